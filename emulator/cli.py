@@ -1,0 +1,67 @@
+"""`uselib`: one command, a table of subcommands, each in a module of its own that is imported only when it is asked for.
+
+Errors that are meant for the user (`ToolError`) become one line on stderr and exit status 1; bad usage is status 2.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+from linker.errors import ToolError, UsageError
+
+# name -> (module under emulator.commands, one line of help)
+COMMANDS: dict[str, tuple[str, str]] = {
+    "ld": ("ld", "link objects, archives and stub libraries into an executable (GNU ld's options)"),
+    "mkshlib": ("mkshlib", "make a fixed-address shared library and its stub library"),
+    "sysroot": ("sysroot", "make a directory with shared libraries, stubs, start-up files and headers"),
+    "cc": ("cc", "compile and link a C program against a sysroot"),
+    "run": ("run", "run a program in the emulator"),
+    "trace": ("trace", "run a program and show every call through a jump table"),
+    "inspect": ("inspect", "show header, jump table, exports, libraries and bindings of a file"),
+    "map": ("map", "the address registry: allocate, list and check library addresses"),
+    "demo": ("demo", "build, run, trace and upgrade a library in a few seconds"),
+    "ld-dir": ("ld_dir", "print a directory for `cc -B DIR`, in which `ld` is our linker"),
+}
+
+
+def usage() -> str:
+    rows = "\n".join(f"  {name:<9} {text}" for name, (_, text) in COMMANDS.items())
+    return f"usage: uselib COMMAND [OPTIONS]\n\n{rows}\n\n`uselib COMMAND --help` says more of each."
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs a subcommand. Returns its exit status."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0 if arguments else 2
+    if arguments[0] in ("-V", "--version"):
+        from importlib.metadata import version
+
+        print(f"uselib {version('uselib')}")
+        return 0
+    if arguments[0] not in COMMANDS:
+        print(f"uselib: {arguments[0]}: no such command; `uselib --help` lists them", file=sys.stderr)
+        return 2
+    module = importlib.import_module(f"emulator.commands.{COMMANDS[arguments[0]][0]}")
+    try:
+        return int(module.run(arguments[1:]))
+    except ToolError as failure:
+        for diagnostic in failure.diagnostics:
+            print(f"uselib: {diagnostic}", file=sys.stderr)
+        return 2 if isinstance(failure, UsageError) else 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader went away: the interpreter must not complain at exit
+        return 141
+    except KeyboardInterrupt:
+        return 130
+    except OSError as failure:
+        where = f"{failure.filename}: " if failure.filename else ""
+        print(f"uselib: {where}{failure.strerror or failure}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Call tracing: recorder, events, renderers."""

@@ -1,0 +1,73 @@
+"""Errors that a user is meant to read: one line each, naming file, member and symbol, and what to do.
+
+A pass collects `Diagnostic`s and raises them together (`Diagnostics.raise_if_any`), so that a user sees every
+undefined symbol of a link and not only the first. The command line prints them and exits with status 1; a Python
+traceback is a defect, whatever the input.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """One line for the user.
+
+    where: `FILE` or `FILE(MEMBER)`, with `:section` appended where a section is concerned.
+    symbol: the symbol concerned, or empty.
+    message: what is wrong; remedy: what to do (empty where the message says it).
+    places: up to three `>>> referenced by` lines that follow the first.
+    """
+
+    where: str
+    message: str
+    symbol: str = ""
+    remedy: str = ""
+    places: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        head = ": ".join(part for part in (self.where, self.symbol, self.message) if part)
+        if self.remedy:
+            head += f"; {self.remedy}"
+        return "\n".join([head, *(f"  >>> {place}" for place in self.places)])
+
+
+class ToolError(Exception):
+    """Base of every error with a message for the user. `diagnostics` has one or more entries."""
+
+    def __init__(self, *diagnostics: Diagnostic) -> None:
+        super().__init__("\n".join(str(d) for d in diagnostics))
+        self.diagnostics = diagnostics
+
+
+class FormatError(ToolError):
+    """Bytes that are not what they claim to be: truncated, inconsistent, or of another format."""
+
+
+class LinkError(ToolError):
+    """A link that cannot be done."""
+
+
+class UsageError(ToolError):
+    """Bad usage of a command: exit status 2."""
+
+
+def error(where: str, message: str, *, symbol: str = "", remedy: str = "") -> LinkError:
+    """A LinkError with a single diagnostic."""
+    return LinkError(Diagnostic(where, message, symbol, remedy))
+
+
+@dataclass
+class Diagnostics:
+    """Collects the errors of one pass."""
+
+    items: list[Diagnostic] = field(default_factory=list)
+
+    def add(self, where: str, message: str, *, symbol: str = "", remedy: str = "", places: tuple[str, ...] = ()) -> None:
+        self.items.append(Diagnostic(where, message, symbol, remedy, places))
+
+    def raise_if_any(self) -> None:
+        """Raises LinkError with everything collected, if there is anything."""
+        if self.items:
+            raise LinkError(*self.items)

@@ -1,0 +1,1 @@
+"""Loader: images into address spaces, as exec and uselib(2) would."""
