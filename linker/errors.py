@@ -64,7 +64,9 @@ class Diagnostics:
 
     items: list[Diagnostic] = field(default_factory=list)
 
-    def add(self, where: str, message: str, *, symbol: str = "", remedy: str = "", places: tuple[str, ...] = ()) -> None:
+    def add(
+        self, where: str, message: str, *, symbol: str = "", remedy: str = "", places: tuple[str, ...] = ()
+    ) -> None:
         self.items.append(Diagnostic(where, message, symbol, remedy, places))
 
     def raise_if_any(self) -> None:

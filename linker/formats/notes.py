@@ -108,7 +108,9 @@ def _machine(value: int, where: str) -> Machine:
     try:
         return Machine(value)
     except ValueError:
-        raise FormatError(Diagnostic(where, f"a uselib note names machine {value}, which is neither i386 nor x86-64")) from None
+        raise FormatError(
+            Diagnostic(where, f"a uselib note names machine {value}, which is neither i386 nor x86-64")
+        ) from None
 
 
 def encode_library(header: LibraryHeader) -> bytes:
@@ -141,7 +143,9 @@ def decode_library(data: bytes, where: str) -> LibraryHeader:
         raise FormatError(Diagnostic(where, f"the library note is too short for its {segment_count} segments"))
     segments = []
     for index in range(segment_count):
-        address, offset, file_size, memory_size, prot, _ = _SEGMENT.unpack_from(data, _LIBRARY.size + index * _SEGMENT.size)
+        address, offset, file_size, memory_size, prot, _ = _SEGMENT.unpack_from(
+            data, _LIBRARY.size + index * _SEGMENT.size
+        )
         segments.append(Segment(address, memory_size, offset, file_size, _flags_of(prot)))
     dependencies, position = [], dependency_at
     for _ in range(dependency_count):
@@ -157,7 +161,17 @@ def decode_library(data: bytes, where: str) -> LibraryHeader:
 def encode_needs(identity: Identity, machine: Machine) -> bytes:
     """The NT_NEEDS note (whole)."""
     v = identity.version
-    fixed = _NEEDS.pack(FORMAT, identity.slot_count, v.major, v.minor, v.patch, machine.value, identity.base, identity.size, identity.digest)
+    fixed = _NEEDS.pack(
+        FORMAT,
+        identity.slot_count,
+        v.major,
+        v.minor,
+        v.patch,
+        machine.value,
+        identity.base,
+        identity.size,
+        identity.digest,
+    )
     return encode(NT_NEEDS, fixed + identity.name.encode() + b"\0")
 
 
@@ -167,7 +181,9 @@ def decode_needs(data: bytes, where: str) -> Identity:
         raise FormatError(Diagnostic(where, "the note of a needed library is too short"))
     form, slots, major, minor, patch, _, base, size, digest = _NEEDS.unpack_from(data)
     if form != FORMAT:
-        raise FormatError(Diagnostic(where, f"the note of a needed library has format {form}; this version reads {FORMAT}"))
+        raise FormatError(
+            Diagnostic(where, f"the note of a needed library has format {form}; this version reads {FORMAT}")
+        )
     return Identity(_string(data, _NEEDS.size, where), Version(major, minor, patch), base, size, digest, slots)
 
 
@@ -213,6 +229,11 @@ def decode_bindings(data: bytes, where: str) -> tuple[Binding, ...]:
         if library >= len(libraries):
             raise FormatError(Diagnostic(where, f"the binding note names library {library} of {len(libraries)}"))
         result.append(
-            Binding(libraries[library], _string(strings, name, where), address, ExportKind.DATA if kind else ExportKind.FUNCTION)
+            Binding(
+                libraries[library],
+                _string(strings, name, where),
+                address,
+                ExportKind.DATA if kind else ExportKind.FUNCTION,
+            )
         )
     return tuple(result)
