@@ -1,0 +1,4 @@
+const char *world(void)
+{
+	return "world";
+}

@@ -1,0 +1,3 @@
+const char *greeting(void);
+int add(int a, int b);
+extern int calls;

@@ -1,0 +1,61 @@
+"""Each sample, built by its own build.sh and run by its own run.sh, natively and in the emulator, on both machines and schemes."""
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SAMPLES = Path(__file__).resolve().parent.parent / "samples"
+NAMES = sorted(path.name for path in SAMPLES.iterdir() if (path / "build.sh").exists())
+NATIVE = platform.machine() == "x86_64" and sys.platform == "linux"
+
+
+@pytest.fixture(scope="session", params=["i386", "x86_64"])
+def sysroot(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sysroot") / request.param
+    subprocess.run(
+        [sys.executable, "-m", "emulator.cli", "sysroot", path, "--arch", request.param, "--libc", "mini"], check=True
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment in which `uselib` is the one under test, installed or not."""
+    directory = tmp_path_factory.mktemp("bin")
+    script = directory / "uselib"
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m emulator.cli "$@"\n')
+    script.chmod(0o755)
+    root = SAMPLES.parent
+    return {**os.environ, "PATH": f"{directory}:{os.environ['PATH']}", "PYTHONPATH": str(root)}
+
+
+def test_there_are_samples() -> None:
+    assert len(NAMES) >= 7
+    for name in NAMES:
+        assert (SAMPLES / name / "README.md").exists() and (SAMPLES / name / "expected.txt").exists()
+
+
+@pytest.mark.parametrize("scheme", ["mmap", "uselib"])
+@pytest.mark.parametrize("name", NAMES)
+def test_sample(name: str, scheme: str, sysroot: Path, environment: dict[str, str], tmp_path: Path) -> None:
+    sample = SAMPLES / name
+    subprocess.run(["sh", sample / "build.sh", sysroot, tmp_path, scheme], check=True, env=environment, timeout=120)
+    expected = (sample / "expected.txt").read_text()
+    searched = ":".join(str(tmp_path / d) for d in ("shlib", "old/shlib", "new/shlib") if (tmp_path / d).exists())
+    emulated = ["uselib", "run", "--sysroot", str(sysroot)]
+    if not (tmp_path / "old").exists():  # samples with two versions choose by LD_LIBRARY_PATH themselves
+        emulated += ["--library-path", searched or str(tmp_path)]
+        environment = {**environment, "LD_LIBRARY_PATH": searched}
+    ran = subprocess.run(
+        ["sh", sample / "run.sh", tmp_path, *emulated], capture_output=True, text=True, env=environment, timeout=120
+    )
+    assert (ran.stdout, ran.stderr, ran.returncode) == (expected, "", 0)
+    if NATIVE:
+        ran = subprocess.run(
+            ["sh", sample / "run.sh", tmp_path], capture_output=True, text=True, env=environment, timeout=120
+        )
+        assert (ran.stdout, ran.stderr, ran.returncode) == (expected, "", 0)
