@@ -1,0 +1,22 @@
+"""`python -m benchmarks [linking] [emulation] [startup] [memory]`: all of them by default."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+NAMES = ("linking", "emulation", "startup", "memory")
+
+
+def main() -> int:
+    chosen = sys.argv[1:] or list(NAMES)
+    for name in chosen:
+        if name not in NAMES:
+            print(f"benchmarks: {name}: choose from {', '.join(NAMES)}", file=sys.stderr)
+            return 2
+        importlib.import_module(f"benchmarks.{name}").run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

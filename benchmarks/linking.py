@@ -1,0 +1,38 @@
+"""mkshlib of the whole of musl's libc.a against `ld --whole-archive` at the same address."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from benchmarks.measure import USELIB, Row, best, table, workspace
+
+LIBC = {"x86_64": Path("/usr/lib/x86_64-linux-musl/libc.a"), "i386": Path("/usr/lib/i386-linux-musl/libc.a")}
+
+
+def run() -> None:
+    with workspace() as name:
+        directory = Path(name)
+        for arch, libc in LIBC.items():
+            if not libc.exists():
+                print(f"{libc} is not installed (musl-dev)")
+                continue
+            private: list[str | Path] = []
+            if arch == "i386":  # 64-bit helpers: the same archive for both linkers
+                subprocess.run([*USELIB, "sysroot", directory / "mini", "--arch", "i386", "--libc", "mini"], check=True)
+                private = [directory / "mini" / "lib" / "libbuiltins.a"]
+            emulation = "elf_i386" if arch == "i386" else "elf_x86_64"
+            ld: list[str | Path] = ["ld", "-m", emulation, "-Ttext=0x60000000", "-e", "0", "-o", directory / "whole"]
+            ld += ["--whole-archive", libc, "--no-whole-archive", *private]
+            ours: list[str | Path] = [*USELIB, "mkshlib", "--name", "c", "--version", "1.2.3", "--text", "0x60000000"]
+            ours += [word for archive in private for word in ("--private-archive", archive)]
+            ours += ["-o", directory / "out", libc]
+            rows = [
+                Row("uselib mkshlib", best(ours), "target and stub library, whole process"),
+                Row("GNU ld --whole-archive", best(ld)),
+            ]
+            table(f"Linking musl's libc.a whole, {arch}", rows, "uselib mkshlib")
+
+
+if __name__ == "__main__":
+    run()
