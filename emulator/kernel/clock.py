@@ -1,0 +1,90 @@
+"""Time as the guest sees it, and the random bytes it gets.
+
+By default both are deterministic (the same program with the same input makes the same trace): the clock starts at a
+fixed date, every reading moves it on by a fixed step, and sleeping moves it on by the time slept without waiting for
+it. `--realtime` gives the host's clock and random bytes instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from dataclasses import dataclass, field
+
+SECOND = 1_000_000_000  # nanoseconds
+EPOCH = 1_700_000_000 * SECOND  # 2023-11-14 22:13:20 UTC
+STEP = 10_000  # ns that one reading of the clock takes: a program that polls the clock gets on
+
+
+@dataclass
+class Clock:
+    """Nanoseconds since start-up (`monotonic`) and since 1970 (`wall`).
+
+    alarm_at: monotonic time of the earliest timer that is armed, or None; set by the signal code. A sleep ends there.
+    shared: the process has forked. From then on sleeps also take real time: a sleeping parent expects its child to
+    get on meanwhile.
+    """
+
+    realtime: bool = False
+    elapsed: int = 0
+    alarm_at: int | None = None
+    shared: bool = False
+    started: int = field(default_factory=time.monotonic_ns)
+
+    def monotonic(self) -> int:
+        """Reads the clock: ns since the machine started."""
+        if self.realtime:
+            return time.monotonic_ns()
+        self.elapsed += STEP
+        return self.elapsed
+
+    def wall(self) -> int:
+        """Reads the clock: ns since 1970."""
+        return time.time_ns() if self.realtime else EPOCH + self.monotonic()
+
+    def cpu(self) -> int:
+        """Reads the CPU time used, ns."""
+        return time.process_time_ns() if self.realtime else self.monotonic()
+
+    @property
+    def now(self) -> int:
+        """The monotonic time without moving it on."""
+        return time.monotonic_ns() if self.realtime else self.elapsed
+
+    def advance(self, nanoseconds: int) -> None:
+        """Time has passed (nothing to do for a real clock)."""
+        self.elapsed += max(nanoseconds, 0)
+
+    @property
+    def sleeps(self) -> bool:
+        """True if a sleep takes real time."""
+        return self.realtime or self.shared
+
+
+@dataclass
+class RandomBytes:
+    """A stream of bytes from a seed: SHA-256 of seed and counter. `seed` None: the host's random bytes."""
+
+    seed: int | None = 0
+    counter: int = 0
+    rest: bytes = b""
+
+    def take(self, count: int) -> bytes:
+        """The next `count` bytes."""
+        if self.seed is None:
+            return os.urandom(count)
+        parts = [self.rest]
+        have = len(self.rest)
+        while have < count:
+            parts.append(hashlib.sha256(b"uselib %d %d" % (self.seed, self.counter)).digest())
+            self.counter += 1
+            have += 32
+        data = b"".join(parts)
+        self.rest = data[count:]
+        return data[:count]
+
+    def reseed(self, mark: int) -> None:
+        """A child gets a stream of its own (after fork), different for each `mark`."""
+        if self.seed is not None:
+            self.seed, self.counter, self.rest = self.seed * 1_000_003 + mark, 0, b""

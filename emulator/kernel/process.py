@@ -1,0 +1,85 @@
+"""Process: what system calls work on. A composition of small parts, each with its own module; no behaviour here.
+
+A guest fork is a host fork, so every part is simply inherited; descriptors are host descriptors and are shared by the
+host's kernel as they should be.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from linker.image import Machine
+
+from .clock import Clock, RandomBytes
+from .limits import Limits
+
+if TYPE_CHECKING:
+    from emulator.interfaces import Cpu
+    from loader.address_space import AddressSpace
+
+    from .abi import Abi
+    from .descriptors import FileTable
+    from .filesystem import FileSystem
+
+
+class Signals(Protocol):
+    """What the calls that wait need to know of signals (implemented in signals.py).
+
+    A wait ends with EINTR if a signal arrives that is not blocked and not ignored; the signal code then decides whether
+    the call is restarted (SA_RESTART).
+    """
+
+    @property
+    def wakeup_fd(self) -> int:
+        """A host descriptor that becomes readable when a host signal has arrived for the guest; -1: there is none."""
+
+    def deliverable(self) -> bool:
+        """True if a signal is pending that is neither blocked nor ignored."""
+
+
+@dataclass
+class Identity:
+    """Who the guest is. Fixed numbers, so that runs are the same for every user; files of the host's user appear as
+    the guest's (see status.py)."""
+
+    pid: int = 1000
+    parent: int = 1
+    group: int = 1000  # process group
+    session: int = 1000
+    uid: int = 1000
+    gid: int = 1000
+    name: str = ""  # comm, at most 15 bytes
+    executable: str = ""  # guest path of the program: /proc/self/exe
+    command_line: tuple[bytes, ...] = ()
+
+
+@dataclass
+class Talk:
+    """Messages to the user; each text is said once."""
+
+    said: set[str] = field(default_factory=set)
+
+    def once(self, message: str) -> None:
+        if message not in self.said:
+            self.said.add(message)
+            print(f"uselib: {message}", file=sys.stderr, flush=True)
+
+
+@dataclass
+class Process:
+    """One guest process with its one thread."""
+
+    machine: Machine
+    abi: Abi
+    memory: AddressSpace
+    files: FileTable
+    fs: FileSystem
+    cpu: Cpu
+    signals: Signals
+    clock: Clock = field(default_factory=Clock)
+    random: RandomBytes = field(default_factory=RandomBytes)
+    identity: Identity = field(default_factory=Identity)
+    limits: Limits = field(default_factory=Limits)
+    talk: Talk = field(default_factory=Talk)

@@ -1,0 +1,89 @@
+"""The table of system calls: one row drives dispatch and `--strace`.
+
+A row has the call's name, its handler and the kinds of its arguments. Numbers come from the `system_calls` package
+(generated from the kernel's own tables), so a row is written once for both machines; a row for one machine only, where
+the same name means different arguments, names the machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module
+from importlib.util import find_spec
+
+from linker.image import Machine
+
+from .arguments import Kind
+
+Handler = Callable[..., int]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One system call.
+
+    handler: `def sys_x(process: Process, ...) -> int`; arguments converted as their kinds say. Returns the result
+    (0 or more); raises GuestError, OSError or MemoryFault, which become -errno, or GuestExit or RegistersReplaced.
+    machine: None, or the only machine that this row is for (a row for the machine goes before one for both).
+    """
+
+    name: str
+    handler: Handler
+    arguments: tuple[Kind, ...] = ()
+    machine: Machine | None = None
+
+
+# module under emulator.kernel -> the tuples of rows in it
+FAMILIES: tuple[tuple[str, str], ...] = (
+    ("files", "FILES"),
+    ("directories", "DIRECTORIES"),
+    ("status", "STATUS"),
+    ("pipes", "PIPES"),
+    ("poll", "POLL"),
+    ("time", "TIME"),
+    ("system", "SYSTEM"),
+    ("limits", "LIMITS"),
+    ("memory", "MEMORY"),
+    ("signals", "SIGNALS"),
+    ("processes", "PROCESSES"),
+    ("library", "LIBRARY"),
+)
+
+
+def numbers(machine: Machine) -> dict[str, int]:
+    """Every system call of Linux on the machine: name -> number."""
+    from system_calls import syscalls
+
+    table: dict[str, int] = syscalls().load_arch_table(machine.label)
+    return table
+
+
+@lru_cache
+def names(machine: Machine) -> dict[int, str]:
+    """number -> name, also of calls that have no row."""
+    return {number: name for name, number in numbers(machine).items()}
+
+
+def rows() -> tuple[Row, ...]:
+    """Every row of every family."""
+    found: list[Row] = []
+    for module, variable in FAMILIES:
+        if find_spec(f"{__package__}.{module}") is not None:
+            found += getattr(import_module(f"{__package__}.{module}"), variable)
+    return tuple(found)
+
+
+@lru_cache
+def for_machine(machine: Machine) -> dict[int, Row]:
+    """number -> row. A number without a row is a call we do not implement, or none at all (see `names`)."""
+    known = numbers(machine)
+    table: dict[int, Row] = {}
+    for row in rows():
+        if row.name not in known or row.machine not in (None, machine):
+            continue
+        number = known[row.name]
+        if number not in table or row.machine is not None:
+            table[number] = row
+    return table
