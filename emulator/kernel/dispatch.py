@@ -6,8 +6,9 @@ import errno
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from linker.image import Machine
 from loader.address_space import MemoryFault
+
+from linker.image import Machine
 
 from . import table
 from .arguments import Kind, Width
@@ -88,8 +89,8 @@ class Dispatcher:
     def call(self, number: int, raw: Sequence[int]) -> int:
         """Does a system call. `raw`: the six argument registers, unsigned words of the guest.
 
-        Returns the result as a signed number, -4095..-1 being an error; the caller cuts it to a word. GuestExit and
-        RegistersReplaced pass through: then there is no result to store.
+        Returns the result as a signed number, -4095..-1 being an error; the caller cuts it to a word. ProcessEnded
+        and ContextReplaced pass through: then there is no result to store.
         """
         binding = self._bindings.get(number)
         if binding is None:

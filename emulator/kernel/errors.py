@@ -1,4 +1,4 @@
-"""Errors of system calls, and the ways a system call ends without a result.
+"""Errors of system calls. (Ends without a result are in emulator.interfaces: ProcessEnded, ContextReplaced.)
 
 The guest sees the errno numbers of Linux on x86 (include/uapi/asm-generic/errno*.h). The host's numbers are the same on
 a Linux host of most machines; `guest_errno` goes by name, so that it also holds where they are not.
@@ -44,19 +44,6 @@ class GuestError(Exception):
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.errno = number
-
-
-class GuestExit(Exception):  # noqa: N818 - not an error
-    """The guest ended: by exit(2) with `status` (0..255), or, if `signal` is not 0, killed by that signal."""
-
-    def __init__(self, status: int, signal: int = 0) -> None:
-        super().__init__(status, signal)
-        self.status = status
-        self.signal = signal
-
-
-class RegistersReplaced(Exception):  # noqa: N818 - not an error
-    """The handler has set all registers itself (execve, sigreturn): no result must be stored."""
 
 
 def guest_errno(failure: OSError) -> int:

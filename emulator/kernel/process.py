@@ -16,8 +16,9 @@ from .clock import Clock, RandomBytes
 from .limits import Limits
 
 if TYPE_CHECKING:
-    from emulator.interfaces import Cpu
     from loader.address_space import AddressSpace
+
+    from emulator.interfaces import Cpu
 
     from .abi import Abi
     from .descriptors import FileTable

@@ -25,7 +25,7 @@ class Row:
     """One system call.
 
     handler: `def sys_x(process: Process, ...) -> int`; arguments converted as their kinds say. Returns the result
-    (0 or more); raises GuestError, OSError or MemoryFault, which become -errno, or GuestExit or RegistersReplaced.
+    (0 or more); raises GuestError, OSError or MemoryFault, which become -errno, or ProcessEnded or ContextReplaced.
     machine: None, or the only machine that this row is for (a row for the machine goes before one for both).
     """
 
