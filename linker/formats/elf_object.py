@@ -1,0 +1,202 @@
+"""Writer of small ET_REL objects: the members of stub libraries.
+
+Sections, symbols and relocations by name in, bytes out; no policy. One string table serves symbols and sections (as in
+objects of LLVM's assembler). Every object gets an empty .note.GNU-stack, so that no linker makes a stack executable
+because of a stub. Relocations are REL with the addend in the section on i386 and RELA on x86-64 (psABI, both machines).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from linker.image import Machine
+
+SHT_PROGBITS, SHT_SYMTAB, SHT_STRTAB, SHT_RELA, SHT_NOTE, SHT_REL = 1, 2, 3, 4, 7, 9
+SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR, SHF_INFO_LINK, SHF_GNU_RETAIN = 0x1, 0x2, 0x4, 0x40, 0x200000
+STB_LOCAL, STB_GLOBAL, STB_WEAK = 0, 1, 2
+STT_NOTYPE, STT_OBJECT, STT_FUNC = 0, 1, 2
+SHN_UNDEF, SHN_ABS = 0, 0xFFF1
+STV_DEFAULT, STV_HIDDEN = 0, 2
+ELFOSABI_NONE, ELFOSABI_GNU = 0, 3
+
+# The relocation that stores a machine word S + A: R_386_32, R_X86_64_64.
+WORD_RELOCATION = {Machine.I386: 1, Machine.X86_64: 1}
+
+ABSOLUTE = "*ABS*"
+UNDEFINED = ""
+
+
+@dataclass(frozen=True)
+class ObjectSymbol:
+    """A symbol: `section` is the name of a section of the object, ABSOLUTE or UNDEFINED."""
+
+    name: str
+    value: int = 0
+    size: int = 0  # bytes
+    type: int = STT_NOTYPE
+    binding: int = STB_GLOBAL
+    section: str = UNDEFINED
+    visibility: int = STV_DEFAULT
+
+
+@dataclass(frozen=True)
+class ObjectRelocation:
+    """At `offset` of its section: the word `symbol` + `addend`, by relocation `type` of the machine's psABI."""
+
+    offset: int
+    symbol: str
+    type: int
+    addend: int = 0
+
+
+@dataclass(frozen=True)
+class ObjectSection:
+    name: str
+    data: bytes
+    flags: int = SHF_ALLOC
+    type: int = SHT_PROGBITS
+    alignment: int = 1
+    relocations: tuple[ObjectRelocation, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """The structures of one ELF class (System V gABI, chapter 4)."""
+
+    elf_class: int
+    header: struct.Struct  # Elf_Ehdr behind e_ident
+    section: struct.Struct  # Elf_Shdr
+    relocation: struct.Struct
+    relocation_type: int
+    symbol_size: int
+    word: int
+
+
+_LAYOUTS = {
+    Machine.I386: _Layout(
+        1, struct.Struct("<HHIIIIIHHHHHH"), struct.Struct("<10I"), struct.Struct("<II"), SHT_REL, 16, 4
+    ),
+    Machine.X86_64: _Layout(
+        2, struct.Struct("<HHIQQQIHHHHHH"), struct.Struct("<IIQQQQIIQQ"), struct.Struct("<QQq"), SHT_RELA, 24, 8
+    ),
+}
+_SYMBOL_32 = struct.Struct("<IIIBBH")  # name, value, size, info, other, section
+_SYMBOL_64 = struct.Struct("<IBBHQQ")  # name, info, other, section, value, size
+_ET_REL, _EV_CURRENT, _IDENT_SIZE = 1, 1, 16
+_STACK_NOTE = ".note.GNU-stack"
+
+
+class _Strings:
+    """A string table under construction."""
+
+    def __init__(self) -> None:
+        self.parts = [b"\0"]
+        self.size = 1
+        self.offsets = {"": 0}
+
+    def add(self, text: str) -> int:
+        offset = self.offsets.get(text)
+        if offset is None:
+            data = text.encode("utf-8", "surrogateescape") + b"\0"
+            offset = self.offsets[text] = self.size
+            self.parts.append(data)
+            self.size += len(data)
+        return offset
+
+
+def write_object(
+    machine: Machine, sections: Sequence[ObjectSection] = (), symbols: Sequence[ObjectSymbol] = ()
+) -> bytes:
+    """The bytes of an ET_REL object.
+
+    Symbols keep their order, except that local ones come first (gABI: sh_info is the first that is not local).
+    Raises KeyError on a relocation or symbol that names a symbol or section which is not there: a defect of the caller.
+    """
+    layout = _LAYOUTS[machine]
+    strings = _Strings()
+    section_index = {section.name: number for number, section in enumerate(sections, 1)}
+    section_index[UNDEFINED] = SHN_UNDEF
+    section_index[ABSOLUTE] = SHN_ABS
+
+    # sorted() is stable: locals first, otherwise the caller's order
+    ordered = symbols
+    if any(symbol.binding == STB_LOCAL for symbol in symbols):
+        ordered = sorted(symbols, key=lambda symbol: symbol.binding != STB_LOCAL)
+    first_global = 1 + sum(symbol.binding == STB_LOCAL for symbol in ordered)
+    table = [bytes(layout.symbol_size)]
+    for s in ordered:
+        name, info, section_number = strings.add(s.name), s.binding << 4 | s.type, section_index[s.section]
+        if machine is Machine.I386:
+            table.append(_SYMBOL_32.pack(name, s.value, s.size, info, s.visibility, section_number))
+        else:
+            table.append(_SYMBOL_64.pack(name, info, s.visibility, section_number, s.value, s.size))
+
+    # (name, type, flags, data, link, info, alignment, entry size) of each section behind the null section
+    rows: list[tuple[str, int, int, bytes, int, int, int, int]] = []
+    with_relocations = [section for section in sections if section.relocations]
+    symtab_index = len(sections) + 2 + len(with_relocations)
+    symbol_index = {symbol.name: number for number, symbol in enumerate(ordered, 1)} if with_relocations else {}
+    for section in sections:
+        data = section.data
+        if layout.relocation_type == SHT_REL:
+            data = _with_addends(section)
+        rows.append((section.name, section.type, section.flags, data, 0, 0, section.alignment, 0))
+    rows.append((_STACK_NOTE, SHT_PROGBITS, 0, b"", 0, 0, 1, 0))
+    for section in with_relocations:
+        data = b"".join(_relocation(machine, layout, r, symbol_index[r.symbol]) for r in section.relocations)
+        prefix = ".rel" if layout.relocation_type == SHT_REL else ".rela"
+        rows.append(
+            (prefix + section.name, layout.relocation_type, SHF_INFO_LINK, data, symtab_index,
+             section_index[section.name], layout.word, layout.relocation.size)
+        )  # fmt: skip
+    rows.append(
+        (".symtab", SHT_SYMTAB, 0, b"".join(table), symtab_index + 1, first_global, layout.word, layout.symbol_size)
+    )
+    for row in rows:
+        strings.add(row[0])
+    strings.add(".strtab")
+    rows.append((".strtab", SHT_STRTAB, 0, b"".join(strings.parts), 0, 0, 1, 0))
+
+    position = _IDENT_SIZE + layout.header.size
+    body: list[bytes] = []
+    headers = [bytes(layout.section.size)]
+    for name, kind, flags, data, link, info, alignment, entry_size in rows:
+        padding = -position % alignment
+        if padding:
+            body.append(bytes(padding))
+            position += padding
+        headers.append(
+            layout.section.pack(
+                strings.offsets[name], kind, flags, 0, position, len(data), link, info, alignment, entry_size
+            )
+        )
+        body.append(data)
+        position += len(data)
+    padding = -position % layout.word
+    body.append(bytes(padding))
+    # GNU ld honours SHF_GNU_RETAIN only in objects that say they use GNU extensions
+    osabi = ELFOSABI_GNU if any(section.flags & SHF_GNU_RETAIN for section in sections) else ELFOSABI_NONE
+    ident = struct.pack("<4sBBBB8x", b"\x7fELF", layout.elf_class, 1, _EV_CURRENT, osabi)
+    header = layout.header.pack(
+        _ET_REL, machine.value, _EV_CURRENT, 0, 0, position + padding, 0, _IDENT_SIZE + layout.header.size, 0, 0,
+        layout.section.size, len(headers), len(headers) - 1,
+    )  # fmt: skip
+    return b"".join((ident, header, *body, *headers))
+
+
+def _relocation(machine: Machine, layout: _Layout, relocation: ObjectRelocation, symbol: int) -> bytes:
+    if machine is Machine.I386:
+        return layout.relocation.pack(relocation.offset, symbol << 8 | relocation.type)
+    return layout.relocation.pack(relocation.offset, symbol << 32 | relocation.type, relocation.addend)
+
+
+def _with_addends(section: ObjectSection) -> bytes:
+    """The section's bytes with the addends of its REL relocations stored in place."""
+    if not any(relocation.addend for relocation in section.relocations):
+        return section.data
+    data = bytearray(section.data)
+    for relocation in section.relocations:
+        struct.pack_into("<I", data, relocation.offset, relocation.addend & 0xFFFFFFFF)
+    return bytes(data)

@@ -1,0 +1,100 @@
+"""The jump table: equal-sized slots at fixed addresses, through which programs reach a library's functions.
+
+    E9 xx xx xx xx   jmp rel32      S - (address of the slot + 5)
+    CC CC CC         int3 x 3       padding to 8 bytes; nothing ever runs it
+
+An empty slot (reserved for a later function, or retired) traps:
+
+    0F 0B            ud2
+    CC x 6           int3 x 6
+
+A slot's number is its position, from 1. It is the interface: a function keeps its slot within a major version. The
+default numbering is `default_order`; a specification file's `#branch` fixes it by hand. The numbering of a previous
+release (`--previous`) will come in here as a third source.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+SLOT_SIZE = 8
+JUMP, JUMP_SIZE = 0xE9, 5
+EMPTY = b"\x0f\x0b" + b"\xcc" * 6
+_PADDING = b"\xcc" * (SLOT_SIZE - JUMP_SIZE)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A slot as it stands in a file: where it leads to, or None for an empty one or bytes that are not a slot."""
+
+    number: int
+    address: int
+    target: int | None
+    raw: bytes
+
+    @property
+    def empty(self) -> bool:
+        """Whether the slot traps on purpose."""
+        return self.raw == EMPTY
+
+
+def default_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Names in slot order when nothing else says so: byte order of their UTF-8 form, each once."""
+    return tuple(sorted(set(names), key=lambda name: name.encode("utf-8", "surrogateescape")))
+
+
+def numbering(
+    names: Iterable[str], branch: Mapping[str, Sequence[int]] | None = None
+) -> tuple[dict[str, int], dict[int, str], int]:
+    """Slots of the exported functions `names`: (number of each name, name of each filled slot, count of slots).
+
+    `branch` gives the numbers of some names (specification file); a name with several takes the highest, and its
+    lower slots lead to it as well. Names that it leaves out follow behind its highest number, in default order.
+    """
+    branch = branch or {}
+    wanted = set(names)
+    slots = {number: name for name, numbers in branch.items() if name in wanted for number in numbers}
+    count = max((number for numbers in branch.values() for number in numbers), default=0)
+    for name in default_order(wanted - branch.keys()):
+        count += 1
+        slots[count] = name
+    number_of: dict[str, int] = {}
+    for number in sorted(slots):
+        number_of[slots[number]] = number  # the highest comes last and stays
+    return number_of, slots, count
+
+
+def encode(table: int, targets: Sequence[int | None]) -> bytes:
+    """The table's bytes when it is at address `table`; a target of None makes an empty slot.
+
+    Raises OverflowError if a target is further than 2 GiB away.
+    """
+    slots = []
+    for index, target in enumerate(targets):
+        if target is None:
+            slots.append(EMPTY)
+            continue
+        displacement = target - (table + index * SLOT_SIZE + JUMP_SIZE)
+        if not -0x80000000 <= displacement <= 0x7FFFFFFF:
+            raise OverflowError(f"slot {index + 1} cannot reach {target:#x}")
+        slots.append(struct.pack("<Bi", JUMP, displacement) + _PADDING)
+    return b"".join(slots)
+
+
+def decode(data: bytes, table: int, count: int | None = None, mask: int = (1 << 64) - 1) -> tuple[Slot, ...]:
+    """The slots in `data`, a table at address `table`; `mask` cuts targets to the machine's word.
+
+    Never fails: bytes that are no slot give a Slot without a target. `count` limits the number of slots.
+    """
+    available = len(data) // SLOT_SIZE
+    slots = []
+    for index in range(available if count is None else min(count, available)):
+        raw = bytes(data[index * SLOT_SIZE : (index + 1) * SLOT_SIZE])
+        address = table + index * SLOT_SIZE
+        target = None
+        if raw[0] == JUMP and raw[JUMP_SIZE:] == _PADDING:
+            target = (address + JUMP_SIZE + struct.unpack_from("<i", raw, 1)[0]) & mask
+        slots.append(Slot(index + 1, address, target, raw))
+    return tuple(slots)
