@@ -1,0 +1,121 @@
+"""Guest memory as host memory: windows of guest addresses that are reserved once, and host mmap inside them.
+
+A `Window` is a contiguous range of guest addresses backed by a contiguous reservation of host addresses (PROT_NONE,
+MAP_NORESERVE: it costs address space, not memory). Mapping a file into the guest is mmap(MAP_FIXED | MAP_PRIVATE) of the
+file into the window, so no byte is copied, untouched pages are shared with every other process of the host, and the
+host's fork(2) copies a whole guest. The machine is told of windows only, never of single mappings.
+
+Host pages are readable and writable whenever the guest has a mapping, whatever the guest's permissions: those are
+checked by AddressSpace and by the machine. Source: mmap(2), mremap(2).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from dataclasses import dataclass
+from functools import cache
+
+PAGE = 4096
+_PROT_NONE, _PROT_READ, _PROT_RW = 0, 1, 3
+_MAP_SHARED, _MAP_PRIVATE, _MAP_FIXED, _MAP_ANONYMOUS, _MAP_NORESERVE = 0x01, 0x02, 0x10, 0x20, 0x4000
+_MREMAP_MAYMOVE, _MREMAP_FIXED = 1, 2
+_MADV_DONTNEED = 4
+_FAILED = ctypes.c_void_p(-1).value
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    libc = ctypes.CDLL(None, use_errno=True)
+    word, pointer, number = ctypes.c_size_t, ctypes.c_void_p, ctypes.c_int
+    libc.mmap.argtypes = [pointer, word, number, number, number, ctypes.c_int64]
+    libc.mmap.restype = pointer
+    libc.munmap.argtypes = [pointer, word]
+    libc.mremap.argtypes = [pointer, word, word, number, pointer]
+    libc.mremap.restype = pointer
+    libc.madvise.argtypes = [pointer, word, number]
+    libc.msync.argtypes = [pointer, word, number]
+    return libc
+
+
+def _failure() -> OSError:
+    number = ctypes.get_errno() or errno.ENOMEM
+    return OSError(number, os.strerror(number))
+
+
+def _mmap(address: int, size: int, prot: int, flags: int, fd: int = -1, offset: int = 0) -> int:
+    result = _libc().mmap(address, size, prot, flags, fd, offset)
+    if result == _FAILED:
+        raise _failure()
+    return int(result)
+
+
+@dataclass(frozen=True)
+class Window:
+    """Guest addresses [start, end) at host address start + delta."""
+
+    start: int
+    end: int
+    delta: int
+
+    @classmethod
+    def reserve(cls, start: int, end: int) -> Window:
+        """Raises OSError (ENOMEM) if the host has no room."""
+        flags = _MAP_PRIVATE | _MAP_ANONYMOUS | _MAP_NORESERVE
+        host = _mmap(0, end - start, _PROT_NONE, flags)
+        return cls(start, end, host - start)
+
+    def release(self) -> None:
+        """Gives the reservation and everything mapped in it back to the host."""
+        _libc().munmap(self.start + self.delta, self.end - self.start)
+
+    def map_anonymous(self, address: int, size: int, *, shared: bool) -> None:
+        """Fresh zero pages. Shared pages stay shared with the children of a fork."""
+        kind = _MAP_SHARED if shared else _MAP_PRIVATE
+        _mmap(address + self.delta, size, _PROT_RW, kind | _MAP_FIXED | _MAP_ANONYMOUS | _MAP_NORESERVE)
+
+    def map_file(self, address: int, size: int, fd: int, offset: int, *, shared: bool, writable: bool) -> None:
+        """Pages of a file; `writable` matters for shared mappings only (the file must be open for writing)."""
+        if shared:
+            _mmap(
+                address + self.delta, size, _PROT_RW if writable else _PROT_READ, _MAP_SHARED | _MAP_FIXED, fd, offset
+            )
+        else:
+            _mmap(address + self.delta, size, _PROT_RW, _MAP_PRIVATE | _MAP_FIXED | _MAP_NORESERVE, fd, offset)
+
+    def unmap(self, address: int, size: int) -> None:
+        """Back to a mere reservation."""
+        flags = _MAP_PRIVATE | _MAP_FIXED | _MAP_ANONYMOUS | _MAP_NORESERVE
+        _mmap(address + self.delta, size, _PROT_NONE, flags)
+
+    def move(self, old: int, new: int, size: int) -> None:
+        """Moves pages with their contents (no copying); the old range becomes a reservation again."""
+        flags = _MREMAP_MAYMOVE | _MREMAP_FIXED
+        if _libc().mremap(old + self.delta, size, size, flags, new + self.delta) == _FAILED:
+            raise _failure()
+        self.unmap(old, size)
+
+    def discard(self, address: int, size: int) -> None:
+        """madvise(MADV_DONTNEED): anonymous pages read as zero again, private file pages as the file."""
+        if _libc().madvise(address + self.delta, size, _MADV_DONTNEED):
+            raise _failure()
+
+    def sync(self, address: int, size: int, flags: int) -> None:
+        """msync(2)."""
+        if _libc().msync(address + self.delta, size, flags):
+            raise _failure()
+
+    def read(self, address: int, size: int) -> bytes:
+        """The caller has checked that the guest has the range mapped, and that a file covers it."""
+        return ctypes.string_at(address + self.delta, size)
+
+    def write(self, address: int, data: bytes | bytearray | memoryview) -> None:
+        ctypes.memmove(address + self.delta, bytes(data), len(data))
+
+    def zero(self, address: int, size: int) -> None:
+        ctypes.memset(address + self.delta, 0, size)
+
+    def view(self, address: int, size: int) -> memoryview:
+        """The host memory itself, for reading files straight into the guest."""
+        return memoryview((ctypes.c_char * size).from_address(address + self.delta)).cast("B")
