@@ -1,0 +1,172 @@
+/* Checks a library from its first page, and maps it at its address: scheme uselib by the kernel or its rules, scheme
+ * mmap by the bootstrap routine behind the library's own header. */
+
+static char path[4096];
+#if USELIB_SCHEME == SCHEME_USELIB
+static unsigned char page[USELIB_PAGE] __attribute__((aligned(16)));
+#endif
+
+/* Version rules: major equal, minor and number of slots not below those linked with; any patch level. */
+static void check_version(const char *where, const struct uselib_library *header, const struct uselib_needs *needs) {
+    const char *what = "Incompatible version.";
+    if (header->base != needs->base)
+        what = "Wrong address: the library was made for another base.";
+    else if (header->major == needs->major && header->minor >= needs->minor) {
+        if (header->slot_count >= needs->slot_count) return;
+        what = "Incompatible version: it has fewer functions.";
+    }
+    begin_refusal(where);
+    put(2, what), put(2, " (is "), put_version(2, header->major, header->minor, header->patch);
+    put(2, ", needs "), put_version(2, needs->major, needs->minor, needs->patch), put(2, ")");
+    end_refusal();
+}
+
+/* The notes of the header page `at`: their bytes, and in *size how many. 0 if they are not within the page. */
+static const unsigned char *notes_of_page(const unsigned char *at, word *size) {
+    const struct elf_header *elf = (const struct elf_header *)at;
+    const struct program_header *headers = (const struct program_header *)(at + elf->program_headers);
+    if (elf->program_header_size != sizeof *headers || elf->program_headers > USELIB_PAGE ||
+        elf->program_header_count * sizeof *headers > USELIB_PAGE - elf->program_headers)
+        return 0;
+    for (int i = 0; i < elf->program_header_count; i++) {
+        if (headers[i].type != SEGMENT_NOTE) continue;
+        if (headers[i].offset >= USELIB_PAGE || headers[i].file_size > USELIB_PAGE - headers[i].offset) return 0;
+        *size = headers[i].file_size;
+        return at + headers[i].offset;
+    }
+    return 0;
+}
+
+static const struct uselib_needs *needs_of_library(const struct uselib_library *header, const char *name) {
+    word size;
+    const unsigned char *notes = notes_of_page((const unsigned char *)(word)header->base, &size);
+    return notes ? find_needs(notes, size, name) : 0;
+}
+
+/* NT_LIBRARY must be the first note; `room` bytes of its descriptor are within the page. 0 if anything runs over. */
+static const struct uselib_library *library_note(const unsigned char *at) {
+    word size = 0, room, end;
+    const unsigned char *notes = notes_of_page(at, &size);
+    const unsigned *note = (const unsigned *)notes;
+    const struct uselib_library *header;
+    unsigned strings;
+    if (!notes || size < 20 + sizeof *header || note[0] != 7 || note[2] != USELIB_NT_LIBRARY ||
+        !same_string((const char *)(note + 3), USELIB_NOTE_NAME))
+        return 0;
+    header = (const struct uselib_library *)(notes + 20);
+    room = size - 20 < note[1] ? size - 20 : note[1];
+    if (room < sizeof *header || header->format != USELIB_FORMAT || header->segment_count > 64 ||
+        sizeof *header + header->segment_count * sizeof header->segments[0] > room || header->name_offset >= room ||
+        header->dependency_offset > room || header->dependency_count > MAXIMUM_LIBRARIES)
+        return 0;
+    strings = 1 + header->dependency_count; /* the name and each dependency must end within the descriptor */
+    for (end = header->name_offset; end < room && strings; end++)
+        if (!((const char *)header)[end]) strings--;
+    return strings ? 0 : header;
+}
+
+/* Everything that can be told from the first page; ends the program if anything is wrong. */
+static const struct uselib_library *check_page(const unsigned char *at, word file_size, const struct library *library) {
+    const struct elf_header *elf = (const struct elf_header *)at;
+    const struct uselib_library *header;
+    if (elf->ident[0] != 0x7f || elf->ident[1] != 'E' || elf->ident[2] != 'L' || elf->ident[3] != 'F')
+        refuse(path, "Exec format error.");
+    if (elf->ident[4] != ELF_CLASS || elf->machine != MACHINE) refuse(path, "Wrong machine.");
+    if (elf->type != TYPE_EXEC || !(header = library_note(at))) refuse(path, "Exec format error: not a shared library.");
+    if (header->machine != MACHINE) refuse(path, "Wrong machine.");
+    if (!same_string((const char *)header + header->name_offset, library->needs->name))
+        refuse(path, "Exec format error: another library has this name.");
+    check_version(path, header, library->needs);
+    if (header->size > 0x80000000ULL || header->base + header->size > (word)-USELIB_PAGE)
+        refuse(path, "Exec format error.");
+    for (unsigned i = 0; i < header->segment_count; i++) {
+        const struct uselib_segment *s = &header->segments[i];
+        if (s->offset > file_size || s->file_size > file_size - s->offset)
+            refuse(path, "File is shorter than its header says.");
+        if (s->file_size > s->memory_size || s->address < header->base || s->address - header->base > header->size ||
+            s->memory_size > header->size - (s->address - header->base))
+            refuse(path, "Exec format error.");
+    }
+    /* The old uselib(2) maps over whatever is there: look before. */
+    for (const struct library *other = libraries; other < library; other++)
+        if (header->base < other->header->base + other->header->size && other->header->base < header->base + header->size)
+            refuse(path, "Address range is occupied.");
+    return header;
+}
+
+#if USELIB_SCHEME == SCHEME_USELIB
+
+static long map_anonymous(word begin, word end) {
+    long result;
+    if (end <= begin) return 0;
+    result = SYSCALL(SYS_MMAP, begin, end - begin, PROTECT_READ | PROTECT_WRITE | PROTECT_EXEC,
+                     MAP_PRIVATE_ | MAP_ANONYMOUS_ | MAP_FIXED_NOREPLACE_, -1, 0);
+    if (is_error(result)) return result;
+    return (word)result == begin ? 0 : -E_EXIST; /* kernels before 4.17 take the address for a hint */
+}
+
+/* What load_elf_library of Linux does for uselib(2), for kernels without that call; but never over a mapping. */
+static long load_elf_library(long fd) {
+    const struct elf_header *elf = (const struct elf_header *)page;
+    const struct program_header *headers = (const struct program_header *)(page + elf->program_headers), *load = 0;
+    word begin, file_end, memory_end, page_end;
+    long result;
+    if (elf->type != TYPE_EXEC || elf->program_header_count > 2 || elf->machine != MACHINE) return -E_NOEXEC;
+    for (int i = 0; i < elf->program_header_count; i++) {
+        if (headers[i].type != SEGMENT_LOAD) continue;
+        if (load) return -E_NOEXEC;
+        load = &headers[i];
+    }
+    if (!load || (load->address - load->offset) % USELIB_PAGE || load->memory_size < load->file_size) return -E_NOEXEC;
+    begin = load->address & -(word)USELIB_PAGE;
+    file_end = load->address + load->file_size;
+    memory_end = load->address + load->memory_size;
+    page_end = (file_end + USELIB_PAGE - 1) & -(word)USELIB_PAGE;
+    result = SYSCALL(SYS_MMAP, begin, file_end - begin, PROTECT_READ | PROTECT_WRITE | PROTECT_EXEC,
+                     MAP_PRIVATE_ | MAP_FIXED_NOREPLACE_, fd, (load->offset & -(word)USELIB_PAGE) / MMAP_UNIT);
+    if (is_error(result)) return result;
+    if ((word)result != begin) return -E_EXIST;
+    for (volatile char *p = (volatile char *)file_end; p < (volatile char *)page_end; p++) *p = 0;
+    return map_anonymous(page_end, (memory_end + USELIB_PAGE - 1) & -(word)USELIB_PAGE);
+}
+
+static void map_library(struct library *library, const struct search *search) {
+    const struct uselib_library *header;
+    long fd = open_library(library->file_name, search, path, sizeof path), result, size;
+    if (fd < 0) refuse_error(path[0] ? path : library->file_name, fd);
+    size = SYSCALL(SYS_LSEEK, fd, 0, 2, 0, 0, 0);
+    for (word i = 0; i < sizeof page; i++) page[i] = 0;
+    result = SYSCALL(SYS_PREAD, fd, page, sizeof page, 0, 0, 0);
+    if (result < 0) refuse_error(path, result);
+    header = check_page(page, (word)size, library);
+    result = SYSCALL(SYS_USELIB, path, 0, 0, 0, 0, 0);
+    if (result == -E_NOSYS) result = load_elf_library(fd);
+    if (result < 0) refuse_error(path, result);
+    SYSCALL(SYS_CLOSE, fd, 0, 0, 0, 0, 0);
+    library->header = (const struct uselib_library *)((word)header->base + ((const unsigned char *)header - page));
+}
+
+#else
+
+/* BSD/OS manner: the first page of the file goes to the load address, and the routine behind the header maps the rest. */
+static void map_library(struct library *library, const struct search *search) {
+    typedef long (*bootstrap)(long fd, const struct uselib_library *);
+    const struct uselib_library *header;
+    word base = (word)library->needs->base;
+    long fd = open_library(library->file_name, search, path, sizeof path), result, size;
+    if (fd < 0) refuse_error(path[0] ? path : library->file_name, fd);
+    size = SYSCALL(SYS_LSEEK, fd, 0, 2, 0, 0, 0);
+    if (size <= 0) refuse(path, "Exec format error."); /* touching a page beyond the end would be SIGBUS */
+    result = SYSCALL(SYS_MMAP, base, USELIB_PAGE, PROTECT_READ | PROTECT_EXEC, MAP_PRIVATE_ | MAP_FIXED_NOREPLACE_, fd, 0);
+    if (is_error(result)) refuse_error(path, result);
+    if ((word)result != base) refuse(path, "Address range is occupied.");
+    header = check_page((const unsigned char *)base, (word)size, library);
+    if (header->bootstrap < base || header->bootstrap >= base + USELIB_PAGE)
+        refuse(path, "Exec format error: it has no bootstrap.");
+    result = ((bootstrap)(word)header->bootstrap)(fd, header);
+    if (result < 0) refuse_error(path, result);
+    SYSCALL(SYS_CLOSE, fd, 0, 0, 0, 0, 0);
+    library->header = header;
+}
+
+#endif

@@ -1,0 +1,107 @@
+/* The notes of uselib as C structures: the contract between linker, start-up code, bootstrap and loader.
+ *
+ * Little-endian, and alike on i386 and x86-64: every field stands at a natural offset, so no compiler inserts padding.
+ * linker/formats/notes.py has the same layouts in Python. Needs no other header. */
+#ifndef USELIB_H
+#define USELIB_H
+
+#define USELIB_NOTE_NAME "uselib" /* with its NUL: n_namesz is 7 */
+#define USELIB_FORMAT 1
+#define USELIB_NT_LIBRARY 1
+#define USELIB_NT_NEEDS 2
+#define USELIB_NT_BINDINGS 3
+#define USELIB_SLOT_SIZE 8
+#define USELIB_PAGE 4096
+
+typedef unsigned char uselib_u8;
+typedef unsigned short uselib_u16;
+typedef unsigned int uselib_u32;
+/* Every offset below is natural, but notes are aligned to 4 only: the type must not promise the compiler more. */
+typedef unsigned long long uselib_u64 __attribute__((aligned(4)));
+
+/* What the bootstrap maps. */
+struct uselib_segment {
+    uselib_u64 address;
+    uselib_u64 offset;      /* in the file */
+    uselib_u64 file_size;   /* bytes from the file; the rest of memory_size is zero */
+    uselib_u64 memory_size;
+    uselib_u32 prot;        /* PROT_READ 1, PROT_WRITE 2, PROT_EXEC 4 */
+    uselib_u32 reserved;
+};
+
+/* Descriptor of NT_LIBRARY: in a target library, on its first page. */
+struct uselib_library {
+    uselib_u32 format;
+    uselib_u32 reserved;
+    uselib_u16 major, minor, patch, machine; /* machine: EM_386 3, EM_X86_64 62 */
+    uselib_u64 base;       /* address of the ELF header in memory */
+    uselib_u64 size;       /* bytes of address space from base, bss included, whole pages */
+    uselib_u64 bootstrap;  /* its address; long bootstrap(long fd, const struct uselib_library *): 0 or -errno */
+    uselib_u64 jump_table; /* address of slot 1 */
+    uselib_u32 slot_size;
+    uselib_u32 slot_count;
+    uselib_u64 init_array; /* addresses of arrays of function pointers */
+    uselib_u64 fini_array;
+    uselib_u32 init_count;
+    uselib_u32 fini_count;
+    uselib_u32 segment_count;
+    uselib_u32 name_offset;       /* of the NUL-terminated name, from the start of the descriptor */
+    uselib_u32 dependency_offset; /* of the first of dependency_count file names, each with a NUL */
+    uselib_u32 dependency_count;
+    uselib_u8 digest[32];
+    struct uselib_segment segments[]; /* segment_count of them, then the strings */
+};
+
+/* Descriptor of NT_NEEDS: in programs, and in libraries that refer to other libraries. */
+struct uselib_needs {
+    uselib_u32 format;
+    uselib_u32 slot_count; /* when it was linked */
+    uselib_u16 major, minor, patch, machine;
+    uselib_u64 base;
+    uselib_u64 size;
+    uselib_u8 digest[32];
+    char name[]; /* the library's name without its version, NUL */
+};
+
+/* One interposable function, in section uselib_interpose of a program. */
+struct uselib_interpose {
+    void **pointer;     /* in the library: what its thunk jumps through */
+    void *definition;   /* the program's definition if it has one, else the library's slot */
+    void *slot;         /* the library's own slot */
+};
+
+#define USELIB_AT(type, field, offset) \
+    _Static_assert(__builtin_offsetof(struct type, field) == (offset), #type "." #field)
+USELIB_AT(uselib_segment, offset, 8);
+USELIB_AT(uselib_segment, file_size, 16);
+USELIB_AT(uselib_segment, memory_size, 24);
+USELIB_AT(uselib_segment, prot, 32);
+_Static_assert(sizeof(struct uselib_segment) == 40, "uselib_segment");
+USELIB_AT(uselib_library, major, 8);
+USELIB_AT(uselib_library, machine, 14);
+USELIB_AT(uselib_library, base, 16);
+USELIB_AT(uselib_library, size, 24);
+USELIB_AT(uselib_library, bootstrap, 32);
+USELIB_AT(uselib_library, jump_table, 40);
+USELIB_AT(uselib_library, slot_size, 48);
+USELIB_AT(uselib_library, slot_count, 52);
+USELIB_AT(uselib_library, init_array, 56);
+USELIB_AT(uselib_library, fini_array, 64);
+USELIB_AT(uselib_library, init_count, 72);
+USELIB_AT(uselib_library, fini_count, 76);
+USELIB_AT(uselib_library, segment_count, 80);
+USELIB_AT(uselib_library, name_offset, 84);
+USELIB_AT(uselib_library, dependency_offset, 88);
+USELIB_AT(uselib_library, dependency_count, 92);
+USELIB_AT(uselib_library, digest, 96);
+USELIB_AT(uselib_library, segments, 128);
+USELIB_AT(uselib_needs, slot_count, 4);
+USELIB_AT(uselib_needs, major, 8);
+USELIB_AT(uselib_needs, machine, 14);
+USELIB_AT(uselib_needs, base, 16);
+USELIB_AT(uselib_needs, size, 24);
+USELIB_AT(uselib_needs, digest, 32);
+USELIB_AT(uselib_needs, name, 64);
+#undef USELIB_AT
+
+#endif
