@@ -127,11 +127,11 @@ def write_object(
     first_global = 1 + sum(symbol.binding == STB_LOCAL for symbol in ordered)
     table = [bytes(layout.symbol_size)]
     for s in ordered:
-        name, info, section_number = strings.add(s.name), s.binding << 4 | s.type, section_index[s.section]
+        at, info, number = strings.add(s.name), s.binding << 4 | s.type, section_index[s.section]
         if machine is Machine.I386:
-            table.append(_SYMBOL_32.pack(name, s.value, s.size, info, s.visibility, section_number))
+            table.append(_SYMBOL_32.pack(at, s.value, s.size, info, s.visibility, number))
         else:
-            table.append(_SYMBOL_64.pack(name, info, s.visibility, section_number, s.value, s.size))
+            table.append(_SYMBOL_64.pack(at, info, s.visibility, number, s.value, s.size))
 
     # (name, type, flags, data, link, info, alignment, entry size) of each section behind the null section
     rows: list[tuple[str, int, int, bytes, int, int, int, int]] = []

@@ -1,0 +1,269 @@
+"""Stub libraries: what a program is linked with instead of the library (design reference: the host library).
+
+A GNU archive, or a directory with the same members as files:
+
+    /               symbol index (archive only)
+    LIBRARY NAME    text: the target library's file name, then the file name of each library it depends on, a line each
+    library.o       __NEEDS_SHRLIB_libN_s, .lib, .note.uselib (NT_NEEDS), uselib_interpose
+    *.o             one for each input member: exported symbols as SHN_ABS; undefined references; __NEEDS_SHRLIB_libN_s
+
+Any linker can take it, since all of it is ordinary: linking a member brings library.o, whose .lib adds the library's
+name to the program's list. SHF_GNU_RETAIN keeps .lib through --gc-sections.
+
+Undefined references are mirrored, so that a stub member pulls in what the real member needs: those within the library with
+their own binding, those to other libraries as weak, because a program need not name the libraries of its libraries:
+start-up maps them (ARCHITECTURE.md, start-up contract). An interposable function is weak in its stub, so that a
+program that defines it is no duplicate.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from linker.errors import Diagnostic, FormatError
+from linker.formats import notes
+from linker.formats.ar import MAGIC, THIN_MAGIC, Archive, NewMember, write_archive
+from linker.formats.elf import SHT_NOTE, File
+from linker.formats.elf_object import (
+    ABSOLUTE,
+    SHF_ALLOC,
+    SHF_GNU_RETAIN,
+    STB_GLOBAL,
+    STB_WEAK,
+    STT_FUNC,
+    STT_NOTYPE,
+    STT_OBJECT,
+    WORD_RELOCATION,
+    ObjectRelocation,
+    ObjectSection,
+    ObjectSymbol,
+    write_object,
+)
+from linker.image import Export, ExportKind, Identity, Machine
+from linker.interpose import SECTION as INTERPOSE_SECTION
+from linker.interpose import Interposition
+
+LIBRARY_NAME = "LIBRARY NAME"
+LIBRARY_OBJECT = "library.o"
+NEEDS_PREFIX = "__NEEDS_SHRLIB_"
+LIB_SECTION = ".lib"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An undefined reference of an input member, to this library or (outside) to another one."""
+
+    name: str
+    weak: bool = False
+
+
+@dataclass(frozen=True)
+class StubMember:
+    """A member of the input, seen from outside: what it exports and what it refers to."""
+
+    name: str
+    exports: tuple[Export, ...] = ()
+    weak: frozenset[str] = frozenset()  # exports that are weak definitions
+    references: tuple[Reference, ...] = ()
+
+
+@dataclass(frozen=True)
+class StubLibrary:
+    machine: Machine
+    identity: Identity
+    dependencies: tuple[str, ...]  # file names
+    members: tuple[StubMember, ...]
+    interpositions: tuple[Interposition, ...] = field(default=())
+
+    @property
+    def needs_symbol(self) -> str:
+        return NEEDS_PREFIX + self.identity.name
+
+
+def _file_name(dependencies: tuple[str, ...], identity: Identity) -> bytes:
+    return "".join(f"{line}\n" for line in (identity.file_name, *dependencies)).encode()
+
+
+def _interpose_section(machine: Machine, rows: Sequence[Interposition]) -> ObjectSection:
+    """The triples {pointer, symbol, slot}; the symbol's word is a relocation, so that the program's definition wins."""
+    word = machine.word
+    data = b"".join(
+        row.pointer.to_bytes(word, "little") + bytes(word) + row.slot.to_bytes(word, "little") for row in rows
+    )
+    kind = WORD_RELOCATION[machine]
+    relocations = tuple(ObjectRelocation((3 * index + 1) * word, row.symbol, kind) for index, row in enumerate(rows))
+    return ObjectSection(INTERPOSE_SECTION, data, SHF_ALLOC | SHF_GNU_RETAIN, alignment=word, relocations=relocations)
+
+
+def _undefined(names: Iterable[str]) -> list[ObjectSymbol]:
+    return [ObjectSymbol(name) for name in dict.fromkeys(names)]
+
+
+def _library_object(stub: StubLibrary) -> bytes:
+    keep = SHF_ALLOC | SHF_GNU_RETAIN
+    sections = [
+        ObjectSection(LIB_SECTION, stub.identity.file_name.encode() + b"\0", keep),
+        ObjectSection(notes.SECTION, notes.encode_needs(stub.identity, stub.machine), keep, SHT_NOTE, 4),
+    ]
+    symbols = [ObjectSymbol(stub.needs_symbol, 0, 0, STT_OBJECT, STB_GLOBAL, LIB_SECTION)]
+    rows = [row for row in stub.interpositions if not row.member]
+    if rows:
+        sections.append(_interpose_section(stub.machine, rows))
+        symbols += _undefined(row.symbol for row in rows)
+    return write_object(stub.machine, sections, symbols)
+
+
+def _member_object(
+    stub: StubLibrary, member: StubMember, own: frozenset[str], interposable: frozenset[str], rows: list[Interposition]
+) -> bytes:
+    symbols = [
+        ObjectSymbol(
+            export.name,
+            export.address,
+            export.size,
+            STT_FUNC if export.kind is ExportKind.FUNCTION else STT_OBJECT,
+            STB_WEAK if export.name in member.weak or export.name in interposable else STB_GLOBAL,
+            ABSOLUTE,
+        )
+        for export in member.exports
+    ]
+    for reference in member.references:
+        weak = reference.weak or reference.name not in own
+        symbols.append(ObjectSymbol(reference.name, 0, 0, STT_NOTYPE, STB_WEAK if weak else STB_GLOBAL))
+    symbols.append(ObjectSymbol(stub.needs_symbol))
+    if not rows:
+        return write_object(stub.machine, (), symbols)
+    # a definition or reference of the import may be there already
+    there = {symbol.name for symbol in symbols}
+    symbols += _undefined(row.symbol for row in rows if row.symbol not in there)
+    return write_object(stub.machine, [_interpose_section(stub.machine, rows)], symbols)
+
+
+def members(stub: StubLibrary) -> tuple[NewMember, ...]:
+    """The stub's members in order, `LIBRARY NAME` first; the names of the objects are made unique."""
+    own = frozenset(export.name for member in stub.members for export in member.exports)
+    interposable = frozenset(row.symbol for row in stub.interpositions)
+    by_member: dict[str, list[Interposition]] = {}
+    for row in stub.interpositions:
+        if row.member:
+            by_member.setdefault(row.member, []).append(row)
+    result = [
+        NewMember(LIBRARY_NAME, _file_name(stub.dependencies, stub.identity)),
+        NewMember(LIBRARY_OBJECT, _library_object(stub), (stub.needs_symbol,)),
+    ]
+    taken = {LIBRARY_NAME, LIBRARY_OBJECT}
+    for member in stub.members:
+        content = _member_object(stub, member, own, interposable, by_member.pop(member.name, []))
+        name = _unique(member.name, taken)
+        result.append(NewMember(name, content, tuple(export.name for export in member.exports)))
+    return tuple(result)
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    """`a.o`, then `a~2.o`, `a~3.o`: members of an archive may share a name, files in a directory may not."""
+    stem, extension = os.path.splitext(os.path.basename(name) or "member.o")
+    candidate, number = stem + extension, 1
+    while candidate in taken:
+        number += 1
+        candidate = f"{stem}~{number}{extension}"
+    taken.add(candidate)
+    return candidate
+
+
+def archive(stub: StubLibrary) -> bytes:
+    """The stub library as an archive."""
+    return write_archive(members(stub))
+
+
+# Reading: which library a stub stands for.
+
+
+@dataclass(frozen=True)
+class StubIdentity:
+    """What a stub library says of itself."""
+
+    where: str
+    machine: Machine
+    identity: Identity
+    file_name: str
+    dependencies: tuple[str, ...]
+
+
+def parse_library_name(data: bytes, where: str) -> tuple[str, tuple[str, ...]]:
+    """(file name, dependencies) of a `LIBRARY NAME` member. Raises FormatError."""
+    try:
+        lines = data.decode("utf-8").splitlines()
+    except UnicodeDecodeError:
+        lines = []
+    if not lines or not all(line and line.isprintable() for line in lines):
+        raise FormatError(Diagnostic(where, f"its `{LIBRARY_NAME}` is not a list of file names"))
+    return lines[0], tuple(lines[1:])
+
+
+def needs_of(data: bytes | memoryview, where: str) -> tuple[Machine, tuple[Identity, ...]]:
+    """The identities in the NT_NEEDS notes of an ELF object. Raises FormatError."""
+    file = File(memoryview(data), where)
+    found = []
+    for index, section in enumerate(file.sections):
+        if section[1] != SHT_NOTE or file.names[section[0]] != notes.SECTION:
+            continue
+        for note in notes.notes(bytes(file.content(index)), where):
+            if note.name == notes.NOTE_NAME and note.type == notes.NT_NEEDS:
+                found.append(notes.decode_needs(note.descriptor, where))
+    return file.machine, tuple(found)
+
+
+def is_stub(path: str | Path, data: bytes | memoryview | None = None) -> bool:
+    """Whether a file or directory is a stub library, from its first bytes alone."""
+    if os.path.isdir(path):
+        return os.path.isfile(os.path.join(path, LIBRARY_NAME))
+    if data is None:
+        with open(path, "rb") as file:
+            data = file.read(1 << 20)
+    if bytes(data[:8]) != MAGIC:
+        return False
+    # header of the first ordinary member, behind the index and the long names
+    at = 8
+    while at + 60 <= len(data):
+        name, size = bytes(data[at : at + 16]).rstrip(), bytes(data[at + 48 : at + 58]).strip()
+        if name == LIBRARY_NAME.encode() + b"/":
+            return True
+        if name not in (b"/", b"//", b"/SYM64/") or not size.isdigit():
+            return False
+        at += 60 + int(size) + (int(size) & 1)
+    return False
+
+
+def read_identity(path: str | Path) -> StubIdentity:
+    """What the stub library at `path`, an archive or a directory, stands for. Raises FormatError, OSError."""
+    where = str(path)
+    if os.path.isdir(path):
+        files = {name: Path(path, name) for name in (LIBRARY_NAME, LIBRARY_OBJECT)}
+        absent = [name for name, file in files.items() if not file.is_file()]
+        contents = {name: file.read_bytes() for name, file in files.items() if not absent}
+    else:
+        data = Path(path).read_bytes()
+        if data[:8] not in (MAGIC, THIN_MAGIC):
+            raise FormatError(Diagnostic(where, "not a stub library: neither an archive nor a directory"))
+        book = Archive(data, where)
+        contents = {
+            m.name: data[m.start : m.start + m.size]
+            for m in book.members()[:2]
+            if m.name in (LIBRARY_NAME, LIBRARY_OBJECT)
+        }
+        absent = [name for name in (LIBRARY_NAME, LIBRARY_OBJECT) if name not in contents]
+    if absent:
+        raise FormatError(Diagnostic(where, f"not a stub library: it has no `{absent[0]}`"))
+    file_name, dependencies = parse_library_name(contents[LIBRARY_NAME], where)
+    machine, found = needs_of(contents[LIBRARY_OBJECT], f"{where}({LIBRARY_OBJECT})")
+    if len(found) != 1:
+        raise FormatError(Diagnostic(f"{where}({LIBRARY_OBJECT})", f"{len(found)} NT_NEEDS notes; a stub has one"))
+    return StubIdentity(where, machine, found[0], file_name, dependencies)
+
+
+def with_identity(stub: StubLibrary, identity: Identity) -> StubLibrary:
+    """The same stub for another identity: its digest is known only when the target library's bytes are."""
+    return replace(stub, identity=identity)
