@@ -54,9 +54,8 @@ def together(command: Sequence[str | Path]) -> int:
 
 
 def run() -> None:
-    print(
-        f"\n### Memory of {PROCESSES} processes, PSS together\n\n| machine | program | native KiB | emulated MiB | file bytes |\n|---|---|---:|---:|---:|"
-    )
+    print(f"\n### Memory of {PROCESSES} processes, PSS together\n")
+    print("| machine | program | native KiB | emulated MiB | file bytes |\n|---|---|---:|---:|---:|")
     with workspace() as name:
         directory = Path(name)
         (directory / "program.c").write_text(PROGRAM_C)
