@@ -1,0 +1,345 @@
+"""`uselib inspect`: what a file says of itself. Target libraries, programs, stub libraries, archives, objects.
+
+Each kind of file gives one dictionary of facts (that is what `--json` prints); the text is made from the same facts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from linker import jump_table, stub
+from linker.errors import Diagnostic, FormatError
+from linker.formats import elf, elf_image
+from linker.formats.ar import MAGIC, THIN_MAGIC, Archive
+from linker.image import EXEC, READ, WRITE, Export, ExportKind, Identity, Image, LibraryHeader, Machine, Segment
+
+Facts = dict[str, Any]
+
+_ARRAY_LIMIT = 4096  # entries of an init array that are shown
+
+
+def _flags(flags: int) -> str:
+    return "".join(letter if flags & flag else "-" for letter, flag in (("R", READ), ("W", WRITE), ("X", EXEC)))
+
+
+def _segments(segments: Iterable[Segment]) -> list[Facts]:
+    return [
+        {"address": s.address, "memory_size": s.memory_size, "offset": s.offset, "file_size": s.file_size, "flags": _flags(s.flags)}
+        for s in segments
+    ]  # fmt: skip
+
+
+def _identity(who: Identity) -> Facts:
+    return {
+        "name": who.name, "version": str(who.version), "base": who.base, "size": who.size, "digest": who.digest.hex(),
+        "slots": who.slot_count,
+    }  # fmt: skip
+
+
+def _bytes_at(data: bytes, segments: Iterable[Segment], address: int, size: int) -> bytes:
+    """The file's bytes for a range of memory, as far as they are in the file."""
+    for segment in segments:
+        if segment.address <= address < segment.address + segment.file_size:
+            start = segment.offset + address - segment.address
+            return data[start : min(start + size, segment.offset + segment.file_size)]
+    return b""
+
+
+def _words(data: bytes, header: LibraryHeader, where: tuple[int, int]) -> list[int]:
+    """The pointers of an init or fini array: (address, count)."""
+    address, count = where
+    word = header.machine.word
+    raw = _bytes_at(data, header.segments, address, min(count, _ARRAY_LIMIT) * word)
+    return [int.from_bytes(raw[i : i + word], "little") for i in range(0, len(raw) - word + 1, word)]
+
+
+def _disassemble(machine: Machine, raw: bytes, address: int) -> str:
+    """The first instruction of `raw`, in Intel's notation."""
+    import capstone
+
+    engine = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_32 if machine is Machine.I386 else capstone.CS_MODE_64)
+    for instruction in engine.disasm(raw, address, 1):
+        return f"{instruction.mnemonic} {instruction.op_str}".strip()
+    return "(bad)"
+
+
+def _slots(data: bytes, image: Image, header: LibraryHeader) -> list[Facts]:
+    count = header.identity.slot_count
+    raw = _bytes_at(data, header.segments, header.jump_table, count * jump_table.SLOT_SIZE)
+    functions = [export for export in image.exports if export.kind is ExportKind.FUNCTION]
+    by_slot: dict[int, Export] = {export.slot: export for export in functions}
+    by_target: dict[int, Export] = {export.implementation: export for export in functions}
+    at = {symbol.address: symbol.name for symbol in reversed(image.symbols) if symbol.function}
+    rows = []
+    for slot in jump_table.decode(raw, header.jump_table, count, (1 << 8 * header.machine.word) - 1):
+        export = by_slot.get(slot.number)
+        if export is None and slot.target is not None:  # a lower slot of a function that has several
+            export = by_target.get(slot.target)
+        rows.append({
+            "slot": slot.number,
+            "address": slot.address,
+            "bytes": slot.raw.hex(" "),
+            "instruction": _disassemble(header.machine, slot.raw, slot.address),
+            "symbol": export.name if export else "",
+            "target": slot.target,
+            "target_symbol": at.get(slot.target, "") if slot.target is not None else "",
+            "empty": slot.empty,
+        })  # fmt: skip
+    return rows
+
+
+def _library(data: bytes, path: str, image: Image, header: LibraryHeader) -> Facts:
+    return {
+        "file": path,
+        "kind": "target library",
+        "machine": header.machine.label,
+        "library": _identity(header.identity),
+        "digest_valid": elf_image.digest(data, path) == header.identity.digest,
+        "bootstrap": header.bootstrap,
+        "segments": _segments(header.segments),
+        "loaded_by_kernel": _segments(image.segments),
+        "slots": _slots(data, image, header),
+        "data": [
+            {"name": e.name, "address": e.address, "size": e.size} for e in image.exports if e.kind is ExportKind.DATA
+        ],
+        "init_array": _words(data, header, header.init_array),
+        "fini_array": _words(data, header, header.fini_array),
+        "dependencies": list(header.dependencies),
+        "needs": [_identity(who) for who in image.needs],
+    }
+
+
+def _program(path: str, image: Image) -> Facts:
+    return {
+        "file": path,
+        "kind": "program",
+        "machine": image.machine.label,
+        "entry": image.entry,
+        "segments": _segments(image.segments),
+        "libraries": list(image.library_names),
+        "library_path": image.library_path,
+        "needs": [_identity(who) for who in image.needs],
+        "bindings": [
+            {"library": b.library, "symbol": b.symbol, "address": b.address, "kind": b.kind.value}
+            for b in image.bindings
+        ],
+    }
+
+
+_TYPES = {elf.STT_FUNC: "function", elf.STT_OBJECT: "data", elf.STT_TLS: "tls", elf.STT_GNU_IFUNC: "ifunc"}
+_BINDINGS = {elf.STB_LOCAL: "local", elf.STB_GLOBAL: "global", elf.STB_WEAK: "weak"}
+
+
+def _object(data: bytes | memoryview, where: str) -> Facts:
+    """An ET_REL object: allocated sections and global symbols."""
+    file = elf.File(memoryview(data), where)
+    if file.kind != elf.ET_REL:
+        raise elf.bad(where, "is not a relocatable object")
+    symbols = []
+    for index, section in enumerate(file.sections):
+        if section[1] != elf.SHT_SYMTAB:
+            continue
+        names = file.strings(section[6])
+        for name, info, other, shndx, value, size in file.symbols(index):
+            if info >> 4 == elf.STB_LOCAL or not name:
+                continue
+            place = {elf.SHN_UNDEF: "undefined", elf.SHN_ABS: "absolute", elf.SHN_COMMON: "common"}.get(
+                shndx, "defined"
+            )
+            symbols.append({
+                "name": names[name], "binding": _BINDINGS.get(info >> 4, str(info >> 4)),
+                "type": _TYPES.get(info & 15, ""), "place": place, "value": value, "size": size, "hidden": other & 3 in (1, 2),
+            })  # fmt: skip
+    return {
+        "file": where,
+        "kind": "object",
+        "machine": file.machine.label,
+        "sections": [
+            {"name": file.names[s[0]], "size": s[5], "alignment": s[8]} for s in file.sections if s[2] & elf.SHF_ALLOC
+        ],
+        "symbols": symbols,
+    }
+
+
+def _members(path: str) -> Iterator[tuple[str, bytes]]:
+    """(name, content) of the members of an archive or of a library in directory format."""
+    if os.path.isdir(path):
+        for name in sorted(os.listdir(path)):
+            with open(os.path.join(path, name), "rb") as file:
+                yield name, file.read()
+        return
+    with open(path, "rb") as file:
+        data = file.read()
+    for member in Archive(data, path).members():
+        if member.path:
+            with open(member.path, "rb") as file:
+                yield member.name, file.read()
+        else:
+            yield member.name, data[member.start : member.start + member.size]
+
+
+def _archive(path: str) -> Facts:
+    facts: Facts = {"file": path, "kind": "archive"}
+    if stub.is_stub(path):
+        who = stub.read_identity(path)
+        facts |= {
+            "kind": "stub library",
+            "machine": who.machine.label,
+            "library": _identity(who.identity),
+            "file_name": who.file_name,
+            "dependencies": list(who.dependencies),
+        }
+    members = []
+    for name, content in _members(path):
+        if content[:4] == elf.MAGIC:
+            symbols = _object(content, f"{path}({name})")["symbols"]
+            members.append({"name": name, "size": len(content), "symbols": symbols})
+        else:
+            members.append({"name": name, "size": len(content), "symbols": []})
+    return facts | {"members": members}
+
+
+def facts_of(path: str) -> Facts:
+    """All facts of a file. Raises FormatError, OSError."""
+    if os.path.isdir(path):
+        if not stub.is_stub(path):
+            raise FormatError(Diagnostic(path, f"is a directory without a `{stub.LIBRARY_NAME}`"))
+        return _archive(path)
+    with open(path, "rb") as file:
+        data = file.read()
+    if data[:8] in (MAGIC, THIN_MAGIC):
+        return _archive(path)
+    if data[:4] != elf.MAGIC:
+        raise FormatError(Diagnostic(path, "is neither an ELF file nor an archive"))
+    if elf.File(memoryview(data), path).kind == elf.ET_REL:
+        return _object(data, path)
+    image = elf_image.read_image(data, path)
+    return _program(path, image) if image.library is None else _library(data, path, image, image.library)
+
+
+# Text
+
+
+def _show_identity(who: Facts) -> list[str]:
+    return [
+        f"  name     {who['name']} {who['version']}",
+        f"  place    {who['base']:#x}-{who['base'] + who['size'] - 1:#x}  ({who['size'] >> 10} KiB)",
+        f"  digest   {who['digest']}",
+    ]
+
+
+def _show_segments(title: str, segments: list[Facts]) -> list[str]:
+    lines = [f"{title}:"]
+    for s in segments:
+        end = s["address"] + s["memory_size"]
+        lines.append(f"  {s['flags']}  {s['address']:#010x}-{end:#010x}  file {s['offset']:#x}+{s['file_size']:#x}")
+    return lines
+
+
+def _show_needs(facts: Facts) -> list[str]:
+    rows = [
+        f"  {who['name']} {who['version']}  {who['base']:#x}  {who['slots']} slots  {who['digest'][:16]}"
+        for who in facts["needs"]
+    ]
+    return ["linked with:", *rows] if rows else []
+
+
+def _show_library(facts: Facts) -> list[str]:
+    lines = [f"{facts['file']}: target library, {facts['machine']}", *_show_identity(facts["library"])]
+    if not facts["digest_valid"]:
+        lines.append("           which is not the digest of this file: it was changed after it was made")
+    lines += [f"  boot     {facts['bootstrap']:#x}"] if facts["bootstrap"] else []
+    lines += _show_segments("segments", facts["segments"])
+    lines.append(f"jump table: {len(facts['slots'])} slots")
+    width = max((len(row["instruction"]) for row in facts["slots"]), default=0)
+    for row in facts["slots"]:
+        name = row["symbol"] or ("(empty)" if row["empty"] else "?")
+        target = f" -> {row['target_symbol']}" if row["target_symbol"] not in ("", name) else ""
+        lines.append(
+            f"  {row['slot']:>5}  {row['address']:#010x}  {row['bytes']}  {row['instruction']:<{width}}  {name}{target}"
+        )
+    if facts["data"]:
+        lines.append(f"exported data: {len(facts['data'])}")
+        lines += [f"  {row['address']:#010x}  {row['size']:>7}  {row['name']}" for row in facts["data"]]
+    for key, title in (("init_array", "initialisers"), ("fini_array", "finalisers")):
+        if facts[key]:
+            lines.append(f"{title}: " + " ".join(f"{address:#x}" for address in facts[key]))
+    if facts["dependencies"]:
+        lines.append("depends on: " + " ".join(facts["dependencies"]))
+    return lines + _show_needs(facts)
+
+
+def _show_program(facts: Facts) -> list[str]:
+    lines = [f"{facts['file']}: program, {facts['machine']}, entry {facts['entry']:#x}"]
+    lines += _show_segments("segments", facts["segments"])
+    if facts["libraries"]:
+        lines.append(".lib: " + " ".join(facts["libraries"]))
+    if facts["library_path"]:
+        lines.append(f"library path: {facts['library_path']}")
+    lines += _show_needs(facts)
+    if facts["bindings"]:
+        lines.append(f"bindings: {len(facts['bindings'])}")
+        lines += [
+            f"  {row['address']:#010x}  {row['kind']:<8}  {row['library']}  {row['symbol']}"
+            for row in facts["bindings"]
+        ]
+    return lines
+
+
+def _show_symbol(row: Facts) -> str:
+    letter = {"undefined": "w" if row["binding"] == "weak" else "U", "absolute": "A", "common": "C"}.get(
+        row["place"], "T"
+    )
+    value = f"{row['value']:#010x}" if row["place"] in ("absolute", "defined") else " " * 10
+    return f"  {value}  {letter}  {row['name']}" + ("  (hidden)" if row["hidden"] else "")
+
+
+def _show_object(facts: Facts) -> list[str]:
+    lines = [f"{facts['file']}: object, {facts['machine']}"]
+    lines += [f"  {row['name']:<24} {row['size']:>8}" for row in facts["sections"]]
+    return lines + [_show_symbol(row) for row in facts["symbols"]]
+
+
+def _show_archive(facts: Facts) -> list[str]:
+    lines = [f"{facts['file']}: {facts['kind']}" + (f", {facts['machine']}" if "machine" in facts else "")]
+    if "library" in facts:
+        lines += [*_show_identity(facts["library"]), f"  file     {facts['file_name']}"]
+        if facts["dependencies"]:
+            lines.append("depends on: " + " ".join(facts["dependencies"]))
+    lines.append(f"members: {len(facts['members'])}")
+    for member in facts["members"]:
+        lines.append(f"{member['name']}  {member['size']}")
+        lines += [_show_symbol(row) for row in member["symbols"]]
+    return lines
+
+
+_SHOW: dict[str, Callable[[Facts], list[str]]] = {
+    "target library": _show_library,
+    "program": _show_program,
+    "object": _show_object,
+    "archive": _show_archive,
+    "stub library": _show_archive,
+}
+
+
+def run(argv: list[str]) -> int:
+    """Runs `uselib inspect`. Returns the exit status. Raises ToolError."""
+    parser = argparse.ArgumentParser(
+        prog="uselib inspect", description="Header, jump table, exports, libraries and bindings of a file."
+    )
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", help="target library, program, stub library, archive or object"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON: an object for each file, a line each")
+    options = parser.parse_args(argv)
+    for number, path in enumerate(options.files):
+        facts = facts_of(path)
+        if options.json:
+            print(json.dumps(facts))
+        else:
+            print(("\n" if number else "") + "\n".join(_SHOW[facts["kind"]](facts)))
+    return 0
