@@ -1,8 +1,19 @@
-"""Resource limits: getrlimit, setrlimit, prlimit64. The guest's own numbers, never the host's."""
+"""LIMITS: getrlimit, setrlimit, prlimit64, priorities. The guest's own numbers, never the host's."""
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from linker.image import Machine
+
+from .arguments import INT, PID, choice, struct_in, struct_out
+from .errors import GuestError
+from .table import Row
+
+if TYPE_CHECKING:
+    from .process import Process
 
 INFINITY = 2**64 - 1
 CPU, FSIZE, DATA, STACK, CORE, RSS, NPROC, NOFILE, MEMLOCK, AS = range(10)  # include/uapi/asm-generic/resource.h
@@ -22,3 +33,105 @@ class Limits:
 
     def soft(self, resource: int) -> int:
         return self.values[resource][0]
+
+    @property
+    def file_size(self) -> int:
+        """Bytes that a file may have."""
+        return self.values[FSIZE][0]
+
+    @property
+    def file_size_free(self) -> bool:
+        """No limit on the size of files."""
+        return self.values[FSIZE][0] == INFINITY
+
+
+def _get(process: Process, resource: int) -> tuple[int, int]:
+    try:
+        return process.limits.values[resource]
+    except KeyError:
+        raise GuestError(errno.EINVAL) from None
+
+
+def _set(process: Process, resource: int, soft: int, hard: int) -> None:
+    _, old_hard = _get(process, resource)
+    if soft > hard:
+        raise GuestError(errno.EINVAL)
+    if hard > old_hard:
+        raise GuestError(errno.EPERM)
+    process.limits.values[resource] = (soft, hard)
+    if resource == NOFILE:
+        process.files.limit = soft
+
+
+def sys_getrlimit(process: Process, resource: int, address: int) -> int:
+    """On i386 this is ugetrlimit; infinity is all bits set in both."""
+    most = process.abi.word_mask
+    values = (min(value, most) for value in _get(process, resource))
+    process.memory.write(address, process.abi["rlimit"].pack(*values))
+    return 0
+
+
+def sys_old_getrlimit(process: Process, resource: int, address: int) -> int:
+    """i386 getrlimit: signed numbers."""
+    values = (min(value, 0x7FFFFFFF) for value in _get(process, resource))
+    process.memory.write(address, process.abi["rlimit"].pack(*values))
+    return 0
+
+
+def sys_setrlimit(process: Process, resource: int, address: int) -> int:
+    layout, most = process.abi["rlimit"], process.abi.word_mask
+    values = layout.unpack(process.memory.read(address, layout.size))
+    soft, hard = (INFINITY if value == most else value for value in values)
+    _set(process, resource, soft, hard)
+    return 0
+
+
+def sys_prlimit64(process: Process, pid: int, resource: int, new: int, old: int) -> int:
+    if pid not in (0, process.identity.pid):
+        raise GuestError(errno.ESRCH)
+    layout = process.abi["rlimit64"]
+    before = _get(process, resource)
+    if new:
+        soft, hard = layout.unpack(process.memory.read(new, layout.size))
+        _set(process, resource, soft, hard)
+    if old:
+        process.memory.write(old, layout.pack(*before))
+    return 0
+
+
+def sys_getpriority(process: Process, which: int, who: int) -> int:
+    """The kernel returns 20 - nice."""
+    if not 0 <= which <= 2:
+        raise GuestError(errno.EINVAL)
+    return 20 - process.identity.nice
+
+
+def sys_setpriority(process: Process, which: int, who: int, nice: int) -> int:
+    if not 0 <= which <= 2:
+        raise GuestError(errno.EINVAL)
+    nice = max(-20, min(nice, 19))
+    if nice < process.identity.nice:
+        raise GuestError(errno.EACCES)
+    process.identity.nice = nice
+    return 0
+
+
+def sys_nice(process: Process, increment: int) -> int:
+    if increment < 0:
+        raise GuestError(errno.EPERM)
+    process.identity.nice = min(process.identity.nice + increment, 19)
+    return 0
+
+
+_RESOURCE = choice("rlimit")
+
+LIMITS: tuple[Row, ...] = (
+    Row("getrlimit", sys_getrlimit, (_RESOURCE, struct_out("rlimit")), Machine.X86_64),
+    Row("getrlimit", sys_old_getrlimit, (_RESOURCE, struct_out("rlimit")), Machine.I386),
+    Row("ugetrlimit", sys_getrlimit, (_RESOURCE, struct_out("rlimit"))),
+    Row("setrlimit", sys_setrlimit, (_RESOURCE, struct_in("rlimit"))),
+    Row("prlimit64", sys_prlimit64, (PID, _RESOURCE, struct_in("rlimit64"), struct_out("rlimit64"))),
+    Row("getpriority", sys_getpriority, (choice("priority"), INT)),
+    Row("setpriority", sys_setpriority, (choice("priority"), INT, INT)),
+    Row("nice", sys_nice, (INT,)),
+)

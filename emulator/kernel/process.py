@@ -16,9 +16,8 @@ from .clock import Clock, RandomBytes
 from .limits import Limits
 
 if TYPE_CHECKING:
-    from loader.address_space import AddressSpace
-
     from emulator.interfaces import Cpu
+    from loader.address_space import AddressSpace
 
     from .abi import Abi
     from .descriptors import FileTable
@@ -39,6 +38,9 @@ class Signals(Protocol):
     def deliverable(self) -> bool:
         """True if a signal is pending that is neither blocked nor ignored."""
 
+    def send(self, signal: int) -> None:
+        """A signal from the kernel to the process itself (SIGPIPE, SIGXFSZ); delivered after the call."""
+
 
 @dataclass
 class Identity:
@@ -51,6 +53,7 @@ class Identity:
     session: int = 1000
     uid: int = 1000
     gid: int = 1000
+    nice: int = 0
     name: str = ""  # comm, at most 15 bytes
     executable: str = ""  # guest path of the program: /proc/self/exe
     command_line: tuple[bytes, ...] = ()

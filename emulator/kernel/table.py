@@ -38,6 +38,7 @@ class Row:
 # module under emulator.kernel -> the tuples of rows in it
 FAMILIES: tuple[tuple[str, str], ...] = (
     ("files", "FILES"),
+    ("control", "CONTROL"),
     ("directories", "DIRECTORIES"),
     ("status", "STATUS"),
     ("pipes", "PIPES"),

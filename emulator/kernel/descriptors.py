@@ -1,0 +1,309 @@
+"""Open files: descriptions (struct file of the kernel) and the table of descriptors that refer to them.
+
+A description owns a host descriptor wherever the host has the object; file offset, status flags and locks are then the
+host kernel's, and are shared with children of a fork as they should be.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from . import constants as C
+from .errors import GuestError
+from .waiting import READ, wait_for
+
+if TYPE_CHECKING:
+    from .namespace import Directory
+    from .process import Process
+
+_SMALL = 4096  # bytes up to which a copy is cheaper than a view of guest memory
+_CHUNK = 1 << 20  # bytes that a write copies at a time
+SIGPIPE = 13
+SIGXFSZ = 25
+
+
+class Description:
+    """An open file. The base class answers as an O_PATH descriptor does: EBADF to all that needs the file's contents.
+
+    fd: host descriptor, or -1. path: guest path, for /proc/self/fd and --strace. mutable: the inode may be changed
+    (fchmod). directory: for an open directory, where it is in the namespace.
+    """
+
+    directory: Directory | None = None
+
+    def __init__(self, fd: int, path: bytes = b"", flags: int = 0, mutable: bool = False, owned: bool = True) -> None:
+        self.fd = fd
+        self.path = path
+        self.flags = flags
+        self.mutable = mutable
+        self.references = 0
+        self._owned = owned
+
+    def read(self, process: Process, address: int, count: int) -> int:
+        raise GuestError(errno.EBADF)
+
+    def readv(self, process: Process, parts: Sequence[tuple[int, int]], offset: int | None) -> int:
+        """Into several (address, size); at `offset`, or where the file stands."""
+        raise GuestError(errno.EBADF)
+
+    def write(self, process: Process, address: int, count: int) -> int:
+        raise GuestError(errno.EBADF)
+
+    def writev(self, process: Process, parts: Sequence[tuple[int, int]], offset: int | None) -> int:
+        raise GuestError(errno.EBADF)
+
+    def seek(self, offset: int, whence: int) -> int:
+        raise GuestError(errno.EBADF)
+
+    def status(self) -> os.stat_result:
+        """Raises GuestError(EBADF) for a synthesised thing: its status comes from the namespace."""
+        if self.fd < 0:
+            raise GuestError(errno.EBADF)
+        return os.fstat(self.fd)
+
+    def host(self) -> int:
+        """The host descriptor for calls that go straight to it. Raises GuestError(EBADF) where there is none."""
+        raise GuestError(errno.EBADF)
+
+    def close(self) -> None:
+        """The last reference went away."""
+        if self._owned and self.fd >= 0:
+            os.close(self.fd)
+        self.fd = -1
+
+
+class HostFile(Description):
+    """A file, pipe, terminal or socket of the host."""
+
+    def __init__(self, fd: int, path: bytes = b"", flags: int = 0, mutable: bool = False, owned: bool = True) -> None:
+        super().__init__(fd, path, flags, mutable, owned)
+        kind = stat.S_IFMT(os.fstat(fd).st_mode)
+        self.waits = kind in (stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFCHR)  # a read may have to wait
+
+    def host(self) -> int:
+        return self.fd
+
+    def read(self, process: Process, address: int, count: int) -> int:
+        if self.waits:
+            wait_for(process, self.fd, READ)
+        if count <= _SMALL:
+            data = os.read(self.fd, count)
+            process.memory.write(address, data)
+            return len(data)
+        return os.readv(self.fd, [process.memory.view(address, min(count, C.IO_MAX))])
+
+    def readv(self, process: Process, parts: Sequence[tuple[int, int]], offset: int | None) -> int:
+        views = [process.memory.view(address, size) for address, size in parts if size]
+        if offset is not None:
+            return os.preadv(self.fd, views, offset)
+        if self.waits:
+            wait_for(process, self.fd, READ)
+        return os.readv(self.fd, views) if views else os.readv(self.fd, [bytearray(0)])
+
+    def write(self, process: Process, address: int, count: int) -> int:
+        if count > _CHUNK or not process.limits.file_size_free:
+            return self.writev(process, [(address, count)], None)
+        try:
+            return os.write(self.fd, process.memory.read(address, count))
+        except BrokenPipeError:
+            process.signals.send(SIGPIPE)
+            raise
+
+    def writev(self, process: Process, parts: Sequence[tuple[int, int]], offset: int | None) -> int:
+        """In chunks, so that a huge write needs no copy of its size; a short write ends it."""
+        done = 0
+        room = self._room(process, offset)
+        for address, size in _chunks(parts):
+            size = min(size, room - done)
+            try:
+                data = process.memory.read(address, size)
+                count = os.write(self.fd, data) if offset is None else os.pwrite(self.fd, data, offset + done)
+            except BrokenPipeError:
+                process.signals.send(SIGPIPE)
+                raise
+            except Exception:
+                if done:
+                    return done
+                raise
+            done += count
+            if count < size or done == room:
+                break
+        if not parts:
+            os.write(self.fd, b"")
+        return done
+
+    def _room(self, process: Process, offset: int | None) -> int:
+        """Bytes that may be written here (RLIMIT_FSIZE). Raises GuestError(EFBIG), and sends SIGXFSZ."""
+        if process.limits.file_size_free or not stat.S_ISREG(os.fstat(self.fd).st_mode):
+            return C.IO_MAX
+        if offset is None:
+            end = self.flags & C.O_APPEND
+            offset = os.fstat(self.fd).st_size if end else os.lseek(self.fd, 0, os.SEEK_CUR)
+        room = process.limits.file_size - offset
+        if room <= 0:
+            process.signals.send(SIGXFSZ)
+            raise GuestError(errno.EFBIG)
+        return min(room, C.IO_MAX)
+
+    def seek(self, offset: int, whence: int) -> int:
+        return os.lseek(self.fd, offset, whence)
+
+
+class RandomFile(Description):
+    """/dev/random and /dev/urandom: the process's deterministic bytes."""
+
+    def read(self, process: Process, address: int, count: int) -> int:
+        return self.readv(process, [(address, count)], None)
+
+    def readv(self, process: Process, parts: Sequence[tuple[int, int]], offset: int | None) -> int:
+        done = 0
+        for address, size in _chunks(parts):
+            process.memory.write(address, process.random.take(size))
+            done += size
+        return done
+
+    def write(self, process: Process, address: int, count: int) -> int:
+        return count
+
+    def writev(self, process: Process, parts: Sequence[tuple[int, int]], offset: int | None) -> int:
+        return sum(size for _, size in parts)
+
+    def seek(self, offset: int, whence: int) -> int:
+        return 0
+
+
+class DirectoryFile(Description):
+    """An open directory. Entries are read at the first getdents and again after a seek to 0, sorted by name."""
+
+    def __init__(self, fd: int, directory: Directory, flags: int, mutable: bool) -> None:
+        super().__init__(fd, directory.name, flags, mutable)
+        self.directory = directory
+        self.position = 0
+        self.entries: list[tuple[bytes, int, int]] | None = None  # name, inode, d_type
+
+    def read(self, process: Process, address: int, count: int) -> int:
+        raise GuestError(errno.EISDIR)
+
+    def readv(self, process: Process, parts: Sequence[tuple[int, int]], offset: int | None) -> int:
+        raise GuestError(errno.EISDIR)
+
+    def seek(self, offset: int, whence: int) -> int:
+        if whence == os.SEEK_CUR:
+            offset += self.position
+        elif whence != os.SEEK_SET:
+            raise GuestError(errno.EINVAL)
+        if offset < 0:
+            raise GuestError(errno.EINVAL)
+        if offset == 0:
+            self.entries = None
+        self.position = offset
+        return offset
+
+    def host(self) -> int:
+        if self.fd < 0:
+            raise GuestError(errno.EINVAL)
+        return self.fd
+
+
+def _chunks(parts: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """(address, size) of at most _CHUNK bytes each, IO_MAX in all."""
+    left = C.IO_MAX
+    for address, size in parts:
+        while size and left:
+            step = min(size, _CHUNK, left)
+            yield address, step
+            address += step
+            size -= step
+            left -= step
+
+
+@dataclass
+class Slot:
+    """A descriptor."""
+
+    description: Description
+    cloexec: bool
+
+
+class FileTable:
+    """Descriptor -> description. limit: RLIMIT_NOFILE."""
+
+    def __init__(self, limit: int = 1024) -> None:
+        self.slots: dict[int, Slot] = {}
+        self.limit = limit
+
+    @classmethod
+    def standard(cls, limit: int = 1024) -> FileTable:
+        """With the host's descriptors 0, 1 and 2, as far as they are open."""
+        table = cls(limit)
+        for fd in range(3):
+            try:
+                status = os.fstat(fd)
+            except OSError:
+                continue
+            if stat.S_ISDIR(status.st_mode):
+                continue  # a directory from outside would be a way out of the namespace
+            table.put(
+                fd, HostFile(fd, (b"/dev/stdin", b"/dev/stdout", b"/dev/stderr")[fd], C.O_RDWR, owned=False), False
+            )
+        return table
+
+    def get(self, fd: int) -> Description:
+        """Raises GuestError(EBADF)."""
+        try:
+            return self.slots[fd].description
+        except KeyError:
+            raise GuestError(errno.EBADF) from None
+
+    def slot(self, fd: int) -> Slot:
+        """Raises GuestError(EBADF)."""
+        try:
+            return self.slots[fd]
+        except KeyError:
+            raise GuestError(errno.EBADF) from None
+
+    def check_room(self, count: int = 1) -> None:
+        """Raises GuestError(EMFILE) if `count` more descriptors would be too many."""
+        if len(self.slots) + count > self.limit:
+            raise GuestError(errno.EMFILE)
+
+    def add(self, description: Description, cloexec: bool = False, lowest: int = 0) -> int:
+        """The lowest free descriptor from `lowest` on. Raises GuestError(EMFILE); then the description is closed if
+        nothing else refers to it."""
+        fd = lowest
+        while fd in self.slots:
+            fd += 1
+        if fd >= self.limit:
+            if not description.references:
+                description.close()
+            raise GuestError(errno.EMFILE)
+        self.put(fd, description, cloexec)
+        return fd
+
+    def put(self, fd: int, description: Description, cloexec: bool) -> None:
+        """Makes `fd` refer to the description, closing what it was. Raises GuestError(EBADF) for a number too high."""
+        if not 0 <= fd < self.limit:
+            raise GuestError(errno.EBADF)
+        description.references += 1
+        if fd in self.slots:
+            self.close(fd)
+        self.slots[fd] = Slot(description, cloexec)
+
+    def close(self, fd: int) -> None:
+        """Raises GuestError(EBADF)."""
+        slot = self.slots.pop(fd, None)
+        if slot is None:
+            raise GuestError(errno.EBADF)
+        slot.description.references -= 1
+        if not slot.description.references:
+            slot.description.close()
+
+    def close_on_exec(self) -> None:
+        """What execve closes."""
+        for fd in [fd for fd, slot in self.slots.items() if slot.cloexec]:
+            self.close(fd)

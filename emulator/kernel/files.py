@@ -1,0 +1,351 @@
+"""FILES: opening, reading, writing, seeking, duplicating."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import struct
+from typing import TYPE_CHECKING
+
+from linker.image import Machine
+
+from . import constants as C
+from .arguments import (
+    DIRFD,
+    FD,
+    INT,
+    LONG,
+    MODE,
+    OFFSET,
+    OFFSET64,
+    PATH,
+    PTR,
+    SIZE,
+    UINT,
+    choice,
+    data_in,
+    data_out,
+    flags,
+)  # fmt: skip
+from .descriptors import Description, DirectoryFile, HostFile
+from .errors import GuestError
+from .namespace import Directory
+from .opening import open_path
+from .table import Row
+
+if TYPE_CHECKING:
+    from .process import Process
+
+IOV_MAX = 1024
+
+
+def directory_at(process: Process, fd: int) -> Directory | None:
+    """Where a relative path of an *at call starts; None: the current directory."""
+    if fd == C.AT_FDCWD:
+        return None
+    directory = process.files.get(fd).directory
+    if directory is None:
+        raise GuestError(errno.ENOTDIR)
+    return directory
+
+
+def path_at(process: Process, fd: int, address: int) -> tuple[Directory | None, bytes]:
+    """Start and path of an *at call. An absolute path does not look at the descriptor."""
+    path = process.memory.read_string(address, C.PATH_MAX)
+    return (None if path.startswith(b"/") else directory_at(process, fd)), path
+
+
+def sys_open(process: Process, path: int, flags: int, mode: int) -> int:
+    return open_path(process, None, process.memory.read_string(path, C.PATH_MAX), flags, mode)
+
+
+def sys_openat(process: Process, dirfd: int, path: int, flags: int, mode: int) -> int:
+    at, name = path_at(process, dirfd, path)
+    return open_path(process, at, name, flags, mode)
+
+
+def sys_creat(process: Process, path: int, mode: int) -> int:
+    return sys_open(process, path, C.O_CREAT | C.O_WRONLY | C.O_TRUNC, mode)
+
+
+def sys_close(process: Process, fd: int) -> int:
+    process.files.close(fd)
+    return 0
+
+
+def sys_close_range(process: Process, first: int, last: int, flags: int) -> int:
+    if first > last or flags & ~6:
+        raise GuestError(errno.EINVAL)
+    for fd in [fd for fd in process.files.slots if first <= fd <= last]:
+        if flags & 4:  # CLOSE_RANGE_CLOEXEC
+            process.files.slots[fd].cloexec = True
+        else:
+            process.files.close(fd)
+    return 0
+
+
+def sys_read(process: Process, fd: int, buffer: int, count: int) -> int:
+    return process.files.get(fd).read(process, buffer, count)
+
+
+def sys_write(process: Process, fd: int, buffer: int, count: int) -> int:
+    return process.files.get(fd).write(process, buffer, count)
+
+
+def vectors(process: Process, address: int, count: int) -> list[tuple[int, int]]:
+    """An array of struct iovec. Raises GuestError(EINVAL)."""
+    if not 0 <= count <= IOV_MAX:
+        raise GuestError(errno.EINVAL)
+    layout = process.abi["iovec"]
+    parts = [(part[0], part[1]) for part in layout.array(process.memory.read(address, layout.size * count))]
+    if any(size > process.abi.word_mask >> 1 for _, size in parts):
+        raise GuestError(errno.EINVAL)
+    return parts
+
+
+def sys_readv(process: Process, fd: int, vector: int, count: int) -> int:
+    file = process.files.get(fd)
+    return file.readv(process, vectors(process, vector, count), None)
+
+
+def sys_writev(process: Process, fd: int, vector: int, count: int) -> int:
+    file = process.files.get(fd)
+    return file.writev(process, vectors(process, vector, count), None)
+
+
+def _offset(file: Description, offset: int) -> int:
+    """Checks a file offset of a positioned read or write."""
+    if offset < 0:
+        raise GuestError(errno.EINVAL)
+    if isinstance(file, HostFile) and file.waits and not stat.S_ISCHR(os.fstat(file.fd).st_mode):
+        raise GuestError(errno.ESPIPE)
+    return offset
+
+
+def sys_pread64(process: Process, fd: int, buffer: int, count: int, offset: int) -> int:
+    file = process.files.get(fd)
+    return file.readv(process, [(buffer, count)], _offset(file, offset))
+
+
+def sys_pwrite64(process: Process, fd: int, buffer: int, count: int, offset: int) -> int:
+    file = process.files.get(fd)
+    return file.writev(process, [(buffer, count)], _offset(file, offset))
+
+
+def _long_offset(process: Process, low: int, high: int) -> int:
+    """preadv and pwritev pass the offset as two longs on both machines; on x86-64 the first holds all of it."""
+    if process.machine is Machine.I386:
+        low |= high << 32
+        return low - (1 << 64) if low >> 63 else low
+    return low - (1 << 64) if low >> 63 else low
+
+
+def sys_preadv(process: Process, fd: int, vector: int, count: int, low: int, high: int) -> int:
+    file = process.files.get(fd)
+    return file.readv(process, vectors(process, vector, count), _offset(file, _long_offset(process, low, high)))
+
+
+def sys_pwritev(process: Process, fd: int, vector: int, count: int, low: int, high: int) -> int:
+    file = process.files.get(fd)
+    return file.writev(process, vectors(process, vector, count), _offset(file, _long_offset(process, low, high)))
+
+
+def sys_preadv2(process: Process, fd: int, vector: int, count: int, low: int, high: int, flags: int) -> int:
+    file, offset = process.files.get(fd), _long_offset(process, low, high)
+    if flags:
+        raise GuestError(errno.EOPNOTSUPP)
+    return file.readv(process, vectors(process, vector, count), None if offset == -1 else _offset(file, offset))
+
+
+def sys_pwritev2(process: Process, fd: int, vector: int, count: int, low: int, high: int, flags: int) -> int:
+    file, offset = process.files.get(fd), _long_offset(process, low, high)
+    if flags:
+        raise GuestError(errno.EOPNOTSUPP)
+    return file.writev(process, vectors(process, vector, count), None if offset == -1 else _offset(file, offset))
+
+
+def sys_lseek(process: Process, fd: int, offset: int, whence: int) -> int:
+    position = process.files.get(fd).seek(offset, whence)
+    if position > process.abi.word_mask >> 1:
+        raise GuestError(errno.EOVERFLOW)
+    return position
+
+
+def sys_llseek(process: Process, fd: int, high: int, low: int, result: int, whence: int) -> int:
+    offset = high << 32 | low
+    position = process.files.get(fd).seek(offset - (1 << 64) if offset >> 63 else offset, whence)
+    process.memory.write(result, struct.pack("<q", position))
+    return 0
+
+
+def sys_dup(process: Process, fd: int) -> int:
+    return process.files.add(process.files.get(fd))
+
+
+def sys_dup2(process: Process, old: int, new: int) -> int:
+    description = process.files.get(old)
+    if old != new:
+        process.files.put(new, description, False)
+    return new
+
+
+def sys_dup3(process: Process, old: int, new: int, flags: int) -> int:
+    if old == new or flags & ~C.O_CLOEXEC:
+        raise GuestError(errno.EINVAL)
+    process.files.put(new, process.files.get(old), bool(flags))
+    return new
+
+
+def writable_file(process: Process, fd: int) -> int:
+    """Host descriptor of a regular file that is open for writing (ftruncate, fallocate)."""
+    file = process.files.get(fd)
+    if isinstance(file, DirectoryFile) or file.fd < 0:
+        raise GuestError(errno.EINVAL)
+    return file.host()
+
+
+def sys_ftruncate(process: Process, fd: int, size: int) -> int:
+    if size < 0:
+        raise GuestError(errno.EINVAL)
+    os.ftruncate(writable_file(process, fd), size)
+    return 0
+
+
+def sys_truncate(process: Process, path: int, size: int) -> int:
+    if size < 0:
+        raise GuestError(errno.EINVAL)
+    process.fs.truncate(None, process.memory.read_string(path, C.PATH_MAX), size)
+    return 0
+
+
+def sys_fallocate(process: Process, fd: int, mode: int, offset: int, size: int) -> int:
+    host = writable_file(process, fd)
+    if mode:
+        raise GuestError(errno.EOPNOTSUPP)
+    if offset < 0 or size <= 0:
+        raise GuestError(errno.EINVAL)
+    if os.fstat(host).st_size < offset + size <= process.limits.file_size or offset + size <= process.limits.file_size:
+        os.posix_fallocate(host, offset, size)
+        return 0
+    raise GuestError(errno.EFBIG)
+
+
+def sys_fadvise64(process: Process, fd: int, *_: int) -> int:
+    """Advice changes no result, so it is taken and forgotten."""
+    if isinstance(process.files.get(fd), HostFile) and stat.S_ISFIFO(process.files.get(fd).status().st_mode):
+        raise GuestError(errno.ESPIPE)
+    return 0
+
+
+def sys_fsync(process: Process, fd: int) -> int:
+    os.fsync(process.files.get(fd).host())
+    return 0
+
+
+def sys_sync(process: Process) -> int:
+    """Nothing to do: the guest cannot crash the host."""
+    return 0
+
+
+def sys_memfd_create(process: Process, name: int, flags: int) -> int:
+    label = process.memory.read_string(name, 250)
+    if flags & ~3:
+        raise GuestError(errno.EINVAL)
+    fd = os.memfd_create("guest", os.MFD_CLOEXEC | (os.MFD_ALLOW_SEALING if flags & 2 else 0))
+    return process.files.add(HostFile(fd, b"/memfd:" + label, C.O_RDWR), bool(flags & 1))
+
+
+def _copy(process: Process, source: int, target: int, offsets: tuple[int | None, int | None], count: int) -> int:
+    """Copies at most 1 MiB between host files, at offsets or where they stand."""
+    count = min(count, 1 << 20)
+    data = os.read(source, count) if offsets[0] is None else os.pread(source, count, offsets[0])
+    try:
+        done = os.write(target, data) if offsets[1] is None else os.pwrite(target, data, offsets[1])
+    except BrokenPipeError:
+        process.signals.send(13)
+        raise
+    if done < len(data) and offsets[0] is None:
+        os.lseek(source, done - len(data), os.SEEK_CUR)
+    return done
+
+
+def sys_sendfile(process: Process, out: int, source: int, offset: int, count: int, size: int = 0) -> int:
+    size = size or process.abi.word
+    reader, writer = process.files.get(source), process.files.get(out)
+    if isinstance(reader, DirectoryFile) or reader.flags & C.O_ACCMODE == C.O_WRONLY:
+        raise GuestError(errno.EBADF if not isinstance(reader, DirectoryFile) else errno.EINVAL)
+    if not stat.S_ISREG(os.fstat(reader.host()).st_mode):
+        raise GuestError(errno.EINVAL)
+    position = int.from_bytes(process.memory.read(offset, size), "little", signed=True) if offset else None
+    if position is not None and position < 0:
+        raise GuestError(errno.EINVAL)
+    done = _copy(process, reader.host(), writer.host(), (position, None), count)
+    if position is not None:
+        process.memory.write(offset, (position + done).to_bytes(size, "little"))
+    return done
+
+
+def sys_sendfile64(process: Process, out: int, source: int, offset: int, count: int) -> int:
+    return sys_sendfile(process, out, source, offset, count, 8)
+
+
+def sys_copy_file_range(
+    process: Process, source: int, in_offset: int, target: int, out_offset: int, count: int, flags: int
+) -> int:
+    if flags:
+        raise GuestError(errno.EINVAL)
+    reader, writer = process.files.get(source).host(), process.files.get(target).host()
+    if not (stat.S_ISREG(os.fstat(reader).st_mode) and stat.S_ISREG(os.fstat(writer).st_mode)):
+        raise GuestError(errno.EINVAL)
+    positions = [
+        int.from_bytes(process.memory.read(address, 8), "little") if address else None
+        for address in (in_offset, out_offset)
+    ]
+    done = _copy(process, reader, writer, (positions[0], positions[1]), count)
+    for address, position in zip((in_offset, out_offset), positions, strict=True):
+        if position is not None:
+            process.memory.write(address, struct.pack("<q", position + done))
+    return done
+
+
+_SEEK = choice("seek")
+
+FILES: tuple[Row, ...] = (
+    Row("open", sys_open, (PATH, flags("open"), MODE)),
+    Row("openat", sys_openat, (DIRFD, PATH, flags("open"), MODE)),
+    Row("creat", sys_creat, (PATH, MODE)),
+    Row("close", sys_close, (FD,)),
+    Row("close_range", sys_close_range, (UINT, UINT, flags("close_range"))),
+    Row("read", sys_read, (FD, data_out(2), SIZE)),
+    Row("write", sys_write, (FD, data_in(2), SIZE)),
+    Row("readv", sys_readv, (FD, PTR, LONG)),
+    Row("writev", sys_writev, (FD, PTR, LONG)),
+    Row("pread64", sys_pread64, (FD, data_out(2), SIZE, OFFSET64)),
+    Row("pwrite64", sys_pwrite64, (FD, data_in(2), SIZE, OFFSET64)),
+    Row("preadv", sys_preadv, (FD, PTR, LONG, SIZE, SIZE)),
+    Row("pwritev", sys_pwritev, (FD, PTR, LONG, SIZE, SIZE)),
+    Row("preadv2", sys_preadv2, (FD, PTR, LONG, SIZE, SIZE, INT)),
+    Row("pwritev2", sys_pwritev2, (FD, PTR, LONG, SIZE, SIZE, INT)),
+    Row("lseek", sys_lseek, (FD, OFFSET, _SEEK)),
+    Row("_llseek", sys_llseek, (FD, UINT, UINT, PTR, _SEEK)),
+    Row("dup", sys_dup, (FD,)),
+    Row("dup2", sys_dup2, (FD, FD)),
+    Row("dup3", sys_dup3, (FD, FD, flags("open"))),
+    Row("ftruncate", sys_ftruncate, (FD, OFFSET)),
+    Row("ftruncate64", sys_ftruncate, (FD, OFFSET64)),
+    Row("truncate", sys_truncate, (PATH, OFFSET)),
+    Row("truncate64", sys_truncate, (PATH, OFFSET64)),
+    Row("fallocate", sys_fallocate, (FD, INT, OFFSET64, OFFSET64)),
+    Row("fadvise64", sys_fadvise64, (FD, OFFSET64, SIZE, choice("fadvise"))),
+    Row("fadvise64_64", sys_fadvise64, (FD, OFFSET64, OFFSET64, choice("fadvise"))),
+    Row("readahead", sys_fadvise64, (FD, OFFSET64, SIZE)),
+    Row("fsync", sys_fsync, (FD,)),
+    Row("fdatasync", sys_fsync, (FD,)),
+    Row("sync", sys_sync),
+    Row("syncfs", sys_fsync, (FD,)),
+    Row("memfd_create", sys_memfd_create, (PATH, flags("memfd"))),
+    Row("sendfile", sys_sendfile, (FD, FD, PTR, SIZE)),
+    Row("sendfile64", sys_sendfile64, (FD, FD, PTR, SIZE)),
+    Row("copy_file_range", sys_copy_file_range, (FD, PTR, FD, PTR, SIZE, UINT)),
+)

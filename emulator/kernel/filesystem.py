@@ -1,0 +1,399 @@
+"""The file operations that take a path, on a Namespace: what may be read, what may be written.
+
+Reading is open to everything the namespace shows. Changing anything needs a writable grant, else EROFS, as on a
+read-only mount. Of files that are neither regular nor directories the guest opens only FIFOs, and only where it may
+write: a device, or a FIFO of the host, would lead out of the namespace. setuid and setgid bits are never set.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from . import constants as C
+from .errors import GuestError
+from .namespace import Directory, Found, Namespace, Special
+
+_MODE = 0o1777  # permission bits a guest may set: no setuid, no setgid
+
+
+@dataclass
+class Opened:
+    """What open(2) made: a host descriptor, or -1 for synthesised things.
+
+    mutable: the inode lies under a writable grant, so fchmod and the like are allowed.
+    """
+
+    fd: int
+    path: bytes
+    flags: int
+    mutable: bool
+    directory: Directory | None = None
+    special: Special | None = None
+
+
+def synthetic_status(mode: int, inode: int) -> os.stat_result:
+    """The status of something that exists in the namespace only."""
+    return os.stat_result((mode, inode, 0, 1, 0, 0, 0, 0, 0, 0))
+
+
+_DEVICE_NUMBERS = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 9), "tty": (5, 0)}
+
+
+def special_mode(special: Special) -> int:
+    if special.link:
+        return stat.S_IFLNK | 0o777
+    return stat.S_IFCHR | 0o666 if special.name in _DEVICE_NUMBERS else stat.S_IFREG | 0o444
+
+
+class FileSystem:
+    """Namespace and current directory of a process. The umask is the host process's own."""
+
+    def __init__(self, namespace: Namespace, cwd: bytes = b"/") -> None:
+        self.namespace = namespace
+        self.cwd = namespace.top()
+        self.chdir(None, cwd)
+
+    def resolve(self, at: Directory | None, path: bytes, follow: bool = True) -> Found:
+        """Found, which need not exist. at: where relative paths start; None: the current directory."""
+        return self.namespace.resolve(at or self.cwd, path, follow)
+
+    def existing(self, at: Directory | None, path: bytes, follow: bool = True) -> Found:
+        """Found; raises GuestError(ENOENT) if it does not exist."""
+        found = self.resolve(at, path, follow)
+        if not found.exists:
+            raise GuestError(errno.ENOENT)
+        return found
+
+    # Looking
+
+    def status(self, found: Found) -> os.stat_result:
+        if found.directory is not None:
+            if found.directory.handle is not None:
+                return os.fstat(found.directory.handle.fd)
+            return synthetic_status(stat.S_IFDIR | 0o555, _inode(found.directory.name))
+        if found.special is not None:
+            return synthetic_status(special_mode(found.special), _inode(found.name))
+        assert found.handle is not None
+        return os.fstat(found.handle.fd)
+
+    def readlink(self, at: Directory | None, path: bytes) -> bytes:
+        found = self.existing(at, path, follow=False)
+        if found.special is not None and found.special.link:
+            return self.namespace.view.link(found.special)
+        if found.handle is None or found.status is None or not stat.S_ISLNK(found.status.st_mode):
+            raise GuestError(errno.EINVAL)
+        return os.readlink(b"", dir_fd=found.handle.fd)
+
+    def access(self, found: Found, mode: int) -> None:
+        """access(2) with the rights of the host's user. Raises GuestError, OSError."""
+        writable = found.directory.writable if found.directory is not None else found.parent.writable
+        if found.special is not None:
+            if mode & os.X_OK:
+                raise GuestError(errno.EACCES)
+            return
+        if mode & os.W_OK and not writable:
+            raise GuestError(errno.EROFS)
+        handle = found.directory.handle if found.directory is not None else found.handle
+        if handle is None or mode == 0:
+            return
+        if found.status is not None and stat.S_ISLNK(found.status.st_mode):
+            return
+        allowed = os.access(
+            f"/proc/self/fd/{handle.fd}", mode, effective_ids=True
+        )  # the inode itself, no second look-up
+        if not allowed:
+            raise GuestError(errno.EACCES)
+
+    def chdir(self, at: Directory | None, path: bytes) -> None:
+        found = self.existing(at, path)
+        if found.directory is None:
+            raise GuestError(errno.ENOTDIR)
+        self.enter(found.directory)
+
+    def enter(self, directory: Directory) -> None:
+        """Makes it the current directory. Raises PermissionError if it may not be searched."""
+        if directory.handle is not None:
+            os.stat(b".", dir_fd=directory.handle.fd)
+        self.cwd = directory
+
+    # Opening
+
+    def open(self, at: Directory | None, path: bytes, flags: int, mode: int) -> Opened:
+        """open(2). Raises GuestError, OSError."""
+        follow = not flags & C.O_NOFOLLOW and flags & (C.O_CREAT | C.O_EXCL) != C.O_CREAT | C.O_EXCL
+        for _ in range(16):  # a name that comes and goes under our hands: look again
+            found = self._found_to_open(at, path, flags, follow)
+            if not found.exists:
+                try:
+                    return self._create(found, flags, mode)
+                except FileExistsError:
+                    continue
+            if flags & C.O_CREAT and flags & C.O_EXCL:
+                raise GuestError(errno.EEXIST)
+            if flags & C.O_PATH:
+                return self._open_path(found, flags)
+            if found.special is not None:
+                return self._open_special(found, found.special, flags)
+            if found.directory is not None:
+                return self._open_directory(found.directory, flags)
+            opened = self._open_file(found, flags)
+            if opened is not None:
+                return opened
+        raise GuestError(errno.EAGAIN)
+
+    def _found_to_open(self, at: Directory | None, path: bytes, flags: int, follow: bool) -> Found:
+        if flags & C.O_CREAT and path.endswith(b"/"):
+            raise GuestError(errno.EISDIR)
+        changes = flags & (C.O_CREAT | C.O_TRUNC) or flags & C.O_ACCMODE
+        try:
+            found = self.resolve(at, path, follow)
+        except GuestError as failure:
+            if failure.errno == errno.ENOENT and changes and not flags & C.O_PATH:
+                self._outside(at, path)
+            raise
+        if not found.exists and (not flags & C.O_CREAT or flags & C.O_PATH):
+            if changes and found.parent.handle is None:
+                raise GuestError(errno.EROFS)
+            raise GuestError(errno.ENOENT)
+        return found
+
+    def _outside(self, at: Directory | None, path: bytes) -> None:
+        """A path to be written leads through something missing: EROFS if that is where nothing was granted at all."""
+        parts = path.split(b"/")
+        start = at or self.cwd
+        for length in range(len(parts) - 1, 0, -1):
+            head = b"/".join(parts[:length]) or b"/"
+            try:
+                found = self.namespace.resolve(start, head)
+            except (GuestError, OSError):
+                continue
+            if found.exists:
+                if found.directory is not None and found.directory.handle is None:
+                    raise GuestError(errno.EROFS)
+                return
+
+    def _create(self, found: Found, flags: int, mode: int) -> Opened:
+        if not found.parent.writable or found.parent.handle is None:
+            raise GuestError(errno.EROFS)
+        host = C.host_open_flags(flags) | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        fd = os.open(found.name, host, mode & _MODE, dir_fd=found.parent.handle.fd)
+        return Opened(fd, _name(found), flags, True)
+
+    def _open_path(self, found: Found, flags: int) -> Opened:
+        if flags & C.O_DIRECTORY and found.directory is None:
+            raise GuestError(errno.ENOTDIR)
+        handle = found.directory.handle if found.directory is not None else found.handle
+        fd = os.dup(handle.fd) if handle is not None else -1
+        return Opened(fd, _name(found), flags, False, found.directory, found.special)
+
+    def _open_special(self, found: Found, special: Special, flags: int) -> Opened:
+        if flags & C.O_DIRECTORY:
+            raise GuestError(errno.ENOTDIR)
+        if special.link and special.name != "descriptor":
+            raise GuestError(errno.ELOOP)
+        if flags & C.O_ACCMODE and stat.S_ISREG(special_mode(special)):
+            raise GuestError(errno.EACCES)
+        return Opened(-1, _name(found), flags, False, None, special)
+
+    def _open_directory(self, directory: Directory, flags: int) -> Opened:
+        if flags & C.O_TMPFILE == C.O_TMPFILE:
+            raise GuestError(errno.EOPNOTSUPP)
+        if flags & C.O_ACCMODE or flags & C.O_CREAT:
+            raise GuestError(errno.EISDIR)
+        fd = -1
+        if directory.handle is not None:
+            fd = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory.handle.fd)
+        return Opened(fd, directory.name, flags, directory.writable, directory)
+
+    def _open_file(self, found: Found, flags: int) -> Opened | None:
+        """A file that exists. None: another one has taken its name meanwhile."""
+        assert found.handle is not None and found.status is not None and found.at is not None
+        status = found.status
+        if stat.S_ISLNK(status.st_mode):
+            raise GuestError(errno.ELOOP)
+        if flags & C.O_DIRECTORY:
+            raise GuestError(errno.ENOTDIR)
+        writable = found.parent.writable
+        if (flags & C.O_ACCMODE or flags & C.O_TRUNC) and not writable and not stat.S_ISSOCK(status.st_mode):
+            raise GuestError(errno.EROFS)
+        host = C.host_open_flags(flags) | os.O_NOFOLLOW | (os.O_TRUNC if flags & C.O_TRUNC else 0)
+        if stat.S_ISREG(status.st_mode):
+            host |= os.O_NONBLOCK  # should a FIFO have taken the name, do not wait for its other end
+        elif stat.S_ISFIFO(status.st_mode) and writable:
+            pass
+        else:
+            raise GuestError(errno.ENXIO if stat.S_ISSOCK(status.st_mode) else errno.EACCES)
+        directory, name = found.at
+        fd = os.open(name, host, dir_fd=directory.fd)
+        opened = os.fstat(fd)
+        if (opened.st_dev, opened.st_ino) != (status.st_dev, status.st_ino):
+            os.close(fd)
+            return None
+        if stat.S_ISREG(status.st_mode) and not flags & C.O_NONBLOCK:
+            os.set_blocking(fd, True)
+        return Opened(fd, _name(found), flags, writable)
+
+    # Changing
+
+    def _new(self, at: Directory | None, path: bytes) -> tuple[bytes, int]:
+        """For calls that make an entry: its name and directory. Raises GuestError(EEXIST, EROFS, ...)."""
+        try:
+            found = self.resolve(at, path.rstrip(b"/") or path, follow=False)
+        except GuestError as failure:
+            if failure.errno == errno.ENOENT:
+                self._outside(at, path)
+            raise
+        if found.exists:
+            raise GuestError(errno.EEXIST)
+        if found.parent.handle is None or not found.parent.writable:
+            raise GuestError(errno.EROFS)
+        return found.name, found.parent.handle.fd
+
+    def _old(self, at: Directory | None, path: bytes) -> tuple[Found, int]:
+        """For calls that remove or move an entry: the entry, which exists, and its directory."""
+        found = self.existing(at, path.rstrip(b"/") or path, follow=False)
+        found.slash = path.endswith(b"/")
+        if found.granted or found.name == b".":
+            raise GuestError(errno.EBUSY)
+        if found.parent.handle is None or not found.parent.writable or found.special is not None:
+            raise GuestError(errno.EROFS)
+        return found, found.parent.handle.fd
+
+    def mkdir(self, at: Directory | None, path: bytes, mode: int) -> None:
+        name, parent = self._new(at, path)
+        os.mkdir(name, mode & _MODE, dir_fd=parent)
+
+    def mknod(self, at: Directory | None, path: bytes, mode: int) -> None:
+        """Regular files and FIFOs. Raises GuestError(EPERM) for devices and sockets."""
+        name, parent = self._new(at, path)
+        kind = stat.S_IFMT(mode)
+        if kind not in (0, stat.S_IFREG, stat.S_IFIFO):
+            raise GuestError(errno.EPERM)
+        if kind == stat.S_IFIFO:
+            os.mkfifo(name, mode & _MODE, dir_fd=parent)
+        else:
+            flags = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY | os.O_CLOEXEC
+            os.close(os.open(name, flags, mode & _MODE, dir_fd=parent))
+
+    def symlink(self, target: bytes, at: Directory | None, path: bytes) -> None:
+        if not target:
+            raise GuestError(errno.ENOENT)
+        name, parent = self._new(at, path)
+        os.symlink(target, name, dir_fd=parent)
+
+    def unlink(self, at: Directory | None, path: bytes) -> None:
+        found = self.existing(at, path.rstrip(b"/") or path, follow=False)
+        if found.directory is not None and found.name in (b".", b""):
+            raise GuestError(errno.EISDIR)
+        found, parent = self._old(at, path)
+        if found.slash and found.directory is None:
+            raise GuestError(errno.ENOTDIR)
+        if found.directory is not None:
+            raise GuestError(errno.EISDIR)
+        os.unlink(found.name, dir_fd=parent)
+
+    def rmdir(self, at: Directory | None, path: bytes) -> None:
+        last = path.rstrip(b"/").rpartition(b"/")[2]
+        if last == b".":
+            raise GuestError(errno.EINVAL)
+        if last == b"..":
+            raise GuestError(errno.ENOTEMPTY)
+        found, parent = self._old(at, path)
+        if found.directory is None:
+            raise GuestError(errno.ENOTDIR)
+        os.rmdir(found.name, dir_fd=parent)
+
+    def rename(
+        self, old_at: Directory | None, old: bytes, new_at: Directory | None, new: bytes, *, replace: bool = True
+    ) -> None:
+        """rename(2). replace false: RENAME_NOREPLACE."""
+        source, old_parent = self._old(old_at, old)
+        if source.slash and source.directory is None:
+            raise GuestError(errno.ENOTDIR)
+        try:
+            target = self.resolve(new_at, new.rstrip(b"/") or new, follow=False)
+        except GuestError as failure:
+            if failure.errno == errno.ENOENT:
+                self._outside(new_at, new)
+            raise
+        if target.granted or target.name == b".":
+            raise GuestError(errno.EBUSY)
+        if target.parent.handle is None or not target.parent.writable or target.special is not None:
+            raise GuestError(errno.EROFS)
+        if new.endswith(b"/") and source.directory is None:
+            raise GuestError(errno.ENOTDIR)
+        if target.exists and not replace:
+            raise GuestError(errno.EEXIST)
+        os.rename(source.name, target.name, src_dir_fd=old_parent, dst_dir_fd=target.parent.handle.fd)
+
+    def link(self, old_at: Directory | None, old: bytes, new_at: Directory | None, new: bytes, follow: bool) -> None:
+        """link(2). Both names must be writable: a second name under a writable grant for a file outside one would make
+        that file writable."""
+        source = self.existing(old_at, old, follow)
+        name, parent = self._new(new_at, new)
+        if source.directory is not None:
+            raise GuestError(errno.EPERM)
+        if source.special is not None or source.granted or not source.parent.writable or source.at is None:
+            raise GuestError(errno.EXDEV)
+        directory, old_name = source.at
+        os.link(old_name, name, src_dir_fd=directory.fd, dst_dir_fd=parent, follow_symlinks=False)
+
+    def change(self, found: Found, action: Callable[[bytes | str, int | None], None]) -> None:
+        """Changes an inode: calls `action(name, dir_fd)`. Raises GuestError(EROFS) outside writable grants."""
+        if found.directory is not None:
+            if not found.directory.writable or found.directory.handle is None:
+                raise GuestError(errno.EROFS)
+            action(b".", found.directory.handle.fd)
+            return
+        if found.special is not None:
+            raise GuestError(errno.EPERM)
+        if not found.parent.writable or found.at is None:
+            raise GuestError(errno.EROFS)
+        directory, name = found.at
+        action(name, directory.fd)
+
+    def chmod(self, at: Directory | None, path: bytes, mode: int, follow: bool = True) -> None:
+        found = self.existing(at, path, follow)
+        self.change(found, lambda name, parent: _chmod(found, name, parent, mode & _MODE))
+
+    def utime(self, at: Directory | None, path: bytes, times: tuple[int, int], follow: bool = True) -> None:
+        """Sets access and modification time, ns since 1970."""
+        found = self.existing(at, path, follow)
+        self.change(found, lambda name, parent: os.utime(name, ns=times, dir_fd=parent, follow_symlinks=False))
+
+    def truncate(self, at: Directory | None, path: bytes, size: int) -> None:
+        found = self.existing(at, path)
+        if found.directory is not None:
+            raise GuestError(errno.EISDIR)
+        if found.special is not None or not stat.S_ISREG(self.status(found).st_mode):
+            raise GuestError(errno.EINVAL)
+        opened = self.open(at, path, C.O_WRONLY, 0)
+        try:
+            os.ftruncate(opened.fd, size)
+        finally:
+            os.close(opened.fd)
+
+
+def _chmod(found: Found, name: bytes | str, parent: int | None, mode: int) -> None:
+    """chmod of exactly the inode that was found: through /proc, which takes an O_PATH descriptor and follows no name."""
+    if found.status is not None and stat.S_ISLNK(found.status.st_mode):
+        raise GuestError(errno.EOPNOTSUPP)
+    handle = found.directory.handle if found.directory is not None else found.handle
+    assert handle is not None
+    os.chmod(f"/proc/self/fd/{handle.fd}", mode)
+
+
+def _name(found: Found) -> bytes:
+    return b"/" + b"/".join(found.path)
+
+
+def _inode(name: bytes) -> int:
+    """A fixed inode number for something synthesised."""
+    number = 0
+    for byte in name:
+        number = (number * 31 + byte) & 0x7FFFFF
+    return number + 2

@@ -1,0 +1,95 @@
+"""Waiting for host descriptors in a way that a guest signal ends (EINTR)."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from .errors import GuestError
+
+if TYPE_CHECKING:
+    from .process import Process
+
+READ = select.POLLIN
+_MILLISECOND = 1_000_000  # ns
+
+
+def wait_for(process: Process, fd: int, events: int) -> None:
+    """Waits until the host's `fd` is ready; returns at once for one in non-blocking mode (the call then says EAGAIN).
+
+    Raises GuestError(EINTR) if a signal arrives first.
+    """
+    wakeup = process.signals.wakeup_fd
+    if wakeup < 0:
+        return  # no signal can arrive: the host's own blocking call will do
+    if not os.get_blocking(fd):
+        return
+    while not poll(process, [(fd, events)], None):
+        pass
+
+
+def poll(process: Process, wanted: Sequence[tuple[int, int]], timeout: int | None) -> list[tuple[int, int]]:
+    """poll(2) on host descriptors: (fd, events) pairs in, (fd, revents) out. timeout in ns; None: for ever.
+
+    In deterministic time a wait for nothing but time takes none. Raises GuestError(EINTR) if a signal arrives first.
+    """
+    poller = select.poll()
+    for fd, events in wanted:
+        poller.register(fd, events)
+    ready = poller.poll(0)
+    if ready or timeout == 0:
+        return ready
+    if process.signals.deliverable():
+        raise GuestError(errno.EINTR)
+    clock = process.clock
+    if not wanted and not clock.sleeps and timeout is not None:
+        sleep(process, timeout)
+        return []
+    wakeup = process.signals.wakeup_fd
+    if wakeup >= 0:
+        poller.register(wakeup, READ)
+    limit = timeout
+    if clock.alarm_at is not None:  # a timer may go off before
+        until = max(clock.alarm_at - clock.now, 0)
+        limit = until if limit is None else min(limit, until)
+    ready = poller.poll(None if limit is None else -(-limit // _MILLISECOND))
+    ready = [(fd, events) for fd, events in ready if fd != wakeup]
+    if ready:
+        return ready
+    if limit is not None:
+        clock.advance(limit)
+    if process.signals.deliverable() or limit != timeout or (wakeup >= 0 and timeout is None):
+        raise GuestError(errno.EINTR)
+    return []
+
+
+def sleep(process: Process, nanoseconds: int) -> None:
+    """Lets time pass. Raises Interrupted, with what is left, if a signal or a timer of the guest comes first."""
+    clock = process.clock
+    end = clock.now + max(nanoseconds, 0)
+    if process.signals.deliverable():
+        raise Interrupted(end - clock.now)
+    if clock.alarm_at is not None and clock.alarm_at < end and not clock.sleeps:
+        left = end - clock.alarm_at
+        clock.advance(clock.alarm_at - clock.now)
+        raise Interrupted(left)
+    if not clock.sleeps:
+        clock.advance(nanoseconds)
+        return
+    started = time.monotonic_ns()
+    try:
+        poll(process, [], nanoseconds)
+    except GuestError:
+        raise Interrupted(max(nanoseconds - (time.monotonic_ns() - started), 0)) from None
+
+
+class Interrupted(GuestError):
+    """A sleep ended early: EINTR. left: ns that were still to sleep."""
+
+    def __init__(self, left: int) -> None:
+        super().__init__(errno.EINTR)
+        self.left = max(left, 0)
