@@ -40,13 +40,13 @@ def synthetic_status(mode: int, inode: int) -> os.stat_result:
     return os.stat_result((mode, inode, 0, 1, 0, 0, 0, 0, 0, 0))
 
 
-_DEVICE_NUMBERS = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 9), "tty": (5, 0)}
+DEVICE_NUMBERS = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 9), "tty": (5, 0)}
 
 
 def special_mode(special: Special) -> int:
     if special.link:
         return stat.S_IFLNK | 0o777
-    return stat.S_IFCHR | 0o666 if special.name in _DEVICE_NUMBERS else stat.S_IFREG | 0o444
+    return stat.S_IFCHR | 0o666 if special.name in DEVICE_NUMBERS else stat.S_IFREG | 0o444
 
 
 class FileSystem:

@@ -1,0 +1,52 @@
+"""GuestKernel: what the machine calls (interfaces.Kernel), for one process."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+
+from emulator.interfaces import Fault
+
+from . import table
+from .dispatch import Dispatcher, Observer
+from .process import Process
+from .signal_state import SignalState
+
+# Calls that a handler ends with EINTR even under SA_RESTART (signal(7)); without a handler they go on
+NOT_RESTARTED = frozenset(
+    {
+        "pause", "sigsuspend", "rt_sigsuspend", "rt_sigtimedwait", "nanosleep", "clock_nanosleep", "clock_nanosleep_time64",
+        "poll", "ppoll", "ppoll_time64", "select", "_newselect", "pselect6", "pselect6_time64", "epoll_wait", "epoll_pwait",
+    }
+)  # fmt: skip
+
+
+class GuestKernel:
+    """System calls, exceptions and signals of one process."""
+
+    def __init__(self, process: Process, signals: SignalState, observer: Observer | None = None) -> None:
+        self.process = process
+        self.signals = signals
+        self.dispatcher = Dispatcher(process, observer)
+        self._call = self.dispatcher.call
+        self._names = table.names(process.machine)
+
+    def system_call(self, number: int, arguments: Sequence[int]) -> int:
+        result = self._call(number, arguments)
+        if result == -errno.EINTR:
+            self.signals.interrupted_call = (number, self._names.get(number) not in NOT_RESTARTED)
+        return result
+
+    def legacy_system_call(self, number: int) -> int:
+        self.process.talk.once(f"`int 0x80` in a 64-bit program (system call {number} of i386): it gets ENOSYS")
+        return -errno.ENOSYS
+
+    def exception(self, fault: Fault) -> None:
+        self.signals.exception(fault)
+
+    def deliver_pending(self) -> None:
+        self.signals.deliver()
+
+    @property
+    def signal_pending(self) -> bool:
+        return self.signals.ready

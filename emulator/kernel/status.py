@@ -1,0 +1,441 @@
+"""STATUS: the stat family, access, statfs, and the calls that change an inode: chmod, chown, utimes.
+
+Of the host's status the guest sees what programs need, made independent of the machine they run on: one st_dev for all
+files, and the host's user and group shown as the guest's own (Identity). Inode numbers and times are the host's.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING
+
+from linker.image import Machine
+
+from . import constants as C
+from .arguments import DIRFD, FD, MODE, PATH, PTR, SIZE, UID, flags, struct_out
+from .clock import SECOND
+from .descriptors import Description
+from .errors import GuestError
+from .files import path_at
+from .filesystem import DEVICE_NUMBERS, special_mode, synthetic_status
+from .namespace import Found, Special
+from .table import Row
+
+if TYPE_CHECKING:
+    from .process import Process
+
+DEVICE = os.makedev(0, 37)  # st_dev of every file
+_UTIME_NOW, _UTIME_OMIT = 0x3FFFFFFF, 0x3FFFFFFE
+
+
+class Status:
+    """A file's status as the guest sees it. Times in ns."""
+
+    __slots__ = ("atime", "blocks", "ctime", "device", "gid", "inode", "links", "mode", "mtime", "node", "size", "uid")
+
+    def __init__(self, process: Process, host: os.stat_result, special: Special | None = None) -> None:
+        identity = process.identity
+        self.mode = host.st_mode
+        self.inode = host.st_ino
+        self.links = host.st_nlink
+        self.uid = identity.uid if host.st_uid == os.geteuid() else host.st_uid
+        self.gid = identity.gid if host.st_gid == os.getegid() else host.st_gid
+        self.size = host.st_size
+        self.device = DEVICE
+        self.node = getattr(host, "st_rdev", 0)
+        self.blocks = getattr(host, "st_blocks", 0)
+        self.atime, self.mtime, self.ctime = host.st_atime_ns, host.st_mtime_ns, host.st_ctime_ns
+        if special is not None and special.name in DEVICE_NUMBERS:
+            self.node = os.makedev(*DEVICE_NUMBERS[special.name])
+
+
+def of_path(process: Process, found: Found) -> Status:
+    return Status(process, process.fs.status(found), found.special)
+
+
+def of_descriptor(process: Process, file: Description) -> Status:
+    if file.fd < 0:  # synthesised: a directory above the grants, or a device
+        if file.directory is not None:
+            return of_path(process, process.fs.existing(None, file.path))
+        special = Special("random")
+        return Status(process, synthetic_status(special_mode(special), 9), special)
+    return Status(process, file.status())
+
+
+def _device(number: int) -> int:
+    """The kernel's encoding of a device number (new_encode_dev)."""
+    major, minor = os.major(number), os.minor(number)
+    return (minor & 0xFF) | (major << 8) | ((minor & ~0xFF) << 12)
+
+
+def _store(process: Process, address: int, layout: str, status: Status) -> int:
+    wide = process.abi[layout]
+    values: dict[str, int | bytes] = {
+        "st_dev": _device(status.device),
+        "st_ino": status.inode if layout == "stat64" or process.abi.word == 8 else status.inode & 0xFFFF_FFFF,
+        "st_ino_low": status.inode & process.abi.word_mask,
+        "st_mode": status.mode,
+        "st_nlink": status.links,
+        "st_uid": status.uid,
+        "st_gid": status.gid,
+        "st_rdev": _device(status.node),
+        "st_size": status.size,
+        "st_blksize": 4096,
+        "st_blocks": status.blocks,
+    }
+    for name, value in (("atime", status.atime), ("mtime", status.mtime), ("ctime", status.ctime)):
+        seconds, rest = divmod(value, SECOND)
+        values[f"st_{name}"] = seconds & process.abi.word_mask
+        values[f"st_{name}_nsec"] = rest
+    if layout == "stat" and process.machine is Machine.I386:
+        values["st_uid"] = min(status.uid, 65534)
+        values["st_gid"] = min(status.gid, 65534)
+        if status.size >> 31:
+            raise GuestError(errno.EOVERFLOW)
+    process.memory.write(address, wide.encode(values))
+    return 0
+
+
+def _path(process: Process, address: int) -> bytes:
+    return process.memory.read_string(address, C.PATH_MAX)
+
+
+def sys_stat(process: Process, path: int, address: int) -> int:
+    return _store(process, address, "stat", of_path(process, process.fs.existing(None, _path(process, path))))
+
+
+def sys_lstat(process: Process, path: int, address: int) -> int:
+    found = process.fs.existing(None, _path(process, path), follow=False)
+    return _store(process, address, "stat", of_path(process, found))
+
+
+def sys_fstat(process: Process, fd: int, address: int) -> int:
+    return _store(process, address, "stat", of_descriptor(process, process.files.get(fd)))
+
+
+def sys_stat64(process: Process, path: int, address: int) -> int:
+    return _store(process, address, "stat64", of_path(process, process.fs.existing(None, _path(process, path))))
+
+
+def sys_lstat64(process: Process, path: int, address: int) -> int:
+    found = process.fs.existing(None, _path(process, path), follow=False)
+    return _store(process, address, "stat64", of_path(process, found))
+
+
+def sys_fstat64(process: Process, fd: int, address: int) -> int:
+    return _store(process, address, "stat64", of_descriptor(process, process.files.get(fd)))
+
+
+def _status_at(process: Process, dirfd: int, path: int, flags: int) -> Status:
+    """Raises GuestError(EINVAL) for flags that are none of these calls'."""
+    name = _path(process, path) if path or not flags & C.AT_EMPTY_PATH else b""
+    if not name and flags & C.AT_EMPTY_PATH:
+        if dirfd == C.AT_FDCWD:
+            return of_path(process, process.fs.existing(None, b"."))
+        return of_descriptor(process, process.files.get(dirfd))
+    at, name = path_at(process, dirfd, path)
+    return of_path(process, process.fs.existing(at, name, not flags & C.AT_SYMLINK_NOFOLLOW))
+
+
+_STAT_FLAGS = C.AT_SYMLINK_NOFOLLOW | C.AT_NO_AUTOMOUNT | C.AT_EMPTY_PATH
+
+
+def sys_newfstatat(process: Process, dirfd: int, path: int, address: int, flags: int) -> int:
+    if flags & ~_STAT_FLAGS:
+        raise GuestError(errno.EINVAL)
+    return _store(process, address, "stat", _status_at(process, dirfd, path, flags))
+
+
+def sys_fstatat64(process: Process, dirfd: int, path: int, address: int, flags: int) -> int:
+    if flags & ~_STAT_FLAGS:
+        raise GuestError(errno.EINVAL)
+    return _store(process, address, "stat64", _status_at(process, dirfd, path, flags))
+
+
+def sys_statx(process: Process, dirfd: int, path: int, flags: int, mask: int, address: int) -> int:
+    if flags & ~(_STAT_FLAGS | 0x6000) or mask & 0x80000000:
+        raise GuestError(errno.EINVAL)
+    status = _status_at(process, dirfd, path, flags)
+    values: dict[str, int | bytes] = {
+        "mask": 0x7FF,  # STATX_BASIC_STATS
+        "blksize": 4096,
+        "nlink": status.links,
+        "uid": status.uid,
+        "gid": status.gid,
+        "mode": status.mode,
+        "ino": status.inode,
+        "size": status.size,
+        "blocks": status.blocks,
+        "rdev_major": os.major(status.node),
+        "rdev_minor": os.minor(status.node),
+        "dev_major": os.major(status.device),
+        "dev_minor": os.minor(status.device),
+    }
+    for name, value in (("atime", status.atime), ("mtime", status.mtime), ("ctime", status.ctime)):
+        values[f"{name}_sec"], values[f"{name}_nsec"] = divmod(value, SECOND)
+    process.memory.write(address, process.abi["statx"].encode(values))
+    return 0
+
+
+# access
+
+
+def _access(process: Process, found: Found, mode: int) -> int:
+    if mode & ~7:
+        raise GuestError(errno.EINVAL)
+    process.fs.access(found, mode)
+    return 0
+
+
+def sys_access(process: Process, path: int, mode: int) -> int:
+    return _access(process, process.fs.existing(None, _path(process, path)), mode)
+
+
+def sys_faccessat(process: Process, dirfd: int, path: int, mode: int) -> int:
+    return sys_faccessat2(process, dirfd, path, mode, 0)
+
+
+def sys_faccessat2(process: Process, dirfd: int, path: int, mode: int, flags: int) -> int:
+    if flags & ~(C.AT_EACCESS | C.AT_SYMLINK_NOFOLLOW | C.AT_EMPTY_PATH):
+        raise GuestError(errno.EINVAL)
+    at, name = path_at(process, dirfd, path)
+    return _access(process, process.fs.existing(at, name, not flags & C.AT_SYMLINK_NOFOLLOW), mode)
+
+
+# statfs
+
+
+def _store_statfs(process: Process, address: int, layout: str) -> int:
+    """One file system for everything, with room: what the host really has is not the guest's business."""
+    values: dict[str, int | bytes] = {
+        "type": 0xEF53,  # EXT4_SUPER_MAGIC
+        "bsize": 4096,
+        "blocks": 1 << 22,
+        "bfree": 1 << 21,
+        "bavail": 1 << 21,
+        "files": 1 << 20,
+        "ffree": 1 << 19,
+        "namelen": C.NAME_MAX,
+        "frsize": 4096,
+        "flags": 0x20,  # ST_VALID
+    }
+    process.memory.write(address, process.abi[layout].encode(values))
+    return 0
+
+
+def sys_statfs(process: Process, path: int, address: int) -> int:
+    process.fs.existing(None, _path(process, path))
+    return _store_statfs(process, address, "statfs")
+
+
+def sys_fstatfs(process: Process, fd: int, address: int) -> int:
+    process.files.get(fd)
+    return _store_statfs(process, address, "statfs")
+
+
+def _check_statfs64(process: Process, size: int) -> None:
+    if size != process.abi["statfs64"].size:
+        raise GuestError(errno.EINVAL)
+
+
+def sys_statfs64(process: Process, path: int, size: int, address: int) -> int:
+    _check_statfs64(process, size)
+    process.fs.existing(None, _path(process, path))
+    return _store_statfs(process, address, "statfs64")
+
+
+def sys_fstatfs64(process: Process, fd: int, size: int, address: int) -> int:
+    _check_statfs64(process, size)
+    process.files.get(fd)
+    return _store_statfs(process, address, "statfs64")
+
+
+# chmod, chown
+
+
+def sys_chmod(process: Process, path: int, mode: int) -> int:
+    process.fs.chmod(None, _path(process, path), mode)
+    return 0
+
+
+def _mutable(process: Process, fd: int) -> int:
+    """Host descriptor of an inode that may be changed. Raises GuestError(EROFS, EBADF)."""
+    file = process.files.get(fd)
+    host = file.host()
+    if not file.mutable:
+        raise GuestError(errno.EROFS)
+    return host
+
+
+def sys_fchmod(process: Process, fd: int, mode: int) -> int:
+    os.fchmod(_mutable(process, fd), mode & 0o1777)
+    return 0
+
+
+def sys_fchmodat(process: Process, dirfd: int, path: int, mode: int) -> int:
+    at, name = path_at(process, dirfd, path)
+    process.fs.chmod(at, name, mode)
+    return 0
+
+
+def sys_fchmodat2(process: Process, dirfd: int, path: int, mode: int, flags: int) -> int:
+    at, name = path_at(process, dirfd, path)
+    process.fs.chmod(at, name, mode, not flags & C.AT_SYMLINK_NOFOLLOW)
+    return 0
+
+
+def _check_owner(process: Process, status: Status, uid: int, gid: int) -> None:
+    """As for an ordinary user: a file keeps its owner; its group may only be set to the user's own."""
+    ids = (-1, 0xFFFFFFFF, 0xFFFF)
+    if (uid in ids or uid == status.uid == process.identity.uid) and (gid in ids or gid == process.identity.gid):
+        return
+    raise GuestError(errno.EPERM)
+
+
+def _chown(process: Process, found: Found, uid: int, gid: int) -> int:
+    process.fs.change(found, lambda name, parent: _check_owner(process, of_path(process, found), uid, gid))
+    return 0
+
+
+def sys_chown(process: Process, path: int, uid: int, gid: int) -> int:
+    return _chown(process, process.fs.existing(None, _path(process, path)), uid, gid)
+
+
+def sys_lchown(process: Process, path: int, uid: int, gid: int) -> int:
+    return _chown(process, process.fs.existing(None, _path(process, path), follow=False), uid, gid)
+
+
+def sys_fchown(process: Process, fd: int, uid: int, gid: int) -> int:
+    _mutable(process, fd)
+    _check_owner(process, of_descriptor(process, process.files.get(fd)), uid, gid)
+    return 0
+
+
+def sys_fchownat(process: Process, dirfd: int, path: int, uid: int, gid: int, flags: int) -> int:
+    if flags & C.AT_EMPTY_PATH and not _path(process, path):
+        return sys_fchown(process, dirfd, uid, gid)
+    at, name = path_at(process, dirfd, path)
+    return _chown(process, process.fs.existing(at, name, not flags & C.AT_SYMLINK_NOFOLLOW), uid, gid)
+
+
+# Times
+
+
+def _set_times(process: Process, at_fd: int, path: int, times: tuple[int | None, int | None], flags: int = 0) -> int:
+    """Sets atime and mtime, ns; None leaves one as it is."""
+    if not path:
+        file = process.files.get(at_fd)
+        host = _mutable(process, at_fd)
+        status = file.status()
+        os.utime(host, ns=_filled(times, status))
+        return 0
+    at, name = path_at(process, at_fd, path)
+    follow = not flags & C.AT_SYMLINK_NOFOLLOW
+    found = process.fs.existing(at, name, follow)
+    process.fs.utime(at, name, _filled(times, process.fs.status(found)), follow)
+    return 0
+
+
+def _filled(times: tuple[int | None, int | None], status: os.stat_result) -> tuple[int, int]:
+    accessed, modified = times
+    return (
+        status.st_atime_ns if accessed is None else accessed,
+        status.st_mtime_ns if modified is None else modified,
+    )
+
+
+def _now(process: Process) -> tuple[int, int]:
+    now = process.clock.wall()
+    return now, now
+
+
+def sys_utimensat(process: Process, dirfd: int, path: int, times: int, flags: int, layout: str = "timespec") -> int:
+    if flags & ~(C.AT_SYMLINK_NOFOLLOW | C.AT_EMPTY_PATH):
+        raise GuestError(errno.EINVAL)
+    if not times:
+        return _set_times(process, dirfd, path, _now(process), flags)
+    timespec = process.abi[layout]
+    wanted: list[int | None] = []
+    for seconds, nanoseconds in timespec.array(process.memory.read(times, 2 * timespec.size)):
+        if nanoseconds == _UTIME_OMIT:
+            wanted.append(None)
+        elif nanoseconds == _UTIME_NOW:
+            wanted.append(process.clock.wall())
+        elif 0 <= nanoseconds < SECOND:
+            wanted.append(seconds * SECOND + nanoseconds)
+        else:
+            raise GuestError(errno.EINVAL)
+    return _set_times(process, dirfd, path, (wanted[0], wanted[1]), flags)
+
+
+def sys_utimensat_time64(process: Process, dirfd: int, path: int, times: int, flags: int) -> int:
+    return sys_utimensat(process, dirfd, path, times, flags, "timespec64")
+
+
+def sys_futimesat(process: Process, dirfd: int, path: int, times: int) -> int:
+    if not times:
+        return _set_times(process, dirfd, path, _now(process))
+    timeval = process.abi["timeval"]
+    pairs = list(timeval.array(process.memory.read(times, 2 * timeval.size)))
+    if any(not 0 <= microseconds < 1_000_000 for _, microseconds in pairs):
+        raise GuestError(errno.EINVAL)
+    accessed, modified = (seconds * SECOND + microseconds * 1000 for seconds, microseconds in pairs)
+    return _set_times(process, dirfd, path, (accessed, modified))
+
+
+def sys_utimes(process: Process, path: int, times: int) -> int:
+    if not path:
+        raise GuestError(errno.EFAULT)
+    return sys_futimesat(process, C.AT_FDCWD, path, times)
+
+
+def sys_utime(process: Process, path: int, times: int) -> int:
+    if not path:
+        raise GuestError(errno.EFAULT)
+    if not times:
+        return _set_times(process, C.AT_FDCWD, path, _now(process))
+    layout = process.abi["utimbuf"]
+    accessed, modified = layout.unpack(process.memory.read(times, layout.size))
+    return _set_times(process, C.AT_FDCWD, path, (accessed * SECOND, modified * SECOND))
+
+
+_STAT = struct_out("stat")
+_STAT64 = struct_out("stat64")
+_AT = flags("at")
+_ACCESS = flags("access")
+
+STATUS: tuple[Row, ...] = (
+    Row("stat", sys_stat, (PATH, _STAT)),
+    Row("lstat", sys_lstat, (PATH, _STAT)),
+    Row("fstat", sys_fstat, (FD, _STAT)),
+    Row("stat64", sys_stat64, (PATH, _STAT64)),
+    Row("lstat64", sys_lstat64, (PATH, _STAT64)),
+    Row("fstat64", sys_fstat64, (FD, _STAT64)),
+    Row("newfstatat", sys_newfstatat, (DIRFD, PATH, _STAT, _AT)),
+    Row("fstatat64", sys_fstatat64, (DIRFD, PATH, _STAT64, _AT)),
+    Row("statx", sys_statx, (DIRFD, PATH, _AT, flags("statx"), struct_out("statx"))),
+    Row("access", sys_access, (PATH, _ACCESS)),
+    Row("faccessat", sys_faccessat, (DIRFD, PATH, _ACCESS)),
+    Row("faccessat2", sys_faccessat2, (DIRFD, PATH, _ACCESS, _AT)),
+    Row("statfs", sys_statfs, (PATH, struct_out("statfs"))),
+    Row("fstatfs", sys_fstatfs, (FD, struct_out("statfs"))),
+    Row("statfs64", sys_statfs64, (PATH, SIZE, struct_out("statfs64"))),
+    Row("fstatfs64", sys_fstatfs64, (FD, SIZE, struct_out("statfs64"))),
+    Row("chmod", sys_chmod, (PATH, MODE)),
+    Row("fchmod", sys_fchmod, (FD, MODE)),
+    Row("fchmodat", sys_fchmodat, (DIRFD, PATH, MODE)),
+    Row("fchmodat2", sys_fchmodat2, (DIRFD, PATH, MODE, _AT)),
+    Row("chown", sys_chown, (PATH, UID, UID)),
+    Row("chown32", sys_chown, (PATH, UID, UID)),
+    Row("lchown", sys_lchown, (PATH, UID, UID)),
+    Row("lchown32", sys_lchown, (PATH, UID, UID)),
+    Row("fchown", sys_fchown, (FD, UID, UID)),
+    Row("fchown32", sys_fchown, (FD, UID, UID)),
+    Row("fchownat", sys_fchownat, (DIRFD, PATH, UID, UID, _AT)),
+    Row("utimensat", sys_utimensat, (DIRFD, PATH, PTR, _AT)),
+    Row("utimensat_time64", sys_utimensat_time64, (DIRFD, PATH, PTR, _AT)),
+    Row("futimesat", sys_futimesat, (DIRFD, PATH, PTR)),
+    Row("utimes", sys_utimes, (PATH, PTR)),
+    Row("utime", sys_utime, (PATH, PTR)),
+)
