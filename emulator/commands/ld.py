@@ -1,0 +1,49 @@
+"""`uselib ld`: links objects, archives and stub libraries into an executable. Options are GNU ld's."""
+
+from __future__ import annotations
+
+from linker.options import parse
+
+USAGE = """usage: uselib ld [OPTIONS] FILES -o OUTPUT
+
+Links ELF objects and archives of i386 or x86-64, and stub libraries, into a static executable. Options are those of GNU ld:
+  -o FILE -e SYMBOL -L DIR -l NAME -u SYMBOL -m elf_i386|elf_x86_64 --defsym S=EXPR --wrap S -Map FILE -M -t -s -S -x
+  --start-group --end-group --whole-archive --no-whole-archive --push-state --pop-state --gc-sections --print-gc-sections
+  --image-base A -Ttext-segment A -Ttext A -Tdata A -Tbss A --section-start S=A --build-id[=STYLE] --eh-frame-hdr
+  -z execstack|muldefs|stack-size=N|max-page-size=N|... --warn-common --unresolved-symbols=M --sysroot DIR @FILE
+and of our own:
+  --scheme static|uselib|mmap   with uselib and mmap, -l NAME looks for libNAME_s.a before libNAME.a
+  -rpath DIR                    where the program looks for its shared libraries (colon-separated; may be repeated)"""
+
+
+def run(arguments: list[str]) -> int:
+    """Returns the exit status. Raises ToolError."""
+    options = parse(arguments)
+    if options.help:
+        print(USAGE)
+        return 0
+    if options.version and not options.inputs:
+        from importlib.metadata import version
+
+        print(f"uselib ld {version('uselib')} (compatible with GNU ld)")
+        return 0
+    from linker.link import LinkJob, Program, link, show_warnings
+    from linker.writer import write_atomically
+
+    result = link(LinkJob(options, Program()))
+    for line in result.resolution.traced:
+        print(line)
+    if result.warnings and not options.no_warnings:
+        show_warnings(result.warnings)
+        if options.fatal_warnings:
+            return 1
+    if options.print_gc_sections:
+        from linker.mapfile import discarded_lines
+
+        print(discarded_lines(result))
+    write_atomically(options.output, result.image)
+    if options.map_file or options.print_map:
+        from linker.mapfile import write_map
+
+        write_map(result, options)
+    return 0

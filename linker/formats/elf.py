@@ -1,0 +1,214 @@
+"""ELF relocatable objects of i386 and x86-64: constants, record layouts, and a reader that checks all it hands out.
+
+ELF32 and ELF64 order the fields of their records differently; everything here comes out in one order (the ELF64 one), as
+plain tuples, because a link reads tens of thousands of them and a class instance for each would cost more than the link.
+
+Source: System V ABI, generic part (chapters 4 and 5), and its i386 and x86-64 supplements.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from struct import error as StructError
+
+from linker.errors import Diagnostic, FormatError
+from linker.image import Machine
+
+ET_REL, ET_EXEC, ET_DYN = 1, 2, 3
+EM_386, EM_X86_64 = 3, 62
+ELFCLASS32, ELFCLASS64 = 1, 2
+MAGIC = b"\x7fELF"
+
+SHT_NULL, SHT_PROGBITS, SHT_SYMTAB, SHT_STRTAB, SHT_RELA, SHT_HASH, SHT_DYNAMIC, SHT_NOTE = range(8)
+SHT_NOBITS, SHT_REL = 8, 9
+SHT_DYNSYM, SHT_INIT_ARRAY, SHT_FINI_ARRAY, SHT_PREINIT_ARRAY, SHT_GROUP, SHT_SYMTAB_SHNDX = 11, 14, 15, 16, 17, 18
+SHT_LLVM_ADDRSIG = 0x6FFF4C03
+SHT_X86_64_UNWIND = 0x70000001
+
+SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR = 1, 2, 4
+SHF_MERGE, SHF_STRINGS, SHF_INFO_LINK, SHF_LINK_ORDER = 0x10, 0x20, 0x40, 0x80
+SHF_GROUP, SHF_TLS, SHF_COMPRESSED, SHF_GNU_RETAIN, SHF_EXCLUDE = 0x200, 0x400, 0x800, 0x200000, 0x80000000
+
+SHN_UNDEF, SHN_LORESERVE, SHN_ABS, SHN_COMMON, SHN_XINDEX = 0, 0xFF00, 0xFFF1, 0xFFF2, 0xFFFF
+STB_LOCAL, STB_GLOBAL, STB_WEAK, STB_GNU_UNIQUE = 0, 1, 2, 10
+STT_NOTYPE, STT_OBJECT, STT_FUNC, STT_SECTION, STT_FILE, STT_COMMON, STT_TLS, STT_GNU_IFUNC = 0, 1, 2, 3, 4, 5, 6, 10
+STV_DEFAULT, STV_INTERNAL, STV_HIDDEN, STV_PROTECTED = 0, 1, 2, 3
+GRP_COMDAT = 1
+
+PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_NOTE, PT_PHDR, PT_TLS = 1, 2, 3, 4, 6, 7
+PT_GNU_EH_FRAME, PT_GNU_STACK, PT_GNU_RELRO, PT_GNU_PROPERTY = 0x6474E550, 0x6474E551, 0x6474E552, 0x6474E553
+
+Section = tuple[int, int, int, int, int, int, int, int, int, int]
+"""sh_name, sh_type, sh_flags, sh_addr, sh_offset, sh_size, sh_link, sh_info, sh_addralign, sh_entsize"""
+Symbol = tuple[int, int, int, int, int, int]
+"""st_name, st_info, st_other, st_shndx, st_value, st_size"""
+Relocation = tuple[int, int, int, int | None]
+"""r_offset, type, symbol index, addend (None: SHT_REL keeps it in the field itself)"""
+
+
+class Layout:
+    """The record layouts of one ELF class, and how to pack each from the common field order."""
+
+    def __init__(self, word: int) -> None:
+        self.word = word
+        wide = word == 8
+        self.header = Struct("<16sHHIQQQIHHHHHH" if wide else "<16sHHIIIIIHHHHHH")
+        self.section = Struct("<IIQQQQIIQQ" if wide else "<10I")
+        self.segment = Struct("<IIQQQQQQ" if wide else "<8I")
+        self.symbol = Struct("<IBBHQQ" if wide else "<IIIBBH")
+        self.rela = Struct("<QQq" if wide else "<IIi")
+        self.rel = Struct("<QQ" if wide else "<II")
+
+    def pack_symbol(self, name: int, info: int, other: int, shndx: int, value: int, size: int) -> bytes:
+        if self.word == 8:
+            return self.symbol.pack(name, info, other, shndx, value, size)
+        return self.symbol.pack(name, value, size, info, other, shndx)
+
+    def pack_segment(
+        self, kind: int, flags: int, offset: int, address: int, file_size: int, memory_size: int, alignment: int
+    ) -> bytes:
+        """A program header; physical address = virtual address."""
+        if self.word == 8:
+            return self.segment.pack(kind, flags, offset, address, address, file_size, memory_size, alignment)
+        return self.segment.pack(kind, offset, address, address, file_size, memory_size, flags, alignment)
+
+    def segments(self, data: bytes | memoryview) -> list[tuple[int, int, int, int, int, int, int]]:
+        """Program headers as (type, flags, offset, address, file size, memory size, alignment)."""
+        if self.word == 8:
+            return [(t, f, o, v, fs, ms, a) for t, f, o, v, _, fs, ms, a in self.segment.iter_unpack(data)]
+        return [(t, f, o, v, fs, ms, a) for t, o, v, _, fs, ms, f, a in self.segment.iter_unpack(data)]
+
+    def symbols(self, data: bytes | memoryview) -> list[Symbol]:
+        if self.word == 8:
+            return list(self.symbol.iter_unpack(data))
+        return [(n, i, o, x, v, s) for n, v, s, i, o, x in self.symbol.iter_unpack(data)]
+
+    def relocations(self, data: bytes | memoryview, rela: bool) -> list[Relocation]:
+        if self.word == 8:
+            if rela:
+                return [(o, i & 0xFFFFFFFF, i >> 32, a) for o, i, a in self.rela.iter_unpack(data)]
+            return [(o, i & 0xFFFFFFFF, i >> 32, None) for o, i in self.rel.iter_unpack(data)]
+        if rela:
+            return [(o, i & 0xFF, i >> 8, a) for o, i, a in self.rela.iter_unpack(data)]
+        return [(o, i & 0xFF, i >> 8, None) for o, i in self.rel.iter_unpack(data)]
+
+
+LAYOUTS = {ELFCLASS32: Layout(4), ELFCLASS64: Layout(8)}
+_MACHINES = {(ELFCLASS32, EM_386): Machine.I386, (ELFCLASS64, EM_X86_64): Machine.X86_64}
+
+
+def layout_of(machine: Machine) -> Layout:
+    return LAYOUTS[ELFCLASS64 if machine is Machine.X86_64 else ELFCLASS32]
+
+
+def bad(where: str, message: str, remedy: str = "") -> FormatError:
+    return FormatError(Diagnostic(where, message, remedy=remedy))
+
+
+def identify(data: bytes | memoryview, where: str) -> tuple[Machine, Layout]:
+    """The machine of an ELF file. Raises FormatError for anything that is not ELF of one of the two machines."""
+    if bytes(data[:4]) != MAGIC:
+        raise bad(where, "not an ELF file")
+    if len(data) < 20 or data[4] not in LAYOUTS:
+        raise bad(where, "truncated or damaged ELF header")
+    if data[5] != 1:
+        raise bad(where, "a big-endian ELF file; only i386 and x86-64 are linked here")
+    machine = _MACHINES.get((data[4], data[18] | data[19] << 8))
+    if machine is None:
+        number = data[18] | data[19] << 8
+        what = "x32 (ELF32 for x86-64)" if (data[4], number) == (ELFCLASS32, EM_X86_64) else f"ELF machine {number}"
+        raise bad(where, f"{what} is neither i386 nor x86-64")
+    layout = LAYOUTS[data[4]]
+    if len(data) < layout.header.size:
+        raise bad(where, "truncated ELF header")
+    return machine, layout
+
+
+class StringTable:
+    """Names by offset. Undecodable bytes survive a round trip (surrogateescape)."""
+
+    __slots__ = ("_data", "_text", "_where")
+
+    def __init__(self, data: bytes, where: str) -> None:
+        if data and data[-1]:
+            raise bad(where, "a string table does not end with NUL")
+        self._data = data
+        self._text = data.decode("ascii") if data.isascii() else None
+        self._where = where
+
+    def __getitem__(self, offset: int) -> str:
+        if self._text is not None:
+            end = self._text.find("\0", offset)
+            if end >= 0:
+                return self._text[offset:end]
+        else:
+            end = self._data.find(b"\0", offset)
+            if end >= 0:
+                return self._data[offset:end].decode("utf-8", "surrogateescape")
+        if not self._data and offset == 0:
+            return ""
+        raise bad(self._where, f"a name at offset {offset:#x} lies outside the string table")
+
+
+class File:
+    """Sections and symbols of an ELF file, still as records. `data` is the file (or the archive member)."""
+
+    __slots__ = ("data", "entry", "flags", "kind", "layout", "machine", "names", "program_headers", "sections", "where")
+
+    def __init__(self, data: memoryview, where: str) -> None:
+        self.machine, self.layout = identify(data, where)
+        self.data = data
+        self.where = where
+        (_, self.kind, _, _, self.entry, phoff, shoff, self.flags, _, phentsize, phnum, shentsize, shnum, shstrndx) = (
+            self.layout.header.unpack_from(data)
+        )
+        self.program_headers = (phoff, phentsize, phnum)
+        record = self.layout.section
+        self.sections: list[Section] = []
+        if shoff:
+            if shentsize != record.size:
+                raise bad(where, f"section headers of {shentsize} bytes instead of {record.size}")
+            try:
+                if shnum == 0 or shstrndx == SHN_XINDEX:  # more than 0xff00 sections: the counts are in header 0
+                    zero = record.unpack_from(data, shoff)
+                    shnum, shstrndx = shnum or zero[5], zero[6] if shstrndx == SHN_XINDEX else shstrndx
+                if shoff + shnum * record.size > len(data):
+                    raise StructError
+                self.sections = list(record.iter_unpack(data[shoff : shoff + shnum * record.size]))
+            except StructError:
+                raise bad(where, "truncated: the section headers lie beyond the end of the file") from None
+        size = len(data)
+        for section in self.sections:
+            if section[4] + section[5] > size and section[1] not in (SHT_NOBITS, SHT_NULL):
+                raise bad(where, f"truncated: section {self.sections.index(section)} lies beyond the end of the file")
+        self.names = self.strings(shstrndx) if self.sections and shstrndx else StringTable(b"\0", where)
+
+    def content(self, index: int) -> memoryview:
+        """The bytes of section `index` (none for SHT_NOBITS)."""
+        section = self.sections[index]
+        if section[1] == SHT_NOBITS:
+            return self.data[:0]
+        return self.data[section[4] : section[4] + section[5]]
+
+    def strings(self, index: int) -> StringTable:
+        if not 0 < index < len(self.sections) or self.sections[index][1] != SHT_STRTAB:
+            raise bad(self.where, f"section {index} should be a string table")
+        return StringTable(bytes(self.content(index)), self.where)
+
+    def records(self, index: int, size: int) -> memoryview:
+        """The content of a section whose length must be a multiple of `size`."""
+        content = self.content(index)
+        if len(content) % size:
+            raise bad(self.where, f"section {index} has {len(content)} bytes, not a multiple of {size}")
+        return content
+
+    def symbols(self, index: int) -> list[Symbol]:
+        """The symbols of symbol table `index`. Section indices are not checked here."""
+        return self.layout.symbols(self.records(index, self.layout.symbol.size))
+
+    def relocations(self, index: int) -> list[Relocation]:
+        """The records of relocation section `index`."""
+        rela = self.sections[index][1] == SHT_RELA
+        return self.layout.relocations(
+            self.records(index, self.layout.rela.size if rela else self.layout.rel.size), rela
+        )

@@ -1,0 +1,432 @@
+"""Layout: which output section each input section goes to, in which order, and at which address.
+
+What differs between kinds of output is a `LayoutPolicy`: programs have `ProgramLayout` below (GNU ld's order, separate
+R, RX, R, RW segments); target libraries bring their own (shlib.py). After this pass every address is final.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from linker.errors import error
+from linker.formats import elf
+from linker.formats.elf import (
+    PT_GNU_EH_FRAME,
+    PT_GNU_STACK,
+    PT_LOAD,
+    PT_NOTE,
+    PT_TLS,
+    SHF_ALLOC,
+    SHF_EXECINSTR,
+    SHF_GNU_RETAIN,
+    SHF_GROUP,
+    SHF_INFO_LINK,
+    SHF_LINK_ORDER,
+    SHF_MERGE,
+    SHF_STRINGS,
+    SHF_TLS,
+    SHF_WRITE,
+    SHT_NOBITS,
+    SHT_NOTE,
+    SHT_PROGBITS,
+)
+from linker.image import EXEC, PAGE, READ, WRITE, Machine
+from linker.inputs import InputSection
+from linker.merge import Merger, mergeable
+
+
+class Place(NamedTuple):
+    """Name of the output section, and the sort key of the input section in it (equal keys keep link order)."""
+
+    name: str
+    order: int = 0
+
+
+@dataclass
+class OutputSection:
+    """An output section; address and offset are set by the layout policy."""
+
+    name: str
+    type: int = SHT_NOBITS
+    flags: int = 0
+    alignment: int = 1
+    entsize: int = 0
+    inputs: list[InputSection] = field(default_factory=list)
+    size: int = 0
+    address: int = 0
+    offset: int = 0
+    index: int = 0  # section header
+
+    @property
+    def end(self) -> int:
+        return self.address + self.size
+
+
+class ProgramHeader(NamedTuple):
+    type: int
+    flags: int
+    offset: int
+    address: int
+    file_size: int
+    memory_size: int
+    alignment: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """All addresses of the output. `sections` in file order, allocated ones first."""
+
+    machine: Machine
+    base: int  # address of the ELF header, if it is mapped
+    sections: tuple[OutputSection, ...]
+    headers: tuple[ProgramHeader, ...]
+    size: int  # of the file, up to the end of the section contents
+    tls_start: int
+    thread_pointer: int
+
+    def find(self, name: str) -> OutputSection | None:
+        return next((s for s in self.sections if s.name == name), None)
+
+
+class LayoutPolicy(Protocol):
+    """How an output is laid out."""
+
+    def place(self, section: InputSection) -> Place | None:
+        """Where an input section goes; None: left out."""
+
+    def assign(self, sections: list[OutputSection], machine: Machine) -> Layout:
+        """Orders the output sections (their sizes are known) and gives addresses, file offsets and program headers."""
+
+
+# -- names -------------------------------------------------------------------------------------------------------------
+
+# input name or prefix + "." -> output name; the first that fits. GNU ld's default script.
+_NAMES = (
+    (".text", ".text"), (".stub", ".text"), (".gnu.linkonce.t", ".text"),
+    (".rodata", ".rodata"), (".gnu.linkonce.r", ".rodata"), (".data.rel.ro", ".data.rel.ro"),
+    (".gnu.linkonce.d.rel.ro", ".data.rel.ro"), (".data", ".data"), (".gnu.linkonce.d", ".data"),
+    (".bss", ".bss"), (".gnu.linkonce.b", ".bss"), ("COMMON", ".bss"), (".tdata", ".tdata"),
+    (".gnu.linkonce.td", ".tdata"), (".tbss", ".tbss"), (".gnu.linkonce.tb", ".tbss"), (".tcommon", ".tbss"),
+    (".gcc_except_table", ".gcc_except_table"), (".eh_frame", ".eh_frame"), (".lrodata", ".lrodata"),
+    (".ldata", ".ldata"), (".lbss", ".lbss"), (".gnu.linkonce.wi", ".debug_info"), (".debug_line", ".debug_line"),
+)  # fmt: skip
+_TEXT_ORDER = ((".text.unlikely", 1), (".text.exit", 2), (".text.startup", 3), (".text.hot", 4), (".text.sorted", 5))
+_ARRAYS = {".init_array": ".init_array", ".fini_array": ".fini_array", ".preinit_array": ".preinit_array",
+           ".ctors": ".init_array", ".dtors": ".fini_array"}  # fmt: skip
+_LAST = 1 << 20
+_CRT = ("crtbegin.o", "crtbeginT.o", "crtbeginS.o", "crtend.o", "crtendS.o", "crtendT.o")
+_DROPPED = (".note.gnu.property", ".gnu_debuglink", ".gnu.warning", ".llvm.call-graph-profile", ".llvm_addrsig")
+
+
+def default_place(name: str, file_name: str = "") -> Place | None:
+    """Output section and order for an input section called `name`, as in GNU ld's default script."""
+    for prefix, order in _TEXT_ORDER:
+        if name == prefix or name.startswith(prefix + "."):
+            return Place(".text", order)
+    for source, output in _ARRAYS.items():
+        if name == source:
+            if source in (".ctors", ".dtors") and file_name.rpartition("/")[2].rstrip(")").endswith(_CRT):
+                return Place(name)
+            return Place(output, _LAST)
+        if name.startswith(source + "."):
+            digits = name[len(source) + 1 :]
+            if not digits.isdigit():
+                return Place(output, _LAST)
+            priority = int(digits)
+            return Place(output, min(65535 - priority if source in (".ctors", ".dtors") else priority, _LAST - 1))
+    for prefix, output in _NAMES:
+        if name == prefix or (name.startswith(prefix) and name[len(prefix)] == "."):
+            return Place(output, 9 if output == ".text" else 0)
+    if name.startswith((".gnu.lto_", ".gnu.warning.")) or name in _DROPPED:
+        return None
+    return Place(name)
+
+
+# rank of output sections; those not listed go by their flags, behind the listed ones of the same kind
+_RANK = {name: rank for rank, name in enumerate((
+    ".interp", ".note.gnu.build-id", ".note.uselib", ".note.ABI-tag", "<note>", ".rela.plt", ".rel.plt", "<first>",
+    ".init", ".plt", "<text-first>", ".text", ".fini", "<text>",
+    ".lib", ".rodata", ".rodata1", "<rodata>", ".eh_frame_hdr", ".eh_frame", ".gcc_except_table",
+    ".tdata", ".tbss", ".preinit_array", ".init_array", ".fini_array", ".ctors", ".dtors", ".jcr", ".data.rel.ro", ".got",
+    ".data", ".data1", "<data>", ".bss", "<bss>", ".lbss", "<debug>",
+))}  # fmt: skip
+_TEXT_RANK, _READ_RANK, _WRITE_RANK = _RANK[".init"], _RANK[".lib"], _RANK[".tdata"]
+
+
+def rank(section: OutputSection) -> int:
+    """Sort key of an output section of a program."""
+    if not section.flags & SHF_ALLOC:
+        return _RANK["<debug>"]
+    fixed = _RANK.get(section.name)
+    kind = "bss" if section.type == SHT_NOBITS else "data"
+    if section.flags & SHF_EXECINSTR:
+        low, high, other = _TEXT_RANK, _READ_RANK, "<text>"
+    elif section.flags & SHF_WRITE:
+        low, high, other = _WRITE_RANK, _RANK["<debug>"], f"<{kind}>"
+    elif section.type == SHT_NOTE:
+        low, high, other = 0, _TEXT_RANK, "<note>"
+    elif section.name in (".rela.plt", ".rel.plt", ".interp"):
+        low, high, other = 0, _TEXT_RANK, "<first>"
+    else:
+        low, high, other = _READ_RANK, _WRITE_RANK, "<rodata>"
+    if section.flags & SHF_TLS:
+        return _RANK[".tbss" if section.type == SHT_NOBITS else ".tdata"]
+    return fixed if fixed is not None and low <= fixed < high else _RANK[other]
+
+
+# -- from input sections to output sections ----------------------------------------------------------------------------
+
+_KEPT_FLAGS = ~(SHF_GROUP | SHF_LINK_ORDER | SHF_INFO_LINK | SHF_GNU_RETAIN)
+
+
+def gather(sections: Iterable[InputSection], policy: LayoutPolicy) -> list[OutputSection]:
+    """Puts live input sections into output sections, merges SHF_MERGE ones, and gives offsets within output sections.
+
+    After it every output section has its size. Linker-made sections (file None) come with their size set.
+    """
+    outputs: dict[str, OutputSection] = {}
+    orders: dict[str, list[tuple[int, InputSection]]] = {}
+    mergers: dict[tuple[str, int, int, int], Merger] = {}
+    for section in sections:
+        if not section.live:
+            continue
+        where = policy.place(section)
+        if where is None:
+            section.live = False
+            continue
+        output = outputs.get(where.name)
+        if output is None:
+            output = outputs[where.name] = OutputSection(where.name, section.type, entsize=section.entsize)
+            output.flags = section.flags & _KEPT_FLAGS
+            orders[where.name] = []
+        else:
+            output.flags = _flags(output.flags, section.flags & _KEPT_FLAGS)
+            if output.entsize != section.entsize:
+                output.entsize = 0
+            if output.type != section.type:
+                output.type = _type(output.type, section.type)
+        if section.flags & SHF_MERGE and mergeable(section):
+            key = (where.name, section.flags & (SHF_STRINGS | SHF_WRITE), section.entsize, section.alignment)
+            merger = mergers.get(key)
+            if merger is None:
+                merger = mergers[key] = Merger(section)
+                orders[where.name].append((where.order, merger.section))
+            merger.add(section)
+            section.output = output
+        else:
+            orders[where.name].append((where.order, section))
+    for merger in mergers.values():
+        merger.finish()
+    for name, output in outputs.items():
+        pairs = orders[name]
+        pairs.sort(key=_order)
+        output.inputs = [section for _, section in pairs]
+        position, alignment = 0, 1
+        for section in output.inputs:
+            wanted = section.alignment
+            if wanted > 1:
+                position = (position + wanted - 1) & -wanted
+                if wanted > alignment:
+                    alignment = wanted
+            section.offset = position
+            section.output = output
+            position += section.size
+        output.size, output.alignment = position, alignment
+    return list(outputs.values())
+
+
+def _order(pair: tuple[int, InputSection]) -> int:
+    return pair[0]
+
+
+def _flags(old: int, new: int) -> int:
+    both = (old | new) & ~(SHF_MERGE | SHF_STRINGS)
+    return both | (old & new & (SHF_MERGE | SHF_STRINGS))
+
+
+def _type(old: int, new: int) -> int:
+    """Mixed contents: data wins over bss; otherwise plain program data."""
+    kinds = {old, new} - {SHT_NOBITS}
+    return kinds.pop() if len(kinds) == 1 else SHT_PROGBITS
+
+
+def settle(sections: Iterable[OutputSection]) -> None:
+    """Final addresses of the input sections, from those of their output sections."""
+    for output in sections:
+        base = output.address
+        for section in output.inputs:
+            section.address = base + section.offset
+
+
+# -- programs ----------------------------------------------------------------------------------------------------------
+
+DEFAULT_BASE = {Machine.I386: 0x08048000, Machine.X86_64: 0x400000}
+
+
+def _align(value: int, alignment: int) -> int:
+    return (value + alignment - 1) & -alignment
+
+
+@dataclass(frozen=True)
+class ProgramLayout:
+    """Programs: headers and notes R, code RX, constants R, data RW; a page of its own for each (-z separate-code)."""
+
+    base: int | None = None
+    starts: tuple[tuple[str, int], ...] = ()  # addresses of single sections
+    page: int = PAGE
+    executable_stack: bool = False
+    stack_size: int = 0
+    strip: bool = False
+
+    def place(self, section: InputSection) -> Place | None:
+        return default_place(section.name, section.file.where if section.file is not None else "")
+
+    def assign(self, sections: list[OutputSection], machine: Machine) -> Layout:
+        ordered = sorted(sections, key=rank)
+        loaded = [s for s in ordered if s.flags & SHF_ALLOC]
+        rest = [s for s in ordered if not s.flags & SHF_ALLOC]
+        base = self.base if self.base is not None else DEFAULT_BASE[machine]
+        starts = dict(self.starts)
+        thread = [s for s in loaded if s.flags & SHF_TLS]
+        if thread:  # the block's start must be aligned as its strictest variable: TP offsets count from its end
+            thread[0].alignment = max(s.alignment for s in thread)
+        if base % self.page:
+            raise error("ld", f"the image base {base:#x} is not a multiple of the page size {self.page:#x}")
+        layout = elf.layout_of(machine)
+        fixed = 12  # program headers there is room for: 6 segments, TLS, stack, notes, eh_frame
+        position = layout.header.size + fixed * layout.segment.size
+        address, offset = base + position, position
+        segments: list[tuple[int, list[OutputSection]]] = []
+        if not loaded or self._flags(loaded[0]) != READ or loaded[0].name in starts:
+            segments.append((READ, []))
+        for section in loaded:
+            flags = self._flags(section)
+            nobits = section.type == SHT_NOBITS
+            thread_local = nobits and bool(section.flags & SHF_TLS)
+            jump = section.name in starts
+            new = jump or not segments or segments[-1][0] != flags
+            if not new and not nobits and any(s.type == SHT_NOBITS and not s.flags & SHF_TLS for s in segments[-1][1]):
+                new = True
+            if new and not thread_local:
+                if segments:
+                    address, offset = _align(address, self.page), _align(offset, self.page)
+                if jump:
+                    address = starts[section.name]
+                    offset = _align(offset, self.page) + address % self.page
+                elif not segments:
+                    address, offset = base + position, position
+                segments.append((flags, []))
+            start = _align(address, section.alignment)
+            if not thread_local and (not nobits):
+                offset += start - address
+            section.address, section.offset = start, offset
+            segments[-1][1].append(section)
+            if thread_local:
+                section.offset = offset
+                continue
+            address = start + section.size
+            if not nobits:
+                offset += section.size
+            elif section.size:
+                section.offset = offset
+        headers = self._headers(base, position, segments, loaded, machine)
+        if len(headers) > fixed:
+            raise error("ld", f"{len(headers)} program headers are more than the {fixed} there is room for")
+        for section in rest:
+            offset = _align(offset, section.alignment)
+            section.offset = offset
+            offset += section.size if section.type != SHT_NOBITS else 0
+        self._verify(loaded, base, position, machine)
+        tls = next((h for h in headers if h.type == PT_TLS), None)
+        tls_start = tls.address if tls else 0
+        pointer = tls_start + _align(tls.memory_size, tls.alignment) if tls else 0
+        return Layout(machine, base, tuple(loaded + rest), tuple(headers), offset, tls_start, pointer)
+
+    @staticmethod
+    def _flags(section: OutputSection) -> int:
+        return READ | (WRITE if section.flags & SHF_WRITE else 0) | (EXEC if section.flags & SHF_EXECINSTR else 0)
+
+    def _headers(
+        self, base: int, header_size: int, segments: Sequence[tuple[int, list[OutputSection]]],
+        loaded: list[OutputSection], machine: Machine,
+    ) -> list[ProgramHeader]:  # fmt: skip
+        result = []
+        for number, (flags, members) in enumerate(segments):
+            solid = [s for s in members if not (s.flags & SHF_TLS and s.type == SHT_NOBITS)]
+            if number == 0 and flags == READ:
+                start, offset = base, 0
+                end = max([base + header_size, *(s.end for s in solid)])
+                file_end = max([header_size, *(s.offset + s.size for s in solid if s.type != SHT_NOBITS)])
+            elif solid:
+                start, offset = solid[0].address, solid[0].offset
+                end = max(s.end for s in solid)
+                file_end = max([offset, *(s.offset + s.size for s in solid if s.type != SHT_NOBITS)])
+                slack = start % self.page
+                start, offset = start - min(slack, offset), offset - min(slack, offset)
+            else:
+                continue
+            if file_end == offset:
+                offset = file_end = start % self.page
+            result.append(ProgramHeader(PT_LOAD, flags, offset, start, file_end - offset, end - start, self.page))
+        result += note_headers(loaded)
+        thread = [s for s in loaded if s.flags & SHF_TLS]
+        if thread:
+            alignment = max(s.alignment for s in thread)
+            first = thread[0]
+            file_end = max([first.offset, *(s.offset + s.size for s in thread if s.type != SHT_NOBITS)])
+            result.append(
+                ProgramHeader(
+                    PT_TLS, READ, first.offset, first.address, file_end - first.offset,
+                    max(s.end for s in thread) - first.address, alignment,
+                )
+            )  # fmt: skip
+        frame = next((s for s in loaded if s.name == ".eh_frame_hdr"), None)
+        if frame is not None:
+            result.append(ProgramHeader(PT_GNU_EH_FRAME, READ, frame.offset, frame.address, frame.size, frame.size, 4))
+        stack = READ | WRITE | (EXEC if self.executable_stack else 0)
+        result.append(ProgramHeader(PT_GNU_STACK, stack, 0, 0, 0, self.stack_size, 16))
+        return result
+
+    def _verify(self, loaded: list[OutputSection], base: int, header_size: int, machine: Machine) -> None:
+        """No overlap, and no address outside the machine's space."""
+        limit = 1 << 32 if machine is Machine.I386 else 1 << 47
+        spans = [(base, base + header_size, "the ELF headers")]
+        spans += [
+            (s.address, s.end, s.name) for s in loaded if s.size and not (s.flags & SHF_TLS and s.type == SHT_NOBITS)
+        ]
+        spans.sort()
+        for (_, end, one), (start, _, two) in zip(spans, spans[1:], strict=False):
+            if start < end:
+                raise error(
+                    "ld",
+                    f"{one} and {two} overlap at {start:#x}",
+                    remedy="move one with -Ttext, -Tdata or --image-base",
+                )
+        if spans[-1][1] > limit:
+            raise error("ld", f"{spans[-1][2]} ends at {spans[-1][1]:#x}, beyond the address space of {machine.label}")
+
+
+def note_headers(loaded: Sequence[OutputSection]) -> list[ProgramHeader]:
+    """PT_NOTE: one for each run of adjacent note sections of the same alignment."""
+    runs: list[list[OutputSection]] = []
+    for section in loaded:
+        if section.type != SHT_NOTE:
+            continue
+        last = runs[-1][-1] if runs else None
+        if (
+            last is not None
+            and last.alignment == section.alignment
+            and _align(last.end, section.alignment) == section.address
+        ):
+            runs[-1].append(section)
+        else:
+            runs.append([section])
+    return [
+        ProgramHeader(
+            PT_NOTE, READ, run[0].offset, run[0].address, run[-1].end - run[0].address,
+            run[-1].end - run[0].address, max(s.alignment for s in run),
+        )
+        for run in runs
+    ]  # fmt: skip

@@ -1,0 +1,490 @@
+"""Symbol resolution: which files take part in the link, and which definition each global name has.
+
+Files are taken in command-line order, as GNU ld does: an object file always; a member of an archive only when the
+archive's index lists it under a name that is undefined (and strongly so) at that point. An archive, or a whole group, is
+searched until nothing new is taken. After this pass there are no more files, and every global name has one `Symbol`.
+
+Definitions: strong > common > weak > none (System V ABI, chapter 4, "Symbol Table"). A definition in a stub library gives
+way to the program's own; the pair is recorded as a conflict, since the library goes on using its own copy.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from linker.errors import Diagnostic, LinkError, ToolError, error
+from linker.formats import ar, elf
+from linker.formats.elf import SHN_ABS, SHN_COMMON, SHN_LORESERVE, STB_WEAK
+from linker.image import Machine
+from linker.inputs import COMMON, STRONG, UNDEFINED, WEAK, InputSection, ObjectFile, StubLibrary, Symbol, library_name
+from linker.options import InputArgument, InputGroup, Options
+
+LIBRARY_NAME = "LIBRARY NAME"
+
+
+@dataclass
+class Resolution:
+    """The files and symbols of a link. Files in link order; symbols in order of first appearance."""
+
+    machine: Machine
+    files: list[ObjectFile]
+    symbols: dict[str, Symbol]
+    stubs: list[StubLibrary]  # those of which a member was taken
+    conflicts: list[tuple[str, ObjectFile | None, StubLibrary]]  # defined by the program and by a stub library
+    warnings: list[Diagnostic] = field(default_factory=list)
+    traced: list[str] = field(default_factory=list)
+
+
+@dataclass
+class _Library:
+    """An archive or a directory of members: an index, and a way to load the member it names."""
+
+    where: str
+    index: list[tuple[str, int]]
+    keys: Callable[[], list[int]]  # all members, in order
+    load: Callable[[int], tuple[str, memoryview]]
+    stub: StubLibrary | None
+    taken: set[int] = field(default_factory=set)
+
+
+class Resolver:
+    """Takes inputs one after the other. `files`, `symbols` and `undefined` always describe what was taken so far."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self.machine = options.machine
+        self.files: list[ObjectFile] = []
+        self.symbols: dict[str, Symbol] = {}
+        self.undefined: dict[str, None] = {}  # strongly referenced and not defined
+        self.conflicts: dict[str, tuple[str, ObjectFile | None, StubLibrary]] = {}
+        self.problems: list[Diagnostic] = []
+        self.warnings: list[Diagnostic] = []
+        self.traced: list[str] = []
+        self._comdat: dict[str, ObjectFile] = {}
+        self._libraries: dict[str, _Library] = {}
+        self._wrap = {name: f"__wrap_{name}" for name in options.wrap}
+        self._wrap |= {f"__real_{name}": name for name in options.wrap}
+        self._seen_paths: dict[str, bytes] = {}
+
+    # -- symbols ---------------------------------------------------------------------------------------------------
+
+    def symbol(self, name: str) -> Symbol:
+        """The symbol of that name, made undefined if new."""
+        found = self.symbols.get(name)
+        if found is None:
+            found = self.symbols[name] = Symbol(name)
+        return found
+
+    def require(self, name: str) -> None:
+        """-u NAME: an undefined reference from the command line."""
+        symbol = self.symbol(name)
+        symbol.referenced = symbol.strong_reference = True
+        if symbol.rank == UNDEFINED:
+            self.undefined[name] = None
+
+    def add_object(self, data: memoryview, where: str, stub: StubLibrary | None = None) -> None:
+        """Takes an object file into the link."""
+        file = ObjectFile(data, where, stub)
+        if self.machine is None:
+            self.machine = file.elf.machine
+        elif file.elf.machine is not self.machine:
+            self.problems.append(
+                Diagnostic(
+                    where,
+                    f"an object for {file.elf.machine.label} in a link for {self.machine.label}",
+                    remedy="compile it for the same machine" + ("" if self._options.machine else ", or give -m"),
+                )
+            )
+            return
+        self.files.append(file)
+        if stub is not None:
+            stub.objects.append(file)
+        if self._options.trace:
+            self.traced.append(where)
+        if file.groups:
+            self._discard_groups(file)
+        for section in file.sections:
+            if section is not None and section.name.startswith(".gnu.linkonce."):
+                self._discard(file, section.name, [section.index])
+        self._add_symbols(file)
+
+    def _discard_groups(self, file: ObjectFile) -> None:
+        """COMDAT: the first group with a signature stays."""
+        for signature, members in file.groups:
+            self._discard(file, signature, members)
+
+    def _discard(self, file: ObjectFile, signature: str, members: list[int]) -> None:
+        if self._comdat.setdefault(signature, file) is not file:
+            file.discarded.update(members)
+            for member in members:
+                file.sections[member] = None
+
+    def _add_symbols(self, file: ObjectFile) -> None:
+        symbols, undefined, sections = self.symbols, self.undefined, file.sections
+        names, wrap, discarded = file.strings, self._wrap, file.discarded
+        ours = file.stub is None
+        resolved = file.globals
+        for name_at, info, other, shndx, value, size in file.symbols[file.first_global :]:
+            name = names[name_at]
+            if wrap and not shndx and name in wrap:
+                name = wrap[name]
+            symbol = symbols.get(name)
+            if symbol is None:
+                if "@" in name and not shndx:
+                    name = name.partition("@")[0]  # a versioned reference: static objects have one version
+                symbol = symbols[name] = symbols.get(name) or Symbol(name)
+            resolved.append(symbol)
+            visibility = other & 3
+            if visibility and (not symbol.visibility or visibility < symbol.visibility):
+                symbol.visibility = visibility
+            if not shndx or shndx in discarded:
+                if ours:
+                    symbol.referenced = True
+                if info >> 4 != STB_WEAK:
+                    symbol.strong_reference = True
+                    if not symbol.rank:
+                        undefined[name] = None
+                continue
+            if shndx == SHN_COMMON:
+                rank = COMMON
+            else:
+                rank = WEAK if info >> 4 == STB_WEAK else STRONG
+            if symbol.rank:
+                if rank == COMMON and symbol.rank == COMMON:
+                    symbol.alignment = max(symbol.alignment, value)
+                    symbol.size = max(symbol.size, size)
+                    continue
+                if not self._replaces(symbol, rank, file):
+                    continue
+            else:
+                undefined.pop(name, None)
+            symbol.rank = rank
+            symbol.file = file
+            symbol.size = size
+            symbol.type = info & 15
+            symbol.binding = info >> 4
+            if shndx < SHN_LORESERVE:
+                symbol.section = section = sections[shndx]
+                symbol.value = value
+                if section is None:
+                    self._no_section(file, name, shndx)
+            elif shndx == SHN_COMMON:
+                symbol.section, symbol.value, symbol.alignment = None, 0, value or 1
+            elif shndx == SHN_ABS:
+                symbol.section, symbol.value = None, value
+            else:
+                raise elf.bad(file.where, f"symbol {name} has the reserved section index {shndx:#x}")
+
+    def _no_section(self, file: ObjectFile, name: str, shndx: int) -> None:
+        self.problems.append(Diagnostic(file.where, f"defined in section {shndx}, which holds no data", symbol=name))
+
+    def _replaces(self, symbol: Symbol, rank: int, file: ObjectFile) -> bool:
+        """Whether a further definition, of strength `rank` in `file`, takes the place of the one that is there."""
+        first = symbol.file
+        old_stub = first.stub if first is not None else None
+        if file.stub is not None and old_stub is None:  # the program has its own
+            self.conflicts.setdefault(symbol.name, (symbol.name, first, file.stub))
+            return False
+        if file.stub is None and old_stub is not None:
+            self.conflicts.setdefault(symbol.name, (symbol.name, file, old_stub))
+            return True
+        if rank == STRONG and symbol.rank == STRONG:
+            if not self._options.allow_multiple_definition:
+                self._duplicate(symbol, file)
+            return False
+        if self._options.warn_common and COMMON in (rank, symbol.rank) and STRONG in (rank, symbol.rank):
+            self.warnings.append(Diagnostic(file.where, "a common symbol is overridden by a definition", symbol.name))
+        return rank > symbol.rank
+
+    def _duplicate(self, symbol: Symbol, second: ObjectFile) -> None:
+        first = symbol.file
+        self.problems.append(
+            Diagnostic(
+                second.where,
+                f"defined twice; first in {first.where if first else 'the command line'}",
+                symbol=symbol.name,
+                remedy="make one static or rename it, or link with -z muldefs",
+            )
+        )
+
+    # -- files -----------------------------------------------------------------------------------------------------
+
+    def read(self, path: str) -> bytes:
+        try:
+            with open(path, "rb") as file:
+                return file.read()
+        except OSError as failure:
+            raise error(path, f"cannot be read: {failure.strerror}") from None
+
+    def take(self, argument: InputArgument | InputGroup) -> None:
+        """Takes an input of the command line."""
+        try:
+            if isinstance(argument, InputGroup):
+                self._take_group([library for member in argument.members for library in self._open(member)])
+            else:
+                for library in self._open(argument):
+                    self.search(library)
+        except ToolError as failure:  # go on: the user shall see what else is missing
+            self.problems += failure.diagnostics
+
+    def _take_group(self, libraries: list[_Library]) -> None:
+        while True:
+            before = len(self.files)
+            for library in libraries:
+                self.search(library)
+            if len(self.files) == before:
+                return
+
+    def _open(self, argument: InputArgument) -> list[_Library]:
+        """Takes an object file at once; gives the library (or those of a linker script) to be searched."""
+        path = self._find(argument.name) if argument.library else argument.name
+        if os.path.isdir(path):
+            return [self._whole(self.directory_library(path), argument.whole)]
+        key = os.path.abspath(path)
+        if key in self._libraries:
+            return [self._whole(self._libraries[key], argument.whole)]
+        data = self.read(path)
+        if data[:4] == elf.MAGIC:
+            self.add_object(memoryview(data), path)
+            return []
+        if data[:8] in (ar.MAGIC, ar.THIN_MAGIC):
+            library = self._libraries[key] = self.archive_library(data, path)
+            return [self._whole(library, argument.whole)]
+        return self._script(data, path, argument.whole)
+
+    def _whole(self, library: _Library, whole: bool) -> _Library:
+        if whole:
+            for key in library.keys():
+                self._take_member(library, key)
+        return library
+
+    def _script(self, data: bytes, path: str, whole: bool) -> list[_Library]:
+        """A text file such as libc.so or libgcc.so: INPUT(...), GROUP(...), OUTPUT_FORMAT(...)."""
+        try:
+            text = re.sub(r"/\*.*?\*/", " ", data.decode("ascii"), flags=re.S)
+        except UnicodeDecodeError:
+            raise error(path, "neither an object file, an archive nor a linker script") from None
+        words = re.findall(r"[()]|[^\s(),]+", text)
+        result: list[_Library] = []
+        position, seen = 0, False
+        while position + 1 < len(words):
+            command = words[position]
+            if command not in ("INPUT", "GROUP", "OUTPUT_FORMAT", "AS_NEEDED") or words[position + 1] != "(":
+                break
+            position += 2
+            depth, items = 1, []
+            while position < len(words) and depth:
+                depth += {"(": 1, ")": -1}.get(words[position], 0)
+                if words[position] not in ("(", ")", "AS_NEEDED"):
+                    items.append(words[position])
+                position += 1
+            seen = True
+            if command in ("INPUT", "GROUP"):
+                for item in items:
+                    is_library = item.startswith("-l")
+                    name = item[2:] if is_library else self._script_path(item, path)
+                    result += self._open(InputArgument(name, is_library, whole))
+        if not seen or position < len(words):
+            raise error(path, "neither an object file, an archive nor an INPUT/GROUP linker script")
+        return result
+
+    def _script_path(self, item: str, script: str) -> str:
+        if self._options.sysroot and item.startswith("/"):
+            inside = self._options.sysroot + item
+            if os.path.exists(inside):
+                return inside
+        if os.path.exists(item) or item.startswith("/"):
+            return item
+        for directory in (os.path.dirname(script), *self._options.library_paths):
+            if os.path.exists(os.path.join(directory, item)):
+                return os.path.join(directory, item)
+        return item
+
+    def directories(self) -> list[str]:
+        """-L directories, `=` replaced by the sysroot."""
+        root = self._options.sysroot
+        return [root + d[1:] if d.startswith("=") else d for d in self._options.library_paths]
+
+    def _find(self, name: str) -> str:
+        """The file that `-l name` stands for."""
+        if name.startswith(":"):
+            names = [name[1:]]
+        elif self._options.scheme in ("uselib", "mmap"):
+            names = [f"lib{name}_s.a", f"lib{name}_s", f"lib{name}.a"]
+        else:
+            names = [f"lib{name}.a", f"lib{name}"] if name.endswith("_s") else [f"lib{name}.a"]
+        for directory in self.directories():
+            for candidate in names:
+                path = os.path.join(directory, candidate)
+                if os.path.isfile(path) or (os.path.isfile(os.path.join(path, LIBRARY_NAME))):
+                    return path
+        raise error(f"-l{name}", f"no {' or '.join(names)} in the library directories", remedy="give its place with -L")
+
+    # -- libraries -------------------------------------------------------------------------------------------------
+
+    def archive_library(self, data: bytes, where: str) -> _Library:
+        archive = ar.Archive(data, where)
+        view = memoryview(data)
+        first = archive.first()
+        stub_text = None
+        if first is not None and first.name == LIBRARY_NAME:
+            stub_text = data[first.start : first.start + first.size]
+
+        def load(key: int) -> tuple[str, memoryview]:
+            member = archive.member(key)
+            name = f"{where}({member.name})"
+            if member.path:
+                return name, memoryview(self.read(member.path))
+            return name, view[member.start : member.start + member.size]
+
+        def keys() -> list[int]:
+            return [member.header for member in archive.members()[stub_text is not None :]]
+
+        index = archive.index()
+        if index is None:
+            index = [(name, key) for key in keys() for name in _defined_names(*load(key))]
+        library = _Library(where, index, keys, load, None)
+        if stub_text is not None:
+            library.stub = _stub(where, stub_text, index)
+        return library
+
+    def directory_library(self, path: str) -> _Library:
+        """A library in directory format: `LIBRARY NAME` and the members as files, taken in order of their names."""
+        key = os.path.abspath(path)
+        if key in self._libraries:
+            return self._libraries[key]
+        if not os.path.isfile(os.path.join(path, LIBRARY_NAME)):
+            raise error(path, f"a directory without a file `{LIBRARY_NAME}` is no library")
+        names = sorted(n for n in os.listdir(path) if n != LIBRARY_NAME)
+
+        def load(index: int) -> tuple[str, memoryview]:
+            return f"{path}({names[index]})", memoryview(self.read(os.path.join(path, names[index])))
+
+        keys = list(range(len(names)))
+        index = [(name, k) for k in keys for name in _defined_names(*load(k))]
+        stub = _stub(path, self.read(os.path.join(path, LIBRARY_NAME)), index)
+        library = self._libraries[key] = _Library(path, index, lambda: keys, load, stub)
+        return library
+
+    def search(self, library: _Library) -> None:
+        """Takes members that define what is undefined, in the index's order, until nothing more is found."""
+        undefined, taken = self.undefined, library.taken
+        found = True
+        while found and undefined:
+            found = False
+            for name, key in library.index:
+                if name in undefined and key not in taken:
+                    self._take_member(library, key)
+                    found = True
+
+    def _take_member(self, library: _Library, key: int) -> None:
+        if key in library.taken:
+            return
+        library.taken.add(key)
+        where, data = library.load(key)
+        if data[:4] != elf.MAGIC:
+            self.problems.append(Diagnostic(where, "not an object file"))
+            return
+        self.add_object(data, where, library.stub)
+
+    def add_dependencies(self) -> None:
+        """Stub libraries that stub libraries in use depend on, and that the command line does not name."""
+        while True:
+            known = {library.stub.name for library in self._libraries.values() if library.stub}
+            missing = [
+                (name, library.stub)
+                for library in list(self._libraries.values())
+                if library.stub and library.stub.objects
+                for name in library.stub.dependencies
+                if library_name(name) not in known
+            ]
+            if not missing:
+                break
+            for file_name, user in missing:
+                if library_name(file_name) not in {s.stub.name for s in self._libraries.values() if s.stub}:
+                    self._add_dependency(file_name, user)
+        stubs = [library for library in self._libraries.values() if library.stub]
+        if stubs:
+            self._take_group(stubs)
+
+    def _add_dependency(self, file_name: str, user: StubLibrary) -> None:
+        names = list(dict.fromkeys((f"{file_name}.a", f"{library_name(file_name)}.a", library_name(file_name))))
+        for directory in self.directories() or [os.path.dirname(user.where)]:
+            for candidate in names:
+                path = os.path.join(directory, candidate)
+                if os.path.exists(path):
+                    for library in self._open(InputArgument(path)):
+                        if library.stub is None or library.stub.name != library_name(file_name):
+                            raise error(path, f"is not the stub library of {file_name}, which {user.where} depends on")
+                        self.search(library)
+                    return
+        raise error(user.where, f"depends on {file_name}, whose stub library was not found", remedy=(
+            f"name {names[-1]}.a on the command line or give its directory with -L"))  # fmt: skip
+
+    @property
+    def stubs(self) -> list[StubLibrary]:
+        """The stub libraries in use, in link order."""
+        return list({id(file.stub): file.stub for file in self.files if file.stub is not None}.values())
+
+
+def _stub(where: str, text: bytes, index: Iterable[tuple[str, int]]) -> StubLibrary:
+    lines = [line.strip() for line in text.decode("utf-8", "replace").replace("\0", "").splitlines() if line.strip()]
+    if not lines:
+        raise error(where, f"its `{LIBRARY_NAME}` is empty: the first line must be the library's file name")
+    return StubLibrary(where, lines[0], tuple(lines[1:]), frozenset(name for name, _ in index))
+
+
+def _defined_names(where: str, data: memoryview) -> list[str]:
+    """The global names an object defines, for libraries without an index."""
+    if data[:4] != elf.MAGIC:
+        return []
+    file = ObjectFile(data, where)
+    return [file.strings[s[0]] for s in file.symbols[file.first_global :] if s[3]]
+
+
+def resolve(options: Options) -> Resolution:
+    """Reads all inputs. Raises LinkError with every unreadable file, wrong machine and duplicate definition."""
+    resolver = Resolver(options)
+    for name in options.undefined:
+        resolver.require(name)
+    if options.entry and not options.entry[0].isdigit():
+        resolver.require(options.entry)
+    for name, expression in options.defsym:
+        define(resolver.symbol(name), None, 0)
+        resolver.undefined.pop(name, None)
+        if re.match(r"[A-Za-z_.$]", expression):
+            resolver.require(re.split(r"[-+]", expression, maxsplit=1)[0].strip())
+    for argument in options.inputs:
+        resolver.take(argument)
+    if not resolver.problems:
+        try:
+            resolver.add_dependencies()
+        except ToolError as failure:
+            resolver.problems += failure.diagnostics
+    if resolver.problems:
+        raise LinkError(*resolver.problems)
+    if not resolver.files or resolver.machine is None:
+        raise error("ld", "no input files")
+    for stub in resolver.stubs:
+        for name in sorted(stub.names):
+            symbol = resolver.symbols.get(name)
+            if symbol is not None and symbol.rank and (symbol.file is None or symbol.file.stub is None):
+                resolver.conflicts.setdefault(name, (name, symbol.file, stub))
+    return Resolution(
+        resolver.machine, resolver.files, resolver.symbols, resolver.stubs, list(resolver.conflicts.values()),
+        resolver.warnings, resolver.traced,
+    )  # fmt: skip
+
+
+def define(symbol: Symbol, section: InputSection | None, value: int, size: int = 0) -> None:
+    """Makes a definition that comes from the linker itself. `section` None: absolute."""
+    symbol.rank = STRONG
+    symbol.file = None
+    symbol.section = section
+    symbol.value = value
+    symbol.size = size
+    symbol.binding = elf.STB_GLOBAL
+    symbol.provided = True

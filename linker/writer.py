@@ -1,0 +1,221 @@
+"""The output file: headers, section contents, symbol table. Reproducible (no dates, no paths) and atomic (renamed into place)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+
+from linker.formats import elf
+from linker.formats.elf import (
+    SHF_ALLOC,
+    SHF_EXECINSTR,
+    SHN_ABS,
+    SHN_LORESERVE,
+    SHT_NOBITS,
+    SHT_STRTAB,
+    SHT_SYMTAB,
+    STB_GLOBAL,
+    STB_LOCAL,
+    STB_WEAK,
+    STT_FILE,
+    STT_SECTION,
+)
+from linker.inputs import UNDEFINED, ObjectFile, Symbol
+from linker.layout import Layout, OutputSection
+from linker.relocations import Applying
+from linker.synthetic import address_of
+
+Row = tuple[str, int, int, int, int, int]
+"""An output symbol: name, info, other, section index, value, size."""
+SymbolRows = Callable[[Symbol], Iterable[Row] | None]
+"""A policy's own rows for a global symbol, or None for the ordinary one."""
+
+
+def fill(layout: Layout, run: Applying) -> bytearray:
+    """The contents of all sections, relocated, at their file offsets. Gaps in code are filled with nops."""
+    image = run.out
+    image += bytes(layout.size)
+    for output in layout.sections:
+        if output.type == SHT_NOBITS:
+            continue
+        start = output.offset
+        if output.flags & SHF_EXECINSTR:
+            image[start : start + output.size] = b"\x90" * output.size
+        for section in output.inputs:
+            content = section.build(run) if section.build is not None else section.content
+            if content:
+                at = start + section.offset
+                image[at : at + len(content)] = content
+            elif section.type == SHT_NOBITS and output.flags & SHF_EXECINSTR:
+                at = start + section.offset
+                image[at : at + section.size] = bytes(section.size)
+        for section in output.inputs:
+            if section.relocated_by or section.records:
+                run.section(section, start + section.offset)
+    return image
+
+
+def _locals(files: Iterable[ObjectFile], keep: bool) -> list[Row]:
+    """Local symbols, without section symbols and the compiler's .L labels."""
+    rows: list[Row] = []
+    for file in files:
+        if file.stub is not None:
+            continue
+        names, sections = file.strings, file.sections
+        for name_at, info, other, shndx, value, size in file.symbols[1 : file.first_global]:
+            kind = info & 15
+            if kind == STT_SECTION or not name_at:
+                continue
+            name = names[name_at]
+            if kind == STT_FILE:
+                if keep:
+                    rows.append((name, info, other, SHN_ABS, 0, 0))
+                continue
+            if name.startswith(".L") or not keep:
+                continue
+            if shndx < SHN_LORESERVE:
+                section = sections[shndx]
+                if section is None or section.output is None or not section.live:
+                    continue
+                if section.pieces is not None:
+                    address = section.pieces.address(value)
+                else:
+                    address = section.address + value
+                rows.append((name, info, other, section.output.index, address, size))
+            elif shndx == SHN_ABS:
+                rows.append((name, info, other, SHN_ABS, value, size))
+    return rows
+
+
+def _containing(layout: Layout, address: int) -> int:
+    """Section index for a symbol of the layout: the section it lies in, or the one that ends there."""
+    best = SHN_ABS
+    for section in layout.sections:
+        if section.flags & SHF_ALLOC:
+            if section.address <= address < section.end:
+                return section.index
+            if address == section.end:
+                best = section.index
+    return best
+
+
+def _global(symbol: Symbol, layout: Layout) -> Row | None:
+    if symbol.rank == UNDEFINED:
+        if not symbol.strong_reference and symbol.referenced:
+            return (symbol.name, STB_WEAK << 4 | symbol.type, symbol.visibility, 0, 0, 0)
+        return None
+    section = symbol.section
+    if section is not None:
+        if section.output is None or not section.live:
+            return None
+        index = section.output.index
+    else:
+        index = _containing(layout, symbol.address) if symbol.provided else SHN_ABS
+    binding = STB_LOCAL if symbol.visibility in (elf.STV_HIDDEN, elf.STV_INTERNAL) else symbol.binding or STB_GLOBAL
+    return (symbol.name, binding << 4 | symbol.type, symbol.visibility, index, address_of(symbol), symbol.size)
+
+
+def symbol_rows(
+    layout: Layout, files: Iterable[ObjectFile], symbols: Iterable[Symbol], own: SymbolRows | None, keep_locals: bool
+) -> list[Row]:
+    """All output symbols, local ones first."""
+    rows = _locals(files, keep_locals)
+    for symbol in symbols:
+        special = own(symbol) if own is not None else None
+        if special is not None:
+            rows += special
+            continue
+        row = _global(symbol, layout)
+        if row is not None:
+            rows.append(row)
+    rows.sort(key=lambda row: row[1] >> 4 != STB_LOCAL)
+    return rows
+
+
+class _Strings:
+    """A string table under construction."""
+
+    def __init__(self) -> None:
+        self.data = bytearray(b"\0")
+        self._known: dict[str, int] = {"": 0}
+
+    def add(self, text: str) -> int:
+        known = self._known.get(text)
+        if known is None:
+            known = self._known[text] = len(self.data)
+            self.data += text.encode("utf-8", "surrogateescape") + b"\0"
+        return known
+
+
+def complete(image: bytearray, layout: Layout, entry: int, rows: list[Row] | None) -> None:
+    """Adds symbol table, section headers, ELF header and program headers to the section contents.
+
+    rows None: no symbol table (-s). Section indices must have been given by `number`.
+    """
+    records = elf.layout_of(layout.machine)
+    headers: list[tuple[int, ...]] = [(0,) * 10]
+    names = _Strings()
+    for s in layout.sections:
+        headers.append((names.add(s.name), s.type, s.flags, s.address, s.offset, s.size, 0, 0, s.alignment, s.entsize))
+    if rows is not None:
+        strings = _Strings()
+        pack, add = records.symbol.pack, strings.add
+        table = bytearray(pack(0, 0, 0, 0, 0, 0))
+        if records.word == 8:
+            packed = [pack(add(n), i, o, x, v & 0xFFFFFFFFFFFFFFFF, z) for n, i, o, x, v, z in rows]
+        else:
+            packed = [pack(add(n), v & 0xFFFFFFFF, z, i, o, x) for n, i, o, x, v, z in rows]
+        table += b"".join(packed)
+        image += bytes(-len(image) % 8)
+        first_global = 1 + sum(1 for row in rows if row[1] >> 4 == STB_LOCAL)
+        link = len(headers) + 1
+        headers.append(
+            (names.add(".symtab"), SHT_SYMTAB, 0, 0, len(image), len(table), link, first_global, 8, records.symbol.size)
+        )
+        image += table
+        headers.append((names.add(".strtab"), SHT_STRTAB, 0, 0, len(image), len(strings.data), 0, 0, 1, 0))
+        image += strings.data
+    names_at = names.add(".shstrtab")
+    headers.append((names_at, SHT_STRTAB, 0, 0, len(image), len(names.data), 0, 0, 1, 0))
+    image += names.data
+    image += bytes(-len(image) % 8)
+    table_at = len(image)
+    image += b"".join(records.section.pack(*header) for header in headers)
+    size = records.header.size
+    ident = elf.MAGIC + bytes((elf.ELFCLASS64 if records.word == 8 else elf.ELFCLASS32, 1, 1)) + bytes(9)
+    image[:size] = records.header.pack(
+        ident, elf.ET_EXEC, layout.machine.value, 1, entry, size, table_at, 0, size, records.segment.size,
+        len(layout.headers), records.section.size, len(headers), len(headers) - 1,
+    )  # fmt: skip
+    image[size : size + len(layout.headers) * records.segment.size] = b"".join(
+        records.pack_segment(*header) for header in layout.headers
+    )
+
+
+def number(sections: Iterable[OutputSection]) -> None:
+    """Gives output sections their header indices."""
+    for index, section in enumerate(sections, 1):
+        section.index = index
+
+
+def write_atomically(path: str, data: bytes | bytearray, mode: int = 0o777) -> None:
+    """Writes to a temporary file in the same directory and renames it: never a half-written output. OSError as usual."""
+    if os.path.exists(path) and not os.path.isfile(path):  # /dev/null, a pipe
+        with open(path, "wb") as file:
+            file.write(data)
+        return
+    directory = os.path.dirname(os.path.realpath(path))
+    handle, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", dir=directory)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, mode & ~mask)
+        os.replace(temporary, os.path.realpath(path))
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
