@@ -7,6 +7,7 @@ host's kernel as they should be.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,6 +15,7 @@ from linker.image import Machine
 
 from .clock import Clock, RandomBytes
 from .limits import Limits
+from .pids import PidTable
 
 if TYPE_CHECKING:
     from emulator.interfaces import Cpu
@@ -31,6 +33,9 @@ class Signals(Protocol):
     the call is restarted (SA_RESTART).
     """
 
+    blocked: int  # the signal mask, bit 0 for signal 1
+    suspended_mask: int | None  # the mask that comes back when a handler has run (sigsuspend, ppoll)
+
     @property
     def wakeup_fd(self) -> int:
         """A host descriptor that becomes readable when a host signal has arrived for the guest; -1: there is none."""
@@ -40,6 +45,8 @@ class Signals(Protocol):
 
     def send(self, signal: int) -> None:
         """A signal from the kernel to the process itself (SIGPIPE, SIGXFSZ); delivered after the call."""
+
+    def set_blocked(self, mask: int) -> None: ...
 
 
 @dataclass
@@ -87,3 +94,7 @@ class Process:
     identity: Identity = field(default_factory=Identity)
     limits: Limits = field(default_factory=Limits)
     talk: Talk = field(default_factory=Talk)
+    pids: PidTable = field(default_factory=PidTable)
+    forked: bool = False  # this is a child: the host process ends as the guest does
+    on_fork: list[Callable[[], None]] = field(default_factory=list)  # called in the child
+    descriptors: dict[int, tuple[int, int, int]] = field(default_factory=dict)  # i386: GDT entry -> base, limit, flags

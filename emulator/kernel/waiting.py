@@ -6,7 +6,8 @@ import errno
 import os
 import select
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from .errors import GuestError
@@ -57,12 +58,14 @@ def poll(process: Process, wanted: Sequence[tuple[int, int]], timeout: int | Non
         until = max(clock.alarm_at - clock.now, 0)
         limit = until if limit is None else min(limit, until)
     ready = poller.poll(None if limit is None else -(-limit // _MILLISECOND))
-    ready = [(fd, events) for fd, events in ready if fd != wakeup]
+    if any(fd == wakeup for fd, _ in ready):
+        ready = [(fd, events) for fd, events in ready if fd != wakeup]
+        if not ready:
+            raise GuestError(errno.EINTR)
     if ready:
         return ready
-    if limit is not None:
-        clock.advance(limit)
-    if process.signals.deliverable() or limit != timeout or (wakeup >= 0 and timeout is None):
+    clock.advance(limit or 0)
+    if process.signals.deliverable() or limit != timeout:
         raise GuestError(errno.EINTR)
     return []
 
@@ -93,3 +96,27 @@ class Interrupted(GuestError):
     def __init__(self, left: int) -> None:
         super().__init__(errno.EINTR)
         self.left = max(left, 0)
+
+
+@contextmanager
+def blocked(process: Process, mask: int | None) -> Iterator[None]:
+    """Another signal mask during a wait (ppoll, pselect6, epoll_pwait); None: none. After EINTR the old mask comes back
+    only when the handler has run."""
+    if mask is None:
+        yield
+        return
+    signals = process.signals
+    old = signals.blocked
+    signals.set_blocked(mask)
+    try:
+        yield
+    except GuestError as failure:
+        if failure.errno == errno.EINTR:
+            signals.suspended_mask = old
+        else:
+            signals.set_blocked(old)
+        raise
+    except BaseException:
+        signals.set_blocked(old)
+        raise
+    signals.set_blocked(old)

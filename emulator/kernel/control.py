@@ -1,0 +1,256 @@
+"""CONTROL: fcntl, flock, ioctl.
+
+Only commands that act on the guest's own descriptors pass. Refused are those that reach beyond: signals to host
+processes (F_SETOWN, F_SETSIG, leases, notifications), file attributes, and pushing characters into the user's terminal
+(TIOCSTI).
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import struct
+from typing import TYPE_CHECKING
+
+from . import constants as C
+from .arguments import FD, UINT, Kind, choice
+from .descriptors import Description, HostFile
+from .errors import GuestError
+from .table import Handler, Row
+
+if TYPE_CHECKING:
+    from .process import Process
+
+F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_SETLK, F_SETLKW, F_SETOWN, F_GETOWN = range(10)
+F_GETLK64, F_SETLK64, F_SETLKW64 = 12, 13, 14
+F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW = 36, 37, 38
+F_DUPFD_CLOEXEC, F_SETPIPE_SZ, F_GETPIPE_SZ, F_ADD_SEALS, F_GET_SEALS = 1030, 1031, 1032, 1033, 1034
+
+_SETTABLE = C.O_APPEND | C.O_NONBLOCK  # O_ASYNC would make the host send signals
+_SHOWN = C.O_ACCMODE | _SETTABLE | C.O_DSYNC | C.O_SYNC
+_KEPT = C.O_DIRECTORY | C.O_NOFOLLOW | C.O_PATH | C.O_LARGEFILE
+
+
+def _dupfd(process: Process, fd: int, argument: int, cloexec: bool = False) -> int:
+    if not 0 <= argument < process.files.limit:
+        raise GuestError(errno.EINVAL)
+    return process.files.add(process.files.get(fd), cloexec, argument)
+
+
+def _dupfd_cloexec(process: Process, fd: int, argument: int) -> int:
+    return _dupfd(process, fd, argument, True)
+
+
+def _getfd(process: Process, fd: int, _: int) -> int:
+    return int(process.files.slot(fd).cloexec)
+
+
+def _setfd(process: Process, fd: int, argument: int) -> int:
+    process.files.slot(fd).cloexec = bool(argument & 1)
+    return 0
+
+
+def _getfl(process: Process, fd: int, _: int) -> int:
+    file = process.files.get(fd)
+    large = C.O_LARGEFILE if process.abi.word == 8 else 0
+    if isinstance(file, HostFile):
+        return fcntl.fcntl(file.fd, fcntl.F_GETFL) & _SHOWN | file.flags & _KEPT | large
+    return file.flags & (_SHOWN | _KEPT) | large
+
+
+def _setfl(process: Process, fd: int, argument: int) -> int:
+    file = process.files.get(fd)
+    if file.flags & C.O_PATH:
+        raise GuestError(errno.EBADF)
+    file.flags = file.flags & ~_SETTABLE | argument & _SETTABLE
+    if isinstance(file, HostFile):
+        old = fcntl.fcntl(file.fd, fcntl.F_GETFL)
+        host = (os.O_APPEND if argument & C.O_APPEND else 0) | (os.O_NONBLOCK if argument & C.O_NONBLOCK else 0)
+        fcntl.fcntl(file.fd, fcntl.F_SETFL, old & ~(os.O_APPEND | os.O_NONBLOCK) | host)
+    return 0
+
+
+_HOST_FLOCK = struct.Struct("hhqqi4x")  # struct flock of a 64-bit host
+
+
+def _lock(process: Process, fd: int, address: int, layout: str, command: int) -> int:
+    """Locks are the host's. The process that F_GETLK names is a host process, which the guest knows as 1."""
+    guest = process.abi[layout]
+    kind, whence, start, length, pid = guest.unpack(process.memory.read(address, guest.size))
+    answer = fcntl.fcntl(process.files.get(fd).host(), command, _HOST_FLOCK.pack(kind, whence, start, length, pid))
+    if command in (fcntl.F_GETLK, F_OFD_GETLK):
+        kind, whence, start, length, pid = _HOST_FLOCK.unpack(answer)
+        pid = min(pid, 1) if pid > 0 else pid
+        process.memory.write(address, guest.pack(kind, whence, start, length, pid))
+    return 0
+
+
+def _locker(layout: str, command: int) -> Handler:
+    return lambda process, fd, argument: _lock(process, fd, argument, layout, command)
+
+
+def _getown(process: Process, fd: int, _: int) -> int:
+    process.files.get(fd)
+    return 0
+
+
+def _pipe_size(process: Process, fd: int, _: int) -> int:
+    return fcntl.fcntl(process.files.get(fd).host(), F_GETPIPE_SZ)
+
+
+def _get_seals(process: Process, fd: int, _: int) -> int:
+    return fcntl.fcntl(process.files.get(fd).host(), F_GET_SEALS)
+
+
+def _add_seals(process: Process, fd: int, argument: int) -> int:
+    return fcntl.fcntl(process.files.get(fd).host(), F_ADD_SEALS, argument)
+
+
+FCNTL: dict[int, Handler] = {
+    F_DUPFD: _dupfd,
+    F_DUPFD_CLOEXEC: _dupfd_cloexec,
+    F_GETFD: _getfd,
+    F_SETFD: _setfd,
+    F_GETFL: _getfl,
+    F_SETFL: _setfl,
+    F_GETLK: _locker("flock", fcntl.F_GETLK),
+    F_SETLK: _locker("flock", fcntl.F_SETLK),
+    F_SETLKW: _locker("flock", fcntl.F_SETLKW),
+    F_GETLK64: _locker("flock64", fcntl.F_GETLK),
+    F_SETLK64: _locker("flock64", fcntl.F_SETLK),
+    F_SETLKW64: _locker("flock64", fcntl.F_SETLKW),
+    F_OFD_GETLK: _locker("flock64", F_OFD_GETLK),
+    F_OFD_SETLK: _locker("flock64", F_OFD_SETLK),
+    F_OFD_SETLKW: _locker("flock64", F_OFD_SETLKW),
+    F_GETOWN: _getown,
+    F_GETPIPE_SZ: _pipe_size,
+    F_SETPIPE_SZ: _pipe_size,
+    F_ADD_SEALS: _add_seals,
+    F_GET_SEALS: _get_seals,
+}
+_ON_PATH = (F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL)  # what an O_PATH descriptor allows
+
+
+def sys_fcntl(process: Process, fd: int, command: int, argument: int) -> int:
+    file = process.files.get(fd)
+    if file.flags & C.O_PATH and command not in _ON_PATH:
+        raise GuestError(errno.EBADF)
+    handler = FCNTL.get(command)
+    if handler is None:
+        raise GuestError(errno.EINVAL)
+    return handler(process, fd, argument)
+
+
+def sys_flock(process: Process, fd: int, operation: int) -> int:
+    fcntl.flock(process.files.get(fd).host(), operation)
+    return 0
+
+
+# ioctl
+
+TCGETS, TCSETS, TCSETSW, TCSETSF = 0x5401, 0x5402, 0x5403, 0x5404
+TIOCGPGRP, TIOCSPGRP, TIOCGWINSZ, TIOCSWINSZ, FIONREAD, FIONBIO = 0x540F, 0x5410, 0x5413, 0x5414, 0x541B, 0x5421
+FIONCLEX, FIOCLEX = 0x5450, 0x5451
+
+
+def _terminal(file: Description) -> int:
+    """Raises GuestError(ENOTTY)."""
+    if file.fd < 0 or not os.isatty(file.fd):
+        raise GuestError(errno.ENOTTY)
+    return file.fd
+
+
+def _tcgets(process: Process, file: Description, fd: int, address: int) -> int:
+    data = fcntl.ioctl(_terminal(file), TCGETS, bytes(64))
+    process.memory.write(address, data[: process.abi["termios"].size])
+    return 0
+
+
+def _tcset(command: int) -> Handler:
+    def handler(process: Process, file: Description, fd: int, address: int) -> int:
+        data = process.memory.read(address, process.abi["termios"].size)
+        fcntl.ioctl(_terminal(file), command, data.ljust(64, b"\0"))
+        return 0
+
+    return handler
+
+
+def _winsize(process: Process, file: Description, fd: int, address: int) -> int:
+    process.memory.write(address, fcntl.ioctl(_terminal(file), TIOCGWINSZ, bytes(8)))
+    return 0
+
+
+def _set_winsize(process: Process, file: Description, fd: int, address: int) -> int:
+    _terminal(file)
+    process.memory.read(address, 8)
+    return 0  # the user's window keeps its size
+
+
+def _getpgrp(process: Process, file: Description, fd: int, address: int) -> int:
+    _terminal(file)
+    process.memory.write(address, struct.pack("<i", process.identity.group))
+    return 0
+
+
+def _setpgrp(process: Process, file: Description, fd: int, address: int) -> int:
+    _terminal(file)
+    process.memory.read(address, 4)
+    return 0
+
+
+def _fionread(process: Process, file: Description, fd: int, address: int) -> int:
+    if file.fd < 0:
+        raise GuestError(errno.ENOTTY)
+    process.memory.write(address, fcntl.ioctl(file.fd, FIONREAD, bytes(4)))
+    return 0
+
+
+def _fionbio(process: Process, file: Description, fd: int, address: int) -> int:
+    on = struct.unpack("<i", process.memory.read(address, 4))[0]
+    flags = file.flags & ~C.O_NONBLOCK | (C.O_NONBLOCK if on else 0)
+    return _setfl(process, fd, flags)
+
+
+def _set_cloexec(value: bool) -> Handler:
+    def handler(process: Process, file: Description, fd: int, address: int) -> int:
+        process.files.slot(fd).cloexec = value
+        return 0
+
+    return handler
+
+
+IOCTL: dict[int, Handler] = {
+    TCGETS: _tcgets,
+    TCSETS: _tcset(TCSETS),
+    TCSETSW: _tcset(TCSETSW),
+    TCSETSF: _tcset(TCSETSF),
+    TIOCGWINSZ: _winsize,
+    TIOCSWINSZ: _set_winsize,
+    TIOCGPGRP: _getpgrp,
+    TIOCSPGRP: _setpgrp,
+    FIONREAD: _fionread,
+    FIONBIO: _fionbio,
+    FIOCLEX: _set_cloexec(True),
+    FIONCLEX: _set_cloexec(False),
+}
+
+
+def sys_ioctl(process: Process, fd: int, request: int, argument: int) -> int:
+    file = process.files.get(fd)
+    if file.flags & C.O_PATH:
+        raise GuestError(errno.EBADF)
+    handler = IOCTL.get(request)
+    if handler is None:
+        raise GuestError(errno.ENOTTY)
+    return handler(process, file, fd, argument)
+
+
+_FCNTL_ARGUMENT = Kind("fcntl")
+
+CONTROL: tuple[Row, ...] = (
+    Row("fcntl", sys_fcntl, (FD, choice("fcntl"), _FCNTL_ARGUMENT)),
+    Row("fcntl64", sys_fcntl, (FD, choice("fcntl"), _FCNTL_ARGUMENT)),
+    Row("flock", sys_flock, (FD, choice("flock"))),
+    Row("ioctl", sys_ioctl, (FD, choice("ioctl", UINT.width), Kind("ioctl"))),
+)

@@ -1,0 +1,280 @@
+"""POLL: poll, select, epoll and their relatives, on the host's poll(2) and epoll(7)."""
+
+from __future__ import annotations
+
+import errno
+import select
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from linker.image import Machine
+
+from . import constants as C
+from .arguments import FD, INT, PTR, SIZE, UINT, choice, flags, struct_in
+from .clock import SECOND
+from .descriptors import Description, HostFile
+from .errors import GuestError
+from .table import Row
+from .time import read_timespec
+from .waiting import blocked, poll
+
+if TYPE_CHECKING:
+    from .process import Process
+
+POLLIN, POLLPRI, POLLOUT, POLLERR, POLLHUP, POLLNVAL = 1, 2, 4, 8, 16, 32
+POLLRDNORM, POLLRDBAND, POLLWRNORM = 0x40, 0x80, 0x100
+_ALWAYS = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM  # what files and directories are ready for
+_MILLISECOND = 1_000_000  # ns
+
+
+def ready(process: Process, wanted: Sequence[tuple[int, int]], timeout: int | None) -> list[int]:
+    """The events of each (guest descriptor, events), waiting up to `timeout` ns for the first. Raises GuestError(EINTR)."""
+    found = [0] * len(wanted)
+    watched: dict[int, int] = {}  # host descriptor -> events
+    hosts: list[tuple[int, int, int]] = []  # index, host descriptor, events
+    for index, (fd, events) in enumerate(wanted):
+        if fd < 0:
+            continue
+        slot = process.files.slots.get(fd)
+        if slot is None:
+            found[index] = POLLNVAL
+        elif isinstance(slot.description, (HostFile, EpollFile)):
+            host = slot.description.fd
+            watched[host] = watched.get(host, 0) | events
+            hosts.append((index, host, events))
+        else:
+            found[index] = events & _ALWAYS
+    answers = dict(poll(process, list(watched.items()), 0 if any(found) else timeout))
+    for index, host, events in hosts:
+        found[index] = answers.get(host, 0) & (events | POLLERR | POLLHUP)
+    return found
+
+
+def _poll(process: Process, address: int, count: int, timeout: int | None) -> int:
+    if count > process.files.limit:
+        raise GuestError(errno.EINVAL)
+    layout = process.abi["pollfd"]
+    entries = list(layout.array(process.memory.read(address, layout.size * count)))
+    found = ready(process, [(fd, events & 0xFFFF) for fd, events, _ in entries], timeout)
+    data = b"".join(layout.pack(fd, events, answer) for (fd, events, _), answer in zip(entries, found, strict=True))
+    process.memory.write(address, data)
+    return sum(1 for answer in found if answer)
+
+
+def sys_poll(process: Process, address: int, count: int, timeout: int) -> int:
+    return _poll(process, address, count, None if timeout < 0 else timeout * _MILLISECOND)
+
+
+def read_mask(process: Process, address: int, size: int) -> int | None:
+    """A signal set of 8 bytes, or None for a null pointer. Raises GuestError(EINVAL)."""
+    if not address:
+        return None
+    if size != 8:
+        raise GuestError(errno.EINVAL)
+    return int.from_bytes(process.memory.read(address, 8), "little")
+
+
+def sys_ppoll(
+    process: Process, address: int, count: int, timeout: int, mask: int, size: int, layout: str = "timespec"
+) -> int:
+    limit = read_timespec(process, timeout, layout) if timeout else None
+    with blocked(process, read_mask(process, mask, size)):
+        return _poll(process, address, count, limit)
+
+
+def sys_ppoll64(process: Process, address: int, count: int, timeout: int, mask: int, size: int) -> int:
+    return sys_ppoll(process, address, count, timeout, mask, size, "timespec64")
+
+
+# select
+
+_SETS = (
+    (POLLIN | POLLRDNORM | POLLRDBAND, POLLHUP | POLLERR),
+    (POLLOUT | POLLWRNORM, POLLERR),
+    (POLLPRI, 0),
+)  # events asked for, and others that make a descriptor of the set ready (fs/select.c)
+
+
+def _select(process: Process, count: int, addresses: tuple[int, int, int], timeout: int | None) -> int:
+    if count < 0:
+        raise GuestError(errno.EINVAL)
+    count = min(count, process.files.limit)
+    bits_of_word = 8 * process.abi.word
+    size = -(-count // bits_of_word) * process.abi.word
+    sets = [int.from_bytes(process.memory.read(address, size), "little") if address else 0 for address in addresses]
+    wanted = []
+    for fd in range(count):
+        events = 0
+        for bits, (asked, _) in zip(sets, _SETS, strict=True):
+            events |= asked if bits >> fd & 1 else 0
+        if events:
+            process.files.get(fd)
+            wanted.append((fd, events))
+    found = dict(zip((fd for fd, _ in wanted), ready(process, wanted, timeout), strict=True))
+    total = 0
+    for address, bits, (asked, also) in zip(addresses, sets, _SETS, strict=True):
+        answer = sum(1 << fd for fd, events in found.items() if bits >> fd & 1 and events & (asked | also))
+        total += answer.bit_count()
+        if address:
+            process.memory.write(address, answer.to_bytes(size, "little"))
+    return total
+
+
+def sys_select(process: Process, count: int, read: int, write: int, other: int, timeout: int) -> int:
+    limit = None
+    if timeout:
+        layout = process.abi["timeval"]
+        seconds, microseconds = layout.unpack(process.memory.read(timeout, layout.size))
+        if seconds < 0 or microseconds < 0:
+            raise GuestError(errno.EINVAL)
+        limit = seconds * SECOND + microseconds * 1000
+    before = process.clock.now
+    result = _select(process, count, (read, write, other), limit)
+    if timeout and limit is not None:
+        left = max(limit - (process.clock.now - before), 0) if result else 0
+        process.memory.write(timeout, layout.pack(left // SECOND, left % SECOND // 1000))
+    return result
+
+
+def sys_old_select(process: Process, address: int) -> int:
+    """i386: one pointer to the five arguments."""
+    layout = process.abi["select_argument"]
+    count, read, write, other, timeout = layout.unpack(process.memory.read(address, layout.size))
+    return sys_select(process, count, read, write, other, timeout)
+
+
+def sys_pselect6(
+    process: Process, count: int, read: int, write: int, other: int, timeout: int, mask: int, layout: str = "timespec"
+) -> int:
+    limit = read_timespec(process, timeout, layout) if timeout else None
+    wanted = None
+    if mask:
+        pair = process.abi["sigset_argument"]
+        wanted = read_mask(process, *pair.unpack(process.memory.read(mask, pair.size)))
+    with blocked(process, wanted):
+        return _select(process, count, (read, write, other), limit)
+
+
+def sys_pselect6_64(process: Process, count: int, read: int, write: int, other: int, timeout: int, mask: int) -> int:
+    return sys_pselect6(process, count, read, write, other, timeout, mask, "timespec64")
+
+
+# epoll
+
+
+class EpollFile(Description):
+    """An epoll instance: the host's, and what the guest wants to hear of each descriptor."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        super().__init__(self._epoll.fileno(), b"anon_inode:[eventpoll]", C.O_RDWR, owned=False)
+        self._data: dict[int, tuple[int, int]] = {}  # host descriptor -> guest descriptor, user data
+
+    def control(self, operation: int, fd: int, host: int, events: int, data: int) -> None:
+        """epoll_ctl(2). Raises GuestError, OSError."""
+        known = self._data.get(host)
+        if known is not None and known[0] != fd:
+            known = None  # the host's number has been used again for another file
+        if operation == 1:
+            if known is not None:
+                raise GuestError(errno.EEXIST)
+            self._epoll.register(host, events)
+        elif known is None:
+            raise GuestError(errno.ENOENT)
+        elif operation == 2:
+            self._epoll.unregister(host)
+            del self._data[host]
+            return
+        elif operation == 3:
+            self._epoll.modify(host, events)
+        else:
+            raise GuestError(errno.EINVAL)
+        self._data[host] = (fd, data)
+
+    def wait(self, most: int) -> list[tuple[int, int]]:
+        """(events, data) of what is ready now."""
+        return [(events, self._data[host][1]) for host, events in self._epoll.poll(0, most) if host in self._data]
+
+    def close(self) -> None:
+        self._epoll.close()
+        super().close()
+
+
+def sys_epoll_create(process: Process, size: int) -> int:
+    if size <= 0:
+        raise GuestError(errno.EINVAL)
+    return process.files.add(EpollFile())
+
+
+def sys_epoll_create1(process: Process, flags: int) -> int:
+    if flags & ~C.O_CLOEXEC:
+        raise GuestError(errno.EINVAL)
+    return process.files.add(EpollFile(), bool(flags))
+
+
+def _epoll(process: Process, fd: int) -> EpollFile:
+    file = process.files.get(fd)
+    if not isinstance(file, EpollFile):
+        raise GuestError(errno.EINVAL)
+    return file
+
+
+def sys_epoll_ctl(process: Process, epoll: int, operation: int, fd: int, address: int) -> int:
+    instance = _epoll(process, epoll)
+    file = process.files.get(fd)
+    if file is instance:
+        raise GuestError(errno.EINVAL)
+    if not isinstance(file, (HostFile, EpollFile)):
+        raise GuestError(errno.EPERM)
+    events = data = 0
+    if operation != 2:
+        layout = process.abi["epoll_event"]
+        events, data = layout.unpack(process.memory.read(address, layout.size))
+    instance.control(operation, fd, file.fd, events, data)
+    return 0
+
+
+def _epoll_wait(process: Process, epoll: int, address: int, most: int, timeout: int | None) -> int:
+    instance = _epoll(process, epoll)
+    if most <= 0:
+        raise GuestError(errno.EINVAL)
+    poll(process, [(instance.fd, POLLIN)], timeout)
+    events = instance.wait(min(most, 1024))
+    layout = process.abi["epoll_event"]
+    process.memory.write(address, b"".join(layout.pack(*event) for event in events))
+    return len(events)
+
+
+def sys_epoll_wait(process: Process, epoll: int, address: int, most: int, timeout: int) -> int:
+    return _epoll_wait(process, epoll, address, most, None if timeout < 0 else timeout * _MILLISECOND)
+
+
+def sys_epoll_pwait(process: Process, epoll: int, address: int, most: int, timeout: int, mask: int, size: int) -> int:
+    with blocked(process, read_mask(process, mask, size)):
+        return sys_epoll_wait(process, epoll, address, most, timeout)
+
+
+def sys_epoll_pwait2(process: Process, epoll: int, address: int, most: int, timeout: int, mask: int, size: int) -> int:
+    limit = read_timespec(process, timeout, "timespec64") if timeout else None
+    with blocked(process, read_mask(process, mask, size)):
+        return _epoll_wait(process, epoll, address, most, limit)
+
+
+_SELECT = (INT, PTR, PTR, PTR, struct_in("timeval"))
+
+POLL: tuple[Row, ...] = (
+    Row("poll", sys_poll, (PTR, UINT, INT)),
+    Row("ppoll", sys_ppoll, (PTR, UINT, struct_in("timespec"), PTR, SIZE)),
+    Row("ppoll_time64", sys_ppoll64, (PTR, UINT, struct_in("timespec64"), PTR, SIZE)),
+    Row("select", sys_select, _SELECT, Machine.X86_64),
+    Row("select", sys_old_select, (PTR,), Machine.I386),
+    Row("_newselect", sys_select, _SELECT),
+    Row("pselect6", sys_pselect6, (INT, PTR, PTR, PTR, struct_in("timespec"), PTR)),
+    Row("pselect6_time64", sys_pselect6_64, (INT, PTR, PTR, PTR, struct_in("timespec64"), PTR)),
+    Row("epoll_create", sys_epoll_create, (INT,)),
+    Row("epoll_create1", sys_epoll_create1, (flags("open"),)),
+    Row("epoll_ctl", sys_epoll_ctl, (FD, choice("epoll_ctl"), FD, struct_in("epoll_event"))),
+    Row("epoll_wait", sys_epoll_wait, (FD, PTR, INT, INT)),
+    Row("epoll_pwait", sys_epoll_pwait, (FD, PTR, INT, INT, PTR, SIZE)),
+    Row("epoll_pwait2", sys_epoll_pwait2, (FD, PTR, INT, struct_in("timespec64"), PTR, SIZE)),
+)

@@ -1,0 +1,333 @@
+"""SYSTEM: the machine's name and size, who the guest is, random bytes, and the scheduler.
+
+Answers are fixed, so that a run is the same on every host: a machine with one processor and 1 GiB of memory, user and
+group 1000 without privileges.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+from linker.image import Machine
+
+from .arguments import HEX, INT, LONG, PID, PTR, SIZE, UID, UINT, choice, data_out, flags, struct_out
+from .clock import SECOND
+from .errors import GuestError
+from .table import Row
+
+if TYPE_CHECKING:
+    from .process import Process
+
+RELEASE = b"6.1.0-uselib"
+MEMORY = 1 << 30  # bytes of the machine the guest is told of
+_NO_ID = 0xFFFFFFFF
+
+
+def sys_uname(process: Process, address: int) -> int:
+    values: dict[str, int | bytes] = {
+        "sysname": b"Linux",
+        "nodename": b"uselib",
+        "release": RELEASE,
+        "version": b"#1 uselib",
+        "machine": b"i686" if process.abi.word == 4 else b"x86_64",
+        "domainname": b"(none)",
+    }
+    process.memory.write(address, process.abi["utsname"].encode(values))
+    return 0
+
+
+def sys_sysinfo(process: Process, address: int) -> int:
+    values: dict[str, int | bytes] = {
+        "uptime": process.clock.monotonic() // SECOND,
+        "totalram": MEMORY,
+        "freeram": MEMORY // 2,
+        "procs": 1,
+        "mem_unit": 1,
+    }
+    process.memory.write(address, process.abi["sysinfo"].encode(values))
+    return 0
+
+
+def sys_getrandom(process: Process, buffer: int, size: int, flags: int) -> int:
+    if flags & ~7 or flags & 6 == 6:
+        raise GuestError(errno.EINVAL)
+    size = min(size, 1 << 25)
+    process.memory.write(buffer, process.random.take(size))
+    return size
+
+
+# Identity
+
+
+def sys_getpid(process: Process) -> int:
+    return process.identity.pid
+
+
+def sys_getppid(process: Process) -> int:
+    return process.identity.parent
+
+
+def sys_getuid(process: Process) -> int:
+    return process.identity.uid
+
+
+def sys_getgid(process: Process) -> int:
+    return process.identity.gid
+
+
+def _store_ids(process: Process, addresses: tuple[int, ...], value: int, size: int) -> int:
+    for address in addresses:
+        process.memory.write(address, value.to_bytes(size, "little"))
+    return 0
+
+
+def sys_getresuid(process: Process, real: int, effective: int, saved: int) -> int:
+    return _store_ids(process, (real, effective, saved), process.identity.uid, 4)
+
+
+def sys_getresgid(process: Process, real: int, effective: int, saved: int) -> int:
+    return _store_ids(process, (real, effective, saved), process.identity.gid, 4)
+
+
+def sys_getresuid16(process: Process, real: int, effective: int, saved: int) -> int:
+    return _store_ids(process, (real, effective, saved), process.identity.uid, 2)
+
+
+def sys_getresgid16(process: Process, real: int, effective: int, saved: int) -> int:
+    return _store_ids(process, (real, effective, saved), process.identity.gid, 2)
+
+
+def _check_ids(wanted: tuple[int, ...], own: int) -> int:
+    """An unprivileged process may set its ids to what they are."""
+    if any(value not in (own, _NO_ID, 0xFFFF) for value in wanted):
+        raise GuestError(errno.EPERM)
+    return 0
+
+
+def sys_setuid(process: Process, *wanted: int) -> int:
+    return _check_ids(wanted, process.identity.uid)
+
+
+def sys_setgid(process: Process, *wanted: int) -> int:
+    return _check_ids(wanted, process.identity.gid)
+
+
+def sys_setfsuid(process: Process, _: int) -> int:
+    return process.identity.uid
+
+
+def sys_setfsgid(process: Process, _: int) -> int:
+    return process.identity.gid
+
+
+def sys_getgroups(process: Process, size: int, address: int) -> int:
+    return _groups(process, size, address, 4)
+
+
+def sys_getgroups16(process: Process, size: int, address: int) -> int:
+    return _groups(process, size, address, 2)
+
+
+def _groups(process: Process, size: int, address: int, width: int) -> int:
+    if size < 0:
+        raise GuestError(errno.EINVAL)
+    if size:
+        process.memory.write(address, process.identity.gid.to_bytes(width, "little"))
+    return 1
+
+
+def sys_setgroups(process: Process, size: int, address: int) -> int:
+    raise GuestError(errno.EPERM)
+
+
+def _own(process: Process, pid: int) -> None:
+    """Raises GuestError(ESRCH) for another process than this."""
+    if pid not in (0, process.identity.pid):
+        raise GuestError(errno.ESRCH)
+
+
+# Capabilities: none
+
+_CAPABILITY_VERSIONS = {0x19980330: 1, 0x20071026: 2, 0x20080522: 2}  # version -> elements of the data array
+
+
+def sys_capget(process: Process, header: int, data: int) -> int:
+    layout = process.abi["cap_header"]
+    version, pid = layout.unpack(process.memory.read(header, layout.size))
+    count = _CAPABILITY_VERSIONS.get(version)
+    if count is None:
+        process.memory.write(header, (0x20080522).to_bytes(4, "little"))
+        if data:
+            raise GuestError(errno.EINVAL)
+        return 0
+    _own(process, pid)
+    if data:
+        process.memory.write(data, bytes(12 * count))
+    return 0
+
+
+def sys_capset(process: Process, header: int, data: int) -> int:
+    raise GuestError(errno.EPERM)
+
+
+# Scheduler: one processor
+
+
+def sys_sched_yield(process: Process) -> int:
+    return 0
+
+
+def sys_sched_getaffinity(process: Process, pid: int, size: int, address: int) -> int:
+    _own(process, pid)
+    if size < process.abi.word or size % process.abi.word:
+        raise GuestError(errno.EINVAL)
+    process.memory.write(address, (1).to_bytes(process.abi.word, "little"))
+    return process.abi.word
+
+
+def sys_sched_setaffinity(process: Process, pid: int, size: int, address: int) -> int:
+    _own(process, pid)
+    if not process.memory.read(address, min(size, 1) or 1)[0] & 1:
+        raise GuestError(errno.EINVAL)
+    return 0
+
+
+def sys_sched_getscheduler(process: Process, pid: int) -> int:
+    _own(process, pid)
+    return 0  # SCHED_OTHER
+
+
+def sys_sched_getparam(process: Process, pid: int, address: int) -> int:
+    _own(process, pid)
+    process.memory.write(address, bytes(4))
+    return 0
+
+
+def sys_sched_priority(process: Process, policy: int) -> int:
+    if policy not in (0, 3, 5):
+        raise GuestError(errno.EINVAL)
+    return 0
+
+
+def sys_getcpu(process: Process, cpu: int, node: int, _: int) -> int:
+    for address in (cpu, node):
+        if address:
+            process.memory.write(address, bytes(4))
+    return 0
+
+
+def sys_ioprio_get(process: Process, which: int, who: int) -> int:
+    return 4  # IOPRIO_DEFAULT
+
+
+# Odds and ends
+
+
+def sys_personality(process: Process, wanted: int) -> int:
+    """PER_LINUX is the only one there is."""
+    if wanted not in (0, 0xFFFFFFFF):
+        raise GuestError(errno.EINVAL)
+    return 0
+
+
+PR_SET_PDEATHSIG, PR_GET_PDEATHSIG, PR_GET_DUMPABLE, PR_SET_DUMPABLE, PR_SET_NAME, PR_GET_NAME = 1, 2, 3, 4, 15, 16
+PR_SET_NO_NEW_PRIVS, PR_GET_NO_NEW_PRIVS = 38, 39
+
+
+def sys_prctl(process: Process, option: int, second: int, third: int, fourth: int, fifth: int) -> int:
+    """The options that programs use of their own accord."""
+    if option == PR_SET_NAME:
+        name = process.memory.read_string(second, 4096)[:15]
+        process.identity.name = name.decode("latin-1")
+        return 0
+    if option == PR_GET_NAME:
+        process.memory.write(second, process.identity.name.encode("latin-1")[:15].ljust(16, b"\0"))
+        return 0
+    if option == PR_GET_PDEATHSIG:
+        process.memory.write(second, bytes(4))
+        return 0
+    fixed = {
+        PR_GET_DUMPABLE: 1,
+        PR_SET_DUMPABLE: 0,
+        PR_SET_PDEATHSIG: 0,
+        PR_SET_NO_NEW_PRIVS: 0,
+        PR_GET_NO_NEW_PRIVS: 1,
+    }
+    if option not in fixed:
+        raise GuestError(errno.EINVAL)
+    return fixed[option]
+
+
+def sys_membarrier(process: Process, command: int, flags: int, cpu: int) -> int:
+    """With one thread every barrier is there already. MEMBARRIER_CMD_QUERY answers which commands exist: all of them."""
+    if flags:
+        raise GuestError(errno.EINVAL)
+    return 0x1F if command == 0 else 0
+
+
+def sys_sethostname(process: Process, *_: int) -> int:
+    raise GuestError(errno.EPERM)
+
+
+_IDS3 = (UID, UID, UID)
+
+SYSTEM: tuple[Row, ...] = (
+    Row("uname", sys_uname, (struct_out("utsname"),)),
+    Row("sysinfo", sys_sysinfo, (struct_out("sysinfo"),)),
+    Row("getrandom", sys_getrandom, (data_out(1), SIZE, flags("getrandom"))),
+    Row("getpid", sys_getpid),
+    Row("gettid", sys_getpid),
+    Row("getppid", sys_getppid),
+    Row("getuid", sys_getuid),
+    Row("getuid32", sys_getuid),
+    Row("geteuid", sys_getuid),
+    Row("geteuid32", sys_getuid),
+    Row("getgid", sys_getgid),
+    Row("getgid32", sys_getgid),
+    Row("getegid", sys_getgid),
+    Row("getegid32", sys_getgid),
+    Row("getresuid", sys_getresuid, (PTR, PTR, PTR), Machine.X86_64),
+    Row("getresgid", sys_getresgid, (PTR, PTR, PTR), Machine.X86_64),
+    Row("getresuid", sys_getresuid16, (PTR, PTR, PTR), Machine.I386),
+    Row("getresgid", sys_getresgid16, (PTR, PTR, PTR), Machine.I386),
+    Row("getresuid32", sys_getresuid, (PTR, PTR, PTR)),
+    Row("getresgid32", sys_getresgid, (PTR, PTR, PTR)),
+    Row("setuid", sys_setuid, (UID,)),
+    Row("setuid32", sys_setuid, (UID,)),
+    Row("setgid", sys_setgid, (UID,)),
+    Row("setgid32", sys_setgid, (UID,)),
+    Row("setreuid", sys_setuid, (UID, UID)),
+    Row("setreuid32", sys_setuid, (UID, UID)),
+    Row("setregid", sys_setgid, (UID, UID)),
+    Row("setregid32", sys_setgid, (UID, UID)),
+    Row("setresuid", sys_setuid, _IDS3),
+    Row("setresuid32", sys_setuid, _IDS3),
+    Row("setresgid", sys_setgid, _IDS3),
+    Row("setresgid32", sys_setgid, _IDS3),
+    Row("setfsuid", sys_setfsuid, (UID,)),
+    Row("setfsuid32", sys_setfsuid, (UID,)),
+    Row("setfsgid", sys_setfsgid, (UID,)),
+    Row("setfsgid32", sys_setfsgid, (UID,)),
+    Row("getgroups", sys_getgroups, (INT, PTR), Machine.X86_64),
+    Row("getgroups", sys_getgroups16, (INT, PTR), Machine.I386),
+    Row("getgroups32", sys_getgroups, (INT, PTR)),
+    Row("setgroups", sys_setgroups, (SIZE, PTR)),
+    Row("setgroups32", sys_setgroups, (SIZE, PTR)),
+    Row("capget", sys_capget, (PTR, PTR)),
+    Row("capset", sys_capset, (PTR, PTR)),
+    Row("sched_yield", sys_sched_yield),
+    Row("sched_getaffinity", sys_sched_getaffinity, (PID, SIZE, PTR)),
+    Row("sched_setaffinity", sys_sched_setaffinity, (PID, SIZE, PTR)),
+    Row("sched_getscheduler", sys_sched_getscheduler, (PID,)),
+    Row("sched_getparam", sys_sched_getparam, (PID, PTR)),
+    Row("sched_get_priority_max", sys_sched_priority, (INT,)),
+    Row("sched_get_priority_min", sys_sched_priority, (INT,)),
+    Row("getcpu", sys_getcpu, (PTR, PTR, PTR)),
+    Row("ioprio_get", sys_ioprio_get, (INT, INT)),
+    Row("personality", sys_personality, (HEX,)),
+    Row("prctl", sys_prctl, (choice("prctl"), HEX, HEX, HEX, HEX)),
+    Row("membarrier", sys_membarrier, (INT, UINT, INT)),
+    Row("sethostname", sys_sethostname, (PTR, LONG)),
+    Row("setdomainname", sys_sethostname, (PTR, LONG)),
+)

@@ -1,0 +1,168 @@
+"""TIME: reading the clocks and sleeping. What the clocks say is clock.Clock's business."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+from .arguments import INT, PTR, choice, flags, struct_in, struct_out
+from .clock import SECOND, Clock
+from .errors import GuestError
+from .table import Row
+from .waiting import Interrupted, sleep
+
+if TYPE_CHECKING:
+    from .process import Process
+
+MICROSECOND = 1000  # ns
+TICK = SECOND // 100  # ns in a clock tick of times(2): USER_HZ is 100
+_TIMER_ABSTIME = 1
+
+_WALL = frozenset({0, 5, 8, 11})  # REALTIME, REALTIME_COARSE, REALTIME_ALARM, TAI
+_MONOTONIC = frozenset({1, 4, 6, 7, 9})  # MONOTONIC, MONOTONIC_RAW, MONOTONIC_COARSE, BOOTTIME, BOOTTIME_ALARM
+_CPU = frozenset({2, 3})  # PROCESS_CPUTIME_ID, THREAD_CPUTIME_ID
+
+
+def read_clock(clock: Clock, which: int) -> int:
+    """ns. Raises GuestError(EINVAL) for a clock that does not exist."""
+    if which in _MONOTONIC:
+        return clock.monotonic()
+    if which in _WALL:
+        return clock.wall()
+    if which in _CPU or (which < 0 and which & 7 in (2, 6)):  # negative: the CPU clock of a process
+        return clock.cpu()
+    raise GuestError(errno.EINVAL)
+
+
+def sys_time(process: Process, address: int) -> int:
+    seconds = process.clock.wall() // SECOND
+    if address:
+        process.memory.write(address, seconds.to_bytes(process.abi.word, "little"))
+    return seconds
+
+
+def sys_stime(process: Process, address: int) -> int:
+    raise GuestError(errno.EPERM)
+
+
+def sys_settimeofday(process: Process, *_: int) -> int:
+    raise GuestError(errno.EPERM)
+
+
+def sys_gettimeofday(process: Process, address: int, zone: int) -> int:
+    if address:
+        seconds, rest = divmod(process.clock.wall(), SECOND)
+        process.memory.write(address, process.abi["timeval"].pack(seconds, rest // MICROSECOND))
+    if zone:
+        process.memory.write(zone, process.abi["timezone"].pack(0, 0))
+    return 0
+
+
+def sys_clock_gettime(process: Process, which: int, address: int, layout: str = "timespec") -> int:
+    value = process.abi[layout].pack(*divmod(read_clock(process.clock, which), SECOND))
+    process.memory.write(address, value)
+    return 0
+
+
+def sys_clock_gettime64(process: Process, which: int, address: int) -> int:
+    return sys_clock_gettime(process, which, address, "timespec64")
+
+
+def sys_clock_getres(process: Process, which: int, address: int, layout: str = "timespec") -> int:
+    read_clock(process.clock, which)
+    coarse = which in (5, 6)
+    if address:
+        process.memory.write(address, process.abi[layout].pack(0, 4_000_000 if coarse else 1))
+    return 0
+
+
+def sys_clock_getres64(process: Process, which: int, address: int) -> int:
+    return sys_clock_getres(process, which, address, "timespec64")
+
+
+def sys_clock_settime(process: Process, which: int, address: int) -> int:
+    raise GuestError(errno.EPERM)
+
+
+def read_timespec(process: Process, address: int, layout: str) -> int:
+    """ns. Raises GuestError(EINVAL)."""
+    spec = process.abi[layout]
+    seconds, nanoseconds = spec.unpack(process.memory.read(address, spec.size))
+    if seconds < 0 or not 0 <= nanoseconds < SECOND:
+        raise GuestError(errno.EINVAL)
+    return seconds * SECOND + nanoseconds
+
+
+def sys_nanosleep(process: Process, wanted: int, left: int) -> int:
+    return _sleep(process, read_timespec(process, wanted, "timespec"), left, "timespec")
+
+
+def _sleep(process: Process, nanoseconds: int, left: int, layout: str) -> int:
+    try:
+        sleep(process, nanoseconds)
+    except Interrupted as early:
+        if left:
+            process.memory.write(left, process.abi[layout].pack(*divmod(early.left, SECOND)))
+        raise
+    return 0
+
+
+def sys_clock_nanosleep(
+    process: Process, which: int, flags: int, wanted: int, left: int, layout: str = "timespec"
+) -> int:
+    nanoseconds = read_timespec(process, wanted, layout)
+    now = read_clock(process.clock, which)
+    if which in _CPU:
+        raise GuestError(errno.EINVAL)
+    if flags & _TIMER_ABSTIME:
+        return _sleep(process, nanoseconds - now, 0, layout)
+    return _sleep(process, nanoseconds, left, layout)
+
+
+def sys_clock_nanosleep64(process: Process, which: int, flags: int, wanted: int, left: int) -> int:
+    return sys_clock_nanosleep(process, which, flags, wanted, left, "timespec64")
+
+
+def sys_times(process: Process, address: int) -> int:
+    ticks = process.clock.monotonic() // TICK
+    if address:
+        process.memory.write(address, process.abi["tms"].pack(process.clock.cpu() // TICK, 0, 0, 0))
+    return (ticks + 429496729) & (process.abi.word_mask >> 1)  # the kernel's count does not start at 0 either
+
+
+def rusage(process: Process, nanoseconds: int) -> bytes:
+    """struct rusage with this CPU time; also for wait4."""
+    seconds, rest = divmod(nanoseconds, SECOND)
+    values: dict[str, int | bytes] = {"utime_sec": seconds, "utime_usec": rest // MICROSECOND, "maxrss": 4096}
+    return process.abi["rusage"].encode(values)
+
+
+def sys_getrusage(process: Process, who: int, address: int) -> int:
+    if who not in (-1, 0, 1):
+        raise GuestError(errno.EINVAL)
+    process.memory.write(address, rusage(process, 0 if who == -1 else process.clock.cpu()))
+    return 0
+
+
+_CLOCK = choice("clock")
+_SPEC, _SPEC64 = struct_in("timespec"), struct_in("timespec64")
+_SPEC_OUT, _SPEC64_OUT = struct_out("timespec"), struct_out("timespec64")
+_SLEEP_FLAGS = flags("timer")
+
+TIME: tuple[Row, ...] = (
+    Row("time", sys_time, (PTR,)),
+    Row("stime", sys_stime, (PTR,)),
+    Row("gettimeofday", sys_gettimeofday, (struct_out("timeval"), PTR)),
+    Row("settimeofday", sys_settimeofday, (PTR, PTR)),
+    Row("clock_gettime", sys_clock_gettime, (_CLOCK, _SPEC_OUT)),
+    Row("clock_gettime64", sys_clock_gettime64, (_CLOCK, _SPEC64_OUT)),
+    Row("clock_getres", sys_clock_getres, (_CLOCK, _SPEC_OUT)),
+    Row("clock_getres_time64", sys_clock_getres64, (_CLOCK, _SPEC64_OUT)),
+    Row("clock_settime", sys_clock_settime, (_CLOCK, _SPEC)),
+    Row("clock_settime64", sys_clock_settime, (_CLOCK, _SPEC64)),
+    Row("nanosleep", sys_nanosleep, (_SPEC, _SPEC_OUT)),
+    Row("clock_nanosleep", sys_clock_nanosleep, (_CLOCK, _SLEEP_FLAGS, _SPEC, _SPEC_OUT)),
+    Row("clock_nanosleep_time64", sys_clock_nanosleep64, (_CLOCK, _SLEEP_FLAGS, _SPEC64, _SPEC64_OUT)),
+    Row("times", sys_times, (struct_out("tms"),)),
+    Row("getrusage", sys_getrusage, (INT, struct_out("rusage"))),
+)
