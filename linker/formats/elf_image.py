@@ -1,261 +1,259 @@
-"""Reader of linked ELF files, programs and target libraries, into an `Image`.
+"""Executables and target libraries, ELF: bytes -> linker.image.Image. Everything is checked here, so that users of an
+`Image` need not; whatever the bytes are, only FormatError comes out.
 
-Segments come from the program headers; notes from PT_NOTE (a stripped file keeps them) and, for the bindings, from the
-section .note.uselib.bindings; the rest from sections and symbols, as far as the file has them. Nothing is trusted:
-whatever is out of bounds is a FormatError that names the file.
-
-Source: System V gABI, chapters 4 and 5; formats/notes.py.
+Source: System V ABI, chapter 5; the checks on segments are those of Linux's load_elf_binary and load_elf_library.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
-
-from linker.errors import Diagnostic, FormatError
 from linker.formats import elf, notes
-from linker.image import (
-    Binding,
-    Export,
-    ExportKind,
-    Identity,
-    Image,
-    ImageSymbol,
-    LibraryHeader,
-    Segment,
+from linker.formats.elf import (
+    PT_GNU_STACK,
+    PT_INTERP,
+    PT_LOAD,
+    PT_NOTE,
+    PT_TLS,
+    SHF_EXECINSTR,
+    SHN_ABS,
+    SHN_LORESERVE,
+    SHT_NOBITS,
+    SHT_SYMTAB,
+    STB_LOCAL,
+    STT_FUNC,
+    STT_GNU_IFUNC,
+    STT_NOTYPE,
+    STT_OBJECT,
 )
-from linker.interpose import IMPLEMENTATION_SUFFIX
+from linker.formats.elf import bad as _bad
+from linker.image import EXEC, PAGE, Export, ExportKind, Identity, Image, ImageSymbol, LibraryHeader, Machine, Segment
 
-LIB_SECTION = ".lib"
-LIBRARY_LIST, LIBRARY_PATH = "_SHARED_LIBRARIES", "_SHARED_LIBRARY_PATH"
-_DIGEST_SIZE = 32
-_MAX_PATH = 1 << 16
-
-
-def _bad(where: str, message: str, remedy: str = "") -> FormatError:
-    return FormatError(Diagnostic(where, message, remedy=remedy))
+IMPLEMENTATION = "$impl"  # suffix of the symbol at a function's real entry; the plain name is its slot
+_LIMIT = {Machine.I386: 1 << 32, Machine.X86_64: 1 << 47}
+_MAX_HEADERS = 65536 // 56  # the kernel reads at most 64 KiB of program headers
 
 
-@dataclass(frozen=True)
-class _Headers:
-    """The program headers, sorted out."""
-
-    loads: tuple[Segment, ...]
-    tls: Segment | None
-    stack_executable: bool
-    interpreter: str
-    notes: tuple[Segment, ...]
-    table: tuple[int, int, int]
-
-
-class _Reader:
-    def __init__(self, data: bytes, where: str) -> None:
-        self.data, self.where = data, where
-        self.file = elf.File(memoryview(data), where)
-        kind = self.file.kind
-        if kind != elf.ET_EXEC:
-            what = {elf.ET_REL: "a relocatable object", elf.ET_DYN: "a dynamic shared library or position-independent"}
-            remedy = "link it with -static -no-pie" if kind == elf.ET_DYN else "link it first"
-            raise _bad(where, f"is {what.get(kind, 'a core file')}, not a static executable (ET_EXEC)", remedy)
-
-    @cached_property
-    def headers(self) -> _Headers:
-        offset, size, count = self.file.program_headers
-        record = self.file.layout.segment.size
-        if count and (size != record or offset + count * record > len(self.data)):
-            raise _bad(self.where, "truncated: the program headers lie beyond the end of the file")
-        limit = 1 << 8 * self.file.layout.word
-        loads, note_segments = [], []
-        tls, executable, interpreter, table = None, True, "", 0
-        rows = self.file.layout.segments(self.data[offset : offset + count * record]) if count else []
-        for kind, flags, at, address, file_size, memory_size, alignment in rows:
-            segment = Segment(address, memory_size, at, file_size, flags & 7, alignment)
-            if kind not in (elf.PT_LOAD, elf.PT_NOTE, elf.PT_INTERP, elf.PT_TLS):
-                if kind == elf.PT_GNU_STACK:
-                    executable = bool(flags & 1)
-                continue
-            if at + file_size > len(self.data):
-                raise _bad(self.where, f"truncated: the segment at {address:#x} ends at {at + file_size:#x} of the file, "
-                           f"which has {len(self.data):#x} bytes")  # fmt: skip
-            if kind == elf.PT_LOAD:
-                if file_size > memory_size or address + memory_size > limit:
-                    raise _bad(self.where, f"the sizes of the segment at {address:#x} make no sense")
-                loads.append(segment)
-                if at <= offset < at + file_size:
-                    table = address + offset - at
-            elif kind == elf.PT_TLS:
-                tls = segment
-            elif kind == elf.PT_NOTE:
-                note_segments.append(segment)
-            else:
-                interpreter = self.data[at : at + file_size].rstrip(b"\0").decode("utf-8", "replace")
-        return _Headers(
-            tuple(loads), tls, executable, interpreter, tuple(note_segments), (table, size, count)
-        )  # fmt: skip
-
-    def our_notes(self) -> Iterator[tuple[notes.Note, int]]:
-        """(note, offset of its descriptor in the file) of each uselib note, each once."""
-        ranges = [(s.offset, s.file_size) for s in self.headers.notes]
-        covered = list(ranges)
-        for index, section in enumerate(self.file.sections):
-            if section[1] != elf.SHT_NOTE or any(a <= section[4] < a + n for a, n in covered):
-                continue
-            if self.file.names[section[0]] in (notes.SECTION, notes.BINDINGS_SECTION):
-                ranges.append((section[4], len(self.file.content(index))))
-        for start, size in ranges:
-            for note in notes.notes(self.data[start : start + size], self.where):
-                if note.name == notes.NOTE_NAME:
-                    yield note, start + note.offset
-
-    def at(self, address: int, size: int) -> bytes:
-        """The file's bytes behind a range of memory, as far as there are any."""
-        for segment in self.headers.loads:
-            if segment.address <= address < segment.address + segment.file_size:
-                start = segment.offset + address - segment.address
-                return self.data[start : min(start + size, segment.offset + segment.file_size)]
-        return b""
-
-    @cached_property
-    def symbols(self) -> tuple[tuple[str, elf.Symbol], ...]:
-        """Named symbols with their records: defined ones only, no sections and files."""
-        found = []
-        for index, section in enumerate(self.file.sections):
-            if section[1] != elf.SHT_SYMTAB:
-                continue
-            names = self.file.strings(section[6])
-            for symbol in self.file.symbols(index):
-                if symbol[0] and symbol[3] and symbol[1] & 15 not in (elf.STT_SECTION, elf.STT_FILE):
-                    found.append((names[symbol[0]], symbol))
-        return tuple(found)
-
-    def library_names(self) -> tuple[str, ...]:
-        """The names in `.lib`, which ends at the first empty one."""
-        for index, section in enumerate(self.file.sections):
-            if self.file.names[section[0]] == LIB_SECTION and section[1] == elf.SHT_PROGBITS:
-                raw = bytes(self.file.content(index))
-                break
-        else:
-            start = next((s[4] for name, s in self.symbols if name == LIBRARY_LIST), 0)
-            if not start:
-                return ()
-            raw = self.at(start, 1 << 20)
-        names: list[str] = []
-        while raw and raw[0]:
-            name, end, raw = raw.partition(b"\0")
-            if not end:
-                raise _bad(self.where, "`.lib` has no terminator: its last name does not end")
-            names.append(name.decode("utf-8", "surrogateescape"))
-        if names and not raw:
-            raise _bad(self.where, "`.lib` has no terminator", "link crtn.o last: it ends the list of libraries")
-        return tuple(names)
-
-    def library_path(self) -> str:
-        address = next((s[4] for name, s in self.symbols if name == LIBRARY_PATH), 0)
-        raw, end, _ = self.at(address, _MAX_PATH).partition(b"\0") if address else (b"", b"", b"")
-        return raw.decode("utf-8", "surrogateescape") if end else ""
-
-    def exports(self, header: LibraryHeader) -> tuple[Export, ...]:
-        """Global symbols of a target library: those in the jump table are functions, the others data."""
-        end = header.slot_address(header.identity.slot_count + 1)
-        slot_size = max(header.slot_size, 1)
-        implementation = {
-            name.removesuffix(IMPLEMENTATION_SUFFIX): symbol
-            for name, symbol in self.symbols
-            if name.endswith(IMPLEMENTATION_SUFFIX)
-        }
-        functions, data = [], []
-        for name, (_, info, _, shndx, value, size) in self.symbols:
-            if info >> 4 == elf.STB_LOCAL or shndx == elf.SHN_ABS:
-                continue
-            if header.jump_table <= value < end:
-                real = implementation.get(name)
-                slot = (value - header.jump_table) // slot_size + 1
-                functions.append(
-                    Export(name, ExportKind.FUNCTION, value, real[5] if real else size, slot, real[4] if real else 0)
-                )
-            else:
-                data.append(Export(name, ExportKind.DATA, value, size))
-        functions.sort(key=lambda export: export.slot)
-        data.sort(key=lambda export: (export.address, export.name))
-        return (*functions, *data)
-
-
-def read_image(data: bytes, where: str, *, symbols: bool = True) -> Image:
-    """Reads a program or target library. Without `symbols` the image has none, and no exports and library path.
-
-    Raises FormatError: not ELF, not ET_EXEC, another machine, truncated or damaged.
-    """
-    reader = _Reader(data, where)
-    headers = reader.headers
-    library: LibraryHeader | None = None
-    needs: list[Identity] = []
-    bindings: tuple[Binding, ...] = ()
-    for note, _ in reader.our_notes():
-        if note.type == notes.NT_LIBRARY:
-            library = notes.decode_library(note.descriptor, where)
-        elif note.type == notes.NT_NEEDS:
-            needs.append(notes.decode_needs(note.descriptor, where))
-        elif note.type == notes.NT_BINDINGS:
-            bindings += notes.decode_bindings(note.descriptor, where)
-    if library is not None:
-        _check_library(library, reader)
-    named = reader.symbols if symbols else ()
+def read_image(data: bytes, where: str) -> Image:
+    """Reads an ET_EXEC file of either machine. Raises FormatError naming `where`."""
+    file = elf.File(memoryview(data), where)
+    if file.kind == elf.ET_DYN:
+        raise _bad(
+            where, "a position-independent or dynamic file, not a fixed-address one", "link with -static -no-pie"
+        )
+    if file.kind != elf.ET_EXEC:
+        raise _bad(where, "not an executable or target library (ELF type %d)" % file.kind, "link it first")
+    raw = _program_headers(file)
+    segments = _segments(raw, file)
+    if not any(s.address <= file.entry < s.end for s in segments) and file.entry:
+        raise _bad(where, f"its entry point {file.entry:#x} lies in no segment")
+    library, needs = _notes(raw, file)
+    symbols, rows = _symbols(file)
+    path = _section(file, ".libpath")
     return Image(
-        machine=reader.file.machine,
-        entry=reader.file.entry,
-        segments=headers.loads,
-        tls=headers.tls,
-        program_headers=headers.table,
-        stack_executable=headers.stack_executable,
-        interpreter=headers.interpreter,
+        machine=file.machine,
+        entry=file.entry,
+        segments=segments,
+        tls=_tls(raw, segments, file),
+        program_headers=_headers_in_memory(file, segments),
+        stack_executable=all(flags & EXEC for kind, flags, *_ in raw if kind == PT_GNU_STACK),
+        interpreter=_interpreter(raw, file),
         library=library,
-        needs=tuple(needs),
-        library_names=reader.library_names() if library is None else (),
-        library_path=reader.library_path() if symbols and library is None else "",
-        bindings=bindings,
-        symbols=tuple(
-            ImageSymbol(name, s[4], s[5], s[1] & 15 in (elf.STT_FUNC, elf.STT_GNU_IFUNC), s[3] == elf.SHN_ABS)
-            for name, s in named
-        ),
-        exports=reader.exports(library) if library is not None and symbols else (),
+        needs=needs,
+        library_names=_library_names(file),
+        library_path=bytes(path).partition(b"\0")[0].decode("utf-8", "replace") if path is not None else "",
+        bindings=_bindings(file),
+        symbols=symbols,
+        exports=_exports(library, rows) if library is not None else (),
     )
 
 
-def _check_library(header: LibraryHeader, reader: _Reader) -> None:
-    """What start-up checks too: the header is of this machine, and the file covers every segment."""
-    if header.machine is not reader.file.machine:
+_Header = tuple[int, int, int, int, int, int, int]
+
+
+def _program_headers(file: elf.File) -> list[_Header]:
+    at, size, count = file.program_headers
+    record = file.layout.segment
+    if not count:
+        raise _bad(file.where, "it has no program headers: it cannot be loaded")
+    if size != record.size or count > _MAX_HEADERS:
+        raise _bad(file.where, f"{count} program headers of {size} bytes: damaged ELF header")
+    if at + size * count > len(file.data):
+        raise _bad(file.where, "truncated: the program headers lie beyond the end of the file")
+    return file.layout.segments(file.data[at : at + size * count])
+
+
+def _in_file(header: _Header, file: elf.File, what: str) -> memoryview:
+    _, _, offset, _, size, _, _ = header
+    if offset + size > len(file.data):
         raise _bad(
-            reader.where, f"its library note is for {header.machine.label}, the file for {reader.file.machine.label}"
+            file.where, f"truncated: {what} ends at {offset + size:#x}, but the file has {len(file.data):#x} bytes"
         )
-    who = header.identity
-    for segment in header.segments:
-        if segment.offset + segment.file_size > len(reader.data):
-            raise _bad(reader.where, f"the library is shorter than its header says: the segment at {segment.address:#x} "
-                       f"ends at {segment.offset + segment.file_size:#x} of the file, which has {len(reader.data):#x} bytes")  # fmt: skip
-        if not who.base <= segment.address <= segment.end <= who.end:
-            raise _bad(reader.where, f"the segment at {segment.address:#x} lies outside the library's own addresses")
+    return file.data[offset : offset + size]
 
 
-def digest_offset(data: bytes, where: str) -> int:
-    """Offset in the file of NT_LIBRARY's digest field. Raises FormatError if the file is no target library."""
-    for note, at in _Reader(data, where).our_notes():
-        if note.type == notes.NT_LIBRARY and len(note.descriptor) >= notes.DIGEST_OFFSET + _DIGEST_SIZE:
-            return at + notes.DIGEST_OFFSET
-    raise _bad(where, "is not a target library: it has no NT_LIBRARY note")
+def _segments(raw: list[_Header], file: elf.File) -> tuple[Segment, ...]:
+    result: list[Segment] = []
+    for number, header in enumerate(raw):
+        kind, flags, offset, address, file_size, memory_size, alignment = header
+        if kind != PT_LOAD:
+            continue
+        what = f"segment {number}"
+        _in_file(header, file, what)
+        if file_size > memory_size:
+            raise _bad(
+                file.where, f"{what} has more bytes in the file ({file_size:#x}) than in memory ({memory_size:#x})"
+            )
+        if address + memory_size > _LIMIT[file.machine]:
+            raise _bad(file.where, f"{what} ends at {address + memory_size:#x}, beyond the address space")
+        if file_size and address % PAGE != offset % PAGE:
+            raise _bad(file.where, f"{what} is at {address:#x}, but its file offset {offset:#x} is not congruent")
+        if alignment & (alignment - 1):
+            raise _bad(file.where, f"{what} has alignment {alignment:#x}, which is not a power of two")
+        if not memory_size:
+            continue
+        if result and address < result[-1].end:
+            raise _bad(file.where, f"{what} at {address:#x} overlaps the one before, which ends at {result[-1].end:#x}")
+        result.append(Segment(address, memory_size, offset, file_size, flags & 7, alignment or 1))
+    if not result:
+        raise _bad(file.where, "it has no loadable segment")
+    return tuple(result)
 
 
-def digest(data: bytes, where: str) -> bytes:
-    """SHA-256 of a target library with its digest field zeroed. Raises FormatError."""
-    at = digest_offset(data, where)
-    return digest_at(data, at)
+def _tls(raw: list[_Header], segments: tuple[Segment, ...], file: elf.File) -> Segment | None:
+    for header in raw:
+        kind, flags, offset, address, file_size, memory_size, alignment = header
+        if kind == PT_TLS:
+            _in_file(header, file, "the thread-local segment")
+            if file_size > memory_size or alignment & (alignment - 1):
+                raise _bad(file.where, "damaged thread-local segment")
+            if file_size and not any(s.address <= address and address + file_size <= s.end for s in segments):
+                raise _bad(file.where, f"the thread-local segment at {address:#x} lies in no segment")
+            return Segment(address, memory_size, offset, file_size, flags & 7, alignment or 1)
+    return None
 
 
-def digest_at(data: bytes | bytearray, at: int) -> bytes:
-    """The same where the field's offset is known."""
-    view = memoryview(data)
-    state = hashlib.sha256(view[:at])
-    state.update(bytes(_DIGEST_SIZE))
-    state.update(view[at + _DIGEST_SIZE :])
-    return state.digest()
+def _headers_in_memory(file: elf.File, segments: tuple[Segment, ...]) -> tuple[int, int, int]:
+    at, size, count = file.program_headers
+    for segment in segments:
+        if segment.offset <= at and at + size * count <= segment.offset + segment.file_size:
+            return segment.address + at - segment.offset, size, count
+    return 0, size, count
+
+
+def _interpreter(raw: list[_Header], file: elf.File) -> str:
+    for header in raw:
+        if header[0] == PT_INTERP:
+            text = bytes(_in_file(header, file, "the interpreter's name"))
+            if not text.endswith(b"\0") or not 1 < len(text) <= 4096:
+                raise _bad(file.where, "damaged interpreter name")
+            return text.partition(b"\0")[0].decode("utf-8", "replace")
+    return ""
+
+
+def _notes(raw: list[_Header], file: elf.File) -> tuple[LibraryHeader | None, tuple[Identity, ...]]:
+    library: LibraryHeader | None = None
+    needs: dict[str, Identity] = {}
+    for header in raw:
+        if header[0] != PT_NOTE:
+            continue
+        for note in notes.notes(bytes(_in_file(header, file, "a note segment")), file.where):
+            if note.name != notes.NOTE_NAME:
+                continue
+            if note.type == notes.NT_LIBRARY:
+                if library is not None:
+                    raise _bad(file.where, "it has two library notes")
+                library = notes.decode_library(note.descriptor, file.where)
+            elif note.type == notes.NT_NEEDS:
+                identity = notes.decode_needs(note.descriptor, file.where)
+                needs.setdefault(identity.name, identity)
+    if library is not None and library.machine is not file.machine:
+        raise _bad(file.where, f"its note says {library.machine.label}, its ELF header {file.machine.label}")
+    return library, tuple(needs.values())
+
+
+def _section(file: elf.File, name: str) -> memoryview | None:
+    for index, section in enumerate(file.sections):
+        if section[1] not in (0, SHT_NOBITS) and file.names[section[0]] == name:
+            return file.content(index)
+    return None
+
+
+def _library_names(file: elf.File) -> tuple[str, ...]:
+    """`.lib`: names, a NUL after each, and an empty name as the end."""
+    content = _section(file, ".lib")
+    if content is None or not len(content):
+        return ()
+    data = bytes(content)
+    names: list[str] = []
+    position = 0
+    while True:
+        end = data.find(b"\0", position)
+        if end < 0:
+            raise _bad(file.where, "its .lib section has no end (two NULs): the list of libraries is damaged")
+        if end == position:
+            return tuple(names)
+        names.append(data[position:end].decode("utf-8", "replace"))
+        position = end + 1
+
+
+def _bindings(file: elf.File) -> tuple[notes.Binding, ...]:
+    content = _section(file, notes.BINDINGS_SECTION)
+    if content is None:
+        return ()
+    for note in notes.notes(bytes(content), file.where):
+        if note.name == notes.NOTE_NAME and note.type == notes.NT_BINDINGS:
+            return notes.decode_bindings(note.descriptor, file.where)
+    return ()
+
+
+_KINDS = frozenset((STT_NOTYPE, STT_OBJECT, STT_FUNC, STT_GNU_IFUNC))
+_Row = tuple[str, int, int, int, int]  # name, address, size, type, binding
+
+
+def _symbols(file: elf.File) -> tuple[tuple[ImageSymbol, ...], list[_Row]]:
+    symbols: list[ImageSymbol] = []
+    rows: list[_Row] = []
+    for index, section in enumerate(file.sections):
+        if section[1] != SHT_SYMTAB:
+            continue
+        names = file.strings(section[6])
+        code = [bool(s[2] & SHF_EXECINSTR) for s in file.sections]
+        for name_at, info, _, shndx, value, size in file.symbols(index):
+            kind = info & 15
+            if not name_at or not shndx or kind not in _KINDS:
+                continue
+            if SHN_LORESERVE <= shndx != SHN_ABS:
+                continue
+            if shndx < SHN_LORESERVE and shndx >= len(code):
+                raise _bad(file.where, f"a symbol lies in section {shndx} of {len(code)}")
+            name = names[name_at]
+            absolute = shndx == SHN_ABS
+            function = kind in (STT_FUNC, STT_GNU_IFUNC) or (kind == STT_NOTYPE and not absolute and code[shndx])
+            symbols.append(ImageSymbol(name, value, size, function, absolute))
+            if not absolute:
+                rows.append((name, value, size, kind, info >> 4))
+        break
+    return tuple(symbols), rows
+
+
+def _exports(library: LibraryHeader, rows: list[_Row]) -> tuple[Export, ...]:
+    """A function's slot has the plain name, its real entry NAME$impl; data are the other global objects."""
+    real = {
+        name.removesuffix(IMPLEMENTATION): (value, size)
+        for name, value, size, *_ in rows
+        if name.endswith(IMPLEMENTATION)
+    }
+    table, end = library.jump_table, library.slot_address(library.identity.slot_count + 1)
+    functions: list[Export] = []
+    data: list[Export] = []
+    for name, value, size, kind, binding in rows:
+        if binding == STB_LOCAL or name.endswith(IMPLEMENTATION):
+            continue
+        if table <= value < end and kind == STT_FUNC and library.slot_size and not (value - table) % library.slot_size:
+            slot = (value - table) // library.slot_size + 1
+            implementation, real_size = real.get(name, (0, size))
+            functions.append(Export(name, ExportKind.FUNCTION, value, real_size, slot, implementation))
+        elif kind == STT_OBJECT:
+            data.append(Export(name, ExportKind.DATA, value, size))
+    functions.sort(key=lambda export: (export.slot, export.name))
+    data.sort(key=lambda export: (export.address, export.name))
+    return tuple(functions + data)

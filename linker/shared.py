@@ -1,0 +1,172 @@
+"""Programs that use static shared libraries: `.lib`, the recorded search path, the binding note, and link-time checks.
+
+All of this concerns what stub libraries (archives whose first member is `LIBRARY NAME`) bring into a program.
+"""
+
+from __future__ import annotations
+
+from linker.errors import Diagnostic, LinkError
+from linker.formats import notes
+from linker.formats.elf import SHF_ALLOC, SHN_ABS, SHT_NOBITS, SHT_NOTE, SHT_PROGBITS, STT_FUNC
+from linker.image import Binding, ExportKind, Identity
+from linker.inputs import UNDEFINED, InputSection, ObjectFile, StubLibrary
+from linker.layout import Layout
+from linker.options import Options
+from linker.resolve import Resolution, define
+
+LIBRARIES = "_SHARED_LIBRARIES"
+PATH = "_SHARED_LIBRARY_PATH"
+INTERPOSE = "uselib_interpose"
+
+
+def prepare(resolution: Resolution, options: Options) -> list[InputSection]:
+    """Defines _SHARED_LIBRARIES and _SHARED_LIBRARY_PATH where no input does, makes the sections that go with them, and
+    reports names that a program and a library both define. Raises LinkError if libraries overlap in memory."""
+    check_libraries(resolution)
+    report_conflicts(resolution)
+    result = library_list(resolution)
+    if options.rpath:
+        text = ":".join(options.rpath).encode("utf-8", "surrogateescape") + b"\0"
+        section = InputSection(None, 0, ".libpath", SHT_PROGBITS, SHF_ALLOC, len(text), 1, 0, text)
+        symbol = resolution.symbols.get(PATH)
+        if symbol is None:
+            from linker.inputs import Symbol
+
+            symbol = resolution.symbols[PATH] = Symbol(PATH)
+        if symbol.rank == UNDEFINED:
+            define(symbol, section, 0, len(text))
+        result.append(section)
+    bindings = bindings_of(resolution)
+    if bindings:
+        note = notes.encode_bindings(bindings)
+        result.append(InputSection(None, 0, notes.BINDINGS_SECTION, SHT_NOTE, 0, len(note), 4, 0, note))
+    return result
+
+
+def library_list(resolution: Resolution) -> list[InputSection]:
+    """Start and end of `.lib`, if start-up files bring none: crt1.o's piece comes first and crtn.o's ends it."""
+    pieces = [s for f in resolution.files for s in f.sections if s is not None and s.name == ".lib"]
+    if not pieces:
+        return []
+    symbol = resolution.symbols.get(LIBRARIES)
+    if symbol is not None and symbol.rank != UNDEFINED:
+        ours = b"".join(bytes(piece.content) for piece in pieces)
+        return [] if ours.endswith(b"\0\0") or ours == b"\0" else [_terminator()]
+    if symbol is None:
+        from linker.inputs import Symbol
+
+        symbol = resolution.symbols[LIBRARIES] = Symbol(LIBRARIES)
+    define(symbol, pieces[0], 0)
+    return [_terminator()]
+
+
+def _terminator() -> InputSection:
+    return InputSection(None, 0, ".lib", SHT_PROGBITS, SHF_ALLOC, 1, 1, 0, b"\0")
+
+
+def bindings_of(resolution: Resolution) -> tuple[Binding, ...]:
+    """Every symbol that the program took from a stub library, in order of library and address."""
+    order = {id(stub): number for number, stub in enumerate(resolution.stubs)}
+    rows = []
+    for symbol in resolution.symbols.values():
+        file = symbol.file
+        if file is None or file.stub is None or not symbol.referenced or symbol.rank == UNDEFINED:
+            continue
+        if symbol.section is None:
+            kind = ExportKind.FUNCTION if symbol.type == STT_FUNC else ExportKind.DATA
+            rows.append((order[id(file.stub)], symbol.value, symbol.name, kind, file.stub.name))
+    rows.sort(key=lambda row: row[:3])
+    return tuple(Binding(library, name, address, kind) for _, address, name, kind, library in rows)
+
+
+def interposable(stub: StubLibrary, word: int) -> frozenset[str]:
+    """The names in the stub's `uselib_interpose` triples {pointer, symbol, slot}: the program may define these."""
+    names = set()
+    for file in stub.objects:
+        for section in file.sections:
+            if section is not None and section.name == INTERPOSE:
+                for offset, _, index, _ in section.relocations():
+                    if offset % (3 * word) == word:
+                        names.add(file.symbol_name(index))
+    return frozenset(names)
+
+
+def report_conflicts(resolution: Resolution) -> None:
+    """Warns of names that both the program and a library in use define: there are two copies (Levine, figure 9.5)."""
+    allowed: dict[int, frozenset[str]] = {}
+    for name, file, stub in resolution.conflicts:
+        if id(stub) not in allowed:
+            allowed[id(stub)] = interposable(stub, resolution.machine.word)
+        if name in allowed[id(stub)] or name == LIBRARIES:
+            continue
+        where = file.where if file is not None else "the command line"
+        resolution.warnings.append(
+            Diagnostic(
+                where,
+                f"also defined in the shared library {stub.file_name} ({stub.where}), which goes on using its own copy",
+                symbol=name,
+                remedy="rename it or make it static, declare it `extern` to share the library's, or have the library "
+                "built with it interposable",
+            )
+        )
+
+
+def identities(stub: StubLibrary) -> list[tuple[ObjectFile, Identity]]:
+    """The NT_NEEDS notes in the stub library's members."""
+    return [
+        (file, notes.decode_needs(note.descriptor, file.where))
+        for file in stub.objects
+        for section in file.sections
+        if section is not None and section.name == notes.SECTION
+        for note in notes.notes(bytes(section.content), section.where)
+        if note.name == notes.NOTE_NAME and note.type == notes.NT_NEEDS
+    ]
+
+
+def check_libraries(resolution: Resolution) -> None:
+    """Refuses libraries whose address ranges overlap."""
+    spans = sorted(
+        ((who.base, who.end, who.file_name, stub.where) for stub in resolution.stubs for _, who in identities(stub)),
+    )
+    problems = [
+        Diagnostic(
+            second[3],
+            f"{second[2]} at {second[0]:#x} overlaps {first[2]} at {first[0]:#x}-{first[1]:#x} ({first[3]})",
+            remedy="give one of them another address: `uselib map` finds a free one",
+        )
+        for first, second in zip(spans, spans[1:], strict=False)
+        if second[0] < first[1] and second[2] != first[2]
+    ]
+    if problems:
+        raise LinkError(*problems)
+
+
+def check_overlap(resolution: Resolution, layout: Layout) -> None:
+    """Refuses a program that lies where one of its libraries will be."""
+    loaded = [s for s in layout.sections if s.flags & SHF_ALLOC and s.size]
+    if not loaded:
+        return
+    start = min(layout.base, *(s.address for s in loaded)) if len(loaded) > 1 else min(layout.base, loaded[0].address)
+    problems = []
+    for stub in resolution.stubs:
+        for _, who in identities(stub):
+            for section in loaded:
+                if section.address < who.end and who.base < section.end:
+                    problems.append(
+                        Diagnostic(
+                            stub.where,
+                            f"the program's {section.name} at {section.address:#x} overlaps {who.file_name} "
+                            f"at {who.base:#x}-{who.end:#x}",
+                            remedy="link the program elsewhere with --image-base",
+                        )
+                    )
+                    break
+            else:
+                if start < who.end and who.base < start + 1:
+                    problems.append(Diagnostic(stub.where, f"the program's headers overlap {who.file_name}"))
+    if problems:
+        raise LinkError(*problems)
+
+
+__all__ = ["INTERPOSE", "LIBRARIES", "PATH", "SHN_ABS", "SHT_NOBITS", "bindings_of", "check_overlap", "identities",
+           "interposable", "prepare"]  # fmt: skip
