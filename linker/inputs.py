@@ -234,7 +234,7 @@ class ObjectFile:
                 self.first_global = record[7]
                 self._check_symbols(index)
                 used = {symbol[3] for symbol in self.symbols}
-            elif kind == SHT_RELA or kind == SHT_REL:
+            elif kind in (SHT_RELA, SHT_REL):
                 if not 0 < record[7] < count:
                     raise elf.bad(where, f"relocation section {index} is for section {record[7]}, which does not exist")
                 relocated.append((record[7], index))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple, Protocol
 
 from linker.errors import error
@@ -397,7 +398,7 @@ class ProgramLayout:
             (s.address, s.end, s.name) for s in loaded if s.size and not (s.flags & SHF_TLS and s.type == SHT_NOBITS)
         ]
         spans.sort()
-        for (_, end, one), (start, _, two) in zip(spans, spans[1:], strict=False):
+        for (_, end, one), (start, _, two) in pairwise(spans):
             if start < end:
                 raise error(
                     "ld",

@@ -15,11 +15,11 @@ from linker.formats.elf import SHF_ALLOC, STT_GNU_IFUNC
 from linker.gc import collect
 from linker.image import Machine
 from linker.inputs import UNDEFINED, InputSection, ObjectFile, Symbol
-from linker.layout import Layout, LayoutPolicy, OutputSection, ProgramLayout, gather, settle
+from linker.layout import Layout, LayoutPolicy, ProgramLayout, gather, settle
 from linker.options import Options
 from linker.relocations import Applying, Needs, PlainSymbols, SymbolPolicy, scan
 from linker.resolve import Resolution, resolve
-from linker.synthetic import Provided, Tables
+from linker.synthetic import Tables
 from linker.writer import Row, complete, fill, number, symbol_rows, write_atomically
 
 
@@ -105,7 +105,6 @@ def link(job: LinkJob) -> Linked:
     layout = policy.assign(outputs, machine)
     number(layout.sections)
     settle(layout.sections)
-    settle_pieces(layout.sections)
     synthetic.settle_symbols(resolution, provided, layout)
     overrides = settle_ifuncs(tables, resolvers)
     kind.laid_out(resolution, layout)
@@ -191,10 +190,6 @@ def all_sections(
     return [*result, *commons, *made, *extra]
 
 
-def settle_pieces(sections: Iterable[OutputSection]) -> None:
-    """Merged sections were given addresses like all others; their pieces refer to them. Nothing is left to do."""
-
-
 def settle_ifuncs(tables: Tables, resolvers: list[int]) -> dict[tuple[int, int], int]:
     """References to functions resolved at start-up get their .plt entry; `resolvers` their own addresses, for IRELATIVE."""
     overrides: dict[tuple[int, int], int] = {}
@@ -274,9 +269,9 @@ class Program(OutputKind):
     def prepare(self, resolution: Resolution, options: Options) -> list[InputSection]:
         if not resolution.stubs and not options.rpath:
             return []
-        from linker import shared  # stub libraries and .lib: only where there are any
+        from linker.shared import prepare  # stub libraries and .lib: loaded only where there are any
 
-        return shared.prepare(resolution, options)
+        return prepare(resolution, options)
 
     def layout(self, options: Options, resolution: Resolution) -> LayoutPolicy:
         stack = options.executable_stack
@@ -286,9 +281,9 @@ class Program(OutputKind):
 
     def laid_out(self, resolution: Resolution, layout: Layout) -> None:
         if resolution.stubs:
-            from linker import shared
+            from linker.shared import check_overlap
 
-            shared.check_overlap(resolution, layout)
+            check_overlap(resolution, layout)
 
     def entry(self, resolution: Resolution, layout: Layout, options: Options) -> int:
         symbol = resolution.symbols.get(options.entry)

@@ -158,13 +158,17 @@ _OPTIONAL_VALUE = frozenset(
 )
 
 _Z_IGNORED = frozenset(
-    """norelro relro now lazy noseparate-code separate-code separate-loadable-segments separate-loadable-segments
-    combreloc nocombreloc common nocommon defs undefs text notext textoff nognustack origin nodelete nodlopen nodump
-    initfirst interpose global loadfltr start-stop-gc nostart-stop-gc pack-relative-relocs nopack-relative-relocs
-    unique-symbol nounique-symbol indirect-extern-access noindirect-extern-access call-nop ibt ibtplt shstk cet-report
-    force-ibt keep-text-section-prefix nokeep-text-section-prefix rodynamic noextern-protected-data
-    noextern-prot-data dynamic-undefined-weak nodynamic-undefined-weak report-relative-reloc""".split()
-)
+    (
+        "call-nop", "cet-report", "combreloc", "common", "defs", "dynamic-undefined-weak", "force-ibt", "global",
+        "ibt", "ibtplt", "indirect-extern-access", "initfirst", "interpose", "keep-text-section-prefix", "lazy",
+        "loadfltr", "nocombreloc", "nocommon", "nodelete", "nodlopen", "nodump", "nodynamic-undefined-weak",
+        "noextern-prot-data", "noextern-protected-data", "nognustack", "noindirect-extern-access",
+        "nokeep-text-section-prefix", "nopack-relative-relocs", "norelro", "noseparate-code", "nostart-stop-gc",
+        "notext", "nounique-symbol", "now", "origin", "pack-relative-relocs", "relro", "report-relative-reloc",
+        "rodynamic", "separate-code", "separate-loadable-segments", "shstk", "start-stop-gc", "text", "textoff",
+        "undefs", "unique-symbol",
+    )
+)  # fmt: skip
 
 
 def _bad(option: str, message: str, remedy: str = "") -> UsageError:
@@ -220,7 +224,7 @@ class _State:
 
     def input(self, name: str, library: bool = False) -> None:
         argument = InputArgument(name, library, self.whole)
-        (self.inputs if self.group is None else self.group).append(argument)  # type: ignore[arg-type]
+        (self.inputs if self.group is None else self.group).append(argument)
 
 
 def _split(argument: str) -> tuple[str, str | None]:

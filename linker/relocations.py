@@ -362,7 +362,7 @@ class Applying:
         references, branches = values.references, values.branches
         distinguish = branches is not references
         linear, special, none = self.machine.linear, self.machine.special, self.machine.none
-        branch_like, mask, got = self.machine.branch_like, self.machine.mask, self.got
+        branch_like, got = self.machine.branch_like, self.got
         out, base, size, content = self.out, section.address, section.size, section.content
         self.at, self.place = at, base
         tls_calls, tls_sequences = self.machine.tls_call, self.machine.tls_sequences

@@ -5,11 +5,13 @@ All of this concerns what stub libraries (archives whose first member is `LIBRAR
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from linker.errors import Diagnostic, LinkError
 from linker.formats import notes
-from linker.formats.elf import SHF_ALLOC, SHN_ABS, SHT_NOBITS, SHT_NOTE, SHT_PROGBITS, STT_FUNC
+from linker.formats.elf import SHF_ALLOC, SHT_NOTE, SHT_PROGBITS, STT_FUNC
 from linker.image import Binding, ExportKind, Identity
-from linker.inputs import UNDEFINED, InputSection, ObjectFile, StubLibrary
+from linker.inputs import UNDEFINED, InputSection, ObjectFile, StubLibrary, Symbol
 from linker.layout import Layout
 from linker.options import Options
 from linker.resolve import Resolution, define
@@ -30,8 +32,6 @@ def prepare(resolution: Resolution, options: Options) -> list[InputSection]:
         section = InputSection(None, 0, ".libpath", SHT_PROGBITS, SHF_ALLOC, len(text), 1, 0, text)
         symbol = resolution.symbols.get(PATH)
         if symbol is None:
-            from linker.inputs import Symbol
-
             symbol = resolution.symbols[PATH] = Symbol(PATH)
         if symbol.rank == UNDEFINED:
             define(symbol, section, 0, len(text))
@@ -53,8 +53,6 @@ def library_list(resolution: Resolution) -> list[InputSection]:
         ours = b"".join(bytes(piece.content) for piece in pieces)
         return [] if ours.endswith(b"\0\0") or ours == b"\0" else [_terminator()]
     if symbol is None:
-        from linker.inputs import Symbol
-
         symbol = resolution.symbols[LIBRARIES] = Symbol(LIBRARIES)
     define(symbol, pieces[0], 0)
     return [_terminator()]
@@ -134,7 +132,7 @@ def check_libraries(resolution: Resolution) -> None:
             f"{second[2]} at {second[0]:#x} overlaps {first[2]} at {first[0]:#x}-{first[1]:#x} ({first[3]})",
             remedy="give one of them another address: `uselib map` finds a free one",
         )
-        for first, second in zip(spans, spans[1:], strict=False)
+        for first, second in pairwise(spans)
         if second[0] < first[1] and second[2] != first[2]
     ]
     if problems:
@@ -168,5 +166,5 @@ def check_overlap(resolution: Resolution, layout: Layout) -> None:
         raise LinkError(*problems)
 
 
-__all__ = ["INTERPOSE", "LIBRARIES", "PATH", "SHN_ABS", "SHT_NOBITS", "bindings_of", "check_overlap", "identities",
+__all__ = ["INTERPOSE", "LIBRARIES", "PATH", "bindings_of", "check_overlap", "identities",
            "interposable", "prepare"]  # fmt: skip

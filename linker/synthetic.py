@@ -273,7 +273,7 @@ def settle_symbols(resolution: Resolution, provided: Provided, layout: Layout) -
         symbol.address = address_of(symbol)
     for symbol, value in provided.values:
         symbol.value = symbol.address = value(layout)
-    problems = []
+    problems: list[Diagnostic] = []
     for symbol, expression in provided.defsym:
         try:
             symbol.value = symbol.address = evaluate(expression, resolution)

@@ -25,7 +25,19 @@ from linker.formats.elf import (
     STT_OBJECT,
 )
 from linker.formats.elf import bad as _bad
-from linker.image import EXEC, PAGE, Export, ExportKind, Identity, Image, ImageSymbol, LibraryHeader, Machine, Segment
+from linker.image import (
+    EXEC,
+    PAGE,
+    Binding,
+    Export,
+    ExportKind,
+    Identity,
+    Image,
+    ImageSymbol,
+    LibraryHeader,
+    Machine,
+    Segment,
+)
 
 IMPLEMENTATION = "$impl"  # suffix of the symbol at a function's real entry; the plain name is its slot
 _LIMIT = {Machine.I386: 1 << 32, Machine.X86_64: 1 << 47}
@@ -40,7 +52,7 @@ def read_image(data: bytes, where: str) -> Image:
             where, "a position-independent or dynamic file, not a fixed-address one", "link with -static -no-pie"
         )
     if file.kind != elf.ET_EXEC:
-        raise _bad(where, "not an executable or target library (ELF type %d)" % file.kind, "link it first")
+        raise _bad(where, f"not an executable or target library (ELF type {file.kind})", "link it first")
     raw = _program_headers(file)
     segments = _segments(raw, file)
     if not any(s.address <= file.entry < s.end for s in segments) and file.entry:
@@ -195,7 +207,7 @@ def _library_names(file: elf.File) -> tuple[str, ...]:
         position = end + 1
 
 
-def _bindings(file: elf.File) -> tuple[notes.Binding, ...]:
+def _bindings(file: elf.File) -> tuple[Binding, ...]:
     content = _section(file, notes.BINDINGS_SECTION)
     if content is None:
         return ()
