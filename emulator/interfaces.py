@@ -8,23 +8,41 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from linker.image import Image
+    from loader.address_space import AddressSpace
+    from loader.exec import Started
 
 
-class ProcessEnded(Exception):  # noqa: N818 - not an error
+class ProcessEnded(Exception):
     """The guest process is over (exit_group, or a fatal signal). Raised by the kernel out of the run loop.
 
-    code: exit status 0..255; signal: number of the signal that killed it, or 0.
+    code: exit status 0..255; signal: number of the signal that killed it, or 0; fault: the CPU exception behind it;
+    reason: what else the user should know ("the limit of 10 s is used up").
     """
 
-    def __init__(self, code: int = 0, signal: int = 0) -> None:
+    def __init__(self, code: int = 0, signal: int = 0, fault: Fault | None = None, reason: str = "") -> None:
         super().__init__(f"signal {signal}" if signal else f"exit {code}")
         self.code = code
         self.signal = signal
+        self.fault = fault
+        self.reason = reason
 
 
-class ContextReplaced(Exception):  # noqa: N818 - not an error
-    """A system call set all registers itself (sigreturn) or replaced the program (execve): it has no result to store."""
+class ProgramReplaced(Exception):
+    """execve has succeeded: the run goes on with a new machine over `space`."""
+
+    def __init__(self, space: AddressSpace, image: Image, started: Started) -> None:
+        super().__init__("execve")
+        self.space = space
+        self.image = image
+        self.started = started
+
+
+class ContextReplaced(Exception):
+    """A system call set all registers itself (sigreturn): it has no result to store."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +50,8 @@ class Fault:
     """A CPU exception, in the kernel's terms (sigaction(2), siginfo_t).
 
     signal, code: SIGSEGV/SEGV_MAPERR, ...; address: si_addr; access: "read", "write" or "execute" for memory faults;
-    trap: x86 vector (14 page fault, 0 divide error, ...); error: the page-fault error code that a signal frame shows.
+    trap: x86 vector (14 page fault, 0 divide error, ...); error: the page-fault error code that a signal frame shows;
+    note: what a user wants to know beyond that ("stack overflow").
     """
 
     signal: int
@@ -41,6 +60,7 @@ class Fault:
     access: str = ""
     trap: int = 14
     error: int = 0
+    note: str = ""
 
 
 class Cpu(Protocol):
@@ -69,6 +89,9 @@ class Cpu(Protocol):
     def set_descriptor(self, entry: int, descriptor: int) -> None:
         """32-bit mode: writes GDT entry `entry` (an 8-byte x86 segment descriptor)."""
 
+    def descriptor_base(self, selector: int) -> int:
+        """32-bit mode: base address of the segment that a selector names; 0 if there is none."""
+
     def segments(self) -> dict[str, int]:
         """Selectors by name: cs ds es fs gs ss."""
 
@@ -93,12 +116,31 @@ class Kernel(Protocol):
     def deliver_pending(self) -> None:
         """Enters the handler of a pending, unblocked signal, if there is one. Raises ProcessEnded."""
 
-    signal_pending: bool
+    def legacy_system_call(self, number: int) -> int:
+        """`int 0x80` in 64-bit mode, which we do not offer: returns -ENOSYS and says so once."""
+
+    @property
+    def signal_pending(self) -> bool:
+        """Whether `deliver_pending` has anything to do."""
 
 
-class BlockWatch(Protocol):
-    """A range of code whose entry somebody wants to see (the tracer: a jump table)."""
+class WatchableMachine(Protocol):
+    """What an observer may ask of a machine."""
 
-    begin: int
-    end: int  # exclusive
-    callback: Callable[[int], None]  # called with the block's address, registers readable through Cpu
+    bits: int
+    cpu: Cpu
+
+    def watch_blocks(self, begin: int, end: int, callback: Callable[[int], None]) -> int:
+        """Calls `callback(address)` for each basic block entered in [begin, end); returns a handle."""
+
+    def unwatch(self, handle: int) -> None: ...
+
+
+class RunObserver(Protocol):
+    """The tracer, as the run knows it."""
+
+    def program_started(self, machine: WatchableMachine, space: AddressSpace) -> None:
+        """A program has been loaded (at the start, and after each execve) and has not run yet."""
+
+    def program_ended(self) -> None:
+        """The process is over; in a forked child too."""

@@ -13,7 +13,7 @@ import ctypes
 import importlib.util
 import os
 from collections.abc import Callable
-from ctypes import c_char_p, c_int, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
+from ctypes import c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -244,7 +244,6 @@ class Engine:
 
 
 TlbFill = Callable[[int, int], int]
-_U64 = c_int64  # noqa: E305  (paddr is written as a plain 64-bit word)
 
 
 def tlb_callback(fill: TlbFill) -> Any:

@@ -1,0 +1,133 @@
+"""From a CPU exception to a Fault: signal, si_code and the exact address, as the kernel's trap handlers give them.
+
+Unicorn tells only the page of a refused access; the byte comes from decoding the instruction (capstone) with the
+registers as they were before it. Source: arch/x86/mm/fault.c, arch/x86/kernel/traps.c of Linux.
+"""
+
+from __future__ import annotations
+
+from emulator.interfaces import Cpu, Fault
+from emulator.machine.engine import MEM_FETCH, MEM_WRITE
+from emulator.machine.registers import INDEX
+from loader.address_space import PAGE, AddressSpace, MemoryFault, page_down
+
+SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV = 4, 5, 7, 8, 11
+SEGV_MAPERR, SEGV_ACCERR, BUS_ADRERR, ILL_ILLOPN, FPE_INTDIV, FPE_FLTDIV, TRAP_BRKPT = 1, 2, 2, 2, 1, 3, 1
+SI_KERNEL = 0x80
+_PF_PROT, _PF_WRITE, _PF_USER, _PF_INSTR = 1, 2, 4, 16
+
+# vector -> (signal, code); the address is the program counter's for these
+_VECTORS = {
+    0: (SIGFPE, FPE_INTDIV),  # divide error
+    1: (SIGTRAP, TRAP_BRKPT),  # single step
+    3: (SIGTRAP, SI_KERNEL),  # int3
+    4: (SIGSEGV, SI_KERNEL),  # into
+    5: (SIGSEGV, SI_KERNEL),  # bound
+    6: (SIGILL, ILL_ILLOPN),  # ud2
+    16: (SIGFPE, FPE_FLTDIV),  # x87
+    19: (SIGFPE, FPE_FLTDIV),  # SSE
+}
+
+
+def of_vector(vector: int, pc: int) -> Fault:
+    """An exception or software interrupt other than a page fault; any unknown one is a protection fault."""
+    signal, code = _VECTORS.get(vector, (SIGSEGV, SI_KERNEL))
+    return Fault(signal, code, 0 if code == SI_KERNEL else pc, trap=vector if vector < 32 else 13)
+
+
+def illegal_instruction(pc: int) -> Fault:
+    return Fault(SIGILL, ILL_ILLOPN, pc, trap=6)
+
+
+def general_protection() -> Fault:
+    """A privileged instruction, a bad selector, an address that is not canonical: no address is told."""
+    return Fault(SIGSEGV, SI_KERNEL, 0, trap=13, note="general protection fault")
+
+
+def page_fault(space: AddressSpace, cpu: Cpu, page: int, access: int) -> Fault:
+    """The access that the page table refused."""
+    top = 1 << 47
+    if cpu.bits == 64 and top <= page < (1 << 64) - top:
+        return general_protection()
+    registers = cpu.general()
+    pc = registers[-2]
+    if access == MEM_FETCH:
+        address, kind = (pc if page_down(pc) == page else page), "execute"
+    else:
+        kind = "write" if access == MEM_WRITE else "read"
+        address = _operand(space, cpu, registers, page)
+    error = _PF_USER | (_PF_WRITE if kind == "write" else 0) | (_PF_INSTR if kind == "execute" else 0)
+    try:
+        space.check(address, 1, kind)
+    except MemoryFault as failure:
+        if failure.beyond_file:
+            return Fault(SIGBUS, BUS_ADRERR, address, kind, error=error, note="behind the end of the mapped file")
+        code = SEGV_ACCERR if failure.mapped else SEGV_MAPERR
+        error |= _PF_PROT if failure.mapped else 0
+        return Fault(SIGSEGV, code, address, kind, error=error, note="stack overflow" if failure.stack_overflow else "")
+    return Fault(SIGSEGV, SEGV_ACCERR, address, kind, error=error | _PF_PROT)
+
+
+# Implicit memory operands: where an instruction without an explicit one reads or writes, by capstone's mnemonic
+_STACK_PUSH = frozenset({"push", "pushal", "pushaw", "pushfd", "pushfq", "pushf", "call", "enter", "pushaq"})
+_STACK_POP = frozenset({"pop", "popal", "popaw", "popfd", "popfq", "popf", "ret", "leave", "iretd", "iretq", "retf"})
+
+
+def _operand(space: AddressSpace, cpu: Cpu, registers: list[int], page: int) -> int:
+    """The first byte that the instruction touches in `page`; the page's start if decoding does not tell."""
+    import capstone
+    from capstone import x86
+
+    try:
+        pc = registers[-2]
+        vma = space.find(pc)
+        code = space.read(pc, min(15, vma.end - pc) if vma else 15)
+    except MemoryFault:
+        return page
+    decoder = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64 if cpu.bits == 64 else capstone.CS_MODE_32)
+    decoder.detail = True
+    instruction = next(decoder.disasm(code, pc, 1), None)
+    if instruction is None:
+        return page
+    mask = (1 << cpu.bits) - 1
+    index = INDEX[cpu.bits]
+
+    def value(register: int) -> int:
+        if not register:
+            return 0
+        name = instruction.reg_name(register)
+        if name in ("rip", "eip"):
+            return pc + instruction.size
+        if name in index:
+            return registers[index[name]]
+        wide = {"e" + name[1:]: "r" + name[1:]}.get(name, name)  # 32-bit address size in 64-bit mode
+        return registers[index[wide]] & 0xFFFF_FFFF if wide in index else 0
+
+    word = cpu.bits // 8
+    sp = registers[7]
+    candidates: list[tuple[int, int]] = []
+    for operand in instruction.operands:
+        if operand.type != x86.X86_OP_MEM:
+            continue
+        memory = operand.mem
+        address = value(memory.base) + value(memory.index) * memory.scale + memory.disp
+        segment = instruction.reg_name(memory.segment) if memory.segment else ""
+        if segment in ("fs", "gs"):
+            address += _segment_base(space, cpu, segment)
+        candidates.append((address & mask, max(operand.size, 1)))
+    mnemonic = instruction.mnemonic.split()[-1]
+    if mnemonic in _STACK_PUSH:
+        room = 32 if mnemonic.startswith("pusha") else word
+        candidates.append(((sp - room) & mask, room))
+    elif mnemonic in _STACK_POP:
+        candidates.append((registers[6] if mnemonic == "leave" else sp, word))
+    for address, size in candidates:
+        if address < page + PAGE and address + size > page:
+            return max(address, page)
+    return page
+
+
+def _segment_base(space: AddressSpace, cpu: Cpu, segment: str) -> int:
+    if cpu.bits == 64:
+        return cpu.fs_base() if segment == "fs" else cpu.gs_base()
+    return cpu.descriptor_base(cpu.segments()[segment])

@@ -1,0 +1,48 @@
+"""uselib(2): the call that today's kernels no longer have."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from linker.errors import FormatError
+from loader.headers import read_headers
+from loader.uselib import load_library
+
+from . import arguments as a
+from . import constants as C
+from .errors import GuestError
+from .table import Row
+
+if TYPE_CHECKING:
+    from .process import Process
+
+_HEAD = 4096  # bytes that must hold the ELF header and program headers
+
+
+def sys_uselib(process: Process, path: int) -> int:
+    """Maps a library where it was linked. Errors as in the reference, section 2, and EEXIST for an overlap."""
+    name = process.memory.read_string(path, C.PATH_MAX)
+    if not name:
+        raise GuestError(errno.EINVAL)
+    opened = process.fs.open(None, name, C.O_RDONLY | C.O_CLOEXEC, 0)
+    if opened.fd < 0:
+        raise GuestError(errno.EINVAL)
+    try:
+        if not stat.S_ISREG(os.fstat(opened.fd).st_mode):
+            raise GuestError(errno.EINVAL)
+        try:
+            image = read_headers(os.pread(opened.fd, _HEAD, 0), name.decode("utf-8", "replace"))
+        except FormatError:
+            raise GuestError(errno.ENOEXEC) from None
+        load_library(
+            process.memory, image, opened.fd, opened.path.decode("utf-8", "surrogateescape"), process.memory.layout.bits
+        )
+    finally:
+        os.close(opened.fd)
+    return 0
+
+
+LIBRARY = (Row("uselib", sys_uselib, (a.PATH,)),)

@@ -1,0 +1,336 @@
+"""The signals of one guest process: actions, mask, what is pending, timers, and how the host's signals come in.
+
+The guest's signal mask is also the host process's mask, and a guest disposition of default or ignore is the host's as
+well, so that Ctrl-C and kill(2) work without our doing. A signal with a guest handler has a host handler that only
+queues it. Source: kernel/signal.c of Linux, signal(7).
+"""
+
+from __future__ import annotations
+
+import os
+import signal as host_signal
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from emulator.interfaces import Fault, ProcessEnded
+from loader.address_space import MemoryFault
+
+from . import signal_frames as frames
+from .signal_frames import SI_KERNEL, SI_TIMER, SI_USER, SignalInfo
+
+if TYPE_CHECKING:
+    from .clock import Clock
+    from .process import Process
+
+COUNT = 64
+SIGHUP, SIGINT, SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGKILL = range(1, 10)
+SIGUSR1, SIGSEGV, SIGUSR2, SIGPIPE, SIGALRM, SIGTERM, SIGSTKFLT, SIGCHLD, SIGCONT, SIGSTOP = range(10, 20)
+SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGXCPU, SIGXFSZ, SIGVTALRM, SIGPROF, SIGWINCH, SIGIO, SIGPWR, SIGSYS = range(20, 32)
+
+SIG_DFL, SIG_IGN = 0, 1
+SA_NOCLDSTOP, SA_NOCLDWAIT, SA_SIGINFO = 1, 2, 4
+SA_RESTORER, SA_ONSTACK, SA_RESTART, SA_NODEFER, SA_RESETHAND = (
+    0x0400_0000,
+    0x0800_0000,
+    0x1000_0000,
+    0x4000_0000,
+    0x8000_0000,
+)
+SS_ONSTACK, SS_DISABLE, SS_AUTODISARM = 1, 2, 1 << 31
+
+IGNORED = frozenset({SIGCHLD, SIGCONT, SIGURG, SIGWINCH})
+STOPS = frozenset({SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU})
+SYNCHRONOUS = frozenset({SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGSYS})
+UNBLOCKABLE = 1 << SIGKILL - 1 | 1 << SIGSTOP - 1
+# The host keeps its own handling of these: faults of our own process, and signals that a caller of ours relies on
+_HOST_OWN = SYNCHRONOUS | {SIGKILL, SIGSTOP, 32, 33}
+
+NAMES = {int(s): s.name for s in host_signal.Signals}
+
+
+def bit(signal: int) -> int:
+    return 1 << signal - 1
+
+
+@dataclass(frozen=True)
+class Action:
+    """struct sigaction."""
+
+    handler: int = SIG_DFL
+    flags: int = 0
+    restorer: int = 0
+    mask: int = 0
+
+
+@dataclass
+class Timer:
+    """setitimer: virtual monotonic time of the next expiry, and the period (ns; 0: once)."""
+
+    signal: int
+    deadline: int
+    period: int
+
+
+_DEFAULT = Action()
+
+
+class SignalState:
+    """See the module's docstring. `ready` is False while there is certainly nothing to deliver."""
+
+    def __init__(self, process: Callable[[], Process], clock: Clock) -> None:
+        self._process = process
+        self._clock = clock
+        self.actions: dict[int, Action] = {}
+        self.blocked = 0
+        self.pending: list[SignalInfo] = []
+        self.suspended_mask: int | None = None  # sigsuspend: the mask to go back to after the handler
+        self.alternate: tuple[int, int, int] = (0, SS_DISABLE, 0)  # ss_sp, ss_flags, ss_size
+        self.timers: dict[int, Timer] = {}
+        self.interrupted_call: tuple[int, bool] | None = None  # number, and whether SA_RESTART restarts it
+        self.on_wait_needed: Callable[[], None] = lambda: None  # a watcher must run from now on
+        self._wakeup: tuple[int, int] | None = None
+        self._host_handled: set[int] = set()
+
+    # -- what waiting calls ask (process.Signals) ---------------------------------------------------------------------
+
+    @property
+    def wakeup_fd(self) -> int:
+        return self._wakeup[0] if self._wakeup else -1
+
+    def deliverable(self) -> bool:
+        self.check_timers()
+        return any(not self.blocked & bit(info.signal) and not self._ignored(info.signal) for info in self.pending)
+
+    def send(self, signal: int) -> None:
+        self.post(SignalInfo(signal, SI_KERNEL))
+
+    @property
+    def ready(self) -> bool:
+        clock = self._clock
+        return (
+            bool(self.pending)
+            or self.interrupted_call is not None
+            or (clock.alarm_at is not None and clock.now >= clock.alarm_at)
+        )
+
+    # -- sending ------------------------------------------------------------------------------------------------------
+
+    def post(self, info: SignalInfo) -> None:
+        """Makes a signal pending. A standard signal that is pending already is not queued twice; an ignored one is
+        dropped at once unless it is blocked."""
+        signal = info.signal
+        if not self.blocked & bit(signal) and self._ignored(signal):
+            return
+        if signal < 32 and any(other.signal == signal for other in self.pending):
+            return
+        if signal == SIGCONT:
+            self.pending = [other for other in self.pending if other.signal not in STOPS]
+        self.pending.append(info)
+
+    def _ignored(self, signal: int) -> bool:
+        handler = self.actions.get(signal, _DEFAULT).handler
+        return handler == SIG_IGN or (handler == SIG_DFL and signal in IGNORED)
+
+    def set_action(self, signal: int, action: Action) -> None:
+        self.actions[signal] = action
+        if self._ignored(signal):
+            self.pending = [info for info in self.pending if info.signal != signal]
+        self._mirror(signal, action)
+
+    def set_blocked(self, mask: int) -> None:
+        mask &= ~UNBLOCKABLE
+        if mask != self.blocked:
+            self.blocked = mask
+            self.mirror_mask()
+
+    # -- the host's side ----------------------------------------------------------------------------------------------
+
+    def mirror_mask(self) -> None:
+        signals = [s for s in range(1, COUNT + 1) if self.blocked & bit(s) and s not in _HOST_OWN]
+        host_signal.pthread_sigmask(host_signal.SIG_SETMASK, signals)
+
+    def _mirror(self, signal: int, action: Action) -> None:
+        """Gives the host the same disposition; a guest handler becomes a host handler that queues the signal."""
+        if signal in _HOST_OWN or signal == SIGPIPE:
+            return
+        if action.handler in (SIG_DFL, SIG_IGN):
+            if signal in self._host_handled or action.handler == SIG_IGN:
+                self._host_handled.discard(signal)
+                host_signal.signal(signal, host_signal.SIG_IGN if action.handler == SIG_IGN else host_signal.SIG_DFL)
+            return
+        if self._wakeup is None:
+            self._open_wakeup()
+        self._host_handled.add(signal)
+        host_signal.signal(signal, self._arrived)
+
+    def _open_wakeup(self) -> None:
+        self._wakeup = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        host_signal.set_wakeup_fd(self._wakeup[1], warn_on_full_buffer=False)
+        self.on_wait_needed()
+
+    def _arrived(self, signal: int, _frame: object) -> None:
+        self.post(SignalInfo(signal, SI_USER))
+
+    def drain(self) -> None:
+        """Empties the wakeup pipe: its signals have been queued."""
+        if self._wakeup is not None:
+            try:
+                while os.read(self._wakeup[0], 512):
+                    pass
+            except BlockingIOError:
+                pass
+
+    def after_fork(self) -> None:
+        """In the child: nothing is pending, no timers run, and the wakeup pipe is its own."""
+        self.pending.clear()
+        self.timers.clear()
+        self._clock.alarm_at = None
+        if self._wakeup is not None:
+            for fd in self._wakeup:
+                os.close(fd)
+            self._open_wakeup()
+
+    def after_exec(self) -> None:
+        """Handlers are gone; ignored signals, mask, pending signals and timers stay."""
+        for signal, action in list(self.actions.items()):
+            if action.handler not in (SIG_DFL, SIG_IGN):
+                self.set_action(signal, _DEFAULT)
+            else:
+                self.actions[signal] = Action(action.handler)
+        self.alternate = (0, SS_DISABLE, 0)
+        self.suspended_mask = None
+
+    # -- timers -------------------------------------------------------------------------------------------------------
+
+    def set_timer(self, which: int, signal: int, delay: int, period: int) -> None:
+        """Arms timer `which` (delay 0: disarms it). ns."""
+        if delay:
+            self.timers[which] = Timer(signal, self._clock.now + delay, period)
+        else:
+            self.timers.pop(which, None)
+        self._next_alarm()
+
+    def timer(self, which: int) -> tuple[int, int]:
+        """Remaining time and period, ns."""
+        timer = self.timers.get(which)
+        return (max(timer.deadline - self._clock.now, 1), timer.period) if timer else (0, 0)
+
+    def _next_alarm(self) -> None:
+        self._clock.alarm_at = min((timer.deadline for timer in self.timers.values()), default=None)
+        if self._clock.alarm_at is not None:
+            self.on_wait_needed()
+
+    def check_timers(self) -> None:
+        """Posts the signals of the timers whose time has come."""
+        now = self._clock.now
+        if self._clock.alarm_at is None or now < self._clock.alarm_at:
+            return
+        for which, timer in list(self.timers.items()):
+            if timer.deadline <= now:
+                self.post(SignalInfo(timer.signal, SI_KERNEL))
+                if timer.period:
+                    missed = (now - timer.deadline) // timer.period
+                    timer.deadline += (missed + 1) * timer.period
+                else:
+                    del self.timers[which]
+        self._next_alarm()
+
+    # -- delivery -----------------------------------------------------------------------------------------------------
+
+    def exception(self, fault: Fault) -> None:
+        """A CPU exception: it cannot be held back. Raises ProcessEnded if it is not handled."""
+        action = self.actions.get(fault.signal, _DEFAULT)
+        if action.handler in (SIG_DFL, SIG_IGN) or self.blocked & bit(fault.signal):
+            raise ProcessEnded(signal=fault.signal, fault=fault)
+        info = SignalInfo(
+            fault.signal,
+            fault.code,
+            address=fault.address,
+            error=fault.error,
+            trap=fault.trap,
+            fault=fault.code != SI_KERNEL,
+        )
+        self._enter(info, action, fault)
+
+    def deliver(self) -> None:
+        """Enters the handlers of what is pending and not blocked; arranges for an interrupted call to be restarted."""
+        self.drain()
+        self.check_timers()
+        entered = False
+        while (info := self._next()) is not None:
+            self.pending.remove(info)
+            action = self.actions.get(info.signal, _DEFAULT)
+            if action.handler == SIG_IGN or (action.handler == SIG_DFL and info.signal in IGNORED):
+                continue
+            if action.handler == SIG_DFL:
+                if info.signal in STOPS:
+                    os.kill(os.getpid(), host_signal.SIGSTOP)
+                    continue
+                raise ProcessEnded(signal=info.signal)
+            if self.interrupted_call is not None:
+                number, restartable = self.interrupted_call
+                self.interrupted_call = None
+                if restartable and action.flags & SA_RESTART:
+                    self._rewind(number)
+            entered = True
+            self._enter(info, action, None)
+        if self.interrupted_call is not None:
+            self._rewind(self.interrupted_call[0])  # nothing was run: the call goes on
+            self.interrupted_call = None
+        if not entered and self.suspended_mask is not None:
+            mask, self.suspended_mask = self.suspended_mask, None
+            self.set_blocked(mask)
+
+    def _next(self) -> SignalInfo | None:
+        open_to = [info for info in self.pending if not self.blocked & bit(info.signal)]
+        return min(open_to, key=lambda info: (info.signal not in SYNCHRONOUS, info.signal), default=None)
+
+    def _rewind(self, number: int) -> None:
+        """Puts the program counter back on the system-call instruction (2 bytes on both machines)."""
+        cpu = self._process().cpu
+        registers = cpu.general()
+        registers[-2] -= 2
+        registers[0] = number
+        cpu.set_general(registers)
+
+    def _enter(self, info: SignalInfo, action: Action, fault: Fault | None) -> None:
+        process = self._process()
+        cpu = process.cpu
+        if action.flags & SA_RESETHAND:
+            self.set_action(info.signal, replace(action, handler=SIG_DFL))
+        mask = self.blocked if self.suspended_mask is None else self.suspended_mask
+        sp = cpu.general()[7]
+        base, flags, size = self.alternate
+        inside = base <= sp - 1 < base + size and not flags & SS_DISABLE
+        usable = not flags & SS_DISABLE and size > 0
+        delivery = frames.Delivery(
+            info, action.handler, action.restorer if action.flags & SA_RESTORER else 0, bool(action.flags & SA_SIGINFO), mask,
+            (base, SS_ONSTACK if inside else flags, size), bool(action.flags & SA_ONSTACK) and usable and not inside,
+        )  # fmt: skip
+        try:
+            if cpu.bits == 64 and not delivery.restorer:
+                raise MemoryFault(0, "execute")
+            frames.push(cpu, process.memory, delivery)
+        except MemoryFault:
+            raise ProcessEnded(signal=SIGSEGV, fault=fault) from None  # no stack for the handler
+        self.suspended_mask = None
+        blocked = self.blocked | action.mask
+        if not action.flags & SA_NODEFER:
+            blocked |= bit(info.signal)
+        self.set_blocked(blocked)
+
+    def leave(self, *, rt: bool) -> None:
+        """sigreturn: registers, mask and alternate stack from the frame. Raises ProcessEnded if it cannot be read."""
+        process = self._process()
+        try:
+            mask, stack = frames.pop(process.cpu, process.memory, rt=rt)
+        except MemoryFault as failure:
+            fault = Fault(SIGSEGV, SI_KERNEL, failure.address, "read")
+            raise ProcessEnded(signal=SIGSEGV, fault=fault) from None
+        self.set_blocked(mask)
+        if stack is not None and not stack[1] & SS_ONSTACK:
+            self.alternate = stack
+
+
+__all__ = ["SI_TIMER", "Action", "SignalInfo", "SignalState", "Timer"]

@@ -1,0 +1,422 @@
+"""System calls of signals and of the interval timers that send them.
+
+Source: kernel/signal.c, kernel/time/itimer.c; struct kernel_sigaction (arch/x86/include/asm/signal.h).
+"""
+
+from __future__ import annotations
+
+import errno
+import struct
+from typing import TYPE_CHECKING, cast
+
+from emulator.interfaces import ContextReplaced
+from linker.image import Machine
+
+from . import arguments as a
+from . import waiting
+from .errors import GuestError
+from .signal_frames import SI_TKILL, SI_USER, SignalInfo
+from .signal_state import (
+    COUNT,
+    SIG_DFL,
+    SIG_IGN,
+    SIGALRM,
+    SIGKILL,
+    SIGPROF,
+    SIGSTOP,
+    SIGVTALRM,
+    SS_AUTODISARM,
+    SS_DISABLE,
+    SS_ONSTACK,
+    Action,
+    SignalState,
+    bit,
+)
+from .table import Row
+
+if TYPE_CHECKING:
+    from .process import Process
+
+SIG_BLOCK, SIG_UNBLOCK, SIG_SETMASK = 0, 1, 2
+MINSIGSTKSZ = 2048
+_ITIMERS = (SIGALRM, SIGVTALRM, SIGPROF)
+_MICROSECOND, _SECOND = 1000, 1_000_000_000
+_WORD_MASK = (1 << 64) - 1
+
+
+def state(process: Process) -> SignalState:
+    """The process's signals, with everything that only this module and processes.py need of them."""
+    return cast(SignalState, process.signals)
+
+
+def _word(process: Process) -> int:
+    return process.machine.word
+
+
+def _check_size(size: int) -> None:
+    if size != 8:
+        raise GuestError(errno.EINVAL)
+
+
+def _read_mask(process: Process, address: int) -> int:
+    return int.from_bytes(process.memory.read(address, 8), "little")
+
+
+# -- actions --------------------------------------------------------------------------------------------------------------
+
+
+def sys_rt_sigaction(process: Process, signal: int, new: int, old: int, size: int) -> int:
+    _check_size(size)
+    word = _word(process)
+    layout = struct.Struct("<IIIQ" if word == 4 else "<QQQQ")  # handler, flags, restorer, mask
+    return _sigaction(process, signal, new, old, layout, (0, 1, 2, 3))
+
+
+def sys_sigaction(process: Process, signal: int, new: int, old: int) -> int:
+    """i386's old call: handler, mask (32 bits), flags, restorer."""
+    return _sigaction(process, signal, new, old, struct.Struct("<IIII"), (0, 2, 3, 1))
+
+
+def _sigaction(
+    process: Process, signal: int, new: int, old: int, layout: struct.Struct, order: tuple[int, int, int, int]
+) -> int:
+    """`order`: where handler, flags, restorer and mask are in the structure."""
+    if not 1 <= signal <= COUNT or (new and signal in (SIGKILL, SIGSTOP)):
+        raise GuestError(errno.EINVAL)
+    signals = state(process)
+    before = signals.actions.get(signal, Action())
+    after: Action | None = None
+    if new:
+        fields = layout.unpack(process.memory.read(new, layout.size))
+        handler, flags, restorer, mask = (fields[i] for i in order)
+        after = Action(handler, flags & 0xFFFF_FFFF, restorer, mask & ~(bit(SIGKILL) | bit(SIGSTOP)))
+    if old:
+        fields_out = [0, 0, 0, 0]
+        values = (before.handler, before.flags, before.restorer, before.mask)
+        for place, value in zip(order, values, strict=True):
+            fields_out[place] = value
+        if layout.size == 16:
+            fields_out = [value & 0xFFFF_FFFF for value in fields_out]
+        process.memory.write(old, layout.pack(*fields_out))
+    if after is not None:
+        signals.set_action(signal, after)
+    return 0
+
+
+def sys_signal(process: Process, signal: int, handler: int) -> int:
+    """i386's signal(2): System V semantics (SA_RESETHAND | SA_NODEFER)."""
+    if not 1 <= signal <= COUNT or signal in (SIGKILL, SIGSTOP):
+        raise GuestError(errno.EINVAL)
+    signals = state(process)
+    before = signals.actions.get(signal, Action()).handler
+    signals.set_action(signal, Action(handler, 0xC000_0000 if handler not in (SIG_DFL, SIG_IGN) else 0))
+    return before
+
+
+# -- masks ----------------------------------------------------------------------------------------------------------------
+
+
+def _change_mask(process: Process, how: int, mask: int) -> None:
+    signals = state(process)
+    if how == SIG_BLOCK:
+        mask |= signals.blocked
+    elif how == SIG_UNBLOCK:
+        mask = signals.blocked & ~mask
+    elif how != SIG_SETMASK:
+        raise GuestError(errno.EINVAL)
+    signals.set_blocked(mask)
+
+
+def sys_rt_sigprocmask(process: Process, how: int, new: int, old: int, size: int) -> int:
+    _check_size(size)
+    before = state(process).blocked
+    if new:
+        _change_mask(process, how, _read_mask(process, new))
+    if old:
+        process.memory.write(old, before.to_bytes(8, "little"))
+    return 0
+
+
+def sys_sigprocmask(process: Process, how: int, new: int, old: int) -> int:
+    """i386's old call: the first 32 signals."""
+    before = state(process).blocked
+    if new:
+        mask = int.from_bytes(process.memory.read(new, 4), "little")
+        _change_mask(process, how, mask | (before & ~0xFFFF_FFFF if how == SIG_SETMASK else 0))
+    if old:
+        process.memory.write(old, (before & 0xFFFF_FFFF).to_bytes(4, "little"))
+    return 0
+
+
+def _pending_mask(process: Process) -> int:
+    import signal as host
+
+    signals = state(process)
+    mask = sum(bit(number) for number in {info.signal for info in signals.pending})
+    for number in host.sigpending():
+        mask |= bit(int(number))
+    return mask & signals.blocked
+
+
+def sys_rt_sigpending(process: Process, out: int, size: int) -> int:
+    if size > 8:
+        raise GuestError(errno.EINVAL)
+    process.memory.write(out, _pending_mask(process).to_bytes(8, "little")[:size])
+    return 0
+
+
+def sys_sigpending(process: Process, out: int) -> int:
+    process.memory.write(out, (_pending_mask(process) & 0xFFFF_FFFF).to_bytes(4, "little"))
+    return 0
+
+
+# -- waiting --------------------------------------------------------------------------------------------------------------
+
+
+def sys_pause(process: Process) -> int:
+    waiting.poll(process, [], None)
+    raise GuestError(errno.EINTR)
+
+
+def sys_rt_sigsuspend(process: Process, mask: int, size: int) -> int:
+    _check_size(size)
+    return _suspend(process, _read_mask(process, mask))
+
+
+def sys_sigsuspend(process: Process, _one: int, _two: int, mask: int) -> int:
+    """i386's old call: the mask is the third argument."""
+    return _suspend(process, mask)
+
+
+def _suspend(process: Process, mask: int) -> int:
+    signals = state(process)
+    before = signals.blocked
+    signals.set_blocked(mask)
+    signals.suspended_mask = before
+    return sys_pause(process)
+
+
+def sys_rt_sigtimedwait(process: Process, wanted: int, info: int, timeout: int, size: int) -> int:
+    """Takes a pending signal of the set; waits for one in the host's way."""
+    _check_size(size)
+    layout = process.abi["timespec"]
+    limit: int | None = None
+    if timeout:
+        seconds, nanoseconds = layout.unpack(process.memory.read(timeout, layout.size))
+        if seconds < 0 or not 0 <= nanoseconds < _SECOND:
+            raise GuestError(errno.EINVAL)
+        limit = seconds * _SECOND + nanoseconds
+    return _timed_wait(process, _read_mask(process, wanted), info, limit)
+
+
+def sys_rt_sigtimedwait_time64(process: Process, wanted: int, info: int, timeout: int, size: int) -> int:
+    _check_size(size)
+    limit: int | None = None
+    if timeout:
+        seconds, nanoseconds = struct.unpack("<qq", process.memory.read(timeout, 16))
+        limit = seconds * _SECOND + nanoseconds
+    return _timed_wait(process, _read_mask(process, wanted), info, limit)
+
+
+def _timed_wait(process: Process, mask: int, info_at: int, limit: int | None) -> int:
+    import signal as host
+
+    signals = state(process)
+    signals.check_timers()
+    found = next((info for info in signals.pending if mask & bit(info.signal)), None)
+    if found is not None:
+        signals.pending.remove(found)
+    else:
+        clock = process.clock
+        until = limit
+        if clock.alarm_at is not None:
+            alarm = max(clock.alarm_at - clock.now, 0)
+            until = alarm if until is None else min(until, alarm)
+        numbers = [n for n in range(1, COUNT + 1) if mask & bit(n)]
+        real = until if until is None or clock.sleeps else 0
+        taken = host.sigwaitinfo(numbers) if real is None else host.sigtimedwait(numbers, real / _SECOND)
+        if taken is None:
+            clock.advance(until or 0)
+            if until != limit:
+                return _timed_wait(process, mask, info_at, None if limit is None else limit - (until or 0))
+            raise GuestError(errno.EAGAIN)
+        found = SignalInfo(taken.si_signo, taken.si_code, taken.si_pid, taken.si_uid, status=taken.si_status)
+    if info_at:
+        process.memory.write(info_at, found.encode(_word(process)))
+    return found.signal
+
+
+# -- sending --------------------------------------------------------------------------------------------------------------
+
+
+def send(process: Process, pid: int, signal: int, code: int) -> int:
+    """To this process: queued. To another of the guest's: kill(2) of the host process behind it."""
+    import os
+
+    from .processes import host_pid, own_group
+
+    if not 0 <= signal <= COUNT:
+        raise GuestError(errno.EINVAL)
+    who = process.identity
+    targets = own_group(process) if pid in (0, -1) or pid == -who.group else [pid]
+    for target in targets:
+        if target == who.pid:
+            continue
+        host = host_pid(process, target)
+        if host is None:
+            raise GuestError(errno.ESRCH)
+        os.kill(host, signal)
+    if who.pid in targets and signal:
+        if signal == SIGKILL:
+            from emulator.interfaces import ProcessEnded
+
+            raise ProcessEnded(signal=SIGKILL)
+        state(process).post(SignalInfo(signal, code, who.pid, who.uid))
+    return 0
+
+
+def sys_kill(process: Process, pid: int, signal: int) -> int:
+    return send(process, pid, signal, SI_USER)
+
+
+def sys_tkill(process: Process, tid: int, signal: int) -> int:
+    if tid <= 0:
+        raise GuestError(errno.EINVAL)
+    return send(process, tid, signal, SI_TKILL)
+
+
+def sys_tgkill(process: Process, group: int, tid: int, signal: int) -> int:
+    if tid <= 0 or group <= 0:
+        raise GuestError(errno.EINVAL)
+    if group != tid:
+        raise GuestError(errno.ESRCH)
+    return send(process, tid, signal, SI_TKILL)
+
+
+def sys_rt_sigqueueinfo(process: Process, pid: int, signal: int, info: int) -> int:
+    """To the process itself with its value; to others as kill."""
+    if not 1 <= signal <= COUNT:
+        raise GuestError(errno.EINVAL)
+    word = _word(process)
+    data = process.memory.read(info, 128)
+    (code,) = struct.unpack_from("<i", data, 8)
+    at = 16 if word == 8 else 12
+    sender, uid = struct.unpack_from("<iI", data, at)
+    if pid != process.identity.pid:
+        return send(process, pid, signal, code)
+    value = int.from_bytes(data[at + 8 : at + 8 + word], "little")
+    state(process).post(SignalInfo(signal, code, sender, uid, value=value))
+    return 0
+
+
+# -- the handler's stack, and coming back from it -------------------------------------------------------------------------
+
+
+def sys_sigaltstack(process: Process, new: int, old: int) -> int:
+    signals = state(process)
+    layout = struct.Struct("<IiI" if _word(process) == 4 else "<QiIQ")
+    base, flags, size = signals.alternate
+    sp = process.cpu.general()[7]
+    inside = not flags & SS_DISABLE and base < sp <= base + size
+    if new:
+        fields = layout.unpack(process.memory.read(new, layout.size))
+        new_base, new_flags, new_size = fields[0], fields[1] & 0xFFFF_FFFF, fields[-1]
+        if inside:
+            raise GuestError(errno.EPERM)
+        mode = new_flags & ~SS_AUTODISARM
+        if mode not in (0, SS_ONSTACK, SS_DISABLE):
+            raise GuestError(errno.EINVAL)
+        if mode == SS_DISABLE:
+            new_base = new_size = 0
+        elif new_size < MINSIGSTKSZ:
+            raise GuestError(errno.ENOMEM)
+    if old:
+        shown = SS_ONSTACK if inside else flags & SS_DISABLE
+        parts = (base, shown, size) if layout.size == 12 else (base, shown, 0, size)
+        process.memory.write(old, layout.pack(*parts))
+    if new:
+        signals.alternate = (new_base, mode & SS_DISABLE, new_size)
+    return 0
+
+
+def sys_rt_sigreturn(process: Process) -> int:
+    state(process).leave(rt=True)
+    raise ContextReplaced
+
+
+def sys_sigreturn(process: Process) -> int:
+    state(process).leave(rt=False)
+    raise ContextReplaced
+
+
+# -- timers ---------------------------------------------------------------------------------------------------------------
+
+
+def sys_alarm(process: Process, seconds: int) -> int:
+    signals = state(process)
+    remaining, _ = signals.timer(0)
+    signals.set_timer(0, SIGALRM, seconds * _SECOND, 0)
+    return max((remaining + _SECOND // 2) // _SECOND, 1) if remaining else 0
+
+
+def sys_setitimer(process: Process, which: int, new: int, old: int) -> int:
+    if not 0 <= which <= 2:
+        raise GuestError(errno.EINVAL)
+    signals = state(process)
+    layout = process.abi["itimerval"]
+    before = signals.timer(which)
+    if new:
+        period_s, period_us, value_s, value_us = layout.unpack(process.memory.read(new, layout.size))
+        if not (0 <= period_us < 1_000_000 and 0 <= value_us < 1_000_000 and period_s >= 0 and value_s >= 0):
+            raise GuestError(errno.EINVAL)
+        period = period_s * _SECOND + period_us * _MICROSECOND
+        signals.set_timer(which, _ITIMERS[which], value_s * _SECOND + value_us * _MICROSECOND, period)
+    else:
+        signals.set_timer(which, _ITIMERS[which], 0, 0)
+    if old:
+        _write_timer(process, old, before)
+    return 0
+
+
+def sys_getitimer(process: Process, which: int, out: int) -> int:
+    if not 0 <= which <= 2:
+        raise GuestError(errno.EINVAL)
+    _write_timer(process, out, state(process).timer(which))
+    return 0
+
+
+def _write_timer(process: Process, address: int, timer: tuple[int, int]) -> None:
+    layout = process.abi["itimerval"]
+    remaining, period = (part // _MICROSECOND for part in timer)
+    process.memory.write(
+        address, layout.pack(period // 1_000_000, period % 1_000_000, remaining // 1_000_000, remaining % 1_000_000)
+    )
+
+
+_I386 = Machine.I386
+_HOW = a.choice("sigprocmask")
+
+SIGNALS = (
+    Row("rt_sigaction", sys_rt_sigaction, (a.SIGNAL, a.PTR, a.PTR, a.SIZE)),
+    Row("sigaction", sys_sigaction, (a.SIGNAL, a.PTR, a.PTR), _I386),
+    Row("signal", sys_signal, (a.SIGNAL, a.PTR), _I386),
+    Row("rt_sigprocmask", sys_rt_sigprocmask, (_HOW, a.PTR, a.PTR, a.SIZE)),
+    Row("sigprocmask", sys_sigprocmask, (_HOW, a.PTR, a.PTR), _I386),
+    Row("rt_sigpending", sys_rt_sigpending, (a.PTR, a.SIZE)),
+    Row("sigpending", sys_sigpending, (a.PTR,), _I386),
+    Row("pause", sys_pause),
+    Row("rt_sigsuspend", sys_rt_sigsuspend, (a.PTR, a.SIZE)),
+    Row("sigsuspend", sys_sigsuspend, (a.HEX, a.HEX, a.HEX), _I386),
+    Row("rt_sigtimedwait", sys_rt_sigtimedwait, (a.PTR, a.PTR, a.PTR, a.SIZE)),
+    Row("rt_sigtimedwait_time64", sys_rt_sigtimedwait_time64, (a.PTR, a.PTR, a.PTR, a.SIZE)),
+    Row("kill", sys_kill, (a.PID, a.SIGNAL)),
+    Row("tkill", sys_tkill, (a.PID, a.SIGNAL)),
+    Row("tgkill", sys_tgkill, (a.PID, a.PID, a.SIGNAL)),
+    Row("rt_sigqueueinfo", sys_rt_sigqueueinfo, (a.PID, a.SIGNAL, a.PTR)),
+    Row("sigaltstack", sys_sigaltstack, (a.PTR, a.PTR)),
+    Row("rt_sigreturn", sys_rt_sigreturn),
+    Row("sigreturn", sys_sigreturn, (), _I386),
+    Row("alarm", sys_alarm, (a.UINT,)),
+    Row("setitimer", sys_setitimer, (a.choice("itimer"), a.PTR, a.PTR)),
+    Row("getitimer", sys_getitimer, (a.choice("itimer"), a.PTR)),
+)

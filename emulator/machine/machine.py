@@ -1,0 +1,188 @@
+"""Machine: Unicorn, memory and registers put together, and the run loop.
+
+The loop runs guest code until a hook stops it, then handles what it stopped for outside of Unicorn: a system call, a CPU
+exception, a page that changes over between writable and executable, or an interruption from the host. All of the
+kernel's work is done with the CPU at rest, so that handlers may fork, replace the program, or raise.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from emulator import faults
+from emulator.interfaces import ContextReplaced, Fault, Kernel
+from emulator.machine import registers as r
+from emulator.machine.cpu import GDT_ADDRESS, Cpu
+from emulator.machine.engine import (
+    BLOCK_CALLBACK,
+    ERR_INSN_INVALID,
+    ERR_OK,
+    HOOK_BLOCK,
+    HOOK_INSN,
+    HOOK_INTR,
+    HOOK_TLB_FILL,
+    INSN_CALLBACK,
+    INSN_SYSCALL,
+    INTR_CALLBACK,
+    Engine,
+    RegisterSet,
+    tlb_callback,
+)
+from emulator.machine.pages import PageTable
+from loader.address_space import AddressSpace
+
+if TYPE_CHECKING:
+    from emulator.machine.counter import InstructionCounter
+
+VECTOR_SYSTEM_CALL = 0x80
+
+
+class _Event(enum.Enum):
+    NONE = 0
+    SYSCALL = 1  # the `syscall` instruction
+    VECTOR = 2  # an interrupt or exception vector
+
+
+class Machine:
+    """One CPU over one address space. `kernel` is set before `run`."""
+
+    def __init__(self, space: AddressSpace) -> None:
+        self.bits = space.layout.bits
+        self.space = space
+        self.kernel: Kernel | None = None
+        self.engine = Engine(self.bits)
+        self.engine.use_virtual_tlb()
+        kernel_pages = frozenset({GDT_ADDRESS}) if self.bits == 32 else frozenset()
+        self.pages = PageTable(self.engine, space, kernel_pages)
+        space.set_listener(self.pages)
+        self.engine.hook(HOOK_TLB_FILL, tlb_callback(self.pages.fill))
+        if self.bits == 32:
+            space.windows[0].map_anonymous(GDT_ADDRESS, 0x1000, shared=False)
+        self.cpu = Cpu(self.engine, self.bits, self._write_gdt)
+        self._event = _Event.NONE
+        self._vector = 0
+        self._interrupted = False
+        self._counter: InstructionCounter | None = None
+        self.on_interrupt: Callable[[], None] = lambda: None
+        self.engine.hook(HOOK_INTR, INTR_CALLBACK(self._on_vector))
+        if self.bits == 64:
+            self.engine.hook(HOOK_INSN, INSN_CALLBACK(self._on_syscall), instruction=INSN_SYSCALL)
+        self._call_registers = RegisterSet(self.engine, r.SYSTEM_CALL[self.bits])
+        self._result_registers = RegisterSet(self.engine, (r.EAX,) if self.bits == 32 else (r.RAX, r.RCX, r.R11))
+        self._mask = (1 << self.bits) - 1
+
+    def _write_gdt(self, offset: int, data: bytes) -> None:
+        self.space.windows[0].write(GDT_ADDRESS + offset, data)
+
+    def close(self) -> None:
+        self.engine.close()
+
+    # -- hooks: note the event and stop -------------------------------------------------------------------------------
+
+    def _on_syscall(self, _uc: int, _data: int) -> int:
+        self._event = _Event.SYSCALL
+        self.engine.stop()
+        return 0
+
+    def _on_vector(self, _uc: int, vector: int, _data: int) -> None:
+        self._event = _Event.VECTOR
+        self._vector = vector
+        self.engine.stop()
+
+    def interrupt(self) -> None:
+        """Makes `run` call `on_interrupt` soon. May be called from another thread; a stop that comes between two runs of
+        the CPU is lost, so the caller repeats it until `interrupted` is False."""
+        self._interrupted = True
+        self.engine.stop()
+
+    @property
+    def interrupted(self) -> bool:
+        return self._interrupted
+
+    def watch_blocks(self, begin: int, end: int, callback: Callable[[int], None]) -> int:
+        """Calls `callback(address)` for each basic block entered in [begin, end). Returns a handle for `unwatch`."""
+        native = BLOCK_CALLBACK(lambda _uc, address, _size, _data: callback(address))
+        handle = self.engine.hook(HOOK_BLOCK, native, begin, end - 1)
+        self.engine.flush_translations()  # blocks translated earlier have no call to the hook
+        return handle
+
+    def unwatch(self, handle: int) -> None:
+        self.engine.unhook(handle)
+
+    def set_counter(self, counter: InstructionCounter) -> None:
+        """Counts instructions from now on (the limit on them)."""
+        self._counter = counter
+        counter.attach(self.engine)
+
+    # -- run loop -----------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Runs until the kernel raises ProcessEnded."""
+        kernel = self.kernel
+        assert kernel is not None
+        engine = self.engine
+        pc = self.cpu.pc
+        while True:
+            if self._interrupted or kernel.signal_pending:
+                self._interrupted = False
+                self.on_interrupt()
+                kernel.deliver_pending()
+                pc = self.cpu.pc
+            self._event = _Event.NONE
+            self.pages.refused = None
+            status = engine.start(pc)
+            if status == ERR_OK and self._event is not _Event.NONE:
+                if self._event is _Event.SYSCALL or self._vector == VECTOR_SYSTEM_CALL:
+                    pc = self._system_call(kernel)
+                    continue
+                kernel.exception(faults.of_vector(self._vector, self.cpu.pc))
+            elif status == ERR_OK:
+                if self._counter is not None:
+                    self._counter.check()
+                if not self._interrupted:
+                    kernel.exception(self._fault_of_stop())
+            else:
+                self._failure(kernel, status)
+            pc = self.cpu.pc
+
+    def _system_call(self, kernel: Kernel) -> int:
+        number, *arguments, pc, flags = self._call_registers.load()
+        try:
+            if self._event is _Event.VECTOR and self.bits == 64:
+                result = kernel.legacy_system_call(self.cpu.general()[0])
+            else:
+                result = kernel.system_call(number & 0xFFFF_FFFF, arguments)
+        except ContextReplaced:
+            return self.cpu.pc
+        if self.bits == 32:
+            self._result_registers.store((result & 0xFFFF_FFFF,))
+        else:
+            self._result_registers.store((result & self._mask, pc, flags))
+        return pc
+
+    # -- exceptions ---------------------------------------------------------------------------------------------------
+
+    def _failure(self, kernel: Kernel, status: int) -> None:
+        if status == ERR_INSN_INVALID:
+            kernel.exception(faults.illegal_instruction(self.cpu.pc))
+            return
+        refused = self.pages.refused
+        pc = self.cpu.pc
+        if refused is None:
+            kernel.exception(faults.general_protection())
+            return
+        if self.pages.resolve(*refused, pc):
+            return
+        kernel.exception(faults.page_fault(self.space, self.cpu, *refused))
+
+    def _fault_of_stop(self) -> Fault:
+        """Unicorn stopped of its own accord: a privileged instruction, most often `hlt`, with the counter behind it."""
+        pc = self.cpu.pc
+        if self.space.read(pc - 1, 1) == b"\xf4":  # f4 hlt
+            general = self.cpu.general()
+            general[-2] = pc - 1
+            self.cpu.set_general(general)
+            return faults.general_protection()
+        return faults.illegal_instruction(pc)

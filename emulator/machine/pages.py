@@ -1,0 +1,141 @@
+"""PageTable: answers Unicorn's page lookups from the address space, with no page both writable and executable.
+
+Unicorn asks once per page and kind of access (UC_HOOK_TLB_FILL). Stores to pages that were never executable are fast;
+a page the guest mapped RWX (a library under uselib(2), an old a.out program) is therefore answered either RW- or R-X,
+by what it was last used for, and changes over when it is used the other way: the lookup is refused, the run loop calls
+`resolve`, which drops the page's translations, and the instruction runs again.
+A page whose code writes to the page itself, or that changes over again and again, is answered RWX: slow, but right.
+"""
+
+from __future__ import annotations
+
+from emulator.machine.engine import MEM_FETCH, MEM_READ, MEM_WRITE, Engine
+from loader.address_space import PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, AddressSpace, Vma, page_down, page_up
+from loader.host_memory import Window
+
+_WRITABLE = PROT_READ | PROT_WRITE  # Unicorn's permission bits are the same as PROT_*
+_RUNNABLE = PROT_READ | PROT_EXEC
+_BOTH = PROT_READ | PROT_WRITE | PROT_EXEC
+MAX_CHANGES = 16  # of one page between writable and executable, before it becomes both
+
+ACCESS_NAMES = {MEM_READ: "read", MEM_WRITE: "write", MEM_FETCH: "execute"}
+
+
+class PageTable:
+    """Listener of an AddressSpace, and the TLB callback's policy.
+
+    refused: the last lookup that was answered no: (page, access), for the run loop.
+    """
+
+    def __init__(self, engine: Engine, space: AddressSpace, kernel_pages: frozenset[int]) -> None:
+        self._engine = engine
+        self._space = space
+        self._kernel_pages = kernel_pages  # the GDT: the CPU reads it, the guest has no address there
+        self._twofold: dict[int, int] = {}  # RWX page -> permissions it has now
+        self._changes: dict[int, int] = {}
+        self._executed: set[int] = set()  # pages that may have translations
+        self._dropping = False
+        self.refused: tuple[int, int] | None = None
+
+    # -- the callback -------------------------------------------------------------------------------------------------
+
+    def fill(self, page: int, access: int) -> int:
+        """Permissions for a page (0: fault)."""
+        vma = self._space.vmas.find(page)
+        if vma is None:
+            if page in self._kernel_pages or self._dropping:
+                return _BOTH
+            if not self._space.grow_stack(page):
+                self.refused = (page, access)
+                return 0
+            vma = self._space.vmas.find(page)
+            assert vma is not None
+        prot = vma.prot
+        wanted = PROT_WRITE if access == MEM_WRITE else PROT_EXEC if access == MEM_FETCH else _BOTH
+        if not prot & wanted or (vma.file is not None and self._beyond_file(vma, page)):
+            if self._dropping:
+                return _BOTH
+            self.refused = (page, access)
+            return 0
+        if access == MEM_FETCH:
+            self._executed.add(page)
+        if prot & PROT_WRITE and prot & PROT_EXEC:
+            return self._fill_twofold(page, access)
+        return prot | PROT_READ
+
+    @staticmethod
+    def _beyond_file(vma: Vma, page: int) -> bool:
+        assert vma.file is not None
+        return vma.offset + page - vma.start >= vma.file.size()
+
+    def _fill_twofold(self, page: int, access: int) -> int:
+        now = self._twofold.get(page)
+        if now is None:
+            if access == MEM_READ:
+                return PROT_READ
+            now = self._twofold[page] = _RUNNABLE if access == MEM_FETCH else _WRITABLE
+        elif (access == MEM_FETCH and not now & PROT_EXEC) or (access == MEM_WRITE and not now & PROT_WRITE):
+            if self._dropping:
+                return _BOTH
+            self.refused = (page, access)
+            return 0
+        return now
+
+    # -- the run loop's side ------------------------------------------------------------------------------------------
+
+    def resolve(self, page: int, access: int, pc: int) -> bool:
+        """After a refusal: True if the page has changed over and the instruction can run again, False for a fault."""
+        now = self._twofold.get(page)
+        vma = self._space.vmas.find(page)
+        if now is None or vma is None or not (vma.prot & PROT_WRITE and vma.prot & PROT_EXEC) or now == _BOTH:
+            return False
+        count = self._changes[page] = self._changes.get(page, 0) + 1
+        writes_itself = access != MEM_FETCH and page in (page_down(pc), page_down(pc + 14))
+        if writes_itself or count > MAX_CHANGES:
+            self._twofold[page] = _BOTH
+        else:
+            self._twofold[page] = _RUNNABLE if access == MEM_FETCH else _WRITABLE
+        if access == MEM_WRITE:
+            self._drop(page, page + PAGE)
+        self._engine.flush_tlb()
+        return True
+
+    def _drop(self, start: int, end: int) -> None:
+        """Forgets the translations of a range of pages."""
+        self._dropping = True  # Unicorn looks the pages up once more; it must find them
+        try:
+            self._engine.drop_translations(start, end)
+        finally:
+            self._dropping = False
+
+    # -- Listener -----------------------------------------------------------------------------------------------------
+
+    def window_added(self, window: Window) -> None:
+        self._engine.map_host(window.start, window.end - window.start, window.start + window.delta)
+
+    def mapped(self, vma: Vma) -> None:
+        """Nothing was there, so nothing is cached."""
+
+    def changed(self, start: int, end: int) -> None:
+        self._forget_code(start, end, twofold=True)
+        self._engine.flush_tlb()
+
+    def code_written(self, start: int, end: int) -> None:
+        self._forget_code(page_down(start), page_up(end), twofold=False)
+
+    def _forget_code(self, start: int, end: int, *, twofold: bool) -> None:
+        pages = range(start, end, PAGE)
+        if len(pages) > len(self._executed) + len(self._twofold):
+            stale = [page for page in self._executed if start <= page < end]
+            marked = [page for page in self._twofold if start <= page < end]
+        else:
+            stale = [page for page in pages if page in self._executed]
+            marked = [page for page in pages if page in self._twofold]
+        if stale:
+            self._drop(min(stale), max(stale) + PAGE)
+            self._engine.flush_tlb()
+            self._executed.difference_update(stale)
+        if twofold:
+            for page in marked:
+                del self._twofold[page]
+                self._changes.pop(page, None)

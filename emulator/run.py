@@ -1,0 +1,254 @@
+"""One run of a guest program: the parts put together, the program started, and the end reported.
+
+`Runner.run` returns the exit status for the shell: the guest's, or 128 + N if signal N killed it (one line on stderr says
+where). A child that the guest forked is a process of the host and ends there as the guest child ended.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NoReturn
+
+from emulator.interfaces import ProcessEnded, ProgramReplaced, RunObserver
+from emulator.kernel.abi import abi_of
+from emulator.kernel.clock import Clock, RandomBytes
+from emulator.kernel.core import GuestKernel
+from emulator.kernel.descriptors import FileTable
+from emulator.kernel.errors import GuestError
+from emulator.kernel.filesystem import FileSystem
+from emulator.kernel.namespace import Namespace
+from emulator.kernel.process import Process
+from emulator.kernel.processes import execute
+from emulator.kernel.signal_state import SIGKILL, SignalState
+from emulator.machine.machine import Machine
+from emulator.watcher import Watcher
+from linker.errors import Diagnostic, ToolError, UsageError
+from linker.image import Machine as Architecture
+from loader.address_space import AddressSpace
+
+if TYPE_CHECKING:
+    from emulator.kernel.dispatch import Observer
+
+PATH = "/usr/local/bin:/usr/bin:/bin"
+MEBIBYTE = 1 << 20
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What the command line says. Paths are the host's; sizes in bytes, times in seconds."""
+
+    program: str
+    arguments: tuple[str, ...] = ()
+    argv0: str | None = None
+    sysroot: str | None = None
+    root: str | None = None
+    library_path: tuple[str, ...] = ()
+    readable: tuple[str, ...] = ()
+    writable: tuple[str, ...] = ()
+    environment: tuple[str, ...] = ()
+    max_instructions: int | None = None
+    max_seconds: float | None = None
+    max_memory: int | None = None
+    max_files: int | None = None
+    strace: bool = False
+    realtime: bool = False
+    seed: int = 0
+    fault_report: bool = False
+
+
+class RunError(ToolError):
+    """The program cannot be started."""
+
+
+@dataclass
+class Runner:
+    """Runs one program. `observer` is told of each machine that is made and of memory mappings (the tracer)."""
+
+    options: RunOptions
+    observer: RunObserver | None = None
+    status: int = 0
+    machine: Machine | None = None
+    _strace: Observer | None = field(default=None, repr=False)
+
+    def run(self) -> int:
+        """Returns the exit status. Raises ToolError if the program cannot be started."""
+        options = self.options
+        self._started = time.monotonic()
+        self.process = self._make_process()
+        self.watcher = Watcher(self._interrupt, self._interrupted)
+        self.process.on_fork += [self._after_fork]
+        self.signals.on_wait_needed = self._watch
+        if options.max_seconds is not None:
+            self.watcher.watch(limit=self._started + options.max_seconds)
+        try:
+            self._start()
+        except (GuestError, OSError) as failure:
+            raise self._cannot_start(failure) from None
+        except ProgramReplaced as program:
+            self._replace(program)
+        try:
+            while True:
+                assert self.machine is not None
+                try:
+                    self.machine.run()
+                except ProgramReplaced as program:
+                    self._replace(program)
+        except ProcessEnded as end:
+            return self._ended(end)
+
+    # -- putting together ---------------------------------------------------------------------------------------------
+
+    def _make_process(self) -> Process:
+        options = self.options
+        host_path = os.environ.get("LD_LIBRARY_PATH", "")
+        self._libraries = options.library_path or tuple(part for part in host_path.split(":") if part)
+        program = self._program_path()
+        readable = [*options.readable, *(name for name in self._libraries if os.path.isdir(name))]
+        if os.path.exists(program):
+            readable.append(program)
+        try:
+            namespace = Namespace.build(
+                cwd=os.getcwd(),
+                readable=readable,
+                writable=options.writable,
+                root=options.root,
+                sysroot=options.sysroot,
+            )
+        except OSError as failure:
+            raise UsageError(Diagnostic(str(failure.filename or ""), failure.strerror or str(failure))) from None
+        clock = Clock(realtime=options.realtime)
+        self.signals = SignalState(lambda: self.process, clock)
+        cwd = "/" if options.root is not None else os.getcwd()
+        placeholder = AddressSpace(64, limit=options.max_memory)
+        return Process(
+            Architecture.X86_64, abi_of(Architecture.X86_64), placeholder, FileTable.standard(options.max_files or 1024),
+            FileSystem(namespace, os.fsencode(cwd)), None, self.signals, clock,  # type: ignore[arg-type]  # no CPU yet
+            RandomBytes(None if options.realtime else options.seed),
+        )  # fmt: skip
+
+    def _program_path(self) -> str:
+        """Where the program is on the host."""
+        options = self.options
+        if options.root is not None and os.path.isabs(options.program):
+            return os.path.join(options.root, options.program.lstrip("/"))
+        return options.program
+
+    def _environment(self) -> list[bytes]:
+        values = {"PATH": PATH, "HOME": "/", "LANG": "C"}
+        if self._libraries:
+            values["LD_LIBRARY_PATH"] = ":".join(os.path.abspath(name) for name in self._libraries)
+        for item in self.options.environment:
+            name, equals, value = item.partition("=")
+            if not equals or not name:
+                raise UsageError(Diagnostic("--env", f"`{item}` is not NAME=VALUE"))
+            values[name] = value
+        return [os.fsencode(f"{name}={value}") for name, value in values.items()]
+
+    def _start(self) -> None:
+        options = self.options
+        arguments = [os.fsencode(options.argv0 if options.argv0 is not None else options.program)]
+        arguments += [os.fsencode(argument) for argument in options.arguments]
+        execute(self.process, os.fsencode(options.program), arguments, self._environment())
+
+    def _cannot_start(self, failure: GuestError | OSError) -> RunError:
+        number = failure.errno or 0
+        reason = os.strerror(number)
+        remedy = ""
+        if number == 8:
+            reason = "is not a static program for i386 or x86-64 (ET_EXEC)"
+        elif number == 2 and os.path.exists(self.options.program):
+            reason = "cannot be started here"
+        return RunError(Diagnostic(self.options.program, reason, remedy=remedy))
+
+    def _replace(self, program: ProgramReplaced) -> None:
+        """A new machine for a new program."""
+        process = self.process
+        if self.machine is not None:
+            self.machine.close()
+        process.memory.release()
+        process.memory = program.space
+        process.machine = program.image.machine
+        process.abi = abi_of(program.image.machine)
+        machine = self.machine = Machine(program.space)
+        process.cpu = machine.cpu
+        machine.kernel = GuestKernel(process, self.signals, self._strace_observer())
+        machine.on_interrupt = self._on_interrupt
+        machine.cpu.reset(program.started.entry, program.started.stack_pointer)
+        if self.observer is not None:
+            self.observer.program_started(machine, program.space)
+
+    def _strace_observer(self) -> Observer | None:
+        return None
+
+    # -- interruptions ------------------------------------------------------------------------------------------------
+
+    def _interrupt(self) -> None:
+        machine = self.machine
+        if machine is not None:
+            machine.interrupt()
+
+    def _interrupted(self) -> bool:
+        machine = self.machine
+        return machine is not None and machine.interrupted
+
+    def _watch(self) -> None:
+        """The signal code has opened its pipe or armed a timer."""
+        clock = self.process.clock
+        alarm = None
+        if clock.alarm_at is not None:
+            alarm = time.monotonic() + max(clock.alarm_at - clock.now, 0) / 1e9
+        self.watcher.watch(fd=self.signals.wakeup_fd, alarm=alarm)
+
+    def _on_interrupt(self) -> None:
+        """The CPU was stopped from outside. A timer goes off at the latest when its real time has passed, so that a
+        program that computes until a signal comes gets its signal."""
+        clock = self.process.clock
+        if self.watcher.passed("limit"):
+            raise ProcessEnded(
+                signal=SIGKILL, reason=f"the limit of {self.options.max_seconds:g} s is used up (--max-seconds)"
+            )
+        if self.watcher.passed("alarm") and clock.alarm_at is not None:
+            clock.advance(clock.alarm_at - clock.now)
+
+    def _after_fork(self) -> None:
+        self.watcher.after_fork()
+
+    # -- the end ------------------------------------------------------------------------------------------------------
+
+    def _ended(self, end: ProcessEnded) -> int:
+        if end.signal:
+            self._report(end)
+        if self.observer is not None:
+            self.observer.program_ended()
+        if self.process.forked:
+            self._leave(end)
+        return 128 + end.signal if end.signal else end.code
+
+    def _report(self, end: ProcessEnded) -> None:
+        from emulator.reports import death_report
+
+        name = self.process.identity.executable or self.options.program
+        sys.stdout.flush()
+        machine = self.machine
+        assert machine is not None
+        for line in death_report(name, end, machine.space, machine.cpu, long=self.options.fault_report):
+            print(line, file=sys.stderr, flush=True)
+
+    @staticmethod
+    def _leave(end: ProcessEnded) -> NoReturn:
+        """A forked child ends as the guest's child ended, for the parent's wait."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if end.signal:
+            import resource
+
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            if end.signal not in (signal.SIGKILL, signal.SIGSTOP):
+                signal.signal(end.signal, signal.SIG_DFL)
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, [end.signal])
+            os.kill(os.getpid(), end.signal)
+        os._exit(end.code)

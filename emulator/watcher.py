@@ -1,0 +1,92 @@
+"""Watcher: the thread that ends a run of the CPU from outside, when a host signal or a moment in time has come.
+
+Python runs signal handlers between bytecodes of the main thread only, and the main thread spends its time inside Unicorn.
+So a second thread waits for the signal pipe and for deadlines, and stops the CPU; all the work is then done by the main
+thread (`Machine.on_interrupt`). It is started only when something needs it.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+_REPEAT = 0.005  # s between attempts to stop: one that comes between two runs is lost
+
+
+class Watcher:
+    """interrupt: stops the CPU (thread-safe); pending: whether the last interrupt has not been seen yet."""
+
+    def __init__(self, interrupt: Callable[[], None], pending: Callable[[], bool]) -> None:
+        self._interrupt = interrupt
+        self._pending = pending
+        self._thread: threading.Thread | None = None
+        self._pipe: tuple[int, int] | None = None
+        self._deadlines: dict[str, float] = {}  # real time (time.monotonic)
+        self._fd = -1
+
+    def watch(self, *, fd: int | None = None, **deadlines: float | None) -> None:
+        """Sets the descriptor to watch and deadlines by name (None: no longer), starting the thread if need be."""
+        if fd is not None:
+            self._fd = fd
+        for name, moment in deadlines.items():
+            if moment is None:
+                self._deadlines.pop(name, None)
+            else:
+                self._deadlines[name] = moment
+        if self._thread is None:
+            if self._fd >= 0 or self._deadlines:
+                self._start()
+        elif self._pipe is not None:
+            os.write(self._pipe[1], b"x")
+
+    def passed(self, name: str) -> bool:
+        """Whether a deadline's time has come; then it is forgotten."""
+        moment = self._deadlines.get(name)
+        if moment is None or time.monotonic() < moment:
+            return False
+        del self._deadlines[name]
+        return True
+
+    def after_fork(self) -> None:
+        """The thread exists in the parent only."""
+        self._thread = None
+        if self._pipe is not None:
+            for fd in self._pipe:
+                os.close(fd)
+            self._pipe = None
+        if self._fd >= 0 or self._deadlines:
+            self._start()
+
+    def _start(self) -> None:
+        self._pipe = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # signals are the main thread's
+        try:
+            self._thread = threading.Thread(target=self._run, args=(self._pipe[0],), daemon=True)
+            self._thread.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def _run(self, wake: int) -> None:
+        while True:
+            poller = select.poll()
+            poller.register(wake, select.POLLIN)
+            if self._fd >= 0:
+                poller.register(self._fd, select.POLLIN)
+            moments = list(self._deadlines.values())
+            delay = max(min(moments) - time.monotonic(), 0) * 1000 if moments else None
+            ready = dict(poller.poll(None if delay is None else delay + 1))
+            if wake in ready:
+                with suppress(BlockingIOError):
+                    os.read(wake, 512)
+                if len(ready) == 1:
+                    continue
+            self._interrupt()
+            time.sleep(_REPEAT)
+            while self._pending():
+                self._interrupt()
+                time.sleep(_REPEAT)

@@ -1,0 +1,172 @@
+"""exec: a static program into an empty address space, and the stack it starts with.
+
+Source: fs/binfmt_elf.c (load_elf_binary, create_elf_tables), fs/binfmt_script.c of Linux; psABI "Process Initialization".
+
+The stack, from high addresses to low:
+
+    8 zero bytes; the path given to execve; environment strings; argument strings; (gap)
+    AT_PLATFORM string; AT_RANDOM's 16 bytes; (to 16 bytes)
+    auxiliary vector, NULL; envp pointers, NULL; argv pointers, NULL; argc   <- stack pointer, 16-byte aligned
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from linker.image import EXEC, READ, WRITE, Image, Segment
+from loader.address_space import PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, AddressSpace, MemoryFault, page_down, page_up
+
+# Auxiliary vector (include/uapi/linux/auxvec.h)
+AT_NULL, AT_PHDR, AT_PHENT, AT_PHNUM, AT_PAGESZ, AT_BASE, AT_FLAGS, AT_ENTRY = 0, 3, 4, 5, 6, 7, 8, 9
+AT_UID, AT_EUID, AT_GID, AT_EGID, AT_PLATFORM, AT_HWCAP, AT_CLKTCK = 11, 12, 13, 14, 15, 16, 17
+AT_SECURE, AT_RANDOM, AT_HWCAP2, AT_EXECFN = 23, 25, 26, 31
+
+HWCAP = 0x078BFBFD  # CPUID leaf 1, EDX, of the emulated CPU
+MAX_ARGUMENT = 32 * PAGE  # MAX_ARG_STRLEN
+MAX_SCRIPT_LINE = 256  # BINPRM_BUF_SIZE
+
+
+@dataclass(frozen=True)
+class StartInfo:
+    """What the stack says besides arguments and environment."""
+
+    executable: bytes  # AT_EXECFN: the path as given to execve
+    random: bytes  # 16 bytes
+    uid: int = 1000
+    gid: int = 1000
+    secure: bool = False
+
+
+@dataclass(frozen=True)
+class Started:
+    """A program that is ready to run."""
+
+    entry: int
+    stack_pointer: int
+    arguments: tuple[int, int]  # where the argument strings are, for /proc/self/cmdline
+
+
+def _fail(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
+
+
+def prot_of(flags: int) -> int:
+    """Segment flags (PF_*) as PROT_*."""
+    pairs = ((READ, PROT_READ), (WRITE, PROT_WRITE), (EXEC, PROT_EXEC))
+    return sum(prot for flag, prot in pairs if flags & flag)
+
+
+def map_segment(space: AddressSpace, segment: Segment, fd: int, name: str, prot: int, placement: str = "fixed") -> None:
+    """Maps one segment: its file pages, the rest of the last one cleared, anonymous pages for the rest.
+
+    Raises OSError: ENOEXEC if file offset and address disagree within the page, and mmap's errors.
+    """
+    if (segment.address - segment.offset) % PAGE or segment.memory_size < segment.file_size:
+        raise _fail(errno.ENOEXEC)
+    if not segment.memory_size:
+        return
+    start = page_down(segment.address)
+    skew = segment.address - start
+    file_end = page_up(segment.address + segment.file_size) if segment.file_size else start
+    memory_end = page_up(segment.end)
+    if placement == "noreplace" and not space.is_free(start, memory_end):
+        raise _fail(errno.EEXIST)
+    if file_end > start:
+        space.map(
+            start, segment.file_size + skew, prot, fd=fd, offset=segment.offset - skew, placement="fixed", name=name
+        )
+        tail = segment.address + segment.file_size
+        if prot & PROT_WRITE and segment.memory_size > segment.file_size and tail < file_end:
+            try:
+                space.check(tail, 1, "read")
+            except MemoryFault:
+                raise _fail(errno.ENOEXEC) from None  # the file is shorter than its headers say
+            space.poke(tail, bytes(file_end - tail))
+    if memory_end > file_end:
+        space.map(file_end, memory_end - file_end, prot, placement="fixed", name="")
+
+
+def load_segments(space: AddressSpace, image: Image, fd: int, name: str) -> None:
+    """Maps a program and starts its heap. Raises OSError (ENOEXEC, ENOMEM, ...)."""
+    if not image.segments:
+        raise _fail(errno.ENOEXEC)
+    end = 0
+    for segment in image.segments:
+        map_segment(space, segment, fd, name, prot_of(segment.flags))
+        end = max(end, segment.end)
+    space.start_brk(end)
+
+
+def build_stack(
+    space: AddressSpace, image: Image, arguments: Sequence[bytes], environment: Sequence[bytes], info: StartInfo
+) -> Started:
+    """Maps the stack and fills it. Raises OSError (E2BIG)."""
+    word = image.machine.word
+    top = space.layout.stack_top
+    strings = bytearray()
+    pointers: list[int] = []
+    texts = [*arguments, *environment]
+    total = sum(len(text) + 1 for text in texts) + len(info.executable) + 1
+    if total > min(space.stack_limit // 4, 6 << 20) or any(len(text) >= MAX_ARGUMENT for text in texts):
+        raise _fail(errno.E2BIG)
+    bottom = top - word - total  # of the strings
+    for text in texts:
+        pointers.append(bottom + len(strings))
+        strings += text + b"\0"
+    argument_end = bottom + sum(len(text) + 1 for text in arguments)
+    execfn = bottom + len(strings)
+    strings += info.executable + b"\0" + bytes(word)
+
+    platform = b"i686\0" if word == 4 else b"x86_64\0"
+    platform_at = (bottom & -16) - 16
+    random_at = platform_at - 16
+    header_address, header_size, header_count = image.program_headers
+    auxiliary = [
+        (AT_HWCAP, HWCAP), (AT_PAGESZ, PAGE), (AT_CLKTCK, 100), (AT_PHDR, header_address), (AT_PHENT, header_size),
+        (AT_PHNUM, header_count), (AT_BASE, 0), (AT_FLAGS, 0), (AT_ENTRY, image.entry), (AT_UID, info.uid),
+        (AT_EUID, info.uid), (AT_GID, info.gid), (AT_EGID, info.gid), (AT_SECURE, int(info.secure)),
+        (AT_RANDOM, random_at), (AT_HWCAP2, 0), (AT_EXECFN, execfn), (AT_PLATFORM, platform_at), (AT_NULL, 0),
+    ]  # fmt: skip
+    count = len(arguments)
+    words = [count, *pointers[:count], 0, *pointers[count:], 0]
+    for key, value in auxiliary:
+        words += (key, value)
+    stack_pointer = (random_at - len(words) * word) & -16
+    packed = struct.pack(f"<{len(words)}{'I' if word == 4 else 'Q'}", *words)
+    size = page_up(top - stack_pointer) + 32 * PAGE
+    prot = PROT_READ | PROT_WRITE | (PROT_EXEC if image.stack_executable else 0)
+    space.map(top - size, size, prot, placement="fixed", name="[stack]", grows_down=True)
+    space.write(bottom, strings)
+    space.write(platform_at, platform)
+    space.write(random_at, info.random[:16].ljust(16, b"\0"))
+    space.write(stack_pointer, packed)
+    return Started(image.entry, stack_pointer, (bottom, argument_end))
+
+
+def start_program(
+    space: AddressSpace, image: Image, fd: int, name: str,
+    arguments: Sequence[bytes], environment: Sequence[bytes], info: StartInfo,
+) -> Started:  # fmt: skip
+    """load_segments and build_stack. `name`: what mappings of the file are called. Raises OSError."""
+    started = build_stack(space, image, arguments, environment, info)
+    load_segments(space, image, fd, name)
+    return started
+
+
+def script_interpreter(head: bytes) -> tuple[bytes, bytes | None] | None:
+    """The interpreter and its one optional argument, of a `#!` line; None if the file has none.
+
+    Raises OSError (ENOEXEC) for a `#!` line without an interpreter or one that is too long.
+    """
+    if not head.startswith(b"#!"):
+        return None
+    line, newline, _ = head[2:MAX_SCRIPT_LINE].partition(b"\n")
+    line = line.split(b"\0")[0].strip(b" \t")
+    words = line.split(None, 1)
+    if not words or (not newline and len(head) >= MAX_SCRIPT_LINE and len(words) == 1):
+        raise _fail(errno.ENOEXEC)
+    return words[0], (words[1].strip(b" \t") if len(words) > 1 else None)
