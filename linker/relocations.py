@@ -394,10 +394,11 @@ class Applying:
             place = at + offset
             if addend is None:
                 addend = int.from_bytes(out[place : place + width], "little", signed=True)
-            if distinguish and (branch or (kind in branch_like and is_branch(content, offset))):
-                value = branches[index]
-            else:
-                value = references[index]
+            value = (
+                branches[index]
+                if distinguish and (branch or (kind in branch_like and is_branch(content, offset)))
+                else references[index]
+            )
             if value is None:
                 value, addend = self.cut(section, file, offset, index, addend)
             value = s * value + addend - p * (base + offset) + g * got

@@ -44,7 +44,7 @@ class _Library:
 
     where: str
     index: list[tuple[str, int]]
-    keys: Callable[[], list[int]]  # all members, in order
+    all_keys: Callable[[], list[int]]  # all members, in order
     load: Callable[[int], tuple[str, memoryview]]
     stub: StubLibrary | None
     taken: set[int] = field(default_factory=set)
@@ -148,10 +148,7 @@ class Resolver:
                     if not symbol.rank:
                         undefined[name] = None
                 continue
-            if shndx == SHN_COMMON:
-                rank = COMMON
-            else:
-                rank = WEAK if info >> 4 == STB_WEAK else STRONG
+            rank = COMMON if shndx == SHN_COMMON else WEAK if info >> 4 == STB_WEAK else STRONG
             if symbol.rank:
                 if rank == COMMON and symbol.rank == COMMON:
                     symbol.alignment = max(symbol.alignment, value)
@@ -257,7 +254,7 @@ class Resolver:
 
     def _whole(self, library: _Library, whole: bool) -> _Library:
         if whole:
-            for key in library.keys():
+            for key in library.all_keys():
                 self._take_member(library, key)
         return library
 

@@ -79,10 +79,7 @@ def _locals(files: Iterable[ObjectFile], keep: bool) -> list[Row]:
                 section = sections[shndx]
                 if section is None or section.output is None or not section.live:
                     continue
-                if section.pieces is not None:
-                    address = section.pieces.address(value)
-                else:
-                    address = section.address + value
+                address = section.pieces.address(value) if section.pieces is not None else section.address + value
                 rows.append((name, info, other, section.output.index, address, size))
             elif shndx == SHN_ABS:
                 rows.append((name, info, other, SHN_ABS, value, size))
