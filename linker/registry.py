@@ -160,6 +160,42 @@ class Registry:
         problems.raise_if_any()
 
 
+class Allocator:
+    """Gives a library its base once its size is known: called by the layout, once. `changed` is the registry to be
+    written if the library is new to it."""
+
+    def __init__(self, book: Registry, name: str, major: int, wanted: int | None) -> None:
+        self._book, self._name, self._major, self._wanted = book, name, major, wanted
+        self.changed: Registry | None = None
+
+    def __call__(self, size: int) -> int:
+        """The base for a library of `size` bytes. Raises LinkError: too big for its entry, elsewhere, or no room."""
+        book, known = self._book, self._book.find(self._name, self._major)
+        if known is None:
+            reserved = -(-(size + size // 4) // BOUNDARY) * BOUNDARY  # room to grow, up to the next boundary
+            if self._wanted is not None and book.owners(self._wanted, reserved):
+                reserved = size
+            self.changed, entry = book.add(self._name, self._major, reserved, self._wanted)
+            return entry.base
+        if self._wanted is not None and self._wanted != known.base:
+            raise LinkError(
+                Diagnostic(
+                    _place(book.file, known),
+                    f"{known.label} belongs at {known.base:#x}, not at {self._wanted:#x}",
+                    remedy="leave out --text, or change the registry",
+                )
+            )
+        if size > known.size:
+            raise LinkError(
+                Diagnostic(
+                    _place(book.file, known),
+                    f"{known.label} has {known.size:#x} bytes reserved and needs {size:#x}",
+                    remedy=f"enlarge the entry (room for {book.room(known):#x} more), or take a new major version",
+                )
+            )
+        return known.base
+
+
 def _place(file: str, entry: Entry) -> str:
     return f"{file}:{entry.line}" if entry.line else file
 

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from linker import jump_table, stub
+from linker import digest, jump_table, stub
 from linker.errors import Diagnostic, FormatError
 from linker.formats import elf, elf_image
 from linker.formats.ar import MAGIC, THIN_MAGIC, Archive
@@ -98,7 +98,7 @@ def _library(data: bytes, path: str, image: Image, header: LibraryHeader) -> Fac
         "kind": "target library",
         "machine": header.machine.label,
         "library": _identity(header.identity),
-        "digest_valid": elf_image.digest(data, path) == header.identity.digest,
+        "digest_valid": digest.digest(data, path) == header.identity.digest,
         "bootstrap": header.bootstrap,
         "segments": _segments(header.segments),
         "loaded_by_kernel": _segments(image.segments),

@@ -1,0 +1,189 @@
+"""What a target library exports, what its references get, and what cannot be in one at all.
+
+The rule: every global or weak definition of the library's own members with default or protected visibility, less
+`#hide`, plus `#export`. Functions get slots, everything else its own address. Members of private archives (compiler
+helpers) and the linker's own symbols are never exported.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from linker import jump_table
+from linker.errors import Diagnostics
+from linker.formats import elf
+from linker.inputs import UNDEFINED, InputSection, ObjectFile, Symbol
+from linker.spec import Specification, hidden
+
+_VISIBLE = frozenset((elf.STV_DEFAULT, elf.STV_PROTECTED))
+
+# Sections that run before main or at exit by their place in the program's .init, and so cannot be in a library.
+_INIT_SECTIONS = {
+    ".init": "make it a function with __attribute__((constructor))",
+    ".fini": "make it a function with __attribute__((destructor))",
+    ".preinit_array": "a library's initialisers go to .init_array",
+}
+
+
+@dataclass(frozen=True)
+class Exports:
+    """The exported symbols. `functions` and `data` in no promised order; slots as jump_table.numbering gives them."""
+
+    functions: dict[str, Symbol]
+    data: dict[str, Symbol]
+    number_of: dict[str, int]  # a function's slot: the highest, if it has several
+    slots: dict[int, str]  # filled slots
+    slot_count: int
+
+
+def is_function(symbol: Symbol) -> bool:
+    """A function by its type, or, where assembler source gave no type, by its section."""
+    if symbol.type == elf.STT_FUNC:
+        return True
+    return (
+        symbol.type == elf.STT_NOTYPE and symbol.section is not None and bool(symbol.section.flags & elf.SHF_EXECINSTR)
+    )
+
+
+def place_of(symbol: Symbol) -> str:
+    """Where a symbol is defined, for messages."""
+    return symbol.file.where if symbol.file is not None else "mkshlib"
+
+
+def choose(symbols: Iterable[Symbol], own: frozenset[int], spec: Specification) -> Exports:
+    """The exports. `own`: ids of the files whose definitions count. Raises LinkError: #branch names what is not there."""
+    functions: dict[str, Symbol] = {}
+    data: dict[str, Symbol] = {}
+    hide, export = spec.hide, spec.export
+    for symbol in symbols:
+        if (
+            symbol.rank == UNDEFINED
+            or symbol.provided
+            or symbol.visibility not in _VISIBLE
+            or id(symbol.file) not in own
+        ):
+            continue
+        if hide and hidden(symbol.name, hide, export):
+            continue
+        (functions if is_function(symbol) else data)[symbol.name] = symbol
+    problems = Diagnostics()
+    for name in spec.branch:
+        if name not in functions:
+            where = spec.branch_where.get(name, spec.where)
+            what = "is data, and data has no slot" if name in data else "no object defines a function of this name"
+            problems.add(where, what, symbol=name, remedy="" if name in data else "reserve its slot with .empty_slot")
+    for name in export:
+        if not any(c in name for c in "*?[") and name not in functions and name not in data:
+            problems.add(spec.where or "mkshlib", "is to be exported, but no object defines it", symbol=name)
+    problems.raise_if_any()
+    number_of, slots, count = jump_table.numbering(functions, spec.branch)
+    if spec.slot_count > count:
+        count = spec.slot_count
+    return Exports(functions, data, number_of, slots, count)
+
+
+def refuse(files: Sequence[ObjectFile]) -> None:
+    """Raises LinkError with everything that cannot be in a target library: TLS, IFUNC, .init and .fini code."""
+    problems = Diagnostics()
+    for file in files:
+        if file.stub is not None:
+            continue
+        for section in file.sections:
+            if section is None:
+                continue
+            if section.flags & elf.SHF_TLS:
+                problems.add(
+                    file.where,
+                    "thread-local data cannot be in a fixed-address shared library yet",
+                    symbol=_symbol_in(file, section),
+                    remedy="make it ordinary data, or keep this member out of the library",
+                )
+            elif section.name in _INIT_SECTIONS and section.size:
+                problems.add(
+                    f"{file.where}:({section.name})",
+                    f"code in {section.name} belongs to one program and cannot be in a library",
+                    remedy=_INIT_SECTIONS[section.name],
+                )
+        for symbol in file.symbols:
+            if symbol[1] & 15 == elf.STT_GNU_IFUNC and symbol[3]:
+                problems.add(
+                    file.where,
+                    "an indirect function (IFUNC) is resolved at start-up, which a fixed-address library is not",
+                    symbol=file.strings[symbol[0]],
+                    remedy="choose the implementation in the function itself",
+                )
+    problems.raise_if_any()
+
+
+def _symbol_in(file: ObjectFile, section: InputSection) -> str:
+    """The name of a symbol in a section (the first global one, else a local one, else the section's name)."""
+    names = [
+        (info >> 4 == elf.STB_LOCAL, file.strings[name])
+        for name, info, _, shndx, _, _ in file.symbols
+        if shndx == section.index and name and info & 15 != elf.STT_SECTION
+    ]
+    return min(names)[1] if names else section.name
+
+
+class LibrarySymbols:
+    """The SymbolPolicy of target libraries (relocations.py).
+
+    A branch to an exported function goes straight to it, to its thunk if it is interposable; every other reference gets
+    the slot, so that pointers to a function compare equal within the library, in programs and in other libraries. A
+    hidden function with the same address as an exported one (an alias) is the same function, and gets that one's slot.
+    References through local symbols keep the real address: the compiler makes those for static functions only.
+    """
+
+    distinguishes_branches = True
+
+    def __init__(self, exports: Exports, table: int, thunks: dict[str, int], aliases: Iterable[Symbol] = ()) -> None:
+        self._slots = {
+            exports.functions[name]: table + (number - 1) * jump_table.SLOT_SIZE
+            for name, number in exports.number_of.items()
+        }
+        self._thunks = {exports.functions[name]: address for name, address in thunks.items()}
+        at: dict[tuple[int, int], Symbol] = {}
+        for name in jump_table.default_order(exports.functions):
+            symbol = exports.functions[name]
+            at.setdefault((id(symbol.section), symbol.value), symbol)
+        for alias in aliases:
+            exported = at.get((id(alias.section), alias.value))
+            if exported is not None and alias not in self._slots:
+                self._slots[alias] = self._slots[exported]
+
+    def reference(self, symbol: Symbol) -> int:
+        return self._slots.get(symbol, symbol.address)
+
+    def branch(self, symbol: Symbol) -> int:
+        return self._thunks.get(symbol, symbol.address)
+
+
+def exported_sections(exports: Exports) -> dict[int, int]:
+    """Ids of the input sections that hold exported data -> their order: byte order of their first name.
+
+    They go first in the data, so that their addresses need not change. A section cannot be cut, so private data beside
+    exported data moves with it (compile with -fdata-sections, and each variable has a section of its own). Data in code
+    and in sections that are found by their name (`__start_X`, arrays) stays where it is.
+    """
+    order: dict[int, int] = {}
+    for name in jump_table.default_order(exports.data):
+        section = exports.data[name].section
+        if (
+            section is None
+            or section.flags & elf.SHF_EXECINSTR
+            or (section.name.isidentifier() and section.name != "COMMON")
+        ):
+            continue
+        if section.name.startswith((".init_array", ".fini_array", ".ctors", ".dtors", ".eh_frame")):
+            continue
+        order.setdefault(id(section), len(order))
+    return order
+
+
+def member_name(where: str) -> str:
+    """`alloc.o` of `libfoo.a(alloc.o)` or `dir/alloc.o`."""
+    if where.endswith(")") and "(" in where:
+        return where[where.rindex("(") + 1 : -1]
+    return os.path.basename(where)

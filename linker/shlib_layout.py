@@ -1,0 +1,199 @@
+"""The LayoutPolicy of target libraries: header page, jump table, text, gap, data with the exported data first.
+
+File offset = address - base throughout, so gaps are holes in the file, and one PT_LOAD can cover all of it (scheme
+`uselib`). The jump table has the same place in every release of a library: base + 0x800, unless the notes need more
+than that, and then base + 0x1000.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from linker.errors import error
+from linker.formats import elf, notes
+from linker.formats.elf import (
+    PT_LOAD,
+    SHF_ALLOC,
+    SHF_EXECINSTR,
+    SHF_MERGE,
+    SHF_STRINGS,
+    SHF_WRITE,
+    SHT_NOBITS,
+    SHT_PROGBITS,
+)
+from linker.image import EXEC, PAGE, READ, WRITE, Machine, Segment
+from linker.inputs import InputSection
+from linker.layout import Layout, OutputSection, Place, ProgramHeader, default_place, note_headers
+from linker.shlib_plan import default_gap
+
+BOOTSTRAP, JUMP_TABLE, THUNKS, EXPORTED, POINTERS = (
+    ".bootstrap",
+    ".jumptable",
+    ".interpose_thunks",
+    ".exported",
+    ".interpose",
+)
+_TABLE_PLACES = (0x800, 0x1000)
+
+_HEAD = (notes.SECTION, BOOTSTRAP)
+_TEXT_RANK = {name: rank for rank, name in enumerate((JUMP_TABLE, THUNKS, ".text"))}
+_CONSTANT_RANK = {name: rank for rank, name in enumerate((".rodata", ".eh_frame", ".gcc_except_table"))}
+_DATA_RANK = {
+    name: rank
+    for rank, name in enumerate(
+        (EXPORTED, ".data.rel.ro", ".data", "<other>", ".init_array", ".fini_array", POINTERS, ".got", ".got.plt")
+    )
+}
+_HEAD_CLASS, _TEXT_CLASS, _CONSTANT_CLASS, _DATA_CLASS, _BSS_CLASS = range(5)
+
+
+def _rank(section: OutputSection) -> tuple[int, int]:
+    """(class, rank in it); sorting is stable, so the rest keeps link order."""
+    if section.name in _HEAD:
+        return _HEAD_CLASS, _HEAD.index(section.name)
+    if section.flags & SHF_WRITE:
+        if section.type == SHT_NOBITS:
+            return _BSS_CLASS, 0
+        return _DATA_CLASS, _DATA_RANK.get(section.name, _DATA_RANK["<other>"])
+    if section.flags & SHF_EXECINSTR:
+        return _TEXT_CLASS, _TEXT_RANK.get(section.name, len(_TEXT_RANK))
+    return _CONSTANT_CLASS, _CONSTANT_RANK.get(section.name, len(_CONSTANT_RANK))
+
+
+def _align(value: int, alignment: int) -> int:
+    return (value + alignment - 1) & -alignment
+
+
+@dataclass(frozen=True)
+class Placed:
+    """What a layout comes to, for the header: the segments to be mapped and the whole size in memory."""
+
+    base: int
+    size: int  # whole pages
+    segments: tuple[Segment, ...]
+    data_address: int
+
+
+@dataclass
+class LibraryLayout:
+    """LayoutPolicy of a target library.
+
+    base: its address, or a function that gives one for a size in bytes (the registry).
+    exported: ids of input sections with exported data -> their order. `placed` is set by assign().
+    """
+
+    base: int | Callable[[int], int]
+    data_address: int | None
+    gap: int | None
+    scheme: str
+    exported: Mapping[int, int]
+    keep_debug: bool
+    where: str = "mkshlib"
+    placed: Placed | None = field(default=None)
+
+    def place(self, section: InputSection) -> Place | None:
+        order = self.exported.get(id(section))
+        if order is not None:
+            section.flags &= ~(SHF_MERGE | SHF_STRINGS)  # its symbols' addresses are promised: nothing may be shared
+            section.flags |= SHF_WRITE
+            return Place(EXPORTED, order)
+        file = section.file
+        if file is None:
+            return default_place(section.name)
+        if file.stub is not None:
+            return None
+        if not section.flags & SHF_ALLOC and not self.keep_debug:
+            return None
+        return default_place(section.name, file.where)
+
+    def assign(self, sections: list[OutputSection], machine: Machine) -> Layout:
+        if callable(self.base):
+            # addresses move as a whole, so the size does not depend on the base
+            self._assign(sections, machine, 0x60000000)
+            assert self.placed is not None
+            return self._assign(sections, machine, self.base(self.placed.size))
+        return self._assign(sections, machine, self.base)
+
+    def _assign(self, sections: list[OutputSection], machine: Machine, base: int) -> Layout:
+        records = elf.layout_of(machine)
+        loaded = sorted((s for s in sections if s.flags & SHF_ALLOC), key=_rank)
+        rest = [s for s in sections if not s.flags & SHF_ALLOC]
+        header_count = 2 if self.scheme == "uselib" else 3
+        address = base + records.header.size + header_count * records.segment.size
+        text_end = data = data_file_end = 0
+        table_placed = False
+        for section in loaded:
+            kind = _rank(section)[0]
+            if kind == _TEXT_CLASS and not table_placed:
+                table_placed = True
+                address = self._table_place(base, address)
+            if kind >= _DATA_CLASS and not data:
+                text_end = address
+                address = data = self._data_place(base, text_end)
+            if section.name == EXPORTED:
+                section.type, section.flags = SHT_PROGBITS, SHF_ALLOC | SHF_WRITE
+            if section.alignment > PAGE and base % section.alignment:
+                raise error(
+                    self.where,
+                    f"{section.name} wants alignment {section.alignment:#x}, and the base {base:#x} has less",
+                    remedy="give a rounder --text address",
+                )
+            section.address = address = _align(address, section.alignment)
+            section.offset = address - base
+            address += section.size
+            if kind == _DATA_CLASS:
+                data_file_end = address
+        if not data:
+            text_end = address
+        end = _align(address, PAGE)
+        self._check_limit(end, machine)
+        file_end = data_file_end or (data if data else text_end)
+        text = Segment(base, text_end - base, 0, text_end - base, READ | EXEC)
+        segments = [text]
+        if data:
+            segments.append(Segment(data, address - data, data - base, file_end - data, READ | WRITE))
+        self.placed = Placed(base, end - base, tuple(segments), data)
+        headers = self._headers(segments, base, file_end, address)
+        headers += note_headers([s for s in loaded if s.name == notes.SECTION])
+        offset = file_end - base
+        for section in rest:
+            offset = _align(offset, section.alignment)
+            section.offset = offset
+            offset += section.size if section.type != SHT_NOBITS else 0
+        return Layout(machine, base, tuple(loaded + rest), tuple(headers), offset, 0, 0)
+
+    def _headers(self, segments: list[Segment], base: int, file_end: int, end: int) -> list[ProgramHeader]:
+        if self.scheme == "uselib":
+            return [ProgramHeader(PT_LOAD, READ | WRITE | EXEC, 0, base, file_end - base, end - base, PAGE)]
+        return [
+            ProgramHeader(PT_LOAD, s.flags, s.offset, s.address, s.file_size, s.memory_size, PAGE) for s in segments
+        ]
+
+    def _table_place(self, base: int, head_end: int) -> int:
+        for place in _TABLE_PLACES:
+            if head_end <= base + place:
+                return base + place
+        raise error(
+            self.where,
+            f"the header page is too small: {head_end - base - PAGE} bytes too many of notes",
+            remedy="shorten the names of the libraries it depends on, or depend on fewer",
+        )
+
+    def _data_place(self, base: int, text_end: int) -> int:
+        end = _align(text_end, PAGE)
+        if self.data_address is None:
+            gap = self.gap if self.gap is not None else default_gap(text_end - base)
+            return _align(end + gap, PAGE)
+        if self.data_address < end:
+            raise error(
+                self.where,
+                f"the text ends at {end:#x}, behind the data address {self.data_address:#x}",
+                remedy="move the data up, or leave out its address",
+            )
+        return self.data_address
+
+    def _check_limit(self, end: int, machine: Machine) -> None:
+        limit = 1 << 32 if machine is Machine.I386 else 1 << 47
+        if end > limit:
+            raise error(self.where, f"the library ends at {end:#x}, beyond the address space of {machine.label}")

@@ -1,0 +1,165 @@
+"""What mkshlib is asked for: the command line and the specification file as one checked `Plan`, and the inputs sorted out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from linker import spec as specification
+from linker import stub
+from linker.errors import Diagnostic, Diagnostics, LinkError, UsageError
+from linker.image import PAGE, Version
+from linker.options import InputArgument, InputGroup, Options
+from linker.spec import Specification
+
+
+@dataclass(frozen=True)
+class Request:
+    """mkshlib's command line. Addresses and sizes in bytes; None or empty where not given."""
+
+    inputs: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()  # -l
+    library_paths: tuple[str, ...] = ()  # -L
+    private_archives: tuple[str, ...] = ()
+    specification: str = ""  # file
+    name: str = ""
+    version: Version | None = None
+    text_address: int | None = None
+    data_address: int | None = None
+    gap: int | None = None
+    registry: str = ""  # file
+    scheme: str = "uselib"
+    interposable: tuple[str, ...] = ()
+    hide: tuple[str, ...] = ()
+    export: tuple[str, ...] = ()
+    strip_debug: bool = False
+    strip_all: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A request with nothing left open but the base, if a registry is to give it."""
+
+    name: str  # identity: libN_s
+    version: Version
+    base: int | None
+    data_address: int | None
+    gap: int | None
+    registry: str
+    scheme: str
+    spec: Specification  # with the command line's names added
+    options: Options  # for resolve()
+    own_inputs: tuple[str, ...]  # paths whose members are exported
+    private_archives: tuple[str, ...]
+    strip_debug: bool
+    strip_all: bool
+    warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def file_name(self) -> str:
+        return f"{self.name}.{self.version}"
+
+
+def library_name(text: str) -> str:
+    """`c` -> `libc_s`; a name that has prefix and suffix already stays, and each is added where it is missing."""
+    name = text if text.startswith("lib") and text.endswith("_s") else f"lib{text}"
+    return name if name.endswith("_s") else f"{name}_s"
+
+
+def settle(request: Request) -> Plan:
+    """Joins command line and specification file (the command line wins). Raises ToolError with all that is wrong."""
+    spec = specification.read(request.specification) if request.specification else Specification("mkshlib")
+    problems = Diagnostics()
+    name = request.name or spec.name
+    version = request.version or spec.version
+    place = request.specification or "mkshlib"
+    if not name:
+        problems.add(place, "the library has no name", remedy="give --name N, or #name in a specification file")
+    elif "/" in name or not name.isprintable() or " " in name:
+        problems.add(place, f"`{name}` cannot be the name of a library")
+    if version is None:
+        problems.add(
+            place, "the library has no version", remedy="give --version X.Y.Z, or #version in a specification file"
+        )
+    base = request.text_address if request.text_address is not None else spec.text_address
+    data = request.data_address if request.data_address is not None else spec.data_address
+    if base is None and not request.registry:
+        problems.add(
+            place, "the library has no address", remedy="give --text ADDRESS, #address .text, or --map REGISTRY"
+        )
+    if base is not None and data is not None and data <= base:
+        problems.add(place, f"the data address {data:#x} is not behind the text address {base:#x}")
+    if data is not None and base is None:
+        problems.add(place, "a data address needs a text address", remedy="give --text too, or leave out --data")
+    inputs = (*request.inputs, *(_beside(place, path) for path in spec.objects if not path.startswith("-l")))
+    libraries = (*request.libraries, *(path[2:] for path in spec.noload if path.startswith("-l")))
+    noload = tuple(_beside(place, path) for path in spec.noload if not path.startswith("-l"))
+    libraries += tuple(path[2:] for path in spec.objects if path.startswith("-l"))
+    others: list[InputArgument] = []
+    own: list[str] = []
+    for path in inputs:
+        try:
+            for item in _expand(path):
+                is_stub = stub.is_stub(item)
+                if is_stub:
+                    others.append(InputArgument(item))
+                else:
+                    own.append(item)
+        except OSError as failure:
+            problems.add(path, f"cannot be read: {failure.strerror}")
+    for path in noload:
+        try:
+            if not stub.is_stub(path):
+                problems.add(path, f"is not a stub library (it has no `{stub.LIBRARY_NAME}`), so it cannot be `noload`")
+        except OSError as failure:
+            problems.add(path, f"cannot be read: {failure.strerror}")
+        others.append(InputArgument(path))
+    if not own and not problems.items:
+        raise UsageError(Diagnostic("mkshlib", "no objects to make a library of", remedy="see `uselib mkshlib --help`"))
+    problems.raise_if_any()
+    assert version is not None
+    others += [InputArgument(library, library=True) for library in libraries]
+    others += [InputArgument(path) for path in request.private_archives]
+    # the library's own members all, then the rest as needed, wherever they stand on the command line
+    arguments: list[InputArgument | InputGroup] = [InputArgument(path, whole=True) for path in own]
+    arguments += [InputGroup(tuple(others))] if others else []
+    spec = replace(
+        spec,
+        interposable=tuple(dict.fromkeys((*spec.interposable, *request.interposable))),
+        hide=(*spec.hide, *request.hide),
+        export=(*spec.export, *request.export),
+    )
+    options = Options(
+        inputs=tuple(arguments), library_paths=request.library_paths, scheme="uselib", entry="", base=base,
+        strip_debug=request.strip_debug, discard_locals=request.strip_all,
+    )  # fmt: skip
+    return Plan(
+        library_name(name), version, base, data, request.gap, request.registry, request.scheme, spec, options,
+        tuple(own), request.private_archives, request.strip_debug, request.strip_all,
+    )  # fmt: skip
+
+
+def _beside(spec: str, path: str) -> str:
+    """Paths in a specification file are relative to the current directory, or else to the file's own."""
+    if os.path.isabs(path) or os.path.exists(path):
+        return path
+    beside = os.path.join(os.path.dirname(spec), path)
+    return beside if os.path.exists(beside) else path
+
+
+def _expand(path: str) -> Iterator[str]:
+    """A directory of objects as its *.o files in order of name; anything else as it is."""
+    if not os.path.isdir(path) or stub.is_stub(path):
+        yield path
+        return
+    found = sorted(str(item) for item in Path(path).iterdir() if item.suffix in (".o", ".lo") and item.is_file())
+    if not found:
+        raise LinkError(Diagnostic(path, "is a directory without objects (*.o)"))
+    yield from found
+
+
+def default_gap(text_size: int) -> int:
+    """Room for the text to grow in compatible releases: 25 %, at least two pages, in whole pages."""
+    return max(2 * PAGE, (text_size // 4 + PAGE - 1) & -PAGE)

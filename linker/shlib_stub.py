@@ -1,0 +1,97 @@
+"""From a finished link to the library's stub: which member exports what, refers to what, and carries which triple."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from linker import stub
+from linker.errors import Diagnostic, LinkError
+from linker.exports import member_name
+from linker.formats import elf, notes
+from linker.image import Export, Identity
+from linker.inputs import ObjectFile, StubLibrary, Symbol
+from linker.interpose import Interposition
+
+
+def members(files: Sequence[ObjectFile], exports: Mapping[str, Export]) -> tuple[stub.StubMember, ...]:
+    """The stub's members, one for each of the library's own files, in link order.
+
+    A definition that another member's replaced (weak, common) is not repeated: the symbol has one member. References
+    are mirrored if this library exports the symbol or another stub library has it.
+    """
+    result = []
+    for file in files:
+        defined: list[Export] = []
+        weak: list[str] = []
+        references: dict[str, bool] = {}
+        for record, symbol in zip(file.symbols[file.first_global :], file.globals, strict=True):
+            owner = symbol.file
+            if owner is file:
+                export = exports.get(symbol.name)
+                if export is not None and record[3]:
+                    defined.append(export)
+                    if symbol.binding == elf.STB_WEAK:
+                        weak.append(symbol.name)
+            elif owner is not None and (symbol.name in exports or owner.stub is not None):
+                is_weak = record[1] >> 4 == elf.STB_WEAK
+                references[symbol.name] = references.get(symbol.name, True) and is_weak
+        result.append(
+            stub.StubMember(
+                member_name(file.where),
+                tuple(dict.fromkeys(defined)),
+                frozenset(weak),
+                tuple(stub.Reference(name, is_weak) for name, is_weak in references.items()),
+            )
+        )
+    return tuple(result)
+
+
+def dependencies(stubs: Sequence[StubLibrary], files: Sequence[ObjectFile]) -> tuple[tuple[StubLibrary, Identity], ...]:
+    """The libraries that `files` really refer to, in link order, with their identities.
+
+    Raises LinkError if a stub library has not exactly one identity for this machine.
+    """
+    used: set[int] = set()
+    for file in files:
+        used.update(id(s.file.stub) for s in file.globals if s.file is not None and s.file.stub is not None)
+    result = []
+    for library in stubs:
+        if id(library) not in used:
+            continue
+        found: list[Identity] = []
+        for member in library.objects:
+            found += identities(member.elf)
+        if len(set(found)) != 1:
+            raise LinkError(
+                Diagnostic(
+                    library.where,
+                    f"has {len(set(found))} identities (notes NT_NEEDS) where a stub library has one",
+                    remedy="make it again with `uselib mkshlib`",
+                )
+            )
+        result.append((library, found[0]))
+    return tuple(result)
+
+
+def identities(file: elf.File) -> list[Identity]:
+    """The NT_NEEDS notes of an object."""
+    found = []
+    for index, section in enumerate(file.sections):
+        if section[1] == elf.SHT_NOTE and file.names[section[0]] == notes.SECTION:
+            for note in notes.notes(bytes(file.content(index)), file.where):
+                if note.name == notes.NOTE_NAME and note.type == notes.NT_NEEDS:
+                    found.append(notes.decode_needs(note.descriptor, file.where))
+    return found
+
+
+def interpositions(
+    made: Mapping[str, int], declared: Sequence[tuple[str, Symbol, str]], exports: Mapping[str, Export]
+) -> tuple[Interposition, ...]:
+    """The triples: `made` pointers by function name, and `declared` ones: (import, pointer variable, member)."""
+
+    def slot(name: str) -> int:
+        return exports[name].address if name in exports else 0
+
+    rows = [Interposition(name, pointer, slot(name)) for name, pointer in made.items()]
+    rows += [Interposition(name, pointer.address, slot(name), member) for name, pointer, member in declared]
+    return tuple(rows)

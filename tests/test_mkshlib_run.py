@@ -1,0 +1,260 @@
+"""mkshlib, differentially: a program linked with the stub by several linkers runs natively against the target library."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from shlib_driver import MACHINES, compile_c, image, mkshlib, run_program
+
+from linker import jump_table
+from linker.image import EXEC, READ, WRITE, ExportKind, Machine
+
+pytestmark = pytest.mark.skipif(shutil.which("gcc") is None or shutil.which("ld") is None, reason="needs gcc and ld")
+
+ADD = """
+int counter = 5;                       /* exported data */
+const int limit = 99;                  /* exported constant */
+int table[100];                        /* exported bss */
+static int private_count = 7;          /* private data */
+static int zeroes[1000];
+int add(int a, int b) { private_count++; return a + b; }
+int twice(int a) { return add(a, a) + zeroes[a & 7]; }
+typedef int (*function)(int, int);
+function address_of_add(void) { return add; }
+function stored = add;
+__attribute__((visibility("hidden"))) int hidden_one(void) { return 1; }
+int calls_hidden(void) { return hidden_one() + private_count; }
+"""
+MULT = """
+int add(int, int);
+extern int counter, table[];
+__attribute__((weak)) int absent(void);
+int mult(int a, int b) { int r = 0; while (b--) r = add(r, a); table[3] = r; counter++; return r; }
+int has_absent(void) { return absent ? 1 : 0; }
+static const char *const names[] = {"zero", "one", "two"};
+const char *name_of(int n) { return names[n]; }
+int which(int n) { switch (n) { case 0: return 10; case 1: return 21; case 2: return 32; case 3: return 47;
+                                case 4: return 51; case 5: return 60; default: return -1; } }
+"""
+USER = """
+extern int counter, table[], calls_hidden(void), has_absent(void), which(int), mult(int, int), twice(int), add(int, int);
+extern const int limit; extern const char *name_of(int);
+typedef int (*function)(int, int); extern function stored, address_of_add(void);
+int main_(void) {
+  put_number(add(2, 3)); put_number(twice(21)); put_number(mult(6, 7)); put_number(counter); put_number(table[3]);
+  put_number(limit); put(name_of(2)); put("\\n"); put_number(which(3)); put_number(has_absent());
+  put_number(calls_hidden());
+  put_number(address_of_add() == add && stored == add);
+  counter = 40; mult(1, 1); put_number(counter);
+  return 0;
+}
+"""
+EXPECTED = "5\n42\n42\n6\n42\n99\ntwo\n47\n0\n17\n1\n41\n"
+
+MODELS = {"static": (), "pic": ("-fPIC",), "sections": ("-ffunction-sections", "-fdata-sections"), "debug": ("-g",),
+          "optimised": ("-O3",), "unwind": ("-fasynchronous-unwind-tables",)}  # fmt: skip
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("model", MODELS)
+def test_library_runs(tmp_path: Path, machine: Machine, model: str) -> None:
+    objects = [
+        compile_c(tmp_path, machine, name, text, *MODELS[model]) for name, text in (("add", ADD), ("mult", MULT))
+    ]
+    mkshlib("--name", "vector", "--version", "1.2.3", "--text", "0x61000000", "-o", tmp_path, *objects)
+    library = tmp_path / "shlib/libvector_s.1.2.3"
+    stub = tmp_path / "lib/libvector_s.a"
+    assert stub.read_bytes() == (tmp_path / "lib/libvector_s.1.2.3.a").read_bytes()
+    assert run_program(tmp_path, machine, USER, [library], [stub]) == EXPECTED
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("linker", ["ld.lld", "mold"])
+def test_other_linkers(tmp_path: Path, machine: Machine, linker: str) -> None:
+    if shutil.which(linker) is None:
+        pytest.skip(f"needs {linker}")
+    objects = [compile_c(tmp_path, machine, name, text) for name, text in (("add", ADD), ("mult", MULT))]
+    mkshlib("--name", "vector", "--version", "1.2.3", "--text", "0x61000000", "-o", tmp_path, *objects)
+    library, stub = tmp_path / "shlib/libvector_s.1.2.3", tmp_path / "lib/libvector_s.a"
+    assert run_program(tmp_path, machine, USER, [library], [stub], linker) == EXPECTED
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("scheme", ["uselib", "mmap"])
+def test_what_the_file_says(tmp_path: Path, machine: Machine, scheme: str) -> None:
+    objects = [compile_c(tmp_path, machine, name, text) for name, text in (("add", ADD), ("mult", MULT))]
+    mkshlib(
+        "--name", "vector", "--version", "1.2.3", "--text", "0x61000000", "--scheme", scheme, "-o", tmp_path, *objects
+    )
+    path = tmp_path / "shlib/libvector_s.1.2.3"
+    data, read = path.read_bytes(), image(path)
+    header = read.library
+    assert header is not None and header.machine is machine
+    who = header.identity
+    assert (who.file_name, who.base) == ("libvector_s.1.2.3", 0x61000000)
+    functions = [
+        "add",
+        "address_of_add",
+        "calls_hidden",
+        "has_absent",
+        "mult",
+        "name_of",
+        "twice",
+        "which",
+    ]
+    assert [e.name for e in read.exports if e.kind is ExportKind.FUNCTION] == functions
+    assert [e.slot for e in read.exports if e.kind is ExportKind.FUNCTION] == list(range(1, 9))
+    exported = {e.name: e for e in read.exports}
+    assert {e.name: e.size for e in read.exports if e.kind is ExportKind.DATA} == {
+        "counter": 4, "limit": 4, "table": 400, "stored": machine.word}  # fmt: skip
+    # file offset = address - base throughout; text R-X, data RW-, on pages of their own
+    text, writable = header.segments
+    assert (text.flags, writable.flags) == (READ | EXEC, READ | WRITE)
+    assert all(s.offset == s.address - who.base for s in (*header.segments, *read.segments))
+    assert writable.address % 4096 == 0 and writable.address - text.end >= 2 * 4096
+    if scheme == "uselib":
+        (only,) = read.segments
+        assert (only.flags, only.address, only.end) == (7, who.base, writable.end)
+        assert read.program_headers[2] <= 2  # what uselib(2) accepts
+    else:
+        assert read.segments == header.segments
+    # exported data first, and the slots lead to the functions
+    assert all(writable.address <= exported[n].address < writable.address + 4096 for n in ("counter", "limit", "table"))
+    assert header.jump_table == who.base + 0x800
+    raw = data[0x800 : 0x800 + 8 * who.slot_count]
+    slots = jump_table.decode(raw, header.jump_table)
+    for export in read.exports:
+        if export.kind is ExportKind.FUNCTION:
+            assert slots[export.slot - 1].target == export.implementation
+            assert header.slot_address(export.slot) == export.address
+            assert text.address < export.implementation < text.end
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_same_inputs_same_bytes(tmp_path: Path, machine: Machine) -> None:
+    objects = [compile_c(tmp_path, machine, name, text, "-g") for name, text in (("add", ADD), ("mult", MULT))]
+    for directory in ("one", "two"):
+        mkshlib("--name", "v", "--version", "1.0.0", "--text", "0x61000000", "--format", "both", "-o",
+                tmp_path / directory, *objects)  # fmt: skip
+    files = sorted(p.relative_to(tmp_path / "one") for p in (tmp_path / "one").rglob("*") if p.is_file())
+    assert len(files) > 5
+    for file in files:
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes(), file
+
+
+HOOK = """
+void *allocate(int); 
+void *twice_allocate(int n) { allocate(n); return allocate(n + 1); }
+typedef void *(*allocator)(int);
+allocator address_of_allocate(void) { return allocate; }
+"""
+ALLOCATE = "static int n; void *allocate(int size) { static char pool[100]; n++; return pool + size; } int count(void) { return n; }"
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("model", [(), ("-fPIC",)], ids=["static", "pic"])
+def test_interposable(tmp_path: Path, machine: Machine, model: tuple[str, ...]) -> None:
+    objects = [compile_c(tmp_path, machine, n, t, *model) for n, t in (("hook", HOOK), ("allocate", ALLOCATE))]
+    mkshlib(
+        "--name",
+        "m",
+        "--version",
+        "1.0.0",
+        "--text",
+        "0x61000000",
+        "--interposable",
+        "allocate",
+        "-o",
+        tmp_path,
+        *objects,
+    )
+    library, stub = [tmp_path / "shlib/libm_s.1.0.0"], [tmp_path / "lib/libm_s.a"]
+    common = """
+void *twice_allocate(int), *allocate(int); int count(void); typedef void *(*allocator)(int);
+allocator address_of_allocate(void);
+"""
+    with_library = "int main_(void) { twice_allocate(1); allocate(1); put_number(count());"
+    with_library += "put_number(address_of_allocate() == allocate); return 0; }"
+    assert run_program(tmp_path, machine, common + with_library, library, stub) == "3\n1\n"
+    own = """
+static int mine; void *allocate(int size) { mine++; return (void *)(long)(size + 1000); }
+int main_(void) { put_number((long)twice_allocate(1)); put_number(mine); put_number(count());
+                  put_number((long)address_of_allocate()(5)); return 0; }
+"""
+    # the library calls the program's definition, directly and through its slot
+    assert run_program(tmp_path, machine, common + own, library, stub) == "1002\n2\n0\n1005\n"
+
+
+INIT_STYLE = """
+void *(*_foo_malloc)(int);                     /* an import pointer, as SVR3's libraries had them */
+int use(int n) { return (int)(long)_foo_malloc(n); }
+"""
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_init_lines_set_pointers(tmp_path: Path, machine: Machine) -> None:
+    user = compile_c(tmp_path, machine, "use", INIT_STYLE)
+    (tmp_path / "foo.spec").write_text(
+        f"#name foo\n#version 1.0.0\n#address .text 0x61000000\n#branch\nuse 1\n#init use.o\n_foo_malloc malloc\n#objects\n{user}\n"
+    )
+    mkshlib("-s", tmp_path / "foo.spec", "-o", tmp_path)
+    program = """int use(int); void *malloc(int n) { return (void *)(long)(n * 3); }
+int main_(void) { put_number(use(14)); return 0; }"""
+    library, stub = [tmp_path / "shlib/libfoo_s.1.0.0"], [tmp_path / "lib/libfoo_s.a"]
+    assert run_program(tmp_path, machine, program, library, stub) == "42\n"
+
+
+WORLD = "int world_count = 3; int world(int n) { return n + world_count; }"
+HELLO = """
+int world(int); extern int world_count;
+int hello(int n) { world_count++; return world(n) * 2; }
+int (*pointer)(int) = world;
+static int ready; __attribute__((constructor)) static void begin(void) { ready = 100; }
+int is_ready(void) { return ready; }
+"""
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("form", ["archive", "directory"])
+def test_two_libraries(tmp_path: Path, machine: Machine, form: str) -> None:
+    world = compile_c(tmp_path, machine, "world", WORLD)
+    hello = compile_c(tmp_path, machine, "hello", HELLO)
+    mkshlib("--name", "world", "--version", "1.0.0", "--text", "0x61000000", "--format", "both", "-o", tmp_path, world)
+    needed = [tmp_path / "lib/libworld_s"] if form == "directory" else ["-L", tmp_path / "lib", "-l", "world"]
+    mkshlib("--name", "hello", "--version", "1.0.0", "--text", "0x61400000", "-o", tmp_path, hello, *needed)
+    library = image(tmp_path / "shlib/libhello_s.1.0.0")
+    assert library.library is not None
+    assert library.library.dependencies == ("libworld_s.1.0.0",)
+    world_image = image(tmp_path / "shlib/libworld_s.1.0.0")
+    assert world_image.library is not None
+    assert library.needs == (world_image.library.identity,)
+    assert library.library.init_array[1] == 1
+    program = """int hello(int), is_ready(void), world(int); extern int (*pointer)(int);
+int main_(void) { put_number(hello(5)); put_number(is_ready()); put_number(pointer(1)); return 0; }"""
+    paths = [tmp_path / "shlib/libworld_s.1.0.0", tmp_path / "shlib/libhello_s.1.0.0"]
+    # only hello's stub: the program need not know what hello depends on
+    assert run_program(tmp_path, machine, program, paths, [tmp_path / "lib/libhello_s.a"]) == "18\n100\n5\n"
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_branch_lines_fix_slots(tmp_path: Path, machine: Machine) -> None:
+    objects = [compile_c(tmp_path, machine, name, text) for name, text in (("add", ADD), ("mult", MULT))]
+    (tmp_path / "v.spec").write_text(
+        "#name v\n#version 1.0.0\n#address .text 0x61000000\n#address .data 0x61010000\n"
+        "#branch\nmult 1\nadd 2-4\n.empty_slot 5\ntwice 6\n"
+    )
+    mkshlib("-s", tmp_path / "v.spec", "-o", tmp_path, *objects)
+    path = tmp_path / "shlib/libv_s.1.0.0"
+    read = image(path)
+    header = read.library
+    assert header is not None
+    slot = {e.name: e.slot for e in read.exports if e.kind is ExportKind.FUNCTION}
+    assert {name: slot[name] for name in ("mult", "add", "twice")} == {"mult": 1, "add": 4, "twice": 6}
+    assert slot["address_of_add"] == 7  # not in #branch: behind, in byte order
+    slots = jump_table.decode(path.read_bytes()[0x800:], header.jump_table, header.identity.slot_count)
+    assert slots[1].target == slots[2].target == slots[3].target
+    assert slots[4].empty
+    assert header.segments[1].address == 0x61010000
+    assert run_program(tmp_path, machine, USER, [path], [tmp_path / "lib/libv_s.a"]) == EXPECTED
