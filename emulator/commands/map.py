@@ -8,7 +8,7 @@ import os
 
 from linker import registry
 from linker.errors import Diagnostic, Diagnostics, FormatError, UsageError
-from linker.formats import elf_image
+from linker.formats.elf_image import read_image
 from linker.image import Identity
 from linker.registry import Entry, Registry
 
@@ -91,7 +91,7 @@ def _show(book: Registry, entries: tuple[Entry, ...], as_json: bool) -> None:
 def _identity(path: str) -> Identity:
     """Who a target library is. Raises FormatError if the file is no target library."""
     with open(path, "rb") as file:
-        header = elf_image.read_image(file.read(), path).library
+        header = read_image(file.read(), path).library
     if header is None:
         raise FormatError(Diagnostic(path, "is not a target library: it has no NT_LIBRARY note"))
     return header.identity

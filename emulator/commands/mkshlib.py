@@ -113,10 +113,10 @@ def parser() -> argparse.ArgumentParser:
 
 def run(argv: list[str]) -> int:
     """Runs `uselib mkshlib`. Returns the exit status. Raises ToolError."""
-    from linker import shlib
+    from linker.shlib import Request, build
 
     options = parser().parse_intermixed_args(argv)
-    request = shlib.Request(
+    request = Request(
         inputs=(*options.inputs, *options.objects),
         libraries=tuple(options.libraries),
         library_paths=tuple(options.paths),
@@ -135,7 +135,7 @@ def run(argv: list[str]) -> int:
         strip_debug=options.strip_debug or options.strip_all,
         strip_all=options.strip_all,
     )
-    product = shlib.build(request, options.output, options.format)
+    product = build(request, options.output, options.format)
     for warning in product.warnings:
         print(f"uselib: warning: {warning}", file=sys.stderr)
     if options.print_map:
