@@ -7,7 +7,7 @@ from pathlib import Path
 
 import system_calls
 
-from linker.formats.ar import NewMember, write_archive
+from linker.formats.ar import Archive, NewMember, write_archive
 from linker.formats.elf import SHT_SYMTAB, File
 from linker.image import Machine
 from runtime.compiler import Compiler, Job, compile_all
@@ -88,3 +88,19 @@ def build_libmini(compiler: Compiler, machine: Machine, work: Path, include: Pat
     compile_all(compiler, machine, jobs)
     write_objects((job.output for job in jobs), output)
     return [job.output for job in jobs]
+
+
+def merge_archives(archives: Iterable[Path]) -> bytes:
+    """One archive with the members of several; a single one stays as it is. Raises FormatError."""
+    paths = tuple(archives)
+    if len(paths) == 1:
+        return paths[0].read_bytes()
+    members = []
+    for path in paths:
+        archive = Archive(path.read_bytes(), str(path))
+        for member in archive.members():
+            content = archive.data[member.start : member.start + member.size]
+            if archive.thin:
+                content = Path(member.path).read_bytes()
+            members.append(NewMember(member.name, content, defined_symbols(content, f"{path}({member.name})")))
+    return write_archive(members)
