@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from linker.image import Machine
 
-from .arguments import HEX, INT, LONG, PID, PTR, SIZE, UID, UINT, choice, data_out, flags, struct_out
+from .arguments import HEX, INT, LONG, PID, PTR, SIZE, UID, choice, data_out, flags, struct_out
 from .clock import SECOND
 from .errors import GuestError
 from .table import Row
@@ -147,6 +147,41 @@ def _own(process: Process, pid: int) -> None:
         raise GuestError(errno.ESRCH)
 
 
+# Process groups and sessions: numbers only; the terminal's are the host's
+
+
+def sys_getpgrp(process: Process) -> int:
+    return process.identity.group
+
+
+def sys_getpgid(process: Process, pid: int) -> int:
+    _own(process, pid)
+    return process.identity.group
+
+
+def sys_setpgid(process: Process, pid: int, group: int) -> int:
+    """A shell sets the group of its children too: taken, without effect."""
+    if pid < 0 or group < 0:
+        raise GuestError(errno.EINVAL)
+    if pid in (0, process.identity.pid):
+        if process.identity.session == process.identity.pid:
+            raise GuestError(errno.EPERM)
+        process.identity.group = group or process.identity.pid
+    return 0
+
+
+def sys_getsid(process: Process, pid: int) -> int:
+    _own(process, pid)
+    return process.identity.session
+
+
+def sys_setsid(process: Process) -> int:
+    if process.identity.group == process.identity.pid:
+        raise GuestError(errno.EPERM)
+    process.identity.session = process.identity.group = process.identity.pid
+    return process.identity.pid
+
+
 # Capabilities: none
 
 _CAPABILITY_VERSIONS = {0x19980330: 1, 0x20071026: 2, 0x20080522: 2}  # version -> elements of the data array
@@ -172,10 +207,6 @@ def sys_capset(process: Process, header: int, data: int) -> int:
 
 
 # Scheduler: one processor
-
-
-def sys_sched_yield(process: Process) -> int:
-    return 0
 
 
 def sys_sched_getaffinity(process: Process, pid: int, size: int, address: int) -> int:
@@ -259,13 +290,6 @@ def sys_prctl(process: Process, option: int, second: int, third: int, fourth: in
     return fixed[option]
 
 
-def sys_membarrier(process: Process, command: int, flags: int, cpu: int) -> int:
-    """With one thread every barrier is there already. MEMBARRIER_CMD_QUERY answers which commands exist: all of them."""
-    if flags:
-        raise GuestError(errno.EINVAL)
-    return 0x1F if command == 0 else 0
-
-
 def sys_sethostname(process: Process, *_: int) -> int:
     raise GuestError(errno.EPERM)
 
@@ -279,6 +303,11 @@ SYSTEM: tuple[Row, ...] = (
     Row("getpid", sys_getpid),
     Row("gettid", sys_getpid),
     Row("getppid", sys_getppid),
+    Row("getpgrp", sys_getpgrp),
+    Row("getpgid", sys_getpgid, (PID,)),
+    Row("setpgid", sys_setpgid, (PID, PID)),
+    Row("getsid", sys_getsid, (PID,)),
+    Row("setsid", sys_setsid),
     Row("getuid", sys_getuid),
     Row("getuid32", sys_getuid),
     Row("geteuid", sys_getuid),
@@ -316,7 +345,6 @@ SYSTEM: tuple[Row, ...] = (
     Row("setgroups32", sys_setgroups, (SIZE, PTR)),
     Row("capget", sys_capget, (PTR, PTR)),
     Row("capset", sys_capset, (PTR, PTR)),
-    Row("sched_yield", sys_sched_yield),
     Row("sched_getaffinity", sys_sched_getaffinity, (PID, SIZE, PTR)),
     Row("sched_setaffinity", sys_sched_setaffinity, (PID, SIZE, PTR)),
     Row("sched_getscheduler", sys_sched_getscheduler, (PID,)),
@@ -327,7 +355,6 @@ SYSTEM: tuple[Row, ...] = (
     Row("ioprio_get", sys_ioprio_get, (INT, INT)),
     Row("personality", sys_personality, (HEX,)),
     Row("prctl", sys_prctl, (choice("prctl"), HEX, HEX, HEX, HEX)),
-    Row("membarrier", sys_membarrier, (INT, UINT, INT)),
     Row("sethostname", sys_sethostname, (PTR, LONG)),
     Row("setdomainname", sys_sethostname, (PTR, LONG)),
 )

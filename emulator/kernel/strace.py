@@ -1,0 +1,351 @@
+"""`--strace`: each system call as a line, in the style of strace(1).
+
+Arguments that the kernel reads are shown as they were before the call, those that it writes as they are after it. The
+row of the call says what each argument is (arguments.Kind); a style's renderer is a row of RENDERERS.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TextIO
+
+from loader.address_space import MemoryFault
+
+from . import constants as C
+from .arguments import Kind
+from .errors import errno_name
+from .strace_tables import CHOICES, FILE_TYPES, FLAGS, NOTHING, SIGNALS
+from .table import Row
+
+if TYPE_CHECKING:
+    from .process import Process
+
+_SHOWN = 32  # bytes of a buffer
+_COLUMN = 39  # where `=` stands, unless the call is longer
+_HEX_RESULTS = frozenset({"brk", "mmap", "mmap2", "mremap"})
+_ESCAPES = {9: "\\t", 10: "\\n", 11: "\\v", 12: "\\f", 13: "\\r", 34: '\\"', 92: "\\\\"}
+
+
+@dataclass(frozen=True)
+class Context:
+    """One argument in its call. result is None before the call."""
+
+    process: Process
+    row: Row
+    arguments: Sequence[int]
+    kind: Kind
+    result: int | None = None
+
+    @property
+    def failed(self) -> bool:
+        return self.result is not None and self.result < 0
+
+
+def quoted(data: bytes) -> str:
+    """A C string literal, bytes outside ASCII in octal."""
+    out = []
+    for index, byte in enumerate(data):
+        if byte in _ESCAPES:
+            out.append(_ESCAPES[byte])
+        elif 32 <= byte < 127:
+            out.append(chr(byte))
+        else:
+            digit_follows = index + 1 < len(data) and 0x30 <= data[index + 1] <= 0x37
+            out.append(f"\\{byte:03o}" if digit_follows else f"\\{byte:o}")
+    return '"' + "".join(out) + '"'
+
+
+def _pointer(context: Context, value: int) -> str:
+    return hex(value) if value else "NULL"
+
+
+def _decimal(context: Context, value: int) -> str:
+    return str(value)
+
+
+def _hexadecimal(context: Context, value: int) -> str:
+    return hex(value) if value else "0"
+
+
+def _dirfd(context: Context, value: int) -> str:
+    return "AT_FDCWD" if value == C.AT_FDCWD else str(value)
+
+
+def _mode(context: Context, value: int) -> str:
+    return f"0{value:o}" if value else "000"
+
+
+def _uid(context: Context, value: int) -> str:
+    return "-1" if value == 0xFFFFFFFF else str(value)
+
+
+def _signal(context: Context, value: int) -> str:
+    return SIGNALS.get(value) or (f"SIGRT_{value - 32}" if 32 <= value <= 64 else str(value))
+
+
+def _string(context: Context, address: int) -> str:
+    if not address or (context.failed and context.kind.output):
+        return _pointer(context, address)
+    return quoted(context.process.memory.read_string(address, C.PATH_MAX))
+
+
+def _strings(context: Context, address: int) -> str:
+    """A NULL-terminated array of strings."""
+    if not address:
+        return "NULL"
+    word, memory, shown = context.process.abi.word, context.process.memory, []
+    for index in range(33):
+        string = int.from_bytes(memory.read(address + index * word, word), "little")
+        if not string:
+            break
+        shown.append("..." if index == 32 else quoted(memory.read_string(string, C.PATH_MAX)))
+    return "[" + ", ".join(shown) + "]"
+
+
+def _data(context: Context, address: int) -> str:
+    """A buffer: what the call read, or as much as it wrote."""
+    if not address or context.failed:
+        return _pointer(context, address)
+    size = context.arguments[context.kind.size]
+    if context.kind.output:
+        size = min(size, context.result or 0)
+    text = quoted(context.process.memory.read(address, min(size, _SHOWN)))
+    return text + ("..." if size > _SHOWN else "")
+
+
+def flag_names(table: str, value: int) -> str:
+    """`A|B|0x8`; the rest that has no name in hexadecimal."""
+    names = []
+    rest = value & 0xFFFFFFFF
+    if table == "open":
+        names.append(("O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE")[rest & 3])
+        rest &= ~3
+    for bits, name in FLAGS.get(table, {}).items():
+        if rest & bits == bits:
+            names.append(name)
+            rest &= ~bits
+    if rest or not names:
+        names.append(hex(rest) if rest else NOTHING.get(table, "0"))
+    return "|".join(names)
+
+
+def _flags(context: Context, value: int) -> str:
+    if context.kind.detail == "clone":
+        signal = value & 0xFF
+        names = flag_names("clone", value & ~0xFF)
+        return ("" if names == "0" else names + "|") + (_signal(context, signal) if signal else "0")
+    if context.kind.detail == "open" and context.row.name in ("pipe2", "dup3", "epoll_create1"):
+        return flag_names("open", value).removeprefix("O_RDONLY|").replace("O_RDONLY", "0")
+    return flag_names(context.kind.detail, value)
+
+
+def _choice(context: Context, value: int) -> str:
+    names = CHOICES.get(context.kind.detail, {})
+    if value in names:
+        return names[value]
+    if context.kind.detail == "socket_type":
+        return names.get(value & 0xF, hex(value & 0xF)) + "".join(
+            f"|{name}"
+            for bits, name in ((C.O_CLOEXEC, "SOCK_CLOEXEC"), (C.O_NONBLOCK, "SOCK_NONBLOCK"))
+            if value & bits
+        )
+    return hex(value) if value > 0xFF else str(value)
+
+
+def _fcntl(context: Context, value: int) -> str:
+    command = context.arguments[1]
+    if command in (0, 1030):
+        return str(value)
+    if command == 2:
+        return "FD_CLOEXEC" if value == 1 else str(value)
+    if command == 4:
+        return flag_names("open", value)
+    return hex(value)
+
+
+def _ioctl(context: Context, value: int) -> str:
+    return _pointer(context, value)
+
+
+# Structures
+
+_TIME_STRUCTS = {
+    "timespec": ("tv_sec", "tv_nsec"),
+    "timespec64": ("tv_sec", "tv_nsec"),
+    "timeval": ("tv_sec", "tv_usec"),
+}
+
+
+def _struct(context: Context, address: int) -> str:
+    if not address or context.failed:
+        return _pointer(context, address)
+    name = context.kind.detail
+    layout = context.process.abi[name]
+    values = layout.decode(context.process.memory.read(address, layout.size))
+    return STRUCTS.get(name, _any_struct)(values)
+
+
+def _any_struct(values: dict[str, int]) -> str:
+    return "{" + ", ".join(f"{name}={_value(value)}" for name, value in values.items()) + "}"
+
+
+def _value(value: int | bytes) -> str:
+    return quoted(value.split(b"\0")[0]) if isinstance(value, bytes) else str(value)
+
+
+def _stat(values: dict[str, int]) -> str:
+    mode = values["st_mode"]
+    kind = FILE_TYPES.get(mode & 0o170000, "0")
+    if kind in ("S_IFCHR", "S_IFBLK"):
+        node = values["st_rdev"]
+        major, minor = node >> 8 & 0xFFF, node & 0xFF | node >> 12 & 0xFFF00
+        tail = f"st_rdev=makedev({major:#x}, {_hexadecimal_number(minor)})"
+    else:
+        tail = f"st_size={values['st_size']}"
+    return f"{{st_mode={kind}|0{mode & 0o7777:o}, {tail}, ...}}"
+
+
+def _hexadecimal_number(value: int) -> str:
+    return hex(value) if value else "0"
+
+
+def _statx(values: dict[str, int]) -> str:
+    mode = values["mode"]
+    kind = FILE_TYPES.get(mode & 0o170000, "0")
+    return f"{{stx_mask=STATX_BASIC_STATS, stx_attributes=0, stx_mode={kind}|0{mode & 0o7777:o}, stx_size={values['size']}, ...}}"
+
+
+def _time(fields: tuple[str, str]) -> Callable[[dict[str, int]], str]:
+    return lambda values: (
+        "{" + ", ".join(f"{name}={value}" for name, value in zip(fields, values.values(), strict=True)) + "}"
+    )
+
+
+def _rlimit(values: dict[str, int]) -> str:
+    def one(value: int) -> str:
+        if value in (2**64 - 1, 2**32 - 1):
+            return "RLIM64_INFINITY" if value == 2**64 - 1 else "RLIM_INFINITY"
+        return f"{value // 1024}*1024" if value and value % 1024 == 0 else str(value)
+
+    return f"{{rlim_cur={one(values['cur'])}, rlim_max={one(values['max'])}}}"
+
+
+def _utsname(values: dict[str, int]) -> str:
+    return f"{{sysname={_value(values['sysname'])}, nodename={_value(values['nodename'])}, ...}}"
+
+
+STRUCTS: dict[str, Callable[[dict[str, int]], str]] = {
+    "stat": _stat,
+    "stat64": _stat,
+    "statx": _statx,
+    "rlimit": _rlimit,
+    "rlimit64": _rlimit,
+    "utsname": _utsname,
+    **{name: _time(fields) for name, fields in _TIME_STRUCTS.items()},
+}
+
+RENDERERS: dict[str, Callable[[Context, int], str]] = {
+    "pointer": _pointer,
+    "int": _decimal,
+    "fd": _decimal,
+    "hex": _hexadecimal,
+    "dirfd": _dirfd,
+    "mode": _mode,
+    "uid": _uid,
+    "signal": _signal,
+    "string": _string,
+    "strings": _strings,
+    "data": _data,
+    "struct": _struct,
+    "flags": _flags,
+    "choice": _choice,
+    "fcntl": _fcntl,
+    "ioctl": _ioctl,
+}
+
+
+class Strace:
+    """Writes a line for each call (dispatch.Observer)."""
+
+    def __init__(self, process: Process, output: TextIO) -> None:
+        self._process = process
+        self._output = output
+        self._before: list[str | None] = []
+
+    def enter(self, row: Row, arguments: Sequence[int]) -> None:
+        self._before = [
+            None if kind.output else self._render(row, arguments, index, None)
+            for index, kind in enumerate(row.arguments)
+        ]
+
+    def leave(self, row: Row, arguments: Sequence[int], result: int | None) -> None:
+        shown = [
+            self._render(row, arguments, index, result) if text is None else text
+            for index, text in enumerate(self._before[: self._count(row, arguments)])
+        ]
+        self._line(f"{row.name}({', '.join(shown)})", self._result(row, arguments, result))
+
+    def unknown(self, name: str, raw: Sequence[int]) -> None:
+        words = ", ".join(_hexadecimal_number(value) for value in raw)
+        self._line(f"{name}({words})", self._error(errno.ENOSYS))
+
+    def signal(self, number: int, code: str = "SI_USER", address: int | None = None) -> None:
+        """A signal is delivered. code: si_code's name; address: si_addr of a fault."""
+        name = SIGNALS.get(number, str(number))
+        where = "" if address is None else f", si_addr={hex(address) if address else 'NULL'}"
+        self._write(f"--- {name} {{si_signo={name}, si_code={code}{where}}} ---")
+
+    def exited(self, code: int) -> None:
+        self._write(f"+++ exited with {code} +++")
+
+    def killed(self, number: int) -> None:
+        self._write(f"+++ killed by {SIGNALS.get(number, number)} +++")
+
+    @staticmethod
+    def _count(row: Row, arguments: Sequence[int]) -> int:
+        """How many arguments are shown: not those that the call does not look at."""
+        if row.name in ("open", "openat"):
+            flags = arguments[-2]
+            return len(arguments) - (0 if flags & C.O_CREAT or flags & C.O_TMPFILE == C.O_TMPFILE else 1)
+        if row.name in ("fcntl", "fcntl64") and arguments[1] in (1, 3, 9, 1032, 1034):
+            return 2
+        return len(arguments)
+
+    def _render(self, row: Row, arguments: Sequence[int], index: int, result: int | None) -> str:
+        kind = row.arguments[index]
+        value = arguments[index]
+        try:
+            return RENDERERS[kind.style](Context(self._process, row, arguments, kind, result), value)
+        except (MemoryFault, OSError):
+            return hex(value)
+
+    def _result(self, row: Row, arguments: Sequence[int], result: int | None) -> str:
+        if result is None:
+            return "?"
+        if -4096 < result < 0:
+            return self._error(-result)
+        if row.name in _HEX_RESULTS:
+            return hex(result & self._process.abi.word_mask)
+        if row.name == "umask":
+            return f"0{result:o}"
+        if row.name in ("fcntl", "fcntl64") and arguments[1] == 3:
+            return f"{result:#x} (flags {flag_names('open', result)})"
+        if row.name in ("fcntl", "fcntl64") and arguments[1] == 1 and result:
+            return f"{result:#x} (flags FD_CLOEXEC)"
+        if row.name in ("poll", "ppoll", "select", "_newselect") and result == 0:
+            return "0 (Timeout)"
+        return str(result)
+
+    @staticmethod
+    def _error(number: int) -> str:
+        return f"-1 {errno_name(number)} ({os.strerror(number)})"
+
+    def _line(self, call: str, result: str) -> None:
+        self._write(f"{call:<{_COLUMN}} = {result}")
+
+    def _write(self, text: str) -> None:
+        self._output.write(text + "\n")
+        self._output.flush()

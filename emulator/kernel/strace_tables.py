@@ -1,0 +1,213 @@
+"""Names of flags and values, as strace(1) shows them. Sources: include/uapi/**, strace's own output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+def _numbered(names: str, first: int = 0) -> dict[int, str]:
+    return dict(enumerate(names.split(), first))
+
+
+# Bits. A composite (O_SYNC has the bit of O_DSYNC) stands before its parts.
+FLAGS: dict[str, Mapping[int, str]] = {
+    "open": {
+        0o20200000: "O_TMPFILE",
+        0o4010000: "O_SYNC",
+        0o100: "O_CREAT",
+        0o200: "O_EXCL",
+        0o400: "O_NOCTTY",
+        0o1000: "O_TRUNC",
+        0o2000: "O_APPEND",
+        0o4000: "O_NONBLOCK",
+        0o10000: "O_DSYNC",
+        0o20000: "O_ASYNC",
+        0o40000: "O_DIRECT",
+        0o100000: "O_LARGEFILE",
+        0o200000: "O_DIRECTORY",
+        0o400000: "O_NOFOLLOW",
+        0o1000000: "O_NOATIME",
+        0o2000000: "O_CLOEXEC",
+        0o10000000: "O_PATH",
+    },
+    "at": {
+        0x100: "AT_SYMLINK_NOFOLLOW",
+        0x200: "AT_EACCESS",
+        0x400: "AT_SYMLINK_FOLLOW",
+        0x800: "AT_NO_AUTOMOUNT",
+        0x1000: "AT_EMPTY_PATH",
+    },
+    "unlinkat": {0x200: "AT_REMOVEDIR"},
+    "renameat2": {1: "RENAME_NOREPLACE", 2: "RENAME_EXCHANGE", 4: "RENAME_WHITEOUT"},
+    "access": {4: "R_OK", 2: "W_OK", 1: "X_OK"},
+    "statx": {
+        0x7FF: "STATX_BASIC_STATS",
+        1: "STATX_TYPE",
+        2: "STATX_MODE",
+        4: "STATX_NLINK",
+        8: "STATX_UID",
+        0x10: "STATX_GID",
+        0x20: "STATX_ATIME",
+        0x40: "STATX_MTIME",
+        0x80: "STATX_CTIME",
+        0x100: "STATX_INO",
+        0x200: "STATX_SIZE",
+        0x400: "STATX_BLOCKS",
+        0x800: "STATX_BTIME",
+        0x1000: "STATX_MNT_ID",
+    },
+    "close_range": {2: "CLOSE_RANGE_UNSHARE", 4: "CLOSE_RANGE_CLOEXEC"},
+    "memfd": {1: "MFD_CLOEXEC", 2: "MFD_ALLOW_SEALING"},
+    "eventfd": {1: "EFD_SEMAPHORE", 0o2000000: "EFD_CLOEXEC", 0o4000: "EFD_NONBLOCK"},
+    "getrandom": {1: "GRND_NONBLOCK", 2: "GRND_RANDOM", 4: "GRND_INSECURE"},
+    "timer": {1: "TIMER_ABSTIME"},
+    "prot": {1: "PROT_READ", 2: "PROT_WRITE", 4: "PROT_EXEC", 0x01000000: "PROT_GROWSDOWN"},
+    "map": {
+        3: "MAP_SHARED_VALIDATE",
+        1: "MAP_SHARED",
+        2: "MAP_PRIVATE",
+        0x10: "MAP_FIXED",
+        0x20: "MAP_ANONYMOUS",
+        0x40: "MAP_32BIT",
+        0x100: "MAP_GROWSDOWN",
+        0x800: "MAP_DENYWRITE",
+        0x1000: "MAP_EXECUTABLE",
+        0x2000: "MAP_LOCKED",
+        0x4000: "MAP_NORESERVE",
+        0x8000: "MAP_POPULATE",
+        0x10000: "MAP_NONBLOCK",
+        0x20000: "MAP_STACK",
+        0x40000: "MAP_HUGETLB",
+        0x100000: "MAP_FIXED_NOREPLACE",
+    },
+    "mremap": {1: "MREMAP_MAYMOVE", 2: "MREMAP_FIXED", 4: "MREMAP_DONTUNMAP"},
+    "wait": {1: "WNOHANG", 2: "WSTOPPED", 4: "WEXITED", 8: "WCONTINUED", 0x1000000: "WNOWAIT"},
+    "clone": {
+        0x100: "CLONE_VM",
+        0x200: "CLONE_FS",
+        0x400: "CLONE_FILES",
+        0x800: "CLONE_SIGHAND",
+        0x1000: "CLONE_PIDFD",
+        0x4000: "CLONE_VFORK",
+        0x8000: "CLONE_PARENT",
+        0x10000: "CLONE_THREAD",
+        0x40000: "CLONE_SYSVSEM",
+        0x80000: "CLONE_SETTLS",
+        0x100000: "CLONE_PARENT_SETTID",
+        0x200000: "CLONE_CHILD_CLEARTID",
+        0x1000000: "CLONE_CHILD_SETTID",
+    },
+}
+
+# What no bit at all is called, where it has a name.
+NOTHING = {"access": "F_OK", "prot": "PROT_NONE", "open": "O_RDONLY"}
+
+CHOICES: dict[str, Mapping[int, str]] = {
+    "seek": {0: "SEEK_SET", 1: "SEEK_CUR", 2: "SEEK_END", 3: "SEEK_DATA", 4: "SEEK_HOLE"},
+    "fadvise": _numbered(
+        "POSIX_FADV_NORMAL POSIX_FADV_RANDOM POSIX_FADV_SEQUENTIAL POSIX_FADV_WILLNEED POSIX_FADV_DONTNEED"
+        " POSIX_FADV_NOREUSE"
+    ),
+    "fcntl": {
+        0: "F_DUPFD",
+        1: "F_GETFD",
+        2: "F_SETFD",
+        3: "F_GETFL",
+        4: "F_SETFL",
+        5: "F_GETLK",
+        6: "F_SETLK",
+        7: "F_SETLKW",
+        8: "F_SETOWN",
+        9: "F_GETOWN",
+        12: "F_GETLK64",
+        13: "F_SETLK64",
+        14: "F_SETLKW64",
+        36: "F_OFD_GETLK",
+        37: "F_OFD_SETLK",
+        38: "F_OFD_SETLKW",
+        1030: "F_DUPFD_CLOEXEC",
+        1031: "F_SETPIPE_SZ",
+        1032: "F_GETPIPE_SZ",
+        1033: "F_ADD_SEALS",
+        1034: "F_GET_SEALS",
+    },
+    "flock": {1: "LOCK_SH", 2: "LOCK_EX", 5: "LOCK_SH|LOCK_NB", 6: "LOCK_EX|LOCK_NB", 8: "LOCK_UN"},
+    "ioctl": {
+        0x5401: "TCGETS",
+        0x5402: "TCSETS",
+        0x5403: "TCSETSW",
+        0x5404: "TCSETSF",
+        0x540F: "TIOCGPGRP",
+        0x5410: "TIOCSPGRP",
+        0x5412: "TIOCSTI",
+        0x5413: "TIOCGWINSZ",
+        0x5414: "TIOCSWINSZ",
+        0x541B: "FIONREAD",
+        0x5421: "FIONBIO",
+        0x5450: "FIONCLEX",
+        0x5451: "FIOCLEX",
+    },
+    "clock": _numbered(
+        "CLOCK_REALTIME CLOCK_MONOTONIC CLOCK_PROCESS_CPUTIME_ID CLOCK_THREAD_CPUTIME_ID CLOCK_MONOTONIC_RAW"
+        " CLOCK_REALTIME_COARSE CLOCK_MONOTONIC_COARSE CLOCK_BOOTTIME CLOCK_REALTIME_ALARM CLOCK_BOOTTIME_ALARM"
+    ),
+    "rlimit": {
+        0: "RLIMIT_CPU",
+        1: "RLIMIT_FSIZE",
+        2: "RLIMIT_DATA",
+        3: "RLIMIT_STACK",
+        4: "RLIMIT_CORE",
+        5: "RLIMIT_RSS",
+        6: "RLIMIT_NPROC",
+        7: "RLIMIT_NOFILE",
+        8: "RLIMIT_MEMLOCK",
+        9: "RLIMIT_AS",
+        10: "RLIMIT_LOCKS",
+        11: "RLIMIT_SIGPENDING",
+        12: "RLIMIT_MSGQUEUE",
+        13: "RLIMIT_NICE",
+        14: "RLIMIT_RTPRIO",
+        15: "RLIMIT_RTTIME",
+    },
+    "priority": {0: "PRIO_PROCESS", 1: "PRIO_PGRP", 2: "PRIO_USER"},
+    "prctl": {
+        1: "PR_SET_PDEATHSIG",
+        2: "PR_GET_PDEATHSIG",
+        3: "PR_GET_DUMPABLE",
+        4: "PR_SET_DUMPABLE",
+        15: "PR_SET_NAME",
+        16: "PR_GET_NAME",
+        38: "PR_SET_NO_NEW_PRIVS",
+        39: "PR_GET_NO_NEW_PRIVS",
+    },
+    "socket_domain": {1: "AF_UNIX", 2: "AF_INET", 10: "AF_INET6", 16: "AF_NETLINK", 17: "AF_PACKET"},
+    "socket_type": {1: "SOCK_STREAM", 2: "SOCK_DGRAM", 3: "SOCK_RAW", 5: "SOCK_SEQPACKET"},
+    "epoll_ctl": {1: "EPOLL_CTL_ADD", 2: "EPOLL_CTL_DEL", 3: "EPOLL_CTL_MOD"},
+    "sigprocmask": {0: "SIG_BLOCK", 1: "SIG_UNBLOCK", 2: "SIG_SETMASK"},
+    "itimer": {0: "ITIMER_REAL", 1: "ITIMER_VIRTUAL", 2: "ITIMER_PROF"},
+    "madvise": {
+        0: "MADV_NORMAL",
+        1: "MADV_RANDOM",
+        2: "MADV_SEQUENTIAL",
+        3: "MADV_WILLNEED",
+        4: "MADV_DONTNEED",
+        8: "MADV_FREE",
+    },
+}
+
+SIGNALS = _numbered(
+    "SIGHUP SIGINT SIGQUIT SIGILL SIGTRAP SIGABRT SIGBUS SIGFPE SIGKILL SIGUSR1 SIGSEGV SIGUSR2 SIGPIPE SIGALRM SIGTERM"
+    " SIGSTKFLT SIGCHLD SIGCONT SIGSTOP SIGTSTP SIGTTIN SIGTTOU SIGURG SIGXCPU SIGXFSZ SIGVTALRM SIGPROF SIGWINCH SIGIO"
+    " SIGPWR SIGSYS",
+    1,
+)
+
+FILE_TYPES = {
+    0o140000: "S_IFSOCK",
+    0o120000: "S_IFLNK",
+    0o100000: "S_IFREG",
+    0o060000: "S_IFBLK",
+    0o040000: "S_IFDIR",
+    0o020000: "S_IFCHR",
+    0o010000: "S_IFIFO",
+}
