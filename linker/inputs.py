@@ -241,6 +241,7 @@ class ObjectFile:
         # binutils puts the symbol table last, so the sections that symbols need are only known now
         data = file.data
         names = file.names
+        lto = False
         for index, (name, kind, flags, _, offset, size, _, _, alignment, entsize) in enumerate(records):
             if kind in _NOT_INPUT:
                 if kind == SHT_GROUP:
@@ -252,12 +253,15 @@ class ObjectFile:
                 continue
             text = names[name]
             if flags & SHF_EXCLUDE or text == ".note.GNU-stack":
+                lto |= text.startswith(".gnu.lto_")
                 self.executable_stack |= bool(flags & SHF_EXECINSTR) and text == ".note.GNU-stack"
                 continue
             if alignment & (alignment - 1):
                 raise elf.bad(where, f"section {text} has alignment {alignment}, which is not a power of two")
             content = data[:0] if kind == SHT_NOBITS else data[offset : offset + size]
             self.sections[index] = InputSection(self, index, text, kind, flags, size, alignment, entsize, content)
+        if lto and not any(s is not None and s.flags & SHF_EXECINSTR and s.size for s in self.sections):
+            raise elf.bad(where, "holds link-time-optimisation data only", "compile with -fno-lto or -ffat-lto-objects")
         for target, index in relocated:
             section = self.sections[target]
             if section is not None:

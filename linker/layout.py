@@ -105,15 +105,17 @@ class LayoutPolicy(Protocol):
 
 # input name or prefix + "." -> output name; the first that fits. GNU ld's default script.
 _NAMES = (
-    (".text", ".text"), (".stub", ".text"), (".gnu.linkonce.t", ".text"),
-    (".rodata", ".rodata"), (".gnu.linkonce.r", ".rodata"), (".data.rel.ro", ".data.rel.ro"),
+    (".stub", ".text"), (".gnu.linkonce.t", ".text"),
+    (".gnu.linkonce.r", ".rodata"), (".data.rel.ro", ".data.rel.ro"),
     (".gnu.linkonce.d.rel.ro", ".data.rel.ro"), (".data", ".data"), (".gnu.linkonce.d", ".data"),
-    (".bss", ".bss"), (".gnu.linkonce.b", ".bss"), ("COMMON", ".bss"), (".tdata", ".tdata"),
-    (".gnu.linkonce.td", ".tdata"), (".tbss", ".tbss"), (".gnu.linkonce.tb", ".tbss"), (".tcommon", ".tbss"),
+    (".gnu.linkonce.b", ".bss"), ("COMMON", ".bss"), 
+    (".gnu.linkonce.td", ".tdata"), (".gnu.linkonce.tb", ".tbss"), (".tcommon", ".tbss"),
     (".gcc_except_table", ".gcc_except_table"), (".eh_frame", ".eh_frame"), (".lrodata", ".lrodata"),
     (".ldata", ".ldata"), (".lbss", ".lbss"), (".gnu.linkonce.wi", ".debug_info"), (".debug_line", ".debug_line"),
 )  # fmt: skip
-_TEXT_ORDER = ((".text.unlikely", 1), (".text.exit", 2), (".text.startup", 3), (".text.hot", 4), (".text.sorted", 5))
+_TEXT_ORDER = {"unlikely": 1, "exit": 2, "startup": 3, "hot": 4, "sorted": 5}  # by the word behind `.text.`
+_TEXT = [Place(".text", order) for order in range(10)]
+_PLAIN = {name: Place(name) for name in (".rodata", ".bss", ".tdata", ".tbss")}
 _ARRAYS = {".init_array": ".init_array", ".fini_array": ".fini_array", ".preinit_array": ".preinit_array",
            ".ctors": ".init_array", ".dtors": ".fini_array"}  # fmt: skip
 _LAST = 1 << 20
@@ -123,9 +125,14 @@ _DROPPED = (".note.gnu.property", ".gnu_debuglink", ".gnu.warning", ".llvm.call-
 
 def default_place(name: str, file_name: str = "") -> Place | None:
     """Output section and order for an input section called `name`, as in GNU ld's default script."""
-    for prefix, order in _TEXT_ORDER:
-        if name == prefix or name.startswith(prefix + "."):
-            return Place(".text", order)
+    head, _, tail = name[1:].partition(".")
+    if name.startswith(".text") and head == "text":
+        if name.endswith("_unlikely"):
+            return _TEXT[1]
+        return _TEXT[_TEXT_ORDER.get(tail.partition(".")[0], 9)]
+    plain = _PLAIN.get("." + head)
+    if plain is not None and name.startswith("."):
+        return plain
     for source, output in _ARRAYS.items():
         if name == source:
             if source in (".ctors", ".dtors") and file_name.rpartition("/")[2].rstrip(")").endswith(_CRT):
@@ -139,7 +146,7 @@ def default_place(name: str, file_name: str = "") -> Place | None:
             return Place(output, min(65535 - priority if source in (".ctors", ".dtors") else priority, _LAST - 1))
     for prefix, output in _NAMES:
         if name == prefix or (name.startswith(prefix) and name[len(prefix)] == "."):
-            return Place(output, 9 if output == ".text" else 0)
+            return _TEXT[9] if output == ".text" else Place(output)
     if name.startswith((".gnu.lto_", ".gnu.warning.")) or name in _DROPPED:
         return None
     return Place(name)
@@ -208,6 +215,8 @@ def gather(sections: Iterable[InputSection], policy: LayoutPolicy) -> list[Outpu
                 output.entsize = 0
             if output.type != section.type:
                 output.type = _type(output.type, section.type)
+        if section.name.startswith((".ctors", ".dtors")) and where.name != section.name:
+            reverse_words(section)
         if section.flags & SHF_MERGE and mergeable(section):
             key = (where.name, section.flags & (SHF_STRINGS | SHF_WRITE), section.entsize, section.alignment)
             merger = mergers.get(key)
@@ -226,7 +235,8 @@ def gather(sections: Iterable[InputSection], policy: LayoutPolicy) -> list[Outpu
         output.inputs = [section for _, section in pairs]
         position, alignment = 0, 1
         for section in output.inputs:
-            wanted = section.alignment
+            # unwind records follow one another without gaps: four zero bytes would end the list
+            wanted = section.alignment if name != ".eh_frame" else min(section.alignment, 4)
             if wanted > 1:
                 position = (position + wanted - 1) & -wanted
                 if wanted > alignment:
@@ -236,6 +246,20 @@ def gather(sections: Iterable[InputSection], policy: LayoutPolicy) -> list[Outpu
             position += section.size
         output.size, output.alignment = position, alignment
     return list(outputs.values())
+
+
+def reverse_words(section: InputSection) -> None:
+    """Old-style constructor lists run backwards; in .init_array they must stand the other way round (as GNU ld does)."""
+    assert section.file is not None
+    word = section.file.elf.layout.word
+    data = bytes(section.content)
+    if len(data) % word:
+        raise error(section.where, f"{len(data)} bytes are not a whole number of pointers")
+    section.content = b"".join(data[at : at + word] for at in range(len(data) - word, -1, -word))
+    section.records = [
+        (len(data) - word - offset // word * word + offset % word, kind, index, addend)
+        for offset, kind, index, addend in section.relocations()
+    ]
 
 
 def _order(pair: tuple[int, InputSection]) -> int:
