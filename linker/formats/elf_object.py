@@ -114,6 +114,8 @@ def write_object(
     Symbols keep their order, except that local ones come first (gABI: sh_info is the first that is not local).
     Raises KeyError on a relocation or symbol that names a symbol or section which is not there: a defect of the caller.
     """
+    if not sections and all(s.section in (ABSOLUTE, UNDEFINED) and s.binding != STB_LOCAL for s in symbols):
+        return _symbols_only(machine, symbols)
     layout = _LAYOUTS[machine]
     strings = _Strings()
     section_index = {section.name: number for number, section in enumerate(sections, 1)}
@@ -184,6 +186,44 @@ def write_object(
         layout.section.size, len(headers), len(headers) - 1,
     )  # fmt: skip
     return b"".join((ident, header, *body, *headers))
+
+
+_FIRST_NAMES = b"\0.note.GNU-stack\0.symtab\0.strtab\0"  # of the string table of an object without sections
+
+
+def _symbols_only(machine: Machine, symbols: Sequence[ObjectSymbol]) -> bytes:
+    """An object of global absolute and undefined symbols alone: nearly every member of a stub library, so worth the speed."""
+    layout = _LAYOUTS[machine]
+    names, at = [_FIRST_NAMES], len(_FIRST_NAMES)
+    table = [bytes(layout.symbol_size)]
+    pack = _SYMBOL_32.pack if machine is Machine.I386 else _SYMBOL_64.pack
+    for s in symbols:
+        section = SHN_ABS if s.section == ABSOLUTE else SHN_UNDEF
+        if machine is Machine.I386:
+            table.append(pack(at, s.value, s.size, s.binding << 4 | s.type, s.visibility, section))
+        else:
+            table.append(pack(at, s.binding << 4 | s.type, s.visibility, section, s.value, s.size))
+        name = s.name.encode("utf-8", "surrogateescape")
+        names += (name, b"\0")
+        at += len(name) + 1
+    start = _IDENT_SIZE + layout.header.size
+    table_size = len(table) * layout.symbol_size
+    padding = -(start + table_size + at) % layout.word
+    section_pack = layout.section.pack
+    return b"".join((
+        struct.pack("<4sBBBB8x", b"\x7fELF", layout.elf_class, 1, _EV_CURRENT, ELFOSABI_NONE),
+        layout.header.pack(
+            _ET_REL, machine.value, _EV_CURRENT, 0, 0, start + table_size + at + padding, 0, start, 0, 0,
+            layout.section.size, 4, 3,
+        ),
+        *table,
+        *names,
+        bytes(padding),
+        bytes(layout.section.size),
+        section_pack(1, SHT_PROGBITS, 0, 0, start, 0, 0, 0, 1, 0),
+        section_pack(17, SHT_SYMTAB, 0, 0, start, table_size, 3, 1, layout.word, layout.symbol_size),
+        section_pack(25, SHT_STRTAB, 0, 0, start + table_size, at, 0, 0, 1, 0),
+    ))  # fmt: skip
 
 
 def _relocation(machine: Machine, layout: _Layout, relocation: ObjectRelocation, symbol: int) -> bytes:
