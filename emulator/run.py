@@ -21,6 +21,7 @@ from emulator.kernel.descriptors import FileTable
 from emulator.kernel.errors import GuestError
 from emulator.kernel.filesystem import FileSystem
 from emulator.kernel.namespace import Namespace
+from emulator.kernel.opening import ProcessView
 from emulator.kernel.process import Process
 from emulator.kernel.processes import execute
 from emulator.kernel.signal_state import SIGKILL, SignalState
@@ -32,6 +33,7 @@ from loader.address_space import AddressSpace
 
 if TYPE_CHECKING:
     from emulator.kernel.dispatch import Observer
+    from emulator.kernel.strace import Strace
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
 MEBIBYTE = 1 << 20
@@ -72,7 +74,7 @@ class Runner:
     observer: RunObserver | None = None
     status: int = 0
     machine: Machine | None = None
-    _strace: Observer | None = field(default=None, repr=False)
+    _strace: Strace | None = field(default=None, repr=False)
 
     def run(self) -> int:
         """Returns the exit status. Raises ToolError if the program cannot be started."""
@@ -124,11 +126,13 @@ class Runner:
         self.signals = SignalState(lambda: self.process, clock)
         cwd = "/" if options.root is not None else os.getcwd()
         placeholder = AddressSpace(64, limit=options.max_memory)
-        return Process(
+        process = Process(
             Architecture.X86_64, abi_of(Architecture.X86_64), placeholder, FileTable.standard(options.max_files or 1024),
             FileSystem(namespace, os.fsencode(cwd)), None, self.signals, clock,  # type: ignore[arg-type]  # no CPU yet
             RandomBytes(None if options.realtime else options.seed),
         )  # fmt: skip
+        namespace.view = ProcessView(process)
+        return process
 
     def _program_path(self) -> str:
         """Where the program is on the host."""
@@ -182,7 +186,11 @@ class Runner:
             self.observer.program_started(machine, program.space)
 
     def _strace_observer(self) -> Observer | None:
-        return None
+        if self.options.strace and self._strace is None:
+            from emulator.kernel.strace import Strace
+
+            self._strace = Strace(self.process, sys.stderr)
+        return self._strace
 
     # -- interruptions ------------------------------------------------------------------------------------------------
 
@@ -220,6 +228,8 @@ class Runner:
     # -- the end ------------------------------------------------------------------------------------------------------
 
     def _ended(self, end: ProcessEnded) -> int:
+        if self._strace is not None:
+            self._strace.ended(end)
         if end.signal:
             self._report(end)
         if self.observer is not None:

@@ -21,6 +21,8 @@ from .strace_tables import CHOICES, FILE_TYPES, FLAGS, NOTHING, SIGNALS
 from .table import Row
 
 if TYPE_CHECKING:
+    from emulator.interfaces import ProcessEnded
+
     from .process import Process
 
 _SHOWN = 32  # bytes of a buffer
@@ -298,11 +300,12 @@ class Strace:
         where = "" if address is None else f", si_addr={hex(address) if address else 'NULL'}"
         self._write(f"--- {name} {{si_signo={name}, si_code={code}{where}}} ---")
 
-    def exited(self, code: int) -> None:
-        self._write(f"+++ exited with {code} +++")
-
-    def killed(self, number: int) -> None:
-        self._write(f"+++ killed by {SIGNALS.get(number, number)} +++")
+    def ended(self, end: ProcessEnded) -> None:
+        """The last line."""
+        if end.signal:
+            self._write(f"+++ killed by {SIGNALS.get(end.signal, end.signal)} +++")
+        else:
+            self._write(f"+++ exited with {end.code} +++")
 
     @staticmethod
     def _count(row: Row, arguments: Sequence[int]) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from linker.image import Machine
 
-from .arguments import HEX, INT, LONG, PID, PTR, SIZE, UID, choice, data_out, flags, struct_out
+from .arguments import FD, HEX, INT, LONG, PATH, PID, PTR, SIZE, UID, choice, data_out, flags, struct_out
 from .clock import SECOND
 from .errors import GuestError
 from .table import Row
@@ -294,6 +294,16 @@ def sys_sethostname(process: Process, *_: int) -> int:
     raise GuestError(errno.EPERM)
 
 
+def sys_absent(process: Process, *_: int) -> int:
+    """A call that programs try and do without: ENOSYS, not worth a message."""
+    raise GuestError(errno.ENOSYS)
+
+
+def sys_no_attributes(process: Process, *_: int) -> int:
+    """Extended attributes: as on a file system without them."""
+    raise GuestError(errno.EOPNOTSUPP)
+
+
 _IDS3 = (UID, UID, UID)
 
 SYSTEM: tuple[Row, ...] = (
@@ -357,4 +367,19 @@ SYSTEM: tuple[Row, ...] = (
     Row("prctl", sys_prctl, (choice("prctl"), HEX, HEX, HEX, HEX)),
     Row("sethostname", sys_sethostname, (PTR, LONG)),
     Row("setdomainname", sys_sethostname, (PTR, LONG)),
+    *(
+        Row(name, sys_absent, (HEX, HEX, HEX, HEX))
+        for name in ("rseq", "clone3", "openat2", "pidfd_open", "io_uring_setup")
+    ),
+    *(
+        Row(name, sys_no_attributes, (PATH if name[0] != "f" else FD, PATH, PTR, SIZE))
+        for name in (
+            *("getxattr", "lgetxattr", "fgetxattr", "setxattr", "lsetxattr", "fsetxattr"),
+            *("removexattr", "lremovexattr", "fremovexattr"),
+        )
+    ),
+    *(
+        Row(name, sys_no_attributes, (PATH if name[0] != "f" else FD, PTR, SIZE))
+        for name in ("listxattr", "llistxattr", "flistxattr")
+    ),
 )
