@@ -50,7 +50,8 @@ def main(argv: list[str] | None = None) -> int:
         return int(module.run(arguments[1:]))
     except ToolError as failure:
         for diagnostic in failure.diagnostics:
-            print(f"uselib: {diagnostic}", file=sys.stderr)
+            text = str(diagnostic).encode("utf-8", "backslashreplace").decode()  # names from damaged files
+            print(f"uselib: {text}", file=sys.stderr)
         return 2 if isinstance(failure, UsageError) else 1
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader went away: the interpreter must not complain at exit

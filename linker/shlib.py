@@ -18,13 +18,14 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 from linker import bootstrap, digest, jump_table, registry, shlib_stub, stub
 from linker.errors import Diagnostic, Diagnostics, error
 from linker.exports import Exports, LibrarySymbols, choose, exported_sections, is_function, place_of, refuse
 from linker.formats import elf, notes
 from linker.formats.elf import SHF_ALLOC, SHF_EXECINSTR, SHF_MERGE, SHF_STRINGS, SHF_WRITE, SHT_NOTE, SHT_PROGBITS
-from linker.image import Export, ExportKind, Identity, LibraryHeader, Machine
+from linker.image import PAGE, READ, Export, ExportKind, Identity, LibraryHeader, Machine, Segment
 from linker.inputs import UNDEFINED, InputSection, ObjectFile, StubLibrary, Symbol
 from linker.interpose import IMPLEMENTATION_SUFFIX, POINTER_SUFFIX, THUNK_SIZE, THUNK_SUFFIX, thunk
 from linker.layout import Layout
@@ -240,8 +241,6 @@ class Library(OutputKind):
 
     def _blank(self) -> LibraryHeader:
         """A header with all names and counts, and without addresses."""
-        from linker.image import READ, Segment
-
         plan = self._plan
         segment = Segment(0, 0, 0, 0, READ)
         return LibraryHeader(
@@ -438,6 +437,7 @@ def write(product: Product, directory: str | Path, form: str) -> None:
     target, versioned = root / "shlib" / who.file_name, root / "lib" / f"{who.file_name}.a"
     plain = root / "lib" / f"{who.name}.a"
     pending: list[tuple[Path, Path]] = []  # (temporary, final)
+    retired: list[Path] = []
     try:
         for folder in (target.parent, plain.parent):
             folder.mkdir(parents=True, exist_ok=True)
@@ -449,20 +449,39 @@ def write(product: Product, directory: str | Path, form: str) -> None:
             _stage_directory(pending, root / "lib" / who.name, product.stub)
         _stage(pending, target, product.target, 0o777)
         for temporary, final in pending:
-            if temporary.is_dir() and final.is_dir():
-                _retire(final)
+            _check_place(temporary, final)
+        # from here on only renames: all that can fail has been done
+        for temporary, final in pending:
+            if final.is_dir():
+                old = Path(tempfile.mkdtemp(prefix=f".{final.name}.old.", dir=final.parent))
+                retired.append(old)
+                os.replace(final, old)
             os.replace(temporary, final)
     finally:
-        for temporary, _ in pending:
-            _remove(temporary)
+        for leftover in (*(temporary for temporary, _ in pending), *retired):
+            _remove(leftover)
 
 
 def _stage(pending: list[tuple[Path, Path]], path: Path, data: bytes, mode: int) -> None:
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     pending.append((Path(name), path))
     with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
+        _write_sparse(file, data)
     os.chmod(name, mode & ~_umask())
+
+
+def _write_sparse(file: BinaryIO, data: bytes) -> None:
+    """Writes `data`, leaving holes where whole pages are zero: a target library has gaps for growth."""
+    zero = bytes(PAGE)
+    start = 0  # of what is not yet written
+    for at in range(0, len(data), PAGE):
+        if data[at : at + PAGE] == zero:
+            if at > start:
+                file.write(data[start:at])
+            file.seek(PAGE, os.SEEK_CUR)
+            start = at + PAGE
+    file.write(data[start:])
+    file.truncate(len(data))
 
 
 def _stage_directory(pending: list[tuple[Path, Path]], path: Path, library: stub.StubLibrary) -> None:
@@ -473,11 +492,13 @@ def _stage_directory(pending: list[tuple[Path, Path]], path: Path, library: stub
     os.chmod(temporary, 0o777 & ~_umask())
 
 
-def _retire(path: Path) -> None:
-    """Takes an old stub directory away; only one of ours, so that no other directory is ever lost."""
-    if not stub.is_stub(path):
-        raise error(str(path), "is a directory, but not a stub library", remedy="move it away")
-    _remove(path)
+def _check_place(temporary: Path, final: Path) -> None:
+    """Only a stub directory is ever replaced by one, and only a file by a file. Raises LinkError."""
+    if temporary.is_dir():
+        if final.exists() and not stub.is_stub(final):
+            raise error(str(final), "is there already and is not a stub library", remedy="move it away")
+    elif final.is_dir():
+        raise error(str(final), "is a directory, where a file is to be written", remedy="move it away")
 
 
 def _remove(path: Path) -> None:

@@ -16,6 +16,7 @@ from linker.errors import Diagnostic, FormatError
 from linker.formats import elf, elf_image
 from linker.formats.ar import MAGIC, THIN_MAGIC, Archive
 from linker.image import EXEC, READ, WRITE, Export, ExportKind, Identity, Image, LibraryHeader, Machine, Segment
+from linker.interpose import IMPLEMENTATION_SUFFIX
 
 Facts = dict[str, Any]
 
@@ -67,6 +68,15 @@ def _disassemble(machine: Machine, raw: bytes, address: int) -> str:
     return "(bad)"
 
 
+def _leads_to(target: int | None, export: Export | None, at: dict[int, str]) -> str:
+    """The name at a slot's target; of several, the function's own."""
+    if target is None:
+        return ""
+    if export is not None and target == export.implementation:
+        return export.name + IMPLEMENTATION_SUFFIX
+    return at.get(target, "")
+
+
 def _slots(data: bytes, image: Image, header: LibraryHeader) -> list[Facts]:
     count = header.identity.slot_count
     raw = _bytes_at(data, header.segments, header.jump_table, count * jump_table.SLOT_SIZE)
@@ -86,7 +96,7 @@ def _slots(data: bytes, image: Image, header: LibraryHeader) -> list[Facts]:
             "instruction": _disassemble(header.machine, slot.raw, slot.address),
             "symbol": export.name if export else "",
             "target": slot.target,
-            "target_symbol": at.get(slot.target, "") if slot.target is not None else "",
+"target_symbol": _leads_to(slot.target, export, at),
             "empty": slot.empty,
         })  # fmt: skip
     return rows
@@ -258,7 +268,8 @@ def _show_library(facts: Facts) -> list[str]:
     width = max((len(row["instruction"]) for row in facts["slots"]), default=0)
     for row in facts["slots"]:
         name = row["symbol"] or ("(empty)" if row["empty"] else "?")
-        target = f" -> {row['target_symbol']}" if row["target_symbol"] not in ("", name) else ""
+        plain = row["target_symbol"] in ("", name, name + IMPLEMENTATION_SUFFIX)
+        target = "" if plain else f" -> {row['target_symbol']}"
         lines.append(
             f"  {row['slot']:>5}  {row['address']:#010x}  {row['bytes']}  {row['instruction']:<{width}}  {name}{target}"
         )
@@ -341,5 +352,6 @@ def run(argv: list[str]) -> int:
         if options.json:
             print(json.dumps(facts))
         else:
-            print(("\n" if number else "") + "\n".join(_SHOW[facts["kind"]](facts)))
+            text = ("\n" if number else "") + "\n".join(_SHOW[facts["kind"]](facts))
+            print(text.encode("utf-8", "backslashreplace").decode())  # names from damaged files
     return 0
