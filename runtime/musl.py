@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from linker.errors import error
+from linker.formats.ar import Archive
 from linker.image import Machine, Version
 
 # What a program may replace; musl calls these through pointers then (linker/interpose.py).
@@ -38,13 +39,18 @@ class Musl:
 
 _TRIPLETS: Mapping[Machine, str] = {Machine.I386: "i386-linux-musl", Machine.X86_64: "x86_64-linux-musl"}
 _ZIG_TARGETS: Mapping[Machine, str] = {Machine.I386: "x86-linux-musl", Machine.X86_64: "x86_64-linux-musl"}
-_VERSION = re.compile(rb"\0(\d+\.\d+\.\d+)\0")
+_VERSION = re.compile(rb"(\d+\.\d+\.\d+)\0")
 
 
-def _version_of(archive: Path) -> Version:
-    """musl has its version as a string of its own (the dynamic linker prints it)."""
-    found = _VERSION.search(archive.read_bytes())
-    return Version.parse(found[1].decode()) if found else Version(1, 2, 0)
+def _version_of(path: Path) -> Version:
+    """musl has its version as a string in an object of its own, version.o."""
+    archive = Archive(path.read_bytes(), str(path))
+    for member in archive.members():
+        if member.name.startswith("version."):
+            found = _VERSION.search(archive.data[member.start : member.start + member.size])
+            if found:
+                return Version.parse(found[1].decode())
+    return Version(1, 2, 0)
 
 
 def _debian(machine: Machine) -> Musl | None:
@@ -52,8 +58,7 @@ def _debian(machine: Machine) -> Musl | None:
     archive, headers = Path("/usr/lib", triplet, "libc.a"), Path("/usr/include", triplet)
     if not archive.is_file() or not (headers / "stdio.h").is_file():
         return None
-    shared = archive.with_name("libc.so")
-    return Musl((archive,), (headers,), _version_of(shared if shared.is_file() else archive))
+    return Musl((archive,), (headers,), _version_of(archive))
 
 
 def _zig(machine: Machine) -> Musl | None:

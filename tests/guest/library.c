@@ -106,10 +106,10 @@ static void conversions(void) {
         long long v;
         errno = 0;
         v = strtoll(texts[i], &end, 0);
-        printf("%lld/%td/%d ", v, end - texts[i], errno);
+        printf("%lld/%td/%d ", v, end - texts[i], errno == ERANGE);
         errno = 0;
         v = (long long)strtoull(texts[i], &end, 16);
-        printf("%llx/%td/%d ", v, end - texts[i], errno);
+        printf("%llx/%td/%d ", v, end - texts[i], errno == ERANGE);
         printf("%d\n", atoi(texts[i]) * (strlen(texts[i]) < 12));
     }
     for (unsigned i = 0; i < sizeof reals / sizeof *reals; i++) {
@@ -130,7 +130,8 @@ static void streams(const char *path) {
     for (int i = 0; i < 3000; i++) fprintf(f, "line %d\n", i);
     printf("%ld ", ftell(f));
     fflush(f);
-    printf("%d %ld\n", stat(path, &s), (long)s.st_size);
+    printf("%d ", stat(path, &s));
+    printf("%ld\n", (long)s.st_size);
     fseek(f, 100, SEEK_SET);
     printf("%s", fgets(line, sizeof line, f));
     printf("%d %d ", ungetc('U', f), fgetc(f));
