@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from linker.layout import OutputSection
     from linker.relocations import Applying
 
+MAX_ALIGNMENT = 1 << 26  # larger ones come from damaged files and would make huge outputs
+
 # Strength of a definition: the higher replaces the lower (resolve.py). GNU ld: a common replaces a weak definition.
 UNDEFINED, WEAK, COMMON, STRONG = 0, 1, 2, 3
 
@@ -256,8 +258,10 @@ class ObjectFile:
                 lto |= text.startswith(".gnu.lto_")
                 self.executable_stack |= bool(flags & SHF_EXECINSTR) and text == ".note.GNU-stack"
                 continue
-            if alignment & (alignment - 1):
-                raise elf.bad(where, f"section {text} has alignment {alignment}, which is not a power of two")
+            if alignment & (alignment - 1) or alignment > MAX_ALIGNMENT:
+                raise elf.bad(
+                    where, f"section {text} has alignment {alignment}, which is not a power of two up to 64 MiB"
+                )
             content = data[:0] if kind == SHT_NOBITS else data[offset : offset + size]
             self.sections[index] = InputSection(self, index, text, kind, flags, size, alignment, entsize, content)
         if lto and not any(s is not None and s.flags & SHF_EXECINSTR and s.size for s in self.sections):

@@ -24,7 +24,7 @@ from linker.formats.elf import (
     STT_TLS,
 )
 from linker.image import Machine
-from linker.inputs import COMMON, STRONG, UNDEFINED, InputSection, Symbol
+from linker.inputs import COMMON, MAX_ALIGNMENT, STRONG, UNDEFINED, InputSection, Symbol
 from linker.layout import Layout, OutputSection
 from linker.options import Options
 from linker.relocations import Applying, MachineRelocations, Needs, SymbolKey
@@ -174,9 +174,11 @@ def allocate_commons(resolution: Resolution) -> list[InputSection]:
         thread = symbol.type == STT_TLS
         flags = SHF_ALLOC | SHF_WRITE | (SHF_TLS if thread else 0)
         alignment = symbol.alignment
-        if alignment & (alignment - 1):
+        if alignment & (alignment - 1) or alignment > MAX_ALIGNMENT:
             where = symbol.file.where if symbol.file else ""
-            raise error(where, f"a common symbol has alignment {alignment}, not a power of two", symbol=symbol.name)
+            raise error(
+                where, f"a common symbol has alignment {alignment}, not a power of two up to 64 MiB", symbol=symbol.name
+            )
         name = ".tcommon" if thread else "COMMON"
         section = InputSection(symbol.file, 0, name, SHT_NOBITS, flags, symbol.size, alignment)
         symbol.section, symbol.value, symbol.rank = section, 0, STRONG

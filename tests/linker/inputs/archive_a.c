@@ -1,0 +1,1 @@
+int taken_for_taken(void) { return 42; }

@@ -1,0 +1,1 @@
+int twice = 2;

@@ -1,0 +1,1 @@
+__attribute__((section("numbers"), used)) static const int b[2] = {10, 12};
