@@ -162,8 +162,8 @@ class FileSystem:
         return found
 
     def _outside(self, at: Directory | None, path: bytes) -> None:
-        """A path to be written leads through something missing: EROFS if that is where nothing was granted at all."""
-        parts = path.split(b"/")
+        """A path to be written does not exist: EROFS if that is where nothing was granted at all, or in the sysroot."""
+        parts = path.rstrip(b"/").split(b"/")
         start = at or self.cwd
         for length in range(len(parts) - 1, 0, -1):
             head = b"/".join(parts[:length]) or b"/"
@@ -172,7 +172,8 @@ class FileSystem:
             except (GuestError, OSError):
                 continue
             if found.exists:
-                if found.directory is not None and found.directory.handle is None:
+                directory = found.directory
+                if directory is not None and (directory.handle is None or length == len(parts) - 1):
                     raise GuestError(errno.EROFS)
                 return
 
@@ -195,14 +196,14 @@ class FileSystem:
             raise GuestError(errno.ENOTDIR)
         if special.link and special.name != "descriptor":
             raise GuestError(errno.ELOOP)
-        if flags & C.O_ACCMODE and stat.S_ISREG(special_mode(special)):
+        if flags & (C.O_ACCMODE | C.O_TRUNC) and stat.S_ISREG(special_mode(special)):
             raise GuestError(errno.EACCES)
         return Opened(-1, _name(found), flags, False, None, special)
 
     def _open_directory(self, directory: Directory, flags: int) -> Opened:
         if flags & C.O_TMPFILE == C.O_TMPFILE:
             raise GuestError(errno.EOPNOTSUPP)
-        if flags & C.O_ACCMODE or flags & C.O_CREAT:
+        if flags & (C.O_ACCMODE | C.O_CREAT | C.O_TRUNC):
             raise GuestError(errno.EISDIR)
         fd = -1
         if directory.handle is not None:

@@ -1,0 +1,194 @@
+"""A kernel without a CPU, for the tests of system calls."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emulator.kernel import table
+from emulator.kernel.abi import abi_of
+from emulator.kernel.descriptors import FileTable
+from emulator.kernel.dispatch import Dispatcher, Observer
+from emulator.kernel.errors import errno_name
+from emulator.kernel.filesystem import FileSystem
+from emulator.kernel.namespace import Namespace
+from emulator.kernel.opening import ProcessView
+from emulator.kernel.process import Process
+from linker.image import Machine
+from loader.address_space import AddressSpace
+
+DATA = 0x100000  # where the tests' arguments are
+ROOM = 0x200000
+
+
+class NoSignals:
+    """Signals of a process that never gets one from outside."""
+
+    wakeup_fd = -1
+    blocked = 0
+    suspended_mask: int | None = None
+
+    def __init__(self) -> None:
+        self.sent: list[int] = []
+        self.pending = False
+
+    def deliverable(self) -> bool:
+        return self.pending
+
+    def send(self, signal: int) -> None:
+        self.sent.append(signal)
+
+    def set_blocked(self, mask: int) -> None:
+        self.blocked = mask
+
+
+class Kernel:
+    """One process; `kernel("openat", -100, b"file", 0, 0)` is a system call.
+
+    Bytes among the arguments are put into guest memory and replaced by their address (bytes get a NUL at the end).
+    """
+
+    def __init__(self, machine: Machine, **grants: Any) -> None:
+        self.machine = machine
+        namespace = Namespace.build(**grants)
+        self.memory = AddressSpace(machine.word * 8)
+        cwd = b"/" if grants.get("root") else os.fsencode(grants["cwd"])
+        self.signals = NoSignals()
+        self.process = Process(
+            machine,
+            abi_of(machine),
+            self.memory,
+            FileTable(),
+            FileSystem(namespace, cwd),
+            None,  # type: ignore[arg-type]
+            self.signals,  # type: ignore[arg-type]
+        )
+        namespace.view = ProcessView(self.process)
+        self.dispatcher = Dispatcher(self.process)
+        self.numbers = table.numbers(machine)
+        self.memory.map(DATA, ROOM, 3, placement="fixed")
+        self.buffer = DATA + ROOM // 2
+
+    def observe(self, observer: Observer) -> None:
+        self.dispatcher.observer = observer
+
+    def __call__(self, name: str, *arguments: int | bytes) -> int:
+        mask = (1 << 8 * self.machine.word) - 1
+        raw = []
+        free = DATA
+        for argument in arguments:
+            if isinstance(argument, bytes):
+                self.memory.write(free, argument + b"\0")
+                raw.append(free)
+                free += (len(argument) + 16) & ~15
+            else:
+                raw.append(argument & mask)
+        raw += [0] * (6 - len(raw))
+        return self.dispatcher.call(self.numbers[name], tuple(raw))
+
+    def result(self, name: str, *arguments: int | bytes) -> int | str:
+        """The result, or the name of the error."""
+        value = self(name, *arguments)
+        return errno_name(-value) if -4096 < value < 0 else value
+
+    def open(self, path: bytes, flags: int = 0, mode: int = 0o644) -> int | str:
+        return self.result("openat", -100, path, flags, mode)
+
+    def read(self, fd: int, count: int = 4096) -> bytes:
+        size = self("read", fd, self.buffer, count)
+        assert size >= 0, errno_name(-size)
+        return self.memory.read(self.buffer, size)
+
+    def contents(self, path: bytes) -> bytes | str:
+        """The contents of a file, or the name of the error that opening it gives."""
+        fd = self.open(path)
+        if isinstance(fd, str):
+            return fd
+        try:
+            return self.read(fd)
+        finally:
+            self("close", fd)
+
+    def bytes(self, size: int, offset: int = 0) -> bytes:
+        return self.memory.read(self.buffer + offset, size)
+
+    def entries(self, path: bytes) -> list[bytes]:
+        """Names in a directory, through getdents64."""
+        fd = self.open(path, 0o200000)
+        assert isinstance(fd, int), fd
+        names = []
+        while (size := self("getdents64", fd, self.buffer, 4096)) > 0:
+            data, position = self.bytes(size), 0
+            while position < size:
+                length = int.from_bytes(data[position + 16 : position + 18], "little")
+                names.append(data[position + 19 : position + length].split(b"\0")[0])
+                position += length
+        assert size == 0, errno_name(-size)
+        self("close", fd)
+        return names
+
+    def close(self) -> None:
+        for fd in list(self.process.files.slots):
+            self.process.files.close(fd)
+        self.memory.release()
+
+
+@contextmanager
+def kernel(machine: Machine, **grants: Any) -> Iterator[Kernel]:
+    made = Kernel(machine, **grants)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+# Programs for both worlds
+
+TRIPLETS = {"i386": "i386-linux-musl", "x86_64": "x86_64-linux-musl"}
+
+
+def musl_program(source: str, arch: str, directory: Path, name: str = "program") -> Path:
+    """Compiles C with the machine's musl, statically, at fixed addresses. Skips the test where that is not installed."""
+    triplet = TRIPLETS[arch]
+    lib, include = Path(f"/usr/lib/{triplet}"), Path(f"/usr/include/{triplet}")
+    if shutil.which("gcc") is None or not (lib / "libc.a").exists() or not include.exists():
+        pytest.skip(f"needs gcc and musl-dev for {arch}")
+    path = directory / name
+    (directory / f"{name}.c").write_text(source)
+    command = [
+        "gcc",
+        "-m32" if arch == "i386" else "-m64",
+        "-O1",
+        "-w",
+        "-fno-pie",
+        "-no-pie",
+        "-static",
+        "-nostdinc",
+        "-nostdlib",
+    ]
+    command += [
+        "-fno-stack-protector",
+        "-isystem",
+        str(include),
+        "-o",
+        str(path),
+        str(lib / "crt1.o"),
+        str(lib / "crti.o"),
+    ]
+    command += [str(directory / f"{name}.c"), *_builtins(arch), str(lib / "libc.a"), str(lib / "crtn.o")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return path
+
+
+def _builtins(arch: str) -> list[str]:
+    """64-bit division for i386: there need not be a 32-bit libgcc."""
+    folder = Path(__file__).parent.parent / "runtime" / "builtins"
+    return [str(folder / "integers.c"), str(folder / "floats.c")] if arch == "i386" else []

@@ -1,0 +1,494 @@
+"""A hostile guest cannot name, read or change anything outside what it was granted.
+
+Each test plays the guest: it makes system calls. `secret` lies outside every grant; its contents must never come out.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kernel_support import DATA, Kernel, kernel
+
+from emulator.kernel import constants as C
+from emulator.kernel.errors import GuestError
+from emulator.kernel.namespace import Namespace
+from linker.image import Machine
+
+SECRET = b"secret"
+AT = C.AT_FDCWD
+CREATE = C.O_CREAT | C.O_WRONLY
+
+
+@pytest.fixture(params=list(Machine), ids=lambda machine: machine.label)
+def machine(request: pytest.FixtureRequest) -> Machine:
+    return request.param
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Path:
+    """outside/secret; home (readable: the cwd) with a file and links that lead out; work (writable)."""
+    for name in ("outside/deep", "home/sub", "work/sub"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "outside/secret").write_bytes(SECRET)
+    (tmp_path / "home/file").write_bytes(b"file")
+    (tmp_path / "work/own").write_bytes(b"own")
+    for name in ("home", "work"):
+        links = tmp_path / name
+        (links / "absolute").symlink_to(tmp_path / "outside/secret")
+        (links / "relative").symlink_to("../outside/secret")
+        (links / "directory").symlink_to("../outside")
+        (links / "up").symlink_to("..")
+        (links / "inside").symlink_to(tmp_path / "home/file")
+        (links / "loop").symlink_to("loop")
+        (links / "proc").symlink_to("/proc")
+    return tmp_path
+
+
+@pytest.fixture
+def guest(machine: Machine, world: Path) -> Iterator[Kernel]:
+    with kernel(machine, cwd=str(world / "home"), writable=[str(world / "work")]) as made:
+        yield made
+
+
+def ways_to(world: Path) -> list[bytes]:
+    """Paths that lead to outside/secret on the host."""
+    host = os.fsencode(world)
+    return [
+        host + b"/outside/secret",
+        b"../outside/secret",
+        b"sub/../../outside/secret",
+        b"./../home/../outside/secret",
+        b"../" * 30 + host.lstrip(b"/") + b"/outside/secret",
+        b"absolute",
+        b"relative",
+        b"directory/secret",
+        b"up/outside/secret",
+        b"../work/absolute",
+        b"../work/directory/secret",
+        b"../work/up/outside/secret",
+        b"/proc/self/root" + host + b"/outside/secret",
+        b"/proc/self/cwd/../outside/secret",
+        b"/proc/1/root" + host + b"/outside/secret",
+        b"/dev/fd/../../.." + host + b"/outside/secret",
+        b"//" + host + b"//outside///secret",
+        b"/proc/thread-self/root" + host + b"/outside/secret",
+        b"proc/self/root" + host + b"/outside/secret",
+    ]
+
+
+def test_no_path_leads_out(guest: Kernel, world: Path) -> None:
+    for path in ways_to(world):
+        assert guest.contents(path) in ("ENOENT", "ENOTDIR", "EACCES"), path
+        for name in ("stat", "lstat", "access", "chdir"):
+            if name == "lstat" and path.rpartition(b"/")[2] in (b"absolute", b"relative"):
+                continue  # the link itself may be looked at
+            assert guest.result(name, path, guest.buffer if "stat" in name else 0) in ("ENOENT", "ENOTDIR"), (
+                name,
+                path,
+            )
+
+
+def test_the_same_paths_do_work_natively(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The paths are what they claim to be."""
+    monkeypatch.chdir(world / "home")
+    for path in ways_to(world)[:12]:
+        assert Path(os.fsdecode(path)).read_bytes() == SECRET
+
+
+@pytest.mark.parametrize("path", [b"/etc/passwd", b"/etc/shadow", b"/root/.ssh", b"/sys/kernel", b"/proc/self/environ",
+                                  b"/proc/self/mem", b"/proc/1/mem", b"/proc/kcore", b"/dev/mem", b"/dev/sda", b"/dev/kmsg",
+                                  b"/proc/self/task", b"/proc/sys/kernel/core_pattern", b"/dev/shm", b"/dev/ptmx",
+                                  b"/proc/self/map_files", b"/proc/self/ns/mnt"])  # fmt: skip
+def test_the_host_is_not_there(guest: Kernel, path: bytes) -> None:
+    assert guest.contents(path) == "ENOENT"
+    assert guest.open(path, CREATE) in ("ENOENT", "EROFS")
+
+
+def test_what_is_granted_is_there(guest: Kernel, world: Path) -> None:
+    assert guest.contents(b"file") == b"file"
+    assert guest.contents(b"inside") == b"file"
+    assert guest.contents(b"../work/own") == b"own"
+    assert guest.contents(os.fsencode(world / "work/up/home/file")) == b"file"
+    assert guest.contents(b"/proc/self/cwd/file") == b"file"
+    assert guest.contents(b"loop") == "ELOOP"
+
+
+def test_directories_above_a_grant_show_only_the_way_to_it(guest: Kernel, world: Path) -> None:
+    assert guest.entries(os.fsencode(world)) == [b".", b"..", b"home", b"work"]
+    top = guest.entries(b"/")
+    assert set(top) == {b".", b"..", b"dev", b"proc", os.fsencode(world.parts[1])}
+
+
+def snapshot(world: Path) -> dict[str, tuple[int, float, bytes]]:
+    found = {}
+    for folder, _, names in os.walk(world):
+        for path in [Path(folder), *(Path(folder) / name for name in names)]:
+            status = path.lstat()
+            content = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
+            found[str(path)] = (status.st_mode, status.st_mtime, content)
+    return found
+
+
+def changes(guest: Kernel, path: bytes, writable: bytes) -> Iterator[tuple[str, int | str]]:
+    """Everything that could change `path`; `writable` is a directory that may be written."""
+    for flags in (
+        C.O_WRONLY,
+        C.O_RDWR,
+        C.O_TRUNC,
+        CREATE,
+        CREATE | C.O_EXCL,
+        C.O_RDWR | C.O_TRUNC,
+        C.O_WRONLY | C.O_APPEND,
+    ):
+        yield f"open {flags:#o}", guest.open(path, flags)
+    yield "creat", guest.result("creat", path, 0o644)
+    yield "truncate", guest.result("truncate", path, 0)
+    yield "unlink", guest.result("unlink", path)
+    yield "rmdir", guest.result("rmdir", path)
+    yield "chmod", guest.result("chmod", path, 0o777)
+    yield "fchmodat", guest.result("fchmodat", AT, path, 0o777)
+    yield "chown", guest.result("chown", path, 1000, 1000)
+    yield "utimes", guest.result("utimes", path, 0)
+    yield "utimensat", guest.result("utimensat", AT, path, 0, 0)
+    yield "mkdir", guest.result("mkdir", path, 0o755)
+    yield "mknod", guest.result("mknod", path, 0o100644, 0)
+    yield "symlink", guest.result("symlink", b"x", path)
+    yield "link to", guest.result("link", writable + b"/own", path)
+    yield "rename away", guest.result("rename", path, writable + b"/stolen")
+    yield "rename to", guest.result("rename", writable + b"/own", path)
+    yield "link away", guest.result("link", path, writable + b"/linked")
+
+
+@pytest.mark.parametrize("path", [b"file", b"inside", b"new", b"sub", b"sub/new", b"/new", b"../new",
+                                  b"../outside/new", b"../outside/secret", b"absolute", b"/etc/passwd", b"/dev/shm/x",
+                                  b"/proc/self/comm", b"../work/directory/new", b"/proc/self/cwd/file"])  # fmt: skip
+def test_nothing_else_is_changed(guest: Kernel, world: Path, path: bytes) -> None:
+    work = os.fsencode(world / "work")
+    before = snapshot(world)
+    for what, result in changes(guest, path, work):
+        assert isinstance(result, str), (what, path)
+    assert snapshot(world) == before
+    assert guest.open(path, CREATE) in ("EROFS", "EACCES", "ENOENT", "EISDIR")
+
+
+def test_outside_the_writable_directories_it_is_a_read_only_file_system(guest: Kernel, world: Path) -> None:
+    for path in (b"new", b"sub/new", b"/new", b"/tmp/new", b"../new", os.fsencode(world) + b"/new"):
+        assert guest.open(path, CREATE) == "EROFS", path
+        assert guest.result("mkdir", path, 0o755) == "EROFS", path
+    for path in (b"file", b"inside", b"../work/inside"):
+        assert guest.open(path, C.O_WRONLY) == "EROFS"
+        assert guest.open(path, C.O_TRUNC) == "EROFS"
+        assert guest.result("truncate", path, 0) == "EROFS"
+        assert guest.result("chmod", path, 0) == "EROFS"
+    assert guest.result("unlink", b"file") == "EROFS"
+    assert guest.result("access", b"file", 2) == "EROFS"
+
+
+def test_the_writable_directory_can_be_written(guest: Kernel, world: Path) -> None:
+    work = os.fsencode(world / "work")
+    assert guest.result("mkdir", work + b"/d", 0o755) == 0
+    fd = guest.open(work + b"/d/f", CREATE)
+    assert isinstance(fd, int)
+    assert guest("write", fd, b"abc", 3) == 3
+    assert guest.result("rename", work + b"/d/f", work + b"/g") == 0
+    assert (world / "work/g").read_bytes() == b"abc"
+    assert guest.result("symlink", b"g", work + b"/s") == 0
+    assert guest.contents(work + b"/s") == b"abc"
+    assert guest.result("link", work + b"/g", work + b"/h") == 0
+    assert guest.result("unlink", work + b"/g") == 0
+    assert guest.result("rmdir", work + b"/d") == 0
+
+
+def test_a_hard_link_cannot_make_a_file_writable(guest: Kernel, world: Path) -> None:
+    work = os.fsencode(world / "work")
+    for name in (b"file", b"inside"):
+        for flags in (0, C.AT_SYMLINK_FOLLOW):
+            if name == b"inside" and not flags:
+                continue
+            assert guest.result("linkat", AT, name, AT, work + b"/linked", flags) == "EXDEV"
+    fd = guest.open(b"file")
+    assert guest.result("linkat", fd, b"", AT, work + b"/linked", C.AT_EMPTY_PATH) == "ENOENT"
+    link = b"/proc/self/fd/%d" % fd
+    assert guest.result("linkat", AT, link, AT, work + b"/linked", C.AT_SYMLINK_FOLLOW) == "EXDEV"
+    assert not (world / "work/linked").exists()
+
+
+def test_a_descriptor_gives_no_more_than_it_was_opened_for(guest: Kernel, world: Path) -> None:
+    fd = guest.open(b"file")
+    assert isinstance(fd, int)
+    again = b"/proc/self/fd/%d" % fd
+    assert guest.open(again, C.O_RDWR) == "EACCES"
+    assert guest.open(again, C.O_WRONLY | C.O_TRUNC) == "EACCES"
+    assert guest.contents(again) == b"file"
+    for name, *arguments in (("fchmod", 0o777), ("fchown", 1000, 1000), ("ftruncate", 0), ("fallocate", 0, 0, 100)):
+        assert guest.result(name, fd, *arguments) in ("EROFS", "EBADF", "EINVAL"), name
+    assert guest.result("utimensat", fd, 0, 0, 0) == "EROFS"
+    assert guest.result("write", fd, b"x", 1) == "EBADF"
+    assert (world / "home/file").read_bytes() == b"file"
+
+
+def test_o_path_descriptors_are_for_looking_only(guest: Kernel, world: Path) -> None:
+    fd = guest.open(b"../work/own", C.O_PATH)
+    assert isinstance(fd, int)
+    for name, *arguments in (("read", guest.buffer, 1), ("write", guest.buffer, 1), ("fchmod", 0o777), ("ftruncate", 0),
+                             ("ioctl", 0x5401, guest.buffer), ("fsync",), ("getdents64", guest.buffer, 100), ("lseek", 0, 0)):  # fmt: skip
+        assert guest.result(name, fd, *arguments) in ("EBADF", "EINVAL"), name
+    assert guest.open(b"/proc/self/fd/%d" % fd, C.O_RDWR) in ("EBADF", "EACCES")
+    above = guest.open(b"..", C.O_PATH)
+    assert isinstance(above, int)
+    assert guest.result("openat", above, b"outside/secret", 0, 0) == "ENOENT"
+    assert guest.result("fchdir", above) == 0
+    assert guest.contents(b"outside/secret") == "ENOENT"
+    assert guest.contents(b"home/file") == b"file"
+    link = guest.open(b"home/absolute", C.O_PATH | C.O_NOFOLLOW)
+    assert isinstance(link, int)
+    assert guest.open(b"/proc/self/fd/%d" % link) != SECRET
+    assert guest.result("openat", link, b"x", 0, 0) == "ENOTDIR"
+
+
+def test_a_directory_descriptor_is_no_way_up(guest: Kernel, world: Path) -> None:
+    fd = guest.open(b"sub", C.O_DIRECTORY)
+    assert isinstance(fd, int)
+    assert guest.result("openat", fd, b"../../outside/secret", 0, 0) == "ENOENT"
+    assert guest.result("openat", fd, b"../directory/secret", 0, 0) == "ENOENT"
+    (world / "home/sub").rename(world / "outside/sub")  # moved out of the grant behind the guest's back
+    assert guest.result("openat", fd, b"../secret", 0, 0) == "ENOENT"
+    assert guest.result("fchdir", fd) == 0
+    for path in (b"../secret", b"../../outside/secret", b"../../../outside/secret"):
+        assert guest.contents(path) == "ENOENT"
+    assert guest.result("openat", fd, b"../file", 0, 0) != "ENOENT"  # `..` is where it was in the guest's tree
+
+
+class Swap:
+    """Does something to the host's files at the n-th look-up of a name: a race, made certain."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, name: bytes, action: object, count: int = 1) -> None:
+        real, left = os.open, [count]
+
+        def racing(path, flags, *rest, **more):  # type: ignore[no-untyped-def]
+            if path == name:
+                left[0] -= 1
+                if left[0] == 0:
+                    action()  # type: ignore[operator]
+            return real(path, flags, *rest, **more)
+
+        monkeypatch.setattr(os, "open", racing)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_race_a_file_becomes_a_link(guest: Kernel, world: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """Between look-up and open the name becomes a link to the secret."""
+    target = world / "work/own"
+
+    def swap() -> None:
+        target.unlink()
+        target.symlink_to(world / "outside/secret")
+
+    Swap(monkeypatch, b"own", swap, count)
+    for flags in (C.O_RDONLY, C.O_RDWR, C.O_WRONLY | C.O_TRUNC):
+        assert isinstance(guest.open(b"../work/own", flags), str)
+    assert (world / "outside/secret").read_bytes() == SECRET
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_race_a_directory_becomes_a_link(
+    guest: Kernel, world: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    (world / "work/sub/secret").write_bytes(b"mine")
+
+    def swap() -> None:
+        (world / "work/sub").rename(world / "work/gone")
+        (world / "work/sub").symlink_to(world / "outside")
+
+    Swap(monkeypatch, b"sub" if count == 1 else b"secret", swap)
+    result = guest.contents(b"../work/sub/secret")
+    assert result in ("ENOENT", b"mine")
+
+
+def test_race_a_file_becomes_a_fifo(guest: Kernel, world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It must not hang waiting for the other end."""
+    target = world / "work/own"
+
+    def swap() -> None:
+        target.unlink()
+        os.mkfifo(target)
+
+    Swap(monkeypatch, b"own", swap, 2)
+    with pytest.MonkeyPatch.context():
+        result = guest.open(b"../work/own", C.O_RDWR)
+    assert not isinstance(result, str) or result in ("EAGAIN", "ENXIO")
+
+
+def test_devices_fifos_and_sockets(guest: Kernel, world: Path) -> None:
+    work = os.fsencode(world / "work")
+    for kind in (stat.S_IFCHR, stat.S_IFBLK, stat.S_IFSOCK):
+        assert guest.result("mknod", work + b"/node", kind | 0o666, os.makedev(1, 3)) == "EPERM"
+    os.mkfifo(world / "home/fifo")
+    assert guest.open(b"fifo", C.O_RDONLY | C.O_NONBLOCK) == "EACCES"
+    assert guest.result("mknod", work + b"/fifo", stat.S_IFIFO | 0o666, 0) == 0
+    assert isinstance(guest.open(work + b"/fifo", C.O_RDWR | C.O_NONBLOCK), int)
+    if os.geteuid() == 0:
+        os.mknod(world / "work/null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+        assert guest.open(work + b"/null", C.O_RDWR) == "EACCES"
+
+
+def test_no_set_id_bits(guest: Kernel, world: Path) -> None:
+    work = os.fsencode(world / "work")
+    fd = guest.open(work + b"/tool", CREATE, 0o6777)
+    assert isinstance(fd, int)
+    assert guest.result("fchmod", fd, 0o6755) == 0
+    assert guest.result("chmod", work + b"/tool", 0o6755) == 0
+    assert guest.result("mkdir", work + b"/dir", 0o7777) == 0
+    assert guest.result("mknod", work + b"/node", 0o106777, 0) == 0
+    for name in ("tool", "dir", "node"):
+        assert not (world / "work" / name).stat().st_mode & 0o6000, name
+
+
+def test_no_network_and_no_foreign_sockets(guest: Kernel) -> None:
+    if guest.machine is Machine.I386:
+        guest.memory.write(DATA, struct.pack("<3i", 2, 1, 0))
+        assert guest.result("socketcall", 1, DATA) == "EPERM"
+        assert guest.result("socketcall", 3, DATA) == "EPERM"
+    for domain in (1, 2, 10, 16):
+        assert guest.result("socket", domain, 1, 0) == "EPERM"
+    for name in ("connect", "bind", "sendmsg", "recvmsg", "ptrace", "mount", "chroot", "pivot_root", "setns", "unshare",
+                 "bpf", "kexec_load", "init_module", "process_vm_readv", "open_by_handle_at", "perf_event_open", "keyctl"):  # fmt: skip
+        assert guest.result(name, 0, 0, 0, 0, 0) == "ENOSYS", name
+
+
+def test_no_ioctl_or_fcntl_reaches_beyond(guest: Kernel) -> None:
+    fd = guest.open(b"/dev/null", C.O_RDWR)
+    for request in (
+        0x5412,
+        0x541C,
+        0x5409,
+        0x40086602,
+        0x5452,
+        0x40049409,
+    ):  # TIOCSTI, TIOCLINUX, TCSBRK, SETFLAGS, FIOASYNC, FICLONE
+        assert guest.result("ioctl", fd, request, guest.buffer) == "ENOTTY", hex(request)
+    for command in (8, 10, 15, 1024, 1026):  # F_SETOWN, F_SETSIG, F_SETOWN_EX, F_SETLEASE, F_NOTIFY
+        assert guest.result("fcntl", fd, command, os.getpid()) == "EINVAL", command
+
+
+def test_a_directory_as_standard_input_is_not_passed_on(world: Path, machine: Machine) -> None:
+    from emulator.kernel.descriptors import FileTable
+
+    saved, directory = os.dup(0), os.open(world / "outside", os.O_RDONLY)
+    try:
+        os.dup2(directory, 0)
+        assert 0 not in FileTable.standard().slots
+    finally:
+        os.dup2(saved, 0)
+        os.close(saved)
+        os.close(directory)
+
+
+def test_forbidden_file_systems_are_not_entered(world: Path, machine: Machine) -> None:
+    """A grant that has /proc or /sys below it does not show them."""
+    with kernel(machine, cwd="/") as guest:
+        assert guest.contents(b"/proc/self/environ") == "ENOENT"
+        assert guest.contents(b"proc/1/status") == "ENOENT"
+        if os.path.ismount("/sys"):
+            assert guest.open(b"/sys/kernel") == "EACCES"
+        assert guest.contents(b"/proc/self/comm") == b"\n"
+    with pytest.raises(OSError):
+        Namespace.build(cwd="/proc")
+
+
+@pytest.fixture
+def rooted(machine: Machine, world: Path) -> Iterator[Kernel]:
+    with kernel(machine, root=str(world / "home"), writable=[str(world / "home/sub")]) as made:
+        yield made
+
+
+def test_root(rooted: Kernel, world: Path) -> None:
+    assert rooted.contents(b"/file") == b"file"
+    assert rooted.contents(b"/../../../file") == b"file"
+    for path in (b"absolute", b"relative", b"directory/secret", b"/../outside/secret", b"/up/outside/secret"):
+        assert rooted.contents(path) == "ENOENT", path
+    assert rooted.open(b"/new", CREATE) == "EROFS"
+    assert isinstance(rooted.open(b"/sub/new", CREATE), int)
+    assert (world / "home/sub/new").exists()
+    assert rooted.result("getcwd", rooted.buffer, 100) == 2
+    (world / "home/to_file").symlink_to("/file")  # an absolute link means the guest's root
+    assert rooted.contents(b"to_file") == b"file"
+
+
+def test_sysroot_is_a_second_root_for_reading(machine: Machine, world: Path) -> None:
+    (world / "tree/shlib").mkdir(parents=True)
+    (world / "tree/shlib/libc_s.1.0.0").write_bytes(b"library")
+    (world / "tree/shlib/link").symlink_to("/shlib/libc_s.1.0.0")
+    (world / "tree/shlib/out").symlink_to("../../outside/secret")
+    (world / "tree/shlib/out2").symlink_to(world / "outside/secret")
+    with kernel(machine, cwd=str(world / "home"), sysroot=str(world / "tree"), writable=[str(world / "work")]) as guest:
+        assert guest.contents(b"/shlib/libc_s.1.0.0") == b"library"
+        assert guest.contents(b"/shlib/link") == b"library"
+        assert guest.contents(b"/shlib/out") == "ENOENT"
+        assert guest.contents(b"/shlib/out2") == "ENOENT"
+        assert guest.contents(os.fsencode(world / "tree/shlib/libc_s.1.0.0")) == b"library"
+        assert guest.open(b"/shlib/libc_s.1.0.0", C.O_WRONLY) == "EROFS"
+        assert guest.open(b"/shlib/new", CREATE) == "EROFS"
+        assert guest.result("unlink", b"/shlib/link") == "EROFS"
+        assert guest.result("rename", b"/shlib/link", os.fsencode(world / "work/link")) == "EROFS"
+        assert guest.result("chdir", b"/shlib") == 0
+        assert guest.contents(b"libc_s.1.0.0") == b"library"
+        assert guest.contents(b"../../outside/secret") == "ENOENT"
+
+
+def test_a_granted_file_is_just_that_file(machine: Machine, world: Path) -> None:
+    with kernel(machine, cwd=str(world / "home"), readable=[str(world / "outside/deep/../secret")]) as guest:
+        path = os.fsencode(world / "outside/secret")
+        assert guest.contents(path) == SECRET
+        assert guest.entries(os.fsencode(world / "outside")) == [b".", b"..", b"secret"]
+        assert guest.open(os.fsencode(world / "outside/deep")) == "ENOENT"
+        assert isinstance(guest.open(path, C.O_WRONLY), str)
+        assert guest.result("unlink", path) in ("EROFS", "EBUSY")
+    with kernel(machine, cwd=str(world / "home"), writable=[str(world / "work/own")]) as guest:
+        path = os.fsencode(world / "work/own")
+        assert isinstance(guest.open(path, C.O_WRONLY), int)
+        assert guest.result("unlink", path) == "EBUSY"
+        assert guest.result("rename", path, path + b"2") == "EBUSY"
+        assert guest.open(os.fsencode(world / "work/new"), CREATE) == "EROFS"
+
+
+def test_limits_of_paths(guest: Kernel) -> None:
+    assert guest.open(b"x" * 256) == "ENAMETOOLONG"
+    assert guest.open(b"./" * 2040) != "ENAMETOOLONG"
+    assert guest.open(b"./" * 2050) == "ENAMETOOLONG"
+    assert guest.open(b"") == "ENOENT"
+    assert guest.open(b"file/") == "ENOTDIR"
+    assert guest.open(b"file/..") == "ENOTDIR"
+    assert guest.open(b"file", C.O_DIRECTORY) == "ENOTDIR"
+
+
+def test_link_chains_end(guest: Kernel, world: Path) -> None:
+    work = os.fsencode(world / "work")
+    previous = b"own"
+    for number in range(45):
+        assert guest.result("symlink", previous, work + b"/l%d" % number) == 0
+        previous = b"l%d" % number
+    assert guest.contents(work + b"/l39") == b"own"
+    assert guest.contents(work + b"/l44") == "ELOOP"
+    long = b"/".join([b"l44"] * 800)
+    assert guest.result("symlink", long, work + b"/long") == 0
+    assert guest.contents(work + b"/long") in ("ELOOP", "ENOTDIR")
+
+
+def test_names_with_odd_bytes(guest: Kernel, world: Path) -> None:
+    work = os.fsencode(world / "work")
+    for name in (b"\xff\xfe", b"a\nb", b" ", b"*", b"\\", b"-rf"):
+        assert isinstance(guest.open(work + b"/" + name, CREATE), int)
+        assert name in guest.entries(work)
+
+
+def test_resolve_raises_only_what_it_says(world: Path) -> None:
+    namespace = Namespace.build(cwd=str(world / "home"))
+    with pytest.raises(GuestError):
+        namespace.resolve(namespace.top(), b"")
+    assert not namespace.resolve(namespace.top(), b"/nothing").exists
