@@ -78,9 +78,7 @@ def choose(symbols: Iterable[Symbol], own: frozenset[int], spec: Specification) 
         if not any(c in name for c in "*?[") and name not in functions and name not in data:
             problems.add(spec.where or "mkshlib", "is to be exported, but no object defines it", symbol=name)
     problems.raise_if_any()
-    number_of, slots, count = jump_table.numbering(functions, spec.branch)
-    if spec.slot_count > count:
-        count = spec.slot_count
+    number_of, slots, count = jump_table.numbering(functions, spec.branch, spec.slot_count)
     return Exports(functions, data, number_of, slots, count)
 
 

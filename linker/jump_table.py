@@ -46,17 +46,19 @@ def default_order(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def numbering(
-    names: Iterable[str], branch: Mapping[str, Sequence[int]] | None = None
+    names: Iterable[str], branch: Mapping[str, Sequence[int]] | None = None, reserved: int = 0
 ) -> tuple[dict[str, int], dict[int, str], int]:
     """Slots of the exported functions `names`: (number of each name, name of each filled slot, count of slots).
 
     `branch` gives the numbers of some names (specification file); a name with several takes the highest, and its
-    lower slots lead to it as well. Names that it leaves out follow behind its highest number, in default order.
+    lower slots lead to it as well. Names that it leaves out follow in default order, behind its highest number and behind
+    slot `reserved`, the highest that the file speaks of.
     """
     branch = branch or {}
     wanted = set(names)
     slots = {number: name for name, numbers in branch.items() if name in wanted for number in numbers}
     count = max((number for numbers in branch.values() for number in numbers), default=0)
+    count = max(count, reserved)
     for name in default_order(wanted - branch.keys()):
         count += 1
         slots[count] = name

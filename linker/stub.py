@@ -216,24 +216,20 @@ def needs_of(data: bytes | memoryview, where: str) -> tuple[Machine, tuple[Ident
     return file.machine, tuple(found)
 
 
-def is_stub(path: str | Path, data: bytes | memoryview | None = None) -> bool:
-    """Whether a file or directory is a stub library, from its first bytes alone."""
+def is_stub(path: str | Path) -> bool:
+    """Whether a file or directory is a stub library: its first ordinary member is `LIBRARY NAME`. Raises OSError."""
     if os.path.isdir(path):
         return os.path.isfile(os.path.join(path, LIBRARY_NAME))
-    if data is None:
-        with open(path, "rb") as file:
-            data = file.read(1 << 20)
-    if bytes(data[:8]) != MAGIC:
-        return False
-    # header of the first ordinary member, behind the index and the long names
-    at = 8
-    while at + 60 <= len(data):
-        name, size = bytes(data[at : at + 16]).rstrip(), bytes(data[at + 48 : at + 58]).strip()
-        if name == LIBRARY_NAME.encode() + b"/":
-            return True
-        if name not in (b"/", b"//", b"/SYM64/") or not size.isdigit():
+    with open(path, "rb") as file:
+        if file.read(8) != MAGIC:
             return False
-        at += 60 + int(size) + (int(size) & 1)
+        while len(header := file.read(60)) == 60:
+            name, size = header[:16].rstrip(), header[48:58].strip()
+            if name == LIBRARY_NAME.encode() + b"/":
+                return True
+            if name not in (b"/", b"//", b"/SYM64/") or not size.isdigit():
+                return False
+            file.seek(int(size) + (int(size) & 1), os.SEEK_CUR)  # over the index and the long names
     return False
 
 

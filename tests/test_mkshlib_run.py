@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from elftools.elf.elffile import ELFFile
 from shlib_driver import MACHINES, compile_c, image, mkshlib, run_program
 
 from linker import jump_table
@@ -130,6 +131,36 @@ def test_what_the_file_says(tmp_path: Path, machine: Machine, scheme: str) -> No
             assert slots[export.slot - 1].target == export.implementation
             assert header.slot_address(export.slot) == export.address
             assert text.address < export.implementation < text.end
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_mmap_layout_runs(tmp_path: Path, machine: Machine) -> None:
+    objects = [compile_c(tmp_path, machine, name, text) for name, text in (("add", ADD), ("mult", MULT))]
+    mkshlib("--name", "v", "--version", "1.0.0", "--text", "0x61000000", "--scheme", "mmap", "-o", tmp_path, *objects)
+    assert (
+        run_program(tmp_path, machine, USER, [tmp_path / "shlib/libv_s.1.0.0"], [tmp_path / "lib/libv_s.a"]) == EXPECTED
+    )
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_debug_information_speaks_of_the_functions_themselves(tmp_path: Path, machine: Machine) -> None:
+    objects = [compile_c(tmp_path, machine, name, text, "-g") for name, text in (("add", ADD), ("mult", MULT))]
+    for strip in ([], ["-S"]):
+        mkshlib("--name", "v", "--version", "1.0.0", "--text", "0x61000000", *strip, "-o", tmp_path, *objects)
+        path = tmp_path / "shlib/libv_s.1.0.0"
+        implementation = {e.name: e.implementation for e in image(path).exports if e.kind is ExportKind.FUNCTION}
+        with open(path, "rb") as file:
+            elf = ELFFile(file)
+            assert elf.has_dwarf_info() == (not strip)
+            if strip:
+                continue
+            found = {}
+            for unit in elf.get_dwarf_info().iter_CUs():
+                for die in unit.iter_DIEs():
+                    if die.tag == "DW_TAG_subprogram" and {"DW_AT_low_pc", "DW_AT_name"} <= die.attributes.keys():
+                        found[die.attributes["DW_AT_name"].value.decode()] = die.attributes["DW_AT_low_pc"].value
+        named = found.keys() & implementation.keys()  # an inlined function has its name elsewhere
+        assert len(named) > 3 and all(found[name] == implementation[name] for name in named)
 
 
 @pytest.mark.parametrize("machine", MACHINES)
