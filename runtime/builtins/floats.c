@@ -42,10 +42,11 @@ MULTIPLY(__mulsc3, float)
 MULTIPLY(__muldc3, double)
 MULTIPLY(__mulxc3, long double)
 
-/* x times 2^n; what long double holds exactly unless the result is out of range. */
+/* x times 2^n, by repeated squaring: exact unless the result is out of range. */
 static long double scale(long double x, int n) {
     long double factor = n < 0 ? 0.5L : 2.0L;
     if (n < 0) n = -n;
+    for (; n > 16383; n--) x *= factor; /* the largest power would not be representable */
     for (; n; n >>= 1, factor *= factor)
         if (n & 1) x *= factor;
     return x;
@@ -57,36 +58,47 @@ static int exponent(long double x) { /* of a finite x > 0: the power of two not 
     return (u.bits.exponent & 0x7fff) - 16383;
 }
 
-/* (a + ib) / (c + id), the divisor scaled to about 1 so that its square does not overflow (G.5.1 example 2). */
+static int size_of(long double a, long double b) { /* exponent of the larger part; 0 where scaling makes no sense */
+    long double x = __builtin_fabsl(a), y = __builtin_fabsl(b);
+    if (IS_NAN(x) || IS_NAN(y) || IS_INF(x) || IS_INF(y)) return 0;
+    if (y > x) x = y;
+    return x > 0 ? exponent(x) : 0;
+}
+
+/* (a + ib) / (c + id), both scaled to about 1 so that nothing overflows on the way (G.5.1 example 2). */
+static _Complex long double divide(long double a, long double b, long double c, long double d) {
+    int n = size_of(a, b), m = size_of(c, d);
+    long double square;
+    _Complex long double z;
+    a = scale(a, -n), b = scale(b, -n), c = scale(c, -m), d = scale(d, -m);
+    square = c * c + d * d;
+    __real__ z = scale((a * c + b * d) / square, n - m);
+    __imag__ z = scale((b * c - a * d) / square, n - m);
+    if (IS_NAN(__real__ z) && IS_NAN(__imag__ z)) {
+        if (square == 0 && (!IS_NAN(a) || !IS_NAN(b))) {
+            long double infinity = __builtin_copysignl(__builtin_infl(), c);
+            __real__ z = infinity * a;
+            __imag__ z = infinity * b;
+        } else if ((IS_INF(a) || IS_INF(b)) && __builtin_isfinite(c) && __builtin_isfinite(d)) {
+            a = ONE_IF_INF(long double, a), b = ONE_IF_INF(long double, b);
+            __real__ z = __builtin_infl() * (a * c + b * d);
+            __imag__ z = __builtin_infl() * (b * c - a * d);
+        } else if ((IS_INF(c) || IS_INF(d)) && __builtin_isfinite(a) && __builtin_isfinite(b)) {
+            c = ONE_IF_INF(long double, c), d = ONE_IF_INF(long double, d);
+            __real__ z = 0 * (a * c + b * d);
+            __imag__ z = 0 * (b * c - a * d);
+        }
+    }
+    return z;
+}
+
 #define DIVIDE(name, T)                                                                                    \
     HIDDEN _Complex T name(T a, T b, T c, T d) {                                                           \
-        T size = __builtin_fabsl(c) > __builtin_fabsl(d) ? (T)__builtin_fabsl(c) : (T)__builtin_fabsl(d);  \
-        int n = 0;                                                                                         \
-        T x = c, y = d, square;                                                                            \
-        _Complex T z;                                                                                      \
-        if (size > 0 && !IS_INF(size) && !IS_NAN(size) && !IS_NAN(c) && !IS_NAN(d)) {                      \
-            n = exponent(size);                                                                            \
-            x = (T)scale(c, -n), y = (T)scale(d, -n);                                                      \
-        }                                                                                                  \
-        square = x * x + y * y;                                                                            \
-        __real__ z = (T)scale((a * x + b * y) / square, -n);                                               \
-        __imag__ z = (T)scale((b * x - a * y) / square, -n);                                               \
-        if (IS_NAN(__real__ z) && IS_NAN(__imag__ z)) {                                                    \
-            if (square == 0 && (!IS_NAN(a) || !IS_NAN(b))) {                                               \
-                T infinity = (T)__builtin_copysign(__builtin_inf(), (double)c);                            \
-                __real__ z = infinity * a;                                                                 \
-                __imag__ z = infinity * b;                                                                 \
-            } else if ((IS_INF(a) || IS_INF(b)) && __builtin_isfinite(c) && __builtin_isfinite(d)) {       \
-                a = ONE_IF_INF(T, a), b = ONE_IF_INF(T, b);                                                \
-                __real__ z = (T)__builtin_inf() * (a * c + b * d);                                         \
-                __imag__ z = (T)__builtin_inf() * (b * c - a * d);                                         \
-            } else if ((IS_INF(c) || IS_INF(d)) && __builtin_isfinite(a) && __builtin_isfinite(b)) {       \
-                c = ONE_IF_INF(T, c), d = ONE_IF_INF(T, d);                                                \
-                __real__ z = 0 * (a * c + b * d);                                                          \
-                __imag__ z = 0 * (b * c - a * d);                                                          \
-            }                                                                                              \
-        }                                                                                                  \
-        return z;                                                                                          \
+        _Complex long double z = divide(a, b, c, d);                                                       \
+        _Complex T result;                                                                                 \
+        __real__ result = (T)__real__ z;                                                                   \
+        __imag__ result = (T)__imag__ z;                                                                   \
+        return result;                                                                                     \
     }
 DIVIDE(__divsc3, float)
 DIVIDE(__divdc3, double)
