@@ -10,8 +10,11 @@ import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from loader.address_space import MemoryFault
 
 from . import constants as C
 from .errors import GuestError
@@ -93,7 +96,12 @@ class HostFile(Description):
             wait_for(process, self.fd, READ)
         if count <= _SMALL:
             data = os.read(self.fd, count)
-            process.memory.write(address, data)
+            try:
+                process.memory.write(address, data)
+            except MemoryFault:
+                with suppress(OSError):  # not read after all, where that can be undone
+                    os.lseek(self.fd, -len(data), os.SEEK_CUR)
+                raise
             return len(data)
         return os.readv(self.fd, [process.memory.view(address, min(count, C.IO_MAX))])
 

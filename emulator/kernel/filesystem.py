@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from . import constants as C
 from .errors import GuestError
-from .namespace import Directory, Found, Namespace, Special
+from .namespace import Directory, Found, Handle, Namespace, Special
 
 _MODE = 0o1777  # permission bits a guest may set: no setuid, no setgid
 
@@ -240,8 +240,8 @@ class FileSystem:
 
     # Changing
 
-    def _new(self, at: Directory | None, path: bytes) -> tuple[bytes, int]:
-        """For calls that make an entry: its name and directory. Raises GuestError(EEXIST, EROFS, ...)."""
+    def _new(self, at: Directory | None, path: bytes) -> tuple[bytes, Handle]:
+        """For calls that make an entry: its name, and its directory to be held while it is used. Raises GuestError(EEXIST, EROFS, ...)."""
         try:
             found = self.resolve(at, path.rstrip(b"/") or path, follow=False)
         except GuestError as failure:
@@ -252,9 +252,9 @@ class FileSystem:
             raise GuestError(errno.EEXIST)
         if found.parent.handle is None or not found.parent.writable:
             raise GuestError(errno.EROFS)
-        return found.name, found.parent.handle.fd
+        return found.name, found.parent.handle
 
-    def _old(self, at: Directory | None, path: bytes) -> tuple[Found, int]:
+    def _old(self, at: Directory | None, path: bytes) -> tuple[Found, Handle]:
         """For calls that remove or move an entry: the entry, which exists, and its directory."""
         found = self.existing(at, path.rstrip(b"/") or path, follow=False)
         found.slash = path.endswith(b"/")
@@ -262,11 +262,11 @@ class FileSystem:
             raise GuestError(errno.EBUSY)
         if found.parent.handle is None or not found.parent.writable or found.special is not None:
             raise GuestError(errno.EROFS)
-        return found, found.parent.handle.fd
+        return found, found.parent.handle
 
     def mkdir(self, at: Directory | None, path: bytes, mode: int) -> None:
         name, parent = self._new(at, path)
-        os.mkdir(name, mode & _MODE, dir_fd=parent)
+        os.mkdir(name, mode & _MODE, dir_fd=parent.fd)
 
     def mknod(self, at: Directory | None, path: bytes, mode: int) -> None:
         """Regular files and FIFOs. Raises GuestError(EPERM) for devices and sockets."""
@@ -275,16 +275,16 @@ class FileSystem:
         if kind not in (0, stat.S_IFREG, stat.S_IFIFO):
             raise GuestError(errno.EPERM)
         if kind == stat.S_IFIFO:
-            os.mkfifo(name, mode & _MODE, dir_fd=parent)
+            os.mkfifo(name, mode & _MODE, dir_fd=parent.fd)
         else:
             flags = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY | os.O_CLOEXEC
-            os.close(os.open(name, flags, mode & _MODE, dir_fd=parent))
+            os.close(os.open(name, flags, mode & _MODE, dir_fd=parent.fd))
 
     def symlink(self, target: bytes, at: Directory | None, path: bytes) -> None:
         if not target:
             raise GuestError(errno.ENOENT)
         name, parent = self._new(at, path)
-        os.symlink(target, name, dir_fd=parent)
+        os.symlink(target, name, dir_fd=parent.fd)
 
     def unlink(self, at: Directory | None, path: bytes) -> None:
         found = self.existing(at, path.rstrip(b"/") or path, follow=False)
@@ -295,7 +295,7 @@ class FileSystem:
             raise GuestError(errno.ENOTDIR)
         if found.directory is not None:
             raise GuestError(errno.EISDIR)
-        os.unlink(found.name, dir_fd=parent)
+        os.unlink(found.name, dir_fd=parent.fd)
 
     def rmdir(self, at: Directory | None, path: bytes) -> None:
         last = path.rstrip(b"/").rpartition(b"/")[2]
@@ -306,7 +306,7 @@ class FileSystem:
         found, parent = self._old(at, path)
         if found.directory is None:
             raise GuestError(errno.ENOTDIR)
-        os.rmdir(found.name, dir_fd=parent)
+        os.rmdir(found.name, dir_fd=parent.fd)
 
     def rename(
         self, old_at: Directory | None, old: bytes, new_at: Directory | None, new: bytes, *, replace: bool = True
@@ -329,7 +329,7 @@ class FileSystem:
             raise GuestError(errno.ENOTDIR)
         if target.exists and not replace:
             raise GuestError(errno.EEXIST)
-        os.rename(source.name, target.name, src_dir_fd=old_parent, dst_dir_fd=target.parent.handle.fd)
+        os.rename(source.name, target.name, src_dir_fd=old_parent.fd, dst_dir_fd=target.parent.handle.fd)
 
     def link(self, old_at: Directory | None, old: bytes, new_at: Directory | None, new: bytes, follow: bool) -> None:
         """link(2). Both names must be writable: a second name under a writable grant for a file outside one would make
@@ -341,7 +341,7 @@ class FileSystem:
         if source.special is not None or source.granted or not source.parent.writable or source.at is None:
             raise GuestError(errno.EXDEV)
         directory, old_name = source.at
-        os.link(old_name, name, src_dir_fd=directory.fd, dst_dir_fd=parent, follow_symlinks=False)
+        os.link(old_name, name, src_dir_fd=directory.fd, dst_dir_fd=parent.fd, follow_symlinks=False)
 
     def change(self, found: Found, action: Callable[[bytes | str, int | None], None]) -> None:
         """Changes an inode: calls `action(name, dir_fd)`. Raises GuestError(EROFS) outside writable grants."""

@@ -43,9 +43,9 @@ class Status:
         self.gid = identity.gid if host.st_gid == os.getegid() else host.st_gid
         self.size = host.st_size
         self.device = DEVICE
-        self.node = getattr(host, "st_rdev", 0)
-        self.blocks = getattr(host, "st_blocks", 0)
-        self.atime, self.mtime, self.ctime = host.st_atime_ns, host.st_mtime_ns, host.st_ctime_ns
+        self.node = host.st_rdev or 0  # None in a status that filesystem.synthetic_status has made
+        self.blocks = host.st_blocks or 0
+        self.atime, self.mtime, self.ctime = host.st_atime_ns or 0, host.st_mtime_ns or 0, host.st_ctime_ns or 0
         if special is not None and special.name in DEVICE_NUMBERS:
             self.node = os.makedev(*DEVICE_NUMBERS[special.name])
 
