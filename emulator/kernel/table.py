@@ -53,12 +53,17 @@ FAMILIES: tuple[tuple[str, str], ...] = (
 )
 
 
+# Calls that the newest kernels have taken out of their tables, and with them the package, with the numbers they keep
+# (arch/x86/entry/syscalls/syscall_{32,64}.tbl up to Linux 6.15).
+REMOVED: dict[Machine, dict[str, int]] = {Machine.I386: {"uselib": 86}, Machine.X86_64: {"uselib": 134}}
+
+
 def numbers(machine: Machine) -> dict[str, int]:
     """Every system call of Linux on the machine: name -> number."""
     from system_calls import syscalls
 
-    table: dict[str, int] = syscalls().load_arch_table(machine.label)
-    return table
+    current: dict[str, int] = syscalls().load_arch_table(machine.label)
+    return REMOVED[machine] | current
 
 
 @lru_cache

@@ -1,0 +1,129 @@
+"""Whatever a guest passes, a system call answers with a number: no Python exception gets out of the dispatcher."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+from kernel_support import DATA, ROOM, Kernel, kernel
+
+from emulator.interfaces import ContextReplaced, ProcessEnded
+from emulator.kernel import table
+from linker.image import Machine
+
+# Calls that end, copy, stop or signal the process, or wait as they should: see test_kernel_programs and the signal tests.
+LEFT_OUT = {
+    "exit", "exit_group", "fork", "vfork", "clone", "execve", "execveat", "wait4", "waitpid", "waitid", "pause", "sigsuspend",
+    "rt_sigsuspend", "rt_sigtimedwait", "rt_sigtimedwait_time64", "kill", "tkill", "tgkill", "rt_sigqueueinfo", "sigreturn",
+    "rt_sigreturn", "poll", "ppoll", "ppoll_time64", "select", "_newselect", "pselect6", "pselect6_time64", "epoll_wait",
+    "epoll_pwait", "epoll_pwait2", "futex", "futex_time64", "rt_tgsigqueueinfo",
+}  # fmt: skip
+# Calls whose handlers need a CPU, real signals, or a machine
+NEED_MACHINE = {
+    row.name for row in table.rows() if row.handler.__module__.rpartition(".")[2] in ("signals", "processes", "library")
+}
+
+
+def values(random_: random.Random, machine: Machine) -> int:
+    pool = [
+        0, 1, 2, 3, 4, 5, 6, 7, 8, 100, 4096, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, -1, -2, -100, 1 << 31, 1 << 62,
+        DATA, DATA + 64, DATA + 128, DATA + ROOM - 4, DATA + ROOM, DATA - 4, 0x10000, 1 << 40, 0x5401, 0x5413, 0o100, 0o200000, 0o10000000,
+    ]  # fmt: skip
+    return random_.choice(pool) & ((1 << 8 * machine.word) - 1)
+
+
+def prepare(guest: Kernel, random_: random.Random, world: Path) -> None:
+    """Some descriptors of each kind, and paths, small numbers and noise in memory."""
+    guest.memory.map(DATA, ROOM, 3, placement="fixed")
+    names = [
+        b"file",
+        b"",
+        b".",
+        b"..",
+        b"/",
+        b"dir",
+        b"dir/x",
+        b"/dev/null",
+        b"/proc/self/fd/3",
+        b"/proc/self/maps",
+        b"link",
+    ]
+    names += [
+        b"/proc/self/fd",
+        b"/dev/fd/0/..",
+        b"x" * 300,
+        b"new%d" % random_.randrange(10),
+        b"/nowhere/x",
+        b"loop/y",
+        b"\xff",
+    ]
+    for place in range(0, 192, 64):
+        kind = random_.randrange(3)
+        if kind == 0:
+            data = random_.choice(names) + b"\0"
+        elif kind == 1:
+            data = b"".join(
+                random_.choice([0, 1, 2, 4096, DATA, DATA + 64, 0xFFFFFFFF]).to_bytes(guest.machine.word, "little")
+                for _ in range(8)
+            )
+        else:
+            data = random_.randbytes(64)
+        guest.memory.write(DATA + place, data[:64])
+    for path, flags in (
+        (b"file", 2),
+        (b"dir", 0o200000),
+        (b"/dev/urandom", 0),
+        (b"/", 0),
+        (b"file", 0o10000000),
+        (b"/dev/null", 2),
+    ):
+        if len(guest.process.files.slots) < 12:
+            guest.memory.write(DATA + 1024, path + b"\0")
+            guest("openat", -100, DATA + 1024, flags, 0)
+    if len(guest.process.files.slots) < 14:
+        guest("pipe2", guest.buffer, 0o4000)
+        guest("epoll_create1", 0)
+
+
+@pytest.mark.parametrize("machine", list(Machine), ids=lambda machine: machine.label)
+@pytest.mark.parametrize("seed", range(3))
+def test_any_arguments(machine: Machine, seed: int, tmp_path: Path) -> None:
+    random_ = random.Random(seed)
+    (tmp_path / "file").write_bytes(b"contents")
+    (tmp_path / "dir").mkdir()
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "loop").symlink_to("loop")
+    secret = tmp_path.parent / f"{tmp_path.name}-outside"
+    secret.write_bytes(b"untouched")
+    calls = [row for row in table.for_machine(machine).values() if row.name not in LEFT_OUT | NEED_MACHINE]
+    with kernel(machine, cwd=str(tmp_path), writable=[str(tmp_path)]) as guest:
+        for turn in range(3000):
+            if turn % 10 == 0:
+                prepare(guest, random_, tmp_path)
+            row = random_.choice(calls)
+            arguments = [values(random_, machine) for _ in range(6)]
+            try:
+                result = guest(row.name, *arguments)
+            except (ProcessEnded, ContextReplaced):
+                continue
+            except BaseException as failure:
+                raise AssertionError(f"{row.name}{tuple(map(hex, arguments))}") from failure
+            assert isinstance(result, int) and result >= -4095, (row.name, arguments, result)
+    assert secret.read_bytes() == b"untouched"
+
+
+def test_every_call_has_one_row() -> None:
+    for machine in Machine:
+        seen: set[str] = set()
+        for row in table.rows():
+            if row.machine in (None, machine):
+                assert row.name not in seen, row.name
+                seen.add(row.name)
+
+
+def test_rows_name_real_calls_and_take_at_most_six_words() -> None:
+    names = {name for machine in Machine for name in table.numbers(machine)}
+    for row in table.rows():
+        assert row.name in names, row.name
+        assert len(row.arguments) <= 6, row.name
