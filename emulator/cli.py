@@ -62,6 +62,11 @@ def main(argv: list[str] | None = None) -> int:
         where = f"{failure.filename}: " if failure.filename else ""
         print(f"uselib: {where}{failure.strerror or failure}", file=sys.stderr)
         return 1
+    except Exception as failure:  # a defect of ours: still one line, with the way to the details
+        if os.environ.get("USELIB_DEBUG"):
+            raise
+        print(f"uselib: internal error: {type(failure).__name__}: {failure}; USELIB_DEBUG=1 shows where", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":
