@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from linker.formats import elf
 from linker.formats.elf import (
+    SHF_COMPRESSED,
     SHF_EXCLUDE,
     SHF_EXECINSTR,
     SHN_ABS,
@@ -263,6 +264,9 @@ class ObjectFile:
                     where, f"section {text} has alignment {alignment}, which is not a power of two up to 64 MiB"
                 )
             content = data[:0] if kind == SHT_NOBITS else data[offset : offset + size]
+            if flags & SHF_COMPRESSED:
+                content, alignment = elf.decompress(content, file.layout, f"{where}:({text})")
+                flags, size = flags & ~SHF_COMPRESSED, len(content)
             self.sections[index] = InputSection(self, index, text, kind, flags, size, alignment, entsize, content)
         if lto and not any(s is not None and s.flags & SHF_EXECINSTR and s.size for s in self.sections):
             raise elf.bad(where, "holds link-time-optimisation data only", "compile with -fno-lto or -ffat-lto-objects")

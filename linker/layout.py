@@ -395,6 +395,7 @@ class ProgramLayout:
             if file_end == offset:
                 offset = file_end = start % self.page
             result.append(ProgramHeader(PT_LOAD, flags, offset, start, file_end - offset, end - start, self.page))
+        result.sort(key=lambda header: header.address)  # the kernel wants PT_LOAD in ascending order
         result += note_headers(loaded)
         thread = [s for s in loaded if s.flags & SHF_TLS]
         if thread:

@@ -252,8 +252,7 @@ def report_undefined(resolution: Resolution, options: Options) -> None:
         lines = [f"referenced by {file.place(section, offset)}" for file, section, offset in found[:3]]
         if len(found) > 3:
             lines.append(f"and {len(found) - 3} more")
-        hint = "it is hidden in the file that defines it" if symbol.visibility else ""
-        problems.append(Diagnostic(found[0][0].where, "undefined symbol", symbol.name, hint, tuple(lines)))
+        problems.append(Diagnostic(found[0][0].where, "undefined symbol", symbol.name, "", tuple(lines)))
     raise_if_any(problems)
 
 

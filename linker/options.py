@@ -54,7 +54,6 @@ class Options:
     build_id: str = ""  # "", "sha1", "md5", or hexadecimal digits
     map_file: str = ""
     print_map: bool = False
-    cref: bool = False
     trace: bool = False
     scheme: str = ""  # "", static, uselib, mmap
     rpath: tuple[str, ...] = ()
@@ -90,7 +89,7 @@ TABLE: dict[str, tuple[int, str]] = {
     "section-start": (VALUE, "section_start"),
     "Ttext-segment": (VALUE, "base"), "image-base": (VALUE, "base"),
     "defsym": (VALUE, "defsym"), "wrap": (VALUE, "wrap"),
-    "Map": (VALUE, "map_file"), "M": (FLAG, "print_map"), "print-map": (FLAG, "print_map"), "cref": (FLAG, "cref"),
+    "Map": (VALUE, "map_file"), "M": (FLAG, "print_map"), "print-map": (FLAG, "print_map"), "cref": (IGNORED, ""),
     "gc-sections": (FLAG, "gc_sections"), "no-gc-sections": (FLAG, "no gc_sections"),
     "print-gc-sections": (FLAG, "print_gc_sections"), "no-print-gc-sections": (FLAG, "no print_gc_sections"),
     "s": (FLAG, "strip_all"), "strip-all": (FLAG, "strip_all"),

@@ -29,6 +29,7 @@ from linker.synthetic import address_of
 
 Row = tuple[str, int, int, int, int, int]
 """An output symbol: name, info, other, section index, value, size."""
+ELFOSABI_GNU = 3
 SymbolRows = Callable[[Symbol], Iterable[Row] | None]
 """A policy's own rows for a global symbol, or None for the ordinary one."""
 
@@ -181,7 +182,9 @@ def complete(image: bytearray, layout: Layout, entry: int, rows: list[Row] | Non
     table_at = len(image)
     image += b"".join(records.section.pack(*header) for header in headers)
     size = records.header.size
-    ident = elf.MAGIC + bytes((elf.ELFCLASS64 if records.word == 8 else elf.ELFCLASS32, 1, 1)) + bytes(9)
+    gnu = any(row[1] & 15 == elf.STT_GNU_IFUNC or row[1] >> 4 == elf.STB_GNU_UNIQUE for row in rows or ())
+    abi = ELFOSABI_GNU if gnu else 0
+    ident = elf.MAGIC + bytes((elf.ELFCLASS64 if records.word == 8 else elf.ELFCLASS32, 1, 1, abi)) + bytes(8)
     image[:size] = records.header.pack(
         ident, elf.ET_EXEC, layout.machine.value, 1, entry, size, table_at, 0, size, records.segment.size,
         len(layout.headers), records.section.size, len(headers), len(headers) - 1,

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from linker.options import parse
+
+if TYPE_CHECKING:
+    from linker.resolve import Resolution
 
 USAGE = """usage: uselib ld [OPTIONS] FILES -o OUTPUT
 
@@ -31,7 +36,7 @@ def run(arguments: list[str]) -> int:
     from linker.writer import write_atomically
 
     result = link(LinkJob(options, Program()))
-    for line in result.resolution.traced:
+    for line in [*result.resolution.traced, *traced_symbols(result.resolution, options.trace_symbols)]:
         print(line)
     if result.warnings and not options.no_warnings:
         show_warnings(result.warnings)
@@ -47,3 +52,13 @@ def run(arguments: list[str]) -> int:
 
         write_map(result, options)
     return 0
+
+
+def traced_symbols(resolution: Resolution, names: tuple[str, ...]) -> list[str]:
+    """-y NAME: the files that define or refer to a symbol."""
+    return [
+        f"{file.where}: {'definition of' if symbol.file is file else 'reference to'} {symbol.name}"
+        for file in resolution.files
+        for symbol in file.globals
+        if symbol.name in names
+    ]

@@ -124,6 +124,30 @@ def identify(data: bytes | memoryview, where: str) -> tuple[Machine, Layout]:
     return machine, layout
 
 
+def decompress(content: memoryview, layout: Layout, where: str) -> tuple[memoryview, int]:
+    """The content and alignment of an SHF_COMPRESSED section (Elf_Chdr: type, [reserved,] size, alignment; then zlib)."""
+    import zlib  # rarely needed
+
+    wide = layout.word == 8
+    record = Struct("<IIQQ" if wide else "<III")
+    if len(content) < record.size:
+        raise bad(where, "truncated compression header")
+    fields = record.unpack_from(content)
+    kind, size, alignment = fields[0], fields[-2], fields[-1]
+    if kind != 1:
+        raise bad(where, f"compressed by method {kind}; only zlib is known", "compile with -gz=zlib or -gz=none")
+    if size > 1 << 32:
+        raise bad(where, f"claims {size:#x} bytes when decompressed")
+    try:
+        engine = zlib.decompressobj()
+        result = engine.decompress(content[record.size :], size + 1)
+    except zlib.error as failure:
+        raise bad(where, f"cannot be decompressed: {failure}") from None
+    if len(result) != size:
+        raise bad(where, f"has {len(result)} bytes when decompressed instead of {size}")
+    return memoryview(result), alignment
+
+
 class StringTable:
     """Names by offset. Undecodable bytes survive a round trip (surrogateescape)."""
 
