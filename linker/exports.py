@@ -183,5 +183,6 @@ def exported_sections(exports: Exports) -> dict[int, int]:
 def member_name(where: str) -> str:
     """`alloc.o` of `libfoo.a(alloc.o)` or `dir/alloc.o`."""
     if where.endswith(")") and "(" in where:
-        return where[where.rindex("(") + 1 : -1]
+        _, archive, member = where[:-1].partition(".a(")
+        return member if archive else where[where.rindex("(") + 1 : -1]
     return os.path.basename(where)

@@ -99,7 +99,7 @@ class Library(OutputKind):
         plan = self._plan
         self._machine = resolution.machine
         inputs = frozenset(plan.own_inputs)
-        self.own = [f for f in resolution.files if f.stub is None and _path_of(f.where) in inputs]
+        self.own = [f for f in resolution.files if f.stub is None and _is_of(f.where, inputs)]
         if not self.own:
             raise error("mkshlib", "the inputs hold no objects")
         refuse(resolution.files)
@@ -372,9 +372,16 @@ class Library(OutputKind):
         )
 
 
-def _path_of(where: str) -> str:
-    """`libfoo.a` of `libfoo.a(alloc.o)`; an object file as it is."""
-    return where[: where.rindex("(")] if where.endswith(")") and "(" in where else where
+def _is_of(where: str, inputs: frozenset[str]) -> bool:
+    """Whether `where`, FILE or FILE(MEMBER), belongs to one of the input files (either name may hold parentheses)."""
+    if where in inputs:
+        return True
+    at = where.find("(")
+    while at >= 0:
+        if where[:at] in inputs:
+            return True
+        at = where.find("(", at + 1)
+    return False
 
 
 def _comment(text: str) -> InputSection:

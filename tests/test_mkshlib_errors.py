@@ -12,6 +12,7 @@ from shlib_driver import MACHINES, compile_c, image, mkshlib, run_program
 
 from emulator.cli import main
 from linker import registry
+from linker.formats.ar import Archive
 from linker.image import ExportKind, Machine
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None or shutil.which("ar") is None, reason="needs gcc and ar")
@@ -167,6 +168,16 @@ def test_private_archive(tmp_path: Path, machine: Machine) -> None:
     assert "other" not in {s.name for s in read.symbols}
     program = "int f(int); int main_(void) { put_number(f(14)); return 0; }"
     assert run_program(tmp_path, machine, program, [path], [tmp_path / "lib/libt_s.a"]) == "42\n"
+
+
+def test_names_with_parentheses(tmp_path: Path) -> None:
+    (tmp_path / "a (1)").mkdir()
+    member = compile_c(tmp_path, M, "member", "int f(void) { return 1; }").rename(tmp_path / "me(2).o")
+    library = archive(tmp_path / "a (1)/lib.a", member)
+    mkshlib(*AT, "-o", tmp_path / "out", library)
+    assert [e.name for e in image(tmp_path / "out/shlib/libt_s.1.0.0").exports] == ["f"]
+    members = [m.name for m in Archive((tmp_path / "out/lib/libt_s.a").read_bytes(), "stub").members()]
+    assert members == ["LIBRARY NAME", "library.o", "me(2).o"]
 
 
 def test_directory_of_objects_and_commons(tmp_path: Path) -> None:
