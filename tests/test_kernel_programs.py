@@ -17,14 +17,21 @@ PROGRAMS = Path(__file__).parent / "kernel_programs"
 def outputs(program: Path, directory: Path, *arguments: str) -> tuple[str, str]:
     """(native, emulated), each run in a new directory."""
     found = []
-    for name, command in (("native", []), ("emulated", [sys.executable, "-m", "emulator.cli", "run", "--writable", "."])):
+    for name, command in (
+        ("native", []),
+        ("emulated", [sys.executable, "-m", "emulator.cli", "run", "--writable", "."]),
+    ):
         work = directory / name
         work.mkdir()
         done = subprocess.run(
             [*command, str(program), *arguments], cwd=work, capture_output=True, stdin=subprocess.DEVNULL, timeout=60,
             env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)},
         )  # fmt: skip
-        found.append(done.stdout.decode("utf-8", "replace") + done.stderr.decode("utf-8", "replace") + f"exit {done.returncode}\n")
+        found.append(
+            done.stdout.decode("utf-8", "replace")
+            + done.stderr.decode("utf-8", "replace")
+            + f"exit {done.returncode}\n"
+        )
     return found[0], found[1]
 
 
@@ -33,5 +40,7 @@ def outputs(program: Path, directory: Path, *arguments: str) -> tuple[str, str]:
 def test_same_natively_and_emulated(name: str, arch: str, tmp_path: Path) -> None:
     program = musl_program((PROGRAMS / f"{name}.c").read_text(), arch, tmp_path)
     native, emulated = outputs(program, tmp_path)
-    difference = "\n".join(difflib.unified_diff(native.splitlines(), emulated.splitlines(), "native", "emulated", n=0, lineterm=""))
+    difference = "\n".join(
+        difflib.unified_diff(native.splitlines(), emulated.splitlines(), "native", "emulated", n=0, lineterm="")
+    )
     assert not difference, difference
