@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import gc
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from linker.errors import Diagnostic, UsageError
 from linker.image import Version
@@ -111,6 +113,19 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """No cyclic garbage collection: a link makes a hundred thousand lasting objects, and looking through them for
+    garbage takes a tenth of its time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def run(argv: list[str]) -> int:
     """Runs `uselib mkshlib`. Returns the exit status. Raises ToolError."""
     from linker.shlib import Request, build
@@ -135,7 +150,8 @@ def run(argv: list[str]) -> int:
         strip_debug=options.strip_debug or options.strip_all,
         strip_all=options.strip_all,
     )
-    product = build(request, options.output, options.format)
+    with _no_collection():
+        product = build(request, options.output, options.format)
     for warning in product.warnings:
         print(f"uselib: warning: {warning}", file=sys.stderr)
     if options.print_map:
