@@ -72,11 +72,7 @@ C_TYPES: dict[str, tuple[str, dict[str, str]]] = {
             "utime_usec": "ru_utime.tv_usec",
             "stime_sec": "ru_stime.tv_sec",
             "stime_usec": "ru_stime.tv_usec",
-            **{
-                name: f"ru_{name}"
-                for name in RUSAGE.split(),
-                ]
-            },
+            **{name: f"ru_{name}" for name in RUSAGE.split()},
         },
     ),
     "rlimit": ("struct rlimit", {"cur": "rlim_cur", "max": "rlim_max"}),
@@ -88,11 +84,7 @@ C_TYPES: dict[str, tuple[str, dict[str, str]]] = {
     "stat64": ("struct stat64", {"st_ino_low": "__st_ino"}),
     "statx": (
         "struct statx",
-        {
-            name: f"stx_{name}"
-            for name in STATX.split(),
-            ]
-        }
+        {name: f"stx_{name}" for name in STATX.split()}
         | {f"{name}_sec": f"stx_{name}.tv_sec" for name in ("atime", "btime", "ctime", "mtime")}
         | {f"{name}_nsec": f"stx_{name}.tv_nsec" for name in ("atime", "btime", "ctime", "mtime")},
     ),

@@ -54,6 +54,14 @@ SIGNAL = Kind("signal", Width.INT)
 PTR = Kind("pointer")
 PATH = Kind("string")
 STRINGS = Kind("strings")  # argv: a NULL-terminated array of pointers to strings
+ENVIRONMENT = Kind("environment")  # envp: only counted
+FD_PAIR = Kind("fd_pair", output=True)  # two descriptors that the kernel writes
+SIGSET = Kind("sigset")  # a signal mask that the kernel reads
+SIGSET_OUT = Kind("sigset", output=True)
+SIGACTION = Kind("sigaction")
+SIGACTION_OUT = Kind("sigaction", output=True)
+WAIT_STATUS = Kind("wait_status", output=True)
+OFFSET_OUT = Kind("offset", output=True)  # _llseek's result
 
 
 def flags(table: str, width: Width = Width.INT) -> Kind:
@@ -74,6 +82,16 @@ def data_in(size: int) -> Kind:
 def data_out(size: int) -> Kind:
     """Bytes the kernel wrote: as many as the result says, at most argument `size`."""
     return Kind("data", size=size, output=True)
+
+
+def vector(size: int, *, output: bool = False) -> Kind:
+    """An array of struct iovec; argument `size` has the number of elements. output: of a call that reads a file."""
+    return Kind("iovec", size=size, output=output)
+
+
+def entries(kind: str, size: int) -> Kind:
+    """An array shown by what is in it: `pollfds`, `dirents`, `fd_set`; argument `size` has the number of elements."""
+    return Kind(kind, size=size, output=kind == "dirents")
 
 
 def struct_in(layout: str) -> Kind:

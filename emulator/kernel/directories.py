@@ -276,13 +276,15 @@ def sys_readlinkat(process: Process, dirfd: int, path: int, buffer: int, size: i
 
 _SIGNED = Kind("int", Width.INT)
 
+_ENTRIES = Kind("dirents", size=2, output=True)
+
 DIRECTORIES: tuple[Row, ...] = (
     Row("getcwd", sys_getcwd, (Kind("string", output=True), SIZE)),
     Row("chdir", sys_chdir, (PATH,)),
     Row("fchdir", sys_fchdir, (FD,)),
     Row("umask", sys_umask, (MODE,)),
-    Row("getdents", sys_getdents, (FD, PTR, UINT)),
-    Row("getdents64", sys_getdents64, (FD, PTR, UINT)),
+    Row("getdents", sys_getdents, (FD, _ENTRIES, UINT)),
+    Row("getdents64", sys_getdents64, (FD, _ENTRIES, UINT)),
     Row("readdir", sys_readdir, (FD, PTR, UINT)),
     Row("mkdir", sys_mkdir, (PATH, MODE)),
     Row("mkdirat", sys_mkdirat, (DIRFD, PATH, MODE)),

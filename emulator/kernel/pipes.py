@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from linker.image import Machine
 
 from . import constants as C
-from .arguments import FD, INT, PTR, SIZE, UINT, choice, data_in, data_out, flags
+from .arguments import FD, FD_PAIR, INT, PTR, SIZE, UINT, choice, data_in, data_out, flags
 from .descriptors import HostFile
 from .errors import GuestError
 from .table import Handler, Row
@@ -150,9 +150,9 @@ def sys_eventfd2(process: Process, value: int, flags: int) -> int:
 _DOMAIN, _TYPE = choice("socket_domain"), choice("socket_type")
 
 PIPES: tuple[Row, ...] = (
-    Row("pipe", sys_pipe, (PTR,)),
-    Row("pipe2", sys_pipe2, (PTR, flags("open"))),
-    Row("socketpair", sys_socketpair, (_DOMAIN, _TYPE, INT, PTR)),
+    Row("pipe", sys_pipe, (FD_PAIR,)),
+    Row("pipe2", sys_pipe2, (FD_PAIR, flags("open"))),
+    Row("socketpair", sys_socketpair, (_DOMAIN, _TYPE, INT, FD_PAIR)),
     Row("socket", sys_socket, (_DOMAIN, _TYPE, INT)),
     Row("shutdown", sys_shutdown, (FD, INT)),
     Row("sendto", sys_sendto, (FD, data_in(2), SIZE, INT, PTR, UINT)),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from linker.image import Machine
 
 from . import constants as C
-from .arguments import FD, INT, PTR, SIZE, UINT, choice, flags, struct_in
+from .arguments import FD, INT, PTR, SIGSET, SIZE, UINT, choice, entries, flags, struct_in
 from .clock import SECOND
 from .descriptors import Description, HostFile
 from .errors import GuestError
@@ -260,17 +260,18 @@ def sys_epoll_pwait2(process: Process, epoll: int, address: int, most: int, time
         return _epoll_wait(process, epoll, address, most, limit)
 
 
-_SELECT = (INT, PTR, PTR, PTR, struct_in("timeval"))
+_POLLFDS, _FDS = entries("pollfds", 1), entries("fd_set", 0)
+_SELECT = (INT, _FDS, _FDS, _FDS, struct_in("timeval"))
 
 POLL: tuple[Row, ...] = (
-    Row("poll", sys_poll, (PTR, UINT, INT)),
-    Row("ppoll", sys_ppoll, (PTR, UINT, struct_in("timespec"), PTR, SIZE)),
-    Row("ppoll_time64", sys_ppoll64, (PTR, UINT, struct_in("timespec64"), PTR, SIZE)),
+    Row("poll", sys_poll, (_POLLFDS, UINT, INT)),
+    Row("ppoll", sys_ppoll, (_POLLFDS, UINT, struct_in("timespec"), SIGSET, SIZE)),
+    Row("ppoll_time64", sys_ppoll64, (_POLLFDS, UINT, struct_in("timespec64"), SIGSET, SIZE)),
     Row("select", sys_select, _SELECT, Machine.X86_64),
     Row("select", sys_old_select, (PTR,), Machine.I386),
     Row("_newselect", sys_select, _SELECT),
-    Row("pselect6", sys_pselect6, (INT, PTR, PTR, PTR, struct_in("timespec"), PTR)),
-    Row("pselect6_time64", sys_pselect6_64, (INT, PTR, PTR, PTR, struct_in("timespec64"), PTR)),
+    Row("pselect6", sys_pselect6, (INT, _FDS, _FDS, _FDS, struct_in("timespec"), PTR)),
+    Row("pselect6_time64", sys_pselect6_64, (INT, _FDS, _FDS, _FDS, struct_in("timespec64"), PTR)),
     Row("epoll_create", sys_epoll_create, (INT,)),
     Row("epoll_create1", sys_epoll_create1, (flags("open"),)),
     Row("epoll_ctl", sys_epoll_ctl, (FD, choice("epoll_ctl"), FD, struct_in("epoll_event"))),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _SHOWN = 32  # bytes of a buffer
 _COLUMN = 39  # where `=` stands, unless the call is longer
 _HEX_RESULTS = frozenset({"brk", "mmap", "mmap2", "mremap"})
+_POLLS = frozenset({"poll", "ppoll", "ppoll_time64", "select", "_newselect", "pselect6", "pselect6_time64"})
 _ESCAPES = {9: "\\t", 10: "\\n", 11: "\\v", 12: "\\f", 13: "\\r", 34: '\\"', 92: "\\\\"}
 
 
@@ -172,6 +174,135 @@ def _ioctl(context: Context, value: int) -> str:
     return _pointer(context, value)
 
 
+# Arrays
+
+
+def _environment(context: Context, address: int) -> str:
+    word, count = context.process.abi.word, 0
+    while any(context.process.memory.read(address + count * word, word)):
+        count += 1
+    return f"{hex(address)} /* {count} var{'' if count == 1 else 's'} */"
+
+
+def _fd_pair(context: Context, address: int) -> str:
+    if context.failed:
+        return _pointer(context, address)
+    data = context.process.memory.read(address, 8)
+    return f"[{int.from_bytes(data[:4], 'little')}, {int.from_bytes(data[4:], 'little')}]"
+
+
+def _offset(context: Context, address: int) -> str:
+    if context.failed:
+        return _pointer(context, address)
+    return f"[{int.from_bytes(context.process.memory.read(address, 8), 'little', signed=True)}]"
+
+
+def _iovec(context: Context, address: int) -> str:
+    """What the vectors hold: what is to be written, or what has been read."""
+    count = context.arguments[context.kind.size]
+    if not 0 < count <= 1024 or context.failed:
+        return _pointer(context, address) if count else "[]"
+    layout, memory, shown = context.process.abi["iovec"], context.process.memory, []
+    left = context.result if context.kind.output else None
+    for base, size in layout.array(memory.read(address, layout.size * min(count, 32))):
+        filled = size if left is None else min(size, left)
+        left = None if left is None else left - filled
+        text = quoted(memory.read(base, min(filled, _SHOWN))) + ("..." if filled > _SHOWN else "")
+        shown.append(f"{{iov_base={text}, iov_len={size}}}")
+    return "[" + ", ".join([*shown, *(["..."] if count > 32 else [])]) + "]"
+
+
+def _pollfds(context: Context, address: int) -> str:
+    count = context.arguments[context.kind.size]
+    layout = context.process.abi["pollfd"]
+    entries = layout.array(context.process.memory.read(address, layout.size * min(count, 32)))
+    return (
+        "[" + ", ".join(f"{{fd={fd}, events={flag_names('poll', events & 0xFFFF)}}}" for fd, events, _ in entries) + "]"
+    )
+
+
+def poll_result(process: Process, address: int, count: int) -> str:
+    """`[{fd=3, revents=POLLIN}]`: the descriptors that are ready."""
+    layout = process.abi["pollfd"]
+    entries = layout.array(process.memory.read(address, layout.size * count))
+    return (
+        "["
+        + ", ".join(
+            f"{{fd={fd}, revents={flag_names('poll', events & 0xFFFF)}}}" for fd, _, events in entries if events
+        )
+        + "]"
+    )
+
+
+def _fd_set(context: Context, address: int) -> str:
+    if not address:
+        return "NULL"
+    count = max(min(context.arguments[context.kind.size], 4096), 0)
+    bits = int.from_bytes(context.process.memory.read(address, (count + 7) // 8), "little")
+    return "[" + " ".join(str(fd) for fd in range(count) if bits >> fd & 1) + "]"
+
+
+def _dirents(context: Context, address: int) -> str:
+    """`0x... /* 5 entries */`."""
+    if context.failed or context.result is None:
+        return hex(address)
+    data = context.process.memory.read(address, context.result)
+    at = 16 if context.row.name == "getdents64" or context.process.abi.word == 8 else 8
+    count = position = 0
+    while position < len(data):
+        position += int.from_bytes(data[position + at : position + at + 2], "little") or len(data)
+        count += 1
+    return f"{hex(address)} /* {count} entr{'y' if count == 1 else 'ies'} */"
+
+
+# Signals
+
+
+def signal_set(mask: int) -> str:
+    """`[INT TERM]`; `~[KILL STOP]` where that is shorter."""
+    full = (1 << 64) - 1
+    inverted = mask.bit_count() > 32
+    names = []
+    for number in range(1, 65):
+        if (mask ^ (full if inverted else 0)) >> number - 1 & 1:
+            names.append(SIGNALS.get(number, f"RT_{number - 32}" if number > 32 else "RTMIN").removeprefix("SIG"))
+    return ("~" if inverted else "") + "[" + " ".join(names) + "]"
+
+
+def _sigset(context: Context, address: int) -> str:
+    if not address or context.failed:
+        return _pointer(context, address)
+    size = 8 if context.row.name.startswith(("rt_", "p")) else context.process.abi.word
+    return signal_set(int.from_bytes(context.process.memory.read(address, size), "little"))
+
+
+def _sigaction(context: Context, address: int) -> str:
+    """The kernel's struct sigaction; that of the old call has the mask second."""
+    if not address or context.failed:
+        return _pointer(context, address)
+    word, memory = context.process.abi.word, context.process.memory
+    if context.row.name == "sigaction":
+        handler, mask, flags, restorer = struct.unpack("<4I", memory.read(address, 16))
+    else:
+        handler, flags, restorer, mask = struct.unpack(
+            "<3IQ" if word == 4 else "<4Q", memory.read(address, 3 * word + 8)
+        )
+    how = {0: "SIG_DFL", 1: "SIG_IGN"}.get(handler, hex(handler))
+    tail = f", sa_restorer={hex(restorer)}" if flags & 0x04000000 else ""
+    return f"{{sa_handler={how}, sa_mask={signal_set(mask)}, sa_flags={flag_names('sigaction', flags)}{tail}}}"
+
+
+def _wait_status(context: Context, address: int) -> str:
+    if not address or not context.result or context.failed:
+        return _pointer(context, address)
+    status = int.from_bytes(context.process.memory.read(address, 4), "little")
+    if not status & 0x7F:
+        return f"[{{WIFEXITED(s) && WEXITSTATUS(s) == {status >> 8 & 0xFF}}}]"
+    if status & 0xFF == 0x7F:
+        return f"[{{WIFSTOPPED(s) && WSTOPSIG(s) == {_signal(context, status >> 8 & 0xFF)}}}]"
+    return f"[{{WIFSIGNALED(s) && WTERMSIG(s) == {_signal(context, status & 0x7F)}}}]"
+
+
 # Structures
 
 _TIME_STRUCTS = {
@@ -235,6 +366,17 @@ def _rlimit(values: dict[str, int]) -> str:
     return f"{{rlim_cur={one(values['cur'])}, rlim_max={one(values['max'])}}}"
 
 
+def _itimerval(values: dict[str, int]) -> str:
+    interval_seconds, interval, seconds, rest = values.values()
+    unit = "tv_usec" if "value_usec" in values else "tv_nsec"
+    first = f"it_interval={{tv_sec={interval_seconds}, {unit}={interval}}}"
+    return f"{{{first}, it_value={{tv_sec={seconds}, {unit}={rest}}}}}"
+
+
+def _winsize(values: dict[str, int]) -> str:
+    return "{" + ", ".join(f"ws_{name}={value}" for name, value in values.items()) + "}"
+
+
 def _utsname(values: dict[str, int]) -> str:
     return f"{{sysname={_value(values['sysname'])}, nodename={_value(values['nodename'])}, ...}}"
 
@@ -246,6 +388,10 @@ STRUCTS: dict[str, Callable[[dict[str, int]], str]] = {
     "rlimit": _rlimit,
     "rlimit64": _rlimit,
     "utsname": _utsname,
+    "winsize": _winsize,
+    "itimerval": _itimerval,
+    "itimerspec": _itimerval,
+    "itimerspec64": _itimerval,
     **{name: _time(fields) for name, fields in _TIME_STRUCTS.items()},
 }
 
@@ -266,6 +412,16 @@ RENDERERS: dict[str, Callable[[Context, int], str]] = {
     "choice": _choice,
     "fcntl": _fcntl,
     "ioctl": _ioctl,
+    "environment": _environment,
+    "fd_pair": _fd_pair,
+    "offset": _offset,
+    "iovec": _iovec,
+    "pollfds": _pollfds,
+    "fd_set": _fd_set,
+    "dirents": _dirents,
+    "sigset": _sigset,
+    "sigaction": _sigaction,
+    "wait_status": _wait_status,
 }
 
 
@@ -276,6 +432,13 @@ class Strace:
         self._process = process
         self._output = output
         self._before: list[str | None] = []
+
+    def started(self, path: bytes, arguments: Sequence[bytes], environment: Sequence[bytes], address: int) -> None:
+        """The first line: the execve that started the program. address: of the environment in its memory."""
+        count = len(environment)
+        words = ", ".join(quoted(word) for word in arguments[:32])
+        variables = f"{hex(address)} /* {count} var{'' if count == 1 else 's'} */"
+        self._line(f"execve({quoted(path)}, [{words}], {variables})", "0")
 
     def enter(self, row: Row, arguments: Sequence[int]) -> None:
         self._before = [
@@ -338,8 +501,11 @@ class Strace:
             return f"{result:#x} (flags {flag_names('open', result)})"
         if row.name in ("fcntl", "fcntl64") and arguments[1] == 1 and result:
             return f"{result:#x} (flags FD_CLOEXEC)"
-        if row.name in ("poll", "ppoll", "select", "_newselect") and result == 0:
-            return "0 (Timeout)"
+        if row.name in _POLLS:
+            if not result:
+                return "0 (Timeout)"
+            if row.arguments[0].style == "pollfds":
+                return f"{result} ({poll_result(self._process, arguments[0], arguments[1])})"
         return str(result)
 
     @staticmethod
