@@ -97,7 +97,11 @@ def compile_all(compiler: Compiler, machine: Machine, jobs: Iterable[Job]) -> No
 def _answer(command: Sequence[str], *arguments: str) -> str:
     try:
         done = subprocess.run(
-            [*command, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            [*command, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
         )
     except OSError:
         return ""

@@ -59,7 +59,9 @@ def read_sysroot(path: Path) -> Sysroot:
     try:
         text = mark.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        raise error(str(path), f"is not a sysroot (it has no readable {MARK})", remedy="make one with `uselib sysroot`") from None
+        raise error(
+            str(path), f"is not a sysroot (it has no readable {MARK})", remedy="make one with `uselib sysroot`"
+        ) from None
     fields = dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
     if fields.get("arch") not in MACHINES:
         raise error(str(mark), f"names the machine `{fields.get('arch', '')}`, which is neither i386 nor x86_64")

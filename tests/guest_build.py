@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+
 from emulator.commands import cc
 from linker.errors import ToolError
 from runtime.sysroot import MACHINES, make_sysroot
@@ -69,7 +70,9 @@ def source(path: Path, text: str) -> Path:
     return path
 
 
-def command(way: str, program: Path, arguments: Sequence[str | Path] = (), options: Sequence[str | Path] = ()) -> list[str]:
+def command(
+    way: str, program: Path, arguments: Sequence[str | Path] = (), options: Sequence[str | Path] = ()
+) -> list[str]:
     if way == "native":
         if not NATIVE:
             pytest.skip("native runs need an x86-64 Linux")

@@ -39,7 +39,22 @@ def expected(a: int, b: int) -> str:
 
 def operands() -> list[tuple[int, int]]:
     chosen = random.Random(2)
-    edges = [1, 2, 3, 7, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 1 << 32, (1 << 32) + 1, (1 << 63) - 1, 1 << 63, M, M - 1]
+    edges = [
+        1,
+        2,
+        3,
+        7,
+        0xFFFF,
+        0x7FFFFFFF,
+        0x80000000,
+        0xFFFFFFFF,
+        1 << 32,
+        (1 << 32) + 1,
+        (1 << 63) - 1,
+        1 << 63,
+        M,
+        M - 1,
+    ]
     pairs = [(a, b) for a in [0, *edges] for b in edges]
     for _ in range(2000):
         pairs.append((chosen.getrandbits(chosen.randint(1, 64)), chosen.getrandbits(chosen.randint(1, 64)) or 1))

@@ -17,7 +17,15 @@ STATUS = {"printf": 0, "library": 3, "signals": 0}
 def numbers() -> list[str]:
     """Decimal texts that are hard to convert: random doubles, and texts near the middle between two."""
     chosen = random.Random(1)
-    result = ["1e-400", "0x1.8p3", "1e400", "123456789012345678901234567890", ".5e-3", "9007199254740993", "0x1.fffffffffffff8p0"]
+    result = [
+        "1e-400",
+        "0x1.8p3",
+        "1e400",
+        "123456789012345678901234567890",
+        ".5e-3",
+        "9007199254740993",
+        "0x1.fffffffffffff8p0",
+    ]
     for _ in range(60):
         value = struct.unpack("<d", struct.pack("<Q", chosen.getrandbits(64)))[0]
         if value == value and abs(value) < 1e300:
@@ -62,7 +70,9 @@ def test_the_programs_on_musl(name: str, arch: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("arch", ARCHES)
 def test_assert_and_abort(arch: str, tmp_path: Path) -> None:
-    (tmp_path / "a.c").write_text("#include <assert.h>\nint main(int argc, char **argv) { assert(argc == 2); return 0; }\n")
+    (tmp_path / "a.c").write_text(
+        "#include <assert.h>\nint main(int argc, char **argv) { assert(argc == 2); return 0; }\n"
+    )
     program = build(tmp_path / "a", arch, "mmap", tmp_path / "a.c")
     assert run("native", program, "x").returncode == 0
     ran = run("native", program)

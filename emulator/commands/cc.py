@@ -36,8 +36,7 @@ SOURCES = (".c", ".i", ".S", ".s", ".sx")
 
 # Options of the compiler with a word of their own behind them.
 _WITH_WORD = frozenset(
-    """-I -D -U -include -imacros -isystem -idirafter -iquote -iprefix -iwithprefix -isysroot -MF -MT -MQ -Xpreprocessor
-    -Xassembler -Xclang -arch -target -mllvm --param -aux-info -dumpbase -dumpdir""".split()
+    ["-I", "-D", "-U", "-include", "-imacros", "-isystem", "-idirafter", "-iquote", "-iprefix", "-iwithprefix", "-isysroot", "-MF", "-MT", "-MQ", "-Xpreprocessor", "-Xassembler", "-Xclang", "-arch", "-target", "-mllvm", "--param", "-aux-info", "-dumpbase", "-dumpdir"]
 )
 # Options of the linker: with a joined or separate word, or alone.
 _LINK_WITH_WORD = frozenset(("-L", "-l", "-u", "-z", "-T", "-e"))
@@ -49,7 +48,17 @@ _REFUSED = {
     "-static-pie": "programs are linked at a fixed address",
     "-r": "give the objects themselves to the final link",
 }
-_ASK_COMPILER = ("-v", "--version", "-dumpmachine", "-dumpversion", "-dumpfullversion", "-print-", "--print-", "-###", "--help")
+_ASK_COMPILER = (
+    "-v",
+    "--version",
+    "-dumpmachine",
+    "-dumpversion",
+    "-dumpfullversion",
+    "-print-",
+    "--print-",
+    "-###",
+    "--help",
+)
 
 
 def _bad(option: str, message: str, remedy: str = "") -> UsageError:

@@ -7,7 +7,7 @@
  *   5. __uselib_main: initialisers of the libraries, dependencies first; the program's; main
  *
  * Initialisers run exactly once. Those of a library are listed in its header and run here, whatever the library;
- * __libc_start_main of a shared C library sees its own __init_array_start, which mkshlib leaves undefined (weak, 0). */
+ * __libc_start_main of a shared C library sees its own __init_array_start, where mkshlib leaves an empty array. */
 
 #include "../include/uselib.h"
 #include "system.h"

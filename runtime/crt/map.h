@@ -69,9 +69,13 @@ static const struct uselib_library *library_note(const unsigned char *at) {
 static const struct uselib_library *check_page(const unsigned char *at, word file_size, const struct library *library) {
     const struct elf_header *elf = (const struct elf_header *)at;
     const struct uselib_library *header;
+    const unsigned char *notes;
+    word size = 0;
     if (elf->ident[0] != 0x7f || elf->ident[1] != 'E' || elf->ident[2] != 'L' || elf->ident[3] != 'F')
         refuse(path, "Exec format error.");
     if (elf->ident[4] != ELF_CLASS || elf->machine != MACHINE) refuse(path, "Wrong machine.");
+    notes = notes_of_page(at, &size);
+    if (notes && (word)(notes - at) + size > file_size) refuse(path, "File is shorter than its header says.");
     if (elf->type != TYPE_EXEC || !(header = library_note(at))) refuse(path, "Exec format error: not a shared library.");
     if (header->machine != MACHINE) refuse(path, "Wrong machine.");
     if (!same_string((const char *)header + header->name_offset, library->needs->name))

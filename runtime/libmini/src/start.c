@@ -7,8 +7,8 @@
 char **environ;
 typedef void (*routine)(void);
 
-/* In a static program these are the program's arrays. In a shared library they are undefined, so 0: crt1 runs what
- * the headers of the libraries list. */
+/* In a static program these are the program's arrays. In a shared library they are empty: crt1 runs what the
+ * headers of the libraries list. */
 extern const routine __preinit_array_start[] __attribute__((weak, visibility("hidden")));
 extern const routine __preinit_array_end[] __attribute__((weak, visibility("hidden")));
 extern const routine __init_array_start[] __attribute__((weak, visibility("hidden")));
