@@ -117,6 +117,9 @@ class LibraryLayout:
 
     def _assign(self, sections: list[OutputSection], machine: Machine, base: int) -> Layout:
         records = elf.layout_of(machine)
+        for section in sections:
+            if section.name == EXPORTED:  # in front of private data, so in the file even if all of it is zero
+                section.type, section.flags = SHT_PROGBITS, SHF_ALLOC | SHF_WRITE
         loaded = sorted((s for s in sections if s.flags & SHF_ALLOC), key=_rank)
         rest = [s for s in sections if not s.flags & SHF_ALLOC]
         header_count = 2 if self.scheme == "uselib" else 3
@@ -131,8 +134,6 @@ class LibraryLayout:
             if kind >= _DATA_CLASS and not data:
                 text_end = address
                 address = data = self._data_place(base, text_end)
-            if section.name == EXPORTED:
-                section.type, section.flags = SHT_PROGBITS, SHF_ALLOC | SHF_WRITE
             if section.alignment > PAGE and base % section.alignment:
                 raise error(
                     self.where,

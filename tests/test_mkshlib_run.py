@@ -218,6 +218,19 @@ int main_(void) { put_number((long)twice_allocate(1)); put_number(mine); put_num
     assert run_program(tmp_path, machine, common + own, library, stub) == "1002\n2\n0\n1005\n"
 
 
+@pytest.mark.parametrize("machine", MACHINES)
+def test_exported_data_comes_first_even_if_it_is_zero(tmp_path: Path, machine: Machine) -> None:
+    source = "static int private = 5; int zero, also[9]; int f(void) { return private++ + zero; }"
+    mkshlib("--name", "z", "--version", "1.0.0", "--text", "0x61000000", "-o", tmp_path,
+            compile_c(tmp_path, machine, "z", source))  # fmt: skip
+    read = image(tmp_path / "shlib/libz_s.1.0.0")
+    header = read.library
+    assert header is not None
+    where = {s.name: s.address for s in read.symbols}
+    assert where["also"] == header.segments[1].address  # byte order of the names
+    assert where["also"] < where["zero"] < where["private"] < header.segments[1].address + header.segments[1].file_size
+
+
 INIT_STYLE = """
 void *(*_foo_malloc)(int);                     /* an import pointer, as SVR3's libraries had them */
 int use(int n) { return (int)(long)_foo_malloc(n); }
