@@ -43,7 +43,7 @@ _IPLT_SIZE = 16
 def _start_of(*names: str) -> Callable[[Layout], int]:
     def address(layout: Layout) -> int:
         found = [s.address for s in layout.sections if s.name in names and s.flags & SHF_ALLOC]
-        return min(found) if found else 0
+        return min(found) if found else layout.base  # empty: start and end are equal
 
     return address
 
@@ -51,7 +51,7 @@ def _start_of(*names: str) -> Callable[[Layout], int]:
 def _end_of(*names: str) -> Callable[[Layout], int]:
     def address(layout: Layout) -> int:
         found = [s.end for s in layout.sections if s.name in names and s.flags & SHF_ALLOC]
-        return max(found) if found else 0
+        return max(found) if found else layout.base
 
     return address
 

@@ -125,7 +125,7 @@ def test_clang(case: Case, machine: str, flags: str, tmp_path: Path, capsys: pyt
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("case", "machine", "flags"), parameters(NOT_CLANG))
+@pytest.mark.parametrize(("case", "machine", "flags"), parameters(NOT_CLANG + "|ifunc"))  # musl's target has none
 def test_zig(case: Case, machine: str, flags: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("ziglang")
     target = {"x86_64": "x86_64-linux-musl", "i386": "x86-linux-musl"}[machine]

@@ -5,7 +5,7 @@
 typedef void F(void);
 extern F *__preinit_array_start[], *__preinit_array_end[], *__init_array_start[], *__init_array_end[];
 extern F *__fini_array_start[], *__fini_array_end[];
-static char log[16];
+static volatile char log[16];
 static int used;
 static void note(char c) { log[used++] = c; }
 __attribute__((constructor)) static void plain(void) { note('c'); }
@@ -19,6 +19,6 @@ int test(void) {
   for (F **f = __init_array_start; f < __init_array_end; f++) (*f)();
   for (F **f = __fini_array_start; f < __fini_array_end; f++) (*f)();
   log[used++] = '\n';
-  say(log);
+  say((const char *)log);
   return log[0] == 'p' && log[1] == 'a' && log[2] == 'b' && log[3] == 'c' && log[4] == 'd' ? 42 : 1;
 }
