@@ -92,6 +92,8 @@ class Runner:
             raise self._cannot_start(failure) from None
         except ProgramReplaced as program:
             self._replace(program)
+            if self._strace is not None:
+                self._strace.started(os.fsencode(self.options.program), program.started.stack_pointer)
         try:
             while True:
                 assert self.machine is not None

@@ -6,9 +6,9 @@ import errno
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from loader.address_space import MemoryFault
-
+from emulator.interfaces import ContextReplaced, ProgramReplaced
 from linker.image import Machine
+from loader.address_space import MemoryFault
 
 from . import table
 from .arguments import Kind, Width
@@ -120,6 +120,9 @@ class Dispatcher:
             result = -guest_errno(failure)
         except MemoryFault:
             result = -errno.EFAULT
+        except (ContextReplaced, ProgramReplaced):
+            observer.leave(binding.row, arguments, 0)
+            raise
         except BaseException:
             observer.leave(binding.row, arguments, None)
             raise

@@ -397,15 +397,15 @@ _I386 = Machine.I386
 _HOW = a.choice("sigprocmask")
 
 SIGNALS = (
-    Row("rt_sigaction", sys_rt_sigaction, (a.SIGNAL, a.PTR, a.PTR, a.SIZE)),
-    Row("sigaction", sys_sigaction, (a.SIGNAL, a.PTR, a.PTR), _I386),
+    Row("rt_sigaction", sys_rt_sigaction, (a.SIGNAL, a.SIGACTION, a.SIGACTION_OUT, a.SIZE)),
+    Row("sigaction", sys_sigaction, (a.SIGNAL, a.SIGACTION, a.SIGACTION_OUT), _I386),
     Row("signal", sys_signal, (a.SIGNAL, a.PTR), _I386),
-    Row("rt_sigprocmask", sys_rt_sigprocmask, (_HOW, a.PTR, a.PTR, a.SIZE)),
-    Row("sigprocmask", sys_sigprocmask, (_HOW, a.PTR, a.PTR), _I386),
-    Row("rt_sigpending", sys_rt_sigpending, (a.PTR, a.SIZE)),
+    Row("rt_sigprocmask", sys_rt_sigprocmask, (_HOW, a.SIGSET, a.SIGSET_OUT, a.SIZE)),
+    Row("sigprocmask", sys_sigprocmask, (_HOW, a.SIGSET, a.SIGSET_OUT), _I386),
+    Row("rt_sigpending", sys_rt_sigpending, (a.SIGSET_OUT, a.SIZE)),
     Row("sigpending", sys_sigpending, (a.PTR,), _I386),
     Row("pause", sys_pause),
-    Row("rt_sigsuspend", sys_rt_sigsuspend, (a.PTR, a.SIZE)),
+    Row("rt_sigsuspend", sys_rt_sigsuspend, (a.SIGSET, a.SIZE)),
     Row("sigsuspend", sys_sigsuspend, (a.HEX, a.HEX, a.HEX), _I386),
     Row("rt_sigtimedwait", sys_rt_sigtimedwait, (a.PTR, a.PTR, a.PTR, a.SIZE)),
     Row("rt_sigtimedwait_time64", sys_rt_sigtimedwait_time64, (a.PTR, a.PTR, a.PTR, a.SIZE)),
@@ -417,6 +417,6 @@ SIGNALS = (
     Row("rt_sigreturn", sys_rt_sigreturn),
     Row("sigreturn", sys_sigreturn, (), _I386),
     Row("alarm", sys_alarm, (a.UINT,)),
-    Row("setitimer", sys_setitimer, (a.choice("itimer"), a.PTR, a.PTR)),
-    Row("getitimer", sys_getitimer, (a.choice("itimer"), a.PTR)),
+    Row("setitimer", sys_setitimer, (a.choice("itimer"), a.struct_in("itimerval"), a.struct_out("itimerval"))),
+    Row("getitimer", sys_getitimer, (a.choice("itimer"), a.struct_out("itimerval"))),
 )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TextIO
 from loader.address_space import MemoryFault
 
 from . import constants as C
-from .arguments import Kind
+from .arguments import ENVIRONMENT, PATH, STRINGS, Kind
 from .errors import errno_name
 from .strace_tables import CHOICES, FILE_TYPES, FLAGS, NOTHING, SIGNALS
 from .table import Row
@@ -433,12 +433,14 @@ class Strace:
         self._output = output
         self._before: list[str | None] = []
 
-    def started(self, path: bytes, arguments: Sequence[bytes], environment: Sequence[bytes], address: int) -> None:
-        """The first line: the execve that started the program. address: of the environment in its memory."""
-        count = len(environment)
-        words = ", ".join(quoted(word) for word in arguments[:32])
-        variables = f"{hex(address)} /* {count} var{'' if count == 1 else 's'} */"
-        self._line(f"execve({quoted(path)}, [{words}], {variables})", "0")
+    def started(self, path: bytes, stack_pointer: int) -> None:
+        """The first line: the execve that started the program, its arguments from the new stack."""
+        memory, word = self._process.memory, self._process.abi.word
+        count = int.from_bytes(memory.read(stack_pointer, word), "little")
+        row = Row("execve", lambda *_: 0, (PATH, STRINGS, ENVIRONMENT))
+        arguments = [0, stack_pointer + word, stack_pointer + word * (count + 2)]
+        shown = [quoted(path), self._render(row, arguments, 1, None), self._render(row, arguments, 2, None)]
+        self._line(f"execve({', '.join(shown)})", "0")
 
     def enter(self, row: Row, arguments: Sequence[int]) -> None:
         self._before = [
@@ -451,6 +453,9 @@ class Strace:
             self._render(row, arguments, index, result) if text is None else text
             for index, text in enumerate(self._before[: self._count(row, arguments)])
         ]
+        if row.name == "_llseek":  # strace shows the offset as one number
+            offset = arguments[1] << 32 | arguments[2]
+            shown[1:3] = [str(offset - (1 << 64) if offset >> 63 else offset)]
         self._line(f"{row.name}({', '.join(shown)})", self._result(row, arguments, result))
 
     def unknown(self, name: str, raw: Sequence[int]) -> None:
