@@ -37,6 +37,8 @@ from linker.shlib_layout import BOOTSTRAP, JUMP_TABLE, POINTERS, THUNKS, Library
 from linker.shlib_plan import Plan, Request, settle
 from linker.writer import Row
 
+EMPTY_SUFFIX = "$empty"
+
 # The program's initialisers are not the library's: start-up runs a library's own ones from its header (LibraryHeader).
 # A C library's start-up code that refers to these finds an empty array.
 _PROGRAM_ARRAYS = tuple(f"__{kind}_array_{end}" for kind in ("preinit", "init", "fini") for end in ("start", "end"))
@@ -87,6 +89,7 @@ class Library(OutputKind):
         self.interpositions: _Pointers = _Pointers((), ())
         self._exports = Exports({}, {}, {}, {}, 0)
         self._arrays: list[Symbol] = []
+        self._empty: dict[Symbol, int] = {}
         self._made: dict[str, InputSection] = {}
         self._policy: LibraryLayout | None = None
         self._thunks: dict[str, int] = {}
@@ -104,6 +107,7 @@ class Library(OutputKind):
             raise error("mkshlib", "the inputs hold no objects")
         refuse(resolution.files)
         self._exports = choose(resolution.symbols.values(), frozenset(map(id, self.own)), plan.spec)
+        self._name_empty_slots(resolution)
         self.interpositions = self._pointers(resolution)
         self.dependencies = shlib_stub.dependencies(resolution.stubs, self.own_and_private(resolution))
         for file in resolution.files:
@@ -123,6 +127,15 @@ class Library(OutputKind):
     def own_and_private(resolution: Resolution) -> list[ObjectFile]:
         """Every file that goes into the library."""
         return [file for file in resolution.files if file.stub is None]
+
+    def _name_empty_slots(self, resolution: Resolution) -> None:
+        """Each empty slot gets a local symbol, NAME$empty or slotN$empty: whoever lands there finds a name."""
+        for number in range(1, self._exports.slot_count + 1):
+            if number not in self._exports.slots:
+                name = self._plan.spec.reserved.get(number, f"slot{number}") + EMPTY_SUFFIX
+                symbol = resolution.symbols[name] = Symbol(name)
+                define(symbol, None, 0)
+                self._empty[symbol] = number
 
     def _pointers(self, resolution: Resolution) -> _Pointers:
         """Sorts out #interposable, --interposable and #init. Raises LinkError for names that cannot be interposed."""
@@ -295,6 +308,9 @@ class Library(OutputKind):
     def rows(self, symbol: Symbol) -> Iterable[Row] | None:
         if symbol.rank == UNDEFINED:
             return []
+        if symbol in self._empty:
+            at = self._table + (self._empty[symbol] - 1) * jump_table.SLOT_SIZE
+            return [(symbol.name, elf.STT_FUNC, 0, self._output_index(JUMP_TABLE), at, jump_table.SLOT_SIZE)]
         section = symbol.section
         if section is not None and (section.output is None or not section.live):
             return []

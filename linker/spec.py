@@ -9,7 +9,7 @@
     #branch                             slots: a function and its number, or numbers as a range
         open    1
         read    2-3                     slot 3 is the address of read, slot 2 leads to it as well
-        .empty_slot 4                   reserved: traps                                              (ours, after NeXT)
+        .empty_slot 4 close             reserved, for a function to come if it is named: traps       (ours, after NeXT)
     #objects                            the library's objects or archives, one or more a line
         open.o read.o
     #objects noload                     stub libraries of other libraries that this one refers to
@@ -66,6 +66,7 @@ class Specification:
     data_address: int | None = None
     branch: dict[str, tuple[int, ...]] = field(default_factory=dict)  # ascending; the last is the function's address
     branch_where: dict[str, str] = field(default_factory=dict)
+    reserved: dict[int, str] = field(default_factory=dict)  # empty slots that have a name
     slot_count: int = 0
     objects: tuple[str, ...] = ()
     noload: tuple[str, ...] = ()
@@ -105,6 +106,7 @@ class _Parser:
     lists: dict[str, list[str]] = field(default_factory=dict)
     slots: dict[int, tuple[str, int]] = field(default_factory=dict)  # number -> (name, line)
     branch_where: dict[str, str] = field(default_factory=dict)
+    reserved: dict[int, str] = field(default_factory=dict)
     init: list[InitLine] = field(default_factory=list)
     init_member: str = ""
     section: Callable[[_Parser, list[str]], None] | None = None
@@ -171,7 +173,9 @@ def _branch(parser: _Parser, words: list[str]) -> None:
 
 
 def _branch_line(parser: _Parser, words: list[str]) -> None:
-    match = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", words[1]) if len(words) == 2 else None
+    empty = words[0] == EMPTY_SLOT
+    right_count = len(words) == 2 or (empty and len(words) == 3)
+    match = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", words[1]) if right_count else None
     if match is None:
         parser.complain("write `function slot` or `function first-last`")
         return
@@ -186,7 +190,10 @@ def _branch_line(parser: _Parser, words: list[str]) -> None:
             parser.complain(f"slot {number} belongs to {other} already (line {line})", symbol=name)
             return
         parser.slots[number] = (name, parser.line)
-    parser.branch_where.setdefault(name, parser.where)
+        if len(words) == 3:
+            parser.reserved[number] = words[2]
+    if not empty:
+        parser.branch_where.setdefault(name, parser.where)
 
 
 def _objects(parser: _Parser, words: list[str]) -> None:
@@ -296,6 +303,7 @@ def parse(text: str, file: str) -> Specification:
         data_address=data_address if isinstance(data_address, int) else None,
         branch={key: tuple(numbers) for key, numbers in branch.items()},
         branch_where=parser.branch_where,
+        reserved=parser.reserved,
         slot_count=max(parser.slots, default=0),
         objects=lists.get("objects", ()),
         noload=lists.get("noload", ()),

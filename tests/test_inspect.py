@@ -29,7 +29,7 @@ __attribute__((constructor)) static void begin(void) { datum++; }
 def made(tmp_path: Path, machine: Machine) -> Path:
     source = compile_c(tmp_path, machine, "member", SOURCE)
     (tmp_path / "t.spec").write_text(
-        "#name t\n#version 1.2.3\n#address .text 61000000\n#branch\nadd 1-2\n.empty_slot 3\n#interposable allocate\n"
+        "#name t\n#version 1.2.3\n#address .text 61000000\n#branch\nadd 1-2\n.empty_slot 3 subtract\n.empty_slot 4\n#interposable allocate\n"
     )
     mkshlib("-s", tmp_path / "t.spec", "--format", "both", "-o", tmp_path, source)
     return tmp_path / "shlib/libt_s.1.2.3"
@@ -50,10 +50,16 @@ def test_target_library(tmp_path: Path, machine: Machine, capsys: pytest.Capture
     assert read["kind"] == "target library" and read["machine"] == machine.label and read["digest_valid"]
     assert read["library"]["name"] == "libt_s" and read["library"]["version"] == "1.2.3"
     rows = [(row["slot"], row["symbol"], row["empty"]) for row in read["slots"]]
-    assert rows == [(1, "add", False), (2, "add", False), (3, "", True), (4, "allocate", False)]
+    assert rows == [
+        (1, "add", False),
+        (2, "add", False),
+        (3, "subtract", True),
+        (4, "slot4", True),
+        (5, "allocate", False),
+    ]
     assert read["slots"][0]["instruction"] == f"jmp {read['slots'][0]['target']:#x}"
     assert read["slots"][2]["instruction"] == "ud2"
-    assert [row["target_symbol"] for row in read["slots"]] == ["add$impl", "add$impl", "", "allocate$thunk"]
+    assert [row["target_symbol"] for row in read["slots"]] == ["add$impl", "add$impl", "", "", "allocate$thunk"]
     assert [row["name"] for row in read["data"]] == ["datum"]
     assert len(read["init_array"]) == 1
     # the same addresses as nm's
@@ -61,10 +67,11 @@ def test_target_library(tmp_path: Path, machine: Machine, capsys: pytest.Capture
     address = {line.split()[-1]: int(line.split()[0], 16) for line in nm.splitlines()}
     assert address["add"] == read["slots"][1]["address"]
     assert address["add$impl"] == read["slots"][0]["target"]
+    assert address["subtract$empty"] == read["slots"][2]["address"]
     assert address["begin"] == read["init_array"][0]
     assert main(["inspect", str(path)]) == 0
     shown = capsys.readouterr().out
-    assert "libt_s 1.2.3" in shown and "(empty)" in shown and "allocate -> allocate$thunk" in shown
+    assert "libt_s 1.2.3" in shown and "(empty: subtract)" in shown and "allocate -> allocate$thunk" in shown
     assert "was changed" not in shown
 
 

@@ -89,12 +89,13 @@ def _slots(data: bytes, image: Image, header: LibraryHeader) -> list[Facts]:
         export = by_slot.get(slot.number)
         if export is None and slot.target is not None:  # a lower slot of a function that has several
             export = by_target.get(slot.target)
+        name = export.name if export else at.get(slot.address, "").removesuffix("$empty") if slot.empty else ""
         rows.append({
             "slot": slot.number,
             "address": slot.address,
             "bytes": slot.raw.hex(" "),
             "instruction": _disassemble(header.machine, slot.raw, slot.address),
-            "symbol": export.name if export else "",
+            "symbol": name,
             "target": slot.target,
 "target_symbol": _leads_to(slot.target, export, at),
             "empty": slot.empty,
@@ -267,7 +268,7 @@ def _show_library(facts: Facts) -> list[str]:
     lines.append(f"jump table: {len(facts['slots'])} slots")
     width = max((len(row["instruction"]) for row in facts["slots"]), default=0)
     for row in facts["slots"]:
-        name = row["symbol"] or ("(empty)" if row["empty"] else "?")
+        name = f"(empty: {row['symbol']})" if row["empty"] else row["symbol"] or "?"
         plain = row["target_symbol"] in ("", name, name + IMPLEMENTATION_SUFFIX)
         target = "" if plain else f" -> {row['target_symbol']}"
         lines.append(
