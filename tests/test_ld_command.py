@@ -89,12 +89,13 @@ START = EXIT + "int value(void); void _start(void) { quit(value()); }"
 
 
 def test_option_spellings() -> None:
-    options = parse(
+    line = (
         "-o out -L dir -Lother --library-path=third -lc -l :x.a -melf_i386 -e main --defsym a=1 --defsym=b=a+1 -z now -znoexecstack"
         " -Ttext=0x1000 -Tdata 2000 --image-base=0x400000 --section-start=.x=3000 -u f --build-id=0xabcd -Map=m @nofile"
         " --whole-archive w.a --no-whole-archive --start-group -la b.a --end-group --push-state --whole-archive x.a --pop-state y.a"
-        " -plugin p -plugin-opt=x -dynamic-linker /lib/ld.so --hash-style=gnu --as-needed -O1 -static -s".split()  # noqa: SIM905
+        " -plugin p -plugin-opt=x -dynamic-linker /lib/ld.so --hash-style=gnu --as-needed -O1 -static -s"
     )
+    options = parse(line.split())
     assert options.output == "out"
     assert options.library_paths == ("dir", "other", "third")
     assert options.machine is not None and options.machine.label == "i386"
@@ -342,7 +343,7 @@ def test_stripping(build: Build) -> None:
 @needs_gcc
 def test_map_trace_and_collected_sections(build: Build) -> None:
     start = build.object(
-        "start", START + " int value(void) { return 1; } int unused(void) { return 2; }", "-ffunction-sections"
+        "start", START + " int value(void) { return 1; } int unused(void) { return 2; }", "-ffunction-sections", "-O0"
     )
     mapped = build.directory / "map"
     build.ld(start, f"-Map={mapped}", "-t", "--gc-sections", "--print-gc-sections", "-y", "value")
