@@ -17,10 +17,9 @@ def run() -> None:
             if not libc.exists():
                 print(f"{libc} is not installed (musl-dev)")
                 continue
-            private: list[str | Path] = []
-            if arch == "i386":  # 64-bit helpers: the same archive for both linkers
-                subprocess.run([*USELIB, "sysroot", directory / "mini", "--arch", "i386", "--libc", "mini"], check=True)
-                private = [directory / "mini" / "lib" / "libbuiltins.a"]
+            # 64-bit and complex helpers that compilers leave to a library: the same archive for both linkers
+            subprocess.run([*USELIB, "sysroot", directory / arch, "--arch", arch, "--libc", "mini"], check=True)
+            private: list[str | Path] = [directory / arch / "lib" / "libbuiltins.a"]
             emulation = "elf_i386" if arch == "i386" else "elf_x86_64"
             ld: list[str | Path] = ["ld", "-m", emulation, "-Ttext=0x60000000", "-e", "0", "-o", directory / "whole"]
             ld += ["--whole-archive", libc, "--no-whole-archive", *private]
