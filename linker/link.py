@@ -27,6 +27,7 @@ class OutputKind:
     """What the passes ask of the kind of output. Methods are called in the order in which they stand here."""
 
     symbols: SymbolPolicy = PlainSymbols()
+    lists_dependencies = False  # whether libraries that its libraries depend on are listed in the output
 
     def prepare(self, resolution: Resolution, options: Options) -> list[InputSection]:
         """After resolution: may define symbols (resolve.define); gives sections to add at the end of link order."""
@@ -83,7 +84,7 @@ def link(job: LinkJob) -> Linked:
     """Links. Raises LinkError or FormatError with every problem of the pass that failed."""
     options, kind = job.options, job.kind
     # Files and symbols. After this there are no more files, and each global name has one Symbol.
-    resolution = resolve(options)
+    resolution = resolve(options, kind.lists_dependencies)
     machine = resolution.machine
     extra = kind.prepare(resolution, options)
     provided = synthetic.provide(resolution, options)
@@ -261,6 +262,8 @@ def report_undefined(resolution: Resolution, options: Options) -> None:
 
 class Program(OutputKind):
     """An executable."""
+
+    lists_dependencies = True
 
     def __init__(self) -> None:
         self.warnings: list[Diagnostic] = []

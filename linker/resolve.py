@@ -23,6 +23,7 @@ from linker.inputs import COMMON, STRONG, UNDEFINED, WEAK, InputSection, ObjectF
 from linker.options import InputArgument, InputGroup, Options
 
 LIBRARY_NAME = "LIBRARY NAME"
+NEEDS_PREFIX = "__NEEDS_SHRLIB_"  # defined by a stub library's first object
 
 
 @dataclass
@@ -387,39 +388,52 @@ class Resolver:
             return
         self.add_object(data, where, library.stub)
 
-    def add_dependencies(self) -> None:
-        """Stub libraries that stub libraries in use depend on, and that the command line does not name."""
-        while True:
-            known = {library.stub.name for library in self._libraries.values() if library.stub}
-            missing = [
-                (name, library.stub)
-                for library in list(self._libraries.values())
-                if library.stub and library.stub.objects
-                for name in library.stub.dependencies
-                if library_name(name) not in known
-            ]
-            if not missing:
-                break
-            for file_name, user in missing:
-                if library_name(file_name) not in {s.stub.name for s in self._libraries.values() if s.stub}:
-                    self._add_dependency(file_name, user)
-        stubs = [library for library in self._libraries.values() if library.stub]
-        if stubs:
-            self._take_group(stubs)
+    def add_dependencies(self, list_them: bool) -> None:
+        """Stub libraries that those in use depend on: found by themselves, and searched for what is undefined.
 
-    def _add_dependency(self, file_name: str, user: StubLibrary) -> None:
-        names = list(dict.fromkeys((f"{file_name}.a", f"{library_name(file_name)}.a", library_name(file_name))))
-        for directory in self.directories() or [os.path.dirname(user.where)]:
-            for candidate in names:
+        list_them: also take their first object, as if the program referred to them, so that they appear in `.lib`, are
+        checked for overlaps, and see the program's definitions of what is interposable.
+        """
+        missing: set[str] = set()
+        while True:
+            before = len(self.files)
+            known = {library.stub.name: library for library in self._libraries.values() if library.stub}
+            for user in self.stubs:
+                for file_name in user.dependencies:
+                    name = library_name(file_name)
+                    library = known.get(name)
+                    if library is None and name not in missing:
+                        library = self._find_dependency(file_name, user)
+                        if library is None:
+                            missing.add(name)
+                        else:
+                            known[name] = library
+                    if library is not None and list_them and library.stub and not library.stub.objects:
+                        for symbol, key in library.index:
+                            if symbol.startswith(NEEDS_PREFIX):
+                                self._take_member(library, key)
+            self._take_group(list(known.values()))
+            if len(self.files) == before:
+                return
+
+    def _find_dependency(self, file_name: str, user: StubLibrary) -> _Library | None:
+        name = library_name(file_name)
+        for directory in [*self.directories(), os.path.dirname(user.where)]:
+            for candidate in dict.fromkeys((f"{file_name}.a", f"{name}.a", name)):
                 path = os.path.join(directory, candidate)
-                if os.path.exists(path):
+                if os.path.isfile(path) or os.path.isfile(os.path.join(path, LIBRARY_NAME)):
                     for library in self._open(InputArgument(path)):
-                        if library.stub is None or library.stub.name != library_name(file_name):
+                        if library.stub is None or library.stub.name != name:
                             raise error(path, f"is not the stub library of {file_name}, which {user.where} depends on")
-                        self.search(library)
-                    return
-        raise error(user.where, f"depends on {file_name}, whose stub library was not found", remedy=(
-            f"name {names[-1]}.a on the command line or give its directory with -L"))  # fmt: skip
+                        return library
+        self.warnings.append(
+            Diagnostic(
+                user.where,
+                f"depends on {file_name}, whose stub library was not found",
+                remedy=f"name {name}.a on the command line or give its directory with -L",
+            )
+        )
+        return None
 
     @property
     def stubs(self) -> list[StubLibrary]:
@@ -442,8 +456,11 @@ def _defined_names(where: str, data: memoryview) -> list[str]:
     return [file.strings[s[0]] for s in file.symbols[file.first_global :] if s[3]]
 
 
-def resolve(options: Options) -> Resolution:
-    """Reads all inputs. Raises LinkError with every unreadable file, wrong machine and duplicate definition."""
+def resolve(options: Options, list_dependencies: bool = True) -> Resolution:
+    """Reads all inputs. list_dependencies: libraries of libraries count as the program's own.
+
+    Raises LinkError with every unreadable file, wrong machine and duplicate definition.
+    """
     resolver = Resolver(options)
     for name in options.undefined:
         resolver.require(name)
@@ -458,7 +475,7 @@ def resolve(options: Options) -> Resolution:
         resolver.take(argument)
     if not resolver.problems:
         try:
-            resolver.add_dependencies()
+            resolver.add_dependencies(list_dependencies)
         except ToolError as failure:
             resolver.problems += failure.diagnostics
     if resolver.problems:
