@@ -95,9 +95,9 @@ def _operand(space: AddressSpace, cpu: Cpu, registers: list[int], page: int) -> 
     def value(register: int) -> int:
         if not register:
             return 0
-        name = instruction.reg_name(register)
+        name: str = instruction.reg_name(register)
         if name in ("rip", "eip"):
-            return pc + instruction.size
+            return pc + int(instruction.size)
         if name in index:
             return registers[index[name]]
         wide = {"e" + name[1:]: "r" + name[1:]}.get(name, name)  # 32-bit address size in 64-bit mode

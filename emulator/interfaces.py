@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from linker.image import Image
     from loader.address_space import AddressSpace
     from loader.exec import Started
+    from loader.vma import Vma
 
 
 class ProcessEnded(Exception):
@@ -128,7 +129,10 @@ class WatchableMachine(Protocol):
     """What an observer may ask of a machine."""
 
     bits: int
-    cpu: Cpu
+    on_mapped: Callable[[Vma], None]  # called for each new mapping
+
+    @property
+    def cpu(self) -> Cpu: ...
 
     def watch_blocks(self, begin: int, end: int, callback: Callable[[int], None]) -> int:
         """Calls `callback(address)` for each basic block entered in [begin, end); returns a handle."""
@@ -139,8 +143,14 @@ class WatchableMachine(Protocol):
 class RunObserver(Protocol):
     """The tracer, as the run knows it."""
 
-    def program_started(self, machine: WatchableMachine, space: AddressSpace) -> None:
-        """A program has been loaded (at the start, and after each execve) and has not run yet."""
+    def program_started(self, machine: WatchableMachine, space: AddressSpace, process: int, program: str) -> None:
+        """A program has been loaded (at the start, and after each execve) and has not run yet. process: guest pid."""
+
+    def forked(self, process: int) -> None:
+        """This is now a child process with the guest pid `process`."""
+
+    def last_calls(self) -> list[str]:
+        """The latest events, a line each, for a fault report."""
 
     def program_ended(self) -> None:
         """The process is over; in a forked child too."""

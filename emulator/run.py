@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
@@ -25,6 +26,7 @@ from emulator.kernel.opening import ProcessView
 from emulator.kernel.process import Process
 from emulator.kernel.processes import execute
 from emulator.kernel.signal_state import SIGKILL, SignalState
+from emulator.machine.counter import InstructionCounter
 from emulator.machine.machine import Machine
 from emulator.watcher import Watcher
 from linker.errors import Diagnostic, ToolError, UsageError
@@ -72,6 +74,7 @@ class Runner:
 
     options: RunOptions
     observer: RunObserver | None = None
+    before_fork: Callable[[], None] | None = None  # called in the parent (buffers to be written out)
     status: int = 0
     machine: Machine | None = None
     _strace: Strace | None = field(default=None, repr=False)
@@ -80,9 +83,16 @@ class Runner:
         """Returns the exit status. Raises ToolError if the program cannot be started."""
         options = self.options
         self._started = time.monotonic()
+        self._counter: InstructionCounter | None = None
         self.process = self._make_process()
         self.watcher = Watcher(self._interrupt, self._interrupted)
-        self.process.on_fork += [self._after_fork]
+        self.process.on_fork.append(self._after_fork)
+        if self.before_fork is not None:
+            self.process.before_fork.append(self.before_fork)
+        if options.max_instructions is not None:
+            self._counter = InstructionCounter(options.max_instructions)
+        if self.observer is not None:
+            self.signals.catch_defaults()  # so that Ctrl-C loses nothing of the trace
         self.signals.on_wait_needed = self._watch
         if options.max_seconds is not None:
             self.watcher.watch(limit=self._started + options.max_seconds)
@@ -183,9 +193,11 @@ class Runner:
         process.cpu = machine.cpu
         machine.kernel = GuestKernel(process, self.signals, self._strace_observer())
         machine.on_interrupt = self._on_interrupt
+        if self._counter is not None:
+            machine.set_counter(self._counter)
         machine.cpu.reset(program.started.entry, program.started.stack_pointer)
         if self.observer is not None:
-            self.observer.program_started(machine, program.space)
+            self.observer.program_started(machine, program.space, process.identity.pid, process.identity.executable)
 
     def _strace_observer(self) -> Observer | None:
         if self.options.strace and self._strace is None:
@@ -226,6 +238,8 @@ class Runner:
 
     def _after_fork(self) -> None:
         self.watcher.after_fork()
+        if self.observer is not None:
+            self.observer.forked(self.process.identity.pid)
 
     # -- the end ------------------------------------------------------------------------------------------------------
 
@@ -247,7 +261,10 @@ class Runner:
         sys.stdout.flush()
         machine = self.machine
         assert machine is not None
-        for line in death_report(name, end, machine.space, machine.cpu, long=self.options.fault_report):
+        last = self.observer.last_calls() if self.observer is not None else []
+        for line in death_report(
+            name, end, machine.space, machine.cpu, long=self.options.fault_report, last_calls=last
+        ):
             print(line, file=sys.stderr, flush=True)
 
     @staticmethod

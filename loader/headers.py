@@ -1,51 +1,93 @@
-"""Temporary: ELF header and program headers of an executable as an Image without symbols (until formats/elf_image.py)."""
+"""The headers of an executable, as the kernel's loaders read them: ELF header, program headers, the note of a library.
+
+exec and uselib(2) need no symbols, so they do not wait for a symbol table to be read; whoever wants the whole file uses
+linker.formats.elf_image.read_image (which also says in detail what is wrong with a file). tests/test_loader_headers.py
+compares the two.
+"""
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from linker.errors import Diagnostic, FormatError
-from linker.image import Image, Machine, Segment
+from linker.formats import notes
+from linker.image import Image, LibraryHeader, Machine, Segment
 
-_PT_LOAD, _PT_INTERP, _PT_TLS, _PT_GNU_STACK = 1, 3, 7, 0x6474E551
+_PT_LOAD, _PT_INTERP, _PT_NOTE, _PT_TLS, _PT_GNU_STACK = 1, 3, 4, 7, 0x6474E551
+_ET_EXEC = 2
+_MAX_HEADERS = 65536 // 56  # the kernel reads at most 64 KiB of program headers
+
+
+@dataclass(frozen=True)
+class _Header:
+    type: int
+    segment: Segment
+
+
+def _headers(data: bytes, where: str) -> tuple[Machine, int, int, int, list[_Header]]:
+    """Machine, entry, offset and size of program headers, and these. Raises FormatError, struct.error."""
+    if data[:4] != b"\x7fELF" or data[4] not in (1, 2) or data[5] != 1:
+        raise FormatError(Diagnostic(where, "is not an ELF file for this kind of machine"))
+    wide = data[4] == 2
+    kind, number = struct.unpack_from("<HH", data, 16)
+    if number not in (3, 62) or (number == 62) != wide or kind != _ET_EXEC:
+        raise FormatError(Diagnostic(where, "is not a static executable (ET_EXEC) for i386 or x86-64"))
+    entry, table = struct.unpack_from("<QQ" if wide else "<II", data, 24)
+    size, count = struct.unpack_from("<HH", data, 54 if wide else 42)
+    if size != (56 if wide else 32) or count > _MAX_HEADERS:
+        raise FormatError(Diagnostic(where, "has program headers of the wrong size"))
+    found = []
+    for index in range(count):
+        at = table + index * size
+        if wide:
+            kind, flags, offset, address, _, file_size, memory_size, align = struct.unpack_from("<IIQQQQQQ", data, at)
+        else:
+            kind, offset, address, _, file_size, memory_size, flags, align = struct.unpack_from("<IIIIIIII", data, at)
+        found.append(_Header(kind, Segment(address, memory_size, offset, file_size, flags & 7, align)))
+    return Machine(number), entry, table, size, found
 
 
 def read_headers(data: bytes, where: str) -> Image:
-    def bad(message: str) -> FormatError:
-        return FormatError(Diagnostic(where, message))
-
+    """An Image without symbols and notes, from the first bytes of a file (a page holds the headers of any program that
+    linkers make). Raises FormatError."""
     try:
-        if data[:4] != b"\x7fELF" or data[5] != 1 or data[4] not in (1, 2):
-            raise bad("is not an ELF file for this kind of machine")
-        wide = data[4] == 2
-        kind, machine_number = struct.unpack_from("<HH", data, 16)
-        machine = Machine(machine_number)
-        if (machine is Machine.X86_64) != wide or kind != 2:
-            raise bad("is not a static executable (ET_EXEC)")
-        if wide:
-            entry, table = struct.unpack_from("<QQ", data, 24)
-            size, count = struct.unpack_from("<HH", data, 54)
-        else:
-            entry, table = struct.unpack_from("<II", data, 24)
-            size, count = struct.unpack_from("<HH", data, 42)
-        loads, tls, interpreter, executable_stack, phdr = [], None, "", True, 0
-        for index in range(count):
-            at = table + index * size
-            if wide:
-                t, flags, offset, address, _, file_size, memory_size, align = struct.unpack_from("<IIQQQQQQ", data, at)
-            else:
-                t, offset, address, _, file_size, memory_size, flags, align = struct.unpack_from("<IIIIIIII", data, at)
-            segment = Segment(address, memory_size, offset, file_size, flags & 7, align)
-            if t == _PT_LOAD:
-                loads.append(segment)
-                if offset <= table < offset + file_size:
-                    phdr = address + table - offset
-            elif t == _PT_TLS:
+        machine, entry, table, size, headers = _headers(data, where)
+        loads = tuple(header.segment for header in headers if header.type == _PT_LOAD)
+        in_memory = next((s.address + table - s.offset for s in loads if s.offset <= table < s.offset + s.file_size), 0)
+        interpreter, executable_stack, tls = "", True, None
+        for header in headers:
+            segment = header.segment
+            if header.type == _PT_GNU_STACK:
+                executable_stack = bool(segment.flags & 1)
+            elif header.type == _PT_TLS:
                 tls = segment
-            elif t == _PT_GNU_STACK:
-                executable_stack = bool(flags & 1)
-            elif t == _PT_INTERP:
-                interpreter = data[offset : offset + file_size].rstrip(b"\0").decode("utf-8", "replace")
-    except (struct.error, IndexError, ValueError):
-        raise bad("is truncated or not an executable for i386 or x86-64") from None
-    return Image(machine, entry, tuple(loads), tls, (phdr, size, count), executable_stack, interpreter, None, (), (), "", (), (), ())  # fmt: skip
+            elif header.type == _PT_INTERP:
+                raw = data[segment.offset : segment.offset + segment.file_size]
+                interpreter = raw.rstrip(b"\0").decode("utf-8", "replace") or "?"
+    except (struct.error, IndexError, OverflowError):
+        raise FormatError(Diagnostic(where, "is truncated")) from None
+    return Image(
+        machine, entry, loads, tls, (in_memory, size, len(headers)), executable_stack, interpreter,
+        None, (), (), "", (), (), (),
+    )  # fmt: skip
+
+
+def _note_segments(page: bytes) -> Iterator[tuple[int, int]]:
+    """Offset and size of the notes that lie on the page."""
+    for header in _headers(page, "")[4]:
+        if header.type == _PT_NOTE and header.segment.offset + header.segment.file_size <= len(page):
+            yield header.segment.offset, header.segment.file_size
+
+
+def library_header(page: bytes, where: str) -> LibraryHeader | None:
+    """What the first page of a target library says of it (note NT_LIBRARY); None if the page is not that of one."""
+    try:
+        for offset, size in _note_segments(page):
+            for note in notes.notes(page[offset : offset + size], where):
+                if note.name == notes.NOTE_NAME and note.type == notes.NT_LIBRARY:
+                    return notes.decode_library(note.descriptor, where)
+    except (FormatError, struct.error, IndexError, ValueError):
+        return None
+    return None

@@ -96,5 +96,6 @@ class Process:
     talk: Talk = field(default_factory=Talk)
     pids: PidTable = field(default_factory=PidTable)
     forked: bool = False  # this is a child: the host process ends as the guest does
+    before_fork: list[Callable[[], None]] = field(default_factory=list)  # called in the parent
     on_fork: list[Callable[[], None]] = field(default_factory=list)  # called in the child
     descriptors: dict[int, tuple[int, int, int]] = field(default_factory=dict)  # i386: GDT entry -> base, limit, flags

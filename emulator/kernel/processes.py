@@ -75,6 +75,8 @@ def sys_fork(process: Process) -> int:
 
 def _fork(process: Process) -> int:
     child = process.pids.reserve()
+    for action in process.before_fork:
+        action()
     sys.stdout.flush()
     sys.stderr.flush()
     process.clock.shared = True

@@ -91,6 +91,7 @@ class SignalState:
         self.on_wait_needed: Callable[[], None] = lambda: None  # a watcher must run from now on
         self._wakeup: tuple[int, int] | None = None
         self._host_handled: set[int] = set()
+        self._caught_defaults: frozenset[int] = frozenset()
 
     # -- what waiting calls ask (process.Signals) ---------------------------------------------------------------------
 
@@ -154,7 +155,7 @@ class SignalState:
         """Gives the host the same disposition; a guest handler becomes a host handler that queues the signal."""
         if signal in _HOST_OWN or signal == SIGPIPE:
             return
-        if action.handler in (SIG_DFL, SIG_IGN):
+        if action.handler == SIG_IGN or (action.handler == SIG_DFL and signal not in self._caught_defaults):
             if signal in self._host_handled or action.handler == SIG_IGN:
                 self._host_handled.discard(signal)
                 host_signal.signal(signal, host_signal.SIG_IGN if action.handler == SIG_IGN else host_signal.SIG_DFL)
@@ -163,6 +164,13 @@ class SignalState:
             self._open_wakeup()
         self._host_handled.add(signal)
         host_signal.signal(signal, self._arrived)
+
+    def catch_defaults(self) -> None:
+        """From now on Ctrl-C, hang-up and termination end the guest, not the host process at once: somebody wants to
+        finish something first."""
+        self._caught_defaults = frozenset({SIGINT, SIGTERM, SIGHUP})
+        for signal in self._caught_defaults:
+            self._mirror(signal, self.actions.get(signal, _DEFAULT))
 
     def _open_wakeup(self) -> None:
         self._wakeup = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)

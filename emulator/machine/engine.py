@@ -12,7 +12,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ctypes import c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
 from functools import cache
 from pathlib import Path
@@ -137,8 +137,8 @@ class RegisterSet:
         self._read(self._uc, self._ids, self._pointers, self.count)
         return self.values[:]
 
-    def store(self, values: list[int] | tuple[int, ...]) -> None:
-        self.values[:] = values
+    def store(self, values: Sequence[int]) -> None:
+        self.values[:] = list(values)
         self._write(self._uc, self._ids, self._pointers, self.count)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from emulator import faults
-from emulator.interfaces import ContextReplaced, Fault, Kernel
+from emulator.interfaces import ContextReplaced, Fault, Kernel, ProcessEnded
 from emulator.machine import registers as r
 from emulator.machine.cpu import GDT_ADDRESS, Cpu
 from emulator.machine.engine import (
@@ -35,8 +35,10 @@ from loader.address_space import AddressSpace
 
 if TYPE_CHECKING:
     from emulator.machine.counter import InstructionCounter
+    from loader.vma import Vma
 
 VECTOR_SYSTEM_CALL = 0x80
+SIGKILL = 9
 
 
 class _Event(enum.Enum):
@@ -101,6 +103,15 @@ class Machine:
     def interrupted(self) -> bool:
         return self._interrupted
 
+    @property
+    def on_mapped(self) -> Callable[[Vma], None]:
+        """Called for each new mapping."""
+        return self.pages.on_mapped
+
+    @on_mapped.setter
+    def on_mapped(self, callback: Callable[[Vma], None]) -> None:
+        self.pages.on_mapped = callback
+
     def watch_blocks(self, begin: int, end: int, callback: Callable[[int], None]) -> int:
         """Calls `callback(address)` for each basic block entered in [begin, end). Returns a handle for `unwatch`."""
         native = BLOCK_CALLBACK(lambda _uc, address, _size, _data: callback(address))
@@ -115,6 +126,7 @@ class Machine:
         """Counts instructions from now on (the limit on them)."""
         self._counter = counter
         counter.attach(self.engine)
+        self.engine.flush_translations()
 
     # -- run loop -----------------------------------------------------------------------------------------------------
 
@@ -139,8 +151,11 @@ class Machine:
                     continue
                 kernel.exception(faults.of_vector(self._vector, self.cpu.pc))
             elif status == ERR_OK:
-                if self._counter is not None:
-                    self._counter.check()
+                if self._counter is not None and self._counter.exhausted:
+                    raise ProcessEnded(
+                        signal=SIGKILL,
+                        reason=f"the limit of {self._counter.limit} instructions is used up (--max-instructions)",
+                    )
                 if not self._interrupted:
                     kernel.exception(self._fault_of_stop())
             else:

@@ -9,6 +9,8 @@ A page whose code writes to the page itself, or that changes over again and agai
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from emulator.machine.engine import MEM_FETCH, MEM_READ, MEM_WRITE, Engine
 from loader.address_space import PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, AddressSpace, Vma, page_down, page_up
 from loader.host_memory import Window
@@ -36,6 +38,7 @@ class PageTable:
         self._executed: set[int] = set()  # pages that may have translations
         self._dropping = False
         self.refused: tuple[int, int] | None = None
+        self.on_mapped: Callable[[Vma], None] = lambda vma: None
 
     # -- the callback -------------------------------------------------------------------------------------------------
 
@@ -115,6 +118,7 @@ class PageTable:
 
     def mapped(self, vma: Vma) -> None:
         """Nothing was there, so nothing is cached."""
+        self.on_mapped(vma)
 
     def changed(self, start: int, end: int) -> None:
         self._forget_code(start, end, twofold=True)

@@ -1,0 +1,89 @@
+"""From an address in guest memory to a name: the symbol tables of the files that are mapped there, read when first asked."""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_right
+from dataclasses import dataclass
+
+from linker.errors import ToolError
+from linker.formats.elf_image import read_image
+from linker.image import Image
+from loader.address_space import AddressSpace
+from loader.vma import MappedFile, Vma
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an address lies. symbol: empty if the file has none there; offset: from the symbol, or from the file's start."""
+
+    symbol: str
+    offset: int
+    file: str
+
+    def __str__(self) -> str:
+        """`main+0x1c in hello`, `0x1234 in hello`."""
+        where = f" in {os.path.basename(self.file)}" if self.file else ""
+        name = f"{self.symbol}+{self.offset:#x}" if self.offset else self.symbol
+        return (name if self.symbol else f"{self.offset:#x}") + where
+
+
+class _Table:
+    """The functions and data of one file, by address. A name at a slot gives way to the implementation behind it only
+    where that is another address."""
+
+    def __init__(self, image: Image) -> None:
+        rows = sorted({(s.address, -s.size, s.name, s.size) for s in image.symbols if s.name and not s.absolute})
+        best: dict[int, tuple[str, int]] = {}
+        for address, _, name, size in rows:
+            best.setdefault(address, (name, size))
+        self._addresses = sorted(best)
+        self._names = [best[address] for address in self._addresses]
+
+    def find(self, address: int) -> tuple[str, int] | None:
+        """(name, offset) of the symbol that contains the address, or of the nearest one below that has no size."""
+        index = bisect_right(self._addresses, address) - 1
+        if index < 0:
+            return None
+        name, size = self._names[index]
+        offset = address - self._addresses[index]
+        return (name, offset) if offset < max(size, 1) or not size else None
+
+
+def read_file(file: MappedFile) -> Image | None:
+    """The Image of a mapped file; None if it is none that we know."""
+    try:
+        return read_image(os.pread(file.fd, file.size(), 0), file.name)
+    except (ToolError, OSError):
+        return None
+
+
+class SymbolMap:
+    """Symbols of one address space."""
+
+    def __init__(self, space: AddressSpace) -> None:
+        self._space = space
+        self._tables: dict[str, _Table | None] = {}
+
+    def place(self, address: int) -> Place | None:
+        """None if nothing is mapped at the address."""
+        vma = self._space.find(address)
+        if vma is None:
+            return None
+        table = self._table(vma)
+        found = table.find(address) if table is not None else None
+        if found is not None:
+            return Place(found[0], found[1], vma.name)
+        return Place("", address - vma.start + vma.offset, vma.name)
+
+    def _table(self, vma: Vma) -> _Table | None:
+        file = vma.file
+        if file is None:
+            below = self._space.find(vma.start - 1)  # bss lies behind its file's data
+            file = below.file if below is not None else None
+        if file is None:
+            return None
+        if file.name not in self._tables:
+            image = read_file(file)
+            self._tables[file.name] = None if image is None else _Table(image)
+        return self._tables[file.name]
