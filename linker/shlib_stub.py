@@ -51,6 +51,8 @@ def dependencies(stubs: Sequence[StubLibrary], files: Sequence[ObjectFile]) -> t
 
     Raises LinkError if a stub library has not exactly one identity for this machine.
     """
+    if not stubs:
+        return ()
     used: set[int] = set()
     for file in files:
         used.update(id(s.file.stub) for s in file.globals if s.file is not None and s.file.stub is not None)

@@ -22,6 +22,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from linker.errors import Diagnostic, FormatError
 from linker.formats import notes
@@ -31,15 +32,19 @@ from linker.formats.elf_object import (
     ABSOLUTE,
     SHF_ALLOC,
     SHF_GNU_RETAIN,
+    SHN_ABS,
+    SHN_UNDEF,
     STB_GLOBAL,
     STB_WEAK,
     STT_FUNC,
-    STT_NOTYPE,
     STT_OBJECT,
+    UNDEFINED,
     WORD_RELOCATION,
+    BareSymbol,
     ObjectRelocation,
     ObjectSection,
     ObjectSymbol,
+    write_bare_object,
     write_object,
 )
 from linker.image import Export, ExportKind, Identity, Machine
@@ -52,8 +57,7 @@ NEEDS_PREFIX = "__NEEDS_SHRLIB_"
 LIB_SECTION = ".lib"
 
 
-@dataclass(frozen=True)
-class Reference:
+class Reference(NamedTuple):
     """An undefined reference of an input member, to this library or (outside) to another one."""
 
     name: str
@@ -116,30 +120,30 @@ def _library_object(stub: StubLibrary) -> bytes:
     return write_object(stub.machine, sections, symbols)
 
 
+_TYPES = {ExportKind.FUNCTION: STT_FUNC, ExportKind.DATA: STT_OBJECT}
+
+
 def _member_object(
     stub: StubLibrary, member: StubMember, own: frozenset[str], interposable: frozenset[str], rows: list[Interposition]
 ) -> bytes:
-    symbols = [
-        ObjectSymbol(
-            export.name,
-            export.address,
-            export.size,
-            STT_FUNC if export.kind is ExportKind.FUNCTION else STT_OBJECT,
-            STB_WEAK if export.name in member.weak or export.name in interposable else STB_GLOBAL,
-            ABSOLUTE,
-        )
-        for export in member.exports
-    ]
-    for reference in member.references:
-        weak = reference.weak or reference.name not in own
-        symbols.append(ObjectSymbol(reference.name, 0, 0, STT_NOTYPE, STB_WEAK if weak else STB_GLOBAL))
-    symbols.append(ObjectSymbol(stub.needs_symbol))
+    symbols: list[BareSymbol] = []
+    for e in member.exports:
+        binding = STB_WEAK if e.name in member.weak or e.name in interposable else STB_GLOBAL
+        symbols.append(BareSymbol(e.name, e.address, e.size, binding << 4 | _TYPES[e.kind], SHN_ABS))
+    for name, weak in member.references:
+        binding = STB_WEAK if weak or name not in own else STB_GLOBAL
+        symbols.append(BareSymbol(name, 0, 0, binding << 4, SHN_UNDEF))
+    symbols.append(BareSymbol(stub.needs_symbol, 0, 0, STB_GLOBAL << 4, SHN_UNDEF))
     if not rows:
-        return write_object(stub.machine, (), symbols)
-    # a definition or reference of the import may be there already
+        return write_bare_object(stub.machine, symbols)
+    # a definition of or reference to the import may be there already
     there = {symbol.name for symbol in symbols}
-    symbols += _undefined(row.symbol for row in rows if row.symbol not in there)
-    return write_object(stub.machine, [_interpose_section(stub.machine, rows)], symbols)
+    whole = [
+        ObjectSymbol(s.name, s.value, s.size, s.info & 15, s.info >> 4, ABSOLUTE if s.section == SHN_ABS else UNDEFINED)
+        for s in symbols
+    ]
+    whole += _undefined(row.symbol for row in rows if row.symbol not in there)
+    return write_object(stub.machine, [_interpose_section(stub.machine, rows)], whole)
 
 
 def members(stub: StubLibrary) -> tuple[NewMember, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from linker.image import Machine
 
@@ -114,8 +115,6 @@ def write_object(
     Symbols keep their order, except that local ones come first (gABI: sh_info is the first that is not local).
     Raises KeyError on a relocation or symbol that names a symbol or section which is not there: a defect of the caller.
     """
-    if not sections and all(s.section in (ABSOLUTE, UNDEFINED) and s.binding != STB_LOCAL for s in symbols):
-        return _symbols_only(machine, symbols)
     layout = _LAYOUTS[machine]
     strings = _Strings()
     section_index = {section.name: number for number, section in enumerate(sections, 1)}
@@ -191,21 +190,31 @@ def write_object(
 _FIRST_NAMES = b"\0.note.GNU-stack\0.symtab\0.strtab\0"  # of the string table of an object without sections
 
 
-def _symbols_only(machine: Machine, symbols: Sequence[ObjectSymbol]) -> bytes:
-    """An object of global absolute and undefined symbols alone: nearly every member of a stub library, so worth the speed."""
+class BareSymbol(NamedTuple):
+    """A global symbol without a section: `section` is SHN_ABS or SHN_UNDEF, `info` is st_info (binding << 4 | type)."""
+
+    name: str
+    value: int
+    size: int
+    info: int
+    section: int
+
+
+def write_bare_object(machine: Machine, symbols: Sequence[BareSymbol]) -> bytes:
+    """An object of global symbols and nothing else: nearly every member of a stub library, so worth a faster way."""
     layout = _LAYOUTS[machine]
     names, at = [_FIRST_NAMES], len(_FIRST_NAMES)
     table = [bytes(layout.symbol_size)]
-    pack = _SYMBOL_32.pack if machine is Machine.I386 else _SYMBOL_64.pack
-    for s in symbols:
-        section = SHN_ABS if s.section == ABSOLUTE else SHN_UNDEF
-        if machine is Machine.I386:
-            table.append(pack(at, s.value, s.size, s.binding << 4 | s.type, s.visibility, section))
+    narrow = machine is Machine.I386
+    pack = _SYMBOL_32.pack if narrow else _SYMBOL_64.pack
+    for name, value, size, info, section in symbols:
+        if narrow:
+            table.append(pack(at, value, size, info, 0, section))
         else:
-            table.append(pack(at, s.binding << 4 | s.type, s.visibility, section, s.value, s.size))
-        name = s.name.encode("utf-8", "surrogateescape")
-        names += (name, b"\0")
-        at += len(name) + 1
+            table.append(pack(at, info, 0, section, value, size))
+        text = name.encode("utf-8", "surrogateescape")
+        names += (text, b"\0")
+        at += len(text) + 1
     start = _IDENT_SIZE + layout.header.size
     table_size = len(table) * layout.symbol_size
     padding = -(start + table_size + at) % layout.word
