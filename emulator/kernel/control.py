@@ -53,10 +53,9 @@ def _setfd(process: Process, fd: int, argument: int) -> int:
 
 def _getfl(process: Process, fd: int, _: int) -> int:
     file = process.files.get(fd)
-    large = C.O_LARGEFILE if process.abi.word == 8 else 0
     if isinstance(file, HostFile):
-        return fcntl.fcntl(file.fd, fcntl.F_GETFL) & _SHOWN | file.flags & _KEPT | large
-    return file.flags & (_SHOWN | _KEPT) | large
+        return fcntl.fcntl(file.fd, fcntl.F_GETFL) & _SHOWN | file.flags & _KEPT
+    return file.flags & (_SHOWN | _KEPT)
 
 
 def _setfl(process: Process, fd: int, argument: int) -> int:

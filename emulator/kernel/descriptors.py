@@ -7,6 +7,7 @@ host kernel's, and are shared with children of a fork as they should be.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -256,9 +257,9 @@ class FileTable:
                 continue
             if stat.S_ISDIR(status.st_mode):
                 continue  # a directory from outside would be a way out of the namespace
-            table.put(
-                fd, HostFile(fd, (b"/dev/stdin", b"/dev/stdout", b"/dev/stderr")[fd], C.O_RDWR, owned=False), False
-            )
+            name = (b"/dev/stdin", b"/dev/stdout", b"/dev/stderr")[fd]
+            flags = C.O_RDWR | fcntl.fcntl(fd, fcntl.F_GETFL) & C.O_LARGEFILE
+            table.put(fd, HostFile(fd, name, flags, owned=False), False)
         return table
 
     def get(self, fd: int) -> Description:

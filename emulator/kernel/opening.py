@@ -21,6 +21,8 @@ def open_path(process: Process, at: Directory | None, path: bytes, flags: int, m
     """open(2): the new descriptor."""
     if flags & C.O_ACCMODE == 3:
         raise GuestError(errno.EINVAL)
+    if process.abi.word == 8:
+        flags |= C.O_LARGEFILE  # as the kernel does for 64-bit programs
     process.files.check_room()
     opened = process.fs.open(at, path, flags, mode)
     return process.files.add(description_of(process, opened), bool(flags & C.O_CLOEXEC))

@@ -96,6 +96,10 @@ def _string(context: Context, address: int) -> str:
     return quoted(context.process.memory.read_string(address, C.PATH_MAX))
 
 
+def _cut(data: bytes) -> str:
+    return quoted(data[:_SHOWN]) + ("..." if len(data) > _SHOWN else "")
+
+
 def _strings(context: Context, address: int) -> str:
     """A NULL-terminated array of strings."""
     if not address:
@@ -105,7 +109,7 @@ def _strings(context: Context, address: int) -> str:
         string = int.from_bytes(memory.read(address + index * word, word), "little")
         if not string:
             break
-        shown.append("..." if index == 32 else quoted(memory.read_string(string, C.PATH_MAX)))
+        shown.append("..." if index == 32 else _cut(memory.read_string(string)))
     return "[" + ", ".join(shown) + "]"
 
 
@@ -361,7 +365,7 @@ def _rlimit(values: dict[str, int]) -> str:
     def one(value: int) -> str:
         if value in (2**64 - 1, 2**32 - 1):
             return "RLIM64_INFINITY" if value == 2**64 - 1 else "RLIM_INFINITY"
-        return f"{value // 1024}*1024" if value and value % 1024 == 0 else str(value)
+        return f"{value // 1024}*1024" if value > 1024 and value % 1024 == 0 else str(value)
 
     return f"{{rlim_cur={one(values['cur'])}, rlim_max={one(values['max'])}}}"
 

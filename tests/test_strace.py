@@ -1,0 +1,143 @@
+"""`--strace`: against strace(1) on the same programs, and its parts by themselves."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from kernel_support import TRIPLETS, kernel, musl_program
+
+from emulator.interfaces import ProcessEnded
+from emulator.kernel.strace import Strace, flag_names, quoted, signal_set
+from linker.image import Machine
+
+PROGRAMS = Path(__file__).parent / "strace_programs"
+
+
+def comparable(text: str) -> list[str]:
+    """Without what differs between any two runs: process numbers, addresses, the environment."""
+    lines = []
+    for line in text.splitlines():
+        if line.startswith(("strace:", "[ Process PID", "set_thread_area(", "uselib:")):
+            continue
+        line = re.sub(r"0x[0-9a-f]{5,} /\* \d+ vars \*/", "ENV", line)
+        line = re.sub(r"\b0x[0-9a-f]{6,}\b", "ADDRESS", line)
+        line = re.sub(r"^(getpid\(\)|gettid\(\)|set_tid_address\(.*\)|getpgid\(0\))( *)= \d+", r"\1 = PID", line)
+        line = re.sub(r"^(kill|tkill|tgkill)\(\d+", r"\1(PID", line)
+        line = re.sub(r" +=", " =", line)
+        lines.append(line)
+    return lines
+
+
+@pytest.mark.parametrize("arch", TRIPLETS)
+@pytest.mark.parametrize("name", sorted(path.stem for path in PROGRAMS.glob("*.c")))
+def test_like_strace(name: str, arch: str, tmp_path: Path) -> None:
+    if shutil.which("strace") is None:
+        pytest.skip("needs strace")
+    program = musl_program((PROGRAMS / f"{name}.c").read_text(), arch, tmp_path)
+    (tmp_path / "native").mkdir()
+    (tmp_path / "emulated").mkdir()
+    native = subprocess.run(
+        ["strace", str(program)], cwd=tmp_path / "native", stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    if "PTRACE" in native.stderr or "ptrace" in native.stderr:
+        pytest.skip("strace may not trace here")
+    emulated = subprocess.run(
+        [sys.executable, "-m", "emulator.cli", "run", "--writable", ".", "--strace", str(program)],
+        cwd=tmp_path / "emulated", stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)},
+    )  # fmt: skip
+    assert comparable(emulated.stderr) == comparable(native.stderr)
+
+
+LINES: list[tuple[str, tuple[int | bytes | str, ...], str]] = [
+    ("openat", (-100, b"file", 0o2000000, 0), 'openat(AT_FDCWD, "file", O_RDONLY|O_CLOEXEC) = 0'),
+    ("read", (0, "BUFFER", 10), 'read(0, "abc", 10)                      = 3'),
+    ("read", (0, "BUFFER", 10), 'read(0, "", 10)                         = 0'),
+    ("write", (0, b"x" * 40, 40), 'write(0, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"..., 40) = -1 EBADF (Bad file descriptor)'),
+    ("openat", (-100, b"\xff\x01new", 0o101, 0o600),
+     'openat(AT_FDCWD, "\\377\\1new", O_WRONLY|O_CREAT, 0600) = -1 EROFS (Read-only file system)'),
+    ("openat", (-100, 5, 0, 0), "openat(AT_FDCWD, 0x5, O_RDONLY)         = -1 EFAULT (Bad address)"),
+    ("openat", (-100, b"sub", 0o200000, 0), 'openat(AT_FDCWD, "sub", O_RDONLY|O_DIRECTORY) = 1'),
+    ("getdents64", (1, "BUFFER", 1000), "getdents64(1, BUFFER /* 2 entries */, 1000) = 48"),
+    ("nanosleep", (0, 0), "nanosleep(NULL, NULL)                   = -1 EFAULT (Bad address)"),
+    ("clock_gettime", (1, "BUFFER"), "clock_gettime(CLOCK_MONOTONIC, {tv_sec=0, tv_nsec=10000}) = 0"),
+    ("clock_gettime", (99, "BUFFER"), "clock_gettime(99, BUFFER)             = -1 EINVAL (Invalid argument)"),
+    ("prlimit64", (0, 7, 0, "BUFFER"), "prlimit64(0, RLIMIT_NOFILE, NULL, {rlim_cur=1024, rlim_max=4*1024}) = 0"),
+    ("uname", ("BUFFER",), 'uname({sysname="Linux", nodename="uselib", ...}) = 0'),
+    ("getcwd", ("BUFFER", 1), "getcwd(BUFFER, 1)                     = -1 ERANGE (Numerical result out of range)"),
+    ("fcntl", (0, 1030, 10), "fcntl(0, F_DUPFD_CLOEXEC, 10)           = 10"),
+    ("fcntl", (10, 1, 0), "fcntl(10, F_GETFD)                      = 0x1 (flags FD_CLOEXEC)"),
+    ("pipe2", ("BUFFER", 0o2000000), "pipe2([2, 3], O_CLOEXEC)                = 0"),
+    ("fchmod", (0, 0o644), "fchmod(0, 0644)                         = -1 EROFS (Read-only file system)"),
+    ("statx", (-100, b"file", 0x100, 0x7FF, "BUFFER"),
+     'statx(AT_FDCWD, "file", AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, {stx_mask=STATX_BASIC_STATS, stx_attributes=0, '
+     "stx_mode=S_IFREG|0644, stx_size=3, ...}) = 0"),
+    ("fstat", (0, "BUFFER"), "fstat(0, {st_mode=S_IFREG|0644, st_size=3, ...}) = 0"),
+    ("epoll_create1", (0o2000000,), "epoll_create1(O_CLOEXEC)                = 4"),
+    ("socket", (2, 0o2000001, 0), "socket(AF_INET, SOCK_STREAM|SOCK_CLOEXEC, 0) = -1 EPERM (Operation not permitted)"),
+    ("setrlimit", (1, 0), "setrlimit(RLIMIT_FSIZE, NULL)           = -1 EFAULT (Bad address)"),
+    ("mount", (1, 2), "mount(0x1, 0x2, 0, 0, 0, 0)             = -1 ENOSYS (Function not implemented)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("machine", list(Machine), ids=lambda machine: machine.label)
+def test_lines(machine: Machine, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"abc")
+    (tmp_path / "file").chmod(0o644)
+    (tmp_path / "sub").mkdir()
+    with kernel(machine, cwd=str(tmp_path)) as guest:
+        for name, arguments, expected in LINES:
+            output = io.StringIO()
+            guest.observe(Strace(guest.process, output))
+            guest(name, *(guest.buffer if argument == "BUFFER" else argument for argument in arguments))
+            assert output.getvalue() == expected.replace("BUFFER", hex(guest.buffer)) + "\n"
+
+
+def test_the_64_bit_arguments_of_i386(tmp_path: Path) -> None:
+    """They take two registers and are shown as one number."""
+    output = io.StringIO()
+    with kernel(Machine.I386, cwd=str(tmp_path)) as guest:
+        guest.observe(Strace(guest.process, output))
+        guest("pread64", 9, guest.buffer, 5, 1, 2)
+        guest("ftruncate64", 9, 0xFFFFFFFF, 0xFFFFFFFF)
+        guest("fadvise64_64", 9, 1, 0, 2, 0, 4)
+        guest("_llseek", 9, 1, 2, guest.buffer, 0)
+    address = hex(guest.buffer)
+    assert [line.split("=")[0].rstrip() for line in output.getvalue().splitlines()] == [
+        f"pread64(9, {address}, 5, 8589934593)",
+        "ftruncate64(9, -1)",
+        "fadvise64_64(9, 1, 2, POSIX_FADV_DONTNEED)",
+        f"_llseek(9, 4294967298, {address}, SEEK_SET)",
+    ]
+
+
+def test_the_end(tmp_path: Path) -> None:
+    output = io.StringIO()
+    with kernel(Machine.X86_64, cwd=str(tmp_path)) as guest:
+        strace = Strace(guest.process, output)
+        strace.signal(11, "SEGV_MAPERR", 0)
+        strace.ended(ProcessEnded(3))
+        strace.ended(ProcessEnded(signal=11))
+    assert output.getvalue().splitlines() == [
+        "--- SIGSEGV {si_signo=SIGSEGV, si_code=SEGV_MAPERR, si_addr=NULL} ---",
+        "+++ exited with 3 +++",
+        "+++ killed by SIGSEGV +++",
+    ]
+
+
+def test_parts() -> None:
+    assert quoted(b'a"\\\n\0001\xff') == '"a\\"\\\\\\n\\0001\\377"'
+    assert flag_names("open", 0o2102) == "O_RDWR|O_CREAT|O_APPEND"
+    assert flag_names("open", 0o4010000) == "O_RDONLY|O_SYNC"
+    assert flag_names("prot", 0) == "PROT_NONE"
+    assert flag_names("map", 0x22 | 1 << 28) == "MAP_PRIVATE|MAP_ANONYMOUS|0x10000000"
+    assert signal_set(0) == "[]"
+    assert signal_set(1 << 1 | 1 << 14) == "[INT TERM]"
+    assert signal_set((1 << 64) - 1 - (1 << 8)) == "~[KILL]"
