@@ -7,7 +7,6 @@ value. An option that is not in the table is refused by name: silently ignoring 
 from __future__ import annotations
 
 import os
-import shlex
 from dataclasses import dataclass, field
 
 from linker.errors import Diagnostic, UsageError
@@ -181,6 +180,8 @@ def expand_response_files(arguments: list[str], depth: int = 0) -> list[str]:
         if argument.startswith("@") and len(argument) > 1 and os.path.isfile(argument[1:]):
             if depth > 20:
                 raise _bad(argument, "response files include one another without end")
+            import shlex  # only where there is a response file
+
             with open(argument[1:], encoding="utf-8", errors="surrogateescape") as file:
                 try:
                     words = shlex.split(file.read())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import struct
 from collections.abc import Callable, Mapping
@@ -310,6 +309,8 @@ def seal(image: bytearray, layout: Layout, style: str) -> None:
     """Writes the digest of the whole output, its own field zero, into the build-id note."""
     section = layout.find(".note.gnu.build-id")
     if section is not None and style in ("sha1", "md5"):
+        import hashlib  # only where it is asked for: it loads OpenSSL
+
         digest = hashlib.new(style, image, usedforsecurity=False).digest()
         image[section.offset + 16 : section.offset + 16 + len(digest)] = digest
 

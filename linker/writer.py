@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Callable, Iterable
 
 from linker.formats import elf
@@ -200,6 +199,17 @@ def number(sections: Iterable[OutputSection]) -> None:
         section.index = index
 
 
+def _temporary(directory: str, name: str) -> tuple[int, str]:
+    """A new file next to the output. (The tempfile module would take longer to import than a small link takes.)"""
+    for attempt in range(1000):
+        path = os.path.join(directory, f".{name}.{os.getpid()}.{attempt}")
+        try:
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), path
+        except FileExistsError:
+            continue
+    raise FileExistsError(f"{directory}/.{name}: too many temporary files")
+
+
 def write_atomically(path: str, data: bytes | bytearray, mode: int = 0o777) -> None:
     """Writes to a temporary file in the same directory and renames it: never a half-written output. OSError as usual."""
     if os.path.exists(path) and not os.path.isfile(path):  # /dev/null, a pipe
@@ -207,7 +217,7 @@ def write_atomically(path: str, data: bytes | bytearray, mode: int = 0o777) -> N
             file.write(data)
         return
     directory = os.path.dirname(os.path.realpath(path))
-    handle, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", dir=directory)
+    handle, temporary = _temporary(directory, os.path.basename(path))
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
