@@ -65,7 +65,9 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as failure:  # a defect of ours: still one line, with the way to the details
         if os.environ.get("USELIB_DEBUG"):
             raise
-        print(f"uselib: internal error: {type(failure).__name__}: {failure}; USELIB_DEBUG=1 shows where", file=sys.stderr)
+        print(
+            f"uselib: internal error: {type(failure).__name__}: {failure}; USELIB_DEBUG=1 shows where", file=sys.stderr
+        )
         return 1
 
 

@@ -110,7 +110,7 @@ def _caller(sp: int, space: AddressSpace, bits: int) -> int:
 
 def _registers(registers: list[int], bits: int) -> Iterator[str]:
     width = bits // 4
-    cells = [f"{name:>6} {value:0{width}x}" for name, value in zip(REGISTER_NAMES[bits], registers, strict=True)]
+    cells = [f"{name:>8} {value:0{width}x}" for name, value in zip(REGISTER_NAMES[bits], registers, strict=True)]
     for start in range(0, len(cells), 4):
         yield "  " + "".join(cells[start : start + 4])
 

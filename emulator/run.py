@@ -6,6 +6,7 @@ where). A child that the guest forked is a process of the host and ends there as
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -24,14 +25,14 @@ from emulator.kernel.filesystem import FileSystem
 from emulator.kernel.namespace import Namespace
 from emulator.kernel.opening import ProcessView
 from emulator.kernel.process import Process
-from emulator.kernel.processes import execute
+from emulator.kernel.processes import ELIBEXEC, execute
 from emulator.kernel.signal_state import SIGKILL, SignalState
 from emulator.machine.counter import InstructionCounter
 from emulator.machine.machine import Machine
 from emulator.watcher import Watcher
-from linker.errors import Diagnostic, ToolError, UsageError
+from linker.errors import Diagnostic, FormatError, ToolError, UsageError
 from linker.image import Machine as Architecture
-from loader.address_space import AddressSpace
+from loader.address_space import AddressSpace, MemoryCeiling
 
 if TYPE_CHECKING:
     from emulator.kernel.dispatch import Observer
@@ -100,6 +101,8 @@ class Runner:
             self._start()
         except (GuestError, OSError) as failure:
             raise self._cannot_start(failure) from None
+        except MemoryCeiling:
+            raise RunError(Diagnostic(options.program, "needs more memory than --max-memory allows")) from None
         except ProgramReplaced as program:
             self._replace(program)
             if self._strace is not None:
@@ -113,6 +116,11 @@ class Runner:
                     self._replace(program)
         except ProcessEnded as end:
             return self._ended(end)
+        except MemoryCeiling:
+            size = (options.max_memory or 0) / MEBIBYTE
+            return self._ended(
+                ProcessEnded(signal=SIGKILL, reason=f"it wants more than {size:g} MiB of memory (--max-memory)")
+            )
 
     # -- putting together ---------------------------------------------------------------------------------------------
 
@@ -137,7 +145,7 @@ class Runner:
         clock = Clock(realtime=options.realtime)
         self.signals = SignalState(lambda: self.process, clock)
         cwd = "/" if options.root is not None else os.getcwd()
-        placeholder = AddressSpace(64, limit=options.max_memory)
+        placeholder = AddressSpace(64, ceiling=options.max_memory)
         process = Process(
             Architecture.X86_64, abi_of(Architecture.X86_64), placeholder, FileTable.standard(options.max_files or 1024),
             FileSystem(namespace, os.fsencode(cwd)), None, self.signals, clock,  # type: ignore[arg-type]  # no CPU yet
@@ -170,15 +178,27 @@ class Runner:
         arguments += [os.fsencode(argument) for argument in options.arguments]
         execute(self.process, os.fsencode(options.program), arguments, self._environment())
 
-    def _cannot_start(self, failure: GuestError | OSError) -> RunError:
+    def _cannot_start(self, failure: GuestError | OSError) -> ToolError:
+        program = self.options.program
         number = failure.errno or 0
+        if number == errno.ENOEXEC:
+            try:
+                with open(self._program_path(), "rb") as file:
+                    data = file.read()
+                from linker.formats.elf_image import read_image
+
+                read_image(data, program)
+            except FormatError as wrong:
+                return wrong
+            except OSError:
+                pass
+            return RunError(Diagnostic(program, "its segments cannot be mapped"))
+        if number == ELIBEXEC:
+            return RunError(Diagnostic(program, "is a library", remedy="run a program that was linked with it"))
         reason = os.strerror(number)
-        remedy = ""
-        if number == 8:
-            reason = "is not a static program for i386 or x86-64 (ET_EXEC)"
-        elif number == 2 and os.path.exists(self.options.program):
-            reason = "cannot be started here"
-        return RunError(Diagnostic(self.options.program, reason, remedy=remedy))
+        if number == errno.ENOENT and os.path.exists(self._program_path()):
+            reason = "cannot be started: its interpreter was not found"
+        return RunError(Diagnostic(program, reason))
 
     def _replace(self, program: ProgramReplaced) -> None:
         """A new machine for a new program."""
@@ -191,7 +211,7 @@ class Runner:
         process.abi = abi_of(program.image.machine)
         machine = self.machine = Machine(program.space)
         process.cpu = machine.cpu
-        machine.kernel = GuestKernel(process, self.signals, self._strace_observer())
+        machine.kernel = GuestKernel(process, self.signals, self._strace_observer(), self.options.max_files)
         machine.on_interrupt = self._on_interrupt
         if self._counter is not None:
             machine.set_counter(self._counter)

@@ -50,6 +50,10 @@ class MemoryFault(Exception):
         self.stack_overflow = stack_overflow
 
 
+class MemoryCeiling(Exception):
+    """The run may not have as much memory as the guest asks for (`--max-memory`): the run ends."""
+
+
 @dataclass(frozen=True)
 class Layout:
     """Where things go in one machine's address space.
@@ -108,9 +112,13 @@ def _fail(number: int) -> OSError:
 
 
 class AddressSpace:
-    """See the module's docstring. `limit`: bytes that may be mapped in all (RLIMIT_AS)."""
+    """See the module's docstring. limit: bytes that may be mapped in all; more is ENOMEM (RLIMIT_AS). ceiling: likewise,
+    but more raises MemoryCeiling. stack_limit: bytes that a stack may grow to (RLIMIT_STACK)."""
 
-    def __init__(self, bits: int, *, limit: int | None = None, stack_limit: int = 8 << 20) -> None:
+    def __init__(
+        self, bits: int, *, limit: int | None = None, ceiling: int | None = None, stack_limit: int = 8 << 20
+    ) -> None:
+        self.ceiling = ceiling
         self.layout = LAYOUTS[bits]
         self.limit = limit
         self.stack_limit = stack_limit
@@ -260,8 +268,8 @@ class AddressSpace:
             raise _fail(errno.ENOMEM)
         start = self._place(address, size, placement)
         end = start + size
-        if self.limit is not None and self.total + size > self.limit + self._mapped_within(start, end):
-            raise _fail(errno.ENOMEM)
+        if self.limit is not None or self.ceiling is not None:
+            self._room(size - self._mapped_within(start, end))
         if len(self.vmas) >= MAX_MAPPINGS:
             raise _fail(errno.ENOMEM)
         file = None if fd is None else MappedFile(fd, name)
@@ -366,6 +374,9 @@ class AddressSpace:
         return self._move(vma, address, old_size, target, new_size)
 
     def _room(self, more: int) -> None:
+        """Raises OSError (ENOMEM) or MemoryCeiling if `more` bytes are too many."""
+        if self.ceiling is not None and self.total + more > self.ceiling:
+            raise MemoryCeiling
         if self.limit is not None and self.total + more > self.limit:
             raise _fail(errno.ENOMEM)
 
@@ -472,7 +483,8 @@ class AddressSpace:
         below = self.vmas.last_below(start)
         if below is not None and below.prot and start - below.end < STACK_GUARD_GAP:
             return False
-        if self.limit is not None and self.total + vma.start - start > self.limit:
+        allowed = min(self.limit or 1 << 64, self.ceiling or 1 << 64)
+        if self.total + vma.start - start > allowed:
             return False
         grown = replace(vma, start=start, end=vma.start)
         self._back(grown)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 from collections.abc import Sequence
 
-from emulator.interfaces import Fault
+from emulator.interfaces import Fault, ProcessEnded
 
 from . import table
 from .dispatch import Dispatcher, Observer
 from .process import Process
-from .signal_state import SignalState
+from .signal_state import SIGKILL, SignalState
 
 # Calls that a handler ends with EINTR even under SA_RESTART (signal(7)); without a handler they go on
 NOT_RESTARTED = frozenset(
@@ -24,7 +24,10 @@ NOT_RESTARTED = frozenset(
 class GuestKernel:
     """System calls, exceptions and signals of one process."""
 
-    def __init__(self, process: Process, signals: SignalState, observer: Observer | None = None) -> None:
+    def __init__(
+        self, process: Process, signals: SignalState, observer: Observer | None = None, max_files: int | None = None
+    ) -> None:
+        self._max_files = max_files  # the user's limit: reaching it ends the run
         self.process = process
         self.signals = signals
         self.dispatcher = Dispatcher(process, observer)
@@ -35,6 +38,8 @@ class GuestKernel:
         result = self._call(number, arguments)
         if result == -errno.EINTR:
             self.signals.interrupted_call = (number, self._names.get(number) not in NOT_RESTARTED)
+        elif result == -errno.EMFILE and self._max_files is not None:
+            raise ProcessEnded(signal=SIGKILL, reason=f"it wants more than {self._max_files} open files (--max-files)")
         return result
 
     def legacy_system_call(self, number: int) -> int:

@@ -61,6 +61,10 @@ def _set(process: Process, resource: int, soft: int, hard: int) -> None:
     process.limits.values[resource] = (soft, hard)
     if resource == NOFILE:
         process.files.limit = soft
+    elif resource == STACK:
+        process.memory.stack_limit = soft
+    elif resource == AS:
+        process.memory.limit = None if soft == INFINITY else soft
 
 
 def sys_getrlimit(process: Process, resource: int, address: int) -> int:

@@ -45,6 +45,7 @@ FUTEX_WAIT, FUTEX_WAKE, FUTEX_REQUEUE, FUTEX_CMP_REQUEUE, FUTEX_WAKE_OP, FUTEX_W
 )
 FUTEX_COMMAND = 0x7F
 TLS_FIRST, TLS_COUNT = 12, 3  # GDT_ENTRY_TLS_MIN
+ELIBEXEC = 83  # "Cannot exec a shared library directly"
 _SCRIPT_DEPTH = 5
 _HEAD = 4096
 
@@ -155,7 +156,7 @@ def sys_execve(process: Process, path: int, argv: int, envp: int) -> int:
 def execute(process: Process, name: bytes, arguments: list[bytes], environment: list[bytes]) -> int:
     """Loads a program into a new address space; does not return if that succeeds. Raises GuestError, OSError."""
     from linker.errors import FormatError
-    from loader.headers import read_headers
+    from loader.headers import library_header, read_headers
 
     shown = name
     for _ in range(_SCRIPT_DEPTH):
@@ -174,13 +175,17 @@ def execute(process: Process, name: bytes, arguments: list[bytes], environment: 
                     image = read_headers(head, name.decode("utf-8", "replace"))
                 except FormatError:
                     raise GuestError(errno.ENOEXEC) from None
+                if library_header(head, "") is not None:
+                    raise GuestError(ELIBEXEC)
                 if image.interpreter:
                     process.talk.once(
                         f"{name.decode(errors='replace')}: is linked dynamically; only static programs run here"
                     )
                     raise GuestError(errno.ENOENT)
-                limit = process.memory.limit
-                space = AddressSpace(8 * image.machine.word, limit=limit, stack_limit=process.memory.stack_limit)
+                old = process.memory
+                space = AddressSpace(
+                    8 * image.machine.word, limit=old.limit, ceiling=old.ceiling, stack_limit=old.stack_limit
+                )
                 try:
                     who = process.identity
                     info = StartInfo(shown, process.random.take(16), who.uid, who.gid)
