@@ -14,7 +14,8 @@ SCRIPT = """#!{python}
 import sys
 sys.path.insert(0, {root!r})
 from emulator.cli import main
-sys.exit(main(["ld", *sys.argv[1:]]))
+sys.argv.insert(1, "ld")
+sys.exit(main())
 """
 
 
