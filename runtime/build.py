@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 import system_calls
 
 from linker.formats.ar import Archive, NewMember, write_archive
-from linker.formats.elf import SHT_SYMTAB, File
+from linker.formats.elf import SHF_TLS, SHT_SYMTAB, STB_LOCAL, STB_WEAK, File
 from linker.image import Machine
 from runtime.compiler import Compiler, Job, compile_all
 
@@ -16,19 +17,18 @@ ROOT = Path(__file__).resolve().parent
 SCHEMES = ("static", "uselib", "mmap")  # the index is crt1.c's USELIB_SCHEME
 STARTUP = tuple(f"crt1-{scheme}.o" for scheme in SCHEMES)
 
-_STB_LOCAL = 0
 
-
-def defined_symbols(content: bytes, where: str) -> tuple[str, ...]:
-    """The global and weak symbols that an object defines: what an archive's index lists. Raises FormatError."""
+def defined_symbols(content: bytes, where: str, *, strong: bool = False) -> tuple[str, ...]:
+    """The global and (unless `strong`) weak symbols that an object defines: an archive's index. Raises FormatError."""
     file = File(memoryview(content), where)
+    without = (STB_LOCAL, STB_WEAK) if strong else (STB_LOCAL,)
     names: list[str] = []
     for index, section in enumerate(file.sections):
         if section[1] != SHT_SYMTAB:
             continue
         strings = file.strings(section[6])
         for name, info, _, shndx, _, _ in file.symbols(index):
-            if info >> 4 != _STB_LOCAL and shndx != 0:
+            if info >> 4 not in without and shndx != 0:
                 names.append(strings[name])
     return tuple(names)
 
@@ -91,16 +91,29 @@ def build_libmini(compiler: Compiler, machine: Machine, work: Path, include: Pat
 
 
 def merge_archives(archives: Iterable[Path]) -> bytes:
-    """One archive with the members of several; a single one stays as it is. Raises FormatError."""
-    paths = tuple(archives)
-    if len(paths) == 1:
-        return paths[0].read_bytes()
-    members = []
-    for path in paths:
-        archive = Archive(path.read_bytes(), str(path))
-        for member in archive.members():
-            content = archive.data[member.start : member.start + member.size]
-            if archive.thin:
-                content = Path(member.path).read_bytes()
-            members.append(NewMember(member.name, content, defined_symbols(content, f"{path}({member.name})")))
+    """One archive of several, less members that define again what an earlier one has: no link would ever take those.
+
+    zig's libc.a has both of musl's allocators, and libzigc.a the rest of the library. Raises FormatError.
+    """
+    members, seen = [], set[str]()
+    for path in archives:
+        read = Archive(path.read_bytes(), str(path))
+        for member in read.members():
+            content = Path(member.path).read_bytes() if read.thin else read.data[member.start : member.start + member.size]
+            where = f"{path}({member.name})"
+            strong = defined_symbols(content, where, strong=True)
+            if seen.isdisjoint(strong):
+                seen.update(strong)
+                members.append(NewMember(os.path.basename(member.name), content, defined_symbols(content, where)))
     return write_archive(members)
+
+
+def has_thread_local_data(archive: Path) -> bool:
+    """Whether a member has thread-local sections. Raises FormatError."""
+    read = Archive(archive.read_bytes(), str(archive))
+    for member in read.members():
+        content = Path(member.path).read_bytes() if read.thin else read.data[member.start : member.start + member.size]
+        file = File(memoryview(content), f"{archive}({member.name})")
+        if any(section[2] & SHF_TLS for section in file.sections):
+            return True
+    return False

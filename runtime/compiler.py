@@ -42,7 +42,7 @@ class Compiler:
     def machine_flags(self, machine: Machine) -> tuple[str, ...]:
         """What selects the machine."""
         if self.kind == "zig":
-            return ("-target", "x86-linux-musl" if machine is Machine.I386 else "x86_64-linux-musl")
+            return ("-target", "x86-linux-none" if machine is Machine.I386 else "x86_64-linux-none")
         return ("-m32",) if machine is Machine.I386 else ("-m64",)
 
     def common_flags(self) -> tuple[str, ...]:

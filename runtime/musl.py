@@ -16,6 +16,7 @@ from pathlib import Path
 from linker.errors import error
 from linker.formats.ar import Archive
 from linker.image import Machine, Version
+from runtime.build import has_thread_local_data
 
 # What a program may replace; musl calls these through pointers then (linker/interpose.py).
 INTERPOSABLE = (
@@ -29,7 +30,7 @@ HIDDEN = ("_init", "_fini", "__libc_start_init", "__libc_exit_fini", "_start", "
 
 @dataclass(frozen=True)
 class Musl:
-    """Archives to take whole, header directories (earlier ones win), and the version."""
+    """The archives that make the library, header directories (earlier ones win), and the version."""
 
     archives: tuple[Path, ...]
     headers: tuple[Path, ...]
@@ -81,6 +82,11 @@ def _zig(machine: Machine) -> Musl | None:
         return None
     found = {Path(word).name: Path(word) for word in links[-1].split() if word.endswith(".a")}
     own = tuple(found[name] for name in ("libc.a", "libzigc.a") if name in found)
+    if any(has_thread_local_data(archive) for archive in own[1:]):
+        raise error(
+            "ziglang", "parts of its C library are not musl's any more and have thread-local data",
+            remedy="install ziglang below 0.16, or Debian's musl-dev",
+        )  # fmt: skip
     helpers = tuple(found[name] for name in ("libcompiler_rt.a",) if name in found)
     include = library / "libc" / "include"
     headers = tuple(

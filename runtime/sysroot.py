@@ -94,8 +94,9 @@ def _musl(compiler: Compiler, machine: Machine, root: Path, work: Path) -> _Libc
     helper = work / "musl" / "interposed.o"
     compile_all(compiler, machine, [Job(build.ROOT / "musl" / "interposed.c", helper)])
     lib = root / "lib"
-    merged = build.merge_archives(found.archives)
-    (lib / "libc.a").write_bytes(merged)
+    (lib / "libc.a").write_bytes(
+        found.archives[0].read_bytes() if len(found.archives) == 1 else build.merge_archives(found.archives)
+    )
     for name in musl.EMPTY_ARCHIVES:
         (lib / f"lib{name}.a").write_bytes(write_archive(()))
     private = (lib / "libbuiltins.a", *found.helpers)

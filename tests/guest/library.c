@@ -22,7 +22,8 @@ static int by_name(const void *a, const void *b) { return strcmp(*(const char *c
 
 static void strings(void) {
     char a[64] = "hello", b[64], *state_of_token, *p;
-    printf("%zu %zu %s\n", strlen(a), strnlen(a, 3), strcat(a, ", world"));
+    printf("%zu %zu ", strlen(a), strnlen(a, 3));
+    printf("%s\n", strcat(a, ", world"));
     printf("%s %s %s\n", strchr(a, 'w'), strrchr(a, 'o'), strstr(a, "lo,"));
     printf("%d %d %d\n", strcmp("a", "b") < 0, strncmp("abc", "abd", 2), memcmp("ab", "aa", 2) > 0);
     printf("%d %d\n", strcasecmp("HeLLo", "hEllO"), strncasecmp("ABx", "aby", 2));
