@@ -1,7 +1,7 @@
 """What a target library exports, what its references get, and what cannot be in one at all.
 
 The rule: every global or weak definition of the library's own members with default or protected visibility, less
-`#hide`, plus `#export`. Functions get slots, everything else its own address. Members of private archives (compiler
+`#hide`, plus `#export` and `#branch`. Functions get slots, everything else its own address. Members of private archives (compiler
 helpers) and the linker's own symbols are never exported.
 """
 
@@ -65,7 +65,7 @@ def choose(symbols: Iterable[Symbol], own: frozenset[int], spec: Specification) 
             or id(symbol.file) not in own
         ):
             continue
-        if hide and hidden(symbol.name, hide, export):
+        if hide and symbol.name not in spec.branch and hidden(symbol.name, hide, export):
             continue
         (functions if is_function(symbol) else data)[symbol.name] = symbol
     problems = Diagnostics()

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from linker import bootstrap, digest, jump_table, registry, shlib_stub, stub
-from linker.errors import Diagnostic, Diagnostics, error
+from linker.errors import Diagnostic, Diagnostics, LinkError, error
 from linker.exports import Exports, LibrarySymbols, choose, exported_sections, is_function, place_of, refuse
 from linker.formats import elf, notes
 from linker.formats.elf import SHF_ALLOC, SHF_EXECINSTR, SHF_MERGE, SHF_STRINGS, SHF_WRITE, SHT_NOTE, SHT_PROGBITS
@@ -421,8 +421,15 @@ def _map(product_header: LibraryHeader, exports: Sequence[Export], layout: Layou
 def make(plan: Plan, base: int | registry.Allocator) -> Product:
     """Makes a library in memory. Raises LinkError, FormatError, OSError."""
     kind = Library(plan, base)
-    linked = link(LinkJob(plan.options, kind))
+    try:
+        linked = link(LinkJob(plan.options, kind))
+    except LinkError as failure:  # what the linker says of itself, it says here of the library
+        raise LinkError(
+            *(replace(d, where=plan.file_name) if d.where == "ld" else d for d in failure.diagnostics)
+        ) from None
     assert kind.header is not None
+    if not kind.exported:
+        kind.warnings.append(Diagnostic(plan.file_name, "exports nothing"))
     exports = tuple(kind.exported.values())
     warnings = [*linked.warnings, *kind.warnings]
     return Product(

@@ -17,7 +17,7 @@
     #init alloc.o                       pointers that the program's start-up sets, and their functions
         _foo_malloc malloc              if alloc.o's stub is linked: _foo_malloc = malloc
     #interposable malloc free           called through pointers that mkshlib makes                    (ours)
-    #hide linker                        exported by default but not to be: names or patterns (* ?); `*` is all
+    #hide linker                        exported by default but not to be: names or patterns (* ?); `*` is all but #branch
         _internal
     #export linker                      exceptions from #hide
         open

@@ -104,6 +104,20 @@ def test_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "not on a page boundary" in capsys.readouterr().err
 
 
+def test_nothing_to_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    subprocess.run(["ar", "rc", str(tmp_path / "empty.a")], check=True)
+    assert "libt_s.1.0.0: no input files" in refused(capsys, tmp_path / "out", *AT, tmp_path / "empty.a")
+    mkshlib(*AT, "-o", tmp_path, compile_c(tmp_path, M, "member", "static int f(void) { return 1; }"))
+    assert "warning: libt_s.1.0.0: exports nothing" in capsys.readouterr().err
+
+
+def test_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for option, text in (("--help", "--interposable LIST"), ("--explain-spec", "#address .text 0x60400000")):
+        with pytest.raises(SystemExit) as ended:
+            main(["mkshlib", option])
+        assert not ended.value.code and text in capsys.readouterr().out
+
+
 def test_wrong_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one = compile_c(tmp_path, Machine.I386, "one", "int f(void) { return 1; }")
     two = compile_c(tmp_path, Machine.X86_64, "two", "int g(void) { return 1; }")
@@ -148,6 +162,9 @@ def test_hide_and_export(tmp_path: Path) -> None:
     )
     mkshlib(*AT, "-o", tmp_path / "one", "--hide", "_*", "--export", "_out", source)
     assert {e.name for e in image(tmp_path / "one/shlib/libt_s.1.0.0").exports} == {"open_", "_out", "x"}
+    (tmp_path / "t.spec").write_text("#hide linker *\n#branch\nopen_ 1\n")  # what has a slot by hand is exported
+    mkshlib(*AT, "-s", tmp_path / "t.spec", "-o", tmp_path / "two", source)
+    assert {e.name for e in image(tmp_path / "two/shlib/libt_s.1.0.0").exports} == {"open_"}
     nm = subprocess.run(["nm", str(tmp_path / "one/lib/libt_s.a")], capture_output=True, text=True).stdout
     assert "_in" not in nm
 

@@ -36,6 +36,18 @@ class _Later(argparse.Action):
         )
 
 
+class _Explain(argparse.Action):
+    """--explain-spec: the description that stands in linker/spec.py."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: object, values: object, option_string: str | None = None
+    ) -> None:
+        from linker import spec
+
+        print((spec.__doc__ or "").strip())
+        parser.exit()
+
+
 def _address(text: str) -> int:
     try:
         return parse_address(text)
@@ -72,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
         description="Make a fixed-address shared library and the stub library that programs are linked with.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     p.add_argument("inputs", nargs="*", metavar="INPUT", help="objects, archives, directories, stub libraries")
     p.add_argument("-o", "--output", required=True, metavar="DIR", help="where shlib/ and lib/ go")
@@ -107,6 +120,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--strip-all", action="store_true", help="leave out debugging information and private symbols")
     p.add_argument("-M", "--print-map", action="store_true", help="print what went where")
     p.add_argument("-q", "--quiet", action="store_true", help="no summary")
+    p.add_argument("--explain-spec", action=_Explain, nargs=0, help="describe the specification file, and exit")
     p.add_argument(
         "--previous", action=_Later, metavar="LIB", help="keep the slots of an earlier version (not available yet)"
     )
