@@ -319,7 +319,12 @@ class Resolver:
                 path = os.path.join(directory, candidate)
                 if os.path.isfile(path) or (os.path.isfile(os.path.join(path, LIBRARY_NAME))):
                     return path
-        raise error(f"-l{name}", f"no {' or '.join(names)} in the library directories", remedy="give its place with -L")
+        dynamic = any(os.path.exists(os.path.join(d, f"lib{name}.so")) for d in self.directories())
+        raise error(
+            f"-l{name}",
+            f"no {' or '.join(names)} in the library directories",
+            remedy=f"there is only lib{name}.so: link with -static" if dynamic else "give its place with -L",
+        )
 
     # -- libraries -------------------------------------------------------------------------------------------------
 

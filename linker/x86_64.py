@@ -55,6 +55,12 @@ def relaxes(site: Site) -> str:
     return "lea" if code[0] == _MOV and code[1] & 0xC7 == 0x05 else ""
 
 
+def is_constant(site: Site) -> bool:
+    """Whether the symbol's value is a number and no place in the output: absolute, or undefined and weak (0)."""
+    symbol = site.file.global_symbol(site.index)
+    return symbol is not None and symbol.section is None and not symbol.provided
+
+
 def _scan_got(needs: Needs, site: Site) -> None:
     needs.add_got(site)
 
@@ -71,13 +77,20 @@ def _got_pcrel(run: Applying, site: Site) -> None:
 
 
 def _got_pcrelx(run: Applying, site: Site) -> None:
-    """mov foo@GOTPCREL(%rip), %reg -> lea foo(%rip), %reg; call *foo@.. -> addr32 call foo; jmp *foo@.. -> jmp foo; nop"""
+    """mov foo@GOTPCREL(%rip), %reg -> lea foo(%rip), %reg or mov $foo, %reg; call *foo@.. -> addr32 call foo; jmp *foo@.. -> jmp foo; nop"""
     how = relaxes(site)
     if not how:
         _got_pcrel(run, site)
         return
     place = run.place + site.offset
-    if how == "lea":
+    if how == "lea" and is_constant(site):
+        register = site.before(1)[0] >> 3 & 7
+        if site.type == 42:  # REX.W 8b /r mov -> REX.W c7 c0+r imm32 mov $S; the register's high bit moves from R to B
+            rex = site.before(3)[0]
+            run.patch(site, -3, bytes((rex & 0xFB | rex >> 2 & 1,)))
+        run.patch(site, -2, bytes((0xC7, 0xC0 | register)))
+        run.put(site, run.symbol(site), low=S32[0], high=S32[1])
+    elif how == "lea":
         run.patch(site, -2, b"\x8d")  # 8b /r mov -> 8d /r lea
         run.put(site, run.symbol(site, addend=-4) - place, low=S32[0], high=S32[1])
     elif how == "call":

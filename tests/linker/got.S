@@ -13,7 +13,8 @@ test: push %rbx
  add (%r12),%rbx                      # 40
  cmp value@GOTPCREL(%rip),%r12        # stays: needs the entry
  jne bad
- mov absolute@GOTPCREL(%rip),%rcx
+ mov absolute@GOTPCREL(%rip),%r13
+ mov %r13,%rcx
  cmp $0x12345678,%rcx
  jne bad
  call *one@GOTPCREL(%rip)
