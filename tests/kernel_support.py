@@ -143,9 +143,11 @@ class Kernel:
 @contextmanager
 def kernel(machine: Machine, **grants: Any) -> Iterator[Kernel]:
     made = Kernel(machine, **grants)
+    mask = os.umask(0o22)
     try:
         yield made
     finally:
+        os.umask(mask)  # the guest's is the host process's
         made.close()
 
 

@@ -19,7 +19,7 @@ from loader.address_space import MemoryFault
 
 from . import constants as C
 from .errors import GuestError
-from .waiting import READ, wait_for
+from .waiting import READ, WRITE, wait_for
 
 if TYPE_CHECKING:
     from .namespace import Directory
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _SMALL = 4096  # bytes up to which a copy is cheaper than a view of guest memory
 _CHUNK = 1 << 20  # bytes that a write copies at a time
+_PIPE_BUF = 4096  # bytes that go into a pipe whole as soon as it is ready
 SIGPIPE = 13
 SIGXFSZ = 25
 
@@ -82,7 +83,9 @@ class Description:
 
 
 class HostFile(Description):
-    """A file, pipe, terminal or socket of the host."""
+    """A file, pipe, terminal or socket of the host. most: bytes that the file may grow to (files in memory)."""
+
+    most: int | None = None
 
     def __init__(self, fd: int, path: bytes = b"", flags: int = 0, mutable: bool = False, owned: bool = True) -> None:
         super().__init__(fd, path, flags, mutable, owned)
@@ -95,16 +98,19 @@ class HostFile(Description):
     def read(self, process: Process, address: int, count: int) -> int:
         if self.waits:
             wait_for(process, self.fd, READ)
-        if count <= _SMALL:
-            data = os.read(self.fd, count)
+        if count > _SMALL:
             try:
-                process.memory.write(address, data)
+                return os.readv(self.fd, [process.memory.view(address, min(count, C.IO_MAX))])
             except MemoryFault:
-                with suppress(OSError):  # not read after all, where that can be undone
-                    os.lseek(self.fd, -len(data), os.SEEK_CUR)
-                raise
-            return len(data)
-        return os.readv(self.fd, [process.memory.view(address, min(count, C.IO_MAX))])
+                count = min(count, _CHUNK)  # the buffer ends early: all is well if the file does, too
+        data = os.read(self.fd, count)
+        try:
+            process.memory.write(address, data)
+        except MemoryFault:
+            with suppress(OSError):  # not read after all, where that can be undone
+                os.lseek(self.fd, -len(data), os.SEEK_CUR)
+            raise
+        return len(data)
 
     def readv(self, process: Process, parts: Sequence[tuple[int, int]], offset: int | None) -> int:
         views = [process.memory.view(address, size) for address, size in parts if size]
@@ -112,10 +118,11 @@ class HostFile(Description):
             return os.preadv(self.fd, views, offset)
         if self.waits:
             wait_for(process, self.fd, READ)
-        return os.readv(self.fd, views) if views else os.readv(self.fd, [bytearray(0)])
+        return os.readv(self.fd, views or [bytearray(0)])
 
     def write(self, process: Process, address: int, count: int) -> int:
-        if count > _CHUNK or not process.limits.file_size_free:
+        limited = self.most is not None or not process.limits.file_size_free
+        if count > _CHUNK or limited or (self.waits and process.signals.wakeup_fd >= 0):
             return self.writev(process, [(address, count)], None)
         try:
             return os.write(self.fd, process.memory.read(address, count))
@@ -124,36 +131,39 @@ class HostFile(Description):
             raise
 
     def writev(self, process: Process, parts: Sequence[tuple[int, int]], offset: int | None) -> int:
-        """In chunks, so that a huge write needs no copy of its size; a short write ends it."""
+        """In pieces, so that a huge write needs no copy of its size; an error or a short write ends it."""
+        patient = offset is None and self.waits and process.signals.wakeup_fd >= 0  # a signal may end the wait
+        pieces = _gather(process, parts, self.room(process, offset), _PIPE_BUF if patient else _CHUNK)
         done = 0
-        room = self._room(process, offset)
-        for address, size in _chunks(parts):
-            size = min(size, room - done)
+        while True:
             try:
-                data = process.memory.read(address, size)
+                data = next(pieces, None)
+                if data is None:
+                    break
+                if patient:
+                    wait_for(process, self.fd, WRITE)
                 count = os.write(self.fd, data) if offset is None else os.pwrite(self.fd, data, offset + done)
             except BrokenPipeError:
                 process.signals.send(SIGPIPE)
                 raise
-            except Exception:
+            except (GuestError, OSError, MemoryFault):
                 if done:
-                    return done
+                    break
                 raise
             done += count
-            if count < size or done == room:
+            if count < len(data):
                 break
-        if not parts:
-            os.write(self.fd, b"")
         return done
 
-    def _room(self, process: Process, offset: int | None) -> int:
-        """Bytes that may be written here (RLIMIT_FSIZE). Raises GuestError(EFBIG), and sends SIGXFSZ."""
-        if process.limits.file_size_free or not stat.S_ISREG(os.fstat(self.fd).st_mode):
+    def room(self, process: Process, offset: int | None) -> int:
+        """Bytes that may be written at `offset`, or where the file stands. Raises GuestError(EFBIG), and sends SIGXFSZ,
+        if the file has reached RLIMIT_FSIZE or its own limit."""
+        if self.most is None and (process.limits.file_size_free or not stat.S_ISREG(os.fstat(self.fd).st_mode)):
             return C.IO_MAX
         if offset is None:
             end = self.flags & C.O_APPEND
             offset = os.fstat(self.fd).st_size if end else os.lseek(self.fd, 0, os.SEEK_CUR)
-        room = process.limits.file_size - offset
+        room = min(process.limits.file_size, self.most if self.most is not None else C.IO_MAX + offset) - offset
         if room <= 0:
             process.signals.send(SIGXFSZ)
             raise GuestError(errno.EFBIG)
@@ -229,6 +239,19 @@ def _chunks(parts: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
             address += step
             size -= step
             left -= step
+
+
+def _gather(process: Process, parts: Sequence[tuple[int, int]], most: int, unit: int) -> Iterator[bytes]:
+    """The bytes of several (address, size), `most` in all, in pieces of at most `unit`; always at least one piece."""
+    small = sum(size for _, size in parts)
+    if small <= min(unit, most):  # what was written with one call stays one write
+        yield b"".join(process.memory.read(address, size) for address, size in parts)
+        return
+    for address, size in parts:
+        while size and most:
+            step = min(size, unit, most)
+            yield process.memory.read(address, step)
+            address, size, most = address + step, size - step, most - step
 
 
 @dataclass

@@ -79,10 +79,7 @@ def entries(process: Process, file: DirectoryFile) -> list[tuple[bytes, int, int
             for entry in listing:
                 found[os.fsencode(entry.name)] = (entry.inode(), _kind(entry))
     if directory.node is not None:
-        listed = list(directory.node.children) + (
-            [b"%d" % fd for fd in process.fs.namespace.view.descriptors()] if directory.name == b"/proc/self/fd" else []
-        )
-        for name in listed:
+        for name in directory.node.entries(process.fs.namespace.view):
             try:
                 child = process.fs.existing(directory, name, follow=False)
             except (GuestError, OSError):

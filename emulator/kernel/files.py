@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .process import Process
 
 IOV_MAX = 1024
+MEMORY_FILES, MEMORY_FILE_SIZE = 16, 16 << 20  # memfd_create: how many, bytes each
 
 
 def directory_at(process: Process, fd: int) -> Directory | None:
@@ -199,18 +200,20 @@ def sys_dup3(process: Process, old: int, new: int, flags: int) -> int:
     return new
 
 
-def writable_file(process: Process, fd: int) -> int:
-    """Host descriptor of a regular file that is open for writing (ftruncate, fallocate)."""
+def writable_file(process: Process, fd: int, size: int = 0) -> int:
+    """Host descriptor of a file that is open for writing and may have `size` bytes (ftruncate, fallocate)."""
     file = process.files.get(fd)
-    if isinstance(file, DirectoryFile) or file.fd < 0:
-        raise GuestError(errno.EINVAL)
-    return file.host()
+    if not isinstance(file, HostFile):
+        raise GuestError(errno.EBADF if file.flags & C.O_PATH else errno.EINVAL)
+    if size > 0:
+        file.room(process, size - 1)
+    return file.fd
 
 
 def sys_ftruncate(process: Process, fd: int, size: int) -> int:
     if size < 0:
         raise GuestError(errno.EINVAL)
-    os.ftruncate(writable_file(process, fd), size)
+    os.ftruncate(writable_file(process, fd, size), size)
     return 0
 
 
@@ -222,15 +225,13 @@ def sys_truncate(process: Process, path: int, size: int) -> int:
 
 
 def sys_fallocate(process: Process, fd: int, mode: int, offset: int, size: int) -> int:
-    host = writable_file(process, fd)
+    writable_file(process, fd)
     if mode:
         raise GuestError(errno.EOPNOTSUPP)
     if offset < 0 or size <= 0:
         raise GuestError(errno.EINVAL)
-    if os.fstat(host).st_size < offset + size <= process.limits.file_size or offset + size <= process.limits.file_size:
-        os.posix_fallocate(host, offset, size)
-        return 0
-    raise GuestError(errno.EFBIG)
+    os.posix_fallocate(writable_file(process, fd, offset + size), offset, size)
+    return 0
 
 
 def sys_fadvise64(process: Process, fd: int, *_: int) -> int:
@@ -251,15 +252,23 @@ def sys_sync(process: Process) -> int:
 
 
 def sys_memfd_create(process: Process, name: int, flags: int) -> int:
+    """The host's memory is not the guest's to fill: such files are few, and small."""
     label = process.memory.read_string(name, 250)
     if flags & ~3:
         raise GuestError(errno.EINVAL)
+    if sum(slot.description.path.startswith(b"/memfd:") for slot in process.files.slots.values()) >= MEMORY_FILES:
+        raise GuestError(errno.ENFILE)
     fd = os.memfd_create("guest", os.MFD_CLOEXEC | (os.MFD_ALLOW_SEALING if flags & 2 else 0))
-    return process.files.add(HostFile(fd, b"/memfd:" + label, C.O_RDWR), bool(flags & 1))
+    file = HostFile(fd, b"/memfd:" + label, C.O_RDWR, mutable=True)
+    file.most = MEMORY_FILE_SIZE
+    return process.files.add(file, bool(flags & 1))
 
 
-def _copy(process: Process, source: int, target: int, offsets: tuple[int | None, int | None], count: int) -> int:
+def _copy(process: Process, source: int, file: Description, offsets: tuple[int | None, int | None], count: int) -> int:
     """Copies at most 1 MiB between host files, at offsets or where they stand."""
+    target = file.host()
+    if isinstance(file, HostFile):
+        count = min(count, file.room(process, offsets[1]))
     count = min(count, 1 << 20)
     data = os.read(source, count) if offsets[0] is None else os.pread(source, count, offsets[0])
     try:
@@ -282,7 +291,7 @@ def sys_sendfile(process: Process, out: int, source: int, offset: int, count: in
     position = int.from_bytes(process.memory.read(offset, size), "little", signed=True) if offset else None
     if position is not None and position < 0:
         raise GuestError(errno.EINVAL)
-    done = _copy(process, reader.host(), writer.host(), (position, None), count)
+    done = _copy(process, reader.host(), writer, (position, None), count)
     if position is not None:
         process.memory.write(offset, (position + done).to_bytes(size, "little"))
     return done
@@ -304,7 +313,7 @@ def sys_copy_file_range(
         int.from_bytes(process.memory.read(address, 8), "little") if address else None
         for address in (in_offset, out_offset)
     ]
-    done = _copy(process, reader, writer, (positions[0], positions[1]), count)
+    done = _copy(process, reader, process.files.get(target), (positions[0], positions[1]), count)
     for address, position in zip((in_offset, out_offset), positions, strict=True):
         if position is not None:
             process.memory.write(address, struct.pack("<q", position + done))

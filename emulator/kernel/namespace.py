@@ -63,6 +63,12 @@ class Node:
     writable: bool = False
     special: Special | None = None
 
+    def entries(self, view: View) -> dict[bytes, Node]:
+        """The nodes below it. Those of /proc/self/fd are the descriptors open at the time of asking."""
+        if self.special is not None and self.special.name == "fds":
+            return {b"%d" % fd: Node(special=Special("descriptor", True, fd)) for fd in view.descriptors()}
+        return self.children
+
 
 @dataclass
 class Directory:
@@ -325,7 +331,7 @@ class Namespace:
 
     def _step(self, here: Directory, name: bytes) -> Found:
         """One component, no link followed."""
-        node = here.node.children.get(name) if here.node is not None else None
+        node = here.node.entries(self.view).get(name) if here.node is not None else None
         if node is not None:
             return self._enter(here, name, node)
         if here.handle is None:
@@ -346,9 +352,6 @@ class Namespace:
         """A component that is a node of the tree."""
         if node.special is not None and node.special.name != "fds":
             return Found(here, name, special=node.special)
-        if node.special is not None:
-            entries = {b"%d" % fd: Node(special=Special("descriptor", True, fd)) for fd in self.view.descriptors()}
-            node = Node(children=entries)
         if node.file:
             assert node.handle is not None
             file = Handle(os.open(node.file, _STEP, dir_fd=node.handle.fd))

@@ -15,7 +15,7 @@ from .errors import GuestError
 if TYPE_CHECKING:
     from .process import Process
 
-READ = select.POLLIN
+READ, WRITE = select.POLLIN, select.POLLOUT
 _MILLISECOND = 1_000_000  # ns
 
 
