@@ -360,7 +360,8 @@ class Applying:
         records = section.relocations()
         values = self.values(file)
         references, branches = values.references, values.branches
-        distinguish = branches is not references
+        # only code has branches: a relative pointer in data takes an address, whatever byte stands before it
+        distinguish = branches is not references and bool(section.flags & elf.SHF_EXECINSTR)
         linear, special, none = self.machine.linear, self.machine.special, self.machine.none
         branch_like, got = self.machine.branch_like, self.got
         out, base, size, content = self.out, section.address, section.size, section.content

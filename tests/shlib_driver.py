@@ -67,12 +67,12 @@ void begin(void) {
 """
 
 
-def compile_c(directory: Path, machine: Machine, name: str, text: str, *options: str) -> Path:
+def compile_c(directory: Path, machine: Machine, name: str, text: str, *options: str, compiler: str = "gcc") -> Path:
     """Compiles `text` to DIRECTORY/NAME.o (a name that ends in .s or .c keeps its source's language)."""
     source = directory / (name if "." in name else name + ".c")
     source.write_text(text)
     result = directory / (source.stem + ".o")
-    command = ["gcc", FLAG[machine], *CFLAGS, *options, "-c", str(source), "-o", str(result)]
+    command = [compiler, FLAG[machine], *CFLAGS, *options, "-c", str(source), "-o", str(result)]
     subprocess.run(command, check=True)
     return result
 

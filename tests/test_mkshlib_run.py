@@ -55,7 +55,7 @@ int main_(void) {
 EXPECTED = "5\n42\n42\n6\n42\n99\ntwo\n47\n0\n17\n1\n41\n"
 
 MODELS = {"static": (), "pic": ("-fPIC",), "sections": ("-ffunction-sections", "-fdata-sections"), "debug": ("-g",),
-          "optimised": ("-O3",), "unwind": ("-fasynchronous-unwind-tables",)}  # fmt: skip
+          "optimised": ("-O3",), "unwind": ("-fasynchronous-unwind-tables",), "no plt": ("-fPIC", "-fno-plt", "-O2")}  # fmt: skip
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -69,6 +69,38 @@ def test_library_runs(tmp_path: Path, machine: Machine, model: str) -> None:
     stub = tmp_path / "lib/libvector_s.a"
     assert stub.read_bytes() == (tmp_path / "lib/libvector_s.1.2.3.a").read_bytes()
     assert run_program(tmp_path, machine, USER, [library], [stub]) == EXPECTED
+
+
+TABLES = """
+int f(int); int g(int);
+__asm__(".section .rodata; .globl relative; .byte 0xe8; relative: .long f - ., g@PLT; .text");
+"""
+FUNCTIONS = "int f(int a) { return a + 1; } int g(int a) { return a + 2; }"
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_relative_pointers_in_data_are_addresses(tmp_path: Path, machine: Machine) -> None:
+    objects = [compile_c(tmp_path, machine, name, text) for name, text in (("t", TABLES), ("f", FUNCTIONS))]
+    mkshlib("--name", "v", "--version", "1.0.0", "--text", "0x61000000", "-o", tmp_path, *objects)
+    program = """extern int relative[2]; int f(int), g(int); int main_(void) {
+put_number((char *)&relative[0] + relative[0] == (char *)f); put_number((char *)&relative[1] + relative[1] == (char *)g);
+return 0; }"""
+    library, stub = tmp_path / "shlib/libv_s.1.0.0", tmp_path / "lib/libv_s.a"
+    assert run_program(tmp_path, machine, program, [library], [stub]) == "1\n1\n"
+
+
+@pytest.mark.skipif(shutil.which("clang") is None, reason="needs clang")
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("model", [("-fno-pic",), ("-fPIC",), ("-fPIC", "-O3")], ids=["static", "pic", "optimised"])
+def test_clang(tmp_path: Path, machine: Machine, model: tuple[str, ...]) -> None:
+    objects = [
+        compile_c(tmp_path, machine, name, text, *model, compiler="clang")
+        for name, text in (("add", ADD), ("mult", MULT))
+    ]
+    mkshlib("--name", "v", "--version", "1.0.0", "--text", "0x61000000", "-o", tmp_path, *objects)
+    assert (
+        run_program(tmp_path, machine, USER, [tmp_path / "shlib/libv_s.1.0.0"], [tmp_path / "lib/libv_s.a"]) == EXPECTED
+    )
 
 
 @pytest.mark.parametrize("machine", MACHINES)
