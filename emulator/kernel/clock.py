@@ -7,8 +7,8 @@ it. `--realtime` gives the host's clock and random bytes instead.
 
 from __future__ import annotations
 
-import hashlib
 import os
+import struct
 import time
 from dataclasses import dataclass, field
 
@@ -62,29 +62,37 @@ class Clock:
         return self.realtime or self.shared
 
 
+_MASK = (1 << 64) - 1
+
+
 @dataclass
 class RandomBytes:
-    """A stream of bytes from a seed: SHA-256 of seed and counter. `seed` None: the host's random bytes."""
+    """A stream of bytes from a seed: SplitMix64 (Steele, Lea, Flood 2014). `seed` None: the host's random bytes.
+
+    Reproducible, not secret: nobody's keys are made here.
+    """
 
     seed: int | None = 0
-    counter: int = 0
+    state: int = 0
     rest: bytes = b""
 
     def take(self, count: int) -> bytes:
         """The next `count` bytes."""
         if self.seed is None:
             return os.urandom(count)
-        parts = [self.rest]
-        have = len(self.rest)
-        while have < count:
-            parts.append(hashlib.sha256(b"uselib %d %d" % (self.seed, self.counter)).digest())
-            self.counter += 1
-            have += 32
-        data = b"".join(parts)
+        words = []
+        state = self.state or (self.seed * 0x2545F4914F6CDD1D & _MASK) or 1
+        for _ in range((count - len(self.rest) + 7) // 8):
+            state = state + 0x9E3779B97F4A7C15 & _MASK
+            word = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 & _MASK
+            word = (word ^ word >> 27) * 0x94D049BB133111EB & _MASK
+            words.append(word ^ word >> 31)
+        self.state = state
+        data = self.rest + struct.pack(f"<{len(words)}Q", *words)
         self.rest = data[count:]
         return data[:count]
 
     def reseed(self, mark: int) -> None:
         """A child gets a stream of its own (after fork), different for each `mark`."""
         if self.seed is not None:
-            self.seed, self.counter, self.rest = self.seed * 1_000_003 + mark, 0, b""
+            self.seed, self.state, self.rest = self.seed * 1_000_003 + mark, 0, b""

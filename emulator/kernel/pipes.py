@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 import struct
 from typing import TYPE_CHECKING
 
@@ -21,11 +20,14 @@ from .errors import GuestError
 from .table import Handler, Row
 
 if TYPE_CHECKING:
+    from socket import socket as Socket
+
     from .process import Process
 
 _AF_UNIX = 1
 _SOCK_CLOEXEC, _SOCK_NONBLOCK = C.O_CLOEXEC, C.O_NONBLOCK
-_TYPES = {1: socket.SOCK_STREAM, 2: socket.SOCK_DGRAM, 5: socket.SOCK_SEQPACKET}
+_TYPES = (1, 2, 5)  # SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET
+_MSG_NOSIGNAL = 0x4000
 
 
 def _add_pair(
@@ -62,11 +64,12 @@ def sys_pipe2(process: Process, address: int, flags: int) -> int:
 def sys_socketpair(process: Process, domain: int, kind: int, protocol: int, address: int) -> int:
     if domain != _AF_UNIX:
         raise GuestError(errno.EAFNOSUPPORT)
-    host = _TYPES.get(kind & 0xF)
-    if host is None or kind & ~(0xF | _SOCK_CLOEXEC | _SOCK_NONBLOCK):
+    if kind & 0xF not in _TYPES or kind & ~(0xF | _SOCK_CLOEXEC | _SOCK_NONBLOCK):
         raise GuestError(errno.EINVAL)
     process.memory.check(address, 8, "write")
-    left, right = socket.socketpair(socket.AF_UNIX, host)
+    from socket import socketpair  # takes 4 ms to load, and hardly any program needs it
+
+    left, right = socketpair(_AF_UNIX, kind & 0xF)
     pair = _add_pair(
         process, (left.detach(), right.detach()), (b"socket:[0]", b"socket:[1]"), (C.O_RDWR, C.O_RDWR), kind
     )
@@ -79,12 +82,14 @@ def sys_socket(process: Process, domain: int, kind: int, protocol: int) -> int:
     raise GuestError(errno.EPERM)
 
 
-def _socket(process: Process, fd: int) -> socket.socket:
+def _socket(process: Process, fd: int) -> Socket:
     """The host socket behind a descriptor; detach it after use. Raises GuestError(ENOTSOCK)."""
     file = process.files.get(fd)
     if not isinstance(file, HostFile) or not file.path.startswith(b"socket:["):
         raise GuestError(errno.ENOTSOCK)
-    return socket.socket(fileno=os.dup(file.fd))
+    from socket import socket
+
+    return socket(fileno=os.dup(file.fd))
 
 
 def sys_shutdown(process: Process, fd: int, how: int) -> int:
@@ -102,7 +107,7 @@ def sys_sendto(process: Process, fd: int, buffer: int, size: int, flags: int, ad
     with _socket(process, fd) as host:
         data = process.memory.read(buffer, min(size, 1 << 20))
         try:
-            return host.send(data, flags & 0x40 | socket.MSG_NOSIGNAL)
+            return host.send(data, flags & 0x40 | _MSG_NOSIGNAL)
         except BrokenPipeError:
             if not flags & 0x4000:
                 process.signals.send(13)
