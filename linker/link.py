@@ -274,8 +274,25 @@ def report_undefined(resolution: Resolution, options: Options) -> None:
         lines = [f"referenced by {file.place(section, offset)}" for file, section, offset in found[:3]]
         if len(found) > 3:
             lines.append(f"and {len(found) - 3} more")
-        problems.append(Diagnostic(found[0][0].where, "undefined symbol", symbol.name, "", tuple(lines)))
+        problems.append(
+            Diagnostic(found[0][0].where, "undefined symbol", symbol.name, undefined_remedy(symbol.name), tuple(lines))
+        )
     raise_if_any(problems)
+
+
+# The compiler's own helpers, by how their names begin: they are in libgcc.a or compiler-rt, not in the C library.
+_HELPERS = ("__div", "__mod", "__udiv", "__umod", "__mul", "__ashl", "__ashr", "__lshr", "__fix", "__float", "__popcount",
+            "__clz", "__ctz", "__parity", "__add", "__sub", "__neg", "__cmp", "__ucmp", "__extend", "__trunc")  # fmt: skip
+
+
+def undefined_remedy(name: str) -> str:
+    if name == "main":
+        return "name the object file with the program's main function"
+    if name.startswith(_HELPERS):
+        return "it is a helper of the compiler: link libgcc.a too (`gcc -print-libgcc-file-name`)"
+    if name.startswith("_Z"):
+        return "it is C++: link with g++, or name its library"
+    return ""
 
 
 # -- programs ----------------------------------------------------------------------------------------------------------

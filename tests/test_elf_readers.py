@@ -125,7 +125,7 @@ def damage(sample: bytes, data: st.DataObject) -> bytes:
     return bytes(broken)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.sampled_from(["i386", "x86_64"]), st.data())
 def test_damaged_objects_give_tool_errors(machine: str, data: st.DataObject) -> None:
     broken = damage(compiled(machine), data)
@@ -148,7 +148,7 @@ def test_links_of_damaged_objects_give_tool_errors(machine: str, data: st.DataOb
             assert str(failure)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.sampled_from(["i386", "x86_64"]), st.data())
 def test_damaged_images_give_tool_errors(machine: str, data: st.DataObject) -> None:
     broken = damage(linked(machine), data)

@@ -53,7 +53,8 @@ def read(source: Path) -> Case:
 NOT_CLANG = r"gnu2|no-plt|\.S$"
 
 
-def parameters(without: str = "^$") -> list[object]:
+def parameters(without: str = "^$", few: bool = False) -> list[object]:
+    """One for each case, machine and variant. few: further variants are marked slow."""
     result = []
     for source in sorted(HERE.glob("*.[cS]")):
         case = read(source)
@@ -63,7 +64,8 @@ def parameters(without: str = "^$") -> list[object]:
             for number, flags in enumerate(case.get("Variant") or ["-O1"]):
                 if re.search(without, flags):
                     continue
-                result.append(pytest.param(case, machine, flags, id=f"{source.stem}-{machine}-{number}"))
+                marks = [pytest.mark.slow] if few and number else []
+                result.append(pytest.param(case, machine, flags, id=f"{source.stem}-{machine}-{number}", marks=marks))
     return result
 
 
@@ -120,7 +122,7 @@ def test_gcc(case: Case, machine: str, flags: str, tmp_path: Path, capsys: pytes
 
 
 @pytest.mark.skipif(not shutil.which("clang"), reason="needs clang")
-@pytest.mark.parametrize(("case", "machine", "flags"), parameters(NOT_CLANG))
+@pytest.mark.parametrize(("case", "machine", "flags"), parameters(NOT_CLANG, few=True))
 def test_clang(case: Case, machine: str, flags: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     check(arguments(case, machine, flags, tmp_path, ("clang",)), case, tmp_path, capsys)
 
