@@ -22,6 +22,7 @@ from emulator.kernel.core import GuestKernel
 from emulator.kernel.descriptors import FileTable
 from emulator.kernel.errors import GuestError
 from emulator.kernel.filesystem import FileSystem
+from emulator.kernel.limits import NOFILE, raise_host_limit
 from emulator.kernel.namespace import Namespace
 from emulator.kernel.opening import ProcessView
 from emulator.kernel.process import Process
@@ -92,9 +93,10 @@ class Runner:
             self.process.before_fork.append(self.before_fork)
         if options.max_instructions is not None:
             self._counter = InstructionCounter(options.max_instructions)
+        self.signals.on_wait_needed = self._watch
+        self.signals.take_over()
         if self.observer is not None:
             self.signals.catch_defaults()  # so that Ctrl-C loses nothing of the trace
-        self.signals.on_wait_needed = self._watch
         if options.max_seconds is not None:
             self.watcher.watch(limit=self._started + options.max_seconds)
         try:
@@ -152,6 +154,9 @@ class Runner:
             RandomBytes(None if options.realtime else options.seed),
         )  # fmt: skip
         namespace.view = ProcessView(process)
+        if options.max_files is not None:
+            process.limits.values[NOFILE] = (options.max_files, options.max_files)
+        raise_host_limit(2 * process.limits.values[NOFILE][1])  # a guest's file takes up to two of the host's descriptors
         return process
 
     def _program_path(self) -> str:

@@ -63,13 +63,14 @@ class Clock:
 
 
 _MASK = (1 << 64) - 1
+_LARGE = 4096  # bytes from which on a hash function makes them: faster
 
 
 @dataclass
 class RandomBytes:
-    """A stream of bytes from a seed: SplitMix64 (Steele, Lea, Flood 2014). `seed` None: the host's random bytes.
+    """A stream of bytes from a seed: SplitMix64 (Steele, Lea, Flood 2014), or SHAKE128 of it for large pieces.
 
-    Reproducible, not secret: nobody's keys are made here.
+    seed: None means the host's random bytes. Reproducible, not secret: nobody's keys are made here.
     """
 
     seed: int | None = 0
@@ -80,6 +81,10 @@ class RandomBytes:
         """The next `count` bytes."""
         if self.seed is None:
             return os.urandom(count)
+        if count > _LARGE:
+            from hashlib import shake_128  # takes 3 ms to load
+
+            return shake_128(self.take(16)).digest(count)
         words = []
         state = self.state or (self.seed * 0x2545F4914F6CDD1D & _MASK) or 1
         for _ in range((count - len(self.rest) + 7) // 8):

@@ -45,6 +45,16 @@ class Limits:
         return self.values[FSIZE][0] == INFINITY
 
 
+def raise_host_limit(count: int) -> None:
+    """Lets this process open `count` descriptors and some of its own, as far as the host allows."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count + 64 if hard == resource.RLIM_INFINITY else min(count + 64, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def _get(process: Process, resource: int) -> tuple[int, int]:
     try:
         return process.limits.values[resource]
