@@ -90,17 +90,38 @@ def build_libmini(compiler: Compiler, machine: Machine, work: Path, include: Pat
     return [job.output for job in jobs]
 
 
+def exposed(content: bytes, where: str) -> bytes:
+    """An object whose hidden symbols without a leading underscore have become default ones.
+
+    zig keeps what it wrote itself of the C library (strlen, memcpy, fabs) hidden; a shared library has to export it.
+    """
+    file = File(memoryview(content), where)
+    result = bytearray(content)
+    other = 5 if file.machine is Machine.X86_64 else 13  # st_other within Elf64_Sym, Elf32_Sym
+    for index, section in enumerate(file.sections):
+        if section[1] != SHT_SYMTAB:
+            continue
+        strings = file.strings(section[6])
+        for number, (name, info, visibility, shndx, _, _) in enumerate(file.symbols(index)):
+            if info >> 4 != STB_LOCAL and shndx != 0 and visibility & 3 and not strings[name].startswith("_"):
+                result[section[4] + number * section[9] + other] &= 0xFC
+    return bytes(result)
+
+
 def merge_archives(archives: Iterable[Path]) -> bytes:
     """One archive of several, less members that define again what an earlier one has: no link would ever take those.
 
-    zig's libc.a has both of musl's allocators, and libzigc.a the rest of the library. Raises FormatError.
+    zig's libc.a has both of musl's allocators, other archives have the rest of the library. Raises FormatError.
     """
     members, seen = [], set[str]()
     for path in archives:
         read = Archive(path.read_bytes(), str(path))
         for member in read.members():
-            content = Path(member.path).read_bytes() if read.thin else read.data[member.start : member.start + member.size]
+            content = (
+                Path(member.path).read_bytes() if read.thin else read.data[member.start : member.start + member.size]
+            )
             where = f"{path}({member.name})"
+            content = exposed(content, where)
             strong = defined_symbols(content, where, strong=True)
             if seen.isdisjoint(strong):
                 seen.update(strong)

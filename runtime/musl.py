@@ -35,7 +35,6 @@ class Musl:
     archives: tuple[Path, ...]
     headers: tuple[Path, ...]
     version: Version
-    helpers: tuple[Path, ...] = ()  # archives of what the objects need besides, from the same compiler
 
 
 _TRIPLETS: Mapping[Machine, str] = {Machine.I386: "i386-linux-musl", Machine.X86_64: "x86_64-linux-musl"}
@@ -81,13 +80,12 @@ def _zig(machine: Machine) -> Musl | None:
     if done.returncode or not links:
         return None
     found = {Path(word).name: Path(word) for word in links[-1].split() if word.endswith(".a")}
-    own = tuple(found[name] for name in ("libc.a", "libzigc.a") if name in found)
+    own = tuple(found[name] for name in ("libc.a", "libzigc.a", "libcompiler_rt.a") if name in found)
     if any(has_thread_local_data(archive) for archive in own[1:]):
         raise error(
             "ziglang", "parts of its C library are not musl's any more and have thread-local data",
             remedy="install ziglang below 0.16, or Debian's musl-dev",
         )  # fmt: skip
-    helpers = tuple(found[name] for name in ("libcompiler_rt.a",) if name in found)
     include = library / "libc" / "include"
     headers = tuple(
         directory
@@ -98,7 +96,7 @@ def _zig(machine: Machine) -> Musl | None:
     stated = library / "libc" / "musl" / "src" / "internal" / "version.h"
     if stated.is_file() and (text := re.search(r"\d+\.\d+\.\d+", stated.read_text())):
         version = Version.parse(text[0])
-    return Musl(own, headers, version, helpers)
+    return Musl(own, headers, version)
 
 
 def find_musl(machine: Machine) -> Musl:

@@ -99,7 +99,7 @@ def _musl(compiler: Compiler, machine: Machine, root: Path, work: Path) -> _Libc
     )
     for name in musl.EMPTY_ARCHIVES:
         (lib / f"lib{name}.a").write_bytes(write_archive(()))
-    private = (lib / "libbuiltins.a", *found.helpers)
+    private = (lib / "libbuiltins.a",)
     return _Libc((lib / "libc.a", helper), found.version, musl.INTERPOSABLE, private)
 
 

@@ -94,7 +94,11 @@ static void allocation(void) {
     }
     for (int i = 0; i < N; i++) free(blocks[i]);
     errno = 0;
-    { volatile size_t huge = SIZE_MAX / 2; printf("%lu %d %d", errors, calloc(huge, 16) == 0, malloc(huge + huge / 2) == 0); }
+    {
+        volatile size_t huge = SIZE_MAX / 2;
+        void *volatile p = calloc(huge, 16), *volatile q = malloc(huge + huge / 2); /* a compiler must not guess */
+        printf("%lu %d %d", errors, p == 0, q == 0);
+    }
     printf(" %d\n", errno == ENOMEM);
 }
 
