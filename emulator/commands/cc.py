@@ -35,34 +35,11 @@ SCHEMES = ("uselib", "mmap", "static")
 SOURCES = (".c", ".i", ".S", ".s", ".sx")
 
 # Options of the compiler with a word of their own behind them.
-_WITH_WORD = frozenset(
-    [
-        "-I",
-        "-D",
-        "-U",
-        "-include",
-        "-imacros",
-        "-isystem",
-        "-idirafter",
-        "-iquote",
-        "-iprefix",
-        "-iwithprefix",
-        "-isysroot",
-        "-MF",
-        "-MT",
-        "-MQ",
-        "-Xpreprocessor",
-        "-Xassembler",
-        "-Xclang",
-        "-arch",
-        "-target",
-        "-mllvm",
-        "--param",
-        "-aux-info",
-        "-dumpbase",
-        "-dumpdir",
-    ]
-)
+_WITH_WORD = frozenset((
+    "-I", "-D", "-U", "-include", "-imacros", "-isystem", "-idirafter", "-iquote", "-iprefix", "-iwithprefix", "-isysroot",
+    "-MF", "-MT", "-MQ", "-Xpreprocessor", "-Xassembler", "-Xclang", "-target", "-mllvm", "--param", "-aux-info",
+    "-dumpbase", "-dumpdir",
+))  # fmt: skip
 # Options of the linker: with a joined or separate word, or alone.
 _LINK_WITH_WORD = frozenset(("-L", "-l", "-u", "-z", "-T", "-e"))
 _LINK_ALONE = frozenset(("-s", "-rdynamic"))
