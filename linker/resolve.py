@@ -484,7 +484,7 @@ def resolve(options: Options, list_dependencies: bool = True) -> Resolution:
         except ToolError as failure:
             resolver.problems += failure.diagnostics
     if resolver.problems:
-        raise LinkError(*resolver.problems)
+        raise LinkError(*dict.fromkeys(resolver.problems))
     if not resolver.files or resolver.machine is None:
         raise error("ld", "no input files")
     for stub in resolver.stubs:
