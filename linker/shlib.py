@@ -495,9 +495,12 @@ def write(product: Product, directory: str | Path, form: str) -> None:
 def _stage(pending: list[tuple[Path, Path]], path: Path, data: bytes, mode: int) -> None:
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     pending.append((Path(name), path))
-    with os.fdopen(descriptor, "wb") as file:
-        _write_sparse(file, data)
-    os.chmod(name, mode & ~_umask())
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            _write_sparse(file, data)
+        os.chmod(name, mode & ~_umask())
+    except OSError as failure:  # a full disk: the exception does not know the name
+        raise OSError(failure.errno, failure.strerror, str(path)) from None
 
 
 def _write_sparse(file: BinaryIO, data: bytes) -> None:

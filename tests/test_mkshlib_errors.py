@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import random
+import resource
 import shutil
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -229,6 +232,22 @@ def test_outputs_all_or_none(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         mkshlib(*AT, "--format", "both", "-o", out, source)
         assert sorted(p.name for p in out.rglob("*")) == [
             "LIBRARY NAME", "lib", "library.o", "libt_s", "libt_s.1.0.0", "libt_s.1.0.0.a", "libt_s.a", "member.o", "shlib"]  # fmt: skip
+
+
+def test_full_disk(tmp_path: Path) -> None:
+    """A limit on the size of files stands for it."""
+    source = compile_c(tmp_path, M, "member", "char big[] = {[300000] = 1};")
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100000, 100000))
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+    ran = subprocess.run(
+        [sys.executable, "-B", "-m", "emulator.cli", "mkshlib", *AT, "-o", str(tmp_path / "out"), str(source)],
+        capture_output=True, text=True, preexec_fn=limit,
+    )  # fmt: skip
+    assert (ran.returncode, ran.stderr) == (1, f"uselib: {tmp_path}/out/shlib/libt_s.1.0.0: File too large\n")
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
 
 
 def test_registry(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
