@@ -94,11 +94,25 @@ class Runner:
         if options.max_instructions is not None:
             self._counter = InstructionCounter(options.max_instructions)
         self.signals.on_wait_needed = self._watch
+        try:
+            self._prepare()
+            self._begin()
+            return self._loop()
+        finally:
+            self._put_away()
+
+    def _prepare(self) -> None:
+        """Signals and limits."""
+        options = self.options
         self.signals.take_over()
         if self.observer is not None:
             self.signals.catch_defaults()  # so that Ctrl-C loses nothing of the trace
         if options.max_seconds is not None:
             self.watcher.watch(limit=self._started + options.max_seconds)
+
+    def _begin(self) -> None:
+        """Loads the program. Raises ToolError."""
+        options = self.options
         try:
             self._start()
         except (GuestError, OSError) as failure:
@@ -109,6 +123,9 @@ class Runner:
             self._replace(program)
             if self._strace is not None:
                 self._strace.started(os.fsencode(self.options.program), program.started.stack_pointer)
+
+    def _loop(self) -> int:
+        """Runs machine after machine until the process ends."""
         try:
             while True:
                 assert self.machine is not None
@@ -119,10 +136,17 @@ class Runner:
         except ProcessEnded as end:
             return self._ended(end)
         except MemoryCeiling:
-            size = (options.max_memory or 0) / MEBIBYTE
+            size = (self.options.max_memory or 0) / MEBIBYTE
             return self._ended(
                 ProcessEnded(signal=SIGKILL, reason=f"it wants more than {size:g} MiB of memory (--max-memory)")
             )
+
+    def _put_away(self) -> None:
+        self.watcher.stop()
+        self.signals.give_back()
+        if self.machine is not None:
+            self.machine.close()
+        self.process.memory.release()
 
     # -- putting together ---------------------------------------------------------------------------------------------
 
@@ -156,7 +180,9 @@ class Runner:
         namespace.view = ProcessView(process)
         if options.max_files is not None:
             process.limits.values[NOFILE] = (options.max_files, options.max_files)
-        raise_host_limit(2 * process.limits.values[NOFILE][1])  # a guest's file takes up to two of the host's descriptors
+        raise_host_limit(
+            2 * process.limits.values[NOFILE][1]
+        )  # a guest's file takes up to two of the host's descriptors
         return process
 
     def _program_path(self) -> str:

@@ -28,6 +28,7 @@ class Watcher:
         self._pipe: tuple[int, int] | None = None
         self._deadlines: dict[str, float] = {}  # real time (time.monotonic)
         self._fd = -1
+        self._stopped = False
 
     def watch(self, *, fd: int | None = None, **deadlines: float | None) -> None:
         """Sets the descriptor to watch and deadlines by name (None: no longer), starting the thread if need be."""
@@ -51,6 +52,16 @@ class Watcher:
             return False
         del self._deadlines[name]
         return True
+
+    def stop(self) -> None:
+        """Ends the thread."""
+        self._stopped = True
+        if self._thread is not None and self._pipe is not None:
+            os.write(self._pipe[1], b"x")
+            self._thread.join()
+            for fd in self._pipe:
+                os.close(fd)
+            self._thread = self._pipe = None
 
     def after_fork(self) -> None:
         """The thread exists in the parent only."""
@@ -80,6 +91,8 @@ class Watcher:
             moments = list(self._deadlines.values())
             delay = max(min(moments) - time.monotonic(), 0) * 1000 if moments else None
             ready = dict(poller.poll(None if delay is None else delay + 1))
+            if self._stopped:
+                return
             if wake in ready:
                 with suppress(BlockingIOError):
                     os.read(wake, 512)
@@ -87,6 +100,6 @@ class Watcher:
                     continue
             self._interrupt()
             time.sleep(_REPEAT)
-            while self._pending():
+            while self._pending() and not self._stopped:
                 self._interrupt()
                 time.sleep(_REPEAT)

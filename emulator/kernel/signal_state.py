@@ -11,7 +11,7 @@ import os
 import signal as host_signal
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from emulator.interfaces import Fault, ProcessEnded
 from loader.address_space import MemoryFault
@@ -90,7 +90,8 @@ class SignalState:
         self.interrupted_call: tuple[int, bool] | None = None  # number, and whether SA_RESTART restarts it
         self.on_wait_needed: Callable[[], None] = lambda: None  # a watcher must run from now on
         self._wakeup: tuple[int, int] | None = None
-        self._host_handled: set[int] = set()
+        self._host_before: dict[int, object] = {}  # host signal -> disposition before the run
+        self._mask_before = host_signal.pthread_sigmask(host_signal.SIG_BLOCK, ())
         self._caught_defaults: frozenset[int] = frozenset()
 
     # -- what waiting calls ask (process.Signals) ---------------------------------------------------------------------
@@ -156,14 +157,35 @@ class SignalState:
         if signal in _HOST_OWN or signal == SIGPIPE:
             return
         if action.handler == SIG_IGN or (action.handler == SIG_DFL and signal not in self._caught_defaults):
-            if signal in self._host_handled or action.handler == SIG_IGN:
-                self._host_handled.discard(signal)
-                host_signal.signal(signal, host_signal.SIG_IGN if action.handler == SIG_IGN else host_signal.SIG_DFL)
+            if signal in self._host_before or action.handler == SIG_IGN:
+                self._set_host(signal, host_signal.SIG_IGN if action.handler == SIG_IGN else host_signal.SIG_DFL)
             return
         if self._wakeup is None:
             self._open_wakeup()
-        self._host_handled.add(signal)
-        host_signal.signal(signal, self._arrived)
+        self._set_host(signal, self._arrived)
+
+    def _set_host(self, signal: int, disposition: Any) -> None:
+        before = host_signal.signal(signal, disposition)
+        self._host_before.setdefault(signal, before)
+
+    def take_over(self) -> None:
+        """The host process is the guest's from now on: Ctrl-C ends it, and not with an exception of Python's."""
+        self._set_host(SIGINT, host_signal.SIG_DFL)
+
+    def give_back(self) -> None:
+        """The host's dispositions and mask as they were before the run. What the guest kept blocked is gone with it."""
+        for pending in host_signal.sigpending():
+            if pending in self._host_before or self.blocked & bit(pending):
+                host_signal.sigwait([pending])
+        for signal, before in self._host_before.items():
+            host_signal.signal(signal, before if before is not None else host_signal.SIG_DFL)  # type: ignore[arg-type]
+        self._host_before.clear()
+        host_signal.pthread_sigmask(host_signal.SIG_SETMASK, self._mask_before)
+        if self._wakeup is not None:
+            host_signal.set_wakeup_fd(-1)
+            for fd in self._wakeup:
+                os.close(fd)
+            self._wakeup = None
 
     def catch_defaults(self) -> None:
         """From now on Ctrl-C, hang-up and termination end the guest, not the host process at once: somebody wants to
