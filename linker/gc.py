@@ -8,6 +8,7 @@ from linker.formats.elf import (
     SHF_ALLOC,
     SHF_EXECINSTR,
     SHF_GNU_RETAIN,
+    SHF_LINK_ORDER,
     SHT_FINI_ARRAY,
     SHT_INIT_ARRAY,
     SHT_NOTE,
@@ -33,12 +34,16 @@ def collect(resolution: Resolution, roots: Iterable[Symbol]) -> list[InputSectio
     sections = [s for file in resolution.files for s in file.sections if s is not None and s.flags & SHF_ALLOC]
     by_name: dict[str, list[InputSection]] = {}
     frames = []
+    linked: dict[tuple[int, int], list[InputSection]] = {}
     for section in sections:
         section.live = False
         if section.name.isidentifier():
             by_name.setdefault(section.name, []).append(section)
         if section.name == ".eh_frame":
             frames.append(section)
+        if section.flags & SHF_LINK_ORDER and section.file is not None:  # lives and dies with the section it is about
+            about = section.file.elf.sections[section.index][6]
+            linked.setdefault((id(section.file), about), []).append(section)
     pending = [section for section in sections if kept(section)]
     pending += [symbol.section for symbol in roots if symbol.section is not None]
     seen: set[int] = set()
@@ -66,6 +71,7 @@ def collect(resolution: Resolution, roots: Iterable[Symbol]) -> list[InputSectio
             continue
         seen.add(id(section))
         section.live = True
+        pending += linked.get((id(section.file), section.index), ())
         if section.name != ".eh_frame":
             follow(section, data_only=False)
     return [section for section in sections if not section.live]
