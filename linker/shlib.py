@@ -12,20 +12,16 @@ The stub library is made from the finished link (shlib_stub.py), since it record
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
 
 from linker import bootstrap, digest, jump_table, registry, shlib_stub, stub
 from linker.errors import Diagnostic, Diagnostics, LinkError, error
 from linker.exports import Exports, LibrarySymbols, choose, exported_sections, is_function, place_of, refuse
 from linker.formats import elf, notes
 from linker.formats.elf import SHF_ALLOC, SHF_EXECINSTR, SHF_MERGE, SHF_STRINGS, SHF_WRITE, SHT_NOTE, SHT_PROGBITS
-from linker.image import PAGE, READ, Export, ExportKind, Identity, LibraryHeader, Machine, Segment
+from linker.image import READ, Export, ExportKind, Identity, LibraryHeader, Machine, Segment
 from linker.inputs import UNDEFINED, InputSection, ObjectFile, StubLibrary, Symbol
 from linker.interpose import IMPLEMENTATION_SUFFIX, POINTER_SUFFIX, THUNK_SIZE, THUNK_SUFFIX, thunk
 from linker.layout import Layout
@@ -34,6 +30,7 @@ from linker.options import Options
 from linker.relocations import Applying, Needs
 from linker.resolve import Resolution, define
 from linker.shlib_layout import BOOTSTRAP, JUMP_TABLE, POINTERS, THUNKS, LibraryLayout, Placed
+from linker.shlib_output import write
 from linker.shlib_plan import Plan, Request, settle
 from linker.writer import Row
 
@@ -448,106 +445,16 @@ def build(request: Request, directory: str | Path, form: str = "archive") -> Pro
     if not plan.registry:
         assert plan.base is not None
         product = make(plan, plan.base)
-        write(product, directory, form)
+        write(product.target, product.stub, directory, form)
         return product
     with registry.locked(plan.registry) as book:
         book.check()
         allocator = registry.Allocator(book, plan.name, plan.version.major, plan.base)
         product = make(plan, allocator)
-        write(product, directory, form)
+        write(product.target, product.stub, directory, form)
         if allocator.changed is not None:
             registry.write(allocator.changed)
     return product
-
-
-def write(product: Product, directory: str | Path, form: str) -> None:
-    """Writes target and stub: all of it under temporary names first, then renamed. Raises OSError, and then nothing is new."""
-    who = product.stub.identity
-    root = Path(directory)
-    target, versioned = root / "shlib" / who.file_name, root / "lib" / f"{who.file_name}.a"
-    plain = root / "lib" / f"{who.name}.a"
-    pending: list[tuple[Path, Path]] = []  # (temporary, final)
-    retired: list[Path] = []
-    try:
-        for folder in (target.parent, plain.parent):
-            folder.mkdir(parents=True, exist_ok=True)
-        if form in ("archive", "both"):
-            members = stub.archive(product.stub)
-            for path in (versioned, plain):
-                _stage(pending, path, members, 0o666)
-        if form in ("directory", "both"):
-            _stage_directory(pending, root / "lib" / who.name, product.stub)
-        _stage(pending, target, product.target, 0o777)
-        for temporary, final in pending:
-            _check_place(temporary, final)
-        # from here on only renames: all that can fail has been done
-        for temporary, final in pending:
-            if final.is_dir():
-                old = Path(tempfile.mkdtemp(prefix=f".{final.name}.old.", dir=final.parent))
-                retired.append(old)
-                os.replace(final, old)
-            os.replace(temporary, final)
-    finally:
-        for leftover in (*(temporary for temporary, _ in pending), *retired):
-            _remove(leftover)
-
-
-def _stage(pending: list[tuple[Path, Path]], path: Path, data: bytes, mode: int) -> None:
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    pending.append((Path(name), path))
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            _write_sparse(file, data)
-        os.chmod(name, mode & ~_umask())
-    except OSError as failure:  # a full disk: the exception does not know the name
-        raise OSError(failure.errno, failure.strerror, str(path)) from None
-
-
-def _write_sparse(file: BinaryIO, data: bytes) -> None:
-    """Writes `data`, leaving holes where whole pages are zero: a target library has gaps for growth."""
-    zero = bytes(PAGE)
-    start = 0  # of what is not yet written
-    for at in range(0, len(data), PAGE):
-        if data[at : at + PAGE] == zero:
-            if at > start:
-                file.write(data[start:at])
-            file.seek(PAGE, os.SEEK_CUR)
-            start = at + PAGE
-    file.write(data[start:])
-    file.truncate(len(data))
-
-
-def _stage_directory(pending: list[tuple[Path, Path]], path: Path, library: stub.StubLibrary) -> None:
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    pending.append((temporary, path))
-    for member in stub.members(library):
-        (temporary / member.name).write_bytes(member.content)
-    os.chmod(temporary, 0o777 & ~_umask())
-
-
-def _check_place(temporary: Path, final: Path) -> None:
-    """Only a stub directory is ever replaced by one, and only a file by a file. Raises LinkError."""
-    if temporary.is_dir():
-        if final.exists() and not stub.is_stub(final):
-            raise error(str(final), "is there already and is not a stub library", remedy="move it away")
-    elif final.is_dir():
-        raise error(str(final), "is a directory, where a file is to be written", remedy="move it away")
-
-
-def _remove(path: Path) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        if path.is_dir() and not path.is_symlink():
-            for item in path.iterdir():
-                item.unlink()
-            path.rmdir()
-        else:
-            path.unlink()
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
 
 
 __all__ = ["Library", "Product", "Request", "build", "make", "place_of", "settle", "write"]

@@ -1,0 +1,103 @@
+"""mkshlib's files, put in place all together or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+from typing import BinaryIO
+
+from linker import stub
+from linker.errors import error
+from linker.image import PAGE
+
+
+def write(target_bytes: bytes, library: stub.StubLibrary, directory: str | Path, form: str) -> None:
+    """Writes target and stub: all of it under temporary names first, then renamed. Raises OSError, and then nothing is new."""
+    who = library.identity
+    root = Path(directory)
+    target, versioned = root / "shlib" / who.file_name, root / "lib" / f"{who.file_name}.a"
+    plain = root / "lib" / f"{who.name}.a"
+    pending: list[tuple[Path, Path]] = []  # (temporary, final)
+    retired: list[Path] = []
+    try:
+        for folder in (target.parent, plain.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        if form in ("archive", "both"):
+            members = stub.archive(library)
+            for path in (versioned, plain):
+                _stage(pending, path, members, 0o666)
+        if form in ("directory", "both"):
+            _stage_directory(pending, root / "lib" / who.name, library)
+        _stage(pending, target, target_bytes, 0o777)
+        for temporary, final in pending:
+            _check_place(temporary, final)
+        # from here on only renames: all that can fail has been done
+        for temporary, final in pending:
+            if final.is_dir():
+                old = Path(tempfile.mkdtemp(prefix=f".{final.name}.old.", dir=final.parent))
+                retired.append(old)
+                os.replace(final, old)
+            os.replace(temporary, final)
+    finally:
+        for leftover in (*(temporary for temporary, _ in pending), *retired):
+            _remove(leftover)
+
+
+def _stage(pending: list[tuple[Path, Path]], path: Path, data: bytes, mode: int) -> None:
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        pending.append((Path(name), path))
+        with os.fdopen(descriptor, "wb") as file:
+            _write_sparse(file, data)
+        os.chmod(name, mode & ~_umask())
+    except OSError as failure:  # of a full disk the exception has no name, else the temporary one
+        raise OSError(failure.errno, failure.strerror, str(path)) from None
+
+
+def _write_sparse(file: BinaryIO, data: bytes) -> None:
+    """Writes `data`, leaving holes where whole pages are zero: a target library has gaps for growth."""
+    zero = bytes(PAGE)
+    start = 0  # of what is not yet written
+    for at in range(0, len(data), PAGE):
+        if data[at : at + PAGE] == zero:
+            if at > start:
+                file.write(data[start:at])
+            file.seek(PAGE, os.SEEK_CUR)
+            start = at + PAGE
+    file.write(data[start:])
+    file.truncate(len(data))
+
+
+def _stage_directory(pending: list[tuple[Path, Path]], path: Path, library: stub.StubLibrary) -> None:
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    pending.append((temporary, path))
+    for member in stub.members(library):
+        (temporary / member.name).write_bytes(member.content)
+    os.chmod(temporary, 0o777 & ~_umask())
+
+
+def _check_place(temporary: Path, final: Path) -> None:
+    """Only a stub directory is ever replaced by one, and only a file by a file. Raises LinkError."""
+    if temporary.is_dir():
+        if final.exists() and not stub.is_stub(final):
+            raise error(str(final), "is there already and is not a stub library", remedy="move it away")
+    elif final.is_dir():
+        raise error(str(final), "is a directory, where a file is to be written", remedy="move it away")
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        if path.is_dir() and not path.is_symlink():
+            for item in path.iterdir():
+                item.unlink()
+            path.rmdir()
+        else:
+            path.unlink()
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
