@@ -1,0 +1,135 @@
+"""The trace file, version 1: what `uselib trace record` writes and every reader of traces works on. Little-endian.
+
+A file is a header and chunks, appended as the program runs, so that it can be read after a crash: a reader takes chunks
+until one is missing or cut short.
+
+    header   8 bytes "USELIBTR", u32 version (1), u32 reserved (0)
+    chunk    u32 kind, u32 size of the body, u32 process (index from 0 in order of PROCESS chunks), u32 reserved (0), body
+
+    kind 1 META      JSON object: uselib version, command line, options, clock ("calls" or "blocks"), seed
+    kind 2 PROCESS   JSON: pid (guest), parent (index or null), program, machine, forked_at (sequence in the parent or null)
+    kind 3 TABLE     JSON: one range of functions that events refer to: first (function index), names, addresses,
+                     slots (numbers from 1, or null for functions that are no slots), file, library ("" for the program), version
+    kind 4 FILE      JSON: a mapped file: path, base, end, digest, and its functions as parallel lists addresses, sizes, names:
+                     callers are named from this, without the file itself
+    kind 5 RECORDS   n records of RECORD.size bytes
+    kind 6 PAYLOAD   what pointers pointed to at call time: rows of u64 sequence, u8 word index, u8 flags (1: cut), u16 size,
+                     bytes (not padded)
+    kind 7 END       JSON: exit status, signal, events, dropped (events lost to a filter's ring)
+
+A record is one event. Sequence numbers count events of one process from 1, so a RECORDS chunk is ordered.
+
+     0 u64 sequence
+     8 u64 time        in the clock of META
+    16 u64 caller      CALL: return address; RETURN: sequence of its call; SYSCALL, SIGNAL: program counter
+    24 u64 sp          stack pointer at the event
+    32 u64 words[6]    CALL: argument words (i386: stack; x86-64: rdi rsi rdx rcx r8 r9)
+                       RETURN: rax, rdx, low half of xmm0 (i386: the double that st0 holds), duration in the clock, 0, 0
+                       SYSCALL: arguments; SIGNAL: number, address, 0...
+    80 u32 function    index into the tables; SYSCALL: number
+    84 u16 depth       calls that have not returned, 0 at the bottom
+    86 u8  kind        1 CALL, 2 RETURN, 3 SYSCALL, 4 SYSCALL_RESULT (words[0]), 5 SIGNAL, 6 INNER_CALL (a function that is no slot),
+                       7 INNER_RETURN
+    87 u8  flags       1 tail call (jumped to), 2 return seen late (longjmp, or a frame that was skipped), 4 payload follows
+    88 u64 reserved (0)
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from linker.errors import Diagnostic, FormatError
+
+MAGIC = b"USELIBTR"
+VERSION = 1
+HEADER = struct.Struct("<8sII")
+CHUNK = struct.Struct("<IIII")
+RECORD = struct.Struct("<QQQQ6QIHBBQ")
+PAYLOAD_ROW = struct.Struct("<QBBH")
+assert RECORD.size == 96
+MAXIMUM_CHUNK = 1 << 28
+
+
+class ChunkKind(enum.IntEnum):
+    META = 1
+    PROCESS = 2
+    TABLE = 3
+    FILE = 4
+    RECORDS = 5
+    PAYLOAD = 6
+    END = 7
+
+
+class Kind(enum.IntEnum):
+    """Kinds of event."""
+
+    CALL = 1
+    RETURN = 2
+    SYSCALL = 3
+    SYSCALL_RESULT = 4
+    SIGNAL = 5
+    INNER_CALL = 6
+    INNER_RETURN = 7
+
+
+TAIL_CALL, LATE, HAS_PAYLOAD = 1, 2, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One chunk: kind (unknown kinds are passed over by readers), process index, body."""
+
+    kind: int
+    process: int
+    body: bytes
+
+    def json(self, where: str) -> dict[str, Any]:
+        """The body as a JSON object. Raises FormatError."""
+        try:
+            value = json.loads(self.body)
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            raise FormatError(Diagnostic(where, f"trace chunk of kind {self.kind} is not a JSON object"))
+        return value
+
+
+class ChunkWriter:
+    """Appends chunks to a file. Each chunk is one write, so a crash leaves whole chunks and at most one cut short."""
+
+    def __init__(self, file: BinaryIO, *, new: bool = True) -> None:
+        self._file = file
+        if new:
+            file.write(HEADER.pack(MAGIC, VERSION, 0))
+
+    def write(self, kind: ChunkKind, body: bytes | memoryview, process: int = 0) -> None:
+        self._file.write(CHUNK.pack(kind, len(body), process, 0) + bytes(body))
+
+    def write_json(self, kind: ChunkKind, value: dict[str, Any], process: int = 0) -> None:
+        """Keys sorted, no spaces: the same value gives the same bytes."""
+        self.write(kind, json.dumps(value, sort_keys=True, separators=(",", ":")).encode(), process)
+
+
+def read_chunks(file: BinaryIO, where: str) -> Iterator[Chunk]:
+    """The chunks of a trace file, up to the first that is cut short. Raises FormatError for another kind of file."""
+    head = file.read(HEADER.size)
+    if len(head) < HEADER.size or head[:8] != MAGIC:
+        raise FormatError(
+            Diagnostic(where, "this is not a trace file", remedy="make one with `uselib trace record -o FILE PROG`")
+        )
+    version = HEADER.unpack(head)[1]
+    if version != VERSION:
+        raise FormatError(Diagnostic(where, f"trace format {version}; this version reads format {VERSION}"))
+    while len(head := file.read(CHUNK.size)) == CHUNK.size:
+        kind, size, process, _ = CHUNK.unpack(head)
+        if size > MAXIMUM_CHUNK:
+            raise FormatError(Diagnostic(where, f"a trace chunk of {size} bytes; the file is damaged"))
+        body = file.read(size)
+        if len(body) < size:
+            return
+        yield Chunk(kind, process, body)
