@@ -17,8 +17,9 @@ from linker.formats.elf import SHF_ALLOC, STT_GNU_IFUNC
 from linker.gc import collect
 from linker.image import Machine
 from linker.inputs import UNDEFINED, InputSection, ObjectFile, Symbol
-from linker.layout import Layout, LayoutPolicy, ProgramLayout, gather, settle
+from linker.layout import Layout, LayoutPolicy, gather, settle
 from linker.options import Options
+from linker.program_layout import ProgramLayout
 from linker.relocations import Applying, Needs, PlainSymbols, SymbolPolicy, scan
 from linker.resolve import Resolution, resolve
 from linker.synthetic import Tables

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from linker.errors import Diagnostic, LinkError, ToolError, error
@@ -20,9 +19,9 @@ from linker.formats import ar, elf
 from linker.formats.elf import SHN_ABS, SHN_COMMON, SHN_LORESERVE, STB_WEAK
 from linker.image import Machine
 from linker.inputs import COMMON, STRONG, UNDEFINED, WEAK, InputSection, ObjectFile, StubLibrary, Symbol, library_name
+from linker.libraries import Finder, Library, archive_library, directory_library, read_file
 from linker.options import InputArgument, InputGroup, Options
 
-LIBRARY_NAME = "LIBRARY NAME"
 NEEDS_PREFIX = "__NEEDS_SHRLIB_"  # defined by a stub library's first object
 
 
@@ -39,18 +38,6 @@ class Resolution:
     traced: list[str] = field(default_factory=list)
 
 
-@dataclass
-class _Library:
-    """An archive or a directory of members: an index, and a way to load the member it names."""
-
-    where: str
-    index: list[tuple[str, int]]
-    all_keys: Callable[[], list[int]]  # all members, in order
-    load: Callable[[int], tuple[str, memoryview]]
-    stub: StubLibrary | None
-    taken: set[int] = field(default_factory=set)
-
-
 class Resolver:
     """Takes inputs one after the other. `files`, `symbols` and `undefined` always describe what was taken so far."""
 
@@ -65,10 +52,11 @@ class Resolver:
         self.warnings: list[Diagnostic] = []
         self.traced: list[str] = []
         self._comdat: dict[str, ObjectFile] = {}
-        self._libraries: dict[str, _Library] = {}
+        self._libraries: dict[str, Library] = {}
         self._wrap = {name: f"__wrap_{name}" for name in options.wrap}
         self._wrap |= {f"__real_{name}": name for name in options.wrap}
-        self._seen_paths: dict[str, bytes] = {}
+        self._finder = Finder(options)
+        self._scripts: list[str] = []  # being read, outermost first
 
     # -- symbols ---------------------------------------------------------------------------------------------------
 
@@ -210,13 +198,6 @@ class Resolver:
 
     # -- files -----------------------------------------------------------------------------------------------------
 
-    def read(self, path: str) -> bytes:
-        try:
-            with open(path, "rb") as file:
-                return file.read()
-        except OSError as failure:
-            raise error(path, f"cannot be read: {failure.strerror}") from None
-
     def take(self, argument: InputArgument | InputGroup) -> None:
         """Takes an input of the command line."""
         try:
@@ -228,7 +209,7 @@ class Resolver:
         except ToolError as failure:  # go on: the user shall see what else is missing
             self.problems += failure.diagnostics
 
-    def _take_group(self, libraries: list[_Library]) -> None:
+    def _take_group(self, libraries: list[Library]) -> None:
         while True:
             before = len(self.files)
             for library in libraries:
@@ -236,143 +217,43 @@ class Resolver:
             if len(self.files) == before:
                 return
 
-    def _open(self, argument: InputArgument) -> list[_Library]:
+    def _open(self, argument: InputArgument) -> list[Library]:
         """Takes an object file at once; gives the library (or those of a linker script) to be searched."""
-        path = self._find(argument.name) if argument.library else argument.name
-        if os.path.isdir(path):
-            return [self._whole(self.directory_library(path), argument.whole)]
+        path = self._finder.library(argument.name) if argument.library else argument.name
         key = os.path.abspath(path)
-        if key in self._libraries:
-            return [self._whole(self._libraries[key], argument.whole)]
-        data = self.read(path)
-        if data[:4] == elf.MAGIC:
-            self.add_object(memoryview(data), path)
-            return []
-        if data[:8] in (ar.MAGIC, ar.THIN_MAGIC):
-            library = self._libraries[key] = self.archive_library(data, path)
-            return [self._whole(library, argument.whole)]
-        return self._script(data, path, argument.whole)
+        if key not in self._libraries:
+            if os.path.isdir(path):
+                self._libraries[key] = directory_library(path)
+            else:
+                data = read_file(path)
+                if data[:4] == elf.MAGIC:
+                    self.add_object(memoryview(data), path)
+                    return []
+                if data[:8] not in (ar.MAGIC, ar.THIN_MAGIC):
+                    return self._script(data, path, argument.whole)
+                self._libraries[key] = archive_library(data, path)
+        library = self._libraries[key]
+        if argument.whole:
+            for member in library.all_keys():
+                self._take_member(library, member)
+        return [library]
 
-    def _whole(self, library: _Library, whole: bool) -> _Library:
-        if whole:
-            for key in library.all_keys():
-                self._take_member(library, key)
-        return library
-
-    def _script(self, data: bytes, path: str, whole: bool) -> list[_Library]:
-        """A text file such as libc.so or libgcc.so: INPUT(...), GROUP(...), OUTPUT_FORMAT(...)."""
+    def _script(self, data: bytes, path: str, whole: bool) -> list[Library]:
+        if path in self._scripts:
+            raise error(path, "this linker script names itself")
+        self._scripts.append(path)
         try:
-            text = re.sub(r"/\*.*?\*/", " ", data.decode("ascii"), flags=re.S)
-        except UnicodeDecodeError:
-            raise error(path, "neither an object file, an archive nor a linker script") from None
-        words = re.findall(r"[()]|[^\s(),]+", text)
-        result: list[_Library] = []
-        position, seen = 0, False
-        while position + 1 < len(words):
-            command = words[position]
-            if command not in ("INPUT", "GROUP", "OUTPUT_FORMAT", "AS_NEEDED") or words[position + 1] != "(":
-                break
-            position += 2
-            depth, items = 1, []
-            while position < len(words) and depth:
-                depth += {"(": 1, ")": -1}.get(words[position], 0)
-                if words[position] not in ("(", ")", "AS_NEEDED"):
-                    items.append(words[position])
-                position += 1
-            seen = True
-            if command in ("INPUT", "GROUP"):
-                for item in items:
-                    is_library = item.startswith("-l")
-                    name = item[2:] if is_library else self._script_path(item, path)
-                    result += self._open(InputArgument(name, is_library, whole))
-        if not seen or position < len(words):
-            raise error(path, "neither an object file, an archive nor an INPUT/GROUP linker script")
-        return result
-
-    def _script_path(self, item: str, script: str) -> str:
-        if self._options.sysroot and item.startswith("/"):
-            inside = self._options.sysroot + item
-            if os.path.exists(inside):
-                return inside
-        if os.path.exists(item) or item.startswith("/"):
-            return item
-        for directory in (os.path.dirname(script), *self._options.library_paths):
-            if os.path.exists(os.path.join(directory, item)):
-                return os.path.join(directory, item)
-        return item
-
-    def directories(self) -> list[str]:
-        """-L directories, `=` replaced by the sysroot."""
-        root = self._options.sysroot
-        return [root + d[1:] if d.startswith("=") else d for d in self._options.library_paths]
-
-    def _find(self, name: str) -> str:
-        """The file that `-l name` stands for."""
-        if name.startswith(":"):
-            names = [name[1:]]
-        elif self._options.scheme in ("uselib", "mmap"):
-            names = [f"lib{name}_s.a", f"lib{name}_s", f"lib{name}.a"]
-        else:
-            names = [f"lib{name}.a", f"lib{name}"] if name.endswith("_s") else [f"lib{name}.a"]
-        for directory in self.directories():
-            for candidate in names:
-                path = os.path.join(directory, candidate)
-                if os.path.isfile(path) or (os.path.isfile(os.path.join(path, LIBRARY_NAME))):
-                    return path
-        dynamic = any(os.path.exists(os.path.join(d, f"lib{name}.so")) for d in self.directories())
-        raise error(
-            f"-l{name}",
-            f"no {' or '.join(names)} in the library directories",
-            remedy=f"there is only lib{name}.so: link with -static" if dynamic else "give its place with -L",
-        )
+            return [
+                library
+                for item in self._finder.script(data, path)
+                for library in self._open(InputArgument(item.name, item.library, whole))
+            ]
+        finally:
+            self._scripts.pop()
 
     # -- libraries -------------------------------------------------------------------------------------------------
 
-    def archive_library(self, data: bytes, where: str) -> _Library:
-        archive = ar.Archive(data, where)
-        view = memoryview(data)
-        first = archive.first()
-        stub_text = None
-        if first is not None and first.name == LIBRARY_NAME:
-            stub_text = data[first.start : first.start + first.size]
-
-        def load(key: int) -> tuple[str, memoryview]:
-            member = archive.member(key)
-            name = f"{where}({member.name})"
-            if member.path:
-                return name, memoryview(self.read(member.path))
-            return name, view[member.start : member.start + member.size]
-
-        def keys() -> list[int]:
-            return [member.header for member in archive.members()[stub_text is not None :]]
-
-        index = archive.index()
-        if index is None:
-            index = [(name, key) for key in keys() for name in _defined_names(*load(key))]
-        library = _Library(where, index, keys, load, None)
-        if stub_text is not None:
-            library.stub = _stub(where, stub_text, index)
-        return library
-
-    def directory_library(self, path: str) -> _Library:
-        """A library in directory format: `LIBRARY NAME` and the members as files, taken in order of their names."""
-        key = os.path.abspath(path)
-        if key in self._libraries:
-            return self._libraries[key]
-        if not os.path.isfile(os.path.join(path, LIBRARY_NAME)):
-            raise error(path, f"a directory without a file `{LIBRARY_NAME}` is no library")
-        names = sorted(n for n in os.listdir(path) if n != LIBRARY_NAME)
-
-        def load(index: int) -> tuple[str, memoryview]:
-            return f"{path}({names[index]})", memoryview(self.read(os.path.join(path, names[index])))
-
-        keys = list(range(len(names)))
-        index = [(name, k) for k in keys for name in _defined_names(*load(k))]
-        stub = _stub(path, self.read(os.path.join(path, LIBRARY_NAME)), index)
-        library = self._libraries[key] = _Library(path, index, lambda: keys, load, stub)
-        return library
-
-    def search(self, library: _Library) -> None:
+    def search(self, library: Library) -> None:
         """Takes members that define what is undefined, in the index's order, until nothing more is found."""
         undefined, taken = self.undefined, library.taken
         found = True
@@ -383,7 +264,7 @@ class Resolver:
                     self._take_member(library, key)
                     found = True
 
-    def _take_member(self, library: _Library, key: int) -> None:
+    def _take_member(self, library: Library, key: int) -> None:
         if key in library.taken:
             return
         library.taken.add(key)
@@ -421,44 +302,27 @@ class Resolver:
             if len(self.files) == before:
                 return
 
-    def _find_dependency(self, file_name: str, user: StubLibrary) -> _Library | None:
+    def _find_dependency(self, file_name: str, user: StubLibrary) -> Library | None:
         name = library_name(file_name)
-        for directory in [*self.directories(), os.path.dirname(user.where)]:
-            for candidate in dict.fromkeys((f"{file_name}.a", f"{name}.a", name)):
-                path = os.path.join(directory, candidate)
-                if os.path.isfile(path) or os.path.isfile(os.path.join(path, LIBRARY_NAME)):
-                    for library in self._open(InputArgument(path)):
-                        if library.stub is None or library.stub.name != name:
-                            raise error(path, f"is not the stub library of {file_name}, which {user.where} depends on")
-                        return library
-        self.warnings.append(
-            Diagnostic(
-                user.where,
-                f"depends on {file_name}, whose stub library was not found",
-                remedy=f"name {name}.a on the command line or give its directory with -L",
+        path = self._finder.dependency(file_name, user)
+        if path is None:
+            self.warnings.append(
+                Diagnostic(
+                    user.where,
+                    f"depends on {file_name}, whose stub library was not found",
+                    remedy=f"name {name}.a on the command line or give its directory with -L",
+                )
             )
-        )
-        return None
+            return None
+        for library in self._open(InputArgument(path)):
+            if library.stub is not None and library.stub.name == name:
+                return library
+        raise error(path, f"is not the stub library of {file_name}, which {user.where} depends on")
 
     @property
     def stubs(self) -> list[StubLibrary]:
         """The stub libraries in use, in link order."""
         return list({id(file.stub): file.stub for file in self.files if file.stub is not None}.values())
-
-
-def _stub(where: str, text: bytes, index: Iterable[tuple[str, int]]) -> StubLibrary:
-    lines = [line.strip() for line in text.decode("utf-8", "replace").replace("\0", "").splitlines() if line.strip()]
-    if not lines:
-        raise error(where, f"its `{LIBRARY_NAME}` is empty: the first line must be the library's file name")
-    return StubLibrary(where, lines[0], tuple(lines[1:]), frozenset(name for name, _ in index))
-
-
-def _defined_names(where: str, data: memoryview) -> list[str]:
-    """The global names an object defines, for libraries without an index."""
-    if data[:4] != elf.MAGIC:
-        return []
-    file = ObjectFile(data, where)
-    return [file.strings[s[0]] for s in file.symbols[file.first_global :] if s[3]]
 
 
 def resolve(options: Options, list_dependencies: bool = True) -> Resolution:

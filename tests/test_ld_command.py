@@ -209,6 +209,8 @@ def test_linker_scripts_that_name_libraries(build: Build) -> None:
     script.write_text("/* GNU ld script */ OUTPUT_FORMAT(elf64-x86-64) GROUP ( libreal.a AS_NEEDED ( ) )")
     build.ld(start, "-L", str(build.directory), "-lv")
     assert build.run() == 4
+    script.write_text("INPUT(libv.a)")
+    assert "this linker script names itself" in build.ld(start, str(script), status=1)
     script.write_text("SECTIONS { }")
     assert "neither an object file, an archive nor" in build.ld(start, str(script), status=1)
 

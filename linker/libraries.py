@@ -1,0 +1,167 @@
+"""Finding and opening libraries: archives, stub libraries in both formats, and text files that name other inputs."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from linker.errors import error
+from linker.formats import ar, elf
+from linker.inputs import ObjectFile, StubLibrary, library_name
+from linker.options import InputArgument, Options
+
+LIBRARY_NAME = "LIBRARY NAME"  # first member of a stub archive, file in a stub directory
+
+
+@dataclass
+class Library:
+    """An archive or a directory of members: an index, and a way to load the member it names."""
+
+    where: str
+    index: list[tuple[str, int]]  # symbol, key of the member that defines it
+    all_keys: Callable[[], list[int]]  # all members, in order
+    load: Callable[[int], tuple[str, memoryview]]  # FILE(MEMBER) and content, by key
+    stub: StubLibrary | None
+    taken: set[int] = field(default_factory=set)
+
+
+def read_file(path: str) -> bytes:
+    """The content of an input. Raises LinkError."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as failure:
+        raise error(path, f"cannot be read: {failure.strerror}") from None
+
+
+def archive_library(data: bytes, where: str) -> Library:
+    """An archive; a stub library if its first member is `LIBRARY NAME`. Raises FormatError."""
+    archive = ar.Archive(data, where)
+    view = memoryview(data)
+    first = archive.first()
+    stub_text = None
+    if first is not None and first.name == LIBRARY_NAME:
+        stub_text = data[first.start : first.start + first.size]
+
+    def load(key: int) -> tuple[str, memoryview]:
+        member = archive.member(key)
+        name = f"{where}({member.name})"
+        if member.path:
+            return name, memoryview(read_file(member.path))
+        return name, view[member.start : member.start + member.size]
+
+    def keys() -> list[int]:
+        return [member.header for member in archive.members()[stub_text is not None :]]
+
+    index = archive.index()
+    if index is None:
+        index = [(name, key) for key in keys() for name in _defined_names(*load(key))]
+    stub = _stub(where, stub_text, index) if stub_text is not None else None
+    return Library(where, index, keys, load, stub)
+
+
+def directory_library(path: str) -> Library:
+    """A library in directory format: `LIBRARY NAME` and the members as files, taken in order of their names."""
+    if not os.path.isfile(os.path.join(path, LIBRARY_NAME)):
+        raise error(path, f"a directory without a file `{LIBRARY_NAME}` is no library")
+    names = sorted(name for name in os.listdir(path) if name != LIBRARY_NAME)
+
+    def load(key: int) -> tuple[str, memoryview]:
+        return f"{path}({names[key]})", memoryview(read_file(os.path.join(path, names[key])))
+
+    keys = list(range(len(names)))
+    index = [(name, key) for key in keys for name in _defined_names(*load(key))]
+    stub = _stub(path, read_file(os.path.join(path, LIBRARY_NAME)), index)
+    return Library(path, index, lambda: keys, load, stub)
+
+
+def _stub(where: str, text: bytes, index: Iterable[tuple[str, int]]) -> StubLibrary:
+    lines = [line.strip() for line in text.decode("utf-8", "replace").replace("\0", "").splitlines() if line.strip()]
+    if not lines:
+        raise error(where, f"its `{LIBRARY_NAME}` is empty: the first line must be the library's file name")
+    return StubLibrary(where, lines[0], tuple(lines[1:]), frozenset(name for name, _ in index))
+
+
+def _defined_names(where: str, data: memoryview) -> list[str]:
+    """The global names an object defines, for libraries without an index."""
+    if data[:4] != elf.MAGIC:
+        return []
+    file = ObjectFile(data, where)
+    return [file.strings[symbol[0]] for symbol in file.symbols[file.first_global :] if symbol[3]]
+
+
+class Finder:
+    """Where inputs are looked for: -L, --sysroot and --scheme."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+
+    def directories(self) -> list[str]:
+        """-L directories, `=` replaced by the sysroot."""
+        root = self._options.sysroot
+        return [root + d[1:] if d.startswith("=") else d for d in self._options.library_paths]
+
+    def library(self, name: str) -> str:
+        """The file or directory that `-l name` stands for. Raises LinkError."""
+        if name.startswith(":"):
+            names = [name[1:]]
+        elif self._options.scheme in ("uselib", "mmap"):
+            names = [f"lib{name}_s.a", f"lib{name}_s", f"lib{name}.a"]
+        else:
+            names = [f"lib{name}.a", f"lib{name}"] if name.endswith("_s") else [f"lib{name}.a"]
+        found = _first(self.directories(), names)
+        if found is not None:
+            return found
+        dynamic = any(os.path.exists(os.path.join(d, f"lib{name}.so")) for d in self.directories())
+        raise error(
+            f"-l{name}",
+            f"no {' or '.join(names)} in the library directories",
+            remedy=f"there is only lib{name}.so: link with -static" if dynamic else "give its place with -L",
+        )
+
+    def dependency(self, file_name: str, user: StubLibrary) -> str | None:
+        """The stub library of `file_name` (libc_s.4.0.0), which `user` depends on: under -L, or beside the user."""
+        name = library_name(file_name)
+        places = [*self.directories(), os.path.dirname(user.where)]
+        return _first(places, [f"{file_name}.a", f"{name}.a", name])
+
+    def script(self, data: bytes, path: str) -> list[InputArgument]:
+        """What a text file such as libc.so names: INPUT(...), GROUP(...), OUTPUT_FORMAT(...). Raises LinkError."""
+        try:
+            text = re.sub(r"/\*.*?\*/", " ", data.decode("ascii"), flags=re.S)
+        except UnicodeDecodeError:
+            raise error(path, "neither an object file, an archive nor a linker script") from None
+        result: list[InputArgument] = []
+        position = 0
+        # a command, then items in parentheses, among them AS_NEEDED ( items )
+        command = re.compile(r"\s*(INPUT|GROUP|OUTPUT_FORMAT)\s*\(((?:[^()]|\([^()]*\))*)\)\s*;?\s*")
+        while match := command.match(text, position):
+            position = match.end()
+            if match[1] != "OUTPUT_FORMAT":
+                for item in re.findall(r"[^\s(),]+", match[2].replace("AS_NEEDED", " ")):
+                    if item.startswith("-l"):
+                        result.append(InputArgument(item[2:], library=True))
+                    else:
+                        result.append(InputArgument(self._script_path(item, path)))
+        if not position or position < len(text):
+            raise error(path, "neither an object file, an archive nor an INPUT/GROUP linker script")
+        return result
+
+    def _script_path(self, item: str, script: str) -> str:
+        if self._options.sysroot and item.startswith("/") and os.path.exists(self._options.sysroot + item):
+            return self._options.sysroot + item
+        if os.path.exists(item) or item.startswith("/"):
+            return item
+        return _first([os.path.dirname(script), *self.directories()], [item]) or item
+
+
+def _first(directories: list[str], names: list[str]) -> str | None:
+    """The first of `names` in the first directory that has one: a file, or a library in directory format."""
+    for directory in directories:
+        for name in names:
+            path = os.path.join(directory, name)
+            if os.path.isfile(path) or os.path.isfile(os.path.join(path, LIBRARY_NAME)):
+                return path
+    return None
