@@ -255,6 +255,7 @@ class Runner:
             from emulator.kernel.strace import Strace
 
             self._strace = Strace(self.process, sys.stderr)
+            self.signals.on_delivery = self._strace.delivered
         return self._strace
 
     # -- interruptions ------------------------------------------------------------------------------------------------

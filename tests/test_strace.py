@@ -14,6 +14,7 @@ import pytest
 from kernel_support import TRIPLETS, kernel, musl_program
 
 from emulator.interfaces import ProcessEnded
+from emulator.kernel.signal_frames import SignalInfo
 from emulator.kernel.strace import Strace, flag_names, quoted, signal_set
 from linker.image import Machine
 
@@ -30,6 +31,8 @@ def comparable(text: str) -> list[str]:
         line = re.sub(r"\b0x[0-9a-f]{6,}\b", "ADDRESS", line)
         line = re.sub(r"^(getpid\(\)|gettid\(\)|set_tid_address\(.*\)|getpgid\(0\))( *)= \d+", r"\1 = PID", line)
         line = re.sub(r"^(kill|tkill|tgkill)\(\d+", r"\1(PID", line)
+        line = re.sub(r"\? ERESTART\w+ \(.*\)", "-1 EINTR (Interrupted system call)", line)
+        line = re.sub(r"si_pid=\d+, si_uid=\d+", "SENDER", line)
         line = re.sub(r" +=", " =", line)
         lines.append(line)
     return lines
@@ -122,11 +125,17 @@ def test_the_end(tmp_path: Path) -> None:
     output = io.StringIO()
     with kernel(Machine.X86_64, cwd=str(tmp_path)) as guest:
         strace = Strace(guest.process, output)
-        strace.signal(11, "SEGV_MAPERR", 0)
+        strace.delivered(SignalInfo(11, 1, fault=True))
+        strace.delivered(SignalInfo(14, 0x80))
+        strace.delivered(SignalInfo(10, -6, pid=1000, uid=1000))
+        strace.delivered(SignalInfo(17, 1, pid=1001, uid=1000, status=3))
         strace.ended(ProcessEnded(3))
         strace.ended(ProcessEnded(signal=11))
     assert output.getvalue().splitlines() == [
         "--- SIGSEGV {si_signo=SIGSEGV, si_code=SEGV_MAPERR, si_addr=NULL} ---",
+        "--- SIGALRM {si_signo=SIGALRM, si_code=SI_KERNEL} ---",
+        "--- SIGUSR1 {si_signo=SIGUSR1, si_code=SI_TKILL, si_pid=1000, si_uid=1000} ---",
+        "--- SIGCHLD {si_signo=SIGCHLD, si_code=CLD_EXITED, si_pid=1001, si_uid=1000, si_status=3, si_utime=0, si_stime=0} ---",
         "+++ exited with 3 +++",
         "+++ killed by SIGSEGV +++",
     ]

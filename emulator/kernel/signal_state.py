@@ -88,6 +88,7 @@ class SignalState:
         self.alternate: tuple[int, int, int] = (0, SS_DISABLE, 0)  # ss_sp, ss_flags, ss_size
         self.timers: dict[int, Timer] = {}
         self.interrupted_call: tuple[int, bool] | None = None  # number, and whether SA_RESTART restarts it
+        self.on_delivery: Callable[[SignalInfo], None] = lambda info: None  # told of each signal delivered (--strace)
         self.on_wait_needed: Callable[[], None] = lambda: None  # a watcher must run from now on
         self._wakeup: tuple[int, int] | None = None
         self._host_before: dict[int, object] = {}  # host signal -> disposition before the run
@@ -105,7 +106,9 @@ class SignalState:
         return any(not self.blocked & bit(info.signal) and not self._ignored(info.signal) for info in self.pending)
 
     def send(self, signal: int) -> None:
-        self.post(SignalInfo(signal, SI_KERNEL))
+        """As the kernel's send_sig(signal, current, 0) says it: from the process itself."""
+        identity = self._process().identity
+        self.post(SignalInfo(signal, SI_USER, identity.pid, identity.uid))
 
     @property
     def ready(self) -> bool:
@@ -271,8 +274,6 @@ class SignalState:
     def exception(self, fault: Fault) -> None:
         """A CPU exception: it cannot be held back. Raises ProcessEnded if it is not handled."""
         action = self.actions.get(fault.signal, _DEFAULT)
-        if action.handler in (SIG_DFL, SIG_IGN) or self.blocked & bit(fault.signal):
-            raise ProcessEnded(signal=fault.signal, fault=fault)
         info = SignalInfo(
             fault.signal,
             fault.code,
@@ -281,6 +282,9 @@ class SignalState:
             trap=fault.trap,
             fault=fault.code != SI_KERNEL,
         )
+        self.on_delivery(info)
+        if action.handler in (SIG_DFL, SIG_IGN) or self.blocked & bit(fault.signal):
+            raise ProcessEnded(signal=fault.signal, fault=fault)
         self._enter(info, action, fault)
 
     def deliver(self) -> None:
@@ -290,6 +294,7 @@ class SignalState:
         entered = False
         while (info := self._next()) is not None:
             self.pending.remove(info)
+            self.on_delivery(info)
             action = self.actions.get(info.signal, _DEFAULT)
             if action.handler == SIG_IGN or (action.handler == SIG_DFL and info.signal in IGNORED):
                 continue

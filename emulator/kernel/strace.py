@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
@@ -18,14 +18,16 @@ from loader.address_space import MemoryFault
 from . import constants as C
 from .arguments import ENVIRONMENT, PATH, STRINGS, Kind
 from .errors import errno_name
-from .strace_tables import CHOICES, FILE_TYPES, FLAGS, NOTHING, SIGNALS
+from .strace_tables import CHOICES, FILE_TYPES, FLAGS, NOTHING, SIGNAL_CODES, SIGNALS
 from .table import Row
 
 if TYPE_CHECKING:
     from emulator.interfaces import ProcessEnded
 
     from .process import Process
+    from .signal_frames import SignalInfo
 
+_SIGCHLD = 17
 _SHOWN = 32  # bytes of a buffer
 _COLUMN = 39  # where `=` stands, unless the call is longer
 _HEX_RESULTS = frozenset({"brk", "mmap", "mmap2", "mremap"})
@@ -46,6 +48,11 @@ class Context:
     @property
     def failed(self) -> bool:
         return self.result is not None and self.result < 0
+
+
+def _codes(signal: int) -> Mapping[int, str]:
+    """Names of si_code."""
+    return SIGNAL_CODES[0] | SIGNAL_CODES.get(signal, {})
 
 
 def quoted(data: bytes) -> str:
@@ -453,6 +460,9 @@ class Strace:
         ]
 
     def leave(self, row: Row, arguments: Sequence[int], result: int | None) -> None:
+        if row.name in ("sigreturn", "rt_sigreturn"):
+            self._sigreturn(row)
+            return
         shown = [
             self._render(row, arguments, index, result) if text is None else text
             for index, text in enumerate(self._before[: self._count(row, arguments)])
@@ -462,15 +472,32 @@ class Strace:
             shown[1:3] = [str(offset - (1 << 64) if offset >> 63 else offset)]
         self._line(f"{row.name}({', '.join(shown)})", self._result(row, arguments, result))
 
+    def _sigreturn(self, row: Row) -> None:
+        """The mask and the result register that the signal frame has brought back."""
+        process = self._process
+        value = process.cpu.general()[0]
+        if value >> 8 * process.abi.word - 1:
+            value -= process.abi.word_mask + 1
+        mask = signal_set(process.signals.blocked)
+        self._line(f"{row.name}({{mask={mask}}})", self._result(row, (), value))
+
     def unknown(self, name: str, raw: Sequence[int]) -> None:
         words = ", ".join(_hexadecimal_number(value) for value in raw)
         self._line(f"{name}({words})", self._error(errno.ENOSYS))
 
-    def signal(self, number: int, code: str = "SI_USER", address: int | None = None) -> None:
-        """A signal is delivered. code: si_code's name; address: si_addr of a fault."""
-        name = SIGNALS.get(number, str(number))
-        where = "" if address is None else f", si_addr={hex(address) if address else 'NULL'}"
-        self._write(f"--- {name} {{si_signo={name}, si_code={code}{where}}} ---")
+    def delivered(self, info: SignalInfo) -> None:
+        """A signal is delivered: what siginfo_t says of it."""
+        name = SIGNALS.get(info.signal, str(info.signal))
+        code = _codes(info.signal).get(info.code, str(info.code))
+        parts = [f"si_signo={name}", f"si_code={code}"]
+        if info.fault:
+            parts.append(f"si_addr={hex(info.address) if info.address else 'NULL'}")
+        elif info.signal == _SIGCHLD and info.code > 0:
+            status = info.status if info.code == 1 else SIGNALS.get(info.status, str(info.status))
+            parts += [f"si_pid={info.pid}", f"si_uid={info.uid}", f"si_status={status}", "si_utime=0", "si_stime=0"]
+        elif info.code <= 0:
+            parts += [f"si_pid={info.pid}", f"si_uid={info.uid}"]
+        self._write(f"--- {name} {{{', '.join(parts)}}} ---")
 
     def ended(self, end: ProcessEnded) -> None:
         """The last line."""

@@ -226,6 +226,17 @@ SIGNALS = _numbered(
     1,
 )
 
+# si_code by signal; 0: of any signal (include/uapi/asm-generic/siginfo.h)
+SIGNAL_CODES: dict[int, dict[int, str]] = {
+    0: {0: "SI_USER", 0x80: "SI_KERNEL", -1: "SI_QUEUE", -2: "SI_TIMER", -6: "SI_TKILL"},
+    4: {1: "ILL_ILLOPC", 2: "ILL_ILLOPN", 5: "ILL_PRVOPC"},
+    5: {1: "TRAP_BRKPT", 2: "TRAP_TRACE"},
+    7: {1: "BUS_ADRALN", 2: "BUS_ADRERR", 3: "BUS_OBJERR"},
+    8: _numbered("FPE_INTDIV FPE_INTOVF FPE_FLTDIV FPE_FLTOVF FPE_FLTUND FPE_FLTRES FPE_FLTINV", 1),
+    11: {1: "SEGV_MAPERR", 2: "SEGV_ACCERR"},
+    17: _numbered("CLD_EXITED CLD_KILLED CLD_DUMPED CLD_TRAPPED CLD_STOPPED CLD_CONTINUED", 1),
+}
+
 FILE_TYPES = {
     0o140000: "S_IFSOCK",
     0o120000: "S_IFLNK",
