@@ -241,3 +241,19 @@ def test_unknown_calls_are_named_once(guest: Kernel, capsys: pytest.CaptureFixtu
         f"uselib: system call mount ({number}) is not implemented on {label}: the program gets ENOSYS",
         f"uselib: there is no system call 9999 on {label}: the program gets ENOSYS",
     ]
+
+
+def test_locks_exclude_each_other_and_signals_end_the_wait(guest: Kernel, tmp_path: Path) -> None:
+    first, second = guest.open(b"lock", CREATE), guest.open(b"lock", CREATE)
+    assert guest.result("flock", first, 2) == 0
+    assert guest.result("flock", second, 2 | 4) == "EAGAIN"
+    arrived = os.eventfd(1)
+    try:
+        guest.signals.wakeup_fd = arrived
+        assert guest.result("flock", second, 2) == "EINTR"
+        assert guest.result("flock", first, 8) == 0
+        assert guest.result("flock", second, 2) == 0
+    finally:
+        guest.signals.wakeup_fd = -1
+        os.close(arrived)
+    assert guest.result("flock", second, 0) == "EINVAL"
