@@ -163,23 +163,33 @@ def _dtpoff(width: int) -> Special:
     return Special(f"R_X86_64_DTPOFF{8 * width}", None, apply)
 
 
+_LEA_RDI = b"\x48\x8d\x3d"  # lea x(%rip),%rdi
+_MOVABS_RAX = b"\x48\xb8"  # movabs $__tls_get_addr@pltoff,%rax; add %rbx,%rax; call *%rax (-mcmodel=large: 22 bytes in all)
+_MOV_FS_RAX = b"\x64\x48\x8b\x04\x25\0\0\0\0"  # mov %fs:0,%rax
+
+
 def _tlsgd(run: Applying, site: Site) -> None:
     """66 48 8d 3d lea x@tlsgd(%rip),%rdi; 66 66 48 e8 | 66 48 ff 15 call __tls_get_addr
     -> 64 48 8b 04 25 0 mov %fs:0,%rax; 48 8d 80 lea x@tpoff(%rax),%rax"""
-    if site.before(4) != b"\x66\x48\x8d\x3d" or not site.calls_tls(TLS_CALL):
+    large = site.before(3) == _LEA_RDI and site.after(2) == _MOVABS_RAX
+    if not (large or site.before(4) == b"\x66" + _LEA_RDI) or not site.calls_tls(TLS_CALL):
         run.problem(site, "not the general-dynamic sequence of the ABI")
         return
     value = tp_offset(run, site, run.addend(site) + 4)
-    run.patch(site, -4, b"\x64\x48\x8b\x04\x25\0\0\0\0\x48\x8d\x80" + (value & 0xFFFFFFFF).to_bytes(4, "little"))
+    code = _MOV_FS_RAX + b"\x48\x8d\x80" + (value & 0xFFFFFFFF).to_bytes(4, "little")
+    run.patch(site, -3 if large else -4, code + (b"\x66\x0f\x1f\x44\0\0" if large else b""))  # nopw 0(%rax,%rax)
 
 
 def _tlsld(run: Applying, site: Site) -> None:
     """48 8d 3d lea x@tlsld(%rip),%rdi; e8 | ff 15 call __tls_get_addr -> 66.. 64 48 8b 04 25 0 mov %fs:0,%rax"""
-    if site.before(3) != b"\x48\x8d\x3d" or not site.calls_tls(TLS_CALL):
+    if site.before(3) != _LEA_RDI or not site.calls_tls(TLS_CALL):
         run.problem(site, "not the local-dynamic sequence of the ABI")
         return
+    if site.after(2) == _MOVABS_RAX:
+        run.patch(site, -3, b"\x66\x66\x66\x66\x2e\x0f\x1f\x84\0\0\0\0\0" + _MOV_FS_RAX)  # nopw %cs:0(%rax,%rax)
+        return
     pad = b"\x66" * (4 if site.after(1) == b"\xff" or site.after(1) == b"\x67" else 3)
-    run.patch(site, -3, pad + b"\x64\x48\x8b\x04\x25\0\0\0\0")
+    run.patch(site, -3, pad + _MOV_FS_RAX)
 
 
 def ie_relaxes(site: Site) -> bool:

@@ -50,7 +50,7 @@ def read(source: Path) -> Case:
 
 
 # Left out for clang: assembler sources (the same for both), and what it does not have.
-NOT_CLANG = r"gnu2|no-plt|\.S$"
+NOT_CLANG = r"gnu2|large_|no-plt|\.S$"
 
 
 def parameters(without: str = "^$", few: bool = False) -> list[object]:
