@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterable
 
+from linker.errors import error
 from linker.formats import elf
 from linker.formats.elf import (
     SHF_ALLOC,
@@ -29,12 +30,22 @@ from linker.synthetic import address_of
 Row = tuple[str, int, int, int, int, int]
 """An output symbol: name, info, other, section index, value, size."""
 ELFOSABI_GNU = 3
+MAX_SIZE = 1 << 31  # bytes of an output file
 SymbolRows = Callable[[Symbol], Iterable[Row] | None]
 """A policy's own rows for a global symbol, or None for the ordinary one."""
 
 
 def fill(layout: Layout, run: Applying) -> bytearray:
-    """The contents of all sections, relocated, at their file offsets. Gaps in code are filled with nops."""
+    """The contents of all sections, relocated, at their file offsets. Gaps in code are filled with nops.
+
+    Raises LinkError if the file would be larger than MAX_SIZE (a damaged input, or zeroes that belong into .bss).
+    """
+    if layout.size > MAX_SIZE:
+        largest = max(layout.sections, key=lambda section: section.size if section.type != SHT_NOBITS else 0)
+        raise error(
+            "ld",
+            f"the output would have {layout.size:#x} bytes, {largest.name} alone {largest.size:#x}; the limit is {MAX_SIZE:#x}",
+        )
     image = run.out
     image += bytes(layout.size)
     for output in layout.sections:

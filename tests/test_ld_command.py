@@ -295,6 +295,18 @@ def test_addresses_can_be_chosen(build: Build) -> None:
 
 
 @needs_gcc
+def test_absurd_sizes(build: Build) -> None:
+    start = build.object("start", START + " int value(void) { return 1; }")
+    huge = build.directory / "huge.o"
+    text = '.section .data.x,"aw",@nobits\n.zero 0x100000000\n.data\n.byte 1\n'
+    subprocess.run(["as", "--64", "-o", str(huge)], input=text.encode(), check=True)
+    assert re.search(r"the output would have 0x\w+ bytes, \.data alone", build.ld(start, str(huge), status=1))
+    text = ".comm x,0x7fffffffffff,8\n"
+    subprocess.run(["as", "--64", "-o", str(huge)], input=text.encode(), check=True)
+    assert "beyond the address space of x86_64" in build.ld(start, str(huge), status=1)
+
+
+@needs_gcc
 def test_output_is_reproducible_and_atomic(build: Build) -> None:
     start = build.object("start", START + " int value(void) { return 1; }")
     build.ld(start, "--build-id")

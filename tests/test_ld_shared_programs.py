@@ -5,15 +5,22 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from emulator.cli import main
 from linker import stub
+from linker.errors import ToolError
 from linker.formats.elf_image import read_image
 from linker.image import Binding, Export, ExportKind, Identity, Image, Machine, Version
 from linker.interpose import Interposition
+from linker.link import LinkJob, Program, link
+from linker.options import InputArgument, Options
 
 pytestmark = pytest.mark.skipif(not shutil.which("gcc"), reason="needs gcc")
 MACHINES = [Machine.I386, Machine.X86_64]
@@ -205,3 +212,34 @@ def test_start_up_files_bring_their_own_list(build: Build) -> None:
     assert build.image().library_names == ("liba_s.1.2.3",)
     build.ld(crt1, user, "-la_s")  # without crtn.o ours ends the list
     assert build.image().library_names == ("liba_s.1.2.3",)
+
+
+@cache
+def sample(machine: Machine) -> tuple[bytes, bytes]:
+    """A program's object and a stub library."""
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "x.o"
+        command = ["gcc", FLAGS[machine], "-ffreestanding", "-fno-pie", "-w", "-O1", "-c", "-xc", "-", "-o", str(path)]
+        subprocess.run(command, input=USER.encode(), check=True)
+        return path.read_bytes(), stub.archive(library(machine))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(MACHINES), st.data())
+def test_damaged_stub_libraries_give_tool_errors(machine: Machine, data: st.DataObject) -> None:
+    item, archive = sample(machine)
+    broken = bytearray(archive)
+    for _ in range(data.draw(st.integers(1, 4))):
+        broken[data.draw(st.integers(0, len(broken) - 1))] = data.draw(st.integers(0, 255))
+    broken = broken[: data.draw(st.sampled_from([len(broken), len(broken), data.draw(st.integers(0, len(broken)))]))]
+    with TemporaryDirectory() as directory:
+        paths = [Path(directory) / name for name in ("x.o", "liba_s.a")]
+        for path, content in zip(paths, (item, bytes(broken)), strict=True):
+            path.write_bytes(content)
+        options = Options(
+            inputs=tuple(InputArgument(str(path)) for path in paths), gc_sections=data.draw(st.booleans())
+        )
+        try:
+            link(LinkJob(options, Program()))
+        except ToolError as failure:
+            assert str(failure)
