@@ -1,0 +1,144 @@
+"""The same through `uselib run`: a hostile program, on both machines, with the command line's own grants."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from kernel_support import TRIPLETS, musl_program
+
+SOURCE = r"""
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char buf[4096];
+static void result(const char *what, long value) { printf("%s: %s\n", what, value < 0 ? strerror(errno) : "done"); }
+static void look(const char *path)
+{
+    int fd = open(path, O_RDONLY);
+    int n = fd < 0 ? -1 : read(fd, buf, sizeof buf);
+    printf("read %s: %s%s\n", path, n < 0 ? strerror(errno) : "done ", n > 0 && strstr(buf, "SECRET") ? "SECRET" : "");
+    if (fd >= 0) close(fd);
+}
+
+int main(int argc, char **argv)
+{
+    const char *secret = argv[1], *host = argv[2];
+    char path[4096];
+    setvbuf(stdout, 0, _IONBF, 0);
+    look(secret);
+    snprintf(path, sizeof path, "/proc/self/root%s", secret); look(path);
+    snprintf(path, sizeof path, "/proc/%s/root%s", host, secret); look(path);
+    look("../outside/secret"); look("link"); look("/etc/shadow"); look("/proc/self/mem"); look("/proc/self/environ");
+    result("symlink", symlink(secret, "out/link")); look("out/link");
+    result("symlink up", symlink("../../outside", "out/up")); look("out/up/secret");
+    result("hard link", link(secret, "out/hard"));
+    result("hard link of input", link("input", "out/hard")); 
+    result("write input", open("input", O_WRONLY)); result("truncate input", truncate("input", 0)); result("chmod", chmod("input", 0777));
+    result("create here", open("new", O_CREAT | O_WRONLY, 0644)); result("create outside", open("../outside/new", O_CREAT | O_WRONLY, 0644));
+    result("create in /tmp", open("/tmp/uselib-hostile", O_CREAT | O_WRONLY, 0644));
+    result("create through link", open("out/up/new", O_CREAT | O_WRONLY, 0644));
+    result("rename out", rename("out/link", "../outside/link")); result("rename in", rename("input", "out/input"));
+    int fd = open("input", O_RDONLY);
+    result("shared writable mapping", mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED ? -1 : 0);
+    void *map = mmap(0, 4096, PROT_READ, MAP_SHARED, fd, 0);
+    result("mapping made writable", mprotect(map, 4096, PROT_READ | PROT_WRITE));
+    char *private_ = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0); private_[0] = 'X';
+    result("fchmod", fchmod(fd, 0777)); snprintf(path, sizeof path, "/proc/self/fd/%d", fd); result("reopen", open(path, O_RDWR));
+    result("socket", socket(AF_INET, SOCK_STREAM, 0)); result("unix socket", socket(AF_UNIX, SOCK_STREAM, 0));
+    result("ptrace", ptrace(PTRACE_TRACEME, 0, 0, 0)); result("chroot", chroot("/"));
+    result("mount", syscall(SYS_mount, "x", "/", "tmpfs", 0, 0));
+    result("kill 1", kill(1, 0)); snprintf(path, sizeof path, "%s", host);
+    int pid = 0; sscanf(host, "%d", &pid); result("kill host", kill(pid, 0));
+    result("mknod", mknod("out/null", S_IFCHR | 0666, 0x103)); result("setuid", setuid(0));
+    result("exec", execl("/bin/sh", "sh", "-c", "echo SECRET", (char *)0));
+    int up = open("..", O_PATH | O_DIRECTORY); result("open up", up); result("fchdir", fchdir(up)); look("outside/secret"); look("home/input");
+    if (!fork()) { look("outside/secret"); fflush(stdout); _exit(0); }
+    wait(0);
+    return 0;
+}
+"""
+
+EXPECTED = """\
+read SECRETPATH: No such file or directory
+read /proc/self/rootSECRETPATH: No such file or directory
+read /proc/PID/rootSECRETPATH: No such file or directory
+read ../outside/secret: No such file or directory
+read link: No such file or directory
+read /etc/shadow: No such file or directory
+read /proc/self/mem: No such file or directory
+read /proc/self/environ: No such file or directory
+symlink: done
+read out/link: No such file or directory
+symlink up: done
+read out/up/secret: No such file or directory
+hard link: No such file or directory
+hard link of input: Cross-device link
+write input: Read-only file system
+truncate input: Read-only file system
+chmod: Read-only file system
+create here: Read-only file system
+create outside: Read-only file system
+create in /tmp: Read-only file system
+create through link: No such file or directory
+rename out: Read-only file system
+rename in: Read-only file system
+shared writable mapping: Permission denied
+mapping made writable: Permission denied
+fchmod: Read-only file system
+reopen: Permission denied
+socket: Operation not permitted
+unix socket: Operation not permitted
+ptrace: Function not implemented
+chroot: Function not implemented
+mount: Function not implemented
+kill 1: No such process
+kill host: No such process
+mknod: Operation not permitted
+setuid: Operation not permitted
+exec: No such file or directory
+open up: done
+fchdir: done
+read outside/secret: No such file or directory
+read home/input: done\x20
+read outside/secret: No such file or directory
+"""
+
+
+@pytest.mark.parametrize("arch", TRIPLETS)
+def test_a_hostile_program(arch: str, tmp_path: Path) -> None:
+    home, outside = tmp_path / "home", tmp_path / "outside"
+    (home / "out").mkdir(parents=True)
+    outside.mkdir()
+    (outside / "secret").write_text("SECRET")
+    (home / "input").write_bytes(b"input")
+    (home / "link").symlink_to(outside / "secret")
+    (tmp_path / "bin").mkdir()
+    program = musl_program(SOURCE, arch, tmp_path / "bin")
+    done = subprocess.run(
+        [sys.executable, "-m", "emulator.cli", "run", "--writable", "out", str(program), str(outside / "secret"), str(os.getpid())],
+        cwd=home, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent), "USELIB_TEST": "SECRET"},
+    )  # fmt: skip
+    expected = EXPECTED.replace("SECRETPATH", str(outside / "secret")).replace("PID", str(os.getpid()))
+    assert done.stdout.splitlines() == expected.splitlines(), done.stderr
+    assert "SECRET" not in done.stdout.replace("SECRETPATH", "")
+    assert done.returncode == 0
+    assert sorted(path.name for path in outside.iterdir()) == ["secret"]
+    assert sorted(path.name for path in home.iterdir()) == ["input", "link", "out"]
+    assert (home / "input").read_bytes() == b"input"
+    assert sorted(path.name for path in (home / "out").iterdir()) == ["link", "up"]
+    assert not Path("/tmp/uselib-hostile").exists()
