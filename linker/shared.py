@@ -19,6 +19,7 @@ from linker.resolve import Resolution, define
 LIBRARIES = "_SHARED_LIBRARIES"
 PATH = "_SHARED_LIBRARY_PATH"
 INTERPOSE = "uselib_interpose"
+EVERY_PROGRAM = frozenset((LIBRARIES, "_start", "_init", "_fini"))  # from start-up files: each has its own
 
 
 def prepare(resolution: Resolution, options: Options) -> list[InputSection]:
@@ -95,7 +96,7 @@ def report_conflicts(resolution: Resolution) -> None:
     for name, file, stub in resolution.conflicts:
         if id(stub) not in allowed:
             allowed[id(stub)] = interposable(stub, resolution.machine.word)
-        if name in allowed[id(stub)] or name == LIBRARIES:
+        if name in allowed[id(stub)] or name in EVERY_PROGRAM:
             continue
         where = file.where if file is not None else "the command line"
         resolution.warnings.append(
