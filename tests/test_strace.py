@@ -59,6 +59,19 @@ def test_like_strace(name: str, arch: str, tmp_path: Path) -> None:
     assert comparable(emulated.stderr) == comparable(native.stderr)
 
 
+def test_two_runs_are_the_same(tmp_path: Path) -> None:
+    """Byte for byte: process numbers, addresses and times included."""
+    program = musl_program((PROGRAMS / "waits.c").read_text(), "x86_64", tmp_path)
+    command = [sys.executable, "-m", "emulator.cli", "run", "--strace", str(program)]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)}
+    runs = [
+        subprocess.run(command, cwd=tmp_path, capture_output=True, env=environment, stdin=subprocess.DEVNULL)
+        for _ in range(2)
+    ]
+    assert runs[0].stderr == runs[1].stderr
+    assert b"getpid" in runs[0].stderr or b"kill" in runs[0].stderr
+
+
 LINES: list[tuple[str, tuple[int | bytes | str, ...], str]] = [
     ("openat", (-100, b"file", 0o2000000, 0), 'openat(AT_FDCWD, "file", O_RDONLY|O_CLOEXEC) = 0'),
     ("read", (0, "BUFFER", 10), 'read(0, "abc", 10)                      = 3'),

@@ -162,38 +162,32 @@ def sys_pselect6_64(process: Process, count: int, read: int, write: int, other: 
 # epoll
 
 
+_ADD, _DELETE, _MODIFY = 1, 2, 3
+
+
 class EpollFile(Description):
     """An epoll instance: the host's, and what the guest wants to hear of each descriptor."""
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
         super().__init__(self._epoll.fileno(), b"anon_inode:[eventpoll]", C.O_RDWR, owned=False)
-        self._data: dict[int, tuple[int, int]] = {}  # host descriptor -> guest descriptor, user data
+        self._data: dict[int, int] = {}  # host descriptor -> user data; the host knows which entries are still valid
 
-    def control(self, operation: int, fd: int, host: int, events: int, data: int) -> None:
+    def control(self, operation: int, host: int, events: int, data: int) -> None:
         """epoll_ctl(2). Raises GuestError, OSError."""
-        known = self._data.get(host)
-        if known is not None and known[0] != fd:
-            known = None  # the host's number has been used again for another file
-        if operation == 1:
-            if known is not None:
-                raise GuestError(errno.EEXIST)
+        if operation == _ADD:
             self._epoll.register(host, events)
-        elif known is None:
-            raise GuestError(errno.ENOENT)
-        elif operation == 2:
+        elif operation == _DELETE:
             self._epoll.unregister(host)
-            del self._data[host]
-            return
-        elif operation == 3:
+        elif operation == _MODIFY:
             self._epoll.modify(host, events)
         else:
             raise GuestError(errno.EINVAL)
-        self._data[host] = (fd, data)
+        self._data[host] = data
 
     def wait(self, most: int) -> list[tuple[int, int]]:
         """(events, data) of what is ready now."""
-        return [(events, self._data[host][1]) for host, events in self._epoll.poll(0, most) if host in self._data]
+        return [(events, self._data[host]) for host, events in self._epoll.poll(0, most)]
 
     def close(self) -> None:
         self._epoll.close()
@@ -227,10 +221,10 @@ def sys_epoll_ctl(process: Process, epoll: int, operation: int, fd: int, address
     if not isinstance(file, (HostFile, EpollFile)):
         raise GuestError(errno.EPERM)
     events = data = 0
-    if operation != 2:
+    if operation != _DELETE:
         layout = process.abi["epoll_event"]
         events, data = layout.unpack(process.memory.read(address, layout.size))
-    instance.control(operation, fd, file.fd, events, data)
+    instance.control(operation, file.fd, events, data)
     return 0
 
 
