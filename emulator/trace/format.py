@@ -12,26 +12,30 @@ until one is missing or cut short.
                      slots (numbers from 1, or null for functions that are no slots), file, library ("" for the program), version
     kind 4 FILE      JSON: a mapped file: path, base, end, digest, and its functions as parallel lists addresses, sizes, names:
                      callers are named from this, without the file itself
-    kind 5 RECORDS   n records of RECORD.size bytes
+    kind 5 RECORDS   u64 sequence of the first event, then n records of RECORD.size bytes
     kind 6 PAYLOAD   what pointers pointed to at call time: rows of u64 sequence, u8 word index, u8 flags (1: cut), u16 size,
                      bytes (not padded)
     kind 7 END       JSON: exit status, signal, events, dropped (events lost to a filter's ring)
 
-A record is one event. Sequence numbers count events of one process from 1, so a RECORDS chunk is ordered.
+Processes: fork's child starts with the TABLE and FILE chunks its parent had written before; exec is a new PROCESS whose
+parent has the same pid, and it starts with none.
 
-     0 u64 sequence
-     8 u64 time        in the clock of META
-    16 u64 caller      CALL: return address; RETURN: sequence of its call; SYSCALL, SIGNAL: program counter
-    24 u64 sp          stack pointer at the event
-    32 u64 words[6]    CALL: argument words (i386: stack; x86-64: rdi rsi rdx rcx r8 r9)
-                       RETURN: rax, rdx, low half of xmm0 (i386: the double that st0 holds), duration in the clock, 0, 0
-                       SYSCALL: arguments; SIGNAL: number, address, 0...
-    80 u32 function    index into the tables; SYSCALL: number
-    84 u16 depth       calls that have not returned, 0 at the bottom
-    86 u8  kind        1 CALL, 2 RETURN, 3 SYSCALL, 4 SYSCALL_RESULT (words[0]), 5 SIGNAL, 6 INNER_CALL (a function that is no slot),
-                       7 INNER_RETURN
-    87 u8  flags       1 tail call (jumped to), 2 return seen late (longjmp, or a frame that was skipped), 4 payload follows
-    88 u64 reserved (0)
+A record is one event; MORE records continue the one before them. Sequence numbers count the events of one process from 1 and
+are not stored: within a chunk they are consecutive (MORE records do not count), and chunks of a process come in their order.
+64 bytes, a cache line:
+
+     0 u64 time        in the clock of META
+     8 u64 caller      CALL: return address; RETURN: sequence of its call; SYSCALL, SIGNAL: program counter
+    16 u64 sp          stack pointer at the event
+    24 u64 words[4]    CALL: the first argument words (i386: stack; x86-64: rdi rsi rdx rcx)
+                       RETURN: rax, rdx, low half of xmm0 (i386: the double that st0 holds), duration in the clock
+                       SYSCALL: the first arguments; SYSCALL_RESULT: the result, 0, 0, 0; SIGNAL: number, address, 0, 0
+    56 u32 function    index into the tables; SYSCALL, SYSCALL_RESULT: number; MORE: how many of its words count (1 to 7)
+    60 u16 depth       CALL: calls that have not returned, 0 at the bottom; RETURN: that of its call; else: calls open
+    62 u8  kind        1 CALL, 2 RETURN, 3 SYSCALL, 4 SYSCALL_RESULT, 5 SIGNAL, 6 INNER_CALL (a function that is no slot),
+                       7 INNER_RETURN, 8 MORE: bytes 0..55 are up to seven further words of the event before (r8 r9 and the
+                       stack, or arguments 5 and 6 of a system call)
+    63 u8  flags       1 tail call (jumped to), 2 return seen late (longjmp, or a frame that was skipped), 4 payload follows
 """
 
 from __future__ import annotations
@@ -49,9 +53,10 @@ MAGIC = b"USELIBTR"
 VERSION = 1
 HEADER = struct.Struct("<8sII")
 CHUNK = struct.Struct("<IIII")
-RECORD = struct.Struct("<QQQQ6QIHBBQ")
+RECORD = struct.Struct("<QQQ4QIHBB")
+RECORDS_HEAD = struct.Struct("<Q")  # sequence of the first event
 PAYLOAD_ROW = struct.Struct("<QBBH")
-assert RECORD.size == 96
+assert RECORD.size == 64
 MAXIMUM_CHUNK = 1 << 28
 
 
@@ -75,6 +80,7 @@ class Kind(enum.IntEnum):
     SIGNAL = 5
     INNER_CALL = 6
     INNER_RETURN = 7
+    MORE = 8
 
 
 TAIL_CALL, LATE, HAS_PAYLOAD = 1, 2, 4
