@@ -222,20 +222,29 @@ def _temporary(directory: str, name: str) -> tuple[int, str]:
 
 
 def write_atomically(path: str, data: bytes | bytearray, mode: int = 0o777) -> None:
-    """Writes to a temporary file in the same directory and renames it: never a half-written output. OSError as usual."""
-    if os.path.exists(path) and not os.path.isfile(path):  # /dev/null, a pipe
-        with open(path, "wb") as file:
-            file.write(data)
-        return
-    directory = os.path.dirname(os.path.realpath(path))
-    handle, temporary = _temporary(directory, os.path.basename(path))
+    """Writes to a temporary file in the same directory and renames it: never a half-written output.
+
+    Raises LinkError naming the file, if it cannot be written.
+    """
+    try:
+        if os.path.exists(path) and not os.path.isfile(path):  # /dev/null, a pipe
+            with open(path, "wb") as file:
+                file.write(data)
+        else:
+            _replace(os.path.realpath(path), data, mode)
+    except OSError as failure:
+        raise error(path, f"cannot be written: {failure.strerror}") from None
+
+
+def _replace(path: str, data: bytes | bytearray, mode: int) -> None:
+    handle, temporary = _temporary(os.path.dirname(path), os.path.basename(path))
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
         mask = os.umask(0)
         os.umask(mask)
         os.chmod(temporary, mode & ~mask)
-        os.replace(temporary, os.path.realpath(path))
+        os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)

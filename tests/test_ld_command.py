@@ -334,8 +334,11 @@ def test_read_only_directory(build: Build) -> None:
 @needs_gcc
 def test_missing_output_directory(build: Build, capsys: pytest.CaptureFixture[str]) -> None:
     start = build.object("start", START + " int value(void) { return 1; }")
-    assert main(["ld", start, "-o", str(build.directory / "no" / "where")]) == 1
-    assert "No such file or directory" in capsys.readouterr().err
+    missing = build.directory / "no" / "where"
+    assert main(["ld", start, "-o", str(missing)]) == 1
+    assert capsys.readouterr().err == f"uselib: {missing}: cannot be written: No such file or directory\n"
+    assert main(["ld", start, "-o", "/dev/full"]) == 1
+    assert capsys.readouterr().err == "uselib: /dev/full: cannot be written: No space left on device\n"
 
 
 @needs_gcc
