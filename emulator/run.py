@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from emulator.interfaces import ProcessEnded, ProgramReplaced, RunObserver
 from emulator.kernel.abi import abi_of
@@ -30,7 +30,7 @@ from emulator.kernel.processes import ELIBEXEC, execute
 from emulator.kernel.signal_state import SIGKILL, SignalState
 from emulator.machine.counter import InstructionCounter
 from emulator.machine.machine import Machine
-from emulator.watcher import Watcher
+from emulator.watcher import NUDGE, Watcher
 from linker.errors import Diagnostic, FormatError, ToolError, UsageError
 from linker.image import Machine as Architecture
 from loader.address_space import AddressSpace, MemoryCeiling
@@ -86,6 +86,7 @@ class Runner:
         options = self.options
         self._started = time.monotonic()
         self._counter: InstructionCounter | None = None
+        self._nudge_before: Any = None
         self.process = self._make_process()
         self.watcher = Watcher(self._interrupt, self._interrupted)
         self.process.on_fork.append(self._after_fork)
@@ -98,6 +99,11 @@ class Runner:
             self._prepare()
             self._begin()
             return self._loop()
+        except Exception:
+            if self.process.forked:  # a defect of ours, in a child: its parent must not find two of itself
+                sys.excepthook(*sys.exc_info())
+                os._exit(70)
+            raise
         finally:
             self._put_away()
 
@@ -108,6 +114,7 @@ class Runner:
         if self.observer is not None:
             self.signals.catch_defaults()  # so that Ctrl-C loses nothing of the trace
         if options.max_seconds is not None:
+            self._nudge_before = signal.signal(NUDGE, self._nudged)
             self.watcher.watch(limit=self._started + options.max_seconds)
 
     def _begin(self) -> None:
@@ -144,6 +151,8 @@ class Runner:
     def _put_away(self) -> None:
         self.watcher.stop()
         self.signals.give_back()
+        if self._nudge_before is not None:
+            signal.signal(NUDGE, self._nudge_before)
         if self.machine is not None:
             self.machine.close()
         self.process.memory.release()
@@ -282,11 +291,19 @@ class Runner:
         program that computes until a signal comes gets its signal."""
         clock = self.process.clock
         if self.watcher.passed("limit"):
-            raise ProcessEnded(
-                signal=SIGKILL, reason=f"the limit of {self.options.max_seconds:g} s is used up (--max-seconds)"
-            )
+            raise self._out_of_time()
         if self.watcher.passed("alarm") and clock.alarm_at is not None:
             clock.advance(clock.alarm_at - clock.now)
+
+    def _out_of_time(self) -> ProcessEnded:
+        return ProcessEnded(
+            signal=SIGKILL, reason=f"the limit of {self.options.max_seconds:g} s is used up (--max-seconds)"
+        )
+
+    def _nudged(self, _signal: int, _frame: object) -> None:
+        """The watcher could not stop the CPU, so it is at rest and a system call waits for the host: this ends it."""
+        if self.watcher.passed("limit"):
+            raise self._out_of_time()
 
     def _after_fork(self) -> None:
         self.watcher.after_fork()

@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
+NUDGE = signal.SIGRTMAX  # sent to the main thread when it is stuck in a call of the host's
+_STUCK = 40  # attempts, after which it must be
 _REPEAT = 0.005  # s between attempts to stop: one that comes between two runs is lost
 
 
@@ -44,6 +46,11 @@ class Watcher:
                 self._start()
         elif self._pipe is not None:
             os.write(self._pipe[1], b"x")
+
+    def overdue(self) -> bool:
+        """Whether the limit of the run has passed."""
+        moment = self._deadlines.get("limit")
+        return moment is not None and time.monotonic() >= moment
 
     def passed(self, name: str) -> bool:
         """Whether a deadline's time has come; then it is forgotten."""
@@ -100,6 +107,10 @@ class Watcher:
                     continue
             self._interrupt()
             time.sleep(_REPEAT)
+            attempts = 0
             while self._pending() and not self._stopped:
                 self._interrupt()
                 time.sleep(_REPEAT)
+                attempts += 1
+                if attempts % _STUCK == 0 and self.overdue():
+                    signal.pthread_kill(threading.main_thread().ident or 0, NUDGE)

@@ -31,8 +31,11 @@ def sys_uselib(process: Process, path: int) -> int:
     if opened.fd < 0:
         raise GuestError(errno.EINVAL)
     try:
-        if not stat.S_ISREG(os.fstat(opened.fd).st_mode):
+        mode = os.fstat(opened.fd).st_mode
+        if not stat.S_ISREG(mode):
             raise GuestError(errno.EINVAL)
+        if not mode & 0o111:
+            raise GuestError(errno.EACCES)
         try:
             image = read_headers(os.pread(opened.fd, _HEAD, 0), name.decode("utf-8", "replace"))
         except FormatError:

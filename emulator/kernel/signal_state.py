@@ -43,8 +43,9 @@ IGNORED = frozenset({SIGCHLD, SIGCONT, SIGURG, SIGWINCH})
 STOPS = frozenset({SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU})
 SYNCHRONOUS = frozenset({SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGSYS})
 UNBLOCKABLE = 1 << SIGKILL - 1 | 1 << SIGSTOP - 1
-# The host keeps its own handling of these: faults of our own process, and signals that a caller of ours relies on
-_HOST_OWN = SYNCHRONOUS | {SIGKILL, SIGSTOP, 32, 33}
+# The host keeps its own handling of these: faults of our own process, what the host's C library uses, and the signal with
+# which the watcher ends a call that blocks
+_HOST_OWN = SYNCHRONOUS | {SIGKILL, SIGSTOP, 32, 33, 64}
 
 NAMES = {int(s): s.name for s in host_signal.Signals}
 
@@ -240,6 +241,8 @@ class SignalState:
         """Arms timer `which` (delay 0: disarms it). ns."""
         if delay:
             self.timers[which] = Timer(signal, self._clock.now + delay, period)
+            if self._wakeup is None:
+                self._open_wakeup()  # so that a call that waits looks at the time
         else:
             self.timers.pop(which, None)
         self._next_alarm()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-import platform
+import os
 import struct
 
 from emulator.machine.engine import BLOCK_CALLBACK, HOOK_CODE, Engine
@@ -47,7 +47,7 @@ class InstructionCounter:
         return self.count > self.limit
 
     def attach(self, engine: Engine) -> None:
-        if platform.machine() in ("x86_64", "AMD64"):
+        if os.uname().machine in ("x86_64", "AMD64"):
             engine.hook(HOOK_CODE, self._native(engine), data=ctypes.addressof(self._cells))
             return
 

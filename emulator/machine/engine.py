@@ -15,7 +15,6 @@ import os
 from collections.abc import Callable, Sequence
 from ctypes import c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 ARCH_X86 = 4
@@ -26,27 +25,14 @@ HOOK_INTR = 1
 HOOK_INSN = 1 << 1
 HOOK_CODE = 1 << 2
 HOOK_BLOCK = 1 << 3
-HOOK_INSN_INVALID = 1 << 14
 HOOK_TLB_FILL = 1 << 17
 
-INSN_CPUID = 113
 INSN_SYSCALL = 699
-INSN_SYSENTER = 700
 
 ERR_OK = 0
-ERR_READ_UNMAPPED = 6
-ERR_WRITE_UNMAPPED = 7
-ERR_FETCH_UNMAPPED = 8
 ERR_INSN_INVALID = 10
-ERR_WRITE_PROT = 12
-ERR_READ_PROT = 13
-ERR_FETCH_PROT = 14
-ERR_EXCEPTION = 21
 
 MEM_READ, MEM_WRITE, MEM_FETCH = 16, 17, 18
-
-# uc_tlb_entry.perms and uc_prot
-PERM_READ, PERM_WRITE, PERM_EXEC = 1, 2, 4
 
 TLB_CPU, TLB_VIRTUAL = 0, 1
 
@@ -79,14 +65,15 @@ def library() -> ctypes.CDLL:
     candidates = []
     override = os.environ.get("LIBUNICORN_PATH")
     if override:
-        candidates.append(Path(override))
+        candidates.append(override)
     spec = importlib.util.find_spec("unicorn")
     if spec is not None and spec.origin is not None:
-        candidates.append(Path(spec.origin).parent / "lib")
+        candidates.append(os.path.join(os.path.dirname(spec.origin), "lib"))
     for folder in candidates:
         for name in ("libunicorn.so.2", "libunicorn.2.dylib", "libunicorn.so"):
-            if (folder / name).exists():
-                return _declare(ctypes.CDLL(str(folder / name)))
+            path = os.path.join(folder, name)
+            if os.path.exists(path):
+                return _declare(ctypes.CDLL(path))
     raise EngineError("the Unicorn library was not found; install the package `unicorn`")
 
 
