@@ -10,11 +10,13 @@ import struct
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from emulator.kernel import namespace as namespace_module
 from emulator.kernel.constants import O_CREAT, O_PATH, O_WRONLY
 from emulator.kernel.errors import GuestError, errno_name
 from emulator.kernel.filesystem import FileSystem
@@ -113,8 +115,10 @@ def directory() -> Iterator[Path]:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(entries=ENTRIES, paths=st.lists(PATHS, min_size=1, max_size=12))
-def test_like_the_kernel(entries: list[tuple[list[str], str]], paths: list[str]) -> None:
-    with tempfile.TemporaryDirectory() as name:
+@pytest.mark.parametrize("strides", [True, False], ids=["strides", "steps"])
+def test_like_the_kernel(strides: bool, entries: list[tuple[list[str], str]], paths: list[str]) -> None:
+    """With and without the host's openat2 as a short cut."""
+    with mock.patch.object(namespace_module, "available", lambda: strides), tempfile.TemporaryDirectory() as name:
         root = Path(name)
         build(root, entries)
         namespace = Namespace.build(root=name)
