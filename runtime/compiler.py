@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -114,17 +115,16 @@ def _examine(command: tuple[str, ...]) -> Compiler | None:
     if not version:
         return None
     if any("zig" in os.path.basename(word) for word in command):
-        home = command[0] if len(command) == 2 else ""
-        library = Path(home).resolve().parent / "lib" if home and home != sys.executable else _zig_library()
-        return Compiler(command, "zig", str(library / "include"))
+        return Compiler(command, "zig", str(_zig_library(command) / "include"))
     if "clang" in version:
         return Compiler(command, "clang", str(Path(_answer(command, "-print-resource-dir").strip()) / "include"))
     return Compiler(command, "gcc", _answer(command, "-print-file-name=include").strip())
 
 
-def _zig_library() -> Path:
-    spec = importlib.util.find_spec("ziglang")
-    return Path(spec.origin or "").resolve().parent / "lib" if spec is not None else Path("/nonexistent")
+def _zig_library(command: tuple[str, ...]) -> Path:
+    """zig's lib directory, as `zig env` says it (JSON, or zig's own notation in newer versions)."""
+    stated = re.search(r'"?lib_dir"?\s*[:=]\s*"([^"]+)"', _answer(command[:-1], "env"))
+    return Path(stated[1]) if stated else Path("/nonexistent")
 
 
 @functools.lru_cache(maxsize=4)

@@ -9,8 +9,13 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from guest_build import ARCHES, GUEST, NATIVE, SCHEMES, WAYS, build, run
+from guest_build import ARCHES, GUEST, NATIVE, SCHEMES, WAYS, build, run, sysroot
 
+from runtime import build as runtime_build
+from runtime.compiler import find_compiler
+from runtime.sysroot import MACHINES
+
+ROOT = runtime_build.ROOT / "libmini" / "include"
 STATUS = {"printf": 0, "library": 3, "signals": 0}
 
 
@@ -78,3 +83,17 @@ def test_assert_and_abort(arch: str, tmp_path: Path) -> None:
     ran = run("native", program)
     assert ran.returncode == -6
     assert ran.stderr.endswith(b"main: Assertion `argc == 2' failed.\n")
+
+
+HEADERS = sorted(str(path.relative_to(ROOT)) for path in ROOT.rglob("*.h"))
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_headers_stand_alone(arch: str, tmp_path: Path) -> None:
+    """Each header compiles by itself, without a warning, and twice."""
+    compiler = find_compiler()
+    for name in [*HEADERS, "sys/syscall.h"]:
+        (tmp_path / "h.c").write_text(f"#include <{name}>\n#include <{name}>\nint used;\n")
+        words = [*compiler.command, *compiler.machine_flags(MACHINES[arch]), "-std=c11", "-Wall", "-Wextra", "-Werror",
+                 "-nostdinc", "-isystem", str(sysroot(arch) / "include"), "-Wsystem-headers", "-fsyntax-only"]  # fmt: skip
+        assert subprocess.run([*words, tmp_path / "h.c"]).returncode == 0, name

@@ -6,6 +6,7 @@ Natively and in the emulator, on both machines and schemes, with our linker and 
 import atexit
 import functools
 import os
+import random
 import shutil
 import struct
 import subprocess
@@ -19,6 +20,9 @@ from guest_build import ARCHES, NATIVE, SHARED, WAYS, build, run, source, sysroo
 
 from emulator.cli import main
 from linker.formats import notes
+from runtime.build import build_startup
+from runtime.compiler import find_compiler
+from runtime.sysroot import MACHINES
 
 OUTER = """
 #include <stdio.h>
@@ -290,6 +294,27 @@ def test_refusal(what: str, way: str, pair: Pair) -> None:
     assert ran.returncode == 128
 
 
+# Fields of NT_LIBRARY that only the linker can get right: addresses of code and arrays, the number of dependencies.
+UNCHECKED = (*range(32, 40), *range(56, 80), *range(92, 96))
+
+
+@pytest.mark.skipif(not NATIVE, reason="many runs: natively only")
+def test_flipped_bits(pair: Pair) -> None:
+    """Whatever bit of a library's headers is wrong, start-up refuses it or the program runs; it never crashes."""
+    good = pair.outer.read_bytes()
+    descriptor = good.index(notes.NOTE_NAME) + 8
+    flips = random.Random(3)
+    for _ in range(250):
+        position, bit = flips.randrange(0, descriptor + 128), flips.randrange(8)
+        if position - descriptor in UNCHECKED:
+            continue
+        patch(pair.outer, 0, good)
+        patch(pair.outer, position, bytes([good[position] ^ 1 << bit]))
+        ran = pair.run("native")
+        assert ran.returncode in (7, 128), (position, bit, ran.returncode)
+        assert ran.stdout.decode() == (ORDER if ran.returncode == 7 else "")
+
+
 @pytest.mark.parametrize("version", ["1.0.7", "1.4.0"])
 def test_newer_versions_serve(version: str, pair: Pair) -> None:
     """Installed under the name that the program was linked with, as Linux did it with symbolic links."""
@@ -374,6 +399,18 @@ def test_too_many_libraries(tmp_path: Path) -> None:
     assert b"\n\tToo many libraries.\n" in ran.stderr and ran.returncode == 128
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_list_of_libraries(way: str, pair: Pair) -> None:
+    """Started without even a name the program prints what it needs and does not run (ldd of Linux a.out)."""
+    text = (
+        "#include <unistd.h>\nint main(int c, char **v) { char *none[] = {0}; execve(v[1], none, none); return 1; }\n"
+    )
+    starter = build(pair.directory / "starter", pair.arch, "static", source(pair.directory / "s.c", text))
+    ran = run(way, starter, "./program")
+    assert ran.stdout == b"\tlibouter_s.1.0.0 (1.0.0)\n\tlibc_s.1.0.0 (1.0.0)\n"
+    assert (ran.stderr, ran.returncode) == (b"", 0)
+
+
 # -- interposition -----------------------------------------------------------------------------------------------------
 
 MALLOC = """
@@ -435,3 +472,39 @@ def test_interposed_malloc(options: list[str], scheme: str, arch: str, libc: str
     ran = run(way, program)
     assert ran.stdout.decode() == "strdup 1\nfopen 1\nfclose 1\ncalloc 0\n0\n"
     assert (ran.stderr, ran.returncode) == (b"", 0)
+
+
+TLS = """
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+__thread int counted = 40;
+static __thread char text[100];
+int main(void) { counted += 2; strcpy(text, "thread"); errno = 3; printf("%d %s %d\\n", counted, text, errno); return 0; }
+"""
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("scheme", SHARED)
+@pytest.mark.parametrize("arch", ARCHES)
+def test_thread_local_data_of_the_program(arch: str, scheme: str, way: str, tmp_path: Path) -> None:
+    """musl in a shared library finds the program's PT_TLS by AT_PHDR."""
+    program = build(tmp_path / "t", arch, scheme, source(tmp_path / "t.c", TLS), libc="musl")
+    ran = run(way, program)
+    assert (ran.stdout, ran.stderr, ran.returncode) == (b"42 thread 3\n", b"", 0)
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize("arch", ARCHES)
+def test_start_up_calls_nothing(arch: str, compiler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No compiler may put a call of memcpy or the like into crt1: no library is mapped yet."""
+    if shutil.which(compiler) is None or shutil.which("nm") is None:
+        pytest.skip(f"no {compiler} or nm")
+    monkeypatch.setenv("USELIB_CC", compiler)
+    build_startup(find_compiler(), MACHINES[arch], tmp_path)
+    for scheme in ("uselib", "mmap", "static"):
+        listed = subprocess.run(
+            ["nm", "-u", tmp_path / f"crt1-{scheme}.o"], capture_output=True, text=True, check=True
+        ).stdout
+        strong = {line.split()[1] for line in listed.splitlines() if line.split()[0] == "U"}
+        assert strong == {"main", "__libc_start_main"} | ({"atexit"} if scheme != "static" else set())

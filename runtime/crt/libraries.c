@@ -113,7 +113,8 @@ static void map_libraries(const struct program_header *headers, word count, cons
     for (int i = 0; i < library_count; i++) add_dependencies(&libraries[i]); /* every need, now that all are mapped */
 }
 
-/* Argument count 0 or less asks for the list of libraries instead of the program (the ldd mode of Linux a.out). */
+/* No arguments, not even a name, asks for the list of libraries instead of the program (the ldd mode of Linux a.out,
+ * argc <= 0). Kernels since 5.18 turn an empty argument list into one empty string. */
 static void list_libraries(const struct program_header *headers, word count) {
     const char *position = _SHARED_LIBRARIES, *name;
     if (!_SHARED_LIBRARIES_END) exit_now(0);
@@ -189,7 +190,7 @@ void __uselib_start(long *stack) {
     headers = (const struct program_header *)auxiliary[AT_PHDR_];
     program_name = argv[0] ? argv[0] : "program";
 
-    if (argc <= 0) list_libraries(headers, auxiliary[AT_PHNUM_]);
+    if (argc <= 0 || (argc == 1 && !argv[0][0])) list_libraries(headers, auxiliary[AT_PHNUM_]);
     search.environment = 0;
     if (!auxiliary[AT_SECURE_] && auxiliary[AT_UID_] == auxiliary[AT_EUID_] && auxiliary[AT_GID_] == auxiliary[AT_EGID_])
         search.environment = environment_value(envp, "LD_LIBRARY_PATH");

@@ -65,6 +65,12 @@ static const struct uselib_library *library_note(const unsigned char *at) {
     return strings ? 0 : header;
 }
 
+/* Does an array of `count` pointers at `address` lie in the library? */
+static int within(const struct uselib_library *header, uselib_u64 address, unsigned count) {
+    return !count || (address >= header->base && address - header->base <= header->size &&
+                      count <= (header->size - (address - header->base)) / sizeof(word));
+}
+
 /* Everything that can be told from the first page; ends the program if anything is wrong. */
 static const struct uselib_library *check_page(const unsigned char *at, word file_size, const struct library *library) {
     const struct elf_header *elf = (const struct elf_header *)at;
@@ -82,6 +88,8 @@ static const struct uselib_library *check_page(const unsigned char *at, word fil
         refuse(path, "Exec format error: another library has this name.");
     check_version(path, header, library->needs);
     if (header->size > 0x80000000ULL || header->base + header->size > (word)-USELIB_PAGE)
+        refuse(path, "Exec format error.");
+    if (!within(header, header->init_array, header->init_count) || !within(header, header->fini_array, header->fini_count))
         refuse(path, "Exec format error.");
     for (unsigned i = 0; i < header->segment_count; i++) {
         const struct uselib_segment *s = &header->segments[i];
@@ -109,25 +117,39 @@ static long map_anonymous(word begin, word end) {
     return (word)result == begin ? 0 : -E_EXIST; /* kernels before 4.17 take the address for a hint */
 }
 
-/* What load_elf_library of Linux does for uselib(2), for kernels without that call; but never over a mapping. */
-static long load_elf_library(long fd) {
+/* The segment that uselib(2) would map, under the checks of Linux's load_elf_library: ET_EXEC, at most two program
+ * headers, exactly one PT_LOAD. And it must be what the library's own header says, for the kernel maps it anywhere. */
+static const struct program_header *single_load(const struct uselib_library *library, word file_size) {
     const struct elf_header *elf = (const struct elf_header *)page;
     const struct program_header *headers = (const struct program_header *)(page + elf->program_headers), *load = 0;
-    word begin, file_end, memory_end, page_end;
-    long result;
-    if (elf->type != TYPE_EXEC || elf->program_header_count > 2 || elf->machine != MACHINE) return -E_NOEXEC;
+    if (elf->type != TYPE_EXEC || elf->program_header_count > 2 || elf->machine != MACHINE) return 0;
     for (int i = 0; i < elf->program_header_count; i++) {
         if (headers[i].type != SEGMENT_LOAD) continue;
-        if (load) return -E_NOEXEC;
+        if (load) return 0;
         load = &headers[i];
     }
-    if (!load || (load->address - load->offset) % USELIB_PAGE || load->memory_size < load->file_size) return -E_NOEXEC;
+    if (!load || load->offset || load->address != library->base || load->file_size > file_size ||
+        load->memory_size < load->file_size || load->memory_size > library->size)
+        return 0;
+    for (unsigned i = 0; i < library->segment_count; i++) { /* it must bring every segment to its place */
+        const struct uselib_segment *s = &library->segments[i];
+        if (s->offset != s->address - library->base || s->offset + s->file_size > load->file_size ||
+            s->offset + s->memory_size > load->memory_size)
+            return 0;
+    }
+    return load;
+}
+
+/* What uselib(2) does with it, for kernels without that call; but never over a mapping. */
+static long load_elf_library(long fd, const struct program_header *load) {
+    word begin, file_end, memory_end, page_end;
+    long result;
     begin = load->address & -(word)USELIB_PAGE;
     file_end = load->address + load->file_size;
     memory_end = load->address + load->memory_size;
     page_end = (file_end + USELIB_PAGE - 1) & -(word)USELIB_PAGE;
     result = SYSCALL(SYS_MMAP, begin, file_end - begin, PROTECT_READ | PROTECT_WRITE | PROTECT_EXEC,
-                     MAP_PRIVATE_ | MAP_FIXED_NOREPLACE_, fd, (load->offset & -(word)USELIB_PAGE) / MMAP_UNIT);
+                     MAP_PRIVATE_ | MAP_FIXED_NOREPLACE_, fd, 0);
     if (is_error(result)) return result;
     if ((word)result != begin) return -E_EXIST;
     for (volatile char *p = (volatile char *)file_end; p < (volatile char *)page_end; p++) *p = 0;
@@ -136,6 +158,7 @@ static long load_elf_library(long fd) {
 
 static void map_library(struct library *library, const struct search *search) {
     const struct uselib_library *header;
+    const struct program_header *load;
     long fd = open_library(library->file_name, search, path, sizeof path), result, size;
     if (fd < 0) refuse_error(path[0] ? path : library->file_name, fd);
     size = SYSCALL(SYS_LSEEK, fd, 0, 2, 0, 0, 0);
@@ -143,8 +166,9 @@ static void map_library(struct library *library, const struct search *search) {
     result = SYSCALL(SYS_PREAD, fd, page, sizeof page, 0, 0, 0);
     if (result < 0) refuse_error(path, result);
     header = check_page(page, (word)size, library);
+    if (!(load = single_load(header, (word)size))) refuse(path, "Exec format error.");
     result = SYSCALL(SYS_USELIB, path, 0, 0, 0, 0, 0);
-    if (result == -E_NOSYS) result = load_elf_library(fd);
+    if (result == -E_NOSYS) result = load_elf_library(fd, load);
     if (result < 0) refuse_error(path, result);
     SYSCALL(SYS_CLOSE, fd, 0, 0, 0, 0, 0);
     library->header = (const struct uselib_library *)((word)header->base + ((const unsigned char *)header - page));

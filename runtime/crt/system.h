@@ -26,7 +26,6 @@ __asm__(".text\n"
     __uselib_syscall(number, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 enum { SYS_READ = 0, SYS_WRITE = 1, SYS_OPEN = 2, SYS_CLOSE = 3, SYS_LSEEK = 8, SYS_MMAP = 9, SYS_PREAD = 17,
        SYS_EXIT = 231, SYS_USELIB = 134 };
-#define MMAP_UNIT 1 /* mmap's offset is in bytes */
 #define MACHINE 62
 #define ELF_CLASS 2
 #else
@@ -57,7 +56,6 @@ __asm__(".text\n"
     __uselib_syscall(number, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 enum { SYS_READ = 3, SYS_WRITE = 4, SYS_OPEN = 5, SYS_CLOSE = 6, SYS_LSEEK = 19, SYS_MMAP = 192, SYS_PREAD = 180,
        SYS_EXIT = 252, SYS_USELIB = 86 };
-#define MMAP_UNIT 4096 /* mmap2's offset is in pages */
 #define MACHINE 3
 #define ELF_CLASS 1
 #endif
