@@ -164,7 +164,9 @@ def _dtpoff(width: int) -> Special:
 
 
 _LEA_RDI = b"\x48\x8d\x3d"  # lea x(%rip),%rdi
-_MOVABS_RAX = b"\x48\xb8"  # movabs $__tls_get_addr@pltoff,%rax; add %rbx,%rax; call *%rax (-mcmodel=large: 22 bytes in all)
+_MOVABS_RAX = (
+    b"\x48\xb8"  # movabs $__tls_get_addr@pltoff,%rax; add %rbx,%rax; call *%rax (-mcmodel=large: 22 bytes in all)
+)
 _MOV_FS_RAX = b"\x64\x48\x8b\x04\x25\0\0\0\0"  # mov %fs:0,%rax
 
 
