@@ -18,6 +18,7 @@ from .arguments import FD, UINT, Kind, choice
 from .descriptors import Description, HostFile
 from .errors import GuestError
 from .table import Handler, Row
+from .waiting import attempt
 
 if TYPE_CHECKING:
     from .process import Process
@@ -70,6 +71,7 @@ def _setfl(process: Process, fd: int, argument: int) -> int:
     return 0
 
 
+_WAITING = {fcntl.F_SETLKW: fcntl.F_SETLK, F_OFD_SETLKW: F_OFD_SETLK}  # commands that wait -> that do not
 _HOST_FLOCK = struct.Struct("hhqqi4x")  # struct flock of a 64-bit host
 
 
@@ -77,7 +79,11 @@ def _lock(process: Process, fd: int, address: int, layout: str, command: int) ->
     """Locks are the host's. The process that F_GETLK names is a host process, which the guest knows as 1."""
     guest = process.abi[layout]
     kind, whence, start, length, pid = guest.unpack(process.memory.read(address, guest.size))
-    answer = fcntl.fcntl(process.files.get(fd).host(), command, _HOST_FLOCK.pack(kind, whence, start, length, pid))
+    host, lock = process.files.get(fd).host(), _HOST_FLOCK.pack(kind, whence, start, length, pid)
+    if command in _WAITING:
+        attempt(process, lambda wait: fcntl.fcntl(host, command if wait else _WAITING[command], lock))
+        return 0
+    answer = fcntl.fcntl(host, command, lock)
     if command in (fcntl.F_GETLK, F_OFD_GETLK):
         kind, whence, start, length, pid = _HOST_FLOCK.unpack(answer)
         pid = min(pid, 1) if pid > 0 else pid
@@ -142,7 +148,11 @@ def sys_fcntl(process: Process, fd: int, command: int, argument: int) -> int:
 
 
 def sys_flock(process: Process, fd: int, operation: int) -> int:
-    fcntl.flock(process.files.get(fd).host(), operation)
+    host = process.files.get(fd).host()
+    if operation & fcntl.LOCK_NB:
+        fcntl.flock(host, operation)
+    else:
+        attempt(process, lambda wait: fcntl.flock(host, operation if wait else operation | fcntl.LOCK_NB))
     return 0
 
 

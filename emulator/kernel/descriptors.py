@@ -281,7 +281,7 @@ class FileTable:
             if stat.S_ISDIR(status.st_mode):
                 continue  # a directory from outside would be a way out of the namespace
             name = (b"/dev/stdin", b"/dev/stdout", b"/dev/stderr")[fd]
-            flags = C.O_RDWR | fcntl.fcntl(fd, fcntl.F_GETFL) & C.O_LARGEFILE
+            flags = fcntl.fcntl(fd, fcntl.F_GETFL) & (C.O_ACCMODE | C.O_LARGEFILE)
             table.put(fd, HostFile(fd, name, flags, owned=False), False)
         return table
 

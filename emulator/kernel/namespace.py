@@ -19,13 +19,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from .constants import LINKS_MAX, NAME_MAX, PATH_MAX
 from .errors import GuestError
+from .openat2 import available, open_beneath
 
 _STEP = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 Path = tuple[bytes, ...]  # a guest path as its components; () is the root
@@ -39,9 +39,8 @@ class Handle:
     def __init__(self, fd: int) -> None:
         self.fd = fd
 
-    def __del__(self) -> None:
-        with suppress(OSError):
-            os.close(self.fd)
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        close(self.fd)
 
 
 @dataclass(frozen=True)
@@ -259,7 +258,7 @@ class Namespace:
             if self.fallback is None or failure.errno != errno.ENOENT:
                 raise
             found = None
-        if (found is None or not found.exists) and self.fallback is not None:
+        if self.fallback is not None and (found is None or not (found.exists or found.parent.writable)):
             other = self._in_sysroot([*start.path, *parts], follow or slash)
             if other is not None:
                 found = other
@@ -287,6 +286,8 @@ class Namespace:
         links = 0
         found = Found(here, b".", directory=here)
         while todo:
+            if len(todo) > 2 and here.handle is not None and (here.node is None or not here.node.children):
+                here = self._stride(here, here.handle, todo)
             name = todo.pop()
             if name == b".":
                 found = Found(here, b".", directory=here)
@@ -320,6 +321,18 @@ class Namespace:
             if todo:
                 raise GuestError(errno.ENOTDIR if found.exists else errno.ENOENT)
         return found
+
+    def _stride(self, here: Directory, handle: Handle, todo: list[bytes]) -> Directory:
+        """Takes all components but the last at once, if they are plain directories; else none, and stays here."""
+        run = todo[:0:-1]
+        if b".." in run or not available():
+            return here
+        fd = open_beneath(handle.fd, b"/".join(run))
+        if fd is None:
+            return here
+        del todo[1:]
+        path = tuple(part for part in run if part != b".")
+        return Directory((*here.path, *path), Handle(fd), here.writable, None)
 
     def _directory(self, path: Path, top: Directory) -> Directory:
         """The directory at a path without links: for `..`. A path that has become something else meanwhile is walked

@@ -69,31 +69,41 @@ def _device(number: int) -> int:
     return (minor & 0xFF) | (major << 8) | ((minor & ~0xFF) << 12)
 
 
+def _times(value: int, mask: int) -> tuple[int, int]:
+    seconds, rest = divmod(value, SECOND)
+    return seconds & mask, rest
+
+
 def _store(process: Process, address: int, layout: str, status: Status) -> int:
-    wide = process.abi[layout]
-    values: dict[str, int | bytes] = {
-        "st_dev": _device(status.device),
-        "st_ino": status.inode if layout == "stat64" or process.abi.word == 8 else status.inode & 0xFFFF_FFFF,
-        "st_ino_low": status.inode & process.abi.word_mask,
-        "st_mode": status.mode,
-        "st_nlink": status.links,
-        "st_uid": status.uid,
-        "st_gid": status.gid,
-        "st_rdev": _device(status.node),
-        "st_size": status.size,
-        "st_blksize": 4096,
-        "st_blocks": status.blocks,
-    }
-    for name, value in (("atime", status.atime), ("mtime", status.mtime), ("ctime", status.ctime)):
-        seconds, rest = divmod(value, SECOND)
-        values[f"st_{name}"] = seconds & process.abi.word_mask
-        values[f"st_{name}_nsec"] = rest
-    if layout == "stat" and process.machine is Machine.I386:
-        values["st_uid"] = min(status.uid, 65534)
-        values["st_gid"] = min(status.gid, 65534)
-        if status.size >> 31:
+    """Fills in struct stat or stat64; the values in the order of their fields (abi.DECLARATIONS)."""
+    mask = process.abi.word_mask
+    device, node = _device(status.device), _device(status.node)
+    times = (*_times(status.atime, mask), *_times(status.mtime, mask), *_times(status.ctime, mask))
+    mode, links, uid, gid, size = status.mode, status.links, status.uid, status.gid, status.size
+    values: tuple[int, ...]
+    if layout == "stat64":
+        values = (
+            device,
+            status.inode & mask,
+            mode,
+            links,
+            uid,
+            gid,
+            node,
+            size,
+            4096,
+            status.blocks,
+            *times,
+            status.inode,
+        )
+    elif process.machine is Machine.I386:
+        if size >> 31:
             raise GuestError(errno.EOVERFLOW)
-    process.memory.write(address, wide.encode(values))
+        small = (min(uid, 65534), min(gid, 65534))  # the old 16-bit ids
+        values = (device, status.inode & mask, mode, links, *small, node, size, 4096, status.blocks, *times)
+    else:
+        values = (device, status.inode, links, mode, uid, gid, node, size, 4096, status.blocks, *times)
+    process.memory.write(address, process.abi[layout].pack(*values))
     return 0
 
 

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
-from importlib.util import find_spec
 
 from linker.image import Machine
 
@@ -76,8 +75,7 @@ def rows() -> tuple[Row, ...]:
     """Every row of every family."""
     found: list[Row] = []
     for module, variable in FAMILIES:
-        if find_spec(f"{__package__}.{module}") is not None:
-            found += getattr(import_module(f"{__package__}.{module}"), variable)
+        found += getattr(import_module(f"{__package__}.{module}"), variable)
     return tuple(found)
 
 

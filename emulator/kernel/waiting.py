@@ -6,9 +6,9 @@ import errno
 import os
 import select
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from .errors import GuestError
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 READ, WRITE = select.POLLIN, select.POLLOUT
 _MILLISECOND = 1_000_000  # ns
+_RETRY = 0.01  # s between attempts at a lock
+_Result = TypeVar("_Result")
 
 
 def wait_for(process: Process, fd: int, events: int) -> None:
@@ -68,6 +70,20 @@ def poll(process: Process, wanted: Sequence[tuple[int, int]], timeout: int | Non
     if process.signals.deliverable() or limit != timeout:
         raise GuestError(errno.EINTR)
     return []
+
+
+def attempt(process: Process, action: Callable[[bool], _Result]) -> _Result:
+    """For calls that wait but have nothing to poll (locks): `action(wait)` does it, raising BlockingIOError if it would
+    have to wait and `wait` is false. Raises GuestError(EINTR) if a signal arrives first."""
+    wakeup = process.signals.wakeup_fd
+    if wakeup < 0:
+        return action(True)
+    while True:
+        try:
+            return action(False)
+        except BlockingIOError:
+            if process.signals.deliverable() or select.select([wakeup], [], [], _RETRY)[0]:
+                raise GuestError(errno.EINTR) from None
 
 
 def sleep(process: Process, nanoseconds: int) -> None:
