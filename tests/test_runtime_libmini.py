@@ -50,6 +50,58 @@ def host(name: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run([f"{directory}/{name}", *arguments], cwd=directory, capture_output=True, timeout=60)
 
 
+def conversions() -> list[tuple[str, str, str, str]]:
+    """Kind, format, value and what Python, whose % has C's rules for these, makes of it."""
+    chosen = random.Random(4)
+    result = []
+    for _ in range(4000):
+        kind = chosen.choice("dufffs")
+        flags = "".join(flag for flag in "-+ 0" if chosen.random() < 0.25)
+        width = chosen.choice(["", "", "1", "7", "25"])
+        precision = chosen.choice(["", "", ".0", ".1", ".3", ".12", ".40"])
+        if kind == "d":
+            number = chosen.getrandbits(chosen.randint(1, 63)) * chosen.choice([1, -1])
+            flags = flags.replace("0", "") if precision else flags  # a precision switches 0 off in C only
+            wanted = f"%{flags}{width}{precision}d" % number
+            if precision == ".0" and number == 0:
+                continue  # C prints no digit
+            result.append((kind, f"%{flags}{width}{precision}lld", str(number), wanted))
+        elif kind == "u":
+            number = chosen.getrandbits(chosen.randint(1, 64)) or 1
+            letter = chosen.choice("xXo")
+            flags = flags.replace("+", "").replace(" ", "")
+            sharp = "#" if letter != "o" and not precision and chosen.random() < 0.5 else ""
+            flags = flags.replace("0", "") if precision else flags
+            wanted = f"%{flags}{sharp}{width}{precision}{letter}" % number
+            result.append((kind, f"%{flags}{sharp}{width}{precision}ll{letter}", str(number), wanted))
+        elif kind == "f":
+            value = struct.unpack("<d", struct.pack("<Q", chosen.getrandbits(64)))[0]
+            if chosen.random() < 0.7 or value != value:
+                value = chosen.choice(
+                    [chosen.uniform(-1000, 1000), chosen.randint(-100, 100) / 8, 10.0 ** chosen.randint(-6, 18)]
+                )
+            letter = chosen.choice("eEfFgG")
+            flags = flags.replace("0", "") if abs(value) == float("inf") else flags
+            wanted = f"%{flags}{width}{precision}{letter}" % value
+            result.append((kind, f"%{flags}{width}{precision}{letter}", repr(value), wanted))
+        else:
+            flags = "-" if "-" in flags else ""
+            text = "".join(chosen.choice("abc XYZ%") for _ in range(chosen.randint(0, 30))).strip() or "x"
+            result.append((kind, f"[%{flags}{width}{precision}s]", text, f"[%{flags}{width}{precision}s]" % text))
+    return result
+
+
+@pytest.mark.skipif(not NATIVE, reason="runs natively")
+@pytest.mark.parametrize("arch", ARCHES)
+def test_printf_against_python(arch: str, tmp_path: Path) -> None:
+    program = build(tmp_path / "format", arch, "mmap", "-w", "-O2", GUEST / "format.c")
+    rows = conversions()
+    text = "".join(f"{kind}\t{form}\t{value}\n" for kind, form, value, _ in rows).encode()
+    lines = subprocess.run([program], input=text, capture_output=True, check=True).stdout.decode().split("\n")
+    for (_, form, value, wanted), line in zip(rows, lines, strict=False):
+        assert line == wanted, (form, value)
+
+
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("arch", ARCHES)

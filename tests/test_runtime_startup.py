@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from guest_build import ARCHES, NATIVE, SHARED, WAYS, build, run, source, sysroot
+from guest_build import ARCHES, NATIVE, SCHEMES, SHARED, WAYS, build, run, source, sysroot
 
 from emulator.cli import main
 from linker.formats import notes
@@ -480,16 +480,18 @@ TLS = """
 #include <string.h>
 __thread int counted = 40;
 static __thread char text[100];
-int main(void) { counted += 2; strcpy(text, "thread"); errno = 3; printf("%d %s %d\\n", counted, text, errno); return 0; }
+static __thread double aligned __attribute__((aligned(64)));
+int main(void) { if ((unsigned long)&aligned % 64 || aligned != 0) return 1; counted += 2; strcpy(text, "thread"); errno = 3; printf("%d %s %d\\n", counted, text, errno); return 0; }
 """
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("scheme", SHARED)
+@pytest.mark.parametrize("libc", ["mini", "musl"])
+@pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("arch", ARCHES)
-def test_thread_local_data_of_the_program(arch: str, scheme: str, way: str, tmp_path: Path) -> None:
-    """musl in a shared library finds the program's PT_TLS by AT_PHDR."""
-    program = build(tmp_path / "t", arch, scheme, source(tmp_path / "t.c", TLS), libc="musl")
+def test_thread_local_data_of_the_program(arch: str, scheme: str, libc: str, way: str, tmp_path: Path) -> None:
+    """A C library in a shared library finds the program's PT_TLS by AT_PHDR."""
+    program = build(tmp_path / "t", arch, scheme, source(tmp_path / "t.c", TLS), libc=libc)
     ran = run(way, program)
     assert (ran.stdout, ran.stderr, ran.returncode) == (b"42 thread 3\n", b"", 0)
 

@@ -83,6 +83,9 @@ int __libc_start_main(int (*main)(int, char **, char **), int argc, char **argv,
     (void)unused;
     environ = envp;
     fini_argument = fini;
+    while (*envp) envp++;
+    __mini_set_up_tls((const unsigned long *)(envp + 1)); /* the auxiliary vector follows the environment */
+    envp = environ;
     for (const routine *r = __preinit_array_start; r < __preinit_array_end; r++) ((initialiser)*r)(argc, argv, envp);
     if (init) init();
     for (const routine *r = __init_array_start; r < __init_array_end; r++) ((initialiser)*r)(argc, argv, envp);

@@ -23,6 +23,8 @@ HIDDEN long __mini_result(long result);
 
 HIDDEN void __mini_flush_all(void); /* stdio.c, for exit: weak there where no stdio is linked */
 
+HIDDEN void __mini_set_up_tls(const unsigned long *auxiliary); /* tls.c */
+
 /* float.c */
 struct decimal { /* a finite number in decimal: 0.d1d2d3... x 10^point, exact */
     char *digits;
