@@ -74,7 +74,19 @@ def sys_fork(process: Process) -> int:
     return _fork(process)
 
 
-def _fork(process: Process) -> int:
+def sys_vfork(process: Process) -> int:
+    return _fork(process, borrow=True)
+
+
+def give_back(process: Process) -> None:
+    """A vfork child has called execve or is about to end: its parent goes on."""
+    if process.borrowed >= 0:
+        os.close(process.borrowed)
+        process.borrowed = -1
+
+
+def _fork(process: Process, *, borrow: bool = False) -> int:
+    """borrow: vfork's order of events, the parent waiting for the child's execve or end. Memory is not shared."""
     child = process.pids.reserve()
     for action in process.before_fork:
         action()
@@ -82,13 +94,22 @@ def _fork(process: Process) -> int:
     sys.stderr.flush()
     process.clock.shared = True
     started, go = os.pipe2(os.O_CLOEXEC)  # the child runs once its number is in the table
+    wait, done = os.pipe2(os.O_CLOEXEC) if borrow else (-1, -1)
     host = os.fork()
     if host:
         os.close(started)
         process.pids.assign(child, host)
         os.close(go)
+        if borrow:
+            os.close(done)
+            os.read(wait, 1)
+            os.close(wait)
         return child
     os.close(go)
+    give_back(process)  # our parent's, if that is a vfork child itself
+    if borrow:
+        os.close(wait)
+        process.borrowed = done
     os.read(started, 1)
     os.close(started)
     who = process.identity
@@ -113,7 +134,7 @@ def _clone(process: Process, flags: int, stack: int, parent: int, child: int, tl
     if flags & CLONE_THREAD or (flags & CLONE_VM and not flags & CLONE_VFORK):
         process.talk.once("the program wants to start a thread, which is not supported: it gets ENOSYS")
         raise GuestError(errno.ENOSYS)
-    pid = _fork(process)
+    pid = _fork(process, borrow=bool(flags & CLONE_VFORK))
     if pid:
         if flags & CLONE_PARENT_SETTID:
             process.memory.write(parent, pid.to_bytes(4, "little"))
@@ -199,6 +220,7 @@ def execute(process: Process, name: bytes, arguments: list[bytes], environment: 
                 who.name = os.path.basename(shown)[:15].decode("utf-8", "replace")
                 who.executable = label
                 who.command_line = tuple(arguments)
+                give_back(process)
                 process.files.close_on_exec()
                 process.descriptors.clear()
                 state(process).after_exec()
@@ -429,7 +451,7 @@ PROCESSES = (
     Row("exit", sys_exit, (a.INT,)),
     Row("exit_group", sys_exit, (a.INT,)),
     Row("fork", sys_fork),
-    Row("vfork", sys_fork),
+    Row("vfork", sys_vfork),
     Row("clone", sys_clone_64, (a.flags("clone", a.Width.WORD), a.PTR, a.PTR, a.PTR, a.PTR), Machine.X86_64),
     Row("clone", sys_clone_32, (a.flags("clone", a.Width.WORD), a.PTR, a.PTR, a.PTR, a.PTR), Machine.I386),
     Row("execve", sys_execve, (a.PATH, a.STRINGS, a.ENVIRONMENT)),

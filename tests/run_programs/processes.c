@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +48,22 @@ int main(int argc, char **argv)
 	}
 	waitpid(child, &status, 0);
 	printf("exec status %d\n", WEXITSTATUS(status));
+
+	child = vfork();
+	if (!child) {
+		usleep(50000);
+		write(1, "child first\n", 12);
+		_exit(6);
+	}
+	write(1, "then parent\n", 12);
+	waitpid(child, &status, 0);
+	posix_spawn_file_actions_t actions;
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_addclose(&actions, 0);
+	n = posix_spawn(&child, argv[0], &actions, 0, (char *[]){argv[0], "spawned", 0}, (char *[]){0});
+	waitpid(child, &status, 0);
+	printf("spawn %d %d", n, WEXITSTATUS(status));
+	printf(" %d\n", posix_spawn(&child, "/nonexistent", 0, 0, argv, environ) == ENOENT);
 
 	child = fork();
 	if (!child)
