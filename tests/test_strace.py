@@ -163,3 +163,29 @@ def test_parts() -> None:
     assert signal_set(0) == "[]"
     assert signal_set(1 << 1 | 1 << 14) == "[INT TERM]"
     assert signal_set((1 << 64) - 1 - (1 << 8)) == "~[KILL]"
+
+
+FORKS = r"""
+#include <sys/wait.h>
+#include <unistd.h>
+int main(void)
+{
+    int status;
+    if (!fork()) { close(77); _exit(4); }
+    wait(&status);
+    return 0;
+}
+"""
+
+
+def test_children_are_marked(tmp_path: Path) -> None:
+    program = musl_program(FORKS, "x86_64", tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-m", "emulator.cli", "run", "--strace", str(program)], cwd=tmp_path, capture_output=True, text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)},
+    )  # fmt: skip
+    lines = done.stderr.splitlines()
+    assert "[pid 1001] close(77)                               = -1 EBADF (Bad file descriptor)" in lines
+    assert "[pid 1001] +++ exited with 4 +++" in lines
+    assert "wait4(-1, [{WIFEXITED(s) && WEXITSTATUS(s) == 4}], 0, NULL) = 1001" in lines
+    assert lines[-1] == "+++ exited with 0 +++"

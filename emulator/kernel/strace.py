@@ -437,12 +437,13 @@ RENDERERS: dict[str, Callable[[Context, int], str]] = {
 
 
 class Strace:
-    """Writes a line for each call (dispatch.Observer)."""
+    """Writes a line for each call (dispatch.Observer). Lines of children that the guest forked begin with `[pid N]`."""
 
     def __init__(self, process: Process, output: TextIO) -> None:
         self._process = process
         self._output = output
         self._before: list[str | None] = []
+        self._first = process.identity.pid
 
     def started(self, path: bytes, stack_pointer: int) -> None:
         """The first line: the execve that started the program, its arguments from the new stack."""
@@ -552,5 +553,6 @@ class Strace:
         self._write(f"{call:<{_COLUMN}} = {result}")
 
     def _write(self, text: str) -> None:
-        self._output.write(text + "\n")
+        pid = self._process.identity.pid
+        self._output.write((f"[pid {pid}] " if pid != self._first else "") + text + "\n")
         self._output.flush()
