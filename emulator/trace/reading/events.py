@@ -1,0 +1,130 @@
+"""Events of a trace as Python objects, streamed: one process after the other, each in its order, memory bounded by one piece.
+
+A payload (what a pointer argument pointed to) is joined to its event here. Both come in the order of sequence numbers, so one
+pass over each is enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from emulator.trace.format import LATE, PAYLOAD_ROW, RECORD, RECORDS_HEAD, TAIL_CALL, Kind
+from emulator.trace.reading.model import Function, Process, TraceFile
+
+_PIECE = 1 << 13  # records read at a time
+CALLS = frozenset((Kind.CALL, Kind.INNER_CALL))
+RETURNS = frozenset((Kind.RETURN, Kind.INNER_RETURN))
+
+
+@dataclass(slots=True)
+class Event:
+    """One event. function: of calls and returns, else None; number: of a system call.
+
+    words: argument words (CALL: four or more), result words (RETURN: rax, rdx, xmm0 and the duration).
+    payload: word index -> (bytes, whether they were cut).
+    """
+
+    process: Process
+    sequence: int
+    time: int
+    kind: int
+    function: Function | None
+    number: int
+    caller: int
+    sp: int
+    words: tuple[int, ...]
+    depth: int
+    flags: int
+    payload: dict[int, tuple[bytes, bool]] = field(default_factory=dict)
+
+    @property
+    def is_call(self) -> bool:
+        return self.kind in CALLS
+
+    @property
+    def is_return(self) -> bool:
+        return self.kind in RETURNS
+
+    @property
+    def duration(self) -> int:
+        """Of a return: time since its call."""
+        return self.words[3]
+
+    @property
+    def tail(self) -> bool:
+        return bool(self.flags & TAIL_CALL)
+
+    @property
+    def late(self) -> bool:
+        return bool(self.flags & LATE)
+
+
+class _Payloads:
+    """Reads payload rows in step with the events."""
+
+    def __init__(self, trace: TraceFile, process: Process) -> None:
+        self._rows = _rows(trace, process)
+        self._next = next(self._rows, None)
+
+    def of(self, sequence: int) -> dict[int, tuple[bytes, bool]]:
+        found: dict[int, tuple[bytes, bool]] = {}
+        while self._next is not None and self._next[0] <= sequence:
+            number, word, cut, data = self._next
+            if number == sequence:
+                found[word] = data, cut
+            self._next = next(self._rows, None)
+        return found
+
+
+def _rows(trace: TraceFile, process: Process) -> Iterator[tuple[int, int, bool, bytes]]:
+    for span in process.payloads:
+        body = trace.read(span.offset, span.count)
+        position = 0
+        while position + PAYLOAD_ROW.size <= len(body):
+            sequence, word, flags, size = PAYLOAD_ROW.unpack_from(body, position)
+            position += PAYLOAD_ROW.size
+            data = body[position : position + size]
+            yield sequence, word, bool(flags & 1) or len(data) < size, data
+            position += size
+
+
+def events(trace: TraceFile, processes: Iterable[Process] | None = None) -> Iterator[Event]:
+    """All events of the processes (of all, if None)."""
+    for process in trace.processes if processes is None else processes:
+        yield from _events_of(trace, process)
+
+
+def _events_of(trace: TraceFile, process: Process) -> Iterator[Event]:
+    payloads = _Payloads(trace, process) if process.payloads else None
+    functions, numbers = trace.functions, process.functions
+    pending: Event | None = None  # MORE records may still add words to it
+    named = CALLS | RETURNS
+    for span in process.records:
+        head = trace.read(span.offset, RECORDS_HEAD.size)
+        if len(head) < RECORDS_HEAD.size:
+            break
+        sequence = RECORDS_HEAD.unpack(head)[0] - 1
+        for start in range(0, span.count, _PIECE):
+            at = span.offset + RECORDS_HEAD.size + start * RECORD.size
+            data = trace.read(at, min(_PIECE, span.count - start) * RECORD.size)
+            data = data[: len(data) // RECORD.size * RECORD.size]
+            for time, caller, sp, w0, w1, w2, w3, index, depth, kind, flags in RECORD.iter_unpack(data):
+                if kind == Kind.MORE:
+                    if pending is not None:
+                        pending.words += (time, caller, sp, w0, w1, w2, w3)[: min(index, 7)]
+                    continue
+                if pending is not None:
+                    yield pending
+                sequence += 1
+                function = None
+                if kind in named:
+                    number = numbers.get(index)
+                    function = trace.unknown(index) if number is None else functions[number]
+                pending = Event(
+                    process, sequence, time, kind, function, index, caller, sp, (w0, w1, w2, w3), depth, flags
+                )
+                if payloads is not None:
+                    pending.payload = payloads.of(sequence)
+    if pending is not None:
+        yield pending
