@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -267,3 +268,34 @@ def test_interrupt_from_another_thread() -> None:
     machine.on_interrupt = stopped
     threading.Timer(0.1, machine.interrupt).start()
     assert bench.run().code == 5
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+def test_random_code_stays_inside(bits: int) -> None:
+    """Whatever the code and the registers, the run ends with the limit or with faults, not with an exception of ours."""
+    for seed in range(60):
+        chance = random.Random(seed)
+        code = bytearray(chance.randbytes(400))
+        for position in range(0, 400, chance.randint(2, 9)):
+            code[position] = chance.choice(bytes.fromhex("8b890fc7f366ffd9dd48e88ef7cda4ab5058c3f4"))
+        bench = Bench(bits, code.hex(), chance.choice([RX, RWX]))
+        bench.machine.set_counter(InstructionCounter(3000))
+        cpu = bench.machine.cpu
+        values = cpu.general()
+        edges = [0, 1, CODE, DATA, STACK + 100, 0xFFFF_FFF0, 0xFFFF_E000, (1 << bits) - 1, (1 << bits - 1) - 4]
+        for index in range(len(values) - 2):
+            if index != 7:
+                values[index] = chance.choice([*edges, chance.getrandbits(bits)])
+        cpu.set_general(values)
+
+        def go_on(fault: Fault, bench: Bench = bench, chance: random.Random = chance) -> None:
+            if len(bench.kernel.faults) > 20:
+                raise ProcessEnded(signal=fault.signal)
+            registers_now = bench.machine.cpu.general()
+            registers_now[-2], registers_now[7] = CODE + chance.randint(0, 390), STACK + 3000
+            bench.machine.cpu.set_general(registers_now)
+
+        bench.kernel.on_fault = go_on
+        bench.run()
+        bench.machine.close()
+        bench.space.release()

@@ -31,7 +31,7 @@ from emulator.machine.engine import (
     tlb_callback,
 )
 from emulator.machine.pages import PageTable
-from loader.address_space import AddressSpace
+from loader.address_space import AddressSpace, MemoryFault
 
 if TYPE_CHECKING:
     from emulator.machine.counter import InstructionCounter
@@ -195,7 +195,11 @@ class Machine:
     def _fault_of_stop(self) -> Fault:
         """Unicorn stopped of its own accord: a privileged instruction, most often `hlt`, with the counter behind it."""
         pc = self.cpu.pc
-        if self.space.read(pc - 1, 1) == b"\xf4":  # f4 hlt
+        try:
+            halted = self.space.read(pc - 1, 1) == b"\xf4"  # f4 hlt
+        except MemoryFault:
+            halted = False
+        if halted:
             general = self.cpu.general()
             general[-2] = pc - 1
             self.cpu.set_general(general)
