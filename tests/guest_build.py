@@ -1,5 +1,6 @@
 """Sysroots made once for all tests and workers, and programs built with `uselib cc`, run natively or emulated."""
 
+import atexit
 import fcntl
 import functools
 import os
@@ -28,17 +29,20 @@ WAYS = ("native", "emulated")
 
 @functools.cache
 def _cache() -> Path:
-    """A directory that all pytest-xdist workers of one run share."""
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
-    if run is None:
-        path = Path(tempfile.mkdtemp(prefix="uselib-tests-"))
-    else:
-        path = Path(tempfile.gettempdir(), f"uselib-tests-{run}")
-        path.mkdir(exist_ok=True)
-    import atexit
+    """A directory that all pytest-xdist workers of one run share; the last of them to end removes it."""
+    path = Path(tempfile.gettempdir(), f"uselib-tests-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}")
+    path.mkdir(exist_ok=True)
+    users = open(path / "users", "w")  # noqa: SIM115 (open, and so locked, until the process ends)
+    fcntl.flock(users, fcntl.LOCK_SH)
 
-    if run is None:
-        atexit.register(shutil.rmtree, path, ignore_errors=True)
+    def leave() -> None:
+        try:
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return
+        shutil.rmtree(path, ignore_errors=True)
+
+    atexit.register(leave)
     return path
 
 
