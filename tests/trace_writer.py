@@ -231,7 +231,7 @@ def repeated(path: Path, builder: TraceBuilder, times: int) -> str:
     data = builder.out.getvalue()
     head, parts, position = [data[:16]], [], 16
     while position < len(data):
-        kind, size, process, _ = struct.unpack_from("<IIII", data, position)
+        kind, size, _process, _ = struct.unpack_from("<IIII", data, position)
         body = data[position + 16 : position + 16 + size]
         if kind == ChunkKind.RECORDS:
             parts.append(body[RECORDS_HEAD.size :])

@@ -12,6 +12,9 @@ from linker.errors import Diagnostic, UsageError
 
 USAGE = "uselib trace [--format text|jsonl] [-o FILE] [OPTIONS] PROG [ARGUMENTS]"
 
+# `uselib trace WORD FILE`: readers of trace files, module under emulator.trace.reading; `uselib trace ./show` runs a program
+READERS = ("show", "summary", "graph", "diff", "export", "report")
+
 RENDERERS = {"text": "render_text", "jsonl": "render_jsonl"}  # format -> module under emulator.trace
 
 _EXTRA = {
@@ -22,6 +25,8 @@ _EXTRA = {
 
 def run(arguments: list[str]) -> int:
     """Returns the guest's exit status, or 128 + N if signal N killed it."""
+    if arguments and arguments[0] in READERS:
+        return int(import_module(f"emulator.trace.reading.{arguments[0]}").run(arguments[1:]))
     parsed = parse(USAGE, arguments, _EXTRA)
     if isinstance(parsed, int):
         return parsed

@@ -247,7 +247,8 @@ class _Builder:
         for at, key in enumerate(keys.tolist()):
             node = state.known.get(key)
             if node is None:
-                node = state.known[key] = self._new(key >> 32, *state.pair_list[key & 0xFFFFFFFF], state.root)
+                caller, function = state.pair_list[key & 0xFFFFFFFF]
+                node = state.known[key] = self._new(key >> 32, caller, function, state.root)
             found[at] = node
         return found[inverse]
 

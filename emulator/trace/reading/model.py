@@ -13,10 +13,22 @@ sense is passed over, and `warnings` says so in a line each.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-from emulator.trace.format import CHUNK, HEADER, MAGIC, MAXIMUM_CHUNK, RECORD, RECORDS_HEAD, VERSION, Chunk, ChunkKind
+from emulator.trace.format import (
+    CHUNK,
+    HEADER,
+    MAGIC,
+    MAXIMUM_CHUNK,
+    RECORD,
+    RECORDS_HEAD,
+    VERSION,
+    Chunk,
+    ChunkKind,
+    Kind,
+)
 from emulator.trace.reading.places import MappedFile, Places
 from linker.errors import Diagnostic, FormatError
 
@@ -52,7 +64,7 @@ class Span:
     count: int
 
 
-@dataclass
+@dataclass(eq=False)
 class Process:
     """One process of the trace, as far as the JSON chunks describe it.
 
@@ -95,7 +107,7 @@ def clean(text: object) -> str:
 
 def _number(value: object, otherwise: int = 0) -> int:
     fits = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 64
-    return int(value) if fits else otherwise  # type: ignore[call-overload,no-any-return]
+    return int(value) if fits else otherwise  # type: ignore[call-overload]
 
 
 def _list(value: object) -> list[Any]:
@@ -145,6 +157,18 @@ class TraceFile:
         """Records of a process, MORE records included."""
         return process.record_count
 
+    def has_returns(self) -> bool:
+        """Whether returns were recorded: looked for at the beginning of each process."""
+        for process in self.processes:
+            for span in process.records[:16]:
+                data = self.read(span.offset, RECORDS_HEAD.size + min(span.count, 1 << 16) * RECORD.size)
+                if any(
+                    kind in (Kind.RETURN, Kind.INNER_RETURN)
+                    for kind in set(data[RECORDS_HEAD.size + 62 :: RECORD.size])
+                ):
+                    return True
+        return False
+
     def read(self, offset: int, size: int) -> bytes:
         """Bytes of the file; fewer if it has become shorter since it was opened."""
         self._file.seek(offset)
@@ -181,8 +205,10 @@ class TraceFile:
                 break
             position = body + size
             here = min(size, total - body)
-            if kind in _DATA:
-                _DATA[kind](self, process, body, here)
+            if kind == ChunkKind.RECORDS:
+                self._records(process, body, here)
+            elif kind == ChunkKind.PAYLOAD:
+                self._process(process).payloads.append(Span(body, here))
             elif kind in _DESCRIPTIONS and here == size:
                 self._describe(Chunk(kind, process, self._file.read(size)), body)
             if here < size:
@@ -277,9 +303,6 @@ class TraceFile:
         if count > 0:
             self._process(index).records.append(Span(offset, count))
 
-    def _payload(self, index: int, offset: int, size: int) -> None:
-        self._process(index).payloads.append(Span(offset, size))
-
     # -- functions ----------------------------------------------------------------------------------------------------
 
     def function(
@@ -298,8 +321,7 @@ class TraceFile:
         return self.function("?", f"function{index}")
 
 
-_DATA = {ChunkKind.RECORDS: TraceFile._records, ChunkKind.PAYLOAD: TraceFile._payload}
-_DESCRIPTIONS = {
+_DESCRIPTIONS: dict[int, Callable[[TraceFile, int, dict[str, Any]], None]] = {
     ChunkKind.META: TraceFile._meta,
     ChunkKind.PROCESS: TraceFile._started,
     ChunkKind.TABLE: TraceFile._table,

@@ -1,0 +1,218 @@
+"""`uselib trace show FILE`: the trace as an indented listing, in the manner of ltrace and `uftrace replay`.
+
+    main -> libc_s!malloc[412](0x40, 1, 2, 3) = 0x700000 <12>
+    main -> libc_s!qsort[530](0x700000, 3, 8, &compare) {
+      compare -> libc_s!strcmp[590]("abc", "b") = 0xffffffff <5>
+    } = 0 <211>  libc_s!qsort
+
+A call whose return is the next thing shown is one line with it. Times are in the trace's clock (`--time` shows when, `<...>` is
+how long). What filters leave out is left out before lines are joined, so a call keeps its result.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Any, TextIO
+
+from emulator.trace.format import Kind
+from emulator.trace.reading.decoding import Decoder
+from emulator.trace.reading.events import Event, events
+from emulator.trace.reading.lines import SourceLines
+from emulator.trace.reading.model import Process, TraceFile
+from emulator.trace.reading.names import signal_name, signed, syscall_name
+from emulator.trace.reading.options import SELECTION, Colours, Option, chosen_processes, count, matches, parse, warn
+
+USAGE = "uselib trace show [OPTIONS] FILE"
+ABOUT = "Shows the events of a trace. Times count the trace's clock."
+OPTIONS = {
+    **SELECTION,
+    "--depth": Option("N", "only calls nested less than N deep", count),
+    "--first": Option("N", "only the first N lines", count),
+    "--last": Option("N", "only the last N lines", count),
+    "--time": Option("", "when each event happened", None),
+    "--sequence": Option("", "the number of each event", None),
+    "--lines": Option("", "source lines of callers, where the file has debugging information", None),
+    "--words": Option("", "arguments as plain words, without prototypes", None),
+}
+
+_MAXIMUM_INDENT = 40
+
+
+class Selection:
+    """Which events are shown: decided once for each function, and once for each calling function."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self._library, self._symbol, self._caller = (
+            tuple(values.get(key, ())) for key in ("library", "symbol", "caller")
+        )
+        self._depth = values.get("depth")
+        self._functions: dict[int, bool] = {}
+        self._narrow = bool(self._library or self._symbol or self._caller)
+
+    def __call__(self, kept: Iterable[Event]) -> Iterator[Event]:
+        """The events that are selected; a return goes with its call."""
+        inside: dict[Process, dict[int, int]] = {}  # depth -> sequence of the call shown there
+        for event in kept:
+            if event.is_call:
+                shown = self._shows(event)
+                calls = inside.setdefault(event.process, {})
+                if shown:
+                    calls[event.depth] = event.sequence
+                else:
+                    calls.pop(event.depth, None)
+                if shown:
+                    yield event
+            elif event.is_return:
+                if self._depth is not None and event.depth >= self._depth:
+                    continue
+                if not self._narrow or inside.get(event.process, {}).get(event.depth) == event.caller:
+                    yield event
+            elif not self._narrow and (self._depth is None or event.depth <= self._depth):
+                yield event
+
+    def _shows(self, event: Event) -> bool:
+        if self._depth is not None and event.depth >= self._depth:
+            return False
+        if not self._narrow or event.function is None:
+            return True
+        function = event.function
+        known = self._functions.get(function.number)
+        if known is None:
+            known = matches(function.library, self._library) and matches(function.name, self._symbol)
+            self._functions[function.number] = known
+        if not known or not self._caller:
+            return known
+        place = event.process.places.caller(event.caller)
+        return place is not None and matches(place.symbol.removesuffix("$impl") or place.file.name, self._caller)
+
+
+class Renderer:
+    """Events to lines."""
+
+    def __init__(self, trace: TraceFile, values: dict[str, Any], decoder: Decoder, stream: TextIO) -> None:
+        self._colour = Colours(stream)
+        self._decoder = decoder
+        self._lines = SourceLines() if values.get("lines") else None
+        self._time, self._sequence = values.get("time", False), values.get("sequence", False)
+        self._returns = trace.has_returns()
+        self._several = len(trace.processes) > 1
+        self._open: dict[Process, dict[int, Event]] = {}  # by depth
+        self._callers: dict[tuple[int, int], str] = {}
+        self._targets: dict[int, str] = {}
+
+    def __call__(self, chosen: Iterable[Event]) -> Iterator[str]:
+        """Lines without their newlines."""
+        waiting: Event | None = None  # a call, until it is known whether its return comes next
+        for event in chosen:
+            if waiting is not None:
+                if event.is_return and event.process is waiting.process and event.caller == waiting.sequence:
+                    yield self._line(waiting, self.call(waiting) + self._end(waiting, event))
+                    waiting = None
+                    continue
+                follows = self._returns and event.process is waiting.process and event.depth > waiting.depth
+                yield self._opening(waiting, follows)
+                waiting = None
+            if event.is_call:
+                waiting = event
+            elif event.is_return:
+                yield self._closing(event)
+            else:
+                yield self._line(event, self._other(event))
+        if waiting is not None:
+            yield self._opening(waiting, False)
+
+    def call(self, event: Event) -> str:
+        """`main -> libc_s!malloc[412](0x40)`."""
+        arrow = "=>" if event.tail else "->"
+        arguments = ", ".join(self._decoder.arguments(event))
+        return f"{self.caller(event)} {arrow} {self._target(event)}({arguments})"
+
+    def caller(self, event: Event) -> str:
+        key = event.process.index, event.caller
+        text = self._callers.get(key)
+        if text is None:
+            place = event.process.places.caller(event.caller)
+            if place is None:
+                text = f"{event.caller:#x}"
+            else:
+                line = self._lines.of(place, event.caller) if self._lines is not None else ""
+                name = place.symbol.removesuffix("$impl") or str(place)
+                text = name + (self._colour("dim", f" {line}") if line else "")
+            if len(self._callers) < 1 << 16:
+                self._callers[key] = text
+        return text
+
+    def _target(self, event: Event) -> str:
+        function = event.function
+        assert function is not None
+        text = self._targets.get(function.number)
+        if text is None:
+            library = self._colour("dim", f"{function.library}!") if function.library else ""
+            slot = self._colour("dim", f"[{function.slot}]") if function.slot else ""
+            text = self._targets[function.number] = library + self._colour("cyan", function.name) + slot
+        return text
+
+    def _end(self, call: Event | None, back: Event) -> str:
+        result = self._decoder.result(call, back)
+        late = self._colour("yellow", " (late)") if back.late else ""
+        value = f" = {self._colour('green', result)}" if result else ""
+        return f"{value}{self._colour('dim', f' <{back.duration}>')}{late}"
+
+    def _opening(self, event: Event, has_children: bool) -> str:
+        self._open.setdefault(event.process, {})[event.depth] = event
+        return self._line(event, self.call(event) + (" {" if has_children else ""))
+
+    def _closing(self, event: Event) -> str:
+        call = self._open.get(event.process, {}).pop(event.depth, None)
+        if call is not None and call.sequence != event.caller:
+            call = None
+        name = event.function.label if event.function is not None else ""
+        return self._line(event, f"}}{self._end(call, event)}  {self._colour('dim', name)}")
+
+    def _other(self, event: Event) -> str:
+        words = ", ".join(hex(word) for word in event.words)
+        if event.kind == Kind.SYSCALL:
+            text = f"syscall {syscall_name(event.process.machine, event.number)}({words})"
+        elif event.kind == Kind.SYSCALL_RESULT:
+            text = f"syscall {syscall_name(event.process.machine, event.number)} = {signed(event.words[0], event.process.word)}"
+        elif event.kind == Kind.SIGNAL:
+            text = f"signal {signal_name(event.words[0])} at {event.caller:#x}, address {event.words[1]:#x}"
+        else:
+            text = f"event of unknown kind {event.kind}"
+        return self._colour("magenta", text)
+
+    def _line(self, event: Event, text: str) -> str:
+        head = ""
+        if self._several:
+            head += self._colour("blue", f"{event.process.pid:>5} ")
+        if self._sequence:
+            head += self._colour("dim", f"{event.sequence:>7} ")
+        if self._time:
+            head += self._colour("dim", f"{event.time:>10} ")
+        return head + "  " * min(event.depth, _MAXIMUM_INDENT) + text
+
+
+def run(arguments: list[str]) -> int:
+    """Returns 0. Raises ToolError, OSError."""
+    parsed = parse(USAGE, ABOUT, arguments, OPTIONS)
+    if parsed is None:
+        return 0
+    (path,), values = parsed
+    from emulator.trace.reading.decoding import decoder_for
+
+    with TraceFile(path) as trace:
+        processes = chosen_processes(trace, values)
+        render = Renderer(trace, values, decoder_for(trace, values.get("words", False)), sys.stdout)
+        lines: Iterable[str] = render(Selection(values)(events(trace, processes)))
+        if "last" in values:
+            lines = deque(lines, maxlen=values["last"])
+        write = sys.stdout.write
+        limit = values.get("first", -1)
+        for number, line in enumerate(lines):
+            if number == limit:
+                break
+            write(line + "\n")
+        warn(trace)
+    return 0
