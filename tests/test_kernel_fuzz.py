@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import random
 from pathlib import Path
@@ -11,6 +12,7 @@ from kernel_support import DATA, ROOM, Kernel, kernel
 
 from emulator.interfaces import ContextReplaced, ProcessEnded
 from emulator.kernel import table
+from emulator.kernel.strace import Strace
 from linker.image import Machine
 
 # Calls that end, copy, stop or signal the process, or wait as they should: see test_kernel_programs and the signal tests.
@@ -101,6 +103,8 @@ def test_any_arguments(machine: Machine, seed: int, tmp_path: Path) -> None:
     arrived = os.eventfd(1)  # a signal is always there, so that nothing waits for ever
     with kernel(machine, cwd=str(tmp_path), writable=[str(tmp_path)]) as guest:
         guest.signals.wakeup_fd = arrived
+        if seed:  # --strace must make a line of anything, too
+            guest.observe(Strace(guest.process, io.StringIO()))
         for turn in range(3000):
             if turn % 10 == 0:
                 prepare(guest, random_, tmp_path)

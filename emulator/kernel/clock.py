@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 SECOND = 1_000_000_000  # nanoseconds
 EPOCH = 1_700_000_000 * SECOND  # 2023-11-14 22:13:20 UTC
+_END = 1 << 62  # ns: 146 years; beyond it sleeping takes no time at all
 STEP = 10_000  # ns that one reading of the clock takes: a program that polls the clock gets on
 
 
@@ -54,7 +55,7 @@ class Clock:
 
     def advance(self, nanoseconds: int) -> None:
         """Time has passed (nothing to do for a real clock)."""
-        self.elapsed += max(nanoseconds, 0)
+        self.elapsed = min(self.elapsed + max(nanoseconds, 0), _END)
 
     @property
     def sleeps(self) -> bool:

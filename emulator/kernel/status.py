@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .process import Process
 
 DEVICE = os.makedev(0, 37)  # st_dev of every file
+_TIME_MOST = 1 << 62  # ns: file systems clamp times to what they can store
 _UTIME_NOW, _UTIME_OMIT = 0x3FFFFFFF, 0x3FFFFFFE
 
 
@@ -350,8 +351,8 @@ def _set_times(process: Process, at_fd: int, path: int, times: tuple[int | None,
 def _filled(times: tuple[int | None, int | None], status: os.stat_result) -> tuple[int, int]:
     accessed, modified = times
     return (
-        status.st_atime_ns if accessed is None else accessed,
-        status.st_mtime_ns if modified is None else modified,
+        status.st_atime_ns if accessed is None else max(-_TIME_MOST, min(accessed, _TIME_MOST)),
+        status.st_mtime_ns if modified is None else max(-_TIME_MOST, min(modified, _TIME_MOST)),
     )
 
 

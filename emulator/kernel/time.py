@@ -35,7 +35,7 @@ def read_clock(clock: Clock, which: int) -> int:
 
 
 def sys_time(process: Process, address: int) -> int:
-    seconds = process.clock.wall() // SECOND
+    seconds = process.clock.wall() // SECOND & process.abi.word_mask  # i386: cut, from 2038 on
     if address:
         process.memory.write(address, seconds.to_bytes(process.abi.word, "little"))
     return seconds
