@@ -15,7 +15,8 @@ from kernel_support import TRIPLETS, kernel, musl_program
 
 from emulator.interfaces import ProcessEnded
 from emulator.kernel.signal_frames import SignalInfo
-from emulator.kernel.strace import Strace, flag_names, quoted, signal_set
+from emulator.kernel.strace import Strace
+from emulator.kernel.strace_values import flag_names, quoted, signal_set
 from linker.image import Machine
 
 PROGRAMS = Path(__file__).parent / "strace_programs"

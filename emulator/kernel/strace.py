@@ -1,24 +1,23 @@
 """`--strace`: each system call as a line, in the style of strace(1).
 
 Arguments that the kernel reads are shown as they were before the call, those that it writes as they are after it. The
-row of the call says what each argument is (arguments.Kind); a style's renderer is a row of RENDERERS.
+row of the call says what each argument is (arguments.Kind); strace_values.py shows it.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import struct
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from loader.address_space import MemoryFault
 
 from . import constants as C
-from .arguments import ENVIRONMENT, PATH, STRINGS, Kind
+from .arguments import ENVIRONMENT, PATH, STRINGS
 from .errors import errno_name
-from .strace_tables import CHOICES, FILE_TYPES, FLAGS, NOTHING, SIGNAL_CODES, SIGNALS
+from .strace_tables import SIGNAL_CODES, SIGNALS
+from .strace_values import RENDERERS, Context, flag_names, hex_number, poll_result, quoted, signal_set
 from .table import Row
 
 if TYPE_CHECKING:
@@ -28,412 +27,14 @@ if TYPE_CHECKING:
     from .signal_frames import SignalInfo
 
 _SIGCHLD = 17
-_SHOWN = 32  # bytes of a buffer
 _COLUMN = 39  # where `=` stands, unless the call is longer
 _HEX_RESULTS = frozenset({"brk", "mmap", "mmap2", "mremap"})
 _POLLS = frozenset({"poll", "ppoll", "ppoll_time64", "select", "_newselect", "pselect6", "pselect6_time64"})
-_ESCAPES = {9: "\\t", 10: "\\n", 11: "\\v", 12: "\\f", 13: "\\r", 34: '\\"', 92: "\\\\"}
-
-
-@dataclass(frozen=True)
-class Context:
-    """One argument in its call. result is None before the call."""
-
-    process: Process
-    row: Row
-    arguments: Sequence[int]
-    kind: Kind
-    result: int | None = None
-
-    @property
-    def failed(self) -> bool:
-        return self.result is not None and self.result < 0
 
 
 def _codes(signal: int) -> Mapping[int, str]:
     """Names of si_code."""
     return SIGNAL_CODES[0] | SIGNAL_CODES.get(signal, {})
-
-
-def quoted(data: bytes) -> str:
-    """A C string literal, bytes outside ASCII in octal."""
-    out = []
-    for index, byte in enumerate(data):
-        if byte in _ESCAPES:
-            out.append(_ESCAPES[byte])
-        elif 32 <= byte < 127:
-            out.append(chr(byte))
-        else:
-            digit_follows = index + 1 < len(data) and 0x30 <= data[index + 1] <= 0x37
-            out.append(f"\\{byte:03o}" if digit_follows else f"\\{byte:o}")
-    return '"' + "".join(out) + '"'
-
-
-def _pointer(context: Context, value: int) -> str:
-    return hex(value) if value else "NULL"
-
-
-def _decimal(context: Context, value: int) -> str:
-    return str(value)
-
-
-def _hexadecimal(context: Context, value: int) -> str:
-    return hex(value) if value else "0"
-
-
-def _dirfd(context: Context, value: int) -> str:
-    return "AT_FDCWD" if value == C.AT_FDCWD else str(value)
-
-
-def _mode(context: Context, value: int) -> str:
-    return f"0{value:o}" if value else "000"
-
-
-def _uid(context: Context, value: int) -> str:
-    return "-1" if value == 0xFFFFFFFF else str(value)
-
-
-def _signal(context: Context, value: int) -> str:
-    return SIGNALS.get(value) or (f"SIGRT_{value - 32}" if 32 <= value <= 64 else str(value))
-
-
-def _string(context: Context, address: int) -> str:
-    if not address or (context.failed and context.kind.output):
-        return _pointer(context, address)
-    return quoted(context.process.memory.read_string(address, C.PATH_MAX))
-
-
-def _cut(data: bytes) -> str:
-    return quoted(data[:_SHOWN]) + ("..." if len(data) > _SHOWN else "")
-
-
-def _strings(context: Context, address: int) -> str:
-    """A NULL-terminated array of strings."""
-    if not address:
-        return "NULL"
-    word, memory, shown = context.process.abi.word, context.process.memory, []
-    for index in range(33):
-        string = int.from_bytes(memory.read(address + index * word, word), "little")
-        if not string:
-            break
-        shown.append("..." if index == 32 else _cut(memory.read_string(string)))
-    return "[" + ", ".join(shown) + "]"
-
-
-def _data(context: Context, address: int) -> str:
-    """A buffer: what the call read, or as much as it wrote."""
-    if not address or context.failed:
-        return _pointer(context, address)
-    size = context.arguments[context.kind.size]
-    if context.kind.output:
-        size = min(size, context.result or 0)
-    text = quoted(context.process.memory.read(address, min(size, _SHOWN)))
-    return text + ("..." if size > _SHOWN else "")
-
-
-def flag_names(table: str, value: int) -> str:
-    """`A|B|0x8`; the rest that has no name in hexadecimal."""
-    names = []
-    rest = value & 0xFFFFFFFF
-    if table == "open":
-        names.append(("O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE")[rest & 3])
-        rest &= ~3
-    for bits, name in FLAGS.get(table, {}).items():
-        if rest & bits == bits:
-            names.append(name)
-            rest &= ~bits
-    if rest or not names:
-        names.append(hex(rest) if rest else NOTHING.get(table, "0"))
-    return "|".join(names)
-
-
-def _flags(context: Context, value: int) -> str:
-    if context.kind.detail == "clone":
-        signal = value & 0xFF
-        names = flag_names("clone", value & ~0xFF)
-        return ("" if names == "0" else names + "|") + (_signal(context, signal) if signal else "0")
-    if context.kind.detail == "open" and context.row.name in ("pipe2", "dup3", "epoll_create1"):
-        return flag_names("open", value).removeprefix("O_RDONLY|").replace("O_RDONLY", "0")
-    return flag_names(context.kind.detail, value)
-
-
-def _choice(context: Context, value: int) -> str:
-    names = CHOICES.get(context.kind.detail, {})
-    if value in names:
-        return names[value]
-    if context.kind.detail == "socket_type":
-        return names.get(value & 0xF, hex(value & 0xF)) + "".join(
-            f"|{name}"
-            for bits, name in ((C.O_CLOEXEC, "SOCK_CLOEXEC"), (C.O_NONBLOCK, "SOCK_NONBLOCK"))
-            if value & bits
-        )
-    return hex(value) if value > 0xFF else str(value)
-
-
-def _fcntl(context: Context, value: int) -> str:
-    command = context.arguments[1]
-    if command in (0, 1030):
-        return str(value)
-    if command == 2:
-        return "FD_CLOEXEC" if value == 1 else str(value)
-    if command == 4:
-        return flag_names("open", value)
-    return hex(value)
-
-
-def _ioctl(context: Context, value: int) -> str:
-    return _pointer(context, value)
-
-
-# Arrays
-
-
-def _environment(context: Context, address: int) -> str:
-    word, count = context.process.abi.word, 0
-    while any(context.process.memory.read(address + count * word, word)):
-        count += 1
-    return f"{hex(address)} /* {count} var{'' if count == 1 else 's'} */"
-
-
-def _fd_pair(context: Context, address: int) -> str:
-    if context.failed:
-        return _pointer(context, address)
-    data = context.process.memory.read(address, 8)
-    return f"[{int.from_bytes(data[:4], 'little')}, {int.from_bytes(data[4:], 'little')}]"
-
-
-def _offset(context: Context, address: int) -> str:
-    if context.failed:
-        return _pointer(context, address)
-    return f"[{int.from_bytes(context.process.memory.read(address, 8), 'little', signed=True)}]"
-
-
-def _iovec(context: Context, address: int) -> str:
-    """What the vectors hold: what is to be written, or what has been read."""
-    count = context.arguments[context.kind.size]
-    if not 0 < count <= 1024 or context.failed:
-        return _pointer(context, address) if count else "[]"
-    layout, memory, shown = context.process.abi["iovec"], context.process.memory, []
-    left = context.result if context.kind.output else None
-    for base, size in layout.array(memory.read(address, layout.size * min(count, 32))):
-        filled = size if left is None else min(size, left)
-        left = None if left is None else left - filled
-        text = quoted(memory.read(base, min(filled, _SHOWN))) + ("..." if filled > _SHOWN else "")
-        shown.append(f"{{iov_base={text}, iov_len={size}}}")
-    return "[" + ", ".join([*shown, *(["..."] if count > 32 else [])]) + "]"
-
-
-def _pollfds(context: Context, address: int) -> str:
-    count = context.arguments[context.kind.size]
-    layout = context.process.abi["pollfd"]
-    entries = layout.array(context.process.memory.read(address, layout.size * min(count, 32)))
-    return (
-        "[" + ", ".join(f"{{fd={fd}, events={flag_names('poll', events & 0xFFFF)}}}" for fd, events, _ in entries) + "]"
-    )
-
-
-def poll_result(process: Process, address: int, count: int) -> str:
-    """`[{fd=3, revents=POLLIN}]`: the descriptors that are ready."""
-    layout = process.abi["pollfd"]
-    entries = layout.array(process.memory.read(address, layout.size * count))
-    return (
-        "["
-        + ", ".join(
-            f"{{fd={fd}, revents={flag_names('poll', events & 0xFFFF)}}}" for fd, _, events in entries if events
-        )
-        + "]"
-    )
-
-
-def _fd_set(context: Context, address: int) -> str:
-    if not address:
-        return "NULL"
-    count = max(min(context.arguments[context.kind.size], 4096), 0)
-    bits = int.from_bytes(context.process.memory.read(address, (count + 7) // 8), "little")
-    return "[" + " ".join(str(fd) for fd in range(count) if bits >> fd & 1) + "]"
-
-
-def _dirents(context: Context, address: int) -> str:
-    """`0x... /* 5 entries */`."""
-    if context.failed or context.result is None:
-        return hex(address)
-    data = context.process.memory.read(address, context.result)
-    at = 16 if context.row.name == "getdents64" or context.process.abi.word == 8 else 8
-    count = position = 0
-    while position < len(data):
-        position += int.from_bytes(data[position + at : position + at + 2], "little") or len(data)
-        count += 1
-    return f"{hex(address)} /* {count} entr{'y' if count == 1 else 'ies'} */"
-
-
-# Signals
-
-
-def signal_set(mask: int) -> str:
-    """`[INT TERM]`; `~[KILL STOP]` where that is shorter."""
-    full = (1 << 64) - 1
-    inverted = mask.bit_count() > 32
-    names = []
-    for number in range(1, 65):
-        if (mask ^ (full if inverted else 0)) >> number - 1 & 1:
-            names.append(SIGNALS.get(number, f"RT_{number - 32}" if number > 32 else "RTMIN").removeprefix("SIG"))
-    return ("~" if inverted else "") + "[" + " ".join(names) + "]"
-
-
-def _sigset(context: Context, address: int) -> str:
-    if not address or context.failed:
-        return _pointer(context, address)
-    size = 8 if context.row.name.startswith(("rt_", "p")) else context.process.abi.word
-    return signal_set(int.from_bytes(context.process.memory.read(address, size), "little"))
-
-
-def _sigaction(context: Context, address: int) -> str:
-    """The kernel's struct sigaction; that of the old call has the mask second."""
-    if not address or context.failed:
-        return _pointer(context, address)
-    word, memory = context.process.abi.word, context.process.memory
-    if context.row.name == "sigaction":
-        handler, mask, flags, restorer = struct.unpack("<4I", memory.read(address, 16))
-    else:
-        handler, flags, restorer, mask = struct.unpack(
-            "<3IQ" if word == 4 else "<4Q", memory.read(address, 3 * word + 8)
-        )
-    how = {0: "SIG_DFL", 1: "SIG_IGN"}.get(handler, hex(handler))
-    tail = f", sa_restorer={hex(restorer)}" if flags & 0x04000000 else ""
-    return f"{{sa_handler={how}, sa_mask={signal_set(mask)}, sa_flags={flag_names('sigaction', flags)}{tail}}}"
-
-
-def _wait_status(context: Context, address: int) -> str:
-    if not address or not context.result or context.failed:
-        return _pointer(context, address)
-    status = int.from_bytes(context.process.memory.read(address, 4), "little")
-    if not status & 0x7F:
-        return f"[{{WIFEXITED(s) && WEXITSTATUS(s) == {status >> 8 & 0xFF}}}]"
-    if status & 0xFF == 0x7F:
-        return f"[{{WIFSTOPPED(s) && WSTOPSIG(s) == {_signal(context, status >> 8 & 0xFF)}}}]"
-    return f"[{{WIFSIGNALED(s) && WTERMSIG(s) == {_signal(context, status & 0x7F)}}}]"
-
-
-# Structures
-
-_TIME_STRUCTS = {
-    "timespec": ("tv_sec", "tv_nsec"),
-    "timespec64": ("tv_sec", "tv_nsec"),
-    "timeval": ("tv_sec", "tv_usec"),
-}
-
-
-def _struct(context: Context, address: int) -> str:
-    if not address or context.failed:
-        return _pointer(context, address)
-    name = context.kind.detail
-    layout = context.process.abi[name]
-    values = layout.decode(context.process.memory.read(address, layout.size))
-    return STRUCTS.get(name, _any_struct)(values)
-
-
-def _any_struct(values: dict[str, int]) -> str:
-    return "{" + ", ".join(f"{name}={_value(value)}" for name, value in values.items()) + "}"
-
-
-def _value(value: int | bytes) -> str:
-    return quoted(value.split(b"\0")[0]) if isinstance(value, bytes) else str(value)
-
-
-def _stat(values: dict[str, int]) -> str:
-    mode = values["st_mode"]
-    kind = FILE_TYPES.get(mode & 0o170000, "0")
-    if kind in ("S_IFCHR", "S_IFBLK"):
-        node = values["st_rdev"]
-        major, minor = node >> 8 & 0xFFF, node & 0xFF | node >> 12 & 0xFFF00
-        tail = f"st_rdev=makedev({major:#x}, {_hexadecimal_number(minor)})"
-    else:
-        tail = f"st_size={values['st_size']}"
-    return f"{{st_mode={kind}|0{mode & 0o7777:o}, {tail}, ...}}"
-
-
-def _hexadecimal_number(value: int) -> str:
-    return hex(value) if value else "0"
-
-
-def _statx(values: dict[str, int]) -> str:
-    mode = values["mode"]
-    kind = FILE_TYPES.get(mode & 0o170000, "0")
-    return f"{{stx_mask=STATX_BASIC_STATS, stx_attributes=0, stx_mode={kind}|0{mode & 0o7777:o}, stx_size={values['size']}, ...}}"
-
-
-def _time(fields: tuple[str, str]) -> Callable[[dict[str, int]], str]:
-    return lambda values: (
-        "{" + ", ".join(f"{name}={value}" for name, value in zip(fields, values.values(), strict=True)) + "}"
-    )
-
-
-def _rlimit(values: dict[str, int]) -> str:
-    def one(value: int) -> str:
-        if value in (2**64 - 1, 2**32 - 1):
-            return "RLIM64_INFINITY" if value == 2**64 - 1 else "RLIM_INFINITY"
-        return f"{value // 1024}*1024" if value > 1024 and value % 1024 == 0 else str(value)
-
-    return f"{{rlim_cur={one(values['cur'])}, rlim_max={one(values['max'])}}}"
-
-
-def _itimerval(values: dict[str, int]) -> str:
-    interval_seconds, interval, seconds, rest = values.values()
-    unit = "tv_usec" if "value_usec" in values else "tv_nsec"
-    first = f"it_interval={{tv_sec={interval_seconds}, {unit}={interval}}}"
-    return f"{{{first}, it_value={{tv_sec={seconds}, {unit}={rest}}}}}"
-
-
-def _winsize(values: dict[str, int]) -> str:
-    return "{" + ", ".join(f"ws_{name}={value}" for name, value in values.items()) + "}"
-
-
-def _utsname(values: dict[str, int]) -> str:
-    return f"{{sysname={_value(values['sysname'])}, nodename={_value(values['nodename'])}, ...}}"
-
-
-STRUCTS: dict[str, Callable[[dict[str, int]], str]] = {
-    "stat": _stat,
-    "stat64": _stat,
-    "statx": _statx,
-    "rlimit": _rlimit,
-    "rlimit64": _rlimit,
-    "utsname": _utsname,
-    "winsize": _winsize,
-    "itimerval": _itimerval,
-    "itimerspec": _itimerval,
-    "itimerspec64": _itimerval,
-    **{name: _time(fields) for name, fields in _TIME_STRUCTS.items()},
-}
-
-RENDERERS: dict[str, Callable[[Context, int], str]] = {
-    "pointer": _pointer,
-    "int": _decimal,
-    "fd": _decimal,
-    "hex": _hexadecimal,
-    "dirfd": _dirfd,
-    "mode": _mode,
-    "uid": _uid,
-    "signal": _signal,
-    "string": _string,
-    "strings": _strings,
-    "data": _data,
-    "struct": _struct,
-    "flags": _flags,
-    "choice": _choice,
-    "fcntl": _fcntl,
-    "ioctl": _ioctl,
-    "environment": _environment,
-    "fd_pair": _fd_pair,
-    "offset": _offset,
-    "iovec": _iovec,
-    "pollfds": _pollfds,
-    "fd_set": _fd_set,
-    "dirents": _dirents,
-    "sigset": _sigset,
-    "sigaction": _sigaction,
-    "wait_status": _wait_status,
-}
 
 
 class Strace:
@@ -483,7 +84,7 @@ class Strace:
         self._line(f"{row.name}({{mask={mask}}})", self._result(row, (), value))
 
     def unknown(self, name: str, raw: Sequence[int]) -> None:
-        words = ", ".join(_hexadecimal_number(value) for value in raw)
+        words = ", ".join(hex_number(value) for value in raw)
         self._line(f"{name}({words})", self._error(errno.ENOSYS))
 
     def delivered(self, info: SignalInfo) -> None:
