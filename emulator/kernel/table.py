@@ -40,6 +40,7 @@ FAMILIES: tuple[tuple[str, str], ...] = (
     ("control", "CONTROL"),
     ("directories", "DIRECTORIES"),
     ("status", "STATUS"),
+    ("attributes", "ATTRIBUTES"),
     ("pipes", "PIPES"),
     ("poll", "POLL"),
     ("time", "TIME"),
