@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal as host_signal
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -169,7 +170,10 @@ class SignalState:
         self._set_host(signal, self._arrived)
 
     def _set_host(self, signal: int, disposition: Any) -> None:
-        before = host_signal.signal(signal, disposition)
+        try:
+            before = host_signal.signal(signal, disposition)
+        except ValueError:
+            return  # not the host's main thread: signals from outside go to whoever runs us
         self._host_before.setdefault(signal, before)
 
     def take_over(self) -> None:
@@ -186,7 +190,8 @@ class SignalState:
         self._host_before.clear()
         host_signal.pthread_sigmask(host_signal.SIG_SETMASK, self._mask_before)
         if self._wakeup is not None:
-            host_signal.set_wakeup_fd(-1)
+            with suppress(ValueError):
+                host_signal.set_wakeup_fd(-1)
             for fd in self._wakeup:
                 os.close(fd)
             self._wakeup = None
@@ -200,7 +205,8 @@ class SignalState:
 
     def _open_wakeup(self) -> None:
         self._wakeup = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        host_signal.set_wakeup_fd(self._wakeup[1], warn_on_full_buffer=False)
+        with suppress(ValueError):  # only the main thread may
+            host_signal.set_wakeup_fd(self._wakeup[1], warn_on_full_buffer=False)
         self.on_wait_needed()
 
     def _arrived(self, signal: int, _frame: object) -> None:

@@ -8,6 +8,7 @@ kernel's work is done with the CPU at rest, so that handlers may fork, replace t
 from __future__ import annotations
 
 import enum
+from _thread import allocate_lock
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,8 @@ class Machine:
         self._event = _Event.NONE
         self._vector = 0
         self._interrupted = False
+        self._closing = allocate_lock()  # held while another thread uses the engine
+        self._stops_begun = self._stops_done = 0  # by other threads
         self._counter: InstructionCounter | None = None
         self.on_interrupt: Callable[[], None] = lambda: None
         self.engine.hook(HOOK_INTR, INTR_CALLBACK(self._on_vector))
@@ -79,7 +82,9 @@ class Machine:
         self.space.windows[0].write(GDT_ADDRESS + offset, data)
 
     def close(self) -> None:
-        self.engine.close()
+        """Frees the CPU. The address space stays."""
+        with self._closing:
+            self.engine.close()
 
     # -- hooks: note the event and stop -------------------------------------------------------------------------------
 
@@ -96,8 +101,12 @@ class Machine:
     def interrupt(self) -> None:
         """Makes `run` call `on_interrupt` soon. May be called from another thread; a stop that comes between two runs of
         the CPU is lost, so the caller repeats it until `interrupted` is False."""
-        self._interrupted = True
-        self.engine.stop()
+        with self._closing:
+            self._interrupted = True
+            if self.engine.handle is not None:
+                self._stops_begun += 1
+                self.engine.stop()
+                self._stops_done += 1
 
     @property
     def interrupted(self) -> bool:
@@ -144,6 +153,7 @@ class Machine:
                 pc = self.cpu.pc
             self._event = _Event.NONE
             self.pages.refused = None
+            stops = self._stops_done
             status = engine.start(pc)
             if status == ERR_OK and self._event is not _Event.NONE:
                 if self._event is _Event.SYSCALL or self._vector == VECTOR_SYSTEM_CALL:
@@ -156,7 +166,7 @@ class Machine:
                         signal=SIGKILL,
                         reason=f"the limit of {self._counter.limit} instructions is used up (--max-instructions)",
                     )
-                if not self._interrupted:
+                if self._stops_begun == stops:  # no other thread has stopped it during this run
                     kernel.exception(self._fault_of_stop())
             else:
                 self._failure(kernel, status)
