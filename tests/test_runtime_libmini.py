@@ -30,6 +30,7 @@ def numbers() -> list[str]:
         ".5e-3",
         "9007199254740993",
         "0x1.fffffffffffff8p0",
+        "2.2250738585072011e-308",
     ]
     for _ in range(60):
         value = struct.unpack("<d", struct.pack("<Q", chosen.getrandbits(64)))[0]
