@@ -16,9 +16,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+from emulator.kernel.errors import GuestError
 from linker.image import Machine
-
-from .errors import GuestError
 
 # C type -> struct code for i386, for x86-64
 _CODES: dict[str, tuple[str, str]] = {

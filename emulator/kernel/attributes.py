@@ -6,17 +6,17 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
-from . import constants as C
-from .arguments import DIRFD, FD, MODE, PATH, PTR, UID, flags
-from .clock import SECOND
-from .errors import GuestError
-from .files import path_at
-from .namespace import Found
-from .status import Status, of_descriptor, of_path
-from .table import Row
+from emulator.kernel import constants as C
+from emulator.kernel.arguments import DIRFD, FD, MODE, PATH, PTR, UID, flags
+from emulator.kernel.clock import SECOND
+from emulator.kernel.errors import GuestError
+from emulator.kernel.files import path_at
+from emulator.kernel.namespace import Found
+from emulator.kernel.status import Status, of_descriptor, of_path
+from emulator.kernel.table import Row
 
 if TYPE_CHECKING:
-    from .process import Process
+    from emulator.kernel.process import Process
 
 _TIME_MOST = 1 << 62  # ns: file systems clamp times to what they can store
 _UTIME_NOW, _UTIME_OMIT = 0x3FFFFFFF, 0x3FFFFFFE

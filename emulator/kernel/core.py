@@ -6,11 +6,10 @@ import errno
 from collections.abc import Sequence
 
 from emulator.interfaces import Fault, ProcessEnded
-
-from . import table
-from .dispatch import Dispatcher, Observer
-from .process import Process
-from .signal_state import SIGKILL, SignalState
+from emulator.kernel import table
+from emulator.kernel.dispatch import Dispatcher, Observer
+from emulator.kernel.process import Process
+from emulator.kernel.signal_state import SIGKILL, SignalState
 
 # Calls that a handler ends with EINTR even under SA_RESTART (signal(7)); without a handler they go on
 NOT_RESTARTED = frozenset(

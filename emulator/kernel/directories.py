@@ -10,15 +10,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from . import constants as C
-from .arguments import DIRFD, FD, MODE, PATH, PTR, SIZE, UINT, Kind, Width, data_out, flags
-from .descriptors import DirectoryFile
-from .errors import GuestError
-from .files import path_at
-from .table import Row
+from emulator.kernel import constants as C
+from emulator.kernel.arguments import DIRFD, FD, MODE, PATH, PTR, SIZE, UINT, Kind, Width, data_out, flags
+from emulator.kernel.descriptors import DirectoryFile
+from emulator.kernel.errors import GuestError
+from emulator.kernel.files import path_at
+from emulator.kernel.table import Row
 
 if TYPE_CHECKING:
-    from .process import Process
+    from emulator.kernel.process import Process
 
 
 def _path(process: Process, address: int) -> bytes:

@@ -7,14 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from emulator.interfaces import ContextReplaced, ProgramReplaced
+from emulator.kernel import table
+from emulator.kernel.arguments import Kind, Width
+from emulator.kernel.errors import GuestError, guest_errno
+from emulator.kernel.process import Process
+from emulator.kernel.table import Handler, Row
 from linker.image import Machine
 from loader.address_space import MemoryFault
-
-from . import table
-from .arguments import Kind, Width
-from .errors import GuestError, guest_errno
-from .process import Process
-from .table import Handler, Row
 
 Convert = Callable[[int], int]
 

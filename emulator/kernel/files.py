@@ -8,10 +8,8 @@ import stat
 import struct
 from typing import TYPE_CHECKING
 
-from linker.image import Machine
-
-from . import constants as C
-from .arguments import (
+from emulator.kernel import constants as C
+from emulator.kernel.arguments import (
     DIRFD,
     FD,
     INT,
@@ -30,14 +28,15 @@ from .arguments import (
     flags,
     vector,
 )  # fmt: skip
-from .descriptors import Description, DirectoryFile, HostFile
-from .errors import GuestError
-from .namespace import Directory
-from .opening import open_path
-from .table import Row
+from emulator.kernel.descriptors import Description, DirectoryFile, HostFile
+from emulator.kernel.errors import GuestError
+from emulator.kernel.namespace import Directory
+from emulator.kernel.opening import open_path
+from emulator.kernel.table import Row
+from linker.image import Machine
 
 if TYPE_CHECKING:
-    from .process import Process
+    from emulator.kernel.process import Process
 
 IOV_MAX = 1024
 MEMORY_FILES, MEMORY_FILE_SIZE = 16, 16 << 20  # memfd_create: how many, bytes each

@@ -7,17 +7,16 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from emulator.kernel import arguments as a
+from emulator.kernel import constants as C
+from emulator.kernel.errors import GuestError
+from emulator.kernel.table import Row
 from linker.errors import FormatError
 from loader.headers import read_headers
 from loader.uselib import load_library
 
-from . import arguments as a
-from . import constants as C
-from .errors import GuestError
-from .table import Row
-
 if TYPE_CHECKING:
-    from .process import Process
+    from emulator.kernel.process import Process
 
 _HEAD = 4096  # bytes that must hold the ELF header and program headers
 

@@ -6,14 +6,13 @@ import errno
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from emulator.kernel.arguments import INT, PID, choice, struct_in, struct_out
+from emulator.kernel.errors import GuestError
+from emulator.kernel.table import Row
 from linker.image import Machine
 
-from .arguments import INT, PID, choice, struct_in, struct_out
-from .errors import GuestError
-from .table import Row
-
 if TYPE_CHECKING:
-    from .process import Process
+    from emulator.kernel.process import Process
 
 INFINITY = 2**64 - 1
 CPU, FSIZE, DATA, STACK, CORE, RSS, NPROC, NOFILE, MEMLOCK, AS = range(10)  # include/uapi/asm-generic/resource.h

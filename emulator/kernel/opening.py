@@ -7,14 +7,14 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from . import constants as C
-from .descriptors import Description, DirectoryFile, HostFile, RandomFile
-from .errors import GuestError
-from .filesystem import Opened
-from .namespace import Directory, Special
+from emulator.kernel import constants as C
+from emulator.kernel.descriptors import Description, DirectoryFile, HostFile, RandomFile
+from emulator.kernel.errors import GuestError
+from emulator.kernel.filesystem import Opened
+from emulator.kernel.namespace import Directory, Special
 
 if TYPE_CHECKING:
-    from .process import Process
+    from emulator.kernel.process import Process
 
 
 def open_path(process: Process, at: Directory | None, path: bytes, flags: int, mode: int) -> int:

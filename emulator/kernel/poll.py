@@ -7,19 +7,18 @@ import select
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from emulator.kernel import constants as C
+from emulator.kernel.arguments import FD, INT, PTR, SIGSET, SIZE, UINT, choice, entries, flags, struct_in
+from emulator.kernel.clock import SECOND
+from emulator.kernel.descriptors import Description, HostFile
+from emulator.kernel.errors import GuestError
+from emulator.kernel.table import Row
+from emulator.kernel.time import read_timespec
+from emulator.kernel.waiting import blocked, poll
 from linker.image import Machine
 
-from . import constants as C
-from .arguments import FD, INT, PTR, SIGSET, SIZE, UINT, choice, entries, flags, struct_in
-from .clock import SECOND
-from .descriptors import Description, HostFile
-from .errors import GuestError
-from .table import Row
-from .time import read_timespec
-from .waiting import blocked, poll
-
 if TYPE_CHECKING:
-    from .process import Process
+    from emulator.kernel.process import Process
 
 POLLIN, POLLPRI, POLLOUT, POLLERR, POLLHUP, POLLNVAL = 1, 2, 4, 8, 16, 32
 POLLRDNORM, POLLRDBAND, POLLWRNORM = 0x40, 0x80, 0x100

@@ -11,19 +11,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from emulator.kernel.clock import Clock, RandomBytes
+from emulator.kernel.limits import Limits
+from emulator.kernel.pids import PidTable
 from linker.image import Machine
-
-from .clock import Clock, RandomBytes
-from .limits import Limits
-from .pids import PidTable
 
 if TYPE_CHECKING:
     from emulator.interfaces import Cpu
+    from emulator.kernel.abi import Abi
+    from emulator.kernel.descriptors import FileTable
+    from emulator.kernel.filesystem import FileSystem
     from loader.address_space import AddressSpace
-
-    from .abi import Abi
-    from .descriptors import FileTable
-    from .filesystem import FileSystem
 
 
 class Signals(Protocol):

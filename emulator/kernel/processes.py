@@ -15,19 +15,18 @@ import sys
 from typing import TYPE_CHECKING
 
 from emulator.interfaces import ProcessEnded, ProgramReplaced
+from emulator.kernel import arguments as a
+from emulator.kernel import constants as C
+from emulator.kernel import waiting
+from emulator.kernel.errors import GuestError
+from emulator.kernel.signals import state
+from emulator.kernel.table import Row
 from linker.image import Machine
 from loader.address_space import AddressSpace, MemoryFault
 from loader.exec import StartInfo, script_interpreter, start_program
 
-from . import arguments as a
-from . import constants as C
-from . import waiting
-from .errors import GuestError
-from .signals import state
-from .table import Row
-
 if TYPE_CHECKING:
-    from .process import Process
+    from emulator.kernel.process import Process
 
 CLONE_VM, CLONE_VFORK, CLONE_THREAD = 0x100, 0x4000, 0x10000
 CLONE_PARENT_SETTID, CLONE_CHILD_CLEARTID, CLONE_CHILD_SETTID, CLONE_SETTLS = 0x100000, 0x200000, 0x1000000, 0x80000
@@ -321,7 +320,7 @@ def sys_waitid(process: Process, id_type: int, target: int, info: int, options: 
     result = _wait(process, os.P_PID if id_type == P_PID else os.P_ALL, host, flags)
     data = bytes(128)
     if result is not None:
-        from .signal_frames import SignalInfo
+        from emulator.kernel.signal_frames import SignalInfo
 
         child = process.pids.guest(result.si_pid) or 0
         data = SignalInfo(17, result.si_code, child, process.identity.uid, status=result.si_status).encode(

@@ -15,14 +15,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from emulator.interfaces import Fault, ProcessEnded
+from emulator.kernel import signal_frames as frames
+from emulator.kernel.signal_frames import SI_KERNEL, SI_TIMER, SI_USER, SignalInfo
 from loader.address_space import MemoryFault
 
-from . import signal_frames as frames
-from .signal_frames import SI_KERNEL, SI_TIMER, SI_USER, SignalInfo
-
 if TYPE_CHECKING:
-    from .clock import Clock
-    from .process import Process
+    from emulator.kernel.clock import Clock
+    from emulator.kernel.process import Process
 
 COUNT = 64
 SIGHUP, SIGINT, SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGKILL = range(1, 10)

@@ -10,13 +10,11 @@ import struct
 from typing import TYPE_CHECKING, cast
 
 from emulator.interfaces import ContextReplaced
-from linker.image import Machine
-
-from . import arguments as a
-from . import waiting
-from .errors import GuestError
-from .signal_frames import SI_TKILL, SI_USER, SignalInfo
-from .signal_state import (
+from emulator.kernel import arguments as a
+from emulator.kernel import waiting
+from emulator.kernel.errors import GuestError
+from emulator.kernel.signal_frames import SI_TKILL, SI_USER, SignalInfo
+from emulator.kernel.signal_state import (
     COUNT,
     SIG_DFL,
     SIG_IGN,
@@ -32,10 +30,11 @@ from .signal_state import (
     SignalState,
     bit,
 )
-from .table import Row
+from emulator.kernel.table import Row
+from linker.image import Machine
 
 if TYPE_CHECKING:
-    from .process import Process
+    from emulator.kernel.process import Process
 
 SIG_BLOCK, SIG_UNBLOCK, SIG_SETMASK = 0, 1, 2
 MINSIGSTKSZ = 2048
@@ -253,7 +252,7 @@ def send(process: Process, pid: int, signal: int, code: int) -> int:
     """To this process: queued. To another of the guest's: kill(2) of the host process behind it."""
     import os
 
-    from .processes import host_pid, own_group
+    from emulator.kernel.processes import host_pid, own_group
 
     if not 0 <= signal <= COUNT:
         raise GuestError(errno.EINVAL)

@@ -10,20 +10,19 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
+from emulator.kernel import constants as C
+from emulator.kernel.arguments import DIRFD, FD, PATH, SIZE, flags, struct_out
+from emulator.kernel.clock import SECOND
+from emulator.kernel.descriptors import Description
+from emulator.kernel.errors import GuestError
+from emulator.kernel.files import path_at
+from emulator.kernel.filesystem import DEVICE_NUMBERS, special_mode, synthetic_status
+from emulator.kernel.namespace import Found, Special
+from emulator.kernel.table import Row
 from linker.image import Machine
 
-from . import constants as C
-from .arguments import DIRFD, FD, PATH, SIZE, flags, struct_out
-from .clock import SECOND
-from .descriptors import Description
-from .errors import GuestError
-from .files import path_at
-from .filesystem import DEVICE_NUMBERS, special_mode, synthetic_status
-from .namespace import Found, Special
-from .table import Row
-
 if TYPE_CHECKING:
-    from .process import Process
+    from emulator.kernel.process import Process
 
 DEVICE = os.makedev(0, 37)  # st_dev of every file
 

@@ -11,20 +11,18 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TextIO
 
+from emulator.kernel import constants as C
+from emulator.kernel.arguments import ENVIRONMENT, PATH, STRINGS
+from emulator.kernel.errors import errno_name
+from emulator.kernel.strace_tables import SIGNAL_CODES, SIGNALS
+from emulator.kernel.strace_values import RENDERERS, Context, flag_names, hex_number, poll_result, quoted, signal_set
+from emulator.kernel.table import Row
 from loader.address_space import MemoryFault
-
-from . import constants as C
-from .arguments import ENVIRONMENT, PATH, STRINGS
-from .errors import errno_name
-from .strace_tables import SIGNAL_CODES, SIGNALS
-from .strace_values import RENDERERS, Context, flag_names, hex_number, poll_result, quoted, signal_set
-from .table import Row
 
 if TYPE_CHECKING:
     from emulator.interfaces import ProcessEnded
-
-    from .process import Process
-    from .signal_frames import SignalInfo
+    from emulator.kernel.process import Process
+    from emulator.kernel.signal_frames import SignalInfo
 
 _SIGCHLD = 17
 _COLUMN = 39  # where `=` stands, unless the call is longer

@@ -9,15 +9,14 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
+from emulator.kernel.arguments import FD, HEX, INT, LONG, PATH, PID, PTR, SIZE, UID, choice, data_out, flags, struct_out
+from emulator.kernel.clock import SECOND
+from emulator.kernel.errors import GuestError
+from emulator.kernel.table import Row
 from linker.image import Machine
 
-from .arguments import FD, HEX, INT, LONG, PATH, PID, PTR, SIZE, UID, choice, data_out, flags, struct_out
-from .clock import SECOND
-from .errors import GuestError
-from .table import Row
-
 if TYPE_CHECKING:
-    from .process import Process
+    from emulator.kernel.process import Process
 
 RELEASE = b"6.1.0-uselib"
 MEMORY = 1 << 30  # bytes of the machine the guest is told of

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 
+from emulator.kernel.arguments import Kind
 from linker.image import Machine
-
-from .arguments import Kind
 
 Handler = Callable[..., int]
 
