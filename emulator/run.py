@@ -85,6 +85,8 @@ class Runner:
         """Returns the exit status. Raises ToolError if the program cannot be started."""
         options = self.options
         self._started = time.monotonic()
+        self._umask = os.umask(0o77)  # the guest's umask is this process's: given back at the end
+        os.umask(self._umask)
         self._counter: InstructionCounter | None = None
         self._nudge_before: Any = None
         self.process = self._make_process()
@@ -151,6 +153,7 @@ class Runner:
     def _put_away(self) -> None:
         self.watcher.stop()
         self.signals.give_back()
+        os.umask(self._umask)
         if self._nudge_before is not None:
             signal.signal(NUDGE, self._nudge_before)
         if self.machine is not None:
