@@ -154,6 +154,7 @@ class Runner:
         self.watcher.stop()
         self.signals.give_back()
         os.umask(self._umask)
+        self.process.files.close_all()
         if self._nudge_before is not None:
             signal.signal(NUDGE, self._nudge_before)
         if self.machine is not None:

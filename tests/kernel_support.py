@@ -135,8 +135,7 @@ class Kernel:
         return names
 
     def close(self) -> None:
-        for fd in list(self.process.files.slots):
-            self.process.files.close(fd)
+        self.process.files.close_all()
         self.memory.release()
 
 

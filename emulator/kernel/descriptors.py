@@ -334,6 +334,11 @@ class FileTable:
         if not slot.description.references:
             slot.description.close()
 
+    def close_all(self) -> None:
+        """The end of the process."""
+        for fd in list(self.slots):
+            self.close(fd)
+
     def close_on_exec(self) -> None:
         """What execve closes."""
         for fd in [fd for fd, slot in self.slots.items() if slot.cloexec]:
