@@ -13,67 +13,18 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
+from loader.access import MemoryCeiling, MemoryFault, allows
 from loader.host_memory import Window
+from loader.layout import LAYOUTS, MAX_MAPPINGS, MMAP_MIN, STACK_GUARD_GAP, WINDOW_UNIT, page_down, page_up
 from loader.vma import PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, MappedFile, Vma, VmaList
 
-__all__ = ["PAGE", "PROT_EXEC", "PROT_READ", "PROT_WRITE", "AddressSpace", "Layout", "MemoryFault", "Vma"]
-
-MMAP_MIN = 0x10000  # vm.mmap_min_addr
-STACK_GUARD_GAP = 256 * PAGE  # stack_guard_gap: nothing is mapped this close below a stack
-MAX_MAPPINGS = 65530  # vm.max_map_count
-
-
-class MemoryFault(Exception):
-    """An access to memory that the guest may not make.
-
-    access: "read", "write" or "execute". mapped: there is a mapping, but not with this permission. beyond_file: the page
-    lies wholly behind the end of its file (SIGBUS). stack_overflow: just below a stack that may not grow any more.
-    """
-
-    def __init__(
-        self,
-        address: int,
-        access: str,
-        *,
-        mapped: bool = False,
-        beyond_file: bool = False,
-        stack_overflow: bool = False,
-    ) -> None:
-        super().__init__(f"{access} at {address:#x}")
-        self.address = address
-        self.access = access
-        self.mapped = mapped
-        self.beyond_file = beyond_file
-        self.stack_overflow = stack_overflow
-
-
-class MemoryCeiling(Exception):
-    """The run may not have as much memory as the guest asks for (`--max-memory`): the run ends."""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where things go in one machine's address space.
-
-    windows: ranges that are reserved at the host from the start (others are added on demand). top: end of user addresses.
-    """
-
-    bits: int
-    windows: tuple[tuple[int, int], ...]
-    top: int
-    stack_top: int
-    mmap_base: int  # mappings without a fixed address go below this
-
-
-LAYOUTS = {
-    # A 32-bit program under a 64-bit kernel: IA32_PAGE_OFFSET is 0xffffe000.
-    32: Layout(32, ((0, 1 << 32),), 0xFFFFE000, 0xFFFFE000, 0xF7FFC000),
-    64: Layout(64, ((0, 1 << 32), (0x7FF0_0000_0000, 0x8000_0000_0000)), 0x7FFF_FFFF_F000, 0x7FFF_FFFF_F000, 0x7FFF_F7FF_F000),
-}  # fmt: skip
-WINDOW_UNIT = 1 << 32
+__all__ = [
+    "MMAP_MIN", "PAGE", "PROT_EXEC", "PROT_READ", "PROT_WRITE", "AddressSpace", "MemoryCeiling", "MemoryFault", "Vma",
+    "page_down", "page_up",
+]  # fmt: skip
 
 
 class Listener(Protocol):
@@ -97,14 +48,6 @@ class _Deaf:
     def mapped(self, vma: Vma) -> None: ...
     def changed(self, start: int, end: int) -> None: ...
     def code_written(self, start: int, end: int) -> None: ...
-
-
-def page_down(address: int) -> int:
-    return address & -PAGE
-
-
-def page_up(address: int) -> int:
-    return (address + PAGE - 1) & -PAGE
 
 
 def _fail(number: int) -> OSError:
@@ -490,10 +433,3 @@ class AddressSpace:
         self._back(grown)
         self.vmas.insert(grown)
         return True
-
-
-def allows(prot: int, access: str) -> bool:
-    """x86 page permissions: a page that can be written or executed can be read."""
-    if access == "read":
-        return prot != 0
-    return bool(prot & (PROT_WRITE if access == "write" else PROT_EXEC))

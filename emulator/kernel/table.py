@@ -48,6 +48,8 @@ FAMILIES: tuple[tuple[str, str], ...] = (
     ("memory", "MEMORY"),
     ("signals", "SIGNALS"),
     ("processes", "PROCESSES"),
+    ("waits", "WAITS"),
+    ("threads", "THREADS"),
     ("library", "LIBRARY"),
 )
 

@@ -1,0 +1,128 @@
+"""wait4, waitpid, waitid: the host's waits, with the guest's process numbers.
+
+Source: kernel/exit.c of Linux, wait(2).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from typing import TYPE_CHECKING
+
+from emulator.kernel import arguments as a
+from emulator.kernel.errors import GuestError
+from emulator.kernel.table import Row
+from linker.image import Machine
+
+if TYPE_CHECKING:
+    from emulator.kernel.process import Process
+
+WNOHANG, WUNTRACED, WEXITED, WCONTINUED, WNOWAIT = 1, 2, 4, 8, 0x1000000
+P_ALL, P_PID, P_PGID = 0, 1, 2
+
+
+def _host_target(process: Process, pid: int) -> int:
+    if pid == -1 or pid == 0 or pid < -1:
+        return -1
+    host = process.pids.host(pid)
+    if host is None:
+        raise GuestError(errno.ECHILD)
+    return host
+
+
+def _wait_interruptibly(process: Process, id_type: int, target: int, flags: int) -> os.waitid_result | None:
+    """waitid of the host, which a signal with a guest handler ends (EINTR)."""
+    wakeup = process.signals.wakeup_fd
+    if flags & WNOHANG or (wakeup < 0 and process.clock.alarm_at is None):
+        return os.waitid(id_type, target, flags)
+    delay = 1_000_000
+    while True:
+        result = os.waitid(id_type, target, flags | os.WNOHANG)
+        if result is not None:
+            return result
+        if process.signals.deliverable():
+            raise GuestError(errno.EINTR)
+        host_wait(process, delay)
+        delay = min(delay * 2, 20_000_000)
+
+
+def host_wait(process: Process, nanoseconds: int) -> None:
+    """Waits for real: for a signal, or the time given."""
+    import select
+
+    poller = select.poll()
+    if process.signals.wakeup_fd >= 0:
+        poller.register(process.signals.wakeup_fd, select.POLLIN)
+    poller.poll(nanoseconds / 1_000_000)
+    process.clock.advance(nanoseconds)
+
+
+def _wait(process: Process, id_type: int, target: int, flags: int) -> os.waitid_result | None:
+    return _wait_interruptibly(process, id_type, target, flags)
+
+
+def sys_wait4(process: Process, pid: int, status_at: int, options: int, usage: int) -> int:
+    if options & 0x1FFF_FFFF & ~(WNOHANG | WUNTRACED | WCONTINUED):  # __WCLONE and its kin are accepted
+        raise GuestError(errno.EINVAL)
+    target = _host_target(process, pid)
+    flags = os.WEXITED | (os.WNOHANG if options & WNOHANG else 0)
+    flags |= (os.WSTOPPED if options & WUNTRACED else 0) | (os.WCONTINUED if options & WCONTINUED else 0)
+    result = _wait(process, os.P_ALL if target == -1 else os.P_PID, max(target, 0), flags)
+    if result is None:
+        return 0
+    child = process.pids.guest(result.si_pid) or 0
+    status = _status_word(result)
+    if result.si_code in (os.CLD_EXITED, os.CLD_KILLED, os.CLD_DUMPED):
+        process.pids.assign(child, 0)
+    if status_at:
+        process.memory.write(status_at, struct.pack("<I", status))
+    if usage:
+        process.memory.write(usage, process.abi["rusage"].encode({}))
+    return child
+
+
+def _status_word(result: os.waitid_result) -> int:
+    """wait(2)'s status from waitid's fields."""
+    code, status = result.si_code, result.si_status
+    if code == os.CLD_EXITED:
+        return (status & 0xFF) << 8
+    if code in (os.CLD_KILLED, os.CLD_DUMPED):
+        return status & 0x7F | (0x80 if code == os.CLD_DUMPED else 0)
+    if code == os.CLD_CONTINUED:
+        return 0xFFFF
+    return status << 8 | 0x7F
+
+
+def sys_waitpid(process: Process, pid: int, status_at: int, options: int) -> int:
+    return sys_wait4(process, pid, status_at, options, 0)
+
+
+def sys_waitid(process: Process, id_type: int, target: int, info: int, options: int, usage: int) -> int:
+    if id_type not in (P_ALL, P_PID, P_PGID) or not options & (WEXITED | WUNTRACED | WCONTINUED):
+        raise GuestError(errno.EINVAL)
+    host = _host_target(process, target) if id_type == P_PID else 0
+    flags = options & (WNOHANG | WUNTRACED | WEXITED | WCONTINUED | WNOWAIT)
+    result = _wait(process, os.P_PID if id_type == P_PID else os.P_ALL, host, flags)
+    data = bytes(128)
+    if result is not None:
+        from emulator.kernel.signal_frames import SignalInfo
+
+        child = process.pids.guest(result.si_pid) or 0
+        data = SignalInfo(17, result.si_code, child, process.identity.uid, status=result.si_status).encode(
+            process.machine.word
+        )
+        if not options & WNOWAIT and result.si_code in (os.CLD_EXITED, os.CLD_KILLED, os.CLD_DUMPED):
+            process.pids.assign(child, 0)
+    if info:
+        process.memory.write(info, data)
+    if usage:
+        process.memory.write(usage, process.abi["rusage"].encode({}))
+    return 0
+
+
+WAITS = (
+    Row("wait4", sys_wait4, (a.PID, a.WAIT_STATUS, a.flags("wait"), a.struct_out("rusage"))),
+    Row("waitpid", sys_waitpid, (a.PID, a.WAIT_STATUS, a.flags("wait")), Machine.I386),
+    Row("waitid", sys_waitid, (a.INT, a.PID, a.PTR, a.flags("wait"), a.PTR)),
+)
