@@ -58,7 +58,7 @@ def run() -> int:
     with tempfile.TemporaryDirectory(prefix="uselib-conformance-") as temporary:
         trees = Path(temporary, "sources")
         try:
-            for package in PACKAGES.values():
+            for package in PACKAGES:
                 sources(package, trees)
         except Unavailable as reason:
             print(f"conformance: {reason}", file=sys.stderr)

@@ -3,9 +3,10 @@
     lua     Lua 5.4, with a script that exercises what it takes from the C library
     bzip2   with the samples of its own `make test`: the compressed files are known byte for byte
     zlib    libz as a static shared library that depends on libc_s; its own test program and minigzip are linked with it
+    sqlite  SQLite's one-file library, likewise; a small driver runs a file of SQL on a database
 
-Sources come from `apt-get source --download-only` into a cache outside the repository (USELIB_SOURCES, else
-~/.cache/uselib/sources); nothing of them is committed.
+Sources come from `apt-get source --download-only`, SQLite's from `npm pack better-sqlite3`, which carries it, into a cache
+outside the repository (USELIB_SOURCES, else ~/.cache/uselib/sources); nothing of them is committed.
 """
 
 from __future__ import annotations
@@ -28,8 +29,27 @@ from linker.image import Version
 from runtime.build import write_objects
 
 GUEST = Path(__file__).resolve().parent / "guest"
-PACKAGES = {"lua": "lua5.4", "bzip2": "bzip2", "zlib": "zlib"}
-LIBZ_BASE = 0x60800000
+LIBZ_BASE, SQLITE_BASE = 0x60800000, 0x60C00000
+
+
+@dataclass(frozen=True)
+class Package:
+    """A source archive: what its file is called, and the command that fetches it into the current directory."""
+
+    pattern: str
+    fetch: tuple[str, ...]
+
+
+def _debian(name: str) -> Package:
+    return Package(re.escape(name) + r"_.*\.orig\.tar\.\w+$", ("apt-get", "source", "--download-only", "-q", name))
+
+
+PACKAGES = {
+    "lua": _debian("lua5.4"),
+    "bzip2": _debian("bzip2"),
+    "zlib": _debian("zlib"),
+    "sqlite": Package(r"better-sqlite3-[\d.]+\.tgz$", ("npm", "pack", "--silent", "better-sqlite3")),
+}
 
 
 class Unavailable(Exception):
@@ -45,39 +65,32 @@ def cache() -> Path:
     )
 
 
-def _tarball(package: str) -> Path:
-    directory = cache()
-    pattern = re.compile(re.escape(package) + r"_.*\.orig\.tar\.\w+$")
+def _tarball(name: str) -> Path:
+    directory, package = cache(), PACKAGES[name]
 
     def found() -> Path | None:
         if not directory.is_dir():
             return None
-        return next((path for path in sorted(directory.iterdir()) if pattern.match(path.name)), None)
+        return next((path for path in sorted(directory.iterdir()) if re.match(package.pattern, path.name)), None)
 
     if (path := found()) is not None:
         return path
-    if shutil.which("apt-get") is None:
-        raise Unavailable("no apt-get to fetch source packages with")
+    if shutil.which(package.fetch[0]) is None:
+        raise Unavailable(f"no {package.fetch[0]} to fetch the sources of {name} with")
     directory.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(
-        ["apt-get", "source", "--download-only", "-q", package],
-        cwd=directory,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    done = subprocess.run(package.fetch, cwd=directory, capture_output=True, text=True, timeout=300)
     if (path := found()) is None:
         last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise Unavailable(f"`apt-get source {package}` did not work here: {last}")
+        raise Unavailable(f"`{' '.join(package.fetch)}` did not work here: {last}")
     return path
 
 
 @functools.cache
-def sources(package: str, into: Path) -> Path:
+def sources(name: str, into: Path) -> Path:
     """The unpacked source tree. Raises Unavailable."""
-    target = into / package
+    target = into / name
     if not target.is_dir():
-        with tarfile.open(_tarball(package)) as archive:
+        with tarfile.open(_tarball(name)) as archive:
             archive.extractall(target, filter="data")
     return next(path for path in target.iterdir() if path.is_dir())
 
@@ -111,7 +124,7 @@ class Site:
 
 
 def _build_lua(site: Site, schemes: Iterable[str]) -> None:
-    source = sources(PACKAGES["lua"], site.sources) / "src"
+    source = sources("lua", site.sources) / "src"
     files = sorted(path for path in source.glob("*.c") if path.name != "luac.c")
     made = _objects(site.sysroot, files, site.directory / "lua", "-DLUA_USE_POSIX", "-DLUA_COMPAT_5_3")
     for scheme in schemes:
@@ -119,31 +132,36 @@ def _build_lua(site: Site, schemes: Iterable[str]) -> None:
 
 
 def _build_bzip2(site: Site, schemes: Iterable[str]) -> None:
-    source = sources(PACKAGES["bzip2"], site.sources)
+    source = sources("bzip2", site.sources)
     files = _named(source, "blocksort huffman crctable randtable compress decompress bzlib bzip2")
     made = _objects(site.sysroot, files, site.directory / "bzip2", "-D_FILE_OFFSET_BITS=64")
     for scheme in schemes:
         _cc(site.sysroot, "--scheme", scheme, *made, "-o", site.program("bzip2", scheme))
 
 
+def _shared_library(site: Site, name: str, made: list[Path], header: Path, version: str, base: int) -> None:
+    """A static shared library with libc_s for its dependency, and the ordinary archive for scheme `static`."""
+    found = re.search(version, header.read_text())
+    assert found is not None
+    request = shlib.Request(
+        inputs=(*map(str, made), str(site.sysroot / "lib" / "libc_s.a")),
+        private_archives=(str(site.sysroot / "lib" / "libbuiltins.a"),),
+        name=name,
+        version=Version.parse(found[1]),
+        text_address=base,
+    )
+    shlib.build(request, str(site.directory), "archive")
+    write_objects(made, site.directory / "lib" / f"lib{name}.a")
+
+
 def _build_zlib(site: Site, schemes: Iterable[str]) -> None:
-    source = sources(PACKAGES["zlib"], site.sources)
+    source = sources("zlib", site.sources)
     files = _named(
         source,
         "adler32 compress crc32 deflate gzclose gzlib gzread gzwrite infback inffast inflate inftrees trees uncompr zutil",
     )
     made = _objects(site.sysroot, files, site.directory / "zlib", "-DHAVE_UNISTD_H")
-    version = re.search(r'ZLIB_VERSION "(\d+\.\d+\.\d+)', (source / "zlib.h").read_text())
-    assert version is not None
-    request = shlib.Request(
-        inputs=(*map(str, made), str(site.sysroot / "lib" / "libc_s.a")),
-        private_archives=(str(site.sysroot / "lib" / "libbuiltins.a"),),
-        name="z",
-        version=Version.parse(version[1]),
-        text_address=LIBZ_BASE,
-    )
-    shlib.build(request, str(site.directory), "archive")
-    write_objects(made, site.directory / "lib" / "libz.a")
+    _shared_library(site, "z", made, source / "zlib.h", r'ZLIB_VERSION "(\d+\.\d+\.\d+)', LIBZ_BASE)
     for name in ("example", "minigzip"):
         (main,) = _objects(
             site.sysroot, [source / "test" / f"{name}.c"], site.directory / "zlib", "-DHAVE_UNISTD_H", f"-I{source}"
@@ -155,10 +173,24 @@ def _build_zlib(site: Site, schemes: Iterable[str]) -> None:
             )  # fmt: skip
 
 
+def _build_sqlite(site: Site, schemes: Iterable[str]) -> None:
+    source = sources("sqlite", site.sources) / "deps" / "sqlite3"
+    options = ("-DSQLITE_THREADSAFE=0", "-DSQLITE_OMIT_LOAD_EXTENSION")
+    made = _objects(site.sysroot, [source / "sqlite3.c"], site.directory / "sqlite", "-O1", *options)
+    _shared_library(site, "sqlite3", made, source / "sqlite3.h", r'SQLITE_VERSION\s+"(\d+\.\d+\.\d+)', SQLITE_BASE)
+    (main,) = _objects(site.sysroot, [GUEST / "sqlite.c"], site.directory / "sqlite", f"-I{source}")
+    for scheme in schemes:
+        _cc(
+            site.sysroot, "--scheme", scheme, main, f"-L{site.directory}/lib", "-lsqlite3", f"-Wl,-rpath,{site.directory}/shlib",
+            "-o", site.program("sqlite", scheme),
+        )  # fmt: skip
+
+
 BUILDERS: dict[str, Callable[[Site, Iterable[str]], None]] = {
     "lua": _build_lua,
     "bzip2": _build_bzip2,
     "zlib": _build_zlib,
+    "sqlite": _build_sqlite,
 }
 
 
@@ -187,6 +219,8 @@ CASES = (
     Case("bzip2 file", "bzip2", "bzip2", ("-kv9", "bzlib.c"), "", ("bzlib.c.bz2",), ("bzlib.c",)),
     Case("zlib example", "zlib", "example", ("foo.gz",), "", ("foo.gz",)),
     Case("minigzip", "zlib", "minigzip", ("-9",), "deflate.c", (), ("deflate.c",)),
+    Case("SQLite", "sqlite", "sqlite", ("test.db", "sqlite.sql"), "", ("test.db",)),
+    Case("SQLite memory", "sqlite", "sqlite", (":memory:", "sqlite.sql")),
     Case("minigzip file", "zlib", "minigzip", ("-6", "inflate.c"), "", ("inflate.c.gz",), ("inflate.c",)),
 )
 
@@ -204,10 +238,11 @@ class Outcome:
 def run_case(case: Case, site: Site, scheme: str, emulated: bool, directory: Path) -> Outcome:
     """Runs a case in a fresh `directory`."""
     directory.mkdir(parents=True)
-    tree = sources(PACKAGES[case.package], site.sources)
+    tree = sources(case.package, site.sources)
     for name in case.inputs:
         shutil.copy(tree / name, directory / name)
-    shutil.copy(GUEST / "conformance.lua", directory)
+    for name in ("conformance.lua", "sqlite.sql"):
+        shutil.copy(GUEST / name, directory)
     program = site.program(case.program, scheme)
     command = [case.program, *case.arguments]
     environment = {"PATH": "/usr/bin:/bin", "TZ": "UTC"}
@@ -231,4 +266,4 @@ def expected_output(case: Case, site: Site) -> bytes | None:
     """What the package itself says the standard output must be."""
     if not case.expected:
         return None
-    return (sources(PACKAGES[case.package], site.sources) / case.expected).read_bytes()
+    return (sources(case.package, site.sources) / case.expected).read_bytes()

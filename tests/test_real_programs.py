@@ -1,4 +1,4 @@
-"""Lua, bzip2 and zlib on musl's libc_s: the same bytes natively, emulated and statically linked, and as their authors say."""
+"""Lua, bzip2, zlib and SQLite on musl's libc_s: the same bytes natively, emulated and statically linked, and as their authors say."""
 
 import tempfile
 from pathlib import Path
@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(not NATIVE, reason="native ru
 def trees(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sources")
     try:
-        for package in PACKAGES.values():
+        for package in PACKAGES:
             sources(package, path)
     except Unavailable as reason:
         pytest.skip(str(reason))

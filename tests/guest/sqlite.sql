@@ -1,0 +1,21 @@
+PRAGMA journal_mode = DELETE;
+CREATE TABLE item(id INTEGER PRIMARY KEY, name TEXT, price REAL, data BLOB);
+BEGIN;
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+  INSERT INTO item SELECT i, 'item ' || (i * 7919 % 3001), i * 1.25 / 7, zeroblob(i % 50) FROM n;
+COMMIT;
+CREATE INDEX by_name ON item(name);
+SELECT count(*), sum(id), round(avg(price), 6), max(length(data)) FROM item;
+SELECT id, name, price FROM item WHERE name BETWEEN 'item 100' AND 'item 1010' ORDER BY name, id LIMIT 10;
+SELECT substr(name, 1, 6) AS prefix, count(*), printf('%.4f', total(price)) FROM item GROUP BY prefix ORDER BY 2 DESC, 1;
+UPDATE item SET price = price * 2 WHERE id % 3 = 0;
+DELETE FROM item WHERE id % 10 = 5;
+SELECT printf('%.8e %d', sum(price), count(*)) FROM item;
+CREATE TABLE link(a INTEGER REFERENCES item, b INTEGER REFERENCES item);
+INSERT INTO link SELECT x.id, y.id FROM item x JOIN item y ON y.id = x.id * 2 WHERE x.id < 200;
+SELECT x.name, y.name FROM link JOIN item x ON a = x.id JOIN item y ON b = y.id ORDER BY a LIMIT 5;
+SELECT json_extract('{"a": [1, 2.5, "x"]}', '$.a[1]'), hex(zeroblob(2)), upper('abc'), 7 / 2, 7 % 3, 1e3, 0.1 + 0.2;
+SELECT strftime('%Y-%m-%d %H:%M:%S', 1700000000, 'unixepoch'), julianday('2000-01-01');
+PRAGMA integrity_check;
+VACUUM;
+SELECT 1 +;
