@@ -1,0 +1,112 @@
+"""What a recorder must copy at call time: what pointers point to is gone when the trace is read.
+
+`wanted` is for every recorder; the native one takes its rows as they are. Requests of kind STACK and VECTOR, which it may
+leave out, are for arguments that are in no argument word; their payload rows have the word indexes STACK_WORD and VECTOR_WORD.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from emulator.trace.prototypes.conventions import Arguments, Where
+from emulator.trace.prototypes.formats import conversions, promoted
+from emulator.trace.prototypes.types import Parameter, Pointer, Prototype, Structure, Type
+from linker.image import Machine
+
+STRING_LIMIT = 256  # bytes of a string that are copied
+BYTES_LIMIT = 128  # bytes of a buffer
+STRUCTURE_LIMIT = 512
+STACK_WORD, VECTOR_WORD = (
+    64,
+    65,
+)  # payload word indexes: bytes of the stack arguments from the first on; xmm0..7, 8 bytes each
+
+
+class CaptureKind(enum.IntEnum):
+    STRING = 1  # up to the first NUL
+    BYTES = 2
+    STACK = 3
+    VECTOR = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """Copy at most `maximum` bytes from where argument word `word` points to. length: argument words whose product is the
+    number of bytes that are there, if it is less (copying `maximum` all the same is allowed: the decoder cuts)."""
+
+    word: int
+    kind: CaptureKind
+    maximum: int
+    length: tuple[int, ...] = ()
+
+
+def _word_of(parts: tuple[object, ...]) -> int:
+    part = parts[0] if len(parts) == 1 else None
+    return part.index if part is not None and getattr(part, "where", None) is Where.WORD else -1  # type: ignore[attr-defined]
+
+
+def _request(parameter: Parameter, word: int, words: list[int]) -> Capture | None:
+    type_ = parameter.type
+    if not isinstance(type_, Pointer) or parameter.out or word < 0:
+        return None
+    if parameter.length:
+        counts = tuple(words[n] for n in parameter.length)
+        return Capture(word, CaptureKind.BYTES, BYTES_LIMIT, counts if min(counts) >= 0 else ())
+    return _pointed(type_, word)
+
+
+def _pointed(type_: Pointer, word: int) -> Capture | None:
+    if type_.string:
+        return Capture(word, CaptureKind.STRING, STRING_LIMIT)
+    if isinstance(type_.target, Structure) and 0 < type_.target.size <= STRUCTURE_LIMIT:
+        return Capture(word, CaptureKind.BYTES, type_.target.size)
+    return None
+
+
+def wanted(prototype: Prototype, machine: Machine, *, registers: bool = False) -> tuple[Capture, ...]:
+    """The strings, buffers and structures to copy when the function is called. registers: also STACK and VECTOR requests."""
+    places = Arguments(machine, prototype.result)
+    parts = [places.next(parameter.type) for parameter in prototype.parameters]
+    words = [_word_of(p) for p in parts]
+    found = [
+        request
+        for parameter, word in zip(prototype.parameters, words, strict=True)
+        if (request := _request(parameter, word, words)) is not None
+    ]
+    if registers:
+        flat = [part for p in parts for part in p]
+        stack = max((p.index + p.size for p in flat if p.where is Where.STACK), default=0)
+        if prototype.format_index >= 0 and prototype.variadic:
+            stack = max(stack, 64)
+        if stack:
+            found.append(Capture(STACK_WORD, CaptureKind.STACK, stack))
+        floats = prototype.format_index >= 0 and prototype.variadic and machine is Machine.X86_64
+        if floats or any(p.where is Where.VECTOR for p in flat):
+            found.append(Capture(VECTOR_WORD, CaptureKind.VECTOR, 64))
+    return tuple(found)
+
+
+def wanted_result(prototype: Prototype) -> tuple[Capture, ...]:
+    """What to copy when the function returns: a string or structure that the result (word 0) points to."""
+    request = _pointed(prototype.result, 0) if isinstance(prototype.result, Pointer) else None
+    return () if request is None else (request,)
+
+
+def wanted_by_format(prototype: Prototype, format_: bytes, machine: Machine) -> tuple[Capture, ...]:
+    """The strings that the variadic arguments of this call point to, known once its format string is (`%s` of printf)."""
+    if prototype.format_index < 0 or not prototype.variadic or prototype.format_kind != "printf":
+        return ()
+    places = Arguments(machine, prototype.result)
+    for parameter in prototype.parameters:
+        places.next(parameter.type)
+    found = []
+    for conversion in conversions(format_, prototype.format_kind):
+        if not conversion.letter:
+            break
+        type_: Type = promoted(conversion, machine)
+        word = _word_of(places.next(type_))
+        if conversion.letter == "s" and conversion.length == "" and word >= 0:
+            limit = min(conversion.precision, STRING_LIMIT) if conversion.precision >= 0 else STRING_LIMIT
+            found.append(Capture(word, CaptureKind.STRING, limit))
+    return tuple(found)

@@ -1,0 +1,181 @@
+"""Where arguments and results are: i386 cdecl (i386 psABI 2.2.3) and x86-64 System V (x86-64 psABI 3.2.3).
+
+A value is in parts. WORD n is argument word n of the trace record: on i386 the stack word at esp + 4 + 4n, on x86-64 rdi, rsi,
+rdx, rcx, r8, r9. STACK n is the byte n of the arguments on the stack, which the record does not hold (i386: from its seventh
+word on), and VECTOR n is xmm n: both are known only if the recorder copied them (capture.py).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from emulator.trace.prototypes.types import (
+    Array,
+    Complex,
+    Enumeration,
+    Floating,
+    Integer,
+    Opaque,
+    Pointer,
+    Structure,
+    Type,
+    Void,
+)
+from linker.image import Machine
+
+RECORD_WORDS = 6
+
+
+class Where(enum.Enum):
+    WORD = "word"
+    STACK = "stack"
+    VECTOR = "vector"
+    X87 = "x87"  # results only: st(n)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """`size` bytes of a value: the low ones of word or register `index`, or those from byte `index` of the stack's."""
+
+    where: Where
+    index: int
+    size: int
+
+
+Parts = tuple[Part, ...]
+
+
+class EightByte(enum.Enum):
+    """Classes of eightbytes (psABI 3.2.3)."""
+
+    INTEGER = "INTEGER"
+    SSE = "SSE"
+    X87 = "X87"
+    MEMORY = "MEMORY"
+
+
+def _leaves(type_: Type, offset: int) -> Iterable[tuple[int, Type]]:
+    """The scalars of a type, with their offsets."""
+    if isinstance(type_, Structure):
+        for field in type_.fields:
+            yield from _leaves(field.type, offset + field.offset)
+    elif isinstance(type_, Array):
+        for n in range(min(type_.count, 64)):  # 16 bytes at most are looked at
+            yield from _leaves(type_.element, offset + n * type_.element.size)
+    elif isinstance(type_, Complex):
+        yield offset, type_.part
+        yield offset + type_.part.size, type_.part
+    else:
+        yield offset, type_
+
+
+def classes(type_: Type) -> tuple[EightByte, ...]:
+    """The class of each eightbyte of a value on x86-64; (MEMORY,) for one that is passed in memory."""
+    if isinstance(type_, Floating):
+        return (EightByte.X87,) if type_.size == 16 else (EightByte.SSE,)
+    if isinstance(type_, Complex) and type_.part.size == 16:
+        return (EightByte.MEMORY,)
+    if isinstance(type_, Opaque) and not type_.size:
+        return (EightByte.INTEGER,)  # unknown: most likely a word
+    if type_.size > 16:
+        return (EightByte.MEMORY,)
+    found = [EightByte.SSE] * (-(-type_.size // 8))
+    for offset, leaf in _leaves(type_, 0):
+        if isinstance(leaf, Floating) and leaf.size == 16:
+            return (EightByte.X87,) if isinstance(type_, Structure) and type_.size == 16 else (EightByte.MEMORY,)
+        alignment = max(leaf.alignment or leaf.size, 1)
+        if offset % alignment:
+            return (EightByte.MEMORY,)  # unaligned fields
+        if not isinstance(leaf, Floating):
+            for n in range(offset // 8, min(-(-(offset + leaf.size) // 8), len(found))):
+                found[n] = EightByte.INTEGER
+    return tuple(found)
+
+
+def in_memory(result: Type, machine: Machine) -> bool:
+    """Is the result written through a pointer that the caller passes as a hidden first argument?"""
+    if machine is Machine.I386:  # Linux: every struct and union; complex numbers but `float _Complex` (edx:eax)
+        return isinstance(result, Structure | Array) or (isinstance(result, Complex) and result.part.size > 4)
+    return isinstance(result, Structure | Array) and classes(result)[:1] == (EightByte.MEMORY,)
+
+
+class Arguments:
+    """Deals out places, argument by argument, in order. A variadic argument takes the next place like any other."""
+
+    def __init__(self, machine: Machine, result: Type | None = None) -> None:
+        self._machine = machine
+        self._words = self._vectors = self._stack = 0
+        if result is not None and in_memory(result, machine):
+            self.next(Pointer(Void(), machine.word))
+
+    def next(self, type_: Type) -> Parts:
+        return self._next_i386(type_) if self._machine is Machine.I386 else self._next_x86_64(type_)
+
+    def _next_i386(self, type_: Type) -> Parts:
+        size = type_.size or (4 if isinstance(type_, Opaque) else 0)
+        parts = []
+        for start in range(0, size, 4):
+            length = min(4, size - start)
+            if self._words < RECORD_WORDS:
+                parts.append(Part(Where.WORD, self._words, length))
+            else:
+                parts.append(Part(Where.STACK, 4 * self._words, length))
+            self._words += 1
+        return tuple(parts)
+
+    def _next_x86_64(self, type_: Type) -> Parts:
+        size = type_.size or (8 if isinstance(type_, Opaque) else 0)
+        if not size:
+            return ()
+        kinds = classes(type_)
+        words = kinds.count(EightByte.INTEGER)
+        vectors = kinds.count(EightByte.SSE)
+        register = EightByte.MEMORY not in kinds and EightByte.X87 not in kinds
+        if register and self._words + words <= RECORD_WORDS and self._vectors + vectors <= 8:
+            parts = []
+            for n, kind in enumerate(kinds):
+                length = min(8, size - 8 * n)
+                if kind is EightByte.INTEGER:
+                    parts.append(Part(Where.WORD, self._words, length))
+                    self._words += 1
+                else:
+                    parts.append(Part(Where.VECTOR, self._vectors, length))
+                    self._vectors += 1
+            return tuple(parts)
+        alignment = max(type_.alignment or size, 8)
+        self._stack = -(-self._stack // alignment) * alignment
+        part = Part(Where.STACK, self._stack, size)
+        self._stack += -(-size // 8) * 8
+        return (part,)
+
+
+def result_parts(result: Type, machine: Machine) -> Parts:
+    """Where a result is, in terms of the RETURN record: WORD 0 rax, WORD 1 rdx, VECTOR 0 xmm0 (i386: see X87), X87 0 st0.
+
+    Empty for void, and for results in memory, whose address is in WORD 0.
+    """
+    if isinstance(result, Void) or in_memory(result, machine):
+        return ()
+    if machine is Machine.I386:
+        if isinstance(result, Floating):
+            return (Part(Where.X87, 0, result.size),)
+        size = result.size or 4
+        return tuple(Part(Where.WORD, n // 4, min(4, size - n)) for n in range(0, size, 4))
+    if isinstance(result, Complex) and result.part.size == 16:
+        return (Part(Where.X87, 0, 16), Part(Where.X87, 1, 16))
+    size = result.size or 8
+    counts = {EightByte.INTEGER: 0, EightByte.SSE: 0, EightByte.X87: 0, EightByte.MEMORY: 0}
+    registers = {EightByte.INTEGER: Where.WORD, EightByte.SSE: Where.VECTOR, EightByte.X87: Where.X87}
+    parts = []
+    for n, kind in enumerate(classes(result)):
+        length = 16 if kind is EightByte.X87 else min(8, size - 8 * n)
+        parts.append(Part(registers.get(kind, Where.STACK), counts[kind], length))
+        counts[kind] += 1
+    return tuple(parts)
+
+
+def is_scalar(type_: Type) -> bool:
+    """A value of one word or less that is no float."""
+    return isinstance(type_, Integer | Enumeration | Pointer)

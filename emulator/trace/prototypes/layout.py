@@ -1,0 +1,96 @@
+"""Data models of the two machines (i386 psABI table 2.1: ILP32; x86-64 psABI figure 3.1: LP64) and structure layout."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from emulator.trace.prototypes.types import Complex, Field, Floating, Integer, Pointer, Structure, Type, Void
+from linker.image import Machine
+
+Member = tuple[str, Type, int | None]  # name, type, width of a bit-field
+
+
+def _base_types(machine: Machine) -> dict[str, Type]:
+    word = machine.word
+    wide = 4 if machine is Machine.I386 else 8  # i386 aligns 8-byte members of structures to 4
+    rows: dict[str, Type] = {"void": Void(), "_Bool": Integer("_Bool", 1, False, 1, "boolean")}
+    for name, size in (("short", 2), ("int", 4), ("long", word), ("long long", 8)):
+        alignment = wide if size == 8 else size
+        rows[name] = Integer(name, size, True, alignment)
+        rows["unsigned " + name] = Integer("unsigned " + name, size, False, alignment)
+    rows["char"] = Integer("char", 1, True, 1, "character")
+    rows["signed char"] = Integer("signed char", 1, True, 1)
+    rows["unsigned char"] = Integer("unsigned char", 1, False, 1)
+    rows["__int128"] = Integer("__int128", 16, True, 16)
+    rows["unsigned __int128"] = Integer("unsigned __int128", 16, False, 16)
+    rows["float"] = Floating("float", 4, 4)
+    rows["double"] = Floating("double", 8, wide)
+    rows["long double"] = Floating("long double", 12, 4) if machine is Machine.I386 else Floating("long double", 16, 16)
+    for name in ("float", "double", "long double"):
+        part = rows[name]
+        assert isinstance(part, Floating)
+        rows[f"{name} _Complex"] = Complex(f"{name} _Complex", part)
+    rows["__builtin_va_list"] = Pointer(Void(), word, name="va_list")  # as a parameter; x86-64: the array decays
+    return rows
+
+
+BASE_TYPES = {machine: _base_types(machine) for machine in Machine}
+_ORDER = {"signed": 0, "unsigned": 0, "short": 1, "long": 1, "char": 2, "int": 2, "float": 2, "double": 2}
+
+
+def base_type(words: Iterable[str], machine: Machine) -> Type | None:
+    """The type of C's keywords in any order (`long unsigned int`), or None if they are none."""
+    names = sorted(
+        (w.strip("_") if w in ("__signed__", "__signed") else w for w in words), key=lambda w: _ORDER.get(w, 3)
+    )
+    names = ["_Complex" if w in ("__complex__", "complex") else w for w in names]
+    signed = [w for w in names if w in ("signed", "unsigned")]
+    rest = [w for w in names if w not in ("signed", "unsigned")]
+    if "int" in rest and len(rest) > 1:
+        rest.remove("int")
+    text = " ".join(rest) or "int"
+    if signed and (signed[0] == "unsigned" or text == "char"):
+        text = f"{signed[0]} {text}"
+    return BASE_TYPES[machine].get(text)
+
+
+def _up(value: int, alignment: int) -> int:
+    return -(-value // alignment) * alignment
+
+
+def alignment_of(type_: Type) -> int:
+    """In bytes, at least 1. Types without one of their own (enumerations) are aligned to their size."""
+    return max(type_.alignment or type_.size, 1)
+
+
+def structure(name: str, members: Iterable[Member], *, union: bool = False, packed: bool = False) -> Structure:
+    """Lays out a structure as the System V ABIs do (psABI 3.1.2; bit-fields as gcc's PCC_BITFIELD_TYPE_MATTERS).
+
+    A bit-field lies within as many alignment units as its type has, else it begins at the next unit; a width of 0 ends the
+    unit; bit-fields without a name do not align the structure.
+    """
+    fields: list[Field] = []
+    position = 0  # in bits
+    end = 0
+    alignment = 1
+    for field_name, type_, width in members:
+        unit = 1 if packed else alignment_of(type_)
+        if union:
+            position = 0
+        if width is None:
+            position = _up(position, unit * 8)
+            fields.append(Field(field_name, type_, position // 8))
+            position += type_.size * 8
+            alignment = max(alignment, unit)
+        elif width == 0:
+            position = _up(position, alignment_of(type_) * 8)
+        else:
+            if not packed and math.ceil((position % (unit * 8) + width) / (unit * 8)) > type_.size // unit:
+                position = _up(position, unit * 8)
+            if field_name:
+                fields.append(Field(field_name, type_, position // 8, (position % 8, width)))
+                alignment = max(alignment, unit)
+            position += width
+        end = max(end, position)
+    return Structure(name, _up(-(-end // 8), alignment), alignment, tuple(fields), union)

@@ -1,0 +1,119 @@
+"""Where prototypes come from, in order of preference, with everything that was found remembered.
+
+1. files that the user names (`--prototypes FILE`)
+2. DWARF of the program or library that defines the function, then of the others
+3. the standard C library's declarations, where the function is one of its names
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from emulator.trace.prototypes.types import Enumeration, Integer, Parameter, Pointer, Prototype, Type
+from linker.errors import Diagnostic, FormatError
+from linker.image import Machine
+
+_LARGEST_FILE = 16 << 20  # bytes of a header
+
+
+class Source(Protocol):
+    """Gives prototypes by name."""
+
+    def find(self, name: str) -> Prototype | None: ...
+
+
+class Prototypes:
+    """Sources in order; the first that has a function wins, refined by what later ones say of it (flag sets, `out`)."""
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self._sources = tuple(sources)
+        self._found: dict[str, Prototype | None] = {}
+
+    def find(self, name: str) -> Prototype | None:
+        """The prototype of a function, or None. Never raises: sources report their errors when they are opened."""
+        if name not in self._found:
+            self._found[name] = self._search(name)
+        return self._found[name]
+
+    def _search(self, name: str) -> Prototype | None:
+        first: Prototype | None = None
+        for source in self._sources:
+            found = source.find(name)
+            if found is not None:
+                first = found if first is None else refined(first, found)
+        return first
+
+
+def refined(base: Prototype, hint: Prototype) -> Prototype:
+    """`base`, with names for its values, `out`, lengths and formats from `hint`, if that describes the same function: as many
+    parameters, of the same sizes and kinds. DWARF says `int flags`; the C library's file says which flags."""
+    pairs = list(zip(base.parameters, hint.parameters, strict=False))
+    if len(base.parameters) != len(hint.parameters) or base.variadic != hint.variadic:
+        return base
+    if not all(_alike(a.type, b.type) for a, b in pairs) or not _alike(base.result, hint.result):
+        return base
+    formatted = base if base.format_index >= 0 else hint
+    return replace(
+        base,
+        result=_better(base.result, hint.result),
+        parameters=tuple(_merged(a, b) for a, b in pairs),
+        format_index=formatted.format_index,
+        format_kind=formatted.format_kind,
+        noreturn=base.noreturn or hint.noreturn,
+    )
+
+
+def _alike(a: Type, b: Type) -> bool:
+    integers = Integer | Enumeration
+    return a.size == b.size and ((isinstance(a, integers) and isinstance(b, integers)) or type(a) is type(b))
+
+
+def _better(a: Type, b: Type) -> Type:
+    plain = isinstance(a, Integer) and a.style == "decimal"
+    named = isinstance(b, Enumeration) or (isinstance(b, Integer) and b.style != "decimal")
+    return b if plain and named else a
+
+
+def _merged(a: Parameter, b: Parameter) -> Parameter:
+    type_ = _better(a.type, b.type)
+    if isinstance(a.type, Pointer) and isinstance(b.type, Pointer) and a.type.const != b.type.const:
+        type_ = replace(a.type, const=b.type.const)  # clang's declarations of builtins have no const
+    return Parameter(a.name or b.name, type_, a.out or b.out, a.length or b.length)
+
+
+def read_prototype_file(path: str, machine: Machine, library: str = "musl") -> Source:
+    """A user's header or prototype file. Raises FormatError: PATH:LINE: what is wrong."""
+    from emulator.trace.prototypes.declarations import from_file
+
+    try:
+        data = Path(path).read_bytes()
+    except OSError as problem:
+        raise FormatError(Diagnostic(path, problem.strerror or str(problem))) from None
+    if len(data) > _LARGEST_FILE:
+        raise FormatError(
+            Diagnostic(path, f"{len(data)} bytes is no prototype file", remedy="give it the declarations only")
+        )
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+    if "\0" in text:
+        raise FormatError(Diagnostic(path, "not text; give a C header or prototype file"))
+    return from_file(text, path, machine, library)
+
+
+def open_prototypes(
+    machine: Machine, binaries: Iterable[str] = (), files: Iterable[str] = (), library: str = "musl"
+) -> Prototypes:
+    """Everything there is. binaries: paths of the program and its libraries, for their DWARF (skipped where there is none, or
+    the file cannot be read: traces are shown elsewhere too); files: what `--prototypes` named; library: whose standard C library
+    (`musl`, `glibc`, `mini`). Raises FormatError for `files` only."""
+    from emulator.trace.prototypes.declarations import standard
+    from emulator.trace.prototypes.dwarf import read_dwarf
+
+    sources: list[Source] = [read_prototype_file(path, machine, library) for path in files]
+    sources += [source for path in binaries if (source := read_dwarf(path, machine)) is not None]
+    return Prototypes([*sources, standard(machine, library)])
