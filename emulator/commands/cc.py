@@ -214,11 +214,11 @@ def link_arguments(sysroot: Sysroot, scheme: str, words: list[str], output: str,
     emulation = "elf_i386" if sysroot.machine is Machine.I386 else "elf_x86_64"
     lib = str(sysroot.lib)
     result = ["-m", emulation, "--scheme", scheme, "-o", output]
-    if scheme != "static":
-        result += ["-rpath", str(sysroot.shlib)]
     if command.start_files:
         result += [os.path.join(lib, f"crt1-{scheme}.o"), os.path.join(lib, "crti.o")]
     result += [*words, "-L", lib]
+    if scheme != "static":
+        result += ["-rpath", str(sysroot.shlib)]  # behind the user's own
     if command.default_libraries:
         result += ["-lc", os.path.join(lib, "libbuiltins.a")]
     if command.start_files:
