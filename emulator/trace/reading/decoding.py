@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from emulator.trace.reading.events import Event
-from emulator.trace.reading.model import TraceFile
+from emulator.trace.reading.model import Function, TraceFile
 
 _SHOWN = 4
 
@@ -17,8 +17,8 @@ class Decoder(Protocol):
 
     def result(self, call: Event | None, back: Event) -> str: ...
 
-    def count(self, name: str) -> int | None:
-        """How many argument words the function is known to have; None if that is not known."""
+    def compared(self, function: Function) -> tuple[int, bool]:
+        """How many argument words the function is known to have, and whether it is known to have a result."""
         ...
 
 
@@ -59,5 +59,5 @@ class Words:
     def result(self, call: Event | None, back: Event) -> str:
         return word_text(back, back.words[0])
 
-    def count(self, name: str) -> int | None:
-        return None
+    def compared(self, function: Function) -> tuple[int, bool]:
+        return 0, False

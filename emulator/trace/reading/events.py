@@ -6,6 +6,7 @@ pass over each is enough.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -63,8 +64,8 @@ class Event:
 class _Payloads:
     """Reads payload rows in step with the events."""
 
-    def __init__(self, trace: TraceFile, process: Process) -> None:
-        self._rows = _rows(trace, process)
+    def __init__(self, trace: TraceFile, process: Process, first: int) -> None:
+        self._rows = payload_rows(trace, process, first)
         self._next = next(self._rows, None)
 
     def of(self, sequence: int) -> dict[int, tuple[bytes, bool]]:
@@ -77,8 +78,13 @@ class _Payloads:
         return found
 
 
-def _rows(trace: TraceFile, process: Process) -> Iterator[tuple[int, int, bool, bytes]]:
-    for span in process.payloads:
+def payload_rows(trace: TraceFile, process: Process, first: int = 0) -> Iterator[tuple[int, int, bool, bytes]]:
+    """(sequence, word index, cut, bytes) of all payloads, from the chunk that may hold those of event `first`."""
+    spans = process.payloads
+    if first:
+        heads = [int.from_bytes(trace.read(span.offset, 8), "little") for span in spans]
+        spans = spans[max(bisect_right(heads, first) - 1, 0) :]
+    for span in spans:
         body = trace.read(span.offset, span.count)
         position = 0
         while position + PAYLOAD_ROW.size <= len(body):
@@ -92,15 +98,20 @@ def _rows(trace: TraceFile, process: Process) -> Iterator[tuple[int, int, bool, 
 def events(trace: TraceFile, processes: Iterable[Process] | None = None) -> Iterator[Event]:
     """All events of the processes (of all, if None)."""
     for process in trace.processes if processes is None else processes:
-        yield from _events_of(trace, process)
+        yield from events_from(trace, process)
 
 
-def _events_of(trace: TraceFile, process: Process) -> Iterator[Event]:
-    payloads = _Payloads(trace, process) if process.payloads else None
+def events_from(trace: TraceFile, process: Process, first: int = 0) -> Iterator[Event]:
+    """The events of one process, from the chunk that holds event number `first`."""
+    payloads = _Payloads(trace, process, first) if process.payloads else None
+    spans = process.records
+    if first:
+        heads = [int.from_bytes(trace.read(span.offset, 8), "little") for span in spans]
+        spans = spans[max(bisect_right(heads, first) - 1, 0) :]
     functions, numbers = trace.functions, process.functions
     pending: Event | None = None  # MORE records may still add words to it
     named = CALLS | RETURNS
-    for span in process.records:
+    for span in spans:
         head = trace.read(span.offset, RECORDS_HEAD.size)
         if len(head) < RECORDS_HEAD.size:
             break

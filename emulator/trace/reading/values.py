@@ -1,0 +1,124 @@
+"""Arguments and results as numbers that can be compared between two runs.
+
+A word that points into a mapped file counts as symbol and offset, one that points into the stack as its distance from the stack
+pointer, a string that was copied as its bytes; so neither a library at another address nor a longer environment makes a difference.
+How many words a function has is known from its prototype only; registers beyond that hold whatever was left in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from emulator.trace.reading.blocks import Array
+from emulator.trace.reading.events import payload_rows
+from emulator.trace.reading.flow import ValueHasher, Vocabulary
+from emulator.trace.reading.model import Function, Process, TraceFile
+
+_FACTOR, _MIX = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
+_STACK_BELOW, _STACK_ABOVE = np.uint64(1 << 16), np.uint64(1 << 20)
+WORDS = 4
+
+# arguments and results of a function that count: how many argument words, whether the result does
+Known = Callable[[Function], tuple[int, bool]]
+
+
+def all_words(_: Function) -> tuple[int, bool]:
+    """Known for `--values words`: the four words of the record and the result."""
+    return WORDS, True
+
+
+def _mixed(values: Array) -> Array:
+    values = (values ^ (values >> np.uint64(31))) * _MIX
+    return np.asarray(values ^ (values >> np.uint64(29)))
+
+
+class _Symbols:
+    """The functions of a process's files as sorted arrays."""
+
+    def __init__(self, process: Process, words: Vocabulary) -> None:
+        rows: list[tuple[int, int, int]] = []
+        for file in process.places.files:
+            base = words.number(f"file {process.libraries.get(file.path) or file.name}")
+            rows.append((file.base, file.end - file.base, base))
+            owner = process.libraries.get(file.path, "")
+            for start, size, name in file.sorted_rows:
+                if file.base <= start < file.end:
+                    rows.append((start, size or 1, words.number(f"{owner}!{name}")))
+        best = {row[0]: row for row in sorted(rows, key=lambda r: (r[0], -r[1]))}
+        rows = [best[start] for start in sorted(best)]
+        self.start = np.array([r[0] for r in rows], np.uint64)
+        self.size = np.array([r[1] for r in rows], np.uint64)
+        self.token = np.array([r[2] for r in rows], np.uint64)
+        files = process.places.files
+        self.low = np.uint64(files[0].base) if files else np.uint64(0)
+        self.high = np.uint64(files[-1].end) if files else np.uint64(0)
+        self.files = [(f.base, f.end, words.number(f"file {process.libraries.get(f.path) or f.name}")) for f in files]
+
+    def normal(self, words: Array) -> Array:
+        """Words that lie in a file's range, as (symbol, offset)."""
+        out = words.copy()
+        for base, end, token in self.files:  # data and code without a symbol: offset in the file
+            inside = (words >= np.uint64(base)) & (words < np.uint64(end))
+            out[inside] = (np.uint64(token) << np.uint64(32)) + words[inside] - np.uint64(base)
+        at = np.maximum(np.searchsorted(self.start, words, side="right") - 1, 0)
+        offset = words - self.start[at]
+        named = (words >= self.start[at]) & (offset < self.size[at])
+        out[named] = (self.token[at[named]] << np.uint64(32)) + offset[named]
+        return np.asarray(_mixed(out))
+
+
+class Values(ValueHasher):
+    """A ValueHasher for one process of one trace."""
+
+    def __init__(self, trace: TraceFile, process: Process, words: Vocabulary, known: Known) -> None:
+        self._trace, self._known = trace, known
+        self._symbols = _Symbols(process, words)
+        self._counts: list[int] = []
+        self._results: list[bool] = []
+        rows = [(sequence, word, hash(data)) for sequence, word, _, data in payload_rows(trace, process)]
+        self._payload_sequence = np.array([r[0] for r in rows], np.uint64)
+        self._payload_word = np.array([r[1] for r in rows], np.uint8)
+        self._payload_hash = np.array([r[2] & (1 << 64) - 1 for r in rows], np.uint64)
+
+    def _tables(self) -> tuple[Array, Array]:
+        for function in self._trace.functions[len(self._counts) :]:
+            count, result = self._known(function)
+            self._counts.append(min(count, WORDS))
+            self._results.append(result)
+        return np.array(self._counts or [0]), np.array(self._results or [False])
+
+    def _normal(self, words: Array, sp: Array) -> Array:
+        out = words.copy()
+        pointer = (words >= self._symbols.low) & (words < self._symbols.high)
+        if pointer.any():
+            out[pointer] = self._symbols.normal(words[pointer])
+        stack = (words >= sp - _STACK_BELOW) & (words < sp + _STACK_ABOVE) & ~pointer & (sp > _STACK_BELOW)
+        out[stack] = _mixed(words[stack] - sp[stack])
+        return out
+
+    def arguments(self, process: Process, functions: Array, records: Array, sequence: Array) -> Array:
+        counts = self._tables()[0][functions]
+        total = np.zeros(len(records), np.uint64)
+        for column in range(int(counts.max(initial=0))):
+            word = self._normal(records["words"][:, column], records["sp"])
+            self._with_strings(word, column, sequence)
+            word = _mixed(word + np.uint64(column + 1))
+            total = np.where(counts > column, total * _FACTOR + word, total)
+        return total
+
+    def _with_strings(self, word: Array, column: int, sequence: Array) -> None:
+        if not len(self._payload_sequence) or not len(sequence):
+            return
+        low, high = np.searchsorted(self._payload_sequence, [sequence[0], sequence[-1] + np.uint64(1)])
+        mine = np.arange(low, high)[self._payload_word[low:high] == column]
+        at = np.searchsorted(sequence, self._payload_sequence[mine])
+        at, mine = at[at < len(sequence)], mine[at < len(sequence)]
+        exact = sequence[at] == self._payload_sequence[mine]
+        word[at[exact]] = self._payload_hash[mine[exact]]
+
+    def results(self, process: Process, functions: Array, records: Array) -> Array:
+        matters = self._tables()[1][functions]
+        value = _mixed(self._normal(records["words"][:, 0], records["sp"])) | np.uint64(1)  # 0: no return seen
+        return np.where(matters, value, np.uint64(0))
