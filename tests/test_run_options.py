@@ -93,18 +93,11 @@ def test_programs_that_cannot_start(program: Path, tmp_path: Path) -> None:
 
 
 def test_damaged_programs_never_give_a_traceback(program: Path, tmp_path: Path) -> None:
-    data = bytearray(program.read_bytes())
-    for offset in range(16, 64 + 3 * 56, 5):  # headers only: each byte once, to 0xff
+    """Bytes of the headers set to 0xff, one at a time. (The readers' own tests cover many more; here is a process each.)"""
+    data = program.read_bytes()
+    for offset in range(16, 64 + 3 * 56, 15):
         damaged = tmp_path / "damaged"
-        changed = bytearray(data)
-        changed[offset] = 0xFF
-        damaged.write_bytes(changed)
+        damaged.write_bytes(data[:offset] + b"\xff" + data[offset + 1 :])
         damaged.chmod(0o755)
-        from emulator.run import Runner
-        from emulator.run_options import RunOptions
-        from linker.errors import ToolError
-
-        if offset % 3 == 0:  # a process each is slow; the rest is covered by the readers' own tests
-            done = uselib("run", "--max-seconds", "5", "--max-memory", "500", damaged)
-            assert "Traceback" not in done.stderr
-        assert Runner and RunOptions and ToolError
+        done = uselib("run", "--max-seconds", "5", "--max-memory", "500", damaged)
+        assert "Traceback" not in done.stderr and "internal" not in done.stderr, (offset, done.stderr)

@@ -105,3 +105,27 @@ def test_trace_is_finished_on_ctrl_c(program: Path) -> None:
     status, _, _, errors = interrupted(program, "-", signal.SIGINT, command="trace")
     assert status == 130
     assert "killed by SIGINT" in errors and "Traceback" not in errors
+
+
+BLOCKED = r"""
+#include <unistd.h>
+int main(int c, char **v) { char b; if (v[1][0] == 'a') alarm(1); if (v[1][0] == 'p') pause(); return read(0, &b, 1); }
+"""
+
+
+@pytest.mark.parametrize(
+    "mode, options, status, message",
+    [
+        ("r", ["--max-seconds", "0.5"], 137, "the limit of 0.5 s is used up"),
+        ("p", ["--max-seconds", "0.5"], 137, "the limit of 0.5 s is used up"),
+        ("a", [], 142, "killed by SIGALRM"),
+    ],
+)
+def test_a_call_that_waits_is_ended(mode: str, options: list[str], status: int, message: str, tmp_path: Path) -> None:
+    program = musl_program(BLOCKED, "x86_64", tmp_path)
+    with subprocess.Popen(
+        [sys.executable, "-m", "emulator.cli", "run", *options, str(program), mode],
+        stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), text=True,
+    ) as process:  # fmt: skip
+        assert process.wait(30) == status
+        assert process.stderr is not None and message in process.stderr.read()
