@@ -4,7 +4,7 @@ A file is a header and chunks, appended as the program runs, so that it can be r
 until one is missing or cut short.
 
     header   8 bytes "USELIBTR", u32 version (1), u32 reserved (0)
-    chunk    u32 kind, u32 size of the body, u32 process (index from 0 in order of PROCESS chunks), u32 reserved (0), body
+    chunk    u32 kind, u32 size of the body, u32 process (its index, from 0), u32 reserved (0), body
 
     kind 1 META      JSON object: uselib version, command line, options, clock ("calls" or "blocks"), seed
     kind 2 PROCESS   JSON: pid (guest), parent (index or null), program, machine, forked_at (sequence in the parent or null)
@@ -14,18 +14,21 @@ until one is missing or cut short.
                      callers are named from this, without the file itself
     kind 5 RECORDS   u64 sequence of the first event, then n records of RECORD.size bytes
     kind 6 PAYLOAD   what pointers pointed to at call time: rows of u64 sequence, u8 word index, u8 flags (1: cut), u16 size,
-                     bytes (not padded)
-    kind 7 END       JSON: exit status, signal, events, dropped (events lost to a filter's ring)
+                     bytes (not padded). Word index 64: the arguments on the stack, 65: xmm0 to xmm7, 8 bytes each; for a
+                     RETURN 0: what the result points to. Comes before the RECORDS chunk of its events
+    kind 7 END       JSON: status (exit status, or null), signal (0: none), events, filtered (calls that the filters left out),
+                     replaced (true: an exec ended this program)
 
 Processes: fork's child starts with the TABLE and FILE chunks its parent had written before; exec is a new PROCESS whose
-parent has the same pid, and it starts with none.
+parent has the same pid, and it starts with none. A parent takes its child's index before it forks; chunks of processes that
+run at the same time lie in the file in any order, those of one process in their own.
 
 A record is one event; MORE records continue the one before them. Sequence numbers count the events of one process from 1 and
 are not stored: within a chunk they are consecutive (MORE records do not count), and chunks of a process come in their order.
 64 bytes, a cache line:
 
      0 u64 time        in the clock of META
-     8 u64 caller      CALL: return address; RETURN: sequence of its call; SYSCALL, SIGNAL: program counter
+     8 u64 caller      CALL: return address; RETURN: sequence of its call (0: before a fork); SYSCALL, SIGNAL: pc
     16 u64 sp          stack pointer at the event
     24 u64 words[4]    CALL: the first argument words (i386: stack; x86-64: rdi rsi rdx rcx)
                        RETURN: rax, rdx, low half of xmm0 (i386: the double that st0 holds), duration in the clock
@@ -113,12 +116,17 @@ class ChunkWriter:
         if new:
             file.write(HEADER.pack(MAGIC, VERSION, 0))
 
+    @staticmethod
+    def json_chunk(kind: ChunkKind, value: dict[str, Any], process: int = 0) -> bytes:
+        """Keys sorted, no spaces: the same value gives the same bytes."""
+        body = json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+        return CHUNK.pack(kind, len(body), process, 0) + body
+
     def write(self, kind: ChunkKind, body: bytes | memoryview, process: int = 0) -> None:
         self._file.write(CHUNK.pack(kind, len(body), process, 0) + bytes(body))
 
     def write_json(self, kind: ChunkKind, value: dict[str, Any], process: int = 0) -> None:
-        """Keys sorted, no spaces: the same value gives the same bytes."""
-        self.write(kind, json.dumps(value, sort_keys=True, separators=(",", ":")).encode(), process)
+        self._file.write(self.json_chunk(kind, value, process))
 
 
 def read_chunks(file: BinaryIO, where: str) -> Iterator[Chunk]:
