@@ -13,10 +13,9 @@ from run_support import uselib
 from trace_writer import NAMES, TraceBuilder, caller_of, random_tree, repeated, small
 
 from emulator.trace.reading.align import Budget, align
-from emulator.trace.reading.diff import compare
+from emulator.trace.reading.diff import all_bits, compare
 from emulator.trace.reading.flow import Flow, differences, equal_runs
 from emulator.trace.reading.model import Process, TraceFile
-from emulator.trace.reading.values import all_words
 
 sequences = st.lists(st.integers(0, 5), max_size=60)
 
@@ -137,21 +136,35 @@ def test_an_extra_call_deep_inside(tmp_path: Path) -> None:
     lines = ran.stdout.splitlines()
     assert "1 difference of flow (0 calls only in A, 1 only in B)" in ran.stdout
     assert "@@ call 17 of A, 17 of B, inside libdraw_s!refresh > libdraw_s!line: other calls" in lines
-    assert [line for line in lines if line.startswith("  + ")] == [
-        "  +   main -> libc_s!free[2](0x700000, 0, 0, 0) = 0"
-    ]
+    assert [line for line in lines if line.startswith("  + ")] == ["  +   main -> libc_s!free[2](0x700000)"]
     assert not [line for line in lines if line.startswith("  - ")]
     assert "           0            1  libc_s!free  only in B" in lines
 
 
 def test_values_are_compared_on_request(tmp_path: Path) -> None:
     a, b = save(tmp_path, "a", drawing()), save(tmp_path, "b", drawing(value=9))
-    assert uselib("trace", "diff", "--values", "none", a, b).returncode == 0
+    assert uselib("trace", "diff", a, b).returncode == 0  # nothing tells what the arguments of `line` are
     ran = uselib("trace", "diff", "--values", "words", a, b)
     assert ran.returncode == 1
     assert "inside libdraw_s!refresh: other arguments or result" in ran.stdout
-    assert "  - step -> libdraw_s!line[1](3, 1, 0, 0) = 0" in ran.stdout
-    assert "  + step -> libdraw_s!line[1](3, 9, 0, 0) = 0" in ran.stdout
+    assert "  - step -> libdraw_s!line[1](0x3, 0x1, 0x0, 0x0) = 0x0" in ran.stdout
+    assert "  + step -> libdraw_s!line[1](0x3, 0x9, 0x0, 0x0) = 0x0" in ran.stdout
+
+
+def test_values_that_prototypes_know_are_compared(tmp_path: Path) -> None:
+    paths = []
+    for name, left_over, size in (("a", 1, 16), ("b", 2, 16), ("c", 1, 17)):
+        b = TraceBuilder()
+        b.process()
+        b.leaf("malloc", 0x700000, words=(size, left_over))
+        b.end()
+        paths.append(save(tmp_path, name, b))
+    assert uselib("trace", "diff", paths[0], paths[1]).returncode == 0  # malloc has one argument
+    ran = uselib("trace", "diff", paths[0], paths[2])
+    assert ran.returncode == 1 and "malloc[1](17) = 0x700000" in ran.stdout
+    assert uselib("trace", "diff", "--values", "none", paths[0], paths[2]).returncode == 0
+    (tmp_path / "line.h").write_text("void *malloc(unsigned char);")
+    assert uselib("trace", "diff", "--prototypes", tmp_path / "line.h", paths[0], paths[2]).returncode == 1
 
 
 def test_a_library_at_another_address_makes_no_difference(tmp_path: Path) -> None:
@@ -241,7 +254,7 @@ def test_random_programs_with_a_call_left_out(tmp_path: Path, seed: int) -> None
             b.back(event.words[0])
     b.end()
     with TraceFile(str(tmp_path / "a")) as x, TraceFile(save(tmp_path, "b", b)) as y:
-        result = compare(x, y, all_words)
+        result = compare(x, y, all_bits)
         assert [h.a1 - h.a0 for h in result.processes[0].hunks] == [1]
         assert [h.b1 - h.b0 for h in result.processes[0].hunks] == [0]
         assert result.processes[0].changed_count == 0

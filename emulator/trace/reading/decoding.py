@@ -1,13 +1,29 @@
-"""Arguments and results as text: by prototype where there is one, else words in hexadecimal with the strings that were copied."""
+"""Arguments and results as text, and which of their bits mean something: by prototype where there is one (from the DWARF of the
+files in the trace, from `--prototypes`, or the standard C library's), else words in hexadecimal."""
 
 from __future__ import annotations
 
-from typing import Protocol
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Protocol
 
 from emulator.trace.reading.events import Event
-from emulator.trace.reading.model import Function, TraceFile
+from emulator.trace.reading.model import Function, Process, TraceFile
+from emulator.trace.reading.options import Option
+from linker.image import Machine
 
-_SHOWN = 4
+if TYPE_CHECKING:
+    from emulator.trace.prototypes.decode import Decoder as PrototypeDecoder
+    from emulator.trace.prototypes.sources import Prototypes
+    from emulator.trace.prototypes.types import Prototype
+
+PROTOTYPES = Option("FILE", "C declarations of functions in FILE", many=True)
+PLAIN = Option("", "arguments as plain words, without prototypes", None)
+
+Masks = tuple[tuple[int, int, int, int], int]
+"""The bits that mean something: of the first four argument words, of the result."""
+ALL_BITS: Masks = (((1 << 64) - 1,) * 4, (1 << 64) - 1)
+NO_BITS: Masks = ((0,) * 4, 0)
 
 
 class Decoder(Protocol):
@@ -15,49 +31,114 @@ class Decoder(Protocol):
 
     def arguments(self, call: Event) -> list[str]: ...
 
-    def result(self, call: Event | None, back: Event) -> str: ...
-
-    def compared(self, function: Function) -> tuple[int, bool]:
-        """How many argument words the function is known to have, and whether it is known to have a result."""
+    def result(self, function: Function | None, back: Event) -> str:
+        """Empty for a function without result."""
         ...
 
 
-def quoted(data: bytes, cut: bool, limit: int = 64) -> str:
-    """A string as C writes it; `...` after one that goes on."""
-    shown = data.split(b"\0", 1)[0]
-    cut = cut or len(shown) > limit
-    text = "".join(_ESCAPES.get(byte) or (chr(byte) if 32 <= byte < 127 else f"\\{byte:03o}") for byte in shown[:limit])
-    return f'"{text}"' + ("..." if cut else "")
+def decoder_for(trace: TraceFile, plain: bool = False, files: Iterable[str] = ()) -> Decoder:
+    """plain: words, whatever prototypes there are. files: of --prototypes. Raises FormatError for those."""
+    return Words() if plain else ByPrototype(trace, files)
 
 
-_ESCAPES = {10: "\\n", 9: "\\t", 13: "\\r", 34: '\\"', 92: "\\\\", 27: "\\e"}
-
-
-def word_text(event: Event, word: int) -> str:
-    """A word: the place it points to, if that is a function's start, else hexadecimal."""
-    place = event.process.places.place(word) if word > 0xFFFF else None
-    if place is not None and place.symbol and not place.offset:
-        return f"&{place.symbol}"
-    return hex(word) if word > 9 else str(word)
-
-
-def decoder_for(trace: TraceFile, plain: bool = False) -> Decoder:
-    """plain: words, whatever prototypes there are."""
-    return Words()
+def _place(process: Process, word: int) -> str:
+    """A name for a pointer: a function's start only, since a number that happens to lie in a file is more often a number."""
+    if word <= 0xFFFF:
+        return ""
+    place = process.places.place(word)
+    return place.symbol.removesuffix("$impl") if place is not None and not place.offset else ""
 
 
 class Words:
-    """A Decoder without prototypes."""
+    """A Decoder without prototypes: the strings that were copied, and words."""
 
     def arguments(self, call: Event) -> list[str]:
-        shown = []
-        for index, word in enumerate(call.words[: max(_SHOWN, len(call.payload))]):
-            data = call.payload.get(index)
-            shown.append(word_text(call, word) if data is None else quoted(*data))
-        return shown
+        from emulator.trace.prototypes.values import quoted
 
-    def result(self, call: Event | None, back: Event) -> str:
-        return word_text(back, back.words[0])
+        return [
+            quoted(*call.payload[index]) if index in call.payload else self._word(call.process, word)
+            for index, word in enumerate(call.words[:4])
+        ]
 
-    def compared(self, function: Function) -> tuple[int, bool]:
-        return 0, False
+    def result(self, function: Function | None, back: Event) -> str:
+        return self._word(back.process, back.words[0])
+
+    def _word(self, process: Process, word: int) -> str:
+        name = _place(process, word)
+        return f"&{name}" if name else hex(word) if word > 9 else str(word)
+
+
+class ByPrototype:
+    """A Decoder with prototypes; those of each machine in the trace are opened when the first event of it is shown."""
+
+    def __init__(self, trace: TraceFile, files: Iterable[str] = ()) -> None:
+        self._trace = trace
+        self._files = tuple(files)
+        self._prototypes: dict[Machine, Prototypes] = {}
+        self._found: dict[tuple[Machine, str], Prototype | None] = {}
+        self._decoders: dict[int, PrototypeDecoder] = {}
+        for machine in {_machine(process) for process in trace.processes} if self._files else ():
+            self._sources(machine)  # errors in the user's files are said at once
+
+    def arguments(self, call: Event) -> list[str]:
+        return self._decoder(call.process).arguments(
+            self._prototype(_machine(call.process), call.function), call.words, call.payload
+        )
+
+    def result(self, function: Function | None, back: Event) -> str:
+        prototype = self._prototype(_machine(back.process), function or back.function)
+        return self._decoder(back.process).result(prototype, back.words, back.payload)
+
+    def masks(self, process: Process, function: Function) -> Masks:
+        """Which bits of a function's words its prototype gives a meaning; none without prototype. Floating point numbers are not
+        among them."""
+        from emulator.trace.prototypes.conventions import Arguments, Where, result_parts
+
+        machine = _machine(process)
+        prototype = self._prototype(machine, function)
+        if prototype is None:
+            return NO_BITS
+        words = [0, 0, 0, 0]
+        places = Arguments(machine, prototype.result)
+        for part in (part for parameter in prototype.parameters for part in places.next(parameter.type)):
+            if part.where is Where.WORD and part.index < 4:
+                words[part.index] = (1 << 8 * part.size) - 1
+        result = 0
+        for part in result_parts(prototype.result, machine)[:1]:
+            if part.where is Where.WORD:
+                result = (1 << 8 * part.size) - 1
+        return (words[0], words[1], words[2], words[3]), result
+
+    def _prototype(self, machine: Machine, function: Function | None) -> Prototype | None:
+        if function is None:
+            return None
+        name = function.name.removesuffix("$impl")
+        key = machine, name
+        if key not in self._found:
+            self._found[key] = self._sources(machine).find(name)
+        return self._found[key]
+
+    def _sources(self, machine: Machine) -> Prototypes:
+        found = self._prototypes.get(machine)
+        if found is None:
+            from emulator.trace.prototypes.sources import open_prototypes
+
+            paths = {f.path: None for p in self._trace.processes if _machine(p) is machine for f in p.places.files}
+            binaries = [path for path in paths if os.path.isfile(path)]
+            found = self._prototypes[machine] = open_prototypes(machine, binaries, self._files)
+        return found
+
+    def _decoder(self, process: Process) -> PrototypeDecoder:
+        found = self._decoders.get(process.index)
+        if found is None:
+            from emulator.trace.prototypes.decode import Decoder as PrototypeDecoder
+
+            def name(word: int) -> str:
+                return _place(process, word)
+
+            found = self._decoders[process.index] = PrototypeDecoder(_machine(process), name)
+        return found
+
+
+def _machine(process: Process) -> Machine:
+    return Machine.I386 if process.machine == "i386" else Machine.X86_64

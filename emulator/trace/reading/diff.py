@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 
 from emulator.trace.reading.blocks import Array
-from emulator.trace.reading.decoding import decoder_for
+from emulator.trace.reading.decoding import ALL_BITS, PROTOTYPES, ByPrototype, Decoder, Masks
 from emulator.trace.reading.events import Event, events_from
 from emulator.trace.reading.flow import Flow, Hunk, ValueHasher, Vocabulary, differences, equal_runs, load
 from emulator.trace.reading.model import Function, Process, TraceFile
 from emulator.trace.reading.options import Colours, Option, choice, count, parse, warn
 from emulator.trace.reading.show import Renderer
-from emulator.trace.reading.values import Known, Values, all_words
+from emulator.trace.reading.values import Known, Values
 from linker.errors import ToolError, UsageError
 
 USAGE = "uselib trace diff [OPTIONS] A B"
@@ -35,6 +35,7 @@ OPTIONS = {
         "compare arguments and results: known (by prototype; default), words, none",
         choice("known", "words", "none"),
     ),
+    "--prototypes": PROTOTYPES,
     "--by-caller": Option("", "the same function called from another function is another call", None),
     "--context": Option("N", "calls shown around a difference (default 3)", count),
     "--hunks": Option("N", "differences shown (default 1, the first; 0: all)", count),
@@ -141,9 +142,9 @@ def compare(a: TraceFile, b: TraceFile, known: Known | None, by_caller: bool = F
 class Side:
     """Shows calls of one flow."""
 
-    def __init__(self, trace: TraceFile, flow: Flow, names: list[str]) -> None:
+    def __init__(self, trace: TraceFile, flow: Flow, names: list[str], decoder: Decoder) -> None:
         self._trace, self._flow, self._names = trace, flow, names
-        self._decoder = decoder = decoder_for(trace)
+        self._decoder = decoder
         self._render = Renderer(trace, {}, decoder, sys.stdout)
 
     def texts(self, first: int, last: int, base: int) -> list[str]:
@@ -170,7 +171,7 @@ class Side:
                 continue
             text = self._render.call(call)
             if back is not None:
-                text += f" = {self._decoder.result(call, back)}"
+                text += f" = {self._decoder.result(call.function, back)}"
             lines.append("  " * max(int(flow.level[number]) - base, 0) + text)
         return lines
 
@@ -212,7 +213,9 @@ def _show(d: Difference, diff: ProcessDiff, a: Side, b: Side, context: int, colo
         yield f"    {text}"
 
 
-def _report(result: TraceDiff, a: TraceFile, b: TraceFile, values: dict[str, Any]) -> Iterator[str]:
+def _report(
+    result: TraceDiff, a: TraceFile, b: TraceFile, decoders: tuple[Decoder, Decoder], values: dict[str, Any]
+) -> Iterator[str]:
     colour = Colours(sys.stdout)
     sides = []
     for name, trace, flows in (("A", a, [p.a for p in result.processes]), ("B", b, [p.b for p in result.processes])):
@@ -236,7 +239,7 @@ def _report(result: TraceDiff, a: TraceFile, b: TraceFile, values: dict[str, Any
         if any(h.coarse for h in diff.hunks):
             yield "  (some parts differ so much that they were not aligned call by call)"
         rows = diff.ordered()
-        first, second = Side(a, diff.a, result.names), Side(b, diff.b, result.names)
+        first, second = Side(a, diff.a, result.names, decoders[0]), Side(b, diff.b, result.names, decoders[1])
         for d in rows[: limit or len(rows)]:
             yield from _show(d, diff, first, second, values.get("context", 3), colour)
         total = len(diff.hunks) + diff.changed_count
@@ -290,17 +293,9 @@ def _as_json(result: TraceDiff) -> str:
     )  # fmt: skip
 
 
-def _known(mode: str, a: TraceFile, b: TraceFile) -> Known | None:
-    if mode == "none":
-        return None
-    if mode == "words":
-        return all_words
-    decoder = decoder_for(a)
-
-    def by_prototype(function: Function) -> tuple[int, bool]:
-        return decoder.compared(function)
-
-    return by_prototype
+def all_bits(_: Process, __: Function) -> Masks:
+    """For `--values words`: the four words of the record and the result."""
+    return ALL_BITS
 
 
 def run(arguments: list[str]) -> int:
@@ -313,13 +308,16 @@ def run(arguments: list[str]) -> int:
         with TraceFile(first) as a, TraceFile(second) as b:
             warn(a)
             warn(b)
-            result = compare(a, b, _known(values.get("values", "known"), a, b), values.get("by-caller", False))
+            files = values.get("prototypes", ())
+            decoders = ByPrototype(a, files), ByPrototype(b, files)
+            known = {"known": decoders[0].masks, "words": all_bits, "none": None}[values.get("values", "known")]
+            result = compare(a, b, known, values.get("by-caller", False))
             if values.get("q"):
                 return 0 if result.same else 1
             if values.get("json"):
                 print(_as_json(result))
             elif not result.same:
-                for line in _report(result, a, b, values):
+                for line in _report(result, a, b, decoders, values):
                     print(line)
             return 0 if result.same else 1
     except UsageError:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
 from emulator.trace.format import Kind
-from emulator.trace.reading.decoding import Decoder
+from emulator.trace.reading.decoding import PLAIN, PROTOTYPES, Decoder, decoder_for
 from emulator.trace.reading.events import Event, events
 from emulator.trace.reading.lines import SourceLines
 from emulator.trace.reading.model import Process, TraceFile
@@ -34,7 +34,8 @@ OPTIONS = {
     "--time": Option("", "when each event happened", None),
     "--sequence": Option("", "the number of each event", None),
     "--lines": Option("", "source lines of callers, where the file has debugging information", None),
-    "--words": Option("", "arguments as plain words, without prototypes", None),
+    "--prototypes": PROTOTYPES,
+    "--words": PLAIN,
 }
 
 _MAXIMUM_INDENT = 40
@@ -98,7 +99,6 @@ class Renderer:
         self._time, self._sequence = values.get("time", False), values.get("sequence", False)
         self._returns = trace.has_returns()
         self._several = len(trace.processes) > 1
-        self._open: dict[Process, dict[int, Event]] = {}  # by depth
         self._callers: dict[tuple[int, int], str] = {}
         self._targets: dict[int, str] = {}
 
@@ -108,7 +108,7 @@ class Renderer:
         for event in chosen:
             if waiting is not None:
                 if event.is_return and event.process is waiting.process and event.caller == waiting.sequence:
-                    yield self._line(waiting, self.call(waiting) + self._end(waiting, event))
+                    yield self._line(waiting, self.call(waiting) + self._end(event))
                     waiting = None
                     continue
                 follows = self._returns and event.process is waiting.process and event.depth > waiting.depth
@@ -154,22 +154,18 @@ class Renderer:
             text = self._targets[function.number] = library + self._colour("cyan", function.name) + slot
         return text
 
-    def _end(self, call: Event | None, back: Event) -> str:
-        result = self._decoder.result(call, back)
+    def _end(self, back: Event) -> str:
+        result = self._decoder.result(back.function, back)
         late = self._colour("yellow", " (late)") if back.late else ""
         value = f" = {self._colour('green', result)}" if result else ""
         return f"{value}{self._colour('dim', f' <{back.duration}>')}{late}"
 
     def _opening(self, event: Event, has_children: bool) -> str:
-        self._open.setdefault(event.process, {})[event.depth] = event
         return self._line(event, self.call(event) + (" {" if has_children else ""))
 
     def _closing(self, event: Event) -> str:
-        call = self._open.get(event.process, {}).pop(event.depth, None)
-        if call is not None and call.sequence != event.caller:
-            call = None
         name = event.function.label if event.function is not None else ""
-        return self._line(event, f"}}{self._end(call, event)}  {self._colour('dim', name)}")
+        return self._line(event, f"}}{self._end(event)}  {self._colour('dim', name)}")
 
     def _other(self, event: Event) -> str:
         words = ", ".join(hex(word) for word in event.words)
@@ -200,11 +196,10 @@ def run(arguments: list[str]) -> int:
     if parsed is None:
         return 0
     (path,), values = parsed
-    from emulator.trace.reading.decoding import decoder_for
-
     with TraceFile(path) as trace:
         processes = chosen_processes(trace, values)
-        render = Renderer(trace, values, decoder_for(trace, values.get("words", False)), sys.stdout)
+        decoder = decoder_for(trace, values.get("words", False), values.get("prototypes", ()))
+        render = Renderer(trace, values, decoder, sys.stdout)
         lines: Iterable[str] = render(Selection(values)(events(trace, processes)))
         if "last" in values:
             lines = deque(lines, maxlen=values["last"])

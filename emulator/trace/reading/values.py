@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from emulator.trace.reading.blocks import Array
+from emulator.trace.reading.decoding import Masks
 from emulator.trace.reading.events import payload_rows
 from emulator.trace.reading.flow import ValueHasher, Vocabulary
 from emulator.trace.reading.model import Function, Process, TraceFile
@@ -20,13 +21,8 @@ _FACTOR, _MIX = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
 _STACK_BELOW, _STACK_ABOVE = np.uint64(1 << 16), np.uint64(1 << 20)
 WORDS = 4
 
-# arguments and results of a function that count: how many argument words, whether the result does
-Known = Callable[[Function], tuple[int, bool]]
-
-
-def all_words(_: Function) -> tuple[int, bool]:
-    """Known for `--values words`: the four words of the record and the result."""
-    return WORDS, True
+# which bits of a function's argument words and result count
+Known = Callable[[Process, Function], Masks]
 
 
 def _mixed(values: Array) -> Array:
@@ -75,19 +71,20 @@ class Values(ValueHasher):
     def __init__(self, trace: TraceFile, process: Process, words: Vocabulary, known: Known) -> None:
         self._trace, self._known = trace, known
         self._symbols = _Symbols(process, words)
-        self._counts: list[int] = []
-        self._results: list[bool] = []
+        self._process = process
+        self._arguments: list[tuple[int, ...]] = []  # masks by function number
+        self._results: list[int] = []
         rows = [(sequence, word, hash(data)) for sequence, word, _, data in payload_rows(trace, process)]
         self._payload_sequence = np.array([r[0] for r in rows], np.uint64)
         self._payload_word = np.array([r[1] for r in rows], np.uint8)
         self._payload_hash = np.array([r[2] & (1 << 64) - 1 for r in rows], np.uint64)
 
-    def _tables(self) -> tuple[Array, Array]:
-        for function in self._trace.functions[len(self._counts) :]:
-            count, result = self._known(function)
-            self._counts.append(min(count, WORDS))
+    def _masks(self) -> tuple[Array, Array]:
+        for function in self._trace.functions[len(self._results) :]:
+            words, result = self._known(self._process, function)
+            self._arguments.append(words)
             self._results.append(result)
-        return np.array(self._counts or [0]), np.array(self._results or [False])
+        return np.array(self._arguments or [(0,) * WORDS], np.uint64), np.array(self._results or [0], np.uint64)
 
     def _normal(self, words: Array, sp: Array) -> Array:
         out = words.copy()
@@ -99,13 +96,15 @@ class Values(ValueHasher):
         return out
 
     def arguments(self, process: Process, functions: Array, records: Array, sequence: Array) -> Array:
-        counts = self._tables()[0][functions]
+        masks = self._masks()[0][functions]
         total = np.zeros(len(records), np.uint64)
-        for column in range(int(counts.max(initial=0))):
-            word = self._normal(records["words"][:, column], records["sp"])
-            self._with_strings(word, column, sequence)
-            word = _mixed(word + np.uint64(column + 1))
-            total = np.where(counts > column, total * _FACTOR + word, total)
+        for column in range(WORDS):
+            mask = masks[:, column]
+            if mask.any():
+                word = self._normal(records["words"][:, column] & mask, records["sp"])
+                self._with_strings(word, column, sequence)
+                word = _mixed(word + np.uint64(column + 1))
+                total = np.where(mask != 0, total * _FACTOR + word, total)
         return total
 
     def _with_strings(self, word: Array, column: int, sequence: Array) -> None:
@@ -119,6 +118,6 @@ class Values(ValueHasher):
         word[at[exact]] = self._payload_hash[mine[exact]]
 
     def results(self, process: Process, functions: Array, records: Array) -> Array:
-        matters = self._tables()[1][functions]
-        value = _mixed(self._normal(records["words"][:, 0], records["sp"])) | np.uint64(1)  # 0: no return seen
-        return np.where(matters, value, np.uint64(0))
+        mask = self._masks()[1][functions]
+        value = _mixed(self._normal(records["words"][:, 0] & mask, records["sp"])) | np.uint64(1)  # 0: no return seen
+        return np.where(mask != 0, value, np.uint64(0))
