@@ -17,8 +17,8 @@ import pycparser
 from pycparser import c_ast
 
 from emulator.trace.prototypes import headers
-from emulator.trace.prototypes.headers import Declared
 from emulator.trace.prototypes.constants import evaluated
+from emulator.trace.prototypes.headers import Declared
 from emulator.trace.prototypes.layout import base_type, structure
 from emulator.trace.prototypes.types import (
     Array,

@@ -125,7 +125,7 @@ def floating(data: bytes) -> str:
 def single(value: float) -> str:
     """The shortest decimal that is this float."""
     if math.isfinite(value):
-        for digits in range(6, 10):
+        for digits in range(1, 10):
             text = f"{value:.{digits}g}"
             if struct.pack("<f", float(text)) == struct.pack("<f", value):
                 return repr(float(text))
