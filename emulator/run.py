@@ -11,7 +11,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -37,6 +36,7 @@ from loader.address_space import AddressSpace, MemoryCeiling
 
 if TYPE_CHECKING:
     from emulator.kernel.dispatch import Observer
+    from emulator.kernel.signal_frames import SignalInfo
     from emulator.kernel.strace import Strace
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -76,27 +76,13 @@ class Runner:
 
     options: RunOptions
     observer: RunObserver | None = None
-    before_fork: Callable[[], None] | None = None  # called in the parent (buffers to be written out)
     status: int = 0
     machine: Machine | None = None
     _strace: Strace | None = field(default=None, repr=False)
 
     def run(self) -> int:
         """Returns the exit status. Raises ToolError if the program cannot be started."""
-        options = self.options
-        self._started = time.monotonic()
-        self._umask = os.umask(0o77)  # the guest's umask is this process's: given back at the end
-        os.umask(self._umask)
-        self._counter: InstructionCounter | None = None
-        self._nudge_before: Any = None
-        self.process = self._make_process()
-        self.watcher = Watcher(self._interrupt, self._interrupted)
-        self.process.on_fork.append(self._after_fork)
-        if self.before_fork is not None:
-            self.process.before_fork.append(self.before_fork)
-        if options.max_instructions is not None:
-            self._counter = InstructionCounter(options.max_instructions)
-        self.signals.on_wait_needed = self._watch
+        self._set_up()
         try:
             self._prepare()
             self._begin()
@@ -108,6 +94,24 @@ class Runner:
             raise
         finally:
             self._put_away()
+
+    def _set_up(self) -> None:
+        """The parts, without a program yet. Raises UsageError."""
+        options = self.options
+        self._started = time.monotonic()
+        self._umask = os.umask(0o77)  # the guest's umask is this process's: given back at the end
+        os.umask(self._umask)
+        self._counter: InstructionCounter | None = None
+        self._nudge_before: Any = None
+        self.process = self._make_process()
+        self.watcher = Watcher(self._interrupt, self._interrupted)
+        self.process.on_fork.append(self._after_fork)
+        if self.observer is not None:
+            self.process.before_fork.append(self.observer.before_fork)
+            self.signals.on_delivery = self._delivered
+        if options.max_instructions is not None:
+            self._counter = InstructionCounter(options.max_instructions)
+        self.signals.on_wait_needed = self._watch
 
     def _prepare(self) -> None:
         """Signals and limits."""
@@ -182,11 +186,11 @@ class Runner:
         except OSError as failure:
             raise UsageError(Diagnostic(str(failure.filename or ""), failure.strerror or str(failure))) from None
         clock = Clock(realtime=options.realtime)
-        self.signals = SignalState(lambda: self.process, clock)
+        self.signals = self._make_signals(clock)
         cwd = "/" if options.root is not None else os.getcwd()
         placeholder = AddressSpace(64, ceiling=options.max_memory)
         process = Process(
-            Architecture.X86_64, abi_of(Architecture.X86_64), placeholder, FileTable.standard(options.max_files or 1024),
+            Architecture.X86_64, abi_of(Architecture.X86_64), placeholder, self._make_files(),
             FileSystem(namespace, os.fsencode(cwd)), None, self.signals, clock,  # type: ignore[arg-type]  # no CPU yet
             RandomBytes(None if options.realtime else options.seed),
         )  # fmt: skip
@@ -197,6 +201,12 @@ class Runner:
             2 * process.limits.values[NOFILE][1]
         )  # a guest's file takes up to two of the host's descriptors
         return process
+
+    def _make_signals(self, clock: Clock) -> SignalState:
+        return SignalState(lambda: self.process, clock)
+
+    def _make_files(self) -> FileTable:
+        return FileTable.standard(self.options.max_files or 1024)
 
     def _program_path(self) -> str:
         """Where the program is on the host."""
@@ -263,12 +273,18 @@ class Runner:
         if self.observer is not None:
             self.observer.program_started(machine, program.space, process.identity.pid, process.identity.executable)
 
+    def _delivered(self, info: SignalInfo) -> None:
+        if self._strace is not None:
+            self._strace.delivered(info)
+        if self.observer is not None:
+            self.observer.signal_delivered(info.signal, info.address)
+
     def _strace_observer(self) -> Observer | None:
         if self.options.strace and self._strace is None:
             from emulator.kernel.strace import Strace
 
             self._strace = Strace(self.process, sys.stderr)
-            self.signals.on_delivery = self._strace.delivered
+            self.signals.on_delivery = self._delivered
         return self._strace
 
     # -- interruptions ------------------------------------------------------------------------------------------------
@@ -322,7 +338,7 @@ class Runner:
         if end.signal:
             self._report(end)
         if self.observer is not None:
-            self.observer.program_ended()
+            self.observer.program_ended(end)
         if self.process.forked:
             self._leave(end)
         return 128 + end.signal if end.signal else end.code

@@ -37,6 +37,7 @@ class PageTable:
         self._changes: dict[int, int] = {}
         self._executed: set[int] = set()  # pages that may have translations
         self._dropping = False
+        self.withheld: set[int] = set()  # pages that answer no write (watchpoints); flush the TLB after a change
         self.refused: tuple[int, int] | None = None
         self.on_mapped: Callable[[Vma], None] = lambda vma: None
 
@@ -53,7 +54,7 @@ class PageTable:
                 return 0
             vma = self._space.vmas.find(page)
             assert vma is not None
-        prot = vma.prot
+        prot = vma.prot & ~PROT_WRITE if page in self.withheld else vma.prot
         wanted = PROT_WRITE if access == MEM_WRITE else PROT_EXEC if access == MEM_FETCH else _BOTH
         if not prot & wanted or (vma.file is not None and self._beyond_file(vma, page)):
             if self._dropping:
@@ -90,6 +91,8 @@ class PageTable:
         """After a refusal: True if the page has changed over and the instruction can run again, False for a fault."""
         now = self._twofold.get(page)
         vma = self._space.vmas.find(page)
+        if page in self.withheld:
+            return False
         if now is None or vma is None or not (vma.prot & PROT_WRITE and vma.prot & PROT_EXEC) or now == _BOTH:
             return False
         count = self._changes[page] = self._changes.get(page, 0) + 1
