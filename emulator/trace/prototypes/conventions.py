@@ -56,10 +56,17 @@ class EightByte(enum.Enum):
     MEMORY = "MEMORY"
 
 
+_BYTE = Integer("unsigned char", 1, False, 1)
+
+
 def _leaves(type_: Type, offset: int) -> Iterable[tuple[int, Type]]:
     """The scalars of a type, with their offsets."""
     if isinstance(type_, Structure):
         for field in type_.fields:
+            if field.bits is not None:  # not unaligned, whatever the type it was declared with
+                for n in range(-(-sum(field.bits) // 8)):
+                    yield offset + field.offset + n, _BYTE
+                continue
             yield from _leaves(field.type, offset + field.offset)
     elif isinstance(type_, Array):
         for n in range(min(type_.count, 64)):  # 16 bytes at most are looked at

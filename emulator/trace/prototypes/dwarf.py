@@ -142,13 +142,14 @@ class DwarfPrototypes:
         known = BASE_TYPES[self._machine].get(name)
         if known is not None and known.size == size:
             return known
-        wide = self._machine is Machine.I386 and size == 8
-        alignment = 4 if wide else size or 1
+        limit = 4 if self._machine is Machine.I386 else 16
         if encoding in (_FLOAT, _COMPLEX):
-            part = Floating(name, size // 2 if encoding == _COMPLEX else size, alignment)
+            length = size // 2 if encoding == _COMPLEX else size
+            part = Floating(name, length, min(length, limit))
             if part.size not in (4, 8, 12, 16) or "128" in name:
-                return Opaque(name, size, alignment)
+                return Opaque(name, size, min(size, limit) or 1)
             return Complex(name, part) if encoding == _COMPLEX else part
+        alignment = min(size, limit) or 1
         style = "boolean" if encoding == _BOOLEAN else "decimal"
         if size == 1 and name == "char" and encoding in (_SIGNED_CHAR, _UNSIGNED_CHAR):
             style = "character"
