@@ -139,11 +139,13 @@ static void streams(const char *path) {
     printf("%ld\n", (long)s.st_size);
     fseek(f, 100, SEEK_SET);
     printf("%s", fgets(line, sizeof line, f));
-    printf("%d %d ", ungetc('U', f), fgetc(f));
+    printf("%d ", ungetc('U', f));
+    printf("%d ", fgetc(f));
     printf("%ld\n", ftell(f));
     fseek(f, -7, SEEK_END);
     printf("%zu ", fread(line, 1, sizeof line, f));
-    printf("%d %d\n", feof(f), fgetc(f));
+    printf("%d ", feof(f));
+    printf("%d\n", fgetc(f));
     fseek(f, 0, SEEK_SET);
     fputs("LINE", f);
     rewind(f);
@@ -151,10 +153,12 @@ static void streams(const char *path) {
     printf("%d\n", fclose(f));
     f = fopen(path, "a"); fputs("more\n", f); fclose(f);
     f = fopen(path, "r"); fseek(f, -10, SEEK_END); while (fgets(line, sizeof line, f)) printf("%s", line);
-    printf("%d %d ", fputc('x', f), ferror(f) != 0);
+    printf("%d ", fputc('x', f));
+    printf("%d ", ferror(f) != 0);
     fclose(f);
     printf("%d ", remove(path));
-    printf("%d %d\n", fopen(path, "r") == 0, errno == ENOENT);
+    printf("%d ", fopen(path, "r") == 0);
+    printf("%d\n", errno == ENOENT);
     setvbuf(stdout, 0, _IONBF, 0), printf("unbuffered\n");
 }
 
