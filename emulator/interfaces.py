@@ -69,6 +69,11 @@ class Cpu(Protocol):
 
     bits: int
 
+    @property
+    def pc(self) -> int: ...
+    @property
+    def sp(self) -> int: ...
+
     def general(self) -> list[int]:
         """In the order of registers.GENERAL_64 / GENERAL_32 (16 or 8 registers), then program counter and flags."""
 
@@ -130,12 +135,20 @@ class WatchableMachine(Protocol):
 
     bits: int
     on_mapped: Callable[[Vma], None]  # called for each new mapping
+    kernel: Kernel | None  # may be replaced by one that passes calls on to it
 
     @property
     def cpu(self) -> Cpu: ...
 
     def watch_blocks(self, begin: int, end: int, callback: Callable[[int], None]) -> int:
-        """Calls `callback(address)` for each basic block entered in [begin, end); returns a handle."""
+        """Calls `callback(address)` for each basic block entered in [begin, end), or everywhere if that is empty; returns a
+        handle."""
+
+    def watch_blocks_native(self, begin: int, end: int, function: int, data: int) -> int:
+        """Likewise with a C function, void f(uc_engine *, uint64_t address, uint32_t size, void *data)."""
+
+    def native_function(self, name: str) -> int:
+        """Address of a function of the CPU's C library, for a native callback."""
 
     def unwatch(self, handle: int) -> None: ...
 
@@ -146,11 +159,17 @@ class RunObserver(Protocol):
     def program_started(self, machine: WatchableMachine, space: AddressSpace, process: int, program: str) -> None:
         """A program has been loaded (at the start, and after each execve) and has not run yet. process: guest pid."""
 
+    def before_fork(self) -> None:
+        """The process is about to fork."""
+
     def forked(self, process: int) -> None:
         """This is now a child process with the guest pid `process`."""
+
+    def signal_delivered(self, number: int, address: int) -> None:
+        """A signal reaches the process: its handler is entered, or it ends the process. address: si_addr."""
 
     def last_calls(self) -> list[str]:
         """The latest events, a line each, for a fault report."""
 
-    def program_ended(self) -> None:
+    def program_ended(self, end: ProcessEnded) -> None:
         """The process is over; in a forked child too."""

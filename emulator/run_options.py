@@ -15,7 +15,7 @@ def _paths(text: str) -> tuple[str, ...]:
     return tuple(part for part in text.split(":") if part)
 
 
-def _count(text: str) -> int:
+def positive_count(text: str) -> int:
     """A positive number; k, M, G: thousands (for counts)."""
     factor = {"k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9}.get(text[-1:], 1)
     value = int(text[:-1] if factor > 1 else text) * factor
@@ -59,10 +59,10 @@ OPTIONS: dict[str, Option] = {
     "--writable": Option("writable", "DIR", "let the program write under DIR", many=True),
     "--env": Option("environment", "NAME=VALUE", "a variable of the program's environment", many=True),
     "--argv0": Option("argv0", "NAME", "argument 0 instead of PROG"),
-    "--max-instructions": Option("max_instructions", "N", "end the program after N instructions (k, M, G)", _count),
+    "--max-instructions": Option("max_instructions", "N", "end the program after N instructions (k, M, G)", positive_count),
     "--max-seconds": Option("max_seconds", "S", "end the program after S seconds", _seconds),
     "--max-memory": Option("max_memory", "SIZE", "end the program when it maps more (MiB, or k, M, G)", _size),
-    "--max-files": Option("max_files", "N", "open files at a time", _count),
+    "--max-files": Option("max_files", "N", "open files at a time", positive_count),
     "--strace": Option("strace", "", "show every system call", None),
     "--realtime": Option("realtime", "", "the host's clock and random bytes instead of reproducible ones", None),
     "--seed": Option("seed", "N", "for the reproducible random bytes", int),

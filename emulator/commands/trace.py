@@ -1,40 +1,76 @@
-"""`uselib trace`: runs a program and shows every call through a jump table."""
+"""`uselib trace`: runs a program and shows or records every call through a jump table, or reads a trace file."""
 
 from __future__ import annotations
 
 from importlib import import_module
 
-from emulator.run import Runner
 from emulator.run_options import Option, parse
-from emulator.trace.output import Output
-from emulator.trace.recorder import Recorder
-from linker.errors import Diagnostic, UsageError
+from linker.errors import Diagnostic, ToolError, UsageError
 
 USAGE = "uselib trace [--format text|jsonl] [-o FILE] [OPTIONS] PROG [ARGUMENTS]"
+RECORD_USAGE = "uselib trace record -o FILE [OPTIONS] PROG [ARGUMENTS]"
 
 # `uselib trace WORD FILE`: readers of trace files, module under emulator.trace.reading; `uselib trace ./show` runs a program
 READERS = ("show", "summary", "graph", "diff", "export", "report")
 
 RENDERERS = {"text": "render_text", "jsonl": "render_jsonl"}  # format -> module under emulator.trace
 
-_EXTRA = {
-    "--format": Option("format", "FORMAT", "text (for people) or jsonl (for programs)"),
-    "-o": Option("output", "FILE", "write the trace to FILE instead of stderr"),
-}
-
 
 def run(arguments: list[str]) -> int:
     """Returns the guest's exit status, or 128 + N if signal N killed it."""
     if arguments and arguments[0] in READERS:
         return int(import_module(f"emulator.trace.reading.{arguments[0]}").run(arguments[1:]))
-    parsed = parse(USAGE, arguments, _EXTRA)
+    if arguments and arguments[0] == "record":
+        return _record(arguments[1:])
+    return _live(arguments)
+
+
+def _record(arguments: list[str]) -> int:
+    from emulator.run import Runner
+    from emulator.trace.record_options import OPTIONS, meta, record_options
+    from emulator.trace.recorder import Recorder
+    from emulator.trace.sinks import FileSink
+
+    parsed = parse(RECORD_USAGE, arguments, {"-o": Option("output", "FILE", "the trace file"), **OPTIONS})
+    if isinstance(parsed, int):
+        return parsed
+    options, extra = parsed
+    if "output" not in extra:
+        raise UsageError(Diagnostic("trace record", "no trace file given", remedy="say where with `-o FILE`"))
+    chosen = record_options(extra)
+    try:
+        sink = FileSink(extra["output"], meta(options, extra))
+    except OSError as failure:
+        raise _unwritable(extra["output"], failure) from None
+    return Runner(options, observer=Recorder(sink, chosen)).run()
+
+
+def _live(arguments: list[str]) -> int:
+    from emulator.run import Runner
+    from emulator.trace.live import LiveSink
+    from emulator.trace.output import Output
+    from emulator.trace.record_options import OPTIONS, record_options
+    from emulator.trace.recorder import Recorder
+
+    extras = {
+        "--format": Option("format", "FORMAT", "text (for people) or jsonl (for programs)"),
+        "-o": Option("output", "FILE", "write the trace to FILE instead of stderr"),
+    }
+    parsed = parse(USAGE, arguments, {**extras, **OPTIONS})
     if isinstance(parsed, int):
         return parsed
     options, extra = parsed
     name = extra.get("format", "text")
     if name not in RENDERERS:
         raise UsageError(Diagnostic("--format", f"`{name}` is not one of {', '.join(RENDERERS)}"))
+    chosen = record_options(extra)
     render = import_module(f"emulator.trace.{RENDERERS[name]}").render
-    output = Output(render, extra.get("output"))
-    recorder = Recorder(output.sink, output.close)
-    return Runner(options, observer=recorder, before_fork=output.flush).run()
+    try:
+        output = Output(extra.get("output"))
+    except OSError as failure:
+        raise _unwritable(extra["output"], failure) from None
+    return Runner(options, observer=Recorder(LiveSink(render, output), chosen)).run()
+
+
+def _unwritable(path: str, failure: OSError) -> ToolError:
+    return ToolError(Diagnostic(path, failure.strerror or str(failure)))

@@ -225,7 +225,11 @@ class Engine:
     def stop_function(self) -> int:
         """Address of uc_emu_stop: as a native callback it ends the run at an instruction without entering Python
         (its first argument is the engine, like every callback's; it ignores the others)."""
-        address = ctypes.cast(self.lib.uc_emu_stop, c_void_p).value
+        return self.function("uc_emu_stop")
+
+    def function(self, name: str) -> int:
+        """Address of a function of the library."""
+        address = ctypes.cast(getattr(self.lib, name), c_void_p).value
         assert address is not None
         return address
 

@@ -122,11 +122,22 @@ class Machine:
         self.pages.on_mapped = callback
 
     def watch_blocks(self, begin: int, end: int, callback: Callable[[int], None]) -> int:
-        """Calls `callback(address)` for each basic block entered in [begin, end). Returns a handle for `unwatch`."""
+        """Calls `callback(address)` for each basic block entered in [begin, end), or everywhere if that is empty. Returns a
+        handle for `unwatch`."""
         native = BLOCK_CALLBACK(lambda _uc, address, _size, _data: callback(address))
         handle = self.engine.hook(HOOK_BLOCK, native, begin, end - 1)
         self.engine.flush_translations()  # blocks translated earlier have no call to the hook
         return handle
+
+    def watch_blocks_native(self, begin: int, end: int, function: int, data: int) -> int:
+        """Like `watch_blocks`, with the address of a C function: void f(uc_engine *, uint64_t address, uint32_t size, data)."""
+        handle = self.engine.hook(HOOK_BLOCK, function, begin, end - 1, data=data)
+        self.engine.flush_translations()
+        return handle
+
+    def native_function(self, name: str) -> int:
+        """Address of a function of Unicorn's C interface, for a native callback."""
+        return self.engine.function(name)
 
     def unwatch(self, handle: int) -> None:
         self.engine.unhook(handle)

@@ -1,4 +1,4 @@
-"""What a trace consists of. Frozen; the renderers take these and nothing else."""
+"""What a live trace consists of. Frozen; the renderers take these and nothing else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ VERSION = 1  # of the text forms
 
 @dataclass(frozen=True, slots=True)
 class TraceStarted:
-    """A program starts (also after an execve)."""
+    """A program starts (also after an execve, and a child after a fork)."""
 
     process: int  # guest pid
     program: str
@@ -30,10 +30,11 @@ class LibraryMapped:
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """A call through a slot.
+    """A call through a slot, or with slot 0 of another function.
 
     sequence: from 1, per process. caller: the return address on the stack; caller_symbol: `main+0x1c`, empty if unknown;
     caller_file: base name of the file it is in. arguments: the first four argument words, whatever they mean.
+    depth: calls that have not returned.
     """
 
     process: int
@@ -45,6 +46,43 @@ class Dispatch:
     caller_symbol: str
     caller_file: str
     arguments: tuple[int, ...]
+    depth: int = 0
 
 
-Event = TraceStarted | LibraryMapped | Dispatch
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """The call with number `call` (0: made before a fork) has returned `value`, after `duration` by the trace's clock. late:
+    its frame was left by a longjmp, and there is no value."""
+
+    process: int
+    sequence: int
+    call: int
+    library: str
+    symbol: str
+    value: int
+    duration: int
+    late: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SystemCall:
+    """A system call begins; with `result` it has ended (unsigned word)."""
+
+    process: int
+    sequence: int
+    name: str
+    arguments: tuple[int, ...]
+    result: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Signalled:
+    """A signal has reached the process. address: si_addr of a fault."""
+
+    process: int
+    sequence: int
+    signal: str
+    address: int
+
+
+Event = TraceStarted | LibraryMapped | Dispatch | Returned | SystemCall | Signalled

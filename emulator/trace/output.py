@@ -1,32 +1,28 @@
-"""Where a trace goes: a renderer and a file descriptor. To stderr line by line, so that it keeps its place among what the
-program writes there; to a file in large pieces."""
+"""Where the text of a live trace goes: a file descriptor. To stderr at once, so that it keeps its place among what the program
+writes there; to a file in large pieces."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-
-from emulator.trace.events import Event
 
 _BUFFER = 1 << 16
 
 
 class Output:
-    """sink and close for a Recorder. path: None for stderr. Raises OSError."""
+    """path: None for stderr. Raises OSError."""
 
-    def __init__(self, render: Callable[[Event], str], path: str | None) -> None:
-        self._render = render
+    def __init__(self, path: str | None) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC  # children of a fork append too
         self._fd = 2 if path is None else os.open(path, flags, 0o666)
-        self._limit = 0 if path is None else _BUFFER
+        self.immediate = path is None
         self._pending: list[str] = []
         self._size = 0
 
-    def sink(self, event: Event) -> None:
-        text = self._render(event)
+    def write(self, text: str) -> None:
+        """Kept until `flush`, or until there is much of it."""
         self._pending.append(text)
         self._size += len(text)
-        if self._size > self._limit:
+        if self._size > _BUFFER:
             self.flush()
 
     def flush(self) -> None:

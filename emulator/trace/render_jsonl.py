@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 
-from emulator.trace.events import VERSION, Dispatch, Event, LibraryMapped
+from emulator.trace.events import VERSION, Dispatch, Event, LibraryMapped, Returned, Signalled, SystemCall
 
 
 def render(event: Event) -> str:
@@ -28,6 +28,23 @@ def render(event: Event) -> str:
         fields = {
             "event": "library", "process": event.process, "library": event.library, "version": event.version,
             "base": hex(event.base), "size": hex(event.size), "slots": event.slots,
+        }  # fmt: skip
+    elif isinstance(event, Returned):
+        fields = {
+            "event": "return", "process": event.process, "sequence": event.sequence, "call": event.call,
+            "library": event.library, "symbol": event.symbol, "value": hex(event.value), "duration": event.duration,
+            "late": event.late,
+        }  # fmt: skip
+    elif isinstance(event, SystemCall):
+        fields = {"event": "system call", "process": event.process, "sequence": event.sequence, "name": event.name}
+        if event.result is None:
+            fields["arguments"] = [hex(word) for word in event.arguments]
+        else:
+            fields["result"] = hex(event.result)
+    elif isinstance(event, Signalled):
+        fields = {
+            "event": "signal", "process": event.process, "sequence": event.sequence, "signal": event.signal,
+            "address": hex(event.address),
         }  # fmt: skip
     else:
         fields = {

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from emulator.trace.events import Dispatch, Event, LibraryMapped
+from emulator.trace.events import Dispatch, Event, LibraryMapped, Returned, Signalled, SystemCall
 
 
 def render(event: Event) -> str:
@@ -13,10 +13,21 @@ def render(event: Event) -> str:
     if isinstance(event, Dispatch):
         arguments = ", ".join(f"{word:#x}" for word in event.arguments)
         where = " in ".join(part for part in (event.caller_symbol, event.caller_file) if part)
-        return (
-            f"{event.sequence:>6}  {event.library}:{event.symbol} #{event.slot} ({arguments})"
-            f"  from {where or 'somewhere'} [{event.caller:#x}]\n"
-        )
+        name = f"{event.library}:{event.symbol}" if event.library else event.symbol
+        slot = f" #{event.slot}" if event.slot else ""
+        return f"{event.sequence:>6}  {name}{slot} ({arguments})  from {where or 'somewhere'} [{event.caller:#x}]\n"
+    if isinstance(event, Returned):
+        name = f"{event.library}:{event.symbol}" if event.library else event.symbol
+        call = f"call {event.call}" if event.call else "a call before the fork"
+        what = "left without returning" if event.late else f"= {event.value:#x}"
+        return f"{event.sequence:>6}  {name} {what}  ({call}, {event.duration} later)\n"
+    if isinstance(event, SystemCall):
+        if event.result is not None:
+            return f"{event.sequence:>6}  system call {event.name} = {event.result:#x}\n"
+        arguments = ", ".join(f"{word:#x}" for word in event.arguments)
+        return f"{event.sequence:>6}  system call {event.name} ({arguments})\n"
+    if isinstance(event, Signalled):
+        return f"{event.sequence:>6}  signal {event.signal}, address {event.address:#x}\n"
     if isinstance(event, LibraryMapped):
         end = event.base + event.size
         return f"     -  library {event.library} {event.version} at {event.base:#x}..{end:#x}, {event.slots} slots\n"

@@ -1,0 +1,154 @@
+"""What records events: the interface that the native recorder and the one in Python share, and the choice between them.
+
+A backend turns calls into records (format.RECORD) and the bytes that pointers led to into payload rows, keeps the stacks of
+calls that have not returned, and hands both over in bulk. Both backends make the same bytes.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from emulator.interfaces import WatchableMachine
+from emulator.trace.format import Kind
+
+WORDS = 4  # argument words in a record
+EXTRA = 7  # words that a MORE record adds
+RETURN_REACH = 1024  # a return leaves the stack pointer at most this far above the call's (`ret n` pops arguments)
+STACKS = 16  # stacks of the guest that are told apart
+MAX_FRAMES = 1 << 20  # calls of one stack that have not returned; deeper ones are not noted
+NO_LIMIT = (1 << 64) - 1
+BEFORE_FORK = NO_LIMIT  # a frame's sequence number: the call was the parent's
+
+RECORD_CALLS, TRIGGER_ON, TRIGGER_OFF, INNER, THUNK = 1, 2, 4, 8, 16  # FunctionSpec.flags
+
+
+class Copy(enum.IntEnum):
+    """What a Want copies; the numbers of prototypes.capture.CaptureKind."""
+
+    STRING = 1  # up to the NUL, which is left out
+    BYTES = 2
+    STACK = 3  # the arguments on the stack, from the first on
+    VECTOR = 4  # the low 8 bytes of xmm0 to xmm7
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """Copy what argument word `word` (from 0) points to, or with STACK and VECTOR what no word holds: then `word` is only the
+    number of the payload row. size: bytes at most."""
+
+    word: int
+    size: int
+    kind: Copy = Copy.STRING
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionSpec:
+    """How calls of one function are recorded. words: argument words, 4 to 11; slot: THUNK: the function at whose slot the
+    call begins, or -1."""
+
+    address: int
+    flags: int = RECORD_CALLS
+    words: int = WORDS
+    wants: tuple[Want, ...] = ()
+    slot: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """Guest addresses [start, end) can be read at host address + delta."""
+
+    start: int
+    end: int
+    delta: int
+
+
+@dataclass(frozen=True)
+class Setup:
+    """everything: look at every basic block, not only at the watched ranges: for returns, inner functions, the clock
+    `blocks`. callers: ascending disjoint ranges of return addresses, None for all. capacity: records held before `drain`."""
+
+    bits: int
+    everything: bool = False
+    clock_blocks: bool = False
+    returns: bool = False
+    callers: tuple[tuple[int, int], ...] | None = None
+    max_depth: int = (1 << 32) - 1
+    first: int = NO_LIMIT
+    sample: int = 1
+    active: bool = True
+    capacity: int = 1 << 14
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What `drain` hands over. first: sequence number of the first record's event."""
+
+    first: int
+    records: bytes | memoryview
+    payload: bytes | memoryview
+
+
+Sink = Callable[[Batch], None]
+Resolve = Callable[[int], Mapping | None]
+
+
+class Backend(Protocol):
+    """One per program and process. sequence: of the latest event; remaining: calls that may still be recorded (--first);
+    active: between triggers; filtered: calls that no record was made of."""
+
+    @property
+    def sequence(self) -> int: ...
+    @property
+    def remaining(self) -> int: ...
+    @property
+    def active(self) -> bool: ...
+    @property
+    def filtered(self) -> int: ...
+
+    def add_functions(self, first: int, specs: Sequence[FunctionSpec]) -> None:
+        """Functions `first`, `first` + 1, ... `first` is the number of functions added before."""
+
+    def set_callers(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """See Setup.callers."""
+
+    def watch(self, begin: int, size: int, count: int, first: int) -> list[int]:
+        """Without `everything`: watches `count` functions of `size` bytes from address `begin`. Returns hooks."""
+
+    def event(self, kind: Kind, function: int, pc: int, sp: int, words: Sequence[int]) -> None:
+        """An event that is no call. words: up to 11."""
+
+    def forget(self) -> None:
+        """Mappings of guest memory have changed."""
+
+    def forked(self) -> None:
+        """This is a child now: its events count from 1."""
+
+    def drain(self) -> None:
+        """Hands over what has been recorded. Also done whenever the buffers are full."""
+
+    def stop(self) -> None:
+        """Records nothing more (the file cannot be written)."""
+
+    def close(self) -> None:
+        """The machine is gone."""
+
+
+def native_available() -> bool:
+    """Whether the native recorder was built."""
+    from emulator.trace import native_backend
+
+    return native_backend.library() is not None
+
+
+def make_backend(machine: WatchableMachine, setup: Setup, resolve: Resolve, sink: Sink, native: bool) -> Backend:
+    """native: see `native_available`."""
+    if native:
+        from emulator.trace.native_backend import NativeBackend
+
+        return NativeBackend(machine, setup, resolve, sink)
+    from emulator.trace.python_backend import PythonBackend
+
+    return PythonBackend(machine, setup, resolve, sink)

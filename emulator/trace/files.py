@@ -1,0 +1,88 @@
+"""What the recorder knows of a mapped file: its functions, for naming callers and for recording calls inside it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from linker.errors import ToolError
+from linker.formats.elf_image import read_image
+from linker.image import Image
+from loader.vma import MappedFile
+
+_IMPLEMENTATION, _THUNK = "$impl", "$thunk"  # endings of local names in a target library: ARCHITECTURE.md
+
+
+@dataclass(frozen=True)
+class KnownFile:
+    """An ELF file that the program has mapped. digest: SHA-256 of its bytes."""
+
+    path: str
+    digest: str
+    image: Image
+
+    @classmethod
+    def read(cls, file: MappedFile) -> KnownFile | None:
+        """None if it is no program or library that we know."""
+        try:
+            data = os.pread(file.fd, file.size(), 0)
+            image = read_image(data, file.name)
+        except (ToolError, OSError):
+            return None
+        return cls(file.name, hashlib.sha256(data).hexdigest(), image)
+
+    @property
+    def base(self) -> int:
+        return min((segment.address for segment in self.image.segments), default=0)
+
+    @property
+    def end(self) -> int:
+        return max((segment.end for segment in self.image.segments), default=0)
+
+    @property
+    def library(self) -> str:
+        """Its library name, or empty for a program."""
+        header = self.image.library
+        return "" if header is None else header.identity.name
+
+    @cached_property
+    def slot_names(self) -> dict[int, str]:
+        return {export.slot: export.name for export in self.image.exports if export.slot}
+
+    @cached_property
+    def functions(self) -> list[tuple[int, int, str]]:
+        """(address, size, name) of the functions, ascending, one name an address: the first in byte order, the largest size.
+        Slots are left out: their functions are there under the same names."""
+        header = self.image.library
+        low = high = 0
+        if header is not None:
+            low, high = header.jump_table, header.slot_address(header.identity.slot_count + 1)
+        best: dict[int, tuple[int, int, str]] = {}
+        for symbol in self.image.symbols:
+            if not symbol.function or symbol.absolute or not symbol.name or low <= symbol.address < high:
+                continue
+            if symbol.name.endswith(_THUNK):
+                continue
+            name = symbol.name.removesuffix(_IMPLEMENTATION)
+            row = (symbol.address, symbol.size, name)
+            known = best.get(symbol.address)
+            if known is None or (-row[1], row[2]) < (-known[1], known[2]):
+                best[symbol.address] = row
+        return sorted(best.values())
+
+    @cached_property
+    def thunks(self) -> list[tuple[int, str]]:
+        """(address, name) of the places where the library calls its interposable functions."""
+        found = {(s.address, s.name.removesuffix(_THUNK)) for s in self.image.symbols if s.name.endswith(_THUNK)}
+        return sorted(found)
+
+    def description(self) -> dict[str, Any]:
+        """The FILE chunk."""
+        rows = self.functions
+        return {
+            "path": self.path, "base": self.base, "end": self.end, "digest": self.digest,
+            "addresses": [row[0] for row in rows], "sizes": [row[1] for row in rows], "names": [row[2] for row in rows],
+        }  # fmt: skip

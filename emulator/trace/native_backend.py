@@ -1,0 +1,248 @@
+"""The native recorder: native/recorder.c, loaded with ctypes, and its state, which this module owns.
+
+The shared object is built by setuptools where a C compiler is there (setup.py). `Trace` below is `struct Trace` there, field
+by field; the sizes are compared when it is loaded.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+from collections.abc import Sequence
+from ctypes import POINTER, c_int, c_int64, c_uint8, c_uint16, c_uint32, c_uint64, c_void_p
+from functools import cache
+from typing import Any
+
+from emulator.interfaces import WatchableMachine
+from emulator.trace.backend import (
+    BEFORE_FORK,
+    EXTRA,
+    STACKS,
+    WORDS,
+    Batch,
+    FunctionSpec,
+    Resolve,
+    Setup,
+    Sink,
+)
+from emulator.trace.format import RECORD, Kind
+
+MODULE = "emulator.trace._native"
+_MAPPINGS = 16
+_PAYLOAD = 4 << 20  # bytes; one call copies at most 16 strings of 64 KiB
+_FLUSH = ctypes.CFUNCTYPE(None)
+
+
+class _Mapping(ctypes.Structure):
+    _fields_ = [("start", c_uint64), ("end", c_uint64), ("delta", c_int64)]
+
+
+_RESOLVE = ctypes.CFUNCTYPE(c_int, c_uint64, POINTER(_Mapping))
+
+
+class _Stack(ctypes.Structure):
+    _fields_ = [
+        ("low", c_uint64), ("high", c_uint64), ("frames", c_void_p), ("count", c_uint32), ("capacity", c_uint32),
+        ("base", c_uint32), ("outer", c_uint32), ("used", c_uint64),
+    ]  # fmt: skip
+
+
+class _Function(ctypes.Structure):
+    _fields_ = [
+        ("flags", c_uint8), ("words", c_uint8), ("wants", c_uint8), ("reserved", c_uint8), ("first_want", c_uint32),
+        ("slot", c_uint32),
+    ]  # fmt: skip
+
+
+class _Want(ctypes.Structure):
+    _fields_ = [("word", c_uint8), ("kind", c_uint8), ("size", c_uint16)]
+
+
+class _Trace(ctypes.Structure):
+    _fields_ = [
+        ("reg_read", c_void_p), ("reg_read_batch", c_void_p), ("flush", _FLUSH), ("resolve", _RESOLVE),
+        ("records", c_void_p), ("count", c_uint64), ("capacity", c_uint64),
+        ("payload", c_void_p), ("payload_used", c_uint64), ("payload_capacity", c_uint64),
+        ("sequence", c_uint64), ("first", c_uint64), ("calls", c_uint64), ("blocks", c_uint64), ("filtered", c_uint64),
+        ("functions", c_void_p), ("function_count", c_uint64), ("wants", c_void_p),
+        ("keys", c_void_p), ("values", c_void_p), ("key_mask", c_uint64), ("bloom", c_void_p),
+        ("caller_ranges", c_void_p), ("caller_count", c_uint64),
+        ("remaining", c_uint64), ("sample", c_uint64), ("sampled", c_uint64),
+        ("bits", c_uint32), ("clock_blocks", c_uint32), ("returns", c_uint32), ("filter_callers", c_uint32),
+        ("active", c_uint32), ("max_depth", c_uint32), ("disabled", c_uint32), ("current", c_uint32),
+        ("via", c_uint64), ("via_function", c_uint32), ("home", c_uint32), ("stack_clock", c_uint64),
+        ("mapping_count", c_uint32), ("mapping_next", c_uint32),
+        ("mappings", _Mapping * _MAPPINGS), ("stacks", _Stack * STACKS),
+    ]  # fmt: skip
+
+
+class _Table(ctypes.Structure):
+    _fields_ = [("trace", c_void_p), ("begin", c_uint64), ("first", c_uint32), ("slot_size", c_uint32)]
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """The shared object, or None if it was not built, or was built from other sources than these."""
+    spec = importlib.util.find_spec(MODULE)
+    if spec is None or spec.origin is None:
+        return None
+    try:
+        lib = ctypes.CDLL(spec.origin)
+        sizes = (c_uint64 * 6).in_dll(lib, "uselib_sizes")
+    except (OSError, ValueError):
+        return None
+    expected = [*map(ctypes.sizeof, (_Trace,)), RECORD.size, *map(ctypes.sizeof, (_Function, _Want, _Table))]
+    if list(sizes[:5]) != expected:
+        return None
+    lib.uselib_event.argtypes = [c_void_p, c_uint32, c_uint32, c_uint64, c_uint64, c_void_p, c_uint32]
+    lib.uselib_add_entries.argtypes = [c_void_p, c_void_p, c_uint64, c_uint32]
+    for name in ("uselib_forked", "uselib_release"):
+        getattr(lib, name).argtypes = [c_void_p]
+    for name in ("uselib_event", "uselib_add_entries", "uselib_forked", "uselib_release"):
+        getattr(lib, name).restype = None
+    return lib
+
+
+def _address(function: Any) -> int:
+    value = ctypes.cast(function, c_void_p).value
+    assert value is not None
+    return value
+
+
+class NativeBackend:
+    """See backend.Backend."""
+
+    def __init__(self, machine: WatchableMachine, setup: Setup, resolve: Resolve, sink: Sink) -> None:
+        lib = library()
+        assert lib is not None
+        self._lib, self._machine, self._setup, self._sink = lib, machine, setup, sink
+        self._resolve = resolve
+        self._records = (c_uint64 * (RECORD.size // 8 * setup.capacity))()
+        self._payload: Any = (c_uint8 * 0)()
+        self._bloom = (c_uint64 * (1 << (c_uint64 * 6).in_dll(lib, "uselib_sizes")[5] - 6))()
+        self._keep: list[Any] = []  # tables that hooks refer to
+        self._specs: list[FunctionSpec] = []
+        trace = self._trace = _Trace()
+        trace.reg_read = machine.native_function("uc_reg_read")
+        trace.reg_read_batch = machine.native_function("uc_reg_read_batch")
+        trace.flush = _FLUSH(self.drain)
+        trace.resolve = _RESOLVE(self._resolved)
+        trace.records, trace.capacity = ctypes.addressof(self._records), setup.capacity
+        trace.bloom = ctypes.addressof(self._bloom)
+        trace.remaining, trace.sample = setup.first, setup.sample
+        trace.bits, trace.clock_blocks, trace.returns = setup.bits, setup.clock_blocks, setup.returns
+        trace.active, trace.max_depth = setup.active, setup.max_depth
+        self._at = ctypes.addressof(trace)
+        self._build()
+        if setup.callers is not None:
+            self.set_callers(setup.callers)
+        if setup.everything:
+            machine.watch_blocks_native(1, 1, _address(lib.uselib_on_block), self._at)
+
+    # -- properties -----------------------------------------------------------------------------------------------------
+
+    @property
+    def sequence(self) -> int:
+        return int(self._trace.sequence)
+
+    @property
+    def remaining(self) -> int:
+        return int(self._trace.remaining)
+
+    @property
+    def active(self) -> bool:
+        return bool(self._trace.active)
+
+    @property
+    def filtered(self) -> int:
+        return int(self._trace.filtered)
+
+    # -- functions ------------------------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        """Arrays for all functions there are; their addresses go into the table of entries."""
+        specs, trace = self._specs, self._trace
+        wants = [want for spec in specs for want in spec.wants]
+        self._functions = (_Function * max(len(specs), 1))()
+        position = 0
+        for row, spec in zip(self._functions, specs, strict=False):
+            row.flags, row.words, row.wants = spec.flags, spec.words, len(spec.wants)
+            row.first_want, row.slot = position, spec.slot + 1
+            position += len(spec.wants)
+        self._wants = (_Want * max(len(wants), 1))()
+        for place, want in zip(self._wants, wants, strict=False):
+            place.word, place.kind, place.size = want.word, want.kind, want.size
+        slots = 64
+        while slots < 4 * len(specs):
+            slots *= 2
+        self._keys, self._values = (c_uint64 * slots)(), (c_uint32 * slots)()
+        trace.functions, trace.function_count = ctypes.addressof(self._functions), len(specs)
+        trace.wants = ctypes.addressof(self._wants)
+        trace.keys, trace.values = ctypes.addressof(self._keys), ctypes.addressof(self._values)
+        trace.key_mask = slots - 1
+        if wants and not len(self._payload):
+            self._payload = (c_uint8 * _PAYLOAD)()
+            trace.payload, trace.payload_capacity = ctypes.addressof(self._payload), _PAYLOAD
+        if self._setup.everything:
+            addresses = (c_uint64 * len(specs))(*(spec.address for spec in specs))
+            self._lib.uselib_add_entries(self._at, addresses, len(specs), 0)
+
+    def add_functions(self, first: int, specs: Sequence[FunctionSpec]) -> None:
+        assert first == len(self._specs)
+        self._specs.extend(specs)
+        self._build()
+
+    def set_callers(self, ranges: Sequence[tuple[int, int]]) -> None:
+        self._ranges = (c_uint64 * max(2 * len(ranges), 1))(*(end for pair in ranges for end in pair))
+        trace = self._trace
+        trace.caller_ranges, trace.caller_count = ctypes.addressof(self._ranges), len(ranges)
+        trace.filter_callers = 1
+
+    def watch(self, begin: int, size: int, count: int, first: int) -> list[int]:
+        if self._setup.everything or not count:
+            return []
+        table = _Table(self._at, begin, first, size)
+        self._keep.append(table)
+        function = _address(self._lib.uselib_on_slot)
+        return [self._machine.watch_blocks_native(begin, begin + size * count, function, ctypes.addressof(table))]
+
+    # -- memory ---------------------------------------------------------------------------------------------------------
+
+    def _resolved(self, address: int, found: Any) -> int:
+        mapping = self._resolve(address)
+        if mapping is None:
+            return 0
+        row = found.contents
+        row.start, row.end, row.delta = mapping.start, mapping.end, mapping.delta
+        return 1
+
+    def forget(self) -> None:
+        self._trace.mapping_count = 0
+
+    # -- events ---------------------------------------------------------------------------------------------------------
+
+    def event(self, kind: Kind, function: int, pc: int, sp: int, words: Sequence[int]) -> None:
+        values = (c_uint64 * (WORDS + EXTRA))(*words)
+        self._lib.uselib_event(self._at, kind, function, pc, sp, values, len(words))
+
+    def drain(self) -> None:
+        trace = self._trace
+        count = trace.count
+        if not count:
+            return
+        records = memoryview(self._records).cast("B")[: RECORD.size * count]
+        payload = memoryview(self._payload).cast("B")[: trace.payload_used] if trace.payload_used else b""
+        trace.count = trace.payload_used = 0
+        self._sink(Batch(trace.first, records, payload))
+
+    def forked(self) -> None:
+        self._lib.uselib_forked(self._at)
+
+    def stop(self) -> None:
+        self._trace.disabled = 1
+
+    def close(self) -> None:
+        self._lib.uselib_release(self._at)
+
+
+assert BEFORE_FORK == (1 << 64) - 1  # as in recorder.c

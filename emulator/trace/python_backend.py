@@ -1,0 +1,389 @@
+"""The recorder in Python, for machines without a C compiler: the same bytes as native/recorder.c, which it follows function by
+function, at some microseconds a call."""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from emulator.interfaces import WatchableMachine
+from emulator.trace.backend import (
+    BEFORE_FORK,
+    EXTRA,
+    INNER,
+    MAX_FRAMES,
+    NO_LIMIT,
+    RECORD_CALLS,
+    RETURN_REACH,
+    STACKS,
+    THUNK,
+    TRIGGER_OFF,
+    TRIGGER_ON,
+    WORDS,
+    Batch,
+    Copy,
+    FunctionSpec,
+    Mapping,
+    Resolve,
+    Setup,
+    Sink,
+)
+from emulator.trace.format import HAS_PAYLOAD, LATE, PAYLOAD_ROW, RECORD, TAIL_CALL, Kind
+
+_MORE = struct.Struct("<7QIHBB")
+_ROOM = 16 * (12 + 65535)  # as recorder.c: payload that one call may need
+_PAYLOAD = 4 << 20
+
+
+@dataclass(slots=True)
+class _Frame:
+    sp: int
+    caller: int
+    sequence: int
+    time: int
+    function: int
+    depth: int
+
+
+@dataclass(slots=True)
+class _Stack:
+    low: int = 0
+    high: int = 0
+    frames: list[_Frame] = field(default_factory=list)
+    base: int = 0
+    outer: int = 0
+    used: int = 0
+
+
+def double_of_x87(raw: bytes) -> int:
+    """The bits of the double that an 80-bit number rounds to; less than a normal double becomes 0."""
+    mantissa, top = struct.unpack("<QH", raw[:10])
+    sign, exponent = (top >> 15) << 63, top & 0x7FFF
+    if exponent == 0x7FFF:
+        return int(sign | (0x7FF8_0000_0000_0000 if mantissa << 1 & NO_LIMIT else 0x7FF0_0000_0000_0000))
+    if not mantissa:
+        return int(sign)
+    (bits,) = struct.unpack("<Q", struct.pack("<d", float(mantissa)))
+    scaled = (bits >> 52) + exponent - 16383 - 63
+    if scaled >= 0x7FF:
+        return int(sign | 0x7FF0_0000_0000_0000)
+    if scaled <= 0:
+        return int(sign)
+    return int(sign | scaled << 52 | bits & 0xF_FFFF_FFFF_FFFF)
+
+
+class PythonBackend:
+    """See backend.Backend."""
+
+    def __init__(self, machine: WatchableMachine, setup: Setup, resolve: Resolve, sink: Sink) -> None:
+        self._machine, self._setup, self._resolve, self._sink = machine, setup, resolve, sink
+        self._word = setup.bits // 8
+        self._specs: list[FunctionSpec] = []
+        self._entries: dict[int, int] = {}
+        self._sites: set[int] = set()  # return addresses of calls
+        self._callers = setup.callers
+        self._records: list[bytes] = []
+        self._payload = bytearray()
+        self.sequence = 0
+        self._first = 0
+        self.calls = self.blocks = self.filtered = 0
+        self.remaining, self.active = setup.first, setup.active
+        self._sampled = 0
+        self._disabled = False
+        self._stacks = [_Stack() for _ in range(STACKS)]
+        self._current = self._home = self._switches = 0
+        self._via = self._via_function = 0
+        self._mappings: list[Mapping] = []
+        if setup.everything:
+            machine.watch_blocks(1, 1, self._on_block)
+
+    # -- functions ------------------------------------------------------------------------------------------------------
+
+    def add_functions(self, first: int, specs: Sequence[FunctionSpec]) -> None:
+        assert first == len(self._specs)
+        for number, spec in enumerate(specs, first):
+            self._entries.setdefault(spec.address, number)
+        self._specs.extend(specs)
+
+    def set_callers(self, ranges: Sequence[tuple[int, int]]) -> None:
+        self._callers = tuple(ranges)
+
+    def watch(self, begin: int, size: int, count: int, first: int) -> list[int]:
+        if self._setup.everything or not count:
+            return []
+
+        def on_slot(address: int) -> None:
+            offset = address - begin
+            if offset % size == 0:
+                self._enter(first + offset // size)
+
+        return [self._machine.watch_blocks(begin, begin + size * count, on_slot)]
+
+    # -- memory ---------------------------------------------------------------------------------------------------------
+
+    def _find(self, address: int) -> Mapping | None:
+        for mapping in self._mappings:
+            if mapping.start <= address < mapping.end:
+                return mapping
+        found = self._resolve(address)
+        if found is not None:
+            self._mappings.append(found)
+        return found
+
+    def _copy(self, address: int, size: int) -> bytes:
+        """Up to `size` bytes, as far as they can be read."""
+        out = b""
+        while len(out) < size:
+            mapping = self._find(address + len(out) & NO_LIMIT)
+            if mapping is None:
+                break
+            at = address + len(out) & NO_LIMIT
+            out += ctypes.string_at(at + mapping.delta, min(mapping.end - at, size - len(out)))
+        return out
+
+    def _words(self, address: int, count: int) -> list[int]:
+        size = self._word * count
+        data = self._copy(address, size).ljust(size, b"\0")
+        return list(struct.unpack(f"<{count}{'Q' if self._word == 8 else 'I'}", data))
+
+    def forget(self) -> None:
+        self._mappings.clear()
+
+    # -- stacks ---------------------------------------------------------------------------------------------------------
+
+    def _choose_stack(self, sp: int) -> _Stack:
+        for stack in self._stacks:
+            if stack.low <= sp < stack.high:
+                return stack
+        mapping = self._find(sp)
+        page = sp & ~4095
+        low, high = (mapping.start, mapping.end) if mapping is not None else (page, page + 4096)
+        for stack in self._stacks:
+            if stack.low < stack.high and low < stack.high and stack.low < high:
+                stack.low, stack.high = min(stack.low, low), max(stack.high, high)
+                return stack
+        oldest = min(self._stacks, key=lambda stack: stack.used)
+        oldest.low, oldest.high = low, high
+        oldest.frames.clear()
+        return oldest
+
+    def _stack_of(self, sp: int) -> _Stack:
+        left = self._stacks[self._current]
+        if left.low <= sp < left.high:
+            return left
+        depth = left.base + len(left.frames)
+        stack = self._choose_stack(sp)
+        at = next(index for index, other in enumerate(self._stacks) if other is stack)
+        if not self._switches:
+            self._home = at
+        self._switches += 1
+        stack.used = self._switches
+        if stack is not left or not left.frames:
+            stack.outer = 0 if at == self._home else depth
+        if not stack.frames:
+            stack.base = stack.outer
+        self._current = at
+        return stack
+
+    def _push(self, stack: _Stack, frame: _Frame) -> None:
+        if len(stack.frames) < MAX_FRAMES:
+            stack.frames.append(frame)
+        if self._setup.returns:
+            self._sites.add(frame.caller)
+
+    # -- records --------------------------------------------------------------------------------------------------------
+
+    def _now(self) -> int:
+        return self.blocks if self._setup.clock_blocks else self.calls
+
+    def _reserve(self, count: int) -> None:
+        if len(self._records) + count > self._setup.capacity:
+            self.drain()
+        self.sequence += 1
+        if not self._records:
+            self._first = self.sequence
+
+    def _put(
+        self, time: int, caller: int, sp: int, words: Sequence[int], function: int, depth: int, kind: Kind, flags: int
+    ) -> None:
+        self._records.append(RECORD.pack(time, caller, sp, *words, function, min(depth, 0xFFFF), kind, flags))
+
+    def _put_more(self, words: Sequence[int]) -> None:
+        if words:
+            self._records.append(_MORE.pack(*words, *[0] * (EXTRA - len(words)), len(words), 0, Kind.MORE, 0))
+
+    def _copy_wanted(self, spec: FunctionSpec, sp: int, words: Sequence[int]) -> bool:
+        before = len(self._payload)
+        for want in spec.wants:
+            cut = 0
+            if want.kind is Copy.STACK:
+                data = self._copy(sp + self._word, want.size)
+            elif want.kind is Copy.VECTOR:
+                state = self._machine.cpu.float_state()
+                data = b"".join(state[160 + 16 * n : 168 + 16 * n] for n in range(8))[: want.size]
+            elif want.word >= len(words) or not words[want.word]:
+                continue
+            else:
+                data = self._copy(words[want.word], want.size)
+                if want.kind is Copy.STRING:
+                    end = data.find(b"\0")
+                    if end == 0:
+                        self._payload += PAYLOAD_ROW.pack(self.sequence, want.word, 0, 0)
+                    data, cut = (data[:end], 0) if end >= 0 else (data, 1)
+            if data:
+                self._payload += PAYLOAD_ROW.pack(self.sequence, want.word, cut, len(data)) + data
+        return len(self._payload) > before
+
+    def _returned(self, frame: _Frame, sp: int, late: bool) -> None:
+        if not frame.sequence or self._disabled:
+            return
+        self._reserve(1)
+        values = [0, 0, 0]
+        if not late:
+            cpu = self._machine.cpu
+            registers = cpu.general()
+            state = cpu.float_state()
+            if self._word == 8:
+                values = [registers[0], registers[3], int.from_bytes(state[160:168], "little")]
+            else:
+                values = [registers[0], registers[3], double_of_x87(state[32:42])]
+        time = self._now()
+        inner = self._specs[frame.function].flags & INNER
+        self._put(
+            time, 0 if frame.sequence == BEFORE_FORK else frame.sequence, sp, [*values, time - frame.time],
+            frame.function, frame.depth, Kind.INNER_RETURN if inner else Kind.RETURN, LATE if late else 0,
+        )  # fmt: skip
+
+    # -- calls ----------------------------------------------------------------------------------------------------------
+
+    def _enter(self, function: int) -> None:
+        spec, setup = self._specs[function], self._setup
+        registers = self._machine.cpu.general()
+        sp = registers[7]
+        inner = spec.flags & INNER
+        if inner and self._via == sp and (not spec.flags & THUNK or spec.slot == self._via_function):
+            if not spec.flags & THUNK:
+                self._via = 0
+            return
+        self._via, self._via_function = 0 if inner else sp, function
+        caller, *words = self._words(sp, 1 if self._word == 8 else 1 + WORDS)
+        self.calls += 1
+        stack = self._stack_of(sp)
+        tail = False
+        while stack.frames:
+            top = stack.frames[-1]
+            if top.sp > sp:
+                break
+            if setup.returns and top.sp == sp and top.caller == caller:
+                tail = True
+                break
+            stack.frames.pop()
+            if setup.returns:
+                self._returned(top, sp, True)
+        if not stack.frames:
+            stack.base = stack.outer
+        depth = stack.base + len(stack.frames)
+        if not self._passes(spec, caller, depth):
+            self.filtered += 1
+            self._push(stack, _Frame(sp, caller, 0, self._now(), function, depth))
+            return
+        if self.remaining != NO_LIMIT:
+            self.remaining -= 1
+        if spec.wants and len(self._payload) + _ROOM > _PAYLOAD:
+            self.drain()
+        extra = max(spec.words - WORDS, 0)
+        self._reserve(2 if extra else 1)
+        time = self._now()
+        if self._word == 8:
+            words = [registers[5], registers[4], registers[3], registers[2]]  # rdi rsi rdx rcx
+            more = registers[8 : 8 + min(extra, 2)]
+            if extra > 2:
+                more += self._words(sp + 8, extra - 2)
+        else:
+            more = self._words(sp + 4 + 4 * WORDS, extra) if extra else []
+        flags = TAIL_CALL if tail else 0
+        if spec.wants and self._copy_wanted(spec, sp, [*words, *more]):
+            flags |= HAS_PAYLOAD
+        self._put(time, caller, sp, words, function, depth, Kind.INNER_CALL if inner else Kind.CALL, flags)
+        self._put_more(more)
+        self._push(stack, _Frame(sp, caller, self.sequence, time, function, depth))
+
+    def _passes(self, spec: FunctionSpec, caller: int, depth: int) -> bool:
+        if spec.flags & (TRIGGER_ON | TRIGGER_OFF):
+            self.active = bool(spec.flags & TRIGGER_ON)
+        setup = self._setup
+        passes = spec.flags & RECORD_CALLS and self.active and depth < setup.max_depth and self.remaining
+        if not passes or self._disabled:
+            return False
+        if self._callers is not None and not any(low <= caller < high for low, high in self._callers):
+            return False
+        if setup.sample > 1:
+            self._sampled += 1
+            return (self._sampled - 1) % setup.sample == 0
+        return True
+
+    def _on_block(self, address: int) -> None:
+        self.blocks += 1
+        if self._setup.returns and address in self._sites:
+            self._maybe_return(address)
+        function = self._entries.get(address)
+        if function is None:
+            self._via = 0
+        else:
+            self._enter(function)
+
+    def _maybe_return(self, address: int) -> None:
+        sp = self._machine.cpu.general()[7]
+        stack = self._stack_of(sp)
+        frames = stack.frames
+        first = len(frames)
+        while first and frames[first - 1].sp < sp:
+            first -= 1
+        if first == len(frames):
+            return
+        found = frames[first]
+        if found.caller != address or sp - found.sp > RETURN_REACH:
+            return
+        while len(frames) > first:
+            top = frames.pop()
+            self._returned(top, sp, top.sp != found.sp or top.caller != address)
+
+    # -- what the recorder calls ------------------------------------------------------------------------------------------
+
+    def event(self, kind: Kind, function: int, pc: int, sp: int, words: Sequence[int]) -> None:
+        stack = self._stack_of(sp)
+        while stack.frames and stack.frames[-1].sp < sp:
+            top = stack.frames.pop()
+            if self._setup.returns:
+                self._returned(top, sp, True)
+        if self._disabled:
+            return
+        self._reserve(2 if len(words) > WORDS else 1)
+        depth = stack.base + len(stack.frames)
+        self._put(self._now(), pc, sp, [*words, 0, 0, 0, 0][:WORDS], function, depth, kind, 0)
+        self._put_more(words[WORDS:])
+
+    def drain(self) -> None:
+        if not self._records:
+            return
+        batch = Batch(self._first, b"".join(self._records), bytes(self._payload))
+        self._records.clear()
+        self._payload.clear()
+        self._sink(batch)
+
+    def forked(self) -> None:
+        self.sequence = self.filtered = 0
+        self._records.clear()
+        self._payload.clear()
+        for stack in self._stacks:
+            for frame in stack.frames:
+                if frame.sequence:
+                    frame.sequence = BEFORE_FORK
+
+    def stop(self) -> None:
+        self._disabled = True
+
+    def close(self) -> None:
+        """Nothing to give back."""

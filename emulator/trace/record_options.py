@@ -1,0 +1,67 @@
+"""The options that say what is recorded, for `uselib trace` and `uselib trace record`, and what they make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+from emulator.run import RunOptions
+from emulator.run_options import Option, positive_count
+from emulator.trace.filters import Filters
+from emulator.trace.recorder import RecordOptions
+from linker.errors import Diagnostic, UsageError
+
+CLOCKS = ("calls", "blocks")
+
+OPTIONS: dict[str, Option] = {
+    "--returns": Option("returns", "", "also returns, with their values and durations", None),
+    "--all-functions": Option("all_functions", "", "also calls inside libraries and the program, by their symbols", None),
+    "--interposed": Option("interposed", "", "also calls out of libraries through interposition pointers", None),
+    "--syscalls": Option("system_calls", "", "also system calls", None),
+    "--clock": Option("clock", "CLOCK", "what times count: calls (default) or blocks (basic blocks; slower)"),
+    "--library": Option("libraries", "GLOB", "only calls of these libraries", many=True),
+    "--symbol": Option("symbols", "GLOB", "only calls of these functions", many=True),
+    "--caller": Option("callers", "GLOB", "only calls from these functions", many=True),
+    "--trigger-on": Option("trigger_on", "GLOB", "begin at the first call of such a function", many=True),
+    "--trigger-off": Option("trigger_off", "GLOB", "pause at a call of such a function, until --trigger-on", many=True),
+    "--depth": Option("depth", "N", "only calls nested less than N deep", positive_count),
+    "--first": Option("first", "N", "only the first N calls", positive_count),
+    "--last": Option("last", "N", "only the last N events, written when the program ends", positive_count),
+    "--sample": Option("sample", "N", "only every Nth call", positive_count),
+    "--recorder": Option("recorder", "KIND", "native or python (slow; the same events)"),
+}  # fmt: skip
+_FILTERS = ("libraries", "symbols", "callers", "trigger_on", "trigger_off", "depth", "first", "last", "sample")
+
+
+def record_options(values: Mapping[str, Any]) -> RecordOptions:
+    """Raises UsageError."""
+    clock = values.get("clock", "calls")
+    if clock not in CLOCKS:
+        raise UsageError(Diagnostic("--clock", f"`{clock}` is not one of {', '.join(CLOCKS)}"))
+    kind = values.get("recorder")
+    if kind not in (None, "native", "python"):
+        raise UsageError(Diagnostic("--recorder", f"`{kind}` is not one of native, python"))
+    if kind == "native":
+        from emulator.trace.backend import native_available
+
+        if not native_available():
+            raise UsageError(
+                Diagnostic(
+                    "--recorder", "the native recorder was not built", remedy="install with a C compiler in PATH"
+                )
+            )
+    switches = {name: values.get(name, False) for name in ("returns", "all_functions", "interposed", "system_calls")}
+    filters = Filters(**{name: values[name] for name in _FILTERS if name in values})
+    return RecordOptions(clock=clock, filters=filters, native=None if kind is None else kind == "native", **switches)
+
+
+def meta(run: RunOptions, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The META chunk: nothing in it differs between two runs of the same command."""
+    chosen = {key: value for key, value in values.items() if key in {option.field for option in OPTIONS.values()}}
+    chosen.pop("recorder", None)
+    chosen.pop("clock", None)
+    return {
+        "uselib": version("uselib"), "command": [run.program, *run.arguments], "options": chosen,
+        "clock": values.get("clock", "calls"), "seed": run.seed,
+    }  # fmt: skip
