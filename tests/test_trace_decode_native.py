@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from emulator.trace.prototypes.capture import STACK_WORD, VECTOR_WORD
+from emulator.trace.prototypes.capture import STACK_WORD, VECTOR_WORD, CaptureKind, wanted, wanted_words
 from emulator.trace.prototypes.conventions import in_memory
 from emulator.trace.prototypes.declarations import from_file
 from emulator.trace.prototypes.decode import Decoder
@@ -92,7 +92,8 @@ ASSEMBLER = {
         addl $64, %edi; leal 12(%esp), %esi; movl $128, %ecx; rep movsb; popl %edi; popl %esi; ret
         capture_pop: popl %edx; pushl %edx; call capture_moved; ret $4
         capture_moved: pushl %esi; pushl %edi; leal record, %edi; movl $6, %ecx; leal 16(%esp), %esi
-        1: lodsl; stosl; movl $0, (%edi); addl $4, %edi; loop 1b; popl %edi; popl %esi; ret
+        1: lodsl; stosl; movl $0, (%edi); addl $4, %edi; loop 1b
+        addl $64, %edi; leal 16(%esp), %esi; movl $128, %ecx; rep movsb; popl %edi; popl %esi; ret
         .globl result; result: movl 4(%esp), %eax; call *%eax; movl %eax, record; movl %edx, record+8; movl $0, record+4
         movl $0, record+12; ret
         .globl result_st0; result_st0: movl 4(%esp), %eax; call *%eax; fstpl record+16; ret
@@ -210,7 +211,14 @@ def test_arguments_are_found(compiler: str, machine: Machine, folder: str) -> No
             assert prototype is not None
             from_dwarf += number
             assert " ".join(decoder.arguments(prototype, words, payload)) == expected, (name, number)
-            recorded = decoder.arguments(prototype, words)  # nothing copied: right, or a `?`
+            size = 4 if machine is Machine.I386 else 8
+            stack = [int.from_bytes(record[n : n + size], "little") for n in range(112, 240, size)]
+            most = stack[:11] if machine is Machine.I386 else [*words, *stack[:5]]
+            count = wanted_words(prototype, machine)
+            registers = {VECTOR_WORD: payload[VECTOR_WORD]}
+            if all(request.kind is not CaptureKind.STACK for request in wanted(prototype, machine, registers=True)):
+                assert " ".join(decoder.arguments(prototype, most[:count], registers)) == expected, name
+            recorded = decoder.arguments(prototype, most[:4])  # nothing copied: right, or a `?`
             pairs = zip(recorded, decoder.arguments(prototype, words, payload), strict=True)
             assert all(short in ("?", full) for short, full in pairs), name
     assert from_dwarf == len(CALLS)

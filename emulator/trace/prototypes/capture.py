@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from emulator.trace.prototypes.conventions import Arguments, Where
+from emulator.trace.prototypes.conventions import Arguments, Parts, Where, in_memory, word_index, words_needed
 from emulator.trace.prototypes.formats import conversions, promoted
 from emulator.trace.prototypes.types import Parameter, Pointer, Prototype, Structure, Type
 from linker.image import Machine
@@ -17,10 +17,9 @@ from linker.image import Machine
 STRING_LIMIT = 256  # bytes of a string that are copied
 BYTES_LIMIT = 128  # bytes of a buffer
 STRUCTURE_LIMIT = 512
-STACK_WORD, VECTOR_WORD = (
-    64,
-    65,
-)  # payload word indexes: bytes of the stack arguments from the first on; xmm0..7, 8 bytes each
+STACK_WORD = 64  # word index of a payload row: bytes of the stack's arguments, from the first on
+VECTOR_WORD = 65  # likewise: the low 8 bytes of xmm0 to xmm7
+MOST_WORDS = 11  # argument words that a record can have
 
 
 class CaptureKind(enum.IntEnum):
@@ -39,11 +38,6 @@ class Capture:
     kind: CaptureKind
     maximum: int
     length: tuple[int, ...] = ()
-
-
-def _word_of(parts: tuple[object, ...]) -> int:
-    part = parts[0] if len(parts) == 1 else None
-    return part.index if part is not None and getattr(part, "where", None) is Where.WORD else -1  # type: ignore[attr-defined]
 
 
 def _request(parameter: Parameter, word: int, words: list[int]) -> Capture | None:
@@ -68,23 +62,41 @@ def wanted(prototype: Prototype, machine: Machine, *, registers: bool = False) -
     """The strings, buffers and structures to copy when the function is called. registers: also STACK and VECTOR requests."""
     places = Arguments(machine, prototype.result)
     parts = [places.next(parameter.type) for parameter in prototype.parameters]
-    words = [_word_of(p) for p in parts]
+    words = [word_index(p) for p in parts]
     found = [
         request
         for parameter, word in zip(prototype.parameters, words, strict=True)
         if (request := _request(parameter, word, words)) is not None
     ]
     if registers:
-        flat = [part for p in parts for part in p]
-        stack = max((p.index + p.size for p in flat if p.where is Where.STACK), default=0)
-        if prototype.format_index >= 0 and prototype.variadic:
-            stack = max(stack, 64)
+        flat = tuple(part for p in parts for part in p)
+        stack = _stack_bytes(flat, machine)
         if stack:
             found.append(Capture(STACK_WORD, CaptureKind.STACK, stack))
         floats = prototype.format_index >= 0 and prototype.variadic and machine is Machine.X86_64
         if floats or any(p.where is Where.VECTOR for p in flat):
             found.append(Capture(VECTOR_WORD, CaptureKind.VECTOR, 64))
     return tuple(found)
+
+
+def _stack_bytes(parts: Parts, machine: Machine) -> int:
+    """How many bytes of the stack to copy: none if argument words can hold all."""
+    if words_needed(parts) <= MOST_WORDS:
+        return 0
+    if machine is Machine.I386:
+        return 4 * words_needed(parts)
+    return max(p.index + p.size for p in parts if p.where is Where.STACK)
+
+
+def wanted_words(prototype: Prototype, machine: Machine) -> int:
+    """How many argument words to record, 0 to 11: those of the parameters, and of variadic arguments that can be decoded (of a
+    format string: as many as there can be; the mode of open(2))."""
+    places = Arguments(machine, prototype.result)
+    parts = [part for parameter in prototype.parameters for part in places.next(parameter.type)]
+    needed = words_needed(tuple(parts))
+    if prototype.variadic:
+        needed = MOST_WORDS if prototype.format_index >= 0 else needed + 2
+    return min(max(needed, int(in_memory(prototype.result, machine))), MOST_WORDS)
 
 
 def wanted_result(prototype: Prototype) -> tuple[Capture, ...]:
@@ -105,7 +117,7 @@ def wanted_by_format(prototype: Prototype, format_: bytes, machine: Machine) -> 
         if not conversion.letter:
             break
         type_: Type = promoted(conversion, machine)
-        word = _word_of(places.next(type_))
+        word = word_index(places.next(type_))
         if conversion.letter == "s" and conversion.length == "" and word >= 0:
             limit = min(conversion.precision, STRING_LIMIT) if conversion.precision >= 0 else STRING_LIMIT
             found.append(Capture(word, CaptureKind.STRING, limit))

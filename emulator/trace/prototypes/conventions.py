@@ -1,8 +1,8 @@
 """Where arguments and results are: i386 cdecl (i386 psABI 2.2.3) and x86-64 System V (x86-64 psABI 3.2.3).
 
-A value is in parts. WORD n is argument word n of the trace record: on i386 the stack word at esp + 4 + 4n, on x86-64 rdi, rsi,
-rdx, rcx, r8, r9. STACK n is the byte n of the arguments on the stack, which the record does not hold (i386: from its seventh
-word on), and VECTOR n is xmm n: both are known only if the recorder copied them (capture.py).
+A value is in parts. WORD n is argument word n of the trace record (4 to 11 of them are recorded): on i386 the stack word at
+esp + 4 + 4n, on x86-64 rdi, rsi, rdx, rcx, r8, r9. STACK n is byte n of the arguments on the stack of x86-64, recorded as words
+from the seventh on or copied. VECTOR n is xmm n, known only if the recorder copied it (capture.py).
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from emulator.trace.prototypes.types import (
     Array,
     Complex,
-    Enumeration,
     Floating,
     Integer,
     Opaque,
@@ -25,7 +24,7 @@ from emulator.trace.prototypes.types import (
 )
 from linker.image import Machine
 
-RECORD_WORDS = 6
+REGISTERS = 6  # words of x86-64 before those of the stack
 
 
 class Where(enum.Enum):
@@ -125,10 +124,7 @@ class Arguments:
         parts = []
         for start in range(0, size, 4):
             length = min(4, size - start)
-            if self._words < RECORD_WORDS:
-                parts.append(Part(Where.WORD, self._words, length))
-            else:
-                parts.append(Part(Where.STACK, 4 * self._words, length))
+            parts.append(Part(Where.WORD, self._words, length))
             self._words += 1
         return tuple(parts)
 
@@ -140,7 +136,7 @@ class Arguments:
         words = kinds.count(EightByte.INTEGER)
         vectors = kinds.count(EightByte.SSE)
         register = EightByte.MEMORY not in kinds and EightByte.X87 not in kinds
-        if register and self._words + words <= RECORD_WORDS and self._vectors + vectors <= 8:
+        if register and self._words + words <= REGISTERS and self._vectors + vectors <= 8:
             parts = []
             for n, kind in enumerate(kinds):
                 length = min(8, size - 8 * n)
@@ -183,6 +179,22 @@ def result_parts(result: Type, machine: Machine) -> Parts:
     return tuple(parts)
 
 
-def is_scalar(type_: Type) -> bool:
-    """A value of one word or less that is no float."""
-    return isinstance(type_, Integer | Enumeration | Pointer)
+def word_index(parts: Parts) -> int:
+    """The argument word that holds a value, if it is in one; else -1."""
+    if len(parts) != 1:
+        return -1
+    if parts[0].where is Where.STACK and not parts[0].index % 8 and parts[0].size <= 8:
+        return REGISTERS + parts[0].index // 8
+    return parts[0].index if parts[0].where is Where.WORD else -1
+
+
+def words_needed(parts: Parts) -> int:
+    """How many argument words must be recorded to know these parts, as far as words can hold them."""
+    return max(
+        (
+            part.index + 1 if part.where is Where.WORD else REGISTERS + -(-(part.index + part.size) // 8)
+            for part in parts
+            if part.where in (Where.WORD, Where.STACK)
+        ),
+        default=0,
+    )

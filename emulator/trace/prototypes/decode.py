@@ -11,7 +11,16 @@ from dataclasses import dataclass
 
 from emulator.trace.prototypes import values
 from emulator.trace.prototypes.capture import STACK_WORD, VECTOR_WORD
-from emulator.trace.prototypes.conventions import Arguments, Part, Parts, Where, in_memory, result_parts
+from emulator.trace.prototypes.conventions import (
+    REGISTERS,
+    Arguments,
+    Part,
+    Parts,
+    Where,
+    in_memory,
+    result_parts,
+    word_index,
+)
 from emulator.trace.prototypes.formats import Conversion, conversions, integer_name, promoted
 from emulator.trace.prototypes.layout import BASE_TYPES
 from emulator.trace.prototypes.types import (
@@ -112,9 +121,7 @@ class Decoder:
         data = self._bytes(parts, call)
         if data is None:
             return UNKNOWN
-        copied = None if parameter.out else call.payload.get(parts[0].index) if len(parts) == 1 else None
-        if copied is not None and parts[0].where is not Where.WORD:
-            copied = None
+        copied = None if parameter.out else call.payload.get(word_index(parts))
         if copied is not None and length >= 0 and any(data):
             return values.quoted(copied[0][:length], length > len(copied[0]), self._limit)
         return self._shown(parameter.type, data, copied)
@@ -140,25 +147,32 @@ class Decoder:
         return found or None
 
     def _part(self, part: Part, call: _Call) -> bytes | None:
-        if part.where is Where.WORD:
-            if part.index >= len(call.words):
-                return None
-            return (call.words[part.index] & (1 << 64) - 1).to_bytes(8, "little")[: part.size]
-        word, start = (STACK_WORD, part.index) if part.where is Where.STACK else (VECTOR_WORD, 8 * part.index)
-        data = call.payload.get(word, (b"", False))[0][start : start + part.size]
+        if part.where is Where.VECTOR:
+            data = call.payload.get(VECTOR_WORD, (b"", False))[0][8 * part.index : 8 * part.index + part.size]
+            return data if len(data) == part.size else None
+        if part.where is Where.WORD and part.index < len(call.words):
+            return self._word_bytes(call.words[part.index])[: part.size]
+        start = part.index if part.where is Where.STACK else self._machine.word * part.index
+        data = call.payload.get(STACK_WORD, (b"", False))[0][start : start + part.size]
+        if len(data) < part.size and part.where is Where.STACK:
+            words = call.words[REGISTERS + start // 8 : REGISTERS + -(-(start + part.size) // 8)]
+            data = b"".join(map(self._word_bytes, words))[: part.size]
         return data if len(data) == part.size else None
+
+    def _word_bytes(self, word: int) -> bytes:
+        return (word & (1 << 64) - 1).to_bytes(8, "little")
 
     def _result_part(self, part: Part, words: Sequence[int]) -> bytes | None:
         index = part.index if part.where is Where.WORD else 2 if part.where is Where.VECTOR and part.index == 0 else -1
         if not 0 <= index < len(words):
             return None
-        return (words[index] & (1 << 64) - 1).to_bytes(8, "little")[: part.size]
+        return self._word_bytes(words[index])[: part.size]
 
     def _st0(self, type_: Floating, words: Sequence[int]) -> str:
         """i386: the record has st0 as a double."""
         if len(words) < 3:
             return UNKNOWN
-        value = struct.unpack("<d", (words[2] & (1 << 64) - 1).to_bytes(8, "little"))[0]
+        value = struct.unpack("<d", self._word_bytes(words[2]))[0]
         return values.single(value) if type_.size == 4 and abs(value) < 3.4e38 else repr(value)
 
     def _integer(self, parts: Parts, call: _Call) -> int | None:
@@ -179,8 +193,7 @@ class Decoder:
 
     def _variadic(self, prototype: Prototype, parts: Sequence[Parts], places: Arguments, call: _Call) -> list[str]:
         if prototype.format_index >= 0:
-            format_parts = parts[prototype.format_index]
-            copied = call.payload.get(format_parts[0].index) if format_parts[0].where is Where.WORD else None
+            copied = call.payload.get(word_index(parts[prototype.format_index]))
             if copied is None:
                 return [MORE]
             return self._formatted(prototype.format_kind, copied, places, call)
@@ -221,8 +234,8 @@ class Decoder:
         data = self._bytes(parts, call)
         if data is None:
             return UNKNOWN
-        if isinstance(type_, Pointer) and type_.string and parts[0].where is Where.WORD and any(data):
-            copied = call.payload.get(parts[0].index)
+        if isinstance(type_, Pointer) and type_.string and any(data):
+            copied = call.payload.get(word_index(parts))
             if copied is not None:
                 precision = star if conversion.precision == -2 else conversion.precision
                 return self._string(*copied, precision=precision if precision < 1 << 31 else -1)
@@ -241,13 +254,3 @@ class Decoder:
         if conversion.letter in "xX":
             return hex(value)
         return f"0{value:o}" if conversion.letter == "o" and value else str(value)
-
-
-def word_count(prototype: Prototype, machine: Machine) -> int | None:
-    """How many argument words of the record a call uses; None for a variadic function."""
-    if prototype.variadic:
-        return None
-    places = Arguments(machine, prototype.result)
-    parts = [part for parameter in prototype.parameters for part in places.next(parameter.type)]
-    hidden = 1 if in_memory(prototype.result, machine) else 0
-    return max((part.index + 1 for part in parts if part.where is Where.WORD), default=hidden)
