@@ -171,7 +171,8 @@ class Side:
                 continue
             text = self._render.call(call)
             if back is not None:
-                text += f" = {self._decoder.result(call.function, back)}"
+                result = self._decoder.result(call.function, back)
+                text += f" = {result}" if result else ""
             lines.append("  " * max(int(flow.level[number]) - base, 0) + text)
         return lines
 

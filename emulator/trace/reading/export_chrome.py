@@ -1,0 +1,69 @@
+"""Chrome's trace event format (JSON, "Trace Event Format"): B and E events, one thread a process, the library as category.
+
+The trace's clock is written as microseconds, the format's unit: one block is shown as 1 us."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, BinaryIO
+
+from emulator.trace.format import Kind
+from emulator.trace.reading.decoding import Decoder
+from emulator.trace.reading.model import Process, TraceFile
+from emulator.trace.reading.names import signal_name, syscall_name
+from emulator.trace.reading.progress import Progress
+from emulator.trace.reading.slices import slices
+
+
+def chrome(trace: TraceFile, processes: list[Process], decoder: Decoder, values: dict[str, Any], out: BinaryIO) -> None:
+    encode = json.JSONEncoder(separators=(",", ":")).encode
+    rows: list[str] = []
+
+    def flush() -> None:
+        out.write("".join(rows).encode())
+        rows.clear()
+
+    meta = {"clock": trace.clock, "complete": trace.complete}
+    out.write(b'{"displayTimeUnit":"ms","otherData":' + encode(meta).encode() + b',"traceEvents":[\n')
+    with Progress("writing", sum(p.record_count for p in processes)) as progress:
+        comma = ""
+        for process in processes:
+            who = {"pid": process.index + 1, "tid": process.index + 1}
+            names = {"process_name": f"{os.path.basename(process.program)} {process.pid}", "thread_name": "calls"}
+            for kind, name in names.items():
+                rows.append(comma + encode({"ph": "M", "name": kind, "ts": 0, **who, "args": {"name": name}}))
+                comma = ",\n"
+            for piece in slices(trace, process):
+                event = piece.event
+                row: dict[str, object] = {
+                    "ph": "B" if piece.begin else "E" if piece.end else "i",
+                    "ts": piece.time,
+                    **who,
+                }
+                if event is None:
+                    pass
+                elif piece.begin and event.function is not None:
+                    place = process.places.caller(event.caller)
+                    row |= {
+                        "name": event.function.name, "cat": event.function.library or "program",
+                        "args": {"arguments": ", ".join(decoder.arguments(event)), "caller": str(place or hex(event.caller)),
+                                 "slot": event.function.slot},
+                    }  # fmt: skip
+                elif piece.end:
+                    row["args"] = {"result": decoder.result(event.function, event)}
+                else:
+                    row |= {"s": "t", "name": other_name(event.kind, process, event.number, event.words[0])}
+                rows.append(comma + encode(row))
+                if len(rows) >= 4096:
+                    progress.step(len(rows))
+                    flush()
+    flush()
+    out.write(b"\n]}\n")
+
+
+def other_name(kind: int, process: Process, number: int, word: int) -> str:
+    """What an event that is no call is called on a timeline."""
+    if kind in (Kind.SYSCALL, Kind.SYSCALL_RESULT):
+        return f"syscall {syscall_name(process.machine, number)}" + (" done" if kind == Kind.SYSCALL_RESULT else "")
+    return f"signal {signal_name(word)}" if kind == Kind.SIGNAL else f"event {kind}"
