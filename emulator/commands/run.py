@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from emulator.run import Runner
-from emulator.run_options import parse
+from emulator.run_options import Option, parse
 
 USAGE = "uselib run [OPTIONS] PROG [ARGUMENTS]"
+
+_EXTRA = {"--gdb": Option("gdb", "[HOST:]PORT", "wait for gdb (`target remote :PORT`) before the first instruction")}
 
 
 def run(arguments: list[str]) -> int:
     """Returns the guest's exit status, or 128 + N if signal N killed it."""
-    parsed = parse(USAGE, arguments)
+    parsed = parse(USAGE, arguments, _EXTRA)
     if isinstance(parsed, int):
         return parsed
-    options, _ = parsed
+    options, extra = parsed
+    if "gdb" in extra:
+        from emulator.gdb.run import GdbRunner, listen
+
+        return GdbRunner(options, listen(extra["gdb"])).run()
     return Runner(options).run()

@@ -1,0 +1,1 @@
+"""`uselib run --gdb`: a stub for GDB's remote serial protocol over the machine."""

@@ -1,0 +1,237 @@
+"""A run under GDB: the program waits for GDB at its first instruction, and runs when GDB lets it.
+
+The run loop is left by `Stopped` whenever GDB has to be asked; breakpoints, watchpoints and the thread that hears Ctrl-C
+exist only while they are used, so the program runs at full speed in between.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from contextlib import suppress
+
+from emulator.gdb.stub import Go, Stub
+from emulator.gdb.target import Stopped, Target
+from emulator.gdb.wire import Closed, Wire
+from emulator.interfaces import Fault, ProcessEnded, ProgramReplaced
+from emulator.kernel.signal_frames import SignalInfo
+from emulator.run import Runner, RunOptions
+from linker.errors import Diagnostic, ToolError, UsageError
+from loader.address_space import MemoryCeiling
+
+LOOPBACK = "127.0.0.1"
+_HEAR = 0.2  # s that the listening thread sleeps in one go
+_REPEAT = 0.005  # s between attempts to stop the CPU: one that comes between two runs is lost
+_STUCK = 40  # attempts, after which the program must be in a system call that waits
+_NUDGE = signal.SIGRTMAX - 1  # ends such a call of the host's
+_INT_80 = 2  # bytes of `int 0x80`
+_INTERNAL_STEPS = 1 << 20  # of one range step
+
+_SIGNALS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6, 8: 8, 9: 9, 11: 11, 13: 13, 14: 14, 15: 15, 10: 7, 30: 10, 31: 12, 20: 17}
+# GDB's signal number -> Linux's (include/gdb/signals.def)
+_FROM_LINUX = {linux: gdb for gdb, linux in _SIGNALS.items()}
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """`PORT` or `HOST:PORT`; loopback unless a host is named. Port 0: any free one. Raises UsageError."""
+    host, colon, port = text.rpartition(":")
+    if not port.isdecimal() or int(port) > 0xFFFF:
+        raise UsageError(Diagnostic("--gdb", f"`{text}` is not PORT or HOST:PORT"))
+    return host.strip("[]") or LOOPBACK, int(port)
+
+
+def listen(address: str) -> socket.socket:
+    """Raises UsageError, ToolError."""
+    host, port = parse_address(address)
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(1)
+    except OSError as failure:
+        raise ToolError(Diagnostic("--gdb", f"cannot listen on {host}:{port}: {failure.strerror or failure}")) from None
+    return listener
+
+
+class Listener:
+    """Hears Ctrl-C from GDB while the program runs, in a thread of its own."""
+
+    def __init__(self, wire: Wire, runner: GdbRunner) -> None:
+        self._wire = wire
+        self._runner = runner
+        self._ended = False
+        self._lock = threading.Lock()  # held while the thread looks at the connection
+        self._running = threading.Event()
+        self._thread = threading.Thread(target=self._hear, daemon=True)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # signals are the main thread's
+        try:
+            self._thread.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def program_runs(self) -> None:
+        self._running.set()
+
+    def program_stands(self) -> None:
+        """Afterwards the thread does not touch the connection."""
+        self._running.clear()
+        with self._lock:
+            pass
+
+    def end(self) -> None:
+        self._ended = True
+        self._running.set()
+
+    def _hear(self) -> None:
+        while not self._ended:
+            self._running.wait()
+            with self._lock:
+                heard = self._running.is_set() and not self._ended and self._wire.break_requested(_HEAR)
+            if heard:
+                self._interrupt()
+
+    def _interrupt(self) -> None:
+        target, attempts = self._runner.target, 0
+        target.break_requested = True
+        while self._running.is_set() and not self._ended and target.break_requested:
+            target.machine.interrupt()
+            time.sleep(_REPEAT)
+            attempts += 1
+            if attempts % _STUCK == 0:
+                signal.pthread_kill(threading.main_thread().ident or 0, _NUDGE)
+
+
+class GdbRunner(Runner):
+    """Runs one program under GDB, which connects to `listener`."""
+
+    target: Target
+
+    def __init__(self, options: RunOptions, listener: socket.socket) -> None:
+        super().__init__(options)
+        self._listener = listener
+
+    def _loop(self) -> int:
+        self._make_target()
+        host, port = self._listener.getsockname()[:2]
+        print(f"uselib: waiting for gdb: target remote {host}:{port}", file=sys.stderr, flush=True)
+        connection, _ = self._listener.accept()
+        self._listener.close()
+        self._wire = Wire(connection)
+        self._stub = Stub(self._wire, self.target)
+        self._hearing = Listener(self._wire, self)
+        nudge_before = signal.signal(_NUDGE, self._nudged_by_gdb)
+        try:
+            return self._under_gdb()
+        finally:
+            self._hearing.end()
+            signal.signal(_NUDGE, nudge_before)
+            with suppress(OSError):
+                self._wire.close()
+
+    def _make_target(self) -> None:
+        assert self.machine is not None
+        executable = self.process.identity.executable
+        path = os.path.abspath(self._program_path())
+        self.target = Target(self.machine, executable if os.path.isabs(executable) else path, path)
+
+    def _under_gdb(self) -> int:
+        reply: bytes | None = None  # GDB asks for the first one itself
+        fault: Fault | None = None
+        try:
+            while True:
+                go = self._ask(reply)
+                reply, fault = self._let(go, fault)
+        except ProcessEnded as end:
+            return self._finish(end)
+        except MemoryCeiling:
+            return self._finish(ProcessEnded(signal=9, reason="it wants more memory than --max-memory allows"))
+
+    def _ask(self, reply: bytes | None) -> Go:
+        self._hearing.program_stands()
+        if not self.target.attached:
+            return Go("continue")
+        try:
+            if reply is not None:
+                self._stub.stopped(reply)
+            go = self._stub.talk()
+        except Closed:
+            print("uselib: gdb has gone; the program runs on", file=sys.stderr, flush=True)
+            go = Go("detach")
+        if go.how == "detach":
+            self.target.detach()
+            return Go("continue", go.signal)
+        return go
+
+    def _let(self, go: Go, fault: Fault | None) -> tuple[bytes, Fault | None]:
+        """Runs the program; returns the next stop. Raises ProcessEnded."""
+        target, control = self.target, self.target.control
+        if go.how == "kill":
+            raise ProcessEnded(signal=9, reason="killed by gdb")
+        if target.attached:
+            self._hearing.program_runs()
+        try:
+            if fault is not None and (go.signal or not target.attached):
+                target.kernel.exception(fault)  # the guest's handler, or its end
+            elif go.signal:
+                self.signals.post(SignalInfo(_SIGNALS.get(go.signal, go.signal), 0))
+            if go.how == "step":
+                self._step(go)
+                return b"T05", None
+            control.resume()
+        except Stopped as stop:
+            reply = stop.reply
+            if stop.fault is not None:
+                reply = b"T%02x" % _FROM_LINUX.get(stop.fault.signal, stop.fault.signal)
+            return reply, stop.fault
+        except ProgramReplaced as program:
+            self._replace(program)
+            attached = target.attached
+            self._make_target()
+            self.target.attached = attached
+            self._stub.target = self.target
+            return b"T05exec:" + self.target.executable.encode().hex().encode() + b";", None
+        raise AssertionError("the run loop ended")
+
+    def _step(self, go: Go) -> None:
+        target, machine = self.target, self.target.machine
+        for _ in range(_INTERNAL_STEPS):
+            target.control.step()
+            if go.until is None or not go.until[0] <= machine.cpu.pc < go.until[1] or target.break_requested:
+                break
+            if target.at_breakpoint():
+                raise Stopped(b"T05swbreak:;")
+        target.break_requested = False
+
+    def _finish(self, end: ProcessEnded) -> int:
+        self._hearing.program_stands()
+        if self.target.attached and not self.process.forked:
+            with suppress(Closed):
+                if end.reason == "killed by gdb":
+                    return 128 + end.signal
+                number = _FROM_LINUX.get(end.signal, end.signal)
+                self._stub.stopped(b"X%02x" % number if end.signal else b"W%02x" % (end.code & 0xFF))
+        return self._ended(end)
+
+    def _nudged_by_gdb(self, _signal: int, _frame: object) -> None:
+        """GDB wants to stop the program, which waits in a system call: the call begins again when it goes on."""
+        target = self.target
+        if not target.break_requested:
+            return
+        target.break_requested = False
+        if target.machine.bits == 32:  # the counter is behind `int 0x80` already; `syscall` leaves it in front
+            control = target.control
+            general = target.machine.cpu.general()
+            general[control.pc_index] -= _INT_80
+            target.machine.cpu.set_general(general)
+        raise Stopped(b"T02")
+
+    def _after_fork(self) -> None:
+        """GDB stays with the parent."""
+        self.target.detach()
+        self._hearing.end()
+        super()._after_fork()

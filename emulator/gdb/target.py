@@ -1,0 +1,277 @@
+"""What GDB's requests work on: one program in its machine. Memory, breakpoints, watchpoints, libraries, files; no packets.
+
+Watchpoints: writes to the page are refused (`Control.withhold`), so that the rest of memory stays fast; each refused write
+is carried out as one step, and what is watched is compared before and after.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+from collections.abc import Iterable
+from xml.sax.saxutils import quoteattr
+
+from emulator.api.control import Control
+from emulator.gdb.registers import RegisterFile
+from emulator.interfaces import Fault, Kernel
+from emulator.machine.machine import Machine
+from loader.address_space import PAGE, MemoryFault, page_down
+from loader.headers import library_header
+from loader.vma import Vma
+
+
+class Stopped(BaseException):
+    """The run loop was left for GDB. reply: the stop reply; fault: an exception that has not been delivered yet."""
+
+    def __init__(self, reply: bytes, fault: Fault | None = None) -> None:
+        super().__init__()
+        self.reply = reply
+        self.fault = fault
+
+
+class WatchedKernel:
+    """The machine's kernel, with an ear for CPU exceptions (interfaces.Kernel)."""
+
+    def __init__(self, kernel: Kernel, target: Target) -> None:
+        self.kernel = kernel
+        self._target = target
+        self.system_call = kernel.system_call
+        self.legacy_system_call = kernel.legacy_system_call
+        self.deliver_pending = kernel.deliver_pending
+
+    @property
+    def signal_pending(self) -> bool:
+        return self.kernel.signal_pending
+
+    def exception(self, fault: Fault) -> None:
+        self._target.exception(fault)
+
+
+class Target:
+    """One program. `attached`: somebody listens; without, nothing stops."""
+
+    def __init__(self, machine: Machine, executable: str, host_path: str) -> None:
+        self.machine = machine
+        self.space = machine.space
+        self.control = Control(machine)
+        self.registers = RegisterFile(machine)
+        self.executable = executable
+        self._host_path = host_path
+        self.attached = True
+        self.break_requested = False
+        assert machine.kernel is not None
+        self.kernel = machine.kernel
+        machine.kernel = WatchedKernel(machine.kernel, self)
+        self._breakpoints: dict[int, set[str]] = {}  # address -> kinds
+        self._watches: dict[tuple[int, int], bytes] = {}  # address, size -> value seen last
+        self._new_library = False
+        self._mapped_before = machine.on_mapped
+        machine.on_mapped = self._mapped
+        self.control.on_pause = self._pause
+        self.auxiliary = self._read_auxiliary()
+        self._files: dict[int, int] = {}  # GDB's descriptor -> the host's
+
+    def detach(self) -> None:
+        """The program runs on alone."""
+        self.attached = False
+        for address in list(self._breakpoints):
+            self.control.remove(address, self._at_breakpoint)
+        self._breakpoints.clear()
+        self._watches.clear()
+        self.control.grant()
+        for number in list(self._files):
+            self.close_file(number)
+
+    # -- what stops the run --------------------------------------------------------------------------------------------
+
+    def _at_breakpoint(self, _address: int) -> None:
+        if self.attached:
+            raise Stopped(b"T05swbreak:;")
+
+    def _pause(self) -> None:
+        if self.break_requested:
+            self.break_requested = False
+            raise Stopped(b"T02")
+        if self._new_library and self.attached:
+            self._new_library = False
+            raise Stopped(b"T05library:;")
+
+    def exception(self, fault: Fault) -> None:
+        """A CPU exception of the program."""
+        if fault.access == "write" and page_down(fault.address) in self.machine.pages.withheld and self._writable(fault):
+            self._watched_write()
+            return
+        if not self.attached:
+            self.kernel.exception(fault)
+            return
+        raise Stopped(b"T%02x" % fault.signal, fault)
+
+    def _writable(self, fault: Fault) -> bool:
+        vma = self.space.find(fault.address)
+        return vma is not None and bool(vma.prot & 2)
+
+    def _watched_write(self) -> None:
+        pages = set(self.machine.pages.withheld)
+        before = self.machine.cpu.pc
+        self.control.grant()
+        try:
+            self.control.step()
+            if self.machine.cpu.pc == before:
+                self.control.step()
+        finally:
+            self.control.stop_stepping()
+            for page in pages:
+                self.control.withhold(page, page + 1)
+        self._check_watches()
+
+    def _check_watches(self) -> None:
+        for (address, size), old in self._watches.items():
+            new = self.read(address, size)
+            if new != old:
+                self._watches[address, size] = new
+                raise Stopped(b"T05watch:%x;" % address)
+
+    def _mapped(self, vma: Vma) -> None:
+        self._mapped_before(vma)
+        if self.attached and vma.file is not None and not vma.offset and self._library(vma):
+            self._new_library = True
+            self.machine.interrupt()
+
+    # -- breakpoints and watchpoints -----------------------------------------------------------------------------------
+
+    def set_breakpoint(self, address: int, kind: str) -> None:
+        if not self._breakpoints.get(address):
+            self.control.add(address, self._at_breakpoint)
+        self._breakpoints.setdefault(address, set()).add(kind)
+
+    def clear_breakpoint(self, address: int, kind: str) -> None:
+        kinds = self._breakpoints.get(address, set())
+        kinds.discard(kind)
+        if not kinds and address in self._breakpoints:
+            del self._breakpoints[address]
+            self.control.remove(address, self._at_breakpoint)
+
+    def at_breakpoint(self) -> bool:
+        return self.machine.cpu.pc in self._breakpoints
+
+    def set_watch(self, address: int, size: int) -> None:
+        """Stops after writes that change the range. Raises MemoryFault."""
+        self._watches[address, size] = self.space.read(address, size)
+        self.control.withhold(address, address + size)
+
+    def clear_watch(self, address: int, size: int) -> None:
+        self._watches.pop((address, size), None)
+        self.control.grant()
+        for begin, length in self._watches:
+            self.control.withhold(begin, begin + length)
+
+    # -- memory --------------------------------------------------------------------------------------------------------
+
+    def read(self, address: int, size: int) -> bytes:
+        """As much of the range as can be read from its start on."""
+        out = bytearray()
+        while size:
+            step = min(size, PAGE - address % PAGE)
+            try:
+                out += self.space.read(address, step)
+            except MemoryFault:
+                break
+            address, size = address + step, size - step
+        return bytes(out)
+
+    def write(self, address: int, data: bytes) -> bool:
+        """Whatever the guest's permissions are, unless it would change a file of the host that is open for reading."""
+        try:
+            self.space.check(address, len(data), "read")
+        except MemoryFault:
+            return False
+        if any(vma.shared and not vma.may_write for vma in self.space.vmas.overlapping(address, address + len(data))):
+            return False
+        self.space.poke(address, data)
+        for begin, size in self._watches:
+            self._watches[begin, size] = self.read(begin, size)
+        return True
+
+    # -- what GDB asks about the program -------------------------------------------------------------------------------
+
+    def _read_auxiliary(self) -> bytes:
+        """The auxiliary vector, behind argv and envp on the stack that the program starts with."""
+        word = self.machine.bits // 8
+        sp = self.machine.cpu.sp
+        argc = int.from_bytes(self.space.read(sp, word), "little")
+        at = sp + (argc + 2) * word
+        while any(self.space.read(at, word)):
+            at += word
+        start = at + word
+        end = start
+        while any(self.space.read(end, word)):
+            end += 2 * word
+        return self.space.read(start, end + 2 * word - start)
+
+    @staticmethod
+    def _library(vma: Vma) -> bool:
+        assert vma.file is not None
+        try:
+            header = library_header(os.pread(vma.file.fd, PAGE, 0), vma.name)
+        except OSError:
+            return False
+        return header is not None and header.identity.base == vma.start
+
+    def _libraries(self) -> Iterable[tuple[str, int]]:
+        for vma in self.space:
+            if vma.file is not None and not vma.offset and self._library(vma):
+                yield vma.name, vma.start
+
+    def library_list(self) -> bytes:
+        """<library-list-svr4>. Load bias and dynamic section are 0: the files are linked at the addresses where they are."""
+        self._new_library = False
+        rows = "".join(
+            f'<library name={quoteattr(name)} lm="{base:#x}" l_addr="0x0" l_ld="0x0"/>' for name, base in self._libraries()
+        )
+        return f'<library-list-svr4 version="1.0">{rows}</library-list-svr4>'.encode()
+
+    def memory_map(self) -> Iterable[Vma]:
+        return iter(self.space)
+
+    # -- files, for symbols: the program and its libraries, for reading, and nothing else ------------------------------
+
+    def open_file(self, path: str) -> int | None:
+        fd = None
+        if path == self.executable:
+            try:
+                fd = os.open(self._host_path, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError:
+                return None
+        else:
+            for vma in self.space:
+                if vma.file is not None and vma.name == path:
+                    fd = os.dup(vma.file.fd)
+                    break
+        if fd is None:
+            return None
+        number = next(n for n in range(3, 1 << 20) if n not in self._files)
+        self._files[number] = fd
+        return number
+
+    def read_file(self, number: int, count: int, offset: int) -> bytes | None:
+        try:
+            return os.pread(self._files[number], count, offset)
+        except (KeyError, OSError):
+            return None
+
+    def file_status(self, number: int) -> bytes | None:
+        """struct stat of GDB's File-I/O protocol: big-endian, 64 bytes."""
+        if number not in self._files:
+            return None
+        status = os.fstat(self._files[number])
+        return struct.pack(
+            ">7I3Q3I", 0, status.st_ino & 0xFFFFFFFF, stat.S_IFREG | 0o444, 1, 1000, 1000, 0, status.st_size, 4096,
+            (status.st_size + 511) // 512, 0, 0, 0,
+        )  # fmt: skip
+
+    def close_file(self, number: int) -> bool:
+        fd = self._files.pop(number, None)
+        if fd is not None:
+            os.close(fd)
+        return fd is not None
