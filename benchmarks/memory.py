@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,11 +39,11 @@ def pss_kib(pid: int) -> int:
     raise RuntimeError("no Pss line")
 
 
-def together(command: Sequence[str | Path]) -> int:
-    """KiB of PSS that ten processes of a command have together while they wait."""
+def together(commands: Sequence[Sequence[str | Path]]) -> int:
+    """KiB of PSS that processes, one of each command, have together while they wait for input."""
     running = [
-        subprocess.Popen([str(w) for w in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for _ in range(PROCESSES)
+        subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for command in commands
     ]
     try:
         for process in running:
@@ -55,7 +56,11 @@ def together(command: Sequence[str | Path]) -> int:
 
 def run() -> None:
     print(f"\n### Memory of {PROCESSES} processes, PSS together\n")
-    print("| machine | program | native KiB | emulated MiB | file bytes |\n|---|---|---:|---:|---:|")
+    print("Different programs are copies of one file: they share a library's pages but not their own.\n")
+    print(
+        "| machine | scheme | one program, native KiB | different programs, native KiB | emulated MiB | bytes of a file |"
+    )
+    print("|---|---|---:|---:|---:|---:|")
     with workspace() as name:
         directory = Path(name)
         (directory / "program.c").write_text(PROGRAM_C)
@@ -63,14 +68,14 @@ def run() -> None:
             root = sysroot(directory, arch, "musl")
             for scheme in ("mmap", "uselib", "static"):
                 program = directory / f"program-{arch}-{scheme}"
-                uselib(
-                    "cc", "--sysroot", root, "--scheme", scheme, "-O2", directory / "program.c", "-lm", "-o", program
-                )
-                native = together([program])
-                emulated = together([*USELIB, "run", "--sysroot", root, program])
-                print(
-                    f"| {arch} | {scheme} | {native} | {emulated / 1024:.1f} | {program.stat().st_size} |", flush=True
-                )
+                options = ["--sysroot", root, "--scheme", scheme, "-O2", directory / "program.c", "-lm"]
+                uselib("cc", *options, "-o", program)
+                copies = [shutil.copy(program, f"{program}-{number}") for number in range(PROCESSES)]
+                one = together([[program]] * PROCESSES)
+                different = together([[copy] for copy in copies])
+                emulated = together([[*USELIB, "run", "--sysroot", root, copy] for copy in copies])
+                size = program.stat().st_size
+                print(f"| {arch} | {scheme} | {one} | {different} | {emulated / 1024:.1f} | {size} |", flush=True)
 
 
 if __name__ == "__main__":
