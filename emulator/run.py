@@ -237,11 +237,10 @@ class Runner:
         number = failure.errno or 0
         if number == errno.ENOEXEC:
             try:
-                with open(self._program_path(), "rb") as file:
-                    data = file.read()
                 from linker.formats.elf_image import read_image
+                from linker.reading import read_file
 
-                read_image(data, program)
+                read_image(read_file(self._program_path()), program)
             except FormatError as wrong:
                 return wrong
             except OSError:

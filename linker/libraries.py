@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from linker import reading
 from linker.errors import error
 from linker.formats import ar, elf
 from linker.inputs import ObjectFile, StubLibrary, library_name
@@ -30,8 +31,7 @@ class Library:
 def read_file(path: str) -> bytes:
     """The content of an input. Raises LinkError."""
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        return reading.read_file(path)
     except OSError as failure:
         raise error(path, f"cannot be read: {failure.strerror}") from None
 

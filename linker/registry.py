@@ -23,6 +23,7 @@ from pathlib import Path
 
 from linker.errors import Diagnostic, Diagnostics, FormatError, LinkError
 from linker.image import PAGE
+from linker.reading import read_file
 
 LOW, HIGH = 0x60000000, 0x80000000  # default region; the end is exclusive
 BOUNDARY = 4 << 20
@@ -250,7 +251,7 @@ def _number(text: str, what: str) -> int:
 def read(path: str | Path) -> Registry:
     """Reads a registry file; one that does not exist is empty. Raises FormatError, LinkError, OSError."""
     try:
-        text = Path(path).read_bytes().decode("utf-8")
+        text = read_file(path).decode("utf-8")
     except FileNotFoundError:
         return Registry(str(path))
     except UnicodeDecodeError:
@@ -260,7 +261,7 @@ def read(path: str | Path) -> Registry:
 
 def write(registry: Registry) -> None:
     """Writes the registry to its file: a temporary file beside it, then rename. Raises OSError."""
-    path = Path(registry.file)
+    path = Path(os.path.realpath(registry.file))
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as out:

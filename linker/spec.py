@@ -39,6 +39,7 @@ from pathlib import Path
 
 from linker.errors import Diagnostic, Diagnostics, FormatError
 from linker.image import PAGE, Version
+from linker.reading import read_file
 
 EMPTY_SLOT = ".empty_slot"
 _LARGEST_SLOT = 0xFFFF
@@ -343,7 +344,7 @@ def split_file_name(file_name: str) -> tuple[str, Version | None]:
 def read(path: str | Path) -> Specification:
     """Reads a specification file. Raises LinkError, FormatError (not text), OSError."""
     try:
-        text = Path(path).read_bytes().decode("utf-8")
+        text = read_file(path).decode("utf-8")
     except UnicodeDecodeError:
         raise FormatError(Diagnostic(str(path), "is not a specification file: it is not text")) from None
     return parse(text, str(path))

@@ -50,6 +50,7 @@ from linker.formats.elf_object import (
 from linker.image import Export, ExportKind, Identity, Machine
 from linker.interpose import SECTION as INTERPOSE_SECTION
 from linker.interpose import Interposition
+from linker.reading import read_file
 
 LIBRARY_NAME = "LIBRARY NAME"
 LIBRARY_OBJECT = "library.o"
@@ -224,6 +225,8 @@ def is_stub(path: str | Path) -> bool:
     """Whether a file or directory is a stub library: its first ordinary member is `LIBRARY NAME`. Raises OSError."""
     if os.path.isdir(path):
         return os.path.isfile(os.path.join(path, LIBRARY_NAME))
+    if not os.path.isfile(path):  # neither a pipe nor a device is read twice
+        return False
     with open(path, "rb") as file:
         if file.read(8) != MAGIC:
             return False
@@ -243,9 +246,9 @@ def read_identity(path: str | Path) -> StubIdentity:
     if os.path.isdir(path):
         files = {name: Path(path, name) for name in (LIBRARY_NAME, LIBRARY_OBJECT)}
         absent = [name for name, file in files.items() if not file.is_file()]
-        contents = {name: file.read_bytes() for name, file in files.items() if not absent}
+        contents = {name: read_file(file) for name, file in files.items() if not absent}
     else:
-        data = Path(path).read_bytes()
+        data = read_file(path)
         if data[:8] not in (MAGIC, THIN_MAGIC):
             raise FormatError(Diagnostic(where, "not a stub library: neither an archive nor a directory"))
         book = Archive(data, where)

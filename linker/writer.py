@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Callable, Iterable
 
@@ -226,12 +227,15 @@ def write_atomically(path: str, data: bytes | bytearray, mode: int = 0o777) -> N
 
     Raises LinkError naming the file, if it cannot be written.
     """
+    target = os.path.realpath(path)
     try:
-        if os.path.exists(path) and not os.path.isfile(path):  # /dev/null, a pipe
-            with open(path, "wb") as file:
+        if path.endswith("/"):  # realpath drops it: `-o /dev/null/` must not replace the device
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if os.path.exists(target) and not os.path.isfile(target):  # /dev/null, a pipe
+            with open(target, "wb") as file:
                 file.write(data)
         else:
-            _replace(os.path.realpath(path), data, mode)
+            _replace(target, data, mode)
     except OSError as failure:
         raise error(path, f"cannot be written: {failure.strerror}") from None
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from linker.errors import error
 from linker.formats.ar import write_archive
 from linker.image import Machine, Version
+from linker.reading import read_file
 from runtime import build, musl
 from runtime.compiler import Compiler, Job, compile_all, find_compiler
 
@@ -57,7 +58,7 @@ def read_sysroot(path: Path) -> Sysroot:
     """Reads DIR/uselib.sysroot. Raises LinkError if DIR is none."""
     mark = path / MARK
     try:
-        text = mark.read_text(encoding="utf-8")
+        text = read_file(mark).decode()
     except (OSError, UnicodeDecodeError):
         raise error(
             str(path), f"is not a sysroot (it has no readable {MARK})", remedy="make one with `uselib sysroot`"

@@ -17,6 +17,7 @@ from linker.formats import elf, elf_image
 from linker.formats.ar import MAGIC, THIN_MAGIC, Archive
 from linker.image import EXEC, READ, WRITE, Export, ExportKind, Identity, Image, LibraryHeader, Machine, Segment
 from linker.interpose import IMPLEMENTATION_SUFFIX
+from linker.reading import read_file
 
 Facts = dict[str, Any]
 
@@ -180,15 +181,12 @@ def _members(path: str) -> Iterator[tuple[str, bytes]]:
     """(name, content) of the members of an archive or of a library in directory format."""
     if os.path.isdir(path):
         for name in sorted(os.listdir(path)):
-            with open(os.path.join(path, name), "rb") as file:
-                yield name, file.read()
+            yield name, read_file(os.path.join(path, name))
         return
-    with open(path, "rb") as file:
-        data = file.read()
+    data = read_file(path)
     for member in Archive(data, path).members():
         if member.path:
-            with open(member.path, "rb") as file:
-                yield member.name, file.read()
+            yield member.name, read_file(member.path)
         else:
             yield member.name, data[member.start : member.start + member.size]
 
@@ -220,8 +218,7 @@ def facts_of(path: str) -> Facts:
         if not stub.is_stub(path):
             raise FormatError(Diagnostic(path, f"is a directory without a `{stub.LIBRARY_NAME}`"))
         return _archive(path)
-    with open(path, "rb") as file:
-        data = file.read()
+    data = read_file(path)
     if data[:8] in (MAGIC, THIN_MAGIC):
         return _archive(path)
     if data[:4] != elf.MAGIC:

@@ -10,6 +10,7 @@ from linker import registry
 from linker.errors import Diagnostic, Diagnostics, FormatError, UsageError
 from linker.formats.elf_image import read_image
 from linker.image import Identity
+from linker.reading import read_file
 from linker.registry import Entry, Registry
 
 _SUFFIXES = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
@@ -90,8 +91,7 @@ def _show(book: Registry, entries: tuple[Entry, ...], as_json: bool) -> None:
 
 def _identity(path: str) -> Identity:
     """Who a target library is. Raises FormatError if the file is no target library."""
-    with open(path, "rb") as file:
-        header = read_image(file.read(), path).library
+    header = read_image(read_file(path), path).library
     if header is None:
         raise FormatError(Diagnostic(path, "is not a target library: it has no NT_LIBRARY note"))
     return header.identity
