@@ -147,6 +147,9 @@ class WatchableMachine(Protocol):
     def watch_blocks_native(self, begin: int, end: int, function: int, data: int) -> int:
         """Likewise with a C function, void f(uc_engine *, uint64_t address, uint32_t size, void *data)."""
 
+    def register_file(self) -> int:
+        """Address of the general registers in the order of their encoding, 64 bits each, for a native callback; 0: unknown."""
+
     def native_function(self, name: str) -> int:
         """Address of a function of the CPU's C library, for a native callback."""
 

@@ -32,6 +32,7 @@ from emulator.machine.engine import (
     tlb_callback,
 )
 from emulator.machine.pages import PageTable
+from emulator.machine.register_file import locate
 from loader.address_space import AddressSpace, MemoryFault
 
 if TYPE_CHECKING:
@@ -138,6 +139,10 @@ class Machine:
     def native_function(self, name: str) -> int:
         """Address of a function of Unicorn's C interface, for a native callback."""
         return self.engine.function(name)
+
+    def register_file(self) -> int:
+        """Address of the general registers for a native callback, or 0 (register_file.py)."""
+        return locate(self.engine, self.bits)
 
     def unwatch(self, handle: int) -> None:
         self.engine.unhook(handle)

@@ -60,7 +60,7 @@ class _Want(ctypes.Structure):
 
 class _Trace(ctypes.Structure):
     _fields_ = [
-        ("reg_read", c_void_p), ("reg_read_batch", c_void_p), ("flush", _FLUSH), ("resolve", _RESOLVE),
+        ("reg_read", c_void_p), ("registers", c_void_p), ("flush", _FLUSH), ("resolve", _RESOLVE),
         ("records", c_void_p), ("count", c_uint64), ("capacity", c_uint64),
         ("payload", c_void_p), ("payload_used", c_uint64), ("payload_capacity", c_uint64),
         ("sequence", c_uint64), ("first", c_uint64), ("calls", c_uint64), ("blocks", c_uint64), ("filtered", c_uint64),
@@ -124,7 +124,7 @@ class NativeBackend:
         self._specs: list[FunctionSpec] = []
         trace = self._trace = _Trace()
         trace.reg_read = machine.native_function("uc_reg_read")
-        trace.reg_read_batch = machine.native_function("uc_reg_read_batch")
+        trace.registers = machine.register_file()
         trace.flush = _FLUSH(self.drain)
         trace.resolve = _RESOLVE(self._resolved)
         trace.records, trace.capacity = ctypes.addressof(self._records), setup.capacity

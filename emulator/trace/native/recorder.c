@@ -63,7 +63,7 @@ typedef struct {
 
 typedef struct Trace {
     int (*reg_read)(void *, int, void *);
-    int (*reg_read_batch)(void *, const int *, void *const *, int);
+    const uint64_t *registers;                    /* the general registers, or 0: emulator/machine/register_file.py */
     void (*flush)(void);                          /* empties records and payload */
     int (*resolve)(uint64_t address, Mapping *);  /* 0: not readable */
     Record *records;
@@ -107,11 +107,10 @@ typedef struct { /* data of on_slot */
 
 EXPORT const uint64_t uselib_sizes[] = {sizeof(Trace), sizeof(Record), sizeof(Function), sizeof(Want), sizeof(Table), BLOOM_BITS};
 
-/* x86.h of Unicorn */
-enum {
-    R_EAX = 19, R_EDX = 24, R_ESP = 30, R_RAX = 35, R_RCX = 38, R_RDI = 39, R_RDX = 40, R_RSI = 43, R_RSP = 44,
-    R_R8 = 106, R_R9 = 107, R_ST0 = 114, R_XMM0 = 122
-};
+/* General registers in the order of Trace.registers, and their numbers in Unicorn's x86.h */
+enum { AX, CX, DX, BX, SP, BP, SI, DI, R8, R9 };
+static const int NUMBERS[2][10] = {{19, 22, 24, 21, 30, 20, 29, 23, 0, 0}, {35, 38, 40, 37, 44, 36, 43, 39, 106, 107}};
+enum { R_ST0 = 114, R_XMM0 = 122 };
 
 static inline uint64_t hash(uint64_t address) { return address * 0x9E3779B97F4A7C15u; }
 
@@ -127,11 +126,13 @@ static inline void add_bloom(Trace *t, uint64_t address)
     t->bloom[bit >> 6] |= (uint64_t)1 << (bit & 63);
 }
 
-static inline uint64_t reg(Trace *t, void *uc, int number)
+static inline uint64_t reg(Trace *t, void *uc, int which)
 {
+    int wide = t->bits == 64;
     uint64_t value = 0;
-    t->reg_read(uc, number, &value);
-    return value;
+    if (t->registers) value = t->registers[which];
+    else t->reg_read(uc, NUMBERS[wide][which], &value);
+    return wide ? value : (uint32_t)value;
 }
 
 /* -- guest memory -------------------------------------------------------------------------------------------------- */
@@ -383,17 +384,11 @@ static void returned(Trace *t, void *uc, const Frame *f, uint64_t sp, int late)
     r->words[0] = r->words[1] = r->words[2] = 0;
     if (!late) {
         uint8_t raw[16] = {0};
-        if (t->bits == 64) {
-            r->words[0] = reg(t, uc, R_RAX);
-            r->words[1] = reg(t, uc, R_RDX);
-            t->reg_read(uc, R_XMM0, raw);
-            memcpy(&r->words[2], raw, 8);
-        } else {
-            r->words[0] = reg(t, uc, R_EAX);
-            r->words[1] = reg(t, uc, R_EDX);
-            t->reg_read(uc, R_ST0, raw);
-            r->words[2] = double_of_x87(raw);
-        }
+        r->words[0] = reg(t, uc, AX);
+        r->words[1] = reg(t, uc, DX);
+        t->reg_read(uc, t->bits == 64 ? R_XMM0 : R_ST0, raw);
+        if (t->bits == 64) memcpy(&r->words[2], raw, 8);
+        else r->words[2] = double_of_x87(raw);
     }
     r->words[3] = r->time - f->time;
     r->function = f->function;
@@ -408,7 +403,7 @@ static void enter(Trace *t, void *uc, uint32_t function)
 {
     const Function *f = &t->functions[function];
     int wide = t->bits == 64;
-    uint64_t sp = reg(t, uc, wide ? R_RSP : R_ESP);
+    uint64_t sp = reg(t, uc, SP);
     uint64_t stack[1 + WORDS + EXTRA], words[WORDS + EXTRA];
     uint64_t caller;
     unsigned count = f->words;
@@ -456,10 +451,10 @@ static void enter(Trace *t, void *uc, uint32_t function)
     Record *r = reserve(t, 1 + (extra != 0));
     uint64_t time = now(t);
     if (wide) {
-        words[0] = reg(t, uc, R_RDI);
-        words[1] = reg(t, uc, R_RSI);
-        words[2] = reg(t, uc, R_RDX);
-        words[3] = reg(t, uc, R_RCX);
+        words[0] = reg(t, uc, DI);
+        words[1] = reg(t, uc, SI);
+        words[2] = reg(t, uc, DX);
+        words[3] = reg(t, uc, CX);
     } else {
         memcpy(words, stack + 1, 8 * WORDS);
     }
@@ -473,8 +468,8 @@ static void enter(Trace *t, void *uc, uint32_t function)
     r->flags = tail ? TAIL_CALL : 0;
     if (UNLIKELY(extra)) {
         if (wide) {
-            words[4] = reg(t, uc, R_R8);
-            words[5] = reg(t, uc, R_R9);
+            words[4] = reg(t, uc, R8);
+            words[5] = reg(t, uc, R9);
             if (extra > 2) read_words(t, sp + 8, words + 6, extra - 2);
         } else {
             read_words(t, sp + 4 + 4 * WORDS, words + WORDS, extra);
@@ -490,7 +485,7 @@ static void enter(Trace *t, void *uc, uint32_t function)
    below the present one; functions that were jumped to share its frame, and all others above it were left by a longjmp. */
 static void maybe_return(Trace *t, void *uc, uint64_t address)
 {
-    uint64_t sp = reg(t, uc, t->bits == 64 ? R_RSP : R_ESP);
+    uint64_t sp = reg(t, uc, SP);
     Stack *s = stack_of(t, sp);
     uint32_t i = s->count;
     while (i && s->frames[i - 1].sp < sp) i--;
