@@ -45,6 +45,7 @@ _KEYWORD_TEXT = """
 _KEYWORDS = frozenset(_KEYWORD_TEXT.split())
 _TYPE_POSITION = re.compile(r"\b([A-Za-z_]\w*)\b(?=\s*(?:\*|const\b|volatile\b|\(\s*\*|[A-Za-z_]))")
 _UNNAMED = re.compile(r"(?<=[(,])\s*(?:const\s+)?([A-Za-z_]\w*)\s*(?=[,)])")
+_ENUM_BODY = re.compile(r"(?<=\{)[^{}()]*,[^{}();]*(?=\})")
 _TAG = re.compile(r"\b(?:struct|union|enum)\s+([A-Za-z_]\w*)")
 _SET = re.compile(r"(enum|flags|chars)\s+(\w+)\s*:\s*([\w\s]+?)\s*(?:\{(.*)\})?\s*;", re.DOTALL)
 _ALIAS = re.compile(r"(alias|time64)\s+(\w+)\s+(\w+)\s*;")
@@ -158,7 +159,8 @@ class Declarations:
         words = {word for word in _WORD.findall(item.text) if self._known(word)} - {
             name for name in _typedef_names(item.text) if item.text.startswith("typedef")
         }
-        guessed = {match[1] for pattern in (_TYPE_POSITION, _UNNAMED) for match in pattern.finditer(item.text)}
+        outside = _ENUM_BODY.sub(" ", item.text)
+        guessed = {match[1] for pattern in (_TYPE_POSITION, _UNNAMED) for match in pattern.finditer(outside)}
         guessed -= _KEYWORDS | set(_TAG.findall(item.text))
         words = (words - _KEYWORDS) | guessed
         prelude = "".join(f"typedef int {word};" for word in sorted(words))
@@ -173,7 +175,7 @@ class Declarations:
     def _explained(self, item: Declared, problem: str) -> tuple[str, str]:
         place = re.match(r":?(\d+):(?:\d+):?\s*(.*)", problem, re.DOTALL)
         line = item.line + (int(place[1]) - 1 if place else 0)
-        said = (place[2] if place else problem).replace("\n", " ").strip() or "not C"
+        said = (place[2] if place else problem).replace("\n", " ").strip(" :") or "not C"
         near = re.sub(r"^before:\s*", "not a C declaration, at ", said)
         shown = " ".join(item.text.split())
         return f"{self._where}:{line}", f"{near}: `{shown[:60]}{'...' if len(shown) > 60 else ''}`"
@@ -304,7 +306,7 @@ class Declarations:
                     width = None
                     if member.bitsize is not None:
                         width = min(max(evaluated(member.bitsize, self._constant, self._size_of) or 0, 0), 64)
-                    members.append((member.name or "", self._type(member.type, min(pointers - 1, 0)), width))
+                    members.append((member.name or "", self._type(member.type, min(pointers, 0)), width))
             self._types[key] = structure(label, members, union=union)
         return self._types[key]
 

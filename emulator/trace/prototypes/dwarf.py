@@ -13,7 +13,7 @@ from typing import Any
 from elftools.dwarf.dwarfinfo import DWARFInfo
 from elftools.elf.elffile import ELFFile
 
-from emulator.trace.prototypes.layout import BASE_TYPES
+from emulator.trace.prototypes.layout import base_type
 from emulator.trace.prototypes.types import (
     Array,
     Complex,
@@ -139,7 +139,7 @@ class DwarfPrototypes:
         return Opaque(name or tag.removeprefix("DW_TAG_"), _value(die, "DW_AT_byte_size", 0))
 
     def _base(self, name: str, size: int, encoding: int) -> Type:
-        known = BASE_TYPES[self._machine].get(name)
+        known = base_type(name.split(), self._machine)
         if known is not None and known.size == size:
             return known
         limit = 4 if self._machine is Machine.I386 else 16
@@ -160,12 +160,12 @@ class DwarfPrototypes:
         label = f"{word} {name}" if name else word
         size = _value(die, "DW_AT_byte_size", 0)
         if pointers < 0 or "DW_AT_declaration" in die.attributes:
-            return Opaque(label, size)
+            return Opaque(label)
         fields: list[Field] = []
         for child in _children(die):
             member = child.tag == "DW_TAG_member" and "DW_AT_external" not in child.attributes
             if (member or child.tag == "DW_TAG_inheritance") and len(fields) < _MEMBERS:
-                fields.append(self._field(child, min(pointers - 1, 0), depth))
+                fields.append(self._field(child, min(pointers, 0), depth))
         stated = _value(die, "DW_AT_alignment", 0)
         alignment = stated or max((max(f.type.alignment or f.type.size, 1) for f in fields), default=1)
         return Structure(label, size, min(alignment, 16), tuple(fields), word == "union")

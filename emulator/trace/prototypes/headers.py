@@ -34,6 +34,7 @@ _NORETURN = re.compile(r"\b(?:_Noreturn|noreturn)\b")
 _CALLED = re.compile(r"\b(?:__attribute__|__attribute|__asm__|__asm|asm|__declspec|_Alignas|PRINTF|SCANF)\s*\(|\[\[")
 _DIRECTIVE = re.compile(r"\s*#\s*(\w*)\s*(.*)", re.DOTALL)
 _KNOWN = frozenset(("__GNUC__", "__linux__", "__unix__", "__STDC__", "linux", "unix", "__ELF__"))
+_ATTRIBUTE = re.compile(r"\b__attribute(?:__)?\s*\(\(.*?\)\)|\[\[.*?\]\]", re.DOTALL)
 _EXTERN_C = re.compile(r'\bextern\s*"C(?:\+\+)?"\s*(\{?)')
 
 
@@ -205,19 +206,21 @@ def declarations(text: str, where: str) -> Iterator[Declared]:
         if mark in "([{":
             stack.append((mark, match.start()))
             continue
+        end = match.end()
         if mark in ")]}":
             if not stack and mark == "}" and opened and not text[begin : match.start()].strip():
                 opened -= 1  # the end of extern "C" {
-            elif not stack or "([{".index(stack.pop()[0]) != ")]}".index(mark):
+            elif not stack or "([{".index(stack[-1][0]) != ")]}".index(mark):
                 number = text.count("\n", 0, match.start()) + 1
                 raise FormatError(Diagnostic(f"{where}:{number}", f"`{mark}` has no matching bracket"))
             else:
-                body = mark == "}" and not stack and re.search(r"\)[^;={}]*\{", text[begin : match.end()])
-                if not body:  # otherwise the body of a function: it ends the declaration
+                start = stack.pop()[1]
+                if stack or mark != "}" or not _ATTRIBUTE.sub(" ", text[begin:start]).rstrip().endswith(")"):
                     continue
+                end = start  # the body of a function: it ends the declaration, and is not looked at
         elif mark != ";" or stack:
             continue
-        piece = text[begin : match.end()]
+        piece = text[begin:end] + (";" if end < match.end() else "")
         line += text.count("\n", seen, begin)
         seen = begin
         first = begin + len(piece) - len(piece.lstrip())
