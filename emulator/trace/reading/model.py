@@ -64,6 +64,17 @@ class Span:
     count: int
 
 
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A TABLE chunk in short: addresses from start to end (both of functions), how many of them are slots."""
+
+    file: str
+    version: str
+    start: int
+    end: int
+    slots: int
+
+
 @dataclass(eq=False)
 class Process:
     """One process of the trace, as far as the JSON chunks describe it.
@@ -82,6 +93,7 @@ class Process:
     records: list[Span] = field(default_factory=list)
     payloads: list[Span] = field(default_factory=list)
     end: dict[str, Any] | None = None
+    tables: list[Table] = field(default_factory=list)
     libraries: dict[str, str] = field(default_factory=dict)  # path of a file -> name of the library it is
 
     @property
@@ -260,7 +272,7 @@ class TraceFile:
         if before is not None and before.pid != process.pid:  # fork; exec starts afresh
             process.functions = dict(before.functions)
             process.places = before.places.copy()
-            process.libraries = dict(before.libraries)
+            process.libraries, process.tables = dict(before.libraries), list(before.tables)
         self.processes.append(process)
 
     def _table(self, index: int, value: dict[str, Any]) -> None:
@@ -273,6 +285,10 @@ class TraceFile:
         library, file, version = (clean(value.get(key) or "") for key in ("library", "file", "version"))
         if file:
             process.libraries[file] = library
+        known = [_number(address) for address in addresses]
+        if known:
+            used = sum(1 for slot in slots if _number(slot))
+            process.tables.append(Table(file, version, min(known), max(known) + 8, used))
         for at, name in enumerate(names):
             slot = _number(slots[at]) if at < len(slots) else 0
             address = _number(addresses[at]) if at < len(addresses) else 0
