@@ -293,6 +293,11 @@ def random_structure(dice: random.Random, name: str, earlier: list[str]) -> str:
     return f"struct {name} {{ {' '.join(members)} }};"
 
 
+def placed(structure: Structure) -> list[tuple[str, int, tuple[int, int] | None]]:
+    """Where the fields are. clang does not say that a bit-field as wide as its type is one."""
+    return [(f.name, f.offset, None if f.bits == (0, 8 * f.type.size) else f.bits) for f in structure.fields]
+
+
 def check_layouts(seed: int, count: int, folder: str, compiler: str, machine: Machine, version: int) -> None:
     dice = random.Random(seed)
     names: list[str] = []
@@ -308,9 +313,8 @@ def check_layouts(seed: int, count: int, folder: str, compiler: str, machine: Ma
         mine, theirs = one.parameters[0].type, other.parameters[0].type
         assert isinstance(mine, Pointer) and isinstance(theirs, Pointer)
         assert isinstance(mine.target, Structure) and isinstance(theirs.target, Structure)
-        assert (mine.target.size, [(f.name, f.offset, f.bits) for f in mine.target.fields]) == (
-            theirs.target.size, [(f.name, f.offset, f.bits) for f in theirs.target.fields]
-        ), text.splitlines()[n + 1]  # fmt: skip
+        assert mine.target.size == theirs.target.size, text.splitlines()[n + 1]
+        assert placed(mine.target) == placed(theirs.target), text.splitlines()[n + 1]
 
 
 @pytest.mark.parametrize("machine", list(Machine))

@@ -4,6 +4,7 @@
     layout        the data models of the two machines; structure layout
     headers       C text as people write it -> C that pycparser reads, and what was said beside C
     declarations  C declarations -> prototypes: user's files, and the standard C library's (libc.txt)
+    simple        the lines of libc.txt, fast
     dwarf         DWARF -> prototypes
     sources       those in order of preference, cached
     conventions   where arguments and results are: i386 cdecl, x86-64 System V

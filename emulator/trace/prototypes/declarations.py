@@ -20,6 +20,7 @@ from emulator.trace.prototypes import headers
 from emulator.trace.prototypes.constants import evaluated
 from emulator.trace.prototypes.headers import Declared
 from emulator.trace.prototypes.layout import base_type, structure
+from emulator.trace.prototypes.simple import simple_prototype
 from emulator.trace.prototypes.types import (
     Array,
     Function,
@@ -208,6 +209,16 @@ class Declarations:
             match = _ALIAS.match(text)
             target = self.find(match[3]) if match and match[3] != name else None
             return None if target is None else _named(target, name)
+        line = self._index.get(("function", name))
+        if (
+            isinstance(line, str)
+            and (simple := simple_prototype(line, self._machine.word, self._word_type)) is not None
+        ):
+            return simple
+        return self.parsed(name)
+
+    def parsed(self, name: str) -> Prototype | None:
+        """As `find`, by pycparser in any case."""
         found = self._node("function", name)
         if found is None:
             return None
@@ -264,6 +275,13 @@ class Declarations:
         if isinstance(node, c_ast.Typename):
             return self._type(node.type, pointers)
         return Opaque("?")
+
+    def _word_type(self, words: list[str], pointers: int) -> Type:
+        """The type of a simple declaration."""
+        if words[0] == "struct":
+            label = f"struct {words[1]}"
+            return Opaque(label) if pointers < 0 else self._tag(words[1], pointers) or Opaque(label)
+        return self._named_type(words, pointers)
 
     def _named_type(self, names: list[str], pointers: int) -> Type:
         if (known := base_type(names, self._machine)) is not None:
