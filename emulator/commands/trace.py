@@ -31,7 +31,14 @@ def _record(arguments: list[str]) -> int:
     from emulator.trace.recorder import Recorder
     from emulator.trace.sinks import FileSink
 
-    parsed = parse(RECORD_USAGE, arguments, {"-o": Option("output", "FILE", "the trace file"), **OPTIONS})
+    extras = {
+        "-o": Option("output", "FILE", "the trace file"),
+        "--prototypes": Option(
+            "prototypes", "FILE", "C declarations: which arguments are strings or structs", many=True
+        ),
+        "--no-strings": Option("no_strings", "", "do not copy what arguments point to", None),
+    }
+    parsed = parse(RECORD_USAGE, arguments, {**extras, **OPTIONS})
     if isinstance(parsed, int):
         return parsed
     options, extra = parsed
@@ -42,7 +49,12 @@ def _record(arguments: list[str]) -> int:
         sink = FileSink(extra["output"], meta(options, extra))
     except OSError as failure:
         raise _unwritable(extra["output"], failure) from None
-    return Runner(options, observer=Recorder(sink, chosen)).run()
+    wants = None
+    if not extra.get("no_strings"):
+        from emulator.trace.pointed import PointedData
+
+        wants = PointedData(extra.get("prototypes", ()), results=chosen.returns)
+    return Runner(options, observer=Recorder(sink, chosen, wants)).run()
 
 
 def _live(arguments: list[str]) -> int:

@@ -22,7 +22,7 @@ MAX_FRAMES = 1 << 20  # calls of one stack that have not returned; deeper ones a
 NO_LIMIT = (1 << 64) - 1
 BEFORE_FORK = NO_LIMIT  # a frame's sequence number: the call was the parent's
 
-RECORD_CALLS, TRIGGER_ON, TRIGGER_OFF, INNER, THUNK = 1, 2, 4, 8, 16  # FunctionSpec.flags
+RECORD_CALLS, TRIGGER_ON, TRIGGER_OFF, INNER, THUNK, UNPREPARED = 1, 2, 4, 8, 16, 32  # FunctionSpec.flags
 
 
 class Copy(enum.IntEnum):
@@ -32,6 +32,8 @@ class Copy(enum.IntEnum):
     BYTES = 2
     STACK = 3  # the arguments on the stack, from the first on
     VECTOR = 4  # the low 8 bytes of xmm0 to xmm7
+    RESULT_STRING = 5  # at return: what the result points to
+    RESULT_BYTES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Want:
 @dataclass(frozen=True, slots=True)
 class FunctionSpec:
     """How calls of one function are recorded. words: argument words, 4 to 11; slot: THUNK: the function at whose slot the
-    call begins, or -1."""
+    call begins, or -1. UNPREPARED: words and wants are asked for at the first call that is recorded."""
 
     address: int
     flags: int = RECORD_CALLS
@@ -91,8 +93,14 @@ class Batch:
     payload: bytes | memoryview
 
 
-Sink = Callable[[Batch], None]
-Resolve = Callable[[int], Mapping | None]
+@dataclass(frozen=True, slots=True)
+class Helpers:
+    """What a backend asks for, seldom. resolve: the mapping around an address, None if the guest cannot read there; prepare: the
+    argument words and wants of a function; sink: takes what was recorded."""
+
+    resolve: Callable[[int], Mapping | None]
+    prepare: Callable[[int], tuple[int, tuple[Want, ...]]]
+    sink: Callable[[Batch], None]
 
 
 class Backend(Protocol):
@@ -143,12 +151,12 @@ def native_available() -> bool:
     return native_backend.library() is not None
 
 
-def make_backend(machine: WatchableMachine, setup: Setup, resolve: Resolve, sink: Sink, native: bool) -> Backend:
+def make_backend(machine: WatchableMachine, setup: Setup, helpers: Helpers, native: bool) -> Backend:
     """native: see `native_available`."""
     if native:
         from emulator.trace.native_backend import NativeBackend
 
-        return NativeBackend(machine, setup, resolve, sink)
+        return NativeBackend(machine, setup, helpers)
     from emulator.trace.python_backend import PythonBackend
 
-    return PythonBackend(machine, setup, resolve, sink)
+    return PythonBackend(machine, setup, helpers)

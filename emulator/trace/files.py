@@ -18,11 +18,12 @@ _IMPLEMENTATION, _THUNK = "$impl", "$thunk"  # endings of local names in a targe
 
 @dataclass(frozen=True)
 class KnownFile:
-    """An ELF file that the program has mapped. digest: SHA-256 of its bytes."""
+    """An ELF file that the program has mapped. digest: SHA-256 of its bytes; file: keeps it open."""
 
     path: str
     digest: str
     image: Image
+    file: MappedFile
 
     @classmethod
     def read(cls, file: MappedFile) -> KnownFile | None:
@@ -32,7 +33,12 @@ class KnownFile:
             image = read_image(data, file.name)
         except (ToolError, OSError):
             return None
-        return cls(file.name, hashlib.sha256(data).hexdigest(), image)
+        return cls(file.name, hashlib.sha256(data).hexdigest(), image, file)
+
+    @property
+    def host_path(self) -> str:
+        """Names the file to the host, wherever the guest has it."""
+        return f"/proc/self/fd/{self.file.fd}"
 
     @property
     def base(self) -> int:

@@ -10,6 +10,7 @@ import ctypes
 import importlib.util
 from collections.abc import Sequence
 from ctypes import POINTER, c_int, c_int64, c_uint8, c_uint16, c_uint32, c_uint64, c_void_p
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -18,12 +19,13 @@ from emulator.trace.backend import (
     BEFORE_FORK,
     EXTRA,
     STACKS,
+    UNPREPARED,
     WORDS,
     Batch,
     FunctionSpec,
-    Resolve,
+    Helpers,
     Setup,
-    Sink,
+    Want,
 )
 from emulator.trace.format import RECORD, Kind
 
@@ -31,6 +33,7 @@ MODULE = "emulator.trace._native"
 _MAPPINGS = 16
 _PAYLOAD = 4 << 20  # bytes; one call copies at most 16 strings of 64 KiB
 _FLUSH = ctypes.CFUNCTYPE(None)
+_PREPARE = ctypes.CFUNCTYPE(None, c_uint32)
 
 
 class _Mapping(ctypes.Structure):
@@ -60,7 +63,7 @@ class _Want(ctypes.Structure):
 
 class _Trace(ctypes.Structure):
     _fields_ = [
-        ("reg_read", c_void_p), ("registers", c_void_p), ("flush", _FLUSH), ("resolve", _RESOLVE),
+        ("reg_read", c_void_p), ("registers", c_void_p), ("flush", _FLUSH), ("resolve", _RESOLVE), ("prepare", _PREPARE),
         ("records", c_void_p), ("count", c_uint64), ("capacity", c_uint64),
         ("payload", c_void_p), ("payload_used", c_uint64), ("payload_capacity", c_uint64),
         ("sequence", c_uint64), ("first", c_uint64), ("calls", c_uint64), ("blocks", c_uint64), ("filtered", c_uint64),
@@ -112,11 +115,10 @@ def _address(function: Any) -> int:
 class NativeBackend:
     """See backend.Backend."""
 
-    def __init__(self, machine: WatchableMachine, setup: Setup, resolve: Resolve, sink: Sink) -> None:
+    def __init__(self, machine: WatchableMachine, setup: Setup, helpers: Helpers) -> None:
         lib = library()
         assert lib is not None
-        self._lib, self._machine, self._setup, self._sink = lib, machine, setup, sink
-        self._resolve = resolve
+        self._lib, self._machine, self._setup, self._helpers = lib, machine, setup, helpers
         self._records = (c_uint64 * (RECORD.size // 8 * setup.capacity))()
         self._payload: Any = (c_uint8 * 0)()
         self._bloom = (c_uint64 * (1 << (c_uint64 * 6).in_dll(lib, "uselib_sizes")[5] - 6))()
@@ -127,6 +129,7 @@ class NativeBackend:
         trace.registers = machine.register_file()
         trace.flush = _FLUSH(self.drain)
         trace.resolve = _RESOLVE(self._resolved)
+        trace.prepare = _PREPARE(self._prepare)
         trace.records, trace.capacity = ctypes.addressof(self._records), setup.capacity
         trace.bloom = ctypes.addressof(self._bloom)
         trace.remaining, trace.sample = setup.first, setup.sample
@@ -162,30 +165,44 @@ class NativeBackend:
     def _build(self) -> None:
         """Arrays for all functions there are; their addresses go into the table of entries."""
         specs, trace = self._specs, self._trace
-        wants = [want for spec in specs for want in spec.wants]
         self._functions = (_Function * max(len(specs), 1))()
-        position = 0
+        self._want_rows: list[Want] = []
         for row, spec in zip(self._functions, specs, strict=False):
-            row.flags, row.words, row.wants = spec.flags, spec.words, len(spec.wants)
-            row.first_want, row.slot = position, spec.slot + 1
-            position += len(spec.wants)
-        self._wants = (_Want * max(len(wants), 1))()
-        for place, want in zip(self._wants, wants, strict=False):
-            place.word, place.kind, place.size = want.word, want.kind, want.size
+            row.slot = spec.slot + 1
+            self._fill(row, spec)
         slots = 64
         while slots < 4 * len(specs):
             slots *= 2
         self._keys, self._values = (c_uint64 * slots)(), (c_uint32 * slots)()
         trace.functions, trace.function_count = ctypes.addressof(self._functions), len(specs)
-        trace.wants = ctypes.addressof(self._wants)
+        self._place_wants()
         trace.keys, trace.values = ctypes.addressof(self._keys), ctypes.addressof(self._values)
         trace.key_mask = slots - 1
-        if wants and not len(self._payload):
-            self._payload = (c_uint8 * _PAYLOAD)()
-            trace.payload, trace.payload_capacity = ctypes.addressof(self._payload), _PAYLOAD
         if self._setup.everything:
             addresses = (c_uint64 * len(specs))(*(spec.address for spec in specs))
             self._lib.uselib_add_entries(self._at, addresses, len(specs), 0)
+
+    def _fill(self, row: Any, spec: FunctionSpec) -> None:
+        row.flags, row.words, row.wants = spec.flags, spec.words, len(spec.wants)
+        row.first_want = len(self._want_rows)
+        self._want_rows += spec.wants
+
+    def _place_wants(self) -> None:
+        rows, trace = self._want_rows, self._trace
+        self._wants = (_Want * max(len(rows), 1))()
+        for place, want in zip(self._wants, rows, strict=False):
+            place.word, place.kind, place.size = want.word, want.kind, want.size
+        trace.wants = ctypes.addressof(self._wants)
+        if rows and not len(self._payload):
+            self._payload = (c_uint8 * _PAYLOAD)()
+            trace.payload, trace.payload_capacity = ctypes.addressof(self._payload), _PAYLOAD
+
+    def _prepare(self, function: int) -> None:
+        words, wants = self._helpers.prepare(function)
+        spec = self._specs[function]
+        self._specs[function] = replace(spec, flags=spec.flags & ~UNPREPARED, words=words, wants=wants)
+        self._fill(self._functions[function], self._specs[function])
+        self._place_wants()
 
     def add_functions(self, first: int, specs: Sequence[FunctionSpec]) -> None:
         assert first == len(self._specs)
@@ -209,7 +226,7 @@ class NativeBackend:
     # -- memory ---------------------------------------------------------------------------------------------------------
 
     def _resolved(self, address: int, found: Any) -> int:
-        mapping = self._resolve(address)
+        mapping = self._helpers.resolve(address)
         if mapping is None:
             return 0
         row = found.contents
@@ -233,7 +250,7 @@ class NativeBackend:
         records = memoryview(self._records).cast("B")[: RECORD.size * count]
         payload = memoryview(self._payload).cast("B")[: trace.payload_used] if trace.payload_used else b""
         trace.count = trace.payload_used = 0
-        self._sink(Batch(trace.first, records, payload))
+        self._helpers.sink(Batch(trace.first, records, payload))
 
     def forked(self) -> None:
         self._lib.uselib_forked(self._at)

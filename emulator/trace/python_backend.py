@@ -6,7 +6,7 @@ from __future__ import annotations
 import ctypes
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from emulator.interfaces import WatchableMachine
 from emulator.trace.backend import (
@@ -21,14 +21,14 @@ from emulator.trace.backend import (
     THUNK,
     TRIGGER_OFF,
     TRIGGER_ON,
+    UNPREPARED,
     WORDS,
     Batch,
     Copy,
     FunctionSpec,
+    Helpers,
     Mapping,
-    Resolve,
     Setup,
-    Sink,
 )
 from emulator.trace.format import HAS_PAYLOAD, LATE, PAYLOAD_ROW, RECORD, TAIL_CALL, Kind
 
@@ -77,8 +77,8 @@ def double_of_x87(raw: bytes) -> int:
 class PythonBackend:
     """See backend.Backend."""
 
-    def __init__(self, machine: WatchableMachine, setup: Setup, resolve: Resolve, sink: Sink) -> None:
-        self._machine, self._setup, self._resolve, self._sink = machine, setup, resolve, sink
+    def __init__(self, machine: WatchableMachine, setup: Setup, helpers: Helpers) -> None:
+        self._machine, self._setup, self._helpers = machine, setup, helpers
         self._word = setup.bits // 8
         self._specs: list[FunctionSpec] = []
         self._entries: dict[int, int] = {}
@@ -127,7 +127,7 @@ class PythonBackend:
         for mapping in self._mappings:
             if mapping.start <= address < mapping.end:
                 return mapping
-        found = self._resolve(address)
+        found = self._helpers.resolve(address)
         if found is not None:
             self._mappings.append(found)
         return found
@@ -205,6 +205,10 @@ class PythonBackend:
         if not self._records:
             self._first = self.sequence
 
+    def _payload_room(self) -> None:
+        if len(self._payload) + _ROOM > _PAYLOAD:
+            self.drain()
+
     def _put(
         self, time: int, caller: int, sp: int, words: Sequence[int], function: int, depth: int, kind: Kind, flags: int
     ) -> None:
@@ -214,9 +218,11 @@ class PythonBackend:
         if words:
             self._records.append(_MORE.pack(*words, *[0] * (EXTRA - len(words)), len(words), 0, Kind.MORE, 0))
 
-    def _copy_wanted(self, spec: FunctionSpec, sp: int, words: Sequence[int]) -> bool:
+    def _copy_wanted(self, spec: FunctionSpec, sp: int, words: Sequence[int], at_return: bool) -> bool:
         before = len(self._payload)
         for want in spec.wants:
+            if (want.kind >= Copy.RESULT_STRING) != at_return:
+                continue
             cut = 0
             if want.kind is Copy.STACK:
                 data = self._copy(sp + self._word, want.size)
@@ -227,7 +233,7 @@ class PythonBackend:
                 continue
             else:
                 data = self._copy(words[want.word], want.size)
-                if want.kind is Copy.STRING:
+                if want.kind in (Copy.STRING, Copy.RESULT_STRING):
                     end = data.find(b"\0")
                     if end == 0:
                         self._payload += PAYLOAD_ROW.pack(self.sequence, want.word, 0, 0)
@@ -239,6 +245,9 @@ class PythonBackend:
     def _returned(self, frame: _Frame, sp: int, late: bool) -> None:
         if not frame.sequence or self._disabled:
             return
+        spec = self._specs[frame.function]
+        if spec.wants:
+            self._payload_room()
         self._reserve(1)
         values = [0, 0, 0]
         if not late:
@@ -250,10 +259,12 @@ class PythonBackend:
             else:
                 values = [registers[0], registers[3], double_of_x87(state[32:42])]
         time = self._now()
-        inner = self._specs[frame.function].flags & INNER
+        flags = LATE if late else 0
+        if spec.wants and not late and self._copy_wanted(spec, sp, values[:1], True):
+            flags |= HAS_PAYLOAD
         self._put(
             time, 0 if frame.sequence == BEFORE_FORK else frame.sequence, sp, [*values, time - frame.time],
-            frame.function, frame.depth, Kind.INNER_RETURN if inner else Kind.RETURN, LATE if late else 0,
+            frame.function, frame.depth, Kind.INNER_RETURN if spec.flags & INNER else Kind.RETURN, flags,
         )  # fmt: skip
 
     # -- calls ----------------------------------------------------------------------------------------------------------
@@ -291,8 +302,12 @@ class PythonBackend:
             return
         if self.remaining != NO_LIMIT:
             self.remaining -= 1
-        if spec.wants and len(self._payload) + _ROOM > _PAYLOAD:
-            self.drain()
+        if spec.flags & UNPREPARED:
+            count, wants = self._helpers.prepare(function)
+            spec = replace(spec, flags=spec.flags & ~UNPREPARED, words=count, wants=wants)
+            self._specs[function] = spec
+        if spec.wants:
+            self._payload_room()
         extra = max(spec.words - WORDS, 0)
         self._reserve(2 if extra else 1)
         time = self._now()
@@ -304,7 +319,7 @@ class PythonBackend:
         else:
             more = self._words(sp + 4 + 4 * WORDS, extra) if extra else []
         flags = TAIL_CALL if tail else 0
-        if spec.wants and self._copy_wanted(spec, sp, [*words, *more]):
+        if spec.wants and self._copy_wanted(spec, sp, [*words, *more], False):
             flags |= HAS_PAYLOAD
         self._put(time, caller, sp, words, function, depth, Kind.INNER_CALL if inner else Kind.CALL, flags)
         self._put_more(more)
@@ -371,7 +386,7 @@ class PythonBackend:
         batch = Batch(self._first, b"".join(self._records), bytes(self._payload))
         self._records.clear()
         self._payload.clear()
-        self._sink(batch)
+        self._helpers.sink(batch)
 
     def forked(self) -> None:
         self.sequence = self.filtered = 0

@@ -17,11 +17,12 @@ from emulator.interfaces import Kernel, ProcessEnded, WatchableMachine
 from emulator.trace.backend import (
     INNER,
     NO_LIMIT,
-    RECORD_CALLS,
     THUNK,
+    UNPREPARED,
     Backend,
     Batch,
     FunctionSpec,
+    Helpers,
     Mapping,
     Setup,
     Want,
@@ -42,7 +43,8 @@ from loader.vma import Vma
 RECENT = 16  # calls kept for a fault report
 _CALLS = (Kind.CALL, Kind.INNER_CALL)
 
-Wants = Callable[[KnownFile, str], tuple[int, tuple[Want, ...]]]  # file, function -> argument words, what to copy
+# name of a function, machine, the files mapped so far -> argument words, what to copy
+Wants = Callable[[str, Machine, Sequence[KnownFile]], tuple[int, tuple[Want, ...]]]
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,7 @@ class Recorder:
             self._remaining, filters.sample, self._active,
             options.capacity if filters.last is None else max(2 * filters.last, 256),
         )  # fmt: skip
-        return make_backend(self._machine, setup, self._readable, self._batch, self._native)
+        return make_backend(self._machine, setup, Helpers(self._readable, self._prepare, self._batch), self._native)
 
     def _describe_process(self, parent: int | None, forked_at: int | None) -> None:
         label = (Machine.I386 if self._machine.bits == 32 else Machine.X86_64).label
@@ -238,6 +240,11 @@ class Recorder:
             if window.start <= address < window.end and address < end:
                 return Mapping(max(vma.start, window.start), min(end, window.end), window.delta)
         return None
+
+    def _prepare(self, function: int) -> tuple[int, tuple[Want, ...]]:
+        assert self._wants is not None
+        machine = Machine.I386 if self._machine.bits == 32 else Machine.X86_64
+        return self._wants(self._functions[function][1], machine, [file for file in self._files.values() if file])
 
     # -- system calls -----------------------------------------------------------------------------------------------------
 
@@ -339,8 +346,9 @@ class Recorder:
         filters, specs = self.options.filters, []
         for name, address, _ in rows:
             own = flags | filters.flags(library, name)
-            words, wants = (4, ()) if self._wants is None or not own & RECORD_CALLS else self._wants(known, name)
-            specs.append(FunctionSpec(address, own, words, wants, -1 if slots is None else slots.get(name, -1)))
+            if self._wants is not None:
+                own |= UNPREPARED
+            specs.append(FunctionSpec(address, own, slot=-1 if slots is None else slots.get(name, -1)))
         assert self._backend is not None
         self._backend.add_functions(first, specs)
         return first

@@ -20,8 +20,8 @@
 
 enum { CALL = 1, RETURN, SYSCALL, SYSCALL_RESULT, SIGNAL, INNER_CALL, INNER_RETURN, MORE };
 enum { TAIL_CALL = 1, LATE = 2, HAS_PAYLOAD = 4 };
-enum { F_RECORD = 1, F_ON = 2, F_OFF = 4, F_INNER = 8, F_THUNK = 16 }; /* Function.flags */
-enum { WANT_STRING = 1, WANT_BYTES, WANT_STACK, WANT_VECTOR };
+enum { F_RECORD = 1, F_ON = 2, F_OFF = 4, F_INNER = 8, F_THUNK = 16, F_NEW = 32 }; /* Function.flags */
+enum { WANT_STRING = 1, WANT_BYTES, WANT_STACK, WANT_VECTOR, WANT_RESULT_STRING, WANT_RESULT_BYTES };
 enum { STACKS = 16, MAPPINGS = 16, WORDS = 4, EXTRA = 7, MAX_FRAMES = 1 << 20, RETURN_REACH = 1024 };
 
 typedef struct {
@@ -66,6 +66,7 @@ typedef struct Trace {
     const uint64_t *registers;                    /* the general registers, or 0: emulator/machine/register_file.py */
     void (*flush)(void);                          /* empties records and payload */
     int (*resolve)(uint64_t address, Mapping *);  /* 0: not readable */
+    void (*prepare)(uint32_t function);           /* first call of a function: fills in words and wants */
     Record *records;
     uint64_t count, capacity;                     /* records, MORE included */
     uint8_t *payload;
@@ -285,6 +286,12 @@ static inline Record *reserve(Trace *t, unsigned n)
     return r;
 }
 
+/* Room for what one event may copy. */
+static void payload_room(Trace *t)
+{
+    if (t->payload_used + 16 * (12 + 65535) > t->payload_capacity) t->flush();
+}
+
 static void more(Record *r, const uint64_t *words, unsigned n)
 {
     memset(r, 0, sizeof *r);
@@ -295,15 +302,17 @@ static void more(Record *r, const uint64_t *words, unsigned n)
 
 static inline uint16_t clamp(uint32_t depth) { return depth > 0xFFFF ? 0xFFFF : (uint16_t)depth; }
 
-/* What the argument words of a call point to. Returns whether there is any. */
-static int copy_wanted(Trace *t, void *uc, const Function *f, uint64_t sp, const uint64_t *words, unsigned count)
+/* What the words of a call point to, or (at_return) its result. Returns whether there is any. */
+static int copy_wanted(Trace *t, void *uc, const Function *f, uint64_t sp, const uint64_t *words, unsigned count, int at_return)
 {
     int any = 0;
     for (unsigned i = 0; i < f->wants; i++) {
         const Want *w = &t->wants[f->first_want + i];
-        int pointed = w->kind == WANT_STRING || w->kind == WANT_BYTES;
+        int string = w->kind == WANT_STRING || w->kind == WANT_RESULT_STRING;
+        int pointed = w->kind != WANT_STACK && w->kind != WANT_VECTOR;
+        if ((w->kind >= WANT_RESULT_STRING) != at_return) continue;
         if (pointed && (w->word >= count || !words[w->word])) continue;
-        uint8_t *row = t->payload + t->payload_used; /* enter() has made room */
+        uint8_t *row = t->payload + t->payload_used; /* payload_room() was called */
         uint64_t size = 0, address = pointed ? words[w->word] : sp + t->bits / 8;
         uint8_t cut = 0;
         if (w->kind == WANT_VECTOR) {
@@ -314,7 +323,7 @@ static int copy_wanted(Trace *t, void *uc, const Function *f, uint64_t sp, const
             }
             size = w->size < sizeof low ? w->size : sizeof low;
             memcpy(row + 12, low, size);
-        } else if (w->kind != WANT_STRING) {
+        } else if (!string) {
             size = copy_in(t, address, row + 12, w->size);
         } else {
             while (size < w->size) { /* page by page: a string may end just before a hole */
@@ -376,7 +385,9 @@ static uint64_t double_of_x87(const uint8_t *raw)
 
 static void returned(Trace *t, void *uc, const Frame *f, uint64_t sp, int late)
 {
+    const Function *function = &t->functions[f->function];
     if (!f->sequence || t->disabled) return;
+    if (UNLIKELY(function->wants)) payload_room(t);
     Record *r = reserve(t, 1);
     r->time = now(t);
     r->caller = f->sequence == ~(uint64_t)0 ? 0 : f->sequence;
@@ -393,8 +404,9 @@ static void returned(Trace *t, void *uc, const Frame *f, uint64_t sp, int late)
     r->words[3] = r->time - f->time;
     r->function = f->function;
     r->depth = clamp(f->depth);
-    r->kind = t->functions[f->function].flags & F_INNER ? INNER_RETURN : RETURN;
+    r->kind = function->flags & F_INNER ? INNER_RETURN : RETURN;
     r->flags = late ? LATE : 0;
+    if (UNLIKELY(function->wants) && !late && copy_wanted(t, uc, function, sp, r->words, 1, 1)) r->flags |= HAS_PAYLOAD;
 }
 
 /* -- calls ----------------------------------------------------------------------------------------------------------- */
@@ -406,7 +418,6 @@ static void enter(Trace *t, void *uc, uint32_t function)
     uint64_t sp = reg(t, uc, SP);
     uint64_t stack[1 + WORDS + EXTRA], words[WORDS + EXTRA];
     uint64_t caller;
-    unsigned count = f->words;
 
     if (f->flags & F_INNER && t->via == sp && (!(f->flags & F_THUNK) || f->slot == t->via_function + 1)) {
         if (!(f->flags & F_THUNK)) t->via = 0; /* it is what the slot just recorded leads to */
@@ -446,8 +457,9 @@ static void enter(Trace *t, void *uc, uint32_t function)
     }
     if (t->remaining != ~(uint64_t)0) t->remaining--;
 
-    if (UNLIKELY(f->wants) && t->payload_used + 16 * (12 + 65535) > t->payload_capacity) t->flush();
-    unsigned extra = count > WORDS ? count - WORDS : 0;
+    if (UNLIKELY(f->flags & F_NEW)) t->prepare(function);
+    if (UNLIKELY(f->wants)) payload_room(t);
+    unsigned count = f->words, extra = count > WORDS ? count - WORDS : 0;
     Record *r = reserve(t, 1 + (extra != 0));
     uint64_t time = now(t);
     if (wide) {
@@ -476,7 +488,7 @@ static void enter(Trace *t, void *uc, uint32_t function)
         }
         more(r + 1, words + WORDS, extra);
     }
-    if (UNLIKELY(f->wants) && copy_wanted(t, uc, f, sp, words, count)) r->flags |= HAS_PAYLOAD;
+    if (UNLIKELY(f->wants) && copy_wanted(t, uc, f, sp, words, count, 0)) r->flags |= HAS_PAYLOAD;
     push(s, sp, caller, t->sequence, time, function, depth);
     if (t->returns) add_bloom(t, caller);
 }
