@@ -9,7 +9,7 @@ import importlib
 import os
 import sys
 
-from linker.errors import ToolError, UsageError
+from linker.errors import ToolError, UsageError, printable
 
 # name -> (module under emulator.commands, one line of help)
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -60,7 +60,7 @@ def _run(arguments: list[str]) -> int:
         print(f"uselib {version('uselib')}")
         return 0
     if arguments[0] not in COMMANDS:
-        print(f"uselib: {arguments[0]}: no such command; `uselib --help` lists them", file=sys.stderr)
+        print(f"uselib: {printable(arguments[0])}: no such command; `uselib --help` lists them", file=sys.stderr)
         return 2
     module = importlib.import_module(f"emulator.commands.{COMMANDS[arguments[0]][0]}")
     try:
@@ -77,7 +77,13 @@ def _run(arguments: list[str]) -> int:
         return 130
     except OSError as failure:
         where = f"{failure.filename}: " if failure.filename else ""
-        print(f"uselib: {where}{failure.strerror or failure}", file=sys.stderr)
+        text = printable(f"{where}{failure.strerror or failure}").encode("utf-8", "backslashreplace").decode()
+        print(f"uselib: {text}", file=sys.stderr)
+        return 1
+    except MemoryError:
+        print(
+            "uselib: out of memory; its inputs, or what they ask for, are too large for this machine", file=sys.stderr
+        )
         return 1
     except Exception as failure:  # a defect of ours: still one line, with the way to the details
         if os.environ.get("USELIB_DEBUG"):

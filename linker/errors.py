@@ -9,6 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
+
+
+def printable(text: str) -> str:
+    """`text` without control characters: names come from files, and must not break lines or command a terminal."""
+    return text if text.isprintable() else text.translate(_CONTROLS)
+
 
 @dataclass(frozen=True)
 class Diagnostic:
@@ -27,10 +34,10 @@ class Diagnostic:
     places: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        head = ": ".join(part for part in (self.where, self.symbol, self.message) if part)
+        head = ": ".join(printable(part) for part in (self.where, self.symbol, self.message) if part)
         if self.remedy:
-            head += f"; {self.remedy}"
-        return "\n".join([head, *(f"  >>> {place}" for place in self.places)])
+            head += f"; {printable(self.remedy)}"
+        return "\n".join([head, *(f"  >>> {printable(place)}" for place in self.places)])
 
 
 class ToolError(Exception):
