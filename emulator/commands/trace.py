@@ -10,8 +10,11 @@ from linker.errors import Diagnostic, ToolError, UsageError
 USAGE = "uselib trace [--format text|jsonl] [-o FILE] [OPTIONS] PROG [ARGUMENTS]"
 RECORD_USAGE = "uselib trace record -o FILE [OPTIONS] PROG [ARGUMENTS]"
 
-# `uselib trace WORD FILE`: readers of trace files, module under emulator.trace.reading; `uselib trace ./show` runs a program
-READERS = ("show", "summary", "graph", "diff", "export", "report")
+# `uselib trace WORD FILE`: readers of trace files -> module under emulator.trace; `uselib trace ./show` runs a program
+READERS = {
+    **{word: f"reading.{word}" for word in ("show", "summary", "graph", "diff", "export", "report")},
+    "tui": "tui.command",
+}
 
 RENDERERS = {"text": "render_text", "jsonl": "render_jsonl"}  # format -> module under emulator.trace
 
@@ -19,7 +22,7 @@ RENDERERS = {"text": "render_text", "jsonl": "render_jsonl"}  # format -> module
 def run(arguments: list[str]) -> int:
     """Returns the guest's exit status, or 128 + N if signal N killed it."""
     if arguments and arguments[0] in READERS:
-        return int(import_module(f"emulator.trace.reading.{arguments[0]}").run(arguments[1:]))
+        return int(import_module(f"emulator.trace.{READERS[arguments[0]]}").run(arguments[1:]))
     if arguments and arguments[0] == "record":
         return _record(arguments[1:])
     return _live(arguments)

@@ -1,0 +1,420 @@
+"""The application: panes, keys, and the threads that read while the screen is in use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from rich.text import Text
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.timer import Timer
+from textual.widgets import ContentSwitcher, Footer, Input, Static
+
+from emulator.trace.reading.decoding import ByPrototype, Decoder, Words
+from emulator.trace.reading.lines import SourceLines
+from emulator.trace.reading.model import Process, TraceFile
+from emulator.trace.tui.index import Index
+from emulator.trace.tui.keys import help_lines
+from emulator.trace.tui.listing import Listing
+from emulator.trace.tui.pages import Pages
+from emulator.trace.tui.style import NoColours, Palette
+from emulator.trace.tui.summary_tab import Stopped, SummaryTable, counted
+from emulator.trace.tui.text import Lines
+from emulator.trace.tui.view import Filter, View
+from linker.errors import ToolError
+
+_GROWTH = 0.1  # seconds between looks at the index while it is built
+_SETTLE = 0.03  # seconds the cursor rests before details are made
+
+PROMPTS = {
+    "search": "search: ",
+    "library": "libraries: ",
+    "symbol": "symbols: ",
+    "depth": "depth less than: ",
+}
+
+
+class Help(ModalScreen[None]):
+    """The keys."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,question_mark,enter", "dismiss_help", "Close"),
+    ]
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll():
+            yield Static(Text(help_lines()))
+
+    def action_dismiss_help(self) -> None:
+        self.dismiss(None)
+
+
+class TraceApp(App[None]):
+    """failure: what ended it, if it was a defect; the terminal is restored by then."""
+
+    ENABLE_COMMAND_PALETTE = False
+    CSS = """
+    Screen { layout: vertical; }
+    #title { height: 1; padding: 0 1; background: $primary-darken-2; color: $text; text-style: bold; }
+    #panes { height: 1fr; }
+    #events-pane { height: 1fr; layout: vertical; }
+    #list { height: 1fr; scrollbar-size-vertical: 1; }
+    #details { height: 35%; min-height: 4; max-height: 16; border-top: solid $primary; padding: 0 1;
+               scrollbar-size-vertical: 1; }
+    #details:focus { border-top: heavy $accent; }
+    #summary { height: 1fr; scrollbar-size-vertical: 1; }
+    #prompt { display: none; height: 1; border: none; padding: 0 1; background: $boost; }
+    #prompt.open { display: block; }
+    #status { height: 1; padding: 0 1; background: $boost; }
+    Help { align: center middle; }
+    Help VerticalScroll { width: 76; height: 23; max-height: 100%; border: round $primary; background: $surface;
+                          scrollbar-size-vertical: 1; }
+    .plain #title, .plain #status { text-style: reverse; }
+    .plain DataTable > .datatable--cursor { text-style: reverse; }
+    .plain Input > .input--cursor { text-style: reverse; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "ask('search')", "Search", key_display="/"),
+        Binding("n", "next(1)", "Next"),
+        Binding("N", "next(-1)", "Previous", show=False),
+        Binding("enter,space", "fold", "Fold", key_display="Enter"),
+        Binding("c", "caller", "Caller"),
+        Binding("r", "matching", "Return"),
+        Binding("f", "ask('library')", "Library"),
+        Binding("F", "ask('symbol')", "Symbol", show=False),
+        Binding("d", "ask('depth')", "Depth"),
+        Binding("minus", "deeper(-1)", show=False),
+        Binding("plus,equals_sign", "deeper(1)", show=False),
+        Binding("x", "clear", "All", show=False),
+        Binding("U", "unfold", "Unfold all", show=False),
+        Binding("left_square_bracket", "sibling(-1)", show=False),
+        Binding("right_square_bracket", "sibling(1)", show=False),
+        Binding("t", "time", "Times", show=False),
+        Binding("1", "tab('events-pane')", "Events", show=False),
+        Binding("2", "tab('summary')", "Summary", key_display="2"),
+        Binding("question_mark", "help", "Help", key_display="?"),
+        Binding("q,ctrl+c", "quit", "Quit", key_display="q"),
+        Binding("escape", "escape", show=False),
+    ]
+
+    def __init__(
+        self, trace: TraceFile, processes: list[Process], chosen: Filter, decoder: Decoder, lines: bool = False
+    ) -> None:
+        self.plain = bool(os.environ.get("NO_COLOR"))
+        super().__init__()
+        if self.plain:
+            self._filters.append(NoColours())
+        self.failure: Exception | None = None
+        self.trace = trace
+        self.index = Index(trace, processes)
+        self.view = View(self.index, chosen)
+        self._decoder = decoder  # used when it is prepared
+        self.lines = Lines(self.index, Pages(self.index), Words(), SourceLines() if lines else None)
+        self.ended = False
+        self.palette = Palette([function.library for function in trace.functions], not self.plain)
+        self.pattern = ""
+        self._asked = ""
+        self._note = ""
+        self._counting = False
+        self._growth: Timer | None = None
+        self._settling: Timer | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="title")
+        with ContentSwitcher(initial="events-pane", id="panes"):
+            with Vertical(id="events-pane"):
+                yield Listing(self.view, self.lines, self.palette, id="list")
+                with VerticalScroll(id="details"):
+                    yield Static(id="details-text")
+            yield SummaryTable(self.palette, id="summary")
+        yield Static(id="status")
+        yield Input(id="prompt")
+        yield Footer()
+
+    def on_mount(self) -> None:
+        self.screen.set_class(self.plain, "plain")
+        self.listing.focus()
+        self._title()
+        self.run_worker(self._read, thread=True, exit_on_error=True)
+        if isinstance(self._decoder, ByPrototype):
+            self.run_worker(self._prototypes, thread=True, exit_on_error=True)
+        self._growth = self.set_interval(_GROWTH, self._grow)
+
+    def on_unmount(self) -> None:
+        self.ended = True  # threads look at it
+
+    def _fatal_error(self) -> None:
+        """Instead of a traceback on the screen: the command line says it in a line."""
+        self.failure = self._exception
+        self._close_messages_no_wait()
+
+    @property
+    def listing(self) -> Listing:
+        return self.query_one("#list", Listing)
+
+    @property
+    def on_events(self) -> bool:
+        return self.query_one("#panes", ContentSwitcher).current == "events-pane"
+
+    # -- threads ------------------------------------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        for _ in self.index.build():
+            if self.ended:
+                return
+
+    def _prototypes(self) -> None:
+        """Opens the sources of prototypes: half a second, in which words are shown."""
+        assert isinstance(self._decoder, ByPrototype)
+        machines = {process.machine: process for process in self.index.processes}
+        for process in machines.values():
+            for number in list(process.functions.values())[:1]:
+                self._decoder.masks(process, self.trace.functions[number])
+        self._from_thread(self._decode)
+
+    def _from_thread(self, call: Callable[..., object], *arguments: object) -> None:
+        if not self.ended:
+            self.call_from_thread(call, *arguments)
+
+    def _decode(self) -> None:
+        self.lines.decoder = self._decoder
+        self.listing.grown()
+        self._settle()
+
+    def _grow(self) -> None:
+        before = len(self.view.rows)
+        complete = self.index.complete
+        self.view.update()
+        if len(self.view.rows) != before or complete:
+            self.listing.grown()
+        if not before or complete:
+            self._settle()
+        if complete and self._growth is not None:
+            self._growth.stop()
+        self._status()
+
+    # -- title, status, details ---------------------------------------------------------------------------------------
+
+    def _title(self) -> None:
+        trace = self.trace
+        tab = "[1 Events]  2 Summary " if self.on_events else " 1 Events  [2 Summary]"
+        program = ", ".join(process.title for process in self.index.processes[:3]) or "no process"
+        more = f" and {len(self.index.processes) - 3} more" if len(self.index.processes) > 3 else ""
+        self.query_one("#title", Static).update(Text(f"{tab}   {program}{more}   {os.path.basename(trace.path)}"))
+
+    def _status(self) -> None:
+        parts = []
+        count = len(self.view.rows)
+        if self.on_events:
+            parts.append(f"{self.listing.cursor + 1 if count else 0:,}/{count:,}")
+        if not self.index.complete:
+            parts.append(f"reading {self.index.count / max(self.index.total, 1):.0%}")
+        elif self.index.count != count:
+            parts.append(f"{self.index.count:,} events")
+        if str(self.view.filter):
+            parts.append(f"only {self.view.filter}")
+        if self.trace.warnings:
+            parts.append(self.trace.warnings[0])
+        if self._note:
+            parts.append(self._note)
+        self.query_one("#status", Static).update(Text("  ".join(parts), no_wrap=True, overflow="ellipsis"))
+
+    def _say(self, note: str) -> None:
+        self._note = note
+        self._status()
+
+    def on_listing_moved(self) -> None:
+        self._status()
+        if self._settling is not None:
+            self._settling.stop()
+        self._settling = self.set_timer(_SETTLE, self._settle)
+
+    def _settle(self) -> None:
+        row = self.listing.row
+        nothing = "no events" if self.index.complete else "reading..."
+        if self.index.complete and self.index.count:
+            nothing = "no event passes the filters; x shows all"
+        text = Text(nothing) if row is None else self.palette.text(self.lines.details(row))
+        self.query_one("#details-text", Static).update(text)
+        self.query_one("#details", VerticalScroll).scroll_home(animate=False)
+
+    # -- moving about -------------------------------------------------------------------------------------------------
+
+    def _go(self, row: int | None, otherwise: str) -> None:
+        if row is None:
+            self._say(otherwise)
+            return
+        self._note = ""
+        position = self.view.reveal(row)
+        if position is None:
+            self._say("the filters leave that event out; x shows all")
+            return
+        self.listing.changed(row)
+        self.listing.go(position)
+
+    def action_caller(self) -> None:
+        row = self.listing.row
+        if row is not None:
+            self._go(self.view.walk.parent(row), "nothing recorded around this event")
+
+    def action_matching(self) -> None:
+        row = self.listing.row
+        if row is None:
+            return
+        walk = self.view.walk
+        if walk.is_return(row):
+            self._go(walk.opening(row), "its call is not in the trace")
+        elif walk.is_call(row):
+            closing = walk.extent(row).closing
+            if closing is not None and self.index.joined[closing]:
+                self._say("its return is on the same line")
+                return
+            if closing is not None and row in self.view.folds:
+                self.view.toggle(row)
+            self._go(closing, "its return is not in the trace")
+
+    def action_sibling(self, step: int) -> None:
+        row = self.listing.row
+        if row is not None:
+            side = "next" if step > 0 else "previous"
+            self._go(self.view.walk.sibling(row, step > 0), f"no {side} call in the same call")
+
+    def action_fold(self) -> None:
+        row = self.listing.row
+        if row is None:
+            return
+        if self.view.toggle(row):
+            self._note = ""
+            self.listing.changed(row)
+        else:
+            self._say("nothing to fold: no event in this call")
+
+    def action_unfold(self) -> None:
+        row = self.listing.row
+        self.view.unfold_all()
+        self.listing.changed(row)
+
+    def action_next(self, step: int) -> None:
+        if not self.pattern:
+            self._say("nothing to search for yet: press /")
+            return
+        row = self.listing.row
+        found = self.view.search(self.pattern, -1 if row is None else row, step > 0)
+        so_far = "" if self.index.complete else " so far"
+        if found is None:
+            there = self.view.matching(self.pattern)
+            hidden = f"; the filters leave out {there:,}" if there else ""
+            self._say(f"no call of {self.pattern}{so_far}{hidden}")
+            return
+        wrapped = row is not None and (found <= row if step > 0 else found >= row)
+        self._go(found, "")
+        self._say(
+            f"{self.view.matching(self.pattern):,} calls of {self.pattern}{so_far}{', from the other end' * wrapped}"
+        )
+
+    # -- filters ------------------------------------------------------------------------------------------------------
+
+    def _filter(self, **changes: Any) -> None:
+        old = self.view.filter
+        row = self.listing.row
+        fields = {"library": old.library, "symbol": old.symbol, "depth": old.depth, **changes}
+        self._note = ""
+        self.view.set_filter(Filter(**fields))
+        self.listing.changed(0 if row is None else row)
+
+    def action_clear(self) -> None:
+        self._filter(library=(), symbol=(), depth=None)
+
+    def action_deeper(self, step: int) -> None:
+        row = self.listing.row
+        depth = self.view.filter.depth
+        if depth is None:
+            if step > 0 or row is None:
+                return
+            depth = int(self.index.depth[: self.index.count].max()) + 1
+        self._filter(depth=max(depth + step, 1))
+
+    def action_ask(self, what: str) -> None:
+        self._asked = what
+        prompt = self.query_one("#prompt", Input)
+        old = self.view.filter
+        now = {"search": self.pattern, "library": " ".join(old.library), "symbol": " ".join(old.symbol),
+               "depth": "" if old.depth is None else str(old.depth)}  # fmt: skip
+        prompt.value = now[what]
+        prompt.placeholder = {
+            "search": "search: part of a name, glob, or LIBRARY!SYMBOL",
+            "library": "show only these libraries: globs; empty: all",
+            "symbol": "show only these functions: globs; empty: all",
+            "depth": "show only calls nested less than N deep; empty: all",
+        }[what]
+        prompt.add_class("open")
+        prompt.focus()
+        prompt.cursor_position = len(prompt.value)
+        self._say(PROMPTS[what])
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        words = tuple(event.value.split())
+        self.action_escape()
+        if self._asked == "search":
+            self.pattern = event.value.strip()
+            self.action_tab("events-pane")
+            if self.pattern:
+                self.action_next(1)
+        elif self._asked == "depth":
+            if words and not (words[0].isascii() and words[0].isdigit() and int(words[0]) > 0):
+                self._say(f"`{words[0]}` is not a depth: a number from 1")
+                return
+            self._filter(depth=int(words[0]) if words else None)
+        else:
+            self._filter(**{self._asked: words})
+
+    def action_escape(self) -> None:
+        self.query_one("#prompt", Input).remove_class("open")
+        self._note = ""
+        self._focus()
+        self._status()
+
+    # -- panes --------------------------------------------------------------------------------------------------------
+
+    def _focus(self) -> None:
+        if self.on_events:
+            self.listing.focus()
+        else:
+            self.query_one("#summary", SummaryTable).focus()
+
+    def action_time(self) -> None:
+        self.listing.toggle_time()
+
+    def action_tab(self, name: str) -> None:
+        self.query_one("#panes", ContentSwitcher).current = name
+        if name == "summary" and not self._counting:
+            self._counting = True
+            self._note = "counting..."
+            self.run_worker(self._count, thread=True, exit_on_error=True)
+        self._focus()
+        self._title()
+        self._status()
+
+    def action_help(self) -> None:
+        self.push_screen(Help())
+
+    def _count(self) -> None:
+        try:
+            rows = counted(self.trace.path, {process.index for process in self.index.processes}, lambda: not self.ended)
+        except Stopped:
+            return
+        except (ToolError, OSError) as failure:
+            self._from_thread(self._say, str(failure).partition("\n")[0])
+            return
+        self._from_thread(self.query_one("#summary", SummaryTable).show, rows)
+        self._from_thread(self._say, f"{sum(row.calls for row in rows):,} calls of {len(rows):,} functions")
+
+    def on_summary_table_chosen(self, message: SummaryTable.Chosen) -> None:
+        row = message.row
+        self.pattern = f"{row.library}!{row.symbol}" if row.library else row.symbol
+        self.action_tab("events-pane")
+        self.action_next(1)

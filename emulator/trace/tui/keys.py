@@ -1,0 +1,31 @@
+"""The keys, for the help screen."""
+
+from __future__ import annotations
+
+KEYS = (
+    ("up down, j k", "one event"),
+    ("PgUp PgDn, ^B ^F", "one screen"),
+    ("Home End, g G", "first, last event"),
+    ("[ ]", "previous, next call in the same call"),
+    ("c", "to the caller: the call around this event"),
+    ("r", "from a call to its return, and back"),
+    ("Enter, Space", "fold, unfold the call"),
+    ("U", "unfold all"),
+    ("/", "search: part of a name, a glob, LIBRARY!SYMBOL"),
+    ("n N", "next, previous found call"),
+    ("f", "filter by library (globs)"),
+    ("F", "filter by symbol (globs)"),
+    ("d", "only calls nested less than N deep"),
+    ("- +", "one level less, one more"),
+    ("x", "no filters"),
+    ("t", "show times"),
+    ("< >", "scroll sideways"),
+    ("Tab", "to the details and back (scroll with up, down)"),
+    ("1 2", "events, summary"),
+    ("o O, Enter", "summary: sort by the next column; go to calls"),
+    ("? q", "this help; quit"),
+)
+
+
+def help_lines() -> str:
+    return "\n".join(f"{keys:>18}  {text}" for keys, text in KEYS)

@@ -1,0 +1,60 @@
+"""What the roles of text look like, with colours and without (NO_COLOR)."""
+
+from __future__ import annotations
+
+from rich.color import Color
+from rich.segment import Segment
+from rich.style import Style
+from rich.text import Text
+from textual.color import Color as TextualColor
+from textual.filter import LineFilter
+
+from emulator.trace.tui.text import Pieces
+
+ROLES = {
+    "": Style(),
+    "dim": Style(color="#8a8f98"),
+    "label": Style(color="#8a8f98"),
+    "mark": Style(color="#ffd75f"),
+    "value": Style(color="#87d787"),
+    "other": Style(color="#d787d7"),
+    "late": Style(color="#ffaf00"),
+}
+LIBRARIES = ("#5fd7ff", "#ffaf5f", "#afd75f", "#ff87af", "#87afff", "#5fd7af", "#d7afff", "#ffd75f")  # in turn
+CURSOR, CURSOR_PLAIN = Style(bgcolor="#2f4f74", bold=True), Style(reverse=True)
+
+
+class Palette:
+    """Styles by role; libraries get theirs in the order of the trace."""
+
+    def __init__(self, libraries: list[str], colours: bool) -> None:
+        self.colours = colours
+        self._names: dict[str, Style] = {"library ": Style(bold=True)}
+        for number, library in enumerate(dict.fromkeys(name for name in libraries if name)):
+            self._names[f"library {library}"] = Style(color=LIBRARIES[number % len(LIBRARIES)], bold=True)
+
+    @property
+    def cursor(self) -> Style:
+        return CURSOR if self.colours else CURSOR_PLAIN
+
+    def style(self, role: str) -> Style:
+        return ROLES.get(role) or self._names.get(role, ROLES[""])
+
+    def text(self, lines: list[Pieces]) -> Text:
+        out = Text(no_wrap=False)
+        for number, line in enumerate(lines):
+            out.append("\n" if number else "")
+            for role, part in line:
+                out.append(part, self.style(role))
+        return out
+
+
+class NoColours(LineFilter):
+    """Takes the colours off everything that is drawn, and leaves bold, reverse and underline: NO_COLOR."""
+
+    _PLAIN = Style.from_color(Color.default(), Color.default())
+
+    def apply(self, segments: list[Segment], background: TextualColor) -> list[Segment]:
+        return [
+            Segment(text, None if style is None else style + self._PLAIN, control) for text, style, control in segments
+        ]
