@@ -181,7 +181,10 @@ class DwarfPrototypes:
             first = _value(die, "DW_AT_data_bit_offset", 0)
         else:  # DWARF 2: from the most significant bit of the storage unit
             unit = _value(die, "DW_AT_byte_size", type_.size)
-            first = 8 * offset + 8 * unit - _value(die, "DW_AT_bit_offset", 0) - width
+            skipped = _value(die, "DW_AT_bit_offset", 0)
+            if skipped >> 63 == 1:  # a negative one, as clang writes it
+                skipped -= 1 << 64
+            first = 8 * offset + 8 * unit - skipped - width
         return Field(name, type_, first // 8, (first % 8, min(width, 128)))
 
     def _enumeration(self, die: Any, name: str, depth: int) -> Type:
