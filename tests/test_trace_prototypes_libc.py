@@ -19,6 +19,7 @@ from emulator.trace.prototypes.declarations import standard
 from emulator.trace.prototypes.types import Enumeration, Field, Integer, Opaque, Structure
 from linker.image import Machine
 
+MINI = Path(__file__).parent.parent / "runtime" / "libmini" / "include"
 FILE = Path(headers.__file__).with_name("libc.txt")
 INCLUDE_TEXT = """assert complex ctype dirent dlfcn err errno fcntl fenv fnmatch ftw getopt glob grp iconv inttypes langinfo libgen
     libintl limits locale malloc math mntent nl_types poll pthread pwd regex sched search semaphore setjmp signal spawn stdbool stddef stdint
@@ -45,10 +46,12 @@ def compile_flags(machine: Machine, library: str) -> list[str]:
     bits = "-m32" if machine is Machine.I386 else "-m64"
     if library == "glibc":
         return [bits]
+    built_in = subprocess.run(["gcc", "-print-file-name=include"], capture_output=True, text=True).stdout.strip()
+    if library == "mini":
+        return [bits, "-nostdinc", f"-I{MINI}", f"-I{built_in}"]
     folder = Path(f"/usr/include/{machine.label}-linux-musl")
     if not folder.is_dir():
         pytest.skip(f"no musl headers for {machine.label}")
-    built_in = subprocess.run(["gcc", "-print-file-name=include"], capture_output=True, text=True).stdout.strip()
     return [bits, "-nostdinc", f"-I{folder}", f"-I{built_in}"]
 
 
@@ -172,3 +175,19 @@ def test_every_prototype_is_read(machine: Machine, library: str) -> None:
             assert prototype == found.parsed(name)  # the fast reader against pycparser
         for type_ in (prototype.result, *(p.type for p in prototype.parameters)):
             assert not isinstance(type_, Opaque) or name in ("__libc_start_main",), (name, type_)
+
+
+@pytest.mark.parametrize("machine", list(Machine))
+def test_the_small_library_of_ours(machine: Machine, tmp_path: Path) -> None:
+    """libmini has few of the types and functions: what it has must agree."""
+    declared = functions(machine, "mini")
+    own = [f"typedef {type_} {name};" for name, type_ in sets().items()] + [f"#undef {name}" for name in declared]
+    own += [
+        line
+        for line in lines(machine, "mini")
+        if any(name in line for name in OWN_TYPES) and line.startswith("typedef")
+    ]
+    for body in ("\n".join([*own, *declared.values()]), "\n".join(asserts(machine, "mini"))):
+        said = compiled(machine, "mini", body, tmp_path, "-Wredundant-decls")[1]
+        assert [line for line in said.splitlines() if "conflicting types" in line or "assertion failed" in line] == []
+        assert "static_assert" in body.lower() or said.count("redundant redeclaration") > 150
