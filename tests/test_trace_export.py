@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -213,6 +214,6 @@ def test_a_reader_that_goes_away(tmp_path: Path) -> None:
     path = random_tree(2, 20000).save(tmp_path / "t")
     from run_support import environment
 
-    command = f"python3 -m emulator.cli trace export --format jsonl {path} | head -1"
+    command = f"{sys.executable} -m emulator.cli trace export --format jsonl {path} | head -1"
     ran = subprocess.run(["sh", "-c", command], env=environment(), capture_output=True, text=True)
     assert ran.stderr == "" and ran.stdout.startswith('{"event": "trace"')
