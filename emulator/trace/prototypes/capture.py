@@ -10,11 +10,11 @@ import enum
 from dataclasses import dataclass
 
 from emulator.trace.prototypes.conventions import Arguments, Parts, Where, in_memory, word_index, words_needed
-from emulator.trace.prototypes.formats import conversions, promoted
-from emulator.trace.prototypes.types import Parameter, Pointer, Prototype, Structure, Type
+from emulator.trace.prototypes.types import Parameter, Pointer, Prototype, Structure
 from linker.image import Machine
 
 STRING_LIMIT = 256  # bytes of a string that are copied
+VARIADIC_LIMIT = 64  # bytes of what a variadic argument points to, should it be a string
 BYTES_LIMIT = 128  # bytes of a buffer
 STRUCTURE_LIMIT = 512
 STACK_WORD = 64  # word index of a payload row: bytes of the stack's arguments, from the first on
@@ -68,6 +68,9 @@ def wanted(prototype: Prototype, machine: Machine, *, registers: bool = False) -
         for parameter, word in zip(prototype.parameters, words, strict=True)
         if (request := _request(parameter, word, words)) is not None
     ]
+    if prototype.variadic and prototype.format_index >= 0 and prototype.format_kind == "printf":
+        # Which of them are strings is not known before the format is read; words that are no addresses cost nothing.
+        found += [Capture(word, CaptureKind.STRING, VARIADIC_LIMIT) for word in range(places.words, MOST_WORDS)]
     if registers:
         flat = tuple(part for p in parts for part in p)
         stack = _stack_bytes(flat, machine)
@@ -103,22 +106,3 @@ def wanted_result(prototype: Prototype) -> tuple[Capture, ...]:
     """What to copy when the function returns: a string or structure that the result (word 0) points to."""
     request = _pointed(prototype.result, 0) if isinstance(prototype.result, Pointer) else None
     return () if request is None else (request,)
-
-
-def wanted_by_format(prototype: Prototype, format_: bytes, machine: Machine) -> tuple[Capture, ...]:
-    """The strings that the variadic arguments of this call point to, known once its format string is (`%s` of printf)."""
-    if prototype.format_index < 0 or not prototype.variadic or prototype.format_kind != "printf":
-        return ()
-    places = Arguments(machine, prototype.result)
-    for parameter in prototype.parameters:
-        places.next(parameter.type)
-    found = []
-    for conversion in conversions(format_, prototype.format_kind):
-        if not conversion.letter:
-            break
-        type_: Type = promoted(conversion, machine)
-        word = word_index(places.next(type_))
-        if conversion.letter == "s" and conversion.length == "" and word >= 0:
-            limit = min(conversion.precision, STRING_LIMIT) if conversion.precision >= 0 else STRING_LIMIT
-            found.append(Capture(word, CaptureKind.STRING, limit))
-    return tuple(found)

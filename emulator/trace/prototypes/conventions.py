@@ -116,6 +116,11 @@ class Arguments:
         if result is not None and in_memory(result, machine):
             self.next(Pointer(Void(), machine.word))
 
+    @property
+    def words(self) -> int:
+        """The number of the argument word that the next integer or pointer takes, as long as there are words."""
+        return self._words + (self._stack // 8 if self._words == REGISTERS else 0)
+
     def next(self, type_: Type) -> Parts:
         return self._next_i386(type_) if self._machine is Machine.I386 else self._next_x86_64(type_)
 
