@@ -212,7 +212,7 @@ class _Builder:
         if place is None:
             return -1
         library = process.libraries.get(place.file.path, "")
-        return self._trace.function(library, place.symbol or place.file.name).number
+        return self._trace.function(library, place.symbol.removesuffix("$impl") or place.file.name).number
 
     def _owner_of(self, function: int) -> int:
         for known in self._trace.functions[len(self._owner) :]:

@@ -20,7 +20,7 @@ from emulator.trace.reading.decoding import ALL_BITS, PROTOTYPES, ByPrototype, D
 from emulator.trace.reading.events import Event, events_from
 from emulator.trace.reading.flow import Flow, Hunk, ValueHasher, Vocabulary, differences, equal_runs, load
 from emulator.trace.reading.model import Function, Process, TraceFile
-from emulator.trace.reading.options import Colours, Option, choice, count, parse, warn
+from emulator.trace.reading.options import Colours, Option, choice, count, parse, plural, warn
 from emulator.trace.reading.show import Renderer
 from emulator.trace.reading.values import Known, Values
 from linker.errors import ToolError, UsageError
@@ -114,8 +114,11 @@ def compare(a: TraceFile, b: TraceFile, known: Known | None, by_caller: bool = F
     result = TraceDiff(names=words.names)
     totals = np.zeros((2, 0), np.int64)
 
+    digests = [{f.digest for p in trace.processes for f in p.places.files} for trace in (a, b)]
+    same_files = frozenset(digests[0] & digests[1])
+
     def hasher(trace: TraceFile, process: Process) -> ValueHasher:
-        return ValueHasher() if known is None else Values(trace, process, words, known)
+        return ValueHasher() if known is None else Values(trace, process, words, known, same_files)
 
     for ours, theirs in zip(a.processes, b.processes, strict=False):
         x = load(a, ours, words, hasher(a, ours), by_caller)
@@ -221,7 +224,9 @@ def _report(
     sides = []
     for name, trace, flows in (("A", a, [p.a for p in result.processes]), ("B", b, [p.b for p in result.processes])):
         calls = sum(len(flow) for flow in flows)
-        sides.append(f"{name}: {trace.path}: {calls:,} calls, {len(trace.processes)} processes")
+        sides.append(
+            f"{name}: {trace.path}: {plural(calls, 'call', 'calls')}, {plural(len(trace.processes), 'process', 'processes')}"
+        )
     yield from sides
     limit = values.get("hunks", 1)
     for number, diff in enumerate(result.processes):
@@ -231,12 +236,10 @@ def _report(
         title = ours if ours == theirs else f"{ours} in A, {theirs} in B"
         only_a = sum(h.a1 - h.a0 for h in diff.hunks)
         only_b = sum(h.b1 - h.b0 for h in diff.hunks)
-        plural = "difference" if len(diff.hunks) == 1 else "differences"
         yield ""
-        yield (
-            f"process {number + 1}, {title}: {len(diff.hunks):,} {plural} of flow ({only_a:,} calls only in A, {only_b:,} only in B),"
-            f" {diff.changed_count:,} calls with other arguments or results"
-        )
+        of_flow = f"{plural(len(diff.hunks), 'difference', 'differences')} of flow"
+        of_values = f"{plural(diff.changed_count, 'call', 'calls')} with other arguments or results"
+        yield f"process {number + 1}, {title}: {of_flow} ({only_a:,} calls only in A, {only_b:,} only in B), {of_values}"
         if any(h.coarse for h in diff.hunks):
             yield "  (some parts differ so much that they were not aligned call by call)"
         rows = diff.ordered()

@@ -113,6 +113,11 @@ def chosen_processes(trace: TraceFile, values: Mapping[str, Any]) -> list[Proces
     return [process for process in trace.processes if not wanted or process.pid in wanted]
 
 
+def plural(number: int, one: str, many: str) -> str:
+    """`1 process`, `2,000 processes`."""
+    return f"{number:,} {one if number == 1 else many}"
+
+
 def warn(trace: TraceFile) -> None:
     """What was wrong with the file, on stderr."""
     for warning in trace.warnings[:10]:

@@ -20,6 +20,7 @@ from emulator.trace.reading.options import (
     count,
     matches,
     parse,
+    plural,
     warn,
 )
 
@@ -230,13 +231,13 @@ def _print(
     if len(rows) > limit:
         print(f"{'':>10} ... {len(rows) - limit} more; --limit 0 shows all")
     calls = sum(row.calls for row in functions)
-    print(
-        f"\n{calls:,} calls of {len(functions)} functions in {len(libraries)} libraries, {len(trace.processes)} processes"
-    )
+    of = f"{plural(len(functions), 'function', 'functions')} in {plural(len(libraries), 'library', 'libraries')}"
+    print(f"\n{plural(calls, 'call', 'calls')} of {of}, {plural(len(trace.processes), 'process', 'processes')}")
     if not returns and calls:
         print("no returns were recorded: times are from a call to the next at its depth")
     if functions and calls:
-        print(f"hot: {hot(functions)} slots make 90% of the calls")
+        slots = hot(functions)
+        print(f"hot: {plural(slots, 'slot', 'slots')} {'makes' if slots == 1 else 'make'} 90% of the calls")
     for usage in used:
         names = [f"{f.name}[{f.slot}]" for f in usage.unused]
         line = f"{usage.library} {usage.version}: {usage.slots - len(names)} of {usage.slots} slots used"

@@ -1,6 +1,7 @@
 """Arguments and results as numbers that can be compared between two runs.
 
-A word that points into a mapped file counts as symbol and offset, one that points into the stack as its distance from the stack
+A word that points into a mapped file counts as symbol and offset (without a symbol: as offset in the file, if both traces have the
+same file, and else just as that file), one that points into the stack as its distance from the stack
 pointer, a string that was copied as its bytes; so neither a library at another address nor a longer environment makes a difference.
 How many words a function has is known from its prototype only; registers beyond that hold whatever was left in them.
 """
@@ -33,11 +34,9 @@ def _mixed(values: Array) -> Array:
 class _Symbols:
     """The functions of a process's files as sorted arrays."""
 
-    def __init__(self, process: Process, words: Vocabulary) -> None:
+    def __init__(self, process: Process, words: Vocabulary, same_files: frozenset[str]) -> None:
         rows: list[tuple[int, int, int]] = []
         for file in process.places.files:
-            base = words.number(f"file {process.libraries.get(file.path) or file.name}")
-            rows.append((file.base, file.end - file.base, base))
             owner = process.libraries.get(file.path, "")
             for start, size, name in file.sorted_rows:
                 if file.base <= start < file.end:
@@ -50,14 +49,20 @@ class _Symbols:
         files = process.places.files
         self.low = np.uint64(files[0].base) if files else np.uint64(0)
         self.high = np.uint64(files[-1].end) if files else np.uint64(0)
-        self.files = [(f.base, f.end, words.number(f"file {process.libraries.get(f.path) or f.name}")) for f in files]
+        self.files = [
+            (f.base, f.end, words.number(f"file {process.libraries.get(f.path) or f.name}"), f.digest in same_files)
+            for f in files
+        ]
 
     def normal(self, words: Array) -> Array:
         """Words that lie in a file's range, as (symbol, offset)."""
         out = words.copy()
-        for base, end, token in self.files:  # data and code without a symbol: offset in the file
+        for base, end, token, same in self.files:  # data and code without a symbol: offset in the file
             inside = (words >= np.uint64(base)) & (words < np.uint64(end))
-            out[inside] = (np.uint64(token) << np.uint64(32)) + words[inside] - np.uint64(base)
+            offset = words[inside] - np.uint64(base) if same else np.uint64(0)
+            out[inside] = (np.uint64(token) << np.uint64(32)) + offset
+        if not len(self.start):
+            return np.asarray(_mixed(out))
         at = np.maximum(np.searchsorted(self.start, words, side="right") - 1, 0)
         offset = words - self.start[at]
         named = (words >= self.start[at]) & (offset < self.size[at])
@@ -68,9 +73,12 @@ class _Symbols:
 class Values(ValueHasher):
     """A ValueHasher for one process of one trace."""
 
-    def __init__(self, trace: TraceFile, process: Process, words: Vocabulary, known: Known) -> None:
+    def __init__(
+        self, trace: TraceFile, process: Process, words: Vocabulary, known: Known, same_files: frozenset[str]
+    ) -> None:
+        """same_files: digests of files that both traces have."""
         self._trace, self._known = trace, known
-        self._symbols = _Symbols(process, words)
+        self._symbols = _Symbols(process, words, same_files)
         self._process = process
         self._arguments: list[tuple[int, ...]] = []  # masks by function number
         self._results: list[int] = []

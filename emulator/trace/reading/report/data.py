@@ -92,9 +92,10 @@ class Timeline:
     """Calls a column, by process and library, and how deep they went. add() is a visitor of calltree.build."""
 
     def __init__(self, trace: TraceFile, bins: int) -> None:
-        self._trace, self._bins = trace, bins
+        self._trace = trace
         edges = [edge for process in trace.processes for edge in _edges(trace, process)]
         self.first, last = (min(edges), max(edges)) if edges else (0, 0)
+        self._bins = bins = max(min(bins, last - self.first + 1), 1)
         self.step = max((last - self.first) // bins + 1, 1)
         self._counts: dict[tuple[int, str], Array] = {}
         self._depth: dict[int, Array] = defaultdict(lambda: np.zeros(bins, np.int64))

@@ -25,7 +25,7 @@ document.title = `${data.title} - uselib trace`;
 $("title").textContent = data.title;
 const calls = data.timeline.rows.reduce((sum, row) => sum + row.counts.reduce((a, b) => a + b, 0), 0);
 $("about").textContent = [
-  data.command, `${number(calls)} calls`, `${data.processes.length} ${data.processes.length === 1 ? "process" : "processes"}`,
+  data.command, `${number(calls)} ${calls === 1 ? "call" : "calls"}`, `${data.processes.length} ${data.processes.length === 1 ? "process" : "processes"}`,
   data.processes.map(p => `${p.program.split("/").pop()} (${p.pid}, ${p.machine}${p.signal ? `, signal ${p.signal}` : p.status != null ? `, status ${p.status}` : ""})`).slice(0, 8).join(", "),
   `times in ${data.clock}` + (data.returns ? "" : ", without returns"), data.complete ? "" : "not complete",
 ].filter(Boolean).join(" \u00b7 ");
@@ -120,7 +120,8 @@ function drawTime() {
       row.counts.forEach((n, b) => {
         if (!n) return;
         const height = n / most * (h - 14);
-        c.fillRect(b * step, h - bottom[b] - height, Math.max(step, 1), height);
+        const x = Math.round(b * step);
+        c.fillRect(x, h - bottom[b] - height, Math.max(Math.round((b + 1) * step) - x, 1), height);
         bottom[b] += height;
       });
     }
