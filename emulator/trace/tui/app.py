@@ -23,7 +23,7 @@ from emulator.trace.tui.listing import Listing
 from emulator.trace.tui.pages import Pages
 from emulator.trace.tui.style import NoColours, Palette
 from emulator.trace.tui.summary_tab import Stopped, SummaryTable, counted
-from emulator.trace.tui.text import Lines
+from emulator.trace.tui.text import Lines, plural
 from emulator.trace.tui.view import Filter, View
 from linker.errors import ToolError
 
@@ -78,26 +78,26 @@ class TraceApp(App[None]):
     .plain Input > .input--cursor { text-style: reverse; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "ask('search')", "Search", key_display="/"),
+        Binding("question_mark", "help", "Help", key_display="?"),
+        Binding("q,ctrl+c", "quit", "Quit", key_display="q"),
+        Binding("slash", "ask('search')", "Find", key_display="/"),
         Binding("n", "next(1)", "Next"),
-        Binding("N", "next(-1)", "Previous", show=False),
+        Binding("N", "next(-1)", show=False),
         Binding("enter,space", "fold", "Fold", key_display="Enter"),
         Binding("c", "caller", "Caller"),
         Binding("r", "matching", "Return"),
         Binding("f", "ask('library')", "Library"),
-        Binding("F", "ask('symbol')", "Symbol", show=False),
+        Binding("F", "ask('symbol')", show=False),
         Binding("d", "ask('depth')", "Depth"),
+        Binding("2", "tab('summary')", "Sum", key_display="2"),
+        Binding("1", "tab('events-pane')", show=False),
         Binding("minus", "deeper(-1)", show=False),
         Binding("plus,equals_sign", "deeper(1)", show=False),
-        Binding("x", "clear", "All", show=False),
-        Binding("U", "unfold", "Unfold all", show=False),
+        Binding("x", "clear", show=False),
+        Binding("U", "unfold", show=False),
         Binding("left_square_bracket", "sibling(-1)", show=False),
         Binding("right_square_bracket", "sibling(1)", show=False),
-        Binding("t", "time", "Times", show=False),
-        Binding("1", "tab('events-pane')", "Events", show=False),
-        Binding("2", "tab('summary')", "Summary", key_display="2"),
-        Binding("question_mark", "help", "Help", key_display="?"),
-        Binding("q,ctrl+c", "quit", "Quit", key_display="q"),
+        Binding("t", "time", show=False),
         Binding("escape", "escape", show=False),
     ]
 
@@ -139,9 +139,17 @@ class TraceApp(App[None]):
         self.screen.set_class(self.plain, "plain")
         self.listing.focus()
         self._title()
+        self._steps = self.index.build()
+        next(self._steps)  # enough for the first screen
+        self.view.update()
+        self.listing.grown()
+        self._status()
+        self.call_after_refresh(self._start)
+
+    def _start(self) -> None:
+        """The threads: not before the screen is there, which they would delay."""
+        self._settle()
         self.run_worker(self._read, thread=True, exit_on_error=True)
-        if isinstance(self._decoder, ByPrototype):
-            self.run_worker(self._prototypes, thread=True, exit_on_error=True)
         self._growth = self.set_interval(_GROWTH, self._grow)
 
     def on_unmount(self) -> None:
@@ -163,17 +171,18 @@ class TraceApp(App[None]):
     # -- threads ------------------------------------------------------------------------------------------------------
 
     def _read(self) -> None:
-        for _ in self.index.build():
+        for _ in self._steps:
             if self.ended:
                 return
+        if isinstance(self._decoder, ByPrototype):
+            self._prototypes(self._decoder)
 
-    def _prototypes(self) -> None:
+    def _prototypes(self, decoder: ByPrototype) -> None:
         """Opens the sources of prototypes: half a second, in which words are shown."""
-        assert isinstance(self._decoder, ByPrototype)
         machines = {process.machine: process for process in self.index.processes}
         for process in machines.values():
             for number in list(process.functions.values())[:1]:
-                self._decoder.masks(process, self.trace.functions[number])
+                decoder.masks(process, self.trace.functions[number])
         self._from_thread(self._decode)
 
     def _from_thread(self, call: Callable[..., object], *arguments: object) -> None:
@@ -210,11 +219,11 @@ class TraceApp(App[None]):
         parts = []
         count = len(self.view.rows)
         if self.on_events:
-            parts.append(f"{self.listing.cursor + 1 if count else 0:,}/{count:,}")
+            parts.append(f"line {self.listing.cursor + 1 if count else 0:,}/{count:,}")
         if not self.index.complete:
             parts.append(f"reading {self.index.count / max(self.index.total, 1):.0%}")
         elif self.index.count != count:
-            parts.append(f"{self.index.count:,} events")
+            parts.append(plural(self.index.count, "event"))
         if str(self.view.filter):
             parts.append(f"only {self.view.filter}")
         if self.trace.warnings:
@@ -411,7 +420,9 @@ class TraceApp(App[None]):
             self._from_thread(self._say, str(failure).partition("\n")[0])
             return
         self._from_thread(self.query_one("#summary", SummaryTable).show, rows)
-        self._from_thread(self._say, f"{sum(row.calls for row in rows):,} calls of {len(rows):,} functions")
+        self._from_thread(
+            self._say, f"{plural(sum(row.calls for row in rows), 'call')} of {plural(len(rows), 'function')}"
+        )
 
     def on_summary_table_chosen(self, message: SummaryTable.Chosen) -> None:
         row = message.row

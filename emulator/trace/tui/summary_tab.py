@@ -70,7 +70,7 @@ class SummaryTable(DataTable[Text]):
         for name in COLUMNS:
             mark = " ▾" if name == self.order else ""
             title = "function" if name == "name" else name
-            width = {"calls": 11, "total": 14, "self": 14, "average": 11}.get(name)
+            width = {"calls": 10, "total": 12, "self": 12, "average": 10}.get(name)
             head = Text(f"{title}{mark}", justify="left" if name == "name" else "right")
             self.add_column(head, key=name, width=width)
         self.rows_shown = ordered(self._all, self.order)[:_MOST]

@@ -21,6 +21,11 @@ _LONGEST = 2000  # characters of one argument in details
 _INSIDE = 2  # columns a level
 
 
+def plural(number: int, what: str) -> str:
+    """`1 call`, `2,000 calls`."""
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
 @dataclass(frozen=True)
 class Shape:
     """How lines look. indent: most columns of indentation; time, several: a column for the time, and for the process."""
@@ -75,7 +80,7 @@ class Lines:
             out.append(("", " {"))
         else:
             extent = self.walk.extent(row)
-            out.append(("dim", f" {{ {extent.end - row - 1:,} events }}"))
+            out.append(("dim", f" {{ {plural(extent.end - row - 1, 'event')} }}"))
             if extent.closing is not None:
                 out += self._returned(extent.closing, event)
         return out
@@ -138,17 +143,17 @@ class Lines:
             version = f" {function.version}" if function.version else ""
             out[0].append(("dim", f" at {function.address:#x}  {function.file}{version}"))
         out.append(self._caller_details(event))
+        extent = self.walk.extent(row)
+        out.append(self._return_of(row, event, extent))
+        own, all_ = self.walk.children(row, extent)
+        inside = plural(own, "call") + (f", {all_:,} with theirs" if all_ > own else "") if own else "no calls"
+        out.append([("label", "made      "), ("", inside)])
         for number, text in enumerate(self.decoder.arguments(event)):
             out.append([("label", f"arg {number}     "), ("value", text[:_LONGEST])])
         for word, (data, cut) in sorted(event.payload.items()):
             if word < len(event.words):
                 head = ("label", f"*word {word}   ")
                 out.append([head, ("", quoted(data, cut, _LONGEST)), ("dim", f" {len(data)} bytes{', cut' * cut}")])
-        extent = self.walk.extent(row)
-        out.append(self._return_of(row, event, extent))
-        own, all_ = self.walk.children(row, extent)
-        inside = f"{own:,} calls" + (f", {all_:,} with theirs" if all_ > own else "") if own else "none"
-        out.append([("label", "calls in  "), ("", inside)])
         return out + self._words(event)
 
     def _return_of(self, row: int, event: Event, extent: Extent) -> Pieces:
@@ -161,7 +166,7 @@ class Lines:
         result = self.decoder.result(event.function, back) or "nothing"
         late = " (seen late: longjmp or a skipped frame)" if back.late else ""
         out: Pieces = [("label", "return    "), ("value", result)]
-        return [*out, ("", f" after {back.duration:,} {self.unit}s"), ("dim", f", event {back.sequence:,}{late}")]
+        return [*out, ("", f" after {plural(back.duration, self.unit)}"), ("dim", f", event {back.sequence:,}{late}")]
 
     def _return_details(self, row: int, event: Event) -> list[Pieces]:
         label = event.function.label if event.function is not None else "?"
@@ -169,7 +174,7 @@ class Lines:
         out: list[Pieces] = [[("", "return of "), ("value", label)], [("label", "result    "), ("value", result)]]
         for data, cut in event.payload.values():
             out.append([("label", "*result   "), ("", quoted(data, cut, _LONGEST)), ("dim", ", cut" * cut)])
-        out.append([("label", "duration  "), ("", f"{event.duration:,} {self.unit}s")])
+        out.append([("label", "duration  "), ("", plural(event.duration, self.unit))])
         if event.late:
             out.append([("late", "seen late: longjmp, or a frame that was skipped")])
         opening = self.walk.opening(row)
