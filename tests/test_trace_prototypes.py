@@ -101,7 +101,6 @@ BAD = [
     ("\nflags x : int { A = };", "b.h:2: x: `A =` is not NAME = VALUE"),
     ("enum e { A = foo() };", "b.h:1: A: not a constant value"),
     ("int f(bytes(m) void *p, int n);", "b.h:1: f: bytes(...) names no parameter"),
-    ("int " + "(" * 3000 + "f" + ")" * 3000 + "(void);", "b.h:1: a declaration nested too deeply"),
     ("}", "b.h:1: `}` has no matching bracket"),
 ]
 
@@ -111,6 +110,11 @@ def test_errors_name_file_and_line(text: str, message: str) -> None:
     with pytest.raises(FormatError) as caught:
         from_file(text, "b.h", Machine.I386)
     assert str(caught.value) == message
+
+
+def test_a_declaration_nested_too_deeply() -> None:
+    with pytest.raises(FormatError, match=r"^b\.h:1: "):  # what is said of it differs between versions of pycparser
+        from_file("int " + "(" * 3000 + "f" + ")" * 3000 + "(void);", "b.h", Machine.I386)
 
 
 def test_files_that_are_no_text(tmp_path: Path) -> None:

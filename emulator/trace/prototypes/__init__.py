@@ -7,6 +7,7 @@
     simple        the lines of libc.txt, fast
     dwarf         DWARF -> prototypes
     sources       those in order of preference, cached
+    syntax, constants   pycparser's trees: questions, constant expressions
     conventions   where arguments and results are: i386 cdecl, x86-64 System V
     capture       what the recorder must copy at call time
     formats       printf and scanf conversions

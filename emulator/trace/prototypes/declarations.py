@@ -21,6 +21,7 @@ from emulator.trace.prototypes.constants import evaluated
 from emulator.trace.prototypes.headers import Declared
 from emulator.trace.prototypes.layout import base_type, structure
 from emulator.trace.prototypes.simple import simple_prototype
+from emulator.trace.prototypes.syntax import decayed, enums, is_const, is_void, position, tags
 from emulator.trace.prototypes.types import (
     Array,
     Function,
@@ -136,10 +137,10 @@ class Declarations:
         """Files a parsed declaration under its names."""
         if isinstance(node, c_ast.FuncDef):
             node = node.decl
-        for tag in _tags(node):
+        for tag in tags(node):
             self._index["tag", tag.name] = item
             self._nodes["tag", tag.name] = tag
-        for enum in _enums(node):
+        for enum in enums(node):
             self._enumerators(enum, item)
         if isinstance(node, c_ast.Typedef):
             self._index["typedef", node.name] = item
@@ -229,14 +230,14 @@ class Declarations:
         for parameter in (node.type.args.params if node.type.args else []) or []:
             if isinstance(parameter, c_ast.EllipsisParam | c_ast.ID):  # ID: K&R, only names
                 variadic = True
-            elif not _is_void(parameter.type):
+            elif not is_void(parameter.type):
                 names.append(getattr(parameter, "name", None) or "")
-                types.append(_decayed(self._type(parameter.type, 1), self._machine))
+                types.append(decayed(self._type(parameter.type, 1), self._machine))
         parameters = [Parameter(names[n], types[n], n in item.out) for n in range(len(types))]
         index = guessed_format(parameters, variadic)
         if item.format:
             index = item.format[1] if 0 <= item.format[1] < len(types) else -1
-        lengths = {number: tuple(_position(w, names) for w in words) for number, words in item.length.items()}
+        lengths = {number: tuple(position(w, names) for w in words) for number, words in item.length.items()}
         if any(-1 in positions for positions in lengths.values()):
             raise FormatError(Diagnostic(self._where_of(item), "bytes(...) names no parameter", name))
         return Prototype(
@@ -262,7 +263,7 @@ class Declarations:
             return self._named_type(node.names, pointers)
         if isinstance(node, c_ast.PtrDecl):
             target = self._type(node.type, pointers - 1)
-            return Pointer(target, self._machine.word, _is_const(node.type))
+            return Pointer(target, self._machine.word, is_const(node.type))
         if isinstance(node, c_ast.ArrayDecl):
             count = 0 if node.dim is None else evaluated(node.dim, self._constant, self._size_of) or 0
             return Array(self._type(node.type, pointers), min(max(count, 0), 1 << 20))
@@ -398,33 +399,6 @@ def _named(prototype: Prototype, name: str) -> Prototype:
     return Prototype(name, *(getattr(prototype, slot) for slot in Prototype.__slots__[1:]))
 
 
-def _position(word: str | int, names: list[str]) -> int:
-    if isinstance(word, int):
-        return word if 0 <= word < len(names) else -1
-    return names.index(word) if word in names else -1
-
-
-def _decayed(type_: Type, machine: Machine) -> Type:
-    """A parameter of array or function type is a pointer (C11 6.7.6.3)."""
-    if isinstance(type_, Array):
-        return Pointer(type_.element, machine.word, name=type_.name)
-    if isinstance(type_, Function):
-        return Pointer(type_, machine.word)
-    return type_
-
-
-def _is_const(node: Any) -> bool:
-    while isinstance(node, c_ast.ArrayDecl):
-        node = node.type
-    return "const" in (getattr(node, "quals", None) or [])
-
-
-def _is_void(node: Any) -> bool:
-    return (
-        isinstance(node, c_ast.TypeDecl) and isinstance(node.type, c_ast.IdentifierType) and node.type.names == ["void"]
-    )
-
-
 def _typedef_names(text: str) -> list[str]:
     """The names that a declaration adds as types, without parsing it."""
     if match := _SET.match(text):
@@ -438,27 +412,6 @@ def _typedef_names(text: str) -> list[str]:
     if match := re.search(r"(\w+)\s*\([^()]*\)\s*;", flat):
         return [match[1]]  # typedef int function(int);
     return re.findall(r"(\w+)\s*(?=[,;])", flat)
-
-
-def _walk(node: Any, wanted: Any) -> Iterator[Any]:
-    stack = [node]
-    while stack:
-        here = stack.pop()
-        if isinstance(here, wanted):
-            yield here
-        stack.extend(child for _, child in here.children())
-
-
-def _tags(node: Any) -> Iterator[Any]:
-    """The structures, unions and enumerations with a name that are defined in a declaration."""
-    for found in _walk(node, c_ast.Struct | c_ast.Union | c_ast.Enum):
-        body = found.values if isinstance(found, c_ast.Enum) else found.decls
-        if found.name and body is not None:
-            yield found
-
-
-def _enums(node: Any) -> Iterator[Any]:
-    return (found for found in _walk(node, c_ast.Enum) if found.values is not None)
 
 
 @cache
