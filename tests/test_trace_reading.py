@@ -297,8 +297,7 @@ def test_show_system_calls_and_signals(tmp_path: Path) -> None:
     ran = uselib("trace", "show", b.save(tmp_path / "t"))
     assert ran.stdout.splitlines() == [
         'main -> libc_s!puts[6]("hi") {',
-        "  syscall write(0x1, 0x402000, 0x2, 0x0)",
-        "  syscall write = -14",
+        "  syscall write(0x1, 0x402000, 0x2) = -EFAULT",
         "  signal SIGSEGV at 0x401000, address 0x10",
         "} = -1 <4> (late)  libc_s!puts",
     ]

@@ -5,16 +5,28 @@ from __future__ import annotations
 import signal
 from functools import lru_cache
 
+from linker.image import Machine
+
 
 @lru_cache(maxsize=4096)
 def syscall_name(machine: str, number: int) -> str:
-    """From the system_calls package; the number if it has none."""
-    from system_calls import syscalls
+    """As `uselib run --strace` has it."""
+    from emulator.kernel import table
 
-    try:
-        return str(syscalls().get_name(number, machine))
-    except Exception:  # the package has a class of its own for each way to fail
-        return str(number)
+    return table.names(_machine(machine)).get(number, f"syscall_{number}")
+
+
+@lru_cache(maxsize=4096)
+def syscall_arity(machine: str, number: int) -> int:
+    """How many arguments it has; 6 if that is not known."""
+    from emulator.kernel import table
+
+    row = table.for_machine(_machine(machine)).get(number)
+    return 6 if row is None else len(row.arguments)
+
+
+def _machine(label: str) -> Machine:
+    return Machine.I386 if label == "i386" else Machine.X86_64
 
 
 def signal_name(number: int) -> str:

@@ -11,6 +11,7 @@ how long). What filters leave out is left out before lines are joined, so a call
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -21,7 +22,7 @@ from emulator.trace.reading.decoding import PLAIN, PROTOTYPES, Decoder, decoder_
 from emulator.trace.reading.events import Event, events
 from emulator.trace.reading.lines import SourceLines
 from emulator.trace.reading.model import Process, TraceFile
-from emulator.trace.reading.names import signal_name, signed, syscall_name
+from emulator.trace.reading.names import signal_name, signed, syscall_arity, syscall_name
 from emulator.trace.reading.options import SELECTION, Colours, Option, chosen_processes, count, matches, parse, warn
 
 USAGE = "uselib trace show [OPTIONS] FILE"
@@ -106,7 +107,15 @@ class Renderer:
         """Lines without their newlines."""
         waiting: Event | None = None  # a call, until it is known whether its return comes next
         for event in chosen:
-            if waiting is not None:
+            if waiting is not None and waiting.kind == Kind.SYSCALL:
+                text = self._other(waiting)
+                if event.kind == Kind.SYSCALL_RESULT and event.process is waiting.process:
+                    yield self._line(waiting, text + self._result(event))
+                    waiting = None
+                    continue
+                yield self._line(waiting, text)
+                waiting = None
+            elif waiting is not None:
                 if event.is_return and event.process is waiting.process and event.caller == waiting.sequence:
                     yield self._line(waiting, self.call(waiting) + self._end(event))
                     waiting = None
@@ -114,14 +123,14 @@ class Renderer:
                 follows = self._returns and event.process is waiting.process and event.depth > waiting.depth
                 yield self._opening(waiting, follows)
                 waiting = None
-            if event.is_call:
+            if event.is_call or event.kind == Kind.SYSCALL:
                 waiting = event
             elif event.is_return:
                 yield self._closing(event)
             else:
                 yield self._line(event, self._other(event))
         if waiting is not None:
-            yield self._opening(waiting, False)
+            yield self._opening(waiting, False) if waiting.is_call else self._line(waiting, self._other(waiting))
 
     def call(self, event: Event) -> str:
         """`main -> libc_s!malloc[412](0x40)`."""
@@ -168,16 +177,23 @@ class Renderer:
         return self._line(event, f"}}{self._end(event)}  {self._colour('dim', name)}")
 
     def _other(self, event: Event) -> str:
-        words = ", ".join(hex(word) for word in event.words)
+        machine, number = event.process.machine, event.number
         if event.kind == Kind.SYSCALL:
-            text = f"syscall {syscall_name(event.process.machine, event.number)}({words})"
+            words = ", ".join(hex(word) for word in event.words[: syscall_arity(machine, number)])
+            text = f"syscall {syscall_name(machine, number)}({words})"
         elif event.kind == Kind.SYSCALL_RESULT:
-            text = f"syscall {syscall_name(event.process.machine, event.number)} = {signed(event.words[0], event.process.word)}"
+            return self._colour("magenta", f"syscall {syscall_name(machine, number)}") + self._result(event)
         elif event.kind == Kind.SIGNAL:
             text = f"signal {signal_name(event.words[0])} at {event.caller:#x}, address {event.words[1]:#x}"
         else:
             text = f"event of unknown kind {event.kind}"
         return self._colour("magenta", text)
+
+    def _result(self, event: Event) -> str:
+        """Of a system call; -errno by its name."""
+        value = signed(event.words[0], event.process.word)
+        text = f"-{errno.errorcode[-value]}" if -4096 < value < 0 and -value in errno.errorcode else str(value)
+        return f" = {self._colour('green', text)}"
 
     def _line(self, event: Event, text: str) -> str:
         head = ""
