@@ -24,7 +24,6 @@ from loader.address_space import PAGE, PROT_EXEC, PROT_READ, page_down
 Handler = Callable[[int], None]  # gets the address of the stop
 
 _SLOT = 16  # bytes between trampolines
-_RED_ZONE = 128  # below the stack pointer of a leaf function (x86-64 psABI)
 _RETURN_POPS = 16  # words: a function that pops its own arguments returns with the stack pointer this much higher at most
 
 
@@ -252,10 +251,10 @@ class Control:
 
     # -- nested calls --------------------------------------------------------------------------------------------------
 
-    def run_function(self, address: int, values: list[int]) -> list[int]:
+    def run_function(self, address: int, values: list[int], *, original: bool = False) -> list[int]:
         """Runs a guest function with the registers `values` (its stack pointer there points at room for the return address,
         which is filled in); returns the registers at its return. Raises ProcessEnded, LostCall. The caller restores the
-        registers that it had."""
+        registers that it had. original: stops and replacement at `address` do not count for this call."""
         if not self._return_at:
             self._return_at = self.trampoline(self._on_return)
         machine = self.machine
@@ -265,6 +264,8 @@ class Control:
         values[self.pc_index] = address
         machine.cpu.set_general(values)
         with self._nested():
+            if original:
+                self._skip(address)
             try:
                 machine.run()
             except _Returned as returned:
