@@ -33,6 +33,7 @@ from emulator.machine.engine import (
 )
 from emulator.machine.pages import PageTable
 from emulator.machine.register_file import locate
+from emulator.machine.x87 import X87, available
 from loader.address_space import AddressSpace, MemoryFault
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ class Machine:
         self.engine = Engine(self.bits)
         self.engine.use_virtual_tlb()
         kernel_pages = frozenset({GDT_ADDRESS}) if self.bits == 32 else frozenset()
-        self.pages = PageTable(self.engine, space, kernel_pages)
+        x87 = X87(self.engine, self.bits) if available() else None
+        self.pages = PageTable(self.engine, space, kernel_pages, x87)
         space.set_listener(self.pages)
         self.engine.hook(HOOK_TLB_FILL, tlb_callback(self.pages.fill))
         if self.bits == 32:

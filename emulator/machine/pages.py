@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from emulator.machine.engine import MEM_FETCH, MEM_READ, MEM_WRITE, Engine
+from emulator.machine.x87 import X87
 from loader.address_space import PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, AddressSpace, Vma, page_down, page_up
 from loader.host_memory import Window
 
@@ -29,13 +30,15 @@ class PageTable:
     refused: the last lookup that was answered no: (page, access), for the run loop.
     """
 
-    def __init__(self, engine: Engine, space: AddressSpace, kernel_pages: frozenset[int]) -> None:
+    def __init__(self, engine: Engine, space: AddressSpace, kernel_pages: frozenset[int], x87: X87 | None) -> None:
         self._engine = engine
         self._space = space
         self._kernel_pages = kernel_pages  # the GDT: the CPU reads it, the guest has no address there
         self._twofold: dict[int, int] = {}  # RWX page -> permissions it has now
         self._changes: dict[int, int] = {}
         self._executed: set[int] = set()  # pages that may have translations
+        self._x87 = x87
+        self._scanned: set[int] = set()  # pages whose x87 instructions are hooked, as their contents are now
         self._dropping = False
         self.withheld: set[int] = set()  # pages that answer no write (watchpoints); flush the TLB after a change
         self.refused: tuple[int, int] | None = None
@@ -63,9 +66,21 @@ class PageTable:
             return 0
         if access == MEM_FETCH:
             self._executed.add(page)
+            if page not in self._scanned:
+                self._scan(vma, page)
         if prot & PROT_WRITE and prot & PROT_EXEC:
             return self._fill_twofold(page, access)
         return prot | PROT_READ
+
+    def _scan(self, vma: Vma, page: int) -> None:
+        self._scanned.add(page)
+        if self._x87 is not None:
+            behind = page + PAGE
+            more = behind < vma.end and not (vma.file is not None and self._beyond_file(vma, behind))
+            self._x87.scan(self._window(page), page, PAGE + 2 if more else PAGE)
+
+    def _window(self, page: int) -> Window:
+        return next(window for window in self._space.windows if window.start <= page < window.end)
 
     @staticmethod
     def _beyond_file(vma: Vma, page: int) -> bool:
@@ -99,8 +114,11 @@ class PageTable:
         writes_itself = access != MEM_FETCH and page in (page_down(pc), page_down(pc + 14))
         if writes_itself or count > MAX_CHANGES:
             self._twofold[page] = _BOTH
+            if self._x87 is not None:
+                self._x87.watch_page(self._window(page), page)
         else:
             self._twofold[page] = _RUNNABLE if access == MEM_FETCH else _WRITABLE
+        self._scanned.discard(page)
         if access == MEM_WRITE:
             self._drop(page, page + PAGE)
         self._engine.flush_tlb()
@@ -142,6 +160,7 @@ class PageTable:
             self._drop(min(stale), max(stale) + PAGE)
             self._engine.flush_tlb()
             self._executed.difference_update(stale)
+            self._scanned.difference_update(stale)
         if twofold:
             for page in marked:
                 del self._twofold[page]
