@@ -22,6 +22,7 @@ from emulator.trace.prototypes.types import (
 UNKNOWN = "?"
 STRING_SHOWN = 64  # characters of a string
 _ELEMENTS, _FIELDS, _DEPTH = 8, 16, 2
+_LARGEST_FLOAT = (2 - 2**-23) * 2.0**127
 _ESCAPES = {7: "\\a", 8: "\\b", 9: "\\t", 10: "\\n", 11: "\\v", 12: "\\f", 13: "\\r", 92: "\\\\"}
 
 Names = Callable[[int], str]
@@ -124,10 +125,10 @@ def floating(data: bytes) -> str:
 
 def single(value: float) -> str:
     """The shortest decimal that is this float."""
-    if math.isfinite(value):
+    if abs(value) <= _LARGEST_FLOAT:
         for digits in range(1, 10):
             text = f"{value:.{digits}g}"
-            if struct.pack("<f", float(text)) == struct.pack("<f", value):
+            if abs(float(text)) <= _LARGEST_FLOAT and struct.pack("<f", float(text)) == struct.pack("<f", value):
                 return repr(float(text))
     return repr(value)
 
