@@ -193,7 +193,8 @@ def drive(path: str, act: Act, size: tuple[int, int] = (80, 24), chosen: Filter 
 
     async def go(app: TraceApp) -> None:
         async with app.run_test(size=size) as pilot:
-            await app.workers.wait_for_complete()
+            while not (app.index.complete and app.lines.decoder is app._decoder):
+                await pilot.pause(0.01)
             app._grow()
             await settle(pilot)
             await act(app, pilot)

@@ -83,13 +83,13 @@ class TraceApp(App[None]):
         Binding("slash", "ask('search')", "Find", key_display="/"),
         Binding("n", "next(1)", "Next"),
         Binding("N", "next(-1)", show=False),
-        Binding("enter,space", "fold", "Fold", key_display="Enter"),
+        Binding("enter,space", "fold", "Fold", key_display="⏎"),
         Binding("c", "caller", "Caller"),
         Binding("r", "matching", "Return"),
-        Binding("f", "ask('library')", "Library"),
+        Binding("f", "ask('library')", "Libs"),
         Binding("F", "ask('symbol')", show=False),
         Binding("d", "ask('depth')", "Depth"),
-        Binding("2", "tab('summary')", "Sum", key_display="2"),
+        Binding("2", "tab('summary')", show=False),
         Binding("1", "tab('events-pane')", show=False),
         Binding("minus", "deeper(-1)", show=False),
         Binding("plus,equals_sign", "deeper(1)", show=False),
@@ -187,7 +187,7 @@ class TraceApp(App[None]):
 
     def _from_thread(self, call: Callable[..., object], *arguments: object) -> None:
         if not self.ended:
-            self.call_from_thread(call, *arguments)
+            self.call_later(call, *arguments)  # does not wait, so a thread never holds up the end
 
     def _decode(self) -> None:
         self.lines.decoder = self._decoder
