@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trace_writer import TraceBuilder, random_tree, small
+from trace_writer import TraceBuilder, caller_of, random_tree, small
 
 from emulator.commands.trace import run as trace_command
+from emulator.trace.format import Kind
 from emulator.trace.reading.decoding import decoder_for
 from emulator.trace.reading.events import Event, events
 from emulator.trace.reading.model import TraceFile
@@ -54,6 +55,11 @@ def tree(tmp_path: Path) -> tuple[Index, list[Event]]:
         builder.leaf("puts", 7, process=1, words=(5,), strings={0: f"line {turn}"})
         builder.leaf("printf", turn, process=1, words=range(6, 13))
         builder.back(process=1)
+        builder.record(Kind.SYSCALL, 4, 0, caller_of("step"), (1, 2, 3), process=1)
+        if turn % 3:
+            builder.record(Kind.SYSCALL_RESULT, 4, 0, 0, (turn,), process=1)
+        else:
+            builder.record(Kind.SIGNAL, 0, 0, caller_of("step"), (11, 0xDEAD), process=1)
     builder.end(1)
     trace, index = opened(builder.save(tmp_path / "t"))
     return index, list(events(trace))
@@ -79,7 +85,9 @@ def test_joined_returns_are_those_right_after_their_call(tree: tuple[Index, list
     for row, event in enumerate(all_):
         before = all_[row - 1] if row else None
         own = before is not None and before.is_call and event.is_return and event.process is before.process
-        assert bool(index.joined[row]) == (own and event.caller == before.sequence)  # type: ignore[union-attr]
+        own = own and before is not None and event.caller == before.sequence
+        result = event.kind == Kind.SYSCALL_RESULT and before is not None and before.kind == Kind.SYSCALL
+        assert bool(index.joined[row]) == (own or result)
 
 
 def test_walks_agree_with_plain_loops(tree: tuple[Index, list[Event]]) -> None:
@@ -390,6 +398,24 @@ def test_truncated_file(tmp_path: Path) -> None:
         assert "cut short" in text_of(app, "#status")
 
     drive(str(path), act)
+
+
+def test_system_calls_with_their_results(tmp_path: Path) -> None:
+    builder = TraceBuilder()
+    builder.process()
+    builder.record(Kind.SYSCALL, 1, 0, caller_of("step"), (1, 2, 3))
+    builder.record(Kind.SYSCALL_RESULT, 1, 0, 0, ((1 << 64) - 9,))
+    builder.record(Kind.SIGNAL, 0, 0, caller_of("step"), (11, 0xDEAD))
+    builder.end()
+
+    async def act(app: TraceApp, pilot: Any) -> None:
+        assert screen(app)[:2] == [
+            "  syscall write(0x1, 0x2, 0x3, 0x0) = -9",
+            "  signal SIGSEGV at 0x401310, address 0xdead",
+        ]
+        assert "step+0x10" in text_of(app, "#details-text")
+
+    drive(builder.save(tmp_path / "t"), act)
 
 
 def test_trace_without_events(tmp_path: Path) -> None:

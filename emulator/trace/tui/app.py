@@ -31,10 +31,10 @@ _GROWTH = 0.1  # seconds between looks at the index while it is built
 _SETTLE = 0.03  # seconds the cursor rests before details are made
 
 PROMPTS = {
-    "search": "search: ",
-    "library": "libraries: ",
-    "symbol": "symbols: ",
-    "depth": "depth less than: ",
+    "search": "search: part of a name, glob, or LIBRARY!SYMBOL",
+    "library": "show only these libraries: globs; empty: all",
+    "symbol": "show only these functions: globs; empty: all",
+    "depth": "show only calls nested less than N deep; empty: all",
 }
 
 
@@ -354,16 +354,11 @@ class TraceApp(App[None]):
         now = {"search": self.pattern, "library": " ".join(old.library), "symbol": " ".join(old.symbol),
                "depth": "" if old.depth is None else str(old.depth)}  # fmt: skip
         prompt.value = now[what]
-        prompt.placeholder = {
-            "search": "search: part of a name, glob, or LIBRARY!SYMBOL",
-            "library": "show only these libraries: globs; empty: all",
-            "symbol": "show only these functions: globs; empty: all",
-            "depth": "show only calls nested less than N deep; empty: all",
-        }[what]
+        prompt.placeholder = PROMPTS[what]
         prompt.add_class("open")
         prompt.focus()
         prompt.cursor_position = len(prompt.value)
-        self._say(PROMPTS[what])
+        self._say(f"{PROMPTS[what].partition(':')[0]}: Enter goes, Escape does not")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         words = tuple(event.value.split())

@@ -18,6 +18,7 @@ from emulator.trace.reading.blocks import DTYPE, Array, function_numbers
 from emulator.trace.reading.model import Process, TraceFile
 
 PIECE = 1 << 15  # records read at a time
+_ALL = (1 << 64) - 1
 IS_CALL = np.zeros(256, bool)
 IS_CALL[[Kind.CALL, Kind.INNER_CALL]] = True
 IS_RETURN = np.zeros(256, bool)
@@ -51,7 +52,7 @@ class Index:
         self.depth = np.empty(self.total, np.uint16)  # the system gives memory to what is written only
         self.kind = np.empty(self.total, np.uint8)
         self.function = np.empty(self.total, np.int32)  # number in trace.functions, -1 for other events
-        self.joined = np.empty(self.total, bool)  # a return right after its call: shown with it
+        self.joined = np.empty(self.total, bool)  # a return or result right after its call: shown with it
         self.count = 0
         self.complete = False
         self.segments: list[Segment] = []
@@ -94,7 +95,7 @@ class Index:
                     data = self.read(offset, min(PIECE, span.count - done) * RECORD.size)
                     records = np.frombuffer(data, DTYPE, count=len(data) // RECORD.size)
                     number, last = self._piece(process, known, records, offset, span.count - done, sequence, last)
-                    sequence += number
+                    sequence = (sequence + number) & _ALL
                     yield self.count
         self.complete = True
         yield self.count
@@ -117,16 +118,17 @@ class Index:
         named = IS_CALL[kind] | IS_RETURN[kind]
         self.kind[start:end], self.depth[start:end] = kind, depth
         self.function[start:end] = np.where(named, known(np.where(named, records["function"], 0)), -1)
-        joined = self.joined[start:end]
-        own = records["caller"][1:] == np.arange(sequence, sequence + count - 1, dtype=np.uint64)
-        joined[1:] = IS_RETURN[kind[1:]] & IS_CALL[kind[:-1]] & (depth[1:] == depth[:-1]) & own
-        joined[0] = (
-            IS_RETURN[kind[0]] and IS_CALL[last[0]] and last[1] == depth[0] and last[2] == int(records["caller"][0])
-        )
+        before = np.empty((3, count), np.uint64)  # kind, depth, sequence of the event before each
+        before[:, 0] = last
+        before[0, 1:], before[1, 1:] = kind[:-1], depth[:-1]
+        before[2, 1:] = np.arange(count - 1, dtype=np.uint64) + np.uint64(sequence)  # wraps as in a damaged file
+        own = IS_RETURN[kind] & IS_CALL[before[0].astype(np.uint8)] & (before[2] == records["caller"])
+        result = (kind == Kind.SYSCALL_RESULT) & (before[0] == Kind.SYSCALL)
+        self.joined[start:end] = (own | result) & (before[1] == depth)
         self.segments.append(Segment(start, count, offset, left, sequence, process, positions))
         self._starts.append(start)
         self.count = end
-        return count, (int(kind[-1]), int(depth[-1]), sequence + count - 1)
+        return count, (int(kind[-1]), int(depth[-1]), (sequence + count - 1) & _ALL)
 
 
 class _Numbers:

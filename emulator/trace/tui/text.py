@@ -65,7 +65,11 @@ class Lines:
         if event.is_return:
             label = event.function.label if event.function is not None else ""
             return [*head, ("", "  }"), *self._end(event, event.function), ("dim", f"  {label}")]
-        return [*head, ("", "  "), ("other", self._other(event))]
+        result: Pieces = []
+        if event.kind == Kind.SYSCALL and row + 1 < self.index.count and self.index.joined[row + 1]:
+            after = self.pages.event(row + 1)
+            result = [("", " = "), ("value", str(signed(after.words[0], after.process.word)))] if after else []
+        return [*head, ("", "  "), ("other", self._other(event)), *result]
 
     def _call_line(self, row: int, event: Event, folded: bool) -> Pieces:
         children = self.walk.has_children(row)
@@ -134,7 +138,7 @@ class Lines:
             return [*self._call_details(row, event), head]
         if event.is_return:
             return [*self._return_details(row, event), head]
-        return [[("other", self._other(event))], *self._words(event), head]
+        return [[("other", self._other(event))], self._place_details(event), *self._words(event), head]
 
     def _call_details(self, row: int, event: Event) -> list[Pieces]:
         function = event.function
@@ -197,6 +201,16 @@ class Lines:
         if event.tail:
             out.append(("late", " (jumped to: tail call)"))
         return out
+
+    def _place_details(self, event: Event) -> Pieces:
+        """Of a system call or a signal: where the program was."""
+        place = event.process.places.place(event.caller)
+        file = "" if place is None else f" in {place.file.path}"
+        return [
+            ("label", "at        "),
+            ("", "" if place is None else f"{place}  "),
+            ("dim", f"{event.caller:#x}{file}"),
+        ]
 
     def _words(self, event: Event) -> list[Pieces]:
         words = " ".join(f"{word:#x}" for word in event.words)
