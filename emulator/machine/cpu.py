@@ -21,6 +21,7 @@ _SEGMENTS = {"cs": r.CS, "ds": r.DS, "es": r.ES, "fs": r.FS, "gs": r.GS, "ss": r
 
 FPU_CONTROL = 0x37F  # as Linux starts a program (Unicorn starts with 0)
 SSE_CONTROL = 0x1F80
+_NUMERIC_ERROR = 1 << 5  # CR0.NE: an x87 exception is vector 16, not a pin of the processor
 _FXSAVE = struct.Struct("<HHBxHQQII")
 
 
@@ -42,6 +43,7 @@ class Cpu:
         self._general = RegisterSet(engine, r.GENERAL[bits])
         self._gdt = [0] * GDT_ENTRIES
         self._segments = dict.fromkeys(_SEGMENTS, 0) | ({"cs": 0x33, "ss": 0x2B} if bits == 64 else {})
+        engine.write(r.CR0, engine.read(r.CR0) | _NUMERIC_ERROR)
         if bits == 32:
             self._make_gdt()
 

@@ -8,6 +8,7 @@ R8, R9, R10, R11, R12, R13, R14, R15 = range(106, 114)
 CS, DS, ES, FS, GS, SS = 11, 17, 28, 32, 33, 49
 FS_BASE, GS_BASE = 250, 251
 GDTR = 243
+CR0 = 50
 ST0, XMM0 = 114, 122
 FPSW, FPCW, FPTAG, MXCSR = 31, 246, 247, 249
 FP_DATA0 = 82  # FP0..FP7: the physical registers, 10 bytes each

@@ -160,7 +160,8 @@ class X87:
         self._next_id = r.PROGRAM_COUNTER[bits]
         self._contexts: dict[int, _Context] = {}  # a window's delta -> context
         self._keep: list[object] = []  # arrays that contexts point to
-        self._hooked: set[int] = set()
+        self._hooked: dict[int, int] = {}  # address -> handle
+        self._watched: set[int] = set()  # pages
 
     def scan(self, window: Window, page: int, size: int) -> None:
         """Hooks the instructions that begin in a page, or at the start of the page behind it if size goes that far: a
@@ -170,19 +171,24 @@ class X87:
         if size == PAGE and code[-1] == 0xD9:
             found.append(page + PAGE - 1)
         for address in found:
-            if address not in self._hooked:
-                self._hooked.add(address)
-                self._hook(window, address, address)
+            if address not in self._hooked and address & -PAGE not in self._watched:
+                self._hooked[address] = self._hook(window, address, address)
 
     def watch_page(self, window: Window, page: int) -> None:
-        """Hooks every instruction of a page whose code changes unseen. Translations must be dropped."""
+        """Hooks every instruction of a page whose code changes unseen. The CPU is at rest, and the caller drops the
+        translations afterwards. An instruction has one hook only: two would execute it twice."""
+        if page in self._watched:
+            return
+        self._watched.add(page)
+        for address in [address for address in self._hooked if address & -PAGE == page]:
+            self._engine.unhook(self._hooked.pop(address))
         self._hook(window, page, page + PAGE - 1)
 
-    def _hook(self, window: Window, begin: int, end: int) -> None:
+    def _hook(self, window: Window, begin: int, end: int) -> int:
         context = self._contexts.get(window.delta)
         if context is None:
             context = self._contexts[window.delta] = self._make_context(window.delta)
-        self._engine.hook(HOOK_CODE, _native_hook()[0], begin, end, data=ctypes.addressof(context))
+        return self._engine.hook(HOOK_CODE, _native_hook()[0], begin, end, data=ctypes.addressof(context))
 
     def _make_context(self, delta: int) -> _Context:
         context = _Context(delta=delta, mask=sum(1 << second - _FIRST for second in INSTRUCTIONS))
