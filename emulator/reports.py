@@ -10,10 +10,11 @@ from emulator.kernel.signal_state import NAMES
 from emulator.machine.registers import NAMES as REGISTER_NAMES
 from emulator.trace.symbols import Place, SymbolMap
 from linker.image import LibraryHeader
+from linker.jump_table import EMPTY_SUFFIX
 from loader.address_space import PAGE, AddressSpace, MemoryFault
 from loader.headers import library_header
 
-SIGSEGV, SIGTRAP = 11, 5
+SIGILL, SIGTRAP, SIGSEGV = 4, 5, 11
 _CALLS = (b"\xe8",)  # call rel32, 5 bytes; indirect calls (ff /2) are 2, 3, 6 or 7 bytes
 _DISASSEMBLED = 6  # instructions from the program counter on
 _BEFORE = 64  # bytes of code shown before it, from the start of the function
@@ -54,7 +55,7 @@ def _cause(fault: Fault, registers: list[int], symbols: SymbolMap, space: Addres
         return f"jump to {'unmapped ' if kind == 'address' else ''}{kind} {pc:#x}" + (
             f", called from {_where(symbols, caller)}" if caller else ""
         )
-    slot = _empty_slot(fault, pc, space)
+    slot = _empty_slot(fault, pc, symbols, space)
     if slot is not None:
         caller = _caller(registers[7], space, bits)
         return slot + (f", called from {_where(symbols, caller)}" if caller else "")
@@ -80,11 +81,14 @@ def _header_at(address: int, space: AddressSpace) -> LibraryHeader | None:
     return header if header is not None and header.identity.base <= address < header.identity.end else None
 
 
-def _empty_slot(fault: Fault, pc: int, space: AddressSpace) -> str | None:
-    """A breakpoint instruction in a jump table, or behind its end: a slot that leads nowhere."""
-    if fault.signal != SIGTRAP:
+def _empty_slot(fault: Fault, pc: int, symbols: SymbolMap, space: AddressSpace) -> str | None:
+    """An illegal or breakpoint instruction in a jump table, or behind its end: a slot that leads nowhere.
+
+    An empty slot is ud2 (0F 0B); int3 is its padding and what fills the page behind the last slot.
+    """
+    if fault.signal not in (SIGILL, SIGTRAP):
         return None
-    address = pc - 1  # int3 has been passed
+    address = pc if fault.signal == SIGILL else pc - 1  # int3 has been passed
     header = _header_at(address, space)
     if header is None or address < header.jump_table:
         return None
@@ -93,6 +97,9 @@ def _empty_slot(fault: Fault, pc: int, space: AddressSpace) -> str | None:
     if number > who.slot_count + 4096 // header.slot_size:
         return None
     known = "" if number <= who.slot_count else f" (it has {who.slot_count})"
+    place = symbols.place(address)
+    if place is not None and place.symbol.endswith(EMPTY_SUFFIX) and not place.symbol.startswith(f"slot{number}$"):
+        known = f" ({place.symbol.removesuffix(EMPTY_SUFFIX)})"  # the name that the slot is reserved for, or had
     return f"call of empty slot {number} of {who.name} {who.version}{known}"
 
 

@@ -24,6 +24,13 @@ def positive_count(text: str) -> int:
     return value
 
 
+def _file_count(text: str) -> int:
+    """A positive number, and room for standard input, output and error."""
+    if (value := positive_count(text)) < 3:
+        raise ValueError
+    return value
+
+
 def _size(text: str) -> int:
     """Bytes; k, M, G: powers of 1024; without a letter: MiB."""
     factor = {"k": 1 << 10, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}.get(text[-1:])
@@ -62,7 +69,7 @@ OPTIONS: dict[str, Option] = {
     "--max-instructions": Option("max_instructions", "N", "end the program after N instructions (k, M, G)", positive_count),
     "--max-seconds": Option("max_seconds", "S", "end the program after S seconds", _seconds),
     "--max-memory": Option("max_memory", "SIZE", "end the program when it maps more (MiB, or k, M, G)", _size),
-    "--max-files": Option("max_files", "N", "open files at a time", positive_count),
+    "--max-files": Option("max_files", "N", "open files at a time; at least 3", _file_count),
     "--strace": Option("strace", "", "show every system call", None),
     "--realtime": Option("realtime", "", "the host's clock and random bytes instead of reproducible ones", None),
     "--seed": Option("seed", "N", "for the reproducible random bytes", int),

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 SLOT_SIZE = 8
 JUMP, JUMP_SIZE = 0xE9, 5
 EMPTY = b"\x0f\x0b" + b"\xcc" * 6
+EMPTY_SUFFIX = "$empty"  # of the local symbol that names an empty slot
 _PADDING = b"\xcc" * (SLOT_SIZE - JUMP_SIZE)
 
 

@@ -34,8 +34,6 @@ from linker.shlib_output import write
 from linker.shlib_plan import Plan, Request, settle
 from linker.writer import Row
 
-EMPTY_SUFFIX = "$empty"
-
 # The program's initialisers are not the library's: start-up runs a library's own ones from its header (LibraryHeader).
 # A C library's start-up code that refers to these finds an empty array.
 _PROGRAM_ARRAYS = tuple(f"__{kind}_array_{end}" for kind in ("preinit", "init", "fini") for end in ("start", "end"))
@@ -129,7 +127,7 @@ class Library(OutputKind):
         """Each empty slot gets a local symbol, NAME$empty or slotN$empty: whoever lands there finds a name."""
         for number in range(1, self._exports.slot_count + 1):
             if number not in self._exports.slots:
-                name = self._plan.spec.reserved.get(number, f"slot{number}") + EMPTY_SUFFIX
+                name = self._plan.spec.reserved.get(number, f"slot{number}") + jump_table.EMPTY_SUFFIX
                 symbol = resolution.symbols[name] = Symbol(name)
                 define(symbol, None, 0)
                 self._empty[symbol] = number
