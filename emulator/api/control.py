@@ -24,7 +24,9 @@ from loader.address_space import PAGE, PROT_EXEC, PROT_READ, page_down
 Handler = Callable[[int], None]  # gets the address of the stop
 
 _SLOT = 16  # bytes between trampolines
-_RETURN_POPS = 16  # words: a function that pops its own arguments returns with the stack pointer this much higher at most
+_RETURN_POPS = (
+    16  # words: a function that pops its own arguments returns with the stack pointer this much higher at most
+)
 
 
 class _Stepped(BaseException):

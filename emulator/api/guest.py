@@ -208,7 +208,9 @@ class Guest:
     def __enter__(self) -> Any:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def _attach(self) -> None:
@@ -320,7 +322,9 @@ class Guest:
         Raises GuestFault, GuestExited, SymbolError, TypeError, ValueError. The registers are afterwards as before."""
         return self._call(self.address(function), arguments, result)
 
-    def _call(self, address: int, arguments: tuple[object, ...], result: str, *, original: bool = False, keep: bool = False) -> Any:
+    def _call(
+        self, address: int, arguments: tuple[object, ...], result: str, *, original: bool = False, keep: bool = False
+    ) -> Any:
         """keep: a BaseException leaves the registers as they are then."""
         if result not in values.RESULTS:
             raise ValueError(f"result `{result}` is not one of {', '.join(values.RESULTS)}")

@@ -234,4 +234,3 @@ class Library(Guest):
         """A Python function that calls one of the library's. Raises SymbolError."""
         address = self.address(name)
         return lambda *arguments: self._call(address, arguments, result)
-

@@ -78,9 +78,9 @@ class Symbols:
         self._count = -1
 
     def _find(self) -> Iterator[tuple[int, int, File]]:
-        seen = set()
+        seen: set[str] = set()
         for vma in self._space:
-            if vma.file is None or id(vma.file) in seen or vma.file.name in seen or vma.offset:
+            if vma.file is None or vma.file.name in seen or vma.offset:
                 continue
             seen.add(vma.file.name)
             found = read_mapped(vma.file)

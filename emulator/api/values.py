@@ -271,7 +271,9 @@ def return_from(machine: Machine, result: object) -> None:
         if word == 4:
             general[index["edx"]] = number >> 32 & 0xFFFF_FFFF
     else:
-        raise TypeError(f"a {type(result).__name__} cannot be the result of a C function: return an int, a float or None")
+        raise TypeError(
+            f"a {type(result).__name__} cannot be the result of a C function: return an int, a float or None"
+        )
     sp = general[7]
     general[-2] = int.from_bytes(machine.space.read(sp, word), "little")
     general[7] = sp + word

@@ -31,14 +31,31 @@ _NUDGE = signal.SIGRTMAX - 1  # ends such a call of the host's
 _INT_80 = 2  # bytes of `int 0x80`
 _INTERNAL_STEPS = 1 << 20  # of one range step
 
-_SIGNALS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6, 8: 8, 9: 9, 11: 11, 13: 13, 14: 14, 15: 15, 10: 7, 30: 10, 31: 12, 20: 17}
+_SIGNALS = {
+    1: 1,
+    2: 2,
+    3: 3,
+    4: 4,
+    5: 5,
+    6: 6,
+    8: 8,
+    9: 9,
+    11: 11,
+    13: 13,
+    14: 14,
+    15: 15,
+    10: 7,
+    30: 10,
+    31: 12,
+    20: 17,
+}
 # GDB's signal number -> Linux's (include/gdb/signals.def)
 _FROM_LINUX = {linux: gdb for gdb, linux in _SIGNALS.items()}
 
 
 def parse_address(text: str) -> tuple[str, int]:
     """`PORT` or `HOST:PORT`; loopback unless a host is named. Port 0: any free one. Raises UsageError."""
-    host, colon, port = text.rpartition(":")
+    host, _, port = text.rpartition(":")
     if not port.isdecimal() or int(port) > 0xFFFF:
         raise UsageError(Diagnostic("--gdb", f"`{text}` is not PORT or HOST:PORT"))
     return host.strip("[]") or LOOPBACK, int(port)

@@ -207,7 +207,9 @@ class Stub:
             return _FEATURES
         if name == b"Xfer":
             return self._transfer(rest)
-        return {b"Attached": b"1", b"C": b"QC" + THREAD, b"fThreadInfo": b"m" + THREAD, b"sThreadInfo": b"l"}.get(name, b"")
+        return {b"Attached": b"1", b"C": b"QC" + THREAD, b"fThreadInfo": b"m" + THREAD, b"sThreadInfo": b"l"}.get(
+            name, b""
+        )
 
     def _set(self, data: bytes) -> bytes | None:
         if data != b"StartNoAckMode":
@@ -240,7 +242,9 @@ class Stub:
         if name == b"setfs":
             return b"F0"
         if name == b"open":
-            number = self.target.open_file(bytes.fromhex(rest.split(b",")[0].decode()).decode("utf-8", "surrogateescape"))
+            number = self.target.open_file(
+                bytes.fromhex(rest.split(b",")[0].decode()).decode("utf-8", "surrogateescape")
+            )
             return b"F-1,2" if number is None else b"F%x" % number
         words = [int(word, 16) for word in rest.split(b",")] if name in (b"pread", b"close", b"fstat") else []
         if name == b"close":

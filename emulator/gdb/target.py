@@ -99,7 +99,11 @@ class Target:
 
     def exception(self, fault: Fault) -> None:
         """A CPU exception of the program."""
-        if fault.access == "write" and page_down(fault.address) in self.machine.pages.withheld and self._writable(fault):
+        if (
+            fault.access == "write"
+            and page_down(fault.address) in self.machine.pages.withheld
+            and self._writable(fault)
+        ):
             self._watched_write()
             return
         if not self.attached:
@@ -227,7 +231,8 @@ class Target:
         """<library-list-svr4>. Load bias and dynamic section are 0: the files are linked at the addresses where they are."""
         self._new_library = False
         rows = "".join(
-            f'<library name={quoteattr(name)} lm="{base:#x}" l_addr="0x0" l_ld="0x0" lmid="0x0"/>' for name, base in self._libraries()
+            f'<library name={quoteattr(name)} lm="{base:#x}" l_addr="0x0" l_ld="0x0" lmid="0x0"/>'
+            for name, base in self._libraries()
         )
         return f'<library-list-svr4 version="1.0">{rows}</library-list-svr4>'.encode()
 
