@@ -28,7 +28,9 @@ ABOUT = "Formats:\n" + "\n".join(f"  {name:<12} {row[3]}" for name, row in FORMA
 OPTIONS = {
     "--format": Option("FORMAT", ", ".join(FORMATS), choice(*FORMATS)),
     "-o": Option("FILE", "write to FILE instead of stdout"),
-    "--weight": Option("WHAT", "folded, speedscope: time (default) or calls", choice("time", "calls")),
+    "--weight": Option(
+        "WHAT", "folded, speedscope: time or calls (default: calls if the clock counts calls)", choice("time", "calls")
+    ),
     "--process": SELECTION["--process"],
     "--prototypes": PROTOTYPES,
     "--words": PLAIN,

@@ -1,6 +1,6 @@
 """Stacks with weights, from the calling-context tree: folded stacks (Brendan Gregg's format) and speedscope's JSON.
 
-Weights are self time in the trace's clock (or calls), summed over equal stacks: the size depends on the number of different
+Weights are self time in the trace's clock (or calls, see _weights), summed over equal stacks: the size depends on the number of different
 paths, not of events. speedscope gets one sampled profile a process, ordered by path, as its Left Heavy view would be."""
 
 from __future__ import annotations
@@ -29,8 +29,10 @@ def _stacks(tree: CallTree, root: int, weight: list[int]) -> list[tuple[list[int
     return found
 
 
-def _weights(tree: CallTree, values: dict[str, Any]) -> list[int]:
-    chosen = tree.calls if values.get("weight") == "calls" else tree.self_time
+def _weights(trace: TraceFile, tree: CallTree, values: dict[str, Any]) -> list[int]:
+    """A clock that counts calls gives a leaf no time: calls themselves are the weight then."""
+    otherwise = "calls" if trace.clock == "calls" else "time"
+    chosen = tree.calls if values.get("weight", otherwise) == "calls" else tree.self_time
     result: list[int] = chosen.tolist()
     return result
 
@@ -38,7 +40,7 @@ def _weights(tree: CallTree, values: dict[str, Any]) -> list[int]:
 def folded(trace: TraceFile, processes: list[Process], decoder: Decoder, values: dict[str, Any], out: BinaryIO) -> None:
     """`hello;main;libc_s!printf 12`."""
     tree = build(trace, processes)
-    weight = _weights(tree, values)
+    weight = _weights(trace, tree, values)
     labels = [f.label.replace(";", ":").replace(" ", "_") for f in trace.functions]
     for process in processes:
         name = os.path.basename(process.program).replace(";", ":").replace(" ", "_") or "?"
@@ -53,7 +55,7 @@ def speedscope(
 ) -> None:
     """https://www.speedscope.app/file-format-schema.json, profiles of type "sampled"."""
     tree = build(trace, processes)
-    weight = _weights(tree, values)
+    weight = _weights(trace, tree, values)
     profiles = []
     for process in processes:
         rows = _stacks(tree, tree.roots[process.index], weight)

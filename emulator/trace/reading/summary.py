@@ -29,7 +29,7 @@ ABOUT = """Counts the calls of a trace. Total time is with, self time without th
 total counts its outermost calls. A call whose return is not in the trace lasts until the next call at its depth."""
 SORTS = ("total", "self", "calls", "average", "name")
 OPTIONS = {
-    "--sort": Option("KEY", f"{', '.join(SORTS)} (default total)", choice(*SORTS)),
+    "--sort": Option("KEY", f"{', '.join(SORTS)} (default total; calls if the clock counts calls)", choice(*SORTS)),
     "--by": Option("WHAT", "function (default) or library", choice("function", "library")),
     "--limit": Option("N", "at most N rows (default 40; 0: all)", count),
     "--unused": Option("", "list every slot that was never used", None),
@@ -200,7 +200,7 @@ def run(arguments: list[str]) -> int:
 
         def shown(rows: list[Row]) -> list[Row]:
             kept = [r for r in rows if matches(r.library, libraries) and (not r.symbol or matches(r.symbol, symbols))]
-            return ordered(kept, values.get("sort", "total"))
+            return ordered(kept, values.get("sort", "calls" if trace.clock == "calls" else "total"))
 
         functions, by_library = shown(function_rows(trace, tree)), shown(library_rows(trace, tree))
         used = [u for u in usages(trace, tree) if matches(u.library, libraries)]
