@@ -56,13 +56,14 @@ class Help(ModalScreen[None]):
 class TraceApp(App[None]):
     """failure: what ended it, if it was a defect; the terminal is restored by then."""
 
+    TITLE = "uselib trace tui"
     ENABLE_COMMAND_PALETTE = False
     CSS = """
     Screen { layout: vertical; }
     #title { height: 1; padding: 0 1; background: $primary-darken-2; color: $text; text-style: bold; }
     #panes { height: 1fr; }
     #events-pane { height: 1fr; layout: vertical; }
-    #list { height: 1fr; scrollbar-size-vertical: 1; }
+    #list { height: 1fr; overflow-x: hidden; overflow-y: scroll; scrollbar-size-vertical: 1; }
     #details { height: 35%; min-height: 4; max-height: 16; border-top: solid $primary; padding: 0 1;
                scrollbar-size-vertical: 1; }
     #details:focus { border-top: heavy $accent; }

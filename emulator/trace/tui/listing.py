@@ -57,7 +57,7 @@ class Listing(ScrollView, can_focus=True):
         """The view has other rows: the cursor goes to `row`, or what is listed before it."""
         self._cache.clear()
         count = len(self.view.rows)
-        self.virtual_size = Size(self.size.width, count)
+        self.virtual_size = Size(1, count)
         at = self.cursor if row is None else self.view.position(row)
         self.cursor = max(min(at, count - 1), 0)
         self._show_cursor()
@@ -65,7 +65,7 @@ class Listing(ScrollView, can_focus=True):
     def grown(self) -> None:
         """There are more rows at the end."""
         self._cache.clear()
-        self.virtual_size = Size(self.size.width, len(self.view.rows))
+        self.virtual_size = Size(1, len(self.view.rows))
         self.refresh()
 
     def go(self, position: int) -> None:
@@ -88,7 +88,7 @@ class Listing(ScrollView, can_focus=True):
 
     def on_resize(self, _: events.Resize) -> None:
         self._cache.clear()
-        self.virtual_size = Size(self.size.width, len(self.view.rows))
+        self.virtual_size = Size(1, len(self.view.rows))
         self._show_cursor()
 
     def render_line(self, y: int) -> Strip:
