@@ -1,0 +1,65 @@
+"""The same program, input and seed make the same trace file, byte for byte: every sample, twice."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from guest_build import ARCHES, ROOT, SHARED, sysroot
+from trace_support import program, record
+
+SAMPLES = ROOT / "samples"
+NAMES = sorted(path.name for path in SAMPLES.iterdir() if (path / "build.sh").exists())
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    directory = tmp_path_factory.mktemp("bin")
+    script = directory / "uselib"
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m emulator.cli "$@"\n')
+    script.chmod(0o755)
+    outer = {**os.environ, "PATH": f"{directory}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    outer.pop("LD_LIBRARY_PATH", None)
+    return outer
+
+
+@pytest.mark.parametrize("scheme", SHARED)
+@pytest.mark.parametrize("arch", ARCHES)
+@pytest.mark.parametrize("name", NAMES)
+def test_sample(name: str, arch: str, scheme: str, environment: dict[str, str], tmp_path: Path) -> None:
+    """run.sh may run the program more than once; a small script records each of its runs in a file of its own."""
+    built, root = tmp_path / "built", sysroot(arch)
+    built.mkdir()
+    subprocess.run(["sh", SAMPLES / name / "build.sh", root, built, scheme], check=True, env=environment, timeout=120)
+    searched = ":".join(str(built / d) for d in ("shlib", "old/shlib", "new/shlib") if (built / d).exists())
+    if not (built / "old").exists():
+        environment = {**environment, "LD_LIBRARY_PATH": searched}
+    traces: list[dict[str, bytes]] = []
+    for turn in ("one", "two"):
+        folder = tmp_path / turn
+        folder.mkdir()
+        recorder = tmp_path / f"{turn}.sh"
+        recorder.write_text(
+            f'#!/bin/sh\nn=$(ls "{folder}" | wc -l)\n'
+            f'exec uselib trace record --returns --syscalls -o "{folder}/$n" --sysroot "{root}" "$@"\n'
+        )
+        recorder.chmod(0o755)
+        ran = subprocess.run(
+            ["sh", SAMPLES / name / "run.sh", built, recorder],
+            capture_output=True, text=True, env=environment, timeout=120,
+        )  # fmt: skip
+        assert (ran.stdout, ran.stderr) == ((SAMPLES / name / "expected.txt").read_text(), "")
+        traces.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert traces[0] and traces[0] == traces[1]
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_clocks_and_random_bytes(arch: str, tmp_path: Path) -> None:
+    path = program(tmp_path, "calls", arch)
+    for options in (("--clock", "blocks", "--all-functions"), ("--seed", "7")):
+        for turn in ("one", "two"):
+            assert record(tmp_path / turn, path, arch, *options).returncode == 0
+        assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
