@@ -14,6 +14,7 @@ from loader.address_space import PAGE, AddressSpace, MemoryFault, page_down
 SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV = 4, 5, 7, 8, 11
 SEGV_MAPERR, SEGV_ACCERR, BUS_ADRERR, ILL_ILLOPN, FPE_INTDIV, FPE_FLTDIV, TRAP_BRKPT = 1, 2, 2, 2, 1, 3, 1
 SI_KERNEL = 0x80
+VECTOR_X87 = 16
 _PF_PROT, _PF_WRITE, _PF_USER, _PF_INSTR = 1, 2, 4, 16
 
 # vector -> (signal, code); the address is the program counter's for these
@@ -24,7 +25,7 @@ _VECTORS = {
     4: (SIGSEGV, SI_KERNEL),  # into
     5: (SIGSEGV, SI_KERNEL),  # bound
     6: (SIGILL, ILL_ILLOPN),  # ud2
-    16: (SIGFPE, FPE_FLTDIV),  # x87
+    VECTOR_X87: (SIGFPE, FPE_FLTDIV),  # see of_x87
     19: (SIGFPE, FPE_FLTDIV),  # SSE
 }
 
@@ -33,6 +34,18 @@ def of_vector(vector: int, pc: int) -> Fault:
     """An exception or software interrupt other than a page fault; any unknown one is a protection fault."""
     signal, code = _VECTORS.get(vector, (SIGSEGV, SI_KERNEL))
     return Fault(signal, code, 0 if code == SI_KERNEL else pc, trap=vector if vector < 32 else 13)
+
+
+# Exception bits of the x87's status word, in the order in which Linux looks at them (fpu__exception_code), and si_code
+_FLOAT_CODES = ((0x01, 7), (0x04, 3), (0x08, 4), (0x12, 5), (0x20, 6))  # FPE_FLTINV, FLTDIV, FLTOVF, FLTUND, FLTRES
+
+
+def of_x87(pc: int, state: bytes) -> Fault:
+    """An unmasked x87 exception; state: as Cpu.float_state gives it."""
+    control, status = int.from_bytes(state[0:2], "little"), int.from_bytes(state[2:4], "little")
+    raised = status & ~control
+    code = next((code for bits, code in _FLOAT_CODES if raised & bits), FPE_FLTDIV)
+    return Fault(SIGFPE, code, pc, trap=VECTOR_X87)
 
 
 def illegal_instruction(pc: int) -> Fault:

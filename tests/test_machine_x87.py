@@ -157,4 +157,5 @@ def test_unmasked_exception_leaves_the_operand() -> None:
     state = bench.machine.cpu.float_state()
     assert state[32:42] == bytes(10)  # not a NaN
     assert int.from_bytes(state[2:4], "little") & 0x81 == 0x81  # IE, ES
-    assert bench.kernel.fault is not None and (bench.kernel.fault.signal, bench.kernel.fault.trap) == (8, 16)
+    fault = bench.kernel.fault
+    assert fault is not None and (fault.signal, fault.code, fault.trap) == (8, 7, 16)  # FPE_FLTINV

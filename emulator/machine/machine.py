@@ -177,7 +177,7 @@ class Machine:
                 if self._event is _Event.SYSCALL or self._vector == VECTOR_SYSTEM_CALL:
                     pc = self._system_call(kernel)
                     continue
-                kernel.exception(faults.of_vector(self._vector, self.cpu.pc))
+                kernel.exception(self._fault_of_vector())
             elif status == ERR_OK:
                 if self._counter is not None and self._counter.exhausted:
                     raise ProcessEnded(
@@ -219,6 +219,11 @@ class Machine:
         if self.pages.resolve(*refused, pc):
             return
         kernel.exception(faults.page_fault(self.space, self.cpu, *refused))
+
+    def _fault_of_vector(self) -> Fault:
+        if self._vector == faults.VECTOR_X87:
+            return faults.of_x87(self.cpu.pc, self.cpu.float_state())
+        return faults.of_vector(self._vector, self.cpu.pc)
 
     def _fault_of_stop(self) -> Fault:
         """Unicorn stopped of its own accord: a privileged instruction, most often `hlt`, with the counter behind it."""
