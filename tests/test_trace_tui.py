@@ -33,7 +33,8 @@ pytest.importorskip("textual", reason="the extra `tui` is not installed")
 
 from textual.widgets import Input, Static
 
-from emulator.trace.tui.app import Help, TraceApp
+from emulator.trace.tui.app import TraceApp
+from emulator.trace.tui.keys import Help
 from emulator.trace.tui.summary_tab import SummaryTable
 
 

@@ -10,7 +10,6 @@ from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
-from textual.screen import ModalScreen
 from textual.timer import Timer
 from textual.widgets import ContentSwitcher, Footer, Input, Static
 
@@ -18,7 +17,7 @@ from emulator.trace.reading.decoding import ByPrototype, Decoder, Words
 from emulator.trace.reading.lines import SourceLines
 from emulator.trace.reading.model import Process, TraceFile
 from emulator.trace.tui.index import Index
-from emulator.trace.tui.keys import help_lines
+from emulator.trace.tui.keys import Help
 from emulator.trace.tui.listing import Listing
 from emulator.trace.tui.pages import Pages
 from emulator.trace.tui.style import NoColours, Palette
@@ -36,21 +35,6 @@ PROMPTS = {
     "symbol": "show only these functions: globs; empty: all",
     "depth": "show only calls nested less than N deep; empty: all",
 }
-
-
-class Help(ModalScreen[None]):
-    """The keys."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,question_mark,enter", "dismiss_help", "Close"),
-    ]
-
-    def compose(self) -> ComposeResult:
-        with VerticalScroll():
-            yield Static(Text(help_lines()))
-
-    def action_dismiss_help(self) -> None:
-        self.dismiss(None)
 
 
 class TraceApp(App[None]):

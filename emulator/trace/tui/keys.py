@@ -1,6 +1,15 @@
-"""The keys, for the help screen."""
+"""The help screen: the keys."""
 
 from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Static
 
 KEYS = (
     ("up down, j k", "one event"),
@@ -29,3 +38,18 @@ KEYS = (
 
 def help_lines() -> str:
     return "\n".join(f"{keys:>18}  {text}" for keys, text in KEYS)
+
+
+class Help(ModalScreen[None]):
+    """The keys."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,question_mark,enter", "dismiss_help", "Close"),
+    ]
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll():
+            yield Static(Text(help_lines()))
+
+    def action_dismiss_help(self) -> None:
+        self.dismiss(None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,10 +75,9 @@ class View:
             mask &= depth < chosen.depth + (~(IS_CALL[kind] | IS_RETURN[kind])).astype(np.int64)
         return mask
 
-    def _table(self, test: object) -> Array:
+    def _table(self, test: Callable[[Function], bool]) -> Array:
         """By function number whether it passes; the last entry (number -1) is for events without one."""
-        assert callable(test)
-        return np.array([bool(test(f)) for f in list(self.index.trace.functions)] + [False])
+        return np.array([test(f) for f in list(self.index.trace.functions)] + [False])
 
     # -- folds --------------------------------------------------------------------------------------------------------
 
