@@ -233,8 +233,11 @@ class Library(OutputKind):
         return section.address if section is not None else 0
 
     def _check_room(self, placed: Placed) -> None:
-        """The library must not lie where a library lies that it refers to."""
+        """The library must not lie where a library lies that it refers to, and what it exports must lie in it."""
         problems = Diagnostics()
+        for symbol in (*self._exports.functions.values(), *self._exports.data.values()):
+            if symbol.section is not None and not placed.base <= symbol.address <= placed.base + placed.size:
+                problems.add(place_of(symbol), f"lies outside its section, at {symbol.address:#x}", symbol=symbol.name)
         for library, who in self.dependencies:
             if who.base < placed.base + placed.size and placed.base < who.end:
                 problems.add(

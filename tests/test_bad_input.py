@@ -7,6 +7,7 @@ tables of their own beside their tests (test_mkshlib_errors.py, test_runtime_sta
 from __future__ import annotations
 
 import functools
+import io
 import os
 import random
 import resource
@@ -20,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
 from guest_build import ARCHES, ROOT, sysroot
 
 from linker.formats import notes
@@ -151,6 +154,15 @@ def other_machine(data: bytes) -> bytes:
     return put(18, b"\x03\0" if data[18:20] == b"\x3e\0" else b"\x3e\0")(data)
 
 
+def far_symbol(data: bytes) -> bytes:
+    """`counter` with a value near the end of the address space."""
+    word, row, value = (4, 16, 4) if data[4] == 1 else (8, 24, 8)
+    table = ELFFile(io.BytesIO(data)).get_section_by_name(".symtab")
+    assert isinstance(table, SymbolTableSection)
+    index = next(i for i, s in enumerate(table.iter_symbols()) if s.name == "counter")
+    return put(table["sh_offset"] + index * row + value, b"\xf0" + b"\xff" * (word - 1))(data)
+
+
 @dataclass(frozen=True)
 class Case:
     """A command with {names} (Shop.fill), what it says, its status; `source` damaged by `change` becomes cwd/`name`."""
@@ -189,6 +201,7 @@ CASES = [
     # damaged files
     Case("object cut: ld", "ld -o {cwd}/out bad", "uselib: bad: truncated", source="{obj}", change=cut(200)),
     Case("object cut: mkshlib", MAKE + " bad", "uselib: bad: truncated", source="{obj}", change=cut(200)),
+    Case("symbol outside its section", MAKE + " bad", "bad: counter: lies outside its section", source="{obj}", change=far_symbol),
     Case("stub cut: ld", "ld -o {cwd}/out {main} bad", "uselib: bad", source="{stub}", change=cut(300)),
     Case("library cut: inspect", "inspect bad", "uselib: bad: ", source="{lib}", change=cut(300)),
     Case("library cut: map", "map --file m check bad", "uselib: m: no such registry", 2, source="{lib}", change=cut(300)),
