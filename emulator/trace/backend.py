@@ -19,6 +19,7 @@ EXTRA = 7  # words that a MORE record adds
 RETURN_REACH = 1024  # a return leaves the stack pointer at most this far above the call's (`ret n` pops arguments)
 STACKS = 16  # stacks of the guest that are told apart
 MAX_FRAMES = 1 << 20  # calls of one stack that have not returned; deeper ones are not noted
+MAX_SITES = 1 << 16  # places in the program that calls return to
 NO_LIMIT = (1 << 64) - 1
 BEFORE_FORK = NO_LIMIT  # a frame's sequence number: the call was the parent's
 

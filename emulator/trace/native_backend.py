@@ -18,6 +18,7 @@ from emulator.interfaces import WatchableMachine
 from emulator.trace.backend import (
     BEFORE_FORK,
     EXTRA,
+    MAX_SITES,
     STACKS,
     UNPREPARED,
     WORDS,
@@ -68,7 +69,7 @@ class _Trace(ctypes.Structure):
         ("payload", c_void_p), ("payload_used", c_uint64), ("payload_capacity", c_uint64),
         ("sequence", c_uint64), ("first", c_uint64), ("calls", c_uint64), ("blocks", c_uint64), ("filtered", c_uint64),
         ("functions", c_void_p), ("function_count", c_uint64), ("wants", c_void_p),
-        ("keys", c_void_p), ("values", c_void_p), ("key_mask", c_uint64), ("bloom", c_void_p),
+        ("keys", c_void_p), ("values", c_void_p), ("key_mask", c_uint64), ("bloom", c_void_p), ("sites", c_void_p), ("site_count", c_uint64),
         ("caller_ranges", c_void_p), ("caller_count", c_uint64),
         ("remaining", c_uint64), ("sample", c_uint64), ("sampled", c_uint64),
         ("bits", c_uint32), ("clock_blocks", c_uint32), ("returns", c_uint32), ("filter_callers", c_uint32),
@@ -122,6 +123,7 @@ class NativeBackend:
         self._records = (c_uint64 * (RECORD.size // 8 * setup.capacity))()
         self._payload: Any = (c_uint8 * 0)()
         self._bloom = (c_uint64 * (1 << (c_uint64 * 6).in_dll(lib, "uselib_sizes")[5] - 6))()
+        self._sites = (c_uint64 * (2 * MAX_SITES if setup.returns else 0))()
         self._keep: list[Any] = []  # tables that hooks refer to
         self._specs: list[FunctionSpec] = []
         trace = self._trace = _Trace()
@@ -132,6 +134,7 @@ class NativeBackend:
         trace.prepare = _PREPARE(self._prepare)
         trace.records, trace.capacity = ctypes.addressof(self._records), setup.capacity
         trace.bloom = ctypes.addressof(self._bloom)
+        trace.sites = ctypes.addressof(self._sites)
         trace.remaining, trace.sample = setup.first, setup.sample
         trace.bits, trace.clock_blocks, trace.returns = setup.bits, setup.clock_blocks, setup.returns
         trace.active, trace.max_depth = setup.active, setup.max_depth

@@ -14,6 +14,7 @@ from emulator.trace.backend import (
     EXTRA,
     INNER,
     MAX_FRAMES,
+    MAX_SITES,
     NO_LIMIT,
     RECORD_CALLS,
     RETURN_REACH,
@@ -190,7 +191,7 @@ class PythonBackend:
     def _push(self, stack: _Stack, frame: _Frame) -> None:
         if len(stack.frames) < MAX_FRAMES:
             stack.frames.append(frame)
-        if self._setup.returns:
+        if self._setup.returns and frame.caller and len(self._sites) < MAX_SITES:
             self._sites.add(frame.caller)
 
     # -- records --------------------------------------------------------------------------------------------------------
@@ -358,12 +359,11 @@ class PythonBackend:
             first -= 1
         if first == len(frames):
             return
-        found = frames[first]
-        if found.caller != address or sp - found.sp > RETURN_REACH:
-            return
+        frame = frames[first].sp
+        near = sp - frame <= RETURN_REACH
         while len(frames) > first:
             top = frames.pop()
-            self._returned(top, sp, top.sp != found.sp or top.caller != address)
+            self._returned(top, sp, not near or top.sp != frame or top.caller != address)
 
     # -- what the recorder calls ------------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ enum { CALL = 1, RETURN, SYSCALL, SYSCALL_RESULT, SIGNAL, INNER_CALL, INNER_RETU
 enum { TAIL_CALL = 1, LATE = 2, HAS_PAYLOAD = 4 };
 enum { F_RECORD = 1, F_ON = 2, F_OFF = 4, F_INNER = 8, F_THUNK = 16, F_NEW = 32 }; /* Function.flags */
 enum { WANT_STRING = 1, WANT_BYTES, WANT_STACK, WANT_VECTOR, WANT_RESULT_STRING, WANT_RESULT_BYTES };
-enum { STACKS = 16, MAPPINGS = 16, WORDS = 4, EXTRA = 7, MAX_FRAMES = 1 << 20, RETURN_REACH = 1024 };
+enum { STACKS = 16, MAPPINGS = 16, WORDS = 4, EXTRA = 7, MAX_FRAMES = 1 << 20, MAX_SITES = 1 << 16, RETURN_REACH = 1024 };
 
 typedef struct {
     uint64_t time, caller, sp, words[WORDS];
@@ -82,6 +82,8 @@ typedef struct Trace {
     uint32_t *values;
     uint64_t key_mask;
     uint64_t *bloom;                              /* BLOOM_BITS bits: entries and return addresses */
+    uint64_t *sites;                              /* with returns: 2 * MAX_SITES places for return addresses */
+    uint64_t site_count;
     uint64_t *caller_ranges;                      /* pairs, ascending */
     uint64_t caller_count;                        /* pairs; with filter_callers */
     uint64_t remaining;                           /* calls still to be recorded; ~0: no limit */
@@ -125,6 +127,23 @@ static inline void add_bloom(Trace *t, uint64_t address)
 {
     uint64_t bit = hash(address) >> (64 - BLOOM_BITS);
     t->bloom[bit >> 6] |= (uint64_t)1 << (bit & 63);
+}
+
+/* The place of a return address in the table of them, or the free place where it belongs. */
+static inline uint64_t find_site(const Trace *t, uint64_t address)
+{
+    uint64_t i = hash(address) >> 20 & (2 * MAX_SITES - 1);
+    while (t->sites[i] && t->sites[i] != address) i = (i + 1) & (2 * MAX_SITES - 1);
+    return i;
+}
+
+static inline void add_site(Trace *t, uint64_t address)
+{
+    uint64_t i = find_site(t, address);
+    if (!address || t->sites[i] == address || t->site_count == MAX_SITES) return;
+    t->sites[i] = address;
+    t->site_count++;
+    add_bloom(t, address);
 }
 
 static inline uint64_t reg(Trace *t, void *uc, int which)
@@ -452,7 +471,7 @@ static void enter(Trace *t, void *uc, uint32_t function)
     if (!pass) {
         t->filtered++;
         push(s, sp, caller, 0, now(t), function, depth);
-        if (t->returns) add_bloom(t, caller);
+        if (t->returns) add_site(t, caller);
         return;
     }
     if (t->remaining != ~(uint64_t)0) t->remaining--;
@@ -490,22 +509,24 @@ static void enter(Trace *t, void *uc, uint32_t function)
     }
     if (UNLIKELY(f->wants) && copy_wanted(t, uc, f, sp, words, count, 0)) r->flags |= HAS_PAYLOAD;
     push(s, sp, caller, t->sequence, time, function, depth);
-    if (t->returns) add_bloom(t, caller);
+    if (t->returns) add_site(t, caller);
 }
 
-/* A block at an address where a call may return to. The call that returns is the outermost of those whose stack pointer lies
-   below the present one; functions that were jumped to share its frame, and all others above it were left by a longjmp. */
+/* A block that some call may return to. Calls with a stack pointer below the present one are over. The outermost of them is the
+   one that returns, if this is its return address, and functions that were jumped to share its frame; the others were left by a
+   longjmp, whose target is such a block too: where setjmp returns. */
 static void maybe_return(Trace *t, void *uc, uint64_t address)
 {
     uint64_t sp = reg(t, uc, SP);
     Stack *s = stack_of(t, sp);
     uint32_t i = s->count;
     while (i && s->frames[i - 1].sp < sp) i--;
-    if (i == s->count || s->frames[i].caller != address || sp - s->frames[i].sp > RETURN_REACH) return;
+    if (i == s->count) return;
     uint64_t frame = s->frames[i].sp;
+    int near = sp - frame <= RETURN_REACH;
     while (s->count > i) {
         Frame *top = &s->frames[--s->count];
-        returned(t, uc, top, sp, top->sp != frame || top->caller != address);
+        returned(t, uc, top, sp, !near || top->sp != frame || top->caller != address);
     }
 }
 
@@ -527,7 +548,7 @@ EXPORT void uselib_on_block(void *uc, uint64_t address, uint32_t size, Trace *t)
         t->via = 0;
         return;
     }
-    if (t->returns) maybe_return(t, uc, address);
+    if (t->returns && t->sites[find_site(t, address)] == address) maybe_return(t, uc, address);
     for (uint64_t i = hash(address) >> 20 & t->key_mask; t->keys[i]; i = (i + 1) & t->key_mask)
         if (t->keys[i] == address + 1) {
             enter(t, uc, t->values[i]);
