@@ -28,7 +28,7 @@ _HEAR = 0.2  # s that the listening thread sleeps in one go
 _REPEAT = 0.005  # s between attempts to stop the CPU: one that comes between two runs is lost
 _STUCK = 40  # attempts, after which the program must be in a system call that waits
 _NUDGE = signal.SIGRTMAX - 1  # ends such a call of the host's
-_INT_80 = 2  # bytes of `int 0x80`
+_SYSTEM_CALL = {32: b"\xcd\x80", 64: b"\x0f\x05"}  # int 0x80, syscall
 _INTERNAL_STEPS = 1 << 20  # of one range step
 
 _SIGNALS = {
@@ -240,11 +240,11 @@ class GdbRunner(Runner):
         if not target.break_requested:
             return
         target.break_requested = False
-        if target.machine.bits == 32:  # the counter is behind `int 0x80` already; `syscall` leaves it in front
-            control = target.control
-            general = target.machine.cpu.general()
-            general[control.pc_index] -= _INT_80
-            target.machine.cpu.set_general(general)
+        machine, pc_index = target.machine, target.control.pc_index
+        general = machine.cpu.general()
+        if target.read(general[pc_index] - 2, 2) == _SYSTEM_CALL[machine.bits]:  # the counter is behind it already
+            general[pc_index] -= 2
+            machine.cpu.set_general(general)
         raise Stopped(b"T02")
 
     def _after_fork(self) -> None:

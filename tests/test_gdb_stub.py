@@ -1,0 +1,247 @@
+"""A real gdb, in batch mode, against `uselib run --gdb`, on both machines; and packets that no gdb sends."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from api_support import count_program
+from guest_build import ARCHES, build, source, sysroot
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from run_support import environment, uselib
+
+from emulator.gdb.registers import layout, target_xml
+from emulator.gdb.run import parse_address
+from emulator.gdb.wire import escape, unescape
+from linker.errors import UsageError
+
+GDB = shutil.which("gdb")
+needs_gdb = pytest.mark.skipif(GDB is None, reason="gdb is not installed")
+
+
+@contextmanager
+def waiting(
+    program: Path, arch: str, *arguments: str, stdin: int = subprocess.DEVNULL
+) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """The program under --gdb on a free port: the process and the port."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "emulator.cli", "run", "--gdb", "0", "--sysroot", str(sysroot(arch)), str(program), *arguments],
+        env=environment(), stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=program.parent,
+    )  # fmt: skip
+    try:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        found = re.search(r"target remote 127\.0\.0\.1:(\d+)", line)
+        assert found, line
+        yield process, int(found[1])
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def gdb(port: int, *commands: str) -> str:
+    """What gdb says to these commands; it fails if one of them does."""
+    words = [str(GDB), "-q", "-nx", "-batch", "-iex", "set auto-load no"]
+    for command in ("set pagination off", "set confirm off", "set breakpoint pending on",
+                    f"target remote 127.0.0.1:{port}", *commands):  # fmt: skip
+        words += ["-ex", command]
+    done = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60)
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module", params=ARCHES)
+def arch(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def counting(arch: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return count_program(tmp_path_factory.mktemp("gdb"), arch)
+
+
+@needs_gdb
+def test_session(arch: str, counting: Path) -> None:
+    """Breakpoint behind a slot, steps, memory, registers, watchpoint, a call, to the end."""
+    with waiting(counting, arch, "one", "three") as (process, port):
+        said = gdb(
+            port, "break strlen", "continue", "bt", "info sharedlibrary", "stepi", "x/s $rdi" if arch == "x86_64" else "x/s *(char**)($esp+4)",
+            "delete", "finish", "watch counter", "continue", "delete", "p counter", "p use(\"12345\")", "p counter",
+            "set var counter = 50", "p $mxcsr", "p $fctrl", "x/4xb 0x10", "next", "continue",
+        )  # fmt: skip
+        out, err = process.communicate(timeout=30)
+    assert re.search(r"Breakpoint 1, 0x\w+ in strlen \(\) from .*libc_s", said), said
+    assert re.search(r"#1 +0x\w+ in use \(text=0x\w+ \"one\"\) at .*count\.c:7", said)
+    assert re.search(r"#2 +0x\w+ in main \(argc=3", said)
+    assert re.search(r"0x0*60\w+ +0x0*60\w+ +Yes.*libc_s", said)
+    assert re.search(r"0x\w+ in strlen\$impl \(\)", said) and re.search(r'0x\w+:\s+"one"', said)
+    assert "Old value = 0\nNew value = 3" in said
+    assert re.findall(r"^\$\d+ = (.*)$", said, re.M)[:3] == ["3", "8", "8"]
+    assert "= 8064" in said and "= 895" in said
+    assert "Cannot access memory at address 0x10" in said
+    assert (process.returncode, out) == (58, "counter 55 -\n"), (out, err, said)
+    assert "exited with code 072" in said
+
+
+@needs_gdb
+def test_registers_and_steps(arch: str, counting: Path) -> None:
+    with waiting(counting, arch) as (process, port):
+        said = gdb(port, "break main", "continue", "info auxv", "info registers", "stepi 50", "delete", "continue")
+        assert "AT_PHDR" in said and "exited with code 03" in said
+        assert process.wait(30) == 3
+
+
+@needs_gdb
+def test_fault_and_handler(arch: str, tmp_path: Path) -> None:
+    text = source(
+        tmp_path / "f.c",
+        r"""
+#include <signal.h>
+#include <unistd.h>
+static void handler(int s) { _exit(40 + s); }
+int main(int argc, char **argv) {
+    if (argc > 1) signal(SIGSEGV, handler);
+    *(volatile int *)64 = 1;
+    return 0;
+}
+""",
+    )
+    program = build(tmp_path / "f", arch, "uselib", "-g", text)
+    with waiting(program, arch) as (process, port):
+        said = gdb(port, "continue", "bt", "continue")
+        _, err = process.communicate(timeout=30)
+    assert "Program received signal SIGSEGV" in said and re.search(r"main \(argc=1.*f\.c:7", said)
+    assert "Program terminated with signal SIGSEGV" in said and process.returncode == 139
+    assert "write to unmapped address 0x40" in err
+    with waiting(program, arch, "handle") as (process, port):
+        said = gdb(port, "continue", "break handler", "continue", "p s", "continue")
+        assert process.wait(30) == 51
+    assert re.search(r"Breakpoint \d+, handler \(s=11\)", said)
+
+
+@needs_gdb
+def test_detach_and_kill(arch: str, counting: Path) -> None:
+    with waiting(counting, arch, "x") as (process, port):
+        gdb(port, "break use", "continue", "detach")
+        out, _ = process.communicate(timeout=30)
+        assert (process.returncode, out) == (4, "counter 1 -\n")
+    with waiting(counting, arch, "x") as (process, port):
+        gdb(port, "break use", "continue", "kill")
+        assert process.wait(30) == 137
+
+
+class Client:
+    """The protocol by hand."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
+        self.buffer = b""
+
+    def send(self, data: bytes) -> None:
+        self.socket.sendall(b"$%b#%02x" % (data, sum(data) & 0xFF))
+
+    def receive(self) -> bytes:
+        while True:
+            found = re.search(rb"\$([^#]*)#..", self.buffer, re.S)
+            if found:
+                self.buffer = self.buffer[found.end() :]
+                self.socket.sendall(b"+")
+                return found[1]
+            more = self.socket.recv(4096)
+            assert more, "the stub is gone"
+            self.buffer += more
+
+    def ask(self, data: bytes) -> bytes:
+        self.send(data)
+        return self.receive()
+
+
+@pytest.mark.parametrize("where", ["loop", "read"])
+def test_break_byte(arch: str, where: str, tmp_path: Path) -> None:
+    """Ctrl-C, in a loop and in a system call that waits, which then goes on."""
+    text = source(
+        tmp_path / "l.c",
+        r"""
+#include <unistd.h>
+volatile int go;
+int main(int argc, char **argv) {
+    char c = 0;
+    if (argc > 1) read(0, &c, 1); else while (!go) ;
+    return c ? c : 5;
+}
+""",
+    )
+    program = build(tmp_path / "l", arch, "uselib", text)
+    with waiting(program, arch, *(["x"] if where == "read" else []), stdin=subprocess.PIPE) as (process, port):
+        client = Client(port)
+        client.send(b"vCont;c")
+        while client.receive().startswith(b"T05library"):
+            client.send(b"vCont;c")
+            time.sleep(0.5)
+            client.socket.sendall(b"\x03")
+        assert client.ask(b"?").startswith(b"T02")
+        if where == "loop":
+            go = next(s.address for s in _symbols(program) if s.name == "go")
+            assert client.ask(b"M%x,4:01000000" % go) == b"OK"
+        else:
+            assert process.stdin is not None
+            threading.Timer(0.2, lambda: (process.stdin.write("A"), process.stdin.flush())).start()  # type: ignore[union-attr]
+        assert client.ask(b"vCont;c") == (b"W05" if where == "loop" else b"W41")
+
+
+def _symbols(program: Path):  # type: ignore[no-untyped-def]
+    from linker.formats.elf_image import read_image
+
+    return read_image(program.read_bytes(), "p").symbols
+
+
+def test_bad_packets(counting: Path, arch: str) -> None:
+    with waiting(counting, arch) as (process, port):
+        client = Client(port)
+        for packet in (b"m", b"mzz,4", b"m0,ffffffff", b"Z0", b"Z0,zz,1", b"Z2,0,4", b"P", b"Pffff=00", b"pffff", b"qXfer:features:read",
+                       b"qXfer:auxv:read::zz", b"qXfer:none:read::0,10", b"vFile:pread:99,10,0", b"vFile:pread:", b"vFile:open:zz,0,0",
+                       b"vFile:open:" + b"/etc/passwd".hex().encode() + b",0,0", b"X0,4:ab", b"M10,1:00", b"G12", b"Gzz", b"vCont;q",
+                       b"unknown", b"vMustReplyEmpty"):  # fmt: skip
+            answer = client.ask(packet)
+            assert answer in (b"", b"OK") or answer.startswith((b"E", b"F-1")), (packet, answer)
+        client.socket.sendall(b"$bad#00junk")
+        assert client.ask(b"?").startswith(b"T05")
+        client.socket.close()
+        assert process.wait(30) == 3  # it runs on
+
+
+def test_descriptions() -> None:
+    import xml.etree.ElementTree as ET
+
+    for bits, count in ((32, 42), (64, 60)):
+        tree = ET.fromstring(target_xml(bits).replace(b'<!DOCTYPE target SYSTEM "gdb-target.dtd">', b""))
+        numbers = [int(register.get("regnum") or -1) for register in tree.iter("reg")]
+        assert numbers == list(range(len(layout(bits)))) and len(numbers) == count
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.binary(max_size=200))
+def test_escapes(data: bytes) -> None:
+    assert unescape(escape(data)) == data and not set(escape(data)) & set(b"$#*")
+
+
+def test_addresses() -> None:
+    assert parse_address("99") == ("127.0.0.1", 99) and parse_address("[::1]:5") == ("::1", 5)
+    for text in ("", "x", "1:", "70000", "host:"):
+        with pytest.raises(UsageError, match="is not PORT"):
+            parse_address(text)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = uselib("run", "--gdb", str(taken.getsockname()[1]), "/bin/true")
+    assert done.returncode == 1 and done.stderr.startswith("uselib: --gdb: cannot listen on 127.0.0.1:")
