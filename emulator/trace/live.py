@@ -80,6 +80,9 @@ class LiveSink:
     def flush(self) -> None:
         self._output.flush()
 
+    def forked(self) -> None:
+        """Nothing is the parent's alone."""
+
     def close(self) -> None:
         self._output.close()
 

@@ -112,15 +112,17 @@ class Recorder:
             self._backend.drain()
             self._forked_at = self._backend.sequence
         self._child = self._numbers.next()
-        self._sink.flush()
+        try:
+            self._sink.flush()
+        except OSError as failure:
+            self._cannot_write(failure)
 
     def forked(self, process: int) -> None:
         parent, self._index, self._process = self._index, self._child, process
         self._latest = b""
         if self._backend is not None:
             self._backend.forked()
-        if isinstance(self._sink, FlightRecorder):
-            self._sink.forked()
+        self._sink.forked()
         self._describe_process(parent, self._forked_at)
 
     def signal_delivered(self, number: int, address: int) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from emulator.trace.backend import Batch
 from emulator.trace.format import CHUNK, HEADER, MAGIC, RECORD, RECORDS_HEAD, VERSION, ChunkKind, ChunkWriter, Kind
+from emulator.trace.writer import BackgroundWriter
 
 _FUNCTION, _KIND = struct.Struct("<I"), RECORD.size - 2
 MAXIMUM_PIECE = 1 << 24  # bytes of records in one chunk
@@ -28,6 +29,9 @@ class TraceSink(Protocol):
 
     def flush(self) -> None:
         """Before a fork: nothing may be left in buffers."""
+
+    def forked(self) -> None:
+        """This is the child."""
 
     def close(self) -> None: ...
 
@@ -53,33 +57,33 @@ class FileSink:
 
     def __init__(self, path: str, meta: dict[str, Any]) -> None:
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o666)
-        self._write(HEADER.pack(MAGIC, VERSION, 0))
+        self._writer = BackgroundWriter(self._fd)
+        self._writer.write(HEADER.pack(MAGIC, VERSION, 0))
         self.describe(ChunkKind.META, meta, 0)
 
-    def _write(self, *parts: bytes | bytearray | memoryview) -> None:
-        size = sum(len(part) for part in parts)
-        written = os.writev(self._fd, parts)
-        while written < size:  # a full disk; the next write says so
-            rest = b"".join(parts)[written:]
-            written += os.write(self._fd, rest)
-
     def describe(self, kind: ChunkKind, value: dict[str, Any], process: int) -> None:
-        self._write(ChunkWriter.json_chunk(kind, value, process))
+        self._writer.write(ChunkWriter.json_chunk(kind, value, process))
 
     def batch(self, batch: Batch, process: int) -> None:
         if batch.payload:
-            self._write(CHUNK.pack(ChunkKind.PAYLOAD, len(batch.payload), process, 0), batch.payload)
+            self._writer.write(CHUNK.pack(ChunkKind.PAYLOAD, len(batch.payload), process, 0), batch.payload)
         size = RECORDS_HEAD.size + len(batch.records)
         head = CHUNK.pack(ChunkKind.RECORDS, size, process, 0) + RECORDS_HEAD.pack(batch.first)
-        self._write(head, batch.records)
+        self._writer.write(head, batch.records)
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        self._writer.flush()
+
+    def forked(self) -> None:
+        self._writer = BackgroundWriter(self._fd)  # the thread is the parent's
 
     def close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-        self._fd = -1
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            try:
+                self._writer.flush()
+            finally:
+                os.close(fd)
 
 
 def events_in(records: bytes | memoryview) -> int:
@@ -126,8 +130,8 @@ class FlightRecorder:
         self._kept.clear()
 
     def forked(self) -> None:
-        """The events so far are the parent's."""
-        self._kept.clear()
+        self._kept.clear()  # the events so far are the parent's
+        self._sink.forked()
 
     def flush(self) -> None:
         self._sink.flush()
