@@ -257,7 +257,11 @@ def test_full_disk(folder: Path, tmp_path: Path) -> None:
 )
 def test_usage_errors(words: tuple[str, ...], message: str, tmp_path: Path) -> None:
     done = uselib("trace", *words, cwd=tmp_path)
-    assert done.returncode in (1, 2) and message in done.stderr.replace("; say", ": say") and "Traceback" not in done.stderr
+    assert (
+        done.returncode in (1, 2)
+        and message in done.stderr.replace("; say", ": say")
+        and "Traceback" not in done.stderr
+    )
 
 
 @pytest.mark.parametrize("arch", ARCHES)
