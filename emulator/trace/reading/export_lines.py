@@ -99,7 +99,7 @@ def jsonl(trace: TraceFile, processes: list[Process], decoder: Decoder, values: 
                     flush()
             if process.end is not None:
                 end: dict[str, object] = {
-                    key: process.end.get(key) for key in ("status", "signal", "dropped") if key in process.end
+                    key: process.end.get(key) for key in ("status", "signal", "filtered") if key in process.end
                 }
                 write({"event": "end", "process": process.index, **end})
     flush()
