@@ -49,7 +49,7 @@ def test_json_lines(trace: str) -> None:
     assert back["call"] == call["sequence"] and back["result"] == "12" and back["duration"] == 1
     six = next(row for row in rows if row.get("symbol") == "line" and row["event"] == "call")
     assert six["words"] == ["0x1", "0x2", "0x3", "0x4", "0x5", "0x6"]
-    assert rows[-1] == {"event": "end", "process": 1, "status": 0, "signal": 0, "dropped": 0}
+    assert rows[-1] == {"event": "end", "process": 1, "status": 0, "signal": 0, "filtered": 0}
 
 
 def test_csv(trace: str) -> None:

@@ -165,7 +165,7 @@ class TraceBuilder:
     def end(self, process: int = 0, status: int = 0) -> None:
         self.flush(process)
         self.writer.write_json(
-            ChunkKind.END, {"status": status, "signal": 0, "events": self.sequence[process], "dropped": 0}, process
+            ChunkKind.END, {"status": status, "signal": 0, "events": self.sequence[process], "filtered": 0}, process
         )
 
     def save(self, path: Path) -> str:
