@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.measure import USELIB, Row, best, qiling_python, sysroot, table, tool, uselib, workspace
+from benchmarks.measure import USELIB, Row, interleaved, qiling_python, sysroot, table, tool, uselib, workspace
 
 WORK_C = r"""
 #include <stdio.h>
@@ -52,12 +52,14 @@ def run() -> None:
                 program.with_suffix(".c").write_text(source)
                 uselib("cc", "--sysroot", root, "--scheme", "static", "-O2", program.with_suffix(".c"), "-o", program)
                 qemu = tool(f"qemu-{arch}")
-                rows = [
-                    Row("uselib run", best([*USELIB, "run", "--sysroot", root, program], runs)),
-                    Row("Qiling 1.4.6", best([qiling, script, program, directory], min(runs, 3)) if qiling else None),
-                    Row("qemu-user", best([qemu, program], runs) if qemu else None),
-                    Row("native", best([program], runs)),
+                commands: list[list[str | Path] | None] = [
+                    [*USELIB, "run", "--sysroot", root, program],
+                    [qiling, script, program, directory] if qiling else None,
+                    [qemu, program] if qemu else None,
+                    [program],
                 ]
+                labels = ("uselib run", "Qiling 1.4.6", "qemu-user", "native")
+                rows = [Row(*pair) for pair in zip(labels, interleaved(commands, runs), strict=True)]
                 table(f"{label}, {arch}", rows, "uselib run")
 
 

@@ -72,6 +72,16 @@ def best(command: Sequence[str | Path], runs: int = 5, environment: dict[str, st
     return shortest
 
 
+def interleaved(commands: Sequence[Sequence[str | Path] | None], runs: int) -> list[float | None]:
+    """best() of several commands, run in turns: a machine's slow spells then meet all of them alike. None stays None."""
+    times: list[list[float]] = [[] for _ in commands]
+    for _ in range(runs):
+        for command, measured in zip(commands, times, strict=True):
+            if command is not None:
+                measured.append(best(command, 1))
+    return [min(measured) if measured else None for measured in times]
+
+
 def spawn_seconds(
     directory: Path, command: Sequence[str | Path], runs: int = 300, environment: dict[str, str] | None = None
 ) -> float:
