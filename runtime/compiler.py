@@ -14,13 +14,16 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from linker.errors import Diagnostic, LinkError, ToolError, error
 from linker.image import Machine
+
+J = TypeVar("J")
 
 NO_COMPILER = "install gcc or clang, or the extra `cc` (pip install 'uselib[cc]'), or set USELIB_CC"
 
@@ -82,9 +85,18 @@ def compile_all(compiler: Compiler, machine: Machine, jobs: Iterable[Job]) -> No
     """Compiles freestanding sources, as many at once as there are processors. Raises LinkError for all that fail."""
     flags = (*compiler.machine_flags(machine), *compiler.common_flags(), *compiler.freestanding_flags(), "-O2", "-Wall")
 
-    def one(job: Job) -> ToolError | None:
+    def one(job: Job) -> None:
+        compiler.run((*flags, *job.options, "-c", str(job.source), "-o", str(job.output)), str(job.source))
+
+    side_by_side(one, jobs)
+
+
+def side_by_side(compile_one: Callable[[J], None], jobs: Iterable[J]) -> None:
+    """Runs independent compilations, as many at once as there are processors. Raises LinkError for all that fail."""
+
+    def one(job: J) -> ToolError | None:
         try:
-            compiler.run((*flags, *job.options, "-c", str(job.source), "-o", str(job.output)), str(job.source))
+            compile_one(job)
         except ToolError as failure:
             return failure
         return None

@@ -9,12 +9,11 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from linker.errors import Diagnostic, LinkError, ToolError, UsageError
+from linker.errors import Diagnostic, LinkError, UsageError
 from linker.image import Machine
 from linker.options import expand_response_files
 
@@ -187,6 +186,8 @@ def _compile(compiler: Compiler, sysroot: Sysroot, command: Command, item: Item,
 
 def _compile_sources(compiler: Compiler, sysroot: Sysroot, command: Command, directory: str) -> list[str]:
     """Compiles every source to an object in `directory`; returns the linker's words, objects in place of sources."""
+    from runtime.compiler import side_by_side
+
     words = [item.text for item in command.items]
     jobs = []
     for position, item in enumerate(command.items):
@@ -195,17 +196,7 @@ def _compile_sources(compiler: Compiler, sysroot: Sysroot, command: Command, dir
             words[position] = os.path.join(directory, f"{position}-{stem}.o")
             jobs.append((item, words[position]))
 
-    def one(job: tuple[Item, str]) -> ToolError | None:
-        try:
-            _compile(compiler, sysroot, command, job[0], "-c", job[1])
-        except ToolError as failure:
-            return failure
-        return None
-
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        failures = [failure for failure in pool.map(one, jobs) if failure is not None]
-    if failures:
-        raise LinkError(*(d for failure in failures for d in failure.diagnostics))
+    side_by_side(lambda job: _compile(compiler, sysroot, command, job[0], "-c", job[1]), jobs)
     return words
 
 
