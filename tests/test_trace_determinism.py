@@ -11,6 +11,8 @@ import pytest
 from guest_build import ARCHES, ROOT, SHARED, sysroot
 from trace_support import program, record
 
+from emulator.cli import main
+
 SAMPLES = ROOT / "samples"
 NAMES = sorted(path.name for path in SAMPLES.iterdir() if (path / "build.sh").exists())
 
@@ -54,6 +56,8 @@ def test_sample(name: str, arch: str, scheme: str, environment: dict[str, str], 
         assert (ran.stdout, ran.stderr) == ((SAMPLES / name / "expected.txt").read_text(), "")
         traces.append({path.name: path.read_bytes() for path in folder.iterdir()})
     assert traces[0] and traces[0] == traces[1]
+    for path in (tmp_path / "one").iterdir():  # and the comparison of the two says so
+        assert main(["trace", "diff", str(path), str(tmp_path / "two" / path.name)]) == 0
 
 
 @pytest.mark.parametrize("arch", ARCHES)

@@ -236,9 +236,6 @@ class Target:
         )
         return f'<library-list-svr4 version="1.0">{rows}</library-list-svr4>'.encode()
 
-    def memory_map(self) -> Iterable[Vma]:
-        return iter(self.space)
-
     # -- files, for symbols: the program and its libraries, for reading, and nothing else ------------------------------
 
     def open_file(self, path: str) -> int | None:

@@ -21,8 +21,6 @@ _RUNNABLE = PROT_READ | PROT_EXEC
 _BOTH = PROT_READ | PROT_WRITE | PROT_EXEC
 MAX_CHANGES = 16  # of one page between writable and executable, before it becomes both
 
-ACCESS_NAMES = {MEM_READ: "read", MEM_WRITE: "write", MEM_FETCH: "execute"}
-
 
 class PageTable:
     """Listener of an AddressSpace, and the TLB callback's policy.

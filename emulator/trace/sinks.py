@@ -5,7 +5,6 @@ from __future__ import annotations
 import mmap
 import os
 import struct
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from emulator.trace.backend import Batch
@@ -13,7 +12,6 @@ from emulator.trace.format import CHUNK, HEADER, MAGIC, RECORD, RECORDS_HEAD, VE
 from emulator.trace.writer import BackgroundWriter
 
 _FUNCTION, _KIND = struct.Struct("<I"), RECORD.size - 2
-MAXIMUM_PIECE = 1 << 24  # bytes of records in one chunk
 
 
 class TraceSink(Protocol):
@@ -138,6 +136,3 @@ class FlightRecorder:
 
     def close(self) -> None:
         self._sink.close()
-
-
-SinkFactory = Callable[[dict[str, Any]], TraceSink]

@@ -74,18 +74,6 @@ class CallTree:
             node = self.parent[node]
         return found[::-1]
 
-    def outermost(self) -> Array:
-        """By node: no ancestor is the same function, so that totals of recursive functions are not counted twice."""
-        result = np.ones(len(self), bool)
-        above: list[frozenset[int]] = []
-        for node, parent in enumerate(self.parent):  # parents come before children
-            if parent < 0:
-                above.append(frozenset())
-                continue
-            result[node] = self.function[node] not in above[parent]
-            above.append(above[parent] | {self.function[node]} if result[node] else above[parent])
-        return result
-
 
 def build(trace: TraceFile, processes: Iterable[Process] | None = None, visitor: Visitor | None = None) -> CallTree:
     """Reads all records of the processes (of all, if None) once."""
