@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cc": ("cc", "compile and link a C program against a sysroot"),
     "run": ("run", "run a program in the emulator"),
     "trace": ("trace", "run a program and show every call through a jump table"),
+    "abi": ("abi", "run a program against two versions of a library: output, calls and data compared"),
     "inspect": ("inspect", "show header, jump table, exports, libraries and bindings of a file"),
     "map": ("map", "the address registry: allocate, list and check library addresses"),
     "demo": ("demo", "build, run, trace and upgrade a library in a few seconds"),
