@@ -1,4 +1,5 @@
-/* Where a library is: LD_LIBRARY_PATH, then the recorded path; and the notes that say which one is meant. */
+/* Where a library is: LD_LIBRARY_PATH, then the recorded path; the notes that say which one is meant; and in each directory
+ * the file that the version rule takes (versions.h). loader/search.py is the same in Python. */
 
 struct search {
     const char *environment; /* LD_LIBRARY_PATH, or 0 */
@@ -42,53 +43,150 @@ static const struct uselib_needs *find_needs(const unsigned char *notes, word si
     return 0;
 }
 
-/* Joins directory (up to ':' or the end) and name. Returns 0 if that is too long. An empty directory is the current. */
-static int join(char *path, word size, const char *directory, const char *name) {
-    word n = 0;
-    for (; *directory && *directory != ':'; directory++) {
-        if (n + 2 >= size) return 0;
-        path[n++] = *directory;
-    }
+/* Joins `length` bytes of directory and a name. An empty directory is the current one. Returns 0, and an empty path, if that
+ * is too long. */
+static int join(char *path, word size, const char *directory, word length, const char *name) {
+    word n = 0, rest = string_length(name);
+    path[0] = 0;
+    if (length >= size || rest >= size || length + rest + 2 > size) return 0;
+    while (n < length) path[n] = directory[n], n++;
     if (n && path[n - 1] != '/') path[n++] = '/';
-    for (; *name; name++) {
-        if (n + 1 >= size) return 0;
-        path[n++] = *name;
-    }
+    while (*name) path[n++] = *name++;
     path[n] = 0;
     return 1;
 }
 
-static const char *after_colon(const char *p) {
-    while (*p && *p != ':') p++;
-    return *p ? p + 1 : 0;
+static word directory_length(const char *p) {
+    word n = 0;
+    while (p[n] && p[n] != ':') n++;
+    return n;
 }
 
-/* Opens `name` in the first directory of `directories` that has it: the descriptor, or -errno. `path` is what was tried. */
-static long open_in(const char *directories, const char *name, char *path, word size) {
+static int is_missing(long result) { return result == -E_NOENT || result == -E_NOTDIR; }
+
+/* One library that is looked for. `path` is what was tried last. */
+struct lookup {
+    const struct uselib_needs *needs;
+    const char *last; /* component of the recorded file name */
+    char *path;
+    word size;
+    int found, bounded;
+    struct version best;     /* of the directory, below `bound` if there is one */
+    struct version bound;
+    int other_found;
+    struct version other;    /* the highest version anywhere that the rule does not admit */
+};
+
+static long open_named(struct lookup *lookup, const char *directory, word length, const char *name) {
+    if (!join(lookup->path, lookup->size, directory, length, name)) return -E_NAMETOOLONG;
+    /* O_NONBLOCK: a FIFO of that name must not stop the program for ever. */
+    return SYSCALL(SYS_OPEN, lookup->path, O_CLOEXEC_ | O_NONBLOCK_, 0, 0, 0, 0);
+}
+
+static void consider(const char *name, void *state) {
+    struct lookup *lookup = state;
+    struct version version;
+    if (!version_of(name, lookup->needs->name, &version)) return;
+    if (!rule_admits(version.major, version.minor, version.patch, lookup->needs)) {
+        if (!lookup->other_found || compare_versions(&version, &lookup->other) > 0) lookup->other = version;
+        lookup->other_found = 1;
+    } else if ((!lookup->bounded || compare_versions(&version, &lookup->bound) < 0) &&
+               (!lookup->found || compare_versions(&version, &lookup->best) > 0)) {
+        lookup->best = version;
+        lookup->found = 1;
+    }
+}
+
+static char *append_number(char *p, unsigned n) {
+    char digits[12];
+    int count = 0;
+    do digits[count++] = (char)('0' + n % 10);
+    while (n /= 10);
+    *p++ = '.';
+    while (count) *p++ = digits[--count];
+    return p;
+}
+
+/* NAME.MAJOR.MINOR..., `count` numbers of a version, at `out`; a name too long for a file is cut, and found nowhere. */
+static const char *versioned(char out[320], const char *name, const struct version *version, int count) {
+    char *p = out;
+    while (*name && p < out + 280) *p++ = *name++;
+    p = append_number(p, version->major);
+    if (count > 1) p = append_number(p, version->minor);
+    if (count > 2) p = append_number(p, version->patch);
+    *p = 0;
+    return out;
+}
+
+/* Opens the best version in a directory, or what comes next if that is a dangling link. */
+static long open_best(struct lookup *lookup, const char *directory, word length) {
+    char name[320];
+    long result;
+    lookup->bounded = 0;
+    for (;;) {
+        if (!join(lookup->path, lookup->size, directory, length, length ? "" : ".")) return -E_NAMETOOLONG;
+        lookup->found = 0;
+        result = visit_directory(lookup->path, directory, consider, lookup);
+        if (result < 0) return result;
+        if (!lookup->found) return -E_NOENT;
+        result = open_named(lookup, directory, length, versioned(name, lookup->needs->name, &lookup->best, 3));
+        if (!is_missing(result)) return result;
+        lookup->bound = lookup->best;
+        lookup->bounded = 1;
+    }
+}
+
+/* Opens what the rule takes in one directory: the descriptor, or -errno. */
+static long open_in_directory(struct lookup *lookup, const char *directory, word length) {
+    struct version linked = {lookup->needs->major, lookup->needs->minor, 0};
+    char name[320];
     long result = -E_NOENT;
-    if (!*directories) return result;
-    for (; directories; directories = after_colon(directories)) {
-        if (!join(path, size, directories, name)) {
-            result = -E_NAMETOOLONG;
-            continue;
-        }
-        result = SYSCALL(SYS_OPEN, path, 02000000 /* O_CLOEXEC */, 0, 0, 0, 0);
-        if (result != -E_NOENT && result != -E_NOTDIR) return result;
+    if (version_rule->recorded) result = open_named(lookup, directory, length, lookup->last);
+    for (int count = 2; version_rule->link && count && is_missing(result); count--)
+        result = open_named(lookup, directory, length, versioned(name, lookup->needs->name, &linked, count));
+    if (version_rule->best && is_missing(result)) {
+        result = open_best(lookup, directory, length);
+        if (is_missing(result)) join(lookup->path, lookup->size, directory, length, lookup->last); /* for the message */
     }
     return result;
 }
 
-/* A name with a slash is tried under LD_LIBRARY_PATH by its last component, then as it stands. */
-static long open_library(const char *file_name, const struct search *search, char *path, word size) {
-    const char *last = file_name;
+/* The same in the directories of a search path, up to the first that has the library. */
+static long open_in(struct lookup *lookup, const char *directories) {
     long result = -E_NOENT;
-    for (const char *p = file_name; *p; p++)
-        if (*p == '/') last = p + 1;
-    if (search->environment) result = open_in(search->environment, last, path, size);
-    if (result != -E_NOENT && result != -E_NOTDIR) return result;
-    if (has_slash(file_name)) {
-        if (!join(path, size, "", file_name)) return -E_NAMETOOLONG;
-        return SYSCALL(SYS_OPEN, path, 02000000, 0, 0, 0, 0);
+    if (!*directories) return result;
+    for (;;) {
+        word length = directory_length(directories);
+        result = open_in_directory(lookup, directories, length);
+        if (!is_missing(result) && result != -E_NAMETOOLONG) return result;
+        if (!directories[length]) return result;
+        directories += length + 1;
     }
-    return open_in(search->path, file_name, path, size);
+}
+
+/* A name with a slash is looked for under LD_LIBRARY_PATH by its last component, then in the directory that it names. */
+static long look_up(struct lookup *lookup, const char *file_name, const struct search *search) {
+    word length = 0;
+    long result = -E_NOENT;
+    for (word i = 0; file_name[i]; i++)
+        if (file_name[i] == '/') lookup->last = file_name + i + 1, length = i ? i : 1;
+    if (search->environment) result = open_in(lookup, search->environment);
+    if (!is_missing(result)) return result;
+    return length ? open_in_directory(lookup, file_name, length) : open_in(lookup, search->path);
+}
+
+/* Opens the library that the version rule chooses; `path` is its path then. Ends the program if there is none. */
+static long open_library(const struct library *library, const struct search *search, char *path, word size) {
+    struct lookup lookup = {.needs = library->needs, .last = library->file_name, .path = path, .size = size};
+    long result = look_up(&lookup, library->file_name, search);
+    if (result >= 0) return result;
+    if (!path[0] || !is_missing(result)) refuse_error(path[0] ? path : library->file_name, result);
+    begin_refusal(path);
+    put(2, "No such library.");
+    if (lookup.other_found) {
+        put(2, " (there is "), put_version(2, lookup.other.major, lookup.other.minor, lookup.other.patch);
+        put(2, ", needs "), put_version(2, library->needs->major, library->needs->minor, library->needs->patch);
+        put(2, ")");
+    }
+    end_refusal();
 }

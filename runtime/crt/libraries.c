@@ -27,6 +27,8 @@ static int library_count;
 static const char *program_name;
 
 #include "report.h"
+#include "versions.h"
+#include "directory.h"
 #include "find.h"
 #include "map.h"
 
@@ -38,6 +40,7 @@ __asm__(".section .lib, \"a\", @progbits\n"
 extern const char _SHARED_LIBRARIES[];
 extern const char _SHARED_LIBRARIES_END[] __attribute__((weak)); /* crtn.o */
 extern const char _SHARED_LIBRARY_PATH[] __attribute__((weak));  /* our ld, for -rpath */
+extern const char _SHARED_LIBRARY_RULE[] __attribute__((weak));  /* our ld, for --version-rule */
 
 extern const struct uselib_interpose __start_uselib_interpose[] __attribute__((weak));
 extern const struct uselib_interpose __stop_uselib_interpose[] __attribute__((weak));
@@ -192,8 +195,12 @@ void __uselib_start(long *stack) {
 
     if (argc <= 0 || (argc == 1 && !argv[0][0])) list_libraries(headers, auxiliary[AT_PHNUM_]);
     search.environment = 0;
-    if (!auxiliary[AT_SECURE_] && auxiliary[AT_UID_] == auxiliary[AT_EUID_] && auxiliary[AT_GID_] == auxiliary[AT_EGID_])
+    if (_SHARED_LIBRARY_RULE) version_rule = rule_named(_SHARED_LIBRARY_RULE);
+    if (!auxiliary[AT_SECURE_] && auxiliary[AT_UID_] == auxiliary[AT_EUID_] && auxiliary[AT_GID_] == auxiliary[AT_EGID_]) {
+        const char *rule = environment_value(envp, "USELIB_VERSION_RULE");
+        if (rule && *rule) version_rule = rule_named(rule);
         search.environment = environment_value(envp, "LD_LIBRARY_PATH");
+    }
     search.path = _SHARED_LIBRARY_PATH ? _SHARED_LIBRARY_PATH : "/shlib";
     map_libraries(headers, auxiliary[AT_PHNUM_], &search);
     interpose();

@@ -6,21 +6,6 @@ static char path[4096];
 static unsigned char page[USELIB_PAGE] __attribute__((aligned(16)));
 #endif
 
-/* Version rules: major equal, minor and number of slots not below those linked with; any patch level. */
-static void check_version(const char *where, const struct uselib_library *header, const struct uselib_needs *needs) {
-    const char *what = "Incompatible version.";
-    if (header->base != needs->base)
-        what = "Wrong address: the library was made for another base.";
-    else if (header->major == needs->major && header->minor >= needs->minor) {
-        if (header->slot_count >= needs->slot_count) return;
-        what = "Incompatible version: it has fewer functions.";
-    }
-    begin_refusal(where);
-    put(2, what), put(2, " (is "), put_version(2, header->major, header->minor, header->patch);
-    put(2, ", needs "), put_version(2, needs->major, needs->minor, needs->patch), put(2, ")");
-    end_refusal();
-}
-
 /* The notes of the header page `at`: their bytes, and in *size how many. 0 if they are not within the page. */
 static const unsigned char *notes_of_page(const unsigned char *at, word *size) {
     const struct elf_header *elf = (const struct elf_header *)at;
@@ -159,8 +144,7 @@ static long load_elf_library(long fd, const struct program_header *load) {
 static void map_library(struct library *library, const struct search *search) {
     const struct uselib_library *header;
     const struct program_header *load;
-    long fd = open_library(library->file_name, search, path, sizeof path), result, size;
-    if (fd < 0) refuse_error(path[0] ? path : library->file_name, fd);
+    long fd = open_library(library, search, path, sizeof path), result, size;
     size = SYSCALL(SYS_LSEEK, fd, 0, 2, 0, 0, 0);
     for (word i = 0; i < sizeof page; i++) page[i] = 0;
     result = SYSCALL(SYS_PREAD, fd, page, sizeof page, 0, 0, 0);
@@ -181,8 +165,7 @@ static void map_library(struct library *library, const struct search *search) {
     typedef long (*bootstrap)(long fd, const struct uselib_library *);
     const struct uselib_library *header;
     word base = (word)library->needs->base;
-    long fd = open_library(library->file_name, search, path, sizeof path), result, size;
-    if (fd < 0) refuse_error(path[0] ? path : library->file_name, fd);
+    long fd = open_library(library, search, path, sizeof path), result, size;
     size = SYSCALL(SYS_LSEEK, fd, 0, 2, 0, 0, 0);
     if (size <= 0) refuse(path, "Exec format error."); /* touching a page beyond the end would be SIGBUS */
     result = SYSCALL(SYS_MMAP, base, USELIB_PAGE, PROTECT_READ | PROTECT_EXEC, MAP_PRIVATE_ | MAP_FIXED_NOREPLACE_, fd, 0);
