@@ -19,7 +19,7 @@ from emulator.trace.prototypes.capture import (
 )
 from emulator.trace.prototypes.declarations import from_file, standard
 from emulator.trace.prototypes.decode import Decoder
-from emulator.trace.prototypes.types import Prototype
+from linker.cdecl.types import Prototype
 from linker.image import Machine
 
 I386, X86_64 = Machine.I386, Machine.X86_64

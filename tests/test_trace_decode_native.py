@@ -16,7 +16,7 @@ from emulator.trace.prototypes.conventions import in_memory
 from emulator.trace.prototypes.declarations import from_file
 from emulator.trace.prototypes.decode import Decoder
 from emulator.trace.prototypes.dwarf import read_dwarf
-from emulator.trace.prototypes.types import Floating, Void
+from linker.cdecl.types import Floating, Void
 from linker.image import Machine
 
 TYPES = """

@@ -15,7 +15,7 @@ from emulator.trace.prototypes.declarations import from_file, standard
 from emulator.trace.prototypes.decode import Decoder
 from emulator.trace.prototypes.dwarf import DwarfPrototypes, read_dwarf
 from emulator.trace.prototypes.sources import Prototypes, open_prototypes, read_prototype_file
-from emulator.trace.prototypes.types import Pointer, Structure, spelled
+from linker.cdecl.types import Pointer, Structure, spelled
 from linker.errors import FormatError, ToolError
 from linker.image import Machine
 

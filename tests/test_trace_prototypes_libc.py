@@ -14,13 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from emulator.trace.prototypes import headers
+from emulator.trace.prototypes import declarations
 from emulator.trace.prototypes.declarations import standard
-from emulator.trace.prototypes.types import Enumeration, Field, Integer, Opaque, Structure
+from linker.cdecl import headers
+from linker.cdecl.types import Enumeration, Field, Integer, Opaque, Structure
 from linker.image import Machine
 
 MINI = Path(__file__).parent.parent / "runtime" / "libmini" / "include"
-FILE = Path(headers.__file__).with_name("libc.txt")
+FILE = Path(declarations.__file__).with_name("libc.txt")
 INCLUDE_TEXT = """assert complex ctype dirent dlfcn err errno fcntl fenv fnmatch ftw getopt glob grp iconv inttypes langinfo libgen
     libintl limits locale malloc math mntent nl_types poll pthread pwd regex sched search semaphore setjmp signal spawn stdbool stddef stdint
     stdio stdio_ext stdlib string strings syslog termios time uchar ucontext unistd utime wchar wctype wordexp arpa/inet

@@ -10,7 +10,7 @@ import enum
 from dataclasses import dataclass
 
 from emulator.trace.prototypes.conventions import Arguments, Parts, Where, in_memory, word_index, words_needed
-from emulator.trace.prototypes.types import Parameter, Pointer, Prototype, Structure
+from linker.cdecl.types import Parameter, Pointer, Prototype, Structure
 from linker.image import Machine
 
 STRING_LIMIT = 256  # bytes of a string that are copied

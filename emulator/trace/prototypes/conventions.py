@@ -11,7 +11,7 @@ import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from emulator.trace.prototypes.types import (
+from linker.cdecl.types import (
     Array,
     Complex,
     Floating,

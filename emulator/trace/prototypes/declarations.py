@@ -16,13 +16,13 @@ from typing import Any
 import pycparser
 from pycparser import c_ast
 
-from emulator.trace.prototypes import headers
-from emulator.trace.prototypes.constants import evaluated
-from emulator.trace.prototypes.headers import Declared
-from emulator.trace.prototypes.layout import base_type, structure
 from emulator.trace.prototypes.simple import simple_prototype
-from emulator.trace.prototypes.syntax import decayed, enums, is_const, is_void, position, tags
-from emulator.trace.prototypes.types import (
+from linker.cdecl import headers
+from linker.cdecl.constants import evaluated
+from linker.cdecl.headers import Declared
+from linker.cdecl.layout import base_type, structure
+from linker.cdecl.syntax import decayed, enums, is_const, is_void, position, tags
+from linker.cdecl.types import (
     Array,
     Function,
     Integer,

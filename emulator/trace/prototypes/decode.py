@@ -22,8 +22,9 @@ from emulator.trace.prototypes.conventions import (
     word_index,
 )
 from emulator.trace.prototypes.formats import Conversion, conversions, integer_name, promoted
-from emulator.trace.prototypes.layout import BASE_TYPES
-from emulator.trace.prototypes.types import (
+from emulator.trace.prototypes.values import UNKNOWN, Names
+from linker.cdecl.layout import BASE_TYPES
+from linker.cdecl.types import (
     Enumeration,
     Floating,
     Integer,
@@ -34,7 +35,6 @@ from emulator.trace.prototypes.types import (
     Type,
     Void,
 )
-from emulator.trace.prototypes.values import UNKNOWN, Names
 from linker.image import Machine
 
 MORE = "..."

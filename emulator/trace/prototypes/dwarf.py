@@ -13,8 +13,8 @@ from typing import Any
 from elftools.dwarf.dwarfinfo import DWARFInfo
 from elftools.elf.elffile import ELFFile
 
-from emulator.trace.prototypes.layout import base_type
-from emulator.trace.prototypes.types import (
+from linker.cdecl.layout import base_type
+from linker.cdecl.types import (
     Array,
     Complex,
     Enumeration,

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from emulator.trace.prototypes.layout import BASE_TYPES
-from emulator.trace.prototypes.types import Pointer, Type
+from linker.cdecl.layout import BASE_TYPES
+from linker.cdecl.types import Pointer, Type
 from linker.image import Machine
 
 _PRINTF = re.compile(rb"%(?:[-+ #0'I]*)(\*|\d+)?(?:\.(\*|-?\d+)?)?(hh|h|ll|l|q|j|z|t|L)?(.)?", re.DOTALL)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from emulator.trace.prototypes.types import Parameter, Pointer, Prototype, Type
+from linker.cdecl.types import Parameter, Pointer, Prototype, Type
 
 _FUNCTION = re.compile(
     r"(_Noreturn )?([\w ]+?) ?(\**)(\w+)\(([^()]*(?:bytes\([\w*]+\)[^()]*)*)\)(?: (PRINTF|SCANF)\((\d+)\))?;$"

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from emulator.trace.prototypes.types import Enumeration, Integer, Parameter, Pointer, Prototype, Type
+from linker.cdecl.types import Enumeration, Integer, Parameter, Pointer, Prototype, Type
 from linker.errors import Diagnostic, FormatError
 from linker.image import Machine
 

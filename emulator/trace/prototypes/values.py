@@ -6,7 +6,7 @@ import math
 import struct
 from collections.abc import Callable
 
-from emulator.trace.prototypes.types import (
+from linker.cdecl.types import (
     Array,
     Complex,
     Enumeration,

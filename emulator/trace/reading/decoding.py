@@ -15,7 +15,7 @@ from linker.image import Machine
 if TYPE_CHECKING:
     from emulator.trace.prototypes.decode import Decoder as PrototypeDecoder
     from emulator.trace.prototypes.sources import Prototypes
-    from emulator.trace.prototypes.types import Prototype
+    from linker.cdecl.types import Prototype
 
 PROTOTYPES = Option("FILE", "C declarations of functions in FILE", many=True)
 PLAIN = Option("", "arguments as plain words, without prototypes", None)

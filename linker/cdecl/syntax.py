@@ -7,7 +7,7 @@ from typing import Any
 
 from pycparser import c_ast
 
-from emulator.trace.prototypes.types import Array, Function, Pointer, Type
+from linker.cdecl.types import Array, Function, Pointer, Type
 from linker.image import Machine
 
 

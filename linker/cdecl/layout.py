@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from emulator.trace.prototypes.types import Complex, Field, Floating, Integer, Pointer, Structure, Type, Void
+from linker.cdecl.types import Complex, Field, Floating, Integer, Pointer, Structure, Type, Void
 from linker.image import Machine
 
 Member = tuple[str, Type, int | None]  # name, type, width of a bit-field
