@@ -161,3 +161,4 @@ class Image:
     bindings: tuple[Binding, ...]
     symbols: tuple[ImageSymbol, ...]
     exports: tuple[Export, ...]  # target libraries: by slot number, then data by address
+    version_rule: str = ""  # `_SHARED_LIBRARY_RULE`, or empty

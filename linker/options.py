@@ -56,6 +56,7 @@ class Options:
     trace: bool = False
     scheme: str = ""  # "", static, uselib, mmap
     rpath: tuple[str, ...] = ()
+    version_rule: str = ""  # a name of linker.versions.RULES, or empty: none is recorded
     executable_stack: bool | None = None  # -z execstack, -z noexecstack
     stack_size: int = 0
     max_page_size: int = 0x1000
@@ -98,6 +99,7 @@ TABLE: dict[str, tuple[int, str]] = {
     "eh-frame-hdr": (FLAG, "eh_frame_hdr"), "no-eh-frame-hdr": (FLAG, "no eh_frame_hdr"),
     "z": (VALUE, "keyword"), "sysroot": (VALUE, "sysroot"), "scheme": (VALUE, "scheme"),
     "rpath": (VALUE, "rpath"), "R": (VALUE, "rpath"), "rpath-link": (IGNORED_VALUE, ""),
+    "version-rule": (VALUE, "version_rule"),
     "t": (FLAG, "trace"), "trace": (FLAG, "trace"),
     "y": (VALUE, "trace_symbol"), "trace-symbol": (VALUE, "trace_symbol"),
     "allow-multiple-definition": (FLAG, "allow_multiple_definition"),
@@ -307,6 +309,10 @@ def _value(state: _State, key: str, option: str, value: str) -> None:
         if value not in ("static", "uselib", "mmap"):
             raise _bad(option, f"`{value}` is no scheme", "write static, uselib or mmap")
         state.values["scheme"] = value
+    elif key == "version_rule":
+        from linker.versions import rule_named  # only where it is asked for
+
+        state.values[key] = rule_named(value, option).name
     elif key == "rpath":
         for directory in value.split(":"):
             state.add("rpath", directory)

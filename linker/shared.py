@@ -18,30 +18,39 @@ from linker.resolve import Resolution, define
 
 LIBRARIES = "_SHARED_LIBRARIES"
 PATH = "_SHARED_LIBRARY_PATH"
+RULE = "_SHARED_LIBRARY_RULE"
 INTERPOSE = "uselib_interpose"
 EVERY_PROGRAM = frozenset((LIBRARIES, "_start", "_init", "_fini"))  # from start-up files: each has its own
 
 
 def prepare(resolution: Resolution, options: Options) -> list[InputSection]:
-    """Defines _SHARED_LIBRARIES and _SHARED_LIBRARY_PATH where no input does, makes the sections that go with them, and
+    """Defines _SHARED_LIBRARIES, _SHARED_LIBRARY_PATH and _SHARED_LIBRARY_RULE where no input does, makes the sections that go with them, and
     reports names that a program and a library both define. Raises LinkError if libraries overlap in memory."""
     check_libraries(resolution)
     report_conflicts(resolution)
     result = library_list(resolution)
-    if options.rpath:
-        text = ":".join(options.rpath).encode("utf-8", "surrogateescape") + b"\0"
-        section = InputSection(None, 0, ".libpath", SHT_PROGBITS, SHF_ALLOC, len(text), 1, 0, text)
-        symbol = resolution.symbols.get(PATH)
-        if symbol is None:
-            symbol = resolution.symbols[PATH] = Symbol(PATH)
-        if symbol.rank == UNDEFINED:
-            define(symbol, section, 0, len(text))
-        result.append(section)
+    result += text_for_start_up(resolution, PATH, ".libpath", ":".join(options.rpath))
+    result += text_for_start_up(resolution, RULE, ".librule", options.version_rule)
     bindings = bindings_of(resolution)
     if bindings:
         note = notes.encode_bindings(bindings)
         result.append(InputSection(None, 0, notes.BINDINGS_SECTION, SHT_NOTE, 0, len(note), 4, 0, note))
     return result
+
+
+def text_for_start_up(resolution: Resolution, name: str, section_name: str, text: str) -> list[InputSection]:
+    """Defines `name` as a string that start-up finds (a weak reference), in a section of its own for who reads the file.
+
+    Nothing for an empty text, or if an input defines it: any linker can record the same by such a definition."""
+    symbol = resolution.symbols.get(name)
+    if not text or (symbol is not None and symbol.rank != UNDEFINED):
+        return []
+    content = text.encode("utf-8", "surrogateescape") + b"\0"
+    section = InputSection(None, 0, section_name, SHT_PROGBITS, SHF_ALLOC, len(content), 1, 0, content)
+    if symbol is None:
+        symbol = resolution.symbols[name] = Symbol(name)
+    define(symbol, section, 0, len(content))
+    return [section]
 
 
 def library_list(resolution: Resolution) -> list[InputSection]:

@@ -27,12 +27,15 @@ Compiles C (.c .i) and assembly (.S .s) and links them with objects and archives
   --sysroot DIR     made by `uselib sysroot` (or the variable USELIB_SYSROOT)
   --scheme S        how the program gets its libraries: uselib, the call of Linux (default); mmap, the bootstrap of BSD/OS;
                     static, copied into the program (-static asks for the same)
+  --version-rule R  which version of a library the program takes: default, exact, sun, exact-minor, linux
 Other options are cc's: -c -S -E -o -O -g -D -I -L -l -W... -f... -Wl,... -Wa,... -Wp,... -Xlinker -x -include -M... @FILE
 -nostdlib, -nostartfiles and -nodefaultlibs leave out what they name. Compilers: USELIB_CC, else cc, gcc, clang, ziglang."""
 
 SCHEMES = ("uselib", "mmap", "static")
 SOURCES = (".c", ".i", ".S", ".s", ".sx")
 
+# Options of our own -> field of Command.
+_OWN = {"--sysroot": "sysroot", "--scheme": "scheme", "--version-rule": "version_rule"}
 # Options of the compiler with a word of their own behind them.
 _WITH_WORD = frozenset((
     "-I", "-D", "-U", "-include", "-imacros", "-isystem", "-idirafter", "-iquote", "-iprefix", "-iwithprefix", "-isysroot",
@@ -81,6 +84,7 @@ class Command:
 
     sysroot: str = ""
     scheme: str = ""
+    version_rule: str = ""
     output: str = ""
     stop: str = ""  # -c, -S, -E or empty
     machine: str = ""  # -m32, -m64
@@ -112,10 +116,10 @@ def parse(arguments: list[str]) -> Command:
         word = words[at]
         if not word.startswith("-") or word == "-":
             _input(command, word, language)
-        elif word in ("--sysroot", "--scheme") or word.startswith(("--sysroot=", "--scheme=")):
+        elif word.split("=")[0] in _OWN:
             option = word.split("=")[0]
             value, at = _value(words, at, option)
-            setattr(command, option[2:], value)
+            setattr(command, _OWN[option], value)
         elif word == "-o" or (word.startswith("-o") and not word.startswith("-object")):
             command.output, at = _value(words, at, "-o")
         elif word == "-x" or word.startswith("-x"):
@@ -210,6 +214,8 @@ def link_arguments(sysroot: Sysroot, scheme: str, words: list[str], output: str,
     result += [*words, "-L", lib]
     if scheme != "static":
         result += ["-rpath", str(sysroot.shlib)]  # behind the user's own
+    if command.version_rule:
+        result += ["--version-rule", command.version_rule]
     if command.default_libraries:
         result += ["-lc", os.path.join(lib, "libbuiltins.a")]
     if command.start_files:

@@ -18,7 +18,8 @@ Links ELF objects and archives of i386 or x86-64, and stub libraries, into a sta
   -z execstack|muldefs|stack-size=N|max-page-size=N|... --warn-common --unresolved-symbols=M --sysroot DIR @FILE
 and of our own:
   --scheme static|uselib|mmap   with uselib and mmap, -l NAME looks for libNAME_s.a before libNAME.a
-  -rpath DIR                    where the program looks for its shared libraries (colon-separated; may be repeated)"""
+  -rpath DIR                    where the program looks for its shared libraries (colon-separated; may be repeated)
+  --version-rule RULE           which version of a library it takes there: default, exact, sun, exact-minor, linux"""
 
 
 def run(arguments: list[str]) -> int:

@@ -59,7 +59,7 @@ def read_image(data: bytes, where: str) -> Image:
         raise _bad(where, f"its entry point {file.entry:#x} lies in no segment")
     library, needs = _notes(raw, file)
     symbols, rows = _symbols(file)
-    path = _section(file, ".libpath")
+    names = _library_names(file)
     return Image(
         machine=file.machine,
         entry=file.entry,
@@ -70,11 +70,12 @@ def read_image(data: bytes, where: str) -> Image:
         interpreter=_interpreter(raw, file),
         library=library,
         needs=needs,
-        library_names=_library_names(file),
-        library_path=bytes(path).partition(b"\0")[0].decode("utf-8", "replace") if path is not None else "",
+        library_names=names,
+        library_path=_text(file, segments, symbols, ".libpath", "_SHARED_LIBRARY_PATH") if names else "",
         bindings=_bindings(file),
         symbols=symbols,
         exports=_exports(library, rows) if library is not None else (),
+        version_rule=_text(file, segments, symbols, ".librule", "_SHARED_LIBRARY_RULE") if names else "",
     )
 
 
@@ -187,6 +188,20 @@ def _section(file: elf.File, name: str) -> memoryview | None:
         if section[1] not in (0, SHT_NOBITS) and file.names[section[0]] == name:
             return file.content(index)
     return None
+
+
+def _text(
+    file: elf.File, segments: tuple[Segment, ...], symbols: tuple[ImageSymbol, ...], section: str, symbol: str
+) -> str:
+    """A string for start-up: our ld gives it a section; a program's own definition may stand anywhere. Empty if none.
+    Only files with a `.lib` are asked."""
+    content: bytes | memoryview | None = _section(file, section)
+    if content is None:
+        address = next((s.address for s in symbols if s.name == symbol), 0)
+        for s in segments:
+            if s.address <= address < s.address + s.file_size:
+                content = file.data[s.offset + address - s.address : s.offset + s.file_size]
+    return bytes(content).partition(b"\0")[0].decode("utf-8", "surrogateescape") if content is not None else ""
 
 
 def _library_names(file: elf.File) -> tuple[str, ...]:
