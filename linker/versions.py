@@ -74,11 +74,7 @@ def rule_named(name: str, where: str) -> Rule:
     """The rule of that name; an empty name means the default. Raises UsageError."""
     rule = RULES.get(name or DEFAULT.name)
     if rule is None:
-        raise UsageError(
-            Diagnostic(
-                where, f"`{name}` is no version rule", remedy=f"write {', '.join(RULES)}")
-            )  # one line: names only
-        )
+        raise UsageError(Diagnostic(where, f"`{name}` is no version rule", remedy=f"write {', '.join(RULES)}"))
     return rule
 
 
