@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from linker.cdecl.types import Complex, Field, Floating, Integer, Pointer, Structure, Type, Void
 from linker.image import Machine
@@ -64,33 +65,68 @@ def alignment_of(type_: Type) -> int:
     return max(type_.alignment or type_.size, 1)
 
 
-def structure(name: str, members: Iterable[Member], *, union: bool = False, packed: bool = False) -> Structure:
+class Slot(NamedTuple):
+    """A member to be laid out: bytes, bytes, bits of a bit-field. named: a bit-field without a name does not align its record."""
+
+    size: int
+    alignment: int
+    width: int | None = None
+    named: bool = True
+    packed: bool = False  # attribute packed of the member or of its record
+
+
+class Layout(NamedTuple):
+    """Where members lie. offsets: in bits from the start of the record; size and alignment in bytes."""
+
+    offsets: tuple[int, ...]
+    size: int
+    alignment: int
+
+
+def laid_out(members: Iterable[Slot], *, union: bool = False, pack: int = 0, aligned: int = 1) -> Layout:
     """Lays out a structure as the System V ABIs do (psABI 3.1.2; bit-fields as gcc's PCC_BITFIELD_TYPE_MATTERS).
 
     A bit-field lies within as many alignment units as its type has, else it begins at the next unit; a width of 0 ends the
-    unit; bit-fields without a name do not align the structure.
+    unit; bit-fields without a name do not align the structure; under `#pragma pack` and the attribute they follow each other
+    bit by bit. pack: what the pragma limits alignments to, 0 none; aligned: what the
+    record's own attribute demands at least.
     """
-    fields: list[Field] = []
+    offsets: list[int] = []
     position = 0  # in bits
     end = 0
-    alignment = 1
-    for field_name, type_, width in members:
-        unit = 1 if packed else alignment_of(type_)
+    alignment = aligned
+    for size, natural, width, named, packed in members:
+        unit = 1 if packed else min(natural, pack) if pack else natural
         if union:
             position = 0
         if width is None:
             position = _up(position, unit * 8)
-            fields.append(Field(field_name, type_, position // 8))
-            position += type_.size * 8
+            offsets.append(position)
+            position += size * 8
             alignment = max(alignment, unit)
         elif width == 0:
-            position = _up(position, alignment_of(type_) * 8)
+            position = _up(position, natural * 8)
+            offsets.append(position)
         else:
-            if not packed and math.ceil((position % (unit * 8) + width) / (unit * 8)) > type_.size // unit:
+            units = math.ceil((position % (unit * 8) + width) / (unit * 8))
+            if not packed and not pack and units > size // unit:
                 position = _up(position, unit * 8)
-            if field_name:
-                fields.append(Field(field_name, type_, position // 8, (position % 8, width)))
+            offsets.append(position)
+            if named:
                 alignment = max(alignment, unit)
             position += width
         end = max(end, position)
-    return Structure(name, _up(-(-end // 8), alignment), alignment, tuple(fields), union)
+    return Layout(tuple(offsets), _up(-(-end // 8), alignment), alignment)
+
+
+def structure(name: str, members: Iterable[Member], *, union: bool = False, packed: bool = False) -> Structure:
+    """A structure or union of members (see `laid_out`)."""
+    rows = list(members)
+    layout = laid_out((Slot(t.size, alignment_of(t), width, bool(n), packed) for n, t, width in rows), union=union)
+    fields = []
+    for (field_name, type_, width), offset in zip(rows, layout.offsets, strict=True):
+        if width is None:
+            fields.append(Field(field_name, type_, offset // 8))
+        elif width and field_name:
+            fields.append(Field(field_name, type_, offset // 8, (offset % 8, width)))
+    return Structure(name, layout.size, layout.alignment, tuple(fields), union)

@@ -36,19 +36,10 @@ from linker.cdecl.types import (
     guessed_format,
     renamed,
 )
+from linker.cdecl.words import KEYWORDS, WORD, guessed_types, typedef_names
 from linker.errors import Diagnostic, FormatError
 from linker.image import Machine
 
-_WORD = re.compile(r"\b[A-Za-z_]\w*\b")
-_KEYWORD_TEXT = """
-    auto break case char const continue default do double else enum extern float for goto if inline int long register
-    return short signed sizeof static struct switch typedef union unsigned void volatile while _Bool _Complex _Noreturn
-    _Alignof _Atomic _Static_assert __int128"""
-_KEYWORDS = frozenset(_KEYWORD_TEXT.split())
-_TYPE_POSITION = re.compile(r"\b([A-Za-z_]\w*)\b(?=\s*(?:\*|const\b|volatile\b|\(\s*\*|[A-Za-z_]))")
-_UNNAMED = re.compile(r"(?<=[(,])\s*(?:const\s+)?([A-Za-z_]\w*)\s*(?=[,)])")
-_ENUM_BODY = re.compile(r"(?<=\{)[^{}()]*,[^{}();]*(?=\})")
-_TAG = re.compile(r"\b(?:struct|union|enum)\s+([A-Za-z_]\w*)")
 _SET = re.compile(r"(enum|flags|chars)\s+(\w+)\s*:\s*([\w\s]+?)\s*(?:\{(.*)\})?\s*;", re.DOTALL)
 _ALIAS = re.compile(r"(alias|time64)\s+(\w+)\s+(\w+)\s*;")
 _ITEM = re.compile(r"(\w+)\s*(?:=\s*(-?\w+)\s*(?:/\s*(\w+))?)?$")
@@ -158,13 +149,10 @@ class Declarations:
         return name in self._names or (self._base is not None and self._base._known(name))
 
     def _parse(self, item: Declared) -> list[Any]:
-        words = {word for word in _WORD.findall(item.text) if self._known(word)} - {
+        words = {word for word in WORD.findall(item.text) if self._known(word)} - {
             name for name in _typedef_names(item.text) if item.text.startswith("typedef")
         }
-        outside = _ENUM_BODY.sub(" ", item.text)
-        guessed = {match[1] for pattern in (_TYPE_POSITION, _UNNAMED) for match in pattern.finditer(outside)}
-        guessed -= _KEYWORDS | set(_TAG.findall(item.text))
-        words = (words - _KEYWORDS) | guessed
+        words = (words - KEYWORDS) | guessed_types(item.text)
         prelude = "".join(f"typedef int {word};" for word in sorted(words))
         try:
             tree = self._parser.parse(prelude + item.text, "")
@@ -401,17 +389,8 @@ def _named(prototype: Prototype, name: str) -> Prototype:
 
 def _typedef_names(text: str) -> list[str]:
     """The names that a declaration adds as types, without parsing it."""
-    if match := _SET.match(text):
-        return [match[2]]
-    if not text.startswith("typedef"):
-        return []
-    flat = re.sub(r"\{.*\}", " ", text, flags=re.DOTALL)
-    if match := re.search(r"\(\s*\*\s*(?:const\s+)?(\w+)\s*(?:\[[^]]*\]\s*)?\)\s*\(", flat):
-        return [match[1]]
-    flat = re.sub(r"\[[^]]*\]", "", flat)
-    if match := re.search(r"(\w+)\s*\([^()]*\)\s*;", flat):
-        return [match[1]]  # typedef int function(int);
-    return re.findall(r"(\w+)\s*(?=[,;])", flat)
+    match = _SET.match(text)
+    return [match[2]] if match else typedef_names(text)
 
 
 @cache
