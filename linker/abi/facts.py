@@ -42,6 +42,7 @@ class FunctionFact:
     default_version: bool = True
     place: str = ""  # FILE:LINE of the declaration or definition
     code: bytes = b""  # digest of the code bytes with relocated fields as they are; empty if unknown
+    pointer: int = 0  # address of the pointer of an interposable function (`f$pointer`), which old programs' start-up sets; 0 if unknown
 
 
 @dataclass(frozen=True, slots=True)
