@@ -10,6 +10,7 @@ from linker.errors import printable
 # name -> (module with run(arguments) -> exit status, one line of help)
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("emulator.abi.command", "run a program against two versions of a library and show the first difference"),
+    "matrix": ("emulator.commands.abi_matrix", "programs x versions, in parallel, with a table and a cache"),
 }
 
 

@@ -1,0 +1,78 @@
+"""One cell in a worker: a process of this machine's, or of a cluster's. Nothing comes out but an AbiResult.
+
+A run in the emulator needs the main thread of its process (it takes over signals). Workers of some executors are threads (those of
+dask.distributed, ThreadPoolExecutor): there the cell gets a process of its own, `python -m emulator.abi.matrix_worker`, which
+reads a pickled request from its parent and answers with a pickled result.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from importlib import import_module
+
+from emulator.abi.result import AbiRequest, AbiResult
+from linker.errors import ToolError
+
+
+def run_cell(request: AbiRequest) -> AbiResult:
+    """compare_runs, with every failure turned into the verdict `not comparable`."""
+    if threading.current_thread() is not threading.main_thread():
+        return _in_process(request)
+    return _here(request)
+
+
+def _here(request: AbiRequest) -> AbiResult:
+    from emulator.abi.matrix import not_comparable
+
+    try:
+        result: AbiResult = import_module("emulator.abi.run").compare_runs(request)
+        return result
+    except ToolError as failure:
+        reason = str(failure)
+    except OSError as failure:
+        reason = f"{failure.filename}: {failure.strerror}" if failure.filename else failure.strerror or str(failure)
+    except Exception as failure:  # a defect of ours must not take the other cells with it
+        reason = f"internal error: {type(failure).__name__}: {failure}"
+    return not_comparable(request.program, request.old, request.new, reason)
+
+
+def _in_process(request: AbiRequest) -> AbiResult:
+    from emulator.abi.matrix import not_comparable
+
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
+    done = subprocess.run(
+        [sys.executable, "-m", "emulator.abi.matrix_worker"],
+        input=pickle.dumps(request), capture_output=True, env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+    if done.returncode == 0:
+        try:
+            result = pickle.loads(done.stdout)
+        except Exception:  # whatever half an answer may raise
+            result = None
+        if isinstance(result, AbiResult):
+            return result
+    said = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
+    reason = f"the process that ran this cell ended with status {done.returncode}" + (
+        f": {said[0][:300]}" if said else ""
+    )
+    return not_comparable(request.program, request.old, request.new, reason)
+
+
+def main() -> int:
+    """Answers its parent. The guest's output must not mix with the answer: descriptor 1 becomes stderr for it."""
+    answer = os.fdopen(os.dup(1), "wb")
+    request = pickle.load(sys.stdin.buffer)
+    os.dup2(2, 1)
+    result = _here(request)
+    with answer:
+        pickle.dump(result, answer)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
