@@ -18,7 +18,7 @@ from typing import Protocol
 
 from loader.access import MemoryCeiling, MemoryFault, allows
 from loader.host_memory import Window
-from loader.layout import LAYOUTS, MAX_MAPPINGS, MMAP_MIN, STACK_GUARD_GAP, WINDOW_UNIT, page_down, page_up
+from loader.layout import LAYOUTS, MAX_MAPPINGS, MMAP_MIN, STACK_GUARD_GAP, WINDOW_UNIT, Layout, page_down, page_up
 from loader.vma import PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, MappedFile, Vma, VmaList
 
 __all__ = [
@@ -59,10 +59,11 @@ class AddressSpace:
     but more raises MemoryCeiling. stack_limit: bytes that a stack may grow to (RLIMIT_STACK)."""
 
     def __init__(
-        self, bits: int, *, limit: int | None = None, ceiling: int | None = None, stack_limit: int = 8 << 20
-    ) -> None:
+        self, bits: int, *, limit: int | None = None, ceiling: int | None = None, stack_limit: int = 8 << 20,
+        layout: Layout | None = None,
+    ) -> None:  # fmt: skip
         self.ceiling = ceiling
-        self.layout = LAYOUTS[bits]
+        self.layout = layout or LAYOUTS[bits]
         self.limit = limit
         self.stack_limit = stack_limit
         self.vmas = VmaList()
@@ -101,7 +102,7 @@ class AddressSpace:
 
     def is_free(self, start: int, end: int) -> bool:
         """Whether nothing is mapped in the range and it lies within user addresses."""
-        return start >= MMAP_MIN and end <= self.layout.top and not self.vmas.overlapping(start, end)
+        return start >= self.layout.lowest and end <= self.layout.top and not self.vmas.overlapping(start, end)
 
     def _window(self, address: int) -> Window:
         for window in self.windows:
@@ -240,7 +241,7 @@ class AddressSpace:
             return self.find_gap(size)
         if address + size > self.layout.top:
             raise _fail(errno.ENOMEM)
-        if address < MMAP_MIN:
+        if address < self.layout.lowest:
             raise _fail(errno.EPERM)
         if placement == "noreplace" and self.vmas.overlapping(address, address + size):
             raise _fail(errno.EEXIST)
@@ -421,7 +422,7 @@ class AddressSpace:
             return False
         start = page_down(address)
         top = vma.end
-        if top - start > self.stack_limit or start < MMAP_MIN:
+        if top - start > self.stack_limit or start < self.layout.lowest:
             return False
         below = self.vmas.last_below(start)
         if below is not None and below.prot and start - below.end < STACK_GUARD_GAP:

@@ -13,9 +13,10 @@ MAX_MAPPINGS = 65530  # vm.max_map_count
 
 @dataclass(frozen=True)
 class Layout:
-    """Where things go in one machine's address space.
+    """Where things go in one address space.
 
     windows: ranges that are reserved at the host from the start (others are added on demand). top: end of user addresses.
+    lowest: first address that may be mapped at a place the program names.
     """
 
     bits: int
@@ -23,6 +24,7 @@ class Layout:
     top: int
     stack_top: int
     mmap_base: int  # mappings without a fixed address go below this
+    lowest: int = MMAP_MIN
 
 
 LAYOUTS = {
@@ -30,6 +32,8 @@ LAYOUTS = {
     32: Layout(32, ((0, 1 << 32),), 0xFFFFE000, 0xFFFFE000, 0xF7FFC000),
     64: Layout(64, ((0, 1 << 32), (0x7FF0_0000_0000, 0x8000_0000_0000)), 0x7FFF_FFFF_F000, 0x7FFF_FFFF_F000, 0x7FFF_F7FF_F000),
 }  # fmt: skip
+# Linux of 1993: programs begin at address 0 and the kernel at 0xc0000000 (TASK_SIZE); libraries are at 0x60000000 and above.
+LAYOUT_1993 = Layout(32, ((0, 1 << 32),), 0xC000_0000, 0xC000_0000, 0x6000_0000, lowest=0)
 WINDOW_UNIT = 1 << 32
 
 

@@ -81,6 +81,7 @@ C_TYPES: dict[str, tuple[str, dict[str, str]]] = {
     "termios": ("struct termios", {name: f"c_{name}" for name in ("iflag", "oflag", "cflag", "lflag", "line", "cc")}),
     "utsname": ("struct new_utsname", {}),
     "stat": ("struct stat", {}),
+    "oldstat": ("struct __old_kernel_stat", {}),
     "stat64": ("struct stat64", {"st_ino_low": "__st_ino"}),
     "statx": (
         "struct statx",
@@ -103,7 +104,7 @@ C_TYPES: dict[str, tuple[str, dict[str, str]]] = {
     "cap_data": ("struct __user_cap_data_struct", {}),
 }
 C_TYPES["statfs64"] = ("struct statfs64", C_TYPES["statfs"][1])
-ONLY = {"stat64": Machine.I386, "rlimit64": None}  # no struct stat64 in x86-64's headers
+ONLY = {"stat64": Machine.I386, "oldstat": Machine.I386, "rlimit64": None}  # no struct stat64 in x86-64's headers
 # In the kernel's internal headers only
 NOT_IN_HEADERS = {"timezone", "itimerspec", "flock64", "dirent", "dirent64", "sigset_argument", "select_argument"}
 

@@ -100,7 +100,7 @@ LINES: list[tuple[str, tuple[int | bytes | str, ...], str]] = [
     ("epoll_create1", (0o2000000,), "epoll_create1(O_CLOEXEC)                = 4"),
     ("socket", (2, 0o2000001, 0), "socket(AF_INET, SOCK_STREAM|SOCK_CLOEXEC, 0) = -1 EPERM (Operation not permitted)"),
     ("setrlimit", (1, 0), "setrlimit(RLIMIT_FSIZE, NULL)           = -1 EFAULT (Bad address)"),
-    ("mount", (1, 2), "mount(0x1, 0x2, 0, 0, 0, 0)             = -1 ENOSYS (Function not implemented)"),
+    ("keyctl", (1, 2), "keyctl(0x1, 0x2, 0, 0, 0, 0)            = -1 ENOSYS (Function not implemented)"),
 ]  # fmt: skip
 
 

@@ -148,6 +148,10 @@ DECLARATIONS: dict[str, Declaration] = {
         "ulong st_mtime_nsec; ulong st_ctime; ulong st_ctime_nsec; long _unused[3]",
     ),
     "stat64": _same(_STAT64_I386),
+    "oldstat": _same(  # i386's first: __old_kernel_stat
+        "ushort st_dev; ushort st_ino; ushort st_mode; ushort st_nlink; ushort st_uid; ushort st_gid; ushort st_rdev;"
+        "ulong st_size; ulong st_atime; ulong st_mtime; ulong st_ctime"
+    ),
     "statx": _same(
         "u32 mask; u32 blksize; u64 attributes; u32 nlink; u32 uid; u32 gid; ushort mode; ushort _pad; u64 ino; u64 size;"
         "u64 blocks; u64 attributes_mask;"

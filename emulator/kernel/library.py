@@ -1,10 +1,11 @@
-"""uselib(2): the call that today's kernels no longer have."""
+"""uselib(2): the call that today's kernels no longer have. Each era's kernel had its own checks (reference, section 2)."""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from emulator.kernel import arguments as a
@@ -12,6 +13,8 @@ from emulator.kernel import constants as C
 from emulator.kernel.errors import GuestError
 from emulator.kernel.table import Row
 from linker.errors import FormatError
+from linker.formats.aout import is_aout
+from loader import aout
 from loader.headers import read_headers
 from loader.uselib import load_library
 
@@ -21,29 +24,46 @@ if TYPE_CHECKING:
 _HEAD = 4096  # bytes that must hold the ELF header and program headers
 
 
+def _modern(process: Process, fd: int, name: str) -> None:
+    """Linux 2.4, with the ELF loader that came later: EINVAL if not a regular file; needs read and execute permission."""
+    mode = os.fstat(fd).st_mode
+    if not stat.S_ISREG(mode):
+        raise GuestError(errno.EINVAL)
+    if not mode & 0o111:
+        raise GuestError(errno.EACCES)
+    head = os.pread(fd, _HEAD, 0)
+    if is_aout(head):
+        aout.load_library_24(process.memory, fd, name)
+        return
+    try:
+        image = read_headers(head, name)
+    except FormatError:
+        raise GuestError(errno.ENOEXEC) from None
+    load_library(process.memory, image, fd, name, process.memory.layout.bits)
+
+
+def _of_1993(process: Process, fd: int, name: str) -> None:
+    aout.load_library_099(process.memory, fd, name, process.libraries)
+
+
+_ERAS: dict[str, Callable[[Process, int, str], None]] = {"modern": _modern, "1993": _of_1993}
+
+
 def sys_uselib(process: Process, path: int) -> int:
     """Maps a library where it was linked. Errors as in the reference, section 2, and EEXIST for an overlap."""
+    if not path:
+        raise GuestError(errno.EINVAL)
     name = process.memory.read_string(path, C.PATH_MAX)
     if not name:
         raise GuestError(errno.EINVAL)
     opened = process.fs.open(None, name, C.O_RDONLY | C.O_CLOEXEC, 0)
     if opened.fd < 0:
-        raise GuestError(errno.EINVAL)
+        raise GuestError(errno.EACCES if process.era == "1993" else errno.EINVAL)
     try:
-        mode = os.fstat(opened.fd).st_mode
-        if not stat.S_ISREG(mode):
-            raise GuestError(errno.EINVAL)
-        if not mode & 0o111:
-            raise GuestError(errno.EACCES)
-        try:
-            image = read_headers(os.pread(opened.fd, _HEAD, 0), name.decode("utf-8", "replace"))
-        except FormatError:
-            raise GuestError(errno.ENOEXEC) from None
-        load_library(
-            process.memory, image, opened.fd, opened.path.decode("utf-8", "surrogateescape"), process.memory.layout.bits
-        )
+        _ERAS[process.era](process, opened.fd, opened.path.decode("utf-8", "surrogateescape"))
     finally:
         os.close(opened.fd)
+    process.libraries += 1
     return 0
 
 

@@ -20,8 +20,8 @@ from emulator.kernel.errors import GuestError
 from emulator.kernel.signals import state
 from emulator.kernel.table import Row
 from linker.image import Machine
-from loader.address_space import AddressSpace, MemoryFault
-from loader.exec import StartInfo, script_interpreter, start_program
+from loader.address_space import MemoryFault
+from loader.exec import StartInfo, script_interpreter
 
 if TYPE_CHECKING:
     from emulator.kernel.process import Process
@@ -160,7 +160,8 @@ def sys_execve(process: Process, path: int, argv: int, envp: int) -> int:
 def execute(process: Process, name: bytes, arguments: list[bytes], environment: list[bytes]) -> int:
     """Loads a program into a new address space; does not return if that succeeds. Raises GuestError, OSError."""
     from linker.errors import FormatError
-    from loader.headers import library_header, read_headers
+    from loader.binfmt import recognise
+    from loader.headers import library_header
 
     shown = name
     for _ in range(_SCRIPT_DEPTH):
@@ -176,25 +177,23 @@ def execute(process: Process, name: bytes, arguments: list[bytes], environment: 
             script = script_interpreter(head)
             if script is None:
                 try:
-                    image = read_headers(head, name.decode("utf-8", "replace"))
+                    program = recognise(head, name.decode("utf-8", "replace"))
                 except FormatError:
                     raise GuestError(errno.ENOEXEC) from None
                 if library_header(head, "") is not None:
                     raise GuestError(ELIBEXEC)
+                image = program.image
                 if image.interpreter:
                     process.talk.once(
                         f"{name.decode(errors='replace')}: is linked dynamically; only static programs run here"
                     )
                     raise GuestError(errno.ENOENT)
-                old = process.memory
-                space = AddressSpace(
-                    8 * image.machine.word, limit=old.limit, ceiling=old.ceiling, stack_limit=old.stack_limit
-                )
+                space = program.space(process.memory)
                 try:
                     who = process.identity
                     info = StartInfo(shown, process.random.take(16), who.uid, who.gid)
                     label = opened.path.decode("utf-8", "surrogateescape")
-                    started = start_program(space, image, opened.fd, label, arguments, environment, info)
+                    started = program.format.start(space, image, opened.fd, label, arguments, environment, info)
                 except (OSError, MemoryFault) as failure:
                     space.release()
                     raise GuestError(
@@ -203,6 +202,8 @@ def execute(process: Process, name: bytes, arguments: list[bytes], environment: 
                 who.name = os.path.basename(shown)[:15].decode("utf-8", "replace")
                 who.executable = label
                 who.command_line = tuple(arguments)
+                process.era = program.format.era
+                process.libraries = 0
                 give_back(process)
                 process.files.close_on_exec()
                 process.descriptors.clear()

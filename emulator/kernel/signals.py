@@ -16,6 +16,12 @@ from emulator.kernel.errors import GuestError
 from emulator.kernel.signal_frames import SI_TKILL, SI_USER, SignalInfo
 from emulator.kernel.signal_state import (
     COUNT,
+    SA_INTERRUPT,
+    SA_NOCLDSTOP,
+    SA_NODEFER,
+    SA_ONSTACK,
+    SA_RESETHAND,
+    SA_RESTART,
     SIG_DFL,
     SIG_IGN,
     SIGALRM,
@@ -73,7 +79,17 @@ def sys_rt_sigaction(process: Process, signal: int, new: int, old: int, size: in
 
 def sys_sigaction(process: Process, signal: int, new: int, old: int) -> int:
     """i386's old call: handler, mask (32 bits), flags, restorer."""
-    return _sigaction(process, signal, new, old, struct.Struct("<IIII"), (0, 2, 3, 1))
+    result = _sigaction(process, signal, new, old, struct.Struct("<IIII"), (0, 2, 3, 1))
+    if new and process.era == "1993":
+        signals = state(process)
+        signals.set_action(signal, _of_1993(signals.actions[signal]))
+    return result
+
+
+def _of_1993(action: Action) -> Action:
+    """Calls were restarted unless a handler had SA_INTERRUPT; there was no SA_RESTART and no SA_SIGINFO, and the restorer was unused."""
+    flags = action.flags & (SA_NOCLDSTOP | SA_ONSTACK | SA_NODEFER | SA_RESETHAND)
+    return Action(action.handler, flags if action.flags & SA_INTERRUPT else flags | SA_RESTART, 0, action.mask)
 
 
 def _sigaction(

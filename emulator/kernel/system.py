@@ -23,16 +23,16 @@ MEMORY = 1 << 30  # bytes of the machine the guest is told of
 _NO_ID = 0xFFFFFFFF
 
 
+def system_name(process: Process) -> tuple[bytes, ...]:
+    """sysname, nodename, release, version, machine, domainname."""
+    if process.era == "1993":
+        return b"Linux", b"uselib", b"0.99.9", b"#1 uselib", b"i486", b"(none)"
+    machine = b"i686" if process.abi.word == 4 else b"x86_64"
+    return b"Linux", b"uselib", RELEASE, b"#1 uselib", machine, b"(none)"
+
+
 def sys_uname(process: Process, address: int) -> int:
-    values: dict[str, int | bytes] = {
-        "sysname": b"Linux",
-        "nodename": b"uselib",
-        "release": RELEASE,
-        "version": b"#1 uselib",
-        "machine": b"i686" if process.abi.word == 4 else b"x86_64",
-        "domainname": b"(none)",
-    }
-    process.memory.write(address, process.abi["utsname"].encode(values))
+    process.memory.write(address, process.abi["utsname"].pack(*system_name(process)))
     return 0
 
 

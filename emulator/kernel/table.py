@@ -51,6 +51,7 @@ FAMILIES: tuple[tuple[str, str], ...] = (
     ("waits", "WAITS"),
     ("threads", "THREADS"),
     ("library", "LIBRARY"),
+    ("old", "OLD"),
 )
 
 

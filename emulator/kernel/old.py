@@ -1,0 +1,109 @@
+"""Calls of Linux's first years that only i386 has: programs of 1993 make them, and glibc until 2.1.
+
+Source: fs/stat.c (cp_old_stat), kernel/sys.c (sys_olduname), kernel/signal.c (sys_sgetmask, sys_ssetmask), fs/super.c (sys_ustat) of Linux
+0.99 and later. What the first kernels had as numbers without code (stty, gtty, ftime, prof, ...) is ENOSYS, as it was.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+from emulator.kernel import constants as C
+from emulator.kernel.arguments import FD, HEX, INT, PATH, PTR, SIZE, UINT, struct_out
+from emulator.kernel.clock import SECOND
+from emulator.kernel.errors import GuestError
+from emulator.kernel.status import Status, of_descriptor, of_path
+from emulator.kernel.system import system_name
+from emulator.kernel.table import Row
+from linker.image import Machine
+
+if TYPE_CHECKING:
+    from emulator.kernel.process import Process
+
+
+def _store(process: Process, address: int, status: Status) -> int:
+    """struct __old_kernel_stat: 16-bit device, inode and ids. Numbers that do not fit are cut, as the kernel cut them."""
+    if status.size >> 31:
+        raise GuestError(errno.EOVERFLOW)
+    cut = (status.device, status.inode, status.mode, status.links, status.uid, status.gid, status.node)
+    times = (time // SECOND & 0xFFFF_FFFF for time in (status.atime, status.mtime, status.ctime))
+    process.memory.write(address, process.abi["oldstat"].pack(*(value & 0xFFFF for value in cut), status.size, *times))
+    return 0
+
+
+def sys_oldstat(process: Process, path: int, address: int) -> int:
+    name = process.memory.read_string(path, C.PATH_MAX)
+    return _store(process, address, of_path(process, process.fs.existing(None, name)))
+
+
+def sys_oldlstat(process: Process, path: int, address: int) -> int:
+    name = process.memory.read_string(path, C.PATH_MAX)
+    return _store(process, address, of_path(process, process.fs.existing(None, name, follow=False)))
+
+
+def sys_oldfstat(process: Process, fd: int, address: int) -> int:
+    return _store(process, address, of_descriptor(process, process.files.get(fd)))
+
+
+def sys_olduname(process: Process, address: int) -> int:
+    """Five names of 65 bytes."""
+    process.memory.write(address, b"".join(name[:64].ljust(65, b"\0") for name in system_name(process)[:5]))
+    return 0
+
+
+def sys_oldolduname(process: Process, address: int) -> int:
+    """Five names of 9 bytes."""
+    process.memory.write(address, b"".join(name[:8].ljust(9, b"\0") for name in system_name(process)[:5]))
+    return 0
+
+
+def sys_sgetmask(process: Process) -> int:
+    return process.signals.blocked & 0xFFFF_FFFF
+
+
+def sys_ssetmask(process: Process, mask: int) -> int:
+    before = process.signals.blocked
+    process.signals.set_blocked(mask | before & ~0xFFFF_FFFF)
+    return before & 0xFFFF_FFFF
+
+
+def sys_ustat(process: Process, device: int, address: int) -> int:
+    """struct ustat: i32 free blocks, u32 free inodes, two names of 6 bytes. Every device is the one file system there is."""
+    process.memory.write(address, (1 << 21).to_bytes(4, "little") + (1 << 19).to_bytes(4, "little") + bytes(12))
+    return 0
+
+
+def not_permitted(process: Process, *_arguments: int) -> int:
+    """For the superuser only, which no guest is: EPERM (suser() failed)."""
+    raise GuestError(errno.EPERM)
+
+
+_ANY = (PTR, PTR, PTR)
+
+OLD = (
+    Row("oldstat", sys_oldstat, (PATH, struct_out("oldstat")), Machine.I386),
+    Row("oldlstat", sys_oldlstat, (PATH, struct_out("oldstat")), Machine.I386),
+    Row("oldfstat", sys_oldfstat, (FD, struct_out("oldstat")), Machine.I386),
+    Row("olduname", sys_olduname, (PTR,), Machine.I386),
+    Row("oldolduname", sys_oldolduname, (PTR,), Machine.I386),
+    Row("sgetmask", sys_sgetmask, (), Machine.I386),
+    Row("ssetmask", sys_ssetmask, (HEX,), Machine.I386),
+    Row("ustat", sys_ustat, (UINT, PTR)),
+    Row("mount", not_permitted, (PATH, PATH, PATH, HEX, PTR)),
+    Row("umount", not_permitted, (PATH,), Machine.I386),
+    Row("umount2", not_permitted, (PATH, INT)),
+    Row("chroot", not_permitted, (PATH,)),
+    Row("swapon", not_permitted, (PATH, INT)),
+    Row("swapoff", not_permitted, (PATH,)),
+    Row("acct", not_permitted, (PATH,)),
+    Row("reboot", not_permitted, (HEX, HEX, HEX)),
+    Row("vhangup", not_permitted),
+    Row("syslog", not_permitted, (INT, PTR, INT)),
+    Row("iopl", not_permitted, (INT,)),
+    Row("ioperm", not_permitted, (HEX, SIZE, INT)),
+    Row("ptrace", not_permitted, (INT, INT, *_ANY[:2])),
+    Row("quotactl", not_permitted, (HEX, PATH, INT, PTR)),
+    Row("init_module", not_permitted, (PATH, *_ANY)),
+    Row("delete_module", not_permitted, (PATH, INT)),
+)

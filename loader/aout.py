@@ -1,0 +1,139 @@
+"""exec and uselib(2) for Linux a.out, as the kernels of 1993 (0.99pl9) and 2001 (2.4) did it.
+
+Pages of the file are copied, not mapped: text begins at offset 1024 (ZMAGIC) or 32, which no mapping can bring to a page's start. All of a
+program may be read, written and executed, page 0 included; null pointers can be read in these programs.
+
+The stack, from high addresses to low (create_tables of fs/exec.c):
+
+    0xc0000000  environment strings; argument strings; envp pointers, NULL; argv pointers, NULL; envp; argv; argc  <- stack pointer
+
+Sources: fs/exec.c of Linux 0.99, fs/binfmt_aout.c of Linux 2.4 (load_aout_binary, load_aout_library).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import struct
+from collections.abc import Sequence
+
+from linker.errors import FormatError
+from linker.formats.aout import HEADER_SIZE, Header, Magic, decode_header
+from linker.image import Image, Machine, Segment
+from loader.address_space import PROT_EXEC, PROT_READ, PROT_WRITE, AddressSpace, page_down, page_up
+from loader.exec import MAX_ARGUMENT, Started, StartInfo
+
+ALL = PROT_READ | PROT_WRITE | PROT_EXEC
+MAX_ARGUMENT_PAGES = 32
+MAX_LIBRARIES = 16  # MAX_SHARED_LIBS of 0.99
+_PAGE = 4096
+
+
+def _fail(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
+
+
+def program_image(head: bytes, where: str) -> Image:
+    """A program from its first bytes. Raises FormatError."""
+    header = decode_header(head, where)
+    return Image(
+        Machine.I386, header.entry, header.segments(), None, (0, 0, 0), True, "", None, (), (), "", (), (), (),
+    )  # fmt: skip
+
+
+def _map(space: AddressSpace, segments: Sequence[Segment], fd: int, name: str, placement: str) -> int:
+    """Maps and fills segments; returns their end. Raises OSError."""
+    start = page_down(min(segment.address for segment in segments))
+    end = max(segment.end for segment in segments)
+    if placement == "noreplace" and not space.is_free(start, page_up(end)):
+        raise _fail(errno.EEXIST)
+    space.map(start, page_up(end) - start, ALL, placement="fixed", name=name)
+    for segment in segments:
+        content = os.pread(fd, segment.file_size, segment.offset)
+        if len(content) < segment.file_size:
+            raise _fail(errno.ENOEXEC)
+        space.poke(segment.address, content)
+    return end
+
+
+def start_program(
+    space: AddressSpace, image: Image, fd: int, name: str,
+    arguments: Sequence[bytes], environment: Sequence[bytes], info: StartInfo,
+) -> Started:  # fmt: skip
+    """Maps a program and makes its stack. Raises OSError: ENOEXEC (shorter than its header says, or with relocations), E2BIG."""
+    header = decode_header(os.pread(fd, HEADER_SIZE, 0), name)
+    if header.text_relocations or header.data_relocations or not image.segments:
+        raise _fail(errno.ENOEXEC)
+    started = _build_stack(space, image.entry, arguments, environment)
+    space.start_brk(_map(space, image.segments, fd, name, "fixed"))
+    return started
+
+
+def _build_stack(space: AddressSpace, entry: int, arguments: Sequence[bytes], environment: Sequence[bytes]) -> Started:
+    top = space.layout.stack_top - 4  # copy_strings left the last word empty
+    texts = [*arguments, *environment]
+    total = sum(len(text) + 1 for text in texts)
+    if total > MAX_ARGUMENT_PAGES * _PAGE - 4 or any(len(text) >= MAX_ARGUMENT for text in texts):
+        raise _fail(errno.E2BIG)
+    position = bottom = top - total
+    pointers = []
+    for text in texts:
+        pointers.append(position)
+        position += len(text) + 1
+    count = len(arguments)
+    envp = (bottom & -4) - 4 * (len(environment) + 1)
+    argv = envp - 4 * (count + 1)
+    stack_pointer = argv - 12
+    words = [count, argv, envp, *pointers[:count], 0, *pointers[count:], 0]
+    size = page_up(top + 4 - stack_pointer) + 32 * _PAGE
+    space.map(top + 4 - size, size, ALL, placement="fixed", name="[stack]", grows_down=True)
+    space.write(bottom, b"".join(text + b"\0" for text in texts))
+    space.write(stack_pointer, struct.pack(f"<{len(words)}I", *words))
+    return Started(entry, stack_pointer, (bottom, bottom + sum(len(text) + 1 for text in arguments)))
+
+
+def _library_header(fd: int) -> Header:
+    """Raises OSError (ENOEXEC)."""
+    try:
+        return decode_header(os.pread(fd, HEADER_SIZE, 0), "")
+    except FormatError:
+        raise _fail(errno.ENOEXEC) from None
+
+
+def _load(space: AddressSpace, header: Header, fd: int, name: str) -> None:
+    """Maps a library at its entry's page. One difference from the kernels, which mapped over whatever was there: an overlap is
+    refused with EEXIST."""
+    segments = header.segments(header.library_base())
+    if not segments or os.fstat(fd).st_size < header.relocation_offset:
+        raise _fail(errno.ENOEXEC)
+    _map(space, segments, fd, name, "noreplace")
+
+
+def load_library_099(space: AddressSpace, fd: int, name: str, loaded: int) -> None:
+    """uselib(2) of Linux 0.99pl9, for a file that could be opened for reading. loaded: libraries the program has already.
+
+    Raises OSError: EINVAL: 16 libraries already; EACCES: not a regular file; ENOEXEC: not ZMAGIC, relocations, entry not on a page boundary,
+    shorter than its header says.
+    """
+    if loaded >= MAX_LIBRARIES:
+        raise _fail(errno.EINVAL)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        raise _fail(errno.EACCES)
+    header = _library_header(fd)
+    if header.magic is not Magic.ZMAGIC or header.text_relocations or header.data_relocations or header.entry & 0xFFF:
+        raise _fail(errno.ENOEXEC)
+    _load(space, header, fd, name)
+
+
+def load_library_24(space: AddressSpace, fd: int, name: str) -> None:
+    """uselib(2) of Linux 2.4 for an a.out file, which may be read and executed (fs/binfmt_aout.c load_aout_library).
+
+    Raises OSError: ENOEXEC: neither ZMAGIC nor QMAGIC, relocations, a ZMAGIC entry not on a page boundary, shorter than its header says.
+    """
+    header = _library_header(fd)
+    if not header.mapped or header.text_relocations or header.data_relocations:
+        raise _fail(errno.ENOEXEC)
+    if header.magic is Magic.ZMAGIC and header.entry & 0xFFF:
+        raise _fail(errno.ENOEXEC)
+    _load(space, header, fd, name)
