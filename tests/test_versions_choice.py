@@ -1,0 +1,188 @@
+"""Which version is taken: start-up in C, natively and emulated, and loader/search.py among the same files."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from guest_build import ARCHES, NATIVE, SHARED
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from versions_support import kit, patched, predicted, start
+
+from emulator.cli import main
+from linker.versions import RULES
+
+VERSIONS = [f"{major}.{minor}.{patch}" for major in (1, 2) for minor in (1, 2, 3, 10) for patch in (0, 1, 2, 10)]
+ODD = ["libfoo_s", "libfoo_s.1", "libfoo_s.1.2", "libfoo_s.2", "libfoo_s.1.2.1.1", "libfoo_s.1.02.1", "libfoo_s.1.2.65536",
+       "libfoo_s.1.2.65535", "libfoo_s.1.2.1~", "libfoo_s.1.2.99999999999", "libfoo_sx.1.2.1", "xlibfoo_s.1.3.1", "libfoo_s.1.2.",
+       "libfoo_s.1..1", "libfoo_s.-1.2.1", "libfoo_s.1.2.\u0663", "libfoo_s.1.2.+1", "a.1.2.3"]  # fmt: skip
+NAMES = st.one_of(st.sampled_from([f"libfoo_s.{v}" for v in VERSIONS]), st.sampled_from(ODD))
+KINDS = st.sampled_from(["file"] * 6 + ["link", "link", "dangling", "cycle", "directory", "fifo", "through a file"])
+DIRECTORY = st.one_of(st.none(), st.just("file"), st.dictionaries(NAMES, KINDS, max_size=6))
+PLACES = ("e1", "e2", "r1", "r2")
+PATHS = st.sampled_from(
+    ["", ":", "e1", "e1:e2", "e1/:nowhere:e2", ":e1", "e2:", "e1/../e2", "e1:e1:e2", "x" * 4090, "e1:" + "x" * 4090]
+)
+TREES = st.fixed_dictionaries(dict.fromkeys(PLACES, DIRECTORY))
+
+
+def make(where: Path, tree: dict[str, dict[str, str] | str | None], content: bytes = b"") -> None:
+    for place, entries in tree.items():
+        if isinstance(entries, dict):
+            (where / place).mkdir()
+            for name, kind in entries.items():
+                make_entry(where / place, name, kind, content)
+        elif entries is not None:
+            (where / place).write_bytes(b"")
+
+
+def make_entry(directory: Path, name: str, kind: str, content: bytes) -> None:
+    path = directory / name
+    if kind == "directory":
+        path.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(path)
+    elif kind in ("link", "dangling", "cycle", "through a file"):
+        (directory / "real").write_bytes(content)
+        path.symlink_to({"link": "real", "dangling": "gone", "cycle": name, "through a file": "real/x"}[kind])
+    else:
+        path.write_bytes(content)
+
+
+@pytest.mark.skipif(not NATIVE, reason="many runs: natively only")
+@pytest.mark.parametrize("scheme", SHARED)
+@pytest.mark.parametrize("arch", ARCHES)
+def test_choice(arch: str, scheme: str) -> None:
+    """Files are empty, so that the message tells which one was taken: names alone decide."""
+    made = kit(arch, scheme)
+
+    @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(tree=TREES, path=PATHS, rule=st.sampled_from(list(RULES)))
+    def compare(tree: dict[str, dict[str, str] | str | None], path: str, rule: str) -> None:
+        with tempfile.TemporaryDirectory(prefix="uselib-choice-") as name:
+            make(Path(name), tree)
+            status, said = start(made.program, Path(name), LD_LIBRARY_PATH=path, USELIB_VERSION_RULE=rule)
+            assert (status, said) == (128, predicted(made.program, Path(name), rule, scheme, path))
+
+    compare()
+
+
+HEADERS = st.fixed_dictionaries(
+    {}, optional={"version": st.sampled_from(VERSIONS), "slots": st.sampled_from([0, 2, 100]), "base": st.just(0x62000000),
+                  "machine": st.sampled_from([3, 62, 8])}
+)  # fmt: skip
+FOUND = st.dictionaries(
+    st.sampled_from([f"libfoo_s.{v}" for v in VERSIONS] + ["libfoo_s.1", "libfoo_s.1.2"]), HEADERS, max_size=4
+)
+
+
+@pytest.mark.skipif(not NATIVE, reason="many runs: natively only")
+@pytest.mark.parametrize("arch", ARCHES)
+def test_contents(arch: str) -> None:
+    """Real libraries whose headers say something else than their names: taken by name, refused by what they say."""
+    made = kit(arch, "mmap")
+    content = made.foo.read_bytes()
+    ran = set()
+
+    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(first=FOUND, second=FOUND, rule=st.sampled_from(list(RULES)))
+    def compare(first: dict[str, dict[str, int]], second: dict[str, dict[str, int]], rule: str) -> None:
+        with tempfile.TemporaryDirectory(prefix="uselib-contents-") as name:
+            for place, entries in (("e1", first), ("r2", second)):
+                Path(name, place).mkdir()
+                for file, fields in entries.items():
+                    own = {"version": file.removeprefix("libfoo_s.")} if file.count(".") == 3 else {}
+                    Path(name, place, file).write_bytes(patched(content, **{**own, **fields}))  # type: ignore[arg-type]
+            expected = predicted(made.program, Path(name), rule, "mmap", "e1")
+            status, said = start(made.program, Path(name), LD_LIBRARY_PATH="e1", USELIB_VERSION_RULE=rule)
+            assert (status, said) == (128 if expected else 7, expected)
+            ran.add(status)
+
+    compare()
+    assert ran == {7, 128}
+
+
+CASES: dict[str, tuple[str, list[str], str]] = {
+    # what is in the directory -> what each rule takes
+    "recorded": (
+        "libfoo_s.1.2.1 libfoo_s.1.2.2 libfoo_s.1.3.0 libfoo_s.2.0.0",
+        ["1.2.1", "1.2.1", "1.3.0", "1.2.2", ""],
+        "",
+    ),
+    "only newer": ("libfoo_s.1.2.0 libfoo_s.1.10.0 libfoo_s.1.9.9", ["1.10.0", "", "1.10.0", "1.2.0", ""], ""),
+    "older": ("libfoo_s.1.1.9 libfoo_s.2.0.0", ["", "", "", "", ""], " (there is 2.0.0, needs 1.2.1)"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("arch", ARCHES)
+def test_table(arch: str, case: str, tmp_path: Path) -> None:
+    """The same cases as docs/versions.md."""
+    made = kit(arch, "uselib")
+    files, expected, other = CASES[case]
+    (tmp_path / "r1").mkdir()
+    for file in files.split():
+        (tmp_path / "r1" / file).write_bytes(b"")
+    for rule, version in zip(RULES, expected, strict=True):
+        said = predicted(made.program, tmp_path, rule, "uselib")
+        if version:
+            assert said == f"can't load library 'r1/libfoo_s.{version}'\n\tExec format error.\n", rule
+        else:
+            assert "/libfoo_s.1" in said.splitlines()[0], rule
+            assert said.endswith(f"No such library.{other if rule in ('sun', 'exact-minor', 'default') else ''}\n")
+        if NATIVE:
+            assert start(made.program, tmp_path, USELIB_VERSION_RULE=rule) == (128, said)
+
+
+EMULATED = [
+    {"e1": {}, "r1": {"libfoo_s.1.2.0": "file", "libfoo_s.1.4.0": "dangling", "libfoo_s.1.3.0": "file"}},
+    {
+        "e1": {"libfoo_s.1.3.0": "link", "libfoo_s.1.2": "dangling", "libfoo_s.1": "link"},
+        "r1": {"libfoo_s.1.2.1": "file"},
+    },
+    {"e1": {"libfoo_s.2.0.0": "file", "libfoo_s.1.2.65535": "directory"}, "r2": {"libfoo_s.1.2.1": "file"}},
+]
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+@pytest.mark.parametrize("number", range(len(EMULATED)))
+def test_emulated(
+    arch: str, number: int, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = kit(arch, SHARED[number % 2])
+    make(tmp_path, EMULATED[number])  # type: ignore[arg-type]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LD_LIBRARY_PATH", raising=False)
+    for rule in RULES:
+        words = ["--env", "LD_LIBRARY_PATH=e1", "--env", f"USELIB_VERSION_RULE={rule}", str(made.program)]
+        assert main(["run", *words]) == 128
+        expected = predicted(made.program, tmp_path, rule, made.scheme, "e1")
+        assert capfd.readouterr().err == f"{made.program}: {expected}"
+
+
+@pytest.mark.parametrize("way", ["native", "emulated"])
+@pytest.mark.parametrize("arch", ARCHES)
+def test_upgrade(arch: str, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The point of it: after 1.3.0 has replaced 1.2.1, the old program runs with it."""
+    made = kit(arch, SHARED[arch == "i386"])
+    (tmp_path / "r1").mkdir()
+    shutil.copy(made.foo, tmp_path / "r1")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LD_LIBRARY_PATH", raising=False)
+
+    def status() -> int:
+        if way == "emulated":
+            return main(["run", str(made.program)])
+        if not NATIVE:
+            pytest.skip("native runs need an x86-64 Linux")
+        return start(made.program, tmp_path)[0]
+
+    assert status() == 7
+    (tmp_path / "r1" / "libfoo_s.1.3.0").write_bytes(patched(made.foo.read_bytes(), "1.3.0"))
+    (tmp_path / "r1" / "libfoo_s.1.3.0").chmod(0o755)  # uselib(2) wants it
+    (tmp_path / "r1" / "libfoo_s.1.2.1").unlink()
+    assert status() == 7
+    (tmp_path / "r1" / "libfoo_s.1.3.0").rename(tmp_path / "r1" / "libfoo_s.2.0.0")
+    assert status() == 128

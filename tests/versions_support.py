@@ -1,0 +1,131 @@
+"""A program and a library in many versions, for the tests of version rules: neither needs a C library."""
+
+import atexit
+import functools
+import os
+import shutil
+import struct
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from guest_build import build, source
+
+from emulator.cli import main
+from linker.formats import notes
+from linker.formats.elf_image import read_image
+from linker.image import Image, Machine
+from linker.versions import RULES
+from loader.dependencies import Refusal, resolve
+from loader.search import HostFiles, SearchPath
+
+BASE = {"foo": 0x61000000, "bar": 0x61400000}
+LINKED = "1.2.1"
+RECORDED = ("r1", "r2/")  # relative: a test runs in a directory of its own
+
+FOO = "int foo_value(void) { return 7; }\nint foo_more(void) { return 8; }\n"
+BAR = "int foo_value(void);\nint bar_value(void) { return foo_value() + 1; }\n"
+PROGRAM = """
+int foo_value(void), bar_value(void);
+void __attribute__((noreturn)) leave(int status);
+__asm__(".globl leave\\nleave:\\n"
+#ifdef __x86_64__
+        "mov $231, %eax\\nsyscall\\n"
+#else
+        "mov 4(%esp), %ebx\\nmov $252, %eax\\nint $0x80\\n"
+#endif
+);
+int main(int argc, char **argv, char **envp) { return 0; }
+int __libc_start_main(void) { leave(USED()); }
+int atexit(void (*f)(void)) { return 0; }
+"""
+
+
+def make_library(
+    directory: Path, arch: str, name: str, text: str, version: str, *options: str | Path, base: int = 0
+) -> Path:
+    """libNAME_s.VERSION with its stub library under `directory`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    build(directory / f"{name}.o", arch, "uselib", "-O1", "-c", source(directory / f"{name}.c", text))
+    words = ["--name", name, "--version", version, "--text", hex(base or BASE[name]), "-o", directory, *options]
+    assert main(["mkshlib", "-q", *map(str, words), str(directory / f"{name}.o")]) == 0
+    return directory / "shlib" / f"lib{name}_s.{version}"
+
+
+@dataclass(frozen=True)
+class Kit:
+    """directory/program uses libfoo_s 1.2.1, directory/both libbar_s 1.0.0 as well, which needs libfoo_s."""
+
+    directory: Path
+    arch: str
+    scheme: str
+    foo: Path
+    bar: Path
+    program: Path
+    both: Path
+
+    @property
+    def machine(self) -> Machine:
+        return {m.label: m for m in Machine}[self.arch]
+
+
+@functools.cache
+def kit(arch: str, scheme: str) -> Kit:
+    directory = Path(tempfile.mkdtemp(prefix="uselib-versions-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    foo = make_library(directory, arch, "foo", FOO, LINKED)
+    bar = make_library(directory, arch, "bar", BAR, "1.0.0", directory / "lib" / "libfoo_s.a")
+    code = source(directory / "program.c", PROGRAM)
+    common = ["-w", "-nodefaultlibs", "-fno-builtin", code, "-L", directory / "lib", f"-Wl,-rpath,{':'.join(RECORDED)}"]
+    program = link(directory / "program", arch, scheme, "-DUSED=foo_value", *common, "-lfoo")
+    both = link(directory / "both", arch, scheme, "-DUSED=bar_value", *common, "-lbar")
+    return Kit(directory, arch, scheme, foo, bar, program, both)
+
+
+def link(output: Path, arch: str, scheme: str, *words: str | Path) -> Path:
+    return build(output, arch, scheme, *words)
+
+
+def field_offsets(content: bytes) -> int:
+    """Where the NT_LIBRARY descriptor begins."""
+    return content.index(struct.pack("<I", notes.NT_LIBRARY) + notes.NOTE_NAME) + 12
+
+
+def patched(content: bytes, version: str | None = None, **fields: int) -> bytes:
+    """A library with other things in its header: version, slots, base, machine (formats/notes.py has the offsets)."""
+    data = bytearray(content)
+    at = field_offsets(content)
+    if version is not None:
+        struct.pack_into("<3H", data, at + 8, *(int(part) for part in version.split(".")))
+    places = {"machine": ("<H", 14), "base": ("<Q", 16), "slots": ("<I", 52)}
+    for name, value in fields.items():
+        form, offset = places[name]
+        struct.pack_into(form, data, at + offset, value)
+    return bytes(data)
+
+
+def start(program: Path, where: Path, **environment: str) -> tuple[int, str]:
+    """Runs a program natively in directory `where`: its status and what it says, without its name."""
+    ran = subprocess.run([str(program)], cwd=where, env=environment, capture_output=True, timeout=60)
+    return ran.returncode, ran.stderr.decode().removeprefix(f"{program}: ")
+
+
+def message(refusal: Refusal | None) -> str:
+    return f"can't load library '{refusal.path}'\n\t{refusal.reason}\n" if refusal else ""
+
+
+@functools.cache
+def image(program: Path) -> Image:
+    return read_image(program.read_bytes(), str(program))
+
+
+def predicted(program: Path, where: Path, rule: str, scheme: str, library_path: str = "") -> str:
+    """What loader/dependencies.py says start-up would say in `where`."""
+    before = os.getcwd()
+    os.chdir(where)
+    try:
+        search = SearchPath(library_path, image(program).library_path)
+        return message(resolve(image(program), search, RULES[rule], HostFiles(), scheme).refusal)
+    finally:
+        os.chdir(before)
