@@ -37,8 +37,14 @@ def _constant(text: str) -> int | None:
         return None
 
 
-def evaluated(node: Any, constant: Callable[[str], int | None], size_of: Callable[[Any], int | None]) -> int | None:
-    """The value of an expression, or None if it is no constant known here. `constant`: values of names."""
+def evaluated(
+    node: Any,
+    constant: Callable[[str], int | None],
+    size_of: Callable[[Any], int | None],
+    cast: Callable[[Any, int], int | None] | None = None,
+) -> int | None:
+    """The value of an expression, or None if it is no constant known here. `constant`: values of names; `cast`: a value as a
+    type (a syntax tree) has it."""
 
     def value(node: Any) -> int | None:
         if isinstance(node, c_ast.Constant):
@@ -46,7 +52,8 @@ def evaluated(node: Any, constant: Callable[[str], int | None], size_of: Callabl
         if isinstance(node, c_ast.ID):
             return constant(node.name)
         if isinstance(node, c_ast.Cast):
-            return value(node.expr)
+            whole = value(node.expr)
+            return whole if whole is None or cast is None else cast(node.to_type, whole)
         if isinstance(node, c_ast.UnaryOp):
             if node.op == "sizeof":
                 return size_of(node.expr)

@@ -76,13 +76,20 @@ def _holds(kind: str, rest: str, macros: dict[str, str]) -> bool:
     return True
 
 
-def preprocessed(text: str) -> str:
-    """Without preprocessor lines: branches not taken and directives blank, object-like macros put in. Never fails."""
-    macros: dict[str, str] = {}
+def preprocessed(
+    text: str, macros: dict[str, str] | None = None, defined: list[tuple[int, str, str | None]] | None = None
+) -> str:
+    """Without preprocessor lines: branches not taken and directives blank, object-like macros put in. Never fails.
+
+    macros: those defined beforehand. defined: takes a row for each #define that counts: index of its line, name, body (None: the
+    macro is function-like).
+    """
+    macros = {} if macros is None else macros
     taken: list[tuple[bool, bool]] = []  # this branch is taken; some branch was
     out: list[str] = []
     lines = iter(text.split("\n"))
     for line in lines:
+        number = len(out)
         match = _DIRECTIVE.match(line)
         if match is None:
             live = all(now for now, _ in taken)
@@ -105,6 +112,8 @@ def preprocessed(text: str) -> str:
             name = re.match(r"(\w+)(\(?)\s*(.*)", rest, re.DOTALL)
             if name:
                 macros[name[1]] = name[1] if name[2] else name[3]
+                if defined is not None:
+                    defined.append((number, name[1], None if name[2] else name[3].strip()))
         elif kind == "undef":
             macros.pop(rest.strip(), None)
     return "\n".join(out)

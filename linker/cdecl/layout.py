@@ -66,13 +66,15 @@ def alignment_of(type_: Type) -> int:
 
 
 class Slot(NamedTuple):
-    """A member to be laid out: bytes, bytes, bits of a bit-field. named: a bit-field without a name does not align its record."""
+    """A member to be laid out: bytes, bytes, bits of a bit-field. named: a bit-field without a name does not align its record.
+    packed: by its own attribute or its record's. demanded: its alignment was asked for, so that `#pragma pack` does not lower it."""
 
     size: int
     alignment: int
     width: int | None = None
     named: bool = True
-    packed: bool = False  # attribute packed of the member or of its record
+    packed: bool = False
+    demanded: bool = False
 
 
 class Layout(NamedTuple):
@@ -95,8 +97,8 @@ def laid_out(members: Iterable[Slot], *, union: bool = False, pack: int = 0, ali
     position = 0  # in bits
     end = 0
     alignment = aligned
-    for size, natural, width, named, packed in members:
-        unit = 1 if packed else min(natural, pack) if pack else natural
+    for size, natural, width, named, packed, demanded in members:
+        unit = 1 if packed else min(natural, pack) if pack and not demanded else natural
         if union:
             position = 0
         if width is None:

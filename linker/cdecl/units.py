@@ -1,0 +1,95 @@
+"""A preprocessed text -> its top-level declarations, each with its place; what they declare, as far as that shows without parsing.
+
+System headers hold thousands of declarations of which an interface uses a few: only those that are asked for are parsed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from linker.cdecl.attributes import Marked, marked
+from linker.cdecl.preprocess import Source
+from linker.cdecl.words import typedef_names
+
+_TOKEN = re.compile(r"""[()\[\]{};]|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'""")
+_EXTERN_C = re.compile(r'\bextern\s*"C(?:\+\+)?"\s*(\{?)')
+_ATTRIBUTE = re.compile(r"\b__(?:attribute|asm)(?:__)?\s*\(.*\)|\[\[.*?\]\]", re.DOTALL)
+_DEFINED_TAG = re.compile(
+    r"\b(struct|union|enum)\b\s*(?:(?:__attribute__|__attribute|__declspec)\s*\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)\s*)*(\w+)\s*\{"
+)
+_LEADING = re.compile(r"(?:\s|__extension__\b|;|}|\[\[[^]]*\]\])+")
+
+
+@dataclass
+class Unit:
+    """One top-level declaration. text: as preprocessed. body: it is a function's definition, whose body was left out."""
+
+    text: str
+    file: str
+    line: int
+    system: bool
+    pack: int
+    body: bool = False
+
+    @property
+    def place(self) -> str:
+        return f"{self.file}:{self.line}"
+
+    @property
+    def is_typedef(self) -> bool:
+        return self.text.startswith("typedef")
+
+    def tags(self) -> list[str]:
+        """Tags that are defined here."""
+        return [match[2] for match in _DEFINED_TAG.finditer(self.text)] if "{" in self.text else []
+
+    def typedefs(self) -> list[str]:
+        """Type names that are declared here."""
+        return typedef_names(marked(self.text).text) if self.is_typedef else []
+
+    def marked(self) -> Marked:
+        return marked(self.text)
+
+
+def split(source: Source) -> Iterator[Unit]:
+    """The declarations in order. Damaged text (brackets that do not match) ends up in one of them, and fails when that is parsed."""
+    text = _EXTERN_C.sub(lambda m: re.sub(r"[^\n]", " ", m[0]), source.text)
+    depth = begin = line = seen = opened = 0
+    for match in _TOKEN.finditer(text):
+        mark = match[0]
+        if mark in "([{":
+            if not depth:
+                opened = match.start()
+            depth += 1
+            continue
+        end = match.end()
+        body = False
+        if mark in ")]}":
+            depth = max(depth - 1, 0)
+            if depth or mark != "}":
+                continue
+            head = text[begin:opened]
+            if not head.strip(" \t\n;}"):  # the end of extern "C" {
+                begin = end
+                continue
+            if text[opened : opened + 1] != "{" or not _ATTRIBUTE.sub(" ", head).rstrip().endswith(")"):
+                continue
+            end, body = opened, True
+        elif mark != ";" or depth:
+            continue
+        leading = _LEADING.match(text, begin, end)
+        first = leading.end() if leading else begin
+        piece = text[first:end]
+        line += text.count("\n", seen, first)
+        seen = first
+        begin = match.end()
+        if piece.strip(" \t\n;"):
+            file, at, system = source.place(line)
+            yield Unit(piece + (";" if body else ""), file, at, system, source.pack(line), body)
+    rest = text[begin:].strip(" \t\n;}")
+    if rest:
+        line = text.count("\n", 0, begin + len(text[begin:]) - len(text[begin:].lstrip()))
+        file, at, system = source.place(line)
+        yield Unit(rest, file, at, system, source.pack(line))
