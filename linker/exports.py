@@ -8,12 +8,14 @@ helpers) and the linker's own symbols are never exported.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from linker import jump_table
 from linker.errors import Diagnostics
 from linker.formats import elf
+from linker.history import RETIRED_SUFFIX, SlotRecord, SlotState
 from linker.inputs import UNDEFINED, InputSection, ObjectFile, Symbol
 from linker.spec import Specification, hidden
 
@@ -29,13 +31,27 @@ _INIT_SECTIONS = {
 
 @dataclass(frozen=True)
 class Exports:
-    """The exported symbols. `functions` and `data` in no promised order; slots as jump_table.numbering gives them."""
+    """The exported symbols. `functions` and `data` in no promised order; `records`: every slot (evolution.number_slots)."""
 
-    functions: dict[str, Symbol]
-    data: dict[str, Symbol]
-    number_of: dict[str, int]  # a function's slot: the highest, if it has several
-    slots: dict[int, str]  # filled slots
-    slot_count: int
+    functions: dict[str, Symbol] = field(default_factory=dict)
+    data: dict[str, Symbol] = field(default_factory=dict)
+    records: tuple[SlotRecord, ...] = ()
+
+    @property
+    def slot_count(self) -> int:
+        return len(self.records)
+
+    @cached_property
+    def number_of(self) -> dict[str, int]:
+        """A function's slot: the highest, if it has several."""
+        return {r.name: r.number for r in self.records if r.state is SlotState.FUNCTION}
+
+    def unfilled(self) -> Iterator[tuple[int, str]]:
+        """(number, name of its local symbol) of each empty or retired slot."""
+        for r in self.records:
+            if r.state is not SlotState.FUNCTION:
+                suffix = jump_table.EMPTY_SUFFIX if r.state is SlotState.EMPTY else RETIRED_SUFFIX
+                yield r.number, (r.name or f"slot{r.number}") + suffix
 
 
 def is_function(symbol: Symbol) -> bool:
@@ -52,8 +68,13 @@ def place_of(symbol: Symbol) -> str:
     return symbol.file.where if symbol.file is not None else "mkshlib"
 
 
-def choose(symbols: Iterable[Symbol], own: frozenset[int], spec: Specification) -> Exports:
-    """The exports. `own`: ids of the files whose definitions count. Raises LinkError: #branch names what is not there."""
+def choose(
+    symbols: Iterable[Symbol], own: frozenset[int], spec: Specification
+) -> tuple[dict[str, Symbol], dict[str, Symbol]]:
+    """The exported (functions, data). `own`: ids of the files whose definitions count.
+
+    Raises LinkError: #branch or #export names what is not there.
+    """
     functions: dict[str, Symbol] = {}
     data: dict[str, Symbol] = {}
     hide, export = spec.hide, spec.export
@@ -78,8 +99,7 @@ def choose(symbols: Iterable[Symbol], own: frozenset[int], spec: Specification) 
         if not any(c in name for c in "*?[") and name not in functions and name not in data:
             problems.add(spec.where or "mkshlib", "is to be exported, but no object defines it", symbol=name)
     problems.raise_if_any()
-    number_of, slots, count = jump_table.numbering(functions, spec.branch, spec.slot_count)
-    return Exports(functions, data, number_of, slots, count)
+    return functions, data
 
 
 def refuse(files: Sequence[ObjectFile]) -> None:
@@ -156,28 +176,6 @@ class LibrarySymbols:
 
     def branch(self, symbol: Symbol) -> int:
         return self._thunks.get(symbol, symbol.address)
-
-
-def exported_sections(exports: Exports) -> dict[int, int]:
-    """Ids of the input sections that hold exported data -> their order: byte order of their first name.
-
-    They go first in the data, so that their addresses need not change. A section cannot be cut, so private data beside
-    exported data moves with it (compile with -fdata-sections, and each variable has a section of its own). Data in code
-    and in sections that are found by their name (`__start_X`, arrays) stays where it is.
-    """
-    order: dict[int, int] = {}
-    for name in jump_table.default_order(exports.data):
-        section = exports.data[name].section
-        if (
-            section is None
-            or section.flags & elf.SHF_EXECINSTR
-            or (section.name.isidentifier() and section.name != "COMMON")
-        ):
-            continue
-        if section.name.startswith((".init_array", ".fini_array", ".ctors", ".dtors", ".eh_frame")):
-            continue
-        order.setdefault(id(section), len(order))
-    return order
 
 
 def member_name(where: str) -> str:

@@ -1,23 +1,23 @@
 """What a library remembers of its history: the promises that programs linked with any earlier release rely on.
 
 mkshlib writes it into every target library (section `.uselib.history`: not loaded, and left alone by strip) and into
-every stub library (member `LIBRARY HISTORY`, the same bytes), so that `--previous` may be given either. It is text, a fact a line,
+every stub library (the same section in its member library.o), so that `--previous` may be given either. It is text, a fact a line,
 and says everything itself: a reader needs neither symbol tables nor notes.
 
     uselib-history 1
     library libgreet_s x86_64 uselib            name, machine, scheme of the file
-    release 1.0.0                               every release in the chain of --previous, the oldest first;
-    release 1.1.0                               the last is the one that this file is
-    base 0x61000000
-    table 0x61000800                            slot 1; absent if there are no slots
-    data 0x61008000                             start of section .exported; absent if nothing is promised there
+    release 1.0.0                               the releases of this major version in the chain of --previous,
+    release 1.1.0                               the oldest first; the last is the one that this file is
+    base 0x0000000061000000                     addresses have all digits of the machine's word
+    table 0x0000000061000800                    slot 1; absent if there are no slots
+    data 0x0000000061008000 80                  start of section .exported and its bytes; absent if nothing is promised there
     slot 1 function 1.0.0 add                   number, state, release since which it is so, name
     slot 2 retired 1.1.0 close_db               traps, and is never used for another name
     slot 3 empty 1.0.0 sync_db                  reserved (`%`: for no name in particular); a function may still come
-    place 0x61008000 4 4 data 1.0.0 calls       address, size in this release, bytes reserved, state, since, name
-    place 0x61008004 4 8 pointer 1.0.0 f$pointer    an address that programs' uselib_interpose triples hold
-    place 0x6100800c 0 64 moved 1.1.0 table     where `table` was before it grew: programs linked before have it there
-    place 0x6100804c 0 4 retired 1.1.0 level    where `level` was
+    place 0x0000000061008000 4 4 data 1.0.0 calls    address, size in this release, bytes reserved, state, since, name
+    place 0x0000000061008004 4 8 pointer 1.0.0 f$pointer    an address that programs' uselib_interpose triples hold
+    place 0x000000006100800c 0 64 moved 1.1.0 table    where `table` was before it grew: programs linked before have it there
+    place 0x000000006100804c 0 4 retired 1.1.0 level    where `level` was
     renamed 1.1.0 shut close_db                 release, old name, new name
     alias 1.1.0 shut close_db                   the stub offers the old name as well
 
@@ -37,8 +37,7 @@ from linker.errors import Diagnostic, FormatError
 from linker.image import Machine, Version
 
 FORMAT = 1
-SECTION = ".uselib.history"  # of a target library
-MEMBER = "LIBRARY HISTORY"  # of a stub library
+SECTION = ".uselib.history"
 RETIRED_SUFFIX, MOVED_SUFFIX = "$retired", "$moved"  # of the local symbols in a target's .symtab
 _SAFE = "".join(chr(c) for c in range(0x21, 0x7F) if chr(c) != "%")
 _LARGEST = 1 << 32  # of sizes: a file is smaller than 2 GiB
@@ -94,7 +93,11 @@ class Renaming:
 
 @dataclass(frozen=True)
 class History:
-    """All of it. Addresses are absolute; `table` and `data` are 0 where there is none."""
+    """All of it. Addresses are absolute; `table` and `data` are 0 where there is none.
+
+    A place outside `.exported` (data, data + data_size) is one that mkshlib cannot keep there: data in code, in sections that
+    are found by their names, absolute symbols. It may stay where it is, but a release that moves it is refused.
+    """
 
     name: str  # libN_s
     machine: Machine
@@ -103,6 +106,7 @@ class History:
     base: int
     table: int = 0
     data: int = 0
+    data_size: int = 0
     slots: tuple[SlotRecord, ...] = ()
     places: tuple[PlaceRecord, ...] = ()
     renamed: tuple[Renaming, ...] = ()
@@ -135,11 +139,17 @@ def encode(history: History) -> bytes:
     lines = [f"uselib-history {FORMAT}"]
     lines.append(f"library {_write_name(history.name)} {history.machine.label} {history.scheme}")
     lines += [f"release {version}" for version in history.releases]
-    lines.append(f"base {history.base:#x}")
-    lines += [f"{word} {value:#x}" for word, value in (("table", history.table), ("data", history.data)) if value]
+    width = 2 + 2 * history.machine.word  # so that the length of a history does not depend on where the library lies
+
+    def shown(address: int) -> str:
+        return f"{address:#0{width}x}"
+
+    lines.append(f"base {shown(history.base)}")
+    lines += [f"table {shown(history.table)}"] if history.slots else []
+    lines += [f"data {shown(history.data)} {history.data_size}"] if history.data_size else []
     lines += [f"slot {s.number} {s.state.value} {s.since} {_write_name(s.name)}" for s in history.slots]
     lines += [
-        f"place {p.address:#x} {p.size} {p.reserved} {p.state.value} {p.since} {_write_name(p.name)}"
+        f"place {shown(p.address)} {p.size} {p.reserved} {p.state.value} {p.since} {_write_name(p.name)}"
         for p in history.places
     ]
     for word, rows in (("renamed", history.renamed), ("alias", history.aliases)):
@@ -188,8 +198,10 @@ class _Reader:
                 self.identity = _name(name), machines[machine], scheme
             case ["release", version]:
                 self.releases.append(Version.parse(version))
-            case [("base" | "table" | "data") as word, address] if word not in self.addresses:
+            case [("base" | "table") as word, address] if word not in self.addresses:
                 self.addresses[word] = _address(address)
+            case ["data", address, size] if "data" not in self.addresses:
+                self.addresses["data"], self.addresses["data size"] = _address(address), _number(size)
             case ["slot", number, state, since, name]:
                 if _number(number) != len(self.slots) + 1:
                     raise ValueError(f"slot {number} where slot {len(self.slots) + 1} was to come")
@@ -235,10 +247,10 @@ def decode(data: bytes, where: str) -> History:
         raise bad(len(lines), "the library's name, its releases or its base are missing")
     if reader.slots and not reader.addresses.get("table"):
         raise bad(len(lines), "slots without a table")
+    at, renamings = reader.addresses, reader.renamings
     return History(
-        *reader.identity, tuple(reader.releases), reader.addresses["base"], reader.addresses.get("table", 0),
-        reader.addresses.get("data", 0), tuple(reader.slots), tuple(reader.places), tuple(reader.renamings["renamed"]),
-        tuple(reader.renamings["alias"]),
+        *reader.identity, tuple(reader.releases), at["base"], at.get("table", 0), at.get("data", 0), at.get("data size", 0),
+        tuple(reader.slots), tuple(reader.places), tuple(renamings["renamed"]), tuple(renamings["alias"]),
     )  # fmt: skip
 
 

@@ -2,8 +2,10 @@
 
 The target library is an ordinary link (link.py) with four things of its own, given as an `OutputKind`:
 
-- before anything else, what cannot be in a library is refused, and the exports are chosen (exports.py);
-- linker-made sections: notes, bootstrap, jump table, interposition thunks and pointers;
+- before anything else, what cannot be in a library is refused, and the exports are chosen (exports.py) and matched with those
+  of the release before (evolution.py);
+- linker-made sections: notes, bootstrap, jump table, interposition thunks and pointers, the trap of retired functions,
+  the history that the next release will ask for (history.py);
 - a layout policy (shlib_layout.py) and a symbol policy (exports.LibrarySymbols);
 - symbol table rows: `f` at its slot, `f$impl` at the function itself.
 
@@ -12,24 +14,28 @@ The stub library is made from the finished link (shlib_stub.py), since it record
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from linker import bootstrap, digest, jump_table, registry, shlib_stub, stub
+from linker import bootstrap, digest, evolution, history, jump_table, places, registry, retired, shlib_stub, stub
 from linker.errors import Diagnostic, Diagnostics, LinkError, error
-from linker.exports import Exports, LibrarySymbols, choose, exported_sections, is_function, place_of, refuse
+from linker.evolution import Change, Names, Room
+from linker.exports import Exports, LibrarySymbols, choose, is_function, place_of, refuse
 from linker.formats import elf, notes
 from linker.formats.elf import SHF_ALLOC, SHF_EXECINSTR, SHF_MERGE, SHF_STRINGS, SHF_WRITE, SHT_NOTE, SHT_PROGBITS
-from linker.image import READ, Export, ExportKind, Identity, LibraryHeader, Machine, Segment
+from linker.history import History, PlaceRecord, PlaceState, SlotState
+from linker.image import READ, Export, ExportKind, Identity, LibraryHeader, Machine, Segment, Version
 from linker.inputs import UNDEFINED, InputSection, ObjectFile, StubLibrary, Symbol
 from linker.interpose import IMPLEMENTATION_SUFFIX, POINTER_SUFFIX, THUNK_SIZE, THUNK_SUFFIX, thunk
 from linker.layout import Layout
 from linker.link import LinkJob, OutputKind, link
 from linker.options import Options
+from linker.places import EXPORTED, Arrangement, Item
 from linker.relocations import Applying, Needs
 from linker.resolve import Resolution, define
-from linker.shlib_layout import BOOTSTRAP, JUMP_TABLE, POINTERS, THUNKS, LibraryLayout, Placed
+from linker.shlib_layout import BOOTSTRAP, JUMP_TABLE, THUNKS, LibraryLayout, Placed
 from linker.shlib_output import write
 from linker.shlib_plan import Plan, Request, settle
 from linker.writer import Row
@@ -49,6 +55,9 @@ class Product:
     stub: stub.StubLibrary
     map: str
     warnings: tuple[str, ...]
+    history: History
+    follows: str  # what it is against the release before; empty for a first one
+    room: Room
 
     @property
     def function_count(self) -> int:
@@ -82,9 +91,15 @@ class Library(OutputKind):
         self.exported: dict[str, Export] = {}
         self.header: LibraryHeader | None = None
         self.interpositions: _Pointers = _Pointers((), ())
-        self._exports = Exports({}, {}, {}, {}, 0)
+        self.history: History | None = None
+        self.changes: tuple[Change, ...] = ()
+        self._exports = Exports()
+        self._names = Names()
+        self._carried = evolution.Carried()
+        self._arrangement = Arrangement()
         self._arrays: list[Symbol] = []
-        self._empty: dict[Symbol, int] = {}
+        self._unfilled: dict[Symbol, int] = {}  # slots
+        self._reserved: dict[Symbol, PlaceRecord] = {}  # places that hold nothing any more
         self._made: dict[str, InputSection] = {}
         self._policy: LibraryLayout | None = None
         self._thunks: dict[str, int] = {}
@@ -101,9 +116,13 @@ class Library(OutputKind):
         if not self.own:
             raise error("mkshlib", "the inputs hold no objects")
         refuse(resolution.files)
-        self._exports = choose(resolution.symbols.values(), frozenset(map(id, self.own)), plan.spec)
-        self._name_empty_slots(resolution)
-        self.interpositions = self._pointers(resolution)
+        functions, data = choose(resolution.symbols.values(), frozenset(map(id, self.own)), plan.spec)
+        self.interpositions = self._pointers(resolution, functions)
+        self._names = evolution.settle_names(plan.step, functions.keys(), data.keys(), self._pointer_names())
+        records = evolution.number_slots(plan.step, self._names, functions.keys(), plan.spec)
+        self._exports = Exports(functions, data, records)
+        for number, name in self._exports.unfilled():  # a local symbol, so that whoever lands there finds a name
+            self._unfilled[self._local(resolution, name)] = number
         self.dependencies = shlib_stub.dependencies(resolution.stubs, self.own_and_private(resolution))
         for file in resolution.files:
             if file.stub is not None:  # nothing of another library's stub goes into this one
@@ -123,19 +142,25 @@ class Library(OutputKind):
         """Every file that goes into the library."""
         return [file for file in resolution.files if file.stub is None]
 
-    def _name_empty_slots(self, resolution: Resolution) -> None:
-        """Each empty slot gets a local symbol, NAME$empty or slotN$empty: whoever lands there finds a name."""
-        for number in range(1, self._exports.slot_count + 1):
-            if number not in self._exports.slots:
-                name = self._plan.spec.reserved.get(number, f"slot{number}") + jump_table.EMPTY_SUFFIX
-                symbol = resolution.symbols[name] = Symbol(name)
-                define(symbol, None, 0)
-                self._empty[symbol] = number
+    @staticmethod
+    def _local(resolution: Resolution, name: str) -> Symbol:
+        """A symbol of our own; several may have one name, so the key in the table is made unique."""
+        symbol, key = Symbol(name), name
+        while key in resolution.symbols:
+            key += "$"
+        resolution.symbols[key] = symbol
+        define(symbol, None, 0)
+        return symbol
 
-    def _pointers(self, resolution: Resolution) -> _Pointers:
+    def _pointer_names(self) -> frozenset[str]:
+        """Places that uselib_interpose triples hold: our own pointers, and variables of the library."""
+        made = {name + POINTER_SUFFIX for name in self.interpositions.made}
+        return frozenset(made | {pointer.name for _, pointer, _ in self.interpositions.declared})
+
+    def _pointers(self, resolution: Resolution, functions: Mapping[str, Symbol]) -> _Pointers:
         """Sorts out #interposable, --interposable and #init. Raises LinkError for names that cannot be interposed."""
         problems = Diagnostics()
-        spec, functions = self._plan.spec, self._exports.functions
+        spec = self._plan.spec
         made = dict.fromkeys(spec.interposable)
         declared = []
         own = frozenset(map(id, self.own))
@@ -174,9 +199,17 @@ class Library(OutputKind):
         made, word = self._made, self._machine.word
         code = SHF_ALLOC | SHF_EXECINSTR
         count = self._exports.slot_count
-        pointers = len(self.interpositions.made)
+        pointers = self.interpositions.made
+        cells = {
+            f: InputSection(None, 0, f + POINTER_SUFFIX, SHT_PROGBITS, SHF_ALLOC | SHF_WRITE, word, word)
+            for f in pointers
+        }
+        for function, cell in cells.items():
+            made[cell.name] = cell
+            cell.build = partial(self._build_pointer, function)
+        fillers = self._arrange(cells, resolution)
         self._needs_data = (
-            bool(pointers or needs.uses_got or needs.got or exported_sections(self._exports))
+            bool(self._arrangement.size or needs.uses_got or needs.got)
             or any(s.flags & SHF_WRITE for f in self.own_and_private(resolution) for s in f.sections
                    if s is not None and s.live and s.flags & SHF_ALLOC)
         )  # fmt: skip
@@ -194,17 +227,52 @@ class Library(OutputKind):
         if count:
             add(JUMP_TABLE, SHT_PROGBITS, code, count * jump_table.SLOT_SIZE, 8).build = self._build_table
         if pointers:
-            add(THUNKS, SHT_PROGBITS, code, pointers * THUNK_SIZE, 8).build = self._build_thunks
-            cells = add(POINTERS, SHT_PROGBITS, SHF_ALLOC | SHF_WRITE, pointers * word, word)
-            cells.build = self._build_pointers
-        return list(made.values())
+            add(THUNKS, SHT_PROGBITS, code, len(pointers) * THUNK_SIZE, 8).build = self._build_thunks
+        if self._retired_slots():
+            size = len(self._build_trap(None))
+            add(retired.SECTION, SHT_PROGBITS, code, size, 16).build = self._build_trap
+            symbol = self._local(resolution, retired.SYMBOL)
+            define(symbol, made[retired.SECTION], 0, size)
+            symbol.type = elf.STT_FUNC
+        # no address changes the length of a history, so it too can be measured before it is known
+        size = len(history.encode(self._history(0, 0, 0)))
+        add(history.SECTION, SHT_PROGBITS, 0, size, 1).build = lambda run: history.encode(self._known_history())
+        return [*made.values(), *fillers]
+
+    def _arrange(self, cells: Mapping[str, InputSection], resolution: Resolution) -> list[InputSection]:
+        """Lays out .exported; gives the fillers in it. Raises LinkError: promises to older programs that cannot be kept."""
+        step = self._plan.step
+        pointers = [pointer for _, pointer, _ in self.interpositions.declared]
+        found = [*places.items((*self._exports.data.values(), *pointers))]
+        found += [Item(cell, {f + POINTER_SUFFIX: (0, cell.size)}) for f, cell in cells.items()]
+        sizes = {symbol.name: symbol.size for symbol in (*self._exports.data.values(), *pointers)}
+        sizes |= {name: size for item in found for name, (_, size) in item.names.items()}
+        self._carried = evolution.carry_places(step, self._names, sizes)
+        self.changes = (*self._names.changes, *self._carried.changes)
+        evolution.check_level(step, self.changes)
+        origin = step.ground.data if step.ground is not None else 0
+        self._arrangement = places.arrange(found, self._carried, origin, self._plan.file_name)
+        for place in self._carried.reserved:
+            suffix = history.MOVED_SUFFIX if place.state is PlaceState.MOVED else history.RETIRED_SUFFIX
+            self._reserved[self._local(resolution, place.name + suffix)] = place
+        own = {id(item.section) for item in found}
+        return [section for section in self._arrangement.sections if id(section) not in own]
+
+    def _retired_slots(self) -> list[history.SlotRecord]:
+        return [record for record in self._exports.records if record.state is SlotState.RETIRED]
 
     def layout(self, options: Options, resolution: Resolution) -> LibraryLayout:
         plan = self._plan
         self._policy = LibraryLayout(
-            self._base, plan.data_address, plan.gap, plan.scheme, exported_sections(self._exports),
+            self._base, plan.data_address, plan.gap, plan.scheme,
+            {id(section): order for order, section in enumerate(self._arrangement.sections)},
             not plan.strip_debug, plan.file_name,
         )  # fmt: skip
+        old = plan.step.old
+        if old is not None and not plan.step.major:
+            self._policy.promised_table = old.table - old.base if old.slots else 0
+            self._policy.promised_data = old.data - old.base if old.data_size else 0
+            self._policy.before = str(old.releases[0])
         return self._policy
 
     def laid_out(self, resolution: Resolution, layout: Layout) -> None:
@@ -226,6 +294,9 @@ class Library(OutputKind):
         for name, symbol in sorted(self._exports.data.items(), key=lambda item: (item[1].address, item[0])):
             self.exported[name] = Export(name, ExportKind.DATA, symbol.address, symbol.size)
         self._check_room(placed)
+        exported = layout.find(EXPORTED)
+        self.history = self._history(placed.base, self._table, exported.address if exported is not None else 0)
+        self._check_promises()
 
     @property
     def _table(self) -> int:
@@ -246,6 +317,64 @@ class Library(OutputKind):
                     f"{who.base:#x}-{who.end - 1:#x}, which it refers to ({library.where})",
                     remedy="move one of them with --text",
                 )
+        problems.raise_if_any()
+
+    def _history(self, base: int, table: int, data: int) -> History:
+        """What this release promises, for the addresses given."""
+        plan, step, sizes = self._plan, self._plan.step, self._arrangement.sizes
+        since = {p.name: (p.since, p.reserved) for p in self._carried.promises}
+        pointers = self._pointer_names()
+        rows = []
+        for name, symbol in self._exports.data.items():  # those outside .exported; where they are is where they are
+            if name not in sizes:
+                rows.append((symbol.address, symbol.size, name, PlaceState.DATA))
+        for name, offset in self._arrangement.offsets.items():
+            state = PlaceState.POINTER if name in pointers else PlaceState.DATA
+            rows.append((data + offset, sizes[name], name, state))
+        found = []
+        for address, size, name, state in rows:
+            first, reserved = since.get(name, (self._first_release(name), size))
+            found.append(PlaceRecord(address, size, max(size, reserved), state, first, name))
+        origin = step.ground.data if step.ground is not None else 0
+        found += [replace(place, address=data + place.address - origin) for place in self._carried.reserved]
+        return History(
+            plan.name, self._machine, plan.scheme, step.releases, base, table, data, self._arrangement.size,
+            self._exports.records, history.in_order(found), self._names.renamed, self._names.aliases,
+        )  # fmt: skip
+
+    def _first_release(self, name: str) -> Version:
+        """Since when a datum outside .exported, or a new one, is there."""
+        step = self._plan.step
+        known = step.old.data_places().get(name) if step.old is not None else None
+        outside = known is not None and name in {fixed.name for fixed in self._carried.fixed}
+        return step.since(known.since) if known is not None and outside else step.version
+
+    def _known_history(self) -> History:
+        assert self.history is not None
+        return self.history
+
+    def _check_promises(self) -> None:
+        """The last look: everything that programs have by address is where it was. Raises LinkError."""
+        old, now = self._plan.step.old, self._known_history()
+        if old is None or self._plan.step.major:
+            return
+        problems = Diagnostics()
+        where = {place.name: place.address for place in now.data_places().values()}
+        wanted = {fixed.name: old.base + fixed.offset for fixed in self._carried.fixed}
+        wanted |= {promise.name: old.data + promise.offset for promise in self._carried.promises}
+        for name, address in wanted.items():
+            if where[name] != address:
+                symbol = self._exports.data.get(name)
+                section = symbol.section.name if symbol is not None and symbol.section is not None else "no section"
+                problems.add(
+                    self._plan.file_name, f"is at {address:#x} in {old.file_name}, and would move to {where[name]:#x}: it lies in "
+                    f"{section}, whose place is not kept", symbol=name,
+                    remedy="keep exported data out of sections with names of their own and out of code, or take a new major version",
+                )  # fmt: skip
+        for record in old.slots:
+            if now.table != old.table or now.slots[record.number - 1].number != record.number:
+                problems.add(self._plan.file_name, f"its jump table would move from {old.table:#x} to {now.table:#x}")
+                break
         problems.raise_if_any()
 
     # -- contents ------------------------------------------------------------------------------------------------------
@@ -286,29 +415,42 @@ class Library(OutputKind):
 
     def _build_table(self, run: Applying) -> bytes:
         targets: list[int | None] = [None] * self._exports.slot_count
-        for number, name in self._exports.slots.items():
-            targets[number - 1] = self._thunks.get(name, self._exports.functions[name].address)
-        return jump_table.encode(self._table, targets)
+        for record in self._exports.records:
+            if record.state is SlotState.FUNCTION:
+                name = record.name
+                targets[record.number - 1] = self._thunks.get(name, self._exports.functions[name].address)
+        gone = self._retired_slots()
+        trap = self._made[retired.SECTION].address if gone else 0
+        return jump_table.encode(self._table, targets, {record.number: trap for record in gone})
 
     def _build_thunks(self, run: Applying) -> bytes:
-        cells = self._made[POINTERS].address
         return b"".join(
-            thunk(self._machine, address, cells + index * self._machine.word)
-            for index, address in enumerate(self._thunks.values())
+            thunk(self._machine, address, self._made[name + POINTER_SUFFIX].address)
+            for name, address in self._thunks.items()
         )
 
-    def _build_pointers(self, run: Applying) -> bytes:
-        word = self._machine.word
-        return b"".join(self._exports.functions[n].address.to_bytes(word, "little") for n in self.interpositions.made)
+    def _build_pointer(self, function: str, run: Applying) -> bytes:
+        return self._exports.functions[function].address.to_bytes(self._machine.word, "little")
+
+    def _build_trap(self, run: Applying | None) -> bytes:
+        def address(number: int) -> int:
+            return self._table + (number - 1) * jump_table.SLOT_SIZE
+
+        return retired.section(
+            self._machine,
+            [(address(r.number), retired.text(self._plan.file_name, r.name, r.since)) for r in self._retired_slots()],
+        )
 
     # -- the rest of the file --------------------------------------------------------------------------------------------
 
     def rows(self, symbol: Symbol) -> Iterable[Row] | None:
         if symbol.rank == UNDEFINED:
             return []
-        if symbol in self._empty:
-            at = self._table + (self._empty[symbol] - 1) * jump_table.SLOT_SIZE
+        if symbol in self._unfilled:
+            at = self._table + (self._unfilled[symbol] - 1) * jump_table.SLOT_SIZE
             return [(symbol.name, elf.STT_FUNC, 0, self._output_index(JUMP_TABLE), at, jump_table.SLOT_SIZE)]
+        if symbol in self._reserved:
+            return [self._reserved_row(self._reserved[symbol], symbol.name)]
         section = symbol.section
         if section is not None and (section.output is None or not section.live):
             return []
@@ -321,9 +463,21 @@ class Library(OutputKind):
                 return []
             return [(symbol.name, symbol.type, 0, index, symbol.address, symbol.size)]  # STB_LOCAL
         binding = (elf.STB_WEAK if symbol.binding == elf.STB_WEAK else elf.STB_GLOBAL) << 4
+        others = [alias.old for alias in self._names.aliases if alias.new == export.name]
         if export.kind is ExportKind.DATA:
-            return [(export.name, binding | (symbol.type or elf.STT_OBJECT), 0, index, export.address, export.size)]
-        return self._function_rows(export, binding, index)
+            info = binding | (symbol.type or elf.STT_OBJECT)
+            return [(name, info, 0, index, export.address, export.size) for name in (export.name, *others)]
+        rows = self._function_rows(export, binding, index)
+        for name in others:  # an old name that is still offered: slot and implementation are the new one's
+            rows += [(name, *rows[0][1:]), (name + IMPLEMENTATION_SUFFIX, *rows[1][1:])]
+        return rows
+
+    def _reserved_row(self, place: PlaceRecord, name: str) -> Row:
+        step, now = self._plan.step, self._known_history()
+        assert step.ground is not None
+        at = place.address - step.ground.data + now.data
+        output = self._arrangement.sections[0].output
+        return (name, elf.STT_OBJECT, 0, output.index if output is not None else elf.SHN_ABS, at, place.reserved)
 
     def _function_rows(self, export: Export, binding: int, index: int) -> list[Row]:
         function = elf.STT_FUNC
@@ -333,8 +487,7 @@ class Library(OutputKind):
             (export.name + IMPLEMENTATION_SUFFIX, function, 0, index, export.implementation, export.size),
         ]
         if export.name in self._thunks:
-            number = list(self._thunks).index(export.name)
-            cell = self._made[POINTERS].address + number * self._machine.word
+            cell = self._made[export.name + POINTER_SUFFIX]
             rows += [
                 (
                     export.name + THUNK_SUFFIX,
@@ -348,8 +501,8 @@ class Library(OutputKind):
                     export.name + POINTER_SUFFIX,
                     elf.STT_OBJECT,
                     0,
-                    self._output_index(POINTERS),
-                    cell,
+                    self._output_index(cell.name),
+                    cell.address,
                     self._machine.word,
                 ),
             ]
@@ -371,18 +524,26 @@ class Library(OutputKind):
         image[at : at + len(value)] = value
         self.header = replace(self.header, identity=replace(self.header.identity, digest=value))
 
+    def room(self) -> Room:
+        """What later releases may still use."""
+        assert self._policy is not None and self._policy.placed is not None
+        placed = self._policy.placed
+        promised = self._arrangement.size
+        return Room(placed.data_address - placed.text_end if promised else None, placed.data_address, placed.end, None,
+                    jump_table.LARGEST - self._exports.slot_count)  # fmt: skip
+
     def stub_library(self) -> stub.StubLibrary:
         """The stub, once the link is finished."""
         assert self.header is not None
-        cells = self._made.get(POINTERS)
-        word = self._machine.word
-        pointers = {n: cells.address + i * word for i, n in enumerate(self.interpositions.made)} if cells else {}
+        pointers = {name: self._made[name + POINTER_SUFFIX].address for name in self.interpositions.made}
+        old_names = {alias.old: alias.new for alias in self._names.aliases}
         return stub.StubLibrary(
             self._machine,
             self.header.identity,
             self.header.dependencies,
-            shlib_stub.members(self.own, self.exported),
+            shlib_stub.with_old_names(shlib_stub.members(self.own, self.exported), old_names),
             shlib_stub.interpositions(pointers, self.interpositions.declared, self.exported),
+            history.encode(self._known_history()),
         )
 
 
@@ -425,14 +586,21 @@ def make(plan: Plan, base: int | registry.Allocator) -> Product:
         raise LinkError(
             *(replace(d, where=plan.file_name) if d.where == "ld" else d for d in failure.diagnostics)
         ) from None
-    assert kind.header is not None
+    assert kind.header is not None and kind.history is not None
+    before = plan.previous
+    if (
+        before is not None
+        and plan.version == before.identity.version
+        and before.identity.digest != kind.header.identity.digest
+    ):
+        raise evolution.same_version(plan.step)
     if not kind.exported:
         kind.warnings.append(Diagnostic(plan.file_name, "exports nothing"))
     exports = tuple(kind.exported.values())
     warnings = [*linked.warnings, *kind.warnings]
     return Product(
         bytes(linked.image), kind.header, exports, kind.stub_library(), _map(kind.header, exports, linked.layout),
-        tuple(map(str, warnings)),
+        tuple(map(str, warnings)), kind.history, evolution.summary(plan.step, kind.changes), kind.room(),
     )  # fmt: skip
 
 
@@ -455,7 +623,8 @@ def build(request: Request, directory: str | Path, form: str = "archive") -> Pro
         write(product.target, product.stub, directory, form)
         if allocator.changed is not None:
             registry.write(allocator.changed)
-    return product
+        entry = (allocator.changed or book).find(plan.name, plan.version.major)
+    return product if entry is None else replace(product, room=product.room.within(entry.end))
 
 
 __all__ = ["Library", "Product", "Request", "build", "make", "place_of", "settle", "write"]

@@ -2,7 +2,8 @@
 
 File offset = address - base throughout, so gaps are holes in the file, and one PT_LOAD can cover all of it (scheme
 `uselib`). The jump table has the same place in every release of a library: base + 0x800, unless the notes need more
-than that, and then base + 0x1000.
+than that, and then base + 0x1000. A release that follows another one has the table and the exported data where that one
+has them (as offsets from the base).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from linker import retired
 from linker.errors import error
 from linker.formats import elf, notes
 from linker.formats.elf import (
@@ -25,24 +27,19 @@ from linker.formats.elf import (
 from linker.image import EXEC, PAGE, READ, WRITE, Machine, Segment
 from linker.inputs import InputSection
 from linker.layout import Layout, OutputSection, Place, ProgramHeader, default_place, note_headers
+from linker.places import EXPORTED
 from linker.shlib_plan import default_gap
 
-BOOTSTRAP, JUMP_TABLE, THUNKS, EXPORTED, POINTERS = (
-    ".bootstrap",
-    ".jumptable",
-    ".interpose_thunks",
-    ".exported",
-    ".interpose",
-)
+BOOTSTRAP, JUMP_TABLE, THUNKS = ".bootstrap", ".jumptable", ".interpose_thunks"
 _TABLE_PLACES = (0x800, 0x1000)
 
 _HEAD = (notes.SECTION, BOOTSTRAP)
-_TEXT_RANK = {name: rank for rank, name in enumerate((JUMP_TABLE, THUNKS, ".text"))}
+_TEXT_RANK = {name: rank for rank, name in enumerate((JUMP_TABLE, THUNKS, retired.SECTION, ".text"))}
 _CONSTANT_RANK = {name: rank for rank, name in enumerate((".rodata", ".eh_frame", ".gcc_except_table"))}
 _DATA_RANK = {
     name: rank
     for rank, name in enumerate(
-        (EXPORTED, ".data.rel.ro", ".data", "<other>", ".init_array", ".fini_array", POINTERS, ".got", ".got.plt")
+        (EXPORTED, ".data.rel.ro", ".data", "<other>", ".init_array", ".fini_array", ".got", ".got.plt")
     )
 }
 _HEAD_CLASS, _TEXT_CLASS, _CONSTANT_CLASS, _DATA_CLASS, _BSS_CLASS = range(5)
@@ -73,6 +70,8 @@ class Placed:
     size: int  # whole pages
     segments: tuple[Segment, ...]
     data_address: int
+    text_end: int
+    end: int  # of the memory in use
 
 
 @dataclass
@@ -80,7 +79,8 @@ class LibraryLayout:
     """LayoutPolicy of a target library.
 
     base: its address, or a function that gives one for a size in bytes (the registry).
-    exported: ids of input sections with exported data -> their order. `placed` is set by assign().
+    exported: ids of input sections with exported data -> their order. promised_table, promised_data: offsets from the base
+    that programs know, 0 if they know none; before: the release that promised them. `placed` is set by assign().
     """
 
     base: int | Callable[[int], int]
@@ -90,6 +90,9 @@ class LibraryLayout:
     exported: Mapping[int, int]
     keep_debug: bool
     where: str = "mkshlib"
+    promised_table: int = 0
+    promised_data: int = 0
+    before: str = ""
     placed: Placed | None = field(default=None)
 
     def place(self, section: InputSection) -> Place | None:
@@ -154,7 +157,7 @@ class LibraryLayout:
         segments = [text]
         if data:
             segments.append(Segment(data, address - data, data - base, file_end - data, READ | WRITE))
-        self.placed = Placed(base, end - base, tuple(segments), data)
+        self.placed = Placed(base, end - base, tuple(segments), data, text_end, address)
         headers = self._headers(segments, base, file_end, address)
         headers += note_headers([s for s in loaded if s.name == notes.SECTION])
         offset = file_end - base
@@ -172,6 +175,15 @@ class LibraryLayout:
         ]
 
     def _table_place(self, base: int, head_end: int) -> int:
+        if self.promised_table:
+            if head_end <= base + self.promised_table:
+                return base + self.promised_table
+            raise error(
+                self.where,
+                f"the header page is too small: its notes reach {head_end - base - self.promised_table} bytes into the jump table, "
+                f"which programs have at {base + self.promised_table:#x} since {self.before}",
+                remedy="depend on fewer libraries or on such with shorter names, or take a new major version with --renumber",
+            )
         for place in _TABLE_PLACES:
             if head_end <= base + place:
                 return base + place
@@ -183,6 +195,16 @@ class LibraryLayout:
 
     def _data_place(self, base: int, text_end: int) -> int:
         end = _align(text_end, PAGE)
+        if self.promised_data:
+            if end <= base + self.promised_data:
+                return base + self.promised_data
+            raise error(
+                self.where,
+                f"no room: the text ends at {text_end:#x}, and programs have the data at {base + self.promised_data:#x} since "
+                f"{self.before}, so {text_end - base - self.promised_data} bytes of text are too many",
+                remedy="make the code smaller (-Os), put part of it into another library that this one uses, or take a new major "
+                "version with --renumber and a larger --gap",
+            )
         if self.data_address is None:
             gap = self.gap if self.gap is not None else default_gap(text_end - base)
             return _align(end + gap, PAGE)

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from linker import previous, stub
 from linker import spec as specification
-from linker import stub
 from linker.errors import Diagnostic, Diagnostics, LinkError, UsageError
+from linker.evolution import Declared, Step, check_version
 from linker.image import PAGE, Version
 from linker.options import InputArgument, InputGroup, Options
-from linker.spec import Specification
+from linker.previous import Previous
+from linker.spec import RenameLine, Specification
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,12 @@ class Request:
     export: tuple[str, ...] = ()
     strip_debug: bool = False
     strip_all: bool = False
+    previous: str = ""  # file or directory: the release before
+    retire: tuple[str, ...] = ()
+    rename: tuple[tuple[str, str], ...] = ()  # (old, new)
+    move_data: tuple[str, ...] = ()
+    keep_old_names: bool = False
+    renumber: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,8 @@ class Plan:
     private_archives: tuple[str, ...]
     strip_debug: bool
     strip_all: bool
+    step: Step
+    previous: Previous | None = None
     warnings: tuple[str, ...] = field(default=())
 
     @property
@@ -83,15 +93,18 @@ def settle(request: Request) -> Plan:
         problems.add(
             place, "the library has no version", remedy="give --version X.Y.Z, or #version in a specification file"
         )
+    before = _previous(request, problems)
     base = request.text_address if request.text_address is not None else spec.text_address
     data = request.data_address if request.data_address is not None else spec.data_address
+    if before is not None:
+        base = _follow(before, name, version, base, data, request, problems)
     if base is None and not request.registry:
         problems.add(
             place, "the library has no address", remedy="give --text ADDRESS, #address .text, or --map REGISTRY"
         )
     if base is not None and data is not None and data <= base:
         problems.add(place, f"the data address {data:#x} is not behind the text address {base:#x}")
-    if data is not None and base is None:
+    if data is not None and base is None and before is None:
         problems.add(place, "a data address needs a text address", remedy="give --text too, or leave out --data")
     inputs = (*request.inputs, *(_beside(place, path) for path in spec.objects if not path.startswith("-l")))
     libraries = (*request.libraries, *(path[2:] for path in spec.noload if path.startswith("-l")))
@@ -135,10 +148,58 @@ def settle(request: Request) -> Plan:
         inputs=tuple(arguments), library_paths=request.library_paths, scheme="uselib", entry="", base=base,
         strip_debug=request.strip_debug, discard_locals=request.strip_all,
     )  # fmt: skip
+    step = Step(before.history if before is not None else None, version, _declared(request, spec),
+                f"{library_name(name)}.{version}")  # fmt: skip
+    check_version(step)
     return Plan(
         library_name(name), version, base, data, request.gap, request.registry, request.scheme, spec, options,
-        tuple(own), request.private_archives, request.strip_debug, request.strip_all,
+        tuple(own), request.private_archives, request.strip_debug, request.strip_all, step, before,
     )  # fmt: skip
+
+
+def _declared(request: Request, spec: Specification) -> Declared:
+    """What command line and specification say of changes."""
+    renames = tuple(RenameLine(old, new, "--rename") for old, new in request.rename)
+    return Declared(
+        (*spec.retire, *request.retire), (*spec.rename, *renames), (*spec.move_data, *request.move_data),
+        request.keep_old_names, request.renumber,
+    )  # fmt: skip
+
+
+def _previous(request: Request, problems: Diagnostics) -> Previous | None:
+    if not request.previous:
+        return None
+    try:
+        return previous.read(request.previous)
+    except OSError as failure:
+        problems.add(request.previous, f"cannot be read: {failure.strerror}")
+        return None
+
+
+def _follow(
+    before: Previous, name: str, version: Version | None, base: int | None, data: int | None, request: Request,
+    problems: Diagnostics,
+) -> int | None:  # fmt: skip
+    """The base of a library that follows `before`. Collects what contradicts what programs know of that release."""
+    old = before.history
+    if name and library_name(name) != old.name:
+        problems.add(before.where, f"is {old.file_name}, and this library is {library_name(name)}",
+                     remedy="give --previous a release of the same library")  # fmt: skip
+    if version is None or (version.major != old.version.major):
+        known = request.registry or base is not None  # another library, so it may have another place
+        return base if known else old.base
+    if base not in (None, old.base):
+        problems.add(before.where, f"programs have {old.name} at {old.base:#x}, not at {base:#x}",
+                     remedy="leave out --text and #address .text, or take a new major version")  # fmt: skip
+    if old.data_size and data not in (None, old.data):
+        problems.add(before.where, f"programs have the data of {old.name} at {old.data:#x}, not at {data:#x}",
+                     remedy="leave out --data and #address .data, or take a new major version")  # fmt: skip
+    if old.scheme == "uselib" and request.scheme != "uselib":
+        problems.add(
+            before.where, "has scheme uselib, which every program can load; of scheme mmap only some could",
+            remedy="leave out --scheme, or take a new major version",
+        )  # fmt: skip
+    return old.base
 
 
 def _beside(spec: str, path: str) -> str:

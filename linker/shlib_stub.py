@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from linker import stub
 from linker.errors import Diagnostic, LinkError
@@ -43,6 +44,18 @@ def members(files: Sequence[ObjectFile], exports: Mapping[str, Export]) -> tuple
                 tuple(stub.Reference(name, is_weak) for name, is_weak in references.items()),
             )
         )
+    return tuple(result)
+
+
+def with_old_names(members: Sequence[stub.StubMember], old_names: Mapping[str, str]) -> tuple[stub.StubMember, ...]:
+    """The members, with the old names (old -> new) of renamed symbols beside the new ones."""
+    if not old_names:
+        return tuple(members)
+    result = []
+    for member in members:
+        more = [replace(e, name=old) for old, new in old_names.items() for e in member.exports if e.name == new]
+        weak = {old for old, new in old_names.items() if new in member.weak}
+        result.append(replace(member, exports=(*member.exports, *more), weak=member.weak | weak))
     return tuple(result)
 
 

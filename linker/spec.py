@@ -22,6 +22,12 @@
     #export linker                      exceptions from #hide
         open
     #ident "text"                       goes to .comment
+    #retire close                       functions or data of the release before (--previous) that are gone          (ours)
+    #rename                             old = new: the new name has the old one's slot or address       (ours)
+        shut = close_db
+    #move-data table                    data that have grown and may move; older programs keep the old place        (ours)
+
+#retire, #rename and #move-data may stay in the file in later releases: what is done already is passed over.
 
 Names and patterns may stand on the directive's line or on lines of their own; lines of a section are those up to the next
 directive. A directive of SVR3 that is not here is refused by name. Every error names FILE:LINE, and all are reported.
@@ -36,6 +42,7 @@ import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from linker.errors import Diagnostic, Diagnostics, FormatError
 from linker.image import PAGE, Version
@@ -55,6 +62,14 @@ class InitLine:
     where: str  # FILE:LINE
 
 
+class RenameLine(NamedTuple):
+    """`#rename` with `old = new`."""
+
+    old: str
+    new: str
+    where: str  # FILE:LINE
+
+
 @dataclass(frozen=True)
 class Specification:
     """What a specification file says; empty values where it says nothing."""
@@ -67,7 +82,7 @@ class Specification:
     data_address: int | None = None
     branch: dict[str, tuple[int, ...]] = field(default_factory=dict)  # ascending; the last is the function's address
     branch_where: dict[str, str] = field(default_factory=dict)
-    reserved: dict[int, str] = field(default_factory=dict)  # empty slots that have a name
+    empty: dict[int, str] = field(default_factory=dict)  # .empty_slot: the name it is reserved for, or an empty one
     slot_count: int = 0
     objects: tuple[str, ...] = ()
     noload: tuple[str, ...] = ()
@@ -76,6 +91,9 @@ class Specification:
     hide: tuple[str, ...] = ()
     export: tuple[str, ...] = ()
     ident: tuple[str, ...] = ()
+    retire: tuple[str, ...] = ()
+    rename: tuple[RenameLine, ...] = ()
+    move_data: tuple[str, ...] = ()
 
 
 def hidden(name: str, hide: Iterable[str], export: Iterable[str]) -> bool:
@@ -107,7 +125,8 @@ class _Parser:
     lists: dict[str, list[str]] = field(default_factory=dict)
     slots: dict[int, tuple[str, int]] = field(default_factory=dict)  # number -> (name, line)
     branch_where: dict[str, str] = field(default_factory=dict)
-    reserved: dict[int, str] = field(default_factory=dict)
+    empty: dict[int, str] = field(default_factory=dict)
+    rename: list[RenameLine] = field(default_factory=list)
     init: list[InitLine] = field(default_factory=list)
     init_member: str = ""
     section: Callable[[_Parser, list[str]], None] | None = None
@@ -191,8 +210,8 @@ def _branch_line(parser: _Parser, words: list[str]) -> None:
             parser.complain(f"slot {number} belongs to {other} already (line {line})", symbol=name)
             return
         parser.slots[number] = (name, parser.line)
-        if len(words) == 3:
-            parser.reserved[number] = words[2]
+        if empty:
+            parser.empty[number] = words[2] if len(words) == 3 else ""
     if not empty:
         parser.branch_where.setdefault(name, parser.where)
 
@@ -235,6 +254,19 @@ def _names(key: str, linker_word: bool) -> Callable[[_Parser, list[str]], None]:
     return begin
 
 
+def _rename(parser: _Parser, words: list[str]) -> None:
+    parser.section = _rename_line
+    if words:
+        _rename_line(parser, words)
+
+
+def _rename_line(parser: _Parser, words: list[str]) -> None:
+    if len(words) != 3 or words[1] != "=":
+        parser.complain("write `old = new`")
+        return
+    parser.rename.append(RenameLine(words[0], words[2], parser.where))
+
+
 def _ident(parser: _Parser, words: list[str]) -> None:
     if (word := _one(parser, "#ident", words)) is not None:
         parser.extend("ident", [word])
@@ -252,6 +284,9 @@ _DIRECTIVES: dict[str, Callable[[_Parser, list[str]], None]] = {
     "#hide": _names("hide", True),
     "#export": _names("export", True),
     "#ident": _ident,
+    "#retire": _names("retire", False),
+    "#rename": _rename,
+    "#move-data": _names("move-data", False),
 }
 
 
@@ -304,7 +339,7 @@ def parse(text: str, file: str) -> Specification:
         data_address=data_address if isinstance(data_address, int) else None,
         branch={key: tuple(numbers) for key, numbers in branch.items()},
         branch_where=parser.branch_where,
-        reserved=parser.reserved,
+        empty=parser.empty,
         slot_count=max(parser.slots, default=0),
         objects=lists.get("objects", ()),
         noload=lists.get("noload", ()),
@@ -313,6 +348,9 @@ def parse(text: str, file: str) -> Specification:
         hide=lists.get("hide", ()),
         export=lists.get("export", ()),
         ident=lists.get("ident", ()),
+        retire=lists.get("retire", ()),
+        rename=tuple(parser.rename),
+        move_data=lists.get("move-data", ()),
     )
 
 

@@ -4,7 +4,8 @@ A GNU archive, or a directory with the same members as files:
 
     /               symbol index (archive only)
     LIBRARY NAME    text: the target library's file name, then the file name of each library it depends on, a line each
-    library.o       __NEEDS_SHRLIB_libN_s, .lib, .note.uselib (NT_NEEDS), uselib_interpose
+    library.o       __NEEDS_SHRLIB_libN_s, .lib, .note.uselib (NT_NEEDS), uselib_interpose, .uselib.history (SHF_EXCLUDE, so that
+                    linkers leave it out: what earlier releases promised, for `mkshlib --previous`; history.py)
     *.o             one for each input member: exported symbols as SHN_ABS; undefined references; __NEEDS_SHRLIB_libN_s
 
 Any linker can take it, since all of it is ordinary: linking a member brings library.o, whose .lib adds the library's
@@ -24,10 +25,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from linker import history
 from linker.errors import Diagnostic, FormatError
 from linker.formats import notes
 from linker.formats.ar import MAGIC, THIN_MAGIC, Archive, NewMember, write_archive
-from linker.formats.elf import SHT_NOTE, File
+from linker.formats.elf import SHF_EXCLUDE, SHT_NOTE, File
 from linker.formats.elf_object import (
     ABSOLUTE,
     SHF_ALLOC,
@@ -82,6 +84,7 @@ class StubLibrary:
     dependencies: tuple[str, ...]  # file names
     members: tuple[StubMember, ...]
     interpositions: tuple[Interposition, ...] = field(default=())
+    history: bytes = b""
 
     @property
     def needs_symbol(self) -> str:
@@ -113,6 +116,8 @@ def _library_object(stub: StubLibrary) -> bytes:
         ObjectSection(LIB_SECTION, stub.identity.file_name.encode() + b"\0", keep),
         ObjectSection(notes.SECTION, notes.encode_needs(stub.identity, stub.machine), keep, SHT_NOTE, 4),
     ]
+    if stub.history:
+        sections.append(ObjectSection(history.SECTION, stub.history, SHF_EXCLUDE))
     symbols = [ObjectSymbol(stub.needs_symbol, 0, 0, STT_OBJECT, STB_GLOBAL, LIB_SECTION)]
     rows = [row for row in stub.interpositions if not row.member]
     if rows:

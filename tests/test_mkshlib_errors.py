@@ -98,8 +98,8 @@ def test_what_is_missing(
 
 def test_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "no objects to make a library of" in refused(capsys, tmp_path / "out", *AT, status=2)
-    said = refused(capsys, tmp_path / "out", *AT, "--previous", "old", "x.o", status=2)
-    assert "--previous is not available yet" in said
+    said = refused(capsys, tmp_path / "out", *AT, "--previous", "/nowhere/old", "x.o")
+    assert "/nowhere/old: cannot be read: No such file or directory" in said
     for bad in (["--text", "0x61000001"], ["--version", "1"], ["--scheme", "other"]):
         with pytest.raises(SystemExit) as ended:
             main(["mkshlib", "-o", str(tmp_path / "out"), *AT, *bad, "x.o"])

@@ -46,7 +46,7 @@ def test_everything() -> None:
     assert (read.text_address, read.data_address) == (0x60400000, 0x60500000)
     assert read.branch == {"open": (1,), "read": (2, 3), "write": (5,)}
     assert read.branch_where["read"] == "foo.spec:7"
-    assert read.slot_count == 5 and read.reserved == {4: "close"}
+    assert read.slot_count == 5 and read.empty == {4: "close"}
     assert read.objects == ("open.o", "read.o", "with space.o")
     assert read.noload == ("-lc_s",)
     assert [(i.member, i.pointer, i.symbol, i.where) for i in read.init] == [

@@ -8,7 +8,6 @@ import gc
 import sys
 from collections.abc import Iterator, Sequence
 
-from linker.errors import Diagnostic, UsageError
 from linker.image import Version
 from linker.spec import parse_address
 
@@ -19,21 +18,10 @@ looked for in stub libraries and private archives only. Without #branch in a spe
 get slots in byte order of their names.
 
 Makes DIR/shlib/libN_s.X.Y.Z, DIR/lib/libN_s.a and DIR/lib/libN_s.X.Y.Z.a, or none of them."""
-
-
-class _Later(argparse.Action):
-    """An option that is planned: refused by name."""
-
-    def __call__(
-        self, parser: argparse.ArgumentParser, namespace: object, values: object, option_string: str | None = None
-    ) -> None:
-        raise UsageError(
-            Diagnostic(
-                "mkshlib",
-                f"{option_string} is not available yet",
-                remedy="fix the slots with #branch in a specification file",
-            )
-        )
+_FOLLOWING = """\
+Slots and addresses of the release before are kept and new functions and data go behind them, so that programs linked with any
+earlier release of the major version run on this one. What cannot be kept is refused, as is a version number that is too small
+for the changes. The specification file may say #retire, #rename and #move-data instead. docs/evolving-a-library.md explains it."""
 
 
 class _Explain(argparse.Action):
@@ -70,6 +58,13 @@ def _size(text: str) -> int:
     if size < 0:
         raise argparse.ArgumentTypeError(f"`{text}` is not a size in bytes")
     return size
+
+
+def _rename(text: str) -> tuple[str, str]:
+    old, equals, new = text.partition("=")
+    if not old or not equals or not new:
+        raise argparse.ArgumentTypeError(f"`{text}` is not OLD=NEW")
+    return old, new
 
 
 def _names(values: Sequence[str]) -> tuple[str, ...]:
@@ -121,8 +116,20 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("-M", "--print-map", action="store_true", help="print what went where")
     p.add_argument("-q", "--quiet", action="store_true", help="no summary")
     p.add_argument("--explain-spec", action=_Explain, nargs=0, help="describe the specification file, and exit")
-    p.add_argument(
-        "--previous", action=_Later, metavar="LIB", help="keep the slots of an earlier version (not available yet)"
+    g = p.add_argument_group("a release that follows another one", _FOLLOWING)
+    g.add_argument(
+        "--previous", metavar="LIB", help="target or stub library of the release before: keep what its programs rely on"
+    )
+    g.add_argument(
+        "--retire", action="append", default=[], metavar="LIST", help="functions or data that are gone on purpose"
+    )
+    g.add_argument("--rename", action="append", default=[], type=_rename, metavar="OLD=NEW",
+                   help="another name for the same slot or address; the stub offers the new one")  # fmt: skip
+    g.add_argument("--keep-old-names", action="store_true", help="the stub goes on offering the names renamed now, too")
+    g.add_argument("--move-data", action="append", default=[], metavar="LIST",
+                   help="data that have grown and may move; programs linked before go on using the old place")  # fmt: skip
+    g.add_argument(
+        "--renumber", action="store_true", help="a new major version starts afresh: slots and places are forgotten"
     )
     return p
 
@@ -163,6 +170,12 @@ def run(argv: list[str]) -> int:
         export=_names(options.export),
         strip_debug=options.strip_debug or options.strip_all,
         strip_all=options.strip_all,
+        previous=options.previous or "",
+        retire=_names(options.retire),
+        rename=tuple(options.rename),
+        move_data=_names(options.move_data),
+        keep_old_names=options.keep_old_names,
+        renumber=options.renumber,
     )
     with _no_collection():
         product = build(request, options.output, options.format)
@@ -177,4 +190,7 @@ def run(argv: list[str]) -> int:
             f"{len(product.exports) - product.function_count} data, {product.member_count} members",
             file=sys.stderr,
         )
+        if product.follows:
+            print(f"{who.file_name}: {product.follows}", file=sys.stderr)
+            print(f"{who.file_name}: room for {product.room}", file=sys.stderr)
     return 0

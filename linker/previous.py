@@ -1,0 +1,100 @@
+"""Reading the release before (`mkshlib --previous`): the history in a target library or a stub library of either form."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from linker import history, stub
+from linker.errors import Diagnostic, FormatError
+from linker.formats import elf, elf_image
+from linker.formats.ar import Archive
+from linker.history import History
+from linker.image import Identity, LibraryHeader, Machine
+from linker.reading import read_file
+
+
+@dataclass(frozen=True)
+class Previous:
+    """An earlier release: its file, what it remembers, and its identity (with the digest of the target library)."""
+
+    where: str
+    history: History
+    identity: Identity
+
+
+def read(path: str | Path) -> Previous:
+    """The release that a target library or stub library is of. Raises FormatError (it is neither, it has no history or
+    one that is damaged), OSError."""
+    where = str(path)
+    if os.path.isdir(path) or stub.is_stub(path):
+        return _from_stub(path, where)
+    return _from_target(read_file(path), where)
+
+
+def _from_stub(path: str | Path, where: str) -> Previous:
+    who = stub.read_identity(path)
+    place = f"{where}({stub.LIBRARY_OBJECT})"
+    if os.path.isdir(path):
+        data = read_file(Path(path, stub.LIBRARY_OBJECT))
+    else:
+        book = read_file(path)
+        member = next(m for m in Archive(book, where).members() if m.name == stub.LIBRARY_OBJECT)
+        data = book[member.start : member.start + member.size]
+    text = _section(data, place)
+    if text is None:
+        raise _without(place, "it has no section of that name", f"give the target library {who.file_name} itself")
+    return _checked(Previous(where, history.decode(text, place), who.identity), who.machine)
+
+
+def _from_target(data: bytes, where: str) -> Previous:
+    if data[:4] != elf.MAGIC:
+        raise FormatError(
+            Diagnostic(where, "is neither a target library nor a stub library",
+                       remedy="give --previous what mkshlib made: shlib/libN_s.X.Y.Z or lib/libN_s.X.Y.Z.a")
+        )  # fmt: skip
+    image = elf_image.read_image(data, where)
+    if image.library is None:
+        raise FormatError(Diagnostic(where, "is not a target library: it has no NT_LIBRARY note"))
+    text = _section(data, where)
+    if text is None:
+        raise _without(
+            where, "it was stripped of it", f"give its stub library, lib/{image.library.identity.file_name}.a"
+        )
+    return _checked(Previous(where, history.decode(text, where), image.library.identity), image.machine, image.library)
+
+
+def _section(data: bytes, where: str) -> bytes | None:
+    """The text of a file's history section."""
+    file = elf.File(memoryview(data), where)
+    for index, section in enumerate(file.sections):
+        if file.names[section[0]] == history.SECTION:
+            return bytes(file.content(index))
+    return None
+
+
+def _without(where: str, why: str, remedy: str) -> FormatError:
+    message = f"does not say what earlier releases promised (section {history.SECTION}): {why}"
+    return FormatError(Diagnostic(where, message, remedy=remedy))
+
+
+def _checked(release: Previous, machine: Machine, header: LibraryHeader | None = None) -> Previous:
+    """A history belongs to the file that carries it. Raises FormatError."""
+    said, who = release.history, release.identity
+    pairs = [
+        ("name", said.name, who.name),
+        ("machine", said.machine.label, machine.label),
+        ("version", str(said.version), str(who.version)),
+        ("base", hex(said.base), hex(who.base)),
+        ("number of slots", str(len(said.slots)), str(who.slot_count)),
+    ]
+    if header is not None:
+        pairs.append(("table", hex(said.table), hex(header.jump_table)))
+    for what, ours, theirs in pairs:
+        if ours != theirs:
+            raise FormatError(
+                Diagnostic(release.where, f"its history is of another file: {what} {ours}, where its note says {theirs}",
+                           remedy="take both from one run of mkshlib")
+            )  # fmt: skip
+    return release
