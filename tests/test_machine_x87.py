@@ -43,8 +43,9 @@ def test_machine_code_is_what_its_rows_say() -> None:
     assert shown == [text for _, text in x87.HOOK]
     for second, name in x87.INSTRUCTIONS.items():
         assert next(decoder.disasm(bytes((0xD9, second)), 0)).mnemonic == name
-    assert x87._Context.image.offset == 0x50 and x87._Context.set.offset == 0xC0
-    assert x87._Context.next.offset == 0x38 and x87._Context.mask.offset == 0x40 and x87._Context.next_id.offset == 0x44
+    assert x87._Context.image.offset == 0x50 and x87._Context.pending.offset == 0x38
+    assert x87._Context.mask.offset == 0x40 and x87._Context.host_control.offset == 0x48
+    assert (len(x87._LOADED), len(x87._STORED)) == (11, 5)
     assert unicorn_const.UC_VERSION_MAJOR == 2
 
 
@@ -159,3 +160,40 @@ def test_unmasked_exception_leaves_the_operand() -> None:
     assert int.from_bytes(state[2:4], "little") & 0x81 == 0x81  # IE, ES
     fault = bench.kernel.fault
     assert fault is not None and (fault.signal, fault.code, fault.trap) == (8, 7, 16)  # FPE_FLTINV
+
+
+def test_behind_the_border_was_translated_before() -> None:
+    """The second half of the hook's work is on a page that has run already."""
+    # CODE: call CODE + PAGE; jmp CODE + PAGE - 4, where fld1; fsin run into CODE + PAGE again
+    counter = DATA + 64
+    begin = (
+        bytes.fromhex("e8")
+        + (PAGE - 5).to_bytes(4, "little")
+        + bytes.fromhex("e9")
+        + (PAGE - 4 - 10).to_bytes(4, "little")
+    )
+    bench = Bench(64, begin)
+    # CODE + PAGE:  inc dword ptr [counter]; cmp dword ptr [counter], 2; je 1f; ret; 1: fstp; end
+    code = bytes.fromhex("ff0425") + counter.to_bytes(4, "little")
+    code += bytes.fromhex("833c25") + counter.to_bytes(4, "little") + bytes.fromhex("02 7401 c3" + STORE + END)
+    bench.space.poke(CODE + PAGE - 4, bytes.fromhex("d9e8 d9fe") + code)
+    bench.run()
+    assert bench.result() == sine()
+
+
+def test_the_cpu_stops_in_between() -> None:
+    """A block has at most 512 instructions, here the last before a page that cannot be executed is fsin: the registers at
+    the fault are the processor's."""
+    code = bytes.fromhex("d9e8") + b"\x90" * 510 + bytes.fromhex("d9fe")  # fld1; nop...; fsin
+    bench = Bench(64, code, CODE + PAGE - len(code))
+    bench.space.protect(CODE + PAGE, PAGE, 1)
+    bench.run()
+    assert bench.kernel.fault is not None and bench.machine.cpu.pc == CODE + PAGE
+    assert bench.machine.cpu.float_state()[32:42] == sine()
+
+
+def test_code_at_the_end_of_what_is_mapped() -> None:
+    """The hook looks at no byte behind its instruction."""
+    bench = Bench(64, bytes.fromhex("d9e8 d9fe f4"), CODE + 2 * PAGE - 5)  # hlt: a fault
+    bench.run()
+    assert bench.kernel.fault is not None and bench.machine.cpu.pc == CODE + 2 * PAGE - 1

@@ -17,6 +17,8 @@ from ctypes import c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
 from functools import cache
 from typing import Any
 
+from emulator.machine import stop_checks
+
 ARCH_X86 = 4
 MODE_32, MODE_64 = 4, 8
 PROT_ALL = 7
@@ -97,6 +99,8 @@ def _declare(lib: ctypes.CDLL) -> ctypes.CDLL:
         function.restype = c_int
     lib.uc_strerror.argtypes = [c_int]
     lib.uc_strerror.restype = c_char_p
+    lib.uc_version.argtypes = [c_void_p, c_void_p]
+    lib.uc_version.restype = c_uint32
     # uc_ctl and uc_hook_add are variadic: each call converts its own arguments
     lib.uc_ctl.restype = c_int
     lib.uc_hook_add.restype = c_int
@@ -140,8 +144,11 @@ class Engine:
         self.handle: int | None = handle.value
         self._callbacks: list[Any] = []  # ctypes callbacks live as long as the engine
         self._start, self._stop = self.lib.uc_emu_start, self.lib.uc_emu_stop
+        self.until = 0  # address where Unicorn stops by itself, on a page that can be looked up; nothing runs there
         self._one = c_uint64()
         self._one_ref = ctypes.addressof(self._one)
+        self._unchecked: ctypes.c_uint8 | None = None  # in the engine: 1 = no checks behind memory accesses
+        self._stopping: set[int] = set()  # hooks on instructions that may stop the CPU
 
     def _check(self, status: int, what: str) -> None:
         if status:
@@ -150,7 +157,7 @@ class Engine:
     def close(self) -> None:
         if self.handle is not None:
             self.lib.uc_close(self.handle)
-            self.handle = None
+            self.handle = self._unchecked = None
             self._callbacks.clear()
 
     # -- registers --------------------------------------------------------------------------------------------------
@@ -177,7 +184,7 @@ class Engine:
 
     def start(self, pc: int, count: int = 0) -> int:
         """Runs from `pc` until something stops it; returns Unicorn's status (ERR_*). count: instructions, 0 = no limit."""
-        return int(self._start(self.handle, pc, 0, 0, count))
+        return int(self._start(self.handle, pc, self.until, 0, count))
 
     def stop(self) -> None:
         self._stop(self.handle)
@@ -191,6 +198,17 @@ class Engine:
     def use_virtual_tlb(self) -> None:
         self._check(self.lib.uc_ctl(c_void_p(self.handle), _ctl_write(_CTL_TLB_TYPE, 1), c_int(TLB_VIRTUAL)), "tlb")
 
+    def check_blocks_only(self) -> None:
+        """Translates without checks behind memory accesses (stop_checks.py) as long as no instruction hook may stop the CPU.
+        For engines without memory hooks whose pages are the TLB callback's. Where it cannot be done, all stays as it was."""
+        assert self.handle is not None
+        self._unchecked = stop_checks.locate(self.lib, self.handle)
+        self._set_unchecked()
+
+    def _set_unchecked(self) -> None:
+        if self._unchecked is not None:
+            self._unchecked.value = not self._stopping
+
     def flush_tlb(self) -> None:
         self.lib.uc_ctl(c_void_p(self.handle), _ctl_write(_CTL_TLB_FLUSH, 0))
 
@@ -203,9 +221,19 @@ class Engine:
     # -- hooks ------------------------------------------------------------------------------------------------------
 
     def hook(
-        self, kind: int, callback: Any, begin: int = 1, end: int = 0, instruction: int | None = None, data: int = 0
+        self,
+        kind: int,
+        callback: Any,
+        begin: int = 1,
+        end: int = 0,
+        instruction: int | None = None,
+        data: int = 0,
+        stops: bool = True,
     ) -> int:
-        """Adds a hook; `callback` is a ctypes callback or a native function's address. begin > end means everywhere."""
+        """Adds a hook; `callback` is a ctypes callback or a native function's address. begin > end means everywhere.
+
+        An instruction hook (HOOK_CODE) with `stops` may call `stop` or set the program counter, and that holds before its
+        instruction. Flush the translations after adding or removing one."""
         if not isinstance(callback, int):
             self._callbacks.append(callback)
         pointer = callback if isinstance(callback, int) else ctypes.cast(callback, c_void_p).value
@@ -216,10 +244,15 @@ class Engine:
             c_uint64(begin), c_uint64(end), *extra,
         )  # fmt: skip
         self._check(status, "hook")
+        if kind == HOOK_CODE and stops:
+            self._stopping.add(handle.value)
+            self._set_unchecked()
         return handle.value
 
     def unhook(self, hook: int) -> None:
         self._check(self.lib.uc_hook_del(self.handle, hook), "unhook")
+        self._stopping.discard(hook)
+        self._set_unchecked()
 
     @property
     def stop_function(self) -> int:

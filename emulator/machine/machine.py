@@ -59,13 +59,15 @@ class Machine:
         self.kernel: Kernel | None = None
         self.engine = Engine(self.bits)
         self.engine.use_virtual_tlb()
+        self.engine.check_blocks_only()
         kernel_pages = frozenset({GDT_ADDRESS}) if self.bits == 32 else frozenset()
-        x87 = X87(self.engine, self.bits) if available() else None
-        self.pages = PageTable(self.engine, space, kernel_pages, x87)
+        self._x87 = X87(self.engine, self.bits) if available() else None
+        self.pages = PageTable(self.engine, space, kernel_pages, self._x87)
         space.set_listener(self.pages)
         self.engine.hook(HOOK_TLB_FILL, tlb_callback(self.pages.fill))
         if self.bits == 32:
             space.windows[0].map_anonymous(GDT_ADDRESS, 0x1000, shared=False)
+            self.engine.until = GDT_ADDRESS + 0xFFF  # programs of 1993 begin at 0
         self.cpu = Cpu(self.engine, self.bits, self._write_gdt)
         self._event = _Event.NONE
         self._vector = 0
@@ -173,10 +175,13 @@ class Machine:
             self.pages.refused = None
             stops = self._stops_done
             status = engine.start(pc)
-            if status == ERR_OK and self._event is not _Event.NONE:
-                if self._event is _Event.SYSCALL or self._vector == VECTOR_SYSTEM_CALL:
-                    pc = self._system_call(kernel)
-                    continue
+            event = self._event if status == ERR_OK else _Event.NONE
+            if event is _Event.SYSCALL or (event is _Event.VECTOR and self._vector == VECTOR_SYSTEM_CALL):
+                pc = self._system_call(kernel)
+                continue
+            if self._x87 is not None:
+                self._x87.settle(self.cpu.pc)
+            if event is _Event.VECTOR:
                 kernel.exception(self._fault_of_vector())
             elif status == ERR_OK:
                 if self._counter is not None and self._counter.exhausted:

@@ -37,6 +37,7 @@ class PageTable:
         self._executed: set[int] = set()  # pages that may have translations
         self._x87 = x87
         self._scanned: set[int] = set()  # pages whose x87 instructions are hooked, as their contents are now
+        self._unhooked: set[int] = set()  # executed pages with a new hook, so that their translations are out of date
         self._dropping = False
         self.withheld: set[int] = set()  # pages that answer no write (watchpoints); flush the TLB after a change
         self.refused: tuple[int, int] | None = None
@@ -66,6 +67,9 @@ class PageTable:
             self._executed.add(page)
             if page not in self._scanned:
                 self._scan(vma, page)
+                if self._unhooked and not self._dropping:  # translations cannot be dropped here
+                    self.refused = (page, access)
+                    return 0
         if prot & PROT_WRITE and prot & PROT_EXEC:
             return self._fill_twofold(page, access)
         return prot | PROT_READ
@@ -75,7 +79,9 @@ class PageTable:
         if self._x87 is not None:
             behind = page + PAGE
             more = behind < vma.end and not (vma.file is not None and self._beyond_file(vma, behind))
-            self._x87.scan(self._window(page), page, PAGE + 2 if more else PAGE)
+            hooked_behind = self._x87.scan(self._window(page), page, PAGE + 2 if more else PAGE)
+            if hooked_behind and behind in self._executed:
+                self._unhooked.add(behind)
 
     def _window(self, page: int) -> Window:
         return next(window for window in self._space.windows if window.start <= page < window.end)
@@ -102,6 +108,9 @@ class PageTable:
 
     def resolve(self, page: int, access: int, pc: int) -> bool:
         """After a refusal: True if the page has changed over and the instruction can run again, False for a fault."""
+        if self._unhooked:
+            self._drop(page, page)
+            return True
         now = self._twofold.get(page)
         vma = self._space.vmas.find(page)
         if page in self.withheld:
@@ -123,10 +132,14 @@ class PageTable:
         return True
 
     def _drop(self, start: int, end: int) -> None:
-        """Forgets the translations of a range of pages."""
+        """Forgets the translations of a range of pages, and of pages that hooks were added to."""
         self._dropping = True  # Unicorn looks the pages up once more; it must find them
         try:
-            self._engine.drop_translations(start, end)
+            if start < end:
+                self._engine.drop_translations(start, end)
+            while self._unhooked:
+                page = self._unhooked.pop()
+                self._engine.drop_translations(page, page + PAGE)
         finally:
             self._dropping = False
 

@@ -3,14 +3,17 @@
 Unicorn's fprem and fprem1 are wrong for large quotients, its logarithms, exponentials and trigonometric functions have 53
 bits instead of 64, and it ignores the rounding control where fldpi and the like round. All of these are two bytes, D9 and
 one more. When a page is about to be executed for the first time, `scan` looks for such pairs and puts a hook on each
-address. A hook fires only where an instruction begins, so pairs inside other instructions cost nothing but a place in
-Unicorn's list; and it looks at the two bytes again, so a hook over memory that has changed does no harm and is never
-removed.
+address and on what follows it. A hook fires only where an instruction begins, so pairs inside other instructions cost
+nothing but a place in Unicorn's list; and it looks at the two bytes again, so a hook over memory that has changed does no
+harm and is never removed.
 
-The hook is machine code: it loads the guest's x87 registers, control and status word into the host's x87, executes the
-instruction, stores them back and moves the guest's program counter on. The guest's control word holds on the host too,
-so that an exception the guest has unmasked leaves the registers as the processor does; it is pending in the host's x87
-until FNSAVE, which does not wait and clears it. The guest's next waiting instruction raises it.
+The hook is machine code. Before the instruction it loads the guest's x87 registers, control and status word into the host's
+x87, executes the instruction and keeps the result. Unicorn then executes it too, and the hook before the next instruction
+(these instructions never branch) replaces what Unicorn computed; it changes the same registers as the processor, or leaves
+some alone. So the block goes on, nothing has to stop the CPU, and a hook that is called twice does no harm. If
+something else stops the CPU in between, `settle` does what the second hook would have done. The guest's control word holds
+on the host too, so that an exception the guest has unmasked leaves the registers as the processor does; it is pending in the
+host's x87 until FNSAVE, which does not wait and clears it. The guest's next waiting instruction raises it.
 
 x86-64 hosts only; elsewhere Unicorn's results stay. An instruction with a superfluous prefix is not found.
 Source: Intel SDM volume 1, 8.1 (state, FSAVE's image), volume 2 (the instructions).
@@ -55,52 +58,55 @@ HOOK = (
     ("53", "push rbx"),
     ("55", "push rbp"),
     ("41 54", "push r12"),
+    ("41 55", "push r13"),
+    ("50", "push rax"),
     ("48 89 cb", "mov rbx, rcx"),  # context
     ("48 89 fd", "mov rbp, rdi"),  # uc
-    ("48 8b 03", "mov rax, qword ptr [rbx]"),  # delta
-    ("44 0f b7 24 30", "movzx r12d, word ptr [rax + rsi]"),  # the two bytes
-    ("41 80 fc d9", "cmp r12b, 0xd9"),
-    ("0f 85 80 00 00 00", "jne 0x9c"),
-    ("41 c1 ec 08", "shr r12d, 8"),
+    ("49 89 f5", "mov r13, rsi"),  # address
+    (
+        "4c 39 6b 38",
+        "cmp qword ptr [rbx + 0x38], r13",
+    ),  # pending: are there results of the instruction before this one?
+    ("75 18", "jne 0x2e"),
+    ("48 c7 43 38 00 00 00 00", "mov qword ptr [rbx + 0x38], 0"),
+    ("48 8b 73 28", "mov rsi, qword ptr [rbx + 0x28]"),
+    ("48 8b 53 30", "mov rdx, qword ptr [rbx + 0x30]"),
+    ("b9 05 00 00 00", "mov ecx, 5"),  # len(_STORED)
+    ("ff 53 20", "call qword ptr [rbx + 0x20]"),  # uc_reg_write_batch(uc, stored_ids, stored, 5)
+    ("48 8b 03", "mov rax, qword ptr [rbx]"),  # 2e: delta
+    ("42 80 3c 28 d9", "cmp byte ptr [rax + r13], 0xd9"),
+    ("75 62", "jne 0x9a"),
+    ("46 0f b6 64 28 01", "movzx r12d, byte ptr [rax + r13 + 1]"),  # the second byte
     ("41 81 ec e0 00 00 00", "sub r12d, 0xe0"),
-    ("72 73", "jb 0x9c"),
+    ("72 53", "jb 0x9a"),
     ("44 0f a3 63 40", "bt dword ptr [rbx + 0x40], r12d"),  # mask: one of ours?
-    ("73 6c", "jae 0x9c"),
-    ("48 83 c6 02", "add rsi, 2"),
-    ("48 89 73 38", "mov qword ptr [rbx + 0x38], rsi"),  # next
+    ("73 4c", "jae 0x9a"),
+    ("48 89 ef", "mov rdi, rbp"),
     ("48 8b 73 10", "mov rsi, qword ptr [rbx + 0x10]"),
     ("48 8b 53 18", "mov rdx, qword ptr [rbx + 0x18]"),
     ("b9 0b 00 00 00", "mov ecx, 0xb"),  # len(_LOADED)
     ("ff 53 08", "call qword ptr [rbx + 8]"),  # uc_reg_read_batch(uc, loaded_ids, loaded, 11)
     ("41 83 fc 0f", "cmp r12d, 0xf"),
-    ("77 06", "ja 0x54"),  # not a constant
+    ("77 06", "ja 0x6d"),  # not a constant
     ("f6 43 51 0c", "test byte ptr [rbx + 0x51], 0xc"),  # control word, bits 10 and 11: rounding
-    ("74 48", "je 0x9c"),  # to nearest: Unicorn's constants are right
-    ("8b 43 50", "mov eax, dword ptr [rbx + 0x50]"),  # 54: control word
+    ("74 2d", "je 0x9a"),  # to nearest: Unicorn's constants are right
+    ("8b 43 50", "mov eax, dword ptr [rbx + 0x50]"),  # 6d: control word
     ("f7 d0", "not eax"),
     ("23 43 54", "and eax, dword ptr [rbx + 0x54]"),  # status word
     ("a8 3f", "test al, 0x3f"),
-    ("75 3c", "jne 0x9c"),  # an exception is pending: it would hit the host
+    ("75 21", "jne 0x9a"),  # an exception is pending: it would hit the host
     ("d9 7b 48", "fnstcw word ptr [rbx + 0x48]"),  # the host's control word
     ("dd 63 50", "frstor dword ptr [rbx + 0x50]"),
-    ("48 8d 05 34 00 00 00", "lea rax, [rip + 0x34]"),  # table
+    ("48 8d 05 1c 00 00 00", "lea rax, [rip + 0x1c]"),  # table
     ("4a 8d 04 a0", "lea rax, [rax + r12*4]"),
     ("ff d0", "call rax"),
     ("dd 73 50", "fnsave dword ptr [rbx + 0x50]"),
     ("d9 6b 48", "fldcw word ptr [rbx + 0x48]"),
-    ("48 89 ef", "mov rdi, rbp"),
-    ("48 8b 73 28", "mov rsi, qword ptr [rbx + 0x28]"),
-    ("48 8b 53 30", "mov rdx, qword ptr [rbx + 0x30]"),
-    ("b9 05 00 00 00", "mov ecx, 5"),  # len(_STORED)
-    ("ff 53 20", "call qword ptr [rbx + 0x20]"),  # uc_reg_write_batch(uc, stored_ids, stored, 5)
-    ("48 89 ef", "mov rdi, rbp"),
-    ("8b 73 44", "mov esi, dword ptr [rbx + 0x44]"),
-    ("48 8d 53 38", "lea rdx, [rbx + 0x38]"),
-    (
-        "ff 93 c0 00 00 00",
-        "call qword ptr [rbx + 0xc0]",
-    ),  # uc_reg_write(uc, next_id, &next): in a batch it would not take effect
-    ("41 5c", "pop r12"),  # 9c:
+    ("49 83 c5 02", "add r13, 2"),
+    ("4c 89 6b 38", "mov qword ptr [rbx + 0x38], r13"),  # pending
+    ("58", "pop rax"),  # 9a:
+    ("41 5d", "pop r13"),
+    ("41 5c", "pop r12"),
     ("5d", "pop rbp"),
     ("5b", "pop rbx"),
     ("c3", "ret"),
@@ -118,18 +124,17 @@ class _Context(ctypes.Structure):
         ("write", ctypes.c_uint64),
         ("stored_ids", ctypes.c_uint64),
         ("stored", ctypes.c_uint64),
-        ("next", ctypes.c_uint64),
+        ("pending", ctypes.c_uint64),  # address behind an instruction whose result is in the image; 0: none
         ("mask", ctypes.c_uint32),
-        ("next_id", ctypes.c_uint32),
+        ("_unused", ctypes.c_uint32),
         ("host_control", ctypes.c_uint64),
         ("image", ctypes.c_uint8 * 112),
-        ("set", ctypes.c_uint64),
     )
 
 
 _CONTROL, _STATUS, _TAGS, _STACK = 0, 4, 8, 28  # offsets in the image; the stack's registers are 10 bytes each
 # Status before registers: it holds the top of the stack, by which ST(i) are counted. An instruction changes at most
-# ST(0) and ST(1), and what it pops is ST(7) afterwards.
+# ST(0) and ST(1), and what it pops is ST(7) afterwards; so is what Unicorn has pushed where the processor pushes nothing.
 _LOADED = ((r.FPCW, _CONTROL), (r.FPSW, _STATUS), (r.FPTAG, _TAGS), *((r.ST0 + i, _STACK + 10 * i) for i in range(8)))
 _STORED = ((r.FPSW, _STATUS), *((r.ST0 + i, _STACK + 10 * i) for i in (0, 1, 7)), (r.FPTAG, _TAGS))
 
@@ -157,45 +162,56 @@ class X87:
 
     def __init__(self, engine: Engine, bits: int) -> None:
         self._engine = engine
-        self._next_id = r.PROGRAM_COUNTER[bits]
+        self._bits = bits
         self._contexts: dict[int, _Context] = {}  # a window's delta -> context
         self._keep: list[object] = []  # arrays that contexts point to
-        self._hooked: dict[int, int] = {}  # address -> handle
+        self._hooked: set[int] = set()  # addresses
         self._watched: set[int] = set()  # pages
 
-    def scan(self, window: Window, page: int, size: int) -> None:
+    def scan(self, window: Window, page: int, size: int) -> bool:
         """Hooks the instructions that begin in a page, or at the start of the page behind it if size goes that far: a
-        block of code may run on into that page, and its first instruction is then translated before it is scanned."""
+        block of code may run on into that page, and its first instruction is then translated before it is scanned.
+        Returns True if one of the hooks is on the page behind."""
         code = window.read(page, size)
         found = [page + match.start() for match in _PAIR.finditer(code)]
         if size == PAGE and code[-1] == 0xD9:
             found.append(page + PAGE - 1)
+        behind = False
         for address in found:
-            if address not in self._hooked and address & -PAGE not in self._watched:
-                self._hooked[address] = self._hook(window, address, address)
+            if address not in self._hooked:
+                self._hooked.add(address)
+                self._hook(window, address, address + 2)
+                behind = behind or address + 2 >= page + PAGE
+        return behind
 
     def watch_page(self, window: Window, page: int) -> None:
         """Hooks every instruction of a page whose code changes unseen. The CPU is at rest, and the caller drops the
-        translations afterwards. An instruction has one hook only: two would execute it twice."""
-        if page in self._watched:
-            return
-        self._watched.add(page)
-        for address in [address for address in self._hooked if address & -PAGE == page]:
-            self._engine.unhook(self._hooked.pop(address))
-        self._hook(window, page, page + PAGE - 1)
+        translations afterwards."""
+        if page not in self._watched:
+            self._watched.add(page)
+            self._hook(window, page, page + PAGE + 1)
 
-    def _hook(self, window: Window, begin: int, end: int) -> int:
+    def settle(self, pc: int) -> None:
+        """The CPU is at rest at `pc`: an instruction that has been executed, but not yet replaced, is."""
+        for context in self._contexts.values():
+            if context.pending:
+                if context.pending == pc:
+                    lib, handle = self._engine.lib, self._engine.handle
+                    lib.uc_reg_write_batch(handle, context.stored_ids, context.stored, len(_STORED))
+                context.pending = 0
+
+    def _hook(self, window: Window, begin: int, end: int) -> None:
         context = self._contexts.get(window.delta)
         if context is None:
             context = self._contexts[window.delta] = self._make_context(window.delta)
-        return self._engine.hook(HOOK_CODE, _native_hook()[0], begin, end, data=ctypes.addressof(context))
+        end &= (1 << self._bits) - 1
+        self._engine.hook(HOOK_CODE, _native_hook()[0], begin, end, data=ctypes.addressof(context), stops=False)
 
     def _make_context(self, delta: int) -> _Context:
         context = _Context(delta=delta, mask=sum(1 << second - _FIRST for second in INSTRUCTIONS))
         image = ctypes.addressof(context) + _Context.image.offset
         context.read = self._engine.function("uc_reg_read_batch")
         context.write = self._engine.function("uc_reg_write_batch")
-        context.set, context.next_id = self._engine.function("uc_reg_write"), self._next_id
         context.loaded_ids, context.loaded = self._batch(_LOADED, image)
         context.stored_ids, context.stored = self._batch(_STORED, image)
         return context
