@@ -135,7 +135,7 @@ class Runner:
         except ProgramReplaced as program:
             self._replace(program)
             if self._strace is not None:
-                self._strace.started(os.fsencode(self.options.program), program.started.stack_pointer)
+                self._strace.started(os.fsencode(self.options.program), program.started.vectors)
 
     def _loop(self) -> int:
         """Runs machine after machine until the process ends."""
@@ -268,7 +268,7 @@ class Runner:
         machine.on_interrupt = self._on_interrupt
         if self._counter is not None:
             machine.set_counter(self._counter)
-        machine.cpu.reset(program.started.entry, program.started.stack_pointer)
+        machine.cpu.reset(program.started.entry, program.started.vectors)
         if self.observer is not None:
             self.observer.program_started(machine, program.space, process.identity.pid, process.identity.executable)
 

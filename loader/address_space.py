@@ -199,11 +199,13 @@ class AddressSpace:
     def map(
         self, address: int, size: int, prot: int, *, fd: int | None = None, offset: int = 0, shared: bool = False,
         placement: str = "hint", name: str = "", may_write: bool = True, grows_down: bool = False,
+        origin: MappedFile | None = None,
     ) -> int:  # fmt: skip
         """mmap(2): returns the address. placement: "hint", "fixed" (replaces what is there) or "noreplace".
 
         fd: a host descriptor (it may be closed afterwards); may_write: for a shared mapping, whether it is open for
-        writing. Raises OSError: EINVAL, ENOMEM, EEXIST, EPERM, or what the host's mmap says of the file.
+        writing; origin: the file that the caller copies in.
+        Raises OSError: EINVAL, ENOMEM, EEXIST, EPERM, or what the host's mmap says of the file.
         """
         if size <= 0 or offset % PAGE or (placement != "hint" and address % PAGE):
             raise _fail(errno.EINVAL)
@@ -218,7 +220,7 @@ class AddressSpace:
             raise _fail(errno.ENOMEM)
         file = None if fd is None else MappedFile(fd, name)
         writable = not shared or file is None or may_write
-        vma = Vma(start, end, prot, file, offset if file else 0, shared, writable, grows_down, name)
+        vma = Vma(start, end, prot, file, offset if file else 0, shared, writable, grows_down, name, origin)
         window = self._window_for(start, end)
         if file is None:
             window.map_anonymous(start, size, shared=shared)

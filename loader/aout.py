@@ -23,6 +23,7 @@ from linker.formats.aout import HEADER_SIZE, Header, Magic, decode_header
 from linker.image import Image, Machine, Segment
 from loader.address_space import PROT_EXEC, PROT_READ, PROT_WRITE, AddressSpace, page_down, page_up
 from loader.exec import MAX_ARGUMENT, Started, StartInfo
+from loader.vma import MappedFile
 
 ALL = PROT_READ | PROT_WRITE | PROT_EXEC
 MAX_ARGUMENT_PAGES = 32
@@ -48,7 +49,7 @@ def _map(space: AddressSpace, segments: Sequence[Segment], fd: int, name: str, p
     end = max(segment.end for segment in segments)
     if placement == "noreplace" and not space.is_free(start, page_up(end)):
         raise _fail(errno.EEXIST)
-    space.map(start, page_up(end) - start, ALL, placement="fixed", name=name)
+    space.map(start, page_up(end) - start, ALL, placement="fixed", name=name, origin=MappedFile(fd, name))
     for segment in segments:
         content = os.pread(fd, segment.file_size, segment.offset)
         if len(content) < segment.file_size:
@@ -90,7 +91,7 @@ def _build_stack(space: AddressSpace, entry: int, arguments: Sequence[bytes], en
     space.map(top + 4 - size, size, ALL, placement="fixed", name="[stack]", grows_down=True)
     space.write(bottom, b"".join(text + b"\0" for text in texts))
     space.write(stack_pointer, struct.pack(f"<{len(words)}I", *words))
-    return Started(entry, stack_pointer, (bottom, bottom + sum(len(text) + 1 for text in arguments)))
+    return Started(entry, stack_pointer, (bottom, bottom + sum(len(text) + 1 for text in arguments)), (argv, envp))
 
 
 def _library_header(fd: int) -> Header:

@@ -48,6 +48,7 @@ class Started:
     entry: int
     stack_pointer: int
     arguments: tuple[int, int]  # where the argument strings are, for /proc/self/cmdline
+    vectors: tuple[int, int]  # addresses of argv and envp
 
 
 def _fail(number: int) -> OSError:
@@ -144,7 +145,8 @@ def build_stack(
     space.write(platform_at, platform)
     space.write(random_at, info.random[:16].ljust(16, b"\0"))
     space.write(stack_pointer, packed)
-    return Started(image.entry, stack_pointer, (bottom, argument_end))
+    vectors = (stack_pointer + word, stack_pointer + word * (count + 2))
+    return Started(image.entry, stack_pointer, (bottom, argument_end), vectors)
 
 
 def start_program(

@@ -33,7 +33,8 @@ class Vma:
     """Guest addresses [start, end) with one set of attributes.
 
     offset: of `start` in the file. may_write: whether mprotect may allow writing (not for a shared mapping of a file open
-    for reading only). name: what /proc/self/maps and fault reports call it, such as `[heap]` or a path.
+    for reading only). name: what /proc/self/maps and fault reports call it, such as `[heap]` or a path. origin: the file
+    that the contents were copied from, where a format does not let pages be mapped.
     """
 
     start: int
@@ -45,6 +46,12 @@ class Vma:
     may_write: bool = True
     grows_down: bool = False
     name: str = ""
+    origin: MappedFile | None = None
+
+    @property
+    def known(self) -> MappedFile | None:
+        """The file that the contents came from, mapped or copied."""
+        return self.file or self.origin
 
     @property
     def size(self) -> int:
@@ -65,7 +72,7 @@ class Vma:
         ):
             return False
         if self.file is None or other.file is None:
-            return self.file is other.file
+            return self.file is other.file and self.origin is other.origin
         return self.file is other.file and self.offset + self.size == other.offset
 
 

@@ -44,12 +44,10 @@ class Strace:
         self._before: list[str | None] = []
         self._first = process.identity.pid
 
-    def started(self, path: bytes, stack_pointer: int) -> None:
-        """The first line: the execve that started the program, its arguments from the new stack."""
-        memory, word = self._process.memory, self._process.abi.word
-        count = int.from_bytes(memory.read(stack_pointer, word), "little")
+    def started(self, path: bytes, vectors: tuple[int, int]) -> None:
+        """The first line: the execve that started the program. vectors: argv and envp on the new stack."""
         row = Row("execve", lambda *_: 0, (PATH, STRINGS, ENVIRONMENT))
-        arguments = [0, stack_pointer + word, stack_pointer + word * (count + 2)]
+        arguments = [0, *vectors]
         shown = [quoted(path), self._render(row, arguments, 1, None), self._render(row, arguments, 2, None)]
         self._line(f"execve({', '.join(shown)})", "0")
 

@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import Any
 
 from linker.errors import ToolError
-from linker.formats.elf_image import read_image
 from linker.image import Image
+from loader.images import host_path, read_image
 from loader.vma import MappedFile
 
 _IMPLEMENTATION, _THUNK = "$impl", "$thunk"  # endings of local names in a target library: ARCHITECTURE.md
@@ -18,7 +18,7 @@ _IMPLEMENTATION, _THUNK = "$impl", "$thunk"  # endings of local names in a targe
 
 @dataclass(frozen=True)
 class KnownFile:
-    """An ELF file that the program has mapped. digest: SHA-256 of its bytes; file: keeps it open."""
+    """A file that the program has mapped. digest: SHA-256 of its bytes; file: keeps it open."""
 
     path: str
     digest: str
@@ -30,7 +30,7 @@ class KnownFile:
         """None if it is no program or library that we know."""
         try:
             data = os.pread(file.fd, file.size(), 0)
-            image = read_image(data, file.name)
+            image = read_image(data, file.name, host_path(file.fd))
         except (ToolError, OSError):
             return None
         return cls(file.name, hashlib.sha256(data).hexdigest(), image, file)

@@ -7,7 +7,6 @@ system call or once a process.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -37,7 +36,7 @@ from emulator.trace.sinks import FlightRecorder, ProcessNumbers, TraceSink
 from emulator.trace.symbols import SymbolMap
 from linker.image import LibraryHeader, Machine
 from loader.address_space import AddressSpace, page_up
-from loader.headers import library_header
+from loader.images import mapped_library
 from loader.vma import Vma
 
 RECENT = 16  # calls kept for a fault report
@@ -102,7 +101,7 @@ class Recorder:
         self._describe_process(parent, None)
         machine.on_mapped = self._mapped
         for vma in space:
-            if vma.file is not None:
+            if vma.known is not None:
                 self._file(vma)  # the program's own
                 self._mapped(vma)
 
@@ -267,10 +266,10 @@ class Recorder:
 
     def _mapped(self, vma: Vma) -> None:
         """A file's first page may be that of a target library."""
-        if vma.file is None or vma.offset:
+        if vma.known is None or vma.offset:
             return
         try:
-            header = library_header(os.pread(vma.file.fd, 4096, 0), vma.name)
+            header = mapped_library(vma.known)
         except OSError:
             return
         if header is not None and header.identity.base == vma.start:
@@ -278,10 +277,10 @@ class Recorder:
 
     def _file(self, vma: Vma) -> KnownFile | None:
         """Describes a file, once."""
-        assert vma.file is not None
+        assert vma.known is not None
         if vma.name in self._files:
             return self._files[vma.name]
-        known = self._files[vma.name] = KnownFile.read(vma.file)
+        known = self._files[vma.name] = KnownFile.read(vma.known)
         if known is None:
             return None
         self._describe(ChunkKind.FILE, known.description())

@@ -6,11 +6,10 @@ import os
 from bisect import bisect_right
 from dataclasses import dataclass
 
-from linker.errors import ToolError
-from linker.formats.elf_image import read_image
 from linker.image import Image
 from loader.address_space import AddressSpace
-from loader.vma import MappedFile, Vma
+from loader.images import image_of
+from loader.vma import Vma
 
 
 @dataclass(frozen=True)
@@ -50,14 +49,6 @@ class _Table:
         return (name, offset) if offset < max(size, 1) or not size else None
 
 
-def read_file(file: MappedFile) -> Image | None:
-    """The Image of a mapped file; None if it is none that we know."""
-    try:
-        return read_image(os.pread(file.fd, file.size(), 0), file.name)
-    except (ToolError, OSError):
-        return None
-
-
 class SymbolMap:
     """Symbols of one address space."""
 
@@ -77,13 +68,13 @@ class SymbolMap:
         return Place("", address - vma.start + vma.offset, vma.name)
 
     def _table(self, vma: Vma) -> _Table | None:
-        file = vma.file
+        file = vma.known
         if file is None:
             below = self._space.find(vma.start - 1)  # bss lies behind its file's data
-            file = below.file if below is not None else None
+            file = below.known if below is not None else None
         if file is None:
             return None
         if file.name not in self._tables:
-            image = read_file(file)
+            image = image_of(file)
             self._tables[file.name] = None if image is None else _Table(image)
         return self._tables[file.name]

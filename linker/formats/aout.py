@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from linker.errors import Diagnostic, FormatError
-from linker.image import EXEC, PAGE, READ, WRITE, Image, ImageSymbol, Machine, Segment
+from linker.image import EXEC, PAGE, READ, WRITE, Segment
 
 _HEADER = struct.Struct("<8I")
 _NLIST = struct.Struct("<IBbhI")
@@ -38,7 +38,6 @@ MACHINES = frozenset((0, M_386))  # 0: linkers before 1993 left the field empty
 N_EXT, N_TYPE, N_STAB = 0x01, 0x1E, 0xE0
 N_UNDF, N_ABS, N_TEXT, N_DATA, N_BSS, N_INDR = 0, 2, 4, 6, 8, 10
 N_SETA, N_SETT, N_SETD, N_SETB, N_SETV, N_WARNING = 20, 22, 24, 26, 28, 30
-_IN_SECTION = frozenset((N_TEXT, N_DATA, N_BSS))
 
 
 class Magic(enum.IntEnum):
@@ -289,16 +288,3 @@ def _encode_relocations(relocations: tuple[Relocation, ...]) -> bytes:
         word = r.number | r.relative << 24 | (r.size.bit_length() - 1) << 25 | r.external << 27 | r.flags << 28
         out += _RELOCATION.pack(r.address, word)
     return bytes(out)
-
-
-def image_of(file: Aout, library: bool = False) -> Image:
-    """The file as an Image. `library`: taken for one that uselib(2) maps."""
-    header = file.header
-    rows = sorted((s for s in file.symbols if not s.stab and s.kind in _IN_SECTION and s.name), key=lambda s: s.value)
-    symbols = tuple(
-        ImageSymbol(s.name[1:] if s.name.startswith("_") else s.name, s.value, 0, s.kind == N_TEXT) for s in rows
-    )
-    return Image(
-        Machine.I386, header.entry, header.segments(header.library_base() if library else None), None, (0, 0, 0), True, "",
-        None, (), (), "", (), symbols, (),
-    )  # fmt: skip

@@ -1,0 +1,77 @@
+"""Whole images of mapped files, of any format we know: what tracer, fault reports and the inspector name things by.
+
+An a.out library has no symbols; the names of its slots are looked for in the stub archive that belongs to it (libc.sa for libc.so.4.3.3),
+in the library's own folder and in usr/lib of the tree that it lies in.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from linker.errors import FormatError, ToolError
+from linker.formats import aout, aout_image, aout_stub, elf_image
+from linker.image import Image, LibraryHeader
+from linker.reading import read_file
+from loader.headers import library_header
+from loader.vma import MappedFile
+
+_PAGE = 4096
+
+
+def host_path(fd: int) -> str:
+    """The path that an open file has at the host, or empty."""
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}")
+    except OSError:
+        return ""
+
+
+def stub_candidates(library: str) -> Iterator[str]:
+    """Where the stub archive of a library may be."""
+    folder, name = os.path.dirname(library), aout_image.library_name(library) + ".sa"
+    for place in (folder, os.path.join(folder, "..", "usr", "lib"), os.path.join(folder, "..", "..", "usr", "lib")):
+        yield os.path.normpath(os.path.join(place, name))
+
+
+def slot_names(library: str, base: int) -> dict[int, str]:
+    """Slot address -> name, from the first stub archive found that is for a library at `base`; empty if there is none."""
+    for path in stub_candidates(library):
+        try:
+            stub = aout_stub.read(read_file(path), path, base)
+        except (ToolError, OSError):
+            continue
+        if stub.base == base:
+            return stub.names()
+    return {}
+
+
+def read_image(data: bytes, where: str, host: str = "") -> Image:
+    """A program or library from its bytes. host: its path at the host, near which names are looked for. Raises FormatError."""
+    if not aout.is_aout(data):
+        return elf_image.read_image(data, where)
+    header = aout.decode_header(data, where)
+    names = slot_names(host, header.library_base()) if host and aout_image.is_library(header) else {}
+    return aout_image.read_image(data, where, names)
+
+
+def image_of(file: MappedFile) -> Image | None:
+    """The Image of a mapped file; None if it is none that we know."""
+    try:
+        return read_image(os.pread(file.fd, file.size(), 0), file.name, host_path(file.fd))
+    except (ToolError, OSError):
+        return None
+
+
+def mapped_library(file: MappedFile) -> LibraryHeader | None:
+    """What a file's beginning says of the library it is; None if it is no library. Raises OSError."""
+    page = os.pread(file.fd, _PAGE, 0)
+    if not aout.is_aout(page):
+        return library_header(page, file.name)
+    try:
+        header = aout.decode_header(page, file.name)
+    except FormatError:
+        return None
+    if not aout_image.is_library(header):
+        return None
+    return aout_image.library_header(header, os.pread(file.fd, header.text, header.text_offset), file.name)
