@@ -268,7 +268,7 @@ class Runner:
         machine.on_interrupt = self._on_interrupt
         if self._counter is not None:
             machine.set_counter(self._counter)
-        machine.cpu.reset(program.started.entry, program.started.vectors)
+        machine.cpu.reset(program.started.entry, program.started.stack_pointer)
         if self.observer is not None:
             self.observer.program_started(machine, program.space, process.identity.pid, process.identity.executable)
 
