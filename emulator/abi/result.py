@@ -67,6 +67,7 @@ class Divergence:
     function: str = ""
     finding: str = ""
     explanation: str = ""
+    context: tuple[str, ...] = ()  # the last calls that both sides made
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,7 @@ class AbiResult:
     static: tuple[str, ...] = ()  # ids of the static findings that concern this program
     reason: str = ""
     notes: tuple[str, ...] = ()
+    beyond: Divergence | None = None  # start-up refused: the first difference with its check satisfied
 
     @property
     def status(self) -> int:

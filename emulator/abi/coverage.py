@@ -1,0 +1,44 @@
+"""Which of the program's bindings, and which changed functions, a run exercised."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from emulator.abi.bindings import Bound, Library
+from emulator.abi.divergence import Sides
+from emulator.abi.result import Coverage
+
+
+def changed_functions(old: Library, new: Library) -> frozenset[str]:
+    """Exported functions whose code differs (calls and jumps to other places do not count), or that are gone."""
+    names = {place.name for place in old.slots.values()}
+    return frozenset(
+        name for name in names if name not in new.addresses or (old.code(name) or b"?") != (new.code(name) or b"?")
+    )
+
+
+def coverage_of(bound: Bound, old: Library, new: Library, sides: Sequence[Sides]) -> Coverage:
+    """used: called, or (data) read or written, on either side."""
+    used: set[str] = set()
+    called: set[str] = set()
+    for one in sides:
+        for stream in (one.old, one.new):
+            for address in np.unique(stream.address[stream.calls]).tolist():
+                called.add(bound.functions.get(address) or (old.slots[address].name if address in old.slots else ""))
+        for run, stream in ((one.old_run, one.old), (one.new_run, one.new)):
+            for row in run.lines("data", stream.process.index):
+                place = old.datum_at(row[1])
+                used.add(bound.data.get(row[1], place.name if place is not None else ""))
+    used |= called
+    names = sorted({*bound.functions.values(), *bound.data.values()})
+    changed = changed_functions(old, new)
+    return Coverage(
+        len(names),
+        tuple(name for name in names if name in used),
+        tuple(name for name in names if name not in used),
+        len(changed),
+        tuple(sorted(changed & called)),
+        tuple(sorted(changed - called)),
+    )

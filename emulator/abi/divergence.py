@@ -1,0 +1,510 @@
+"""The first difference between two runs, in the order of execution.
+
+The top-level events of both sides (streams.py) are compared as arrays up to the first that differs; before that point, what went into
+the calls and what came out. Every kind of difference gives at most one candidate, with its place in the old run; the earliest wins.
+
+    call       another function or caller, or one side goes on where the other ends     status  one side dies in or after that call
+    argument   a word that a parameter holds                                            result  likewise
+    memory     what a pointer led to: strings, structures, buffers
+    data access, system call, output, file, wrong binding                               see the functions below
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import numpy as np
+
+from emulator.abi.bindings import Bound, Library
+from emulator.abi.meaning import NOTHING, Find, Pointers, Shape, plain_bytes, shape_of
+from emulator.abi.recording import SideRun
+from emulator.abi.result import Divergence
+from emulator.abi.streams import Stream, late
+from emulator.trace.format import Kind
+from emulator.trace.prototypes.decode import Decoder
+from emulator.trace.reading.align import common_prefix
+from emulator.trace.reading.blocks import Array
+from linker.cdecl.types import Array as ArrayType
+from linker.cdecl.types import Structure, Type
+from linker.image import Machine
+
+AT_END = 1 << 62
+CONTEXT = 3  # calls shown before a divergence
+_STACK_ROW, _VECTOR_ROW = 64, 65  # payload rows that are no pointer's
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A difference and where it is. place: (sequence number in the old run, rank of the kind)."""
+
+    place: tuple[int, int]
+    make: Callable[[], Divergence]
+
+
+@dataclass
+class Sides:
+    """Everything that is known of two processes that correspond."""
+
+    old: Stream
+    new: Stream
+    old_run: SideRun
+    new_run: SideRun
+    old_library: Library
+    new_library: Library
+    bound: Bound
+    machine: Machine
+    find: Find
+    pointers: tuple[Pointers, Pointers]
+    ignored: Callable[[str], bool]
+    main: bool = True  # the process that was started, not a child of it
+    limited: bool = False  # a limit ended both: what one side has beyond the other says nothing
+    ended: tuple[str, str] = ("", "")  # `SIGSEGV`, or empty
+    notes: set[str] = field(default_factory=set)
+    unknown: set[str] = field(default_factory=set)  # functions without a prototype
+
+    def name(self, address: int) -> str:
+        """What the program means by an address; else the symbol there."""
+        name = self.bound.functions.get(address) or (
+            self.old_library.slots[address].name if address in self.old_library.slots else ""
+        )
+        return name or self._names.get(address) or f"{address:#x}"
+
+    def __post_init__(self) -> None:
+        self._names: dict[int, str] = {}
+        for stream in (self.new, self.old):
+            for number in stream.process.functions.values():
+                function = stream.trace.functions[number]
+                self._names[function.address] = function.name
+        self._shapes: dict[int, Shape] = {}
+        self._decoders = tuple(Decoder(self.machine, self._namer(stream)) for stream in (self.old, self.new))
+
+    @staticmethod
+    def _namer(stream: Stream) -> Callable[[int], str]:
+        def name(word: int) -> str:
+            place = stream.process.places.place(word) if word > 0xFFFF else None
+            return place.symbol.removesuffix("$impl") if place is not None and not place.offset else ""
+
+        return name
+
+    def shape(self, address: int) -> Shape:
+        """What is compared of the function at an address."""
+        if address not in self._shapes:
+            name = self.name(address)
+            if self.ignored(name):
+                self._shapes[address] = NOTHING
+                self.notes.add(f"{name}: arguments and results not compared (--ignore)")
+            else:
+                self._shapes[address] = shape_of(self.find(name), self.machine)
+                if not self._shapes[address].known:
+                    self.unknown.add(name)
+        return self._shapes[address]
+
+    # -- text ---------------------------------------------------------------------------------------------------------
+
+    def caller(self, stream: Stream, row: int) -> str:
+        """`main+0x1c`: the return address of a call."""
+        address = int(stream.records["caller"][row])
+        if stream.records["kind"][row] != Kind.CALL:
+            at = int(np.searchsorted(stream.sequence, address))
+            if at >= len(stream.sequence) or stream.sequence[at] != address:
+                return ""
+            address = int(stream.records["caller"][at])
+        place = stream.process.places.caller(address)
+        return str(place) if place is not None and place.symbol else f"{address:#x}"
+
+    def call_text(self, side: int, row: int) -> str:
+        """`add(a=2, b=3)`, or `add() = 5` for a return."""
+        stream = self.old if side == 0 else self.new
+        address = int(stream.address[row])
+        name, prototype = self.name(address), self.find(self.name(address))
+        payload, words = stream.payload(row), stream.words(row)
+        decoder = self._decoders[side]
+        if stream.records["kind"][row] == Kind.CALL:
+            arguments = decoder.arguments(prototype, words, payload) if prototype is not None else ["..."]
+            return f"{name}({', '.join(arguments)})"
+        if prototype is None:
+            return f"{name}(...) returns"
+        result = decoder.result(prototype, words, payload)
+        return f"{name}(...) = {result}" if result else f"{name}(...) returns"
+
+    def context(self, row: int) -> tuple[str, ...]:
+        """The last calls before a top-level row of the old side, which both sides made."""
+        before = [r for r in self.old.top[:row].tolist() if self.old.records["kind"][r] == Kind.CALL]
+        return tuple(
+            f"#{self.old.number(r)} {self.call_text(0, r)}  from {self.caller(self.old, r)}" for r in before[-CONTEXT:]
+        )
+
+
+# -- the events ---------------------------------------------------------------------------------------------------------
+
+
+def _tokens(stream: Stream) -> Array:
+    """One number for what an event is: call or return, which function, from where."""
+    top = stream.top
+    records = stream.records[top]
+    call = records["kind"] == Kind.CALL
+    caller = np.where(call, records["caller"], np.uint64(1))
+    factor = np.uint64(0x9E3779B97F4A7C15)
+    return np.asarray((stream.address[top] * factor + caller) * factor + call)
+
+
+def compare_events(sides: Sides) -> list[Candidate]:
+    """Candidates from calls, arguments, results and memory of one pair of processes."""
+    a, b = _tokens(sides.old), _tokens(sides.new)
+    count = common_prefix(a, b)
+    found = []
+    if count < max(len(a), len(b)):
+        candidate = _flow(sides, count, len(a), len(b))
+        if candidate is not None:
+            found.append(candidate)
+    found += _values(sides, count)
+    found += _memory(sides, count)
+    return found
+
+
+def _flow(sides: Sides, at: int, old_count: int, new_count: int) -> Candidate | None:
+    """The streams part at top-level event `at`."""
+    over = [at >= old_count, at >= new_count]
+    if sides.limited and any(over):
+        return None
+    dead = [over[0] and sides.ended[0], over[1] and sides.ended[1]]
+    kind = "status" if any(dead) else "call"
+    old_row = int(sides.old.top[at]) if not over[0] else -1
+    new_row = int(sides.new.top[at]) if not over[1] else -1
+
+    def text(side: int, row: int) -> str:
+        if row < 0:
+            last = f" in {_open_call(sides, side)}" if dead[side] and _open_call(sides, side) else ""
+            return f"killed by {dead[side]}{last}" if dead[side] else "makes no further call"
+        stream = sides.old if side == 0 else sides.new
+        where = sides.caller(stream, row)
+        return sides.call_text(side, row) + (f"  from {where}" if where else "")
+
+    def make() -> Divergence:
+        message = "one side ends here, the other goes on" if any(over) else "the program calls something else"
+        if any(dead):
+            message = f"only the {'old' if dead[0] else 'new'} version's run is killed"
+        first = old_row if old_row >= 0 else new_row
+        stream = sides.old if old_row >= 0 else sides.new
+        last = _last_call(sides, at)
+        return Divergence(
+            kind, message, text(0, old_row), text(1, new_row),
+            sides.old.number(old_row) if old_row >= 0 else sides.old.number(len(sides.old.records) - 1),
+            sides.new.number(new_row) if new_row >= 0 else sides.new.number(len(sides.new.records) - 1),
+            sides.caller(stream, first), sides.name(int(stream.address[last if last >= 0 and any(dead) else first])),
+            context=sides.context(at),
+        )  # fmt: skip
+
+    place = int(sides.old.sequence[old_row]) if old_row >= 0 else AT_END - 1
+    return Candidate((place, 0), make)
+
+
+def _last_call(sides: Sides, at: int) -> int:
+    """Row, on the old side, of the latest common call before event `at`."""
+    for row in reversed(sides.old.top[:at].tolist()):
+        if sides.old.records["kind"][row] == Kind.CALL:
+            return int(row)
+    return -1
+
+
+def _open_call(sides: Sides, side: int) -> str:
+    """The top-level call that never came back, of a process that died."""
+    stream = sides.old if side == 0 else sides.new
+    if not len(stream.top):
+        return ""
+    last = int(stream.top[-1])
+    return sides.call_text(side, last) if stream.records["kind"][last] == Kind.CALL else ""
+
+
+def _values(sides: Sides, count: int) -> list[Candidate]:
+    """The first argument and the first result that differ among `count` common events."""
+    old_rows, new_rows = sides.old.top[:count], sides.new.top[:count]
+    a, b = sides.old.records[old_rows], sides.new.records[new_rows]
+    address = sides.old.address[old_rows]
+    call = a["kind"] == Kind.CALL
+    back = ~call & ~late(sides.old, old_rows) & ~late(sides.new, new_rows)
+    distinct, which = np.unique(address, return_inverse=True)
+    shapes = [sides.shape(int(value)) for value in distinct]
+    found = []
+    for column in range(4):
+        values = np.array([shape.values.get(column, 0) for shape in shapes] or [0], np.uint64)
+        pointers = np.array([column in shape.pointers for shape in shapes] or [False])
+        found.append((_unequal(sides, a, b, call, which, values, pointers, column), "argument"))
+    values = np.array([shape.result for shape in shapes] or [0], np.uint64)
+    pointers = np.array([shape.result_pointer is not None for shape in shapes] or [False])
+    found.append((_unequal(sides, a, b, back, which, values, pointers, 0), "result"))
+    found.append((_further_words(sides, old_rows, new_rows), "argument"))
+    return [_value_candidate(sides, at, kind) for at, kind in found if at is not None]
+
+
+def _unequal(
+    sides: Sides, a: Array, b: Array, rows: Array, which: Array, values: Array, pointers: Array, column: int
+) -> int | None:
+    """The first of the common events whose word `column` differs in a way that counts."""
+    x, y = a["words"][:, column], b["words"][:, column]
+    different = rows & (x != y)
+    if not different.any():
+        return None
+    at = np.flatnonzero(different)
+    plain = at[(((x[at] ^ y[at]) & values[which[at]]) != 0)]
+    first = int(plain[0]) if len(plain) else None
+    leads = at[pointers[which[at]]]
+    seen: set[tuple[int, int, int, int]] = set()
+    for row in leads.tolist():
+        if first is not None and row >= first:
+            break
+        key = int(x[row]), int(y[row]), int(a["sp"][row]), int(b["sp"][row])
+        if key in seen:
+            continue
+        if not sides.pointers[0].same(sides.pointers[1], (key[0], key[2]), (key[1], key[3])):
+            return int(row)
+        if len(seen) < 1 << 16:
+            seen.add(key)
+    return first
+
+
+def _further_words(sides: Sides, old_rows: Array, new_rows: Array) -> int | None:
+    """Likewise for argument words from the fifth on."""
+    if not sides.old.more:
+        return None
+    position = {int(row): at for at, row in enumerate(old_rows.tolist())}
+    for row in sorted(sides.old.more):
+        at = position.get(row)
+        if at is None:
+            continue
+        shape = sides.shape(int(sides.old.address[row]))
+        x, y = sides.old.more[row], sides.new.more.get(int(new_rows[at]), ())
+        sp = int(sides.old.records["sp"][row]), int(sides.new.records["sp"][int(new_rows[at])])
+        for n, (one, other) in enumerate(zip(x, y, strict=False), 4):
+            if (one ^ other) & shape.values.get(n, 0):
+                return at
+            if n in shape.pointers and not sides.pointers[0].same(sides.pointers[1], (one, sp[0]), (other, sp[1])):
+                return at
+    return None
+
+
+def _value_candidate(sides: Sides, at: int, kind: str) -> Candidate:
+    old_row, new_row = int(sides.old.top[at]), int(sides.new.top[at])
+
+    def make() -> Divergence:
+        name = sides.name(int(sides.old.address[old_row]))
+        what = "with another argument" if kind == "argument" else "returns another result"
+        return Divergence(
+            kind, f"{name} is called {what}" if kind == "argument" else f"{name} {what}",
+            sides.call_text(0, old_row), sides.call_text(1, new_row),
+            sides.old.number(old_row), sides.new.number(new_row), sides.caller(sides.old, old_row), name,
+            context=sides.context(at),
+        )  # fmt: skip
+
+    return Candidate((int(sides.old.sequence[old_row]), 1), make)
+
+
+# -- memory -------------------------------------------------------------------------------------------------------------
+
+
+def _pointed_type(shape: Shape, word: int, back: bool) -> Type | None:
+    return shape.result_pointer if back else shape.pointers.get(word)
+
+
+def _memory(sides: Sides, count: int) -> list[Candidate]:
+    """The first string, structure or buffer that differs among the common events."""
+    if sides.old.raw_payload() == sides.new.raw_payload() or not count:
+        return []
+    sequence = sides.old.sequence[sides.old.top[:count]]
+    sides.old.payload(0)
+    assert sides.old._payload is not None
+    rows = np.fromiter(sides.old._payload, np.int64, len(sides.old._payload))
+    for at in np.flatnonzero(np.isin(sequence, rows)).tolist():
+        old_row, new_row = int(sides.old.top[at]), int(sides.new.top[at])
+        if _payload_differs(sides, old_row, new_row):
+            return [_memory_candidate(sides, at)]
+    return []
+
+
+def _payload_differs(sides: Sides, old_row: int, new_row: int) -> bool:
+    shape = sides.shape(int(sides.old.address[old_row]))
+    if not shape.known:
+        return False
+    a, b = sides.old.payload(old_row), sides.new.payload(new_row)
+    back = sides.old.records["kind"][old_row] != Kind.CALL
+    for word in a.keys() & b.keys():
+        x, y = a[word][0], b[word][0]
+        if x == y or word in (_STACK_ROW, _VECTOR_ROW):
+            continue
+        type_ = _pointed_type(shape, word, back)
+        if isinstance(type_, Structure | ArrayType):
+            size = min(len(x), len(y))
+            mask = plain_bytes(type_, size)
+            if any(m and x[n] != y[n] for n, m in enumerate(mask)):
+                return True
+        elif type_ is not None:
+            return True
+    return False
+
+
+def _memory_candidate(sides: Sides, at: int) -> Candidate:
+    old_row, new_row = int(sides.old.top[at]), int(sides.new.top[at])
+    back = sides.old.records["kind"][old_row] != Kind.CALL
+
+    def make() -> Divergence:
+        name = sides.name(int(sides.old.address[old_row]))
+        what = "what the result points to differs" if back else "what an argument points to differs"
+        return Divergence(
+            "memory", f"{name}: {what}", sides.call_text(0, old_row), sides.call_text(1, new_row),
+            sides.old.number(old_row), sides.new.number(new_row), sides.caller(sides.old, old_row), name,
+            context=sides.context(at),
+        )  # fmt: skip
+
+    return Candidate((int(sides.old.sequence[old_row]), 2), make)
+
+
+# -- effects ------------------------------------------------------------------------------------------------------------
+
+
+def during(sides: Sides, side: int, sequence: int) -> tuple[int, str]:
+    """(number, text) of the top-level call that is open after event `sequence`; (0, "") if there is none."""
+    stream = sides.old if side == 0 else sides.new
+    at = int(np.searchsorted(stream.sequence[stream.top], sequence, side="right")) - 1
+    if at < 0:
+        return 0, ""
+    row = int(stream.top[at])
+    if stream.records["kind"][row] != Kind.CALL:
+        return stream.number(row), ""
+    return stream.number(row), sides.call_text(side, row)
+
+
+def compare_effects(sides: Sides) -> list[Candidate]:
+    """System calls that change the world; what was written counts by its bytes, not by how many calls wrote it."""
+    logs = [run.lines("effects", stream.process.index) or [{}, []]
+            for run, stream in ((sides.old_run, sides.old), (sides.new_run, sides.new))]  # fmt: skip
+    _note_counts(sides, logs[0][0], logs[1][0])
+    texts = [[row for row in log[1] if not row[1].startswith("> ")] for log in logs]
+    length = min(len(texts[0]), len(texts[1]))
+    at = next((n for n in range(length) if texts[0][n][1] != texts[1][n][1]), length)
+    if at == len(texts[0]) == len(texts[1]) or (sides.limited and at == length):
+        return []
+    rows = [text[at] if at < len(text) else None for text in texts]
+
+    def make() -> Divergence:
+        calls = [during(sides, side, row[0]) if row is not None else (0, "") for side, row in enumerate(rows)]
+        shown = [
+            "no further such call" if row is None else row[1] + (f"  in {calls[side][1]}" if calls[side][1] else "")
+            for side, row in enumerate(rows)
+        ]
+        return Divergence(
+            "system call", "another change to files or processes", shown[0], shown[1], calls[0][0], calls[1][0],
+            function=_function_of(calls[0][1] or calls[1][1]),
+        )  # fmt: skip
+
+    place = rows[0][0] if rows[0] is not None else AT_END - 1
+    return [Candidate((place, 4), make)]
+
+
+def _function_of(text: str) -> str:
+    return text.partition("(")[0]
+
+
+def _note_counts(sides: Sides, old: dict[str, int], new: dict[str, int]) -> None:
+    if sides.limited:
+        return
+    rows = [f"{name} {old.get(name, 0)} / {new.get(name, 0)}" for name in sorted(old.keys() | new.keys())
+            if old.get(name, 0) != new.get(name, 0)]  # fmt: skip
+    if rows:
+        sides.notes.add(f"system calls in other numbers (old / new): {', '.join(rows)}")
+
+
+def compare_output(sides: Sides, number: int, old: bytes, new: bytes) -> list[Candidate]:
+    """number: 1 stdout, 2 stderr."""
+    if old == new:
+        return []
+    at = common_prefix(np.frombuffer(old, np.uint8), np.frombuffer(new, np.uint8))
+    if sides.limited and at == min(len(old), len(new)):
+        return []
+    places = [
+        _writer(run, stream, number, at) for run, stream in ((sides.old_run, sides.old), (sides.new_run, sides.new))
+    ]
+
+    def make() -> Divergence:
+        calls = [during(sides, side, place) if place is not None else (0, "") for side, place in enumerate(places)]
+        line = old.count(b"\n", 0, at) + 1
+        name = "stdout" if number == 1 else "stderr"
+        function = _function_of(calls[0][1] or calls[1][1])
+        return Divergence(
+            "output", f"{name} differs at byte {at}, line {line}", _line(old, at), _line(new, at), calls[0][0], calls[1][0],
+            function=function,
+        )  # fmt: skip
+
+    return [Candidate((places[0] if places[0] is not None else AT_END, 5), make)]
+
+
+def _writer(run: SideRun, stream: Stream, number: int, at: int) -> int | None:
+    """Sequence number of the latest event before byte `at` was written."""
+    done = 0
+    log = run.lines("effects", stream.process.index)
+    for sequence, text in log[1] if log else ():
+        fields = text.split()
+        if fields[0] != ">" or len(fields) < 3 or int(fields[1]) != number:
+            continue
+        done += int(fields[2])
+        if done > at:
+            return int(sequence)
+    return None
+
+
+def _line(data: bytes, at: int) -> str:
+    """The line that byte `at` is in, as text."""
+    start = data.rfind(b"\n", 0, at) + 1
+    end = data.find(b"\n", at)
+    text = data[start : end if end >= 0 else len(data)]
+    if at >= len(data) and not text:
+        return "(ends here)"
+    return repr(text[:200].decode("utf-8", "backslashreplace"))
+
+
+def compare_files(sides: Sides) -> list[Candidate]:
+    """Files that only one side wrote, or that have other contents at the end."""
+    old, new = sides.old_run.files, sides.new_run.files
+    if sides.limited:
+        return []
+    for path in sorted(old.keys() | new.keys()):
+        a, b = old.get(path), new.get(path)
+        if a != b:
+            found = Divergence("file", f"{path} differs", _file_text(a), _file_text(b))
+            return [Candidate((AT_END, 6), partial(replace, found))]
+    return []
+
+
+def _file_text(value: str | None) -> str:
+    if value is None:
+        return "not written"
+    return value if value.startswith(("removed", "link", "special")) else f"written, SHA-256 {value[:16]}..."
+
+
+def compare_status(sides: Sides) -> list[Candidate]:
+    """Exit status and signal of the process that was started."""
+    a, b = sides.old_run.end, sides.new_run.end
+    if (a.status, a.signal) == (b.status, b.signal) or sides.limited:
+        return []
+    divergence = Divergence("status", "the program ends in another way", end_text(a.status, a.signal, a.reason),
+                            end_text(b.status, b.signal, b.reason))  # fmt: skip
+    return [Candidate((AT_END, 7), lambda: divergence)]
+
+
+def signal_name(number: int) -> str:
+    from emulator.kernel.signal_state import NAMES
+
+    return NAMES.get(number, f"signal {number}")
+
+
+def end_text(status: int, number: int, reason: str = "") -> str:
+    if not number:
+        return f"exit status {status}"
+    return reason or f"killed by {signal_name(number)}"
+
+
+def first(candidates: Iterable[Candidate]) -> Divergence | None:
+    """The earliest candidate."""
+    found = min(candidates, key=lambda candidate: candidate.place, default=None)
+    return found.make() if found is not None else None

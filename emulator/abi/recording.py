@@ -1,0 +1,410 @@
+"""One side of a comparison: the program run against one version of the library, in a process of its own, with everything that the
+comparison needs written to one directory.
+
+    lib/             the library under every file name that anything may ask for it: the guest's /.uselib-abi
+    trace            calls made by anything but the library under test, and their returns (emulator/trace/format.py)
+    stdout stderr    what the program wrote
+    dir0, dir1, ...  copies of the writable directories: both sides begin with the same files, and neither sees the other's
+    effects-N.json   what process N did to files and processes, data-N.json the exported data it used
+    end.json         how it ended
+
+The guest sees the library under one and the same path on both sides, so that no string and no stack address differs for that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from emulator.abi.watch import DataWatch
+from emulator.interfaces import Kernel, ProcessEnded, WatchableMachine
+from emulator.kernel import table
+from emulator.kernel.filesystem import FileSystem
+from emulator.kernel.namespace import Handle, Node
+from emulator.kernel.process import Process
+from emulator.run import Runner, RunOptions
+from emulator.trace.backend import NO_LIMIT, Copy, Want
+from emulator.trace.files import KnownFile
+from emulator.trace.filters import Filters
+from emulator.trace.recorder import Recorder, RecordOptions
+from emulator.trace.sinks import FileSink
+from linker.errors import ToolError
+from linker.image import Machine
+from loader.address_space import AddressSpace, MemoryFault
+
+GUEST_DIRECTORY = "/.uselib-abi"
+MOST_CALLS = 1 << 23  # recorded of one process; 64 bytes each, and as much for returns
+MOST_EFFECTS = 1 << 20
+_WRITING = 0o3 | 0o100 | 0o1000  # O_WRONLY, O_RDWR | O_CREAT | O_TRUNC
+
+Wants = Callable[[str], tuple[int, tuple[Want, ...]]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one side runs. names: file names of the library, for its directory; bound: slot address -> the function that the
+    program means; wants: function -> argument words and what to copy."""
+
+    directory: str
+    library: str
+    names: tuple[str, ...]
+    base: int
+    end: int
+    options: RunOptions
+    bound: dict[int, str]
+    wants: Wants
+    data: tuple[tuple[int, int], ...] = ()  # ranges of exported data to be watched
+
+
+@dataclass(frozen=True)
+class End:
+    """How the main process ended. error: it could not be started. messages: what `uselib run` would say of its death."""
+
+    status: int = 0
+    signal: int = 0
+    reason: str = ""
+    error: str = ""
+
+
+@dataclass
+class SideRun:
+    """A finished side, still on disk."""
+
+    job: Job
+    end: End
+    stdout: bytes
+    stderr: bytes
+    files: dict[str, str]
+
+    @property
+    def trace(self) -> str:
+        return os.path.join(self.job.directory, "trace")
+
+    def lines(self, kind: str, process: int) -> list[Any]:
+        """What `effects` or `data` has of a process."""
+        try:
+            with open(os.path.join(self.job.directory, f"{kind}-{process}.json")) as file:
+                found: list[Any] = json.load(file)
+                return found
+        except (OSError, ValueError):
+            return []
+
+
+# -- putting the library in place ---------------------------------------------------------------------------------------
+
+
+def place_library(directory: str, data: bytes, names: Sequence[str]) -> None:
+    """The library under all its names in DIRECTORY/lib. (What .so files will need goes here too.)"""
+    folder = Path(directory, "lib")
+    folder.mkdir()
+    first = folder / names[0]
+    first.write_bytes(data)
+    first.chmod(0o755)
+    for name in names[1:]:
+        os.link(first, folder / name)
+
+
+def mount(files: FileSystem, guest: str, host: str, writable: bool) -> None:
+    """The guest finds the host's directory at a path of its own choice, instead of whatever is there."""
+    node = files.namespace.root
+    for part in os.fsencode(guest).split(b"/"):
+        if part:
+            node = node.children.setdefault(part, Node())
+    node.handle = Handle(os.open(host, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+    node.file, node.writable = b"", writable
+    node.children = {name: child for name, child in node.children.items() if child.special is not None}
+
+
+class SideRunner(Runner):
+    """A Runner whose guest finds the library under test before any other, and copies of its writable directories."""
+
+    def __init__(self, job: Job, observer: Recorder, mounts: Sequence[tuple[str, str]]) -> None:
+        super().__init__(job.options, observer=observer)
+        self._job, self._mounts = job, mounts
+        self.end = End()
+
+    def _make_process(self) -> Process:
+        process = super()._make_process()
+        mount(process.fs, GUEST_DIRECTORY, os.path.join(self._job.directory, "lib"), False)
+        for guest, host in self._mounts:
+            mount(process.fs, guest, host, True)
+        if self.options.root is None:
+            process.fs.chdir(None, os.fsencode(os.getcwd()))  # which may lie in a copy
+        return process
+
+    def _environment(self) -> list[bytes]:
+        name = b"LD_LIBRARY_PATH="
+        found = super()._environment()
+        before = [value.removeprefix(name) for value in found if value.startswith(name)]
+        path = b":".join([os.fsencode(GUEST_DIRECTORY), *before])
+        return [value for value in found if not value.startswith(name)] + [name + path]
+
+    def _ended(self, end: ProcessEnded) -> int:
+        if not self.process.forked:
+            self.end = End(0 if end.signal else end.code, end.signal, end.reason)
+        return super()._ended(end)
+
+    def _report(self, end: ProcessEnded) -> None:
+        """Nothing on the program's stderr: addresses in it would differ between versions."""
+
+
+# -- recording ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Effect:
+    """How a system call is written down. strings: arguments that are paths; numbers: those shown as they are."""
+
+    strings: tuple[int, ...] = ()
+    numbers: tuple[int, ...] = ()
+    flags: int = -1  # argument with open flags: only if it says that something is written
+
+
+_EFFECTS: dict[str, _Effect] = {
+    "open": _Effect((0,), flags=1), "openat": _Effect((1,), flags=2), "creat": _Effect((0,)),
+    "unlink": _Effect((0,)), "unlinkat": _Effect((1,), (2,)), "rmdir": _Effect((0,)),
+    "mkdir": _Effect((0,), (1,)), "mkdirat": _Effect((1,), (2,)), "mknod": _Effect((0,), (1,)), "mknodat": _Effect((1,), (2,)),
+    "rename": _Effect((0, 1)), "renameat": _Effect((1, 3)), "renameat2": _Effect((1, 3), (4,)),
+    "link": _Effect((0, 1)), "linkat": _Effect((1, 3)), "symlink": _Effect((0, 1)), "symlinkat": _Effect((0, 2)),
+    "chmod": _Effect((0,), (1,)), "fchmodat": _Effect((1,), (2,)), "fchmod": _Effect((), (0, 1)),
+    "truncate": _Effect((0,), (1,)), "ftruncate": _Effect((), (0, 1)),
+    "kill": _Effect((), (0, 1)), "tgkill": _Effect((), (0, 1, 2)), "fork": _Effect(), "vfork": _Effect(), "clone": _Effect(),
+    "execve": _Effect((0,)), "chdir": _Effect((0,)),
+}  # fmt: skip
+_WRITES = frozenset(("write", "writev", "pwrite64", "pwritev", "sendfile"))
+
+
+class SideRecorder(Recorder):
+    """Records calls of everything but the library under test, and what a process does to the outside world."""
+
+    def __init__(self, sink: FileSink, job: Job) -> None:
+        options = RecordOptions(returns=True, filters=Filters(first=MOST_CALLS))
+        self._job = job
+        self._addresses: list[int] = []
+        self._effects: list[tuple[int, str]] = []
+        self._counts: Counter[str] = Counter()
+        self._watch: DataWatch | None = None
+        super().__init__(sink, options, self._wanted)
+
+    def _wanted(self, name: str, machine: Machine, known: Sequence[KnownFile]) -> tuple[int, tuple[Want, ...]]:
+        return self._job.wants(name)
+
+    def _prepare(self, function: int) -> tuple[int, tuple[Want, ...]]:
+        address = self._addresses[function]
+        return self._job.wants(self._job.bound.get(address, self._functions[function][1]))
+
+    def _table(
+        self,
+        known: KnownFile,
+        rows: Sequence[tuple[str, int, int | None]],
+        flags: int,
+        slots: dict[str, int] | None = None,
+    ) -> int:
+        self._addresses += [row[1] for row in rows]
+        return super()._table(known, rows, flags, slots)
+
+    def program_started(self, machine: WatchableMachine, space: AddressSpace, process: int, program: str) -> None:
+        self._addresses = []
+        self._names = table.names(Machine.I386 if machine.bits == 32 else Machine.X86_64)
+        super().program_started(machine, space, process, program)
+        assert self._backend is not None
+        self._backend.set_callers([(0, self._job.base + 1), (self._job.end + 1, NO_LIMIT)])
+        if machine.kernel is not None:
+            from emulator.trace.hearing import SystemCallTap
+
+            machine.kernel = SystemCallTap(machine.kernel, machine.cpu, self._system_call)
+        if self._job.data:
+            self._watch = DataWatch(machine, space, self._job.data, (self._job.base, self._job.end))
+
+    def forked(self, process: int) -> None:
+        super().forked(process)
+        self._effects, self._counts = [], Counter()
+        if self._watch is not None:
+            self._watch.forget()
+
+    def _end_program(self, end: ProcessEnded | None = None) -> int:
+        index = super()._end_program(end)
+        self._write("effects", [dict(self._counts), self._effects])
+        self._effects, self._counts = [], Counter()
+        if self._watch is not None:
+            self._write("data", self._watch.rows())
+        return index
+
+    def _write(self, kind: str, value: object) -> None:
+        with open(os.path.join(self._job.directory, f"{kind}-{self._index}.json"), "w") as file:
+            json.dump(value, file)
+
+    # -- system calls -----------------------------------------------------------------------------------------------------
+
+    def _system_call(self, kernel: Kernel, number: int, arguments: Sequence[int], pc: int, sp: int) -> int:
+        name = self._names.get(number, f"syscall_{number}")
+        self._counts[name] += 1
+        if name in _WRITES or name in _EFFECTS:
+            self._note(name, arguments)
+        result = kernel.system_call(number, list(arguments))
+        if name in _WRITES and result > 0 and self._effects:
+            at, text = self._effects[-1]
+            if text.startswith("> "):
+                self._effects[-1] = at, f"{text} {result}"
+        return result
+
+    def _note(self, name: str, arguments: Sequence[int]) -> None:
+        backend = self._backend
+        if backend is None or len(self._effects) >= MOST_EFFECTS:
+            return
+        if name in _WRITES:
+            self._effects.append((backend.sequence, f"> {arguments[0]}"))
+            return
+        how = _EFFECTS[name]
+        if how.flags >= 0 and not arguments[how.flags] & _WRITING:
+            return
+        shown = [self._string(arguments[n]) for n in how.strings] + [f"{arguments[n]:#o}" for n in how.numbers]
+        if how.flags >= 0:
+            shown.append(f"{arguments[how.flags]:#o}")
+        self._effects.append((backend.sequence, f"{name}({', '.join(shown)})"))
+
+    def _string(self, address: int) -> str:
+        try:
+            text = self._space.read_string(address, 4096)
+        except (MemoryFault, OSError):
+            return "?"
+        return json.dumps(text.decode("utf-8", "backslashreplace"))
+
+
+# -- the process --------------------------------------------------------------------------------------------------------
+
+
+def start_side(job: Job, stdin: bytes) -> int:
+    """Starts a side; returns its process id. Its directory must exist and be empty."""
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        _side(job, stdin)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(70)
+    os._exit(0)
+
+
+def finish_side(job: Job, pid: int) -> SideRun:
+    """Waits for it."""
+    _, status = os.waitpid(pid, 0)
+    folder = Path(job.directory)
+    try:
+        end = End(**json.loads((folder / "end.json").read_text()))
+    except (OSError, ValueError):
+        said = (folder / "stderr").read_text(errors="replace") if (folder / "stderr").exists() else ""
+        end = End(error=f"the run ended without a result (status {status}) {said[-400:]}")
+    read = [(folder / name).read_bytes() if (folder / name).exists() else b"" for name in ("stdout", "stderr")]
+    try:
+        files = json.loads((folder / "files.json").read_text())
+    except (OSError, ValueError):
+        files = {}
+    return SideRun(job, end, read[0], read[1], files)
+
+
+def _side(job: Job, stdin: bytes) -> None:
+    folder = job.directory
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    _standard_files(folder, stdin)
+    options, mounts = _copies(job)
+    before = {host: _states(host) for _, host in mounts}
+    sink = FileSink(os.path.join(folder, "trace"), {"clock": "calls", "command": [options.program, *options.arguments]})
+    runner = SideRunner(replace(job, options=options), SideRecorder(sink, job), mounts)
+    end = End()
+    try:
+        runner.run()
+        end = runner.end
+    except ToolError as failure:
+        end = End(error=str(failure.diagnostics[0]))
+    sys.stdout.flush()
+    written = {}
+    for guest, host in mounts:
+        written.update(_written(guest, host, before[host]))
+    Path(folder, "files.json").write_text(json.dumps(written))
+    Path(folder, "end.json").write_text(json.dumps(end.__dict__))
+
+
+def _standard_files(folder: str, stdin: bytes) -> None:
+    path = os.path.join(folder, "stdin")
+    Path(path).write_bytes(stdin)
+    for number, (name, flags) in enumerate(
+        (("stdin", os.O_RDONLY), ("stdout", os.O_RDWR), ("stderr", os.O_RDWR)),
+    ):
+        fd = os.open(os.path.join(folder, name), flags | (os.O_CREAT | os.O_APPEND if number else 0), 0o600)
+        os.dup2(fd, number)
+        os.close(fd)
+
+
+def _copies(job: Job) -> tuple[RunOptions, list[tuple[str, str]]]:
+    """The options without writable directories, and (guest path, copy) of each, outer ones first. Raises OSError."""
+    mounts: list[tuple[str, str]] = []
+    for number, name in enumerate(sorted({os.path.realpath(name) for name in job.options.writable})):
+        if any(name.startswith(outer.rstrip("/") + "/") for outer, _ in mounts):
+            continue
+        copy = os.path.join(job.directory, f"dir{number}")
+        shutil.copytree(name, copy, symlinks=True)
+        mounts.append((name, copy))
+    return replace(job.options, writable=()), mounts
+
+
+def _states(top: str) -> dict[str, tuple[int, int, int]]:
+    found = {}
+    for folder, _, files in os.walk(top):
+        for name in files:
+            path = os.path.join(folder, name)
+            status = os.lstat(path)
+            found[path] = status.st_ino, status.st_size, status.st_mtime_ns
+    return found
+
+
+def _written(guest: str, host: str, before: dict[str, tuple[int, int, int]]) -> dict[str, str]:
+    """Guest path -> SHA-256 of each file that is new or changed; `removed` of each that has gone."""
+    after = _states(host)
+    found = {}
+    for path, state in sorted(after.items()):
+        if before.get(path) != state:
+            found[guest + path[len(host) :]] = _digest(path)
+    for path in sorted(before.keys() - after.keys()):
+        found[guest + path[len(host) :]] = "removed"
+    return found
+
+
+def _digest(path: str) -> str:
+    if os.path.islink(path):
+        return "link to " + os.readlink(path)
+    if not os.path.isfile(path):
+        return "special file"
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+_RESULTS = {Copy.STRING: Copy.RESULT_STRING, Copy.BYTES: Copy.RESULT_BYTES}
+
+
+def wants_of(find: Callable[[str], Any], machine: Machine) -> Wants:
+    """What to copy of the arguments and the result of a function, by its prototype. find: name -> Prototype or None."""
+    from emulator.trace.backend import WORDS
+    from emulator.trace.prototypes.capture import wanted, wanted_result, wanted_words
+
+    def wants(name: str) -> tuple[int, tuple[Want, ...]]:
+        prototype = find(name)
+        if prototype is None:
+            return WORDS, ()
+        rows = [Want(c.word, c.maximum, Copy(c.kind)) for c in wanted(prototype, machine, registers=True)]
+        rows += [Want(c.word, c.maximum, _RESULTS[Copy(c.kind)]) for c in wanted_result(prototype)]
+        return max(wanted_words(prototype, machine), WORDS), tuple(rows[:16])
+
+    return wants

@@ -1,0 +1,392 @@
+"""compare_runs: the unmodified program against two versions of a library, and what differed.
+
+    read both versions and the program     bindings.py      what it is bound to
+    run both sides, at the same time       recording.py     two directories with everything that was seen
+    compare                                divergence.py    the first difference, in the order of execution
+    every dispatch against the bindings    wrong.py         calls and data accesses that hit something else
+    why                                    explain.py       the change of the library behind it
+    what the run exercised                 coverage.py
+
+A version that start-up refuses is run once more from a private copy whose note carries the identity that the program wants, to show
+the first wrong call as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from emulator.abi.bindings import (
+    Bound,
+    Library,
+    NotComparable,
+    bound_names,
+    check_pair,
+    read_library,
+    recorded_names,
+)
+from emulator.abi.coverage import coverage_of
+from emulator.abi.divergence import (
+    Candidate,
+    Sides,
+    compare_effects,
+    compare_events,
+    compare_files,
+    compare_output,
+    compare_status,
+    first,
+    signal_name,
+)
+from emulator.abi.explain import explained
+from emulator.abi.meaning import Find, Pointers
+from emulator.abi.recording import (
+    GUEST_DIRECTORY,
+    MOST_CALLS,
+    End,
+    Job,
+    SideRun,
+    finish_side,
+    place_library,
+    start_side,
+    wants_of,
+)
+from emulator.abi.result import AbiRequest, AbiResult, Divergence, Side
+from emulator.abi.satisfy import satisfied
+from emulator.abi.streams import Stream, load
+from emulator.abi.wrong import compare_data, wrong_bindings
+from emulator.run import RunOptions
+from emulator.run_options import parse
+from emulator.trace.reading.model import Process, TraceFile
+from linker.errors import Diagnostic, ToolError, UsageError
+from linker.formats.elf_image import read_image
+from linker.image import Identity, Image
+from linker.reading import read_file
+
+START_UP_REFUSED = 128  # exit status: ARCHITECTURE.md, start-up contract
+_USAGE = "uselib abi run [OPTIONS] PROG [ARGUMENTS] --old LIB --new LIB"
+
+
+class RunFailed(ToolError):
+    """A side could not be run at all."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is compared. linked: the identity that the program was linked with, None if only its libraries need it."""
+
+    request: AbiRequest
+    options: RunOptions
+    program: Image
+    old: Library
+    new: Library
+    linked: Identity | None
+    bound: Bound
+    find: Find
+    names: tuple[str, ...]
+
+
+def compare_runs(request: AbiRequest) -> AbiResult:
+    """Runs both sides and compares them. Raises ToolError (a file that cannot be read, a program that cannot be started), OSError."""
+    try:
+        subject = _subject(request)
+    except NotComparable as reason:
+        return AbiResult(
+            "not comparable", request.program, Side(request.old, 0), Side(request.new, 0), reason=str(reason)
+        )
+    with _workspace() as folder:
+        old, new = _run_pair(subject, folder)
+        return _result(subject, old, new, folder)
+
+
+@contextlib.contextmanager
+def _workspace() -> Iterator[str]:
+    folder = tempfile.mkdtemp(prefix="uselib-abi-")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _subject(request: AbiRequest) -> Subject:
+    options = _options(request)
+    program = _program_path(options)
+    image = read_image(bytes(_read(program)), program)
+    old, new = read_library(request.old), read_library(request.new)
+    linked = check_pair(image, request.program, old, new)
+    find = _prototypes(image, program, request, old)
+    names = _names(image, old, linked, options)
+    return Subject(request, options, image, old, new, linked, bound_names(image, old), find, names)
+
+
+def _read(path: str) -> bytes | memoryview:
+    try:
+        return read_file(path)
+    except OSError as failure:
+        raise RunFailed(Diagnostic(path, failure.strerror or str(failure))) from None
+
+
+def _options(request: AbiRequest) -> RunOptions:
+    """Raises UsageError for a word that is no option of `uselib run`."""
+    parsed = parse(_USAGE, [*request.run_words, "--", request.program, *request.arguments])
+    if isinstance(parsed, int):
+        raise UsageError(Diagnostic("abi run", "--help is no option of a run"))
+    options, _ = parsed
+    if options.strace:
+        raise UsageError(
+            Diagnostic("--strace", "not with `abi run`", remedy="use `uselib run --strace` on one version")
+        )
+    if request.max_instructions is not None:
+        options = replace(options, max_instructions=request.max_instructions)
+    if options.max_seconds is None and request.max_seconds is not None:
+        options = replace(options, max_seconds=request.max_seconds)
+    return replace(options, argv0=options.argv0 if options.argv0 is not None else request.program)
+
+
+def _program_path(options: RunOptions) -> str:
+    """Where the program is on the host."""
+    if options.root is not None and os.path.isabs(options.program):
+        return os.path.join(options.root, options.program.lstrip("/"))
+    return options.program
+
+
+def _prototypes(image: Image, program: str, request: AbiRequest, old: Library) -> Find:
+    """The program's view of functions, for both sides: prototype files, its own DWARF, that of the old version, the C library's."""
+    from emulator.trace.prototypes.sources import open_prototypes
+
+    library = "mini" if any(identity.name.startswith("libmini") for identity in image.needs) else "musl"
+    return open_prototypes(image.machine, [program, old.path], request.prototypes, library).find
+
+
+def _names(image: Image, old: Library, linked: Identity | None, options: RunOptions) -> tuple[str, ...]:
+    """Every file name by which start-up may look for the library: the recorded ones, and those that lie where it looks."""
+    name = old.identity.name
+    seen = []
+    folders = [*options.library_path, *(part for part in os.environ.get("LD_LIBRARY_PATH", "").split(":") if part)]
+    folders += [os.path.join(options.sysroot, "shlib")] if options.sysroot else []
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            seen += sorted(os.listdir(folder))
+    identity = linked or old.identity
+    version = identity.version
+    own = (identity.file_name, f"{name}.{version.major}.{version.minor}", f"{name}.{version.major}")
+    return recorded_names(image, name, [*own, *seen])
+
+
+# -- running ------------------------------------------------------------------------------------------------------------
+
+
+def _run_pair(subject: Subject, folder: str) -> tuple[SideRun, SideRun]:
+    jobs = [_job(subject, folder, "old", subject.old.data), _job(subject, folder, "new", subject.new.data)]
+    if not subject.request.parallel:
+        old, new = (finish_side(job, start_side(job, subject.request.stdin)) for job in jobs)
+    else:
+        pids = [start_side(job, subject.request.stdin) for job in jobs]
+        old, new = (finish_side(job, pid) for job, pid in zip(jobs, pids, strict=True))
+    for run in (old, new):
+        if run.end.error:
+            raise RunFailed(Diagnostic(subject.request.program, run.end.error))
+    return old, new
+
+
+def _job(subject: Subject, folder: str, name: str, data: bytes) -> Job:
+    directory = os.path.join(folder, name)
+    os.mkdir(directory)
+    place_library(directory, data, subject.names)
+    low = min(subject.old.identity.base, subject.new.identity.base)
+    high = max(subject.old.identity.end, subject.new.identity.end)
+    watched = {place for library in (subject.old, subject.new) for place in library.exported_data}
+    ranges = sorted({(place.address, place.address + max(place.size, 1)) for place in watched})
+    return Job(
+        directory, subject.old.identity.name, subject.names, low, high, subject.options, subject.bound.functions,
+        wants_of(subject.find, subject.program.machine), tuple(ranges),
+    )  # fmt: skip
+
+
+# -- comparing ----------------------------------------------------------------------------------------------------------
+
+
+def _refusal(run: SideRun) -> str:
+    """Start-up's reason for refusing a library, if it did: it says so and exits with 128 before anything is called."""
+    text = run.stderr.decode("utf-8", "replace")
+    if run.end.signal or run.end.status != START_UP_REFUSED or "can't load library" not in text:
+        return ""
+    return " ".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+def _limit(end: End) -> str:
+    for option in ("--max-instructions", "--max-seconds", "--max-memory"):
+        if end.reason and option in end.reason:
+            return option
+    return ""
+
+
+def _side(run: SideRun, path: str, calls: int, refusal: str = "") -> Side:
+    end = run.end
+    return Side(
+        path, end.status, end.signal, calls, hashlib.sha256(run.stdout).hexdigest(), hashlib.sha256(run.stderr).hexdigest(),
+        tuple(sorted(run.files.items())), refusal.replace(GUEST_DIRECTORY + "/", ""), _limit(end),
+    )  # fmt: skip
+
+
+def _result(subject: Subject, old: SideRun, new: SideRun, folder: str) -> AbiResult:
+    request = subject.request
+    refusals = [_refusal(run).replace(f"{request.program}: ", "", 1) for run in (old, new)]
+    if refusals[0]:
+        return AbiResult(
+            "not comparable", request.program, _side(old, request.old, 0, refusals[0]), _side(new, request.new, 0, refusals[1]),
+            reason=f"{request.program} does not start with the old version: {refusals[0]}",
+        )  # fmt: skip
+    if not refusals[1]:
+        return _compared(subject, old, new)
+    refused = _side(new, request.new, 0, refusals[1])
+    divergence = Divergence(
+        "start-up", "start-up refuses the new version", "starts", refusals[1].replace(GUEST_DIRECTORY + "/", "")
+    )
+    divergence = explained(divergence, subject.bound, subject.old, subject.new, linked=subject.linked)
+    data = satisfied(subject.new, subject.linked or subject.old.identity)
+    if data is None:
+        return AbiResult("diverged", request.program, _side(old, request.old, 0), refused, divergence)
+    job = _job(subject, folder, "satisfied", data)
+    again = finish_side(job, start_side(job, request.stdin))
+    if again.end.error:
+        return AbiResult("diverged", request.program, _side(old, request.old, 0), refused, divergence)
+    beyond = _compared(subject, old, again)
+    note = (
+        "the new version was also run from a private copy whose note carries the identity that the program wants "
+        f"({(subject.linked or subject.old.identity).version}): what follows the refusal is from that run"
+    )
+    return replace(
+        beyond, verdict="diverged", divergence=divergence, beyond=beyond.divergence, new=replace(refused, calls=beyond.new.calls),
+        notes=(note, *beyond.notes),
+    )  # fmt: skip
+
+
+def _compared(subject: Subject, old: SideRun, new: SideRun) -> AbiResult:
+    request = subject.request
+    with TraceFile(old.trace) as old_trace, TraceFile(new.trace) as new_trace:
+        pairs = list(zip(old_trace.processes, new_trace.processes, strict=False))
+        sides = [_sides(subject, old, new, old_trace, new_trace, *pair, index=n) for n, pair in enumerate(pairs)]
+        _check_used(subject, sides)
+        candidates: list[Candidate] = []
+        divergence = None
+        for one in sides:
+            candidates = [*compare_events(one), *compare_data(one), *compare_effects(one)]
+            if one.main:
+                candidates += _ends(one)
+            divergence = divergence or first(candidates)
+        if divergence is None and len(old_trace.processes) != len(new_trace.processes):
+            old_count, new_count = (f"{len(trace.processes)} processes" for trace in (old_trace, new_trace))
+            divergence = Divergence("system call", "another number of processes", old_count, new_count)
+        wrong = wrong_bindings(sides)
+        if divergence is None and wrong:
+            row = wrong[0]
+            divergence = Divergence(
+                "wrong binding", f"{row.bound} is not what the program reaches at {row.address:#x}", row.bound,
+                row.found or "nothing", row.first_call, row.first_call, row.caller, row.bound,
+            )  # fmt: skip
+        if divergence is not None:
+            divergence = explained(divergence, subject.bound, subject.old, subject.new, wrong)
+        calls = [
+            sum(int(stream.calls.sum()) for stream in column)
+            for column in zip(*((s.old, s.new) for s in sides), strict=True)
+        ]
+        return AbiResult(
+            "identical on this run" if divergence is None else "diverged",
+            request.program,
+            _side(old, request.old, calls[0]),
+            _side(new, request.new, calls[1]),
+            divergence,
+            wrong,
+            coverage_of(subject.bound, subject.old, subject.new, sides),
+            notes=_notes(subject, old, new, sides),
+        )
+
+
+def _ends(sides: Sides) -> list[Candidate]:
+    old, new = sides.old_run, sides.new_run
+    return [
+        *compare_output(sides, 1, old.stdout, new.stdout),
+        *compare_output(sides, 2, old.stderr, new.stderr),
+        *compare_files(sides),
+        *compare_status(sides),
+    ]
+
+
+def _sides(
+    subject: Subject, old: SideRun, new: SideRun, old_trace: TraceFile, new_trace: TraceFile, a: Process, b: Process, index: int
+) -> Sides:  # fmt: skip
+    old_stream, new_stream = _load(subject, old_trace, a), _load(subject, new_trace, b)
+    names = [fnmatch.translate(pattern) for pattern in subject.request.ignore]
+    limits = _limit(old.end), _limit(new.end)
+    ended = tuple(
+        f"the limit ({limit})" if limit else signal_name(number) if number else ""
+        for limit, number in zip(limits, _signals(a, b), strict=True)
+    )
+    others = [subject.program]
+    return Sides(
+        old_stream, new_stream, old, new, subject.old, subject.new, subject.bound, subject.program.machine, subject.find,
+        (Pointers(subject.old, others), Pointers(subject.new, others)), _matcher(names), main=index == 0,
+        limited=bool(limits[0] and limits[1]), ended=(ended[0], ended[1]),
+    )  # fmt: skip
+
+
+def _signals(a: Process, b: Process) -> tuple[int, int]:
+    found = [int((process.end or {}).get("signal") or 0) for process in (a, b)]
+    return found[0], found[1]
+
+
+def _matcher(patterns: list[str]) -> Callable[[str], bool]:
+    import re
+
+    expression = re.compile("|".join(patterns)) if patterns else None
+    return lambda name: expression is not None and expression.fullmatch(name) is not None
+
+
+def _load(subject: Subject, trace: TraceFile, process: Process) -> Stream:
+    low, high = subject.old.identity.base, max(subject.old.identity.end, subject.new.identity.end)
+    return load(trace, process, low, high)
+
+
+def _check_used(subject: Subject, sides: list[Sides]) -> None:
+    """Nothing was compared if the library was never mapped."""
+    name = subject.old.identity.name
+    if subject.linked is None and not any(name in one.old.process.libraries.values() for one in sides):
+        raise RunFailed(
+            Diagnostic(
+                subject.request.program, f"neither the program nor its libraries use {name}",
+                remedy="`uselib inspect PROG` lists what it was linked with",
+            )
+        )  # fmt: skip
+
+
+def _notes(subject: Subject, old: SideRun, new: SideRun, sides: list[Sides]) -> tuple[str, ...]:
+    found = []
+    linked = subject.linked
+    if linked is not None and linked.digest != subject.old.identity.digest:
+        found.append(
+            f"{subject.request.program} was linked with {linked.file_name} of other contents than {subject.old.path}"
+        )
+    if subject.bound.remark:
+        found.append(subject.bound.remark)
+    limits = {_limit(run.end) for run in (old, new)} - {""}
+    if limits and all(_limit(run.end) for run in (old, new)):
+        found.append(f"both sides were ended by a limit ({', '.join(sorted(limits))}): compared as far as both went")
+    if subject.options.realtime:
+        found.append(
+            "--realtime: clock and random bytes differ from run to run, so a difference need not be the library's"
+        )
+    unknown = sorted(set().union(*(one.unknown for one in sides)) if sides else set())
+    if unknown:
+        shown = ", ".join(unknown[:8]) + (f" and {len(unknown) - 8} more" if len(unknown) > 8 else "")
+        found.append(f"arguments and results not compared, no prototype (DWARF or --prototypes): {shown}")
+    for one in sides:
+        found += sorted(one.notes)
+        if max(len(one.old.records), len(one.new.records)) >= MOST_CALLS:
+            found.append(f"only the first {MOST_CALLS} calls of a process are compared")
+    return tuple(dict.fromkeys(found))
