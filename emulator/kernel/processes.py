@@ -154,7 +154,7 @@ def read_strings(process: Process, address: int) -> list[bytes]:
 
 def sys_execve(process: Process, path: int, argv: int, envp: int) -> int:
     name = process.memory.read_string(path, C.PATH_MAX)
-    return execute(process, name, read_strings(process, argv) or [b""], read_strings(process, envp))
+    return execute(process, name, read_strings(process, argv), read_strings(process, envp))
 
 
 def execute(process: Process, name: bytes, arguments: list[bytes], environment: list[bytes]) -> int:
@@ -183,6 +183,8 @@ def execute(process: Process, name: bytes, arguments: list[bytes], environment: 
                 if library_header(head, "") is not None:
                     raise GuestError(ELIBEXEC)
                 image = program.image
+                if not arguments and program.format.era == "modern":
+                    arguments = [b""]  # since 5.18; programs of 1993 list their libraries when argc is 0
                 if image.interpreter:
                     process.talk.once(
                         f"{name.decode(errors='replace')}: is linked dynamically; only static programs run here"
