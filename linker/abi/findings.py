@@ -84,7 +84,9 @@ class ProgramReport:
 
 @dataclass(frozen=True)
 class Report:
-    """One comparison. findings in order: severity (highest first), rule, subject. unchecked: what could not be compared, in words."""
+    """One comparison. findings in order: severity (highest first), rule, subject. unchecked: what could not be compared, in words.
+    old_version, new_version: what the files say of themselves; required_version: the lowest number the change may have. notices: about
+    how the check was asked for (versions the wrong way round, a suppression that matches nothing), in words."""
 
     old: str
     new: str
@@ -94,3 +96,7 @@ class Report:
     unchecked: tuple[str, ...] = ()
     needs_version: Literal["", "patch", "minor", "major"] = ""
     counts: dict[str, int] = field(default_factory=dict)  # functions, data, types compared
+    old_version: str = ""
+    new_version: str = ""
+    required_version: str = ""
+    notices: tuple[str, ...] = ()
