@@ -1,0 +1,202 @@
+"""What the findings mean for one program: which of its own bindings and types they touch.
+
+A finding touches a program if the program uses the name it is about, or a name through which the changed type is met. Whether the program
+has the type's layout compiled in is told by its own debug information; without it the effect is possible and not certain. Only breaking
+findings and those that the program's own view turns into breaking ones count; `unaffected` is said only of what is recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+from linker.abi.compare_enums import compare_enumerations
+from linker.abi.compare_records import Usage, compare_records
+from linker.abi.compare_versions import refusal
+from linker.abi.context import Comparison
+from linker.abi.facts import Facts, ProgramFacts, Use
+from linker.abi.findings import Effect, Finding, ProgramReport, Severity
+from linker.abi.types import Enumeration, Record
+from linker.abi.view import linked_with, seen_by, uses_of, with_records
+
+Compare = Callable[[Facts, Facts, Mapping[str, bool] | None], Comparison]
+Word = Literal["affected", "maybe affected", "unaffected", "refused at start-up", "not comparable"]
+
+# Findings about the library as a whole: start-up's business, told by `refusal`.
+_WHOLE = {
+    "major-changed",
+    "minor-lowered",
+    "slots-fewer",
+    "base-changed",
+    "soname-changed",
+    "library-grown",
+    "version-too-small",
+}
+_VIEW_ONLY = {"function-added", "data-added", "constant-added", "implementation-changed", "interposition-added", "function-renamed",
+              "dependency-added", "dependency-removed"}  # fmt: skip
+
+
+def program_report(program: ProgramFacts, new: Facts, findings: Sequence[Finding], compare: Compare) -> ProgramReport:
+    """`findings`: of the old library against the new one; empty where only the program and a library are at hand."""
+    if program.machine is not new.machine:
+        words = f"{program.path} is for {program.machine.label}, {new.path} for {new.machine.label}"
+        return ProgramReport(program.path, "not comparable", unchecked=(words,))
+    stranger = _not_linked(program, new)
+    if stranger:
+        return ProgramReport(program.path, "not comparable", unchecked=(stranger,))
+    uses = uses_of(program, new)
+    effects = _own_view(program, new, compare) if uses is not None else []
+    told = {(effect.finding.rule.id, effect.finding.subject) for effect in effects}
+    for finding in findings:
+        if (
+            finding.severity < Severity.BREAKING
+            or finding.rule.id in _WHOLE
+            or (finding.rule.id, finding.subject) in told
+        ):
+            continue
+        effect = _effect(program, finding, uses)
+        if effect is not None:
+            effects.append(effect)
+    return ProgramReport(
+        program.path,
+        _word(program, new, effects, uses),
+        tuple(effects),
+        len(uses or ()),
+        _unchecked(program, new, uses),
+    )
+
+
+def _not_linked(program: ProgramFacts, library: Facts) -> str:
+    if library.identity is not None:
+        if linked_with(program, library) is None and not (program.uses and uses_of(program, library)):
+            return f"{program.path} was not linked with {library.identity.name}"
+    elif library.soname and program.sonames and library.soname not in program.sonames:
+        stem = library.soname.split(".so")[0]
+        if not any(name.split(".so")[0] == stem for name in program.sonames):
+            return f"{program.path} was not linked with {library.soname}"
+    return ""
+
+
+def _word(program: ProgramFacts, library: Facts, effects: Sequence[Effect], uses: Sequence[Use] | None) -> Word:
+    linked = linked_with(program, library)
+    if linked is not None and library.identity is not None and refusal(linked, library.identity):
+        return "refused at start-up"
+    if any(effect.certain for effect in effects):
+        return "affected"
+    return "maybe affected" if effects or uses is None else "unaffected"
+
+
+def _unchecked(program: ProgramFacts, library: Facts, uses: Sequence[Use] | None) -> tuple[str, ...]:
+    said = list(program.unknown)
+    linked = linked_with(program, library)
+    if linked is not None and library.identity is not None:
+        reason = refusal(linked, library.identity)
+        if reason:
+            said.append(f"refused at start-up: {reason}")
+    if uses is None:
+        said.append("which names it uses: no binding note")
+    if not program.typed:
+        said.append("which types it was compiled with: no debug information in the program")
+    said.append("macro constants and inline functions that were compiled into it")
+    return tuple(dict.fromkeys(said))
+
+
+def _effect(program: ProgramFacts, finding: Finding, uses: Sequence[Use] | None) -> Effect | None:
+    """A finding of library against library, for this program."""
+    if uses is None:
+        return Effect(finding, "it may use it: which names it uses is not recorded", certain=False)
+    by_name = {use.name: use for use in uses}
+    if finding.subject in by_name:
+        # its own view found nothing if it has the type; without, the binding decides
+        return Effect(finding, _why(by_name[finding.subject]))
+    met = [by_name[name] for name in finding.through if name in by_name]
+    if met:
+        tag = finding.subject.partition(" ")[2]
+        if finding.rule.id in ("jump-table-moved", "symbol-version-removed"):
+            return Effect(finding, _why(met[0]))
+        if program.typed:
+            # known by its own debug information and compared by _own_view, or not known to it
+            return None if tag else Effect(finding, f"{_why(met[0])}, which leads to it", certain=False)
+        return Effect(finding, f"{_why(met[0])}, which leads to {finding.subject}", certain=False)
+    if not finding.through and finding.rule.id.startswith("constant-"):
+        return Effect(finding, "its value may be compiled in", certain=False)
+    return None
+
+
+def _why(use: Use) -> str:
+    verb = "calls" if use.kind == "function" else "uses"
+    return f"{verb} {use.name} ({use.address:#x})" if use.address else f"{verb} {use.name}"
+
+
+def _own_view(program: ProgramFacts, new: Facts, compare: Compare) -> list[Effect]:
+    """The program's own knowledge against the new library."""
+    view = seen_by(program, new)
+    if view is None:
+        return []
+    compared = compare(view, new, None)
+    effects = []
+    by_name = {use.name: use for use in uses_of(program, new) or ()}
+    for finding in compared.findings:
+        if finding.severity is not Severity.BREAKING or finding.rule.id in _WHOLE | _VIEW_ONLY:
+            continue
+        users = [by_name[name] for name in (finding.subject, *finding.through) if name in by_name]
+        why = _why(users[0]) if users else f"knows {finding.subject}"
+        effects.append(Effect(finding, why))
+    effects += _own_records(program, view, new, compared, {effect.finding.subject for effect in effects})
+    return effects
+
+
+def _own_records(program: ProgramFacts, view: Facts, new: Facts, compared: Comparison, told: set[str]) -> list[Effect]:
+    """Records that the program knows, where the debug information does not say by which function it meets them."""
+    untyped = [name for name, fact in view.functions.items() if fact.type is None and name in new.functions]
+    if not untyped or not program.records:
+        return []
+    reached = _reached(new, untyped)
+    effects = []
+    for name, own, theirs in with_records(program, view, new):
+        if theirs not in reached:
+            continue
+        row, other = program.types[own], new.types[theirs]
+        if isinstance(row, Record) and isinstance(other, Record):
+            changes, kind = compare_records(compared.pairs, row, other, Usage()), row.kind
+        elif isinstance(row, Enumeration) and isinstance(other, Enumeration):
+            changes, kind = compare_enumerations(row, other), "enum"
+        else:
+            continue
+        subject = f"{kind} {name}"
+        if subject in told:
+            continue
+        for change in changes:
+            if change.severity is Severity.BREAKING:
+                compared.findings.clear()
+                compared.tell(
+                    change.rule,
+                    subject,
+                    f"{subject}: {change.words}",
+                    old=change.old,
+                    new=change.new,
+                    through=tuple(sorted(untyped)),
+                )
+                size = f", which it knows with {row.size} bytes" if row.size else ""
+                effects.append(Effect(compared.findings[-1], f"knows {subject}{size}"))
+    return effects
+
+
+def _reached(library: Facts, names: Sequence[str]) -> set[int]:
+    """Numbers of all types that the signatures of these functions lead to."""
+    types = library.types
+    seen: set[int] = set()
+    waiting = [fact.type for name in names if (fact := library.functions[name]).type is not None]
+    while waiting:
+        number = waiting.pop()
+        if number is None or number in seen:
+            continue
+        seen.add(number)
+        row = types[number]
+        for attribute in ("target", "element", "result"):
+            below = getattr(row, attribute, None)
+            if below is not None:
+                waiting.append(below)
+        for part in getattr(row, "members", ()) or getattr(row, "parameters", ()):
+            waiting.append(part.type)
+    return seen

@@ -1,0 +1,197 @@
+"""chkshlib: two versions of a library compared, and what the differences mean for programs that were linked with the old one.
+
+    facts of two files -> comparisons, each telling findings by rule id -> types met on the way, each pair once -> verdict -> programs
+
+The verdict is about programs linked with OLD that run with NEW. A new major number is breaking in itself: start-up refuses the old programs,
+as it should; the other findings then say what to change when they are linked again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from linker.abi.affected import program_report
+from linker.abi.compare_constants import compare_constants
+from linker.abi.compare_data import compare_data
+from linker.abi.compare_enums import compare_enumerations
+from linker.abi.compare_functions import compare_functions
+from linker.abi.compare_records import LayoutChange, Usage, compare_records
+from linker.abi.compare_slots import compare_slots
+from linker.abi.compare_versions import compare_versions, tell_too_small
+from linker.abi.context import Comparison
+from linker.abi.facts import Facts, FileKind, ProgramFacts
+from linker.abi.findings import Finding, Report, Severity, Verdict
+from linker.abi.reach import Inside, Pair
+from linker.abi.types import Enumeration, Record
+
+
+def check(old: Facts, new: Facts, programs: Sequence[ProgramFacts] = ()) -> Report:
+    """Compares two versions of one library. Raises nothing: what cannot be compared is said in the report."""
+    obstacle = _obstacle(old, new)
+    if obstacle:
+        return Report(old.path, new.path, Verdict.NOT_COMPARABLE, unchecked=(obstacle,))
+    compared = compare(old, new, _knowledge(programs))
+    findings = _ordered(compared.findings)
+    worst = max((finding.severity for finding in findings), default=Severity.COMPATIBLE)
+    minor = any(finding.severity is Severity.MINOR for finding in findings)
+    if worst is Severity.RISK:
+        worst = Severity.MINOR if minor else Severity.COMPATIBLE
+    needs = tell_too_small(compared, worst)
+    findings = _ordered(compared.findings)
+    verdict = {Severity.BREAKING: Verdict.BREAKING, Severity.MINOR: Verdict.MINOR}.get(worst, Verdict.COMPATIBLE)
+    reports = tuple(program_report(program, new, findings, compare) for program in programs)
+    return Report(
+        old.path,
+        new.path,
+        verdict,
+        findings,
+        reports,
+        _unchecked(compared),
+        _needs(needs, findings, old, new),
+        _counts(compared),
+    )
+
+
+def compare(old: Facts, new: Facts, knowledge: Mapping[str, bool] | None = None) -> Comparison:
+    """All comparisons of two libraries; the findings are not in order yet."""
+    compared = Comparison(old, new, knowledge)
+    compare_functions(compared)
+    compare_data(compared)
+    compare_slots(compared)
+    _compare_met_types(compared)
+    compare_constants(compared)
+    compare_versions(compared)
+    return compared
+
+
+def _obstacle(old: Facts, new: Facts) -> str:
+    """Why two files are not two versions of one library, or empty."""
+    if old.machine is not new.machine:
+        return f"{old.path} is for {old.machine.label}, {new.path} for {new.machine.label}"
+    if FileKind.PROGRAM in (old.kind, new.kind):
+        return f"{old.path if old.kind is FileKind.PROGRAM else new.path} is a program, not a library"
+    if old.fixed != new.fixed:
+        return f"{old.path} is a {old.kind.value} and {new.path} a {new.kind.value}: programs bind to them in different ways"
+    if old.identity and new.identity and old.identity.name != new.identity.name:
+        return (
+            f"{old.path} is {old.identity.name} and {new.path} is {new.identity.name}: not two versions of one library"
+        )
+    return ""
+
+
+def _knowledge(programs: Sequence[ProgramFacts]) -> dict[str, bool]:
+    """What the programs' debug information says of records: True if one of them knows the contents, False if they only know the name."""
+    known: dict[str, bool] = {}
+    for program in programs:
+        if not program.typed:
+            continue
+        for row in program.types.rows:
+            if isinstance(row, Record) and row.name and row.opaque:
+                known.setdefault(row.name, False)
+        for name in program.records:
+            known[name] = True
+    return known
+
+
+def _compare_met_types(check: Comparison) -> None:
+    """Each pair of records and enumerations that exports lead to, once."""
+    check.reach.follow()
+    for pair in tuple(check.reach.met.values()):
+        row, other = check.reach.rows(pair)
+        if isinstance(row, Enumeration) and isinstance(other, Enumeration):
+            _tell(check, pair, compare_enumerations(row, other), other.place)
+        elif isinstance(row, Record) and isinstance(other, Record):
+            inside = check.reach.inside(pair)
+            if inside is Inside.SEEN:
+                _tell(check, pair, compare_records(check.pairs, row, other, check.reach.usage(pair)), other.place)
+            else:
+                _tell_unseen(check, pair, row, other, inside)
+
+
+def _subject(pair: Pair) -> str:
+    return f"{pair.kind} {pair.name}" if pair.name else f"unnamed {pair.kind}"
+
+
+def _tell(check: Comparison, pair: Pair, changes: list[LayoutChange], place: str) -> None:
+    if not changes:
+        return
+    through = check.reach.through(pair)
+    subject = _subject(pair)
+    for change in changes:
+        words = f"{subject}: {change.words}" + (
+            f": {change.old} became {change.new}" if change.old != change.new else ""
+        )
+        severity = change.severity
+        if not any(check.severity_for(name, severity) is severity for name in through):
+            severity = min(severity, Severity.RISK)
+        check.tell(
+            change.rule, subject, words, old=change.old, new=change.new, through=through, place=place, severity=severity
+        )
+
+
+def _tell_unseen(check: Comparison, pair: Pair, old: Record, new: Record, inside: Inside) -> None:
+    """A record that programs do not see inside, or do not seem to."""
+    changes = compare_records(check.pairs, old, new, Usage(caller_made=False))
+    changes = [change for change in changes if change.severity > Severity.COMPATIBLE]
+    if not changes:
+        return
+    subject = _subject(pair)
+    words = f"{subject}: {changes[0].words}" + (", and more" if len(changes) > 1 else "")
+    if inside is Inside.OPAQUE:
+        check.tell("opaque-type-changed", subject, words, through=check.reach.through(pair), place=new.place)
+        return
+    breaking = any(change.severity is Severity.BREAKING for change in changes)
+    check.tell(
+        "seemingly-opaque-type-changed", subject, words, through=check.reach.through(pair), place=new.place,
+        severity=Severity.RISK if breaking else Severity.MINOR,
+    )  # fmt: skip
+
+
+def _ordered(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    return tuple(sorted(dict.fromkeys(findings), key=lambda f: (-f.severity, f.rule.id, f.subject, f.message)))
+
+
+def _needs(needs: str, findings: Sequence[Finding], old: Facts, new: Facts) -> Literal["", "patch", "minor", "major"]:
+    if not findings and old.identity and new.identity and old.identity.digest == new.identity.digest:
+        return ""
+    return "major" if needs == "major" else "minor" if needs == "minor" else "patch"
+
+
+def _unchecked(check: Comparison) -> tuple[str, ...]:
+    said: dict[str, None] = dict(check.unchecked)
+    for facts in (check.old, check.new):
+        if not facts.typed:
+            said[f"types: no debug information in {facts.path}, and no headers"] = None
+        for sentence in facts.unknown:
+            said[sentence] = None
+    for reason in sorted(check.pairs.unread):
+        said[f"types: {reason}"] = None
+    if check.old.typed and check.new.typed:
+        untyped = [
+            f.name
+            for facts in (check.old, check.new)
+            for f in facts.functions.values()
+            if f.type is None and not f.retired
+        ]
+        untyped += [
+            d.name for facts in (check.old, check.new) for d in facts.data.values() if d.type is None and not d.retired
+        ]
+        if untyped:
+            names = sorted(set(untyped))
+            said[
+                f"types of {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}: no debug information for {len(names)} names"
+            ] = None
+    if check.old.constants is None or check.new.constants is None:
+        said["macro constants and inline functions: no headers given"] = None
+    said["behaviour: what functions do is not compared; run `uselib abi run` for that"] = None
+    return tuple(said)
+
+
+def _counts(check: Comparison) -> dict[str, int]:
+    old, new = check.old, check.new
+    return {
+        "functions": len(old.functions.keys() & new.functions.keys()),
+        "data": len(old.data.keys() & new.data.keys()),
+        "types": len(check.reach.met),
+    }

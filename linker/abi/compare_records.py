@@ -1,0 +1,310 @@
+"""How the layout of a structure or union differs, and what that does to programs compiled against the old one.
+
+Members are matched by name: what lies where is told by names, so two members of one type that changed places are found. What is left over
+on both sides at one place with one type was renamed, which no program notices.
+
+Growth at the end is judged by who makes the objects (`Usage`): a program that allocates them, passes them by value or indexes arrays of them
+has the old size compiled in; one that only gets pointers from the library has not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from linker.abi.compare_types import Difference, Edge, TypePairs, peel
+from linker.abi.fields import Field, fields, is_operations_table, is_packed
+from linker.abi.findings import Severity
+from linker.abi.spelling import spell
+from linker.abi.types import Base, Pointer, Record, TypeId
+from linker.abi.wording import canonical, is_reserved, is_size_tag, unit_changed
+
+COMPATIBLE, MINOR, RISK, BREAKING = Severity.COMPATIBLE, Severity.MINOR, Severity.RISK, Severity.BREAKING
+_CONTAINER = {
+    "data",
+    "buf",
+    "buffer",
+    "items",
+    "elements",
+    "ptr",
+    "values",
+    "bytes",
+    "capacity",
+    "cap",
+    "used",
+    "array",
+    "entries",
+    "start",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """by_value: passed, returned or embedded as a whole. indexed: programs step through arrays of it. caller_made: programs allocate it."""
+
+    by_value: bool = False
+    indexed: bool = False
+    caller_made: bool = True
+
+    @property
+    def size_matters(self) -> bool:
+        return self.by_value or self.indexed or self.caller_made
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutChange:
+    rule: str
+    severity: Severity
+    words: str
+    old: str = ""
+    new: str = ""
+
+
+_MEMBER = {
+    "size": "member-retyped", "type": "member-retyped", "signedness": "member-signedness", "length": "member-array-length",
+    "target": "member-target-changed", "levels": "member-target-changed", "const-added": "qualifier-changed",
+    "const-removed": "qualifier-changed", "qualifier": "qualifier-changed", "callback": "callback-changed", "name": "type-renamed",
+    "representation": "same-representation", "handle": "handle-type-changed",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Matched:
+    """common, renamed: (old, new) of one member; renamed ones by place. moved: those of `common` that lie elsewhere."""
+
+    common: tuple[tuple[Field, Field], ...]
+    renamed: tuple[tuple[Field, Field], ...]
+    removed: tuple[Field, ...]
+    added: tuple[Field, ...]
+    reserved: tuple[Field, ...]  # of the old one
+
+    @property
+    def moved(self) -> tuple[tuple[Field, Field], ...]:
+        return tuple((a, b) for a, b in self.common if a.offset != b.offset)
+
+
+def match(pairs: TypePairs, old: Record, new: Record) -> _Matched:
+    before, after = fields(pairs.old, old), fields(pairs.new, new)
+    reserved = tuple(field for field in before if is_reserved(field.name))
+    kept = {field.name: field for field in after if not is_reserved(field.name)}
+    named = [field for field in before if not is_reserved(field.name)]
+    common = tuple((field, kept[field.name]) for field in named if field.name in kept)
+    names = {field.name for field in named}
+    removed = [field for field in named if field.name not in kept]
+    added = [field for field in after if field.name in kept and field.name not in names]
+    renamed = []
+    for field in tuple(removed):
+        for other in added:
+            if (field.offset, field.width) == (other.offset, other.width) and not _differs(
+                pairs, field.type, other.type
+            ):
+                renamed.append((field, other))
+                removed.remove(field)
+                added.remove(other)
+                break
+    return _Matched(common, tuple(renamed), tuple(removed), tuple(added), reserved)
+
+
+def _differs(pairs: TypePairs, old: TypeId, new: TypeId) -> bool:
+    return any(difference.severity >= RISK for difference in pairs.compare(old, new).differences)
+
+
+def member_edges(pairs: TypePairs, old: Record, new: Record) -> list[Edge]:
+    """The records and enumerations that members of both lead to."""
+    matched = match(pairs, old, new)
+    return [edge for a, b in matched.common + matched.renamed for edge in pairs.compare(a.type, b.type).edges]
+
+
+def compare_records(pairs: TypePairs, old: Record, new: Record, usage: Usage) -> list[LayoutChange]:
+    """What changed in a record whose inside programs see. Empty if an old program cannot tell the difference."""
+    if old.opaque or new.opaque:
+        return []
+    matched = match(pairs, old, new)
+    changes = _retyped(pairs, matched, usage)
+    changes += _renamed(pairs, matched)
+    swapped = _swapped(matched)
+    moved = [pair for pair in matched.moved if pair[0].name not in swapped]
+    if swapped:
+        names = " and ".join(f"`{name}`" for name in swapped)
+        changes.append(LayoutChange("members-swapped", BREAKING, f"{names} changed places"))
+    changes += _added(pairs, old, new, matched, usage)
+    changes += _removed(pairs, matched)
+    changes = _with_moves(pairs, old, new, changes, moved)
+    changes += _size(pairs, old, new, changes, usage)
+    if is_operations_table(pairs.old, old):
+        changes = [_of_table(change) for change in changes]
+    return changes
+
+
+def _retyped(pairs: TypePairs, matched: _Matched, usage: Usage) -> list[LayoutChange]:
+    found = []
+    for a, b in matched.common:
+        if a.width != b.width:
+            words = f"`{a.name}`: {_width(a)} became {_width(b)}"
+            found.append(LayoutChange("bit-field-changed", BREAKING, words))
+            continue
+        for difference in pairs.compare(a.type, b.type).differences:
+            found.append(_member_change(pairs, a, b, difference, usage))
+    return found
+
+
+def _width(field: Field) -> str:
+    return "a whole member" if field.width is None else f"{field.width} bit" + ("s" if field.width != 1 else "")
+
+
+def _member_change(pairs: TypePairs, old: Field, new: Field, difference: Difference, usage: Usage) -> LayoutChange:
+    severity = difference.severity
+    if difference.kind == "length" and difference.words == "grown" and not usage.size_matters:
+        severity = RISK  # behind it, if anything, members moved, which is told apart
+    words = f"`{old.name}`" + (f": {difference.words}" if difference.words else "")
+    before, after = pairs.words(old.type, new.type)
+    return LayoutChange(_MEMBER[difference.kind], severity, words, before, after)
+
+
+def _renamed(pairs: TypePairs, matched: _Matched) -> list[LayoutChange]:
+    found = []
+    for a, b in matched.renamed:
+        units = unit_changed(a.name, b.name)
+        words = f"`{a.name}` is now `{b.name}`"
+        if units:
+            found.append(LayoutChange("unit-changed", BREAKING, f"{words}: {units}", a.name, b.name))
+        else:
+            found.append(LayoutChange("member-renamed", COMPATIBLE, words, a.name, b.name))
+    names, others = (
+        {canonical(a.name): a for a, _ in matched.renamed},
+        {canonical(b.name): b for _, b in matched.renamed},
+    )
+    crossed = [name for name, a in names.items() if name in others and others[name].offset != a.offset]
+    if len(crossed) > 1:
+        found.append(
+            LayoutChange("members-swapped", BREAKING, " and ".join(f"`{name}`" for name in crossed) + " changed places")
+        )
+    return found
+
+
+def _swapped(matched: _Matched) -> list[str]:
+    """Members that took one another's places."""
+    moved = {a.offset: (a, b) for a, b in matched.moved}
+    return [a.name for a, b in moved.values() if b.offset in moved and moved[b.offset][1].offset == a.offset]
+
+
+def _added(pairs: TypePairs, old: Record, new: Record, matched: _Matched, usage: Usage) -> list[LayoutChange]:
+    found = []
+    kept = [a for a, b in matched.common + matched.renamed if a.offset == b.offset]
+    end = 8 * (old.size or 0)
+    for field in matched.added:
+        words = f"`{spell(pairs.new, field.type, field.name)}` at {field.where}"
+        if old.kind == "union" or (field.size and any(field.overlaps(a) for a in kept)):
+            found.append(LayoutChange("union-member-added", MINOR, words))
+        elif field.size and any(field.overlaps(a) for a in matched.reserved):
+            found.append(LayoutChange("reserved-member-used", MINOR, words))
+        elif field.offset >= end or (field.end > end and field.size):
+            found.append(_appended(pairs, old, new, field, matched, words, usage))
+        elif any(a.offset >= field.offset and b.offset > a.offset for a, b in matched.common):
+            found.append(LayoutChange("member-inserted", BREAKING, words))
+        else:
+            found.append(LayoutChange("padding-used", RISK if usage.caller_made else MINOR, words))
+    return found
+
+
+def _appended(
+    pairs: TypePairs, old: Record, new: Record, field: Field, matched: _Matched, words: str, usage: Usage
+) -> LayoutChange:
+    if any(b.offset >= field.end and b.offset > a.offset for a, b in matched.common):
+        return LayoutChange("member-inserted", BREAKING, words)
+    if old.size == new.size or not field.size:  # a flexible array takes no room
+        return LayoutChange("padding-used", RISK if usage.caller_made else MINOR, words)
+    if usage.by_value or usage.indexed:
+        return LayoutChange("member-appended", BREAKING, words)
+    if _size_tagged(pairs, old):
+        return LayoutChange("size-tagged-struct-grown", MINOR, words)
+    return LayoutChange("member-appended", BREAKING if usage.caller_made else MINOR, words)
+
+
+def _size_tagged(pairs: TypePairs, record: Record) -> bool:
+    """Whether the first member tells the library how much of the structure the program knows."""
+    members = fields(pairs.old, record)
+    if not members or not is_size_tag(members[0].name):
+        return False
+    row = peel(pairs.old, members[0].type).row
+    holds = any(
+        field.name.lower() in _CONTAINER and isinstance(peel(pairs.old, field.type).row, Pointer) for field in members
+    )
+    return isinstance(row, Base) and row.encoding in ("signed", "unsigned") and not holds
+
+
+def _removed(pairs: TypePairs, matched: _Matched) -> list[LayoutChange]:
+    return [
+        LayoutChange("member-removed", BREAKING, f"`{spell(pairs.old, field.type, field.name)}` at {field.where}")
+        for field in matched.removed
+    ]
+
+
+def _with_moves(
+    pairs: TypePairs, old: Record, new: Record, changes: list[LayoutChange], moved: list[tuple[Field, Field]]
+) -> list[LayoutChange]:
+    """Says which members moved: with the change that moved them, or as a finding of its own."""
+    if not moved:
+        return changes
+    words = ", ".join(f"`{a.name}` from {a.where} to {b.where}" for a, b in moved[:4]) + (
+        ", ..." if len(moved) > 4 else ""
+    )
+    causes = ("member-inserted", "member-removed", "member-retyped", "member-array-length", "bit-field-changed", "member-appended",
+              "union-member-added", "reserved-member-used", "padding-used")  # fmt: skip
+    for index, change in enumerate(changes):
+        if change.rule in causes:
+            rule = "member-inserted" if change.severity < BREAKING and change.rule in causes[5:] else change.rule
+            told = LayoutChange(rule, BREAKING, f"{change.words}; moved: {words}", change.old, change.new)
+            return [*changes[:index], told, *changes[index + 1 :]]
+    word = pairs.machine.word
+    if is_packed(pairs.old, old, word) != is_packed(pairs.new, new, word):
+        rule = "packing-changed"
+    elif all(a.width is not None for a, _ in moved):
+        rule = "bit-field-changed"
+    elif _order(old, pairs, True) == _order(new, pairs, False):
+        rule = (
+            "alignment-changed"
+            if all(b.offset >= a.offset for a, b in moved) and not _content_grew(pairs, moved, old, new)
+            else "member-moved"
+        )
+    else:
+        rule = "member-moved"
+    return [*changes, LayoutChange(rule, BREAKING, f"moved: {words}")]
+
+
+def _order(record: Record, pairs: TypePairs, old: bool) -> list[str]:
+    return [field.name for field in fields(pairs.old if old else pairs.new, record) if not is_reserved(field.name)]
+
+
+def _content_grew(pairs: TypePairs, moved: list[tuple[Field, Field]], old: Record, new: Record) -> bool:
+    """Whether a member before the moved ones grew (the type of an embedded record)."""
+    after = {field.name: field for field in fields(pairs.new, new)}
+    return any(field.name in after and after[field.name].size != field.size for field in fields(pairs.old, old))
+
+
+def _size(pairs: TypePairs, old: Record, new: Record, changes: list[LayoutChange], usage: Usage) -> list[LayoutChange]:
+    """A size or alignment that no member's change explains."""
+    told = any(
+        change.severity is BREAKING or change.rule in ("member-appended", "size-tagged-struct-grown")
+        for change in changes
+    )
+    before, after = f"{old.size} bytes", f"{new.size} bytes"
+    if old.size != new.size and not told:
+        severity = BREAKING if usage.size_matters else RISK
+        rule = "union-size-changed" if old.kind == "union" else "record-size-changed"
+        if is_packed(pairs.old, old, pairs.machine.word) != is_packed(pairs.new, new, pairs.machine.word):
+            rule = "packing-changed"
+        return [LayoutChange(rule, severity, "the size", before, after)]
+    if old.size == new.size and old.alignment and new.alignment and old.alignment != new.alignment and not told:
+        severity = BREAKING if new.alignment > old.alignment and usage.caller_made else RISK
+        return [LayoutChange("alignment-changed", severity, "the alignment", str(old.alignment), str(new.alignment))]
+    return []
+
+
+_OF_TABLE = {
+    "member-inserted": "operations-table-reordered", "members-swapped": "operations-table-reordered",
+    "member-moved": "operations-table-reordered", "member-removed": "operations-table-reordered", "member-appended": "operations-table-grown",
+}  # fmt: skip
+
+
+def _of_table(change: LayoutChange) -> LayoutChange:
+    return LayoutChange(_OF_TABLE.get(change.rule, change.rule), change.severity, change.words, change.old, change.new)

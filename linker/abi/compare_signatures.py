@@ -1,0 +1,218 @@
+"""How two function types differ, as changes with a severity: for exported functions and, seen from the other side, for callbacks.
+
+The rows say what happens to a caller that was compiled against the old type and calls the new function under the standard conventions
+(System V i386: all arguments on the stack, removed by the caller; x86-64: six integer and eight floating-point registers).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from linker.abi.findings import Severity
+from linker.abi.spelling import spell
+from linker.abi.types import Array, Base, FunctionType, Parameter, Record, TypeId, Types, Void
+from linker.abi.wording import canonical, unit_changed
+
+if TYPE_CHECKING:
+    from linker.abi.compare_types import Difference, Edge, TypePairs
+
+COMPATIBLE, MINOR, RISK, BREAKING = Severity.COMPATIBLE, Severity.MINOR, Severity.RISK, Severity.BREAKING
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """kind: the rule's id. words: what of the function changed; old and new: the types. declared: only the declaration changed as far as
+    the type tells, so that unchanged machine code proves it harmless. trailing: parameters at the end."""
+
+    kind: str
+    severity: Severity
+    words: str
+    old: str = ""
+    new: str = ""
+    declared: bool = False
+    trailing: bool = False
+
+
+# Kind of difference -> rule, for the two places of a signature.
+_PARAMETER = {
+    "size": "parameter-retyped", "type": "parameter-retyped", "signedness": "parameter-signedness", "length": "parameter-retyped",
+    "target": "parameter-target-changed", "levels": "parameter-target-changed", "const-added": "parameter-const-added",
+    "const-removed": "parameter-const-removed", "qualifier": "qualifier-changed", "callback": "callback-changed",
+    "name": "type-renamed", "representation": "same-representation", "handle": "handle-type-changed",
+}  # fmt: skip
+_RESULT = {
+    **_PARAMETER, "size": "result-retyped", "type": "result-retyped", "length": "result-retyped", "signedness": "result-signedness",
+    "target": "result-target-changed", "levels": "result-target-changed", "const-added": "result-const-added",
+    "const-removed": "qualifier-changed",
+}  # fmt: skip
+
+
+def compare_signatures(
+    pairs: TypePairs, old: FunctionType, new: FunctionType, depth: int = 0
+) -> tuple[tuple[Change, ...], tuple[Edge, ...]]:
+    changes: list[Change] = []
+    edges: list[Edge] = []
+    if old.convention != new.convention:
+        changes.append(
+            Change(
+                "calling-convention-changed",
+                BREAKING,
+                "the calling convention",
+                old.convention or "standard",
+                new.convention or "standard",
+            )
+        )
+    if old.variadic != new.variadic and old.prototyped and new.prototyped:
+        kind, words = (
+            ("variadic-added", "arguments `...` added")
+            if new.variadic
+            else ("variadic-removed", "arguments `...` removed")
+        )
+        changes.append(Change(kind, BREAKING, words))
+    changes += _compare_results(pairs, old, new, depth, edges)
+    changes += _compare_parameters(pairs, old, new, depth, edges)
+    return tuple(changes), tuple(edges)
+
+
+def _compare_results(
+    pairs: TypePairs, old: FunctionType, new: FunctionType, depth: int, edges: list[Edge]
+) -> list[Change]:
+    before, after = pairs.words(old.result, new.result)
+    none_before, none_after = _void(pairs.old, old.result), _void(pairs.new, new.result)
+    if none_before and not none_after:
+        return [_result_added(pairs, new.result, after)]
+    if none_after and not none_before:
+        return [Change("result-removed", BREAKING, "the result", before, "void")]
+    outcome = pairs.compare(old.result, new.result, depth + 1)
+    edges += _as(outcome.edges, "result")
+    found = []
+    for difference in outcome.differences:
+        severity = difference.severity
+        kind = _RESULT[difference.kind]
+        if difference.kind == "const-added":
+            severity = RISK
+        if difference.kind == "const-removed":
+            severity = COMPATIBLE
+        words = f"the result: {difference.words}" if difference.words else "the result"
+        found.append(Change(kind, severity, words, before, after, declared=difference.kind == "signedness"))
+    return found
+
+
+def _result_added(pairs: TypePairs, result: TypeId, after: str) -> Change:
+    """A caller that expects no result ignores one in registers; but not a hidden pointer, nor an x87 register that it must pop."""
+    row = pairs.new.plain(result)
+    in_memory = isinstance(row, Record | Array)
+    x87 = isinstance(row, Base) and row.encoding in ("float", "complex") and (pairs.machine.word == 4 or row.size > 8)
+    if in_memory or x87:
+        return Change("result-retyped", BREAKING, "the result", "void", after)
+    return Change("result-added", MINOR, "the result", "void", after)
+
+
+def _as(edges: Sequence[Edge], role: str) -> list[Edge]:
+    return [edge if edge.role else edge._replace(role=role) for edge in edges]
+
+
+def _void(types: Types, number: TypeId) -> bool:
+    return isinstance(types.plain(number), Void)
+
+
+def _compare_parameters(
+    pairs: TypePairs, old: FunctionType, new: FunctionType, depth: int, edges: list[Edge]
+) -> list[Change]:
+    if not (old.prototyped and new.prototyped) and not (old.parameters and new.parameters):
+        return []  # `f()`: not known what it takes
+    before, after = old.parameters, new.parameters
+    if len(before) != len(after):
+        return [_count_changed(pairs, before, after, depth, edges)]
+    swapped = _swapped(pairs, before, after)
+    if swapped:
+        for a, b in zip(before, after, strict=True):
+            edges += _as(pairs.compare(a.type, b.type, depth + 1).edges, "parameter")
+        return [swapped]
+    changes: list[Change] = []
+    for index, (a, b) in enumerate(zip(before, after, strict=True), 1):
+        outcome = pairs.compare(a.type, b.type, depth + 1)
+        edges += _as(outcome.edges, "parameter")
+        place = f"parameter {index}" + (f" `{a.name}`" if a.name else "")
+        changes += [_parameter_change(pairs, place, a, b, difference) for difference in outcome.differences]
+        if a.name and b.name and a.name != b.name and not outcome.differences:
+            units = unit_changed(a.name, b.name)
+            words = f"{place} is now `{b.name}`"
+            if units:
+                changes.append(Change("unit-changed", BREAKING, f"{words}: {units}", a.name, b.name, declared=True))
+            else:
+                changes.append(Change("parameter-renamed", COMPATIBLE, words, a.name, b.name))
+    return changes
+
+
+def _parameter_change(pairs: TypePairs, place: str, old: Parameter, new: Parameter, difference: Difference) -> Change:
+    kind, severity = _PARAMETER[difference.kind], difference.severity
+    if difference.kind == "size" and difference.promoted:
+        kind, severity = "parameter-widened", RISK
+    if difference.kind == "const-removed":
+        severity = BREAKING
+    words = f"{place}: {difference.words}" if difference.words else place
+    declared = difference.kind in ("signedness", "const-removed")
+    return Change(kind, severity, words, *pairs.words(old.type, new.type), declared=declared)
+
+
+def _count_changed(
+    pairs: TypePairs, old: Sequence[Parameter], new: Sequence[Parameter], depth: int, edges: list[Edge]
+) -> Change:
+    shared = min(len(old), len(new))
+    for a, b in zip(old[:shared], new[:shared], strict=True):
+        edges += _as(pairs.compare(a.type, b.type, depth + 1).edges, "parameter")
+    more = len(new) > len(old)
+    longer, shorter, types = (new, old, pairs.new) if more else (old, new, pairs.old)
+    names = {parameter.name for parameter in shorter}
+    extra = [parameter for parameter in longer if parameter.name not in names] if all(names) else []
+    if len(extra) != len(longer) - len(shorter):
+        extra = list(longer[shared:])
+    trailing = extra == list(longer[shared:])
+    words = ", ".join(f"`{spell(types, parameter.type, parameter.name)}`" for parameter in extra)
+    where = "at the end" if trailing else "before others"
+    if more:
+        return Change(
+            "parameter-added",
+            BREAKING,
+            f"{words} added {where}",
+            _listed(pairs.old, old),
+            _listed(pairs.new, new),
+            trailing=trailing,
+        )
+    return Change(
+        "parameter-removed", BREAKING, f"{words} removed" + ("" if trailing else " from before others"),
+        _listed(pairs.old, old), _listed(pairs.new, new), declared=trailing, trailing=trailing,
+    )  # fmt: skip
+
+
+def _listed(types: Types, parameters: Sequence[Parameter]) -> str:
+    return "(" + (", ".join(spell(types, parameter.type, parameter.name) for parameter in parameters) or "void") + ")"
+
+
+def _swapped(pairs: TypePairs, old: Sequence[Parameter], new: Sequence[Parameter]) -> Change | None:
+    """The same parameters in another order, told by their names (`copy(dst, src)` -> `copy(src, dst)`), or by their types."""
+    names, others = [canonical(p.name) for p in old], [canonical(p.name) for p in new]
+    by_name = all(names) and len(set(names)) == len(names)
+    moved = [i for i, name in enumerate(names) if by_name and name in others and others.index(name) != i]
+    same_types = all(not _differs(pairs, a.type, b.type) for a, b in zip(old, new, strict=True))
+    if len(moved) < 2:
+        if same_types or len(old) < 2:
+            return None
+        moved = [i for i, (a, b) in enumerate(zip(old, new, strict=True)) if _differs(pairs, a.type, b.type)]
+        exchanged = len(moved) == 2 and not (
+            _differs(pairs, old[moved[0]].type, new[moved[1]].type)
+            or _differs(pairs, old[moved[1]].type, new[moved[0]].type)
+        )
+        if not exchanged:
+            return None
+    words = "parameters " + " and ".join(str(i + 1) for i in moved) + " changed places"
+    return Change(
+        "parameters-swapped", BREAKING, words, _listed(pairs.old, old), _listed(pairs.new, new), declared=same_types
+    )
+
+
+def _differs(pairs: TypePairs, old: TypeId, new: TypeId) -> bool:
+    return any(difference.severity >= RISK for difference in pairs.compare(old, new).differences)

@@ -1,0 +1,60 @@
+"""What all comparisons of one check share: the two sides, the pairs of types, and the findings so far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from linker.abi.compare_types import TypePairs
+from linker.abi.facts import Facts
+from linker.abi.findings import Finding, Severity
+from linker.abi.reach import Reach
+from linker.abi.rules import rule
+
+
+class Comparison:
+    """Findings are told as they are met, in any order, and put in order by check.py."""
+
+    def __init__(self, old: Facts, new: Facts, knowledge: Mapping[str, bool] | None = None) -> None:
+        self.old, self.new = old, new
+        self.pairs = TypePairs(old.types, new.types, old.machine)
+        self.reach = Reach(self.pairs, old, new, knowledge or {})
+        self.findings: list[Finding] = []
+        self.unchecked: dict[str, None] = {}
+
+    @property
+    def fixed(self) -> bool:
+        """Whether programs bind by address."""
+        return self.old.fixed and self.new.fixed
+
+    def tell(
+        self,
+        rule_id: str,
+        subject: str,
+        message: str,
+        *,
+        old: str = "",
+        new: str = "",
+        through: tuple[str, ...] = (),
+        place: str = "",
+        severity: Severity | None = None,
+    ) -> None:
+        """Adds a finding. severity: where the circumstances make it another than the rule's own."""
+        row = rule(rule_id)
+        if severity is not None and severity is not row.severity:
+            row = replace(row, severity=severity)
+        finding = Finding(row, subject, message, old, new, through, place)
+        if finding not in self.findings[-8:]:
+            self.findings.append(finding)
+
+    def severity_for(self, name: str, severity: Severity) -> Severity:
+        """Names that no public header declares are not promised: programs that use them do so at their own risk."""
+        public = self.old.public
+        if public is None or name in public or name.split("@")[0] in public:
+            return severity
+        return min(severity, Severity.RISK)
+
+    def place_of(self, address: int, new: bool) -> int:
+        """The address relative to the library's base, so that a library that moved as a whole is one finding."""
+        identity = (self.new if new else self.old).identity
+        return address - identity.base if identity else address

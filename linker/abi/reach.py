@@ -1,0 +1,191 @@
+"""Which structures programs meet through the exports, whether they see inside, and who allocates the objects.
+
+A change inside a structure counts only if programs have its layout compiled in. That is known from headers (`Facts.record_names`) or from
+the programs' own debug information. Without both it is told by what is there: a structure that is passed by value is seen; one that is
+declared in a header is seen; one that is only declared in a source file, while other types of the interface come from headers, is private; and
+one that the library makes, takes back and never gives out by value looks opaque, which is said as such and not called breaking.
+"""
+
+from __future__ import annotations
+
+import enum
+import posixpath
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from linker.abi.compare_records import Usage, member_edges
+from linker.abi.compare_types import Edge, TypePairs, peel
+from linker.abi.facts import Facts
+from linker.abi.types import Enumeration, Record, Typedef, TypeId
+from linker.abi.wording import is_ender
+
+_SOURCE = re.compile(r"\.(c|cc|cpp|cxx|C|m|s|S|i)(:\d+)?$")
+_HEADER = re.compile(r"\.(h|hh|hpp|hxx)(:\d+)?$")
+_PRIVATE_HEADER = re.compile(r"(priv|intern|impl|[-_]int\.h|[-_]p\.h|^int\.h)", re.IGNORECASE)
+_SYSTEM = ("/usr/", "/lib/", "<", "/opt/")
+
+Key = tuple[TypeId, TypeId]
+
+
+class Inside(enum.Enum):
+    """What programs know of a record's contents."""
+
+    SEEN = "seen"
+    LOOKS_OPAQUE = "looks opaque"
+    OPAQUE = "opaque"
+
+
+@dataclass
+class Pair:
+    """A record or enumeration in both versions. exports: those that lead to it without another record between; parents: records
+    that hold or point to it."""
+
+    key: Key
+    name: str
+    kind: str  # struct, union, class, enum
+    exports: dict[str, None] = field(default_factory=dict)
+    parents: dict[Key, None] = field(default_factory=dict)
+    by_value: bool = False
+    indexed: bool = False
+    stored: bool = False  # in exported data: the library's storage
+    embedded: list[Key] = field(default_factory=list)
+    makers: set[str] = field(default_factory=set)
+    takers: set[str] = field(default_factory=set)
+    given: bool = False  # by pointer from a record or to a callback: the library's or the program's
+    expanded: bool = False
+
+
+class Reach:
+    """The pairs that exports lead to. `knowledge`: what given programs know: tag -> whether they see inside."""
+
+    def __init__(self, pairs: TypePairs, old: Facts, new: Facts, knowledge: Mapping[str, bool]) -> None:
+        self.pairs, self.old, self.new, self.knowledge = pairs, old, new, knowledge
+        self.met: dict[Key, Pair] = {}
+        self._headers = _has_headers(old)
+
+    def add_function(self, name: str, edges: Iterable[Edge]) -> None:
+        listed = list(edges)
+        taken = {
+            (edge.old, edge.new)
+            for edge in listed
+            if edge.role == "parameter" and not edge.callback and edge.levels == 1
+        }
+        for edge in listed:
+            pair = self._pair(edge)
+            pair.exports[name] = None
+            if edge.levels == 0:
+                pair.by_value = True
+            elif edge.callback:
+                pair.given = True
+            elif edge.role == "result" and edge.levels == 1:
+                if pair.key not in taken:
+                    pair.makers.add(name)
+            elif edge.levels == 2 and edge.role == "parameter":
+                pair.makers.add(name)
+            elif edge.role == "parameter":
+                pair.takers.add(name)
+            pair.indexed |= edge.array
+
+    def add_data(self, name: str, edges: Iterable[Edge]) -> None:
+        for edge in edges:
+            pair = self._pair(edge)
+            pair.exports[name] = None
+            pair.stored = True
+            pair.indexed |= edge.array
+
+    def _pair(self, edge: Edge) -> Pair:
+        key = edge.old, edge.new
+        found = self.met.get(key)
+        if found is None:
+            before, after = peel(self.pairs.old, edge.old), peel(self.pairs.new, edge.new)
+            row = before.row
+            kind = row.kind if isinstance(row, Record) else "enum"
+            name = before.name or self._typedef_of(edge.old) or after.name
+            found = self.met[key] = Pair(key, name, kind)
+        return found
+
+    def _typedef_of(self, number: TypeId) -> str:
+        if not hasattr(self, "_typedefs"):
+            self._typedefs = {row.target: row.name for row in reversed(self.pairs.old.rows) if isinstance(row, Typedef)}
+        return self._typedefs.get(number, "")
+
+    def follow(self) -> None:
+        """Goes on through the members of the records that programs see inside."""
+        waiting = list(self.met.values())
+        while waiting:
+            pair = waiting.pop()
+            row, other = self.rows(pair)
+            if pair.expanded or not isinstance(row, Record) or not isinstance(other, Record):
+                continue
+            if self.inside(pair) is not Inside.SEEN:
+                continue
+            pair.expanded = True
+            for edge in member_edges(self.pairs, row, other):
+                below = self._pair(edge)
+                if below is pair:
+                    continue
+                below.parents[pair.key] = None
+                if edge.levels == 0 and not edge.callback:
+                    below.embedded.append(pair.key)
+                    below.indexed |= edge.array
+                else:
+                    below.given = True
+                waiting.append(below)
+
+    def rows(self, pair: Pair) -> tuple[Record | Enumeration, Record | Enumeration]:
+        row, other = self.pairs.old[pair.key[0]], self.pairs.new[pair.key[1]]
+        assert isinstance(row, Record | Enumeration) and isinstance(other, Record | Enumeration)
+        return row, other
+
+    def inside(self, pair: Pair) -> Inside:
+        """What programs know of the pair's contents."""
+        row, _ = self.rows(pair)
+        if row.size is None or pair.kind == "enum":
+            return Inside.OPAQUE if row.size is None else Inside.SEEN
+        if pair.name in self.knowledge:
+            return Inside.SEEN if self.knowledge[pair.name] else Inside.OPAQUE
+        if pair.by_value or pair.stored or pair.embedded or not pair.name:
+            return Inside.SEEN
+        if self.old.record_names is not None:
+            names = {pair.name, self._typedef_of(pair.key[0])}
+            return Inside.SEEN if names & self.old.record_names else Inside.OPAQUE
+        place = row.place
+        if _HEADER.search(place):
+            return Inside.OPAQUE if _PRIVATE_HEADER.search(posixpath.basename(place)) else Inside.SEEN
+        if _SOURCE.search(place) and self._headers:
+            return Inside.OPAQUE
+        users = {name for name in pair.takers if not is_ender(name)}
+        return Inside.LOOKS_OPAQUE if pair.makers and users else Inside.SEEN
+
+    def usage(self, pair: Pair, seen: frozenset[Key] = frozenset()) -> Usage:
+        by_value, indexed = pair.by_value, pair.indexed
+        made = bool(pair.makers) or pair.stored or pair.given
+        caller_made = by_value or (bool(pair.takers) and not made)
+        for key in pair.embedded:
+            by_value = True  # what it is embedded in changes its layout too
+            if key not in seen and len(seen) < 40:
+                above = self.usage(self.met[key], seen | {key})
+                caller_made |= above.caller_made
+        return Usage(by_value, indexed, caller_made)
+
+    def through(self, pair: Pair) -> tuple[str, ...]:
+        """The exports by which programs meet it, in the order of their names."""
+        names: set[str] = set()
+        seen = {pair.key}
+        waiting = [pair]
+        while waiting:
+            current = waiting.pop()
+            names.update(current.exports)
+            for key in current.parents:
+                if key not in seen:
+                    seen.add(key)
+                    waiting.append(self.met[key])
+        return tuple(sorted(names))
+
+
+def _has_headers(facts: Facts) -> bool:
+    """Whether types or functions of the interface are declared in headers of the library's own."""
+    places = [row.place for row in facts.types.rows if isinstance(row, Record | Enumeration | Typedef)]
+    places += [function.place for function in facts.functions.values()]
+    return any(_HEADER.search(place) and not place.startswith(_SYSTEM) for place in places)

@@ -1,0 +1,112 @@
+"""What names say: a few words by which a change of meaning shows although no type changed.
+
+Tables of words, no cleverness: what is not in them is not judged.
+"""
+
+from __future__ import annotations
+
+import re
+
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+
+# Words for one role, by which parameters in another order are recognised although they were respelled.
+_ROLES = {
+    "destination": "dst", "dest": "dst", "target": "dst", "to": "dst",
+    "source": "src", "from": "src",
+    "w": "width", "h": "height", "col": "column", "lo": "min", "low": "min", "minimum": "min", "hi": "max", "high": "max",
+    "maximum": "max", "start": "begin", "stop": "end", "length": "len", "size": "len", "count": "len",
+}  # fmt: skip
+
+# Units by quantity: a name that goes from one to another in its row means other numbers.
+_UNITS = (
+    {"ns": "ns", "nsec": "ns", "nanos": "ns", "nanoseconds": "ns", "us": "us", "usec": "us", "micros": "us", "microseconds": "us",
+     "ms": "ms", "msec": "ms", "msecs": "ms", "millis": "ms", "milliseconds": "ms",
+     "s": "s", "sec": "s", "secs": "s", "seconds": "s", "min": "min", "mins": "min", "minutes": "min", "hours": "h", "days": "d"},
+    {"bits": "bits", "bytes": "bytes", "words": "words", "pages": "pages", "kb": "kb", "kib": "kb", "mb": "mb", "mib": "mb", "blocks": "blocks",
+     "sectors": "sectors"},
+    {"mm": "mm", "cm": "cm", "m": "m", "meters": "m", "metres": "m", "km": "km", "inches": "inch", "inch": "inch", "feet": "ft", "miles": "mi",
+     "px": "px", "pixels": "px", "pt": "pt", "points": "pt"},
+    {"deg": "deg", "degrees": "deg", "rad": "rad", "radians": "rad"},
+    {"celsius": "C", "fahrenheit": "F", "kelvin": "K"},
+    {"cents": "cents", "dollars": "dollars", "euros": "euros", "percent": "percent", "permille": "permille", "fraction": "fraction"},
+    {"hz": "hz", "khz": "khz", "mhz": "mhz"},
+)  # fmt: skip
+
+_RESERVED = re.compile(
+    r"reserved|unused|spare|_*pad(ding)?\d*$|_*pad(ding)?_|filler|dummy|_*rsvd|_*resv|future", re.IGNORECASE
+)
+_SIZE_TAG = re.compile(
+    r"^_*(cb|dw|n)?_?(struct|my|self|this|abi|api)?_?(size|sz|version|ver|cb|sizeof)_*$|^size_?of_?\w*$|^(size|version)_of_\w+$|^nLength$",
+    re.IGNORECASE,
+)
+_ABOUT_RELEASE = re.compile(
+    r"version|_(major|minor|patch|micro|revision|release|build|date|time|author|url|copyright|license|description|soname)(_|$)|(^|_)ver(_|$)",
+    re.IGNORECASE,
+)
+_DEFAULT = re.compile(r"(^|_)(default|dflt|def|initial)(_|$)", re.IGNORECASE)
+_SENTINEL = re.compile(
+    r"(^|_)(max|count|last|num|n|end|size|total|sentinel|limit)(_|$)|(Max|Count|Last|End|Size)$", re.IGNORECASE
+)
+_MAKER = re.compile(
+    r"(^|_)(new|create|open|alloc|make|init|start|connect|dup|clone|copy|parse|load|build|begin|construct|acquire|fopen|popen)(_|\d|$)"
+    r"|(New|Create|Open|Alloc|Make|Init|Dup|Clone|Parse|Load)$",
+    re.IGNORECASE,
+)
+_ENDER = re.compile(
+    r"(^|_)(free|destroy|close|delete|del|release|dispose|unref|done|fini|finish|shutdown|end|term|kill|drop)(_|\d|$)"
+    r"|(Free|Destroy|Close|Delete|Release)$",
+    re.IGNORECASE,
+)
+
+
+def canonical(name: str) -> str:
+    """A parameter's or member's name with the words for one role made one."""
+    return _ROLES.get(name.lower(), name.lower())
+
+
+def unit_changed(old: str, new: str) -> str:
+    """`s became ms` if the names give different units of one quantity, else empty."""
+    before, after = _words(old), _words(new)
+    for units in _UNITS:
+        first = [units[word] for word in before[-1:] + before[:-1] if word in units]
+        second = [units[word] for word in after[-1:] + after[:-1] if word in units]
+        told = len(before) + len(after) > 2 or min(len(old), len(new)) > 2  # a lone `s` or `m` is no unit
+        if first and second and first[0] != second[0] and told:
+            return f"{first[0]} became {second[0]}"
+    return ""
+
+
+def _words(name: str) -> list[str]:
+    return [word.lower() for word in _WORDS.findall(name)]
+
+
+def is_reserved(name: str) -> bool:
+    """Whether a member's name says that it is kept for later (an unnamed one is padding)."""
+    return not name or _RESERVED.search(name) is not None
+
+
+def is_size_tag(name: str) -> bool:
+    """Whether a first member tells the library which version of the structure it was given."""
+    return _SIZE_TAG.search(name) is not None
+
+
+def about_release(name: str) -> bool:
+    """Whether a constant describes the release, and so is another in each."""
+    return _ABOUT_RELEASE.search(name) is not None
+
+
+def is_default(name: str) -> bool:
+    return _DEFAULT.search(name) is not None
+
+
+def is_sentinel(name: str) -> bool:
+    """Whether an enumerator only counts the others."""
+    return _SENTINEL.search(name) is not None
+
+
+def is_maker(name: str) -> bool:
+    return _MAKER.search(name) is not None
+
+
+def is_ender(name: str) -> bool:
+    return _ENDER.search(name) is not None
