@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "trace": ("trace", "run a program and show every call through a jump table"),
     "abi": ("abi", "run a program against two versions of a library: output, calls and data compared"),
     "inspect": ("inspect", "show header, jump table, exports, libraries and bindings of a file"),
+    "ldd": ("ldd", "which shared libraries a program would get, and why no other versions of them"),
     "map": ("map", "the address registry: allocate, list and check library addresses"),
     "demo": ("demo", "build, run, trace and upgrade a library in a few seconds"),
     "ld-dir": ("ld_dir", "print a directory for `cc -B DIR`, in which `ld` is our linker"),

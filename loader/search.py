@@ -118,7 +118,7 @@ class Choice:
 
     path: str
     error: int
-    directory: int = -1  # index in SearchPath.directories(); -1 if nothing was opened
+    directory: int = -1  # where the search ended: index in SearchPath.directories(); -1 if it found nothing
     other: Version | None = None  # the highest version seen that the rule does not admit
 
 
@@ -193,15 +193,12 @@ class _LookUp:
 def find(files: Files, search: SearchPath, file_name: str, linked: Identity, rule: Rule) -> Choice:
     """What start-up opens for a library recorded as `file_name`, linked with as `linked`. Raises nothing."""
     look_up = _LookUp(files, linked, rule, file_name.rpartition("/")[2])
-    error, number = errno.ENOENT, 0
-    first = len(_split(search.environment))
+    error = errno.ENOENT
     for number, directory in enumerate(search.directories(file_name)):
-        if number == first and not _missing(error):  # the environment's last directory made too long a path
-            break
         error = look_up.in_directory(directory)
         if not _missing(error) and error != errno.ENAMETOOLONG:
-            break
-    return Choice(look_up.path, error, number if not error else -1, look_up.other)
+            return Choice(look_up.path, error, number, look_up.other)
+    return Choice(look_up.path, error, -1, look_up.other)
 
 
 __all__ = ["DEFAULT_PATH", "Choice", "Files", "HostFiles", "SearchPath", "find", "join"]

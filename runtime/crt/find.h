@@ -171,7 +171,7 @@ static long look_up(struct lookup *lookup, const char *file_name, const struct s
     for (word i = 0; file_name[i]; i++)
         if (file_name[i] == '/') lookup->last = file_name + i + 1, length = i ? i : 1;
     if (search->environment) result = open_in(lookup, search->environment);
-    if (!is_missing(result)) return result;
+    if (!is_missing(result) && result != -E_NAMETOOLONG) return result;
     return length ? open_in_directory(lookup, file_name, length) : open_in(lookup, search->path);
 }
 

@@ -37,6 +37,12 @@ __asm__(".section .lib, \"a\", @progbits\n"
         ".globl _SHARED_LIBRARIES\n"
         "_SHARED_LIBRARIES:\n"
         ".text\n");
+/* For who reads the program's symbols: which scheme it is of. */
+#if USELIB_SCHEME == SCHEME_USELIB
+__asm__(".globl _SHARED_LIBRARY_SCHEME\n_SHARED_LIBRARY_SCHEME = 1\n");
+#else
+__asm__(".globl _SHARED_LIBRARY_SCHEME\n_SHARED_LIBRARY_SCHEME = 2\n");
+#endif
 extern const char _SHARED_LIBRARIES[];
 extern const char _SHARED_LIBRARIES_END[] __attribute__((weak)); /* crtn.o */
 extern const char _SHARED_LIBRARY_PATH[] __attribute__((weak));  /* our ld, for -rpath */
