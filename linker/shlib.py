@@ -116,6 +116,9 @@ class Library(OutputKind):
         if not self.own:
             raise error("mkshlib", "the inputs hold no objects")
         refuse(resolution.files)
+        if plan.previous is not None and plan.previous.history.machine is not self._machine:
+            known = plan.previous.history.machine.label
+            raise error(plan.previous.where, f"is for {known}, and the objects are for {self._machine.label}")
         functions, data = choose(resolution.symbols.values(), frozenset(map(id, self.own)), plan.spec)
         self.interpositions = self._pointers(resolution, functions)
         self._names = evolution.settle_names(plan.step, functions.keys(), data.keys(), self._pointer_names())

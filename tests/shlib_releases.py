@@ -1,0 +1,125 @@
+"""Helpers of the tests of `mkshlib --previous`: releases of a library, and programs that run with any of them.
+
+A program is linked once, by GNU ld with the stub of one release, and is told on its command line which target library to
+map (start-up contract of ARCHITECTURE.md, scheme mmap: entry and note are read from the mapped header page).
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from shlib_driver import EMULATION, compile_c, mkshlib
+
+from linker import history, previous
+from linker.image import Machine
+
+BASE = 0x61000000
+START = r"""
+typedef unsigned long word; typedef unsigned short half; typedef unsigned int u32;
+#ifdef __x86_64__
+enum { OPEN = 2, MMAP = 9, EXIT = 60, WRITE = 1, PHOFF = 32, PHNUM = 56, PHSIZE = 56, VADDR = 16 };
+__asm__(".globl _start\n_start: mov %rsp,%rdi; and $-16,%rsp; xor %ebp,%ebp; call begin\n"
+        ".globl call6\ncall6: push %rbx; mov %rdi,%rax; mov %rsi,%rdi; mov %rdx,%rsi; mov %rcx,%rdx; mov %r8,%r10;"
+        "mov %r9,%r8; mov 16(%rsp),%r9; syscall; pop %rbx; ret");
+#else
+enum { OPEN = 5, MMAP = 192, EXIT = 1, WRITE = 4, PHOFF = 28, PHNUM = 44, PHSIZE = 32, VADDR = 8 };
+__asm__(".globl _start\n_start: mov %esp,%eax; and $-16,%esp; xor %ebp,%ebp; push %eax; push %eax; call begin\n"
+        ".globl call6\ncall6: push %ebp; push %ebx; push %esi; push %edi\n"
+        "mov 20(%esp),%eax; mov 24(%esp),%ebx; mov 28(%esp),%ecx; mov 32(%esp),%edx; mov 36(%esp),%esi;"
+        "mov 40(%esp),%edi; mov 44(%esp),%ebp; int $0x80; pop %edi; pop %esi; pop %ebx; pop %ebp; ret");
+#endif
+long call6(long, long, long, long, long, long, long);
+extern word __start_uselib_interpose[] __attribute__((weak)), __stop_uselib_interpose[] __attribute__((weak));
+int main_(void);
+void put(const char *s) { word n = 0; while (s[n]) n++; call6(WRITE, 1, (long)s, n, 0, 0, 0); }
+void put_number(long n) {
+  char b[24]; int i = 23; word u = n < 0 ? -n : n;
+  b[i] = 0;
+  do b[--i] = '0' + u % 10; while (u /= 10);
+  if (n < 0) b[--i] = '-';
+  put(b + i); put("\n");
+}
+void end(int code) { for (;;) call6(EXIT, code, 0, 0, 0, 0, 0); }
+void begin(word *sp) {
+  char *base = (char *)BASE;
+  long fd = call6(OPEN, ((word *)sp)[2], 0, 0, 0, 0, 0);
+  if (fd < 0) end(90);
+  if (call6(MMAP, (long)base, 4096, 5, 0x100002, fd, 0) != (long)base) end(91);
+  char *header = base + *(word *)(base + PHOFF);
+  int count = *(half *)(base + PHNUM);
+  while (count-- && *(u32 *)header != 4) header += PHSIZE;          /* PT_NOTE */
+  char *descriptor = *(char **)(header + VADDR) + 12 + 8;
+  if (((long (*)(int, const void *))*(word *)(base + 24))(fd, descriptor)) end(92);
+  for (word *t = __start_uselib_interpose; t < __stop_uselib_interpose; t += 3)
+    if (t[1] != t[2]) *(word *)t[0] = t[1];
+  end(main_());
+}
+"""
+DECLARATIONS = "void put(const char *); void put_number(long);\n"
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A directory in which releases and programs of one machine are made."""
+
+    directory: Path
+    machine: Machine
+    name: str = "t"
+
+    def objects(self, label: str, *sources: str, options: tuple[str, ...] = ("-fdata-sections",)) -> list[Path]:
+        work = self.directory / f"work-{label}"
+        work.mkdir(exist_ok=True)
+        return [compile_c(work, self.machine, f"m{n}", text, *options) for n, text in enumerate(sources)]
+
+    def arguments(self, version: str, before: str | Path | None) -> list[object]:
+        if before is None:
+            return ["--name", self.name, "--version", version, "--text", hex(BASE)]
+        path = self.library(before) if isinstance(before, str) else before
+        return ["--name", self.name, "--version", version, "--previous", path]
+
+    def release(
+        self, version: str, *sources: str, before: str | Path | None = None, options: tuple[object, ...] = (),
+        compiler: tuple[str, ...] = ("-fdata-sections",),
+    ) -> Path:  # fmt: skip
+        """Makes a release; gives its target library."""
+        objects = self.objects(version, *sources, options=compiler)
+        mkshlib(*self.arguments(version, before), *options, "-o", self.directory / version, *objects)
+        return self.library(version)
+
+    def library(self, version: str) -> Path:
+        return self.directory / version / f"shlib/lib{self.name}_s.{version}"
+
+    def stub(self, version: str) -> Path:
+        return self.directory / version / f"lib/lib{self.name}_s.a"
+
+    def history(self, version: str) -> history.History:
+        return previous.read(self.library(version)).history
+
+    def program(self, label: str, text: str, version: str, linker: str = "ld") -> Path:
+        """Links a program (C with `int main_(void)`) with the stub of a release."""
+        start = self.directory / f"start{self.machine.value}.o"
+        if not start.exists():
+            start = compile_c(self.directory, self.machine, f"start{self.machine.value}", START, f"-DBASE={BASE:#x}")
+        end = self.directory / f"end{self.machine.value}.o"  # as crtn.o does it: the end of the list of libraries
+        if not end.exists():
+            end = compile_c(self.directory, self.machine, end.stem, '__asm__(".section .lib,\\"a\\"; .byte 0");')
+        work = self.directory / f"program-{label}"
+        work.mkdir(exist_ok=True)
+        main = compile_c(work, self.machine, "main", DECLARATIONS + text)
+        output = work / label
+        command = [linker, "-m", EMULATION[self.machine], "-z", "noexecstack", "-o", output, start, main,
+                   self.stub(version), end]  # fmt: skip
+        linked = subprocess.run(command, capture_output=True, text=True)
+        assert linked.returncode == 0, linked.stderr
+        return output
+
+    def run(self, program: Path, version: str, emulated: bool = False) -> tuple[str, str, int]:
+        """Output, errors and exit status of a program with a release of the library."""
+        command = [str(program), str(self.library(version))]
+        if emulated:
+            command = [sys.executable, "-m", "emulator.cli", "run", "--readable", str(self.directory), *command]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        return ran.stdout, ran.stderr, ran.returncode

@@ -1,0 +1,586 @@
+"""A release after another one: programs linked by GNU ld with the old stub run natively on the new library."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from shlib_driver import MACHINES, image
+from shlib_releases import BASE, Shop
+
+from emulator.cli import main
+from linker import history, jump_table, previous, retired
+from linker.history import PlaceState, SlotState
+from linker.image import ExportKind, Machine, Version
+
+pytestmark = pytest.mark.skipif(shutil.which("gcc") is None or shutil.which("ld") is None, reason="needs gcc and ld")
+M = Machine.X86_64
+
+FIRST = """
+int counter = 5, verbosity = 1, table[4] = {1, 2, 3, 4}; const int limit = 9;
+int add(int a, int b) { counter++; return a + b; }
+int close_db(void) { return 7; }
+int open_db(int x) { return table[x] + verbosity; }
+int hook(int a) { return a; }
+int run_hook(int a) { return hook(a); }
+"""
+SECOND = """
+int counter = 5, aaa = 77, table[4] = {1, 2, 3, 4}; const int limit = 9;
+static int helper(int a) { for (int i = 0; i < 3; i++) a += aaa; return a - 3 * aaa; }
+int before_all(void) { return helper(aaa); }
+int run_hook(int a) { return hook(helper(a)); }
+int hook(int a) { return a; }
+int open_db(int x) { return helper(table[x]) + 1; }
+int sum(int a, int b) { counter++; return helper(a) + b; }
+"""
+USER = """
+extern int counter, table[4]; extern const int limit; int add(int, int), open_db(int), run_hook(int), hook(int);
+typedef int (*f)(int, int);
+int main_(void) { put_number(add(2, 3)); put_number(counter); table[2] = 40; put_number(open_db(2)); put_number(limit);
+  put_number(run_hook(6)); put_number((f)add == (f)add); return 0; }
+"""
+EXPECTED = "5\n6\n41\n9\n6\n1\n"
+CHANGES = ("--retire", "close_db,verbosity", "--rename", "add=sum")
+
+
+@pytest.fixture(params=MACHINES, ids=lambda m: m.label)
+def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Shop:
+    return Shop(tmp_path, request.param)
+
+
+def refused(shop: Shop, capsys: pytest.CaptureFixture[str], version: str, before: str | Path | None, source: str,
+            *options: object, status: int = 1, compiler: tuple[str, ...] = ("-fdata-sections",)) -> str:  # fmt: skip
+    """What mkshlib says; it must fail and leave nothing."""
+    objects = shop.objects("refused", source, options=compiler)
+    out = shop.directory / "refused"
+    capsys.readouterr()
+    arguments = ["-o", out, *shop.arguments(version, before), *options, *objects]
+    assert main(["mkshlib", *map(str, arguments)]) == status
+    said = capsys.readouterr()
+    assert not said.out and "Traceback" not in said.err
+    assert not out.exists()
+    return said.err
+
+
+# -- keeping ------------------------------------------------------------------------------------------------------------
+
+
+def test_old_program_on_new_library(shop: Shop) -> None:
+    shop.release("1.0.0", FIRST)
+    program = shop.program("user", USER, "1.0.0")
+    assert shop.run(program, "1.0.0") == (EXPECTED, "", 0)
+    shop.release("1.1.0", SECOND, before="1.0.0", options=CHANGES)
+    assert shop.run(program, "1.1.0") == (EXPECTED, "", 0)
+    old, new = shop.history("1.0.0"), shop.history("1.1.0")
+    assert [s.name for s in new.slots] == ["sum", "close_db", "hook", "open_db", "run_hook", "before_all"]
+    assert [s.state.value for s in new.slots] == ["function", "retired", *["function"] * 4]
+    where = {p.name: p.address for p in old.places}
+    assert {p.name: p.address for p in new.places if p.name in where} == where
+    assert [p.name for p in new.places] == ["counter", "limit", "table", "verbosity", "aaa"]
+    assert (new.releases, new.base, new.table) == ((Version(1, 0, 0), Version(1, 1, 0)), BASE, old.table)
+    assert [(r.old, r.new) for r in new.renamed] == [("add", "sum")]
+    # the stub says the same as the target, and offers only what is there
+    assert previous.read(shop.stub("1.1.0")).history == new
+    names = subprocess.run(["nm", shop.stub("1.1.0")], capture_output=True, text=True).stdout
+    assert "sum" in names and "close_db" not in names and "verbosity" not in names and " add" not in names
+
+
+@pytest.mark.parametrize("emulated", [False, True], ids=["native", "emulated"])
+def test_a_retired_function_names_itself(shop: Shop, emulated: bool) -> None:
+    shop.release("1.0.0", FIRST)
+    text = 'int close_db(void); int main_(void) { put("begun\\n"); put_number(close_db()); put("on\\n"); return 0; }'
+    program = shop.program("keeper", text, "1.0.0")
+    assert shop.run(program, "1.0.0", emulated) == ("begun\n7\non\n", "", 0)
+    shop.release("1.1.0", SECOND, before="1.0.0", options=CHANGES)
+    shop.release("1.2.0", SECOND + "int later(void) { return 1; }", before="1.1.0")
+    out, err, status = shop.run(program, "1.2.0", emulated)
+    assert (out, status) == ("begun\n", retired.STATUS)
+    found = re.fullmatch(
+        r"libt_s\.1\.2\.0: close_db was retired in 1\.1\.0; keeper, linked with an earlier release, called it from 0x([0-9a-f]+)\n", err
+    )  # fmt: skip
+    assert found, err
+    listing = subprocess.run(["objdump", "-d", program], capture_output=True, text=True).stdout
+    body = listing.partition("<main_>:")[2]
+    calls = [int(m[1], 16) for m in re.finditer(r"^ *([0-9a-f]+):.*\tcall.*61000808", body, re.M)]
+    assert calls and calls[0] < int(found[1], 16) < calls[0] + 5  # within the call instruction
+
+
+def test_every_retired_slot_has_its_own_message(shop: Shop) -> None:
+    names = [f"f{n}" for n in range(40)]
+    shop.release("1.0.0", "".join(f"int {n}(void) {{ return 1; }}" for n in names))
+    shop.release(
+        "1.1.0", "int f20(void) { return 1; }", before="1.0.0", options=("--retire", ",".join(names[:20] + names[21:]))
+    )
+    for name in ("f0", "f5", "f39"):
+        program = shop.program(name, f"int {name}(void); int main_(void) {{ {name}(); return 0; }}", "1.0.0")
+        _, err, status = shop.run(program, "1.1.0")
+        assert status == 127 and f": {name} was retired in 1.1.0; {name}, linked" in err
+    program = shop.program("fine", "int f20(void); int main_(void) { return f20(); }", "1.0.0")
+    assert shop.run(program, "1.1.0") == ("", "", 1)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.skipif(shutil.which("as") is None or shutil.which("objcopy") is None, reason="needs binutils")
+def test_the_traps_bytes_are_what_the_assembler_makes(machine: Machine, tmp_path: Path) -> None:
+    source = tmp_path / "trap.s"
+    source.write_text(".intel_syntax noprefix\n" + retired.source(machine))
+    flag = "--32" if machine is Machine.I386 else "--64"
+    subprocess.run(["as", flag, source, "-o", tmp_path / "trap.o"], check=True)
+    subprocess.run(["objcopy", "-O", "binary", "-j", ".text", tmp_path / "trap.o", tmp_path / "trap"], check=True)
+    assert (tmp_path / "trap").read_bytes() + retired.PHRASE == retired.code(machine)
+    assert len(retired.PHRASE) == 51  # which the source says
+
+
+def test_history_of_many_releases(shop: Shop) -> None:
+    """1.0 -> 1.8, each made from the one before, alternately from its target and its stub in both forms."""
+    text = "int base(void) { return 1; } int level = 1;"
+    shop.release("1.0.0", text, options=("--format", "both"))
+    program = shop.program(
+        "p", "int base(void); extern int level; int main_(void) { put_number(base() + level); return 0; }", "1.0.0"
+    )
+    programs = [(program, "2\n")]
+    for n in range(1, 9):
+        text = f"int a{n}(void) {{ return {n}; }} int z{n} = {n};" + text
+        before = [shop.library(f"1.{n - 1}.0"), shop.stub(f"1.{n - 1}.0"), shop.directory / f"1.{n - 1}.0/lib/libt_s"][
+            n % 3
+        ]
+        shop.release(f"1.{n}.0", text, before=before, options=("--format", "both"))
+        body = f"int a{n}(void), base(void); extern int z{n}; int main_(void) {{ put_number(base() + a{n}() + z{n}); return 0; }}"
+        programs.append((shop.program(f"p{n}", body, f"1.{n}.0"), f"{1 + 2 * n}\n"))
+        for old, expected in programs:
+            assert shop.run(old, f"1.{n}.0") == (expected, "", 0)
+    last = shop.history("1.8.0")
+    assert [str(v) for v in last.releases] == [f"1.{n}.0" for n in range(9)]
+    assert [s.name for s in last.slots] == ["base", *(f"a{n}" for n in range(1, 9))]
+    assert [p.name for p in last.places] == ["level", *(f"z{n}" for n in range(1, 9))]
+    assert [str(s.since) for s in last.slots] == [f"1.{n}.0" for n in range(9)]
+
+
+# -- data ---------------------------------------------------------------------------------------------------------------
+
+DATA = "int a = 1; int grow[2] = {10, 11}; int last = 5; int get(int n) { return grow[n] + a + last; }"
+DATA_USER = """extern int a, grow[2], last; int get(int);
+int main_(void) { grow[1] = 20; a = 2; put_number(get(1)); put_number(last); put_number(grow[0]); return 0; }"""
+
+
+def test_data_shrink_and_grow_again(shop: Shop) -> None:
+    shop.release("1.0.0", DATA)
+    program = shop.program("p", DATA_USER, "1.0.0")
+    shop.release("1.1.0", "int a = 1; int grow[1] = {10}; int last = 5; int get(int n) { return 27; }", before="1.0.0")
+    place = shop.history("1.1.0").data_places()["grow"]
+    assert (place.size, place.reserved) == (4, 8)
+    assert shop.run(program, "1.1.0") == ("27\n5\n10\n", "", 0)
+    shop.release("1.2.0", DATA, before="1.1.0")
+    assert shop.history("1.2.0").places == shop.history("1.0.0").places
+    assert shop.run(program, "1.2.0") == ("27\n5\n10\n", "", 0)
+
+
+def test_grown_data_are_refused_or_moved(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    shop.release("1.0.0", DATA)
+    program = shop.program("p", DATA_USER, "1.0.0")
+    bigger = DATA.replace("grow[2]", "grow[3]")
+    said = refused(shop, capsys, "1.1.0", "1.0.0", bigger)
+    assert said.startswith(
+        "uselib: libt_s.1.1.0: grow: has grown from 8 to 12 bytes, and its place in libt_s.1.0.0 has 8; "
+    )
+    assert "--move-data grow" in said
+    shop.release("1.1.0", bigger, before="1.0.0", options=("--move-data", "grow"))
+    old, new = shop.history("1.0.0"), shop.history("1.1.0")
+    assert new.data_places()["grow"].address > max(place.end for place in old.places) - 1
+    kept = next(place for place in new.places if place.state is PlaceState.MOVED)
+    assert (kept.address, kept.reserved, kept.size, kept.name) == (old.data_places()["grow"].address, 8, 0, "grow")
+    moved = next(s for s in image(shop.library("1.1.0")).symbols if s.name == "grow$moved")
+    assert (moved.address, moved.size) == (kept.address, 8)
+    # the old program goes on with the old place, which the library does not look at any more
+    assert shop.run(program, "1.1.0") == ("18\n5\n0\n", "", 0)
+    # and so the next release: both places stay
+    shop.release("1.2.0", bigger + "int more = 3;", before="1.1.0")
+    assert [p for p in shop.history("1.2.0").places if p.name == "grow"] == [p for p in new.places if p.name == "grow"]
+
+
+def test_removed_data_stay_reserved(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    shop.release("1.0.0", DATA)
+    text = "int a = 1; int last = 5; int get(int n) { return a + last; }"
+    said = refused(shop, capsys, "1.1.0", "1.0.0", text)
+    address = shop.history("1.0.0").data_places()["grow"].address
+    assert (
+        f"grow: is in libt_s.1.0.0, at {address:#x}, and no object exports it now" in said and "stays reserved" in said
+    )
+    shop.release("1.1.0", text + "int fresh = 8;", before="1.0.0", options=("--retire", "grow"))
+    gone = next(s for s in image(shop.library("1.1.0")).symbols if s.name == "grow$retired")
+    assert (gone.address, gone.size, gone.function) == (address, 8, False)
+    program = shop.program("p", DATA_USER, "1.0.0")
+    assert shop.run(program, "1.1.0") == ("7\n5\n0\n", "", 0)
+    shop.release("1.2.0", DATA + "int fresh = 8;", before="1.1.0")  # it is back
+    assert shop.history("1.2.0").data_places()["grow"].address == address
+    assert shop.run(program, "1.2.0") == ("27\n5\n10\n", "", 0)
+
+
+def test_renamed_data_and_old_names(shop: Shop) -> None:
+    shop.release("1.0.0", DATA)
+    program = shop.program("p", DATA_USER, "1.0.0")
+    renamed = DATA.replace("last", "final").replace("get", "fetch")
+    options = ("--rename", "last=final", "--rename", "get=fetch", "--keep-old-names")
+    shop.release("1.1.0", renamed, before="1.0.0", options=options)
+    assert shop.run(program, "1.1.0") == ("27\n5\n10\n", "", 0)
+    again = shop.program("again", DATA_USER, "1.1.0")  # old sources, new stub
+    assert shop.run(again, "1.1.0") == ("27\n5\n10\n", "", 0)
+    exports = {e.name: e for e in image(shop.library("1.1.0")).exports}
+    for old, new in (("last", "final"), ("get", "fetch")):
+        assert (
+            exports[old].address == exports[new].address and exports[old].implementation == exports[new].implementation
+        )
+    # old names last until they are retired; what is declared already may stay declared
+    shop.release("1.2.0", renamed, before="1.1.0", options=("--rename", "last=final"))
+    assert {a.old for a in shop.history("1.2.0").aliases} == {"last", "get"}
+    shop.release("1.3.0", renamed, before="1.2.0", options=("--retire", "last"))
+    assert {a.old for a in shop.history("1.3.0").aliases} == {"get"}
+    assert shop.run(again, "1.3.0") == ("27\n5\n10\n", "", 0)
+
+
+def test_data_without_sections_of_their_own(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without -fdata-sections an object's data stay together; what fits is kept, and the rest is refused by name."""
+    first = "int a = 1, b = 2; static int own = 3; int sum(void) { return a + b + own++; }"
+    shop.release("1.0.0", first, "int c = 4;", compiler=())
+    program = shop.program(
+        "p",
+        "extern int a, b, c; int sum(void); int main_(void) { put_number(sum() * 10 + c); return a - b + 1; }",
+        "1.0.0",
+    )
+    shop.release("1.0.1", first.replace("own++", "(own += 0)"), "int c = 4;", before="1.0.0", compiler=())
+    assert shop.run(program, "1.0.1") == ("64\n", "", 0)
+    said = refused(
+        shop, capsys, "1.1.0", "1.0.1", first.replace("a = 1, ", "a = 1, between = 7, ") + "int c = 4;", compiler=()
+    )
+    assert "a: and b cannot both stay where they were" in said and "-fdata-sections" in said
+
+
+PADDED = '__asm__(".data; .globl a; .type a,@object; .size a,4; a: .long 1; .skip %d; .text");'
+
+
+def test_private_data_that_grow_into_a_neighbour(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    shop.release("1.0.0", PADDED % 8, "int c = 4;")
+    shop.release("1.0.1", PADDED % 4, "int c = 4;", before="1.0.0")
+    objects = shop.objects("grown", PADDED % 12, "int c = 4;")
+    assert (
+        main(["mkshlib", "-o", str(shop.directory / "x"), *map(str, [*shop.arguments("1.0.2", "1.0.1"), *objects])])
+        == 1
+    )
+    said = capsys.readouterr().err
+    assert "c: cannot stay where it was: .data of" in said and "has grown over it; compile with -fdata-sections" in said
+    said = refused(shop, capsys, "1.0.2", "1.0.1", (PADDED % 4).replace(".data;", ".data; .skip 8;") + "int c = 4;")
+    assert "a: cannot stay where it was: section .data of" in said and "now has 8 bytes too many in front of it" in said
+
+
+def test_alignment_and_named_sections(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    shop.release("1.0.0", "int a = 1; int b = 2;")
+    said = refused(shop, capsys, "1.0.1", "1.0.0", "int a = 1; __attribute__((aligned(64))) int b = 2;")
+    assert "b: cannot stay where it was: it wants an alignment of 64 bytes now" in said
+    named = '__attribute__((section("mine"))) int here = 3; int f(void) { return here; } int x = 1;'
+    shop.release("2.0.0", named)
+    said = refused(shop, capsys, "2.1.0", "2.0.0", named + "int y[2000] = {1};")
+    assert re.search(
+        r"here: is at 0x\w+ in libt_s.2.0.0, and would move to 0x\w+: it lies in mine, whose place is not kept", said
+    )
+
+
+def test_interposition_pointers_stay(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    first = """#define F __attribute__((noipa))
+F int hook(int a) { return a; } F int other(int a) { return a; } int run(int a) { return hook(a) * 10 + other(a); }
+__attribute__((visibility("hidden"))) int (*_inner)(int) = 0; int back(int a) { return _inner ? _inner(a) : -1; }"""
+    spec = shop.directory / "t.spec"
+    spec.write_text("#init m0.o\n_inner inner\n")
+    options = ("--interposable", "hook,other", "-s", spec)
+    shop.release("1.0.0", first, options=options)
+    replaces = """int hook(int a) { return a + 1; } int inner(int a) { return a + 2; } int run(int), back(int);
+int main_(void) { put_number(run(3)); put_number(back(5)); return 0; }"""
+    program = shop.program("p", replaces, "1.0.0")
+    assert shop.run(program, "1.0.0") == ("43\n7\n", "", 0)
+    second = "int aa[30] = {1}; int _before = 1; int a_new(int a) { return a; }" + first.replace("#define", "\n#define")
+    shop.release("1.1.0", second, before="1.0.0", options=("--interposable", "a_new,hook,other", "-s", spec))
+    assert shop.run(program, "1.1.0") == ("43\n7\n", "", 0)
+    pointers = {p.name: p.address for p in shop.history("1.0.0").places if p.state is PlaceState.POINTER}
+    assert pointers.keys() == {"hook$pointer", "other$pointer", "_inner"}
+    later = {p.name: p.address for p in shop.history("1.1.0").places if p.state is PlaceState.POINTER}
+    assert later.keys() == {"a_new$pointer", *pointers} and pointers.items() <= later.items()
+    said = refused(shop, capsys, "1.2.0", "1.1.0", second, "--interposable", "a_new,other", "-s", spec)
+    assert "hook: was interposable in libt_s.1.1.0 and is not any more" in said and "retire `hook$pointer`" in said
+    shop.release("1.2.0", second, before="1.1.0",
+                 options=("--interposable", "a_new,other", "-s", spec, "--retire", "hook$pointer"))  # fmt: skip
+    assert shop.run(program, "1.2.0") == ("33\n7\n", "", 0)  # its triple writes to bytes that are still reserved
+    # a renamed function keeps its pointer
+    third = second.replace("other", "another")
+    shop.release("1.3.0", third, before="1.2.0",
+                 options=("--interposable", "a_new,another", "-s", spec, "--rename", "other=another"))  # fmt: skip
+    assert shop.history("1.3.0").data_places()["another$pointer"].address == pointers["other$pointer"]
+
+
+# -- slots --------------------------------------------------------------------------------------------------------------
+
+TWO = "int b(void) { return 2; } int d(void) { return 4; }"
+
+
+def with_branch(shop: Shop, *lines: str) -> Path:
+    path = shop.directory / "branch.spec"
+    path.write_text("#branch\n" + "".join(line + "\n" for line in lines))
+    return path
+
+
+def test_branch_must_agree(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    shop.release("1.0.0", TWO)
+    cases = {
+        ("b 2", "d 1"): ["branch.spec:2: b: #branch gives it slot 2, and libt_s.1.0.0 has it in slot 1; write slot 1",
+                         "branch.spec:3: d: #branch gives it slot 1, and libt_s.1.0.0 has it in slot 2"],
+        ("c 1", "b 2", "d 3"): ["branch.spec:2: c: #branch gives it slot 1, which is b's in libt_s.1.0.0; number new functions"],
+        ("b 1", ".empty_slot 2"): ["branch.spec: #branch leaves slot 2 empty, which is d's in libt_s.1.0.0"],
+        ("b 1", "d 2-3"): ["branch.spec:3: d: #branch gives it slots 2, 3, and libt_s.1.0.0 has it in slot 2"],
+    }  # fmt: skip
+    for lines, messages in cases.items():
+        said = refused(
+            shop, capsys, "1.1.0", "1.0.0", TWO + "int c(void) { return 3; }", "-s", with_branch(shop, *lines)
+        )
+        for message in messages:
+            assert message in said
+    shop.release("1.1.0", TWO + "int c(void) { return 3; } int a(void) { return 1; }", before="1.0.0",
+                 options=("-s", with_branch(shop, "b 1", "d 2", ".empty_slot 3 later", "c 4")))  # fmt: skip
+    assert [(s.name, s.state.value) for s in shop.history("1.1.0").slots] == [
+        ("b", "function"), ("d", "function"), ("later", "empty"), ("c", "function"), ("a", "function")]  # fmt: skip
+    # a function that an empty slot was reserved for comes into it, without any specification file
+    more = "int c(void) { return 3; } int a(void) { return 1; } int later(void) { return 9; } int e(void) { return 5; }"
+    shop.release("1.2.0", TWO + more, before="1.1.0")
+    assert [s.name for s in shop.history("1.2.0").slots] == ["b", "d", "later", "c", "a", "e"]
+    shop.release("1.3.0", "int b(void) { return 2; }" + more, before="1.2.0", options=("--retire", "d"))
+    said = refused(shop, capsys, "1.4.0", "1.3.0", "int b(void) { return 2; } int f(void) { return 6; }" + more, "-s",
+                   with_branch(shop, "b 1", "f 2", *(f"{n} {k}" for k, n in enumerate(("later", "c", "a", "e"), 3))))  # fmt: skip
+    assert "f: #branch gives it slot 2, which was d's until 1.3.0 and is never used again" in said
+    shop.release("1.4.0", TWO + more, before="1.3.0")  # d is back, in its slot
+    assert [s.state for s in shop.history("1.4.0").slots] == [SlotState.FUNCTION] * 6
+    assert shop.history("1.4.0").functions()["d"] == 2
+
+
+def test_functions_with_several_slots(shop: Shop) -> None:
+    shop.release("1.0.0", TWO, options=("-s", with_branch(shop, "b 1", "d 2-3")))
+    program = shop.program(
+        "p", "int b(void), d(void); int main_(void) { put_number(b() * 10 + d()); return 0; }", "1.0.0"
+    )
+    shop.release("1.1.0", "int a(void) { return 1; }" + TWO, before="1.0.0")
+    assert [s.name for s in shop.history("1.1.0").slots] == ["b", "d", "d", "a"]
+    assert shop.run(program, "1.1.0") == ("24\n", "", 0)
+    shop.release(
+        "1.2.0", "int a(void) { return 1; } int b(void) { return 2; }", before="1.1.0", options=("--retire", "d")
+    )
+    raw = [slot.retired for slot in slots_of(shop.library("1.2.0"))]
+    assert raw == [False, True, True, False]
+
+
+def slots_of(path: Path) -> tuple[jump_table.Slot, ...]:
+    header = image(path).library
+    assert header is not None
+    at = header.jump_table - header.identity.base
+    return jump_table.decode(path.read_bytes()[at:], header.jump_table, header.identity.slot_count)
+
+
+# -- versions -----------------------------------------------------------------------------------------------------------
+
+
+def test_version_numbers(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    path = shop.release("1.2.3", TWO)
+    # the same again is the same, byte for byte; anything else under the same number is refused
+    said = refused(shop, capsys, "1.2.3", "1.2.3", TWO.replace("4", "44"))
+    assert (
+        said
+        == "uselib: libt_s.1.2.3: has other contents than the 1.2.3 that is out already; give it a version of its own, 1.2.4\n"
+    )
+    first = path.read_bytes()
+    shop.release("1.2.3", TWO, before="1.2.3")
+    assert path.read_bytes() == first
+    said = refused(shop, capsys, "1.2.3", "1.2.3", TWO + "int e(void) { return 5; }")
+    assert "libt_s.1.2.3: is a minor release after 1.2.3, because e is new; call it 1.3.0" in said
+    said = refused(shop, capsys, "1.2.4", "1.2.3", TWO + "".join(f"int n{n} = 1;" for n in range(9)))
+    assert (
+        "libt_s.1.2.4: is a minor release after 1.2.3, because n0, n1, n2 and 6 more are new; call it 1.3.0, so that"
+        in said
+    )
+    said = refused(shop, capsys, "1.2.2", "1.2.3", TWO)
+    assert "libt_s.1.2.2: is older than libt_s.1.2.3, which is given as its predecessor" in said
+    capsys.readouterr()
+    shop.release("1.2.4", TWO.replace("4", "44"), before="1.2.3")  # -q
+    objects = shop.objects("loud", TWO)
+    assert (
+        main(["mkshlib", *map(str, [*shop.arguments("1.2.5", "1.2.4"), "-o", shop.directory / "1.2.5", *objects])]) == 0
+    )
+    said = capsys.readouterr().err
+    assert "libt_s.1.2.5: after 1.2.4: a patch release (the interface is the same)\n" in said
+    assert re.search(
+        r"libt_s\.1\.2\.5: room for any amount of text \(no data are promised\), any amount of data .*65533 slots", said
+    )
+
+
+def test_a_new_major_version(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    shop.release("1.0.0", FIRST)
+    said = refused(shop, capsys, "1.1.0", "1.0.0", SECOND, "--renumber")
+    assert (
+        "libt_s.1.1.0: renumbering would break every program linked with libt_s.1.0.0; take a new major version, 2.0.0"
+        in said
+    )
+    shop.release("2.0.0", SECOND, before="1.0.0")  # nothing has to be declared
+    kept = shop.history("2.0.0")
+    assert kept.releases == (Version(2, 0, 0),)
+    assert [(s.name, s.state.value) for s in kept.slots] == [
+        ("", "empty"), ("", "empty"), ("hook", "function"), ("open_db", "function"), ("run_hook", "function"),
+        ("before_all", "function"), ("sum", "function")]  # fmt: skip
+    old = shop.history("1.0.0")
+    for name, place in kept.data_places().items():
+        if name in old.data_places():
+            assert place.address - kept.data == old.data_places()[name].address - old.data
+    assert not [p for p in kept.places if p.state in (PlaceState.RETIRED, PlaceState.MOVED)]
+    program = shop.program("p", USER.replace("add", "sum"), "2.0.0")
+    assert shop.run(program, "2.0.0") == (EXPECTED, "", 0)
+    shop.release("2.0.1", SECOND, before="2.0.0")
+    assert shop.run(program, "2.0.1") == (EXPECTED, "", 0)
+    fresh = shop.release("3.0.0", SECOND, before="1.0.0", options=("--renumber",))
+    plain = shop.release("3.0.0", SECOND)
+    assert fresh.read_bytes() == plain.read_bytes()
+
+
+REFUSALS = [
+    (TWO.replace("int b(void) { return 2; }", "int b = 2;"), (), "b: was a function in libt_s.1.0.0 and is data now; give the new one"),
+    (TWO, ("--retire", "b"), "b: is to be retired, but an object still exports it; take it out, or keep it private with --hide"),
+    (TWO, ("--retire", "nothing"), "nothing: is to be retired, but libt_s.1.0.0 does not have it"),
+    (TWO, ("--rename", "x=b"), "--rename: x: libt_s.1.0.0 has no such function or datum to rename"),
+    (TWO, ("--rename", "b=d"), "--rename: b: cannot become d, which libt_s.1.0.0 has too (slot 2)"),
+    (TWO, ("--rename", "b=e"), "--rename: b: is to be renamed to e, but an object still exports it"),
+    ("int d(void) { return 4; }", ("--rename", "b=e"), "--rename: b: is to be renamed to e, but no object exports that"),
+    ("int d(void) { return 4; } int e = 1;", ("--rename", "b=e"), "e: was a function in libt_s.1.0.0 and is data now"),
+    (TWO, ("--text", "0x62000000"), "programs have libt_s at 0x61000000, not at 0x62000000; leave out --text"),
+    (TWO, ("--scheme", "mmap"), "has scheme uselib, which every program can load"),
+    (TWO, ("--name", "other"), "is libt_s.1.0.0, and this library is libother_s; give --previous a release of the same library"),
+    (TWO, ("--renumber",), "renumbering would break every program"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("source", "options", "message"), REFUSALS)
+def test_refusals(
+    tmp_path: Path, source: str, options: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop = Shop(tmp_path, M)
+    shop.release("1.0.0", TWO)
+    assert message in refused(shop, capsys, "1.1.0", "1.0.0", source, *options)
+
+
+def test_every_problem_is_reported_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shop = Shop(tmp_path, M)
+    shop.release("1.0.0", FIRST)
+    said = refused(shop, capsys, "1.1.0", "1.0.0", "int verbosity(void) { return 1; }", "--retire", "open_db,absent")
+    assert [line.split(": ")[2] for line in said.splitlines()] == [
+        "absent", "verbosity", "add", "close_db", "hook", "run_hook", "counter", "limit", "table"]  # fmt: skip
+
+
+def test_declarations_need_a_previous_release(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shop = Shop(tmp_path, M)
+    for option in (["--retire", "x"], ["--rename", "a=b"], ["--move-data", "x"], ["--keep-old-names"], ["--renumber"]):
+        said = refused(shop, capsys, "1.0.0", None, TWO, *option)
+        assert (
+            said
+            == f"uselib: libt_s.1.0.0: {option[0][2:]} speaks of an earlier release, and none is given; give it with --previous\n"
+        )
+
+
+def test_what_is_no_release(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shop = Shop(tmp_path, M)
+    shop.release("1.0.0", TWO)
+    program = shop.program("p", "int b(void); int main_(void) { return b(); }", "1.0.0")
+    text = tmp_path / "text"
+    text.write_text("hello")
+    plain = tmp_path / "plain.a"
+    subprocess.run(["ar", "rcs", plain, shop.objects("x", TWO)[0]], check=True)
+    bare = tmp_path / "bare"
+    subprocess.run(["objcopy", "-R", history.SECTION, shop.library("1.0.0"), bare], check=True)
+    for path, message in (
+        (text, "is neither a target library nor a stub library; give --previous what mkshlib made"),
+        (plain, "is neither a target library nor a stub library"),
+        (program, "is not a target library: it has no NT_LIBRARY note"),
+        (
+            bare,
+            f"does not say what earlier releases promised (section {history.SECTION}): it was stripped of it; give its stub library",
+        ),
+        (tmp_path / "nowhere", "cannot be read: No such file or directory"),
+        (tmp_path, "not a stub library: it has no `LIBRARY NAME`"),
+    ):
+        assert message in refused(shop, capsys, "1.0.1", path, TWO)
+    shop32 = Shop(tmp_path / "other", Machine.I386)
+    shop32.directory.mkdir()
+    said = refused(shop32, capsys, "1.0.1", shop.library("1.0.0"), TWO)
+    assert "is for x86_64, and the objects are for i386" in said
+
+
+def test_stripped_libraries_remember(shop: Shop) -> None:
+    shop.release("1.0.0", FIRST, options=("--strip-all",))
+    path = shop.library("1.0.0")
+    before = previous.read(path).history
+    subprocess.run(["strip", "-s", path], check=True)
+    assert previous.read(path).history == before
+    assert not [e for e in image(path).exports if e.kind is ExportKind.FUNCTION]
+    program = shop.program("user", USER, "1.0.0")
+    shop.release("1.1.0", SECOND, before="1.0.0", options=(*CHANGES, "--strip-all"))
+    assert shop.run(program, "1.1.0") == (EXPECTED, "", 0)
+
+
+def test_specification_file(shop: Shop) -> None:
+    """#retire, #rename and #move-data; they may stay in the file for good."""
+    shop.release("1.0.0", FIRST)
+    program = shop.program("user", USER, "1.0.0")
+    spec = shop.directory / "t.spec"
+    spec.write_text("#retire close_db\n  verbosity\n#rename\n  add = sum\n#move-data nothing_yet table\n")
+    for n in (1, 2, 3):
+        shop.release(
+            f"1.{n}.0", SECOND + f"int v{n} = {n};" * (n > 1), before=f"1.{n - 1}.0", options=("-s", spec)
+        ) if n < 3 else None
+    assert shop.run(program, "1.2.0") == (EXPECTED, "", 0)
+
+
+def test_out_of_room(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shop = Shop(tmp_path, M)
+    book = tmp_path / "map"
+    book.write_text("libt_s 1 0x61000000 0x00006000\nlibnext_s 1 0x61006000 0x00001000\n")
+    text = "int x = 1; int f(void) { return x; }"
+    shop.release("1.0.0", text, options=("--map", book))
+    said = refused(shop, capsys, "1.0.1", "1.0.0", text + '__asm__(".skip 20000");')
+    assert re.search(r"libt_s.1.0.1: no room: the text ends at 0x6100\w+, and programs have the data at 0x61003000 since 1.0.0, so \d+ bytes of "
+                     r"text are too many; make the code smaller \(-Os\), put part of it into another library", said)  # fmt: skip
+    said = refused(shop, capsys, "1.1.0", "1.0.0", text + "char big[16000];", "--map", book)
+    assert (
+        "libt_s 1 has 0x6000 bytes reserved and needs 0x7000; enlarge the entry (room for 0x0 more), or take a new major version"
+        in said
+    )
+    objects = shop.objects("room", text + "char small[100];")
+    assert (
+        main(
+            [
+                "mkshlib",
+                "-o",
+                str(tmp_path / "1.1.0"),
+                *map(str, shop.arguments("1.1.0", "1.0.0")),
+                "--map",
+                str(book),
+                str(objects[0]),
+            ]
+        )
+        == 0
+    )
+    said = capsys.readouterr().err
+    assert re.search(
+        r"room for \d+ bytes of text before the data at 0x61003000, \d+ bytes of data before 0x61006000, 65534 slots",
+        said,
+    )
+
+
+def test_an_explicit_data_address_must_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shop = Shop(tmp_path, M)
+    shop.release("1.0.0", DATA, options=("--data", "0x61008000"))
+    shop.release("1.0.1", DATA, before="1.0.0", options=("--text", "0x61000000", "--data", "0x61008000"))
+    said = refused(shop, capsys, "1.0.2", "1.0.0", DATA, "--data", "0x61009000")
+    assert "programs have the data of libt_s at 0x61008000, not at 0x61009000; leave out --data" in said
