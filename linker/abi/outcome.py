@@ -1,0 +1,63 @@
+"""The verdict of findings, and a report whose findings were judged again: by suppressions, severities of the user's own, a baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Literal
+
+from linker.abi.findings import Effect, Finding, ProgramReport, Report, Severity, Verdict
+
+_NEEDS: dict[Verdict, Literal["", "patch", "minor", "major"]] = {
+    Verdict.BREAKING: "major",
+    Verdict.MINOR: "minor",
+    Verdict.COMPATIBLE: "patch",
+}
+_DECIDED = ("affected", "maybe affected")
+
+
+def verdict_of(findings: Iterable[Finding]) -> Verdict:
+    """The highest severity of what is not suppressed decides. A risk is told and does not decide."""
+    severities = {finding.severity for finding in findings if not finding.suppressed}
+    if Severity.BREAKING in severities:
+        return Verdict.BREAKING
+    return Verdict.MINOR if Severity.MINOR in severities else Verdict.COMPATIBLE
+
+
+def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Highest severity first, then by rule, subject and words."""
+    return tuple(sorted(findings, key=lambda f: (-f.severity, f.rule.id, f.subject, f.message)))
+
+
+def judged(report: Report, judge: Callable[[Finding], Finding]) -> Report:
+    """The report with each finding replaced by what `judge` makes of it, and the verdicts that follow from that.
+
+    What start-up refuses stays refused: no suppression helps a program there.
+    """
+    made = {id(finding): judge(finding) for finding in report.findings}
+    if all(made[id(finding)] == finding for finding in report.findings) and not report.programs:
+        return report
+    programs = tuple(_program(program, made, judge) for program in report.programs)
+    findings = ordered(made.values())
+    if report.verdict is Verdict.NOT_COMPARABLE:
+        return replace(report, findings=findings, programs=programs)
+    verdict = verdict_of(findings)
+    if not report.needs_version:  # a program and its libraries: what they mean for it decides
+        hit = any(program.verdict in ("affected", "refused at start-up") for program in programs)
+        return replace(
+            report, findings=findings, programs=programs, verdict=Verdict.BREAKING if hit else Verdict.COMPATIBLE
+        )
+    return replace(report, findings=findings, programs=programs, verdict=verdict, needs_version=_NEEDS[verdict])
+
+
+def _program(program: ProgramReport, made: dict[int, Finding], judge: Callable[[Finding], Finding]) -> ProgramReport:
+    effects = tuple(Effect(made.get(id(e.finding)) or judge(e.finding), e.why, e.certain) for e in program.effects)
+    if program.verdict not in _DECIDED or effects == program.effects:
+        return replace(program, effects=effects)
+    counting = [e for e in effects if not e.finding.suppressed and e.finding.severity is Severity.BREAKING]
+    if any(effect.certain for effect in counting):
+        return replace(program, effects=effects, verdict="affected")
+    if counting:
+        return replace(program, effects=effects, verdict="maybe affected")
+    hidden = f"{len(effects)} change{'s' if len(effects) > 1 else ''} that it meets, because suppressed or of a lowered severity"
+    return replace(program, effects=effects, verdict="unaffected", unchecked=(*program.unchecked, hidden))

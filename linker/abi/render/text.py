@@ -1,0 +1,158 @@
+"""The report for people. First line: the verdict and the version number the change needs. Last lines: what could not be checked."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator
+
+from linker.abi.findings import Finding, ProgramReport, Report, Rule, Severity, Verdict
+from linker.abi.render import Style
+from linker.abi.render.common import MEANING, WORDS, active, by_rule, by_severity, headline, said, users
+from linker.errors import printable
+
+_FEW = 12  # findings of one rule that are shown without -v
+_COLOURS = {
+    Severity.BREAKING: "1;31", Severity.RISK: "1;33", Severity.MINOR: "36", Severity.COMPATIBLE: "32",
+}  # fmt: skip
+_VERDICTS = {
+    Verdict.BREAKING: "1;31",
+    Verdict.MINOR: "1;36",
+    Verdict.COMPATIBLE: "1;32",
+    Verdict.NOT_COMPARABLE: "1;35",
+}
+_PROGRAMS = {
+    "affected": "1;31",
+    "refused at start-up": "1;31",
+    "maybe affected": "1;33",
+    "unaffected": "32",
+    "not comparable": "1;35",
+}
+
+
+class _Page:
+    """Lines, wrapped to the width; colours where they are wanted."""
+
+    def __init__(self, style: Style) -> None:
+        self._style = style
+        self.lines: list[str] = []
+
+    def paint(self, text: str, code: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self._style.colour else text
+
+    def put(self, text: str, indent: int = 0, hang: int = 0, code: str = "") -> None:
+        """A paragraph. hang: how much further the lines after its first are indented."""
+        width = max(self._style.width, 40)
+        wrapped = textwrap.wrap(
+            printable(text), width, initial_indent=" " * indent, subsequent_indent=" " * (indent + hang),
+            break_long_words=False, break_on_hyphens=False,
+        )  # fmt: skip
+        self.lines += [self.paint(line, code) if code else line for line in wrapped]
+
+    def gap(self) -> None:
+        if self.lines and self.lines[-1]:
+            self.lines.append("")
+
+
+def render(report: Report, style: Style) -> str:
+    page = _Page(style)
+    page.put(headline(report), code=_VERDICTS[report.verdict])
+    page.put(f"old: {_file(report.old, report.old_version)}")
+    page.put(f"new: {_file(report.new, report.new_version)}")
+    for text in report.notices:
+        page.put(f"note: {text}", hang=6)
+    shown = active(report)
+    for severity, findings in by_severity(shown):
+        if severity is not Severity.COMPATIBLE or style.verbose:
+            _severity(page, severity, findings, style.verbose)
+    hidden = sum(finding.severity is Severity.COMPATIBLE for finding in shown)
+    if hidden and not style.verbose:
+        page.gap()
+        page.put(f"{hidden} change{'s' if hidden > 1 else ''} that no program notices; -v shows them")
+    if style.verbose:
+        _suppressed(page, [finding for finding in report.findings if finding.suppressed])
+    for program in report.programs:
+        _program(page, program, style.verbose)
+    _closing(page, report)
+    return "\n".join(page.lines) + "\n"
+
+
+def _file(path: str, version: str) -> str:
+    return f"{path} (version {version})" if version else path
+
+
+def _severity(page: _Page, severity: Severity, findings: list[Finding], verbose: bool) -> None:
+    page.gap()
+    page.put(f"{WORDS[severity]} ({len(findings)}): {MEANING[severity]}", code=_COLOURS[severity])
+    for rule, rows in by_rule(findings):
+        _rule(page, rule, rows, verbose)
+
+
+def _rule(page: _Page, rule: Rule, rows: list[Finding], verbose: bool) -> None:
+    page.put(f"{rule.title} [{rule.id}]", 2, 2)
+    shown = rows if verbose else rows[:_FEW]
+    for finding in shown:
+        page.put(said(finding), 4, 4)
+        for label, text in (("was:", finding.old), ("is: ", finding.new)):
+            if text and text not in finding.message:
+                page.put(f"{label} {text}", 8, 5)
+        if finding.place:
+            page.put(f"at {finding.place}", 8, 5)
+        if finding.severity >= Severity.RISK:
+            page.put(users(finding), 8, 5)
+    if len(rows) > len(shown):
+        page.put(f"and {len(rows) - len(shown)} more; -v shows all", 4)
+    page.put(f"consequence: {rule.consequence}", 6, 2)
+    page.put(f"to avoid it: {rule.remedy}", 6, 2)
+
+
+def _suppressed(page: _Page, findings: list[Finding]) -> None:
+    if not findings:
+        return
+    page.gap()
+    page.put(f"suppressed ({len(findings)})")
+    for finding in findings:
+        page.put(f"{said(finding)} [{finding.rule.id}]; reason: {finding.suppressed}", 2, 4)
+
+
+def _program(page: _Page, program: ProgramReport, verbose: bool) -> None:
+    page.gap()
+    head = f"program {program.path}: {program.verdict}"
+    if program.used:
+        head += f" (uses {program.used} name{'s' if program.used > 1 else ''} of the library)"
+    page.put(head, 0, 2, _PROGRAMS.get(program.verdict, "1"))
+    effects = sorted(program.effects, key=lambda e: (bool(e.finding.suppressed), -e.finding.severity, not e.certain))
+    for effect in effects if verbose else effects[: 2 * _FEW]:
+        word = "" if effect.certain else "perhaps "
+        suppressed = f" (suppressed: {effect.finding.suppressed})" if effect.finding.suppressed else ""
+        page.put(f"{word}{effect.why}: {effect.finding.message} [{effect.finding.rule.id}]{suppressed}", 2, 2)
+    if len(effects) > 2 * _FEW and not verbose:
+        page.put(f"and {len(effects) - 2 * _FEW} more; -v shows all", 2)
+    _sentences(page, program.unchecked, "not checked: ", 2)
+
+
+def _closing(page: _Page, report: Report) -> None:
+    page.gap()
+    if report.counts:
+        page.put("compared: " + ", ".join(f"{number} {word}" for word, number in report.counts.items()))
+    if report.unchecked:
+        page.put("not checked:")
+        _sentences(page, report.unchecked, "", 2)
+
+
+def _sentences(page: _Page, sentences: Iterable[str], label: str, indent: int) -> None:
+    for text in sentences:
+        page.put(label + text, indent, 2)
+
+
+def rule_text(rule: Rule, examples: Iterable[tuple[str, str]], width: int) -> Iterator[str]:
+    """One rule in full, for --explain. examples: (heading, C text)."""
+    page = _Page(Style(width))
+    page.put(f"{rule.id}: {rule.title}")
+    page.put(f"severity: {WORDS[rule.severity]} ({MEANING[rule.severity]})", hang=2)
+    page.put(f"consequence: {rule.consequence}", hang=2)
+    page.put(f"to avoid it: {rule.remedy}", hang=2)
+    yield from page.lines
+    for heading, text in examples:
+        yield ""
+        yield f"{heading}:"
+        yield from (f"    {line}".rstrip() for line in text.strip("\n").splitlines())
