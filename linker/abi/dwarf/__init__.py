@@ -1,0 +1,15 @@
+"""DWARF 2 to 5 -> the types that a library's interface reaches (linker.abi.types), read lazily.
+
+constants.py      the numbers of the standard that are used here
+sections.py       where the debug sections are: in the file, compressed, or in a file beside it
+abbreviations.py  abbreviation -> how to skip an entry, and how to decode what is wanted of it
+units.py          units, entries, attributes
+lines.py          file names, from the headers of line tables
+index.py          names of functions, variables and types at the outer level of each unit
+graph.py          entries -> rows of Types, one row a type however many units declare it
+interface.py      exported names -> their types; what a program declares and knows
+
+A static check reads megabytes of debug information to answer questions about a few hundred names, so nothing is decoded
+that no name leads to: of most entries only the length is looked at. Damage never raises: the name concerned has no type,
+or a type has an Unknown in it, and a sentence for the report says which.
+"""

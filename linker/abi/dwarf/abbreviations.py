@@ -1,0 +1,235 @@
+"""Abbreviations, compiled: how many bytes an entry has, and how to decode those attributes that anybody here asks for.
+
+An abbreviation (7.5.3 of the standard) is a tag and a list of (attribute, form). Most forms have a fixed size, so an
+entry is a few runs of fixed size with a string or a LEB128 number between them. Each run becomes one `Struct` that
+unpacks the wanted attributes and pads over the others. Nearly every entry that has children in GCC's output begins
+with a fixed run that holds DW_AT_sibling: those are skipped whole. What compilers leave out is walked over.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+from linker.abi.dwarf import constants as dw
+
+
+class Damage(Exception):
+    """Debug information that cannot be followed; the text says why. Never leaves linker.abi.dwarf."""
+
+
+# What the interpreter of steps does at a form without fixed size.
+ULEB, SLEB, STRING, BLOCK1, BLOCK2, BLOCK4, BLOCK = range(-1, -8, -1)
+
+_VARIABLE = {
+    dw.F_STRING: STRING, dw.F_BLOCK1: BLOCK1, dw.F_BLOCK2: BLOCK2, dw.F_BLOCK4: BLOCK4, dw.F_BLOCK: BLOCK,
+    dw.F_EXPRLOC: BLOCK, dw.F_UDATA: ULEB, dw.F_SDATA: SLEB, dw.F_REF_UDATA: ULEB, dw.F_STRX: ULEB, dw.F_ADDRX: ULEB,
+    dw.F_LOCLISTX: ULEB, dw.F_RNGLISTX: ULEB, dw.F_GNU_ADDR_INDEX: ULEB, dw.F_GNU_STR_INDEX: ULEB,
+}  # fmt: skip
+
+_FIXED = {
+    dw.F_DATA1: 1, dw.F_DATA2: 2, dw.F_DATA4: 4, dw.F_DATA8: 8, dw.F_DATA16: 16, dw.F_FLAG: 1, dw.F_FLAG_PRESENT: 0,
+    dw.F_IMPLICIT_CONST: 0, dw.F_REF1: 1, dw.F_REF2: 2, dw.F_REF4: 4, dw.F_REF8: 8, dw.F_REF_SIG8: 8, dw.F_REF_SUP4: 4,
+    dw.F_REF_SUP8: 8, dw.F_STRX1: 1, dw.F_STRX2: 2, dw.F_STRX3: 3, dw.F_STRX4: 4, dw.F_ADDRX1: 1, dw.F_ADDRX2: 2,
+    dw.F_ADDRX3: 3, dw.F_ADDRX4: 4,
+}  # fmt: skip
+_OFFSETS = frozenset((dw.F_STRP, dw.F_LINE_STRP, dw.F_SEC_OFFSET, dw.F_STRP_SUP, dw.F_GNU_REF_ALT, dw.F_GNU_STRP_ALT))
+_CODES = {1: "B", 2: "H", 4: "I", 8: "Q", 3: "3s", 16: "16s", 0: "0s"}
+
+# The attributes that somebody asks for, by what their value must be; all others are skipped.
+_STRINGS = frozenset(
+    (dw.NAME, dw.COMP_DIR, dw.PRODUCER, dw.LINKAGE_NAME, dw.MIPS_LINKAGE_NAME, dw.DWO_NAME, dw.GNU_DWO_NAME)
+)
+_REFERENCES = frozenset((dw.ABSTRACT_ORIGIN, dw.SPECIFICATION, dw.TYPE, dw.SIGNATURE))
+_CONSTANTS = frozenset((
+    dw.BYTE_SIZE, dw.BIT_OFFSET, dw.BIT_SIZE, dw.STMT_LIST, dw.LOW_PC, dw.LANGUAGE, dw.PROTOTYPED, dw.UPPER_BOUND,
+    dw.CALLING_CONVENTION, dw.COUNT, dw.DECL_FILE, dw.DECL_LINE, dw.DECLARATION, dw.ENCODING, dw.EXTERNAL, dw.VIRTUALITY,
+    dw.DATA_BIT_OFFSET, dw.STR_OFFSETS_BASE, dw.ADDR_BASE, dw.ALIGNMENT, dw.EXPORT_SYMBOLS, dw.GNU_VECTOR, dw.GNU_ADDR_BASE,
+))  # fmt: skip
+_EITHER = frozenset((dw.CONST_VALUE, dw.DATA_MEMBER_LOCATION, dw.LOCATION))  # a number, or an expression
+_STRING_FORMS = frozenset((
+    dw.F_STRING, dw.F_STRP, dw.F_LINE_STRP, dw.F_STRP_SUP, dw.F_GNU_STRP_ALT, dw.F_STRX, dw.F_STRX1, dw.F_STRX2, dw.F_STRX3,
+    dw.F_STRX4, dw.F_GNU_STR_INDEX,
+))  # fmt: skip
+_REFERENCE_FORMS = frozenset((
+    dw.F_REF_ADDR, dw.F_REF1, dw.F_REF2, dw.F_REF4, dw.F_REF8, dw.F_REF_UDATA, dw.F_REF_SIG8, dw.F_REF_SUP4, dw.F_REF_SUP8,
+    dw.F_GNU_REF_ALT,
+))  # fmt: skip
+_BLOCK_FORMS = frozenset((dw.F_BLOCK, dw.F_BLOCK1, dw.F_BLOCK2, dw.F_BLOCK4, dw.F_EXPRLOC, dw.F_DATA16))
+_NOT_CONSTANTS = _STRING_FORMS | _REFERENCE_FORMS | _BLOCK_FORMS
+
+
+def _wanted(attribute: int, form: int) -> bool:
+    """Is it asked for, in a form that is understood? Numbers that are computed at run time count as absent.
+
+    Raises Damage for a name that is no string and a reference that is none.
+    """
+    if attribute in _CONSTANTS:
+        return form not in _NOT_CONSTANTS
+    if attribute in _EITHER:
+        return form not in _STRING_FORMS and form not in _REFERENCE_FORMS
+    if attribute in _STRINGS or attribute in _REFERENCES:
+        if form not in (_STRING_FORMS if attribute in _STRINGS else _REFERENCE_FORMS):
+            raise Damage(f"an attribute {attribute:#x} has form {form:#x}")
+        return True
+    return False
+
+
+def uleb(data: bytes, at: int) -> tuple[int, int]:
+    """An unsigned LEB128 number and the offset behind it. Raises IndexError at the end of the data."""
+    byte = data[at]
+    if byte < 0x80:
+        return byte, at + 1
+    value, shift = byte & 0x7F, 7
+    while True:
+        at += 1
+        byte = data[at]
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at + 1
+        shift += 7
+        if shift > 140:
+            raise Damage("a number of more than 20 bytes")
+
+
+def sleb(data: bytes, at: int) -> tuple[int, int]:
+    """A signed LEB128 number and the offset behind it."""
+    value, end = uleb(data, at)
+    bits = 7 * (end - at)
+    return (value - (1 << bits) if data[end - 1] & 0x40 else value), end
+
+
+class Shape:
+    """What the size of a form depends on."""
+
+    __slots__ = ("address", "key", "offset", "version")
+
+    def __init__(self, version: int, address: int, offset: int) -> None:
+        self.version, self.address, self.offset = version, address, offset
+        self.key = (version, address, offset)
+
+    def size(self, form: int) -> int:
+        """Bytes of a form, or what to do about it (negative). Raises Damage for a form of no standard."""
+        fixed = _FIXED.get(form)
+        if fixed is not None:
+            return fixed
+        if form in _OFFSETS:
+            return self.offset
+        if form == dw.F_ADDR:
+            return self.address
+        if form == dw.F_REF_ADDR:
+            return self.address if self.version < 3 else self.offset
+        variable = _VARIABLE.get(form)
+        if variable is None:
+            raise Damage(f"attributes of an unknown form {form:#x}")
+        return variable
+
+
+class Abbreviation:
+    """fixed: bytes of the attributes, or -1. sibling: offset of DW_AT_sibling (ref4) in them, or -1 if it is not in the
+    first fixed run. skips: fixed sizes (>= 0) and variable forms (< 0) in turn."""
+
+    __slots__ = ("attributes", "children", "constants", "fixed", "name", "numbers", "sibling", "skips", "steps", "tag")
+
+    def __init__(self, tag: int, children: bool, attributes: tuple[tuple[int, int, int], ...], shape: Shape) -> None:
+        self.tag, self.children, self.attributes = tag, children, attributes
+        skips: list[int] = []
+        run = 0
+        self.sibling = -1
+        self.name = -1  # offset of a DW_AT_name of form strp in the first run
+        for attribute, form, _ in attributes:
+            size = shape.size(form)
+            if size < 0:
+                if run:
+                    skips.append(run)
+                    run = 0
+                skips.append(size)
+                continue
+            if not skips:
+                if attribute == dw.SIBLING and form == dw.F_REF4:
+                    self.sibling = run
+                elif attribute == dw.NAME and form == dw.F_STRP and size == 4:
+                    self.name = run
+            run += size
+        if run:
+            skips.append(run)
+        self.skips = tuple(skips)
+        self.fixed = sum(skips) if all(s >= 0 for s in skips) else -1
+        self.steps: tuple[Step, ...] | None = None  # made when the first entry is decoded
+        self.constants: dict[int, int] = {}
+        self.numbers = frozenset(attribute for attribute, _, _ in attributes)
+
+    def has(self, attribute: int) -> bool:
+        return attribute in self.numbers
+
+
+# One step of decoding: a run (Struct, its (attribute, form) pairs) or a variable form (None, ((attribute, form),)).
+Step = tuple[Struct | None, tuple[tuple[int, int], ...], int]
+
+
+def compile_steps(abbreviation: Abbreviation, shape: Shape) -> tuple[Step, ...]:
+    """How to decode an entry: for each run its Struct, the wanted (attribute, form) and its size; for each variable form
+    None, its (attribute, form) if wanted, and what to do (negative). Values that the abbreviation itself has go to `constants`."""
+    steps: list[Step] = []
+    pattern, run = "<", 0
+    wanted: list[tuple[int, int]] = []
+
+    def flush() -> None:
+        nonlocal pattern, wanted, run
+        if run:
+            steps.append((Struct(pattern), tuple(wanted), run))
+        pattern, wanted, run = "<", [], 0
+
+    for attribute, form, constant in abbreviation.attributes:
+        size = shape.size(form)
+        if size < 0:
+            flush()
+            names = ((attribute, form),) if _wanted(attribute, form) else ()
+            steps.append((None, names, size))
+        elif form == dw.F_FLAG_PRESENT:
+            if _wanted(attribute, form):
+                abbreviation.constants[attribute] = 1
+        elif form == dw.F_IMPLICIT_CONST:
+            if _wanted(attribute, form):
+                abbreviation.constants[attribute] = constant
+        else:
+            run += size
+            if _wanted(attribute, form):
+                pattern += _CODES[size]
+                wanted.append((attribute, form))
+            else:
+                pattern += f"{size}x"
+    flush()
+    abbreviation.steps = tuple(steps)
+    return abbreviation.steps
+
+
+Table = dict[int, Abbreviation]
+
+
+def read_table(data: bytes, at: int, shape: Shape) -> Table:
+    """The abbreviations at offset `at` of .debug_abbrev. Raises Damage; struct and index errors at the end of the data."""
+    table: Table = {}
+    if at >= len(data):
+        raise Damage("its abbreviations lie outside the section")
+    while True:
+        code, at = uleb(data, at)
+        if not code:
+            return table
+        tag, at = uleb(data, at)
+        children = data[at] != 0
+        at += 1
+        attributes: list[tuple[int, int, int]] = []
+        while True:
+            attribute, form = data[at], data[at + 1]
+            if attribute < 0x80 and form < 0x80:
+                at += 2
+            else:
+                attribute, at = uleb(data, at)
+                form, at = uleb(data, at)
+            constant = 0
+            if form == dw.F_IMPLICIT_CONST:
+                constant, at = sleb(data, at)
+            if not attribute and not form:
+                break
+            attributes.append((attribute, form, constant))
+        table[code] = Abbreviation(tag, children, tuple(attributes), shape)

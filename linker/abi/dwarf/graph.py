@@ -1,0 +1,474 @@
+"""Entries -> rows of linker.abi.types.Types: decoded when a name leads to them, and one row a type, however many units declare it.
+
+Types refer to one another in cycles, always through a record: a record gets its number first and its members afterwards,
+from a queue; every other kind of type is made from its parts. So no recursion goes through a record, and a cycle
+without one is damage.
+
+A record that one unit only declares and another defines is the one that is defined. Two units that define the same
+tag have the same record if name, place, size and members are alike; otherwise each keeps its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from linker.abi import types as ct
+from linker.abi.dwarf import constants as dw
+from linker.abi.dwarf.abbreviations import Abbreviation, Damage, uleb
+from linker.abi.dwarf.index import RECORDS, Index, Place
+from linker.abi.dwarf.lines import Files
+from linker.abi.dwarf.units import DAMAGE, ELSEWHERE, Information, Unit, Values
+
+_DEEPEST = 150  # pointers to arrays of pointers to ... without a record between them
+_MAKING = -1  # in `_numbers`: being made
+
+_QUALIFIERS = {
+    dw.CONST_TYPE: "const", dw.VOLATILE_TYPE: "volatile", dw.RESTRICT_TYPE: "restrict", dw.ATOMIC_TYPE: "atomic",
+}  # fmt: skip
+_POINTERS = {
+    dw.POINTER_TYPE: "pointer", dw.REFERENCE_TYPE: "reference", dw.RVALUE_REFERENCE_TYPE: "rvalue_reference",
+    dw.PTR_TO_MEMBER_TYPE: "member",
+}  # fmt: skip
+_KINDS = {
+    dw.STRUCTURE_TYPE: "struct", dw.UNION_TYPE: "union", dw.CLASS_TYPE: "class", dw.INTERFACE_TYPE: "class",
+}  # fmt: skip
+_TRANSPARENT = frozenset((dw.PACKED_TYPE, dw.SHARED_TYPE, dw.IMMUTABLE_TYPE))
+_MEMBERS = frozenset((dw.MEMBER, dw.INHERITANCE))
+_PARAMETERS = frozenset((dw.FORMAL_PARAMETER, dw.UNSPECIFIED_PARAMETERS))
+_ENUMERATORS = frozenset((dw.ENUMERATOR,))
+_BOUNDS = frozenset((dw.SUBRANGE_TYPE, dw.ENUMERATION_TYPE))
+_C = frozenset((0x01, 0x02, 0x0C, 0x1D, 0x2C, 0x3E))  # DW_LANG_C89, C, C99, C11, C17, C23
+
+
+class Graph:
+    """The rows so far. reasons: why rows are Unknown, with how many; problems: other sentences."""
+
+    def __init__(self, information: Information, index: Index, word: int) -> None:
+        self.information, self.index, self.word = information, index, word
+        self.files = Files(information)
+        self.rows: list[ct.Type] = [ct.Void()]
+        self.reasons: dict[str, int] = {}
+        self.problems: dict[str, None] = {}
+        self._numbers: dict[int, int] = {}  # offset of an entry -> row
+        self._rows: dict[Any, int] = {}  # what makes a type the same -> row
+        self._waiting: list[tuple[int, Unit, list[Values]]] = []
+        self._several = len(information.units) > 1
+        self._conventions: dict[int, str] = {}
+        self._makers: dict[int, Callable[[Unit, int, Abbreviation, Values, int, int], int]] = {
+            dw.BASE_TYPE: self._base,
+            dw.UNSPECIFIED_TYPE: self._base,
+            dw.STRING_TYPE: self._base,
+            dw.SUBRANGE_TYPE: self._subrange,
+            dw.TYPEDEF: self._typedef,
+            dw.TEMPLATE_ALIAS: self._typedef,
+            dw.ARRAY_TYPE: self._array,
+            dw.ENUMERATION_TYPE: self._enumeration,
+            dw.SUBROUTINE_TYPE: self._function,
+            dw.SUBPROGRAM: self._function,
+            **dict.fromkeys(_QUALIFIERS, self._qualified),
+            **dict.fromkeys(_POINTERS, self._pointer),
+            **dict.fromkeys(_KINDS, self._record),
+        }
+
+    # -- what others ask for -------------------------------------------------------------------------------------------
+
+    def function(self, place: Place) -> ct.TypeId:
+        """The FunctionType of a subprogram; Unknown if it is damaged."""
+        return self.number(place.unit, place.offset)
+
+    def type_of(self, unit: Unit, values: Values, depth: int = 0) -> ct.TypeId:
+        """The type that an entry's DW_AT_type names; without one, void."""
+        at = values.get(dw.TYPE)
+        if at is None:
+            return ct.VOID
+        known = self._numbers.get(at)
+        return known if known is not None and known >= 0 else self.number(unit, at, depth + 1)
+
+    def place(self, unit: Unit, values: Values) -> str:
+        """FILE:LINE of an entry's declaration, or empty."""
+        number = values.get(dw.DECL_FILE)
+        name = self.files.name(unit, number) if isinstance(number, int) else ""
+        line = values.get(dw.DECL_LINE)
+        return f"{name}:{line}" if name and line else name
+
+    def finish(self) -> ct.Types:
+        """All rows, after the members of the records that wait have been read, and what they reach."""
+        for row, unit, members in self._waiting:  # grows meanwhile
+            try:
+                self._complete(row, unit, members)
+            except DAMAGE as problem:
+                reason = str(problem) if isinstance(problem, Damage) else "an entry is cut off or garbled"
+                self.rows[row] = self.rows[self.unknown(reason)]
+        self._cut_cycles()
+        return ct.Types(tuple(self.rows))
+
+    def number(self, unit: Unit, at: int, depth: int = 0) -> ct.TypeId:
+        """The row of the type at an offset, made if it is not there yet."""
+        known = self._numbers.get(at)
+        if known is not None:
+            return known if known >= 0 else self.unknown("a type is part of itself")
+        if at == ELSEWHERE:
+            return self.unknown("a type stands in another file (dwz) or in a type unit that is missing")
+        self._numbers[at] = _MAKING
+        try:
+            if depth > _DEEPEST:
+                raise Damage("types are nested too deep")
+            if not unit.start <= at < unit.end:
+                unit = self.information.unit_of(at)
+            abbreviation, values, body = self.information.entry(unit, at)
+            if abbreviation is None:
+                raise Damage("a reference leads to the end of a list")
+            maker = self._makers.get(abbreviation.tag)
+            if maker is not None:
+                row = maker(unit, at, abbreviation, values, body, depth)
+            elif abbreviation.tag in _TRANSPARENT:
+                row = self.type_of(unit, values, depth)
+            else:
+                raise Damage(f"a reference to a type leads to an entry with tag {abbreviation.tag:#x}")
+        except DAMAGE as problem:
+            row = self.unknown(str(problem) if isinstance(problem, Damage) else "an entry is cut off or garbled")
+        self._numbers[at] = row
+        return row
+
+    def unknown(self, reason: str) -> ct.TypeId:
+        """A row for a type that cannot be read. Each is its own: no two unknown types are the same."""
+        self.reasons[reason] = self.reasons.get(reason, 0) + 1
+        self.rows.append(ct.Unknown(reason))
+        return len(self.rows) - 1
+
+    # -- rows ----------------------------------------------------------------------------------------------------------
+
+    def _row(self, key: Any, row: ct.Type) -> ct.TypeId:
+        found = self._rows.get(key)
+        if found is None:
+            found = self._rows[key] = len(self.rows)
+            self.rows.append(row)
+        return found
+
+    def _base(self, unit: Unit, at: int, abbreviation: Abbreviation, values: Values, body: int, depth: int) -> int:
+        name, size = values.get(dw.NAME, ""), values.get(dw.BYTE_SIZE, 0)
+        encoding, signed = dw.ENCODINGS.get(values.get(dw.ENCODING, 0), ("other", False))
+        if encoding == "char" and name != "char":
+            encoding = "signed" if signed else "unsigned"
+        return self._row(("base", name, size, encoding, signed), ct.Base(name, size, encoding, signed))
+
+    def _subrange(self, unit: Unit, at: int, abbreviation: Abbreviation, values: Values, body: int, depth: int) -> int:
+        return self.type_of(unit, values, depth)
+
+    def _pointer(self, unit: Unit, at: int, abbreviation: Abbreviation, values: Values, body: int, depth: int) -> int:
+        kind = _POINTERS[abbreviation.tag]
+        size = values.get(dw.BYTE_SIZE, unit.shape.address)
+        target = self.type_of(unit, values, depth)
+        return self._row((kind, target, size), ct.Pointer(target, size, kind))
+
+    def _qualified(self, unit: Unit, at: int, abbreviation: Abbreviation, values: Values, body: int, depth: int) -> int:
+        qualifier = _QUALIFIERS[abbreviation.tag]
+        target = self.type_of(unit, values, depth)
+        inner = self.rows[target]
+        while isinstance(inner, ct.Array):  # GCC qualifies an array of const elements once more
+            inner = self.rows[inner.element]
+            if isinstance(inner, ct.Qualified) and inner.qualifier == qualifier:
+                return target
+        return self._row((qualifier, target), ct.Qualified(qualifier, target))
+
+    def _typedef(self, unit: Unit, at: int, abbreviation: Abbreviation, values: Values, body: int, depth: int) -> int:
+        name = self._name(at, values)
+        target = self.type_of(unit, values, depth)
+        return self._row(("typedef", name, target), ct.Typedef(name, target, self.place(unit, values)))
+
+    def _array(self, unit: Unit, at: int, abbreviation: Abbreviation, values: Values, body: int, depth: int) -> int:
+        row = self.type_of(unit, values, depth)
+        counts: list[int | None] = []
+        if abbreviation.children:
+            for _, _, bounds, _ in self.information.chosen(unit, body, _BOUNDS):
+                counts.append(_count(bounds))
+        if values.get(dw.GNU_VECTOR):
+            size = values.get(dw.BYTE_SIZE) or (self.size(row) or 0) * ((counts or [0])[0] or 0)
+            name = f"vector of {getattr(self.rows[row], 'name', '')}".strip()
+            return self._row(("base", name, size, "other", False), ct.Base(name, size, "other"))
+        for count in reversed(counts or [None]):
+            row = self._row(("array", row, count), ct.Array(row, count))
+        return row
+
+    def _enumeration(
+        self, unit: Unit, at: int, abbreviation: Abbreviation, values: Values, body: int, depth: int
+    ) -> int:
+        name = self._name(at, values)
+        if values.get(dw.DECLARATION):
+            defined = self._definition("enum", name, unit, values)
+            if defined is not None:
+                return defined
+            return self._row(("enum", name), ct.Enumeration(name, None, False, (), self.place(unit, values)))
+        below = self.rows[self.type_of(unit, values, depth)] if dw.TYPE in values else None
+        while isinstance(below, ct.Typedef | ct.Qualified):
+            below = self.rows[below.target]
+        size = values.get(dw.BYTE_SIZE) or getattr(below, "size", None) or 4
+        if not 0 < size <= 16:
+            raise Damage(f"an enumeration of {size} bytes")
+        raw: list[tuple[str, int]] = []
+        if abbreviation.children:
+            for _, _, found, _ in self.information.chosen(unit, body, _ENUMERATORS):
+                value = found[dw.CONST_VALUE]
+                raw.append(
+                    (found.get(dw.NAME, ""), value if isinstance(value, int) else int.from_bytes(value, "little"))
+                )
+        if isinstance(below, ct.Base):
+            signed = below.signed
+        elif dw.ENCODING in values:
+            signed = dw.ENCODINGS.get(values[dw.ENCODING], ("", False))[1]
+        else:
+            signed = any(value < 0 for _, value in raw)
+        if signed:  # 0xffffffff of DW_FORM_data4 is -1 if the type is signed
+            limit = 1 << (8 * size - 1)
+            raw = [(n, v - 2 * limit if limit <= v < 2 * limit else v) for n, v in raw]
+        place, rows = self.place(unit, values), tuple(raw)
+        return self._row(("enum", name, size, rows, place), ct.Enumeration(name, size, signed, rows, place))
+
+    # -- functions -----------------------------------------------------------------------------------------------------
+
+    def _function(self, unit: Unit, at: int, abbreviation: Abbreviation, values: Values, body: int, depth: int) -> int:
+        unit, abbreviation, values, body = self._origin(unit, abbreviation, values, body)
+        parameters: list[ct.Parameter] = []
+        variadic = False
+        if abbreviation.children:
+            for _, below, found, _ in self.information.chosen(unit, body, _PARAMETERS):
+                if below.tag == dw.UNSPECIFIED_PARAMETERS:
+                    variadic = True
+                    continue
+                owner = unit
+                origin = found.get(dw.ABSTRACT_ORIGIN)
+                if origin is not None and dw.TYPE not in found:
+                    owner = self.information.unit_of(origin)
+                    found = {**self.information.entry(owner, origin)[1], **found}
+                if dw.TYPE not in found:
+                    parameters.append(ct.Parameter(found.get(dw.NAME, ""), self.unknown("a parameter has no type")))
+                    continue
+                parameters.append(ct.Parameter(found.get(dw.NAME, ""), self.type_of(owner, found, depth)))
+        result = self.type_of(unit, values, depth)
+        prototyped = bool(values.get(dw.PROTOTYPED)) or unit.language not in _C
+        if not prototyped and not parameters:
+            variadic = False  # GCC's way to write `int f()`
+        convention = values.get(dw.CALLING_CONVENTION, 1)
+        words = dw.CONVENTIONS.get(convention, "" if convention <= 5 else f"convention {convention:#x}")
+        if not words and not variadic:
+            words = self._usual_convention(unit)
+        row = ct.FunctionType(result, tuple(parameters), variadic, words, prototyped)
+        return self._row(row, row)
+
+    def _origin(
+        self, unit: Unit, abbreviation: Abbreviation, values: Values, body: int
+    ) -> tuple[Unit, Abbreviation, Values, int]:
+        """The entry with a function's name, parameters and result: a body that was also inlined (DW_AT_abstract_origin), or a
+        definition apart from its declaration (DW_AT_specification), has them elsewhere."""
+        for attribute in (dw.ABSTRACT_ORIGIN, dw.ABSTRACT_ORIGIN, dw.SPECIFICATION):
+            at = values.get(attribute)
+            if at is None:
+                continue
+            if at == ELSEWHERE:
+                raise Damage("a function's declaration stands in another file (dwz)")
+            owner = self.information.unit_of(at)
+            first, found, behind = self.information.entry(owner, at)
+            if first is None or first.tag != dw.SUBPROGRAM:
+                raise Damage("a function's declaration is not where it should be")
+            own = {key: value for key, value in values.items() if key != attribute}
+            if attribute == dw.ABSTRACT_ORIGIN or not abbreviation.children:
+                unit, abbreviation, body = owner, first, behind
+            values = {**found, **own}
+        return unit, abbreviation, values, body
+
+    def _usual_convention(self, unit: Unit) -> str:
+        """What a unit's compiler options make of every function (GCC notes them in DW_AT_producer; i386 only)."""
+        if self.word != 4:
+            return ""
+        known = self._conventions.get(unit.number)
+        if known is None:
+            known = ""
+            for word in str(unit.top.get(dw.PRODUCER, "")).split():
+                if word.startswith("-mregparm=") and word != "-mregparm=0":
+                    known = f"regparm({word.partition('=')[2]})"
+                elif word == "-mrtd":
+                    known = "stdcall"
+            self._conventions[unit.number] = known
+        return known
+
+    # -- records -------------------------------------------------------------------------------------------------------
+
+    def _record(self, unit: Unit, at: int, abbreviation: Abbreviation, values: Values, body: int, depth: int) -> int:
+        name, kind = self._name(at, values), _KINDS[abbreviation.tag]
+        if dw.SIGNATURE in values:
+            target = values[dw.SIGNATURE]
+            return self.number(unit, target, depth + 1)
+        if values.get(dw.DECLARATION):
+            defined = self._definition(RECORDS[abbreviation.tag], name, unit, values)
+            if defined is not None:
+                return defined
+            return self._row(("opaque", kind, name), ct.Record(kind, name, None, (), 0, self.place(unit, values)))
+        members: list[Values] = []
+        if abbreviation.children:
+            for _, below, found, _ in self.information.chosen(unit, body, _MEMBERS):
+                if found.get(dw.EXTERNAL) or found.get(dw.DECLARATION):
+                    continue  # a static member of C++: not in the object
+                if below.tag == dw.INHERITANCE:
+                    found = {**found, dw.NAME: self._base_name(unit, found)}
+                members.append(found)
+        size = values.get(dw.BYTE_SIZE, 0)
+        place = self.place(unit, values)
+        row = len(self.rows)
+        if self._several:
+            key = (kind, name, size, place, tuple(self._look(unit, member) for member in members))
+            row = self._rows.setdefault(key, row)
+            if row < len(self.rows):
+                return row
+        self.rows.append(ct.Record(kind, name, size, (), values.get(dw.ALIGNMENT, 0), place))
+        self._waiting.append((row, unit, members))
+        return row
+
+    def _look(self, unit: Unit, member: Values) -> tuple[Any, ...]:
+        """What of a member is compared to tell whether two units mean the same record; its type by kind and name only."""
+        shape: tuple[Any, ...] = ()
+        at = member.get(dw.TYPE, ELSEWHERE)
+        if at >= 0:
+            owner = unit if unit.start <= at < unit.end else self.information.unit_of(at)
+            abbreviation, values, _ = self.information.entry(owner, at)
+            shape = (abbreviation.tag if abbreviation is not None else 0, values.get(dw.NAME))
+        where = member.get(dw.DATA_MEMBER_LOCATION, 0)
+        bits = member.get(dw.BIT_SIZE), member.get(dw.BIT_OFFSET), member.get(dw.DATA_BIT_OFFSET)
+        return (member.get(dw.NAME, ""), where, *bits, *shape)
+
+    def _definition(self, kind: str, name: str, unit: Unit, values: Values) -> int | None:
+        """The row of the type that this declaration means, if a unit defines it."""
+        places = self.index.records.get((kind, name)) if name else None
+        if not places:
+            return None
+        own = [place for place in places if place.unit is unit]
+        rows = list(dict.fromkeys(self.number(place.unit, place.offset) for place in own or places))
+        if len(rows) > 1:
+            first = self.rows[rows[0]]
+            self.problems.setdefault(
+                f"{kind} {name} is defined in {len(rows)} ways; where it is only declared, "
+                f"the one of {getattr(first, 'place', '') or 'the first unit'} is taken"
+            )
+        return rows[0]
+
+    def _base_name(self, unit: Unit, values: Values) -> str:
+        at = values.get(dw.TYPE, ELSEWHERE)
+        owner = self.information.unit_of(at)
+        word = "virtual base" if values.get(dw.VIRTUALITY) else "base"
+        return f"<{word} {self._name(at, self.information.entry(owner, at)[1])}>"
+
+    def _complete(self, row: int, unit: Unit, raw: list[Values]) -> None:
+        """The members of a record that has its number."""
+        record = self.rows[row]
+        assert isinstance(record, ct.Record)
+        members = []
+        for member in raw:
+            type_ = self.type_of(unit, member) if dw.TYPE in member else self.unknown("a member has no type")
+            width = member.get(dw.BIT_SIZE)
+            where = _member_offset(member.get(dw.DATA_MEMBER_LOCATION, 0)) * 8
+            if width is not None:
+                if dw.DATA_BIT_OFFSET in member:
+                    where += member[dw.DATA_BIT_OFFSET]
+                else:  # DWARF 2 and 3: counted from the most significant bit of the storage unit
+                    unit_size = member.get(dw.BYTE_SIZE) or self.size(type_) or 0
+                    skipped = member.get(dw.BIT_OFFSET, 0)
+                    skipped -= 1 << 64 if skipped >> 63 == 1 else 0
+                    where += 8 * unit_size - skipped - width
+            name = member.get(dw.NAME, "")
+            if record.size is not None and not 0 <= where <= 8 * record.size and not name.startswith("<virtual"):
+                self.reasons["a member lies outside its structure"] = 1 + self.reasons.get(
+                    "a member lies outside its structure", 0
+                )
+            members.append(ct.Member(name, type_, where, width))
+        self.rows[row] = ct.Record(
+            record.kind, record.name, record.size, tuple(members), record.alignment, record.place
+        )
+
+    def size(self, row: int) -> int | None:
+        """Bytes of a type; None if it has no size, or none is known."""
+        times, seen = 1, 0
+        while seen < _DEEPEST:
+            seen += 1
+            type_ = self.rows[row]
+            if isinstance(type_, ct.Typedef | ct.Qualified):
+                row = type_.target
+            elif isinstance(type_, ct.Array) and type_.count is not None:
+                times, row = times * type_.count, type_.element
+            elif isinstance(type_, ct.Base | ct.Pointer | ct.Record | ct.Enumeration):
+                return None if type_.size is None else times * type_.size
+            else:
+                break
+        return None
+
+    def _name(self, at: int, values: Values) -> str:
+        name: str = values.get(dw.NAME, "")
+        scope = self.index.scopes.get(at)
+        return scope + name if scope and name else name
+
+    def _cut_cycles(self) -> None:
+        """A record that contains itself, not through a pointer, is damage that would lead users of the graph round for ever."""
+        inside: dict[int, list[int]] = {}
+        for row, type_ in enumerate(self.rows):
+            if isinstance(type_, ct.Record):
+                below = [b for b in (self._value_record(m.type) for m in type_.members) if b]
+                if below:
+                    inside[row] = below
+        done: set[int] = set()
+        for start in inside:
+            path: list[tuple[int, int]] = [(start, 0)]
+            on_path = {start}
+            while path:
+                row, turn = path.pop()
+                below = inside.get(row, [])
+                if row in done or turn == len(below):
+                    done.add(row)
+                    on_path.discard(row)
+                    continue
+                path.append((row, turn + 1))
+                if below[turn] in on_path:
+                    record = self.rows[row]
+                    assert isinstance(record, ct.Record)
+                    lost = self.unknown("a structure contains itself")
+                    self.rows[row] = ct.Record(
+                        record.kind, record.name, record.size,
+                        tuple(ct.Member(m.name, lost, m.offset, m.width) if self._value_record(m.type) == below[turn] else m
+                              for m in record.members),
+                        record.alignment, record.place,
+                    )  # fmt: skip
+                elif below[turn] not in done:
+                    path.append((below[turn], 0))
+                    on_path.add(below[turn])
+
+    def _value_record(self, row: int) -> int:
+        """The record that a member of this type holds by value, or 0."""
+        for _ in range(_DEEPEST):
+            type_ = self.rows[row]
+            if isinstance(type_, ct.Record):
+                return row
+            if isinstance(type_, ct.Typedef | ct.Qualified):
+                row = type_.target
+            elif isinstance(type_, ct.Array):
+                row = type_.element
+            else:
+                return 0
+        return 0
+
+
+def _member_offset(where: Any) -> int:
+    """Bytes from a record's start; 0 where it is found at run time (virtual bases). DW_OP_plus_uconst is DWARF 2's way."""
+    if isinstance(where, int):
+        return where
+    if isinstance(where, bytes) and where[:1] in (b"\x23", b"\x10"):
+        return uleb(where, 1)[0]
+    return 0
+
+
+def _count(bounds: Values) -> int | None:
+    """Elements of one dimension; None if it has no bound, or one that is computed at run time."""
+    count = bounds.get(dw.COUNT)
+    if isinstance(count, int):
+        return count
+    upper = bounds.get(dw.UPPER_BOUND)
+    if not isinstance(upper, int):
+        return None
+    return 0 if upper in (-1, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF) else upper + 1

@@ -1,0 +1,115 @@
+"""Where the debug sections of an ELF file are: in it, compressed or not, or in a separate file beside it (.gnu_debuglink)."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Mapping
+
+from linker.abi.dwarf.units import Sections
+from linker.errors import FormatError
+from linker.formats import elf
+from linker.reading import read_file
+
+_NAMES = ("info", "abbrev", "str", "line", "line_str", "str_offsets", "addr", "types")
+_LINK, _ALTERNATE = ".gnu_debuglink", ".gnu_debugaltlink"
+
+
+def find(file: elf.File, path: str) -> Sections | None:
+    """The debug sections of a file, or of the debug file that it names; None if there are none.
+
+    What is named but missing, foreign or damaged is said in `problems` (then `info` may be empty).
+    """
+    problems: list[str] = []
+    contents = _contents(file, path, problems)
+    if contents.get("info") or problems:
+        return _sections(path, contents, problems)
+    separate = _linked(file, path, problems)
+    if separate is not None:
+        name, other = separate
+        contents = _contents(other, name, problems)
+        return _sections(name, contents, problems)
+    return _sections(path, {}, problems) if problems else None
+
+
+def _sections(path: str, contents: Mapping[str, bytes], problems: list[str]) -> Sections:
+    return Sections(
+        path, contents.get("info", b""), contents.get("abbrev", b""), contents.get("str", b""),
+        contents.get("line", b""), contents.get("line_str", b""), contents.get("str_offsets", b""),
+        contents.get("addr", b""), contents.get("types", b""), tuple(problems),
+    )  # fmt: skip
+
+
+def _contents(file: elf.File, path: str, problems: list[str]) -> dict[str, bytes]:
+    """The debug sections that are in this file."""
+    contents: dict[str, bytes] = {}
+    for index, section in enumerate(file.sections):
+        name = file.names[section[0]]
+        old = name.startswith(".zdebug_")
+        key = name[8:] if old else name[7:] if name.startswith(".debug_") else ""
+        if key not in _NAMES or section[1] == elf.SHT_NOBITS:
+            continue
+        try:
+            content = file.content(index)
+            if section[2] & elf.SHF_COMPRESSED:
+                content, _ = elf.decompress(content, file.layout, f"{path}:{name}")
+            contents[key] = _old_compressed(bytes(content), f"{path}:{name}") if old else bytes(content)
+        except FormatError as problem:
+            problems.append(f"debug information is missing: {problem}")
+    return contents
+
+
+def _old_compressed(content: bytes, where: str) -> bytes:
+    """.zdebug_*: "ZLIB", the size as 8 bytes (the highest first), then zlib's stream."""
+    if content[:4] != b"ZLIB" or len(content) < 12:
+        raise elf.bad(where, "has no header of a compressed section")
+    size = int.from_bytes(content[4:12], "big")
+    try:
+        result = zlib.decompressobj().decompress(content[12:], min(size, 1 << 32) + 1)
+    except zlib.error as failure:
+        raise elf.bad(where, f"cannot be decompressed: {failure}") from None
+    if len(result) != size:
+        raise elf.bad(where, f"has {len(result)} bytes when decompressed instead of {size}")
+    return result
+
+
+def _linked(file: elf.File, path: str, problems: list[str]) -> tuple[str, elf.File] | None:
+    """The separate debug file: looked for beside the file and in .debug/ there, and known by its checksum (CRC-32)."""
+    for index, section in enumerate(file.sections):
+        if file.names[section[0]] == _LINK:
+            content = bytes(file.content(index))
+            break
+    else:
+        return None
+    name, end, _ = content.partition(b"\0")
+    at = (len(name) + 4) & ~3
+    if not end or not name or len(content) < at + 4:
+        problems.append(f"{path}: its link to a separate debug file is damaged")
+        return None
+    text = os.path.basename(name.decode("utf-8", "surrogateescape"))
+    expected = int.from_bytes(content[at : at + 4], "little")
+    folder = os.path.dirname(path)
+    for candidate in (os.path.join(folder, text), os.path.join(folder, ".debug", text)):
+        if not os.path.isfile(candidate) or os.path.abspath(candidate) == os.path.abspath(path):
+            continue
+        try:
+            data = read_file(candidate)
+            if zlib.crc32(data) != expected:
+                problems.append(f"{candidate}: is not the debug file of {path}: its checksum differs")
+                continue
+            other = elf.File(memoryview(data), candidate)
+            if other.machine is file.machine:
+                return candidate, other
+            problems.append(f"{candidate}: is for another machine than {path}")
+        except OSError as problem:
+            problems.append(f"{candidate}: {problem.strerror}")
+        except FormatError as problem:
+            problems.append(str(problem))
+    if not problems:
+        problems.append(f"{path}: its debug information is in `{text}`, which is neither beside it nor in .debug/")
+    return None
+
+
+def has_alternate(file: elf.File) -> bool:
+    """Does it share debug information with other files (dwz -m)?"""
+    return any(file.names[section[0]] == _ALTERNATE for section in file.sections)

@@ -1,0 +1,278 @@
+"""Facts of target libraries and of ordinary ELF shared objects: their symbols, addresses, contents, and types from DWARF.
+
+What is private to a file is not looked at: a target library's interface is its slots and exported data, a shared
+object's is what .dynsym defines.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from linker.abi import elf_dynamic
+from linker.abi.digests import CodeDigest, without_addresses
+from linker.abi.dwarf import sections as debug_sections
+from linker.abi.dwarf.interface import Interface, read_interface
+from linker.abi.facts import DataFact, Facts, FileKind, FunctionFact
+from linker.abi.past import check_slots, former_names, history_of
+from linker.formats import elf, elf_image
+from linker.history import RETIRED_SUFFIX, History, PlaceState, SlotState
+from linker.image import EXEC, WRITE, ExportKind, Image, LibraryHeader, Machine, Segment
+from linker.interpose import POINTER_SUFFIX, THUNK_SUFFIX
+
+CONTENTS_LIMIT = 64 << 10  # bytes of a datum that are kept
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The bytes of a file at their addresses."""
+
+    data: bytes | memoryview
+    segments: tuple[Segment, ...]
+    relro: tuple[int, int] = (0, 0)  # becomes read-only before the program starts
+
+    def segment(self, address: int) -> Segment | None:
+        return next((s for s in self.segments if s.address <= address < s.end), None)
+
+    def read(self, address: int, size: int) -> bytes | None:
+        """`size` bytes, zeroes where the file has none; None if that is not in one segment."""
+        found = self.segment(address)
+        if found is None or address + size > found.end:
+            return None
+        start = address - found.address
+        inside = max(0, min(size, found.file_size - start))
+        at = found.offset + start
+        return bytes(self.data[at : at + inside]).ljust(size, b"\0")
+
+    def writable(self, address: int) -> bool | None:
+        found = self.segment(address)
+        if found is None:
+            return None
+        return bool(found.flags & WRITE) and not self.relro[0] <= address < self.relro[1]
+
+    def extent(self, flag: int) -> tuple[int, int]:
+        """From the first to the last byte of the segments with (flag > 0) or without a permission."""
+        chosen = [s for s in self.segments if s.flags & flag]
+        return (chosen[0].address, chosen[-1].end) if chosen else (0, 0)
+
+
+# -- target libraries --------------------------------------------------------------------------------------------------
+
+
+def target_facts(data: bytes, path: str) -> Facts:
+    """The facts of a target library. Raises FormatError if the file is none or is damaged."""
+    image = elf_image.read_image(data, path)
+    header = image.library
+    if header is None:
+        raise elf.bad(
+            path, "is a program, not a library", "give the library as OLD and NEW, and programs with --program"
+        )
+    file = elf.File(memoryview(data), path)
+    past = history_of(file)
+    unknown: tuple[str, ...] = ()
+    memory = Memory(data, header.segments)
+    who = header.identity
+    check_slots(who.slot_count, header.slot_size, who.size, path)
+    codes = CodeDigest(who.base, who.end, image.machine is Machine.X86_64, fixed=True)
+    locals_ = {symbol.name: symbol for symbol in image.symbols}
+    weak = _weak_names(file)
+    functions, datas = {}, {}
+    for export in image.exports:
+        if export.kind is ExportKind.FUNCTION:
+            code = memory.read(export.implementation, export.size) if export.implementation and export.size else None
+            functions[export.name] = FunctionFact(
+                export.name,
+                export.address,
+                export.slot,
+                export.implementation,
+                export.size if export.implementation else 0,
+                interposable=export.name + THUNK_SUFFIX in locals_ or export.name + POINTER_SUFFIX in locals_,
+                weak=export.name in weak,
+                code=codes.of(code, export.implementation) if code else b"",
+                pointer=locals_[export.name + POINTER_SUFFIX].address if export.name + POINTER_SUFFIX in locals_ else 0,
+            )
+        else:
+            datas[export.name] = DataFact(
+                export.name, export.address, export.size, writable=memory.writable(export.address),
+                contents=_contents(memory, export.address, export.size, image.machine.word, who.base, who.end, ()),
+            )  # fmt: skip
+    slots = dict.fromkeys(range(1, who.slot_count + 1), "")
+    for function in functions.values():
+        slots[function.slot] = min(slots.get(function.slot) or function.name, function.name)
+    _retired(functions, datas, slots, header, image, past)
+    if past is not None:
+        _renamed(functions, datas, slots, past)
+    if not image.symbols:
+        unknown += (f"{path}: it has no symbols (stripped): which function is in which slot is not known",)
+    elif missing := [n for n, s in slots.items() if not s and not _empty(n, locals_, header)]:
+        unknown += (f"{path}: {_numbers(missing)} no name: part of the symbols is missing",)
+    facts = Facts(
+        path, FileKind.TARGET, image.machine, who, "", image.library_path, True, header.dependencies, functions, datas, slots,
+        text=memory.extent(EXEC), data_range=memory.extent(WRITE), unknown=unknown,
+    )  # fmt: skip
+    code_at = {f.name: f.implementation for f in functions.values() if not f.retired}
+    data_at = {d.name: d.address for d in datas.values() if not d.retired}
+    return with_types(facts, file, code_at, data_at)
+
+
+def _numbers(slots: list[int]) -> str:
+    listed = ", ".join(map(str, slots[:5])) + (f" and {len(slots) - 5} more" if len(slots) > 5 else "")
+    return f"slot {listed} has" if len(slots) == 1 else f"slots {listed} have"
+
+
+def _weak_names(file: elf.File) -> frozenset[str]:
+    names: set[str] = set()
+    for index, section in enumerate(file.sections):
+        if section[1] == elf.SHT_SYMTAB:
+            table = file.strings(section[6])
+            names.update(table[s[0]] for s in file.symbols(index) if s[1] >> 4 == elf.STB_WEAK and s[3])
+    return frozenset(names)
+
+
+def _empty(slot: int, symbols: Mapping[str, object], header: LibraryHeader) -> bool:
+    """Does a symbol say that this slot is empty?"""
+    if f"slot{slot}$empty" in symbols:
+        return True
+    address = header.slot_address(slot)
+    return any(name.endswith("$empty") and getattr(s, "address", 0) == address for name, s in symbols.items())
+
+
+def _retired(
+    functions: dict[str, FunctionFact], datas: dict[str, DataFact], slots: dict[int, str], header: LibraryHeader,
+    image: Image, past: History | None,
+) -> None:  # fmt: skip
+    """Slots that trap and data that went away, by their local symbols NAME$retired; the history has them even if stripped."""
+    table, size, count = header.jump_table, header.slot_size, header.identity.slot_count
+    rows = [
+        (s.name.removesuffix(RETIRED_SUFFIX), s.address, s.size, s.function)
+        for s in image.symbols
+        if s.name.endswith(RETIRED_SUFFIX)
+    ]
+    if past is not None:
+        rows += [
+            (s.name, header.slot_address(s.number), size, True) for s in past.slots if s.state is SlotState.RETIRED
+        ]
+        rows += [(p.name, p.address, p.reserved, False) for p in past.places if p.state is PlaceState.RETIRED]
+    for name, address, length, function in rows:
+        if not function:
+            datas.setdefault(name, DataFact(name, address, length, retired=True))
+        elif size and table <= address < table + count * size and not (address - table) % size:
+            slot = (address - table) // size + 1
+            functions.setdefault(name, FunctionFact(name, address, slot, retired=True))
+            slots[slot] = slots.get(slot) or name
+
+
+def _renamed(
+    functions: dict[str, FunctionFact], datas: dict[str, DataFact], slots: dict[int, str], past: History
+) -> None:
+    """Declared renames: the new name knows its old ones, and is what the slot is called."""
+    for name, old in former_names(past).items():
+        if name in functions:
+            functions[name] = replace(functions[name], former_names=old)
+            slots[functions[name].slot] = name
+        elif name in datas:
+            datas[name] = replace(datas[name], former_names=old)
+
+
+def _contents(
+    memory: Memory, address: int, size: int, word: int, low: int, high: int, relocated: Iterable[int]
+) -> bytes | None:
+    if size > CONTENTS_LIMIT:
+        return None
+    raw = memory.read(address, size)
+    return None if raw is None else without_addresses(raw, address, word, low, high, relocated)
+
+
+# -- shared objects ----------------------------------------------------------------------------------------------------
+
+
+def shared_object_facts(data: bytes, path: str) -> Facts:
+    """The facts of an ordinary ELF shared object. Raises FormatError if it is none or is damaged."""
+    file = elf.File(memoryview(data), path)
+    dynamic = elf_dynamic.read(file)
+    memory = Memory(data, dynamic.segments, dynamic.relro)
+    low = min((s.address for s in dynamic.segments), default=0)
+    high = max((s.end for s in dynamic.segments), default=0)
+    wide = file.machine is Machine.X86_64
+    codes = CodeDigest(low, high, rip=True, fixed=False)
+    relocated = dynamic.relocated
+    functions: dict[str, FunctionFact] = {}
+    datas: dict[str, DataFact] = {}
+    code_at: dict[str, int] = {}
+    data_at: dict[str, int] = {}
+    for symbol in dynamic.exports:
+        key = symbol.name if symbol.default else f"{symbol.name}@{symbol.version}"
+        if symbol.function:
+            code = memory.read(symbol.address, symbol.size) if wide and symbol.size and not symbol.indirect else None
+            functions[key] = FunctionFact(
+                symbol.name, 0, 0, symbol.address, symbol.size, weak=symbol.weak, symbol_version=symbol.version,
+                default_version=symbol.default, code=codes.of(code, symbol.address) if code else b"",
+            )  # fmt: skip
+            code_at[key] = 0 if symbol.indirect else symbol.address
+        else:
+            start = bisect_left(relocated, symbol.address)
+            inside = relocated[start : bisect_left(relocated, symbol.address + symbol.size)]
+            datas[key] = DataFact(
+                symbol.name, 0, symbol.size, writable=None if symbol.thread_local else memory.writable(symbol.address),
+                contents=None if symbol.thread_local else _contents(
+                    memory, symbol.address, symbol.size, file.machine.word, 0, high, inside),
+                symbol_version=symbol.version, default_version=symbol.default,
+            )  # fmt: skip
+            data_at[key] = 0 if symbol.thread_local else symbol.address
+    facts = Facts(
+        path, FileKind.SHARED_OBJECT, file.machine, None, dynamic.soname, "", False, dynamic.needed, functions, datas,
+        symbol_versions=dynamic.versions, text=memory.extent(EXEC), data_range=memory.extent(WRITE),
+    )  # fmt: skip
+    return with_types(facts, file, code_at, data_at)
+
+
+# -- types -------------------------------------------------------------------------------------------------------------
+
+
+def with_types(facts: Facts, file: elf.File, code_at: Mapping[str, int], data_at: Mapping[str, int]) -> Facts:
+    """The facts with what debug information tells; `unknown` says what it does not.
+
+    code_at, data_at: where each function's code and each datum lies, by its key in `facts` (0: find it by name only).
+    """
+    found = debug_sections.find(file, facts.path)
+    if found is None or not (found.info or found.types):
+        said = (
+            found.problems
+            if found is not None
+            else (f"{facts.path}: it has no debug information: types are not compared",)
+        )
+        return replace(facts, unknown=facts.unknown + said)
+    symbols = {**{key: facts.functions[key].name for key in code_at}, **{key: facts.data[key].name for key in data_at}}
+    by_name = {symbols[key]: at for key, at in sorted(code_at.items(), reverse=True)}
+    data_by_name = {symbols[key]: at for key, at in sorted(data_at.items(), reverse=True)}
+    interface = read_interface(found, facts.machine.word, by_name, data_by_name)
+    functions = dict(facts.functions)
+    for key, function in functions.items():
+        typed = interface.functions.get(function.name)
+        if typed is not None and key in code_at:
+            functions[key] = replace(function, type=typed.type, place=typed.place)
+    datas = dict(facts.data)
+    for key, datum in datas.items():
+        typed = interface.data.get(datum.name)
+        if typed is not None and key in data_at:
+            datas[key] = replace(datum, type=typed.type, place=typed.place)
+    said = (*facts.unknown, *interface.unknown, *untyped(facts, interface, functions, datas))
+    return replace(
+        facts, functions=functions, data=datas, types=interface.types, typed=interface.typed,
+        producer=interface.producer, unknown=said,
+    )  # fmt: skip
+
+
+def untyped(
+    facts: Facts, interface: Interface, functions: Mapping[str, FunctionFact], datas: Mapping[str, DataFact]
+) -> Iterable[str]:
+    """Which exports the debug information does not know."""
+    if not interface.typed:
+        yield f"{facts.path}: its debug information has no types: types are not compared"
+        return
+    for kind, rows in (("functions", functions.values()), ("data", datas.values())):
+        missing = [row.name for row in rows if row.type is None and not row.retired]
+        if missing:
+            names = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+            yield f"{facts.path}: no type information for {len(missing)} of {len(rows)} {kind}: {names}"

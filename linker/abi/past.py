@@ -1,0 +1,31 @@
+"""A library's own history (linker/history.py) as the facts need it."""
+
+from __future__ import annotations
+
+from linker import history
+from linker.formats import elf
+from linker.history import History
+
+
+def history_of(file: elf.File) -> History | None:
+    """The history in a target library or in a stub's library.o; None if there is none. Raises FormatError."""
+    for index, section in enumerate(file.sections):
+        if file.names[section[0]] == history.SECTION:
+            return history.decode(bytes(file.content(index)), file.where)
+    return None
+
+
+def former_names(past: History | None) -> dict[str, tuple[str, ...]]:
+    """Today's name -> what it was called before, the oldest first."""
+    former: dict[str, tuple[str, ...]] = {}
+    for row in past.renamed if past is not None else ():
+        former[row.new] = (*former.pop(row.old, ()), row.old)
+    return former
+
+
+def check_slots(count: int, slot_size: int, size: int, where: str) -> None:
+    """Raises FormatError if a library of `size` bytes cannot have so many slots."""
+    if count * slot_size > size:
+        raise elf.bad(
+            where, f"its note claims {count} slots of {slot_size} bytes, more than the library's {size:#x} bytes"
+        )

@@ -1,0 +1,141 @@
+"""Facts of stub libraries, archives or directories: names, slots, addresses and sizes. There is no code, no contents, and no types."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from linker import stub
+from linker.abi.facts import DataFact, Facts, FileKind, FunctionFact
+from linker.abi.past import check_slots, former_names, history_of
+from linker.errors import Diagnostic, FormatError
+from linker.formats import elf
+from linker.formats.ar import Archive
+from linker.history import History, PlaceState, SlotState
+from linker.image import Identity
+from linker.interpose import POINTER_SUFFIX
+from linker.interpose import SECTION as INTERPOSE_SECTION
+from linker.reading import read_file
+
+_SLOT_SIZE = 8
+_TABLES = (0x800, 0x1000)  # where a jump table begins, from the base (shlib_layout.py)
+
+
+def stub_facts(path: str) -> Facts:
+    """The facts of the stub library at `path`. Raises FormatError, OSError."""
+    identity = stub.read_identity(path)
+    past: History | None = None
+    functions: dict[str, FunctionFact] = {}
+    datas: dict[str, DataFact] = {}
+    interposable: set[str] = set()
+    for name, content in _members(path):
+        where = f"{path}({name})"
+        if not content.startswith(elf.MAGIC):
+            continue
+        file = elf.File(memoryview(content), where)
+        if file.machine is not identity.machine:
+            raise elf.bad(where, f"is for {file.machine.label}, but the library for {identity.machine.label}")
+        if name == stub.LIBRARY_OBJECT:
+            interposable |= _interposable(file)
+            past = history_of(file)
+        for symbol, value, size, info in _absolute(file):
+            if info & 15 == elf.STT_OBJECT:
+                datas[symbol] = DataFact(symbol, value, size)
+            elif info & 15 in (elf.STT_FUNC, elf.STT_GNU_IFUNC):
+                functions[symbol] = FunctionFact(symbol, value, weak=info >> 4 == elf.STB_WEAK)
+    who = identity.identity
+    check_slots(who.slot_count, _SLOT_SIZE, who.size, path)
+    table = past.table if past is not None else _table(who, [f.address for f in functions.values()])
+    pointers = {
+        p.name.removesuffix(POINTER_SUFFIX): p.address
+        for p in (past.places if past is not None else ())
+        if p.state is PlaceState.POINTER and p.name.endswith(POINTER_SUFFIX)
+    }
+    interposable |= pointers.keys()
+    former = former_names(past)
+    slots = dict.fromkeys(range(1, who.slot_count + 1), "")
+    for name, function in functions.items():
+        slot = (function.address - table) // _SLOT_SIZE + 1 if table and function.address >= table else 0
+        old = former.get(name, ())
+        functions[name] = FunctionFact(
+            name, function.address, slot, interposable=name in interposable, weak=function.weak and name not in interposable,
+            former_names=old,
+            pointer=pointers.get(name, 0),
+        )  # fmt: skip
+        if slot in slots and (not slots[slot] or old):
+            slots[slot] = name
+    for name in datas.keys() & former.keys():
+        datas[name] = DataFact(name, datas[name].address, datas[name].size, former_names=former[name])
+    if past is not None:
+        _add_retired(past, functions, datas, slots)
+    return Facts(
+        path, FileKind.STUB, identity.machine, who, "", identity.file_name, True, identity.dependencies, functions, datas, slots,
+        unknown=(f"{path}: a stub library tells names, slots, addresses and sizes: types, code and contents are not compared",),
+    )  # fmt: skip
+
+
+def _members(path: str) -> Iterator[tuple[str, bytes]]:
+    if os.path.isdir(path):
+        for entry in sorted(Path(path).iterdir()):
+            if entry.is_file():
+                yield entry.name, read_file(entry)
+        return
+    data = read_file(path)
+    book = Archive(data, path)
+    if book.thin:
+        raise FormatError(
+            Diagnostic(path, "a thin archive is no stub library", remedy="give the archive that mkshlib made")
+        )
+    for member in book.members():
+        yield member.name, data[member.start : member.start + member.size]
+
+
+def _absolute(file: elf.File) -> Iterator[tuple[str, int, int, int]]:
+    """The symbols that a stub's member defines: name, value, size, info."""
+    for index, section in enumerate(file.sections):
+        if section[1] == elf.SHT_SYMTAB:
+            names = file.strings(section[6])
+            for name_at, info, _, shndx, value, size in file.symbols(index):
+                if shndx == elf.SHN_ABS and name_at and info >> 4 != elf.STB_LOCAL and info & 15 != elf.STT_FILE:
+                    yield names[name_at], value, size, info
+
+
+def _interposable(file: elf.File) -> set[str]:
+    """The functions that programs may replace: the symbols that the triples of uselib_interpose refer to."""
+    found: set[str] = set()
+    for index, section in enumerate(file.sections):
+        if section[1] not in (elf.SHT_REL, elf.SHT_RELA) or not 0 < section[7] < len(file.sections):
+            continue
+        if file.names[file.sections[section[7]][0]] != INTERPOSE_SECTION or not 0 < section[6] < len(file.sections):
+            continue
+        symbols, names = file.symbols(section[6]), file.strings(file.sections[section[6]][6])
+        for _, _, number, _ in file.relocations(index):
+            if number >= len(symbols):
+                raise elf.bad(file.where, f"a relocation names symbol {number} of {len(symbols)}")
+            found.add(names[symbols[number][0]])
+    return found
+
+
+def _table(who: Identity, addresses: Iterable[int]) -> int:
+    """Where slot 1 must be, without a history to tell."""
+    listed = list(addresses)
+    for offset in _TABLES:
+        start = who.base + offset
+        if listed and all(start <= at < start + who.slot_count * _SLOT_SIZE for at in listed):
+            return start
+    return 0
+
+
+def _add_retired(
+    past: History, functions: dict[str, FunctionFact], datas: dict[str, DataFact], slots: dict[int, str]
+) -> None:
+    for slot in past.slots:
+        if slot.state is SlotState.RETIRED:
+            address = past.table + (slot.number - 1) * _SLOT_SIZE
+            functions.setdefault(slot.name, FunctionFact(slot.name, address, slot.number, retired=True))
+            if slot.number in slots:
+                slots[slot.number] = slots[slot.number] or slot.name
+    for place in past.places:
+        if place.state is PlaceState.RETIRED:
+            datas.setdefault(place.name, DataFact(place.name, place.address, place.reserved, retired=True))
