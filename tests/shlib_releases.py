@@ -34,6 +34,7 @@ __asm__(".globl _start\n_start: mov %esp,%eax; and $-16,%esp; xor %ebp,%ebp; pus
 long call6(long, long, long, long, long, long, long);
 extern word __start_uselib_interpose[] __attribute__((weak)), __stop_uselib_interpose[] __attribute__((weak));
 int main_(void);
+const char *argument; /* the second */
 void put(const char *s) { word n = 0; while (s[n]) n++; call6(WRITE, 1, (long)s, n, 0, 0, 0); }
 void put_number(long n) {
   char b[24]; int i = 23; word u = n < 0 ? -n : n;
@@ -45,7 +46,8 @@ void put_number(long n) {
 void end(int code) { for (;;) call6(EXIT, code, 0, 0, 0, 0, 0); }
 void begin(word *sp) {
   char *base = (char *)BASE;
-  long fd = call6(OPEN, ((word *)sp)[2], 0, 0, 0, 0, 0);
+  argument = (const char *)sp[3];
+  long fd = call6(OPEN, sp[2], 0, 0, 0, 0, 0);
   if (fd < 0) end(90);
   if (call6(MMAP, (long)base, 4096, 5, 0x100002, fd, 0) != (long)base) end(91);
   char *header = base + *(word *)(base + PHOFF);
@@ -58,7 +60,7 @@ void begin(word *sp) {
   end(main_());
 }
 """
-DECLARATIONS = "void put(const char *); void put_number(long);\n"
+DECLARATIONS = "extern const char *argument; void put(const char *); void put_number(long);\n"
 
 
 @dataclass(frozen=True)
@@ -116,9 +118,9 @@ class Shop:
         assert linked.returncode == 0, linked.stderr
         return output
 
-    def run(self, program: Path, version: str, emulated: bool = False) -> tuple[str, str, int]:
+    def run(self, program: Path, version: str, emulated: bool = False, argument: str = "") -> tuple[str, str, int]:
         """Output, errors and exit status of a program with a release of the library."""
-        command = [str(program), str(self.library(version))]
+        command = [str(program), str(self.library(version)), argument]
         if emulated:
             command = [sys.executable, "-m", "emulator.cli", "run", "--readable", str(self.directory), *command]
         ran = subprocess.run(command, capture_output=True, text=True, timeout=60)

@@ -1,0 +1,219 @@
+"""Any sequence of compatible changes keeps the output of every program linked with any earlier release.
+
+A model of a library (functions and data with values of their own) is changed at random and released again and again;
+each release gets a program that uses all that it offers, and every program runs with every later release: what is still
+there must give what it gave, what is retired must end the program by its name.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import tempfile
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from shlib_driver import MACHINES
+from shlib_releases import Shop
+
+from linker.history import PlaceState, SlotState
+from linker.image import Machine, Version
+
+pytestmark = pytest.mark.skipif(shutil.which("gcc") is None or shutil.which("ld") is None, reason="needs gcc and ld")
+
+PATCH = ("reorder", "grow", "private", "less private", "grow private data", "stub next")
+MINOR = ("add function", "add data", "rename function", "rename data", "retire function", "retire data", "interposable")
+EDITS = st.lists(st.tuples(st.sampled_from(PATCH + MINOR), st.integers(0, 1 << 30)), min_size=1, max_size=5)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A library: functions NAME -> (value, length of code), data NAME -> (value, elements)."""
+
+    functions: dict[str, tuple[int, int]]
+    data: dict[str, tuple[int, int]]
+    order: int = 0  # seed of the order in the sources
+    private: int = 1
+    private_data: int = 3
+    interposable: frozenset[str] = frozenset()
+    next_value: int = 10
+    options: tuple[str, ...] = field(default=())  # of the release to come
+    minor: bool = False
+
+    def sources(self) -> tuple[str, str]:
+        chance = random.Random(self.order)
+        texts = [f"static int helper{n}(int x) {{ return x * {n + 2}; }}" for n in range(self.private)]
+        use = " + ".join(["0", *(f"0 * helper{n}(x)" for n in range(self.private))])
+        own = f"static volatile char own[{self.private_data}] = {{1}};"
+        code = []
+        for name, (value, length) in self.functions.items():
+            more = "own[0]++; " * length
+            code.append(f"__attribute__((noipa)) int {name}(int x) {{ {more}return x + {value} + {use}; }}")
+        for name, (value, count) in self.data.items():
+            kind = "short" if value % 3 == 0 else "long"
+            values = ", ".join(str(value + n) for n in range(count)) if value % 2 else ""
+            code.append(f"{kind} {name}[{count}] = {{{values}}};")
+            code.append(f"long get_{value}(int n) {{ return {name}[n]; }}")
+        chance.shuffle(code)
+        half = chance.randrange(len(code) + 1)
+        head = "".join(texts) + own
+        declared = "".join(f"extern {'short' if v % 3 == 0 else 'long'} {n}[{c}];" for n, (v, c) in self.data.items())
+        return declared + head + "\n".join(code[:half]), declared + head + "\n".join(code[half:])
+
+
+def program_for(model: Model) -> tuple[str, list[tuple[str, str, str]]]:
+    """A program that uses everything, an item for each character `1` of its argument: (text, [(kind, name, output)])."""
+    rows, lines, declared = [], [], []
+    for name, (value, _) in model.functions.items():
+        declared.append(f"int {name}(int);")
+        rows.append(("function", name, f"{value + len(rows)}\n"))
+        lines.append(f"put_number({name}({len(lines)}));")
+    for name, (value, count) in model.data.items():
+        declared.append(f"extern {'short' if value % 3 == 0 else 'long'} {name}[{count}]; long get_{value}(int);")
+        first = value + count - 1 if value % 2 else 0
+        rows.append(("data", name, f"{first}\n{first + 5}\n"))
+        at = count - 1
+        lines.append(f"put_number({name}[{at}]); {name}[{at}] += 5; put_number(get_{value}({at}));")
+    body = "".join(f"if (argument[{n}] == '1') {{ {line} }}\n" for n, line in enumerate(lines))
+    return "".join(declared) + f"int main_(void) {{ {body} return 0; }}", rows
+
+
+def edited(model: Model, edit: str, number: int) -> Model:
+    """The model after one change; `number` chooses what it concerns."""
+
+    def pick(names: dict[str, tuple[int, int]]) -> str:
+        return sorted(names)[number % len(names)]
+
+    value = model.next_value
+    new = replace(model, next_value=value + 1, minor=model.minor or edit in MINOR)
+    prefix = chr(ord("a") + number % 26)
+    if edit == "reorder":
+        return replace(new, order=number)
+    if edit == "grow":
+        name = pick(model.functions)
+        base, length = model.functions[name]
+        return replace(new, functions={**model.functions, name: (base, length + number % 40)})
+    if edit == "private":
+        return replace(new, private=model.private + 1)
+    if edit == "less private":
+        return replace(new, private=max(0, model.private - 1))
+    if edit == "grow private data":
+        return replace(new, private_data=model.private_data + number % 100)
+    if edit == "add function":
+        return replace(new, functions={**model.functions, f"{prefix}_{value}": (value, number % 7)})
+    if edit == "add data":
+        return replace(new, data={**model.data, f"{prefix}_{value}": (value, 1 + number % 9)})
+    if edit == "interposable":
+        return replace(new, interposable=model.interposable | {pick(model.functions)})
+    if edit in ("rename function", "rename data"):
+        names = model.functions if edit == "rename function" else model.data
+        old = pick(names)
+        if any(old in option for option in model.options):
+            return model  # once a release
+        now = f"{prefix}_{value}"
+        renamed = {now if name == old else name: row for name, row in names.items()}
+        inter = frozenset(now if name == old else name for name in model.interposable)
+        new = replace(new, options=(*model.options, "--rename", f"{old}={now}"), interposable=inter)
+        return replace(new, functions=renamed) if edit == "rename function" else replace(new, data=renamed)
+    if edit in ("retire function", "retire data"):
+        names = model.functions if edit == "retire function" else model.data
+        gone = pick(names)
+        if len(names) < 2 or any(gone in option for option in model.options):
+            return model
+        rest = {name: row for name, row in names.items() if name != gone}
+        if edit == "retire function":
+            return replace(
+                new,
+                functions=rest,
+                interposable=model.interposable - {gone},
+                options=(*model.options, "--retire", gone),
+            )
+        return replace(new, data=rest, options=(*model.options, "--retire", f"{gone},get_{names[gone][0]}"))
+    return new
+
+
+def check(shop: Shop, steps: list[list[tuple[str, int]]], emulated: bool = False) -> None:
+    """Releases the model after each step, and runs every program with every release from its own on."""
+    model = Model({"f": (1, 1), "g": (2, 0), "h": (3, 3)}, {"d": (4, 2), "e": (5, 3)})
+    version, before = Version(1, 0, 0), None
+    programs = []  # (file, rows, model's names by value)
+    for number, step in enumerate([[], *steps]):
+        fresh = set(model.functions) | set(model.data)
+        for edit, chosen in step:
+            changed = edited(model, edit, chosen)
+            added = {part.partition("=")[2] for part in changed.options} - {""}
+            # what came in this very release has no earlier name or slot
+            touched = [part.split("=")[0].split(",")[0] for part in changed.options[len(model.options) + 1 :]]
+            if all(name in fresh and name not in added for name in touched):
+                model = changed
+        if number:
+            version = Version(1, version.minor + 1, 0) if model.minor else Version(1, version.minor, version.patch + 1)
+        options = [*model.options]
+        if model.interposable:
+            options += ["--interposable", ",".join(sorted(model.interposable))]
+        shop.release(str(version), *model.sources(), before=before, options=tuple(options))
+        text, rows = program_for(model)
+        program = shop.program(f"p{number}", text, str(version))
+        programs.append((program, rows, {**model.functions, **model.data}))
+        model = replace(model, options=(), minor=False)
+        by_value = {value for value, _ in (*model.functions.values(), *model.data.values())}
+        for file, wanted, known in programs:
+            lives = [known[name][0] in by_value for _, name, _ in wanted]
+            mask = "".join("01"[alive] for alive in lives)
+            output = "".join(out for (_, _, out), alive in zip(wanted, lives, strict=True) if alive)
+            assert shop.run(file, str(version), emulated, mask) == (output, "", 0), (file, version, mask)
+            gone = [n for n, alive in enumerate(lives) if not alive and wanted[n][0] == "function"]
+            if gone:
+                mask = "".join("01"[n == gone[-1]] for n in range(len(lives)))
+                out, err, status = shop.run(file, str(version), emulated, mask)
+                assert (out, status) == ("", 127) and " was retired in 1." in err and f"; {file.name}, linked" in err
+        history = shop.history(str(version))
+        assert (
+            history.functions().keys() >= model.functions.keys() and history.data_places().keys() >= model.data.keys()
+        )
+        ends = sorted((place.address, place.end) for place in history.places)
+        assert all(end <= start for (_, end), (start, _) in pairwise(ends))
+        before = shop.library(str(version)) if number % 2 else shop.stub(str(version))
+
+
+SLOW_OK = settings(
+    deadline=None, max_examples=12, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    print_blob=True, derandomize=True,
+)  # fmt: skip
+
+
+@SLOW_OK
+@given(st.sampled_from(MACHINES), st.lists(EDITS, min_size=1, max_size=4))
+def test_old_programs_stay_as_they_were(machine: Machine, steps: list[list[tuple[str, int]]]) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        check(Shop(Path(directory), machine), steps)
+
+
+@pytest.mark.slow
+@settings(parent=SLOW_OK, max_examples=150, derandomize=False)
+@given(st.sampled_from(MACHINES), st.lists(EDITS, min_size=1, max_size=6))
+def test_old_programs_stay_as_they_were_at_length(machine: Machine, steps: list[list[tuple[str, int]]]) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        check(Shop(Path(directory), machine), steps)
+
+
+ALL = [
+    [("add function", 3), ("add data", 0), ("reorder", 99), ("interposable", 1)],
+    [("rename function", 0), ("rename data", 1), ("grow", 77), ("private", 0)],
+    [("retire function", 2), ("retire data", 0), ("add data", 25), ("grow private data", 90), ("less private", 0)],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("emulated", [False, True], ids=["native", "emulated"])
+def test_every_kind_of_change(tmp_path: Path, machine: Machine, emulated: bool) -> None:
+    shop = Shop(tmp_path, machine)
+    check(shop, ALL if not emulated else [[edit for step in ALL for edit in step]], emulated)
+    if not emulated:
+        last = shop.history("1.3.0")
+        assert {s.state for s in last.slots} == {SlotState.FUNCTION, SlotState.RETIRED}
+        assert {p.state for p in last.places} == {PlaceState.DATA, PlaceState.POINTER, PlaceState.RETIRED}
