@@ -5,6 +5,7 @@ Errors that are meant for the user (`ToolError`) become one line on stderr and e
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -22,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "abi": ("abi", "run a program against two versions of a library: output, calls and data compared"),
     "inspect": ("inspect", "show header, jump table, exports, libraries and bindings of a file"),
     "ldd": ("ldd", "which shared libraries a program would get, and why no other versions of them"),
+    "ldconfig": ("ldconfig", "make and mend the symbolic links to the newest versions of installed libraries"),
     "map": ("map", "the address registry: allocate, list and check library addresses"),
     "demo": ("demo", "build, run, trace and upgrade a library in a few seconds"),
     "ld-dir": ("ld_dir", "print a directory for `cc -B DIR`, in which `ld` is our linker"),
@@ -34,13 +36,15 @@ def usage() -> str:
 
 
 # Linking leaves hundreds of thousands of small objects; taking them down one by one at exit would cost a third of the time.
-QUICK_EXIT = frozenset(("ld", "mkshlib"))
+# `run` of a small program would spend 15 % of its time on modules and on Unicorn's.
+QUICK_EXIT = frozenset(("ld", "mkshlib", "run"))
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs a subcommand, the process's own command line if `argv` is None. Returns its exit status."""
     if argv is not None:
         return _run(argv)
+    gc.disable()  # importing makes nothing to collect; _run turns it on again
     status = _run(sys.argv[1:])
     if sys.argv[1:2] and sys.argv[1] in QUICK_EXIT:
         try:
@@ -65,6 +69,9 @@ def _run(arguments: list[str]) -> int:
         print(f"uselib: {printable(arguments[0])}: no such command; `uselib --help` lists them", file=sys.stderr)
         return 2
     module = importlib.import_module(f"emulator.commands.{COMMANDS[arguments[0]][0]}")
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
     try:
         return int(module.run(arguments[1:]))
     except ToolError as failure:
