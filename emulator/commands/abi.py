@@ -11,6 +11,10 @@ from linker.errors import printable
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("emulator.abi.command", "run a program against two versions of a library and show the first difference"),
     "matrix": ("emulator.commands.abi_matrix", "programs x versions, in parallel, with a table and a cache"),
+    "probe": (
+        "emulator.commands.abi_probe",
+        "feed one function of both versions generated inputs and show the smallest difference",
+    ),
 }
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from emulator.abi import cache as cache_module
 from emulator.abi.matrix import MatrixResult, MatrixSpec, ProgramSpec, run_matrix
 from emulator.abi.matrix_config import read_config, split
+from emulator.abi.progress_bar import progress_bar
 from emulator.run_options import OPTIONS
 from linker.errors import Diagnostic, UsageError
 
@@ -135,7 +136,8 @@ def run(argv: list[str]) -> int:
     options = _parser().parse_args(argv)
     spec = _spec(options)
     store = None if options.no_cache else cache_module.Cache(cache_module.directory(options.cache))
-    result = _run(spec, options, store)
+    with progress_bar("abi matrix") as progress:
+        result = run_matrix(spec, None, progress, jobs=options.jobs, cache=store)
     if options.html or options.junit:
         _write(result, options)
     if options.json:
@@ -147,23 +149,3 @@ def run(argv: list[str]) -> int:
         for line in render(result, colour):
             print(line.encode("utf-8", "backslashreplace").decode())
     return result.status
-
-
-def _run(spec: MatrixSpec, options: argparse.Namespace, store: cache_module.Cache | None) -> MatrixResult:
-    from emulator.trace.reading.progress import Progress
-
-    bar: Progress | None = None
-    shown = 0
-
-    def progress(done: int, total: int) -> None:
-        nonlocal bar, shown
-        if bar is None:
-            bar = Progress("abi matrix", total)
-        bar.step(done - shown)
-        shown = done
-
-    try:
-        return run_matrix(spec, None, progress, jobs=options.jobs, cache=store)
-    finally:
-        if bar is not None:
-            bar.__exit__()

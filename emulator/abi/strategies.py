@@ -1,0 +1,346 @@
+"""C types -> hypothesis strategies of argument values (probe_values.py).
+
+What a strategy makes, an old program could have passed: lengths fit their buffers, enumerations have named values, pointers point to
+something (unless NULL is allowed), strings end. Values are small first (so that shrinking ends at them), then those at which code
+tends to decide: limits of types, and constants that occur in the code of either version (`Hints`).
+
+`arguments(prototype)` raises Refused for a function that cannot be probed: it takes a callback, an object whose contents are not known,
+or a variable number of arguments.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from emulator.abi.probe_values import NULL, Bytes, Choice, Group, Items, Null, Number, Text, Value
+from linker.cdecl.types import (
+    Array,
+    Complex,
+    Enumeration,
+    Floating,
+    Function,
+    Integer,
+    Opaque,
+    Parameter,
+    Pointer,
+    Prototype,
+    Structure,
+    Type,
+    Void,
+    spelled,
+)
+
+_MOST = 12  # elements of an array behind a pointer
+_ROOM = 256  # bytes behind a pointer that a function writes to
+_DEEPEST = 4
+_LENGTH = re.compile(
+    r"(n|m|len|length|size|count|num|max|cap|capacity|sz|cnt|nmemb|nbytes|bytes)|.*(_n|len|size|count|_sz)|n_\w+", re.I
+)
+_OUTPUT = re.compile(r"(out|dst|dest|destination|buf|buffer|result|res|to|target)\w*", re.I)
+_TEXTS = (
+    "",
+    "a",
+    "0",
+    "-1",
+    "abc",
+    "A",
+    " ",
+    "1.5",
+    "0x10",
+    "2147483648",
+    "%s",
+    "/",
+    "a/b",
+    "..",
+    "\n",
+    "\x7f",
+    "\xff",
+)
+_FLOATS = (0.0, -0.0, 1.0, -1.0, 0.5, 1e-300, 1e300, 2.0**31, 2.0**53, float("inf"), float("-inf"), float("nan"))
+
+
+class Refused(Exception):
+    """No arguments can be made. The message says which parameter, and why."""
+
+
+@dataclass(frozen=True)
+class Hints:
+    """numbers, texts: constants of the code that is probed. ranges: parameter -> least and greatest value, as the user says. null:
+    pointers may be NULL."""
+
+    numbers: tuple[int, ...] = ()
+    texts: tuple[bytes, ...] = ()
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    null: bool = False
+
+
+def limits(type_: Integer | Enumeration) -> tuple[int, int]:
+    """Least and greatest value."""
+    bits = 8 * type_.size
+    return (-(1 << bits - 1), (1 << bits - 1) - 1) if type_.signed else (0, (1 << bits) - 1)
+
+
+def boundaries(low: int, high: int) -> list[int]:
+    """Values at the edges of types, within the range: 0, +-1, the ends, powers of two and their neighbours."""
+    values = {low, low + 1, high, high - 1, 0, 1, -1, 2, 10, 100, 255, 1000}
+    for bits in (7, 8, 15, 16, 31, 32, 63):
+        values |= {(1 << bits) + d for d in (-1, 0, 1)} | {-(1 << bits) + d for d in (-1, 0, 1)}
+    return sorted((v for v in values if low <= v <= high), key=lambda v: (abs(v), v < 0))
+
+
+class _Types:
+    """Strategies of one function's types."""
+
+    def __init__(self, hints: Hints) -> None:
+        self.hints = hints
+
+    def of(self, type_: Type, where: str, depth: int = 0) -> SearchStrategy[Value]:
+        """Raises Refused(where: ...)."""
+        if depth > _DEEPEST:
+            raise Refused(f"{where} is nested too deeply")
+        if isinstance(type_, Integer):
+            return self.integer(type_, *limits(type_))
+        if isinstance(type_, Enumeration):
+            return self._enumeration(type_)
+        if isinstance(type_, Floating):
+            return self.floating(type_)
+        if isinstance(type_, Complex):
+            part = self.floating(type_.part)
+            return st.builds(lambda a, b: Group((a, b)), part, part)
+        if isinstance(type_, Array):
+            element = self.of(type_.element, where, depth + 1)
+            return st.lists(element, min_size=type_.count, max_size=type_.count).map(lambda items: Group(tuple(items)))
+        if isinstance(type_, Structure):
+            return self._structure(type_, where, depth)
+        if isinstance(type_, Pointer):
+            return self.pointer(type_, where, depth)
+        raise Refused(f"{where} is {_said(type_)}")
+
+    def integer(self, type_: Integer, low: int, high: int) -> SearchStrategy[Value]:
+        """A number of the range, preferably one that matters."""
+        if type_.style == "boolean":
+            low, high = 0, 1
+        known = [n for n in self.hints.numbers if low <= n <= high]
+        near = max(low, min(0, high)), min(high, max(low, 0) + 64)
+        options: list[SearchStrategy[int]] = [st.integers(max(low, near[0] - 16), near[1])]
+        if type_.size == 1 and type_.style == "character":
+            known += [c for c in b"aAzZ09 \n%/" if low <= c <= high]
+        if edges := boundaries(low, high):
+            options.append(st.sampled_from(edges))
+        if known:
+            options.append(st.sampled_from(known))
+        options.append(st.integers(low, high))
+        return st.one_of(options).map(Number)
+
+    def floating(self, type_: Floating, low: float | None = None, high: float | None = None) -> SearchStrategy[Value]:
+        if low is not None or high is not None:
+            return st.floats(low, high, width=64).map(Number)
+        known = [float(n) for n in self.hints.numbers if abs(n) < 1 << 53]
+        options = [
+            st.integers(-8, 64).map(float),
+            st.sampled_from([*_FLOATS, *known]),
+            st.floats(width=32) if type_.size == 4 else st.floats(),
+        ]
+        return st.one_of(options).map(Number)
+
+    def _enumeration(self, type_: Enumeration) -> SearchStrategy[Value]:
+        if not type_.values:
+            return self.integer(Integer(type_.name, type_.size, type_.signed), *limits(type_))
+        low, high = limits(type_)
+        values = [v.value for v in type_.values if low <= v.value <= high]
+        if type_.flags:
+            return st.lists(st.sampled_from(values), unique=True, max_size=len(values)).map(lambda v: Number(_union(v)))
+        return st.sampled_from(values).map(Number)
+
+    def _structure(self, type_: Structure, where: str, depth: int) -> SearchStrategy[Value]:
+        parts = [self._member(f.type, f"{where}.{f.name}", f.bits, depth + 1) for f in type_.fields]
+        if type_.union:
+            if not parts:
+                return st.just(Group(()))
+            return st.one_of([part.map(partial(Choice, n)) for n, part in enumerate(parts)])
+        return st.tuples(*parts).map(Group)
+
+    def _member(self, type_: Type, where: str, bits: tuple[int, int] | None, depth: int) -> SearchStrategy[Value]:
+        if bits is not None and isinstance(type_, Integer | Enumeration):
+            width = bits[1]
+            low, high = (-(1 << width - 1), (1 << width - 1) - 1) if type_.signed else (0, (1 << width) - 1)
+            return self.integer(Integer(type_.name, type_.size, type_.signed), low, high)
+        if isinstance(type_, Pointer) and isinstance(type_.target, Opaque | Void):
+            return st.just(NULL)  # the next node of a list, the user's own data: nothing more can be said of it
+        if isinstance(type_, Opaque) and type_.size:
+            return st.just(NULL)
+        return self.of(type_, where, depth)
+
+    # -- pointers --------------------------------------------------------------------------------------------------
+
+    def pointer(self, type_: Pointer, where: str, depth: int = 0) -> SearchStrategy[Value]:
+        """To one object, or a string."""
+        return self._or_null(self._target(type_, where, depth))
+
+    def _or_null(self, strategy: SearchStrategy[Value]) -> SearchStrategy[Value]:
+        return st.one_of(strategy, st.just(NULL)) if self.hints.null else strategy
+
+    def _target(self, type_: Pointer, where: str, depth: int) -> SearchStrategy[Value]:
+        target = type_.target
+        if type_.string:
+            return self.text(0 if type_.const else _ROOM)
+        if isinstance(target, Void):
+            return self.raw(64)
+        if isinstance(target, Function):
+            raise Refused(f"{where} is a pointer to a function")
+        if isinstance(target, Opaque):
+            raise Refused(f"{where} points to `{target.name}`, whose members are not known")
+        return self.of(target, where, depth + 1).map(lambda item: Items((item,)))
+
+    def text(self, room: int) -> SearchStrategy[Value]:
+        """A string that ends, of bytes other than NUL."""
+        characters = st.characters(codec="latin-1", exclude_characters="\0")
+        known = [*(t.encode("latin-1") for t in _TEXTS), *self.hints.texts]
+        options = [st.text(characters, max_size=24).map(lambda text: text.encode("latin-1")), st.sampled_from(known)]
+        return st.one_of(options).map(lambda data: Text(data, room))
+
+    def raw(self, size: int) -> SearchStrategy[Value]:
+        """Bytes: from what is drawn on all zero."""
+        return st.binary(max_size=size).map(lambda data: Bytes(data.ljust(size, b"\0")))
+
+    def elements(self, type_: Pointer, where: str, out: bool) -> SearchStrategy[tuple[Value, int]]:
+        """Several objects behind a pointer, and how many, for a parameter that says so."""
+        target = type_.target
+        if isinstance(target, Void) or (isinstance(target, Integer) and target.size == 1):
+            if out and not type_.const:
+                return st.integers(1, 64).map(lambda n: (Bytes(bytes(n)), n))
+            return st.one_of(st.binary(max_size=32), st.sampled_from(self.hints.texts or (b"abc",))).map(
+                lambda data: (Bytes(data), len(data))
+            )
+        if isinstance(target, Function | Opaque):
+            raise Refused(f"{where} is {_said(target)}")
+        items = st.lists(self.of(target, where, 1), min_size=1 if out else 0, max_size=_MOST)
+        return items.map(lambda found: (Items(tuple(found)), len(found)))
+
+
+def _union(values: Sequence[int]) -> int:
+    total = 0
+    for value in values:
+        total |= value
+    return total
+
+
+def _said(type_: Type) -> str:
+    if isinstance(type_, Function):
+        return "a function"
+    return f"`{spelled(type_)}`, of which nothing is known"
+
+
+def lengths(prototype: Prototype) -> dict[int, tuple[int, ...]]:
+    """Pointer parameters whose number of elements (or of bytes) other parameters say: number -> numbers of those whose product it is.
+
+    From declarations (`bytes(n)`), else guessed: the next integer behind it, if it is named like a length or not named.
+    """
+    found: dict[int, tuple[int, ...]] = {}
+    for number, parameter in enumerate(prototype.parameters):
+        if not isinstance(parameter.type, Pointer) or isinstance(parameter.type.target, Function | Opaque):
+            continue
+        if parameter.length:
+            found[number] = parameter.length
+            continue
+        for later in range(number + 1, len(prototype.parameters)):
+            other = prototype.parameters[later]
+            if isinstance(other.type, Integer) and other.type.size > 1:
+                if _LENGTH.fullmatch(other.name) or (not other.name and later == number + 1):
+                    found[number] = (later,)
+                break
+            if not isinstance(other.type, Pointer):
+                break
+    return found
+
+
+def _output(parameter: Parameter) -> bool:
+    """A buffer that is only written, as far as its declaration or its name says."""
+    pointer = parameter.type
+    return (
+        isinstance(pointer, Pointer)
+        and not pointer.const
+        and (parameter.out or bool(_OUTPUT.fullmatch(parameter.name)))
+    )
+
+
+def arguments(prototype: Prototype, hints: Hints) -> SearchStrategy[tuple[Value, ...]]:
+    """All arguments of a call. Raises Refused."""
+    if prototype.variadic:
+        raise Refused("it takes a variable number of arguments")
+    types, sized = _Types(hints), lengths(prototype)
+    length_of = {length for group in sized.values() for length in group}
+    single: dict[int, SearchStrategy[Value]] = {}
+    several: dict[int, SearchStrategy[tuple[Value, int]]] = {}
+    for number, parameter in enumerate(prototype.parameters):
+        where = f"parameter {number + 1}" + (f" (`{parameter.name}`)" if parameter.name else "")
+        type_ = parameter.type
+        if number in sized and isinstance(type_, Pointer):
+            several[number] = types.elements(type_, where, _output(parameter))
+        elif number in length_of:
+            continue
+        elif parameter.name in hints.ranges:
+            single[number] = _ranged(types, type_, where, hints.ranges[parameter.name])
+        elif isinstance(type_, Pointer) and _output(parameter) and _bytes(type_.target):
+            single[number] = st.just(Bytes(bytes(_ROOM)))
+        else:
+            single[number] = types.of(type_, where)
+
+    @st.composite
+    def build(draw: Any) -> tuple[Value, ...]:
+        values: dict[int, Value] = {number: draw(strategy) for number, strategy in single.items()}
+        room: dict[int, int] = {}  # length parameter -> the most it may say
+        for number, strategy in several.items():
+            if hints.null and draw(st.booleans()):
+                values[number], count = NULL, 0
+            else:
+                values[number], count = draw(strategy)
+            for length in sized[number]:
+                room[length] = min(count, room.get(length, count))
+        for group in sized.values():
+            if len(group) > 1:  # a product: all but one are 1
+                for length in group[:-1]:
+                    room[length] = min(room[length], 1)
+        for length, most in room.items():
+            type_ = prototype.parameters[length].type
+            high = min(most, limits(type_)[1]) if isinstance(type_, Integer) else most
+            low, high = _within(prototype.parameters[length].name, hints, 0, high)
+            values[length] = Number(draw(st.one_of(st.just(high), st.integers(low, high))))
+        return tuple(values[number] for number in range(len(prototype.parameters)))
+
+    return build()
+
+
+def _within(name: str, hints: Hints, low: int, high: int) -> tuple[int, int]:
+    if name not in hints.ranges:
+        return low, high
+    first, last = hints.ranges[name]
+    low = min(max(low, int(first)), high)
+    return low, max(low, min(high, int(last)))
+
+
+def _bytes(type_: Type) -> bool:
+    return isinstance(type_, Void) or (isinstance(type_, Integer) and type_.size == 1)
+
+
+def _ranged(types: _Types, type_: Type, where: str, span: tuple[float, float]) -> SearchStrategy[Value]:
+    if isinstance(type_, Floating):
+        return types.floating(type_, *span)
+    if not isinstance(type_, Integer | Enumeration):
+        raise Refused(f"{where} is no number: it has no range")
+    least, greatest = limits(type_)
+    low, high = max(int(span[0]), least), min(int(span[1]), greatest)
+    if low > high:
+        raise Refused(f"{where}: no value of its type is between {span[0]:g} and {span[1]:g}")
+    return types.integer(Integer(type_.name, type_.size, type_.signed), low, high)
+
+
+def is_null(value: Value) -> bool:
+    return isinstance(value, Null)
