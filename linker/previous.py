@@ -65,6 +65,12 @@ def _from_target(data: bytes, where: str) -> Previous:
     return _checked(Previous(where, history.decode(text, where), image.library.identity), image.machine, image.library)
 
 
+def history_of(data: bytes, where: str) -> History | None:
+    """The history in the bytes of a target library or of a stub library's library.o; None if there is none. Raises FormatError."""
+    text = _section(data, where)
+    return history.decode(text, where) if text is not None else None
+
+
 def _section(data: bytes, where: str) -> bytes | None:
     """The text of a file's history section."""
     file = elf.File(memoryview(data), where)

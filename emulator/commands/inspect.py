@@ -11,10 +11,11 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from linker import digest, jump_table, stub
+from linker import digest, jump_table, previous, stub
 from linker.errors import Diagnostic, FormatError
 from linker.formats import elf, elf_image
 from linker.formats.ar import MAGIC, THIN_MAGIC, Archive
+from linker.history import RETIRED_SUFFIX, History, PlaceState
 from linker.image import EXEC, READ, WRITE, Export, ExportKind, Identity, Image, LibraryHeader, Machine, Segment
 from linker.interpose import IMPLEMENTATION_SUFFIX
 from linker.reading import read_file
@@ -78,7 +79,23 @@ def _leads_to(target: int | None, export: Export | None, at: dict[int, str]) -> 
     return at.get(target, "")
 
 
-def _slots(data: bytes, image: Image, header: LibraryHeader) -> list[Facts]:
+def _unfilled(slot: jump_table.Slot, known: History | None, at: dict[int, str]) -> str:
+    """The name that an empty or retired slot had or is reserved for."""
+    if known is not None and slot.number <= len(known.slots):
+        return known.slots[slot.number - 1].name or f"slot{slot.number}"
+    return at.get(slot.address, "").removesuffix(jump_table.EMPTY_SUFFIX).removesuffix(RETIRED_SUFFIX)
+
+
+def _reserved(known: History | None) -> list[Facts]:
+    """Places that hold nothing any more, and are kept for programs linked with earlier releases."""
+    return [
+        {"name": p.name, "address": p.address, "size": p.reserved, "state": p.state.value, "since": str(p.since)}
+        for p in (known.places if known is not None else ())
+        if p.state in (PlaceState.MOVED, PlaceState.RETIRED)
+    ]
+
+
+def _slots(data: bytes, image: Image, header: LibraryHeader, known: History | None) -> list[Facts]:
     count = header.identity.slot_count
     raw = _bytes_at(data, header.segments, header.jump_table, count * jump_table.SLOT_SIZE)
     functions = [export for export in image.exports if export.kind is ExportKind.FUNCTION]
@@ -90,7 +107,7 @@ def _slots(data: bytes, image: Image, header: LibraryHeader) -> list[Facts]:
         export = by_slot.get(slot.number)
         if export is None and slot.target is not None:  # a lower slot of a function that has several
             export = by_target.get(slot.target)
-        name = export.name if export else at.get(slot.address, "").removesuffix("$empty") if slot.empty else ""
+        name = export.name if export else _unfilled(slot, known, at) if slot.empty or slot.retired else ""
         rows.append({
             "slot": slot.number,
             "address": slot.address,
@@ -100,11 +117,14 @@ def _slots(data: bytes, image: Image, header: LibraryHeader) -> list[Facts]:
             "target": slot.target,
 "target_symbol": _leads_to(slot.target, export, at),
             "empty": slot.empty,
+            "retired": slot.retired,
+            "since": str(known.slots[slot.number - 1].since) if known is not None and slot.number <= len(known.slots) else "",
         })  # fmt: skip
     return rows
 
 
 def _library(data: bytes, path: str, image: Image, header: LibraryHeader) -> Facts:
+    known = previous.history_of(data, path)
     return {
         "file": path,
         "kind": "target library",
@@ -114,9 +134,15 @@ def _library(data: bytes, path: str, image: Image, header: LibraryHeader) -> Fac
         "bootstrap": header.bootstrap,
         "segments": _segments(header.segments),
         "loaded_by_kernel": _segments(image.segments),
-        "slots": _slots(data, image, header),
+        "releases": [str(release) for release in known.releases] if known is not None else [],
+        "slots": _slots(data, image, header, known),
         "data": [
             {"name": e.name, "address": e.address, "size": e.size} for e in image.exports if e.kind is ExportKind.DATA
+        ],
+        "reserved": _reserved(known),
+        "renamed": [
+            {"old": r.old, "new": r.new, "release": str(r.release)}
+            for r in (known.renamed if known is not None else ())
         ],
         "init_array": _words(data, header, header.init_array),
         "fini_array": _words(data, header, header.fini_array),
@@ -261,11 +287,16 @@ def _show_library(facts: Facts) -> list[str]:
     if not facts["digest_valid"]:
         lines.append("           which is not the digest of this file: it was changed after it was made")
     lines += [f"  boot     {facts['bootstrap']:#x}"] if facts["bootstrap"] else []
+    lines += [f"  follows  {' '.join(facts['releases'][:-1])}"] if len(facts["releases"]) > 1 else []
     lines += _show_segments("segments", facts["segments"])
     lines.append(f"jump table: {len(facts['slots'])} slots")
     width = max((len(row["instruction"]) for row in facts["slots"]), default=0)
     for row in facts["slots"]:
-        name = f"(empty: {row['symbol']})" if row["empty"] else row["symbol"] or "?"
+        name = row["symbol"] or "?"
+        if row["empty"]:
+            name = f"(empty: {name})"
+        elif row["retired"]:
+            name = f"(retired{' in ' + row['since'] if row['since'] else ''}: {name})"
         plain = row["target_symbol"] in ("", name, name + IMPLEMENTATION_SUFFIX)
         target = "" if plain else f" -> {row['target_symbol']}"
         lines.append(
@@ -274,6 +305,16 @@ def _show_library(facts: Facts) -> list[str]:
     if facts["data"]:
         lines.append(f"exported data: {len(facts['data'])}")
         lines += [f"  {row['address']:#010x}  {row['size']:>7}  {row['name']}" for row in facts["data"]]
+    if facts["reserved"]:
+        lines.append(f"reserved for programs linked with earlier releases: {len(facts['reserved'])}")
+        lines += [
+            f"  {row['address']:#010x}  {row['size']:>7}  ({row['state']} in {row['since']}: {row['name']})"
+            for row in facts["reserved"]
+        ]
+    if facts["renamed"]:
+        lines.append(
+            "renamed: " + ", ".join(f"{row['old']} -> {row['new']} in {row['release']}" for row in facts["renamed"])
+        )
     for key, title in (("init_array", "initialisers"), ("fini_array", "finalisers")):
         if facts[key]:
             lines.append(f"{title}: " + " ".join(f"{address:#x}" for address in facts[key]))
