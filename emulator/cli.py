@@ -16,6 +16,7 @@ from linker.errors import ToolError, UsageError, printable
 COMMANDS: dict[str, tuple[str, str]] = {
     "ld": ("ld", "link objects, archives and stub libraries into an executable (GNU ld's options)"),
     "mkshlib": ("mkshlib", "make a fixed-address shared library and its stub library"),
+    "chkshlib": ("chkshlib", "compare two versions of a library, or a program with its libraries"),
     "sysroot": ("sysroot", "make a directory with shared libraries, stubs, start-up files and headers"),
     "cc": ("cc", "compile and link a C program against a sysroot"),
     "run": ("run", "run a program in the emulator"),

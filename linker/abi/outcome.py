@@ -29,10 +29,11 @@ def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(findings, key=lambda f: (-f.severity, f.rule.id, f.subject, f.message)))
 
 
-def judged(report: Report, judge: Callable[[Finding], Finding]) -> Report:
+def judged(report: Report, judge: Callable[[Finding], Finding], *, by_programs: bool = False) -> Report:
     """The report with each finding replaced by what `judge` makes of it, and the verdicts that follow from that.
 
-    What start-up refuses stays refused: no suppression helps a program there.
+    by_programs: the report is of programs and libraries, so that what the findings mean for the programs decides. What start-up
+    refuses stays refused: no suppression helps a program there.
     """
     made = {id(finding): judge(finding) for finding in report.findings}
     if all(made[id(finding)] == finding for finding in report.findings) and not report.programs:
@@ -42,12 +43,13 @@ def judged(report: Report, judge: Callable[[Finding], Finding]) -> Report:
     if report.verdict is Verdict.NOT_COMPARABLE:
         return replace(report, findings=findings, programs=programs)
     verdict = verdict_of(findings)
-    if not report.needs_version:  # a program and its libraries: what they mean for it decides
+    if by_programs:
         hit = any(program.verdict in ("affected", "refused at start-up") for program in programs)
         return replace(
             report, findings=findings, programs=programs, verdict=Verdict.BREAKING if hit else Verdict.COMPATIBLE
         )
-    return replace(report, findings=findings, programs=programs, verdict=verdict, needs_version=_NEEDS[verdict])
+    needs = _NEEDS[verdict] if report.needs_version else ""
+    return replace(report, findings=findings, programs=programs, verdict=verdict, needs_version=needs)
 
 
 def _program(program: ProgramReport, made: dict[int, Finding], judge: Callable[[Finding], Finding]) -> ProgramReport:

@@ -99,7 +99,7 @@ def _severity(severity: Severity, findings: list[Finding]) -> Iterator[str]:
     for rule, rows in by_rule(findings):
         names = "; ".join(dict.fromkeys(users(finding) for finding in rows[:3])) if severity >= Severity.RISK else ""
         yield f"- {code(rule.id)}: {escaped(rule.consequence)}{' (' + escaped(names) + ')' if names else ''}"
-        yield f"  *To avoid it:* {escaped(rule.remedy)}"
+        yield f"  <br>*To avoid it:* {escaped(rule.remedy)}"
     yield ""
     yield "</details>"
 

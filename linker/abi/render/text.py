@@ -135,7 +135,7 @@ def _closing(page: _Page, report: Report) -> None:
     if report.counts:
         page.put("compared: " + ", ".join(f"{number} {word}" for word, number in report.counts.items()))
     if report.unchecked:
-        page.put("not checked:")
+        page.put("because:" if report.verdict is Verdict.NOT_COMPARABLE else "not checked:")
         _sentences(page, report.unchecked, "", 2)
 
 
