@@ -121,11 +121,11 @@ def test_every_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    made = kit("i386", "uselib")
+    made = kit("i386", "mmap")
     install(tmp_path / "r1", made.foo.read_bytes(), "1.3.0", "2.0.0")
     shutil.copy(made.bar, tmp_path / "r1")
     assert text(capsys, made.both) == [
-        f"{made.both}: i386, scheme uselib, rule default",
+        f"{made.both}: i386, scheme mmap, rule default",
         "  libbar_s.1.0.0 => r1/libbar_s.1.0.0 (1.0.0 at 0x61400000)",
         "  libfoo_s.1.2.1 => r1/libfoo_s.1.3.0 (1.3.0 at 0x61000000)  (for libbar_s.1.0.0)",
         "      r1/libfoo_s.2.0.0: wrong major version",
@@ -143,6 +143,19 @@ def test_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         lines[2]
         == "  libfoo_s.1.2.1 => not found: No such library. (there is 2.0.0, needs 1.2.1)  (for libbar_s.1.0.0)"
     )
+
+
+def test_permission_to_execute(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """uselib(2), which the emulator has, wants it; start-up on kernels without that call does not."""
+    made = kit("i386", "uselib")
+    install(tmp_path / "r1", made.foo.read_bytes(), "1.3.0")
+    assert text(capsys, made.program)[1:] == [
+        "  libfoo_s.1.2.1 => r1/libfoo_s.1.3.0 (1.3.0 at 0x61000000)",
+        "      not executable: uselib(2) refuses it, and so does `uselib run`",
+    ]
+    assert main(["run", str(made.program)]) == 128
+    (tmp_path / "r1" / "libfoo_s.1.3.0").chmod(0o755)
+    assert len(text(capsys, made.program)) == 2 and main(["run", str(made.program)]) == 7
 
 
 def test_where_the_rule_comes_from(

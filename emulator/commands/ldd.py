@@ -77,6 +77,7 @@ class Report:
     search: SearchPath
     resolution: Resolution
     details: tuple[tuple[tuple[Candidate, ...], tuple[Directory, ...]], ...]  # for each library of the resolution
+    notes: tuple[str, ...]  # likewise: what else is worth saying
 
 
 def _rule(options: argparse.Namespace, image: Image, secure: bool) -> tuple[Rule, str]:
@@ -112,13 +113,29 @@ def report(options: argparse.Namespace) -> Report:
             continue
         query = Query(found.wanted.file_name, linked, image.machine, rule, scheme)
         details.append(candidates(files, search, query, found.choice or Choice("", 0)))
-    return Report(path, image, scheme, rule, source, trust, search, resolution, tuple(details))
+    notes = tuple(_note(found, files, scheme) for found in resolution.libraries)
+    return Report(path, image, scheme, rule, source, trust, search, resolution, tuple(details), notes)
+
+
+def _note(found: Resolved, files: HostFiles, scheme: str) -> str:
+    """uselib(2) asks for permission to execute as well; where it does not exist, start-up maps the file without."""
+    if found.problem or scheme != "uselib":
+        return ""
+    try:
+        fd = files.open(found.path)
+    except OSError:
+        return ""
+    try:
+        executable = os.fstat(fd).st_mode & 0o111
+    finally:
+        os.close(fd)
+    return "" if executable else "not executable: uselib(2) refuses it, and so does `uselib run`"
 
 
 # Facts, for --json
 
 
-def _library_facts(found: Resolved, details: tuple[tuple[Candidate, ...], tuple[Directory, ...]]) -> Facts:
+def _library_facts(found: Resolved, details: tuple[tuple[Candidate, ...], tuple[Directory, ...]], note: str) -> Facts:
     linked, who = found.wanted.linked, found.header.identity if found.header is not None else None
     return {
         "name": found.wanted.file_name,
@@ -130,6 +147,7 @@ def _library_facts(found: Resolved, details: tuple[tuple[Candidate, ...], tuple[
         "base": who.base if who is not None else None,
         "same_build": who is not None and linked is not None and who.digest == linked.digest,
         "problem": found.problem or None,
+        "note": note or None,
         "directories": [{"path": d.path, "problem": d.problem or None} for d in details[1]],
         "candidates": [
             {
@@ -157,7 +175,9 @@ def facts_of(result: Report) -> Facts:
         "secure": result.security.secure,
         "library_path": result.search.environment,
         "recorded_path": result.search.recorded,
-        "libraries": [_library_facts(*pair) for pair in zip(result.resolution.libraries, result.details, strict=True)],
+        "libraries": [
+            _library_facts(*row) for row in zip(result.resolution.libraries, result.details, result.notes, strict=True)
+        ],
         "starts": refusal is None,
         "message": f"can't load library '{refusal.path}'\n\t{refusal.reason}" if refusal is not None else None,
     }
@@ -172,6 +192,8 @@ def _library_lines(facts: Facts, verbose: bool) -> list[str]:
         lines = [f"  {facts['name']} => {facts['refused'] or 'not found'}: {facts['problem']}{by}"]
     else:
         lines = [f"  {facts['name']} => {facts['path']} ({facts['version']} at {facts['base']:#x}){by}"]
+    if facts["note"]:
+        lines.append(f"      {facts['note']}")
     if verbose:
         build = "this build" if facts["same_build"] else "another build"
         lines.append(f"      linked with {facts['linked_with']}" + (f"; {build}" if facts["version"] else ""))

@@ -7,11 +7,12 @@ import json
 import os
 
 from linker import registry
-from linker.errors import Diagnostic, Diagnostics, FormatError, UsageError
+from linker.errors import Diagnostic, Diagnostics, FormatError, UsageError, printable
 from linker.formats.elf_image import read_image
 from linker.image import Identity
 from linker.reading import read_file
 from linker.registry import Entry, Registry
+from loader.installed import Installed, read_directory
 
 _SUFFIXES = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
@@ -54,10 +55,12 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--comment", default="", help="text behind the entry")
     check = commands.add_parser("check", help="look for overlaps, and whether libraries lie where the registry says")
     check.add_argument("libraries", nargs="*", metavar="LIB", help="target library files")
+    scan = commands.add_parser("scan", help="compare the registry with the libraries installed in directories")
+    scan.add_argument("directories", nargs="+", metavar="DIR")
     remove = commands.add_parser("remove", help="free a library's addresses")
     remove.add_argument("name", metavar="NAME")
     remove.add_argument("--major", type=int, metavar="N", help="major version, if there are several")
-    for command in (rows, add, check, remove):
+    for command in (rows, add, check, scan, remove):
         command.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
@@ -128,13 +131,52 @@ def _check(book: Registry, libraries: list[str], as_json: bool) -> None:
     print(f"{book.file}: {count} {'library' if count == 1 else 'libraries'}, no overlap")
 
 
+def _compare(book: Registry, library: Installed) -> str:
+    """What the registry says against an installed library: empty if they agree."""
+    assert library.header is not None
+    who, entry = library.header.identity, book.find(library.name, library.version.major)
+    if entry is None:
+        owners = ", ".join(other.label for other in book.owners(who.base, who.size))
+        return "is not registered" + (f", and its addresses belong to {owners}" if owners else "")
+    if entry.base != who.base:
+        return f"lies at {who.base:#x}; line {entry.line} says {entry.base:#x}"
+    if who.size > entry.size:
+        return f"takes {who.size:#x} bytes; line {entry.line} reserves {entry.size:#x}"
+    return ""
+
+
+def _scan(book: Registry, directories: list[str], as_json: bool) -> int:
+    """Every installed library against the registry, and entries of which nothing is installed. Returns the exit status."""
+    found = [library for name in directories for library in read_directory(name).libraries]
+    rows: list[dict[str, object]] = []
+    for library in found:
+        problem = library.problem if library.header is None else _compare(book, library)
+        base = library.header.identity.base if library.header is not None else None
+        rows.append({"file": library.path, "name": library.name, "version": str(library.version), "base": base,
+                     "problem": problem or None})  # fmt: skip
+    present = {(library.name, library.version.major) for library in found}
+    absent = [entry for entry in book.entries if (entry.name, entry.major) not in present]
+    good = not any(row["problem"] for row in rows)
+    if as_json:
+        print(json.dumps({"file": book.file, "installed": rows, "absent": [_facts(book, e) for e in absent]}, indent=2))
+        return 0 if good else 1
+    for row in rows:
+        place = "" if row["base"] is None else f" at {row['base']:#x}"
+        print(printable(f"{row['file']}: {row['problem'] or f'as registered{place}'}"))
+    for entry in absent:
+        print(f"{entry.label}: registered at {entry.base:#x}, not installed")
+    return 0 if good else 1
+
+
 def run(argv: list[str]) -> int:
     """Runs `uselib map`. Returns the exit status. Raises ToolError."""
     options = _parser().parse_args(argv)
-    if options.command in ("list", "check"):
+    if options.command in ("list", "check", "scan"):
         if not os.path.exists(options.file):
             raise UsageError(Diagnostic(options.file, "no such registry", remedy="name one with --file or SHLIB_MAP"))
         book = registry.read(options.file)
+        if options.command == "scan":
+            return _scan(book, options.directories, options.json)
         if options.command == "check":
             _check(book, options.libraries, options.json)
         else:
