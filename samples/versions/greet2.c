@@ -1,4 +1,4 @@
-/* libgreet 1.1.0: a new function, a longer old one, another order in the file. Every old slot and datum stays where it was. */
+/* libgreet 1.1.0: a new function, a longer old one, another order, a new variable. Every old slot and datum stays where it was. */
 #include "greet.h"
 
 int calls = 0;
