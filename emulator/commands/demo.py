@@ -88,7 +88,9 @@ def play(stage: Stage, arch: str) -> None:
             raise error("demo", "native and emulated output differ")
     stage.say("Every call through a jump table")
     stage.run("uselib trace --sysroot sysroot --library-path old/shlib main")
-    stage.say("libgreet 1.1.0: longer code, another order, a new function and variable; --previous keeps old slots and data in place")
+    stage.say(
+        "libgreet 1.1.0: longer code, another order, a new function and variable; --previous keeps old slots and data in place"
+    )
     stage.run("uselib cc --sysroot sysroot -fdata-sections -c greet2.c")
     stage.run("uselib mkshlib -s greet2.spec --previous old/lib/libgreet_s.a -o new greet2.o")
     os.symlink("libgreet_s.1.1.0", stage.directory / "new/shlib/libgreet_s.1.0.0")
