@@ -1,4 +1,4 @@
-"""The one thing that pyproject.toml cannot say in a stable way: a C file that is built if a compiler is there."""
+"""The one thing that pyproject.toml cannot say in a stable way: C files that are built if a compiler is there."""
 
 from setuptools import Extension, setup
 
@@ -9,6 +9,12 @@ setup(
             ["emulator/trace/native/recorder.c"],
             extra_compile_args=["-O2", "-fvisibility=hidden", "-Wall", "-Wextra"],
             optional=True,  # without a compiler the recorder in Python is used
-        )
+        ),
+        Extension(
+            "emulator.trace._watch",
+            ["emulator/trace/native/data_watch.c"],
+            extra_compile_args=["-O2", "-fvisibility=hidden", "-Wall", "-Wextra"],
+            optional=True,  # likewise: emulator/abi/watch.py
+        ),
     ]
 )

@@ -6,7 +6,7 @@ host (a signal, a limit). The kernel answers; the tracer watches. None of them i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -146,6 +146,10 @@ class WatchableMachine(Protocol):
 
     def watch_blocks_native(self, begin: int, end: int, function: int, data: int) -> int:
         """Likewise with a C function, void f(uc_engine *, uint64_t address, uint32_t size, void *data)."""
+
+    def watch_pages(self, pages: Sequence[int], read: int, write: int, data: int) -> None:
+        """Reads and writes of these pages become calls of C functions: u64 read(uc_engine *, u64 offset, unsigned size, void *data),
+        void write(uc_engine *, u64 offset, unsigned size, u64 value, void *data); offsets count from the first page."""
 
     def register_file(self) -> int:
         """Address of the general registers in the order of their encoding, 64 bits each, for a native callback; 0: unknown."""

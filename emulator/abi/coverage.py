@@ -28,7 +28,7 @@ def coverage_of(bound: Bound, old: Library, new: Library, sides: Sequence[Sides]
             for address in np.unique(stream.address[stream.calls]).tolist():
                 called.add(bound.functions.get(address) or (old.slots[address].name if address in old.slots else ""))
         for run, stream in ((one.old_run, one.old), (one.new_run, one.new)):
-            for row in run.lines("data", stream.process.index):
+            for row in run.data(stream.process.index)["rows"]:
                 place = old.datum_at(row[1])
                 used.add(bound.data.get(row[1], place.name if place is not None else ""))
     used |= called

@@ -377,8 +377,7 @@ def during(sides: Sides, side: int, sequence: int) -> tuple[int, str]:
 
 def compare_effects(sides: Sides) -> list[Candidate]:
     """System calls that change the world; what was written counts by its bytes, not by how many calls wrote it."""
-    logs = [run.lines("effects", stream.process.index) or [{}, []]
-            for run, stream in ((sides.old_run, sides.old), (sides.new_run, sides.new))]  # fmt: skip
+    logs = [sides.old_run.effects(sides.old.process.index), sides.new_run.effects(sides.new.process.index)]
     _note_counts(sides, logs[0][0], logs[1][0])
     texts = [[row for row in log[1] if not row[1].startswith("> ")] for log in logs]
     length = min(len(texts[0]), len(texts[1]))
@@ -442,8 +441,7 @@ def compare_output(sides: Sides, number: int, old: bytes, new: bytes) -> list[Ca
 def _writer(run: SideRun, stream: Stream, number: int, at: int) -> int | None:
     """Sequence number of the latest event before byte `at` was written."""
     done = 0
-    log = run.lines("effects", stream.process.index)
-    for sequence, text in log[1] if log else ():
+    for sequence, text in run.effects(stream.process.index)[1]:
         fields = text.split()
         if fields[0] != ">" or len(fields) < 3 or int(fields[1]) != number:
             continue

@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from emulator.abi.watch import DataWatch
+from emulator.abi.watch import DataWatch, Watched
 from emulator.interfaces import Kernel, ProcessEnded, WatchableMachine
 from emulator.kernel import table
 from emulator.kernel.filesystem import FileSystem
@@ -90,14 +90,22 @@ class SideRun:
     def trace(self) -> str:
         return os.path.join(self.job.directory, "trace")
 
-    def lines(self, kind: str, process: int) -> list[Any]:
-        """What `effects` or `data` has of a process."""
+    def effects(self, process: int) -> tuple[dict[str, int], list[tuple[int, str]]]:
+        """Of a process: its system calls by number, and those that change something: (latest event before it, text)."""
+        found = self._load("effects", process)
+        return (found["counts"], found["effects"]) if found else ({}, [])
+
+    def data(self, process: int) -> dict[str, Any]:
+        """Its uses of exported data: `rows` and `log` (watch.py)."""
+        return self._load("data", process) or {"rows": [], "log": [], "lost": 0}
+
+    def _load(self, kind: str, process: int) -> dict[str, Any]:
         try:
             with open(os.path.join(self.job.directory, f"{kind}-{process}.json")) as file:
-                found: list[Any] = json.load(file)
+                found: dict[str, Any] = json.load(file)
                 return found
         except (OSError, ValueError):
-            return []
+            return {}
 
 
 # -- putting the library in place ---------------------------------------------------------------------------------------
@@ -224,7 +232,8 @@ class SideRecorder(Recorder):
 
             machine.kernel = SystemCallTap(machine.kernel, machine.cpu, self._system_call)
         if self._job.data:
-            self._watch = DataWatch(machine, space, self._job.data, (self._job.base, self._job.end))
+            watched = Watched(self._job.data, (self._job.base, self._job.end))
+            self._watch = DataWatch(machine, space, watched, self._backend)
 
     def forked(self, process: int) -> None:
         super().forked(process)
@@ -234,10 +243,10 @@ class SideRecorder(Recorder):
 
     def _end_program(self, end: ProcessEnded | None = None) -> int:
         index = super()._end_program(end)
-        self._write("effects", [dict(self._counts), self._effects])
+        self._write("effects", {"counts": dict(self._counts), "effects": self._effects})
         self._effects, self._counts = [], Counter()
         if self._watch is not None:
-            self._write("data", self._watch.rows())
+            self._write("data", self._watch.result())
         return index
 
     def _write(self, kind: str, value: object) -> None:

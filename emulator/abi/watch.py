@@ -1,24 +1,225 @@
-"""Watching the library's exported data: which instruction of the program read or wrote what."""
+"""Watching the library's exported data: which code outside the library read or wrote what.
+
+The pages with exported data are shown to the CPU as device memory (Machine.watch_pages), so that each access to them calls a
+function, natively (trace/native/data_watch.c), or in Python where there is no C compiler: the same rows, some microseconds each.
+All other memory is as fast as ever.
+
+The program counter of an access is that of its basic block. Accesses by the host (a system call that fills an exported
+buffer) are not seen.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import ctypes
+import importlib.util
+from collections.abc import Callable, Sequence
+from ctypes import c_uint32, c_uint64, c_void_p
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Protocol
 
 from emulator.interfaces import WatchableMachine
-from loader.address_space import AddressSpace
+from loader.address_space import PAGE, AddressSpace, page_down
+
+MODULE = "emulator.trace._watch"
+LOG = 1 << 14  # accesses kept one by one
+ROWS = 1 << 14  # places in the table of rows, half of which are used
+_READ = ctypes.CFUNCTYPE(c_uint64, c_void_p, c_uint64, c_uint32, c_void_p)
+_WRITE = ctypes.CFUNCTYPE(None, c_void_p, c_uint64, c_uint32, c_uint64, c_void_p)
+
+Row = tuple[int, int, int, int, int, int, int, int]
+"""pc of the block, start of the object (or the address), write, lowest address, end of the highest, count, first event, hash."""
+Entry = tuple[int, int, int, int, int, int]
+"""Latest event before it, pc of the block, address, size, write, value."""
+
+
+class _Page(ctypes.Structure):
+    _fields_ = [("guest", c_uint64), ("host", c_uint64)]
+
+
+class _Range(ctypes.Structure):
+    _fields_ = [("start", c_uint64), ("end", c_uint64)]
+
+
+class _Entry(ctypes.Structure):
+    _fields_ = [("sequence", c_uint64), ("pc", c_uint64), ("address", c_uint64), ("value", c_uint64), ("size", c_uint32),
+                ("write", c_uint32)]  # fmt: skip
+
+
+class _Row(ctypes.Structure):
+    _fields_ = [("pc", c_uint64), ("object", c_uint64), ("low", c_uint64), ("high", c_uint64), ("count", c_uint64),
+                ("first", c_uint64), ("hash", c_uint64), ("write", c_uint32), ("used", c_uint32)]  # fmt: skip
+
+
+class _Watch(ctypes.Structure):
+    _fields_ = [
+        ("reg_read", c_void_p), ("pc", c_void_p), ("sequence", c_void_p), ("pages", c_void_p), ("ranges", c_void_p),
+        ("range_count", c_uint64), ("low", c_uint64), ("high", c_uint64), ("log", c_void_p), ("log_count", c_uint64),
+        ("log_capacity", c_uint64), ("rows", c_void_p), ("row_mask", c_uint64), ("row_count", c_uint64), ("lost", c_uint64),
+        ("bits", c_uint32), ("reserved", c_uint32),
+    ]  # fmt: skip
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """The shared object, or None if it was not built, or was built from other sources than these."""
+    spec = importlib.util.find_spec(MODULE)
+    if spec is None or spec.origin is None:
+        return None
+    try:
+        lib = ctypes.CDLL(spec.origin)
+        sizes = list((c_uint64 * 5).in_dll(lib, "uselib_data_sizes"))
+    except (OSError, ValueError):
+        return None
+    if sizes != [ctypes.sizeof(kind) for kind in (_Watch, _Page, _Range, _Entry, _Row)]:
+        return None
+    lib.uselib_data_forget.argtypes = [c_void_p]
+    lib.uselib_data_forget.restype = None
+    return lib
+
+
+class _Events(Protocol):
+    """The trace's recorder."""
+
+    @property
+    def sequence(self) -> int: ...
+    @property
+    def sequence_address(self) -> int:
+        """Where a native callback finds `sequence`; 0: nowhere."""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """ranges: exported objects, ascending; library: address range whose own accesses do not count."""
+
+    ranges: tuple[tuple[int, int], ...]
+    library: tuple[int, int]
+
+    @property
+    def pages(self) -> list[int]:
+        found = {page for start, end in self.ranges for page in range(page_down(start), end, PAGE)}
+        return sorted(found)
 
 
 class DataWatch:
-    """Stand-in."""
+    """Watches from when the library's pages are mapped. events: the recorder, for numbers of events. Raises nothing:
+    where the machine cannot watch, nothing is seen and `working` is False."""
 
-    def __init__(
-        self, machine: WatchableMachine, space: AddressSpace, data: Sequence[tuple[int, int]], library: tuple[int, int]
-    ) -> None:
-        self._rows: list[Any] = []
+    def __init__(self, machine: WatchableMachine, space: AddressSpace, watched: Watched, events: _Events) -> None:
+        self._pages, self._watched = watched.pages, watched
+        hosts = [self._host(space, page) for page in self._pages]
+        lib = library()
+        self._impl: _Native | _Python
+        if lib is not None and events.sequence_address:
+            self._impl = _Native(lib, machine, watched, events, list(zip(self._pages, hosts, strict=True)))
+        else:
+            self._impl = _Python(machine, watched, events, list(zip(self._pages, hosts, strict=True)))
+        machine.watch_pages(self._pages, self._impl.read, self._impl.write, self._impl.data)
+
+    @staticmethod
+    def _host(space: AddressSpace, page: int) -> int:
+        for window in space.windows:
+            if window.start <= page < window.end:
+                return page + window.delta
+        raise ValueError(f"{page:#x} is in no window")
 
     def forget(self) -> None:
         """A child begins with none of its parent's accesses."""
+        self._impl.forget()
 
-    def rows(self) -> list[Any]:
-        return self._rows
+    def result(self) -> dict[str, Any]:
+        """rows: list of Row in order of their first event; log: list of Entry; lost: accesses without a row."""
+        rows, log, lost = self._impl.result()
+        return {"rows": sorted(rows, key=lambda row: (row[6], row[0], row[1], row[2])), "log": log, "lost": lost}
+
+
+class _Native:
+    def __init__(
+        self, lib: ctypes.CDLL, machine: WatchableMachine, watched: Watched, events: _Events, pages: Sequence[tuple[int, int]]
+    ) -> None:  # fmt: skip
+        self._lib = lib
+        self._page_rows = (_Page * max(len(pages), 1))(*(_Page(*pair) for pair in pages))
+        self._ranges = (_Range * max(len(watched.ranges), 1))(*(_Range(*pair) for pair in watched.ranges))
+        self._log, self._rows = (_Entry * LOG)(), (_Row * ROWS)()
+        self._events = events
+        watch = self._state = _Watch()
+        watch.reg_read = machine.native_function("uc_reg_read")
+        watch.sequence = events.sequence_address
+        watch.pages, watch.ranges = ctypes.addressof(self._page_rows), ctypes.addressof(self._ranges)
+        watch.range_count = len(watched.ranges)
+        watch.low, watch.high = watched.library
+        watch.log, watch.log_capacity = ctypes.addressof(self._log), LOG
+        watch.rows, watch.row_mask = ctypes.addressof(self._rows), ROWS - 1
+        watch.bits = machine.bits
+        self.read, self.write = (_address(getattr(lib, f"uselib_data_{kind}")) for kind in ("read", "write"))
+        self.data = ctypes.addressof(watch)
+
+    def forget(self) -> None:
+        self._lib.uselib_data_forget(self.data)
+
+    def result(self) -> tuple[list[Row], list[Entry], int]:
+        rows = [
+            (r.pc, r.object, r.write, r.low, r.high, r.count, r.first, r.hash) for r in self._rows if r.used
+        ] if self._state.row_count else []  # fmt: skip
+        log = [
+            (e.sequence, e.pc, e.address, e.size, e.write, e.value)
+            for e in (self._log[n] for n in range(self._state.log_count))
+        ]
+        return rows, log, int(self._state.lost)
+
+
+def _address(function: Any) -> int:
+    value = ctypes.cast(function, c_void_p).value
+    assert value is not None
+    return value
+
+
+@dataclass
+class _Python:
+    """The same in Python, following data_watch.c."""
+
+    machine: WatchableMachine
+    watched: Watched
+    events: _Events
+    pages: Sequence[tuple[int, int]]
+    data: int = 0
+    _rows: dict[tuple[int, int, int], list[int]] = field(default_factory=dict)
+    _log: list[Entry] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._callbacks = _READ(self._on_read), _WRITE(self._on_write)
+        self.read, self.write = (_address(callback) for callback in self._callbacks)
+
+    def forget(self) -> None:
+        self._rows.clear()
+        self._log.clear()
+
+    def result(self) -> tuple[list[Row], list[Entry], int]:
+        return [(pc, at, write, *row) for (pc, at, write), row in self._rows.items()], self._log, 0  # type: ignore[misc]
+
+    def _on_read(self, _uc: int, offset: int, size: int, _data: int) -> int:
+        guest, host = self.pages[offset >> 12]
+        value = int.from_bytes(ctypes.string_at(host + offset % PAGE, size), "little")
+        self._note(guest + offset % PAGE, size, 0, value)
+        return value
+
+    def _on_write(self, _uc: int, offset: int, size: int, value: int, _data: int) -> None:
+        guest, host = self.pages[offset >> 12]
+        data = (value & (1 << 8 * size) - 1).to_bytes(size, "little")
+        ctypes.memmove(host + offset % PAGE, data, size)
+        self._note(guest + offset % PAGE, size, 1, int.from_bytes(data, "little"))
+
+    def _note(self, address: int, size: int, write: int, value: int) -> None:
+        pc, (low, high) = self.machine.cpu.pc, self.watched.library
+        if low <= pc < high:
+            return
+        if len(self._log) < LOG:
+            self._log.append((self.events.sequence, pc, address, size, write, value))
+        at = next((start for start, end in self.watched.ranges if start <= address < end), address)
+        row = self._rows.setdefault((pc, at, write), [address, address + size, 0, self.events.sequence, 0])
+        row[0], row[1], row[2] = min(row[0], address), max(row[1], address + size), row[2] + 1
+        hashed = (row[4] ^ (address - at) ^ value) * 0x9E3779B97F4A7C15 & (1 << 64) - 1
+        row[4] = hashed ^ hashed >> 29
+
+
+Callback = Callable[..., Any]

@@ -206,6 +206,14 @@ class Engine:
         """Guest range [address, address + size) is host memory at `host`. Permissions come from the TLB callback alone."""
         self._check(self.lib.uc_mem_map_ptr(self.handle, address, size, PROT_ALL, host), f"map {address:#x}+{size:#x}")
 
+    def map_device(self, address: int, size: int, read: int, write: int, data: int) -> None:
+        """Physical range [address, address + size) is a device: addresses of u64 read(uc, offset, size, data) and
+        void write(uc, offset, size, value, data)."""
+        status = self.lib.uc_mmio_map(
+            c_void_p(self.handle), c_uint64(address), c_size_t(size), c_void_p(read), c_void_p(data), c_void_p(write), c_void_p(data)
+        )  # fmt: skip
+        self._check(status, f"map device {address:#x}+{size:#x}")
+
     def use_virtual_tlb(self) -> None:
         self._check(self.lib.uc_ctl(c_void_p(self.handle), _ctl_write(_CTL_TLB_TYPE, 1), c_int(TLB_VIRTUAL)), "tlb")
 
@@ -281,10 +289,11 @@ class Engine:
 TlbFill = Callable[[int, int], int]
 
 
-def tlb_callback(fill: TlbFill) -> Any:
+def tlb_callback(fill: TlbFill, elsewhere: dict[int, int]) -> Any:
     """Wraps `fill(page, access) -> permissions (0 = fault)` as a UC_HOOK_TLB_FILL callback.
 
-    struct uc_tlb_entry is { u64 paddr; u32 perms; }: address and physical address are the same here.
+    struct uc_tlb_entry is { u64 paddr; u32 perms; }: address and physical address are the same, but for reads and writes of
+    the pages in `elsewhere`.
     """
     address_of, perms_of = c_uint64.from_address, c_uint32.from_address
 
@@ -292,7 +301,7 @@ def tlb_callback(fill: TlbFill) -> Any:
         perms = fill(page, access)
         if not perms:
             return False
-        address_of(entry).value = page
+        address_of(entry).value = elsewhere.get(page, page) if access != MEM_FETCH else page
         perms_of(entry + 8).value = perms
         return True
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from _thread import allocate_lock
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from emulator import faults
@@ -34,7 +34,7 @@ from emulator.machine.engine import (
 from emulator.machine.pages import PageTable
 from emulator.machine.register_file import locate
 from emulator.machine.x87 import X87, available
-from loader.address_space import AddressSpace, MemoryFault
+from loader.address_space import PAGE, AddressSpace, MemoryFault
 
 if TYPE_CHECKING:
     from emulator.machine.counter import InstructionCounter
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 VECTOR_SYSTEM_CALL = 0x80
 SIGKILL = 9
+DEVICES = 0x5000_0000_0000  # physical address of watched pages: no guest has memory there
 
 
 class _Event(enum.Enum):
@@ -64,7 +65,7 @@ class Machine:
         self._x87 = X87(self.engine, self.bits) if available() else None
         self.pages = PageTable(self.engine, space, kernel_pages, self._x87)
         space.set_listener(self.pages)
-        self.engine.hook(HOOK_TLB_FILL, tlb_callback(self.pages.fill))
+        self.engine.hook(HOOK_TLB_FILL, tlb_callback(self.pages.fill, self.pages.elsewhere))
         if self.bits == 32:
             space.windows[0].map_anonymous(GDT_ADDRESS, 0x1000, shared=False)
             self.engine.until = GDT_ADDRESS + 0xFFF  # programs of 1993 begin at 0
@@ -139,6 +140,14 @@ class Machine:
         handle = self.engine.hook(HOOK_BLOCK, function, begin, end - 1, data=data)
         self.engine.flush_translations()
         return handle
+
+    def watch_pages(self, pages: Sequence[int], read: int, write: int, data: int) -> None:
+        """Reads and writes of these pages become calls of C functions, which make them (Engine.map_device); offsets count from
+        the first page, as if all lay one behind the other. Once a machine."""
+        if pages:
+            self.engine.map_device(DEVICES, len(pages) * PAGE, read, write, data)
+            self.pages.elsewhere.update((page, DEVICES + n * PAGE) for n, page in enumerate(pages))
+            self.engine.flush_tlb()
 
     def native_function(self, name: str) -> int:
         """Address of a function of Unicorn's C interface, for a native callback."""

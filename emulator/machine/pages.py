@@ -40,6 +40,7 @@ class PageTable:
         self._unhooked: set[int] = set()  # executed pages with a new hook, so that their translations are out of date
         self._dropping = False
         self.withheld: set[int] = set()  # pages that answer no write (watchpoints); flush the TLB after a change
+        self.elsewhere: dict[int, int] = {}  # watched page -> its physical address (Machine.watch_pages)
         self.refused: tuple[int, int] | None = None
         self.on_mapped: Callable[[Vma], None] = lambda vma: None
 

@@ -111,6 +111,9 @@ class Backend(Protocol):
     @property
     def sequence(self) -> int: ...
     @property
+    def sequence_address(self) -> int:
+        """Where a native callback finds `sequence`, 64 bits; 0: nowhere."""
+    @property
     def remaining(self) -> int: ...
     @property
     def active(self) -> bool: ...

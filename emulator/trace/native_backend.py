@@ -152,6 +152,10 @@ class NativeBackend:
         return int(self._trace.sequence)
 
     @property
+    def sequence_address(self) -> int:
+        return self._at + _Trace.sequence.offset
+
+    @property
     def remaining(self) -> int:
         return int(self._trace.remaining)
 

@@ -100,6 +100,10 @@ class PythonBackend:
         if setup.everything:
             machine.watch_blocks(1, 1, self._on_block)
 
+    @property
+    def sequence_address(self) -> int:
+        return 0
+
     # -- functions ------------------------------------------------------------------------------------------------------
 
     def add_functions(self, first: int, specs: Sequence[FunctionSpec]) -> None:

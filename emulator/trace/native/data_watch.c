@@ -1,0 +1,118 @@
+/* Reads and writes of watched data pages, without Python (emulator/abi/watch.py, which mirrors the structures below).
+ *
+ * The pages are shown to the CPU as device memory: Unicorn calls uselib_data_read and uselib_data_write for each access to them and for
+ * nothing else, so that all other memory stays as fast as it was. (A memory hook, even one with a range, makes every load and store of
+ * the program slow.) The bytes themselves are in host memory and are read and written here.
+ *
+ * Accesses by the library's own code do not count. Which code it is, the program counter tells; it is that of the basic block's first
+ * instruction, since that is when Unicorn stores it (there must be a block hook on every block). Accesses are kept twice: the first
+ * ones one by one (log), and all of them collapsed per block, object and kind (rows).
+ */
+#include <stdint.h>
+#include <string.h>
+
+typedef struct { uint64_t guest; char *host; } Page;
+typedef struct { uint64_t start, end; } Range; /* an exported object; ascending */
+typedef struct { uint64_t sequence, pc, address, value; uint32_t size, write; } Entry;
+typedef struct { uint64_t pc, object, low, high, count, first, hash; uint32_t write, used; } Row;
+
+typedef struct {
+    int (*reg_read)(void *, int, void *);
+    const uint64_t *pc;        /* where the CPU keeps its program counter, or 0 */
+    const uint64_t *sequence;  /* number of the latest event of the trace, or 0 */
+    const Page *pages;
+    const Range *ranges;
+    uint64_t range_count;
+    uint64_t low, high;        /* the library: accesses from there do not count */
+    Entry *log;
+    uint64_t log_count, log_capacity;
+    Row *rows;                 /* open addressing */
+    uint64_t row_mask, row_count;
+    uint64_t lost;             /* accesses that found no room in rows */
+    uint32_t bits, reserved;
+} Watch;
+
+#define EXPORT __attribute__((visibility("default")))
+EXPORT const uint64_t uselib_data_sizes[] = {sizeof(Watch), sizeof(Page), sizeof(Range), sizeof(Entry), sizeof(Row)};
+
+enum { R_EIP = 26, R_RIP = 41 };
+
+/* The start of the object that contains an address; the address itself if none does. */
+static uint64_t object_of(const Watch *w, uint64_t address)
+{
+    uint64_t low = 0, high = w->range_count;
+    while (low < high) {
+        uint64_t middle = (low + high) / 2;
+        if (w->ranges[middle].end <= address) low = middle + 1;
+        else high = middle;
+    }
+    return low < w->range_count && w->ranges[low].start <= address ? w->ranges[low].start : address;
+}
+
+static void note(Watch *w, void *uc, uint64_t address, uint32_t size, uint32_t write, uint64_t value)
+{
+    uint64_t pc = 0;
+    if (w->pc) pc = *w->pc;
+    else w->reg_read(uc, w->bits == 64 ? R_RIP : R_EIP, &pc);
+    if (w->bits == 32) pc = (uint32_t)pc;
+    if (pc - w->low < w->high - w->low) return;
+    uint64_t sequence = w->sequence ? *w->sequence : 0;
+    if (w->log_count < w->log_capacity) {
+        Entry *e = &w->log[w->log_count++];
+        e->sequence = sequence;
+        e->pc = pc;
+        e->address = address;
+        e->value = value;
+        e->size = size;
+        e->write = write;
+    }
+    uint64_t object = object_of(w, address);
+    uint64_t i = (pc * 0x9E3779B97F4A7C15u ^ object * 0xD6E8FEB86659FD93u ^ write) >> 20 & w->row_mask;
+    Row *r = &w->rows[i];
+    while (r->used && (r->pc != pc || r->object != object || r->write != write)) {
+        i = (i + 1) & w->row_mask;
+        r = &w->rows[i];
+    }
+    if (!r->used) {
+        if (2 * w->row_count > w->row_mask) {
+            w->lost++;
+            return;
+        }
+        w->row_count++;
+        r->used = 1;
+        r->pc = pc;
+        r->object = object;
+        r->write = write;
+        r->low = address;
+        r->high = address + size;
+        r->first = sequence;
+    }
+    r->count++;
+    if (address < r->low) r->low = address;
+    if (address + size > r->high) r->high = address + size;
+    r->hash = (r->hash ^ (address - object) ^ value) * 0x9E3779B97F4A7C15u;
+    r->hash ^= r->hash >> 29;
+}
+
+EXPORT uint64_t uselib_data_read(void *uc, uint64_t offset, unsigned size, Watch *w)
+{
+    const Page *page = &w->pages[offset >> 12];
+    uint64_t value = 0;
+    memcpy(&value, page->host + (offset & 4095), size);
+    note(w, uc, page->guest + (offset & 4095), size, 0, value);
+    return value;
+}
+
+EXPORT void uselib_data_write(void *uc, uint64_t offset, unsigned size, uint64_t value, Watch *w)
+{
+    const Page *page = &w->pages[offset >> 12];
+    memcpy(page->host + (offset & 4095), &value, size);
+    if (size < 8) value &= ((uint64_t)1 << 8 * size) - 1;
+    note(w, uc, page->guest + (offset & 4095), size, 1, value);
+}
+
+EXPORT void uselib_data_forget(Watch *w)
+{
+    w->log_count = w->row_count = w->lost = 0;
+    memset(w->rows, 0, (w->row_mask + 1) * sizeof *w->rows);
+}
