@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.measure import USELIB, Row, interleaved, qiling_python, sysroot, table, tool, uselib, workspace
+from benchmarks.measure import USELIB, interleaved, qiling_python, sysroot, table, tool, uselib, workspace
 
 WORK_C = r"""
 #include <stdio.h>
@@ -59,8 +59,7 @@ def run() -> None:
                     [program],
                 ]
                 labels = ("uselib run", "Qiling 1.4.6", "qemu-user", "native")
-                rows = [Row(*pair) for pair in zip(labels, interleaved(commands, runs), strict=True)]
-                table(f"{label}, {arch}", rows, "uselib run")
+                table(f"{label}, {arch}", interleaved(labels, commands, runs), "uselib run")
 
 
 if __name__ == "__main__":

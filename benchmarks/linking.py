@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.measure import USELIB, Row, interleaved, table, workspace
+from benchmarks.measure import USELIB, interleaved, table, workspace
 
 LIBC = {"x86_64": Path("/usr/lib/x86_64-linux-musl/libc.a"), "i386": Path("/usr/lib/i386-linux-musl/libc.a")}
 
@@ -26,11 +27,9 @@ def run() -> None:
             ours: list[str | Path] = [*USELIB, "mkshlib", "--name", "c", "--version", "1.2.3", "--text", "0x60000000"]
             ours += [word for archive in private for word in ("--private-archive", archive)]
             ours += ["-o", directory / "out", libc]
-            mkshlib, gnu_ld = interleaved([ours, ld], 8)
-            rows = [
-                Row("uselib mkshlib", mkshlib, "target and stub library, whole process"),
-                Row("GNU ld --whole-archive", gnu_ld),
-            ]
+            labels = ("uselib mkshlib", "GNU ld --whole-archive")
+            mkshlib, gnu_ld = interleaved(labels, [ours, ld], 8)
+            rows = [replace(mkshlib, note="target and stub library, whole process"), gnu_ld]
             table(f"Linking musl's libc.a whole, {arch}", rows, "uselib mkshlib")
 
 

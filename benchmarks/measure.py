@@ -1,11 +1,15 @@
 """Timing of commands, peers that may be absent, and Markdown tables.
 
-A time is the best of several runs: on a shared machine the minimum is the least disturbed. Ratios are of times from the same run.
+A time is the best of several runs: on a shared machine the minimum is the least disturbed. Peers are run in turns, and ratios
+are of times from the same run. Beside wall-clock time stands CPU time (user and system, of the command and its children, from
+wait4(2)): what other processes do to the machine hardly shows in it.
+Python's byte code is cached, as it is for a user, even if PYTHONDONTWRITEBYTECODE is set here.
 """
 
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -53,33 +57,42 @@ int main(int argc, char **argv)
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table: what ran, its seconds (None: the peer is not here), and a note."""
+    """One line of a table: what ran, its wall-clock seconds (None: the peer is not here), a note, and its CPU seconds."""
 
     label: str
     seconds: float | None
     note: str = ""
+    cpu: float | None = None
+
+
+def _timed(command: Sequence[str | Path], environment: dict[str, str] | None) -> tuple[float, float]:
+    """Wall-clock and CPU seconds of one run. Raises CalledProcessError with its output if it fails."""
+    variables = {**os.environ, **(environment or {})}
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)
+    before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run([str(word) for word in command], check=True, capture_output=True, env=variables)
+    end, after = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return end - begin, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def best(command: Sequence[str | Path], runs: int = 5, environment: dict[str, str] | None = None) -> float:
     """Wall-clock seconds of a command, the best of `runs`. Raises CalledProcessError with its output if it fails."""
-    shortest = float("inf")
-    for _ in range(runs):
-        begin = time.perf_counter()
-        subprocess.run(
-            [str(word) for word in command], check=True, capture_output=True, env={**os.environ, **(environment or {})}
-        )
-        shortest = min(shortest, time.perf_counter() - begin)
-    return shortest
+    return min(_timed(command, environment)[0] for _ in range(runs))
 
 
-def interleaved(commands: Sequence[Sequence[str | Path] | None], runs: int) -> list[float | None]:
-    """best() of several commands, run in turns: a machine's slow spells then meet all of them alike. None stays None."""
-    times: list[list[float]] = [[] for _ in commands]
-    for _ in range(runs):
+def interleaved(labels: Sequence[str], commands: Sequence[Sequence[str | Path] | None], runs: int) -> list[Row]:
+    """A row for each command, the best of `runs` in turns: a machine's slow spells then meet all of them alike. A first turn
+    is not counted: it fills the caches of files. No command: a peer that is not here."""
+    times: list[list[tuple[float, float]]] = [[] for _ in commands]
+    for _ in range(1 + runs):
         for command, measured in zip(commands, times, strict=True):
             if command is not None:
-                measured.append(best(command, 1))
-    return [min(measured) if measured else None for measured in times]
+                measured.append(_timed(command, None))
+    rows = []
+    for label, measured in zip(labels, times, strict=True):
+        wall, cpu = ([taken[index] for taken in measured[1:]] for index in (0, 1))
+        rows.append(Row(label, min(wall), cpu=min(cpu)) if measured else Row(label, None))
+    return rows
 
 
 def spawn_seconds(
@@ -139,13 +152,20 @@ def workspace() -> tempfile.TemporaryDirectory[str]:
 
 
 def table(title: str, rows: Sequence[Row], ours: str) -> None:
-    """Prints a Markdown table of milliseconds and of ours divided by each peer's."""
-    reference = next(row.seconds for row in rows if row.label == ours)
-    print(f"\n### {title}\n\n| what | ms | ours / it | |\n|---|---:|---:|---|")
+    """Prints a Markdown table of milliseconds and of ours divided by each peer's; of CPU time too, where it was measured."""
+    reference = next(row for row in rows if row.label == ours)
+    cpu = any(row.cpu is not None for row in rows)
+    print(f"\n### {title}\n\n| what | ms | ours / it |{' CPU ms | ours / it |' if cpu else ''} |")
+    print(f"|---|---:|---:|{'---:|---:|' if cpu else ''}---|")
     for row in rows:
-        if row.seconds is None:
-            print(f"| {row.label} | - | - | not installed |")
-        else:
-            ratio = "" if row.label == ours or reference is None else f"{reference / row.seconds:.2f}"
-            print(f"| {row.label} | {row.seconds * 1000:.2f} | {ratio} | {row.note} |")
+        cells = _cells(row.seconds, reference.seconds, row is reference)
+        if cpu:
+            cells += _cells(row.cpu, reference.cpu, row is reference)
+        print(f"| {row.label} | {' | '.join(cells)} | {row.note if row.seconds is not None else 'not installed'} |")
     sys.stdout.flush()
+
+
+def _cells(seconds: float | None, reference: float | None, ours: bool) -> list[str]:
+    if seconds is None or reference is None:
+        return ["-", "-"]
+    return [f"{seconds * 1000:.2f}", "" if ours or not seconds else f"{reference / seconds:.2f}"]
