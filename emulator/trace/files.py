@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from linker.errors import ToolError
+from linker.history import RETIRED_SUFFIX
 from linker.image import Image
 from loader.images import host_path, read_image
 from loader.vma import MappedFile
@@ -56,7 +57,14 @@ class KnownFile:
 
     @cached_property
     def slot_names(self) -> dict[int, str]:
-        return {export.slot: export.name for export in self.image.exports if export.slot}
+        names = {export.slot: export.name for export in self.image.exports if export.slot}
+        header = self.image.library
+        if header is not None and header.slot_size:  # a retired function: what it was, NAME$retired
+            end = header.slot_address(header.identity.slot_count + 1)
+            for symbol in self.image.symbols:
+                if header.jump_table <= symbol.address < end and symbol.name.endswith(RETIRED_SUFFIX):
+                    names.setdefault((symbol.address - header.jump_table) // header.slot_size + 1, symbol.name)
+        return names
 
     @cached_property
     def functions(self) -> list[tuple[int, int, str]]:
