@@ -19,18 +19,20 @@ _DATA = {
 
 def compare_data(check: Comparison) -> None:
     old, new = check.old.data, check.new.data
+    matched: set[str] = set()
     for name, datum in old.items():
         if datum.retired:
             continue
         present = new.get(name) or _renamed(check, datum)
+        if present is not None:
+            matched.add(present.name)
         if present is None or present.retired:
             _gone(check, datum)
             continue
         _compare_place(check, datum, present)
         _compare_contents(check, datum, present)
-    former = {name for datum in new.values() for name in datum.former_names}
     for name, datum in new.items():
-        if name not in old and not datum.retired and not former & old.keys() & set(datum.former_names):
+        if name not in matched and not datum.retired:
             hidden = check.new.public is not None and name not in check.new.public
             severity = Severity.COMPATIBLE if hidden else None
             check.tell(

@@ -36,7 +36,9 @@ def _compare_presence(check: Comparison) -> dict[str, str]:
         if function.retired or (present is not None and not present.retired):
             continue
         successor = at_address.get(check.place_of(function.address, False)) if check.fixed else None
-        if successor is not None and successor.name in old:
+        if name in check.new.data:
+            _gone(check, function, None, "")
+        elif successor is not None and successor.name in old:
             _gone(check, function, present, f"; its slot now leads to {successor.name}")
         elif successor is not None and name in successor.former_names:
             renamed[name] = successor.name

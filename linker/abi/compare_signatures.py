@@ -170,7 +170,11 @@ def _count_changed(
     extra = [parameter for parameter in longer if parameter.name not in names] if all(names) else []
     if len(extra) != len(longer) - len(shorter):
         extra = list(longer[shared:])
-    trailing = extra == list(longer[shared:])
+    alike = not any(_differs(pairs, a.type, b.type) for a, b in zip(old[:shared], new[:shared], strict=True))
+    trailing = alike and extra == list(longer[shared:])
+    if not alike and extra == list(longer[shared:]):  # the names do not tell which one is new
+        first = next(i for i, (a, b) in enumerate(zip(old, new, strict=False)) if _differs(pairs, a.type, b.type))
+        extra = list(longer[first : first + len(extra)])
     words = ", ".join(f"`{spell(types, parameter.type, parameter.name)}`" for parameter in extra)
     where = "at the end" if trailing else "before others"
     if more:

@@ -7,13 +7,14 @@
     since = 1                  version of the table that brought it (1 if left out)
 
     [[example]]                one or more pairs that tests build, check and run
-    header = "..."             C that old, new and program include, if it is the same for all
+    header = "..."             lib.h, which library and program include; new_header if it is another in the new version
     old = "..."                the library
     new = "..."
-    program = "..."            linked with old; its output with old and with new is compared
+    program = "..."            statements of `main_`, or all of it; linked with the old one. put, put_number write a line
     subject = "..."            of the finding
-    verdict = "breaking"       of the whole comparison: compatible, minor, breaking
-    runs = "differs"           what the old program does with new: same, differs, or "unspecified" where only some machines show it
+    verdict = "breaking"       of the comparison: compatible, minor, breaking
+    runs = "differs"           what the old program does with the new library: same, differs, refused
+    (and what `Example` has)
 
 Files are read when their rule is first met: a check that finds nothing reads nothing.
 """
@@ -33,7 +34,7 @@ DIRECTORY = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Example:
-    """An example pair. slots: names in slot order, where the order is what the example is about. machine: empty for all."""
+    """An example pair, built and run by the tests."""
 
     old: str
     new: str
@@ -42,12 +43,21 @@ class Example:
     verdict: str
     runs: str = "differs"
     header: str = ""
-    old_header: str = ""
     new_header: str = ""
-    old_slots: tuple[str, ...] = ()
-    new_slots: tuple[str, ...] = ()
-    machine: str = ""
     needs: str = "types"  # what the finding needs: types, headers, or "" (symbols are enough)
+    machine: str = ""  # i386 or x86_64; empty for all
+    form: str = "target"  # or so
+    old_slots: tuple[str, ...] = ()  # names in slot order, where the order is what the example is about
+    new_slots: tuple[str, ...] = ()
+    old_version: str = "1.0.0"
+    new_version: str = "1.1.0"
+    new_base: int = 0  # 0: that of the old one
+    old_interposable: tuple[str, ...] = ()
+    new_interposable: tuple[str, ...] = ()
+    old_options: tuple[str, ...] = ()  # of the compiler, for form so
+    new_options: tuple[str, ...] = ()
+    old_map: str = ""  # version script, for form so
+    new_map: str = ""
 
 
 def _read(identifier: str) -> dict[str, Any]:

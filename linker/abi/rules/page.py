@@ -1,0 +1,79 @@
+"""docs/abi-rules.md from the rule table: `python -m linker.abi.rules.page > docs/abi-rules.md`."""
+
+from __future__ import annotations
+
+from linker.abi.findings import Severity
+from linker.abi.rules import Example, examples, identifiers, rule
+
+_ORDER = (Severity.BREAKING, Severity.RISK, Severity.MINOR, Severity.COMPATIBLE)
+_MEANS = {
+    Severity.BREAKING: "programs that use it break: a major release",
+    Severity.RISK: "breaks only programs that rely on what is not promised: told, not breaking",
+    Severity.MINOR: "old programs run; programs linked with the new version do not run with the old one: a minor release",
+    Severity.COMPATIBLE: "old programs cannot tell: a patch release",
+}
+_HEAD = """# Rules of the ABI check
+
+What `uselib chkshlib OLD NEW` looks for. Generated from `linker/abi/rules/*.toml` by `python -m linker.abi.rules.page`; tests build each,
+compare the two versions of the example, and run the program, which was linked with the old version, with both.
+
+The severity is that of the usual case; the circumstances can make it another: a structure that only the library allocates may grow, a name that
+no public header declares may go at the risk of whoever uses it.
+"""
+
+
+def render() -> str:
+    """The whole page."""
+    parts = [_HEAD]
+    for severity in _ORDER:
+        names = [name for name in identifiers() if rule(name).severity is severity]
+        parts.append(f"## {severity.name.capitalize()}: {_MEANS[severity]}\n")
+        parts.append("\n".join(f"- [{name}](#{name}): {rule(name).title}" for name in names) + "\n")
+        parts += [_section(name) for name in names]
+    return "\n".join(parts)
+
+
+def _section(name: str) -> str:
+    row = rule(name)
+    lines = [f"### {name}\n", f"{row.title}. {row.consequence}\n", f"*Instead:* {row.remedy}\n"]
+    lines += [_example(example) for example in examples(name)]
+    return "\n".join(lines)
+
+
+def _example(example: Example) -> str:
+    old, new = example.header, example.new_header or example.header
+    same = old == new
+    blocks = [f"{'lib.h' if same else 'lib.h, old'}:\n{old}"]
+    if not same:
+        blocks.append(f"lib.h, new:\n{new}")
+    if example.old.strip() == example.new.strip():
+        blocks.append(f"library, both:\n{example.old}")
+    else:
+        blocks += [f"library, old:\n{example.old}", f"library, new:\n{example.new}"]
+    blocks.append(f"program:\n{example.program}")
+    text = "\n".join("// " + block.strip() + "\n" for block in blocks).rstrip()
+    notes = [
+        note
+        for note, said in (
+            (f"{example.machine} only", example.machine),
+            ("the slots change order", example.new_slots),
+            (f"version {example.old_version} becomes {example.new_version}", example.form == "target" and example.new_version != "1.1.0"),
+            (f"base becomes {example.new_base:#x}", example.new_base),
+            ("interposable, old: " + ", ".join(example.old_interposable), example.old_interposable),
+            ("interposable, new: " + ", ".join(example.new_interposable), example.new_interposable),
+            ("version script, old: " + example.old_map, example.old_map),
+            ("version script, new: " + example.new_map, example.new_map),
+            ("needs headers", example.needs in ("headers", "declarations")),
+        )
+        if said
+    ]  # fmt: skip
+    head = f" ({'; '.join(notes)})" if notes else ""
+    ends = {"same": "runs the same", "differs": "gives another output", "refused": "is refused at start-up"}[
+        example.runs
+    ]
+    verdict = "compatible with a minor release" if example.verdict == "minor" else example.verdict
+    return f"Example{head}. Verdict: {verdict}, about `{example.subject}`; the program {ends}.\n\n```c\n{text}\n```\n"
+
+
+if __name__ == "__main__":
+    print(render(), end="")

@@ -1,0 +1,192 @@
+"""Pairs of library versions from C text: made by mkshlib (or as ordinary shared objects), with a program that was linked with the old one.
+
+The program needs no C library. Its start-up maps the library that its arguments name, in the way of shlib_driver.py, so one program runs with
+either version: `program PATH BASE BOOTSTRAP DESCRIPTOR INIT COUNT`.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from shlib_driver import CFLAGS, DRIVER, EMULATION, FLAG, descriptor_address, image, mkshlib
+
+from linker.abi.compare_versions import refusal
+from linker.abi.facts import Facts
+from linker.abi.headers import read_headers, with_headers
+from linker.abi.reading import read_facts
+from linker.abi.rules import Example
+from linker.image import Machine
+
+BASE = 0x61000000
+_STARTUP = DRIVER.replace("and $-16,%rsp", "mov %rsp,%rdi; and $-16,%rsp").replace(
+    "and $-16,%esp; xor %ebp,%ebp;", "mov %esp,%eax; and $-16,%esp; xor %ebp,%ebp; sub $12,%esp; push %eax;"
+)
+_BEGIN = r"""
+static word number(const char *s) { word n = 0; while (*s) n = 10 * n + *s++ - '0'; return n; }
+void begin(char **stack) {
+  char **a = stack + 2;
+  long fd = call6(OPEN, (long)a[0], 0, 0, 0, 0, 0);
+  if (fd < 0) end(90);
+  word base = number(a[1]), init = number(a[4]);
+  if (call6(MMAP, base, 4096, 5, 0x100002, fd, 0) != (long)base) end(91);
+  if (((long (*)(int, const void *))number(a[2]))(fd, (void *)number(a[3]))) end(92);
+  for (word *t = __start_uselib_interpose; t < __stop_uselib_interpose; t += 3)
+    if (t[1] != t[2]) *(word *)t[0] = t[1];
+  for (word i = 0; i < number(a[5]); i++) ((void (*)(void))((word *)init)[i])();
+  end(main_());
+}
+"""
+_PRELUDE = "void put(const char *); void put_number(long);\n"
+
+
+@functools.cache
+def _driver(machine: Machine) -> Path:
+    directory = Path(tempfile.mkdtemp(prefix="abi-driver-"))
+    text = _STARTUP[: _STARTUP.index("void begin(void)")] + _BEGIN
+    (directory / "driver.c").write_text(text)
+    subprocess.run(
+        ["gcc", FLAG[machine], *CFLAGS, "-c", str(directory / "driver.c"), "-o", str(directory / "driver.o")],
+        check=True,
+    )
+    return directory / "driver.o"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The files of one pair. program: linked with the old version."""
+
+    old: Path
+    new: Path
+    old_headers: Path
+    new_headers: Path
+    program: Path
+    machine: Machine
+
+    def facts(self, headers: bool = False, declared: bool = False) -> tuple[Facts, Facts]:
+        """declared: types from the headers, whatever debug information says."""
+        found = read_facts(self.old), read_facts(self.new)
+        if not headers:
+            return found
+        names = self.old_headers, self.new_headers
+        first, second = (
+            with_headers(facts, read_headers([str(name)], self.machine), declared or None)
+            for facts, name in zip(found, names, strict=True)
+        )
+        return first, second
+
+    def run(self, library: Path) -> tuple[int, str]:
+        """Exit status and output of the program with `library`."""
+        header = image(library).library
+        assert header is not None
+        numbers = [header.identity.base, header.bootstrap, descriptor_address(library), *header.init_array]
+        words = [str(self.program), str(library), *map(str, numbers)]
+        ran = subprocess.run(words, capture_output=True, timeout=20)
+        return ran.returncode, ran.stdout.decode("latin-1")
+
+    def outcome(self) -> str:
+        """same, differs, or refused: what the program does with the new version, against the old one."""
+        before, after = (image(path).library for path in (self.old, self.new))
+        assert before is not None and after is not None
+        if refusal(before.identity, after.identity):
+            return "refused"
+        expected = self.run(self.old)
+        assert expected[0] == 0, expected
+        return "same" if self.run(self.new) == expected else "differs"
+
+
+def write_sources(directory: Path, example: Example) -> None:
+    """old/lib.h, old/old.c, new/lib.h, new/new.c and program.c, which includes old/lib.h."""
+    for side, header, text in (
+        ("old", example.header, example.old),
+        ("new", example.new_header or example.header, example.new),
+    ):
+        folder = directory / side
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "lib.h").write_text(f"#ifndef LIB_H\n#define LIB_H\n{header}\n#endif\n")
+        (folder / f"{side}.c").write_text(f'#include "lib.h"\n{text}\n')
+    body = example.program
+    if "main_" not in body and "main(" not in body:
+        body = f"int main_(void) {{\n{body}\nreturn 0;\n}}"
+    (directory / "program.c").write_text(f'#include "old/lib.h"\n{_PRELUDE if "main(" not in body else ""}{body}\n')
+
+
+def build(
+    directory: Path, machine: Machine, example: Example, *, debug: bool = True, debug_program: bool = False,
+    previous: bool = False,
+) -> Pair:  # fmt: skip
+    """Makes both versions and the program. previous: the new one with `mkshlib --previous OLD`."""
+    write_sources(directory, example)
+    options = [FLAG[machine], *CFLAGS, "-fno-common", "-fdata-sections"]
+    subprocess.run(
+        ["gcc", *options, *(["-g"] if debug else []), "-c", "old/old.c", "new/new.c"], cwd=directory, check=True
+    )
+    program_options = [option for option in options if option != "-ffreestanding"]
+    subprocess.run(
+        ["gcc", *program_options, *(["-g"] if debug_program else []), "-fno-builtin", "-c", "program.c"],
+        cwd=directory, check=True,
+    )  # fmt: skip
+    libraries = []
+    for side, version, slots, replaceable, base in (
+        ("old", example.old_version, example.old_slots, example.old_interposable, BASE),
+        ("new", example.new_version, example.new_slots, example.new_interposable, example.new_base or BASE),
+    ):
+        words: list[object] = ["--name", "sample", "--version", version, "--text", hex(base), "-o", directory / side]
+        if slots:
+            lines = "".join(f"  {name} {number}\n" for number, name in enumerate(slots, 1))
+            (directory / side / "spec").write_text(f"#branch\n{lines}")
+            words += ["-s", directory / side / "spec"]
+        if replaceable:
+            words += ["--interposable", ",".join(replaceable)]
+        if previous and side == "new":
+            words += ["--previous", libraries[0]]
+        mkshlib(*words, directory / f"{side}.o")
+        libraries.append(directory / side / "shlib" / f"libsample_s.{version}")
+    program = directory / "program"
+    subprocess.run(
+        ["ld", "-m", EMULATION[machine], "-z", "noexecstack", "--no-warn-mismatch", "-o", str(program), str(_driver(machine)),
+         "program.o", "old/lib/libsample_s.a"],
+        cwd=directory, check=True, capture_output=True,
+    )  # fmt: skip
+    return Pair(libraries[0], libraries[1], directory / "old/lib.h", directory / "new/lib.h", program, machine)
+
+
+def build_shared(directory: Path, example: Example, *, run: bool = True) -> tuple[Path, Path, str]:
+    """The pair as ordinary shared objects (x86-64), and what the program does with the new one: same, differs or refused."""
+    write_sources(directory, example)
+    paths = []
+    for side, options, version_map in (
+        ("old", example.old_options, example.old_map),
+        ("new", example.new_options, example.new_map),
+    ):
+        target = directory / side / "libsample.so"
+        words = list(options)
+        if version_map:
+            (directory / side / "map").write_text(version_map)
+            words += ["-Wl,--version-script=map"]
+        command = ["gcc", "-w", "-g", "-O1", "-fPIC", "-shared", f"{side}.c", "-o", "libsample.so", *words]
+        subprocess.run(command, cwd=directory / side, check=True)
+        paths.append(target)
+    outcome = ""
+    if run:
+        for side in ("old", "new"):
+            os.symlink(
+                "libsample.so", directory / side / "libsample.so.1" if side == "old" else directory / side / "other"
+            )
+        subprocess.run(["gcc", "-w", "program.c", "-o", "program", "-Lold", "-lsample"], cwd=directory, check=True)
+        results = []
+        for side in ("old", "new"):
+            environment = {**os.environ, "LD_LIBRARY_PATH": str(directory / side)}
+            results.append(subprocess.run(["./program"], cwd=directory, env=environment, capture_output=True))
+        assert results[0].returncode == 0, results[0].stderr
+        refused = (
+            b"rror while loading" in results[1].stderr
+            or b"not found" in results[1].stderr
+            or b"symbol lookup" in results[1].stderr
+        )
+        outcome = "refused" if refused else "same" if results[0].stdout == results[1].stdout else "differs"
+    return paths[0], paths[1], outcome
