@@ -19,7 +19,7 @@ from itertools import pairwise
 
 from linker import jump_table
 from linker.errors import Diagnostics
-from linker.evolution import Carried, Promise
+from linker.evolution_places import Carried, Promise
 from linker.formats import elf
 from linker.inputs import InputSection, Symbol
 

@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 
-from linker import evolution, history, places
+from linker import history, places
 from linker.errors import Diagnostics
-from linker.evolution import Carried, Change, Names
+from linker.evolution import Change, check_level
+from linker.evolution_names import Names, settle_names
+from linker.evolution_places import Carried, carry_places
+from linker.evolution_slots import number_slots
 from linker.history import History, PlaceRecord, PlaceState, SlotRecord
 from linker.image import Machine, Version
 from linker.inputs import InputSection, Symbol
@@ -40,8 +43,8 @@ class Promises:
     ) -> tuple[SlotRecord, ...]:
         """Every slot. pointers: names of the places that uselib_interpose triples hold. Raises LinkError (evolution.py)."""
         self._pointers, self._data = pointers, data
-        self.names = evolution.settle_names(self._step, functions.keys(), data.keys(), pointers)
-        self._slots = evolution.number_slots(self._step, self.names, functions.keys(), self._plan.spec)
+        self.names = settle_names(self._step, functions.keys(), data.keys(), pointers)
+        self._slots = number_slots(self._step, self.names, functions.keys(), self._plan.spec)
         return self._slots
 
     def arrange(self, variables: Iterable[Symbol], cells: Mapping[str, InputSection]) -> list[InputSection]:
@@ -55,9 +58,9 @@ class Promises:
         found += [Item(cell, {f + POINTER_SUFFIX: (0, cell.size)}) for f, cell in cells.items()]
         sizes = {symbol.name: symbol.size for symbol in symbols}
         sizes |= {name: size for item in found for name, (_, size) in item.names.items()}
-        self._carried = evolution.carry_places(self._step, self.names, sizes)
+        self._carried = carry_places(self._step, self.names, sizes)
         self.changes = (*self.names.changes, *self._carried.changes)
-        evolution.check_level(self._step, self.changes)
+        check_level(self._step, self.changes)
         self.arrangement = places.arrange(found, self._carried, self._origin, self._plan.file_name)
         own = {id(item.section) for item in found}
         return [section for section in self.arrangement.sections if id(section) not in own]
