@@ -13,7 +13,7 @@ from functools import cached_property
 
 from linker.errors import Diagnostic, FormatError
 from linker.formats.elf_image import read_image
-from linker.image import ExportKind, Identity, Image, LibraryHeader
+from linker.image import PAGE, ExportKind, Identity, Image, LibraryHeader
 from linker.reading import read_file
 
 ET_DYN = 3
@@ -32,6 +32,11 @@ class Place:
     address: int
     size: int
     slot: int = 0
+
+    @property
+    def pages(self) -> range:
+        """Addresses of the pages it lies in."""
+        return range(self.address - self.address % PAGE, self.address + max(self.size, 1), PAGE)
 
 
 @dataclass(frozen=True)

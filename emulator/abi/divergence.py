@@ -28,7 +28,7 @@ from emulator.trace.reading.align import common_prefix
 from emulator.trace.reading.blocks import Array
 from linker.cdecl.types import Array as ArrayType
 from linker.cdecl.types import Structure, Type
-from linker.image import Machine
+from linker.image import Image, Machine
 
 AT_END = 1 << 62
 CONTEXT = 3  # calls shown before a divergence
@@ -53,6 +53,7 @@ class Sides:
     new_run: SideRun
     old_library: Library
     new_library: Library
+    program: Image
     bound: Bound
     machine: Machine
     find: Find
@@ -113,6 +114,23 @@ class Sides:
             address = int(stream.records["caller"][at])
         place = stream.process.places.caller(address)
         return str(place) if place is not None and place.symbol else f"{address:#x}"
+
+    @property
+    def streams(self) -> tuple[tuple[Stream, SideRun], tuple[Stream, SideRun]]:
+        return (self.old, self.old_run), (self.new, self.new_run)
+
+    def place(self, stream: Stream, address: int) -> str:
+        """`main+0x1c` of an address in code."""
+        place = stream.process.places.place(address)
+        return str(place) if place is not None and place.symbol else f"{address:#x}"
+
+    def datum(self, address: int) -> str:
+        """`limit`, or `table+0x8`, as the program means it."""
+        place = self.old_library.datum_at(address)
+        if place is None:
+            return f"{address:#x}"
+        name = self.bound.data.get(place.address, place.name)
+        return name if address == place.address else f"{name}+{address - place.address:#x}"
 
     def call_text(self, side: int, row: int) -> str:
         """`add(a=2, b=3)`, or `add() = 5` for a return."""

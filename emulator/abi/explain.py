@@ -32,7 +32,7 @@ def explained(
                 changed_data(row.bound, old, new) if row.kind == "data" else changed_slot(row.address, row.bound, new)
             )
             return replace(divergence, explanation=text, function=divergence.function or row.bound)
-    names = [divergence.function, *(_function_in(text) for text in reversed(divergence.context))]
+    names = [divergence.function.partition("+")[0], *(_function_in(text) for text in reversed(divergence.context))]
     for name in dict.fromkeys(name for name in names if name):
         text = changed_name(name, bound, old, new)
         if text:
@@ -97,8 +97,10 @@ def _lies_there(place: Place, new: Library) -> str:
 def changed_name(name: str, bound: Bound, old: Library, new: Library) -> str:
     """What has changed of an exported function, if anything."""
     address = old.addresses.get(name)
-    if address is None or not old.slot_number(address):
+    if address is None:
         return ""
+    if not old.slot_number(address):
+        return changed_data(name, old, new)
     place = new.slots.get(address)
     if place is None or place.name != name:
         return changed_slot(address, name, new)

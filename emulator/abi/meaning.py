@@ -9,7 +9,8 @@ same symbol and offset, the same distance into the stack, or both somewhere on t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from emulator.abi.bindings import Library
@@ -122,8 +123,9 @@ def _cover(type_: Type, at: int, mask: bytearray) -> None:
 class Pointers:
     """What an address leads to, on one side."""
 
-    def __init__(self, library: Library, others: list[Image]) -> None:
-        self._library = library
+    def __init__(self, library: Library, others: list[Image], maps: Sequence[tuple[int, int]]) -> None:
+        """others: images that are the same on both sides; maps: what was mapped in the end."""
+        self._library, self._maps = library, sorted(tuple(pair) for pair in maps)
         self._low, self._high = library.identity.base, library.identity.end
         self._symbols = sorted(
             ((s.address, s.size or 1, s.name.removesuffix("$impl")) for s in library.image.symbols if s.name),
@@ -147,7 +149,10 @@ class Pointers:
             return "fixed", word
         if word > sp - _STACK_REACH and word < sp + _STACK_REACH:
             return "stack", word - sp
-        return "memory", 0
+        at = bisect_right(self._maps, (word, 1 << 64)) - 1
+        if at >= 0 and word < self._maps[at][1]:
+            return "memory", 0
+        return "number", word
 
     def same(self, other: Pointers, a: tuple[int, int], b: tuple[int, int]) -> bool:
         """a, b: word and stack pointer, of this side and the other."""

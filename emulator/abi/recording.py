@@ -63,7 +63,7 @@ class Job:
     options: RunOptions
     bound: dict[int, str]
     wants: Wants
-    data: tuple[tuple[int, int], ...] = ()  # ranges of exported data to be watched
+    watched: Watched  # exported data
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class SideRun:
 
     def data(self, process: int) -> dict[str, Any]:
         """Its uses of exported data: `rows` and `log` (watch.py)."""
-        return self._load("data", process) or {"rows": [], "log": [], "lost": 0}
+        return self._load("data", process) or {"rows": [], "log": [], "lost": 0, "maps": []}
 
     def _load(self, kind: str, process: int) -> dict[str, Any]:
         try:
@@ -231,9 +231,8 @@ class SideRecorder(Recorder):
             from emulator.trace.hearing import SystemCallTap
 
             machine.kernel = SystemCallTap(machine.kernel, machine.cpu, self._system_call)
-        if self._job.data:
-            watched = Watched(self._job.data, (self._job.base, self._job.end))
-            self._watch = DataWatch(machine, space, watched, self._backend)
+        if self._job.watched.pages:
+            self._watch = DataWatch(machine, space, self._job.watched, self._backend)
 
     def forked(self, process: int) -> None:
         super().forked(process)
@@ -245,8 +244,8 @@ class SideRecorder(Recorder):
         index = super()._end_program(end)
         self._write("effects", {"counts": dict(self._counts), "effects": self._effects})
         self._effects, self._counts = [], Counter()
-        if self._watch is not None:
-            self._write("data", self._watch.result())
+        found = self._watch.result() if self._watch is not None else {"rows": [], "log": [], "lost": 0}
+        self._write("data", {**found, "maps": [(vma.start, vma.end) for vma in self._space]})
         return index
 
     def _write(self, kind: str, value: object) -> None:

@@ -59,6 +59,7 @@ from emulator.abi.recording import (
 from emulator.abi.result import AbiRequest, AbiResult, Divergence, Side
 from emulator.abi.satisfy import satisfied
 from emulator.abi.streams import Stream, load
+from emulator.abi.watch import Watched
 from emulator.abi.wrong import compare_data, wrong_bindings
 from emulator.run import RunOptions
 from emulator.run_options import parse
@@ -200,11 +201,11 @@ def _job(subject: Subject, folder: str, name: str, data: bytes) -> Job:
     place_library(directory, data, subject.names)
     low = min(subject.old.identity.base, subject.new.identity.base)
     high = max(subject.old.identity.end, subject.new.identity.end)
-    watched = {place for library in (subject.old, subject.new) for place in library.exported_data}
-    ranges = sorted({(place.address, place.address + max(place.size, 1)) for place in watched})
+    ranges = tuple((place.address, place.address + max(place.size, 1)) for place in subject.old.exported_data)
+    pages = {page for library in (subject.old, subject.new) for place in library.exported_data for page in place.pages}
     return Job(
         directory, subject.old.identity.name, subject.names, low, high, subject.options, subject.bound.functions,
-        wants_of(subject.find, subject.program.machine), tuple(ranges),
+        wants_of(subject.find, subject.program.machine), Watched(ranges, tuple(sorted(pages)), (low, high)),
     )  # fmt: skip
 
 
@@ -328,11 +329,13 @@ def _sides(
         f"the limit ({limit})" if limit else signal_name(number) if number else ""
         for limit, number in zip(limits, _signals(a, b), strict=True)
     )
-    others = [subject.program]
+    pointers = (
+        Pointers(subject.old, [subject.program], old.data(a.index)["maps"]),
+        Pointers(subject.new, [subject.program], new.data(b.index)["maps"]),
+    )
     return Sides(
-        old_stream, new_stream, old, new, subject.old, subject.new, subject.bound, subject.program.machine, subject.find,
-        (Pointers(subject.old, others), Pointers(subject.new, others)), _matcher(names), main=index == 0,
-        limited=bool(limits[0] and limits[1]), ended=(ended[0], ended[1]),
+        old_stream, new_stream, old, new, subject.old, subject.new, subject.program, subject.bound, subject.program.machine,
+        subject.find, pointers, _matcher(names), main=index == 0, limited=bool(limits[0] and limits[1]), ended=(ended[0], ended[1]),
     )  # fmt: skip
 
 

@@ -34,6 +34,9 @@ class Stream:
     more: dict[int, tuple[int, ...]]
     trace: TraceFile
     top: Array = field(default_factory=lambda: np.zeros(0, np.int64))  # rows that are top-level
+    opening: Array = field(
+        default_factory=lambda: np.zeros(0, bool)
+    )  # calls into the library that come back, or should
     _payload: dict[int, dict[int, tuple[bytes, bool]]] | None = None
 
     @property
@@ -93,14 +96,15 @@ def load(trace: TraceFile, process: Process, low: int, high: int) -> Stream:
         transparent[index] = trace.functions[number].name in TRANSPARENT
     index = np.minimum(records["function"], count)
     stream = Stream(process, records, sequence, addresses[index], extras, trace)
-    stream.top = _top_level(stream, np.uint64(low), np.uint64(high), transparent[index])
+    inside = (stream.address >= np.uint64(low)) & (stream.address < np.uint64(high))
+    stream.opening = stream.calls & inside & ~transparent[index]
+    stream.top = _top_level(stream, inside)
     return stream
 
 
-def _top_level(stream: Stream, low: np.uint64, high: np.uint64, transparent: Array) -> Array:
+def _top_level(stream: Stream, inside: Array) -> Array:
     """Rows with no call into the library open: the call itself and its return are, what is between is not."""
     records, sequence = stream.records, stream.sequence
-    inside = (stream.address >= low) & (stream.address < high)
     returns = np.flatnonzero((records["kind"] == Kind.RETURN) & (records["caller"] > 0))
     of = np.searchsorted(sequence, records["caller"][returns].astype(np.int64))
     fits = of < len(sequence)
@@ -110,7 +114,7 @@ def _top_level(stream: Stream, low: np.uint64, high: np.uint64, transparent: Arr
     step = np.zeros(len(records) + 1, np.int64)
     np.add.at(step, of + 1, 1)
     np.add.at(step, returns, -1)
-    unreturned = stream.calls & inside & ~transparent
+    unreturned = stream.opening.copy()
     unreturned[of] = False
     np.add.at(step, np.flatnonzero(unreturned) + 1, 1)
     return np.flatnonzero(np.cumsum(step[:-1]) == 0)

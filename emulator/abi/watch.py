@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from ctypes import c_uint32, c_uint64, c_void_p
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Protocol
 
 from emulator.interfaces import WatchableMachine
-from loader.address_space import PAGE, AddressSpace, page_down
+from loader.address_space import PAGE, AddressSpace
 
 MODULE = "emulator.trace._watch"
 LOG = 1 << 14  # accesses kept one by one
@@ -90,31 +90,26 @@ class _Events(Protocol):
 
 @dataclass(frozen=True)
 class Watched:
-    """ranges: exported objects, ascending; library: address range whose own accesses do not count."""
+    """ranges: exported objects, ascending and apart; pages: addresses of the pages that are watched, ascending; library: address
+    range whose own accesses do not count."""
 
     ranges: tuple[tuple[int, int], ...]
+    pages: tuple[int, ...]
     library: tuple[int, int]
-
-    @property
-    def pages(self) -> list[int]:
-        found = {page for start, end in self.ranges for page in range(page_down(start), end, PAGE)}
-        return sorted(found)
 
 
 class DataWatch:
-    """Watches from when the library's pages are mapped. events: the recorder, for numbers of events. Raises nothing:
-    where the machine cannot watch, nothing is seen and `working` is False."""
+    """Watches these pages of an address space, from before anything is mapped there. events: the recorder, for numbers of events."""
 
     def __init__(self, machine: WatchableMachine, space: AddressSpace, watched: Watched, events: _Events) -> None:
-        self._pages, self._watched = watched.pages, watched
-        hosts = [self._host(space, page) for page in self._pages]
+        hosts = [self._host(space, page) for page in watched.pages]
         lib = library()
         self._impl: _Native | _Python
         if lib is not None and events.sequence_address:
-            self._impl = _Native(lib, machine, watched, events, list(zip(self._pages, hosts, strict=True)))
+            self._impl = _Native(lib, machine, watched, events, list(zip(watched.pages, hosts, strict=True)))
         else:
-            self._impl = _Python(machine, watched, events, list(zip(self._pages, hosts, strict=True)))
-        machine.watch_pages(self._pages, self._impl.read, self._impl.write, self._impl.data)
+            self._impl = _Python(machine, watched, events, list(zip(watched.pages, hosts, strict=True)))
+        machine.watch_pages(watched.pages, self._impl.read, self._impl.write, self._impl.data)
 
     @staticmethod
     def _host(space: AddressSpace, page: int) -> int:
@@ -220,6 +215,3 @@ class _Python:
         row[0], row[1], row[2] = min(row[0], address), max(row[1], address + size), row[2] + 1
         hashed = (row[4] ^ (address - at) ^ value) * 0x9E3779B97F4A7C15 & (1 << 64) - 1
         row[4] = hashed ^ hashed >> 29
-
-
-Callback = Callable[..., Any]
