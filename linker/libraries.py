@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 from linker import reading
 from linker.errors import error
-from linker.formats import ar, elf
+from linker.formats import ar
 from linker.inputs import ObjectFile, StubLibrary, library_name
+from linker.object_formats import as_elf
 from linker.options import InputArgument, Options
 
 LIBRARY_NAME = "LIBRARY NAME"  # first member of a stub archive, file in a stub directory
@@ -86,9 +87,10 @@ def _stub(where: str, text: bytes, index: Iterable[tuple[str, int]]) -> StubLibr
 
 def _defined_names(where: str, data: memoryview) -> list[str]:
     """The global names an object defines, for libraries without an index."""
-    if data[:4] != elf.MAGIC:
+    found = as_elf(data, where)
+    if found is None:
         return []
-    file = ObjectFile(data, where)
+    file = ObjectFile(found, where)
     return [file.strings[symbol[0]] for symbol in file.symbols[file.first_global :] if symbol[3]]
 
 
@@ -107,6 +109,8 @@ class Finder:
         """The file or directory that `-l name` stands for. Raises LinkError."""
         if name.startswith(":"):
             names = [name[1:]]
+        elif self._options.format == "aout":
+            names = [f"lib{name}.sa", f"lib{name}.a"]
         elif self._options.scheme in ("uselib", "mmap"):
             names = [f"lib{name}_s.a", f"lib{name}_s", f"lib{name}.a"]
         else:

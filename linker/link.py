@@ -60,6 +60,10 @@ class OutputKind:
         """e_entry."""
         return 0
 
+    def complete(self, image: bytearray, layout: Layout, entry: int, rows: list[Row] | None) -> None:
+        """Makes the file of the sections' contents: headers, symbol table. ELF, unless the kind has another format."""
+        complete(image, layout, entry, rows)
+
     def finish(self, image: bytearray, layout: Layout) -> None:
         """The file is complete but for digests."""
 
@@ -140,7 +144,7 @@ def _link(job: LinkJob) -> Linked:
     rows = None if options.strip_all else symbol_rows(
         layout, resolution.files, resolution.symbols.values(), kind.rows, not options.discard_locals
     )  # fmt: skip
-    complete(image, layout, kind.entry(resolution, layout, options), rows)
+    kind.complete(image, layout, kind.entry(resolution, layout, options), rows)
     synthetic.seal(image, layout, options.build_id)
     kind.finish(image, layout)
     return Linked(image, layout, resolution, discarded, list(resolution.warnings))
@@ -287,6 +291,8 @@ _HELPERS = ("__div", "__mod", "__udiv", "__umod", "__mul", "__ashl", "__ashr", "
 
 
 def undefined_remedy(name: str) -> str:
+    if name.startswith("__NEEDS_SHRLIB_"):
+        return f"the output requires the shared library {name.removeprefix('__NEEDS_SHRLIB_')}: name its stub library"
     if name == "main":
         return "name the object file with the program's main function"
     if name.startswith(_HELPERS):

@@ -36,6 +36,8 @@ class Options:
     inputs: tuple[InputArgument | InputGroup, ...] = ()
     output: str = "a.out"
     machine: Machine | None = None  # None: that of the first object
+    format: str = "elf"  # of the output: elf, aout
+    magic: str = ""  # a.out: omagic (-N), qmagic; "": ZMAGIC
     library_paths: tuple[str, ...] = ()
     sysroot: str = ""
     entry: str = "_start"
@@ -71,7 +73,8 @@ class Options:
     trace_symbols: tuple[str, ...] = field(default=())
 
 
-EMULATIONS = {"elf_i386": Machine.I386, "elf_x86_64": Machine.X86_64}
+EMULATIONS = {"elf_i386": Machine.I386, "elf_x86_64": Machine.X86_64, "i386linux": Machine.I386}
+AOUT_EMULATION = "i386linux"
 
 # Kinds of option: what follows the name, and what it does.
 FLAG, VALUE, IGNORED, IGNORED_VALUE, REFUSED, REFUSED_VALUE = range(6)
@@ -146,7 +149,7 @@ TABLE: dict[str, tuple[int, str]] = {
     "r": (REFUSED, "give the object files themselves to the final link"),
     "relocatable": (REFUSED, "give the object files themselves to the final link"),
     "i": (REFUSED, "give the object files themselves to the final link"),
-    "N": (REFUSED, "segments are kept apart (W^X) here"), "omagic": (REFUSED, "segments are kept apart (W^X) here"),
+    "N": (FLAG, "magic omagic"), "omagic": (FLAG, "magic omagic"), "qmagic": (FLAG, "magic qmagic"),
     "emit-relocs": (REFUSED, "the output has no relocations"), "q": (REFUSED, "the output has no relocations"),
     "oformat": (REFUSED_VALUE, "the output is ELF"), "b": (REFUSED_VALUE, "inputs are ELF"),
     "format": (REFUSED_VALUE, "inputs are ELF"),
@@ -260,6 +263,8 @@ def _flag(state: _State, key: str, option: str, value: str | None) -> None:
         if not state.pushed:
             raise _bad(option, "no --push-state before it")
         state.whole = state.pushed.pop()
+    elif key.startswith("magic "):
+        state.values["magic"] = key.removeprefix("magic ")
     elif key == "build_id":
         state.values[key] = _build_id("sha1" if value is None else value, option)
     else:
@@ -287,8 +292,9 @@ def _value(state: _State, key: str, option: str, value: str) -> None:
         state.input(value, library=True)
     elif key == "emulation":
         if value not in EMULATIONS:
-            raise _bad(f"-m {value}", "no such emulation", f"there are {' and '.join(EMULATIONS)}")
+            raise _bad(f"-m {value}", "no such emulation", f"there are {', '.join(EMULATIONS)}")
         state.values["machine"] = EMULATIONS[value]
+        state.values["format"] = "aout" if value == AOUT_EMULATION else "elf"
     elif key == "script":
         raise _bad(f"-T {value}", "linker scripts with SECTIONS are not supported", "use -Ttext, -Tdata, --image-base")
     elif key.startswith("start "):
@@ -379,4 +385,8 @@ def parse(arguments: list[str]) -> Options:
     if state.group is not None:
         raise _bad("--start-group", "has no --end-group")
     values = state.values | {key: tuple(items) for key, items in state.lists.items()}
+    if values.get("magic") and values.get("format") != "aout":
+        raise _bad(
+            f"--{values['magic']}", "not supported", "segments are kept apart (W^X) here; -m i386linux makes a.out"
+        )
     return Options(inputs=tuple(state.inputs), **values)  # type: ignore[arg-type]

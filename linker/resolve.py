@@ -20,8 +20,10 @@ from linker.formats.elf import SHN_ABS, SHN_COMMON, SHN_LORESERVE, STB_WEAK
 from linker.image import Machine
 from linker.inputs import COMMON, STRONG, UNDEFINED, WEAK, InputSection, ObjectFile, StubLibrary, Symbol, library_name
 from linker.libraries import Finder, Library, archive_library, directory_library, read_file
+from linker.object_formats import as_elf
 from linker.options import InputArgument, InputGroup, Options
 
+BSD_INDEX = "__.SYMDEF"
 NEEDS_PREFIX = "__NEEDS_SHRLIB_"  # defined by a stub library's first object
 
 
@@ -226,8 +228,8 @@ class Resolver:
                 self._libraries[key] = directory_library(path)
             else:
                 data = read_file(path)
-                if data[:4] == elf.MAGIC:
-                    self.add_object(memoryview(data), path)
+                if (found := as_elf(data, path)) is not None:
+                    self.add_object(found, path)
                     return []
                 if data[:8] not in (ar.MAGIC, ar.THIN_MAGIC):
                     return self._script(data, path, argument.whole)
@@ -269,10 +271,13 @@ class Resolver:
             return
         library.taken.add(key)
         where, data = library.load(key)
-        if data[:4] != elf.MAGIC:
-            self.problems.append(Diagnostic(where, "not an object file"))
+        found = as_elf(data, where)
+        if found is not None:
+            self.add_object(found, where, library.stub)
+        elif where.endswith(f"({BSD_INDEX})"):  # the index of an old archive
             return
-        self.add_object(data, where, library.stub)
+        else:
+            self.problems.append(Diagnostic(where, "not an object file"))
 
     def add_dependencies(self, list_them: bool) -> None:
         """Stub libraries that those in use depend on: found by themselves, and searched for what is undefined.

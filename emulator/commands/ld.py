@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING
 from linker.options import parse
 
 if TYPE_CHECKING:
+    from linker.link import OutputKind
+    from linker.options import Options
     from linker.resolve import Resolution
 
 USAGE = """usage: uselib ld [OPTIONS] FILES -o OUTPUT
 
 Links ELF objects and archives of i386 or x86-64, and stub libraries, into a static executable. Options are those of GNU ld:
-  -o FILE -e SYMBOL -L DIR -l NAME -u SYMBOL -m elf_i386|elf_x86_64 --defsym S=EXPR --wrap S -Map FILE -M -t -s -S -x
+  -o FILE -e SYMBOL -L DIR -l NAME -u SYMBOL -m elf_i386|elf_x86_64|i386linux --defsym S=EXPR --wrap S -Map FILE -M -t -s -S -x
   --start-group --end-group --whole-archive --no-whole-archive --push-state --pop-state --gc-sections --print-gc-sections
   --image-base A -Ttext-segment A -Ttext A -Tdata A -Tbss A --section-start S=A --build-id[=STYLE] --eh-frame-hdr
   -z execstack|muldefs|stack-size=N|max-page-size=N|... --warn-common --unresolved-symbols=M --sysroot DIR @FILE
+  -m i386linux makes an a.out program of a.out objects and stub archives (lib*.sa): ZMAGIC, with -N OMAGIC, --qmagic QMAGIC
 and of our own:
   --scheme static|uselib|mmap   with uselib and mmap, -l NAME looks for libNAME_s.a before libNAME.a
   -rpath DIR                    where the program looks for its shared libraries (colon-separated; may be repeated)
@@ -33,10 +36,10 @@ def run(arguments: list[str]) -> int:
 
         print(f"uselib ld {version('uselib')} (compatible with GNU ld)")
         return 0
-    from linker.link import LinkJob, Program, link, show_warnings
+    from linker.link import LinkJob, link, show_warnings
     from linker.writer import write_atomically
 
-    result = link(LinkJob(options, Program()))
+    result = link(LinkJob(options, kind_of(options)))
     for line in [*result.resolution.traced, *traced_symbols(result.resolution, options.trace_symbols)]:
         print(line)
     if result.warnings and not options.no_warnings:
@@ -53,6 +56,17 @@ def run(arguments: list[str]) -> int:
 
         write_map(result, options)
     return 0
+
+
+def kind_of(options: Options) -> OutputKind:
+    """The kind of output that -m asks for."""
+    if options.format == "aout":
+        from linker.aout_program import AoutProgram
+
+        return AoutProgram(options.magic)
+    from linker.link import Program
+
+    return Program()
 
 
 def traced_symbols(resolution: Resolution, names: tuple[str, ...]) -> list[str]:

@@ -14,24 +14,27 @@ from typing import NamedTuple
 
 from linker.image import Machine
 
-SHT_PROGBITS, SHT_SYMTAB, SHT_STRTAB, SHT_RELA, SHT_NOTE, SHT_REL = 1, 2, 3, 4, 7, 9
+SHT_PROGBITS, SHT_SYMTAB, SHT_STRTAB, SHT_RELA, SHT_NOTE, SHT_NOBITS, SHT_REL = 1, 2, 3, 4, 7, 8, 9
 SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR, SHF_INFO_LINK, SHF_GNU_RETAIN = 0x1, 0x2, 0x4, 0x40, 0x200000
 STB_LOCAL, STB_GLOBAL, STB_WEAK = 0, 1, 2
 STT_NOTYPE, STT_OBJECT, STT_FUNC = 0, 1, 2
-SHN_UNDEF, SHN_ABS = 0, 0xFFF1
+SHN_UNDEF, SHN_ABS, SHN_COMMON = 0, 0xFFF1, 0xFFF2
 STV_DEFAULT, STV_HIDDEN = 0, 2
 ELFOSABI_NONE, ELFOSABI_GNU = 0, 3
 
 # The relocation that stores a machine word S + A: R_386_32, R_X86_64_64.
 WORD_RELOCATION = {Machine.I386: 1, Machine.X86_64: 1}
 
+_FIELD_SIZE = {20: 2, 21: 2, 22: 1, 23: 1}  # R_386_16, PC16, 8, PC8: bytes where it is not 4
+
 ABSOLUTE = "*ABS*"
+COMMON = "*COM*"  # the symbol's value is its alignment
 UNDEFINED = ""
 
 
 @dataclass(frozen=True)
 class ObjectSymbol:
-    """A symbol: `section` is the name of a section of the object, ABSOLUTE or UNDEFINED."""
+    """A symbol: `section` is the name of a section of the object, ABSOLUTE, COMMON or UNDEFINED."""
 
     name: str
     value: int = 0
@@ -120,6 +123,7 @@ def write_object(
     section_index = {section.name: number for number, section in enumerate(sections, 1)}
     section_index[UNDEFINED] = SHN_UNDEF
     section_index[ABSOLUTE] = SHN_ABS
+    section_index[COMMON] = SHN_COMMON
 
     # sorted() is stable: locals first, otherwise the caller's order
     ordered = symbols
@@ -243,9 +247,11 @@ def _relocation(machine: Machine, layout: _Layout, relocation: ObjectRelocation,
 
 def _with_addends(section: ObjectSection) -> bytes:
     """The section's bytes with the addends of its REL relocations stored in place."""
-    if not any(relocation.addend for relocation in section.relocations):
+    if not section.relocations:
         return section.data
     data = bytearray(section.data)
     for relocation in section.relocations:
-        struct.pack_into("<I", data, relocation.offset, relocation.addend & 0xFFFFFFFF)
+        size = _FIELD_SIZE.get(relocation.type, 4)
+        field = relocation.addend & (1 << 8 * size) - 1
+        data[relocation.offset : relocation.offset + size] = field.to_bytes(size, "little")
     return bytes(data)

@@ -1,0 +1,258 @@
+"""Programs in a.out format (`-m i386linux`), as the linkers of 1993 made them: ZMAGIC, with -N OMAGIC, with --qmagic QMAGIC.
+
+    text    all code and constants, in link order (crt0.o first: programs are entered at the start of their text)
+    data    on the next page (OMAGIC: directly behind), set vectors in it; bss behind it
+
+A set vector is what the linker makes of all definitions of one symbol with a set type: count, the elements in link order, 0.
+`__SHARABLE_CONFLICTS__` gets one element of the linker's own, in the second place: the list of what the program defines although a library
+exports it too, so that start-up can make the library use the program's (reference, section 2):
+
+    count, then pairs (value, address): for a variable x    (&x, __GOT_x)                 the library's cell for its address
+                                        for a function f    (f - (slot + 5), slot + 1)    the slot's rel32; slot = __PLT_f
+    then a pointer to the fixups within the image, which programs have not: 0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from linker.errors import error
+from linker.formats import aout
+from linker.formats.aout import N_ABS, N_BSS, N_DATA, N_EXT, N_TEXT, N_UNDF, Aout, Header, Magic
+from linker.formats.aout_object import INDIRECT, SET_VECTOR
+from linker.formats.elf import SHF_ALLOC, SHF_WRITE, SHN_ABS, SHT_NOBITS, SHT_PROGBITS, STB_LOCAL, STT_FILE, STT_SECTION
+from linker.image import PAGE, Machine
+from linker.inputs import UNDEFINED, InputSection, Symbol
+from linker.layout import Layout, LayoutPolicy, OutputSection, Place, align
+from linker.link import OutputKind
+from linker.options import Options
+from linker.resolve import Resolution, define
+from linker.writer import Row
+
+CONFLICTS = "__SHARABLE_CONFLICTS__"
+LIBRARIES = "___SHARED_LIBRARIES__"
+_CELL, _SLOT = "__GOT_", "__PLT_"
+_DATA_FLAGS = SHF_ALLOC | SHF_WRITE
+_FIRST, _SECOND, _REST, _LAST = range(10, 14)  # order within a vector; behind ordinary data
+_MAGICS = {"": Magic.ZMAGIC, "omagic": Magic.OMAGIC, "qmagic": Magic.QMAGIC}
+# what programs may ask of the layout, with the `_` that C puts in front
+_ENDS = {"_etext": ".text", "__etext": ".text", "_edata": ".data", "__edata": ".data", "_end": ".bss", "__end": ".bss"}
+
+
+def _word(value: int) -> bytes:
+    return (value & 0xFFFF_FFFF).to_bytes(4, "little")
+
+
+@dataclass
+class _Vector:
+    """A set vector: its head, the input sections with elements, the linker's own element, its end."""
+
+    head: InputSection
+    parts: list[InputSection]
+    own: InputSection | None
+    end: InputSection
+
+
+class AoutProgram(OutputKind):
+    """An a.out executable of i386."""
+
+    def __init__(self, magic: str = "") -> None:
+        self.magic = _MAGICS[magic]
+        self.vectors: dict[str, _Vector] = {}
+        self.fixups: InputSection | None = None
+        self._ends: list[Symbol] = []
+        self.aliases: list[tuple[Symbol, Symbol]] = []
+
+    # -- the passes' questions ----------------------------------------------------------------------------------------
+
+    def prepare(self, resolution: Resolution, options: Options) -> list[InputSection]:
+        if resolution.machine is not Machine.I386:
+            raise error("ld", "a.out is a format of i386", remedy="link objects for i386")
+        made: list[InputSection] = []
+        for name, parts in self._elements(resolution).items():
+            made += self._vector(resolution, name, parts)
+        self.aliases = aliases(resolution)
+        for name in _ENDS:
+            symbol = resolution.symbols.get(name)
+            if symbol is not None and symbol.rank == UNDEFINED:
+                define(symbol, None, 0)
+                self._ends.append(symbol)
+        return made
+
+    @staticmethod
+    def _elements(resolution: Resolution) -> dict[str, list[InputSection]]:
+        found: dict[str, list[InputSection]] = {}
+        for file in resolution.files:
+            for section in file.sections:
+                if section is not None and section.name.startswith(SET_VECTOR):
+                    found.setdefault(section.name.removeprefix(SET_VECTOR), []).append(section)
+        return found
+
+    def _vector(self, resolution: Resolution, name: str, parts: list[InputSection]) -> list[InputSection]:
+        head = InputSection(None, 0, f"{SET_VECTOR}{name}.head", SHT_PROGBITS, _DATA_FLAGS, 4, 4)
+        end = InputSection(None, 0, f"{SET_VECTOR}{name}.end", SHT_PROGBITS, _DATA_FLAGS, 4, 4, content=bytes(4))
+        own: InputSection | None = None
+        made = [head, end]
+        if name == CONFLICTS:
+            own = InputSection(None, 0, f"{SET_VECTOR}{name}.own", SHT_PROGBITS, _DATA_FLAGS, 4, 4)
+            pairs = conflicts(resolution)
+            self.fixups = InputSection(None, 0, ".fixups", SHT_PROGBITS, _DATA_FLAGS, 4 * (2 * len(pairs) + 2), 4)
+            self.fixups.build = lambda _: fixup_list(pairs)
+            own.build = lambda _: _word(self.fixups.address if self.fixups is not None else 0)
+            made += [own, self.fixups]
+        count = sum(part.size for part in parts) // 4 + (own is not None)
+        head.content = _word(count)
+        self.vectors[name] = _Vector(head, parts, own, end)
+        symbol = resolution.symbols.get(name)
+        if symbol is not None and symbol.rank == UNDEFINED:
+            define(symbol, head, 0, 4 * (count + 2))
+        return made
+
+    def layout(self, options: Options, resolution: Resolution) -> LayoutPolicy:
+        return AoutLayout(self.magic, dict(options.section_starts), self.vectors, options.base)
+
+    def laid_out(self, resolution: Resolution, layout: Layout) -> None:
+        for alias, target in self.aliases:
+            alias.value = alias.address = target.address
+        for symbol in self._ends:
+            section = layout.find(_ENDS[symbol.name])
+            symbol.value = symbol.address = section.end if section is not None else 0
+
+    def entry(self, resolution: Resolution, layout: Layout, options: Options) -> int:
+        """The start of the text, as crt0.o expects, unless -e names something else."""
+        symbol = resolution.symbols.get(options.entry)
+        if symbol is not None and symbol.rank != UNDEFINED:
+            return symbol.address
+        text = layout.find(".text")
+        return text.address if text is not None else 0
+
+    def complete(self, image: bytearray, layout: Layout, entry: int, rows: list[Row] | None) -> None:
+        text, data, bss = (layout.find(name) for name in (".text", ".data", ".bss"))
+        contents = [bytes(image[s.offset : s.offset + s.size]) if s is not None else b"" for s in (text, data)]
+        if self.magic is not Magic.OMAGIC:  # pages of the file are mapped
+            front = bytes(aout.HEADER_SIZE) if self.magic is Magic.QMAGIC else b""
+            contents = [_padded(front + contents[0]), _padded(contents[1])]
+        used = data.size if data is not None else 0
+        zeros = (
+            bss.end - (data.address if data is not None else bss.address) - used if bss is not None and bss.size else 0
+        )
+        slack = len(contents[1]) - used
+        header = Header(self.magic, 0, 0, max(0, zeros - slack), entry=entry)
+        symbols = tuple(_symbols(rows or (), layout))
+        image[:] = aout.encode(Aout(header, contents[0], contents[1], symbols=symbols))
+
+
+def _padded(content: bytes) -> bytes:
+    return content + bytes(-len(content) % PAGE)
+
+
+def _symbols(rows: Iterable[Row], layout: Layout) -> Iterable[aout.Symbol]:
+    kinds = {s.index: {".text": N_TEXT, ".data": N_DATA, ".bss": N_BSS}.get(s.name, N_ABS) for s in layout.sections}
+    for name, info, _, index, value, _ in rows:
+        if info & 15 in (STT_FILE, STT_SECTION) or not name or name.startswith((_CELL, _SLOT)):
+            continue
+        kind = N_UNDF if index == 0 else N_ABS if index == SHN_ABS else kinds.get(index, N_ABS)
+        yield aout.Symbol(name, kind | (0 if info >> 4 == STB_LOCAL else N_EXT), value & 0xFFFF_FFFF)
+
+
+def aliases(resolution: Resolution) -> list[tuple[Symbol, Symbol]]:
+    """Indirect symbols and what they stand for at the end of the chain; one without a definition becomes undefined again."""
+    found = []
+    for symbol in resolution.symbols.values():
+        target, seen = symbol, {symbol.name}
+        while target.section is not None and target.section.name.startswith(INDIRECT):
+            following = resolution.symbols.get(target.section.name.removeprefix(INDIRECT))
+            if following is None or following.name in seen:
+                raise error(
+                    symbol.file.where if symbol.file else "ld", "is indirect and leads nowhere", symbol=symbol.name
+                )
+            seen.add(following.name)
+            target = following
+        if target is not symbol:
+            found.append((symbol, target))
+    for symbol, target in found:
+        if target.rank == UNDEFINED:
+            symbol.rank, symbol.section = UNDEFINED, None
+        else:
+            define(symbol, None, 0)
+    return found
+
+
+# -- what the program redefines --------------------------------------------------------------------------------------------
+
+
+def conflicts(resolution: Resolution) -> list[tuple[Symbol, Symbol, bool]]:
+    """(the program's definition, the library's cell or slot, whether it is a function), in order of names."""
+    found = []
+    for name, own in resolution.symbols.items():
+        for prefix, function in ((_CELL, False), (_SLOT, True)):
+            if name.startswith(prefix) and own.absolute:
+                symbol = resolution.symbols.get(name.removeprefix(prefix))
+                if symbol is not None and symbol.rank != UNDEFINED and not symbol.absolute and not symbol.provided:
+                    found.append((symbol, own, function))
+    return sorted(found, key=lambda row: row[0].name)
+
+
+def fixup_list(pairs: list[tuple[Symbol, Symbol, bool]]) -> bytes:
+    out = bytearray(_word(len(pairs)))
+    for symbol, own, function in pairs:
+        if function:
+            out += _word(symbol.address - (own.value + 5)) + _word(own.value + 1)
+        else:
+            out += _word(symbol.address) + _word(own.value)
+    return bytes(out + _word(0))
+
+
+# -- layout --------------------------------------------------------------------------------------------------------------
+
+
+class AoutLayout:
+    """The LayoutPolicy of a.out programs."""
+
+    def __init__(
+        self, magic: Magic, starts: dict[str, int], vectors: dict[str, _Vector], base: int | None = None
+    ) -> None:
+        self.magic, self.starts = magic, starts
+        start = PAGE + aout.HEADER_SIZE if magic is Magic.QMAGIC else 0
+        self.text = starts.get(".text", start if base is None else base)
+        self._order: dict[int, int] = {}
+        for number, vector in enumerate(vectors.values()):
+            for section, place in (
+                (vector.head, _FIRST), *((part, _SECOND if index == 0 else _REST + 1) for index, part in enumerate(vector.parts)),
+                (vector.own, _REST), (vector.end, _LAST + 1),
+            ):  # fmt: skip
+                if section is not None:
+                    self._order[id(section)] = place + 16 * number
+
+    def place(self, section: InputSection) -> Place | None:
+        if not section.flags & SHF_ALLOC or section.name.startswith(INDIRECT):
+            return None
+        order = self._order.get(id(section))
+        if order is not None:
+            return Place(".data", order)
+        if section.type == SHT_NOBITS:
+            return Place(".bss")
+        return Place(".data") if section.flags & SHF_WRITE else Place(".text")
+
+    def assign(self, sections: list[OutputSection], machine: Machine) -> Layout:
+        by_name = {section.name: section for section in sections}
+        for name in (".text", ".data", ".bss"):
+            if name not in by_name:
+                flags = SHF_ALLOC | (SHF_WRITE if name != ".text" else 0)
+                by_name[name] = OutputSection(name, SHT_NOBITS if name == ".bss" else SHT_PROGBITS, flags, 4)
+        text, data, bss = by_name[".text"], by_name[".data"], by_name[".bss"]
+        text.address, text.offset = self.text, 0
+        address = align(text.end, 4 if self.magic is Magic.OMAGIC else PAGE)
+        if self.magic is Magic.OMAGIC:
+            text.size = address - text.address
+        data.address = self.starts.get(".data", address)
+        if data.address != address:
+            raise error("ld", f"data at {data.address:#x} is not behind the text, where a.out needs it ({address:#x})",
+                        remedy="leave out -Tdata")  # fmt: skip
+        data.offset = align(text.offset + text.size, 4)
+        data.size = align(data.size, 4)
+        bss.address, bss.offset = align(data.end, bss.alignment), data.offset + data.size
+        if bss.end > 1 << 32:
+            raise error("ld", f".bss ends at {bss.end:#x}, beyond the address space of i386")
+        return Layout(machine, text.address, (text, data, bss), (), bss.offset, 0, 0)

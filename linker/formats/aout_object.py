@@ -1,0 +1,159 @@
+"""An a.out object as an ELF one, so that the linker's passes need to know one format of input.
+
+What a.out says                                      becomes
+    text, data, bss, one after the other from 0          .text, .data, .bss, each from 0
+    N_EXT|N_UNDF with a value                            a common symbol (alignment: 4, or the size's own if smaller)
+    an element of set vector V (N_SETA, N_SETT, ...)     a word in section .set_vector.V, with a relocation to where it points
+    an indirect symbol (N_INDR; the next entry names it)  defined in an empty section .indirect.TARGET: AoutProgram makes it an alias
+    a relocation against a section (not r_extern)        one against a symbol at that section's start; the addend loses the old address
+    a pc-relative field                                  R_386_PC*: a.out's field has the old place subtracted, ELF's addend does not
+Debugging entries (stabs) and warnings are left out.
+
+Sources: a.out(5) for the relocations; i386 psABI for ELF's.
+"""
+
+from __future__ import annotations
+
+from linker.errors import Diagnostic, FormatError
+from linker.formats import aout
+from linker.formats.aout import N_ABS, N_BSS, N_DATA, N_EXT, N_INDR, N_SETA, N_TEXT, N_UNDF, N_WARNING, Aout, Relocation
+from linker.formats.elf_object import (
+    ABSOLUTE,
+    COMMON,
+    SHF_ALLOC,
+    SHF_EXECINSTR,
+    SHF_GNU_RETAIN,
+    SHF_WRITE,
+    SHT_NOBITS,
+    STB_GLOBAL,
+    STB_LOCAL,
+    UNDEFINED,
+    ObjectRelocation,
+    ObjectSection,
+    ObjectSymbol,
+    write_object,
+)
+from linker.image import Machine
+
+SET_VECTOR = ".set_vector."
+INDIRECT = ".indirect."
+_SECTION = {N_TEXT: ".text", N_DATA: ".data", N_BSS: ".bss"}
+_FLAGS = {N_TEXT: SHF_ALLOC | SHF_EXECINSTR, N_DATA: SHF_ALLOC | SHF_WRITE, N_BSS: SHF_ALLOC | SHF_WRITE}
+_START = {N_TEXT: ".Ltext", N_DATA: ".Ldata", N_BSS: ".Lbss"}  # local symbols; `.L`: not for the output
+# size -> R_386_32, _16, _8; and the pc-relative ones
+_ABSOLUTE_KIND = {4: 1, 2: 20, 1: 22}
+_RELATIVE_KIND = {4: 2, 2: 21, 1: 23}
+
+
+def to_elf(data: bytes, where: str) -> bytes:
+    """Raises FormatError: not an object (linked already), damaged, or with what ELF cannot say (indirect symbols)."""
+    return _Translation(aout.decode(data, where), where).run()
+
+
+class _Translation:
+    def __init__(self, file: Aout, where: str) -> None:
+        header = file.header
+        if header.magic is not aout.Magic.OMAGIC:
+            raise FormatError(
+                Diagnostic(where, "is linked already, where an object is wanted", remedy="link with its objects or .sa")
+            )
+        self.file, self.where = file, where
+        text, contents = len(file.text), len(file.data)
+        self.start = {N_TEXT: 0, N_DATA: text, N_BSS: text + contents}
+        self.symbols: list[ObjectSymbol] = [
+            ObjectSymbol(name, section=_SECTION[kind], binding=STB_LOCAL) for kind, name in _START.items()
+        ]
+        self.sets: dict[str, list[ObjectRelocation]] = {}
+        self.names: list[str] = []  # by a.out symbol index
+
+    def run(self) -> bytes:
+        absolutes = 0
+        aliases: list[ObjectSection] = []
+        known = self.file.symbols
+        for number, symbol in enumerate(known):
+            self.names.append(symbol.name)
+            if symbol.stab or symbol.kind == N_WARNING or not symbol.name:
+                continue
+            if symbol.kind == N_INDR:
+                if number + 1 == len(known) or not known[number + 1].name:
+                    self._bad("is indirect, but no symbol follows that it stands for", symbol.name)
+                section = INDIRECT + known[number + 1].name
+                if all(alias.name != section for alias in aliases):
+                    aliases.append(ObjectSection(section, b"", SHF_ALLOC))
+                self.symbols.append(ObjectSymbol(symbol.name, section=section))
+                continue
+            if symbol.set_element:
+                kind = symbol.kind - N_SETA + N_ABS
+                if kind == N_ABS:
+                    self._element(symbol.name, f".Labs{absolutes}", 0)
+                    self.symbols.append(
+                        ObjectSymbol(f".Labs{absolutes}", symbol.value, section=ABSOLUTE, binding=STB_LOCAL)
+                    )
+                    absolutes += 1
+                else:
+                    self._element(symbol.name, _START[kind], symbol.value - self.start[kind])
+                continue
+            self._symbol(symbol)
+        header = self.file.header
+        sections = [
+            self._section(N_TEXT, self.file.text, self.file.text_relocations),
+            self._section(N_DATA, self.file.data, self.file.data_relocations),
+            ObjectSection(".bss", bytes(header.bss), _FLAGS[N_BSS], SHT_NOBITS, 4),
+            *aliases,
+        ]
+        for name, elements in self.sets.items():
+            flags = SHF_ALLOC | SHF_WRITE | SHF_GNU_RETAIN
+            sections.append(ObjectSection(SET_VECTOR + name, bytes(4 * len(elements)), flags, 1, 4, tuple(elements)))
+        return write_object(Machine.I386, sections, self.symbols)
+
+    def _bad(self, message: str, symbol: str = "") -> None:
+        raise FormatError(Diagnostic(self.where, message, symbol))
+
+    def _element(self, vector: str, symbol: str, addend: int) -> None:
+        elements = self.sets.setdefault(vector, [])
+        elements.append(ObjectRelocation(4 * len(elements), symbol, _ABSOLUTE_KIND[4], addend))
+
+    def _symbol(self, symbol: aout.Symbol) -> None:
+        binding = STB_GLOBAL if symbol.type & N_EXT else STB_LOCAL
+        if symbol.common:
+            size = symbol.common
+            alignment = 4 if size >= 4 else 2 if size >= 2 else 1
+            self.symbols.append(ObjectSymbol(symbol.name, alignment, size, section=COMMON))
+        elif symbol.kind == N_UNDF:
+            if any(known.name == symbol.name for known in self.symbols):
+                return  # named again behind an indirect symbol
+            self.symbols.append(ObjectSymbol(symbol.name, section=UNDEFINED))
+        elif symbol.kind == N_ABS:
+            self.symbols.append(ObjectSymbol(symbol.name, symbol.value, binding=binding, section=ABSOLUTE))
+        elif symbol.kind in _SECTION:
+            value = symbol.value - self.start[symbol.kind]
+            if value < 0:
+                self._bad("lies before its section", symbol.name)
+            self.symbols.append(ObjectSymbol(symbol.name, value, binding=binding, section=_SECTION[symbol.kind]))
+        elif symbol.kind != 30:  # N_FN: the name of a file
+            self._bad(f"has the unknown type {symbol.type:#x}", symbol.name)
+
+    def _section(self, kind: int, content: bytes, relocations: tuple[Relocation, ...]) -> ObjectSection:
+        rows = tuple(self._relocation(kind, content, r) for r in relocations)
+        return ObjectSection(_SECTION[kind], content, _FLAGS[kind], alignment=4, relocations=rows)
+
+    def _relocation(self, kind: int, content: bytes, r: Relocation) -> ObjectRelocation:
+        kinds = _RELATIVE_KIND if r.relative else _ABSOLUTE_KIND
+        if r.size not in kinds or r.flags or not 0 <= r.address <= len(content) - r.size:
+            self._bad(f"has a relocation at {r.address:#x} of {_SECTION[kind]} that is damaged or not of i386")
+        addend = int.from_bytes(content[r.address : r.address + r.size], "little", signed=True)
+        if r.relative:
+            addend += self.start[kind] + r.address
+        if r.external:
+            if r.number >= len(self.names) or not self.names[r.number]:
+                self._bad(f"has a relocation for symbol {r.number} of {len(self.names)}")
+            return ObjectRelocation(r.address, self.names[r.number], kinds[r.size], addend)
+        target = r.number & aout.N_TYPE
+        if target == N_ABS:  # a pc-relative jump to a fixed address
+            name = ".Lzero"
+            if all(symbol.name != name for symbol in self.symbols):
+                self.symbols.append(ObjectSymbol(name, 0, section=ABSOLUTE, binding=STB_LOCAL))
+            return ObjectRelocation(r.address, name, kinds[r.size], addend)
+        if target not in _START:
+            self._bad(f"has a relocation for section {r.number}, which is none")
+        return ObjectRelocation(r.address, _START[target], kinds[r.size], addend - self.start[target])
