@@ -315,7 +315,7 @@ def with_headers(facts: Facts, headers: HeaderFacts, types: bool | None = None) 
     functions = {name: _function(fact, headers, use_types) for name, fact in facts.functions.items()}
     data = {name: _datum(fact, headers, use_types) for name, fact in facts.data.items()}
     if not use_types:
-        return replace(facts, functions=functions, data=data)
+        return replace(facts, functions=functions, data=data, declared=with_headers(facts, headers, True))
     told = tuple(text for text in facts.unknown if not text.endswith("types are not compared"))  # now they are
     facts = replace(facts, unknown=told)
     return replace(facts, functions=functions, data=data, types=headers.types, typed=len(headers.types.rows) > 1)

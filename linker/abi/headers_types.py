@@ -103,7 +103,6 @@ class HeaderTypes:
         self._numbers: dict[object, TypeId] = {}  # key of a type -> its number
         self._pending: dict[TypeId, _Pending] = {}
         self._alignment: dict[TypeId, int] = {}  # of records and of typedefs with an attribute
-        self._demanded: set[TypeId] = set()  # alignment asked for by an attribute
 
     # -- parsing -------------------------------------------------------------------------------------------------------
 
@@ -250,20 +249,13 @@ class HeaderTypes:
         if isinstance(row, Record):
             self._complete(number)
             return self._alignment.get(number, 1)
-        if (isinstance(row, Base) and row.size == 8) or (isinstance(row, Enumeration) and self.size(number) == 8):
-            return 4 if self.machine is Machine.I386 else 8  # i386 psABI figure 2.1: long long and double in structures
         if isinstance(row, Base) and row.encoding == "complex":
             return min(row.size // 2, 4) if self.machine is Machine.I386 else row.size // 2
+        if (isinstance(row, Base) and row.size == 8) or (isinstance(row, Enumeration) and self.size(number) == 8):
+            return 4 if self.machine is Machine.I386 else 8  # i386 psABI figure 2.1: long long and double in structures
         if isinstance(row, Base) and row.name == "long double" and self.machine is Machine.I386:
             return 4
         return max(self.size(number), 1)
-
-    def demanded(self, number: TypeId) -> bool:
-        row = self.rows[number]
-        while number not in self._demanded and isinstance(row, Typedef | Qualified | Array):
-            number = row.element if isinstance(row, Array) else row.target
-            row = self.rows[number]
-        return number in self._demanded
 
     def types(self) -> Types:
         """All rows, complete."""
@@ -350,7 +342,6 @@ class HeaderTypes:
         self.rows[number] = Typedef(name, target, _place(parsed.unit, node))
         if (aligned := self._aligned(own)) and not isinstance(self.rows[target], Unknown):
             self._alignment[number] = aligned
-            self._demanded.add(number)
         return number
 
     def _aligned(self, attributes: Attributes) -> int:
@@ -479,8 +470,6 @@ class HeaderTypes:
             if name or width is None
         )
         self._alignment[number] = layout.alignment
-        if aligned:
-            self._demanded.add(number)
         kind = "union" if union else "struct"
         place = _place(parsed.unit, node)
         self.rows[number] = Record(kind, node.name or "", layout.size, rows, layout.alignment, place)
@@ -498,8 +487,8 @@ class HeaderTypes:
             demanded = max(demanded, number or 0)
         packed = packed or own.packed
         if demanded:
-            return Slot(size, demanded if packed else max(natural, demanded), width, bool(name), False, True)
-        return Slot(size, natural, width, bool(name), packed, self.demanded(type_))
+            return Slot(size, demanded if packed else max(natural, demanded), width, bool(name))
+        return Slot(size, natural, width, bool(name), packed)
 
 
 _NOWHERE = Parsed(Unit("", "", 0, True, 0), Marked("", NONE, []), ())

@@ -119,6 +119,7 @@ class _Rewriter:
     attributes: list[Attributes] = field(default_factory=list)
     frames: list[_Frame] = field(default_factory=lambda: [_Frame(False, 0, 0)])
     waiting: Attributes | None = None  # attributes behind `struct`, until its brace or its end
+    tagged: bool = False  # the tag was seen: another word ends the waiting
     is_enum: bool = False
     closed: _Frame | None = None  # the record whose `}` is the last thing seen
 
@@ -195,9 +196,10 @@ class _Rewriter:
                 self._mark_of(text)
                 continue
             if kind == "record":
-                self.waiting, self.is_enum, self.closed = NONE, text == "enum", None
-            elif kind in ("word", "text"):
-                self.closed = None
+                self.waiting, self.tagged, self.is_enum, self.closed = NONE, False, text == "enum", None
+            elif kind in ("word", "text", "const"):
+                self.waiting = None if self.tagged else self.waiting
+                self.tagged, self.closed = True, None
             self.out.append({"dropped": " ", "const": "const", "signed": "signed"}.get(kind or "", text))
         self.out.append(source[position:])
         return Marked("".join(self.out), self.frames[0].own, self.attributes)

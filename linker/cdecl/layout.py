@@ -67,14 +67,13 @@ def alignment_of(type_: Type) -> int:
 
 class Slot(NamedTuple):
     """A member to be laid out: bytes, bytes, bits of a bit-field. named: a bit-field without a name does not align its record.
-    packed: by its own attribute or its record's. demanded: its alignment was asked for, so that `#pragma pack` does not lower it."""
+    packed: by its own attribute or its record's, and no alignment was asked for."""
 
     size: int
     alignment: int
     width: int | None = None
     named: bool = True
     packed: bool = False
-    demanded: bool = False
 
 
 class Layout(NamedTuple):
@@ -97,8 +96,8 @@ def laid_out(members: Iterable[Slot], *, union: bool = False, pack: int = 0, ali
     position = 0  # in bits
     end = 0
     alignment = aligned
-    for size, natural, width, named, packed, demanded in members:
-        unit = 1 if packed else min(natural, pack) if pack and not demanded else natural
+    for size, natural, width, named, packed in members:
+        unit = 1 if packed else min(natural, pack) if pack else natural
         if union:
             position = 0
         if width is None:
@@ -114,8 +113,8 @@ def laid_out(members: Iterable[Slot], *, union: bool = False, pack: int = 0, ali
             if not packed and not pack and units > size // unit:
                 position = _up(position, unit * 8)
             offsets.append(position)
-            if named:
-                alignment = max(alignment, unit)
+            if named:  # gcc: the pragma aligns a bit-field's record even where the attribute packs it
+                alignment = max(alignment, min(natural, pack) if pack else unit)
             position += width
         end = max(end, position)
     return Layout(tuple(offsets), _up(-(-end // 8), alignment), alignment)
