@@ -74,6 +74,8 @@ def _not_linked(program: ProgramFacts, library: Facts) -> str:
         stem = library.soname.split(".so")[0]
         if not any(name.split(".so")[0] == stem for name in program.sonames):
             return f"{program.path} was not linked with {library.soname}"
+    elif not program.sonames and program.needs:  # a program of fixed-address libraries only
+        return f"{program.path} was not linked with {library.soname or library.path}"
     return ""
 
 

@@ -19,6 +19,7 @@ from linker.abi.reading import kind_of, read_facts, read_program
 from linker.errors import ToolError
 from linker.image import Machine, Version
 
+_ORDER = ("patch", "minor", "major")
 _SO_VERSION = re.compile(r"\.so\.(\d+(?:\.\d+)*)$")
 
 
@@ -61,8 +62,10 @@ def compare_files(
     except _Unreadable as failure:
         words = f"nothing could be read of the headers: {failure}"
         return Compared(Report(old, new, Verdict.NOT_COMPARABLE, unchecked=(words,)), library)
-    report = check(before, after, users)
-    return Compared(replace(_numbered(report, before, after), notices=tuple(_oddities(before, after))), library)
+    report = _numbered(check(before, after, users), before, after)
+    if report.verdict is not Verdict.NOT_COMPARABLE:
+        report = replace(report, notices=tuple(_oddities(before, after)))
+    return Compared(report, library)
 
 
 def compare_program(program: str, libraries: Sequence[str], headers: HeaderOptions = HeaderOptions()) -> Compared:
@@ -183,15 +186,18 @@ def required(old: Version, needs: str) -> str:
 
 
 def renumbered(report: Report) -> Report:
-    """After findings were judged again, the number that is needed may be another."""
-    try:
-        return (
-            replace(report, required_version=required(Version.parse(report.old_version), report.needs_version))
-            if report.required_version
-            else report
-        )
-    except ValueError:
+    """After findings were judged again, the number that is needed may be another, and NEW's may be enough."""
+    if not report.required_version:
         return report
+    old, new = Version.parse(report.old_version), Version.parse(report.new_version)
+    report = replace(report, required_version=required(old, report.needs_version))
+    given = (
+        "major" if new.major > old.major else "minor" if (new.major, new.minor) > (old.major, old.minor) else "patch"
+    )
+    if _ORDER.index(given) < _ORDER.index(report.needs_version or "patch"):
+        return report
+    kept = tuple(finding for finding in report.findings if finding.rule.id != "version-too-small")
+    return replace(report, findings=kept)
 
 
 def _library_name(facts: Facts) -> str:

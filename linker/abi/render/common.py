@@ -61,11 +61,9 @@ def needed(report: Report) -> str:
 
 
 def headline(report: Report) -> str:
-    """The verdict and the version number, one line."""
-    parts = [report.verdict.value, needed(report)]
-    if report.verdict is not Verdict.NOT_COMPARABLE:
-        parts.append(counted(report))
-    return "; ".join(part for part in parts if part)
+    """The verdict and the version number that the change needs, one line."""
+    words = needed(report)
+    return f"{report.verdict.value}; {words}" if words else report.verdict.value
 
 
 def said(finding: Finding) -> str:

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 from linker.abi import rules as table
 from linker.abi.findings import Finding, ProgramReport, Report, Severity, Verdict
 from linker.abi.render import Style
-from linker.abi.render.common import WORDS, by_rule, headline, said, users
+from linker.abi.render.common import WORDS, by_rule, counted, headline, said, users
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, production 2
 
@@ -97,7 +97,7 @@ def document(report: Report) -> ET.Element:
             _rule(suite, identifier, found.get(identifier, []))
         for text in report.unchecked:
             ET.SubElement(_case(suite, "abi.unchecked", text), "skipped", {"message": "not checked"})
-    ET.SubElement(suite, "system-out").text = _xml("\n".join((headline(report), *report.notices)))
+    ET.SubElement(suite, "system-out").text = _xml("\n".join((headline(report), counted(report), *report.notices)))
     _finish(suite)
     root.append(suite)
     if report.programs:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from linker.abi.findings import Finding, ProgramReport, Report, Rule, Severity, Verdict
 from linker.abi.render import Style
-from linker.abi.render.common import MEANING, WORDS, active, by_rule, by_severity, headline, said, users
+from linker.abi.render.common import MEANING, WORDS, active, by_rule, by_severity, counted, headline, said, users
 from linker.errors import printable
 
 _FEW = 12  # findings of one rule that are shown without -v
@@ -55,11 +55,13 @@ class _Page:
 
 def render(report: Report, style: Style) -> str:
     page = _Page(style)
-    page.put(headline(report), code=_VERDICTS[report.verdict])
-    page.put(f"old: {_file(report.old, report.old_version)}")
-    page.put(f"new: {_file(report.new, report.new_version)}")
+    page.put(headline(report), hang=2, code=_VERDICTS[report.verdict])
+    page.put(f"old:   {_file(report.old, report.old_version)}")
+    page.put(f"new:   {_file(report.new, report.new_version)}")
+    if report.verdict is not Verdict.NOT_COMPARABLE:
+        page.put(f"found: {counted(report)}")
     for text in report.notices:
-        page.put(f"note: {text}", hang=6)
+        page.put(f"note:  {text}", hang=7)
     shown = active(report)
     for severity, findings in by_severity(shown):
         if severity is not Severity.COMPATIBLE or style.verbose:
