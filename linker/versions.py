@@ -26,8 +26,9 @@ _LIMIT = 0xFFFF
 
 @dataclass(frozen=True)
 class Rule:
-    """How a version is chosen. In each directory, in this order: `recorded`, the recorded file name; `link`, the symbolic
-    links; `best`, the highest version that the rule admits. The first directory that has one of them decides."""
+    """How a version is chosen. Ways of looking, in this order: `recorded`, for the recorded file name; `link`, for the
+    symbolic links; `best`, for the highest version that the rule admits. Each goes through all directories of a search
+    path, and the first directory that has a match decides."""
 
     name: str
     recorded: bool

@@ -132,16 +132,19 @@ def _by_name(query: Query, name: str, number: int, choice: Choice) -> Iterator[R
     elif version is not None and not query.rule.best and not (query.rule.recorded and query.file_name.endswith(name)):
         what = "the recorded file name" if query.rule.recorded else "symbolic links"
         yield Reason("rule", f"rule `{query.rule.name}` looks for {what} only")
-    elif number > choice.directory >= 0 or (number == choice.directory and not _goes_first(query, version, choice)):
+    elif choice.directory >= 0 and not _goes_first(query, version, number, choice):
         yield Reason("shadowed", f"shadowed by {choice.path}")
 
 
-def _goes_first(query: Query, version: Version | None, choice: Choice) -> bool:
-    """Whether a version would have gone before the one chosen in the same directory, had it been possible to open it."""
+def _goes_first(query: Query, version: Version | None, number: int, choice: Choice) -> bool:
+    """Whether a version would have gone before the one chosen, had it been possible to open it."""
     name = choice.path.rpartition("/")[2]
+    if version is None or number > choice.directory:
+        return version is None
+    if query.rule.recorded and query.file_name.rpartition("/")[2] == name:
+        return False
     chosen = version_of(name, query.linked.name)
-    recorded = query.rule.recorded and query.file_name.rpartition("/")[2] == name
-    return version is None or (not recorded and chosen is not None and version > chosen)
+    return number < choice.directory or (chosen is not None and version > chosen)
 
 
 def candidates(

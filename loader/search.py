@@ -2,8 +2,9 @@
 
 Directories in order: LD_LIBRARY_PATH (unless secure execution), then the path recorded in the program, else /shlib. A
 recorded name with a slash is looked for under LD_LIBRARY_PATH by its last component, then in the directory that it names.
-In each directory the version rule (linker/versions.py) says what is opened; names alone decide, and what is opened is
-then checked (loader/library_check.py) and used or refused: start-up does not go on to another file.
+The version rule (linker/versions.py) says what is opened: the recorded name anywhere on a path goes before the best
+version in its first directory that has one. Names alone decide, and what is opened is then checked
+(loader/library_check.py) and used or refused: start-up does not go on to another file.
 """
 
 from __future__ import annotations
@@ -101,11 +102,15 @@ class SearchPath:
     environment: str = ""  # LD_LIBRARY_PATH; empty under secure execution
     recorded: str = DEFAULT_PATH
 
-    def directories(self, file_name: str) -> tuple[str, ...]:
-        """Every directory that is looked into for a library, in order."""
+    def groups(self, file_name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The directories that are looked into for a library: those of the environment, then those recorded."""
         head, slash, _ = file_name.rpartition("/")
-        after = (head or "/",) if slash else _split(self.recorded)
-        return _split(self.environment) + after
+        return _split(self.environment), (head or "/",) if slash else _split(self.recorded)
+
+    def directories(self, file_name: str) -> tuple[str, ...]:
+        """All of them, in order."""
+        first, second = self.groups(file_name)
+        return first + second
 
 
 def _split(path: str) -> tuple[str, ...]:
@@ -174,30 +179,32 @@ class _LookUp:
             error = self.named(directory, f"{self.linked.name}.{below}")
             if not _missing(error):  # else a dangling link: the next one
                 return error
+        self.path = join(directory, self.last)
         return errno.ENOENT
 
-    def in_directory(self, directory: str) -> int:
-        error = errno.ENOENT
-        if self.rule.recorded:
-            error = self.named(directory, self.last)
-        for name in link_names(self.linked.name, self.linked.version) if self.rule.link else ():
-            if _missing(error):
-                error = self.named(directory, name)
-        if self.rule.best and _missing(error):
-            error = self.best(directory)
-            if _missing(error):
-                self.path = join(directory, self.last)
-        return error
+    def recorded(self, directory: str) -> int:
+        return self.named(directory, self.last)
+
+    def link(self, directory: str) -> int:
+        for name in link_names(self.linked.name, self.linked.version):
+            error = self.named(directory, name)
+            if not _missing(error):
+                return error
+        return errno.ENOENT
 
 
 def find(files: Files, search: SearchPath, file_name: str, linked: Identity, rule: Rule) -> Choice:
     """What start-up opens for a library recorded as `file_name`, linked with as `linked`. Raises nothing."""
     look_up = _LookUp(files, linked, rule, file_name.rpartition("/")[2])
-    error = errno.ENOENT
-    for number, directory in enumerate(search.directories(file_name)):
-        error = look_up.in_directory(directory)
-        if not _missing(error) and error != errno.ENAMETOOLONG:
-            return Choice(look_up.path, error, number, look_up.other)
+    ways = ((rule.recorded, look_up.recorded), (rule.link, look_up.link), (rule.best, look_up.best))
+    error, number = errno.ENOENT, 0
+    for group in search.groups(file_name):
+        for look in (look for takes, look in ways if takes):
+            for index, directory in enumerate(group, number):
+                error = look(directory)
+                if not _missing(error) and error != errno.ENAMETOOLONG:
+                    return Choice(look_up.path, error, index, look_up.other)
+        number += len(group)
     return Choice(look_up.path, error, -1, look_up.other)
 
 

@@ -1,4 +1,5 @@
-/* Names in a directory, read once in a start-up: the same few directories are searched for each library. */
+/* Names in a directory, read once in a start-up: the same few directories are searched for each library. Included before
+ * other variables are defined, so that those, which every start-up uses, lie on few pages. */
 
 /* struct linux_dirent64 of getdents64(2); the name follows, with a NUL. */
 struct directory_entry {
@@ -20,6 +21,18 @@ static struct {
     word begin, end;
 } seen[16];
 static int seen_count;
+
+/* Does it end in three numbers, as the name of some library would? */
+static int has_version(const char *file_name) {
+    unsigned dots = 0;
+    for (const char *p = file_name; *p; p++) {
+        if (*p == '.')
+            dots++;
+        else if (*p < '0' || *p > '9')
+            dots = 0;
+    }
+    return dots >= 3;
+}
 
 typedef void (*visitor)(const char *name, void *state);
 

@@ -1,5 +1,5 @@
-/* Where a library is: LD_LIBRARY_PATH, then the recorded path; the notes that say which one is meant; and in each directory
- * the file that the version rule takes (versions.h). loader/search.py is the same in Python. */
+/* Where a library is: LD_LIBRARY_PATH, then the recorded path; the notes that say which one is meant; and the
+ * files that the version rule takes (versions.h). loader/search.py is the same in Python. */
 
 struct search {
     const char *environment; /* LD_LIBRARY_PATH, or 0 */
@@ -63,6 +63,7 @@ static word directory_length(const char *p) {
 }
 
 static int is_missing(long result) { return result == -E_NOENT || result == -E_NOTDIR; }
+static int goes_on(long result) { return is_missing(result) || result == -E_NAMETOOLONG; }
 
 /* One library that is looked for. `path` is what was tried last. */
 struct lookup {
@@ -128,7 +129,10 @@ static long open_best(struct lookup *lookup, const char *directory, word length)
         lookup->found = 0;
         result = visit_directory(lookup->path, directory, consider, lookup);
         if (result < 0) return result;
-        if (!lookup->found) return -E_NOENT;
+        if (!lookup->found) {
+            join(lookup->path, lookup->size, directory, length, lookup->last); /* for the message */
+            return -E_NOENT;
+        }
         result = open_named(lookup, directory, length, versioned(name, lookup->needs->name, &lookup->best, 3));
         if (!is_missing(result)) return result;
         lookup->bound = lookup->best;
@@ -136,32 +140,43 @@ static long open_best(struct lookup *lookup, const char *directory, word length)
     }
 }
 
-/* Opens what the rule takes in one directory: the descriptor, or -errno. */
-static long open_in_directory(struct lookup *lookup, const char *directory, word length) {
+static long open_recorded(struct lookup *lookup, const char *directory, word length) {
+    return open_named(lookup, directory, length, lookup->last);
+}
+
+static long open_link(struct lookup *lookup, const char *directory, word length) {
     struct version linked = {lookup->needs->major, lookup->needs->minor, 0};
     char name[320];
     long result = -E_NOENT;
-    if (version_rule->recorded) result = open_named(lookup, directory, length, lookup->last);
-    for (int count = 2; version_rule->link && count && is_missing(result); count--)
+    for (int count = 2; count && is_missing(result); count--)
         result = open_named(lookup, directory, length, versioned(name, lookup->needs->name, &linked, count));
-    if (version_rule->best && is_missing(result)) {
-        result = open_best(lookup, directory, length);
-        if (is_missing(result)) join(lookup->path, lookup->size, directory, length, lookup->last); /* for the message */
-    }
     return result;
 }
 
-/* The same in the directories of a search path, up to the first that has the library. */
-static long open_in(struct lookup *lookup, const char *directories) {
+typedef long (*way)(struct lookup *lookup, const char *directory, word length);
+
+/* One way of looking, in the directories of a search path, up to the first that has the library: the descriptor, or -errno.
+ * `single`: the length of the one directory that `directories` is; 0 if it is a path. */
+static long open_by(way open, struct lookup *lookup, const char *directories, word single) {
     long result = -E_NOENT;
+    if (single) return open(lookup, directories, single);
     if (!*directories) return result;
     for (;;) {
         word length = directory_length(directories);
-        result = open_in_directory(lookup, directories, length);
-        if (!is_missing(result) && result != -E_NAMETOOLONG) return result;
+        result = open(lookup, directories, length);
+        if (!goes_on(result)) return result;
         if (!directories[length]) return result;
         directories += length + 1;
     }
+}
+
+/* All ways of the rule, one after the other: the recorded name anywhere on the path goes before what would do as well. */
+static long open_in(struct lookup *lookup, const char *directories, word single) {
+    long result = -E_NOENT;
+    if (version_rule->recorded) result = open_by(open_recorded, lookup, directories, single);
+    if (version_rule->link && goes_on(result)) result = open_by(open_link, lookup, directories, single);
+    if (version_rule->best && goes_on(result)) result = open_by(open_best, lookup, directories, single);
+    return result;
 }
 
 /* A name with a slash is looked for under LD_LIBRARY_PATH by its last component, then in the directory that it names. */
@@ -170,9 +185,9 @@ static long look_up(struct lookup *lookup, const char *file_name, const struct s
     long result = -E_NOENT;
     for (word i = 0; file_name[i]; i++)
         if (file_name[i] == '/') lookup->last = file_name + i + 1, length = i ? i : 1;
-    if (search->environment) result = open_in(lookup, search->environment);
-    if (!is_missing(result) && result != -E_NAMETOOLONG) return result;
-    return length ? open_in_directory(lookup, file_name, length) : open_in(lookup, search->path);
+    if (search->environment) result = open_in(lookup, search->environment, 0);
+    if (!goes_on(result)) return result;
+    return length ? open_in(lookup, file_name, length) : open_in(lookup, search->path, 0);
 }
 
 /* Opens the library that the version rule chooses; `path` is its path then. Ends the program if there is none. */

@@ -11,6 +11,7 @@
 
 #include "../include/uselib.h"
 #include "system.h"
+#include "directory.h"
 
 /* As many as the table below has room for; a fixed table, because there is no allocator yet. */
 #define MAXIMUM_LIBRARIES 64
@@ -28,7 +29,6 @@ static const char *program_name;
 
 #include "report.h"
 #include "versions.h"
-#include "directory.h"
 #include "find.h"
 #include "map.h"
 
@@ -201,7 +201,7 @@ void __uselib_start(long *stack) {
 
     if (argc <= 0 || (argc == 1 && !argv[0][0])) list_libraries(headers, auxiliary[AT_PHNUM_]);
     search.environment = 0;
-    if (_SHARED_LIBRARY_RULE) version_rule = rule_named(_SHARED_LIBRARY_RULE);
+    version_rule = rule_named(_SHARED_LIBRARY_RULE);
     if (!auxiliary[AT_SECURE_] && auxiliary[AT_UID_] == auxiliary[AT_EUID_] && auxiliary[AT_GID_] == auxiliary[AT_EGID_]) {
         const char *rule = environment_value(envp, "USELIB_VERSION_RULE");
         if (rule && *rule) version_rule = rule_named(rule);

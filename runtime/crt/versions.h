@@ -1,8 +1,9 @@
 /* Which version of a library serves a program: the rules as a table. linker/versions.py has the same table in Python;
  * tests/test_versions_choice.py compares the two. docs/versions.md says where each rule comes from. */
 
-/* In each directory of the search path, in this order: the recorded file name, the symbolic links libX_s.MAJOR.MINOR and
- * libX_s.MAJOR, the best of the names libX_s.MAJOR.MINOR.PATCH. The first directory that has one is the last one looked at. */
+/* Ways of looking, in this order: for the recorded file name; for the symbolic links libX_s.MAJOR.MINOR and libX_s.MAJOR;
+ * for the best of the names libX_s.MAJOR.MINOR.PATCH. Each goes through all directories of a search path, first those of
+ * LD_LIBRARY_PATH, then the recorded ones, and the first directory that has a match is the last one looked at. */
 struct version_rule {
     const char *name;
     unsigned char recorded, link, best; /* the ways, 1 for those it takes */
@@ -19,10 +20,11 @@ static const struct version_rule version_rules[] = {
     {"linux",       0,       1,   0,    0,         1},
 };
 
-static const struct version_rule *version_rule = version_rules;
+static const struct version_rule *version_rule; /* set before any library is looked for */
 
-/* The rule called `name`, from the program or its environment; one that is not in the table is fatal. */
+/* The rule called `name`, from the program or its environment; one that is not in the table is fatal. No name: default. */
 static const struct version_rule *rule_named(const char *name) {
+    if (!name) return version_rules;
     for (unsigned i = 0; i < sizeof version_rules / sizeof *version_rules; i++)
         if (same_string(version_rules[i].name, name)) return &version_rules[i];
     begin_refusal("");
@@ -70,18 +72,6 @@ static int version_of(const char *file_name, const char *name, struct version *v
     return !*name && *file_name == '.' && (file_name = version_number(file_name + 1, &version->major)) &&
            *file_name == '.' && (file_name = version_number(file_name + 1, &version->minor)) && *file_name == '.' &&
            (file_name = version_number(file_name + 1, &version->patch)) && !*file_name;
-}
-
-/* Does it end in three numbers, as the name of some library would? */
-static int has_version(const char *file_name) {
-    unsigned dots = 0;
-    for (const char *p = file_name; *p; p++) {
-        if (*p == '.')
-            dots++;
-        else if (*p < '0' || *p > '9')
-            dots = 0;
-    }
-    return dots >= 3;
 }
 
 static int compare_versions(const struct version *a, const struct version *b) {
