@@ -42,6 +42,27 @@ def test_directories_are_read_once(
     assert [call.count('"e1/"') + 2 * call.count('"r1/"') for call in calls] == [1, 0, 0, 2, 0, 0]
 
 
+@pytest.mark.parametrize("arch", ARCHES)
+def test_the_recorded_name_goes_first_on_each_path(
+    arch: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the recorded directories the build that the program was linked with, wherever it is; but LD_LIBRARY_PATH goes
+    before them all, with whatever serves."""
+    made = kit(arch, "mmap")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LD_LIBRARY_PATH", raising=False)
+    for place, name in (("e1", "1.4.0"), ("e2", "1.2.1"), ("r1", "1.3.0"), ("r2", "1.2.1")):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / f"libfoo_s.{name}").write_bytes(b"")
+    for path, taken in (("", "r2/libfoo_s.1.2.1"), ("e1", "e1/libfoo_s.1.4.0"), ("e1:e2", "e2/libfoo_s.1.2.1")):
+        said = predicted(made.program, tmp_path, "default", "mmap", path)
+        assert said == f"can't load library '{taken}'\n\tExec format error.\n"
+        if NATIVE:
+            assert start(made.program, tmp_path, LD_LIBRARY_PATH=path) == (128, said)
+        assert len(traced(made.program, capfd, LD_LIBRARY_PATH=path)) == (3 if path == "e1" else 0)
+    assert "'r1/libfoo_s.1.3.0'" in predicted(made.program, tmp_path, "sun", "mmap")
+
+
 def fill(place: Path, count: int, length: int) -> None:
     for number in range(count):
         (place / f"lib{number:0{length}d}_s.1.2.1").write_bytes(b"")
