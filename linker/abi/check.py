@@ -23,7 +23,8 @@ from linker.abi.context import Comparison
 from linker.abi.facts import Facts, FileKind, ProgramFacts
 from linker.abi.findings import Finding, Report, Severity, Verdict
 from linker.abi.reach import Inside, Pair
-from linker.abi.types import Enumeration, Record
+from linker.abi.types import Base, Enumeration, FunctionType, Pointer, Qualified, Record
+from linker.abi.wording import is_count
 
 
 def check(old: Facts, new: Facts, programs: Sequence[ProgramFacts] = ()) -> Report:
@@ -118,6 +119,7 @@ def _tell(check: Comparison, pair: Pair, changes: list[LayoutChange], place: str
         return
     through = check.reach.through(pair)
     subject = _subject(pair)
+    unchanged = _same_code(check, through)
     for change in changes:
         words = f"{subject}: {change.words}" + (
             f": {change.old} became {change.new}" if change.old != change.new else ""
@@ -125,9 +127,39 @@ def _tell(check: Comparison, pair: Pair, changes: list[LayoutChange], place: str
         severity = change.severity
         if not any(check.severity_for(name, severity) is severity for name in through):
             severity = min(severity, Severity.RISK)
+        if unchanged and change.rule in _DECLARED_ONLY:
+            severity = min(severity, Severity.RISK)
+        if change.rule == "enum-sentinel-changed" and _fills_arrays(check):
+            severity = Severity.BREAKING
         check.tell(
             change.rule, subject, words, old=change.old, new=change.new, through=through, place=place, severity=severity
         )
+
+
+_DECLARED_ONLY = {"member-signedness", "unit-changed"}  # the layout is the same, and so is what old code does with it
+
+
+def _same_code(check: Comparison, names: tuple[str, ...]) -> bool:
+    """Whether the machine code of all these functions is the same in both versions."""
+    pairs = [(check.old.functions.get(name), check.new.functions.get(name)) for name in names]
+    return bool(pairs) and all(old and new and old.code and old.code == new.code for old, new in pairs)
+
+
+def _fills_arrays(check: Comparison) -> bool:
+    """Whether a function writes to an array of numbers that the program gives it, which may be sized by the enumerator that counts."""
+    types = check.old.types
+    for function in check.old.functions.values():
+        row = types.plain(function.type) if function.type is not None else None
+        for parameter in row.parameters if isinstance(row, FunctionType) else ():
+            pointer = types.plain(parameter.type)
+            if not isinstance(pointer, Pointer):
+                continue
+            target = types[pointer.target]
+            base = types.plain(pointer.target)
+            constant = isinstance(target, Qualified) and target.qualifier == "const"
+            if isinstance(base, Base) and base.size > 1 and not constant and not is_count(parameter.name):
+                return True
+    return False
 
 
 def _tell_unseen(check: Comparison, pair: Pair, old: Record, new: Record, inside: Inside) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from linker.abi.context import Comparison
 from linker.abi.facts import Constant
 from linker.abi.findings import Severity
-from linker.abi.wording import about_release, is_default
+from linker.abi.wording import about_people, about_release, is_default
 
 
 def compare_constants(check: Comparison) -> None:
@@ -25,7 +25,7 @@ def compare_constants(check: Comparison) -> None:
 
 def _changed(check: Comparison, old: Constant, new: Constant) -> None:
     severity: Severity | None = None
-    if about_release(old.name):
+    if about_release(old.name) or (isinstance(old.value, str) and about_people(old.name)):
         severity = Severity.COMPATIBLE
     elif is_default(old.name) or old.name.startswith("_"):
         severity = Severity.RISK  # the old value is still one that may be passed

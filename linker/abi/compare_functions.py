@@ -10,7 +10,8 @@ from linker.abi.context import Comparison
 from linker.abi.facts import FunctionFact
 from linker.abi.findings import Severity
 from linker.abi.spelling import spell
-from linker.abi.types import FunctionType
+from linker.abi.types import Base, FunctionType, Pointer
+from linker.abi.wording import is_count
 
 
 def compare_functions(check: Comparison) -> None:
@@ -119,7 +120,7 @@ def _compare_types(check: Comparison, old: FunctionFact, new: FunctionFact) -> N
     if before is None or after is None or old.type is None or new.type is None:
         return
     changes, edges = compare_signatures(check.pairs, before, after)
-    check.reach.add_function(old.name, edges)
+    check.reach.add_function(old.name, edges, _counted(check, before))
     same_code = bool(old.code) and old.code == new.code
     declarations = spell(check.old.types, old.type, old.name), spell(check.new.types, new.type, new.name)
     for change in changes:
@@ -132,6 +133,18 @@ def _compare_types(check: Comparison, old: FunctionFact, new: FunctionFact) -> N
             place=new.place or old.place,
             severity=_severity(check, old.name, change, same_code),
         )
+
+
+def _counted(check: Comparison, function: FunctionType) -> bool:
+    """Whether a parameter like `int *count` takes the number of objects."""
+    types = check.old.types
+    for parameter in function.parameters:
+        row = types.plain(parameter.type)
+        if isinstance(row, Pointer) and is_count(parameter.name):
+            target = types.plain(row.target)
+            if isinstance(target, Base) and target.size > 1:
+                return True
+    return False
 
 
 def _sentence(change: Change) -> str:

@@ -12,10 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from linker.abi.compare_types import Difference, Edge, TypePairs, peel
-from linker.abi.fields import Field, fields, is_operations_table, is_packed
+from linker.abi.fields import Field, fields, is_operations_table, is_packed, natural_alignment
 from linker.abi.findings import Severity
 from linker.abi.spelling import spell
-from linker.abi.types import Base, Pointer, Record, TypeId
+from linker.abi.types import Base, Pointer, Record, TypeId, Types
 from linker.abi.wording import canonical, is_reserved, is_size_tag, unit_changed
 
 COMPATIBLE, MINOR, RISK, BREAKING = Severity.COMPATIBLE, Severity.MINOR, Severity.RISK, Severity.BREAKING
@@ -294,10 +294,20 @@ def _size(pairs: TypePairs, old: Record, new: Record, changes: list[LayoutChange
         if is_packed(pairs.old, old, pairs.machine.word) != is_packed(pairs.new, new, pairs.machine.word):
             rule = "packing-changed"
         return [LayoutChange(rule, severity, "the size", before, after)]
-    if old.size == new.size and old.alignment and new.alignment and old.alignment != new.alignment and not told:
-        severity = BREAKING if new.alignment > old.alignment and usage.caller_made else RISK
-        return [LayoutChange("alignment-changed", severity, "the alignment", str(old.alignment), str(new.alignment))]
+    aligned = _alignment(pairs.old, old, pairs), _alignment(pairs.new, new, pairs)
+    if old.size == new.size and aligned[0] != aligned[1] and not told:
+        severity = BREAKING if aligned[1] > aligned[0] and usage.caller_made else RISK
+        return [LayoutChange("alignment-changed", severity, "the alignment", *map(str, aligned))]
     return []
+
+
+def _alignment(types: Types, record: Record, pairs: TypePairs) -> int:
+    """What the file says, or by the members; the larger, for a file only says it where an attribute raised it."""
+    word = pairs.machine.word
+    if is_packed(types, record, word):
+        return record.alignment or 1
+    below = [natural_alignment(types, member.type, word) for member in record.members]
+    return max(record.alignment, *below, 1)
 
 
 _OF_TABLE = {

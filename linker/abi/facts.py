@@ -102,6 +102,12 @@ class Facts:
     data_range: tuple[int, int] = (0, 0)
     producer: str = ""  # compiler, from DWARF
     unknown: tuple[str, ...] = ()  # one sentence each: what could not be read
+    declared: Facts | None = (
+        None  # the same library with the headers' types, if `types` come from debug information and there are headers
+    )
+    inlines: dict[str, str] | None = (
+        None  # functions that headers define: name -> text, white space made one; None without headers
+    )
 
 
 @dataclass(frozen=True, slots=True)

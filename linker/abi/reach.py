@@ -18,7 +18,7 @@ from linker.abi.compare_records import Usage, member_edges
 from linker.abi.compare_types import Edge, TypePairs, peel
 from linker.abi.facts import Facts
 from linker.abi.types import Enumeration, Record, Typedef, TypeId
-from linker.abi.wording import is_ender
+from linker.abi.wording import is_count, is_ender, is_private, plurals
 
 _SOURCE = re.compile(r"\.(c|cc|cpp|cxx|C|m|s|S|i)(:\d+)?$")
 _HEADER = re.compile(r"\.(h|hh|hpp|hxx)(:\d+)?$")
@@ -63,8 +63,10 @@ class Reach:
         self.pairs, self.old, self.new, self.knowledge = pairs, old, new, knowledge
         self.met: dict[Key, Pair] = {}
         self._headers = _has_headers(old)
+        self._counts = [name.lower() for name in (*old.functions, *old.data) if is_count(name)]
 
-    def add_function(self, name: str, edges: Iterable[Edge]) -> None:
+    def add_function(self, name: str, edges: Iterable[Edge], counted: bool = False) -> None:
+        """counted: it tells through a parameter how many objects its result points to."""
         listed = list(edges)
         taken = {
             (edge.old, edge.new)
@@ -81,6 +83,7 @@ class Reach:
             elif edge.role == "result" and edge.levels == 1:
                 if pair.key not in taken:
                     pair.makers.add(name)
+                pair.indexed |= counted or self._counted_elsewhere(name)
             elif edge.levels == 2 and edge.role == "parameter":
                 pair.makers.add(name)
             elif edge.role == "parameter":
@@ -91,8 +94,13 @@ class Reach:
         for edge in edges:
             pair = self._pair(edge)
             pair.exports[name] = None
-            pair.stored = True
-            pair.indexed |= edge.array
+            pair.stored |= edge.levels == 0
+            pair.given |= edge.levels > 0
+            pair.indexed |= edge.array or (edge.levels == 1 and self._counted_elsewhere(name))
+
+    def _counted_elsewhere(self, name: str) -> bool:
+        """Whether there is `item_count` beside `items`."""
+        return any(stem in other for stem in plurals(name) for other in self._counts if other != name.lower())
 
     def _pair(self, edge: Edge) -> Pair:
         key = edge.old, edge.new
@@ -155,13 +163,16 @@ class Reach:
             return Inside.OPAQUE if _PRIVATE_HEADER.search(posixpath.basename(place)) else Inside.SEEN
         if _SOURCE.search(place) and self._headers:
             return Inside.OPAQUE
+        if is_private(pair.name):
+            return Inside.LOOKS_OPAQUE
         users = {name for name in pair.takers if not is_ender(name)}
         return Inside.LOOKS_OPAQUE if pair.makers and users else Inside.SEEN
 
     def usage(self, pair: Pair, seen: frozenset[Key] = frozenset()) -> Usage:
         by_value, indexed = pair.by_value, pair.indexed
-        made = bool(pair.makers) or pair.stored or pair.given
-        caller_made = by_value or (bool(pair.takers) and not made)
+        copied = pair.stored and not self.old.fixed  # programs of ordinary shared objects hold a copy (copy relocation)
+        made = bool(pair.makers) or pair.given or (pair.stored and not copied)
+        caller_made = by_value or copied or (bool(pair.takers) and not made)
         for key in pair.embedded:
             by_value = True  # what it is embedded in changes its layout too
             if key not in seen and len(seen) < 40:

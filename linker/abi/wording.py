@@ -43,6 +43,11 @@ _ABOUT_RELEASE = re.compile(
     r"version|_(major|minor|patch|micro|revision|release|build|date|time|author|url|copyright|license|description|soname)(_|$)|(^|_)ver(_|$)",
     re.IGNORECASE,
 )
+_ABOUT_PEOPLE = re.compile(r"(^|_)(name|vendor|banner|homepage|codename|title|contact|email|owner)(_|$)", re.IGNORECASE)
+_PRIVATE = re.compile(r"(^|_)(priv|private|internals?|impl|opaque|hidden)(_|t?$)|^_|(Private|Internal|Impl)$")
+_COUNT = re.compile(
+    r"(^|_)(n|num|nr|number|count|len|length|total|size|nitems)(_|s?$|\d)|^n[A-Z_]|(Count|Len|Num|Size)$", re.IGNORECASE
+)
 _DEFAULT = re.compile(r"(^|_)(default|dflt|def|initial)(_|$)", re.IGNORECASE)
 _SENTINEL = re.compile(
     r"(^|_)(max|count|last|num|n|end|size|total|sentinel|limit)(_|$)|(Max|Count|Last|End|Size)$", re.IGNORECASE
@@ -93,6 +98,30 @@ def is_size_tag(name: str) -> bool:
 def about_release(name: str) -> bool:
     """Whether a constant describes the release, and so is another in each."""
     return _ABOUT_RELEASE.search(name) is not None
+
+
+def about_people(name: str) -> bool:
+    """Whether a text only names somebody or something."""
+    return _ABOUT_PEOPLE.search(name) is not None
+
+
+def is_private(name: str) -> bool:
+    """Whether a tag says that its contents are nobody else's business."""
+    return _PRIVATE.search(name) is not None
+
+
+def is_count(name: str) -> bool:
+    """Whether a parameter or function tells how many there are."""
+    return _COUNT.search(name) is not None
+
+
+def plurals(name: str) -> list[str]:
+    """The words of a name that give more than one object, in the singular: `all_items` -> item."""
+    return [
+        word[:-1]
+        for word in _words(name)
+        if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is"))
+    ]
 
 
 def is_default(name: str) -> bool:
