@@ -39,8 +39,8 @@ def _uri(path: str) -> str:
     else:
         relative = os.path.relpath(path)
     if not relative.startswith(".."):
-        return quote(relative)
-    return "file://" + quote(os.path.abspath(path))
+        return quote(relative, errors="backslashreplace")
+    return "file://" + quote(os.path.abspath(path), errors="backslashreplace")
 
 
 def _location(file: str, line: int, finding: Finding) -> dict[str, Any]:
