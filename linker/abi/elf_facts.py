@@ -7,13 +7,14 @@ object's is what .dynsym defines.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from linker.abi import elf_dynamic
 from linker.abi.digests import CodeDigest, without_addresses
 from linker.abi.dwarf import sections as debug_sections
-from linker.abi.dwarf.interface import Interface, read_interface
+from linker.abi.dwarf.interface import Interface, Wanted, read_interface
 from linker.abi.facts import DataFact, Facts, FileKind, FunctionFact
 from linker.abi.past import check_slots, former_names, history_of
 from linker.formats import elf, elf_image
@@ -201,7 +202,7 @@ def shared_object_facts(data: bytes, path: str) -> Facts:
     datas: dict[str, DataFact] = {}
     code_at: dict[str, int] = {}
     data_at: dict[str, int] = {}
-    for symbol in dynamic.exports:
+    for symbol in sorted(dynamic.exports, key=lambda s: (s.name, s.version)):
         key = symbol.name if symbol.default else f"{symbol.name}@{symbol.version}"
         if symbol.function:
             code = memory.read(symbol.address, symbol.size) if wide and symbol.size and not symbol.indirect else None
@@ -243,25 +244,32 @@ def with_types(facts: Facts, file: elf.File, code_at: Mapping[str, int], data_at
             else (f"{facts.path}: it has no debug information: types are not compared",)
         )
         return replace(facts, unknown=facts.unknown + said)
-    symbols = {**{key: facts.functions[key].name for key in code_at}, **{key: facts.data[key].name for key in data_at}}
-    by_name = {symbols[key]: at for key, at in sorted(code_at.items(), reverse=True)}
-    data_by_name = {symbols[key]: at for key, at in sorted(data_at.items(), reverse=True)}
-    interface = read_interface(found, facts.machine.word, by_name, data_by_name)
-    functions = dict(facts.functions)
-    for key, function in functions.items():
-        typed = interface.functions.get(function.name)
-        if typed is not None and key in code_at:
-            functions[key] = replace(function, type=typed.type, place=typed.place)
-    datas = dict(facts.data)
-    for key, datum in datas.items():
-        typed = interface.data.get(datum.name)
-        if typed is not None and key in data_at:
-            datas[key] = replace(datum, type=typed.type, place=typed.place)
+    interface = read_interface(
+        found,
+        facts.machine.word,
+        _wanted((key, facts.functions[key].name, at) for key, at in code_at.items()),
+        _wanted((key, facts.data[key].name, at) for key, at in data_at.items()),
+    )
+    functions, datas = dict(facts.functions), dict(facts.data)
+    for key, typed in interface.functions.items():
+        functions[key] = replace(functions[key], type=typed.type, place=typed.place)
+    for key, typed in interface.data.items():
+        datas[key] = replace(datas[key], type=typed.type, place=typed.place)
     said = (*facts.unknown, *interface.unknown, *untyped(facts, interface, functions, datas))
     return replace(
         facts, functions=functions, data=datas, types=interface.types, typed=interface.typed,
         producer=interface.producer, unknown=said,
     )  # fmt: skip
+
+
+def _wanted(rows: Iterable[tuple[str, str, int]]) -> dict[str, Wanted]:
+    listed = list(rows)
+    times = Counter(name for _, name, _ in listed)
+    return {key: Wanted(name, at, times[name] > 1) for key, name, at in listed}
+
+
+# Virtual tables and type descriptions of C++: data that no source declares.
+_MADE_BY_COMPILERS = ("_ZTV", "_ZTI", "_ZTS", "_ZTT")
 
 
 def untyped(
@@ -272,7 +280,11 @@ def untyped(
         yield f"{facts.path}: its debug information has no types: types are not compared"
         return
     for kind, rows in (("functions", functions.values()), ("data", datas.values())):
-        missing = [row.name for row in rows if row.type is None and not row.retired]
+        missing = [
+            row.name
+            for row in rows
+            if row.type is None and not row.retired and not row.name.startswith(_MADE_BY_COMPILERS)
+        ]
         if missing:
             names = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
             yield f"{facts.path}: no type information for {len(missing)} of {len(rows)} {kind}: {names}"

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from linker.abi import elf_dynamic
 from linker.abi.dwarf import sections as debug_sections
-from linker.abi.dwarf.interface import read_interface
+from linker.abi.dwarf.interface import Wanted, read_interface
 from linker.abi.facts import ProgramFacts, Use
 from linker.formats import elf, elf_image
 from linker.image import Binding, ExportKind, Identity, Image
@@ -99,10 +99,9 @@ def _with_types(facts: ProgramFacts, file: elf.File) -> ProgramFacts:
             f"{facts.path}: it has no debug information: which structures it knows is not recorded",)  # fmt: skip
         return replace(facts, unknown=facts.unknown + said)
     uses = facts.uses or ()
-    interface = read_interface(
-        found, facts.machine.word, {u.name: 0 for u in uses if u.kind != "data"}, {u.name: 0 for u in uses if u.kind != "function"},
-        records=True,
-    )  # fmt: skip
+    functions = {use.name: Wanted(use.name) for use in uses if use.kind != "data"}
+    data = {use.name: Wanted(use.name) for use in uses if use.kind != "function"}
+    interface = read_interface(found, facts.machine.word, functions, data, records=True)
     typed = []
     for use in uses:
         kind = use.kind or (

@@ -151,6 +151,8 @@ class Graph:
         encoding, signed = dw.ENCODINGS.get(values.get(dw.ENCODING, 0), ("other", False))
         if encoding == "char" and name != "char":
             encoding = "signed" if signed else "unsigned"
+        if encoding == "complex" and name == "complex":  # clang's name of all three
+            name = {8: "complex float", 16: "complex double"}.get(size, "complex long double")
         return self._row(("base", name, size, encoding, signed), ct.Base(name, size, encoding, signed))
 
     def _subrange(self, unit: Unit, at: int, abbreviation: Abbreviation, values: Values, body: int, depth: int) -> int:
@@ -241,6 +243,8 @@ class Graph:
                 if origin is not None and dw.TYPE not in found:
                     owner = self.information.unit_of(origin)
                     found = {**self.information.entry(owner, origin)[1], **found}
+                if found.get(dw.ARTIFICIAL) and found.get(dw.NAME) != "this":
+                    continue  # what C++ compilers count in declarations, and pass to some bodies of a constructor only
                 if dw.TYPE not in found:
                     parameters.append(ct.Parameter(found.get(dw.NAME, ""), self.unknown("a parameter has no type")))
                     continue

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from linker.abi import types as ct
 from linker.abi.dwarf import constants as dw
 from linker.abi.dwarf import index as names
 from linker.abi.dwarf.graph import Graph
 from linker.abi.dwarf.index import Index, Place
-from linker.abi.dwarf.units import DAMAGE, Information, Sections
+from linker.abi.dwarf.units import DAMAGE, Information, Sections, Unit, Values
 
 
 @dataclass(frozen=True)
@@ -35,14 +34,20 @@ class Interface:
     unknown: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A symbol whose type is asked for. address: of code or datum, 0 if unknown. by_address: several symbols have this name
+    (versions of it), so that the name alone does not tell which entry is meant."""
+
+    name: str
+    address: int = 0
+    by_address: bool = False
+
+
 def read_interface(
-    sections: Sections,
-    word: int,
-    functions: Mapping[str, int],
-    data: Mapping[str, int],
-    records: bool = False,
+    sections: Sections, word: int, functions: Mapping[str, Wanted], data: Mapping[str, Wanted], records: bool = False
 ) -> Interface:
-    """The types of `functions` and `data` (names of symbols, with the address of code or datum, 0 if unknown) and all they reach.
+    """The types of `functions` and `data` (by any keys) and all they reach.
 
     Names without an entry of their own (aliases) are found by their address. records: also every structure, union and
     enumeration that is defined, as a program's knowledge. Never raises; `unknown` says what is missing, but not which names
@@ -51,32 +56,40 @@ def read_interface(
     information = Information(sections)
     index = names.build(information)
     graph = Graph(information, index, word)
-    found_functions = _types(graph, index.functions, functions)
-    found_data = _types(graph, index.variables, data)
-    rest = {name: at for name, at in functions.items() if at and name not in found_functions}
-    if rest:
-        found_functions |= _types(graph, _bodies(information, index, set(rest.values())), rest, by_address=True)
-    rest = {name: at for name, at in data.items() if at and name not in found_data}
-    if rest:
-        found_data |= _types(graph, _variables(information, index, set(rest.values())), rest, by_address=True)
+    found_functions = _types(graph, index.functions, functions, lambda: _bodies(information, index))
+    found_data = _types(graph, index.variables, data, lambda: _variables(information, index))
     known = _records(graph, index) if records else {}
     types = graph.finish()
-    typed = bool(index.functions or index.variables or index.records or index.typedefs)
+    typed = bool(found_functions) or not all(_without_types(unit) for unit in information.units)
     producers = list(dict.fromkeys(text.partition(" -")[0] for text in index.producers))
     return Interface(types, typed, found_functions, found_data, known, "; ".join(producers), tuple(_sentences(graph)))
 
 
 def _types(
-    graph: Graph, table: Mapping[Any, list[Place]], wanted: Mapping[str, int], by_address: bool = False
+    graph: Graph,
+    by_name: Mapping[str, list[Place]],
+    wanted: Mapping[str, Wanted],
+    addresses: Callable[[], Mapping[int, list[Place]]],
 ) -> dict[str, Typed]:
     result: dict[str, Typed] = {}
-    for name in sorted(wanted):
-        places = table.get(wanted[name] if by_address else name)
-        if not places:
-            continue
-        found = _typed(graph, places)
+    rest: list[str] = []
+    for key in sorted(wanted):
+        one = wanted[key]
+        places = by_name.get(one.name) if not one.by_address else None
+        found = _typed(graph, places) if places else None
         if found is not None:
-            result[name] = found
+            result[key] = found
+        elif one.address:
+            rest.append(key)
+    if rest:
+        by_address = addresses()
+        for key in rest:
+            places = by_address.get(wanted[key].address) or (
+                by_name.get(wanted[key].name) if wanted[key].by_address else None
+            )
+            found = _typed(graph, places) if places else None
+            if found is not None:
+                result[key] = found
     return result
 
 
@@ -90,18 +103,31 @@ def _typed(graph: Graph, places: list[Place]) -> Typed | None:
             if abbreviation.tag == dw.SUBPROGRAM:
                 if _says_nothing(values) or place.unit.language in dw.ASSEMBLERS:
                     continue
-                return Typed(graph.number(place.unit, place.offset), graph.place(place.unit, values))
-            where = graph.place(place.unit, values)
-            owner = place.unit
+                if dw.TYPE not in values and dw.PROTOTYPED not in values and _without_types(place.unit):
+                    continue
+                return Typed(graph.number(place.unit, place.offset), _place(graph, place.unit, values))
+            owner, own = place.unit, values
             origin = values.get(dw.SPECIFICATION, values.get(dw.ABSTRACT_ORIGIN))
-            if dw.TYPE not in values and origin is not None:
+            if dw.TYPE not in own and origin is not None:
                 owner = graph.information.unit_of(origin)
-                values = graph.information.entry(owner, origin)[1]
-            if dw.TYPE in values:
-                return Typed(graph.type_of(owner, values), where or graph.place(owner, values))
+                own = graph.information.entry(owner, origin)[1]
+            if dw.TYPE in own:
+                return Typed(graph.type_of(owner, own), _place(graph, place.unit, values))
         except DAMAGE:
             return Typed(graph.unknown("the entry of a name cannot be followed"))
     return None
+
+
+def _place(graph: Graph, unit: Unit, values: Values) -> str:
+    """FILE:LINE of an entry, or of the declaration that it refers to."""
+    for _ in range(4):
+        found = graph.place(unit, values) if dw.DECL_LINE in values else ""
+        origin = values.get(dw.SPECIFICATION, values.get(dw.ABSTRACT_ORIGIN))
+        if found or origin is None or origin < 0:
+            return found
+        unit = graph.information.unit_of(origin)
+        values = graph.information.entry(unit, origin)[1]
+    return ""
 
 
 def _says_nothing(values: Mapping[int, object]) -> bool:
@@ -109,32 +135,35 @@ def _says_nothing(values: Mapping[int, object]) -> bool:
     return bool(values.get(dw.DECLARATION)) and not values.get(dw.PROTOTYPED) and not values.get(dw.DECL_LINE)
 
 
-def _bodies(information: Information, index: Index, wanted: set[int]) -> dict[object, list[Place]]:
+def _without_types(unit: Unit) -> bool:
+    """Compiled with -g1: lines and names of functions only. Then an entry without a type does not mean void."""
+    return not any(abbreviation.has(dw.TYPE) for abbreviation in unit.table.values())
+
+
+def _bodies(information: Information, index: Index) -> dict[int, list[Place]]:
     """Subprograms by the address of their code."""
-    result: dict[object, list[Place]] = {}
+    result: dict[int, list[Place]] = {}
     for place in index.bodies:
         try:
             at = information.entry(place.unit, place.offset)[1].get(dw.LOW_PC)
         except DAMAGE:
             continue
-        if at in wanted:
+        if at:
             result.setdefault(at, []).append(place)
     return result
 
 
-def _variables(information: Information, index: Index, wanted: set[int]) -> dict[object, list[Place]]:
+def _variables(information: Information, index: Index) -> dict[int, list[Place]]:
     """Variables by their address (DW_OP_addr)."""
-    result: dict[object, list[Place]] = {}
+    result: dict[int, list[Place]] = {}
     for places in index.variables.values():
         for place in places:
             try:
                 where = information.entry(place.unit, place.offset)[1].get(dw.LOCATION)
             except DAMAGE:
                 continue
-            if isinstance(where, bytes) and where[:1] == b"\x03":
-                at = int.from_bytes(where[1:], "little")
-                if at in wanted:
-                    result.setdefault(at, []).append(place)
+            if isinstance(where, bytes) and where[:1] == b"\x03":  # DW_OP_addr
+                result.setdefault(int.from_bytes(where[1:], "little"), []).append(place)
     return result
 
 

@@ -1,0 +1,218 @@
+"""Helpers of the tests of the ABI check's readers: types written out in full, and the same read by pyelftools."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from elftools.elf.elffile import ELFFile
+
+from linker.abi import types as ct
+
+
+def compile_shared(directory: Path, name: str, text: str, *options: str, compiler: str = "gcc") -> Path:
+    """Compiles C to DIRECTORY/NAME.so; the source stays beside it as NAME.c."""
+    source, output = directory / f"{name}.c", directory / f"{name}.so"
+    source.write_text(text)
+    command = [compiler, "-shared", "-fPIC", "-nostdlib", "-w", "-O1", *options, "-o", str(output), str(source)]
+    subprocess.run(command, check=True, capture_output=True, cwd=directory)
+    return output
+
+
+def written(types: ct.Types, row: int, seen: set[str] | None = None) -> str:
+    """A type in full: each record that has a tag with its members where it comes first, then by name. No numbers, no places."""
+    seen = set() if seen is None else seen
+
+    def of(number: int) -> str:
+        return written(types, number, seen)
+
+    match types[row]:
+        case ct.Void():
+            return "void"
+        case ct.Base(name, size, encoding, signed):
+            return f"{_base_name(name)}:{size}:{encoding}:{int(signed)}"
+        case ct.Pointer(target, size, kind):
+            return f"{kind}{size}({of(target)})"
+        case ct.Array(element, count):
+            return f"array[{'' if count is None else count}]({of(element)})"
+        case ct.Qualified(qualifier, target):
+            return f"{qualifier}({of(target)})"
+        case ct.Typedef(name, target):
+            return f"typedef {name}({of(target)})"
+        case ct.FunctionType(result, parameters, variadic, convention, prototyped):
+            returned = of(result)
+            words = ", ".join(f"{p.name}: {of(p.type)}" for p in parameters)
+            return f"{convention}{'' if prototyped else '?'}({words}{', ...' if variadic else ''}) -> {returned}"
+        case ct.Enumeration(name, size, signed, values):
+            return f"enum {name}:{size}:{int(signed)}{{{', '.join(f'{n}={v}' for n, v in values)}}}"
+        case ct.Record(kind, name, size, members, alignment):
+            if name and f"{kind} {name}" in seen:
+                return f"{kind} {name}"
+            seen.add(f"{kind} {name}")
+            words = "; ".join(
+                f"{m.name}@{m.offset}{'' if m.width is None else f':{m.width}'} {of(m.type)}" for m in members
+            )  # fmt: skip
+            return f"{kind} {name}:{size}{f' aligned {alignment}' if alignment else ''}{{{words}}}"
+        case ct.Unknown(reason):
+            return f"unknown({reason})"
+    raise AssertionError(types[row])
+
+
+_WORDS = {"long unsigned int": "unsigned long", "long int": "long", "long long int": "long long", "short int": "short",
+          "long long unsigned int": "unsigned long long", "short unsigned int": "unsigned short", "complex": "complex double"}  # fmt: skip
+
+
+def _base_name(name: str) -> str:
+    """GCC's and clang's names of the same type."""
+    return _WORDS.get(name, name)
+
+
+# -- the oracle --------------------------------------------------------------------------------------------------------
+
+_POINTERS = {"DW_TAG_pointer_type": "pointer", "DW_TAG_reference_type": "reference"}
+_QUALIFIERS = {f"DW_TAG_{q}_type": q for q in ("const", "volatile", "restrict", "atomic")}
+_ENCODINGS = {2: "bool", 3: "complex", 4: "float", 5: "signed", 7: "unsigned"}
+
+
+class Oracle:
+    """Functions and variables of one file as pyelftools reads them, written like `written`.
+
+    Straightforward and slow: every entry of every unit. Only C, only what gcc and clang write for it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb")
+        elf = ELFFile(self._file)
+        self._word = elf.elfclass // 8
+        self._information = elf.get_dwarf_info()
+        self.functions: dict[str, Any] = {}
+        self.variables: dict[str, Any] = {}
+        self._records: dict[tuple[str, str], list[Any]] = {}
+        for unit in self._information.iter_CUs():
+            top = unit.get_top_DIE()
+            if _number(top, "DW_AT_language", 0) == 0x8001:
+                continue
+            for die in top.iter_children():
+                self._file_away(die)
+
+    def _file_away(self, die: Any) -> None:
+        name = _text(die, "DW_AT_name")
+        if die.tag in ("DW_TAG_structure_type", "DW_TAG_union_type", "DW_TAG_enumeration_type"):
+            if name and "DW_AT_declaration" not in die.attributes:
+                self._records.setdefault((die.tag, name), []).append(die)
+            return
+        table = {"DW_TAG_subprogram": self.functions, "DW_TAG_variable": self.variables}.get(die.tag)
+        if table is None:
+            return
+        first = die
+        if "DW_AT_specification" in die.attributes:
+            first = die.get_DIE_from_attribute("DW_AT_specification")
+            name = _text(first, "DW_AT_name")
+        if not name or "DW_AT_external" not in first.attributes:
+            return
+        declared = "DW_AT_declaration" in die.attributes
+        kept = table.get(name)
+        if kept is None or ("DW_AT_declaration" in kept.attributes and not declared):
+            table[name] = die
+
+    def function(self, name: str) -> str:
+        return self._function(self.functions[name], set())
+
+    def variable(self, name: str) -> str:
+        die = self.variables[name]
+        if "DW_AT_type" not in die.attributes:
+            die = die.get_DIE_from_attribute("DW_AT_specification")
+        return self._of(die, set())
+
+    def _of(self, die: Any, seen: set[str]) -> str:
+        if "DW_AT_type" not in die.attributes:
+            return "void"
+        return self._written(die.get_DIE_from_attribute("DW_AT_type"), seen)
+
+    def _function(self, die: Any, seen: set[str]) -> str:
+        returned = self._of(die, seen)
+        parameters, variadic = [], False
+        for child in die.iter_children():
+            if child.tag == "DW_TAG_formal_parameter":
+                parameters.append(f"{_text(child, 'DW_AT_name')}: {self._of(child, seen)}")
+            variadic |= child.tag == "DW_TAG_unspecified_parameters"
+        prototyped = "DW_AT_prototyped" in die.attributes
+        variadic &= prototyped or bool(parameters)
+        words = ", ".join(parameters) + (", ..." if variadic else "")
+        return f"{'' if prototyped else '?'}({words}) -> {returned}"
+
+    def _written(self, die: Any, seen: set[str]) -> str:
+        tag, name = die.tag, _text(die, "DW_AT_name")
+        size = _number(die, "DW_AT_byte_size", None)
+        if tag == "DW_TAG_base_type":
+            code = _number(die, "DW_AT_encoding", 0)
+            encoding = _ENCODINGS.get(code, "other")
+            if code in (6, 8):
+                encoding = "char" if name == "char" else "signed" if code == 6 else "unsigned"
+            return f"{_base_name(name)}:{size}:{encoding}:{int(code in (3, 4, 5, 6))}"
+        if tag in _POINTERS:
+            return f"{_POINTERS[tag]}{self._word}({self._of(die, seen)})"
+        if tag in _QUALIFIERS:
+            target = self._of(die, seen)
+            if tag == "DW_TAG_const_type" and re.match(r"(array\[\d*\]\()+const\(", target):
+                return target
+            return f"{_QUALIFIERS[tag]}({target})"
+        if tag == "DW_TAG_typedef":
+            return f"typedef {name}({self._of(die, seen)})"
+        if tag == "DW_TAG_subroutine_type":
+            return self._function(die, seen)
+        if tag == "DW_TAG_array_type":
+            text = self._of(die, seen)
+            bounds = [c for c in die.iter_children() if c.tag == "DW_TAG_subrange_type"]
+            for bound in reversed(bounds):
+                upper, count = _number(bound, "DW_AT_upper_bound", None), _number(bound, "DW_AT_count", None)
+                count = upper + 1 if isinstance(upper, int) else count
+                text = f"array[{count if isinstance(count, int) else ''}]({text})"
+            return text
+        if "DW_AT_declaration" in die.attributes:
+            defined = self._records.get((tag, name))
+            if defined:
+                return self._written(defined[0], seen)
+        if tag == "DW_TAG_enumeration_type":
+            values = [(_text(c, "DW_AT_name"), _number(c, "DW_AT_const_value", 0)) for c in die.iter_children()]
+            base = die.get_DIE_from_attribute("DW_AT_type") if "DW_AT_type" in die.attributes else None
+            signed = _number(base, "DW_AT_encoding", 0) in (5, 6) if base is not None else any(v < 0 for _, v in values)
+            return f"enum {name}:{size}:{int(signed)}{{{', '.join(f'{n}={v}' for n, v in values)}}}"
+        kind = tag.removeprefix("DW_TAG_").removesuffix("_type").replace("structure", "struct")
+        if name and f"{kind} {name}" in seen:
+            return f"{kind} {name}"
+        seen.add(f"{kind} {name}")
+        members = []
+        for child in die.iter_children():
+            if child.tag != "DW_TAG_member":
+                continue
+            at, width = (
+                8 * (_number(child, "DW_AT_data_member_location", 0) or 0),
+                _number(child, "DW_AT_bit_size", None),
+            )
+            if "DW_AT_data_bit_offset" in child.attributes:
+                at += _number(child, "DW_AT_data_bit_offset", 0)
+            elif width is not None:
+                at += 8 * _number(child, "DW_AT_byte_size", 0) - _number(child, "DW_AT_bit_offset", 0) - width
+            text = self._of(child, seen)
+            members.append(f"{_text(child, 'DW_AT_name')}@{at}{'' if width is None else f':{width}'} {text}")
+        alignment = _number(die, "DW_AT_alignment", 0)
+        return f"{kind} {name}:{size}{f' aligned {alignment}' if alignment else ''}{{{'; '.join(members)}}}"
+
+
+def _text(die: Any, attribute: str) -> str:
+    found = die.attributes.get(attribute)
+    return found.value.decode() if found is not None and isinstance(found.value, bytes) else ""
+
+
+def _number(die: Any, attribute: str, default: Any) -> Any:
+    found = die.attributes.get(attribute)
+    if found is None or (found.form.startswith("DW_FORM_ref") and attribute in ("DW_AT_upper_bound", "DW_AT_count")):
+        return default
+    if isinstance(found.value, list):  # DW_OP_plus_uconst
+        if found.value[:1] != [0x23]:
+            return default
+        return sum((byte & 0x7F) << 7 * n for n, byte in enumerate(found.value[1:]))
+    return found.value
