@@ -196,6 +196,17 @@ def summary(step: Step, changes: Sequence[Change]) -> str:
     return f"{after}{level.article} ({because})"
 
 
+def misplaced(old: History, new: History) -> tuple[str, ...]:
+    """The functions and data of one release that another one does not have where programs would look for them."""
+    slots = {name: (old.table - old.base, number) for name, number in old.functions().items()}
+    places = {name: place.address for name, place in old.data_places().items()}
+    now_slots = {name: (new.table - new.base, number) for name, number in new.functions().items()}
+    now_places = {name: place.address for name, place in new.data_places().items()}
+    gone = [name for name, number in slots.items() if now_slots.get(name) != number]
+    gone += [name for name, address in places.items() if now_places.get(name) != address]
+    return tuple(gone) if old.base == new.base else (*slots, *places)
+
+
 def reads(names: Iterable[str]) -> str:
     """`a`, `a and b`, `a, b, c and 4 more`."""
     found = list(names)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from linker import history, stub
-from linker.errors import Diagnostic, FormatError
+from linker.errors import Diagnostic, FormatError, ToolError
 from linker.formats import elf, elf_image
 from linker.formats.ar import Archive
 from linker.history import History
-from linker.image import Identity, LibraryHeader, Machine
+from linker.image import Identity, LibraryHeader, Machine, Version
 from linker.reading import read_file
 
 
@@ -31,6 +33,20 @@ def read(path: str | Path) -> Previous:
     if os.path.isdir(path) or stub.is_stub(path):
         return _from_stub(path, where)
     return _from_target(read_file(path), where)
+
+
+def beside(folder: str | Path, name: str, version: Version) -> Previous | None:
+    """The newest release before `version`, of the same major version, among the target libraries of a folder."""
+    found: list[tuple[Version, Path]] = []
+    with contextlib.suppress(OSError):
+        for path in Path(folder).glob(f"{glob.escape(name)}.{version.major}.*"):
+            with contextlib.suppress(ValueError):
+                found.append((Version.parse(path.name[len(name) + 1 :]), path))
+    for other, path in sorted(found, reverse=True):
+        if other < version:
+            with contextlib.suppress(ToolError, OSError):
+                return read(path)
+    return None
 
 
 def _from_stub(path: str | Path, where: str) -> Previous:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from linker import evolution, registry, stub
+from linker import evolution, previous, registry, stub
 from linker.errors import Diagnostic, LinkError
 from linker.evolution import Room
 from linker.exports import place_of
@@ -87,6 +87,22 @@ def make(plan: Plan, base: int | registry.Allocator) -> Product:
     )  # fmt: skip
 
 
+def _with_warning(product: Product, plan: Plan, directory: str | Path) -> Product:
+    """Warns whoever makes a release beside an earlier one that it breaks, and did not say --previous."""
+    before = previous.beside(Path(directory, "shlib"), plan.name, plan.version) if plan.previous is None else None
+    if before is None or before.history.machine is not product.header.machine:
+        return product
+    moved = evolution.misplaced(before.history, product.history)
+    if not moved:
+        return product
+    verb = "is" if len(moved) == 1 else "are"
+    warning = Diagnostic(
+        plan.file_name, f"programs linked with {before.history.file_name} will not run on it: {evolution.reads(moved)} {verb} "
+        "elsewhere now or gone", remedy=f"give --previous {before.where}",
+    )  # fmt: skip
+    return replace(product, warnings=(*product.warnings, str(warning)))
+
+
 def build(request: Request, directory: str | Path, form: str = "archive") -> Product:
     """mkshlib: makes a library and writes all its files below `directory`. Raises ToolError, OSError.
 
@@ -96,13 +112,13 @@ def build(request: Request, directory: str | Path, form: str = "archive") -> Pro
     plan = settle(request)
     if not plan.registry:
         assert plan.base is not None
-        product = make(plan, plan.base)
+        product = _with_warning(make(plan, plan.base), plan, directory)
         write(product.target, product.stub, directory, form)
         return product
     with registry.locked(plan.registry) as book:
         book.check()
         allocator = registry.Allocator(book, plan.name, plan.version.major, plan.base)
-        product = make(plan, allocator)
+        product = _with_warning(make(plan, allocator), plan, directory)
         write(product.target, product.stub, directory, form)
         if allocator.changed is not None:
             registry.write(allocator.changed)

@@ -425,6 +425,29 @@ def test_version_numbers(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None
     )
 
 
+def test_a_release_without_previous_beside_one_that_it_breaks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop = Shop(tmp_path, M)
+    more = "int a(void) { return 1; }" + TWO
+    rows = (
+        ("1.0.0", TWO, ""),
+        ("1.0.1", TWO.replace("4", "44"), ""),
+        ("1.1.0", more, "1.0.1"),
+        ("2.0.0", "int c(void) { return 1; }", ""),
+    )
+    for version, text, broken in rows:
+        objects = shop.objects(version, text)
+        capsys.readouterr()
+        arguments = ["-q", *shop.arguments(version, None), "-o", tmp_path, *objects]
+        assert main(["mkshlib", *map(str, arguments)]) == 0
+        said = capsys.readouterr().err
+        assert said == (
+            f"uselib: warning: libt_s.1.1.0: programs linked with libt_s.{broken} will not run on it: b and d are elsewhere now or gone; "
+            f"give --previous {tmp_path}/shlib/libt_s.{broken}\n" if broken else ""
+        )  # fmt: skip
+
+
 def test_a_new_major_version(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
     shop.release("1.0.0", FIRST)
     said = refused(shop, capsys, "1.1.0", "1.0.0", SECOND, "--renumber")
