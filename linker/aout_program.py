@@ -128,19 +128,20 @@ class AoutProgram(OutputKind):
         return text.address if text is not None else 0
 
     def complete(self, image: bytearray, layout: Layout, entry: int, rows: list[Row] | None) -> None:
-        text, data, bss = (layout.find(name) for name in (".text", ".data", ".bss"))
-        contents = [bytes(image[s.offset : s.offset + s.size]) if s is not None else b"" for s in (text, data)]
-        if self.magic is not Magic.OMAGIC:  # pages of the file are mapped
-            front = bytes(aout.HEADER_SIZE) if self.magic is Magic.QMAGIC else b""
-            contents = [_padded(front + contents[0]), _padded(contents[1])]
-        used = data.size if data is not None else 0
-        zeros = (
-            bss.end - (data.address if data is not None else bss.address) - used if bss is not None and bss.size else 0
-        )
-        slack = len(contents[1]) - used
-        header = Header(self.magic, 0, 0, max(0, zeros - slack), entry=entry)
-        symbols = tuple(_symbols(rows or (), layout))
-        image[:] = aout.encode(Aout(header, contents[0], contents[1], symbols=symbols))
+        image[:] = encode_image(self.magic, image, layout, entry, rows)
+
+
+def encode_image(magic: Magic, image: bytearray, layout: Layout, entry: int, rows: list[Row] | None) -> bytes:
+    """The file, from the contents of .text and .data at their offsets in `image`, and the size of .bss."""
+    text, data, bss = (layout.find(name) for name in (".text", ".data", ".bss"))
+    assert text is not None and data is not None and bss is not None
+    contents = [bytes(image[section.offset : section.offset + section.size]) for section in (text, data)]
+    if magic is not Magic.OMAGIC:  # pages of the file are mapped
+        front = bytes(aout.HEADER_SIZE) if magic is Magic.QMAGIC else b""
+        contents = [_padded(front + contents[0]), _padded(contents[1])]
+    zeros = bss.end - data.address - len(contents[1]) if bss.size else 0  # the last page of data has some already
+    header = Header(magic, 0, 0, max(0, zeros), entry=entry)
+    return aout.encode(Aout(header, contents[0], contents[1], symbols=tuple(_symbols(rows or (), layout))))
 
 
 def _padded(content: bytes) -> bytes:

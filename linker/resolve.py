@@ -23,7 +23,6 @@ from linker.libraries import Finder, Library, archive_library, directory_library
 from linker.object_formats import as_elf
 from linker.options import InputArgument, InputGroup, Options
 
-BSD_INDEX = "__.SYMDEF"
 NEEDS_PREFIX = "__NEEDS_SHRLIB_"  # defined by a stub library's first object
 
 
@@ -274,7 +273,7 @@ class Resolver:
         found = as_elf(data, where)
         if found is not None:
             self.add_object(found, where, library.stub)
-        elif where.endswith(f"({BSD_INDEX})"):  # the index of an old archive
+        elif where.endswith(f"({ar.BSD_INDEX})"):  # the index of an old archive
             return
         else:
             self.problems.append(Diagnostic(where, "not an object file"))

@@ -8,6 +8,7 @@ import gc
 import sys
 from collections.abc import Iterator, Sequence
 
+from linker.errors import Diagnostic, UsageError
 from linker.image import Version
 from linker.spec import parse_address
 
@@ -110,7 +111,13 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("-L", dest="paths", action="append", default=[], metavar="DIR", help="where -l looks")
     p.add_argument("-l", dest="libraries", action="append", default=[], metavar="NAME", help="a library")
-    p.add_argument("--format", choices=("archive", "directory", "both"), default="archive", help="of the stub library")
+    p.add_argument(
+        "--format", choices=("archive", "directory", "both", "aout"), default="archive",
+        help="of the stub library; aout: an a.out library as Linux had until 1995, from --control",
+    )  # fmt: skip
+    p.add_argument(
+        "--control", metavar="DIR", help="with --format aout: the folder of jump.params, jump.funcs, jump.vars"
+    )
     p.add_argument("-S", "--strip-debug", action="store_true", help="leave out debugging information")
     p.add_argument("--strip-all", action="store_true", help="leave out debugging information and private symbols")
     p.add_argument("-M", "--print-map", action="store_true", help="print what went where")
@@ -152,6 +159,13 @@ def run(argv: list[str]) -> int:
     from linker.shlib import Request, build
 
     options = parser().parse_intermixed_args(argv)
+    if (options.format == "aout") != bool(options.control):
+        raise UsageError(Diagnostic("mkshlib", "--format aout and --control DIR go together"))
+    if options.control:
+        from emulator.commands.mkshlib_aout import make
+
+        inputs = (*options.inputs, *options.objects)
+        return make(options.control, inputs, options.libraries, options.paths, options.output, options.quiet)
     request = Request(
         inputs=(*options.inputs, *options.objects),
         libraries=tuple(options.libraries),

@@ -20,13 +20,12 @@ from dataclasses import dataclass, field
 
 from linker.errors import Diagnostic, FormatError
 from linker.formats import aout
-from linker.formats.ar import MAGIC, Archive
+from linker.formats.ar import BSD_INDEX, MAGIC, Archive
 from linker.image import Version
 
 SLOT_SIZE = 8
 CLASSIC = 0x1000_0000
 _PLT, _GOT = "__PLT_", "__GOT_"
-_INDEX = "__.SYMDEF"
 DUMMY = "__DUMMY__"
 
 
@@ -77,7 +76,7 @@ def read_archive(data: bytes, where: str) -> StubLibrary:
     entry: tuple[str, str, int, int] | None = None
     for member in archive.members():
         content = bytes(data[member.start : member.start + member.size])
-        if member.name == _INDEX or not aout.is_aout(content):
+        if member.name == BSD_INDEX or not aout.is_aout(content):
             continue
         file = aout.decode(content, f"{where}({member.name})")
         if entry is None:
@@ -124,7 +123,7 @@ def _string(memory: bytes, at: int, where: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ControlLine:
-    """A line of jump.funcs or jump.vars. size in bytes."""
+    """A line of jump.funcs or jump.vars. size in bytes; library and object may be empty (of slots that are only kept)."""
 
     size: int
     type: str
@@ -144,11 +143,11 @@ def parse_control(text: str, where: str, types: str = "TtUDKC") -> tuple[Control
             size = int(words[0], 16)
         except ValueError:
             size = -1
-        if size < 0 or len(words) < 5 or words[1] not in types:
+        if size < 0 or len(words) < 3 or words[1] not in types:
             raise FormatError(
                 Diagnostic(f"{where}:{number}", f"is not `SIZE TYPE SYMBOL LIBRARY OBJECT` with a type of {types}")
             )
-        found.append(ControlLine(size, words[1], *words[2:5]))
+        found.append(ControlLine(size, words[1], *[*words[2:5], "", ""][:3]))
     return tuple(found)
 
 

@@ -138,6 +138,39 @@ class Archive:
         return [(n.decode("utf-8", "surrogateescape"), o) for n, o in zip(names, offsets, strict=False)]
 
 
+BSD_INDEX = "__.SYMDEF"
+
+
+def write_bsd_archive(members: Iterable[NewMember]) -> bytes:
+    """An archive with the index that linkers of a.out read: a first member `__.SYMDEF` of struct ranlib (ranlib(5)): u32 bytes of pairs
+    (offset of the name in the strings, offset of the member's header), u32 bytes of strings, strings. Little-endian; deterministic."""
+    listed = list(members)
+    names = bytearray()
+    pairs: list[tuple[int, int]] = []
+    count = sum(len(member.symbols) for member in listed)
+    size = 8 + 8 * count + sum(len(s.encode()) + 1 for m in listed for s in m.symbols)
+    size += -size % 4
+    position = 8 + 60 + size
+    for member in listed:
+        for symbol in member.symbols:
+            pairs.append((len(names), position))
+            names += symbol.encode() + b"\0"
+        position += 60 + len(member.content) + (len(member.content) & 1)
+    names += bytes(-len(names) % 4)
+    table = b"".join(struct.pack("<II", *pair) for pair in pairs)
+    index = struct.pack("<I", len(table)) + table + struct.pack("<I", len(names)) + bytes(names)
+    out = [MAGIC]
+    for name, content in ((BSD_INDEX, index), *((member.name, member.content) for member in listed)):
+        # linkers of that time take an index older than the archive for stale: its date is one second later than the members'
+        date = b"1" if name == BSD_INDEX else b"0"
+        out += [
+            b"%-16s%-12s%-6s%-6s%-8s%-10d`\n" % (name[:15].encode(), date, b"0", b"0", b"100644", len(content)),
+            content,
+        ]
+        out += [b"\n"] if len(content) & 1 else []
+    return b"".join(out)
+
+
 def write_archive(members: Iterable[NewMember]) -> bytes:
     """A GNU archive with symbol index; deterministic (dates, owners 0, mode 644 as `ar D` writes them)."""
     listed = list(members)

@@ -1,0 +1,76 @@
+"""Stub archives (`libX.sa`) of a.out libraries, from their control files: format in formats/aout_stub.py.
+
+One archive for each library that the control files' fourth column names (libc, libcurses, ... may be one image). In each, the first member
+describes the image; there is one further member for each object of the fifth column, with the absolute symbols of what it defines.
+"""
+
+from __future__ import annotations
+
+from linker.aout_control import Control
+from linker.aout_program import CONFLICTS, LIBRARIES
+from linker.formats import aout
+from linker.formats.aout import N_ABS, N_DATA, N_EXT, N_SETD, N_TEXT, Aout, Header, Magic, Relocation, Symbol
+from linker.formats.aout_stub import DUMMY
+from linker.formats.ar import NewMember, write_bsd_archive
+
+_OBJECT = Header(Magic.OMAGIC, 0, 0)
+
+
+def _word(value: int) -> bytes:
+    return (value & 0xFFFF_FFFF).to_bytes(4, "little")
+
+
+def marker(control: Control) -> str:
+    """`___libc_4_303`: what the members of this very version refer to, so that the first one is linked."""
+    version = control.version
+    return f"___{control.library}_{version.major}_{version.minor * 100 + version.patch}"
+
+
+def describing_member(control: Control, word: int) -> Aout:
+    """struct libentry, the address of the conflict list, both in their set vectors, and every slot and cell."""
+    version = control.version
+    name = f"{control.name}.so.{version.major}".encode() + b"\0"
+    text = name + f"DLL Jump {version.major}.{version.minor}pl{version.patch}".encode() + b"\0"
+    text += bytes(-len(text) % 4)
+    entry = len(text)
+    data = _word(0) + _word(len(name)) + _word(control.text) + _word(word) + _word(control.cells)
+    needs = f"__NEEDS_SHRLIB_{control.library}_{version.major}"
+    symbols = [
+        Symbol(marker(control), N_DATA | N_EXT, entry), Symbol(needs, N_DATA | N_EXT, entry),
+        Symbol(LIBRARIES, N_SETD | N_EXT, entry), Symbol(f"__{control.library}_CONFLICT_LIST", N_DATA, entry + 16),
+        Symbol(CONFLICTS, N_SETD | N_EXT, entry + 16),
+    ]  # fmt: skip
+    for number, line in enumerate(control.functions, 1):
+        if line.type == "T" and line.symbol != DUMMY:
+            symbols.append(Symbol(f"__PLT_{line.symbol}", N_ABS | N_EXT, control.slot(number)))
+    for index, line in enumerate(control.variables):
+        if line.symbol != DUMMY:
+            symbols.append(Symbol(f"__GOT_{line.symbol}", N_ABS | N_EXT, control.cell(index)))
+    # the two pointers of libentry lead into this member's text
+    relocations = (Relocation(0, N_TEXT, False), Relocation(4, N_TEXT, False))
+    return Aout(_OBJECT, text, data, (), relocations, tuple(symbols))
+
+
+def stub_archives(control: Control, word: int) -> dict[str, bytes]:
+    """Library name of the control files -> archive."""
+    places = control.places()
+    groups: dict[str, dict[str, list[Symbol]]] = {}
+    for number, line in enumerate(control.functions, 1):
+        if line.type == "T" and line.symbol != DUMMY:
+            members = groups.setdefault(line.library or control.library, {})
+            members.setdefault(line.object, []).append(Symbol(line.symbol, N_ABS | N_EXT, control.slot(number)))
+    for line in control.variables:
+        if line.symbol != DUMMY:
+            members = groups.setdefault(line.library or control.library, {})
+            members.setdefault(line.object, []).append(Symbol(line.symbol, N_ABS | N_EXT, places[line.symbol]))
+    first = describing_member(control, word)
+    names = tuple(s.name for s in first.symbols if s.external and s.kind in (N_DATA, N_ABS))
+    described = NewMember(f"__{control.library}.o"[:15], aout.encode(first), names)
+    found = {}
+    for library, members in groups.items():
+        listed = [described]
+        for number, symbols in enumerate(members.values(), 1):
+            content = Aout(_OBJECT, b"", b"", symbols=(*symbols, Symbol(marker(control), N_EXT)))
+            listed.append(NewMember(f"__T{number:05}.o", aout.encode(content), tuple(s.name for s in symbols)))
+        found[library] = write_bsd_archive(listed)
+    return found
