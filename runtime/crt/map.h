@@ -137,7 +137,8 @@ static long load_elf_library(long fd, const struct program_header *load) {
                      MAP_PRIVATE_ | MAP_FIXED_NOREPLACE_, fd, 0);
     if (is_error(result)) return result;
     if ((word)result != begin) return -E_EXIST;
-    for (volatile char *p = (volatile char *)file_end; p < (volatile char *)page_end; p++) *p = 0;
+    if (memory_end > file_end) /* bss begins on this page; else nobody owns its rest, and writing would copy it */
+        for (volatile char *p = (volatile char *)file_end; p < (volatile char *)page_end; p++) *p = 0;
     return map_anonymous(page_end, (memory_end + USELIB_PAGE - 1) & -(word)USELIB_PAGE);
 }
 
@@ -146,9 +147,9 @@ static void map_library(struct library *library, const struct search *search) {
     const struct program_header *load;
     long fd = open_library(library, search, path, sizeof path), result, size;
     size = SYSCALL(SYS_LSEEK, fd, 0, 2, 0, 0, 0);
-    for (word i = 0; i < sizeof page; i++) page[i] = 0;
     result = SYSCALL(SYS_PREAD, fd, page, sizeof page, 0, 0, 0);
     if (result < 0) refuse_error(path, result);
+    for (word i = (word)result; i < sizeof page; i++) page[i] = 0; /* behind a short file, not the last library's */
     header = check_page(page, (word)size, library);
     if (!(load = single_load(header, (word)size))) refuse(path, "Exec format error.");
     result = SYSCALL(SYS_USELIB, path, 0, 0, 0, 0, 0);
