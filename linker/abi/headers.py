@@ -38,14 +38,15 @@ class Declared:
 @dataclass(frozen=True)
 class HeaderFacts:
     """functions, data: by the symbol's name (that of an asm label, if it has one). record_names: tags and type names that are
-    defined completely. uncertain: words of declarations that could not be read: any of them may be a public name.
-    unknown: one sentence for each thing that could not be read."""
+    defined completely. inlines: functions that the headers define, as `Facts.inlines`. uncertain: words of declarations that
+    could not be read: any of them may be a public name. unknown: one sentence for each thing that could not be read."""
 
     files: tuple[str, ...] = ()
     functions: dict[str, Declared] = field(default_factory=dict)
     data: dict[str, Declared] = field(default_factory=dict)
     constants: dict[str, Constant] = field(default_factory=dict)
     record_names: frozenset[str] = frozenset()
+    inlines: dict[str, str] = field(default_factory=dict)
     uncertain: frozenset[str] = frozenset()
     types: Types = field(default_factory=Types)
     unknown: tuple[str, ...] = ()
@@ -171,6 +172,7 @@ def _joined(results: Sequence[HeaderFacts]) -> HeaderFacts:
         data=data,
         constants={name: c for r in results for name, c in r.constants.items()},
         record_names=frozenset().union(*(r.record_names for r in results)),
+        inlines={name: text for r in results for name, text in r.inlines.items()},
         uncertain=frozenset().union(*(r.uncertain for r in results)),
         unknown=(
             *dict.fromkeys(text for r in results for text in r.unknown),
@@ -206,6 +208,7 @@ def _read(source: Source, own: _Own, machine: Machine) -> HeaderFacts:
         data=reader.data,
         constants=constants(wanted, source.macros, types.expression, machine.word),
         record_names=names,
+        inlines=reader.inlines,
         uncertain=frozenset(reader.uncertain),
         types=types.types(),
         unknown=tuple(reader.sentences()),
@@ -219,6 +222,7 @@ class _Reader:
         self.types = types
         self.functions: dict[str, Declared] = {}
         self.data: dict[str, Declared] = {}
+        self.inlines: dict[str, str] = {}
         self.uncertain: set[str] = set()
         self._problems: list[str] = []
 
@@ -248,6 +252,8 @@ class _Reader:
             if isinstance(node.type, c_ast.Struct | c_ast.Union | c_ast.Enum):
                 self.types.type(node.type, parsed)
             return
+        if unit.definition:
+            self.inlines[node.name] = " ".join(unit.definition.split())
         if "static" in node.storage:
             return
         own = parsed.marked.own
@@ -295,7 +301,8 @@ class _Reader:
 def with_headers(facts: Facts, headers: HeaderFacts, types: bool | None = None) -> Facts:
     """`facts`, limited to what the headers declare, with their constants.
 
-    types True: the headers' types take the place of those from debug information; None: only where there are none.
+    types True: the headers' types take the place of those from debug information; None: only where there are none. Otherwise
+    `declared` has them.
     """
     public = frozenset((*headers.functions, *headers.data)) | headers.uncertain
     unknown = (*facts.unknown, *headers.unknown)
@@ -309,15 +316,22 @@ def with_headers(facts: Facts, headers: HeaderFacts, types: bool | None = None) 
         public=public if headers.functions or headers.data else None,
         constants=headers.constants,
         record_names=headers.record_names | headers.uncertain,
+        inlines=headers.inlines,
         unknown=unknown,
     )
-    use_types = not facts.typed if types is None else types
+    kept = _typed(facts, headers, False)
+    if not (not facts.typed if types is None else types):
+        return replace(kept, declared=_typed(facts, headers, True) if len(headers.types.rows) > 1 else None)
+    told = tuple(text for text in facts.unknown if not text.endswith("types are not compared"))  # now they are
+    return replace(_typed(facts, headers, True), unknown=told)
+
+
+def _typed(facts: Facts, headers: HeaderFacts, use_types: bool) -> Facts:
+    """With the places of the declarations, and if wanted the headers' types."""
     functions = {name: _function(fact, headers, use_types) for name, fact in facts.functions.items()}
     data = {name: _datum(fact, headers, use_types) for name, fact in facts.data.items()}
     if not use_types:
-        return replace(facts, functions=functions, data=data, declared=with_headers(facts, headers, True))
-    told = tuple(text for text in facts.unknown if not text.endswith("types are not compared"))  # now they are
-    facts = replace(facts, unknown=told)
+        return replace(facts, functions=functions, data=data)
     return replace(facts, functions=functions, data=data, types=headers.types, typed=len(headers.types.rows) > 1)
 
 

@@ -24,14 +24,15 @@ _LEADING = re.compile(r"(?:\s|__extension__\b|;|}|\[\[[^]]*\]\])+")
 
 @dataclass
 class Unit:
-    """One top-level declaration. text: as preprocessed. body: it is a function's definition, whose body was left out."""
+    """One top-level declaration. text: as preprocessed. definition: of a function that is defined here, all of it; its body is
+    left out of `text`."""
 
     text: str
     file: str
     line: int
     system: bool
     pack: int
-    body: bool = False
+    definition: str = ""
 
     @property
     def place(self) -> str:
@@ -87,7 +88,8 @@ def split(source: Source) -> Iterator[Unit]:
         begin = match.end()
         if piece.strip(" \t\n;"):
             file, at, system = source.place(line)
-            yield Unit(piece + (";" if body else ""), file, at, system, source.pack(line), body)
+            whole = text[first : match.end()] if body else ""
+            yield Unit(piece + (";" if body else ""), file, at, system, source.pack(line), whole)
     rest = text[begin:].strip(" \t\n;}")
     if rest:
         line = text.count("\n", 0, begin + len(text[begin:]) - len(text[begin:].lstrip()))
