@@ -14,6 +14,7 @@ from typing import Literal
 from linker.abi.affected import program_report
 from linker.abi.compare_constants import compare_constants
 from linker.abi.compare_data import compare_data
+from linker.abi.compare_declared import compare_declared
 from linker.abi.compare_enums import compare_enumerations
 from linker.abi.compare_functions import compare_functions
 from linker.abi.compare_records import LayoutChange, Usage, compare_records
@@ -61,6 +62,7 @@ def compare(old: Facts, new: Facts, knowledge: Mapping[str, bool] | None = None)
     compare_data(compared)
     compare_slots(compared)
     _compare_met_types(compared)
+    compare_declared(compared)
     compare_constants(compared)
     compare_versions(compared)
     return compared

@@ -102,12 +102,8 @@ class Facts:
     data_range: tuple[int, int] = (0, 0)
     producer: str = ""  # compiler, from DWARF
     unknown: tuple[str, ...] = ()  # one sentence each: what could not be read
-    declared: Facts | None = (
-        None  # the same library with the headers' types, if `types` come from debug information and there are headers
-    )
-    inlines: dict[str, str] | None = (
-        None  # functions that headers define: name -> text, white space made one; None without headers
-    )
+    declared: Facts | None = None  # the same with the headers' types, where `types` are from debug information
+    inlines: dict[str, str] | None = None  # functions that headers define -> their text; None without headers
 
 
 @dataclass(frozen=True, slots=True)

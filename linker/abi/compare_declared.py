@@ -1,0 +1,95 @@
+"""What only headers tell: types that no exported name leads to (commands passed as `int`, structures passed as `void *`), calling conventions,
+which compilers leave out of debug information, and the text of inline functions, which is compiled into programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from linker.abi.compare_enums import compare_enumerations
+from linker.abi.compare_records import LayoutChange, Usage, compare_records
+from linker.abi.compare_types import TypePairs, peel
+from linker.abi.context import Comparison
+from linker.abi.facts import Facts
+from linker.abi.findings import Severity
+from linker.abi.types import Enumeration, FunctionType, Record, TypeId, Types
+
+
+def compare_declared(check: Comparison) -> None:
+    """To be called after the types that exports lead to were compared."""
+    _inlines(check)
+    if check.old.record_names is None or check.new.record_names is None:
+        return
+    old, new = check.old.declared or check.old, check.new.declared or check.new
+    if old is not check.old and new is not check.new:
+        _conventions(check, old, new)
+    pairs = TypePairs(old.types, new.types, old.machine)
+    met = {pair.name for pair in check.reach.met.values()}
+    after = dict(_named(new.types))
+    for name, number in _named(old.types):
+        if name in met or name not in after or name not in check.old.record_names:
+            continue
+        subject, changes, place = _compare(pairs, name, number, after[name])
+        for change in changes:
+            words = f"{subject}: {change.words}" + (
+                f": {change.old} became {change.new}" if change.old != change.new else ""
+            )
+            check.tell(
+                change.rule, subject, f"{words} (no exported name leads to it)", old=change.old, new=change.new, place=place,
+                severity=change.severity,
+            )  # fmt: skip
+
+
+def _compare(pairs: TypePairs, name: str, old: TypeId, new: TypeId) -> tuple[str, list[LayoutChange], str]:
+    before, after = pairs.old[old], pairs.new[new]
+    if isinstance(before, Enumeration) and isinstance(after, Enumeration):
+        return f"enum {name}", compare_enumerations(before, after), after.place
+    if isinstance(before, Record) and isinstance(after, Record):
+        changes = compare_records(pairs, before, after, Usage())
+        # who allocates it is not known
+        changes = [replace(c, severity=Severity.RISK) if c.rule == "member-appended" else c for c in changes]
+        return f"{before.kind} {name}", changes, after.place
+    return name, [], ""
+
+
+def _named(types: Types) -> Iterator[tuple[str, TypeId]]:
+    """Complete records and enumerations by tag, and those without by the type name that stands for them."""
+    seen = set()
+    for number in range(len(types.rows)):
+        found = peel(types, number)
+        row = found.row
+        if isinstance(row, Record | Enumeration) and row.size is not None and found.name and found.name not in seen:
+            seen.add(found.name)
+            yield found.name, found.number
+
+
+def _conventions(check: Comparison, old: Facts, new: Facts) -> None:
+    told = {finding.subject for finding in check.findings if finding.rule.id == "calling-convention-changed"}
+    for name, function in old.functions.items():
+        other = new.functions.get(name)
+        if other is None or function.type is None or other.type is None or name in told:
+            continue
+        before, after = old.types.plain(function.type), new.types.plain(other.type)
+        if (
+            isinstance(before, FunctionType)
+            and isinstance(after, FunctionType)
+            and before.convention != after.convention
+        ):
+            words = before.convention or "standard", after.convention or "standard"
+            check.tell(
+                "calling-convention-changed", name, f"{name}: the calling convention: {words[0]} became {words[1]}",
+                old=words[0], new=words[1], place=other.place,
+            )  # fmt: skip
+
+
+def _inlines(check: Comparison) -> None:
+    old, new = check.old.inlines, check.new.inlines
+    for name, text in (old or {}).items():
+        if new is not None and name in new and new[name] != text:
+            check.tell(
+                "inline-function-changed",
+                name,
+                f"the text of {name}, which is compiled into programs, is another",
+                old=text,
+                new=new[name],
+            )
