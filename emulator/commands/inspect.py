@@ -160,6 +160,7 @@ def _program(path: str, image: Image) -> Facts:
         "segments": _segments(image.segments),
         "libraries": list(image.library_names),
         "library_path": image.library_path,
+        "version_rule": image.version_rule,
         "needs": [_identity(who) for who in image.needs],
         "bindings": [
             {"library": b.library, "symbol": b.symbol, "address": b.address, "kind": b.kind.value}
@@ -330,6 +331,8 @@ def _show_program(facts: Facts) -> list[str]:
         lines.append(".lib: " + " ".join(facts["libraries"]))
     if facts["library_path"]:
         lines.append(f"library path: {facts['library_path']}")
+    if facts["version_rule"]:
+        lines.append(f"version rule: {facts['version_rule']}")
     lines += _show_needs(facts)
     if facts["bindings"]:
         lines.append(f"bindings: {len(facts['bindings'])}")

@@ -103,7 +103,8 @@ def _show_libraries(work: _Work) -> None:
     for library in whole:
         assert library.header is not None
         who, name = library.header.identity, os.path.basename(library.path)
-        line = f"\t{name} ({library.header.machine.label}, {who.base:#x}-{who.end - 1:#x}, {who.slot_count} slots)"
+        slots = f"{who.slot_count} slot{'' if who.slot_count == 1 else 's'}"
+        line = f"\t{name} ({library.header.machine.label}, {who.base:#x}-{who.end - 1:#x}, {slots})"
         _say(line + (f" <= {', '.join(links[name])}" if name in links else ""))
 
 
