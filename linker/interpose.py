@@ -5,7 +5,7 @@ is called by the library through a pointer, so that a program's own definition s
 
     .interpose_thunks   f$thunk:    FF 25 ....   jmp *[f$pointer]    x86-64: rip-relative; i386: absolute
                                     CC CC        int3 x 2
-    .interpose (data)   f$pointer:  a word, initialised with f$impl, the library's own implementation
+    .exported (data)    f$pointer:  a word, initialised with f$impl, the library's own implementation
 
 Every branch to f inside the library and f's slot in the jump table lead to the thunk. References that take f's address
 get the slot, as for any exported function, so that pointers to f compare equal everywhere.

@@ -81,6 +81,21 @@ class Promises:
             for place in self._carried.reserved
         ]
 
+    def copies(self, now: History) -> list[tuple[int, int, int]]:
+        """(from, to, bytes) of the initial values that an old place shares with the datum that moved away from it.
+
+        So a table that nobody writes to, which has only grown, is right for programs linked before as well.
+        """
+        there, rows = now.data_places(), []
+        for place in now.places:
+            if place.state is PlaceState.MOVED:
+                name = place.name
+                for renaming in now.renamed:
+                    name = renaming.new if renaming.old == name and name not in there else name
+                if name in there:
+                    rows.append((there[name].address, place.address, min(place.reserved, there[name].size)))
+        return rows
+
     # -- the record --------------------------------------------------------------------------------------------------------
 
     def size(self) -> int:

@@ -418,8 +418,11 @@ class Library(OutputKind):
         return self._made[BOOTSTRAP].address
 
     def finish(self, image: bytearray, layout: Layout) -> None:
-        """Writes the digest of the file, its own field zero."""
-        assert self.header is not None
+        """Initial values of data that moved go to their old places too; then the digest of the file, its own field zero."""
+        assert self.header is not None and self.history is not None
+        for source, to, size in self.promises.copies(self.history):
+            at = source - layout.base
+            image[to - layout.base : to - layout.base + size] = image[at : at + size]
         note = next(notes.notes(self._notes(self.header), "mkshlib"))
         at = self._made[notes.SECTION].address - layout.base + note.offset + notes.DIGEST_OFFSET
         value = digest.digest_at(image, at)

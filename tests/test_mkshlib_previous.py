@@ -200,11 +200,29 @@ def test_grown_data_are_refused_or_moved(shop: Shop, capsys: pytest.CaptureFixtu
     assert (kept.address, kept.reserved, kept.size, kept.name) == (old.data_places()["grow"].address, 8, 0, "grow")
     moved = next(s for s in image(shop.library("1.1.0")).symbols if s.name == "grow$moved")
     assert (moved.address, moved.size) == (kept.address, 8)
-    # the old program goes on with the old place, which the library does not look at any more
-    assert shop.run(program, "1.1.0") == ("18\n5\n0\n", "", 0)
+    # the old program goes on with the old place (and its initial values), which the library does not look at any more
+    assert shop.run(program, "1.1.0") == ("18\n5\n10\n", "", 0)
     # and so the next release: both places stay
     shop.release("1.2.0", bigger + "int more = 3;", before="1.1.0")
     assert [p for p in shop.history("1.2.0").places if p.name == "grow"] == [p for p in new.places if p.name == "grow"]
+
+
+def test_constant_tables_may_grow(shop: Shop) -> None:
+    """The classical sys_errlist: the old place has the old values, pointers among them, however often the table moves."""
+    text = """static const char a[] = "a\\n", b[] = "b\\n", c[] = "c\\n", d[] = "d\\n"; extern const int count; const int count = %d;
+const char *const names[] = {%s}; const char *name_of(int n) { return names[n]; }"""
+    shop.release("1.0.0", text % (2, "a, b"))
+    shop.release("1.1.0", text % (3, "a, b, c"), before="1.0.0", options=("--move-data", "names"))
+    user = "extern const char *const names[]; const char *name_of(int); int main_(void) { put(names[%d]); put(name_of(%d)); return 0; }"
+    first, second = shop.program("p", user % (1, 1), "1.0.0"), shop.program("q", user % (2, 2), "1.1.0")
+    final = (text % (4, "a, b, c, d")).replace("names", "letters")
+    shop.release("1.2.0", final, before="1.1.0", options=("--rename", "names=letters", "--move-data", "letters"))
+    third = shop.program("r", user.replace("names", "letters") % (3, 3), "1.2.0")
+    assert [shop.run(p, "1.2.0") for p in (first, second, third)] == [
+        (out, "", 0) for out in ("b\nb\n", "c\nc\n", "d\nd\n")
+    ]
+    states = [p.state for p in shop.history("1.2.0").places if p.name in ("names", "letters")]
+    assert states == [PlaceState.MOVED, PlaceState.MOVED, PlaceState.DATA]
 
 
 def test_removed_data_stay_reserved(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
