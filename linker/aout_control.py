@@ -127,8 +127,8 @@ def read_control(folder: str | Path) -> Control:
 
 def _check(control: Control, problems: Diagnostics) -> None:
     where = control.where
-    if control.text % PAGE or control.data % PAGE or control.got % PAGE:
-        problems.add(where, f"Text, Data and GOT must be multiples of {PAGE:#x}")
+    if control.text % PAGE or control.data % PAGE or control.jump % 8 or control.got % CELL_SIZE:
+        problems.add(where, f"Text and Data must be multiples of {PAGE:#x}, Jump of 8, GOT of {CELL_SIZE}")
     needed = SLOT_SIZE * (len(control.functions) + 1)
     if needed > control.jump:
         problems.add(where, f"{len(control.functions)} slots need {needed:#x} bytes, Jump keeps {control.jump:#x}",

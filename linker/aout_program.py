@@ -131,14 +131,18 @@ class AoutProgram(OutputKind):
         image[:] = encode_image(self.magic, image, layout, entry, rows)
 
 
-def encode_image(magic: Magic, image: bytearray, layout: Layout, entry: int, rows: list[Row] | None) -> bytes:
-    """The file, from the contents of .text and .data at their offsets in `image`, and the size of .bss."""
+def encode_image(
+    magic: Magic, image: bytearray, layout: Layout, entry: int, rows: list[Row] | None, library: bool = False
+) -> bytes:
+    """The file, from the contents of .text and .data at their offsets in `image`, and the size of .bss. library: data follows text at
+    once, even within a page."""
     text, data, bss = (layout.find(name) for name in (".text", ".data", ".bss"))
     assert text is not None and data is not None and bss is not None
     contents = [bytes(image[section.offset : section.offset + section.size]) for section in (text, data)]
     if magic is not Magic.OMAGIC:  # pages of the file are mapped
         front = bytes(aout.HEADER_SIZE) if magic is Magic.QMAGIC else b""
-        contents = [_padded(front + contents[0]), _padded(contents[1])]
+        text_in_file = front + contents[0] if library else _padded(front + contents[0])
+        contents = [text_in_file, contents[1] + bytes(-(len(text_in_file) + len(contents[1])) % PAGE)]
     zeros = bss.end - data.address - len(contents[1]) if bss.size else 0  # the last page of data has some already
     header = Header(magic, 0, 0, max(0, zeros), entry=entry)
     return aout.encode(Aout(header, contents[0], contents[1], symbols=tuple(_symbols(rows or (), layout))))

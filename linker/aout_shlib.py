@@ -214,7 +214,7 @@ class AoutLibrary(OutputKind):
         return self.control.text
 
     def complete(self, image: bytearray, layout: Layout, entry: int, rows: list[Row] | None) -> None:
-        image[:] = encode_image(Magic.ZMAGIC, image, layout, entry, rows)
+        image[:] = encode_image(Magic.ZMAGIC, image, layout, entry, rows, library=True)
 
     # -- contents -------------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
 """Stub archives (`libX.sa`) of a.out libraries, from their control files: format in formats/aout_stub.py.
 
 One archive for each library that the control files' fourth column names (libc, libcurses, ... may be one image). In each, the first member
-describes the image; there is one further member for each object of the fifth column, with the absolute symbols of what it defines.
+describes the image; there is one further member for each object of the fifth column, with the slots of its functions, and one for each variable,
+so that a program may define a variable of its own and still use the functions beside it.
 """
 
 from __future__ import annotations
@@ -54,23 +55,26 @@ def describing_member(control: Control, word: int) -> Aout:
 def stub_archives(control: Control, word: int) -> dict[str, bytes]:
     """Library name of the control files -> archive."""
     places = control.places()
-    groups: dict[str, dict[str, list[Symbol]]] = {}
+    groups: dict[str, dict[str, list[Symbol]]] = {}  # library -> member's name -> symbols
+    names_of: dict[tuple[str, str], str] = {}
     for number, line in enumerate(control.functions, 1):
         if line.type == "T" and line.symbol != DUMMY:
-            members = groups.setdefault(line.library or control.library, {})
-            members.setdefault(line.object, []).append(Symbol(line.symbol, N_ABS | N_EXT, control.slot(number)))
-    for line in control.variables:
+            library = line.library or control.library
+            member = names_of.setdefault((library, line.object), f"__T{number:05}.o")
+            symbol = Symbol(line.symbol, N_ABS | N_EXT, control.slot(number))
+            groups.setdefault(library, {}).setdefault(member, []).append(symbol)
+    for number, line in enumerate(control.variables):
         if line.symbol != DUMMY:
-            members = groups.setdefault(line.library or control.library, {})
-            members.setdefault(line.object, []).append(Symbol(line.symbol, N_ABS | N_EXT, places[line.symbol]))
+            symbol = Symbol(line.symbol, N_ABS | N_EXT, places[line.symbol])
+            groups.setdefault(line.library or control.library, {})[f"__D{number:05}.o"] = [symbol]
     first = describing_member(control, word)
     names = tuple(s.name for s in first.symbols if s.external and s.kind in (N_DATA, N_ABS))
     described = NewMember(f"__{control.library}.o"[:15], aout.encode(first), names)
     found = {}
     for library, members in groups.items():
         listed = [described]
-        for number, symbols in enumerate(members.values(), 1):
+        for name, symbols in members.items():
             content = Aout(_OBJECT, b"", b"", symbols=(*symbols, Symbol(marker(control), N_EXT)))
-            listed.append(NewMember(f"__T{number:05}.o", aout.encode(content), tuple(s.name for s in symbols)))
+            listed.append(NewMember(name, aout.encode(content), tuple(s.name for s in symbols)))
         found[library] = write_bsd_archive(listed)
     return found

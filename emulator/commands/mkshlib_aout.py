@@ -10,6 +10,7 @@ from linker.aout_control import read_control
 from linker.aout_shlib import AoutLibrary
 from linker.aout_stub_writer import stub_archives
 from linker.errors import Diagnostic, UsageError
+from linker.formats.aout_stub import DUMMY
 from linker.link import LinkJob, link, show_warnings
 from linker.options import InputArgument, InputGroup, Options
 from linker.writer import write_atomically
@@ -25,9 +26,12 @@ def make(
     control = read_control(control_folder)
     own = [InputArgument(path, whole=True) for path in inputs]
     group = InputGroup(tuple(InputArgument(name, library=True) for name in libraries))
+    wanted = tuple(
+        line.symbol for line in (*control.functions, *control.variables) if line.type != "U" and line.symbol != DUMMY
+    )
     options = Options(
         inputs=(*own, group), library_paths=tuple(paths), format="aout", entry="", base=control.text,
-        output=f"{control.library}.so.{control.version}",
+        undefined=wanted, output=f"{control.library}.so.{control.version}",
     )  # fmt: skip
     kind = AoutLibrary(control)
     linked = link(LinkJob(options, kind))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 
+from linker import stub
 from linker.abi import elf_dynamic
 from linker.abi.elf_facts import shared_object_facts, target_facts
 from linker.abi.facts import Facts, FileKind, ProgramFacts
@@ -27,25 +28,14 @@ _WANTED = "give a target library, a stub library, a shared object (.so) or a pro
 def read_facts(path: str | os.PathLike[str]) -> Facts:
     """The facts of the library at `path`. Raises FormatError (also where the file cannot be read)."""
     name = os.fspath(path)
-    data = _read(name)
-    kind = FileKind.STUB if data is None else _kind(data, name)
-    match kind:
-        case FileKind.STUB:
-            return _stub(name)
-        case FileKind.TARGET:
-            assert data is not None
-            return target_facts(data, name)
-        case FileKind.SHARED_OBJECT:
-            assert data is not None
-            return shared_object_facts(data, name)
-    raise _bad(name, "is a program, and a library is wanted here", "give programs behind the two libraries")
+    return _library(name, *_classified(name))
 
 
 def read_program(path: str | os.PathLike[str]) -> ProgramFacts:
     """What the program at `path` takes from libraries; a library's own view of others as well. Raises FormatError."""
     name = os.fspath(path)
-    data = _read(name)
-    if data is None or _kind(data, name) is FileKind.STUB:
+    kind, data = _classified(name)
+    if kind is FileKind.STUB:
         raise _bad(name, "is a stub library: it uses nothing", "give a program or a target library")
     return program_facts(data, name)
 
@@ -53,24 +43,42 @@ def read_program(path: str | os.PathLike[str]) -> ProgramFacts:
 def read_any(path: str | os.PathLike[str]) -> Facts | ProgramFacts:
     """Facts of a library or of a program, whichever the file is. Raises FormatError."""
     name = os.fspath(path)
-    return program_facts(_read(name) or b"", name) if kind_of(name) is FileKind.PROGRAM else read_facts(name)
+    kind, data = _classified(name)
+    return program_facts(data, name) if kind is FileKind.PROGRAM else _library(name, kind, data)
 
 
 def kind_of(path: str | os.PathLike[str]) -> FileKind:
     """What the file at `path` is. Raises FormatError if it is nothing that can be compared."""
-    name = os.fspath(path)
-    data = _read(name)
-    return FileKind.STUB if data is None else _kind(data, name)
+    return _classified(os.fspath(path))[0]
 
 
-def _read(path: str) -> bytes | None:
-    """The bytes of a file; None for a directory, which can only be a stub library."""
-    if os.path.isdir(path):
-        return None
+def _library(path: str, kind: FileKind, data: bytes) -> Facts:
+    match kind:
+        case FileKind.STUB:
+            return _stub(path)
+        case FileKind.TARGET:
+            return target_facts(data, path)
+        case FileKind.SHARED_OBJECT:
+            return shared_object_facts(data, path)
+        case FileKind.PROGRAM:
+            raise _bad(path, "is a program, and a library is wanted here", "give programs behind the two libraries")
+
+
+def _classified(path: str) -> tuple[FileKind, bytes]:
+    """What a file is, and its bytes (none for a stub library)."""
     try:
-        return read_file(path)
+        if os.path.isdir(path):
+            if not stub.is_stub(path):
+                raise _bad(path, f"is a directory without `{stub.LIBRARY_NAME}`: not a stub library", _WANTED)
+            return FileKind.STUB, b""
+        data = read_file(path)
+        if data[:8] in (MAGIC, THIN_MAGIC):
+            if not stub.is_stub(path):
+                raise _bad(path, f"is an archive without `{stub.LIBRARY_NAME}`: not a stub library", _WANTED)
+            return FileKind.STUB, b""
     except OSError as failure:
         raise _bad(path, f"cannot be read: {failure.strerror}") from None
+    return _kind(data, path), data
 
 
 def _stub(path: str) -> Facts:
@@ -81,8 +89,6 @@ def _stub(path: str) -> Facts:
 
 
 def _kind(data: bytes, path: str) -> FileKind:
-    if data[:8] in (MAGIC, THIN_MAGIC):
-        return FileKind.STUB
     if not data:
         raise _bad(path, "is empty", _WANTED)
     if data[:4] != elf.MAGIC:

@@ -7,7 +7,7 @@
     magic           text in the file at   text in memory at               data in memory at
     OMAGIC 0407     32                    0                               directly behind the text
     NMAGIC 0410     32                    0                               on the next page
-    ZMAGIC 0413     1024                  0; a library: its a_entry       on the next page
+    ZMAGIC 0413     1024                  0; a library: its a_entry       directly behind the text, which fills pages as a rule
     QMAGIC 0314     0 (header included)   0x1000; a library: its a_entry  on the next page
 
     nlist: u32 string offset, u8 type, i8 other, i16 desc, u32 value
@@ -97,10 +97,12 @@ class Header:
     def segments(self, base: int | None = None) -> tuple[Segment, ...]:
         """Text, and data with bss behind it, both readable, writable and executable, as kernels of that time mapped them.
 
-        base: of a library; None for a program."""
+        base: of a library; None for a program. Of a ZMAGIC file and of a library, text and data were one range of pages, so data follows
+        the text directly, wherever that ends (the genuine libm's text ends within a page)."""
         start = base if base is not None else PAGE if self.magic is Magic.QMAGIC else 0
         text_end = start + self.text
-        data = text_end if self.magic is Magic.OMAGIC else (text_end + PAGE - 1) & -PAGE
+        joined = base is not None or self.magic in (Magic.OMAGIC, Magic.ZMAGIC)
+        data = text_end if joined else (text_end + PAGE - 1) & -PAGE
         flags = READ | WRITE | EXEC
         parts = (
             Segment(start, self.text, self.text_offset, self.text, flags),
