@@ -219,6 +219,8 @@ class Runner:
         values = {"PATH": PATH, "HOME": "/", "LANG": "C"}
         if self._libraries:
             values["LD_LIBRARY_PATH"] = ":".join(os.path.abspath(name) for name in self._libraries)
+        if rule := os.environ.get("USELIB_VERSION_RULE"):  # so that `uselib ldd` says what happens here
+            values["USELIB_VERSION_RULE"] = rule
         for item in self.options.environment:
             name, equals, value = item.partition("=")
             if not equals or not name:

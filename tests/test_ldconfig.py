@@ -2,7 +2,9 @@
 
 import json
 import os
+import random
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,8 @@ from versions_support import kit, make_library, patched, start
 from emulator.cli import main
 from linker.errors import ToolError
 from linker.versions import split_name
-from loader.installed import Link, inspect, read_directory
-from loader.links import Action, carry_out, plan
+from loader.installed import Link, inspect, overlaps, read_directory
+from loader.links import Action, Step, carry_out, plan
 
 
 @pytest.fixture(autouse=True)
@@ -260,6 +262,54 @@ def test_any_history(history: list[frozenset[str]]) -> None:
                     expected[".".join(["libfoo_s", *map(str, prefix)])] = ".".join(["libfoo_s", *map(str, newest)])
             assert links(place) == expected
             assert all(step.action is Action.KEEP for step in plan(read_directory(name)))
+
+
+def test_flipped_bits(tmp_path: Path) -> None:
+    """Whatever is in a library: it is whole, or there is a reason why not."""
+    place = install(tmp_path / "shlib", "1.2.1")
+    good = (place / "libfoo_s.1.2.1").read_bytes()
+    flips = random.Random(11)
+    for _ in range(400):
+        data = bytearray(good)
+        for _ in range(flips.choice([1, 2, 8])):
+            data[flips.randrange(700)] ^= 1 << flips.randrange(8)
+        (place / "libfoo_s.1.2.1").write_bytes(data[: flips.randrange(len(data))] if flips.random() < 0.2 else data)
+        contents = read_directory(str(place))
+        library = contents.libraries[0]
+        assert (library.header is None) is bool(library.problem)
+        assert len(list(plan(contents))) == (0 if library.problem else 2)
+        assert overlaps(contents.libraries) == ()
+
+
+@pytest.mark.skipif(not NATIVE, reason="runs programs natively")
+def test_programs_start_while_links_change(tmp_path: Path) -> None:
+    """There is no moment without a link."""
+    made = kit("x86_64", "mmap")
+    place = install(tmp_path / "r1", "1.2.1")
+    stop = threading.Event()
+
+    def keep_changing() -> None:
+        while not stop.is_set():
+            install(tmp_path / "new", "1.3.0")
+            os.rename(tmp_path / "new" / "libfoo_s.1.3.0", place / "libfoo_s.1.3.0")
+            for _ in range(2):
+                for step in plan(read_directory(str(place))):
+                    if step.action is not Action.REMOVE:
+                        carry_out(str(place), step)
+                for name in ("libfoo_s.1", "libfoo_s.1.2"):  # as another ldconfig sees it that knows of 1.2.1 only
+                    carry_out(str(place), Step(Action.CHANGE, name, "libfoo_s.1.2.1"))
+            (place / "libfoo_s.1.3.0").unlink()
+
+    for step in plan(read_directory(str(place))):
+        carry_out(str(place), step)
+    thread = threading.Thread(target=keep_changing)
+    thread.start()
+    try:
+        for _ in range(100):
+            assert start(made.program, tmp_path, USELIB_VERSION_RULE="linux") == (7, "")
+    finally:
+        stop.set()
+        thread.join()
 
 
 def test_overlaps_and_mixed_machines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

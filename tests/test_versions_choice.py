@@ -69,6 +69,30 @@ def test_choice(arch: str, scheme: str) -> None:
     compare()
 
 
+@pytest.mark.parametrize("arch", ARCHES)
+def test_choice_emulated(arch: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The emulator's own getdents64, open and path walk, under the same start-up code."""
+    made = kit(arch, "mmap")
+    monkeypatch.delenv("LD_LIBRARY_PATH", raising=False)
+    before = os.getcwd()
+
+    @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(tree=TREES, path=PATHS, rule=st.sampled_from(list(RULES)))
+    def compare(tree: dict[str, dict[str, str] | str | None], path: str, rule: str) -> None:
+        with tempfile.TemporaryDirectory(prefix="uselib-choice-") as name:
+            make(Path(name), tree)
+            expected = predicted(made.program, Path(name), rule, "mmap", path)
+            os.chdir(name)
+            try:
+                words = ["--env", f"LD_LIBRARY_PATH={path}", "--env", f"USELIB_VERSION_RULE={rule}", str(made.program)]
+                assert main(["run", *words]) == 128
+            finally:
+                os.chdir(before)
+            assert capfd.readouterr().err == f"{made.program}: {expected}"
+
+    compare()
+
+
 HEADERS = st.fixed_dictionaries(
     {}, optional={"version": st.sampled_from(VERSIONS), "slots": st.sampled_from([0, 2, 100]), "base": st.just(0x62000000),
                   "machine": st.sampled_from([3, 62, 8])}

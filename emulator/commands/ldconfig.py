@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +15,7 @@ from linker.formats.elf_image import read_image
 from linker.reading import read_file
 from linker.versions import rule_named
 from loader.dependencies import Resolution, resolve
-from loader.installed import Contents, Installed, overlaps, read_directory
+from loader.installed import Contents, Installed, Overlap, overlaps, read_directory
 from loader.links import Action, Step, carry_out, plan
 from loader.search import HostFiles, SearchPath
 
@@ -161,20 +162,8 @@ def _programs(options: argparse.Namespace) -> tuple[list[Facts], bool]:
     return rows, good
 
 
-def run(arguments: list[str]) -> int:
-    """Returns 0, or 1 if something could not be done. Raises ToolError, OSError for a program that cannot be read."""
-    options = _parser().parse_args(arguments)
-    done: list[_Work] = []
-    good = True
-    for path in dict.fromkeys(options.directories):
-        try:
-            done.append(_directory(path, options.dry))
-        except ToolError as failure:
-            _complain(failure.diagnostics[0])
-            good = False
-    libraries = tuple(library for work in done for library in work.contents.libraries)
-    clashes = overlaps(libraries)
-    programs, start = _programs(options)
+def _show(options: argparse.Namespace, done: list[_Work], programs: list[Facts], clashes: tuple[Overlap, ...]) -> None:
+    """The results, on stdout."""
     if options.json:
         everything = {
             "format": JSON_FORMAT,
@@ -184,27 +173,47 @@ def run(arguments: list[str]) -> int:
             "programs": programs,
         }
         print(json.dumps(everything, indent=2))
-    for work in done if not options.json else ():
+        return
+    for work in done:
         if options.print:
             _show_libraries(work)
         if options.verbose or options.dry:
             _show_steps(work, options.dry, options.verbose)
-    for row in programs if not options.json else ():
+    for row in programs:
         _say(f"{row['program']}: rule {row['rule']}")
         for name, path in row["libraries"].items():
             _say(f"\t{name} => {path or 'not found'}")
         if row["message"]:
             _say(f"\twill not start: {row['message']}")
+
+
+def _warnings(done: list[_Work], clashes: tuple[Overlap, ...]) -> Iterator[Diagnostic]:
+    """What is wrong, but no hindrance."""
     for work in done:
         for library in work.contents.libraries:
             if library.problem:
-                _complain(Diagnostic(library.path, f"{library.problem}; no link leads to it"), "warning: ")
-        for diagnostic in _mixed(work.contents.libraries):
-            _complain(diagnostic, "warning: ")
-        for diagnostic in work.failed:
-            _complain(diagnostic)
-            good = False
+                yield Diagnostic(library.path, f"{library.problem}; no link leads to it")
+        yield from _mixed(work.contents.libraries)
     for clash in clashes:
-        text = f"{clash}: no program can use both"
-        _complain(Diagnostic("ldconfig", text, remedy="`uselib map` finds a free address"), "warning: ")
-    return 0 if good and start else 1
+        yield Diagnostic("ldconfig", f"{clash}: no program can use both", remedy="`uselib map` finds a free address")
+
+
+def run(arguments: list[str]) -> int:
+    """Returns 0, or 1 if something could not be done. Raises ToolError, OSError for a program that cannot be read."""
+    options = _parser().parse_args(arguments)
+    done: list[_Work] = []
+    errors: list[Diagnostic] = []
+    for path in dict.fromkeys(options.directories):
+        try:
+            done.append(_directory(path, options.dry))
+        except ToolError as failure:
+            errors += failure.diagnostics
+    clashes = overlaps(library for work in done for library in work.contents.libraries)
+    programs, start = _programs(options)
+    _show(options, done, programs, clashes)
+    for diagnostic in _warnings(done, clashes):
+        _complain(diagnostic, "warning: ")
+    errors += [diagnostic for work in done for diagnostic in work.failed]
+    for diagnostic in errors:
+        _complain(diagnostic)
+    return 0 if start and not errors else 1
