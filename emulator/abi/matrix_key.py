@@ -186,6 +186,8 @@ def _split(words: Sequence[str]) -> tuple[list[tuple[str, str]], list[str]]:
     options: list[tuple[str, str]] = []
     named: list[str] = []
     for name, value in _pairs(words):
+        if name in _DIRECTORIES:
+            options.append((name, ""))  # that there is one; what lies in it is looked at elsewhere
         if name in _INPUTS:
             named.append(value)
         elif name not in _DIRECTORIES and name != "--library-path":

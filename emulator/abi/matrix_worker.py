@@ -12,7 +12,6 @@ import pickle
 import subprocess
 import sys
 import threading
-from importlib import import_module
 
 from emulator.abi.result import AbiRequest, AbiResult
 from linker.errors import ToolError
@@ -27,10 +26,10 @@ def run_cell(request: AbiRequest) -> AbiResult:
 
 def _here(request: AbiRequest) -> AbiResult:
     from emulator.abi.matrix import not_comparable
+    from emulator.abi.run import compare_runs
 
     try:
-        result: AbiResult = import_module("emulator.abi.run").compare_runs(request)
-        return result
+        return compare_runs(request)
     except ToolError as failure:
         reason = str(failure)
     except OSError as failure:

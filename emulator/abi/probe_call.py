@@ -23,6 +23,7 @@ from emulator.api.library import Library
 from emulator.api.values import from_extended
 from emulator.interfaces import ProcessEnded
 from emulator.kernel import table
+from emulator.kernel.process import Talk
 from emulator.machine.counter import InstructionCounter
 from emulator.machine.registers import INDEX
 from emulator.trace.prototypes.conventions import Arguments, Part, Where, in_memory, result_parts
@@ -37,6 +38,8 @@ _ST = 32
 _STACK_ROOM = 256  # bytes above the stack pointer that stay untouched
 _REGISTERS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
 _LARGEST_DATUM = 1 << 16
+_LARGEST_OUTPUT = 1 << 20  # bytes that are compared
+_MEMORY = 256 << 20  # bytes that the guest may map
 
 # What memory, clock and random numbers put back; every other call makes the library start afresh
 _UNDONE_TEXT = """
@@ -46,7 +49,11 @@ _UNDONE_TEXT = """
     fstatat64 statx readlink readlinkat getcwd ioctl sched_yield futex rt_sigprocmask exit exit_group tgkill tkill kill sysinfo
     getrusage getrlimit prlimit64 isatty sched_getaffinity"""
 _UNDONE = frozenset(_UNDONE_TEXT.split())
-_NEVER = frozenset(("fork", "vfork", "clone", "clone3", "execve", "execveat"))  # a guest's fork is the host's
+# A guest's fork is the host's; and a call that waits for something outside would wait for ever
+_NEVER_TEXT = """
+    fork vfork clone clone3 execve execveat pause sigsuspend rt_sigsuspend rt_sigtimedwait rt_sigtimedwait_time64 poll ppoll
+    ppoll_time64 select _newselect pselect6 pselect6_time64 epoll_wait epoll_pwait epoll_pwait2 wait4 waitpid waitid"""
+_NEVER = frozenset(_NEVER_TEXT.split())
 
 
 @dataclass(frozen=True)
@@ -144,7 +151,7 @@ class Subject:
     # -- state -----------------------------------------------------------------------------------------------------
 
     def _open(self) -> None:
-        self.library = library = Library(self.path, library_path=self._library_path)
+        self.library = library = Library(self.path, library_path=self._library_path, max_memory=_MEMORY)
         machine, space = library.machine, library.machine.space
         self.bits = library.bits
         self.machine = Machine.I386 if library.bits == 32 else Machine.X86_64
@@ -153,13 +160,16 @@ class Subject:
         if space.find(ARENA) is None:
             space.map(ARENA, ARENA_SIZE, 3, placement="noreplace", name="[arguments]")
         self._control: Any = library._running()
+        if not self._control._return_at:  # mapped now, lest it count as something that a call has mapped
+            self._control._return_at = self._control.trampoline(self._control._on_return)
         self._dirty = ""
         self._watch_system_calls()
         self._errno = self._errno_address()
         self._flush = self._address("fflush")
         process = library._session.process
+        process.talk = _Silent()
         self._clock, self._random = process.clock, process.random
-        self._written = [0, 0]
+        self._fds = library._session.standard.fds
         self._used = 0  # bytes of the arena that may not be zero
         self._save()
 
@@ -287,8 +297,9 @@ class Subject:
         values[7] = sp - word
         if self._errno:
             space.poke(self._errno, bytes(4))
-        for number in (1, 2):
-            self._written[number - 1] = len(self.library.stdout if number == 1 else self.library.stderr)
+        for fd in self._fds:  # standard input is empty, output begins anew
+            os.ftruncate(fd, 0)
+            os.lseek(fd, 0, os.SEEK_SET)
         self._counter._cells[0] = 0
         try:
             after = self._control.run_function(address, values)
@@ -296,7 +307,7 @@ class Subject:
             return self._ended(end)
         except LostCall:
             self._dirty = "longjmp"
-            return Outcome("lost", report="it was left by another way than its return")
+            return Outcome("lost", report="is left by another way than its return")
         except _Forbidden as call:
             self._dirty = call.name
             raise Refused(f"it calls {call.name}") from None
@@ -323,6 +334,11 @@ class Subject:
 
     def _returned(self, prototype: Prototype, ready: Prepared, after: list[int]) -> Outcome:
         space = self.library.machine.space
+        try:
+            space.check(ARENA, len(ready.memory), "read")
+        except MemoryFault:
+            self._dirty = "munmap"
+            return Outcome("lost", report="takes the memory of its arguments away")
         result = self._result(prototype, ready, after)
         errno = int.from_bytes(space.read(self._errno, 4), "little") if self._errno else None
         memory = space.read(ARENA, len(ready.memory))
@@ -350,7 +366,7 @@ class Subject:
             self._dirty = "fflush"
 
     def _output(self) -> tuple[bytes, bytes]:
-        return self.library.stdout[self._written[0] :], self.library.stderr[self._written[1] :]
+        return os.pread(self._fds[1], _LARGEST_OUTPUT, 0), os.pread(self._fds[2], _LARGEST_OUTPUT, 0)
 
     def _result(self, prototype: Prototype, ready: Prepared, after: list[int]) -> bytes:
         type_, index = prototype.result, INDEX[self.bits]
@@ -405,6 +421,13 @@ class Subject:
             return self.library.machine.space.read(address, size)
         except MemoryFault:
             return None
+
+
+class _Silent(Talk):
+    """What `uselib run` would say on stderr is no part of a probe's report."""
+
+    def once(self, message: str) -> None:
+        pass
 
 
 class _Forbidden(BaseException):
