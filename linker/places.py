@@ -21,6 +21,7 @@ from linker import jump_table
 from linker.errors import Diagnostics
 from linker.evolution_places import Carried, Promise
 from linker.formats import elf
+from linker.image import PAGE
 from linker.inputs import InputSection, Symbol
 
 EXPORTED = ".exported"
@@ -88,7 +89,7 @@ class _Fixed:
 
 
 def arrange(found: Sequence[Item], carried: Carried, origin: int, where: str) -> Arrangement:
-    """The contents of .exported. origin: where it started in the release before.
+    """The contents of .exported. origin: where it started in the release before; 0 if it need not stay there.
 
     Raises LinkError: data that lay apart are in one section now or the other way round, a section with private data in it has
     grown into its neighbour, or an alignment has grown.
@@ -101,6 +102,11 @@ def arrange(found: Sequence[Item], carried: Carried, origin: int, where: str) ->
         own = tuple(promises[name] for name in item.names if name in promises)
         if not own:
             fresh.append(item)
+            if item.section.alignment > PAGE and origin % item.section.alignment:
+                problems.add(
+                    where, f"wants an alignment of {item.section.alignment} bytes, and the data have been at {origin:#x} since earlier "
+                    "releases", symbol=next(iter(item.names)), remedy="ask for less, or take a new major version",
+                )  # fmt: skip
         elif (placed := _fix(item, own, problems, where)) is not None:
             fixed.append(placed)
     fixed.sort(key=lambda f: (f.start, f.item.section.size))

@@ -61,7 +61,9 @@ class Promises:
         self._carried = carry_places(self._step, self.names, sizes)
         self.changes = (*self.names.changes, *self._carried.changes)
         check_level(self._step, self.changes)
-        self.arrangement = places.arrange(found, self._carried, self._origin, self._plan.file_name)
+        self.arrangement = places.arrange(
+            found, self._carried, 0 if self._step.major else self._origin, self._plan.file_name
+        )
         own = {id(item.section) for item in found}
         return [section for section in self.arrangement.sections if id(section) not in own]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shlib_driver import MACHINES, image
+from shlib_driver import MACHINES, image, mkshlib
 from shlib_releases import BASE, Shop
 
 from emulator.cli import main
@@ -303,6 +303,8 @@ def test_alignment_and_named_sections(shop: Shop, capsys: pytest.CaptureFixture[
     shop.release("1.0.0", "int a = 1; int b = 2;")
     said = refused(shop, capsys, "1.0.1", "1.0.0", "int a = 1; __attribute__((aligned(64))) int b = 2;")
     assert "b: cannot stay where it was: it wants an alignment of 64 bytes now" in said
+    said = refused(shop, capsys, "1.1.0", "1.0.0", "int a = 1; int b = 2; __attribute__((aligned(8192))) int wide = 3;")
+    assert "wide: wants an alignment of 8192 bytes, and the data have been at 0x61003000 since earlier releases" in said
     named = '__attribute__((section("mine"))) int here = 3; int f(void) { return here; } int x = 1;'
     shop.release("2.0.0", named)
     said = refused(shop, capsys, "2.1.0", "2.0.0", named + "int y[2000] = {1};")
@@ -340,6 +342,97 @@ int main_(void) { put_number(run(3)); put_number(back(5)); return 0; }"""
     shop.release("1.3.0", third, before="1.2.0",
                  options=("--interposable", "a_new,another", "-s", spec, "--rename", "other=another"))  # fmt: skip
     assert shop.history("1.3.0").data_places()["another$pointer"].address == pointers["other$pointer"]
+
+
+def test_unusual_data(shop: Shop) -> None:
+    """No sizes (assembler), common symbols, two names for one datum, zero-sized data, alignment beyond a page."""
+    text = """__asm__(".data; .globl bare; bare: .long 1, 2, 3; .globl tail; .type tail,@object; tail: .long 4; .text");
+int common[3]; int twin_a = 5; extern int twin_b __attribute__((alias("twin_a"))); struct {} nothing;
+__attribute__((aligned(8192))) int wide = 6;
+int sum(void) { extern int bare[], tail; return bare[2] + tail + common[1] + twin_b + wide; }"""
+    shop.release("1.0.0", text, compiler=("-fdata-sections", "-fcommon"))
+    user = """extern int bare[], tail, common[3], twin_a, twin_b, wide; int sum(void);
+int main_(void) { common[1] = 10; twin_a = 20; put_number(sum()); put_number(bare[0] + tail + twin_b + wide); return 0; }"""
+    program = shop.program("p", user, "1.0.0")
+    assert shop.run(program, "1.0.0") == ("43\n31\n", "", 0)
+    places = shop.history("1.0.0").data_places()
+    assert (places["bare"].size, places["tail"].size, places["twin_a"].address) == (12, 4, places["twin_b"].address)
+    assert places["wide"].address % 8192 == 0
+    more = (
+        "int aaa[7] = {1}; __attribute__((aligned(256))) char before[3] = {1};" + text + "int zzz = 3; int zero[900];"
+    )
+    shop.release("1.1.0", more, before="1.0.0", compiler=("-fdata-sections", "-fcommon"))
+    assert shop.run(program, "1.1.0") == ("43\n31\n", "", 0)
+    one = more.replace('extern int twin_b __attribute__((alias("twin_a")));', "").replace("twin_b", "twin_a")
+    shop.release("1.2.0", one, before="1.1.0", compiler=("-fdata-sections", "-fcommon"), options=("--retire", "twin_b"))
+    assert shop.run(program, "1.2.0") == ("43\n31\n", "", 0)
+
+
+def test_weak_functions_and_functions_of_several_names(shop: Shop) -> None:
+    text = """__attribute__((weak)) int soft(void) { return 1; } int hard(void) { return 2; }
+int other(void) __attribute__((alias("hard"))); typedef int (*f)(void); f get(void) { return hard; }"""
+    shop.release("1.0.0", text)
+    user = """int soft(void), hard(void), other(void); typedef int (*f)(void); f get(void);
+int main_(void) { put_number(soft() + hard() * 10 + other() * 100); put_number(get() == hard); return 0; }"""
+    program = shop.program("p", user, "1.0.0")
+    shop.release("1.1.0", "int alpha(void) { return 9; }" + text.replace("hard", "tough"), before="1.0.0",
+                 options=("--rename", "hard=tough", "--keep-old-names"))  # fmt: skip
+    assert shop.run(program, "1.1.0") == ("221\n1\n", "", 0)
+    assert shop.run(shop.program("again", user, "1.1.0"), "1.1.0") == ("221\n1\n", "", 0)
+
+
+def test_the_mmap_layout_follows_too(shop: Shop) -> None:
+    shop.release("1.0.0", FIRST, options=("--scheme", "mmap"))
+    program = shop.program("p", USER, "1.0.0")
+    shop.release("1.1.0", SECOND, before="1.0.0", options=(*CHANGES, "--scheme", "mmap"))
+    shop.release("1.2.0", SECOND + "int new_one = 1;", before="1.1.0")  # scheme uselib: every program can load that
+    for version in ("1.0.0", "1.1.0", "1.2.0"):
+        assert shop.run(program, version) == (EXPECTED, "", 0)
+
+
+def test_hidden_functions_are_gone(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    shop.release("1.0.0", TWO)
+    said = refused(shop, capsys, "1.1.0", "1.0.0", TWO, "--hide", "d")
+    assert "d: is in libt_s.1.0.0, slot 2, and no object exports it now" in said
+    shop.release("1.1.0", TWO, before="1.0.0", options=("--hide", "d", "--retire", "d"))
+    assert [slot.retired for slot in slots_of(shop.library("1.1.0"))] == [False, True]
+
+
+def test_the_header_page_is_full(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A note for each library that it depends on: the jump table cannot give way any more."""
+    others = []
+    for n in range(5):
+        other = Shop(tmp_path, M, f"{n}" + "x" * 180)
+        objects = other.objects(f"dep{n}", f"int dep{n}(void) {{ return {n}; }}")
+        mkshlib(
+            "--name",
+            other.name,
+            "--version",
+            "1.0.0",
+            "--text",
+            hex(0x62000000 + n * 0x100000),
+            "-o",
+            tmp_path / f"dep{n}",
+            *objects,
+        )
+        others.append(tmp_path / f"dep{n}/lib/lib{other.name}_s.a")
+    shop = Shop(tmp_path, M)
+    shop.release("1.0.0", "int f(void) { return 1; }")
+    text = (
+        "".join(f"int dep{n}(void);" for n in range(5))
+        + "int f(void) { return "
+        + " + ".join(f"dep{n}()" for n in range(5))
+        + "; }"
+    )
+    said = refused(shop, capsys, "1.0.1", "1.0.0", text, *others)
+    assert re.search(r"libt_s.1.0.1: the header page is too small: its notes reach \d+ bytes into the jump table, which programs have at "
+                     r"0x61000800 since 1.0.0; depend on fewer libraries", said)  # fmt: skip
+    shop.release(
+        "2.0.0", text, options=others
+    )  # a first release takes the room it needs, and the next keeps that place
+    assert shop.history("2.0.0").table == BASE + 0x1000
+    shop.release("2.0.1", "int f(void) { return 1; }", before="2.0.0")
+    assert shop.history("2.0.1").table == BASE + 0x1000
 
 
 # -- slots --------------------------------------------------------------------------------------------------------------
@@ -623,6 +716,17 @@ def test_out_of_room(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         r"room for \d+ bytes of text before the data at 0x61003000, \d+ bytes of data before 0x61006000, 65534 slots",
         said,
     )
+
+
+def test_a_new_major_version_has_a_place_of_its_own(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, M)
+    book = tmp_path / "map"
+    shop.release("1.0.0", DATA, options=("--map", book))
+    shop.release("2.0.0", "int a0 = 1;" + DATA, before="1.0.0", options=("--map", book))
+    old, new = shop.history("1.0.0"), shop.history("2.0.0")
+    assert (old.base, new.base) == (BASE, 0x60000000)  # the first that is free
+    for name, place in old.data_places().items():
+        assert new.data_places()[name].address - new.data == place.address - old.data
 
 
 def test_an_explicit_data_address_must_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,113 @@
+"""The arrangement of .exported, by properties: promised data where they were, reserved bytes untouched, nothing on anything else."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from linker import places
+from linker.errors import LinkError
+from linker.evolution_places import Carried, Promise
+from linker.formats import elf
+from linker.history import PlaceRecord, PlaceState
+from linker.image import Version
+from linker.inputs import InputSection
+from linker.places import Item
+
+V = Version(1, 0, 0)
+ORIGIN = 0x61003000
+
+
+def section(size: int, alignment: int) -> InputSection:
+    return InputSection(None, 0, ".data.x", elf.SHT_PROGBITS, elf.SHF_ALLOC | elf.SHF_WRITE, size, alignment)
+
+
+@dataclass(frozen=True)
+class Datum:
+    """A datum over time: its size (bytes reserved), alignment, and what becomes of it."""
+
+    size: int
+    alignment: int
+    fate: str  # kept, shrunk, retired, new
+
+
+FATES = st.sampled_from(["kept", "kept", "shrunk", "retired", "new"])
+DATA = st.lists(st.builds(Datum, st.integers(1, 70), st.sampled_from([1, 2, 4, 8, 32]), FATES), min_size=1, max_size=14)
+
+
+def packed(found: places.Arrangement) -> list[tuple[int, int, InputSection]]:
+    """(start, end, section), as the layout pass comes to them: one behind the other, aligned."""
+    rows, position = [], 0
+    for part in found.sections:
+        position = (position + part.alignment - 1) & -part.alignment
+        rows.append((position, position + part.size, part))
+        position += part.size
+    return rows
+
+
+@given(DATA)
+def test_promises_are_kept(data: list[Datum]) -> None:
+    old = [(f"n{n}", datum) for n, datum in enumerate(data) if datum.fate != "new"]
+    first = places.arrange(
+        [Item(section(d.size, d.alignment), {name: (0, d.size)}) for name, d in old], Carried(), 0, "t"
+    )
+    found, promises, reserved = [], [], []
+    for n, datum in enumerate(data):
+        name = f"n{n}"
+        size = datum.size if datum.fate != "shrunk" else (datum.size + 1) // 2
+        if datum.fate == "retired":
+            reserved.append(PlaceRecord(ORIGIN + first.offsets[name], 0, datum.size, PlaceState.RETIRED, V, name))
+            continue
+        found.append(Item(section(size, datum.alignment), {name: (0, size)}))
+        if datum.fate != "new":
+            promises.append(Promise(name, first.offsets[name], datum.size, V))
+    again = places.arrange(found, Carried(tuple(promises), tuple(reserved)), ORIGIN, "t")
+    rows = packed(again)
+    where = {id(part): start for start, _, part in rows}
+    own = {id(item.section) for item in found}
+    for item in found:
+        (name,) = item.names
+        assert where[id(item.section)] == again.offsets[name]
+    for promise in promises:
+        assert again.offsets[promise.name] == promise.offset
+    taken = [(start, end) for start, end, part in rows if id(part) in own]
+    for place in reserved:
+        low, high = place.address - ORIGIN, place.end - ORIGIN
+        assert all(end <= low or high <= start for start, end in taken)
+    for promise in promises:  # nobody is on the bytes that a shrunk datum may grow into again
+        others = [row for row in taken if row[0] != promise.offset]
+        assert all(end <= promise.offset or promise.offset + promise.reserved <= start for start, end in others)
+    assert all(before[1] <= after[0] for before, after in itertools.pairwise(rows))
+    assert (
+        again.size == max([end for _, end, _ in rows], default=0) >= max([p.end - ORIGIN for p in reserved], default=0)
+    )
+
+
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(1, 30), st.integers(0, 20), st.booleans()), max_size=8))
+def test_sections_with_private_data(rows: list[tuple[int, int, int, bool]]) -> None:
+    """Sections in which the promised datum is not all there is: either all promises are kept without an overlap, or it is refused."""
+    found, promises, reserved = [], [], []
+    for n, (at, size, before, gone) in enumerate(rows):
+        if gone:
+            reserved.append(PlaceRecord(ORIGIN + at, 0, size, PlaceState.RETIRED, V, f"n{n}"))
+        else:
+            found.append(Item(section(before + size + before // 2, 1), {f"n{n}": (before, size)}))
+            promises.append(Promise(f"n{n}", at, size, V))
+    try:
+        made = places.arrange(found, Carried(tuple(promises), tuple(reserved)), ORIGIN, "t")
+    except LinkError as problem:
+        assert all("stay" in d.message for d in problem.diagnostics)
+        return
+    own = {id(item.section) for item in found}
+    taken = [(start, end) for start, end, part in packed(made) if id(part) in own]
+    assert {name: made.offsets[name] for name in made.offsets} == {p.name: p.offset for p in promises}
+    assert all(a[1] <= b[0] for a, b in itertools.pairwise(taken))
+    for place in reserved:  # only bytes that had two names may be in use
+        low, high = place.address - ORIGIN, place.end - ORIGIN
+        for start, end in taken:
+            common = (max(start, low), min(end, high))
+            shared = any(p.offset <= common[0] and common[1] <= p.offset + p.reserved for p in promises)
+            assert common[0] >= common[1] or shared
