@@ -144,14 +144,16 @@ def parser() -> argparse.ArgumentParser:
 @contextlib.contextmanager
 def _no_collection() -> Iterator[None]:
     """No cyclic garbage collection: a link makes a hundred thousand lasting objects, and looking through them for
-    garbage takes a tenth of its time."""
+    garbage takes a tenth of its time, or a fifth if it is done at the end."""
     enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if enabled:
+            gc.freeze()  # into the oldest generation, or the next collection, due at once, would look at all of them
             gc.enable()
+            gc.unfreeze()
 
 
 def run(argv: list[str]) -> int:
