@@ -199,8 +199,11 @@ class _Resolver:
 
 
 def program_libraries(program: Image) -> tuple[str, ...]:
-    """The names that start-up begins with; of a target library, what it refers to."""
-    return program.library_names if program.library is None else program.library.dependencies
+    """The names that start-up begins with; of a target library, what it refers to; of a program without section headers,
+    where `.lib` cannot be found, what its notes name."""
+    if program.library is not None:
+        return program.library.dependencies
+    return program.library_names or tuple(who.file_name for who in program.needs)
 
 
 def resolve(program: Image, search: SearchPath, rule: Rule, files: Files, scheme: str) -> Resolution:

@@ -2,7 +2,9 @@
 
 import json
 import os
+import random
 import shutil
+import struct
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -251,13 +253,28 @@ def test_other_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         assert status == 2
 
 
+def test_without_section_headers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Start-up needs none; ldd goes by the notes then, and says so."""
+    made = kit("x86_64", "mmap")
+    data = bytearray(made.both.read_bytes())
+    struct.pack_into("<Q", data, 40, 0)
+    struct.pack_into("<HH", data, 60, 0, 0)
+    (tmp_path / "bare").write_bytes(data)
+    (tmp_path / "bare").chmod(0o755)
+    lines = text(capsys, "--library-path", made.foo.parent, tmp_path / "bare")
+    assert (
+        lines[1] == "  it has no section headers: recorded path and rule cannot be told, its notes name these libraries"
+    )
+    assert [line.split()[0] for line in lines[2:]] == ["libbar_s.1.0.0", "libfoo_s.1.2.1"]
+    if NATIVE:
+        assert start(tmp_path / "bare", tmp_path, LD_LIBRARY_PATH=str(made.foo.parent)) == (8, "")
+
+
 def test_damaged_programs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Whatever the bytes of the program are: a report or one line."""
     made = kit("i386", "mmap")
     good = made.both.read_bytes()
     program = tmp_path / "damaged"
-    import random
-
     flips = random.Random(5)
     for _ in range(120):
         data = bytearray(good)

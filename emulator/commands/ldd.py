@@ -173,6 +173,7 @@ def facts_of(result: Report) -> Facts:
         "rule_from": result.rule_from or None,
         "set_id": result.security.mark or None,
         "secure": result.security.secure,
+        "list_from": "notes" if result.image.library is None and not result.image.library_names else ".lib",
         "library_path": result.search.environment,
         "recorded_path": result.search.recorded,
         "libraries": [
@@ -218,6 +219,10 @@ def lines_of(facts: Facts, verbose: bool) -> list[str]:
     rule = f"rule {facts['rule']}" + (f" (from the {facts['rule_from']})" if facts["rule_from"] else "")
     scheme = f"scheme {facts['scheme']}, " if facts["scheme"] else ""
     lines = [f"{name}: {facts['machine']}, {scheme}{rule}"]
+    if facts["list_from"] == "notes":
+        lines.append(
+            "  it has no section headers: recorded path and rule cannot be told, its notes name these libraries"
+        )
     if facts["secure"]:
         lines.append(f"  {facts['set_id']}: LD_LIBRARY_PATH and USELIB_VERSION_RULE are ignored (secure execution)")
     elif facts["set_id"]:
