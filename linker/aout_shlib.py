@@ -225,7 +225,7 @@ class AoutLibrary(OutputKind):
             if line.type != "U" and line.symbol != DUMMY:
                 target = resolution.symbols[line.symbol].address
             out += b"\xe9" + _word(target - (self.control.slot(number) + 5)) + bytes(3)
-        return bytes(out)
+        return bytes(out).ljust(self.control.jump, b"\0")
 
     def _cells(self, resolution: Resolution) -> bytes:
         out = bytearray(_word(self.conflict_list.address) + _word(MAGIC))
