@@ -7,8 +7,11 @@ there must give what it gave, what is retired must end the program by its name.
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
+import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -17,11 +20,15 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from shlib_driver import MACHINES
+from shlib_driver import MACHINES, mkshlib
 from shlib_releases import Shop
 
+from emulator.cli import main
+from linker import previous
+from linker.formats.ar import Archive
 from linker.history import PlaceState, SlotState
 from linker.image import Machine, Version
+from runtime import build as runtime_build
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None or shutil.which("ld") is None, reason="needs gcc and ld")
 
@@ -217,3 +224,61 @@ def test_every_kind_of_change(tmp_path: Path, machine: Machine, emulated: bool) 
         last = shop.history("1.3.0")
         assert {s.state for s in last.slots} == {SlotState.FUNCTION, SlotState.RETIRED}
         assert {p.state for p in last.places} == {PlaceState.DATA, PlaceState.POINTER, PlaceState.RETIRED}
+
+
+CLIENT = """
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+static int less(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
+int main(int argc, char **argv) {
+  int a[] = {5, 3, 9, 1};
+  qsort(a, 4, sizeof *a, less);
+  printf("%d %d %s %.3f\\n", a[0], a[3], strerror(ENOENT), 3.14159);
+  setenv("X", "y", 1);
+  char *copy = strdup("text");
+  printf("%s %s %d %c\\n", copy, getenv("X"), environ != 0, getopt(argc, argv, "a"));
+  return optind;
+}
+"""
+
+
+@pytest.mark.parametrize("arch", ["x86_64", pytest.param("i386", marks=pytest.mark.slow)])
+def test_a_whole_c_library_in_another_order(tmp_path: Path, arch: str) -> None:
+    """musl with its members shuffled is a patch release, and programs linked with the one before do not notice."""
+    if not Path(f"/usr/lib/{arch}-linux-musl/libc.a").exists():
+        pytest.skip("needs musl")
+    root = tmp_path / "root"
+    assert main(["sysroot", str(root), "--arch", arch, "--libc", "musl"]) == 0
+    old = next((root / "shlib").iterdir())
+    before = previous.read(old).history
+    (tmp_path / "client.c").write_text(CLIENT)
+    program = tmp_path / "client"
+    assert main(["cc", "--sysroot", str(root), "--scheme", "mmap", str(tmp_path / "client.c"), "-o", str(program)]) == 0
+    book = Archive((root / "lib/libc.a").read_bytes(), "libc.a")
+    (tmp_path / "o").mkdir()
+    objects = []
+    for number, member in enumerate(book.members()):
+        objects.append(tmp_path / f"o/{number}.o")
+        objects[-1].write_bytes(book.data[member.start : member.start + member.size])
+    random.Random(1).shuffle(objects)
+    helper = tmp_path / "interposed.o"
+    source = runtime_build.ROOT / "musl" / "interposed.c"
+    assert main(["cc", "--sysroot", str(root), "-c", str(source), "-o", str(helper)]) == 0
+    version = replace(before.version, patch=before.version.patch + 1)
+    pointers = [p.name.partition("$")[0] for p in before.places if p.state is PlaceState.POINTER]
+    mkshlib("--name", "c", "--version", version, "--previous", old, "--private-archive", root / "lib/libbuiltins.a",
+            "--hide", "_init,_fini", "--interposable", ",".join(pointers), "-o", tmp_path, *objects, helper)  # fmt: skip
+    new = tmp_path / f"shlib/{before.name}.{version}"
+    after = previous.read(new).history
+    assert (after.slots, after.places) == (before.slots, before.places)
+    assert new.read_bytes()[0x2000:0x8000] != old.read_bytes()[0x2000:0x8000]  # the code did move
+    new.rename(new.with_name(before.file_name))
+    for command in ([str(program)], [sys.executable, "-m", "emulator.cli", "run", "--sysroot", str(root), "--library-path",
+                                     str(new.parent), str(program)]):  # fmt: skip
+        environment = {**os.environ, "LD_LIBRARY_PATH": str(new.parent)}
+        ran = subprocess.run([*command, "-a"], capture_output=True, text=True, env=environment, timeout=60)
+        assert (ran.stdout, ran.stderr, ran.returncode) == ("1 9 No such file or directory 3.142\ntext y 1 a\n", "", 2)

@@ -629,6 +629,23 @@ def test_declarations_need_a_previous_release(tmp_path: Path, capsys: pytest.Cap
         )
 
 
+def test_not_for_aout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [
+        "mkshlib",
+        "--format",
+        "aout",
+        "--control",
+        str(tmp_path),
+        "--previous",
+        "x",
+        "-o",
+        str(tmp_path / "out"),
+        "x.o",
+    ]
+    assert main(arguments) == 2
+    assert "--previous and its kin are not for a.out libraries; the control files" in capsys.readouterr().err
+
+
 def test_what_is_no_release(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shop = Shop(tmp_path, M)
     shop.release("1.0.0", TWO)

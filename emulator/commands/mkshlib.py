@@ -164,6 +164,9 @@ def run(argv: list[str]) -> int:
     if (options.format == "aout") != bool(options.control):
         raise UsageError(Diagnostic("mkshlib", "--format aout and --control DIR go together"))
     if options.control:
+        if options.previous or options.retire or options.rename or options.move_data or options.renumber:
+            remedy = "the control files give each function and variable its address"
+            raise UsageError(Diagnostic("mkshlib", "--previous and its kin are not for a.out libraries", remedy=remedy))
         from emulator.commands.mkshlib_aout import make
 
         inputs = (*options.inputs, *options.objects)
