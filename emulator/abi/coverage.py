@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from emulator.abi.bindings import Bound, Library
 from emulator.abi.divergence import Sides
 from emulator.abi.result import Coverage
@@ -25,7 +23,7 @@ def coverage_of(bound: Bound, old: Library, new: Library, sides: Sequence[Sides]
     called: set[str] = set()
     for one in sides:
         for stream in (one.old, one.new):
-            for address in np.unique(stream.address[stream.calls]).tolist():
+            for address in stream.called():
                 called.add(bound.functions.get(address) or (old.slots[address].name if address in old.slots else ""))
         for run, stream in ((one.old_run, one.old), (one.new_run, one.new)):
             for row in run.data(stream.process.index)["rows"]:

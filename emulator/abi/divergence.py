@@ -21,7 +21,7 @@ from emulator.abi.bindings import Bound, Library
 from emulator.abi.meaning import NOTHING, Find, Pointers, Shape, plain_bytes, shape_of
 from emulator.abi.recording import SideRun
 from emulator.abi.result import Divergence
-from emulator.abi.streams import Stream, late
+from emulator.abi.streams import Stream
 from emulator.trace.format import Kind
 from emulator.trace.prototypes.decode import Decoder
 from emulator.trace.reading.align import common_prefix
@@ -106,12 +106,12 @@ class Sides:
 
     def caller(self, stream: Stream, row: int) -> str:
         """`main+0x1c`: the return address of a call."""
-        address = int(stream.records["caller"][row])
-        if stream.records["kind"][row] != Kind.CALL:
-            at = int(np.searchsorted(stream.sequence, address))
-            if at >= len(stream.sequence) or stream.sequence[at] != address:
+        address = int(stream.caller[row])
+        if not stream.is_call(row):
+            at = stream.row_of(address) if address < 1 << 63 else -1
+            if at < 0 or stream.sequence[at] != address:
                 return ""
-            address = int(stream.records["caller"][at])
+            address = int(stream.caller[at])
         place = stream.process.places.caller(address)
         return str(place) if place is not None and place.symbol else f"{address:#x}"
 
@@ -139,7 +139,7 @@ class Sides:
         name, prototype = self.name(address), self.find(self.name(address))
         payload, words = stream.payload(row), stream.words(row)
         decoder = self._decoders[side]
-        if stream.records["kind"][row] == Kind.CALL:
+        if stream.is_call(row):
             arguments = decoder.arguments(prototype, words, payload) if prototype is not None else ["..."]
             return f"{name}({', '.join(arguments)})"
         if prototype is None:
@@ -149,7 +149,7 @@ class Sides:
 
     def context(self, row: int) -> tuple[str, ...]:
         """The last calls before a top-level row of the old side, which both sides made."""
-        before = [r for r in self.old.top[:row].tolist() if self.old.records["kind"][r] == Kind.CALL]
+        before = [r for r in self.old.top[max(row - 4 * CONTEXT, 0) : row].tolist() if self.old.is_call(r)]
         return tuple(
             f"#{self.old.number(r)} {self.call_text(0, r)}  from {self.caller(self.old, r)}" for r in before[-CONTEXT:]
         )
@@ -158,28 +158,32 @@ class Sides:
 # -- the events ---------------------------------------------------------------------------------------------------------
 
 
-def _tokens(stream: Stream) -> Array:
-    """One number for what an event is: call or return, which function, from where."""
-    top = stream.top
-    records = stream.records[top]
-    call = records["kind"] == Kind.CALL
-    caller = np.where(call, records["caller"], np.uint64(1))
-    factor = np.uint64(0x9E3779B97F4A7C15)
-    return np.asarray((stream.address[top] * factor + caller) * factor + call)
-
-
 def compare_events(sides: Sides) -> list[Candidate]:
     """Candidates from calls, arguments, results and memory of one pair of processes."""
-    a, b = _tokens(sides.old), _tokens(sides.new)
-    count = common_prefix(a, b)
+    count = _common(sides)
     found = []
-    if count < max(len(a), len(b)):
-        candidate = _flow(sides, count, len(a), len(b))
+    if count < max(len(sides.old.top), len(sides.new.top)):
+        candidate = _flow(sides, count, len(sides.old.top), len(sides.new.top))
         if candidate is not None:
             found.append(candidate)
     found += _values(sides, count)
     found += _memory(sides, count)
     return found
+
+
+def _rows(stream: Stream, count: int) -> Array | slice:
+    """The first `count` top-level rows, as a slice where all rows are top-level: no copy then."""
+    return slice(0, count) if len(stream.top) == len(stream) else stream.top[:count]
+
+
+def _common(sides: Sides) -> int:
+    """How many top-level events are the same on both sides: call or return, which function, from where."""
+    limit = min(len(sides.old.top), len(sides.new.top))
+    a, b = _rows(sides.old, limit), _rows(sides.new, limit)
+    other = (sides.old.kind[a] != sides.new.kind[b]) | (sides.old.address[a] != sides.new.address[b])
+    other |= (sides.old.caller[a] != sides.new.caller[b]) & (sides.old.kind[a] == Kind.CALL)
+    first_other = int(other.argmax()) if limit else 0
+    return first_other if limit and other[first_other] else limit
 
 
 def _flow(sides: Sides, at: int, old_count: int, new_count: int) -> Candidate | None:
@@ -209,8 +213,8 @@ def _flow(sides: Sides, at: int, old_count: int, new_count: int) -> Candidate | 
         last = _last_call(sides, at)
         return Divergence(
             kind, message, text(0, old_row), text(1, new_row),
-            sides.old.number(old_row) if old_row >= 0 else sides.old.number(len(sides.old.records) - 1),
-            sides.new.number(new_row) if new_row >= 0 else sides.new.number(len(sides.new.records) - 1),
+            sides.old.number(old_row) if old_row >= 0 else sides.old.number(len(sides.old) - 1),
+            sides.new.number(new_row) if new_row >= 0 else sides.new.number(len(sides.new) - 1),
             sides.caller(stream, first), sides.name(int(stream.address[last if last >= 0 and any(dead) else first])),
             context=sides.context(at),
         )  # fmt: skip
@@ -222,7 +226,7 @@ def _flow(sides: Sides, at: int, old_count: int, new_count: int) -> Candidate | 
 def _last_call(sides: Sides, at: int) -> int:
     """Row, on the old side, of the latest common call before event `at`."""
     for row in reversed(sides.old.top[:at].tolist()):
-        if sides.old.records["kind"][row] == Kind.CALL:
+        if sides.old.is_call(row):
             return int(row)
     return -1
 
@@ -233,68 +237,82 @@ def _open_call(sides: Sides, side: int) -> str:
     if not len(stream.top):
         return ""
     last = int(stream.top[-1])
-    return sides.call_text(side, last) if stream.records["kind"][last] == Kind.CALL else ""
+    return sides.call_text(side, last) if stream.is_call(last) else ""
 
 
 def _values(sides: Sides, count: int) -> list[Candidate]:
     """The first argument and the first result that differ among `count` common events."""
-    old_rows, new_rows = sides.old.top[:count], sides.new.top[:count]
-    a, b = sides.old.records[old_rows], sides.new.records[new_rows]
-    address = sides.old.address[old_rows]
-    call = a["kind"] == Kind.CALL
-    back = ~call & ~late(sides.old, old_rows) & ~late(sides.new, new_rows)
-    distinct, which = np.unique(address, return_inverse=True)
-    shapes = [sides.shape(int(value)) for value in distinct]
+    functions = sides.old.process.functions
+    size = max(functions, default=-1) + 2
+    used = np.flatnonzero(np.bincount(sides.old.function, minlength=size)).tolist() if count else []
+    addresses = {int(f): sides.old.trace.functions[functions[f]].address for f in used if f in functions}
+    shapes = {f: sides.shape(address) for f, address in addresses.items()}
     found = []
-    for column in range(4):
-        values = np.array([shape.values.get(column, 0) for shape in shapes] or [0], np.uint64)
-        pointers = np.array([column in shape.pointers for shape in shapes] or [False])
-        found.append((_unequal(sides, a, b, call, which, values, pointers, column), "argument"))
-    values = np.array([shape.result for shape in shapes] or [0], np.uint64)
-    pointers = np.array([shape.result_pointer is not None for shape in shapes] or [False])
-    found.append((_unequal(sides, a, b, back, which, values, pointers, 0), "result"))
-    found.append((_further_words(sides, old_rows, new_rows), "argument"))
+    for kind, columns in ((Kind.CALL, range(4)), (Kind.RETURN, range(1))):
+        for column in columns:
+            masks, pointers = np.zeros(size, np.uint64), np.zeros(size, bool)
+            for f, shape in shapes.items():
+                masks[f] = shape.values.get(column, 0) if kind == Kind.CALL else shape.result
+                pointers[f] = column in shape.pointers if kind == Kind.CALL else shape.result_pointer is not None
+            at = _unequal(sides, count, kind, masks, pointers, column)
+            found.append((at, "argument" if kind == Kind.CALL else "result"))
+    found.append((_further_words(sides, count), "argument"))
     return [_value_candidate(sides, at, kind) for at, kind in found if at is not None]
 
 
-def _unequal(
-    sides: Sides, a: Array, b: Array, rows: Array, which: Array, values: Array, pointers: Array, column: int
-) -> int | None:
-    """The first of the common events whose word `column` differs in a way that counts."""
-    x, y = a["words"][:, column], b["words"][:, column]
-    different = rows & (x != y)
-    if not different.any():
+def _unequal(sides: Sides, count: int, kind: Kind, masks: Array, pointers: Array, column: int) -> int | None:
+    """The first of the common events whose word `column` differs in a way that counts. masks, pointers: by function."""
+    if not masks.any() and not pointers.any():
         return None
-    at = np.flatnonzero(different)
-    plain = at[(((x[at] ^ y[at]) & values[which[at]]) != 0)]
-    first = int(plain[0]) if len(plain) else None
-    leads = at[pointers[which[at]]]
+    a = _rows(sides.old, count)
+    function, kinds = sides.old.function[a], sides.old.kind[a]
+    at = np.flatnonzero((pointers | (masks != 0))[function] & (kinds == kind))
+    x, y = sides.old.word(sides.old.top, at, column), sides.new.word(sides.new.top, at, column)
+    differ = np.flatnonzero(x != y)
+    if not len(differ):
+        return None
+    at, x, y = at[differ], x[differ], y[differ]
+    plain = at[((x ^ y) & masks[function[at]]) != 0]
+    leads = at[pointers[function[at]]]
+    words = dict(zip(at[: 1 << 20].tolist(), zip(x.tolist(), y.tolist(), strict=True), strict=False))
     seen: set[tuple[int, int, int, int]] = set()
-    for row in leads.tolist():
-        if first is not None and row >= first:
-            break
-        key = int(x[row]), int(y[row]), int(a["sp"][row]), int(b["sp"][row])
+    for event in sorted({*_few(plain), *leads.tolist()}):
+        old_row, new_row = int(sides.old.top[event]), int(sides.new.top[event])
+        if kind == Kind.RETURN and (sides.old.late(old_row) or sides.new.late(new_row)):
+            continue
+        if not pointers[sides.old.function[old_row]]:
+            return int(event)
+        if event not in words:
+            break  # a million pointers lie elsewhere, and all lead to the same
+        key = *words[event], sides.old.sp(old_row), sides.new.sp(new_row)
         if key in seen:
             continue
         if not sides.pointers[0].same(sides.pointers[1], (key[0], key[2]), (key[1], key[3])):
-            return int(row)
+            return int(event)
         if len(seen) < 1 << 16:
             seen.add(key)
-    return first
+    return None
 
 
-def _further_words(sides: Sides, old_rows: Array, new_rows: Array) -> int | None:
+def _few(events: Array) -> list[int]:
+    """The first of them: those behind only matter if all of these are late returns."""
+    found: list[int] = events[:4096].tolist()
+    return found
+
+
+def _further_words(sides: Sides, count: int) -> int | None:
     """Likewise for argument words from the fifth on."""
-    if not sides.old.more:
-        return None
-    position = {int(row): at for at, row in enumerate(old_rows.tolist())}
+    top = sides.old.top[:count]
     for row in sorted(sides.old.more):
-        at = position.get(row)
-        if at is None:
+        at = int(np.searchsorted(top, row))
+        if at >= len(top) or top[at] != row:
             continue
+        new_row = int(sides.new.top[at])
         shape = sides.shape(int(sides.old.address[row]))
-        x, y = sides.old.more[row], sides.new.more.get(int(new_rows[at]), ())
-        sp = int(sides.old.records["sp"][row]), int(sides.new.records["sp"][int(new_rows[at])])
+        x, y = sides.old.more[row], sides.new.more.get(new_row, ())
+        if x == y:
+            continue
+        sp = sides.old.sp(row), sides.new.sp(new_row)
         for n, (one, other) in enumerate(zip(x, y, strict=False), 4):
             if (one ^ other) & shape.values.get(n, 0):
                 return at
@@ -331,10 +349,12 @@ def _memory(sides: Sides, count: int) -> list[Candidate]:
     if sides.old.raw_payload() == sides.new.raw_payload() or not count:
         return []
     sequence = sides.old.sequence[sides.old.top[:count]]
-    sides.old.payload(0)
-    assert sides.old._payload is not None
-    rows = np.fromiter(sides.old._payload, np.int64, len(sides.old._payload))
-    for at in np.flatnonzero(np.isin(sequence, rows)).tolist():
+    copied = sides.old.payloads()
+    rows = np.sort(np.fromiter(copied, np.int64, len(copied)))
+    at_all = np.searchsorted(sequence, rows)
+    for at, number in zip(at_all.tolist(), rows.tolist(), strict=True):
+        if at >= count or sequence[at] != number:
+            continue
         old_row, new_row = int(sides.old.top[at]), int(sides.new.top[at])
         if _payload_differs(sides, old_row, new_row):
             return [_memory_candidate(sides, at)]
@@ -346,7 +366,7 @@ def _payload_differs(sides: Sides, old_row: int, new_row: int) -> bool:
     if not shape.known:
         return False
     a, b = sides.old.payload(old_row), sides.new.payload(new_row)
-    back = sides.old.records["kind"][old_row] != Kind.CALL
+    back = not sides.old.is_call(old_row)
     for word in a.keys() & b.keys():
         x, y = a[word][0], b[word][0]
         if x == y or word in (_STACK_ROW, _VECTOR_ROW):
@@ -364,7 +384,7 @@ def _payload_differs(sides: Sides, old_row: int, new_row: int) -> bool:
 
 def _memory_candidate(sides: Sides, at: int) -> Candidate:
     old_row, new_row = int(sides.old.top[at]), int(sides.new.top[at])
-    back = sides.old.records["kind"][old_row] != Kind.CALL
+    back = not sides.old.is_call(old_row)
 
     def make() -> Divergence:
         name = sides.name(int(sides.old.address[old_row]))
@@ -384,11 +404,11 @@ def _memory_candidate(sides: Sides, at: int) -> Candidate:
 def during(sides: Sides, side: int, sequence: int) -> tuple[int, str]:
     """(number, text) of the top-level call that is open after event `sequence`; (0, "") if there is none."""
     stream = sides.old if side == 0 else sides.new
-    at = int(np.searchsorted(stream.sequence[stream.top], sequence, side="right")) - 1
+    at = int(np.searchsorted(stream.top, stream.row_of(sequence), side="right")) - 1
     if at < 0:
         return 0, ""
     row = int(stream.top[at])
-    if stream.records["kind"][row] != Kind.CALL:
+    if not stream.is_call(row):
         return stream.number(row), ""
     return stream.number(row), sides.call_text(side, row)
 

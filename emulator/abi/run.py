@@ -294,7 +294,7 @@ def _compared(subject: Subject, old: SideRun, new: SideRun) -> AbiResult:
         if divergence is not None:
             divergence = explained(divergence, subject.bound, subject.old, subject.new, wrong)
         calls = [
-            sum(int(stream.calls.sum()) for stream in column)
+            sum(len(stream.call_rows) for stream in column)
             for column in zip(*((s.old, s.new) for s in sides), strict=True)
         ]
         return AbiResult(
@@ -390,6 +390,6 @@ def _notes(subject: Subject, old: SideRun, new: SideRun, sides: list[Sides]) -> 
         found.append(f"arguments and results not compared, no prototype (DWARF or --prototypes): {shown}")
     for one in sides:
         found += sorted(one.notes)
-        if max(len(one.old.records), len(one.new.records)) >= MOST_CALLS:
+        if max(len(one.old.call_rows), len(one.new.call_rows)) >= MOST_CALLS:
             found.append(f"only the first {MOST_CALLS} calls of a process are compared")
     return tuple(dict.fromkeys(found))

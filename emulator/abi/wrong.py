@@ -33,11 +33,8 @@ def wrong_bindings(sides: Sequence[Sides]) -> tuple[WrongBinding, ...]:
 
 
 def _calls(sides: Sides, stream: Stream, library: Library, side: str) -> list[WrongBinding]:
-    rows = np.flatnonzero(stream.calls)
-    address = stream.address[rows]
-    distinct, first, count = np.unique(address, return_index=True, return_counts=True)
     found = []
-    for value, at, times in zip(distinct.tolist(), first.tolist(), count.tolist(), strict=True):
+    for value, (index, times) in stream.called().items():
         bound = sides.bound.functions.get(value)
         place = library.slots.get(value)
         there = place.name if place is not None else ""
@@ -47,7 +44,7 @@ def _calls(sides: Sides, stream: Stream, library: Library, side: str) -> list[Wr
             continue
         if library.addresses.get(bound) == value:  # two names for one slot
             continue
-        row = int(rows[at])
+        row = stream.first_call(index)
         found.append(
             WrongBinding(
                 "function", value, bound, there, "new" if side == "new" else "old", library.slot_number(value), times,
@@ -71,7 +68,7 @@ def _data(sides: Sides, stream: Stream, run: SideRun, library: Library, side: st
         there = next((place.name for place in strange if place is not None), "")
         key = start, there
         before = found.get(key)
-        at = int(np.searchsorted(stream.sequence, first, side="right")) - 1
+        at = stream.row_of(first)
         row = WrongBinding(
             "data", start, bound, there, "new" if side == "new" else "old", 0, count + (before.count if before else 0),
             before.first_call if before else stream.number(at) if at >= 0 else 0,
@@ -103,7 +100,7 @@ def compare_data(sides: Sides) -> list[Candidate]:
         first = entries[0] or entries[1]
         assert first is not None
         numbers = [
-            stream.number(int(np.searchsorted(stream.sequence, entry[0], side="right")) - 1) if entry is not None else 0
+            stream.number(stream.row_of(entry[0])) if entry is not None else 0
             for (stream, _), entry in zip(sides.streams, entries, strict=True)
         ]
         same = entries[0] is not None and entries[1] is not None and entries[0][1:5] == entries[1][1:5]
@@ -122,7 +119,7 @@ def _top_level(stream: Stream, log: list[list[int]], sides: Sides) -> list[list[
     """Accesses with no call into the library open."""
     if not log:
         return []
-    top = np.zeros(len(stream.records) + 1, bool)  # the last: before any event
+    top = np.zeros(len(stream) + 1, bool)  # the last: before any event
     top[stream.top] = True
     top[np.flatnonzero(stream.opening)] = False  # in such a call
     top[-1] = True
