@@ -381,6 +381,47 @@ int main_(void) { put_number(soft() + hard() * 10 + other() * 100); put_number(g
     assert shop.run(shop.program("again", user, "1.1.0"), "1.1.0") == ("221\n1\n", "", 0)
 
 
+def test_from_nothing_to_everything_and_back(shop: Shop) -> None:
+    """Data alone, then functions too, then none of the first data, then nothing of all that."""
+    shop.release("1.0.0", "int a = 1; int b = 2;")
+    only_data = shop.program("p", "extern int a, b; int main_(void) { put_number(a + b); return 0; }", "1.0.0")
+    shop.release(
+        "1.1.0", "int a = 1; int b = 2; int f(int x) { return x + a; }", before="1.0.0", options=("--interposable", "f")
+    )
+    both = shop.program("q", "extern int b; int f(int); int main_(void) { put_number(f(b)); return 0; }", "1.1.0")
+    shop.release("1.2.0", "int f(int x) { return x + 1; } int g(void) { return 3; }", before="1.1.0",
+                 options=("--interposable", "f", "--retire", "a,b"))  # fmt: skip
+    shop.release(
+        "1.3.0", "int g(void) { return 3; }", before="1.2.0", options=("--retire", "f")
+    )  # and its pointer with it
+    last = shop.history("1.3.0")
+    assert {p.name: p.state for p in last.places} == dict.fromkeys(("a", "b", "f$pointer"), PlaceState.RETIRED)
+    shop.release("1.4.0", "int h; int a = 5;", before="1.3.0", options=("--retire", "g"))
+    assert shop.run(only_data, "1.1.0") == ("3\n", "", 0) and shop.run(both, "1.1.0") == ("3\n", "", 0)
+    assert shop.run(only_data, "1.2.0") == ("0\n", "", 0) and shop.run(both, "1.2.0") == ("1\n", "", 0)
+    assert shop.run(only_data, "1.4.0") == ("5\n", "", 0)  # a is back, where it was
+    assert shop.run(both, "1.4.0")[2] == retired.STATUS
+    own = "int f(int x) { return 9; } int g(void); int main_(void) { put_number(f(1) + g()); return 0; }"
+    assert shop.run(shop.program("r", own, "1.2.0"), "1.3.0") == (
+        "12\n",
+        "",
+        0,
+    )  # start-up writes to f's reserved pointer
+
+
+def test_sections_of_their_own_from_the_second_release_on(shop: Shop) -> None:
+    """What the error messages advise does help a library that began without -fdata-sections."""
+    first = "int a = 1, b = 2; static int own = 3; int c = 4; int sum(void) { return a + b + own++ + c; }"
+    shop.release("1.0.0", first, compiler=())
+    program = shop.program(
+        "p",
+        "extern int a, b, c; int sum(void); int main_(void) { put_number(sum() * 10 + a + b + c); return 0; }",
+        "1.0.0",
+    )
+    shop.release("1.1.0", "int aa = 1, between = 7;" + first.replace("own = 3", "other = 4, own = 3"), before="1.0.0")
+    assert [shop.run(program, version) for version in ("1.0.0", "1.1.0")] == [("107\n", "", 0)] * 2
+
+
 def test_the_mmap_layout_follows_too(shop: Shop) -> None:
     shop.release("1.0.0", FIRST, options=("--scheme", "mmap"))
     program = shop.program("p", USER, "1.0.0")
