@@ -11,6 +11,7 @@ import shutil
 import struct
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -154,24 +155,126 @@ def test_trace_names_slots_from_the_stub_archive() -> None:
         assert call in result.stderr, call
 
 
-def test_the_compiler_of_1993(tmp_path: Path) -> None:
-    """gcc 2.3.3, as and ld make a program, which redefines errno: start-up's fixup list makes the library use it."""
-    if not (TREE / "usr/lib/crt0.o").exists():
-        pytest.skip("the tree has no crt0.o")
-    scratch = TREE / "tmp" / f"uselib-{os.getpid()}"
-    scratch.mkdir(parents=True)
-    try:
-        (scratch / "h.c").write_text(
-            'int errno; char *fopen();\nmain(int argc, char **argv) { fopen("/none", "r"); printf("%d %d\\n", argc, errno); return 7; }\n'
-        )
-        where = f"/tmp/{scratch.name}"
-        options = ("--writable", str(scratch), "--env", "PATH=/bin:/usr/bin", "--env", f"TMPDIR={where}")
-        made = guest("/usr/bin/gcc", "-o", f"{where}/h", f"{where}/h.c", options=options)
-        assert (made.returncode, made.stderr) == (0, b"")
-        result = guest(f"{where}/h", "a", "b")
-        assert (result.returncode, result.stdout) == (7, b"3 2\n")
-    finally:
-        shutil.rmtree(scratch)
+@pytest.fixture
+def scratch() -> Iterator[Path]:
+    """A folder in the tree's /tmp, for what tests make."""
+    folder = TREE / "tmp" / f"uselib-{os.getpid()}"
+    folder.mkdir(parents=True)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def gcc(scratch: Path, *arguments: str) -> None:
+    """The compiler of 1993; paths are the guest's."""
+    options = ("--writable", str(scratch), "--env", "PATH=/bin:/usr/bin", "--env", f"TMPDIR=/tmp/{scratch.name}")
+    made = guest("/usr/bin/gcc", *arguments, options=options)
+    assert (made.returncode, made.stderr) == (0, b"")
+
+
+REDEFINED = """
+int errno; int calls; char *fopen(), *strdup();
+char *malloc(n) { static char pool[100000]; static int at; at += (n + 7) & ~7; calls++; return pool + at - ((n + 7) & ~7); }
+free(p) char *p; {}
+main(int argc, char **argv) { fopen("/none", "r"); printf("%s %d %d\\n", strdup("xyzzy"), calls > 0, errno); return argc; }
+"""
+
+
+@pytest.mark.parametrize("linker", ["theirs", "ours"])
+def test_redefinitions_of_errno_and_malloc(scratch: Path, linker: str) -> None:
+    """gcc 2.3.3 compiles; the ld of 1993 or ours links with the genuine libc.sa and crt0.o; start-up's fixups repair the redefinitions."""
+    where = f"/tmp/{scratch.name}"
+    (scratch / "p.c").write_text(REDEFINED)
+    if linker == "theirs":
+        gcc(scratch, "-o", f"{where}/p", f"{where}/p.c")
+    else:
+        gcc(scratch, "-c", "-o", f"{where}/p.o", f"{where}/p.c")
+        link(scratch / "p", scratch / "p.o")
+    result = guest(f"{where}/p", "x")
+    assert (result.returncode, result.stdout, result.stderr) == (2, b"xyzzy 1 2\n", b"")
+
+
+def link(output: Path, *inputs: Path | str) -> None:
+    lib = TREE / "usr" / "lib"
+    words = ["-o", output, lib / "crt0.o", *inputs, f"-L{lib}", lib / "libgcc.a", "-lc", lib / "libgcc.a"]
+    linked = uselib("ld", "-m", "i386linux", *words)
+    assert (linked.returncode, linked.stderr) == (0, "")
+
+
+@pytest.fixture(scope="module")
+def libm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """libm.so.4.3.3 made by us, from musl's functions, with the genuine control files."""
+    folder = tmp_path_factory.mktemp("libm")
+    musl = Path("/usr/lib/i386-linux-musl/libc.a")
+    if not musl.exists() or not shutil.which("objcopy"):
+        pytest.skip("needs musl-dev for i386, and binutils")
+    subprocess.run(["objcopy", "--prefix-symbols=_", musl, folder / "libmusl.a"], check=True)
+    table = "_GLOBAL_OFFSET_TABLE_"
+    subprocess.run(["objcopy", f"--redefine-sym=_{table}={table}", folder / "libmusl.a"], check=True)
+    (folder / "glue.c").write_text(GLUE)
+    flags = [
+        "-m32",
+        "-O1",
+        "-fleading-underscore",
+        "-fno-pic",
+        "-ffreestanding",
+        "-fdata-sections",
+        "-fno-asynchronous-unwind-tables",
+    ]
+    subprocess.run(["gcc", *flags, "-c", "glue.c"], cwd=folder, check=True)
+    control = TREE / "usr/src/libc/jump/libm"
+    words = [
+        "mkshlib",
+        "--format",
+        "aout",
+        "--control",
+        control,
+        "-o",
+        folder,
+        folder / "glue.o",
+        f"-L{folder}",
+        "-l",
+        "musl",
+    ]
+    made = uselib(*words)
+    assert (made.returncode, made.stderr) == (0, "") and "42 slots" in made.stdout
+    return folder
+
+
+GLUE = """
+double exp2(double), remainder(double, double), copysign(double, double), rint(double);
+int signgam;
+double pow2(double x) { return exp2(x); }
+double __drem(double x, double y) { return remainder(x, y); }
+double __copysign(double x, double y) { return copysign(x, y); }
+double __rint(double x) { return rint(x); }
+int __finite(double x) { return x - x == 0; }
+int __isnan(double x) { return x != x; }
+int __isinf(double x) { return x == 1 / 0. ? 1 : x == -1 / 0. ? -1 : 0; }
+double __infnan(int error) { return 0 / 0.; }
+"""
+
+
+def test_a_genuine_program_runs_on_a_library_that_we_made(libm: Path, tmp_path: Path) -> None:
+    """gawk of 1993, unmodified: our libm in the place of the genuine one, through the same slots."""
+    program = 'BEGIN { for (i = 0; i < 9; i++) printf "%.9f %.9f %.9f %.9f %.9f\\n", sin(i), cos(i), exp(i), log(i + 1), i ^ 0.3 }'
+    for name in ("usr/bin/gawk", "lib/libc.so.4.3.3"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(TREE / name, tmp_path / name)
+    (tmp_path / "lib/libc.so.4").symlink_to("libc.so.4.3.3")
+    shutil.copy(libm / "libm.so.4.3.3", tmp_path / "lib/libm.so.4")
+    shutil.copy(libm / "libm.sa", tmp_path / "lib/libm.sa")
+    ours = uselib("run", "--root", tmp_path, "/usr/bin/gawk", program)
+    genuine = guest("/usr/bin/gawk", program)
+    assert (ours.returncode, ours.stderr) == (0, "") and ours.stdout.encode() == genuine.stdout
+    assert "libm:sin #29" in uselib("trace", "--root", tmp_path, "/usr/bin/gawk", "BEGIN { print sin(1) }").stderr
+
+
+def test_the_linker_of_1993_takes_our_stub_archive(libm: Path, scratch: Path) -> None:
+    (scratch / "s.c").write_text('double sin();\nmain() { printf("%.10f\\n", sin(1.0)); return 0; }\n')
+    shutil.copy(libm / "libm.sa", scratch / "libm.sa")
+    where = f"/tmp/{scratch.name}"
+    gcc(scratch, "-o", f"{where}/s", f"{where}/s.c", f"{where}/libm.sa")
+    assert guest(f"{where}/s").stdout == b"0.8414709848\n"
 
 
 def programs() -> list[str]:
