@@ -15,6 +15,7 @@ from pathlib import Path
 
 from shlib_driver import CFLAGS, DRIVER, EMULATION, FLAG, descriptor_address, image, mkshlib
 
+from emulator.cli import main
 from linker.abi.compare_versions import refusal
 from linker.abi.facts import Facts
 from linker.abi.headers import read_headers, with_headers
@@ -49,11 +50,11 @@ def _driver(machine: Machine) -> Path:
     directory = Path(tempfile.mkdtemp(prefix="abi-driver-"))
     text = _STARTUP[: _STARTUP.index("void begin(void)")] + _BEGIN
     (directory / "driver.c").write_text(text)
-    subprocess.run(
-        ["gcc", FLAG[machine], *CFLAGS, "-c", str(directory / "driver.c"), "-o", str(directory / "driver.o")],
-        check=True,
-    )
-    return directory / "driver.o"
+    (directory / "end.s").write_text(
+        '.section .lib,"a"\n.byte 0\n.section .note.GNU-stack\n'
+    )  # ends the list of libraries
+    subprocess.run(["gcc", FLAG[machine], *CFLAGS, "-c", "driver.c", "end.s"], cwd=directory, check=True)
+    return directory
 
 
 @dataclass(frozen=True)
@@ -147,11 +148,9 @@ def build(
         mkshlib(*words, directory / f"{side}.o")
         libraries.append(directory / side / "shlib" / f"libsample_s.{version}")
     program = directory / "program"
-    subprocess.run(
-        ["ld", "-m", EMULATION[machine], "-z", "noexecstack", "--no-warn-mismatch", "-o", str(program), str(_driver(machine)),
-         "program.o", "old/lib/libsample_s.a"],
-        cwd=directory, check=True, capture_output=True,
-    )  # fmt: skip
+    words = ["ld", "-m", EMULATION[machine], "-o", program, _driver(machine) / "driver.o", directory / "program.o",
+             directory / "old/lib/libsample_s.a", _driver(machine) / "end.o"]  # fmt: skip
+    assert main([str(word) for word in words]) == 0
     return Pair(libraries[0], libraries[1], directory / "old/lib.h", directory / "new/lib.h", program, machine)
 
 

@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from linker.abi.compare_enums import compare_enumerations
-from linker.abi.compare_records import Usage, compare_records
+from linker.abi.compare_records import LayoutChange, Usage, compare_records
+from linker.abi.compare_types import TypePairs, named
 from linker.abi.compare_versions import refusal
 from linker.abi.context import Comparison
 from linker.abi.facts import Facts, ProgramFacts, Use
 from linker.abi.findings import Effect, Finding, ProgramReport, Severity
-from linker.abi.types import Enumeration, Record
+from linker.abi.types import Enumeration, Record, TypeId
 from linker.abi.view import linked_with, seen_by, uses_of, with_records
 
 Compare = Callable[[Facts, Facts, Mapping[str, bool] | None], Comparison]
@@ -46,6 +47,8 @@ def program_report(program: ProgramFacts, new: Facts, findings: Sequence[Finding
         return ProgramReport(program.path, "not comparable", unchecked=(stranger,))
     uses = uses_of(program, new)
     effects = _own_view(program, new, compare) if uses is not None else []
+    renamed = {finding.subject for finding in findings if finding.rule.id in ("function-renamed", "data-renamed")}
+    effects = [effect for effect in effects if effect.finding.subject not in renamed]
     told = {(effect.finding.rule.id, effect.finding.subject) for effect in effects}
     for finding in findings:
         if (
@@ -54,7 +57,7 @@ def program_report(program: ProgramFacts, new: Facts, findings: Sequence[Finding
             or (finding.rule.id, finding.subject) in told
         ):
             continue
-        effect = _effect(program, finding, uses)
+        effect = _effect(program, new, finding, uses)
         if effect is not None:
             effects.append(effect)
     return ProgramReport(
@@ -103,10 +106,12 @@ def _unchecked(program: ProgramFacts, library: Facts, uses: Sequence[Use] | None
     return tuple(dict.fromkeys(said))
 
 
-def _effect(program: ProgramFacts, finding: Finding, uses: Sequence[Use] | None) -> Effect | None:
+def _effect(program: ProgramFacts, new: Facts, finding: Finding, uses: Sequence[Use] | None) -> Effect | None:
     """A finding of library against library, for this program."""
     if uses is None:
         return Effect(finding, "it may use it: which names it uses is not recorded", certain=False)
+    if finding.rule.id.startswith("interposition-"):
+        return _effect_of_interposition(program, finding)
     by_name = {use.name: use for use in uses}
     if finding.subject in by_name:
         # its own view found nothing if it has the type; without, the binding decides
@@ -116,13 +121,42 @@ def _effect(program: ProgramFacts, finding: Finding, uses: Sequence[Use] | None)
         tag = finding.subject.partition(" ")[2]
         if finding.rule.id in ("jump-table-moved", "symbol-version-removed"):
             return Effect(finding, _why(met[0]))
-        if program.typed:
-            # known by its own debug information and compared by _own_view, or not known to it
-            return None if tag else Effect(finding, f"{_why(met[0])}, which leads to it", certain=False)
+        if program.typed and tag:
+            return _effect_of_type(program, new, finding, tag, met[0])
         return Effect(finding, f"{_why(met[0])}, which leads to {finding.subject}", certain=False)
     if not finding.through and finding.rule.id.startswith("constant-"):
         return Effect(finding, "its value may be compiled in", certain=False)
     return None
+
+
+def _effect_of_interposition(program: ProgramFacts, finding: Finding) -> Effect | None:
+    if program.defines is None:
+        return Effect(finding, f"it may define {finding.subject}: it has no symbols", certain=False)
+    return Effect(finding, f"defines {finding.subject}") if finding.subject in program.defines else None
+
+
+def _effect_of_type(program: ProgramFacts, new: Facts, finding: Finding, tag: str, use: Use) -> Effect | None:
+    """Whether the program knows the inside of the type, and knows it otherwise than the new library."""
+    own = program.records.get(tag)
+    if own is None:
+        return None  # it only has pointers to it
+    theirs = next((number for name, number in named(new.types) if name == tag), None)
+    if theirs is not None and not _breaking(program, new, own, theirs):
+        return None
+    return Effect(finding, f"{_why(use)}, which leads to {finding.subject}, whose contents it knows")
+
+
+def _breaking(program: ProgramFacts, new: Facts, own: TypeId, theirs: TypeId) -> list[LayoutChange]:
+    """How the program's own idea of a record or enumeration differs from the library's."""
+    pairs = TypePairs(program.types, new.types, new.machine)
+    row, other = program.types[own], new.types[theirs]
+    if isinstance(row, Record) and isinstance(other, Record):
+        changes = compare_records(pairs, row, other, Usage(True, True, True))
+    elif isinstance(row, Enumeration) and isinstance(other, Enumeration):
+        changes = compare_enumerations(row, other)
+    else:
+        return []
+    return [change for change in changes if change.severity is Severity.BREAKING]
 
 
 def _why(use: Use) -> str:

@@ -3,16 +3,15 @@ which compilers leave out of debug information, and the text of inline functions
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 from linker.abi.compare_enums import compare_enumerations
 from linker.abi.compare_records import LayoutChange, Usage, compare_records
-from linker.abi.compare_types import TypePairs, peel
+from linker.abi.compare_types import TypePairs, named
 from linker.abi.context import Comparison
 from linker.abi.facts import Facts
 from linker.abi.findings import Severity
-from linker.abi.types import Enumeration, FunctionType, Record, TypeId, Types
+from linker.abi.types import Enumeration, FunctionType, Record, TypeId
 
 
 def compare_declared(check: Comparison) -> None:
@@ -25,8 +24,8 @@ def compare_declared(check: Comparison) -> None:
         _conventions(check, old, new)
     pairs = TypePairs(old.types, new.types, old.machine)
     met = {pair.name for pair in check.reach.met.values()}
-    after = dict(_named(new.types))
-    for name, number in _named(old.types):
+    after = dict(named(new.types))
+    for name, number in named(old.types):
         if name in met or name not in after or name not in check.old.record_names:
             continue
         subject, changes, place = _compare(pairs, name, number, after[name])
@@ -50,17 +49,6 @@ def _compare(pairs: TypePairs, name: str, old: TypeId, new: TypeId) -> tuple[str
         changes = [replace(c, severity=Severity.RISK) if c.rule == "member-appended" else c for c in changes]
         return f"{before.kind} {name}", changes, after.place
     return name, [], ""
-
-
-def _named(types: Types) -> Iterator[tuple[str, TypeId]]:
-    """Complete records and enumerations by tag, and those without by the type name that stands for them."""
-    seen = set()
-    for number in range(len(types.rows)):
-        found = peel(types, number)
-        row = found.row
-        if isinstance(row, Record | Enumeration) and row.size is not None and found.name and found.name not in seen:
-            seen.add(found.name)
-            yield found.name, found.number
 
 
 def _conventions(check: Comparison, old: Facts, new: Facts) -> None:

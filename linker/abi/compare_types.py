@@ -11,6 +11,7 @@ x86-64, and `char *` and `const unsigned char *` are passed alike on both.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -110,6 +111,17 @@ def size_of(types: Types, number: TypeId, depth: int = 0) -> int | None:
 def tags(types: Types) -> frozenset[str]:
     """The names of all records and enumerations of a file, with those of typedefs."""
     return frozenset(row.name for row in types.rows if isinstance(row, Record | Enumeration | Typedef) and row.name)
+
+
+def named(types: Types) -> Iterator[tuple[str, TypeId]]:
+    """Complete records and enumerations by tag, and those without by the type name that stands for them."""
+    seen = set()
+    for number in range(len(types.rows)):
+        found = peel(types, number)
+        row = found.row
+        if isinstance(row, Record | Enumeration) and row.size is not None and found.name and found.name not in seen:
+            seen.add(found.name)
+            yield found.name, found.number
 
 
 class TypePairs:

@@ -137,3 +137,6 @@ class ProgramFacts:
     typed: bool = False
     records: dict[str, TypeId] = field(default_factory=dict)
     unknown: tuple[str, ...] = ()
+    defines: frozenset[str] | None = (
+        None  # global functions of its own, which may replace a library's; None if stripped
+    )

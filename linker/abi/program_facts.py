@@ -70,7 +70,15 @@ def _fixed(image: Image, facts: ProgramFacts) -> ProgramFacts:
         uses=(facts.uses or ()) + uses if uses is not None else facts.uses,
         bindings=image.bindings,
         unknown=unknown,
+        defines=_defines(image),
     )
+
+
+def _defines(image: Image) -> frozenset[str] | None:
+    """Functions of the program's own; None if there is no symbol table."""
+    if not image.symbols:
+        return None
+    return frozenset(symbol.name for symbol in image.symbols if symbol.function and not symbol.absolute)
 
 
 def _use(binding: Binding, needs: Iterable[Identity]) -> Use:

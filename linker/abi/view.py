@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from linker.abi.compare_types import size_of
 from linker.abi.facts import DataFact, Facts, FileKind, FunctionFact, ProgramFacts, Use
 from linker.abi.types import Enumeration, FunctionType, Record, TypeId
 from linker.image import Identity
@@ -58,12 +59,13 @@ def seen_by(program: ProgramFacts, library: Facts) -> Facts | None:
     for use in uses:
         name = use.name
         kind = program.types[use.type] if use.type is not None else None
-        if use.kind == "function":
+        if use.kind == "function" or (not use.kind and name not in library.data):
             typed = use.type if isinstance(kind, FunctionType) else None
             slot = _slot(library, use.address)
             functions[name] = FunctionFact(name, use.address, slot, type=typed, symbol_version=use.symbol_version)
         else:
-            data[name] = DataFact(name, use.address, type=use.type, symbol_version=use.symbol_version)
+            size = size_of(program.types, use.type) or 0 if use.type is not None else 0
+            data[name] = DataFact(name, use.address, size, use.type, symbol_version=use.symbol_version)
     identity = linked_with(program, library) if library.fixed else None
     return Facts(
         program.path,
