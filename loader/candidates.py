@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from linker.image import PAGE, Identity, LibraryHeader, Machine, Version
@@ -87,6 +87,11 @@ class Query:
     rule: Rule
     scheme: str
 
+    @property
+    def last(self) -> str:
+        """The recorded file name without its directory."""
+        return self.file_name.rpartition("/")[2]
+
 
 def _names(files: Files, directory: str, query: Query) -> tuple[list[str], str]:
     """The names to look at in a directory, and what is wrong with it."""
@@ -98,7 +103,7 @@ def _names(files: Files, directory: str, query: Query) -> tuple[list[str], str]:
     except OSError as failure:
         problem = os.strerror(failure.errno or errno.EIO)
     found.sort(key=lambda name: version_of(name, query.linked.name) or query.linked.version, reverse=True)
-    others = [query.file_name.rpartition("/")[2]] if query.rule.recorded else []
+    others = [query.last] if query.rule.recorded else []
     others += link_names(query.linked.name, query.linked.version) if query.rule.link else ()
     return [*(name for name in others if name not in found), *found], problem
 
@@ -129,22 +134,22 @@ def _by_name(query: Query, name: str, number: int, choice: Choice) -> Iterator[R
     code = query.rule.refusal(version, query.linked.version) if version is not None else ""
     if code:
         yield Reason(code, REFUSALS[code])
-    elif version is not None and not query.rule.best and not (query.rule.recorded and query.file_name.endswith(name)):
+    elif version is not None and not query.rule.best and not (query.rule.recorded and name == query.last):
         what = "the recorded file name" if query.rule.recorded else "symbolic links"
         yield Reason("rule", f"rule `{query.rule.name}` looks for {what} only")
-    elif choice.directory >= 0 and not _goes_first(query, version, number, choice):
+    elif choice.directory >= 0 and not _goes_first(query, name, number, choice):
         yield Reason("shadowed", f"shadowed by {choice.path}")
 
 
-def _goes_first(query: Query, version: Version | None, number: int, choice: Choice) -> bool:
-    """Whether a version would have gone before the one chosen, had it been possible to open it."""
-    name = choice.path.rpartition("/")[2]
-    if version is None or number > choice.directory:
-        return version is None
-    if query.rule.recorded and query.file_name.rpartition("/")[2] == name:
-        return False
-    chosen = version_of(name, query.linked.name)
-    return number < choice.directory or (chosen is not None and version > chosen)
+def _goes_first(query: Query, name: str, number: int, choice: Choice) -> bool:
+    """Whether a name would have gone before the one chosen, had it been possible to open it."""
+    chosen = choice.path.rpartition("/")[2]
+    if number != choice.directory or (query.rule.recorded and query.last in (name, chosen)):
+        return number < choice.directory and (chosen != query.last or name == chosen)
+    version, other = version_of(name, query.linked.name), version_of(chosen, query.linked.name)
+    if version is None or other is None:  # links: the longer name first
+        return len(name) > len(chosen)
+    return version > other
 
 
 def candidates(
@@ -169,8 +174,3 @@ def candidates(
                 reasons.append(against)
             found.append(Candidate(path, number, version_of(name, query.linked.name), chosen, tuple(reasons), header))
     return tuple(found), tuple(directories)
-
-
-def codes(found: Sequence[Candidate]) -> dict[str, tuple[str, ...]]:
-    """Path -> codes of its reasons."""
-    return {candidate.path: tuple(reason.code for reason in candidate.reasons) for candidate in found}

@@ -122,6 +122,33 @@ def test_every_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert codes["r1/libfoo_s.1.2.2"] == ["rule"] and not found["starts"]
 
 
+def test_links_and_what_goes_before_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = kit("x86_64", "mmap")
+    for place in ("r1", "r2"):
+        install(tmp_path / place, made.foo.read_bytes(), "1.2.1", "1.2.0")
+        (tmp_path / place / "libfoo_s.1").symlink_to("libfoo_s.1.2.1")
+        (tmp_path / place / "libfoo_s.1.2").symlink_to("gone" if place == "r1" else "libfoo_s.1.2.1")
+    words = ["--library-path", "r1:r2", "--rule", "linux", made.program]
+    listed = [
+        (c["path"], [r["code"] for r in c["reasons"]]) for c in facts(capsys, *words)["libraries"][0]["candidates"]
+    ]
+    assert listed[:8] == [
+        ("r1/libfoo_s.1.2", ["dangling"]), ("r1/libfoo_s.1", []), ("r1/libfoo_s.1.2.1", ["rule"]), ("r1/libfoo_s.1.2.0", ["lower-patch"]),
+        ("r2/libfoo_s.1.2", ["shadowed"]), ("r2/libfoo_s.1", ["shadowed"]), ("r2/libfoo_s.1.2.1", ["rule"]),
+        ("r2/libfoo_s.1.2.0", ["lower-patch"]),
+    ]  # fmt: skip
+    (tmp_path / "r1" / "libfoo_s.1.2.1").unlink()
+    listed = [
+        (c["path"], [r["code"] for r in c["reasons"]])
+        for c in facts(capsys, made.program)["libraries"][0]["candidates"]
+    ]
+    assert listed == [
+        ("r1/libfoo_s.1.2.0", ["shadowed"]),
+        ("r2/libfoo_s.1.2.1", []),
+        ("r2/libfoo_s.1.2.0", ["shadowed"]),
+    ]
+
+
 def test_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = kit("i386", "mmap")
     install(tmp_path / "r1", made.foo.read_bytes(), "1.3.0", "2.0.0")
