@@ -56,8 +56,11 @@ class _Page:
 def render(report: Report, style: Style) -> str:
     page = _Page(style)
     page.put(headline(report), hang=2, code=_VERDICTS[report.verdict])
-    page.put(f"old:   {_file(report.old, report.old_version)}")
-    page.put(f"new:   {_file(report.new, report.new_version)}")
+    labels = ("program:", "with:   ") if _is_of_program(report) else ("old:  ", "new:  ")
+    for label, path, version in zip(
+        labels, (report.old, report.new), (report.old_version, report.new_version), strict=True
+    ):
+        page.lines.append(f"{label} {printable(_file(path, version))}")  # paths are not wrapped
     if report.verdict is not Verdict.NOT_COMPARABLE:
         page.put(f"found: {counted(report)}")
     for text in report.notices:
@@ -76,6 +79,11 @@ def render(report: Report, style: Style) -> str:
         _program(page, program, style.verbose)
     _closing(page, report)
     return "\n".join(page.lines) + "\n"
+
+
+def _is_of_program(report: Report) -> bool:
+    """PROG LIB...: the program stands for the old version."""
+    return bool(report.programs) and all(program.path == report.old for program in report.programs)
 
 
 def _file(path: str, version: str) -> str:
