@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from emulator.abi.bindings import Bound, Library
-from emulator.abi.divergence import Sides
+from emulator.abi.recording import SideRun
 from emulator.abi.result import Coverage
 
 
@@ -17,16 +17,17 @@ def changed_functions(old: Library, new: Library) -> frozenset[str]:
     )
 
 
-def coverage_of(bound: Bound, old: Library, new: Library, sides: Sequence[Sides]) -> Coverage:
-    """used: called, or (data) read or written, on either side."""
+def coverage_of(
+    bound: Bound, old: Library, new: Library, runs: Sequence[SideRun], processes: Sequence[int]
+) -> Coverage:
+    """used: called, or (data) read or written, on either side. processes: their indexes."""
     used: set[str] = set()
     called: set[str] = set()
-    for one in sides:
-        for stream in (one.old, one.new):
-            for address in stream.called():
+    for run in runs:
+        for index in processes:
+            for address, _ in run.summary(index)["counts"]:
                 called.add(bound.functions.get(address) or (old.slots[address].name if address in old.slots else ""))
-        for run, stream in ((one.old_run, one.old), (one.new_run, one.new)):
-            for row in run.data(stream.process.index)["rows"]:
+            for row in run.data(index)["rows"]:
                 place = old.datum_at(row[1])
                 used.add(bound.data.get(row[1], place.name if place is not None else ""))
     used |= called

@@ -61,6 +61,7 @@ class Sides:
     ignored: Callable[[str], bool]
     main: bool = True  # the process that was started, not a child of it
     limited: bool = False  # a limit ended both: what one side has beyond the other says nothing
+    cut: bool = False  # not all events were kept
     ended: tuple[str, str] = ("", "")  # `SIGSEGV`, or empty
     notes: set[str] = field(default_factory=set)
     unknown: set[str] = field(default_factory=set)  # functions without a prototype
@@ -189,7 +190,7 @@ def _common(sides: Sides) -> int:
 def _flow(sides: Sides, at: int, old_count: int, new_count: int) -> Candidate | None:
     """The streams part at top-level event `at`."""
     over = [at >= old_count, at >= new_count]
-    if sides.limited and any(over):
+    if (sides.limited or sides.cut) and any(over):
         return None
     dead = [over[0] and sides.ended[0], over[1] and sides.ended[1]]
     kind = "status" if any(dead) else "call"

@@ -29,7 +29,9 @@ def explained(
     for row in sorted(wrong, key=lambda row: row.first_call):
         if row.side == "new" and row.first_call <= limit:
             text = (
-                changed_data(row.bound, old, new) if row.kind == "data" else changed_slot(row.address, row.bound, new)
+                changed_data(row.bound, old, new)
+                if row.kind == "data"
+                else changed_slot(row.address, row.bound, old, new)
             )
             return replace(divergence, explanation=text, function=divergence.function or row.bound)
     names = [divergence.function.partition("+")[0], *(_function_in(text) for text in reversed(divergence.context))]
@@ -56,14 +58,14 @@ def _refused(linked: Identity, new: Identity) -> str:
     return ""
 
 
-def changed_slot(address: int, bound: str, new: Library) -> str:
+def changed_slot(address: int, bound: str, old: Library, new: Library) -> str:
     """`slot 7 was open_db when the program was linked; it is now close_db`."""
-    number = new.slot_number(address)
+    number = new.slot_number(address) or old.slot_number(address)
     was = f"slot {number} was {bound} when the program was linked" if number else f"{bound} was at {address:#x}"
     place = new.slots.get(address)
     if place is not None:
         now = f"it is now {place.name}"
-    elif number:
+    elif new.slot_number(address):
         now = "it is now empty and traps"
     else:
         now = f"the jump table ends before it now ({new.identity.slot_count} slots)"
@@ -103,7 +105,7 @@ def changed_name(name: str, bound: Bound, old: Library, new: Library) -> str:
         return changed_data(name, old, new)
     place = new.slots.get(address)
     if place is None or place.name != name:
-        return changed_slot(address, name, new)
+        return changed_slot(address, name, old, new)
     if old.code(name) != new.code(name):
         return f"the code of {name} (slot {old.slot_number(address)}) has changed"
     return ""

@@ -5,6 +5,7 @@ comparison needs written to one directory.
     trace            calls made by anything but the library under test, and their returns (emulator/trace/format.py)
     stdout stderr    what the program wrote
     dir0, dir1, ...  copies of the writable directories: both sides begin with the same files, and neither sees the other's
+    summary-N.json   digests of all events of process N (digest.py): the trace has only the first
     effects-N.json   what process N did to files and processes, data-N.json the exported data it used
     end.json         how it ended
 
@@ -26,6 +27,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from emulator.abi.digest import KEPT, DigestSink, ShapeAt
 from emulator.abi.watch import DataWatch, Watched
 from emulator.interfaces import Kernel, ProcessEnded, WatchableMachine
 from emulator.kernel import table
@@ -37,7 +39,6 @@ from emulator.trace.backend import NO_LIMIT, Copy, Want
 from emulator.trace.files import KnownFile
 from emulator.trace.filters import Filters
 from emulator.trace.recorder import Recorder, RecordOptions
-from emulator.trace.sinks import FileSink
 from linker.errors import ToolError
 from linker.image import Machine
 from loader.address_space import AddressSpace, MemoryFault
@@ -64,6 +65,9 @@ class Job:
     bound: dict[int, str]
     wants: Wants
     watched: Watched  # exported data
+    shape: ShapeAt
+    kept: int = KEPT  # records of a process in the trace file
+    calls: int = MOST_CALLS  # calls of a process that are seen at all
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,10 @@ class SideRun:
     def data(self, process: int) -> dict[str, Any]:
         """Its uses of exported data: `rows` and `log` (watch.py)."""
         return self._load("data", process) or {"rows": [], "log": [], "lost": 0, "maps": []}
+
+    def summary(self, process: int) -> dict[str, Any]:
+        """Digests and counts of its events (digest.py)."""
+        return self._load("summary", process) or {"digests": [], "counts": [], "events": 0, "whole": True}
 
     def _load(self, kind: str, process: int) -> dict[str, Any]:
         try:
@@ -195,8 +203,9 @@ _WRITES = frozenset(("write", "writev", "pwrite64", "pwritev", "sendfile"))
 class SideRecorder(Recorder):
     """Records calls of everything but the library under test, and what a process does to the outside world."""
 
-    def __init__(self, sink: FileSink, job: Job) -> None:
-        options = RecordOptions(returns=True, filters=Filters(first=MOST_CALLS))
+    def __init__(self, sink: DigestSink, job: Job) -> None:
+        options = RecordOptions(returns=True, filters=Filters(first=job.calls))
+        self._digests = sink
         self._job = job
         self._addresses: list[int] = []
         self._effects: list[tuple[int, str]] = []
@@ -242,6 +251,7 @@ class SideRecorder(Recorder):
 
     def _end_program(self, end: ProcessEnded | None = None) -> int:
         index = super()._end_program(end)
+        self._write("summary", self._digests.summary(index))
         self._write("effects", {"counts": dict(self._counts), "effects": self._effects})
         self._effects, self._counts = [], Counter()
         found = self._watch.result() if self._watch is not None else {"rows": [], "log": [], "lost": 0}
@@ -329,7 +339,8 @@ def _side(job: Job, stdin: bytes) -> None:
     _standard_files(folder, stdin)
     options, mounts = _copies(job)
     before = {host: _states(host) for _, host in mounts}
-    sink = FileSink(os.path.join(folder, "trace"), {"clock": "calls", "command": [options.program, *options.arguments]})
+    meta = {"clock": "calls", "command": [options.program, *options.arguments]}
+    sink = DigestSink(os.path.join(folder, "trace"), meta, job.shape, job.kept)
     runner = SideRunner(replace(job, options=options), SideRecorder(sink, job), mounts)
     end = End()
     try:

@@ -19,7 +19,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from emulator.abi.bindings import (
@@ -44,7 +44,7 @@ from emulator.abi.divergence import (
     signal_name,
 )
 from emulator.abi.explain import explained
-from emulator.abi.meaning import Find, Pointers
+from emulator.abi.meaning import Find, Pointers, Shape, shape_of
 from emulator.abi.recording import (
     GUEST_DIRECTORY,
     MOST_CALLS,
@@ -56,7 +56,8 @@ from emulator.abi.recording import (
     start_side,
     wants_of,
 )
-from emulator.abi.result import AbiRequest, AbiResult, Divergence, Side
+from emulator.abi.result import AbiRequest, AbiResult, Divergence, Side, WrongBinding
+from emulator.abi.same import calls_needed, same_runs
 from emulator.abi.satisfy import satisfied
 from emulator.abi.streams import Stream, load
 from emulator.abi.watch import Watched
@@ -183,7 +184,13 @@ def _names(image: Image, old: Library, linked: Identity | None, options: RunOpti
 
 
 def _run_pair(subject: Subject, folder: str) -> tuple[SideRun, SideRun]:
-    jobs = [_job(subject, folder, "old", subject.old.data), _job(subject, folder, "new", subject.new.data)]
+    jobs = [_job(subject, folder, "old", subject.old), _job(subject, folder, "new", subject.new)]
+    for job, library in zip(jobs, (subject.old, subject.new), strict=True):
+        place_library(job.directory, library.data, subject.names)
+    return _run_both(subject, jobs)
+
+
+def _run_both(subject: Subject, jobs: Sequence[Job]) -> tuple[SideRun, SideRun]:
     if not subject.request.parallel:
         old, new = (finish_side(job, start_side(job, subject.request.stdin)) for job in jobs)
     else:
@@ -195,17 +202,20 @@ def _run_pair(subject: Subject, folder: str) -> tuple[SideRun, SideRun]:
     return old, new
 
 
-def _job(subject: Subject, folder: str, name: str, data: bytes) -> Job:
+def _job(subject: Subject, folder: str, name: str, library: Library) -> Job:
     directory = os.path.join(folder, name)
     os.mkdir(directory)
-    place_library(directory, data, subject.names)
     low = min(subject.old.identity.base, subject.new.identity.base)
     high = max(subject.old.identity.end, subject.new.identity.end)
     ranges = tuple((place.address, place.address + max(place.size, 1)) for place in subject.old.exported_data)
+
+    def shape_at(address: int, name: str) -> Shape:
+        return shape_of(subject.find(subject.bound.functions.get(address, name)), subject.program.machine)
+
     pages = {page for library in (subject.old, subject.new) for place in library.exported_data for page in place.pages}
     return Job(
         directory, subject.old.identity.name, subject.names, low, high, subject.options, subject.bound.functions,
-        wants_of(subject.find, subject.program.machine), Watched(ranges, tuple(sorted(pages)), (low, high)),
+        wants_of(subject.find, subject.program.machine), Watched(ranges, tuple(sorted(pages)), (low, high)), shape_at,
     )  # fmt: skip
 
 
@@ -243,8 +253,9 @@ def _result(subject: Subject, old: SideRun, new: SideRun, folder: str) -> AbiRes
             "not comparable", request.program, _side(old, request.old, 0, refusals[0]), _side(new, request.new, 0, refusals[1]),
             reason=f"{request.program} does not start with the old version: {refusals[0]}",
         )  # fmt: skip
+    _check_used(subject, old)
     if not refusals[1]:
-        return _compared(subject, old, new)
+        return _compared(subject, old, new, folder)
     refused = _side(new, request.new, 0, refusals[1])
     divergence = Divergence(
         "start-up", "start-up refuses the new version", "starts", refusals[1].replace(GUEST_DIRECTORY + "/", "")
@@ -253,11 +264,12 @@ def _result(subject: Subject, old: SideRun, new: SideRun, folder: str) -> AbiRes
     data = satisfied(subject.new, subject.linked or subject.old.identity)
     if data is None:
         return AbiResult("diverged", request.program, _side(old, request.old, 0), refused, divergence)
-    job = _job(subject, folder, "satisfied", data)
+    job = _job(subject, folder, "satisfied", subject.new)
+    place_library(job.directory, data, subject.names)
     again = finish_side(job, start_side(job, request.stdin))
     if again.end.error:
         return AbiResult("diverged", request.program, _side(old, request.old, 0), refused, divergence)
-    beyond = _compared(subject, old, again)
+    beyond = _compared(subject, old, again, folder)
     note = (
         "the new version was also run from a private copy whose note carries the identity that the program wants "
         f"({(subject.linked or subject.old.identity).version}): what follows the refusal is from that run"
@@ -268,15 +280,31 @@ def _result(subject: Subject, old: SideRun, new: SideRun, folder: str) -> AbiRes
     )  # fmt: skip
 
 
-def _compared(subject: Subject, old: SideRun, new: SideRun) -> AbiResult:
-    request = subject.request
+def _compared(subject: Subject, old: SideRun, new: SideRun, folder: str) -> AbiResult:
+    """Compares two runs; those too long to have been kept whole are done again if their digests differ."""
+    indexes = [_indexes(run) for run in (old, new)]
+    pairs = list(zip(*indexes, strict=False))
+    if len(indexes[0]) == len(indexes[1]) and same_runs(subject.bound, subject.old, subject.new, old, new, pairs):
+        return _verdict(subject, (old, new), [], None, ())
+    seen, cut = (old, new), False
+    if not all(
+        run.summary(index)["whole"] for run, column in zip((old, new), indexes, strict=True) for index in column
+    ):
+        calls = calls_needed(old, new, pairs)
+        cut = calls < MOST_CALLS
+        jobs = [
+            replace(run.job, directory=run.job.directory + "-again", kept=1 << 40, calls=calls) for run in (old, new)
+        ]
+        for job in jobs:
+            os.mkdir(job.directory)
+            os.rename(os.path.join(job.directory.removesuffix("-again"), "lib"), os.path.join(job.directory, "lib"))
+        old, new = _run_both(subject, jobs)
     with TraceFile(old.trace) as old_trace, TraceFile(new.trace) as new_trace:
-        pairs = list(zip(old_trace.processes, new_trace.processes, strict=False))
-        sides = [_sides(subject, old, new, old_trace, new_trace, *pair, index=n) for n, pair in enumerate(pairs)]
-        _check_used(subject, sides)
-        candidates: list[Candidate] = []
+        processes = zip(old_trace.processes, new_trace.processes, strict=False)
+        sides = [_sides(subject, old, new, old_trace, new_trace, *pair, index=n) for n, pair in enumerate(processes)]
         divergence = None
         for one in sides:
+            one.cut = cut or any(len(stream.call_rows) >= MOST_CALLS for stream in (one.old, one.new))
             candidates = [*compare_events(one), *compare_data(one), *compare_effects(one)]
             if one.main:
                 candidates += _ends(one)
@@ -293,20 +321,26 @@ def _compared(subject: Subject, old: SideRun, new: SideRun) -> AbiResult:
             )  # fmt: skip
         if divergence is not None:
             divergence = explained(divergence, subject.bound, subject.old, subject.new, wrong)
-        calls = [
-            sum(len(stream.call_rows) for stream in column)
-            for column in zip(*((s.old, s.new) for s in sides), strict=True)
-        ]
-        return AbiResult(
-            "identical on this run" if divergence is None else "diverged",
-            request.program,
-            _side(old, request.old, calls[0]),
-            _side(new, request.new, calls[1]),
-            divergence,
-            wrong,
-            coverage_of(subject.bound, subject.old, subject.new, sides),
-            notes=_notes(subject, old, new, sides),
-        )
+        return _verdict(subject, seen, sides, divergence, wrong)
+
+
+def _indexes(run: SideRun) -> list[int]:
+    with TraceFile(run.trace) as trace:
+        return [process.index for process in trace.processes]
+
+
+def _verdict(
+    subject: Subject, runs: tuple[SideRun, SideRun], sides: list[Sides], divergence: Divergence | None, wrong: tuple[WrongBinding, ...]
+) -> AbiResult:  # fmt: skip
+    """runs: the first ones, which saw everything."""
+    request, (old, new) = subject.request, runs
+    calls = [sum(n for index in _indexes(run) for _, n in run.summary(index)["counts"]) for run in runs]
+    return AbiResult(
+        "identical on this run" if divergence is None else "diverged", request.program, _side(old, request.old, calls[0]),
+        _side(new, request.new, calls[1]), divergence, wrong,
+        coverage_of(subject.bound, subject.old, subject.new, runs, _indexes(old)),
+        notes=_notes(subject, old, new, sides, divergence is None),
+    )  # fmt: skip
 
 
 def _ends(sides: Sides) -> list[Candidate]:
@@ -322,7 +356,8 @@ def _ends(sides: Sides) -> list[Candidate]:
 def _sides(
     subject: Subject, old: SideRun, new: SideRun, old_trace: TraceFile, new_trace: TraceFile, a: Process, b: Process, index: int
 ) -> Sides:  # fmt: skip
-    old_stream, new_stream = _load(subject, old_trace, a), _load(subject, new_trace, b)
+    high = max(subject.old.identity.end, subject.new.identity.end)
+    old_stream, new_stream = _load(subject.old, high, old_trace, a), _load(subject.new, high, new_trace, b)
     names = [fnmatch.translate(pattern) for pattern in subject.request.ignore]
     limits = _limit(old.end), _limit(new.end)
     ended = tuple(
@@ -351,24 +386,27 @@ def _matcher(patterns: list[str]) -> Callable[[str], bool]:
     return lambda name: expression is not None and expression.fullmatch(name) is not None
 
 
-def _load(subject: Subject, trace: TraceFile, process: Process) -> Stream:
-    low, high = subject.old.identity.base, max(subject.old.identity.end, subject.new.identity.end)
-    return load(trace, process, low, high)
+def _load(library: Library, high: int, trace: TraceFile, process: Process) -> Stream:
+    header = library.header
+    return load(trace, process, header.identity.base, high, header.slot_address(header.identity.slot_count + 1))
 
 
-def _check_used(subject: Subject, sides: list[Sides]) -> None:
+def _check_used(subject: Subject, run: SideRun) -> None:
     """Nothing was compared if the library was never mapped."""
     name = subject.old.identity.name
-    if subject.linked is None and not any(name in one.old.process.libraries.values() for one in sides):
-        raise RunFailed(
-            Diagnostic(
-                subject.request.program, f"neither the program nor its libraries use {name}",
-                remedy="`uselib inspect PROG` lists what it was linked with",
-            )
-        )  # fmt: skip
+    if subject.linked is not None:
+        return
+    with TraceFile(run.trace) as trace:
+        if not any(name in process.libraries.values() for process in trace.processes):
+            raise RunFailed(
+                Diagnostic(
+                    subject.request.program, f"neither the program nor its libraries use {name}",
+                    remedy="`uselib inspect PROG` lists what it was linked with",
+                )
+            )  # fmt: skip
 
 
-def _notes(subject: Subject, old: SideRun, new: SideRun, sides: list[Sides]) -> tuple[str, ...]:
+def _notes(subject: Subject, old: SideRun, new: SideRun, sides: list[Sides], identical: bool) -> tuple[str, ...]:
     found = []
     linked = subject.linked
     if linked is not None and linked.digest != subject.old.identity.digest:
@@ -389,7 +427,7 @@ def _notes(subject: Subject, old: SideRun, new: SideRun, sides: list[Sides]) -> 
         shown = ", ".join(unknown[:8]) + (f" and {len(unknown) - 8} more" if len(unknown) > 8 else "")
         found.append(f"arguments and results not compared, no prototype (DWARF or --prototypes): {shown}")
     for one in sides:
-        found += sorted(one.notes)
+        found += sorted(note for note in one.notes if identical or not note.startswith("system calls"))
         if max(len(one.old.call_rows), len(one.new.call_rows)) >= MOST_CALLS:
             found.append(f"only the first {MOST_CALLS} calls of a process are compared")
     return tuple(dict.fromkeys(found))

@@ -45,9 +45,10 @@ def _calls(sides: Sides, stream: Stream, library: Library, side: str) -> list[Wr
         if library.addresses.get(bound) == value:  # two names for one slot
             continue
         row = stream.first_call(index)
+        number = library.slot_number(value) or sides.old_library.slot_number(value)
         found.append(
             WrongBinding(
-                "function", value, bound, there, "new" if side == "new" else "old", library.slot_number(value), times,
+                "function", value, bound, there, "new" if side == "new" else "old", number, times,
                 stream.number(row), sides.caller(stream, row),
             )
         )  # fmt: skip
