@@ -9,8 +9,10 @@ What is probed is what an old program does: the arguments are laid out by the ol
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Literal
@@ -139,12 +141,16 @@ class Pair:
         self._files = [read_file(request.old), read_file(request.new)]
         self.images = [_library(data, path) for data, path in zip(self._files, (request.old, request.new), strict=True)]
         _check(self.images, request)
-        self.old = Subject(request.old, request.library_path, request.max_instructions)
-        try:
-            self.new = Subject(request.new, request.library_path, request.max_instructions)
-        except BaseException:
-            self.old.library.close()
-            raise
+        with ExitStack() as opened:
+            files = [opened.enter_context(open(os.memfd_create("probe"), "r+b", buffering=0)) for _ in range(3)]
+            standard = [file.fileno() for file in files]
+            self.old = opened.enter_context(
+                Subject(request.old, standard, request.library_path, request.max_instructions)
+            )
+            self.new = opened.enter_context(
+                Subject(request.new, standard, request.library_path, request.max_instructions)
+            )
+            self._opened = opened.pop_all()
         self.exports = [{e.name: e for e in image.exports if e.kind is ExportKind.FUNCTION} for image in self.images]
         self._texts: tuple[bytes, ...] | None = None
         self._prototypes: Prototypes | None = None
@@ -153,8 +159,7 @@ class Pair:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.old.library.close()
-        self.new.library.close()
+        self._opened.close()
 
     def prototype(self, name: str) -> Prototype | None:
         """As old programs know it: the user's declarations, the old version's DWARF, the C library's. Raises FormatError."""

@@ -134,8 +134,12 @@ def _widened(type_: Type, data: bytes, machine: Machine) -> bytes:
 class Subject:
     """One version of the library. A context manager."""
 
-    def __init__(self, path: str, library_path: Sequence[str] = (), max_instructions: int = 1_000_000) -> None:
-        """Raises ToolError."""
+    def __init__(
+        self, path: str, standard: Sequence[int], library_path: Sequence[str] = (), max_instructions: int = 1_000_000
+    ) -> None:
+        """standard: descriptors of three empty files for standard input, output and error, the same for all subjects. Raises
+        ToolError."""
+        self._fds = tuple(standard)
         self.path = path
         self._library_path = tuple(library_path)
         self.limit = max_instructions
@@ -169,7 +173,8 @@ class Subject:
         process = library._session.process
         process.talk = _Silent()
         self._clock, self._random = process.clock, process.random
-        self._fds = library._session.standard.fds
+        for own, common in zip(library._session.standard.fds, self._fds, strict=True):
+            os.dup2(common, own, inheritable=False)
         self._used = 0  # bytes of the arena that may not be zero
         self._save()
 

@@ -133,7 +133,10 @@ def _write(result: MatrixResult, options: argparse.Namespace) -> None:
 
 def run(argv: list[str]) -> int:
     """Runs `uselib abi matrix`. Returns the exit status. Raises ToolError, OSError."""
-    options = _parser().parse_args(argv)
+    try:
+        options = _parser().parse_args(argv)
+    except SystemExit as stop:  # --help, or bad usage, which argparse has told
+        return int(stop.code or 0)
     spec = _spec(options)
     store = None if options.no_cache else cache_module.Cache(cache_module.directory(options.cache))
     with progress_bar("abi matrix") as progress:

@@ -79,7 +79,10 @@ def _number(text: str) -> float:
 
 def run(argv: list[str]) -> int:
     """Runs `uselib abi probe`. Returns the exit status. Raises ToolError, OSError."""
-    options = _parser().parse_args(argv)
+    try:
+        options = _parser().parse_intermixed_args(argv)
+    except SystemExit as stop:  # --help, or bad usage, which argparse has told
+        return int(stop.code or 0)
     if not options.functions and not options.all:
         raise UsageError(Diagnostic("abi probe", "no function given", remedy="name one, or all with --all"))
     if options.write_test is not None and not options.write_test.endswith((".c", ".py")):
