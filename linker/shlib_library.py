@@ -340,8 +340,10 @@ class Library(OutputKind):
         def address(number: int) -> int:
             return self._table + (number - 1) * jump_table.SLOT_SIZE
 
+        base = self.header.identity.base if self.header is not None else 0
         return retired.section(
             self._machine,
+            base,
             [(address(r.number), retired.text(self._plan.file_name, r.name, r.since)) for r in self._retired_slots()],
         )
 

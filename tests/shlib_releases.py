@@ -100,7 +100,7 @@ class Shop:
     def history(self, version: str) -> history.History:
         return previous.read(self.library(version)).history
 
-    def program(self, label: str, text: str, version: str, linker: str = "ld") -> Path:
+    def program(self, label: str, text: str, version: str, linker: str = "ld", *flags: str) -> Path:
         """Links a program (C with `int main_(void)`) with the stub of a release."""
         start = self.directory / f"start{self.machine.value}.o"
         if not start.exists():
@@ -113,7 +113,7 @@ class Shop:
         main = compile_c(work, self.machine, "main", DECLARATIONS + text)
         output = work / label
         command = [linker, "-m", EMULATION[self.machine], "-z", "noexecstack", "-o", output, start, main,
-                   self.stub(version), end]  # fmt: skip
+                   self.stub(version), end, *flags]  # fmt: skip
         linked = subprocess.run(command, capture_output=True, text=True)
         assert linked.returncode == 0, linked.stderr
         return output
