@@ -112,9 +112,9 @@ def target_facts(data: bytes, path: str) -> Facts:
         path, FileKind.TARGET, image.machine, who, "", image.library_path, True, header.dependencies, functions, datas, slots,
         text=memory.extent(EXEC), data_range=memory.extent(WRITE), unknown=unknown,
     )  # fmt: skip
-    code_at = {f.name: f.implementation for f in functions.values() if not f.retired}
+    code_at = {f.name: (f.implementation, f.size) for f in functions.values() if not f.retired}
     data_at = {d.name: d.address for d in datas.values() if not d.retired}
-    return with_types(facts, file, code_at, data_at)
+    return with_types(facts, file, memory, code_at, data_at)
 
 
 def _numbers(slots: list[int]) -> str:
@@ -200,7 +200,7 @@ def shared_object_facts(data: bytes, path: str) -> Facts:
     relocated = dynamic.relocated
     functions: dict[str, FunctionFact] = {}
     datas: dict[str, DataFact] = {}
-    code_at: dict[str, int] = {}
+    code_at: dict[str, tuple[int, int]] = {}
     data_at: dict[str, int] = {}
     for symbol in sorted(dynamic.exports, key=lambda s: (s.name, s.version)):
         key = symbol.name if symbol.default else f"{symbol.name}@{symbol.version}"
@@ -210,7 +210,7 @@ def shared_object_facts(data: bytes, path: str) -> Facts:
                 symbol.name, 0, 0, symbol.address, symbol.size, weak=symbol.weak, symbol_version=symbol.version,
                 default_version=symbol.default, code=codes.of(code, symbol.address) if code else b"",
             )  # fmt: skip
-            code_at[key] = 0 if symbol.indirect else symbol.address
+            code_at[key] = (0, 0) if symbol.indirect else (symbol.address, symbol.size)
         else:
             start = bisect_left(relocated, symbol.address)
             inside = relocated[start : bisect_left(relocated, symbol.address + symbol.size)]
@@ -225,16 +225,18 @@ def shared_object_facts(data: bytes, path: str) -> Facts:
         path, FileKind.SHARED_OBJECT, file.machine, None, dynamic.soname, "", False, dynamic.needed, functions, datas,
         symbol_versions=dynamic.versions, text=memory.extent(EXEC), data_range=memory.extent(WRITE),
     )  # fmt: skip
-    return with_types(facts, file, code_at, data_at)
+    return with_types(facts, file, memory, code_at, data_at)
 
 
 # -- types -------------------------------------------------------------------------------------------------------------
 
 
-def with_types(facts: Facts, file: elf.File, code_at: Mapping[str, int], data_at: Mapping[str, int]) -> Facts:
+def with_types(
+    facts: Facts, file: elf.File, memory: Memory, code_at: Mapping[str, tuple[int, int]], data_at: Mapping[str, int]
+) -> Facts:
     """The facts with what debug information tells; `unknown` says what it does not.
 
-    code_at, data_at: where each function's code and each datum lies, by its key in `facts` (0: find it by name only).
+    code_at: address and size of each function's code, data_at: where each datum lies, by the keys of `facts` (0: find it by name only).
     """
     found = debug_sections.find(file, facts.path)
     if found is None or not (found.info or found.types):
@@ -244,11 +246,16 @@ def with_types(facts: Facts, file: elf.File, code_at: Mapping[str, int], data_at
             else (f"{facts.path}: it has no debug information: types are not compared",)
         )
         return replace(facts, unknown=facts.unknown + said)
+
+    def code(at: int, size: int) -> bytes:
+        wanted = at and size and facts.machine is Machine.I386  # only there it says something: see conventions.py
+        return memory.read(at, size) or b"" if wanted else b""
+
     interface = read_interface(
         found,
         facts.machine.word,
-        _wanted((key, facts.functions[key].name, at) for key, at in code_at.items()),
-        _wanted((key, facts.data[key].name, at) for key, at in data_at.items()),
+        _wanted((key, facts.functions[key].name, at, code(at, size)) for key, (at, size) in code_at.items()),
+        _wanted((key, facts.data[key].name, at, b"") for key, at in data_at.items()),
     )
     functions, datas = dict(facts.functions), dict(facts.data)
     for key, typed in interface.functions.items():
@@ -262,10 +269,10 @@ def with_types(facts: Facts, file: elf.File, code_at: Mapping[str, int], data_at
     )  # fmt: skip
 
 
-def _wanted(rows: Iterable[tuple[str, str, int]]) -> dict[str, Wanted]:
+def _wanted(rows: Iterable[tuple[str, str, int, bytes]]) -> dict[str, Wanted]:
     listed = list(rows)
-    times = Counter(name for _, name, _ in listed)
-    return {key: Wanted(name, at, times[name] > 1) for key, name, at in listed}
+    times = Counter(name for _, name, _, _ in listed)
+    return {key: Wanted(name, at, times[name] > 1, code) for key, name, at, code in listed}
 
 
 # Virtual tables and type descriptions of C++: data that no source declares.

@@ -45,7 +45,7 @@ _CONSTANTS = frozenset((
     dw.CALLING_CONVENTION, dw.COUNT, dw.DECL_FILE, dw.DECL_LINE, dw.DECLARATION, dw.ENCODING, dw.EXTERNAL, dw.VIRTUALITY,
     dw.DATA_BIT_OFFSET, dw.STR_OFFSETS_BASE, dw.ADDR_BASE, dw.ALIGNMENT, dw.ARTIFICIAL, dw.GNU_VECTOR, dw.GNU_ADDR_BASE,
 ))  # fmt: skip
-_EITHER = frozenset((dw.CONST_VALUE, dw.DATA_MEMBER_LOCATION, dw.LOCATION))  # a number, or an expression
+_EITHER = frozenset((dw.CONST_VALUE, dw.DATA_MEMBER_LOCATION, dw.LOCATION, dw.FRAME_BASE))  # a number, or an expression
 _STRING_FORMS = frozenset((
     dw.F_STRING, dw.F_STRP, dw.F_LINE_STRP, dw.F_STRP_SUP, dw.F_GNU_STRP_ALT, dw.F_STRX, dw.F_STRX1, dw.F_STRX2, dw.F_STRX3,
     dw.F_STRX4, dw.F_GNU_STR_INDEX,

@@ -11,6 +11,7 @@ tag have the same record if name, place, size and members are alike; otherwise e
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from linker.abi import types as ct
@@ -255,8 +256,8 @@ class Graph:
             variadic = False  # GCC's way to write `int f()`
         convention = values.get(dw.CALLING_CONVENTION, 1)
         words = dw.CONVENTIONS.get(convention, "" if convention <= 5 else f"convention {convention:#x}")
-        if not words and not variadic:
-            words = self._usual_convention(unit)
+        if not words and not variadic and abbreviation.tag == dw.SUBROUTINE_TYPE:
+            words = self.usual_convention(unit)
         row = ct.FunctionType(result, tuple(parameters), variadic, words, prototyped)
         return self._row(row, row)
 
@@ -281,7 +282,20 @@ class Graph:
             values = {**found, **own}
         return unit, abbreviation, values, body
 
-    def _usual_convention(self, unit: Unit) -> str:
+    def with_convention(self, row: ct.FunctionType, convention: str) -> ct.TypeId:
+        """The same function type under a convention."""
+        other = replace(row, convention=convention)
+        return self._row(other, other)
+
+    def size_of(self, unit: Unit, values: Values) -> int:
+        """Bytes of the type of a variable's or parameter's entry; 0 if not known."""
+        origin = values.get(dw.ABSTRACT_ORIGIN)
+        if dw.TYPE not in values and origin is not None:
+            unit = self.information.unit_of(origin)
+            values = self.information.entry(unit, origin)[1]
+        return self.size(self.type_of(unit, values)) or 0
+
+    def usual_convention(self, unit: Unit) -> str:
         """What a unit's compiler options make of every function (GCC notes them in DW_AT_producer; i386 only)."""
         if self.word != 4:
             return ""

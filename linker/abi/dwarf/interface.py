@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from linker.abi import types as ct
 from linker.abi.dwarf import constants as dw
 from linker.abi.dwarf import index as names
+from linker.abi.dwarf.conventions import deduce
 from linker.abi.dwarf.graph import Graph
 from linker.abi.dwarf.index import Index, Place
 from linker.abi.dwarf.units import DAMAGE, Information, Sections, Unit, Values
@@ -37,11 +38,12 @@ class Interface:
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """A symbol whose type is asked for. address: of code or datum, 0 if unknown. by_address: several symbols have this name
-    (versions of it), so that the name alone does not tell which entry is meant."""
+    (versions of it), so that the name alone does not tell which entry is meant. code: a function's bytes (i386: its convention)."""
 
     name: str
     address: int = 0
     by_address: bool = False
+    code: bytes = b""
 
 
 def read_interface(
@@ -58,11 +60,16 @@ def read_interface(
     graph = Graph(information, index, word)
     found_functions = _types(graph, index.functions, functions, lambda: _bodies(information, index))
     found_data = _types(graph, index.variables, data, lambda: _variables(information, index))
+    undecided: list[str] = []
+    if word == 4 and any(one.code for one in functions.values()):
+        found_functions, undecided = _with_conventions(graph, functions, found_functions)
     known = _records(graph, index) if records else {}
     types = graph.finish()
     typed = bool(found_functions) or not all(_without_types(unit) for unit in information.units)
     producers = list(dict.fromkeys(text.partition(" -")[0] for text in index.producers))
-    return Interface(types, typed, found_functions, found_data, known, "; ".join(producers), tuple(_sentences(graph)))
+    return Interface(
+        types, typed, found_functions, found_data, known, "; ".join(producers), tuple(_sentences(graph, undecided))
+    )
 
 
 def _types(
@@ -181,7 +188,29 @@ def _records(graph: Graph, index: Index) -> dict[str, ct.TypeId]:
     return result
 
 
-def _sentences(graph: Graph) -> Iterable[str]:
+def _with_conventions(
+    graph: Graph, wanted: Mapping[str, Wanted], found: Mapping[str, Typed]
+) -> tuple[dict[str, Typed], list[str]]:
+    """The functions with the calling conventions that debug information leaves out, and those for which that cannot be told."""
+    result, undecided = dict(found), []
+    bodies = _bodies(graph.information, graph.index)
+    for key, typed in found.items():
+        row = graph.rows[typed.type]
+        if not isinstance(row, ct.FunctionType) or row.convention or row.variadic or not row.parameters:
+            continue
+        places = bodies.get(wanted[key].address)
+        if places and "clang" in str(places[0].unit.top.get(dw.PRODUCER, "")):
+            continue  # records what it is, all but regparm
+        words = deduce(graph.information, places[0], wanted[key].code, graph.size_of) if places else None
+        if words is None:
+            undecided.append(wanted[key].name)
+            words = graph.usual_convention(places[0].unit) if places else ""
+        if words:
+            result[key] = Typed(graph.with_convention(row, words), typed.place)
+    return result, undecided
+
+
+def _sentences(graph: Graph, undecided: Iterable[str]) -> Iterable[str]:
     information, index = graph.information, graph.index
     where = information.sections.where
     yield from information.problems
@@ -196,6 +225,8 @@ def _sentences(graph: Graph) -> Iterable[str]:
         yield f"{where}: {many}: {reason}"
     for sentence in graph.problems:
         yield f"{where}: {sentence}"
+    if undecided:
+        yield f"{where}: the calling convention is not recorded and cannot be told from the code: {_some(undecided)}"
 
 
 def _some(items: Iterable[str], most: int = 5) -> str:

@@ -11,7 +11,8 @@ from linker.errors import FormatError
 from linker.formats import elf
 from linker.reading import read_file
 
-_NAMES = ("info", "abbrev", "str", "line", "line_str", "str_offsets", "addr", "types")
+_NAMES = ("info", "abbrev", "str", "line", "line_str", "str_offsets", "addr", "types", "loc", "loclists")
+_LOCATIONS = ("loc", "loclists")  # where variables are: for calling conventions of i386 only
 _LINK, _ALTERNATE = ".gnu_debuglink", ".gnu_debugaltlink"
 
 
@@ -33,11 +34,8 @@ def find(file: elf.File, path: str) -> Sections | None:
 
 
 def _sections(path: str, contents: Mapping[str, bytes], problems: list[str]) -> Sections:
-    return Sections(
-        path, contents.get("info", b""), contents.get("abbrev", b""), contents.get("str", b""),
-        contents.get("line", b""), contents.get("line_str", b""), contents.get("str_offsets", b""),
-        contents.get("addr", b""), contents.get("types", b""), tuple(problems),
-    )  # fmt: skip
+    parts = {"strings" if key == "str" else key: content for key, content in contents.items()}
+    return Sections(**{"where": path, "info": b"", "problems": tuple(problems), **parts})  # type: ignore[arg-type]
 
 
 def _contents(file: elf.File, path: str, problems: list[str]) -> dict[str, bytes]:
@@ -47,7 +45,7 @@ def _contents(file: elf.File, path: str, problems: list[str]) -> dict[str, bytes
         name = file.names[section[0]]
         old = name.startswith(".zdebug_")
         key = name[8:] if old else name[7:] if name.startswith(".debug_") else ""
-        if key not in _NAMES or section[1] == elf.SHT_NOBITS:
+        if key not in _NAMES or section[1] == elf.SHT_NOBITS or (key in _LOCATIONS and file.layout.word == 8):
             continue
         try:
             content = file.content(index)

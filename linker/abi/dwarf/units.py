@@ -45,6 +45,8 @@ class Sections:
     str_offsets: bytes = b""
     addr: bytes = b""
     types: bytes = b""
+    loc: bytes = b""
+    loclists: bytes = b""
     problems: tuple[str, ...] = ()  # sentences: sections that could not be read
 
 
