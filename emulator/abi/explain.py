@@ -34,12 +34,22 @@ def explained(
                 else changed_slot(row.address, row.bound, old, new)
             )
             return replace(divergence, explanation=text, function=divergence.function or row.bound)
-    names = [divergence.function.partition("+")[0], *(_function_in(text) for text in reversed(divergence.context))]
-    for name in dict.fromkeys(name for name in names if name):
+    for name in names_near(divergence):
         text = changed_name(name, bound, old, new)
         if text:
             return replace(divergence, explanation=text)
     return divergence
+
+
+def names_near(divergence: Divergence, wrong: Sequence[WrongBinding] = ()) -> tuple[str, ...]:
+    """Functions and data that have to do with it, the nearest first: wrong bindings up to it, its own, the last calls before it."""
+    limit = divergence.new_call or 1 << 62
+    rows = sorted(
+        (row for row in wrong if row.side == "new" and row.first_call <= limit), key=lambda row: row.first_call
+    )
+    names = [row.bound for row in rows]
+    names += [divergence.function.partition("+")[0], *(_function_in(text) for text in reversed(divergence.context))]
+    return tuple(dict.fromkeys(name for name in names if name))
 
 
 def _function_in(text: str) -> str:

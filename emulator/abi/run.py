@@ -21,6 +21,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from emulator.abi.bindings import (
     Bound,
@@ -43,7 +44,7 @@ from emulator.abi.divergence import (
     first,
     signal_name,
 )
-from emulator.abi.explain import explained
+from emulator.abi.explain import explained, names_near
 from emulator.abi.meaning import Find, Pointers, Shape, shape_of
 from emulator.abi.recording import (
     GUEST_DIRECTORY,
@@ -59,6 +60,8 @@ from emulator.abi.recording import (
 from emulator.abi.result import AbiRequest, AbiResult, Divergence, Side, WrongBinding
 from emulator.abi.same import calls_needed, same_runs
 from emulator.abi.satisfy import satisfied
+from emulator.abi.static import Findings, named
+from emulator.abi.static import check_pair as check_pair_statically
 from emulator.abi.streams import Stream, load
 from emulator.abi.watch import Watched
 from emulator.abi.wrong import compare_data, wrong_bindings
@@ -91,6 +94,11 @@ class Subject:
     bound: Bound
     find: Find
     names: tuple[str, ...]
+
+    @cached_property
+    def findings(self) -> Findings:
+        """Of the static check; asked for only if the runs differ."""
+        return check_pair_statically(_program_path(self.options), self.old.path, self.new.path)
 
 
 def compare_runs(request: AbiRequest) -> AbiResult:
@@ -261,6 +269,7 @@ def _result(subject: Subject, old: SideRun, new: SideRun, folder: str) -> AbiRes
         "start-up", "start-up refuses the new version", "starts", refusals[1].replace(GUEST_DIRECTORY + "/", "")
     )
     divergence = explained(divergence, subject.bound, subject.old, subject.new, linked=subject.linked)
+    divergence = named(divergence, (subject.old.identity.name,), subject.findings)
     data = satisfied(subject.new, subject.linked or subject.old.identity)
     if data is None:
         return AbiResult("diverged", request.program, _side(old, request.old, 0), refused, divergence)
@@ -321,6 +330,7 @@ def _compared(subject: Subject, old: SideRun, new: SideRun, folder: str) -> AbiR
             )  # fmt: skip
         if divergence is not None:
             divergence = explained(divergence, subject.bound, subject.old, subject.new, wrong)
+            divergence = named(divergence, names_near(divergence, wrong), subject.findings)
         return _verdict(subject, seen, sides, divergence, wrong)
 
 
@@ -339,6 +349,7 @@ def _verdict(
         "identical on this run" if divergence is None else "diverged", request.program, _side(old, request.old, calls[0]),
         _side(new, request.new, calls[1]), divergence, wrong,
         coverage_of(subject.bound, subject.old, subject.new, runs, _indexes(old)),
+        subject.findings.ids if divergence is not None else (),
         notes=_notes(subject, old, new, sides, divergence is None),
     )  # fmt: skip
 

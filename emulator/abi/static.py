@@ -1,0 +1,52 @@
+"""The static check (chkshlib) of the same pair, asked for what explains a divergence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from emulator.abi.result import Divergence
+from linker.abi.findings import Finding, Severity
+from linker.errors import ToolError
+
+
+@dataclass(frozen=True)
+class Findings:
+    """affecting: what concerns the program, certain ones first; all: every finding of the pair."""
+
+    affecting: tuple[Finding, ...] = ()
+    all: tuple[Finding, ...] = ()
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(finding.rule.id for finding in self.affecting))
+
+
+def check_pair(program: str, old: str, new: str) -> Findings:
+    """No findings where the static check cannot read a file: the comparison of runs does not depend on it."""
+    from linker.abi.check import check
+    from linker.abi.reading import read_facts, read_program
+
+    try:
+        report = check(read_facts(old), read_facts(new), [read_program(program)])
+    except (ToolError, OSError):
+        return Findings()
+    effects = sorted((e for one in report.programs for e in one.effects), key=lambda effect: not effect.certain)
+    return Findings(tuple(effect.finding for effect in effects), report.findings)
+
+
+def named(divergence: Divergence, names: Iterable[str], findings: Findings) -> Divergence:
+    """The divergence with the id of the finding behind it: the gravest one about the first of these names (functions and data, nearest to
+    the divergence first) that has any. The explanation is kept where there is one."""
+    for name in names:
+        for finding in sorted(_about(name, findings), key=lambda finding: -finding.severity):
+            why = divergence.explanation or finding.message
+            if divergence.explanation and finding.severity >= Severity.RISK and finding.subject != name:
+                why = f"{why}; {finding.message}"
+            return replace(divergence, finding=finding.rule.id, explanation=why)
+    return divergence
+
+
+def _about(name: str, findings: Findings) -> list[Finding]:
+    both = dict.fromkeys((*findings.affecting, *findings.all))
+    return [finding for finding in both if name == finding.subject or name in finding.through]
