@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from linker.formats import aout, elf
-from linker.formats.aout_object import to_elf
+from linker.formats import aout, aout_object, coff, coff_object, elf
 
 
 def as_elf(data: bytes | memoryview, where: str) -> memoryview | None:
@@ -12,5 +11,7 @@ def as_elf(data: bytes | memoryview, where: str) -> memoryview | None:
         return memoryview(data)
     head = bytes(data[:32])
     if aout.is_aout(head):
-        return memoryview(to_elf(bytes(data), where))
+        return memoryview(aout_object.to_elf(bytes(data), where))
+    if coff.is_coff(head):
+        return memoryview(coff_object.to_elf(bytes(data), where))
     return None

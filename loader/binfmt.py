@@ -5,16 +5,17 @@ Source: fs/exec.c (search_binary_handler), include/linux/binfmts.h of Linux.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from linker.errors import Diagnostic, FormatError
 from linker.formats.aout import is_aout
+from linker.formats.coff import is_coff
 from linker.image import Image
-from loader import aout, exec
+from loader import aout, coff, exec
 from loader.address_space import AddressSpace
 from loader.headers import read_headers
-from loader.layout import LAYOUT_1993, LAYOUTS, Layout
+from loader.layout import LAYOUT_1993, LAYOUT_SVR3, LAYOUTS, Layout
 
 Starter = Callable[..., exec.Started]
 
@@ -24,6 +25,7 @@ class Format:
     """One format. read: first bytes and file name to an Image (raises FormatError); start: as exec.start_program.
 
     layout: where things go in memory, None for the machine's own. era: which kernel's interface its programs expect.
+    libraries: paths of the libraries that the kernel maps with the program, from its open file; load_library: maps one. Both raise OSError.
     """
 
     name: str
@@ -32,11 +34,31 @@ class Format:
     start: Starter
     layout: Layout | None = None
     era: str = "modern"
+    libraries: Callable[[int], tuple[str, ...]] | None = None
+    load_library: Callable[[AddressSpace, int, str], None] | None = None
+
+
+def _start_coff(
+    space: AddressSpace, image: Image, fd: int, name: str,
+    arguments: Sequence[bytes], environment: Sequence[bytes], info: exec.StartInfo,
+) -> exec.Started:  # fmt: skip
+    started = exec.build_stack(space, image, arguments, environment, info)
+    space.start_brk(coff.map_sections(space, image.segments, fd, name, "fixed"))
+    return started
 
 
 FORMATS = (
     Format("elf", lambda head: head.startswith(b"\x7fELF"), read_headers, exec.start_program),
     Format("aout", is_aout, aout.program_image, aout.start_program, LAYOUT_1993, "1993"),
+    Format(
+        "coff",
+        is_coff,
+        coff.program_image,
+        _start_coff,
+        LAYOUT_SVR3,
+        libraries=coff.library_paths,
+        load_library=coff.load_library,
+    ),
 )
 
 
@@ -61,4 +83,4 @@ def recognise(head: bytes, where: str) -> Program:
     for known in FORMATS:
         if known.recognise(head):
             return Program(known, known.read(head, where))
-    raise FormatError(Diagnostic(where, "is not a program: neither ELF nor a.out"))
+    raise FormatError(Diagnostic(where, "is not a program: neither ELF, a.out nor COFF"))

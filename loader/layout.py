@@ -34,6 +34,8 @@ LAYOUTS = {
 }  # fmt: skip
 # Linux of 1993: programs begin at address 0 and the kernel at 0xc0000000 (TASK_SIZE); libraries are at 0x60000000 and above.
 LAYOUT_1993 = Layout(32, ((0, 1 << 32),), 0xC000_0000, 0xC000_0000, 0x6000_0000, lowest=0)
+# System V Release 3: the stack ends below 0x80000000, shared libraries lie from 0xa0000000 on.
+LAYOUT_SVR3 = Layout(32, ((0, 1 << 32),), 0xC000_0000, 0x8000_0000, 0x7000_0000, lowest=0)
 WINDOW_UNIT = 1 << 32
 
 

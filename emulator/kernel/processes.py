@@ -25,10 +25,12 @@ from loader.exec import StartInfo, script_interpreter
 
 if TYPE_CHECKING:
     from emulator.kernel.process import Process
+    from loader.address_space import AddressSpace
+    from loader.binfmt import Program
 
 CLONE_VM, CLONE_VFORK, CLONE_THREAD = 0x100, 0x4000, 0x10000
 CLONE_PARENT_SETTID, CLONE_CHILD_CLEARTID, CLONE_CHILD_SETTID, CLONE_SETTLS = 0x100000, 0x200000, 0x1000000, 0x80000
-ELIBEXEC = 83  # "Cannot exec a shared library directly"
+ELIBACC, ELIBEXEC = 79, 83  # "Cannot access a needed shared library", "Cannot exec a shared library directly"
 _SCRIPT_DEPTH = 5
 _HEAD = 4096
 
@@ -180,6 +182,8 @@ def execute(process: Process, name: bytes, arguments: list[bytes], environment: 
                     program = recognise(head, name.decode("utf-8", "replace"))
                 except FormatError:
                     raise GuestError(errno.ENOEXEC) from None
+                except OSError as failure:  # ELIBEXEC
+                    raise GuestError(failure.errno or errno.ENOEXEC) from None
                 if library_header(head, "") is not None:
                     raise GuestError(ELIBEXEC)
                 image = program.image
@@ -196,6 +200,10 @@ def execute(process: Process, name: bytes, arguments: list[bytes], environment: 
                     info = StartInfo(shown, process.random.take(16), who.uid, who.gid)
                     label = opened.path.decode("utf-8", "surrogateescape")
                     started = program.format.start(space, image, opened.fd, label, arguments, environment, info)
+                    _kernel_libraries(process, program, space, opened.fd)
+                except GuestError:
+                    space.release()
+                    raise
                 except (OSError, MemoryFault) as failure:
                     space.release()
                     raise GuestError(
@@ -218,6 +226,25 @@ def execute(process: Process, name: bytes, arguments: list[bytes], environment: 
             if opened.fd >= 0:
                 os.close(opened.fd)
     raise GuestError(errno.ELOOP)
+
+
+def _kernel_libraries(process: Process, program: Program, space: AddressSpace, fd: int) -> None:
+    """Scheme `kernel`: the libraries that exec itself maps. Raises GuestError (ELIBACC: one cannot be opened), OSError."""
+    known = program.format
+    if known.libraries is None or known.load_library is None:
+        return
+    for path in known.libraries(fd):
+        try:
+            opened = process.fs.open(None, os.fsencode(path), C.O_RDONLY | C.O_CLOEXEC, 0)
+        except (GuestError, OSError):
+            opened = None
+        if opened is None or opened.fd < 0:
+            process.talk.once(f"can't load library '{path}': Cannot access a needed shared library")
+            raise GuestError(ELIBACC)
+        try:
+            known.load_library(space, opened.fd, opened.path.decode("utf-8", "surrogateescape"))
+        finally:
+            os.close(opened.fd)
 
 
 PROCESSES = (

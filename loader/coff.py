@@ -1,0 +1,114 @@
+"""exec of COFF programs of System V Release 3 on i386: the kernel maps the program and each target library that its `.lib` section names.
+
+The checks and errors are that kernel's (reference, section 3): ENOEXEC for a program that is damaged or whose `.lib` records are, ELIBSCN for
+a `.lib` that ends within a record; of a library, ELIBACC (cannot be opened), ELIBBAD (damaged, or no library), ELIBMAX (too many); ELIBEXEC
+for executing a library. The numbers are Linux's. Programs use Linux's system calls (int 0x80) and its initial stack: no kernel of System V
+is there to answer others.
+
+Source: exec(2), coff(4); the reference, section 3.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from linker.errors import Diagnostic, FormatError
+from linker.formats import coff
+from linker.formats.coff import Coff
+from linker.image import EXEC, READ, WRITE, Image, Machine, Segment
+from loader.address_space import AddressSpace, page_down, page_up
+from loader.exec import prot_of
+from loader.vma import MappedFile
+
+ELIBACC, ELIBBAD, ELIBSCN, ELIBMAX, ELIBEXEC = 79, 80, 81, 82, 83
+MAX_LIBRARIES = 16
+_HEAD = 4096
+_FLAGS = ((coff.STYP_TEXT, READ | EXEC), (coff.STYP_DATA, READ | WRITE), (coff.STYP_BSS, READ | WRITE))
+
+
+def _fail(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
+
+
+def segments(file: Coff) -> tuple[Segment, ...]:
+    """What is loaded: one segment for each section of text, data or bss."""
+    found = []
+    for section in file.sections:
+        flags = next((flags for styp, flags in _FLAGS if section.flags & styp), 0)
+        if flags and section.size and not section.flags & (coff.STYP_NOLOAD | coff.STYP_DSECT):
+            in_file = 0 if section.flags & coff.STYP_BSS else section.size
+            found.append(Segment(section.address, section.size, section.file_offset, in_file, flags, 4))
+    return tuple(found)
+
+
+def program_image(head: bytes, where: str) -> Image:
+    """A program from its first bytes. Raises FormatError; OSError (ELIBEXEC) for a target library."""
+    file = coff.decode_headers(head, where)
+    if file.optional is not None and file.optional.magic == coff.LIBMAGIC:
+        raise _fail(ELIBEXEC)
+    if not file.flags & coff.F_EXEC or file.optional is None:
+        raise FormatError(Diagnostic(where, "is a COFF object, not a program", remedy="link it"))
+    return Image(
+        Machine.I386, file.optional.entry, segments(file), None, (0, 0, 0), True, "", None, (), (), "", (), (), (),
+    )  # fmt: skip
+
+
+def map_sections(space: AddressSpace, parts: tuple[Segment, ...], fd: int, name: str, placement: str) -> int:
+    """Maps sections; those that share a page become one mapping with the permissions of all. Contents are copied: sections need not lie
+    on pages of their own. Returns the end. Raises OSError (ENOEXEC: shorter than the headers say; EEXIST: an overlap)."""
+    if not parts:
+        raise _fail(errno.ENOEXEC)
+    runs: list[list[int]] = []  # start, end, flags
+    for part in sorted(parts, key=lambda part: part.address):
+        start, end = page_down(part.address), page_up(part.end)
+        if end > space.layout.top:
+            raise _fail(errno.ENOEXEC)
+        if runs and start < runs[-1][1]:
+            runs[-1][1], runs[-1][2] = max(end, runs[-1][1]), runs[-1][2] | part.flags
+        else:
+            runs.append([start, end, part.flags])
+    if placement == "noreplace" and not all(space.is_free(start, end) for start, end, _ in runs):
+        raise _fail(errno.EEXIST)
+    origin = MappedFile(fd, name)
+    for start, end, flags in runs:
+        space.map(start, end - start, prot_of(flags), placement="fixed", name=name, origin=origin)
+    for part in parts:
+        content = os.pread(fd, part.file_size, part.offset)
+        if len(content) < part.file_size:
+            raise _fail(errno.ENOEXEC)
+        space.poke(part.address, content)
+    return runs[-1][1]
+
+
+def library_paths(fd: int) -> tuple[str, ...]:
+    """The paths in a program's `.lib`. Raises OSError: ENOEXEC (a damaged record), ELIBSCN (it ends within one), ELIBMAX."""
+    file = coff.decode_headers(os.pread(fd, _HEAD, 0), "")
+    paths: list[str] = []
+    for section in file.sections:
+        if not section.flags & coff.STYP_LIB or not section.size:
+            continue
+        content = os.pread(fd, section.size, section.file_offset)
+        if len(content) < section.size or section.size % 4:
+            raise _fail(ELIBSCN)
+        try:
+            paths += [record.path for record in coff.decode_libraries(content, "")]
+        except FormatError:
+            raise _fail(errno.ENOEXEC) from None
+    if len(paths) > MAX_LIBRARIES:
+        raise _fail(ELIBMAX)
+    return tuple(paths)
+
+
+def load_library(space: AddressSpace, fd: int, name: str) -> None:
+    """Maps a target library where it was linked. Raises OSError: ELIBBAD; EEXIST for an overlap, which the kernel did not see."""
+    try:
+        file = coff.decode_headers(os.pread(fd, _HEAD, 0), name)
+    except FormatError:
+        raise _fail(ELIBBAD) from None
+    if file.optional is None or file.optional.magic != coff.LIBMAGIC:
+        raise _fail(ELIBBAD)
+    try:
+        map_sections(space, segments(file), fd, name, "noreplace")
+    except OSError as failure:
+        raise _fail(ELIBBAD if failure.errno == errno.ENOEXEC else failure.errno or ELIBBAD) from None
