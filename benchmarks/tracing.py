@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.measure import USELIB, best, qiling_python, sysroot, tool, uselib, workspace
+from benchmarks.measure import USELIB, best, interleaved, qiling_python, sysroot, tool, uselib, workspace
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
@@ -130,9 +130,10 @@ def whole_program(directory: Path) -> None:
     from realprograms import BUILDERS, Site, Unavailable, cache
 
     print(
-        "\n### Lua over libc_s: a script of string formatting and sorting\n\n| machine | untraced s | recorded s | ratio | events |"
+        "\n### Lua over libc_s: a script of string formatting and sorting\n\n"
+        "| machine | untraced s | recorded s | ratio | untraced CPU s | recorded CPU s | ratio | events |"
     )
-    print("|---|---:|---:|---:|---:|")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|")
     script = directory / "script.lua"
     script.write_text(LUA)
     for arch in ("x86_64", "i386"):
@@ -141,14 +142,16 @@ def whole_program(directory: Path) -> None:
         try:
             BUILDERS["lua"](site, ["uselib"])
         except Unavailable as reason:
-            print(f"| {arch} | {reason} | | | |")
+            print(f"| {arch} | {reason} | | | | | | |")
             continue
         words = ["--sysroot", site.sysroot, "--readable", script, site.program("lua", "uselib"), script]
         trace = directory / "lua.trace"
-        plain = best([*USELIB, "run", *words], 5)
-        recorded = best([*USELIB, "trace", "record", "--no-strings", "-o", trace, *words], 5)
+        record = [*USELIB, "trace", "record", "--no-strings", "-o", trace, *words]
+        plain, recorded = interleaved(("run", "record"), [[*USELIB, "run", *words], record], 5)
+        assert plain.seconds and recorded.seconds and plain.cpu and recorded.cpu
         print(
-            f"| {arch} | {plain:.2f} | {recorded:.2f} | {recorded / plain:.2f} | {trace.stat().st_size // 64} |",
+            f"| {arch} | {plain.seconds:.2f} | {recorded.seconds:.2f} | {recorded.seconds / plain.seconds:.2f} | {plain.cpu:.2f} | "
+            f"{recorded.cpu:.2f} | {recorded.cpu / plain.cpu:.2f} | {trace.stat().st_size // 64} |",
             flush=True,
         )
 
