@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from difflib import SequenceMatcher
+
 from linker.abi.compare_types import Difference, peel
 from linker.abi.context import Comparison
 from linker.abi.facts import DataFact
@@ -46,7 +48,8 @@ def _renamed(check: Comparison, datum: DataFact) -> DataFact | None:
     for other in check.new.data.values():
         if other.name in check.old.data or check.place_of(other.address, True) != check.place_of(datum.address, False):
             continue
-        if datum.name in other.former_names or (other.size == datum.size and _same_type(check, datum, other)):
+        alike = SequenceMatcher(None, datum.name, other.name).ratio() > 0.7
+        if datum.name in other.former_names or (alike and other.size == datum.size and _same_type(check, datum, other)):
             check.tell(
                 "data-renamed", datum.name, f"{datum.name} is now {other.name}, at the same address", place=other.place
             )
@@ -157,7 +160,9 @@ def _compare_types(check: Comparison, old: DataFact, new: DataFact) -> bool:
 
 
 def _severity(difference: Difference) -> Severity:
-    return Severity.RISK if difference.kind == "const-removed" else difference.severity
+    if difference.kind == "const-removed":
+        return Severity.RISK
+    return max(difference.severity, difference.called)  # a pointer to a function: either side may call it
 
 
 def _element(types: Types, number: TypeId) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difflib import SequenceMatcher
+from itertools import pairwise
 
 from linker.abi.compare_signatures import Change, compare_signatures
 from linker.abi.compare_types import peel
@@ -10,8 +11,8 @@ from linker.abi.context import Comparison
 from linker.abi.facts import FunctionFact
 from linker.abi.findings import Severity
 from linker.abi.spelling import spell
-from linker.abi.types import Base, FunctionType, Pointer
-from linker.abi.wording import is_count
+from linker.abi.types import Base, FunctionType, Pointer, TypeId
+from linker.abi.wording import is_count, is_many
 
 
 def compare_functions(check: Comparison) -> None:
@@ -120,7 +121,7 @@ def _compare_types(check: Comparison, old: FunctionFact, new: FunctionFact) -> N
     if before is None or after is None or old.type is None or new.type is None:
         return
     changes, edges = compare_signatures(check.pairs, before, after)
-    check.reach.add_function(old.name, edges, _counted(check, before))
+    check.reach.add_function(old.name, edges, _counted(check, before), _indexed(check, before))
     same_code = bool(old.code) and old.code == new.code
     declarations = spell(check.old.types, old.type, old.name), spell(check.new.types, new.type, new.name)
     for change in changes:
@@ -145,6 +146,17 @@ def _counted(check: Comparison, function: FunctionType) -> bool:
             if isinstance(target, Base) and target.size > 1:
                 return True
     return False
+
+
+def _indexed(check: Comparison, function: FunctionType) -> set[TypeId]:
+    """Records of which it takes arrays: `sum(const struct item *items, int count)`."""
+    types = check.old.types
+    found = set()
+    for parameter, following in pairwise(function.parameters):
+        row = types.plain(parameter.type)
+        if isinstance(row, Pointer) and is_many(following.name) and isinstance(types.plain(following.type), Base):
+            found.add(peel(types, row.target).number)
+    return found
 
 
 def _sentence(change: Change) -> str:

@@ -155,9 +155,14 @@ def _member_change(pairs: TypePairs, old: Field, new: Field, difference: Differe
     severity = difference.severity
     if difference.kind == "length" and difference.words == "grown" and not usage.size_matters:
         severity = RISK  # behind it, if anything, members moved, which is told apart
+    rule = _MEMBER[difference.kind]
+    if difference.called > Severity.COMPATIBLE or difference.kind == "callback":
+        # who calls through the pointer: the program, if the library makes the table
+        severity = difference.severity if usage.caller_made else difference.called
+        rule = "callback-changed"
     words = f"`{old.name}`" + (f": {difference.words}" if difference.words else "")
     before, after = pairs.words(old.type, new.type)
-    return LayoutChange(_MEMBER[difference.kind], severity, words, before, after)
+    return LayoutChange(rule, severity, words, before, after)
 
 
 def _renamed(pairs: TypePairs, matched: _Matched) -> list[LayoutChange]:

@@ -95,6 +95,9 @@ def _compare_results(
             severity = RISK
         if difference.kind == "const-removed":
             severity = COMPATIBLE
+        if difference.kind in ("callback", "name"):
+            severity = max(difference.called, COMPATIBLE)  # the program calls what it was given
+            kind = "callback-changed" if severity > COMPATIBLE else kind
         words = f"the result: {difference.words}" if difference.words else "the result"
         found.append(Change(kind, severity, words, before, after, declared=difference.kind == "signedness"))
     return found

@@ -55,13 +55,15 @@ class Edge(NamedTuple):
 class Difference:
     """kind: size, type, signedness, length, target, levels, const-added, const-removed, qualifier, callback, name, representation, handle.
 
-    character: a signedness that only concerns characters. promoted: a `size` difference that integer promotion covers."""
+    character: a signedness that only concerns characters. promoted: a `size` difference that integer promotion
+    covers. called: of a callback's, the severity if it is the program that calls through the pointer, and not the library."""
 
     kind: str
     severity: Severity
     words: str = ""
     character: bool = False
     promoted: bool = False
+    called: Severity = Severity.COMPATIBLE
 
 
 class Outcome(NamedTuple):
@@ -321,6 +323,11 @@ def _in_array(difference: Difference) -> Difference:
 
 def _of_callback(change: Change) -> Difference:
     """A change in the signature of a function that the program supplies and the library calls: the roles are reversed."""
+    difference = _seen_from_library(change)
+    return replace(difference, called=change.severity)
+
+
+def _seen_from_library(change: Change) -> Difference:
     if change.kind == "parameter-added" and change.trailing:
         # Both machines' conventions leave the arguments to the caller: the old callback does not see the last ones.
         return Difference("callback", Severity.RISK, change.words)

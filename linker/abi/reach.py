@@ -11,14 +11,14 @@ from __future__ import annotations
 import enum
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from linker.abi.compare_records import Usage, member_edges
 from linker.abi.compare_types import Edge, TypePairs, peel
 from linker.abi.facts import Facts
 from linker.abi.types import Enumeration, Record, Typedef, TypeId
-from linker.abi.wording import is_count, is_ender, is_private, plurals
+from linker.abi.wording import is_count, is_ender, is_initialiser, is_maker, is_private, plurals
 
 _SOURCE = re.compile(r"\.(c|cc|cpp|cxx|C|m|s|S|i)(:\d+)?$")
 _HEADER = re.compile(r"\.(h|hh|hpp|hxx)(:\d+)?$")
@@ -53,6 +53,8 @@ class Pair:
     makers: set[str] = field(default_factory=set)
     takers: set[str] = field(default_factory=set)
     given: bool = False  # by pointer from a record or to a callback: the library's or the program's
+    handed_out: bool = False  # through a parameter `T **`
+    chained: bool = False  # a function takes one and gives another: `next`
     expanded: bool = False
 
 
@@ -65,8 +67,10 @@ class Reach:
         self._headers = _has_headers(old)
         self._counts = [name.lower() for name in (*old.functions, *old.data) if is_count(name)]
 
-    def add_function(self, name: str, edges: Iterable[Edge], counted: bool = False) -> None:
-        """counted: it tells through a parameter how many objects its result points to."""
+    def add_function(
+        self, name: str, edges: Iterable[Edge], counted: bool = False, indexed: Collection[TypeId] = ()
+    ) -> None:
+        """counted: it tells through a parameter how many objects its result points to. indexed: records of which it takes arrays."""
         listed = list(edges)
         taken = {
             (edge.old, edge.new)
@@ -76,16 +80,20 @@ class Reach:
         for edge in listed:
             pair = self._pair(edge)
             pair.exports[name] = None
+            pair.indexed |= edge.old in indexed and edge.levels == 1
             if edge.levels == 0:
                 pair.by_value = True
             elif edge.callback:
                 pair.given = True
             elif edge.role == "result" and edge.levels == 1:
-                if pair.key not in taken:
+                if pair.key in taken:
+                    pair.chained = True
+                else:
                     pair.makers.add(name)
                 pair.indexed |= counted or self._counted_elsewhere(name)
             elif edge.levels == 2 and edge.role == "parameter":
                 pair.makers.add(name)
+                pair.handed_out = True
             elif edge.role == "parameter":
                 pair.takers.add(name)
             pair.indexed |= edge.array
@@ -165,14 +173,27 @@ class Reach:
             return Inside.OPAQUE
         if is_private(pair.name):
             return Inside.LOOKS_OPAQUE
-        users = {name for name in pair.takers if not is_ender(name)}
-        return Inside.LOOKS_OPAQUE if pair.makers and users else Inside.SEEN
+        return Inside.LOOKS_OPAQUE if self._looks_opaque(pair) else Inside.SEEN
+
+    def _looks_opaque(self, pair: Pair) -> bool:
+        """Whether the library makes it and takes it back, in the manner of `open`, `write`, `close`; what is only looked up or
+        given out (`find`, `first`) is there to be looked into."""
+        users = [name for name in pair.takers if not is_ender(name)]
+        if any(map(is_initialiser, users)):
+            return False  # the program makes the object
+        return bool(pair.makers and users and (self._kept(pair) or len(users) > 2))
+
+    def _kept(self, pair: Pair) -> bool:
+        """Whether the library allocates what it takes back."""
+        return any(map(is_maker, pair.makers)) or any(map(is_ender, pair.takers)) or pair.handed_out or pair.chained
 
     def usage(self, pair: Pair, seen: frozenset[Key] = frozenset()) -> Usage:
         by_value, indexed = pair.by_value, pair.indexed
         copied = pair.stored and not self.old.fixed  # programs of ordinary shared objects hold a copy (copy relocation)
-        made = bool(pair.makers) or pair.given or (pair.stored and not copied)
-        caller_made = by_value or copied or (bool(pair.takers) and not made)
+        given_out = bool(pair.makers) and (self._kept(pair) or not pair.takers)
+        made = given_out or pair.given or pair.chained or (pair.stored and not copied)
+        initialised = any(map(is_initialiser, pair.takers))
+        caller_made = by_value or copied or initialised or (bool(pair.takers) and not made)
         for key in pair.embedded:
             by_value = True  # what it is embedded in changes its layout too
             if key not in seen and len(seen) < 40:

@@ -57,6 +57,8 @@ _MAKER = re.compile(
     r"|(New|Create|Open|Alloc|Make|Init|Dup|Clone|Parse|Load)$",
     re.IGNORECASE,
 )
+_INITIALISER = re.compile(r"(^|_)(init|initiali[sz]e|setup)(_|\d|$)|(Init|Initialize|Setup)$")
+_MANY = re.compile(r"^(n|num|nr|count|nitems|nelems)$|^(n|num|nr)_|_(count|num)$|Count$", re.IGNORECASE)
 _ENDER = re.compile(
     r"(^|_)(free|destroy|close|delete|del|release|dispose|unref|done|fini|finish|shutdown|end|term|kill|drop)(_|\d|$)"
     r"|(Free|Destroy|Close|Delete|Release)$",
@@ -135,6 +137,16 @@ def is_sentinel(name: str) -> bool:
 
 def is_maker(name: str) -> bool:
     return _MAKER.search(name) is not None
+
+
+def is_initialiser(name: str) -> bool:
+    """Whether a function fills an object that its caller made."""
+    return _INITIALISER.search(name) is not None
+
+
+def is_many(name: str) -> bool:
+    """Whether a parameter behind a pointer says how many objects it points to (and not, like a length, how many bytes)."""
+    return _MANY.search(name) is not None
 
 
 def is_ender(name: str) -> bool:
