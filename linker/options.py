@@ -36,7 +36,7 @@ class Options:
     inputs: tuple[InputArgument | InputGroup, ...] = ()
     output: str = "a.out"
     machine: Machine | None = None  # None: that of the first object
-    format: str = "elf"  # of the output: elf, aout
+    format: str = "elf"  # of the output: elf, aout, coff
     magic: str = ""  # a.out: omagic (-N), qmagic; "": ZMAGIC
     library_paths: tuple[str, ...] = ()
     sysroot: str = ""
@@ -73,8 +73,13 @@ class Options:
     trace_symbols: tuple[str, ...] = field(default=())
 
 
-EMULATIONS = {"elf_i386": Machine.I386, "elf_x86_64": Machine.X86_64, "i386linux": Machine.I386}
-AOUT_EMULATION = "i386linux"
+EMULATIONS = {
+    "elf_i386": Machine.I386,
+    "elf_x86_64": Machine.X86_64,
+    "i386linux": Machine.I386,
+    "i386coff": Machine.I386,
+}
+FORMATS = {"i386linux": "aout", "i386coff": "coff"}  # of the output; the others make ELF
 
 # Kinds of option: what follows the name, and what it does.
 FLAG, VALUE, IGNORED, IGNORED_VALUE, REFUSED, REFUSED_VALUE = range(6)
@@ -294,7 +299,7 @@ def _value(state: _State, key: str, option: str, value: str) -> None:
         if value not in EMULATIONS:
             raise _bad(f"-m {value}", "no such emulation", f"there are {', '.join(EMULATIONS)}")
         state.values["machine"] = EMULATIONS[value]
-        state.values["format"] = "aout" if value == AOUT_EMULATION else "elf"
+        state.values["format"] = FORMATS.get(value, "elf")
     elif key == "script":
         raise _bad(f"-T {value}", "linker scripts with SECTIONS are not supported", "use -Ttext, -Tdata, --image-base")
     elif key.startswith("start "):

@@ -10,7 +10,7 @@ from pathlib import Path
 from linker import previous, stub
 from linker import spec as specification
 from linker.errors import Diagnostic, Diagnostics, LinkError, UsageError
-from linker.evolution import Declared, Step, check_version
+from linker.evolution import Declared, Level, Step, check_version, following
 from linker.image import PAGE, Version
 from linker.options import InputArgument, InputGroup, Options
 from linker.previous import Previous
@@ -39,6 +39,7 @@ class Request:
     strip_debug: bool = False
     strip_all: bool = False
     previous: str = ""  # file or directory: the release before
+    next_version: bool = False  # the smallest version that may follow it, whatever `version` and the specification say
     retire: tuple[str, ...] = ()
     rename: tuple[tuple[str, str], ...] = ()  # (old, new)
     move_data: tuple[str, ...] = ()
@@ -83,7 +84,10 @@ def settle(request: Request) -> Plan:
     spec = specification.read(request.specification) if request.specification else Specification("mkshlib")
     problems = Diagnostics()
     name = request.name or spec.name
+    before = _previous(request, problems)
     version = request.version or spec.version
+    if request.next_version and before is not None:
+        version = following(before.history.version, Level.PATCH)
     place = request.specification or "mkshlib"
     if not name:
         problems.add(place, "the library has no name", remedy="give --name N, or #name in a specification file")
@@ -93,7 +97,6 @@ def settle(request: Request) -> Plan:
         problems.add(
             place, "the library has no version", remedy="give --version X.Y.Z, or #version in a specification file"
         )
-    before = _previous(request, problems)
     base = request.text_address if request.text_address is not None else spec.text_address
     data = request.data_address if request.data_address is not None else spec.data_address
     if before is not None:
@@ -106,9 +109,9 @@ def settle(request: Request) -> Plan:
         problems.add(place, f"the data address {data:#x} is not behind the text address {base:#x}")
     if data is not None and base is None and before is None:
         problems.add(place, "a data address needs a text address", remedy="give --text too, or leave out --data")
-    inputs = (*request.inputs, *(_beside(place, path) for path in spec.objects if not path.startswith("-l")))
+    inputs = (*request.inputs, *(beside(place, path) for path in spec.objects if not path.startswith("-l")))
     libraries = (*request.libraries, *(path[2:] for path in spec.noload if path.startswith("-l")))
-    noload = tuple(_beside(place, path) for path in spec.noload if not path.startswith("-l"))
+    noload = tuple(beside(place, path) for path in spec.noload if not path.startswith("-l"))
     libraries += tuple(path[2:] for path in spec.objects if path.startswith("-l"))
     others: list[InputArgument] = []
     own: list[str] = []
@@ -202,7 +205,7 @@ def _follow(
     return old.base
 
 
-def _beside(spec: str, path: str) -> str:
+def beside(spec: str, path: str) -> str:
     """Paths in a specification file are relative to the current directory, or else to the file's own."""
     if os.path.isabs(path) or os.path.exists(path):
         return path

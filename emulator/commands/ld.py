@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 USAGE = """usage: uselib ld [OPTIONS] FILES -o OUTPUT
 
 Links ELF objects and archives of i386 or x86-64, and stub libraries, into a static executable. Options are those of GNU ld:
-  -o FILE -e SYMBOL -L DIR -l NAME -u SYMBOL -m elf_i386|elf_x86_64|i386linux --defsym S=EXPR --wrap S -Map FILE -M -t -s -S -x
+  -o FILE -e SYMBOL -L DIR -l NAME -u SYMBOL -m elf_i386|elf_x86_64 --defsym S=EXPR --wrap S -Map FILE -M -t -s -S -x
   --start-group --end-group --whole-archive --no-whole-archive --push-state --pop-state --gc-sections --print-gc-sections
   --image-base A -Ttext-segment A -Ttext A -Tdata A -Tbss A --section-start S=A --build-id[=STYLE] --eh-frame-hdr
   -z execstack|muldefs|stack-size=N|max-page-size=N|... --warn-common --unresolved-symbols=M --sysroot DIR @FILE
   -m i386linux makes an a.out program of a.out objects and stub archives (lib*.sa): ZMAGIC, with -N OMAGIC, --qmagic QMAGIC
+  -m i386coff makes a COFF program of System V Release 3 of COFF or ELF objects and host libraries
 and of our own:
   --scheme static|uselib|mmap   with uselib and mmap, -l NAME looks for libNAME_s.a before libNAME.a
   -rpath DIR                    where the program looks for its shared libraries (colon-separated; may be repeated)
@@ -64,6 +65,10 @@ def kind_of(options: Options) -> OutputKind:
         from linker.aout_program import AoutProgram
 
         return AoutProgram(options.magic)
+    if options.format == "coff":
+        from linker.coff_program import CoffProgram
+
+        return CoffProgram()
     from linker.link import Program
 
     return Program()

@@ -44,7 +44,9 @@ def _address(text: str) -> int:
         raise argparse.ArgumentTypeError(str(problem)) from None
 
 
-def _version(text: str) -> Version:
+def _version(text: str) -> Version | None:
+    if text == "next":
+        return None
     try:
         return Version.parse(text)
     except ValueError as problem:
@@ -86,7 +88,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("-o", "--output", required=True, metavar="DIR", help="where shlib/ and lib/ go")
     p.add_argument("-s", "--spec", metavar="SPEC", help="specification file, in the manner of SVR3's mkshlib")
     p.add_argument("--name", metavar="N", help="the library is libN_s")
-    p.add_argument("--version", type=_version, metavar="X.Y.Z")
+    p.add_argument(
+        "--version",
+        type=_version,
+        metavar="X.Y.Z",
+        default=False,
+        help="or `next`: the smallest that may follow --previous",
+    )
     p.add_argument("--text", type=_address, metavar="ADDR", help="base address")
     p.add_argument("--data", type=_address, metavar="ADDR", help="data address; default: behind the text and a gap")
     p.add_argument(
@@ -112,9 +120,15 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("-L", dest="paths", action="append", default=[], metavar="DIR", help="where -l looks")
     p.add_argument("-l", dest="libraries", action="append", default=[], metavar="NAME", help="a library")
     p.add_argument(
-        "--format", choices=("archive", "directory", "both", "aout"), default="archive",
-        help="of the stub library; aout: an a.out library as Linux had until 1995, from --control",
+        "--format", choices=("archive", "directory", "both", "aout", "coff"), default="archive",
+        help="of the stub library; aout: an a.out library as Linux had until 1995, from --control; coff: target and "
+        "host library of System V Release 3, from -s",
     )  # fmt: skip
+    p.add_argument("-t", "--target", metavar="FILE", help="with --format coff: where the target library goes")
+    p.add_argument(
+        "--host", metavar="FILE", help="with --format coff: where the host library goes (default: libN.a in DIR)"
+    )
+    p.add_argument("-n", "--no-target", action="store_true", help="with --format coff: make the host library only")
     p.add_argument(
         "--control", metavar="DIR", help="with --format aout: the folder of jump.params, jump.funcs, jump.vars"
     )
@@ -163,6 +177,10 @@ def run(argv: list[str]) -> int:
     options = parser().parse_intermixed_args(argv)
     if (options.format == "aout") != bool(options.control):
         raise UsageError(Diagnostic("mkshlib", "--format aout and --control DIR go together"))
+    if options.format == "coff":
+        from emulator.commands import mkshlib_coff
+
+        return mkshlib_coff.make(options)
     if options.control:
         if options.previous or options.retire or options.rename or options.move_data or options.renumber:
             remedy = "the control files give each function and variable its address"
@@ -178,7 +196,8 @@ def run(argv: list[str]) -> int:
         private_archives=tuple(options.private_archive),
         specification=options.spec or "",
         name=options.name or "",
-        version=options.version,
+        version=options.version or None,
+        next_version=options.version is None,
         text_address=options.text,
         data_address=options.data,
         gap=options.gap,

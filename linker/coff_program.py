@@ -1,0 +1,163 @@
+"""Programs in COFF of System V Release 3 (`-m i386coff`).
+
+    .init   the fragments that objects bring, in link order: crt1.o begins it, host libraries set their import pointers, crtn.o ends it
+    .text   all other code and constants
+    .data   at DATA_START, at the offset within a page that it has in the file; .bss behind it
+    .lib    not loaded: the paths of the target libraries, for the kernel; a library that several objects name stands there once
+
+Source: coff(4); the reference, section 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from linker.errors import FormatError, error
+from linker.formats import coff
+from linker.formats.coff import Coff, OptionalHeader, Section, Symbol
+from linker.formats.elf import (
+    SHF_ALLOC,
+    SHF_EXECINSTR,
+    SHF_WRITE,
+    SHN_ABS,
+    SHT_NOBITS,
+    SHT_PROGBITS,
+    STB_LOCAL,
+    STT_FILE,
+    STT_SECTION,
+)
+from linker.image import PAGE, Machine
+from linker.inputs import UNDEFINED, InputSection
+from linker.layout import Layout, LayoutPolicy, OutputSection, Place, align
+from linker.link import OutputKind
+from linker.options import Options
+from linker.resolve import Resolution
+from linker.writer import Row
+
+LIBRARIES = ".lib"
+DATA_START = 0x400000
+_HEADERS = 20 + 28 + 40 * 5
+_FLAGS = {
+    ".init": coff.STYP_TEXT,
+    ".text": coff.STYP_TEXT,
+    ".data": coff.STYP_DATA,
+    ".bss": coff.STYP_BSS,
+    LIBRARIES: coff.STYP_LIB,
+}
+
+
+class CoffProgram(OutputKind):
+    """An executable."""
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+
+    def prepare(self, resolution: Resolution, options: Options) -> list[InputSection]:
+        if resolution.machine is not Machine.I386:
+            raise error("ld", "COFF is a format of i386", remedy="link objects for i386")
+        for file in resolution.files:
+            for section in file.sections:
+                if section is not None and section.name == LIBRARIES:
+                    section.live = False
+                    try:
+                        records = coff.decode_libraries(bytes(section.content), section.where)
+                    except FormatError as failure:
+                        raise error(section.where, failure.diagnostics[0].message) from None
+                    self.paths += [record.path for record in records if record.path not in self.paths]
+        return []
+
+    def layout(self, options: Options, resolution: Resolution) -> LayoutPolicy:
+        return CoffLayout(options.base or 0, DATA_START)
+
+    def entry(self, resolution: Resolution, layout: Layout, options: Options) -> int:
+        symbol = resolution.symbols.get(options.entry)
+        if symbol is None or symbol.rank == UNDEFINED:
+            raise error("ld", f"there is no entry point {options.entry}", remedy="link crt1.o or give -e")
+        return symbol.address
+
+    def complete(self, image: bytearray, layout: Layout, entry: int, rows: list[Row] | None) -> None:
+        extra = []
+        if self.paths:
+            content = b"".join(coff.encode_library(path) for path in self.paths)
+            extra.append(Section(LIBRARIES, 0, len(content), coff.STYP_LIB, content, paddr=len(self.paths)))
+        image[:] = encode_image(coff.ZMAGIC, image, layout, entry, rows, extra)
+
+
+def encode_image(
+    magic: int, image: bytearray, layout: Layout, entry: int, rows: list[Row] | None, extra: Iterable[Section] = ()
+) -> bytes:
+    """The file, from the contents of the sections at their offsets in `image`."""
+    sections = []
+    for output in layout.sections:
+        content = b"" if output.type == SHT_NOBITS else bytes(image[output.offset : output.offset + output.size])
+        sections.append(Section(output.name, output.address, output.size, _FLAGS[output.name], content))
+    sections += extra
+
+    def size(*names: str) -> int:
+        return sum(section.size for section in sections if section.name in names)
+
+    start = {section.name: section.address for section in sections}
+    optional = OptionalHeader(
+        magic, size(".init", ".text"), size(".data"), size(".bss"), entry, start.get(".init", start.get(".text", 0)),
+        start.get(".data", 0),
+    )  # fmt: skip
+    symbols = tuple(_symbols(rows or (), layout))
+    flags = coff.F_RELFLG | coff.F_EXEC | coff.F_LNNO | coff.F_AR32WR
+    return coff.encode(Coff(tuple(sections), symbols, optional, flags), PAGE)
+
+
+def _symbols(rows: Iterable[Row], layout: Layout) -> Iterable[Symbol]:
+    number_of = {section.index: number for number, section in enumerate(layout.sections, 1)}
+    for name, info, _, index, value, _ in rows:
+        if info & 15 in (STT_FILE, STT_SECTION) or not name or index == 0:
+            continue
+        section = coff.N_ABS if index == SHN_ABS else number_of.get(index, coff.N_ABS)
+        yield Symbol(name, value & 0xFFFF_FFFF, section, coff.C_STAT if info >> 4 == STB_LOCAL else coff.C_EXT)
+
+
+class CoffLayout:
+    """The LayoutPolicy of programs and target libraries. order: of single input sections: id -> (output name, key)."""
+
+    def __init__(
+        self, text: int, data: int | None, order: dict[int, tuple[str, int]] | None = None, headers: int = _HEADERS
+    ) -> None:
+        self.text, self.data, self.headers = text, data, headers
+        self.order = order or {}
+
+    def place(self, section: InputSection) -> Place | None:
+        known = self.order.get(id(section))
+        if known is not None:
+            return Place(*known)
+        if not section.flags & SHF_ALLOC or section.name.startswith((".note", ".eh_frame")):
+            return None
+        if section.name == ".init":
+            return Place(".init")
+        if section.type == SHT_NOBITS:
+            return Place(".bss")
+        return Place(".data", 1 << 20) if section.flags & SHF_WRITE else Place(".text", 1 << 20)
+
+    def assign(self, sections: list[OutputSection], machine: Machine) -> Layout:
+        by_name = {section.name: section for section in sections}
+        for name in (".text", ".data", ".bss"):
+            if name not in by_name:
+                kind = SHT_NOBITS if name == ".bss" else SHT_PROGBITS
+                flags = SHF_ALLOC | (SHF_EXECINSTR if name == ".text" else SHF_WRITE)
+                by_name[name] = OutputSection(name, kind, flags, 4)
+        ordered = [by_name[name] for name in (".init", ".text", ".data", ".bss") if name in by_name]
+        address, offset = self.text + self.headers, self.headers
+        for section in ordered:
+            if section.name == ".data":
+                start = self.data if self.data is not None else align(address, PAGE) + PAGE
+                if start < address:
+                    raise error("ld", f"the text ends at {address:#x}, beyond the start of the data ({start:#x})",
+                                remedy="give the data a higher address")  # fmt: skip
+                address = start + offset % PAGE if self.headers else start
+            section.address = align(address, section.alignment)
+            offset += section.address - address
+            section.offset = offset
+            address = section.end
+            if section.type != SHT_NOBITS:
+                offset += section.size
+        if address > 0xC000_0000:
+            raise error("ld", f"{ordered[-1].name} ends at {address:#x}, beyond the addresses of programs")
+        return Layout(machine, self.text, tuple(ordered), (), offset, 0, 0)

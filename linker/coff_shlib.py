@@ -1,0 +1,199 @@
+"""Shared libraries of System V Release 3 (`mkshlib --format coff`): a target library and a host library from a specification file.
+
+Target library (optional header 0443; mapped by the kernel; #address .text and .data are where these sections begin):
+
+    .text   the branch table: slot n at .text + 5 (n - 1), `e9 rel32`; then all other code and constants
+    .data   all data, exported or not, in link order; .bss behind it
+
+Host library, an archive: a member for each object of the library with its exported symbols as absolute ones (a function is its highest slot)
+and, for `#init`, code in `.init` that sets the library's pointers in the program's memory to what the program has under the names:
+
+    c7 05 POINTER IMPORT    movl $import, pointer
+
+and a member `lib.o` with the path for the program's `.lib`; the other members refer to its symbol `_lib_NAME`, so that it is linked.
+
+Source: the reference, section 3.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from linker.coff_program import LIBRARIES, CoffLayout, encode_image
+from linker.errors import Diagnostics, error
+from linker.exports import member_name
+from linker.formats import coff
+from linker.formats.ar import NewMember, write_archive
+from linker.formats.coff import C_EXT, N_ABS, N_UNDEF, Coff, Relocation, Section, Symbol
+from linker.formats.elf import SHF_ALLOC, SHF_EXECINSTR, SHT_PROGBITS, STV_HIDDEN, STV_INTERNAL
+from linker.image import Machine
+from linker.inputs import UNDEFINED, InputSection, ObjectFile
+from linker.inputs import Symbol as Global
+from linker.layout import Layout, LayoutPolicy
+from linker.link import OutputKind
+from linker.options import Options
+from linker.resolve import Resolution
+from linker.spec import Specification, hidden
+from linker.writer import Row
+
+SLOT_SIZE = 5
+
+
+class BranchSymbols:
+    """The SymbolPolicy: calls within the library go straight to the function; its address is its slot's."""
+
+    distinguishes_branches = True
+
+    def __init__(self) -> None:
+        self.slots: dict[Global, int] = {}
+
+    def reference(self, symbol: Global) -> int:
+        return self.slots.get(symbol, symbol.address)
+
+    def branch(self, symbol: Global) -> int:
+        return symbol.address
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What one object of the library exports: name -> address, and the `.init` lines: (address of the pointer, import)."""
+
+    member: str
+    symbols: dict[str, int]
+    imports: tuple[tuple[int, str], ...]
+
+
+class CoffLibrary(OutputKind):
+    """A target library. target: the path that programs record."""
+
+    def __init__(self, spec: Specification, target: str) -> None:
+        self.spec, self.target = spec, target
+        self.symbols = self.policy = BranchSymbols()
+        self.exported: list[Exported] = []
+
+    def prepare(self, resolution: Resolution, options: Options) -> list[InputSection]:
+        spec, problems = self.spec, Diagnostics()
+        if resolution.machine is not Machine.I386:
+            raise error("mkshlib", "COFF is a format of i386", remedy="give objects for i386")
+        if spec.text_address is None or not spec.branch:
+            problems.add(spec.where, "a target library needs #address .text and #branch")
+            problems.raise_if_any()
+        assert spec.text_address is not None
+        for name, numbers in spec.branch.items():
+            symbol = resolution.symbols.get(name)
+            if symbol is None or symbol.rank == UNDEFINED:
+                problems.add(
+                    spec.branch_where.get(name, spec.where), "no object defines a function of this name", symbol=name
+                )
+                continue
+            self.policy.slots[symbol] = spec.text_address + SLOT_SIZE * (numbers[-1] - 1)
+        for file in resolution.files:
+            for section in file.sections:
+                if section is not None and section.name == LIBRARIES:  # of other host libraries: the program names them
+                    section.live = False
+        problems.raise_if_any()
+        self.table = InputSection(
+            None, 0, ".branch", SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, SLOT_SIZE * spec.slot_count, 4
+        )
+        self.table.build = lambda _: self._table(resolution)
+        return [self.table]
+
+    def _table(self, resolution: Resolution) -> bytes:
+        """Each slot; several slots of one function all lead to it; an empty one (`.empty_slot`) traps: 0f 0b ud2, 3 x cc int3."""
+        slots = [b"\x0f\x0b\xcc\xcc\xcc"] * self.spec.slot_count
+        for name, numbers in self.spec.branch.items():
+            for number in numbers:
+                at = self.table.address + SLOT_SIZE * (number - 1)
+                rel = resolution.symbols[name].address - (at + SLOT_SIZE)
+                slots[number - 1] = b"\xe9" + (rel & 0xFFFF_FFFF).to_bytes(4, "little")
+        return b"".join(slots)
+
+    def layout(self, options: Options, resolution: Resolution) -> LayoutPolicy:
+        text = self.spec.text_address
+        assert text is not None
+        order = {id(self.table): (".text", 0)}
+        return CoffLayout(text, self.spec.data_address, order, headers=0)
+
+    def laid_out(self, resolution: Resolution, layout: Layout) -> None:
+        spec = self.spec
+        pointers: dict[str, list[tuple[str, str, str]]] = {}
+        for line in spec.init:
+            pointers.setdefault(line.member, []).append((line.pointer, line.symbol, line.where))
+        problems = Diagnostics()
+        for file in resolution.files:
+            if any(s is not None and s.name == LIBRARIES for s in file.sections):
+                continue
+            name = member_name(file.where)
+            symbols = {s.name: self._address(s) for s in file.globals if self._exports(s, file)}
+            imports = []
+            for pointer, symbol, where in pointers.pop(name, ()):
+                found = resolution.symbols.get(pointer)
+                if found is None or found.section is None:
+                    problems.add(where, "no object defines this pointer", symbol=pointer)
+                else:
+                    imports.append((found.address, symbol))
+            if symbols or imports:
+                self.exported.append(Exported(name, symbols, tuple(imports)))
+        for member, lines in pointers.items():
+            problems.add(lines[0][2], f"no object of the library is called {member}")
+        problems.raise_if_any()
+
+    def _address(self, symbol: Global) -> int:
+        return self.policy.slots.get(symbol, symbol.address)
+
+    def _exports(self, symbol: Global, file: ObjectFile) -> bool:
+        """Functions of the branch table, and data that #hide does not take away. Other functions have no slot: they cannot be exported."""
+        if symbol.file is not file or symbol.rank == UNDEFINED or symbol.visibility in (STV_HIDDEN, STV_INTERNAL):
+            return False
+        if symbol in self.policy.slots:
+            return True
+        if symbol.section is None or symbol.section.flags & SHF_EXECINSTR:
+            return False
+        return not hidden(symbol.name, self.spec.hide, self.spec.export)
+
+    def rows(self, symbol: Global) -> list[Row] | None:
+        """The target's own symbols: an exported function stands at its slot, so that chkshlib can compare files."""
+        if symbol.provided:  # _end and its kin are the program's own
+            return []
+        slot = self.policy.slots.get(symbol)
+        if slot is None or symbol.section is None or symbol.section.output is None:
+            return None
+        index = self.table.output.index if self.table.output is not None else symbol.section.output.index
+        return [(symbol.name, symbol.binding << 4 | symbol.type, 0, index, slot, 0)]
+
+    def entry(self, resolution: Resolution, layout: Layout, options: Options) -> int:
+        return self.spec.text_address or 0
+
+    def complete(self, image: bytearray, layout: Layout, entry: int, rows: list[Row] | None) -> None:
+        extra = []
+        if self.spec.ident:
+            content = b"".join(text.encode() + b"\0" for text in self.spec.ident)
+            extra.append(Section(".comment", 0, len(content), coff.STYP_INFO, content))
+        image[:] = encode_image(coff.LIBMAGIC, image, layout, entry, rows, extra)
+
+
+def host_library(target: str, exported: list[Exported]) -> bytes:
+    """The archive that programs link with."""
+    marker = "_lib_" + os.path.basename(target)
+    record = coff.encode_library(target)
+    # the symbol's value says nothing: it only pulls this member in
+    first = Coff((Section(LIBRARIES, 0, len(record), coff.STYP_LIB, record, paddr=1),), (Symbol(marker, 0, N_ABS),))
+    members = [NewMember("lib.o", coff.encode(first), (marker,))]
+    for part in exported:
+        symbols = [Symbol(name, address, N_ABS) for name, address in sorted(part.symbols.items())]
+        symbols.append(Symbol(marker, 0, N_UNDEF))
+        code, relocations = bytearray(), []
+        for pointer, name in part.imports:
+            if all(symbol.name != name for symbol in symbols):
+                symbols.append(Symbol(name, 0, N_UNDEF, C_EXT))
+            index = next(i for i, symbol in enumerate(symbols) if symbol.name == name)
+            old = symbols[index].value  # a COFF field holds its symbol's value in this file
+            code += b"\xc7\x05" + pointer.to_bytes(4, "little") + old.to_bytes(4, "little")
+            relocations.append(Relocation(len(code) - 4, index, coff.R_DIR32))
+        sections = (Section(".init", 0, len(code), coff.STYP_TEXT, bytes(code), tuple(relocations)),) if code else (
+            Section(".text", 0, 0, coff.STYP_TEXT),
+        )  # fmt: skip
+        names = tuple(sorted(part.symbols))
+        members.append(NewMember(part.member, coff.encode(Coff(sections, tuple(symbols))), names))
+    return write_archive(members)
