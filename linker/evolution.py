@@ -47,6 +47,23 @@ class Level(enum.IntEnum):
         return f"a {self.name.lower()} release"
 
 
+def following(version: Version, level: Level) -> Version:
+    """The next version for a step of that size; a full number carries over into the one before it."""
+    if level is Level.PATCH and version.patch < 0xFFFF:
+        return replace(version, patch=version.patch + 1)
+    if level is not Level.MAJOR and version.minor < 0xFFFF:
+        return Version(version.major, version.minor + 1, 0)
+    return Version(version.major + 1, 0, 0)
+
+
+class VersionTooSmall(LinkError):
+    """A release that needs at least the version `wanted`."""
+
+    def __init__(self, wanted: Version, *diagnostics: Diagnostic) -> None:
+        super().__init__(*diagnostics)
+        self.wanted = wanted
+
+
 @dataclass(frozen=True)
 class Change:
     """Something that differs from the release before: `text` completes `because ...`."""
@@ -137,21 +154,21 @@ def check_level(step: Step, changes: Sequence[Change]) -> None:
     given = Level.MINOR if v.minor > w.minor else Level.PATCH
     if level <= given:
         return
-    wanted = Version(w.major, w.minor + 1, 0)
+    wanted = following(w, level)
     shown = [change.text for change in changes if change.level > given]
     more = f"; and {len(shown) - 3} more" if len(shown) > 3 else ""
-    raise LinkError(
+    raise VersionTooSmall(
+        wanted,
         Diagnostic(step.where, f"is {level.article} after {w}, because {'; '.join(shown[:3])}{more}",
-                   remedy=f"call it {wanted}, so that programs linked with it refuse {w}")
+                   remedy=f"call it {wanted}, so that programs linked with it refuse {w}"),
     )  # fmt: skip
 
 
 def same_version(step: Step) -> LinkError:
     """The error for a release that is made again with other contents."""
-    v = step.version
     return LinkError(
-        Diagnostic(step.where, f"has other contents than the {v} that is out already",
-                   remedy=f"give it a version of its own, {Version(v.major, v.minor, v.patch + 1)}")
+        Diagnostic(step.where, f"has other contents than the {step.version} that is out already",
+                   remedy=f"give it a version of its own, {following(step.version, Level.PATCH)}")
     )  # fmt: skip
 
 

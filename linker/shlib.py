@@ -65,6 +65,8 @@ def make(plan: Plan, base: int | registry.Allocator) -> Product:
     kind = Library(plan, base)
     try:
         linked = link(LinkJob(plan.options, kind))
+    except evolution.VersionTooSmall:
+        raise
     except LinkError as failure:  # what the linker says of itself, it says here of the library
         raise LinkError(
             *(replace(d, where=plan.file_name) if d.where == "ld" else d for d in failure.diagnostics)
@@ -107,9 +109,17 @@ def build(request: Request, directory: str | Path, form: str = "archive") -> Pro
     """mkshlib: makes a library and writes all its files below `directory`. Raises ToolError, OSError.
 
     form: of the stub library: archive, directory or both. With a registry, the address is taken from it or, for a new
-    library, entered in it once the files are there.
+    library, entered in it once the files are there. With `next_version` it is made once more if a patch release is too small.
     """
-    plan = settle(request)
+    try:
+        return _build(settle(request), directory, form)
+    except evolution.VersionTooSmall as failure:
+        if not request.next_version:
+            raise
+        return build(replace(request, version=failure.wanted, next_version=False), directory, form)
+
+
+def _build(plan: Plan, directory: str | Path, form: str) -> Product:
     if not plan.registry:
         assert plan.base is not None
         product = _with_warning(make(plan, plan.base), plan, directory)

@@ -936,3 +936,25 @@ def test_a_history_of_another_file_is_refused(tmp_path: Path, capsys: pytest.Cap
     assert "its history has format 9; this version reads format 1; use the uselib that made it" in refused(
         shop, capsys, "1.1.0", path, FIRST
     )
+
+
+def test_the_next_version(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    shop.release("1.2.65535", DATA)
+
+    def follow(before: str, text: str, *options: str) -> str:
+        objects = shop.objects("next", text)
+        path = shop.directory / f"{before}/shlib/libt_s.{before}"
+        mkshlib(
+            "--name", "t", "--version", "next", "--previous", path, *options, "-o", shop.directory / "next", *objects
+        )
+        (made,) = (shop.directory / "next/shlib").iterdir()
+        made.unlink()
+        return made.name.removeprefix("libt_s.")
+
+    assert follow("1.2.65535", DATA) == "1.3.0"  # a full number carries over
+    shop.release("1.2.3", DATA)
+    assert follow("1.2.3", DATA.replace("last;", "last + 0;")) == "1.2.4"
+    assert follow("1.2.3", DATA + "int more;") == "1.3.0"
+    assert follow("1.2.3", DATA.replace("grow", "grown"), "--rename", "grow=grown") == "1.3.0"
+    said = refused(shop, capsys, "next", None, DATA)
+    assert "the library has no version" in said
