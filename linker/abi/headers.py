@@ -336,14 +336,14 @@ def _typed(facts: Facts, headers: HeaderFacts, use_types: bool) -> Facts:
 
 
 def _function(fact: FunctionFact, headers: HeaderFacts, use_types: bool) -> FunctionFact:
-    declared = headers.functions.get(fact.name)
+    declared = headers.functions.get(fact.name.partition("@")[0])
     number = declared.type if declared is not None and declared.type >= 0 else None
     place = fact.place or (declared.place if declared is not None else "")
     return replace(fact, place=place, type=number if use_types else fact.type)
 
 
 def _datum(fact: DataFact, headers: HeaderFacts, use_types: bool) -> DataFact:
-    declared = headers.data.get(fact.name)
+    declared = headers.data.get(fact.name.partition("@")[0])
     number = declared.type if declared is not None and declared.type >= 0 else None
     place = fact.place or (declared.place if declared is not None else "")
     return replace(fact, place=place, type=number if use_types else fact.type)
