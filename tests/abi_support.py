@@ -15,13 +15,21 @@ OPTIONS = ("-O1", "-g", "-fno-builtin", "-fno-toplevel-reorder")
 
 
 def library(
-    folder: Path, arch: str, text: str, branch: str = "", version: str = "1.0.0", name: str = "pair", *options: str
+    folder: Path,
+    arch: str,
+    text: str,
+    branch: str = "",
+    version: str = "1.0.0",
+    name: str = "pair",
+    *options: str,
+    text_address: str = "0x61000000",
+    data_address: str = "0x61008000",
 ) -> Path:
     """Makes a target library below `folder`. branch: the names of its slots in order, `-` for none. Returns the file."""
     folder.mkdir(parents=True, exist_ok=True)
     words = ["--sysroot", str(sysroot(arch)), *(options or OPTIONS), "-c", "-o", str(folder / "lib.o")]
     assert cc.run([*words, str(source(folder / "lib.c", text))]) == 0
-    rows = [f"#name {name}", f"#version {version}", "#address .text 0x61000000", "#address .data 0x61008000"]
+    rows = [f"#name {name}", f"#version {version}", f"#address .text {text_address}", f"#address .data {data_address}"]
     slots = list(enumerate(branch.split(), 1))
     rows += ["#branch", *(f".empty_slot {n}" if slot == "-" else f"{slot} {n}" for n, slot in slots)] if slots else []
     rows += ["#objects", str(folder / "lib.o"), "#objects noload", "-lc_s"]
