@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import shlex
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -84,7 +85,7 @@ class _Reader:
         found: list[str] = []
         for pattern in patterns:
             path = self._place(pattern)
-            matches = [path] if os.path.exists(path) else sorted(p for p in glob.glob(path) if not os.path.islink(p))
+            matches = [path] if os.path.exists(path) else sorted(filter(_own, glob.glob(path)), key=_natural)
             if not matches and glob.has_magic(pattern):
                 raise self.wrong(f"versions: nothing matches `{pattern}`")
             found += matches or [path]
@@ -137,6 +138,16 @@ class _Reader:
             items = value if isinstance(value, list) else [value]
             result[name] = [self._place(str(item)) for item in items] if name in _PATHS else items
         return result
+
+
+def _own(path: str) -> bool:
+    """Not another name for a version: installed libraries have links beside them."""
+    return not os.path.islink(path)
+
+
+def _natural(path: str) -> list[tuple[int, str]]:
+    """1.2.0 before 1.10.0."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path)]
 
 
 _KINDS: dict[type[Any], str] = {str: "string", list: "list", dict: "table"}

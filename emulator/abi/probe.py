@@ -168,9 +168,9 @@ class Pair:
         return self._prototypes.find(name)
 
     def names(self) -> list[str]:
-        """The functions that are asked for, in order."""
+        """The functions that are asked for, in order. A pattern is for those that both versions have."""
         found: list[str] = []
-        everything = sorted(self.exports[0].keys() | self.exports[1].keys())
+        everything = sorted(self.exports[0].keys() & self.exports[1].keys())
         for pattern in self.request.functions:
             found += [name for name in everything if fnmatchcase(name, pattern)] if _is_pattern(pattern) else [pattern]
         return list(dict.fromkeys(found))
