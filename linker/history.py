@@ -248,10 +248,36 @@ def decode(data: bytes, where: str) -> History:
     if reader.slots and not reader.addresses.get("table"):
         raise bad(len(lines), "slots without a table")
     at, renamings = reader.addresses, reader.renamings
-    return History(
+    found = History(
         *reader.identity, tuple(reader.releases), at["base"], at.get("table", 0), at.get("data", 0), at.get("data size", 0),
         tuple(reader.slots), tuple(reader.places), tuple(renamings["renamed"]), tuple(renamings["alias"]),
     )  # fmt: skip
+    if contradiction := _contradiction(found):
+        raise FormatError(Diagnostic(where, f"its history contradicts itself: {contradiction}"))
+    return found
+
+
+def _contradiction(history: History) -> str:
+    """What cannot be so in any history; empty if there is nothing."""
+    functions, places = (
+        history.functions(),
+        [p for p in history.places if p.state in (PlaceState.DATA, PlaceState.POINTER)],
+    )
+    names = [place.name for place in places]
+    if "" in functions or any(not place.name for place in history.places):
+        return "a function or datum without a name"
+    if both := functions.keys() & set(names):
+        return f"{min(both)} is a function and a datum"
+    if len(set(names)) < len(names):
+        return f"{next(name for name in names if names.count(name) > 1)} has two places"
+    end = history.data + history.data_size
+    for place in history.places:
+        if (
+            place.state in (PlaceState.MOVED, PlaceState.RETIRED)
+            and not history.data <= place.address <= place.end <= end
+        ):
+            return f"the reserved place of {place.name} is outside the exported data"
+    return ""
 
 
 def in_order(places: Iterable[PlaceRecord]) -> tuple[PlaceRecord, ...]:

@@ -119,4 +119,7 @@ def _checked(release: Previous, machine: Machine, header: LibraryHeader | None =
                 Diagnostic(release.where, f"its history is of another file: {what} {ours}, where its note says {theirs}",
                            remedy="take both from one run of mkshlib")
             )  # fmt: skip
+    low, high = said.base, said.base + who.size
+    if any(at and not low < at <= high for at in (said.table, said.data, said.data + said.data_size)):
+        raise FormatError(Diagnostic(release.where, f"its history speaks of addresses outside {low:#x}-{high - 1:#x}"))
     return release

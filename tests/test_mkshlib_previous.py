@@ -882,8 +882,32 @@ def histories(draw: st.DrawFn) -> history.History:
 @given(histories())
 def test_text_round_trip(given: history.History) -> None:
     text = history.encode(given)
-    assert history.decode(text, "t") == given
     assert all(0x20 <= c < 0x7F or c == 10 for c in text)
+    if history._contradiction(given):
+        with pytest.raises(FormatError, match="contradicts itself"):
+            history.decode(text, "t")
+        return
+    assert history.decode(text, "t") == given
+
+
+CONTRADICTIONS = [
+    ("slot 1 function 1.0.0 counter", "counter is a function and a datum"),
+    ("slot 1 function 1.0.0 %", "a function or datum without a name"),
+    ("place 0x0000000061003000 4 4 data 1.0.0 table", "table has two places"),
+    ("place 0x0000000061003030 0 40 retired 1.0.0 gone", "the reserved place of gone is outside the exported data"),
+]
+
+
+@pytest.mark.parametrize(("line", "message"), CONTRADICTIONS)
+def test_histories_that_cannot_be(tmp_path: Path, line: str, message: str) -> None:
+    shop = Shop(tmp_path, M)
+    shop.release("1.0.0", FIRST)
+    lines = history.encode(shop.history("1.0.0")).decode().splitlines()
+    key = line.split()[:2] if line.startswith("slot") else ["-"]
+    lines = [row for row in lines if row.split()[:2] != key]
+    lines.insert(6, line)
+    with pytest.raises(FormatError, match=re.escape(f"FILE: its history contradicts itself: {message}")):
+        history.decode("\n".join(lines).encode(), "FILE")
 
 
 @given(histories(), st.data())
