@@ -837,6 +837,8 @@ def test_inspect_shows_what_is_gone(shop: Shop, capsys: pytest.CaptureFixture[st
         assert f"  {address:#010x}        4  (retired in 1.1.0: verbosity)\n" in shown
         assert "renamed: add -> sum in 1.1.0" in shown
         subprocess.run(["strip", "-s", path], check=True)  # and the same without symbols
+    assert main(["inspect", str(shop.stub("1.1.0"))]) == 0
+    assert "follows  1.0.0\n" in capsys.readouterr().out
     shop.release("1.1.0", SECOND, before="1.0.0", options=CHANGES)
     subprocess.run(["objcopy", "-R", history.SECTION, path], check=True)  # from its symbols alone
     assert main(["inspect", str(path)]) == 0

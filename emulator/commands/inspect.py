@@ -6,6 +6,7 @@ Each kind of file gives one dictionary of facts (that is what `--json` prints); 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -228,7 +229,10 @@ def _archive(path: str) -> Facts:
             "library": _identity(who.identity),
             "file_name": who.file_name,
             "dependencies": list(who.dependencies),
+            "releases": [],
         }
+        with contextlib.suppress(FormatError):  # one without a history is a stub library all the same
+            facts["releases"] = [str(release) for release in previous.read(path).history.releases]
     members = []
     for name, content in _members(path):
         if content[:4] == elf.MAGIC:
@@ -361,6 +365,7 @@ def _show_archive(facts: Facts) -> list[str]:
     lines = [f"{facts['file']}: {facts['kind']}" + (f", {facts['machine']}" if "machine" in facts else "")]
     if "library" in facts:
         lines += [*_show_identity(facts["library"]), f"  file     {facts['file_name']}"]
+        lines += [f"  follows  {' '.join(facts['releases'][:-1])}"] if len(facts["releases"]) > 1 else []
         if facts["dependencies"]:
             lines.append("depends on: " + " ".join(facts["dependencies"]))
     lines.append(f"members: {len(facts['members'])}")
