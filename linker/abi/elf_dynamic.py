@@ -77,14 +77,12 @@ class Dynamic:
     segments: tuple[Segment, ...]
     relro: tuple[int, int]
     relocated: list[int]
-    interpreter: bool
-    pie: bool
 
 
 def read(file: File) -> Dynamic:
     """Raises FormatError if the file is damaged, or has no dynamic symbols where it should."""
-    segments, relro, dynamic, interpreter = _segments(file)
-    soname, needed, flags = _tags(file)
+    segments, relro, dynamic, _ = _segments(file)
+    soname, needed, _ = _tags(file)
     versions, names, libraries = _versions(file)
     exports, imports = _symbols(file, names, libraries)
     if dynamic and not any(section[1] == SHT_DYNSYM for section in file.sections):
@@ -94,9 +92,17 @@ def read(file: File) -> Dynamic:
             "give the file as it was linked",
         )
     return Dynamic(
-        soname, needed, exports, imports, versions, segments, relro, _relocated(file) if exports else [], interpreter,
-        bool(flags & DF_1_PIE),
+        soname, needed, exports, imports, versions, segments, relro, _relocated(file) if exports else [],
     )  # fmt: skip
+
+
+def is_program(file: File) -> bool:
+    """Is an ET_DYN file a program (position-independent), not a library? The C library has an interpreter too, but a name.
+
+    Raises FormatError.
+    """
+    soname, _, flags = _tags(file)
+    return not soname and (bool(flags & DF_1_PIE) or _segments(file)[3])
 
 
 def _segments(file: File) -> tuple[tuple[Segment, ...], tuple[int, int], bool, bool]:

@@ -18,7 +18,7 @@ from linker.abi.facts import Facts, FileKind, ProgramFacts
 from linker.abi.program_facts import program_facts
 from linker.abi.stub_facts import stub_facts
 from linker.errors import Diagnostic, FormatError
-from linker.formats import elf, elf_image
+from linker.formats import elf, notes
 from linker.formats.ar import MAGIC, THIN_MAGIC
 from linker.reading import read_file
 
@@ -97,13 +97,23 @@ def _kind(data: bytes, path: str) -> FileKind:
     if file.kind == elf.ET_REL:
         raise _bad(path, "is an object file", "link it to a library first")
     if file.kind == elf.ET_EXEC:
-        return FileKind.TARGET if elf_image.read_image(data, path).library is not None else FileKind.PROGRAM
+        return FileKind.TARGET if _is_target(file) else FileKind.PROGRAM
     if file.kind != elf.ET_DYN:
         raise _bad(path, f"is neither a library nor a program (ELF type {file.kind})", _WANTED)
-    dynamic = elf_dynamic.read(file)
-    if not dynamic.soname and (dynamic.pie or dynamic.interpreter):
-        return FileKind.PROGRAM
-    return FileKind.SHARED_OBJECT
+    return FileKind.PROGRAM if elf_dynamic.is_program(file) else FileKind.SHARED_OBJECT
+
+
+def _is_target(file: elf.File) -> bool:
+    """Has it the note of a target library? Raises FormatError."""
+    at, size, count = file.program_headers
+    if not count or size != file.layout.segment.size or at + size * count > len(file.data):
+        raise elf.bad(file.where, "it has no program headers, or they are damaged or truncated")
+    return any(
+        note.type == notes.NT_LIBRARY and note.name == notes.NOTE_NAME
+        for kind, _, offset, _, length, _, _ in file.layout.segments(file.data[at : at + size * count])
+        if kind == elf.PT_NOTE
+        for note in notes.notes(bytes(file.data[offset : offset + length]), file.where)
+    )
 
 
 def _bad(path: str, message: str, remedy: str = "") -> FormatError:
