@@ -239,8 +239,8 @@ class Runner:
         number = failure.errno or 0
         if number == errno.ENOEXEC:
             try:
-                from linker.formats.elf_image import read_image
                 from linker.reading import read_file
+                from loader.images import read_image
 
                 read_image(read_file(self._program_path()), program)
             except FormatError as wrong:

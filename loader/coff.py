@@ -15,8 +15,8 @@ import os
 
 from linker.errors import Diagnostic, FormatError
 from linker.formats import coff
-from linker.formats.coff import Coff
-from linker.image import EXEC, READ, WRITE, Image, Machine, Segment
+from linker.formats.coff_image import segments
+from linker.image import Image, Machine, Segment
 from loader.address_space import AddressSpace, page_down, page_up
 from loader.exec import prot_of
 from loader.vma import MappedFile
@@ -24,22 +24,10 @@ from loader.vma import MappedFile
 ELIBACC, ELIBBAD, ELIBSCN, ELIBMAX, ELIBEXEC = 79, 80, 81, 82, 83
 MAX_LIBRARIES = 16
 _HEAD = 4096
-_FLAGS = ((coff.STYP_TEXT, READ | EXEC), (coff.STYP_DATA, READ | WRITE), (coff.STYP_BSS, READ | WRITE))
 
 
 def _fail(number: int) -> OSError:
     return OSError(number, os.strerror(number))
-
-
-def segments(file: Coff) -> tuple[Segment, ...]:
-    """What is loaded: one segment for each section of text, data or bss."""
-    found = []
-    for section in file.sections:
-        flags = next((flags for styp, flags in _FLAGS if section.flags & styp), 0)
-        if flags and section.size and not section.flags & (coff.STYP_NOLOAD | coff.STYP_DSECT):
-            in_file = 0 if section.flags & coff.STYP_BSS else section.size
-            found.append(Segment(section.address, section.size, section.file_offset, in_file, flags, 4))
-    return tuple(found)
 
 
 def program_image(head: bytes, where: str) -> Image:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 
 from linker.errors import FormatError, ToolError
-from linker.formats import aout, aout_image, aout_stub, elf_image
+from linker.formats import aout, aout_image, aout_stub, coff, coff_image, elf_image
 from linker.image import Image, LibraryHeader
 from linker.reading import read_file
 from loader.headers import library_header
@@ -48,6 +48,8 @@ def slot_names(library: str, base: int) -> dict[int, str]:
 
 def read_image(data: bytes, where: str, host: str = "") -> Image:
     """A program or library from its bytes. host: its path at the host, near which names are looked for. Raises FormatError."""
+    if coff.is_coff(data):
+        return coff_image.read_image(data, where)
     if not aout.is_aout(data):
         return elf_image.read_image(data, where)
     header = aout.decode_header(data, where)

@@ -13,6 +13,8 @@ import shutil
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
+from emulator.commands import chkshlib_coff
+from emulator.commands.chkshlib_coff import is_coff_call
 from linker.abi import baseline as baselines
 from linker.abi import rules as table
 from linker.abi.files import Compared, HeaderOptions, compare_files, compare_program, is_program, renumbered
@@ -109,6 +111,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def run(arguments: list[str], today: datetime.date | None = None) -> int:
     """Returns the exit status. today: for suppressions that expire."""
+    if is_coff_call(arguments):
+        return chkshlib_coff.run(arguments)
     parser = _parser()
     try:
         options = parser.parse_intermixed_args(arguments)

@@ -1,0 +1,180 @@
+"""chkshlib of System V Release 3: is one COFF file compatible with another? Directional: FILE1 is, if every library symbol of it
+stands in FILE2 at the same address, and both name the same target path (the reference, section 3).
+
+    executable  target      can the program run with the library?
+    executable  host        could that host library have produced the program?
+    host        target      would programs that are linked with the host run with the target?
+    target      target, host  host      can FILE2 take the place of FILE1?   (asked in both directions: can each replace the other?)
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+from linker.errors import Diagnostic, FormatError
+from linker.formats import coff
+from linker.formats.ar import MAGIC, Archive
+
+_MARKER = "_lib_"
+
+
+class Kind(enum.Enum):
+    EXECUTABLE = "executable"
+    HOST = "host library"
+    TARGET = "target library"
+
+
+QUESTIONS = {
+    (Kind.EXECUTABLE, Kind.TARGET): "can the program run with the library?",
+    (Kind.EXECUTABLE, Kind.HOST): "could the host library have produced the program?",
+    (Kind.HOST, Kind.TARGET): "would programs linked with the host library run with the target?",
+    (Kind.TARGET, Kind.TARGET): "can the second target take the place of the first?",
+    (Kind.HOST, Kind.HOST): "can the second host library take the place of the first?",
+}
+
+
+@dataclass(frozen=True)
+class LibraryFile:
+    """What chkshlib knows of a file. symbols: name -> address, of a library's exports, or what a program takes from libraries.
+    paths: target paths it names. ranges: of a target's sections. imports: what it takes from other libraries (targets)."""
+
+    where: str
+    kind: Kind
+    symbols: dict[str, int]
+    paths: tuple[str, ...] = ()
+    ranges: tuple[tuple[int, int], ...] = ()
+    imports: dict[str, int] = field(default_factory=dict)
+
+
+def is_checkable(data: bytes) -> bool:
+    """A linked COFF file, or an archive whose first member is a COFF object."""
+    if coff.is_coff(data):
+        return True
+    if data[:8] != MAGIC:
+        return False
+    try:
+        first = Archive(data, "").first()
+    except FormatError:
+        return False
+    return first is not None and coff.is_coff(data[first.start : first.start + first.size])
+
+
+def read(data: bytes, where: str) -> LibraryFile:
+    """Raises FormatError: damaged, or neither program, host nor target library."""
+    if data[:8] == MAGIC:
+        return _host(data, where)
+    file = coff.decode(data, where)
+    if file.optional is None or not file.flags & coff.F_EXEC:
+        raise FormatError(Diagnostic(where, "is an object: chkshlib compares programs, host and target libraries"))
+    absolute = {
+        s.name: s.value
+        for s in file.symbols
+        if s.storage == coff.C_EXT and s.section == coff.N_ABS and not s.name.startswith(_MARKER)
+    }
+    if file.optional.magic == coff.LIBMAGIC:
+        own = {s.name: s.value for s in file.symbols if s.storage == coff.C_EXT and s.section > 0}
+        ranges = tuple(
+            (s.address, s.address + s.size) for s in file.sections if s.size and not s.flags & coff.STYP_INFO
+        )
+        return LibraryFile(where, Kind.TARGET, own, (), ranges, absolute)
+    paths = [r.path for s in file.sections if s.flags & coff.STYP_LIB for r in coff.decode_libraries(s.content, where)]
+    return LibraryFile(where, Kind.EXECUTABLE, absolute, tuple(paths))
+
+
+def _host(data: bytes, where: str) -> LibraryFile:
+    archive = Archive(data, where)
+    symbols: dict[str, int] = {}
+    paths: list[str] = []
+    for member in archive.members():
+        place = f"{where}({member.name})"
+        content = bytes(data[member.start : member.start + member.size])
+        if not coff.is_coff(content):
+            raise FormatError(Diagnostic(place, "is no COFF object"))
+        file = coff.decode(content, place)
+        for section in file.sections:
+            if section.flags & coff.STYP_LIB:
+                paths += [record.path for record in coff.decode_libraries(section.content, place)]
+        for symbol in file.symbols:
+            if symbol.storage == coff.C_EXT and symbol.section == coff.N_ABS and not symbol.name.startswith(_MARKER):
+                symbols[symbol.name] = symbol.value
+    if not paths:
+        raise FormatError(Diagnostic(where, "is no host library: it has no .lib section"))
+    return LibraryFile(where, Kind.HOST, symbols, tuple(paths))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One direction. problems: why not; warnings: with -b."""
+
+    first: LibraryFile
+    second: LibraryFile
+    question: str
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def compatible(self) -> bool:
+        return not self.problems
+
+
+def compare(first: LibraryFile, second: LibraryFile, ignore_paths: bool = False, bounds: bool = False) -> Verdict:
+    """Is `first` compatible with `second`? Raises FormatError if the two kinds cannot be compared."""
+    question = QUESTIONS.get((first.kind, second.kind))
+    if question is None:
+        raise FormatError(
+            Diagnostic(
+                first.where,
+                f"{first.kind.value} and {second.kind.value} are not compared in this order",
+                remedy="swap the files",
+            )
+        )
+    problems = []
+    if not ignore_paths and first.paths and second.paths and not set(second.paths) & set(first.paths):
+        problems.append(
+            f"{first.where} names the target {', '.join(first.paths)}, {second.where} {', '.join(second.paths)}"
+        )
+    wanted = first.symbols
+    if first.kind is Kind.EXECUTABLE and second.kind is Kind.TARGET:  # a program may use other libraries too
+        wanted = {
+            n: a
+            for n, a in wanted.items()
+            if n in second.symbols or any(low <= a < high for low, high in second.ranges)
+        }
+    elif first.kind is Kind.EXECUTABLE:
+        addresses = set(second.symbols.values())
+        wanted = {n: a for n, a in wanted.items() if n in second.symbols or a in addresses}
+    for name, address in sorted(wanted.items()):
+        there = second.symbols.get(name)
+        if there is None:
+            problems.append(f"{name}: is not in {second.where}")
+        elif there != address:
+            problems.append(f"{name}: at {address:#x} in {first.where}, at {there:#x} in {second.where}")
+    warnings = _bounds(first, second) if bounds else ()
+    return Verdict(first, second, question, tuple(problems), warnings)
+
+
+def _bounds(*files: LibraryFile) -> tuple[str, ...]:
+    """-b: library symbols outside the sections of the target."""
+    ranges = [r for file in files for r in file.ranges]
+    if not ranges:
+        return ()
+    return tuple(
+        f"{name}: {address:#x} of {file.where} lies outside the target's sections"
+        for file in files
+        for name, address in sorted(file.symbols.items())
+        if not any(low <= address < high for low, high in ranges)
+    )
+
+
+def refers(first: LibraryFile, second: LibraryFile) -> list[str]:
+    """-n: the names by which the first target refers to the second."""
+    return sorted(
+        name
+        for name, address in first.imports.items()
+        if second.symbols.get(name) == address or _within(address, second.ranges)
+    )
+
+
+def _within(address: int, ranges: tuple[tuple[int, int], ...]) -> bool:
+    return any(low <= address < high for low, high in ranges)
