@@ -7,6 +7,8 @@ units.py          units, entries, attributes
 lines.py          file names, from the headers of line tables
 index.py          names of functions, variables and types at the outer level of each unit
 graph.py          entries -> rows of Types, one row a type however many units declare it
+containment.py    what types hold by value: sizes, records that contain themselves
+conventions.py    calling conventions of i386, which gcc does not record
 interface.py      exported names -> their types; what a program declares and knows
 
 A static check reads megabytes of debug information to answer questions about a few hundred names, so nothing is decoded

@@ -56,6 +56,16 @@ def deduce(information: Information, place: Place, code: bytes, size_of: Callabl
         return None
 
 
+def by_options(producer: str) -> str:
+    """The convention that compiler options give every function: GCC notes them in DW_AT_producer."""
+    for word in producer.split():
+        if word.startswith("-mregparm=") and word != "-mregparm=0":
+            return f"regparm({word.partition('=')[2]})"
+        if word == "-mrtd":
+            return "stdcall"
+    return ""
+
+
 def _deduce(information: Information, place: Place, code: bytes, size_of: Callable[[Unit, Values], int]) -> str | None:
     unit = place.unit
     abbreviation, values, body = information.entry(unit, place.offset)

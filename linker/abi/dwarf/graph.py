@@ -17,6 +17,8 @@ from typing import Any
 from linker.abi import types as ct
 from linker.abi.dwarf import constants as dw
 from linker.abi.dwarf.abbreviations import Abbreviation, Damage, uleb
+from linker.abi.dwarf.containment import cut_cycles, size_of
+from linker.abi.dwarf.conventions import by_options
 from linker.abi.dwarf.index import RECORDS, Index, Place
 from linker.abi.dwarf.lines import Files
 from linker.abi.dwarf.units import DAMAGE, ELSEWHERE, Information, Unit, Values
@@ -101,7 +103,7 @@ class Graph:
             except DAMAGE as problem:
                 reason = str(problem) if isinstance(problem, Damage) else "an entry is cut off or garbled"
                 self.rows[row] = self.rows[self.unknown(reason)]
-        self._cut_cycles()
+        cut_cycles(self.rows, self.unknown)
         return ct.Types(tuple(self.rows))
 
     def number(self, unit: Unit, at: int, depth: int = 0) -> ct.TypeId:
@@ -187,7 +189,7 @@ class Graph:
             for _, _, bounds, _ in self.information.chosen(unit, body, _BOUNDS):
                 counts.append(_count(bounds))
         if values.get(dw.GNU_VECTOR):
-            size = values.get(dw.BYTE_SIZE) or (self.size(row) or 0) * ((counts or [0])[0] or 0)
+            size = values.get(dw.BYTE_SIZE) or (size_of(self.rows, row) or 0) * ((counts or [0])[0] or 0)
             name = f"vector of {getattr(self.rows[row], 'name', '')}".strip()
             return self._row(("base", name, size, "other", False), ct.Base(name, size, "other"))
         for count in reversed(counts or [None]):
@@ -287,28 +289,19 @@ class Graph:
         other = replace(row, convention=convention)
         return self._row(other, other)
 
-    def size_of(self, unit: Unit, values: Values) -> int:
+    def bytes_of(self, unit: Unit, values: Values) -> int:
         """Bytes of the type of a variable's or parameter's entry; 0 if not known."""
         origin = values.get(dw.ABSTRACT_ORIGIN)
         if dw.TYPE not in values and origin is not None:
             unit = self.information.unit_of(origin)
             values = self.information.entry(unit, origin)[1]
-        return self.size(self.type_of(unit, values)) or 0
+        return size_of(self.rows, self.type_of(unit, values)) or 0
 
     def usual_convention(self, unit: Unit) -> str:
-        """What a unit's compiler options make of every function (GCC notes them in DW_AT_producer; i386 only)."""
-        if self.word != 4:
-            return ""
-        known = self._conventions.get(unit.number)
-        if known is None:
-            known = ""
-            for word in str(unit.top.get(dw.PRODUCER, "")).split():
-                if word.startswith("-mregparm=") and word != "-mregparm=0":
-                    known = f"regparm({word.partition('=')[2]})"
-                elif word == "-mrtd":
-                    known = "stdcall"
-            self._conventions[unit.number] = known
-        return known
+        """What a unit's compiler options make of every function; empty for the standard convention."""
+        if unit.number not in self._conventions:
+            self._conventions[unit.number] = by_options(unit.top.get(dw.PRODUCER, "")) if self.word == 4 else ""
+        return self._conventions[unit.number]
 
     # -- records -------------------------------------------------------------------------------------------------------
 
@@ -388,7 +381,7 @@ class Graph:
                 if dw.DATA_BIT_OFFSET in member:
                     where += member[dw.DATA_BIT_OFFSET]
                 else:  # DWARF 2 and 3: counted from the most significant bit of the storage unit
-                    unit_size = member.get(dw.BYTE_SIZE) or self.size(type_) or 0
+                    unit_size = member.get(dw.BYTE_SIZE) or size_of(self.rows, type_) or 0
                     skipped = member.get(dw.BIT_OFFSET, 0)
                     skipped -= 1 << 64 if skipped >> 63 == 1 else 0
                     where += 8 * unit_size - skipped - width
@@ -402,74 +395,10 @@ class Graph:
             record.kind, record.name, record.size, tuple(members), record.alignment, record.place
         )
 
-    def size(self, row: int) -> int | None:
-        """Bytes of a type; None if it has no size, or none is known."""
-        times, seen = 1, 0
-        while seen < _DEEPEST:
-            seen += 1
-            type_ = self.rows[row]
-            if isinstance(type_, ct.Typedef | ct.Qualified):
-                row = type_.target
-            elif isinstance(type_, ct.Array) and type_.count is not None:
-                times, row = times * type_.count, type_.element
-            elif isinstance(type_, ct.Base | ct.Pointer | ct.Record | ct.Enumeration):
-                return None if type_.size is None else times * type_.size
-            else:
-                break
-        return None
-
     def _name(self, at: int, values: Values) -> str:
         name: str = values.get(dw.NAME, "")
         scope = self.index.scopes.get(at)
         return scope + name if scope and name else name
-
-    def _cut_cycles(self) -> None:
-        """A record that contains itself, not through a pointer, is damage that would lead users of the graph round for ever."""
-        inside: dict[int, list[int]] = {}
-        for row, type_ in enumerate(self.rows):
-            if isinstance(type_, ct.Record):
-                below = [b for b in (self._value_record(m.type) for m in type_.members) if b]
-                if below:
-                    inside[row] = below
-        done: set[int] = set()
-        for start in inside:
-            path: list[tuple[int, int]] = [(start, 0)]
-            on_path = {start}
-            while path:
-                row, turn = path.pop()
-                below = inside.get(row, [])
-                if row in done or turn == len(below):
-                    done.add(row)
-                    on_path.discard(row)
-                    continue
-                path.append((row, turn + 1))
-                if below[turn] in on_path:
-                    record = self.rows[row]
-                    assert isinstance(record, ct.Record)
-                    lost = self.unknown("a structure contains itself")
-                    self.rows[row] = ct.Record(
-                        record.kind, record.name, record.size,
-                        tuple(ct.Member(m.name, lost, m.offset, m.width) if self._value_record(m.type) == below[turn] else m
-                              for m in record.members),
-                        record.alignment, record.place,
-                    )  # fmt: skip
-                elif below[turn] not in done:
-                    path.append((below[turn], 0))
-                    on_path.add(below[turn])
-
-    def _value_record(self, row: int) -> int:
-        """The record that a member of this type holds by value, or 0."""
-        for _ in range(_DEEPEST):
-            type_ = self.rows[row]
-            if isinstance(type_, ct.Record):
-                return row
-            if isinstance(type_, ct.Typedef | ct.Qualified):
-                row = type_.target
-            elif isinstance(type_, ct.Array):
-                row = type_.element
-            else:
-                return 0
-        return 0
 
 
 def _member_offset(where: Any) -> int:

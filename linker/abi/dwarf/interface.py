@@ -201,7 +201,7 @@ def _with_conventions(
         places = bodies.get(wanted[key].address)
         if places and "clang" in str(places[0].unit.top.get(dw.PRODUCER, "")):
             continue  # records what it is, all but regparm
-        words = deduce(graph.information, places[0], wanted[key].code, graph.size_of) if places else None
+        words = deduce(graph.information, places[0], wanted[key].code, graph.bytes_of) if places else None
         if words is None:
             undecided.append(wanted[key].name)
             words = graph.usual_convention(places[0].unit) if places else ""
