@@ -15,8 +15,9 @@ The rules, as a distribution that ships a library for years needs them (`mkshlib
 | retired name is back              | same slot; same place if it fits                                    | minor   |
 | function <-> datum, other base    | refused                                                             | major   |
 
-A new major version is another library: no program of the one before loads it. With --previous it keeps slots and places
-of what is still there, slots of what is gone are empty and nothing else stays reserved; --renumber forgets all of it.
+A new major version is another library: no program of the one before loads it. So nothing has to be declared, and base, data and
+table may move; but with --previous it keeps the same slots and places as far as it can, and slots of what is gone are traps here too.
+--renumber forgets all of it.
 
 The rules are pure (names, numbers and sizes in, records out) and stand in three modules, in the order in which promises.py asks
 them: evolution_names.py (who is who), evolution_slots.py, and, once sizes are known, evolution_places.py. Here is the step from one
@@ -117,10 +118,6 @@ class Step:
             return (self.version,)
         return tuple(dict.fromkeys((*self.old.releases, self.version)))
 
-    def since(self, record: Version) -> Version:
-        """The release since which something unchanged is so."""
-        return self.version if self.major else record
-
 
 def check_version(step: Step) -> None:
     """Raises LinkError if the version is below the previous one, or the declarations do not fit the step."""
@@ -207,7 +204,8 @@ def summary(step: Step, changes: Sequence[Change]) -> str:
         return f"the same as the {step.version} that is out already"
     after = f"after {step.old.version}: "
     if step.major:
-        return after + "a new major version, so nothing that earlier programs rely on is promised"
+        start = "a new major version, renumbered" if step.declared.renumber else "a new major version"
+        return after + start + (f" ({'; '.join(change.text for change in changes)})" if changes else "")
     level = max((change.level for change in changes), default=Level.PATCH)
     because = "; ".join(change.text for change in changes) or "the interface is the same"
     return f"{after}{level.article} ({because})"

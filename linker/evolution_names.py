@@ -58,19 +58,18 @@ def settle_names(step: Step, functions: Set[str], data: Set[str], pointers: Set[
         implied = function != name and function in gone  # a function's pointer goes with it
         if not (step.major or implied or name in retire):
             problems.items.append(_missing(step, old, name, slots, functions))
-    if gone and not step.major:
+    if gone:
         changes.append(Change(Level.MINOR, f"{reads(gone)} {'is' if len(gone) == 1 else 'are'} retired"))
-    kept = tuple(r for r in old.renamed if not step.major)
     fresh = tuple(Renaming(step.version, name, now) for name, now in renames.items() if POINTER_SUFFIX not in name)
     if fresh:
         changes.append(Change(Level.MINOR, reads(f"{r.old} is now {r.new}" for r in fresh)))
     retired = {s.name for s in old.slots if s.state is SlotState.RETIRED} & functions
     retired |= {p.name for p in old.places if p.state is PlaceState.RETIRED} & (data | pointers)
-    back = frozenset(retired - new_name.keys() - set(new_name.values())) if not step.major else frozenset()
+    back = frozenset(retired - new_name.keys() - set(new_name.values()))
     if back:
         changes.append(Change(Level.MINOR, f"{reads(sorted(back))} {'is' if len(back) == 1 else 'are'} back"))
     aliases = _aliases(step, old, fresh, retire, new_name, functions | data, problems)
-    if dropped := [a.old for a in old.aliases if not step.major and a.old not in {b.old for b in aliases}]:
+    if dropped := [a.old for a in old.aliases if a.old not in {b.old for b in aliases}]:
         changes.append(
             Change(Level.MINOR, f"{reads(dropped)} {'is' if len(dropped) == 1 else 'are'} not offered any more")
         )
@@ -78,7 +77,7 @@ def settle_names(step: Step, functions: Set[str], data: Set[str], pointers: Set[
     if added := jump_table.default_order((functions | data | pointers) - known):
         changes.append(Change(Level.MINOR, f"{reads(added)} {'is' if len(added) == 1 else 'are'} new"))
     problems.raise_if_any()
-    return Names(new_name, back, (*kept, *fresh), aliases, tuple(changes))
+    return Names(new_name, back, (*old.renamed, *fresh), aliases, tuple(changes))
 
 
 def _missing(step: Step, old: History, name: str, slots: Mapping[str, int], functions: Set[str]) -> Diagnostic:
@@ -148,7 +147,7 @@ def _aliases(
 ) -> tuple[Renaming, ...]:  # fmt: skip
     """Old names that the stub goes on offering: those of before, until they are retired, and with --keep-old-names those of now."""
     result = []
-    for alias in () if step.major else old.aliases:
+    for alias in old.aliases:
         now = new_name.get(alias.new)
         if alias.old in retire or now is None:
             continue

@@ -61,7 +61,7 @@ def carry_places(step: Step, names: Names, sizes: Mapping[str, int]) -> Carried:
         if now is None and place.state is PlaceState.RETIRED and place.name in names.back:
             now = place.name if sizes[place.name] <= place.reserved else None
         if now is None:
-            if not step.major and inside:
+            if inside:
                 since = step.version if holds else place.since
                 state = PlaceState.RETIRED if holds else place.state
                 reserved.append(replace(place, size=0, state=state, since=since))
@@ -70,16 +70,15 @@ def carry_places(step: Step, names: Names, sizes: Mapping[str, int]) -> Carried:
             fixed.append(Fixed(now, place.address - old.base))
             continue
         size = sizes[now]
-        since = step.since(place.since) if holds and now == place.name else step.version
+        since = place.since if holds and now == place.name else step.version
         if size <= place.reserved:
-            promises.append(Promise(now, place.address - old.data, size if step.major else place.reserved, since))
+            promises.append(Promise(now, place.address - old.data, place.reserved, since))
             if holds and size != place.size:
                 verb = "shrunk" if size < place.size else "grown within its place"
                 changes.append(Change(Level.MINOR, f"{now} has {verb}"))
         elif step.major or {now, place.name} & set(step.declared.move):
-            if not step.major:
-                reserved.append(replace(place, size=0, state=PlaceState.MOVED, since=step.version))
-                changes.append(Change(Level.MINOR, f"{now} has grown and moved"))
+            reserved.append(replace(place, size=0, state=PlaceState.MOVED, since=step.version))
+            changes.append(Change(Level.MINOR, f"{now} has grown and moved"))
         else:
             problems.add(
                 step.where,

@@ -26,7 +26,7 @@ def number_slots(step: Step, names: Names, functions: Set[str], spec: Specificat
             now = slot.name
         if now is not None:
             kept[slot.number] = now
-        elif step.major or slot.state is SlotState.EMPTY:
+        elif slot.state is SlotState.EMPTY:
             empty[slot.number] = slot if slot.state is SlotState.EMPTY else replace(slot, name="")
         else:
             retired[slot.number] = replace(slot, state=SlotState.RETIRED,
@@ -50,14 +50,14 @@ def number_slots(step: Step, names: Names, functions: Set[str], spec: Specificat
         was = before[number - 1] if number <= len(before) else None
         if number in slots:
             same = was is not None and was.state is SlotState.FUNCTION and was.name == slots[number]
-            since = step.since(was.since) if was is not None and same else step.version
+            since = was.since if was is not None and same else step.version
             records.append(SlotRecord(number, SlotState.FUNCTION, since, slots[number]))
         elif number in retired:
             records.append(retired[number])
         else:
             name = spec.empty.get(number) or (empty[number].name if number in empty else "")
             same = was is not None and was.state is SlotState.EMPTY
-            since = step.since(was.since) if was is not None and same else step.version
+            since = was.since if was is not None and same else step.version
             records.append(SlotRecord(number, SlotState.EMPTY, since, name))
     return tuple(records)
 
@@ -67,6 +67,7 @@ def _check_branch(
 ) -> None:
     """#branch may only say what is so already, and number what is new. Raises LinkError naming both."""
     problems = Diagnostics()
+    remedy = "or leave the line out" if not step.major else "leave the line out, or --renumber"
     numbers_of: dict[str, tuple[int, ...]] = {}
     for number in sorted(kept):
         numbers_of[kept[number]] = (*numbers_of.get(kept[number], ()), number)
@@ -80,7 +81,7 @@ def _check_branch(
             if numbers != numbers_of[name]:
                 problems.add(
                     where, f"#branch gives it {shown(numbers)}, and {old.file_name} has it in {shown(numbers_of[name])}",
-                    symbol=name, remedy=f"write {shown(numbers_of[name])}, or leave the line out",
+                    symbol=name, remedy=f"write {shown(numbers_of[name])}, {remedy}",
                 )  # fmt: skip
             continue
         for number in numbers:
@@ -88,15 +89,15 @@ def _check_branch(
                 owner, now = old.slots[number - 1].name, kept[number]
                 known = owner if owner == now else f"{owner} (now {now})"
                 problems.add(where, f"#branch gives it slot {number}, which is {known}'s in {old.file_name}", symbol=name,
-                             remedy="number new functions behind the old ones, or leave the line out")  # fmt: skip
+                             remedy=f"number new functions behind the old ones, {remedy}")  # fmt: skip
             elif number in retired:
                 gone = retired[number]
                 problems.add(
                     where, f"#branch gives it slot {number}, which was {gone.name}'s until {gone.since} and is never used again",
-                    symbol=name, remedy="number new functions behind the old ones, or leave the line out",
+                    symbol=name, remedy=f"number new functions behind the old ones, {remedy}",
                 )  # fmt: skip
     for number in spec.empty:
         if number in kept:
             problems.add(spec.where, f"#branch leaves slot {number} empty, which is {kept[number]}'s in {old.file_name}",
-                         remedy=f"give it to {kept[number]}, or leave the line out")  # fmt: skip
+                         remedy=f"give it to {kept[number]}, {remedy}")  # fmt: skip
     problems.raise_if_any()

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 
 from linker import history, places
-from linker.errors import Diagnostics
+from linker.errors import Diagnostics, LinkError
 from linker.evolution import Change, check_level
 from linker.evolution_names import Names, settle_names
 from linker.evolution_places import Carried, carry_places
@@ -61,9 +61,13 @@ class Promises:
         self._carried = carry_places(self._step, self.names, sizes)
         self.changes = (*self.names.changes, *self._carried.changes)
         check_level(self._step, self.changes)
-        self.arrangement = places.arrange(
-            found, self._carried, 0 if self._step.major else self._origin, self._plan.file_name
-        )
+        try:
+            self.arrangement = places.arrange(found, self._carried, self._origin, self._plan.file_name)
+        except LinkError:
+            if not self._step.major:
+                raise
+            self._carried = Carried(changes=self._carried.changes)  # the data of a new major version may all move
+            self.arrangement = places.arrange(found, self._carried, 0, self._plan.file_name)
         own = {id(item.section) for item in found}
         return [section for section in self.arrangement.sections if id(section) not in own]
 
@@ -131,7 +135,7 @@ class Promises:
         """Since when a datum is there that lies outside .exported, or is new."""
         old = self._step.old.data_places().get(name) if self._step.old is not None else None
         outside = name in {fixed.name for fixed in self._carried.fixed}
-        return self._step.since(old.since) if old is not None and outside else self._step.version
+        return old.since if old is not None and outside else self._step.version
 
     def _check(self, now: History) -> None:
         """The last look: everything that programs have by address is where it was."""

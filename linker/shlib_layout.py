@@ -93,6 +93,7 @@ class LibraryLayout:
     promised_table: int = 0
     promised_data: int = 0
     before: str = ""
+    may_move: bool = False  # promised offsets are kept if there is room, and else forgotten
     placed: Placed | None = field(default=None)
 
     def place(self, section: InputSection) -> Place | None:
@@ -175,7 +176,7 @@ class LibraryLayout:
         ]
 
     def _table_place(self, base: int, head_end: int) -> int:
-        if self.promised_table:
+        if self.promised_table and not (self.may_move and head_end > base + self.promised_table):
             if head_end <= base + self.promised_table:
                 return base + self.promised_table
             raise error(
@@ -195,7 +196,8 @@ class LibraryLayout:
 
     def _data_place(self, base: int, text_end: int) -> int:
         end = _align(text_end, PAGE)
-        if self.promised_data:
+        fits = end <= base + self.promised_data and self.data_address is None
+        if self.promised_data and (fits or not self.may_move):
             if end <= base + self.promised_data:
                 return base + self.promised_data
             raise error(

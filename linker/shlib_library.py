@@ -228,10 +228,11 @@ class Library(OutputKind):
             not plan.strip_debug, plan.file_name,
         )  # fmt: skip
         old = plan.step.old
-        if old is not None and not plan.step.major:
+        if old is not None and plan.step.ground is not None:
             self._policy.promised_table = old.table - old.base if old.slots else 0
             self._policy.promised_data = old.data - old.base if old.data_size else 0
             self._policy.before = str(old.releases[0])
+            self._policy.may_move = plan.step.major
         return self._policy
 
     def laid_out(self, resolution: Resolution, layout: Layout) -> None:
