@@ -38,10 +38,11 @@ from emulator.run import Runner, RunOptions
 from emulator.trace.backend import NO_LIMIT, Copy, Want
 from emulator.trace.files import KnownFile
 from emulator.trace.filters import Filters
-from emulator.trace.recorder import Recorder, RecordOptions
+from emulator.trace.recorder import Recorder, RecordOptions, joined
 from linker.errors import ToolError
 from linker.image import Machine
 from loader.address_space import AddressSpace, MemoryFault
+from loader.vma import Vma
 
 GUEST_DIRECTORY = "/.uselib-abi"
 MOST_CALLS = 1 << 23  # recorded of one process; 64 bytes each, and as much for returns
@@ -208,6 +209,7 @@ class SideRecorder(Recorder):
         self._digests = sink
         self._job = job
         self._addresses: list[int] = []
+        self._maps: list[tuple[int, int]] = []  # memory that was mapped at any time: what a pointer may lead to
         self._effects: list[tuple[int, str]] = []
         self._counts: Counter[str] = Counter()
         self._watch: DataWatch | None = None
@@ -231,7 +233,7 @@ class SideRecorder(Recorder):
         return super()._table(known, rows, flags, slots)
 
     def program_started(self, machine: WatchableMachine, space: AddressSpace, process: int, program: str) -> None:
-        self._addresses = []
+        self._addresses, self._maps = [], []
         self._names = table.names(Machine.I386 if machine.bits == 32 else Machine.X86_64)
         super().program_started(machine, space, process, program)
         assert self._backend is not None
@@ -242,6 +244,11 @@ class SideRecorder(Recorder):
             machine.kernel = SystemCallTap(machine.kernel, machine.cpu, self._system_call)
         if self._job.watched.pages:
             self._watch = DataWatch(machine, space, self._job.watched, self._backend)
+
+    def _mapped(self, vma: Vma) -> None:
+        if vma.file is None:
+            self._maps.append((vma.start, vma.end))
+        super()._mapped(vma)
 
     def forked(self, process: int) -> None:
         super().forked(process)
@@ -255,7 +262,7 @@ class SideRecorder(Recorder):
         self._write("effects", {"counts": dict(self._counts), "effects": self._effects})
         self._effects, self._counts = [], Counter()
         found = self._watch.result() if self._watch is not None else {"rows": [], "log": [], "lost": 0}
-        self._write("data", {**found, "maps": [(vma.start, vma.end) for vma in self._space]})
+        self._write("data", {**found, "maps": joined([*self._maps, *((vma.start, vma.end) for vma in self._space)])})
         return index
 
     def _write(self, kind: str, value: object) -> None:

@@ -4,7 +4,7 @@ The pages with exported data are shown to the CPU as device memory (Machine.watc
 function, natively (trace/native/data_watch.c), or in Python where there is no C compiler: the same rows, some microseconds each.
 All other memory is as fast as ever.
 
-The program counter of an access is that of its basic block. Accesses by the host (a system call that fills an exported
+The program counter of an access is that of its basic block, which the recorder notes. Accesses by the host (a system call that fills an exported
 buffer) are not seen.
 """
 
@@ -53,10 +53,9 @@ class _Row(ctypes.Structure):
 
 class _Watch(ctypes.Structure):
     _fields_ = [
-        ("reg_read", c_void_p), ("pc", c_void_p), ("sequence", c_void_p), ("pages", c_void_p), ("ranges", c_void_p),
+        ("block", c_void_p), ("sequence", c_void_p), ("pages", c_void_p), ("ranges", c_void_p),
         ("range_count", c_uint64), ("low", c_uint64), ("high", c_uint64), ("log", c_void_p), ("log_count", c_uint64),
-        ("log_capacity", c_uint64), ("rows", c_void_p), ("row_mask", c_uint64), ("row_count", c_uint64), ("lost", c_uint64),
-        ("bits", c_uint32), ("reserved", c_uint32),
+        ("log_capacity", c_uint64), ("rows", c_void_p), ("row_mask", c_uint64), ("row_count", c_uint64), ("lost", c_uint64)
     ]  # fmt: skip
 
 
@@ -86,6 +85,11 @@ class _Events(Protocol):
     @property
     def sequence_address(self) -> int:
         """Where a native callback finds `sequence`; 0: nowhere."""
+
+    @property
+    def block(self) -> int: ...
+    @property
+    def block_address(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -138,14 +142,12 @@ class _Native:
         self._log, self._rows = (_Entry * LOG)(), (_Row * ROWS)()
         self._events = events
         watch = self._state = _Watch()
-        watch.reg_read = machine.native_function("uc_reg_read")
-        watch.sequence = events.sequence_address
+        watch.block, watch.sequence = events.block_address, events.sequence_address
         watch.pages, watch.ranges = ctypes.addressof(self._page_rows), ctypes.addressof(self._ranges)
         watch.range_count = len(watched.ranges)
         watch.low, watch.high = watched.library
         watch.log, watch.log_capacity = ctypes.addressof(self._log), LOG
         watch.rows, watch.row_mask = ctypes.addressof(self._rows), ROWS - 1
-        watch.bits = machine.bits
         self.read, self.write = (_address(getattr(lib, f"uselib_data_{kind}")) for kind in ("read", "write"))
         self.data = ctypes.addressof(watch)
 
@@ -205,7 +207,7 @@ class _Python:
         self._note(guest + offset % PAGE, size, 1, int.from_bytes(data, "little"))
 
     def _note(self, address: int, size: int, write: int, value: int) -> None:
-        pc, (low, high) = self.machine.cpu.pc, self.watched.library
+        pc, (low, high) = self.events.block, self.watched.library
         if low <= pc < high:
             return
         if len(self._log) < LOG:

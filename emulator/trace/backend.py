@@ -113,6 +113,15 @@ class Backend(Protocol):
     @property
     def sequence_address(self) -> int:
         """Where a native callback finds `sequence`, 64 bits; 0: nowhere."""
+
+    @property
+    def block(self) -> int:
+        """With Setup.everything: where the latest basic block begins."""
+
+    @property
+    def block_address(self) -> int:
+        """Likewise."""
+
     @property
     def remaining(self) -> int: ...
     @property

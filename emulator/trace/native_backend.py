@@ -75,6 +75,7 @@ class _Trace(ctypes.Structure):
         ("bits", c_uint32), ("clock_blocks", c_uint32), ("returns", c_uint32), ("filter_callers", c_uint32),
         ("active", c_uint32), ("max_depth", c_uint32), ("disabled", c_uint32), ("current", c_uint32),
         ("via", c_uint64), ("via_function", c_uint32), ("home", c_uint32), ("stack_clock", c_uint64),
+        ("block", c_uint64),
         ("mapping_count", c_uint32), ("mapping_next", c_uint32),
         ("mappings", _Mapping * _MAPPINGS), ("stacks", _Stack * STACKS),
     ]  # fmt: skip
@@ -154,6 +155,14 @@ class NativeBackend:
     @property
     def sequence_address(self) -> int:
         return self._at + _Trace.sequence.offset
+
+    @property
+    def block(self) -> int:
+        return int(self._trace.block)
+
+    @property
+    def block_address(self) -> int:
+        return self._at + _Trace.block.offset
 
     @property
     def remaining(self) -> int:

@@ -89,7 +89,7 @@ class PythonBackend:
         self._payload = bytearray()
         self.sequence = 0
         self._first = 0
-        self.calls = self.blocks = self.filtered = 0
+        self.calls = self.blocks = self.block = self.filtered = 0
         self.remaining, self.active = setup.first, setup.active
         self._sampled = 0
         self._disabled = False
@@ -102,6 +102,10 @@ class PythonBackend:
 
     @property
     def sequence_address(self) -> int:
+        return 0
+
+    @property
+    def block_address(self) -> int:
         return 0
 
     # -- functions ------------------------------------------------------------------------------------------------------
@@ -346,6 +350,7 @@ class PythonBackend:
 
     def _on_block(self, address: int) -> None:
         self.blocks += 1
+        self.block = address
         if self._setup.returns and address in self._sites:
             self._maybe_return(address)
         function = self._entries.get(address)

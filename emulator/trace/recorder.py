@@ -290,7 +290,7 @@ class Recorder:
                 (start + 1, start + size + 1) for start, size, name in known.functions if filters.is_caller(name)
             ]
             assert self._backend is not None
-            self._backend.set_callers(_joined(self._callers))
+            self._backend.set_callers(joined(self._callers))
         if self.options.all_functions:
             rows = [(name, address, None) for address, _, name in known.functions]
             self._table(known, rows, INNER)
@@ -355,7 +355,7 @@ class Recorder:
         return first
 
 
-def _joined(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+def joined(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """Ascending and disjoint."""
     out: list[tuple[int, int]] = []
     for low, high in sorted(ranges):

@@ -4,9 +4,9 @@
  * nothing else, so that all other memory stays as fast as it was. (A memory hook, even one with a range, makes every load and store of
  * the program slow.) The bytes themselves are in host memory and are read and written here.
  *
- * Accesses by the library's own code do not count. Which code it is, the program counter tells; it is that of the basic block's first
- * instruction, since that is when Unicorn stores it (there must be a block hook on every block). Accesses are kept twice: the first
- * ones one by one (log), and all of them collapsed per block, object and kind (rows).
+ * Accesses by the library's own code do not count. Which code it is, the basic block tells, which the recorder notes; the CPU's own
+ * program counter is now that of the block, now that of the instruction. Accesses are kept twice: the first ones one by one (log), and
+ * all of them collapsed per block, object and kind (rows).
  */
 #include <stdint.h>
 #include <string.h>
@@ -17,9 +17,8 @@ typedef struct { uint64_t sequence, pc, address, value; uint32_t size, write; } 
 typedef struct { uint64_t pc, object, low, high, count, first, hash; uint32_t write, used; } Row;
 
 typedef struct {
-    int (*reg_read)(void *, int, void *);
-    const uint64_t *pc;        /* where the CPU keeps its program counter, or 0 */
-    const uint64_t *sequence;  /* number of the latest event of the trace, or 0 */
+    const uint64_t *block;     /* where the block that runs begins: the recorder's */
+    const uint64_t *sequence;  /* number of the latest event: likewise */
     const Page *pages;
     const Range *ranges;
     uint64_t range_count;
@@ -29,13 +28,10 @@ typedef struct {
     Row *rows;                 /* open addressing */
     uint64_t row_mask, row_count;
     uint64_t lost;             /* accesses that found no room in rows */
-    uint32_t bits, reserved;
 } Watch;
 
 #define EXPORT __attribute__((visibility("default")))
 EXPORT const uint64_t uselib_data_sizes[] = {sizeof(Watch), sizeof(Page), sizeof(Range), sizeof(Entry), sizeof(Row)};
-
-enum { R_EIP = 26, R_RIP = 41 };
 
 /* The start of the object that contains an address; the address itself if none does. */
 static uint64_t object_of(const Watch *w, uint64_t address)
@@ -49,14 +45,11 @@ static uint64_t object_of(const Watch *w, uint64_t address)
     return low < w->range_count && w->ranges[low].start <= address ? w->ranges[low].start : address;
 }
 
-static void note(Watch *w, void *uc, uint64_t address, uint32_t size, uint32_t write, uint64_t value)
+static void note(Watch *w, uint64_t address, uint32_t size, uint32_t write, uint64_t value)
 {
-    uint64_t pc = 0;
-    if (w->pc) pc = *w->pc;
-    else w->reg_read(uc, w->bits == 64 ? R_RIP : R_EIP, &pc);
-    if (w->bits == 32) pc = (uint32_t)pc;
+    uint64_t pc = *w->block;
     if (pc - w->low < w->high - w->low) return;
-    uint64_t sequence = w->sequence ? *w->sequence : 0;
+    uint64_t sequence = *w->sequence;
     if (w->log_count < w->log_capacity) {
         Entry *e = &w->log[w->log_count++];
         e->sequence = sequence;
@@ -96,19 +89,21 @@ static void note(Watch *w, void *uc, uint64_t address, uint32_t size, uint32_t w
 
 EXPORT uint64_t uselib_data_read(void *uc, uint64_t offset, unsigned size, Watch *w)
 {
+    (void)uc;
     const Page *page = &w->pages[offset >> 12];
     uint64_t value = 0;
     memcpy(&value, page->host + (offset & 4095), size);
-    note(w, uc, page->guest + (offset & 4095), size, 0, value);
+    note(w, page->guest + (offset & 4095), size, 0, value);
     return value;
 }
 
 EXPORT void uselib_data_write(void *uc, uint64_t offset, unsigned size, uint64_t value, Watch *w)
 {
+    (void)uc;
     const Page *page = &w->pages[offset >> 12];
     memcpy(page->host + (offset & 4095), &value, size);
     if (size < 8) value &= ((uint64_t)1 << 8 * size) - 1;
-    note(w, uc, page->guest + (offset & 4095), size, 1, value);
+    note(w, page->guest + (offset & 4095), size, 1, value);
 }
 
 EXPORT void uselib_data_forget(Watch *w)

@@ -93,6 +93,7 @@ typedef struct Trace {
     uint64_t via;                                 /* sp of the slot just dispatched, else 0 */
     uint32_t via_function, home;                  /* that slot's function; the first stack, which no other is below */
     uint64_t stack_clock;
+    uint64_t block;                               /* where the latest basic block begins; with a hook on every block */
     uint32_t mapping_count, mapping_next;
     Mapping mappings[MAPPINGS];
     Stack stacks[STACKS];
@@ -544,6 +545,7 @@ EXPORT void uselib_on_block(void *uc, uint64_t address, uint32_t size, Trace *t)
 {
     (void)size;
     t->blocks++;
+    t->block = address;
     if (!in_bloom(t, address)) {
         t->via = 0;
         return;
