@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from linker.abi.check import check
 from linker.abi.facts import DataFact, Facts, FileKind, FunctionFact
 from linker.abi.headers import HeaderFacts, header_files, read_headers, with_headers
+from linker.abi.reading import read_facts
 from linker.abi.types import Array, Base, Enumeration, FunctionType, Pointer, Qualified, Record, Typedef, Types, Unknown
 from linker.errors import FormatError, ToolError
 from linker.image import Machine
@@ -291,6 +293,9 @@ CONSTANTS = r"""
 #undef GONE
 #define OF_ENUM (RED + 1)
 #define CONDITION (TEN > 5 ? 1 : 2)
+#include <sys/ioctl.h>
+#define COMMAND _IOW('x', 3, struct item)
+struct item { int a, b; };
 enum { RED = 5 };
 """
 
@@ -301,9 +306,18 @@ def test_constants(tmp_path: Path) -> None:
     values = {name: constant.value for name, constant in found.constants.items()}
     assert values == {
         "TEN": 10, "HEX": 31, "OCTAL": 15, "BINARY": 5, "SUM": 72, "SHIFT": 1 << 31, "NOT": 0xFFFFFFFF, "CAST": 255, "LETTER": 97,
-        "NEWLINE": 10, "TEXT": "one two", "PI": 3.25, "TINY": -0.001, "OF_ENUM": 6, "CONDITION": 1,
+        "NEWLINE": 10, "TEXT": "one two", "PI": 3.25, "TINY": -0.001, "OF_ENUM": 6, "CONDITION": 1, "VERSION_NUMBER": 258, "SIZE": 4,
+        "COMMAND": 0x40087803,
     }  # fmt: skip
     assert found.constants["TEN"].place == f"{tmp_path}/lib.h:3"
+
+
+def test_enumerations_with_a_type_of_their_own(tmp_path: Path) -> None:
+    text = "#include <stdint.h>\nenum a : uint8_t { A1 = 200 };\ntypedef enum : long long { B1 } b;\nstruct s { enum a x; b y; enum a z : 3; };"
+    found = read(tmp_path, text, compiler=False)
+    rows = {row.values[0][0]: row for row in found.types.rows if isinstance(row, Enumeration)}
+    assert (rows["A1"].size, rows["A1"].signed, rows["B1"].size, rows["B1"].signed) == (1, False, 8, True)
+    assert [m.offset for m in record(found.types, "s").members] == [0, 64, 128]
 
 
 @needs_gcc
@@ -426,6 +440,46 @@ def test_long_chains_of_pointers_are_no_deep_recursion(tmp_path: Path) -> None:
 def test_nesting_without_end_is_told(tmp_path: Path) -> None:
     found = read(tmp_path, "int deep(int " + "(" * 5000 + "x" + ")" * 5000 + ");\nint good(void);\n", compiler=False)
     assert "good" in found.functions and found.unknown
+
+
+# -- against debug information -----------------------------------------------------------------------------------------
+
+
+@needs_gcc
+@pytest.mark.parametrize("machine", MACHINES)
+def test_headers_and_debug_information_say_the_same(machine: Machine, tmp_path: Path) -> None:
+    """The check itself finds no difference between the types of one library as its headers and as its DWARF give them."""
+    (tmp_path / "layouts.h").write_text(LAYOUTS)
+    names = [
+        line.split("{")[0].split()[-1]
+        for line in LAYOUTS.splitlines()
+        if line.startswith(("struct ", "union ", "enum "))
+    ]
+    names = [name for name in names if name.isidentifier()]
+    kinds = {"u": "union", "small": "enum", "big": "enum", "negative": "enum"}
+    text = '#include <stdarg.h>\n#include "layouts.h"\n'
+    text += "".join(f"int use_{name}({kinds.get(name, 'struct')} {name} *p, unsigned long n);\n" for name in names)
+    text += "long double numbers(const char *const *a, _Bool b, unsigned char c, float (*call)(short, ...), va_list rest);\n"
+    text += "extern struct plain table[3]; extern volatile int flag; extern int (*hook)(void);\n"
+    (tmp_path / "lib.h").write_text(text)
+    body = '#include "lib.h"\nstruct plain table[3]; volatile int flag; int (*hook)(void);\n'
+    body += "".join(
+        f"int use_{name}({kinds.get(name, 'struct')} {name} *p, unsigned long n) {{ return p != 0; }}\n"
+        for name in names
+    )
+    body += "long double numbers(const char *const *a, _Bool b, unsigned char c, float (*call)(short, ...), va_list rest) { return 0; }\n"
+    (tmp_path / "lib.c").write_text(body)
+    flags = [FLAG[machine], "-g", "-fPIC", "-shared", "-nostdlib", "-ffreestanding", "-w"]
+    subprocess.run(["gcc", *flags, "lib.c", "-o", "lib.so"], cwd=tmp_path, check=True)
+    facts = read_facts(tmp_path / "lib.so")
+    declared = read_headers([str(tmp_path / "lib.h")], machine, compiler=("gcc", FLAG[machine]))
+    assert declared.unknown == () and len(declared.functions) == len(names) + 1
+    sides = with_headers(facts, declared, types=False), with_headers(facts, declared, types=True)
+    for old, new in (sides, sides[::-1]):
+        report = check(old, new)
+        # DWARF has no alignment of packed records, and spells mode(DI) in another way
+        assert {finding.rule.id for finding in report.findings} <= {"alignment-changed", "same-representation"}
+        assert len(report.findings) <= 5 and report.counts["types"] >= len(set(names))
 
 
 # -- facts -------------------------------------------------------------------------------------------------------------

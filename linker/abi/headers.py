@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from linker.abi.facts import Constant, DataFact, Facts, FunctionFact
 from linker.abi.types import TypeId, Types
-from linker.cdecl.preprocess import Settings, Source, preprocess
+from linker.cdecl.preprocess import Settings, Source, expansions, preprocess
 from linker.cdecl.units import Unit, split
 from linker.cdecl.words import KEYWORDS, WORD
 from linker.errors import Diagnostic, FormatError, ToolError
@@ -125,7 +125,7 @@ def read_headers(
     settings = Settings(machine, (*include_dirs, *folders), tuple(defines), tuple(compiler))
     sources, unknown = _sources(files, settings)
     own = _Own(files)
-    results = [_read(source, own, machine) for source in sources]
+    results = [_read(source, own, settings) for source in sources]
     result = results[0] if len(results) == 1 else _joined(results)
     if not compiler:
         unknown.append(
@@ -181,7 +181,7 @@ def _joined(results: Sequence[HeaderFacts]) -> HeaderFacts:
     )
 
 
-def _read(source: Source, own: _Own, machine: Machine) -> HeaderFacts:
+def _read(source: Source, own: _Own, settings: Settings) -> HeaderFacts:
     from linker.abi.headers_constants import constants
     from linker.abi.headers_types import HeaderTypes
 
@@ -193,7 +193,7 @@ def _read(source: Source, own: _Own, machine: Machine) -> HeaderFacts:
             unit.file = shown
             public.append(unit)
         units.append(unit)
-    types = HeaderTypes(units, machine)
+    types = HeaderTypes(units, settings.machine)
     reader = _Reader(types)
     for unit in public:
         reader.take(unit)
@@ -206,7 +206,13 @@ def _read(source: Source, own: _Own, machine: Machine) -> HeaderFacts:
     return HeaderFacts(
         functions=reader.functions,
         data=reader.data,
-        constants=constants(wanted, source.macros, types.expression, machine.word),
+        constants=constants(
+            wanted,
+            source.macros,
+            types.expression,
+            settings.machine.word,
+            lambda names: expansions(source.files, settings, names),
+        ),
         record_names=names,
         inlines=reader.inlines,
         uncertain=frozenset(reader.uncertain),

@@ -17,7 +17,6 @@ _PIECE = re.compile(r'"((?:\\.|[^"\\\n])*)"')
 _WORDS = re.compile(r""""(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|\b[A-Za-z_]\w*\b""")
 _UNSIGNED = re.compile(r"\b(?:0[xX][0-9a-fA-F]+|\d+)(?:[uU][lL]*|[lL]+[uU])\b")
 _WIDE = re.compile(r"\b(?:0[xX][0-9a-fA-F]+|\d+)[uU]?[lL]+[uU]?\b")
-_SIZEOF = re.compile(r"\b(?:sizeof|_Alignof|__alignof__|alignof)\b")
 _LONGEST = 10_000  # characters of an expansion
 _DEEPEST = 64
 
@@ -71,7 +70,7 @@ def value_of(text: str, expression: Expression, word: int) -> int | float | str 
         return -value if match[1] == "-" else value
     if _STRING.match(text):
         return "".join(_PIECE.findall(text))  # escapes as they stand
-    if not re.search(r"\d|'|\w", text) or '"' in text or _SIZEOF.search(text):
+    if not re.search(r"\d|'|\w", text) or '"' in text:
         return None
     found = expression(text)
     return None if found is None else _unsigned(found, text, word)
@@ -87,14 +86,19 @@ def _unsigned(value: int, text: str, word: int) -> int:
 
 
 def constants(
-    wanted: Iterable[Macro], macros: Mapping[str, Macro], expression: Expression, word: int
+    wanted: Iterable[Macro],
+    macros: Mapping[str, Macro],
+    expression: Expression,
+    word: int,
+    expand: Callable[[list[str]], Mapping[str, str]] = lambda names: {},
 ) -> dict[str, Constant]:
-    """Those of the wanted macros that are constants, by name."""
+    """Those of the wanted macros that are constants, by name. expand: what the compiler makes of macros that use function-like ones."""
+    rows = [macro for macro in wanted if macro.body]  # else a guard, or function-like
+    texts = {macro.name: expanded(macro.body or "", macros) for macro in rows}
+    texts |= expand([name for name, text in texts.items() if text is None])
     found: dict[str, Constant] = {}
-    for macro in wanted:
-        if not macro.body:
-            continue  # a guard, or function-like
-        text = expanded(macro.body, macros)
+    for macro in rows:
+        text = texts[macro.name]
         value = None if text is None else value_of(text, expression, word)
         if value is not None:
             found[macro.name] = Constant(macro.name, value, f"{macro.file}:{macro.line}")

@@ -322,7 +322,15 @@ class HeaderTypes:
     def _va_list(self) -> TypeId:
         if self.machine is Machine.I386:
             return self._row(Pointer(self._base(["char"]), 4))
-        number = self._row(Record("struct", "__va_list_tag", 24, alignment=8))  # x86-64 psABI figure 3.34
+        unsigned, pointer = self._base(["unsigned", "int"]), self._row(Pointer(VOID, 8))
+        names = (
+            ("gp_offset", unsigned, 0),
+            ("fp_offset", unsigned, 32),
+            ("overflow_arg_area", pointer, 64),
+            ("reg_save_area", pointer, 128),
+        )
+        members = tuple(Member(name, type_, offset) for name, type_, offset in names)
+        number = self._row(Record("struct", "__va_list_tag", 24, members, 8))  # x86-64 psABI figure 3.34
         self._alignment[number] = 8
         return self._row(Array(number, 1))
 
@@ -436,7 +444,11 @@ class HeaderTypes:
             size = next(s for s in (1, 2, size) if -(1 << 8 * s - 1) <= low and high < 1 << (8 * s - (low < 0)))
         elif own.mode in _MODES:
             size = _MODES[own.mode]
-        self.rows[number] = Enumeration(node.name or "", size, low < 0, values, _place(parsed.unit, node))
+        signed = low < 0
+        if own.underlying:
+            size = self.expression(f"sizeof({own.underlying})") or size
+            signed = self.expression(f"({own.underlying})-1") == -1
+        self.rows[number] = Enumeration(node.name or "", size, signed, values, _place(parsed.unit, node))
         self._alignment[number] = min(size, 4) if self.machine is Machine.I386 else size
 
     def _structure(self, number: TypeId, node: Any, parsed: Parsed) -> None:

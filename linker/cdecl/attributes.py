@@ -47,9 +47,11 @@ class Attributes:
     mode: str = ""
     vector: bool = False
     transparent: bool = False  # transparent_union: passed as its first member
+    underlying: str = ""  # `enum e : TYPE { ... }` (C23)
 
 
 NONE = Attributes()
+_UNDERLYING = re.compile(r"\s*([A-Za-z_][\w\s]*?)\s*(?=\{)")
 
 
 @dataclass
@@ -193,6 +195,15 @@ class _Rewriter:
                 self.out.append(" " + "\n" * source.count("\n", match.start(), position))
                 continue
             if kind == "mark":
+                if (
+                    text == ":"
+                    and self.is_enum
+                    and self.waiting is not None
+                    and (base := _UNDERLYING.match(source, position))
+                ):
+                    self.waiting = replace(self.waiting, underlying=base[1])
+                    position = base.end()
+                    continue
                 self._mark_of(text)
                 continue
             if kind == "record":

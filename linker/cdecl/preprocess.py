@@ -28,6 +28,8 @@ _PACK = re.compile(r"#\s*pragma\s+pack\s*\(([^)]*)\)")
 _ERROR = re.compile(r"^(.*?):(\d+)(?::\d+)?:\s*(?:fatal )?error:\s*(.*)$", re.MULTILINE)
 _INCLUDE = re.compile(r'\s*#\s*include\s*"([^"\n]+)"', re.DOTALL)
 _DECORATION = re.compile(r"\b(?:__BEGIN_DECLS|__END_DECLS|__THROW|__THROWNL|__wur|G_BEGIN_DECLS|G_END_DECLS)\b")
+_MARK = "uselib macro"
+_MARKED = re.compile(rf'"{_MARK} (\d+)"')
 _TIMEOUT = 120  # seconds; a header that includes itself without end stops at the compiler's own limit long before
 _DEEPEST = 200  # nested includes, as gcc
 
@@ -62,6 +64,7 @@ class Source:
     pack_starts: list[int] = field(default_factory=list)
     packs: list[int] = field(default_factory=list)
     macros: dict[str, Macro] = field(default_factory=dict)
+    files: tuple[str, ...] = ()  # what was preprocessed
 
     def place(self, line: int) -> tuple[str, int, bool]:
         """File, line (from 1) and whether it is a system header, of line `line` (from 0)."""
@@ -156,22 +159,27 @@ def _run(command: Sequence[str], directory: str) -> subprocess.CompletedProcess[
         raise FormatError(Diagnostic(command[0], f"has not preprocessed the headers within {_TIMEOUT} s")) from None
 
 
+def _command(files: Sequence[str], settings: Settings, directory: str) -> list[str]:
+    """The preprocessor's command line, but for its input: an empty file behind all headers."""
+    command = [*settings.compiler, "-E", "-x", "c", "-w"]
+    command += [f"-I{name}" for name in settings.include_dirs]
+    command += [f"-D{name}" for name in settings.defines]
+    if settings.machine is Machine.I386:
+        # A host without the 32-bit C library's package lacks one generated file that <features.h> asks for; nothing is in it for us.
+        (Path(directory) / "gnu").mkdir()
+        (Path(directory) / "gnu" / "stubs-32.h").touch()
+        for folder in ("/usr/include/i386-linux-gnu", "/usr/include/x86_64-linux-gnu"):
+            command += ["-idirafter", folder]
+        command += ["-idirafter", directory]
+    for name in files:
+        command += ["-include", os.path.abspath(name)]
+    return command
+
+
 def with_compiler(files: Sequence[str], settings: Settings) -> Source:
     """Raises FormatError(FILE:LINE, the compiler's words) if a header is not there or stops the preprocessor."""
     with tempfile.TemporaryDirectory(prefix="uselib-headers-") as directory:
-        command = [*settings.compiler, "-E", "-dD", "-x", "c", "-w"]
-        command += [f"-I{name}" for name in settings.include_dirs]
-        command += [f"-D{name}" for name in settings.defines]
-        if settings.machine is Machine.I386:
-            # A host without the 32-bit C library's package lacks one generated file that <features.h> asks for; nothing is in it for us.
-            (Path(directory) / "gnu").mkdir()
-            (Path(directory) / "gnu" / "stubs-32.h").touch()
-            for folder in ("/usr/include/i386-linux-gnu", "/usr/include/x86_64-linux-gnu"):
-                command += ["-idirafter", folder]
-            command += ["-idirafter", directory]
-        for name in files:
-            command += ["-include", os.path.abspath(name)]
-        done = _run([*command, os.devnull], directory)
+        done = _run([*_command(files, settings, directory), "-dD", os.devnull], directory)
     if done.returncode:
         text = done.stderr.decode("utf-8", "replace")
         found = _ERROR.search(text)
@@ -179,6 +187,18 @@ def with_compiler(files: Sequence[str], settings: Settings) -> Source:
         said = found[3] if found else (text.strip().splitlines() or ["failed without a word"])[-1]
         raise FormatError(Diagnostic(where, said, remedy="-I DIR and -D NAME=VALUE tell the preprocessor more"))
     return scanned(done.stdout.decode("utf-8", "surrogateescape"))
+
+
+def expansions(files: Sequence[str], settings: Settings, names: Sequence[str]) -> dict[str, str]:
+    """What macros expand to behind all headers, with function-like ones put in: by the compiler, which knows how. {} without one."""
+    if not settings.compiler or not names:
+        return {}
+    with tempfile.TemporaryDirectory(prefix="uselib-headers-") as directory:
+        source = Path(directory) / "names.c"
+        source.write_text("".join(f'"{_MARK} {number}" {name}\n' for number, name in enumerate(names)))
+        done = _run([*_command(files, settings, directory), "-P", str(source)], directory)
+    parts = _MARKED.split(done.stdout.decode("utf-8", "surrogateescape"))[1:]
+    return {names[int(number)]: text.strip() for number, text in zip(parts[::2], parts[1::2], strict=True)}
 
 
 def _shown(path: str) -> str:
@@ -250,4 +270,6 @@ def preprocess(files: Sequence[str], settings: Settings) -> Source:
     for name in files:
         if "\0" in name:
             raise FormatError(Diagnostic(name, "is no file name"))
-    return with_compiler(files, settings) if settings.compiler else without_compiler(files, settings)
+    source = with_compiler(files, settings) if settings.compiler else without_compiler(files, settings)
+    source.files = tuple(files)
+    return source

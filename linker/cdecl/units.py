@@ -17,7 +17,7 @@ _TOKEN = re.compile(r"""[()\[\]{};]|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'""")
 _EXTERN_C = re.compile(r'\bextern\s*"C(?:\+\+)?"\s*(\{?)')
 _ATTRIBUTE = re.compile(r"\b__(?:attribute|asm)(?:__)?\s*\(.*\)|\[\[.*?\]\]", re.DOTALL)
 _DEFINED_TAG = re.compile(
-    r"\b(struct|union|enum)\b\s*(?:(?:__attribute__|__attribute|__declspec)\s*\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)\s*)*(\w+)\s*\{"
+    r"\b(struct|union|enum)\b\s*(?:(?:__attribute__|__attribute|__declspec)\s*\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)\s*)*(\w+)\s*(?::\s*[A-Za-z_][\w\s]*)?\{"
 )
 _LEADING = re.compile(r"(?:\s|__extension__\b|;|}|\[\[[^]]*\]\])+")
 
