@@ -5,18 +5,17 @@
     read_any(path)      either, by what the file is
 
 All raise ToolError with the file's name, whatever the bytes are. What could be read only in part is in `unknown` of the result.
+Readers are imported when a file of their kind comes: a check of two shared objects has nothing to do with stubs and histories.
 """
 
 from __future__ import annotations
 
 import os
 
-from linker import stub
 from linker.abi import elf_dynamic
-from linker.abi.elf_facts import shared_object_facts, target_facts
+from linker.abi.elf_facts import shared_object_facts
 from linker.abi.facts import Facts, FileKind, ProgramFacts
 from linker.abi.program_facts import program_facts
-from linker.abi.stub_facts import stub_facts
 from linker.errors import Diagnostic, FormatError
 from linker.formats import elf, notes
 from linker.formats.ar import MAGIC, THIN_MAGIC
@@ -57,6 +56,8 @@ def _library(path: str, kind: FileKind, data: bytes) -> Facts:
         case FileKind.STUB:
             return _stub(path)
         case FileKind.TARGET:
+            from linker.abi.target_facts import target_facts
+
             return target_facts(data, path)
         case FileKind.SHARED_OBJECT:
             return shared_object_facts(data, path)
@@ -68,13 +69,13 @@ def _classified(path: str) -> tuple[FileKind, bytes]:
     """What a file is, and its bytes (none for a stub library)."""
     try:
         if os.path.isdir(path):
-            if not stub.is_stub(path):
-                raise _bad(path, f"is a directory without `{stub.LIBRARY_NAME}`: not a stub library", _WANTED)
+            if not _is_stub(path):
+                raise _bad(path, "is a directory without `LIBRARY NAME`: not a stub library", _WANTED)
             return FileKind.STUB, b""
         data = read_file(path)
         if data[:8] in (MAGIC, THIN_MAGIC):
-            if not stub.is_stub(path):
-                raise _bad(path, f"is an archive without `{stub.LIBRARY_NAME}`: not a stub library", _WANTED)
+            if not _is_stub(path):
+                raise _bad(path, "is an archive without `LIBRARY NAME`: not a stub library", _WANTED)
             return FileKind.STUB, b""
     except OSError as failure:
         raise _bad(path, f"cannot be read: {failure.strerror}") from None
@@ -82,6 +83,8 @@ def _classified(path: str) -> tuple[FileKind, bytes]:
 
 
 def _stub(path: str) -> Facts:
+    from linker.abi.stub_facts import stub_facts
+
     try:
         return stub_facts(path)
     except OSError as failure:
@@ -101,6 +104,12 @@ def _kind(data: bytes, path: str) -> FileKind:
     if file.kind != elf.ET_DYN:
         raise _bad(path, f"is neither a library nor a program (ELF type {file.kind})", _WANTED)
     return FileKind.PROGRAM if elf_dynamic.is_program(file) else FileKind.SHARED_OBJECT
+
+
+def _is_stub(path: str) -> bool:
+    from linker.stub import is_stub
+
+    return is_stub(path)
 
 
 def _is_target(file: elf.File) -> bool:
