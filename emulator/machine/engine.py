@@ -193,9 +193,10 @@ class Engine:
 
     # -- running ----------------------------------------------------------------------------------------------------
 
-    def start(self, pc: int, count: int = 0) -> int:
-        """Runs from `pc` until something stops it; returns Unicorn's status (ERR_*). count: instructions, 0 = no limit."""
-        return int(self._start(self.handle, pc, self.until, 0, count))
+    def start(self, pc: int) -> int:
+        """Runs from `pc` until something stops it; returns Unicorn's status (ERR_*). (Unicorn's own limit on instructions is
+        not offered: it is a hook that stops the CPU, which stop_checks.py would have to know of.)"""
+        return int(self._start(self.handle, pc, self.until, 0, 0))
 
     def stop(self) -> None:
         self._stop(self.handle)

@@ -2,10 +2,10 @@
 
 Unicorn's translator calls helper_check_exit_request at the start of every block and again behind every load and store, for a
 memory hook may have stopped the CPU. The second kind makes a third of the time of a program that computes: before each call all
-guest registers go back to memory. This machine has no memory hooks, a page fault leaves its block by itself
-(cpu_loop_exit_restore in cputlb.c), and so does a store into translated code; for a stop from a block hook, a system call or
-another thread the start of the next block is soon enough. Only hooks on instructions that stop the CPU exactly there need the
-calls: they are made behind those hooks by the same routine (check_exit_request in tcg-op.c).
+guest registers go back to memory. Here no memory hook stops the CPU (nor does a function behind a watched page), a page fault
+leaves its block by itself (cpu_loop_exit_restore in cputlb.c), and so does a store into translated code; for a stop from a block
+hook, a system call or another thread the start of the next block is soon enough. Only hooks on instructions that stop the CPU
+exactly there need the calls: they are made behind those hooks by the same routine (check_exit_request in tcg-op.c).
 
 That routine does nothing if uc_struct.no_exit_request is set (Unicorn sets it within Thumb's IT blocks, and never on x86). No
 call of Unicorn's interface changes it, so its place is found: it is the byte before `init_done` in every release from 2.0 to
