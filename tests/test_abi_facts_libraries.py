@@ -189,6 +189,19 @@ def test_program_of_our_linker(tmp_path: Path, machine: Machine) -> None:
         read_facts(output)
 
 
+@pytest.mark.skipif(shutil.which("clang") is None, reason="no clang")
+def test_what_a_compiler_does_not_tell_is_said(tmp_path: Path) -> None:
+    """clang -O0 describes neither functions nor data that are defined elsewhere."""
+    _library(tmp_path, Machine.X86_64)
+    user = compile_c(tmp_path, Machine.X86_64, "user", USER, "-g", "-O0", compiler="clang")
+    assert main(["ld", "-o", str(tmp_path / "program"), str(user), str(tmp_path / "lib" / "libt_s.a")]) == 0
+    facts = read_program(tmp_path / "program")
+    assert facts.typed and all(use.type is None for use in facts.uses or ())
+    assert facts.unknown == (
+        f"{tmp_path / 'program'}: its debug information does not say how it saw declared: add, counter",
+    )
+
+
 @pytest.mark.parametrize("machine", MACHINES)
 def test_program_of_another_linker(tmp_path: Path, machine: Machine) -> None:
     """No binding note: what it takes is told by the absolute symbols of the stub."""

@@ -117,7 +117,12 @@ def _with_types(facts: ProgramFacts, file: elf.File) -> ProgramFacts:
         )
         row = (interface.functions if kind == "function" else interface.data).get(use.name)
         typed.append(replace(use, kind=kind, type=row.type if row is not None else None))
+    said = interface.unknown
+    undeclared = [use.name for use in typed if use.type is None and not use.name.startswith("__")]
+    if undeclared:  # clang describes no data of others, and functions only if it optimises
+        names = ", ".join(undeclared[:5]) + (f" and {len(undeclared) - 5} more" if len(undeclared) > 5 else "")
+        said += (f"{facts.path}: its debug information does not say how it saw declared: {names}",)
     return replace(
         facts, uses=tuple(typed) if facts.uses is not None else None, types=interface.types, typed=interface.typed,
-        records=dict(interface.records), unknown=facts.unknown + interface.unknown,
+        records=dict(interface.records), unknown=facts.unknown + said,
     )  # fmt: skip

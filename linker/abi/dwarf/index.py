@@ -116,8 +116,8 @@ def _outer(information: Information, unit: Unit) -> list[tuple[int, Abbreviation
             sibling = abbreviation.sibling
             if sibling >= 0:
                 target = base + int.from_bytes(data[at + sibling : at + sibling + 4], "little")
-                if not at < target <= end:
-                    raise Damage(f"an entry at {start:#x} has a sibling outside its unit")
+                if not at < target <= end or data[target - 1]:
+                    raise Damage(f"an entry at {start:#x} has a sibling where none can be")
                 at = target
                 continue
             at = at + abbreviation.fixed if abbreviation.fixed >= 0 else information.skip(abbreviation, at)

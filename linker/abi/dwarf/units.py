@@ -331,7 +331,8 @@ class Information:
         raise Damage("a list of entries has no end")
 
     def behind_children(self, unit: Unit, start: int, abbreviation: Abbreviation, at: int) -> int:
-        """The offset behind all that lies below the entry at `start`, whose children begin at `at`."""
+        """The offset behind all that lies below the entry at `start`, whose children begin at `at`: by DW_AT_sibling, before which
+        the 0 that ends the children must stand."""
         sibling = abbreviation.sibling
         if sibling >= 0:
             data = self.data
@@ -339,8 +340,8 @@ class Information:
             if data[start] >= 0x80:
                 _, body = uleb(data, start)
             target = unit.start + int.from_bytes(data[body + sibling : body + sibling + 4], "little")
-            if not at < target <= unit.end:
-                raise Damage(f"an entry at {start:#x} has a sibling outside its unit")
+            if not at < target <= unit.end or data[target - 1]:
+                raise Damage(f"an entry at {start:#x} has a sibling where none can be")
             return target
         return self.skip_list(unit, at)
 
@@ -363,8 +364,8 @@ class Information:
                 sibling = abbreviation.sibling
                 if sibling >= 0:
                     target = unit.start + int.from_bytes(data[at + sibling : at + sibling + 4], "little")
-                    if not at < target <= end:
-                        raise Damage(f"an entry at {start:#x} has a sibling outside its unit")
+                    if not at < target <= end or data[target - 1]:
+                        raise Damage(f"an entry at {start:#x} has a sibling where none can be")
                     at = target
                     continue
                 depth += 1
