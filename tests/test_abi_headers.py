@@ -278,6 +278,8 @@ CONSTANTS = r"""
 #define SHIFT (1u << 31)
 #define NOT (~0U)
 #define CAST ((unsigned char)-1)
+#define HALF (18446744073709551615UL / 2)
+#define MINUS (-7 / 2 + -7 % 4)
 #define LETTER 'a'
 #define NEWLINE '\n'
 #define TEXT "one" " two"
@@ -306,7 +308,7 @@ def test_constants(tmp_path: Path) -> None:
     values = {name: constant.value for name, constant in found.constants.items()}
     assert values == {
         "TEN": 10, "HEX": 31, "OCTAL": 15, "BINARY": 5, "SUM": 72, "SHIFT": 1 << 31, "NOT": 0xFFFFFFFF, "CAST": 255, "LETTER": 97,
-        "NEWLINE": 10, "TEXT": "one two", "PI": 3.25, "TINY": -0.001, "OF_ENUM": 6, "CONDITION": 1, "VERSION_NUMBER": 258, "SIZE": 4,
+        "NEWLINE": 10, "TEXT": "one two", "PI": 3.25, "TINY": -0.001, "OF_ENUM": 6, "CONDITION": 1, "VERSION_NUMBER": 258, "SIZE": 4, "HALF": 2**63 - 1, "MINUS": -6,
         "COMMAND": 0x40087803,
     }  # fmt: skip
     assert found.constants["TEN"].place == f"{tmp_path}/lib.h:3"
@@ -420,7 +422,23 @@ def test_damaged_headers_raise_nothing_else(tmp_path_factory: pytest.TempPathFac
         end = min(len(text), at + data.draw(st.integers(0, 40)))
         put = data.draw(
             st.sampled_from(
-                ["", "{", "}", "(", ")", ";", '"', "'", "__attribute__((", "struct", "$r9", "#define A A(", "\0", "\\"]
+                [
+                    "",
+                    "{",
+                    "}",
+                    "(",
+                    ")",
+                    ";",
+                    '"',
+                    "'",
+                    "__attribute__((",
+                    "struct",
+                    "$r9",
+                    "$m0",
+                    "#define A A(",
+                    "\0",
+                    "\\",
+                ]
             )
         )
         text = text[:at] + put + text[end:]

@@ -148,19 +148,20 @@ class HeaderTypes:
         return self._constants.get(name)
 
     def _enumerators(self, unit: Unit) -> None:
-        for node in self.parse(unit).nodes:
+        parsed = self.parse(unit)
+        for node in parsed.nodes:
             stack = [node]
             while stack:
                 here = stack.pop()
                 if isinstance(here, c_ast.Enum) and here.values is not None:
-                    self._values(here)
+                    self._values(here, parsed)
                 stack.extend(child for _, child in here.children())
 
-    def _values(self, node: Any) -> tuple[tuple[str, int], ...]:
+    def _values(self, node: Any, parsed: Parsed) -> tuple[tuple[str, int], ...]:
         following = 0
         values = []
         for item in node.values.enumerators:
-            if item.name.startswith("$"):
+            if parsed.marked.marker(item.name, RECORD_MARKER) is not None:
                 continue
             value = following if item.value is None else self.value(item.value)
             if value is None:
@@ -436,7 +437,7 @@ class HeaderTypes:
 
     def _enumeration(self, number: TypeId, node: Any, parsed: Parsed) -> None:
         own = _record_attributes(node.values.enumerators, parsed)
-        values = self._values(node)
+        values = self._values(node, parsed)
         low = min((v for _, v in values), default=0)
         high = max((v for _, v in values), default=0)
         size = 4 if low >= -(1 << 31) and high < 1 << (31 if low < 0 else 32) else 8
@@ -461,9 +462,10 @@ class HeaderTypes:
             if not isinstance(item, c_ast.Decl):
                 continue  # pragmas, static assertions
             name = item.name or ""
-            if name.startswith("$"):
-                if name.startswith(MEMBER_MARKER):
-                    own = parsed.marked.attributes[int(name.removeprefix(MEMBER_MARKER))]
+            if parsed.marked.marker(name, RECORD_MARKER) is not None:
+                continue
+            if (marked := parsed.marked.marker(name, MEMBER_MARKER)) is not None:
+                own = marked
                 continue
             if not name and item.bitsize is None:
                 inner = item.type
@@ -535,9 +537,7 @@ def _root(node: Any) -> Any:
 
 def _record_attributes(members: Sequence[Any], parsed: Parsed) -> Attributes:
     name = getattr(members[0], "name", None) or "" if members else ""
-    if not name.startswith(RECORD_MARKER):
-        return NONE
-    return parsed.marked.attributes[int(name.removeprefix(RECORD_MARKER))]
+    return parsed.marked.marker(name, RECORD_MARKER) or NONE
 
 
 def _definition(nodes: Iterable[Any], tag: str) -> Any:

@@ -62,6 +62,12 @@ class Marked:
     own: Attributes
     attributes: list[Attributes]
 
+    def marker(self, name: str, kind: str) -> Attributes | None:
+        """What a member or enumerator of this name marks, if it is a marker of this kind (a header may have such names of its own)."""
+        digits = name.removeprefix(kind)
+        known = name.startswith(kind) and digits.isascii() and digits.isdigit() and len(digits) < 9
+        return self.attributes[int(digits)] if known and int(digits) < len(self.attributes) else None
+
 
 def closing(text: str, start: int) -> int:
     """Index behind the bracket that closes the one at `start`, or the end of the text."""

@@ -8,12 +8,18 @@ from typing import Any
 
 from pycparser import c_ast
 
+
+def _quotient(a: int, b: int) -> int:
+    """C's division: towards zero, and exact (`int(a / b)` goes through a double)."""
+    return abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)
+
+
 _BINARY: dict[str, Callable[[int, int], int]] = {
     "+": operator.add, "-": operator.sub, "*": operator.mul, "&": operator.and_, "|": operator.or_, "^": operator.xor,
     "<": lambda a, b: int(a < b), ">": lambda a, b: int(a > b), "<=": lambda a, b: int(a <= b), ">=": lambda a, b: int(a >= b),
     "==": lambda a, b: int(a == b), "!=": lambda a, b: int(a != b), "&&": lambda a, b: int(bool(a and b)),
     "||": lambda a, b: int(bool(a or b)), "<<": lambda a, b: a << min(b, 63), ">>": lambda a, b: a >> min(b, 63),
-    "/": lambda a, b: int(a / b), "%": lambda a, b: a - b * int(a / b),
+    "/": lambda a, b: _quotient(a, b), "%": lambda a, b: a - b * _quotient(a, b),
 }  # fmt: skip
 _UNARY: dict[str, Callable[[int], int]] = {
     "-": operator.neg,
