@@ -9,11 +9,15 @@ from dataclasses import dataclass, field
 
 from linker import reading
 from linker.errors import error
-from linker.formats import ar
+from linker.formats import ar, textbook
 from linker.inputs import ObjectFile, StubLibrary, library_name
 from linker.object_formats import as_elf
 from linker.options import InputArgument, Options
 
+_LIBRARY_FILES = {
+    "aout": ("lib{}.sa", "lib{}.a"),
+    "textbook": ("lib{}_s", "lib{}_s.lib", "lib{}", "lib{}.lib"),
+}  # of -l
 LIBRARY_NAME = "LIBRARY NAME"  # first member of a stub archive, file in a stub directory
 
 
@@ -63,8 +67,37 @@ def archive_library(data: bytes, where: str) -> Library:
     return Library(where, index, keys, load, stub)
 
 
+def text_library(data: bytes, where: str) -> Library:
+    """A library in the textbook's file format; a stub library if its first line names a shared library. Raises FormatError."""
+    found = textbook.decode_library(data, where)
+    index = [(name, key) for key, module in enumerate(found.modules) for name in module.defines]
+    stub = None
+    if found.shared:
+        stub = StubLibrary(where, found.shared, found.dependencies, frozenset(name for name, _ in index))
+    modules = [(f"{where}({module.name})", memoryview(module.content)) for module in found.modules]
+    return Library(where, index, lambda: list(range(len(modules))), lambda key: modules[key], stub)
+
+
+def _mapped_directory(path: str) -> Library:
+    """A library in the textbook's directory format, with its MAP."""
+    where = os.path.join(path, textbook.MAP)
+    rows = textbook.parse_map(read_file(where).decode("utf-8", "replace"), where)
+    index = [(name, key) for key, (_, names) in enumerate(rows) for name in names]
+    described = os.path.join(path, LIBRARY_NAME)
+    stub = _stub(path, read_file(described), index) if os.path.isfile(described) else None
+
+    def load(key: int) -> tuple[str, memoryview]:
+        name = rows[key][0]
+        return f"{path}({name})", memoryview(read_file(os.path.join(path, name)))
+
+    return Library(path, index, lambda: list(range(len(rows))), load, stub)
+
+
 def directory_library(path: str) -> Library:
-    """A library in directory format: `LIBRARY NAME` and the members as files, taken in order of their names."""
+    """A library in directory format: `LIBRARY NAME` and the members as files, taken in order of their names; or, with a file MAP, as the
+    textbook describes it."""
+    if os.path.isfile(os.path.join(path, textbook.MAP)):
+        return _mapped_directory(path)
     if not os.path.isfile(os.path.join(path, LIBRARY_NAME)):
         raise error(path, f"a directory without a file `{LIBRARY_NAME}` is no library")
     names = sorted(name for name in os.listdir(path) if name != LIBRARY_NAME)
@@ -109,8 +142,8 @@ class Finder:
         """The file or directory that `-l name` stands for. Raises LinkError."""
         if name.startswith(":"):
             names = [name[1:]]
-        elif self._options.format == "aout":
-            names = [f"lib{name}.sa", f"lib{name}.a"]
+        elif self._options.format in _LIBRARY_FILES:
+            names = [pattern.format(name) for pattern in _LIBRARY_FILES[self._options.format]]
         elif self._options.scheme in ("uselib", "mmap"):
             names = [f"lib{name}_s.a", f"lib{name}_s", f"lib{name}.a"]
         else:
@@ -166,6 +199,6 @@ def _first(directories: list[str], names: list[str]) -> str | None:
     for directory in directories:
         for name in names:
             path = os.path.join(directory, name)
-            if os.path.isfile(path) or os.path.isfile(os.path.join(path, LIBRARY_NAME)):
+            if os.path.isfile(path) or any(os.path.isfile(os.path.join(path, n)) for n in (LIBRARY_NAME, textbook.MAP)):
                 return path
     return None

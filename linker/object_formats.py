@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from linker.formats import aout, aout_object, coff, coff_object, elf
+from linker.formats import aout, aout_object, coff, coff_object, elf, textbook, textbook_object
 
 
 def as_elf(data: bytes | memoryview, where: str) -> memoryview | None:
@@ -12,6 +12,8 @@ def as_elf(data: bytes | memoryview, where: str) -> memoryview | None:
     head = bytes(data[:32])
     if aout.is_aout(head):
         return memoryview(aout_object.to_elf(bytes(data), where))
+    if textbook.is_object(head):
+        return memoryview(textbook_object.to_elf(bytes(data), where))
     if coff.is_coff(head):
         return memoryview(coff_object.to_elf(bytes(data), where))
     return None

@@ -36,7 +36,7 @@ class Options:
     inputs: tuple[InputArgument | InputGroup, ...] = ()
     output: str = "a.out"
     machine: Machine | None = None  # None: that of the first object
-    format: str = "elf"  # of the output: elf, aout, coff
+    format: str = "elf"  # of the output: elf, aout, coff, textbook
     magic: str = ""  # a.out: omagic (-N), qmagic; "": ZMAGIC
     library_paths: tuple[str, ...] = ()
     sysroot: str = ""
@@ -78,8 +78,9 @@ EMULATIONS = {
     "elf_x86_64": Machine.X86_64,
     "i386linux": Machine.I386,
     "i386coff": Machine.I386,
+    "textbook": Machine.I386,
 }
-FORMATS = {"i386linux": "aout", "i386coff": "coff"}  # of the output; the others make ELF
+FORMATS = {"i386linux": "aout", "i386coff": "coff", "textbook": "textbook"}  # of the output; the others make ELF
 
 # Kinds of option: what follows the name, and what it does.
 FLAG, VALUE, IGNORED, IGNORED_VALUE, REFUSED, REFUSED_VALUE = range(6)

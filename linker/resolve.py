@@ -15,11 +15,11 @@ import re
 from dataclasses import dataclass, field
 
 from linker.errors import Diagnostic, LinkError, ToolError, error
-from linker.formats import ar, elf
+from linker.formats import ar, elf, textbook
 from linker.formats.elf import SHN_ABS, SHN_COMMON, SHN_LORESERVE, STB_WEAK
 from linker.image import Machine
 from linker.inputs import COMMON, STRONG, UNDEFINED, WEAK, InputSection, ObjectFile, StubLibrary, Symbol, library_name
-from linker.libraries import Finder, Library, archive_library, directory_library, read_file
+from linker.libraries import Finder, Library, archive_library, directory_library, read_file, text_library
 from linker.object_formats import as_elf
 from linker.options import InputArgument, InputGroup, Options
 
@@ -230,9 +230,12 @@ class Resolver:
                 if (found := as_elf(data, path)) is not None:
                     self.add_object(found, path)
                     return []
-                if data[:8] not in (ar.MAGIC, ar.THIN_MAGIC):
+                if textbook.is_library(data):
+                    self._libraries[key] = text_library(data, path)
+                elif data[:8] not in (ar.MAGIC, ar.THIN_MAGIC):
                     return self._script(data, path, argument.whole)
-                self._libraries[key] = archive_library(data, path)
+                else:
+                    self._libraries[key] = archive_library(data, path)
         library = self._libraries[key]
         if argument.whole:
             for member in library.all_keys():

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from linker.errors import Diagnostic, FormatError
 from linker.formats.aout import is_aout
 from linker.formats.coff import is_coff
+from linker.formats.textbook import is_object
 from linker.image import Image
-from loader import aout, coff, exec
+from loader import aout, coff, exec, textbook
 from loader.address_space import AddressSpace
 from loader.headers import read_headers
 from loader.layout import LAYOUT_1993, LAYOUT_SVR3, LAYOUTS, Layout
@@ -59,6 +60,7 @@ FORMATS = (
         libraries=coff.library_paths,
         load_library=coff.load_library,
     ),
+    Format("textbook", is_object, textbook.program_image, textbook.start_program),
 )
 
 
@@ -83,4 +85,4 @@ def recognise(head: bytes, where: str) -> Program:
     for known in FORMATS:
         if known.recognise(head):
             return Program(known, known.read(head, where))
-    raise FormatError(Diagnostic(where, "is not a program: neither ELF, a.out nor COFF"))
+    raise FormatError(Diagnostic(where, "is not a program: not ELF, a.out, COFF nor the textbook's format"))

@@ -11,8 +11,10 @@ from collections.abc import Iterator
 
 from linker.errors import FormatError, ToolError
 from linker.formats import aout, aout_image, aout_stub, coff, coff_image, elf_image
+from linker.formats.textbook import is_object
 from linker.image import Image, LibraryHeader
 from linker.reading import read_file
+from loader import textbook
 from loader.headers import library_header
 from loader.vma import MappedFile
 
@@ -50,6 +52,8 @@ def read_image(data: bytes, where: str, host: str = "") -> Image:
     """A program or library from its bytes. host: its path at the host, near which names are looked for. Raises FormatError."""
     if coff.is_coff(data):
         return coff_image.read_image(data, where)
+    if is_object(data):
+        return textbook.read_image(data, where)
     if not aout.is_aout(data):
         return elf_image.read_image(data, where)
     header = aout.decode_header(data, where)

@@ -77,6 +77,19 @@ def _number(text: str) -> float:
         return float(text)
 
 
+def _keep_files_out_of_here() -> None:
+    """hypothesis keeps what it has worked out of Unicode and of modules in ./.hypothesis: here, with the other caches."""
+    import os
+
+    from emulator.abi.cache import directory
+    from emulator.abi.probe import require_hypothesis
+
+    require_hypothesis()
+    from hypothesis.configuration import set_hypothesis_home_dir
+
+    set_hypothesis_home_dir(os.path.join(directory(), "hypothesis"))
+
+
 def run(argv: list[str]) -> int:
     """Runs `uselib abi probe`. Returns the exit status. Raises ToolError, OSError."""
     try:
@@ -97,6 +110,7 @@ def run(argv: list[str]) -> int:
         tuple(part for part in options.library_path.split(":") if part), tuple(options.prototypes), _ranges(options.range),
         options.allow_null, not options.no_errno, options.seed, options.examples, options.max_instructions,
     )  # fmt: skip
+    _keep_files_out_of_here()
     try:
         with progress_bar("abi probe") as progress:
             result = probe(request, progress)

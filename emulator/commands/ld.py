@@ -19,6 +19,7 @@ Links ELF objects and archives of i386 or x86-64, and stub libraries, into a sta
   --image-base A -Ttext-segment A -Ttext A -Tdata A -Tbss A --section-start S=A --build-id[=STYLE] --eh-frame-hdr
   -z execstack|muldefs|stack-size=N|max-page-size=N|... --warn-common --unresolved-symbols=M --sysroot DIR @FILE
   -m i386linux makes an a.out program of a.out objects and stub archives (lib*.sa): ZMAGIC, with -N OMAGIC, --qmagic QMAGIC
+  -m textbook makes a program in the textbook's own format (LINK)
   -m i386coff makes a COFF program of System V Release 3 of COFF or ELF objects and host libraries
 and of our own:
   --scheme static|uselib|mmap   with uselib and mmap, -l NAME looks for libNAME_s.a before libNAME.a
@@ -69,6 +70,10 @@ def kind_of(options: Options) -> OutputKind:
         from linker.coff_program import CoffProgram
 
         return CoffProgram()
+    if options.format == "textbook":
+        from linker.textbook import TextbookProgram
+
+        return TextbookProgram()
     from linker.link import Program
 
     return Program()

@@ -120,9 +120,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("-L", dest="paths", action="append", default=[], metavar="DIR", help="where -l looks")
     p.add_argument("-l", dest="libraries", action="append", default=[], metavar="NAME", help="a library")
     p.add_argument(
-        "--format", choices=("archive", "directory", "both", "aout", "coff"), default="archive",
+        "--format", choices=("archive", "directory", "both", "aout", "coff", "textbook"), default="archive",
         help="of the stub library; aout: an a.out library as Linux had until 1995, from --control; coff: target and "
-        "host library of System V Release 3, from -s",
+        "host library of System V Release 3, from -s; textbook: as in projects 9-1 and 9-2",
     )  # fmt: skip
     p.add_argument("-t", "--target", metavar="FILE", help="with --format coff: where the target library goes")
     p.add_argument(
@@ -177,6 +177,10 @@ def run(argv: list[str]) -> int:
     options = parser().parse_intermixed_args(argv)
     if (options.format == "aout") != bool(options.control):
         raise UsageError(Diagnostic("mkshlib", "--format aout and --control DIR go together"))
+    if options.format == "textbook":
+        from emulator.commands import mkshlib_textbook
+
+        return mkshlib_textbook.make(options)
     if options.format == "coff":
         from emulator.commands import mkshlib_coff
 

@@ -14,7 +14,8 @@ from emulator.kernel.errors import GuestError
 from emulator.kernel.table import Row
 from linker.errors import FormatError
 from linker.formats.aout import is_aout
-from loader import aout
+from linker.formats.textbook import is_object
+from loader import aout, textbook
 from loader.headers import read_headers
 from loader.uselib import load_library
 
@@ -32,6 +33,9 @@ def _modern(process: Process, fd: int, name: str) -> None:
     if not mode & 0o111:
         raise GuestError(errno.EACCES)
     head = os.pread(fd, _HEAD, 0)
+    if is_object(head):
+        textbook.load_library(process.memory, fd, name)
+        return
     if is_aout(head):
         aout.load_library_24(process.memory, fd, name)
         return

@@ -1,0 +1,132 @@
+"""Objects of the textbook's format as ELF ones, and the other way round: what the linker's passes work on is ELF.
+
+A segment becomes a section of its name; `.text` is code, and so is what neither has W nor a name of data. An undefined symbol with a value is a
+common block of that size (the book's project 3-1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from linker.errors import Diagnostic, FormatError
+from linker.formats import elf, textbook
+from linker.formats.elf_object import (
+    ABSOLUTE,
+    COMMON,
+    SHF_ALLOC,
+    SHF_EXECINSTR,
+    SHF_WRITE,
+    SHT_NOBITS,
+    SHT_PROGBITS,
+    STB_LOCAL,
+    UNDEFINED,
+    ObjectRelocation,
+    ObjectSection,
+    ObjectSymbol,
+    write_object,
+)
+from linker.formats.textbook import Object, Relocation, Segment, Symbol
+from linker.image import Machine
+
+_KINDS = {"A4": 1, "AS4": 1, "R4": 2, "RS4": 2}  # R_386_32, R_386_PC32
+_DATA_NAMES = (".rodata", ".lib", ".eh_frame", ".note")
+
+
+def to_elf(data: bytes, where: str) -> bytes:
+    """Raises FormatError: damaged, or with two segments of one name."""
+    file = textbook.decode(data, where)
+    names = [segment.name for segment in file.segments]
+    if len(set(names)) != len(names):
+        raise FormatError(Diagnostic(where, "has two segments of one name"))
+    symbols = [ObjectSymbol(f".Lsegment{n}", section=name, binding=STB_LOCAL) for n, name in enumerate(names, 1)]
+    symbols += [_symbol(symbol, file, where) for symbol in file.symbols]
+    sections = []
+    for number, segment in enumerate(file.segments, 1):
+        flags = SHF_ALLOC | (SHF_WRITE if "W" in segment.flags else 0)
+        if not flags & SHF_WRITE and not segment.name.startswith(_DATA_NAMES):
+            flags |= SHF_EXECINSTR
+        rows = tuple(_relocation(r, file) for r in file.relocations if r.segment == number)
+        kind = SHT_PROGBITS if segment.present else SHT_NOBITS
+        contents = segment.contents if segment.present else bytes(segment.length)
+        sections.append(ObjectSection(segment.name, contents, flags, kind, 4, rows))
+    return write_object(Machine.I386, sections, symbols)
+
+
+def _symbol(symbol: Symbol, file: Object, where: str) -> ObjectSymbol:
+    if symbol.type == "U":
+        if symbol.value:
+            return ObjectSymbol(symbol.name, min(symbol.value & -symbol.value, 4), symbol.value, section=COMMON)
+        return ObjectSymbol(symbol.name, section=UNDEFINED)
+    if not symbol.segment:
+        return ObjectSymbol(symbol.name, symbol.value, section=ABSOLUTE)
+    segment = file.segments[symbol.segment - 1]
+    if not segment.start <= symbol.value <= segment.start + segment.length:
+        raise FormatError(Diagnostic(where, f"lies outside its segment {segment.name}", symbol.name))
+    return ObjectSymbol(symbol.name, symbol.value - segment.start, section=segment.name)
+
+
+def _relocation(r: Relocation, file: Object) -> ObjectRelocation:
+    segment = file.segments[r.segment - 1]
+    offset = r.location - segment.start
+    addend = int.from_bytes(segment.contents[offset : offset + 4], "little", signed=True)
+    if r.type in ("AS4", "RS4"):
+        name = file.symbols[r.reference - 1].name
+    else:
+        name = f".Lsegment{r.reference}"
+        addend -= file.segments[r.reference - 1].start
+    if r.type == "R4":
+        addend += r.location  # the field is a distance from behind it, in the object's addresses; ELF's addend is not
+    elif r.type == "RS4":
+        addend -= 4  # the field is the addend alone
+    return ObjectRelocation(offset, name, _KINDS[r.type], addend)
+
+
+def from_elf(data: bytes | memoryview, where: str) -> bytes:
+    """A small ELF object, such as a member of a stub library, in the textbook's format: symbols, sections and words that refer to symbols.
+
+    Raises FormatError for what the format cannot say (other relocations, thread-local data).
+    """
+    file = elf.File(memoryview(data), where)
+    symtab = next((n for n, record in enumerate(file.sections) if record[1] == elf.SHT_SYMTAB), None)
+    rows = file.symbols(symtab) if symtab is not None else []
+    strings = file.strings(file.sections[symtab][6]) if symtab is not None else None
+    segments: list[Segment] = []
+    number_of: dict[int, int] = {}
+    for index, (name, kind, flags, _, offset, size, _, _, _, _) in enumerate(file.sections):
+        if not flags & elf.SHF_ALLOC or not size:
+            continue
+        letters = "RW" if flags & elf.SHF_WRITE else "R"
+        present = kind != elf.SHT_NOBITS
+        contents = bytes(file.data[offset : offset + size]) if present else b""
+        segments.append(Segment(file.names[name], 0, size, letters + ("P" if present else ""), contents))
+        number_of[index] = len(segments)
+    symbols: list[Symbol] = []
+    symbol_of: dict[int, int] = {}
+    for index, (name_at, info, _, shndx, value, size) in enumerate(rows):
+        text = strings[name_at] if strings is not None else ""
+        if not text or info >> 4 == elf.STB_LOCAL:
+            continue
+        if shndx == elf.SHN_COMMON:
+            symbols.append(Symbol(text, size, 0, "U"))
+        elif not shndx:
+            symbols.append(Symbol(text, 0, 0, "U"))
+        else:
+            symbols.append(Symbol(text, value, number_of.get(shndx, 0)))
+        symbol_of[index] = len(symbols)
+    return textbook.encode(
+        Object(tuple(segments), tuple(symbols), tuple(_relocations(file, number_of, symbol_of, where)))
+    )
+
+
+def _relocations(
+    file: elf.File, number_of: dict[int, int], symbol_of: dict[int, int], where: str
+) -> Iterable[Relocation]:
+    for index, record in enumerate(file.sections):
+        if record[1] not in (elf.SHT_REL, elf.SHT_RELA) or record[7] not in number_of:
+            continue
+        for offset, kind, symbol, _ in file.relocations(index):
+            if kind != 1 or symbol not in symbol_of:
+                raise FormatError(
+                    Diagnostic(where, f"has a relocation (type {kind}) that the textbook's format does not have")
+                )
+            yield Relocation(offset, number_of[record[7]], symbol_of[symbol], "AS4")
