@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import replace
 
 from emulator.commands import chkshlib_coff
 from emulator.commands.chkshlib_coff import is_coff_call
@@ -25,7 +25,6 @@ from linker.abi.render.common import WORDS, active
 from linker.abi.suppressions import read_suppressions
 from linker.errors import Diagnostic, LinkError, UsageError, printable
 from linker.image import Machine
-from linker.writer import write_atomically
 
 _PIPE_WIDTH = 100  # columns where there is no terminal
 _FAIL_ON = ("breaking", "risk", "minor", "affected", "none")
@@ -126,14 +125,14 @@ def run(arguments: list[str], today: datetime.date | None = None) -> int:
     compared, by_programs = _compare(options)
     report = _accepted(compared, options, by_programs, today or datetime.date.today())
     for name, path in outputs:
-        _write(render(name, report, _style(options, terminal=False)), path)
+        _write(render(name, report, _style(options, name, terminal=False)), path)
     if not options.quiet:
         name = "json" if options.json else options.format or "text"
         sys.stdout.write(
-            _printable_to(sys.stdout.encoding, render(name, report, _style(options, terminal=name == "text")))
+            _printable_to(sys.stdout.encoding, render(name, report, _style(options, name, terminal=name == "text")))
         )
     if options.write_baseline and report.verdict is not Verdict.NOT_COMPARABLE:
-        write_atomically(options.write_baseline, baselines.encoded(report, compared.library), 0o666)
+        _write_file(options.write_baseline, baselines.encoded(report, compared.library))
         return 0
     return _status(report, options.fail_on, by_programs)
 
@@ -211,8 +210,6 @@ def _accepted(compared: Compared, options: argparse.Namespace, by_programs: bool
 
 
 def _with_notices(report: Report, notices: list[str]) -> Report:
-    from dataclasses import replace
-
     return replace(report, notices=tuple(dict.fromkeys(notices)))
 
 
@@ -249,7 +246,7 @@ def _outputs(options: argparse.Namespace) -> list[tuple[str, str]]:
     return found
 
 
-def _style(options: argparse.Namespace, terminal: bool) -> Style:
+def _style(options: argparse.Namespace, name: str, terminal: bool) -> Style:
     on_terminal = terminal and sys.stdout.isatty()
     colour = on_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     columns = os.environ.get("COLUMNS", "")
@@ -258,10 +255,12 @@ def _style(options: argparse.Namespace, terminal: bool) -> Style:
         if on_terminal or (terminal and columns.isdigit())
         else _PIPE_WIDTH
     )
-    return Style(width, colour, options.verbose, _tool_version())
+    return Style(width, colour, options.verbose, "" if name == "text" else _tool_version())
 
 
 def _tool_version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # slow to import, and text does not show it
+
     try:
         return version("uselib")
     except PackageNotFoundError:
@@ -278,7 +277,13 @@ def _write(text: str, path: str) -> None:
     if path == "-":
         sys.stdout.write(data.decode())
     else:
-        write_atomically(path, data, 0o666)
+        _write_file(path, data)
+
+
+def _write_file(path: str, data: bytes) -> None:
+    from linker.writer import write_atomically  # imports half the linker
+
+    write_atomically(path, data, 0o666)
 
 
 # -- rules -------------------------------------------------------------------------------------------------------------
