@@ -103,7 +103,10 @@ class Subject:
 
 
 def compare_runs(request: AbiRequest) -> AbiResult:
-    """Runs both sides and compares them; again if several processes may have met in another order. Raises ToolError (a file that cannot be read, a program that cannot be started), OSError."""
+    """Runs both sides and compares them; again if several processes may have met in another order.
+
+    Raises ToolError (a file that cannot be read, a program that cannot be started), OSError.
+    """
     try:
         subject = _subject(request)
     except NotComparable as reason:
