@@ -6,8 +6,10 @@ import json
 import os
 import pickle
 import shlex
+import signal
 import subprocess
 import sys
+import time
 import types
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
@@ -214,6 +216,35 @@ def test_dask(made: dict[str, Path]) -> None:
     ):
         result = run_matrix(spec, client.get_executor())
     assert verdicts(result) == [[BASE, SAME, SAME], [BASE, SAME, DIVERGED]]
+
+
+def test_ctrl_c_ends_everything_at_once(made: dict[str, Path]) -> None:
+    """The workers, and the programs that they are running."""
+    words = [
+        sys.executable,
+        "-m",
+        "emulator.cli",
+        "abi",
+        "matrix",
+        "--no-cache",
+        "--sysroot",
+        str(sysroot("x86_64")),
+        "--library",
+    ]
+    words += [str(made[version]) for version in ("1.0.0", "1.0.1", "1.1.0")]
+    words += ["--program", f"{made['program']} loop", "--max-seconds", "100"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    started = subprocess.Popen(
+        words, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    )
+    children = Path(f"/proc/{started.pid}/task/{started.pid}/children")
+    while started.poll() is None and len(children.read_text().split()) < 2:
+        time.sleep(0.05)
+    workers = children.read_text().split()
+    started.send_signal(signal.SIGINT)
+    out, error = started.communicate(timeout=60)
+    assert (started.returncode, out, error) == (130, b"", b"")
+    assert workers and not any(Path(f"/proc/{pid}").exists() for pid in workers)
 
 
 # -- executors ---------------------------------------------------------------------------------------------------------

@@ -9,7 +9,9 @@ pickle. A cell never makes the others fail: whatever goes wrong with it becomes 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -255,11 +257,26 @@ def _execute(run: _Run, tasks: Sequence[_Task], executor: Executor | None, jobs:
             _submit(run, [task], pool)
 
 
-def _pool(count: int) -> Executor:
+@contextmanager
+def _pool(count: int) -> Iterator[Executor]:
+    """Worker processes. If the work is broken off (Ctrl-C), they end at once, with the programs that they are running."""
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
 
-    return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("fork"))
+    from emulator.abi.matrix_worker import begin
+
+    pool = ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("fork"), initializer=begin)
+    try:
+        yield pool
+    except BaseException:
+        for process in list((pool._processes or {}).values()):
+            with suppress(ProcessLookupError, PermissionError):
+                if process.pid is not None:
+                    os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _submit(run: _Run, tasks: Sequence[_Task], executor: Executor, again: bool = False) -> list[_Task]:
@@ -288,7 +305,8 @@ def _submit(run: _Run, tasks: Sequence[_Task], executor: Executor, again: bool =
             else:
                 run.finish(task, result)
     except BaseException:
-        executor.shutdown(wait=False, cancel_futures=True)
+        for future in futures:
+            future.cancel()
         raise
     return sorted(lost, key=tasks.index)
 

@@ -16,6 +16,18 @@ import threading
 from emulator.abi.result import AbiRequest, AbiResult
 from linker.errors import ToolError
 
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+def begin() -> None:
+    """In a new worker of our own: a process group of its own, so that Ctrl-C is the business of the process that made it, which can
+    end the worker with all that it runs; and it does not outlive that process."""
+    import ctypes
+    import signal
+
+    os.setpgid(0, 0)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
 
 def run_cell(request: AbiRequest) -> AbiResult:
     """compare_runs, with every failure turned into the verdict `not comparable`."""
