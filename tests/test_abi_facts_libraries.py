@@ -137,6 +137,53 @@ def test_code_digest_ignores_moving_and_sees_changes(tmp_path: Path, machine: Ma
     assert {n for n in old.functions if old.functions[n].code != changed.functions[n].code} == {"twice"}
 
 
+@pytest.mark.parametrize("machine", MACHINES)
+def test_code_digest_knows_what_is_called(tmp_path: Path, machine: Machine) -> None:
+    text = "int a(int n) {{ return n * 3; }} int b(int n) {{ return n * 5; }} int x = 1, y = 2; int f(void) {{ return {0}(1) + 7 + {1}; }}\n"
+    text += "int g(void) {{ return 4; }}\n"
+    options = "__attribute__((noipa)) "
+    facts = [
+        read_facts(
+            _library(
+                tmp_path / name,
+                machine,
+                source=(more + text)
+                .format(*uses)
+                .replace("int a(", options + "int a(")
+                .replace("int b(", options + "int b("),
+            )
+        )
+        for name, uses, more in (
+            ("0", "ax", ""),
+            ("1", "bx", ""),
+            ("2", "ay", ""),
+            ("3", "ax", "int before(int n) {{ return n; }}\n"),
+        )
+    ]
+    codes = [one.functions["f"].code for one in facts]
+    assert codes[0] == codes[3] and len(set(codes)) == 3
+    assert len({one.functions["g"].code for one in facts}) == 1
+    # another library's function, called from a function that moves
+    _library(tmp_path / "0", machine, source=text.format("a", "x"))
+    found = []
+    for version, more in ("1.0.0", ""), ("1.1.0", "int pad(int n) { return n / 3; }\n"):
+        made = compile_c(tmp_path, machine, "u", more + "int a(int); int calls(void) { return a(2) + 1; }", "-g")
+        mkshlib(
+            "--name",
+            "u",
+            "--version",
+            version,
+            "--text",
+            "0x62000000",
+            "-o",
+            tmp_path,
+            made,
+            tmp_path / "0" / "lib" / "libt_s.a",
+        )
+        found.append(read_facts(tmp_path / "shlib" / f"libu_s.{version}").functions["calls"])
+    assert found[0].implementation != found[1].implementation and found[0].code == found[1].code
+
+
 def test_stripped_library_is_not_silently_complete(tmp_path: Path) -> None:
     path = _library(tmp_path, Machine.X86_64)
     subprocess.run(["objcopy", "--strip-debug", str(path), str(tmp_path / "plain")], check=True)

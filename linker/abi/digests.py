@@ -1,18 +1,21 @@
 """What of a function's code and a constant's bytes stays the same when only addresses move: for telling that code changed.
 
 Without relocations (a fixed-address library has none) an address in code looks like any other four bytes, so these
-are masked where they would lead into the library: the rel32 of call, jmp and jcc that leaves the function, RIP-relative
-displacements, and absolute addresses. Limits: a constant that happens to be an address within the library is masked as well
-(a change of it is not seen); offsets from the GOT in position-independent i386 code are not recognised, so that code
-has no digest; a function is its own bytes only, not what it calls; and another compiler makes other code of the same source.
+are replaced where they would lead into the library: the rel32 of call, jmp and jcc that leaves the function, RIP-relative
+displacements, and absolute addresses; by the name of the symbol that is there, or 0 if none is. A branch to a library that this
+one was linked with is replaced by its target. Limits: of what has no symbol (strings, a procedure linkage table) only that
+it is referred to is seen; a number that happens to be an address within the library is taken for one; offsets from the GOT in
+position-independent i386 code are not recognised, so that code has no digest; a function is its own bytes, not what the
+functions that it calls do; and another compiler makes other code of the same source.
 """
 
 from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
+from zlib import crc32
 
 _WORD = struct.Struct("<i")
 # Opcodes and ModRM bytes (mod 0, rm 5) that a rel32 or disp32 follows: call, jmp; the second byte of jcc; 05 0d 15 ... 3d.
@@ -24,11 +27,21 @@ _SIZE = 16  # bytes of a digest
 class CodeDigest:
     """Digests of the functions of one library that occupies [low, high).
 
-    rip: displacements may be RIP-relative (x86-64). fixed: absolute addresses may stand in the code.
+    names: symbols by address. rip: displacements may be RIP-relative (x86-64). fixed: absolute addresses may stand in the
+    code. others: ranges of the libraries that it was linked with.
     """
 
-    def __init__(self, low: int, high: int, rip: bool, fixed: bool) -> None:
-        self._low, self._high = low, high
+    def __init__(
+        self,
+        low: int,
+        high: int,
+        names: Mapping[int, str],
+        *,
+        rip: bool,
+        fixed: bool,
+        others: Sequence[tuple[int, int]] = (),
+    ) -> None:
+        self._low, self._high, self._names, self._others = low, high, names, others
         self._pattern = _RELATIVE if rip else _RELATIVE_I386
         self._absolute = _absolute_pattern(low, high) if fixed and low else None
 
@@ -38,7 +51,7 @@ class CodeDigest:
             return b""
         masked = bytearray(code)
         last, low, high = len(code) - 5, self._low, self._high
-        behind = 0  # of the field masked last
+        behind = 0  # of the field replaced last
         for match in self._pattern.finditer(code):
             at = match.start()
             if at > last:
@@ -49,18 +62,29 @@ class CodeDigest:
             if 0x80 <= byte <= 0x8F and (not at or code[at - 1] != 0x0F):
                 continue
             (relative,) = _WORD.unpack_from(code, at + 1)
-            target = at + 5 + relative
-            if 0 <= target < len(code):
+            inside = at + 5 + relative
+            if 0 <= inside < len(code):
                 continue  # within the function
-            if low <= address + target < high:
-                masked[at + 1 : at + 5] = b"\0\0\0\0"
+            target = address + inside
+            if low <= target < high:
+                masked[at + 1 : at + 5] = self._name(target)
+                behind = at + 5
+            elif any(start <= target < end for start, end in self._others):
+                masked[at + 1 : at + 5] = (target & 0xFFFFFFFF).to_bytes(4, "little")
                 behind = at + 5
         if self._absolute is not None:
             for match in self._absolute.finditer(code):
                 at = match.start()
-                if low <= int.from_bytes(code[at : at + 4], "little") < high:
-                    masked[at : at + 4] = b"\0\0\0\0"
+                target = int.from_bytes(code[at : at + 4], "little")
+                if address <= target < address + len(code):
+                    masked[at : at + 4] = (target - address).to_bytes(4, "little")
+                elif low <= target < high:
+                    masked[at : at + 4] = self._name(target)
         return sha256(masked).digest()[:_SIZE]
+
+    def _name(self, target: int) -> bytes:
+        name = self._names.get(target)
+        return crc32(name.encode("utf-8", "surrogateescape")).to_bytes(4, "little") if name else bytes(4)
 
 
 def _absolute_pattern(low: int, high: int) -> re.Pattern[bytes] | None:
@@ -72,7 +96,7 @@ def _absolute_pattern(low: int, high: int) -> re.Pattern[bytes] | None:
         third = f"[\\x{first & 255:02x}-\\x{last & 255:02x}]\\x{first >> 8:02x}"
     else:
         third = f".[\\x{first >> 8:02x}-\\x{last >> 8:02x}]"
-    return re.compile(f"..{third}".encode("ascii"), re.DOTALL)
+    return re.compile(f"(?=..{third})".encode("ascii"), re.DOTALL)  # matches may overlap
 
 
 def without_addresses(contents: bytes, address: int, word: int, low: int, high: int, relocated: Iterable[int]) -> bytes:

@@ -17,6 +17,7 @@ from linker.abi.facts import DataFact, Facts, FileKind, FunctionFact
 from linker.formats import elf
 from linker.image import EXEC, WRITE, Machine, Segment
 
+_NAMED = frozenset((elf.STT_FUNC, elf.STT_OBJECT))
 CONTENTS_LIMIT = 64 << 10  # bytes of a datum that are kept
 
 
@@ -75,7 +76,7 @@ def shared_object_facts(data: bytes, path: str) -> Facts:
     low = min((s.address for s in dynamic.segments), default=0)
     high = max((s.end for s in dynamic.segments), default=0)
     wide = file.machine is Machine.X86_64
-    codes = CodeDigest(low, high, rip=True, fixed=False)
+    codes = CodeDigest(low, high, _names(file) if wide else {}, rip=True, fixed=False)
     relocated = dynamic.relocated
     functions: dict[str, FunctionFact] = {}
     datas: dict[str, DataFact] = {}
@@ -105,6 +106,20 @@ def shared_object_facts(data: bytes, path: str) -> Facts:
         symbol_versions=dynamic.versions, text=memory.extent(EXEC), data_range=memory.extent(WRITE),
     )  # fmt: skip
     return with_types(facts, file, memory, code_at, data_at)
+
+
+def _names(file: elf.File) -> dict[int, str]:
+    """Symbols by address, for the digests of code: of .symtab if it was not stripped."""
+    names: dict[int, str] = {}
+    for kind in (elf.SHT_SYMTAB, elf.SHT_DYNSYM):
+        for index, section in enumerate(file.sections):
+            if section[1] == kind:
+                table = file.strings(section[6])
+                for name_at, info, _, shndx, value, _ in file.symbols(index):
+                    if shndx and info & 15 in _NAMED and name_at:
+                        names.setdefault(value, table[name_at])
+                return names
+    return names
 
 
 # -- types -------------------------------------------------------------------------------------------------------------

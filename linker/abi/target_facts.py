@@ -32,8 +32,12 @@ def target_facts(data: bytes, path: str) -> Facts:
     memory = Memory(data, header.segments)
     who = header.identity
     check_slots(who.slot_count, header.slot_size, who.size, path)
-    codes = CodeDigest(who.base, who.end, image.machine is Machine.X86_64, fixed=True)
     locals_ = {symbol.name: symbol for symbol in image.symbols}
+    names: dict[int, str] = {}
+    for symbol in image.symbols:
+        names.setdefault(symbol.address, symbol.name)
+    others = [(other.base, other.end) for other in image.needs]
+    codes = CodeDigest(who.base, who.end, names, rip=image.machine is Machine.X86_64, fixed=True, others=others)
     weak = _weak_names(file)
     functions, datas = {}, {}
     for export in image.exports:
