@@ -482,9 +482,10 @@ def test_text_table() -> None:
     lines = list(render(sample_result("prog <b>")))
     assert lines[0] == "          1         prog <b>"
     assert lines[1] == "prog <b>  baseline  DIVERGED: result"
-    assert lines[2] == "x         n/c       identical"
+    assert lines[2] == "x         n/c       identical 1/2"
     assert "  because it is another function [body]" in lines and "  1: 14" in lines
-    assert lines[-2:] == ["3 cells: 1 identical on this run, 1 diverged, 1 not comparable", "note: note prog <b>"]
+    assert lines[-3] == "3 cells: 1 identical on this run, 1 diverged, 1 not comparable"
+    assert lines[-2].startswith("identical N/M: the run used N of the M names") and lines[-1] == "note: note prog <b>"
     assert not any("\x1b" in line for line in lines) and "\x1b[31;1m" in "".join(
         render(sample_result("p"), colour=True)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from emulator.abi.matrix import Cell, MatrixResult
-from emulator.abi.matrix_text import details, short, summary
+from emulator.abi.matrix_text import details, legend, short, summary
 from linker.errors import printable
 
 _CLASSES = {
@@ -49,7 +49,7 @@ def page(result: MatrixResult) -> str:
         for number, cell in enumerate(result.cells)
         if details(cell)
     )
-    notes = "".join(f"<p>{_text(note)}</p>" for note in result.notes)
+    notes = "".join(f"<p>{_text(note)}</p>" for note in (*legend(result), *result.notes))
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>uselib abi matrix</title><style>{_STYLE}</style></head>
 <body><h1>Programs x versions</h1>

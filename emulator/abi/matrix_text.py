@@ -14,9 +14,24 @@ _WIDEST = 48  # columns of a program's label
 
 def short(cell: Cell) -> str:
     """A cell in a word or two."""
-    if cell.result is None or cell.result.divergence is None:
-        return _WORDS[cell.verdict]
-    return f"{_WORDS[cell.verdict]}: {cell.result.divergence.kind}"
+    word = _WORDS[cell.verdict]
+    if cell.result is None:
+        return word
+    if cell.result.divergence is not None:
+        return f"{word}: {cell.result.divergence.kind}"
+    covered = cell.result.coverage
+    if cell.result.verdict == "identical on this run" and covered is not None and covered.bindings_unused:
+        return f"{word} {len(covered.bindings_used)}/{covered.bindings}"
+    return word
+
+
+def legend(result: MatrixResult) -> list[str]:
+    """What needs explaining: cells that are identical as far as they went."""
+    if not any("/" in short(cell) for cell in result.cells if cell.verdict == "identical on this run"):
+        return []
+    return [
+        "identical N/M: the run used N of the M names that the program takes from the library; of the others it says nothing"
+    ]
 
 
 def details(cell: Cell) -> list[str]:
@@ -79,4 +94,5 @@ def render(result: MatrixResult, colour: bool = False) -> Iterator[str]:
             yield from (f"  {printable(line)}" for text in lines for line in text.splitlines())
     yield ""
     yield summary(result)
+    yield from legend(result)
     yield from (f"note: {printable(note)}" for note in result.notes)
