@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -250,6 +252,31 @@ def test_declarations(machine: Machine, tmp_path: Path) -> None:
     assert {"point", "node"} <= found.record_names and "handle" not in found.record_names
 
 
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("compiler", ["clang", "zig"])
+def test_other_preprocessors_give_the_same(machine: Machine, compiler: str, tmp_path: Path) -> None:
+    if shutil.which("gcc") is None or (
+        shutil.which("clang") is None if compiler == "clang" else find_spec("ziglang") is None
+    ):
+        pytest.skip(f"no gcc, or no {compiler}")
+    target = "x86-linux-musl" if machine is Machine.I386 else "x86_64-linux-musl"
+    command = (
+        ("clang", FLAG[machine]) if compiler == "clang" else (sys.executable, "-m", "ziglang", "cc", "-target", target)
+    )
+    text = DECLARED + CONSTANTS.replace("#define GUARD", "").replace("#include <sys/ioctl.h>", "").replace(
+        "COMMAND _IOW", "COMMAND 1 //"
+    )
+    expected = read(tmp_path, text, machine)
+    found = read_headers([str(tmp_path / "lib.h")], machine, compiler=command)
+    assert (found.functions.keys(), found.constants, found.unknown) == (
+        expected.functions.keys(),
+        expected.constants,
+        (),
+    )
+    names = ("point", "node")
+    assert [record(found.types, n).size for n in names[1:]] == [record(expected.types, n).size for n in names[1:]]
+
+
 @needs_gcc
 def test_calling_conventions(tmp_path: Path) -> None:
     text = """
@@ -308,7 +335,8 @@ def test_constants(tmp_path: Path) -> None:
     values = {name: constant.value for name, constant in found.constants.items()}
     assert values == {
         "TEN": 10, "HEX": 31, "OCTAL": 15, "BINARY": 5, "SUM": 72, "SHIFT": 1 << 31, "NOT": 0xFFFFFFFF, "CAST": 255, "LETTER": 97,
-        "NEWLINE": 10, "TEXT": "one two", "PI": 3.25, "TINY": -0.001, "OF_ENUM": 6, "CONDITION": 1, "VERSION_NUMBER": 258, "SIZE": 4, "HALF": 2**63 - 1, "MINUS": -6,
+        "NEWLINE": 10, "TEXT": "one two", "PI": 3.25, "TINY": -0.001, "OF_ENUM": 6, "CONDITION": 1, "VERSION_NUMBER": 258, "SIZE": 4,
+        "HALF": 2**63 - 1, "MINUS": -6,
         "COMMAND": 0x40087803,
     }  # fmt: skip
     assert found.constants["TEN"].place == f"{tmp_path}/lib.h:3"
@@ -531,6 +559,22 @@ def test_headers_that_declare_nothing_do_not_hide_everything(tmp_path: Path) -> 
     facts = Facts("lib.so", FileKind.SHARED_OBJECT, Machine.X86_64, functions={"f": FunctionFact("f")})
     seen = with_headers(facts, found)
     assert seen.public is None and any("every export counts as public" in text for text in seen.unknown)
+
+
+def test_headers_of_another_library_do_not_hide_everything(tmp_path: Path) -> None:
+    found = read(tmp_path, "int other(void);\n", compiler=False)
+    facts = Facts("lib.so", FileKind.SHARED_OBJECT, Machine.X86_64, functions={"f": FunctionFact("f")})
+    seen = with_headers(facts, found)
+    assert seen.public is None and any(
+        "declare none of the 1 names that lib.so exports" in text for text in seen.unknown
+    )
+
+
+def test_cplusplus_is_told(tmp_path: Path) -> None:
+    text = 'class a { public: int f(); };\nextern "C" int plain(int);\nnamespace n { int g(); }\n'
+    found = read(tmp_path, text, compiler=False)
+    assert "plain" in found.functions and {"a", "f", "g"} <= found.uncertain
+    assert sum("C++ is not read" in text for text in found.unknown) == 2
 
 
 def test_vectors_are_not_modelled(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ and the constants that were compiled into them. Of a library without debug infor
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _SUFFIXES = (".h", ".hh", ".hpp", ".hxx")
 _MOST_FILES = 10_000
+_CPLUSPLUS = re.compile(r"(?:class|template|namespace|using|inline\s+namespace|enum\s+class)\b")
 _SHOWN = 5  # problems of one kind that are told one by one
 
 
@@ -233,6 +235,9 @@ class _Reader:
         self._problems: list[str] = []
 
     def take(self, unit: Unit) -> None:
+        if _CPLUSPLUS.match(unit.text):
+            self._failed(unit, f"{unit.place}: C++ is not read, C only")
+            return
         try:
             parsed = self.types.parse(unit)
             for node in parsed.nodes:
@@ -311,19 +316,16 @@ def with_headers(facts: Facts, headers: HeaderFacts, types: bool | None = None) 
     `declared` has them.
     """
     public = frozenset((*headers.functions, *headers.data)) | headers.uncertain
-    unknown = (*facts.unknown, *headers.unknown)
-    if not headers.functions and not headers.data:
-        unknown = (
-            *unknown,
-            f"the headers of {facts.path} declare no function and no variable: every export counts as public",
-        )
+    exported = {name.partition("@")[0] for name in (*facts.functions, *facts.data)}
+    foreign = not exported & public  # another library's headers, or none of C: they must not make all changes private
+    said = f"the headers declare none of the {len(exported)} names that {facts.path} exports: every export counts as public"
     facts = replace(
         facts,
-        public=public if headers.functions or headers.data else None,
+        public=None if foreign else public,
         constants=headers.constants,
-        record_names=headers.record_names | headers.uncertain,
+        record_names=None if foreign else headers.record_names | headers.uncertain,
         inlines=headers.inlines,
-        unknown=unknown,
+        unknown=(*facts.unknown, *headers.unknown, *([said] if foreign else [])),
     )
     kept = _typed(facts, headers, False)
     if not (not facts.typed if types is None else types):
