@@ -121,6 +121,8 @@ def _effect(program: ProgramFacts, new: Facts, finding: Finding, uses: Sequence[
         tag = finding.subject.partition(" ")[2]
         if finding.rule.id in ("jump-table-moved", "symbol-version-removed"):
             return Effect(finding, _why(met[0]))
+        if finding.rule.id == "enum-sentinel-changed":
+            return Effect(finding, f"{_why(met[0])}, maybe with an array that the enumerator sizes", certain=False)
         if program.typed and tag:
             return _effect_of_type(program, new, finding, tag, met[0])
         return Effect(finding, f"{_why(met[0])}, which leads to {finding.subject}", certain=False)

@@ -8,7 +8,7 @@ as it should; the other findings then say what to change when they are linked ag
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from linker.abi.affected import program_report
@@ -25,7 +25,7 @@ from linker.abi.facts import Facts, FileKind, ProgramFacts
 from linker.abi.findings import Finding, Report, Severity, Verdict
 from linker.abi.reach import Inside, Pair
 from linker.abi.types import Base, Enumeration, FunctionType, Pointer, Qualified, Record
-from linker.abi.wording import is_count
+from linker.abi.wording import is_count, plurals
 
 
 def check(old: Facts, new: Facts, programs: Sequence[ProgramFacts] = ()) -> Report:
@@ -35,11 +35,8 @@ def check(old: Facts, new: Facts, programs: Sequence[ProgramFacts] = ()) -> Repo
         return Report(old.path, new.path, Verdict.NOT_COMPARABLE, unchecked=(obstacle,))
     compared = compare(old, new, _knowledge(programs))
     findings = _ordered(compared.findings)
-    worst = max((finding.severity for finding in findings), default=Severity.COMPATIBLE)
-    minor = any(finding.severity is Severity.MINOR for finding in findings)
-    if worst is Severity.RISK:
-        worst = Severity.MINOR if minor else Severity.COMPATIBLE
-    needs = tell_too_small(compared, worst)
+    worst = _worst(findings)
+    needs = tell_too_small(compared, _worst(finding for finding in findings if finding.rule.id not in _NUMBERS))
     findings = _ordered(compared.findings)
     verdict = {Severity.BREAKING: Verdict.BREAKING, Severity.MINOR: Verdict.MINOR}.get(worst, Verdict.COMPATIBLE)
     reports = tuple(program_report(program, new, findings, compare) for program in programs)
@@ -53,6 +50,15 @@ def check(old: Facts, new: Facts, programs: Sequence[ProgramFacts] = ()) -> Repo
         _needs(needs, findings, old, new),
         _counts(compared),
     )
+
+
+_NUMBERS = {"major-changed", "minor-lowered"}  # findings about the version numbers themselves
+
+
+def _worst(findings: Iterable[Finding]) -> Severity:
+    """The highest severity that decides a verdict: a risk does not."""
+    decisive = (finding.severity for finding in findings if finding.severity is not Severity.RISK)
+    return max(decisive, default=Severity.COMPATIBLE)
 
 
 def compare(old: Facts, new: Facts, knowledge: Mapping[str, bool] | None = None) -> Comparison:
@@ -122,6 +128,7 @@ def _tell(check: Comparison, pair: Pair, changes: list[LayoutChange], place: str
     through = check.reach.through(pair)
     subject = _subject(pair)
     unchanged = _same_code(check, through)
+    fillers = _fill_arrays(check) if isinstance(check.reach.rows(pair)[0], Enumeration) else []
     for change in changes:
         words = f"{subject}: {change.words}" + (
             f": {change.old} became {change.new}" if change.old != change.new else ""
@@ -131,8 +138,9 @@ def _tell(check: Comparison, pair: Pair, changes: list[LayoutChange], place: str
             severity = min(severity, Severity.RISK)
         if unchanged and change.rule in _DECLARED_ONLY:
             severity = min(severity, Severity.RISK)
-        if change.rule == "enum-sentinel-changed" and _fills_arrays(check):
+        if change.rule == "enum-sentinel-changed" and fillers:
             severity = Severity.BREAKING
+            through = tuple(sorted({*through, *fillers}))
         check.tell(
             change.rule, subject, words, old=change.old, new=change.new, through=through, place=place, severity=severity
         )
@@ -147,8 +155,9 @@ def _same_code(check: Comparison, names: tuple[str, ...]) -> bool:
     return bool(pairs) and all(old and new and old.code and old.code == new.code for old, new in pairs)
 
 
-def _fills_arrays(check: Comparison) -> bool:
-    """Whether a function writes to an array of numbers that the program gives it, which may be sized by the enumerator that counts."""
+def _fill_arrays(check: Comparison) -> list[str]:
+    """Functions that write to an array of numbers that the program gives them, which may be sized by the enumerator that counts."""
+    found = []
     types = check.old.types
     for function in check.old.functions.values():
         row = types.plain(function.type) if function.type is not None else None
@@ -159,9 +168,14 @@ def _fills_arrays(check: Comparison) -> bool:
             target = types[pointer.target]
             base = types.plain(pointer.target)
             constant = isinstance(target, Qualified) and target.qualifier == "const"
-            if isinstance(base, Base) and base.size > 1 and not constant and not is_count(parameter.name):
-                return True
-    return False
+            if (
+                isinstance(base, Base)
+                and base.size > 1
+                and not constant
+                and (not is_count(parameter.name) or plurals(parameter.name))
+            ):
+                found.append(function.name)
+    return found
 
 
 def _tell_unseen(check: Comparison, pair: Pair, old: Record, new: Record, inside: Inside) -> None:

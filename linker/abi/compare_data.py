@@ -167,7 +167,9 @@ def _severity(difference: Difference) -> Severity:
 
 def _element(types: Types, number: TypeId) -> object:
     row = peel(types, number).row
-    while isinstance(row, Array):
+    for _ in range(20):
+        if not isinstance(row, Array):
+            break
         row = peel(types, row.element).row
     return row
 

@@ -82,8 +82,14 @@ class _Matched:
         return tuple((a, b) for a, b in self.common if a.offset != b.offset)
 
 
+def _named_once(members: list[Field]) -> list[Field]:
+    """Without second members of one name, which only damaged files have."""
+    first = {member.name: member for member in reversed(members)}
+    return [member for member in members if not member.name or first[member.name] is member]
+
+
 def match(pairs: TypePairs, old: Record, new: Record) -> _Matched:
-    before, after = fields(pairs.old, old), fields(pairs.new, new)
+    before, after = _named_once(fields(pairs.old, old)), _named_once(fields(pairs.new, new))
     reserved = tuple(field for field in before if is_reserved(field.name))
     kept = {field.name: field for field in after if not is_reserved(field.name)}
     named = [field for field in before if not is_reserved(field.name)]
@@ -301,7 +307,9 @@ def _size(pairs: TypePairs, old: Record, new: Record, changes: list[LayoutChange
         return [LayoutChange(rule, severity, "the size", before, after)]
     aligned = _alignment(pairs.old, old, pairs), _alignment(pairs.new, new, pairs)
     if old.size == new.size and aligned[0] != aligned[1] and not told:
-        severity = BREAKING if aligned[1] > aligned[0] and usage.caller_made else RISK
+        # up to a word x86 does not mind; beyond, instructions on vectors fault
+        vectors = aligned[1] > max(aligned[0], 8)
+        severity = BREAKING if vectors and usage.caller_made else RISK
         return [LayoutChange("alignment-changed", severity, "the alignment", *map(str, aligned))]
     return []
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from linker.abi.compare_types import peel, size_of
 from linker.abi.types import Array, Base, Enumeration, FunctionType, Pointer, Record, TypeId, Types
 
-_DEEPEST = 40
+_DEEPEST = 8  # records within records that are looked into; no compiler writes an endless one
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +33,13 @@ class Field:
         return f"byte {byte}" if self.width is None else f"byte {byte} bit {bit}"
 
 
-def fields(types: Types, record: Record, start: int = 0, depth: int = 0) -> list[Field]:
+def fields(types: Types, record: Record, start: int = 0, around: tuple[Record, ...] = ()) -> list[Field]:
     """In the order of the source. Unnamed members that are not records are padding and come with an empty name."""
     found: list[Field] = []
     for member in record.members:
         inner = peel(types, member.type).row
-        if not member.name and isinstance(inner, Record) and depth < _DEEPEST:
-            found += fields(types, inner, start + member.offset, depth + 1)
+        if not member.name and isinstance(inner, Record) and inner not in around and len(around) < _DEEPEST:
+            found += fields(types, inner, start + member.offset, (*around, record))
             continue
         size = member.width if member.width is not None else 8 * (size_of(types, member.type) or 0)
         found.append(Field(member.name, member.type, start + member.offset, size, member.width))

@@ -17,7 +17,7 @@ from linker.abi.types import (
     Void,
 )
 
-_DEEPEST = 12  # levels of pointers and arrays that are spelled; deeper ones only come from damaged files
+_DEEPEST = 6  # levels of pointers and arrays that are spelled; deeper ones only come from damaged files
 
 
 def spell(types: Types, number: TypeId, declarator: str = "", depth: int = 0) -> str:
@@ -63,7 +63,9 @@ def spell(types: Types, number: TypeId, declarator: str = "", depth: int = 0) ->
 
 def _unqualified(types: Types, number: TypeId) -> object:
     row = types[number]
-    while isinstance(row, Qualified):
+    for _ in range(_DEEPEST):
+        if not isinstance(row, Qualified):
+            break
         row = types[row.target]
     return row
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 TypeId = int
 VOID: TypeId = 0
+_DEEPEST = 1000  # typedefs and qualifiers around a type
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +140,10 @@ class Types:
         return self.rows[number]
 
     def plain(self, number: TypeId) -> Type:
-        """The type without typedefs and qualifiers around it."""
+        """The type without typedefs and qualifiers around it; Unknown if there is no end to them (damaged files)."""
         row = self.rows[number]
-        while isinstance(row, Typedef | Qualified):
+        for _ in range(_DEEPEST):
+            if not isinstance(row, Typedef | Qualified):
+                return row
             row = self.rows[row.target]
-        return row
+        return Unknown("typedefs without end")
