@@ -617,3 +617,24 @@ def test_rules_are_explained(ask) -> None:
         answer = ask("--explain", row["id"])
         assert answer.status == 0 and answer.out.startswith(f"{row['id']}: ")
     assert "program linked with old:\n" in ask("--explain", "slots-swapped").out
+
+
+def test_a_program_and_several_libraries(files: Files, ask) -> None:
+    answer = ask(files.program, files.new, files.other, "--json")
+    rows = json.loads(answer.out)["programs"]
+    assert [(row["library"], row["verdict"]) for row in rows] == [
+        (files.new, "affected"),
+        (files.other, "not comparable"),
+    ]
+    text = ask(files.program, files.old, files.other)
+    assert f"program {files.program} with {files.other}: not comparable" in text.flat and text.status == 0
+    for name in ("junit", "markdown", "sarif"):
+        assert " with " in ask(files.program, files.new, files.other, "--format", name).out
+
+
+def test_suppressions_of_what_meets_a_program(files: Files, ask, tmp_path: Path) -> None:
+    path = tmp_path / "abi.toml"
+    path.write_text('[[suppress]]\nrule = "member-appended"\nreason = "built again"\nexpires = "never"\n')
+    answer = ask(files.program, files.new, "--suppress", str(path))
+    assert answer.status == 0 and "unaffected" in answer.flat and "(suppressed: built again)" in answer.flat
+    assert "1 change that it meets, because suppressed" in answer.flat

@@ -78,7 +78,11 @@ def compare_program(program: str, libraries: Sequence[str], headers: HeaderOptio
         except _Unreadable as failure:
             words = f"nothing could be read of the headers: {failure}"
             return Compared(Report(program, ", ".join(libraries), Verdict.NOT_COMPARABLE, unchecked=(words,)), "")
-    return Compared(check_program(user, facts), os.path.basename(program))
+    report = check_program(user, facts)
+    if len(libraries) > 1 and len(report.programs) == len(libraries):
+        named = zip(report.programs, libraries, strict=True)
+        report = replace(report, programs=tuple(replace(row, library=path) for row, path in named))
+    return Compared(report, os.path.basename(program))
 
 
 def is_program(path: str) -> bool:

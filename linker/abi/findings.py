@@ -73,13 +73,15 @@ class Effect:
 
 @dataclass(frozen=True)
 class ProgramReport:
-    """verdict `affected`: at least one certain effect of a breaking finding; `unaffected` goes only as far as `unchecked` allows."""
+    """verdict `affected`: at least one certain effect of a breaking finding; `unaffected` goes only as far as `unchecked` allows.
+    library: which one this is about, where a program is compared with several."""
 
     path: str
     verdict: Literal["affected", "maybe affected", "unaffected", "refused at start-up", "not comparable"]
     effects: tuple[Effect, ...] = ()
     used: int = 0  # names it takes from the library
     unchecked: tuple[str, ...] = ()
+    library: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
-from linker.abi.findings import Finding, Report, Rule, Severity, Verdict
+from linker.abi.findings import Finding, ProgramReport, Report, Rule, Severity, Verdict
 
 WORDS = {
     Severity.BREAKING: "breaking",
@@ -78,6 +78,11 @@ def users(finding: Finding) -> str:
     shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     verb = {Severity.BREAKING: "breaking for", Severity.RISK: "a risk for"}.get(finding.severity, "concerns")
     return f"{verb} programs that use {shown}"
+
+
+def program_name(program: ProgramReport) -> str:
+    """The program, and the library if several are compared."""
+    return f"{program.path} with {program.library}" if program.library else program.path
 
 
 def by_severity(findings: Iterable[Finding]) -> Iterator[tuple[Severity, list[Finding]]]:

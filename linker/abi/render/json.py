@@ -45,6 +45,7 @@ def _effect(effect: Effect, numbers: dict[int, int]) -> dict[str, Any]:
 def _program(program: ProgramReport, numbers: dict[int, int]) -> dict[str, Any]:
     return {
         "path": program.path,
+        "library": program.library,
         "verdict": program.verdict,
         "used": program.used,
         "effects": [_effect(effect, numbers) for effect in program.effects],

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 from linker.abi import rules as table
 from linker.abi.findings import Finding, ProgramReport, Report, Severity, Verdict
 from linker.abi.render import Style
-from linker.abi.render.common import WORDS, by_rule, counted, headline, said, users
+from linker.abi.render.common import WORDS, by_rule, counted, headline, program_name, said, users
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, production 2
 
@@ -57,7 +57,7 @@ def _rule(suite: ET.Element, identifier: str, findings: list[Finding]) -> None:
 
 
 def _program(suite: ET.Element, program: ProgramReport) -> None:
-    case = _case(suite, "abi.programs", program.path)
+    case = _case(suite, "abi.programs", program_name(program))
     words = _xml("\n".join(f"{'' if e.certain else 'perhaps '}{e.why}: {e.finding.message}" for e in program.effects))
     if program.verdict in ("affected", "refused at start-up"):
         ET.SubElement(case, "failure", {"message": program.verdict, "type": "affected"}).text = words

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from linker.abi.findings import Finding, ProgramReport, Report, Severity, Verdict
 from linker.abi.render import Style
-from linker.abi.render.common import MEANING, WORDS, active, by_rule, by_severity, counted, needed, users
+from linker.abi.render.common import MEANING, WORDS, active, by_rule, by_severity, counted, needed, program_name, users
 from linker.errors import printable
 
 _SPECIAL = re.compile(r"([\\`*_\[\]#|~@!])")
@@ -61,7 +61,7 @@ def _lines(report: Report, style: Style) -> Iterator[str]:
         yield from _severity(severity, findings)
     yield from _suppressed([finding for finding in report.findings if finding.suppressed])
     if report.programs:
-        yield from _programs(report.programs)
+        yield from _programs(report.programs, report.unchecked)
     if report.unchecked:
         yield ""
         yield "**Not checked**"
@@ -121,7 +121,7 @@ def _suppressed(findings: list[Finding]) -> Iterator[str]:
     yield "</details>"
 
 
-def _programs(programs: tuple[ProgramReport, ...]) -> Iterator[str]:
+def _programs(programs: tuple[ProgramReport, ...], unchecked: tuple[str, ...]) -> Iterator[str]:
     yield ""
     yield "| program | verdict | because |"
     yield "|---|---|---|"
@@ -130,8 +130,8 @@ def _programs(programs: tuple[ProgramReport, ...]) -> Iterator[str]:
         why = "<br>".join(escaped(f"{'' if effect.certain else 'perhaps '}{effect.why}") for effect in effects[:10])
         if len(effects) > 10:
             why += f"<br>and {len(effects) - 10} more"
-        yield f"| {code(program.path)} | {program.verdict} | {why} |"
+        yield f"| {code(program_name(program))} | {program.verdict} | {why} |"
     for program in programs:
-        for text in program.unchecked:
+        for text in (text for text in program.unchecked if text not in unchecked):
             yield ""
-            yield f"{code(program.path)}: not checked: {escaped(text)}"
+            yield f"{code(program_name(program))}: not checked: {escaped(text)}"

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from linker.abi.findings import Finding, ProgramReport, Report, Rule, Severity, Verdict
 from linker.abi.render import Style
-from linker.abi.render.common import WORDS, by_rule, digest, place, said, users
+from linker.abi.render.common import WORDS, by_rule, digest, place, program_name, said, users
 
 # The name by which tools recognise the version; nothing is fetched.
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -85,7 +85,7 @@ def _notification(text: str, level: str) -> dict[str, Any]:
 
 
 def _program(program: ProgramReport) -> dict[str, Any]:
-    words = f"program {program.path}: {program.verdict}"
+    words = f"program {program_name(program)}: {program.verdict}"
     level = "note" if program.verdict == "unaffected" else "warning" if program.verdict == "maybe affected" else "error"
     why = "; ".join(effect.why for effect in program.effects if not effect.finding.suppressed)
     return _notification(f"{words}: {why}" if why else words, level)

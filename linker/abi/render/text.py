@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from linker.abi.findings import Finding, ProgramReport, Report, Rule, Severity, Verdict
 from linker.abi.render import Style
-from linker.abi.render.common import MEANING, WORDS, active, by_rule, by_severity, counted, headline, said, users
+from linker.abi.render.common import (
+    MEANING,
+    WORDS,
+    active,
+    by_rule,
+    by_severity,
+    counted,
+    headline,
+    program_name,
+    said,
+    users,
+)
 from linker.errors import printable
 
 _FEW = 12  # findings of one rule that are shown without -v
@@ -76,7 +88,8 @@ def render(report: Report, style: Style) -> str:
     if style.verbose:
         _suppressed(page, [finding for finding in report.findings if finding.suppressed])
     for program in report.programs:
-        _program(page, program, style.verbose)
+        own = tuple(text for text in program.unchecked if text not in report.unchecked)
+        _program(page, replace(program, unchecked=own), style.verbose)
     _closing(page, report)
     return "\n".join(page.lines) + "\n"
 
@@ -126,7 +139,7 @@ def _suppressed(page: _Page, findings: list[Finding]) -> None:
 
 def _program(page: _Page, program: ProgramReport, verbose: bool) -> None:
     page.gap()
-    head = f"program {program.path}: {program.verdict}"
+    head = f"program {program_name(program)}: {program.verdict}"
     if program.used:
         head += f" (uses {program.used} name{'s' if program.used > 1 else ''} of the library)"
     page.put(head, 0, 2, _PROGRAMS.get(program.verdict, "1"))
