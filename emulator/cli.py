@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ldd": ("ldd", "which shared libraries a program would get, and why no other versions of them"),
     "ldconfig": ("ldconfig", "make and mend the symbolic links to the newest versions of installed libraries"),
     "map": ("map", "the address registry: allocate, list and check library addresses"),
+    "compare": ("compare", "the same program in every scheme: sizes, start-up, pages, cost of a call"),
     "demo": ("demo", "build, run, trace and upgrade a library in a few seconds"),
     "ld-dir": ("ld_dir", "print a directory for `cc -B DIR`, in which `ld` is our linker"),
 }

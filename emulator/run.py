@@ -95,6 +95,11 @@ class Runner:
         finally:
             self._put_away()
 
+    @property
+    def instructions(self) -> int:
+        """Guest instructions so far, if they are counted (RunOptions.max_instructions); else 0."""
+        return 0 if self._counter is None else self._counter.count
+
     def _set_up(self) -> None:
         """The parts, without a program yet. Raises UsageError."""
         options = self.options

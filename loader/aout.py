@@ -19,10 +19,12 @@ import struct
 from collections.abc import Sequence
 
 from linker.errors import FormatError
-from linker.formats.aout import HEADER_SIZE, Header, Magic, decode_header
+from linker.formats.aout import HEADER_SIZE, Header, Magic, decode_header, is_aout
 from linker.image import Image, Machine, Segment
 from loader.address_space import PROT_EXEC, PROT_READ, PROT_WRITE, AddressSpace, page_down, page_up
+from loader.binfmt import Format
 from loader.exec import MAX_ARGUMENT, Started, StartInfo
+from loader.layout import LAYOUT_1993
 from loader.vma import MappedFile
 
 ALL = PROT_READ | PROT_WRITE | PROT_EXEC
@@ -138,3 +140,6 @@ def load_library_24(space: AddressSpace, fd: int, name: str) -> None:
     if header.magic is Magic.ZMAGIC and header.entry & 0xFFF:
         raise _fail(errno.ENOEXEC)
     _load(space, header, fd, name)
+
+
+FORMAT = Format("aout", is_aout, program_image, start_program, LAYOUT_1993, "1993")

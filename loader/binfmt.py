@@ -5,18 +5,15 @@ Source: fs/exec.c (search_binary_handler), include/linux/binfmts.h of Linux.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 
 from linker.errors import Diagnostic, FormatError
-from linker.formats.aout import is_aout
-from linker.formats.coff import is_coff
-from linker.formats.textbook import is_object
 from linker.image import Image
-from loader import aout, coff, exec, textbook
+from loader import exec
 from loader.address_space import AddressSpace
-from loader.headers import read_headers
-from loader.layout import LAYOUT_1993, LAYOUT_SVR3, LAYOUTS, Layout
+from loader.layout import LAYOUTS, Layout
 
 Starter = Callable[..., exec.Started]
 
@@ -39,28 +36,13 @@ class Format:
     load_library: Callable[[AddressSpace, int, str], None] | None = None
 
 
-def _start_coff(
-    space: AddressSpace, image: Image, fd: int, name: str,
-    arguments: Sequence[bytes], environment: Sequence[bytes], info: exec.StartInfo,
-) -> exec.Started:  # fmt: skip
-    started = exec.build_stack(space, image, arguments, environment, info)
-    space.start_brk(coff.map_sections(space, image.segments, fd, name, "fixed"))
-    return started
-
-
-FORMATS = (
-    Format("elf", lambda head: head.startswith(b"\x7fELF"), read_headers, exec.start_program),
-    Format("aout", is_aout, aout.program_image, aout.start_program, LAYOUT_1993, "1993"),
-    Format(
-        "coff",
-        is_coff,
-        coff.program_image,
-        _start_coff,
-        LAYOUT_SVR3,
-        libraries=coff.library_paths,
-        load_library=coff.load_library,
-    ),
-    Format("textbook", is_object, textbook.program_image, textbook.start_program),
+# First bytes -> the module whose FORMAT may be it. A format's code is imported when a file of it is met: most runs are of ELF programs.
+_AOUT_MAGICS = (b"\x07\x01", b"\x08\x01", b"\x0b\x01", b"\xcc\x00")
+_MODULES = (
+    ((b"\x7fELF",), "loader.elf"),
+    (_AOUT_MAGICS, "loader.aout"),
+    ((b"\x4c\x01",), "loader.coff"),
+    ((b"LINK\n",), "loader.textbook"),
 )
 
 
@@ -82,7 +64,9 @@ class Program:
 
 def recognise(head: bytes, where: str) -> Program:
     """The program in a file, from its first page. Raises FormatError."""
-    for known in FORMATS:
-        if known.recognise(head):
-            return Program(known, known.read(head, where))
+    for magics, module in _MODULES:
+        if head.startswith(magics):
+            known: Format = import_module(module).FORMAT
+            if known.recognise(head):
+                return Program(known, known.read(head, where))
     raise FormatError(Diagnostic(where, "is not a program: not ELF, a.out, COFF nor the textbook's format"))

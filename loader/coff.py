@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
 
 from linker.errors import Diagnostic, FormatError
 from linker.formats import coff
 from linker.formats.coff_image import segments
 from linker.image import Image, Machine, Segment
 from loader.address_space import AddressSpace, page_down, page_up
-from loader.exec import prot_of
+from loader.binfmt import Format
+from loader.exec import Started, StartInfo, build_stack, prot_of
+from loader.layout import LAYOUT_SVR3
 from loader.vma import MappedFile
 
 ELIBACC, ELIBBAD, ELIBSCN, ELIBMAX, ELIBEXEC = 79, 80, 81, 82, 83
@@ -100,3 +103,18 @@ def load_library(space: AddressSpace, fd: int, name: str) -> None:
         map_sections(space, segments(file), fd, name, "noreplace")
     except OSError as failure:
         raise _fail(ELIBBAD if failure.errno == errno.ENOEXEC else failure.errno or ELIBBAD) from None
+
+
+def start_program(
+    space: AddressSpace, image: Image, fd: int, name: str,
+    arguments: Sequence[bytes], environment: Sequence[bytes], info: StartInfo,
+) -> Started:  # fmt: skip
+    """Maps a program and makes the stack that Linux makes. Raises OSError."""
+    started = build_stack(space, image, arguments, environment, info)
+    space.start_brk(map_sections(space, image.segments, fd, name, "fixed"))
+    return started
+
+
+FORMAT = Format(
+    "coff", coff.is_coff, program_image, start_program, LAYOUT_SVR3, libraries=library_paths, load_library=load_library,
+)  # fmt: skip

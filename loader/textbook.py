@@ -14,6 +14,7 @@ from linker.formats import textbook
 from linker.image import EXEC, READ, WRITE, Image, ImageSymbol, Machine, Segment
 from loader import exec
 from loader.address_space import AddressSpace, page_down, page_up
+from loader.binfmt import Format
 from loader.exec import prot_of
 from loader.vma import MappedFile
 
@@ -97,3 +98,6 @@ def start_program(
 def load_library(space: AddressSpace, fd: int, name: str) -> None:
     """uselib(2). Raises OSError: ENOEXEC, EEXIST for an overlap."""
     _map(space, _read(fd, name), fd, name, "noreplace")
+
+
+FORMAT = Format("textbook", textbook.is_object, program_image, start_program)

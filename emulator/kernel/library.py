@@ -13,9 +13,6 @@ from emulator.kernel import constants as C
 from emulator.kernel.errors import GuestError
 from emulator.kernel.table import Row
 from linker.errors import FormatError
-from linker.formats.aout import is_aout
-from linker.formats.textbook import is_object
-from loader import aout, textbook
 from loader.headers import read_headers
 from loader.uselib import load_library
 
@@ -33,11 +30,8 @@ def _modern(process: Process, fd: int, name: str) -> None:
     if not mode & 0o111:
         raise GuestError(errno.EACCES)
     head = os.pread(fd, _HEAD, 0)
-    if is_object(head):
-        textbook.load_library(process.memory, fd, name)
-        return
-    if is_aout(head):
-        aout.load_library_24(process.memory, fd, name)
+    if not head.startswith(b"\x7fELF"):  # the other formats' code is imported when a file of them is met
+        _other_format(process, fd, name, head)
         return
     try:
         image = read_headers(head, name)
@@ -46,7 +40,19 @@ def _modern(process: Process, fd: int, name: str) -> None:
     load_library(process.memory, image, fd, name, process.memory.layout.bits)
 
 
+def _other_format(process: Process, fd: int, name: str, head: bytes) -> None:
+    from linker.formats.textbook import is_object
+    from loader import aout, textbook
+
+    if is_object(head):
+        textbook.load_library(process.memory, fd, name)
+    else:
+        aout.load_library_24(process.memory, fd, name)
+
+
 def _of_1993(process: Process, fd: int, name: str) -> None:
+    from loader import aout
+
     aout.load_library_099(process.memory, fd, name, process.libraries)
 
 

@@ -1,0 +1,90 @@
+"""One run of a program in the emulator, counted: everything is deterministic but the time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from emulator.interfaces import Kernel, ProcessEnded
+from emulator.run import Runner, RunOptions
+from emulator.trace.hearing import SystemCallTap
+from linker.errors import Diagnostic, LinkError
+
+if TYPE_CHECKING:
+    from emulator.interfaces import WatchableMachine
+    from loader.address_space import AddressSpace
+
+PAGE = 4096
+_UNLIMITED = 10**15
+
+
+@dataclass(frozen=True)
+class Run:
+    """pages: of memory that the run touched; of these, shared: pages of files, unchanged. seconds: of the CPU."""
+
+    status: int
+    system_calls: int
+    instructions: int
+    pages: int
+    shared: int
+    seconds: float
+
+
+class _Watcher:
+    """A RunObserver that counts system calls and, at the end, pages."""
+
+    def __init__(self) -> None:
+        self.calls = self.pages = self.shared = 0
+
+    def program_started(self, machine: WatchableMachine, space: AddressSpace, process: int, program: str) -> None:
+        self.space = space
+        assert machine.kernel is not None
+        machine.kernel = SystemCallTap(machine.kernel, machine.cpu, self._count)
+
+    def _count(self, kernel: Kernel, number: int, arguments: Sequence[int], pc: int, sp: int) -> int:
+        self.calls += 1
+        return kernel.system_call(number, list(arguments))
+
+    def program_ended(self, end: ProcessEnded) -> None:
+        ranges = [(w.start + w.delta, w.end + w.delta) for w in self.space.windows]
+        self.pages, self.shared = resident(ranges)
+
+    def before_fork(self) -> None: ...
+    def forked(self, process: int) -> None: ...
+    def signal_delivered(self, number: int, address: int) -> None: ...
+    def last_calls(self) -> list[str]:
+        return []
+
+
+def resident(ranges: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """Pages of host memory in the ranges that are there, and how many of them are pages of files that nobody has changed here (proc(5),
+    smaps: what is not Anonymous)."""
+    rss = anonymous = 0
+    inside = False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        first, _, rest = line.partition(" ")
+        if "-" in first and not first.endswith(":"):
+            low, _, high = first.partition("-")
+            inside = any(start <= int(low, 16) and int(high, 16) <= end for start, end in ranges)
+        elif inside and first == "Rss:":
+            rss += int(rest.split()[0])
+        elif inside and first == "Anonymous:":
+            anonymous += int(rest.split()[0])
+    return rss * 1024 // PAGE, (rss - anonymous) * 1024 // PAGE
+
+
+def run(root: Path, count: bool = True) -> Run:
+    """Runs ROOT/prog with ROOT for `/`. count: count instructions (which costs time). Raises ToolError if it fails."""
+    watcher = _Watcher()
+    options = RunOptions("/prog", root=str(root), max_instructions=_UNLIMITED if count else None)
+    runner = Runner(options, watcher)
+    start = time.process_time()
+    status = runner.run()
+    seconds = time.process_time() - start
+    if status:
+        raise LinkError(Diagnostic(str(root / "prog"), f"ended with status {status}, where 0 was expected"))
+    counted = runner.instructions
+    return Run(status, watcher.calls, counted, watcher.pages, watcher.shared, seconds)
