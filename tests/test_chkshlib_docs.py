@@ -58,7 +58,7 @@ def test_the_document_shows_what_happens(tmp_path: Path, monkeypatch: pytest.Mon
     blocks = CONSOLE.findall(text)
     assert len(blocks) >= 6
     for block in blocks:
-        assert session(block, tmp_path, environment) == block
+        assert session(block, tmp_path, environment) == block, "if this is meant: python tests/test_chkshlib_docs.py"
     monkeypatch.chdir(tmp_path)
     for example in PYTHON.findall(text):
         exec(compile(example, "docs/chkshlib.md", "exec"), {})

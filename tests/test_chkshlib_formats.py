@@ -134,6 +134,15 @@ def test_text_with_everything() -> None:
     )
 
 
+def test_long_lists_are_cut_unless_everything_is_wanted() -> None:
+    names = tuple(f"name{number:02}" for number in range(30))
+    rows = tuple(Finding(REMOVED, name, f"function {name} was removed", through=names) for name in names)
+    report = Report("a", "b", Verdict.BREAKING, rows, needs_version="major")
+    short, whole = (render("text", report, Style(verbose=verbose)) for verbose in (False, True))
+    assert "and 18 more; -v shows all" in short and "name07 and 22 more" in " ".join(short.split())
+    assert "more" not in whole and whole.count("name29") == 31
+
+
 def test_text_of_nothing_found_and_of_no_comparison() -> None:
     assert (
         render("text", EMPTY)

@@ -72,10 +72,10 @@ def said(finding: Finding) -> str:
     return finding.message if named else f"{finding.subject}: {finding.message}"
 
 
-def users(finding: Finding) -> str:
-    """`breaking for programs that use X`, the names by which programs meet the change."""
+def users(finding: Finding, most: int = 8) -> str:
+    """`breaking for programs that use X`, the names by which programs meet the change, `most` of them."""
     names = finding.through or (finding.subject,)
-    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    shown = ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
     verb = {Severity.BREAKING: "breaking for", Severity.RISK: "a risk for"}.get(finding.severity, "concerns")
     return f"{verb} programs that use {shown}"
 
