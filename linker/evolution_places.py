@@ -58,8 +58,8 @@ def carry_places(step: Step, names: Names, sizes: Mapping[str, int]) -> Carried:
         holds = place.state in (PlaceState.DATA, PlaceState.POINTER)
         inside = old.data <= place.address and place.end <= end
         now = names.new_name.get(place.name) if holds else None
-        if now is None and place.state is PlaceState.RETIRED and place.name in names.back:
-            now = place.name if sizes[place.name] <= place.reserved else None
+        if place.state is PlaceState.RETIRED and place.name in names.back - {p.name for p in promises}:
+            now = place.name if sizes.get(place.name, place.reserved + 1) <= place.reserved else None
         if now is None:
             if inside:
                 since = step.version if holds else place.since

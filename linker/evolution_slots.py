@@ -22,7 +22,7 @@ def number_slots(step: Step, names: Names, functions: Set[str], spec: Specificat
     kept: dict[int, str] = {}
     for slot in before:
         now = names.new_name.get(slot.name) if slot.state is SlotState.FUNCTION else None
-        if now is None and slot.name in names.back and slot.state is SlotState.RETIRED:
+        if slot.state is SlotState.RETIRED and slot.name in names.back & functions:
             now = slot.name
         if now is not None:
             kept[slot.number] = now

@@ -435,6 +435,22 @@ def test_from_nothing_to_everything_and_back(shop: Shop) -> None:
     )  # start-up writes to f's reserved pointer
 
 
+def test_a_name_with_many_lives(shop: Shop) -> None:
+    """Data, then a function, then larger data, then small data and so on: each kind comes back to a place of its own."""
+    keep = "int keep(void) { return 1; } int kept = 2;"
+    small, large, function = "int x = 3;", "int x[9] = {4};", "int x(void) { return 5; }"
+    before = None
+    for n, text in enumerate((small, "", function, "", large, "", function, "", small, "", large)):
+        options = () if text or before is None else ("--retire", "x")
+        shop.release(f"1.{n}.0", keep + text, before=before, options=options)
+        before = f"1.{n}.0"
+    first, last = shop.history("1.0.0"), shop.history("1.10.0")
+    assert [s.name for s in last.slots] == ["keep", "x"] and last.slots[1].state is SlotState.RETIRED
+    assert shop.history("1.8.0").data_places()["x"].address == first.data_places()["x"].address
+    assert last.data_places()["x"].address == shop.history("1.4.0").data_places()["x"].address
+    assert sorted(p.reserved for p in last.places if p.name == "x") == [4, 36]
+
+
 def test_sections_of_their_own_from_the_second_release_on(shop: Shop) -> None:
     """What the error messages advise does help a library that began without -fdata-sections."""
     first = "int a = 1, b = 2; static int own = 3; int c = 4; int sum(void) { return a + b + own++ + c; }"
