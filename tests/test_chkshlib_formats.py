@@ -127,6 +127,7 @@ def test_text() -> None:
 
 def test_text_with_everything() -> None:
     text = render("text", REPORT, Style(verbose=True))
+    assert "        breaking for programs that use gone\n" in text
     assert "compatible (1): no program notices\n  Code changed [implementation-changed]\n" in text
     assert (
         "suppressed (1)\n  function inner was removed [function-removed]; reason: never documented (until 2027-01-01)\n"

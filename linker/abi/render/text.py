@@ -121,7 +121,7 @@ def _rule(page: _Page, rule: Rule, rows: list[Finding], verbose: bool) -> None:
         if finding.place:
             page.put(f"at {finding.place}", 8, 5)
         if finding.severity >= Severity.RISK:
-            page.put(users(finding, len(finding.through) if verbose else 8), 8, 5)
+            page.put(users(finding, max(len(finding.through), 1) if verbose else 8), 8, 5)
     if len(rows) > len(shown):
         page.put(f"and {len(rows) - len(shown)} more; -v shows all", 4)
     page.put(f"consequence: {rule.consequence}", 6, 2)
