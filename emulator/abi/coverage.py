@@ -25,7 +25,7 @@ def coverage_of(
     called: set[str] = set()
     for run in runs:
         for index in processes:
-            for address, _ in run.summary(index)["counts"]:
+            for address, _, _ in run.summary(index)["counts"]:
                 called.add(bound.functions.get(address) or (old.slots[address].name if address in old.slots else ""))
             for row in run.data(index)["rows"]:
                 place = old.datum_at(row[1])

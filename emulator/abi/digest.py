@@ -11,52 +11,48 @@ run too long to have been kept is done once more up to the piece that differs. T
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Callable
+from ctypes import Array, addressof, c_uint64, memmove, sizeof
 from typing import Any
 
-import numpy as np
-
 from emulator.abi.meaning import WORDS, Shape
+from emulator.abi.watch import library
 from emulator.trace.backend import Batch
-from emulator.trace.format import ChunkKind, Kind
-from emulator.trace.reading.blocks import Array
+from emulator.trace.format import RECORD, ChunkKind, Kind
 from emulator.trace.sinks import FileSink
 
 KEPT = 1 << 16  # records of a process that are kept as they are, whatever the digests say
 _ALL = (1 << 64) - 1
-_COLUMNS = range(1, 7)  # of a record: caller, stack pointer, four words; of a MORE record also the first and no last
-_RANDOM = np.random.default_rng(1991).integers(0, 1 << 64, (1 << 14) + 16, np.uint64) | np.uint64(1)
-_MIX, _PLACE = _RANDOM[:16], _RANDOM[16:]
+_FIELDS = 16  # of a key: first, 6 masks, 7 masks of MORE, count, known: struct Key in native/data_watch.c
+_MASKS, _MORE, _COUNT, _KNOWN = 1, 7, 14, 15
+_MIX = (0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93, 0xA0761D6478BD642F, 0xE7037ED1A0B428DB, 0x8EBC6AF09C88C6E3,
+        0x589965CC75374CC3, 0x1D8E4E27C47D124F)  # fmt: skip
 
 ShapeAt = Callable[[int, str], Shape]
 
 
 class _Process:
-    """The digests of one process."""
+    """The digests of one process. A key is a function and whether it is a return: 2 * index + 1."""
 
     def __init__(self) -> None:
         self.functions: dict[int, tuple[int, str]] = {}  # index -> address, name
-        self.size = 0
-        self.first = np.zeros(0, np.uint64)  # by key: function, and whether it is a return: stands for both
-        self.masks = np.zeros((8, 0), np.uint64)  # column, key
-        self.more = np.zeros((8, 0), np.uint64)  # column, function
-        self.known = np.zeros(0, bool)
-        self.counts = np.zeros(0, np.int64)
+        self.keys: Array[c_uint64] = (c_uint64 * 0)()
+        self.state = (c_uint64 * 3)()  # struct Digest: value, latest key, events
         self.digests: list[str] = []
-        self.records = self.kept = self.events = 0
-        self.last = 0  # function of the last event: MORE records may follow in the next piece
+        self.records = self.kept = 0
+
+    @property
+    def size(self) -> int:
+        """Keys that there is room for."""
+        return len(self.keys) // _FIELDS
 
     def grow(self, size: int) -> None:
-        """Room for `size` functions."""
-        more = size - self.size
-        if more <= 0:
-            return
-        self.first = np.concatenate([self.first, np.zeros(2 * more, np.uint64)])
-        self.masks = np.concatenate([self.masks, np.zeros((8, 2 * more), np.uint64)], axis=1)
-        self.more = np.concatenate([self.more, np.zeros((8, more), np.uint64)], axis=1)
-        self.known = np.concatenate([self.known, np.zeros(2 * more, bool)])
-        self.counts = np.concatenate([self.counts, np.zeros(2 * more, np.int64)])
-        self.size = size
+        """Room for `size` keys."""
+        if size > self.size:
+            keys = (c_uint64 * (_FIELDS * max(size, 2 * self.size)))()
+            memmove(keys, self.keys, sizeof(self.keys))
+            self.keys = keys
 
 
 class DigestSink(FileSink):
@@ -65,6 +61,8 @@ class DigestSink(FileSink):
     def __init__(self, path: str, meta: dict[str, Any], shape: ShapeAt, kept: int) -> None:
         self._shape, self._kept = shape, kept
         self._processes: dict[int, _Process] = {}
+        native = library()
+        self._add = _add_in_python if native is None else native.uselib_digest
         super().__init__(path, meta)
 
     def describe(self, kind: ChunkKind, value: dict[str, Any], process: int) -> None:
@@ -73,75 +71,87 @@ class DigestSink(FileSink):
             new = self._processes[process] = _Process()
             before = self._processes.get(value["parent"]) if value["forked_at"] is not None else None
             if before is not None:
-                self._functions(new, before.functions)
+                new.functions.update(before.functions)
         elif kind == ChunkKind.TABLE:
             rows = zip(value["addresses"], value["names"], strict=True)
-            self._functions(self._processes[process], dict(enumerate(rows, value["first"])))
-
-    @staticmethod
-    def _functions(process: _Process, rows: dict[int, tuple[int, str]]) -> None:
-        process.functions.update(rows)
-        process.grow(max(rows, default=-1) + 1)
+            self._processes[process].functions.update(enumerate(rows, value["first"]))
 
     def batch(self, batch: Batch, process: int) -> None:
         state = self._processes[process]
-        table = np.frombuffer(batch.records, "<u8").reshape(-1, 8)
-        if state.records + len(table) <= self._kept and state.kept == state.records:
+        count = len(batch.records) // RECORD.size
+        if state.records + count <= self._kept and state.kept == state.records:
             super().batch(batch, process)
-            state.kept += len(table)
-        state.records += len(table)
-        self._digest(state, table, batch.payload)
+            state.kept += count
+        state.records += count
+        self._digest(state, batch.records, count)
+        copied = hashlib.blake2b(batch.payload, digest_size=16).hexdigest() if len(batch.payload) else ""
+        state.digests.append(f"{state.state[0]:016x}{copied}")
 
-    def _digest(self, state: _Process, table: Array, payload: bytes | memoryview) -> None:
-        info = table[:, 7].copy()
-        kind = info >> np.uint64(48) & np.uint64(0xFF)
-        key = ((info & np.uint64(0xFFFF_FFFF)) << np.uint64(1)).astype(np.int64)
-        key += kind == Kind.RETURN
-        more = np.flatnonzero(kind == Kind.MORE) if int(kind.max()) == Kind.MORE else None
-        if more is not None:
-            owner = np.maximum.accumulate(np.where(kind == Kind.MORE, -1, np.arange(len(kind))))[more]
-            key[more] = np.where(owner < 0, state.last, key[owner])
-        state.last = int(key[-1])
-        state.grow(int(key.max()) // 2 + 1)
-        seen = np.bincount(key, minlength=2 * state.size)
-        used = np.flatnonzero(seen)
-        for index in used[~state.known[used]].tolist():
-            self._learn(state, index)
-        state.counts += seen
-        if more is not None:
-            state.counts -= np.bincount(key[more], minlength=2 * state.size)
-        state.events += len(kind) - (0 if more is None else len(more))
-        # of each record a sum of products with odd numbers, modulo 2**64; of the piece the same once more
-        rows = state.first[key]
-        for column in _COLUMNS:
-            if state.masks[column, used].any():
-                rows += (table[:, column] & state.masks[column][key]) * _MIX[column]
-        if more is not None:
-            rows[more] = ((table[more] & state.more[:, key[more] >> 1].T) * _MIX[8:]).sum(axis=1, dtype=np.uint64)
-        piece = int((rows * _PLACE[: len(rows)]).sum(dtype=np.uint64)) if len(rows) <= len(_PLACE) else 0
-        copied = hashlib.blake2b(payload, digest_size=16).hexdigest() if len(payload) else ""
-        state.digests.append(f"{piece:016x}{copied}")
+    def _digest(self, state: _Process, records: bytes | memoryview, count: int) -> None:
+        if not isinstance(records, memoryview) or records.readonly:
+            records = memoryview(bytearray(records))
+        at = addressof(c_uint64.from_buffer(records))
+        done = 0
+        while True:
+            done += self._add(
+                at + done * RECORD.size, count - done, addressof(state.keys) if state.size else 0, state.size, addressof(state.state)
+            )  # fmt: skip
+            if done == count:
+                return
+            _, index, _, kind, _ = _TAIL.unpack_from(records, done * RECORD.size)
+            self._learn(state, 2 * index + (kind == Kind.RETURN))
 
     def _learn(self, state: _Process, key: int) -> None:
         index, back = divmod(key, 2)
         address, name = state.functions.get(index, (0, ""))
         shape = self._shape(address, name)
-        state.known[key] = True
-        state.first[key] = (address * 2 + back) * int(_MIX[0]) & _ALL
         words = [_ALL if n in shape.pointers else shape.values.get(n, 0) for n in range(WORDS)]
-        if back:
-            state.masks[3, key] = _ALL if shape.result_pointer is not None else shape.result
-        else:
-            state.masks[1, key] = _ALL
-            state.masks[3:7, key] = words[:4]
-        state.more[:, index] = [*words[4:], 0]
+        result = _ALL if shape.result_pointer is not None else shape.result
+        masks = [0, 0, result, 0, 0, 0] if back else [_ALL, 0, *words[:4]]
+        state.grow(key + 1)
+        row = [(address * 2 + back) * _MIX[0] & _ALL, *masks, *words[4:], 0, 1]
+        for n, value in enumerate(row, _FIELDS * key):
+            state.keys[n] = value
 
     def summary(self, process: int) -> dict[str, Any]:
-        """digests; counts: address -> calls; calls, events; whole: all events are in the file."""
+        """digests; counts: of each function that was called its address, calls, name; events; whole: all events are in the file."""
         state = self._processes[process]
-        calls = state.counts[::2]
-        counts = [(state.functions.get(n, (0, ""))[0], int(calls[n])) for n in np.flatnonzero(calls).tolist()]
+        counts = []
+        for key in range(0, state.size, 2):
+            times = state.keys[_FIELDS * key + _COUNT]
+            if times:
+                address, name = state.functions.get(key // 2, (0, ""))
+                counts.append((address, times, name))
         return {
-            "digests": state.digests, "counts": counts, "events": state.events,
-            "whole": state.kept == state.records,
+            "digests": state.digests, "counts": counts, "events": state.state[2], "whole": state.kept == state.records,
         }  # fmt: skip
+
+
+_TAIL = struct.Struct("<56sIHBB")  # a record: words, function, depth, kind, flags
+
+
+def _add_in_python(at: int, count: int, keys_at: int, size: int, state_at: int) -> int:
+    """uselib_digest of native/data_watch.c, for machines without a C compiler."""
+    records = (c_uint64 * (8 * count)).from_address(at)
+    keys = (c_uint64 * (_FIELDS * size)).from_address(keys_at or at)  # of size 0: not looked at
+    state = (c_uint64 * 3).from_address(state_at)
+    for n in range(count):
+        record = records[8 * n : 8 * n + 8]
+        kind = record[7] >> 48 & 0xFF
+        if kind == Kind.MORE:
+            row = _FIELDS * state[1] + _MORE
+            total = kind + sum((record[c] & keys[row + c]) * _MIX[c] for c in range(7))
+        else:
+            key = 2 * (record[7] & 0xFFFF_FFFF) + (kind == Kind.RETURN)
+            row = _FIELDS * key
+            if key >= size or not keys[row + _KNOWN]:
+                return n
+            total = keys[row] + sum((record[c + 1] & keys[row + _MASKS + c]) * _MIX[c] for c in range(6))
+            keys[row + _COUNT] += 1
+            state[1], state[2] = key, state[2] + 1
+        value = (state[0] ^ total & _ALL) * 0xC2B2AE3D27D4EB4F & _ALL
+        state[0] = value ^ value >> 31
+    return count
+
+
+assert sizeof(c_uint64) * _FIELDS == 128

@@ -64,7 +64,6 @@ class Sides:
     cut: bool = False  # not all events were kept
     ended: tuple[str, str] = ("", "")  # `SIGSEGV`, or empty
     notes: set[str] = field(default_factory=set)
-    unknown: set[str] = field(default_factory=set)  # functions without a prototype
 
     def name(self, address: int) -> str:
         """What the program means by an address; else the symbol there."""
@@ -99,8 +98,6 @@ class Sides:
                 self.notes.add(f"{name}: arguments and results not compared (--ignore)")
             else:
                 self._shapes[address] = shape_of(self.find(name), self.machine)
-                if not self._shapes[address].known:
-                    self.unknown.add(name)
         return self._shapes[address]
 
     # -- text ---------------------------------------------------------------------------------------------------------

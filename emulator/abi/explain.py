@@ -25,14 +25,11 @@ def explained(
     """The divergence with its explanation, if there is one."""
     if divergence.kind == "start-up":
         return replace(divergence, explanation=_refused(linked or old.identity, new.identity))
-    limit = divergence.new_call or 1 << 62
-    for row in sorted(wrong, key=lambda row: row.first_call):
-        if row.side == "new" and row.first_call <= limit:
-            text = (
-                changed_data(row.bound, old, new)
-                if row.kind == "data"
-                else changed_slot(row.address, row.bound, old, new)
-            )
+    for row in _wrong_near(divergence, wrong):
+        text = (
+            changed_data(row.bound, old, new) if row.kind == "data" else changed_slot(row.address, row.bound, old, new)
+        )
+        if text:
             return replace(divergence, explanation=text, function=divergence.function or row.bound)
     for name in names_near(divergence):
         text = changed_name(name, bound, old, new)
@@ -43,13 +40,21 @@ def explained(
 
 def names_near(divergence: Divergence, wrong: Sequence[WrongBinding] = ()) -> tuple[str, ...]:
     """Functions and data that have to do with it, the nearest first: wrong bindings up to it, its own, the last calls before it."""
-    limit = divergence.new_call or 1 << 62
-    rows = sorted(
-        (row for row in wrong if row.side == "new" and row.first_call <= limit), key=lambda row: row.first_call
-    )
-    names = [row.bound for row in rows]
-    names += [divergence.function.partition("+")[0], *(_function_in(text) for text in reversed(divergence.context))]
+    names = [row.bound for row in _wrong_near(divergence, wrong)]
+    names += [_own(divergence), *(_function_in(text) for text in reversed(divergence.context))]
     return tuple(dict.fromkeys(name for name in names if name))
+
+
+def _own(divergence: Divergence) -> str:
+    """`table` of `table+0x8`."""
+    return divergence.function.partition("+")[0]
+
+
+def _wrong_near(divergence: Divergence, wrong: Sequence[WrongBinding]) -> list[WrongBinding]:
+    """Wrong bindings of the new version up to the divergence: that of the name it shows in first, then the earliest."""
+    limit, own = divergence.new_call or 1 << 62, _own(divergence)
+    rows = [row for row in wrong if row.side == "new" and row.first_call <= limit]
+    return sorted(rows, key=lambda row: (row.bound != own, row.first_call))
 
 
 def _function_in(text: str) -> str:

@@ -49,6 +49,8 @@ MOST_CALLS = 1 << 23  # recorded of one process; 64 bytes each, and as much for 
 MOST_EFFECTS = 1 << 20
 _WRITING = 0o3 | 0o100 | 0o1000  # O_WRONLY, O_RDWR | O_CREAT | O_TRUNC
 
+_LIMITS = ("--max-instructions", "--max-seconds", "--max-memory")
+
 Wants = Callable[[str], tuple[int, tuple[Want, ...]]]
 
 
@@ -94,6 +96,12 @@ class SideRun:
     @property
     def trace(self) -> str:
         return os.path.join(self.job.directory, "trace")
+
+    @property
+    def limit(self) -> str:
+        """The option whose limit ended it, or empty."""
+        reason = self.end.reason
+        return next((option for option in _LIMITS if reason and option in reason), "")
 
     def effects(self, process: int) -> tuple[dict[str, int], list[tuple[int, str]]]:
         """Of a process: its system calls by number, and those that change something: (latest event before it, text)."""

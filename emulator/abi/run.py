@@ -2,8 +2,8 @@
 
     read both versions and the program     bindings.py      what it is bound to
     run both sides, at the same time       recording.py     two directories with everything that was seen
-    compare                                divergence.py    the first difference, in the order of execution
-    every dispatch against the bindings    wrong.py         calls and data accesses that hit something else
+    are they the same?                     same.py          by digests of all events
+    if not, compare                        compare.py       the first difference, and everything that was not what it was bound to
     why                                    explain.py       the change of the library behind it
     what the run exercised                 coverage.py
 
@@ -14,12 +14,11 @@ the first wrong call as well.
 from __future__ import annotations
 
 import contextlib
-import fnmatch
 import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -33,23 +32,11 @@ from emulator.abi.bindings import (
     recorded_names,
 )
 from emulator.abi.coverage import coverage_of
-from emulator.abi.divergence import (
-    Candidate,
-    Sides,
-    compare_effects,
-    compare_events,
-    compare_files,
-    compare_output,
-    compare_status,
-    first,
-    signal_name,
-)
 from emulator.abi.explain import explained, names_near
-from emulator.abi.meaning import Find, Pointers, Shape, shape_of
+from emulator.abi.meaning import Find, Shape, shape_of
 from emulator.abi.recording import (
     GUEST_DIRECTORY,
     MOST_CALLS,
-    End,
     Job,
     SideRun,
     finish_side,
@@ -62,12 +49,10 @@ from emulator.abi.same import calls_needed, same_runs
 from emulator.abi.satisfy import satisfied
 from emulator.abi.static import Findings, named
 from emulator.abi.static import check_pair as check_pair_statically
-from emulator.abi.streams import Stream, load
 from emulator.abi.watch import Watched
-from emulator.abi.wrong import compare_data, wrong_bindings
 from emulator.run import RunOptions
 from emulator.run_options import parse
-from emulator.trace.reading.model import Process, TraceFile
+from emulator.trace.reading.model import TraceFile
 from linker.errors import Diagnostic, ToolError, UsageError
 from linker.formats.elf_image import read_image
 from linker.image import Identity, Image
@@ -255,18 +240,11 @@ def _refusal(run: SideRun) -> str:
     return " ".join(line.strip() for line in text.splitlines() if line.strip())
 
 
-def _limit(end: End) -> str:
-    for option in ("--max-instructions", "--max-seconds", "--max-memory"):
-        if end.reason and option in end.reason:
-            return option
-    return ""
-
-
 def _side(run: SideRun, path: str, calls: int, refusal: str = "") -> Side:
     end = run.end
     return Side(
         path, end.status, end.signal, calls, hashlib.sha256(run.stdout).hexdigest(), hashlib.sha256(run.stderr).hexdigest(),
-        tuple(sorted(run.files.items())), refusal.replace(GUEST_DIRECTORY + "/", ""), _limit(end),
+        tuple(sorted(run.files.items())), refusal.replace(GUEST_DIRECTORY + "/", ""), run.limit,
     )  # fmt: skip
 
 
@@ -311,7 +289,7 @@ def _compared(subject: Subject, old: SideRun, new: SideRun, folder: str) -> AbiR
     indexes = [_indexes(run) for run in (old, new)]
     pairs = list(zip(*indexes, strict=False))
     if len(indexes[0]) == len(indexes[1]) and same_runs(subject.bound, subject.old, subject.new, old, new, pairs):
-        return _verdict(subject, (old, new), [], None, ())
+        return _verdict(subject, (old, new), None)
     seen, cut = (old, new), False
     if not all(
         run.summary(index)["whole"] for run, column in zip((old, new), indexes, strict=True) for index in column
@@ -325,30 +303,13 @@ def _compared(subject: Subject, old: SideRun, new: SideRun, folder: str) -> AbiR
             os.mkdir(job.directory)
             os.rename(os.path.join(job.directory.removesuffix("-again"), "lib"), os.path.join(job.directory, "lib"))
         old, new = _run_both(subject, jobs)
-    with TraceFile(old.trace) as old_trace, TraceFile(new.trace) as new_trace:
-        processes = zip(old_trace.processes, new_trace.processes, strict=False)
-        sides = [_sides(subject, old, new, old_trace, new_trace, *pair, index=n) for n, pair in enumerate(processes)]
-        divergence = None
-        for one in sides:
-            one.cut = cut or any(len(stream.call_rows) >= MOST_CALLS for stream in (one.old, one.new))
-            candidates = [*compare_events(one), *compare_data(one), *compare_effects(one)]
-            if one.main:
-                candidates += _ends(one)
-            divergence = divergence or first(candidates)
-        if divergence is None and len(old_trace.processes) != len(new_trace.processes):
-            old_count, new_count = (f"{len(trace.processes)} processes" for trace in (old_trace, new_trace))
-            divergence = Divergence("system call", "another number of processes", old_count, new_count)
-        wrong = wrong_bindings(sides)
-        if divergence is None and wrong:
-            row = wrong[0]
-            divergence = Divergence(
-                "wrong binding", f"{row.bound} is not what the program reaches at {row.address:#x}", row.bound,
-                row.found or "nothing", row.first_call, row.first_call, row.caller, row.bound,
-            )  # fmt: skip
-        if divergence is not None:
-            divergence = explained(divergence, subject.bound, subject.old, subject.new, wrong)
-            divergence = named(divergence, names_near(divergence, wrong), subject.findings)
-        return _verdict(subject, seen, sides, divergence, wrong)
+    from emulator.abi.compare import compare  # numpy is not needed before
+
+    divergence, wrong, notes = compare(subject, old, new, cut)
+    if divergence is not None:
+        divergence = explained(divergence, subject.bound, subject.old, subject.new, wrong)
+        divergence = named(divergence, names_near(divergence, wrong), subject.findings)
+    return _verdict(subject, seen, divergence, wrong, notes)
 
 
 def _indexes(run: SideRun) -> list[int]:
@@ -357,66 +318,19 @@ def _indexes(run: SideRun) -> list[int]:
 
 
 def _verdict(
-    subject: Subject, runs: tuple[SideRun, SideRun], sides: list[Sides], divergence: Divergence | None, wrong: tuple[WrongBinding, ...]
+    subject: Subject, runs: tuple[SideRun, SideRun], divergence: Divergence | None, wrong: tuple[WrongBinding, ...] = (),
+    notes: Sequence[str] = (),
 ) -> AbiResult:  # fmt: skip
     """runs: the first ones, which saw everything."""
     request, (old, new) = subject.request, runs
-    calls = [sum(n for index in _indexes(run) for _, n in run.summary(index)["counts"]) for run in runs]
+    calls = [sum(n for index in _indexes(run) for _, n, _ in run.summary(index)["counts"]) for run in runs]
     return AbiResult(
         "identical on this run" if divergence is None else "diverged", request.program, _side(old, request.old, calls[0]),
         _side(new, request.new, calls[1]), divergence, wrong,
         coverage_of(subject.bound, subject.old, subject.new, runs, _indexes(old)),
         subject.findings.ids if divergence is not None else (),
-        notes=_notes(subject, old, new, sides, divergence is None),
+        notes=_notes(subject, old, new, notes),
     )  # fmt: skip
-
-
-def _ends(sides: Sides) -> list[Candidate]:
-    old, new = sides.old_run, sides.new_run
-    return [
-        *compare_output(sides, 1, old.stdout, new.stdout),
-        *compare_output(sides, 2, old.stderr, new.stderr),
-        *compare_files(sides),
-        *compare_status(sides),
-    ]
-
-
-def _sides(
-    subject: Subject, old: SideRun, new: SideRun, old_trace: TraceFile, new_trace: TraceFile, a: Process, b: Process, index: int
-) -> Sides:  # fmt: skip
-    high = max(subject.old.identity.end, subject.new.identity.end)
-    old_stream, new_stream = _load(subject.old, high, old_trace, a), _load(subject.new, high, new_trace, b)
-    names = [fnmatch.translate(pattern) for pattern in subject.request.ignore]
-    limits = _limit(old.end), _limit(new.end)
-    ended = tuple(
-        f"the limit ({limit})" if limit else signal_name(number) if number else ""
-        for limit, number in zip(limits, _signals(a, b), strict=True)
-    )
-    pointers = (
-        Pointers(subject.old, [subject.program], old.data(a.index)["maps"]),
-        Pointers(subject.new, [subject.program], new.data(b.index)["maps"]),
-    )
-    return Sides(
-        old_stream, new_stream, old, new, subject.old, subject.new, subject.program, subject.bound, subject.program.machine,
-        subject.find, pointers, _matcher(names), main=index == 0, limited=bool(limits[0] and limits[1]), ended=(ended[0], ended[1]),
-    )  # fmt: skip
-
-
-def _signals(a: Process, b: Process) -> tuple[int, int]:
-    found = [int((process.end or {}).get("signal") or 0) for process in (a, b)]
-    return found[0], found[1]
-
-
-def _matcher(patterns: list[str]) -> Callable[[str], bool]:
-    import re
-
-    expression = re.compile("|".join(patterns)) if patterns else None
-    return lambda name: expression is not None and expression.fullmatch(name) is not None
-
-
-def _load(library: Library, high: int, trace: TraceFile, process: Process) -> Stream:
-    header = library.header
-    return load(trace, process, header.identity.base, high, header.slot_address(header.identity.slot_count + 1))
 
 
 def _check_used(subject: Subject, run: SideRun) -> None:
@@ -434,7 +348,7 @@ def _check_used(subject: Subject, run: SideRun) -> None:
             )  # fmt: skip
 
 
-def _notes(subject: Subject, old: SideRun, new: SideRun, sides: list[Sides], identical: bool) -> tuple[str, ...]:
+def _notes(subject: Subject, old: SideRun, new: SideRun, more: Sequence[str]) -> tuple[str, ...]:
     found = []
     linked = subject.linked
     if linked is not None and linked.digest != subject.old.identity.digest:
@@ -443,19 +357,24 @@ def _notes(subject: Subject, old: SideRun, new: SideRun, sides: list[Sides], ide
         )
     if subject.bound.remark:
         found.append(subject.bound.remark)
-    limits = {_limit(run.end) for run in (old, new)} - {""}
-    if limits and all(_limit(run.end) for run in (old, new)):
-        found.append(f"both sides were ended by a limit ({', '.join(sorted(limits))}): compared as far as both went")
+    if old.limit and new.limit:
+        limits = ", ".join(sorted({old.limit, new.limit}))
+        found.append(f"both sides were ended by a limit ({limits}): compared as far as both went")
     if subject.options.realtime:
         found.append(
             "--realtime: clock and random bytes differ from run to run, so a difference need not be the library's"
         )
-    unknown = sorted(set().union(*(one.unknown for one in sides)) if sides else set())
+    unknown = sorted(name for name in _called(subject, old) if subject.find(name) is None)
     if unknown:
         shown = ", ".join(unknown[:8]) + (f" and {len(unknown) - 8} more" if len(unknown) > 8 else "")
         found.append(f"arguments and results not compared, no prototype (DWARF or --prototypes): {shown}")
-    for one in sides:
-        found += sorted(note for note in one.notes if identical or not note.startswith("system calls"))
-        if max(len(one.old.call_rows), len(one.new.call_rows)) >= MOST_CALLS:
-            found.append(f"only the first {MOST_CALLS} calls of a process are compared")
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys((*found, *more)))
+
+
+def _called(subject: Subject, run: SideRun) -> set[str]:
+    """Names of the functions that were called, as the program means them."""
+    return {
+        subject.bound.functions.get(address, name)
+        for index in _indexes(run)
+        for address, _, name in run.summary(index)["counts"]
+    }

@@ -32,7 +32,7 @@ def same_runs(
 
 def _suspicious(bound: Bound, library: Library, counts: Sequence[Sequence[int]], rows: Sequence[Sequence[int]]) -> bool:
     """Is there a call or an access that may be to something else than what the program is bound to?"""
-    for address, _ in counts:
+    for address, _, _ in counts:
         name = bound.functions.get(address)
         if name is not None and name != (library.slots[address].name if address in library.slots else ""):
             return True

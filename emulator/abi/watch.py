@@ -68,12 +68,15 @@ def library() -> ctypes.CDLL | None:
     try:
         lib = ctypes.CDLL(spec.origin)
         sizes = list((c_uint64 * 5).in_dll(lib, "uselib_data_sizes"))
+        digests = list((c_uint64 * 2).in_dll(lib, "uselib_digest_sizes"))
     except (OSError, ValueError):
         return None
-    if sizes != [ctypes.sizeof(kind) for kind in (_Watch, _Page, _Range, _Entry, _Row)]:
+    if sizes != [ctypes.sizeof(kind) for kind in (_Watch, _Page, _Range, _Entry, _Row)] or digests != [128, 24]:
         return None
     lib.uselib_data_forget.argtypes = [c_void_p]
     lib.uselib_data_forget.restype = None
+    lib.uselib_digest.argtypes = [c_void_p, c_uint64, c_void_p, c_uint64, c_void_p]  # digest.py
+    lib.uselib_digest.restype = c_uint64
     return lib
 
 

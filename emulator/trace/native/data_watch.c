@@ -111,3 +111,44 @@ EXPORT void uselib_data_forget(Watch *w)
     w->log_count = w->row_count = w->lost = 0;
     memset(w->rows, 0, (w->row_mask + 1) * sizeof *w->rows);
 }
+
+/* -- digests (emulator/abi/digest.py) -------------------------------------------------------------------------------- */
+
+typedef struct { /* of calls, or of returns, of one function: which words of a record count */
+    uint64_t first;      /* stands for the function */
+    uint64_t masks[6];   /* columns 1 to 6: caller, stack pointer, four words */
+    uint64_t more[7];    /* of a MORE record behind it */
+    uint64_t count, known;
+} Key;
+
+typedef struct { uint64_t value, last, events; } Digest; /* last: key of the latest event */
+
+EXPORT const uint64_t uselib_digest_sizes[] = {sizeof(Key), sizeof(Digest)};
+
+static const uint64_t MIX[7] = {0x9E3779B97F4A7C15u, 0xD6E8FEB86659FD93u, 0xA0761D6478BD642Fu, 0xE7037ED1A0B428DBu,
+                                0x8EBC6AF09C88C6E3u, 0x589965CC75374CC3u, 0x1D8E4E27C47D124Fu};
+
+/* Adds records to a digest, up to the first whose key is not known yet; returns how many. */
+EXPORT uint64_t uselib_digest(const uint64_t *records, uint64_t count, Key *keys, uint64_t key_count, Digest *d)
+{
+    enum { RETURN = 2, MORE = 8 };
+    for (uint64_t i = 0; i < count; i++, records += 8) {
+        uint64_t kind = records[7] >> 48 & 0xFF, sum, key = d->last;
+        if (kind == MORE) {
+            sum = kind;
+            for (int c = 0; c < 7; c++) sum += (records[c] & keys[key].more[c]) * MIX[c];
+        } else {
+            key = 2 * (records[7] & 0xFFFFFFFFu) + (kind == RETURN);
+            if (key >= key_count || !keys[key].known) return i;
+            Key *k = &keys[key];
+            sum = k->first;
+            for (int c = 0; c < 6; c++) sum += (records[c + 1] & k->masks[c]) * MIX[c];
+            k->count++;
+            d->events++;
+            d->last = key;
+        }
+        d->value = (d->value ^ sum) * 0xC2B2AE3D27D4EB4Fu;
+        d->value ^= d->value >> 31;
+    }
+    return count;
+}
