@@ -48,7 +48,12 @@ def program_report(program: ProgramFacts, new: Facts, findings: Sequence[Finding
     uses = uses_of(program, new)
     effects = _own_view(program, new, compare) if uses is not None else []
     renamed = {finding.subject for finding in findings if finding.rule.id in ("function-renamed", "data-renamed")}
-    effects = [effect for effect in effects if effect.finding.subject not in renamed]
+    harmless = {(f.rule.id, f.subject) for f in findings if f.severity < Severity.BREAKING and not f.through}
+    effects = [
+        effect
+        for effect in effects
+        if effect.finding.subject not in renamed and (effect.finding.rule.id, effect.finding.subject) not in harmless
+    ]
     told = {(effect.finding.rule.id, effect.finding.subject) for effect in effects}
     for finding in findings:
         if (
