@@ -121,6 +121,19 @@ def test_dynamic_program(tmp_path: Path) -> None:
         assert "__gmon_start__" not in uses
 
 
+def test_program_that_knows_a_tag_in_two_ways(tmp_path: Path) -> None:
+    (tmp_path / "main.c").write_text(
+        "struct s { int a; }; int other(void); int main(void) { struct s p = {1}; return p.a + other(); }\n"
+    )
+    (tmp_path / "other.c").write_text("struct s { long b, c; }; int other(void) { struct s p = {1}; return p.b; }\n")
+    subprocess.run(["gcc", "-g", "main.c", "other.c", "-o", "program"], check=True, cwd=tmp_path)
+    facts = read_program(tmp_path / "program")
+    assert "s" in facts.records
+    assert any("struct s is defined in 2 ways; that of main.c:1 is compared" in said for said in facts.unknown), (
+        facts.unknown
+    )
+
+
 def test_code_digest_of_a_shared_object(tmp_path: Path) -> None:
     text = "extern int other(int); static int table[4]; int a(int n) { return table[n] + other(n); }\nint b(int n) { return a(n) * 2; }\n"
     old = read_facts(compile_shared(tmp_path, "old", text))

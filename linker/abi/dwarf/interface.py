@@ -177,8 +177,12 @@ def _variables(information: Information, index: Index) -> dict[int, list[Place]]
 def _records(graph: Graph, index: Index) -> dict[str, ct.TypeId]:
     """Everything defined, by tag, and what has only a typedef's name by that."""
     result: dict[str, ct.TypeId] = {}
-    for (_, name), places in index.records.items():
-        result.setdefault(name, graph.number(places[0].unit, places[0].offset))
+    for (kind, name), places in index.records.items():
+        rows = list(dict.fromkeys(graph.number(place.unit, place.offset) for place in places))
+        result.setdefault(name, rows[0])
+        if len(rows) > 1:
+            place = getattr(graph.rows[rows[0]], "place", "") or "its first unit"
+            graph.problems.setdefault(f"{kind} {name} is defined in {len(rows)} ways; that of {place} is compared")
     for name, places in index.typedefs.items():
         row = graph.rows[graph.number(places[0].unit, places[0].offset)]
         if isinstance(row, ct.Typedef):
