@@ -81,6 +81,16 @@ def page_fault(space: AddressSpace, cpu: Cpu, page: int, access: int) -> Fault:
     return Fault(SIGSEGV, SEGV_ACCERR, address, kind, error=error | _PF_PROT)
 
 
+def reaching(space: AddressSpace, bits: int, pc: int, page: int) -> int:
+    """The address of the instruction, counted on from `pc` without branches, that reaches into `page` or begins it."""
+    import capstone
+
+    decoder = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64 if bits == 64 else capstone.CS_MODE_32)
+    for instruction in decoder.disasm_lite(space.read(pc, page - pc), pc):
+        pc = instruction[0] + instruction[1]
+    return int(pc)  # what is left of the bytes before `page` is the beginning of an instruction
+
+
 # Implicit memory operands: where an instruction without an explicit one reads or writes, by capstone's mnemonic
 _STACK_PUSH = frozenset({"push", "pushal", "pushaw", "pushfd", "pushfq", "pushf", "call", "enter", "pushaq"})
 _STACK_POP = frozenset({"pop", "popal", "popaw", "popfd", "popfq", "popf", "ret", "leave", "iretd", "iretq", "retf"})

@@ -27,6 +27,7 @@ from emulator.machine.engine import (
     INSN_CALLBACK,
     INSN_SYSCALL,
     INTR_CALLBACK,
+    MEM_FETCH,
     Engine,
     RegisterSet,
     tlb_callback,
@@ -83,6 +84,7 @@ class Machine:
         self._call_registers = RegisterSet(self.engine, r.SYSTEM_CALL[self.bits])
         self._result_registers = RegisterSet(self.engine, (r.EAX,) if self.bits == 32 else (r.RAX, r.RCX, r.R11))
         self._mask = (1 << self.bits) - 1
+        self._until = self.engine.until
 
     def _write_gdt(self, offset: int, data: bytes) -> None:
         self.space.windows[0].write(GDT_ADDRESS + offset, data)
@@ -184,6 +186,9 @@ class Machine:
             self.pages.refused = None
             stops = self._stops_done
             status = engine.start(pc)
+            if engine.until != self._until and self._reached(status):
+                pc = self.cpu.pc
+                continue
             event = self._event if status == ERR_OK else _Event.NONE
             if event is _Event.SYSCALL or (event is _Event.VECTOR and self._vector == VECTOR_SYSTEM_CALL):
                 pc = self._system_call(kernel)
@@ -230,9 +235,26 @@ class Machine:
         if refused is None:
             kernel.exception(faults.general_protection())
             return
-        if self.pages.resolve(*refused, pc):
+        if self.pages.resolve(*refused, pc) or self._stop_before(*refused, pc):
             return
         kernel.exception(faults.page_fault(self.space, self.cpu, *refused))
+
+    def _stop_before(self, page: int, access: int, pc: int) -> bool:
+        """Code that runs on into a page that cannot be executed: Unicorn refuses the whole block. Has the next run stop before the
+        instruction that does, so that all before it takes place. False if it is that instruction already."""
+        if access != MEM_FETCH or not pc < page <= pc + PAGE:
+            return False
+        try:
+            last = faults.reaching(self.space, self.bits, pc, page)
+        except MemoryFault:
+            return False
+        self.engine.until = last if last > pc else self._until
+        return last > pc
+
+    def _reached(self, status: int) -> bool:
+        """After a run to the place that _stop_before set: whether it has got there."""
+        target, self.engine.until = self.engine.until, self._until
+        return status == ERR_OK and self._event is _Event.NONE and self.cpu.pc == target
 
     def _fault_of_vector(self) -> Fault:
         if self._vector == faults.VECTOR_X87:
