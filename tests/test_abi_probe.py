@@ -58,6 +58,10 @@ int either(union number *u, int i);
 int open_it(enum flags f);
 int first(const struct node *list);
 int nothing(int *out);
+int put(int n);
+int get(void);
+void keep(const char *text);
+char kept(void);
 int each(int (*f)(int), int n);
 int all(const char *format, ...);
 int use(struct hidden *h);
@@ -104,6 +108,10 @@ NEWLY = {  # function -> (body in 1.0, body in 1.1)
     "either": ("int either(union number *u, int i)", "return i;", "return i + (u->i == 17);"),
     "open_it": ("int open_it(enum flags f)", "return f;", "return f == (READ | EXECUTE) ? 0 : f;"),
     "first": ("int first(const struct node *list)", "return list ? list->value : 0;", "return list ? list->value : -1;"),
+    "put": ("int put(int n)", "return used < 2 ? table[used++] = n, 0 : -1;", "return used < 2 ? table[used++ / 2] = n, 0 : -1;"),
+    "get": ("int get(void)", "return used ? table[--used] : -1;", ""),
+    "keep": ("void keep(const char *text)", "memory = text;", ""),
+    "kept": ("char kept(void)", "return memory ? *memory : 0;", "return memory ? *memory == 'z' ? 'y' : *memory : 0;"),
     "nothing": ("int nothing(int *out)", "*out = 3; return 0;", "*out = 3; return 0;"),
     "each": ("int each(int (*f)(int), int n)", "return f(n);", ""),
     "all": ("int all(const char *format, ...)", "return *format;", ""),
@@ -115,6 +123,8 @@ HELPERS = """
 #include <string.h>
 static int total(const int *values, int count) { int s = 0; for (int i = 0; i < count; i++) s += values[i]; return s; }
 static int raise(char *t, int last) { int n = 0; for (; *t; t++, n++) if (*t >= 'a' && *t <= last) *t -= 32; return n; }
+static int table[2], used;
+static const char *memory;
 int counter;
 """
 
@@ -298,6 +308,34 @@ def test_state_is_the_same_for_every_call(x86_64: tuple[str, Path, Path]) -> Non
         for _ in range(3):
             assert loaded.compare(crash, (v.Number(500),)).new.end == "signal"
             assert loaded.compare(crash, (v.Number(7),)).difference is None
+
+
+def test_sequences(pair: tuple[str, Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What one call leaves for another; a pointer that is kept. Single calls do not see it."""
+    arch, old, new = pair
+    shlib = str(sysroot(arch) / "shlib")
+    assert probe(request_for(pair, "put", "get", "keep", "kept", examples=30)).status == 0
+    test = tmp_path / "test_it.py"
+    words = ["abi", "probe", str(old), str(new), "--state", "--library-path", shlib]
+    assert main([*words, "put", "get", "clamp", "--write-test", str(test)]) == 4
+    out = capsys.readouterr().out
+    assert "put, get, clamp: difference, after" in out
+    assert (
+        "  int get(void)\n    put(0);\n    put(1);\n    get()\n" in out
+        or "  int get(void)\n    put(1);\n    get()\n" in out
+    ), out
+    scope: dict[str, Any] = {}
+    exec(compile(test.read_text(), test, "exec"), scope)
+    with pytest.raises(AssertionError):
+        scope["test_get_is_unchanged"]()
+    assert main([*words, "keep", "kept", "--examples", "1500"]) == 4
+    out = capsys.readouterr().out
+    assert '    { char text[] = "z"; keep(text); }\n    kept()\n' in out and "'y'" in out
+    assert main([*words, "clamp", "nothing", "each", "--examples", "50"]) == 16
+    assert "clamp, nothing: no difference found in" in capsys.readouterr().out
+    program = tmp_path / "it.c"
+    assert main([*words, "put", "get", "--write-test", str(program)]) == 4
+    build(tmp_path / "it", arch, "mmap", "-Werror", program, "-L", old.parent.parent / "lib", "-lp_s")
 
 
 def test_prototypes_from_a_header(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

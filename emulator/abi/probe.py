@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from emulator.abi.probe_call import Outcome, Prepared, Subject, prepare
+from emulator.abi.probe_call import ARENA, BETWEEN, Outcome, Prepared, Subject, prepare
 from emulator.abi.probe_compare import Difference, difference, ending
 from emulator.abi.probe_shrink import shrink
 from emulator.abi.probe_values import Value, from_plain, plain
@@ -51,16 +51,22 @@ class ProbeRequest:
     seed: int = 0
     examples: int = 500
     max_instructions: int = 1_000_000
+    state: bool = False  # sequences of calls
+
+
+Call = tuple[Prototype, tuple[Value, ...]]
 
 
 @dataclass(frozen=True)
 class Witness:
-    """The smallest arguments that were found to make a difference. old, new: how the call ended on either side."""
+    """The smallest arguments that were found to make a difference. old, new: how the call ended on either side. before: calls that have
+    to be made first."""
 
     arguments: tuple[Value, ...]
     difference: Difference
     old: str
     new: str
+    before: tuple[Call, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -111,6 +117,7 @@ class ProbeResult:
                 row["witness"] = {
                     "call": call_text(f.prototype, f.witness.arguments)[-1],
                     "arguments": [plain(value) for value in f.witness.arguments],
+                    "before": [[p.name, *map(plain, values)] for p, values in f.witness.before],
                     "kind": seen.kind, "what": seen.what, "old": seen.old, "new": seen.new,
                 }  # fmt: skip
             rows.append(row)
@@ -187,11 +194,11 @@ class Pair:
         request = self.request
         return Hints(probe_hints.chosen(*numbers), self._texts, request.ranges, request.null)
 
-    def compare(self, prototype: Prototype, values: Sequence[Value]) -> Compared:
-        """One call on both sides. Raises Refused."""
-        ready = prepare(prototype, values, self.old.machine)
-        old = self.old.call(self.exports[0][prototype.name].address, prototype, ready)
-        new = self.new.call(self.exports[1][prototype.name].address, prototype, ready)
+    def compare(self, prototype: Prototype, values: Sequence[Value], fresh: bool = True, base: int = ARENA) -> Compared:
+        """One call on both sides, from the saved state or the present one. Raises Refused."""
+        ready = prepare(prototype, values, self.old.machine, base)
+        old = self.old.call(self.exports[0][prototype.name].address, prototype, ready, fresh)
+        new = self.new.call(self.exports[1][prototype.name].address, prototype, ready, fresh)
         found = difference(prototype, ready, (self.old, old), (self.new, new), self.request.errno)
         return Compared(ready, old, new, found)
 
@@ -244,8 +251,8 @@ def probe(request: ProbeRequest, progress: Callable[[int, int], None] | None = N
         names = pair.names()
         if not names:
             raise error(request.old, f"has no function that matches {', '.join(request.functions)}")
-        results = []
-        for number, name in enumerate(names):
+        results = _sequences(pair, names) if request.state else []
+        for number, name in enumerate(() if request.state else names):
             results.append(_function(pair, name))
             if progress is not None:
                 progress(number + 1, len(names))
@@ -254,37 +261,68 @@ def probe(request: ProbeRequest, progress: Callable[[int, int], None] | None = N
 
 
 def _function(pair: Pair, name: str) -> FunctionResult:
+    from emulator.abi.strategies import Refused
+
+    prepared = _prepared(pair, name)
+    if isinstance(prepared, FunctionResult):
+        return prepared
+    try:
+        return _search(pair, *prepared)
+    except Refused as refused:
+        return FunctionResult(name, "not probed", prepared[0], reason=str(refused))
+
+
+def _sequences(pair: Pair, names: Sequence[str]) -> list[FunctionResult]:
+    """One result for the functions that can be called, one each for those that cannot."""
+    from emulator.abi.probe_state import search
+    from emulator.abi.strategies import Refused
+
+    prepared = [_prepared(pair, name) for name in names]
+    results = [item for item in prepared if isinstance(item, FunctionResult)]
+    functions = [item for item in prepared if not isinstance(item, FunctionResult)]
+    while functions:
+        try:
+            return [search(pair, functions), *results]
+        except Refused as refused:
+            name, _, reason = str(refused).partition(": ")
+            results.append(FunctionResult(name, "not probed", reason=reason))
+            functions = [item for item in functions if item[0].name != name]
+    return results
+
+
+def _prepared(pair: Pair, name: str) -> tuple[Prototype, Any] | FunctionResult:
+    """A function's prototype and the strategy of its arguments, or why there is none."""
     from emulator.abi.strategies import Refused, arguments
 
-    missing = [
-        path
-        for path, exports in zip((pair.request.old, pair.request.new), pair.exports, strict=True)
-        if name not in exports
-    ]
+    sides = zip((pair.request.old, pair.request.new), pair.exports, strict=True)
+    missing = [path for path, exports in sides if name not in exports]
     if missing:
-        return FunctionResult(
-            name,
-            "not probed",
-            reason=f"{' and '.join(missing)} {'have' if len(missing) > 1 else 'has'} no such function",
-        )
+        words = f"{' and '.join(missing)} {'have' if len(missing) > 1 else 'has'} no such function"
+        return FunctionResult(name, "not probed", reason=words)
     prototype = pair.prototype(name)
     if prototype is None:
-        return FunctionResult(
-            name,
-            "not probed",
-            reason="its prototype is not known; give the header with --prototypes, or compile the library with -g",
-        )
+        words = "its prototype is not known; give the header with --prototypes, or compile the library with -g"
+        return FunctionResult(name, "not probed", reason=words)
     if prototype.name != name:
         prototype = Prototype(name, *(getattr(prototype, slot) for slot in Prototype.__slots__[1:]))
     try:
-        strategy = arguments(prototype, pair.hints(name))
-        return _search(pair, prototype, strategy)
+        return prototype, arguments(prototype, pair.hints(name))
     except Refused as refused:
         return FunctionResult(name, "not probed", prototype, reason=str(refused))
 
 
+def search_settings(request: ProbeRequest) -> Any:
+    """hypothesis's settings: nothing is kept from run to run, nothing is printed."""
+    from hypothesis import HealthCheck, Phase, Verbosity, settings
+
+    return settings(
+        max_examples=request.examples, database=None, deadline=None, derandomize=False, verbosity=Verbosity.quiet,
+        phases=(Phase.generate, Phase.shrink), suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+
+
 def _search(pair: Pair, prototype: Prototype, strategy: Any) -> FunctionResult:
-    from hypothesis import HealthCheck, Phase, Verbosity, find, settings
+    from hypothesis import find
     from hypothesis.errors import NoSuchExample
 
     from emulator.abi.strategies import Refused
@@ -310,12 +348,10 @@ def _search(pair: Pair, prototype: Prototype, strategy: Any) -> FunctionResult:
         wanted = found.kind
         return True
 
-    chosen = settings(
-        max_examples=pair.request.examples, database=None, deadline=None, derandomize=False, verbosity=Verbosity.quiet,
-        phases=(Phase.generate, Phase.shrink), suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
     try:
-        smallest = find(strategy, differs, settings=chosen, random=random.Random(pair.request.seed))
+        smallest = find(
+            strategy, differs, settings=search_settings(pair.request), random=random.Random(pair.request.seed)
+        )
     except NoSuchExample:
         if refused is not None:
             raise refused from None
@@ -333,25 +369,26 @@ def _search(pair: Pair, prototype: Prototype, strategy: Any) -> FunctionResult:
 
 
 def replay(
-    old: str,
-    new: str,
-    function: str,
-    arguments: Sequence[Any],
-    *,
-    library_path: Sequence[str] = (),
-    prototypes: Sequence[str] = (),
-) -> Difference | None:
-    """Calls a function of both versions with the arguments of a witness, as `plain` wrote them; what differs, or None. For tests that
-    `--write-test` has written. Raises ToolError, ValueError."""
+    old: str, new: str, function: str, arguments: Sequence[Any], *, library_path: Sequence[str] = (), prototypes: Sequence[str] = (),
+    before: Sequence[Sequence[Any]] = (),
+) -> Difference | None:  # fmt: skip
+    """Calls a function of both versions with the arguments of a witness, as `plain` wrote them; what differs, or None. before: calls
+    that are made first, each a name and its arguments. For tests that `--write-test` has written. Raises ToolError, ValueError."""
     request = ProbeRequest(old, new, (function,), tuple(library_path), tuple(prototypes))
     with Pair(request) as pair:
-        prototype = pair.prototype(function)
-        if prototype is None:
-            raise error(old, "has no prototype for it; give the header with `prototypes`", symbol=function)
-        for path, exports in zip((old, new), pair.exports, strict=True):
-            if function not in exports:
-                raise error(path, "no such function", symbol=function)
-        return pair.compare(prototype, tuple(map(from_plain, arguments))).difference
+        found = None
+        for number, (name, *values) in enumerate((*before, (function, *arguments))):
+            prototype = pair.prototype(name)
+            if prototype is None:
+                raise error(old, "has no prototype for it; give the header with `prototypes`", symbol=name)
+            for path, exports in zip((old, new), pair.exports, strict=True):
+                if name not in exports:
+                    raise error(path, "no such function", symbol=name)
+            base = ARENA + number * BETWEEN
+            found = pair.compare(prototype, tuple(map(from_plain, values)), number == 0, base).difference
+            if found is not None:
+                break
+        return found
 
 
 def differing(result: ProbeResult) -> Iterator[FunctionResult]:

@@ -33,6 +33,8 @@ from loader.access import MemoryCeiling, MemoryFault
 
 ARENA = 0x2000_0000  # where arguments lie: between heap and libraries on both machines
 ARENA_SIZE = 1 << 20
+BETWEEN = 1 << 16  # bytes from the arguments of one call of a sequence to those of the next
+BETWEEN = 1 << 16  # bytes from the arguments of one call of a sequence to those of the next
 _XMM = 160  # in FXSAVE's image
 _ST = 32
 _STACK_ROOM = 256  # bytes above the stack pointer that stay untouched
@@ -82,11 +84,12 @@ class Prepared:
     memory: bytes
     regions: tuple[Region, ...]
     result_at: int = 0  # where a result in memory goes
+    base: int = ARENA  # where the memory lies
 
 
-def prepare(prototype: Prototype, values: Sequence[Value], machine: Machine) -> Prepared:
+def prepare(prototype: Prototype, values: Sequence[Value], machine: Machine, base: int = ARENA) -> Prepared:
     """Puts values into registers, stack and arena by the calling convention."""
-    arena = Arena(ARENA, machine.word)
+    arena = Arena(base, machine.word)
     words: dict[int, int] = {}
     vectors: dict[int, bytes] = {}
     stack = bytearray()
@@ -114,11 +117,13 @@ def prepare(prototype: Prototype, values: Sequence[Value], machine: Machine) -> 
     for number, (parameter, value) in enumerate(zip(prototype.parameters, values, strict=True)):
         data = encode(parameter.type, value, arena, parameter.name or f"argument{number + 1}")
         store(arguments.next(parameter.type), _widened(parameter.type, data, machine))
-    if len(arena.data) > ARENA_SIZE:
+    if base + len(arena.data) > ARENA + ARENA_SIZE:
         raise Refused("its arguments are too large")
     ordered = [words.get(n, 0) for n in range(max(words, default=-1) + 1)]
     floats = [vectors.get(n, b"") for n in range(max(vectors, default=-1) + 1)]
-    return Prepared(tuple(ordered), tuple(floats), bytes(stack), bytes(arena.data), tuple(arena.regions), result_at)
+    return Prepared(
+        tuple(ordered), tuple(floats), bytes(stack), bytes(arena.data), tuple(arena.regions), result_at, base
+    )
 
 
 def _widened(type_: Type, data: bytes, machine: Machine) -> bytes:
@@ -280,14 +285,16 @@ class Subject:
         """What an exported variable holds before a call."""
         return self._data[name]
 
-    def call(self, address: int, prototype: Prototype, ready: Prepared) -> Outcome:
-        """Calls a function with prepared arguments, from the saved state. Raises Refused if it cannot be called at all."""
-        self._restore()
+    def call(self, address: int, prototype: Prototype, ready: Prepared, fresh: bool = True) -> Outcome:
+        """Calls a function with prepared arguments, from the saved state, or if it is not `fresh` from the one that the last call has
+        left. Raises Refused if it cannot be called at all."""
+        if fresh:
+            self._restore()
         self.calls += 1
         machine = self.library.machine
         space = machine.space
-        space.poke(ARENA, ready.memory)
-        self._used = len(ready.memory)
+        space.poke(ready.base, ready.memory)
+        self._used = max(self._used, ready.base - ARENA + len(ready.memory))
         values = list(self._general)
         index = INDEX[self.bits]
         word = self.bits // 8
@@ -340,13 +347,13 @@ class Subject:
     def _returned(self, prototype: Prototype, ready: Prepared, after: list[int]) -> Outcome:
         space = self.library.machine.space
         try:
-            space.check(ARENA, len(ready.memory), "read")
+            space.check(ready.base, len(ready.memory), "read")
         except MemoryFault:
             self._dirty = "munmap"
             return Outcome("lost", report="takes the memory of its arguments away")
         result = self._result(prototype, ready, after)
         errno = int.from_bytes(space.read(self._errno, 4), "little") if self._errno else None
-        memory = space.read(ARENA, len(ready.memory))
+        memory = space.read(ready.base, len(ready.memory))
         data = {}
         for name, address, size in self.exported_data:
             now = space.read(address, size)

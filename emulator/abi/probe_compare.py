@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from emulator.abi.probe_call import ARENA, Outcome, Prepared, Subject
+from emulator.abi.probe_call import Outcome, Prepared, Subject
 from emulator.abi.probe_values import c_number, c_string
 from emulator.api.values import from_extended
 from linker.cdecl.types import (
@@ -205,9 +205,9 @@ def _memory(ready: Prepared, old: tuple[Subject, Outcome], new: tuple[Subject, O
     one, two = old[1].memory, new[1].memory
     if one == two:
         return None
-    ends = [region.address for region in ready.regions[1:]] + [ARENA + len(one)]
+    ends = [region.address for region in ready.regions[1:]] + [ready.base + len(one)]
     for region, end in zip(ready.regions, ends, strict=True):
-        start = region.address - ARENA
+        start = region.address - ready.base
         behind = start + region.size
         if region.string or region.type.size <= 1:
             a, b = one[start:behind], two[start:behind]
@@ -222,7 +222,7 @@ def _memory(ready: Prepared, old: tuple[Subject, Outcome], new: tuple[Subject, O
                 a, b = one[at : at + leaf.size], two[at : at + leaf.size]
                 if _scalar_differs(leaf, a, b, old[0], new[0]):
                     return Difference("memory", name, shown(leaf, a, old[0]), shown(leaf, b, new[0]))
-        a, b = one[behind : end - ARENA], two[behind : end - ARENA]
+        a, b = one[behind : end - ready.base], two[behind : end - ready.base]
         if a != b:
             at = next(n for n in range(len(a)) if a[n] != b[n])
             what = f"memory {at} bytes behind the end of {region.label}"

@@ -121,6 +121,12 @@ def call_text(prototype: Prototype, values: Sequence[Value]) -> list[str]:
     return [*text.lines, f"{prototype.name}({', '.join(expressions)})"]
 
 
+def one_line(prototype: Prototype, values: Sequence[Value]) -> str:
+    """A call as one statement, in a block of its own if it needs declarations."""
+    *lines, call = call_text(prototype, values)
+    return f"{{ {' '.join(lines)} {call}; }}" if lines else f"{call};"
+
+
 def _labels(result: ProbeResult) -> tuple[str, str]:
     """Versions, or paths where file names are alike."""
     names = os.path.basename(result.old), os.path.basename(result.new)
@@ -138,6 +144,8 @@ def _lines(function: FunctionResult, labels: tuple[str, str]) -> Iterator[str]:
     found = function.witness.difference
     yield f"{function.name}: difference, after {_examples(function)}"
     yield f"  {prototype_text(function.prototype)}"
+    for prototype, values in function.witness.before:
+        yield f"    {one_line(prototype, values)}"
     for line in call_text(function.prototype, function.witness.arguments):
         yield f"    {line}"
     if found.what not in ("result", "the call"):

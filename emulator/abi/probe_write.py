@@ -12,7 +12,7 @@ import pprint
 from collections.abc import Iterator
 
 from emulator.abi.probe import FunctionResult, ProbeRequest
-from emulator.abi.probe_text import call_text, declared, prototype_text
+from emulator.abi.probe_text import call_text, declared, one_line, prototype_text
 from emulator.abi.probe_values import Bytes, Items, Text, plain
 from linker.cdecl.types import (
     Array,
@@ -47,13 +47,18 @@ def pytest_module(function: FunctionResult, request: ProbeRequest) -> str:
     """A test that fails as long as the versions differ."""
     assert function.witness is not None and function.prototype is not None
     seen = function.witness.difference
-    comment = "\n".join(f"    {line}" for line in call_text(function.prototype, function.witness.arguments))
+    earlier = [one_line(before, values) for before, values in function.witness.before]
+    comment = "\n".join(
+        f"    {_one_line(line)}" for line in [*earlier, *call_text(function.prototype, function.witness.arguments)]
+    )
     more = ""
     for name in ("library_path", "prototypes"):
         value = [os.path.abspath(item) for item in getattr(request, name)]
         more += f", {name}={value!r}" if value else ""
+    if function.witness.before:
+        more += f", before={[[p.name, *map(plain, values)] for p, values in function.witness.before]!r}"
     arguments = pprint.pformat([plain(value) for value in function.witness.arguments], width=100)
-    return f'''"""{function.name} of two versions: made by `uselib abi probe`.
+    return f'''"""{function.prototype.name} of two versions: made by `uselib abi probe`.
 
 {comment}
 
@@ -67,8 +72,8 @@ NEW = {os.path.abspath(request.new)!r}
 ARGUMENTS = {arguments}
 
 
-def test_{function.name}_is_unchanged():
-    assert replay(OLD, NEW, {function.name!r}, ARGUMENTS{more}) is None
+def test_{function.prototype.name}_is_unchanged():
+    assert replay(OLD, NEW, {function.prototype.name!r}, ARGUMENTS{more}) is None
 '''
 
 
@@ -159,17 +164,22 @@ def c_program(function: FunctionResult, request: ProbeRequest) -> str:
     for parameter in prototype.parameters:
         types.need(parameter.type)
     *lines, call = call_text(prototype, witness.arguments)
-    body = "\n".join(f"\t{line}" for line in [*lines, *_shown(prototype, call), *_dumped(function, lines)])
+    earlier = [one_line(before, values) for before, values in witness.before]
+    others = dict.fromkeys(before for before, _ in witness.before if before.name != prototype.name)
+    for other in others:
+        types.need(other.result)
+        for parameter in other.parameters:
+            types.need(parameter.type)
+    body = "\n".join(f"\t{line}" for line in [*earlier, *lines, *_shown(prototype, call), *_dumped(function, lines)])
     declarations = "\n".join(types.lines)
     seen = witness.difference
-    return f"""/* {function.name} of two versions: made by `uselib abi probe`.
+    return f"""/* {prototype.name} of two versions: made by `uselib abi probe`.
    {_comment(seen.what)}
      old: {_comment(seen.old)}
      new: {_comment(seen.new)} */
 #include <stdio.h>
 
-{declarations}{chr(10) if declarations else ""}{prototype_text(prototype)};
-
+{declarations}{chr(10) if declarations else ""}{"".join(f"{prototype_text(one)};{chr(10)}" for one in (*others, prototype))}
 static void dump(const char *name, const void *memory, unsigned long size)
 {{
 	const unsigned char *bytes = memory;

@@ -28,6 +28,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--library-path", default="", metavar="DIRS", help="where libraries that they depend on are")
     parser.add_argument("--range", action="append", default=[], metavar="PARAM=LO:HI", help="numbers that PARAM may be")
     parser.add_argument("--allow-null", action="store_true", help="pointers may be NULL")
+    parser.add_argument(
+        "--state", action="store_true", help="sequences of calls, each from the state that the last has left"
+    )
     parser.add_argument("--no-errno", action="store_true", help="do not compare errno")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="another choice of examples (default 0)")
     parser.add_argument(
@@ -109,6 +112,7 @@ def run(argv: list[str]) -> int:
         options.old, options.new, ("*",) if options.all else tuple(options.functions),
         tuple(part for part in options.library_path.split(":") if part), tuple(options.prototypes), _ranges(options.range),
         options.allow_null, not options.no_errno, options.seed, options.examples, options.max_instructions,
+        options.state,
     )  # fmt: skip
     _keep_files_out_of_here()
     try:
