@@ -17,12 +17,12 @@ from emulator.abi.divergence import (
     compare_output,
     compare_status,
     first,
-    signal_name,
 )
 from emulator.abi.meaning import Pointers
 from emulator.abi.recording import MOST_CALLS, SideRun
 from emulator.abi.result import Divergence, WrongBinding
 from emulator.abi.streams import Stream, load
+from emulator.abi.wording import signal_name
 from emulator.abi.wrong import compare_data, wrong_bindings
 from emulator.trace.reading.model import Process, TraceFile
 

@@ -22,6 +22,7 @@ from emulator.abi.meaning import NOTHING, Find, Pointers, Shape, plain_bytes, sh
 from emulator.abi.recording import SideRun
 from emulator.abi.result import Divergence
 from emulator.abi.streams import Stream
+from emulator.abi.wording import end_text
 from emulator.trace.format import Kind
 from emulator.trace.prototypes.decode import Decoder
 from emulator.trace.reading.align import common_prefix
@@ -524,18 +525,6 @@ def compare_status(sides: Sides) -> list[Candidate]:
     divergence = Divergence("status", "the program ends in another way", end_text(a.status, a.signal, a.reason),
                             end_text(b.status, b.signal, b.reason))  # fmt: skip
     return [Candidate((AT_END, 7), lambda: divergence)]
-
-
-def signal_name(number: int) -> str:
-    from emulator.kernel.signal_state import NAMES
-
-    return NAMES.get(number, f"signal {number}")
-
-
-def end_text(status: int, number: int, reason: str = "") -> str:
-    if not number:
-        return f"exit status {status}"
-    return reason or f"killed by {signal_name(number)}"
 
 
 def first(candidates: Iterable[Candidate]) -> Divergence | None:

@@ -14,6 +14,7 @@ The guest sees the library under one and the same path on both sides, so that no
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
 import os
@@ -44,6 +45,7 @@ from linker.image import Machine
 from loader.address_space import AddressSpace, MemoryFault
 from loader.vma import Vma
 
+_PR_SET_PDEATHSIG = 1
 GUEST_DIRECTORY = "/.uselib-abi"
 MOST_CALLS = 1 << 23  # recorded of one process; 64 bytes each, and as much for returns
 MOST_EFFECTS = 1 << 20
@@ -349,6 +351,7 @@ def finish_side(job: Job, pid: int) -> SideRun:
 
 def _side(job: Job, stdin: bytes) -> None:
     folder = job.directory
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # prctl(2): ends with the process that compares
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     _standard_files(folder, stdin)

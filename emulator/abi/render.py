@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from emulator.abi.divergence import end_text
 from emulator.abi.result import AbiResult, Coverage, Divergence, Side, WrongBinding
+from emulator.abi.wording import end_text
 
 _SHOWN = 8  # names in a list
 
