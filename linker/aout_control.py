@@ -3,6 +3,7 @@
     jump.params     Name=/libc    Text=0x60000000    Data=0x60090000    Jump=0x00004000    GOT=0x00001000    Version=4.3.3
                     Text: the base. Data: of the exported variables. Jump: bytes kept for version word and slots. GOT: bytes kept for the
                     table of cells, which ends where Data begins. Name: how start-up looks for the library, less `.so.MAJOR`
+                    Classic=1 (ours): a library as they were before the DLL tools: version word with the classic bit, no cells, no conflict list
     jump.funcs      a line for each slot: SIZE TYPE SYMBOL LIBRARY OBJECT; slot n is at Text + 8 n
     jump.vars       likewise for exported variables: SIZE is the room that a variable has, for ever
 
@@ -21,6 +22,7 @@ from linker.image import PAGE, Version
 from linker.reading import read_file
 
 PARAMETERS = ("Name", "Text", "Data", "Jump", "GOT", "Version")
+CLASSIC_KEY = "Classic"
 CELL_SIZE = 4
 CELLS_AT = 8  # behind the address of the conflict list and its magic
 
@@ -38,6 +40,7 @@ class Control:
     version: Version
     functions: tuple[ControlLine, ...]
     variables: tuple[ControlLine, ...]
+    classic: bool = False
 
     @property
     def library(self) -> str:
@@ -94,9 +97,14 @@ def read_control(folder: str | Path) -> Control:
         name, equals, value = line.partition("=")
         if not line.strip() or line.startswith("#"):
             continue
-        if not equals or name.strip() not in PARAMETERS:
+        if not equals or name.strip() not in (*PARAMETERS, CLASSIC_KEY):
             problems.add(f"{where}:{number}", f"`{line}` sets none of {', '.join(PARAMETERS)}")
         values[name.strip()] = value.strip()
+    classic = values.get(CLASSIC_KEY, "0")
+    if classic not in ("0", "1"):
+        problems.add(where, f"{CLASSIC_KEY}={classic} is neither 0 nor 1")
+    if classic == "1":
+        values.setdefault("GOT", "0")
     missing = [name for name in PARAMETERS if name not in values]
     if missing:
         problems.add(where, f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not given")
@@ -119,6 +127,7 @@ def read_control(folder: str | Path) -> Control:
         where, values["Name"], numbers["Text"], numbers["Data"], numbers["Jump"], numbers["GOT"], version,
         parse_control(_text(folder, "jump.funcs"), str(folder / "jump.funcs"), "TtU"),
         parse_control(_text(folder, "jump.vars"), str(folder / "jump.vars"), "DKC"),
+        classic == "1",
     )  # fmt: skip
     _check(control, problems)
     problems.raise_if_any()
@@ -133,7 +142,7 @@ def _check(control: Control, problems: Diagnostics) -> None:
     if needed > control.jump:
         problems.add(where, f"{len(control.functions)} slots need {needed:#x} bytes, Jump keeps {control.jump:#x}",
                      remedy="a table cannot grow once constants lie behind it: give Jump more room in a new major version")  # fmt: skip
-    needed = CELLS_AT + CELL_SIZE * len(control.variables)
+    needed = 0 if control.classic else CELLS_AT + CELL_SIZE * len(control.variables)
     if needed > control.got:
         problems.add(
             where, f"{len(control.variables)} variables need {needed:#x} bytes of cells, GOT keeps {control.got:#x}"

@@ -13,6 +13,9 @@ own function by changing one slot. What refers to an exported variable has its a
     builtin fixups      1, &place list; or 0
     place list          pairs (cell, place), 0, 0           start-up takes the cell's old value from each place and adds the new one
 
+A classic library (Classic=1), as they were before the DLL tools, has the slots and nothing of the second paragraph: no cells, no lists. What
+a program redefines is then its own, and the library's stays the library's.
+
 Source: the reference, section 2; checked by programs of 1993, which start with such libraries.
 """
 
@@ -79,9 +82,9 @@ def trap_code(address: int, text: bytes) -> bytes:
 class AoutLibrary(OutputKind):
     """An a.out library of i386."""
 
-    def __init__(self, control: Control, classic: bool = False) -> None:
+    def __init__(self, control: Control) -> None:
         self.control = control
-        self.word = word_of(control.version) | (CLASSIC if classic else 0)
+        self.word = word_of(control.version) | (CLASSIC if control.classic else 0)
         self.symbols = self.policy = SlotSymbols()
         self.aliases: list[tuple[Symbol, Symbol]] = []
         self._places: list[
@@ -128,6 +131,8 @@ class AoutLibrary(OutputKind):
 
     def sections(self, resolution: Resolution, needs: Needs) -> list[InputSection]:
         """The lists, now that every relocation has been seen."""
+        if self.control.classic:
+            return self._placeholders()
         cells = {resolution.symbols[line.symbol]: self.control.cell(i)
                  for i, line in enumerate(self.control.variables) if line.symbol in resolution.symbols}  # fmt: skip
         for section in allocated(resolution):
@@ -228,6 +233,8 @@ class AoutLibrary(OutputKind):
         return bytes(out).ljust(self.control.jump, b"\0")
 
     def _cells(self, resolution: Resolution) -> bytes:
+        if self.control.classic:
+            return bytes(self.control.got)
         out = bytearray(_word(self.conflict_list.address) + _word(MAGIC))
         assert len(out) == CELLS_AT
         for line in self.control.variables:

@@ -2,7 +2,8 @@
 
 One archive for each library that the control files' fourth column names (libc, libcurses, ... may be one image). In each, the first member
 describes the image; there is one further member for each object of the fifth column, with the slots of its functions, and one for each variable,
-so that a program may define a variable of its own and still use the functions beside it.
+so that a program may define a variable of its own and still use the functions beside it. Of a classic library the first member has no conflict
+list, no slots and no cells.
 """
 
 from __future__ import annotations
@@ -31,24 +32,29 @@ def describing_member(control: Control, word: int) -> Aout:
     """struct libentry, the address of the conflict list, both in their set vectors, and every slot and cell."""
     version = control.version
     name = f"{control.name}.so.{version.major}".encode() + b"\0"
-    text = name + f"DLL Jump {version.major}.{version.minor}pl{version.patch}".encode() + b"\0"
+    kind = "Jump" if control.classic else "DLL Jump"
+    text = name + f"{kind} {version.major}.{version.minor}pl{version.patch}".encode() + b"\0"
     text += bytes(-len(text) % 4)
     entry = len(text)
-    data = _word(0) + _word(len(name)) + _word(control.text) + _word(word) + _word(control.cells)
+    data = _word(0) + _word(len(name)) + _word(control.text) + _word(word)
     needs = f"__NEEDS_SHRLIB_{control.library}_{version.major}"
     symbols = [
         Symbol(marker(control), N_DATA | N_EXT, entry), Symbol(needs, N_DATA | N_EXT, entry),
-        Symbol(LIBRARIES, N_SETD | N_EXT, entry), Symbol(f"__{control.library}_CONFLICT_LIST", N_DATA, entry + 16),
-        Symbol(CONFLICTS, N_SETD | N_EXT, entry + 16),
+        Symbol(LIBRARIES, N_SETD | N_EXT, entry),
     ]  # fmt: skip
+    # the two pointers of libentry lead into this member's text
+    relocations = (Relocation(0, N_TEXT, False), Relocation(4, N_TEXT, False))
+    if control.classic:
+        return Aout(_OBJECT, text, data, (), relocations, tuple(symbols))
+    data += _word(control.cells)
+    symbols.append(Symbol(f"__{control.library}_CONFLICT_LIST", N_DATA, entry + 16))
+    symbols.append(Symbol(CONFLICTS, N_SETD | N_EXT, entry + 16))
     for number, line in enumerate(control.functions, 1):
         if line.type == "T" and line.symbol != DUMMY:
             symbols.append(Symbol(f"__PLT_{line.symbol}", N_ABS | N_EXT, control.slot(number)))
     for index, line in enumerate(control.variables):
         if line.symbol != DUMMY:
             symbols.append(Symbol(f"__GOT_{line.symbol}", N_ABS | N_EXT, control.cell(index)))
-    # the two pointers of libentry lead into this member's text
-    relocations = (Relocation(0, N_TEXT, False), Relocation(4, N_TEXT, False))
     return Aout(_OBJECT, text, data, (), relocations, tuple(symbols))
 
 

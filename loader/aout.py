@@ -108,7 +108,7 @@ def _load(space: AddressSpace, header: Header, fd: int, name: str) -> None:
     """Maps a library at its entry's page. One difference from the kernels, which mapped over whatever was there: an overlap is
     refused with EEXIST."""
     segments = header.segments(header.library_base())
-    if not segments or os.fstat(fd).st_size < header.relocation_offset:
+    if not segments or os.fstat(fd).st_size < header.string_offset:  # text, data and symbols, though the kernel needs no symbols
         raise _fail(errno.ENOEXEC)
     _map(space, segments, fd, name, "noreplace")
 
@@ -132,10 +132,10 @@ def load_library_099(space: AddressSpace, fd: int, name: str, loaded: int) -> No
 def load_library_24(space: AddressSpace, fd: int, name: str) -> None:
     """uselib(2) of Linux 2.4 for an a.out file, which may be read and executed (fs/binfmt_aout.c load_aout_library).
 
-    Raises OSError: ENOEXEC: neither ZMAGIC nor QMAGIC, relocations, a ZMAGIC entry not on a page boundary, shorter than its header says.
+    Raises OSError: ENOEXEC: neither ZMAGIC nor QMAGIC, relocations, flags, a ZMAGIC entry not on a page boundary, shorter than its header says.
     """
     header = _library_header(fd)
-    if not header.mapped or header.text_relocations or header.data_relocations:
+    if not header.mapped or header.text_relocations or header.data_relocations or header.flags:
         raise _fail(errno.ENOEXEC)
     if header.magic is Magic.ZMAGIC and header.entry & 0xFFF:
         raise _fail(errno.ENOEXEC)

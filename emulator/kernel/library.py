@@ -61,15 +61,17 @@ _ERAS: dict[str, Callable[[Process, int, str], None]] = {"modern": _modern, "199
 
 def sys_uselib(process: Process, path: int) -> int:
     """Maps a library where it was linked. Errors as in the reference, section 2, and EEXIST for an overlap."""
-    if not path:
+    early = process.era == "1993"
+    if early and not path:  # later kernels: EFAULT, as for any other call
         raise GuestError(errno.EINVAL)
     name = process.memory.read_string(path, C.PATH_MAX)
-    if not name:
-        raise GuestError(errno.EINVAL)
     opened = process.fs.open(None, name, C.O_RDONLY | C.O_CLOEXEC, 0)
     if opened.fd < 0:
-        raise GuestError(errno.EACCES if process.era == "1993" else errno.EINVAL)
+        raise GuestError(errno.EACCES if early else errno.EINVAL)
     try:
+        mode = os.fstat(opened.fd).st_mode
+        if stat.S_ISREG(mode) and not mode & 0o444:  # the host may be the superuser, the guest is not
+            raise GuestError(errno.EACCES)
         _ERAS[process.era](process, opened.fd, opened.path.decode("utf-8", "surrogateescape"))
     finally:
         os.close(opened.fd)

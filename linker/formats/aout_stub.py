@@ -58,9 +58,10 @@ class StubLibrary:
     cells: dict[str, int] = field(default_factory=dict)
 
     def names(self) -> dict[int, str]:
-        """Slot address -> name; of several names of one slot the shortest, as people would write it."""
+        """Slot address -> name; of several names of one slot the shortest, as people would write it. A classic library's stubs do not say
+        which symbols are slots (no __PLT_): all are taken, and who knows the table looks up its slots."""
         best: dict[int, str] = {}
-        for name, address in self.functions.items():
+        for name, address in (self.functions or self.data).items():
             old = best.get(address)
             if old is None or (old.startswith("_"), len(old), old) > (name.startswith("_"), len(name), name):
                 best[address] = name
