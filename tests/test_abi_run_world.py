@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
+from random import Random
 
 import pytest
 from abi_support import Pair, library, pair
@@ -15,7 +16,12 @@ from run_support import uselib
 
 from emulator.abi import watch
 from emulator.abi.bindings import NotComparable, read_library
+from emulator.abi.digest import DigestSink
+from emulator.abi.meaning import Shape
 from emulator.abi.run import compare_runs
+from emulator.trace.backend import Batch
+from emulator.trace.format import RECORD, ChunkKind, Kind
+from linker.cdecl.types import Opaque
 from linker.errors import ToolError
 
 ONE = "int value(int x) { return x + 1; }\n"
@@ -133,6 +139,32 @@ def test_a_difference_late_in_a_long_run(tmp_path: Path, arch: str) -> None:
     assert result.divergence is not None and result.divergence.kind == "result"
     assert (result.divergence.old, result.divergence.new) == ("value(...) = 80001", "value(...) = 0")
     assert result.divergence.context[-1].endswith("value(80000)  from " + result.divergence.caller)
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_digests_in_python_are_the_same(tmp_path: Path, arch: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of records of every kind, with MORE records and functions that are not known yet."""
+    records = bytearray()
+    random = Random(arch)
+    for n in range(300):
+        kind = (Kind.CALL, Kind.RETURN, Kind.MORE, Kind.SIGNAL)[n and random.randrange(4)]
+        records += RECORD.pack(*(random.getrandbits(64) for _ in range(7)), random.randrange(5), 0, kind, 0)
+
+    def shape(address: int, name: str) -> Shape:
+        return Shape(dict.fromkeys(range(address % 9), address * 4369), {9: Opaque("x")}, address << 8)
+
+    def digest(folder: Path) -> dict[str, object]:
+        folder.mkdir()
+        sink = DigestSink(str(folder / "trace"), {}, shape, 1 << 20)
+        sink.describe(ChunkKind.PROCESS, {"pid": 1, "parent": None, "forked_at": None}, 0)
+        sink.describe(ChunkKind.TABLE, {"first": 0, "addresses": [1, 2, 3, 4, 5], "names": list("abcde")}, 0)
+        sink.batch(Batch(1, memoryview(records), b""), 0)
+        sink.close()
+        return sink.summary(0)
+
+    native = digest(tmp_path / "native")
+    monkeypatch.setattr("emulator.abi.digest.library", lambda: None)
+    assert digest(tmp_path / "python") == native
 
 
 def test_the_clock_of_the_host_is_said(same: Pair) -> None:

@@ -141,6 +141,8 @@ def _add_in_python(at: int, count: int, keys_at: int, size: int, state_at: int) 
         if kind == Kind.MORE:
             row = _FIELDS * state[1] + _MORE
             total = kind + sum((record[c] & keys[row + c]) * _MIX[c] for c in range(7))
+        elif kind > Kind.RETURN:
+            total = kind
         else:
             key = 2 * (record[7] & 0xFFFF_FFFF) + (kind == Kind.RETURN)
             row = _FIELDS * key

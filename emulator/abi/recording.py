@@ -28,6 +28,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from emulator.abi import watch
 from emulator.abi.digest import KEPT, DigestSink, ShapeAt
 from emulator.abi.watch import DataWatch, Watched
 from emulator.interfaces import Kernel, ProcessEnded, WatchableMachine
@@ -35,8 +36,9 @@ from emulator.kernel import table
 from emulator.kernel.filesystem import FileSystem
 from emulator.kernel.namespace import Handle, Node
 from emulator.kernel.process import Process
+from emulator.machine import engine
 from emulator.run import Runner, RunOptions
-from emulator.trace.backend import NO_LIMIT, Copy, Want
+from emulator.trace.backend import NO_LIMIT, Copy, Want, native_available
 from emulator.trace.files import KnownFile
 from emulator.trace.filters import Filters
 from emulator.trace.recorder import Recorder, RecordOptions, joined
@@ -317,6 +319,14 @@ class SideRecorder(Recorder):
 
 
 # -- the process --------------------------------------------------------------------------------------------------------
+
+
+def warm_up(machine: Machine) -> None:
+    """Loads what both sides need before they are forked, so that it is loaded once."""
+    engine.library()
+    native_available()
+    watch.library()
+    table.for_machine(machine)
 
 
 def start_side(job: Job, stdin: bytes) -> int:

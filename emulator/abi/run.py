@@ -43,6 +43,7 @@ from emulator.abi.recording import (
     place_library,
     start_side,
     wants_of,
+    warm_up,
 )
 from emulator.abi.result import AbiRequest, AbiResult, Divergence, Side, WrongBinding
 from emulator.abi.same import calls_needed, same_runs
@@ -201,6 +202,7 @@ def _run_pair(subject: Subject, folder: str) -> tuple[SideRun, SideRun]:
 
 
 def _run_both(subject: Subject, jobs: Sequence[Job]) -> tuple[SideRun, SideRun]:
+    warm_up(subject.program.machine)
     if not subject.request.parallel:
         old, new = (finish_side(job, start_side(job, subject.request.stdin)) for job in jobs)
     else:

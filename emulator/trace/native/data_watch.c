@@ -137,6 +137,8 @@ EXPORT uint64_t uselib_digest(const uint64_t *records, uint64_t count, Key *keys
         if (kind == MORE) {
             sum = kind;
             for (int c = 0; c < 7; c++) sum += (records[c] & keys[key].more[c]) * MIX[c];
+        } else if (kind > RETURN) { /* a signal: that there was one */
+            sum = kind;
         } else {
             key = 2 * (records[7] & 0xFFFFFFFFu) + (kind == RETURN);
             if (key >= key_count || !keys[key].known) return i;
