@@ -18,7 +18,6 @@ from linker.abi import types as ct
 from linker.abi.dwarf import constants as dw
 from linker.abi.dwarf.abbreviations import Abbreviation, Damage, uleb
 from linker.abi.dwarf.containment import cut_cycles, size_of
-from linker.abi.dwarf.conventions import by_options
 from linker.abi.dwarf.index import RECORDS, Index, Place
 from linker.abi.dwarf.lines import Files
 from linker.abi.dwarf.units import DAMAGE, ELSEWHERE, Information, Unit, Values
@@ -299,8 +298,12 @@ class Graph:
 
     def usual_convention(self, unit: Unit) -> str:
         """What a unit's compiler options make of every function; empty for the standard convention."""
+        if self.word != 4:
+            return ""
         if unit.number not in self._conventions:
-            self._conventions[unit.number] = by_options(unit.top.get(dw.PRODUCER, "")) if self.word == 4 else ""
+            from linker.abi.dwarf.conventions import by_options  # i386 only
+
+            self._conventions[unit.number] = by_options(unit.top.get(dw.PRODUCER, ""))
         return self._conventions[unit.number]
 
     # -- records -------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ and what lies in them has their names in front.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from linker.abi.dwarf import constants as dw
 from linker.abi.dwarf.abbreviations import Abbreviation, Damage, uleb
@@ -21,8 +22,7 @@ _INTERESTING = frozenset((dw.SUBPROGRAM, dw.VARIABLE, dw.TYPEDEF, dw.NAMESPACE, 
 _DEEPEST = 64  # scopes within scopes
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """An entry: its unit and offset."""
 
     unit: Unit

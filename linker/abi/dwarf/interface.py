@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from linker.abi import types as ct
 from linker.abi.dwarf import constants as dw
 from linker.abi.dwarf import index as names
-from linker.abi.dwarf.conventions import deduce
 from linker.abi.dwarf.graph import Graph
 from linker.abi.dwarf.index import Index, Place
 from linker.abi.dwarf.units import DAMAGE, Information, Sections, Unit, Values
@@ -196,6 +195,8 @@ def _with_conventions(
     graph: Graph, wanted: Mapping[str, Wanted], found: Mapping[str, Typed]
 ) -> tuple[dict[str, Typed], list[str]]:
     """The functions with the calling conventions that debug information leaves out, and those for which that cannot be told."""
+    from linker.abi.dwarf.conventions import deduce  # i386 only
+
     result, undecided = dict(found), []
     bodies = _bodies(graph.information, graph.index)
     for key, typed in found.items():
