@@ -132,8 +132,8 @@ def test_what_it_does_not_know(tmp_path: Path, capsys: pytest.CaptureFixture[str
     (tmp_path / "text").write_text("hello")
     (tmp_path / "empty").write_bytes(b"")
     for name, message in (
-        ("text", "is neither an ELF file nor an archive"),
-        ("empty", "is neither an ELF file nor an archive"),
+        ("text", "is neither an archive nor a file of a format that is known here"),
+        ("empty", "is neither an archive nor a file of a format that is known here"),
         (".", "is a directory without a `LIBRARY NAME`"),
         ("absent", "No such file"),
     ):

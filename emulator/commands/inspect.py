@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from emulator.commands import inspect_historical
 from linker import digest, jump_table, previous, stub
 from linker.errors import Diagnostic, FormatError
 from linker.formats import elf, elf_image
@@ -250,10 +251,15 @@ def facts_of(path: str) -> Facts:
             raise FormatError(Diagnostic(path, f"is a directory without a `{stub.LIBRARY_NAME}`"))
         return _archive(path)
     data = read_file(path)
+    historical = inspect_historical.facts_of(data, path)
+    if historical is not None:
+        return historical
     if data[:8] in (MAGIC, THIN_MAGIC):
         return _archive(path)
     if data[:4] != elf.MAGIC:
-        raise FormatError(Diagnostic(path, "is neither an ELF file nor an archive"))
+        raise FormatError(
+            Diagnostic(path, "is neither an archive nor a file of a format that is known here (ELF, a.out, COFF, LINK)")
+        )
     if elf.File(memoryview(data), path).kind == elf.ET_REL:
         return _object(data, path)
     image = elf_image.read_image(data, path)
@@ -381,6 +387,7 @@ _SHOW: dict[str, Callable[[Facts], list[str]]] = {
     "object": _show_object,
     "archive": _show_archive,
     "stub library": _show_archive,
+    **inspect_historical.SHOW,
 }
 
 
