@@ -301,6 +301,9 @@ def _size(pairs: TypePairs, old: Record, new: Record, changes: list[LayoutChange
     before, after = f"{old.size} bytes", f"{new.size} bytes"
     if old.size != new.size and not told:
         severity = BREAKING if usage.size_matters else RISK
+        shrunk = (new.size or 0) < (old.size or 0) and any(change.rule == "reserved-member-used" for change in changes)
+        if shrunk and not (usage.by_value or usage.indexed):
+            severity = RISK  # objects of old programs are larger than they need be
         rule = "union-size-changed" if old.kind == "union" else "record-size-changed"
         if is_packed(pairs.old, old, pairs.machine.word) != is_packed(pairs.new, new, pairs.machine.word):
             rule = "packing-changed"

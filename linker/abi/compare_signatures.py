@@ -91,6 +91,8 @@ def _compare_results(
     for difference in outcome.differences:
         severity = difference.severity
         kind = _RESULT[difference.kind]
+        if difference.kind == "size" and _in_st0(pairs, old.result, new.result):
+            kind, severity = "same-representation", RISK  # an x87 register holds either; the precision is another
         if difference.kind == "const-added":
             severity = RISK
         if difference.kind == "const-removed":
@@ -115,6 +117,12 @@ def _result_added(pairs: TypePairs, result: TypeId, after: str) -> Change:
 
 def _as(edges: Sequence[Edge], role: str) -> list[Edge]:
     return [edge if edge.role else edge._replace(role=role) for edge in edges]
+
+
+def _in_st0(pairs: TypePairs, old: TypeId, new: TypeId) -> bool:
+    """Whether both results are in st(0): all real floating-point results of i386."""
+    rows = pairs.old.plain(old), pairs.new.plain(new)
+    return pairs.machine.word == 4 and all(isinstance(row, Base) and row.encoding == "float" for row in rows)
 
 
 def _void(types: Types, number: TypeId) -> bool:
