@@ -7,7 +7,7 @@ in the library's own folder and in usr/lib of the tree that it lies in.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from linker.errors import FormatError, ToolError
 from linker.formats import aout, aout_image, aout_stub, coff, coff_image, elf_image
@@ -36,9 +36,11 @@ def stub_candidates(library: str) -> Iterator[str]:
         yield os.path.normpath(os.path.join(place, name))
 
 
-def slot_names(library: str, base: int) -> dict[int, str]:
-    """Slot address -> name, from the first stub archive found that is for a library at `base`; empty if there is none."""
-    for path in stub_candidates(library):
+def slot_names(library: str, base: int, stubs: Sequence[str] = ()) -> dict[int, str]:
+    """Slot address -> name, from the first stub archive (or jump.funcs) of `stubs`, then of the usual places, that is for a library at
+    `base`; empty if there is none. A jump.funcs does not say where its library is: it counts if its name or its folder's is the library's."""
+    named = [path for path in stubs if _may_name(path, library)]
+    for path in (*named, *(stub_candidates(library) if library else ())):
         try:
             stub = aout_stub.read(read_file(path), path, base)
         except (ToolError, OSError):
@@ -48,8 +50,17 @@ def slot_names(library: str, base: int) -> dict[int, str]:
     return {}
 
 
-def read_image(data: bytes, where: str, host: str = "") -> Image:
-    """A program or library from its bytes. host: its path at the host, near which names are looked for. Raises FormatError."""
+def _may_name(path: str, library: str) -> bool:
+    """A stub archive says itself what it is for; a control file lies in a folder with the library's name (jump/libm/jump.funcs)."""
+    if path.endswith((".sa", ".a")):
+        return True
+    name = aout_image.library_name(library)
+    return name in (os.path.basename(os.path.dirname(os.path.abspath(path))), os.path.basename(path).partition(".")[0])
+
+
+def read_image(data: bytes, where: str, host: str = "", stubs: Sequence[str] = ()) -> Image:
+    """A program or library from its bytes. host: its path at the host, near which names of slots are looked for; stubs: files with
+    such names. Raises FormatError."""
     if coff.is_coff(data):
         return coff_image.read_image(data, where)
     if is_object(data):
@@ -57,7 +68,11 @@ def read_image(data: bytes, where: str, host: str = "") -> Image:
     if not aout.is_aout(data):
         return elf_image.read_image(data, where)
     header = aout.decode_header(data, where)
-    names = slot_names(host, header.library_base()) if host and aout_image.is_library(header) else {}
+    names = (
+        slot_names(host or where, header.library_base(), stubs)
+        if (host or stubs) and aout_image.is_library(header)
+        else {}
+    )
     return aout_image.read_image(data, where, names)
 
 

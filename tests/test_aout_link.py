@@ -158,6 +158,17 @@ def test_trace_takes_names_from_the_stub_beside(made: Path, tmp_path: Path) -> N
     )  # its own call goes through the slot
 
 
+def test_trace_takes_names_from_a_control_file(made: Path, tmp_path: Path) -> None:
+    linked(made, tmp_path, "p", "int main() { return count(); }")
+    (tmp_path / "libcount").mkdir()
+    (tmp_path / "libcount" / "jump.funcs").write_text(FUNCS)
+    result = uselib("trace", "--root", tmp_path, "--stubs", tmp_path / "libcount" / "jump.funcs", "/p")
+    assert "libcount:count #1" in result.stderr and "libcount:double_it #4" in result.stderr
+    (tmp_path / "bad").write_text("nothing\n")
+    result = uselib("trace", "--root", tmp_path, "--stubs", tmp_path / "bad", "/p")
+    assert result.returncode == 1 and "bad:1: is not `SIZE TYPE SYMBOL LIBRARY OBJECT`" in result.stderr
+
+
 def changed(path: Path, offset: int, value: int) -> None:
     raw = bytearray(path.read_bytes())
     raw[offset : offset + 4] = value.to_bytes(4, "little")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -27,11 +28,11 @@ class KnownFile:
     file: MappedFile
 
     @classmethod
-    def read(cls, file: MappedFile) -> KnownFile | None:
-        """None if it is no program or library that we know."""
+    def read(cls, file: MappedFile, stubs: Sequence[str] = ()) -> KnownFile | None:
+        """None if it is no program or library that we know. stubs: files that name slots (loader/images.py)."""
         try:
             data = os.pread(file.fd, file.size(), 0)
-            image = read_image(data, file.name, host_path(file.fd))
+            image = read_image(data, file.name, host_path(file.fd), stubs)
         except (ToolError, OSError):
             return None
         return cls(file.name, hashlib.sha256(data).hexdigest(), image, file)

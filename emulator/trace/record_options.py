@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -29,6 +29,7 @@ OPTIONS: dict[str, Option] = {
     "--first": Option("first", "N", "only the first N calls", positive_count),
     "--last": Option("last", "N", "only the last N events, written when the program ends", positive_count),
     "--sample": Option("sample", "N", "only every Nth call", positive_count),
+    "--stubs": Option("stubs", "FILE", "names of an a.out library's slots: its stub archive or jump.funcs", many=True),
     "--recorder": Option("recorder", "KIND", "native or python (slow; the same events)"),
 }  # fmt: skip
 _FILTERS = ("libraries", "symbols", "callers", "trigger_on", "trigger_off", "depth", "first", "last", "sample")
@@ -53,7 +54,19 @@ def record_options(values: Mapping[str, Any]) -> RecordOptions:
             )
     switches = {name: values.get(name, False) for name in ("returns", "all_functions", "interposed", "system_calls")}
     filters = Filters(**{name: values[name] for name in _FILTERS if name in values})
-    return RecordOptions(clock=clock, filters=filters, native=None if kind is None else kind == "native", **switches)
+    native = None if kind is None else kind == "native"
+    return RecordOptions(clock=clock, filters=filters, native=native, stubs=_stubs(values.get("stubs", ())), **switches)
+
+
+def _stubs(paths: Sequence[str]) -> tuple[str, ...]:
+    """Raises FormatError, OSError: a file that names nothing should be told at once."""
+    if paths:
+        from linker.formats.aout_stub import read
+        from linker.reading import read_file
+
+        for path in paths:
+            read(read_file(path), path, 0)
+    return tuple(paths)
 
 
 def meta(run: RunOptions, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -58,6 +58,7 @@ class RecordOptions:
     system_calls: bool = False
     filters: Filters = field(default_factory=Filters)
     native: bool | None = None
+    stubs: tuple[str, ...] = ()  # files that name the slots of a.out libraries, besides those beside the libraries
     capacity: int = 1 << 14
 
     @property
@@ -280,7 +281,7 @@ class Recorder:
         assert vma.known is not None
         if vma.name in self._files:
             return self._files[vma.name]
-        known = self._files[vma.name] = KnownFile.read(vma.known)
+        known = self._files[vma.name] = KnownFile.read(vma.known, self.options.stubs)
         if known is None:
             return None
         self._describe(ChunkKind.FILE, known.description())
