@@ -11,6 +11,10 @@ page of a writable segment; anonymous memory for the rest. Nothing is ever mappe
 before 4.17 take the flag NOREPLACE for a hint, so an answer other than the address asked for is unmapped and is -EEXIST.
 What was mapped before a failure stays: the program ends anyway.
 
+A C library that maps all others, as BSD/OS's did (`mkshlib --bootstrap FUNCTION`), has a second entry behind it, the header's
+`continuation`, which calls the first and then goes on at that function with the same arguments and a third one, of which only its
+caller and the function know what it is. Programs of scheme `mmap` go on calling the first entry.
+
 The code is the same for every library: all it knows it reads from the descriptor, and it has no relocations.
 """
 
@@ -193,15 +197,64 @@ LISTING_I386 = """
     eb cd               |     jmp out
 """
 
+# Behind the others, if the library has a continuation.
+CONTINUED_X86_64 = """
+                        | continued:
+    57                  |     push rdi
+    56                  |     push rsi
+    52                  |     push rdx                       ; aligned: 8 + 3 * 8
+    e8 {start}          |     call start
+    5a                  |     pop rdx
+    5e                  |     pop rsi
+    5f                  |     pop rdi
+    48 85 c0            |     test rax, rax
+    75 05               |     jne failed
+    e9 00 00 00 00      |     .byte 0xe9, 0, 0, 0, 0         ; jmp FUNCTION: mkshlib puts the distance in
+                        | failed:
+    c3                  |     ret
+"""
+
+CONTINUED_I386 = """
+                        | continued:
+    ff 74 24 08         |     push dword ptr [esp + 8]       ; the descriptor
+    ff 74 24 08         |     push dword ptr [esp + 8]       ; the file
+    e8 {start}          |     call start
+    83 c4 08            |     add esp, 8
+    85 c0               |     test eax, eax
+    75 05               |     jne failed
+    e9 00 00 00 00      |     .byte 0xe9, 0, 0, 0, 0         ; jmp FUNCTION: mkshlib puts the distance in
+                        | failed:
+    c3                  |     ret
+"""
+
 LISTINGS = {Machine.I386: LISTING_I386, Machine.X86_64: LISTING_X86_64}
+
+
+LISTINGS_CONTINUED = {Machine.I386: CONTINUED_I386, Machine.X86_64: CONTINUED_X86_64}
+
+
+def _bytes(listing: str) -> bytes:
+    return b"".join(bytes.fromhex(line.partition("|")[0]) for line in listing.splitlines())
 
 
 def code(machine: Machine) -> bytes:
     """The bootstrap's bytes."""
-    return b"".join(bytes.fromhex(line.partition("|")[0]) for line in LISTINGS[machine].splitlines())
+    return _bytes(LISTINGS[machine])
 
 
-def source(machine: Machine) -> str:
-    """The bootstrap's assembly source, without the bytes and comments."""
-    lines = (line.partition("|")[2].partition(";")[0].rstrip() for line in LISTINGS[machine].splitlines())
+def continued(machine: Machine, distance: int = 0) -> bytes:
+    """The second entry, which stands behind code(machine). distance: from the first byte of code() to the function."""
+    before, after = LISTINGS_CONTINUED[machine].split("{start}")
+    first = len(code(machine))
+    call_end = first + len(_bytes(before.rpartition("\n")[0])) + 5
+    content = bytearray(_bytes(before + (-call_end).to_bytes(4, "little", signed=True).hex(" ") + after))
+    end = len(content) - 1  # of the jmp
+    content[end - 4 : end] = (distance - first - end).to_bytes(4, "little", signed=True) if distance else bytes(4)
+    return bytes(content)
+
+
+def source(machine: Machine, *, continued: bool = False) -> str:
+    """The bootstrap's assembly source, without the bytes and comments; with the second entry if `continued`."""
+    listing = LISTINGS[machine] + (LISTINGS_CONTINUED[machine] if continued else "")
+    lines = (line.partition("|")[2].partition(";")[0].rstrip() for line in listing.splitlines())
     return "\n".join(line for line in lines if line) + "\n"

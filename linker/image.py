@@ -101,6 +101,7 @@ class LibraryHeader:
     fini_array: tuple[int, int]
     segments: tuple[Segment, ...]  # what the bootstrap maps; the first begins at base
     dependencies: tuple[str, ...]  # file names of the libraries it refers to, nearest first
+    continuation: int = 0  # address of a C library's bootstrap that maps all other libraries too, or 0
 
     def slot_address(self, number: int) -> int:
         """Address of slot `number`, counted from 1."""

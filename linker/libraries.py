@@ -144,7 +144,7 @@ class Finder:
             names = [name[1:]]
         elif self._options.format in _LIBRARY_FILES:
             names = [pattern.format(name) for pattern in _LIBRARY_FILES[self._options.format]]
-        elif self._options.scheme in ("uselib", "mmap"):
+        elif self._options.scheme not in ("", "static"):
             names = [f"lib{name}_s.a", f"lib{name}_s", f"lib{name}.a"]
         else:
             names = [f"lib{name}.a", f"lib{name}"] if name.endswith("_s") else [f"lib{name}.a"]

@@ -56,7 +56,8 @@ class Options:
     map_file: str = ""
     print_map: bool = False
     trace: bool = False
-    scheme: str = ""  # "", static, uselib, mmap
+    scheme: str = ""  # "" or one of SCHEMES
+    interpreter: str = ""  # --dynamic-linker, which only scheme interp looks at
     rpath: tuple[str, ...] = ()
     version_rule: str = ""  # a name of linker.versions.RULES, or empty: none is recorded
     executable_stack: bool | None = None  # -z execstack, -z noexecstack
@@ -81,6 +82,9 @@ EMULATIONS = {
     "textbook": Machine.I386,
 }
 FORMATS = {"i386linux": "aout", "i386coff": "coff", "textbook": "textbook"}  # of the output; the others make ELF
+
+# Who maps a program's libraries, and when (ARCHITECTURE.md, start-up contract); all but the first link with stub libraries.
+SCHEMES = ("static", "uselib", "mmap", "kernel", "bsdos", "interp")
 
 # Kinds of option: what follows the name, and what it does.
 FLAG, VALUE, IGNORED, IGNORED_VALUE, REFUSED, REFUSED_VALUE = range(6)
@@ -127,7 +131,7 @@ TABLE: dict[str, tuple[int, str]] = {
     "Bdynamic": (IGNORED, ""), "dy": (IGNORED, ""), "call_shared": (IGNORED, ""), "nostdlib": (IGNORED, ""),
     "as-needed": (IGNORED, ""), "no-as-needed": (IGNORED, ""), "add-needed": (IGNORED, ""),
     "no-add-needed": (IGNORED, ""), "copy-dt-needed-entries": (IGNORED, ""), "no-copy-dt-needed-entries": (IGNORED, ""),
-    "dynamic-linker": (IGNORED_VALUE, ""), "I": (IGNORED_VALUE, ""), "no-dynamic-linker": (IGNORED, ""),
+    "dynamic-linker": (VALUE, "interpreter"), "I": (VALUE, "interpreter"), "no-dynamic-linker": (IGNORED, ""),
     "no-pie": (IGNORED, ""), "hash-style": (IGNORED_VALUE, ""), "plugin": (IGNORED_VALUE, ""),
     "plugin-opt": (IGNORED_VALUE, ""), "O": (IGNORED_VALUE, ""), "G": (IGNORED_VALUE, ""), "A": (IGNORED_VALUE, ""),
     "export-dynamic": (IGNORED, ""), "E": (IGNORED, ""), "no-export-dynamic": (IGNORED, ""),
@@ -318,8 +322,8 @@ def _value(state: _State, key: str, option: str, value: str) -> None:
             raise _bad(option, f"`{value}` should be SYMBOL=EXPRESSION")
         state.add("defsym", (name.strip(), expression.strip()))
     elif key == "scheme":
-        if value not in ("static", "uselib", "mmap"):
-            raise _bad(option, f"`{value}` is no scheme", "write static, uselib or mmap")
+        if value not in SCHEMES:
+            raise _bad(option, f"`{value}` is no scheme", f"write {', '.join(SCHEMES[:-1])} or {SCHEMES[-1]}")
         state.values["scheme"] = value
     elif key == "version_rule":
         from linker.versions import rule_named  # only where it is asked for

@@ -11,6 +11,7 @@ from linker.formats import elf
 from linker.formats.elf import (
     PT_GNU_EH_FRAME,
     PT_GNU_STACK,
+    PT_INTERP,
     PT_LOAD,
     PT_TLS,
     SHF_ALLOC,
@@ -161,6 +162,10 @@ class ProgramLayout:
                 offset = file_end = start % self.page
             result.append(ProgramHeader(PT_LOAD, flags, offset, start, file_end - offset, end - start, self.page))
         result.sort(key=lambda header: header.address)  # the kernel wants PT_LOAD in ascending order
+        interpreter = next((s for s in loaded if s.name == ".interp" and s.type != SHT_NOBITS), None)
+        if interpreter is not None:  # gABI: in front of every PT_LOAD
+            at, offset, size = interpreter.address, interpreter.offset, interpreter.size
+            result.insert(0, ProgramHeader(PT_INTERP, READ, offset, at, size, size, 1))
         result += note_headers(loaded)
         thread = [s for s in loaded if s.flags & SHF_TLS]
         if thread:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from linker.errors import Diagnostic, LinkError
+from linker.errors import Diagnostic, LinkError, error
 from linker.formats import notes
 from linker.formats.elf import SHF_ALLOC, SHT_NOTE, SHT_PROGBITS, STT_FUNC
 from linker.image import Binding, ExportKind, Identity
@@ -20,6 +20,7 @@ LIBRARIES = "_SHARED_LIBRARIES"
 PATH = "_SHARED_LIBRARY_PATH"
 RULE = "_SHARED_LIBRARY_RULE"
 INTERPOSE = "uselib_interpose"
+INTERP, C_LIBRARY = ".interp", "libc_s"
 EVERY_PROGRAM = frozenset((LIBRARIES, "_start", "_init", "_fini"))  # from start-up files: each has its own
 
 
@@ -31,11 +32,30 @@ def prepare(resolution: Resolution, options: Options) -> list[InputSection]:
     result = library_list(resolution)
     result += text_for_start_up(resolution, PATH, ".libpath", ":".join(options.rpath))
     result += text_for_start_up(resolution, RULE, ".librule", options.version_rule)
+    if options.scheme == "interp":
+        result += interpreter(resolution, options)
     bindings = bindings_of(resolution)
     if bindings:
         note = notes.encode_bindings(bindings)
         result.append(InputSection(None, 0, notes.BINDINGS_SECTION, SHT_NOTE, 0, len(note), 4, 0, note))
     return result
+
+
+def interpreter(resolution: Resolution, options: Options) -> list[InputSection]:
+    """`.interp`, which becomes PT_INTERP: the shared C library, that the kernel is to map and to enter.
+
+    Nothing if an input has it. --dynamic-linker names another path than the first recorded directory. Raises LinkError."""
+    if any(s is not None and s.name == INTERP for f in resolution.files for s in f.sections):
+        return []
+    path = options.interpreter
+    if not path:
+        libc = next((stub.file_name for stub in resolution.stubs if stub.name == C_LIBRARY), "")
+        if not libc:
+            raise error("ld", "no shared C library, which the kernel is to enter, among the inputs",
+                        symbol="--scheme interp", remedy="link with -lc, or name it with --dynamic-linker PATH")  # fmt: skip
+        path = f"{options.rpath[0] if options.rpath else '/shlib'}/{libc}"
+    content = path.encode("utf-8", "surrogateescape") + b"\0"
+    return [InputSection(None, 0, INTERP, SHT_PROGBITS, SHF_ALLOC, len(content), 1, 0, content)]
 
 
 def text_for_start_up(resolution: Resolution, name: str, section_name: str, text: str) -> list[InputSection]:

@@ -80,6 +80,7 @@ class Library(OutputKind):
         self._thunks: dict[str, int] = {}
         self._machine = Machine.X86_64
         self._needs_data = False
+        self._routines = (0, 0)  # addresses: where the bootstrap goes on, where the kernel enters an interpreter
 
     # -- before the link's passes --------------------------------------------------------------------------------------
 
@@ -201,8 +202,7 @@ class Library(OutputKind):
         add(notes.SECTION, SHT_NOTE, SHF_ALLOC, len(self._notes(self._blank())), 4).build = lambda run: (
             self._final_notes()
         )
-        boot = add(BOOTSTRAP, SHT_PROGBITS, code, len(bootstrap.code(self._machine)), 16)
-        boot.content = bootstrap.code(self._machine)
+        add(BOOTSTRAP, SHT_PROGBITS, code, len(self._bootstrap(None)), 16).build = self._bootstrap
         if count:
             add(JUMP_TABLE, SHT_PROGBITS, code, count * jump_table.SLOT_SIZE, 8).build = self._build_table
         if pointers:
@@ -243,6 +243,10 @@ class Library(OutputKind):
         thunks = self._made.get(THUNKS)
         if thunks is not None:
             self._thunks = {n: thunks.address + i * THUNK_SIZE for i, n in enumerate(self.interpositions.made)}
+        self._routines = (
+            self._routine(resolution, self._plan.bootstrap),
+            self._routine(resolution, self._plan.interpreter),
+        )
         hidden = [s for s in resolution.symbols.values() if s.visibility and s.section is not None and is_function(s)]
         self.symbols = LibrarySymbols(self._exports, self._table, self._thunks, hidden)
         self.header = self._header(placed, layout)
@@ -256,6 +260,25 @@ class Library(OutputKind):
         self._check_room(placed)
         exported = layout.find(EXPORTED)
         self.history = self.promises.record(placed.base, self._table, exported.address if exported is not None else 0)
+
+    def _routine(self, resolution: Resolution, name: str) -> int:
+        """Address of the library's own function `name`, 0 for the empty name. Raises LinkError."""
+        if not name:
+            return 0
+        symbol = resolution.symbols.get(name)
+        ours = symbol is not None and symbol.file is not None and symbol.file.stub is None
+        if symbol is None or not ours or symbol.section is None or not is_function(symbol):
+            raise error("mkshlib", "is not a function of this library", symbol=name,
+                        remedy="name one with --bootstrap or --interpreter, or leave the option out")  # fmt: skip
+        return symbol.address
+
+    def _bootstrap(self, run: Applying | None) -> bytes:
+        mapper = bootstrap.code(self._machine)
+        if not self._plan.bootstrap:
+            return mapper
+        return mapper + bootstrap.continued(
+            self._machine, self._routines[0] - self._made[BOOTSTRAP].address if run else 0
+        )
 
     @property
     def _table(self) -> int:
@@ -304,6 +327,7 @@ class Library(OutputKind):
             init_array=array(".init_array"),
             fini_array=array(".fini_array"),
             segments=placed.segments,
+            continuation=self._routines[0] and self._made[BOOTSTRAP].address + len(bootstrap.code(self._machine)),
         )
 
     def _notes(self, header: LibraryHeader) -> bytes:
@@ -418,7 +442,7 @@ class Library(OutputKind):
         return output.index if output is not None else 0
 
     def entry(self, resolution: Resolution, layout: Layout, options: Options) -> int:
-        return self._made[BOOTSTRAP].address
+        return self._routines[1] or self._made[BOOTSTRAP].address
 
     def finish(self, image: bytearray, layout: Layout) -> None:
         """Initial values of data that moved go to their old places too; then the digest of the file, its own field zero."""

@@ -45,6 +45,8 @@ class Request:
     move_data: tuple[str, ...] = ()
     keep_old_names: bool = False
     renumber: bool = False
+    bootstrap: str = ""  # function of the library where its bootstrap goes on when all is mapped
+    interpreter: str = ""  # where the kernel enters the library if PT_INTERP of a program names it
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ class Plan:
     step: Step
     previous: Previous | None = None
     warnings: tuple[str, ...] = field(default=())
+    bootstrap: str = ""  # names of functions, see Request
+    interpreter: str = ""
 
     @property
     def file_name(self) -> str:
@@ -157,6 +161,7 @@ def settle(request: Request) -> Plan:
     return Plan(
         library_name(name), version, base, data, request.gap, request.registry, request.scheme, spec, options,
         tuple(own), request.private_archives, request.strip_debug, request.strip_all, step, before,
+        bootstrap=request.bootstrap, interpreter=request.interpreter,
     )  # fmt: skip
 
 

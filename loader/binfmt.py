@@ -8,12 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from linker.errors import Diagnostic, FormatError
 from linker.image import Image
 from loader import exec
 from loader.address_space import AddressSpace
 from loader.layout import LAYOUTS, Layout
+
+if TYPE_CHECKING:
+    from loader.kernel_libraries import Opener
 
 Starter = Callable[..., exec.Started]
 
@@ -23,7 +27,8 @@ class Format:
     """One format. read: first bytes and file name to an Image (raises FormatError); start: as exec.start_program.
 
     layout: where things go in memory, None for the machine's own. era: which kernel's interface its programs expect.
-    libraries: paths of the libraries that the kernel maps with the program, from its open file; load_library: maps one. Both raise OSError.
+    map_libraries: maps the libraries that the kernel brings with a program, which is mapped already and whose file is open; returns the address
+    to start at if that is not the program's entry; raises OSError, whose filename is the library it is about.
     """
 
     name: str
@@ -32,8 +37,7 @@ class Format:
     start: Starter
     layout: Layout | None = None
     era: str = "modern"
-    libraries: Callable[[int], tuple[str, ...]] | None = None
-    load_library: Callable[[AddressSpace, int, str], None] | None = None
+    map_libraries: Callable[[AddressSpace, Image, int, Opener], int | None] | None = None
 
 
 # First bytes -> the module whose FORMAT may be it. A format's code is imported when a file of it is met: most runs are of ELF programs.

@@ -13,6 +13,8 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING
 
 from linker.errors import Diagnostic, FormatError
 from linker.formats import coff
@@ -23,6 +25,9 @@ from loader.binfmt import Format
 from loader.exec import Started, StartInfo, build_stack, prot_of
 from loader.layout import LAYOUT_SVR3
 from loader.vma import MappedFile
+
+if TYPE_CHECKING:
+    from loader.kernel_libraries import Opener
 
 ELIBACC, ELIBBAD, ELIBSCN, ELIBMAX, ELIBEXEC = 79, 80, 81, 82, 83
 MAX_LIBRARIES = 16
@@ -115,6 +120,17 @@ def start_program(
     return started
 
 
+def map_libraries(space: AddressSpace, program: Image, fd: int, opener: Opener) -> None:
+    """Maps every library of `.lib`. Raises OSError: see library_paths and load_library; ELIBACC if one cannot be opened."""
+    for path in library_paths(fd):
+        try:
+            opened = opener(path)
+        except OSError:
+            raise OSError(ELIBACC, os.strerror(ELIBACC), path) from None
+        with closing(opened):
+            load_library(space, opened.fd, opened.label)
+
+
 FORMAT = Format(
-    "coff", coff.is_coff, program_image, start_program, LAYOUT_SVR3, libraries=library_paths, load_library=load_library,
+    "coff", coff.is_coff, program_image, start_program, LAYOUT_SVR3, map_libraries=map_libraries,
 )  # fmt: skip

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from linker.image import PAGE, Identity, Image, LibraryHeader
 from linker.versions import Rule, names_library
 from loader.library_check import (
+    BY_BOOTSTRAP,
     FORMAT_ERROR,
     MAX_LIBRARIES,
     OCCUPIED,
@@ -99,7 +100,7 @@ def _read(files: Files, path: str, scheme: str) -> tuple[bytes, int] | int:
         size = os.lseek(fd, 0, os.SEEK_END)
         page = os.pread(fd, PAGE, 0)
     except OSError as failure:  # no regular file: a pipe has no end to seek to, a directory no bytes
-        if scheme != "mmap":
+        if scheme not in BY_BOOTSTRAP:
             return failure.errno or errno.EIO
         return (b"", 0) if failure.errno == errno.ESPIPE or size <= 0 else errno.ENODEV
     finally:

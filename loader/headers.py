@@ -91,3 +91,22 @@ def library_header(page: bytes, where: str) -> LibraryHeader | None:
     except (FormatError, struct.error, IndexError, ValueError):
         return None
     return None
+
+
+_SCHEME_NOTE = struct.pack("<III", 7, 16, notes.NT_SCHEME) + notes.NOTE_NAME
+
+
+def program_scheme(page: bytes) -> tuple[int, int] | None:
+    """(scheme, address of its struct uselib_program) of a program with a mark in the notes on its first page, else None.
+
+    Most programs have none, so the bytes are looked for before anything is decoded."""
+    if _SCHEME_NOTE not in page:
+        return None
+    try:
+        for offset, size in _note_segments(page):
+            for note in notes.notes(page[offset : offset + size], ""):
+                if note.name == notes.NOTE_NAME and note.type == notes.NT_SCHEME:
+                    return notes.decode_scheme(note.descriptor, "")
+    except (FormatError, struct.error, IndexError):
+        return None
+    return None

@@ -28,6 +28,7 @@ NO_BOOTSTRAP = "Exec format error: it has no bootstrap."
 
 _MAX_SEGMENTS = 64
 MAX_LIBRARIES = 64
+BY_BOOTSTRAP = ("mmap", "bsdos", "interp")  # schemes in which each library maps itself
 _ET_EXEC, _PT_LOAD, _PT_NOTE = 2, 1, 4
 _PREFIX = 20  # bytes of a note before its descriptor: Elf_Nhdr and the name, padded
 _FIXED = 128  # of the NT_LIBRARY descriptor before its segments
@@ -201,7 +202,7 @@ def check(
 ) -> Checked:
     """What start-up of a program of `scheme` finds. page: the first page of the file; taken: what is mapped already."""
     page = page[:PAGE].ljust(PAGE, b"\0")
-    by_bootstrap = scheme == "mmap"
+    by_bootstrap = scheme in BY_BOOTSTRAP
     if by_bootstrap and file_size <= 0:
         return Checked(FORMAT_ERROR)
     if by_bootstrap and _overlaps(taken, linked.base, linked.base + PAGE):

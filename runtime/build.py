@@ -14,7 +14,7 @@ from linker.image import Machine
 from runtime.compiler import Compiler, Job, compile_all
 
 ROOT = Path(__file__).resolve().parent
-SCHEMES = ("static", "uselib", "mmap")  # the index is crt1.c's USELIB_SCHEME
+SCHEMES = ("static", "uselib", "mmap", "kernel", "bsdos", "interp")  # the index is crt1.c's USELIB_SCHEME
 STARTUP = tuple(f"crt1-{scheme}.o" for scheme in SCHEMES)
 
 
@@ -68,6 +68,11 @@ def build_startup(compiler: Compiler, machine: Machine, output: Path) -> None:
     ]
     jobs += [Job(crt / f"{name}.S", output / f"{name}.o") for name in ("crti", "crtn")]
     compile_all(compiler, machine, jobs)
+
+
+def build_boot(compiler: Compiler, machine: Machine, output: Path) -> None:
+    """Object `output` with a C library's own start-up code for the schemes bsdos and interp."""
+    compile_all(compiler, machine, [Job(ROOT / "crt" / "boot.c", output)])
 
 
 def build_builtins(compiler: Compiler, machine: Machine, work: Path, output: Path) -> list[Path]:

@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from linker.errors import error
@@ -119,6 +119,8 @@ def _make_shared(libc: _Libc, root: Path, scheme: str) -> Sequence[str]:
         scheme=scheme,
         interposable=libc.interposable,
         hide=libc.hide,
+        bootstrap="__uselib_bootstrap",
+        interpreter="__uselib_interpreter",
     )
     return [str(warning) for warning in shlib.build(request, str(root), "archive").warnings]
 
@@ -153,6 +155,8 @@ def make_sysroot(destination: Path, machine: Machine, libc: str, scheme: str = "
         build.build_startup(compiler, machine, root / "lib")
         build.build_builtins(compiler, machine, work / "builtins", root / "lib" / "libbuiltins.a")
         made = LIBCS[libc](compiler, machine, root, work)
+        build.build_boot(compiler, machine, work / "boot.o")
+        made = replace(made, inputs=(*made.inputs, work / "boot.o"))
         warnings = _make_shared(made, root, scheme)
         (root / MARK).write_text(f"arch: {machine.label}\nlibc: {libc}\nversion: {made.version}\n", encoding="utf-8")
         os.chmod(root, 0o755)

@@ -41,7 +41,7 @@ def test_response_file(tmp_path: Path) -> None:
     [
         (["a.c"], 2, "cc: --sysroot: is missing; make one with `uselib sysroot DIR` and name it"),
         (["--sysroot", "/nowhere", "a.c"], 1, "/nowhere: is not a sysroot (it has no readable uselib.sysroot)"),
-        (["--scheme", "elf", "a.c"], 2, "cc: --scheme: `elf` is not a scheme; use uselib, mmap or static"),
+        (["--scheme", "elf", "a.c"], 2, "cc: --scheme: `elf` is not a scheme; use uselib, mmap, kernel, interp or static"),
         (["-shared", "a.c"], 2, "cc: -shared: is not possible here; use `uselib mkshlib`"),
         (["a.c", "libx.so.6"], 2, "cc: libx.so.6: is a dynamically linked library; link with a stub library"),
         (["-o"], 2, "cc: -o: needs a value"),

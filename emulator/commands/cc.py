@@ -21,17 +21,18 @@ if TYPE_CHECKING:
     from runtime.compiler import Compiler
     from runtime.sysroot import Sysroot
 
-USAGE = """usage: uselib cc --sysroot DIR [--scheme uselib|mmap|static] [OPTIONS] FILES -o PROGRAM
+USAGE = """usage: uselib cc --sysroot DIR [--scheme S] [OPTIONS] FILES -o PROGRAM
 
 Compiles C (.c .i) and assembly (.S .s) and links them with objects and archives against the C library of a sysroot.
   --sysroot DIR     made by `uselib sysroot` (or the variable USELIB_SYSROOT)
   --scheme S        how the program gets its libraries: uselib, the call of Linux (default); mmap, the bootstrap of BSD/OS;
-                    static, copied into the program (-static asks for the same)
+                    kernel, mapped by exec as in SVR3; interp, by the C library, that exec maps and enters; static, copied
+                    into the program (-static asks for the same)
   --version-rule R  which version of a library the program takes: default, exact, sun, exact-minor, linux
 Other options are cc's: -c -S -E -o -O -g -D -I -L -l -W... -f... -Wl,... -Wa,... -Wp,... -Xlinker -x -include -M... @FILE
 -nostdlib, -nostartfiles and -nodefaultlibs leave out what they name. Compilers: USELIB_CC, else cc, gcc, clang, ziglang."""
 
-SCHEMES = ("uselib", "mmap", "static")
+SCHEMES = ("uselib", "mmap", "kernel", "interp", "static")
 SOURCES = (".c", ".i", ".S", ".s", ".sx")
 
 # Options of our own -> field of Command.
@@ -163,7 +164,9 @@ def parse(arguments: list[str]) -> Command:
         else:
             command.compiler.append(word)
     if command.scheme not in ("", *SCHEMES):
-        raise _bad("--scheme", f"`{command.scheme}` is not a scheme", "use uselib, mmap or static")
+        remedy = f"use {', '.join(SCHEMES[:-1])} or {SCHEMES[-1]}"
+        remedy = "`uselib shlicc` makes such programs" if command.scheme == "bsdos" else remedy
+        raise _bad("--scheme", f"`{command.scheme}` is not a scheme", remedy)
     return command
 
 

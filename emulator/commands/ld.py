@@ -22,7 +22,8 @@ Links ELF objects and archives of i386 or x86-64, and stub libraries, into a sta
   -m textbook makes a program in the textbook's own format (LINK)
   -m i386coff makes a COFF program of System V Release 3 of COFF or ELF objects and host libraries
 and of our own:
-  --scheme static|uselib|mmap   with uselib and mmap, -l NAME looks for libNAME_s.a before libNAME.a
+  --scheme S                    static, uselib, mmap, kernel, bsdos, interp; with all but static, -l NAME looks for libNAME_s.a
+                                before libNAME.a; with interp, PT_INTERP names the shared C library (or -dynamic-linker FILE)
   -rpath DIR                    where the program looks for its shared libraries (colon-separated; may be repeated)
   --version-rule RULE           which version of a library it takes there: default, exact, sun, exact-minor, linux"""
 

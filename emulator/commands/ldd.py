@@ -26,7 +26,7 @@ Facts = dict[str, Any]
 JSON_FORMAT = 1
 
 SCHEME_SYMBOL = "_SHARED_LIBRARY_SCHEME"  # absolute, from crt1: the index in SCHEMES
-SCHEMES = ("static", "uselib", "mmap")
+SCHEMES = ("static", "uselib", "mmap", "kernel", "bsdos", "interp")
 
 
 @dataclass(frozen=True)
@@ -99,10 +99,12 @@ def report(options: argparse.Namespace) -> Report:
     if options.sysroot and not os.path.isdir(options.sysroot):
         raise UsageError(Diagnostic(options.sysroot, "is not a directory", symbol="--sysroot"))
     trust = security(path)
+    scheme = options.scheme or scheme_of(image)
     rule, source = _rule(options, image, trust.secure)
     environment = options.library_path if options.library_path is not None else os.environ.get("LD_LIBRARY_PATH", "")
+    if scheme == "kernel":  # exec opens the recorded file name and nothing else, whatever the environment says
+        environment, rule, source = "", rule_named("exact", ""), ""
     search = SearchPath("" if trust.secure else environment, image.library_path or DEFAULT_PATH)
-    scheme = options.scheme or scheme_of(image)
     files = HostFiles(options.sysroot or "")
     resolution = resolve(image, search, rule, files, scheme)
     details: list[tuple[tuple[Candidate, ...], tuple[Directory, ...]]] = []

@@ -137,6 +137,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("-M", "--print-map", action="store_true", help="print what went where")
     p.add_argument("-q", "--quiet", action="store_true", help="no summary")
     p.add_argument("--explain-spec", action=_Explain, nargs=0, help="describe the specification file, and exit")
+    p.add_argument("--bootstrap", metavar="FUNCTION",
+                   help="of a C library, where its bootstrap goes on when all of it is mapped: it maps the other libraries")  # fmt: skip
+    p.add_argument("--interpreter", metavar="FUNCTION",
+                   help="of a C library, where the kernel enters it if PT_INTERP of a program names it")  # fmt: skip
     g = p.add_argument_group("a release that follows another one", _FOLLOWING)
     g.add_argument(
         "--previous", metavar="LIB", help="target or stub library of the release before: keep what its programs rely on"
@@ -218,6 +222,8 @@ def run(argv: list[str]) -> int:
         move_data=_names(options.move_data),
         keep_old_names=options.keep_old_names,
         renumber=options.renumber,
+        bootstrap=options.bootstrap or "",
+        interpreter=options.interpreter or "",
     )
     with _no_collection():
         product = build(request, options.output, options.format)

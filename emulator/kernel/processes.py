@@ -11,6 +11,8 @@ import errno
 import os
 import stat
 import sys
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from emulator.interfaces import ProcessEnded, ProgramReplaced
@@ -27,10 +29,12 @@ if TYPE_CHECKING:
     from emulator.kernel.process import Process
     from loader.address_space import AddressSpace
     from loader.binfmt import Program
+    from loader.exec import Started
+    from loader.kernel_libraries import Opened
 
 CLONE_VM, CLONE_VFORK, CLONE_THREAD = 0x100, 0x4000, 0x10000
 CLONE_PARENT_SETTID, CLONE_CHILD_CLEARTID, CLONE_CHILD_SETTID, CLONE_SETTLS = 0x100000, 0x200000, 0x1000000, 0x80000
-ELIBACC, ELIBEXEC = 79, 83  # "Cannot access a needed shared library", "Cannot exec a shared library directly"
+ELIBEXEC = 83  # "Cannot exec a shared library directly"
 _SCRIPT_DEPTH = 5
 _HEAD = 4096
 
@@ -189,18 +193,13 @@ def execute(process: Process, name: bytes, arguments: list[bytes], environment: 
                 image = program.image
                 if not arguments and program.format.era == "modern":
                     arguments = [b""]  # since 5.18; programs of 1993 list their libraries when argc is 0
-                if image.interpreter:
-                    process.talk.once(
-                        f"{name.decode(errors='replace')}: is linked dynamically; only static programs run here"
-                    )
-                    raise GuestError(errno.ENOENT)
                 space = program.space(process.memory)
                 try:
                     who = process.identity
                     info = StartInfo(shown, process.random.take(16), who.uid, who.gid)
                     label = opened.path.decode("utf-8", "surrogateescape")
                     started = program.format.start(space, image, opened.fd, label, arguments, environment, info)
-                    _kernel_libraries(process, program, space, opened.fd)
+                    started = _kernel_libraries(process, program, space, opened.fd, started)
                 except GuestError:
                     space.release()
                     raise
@@ -228,23 +227,35 @@ def execute(process: Process, name: bytes, arguments: list[bytes], environment: 
     raise GuestError(errno.ELOOP)
 
 
-def _kernel_libraries(process: Process, program: Program, space: AddressSpace, fd: int) -> None:
-    """Scheme `kernel`: the libraries that exec itself maps. Raises GuestError (ELIBACC: one cannot be opened), OSError."""
+def _kernel_libraries(process: Process, program: Program, space: AddressSpace, fd: int, started: Started) -> Started:
+    """What exec maps besides the program: libraries (scheme `kernel`), an interpreter. Raises GuestError, with a message to the user."""
     known = program.format
-    if known.libraries is None or known.load_library is None:
-        return
-    for path in known.libraries(fd):
-        try:
-            opened = process.fs.open(None, os.fsencode(path), C.O_RDONLY | C.O_CLOEXEC, 0)
-        except (GuestError, OSError):
-            opened = None
-        if opened is None or opened.fd < 0:
-            process.talk.once(f"can't load library '{path}': Cannot access a needed shared library")
-            raise GuestError(ELIBACC)
-        try:
-            known.load_library(space, opened.fd, opened.path.decode("utf-8", "surrogateescape"))
-        finally:
-            os.close(opened.fd)
+    if known.map_libraries is None:
+        return started
+    try:
+        entry = known.map_libraries(space, program.image, fd, partial(_open_library, process))
+    except OSError as failure:
+        number = failure.errno or errno.ENOEXEC
+        if failure.filename:
+            what = "Address range is occupied" if number == errno.EEXIST else os.strerror(number)
+            process.talk.once(f"can't load library '{failure.filename}': {what}")
+        elif number == errno.ENOENT:
+            process.talk.once("the program is linked dynamically; only static programs run here")
+        raise GuestError(number) from None
+    return started if entry is None else replace(started, entry=entry)
+
+
+def _open_library(process: Process, path: str) -> Opened:
+    """A file of the guest's, for mapping. Raises OSError."""
+    from loader.kernel_libraries import Opened
+
+    try:
+        opened = process.fs.open(None, os.fsencode(path), C.O_RDONLY | C.O_CLOEXEC, 0)
+    except GuestError as failure:
+        raise OSError(failure.errno, os.strerror(failure.errno)) from None
+    if opened.fd < 0:
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+    return Opened(opened.fd, opened.path.decode("utf-8", "surrogateescape"))
 
 
 PROCESSES = (

@@ -9,7 +9,7 @@ runtime/include/uselib.h has the same layouts as C structures; tests/test_notes.
 
 NT_LIBRARY descriptor                          NT_NEEDS descriptor
     0 u32 format (1)                               0 u32 format (1)
-    4 u32 reserved (0)                             4 u32 slot_count at link time
+    4 u32 continuation - base, or 0                4 u32 slot_count at link time
     8 u16 major, minor, patch, e_machine           8 u16 major, minor, patch, e_machine
    16 u64 base                                    16 u64 base
    24 u64 size                                    24 u64 size
@@ -28,6 +28,11 @@ NT_LIBRARY descriptor                          NT_NEEDS descriptor
    96 u8  digest[32]
   128 segments: u64 address, u64 offset, u64 file_size, u64 memory_size, u32 prot (PROT_*), u32 reserved
     . strings: name NUL, then each dependency's file name NUL
+
+NT_SCHEME descriptor
+    0 u32 format (1)
+    4 u32 scheme: 3 kernel, 4 bsdos, 5 interp (runtime/include/uselib.h)
+    8 u64 address of the program's struct uselib_program: machine words path, rule, start and end of `.lib`, ...
 """
 
 from __future__ import annotations
@@ -40,7 +45,7 @@ from linker.errors import Diagnostic, FormatError
 from linker.image import EXEC, READ, WRITE, Binding, ExportKind, Identity, LibraryHeader, Machine, Segment, Version
 
 NOTE_NAME = b"uselib\0"
-NT_LIBRARY, NT_NEEDS, NT_BINDINGS = 1, 2, 3
+NT_LIBRARY, NT_NEEDS, NT_BINDINGS, NT_SCHEME = 1, 2, 3, 4
 FORMAT = 1
 SLOT_SIZE = 8
 SECTION = ".note.uselib"
@@ -50,6 +55,7 @@ _LIBRARY = struct.Struct("<II4HQQQQIIQQIIIIII32s")
 _SEGMENT = struct.Struct("<QQQQII")
 _NEEDS = struct.Struct("<II4HQQ32s")
 _BINDING = struct.Struct("<QIHH")
+_SCHEME = struct.Struct("<IIQ")
 DIGEST_OFFSET = 96  # of the digest in the NT_LIBRARY descriptor
 assert _LIBRARY.size == 128 and _NEEDS.size == 64
 
@@ -122,7 +128,8 @@ def encode_library(header: LibraryHeader) -> bytes:
     name = who.name.encode() + b"\0"
     name_offset = _LIBRARY.size + len(segments)
     fixed = _LIBRARY.pack(
-        FORMAT, 0, who.version.major, who.version.minor, who.version.patch, header.machine.value,
+        FORMAT, header.continuation and header.continuation - who.base,
+        who.version.major, who.version.minor, who.version.patch, header.machine.value,
         who.base, who.size, header.bootstrap, header.jump_table, header.slot_size, who.slot_count,
         header.init_array[0], header.fini_array[0], header.init_array[1], header.fini_array[1],
         len(header.segments), name_offset, name_offset + len(name), len(header.dependencies), who.digest,
@@ -135,7 +142,7 @@ def decode_library(data: bytes, where: str) -> LibraryHeader:
     """The inverse of encode_library, from the descriptor alone. Raises FormatError."""
     if len(data) < _LIBRARY.size:
         raise FormatError(Diagnostic(where, "the library note is too short"))
-    (form, _, major, minor, patch, machine, base, size, bootstrap, table, slot_size, slots, init, fini, init_count,
+    (form, continuation, major, minor, patch, machine, base, size, bootstrap, table, slot_size, slots, init, fini, init_count,
      fini_count, segment_count, name_at, dependency_at, dependency_count, digest) = _LIBRARY.unpack_from(data)  # fmt: skip
     if form != FORMAT:
         raise FormatError(Diagnostic(where, f"the library note has format {form}; this version reads format {FORMAT}"))
@@ -155,6 +162,7 @@ def decode_library(data: bytes, where: str) -> LibraryHeader:
         _machine(machine, where),
         Identity(_string(data, name_at, where), Version(major, minor, patch), base, size, digest, slots),
         bootstrap, table, slot_size, (init, init_count), (fini, fini_count), tuple(segments), tuple(dependencies),
+        continuation and base + continuation,
     )  # fmt: skip
 
 
@@ -185,6 +193,16 @@ def decode_needs(data: bytes, where: str) -> Identity:
             Diagnostic(where, f"the note of a needed library has format {form}; this version reads {FORMAT}")
         )
     return Identity(_string(data, _NEEDS.size, where), Version(major, minor, patch), base, size, digest, slots)
+
+
+def decode_scheme(data: bytes, where: str) -> tuple[int, int]:
+    """(scheme, address of struct uselib_program) of an NT_SCHEME descriptor. Raises FormatError."""
+    if len(data) < _SCHEME.size:
+        raise FormatError(Diagnostic(where, "the note of the program's scheme is too short"))
+    form, scheme, program = _SCHEME.unpack_from(data)
+    if form != FORMAT:
+        raise FormatError(Diagnostic(where, f"the note of the program's scheme has format {form}, not {FORMAT}"))
+    return scheme, program
 
 
 def encode_bindings(bindings: tuple[Binding, ...]) -> bytes:

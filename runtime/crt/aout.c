@@ -129,6 +129,16 @@ static int entered(struct conflicts *image, word step) {
 	return 0;
 }
 
+/* How many other images an image knows of. Its set vector says it twice, by its count and by the 0 at its end. */
+static int others(struct conflicts *image) {
+	word n = 0;
+	while (image->libraries[n])
+		n++;
+	if (image->count != n + 2)
+		corrupt();
+	return n;
+}
+
 static struct builtin *builtin_of(struct conflicts *image) {
 	return *(struct builtin **)&image->fixups->list[image->fixups->count];
 }
@@ -137,7 +147,7 @@ static struct builtin *builtin_of(struct conflicts *image) {
 static void places(struct conflicts *image, int add) {
 	if (entered(image, 2 * add))
 		return;
-	for (int i = (int)image->count - 3; i >= 0; i--)
+	for (int i = others(image) - 1; i >= 0; i--)
 		places(**image->libraries[i], add);
 	struct builtin *builtin = builtin_of(image);
 	for (word i = 0; builtin && i < builtin->count; i++)
@@ -148,7 +158,7 @@ static void places(struct conflicts *image, int add) {
 static void resolve(struct conflicts *image) {
 	if (entered(image, 1))
 		return;
-	for (int i = (int)image->count - 3; i >= 0; i--)
+	for (int i = others(image) - 1; i >= 0; i--)
 		resolve(**image->libraries[i]);
 	for (word i = 0; i < image->fixups->count && image->fixups->list[i].value; i++)
 		*image->fixups->list[i].address = image->fixups->list[i].value;
@@ -161,7 +171,7 @@ static void reset(struct conflicts *image) {
 	if (*image->magic != 0xfeeb1ed6)
 		corrupt();
 	*image->magic = 0xfeeb1ed3;
-	for (int i = (int)image->count - 3; i >= 0; i--)
+	for (int i = others(image) - 1; i >= 0; i--)
 		reset(**image->libraries[i]);
 }
 

@@ -1,12 +1,15 @@
 /* Start-up of a program in scheme `static`, and the entry point that every scheme shares.
  *
- * Compiled three times: -DUSELIB_SCHEME=0 (static), 1 (uselib), 2 (mmap). The result is one object without
- * undefined symbols other than main, __libc_start_main, atexit and weak ones: until libraries are mapped, nothing
+ * Compiled once for each scheme: -DUSELIB_SCHEME=0 (static), 1 (uselib), 2 (mmap), 3 (kernel), 4 (bsdos), 5 (interp).
+ * The result is one object without undefined symbols other than main, __libc_start_main, atexit and weak ones: until libraries are mapped, nothing
  * outside this file may be called, and the compiler must invent no call of memcpy either. */
 
 #define SCHEME_STATIC 0
 #define SCHEME_USELIB 1
 #define SCHEME_MMAP 2
+#define SCHEME_KERNEL 3
+#define SCHEME_BSDOS 4
+#define SCHEME_INTERP 5
 
 /* The kernel enters with argc, argv, envp and the auxiliary vector on the stack, and the stack pointer is all that
  * __uselib_start needs. The frame pointer is zero so that backtraces end here (both psABIs). */

@@ -6,9 +6,15 @@
  *   4. __libc_start_main(__uselib_main, ...): libraries may be called from here on
  *   5. __uselib_main: initialisers of the libraries, dependencies first; the program's; main
  *
+ * In scheme `kernel` exec has mapped the libraries, and step 2 only checks them. In schemes `bsdos` and `interp` the program has
+ * step 1 or nothing (bsd.h), and the rest is done by a second copy of this file in the C library (boot.c).
+ *
  * Initialisers run exactly once. Those of a library are listed in its header and run here, whatever the library;
  * __libc_start_main of a shared C library sees its own __init_array_start, where mkshlib leaves an empty array. */
 
+#if USELIB_SCHEME >= SCHEME_KERNEL /* each of these takes only part of what follows */
+#pragma GCC diagnostic ignored "-Wunused-function"
+#endif
 #include "../include/uselib.h"
 #include "system.h"
 #include "directory.h"
@@ -32,32 +38,9 @@ static const char *program_name;
 #include "find.h"
 #include "map.h"
 
-/* `.lib`: crt1.o is linked first and defines the start, crtn.o last and adds the empty name and defines the end. */
-__asm__(".section .lib, \"a\", @progbits\n"
-        ".globl _SHARED_LIBRARIES\n"
-        "_SHARED_LIBRARIES:\n"
-        ".text\n");
-/* For who reads the program's symbols: which scheme it is of. */
-#if USELIB_SCHEME == SCHEME_USELIB
-__asm__(".globl _SHARED_LIBRARY_SCHEME\n_SHARED_LIBRARY_SCHEME = 1\n");
-#else
-__asm__(".globl _SHARED_LIBRARY_SCHEME\n_SHARED_LIBRARY_SCHEME = 2\n");
+#if USELIB_SCHEME != SCHEME_BOOT
+#include "program.h"
 #endif
-extern const char _SHARED_LIBRARIES[];
-extern const char _SHARED_LIBRARIES_END[] __attribute__((weak)); /* crtn.o */
-extern const char _SHARED_LIBRARY_PATH[] __attribute__((weak));  /* our ld, for -rpath */
-extern const char _SHARED_LIBRARY_RULE[] __attribute__((weak));  /* our ld, for --version-rule */
-
-extern const struct uselib_interpose __start_uselib_interpose[] __attribute__((weak));
-extern const struct uselib_interpose __stop_uselib_interpose[] __attribute__((weak));
-extern const routine __preinit_array_start[] __attribute__((weak, visibility("hidden")));
-extern const routine __preinit_array_end[] __attribute__((weak, visibility("hidden")));
-extern const routine __init_array_start[] __attribute__((weak, visibility("hidden")));
-extern const routine __init_array_end[] __attribute__((weak, visibility("hidden")));
-extern const routine __fini_array_start[] __attribute__((weak, visibility("hidden")));
-extern const routine __fini_array_end[] __attribute__((weak, visibility("hidden")));
-void _init(void) __attribute__((weak));
-void _fini(void) __attribute__((weak));
 int atexit(routine);
 
 /* A program's notes, through the program headers that the kernel points to (any linker writes PT_NOTE). */
@@ -109,12 +92,26 @@ static void add_dependencies(const struct library *library) {
     }
 }
 
-static void map_libraries(const struct program_header *headers, word count, const struct search *search) {
-    const char *position = _SHARED_LIBRARIES, *name;
-    if (!_SHARED_LIBRARIES_END) refuse("", "Corrupt library list: crtn.o was not linked.");
-    while ((name = next_name(&position, _SHARED_LIBRARIES_END))) {
+/* The libraries that the program was linked with: its table of names and addresses if it has one, else `.lib`. */
+static void list_needed(const struct program_header *headers, word count) {
+    const char *position = PROGRAM->libraries, *name;
+    if (PROGRAM->table) {
+        for (const struct uselib_place *place = PROGRAM->table; place->name; place++) {
+            const struct uselib_needs *needs = needs_of_program(headers, count, place->name);
+            if (known_library(place->name)) continue;
+            add_library(place->name, needs);
+            if (place->address != needs->base) refuse(place->name, "Load address is not the one linked with.");
+        }
+        return;
+    }
+    if (!PROGRAM->libraries_end) refuse("", "Corrupt library list: crtn.o was not linked.");
+    while ((name = next_name(&position, PROGRAM->libraries_end))) {
         if (!known_library(name)) add_library(name, needs_of_program(headers, count, name));
     }
+}
+
+static void map_libraries(const struct program_header *headers, word count, const struct search *search) {
+    list_needed(headers, count);
     for (int i = 0; i < library_count; i++) { /* library_count grows */
         map_library(&libraries[i], search);
         add_dependencies(&libraries[i]);
@@ -125,9 +122,9 @@ static void map_libraries(const struct program_header *headers, word count, cons
 /* No arguments, not even a name, asks for the list of libraries instead of the program (the ldd mode of Linux a.out,
  * argc <= 0). Kernels since 5.18 turn an empty argument list into one empty string. */
 static void list_libraries(const struct program_header *headers, word count) {
-    const char *position = _SHARED_LIBRARIES, *name;
-    if (!_SHARED_LIBRARIES_END) exit_now(0);
-    while ((name = next_name(&position, _SHARED_LIBRARIES_END))) {
+    const char *position = PROGRAM->libraries, *name;
+    if (!PROGRAM->libraries_end) exit_now(0);
+    while ((name = next_name(&position, PROGRAM->libraries_end))) {
         const struct uselib_needs *needs = needs_of_program(headers, count, name);
         if (!needs) continue;
         put(1, "\t"), put(1, name), put(1, " ("), put_version(1, needs->major, needs->minor, needs->patch);
@@ -138,7 +135,7 @@ static void list_libraries(const struct program_header *headers, word count) {
 }
 
 static void interpose(void) {
-    for (const struct uselib_interpose *i = __start_uselib_interpose; i < __stop_uselib_interpose; i++)
+    for (const struct uselib_interpose *i = PROGRAM->interpose; i < PROGRAM->interpose_end; i++)
         if (i->definition != i->slot) *i->pointer = i->definition;
 }
 
@@ -162,8 +159,8 @@ static void initialise(struct library *library) {
 
 /* Registered with atexit before any initialiser runs, so it runs after everything that those register. */
 static void finalise(void) {
-    for (const routine *r = __fini_array_end; r > __fini_array_start;) (*--r)();
-    if (_fini) _fini();
+    for (const routine *r = PROGRAM->fini_end; r > PROGRAM->fini;) (*--r)();
+    if (PROGRAM->last) PROGRAM->last();
     while (initialised_count > 0) {
         const struct uselib_library *header = initialised[--initialised_count]->header;
         const routine *fini = (const routine *)(word)header->fini_array;
@@ -175,41 +172,70 @@ static int __uselib_main(int argc, char **argv, char **envp) {
     typedef void (*initialiser)(int, char **, char **);
     atexit(finalise);
     for (int i = 0; i < library_count; i++) initialise(&libraries[i]);
-    for (const routine *r = __preinit_array_start; r < __preinit_array_end; r++) ((initialiser)*r)(argc, argv, envp);
-    if (_init) _init();
-    for (const routine *r = __init_array_start; r < __init_array_end; r++) ((initialiser)*r)(argc, argv, envp);
-    return main(argc, argv, envp);
+    for (const routine *r = PROGRAM->preinit; r < PROGRAM->preinit_end; r++) ((initialiser)*r)(argc, argv, envp);
+    if (PROGRAM->first) PROGRAM->first();
+    for (const routine *r = PROGRAM->init; r < PROGRAM->init_end; r++) ((initialiser)*r)(argc, argv, envp);
+    return PROGRAM->main(argc, argv, envp);
 }
 
 static void no_routine(void) {}
 
-void __uselib_start(long *stack) {
-    int argc = (int)*stack;
-    char **argv = (char **)(stack + 1), **envp, **end;
-    const struct program_header *headers = 0;
-    word auxiliary[32] = {0};
-    struct search search;
+/* What the kernel put on the stack. */
+struct process {
+    int argc;
+    char **argv, **envp;
+    word auxiliary[32];
+    const struct program_header *headers;
+    word header_count;
+};
 
-    envp = argv + (argc > 0 ? argc : 0);
-    while (*envp) envp++; /* with argc <= 0 a name may still follow */
-    end = ++envp;
+static void read_stack(struct process *process, long *stack) {
+    char **end;
+    process->argc = (int)*stack;
+    process->argv = (char **)(stack + 1);
+    process->envp = process->argv + (process->argc > 0 ? process->argc : 0);
+    while (*process->envp) process->envp++; /* with argc <= 0 a name may still follow */
+    end = ++process->envp;
     while (*end) end++;
+    for (int i = 0; i < 32; i++) process->auxiliary[i] = 0;
     for (const word *a = (const word *)(end + 1); a[0]; a += 2)
-        if (a[0] < 32) auxiliary[a[0]] = a[1];
-    headers = (const struct program_header *)auxiliary[AT_PHDR_];
-    program_name = argv[0] ? argv[0] : "program";
+        if (a[0] < 32) process->auxiliary[a[0]] = a[1];
+    process->headers = (const struct program_header *)process->auxiliary[AT_PHDR_];
+    process->header_count = process->auxiliary[AT_PHNUM_];
+    program_name = process->argv[0] ? process->argv[0] : "program";
+}
 
-    if (argc <= 0 || (argc == 1 && !argv[0][0])) list_libraries(headers, auxiliary[AT_PHNUM_]);
+static int asks_for_list(const struct process *process) {
+    return process->argc <= 0 || (process->argc == 1 && !process->argv[0][0]);
+}
+
+/* Steps 2 and 3. */
+static void prepare(const struct process *process) {
+    const word *auxiliary = process->auxiliary;
+    struct search search;
     search.environment = 0;
-    version_rule = rule_named(_SHARED_LIBRARY_RULE);
+    version_rule = rule_named(PROGRAM->rule);
     if (!auxiliary[AT_SECURE_] && auxiliary[AT_UID_] == auxiliary[AT_EUID_] && auxiliary[AT_GID_] == auxiliary[AT_EGID_]) {
-        const char *rule = environment_value(envp, "USELIB_VERSION_RULE");
+        const char *rule = environment_value(process->envp, "USELIB_VERSION_RULE");
         if (rule && *rule) version_rule = rule_named(rule);
-        search.environment = environment_value(envp, "LD_LIBRARY_PATH");
+        search.environment = environment_value(process->envp, "LD_LIBRARY_PATH");
     }
-    search.path = _SHARED_LIBRARY_PATH ? _SHARED_LIBRARY_PATH : "/shlib";
-    map_libraries(headers, auxiliary[AT_PHNUM_], &search);
+    search.path = PROGRAM->path ? PROGRAM->path : "/shlib";
+    map_libraries(process->headers, process->header_count, &search);
     interpose();
-    __libc_start_main(__uselib_main, argc, argv, no_routine, no_routine, 0);
+}
+
+#if USELIB_SCHEME == SCHEME_BSDOS || USELIB_SCHEME == SCHEME_INTERP
+#include "bsd.h"
+#elif USELIB_SCHEME != SCHEME_BOOT
+
+void __uselib_start(long *stack) {
+    struct process process;
+    read_stack(&process, stack);
+    if (asks_for_list(&process)) list_libraries(process.headers, process.header_count);
+    prepare(&process);
+    __libc_start_main(__uselib_main, process.argc, process.argv, no_routine, no_routine, 0);
     for (;;) __builtin_trap();
 }
+
+#endif

@@ -159,14 +159,35 @@ static void map_library(struct library *library, const struct search *search) {
     library->header = (const struct uselib_library *)((word)header->base + ((const unsigned char *)header - page));
 }
 
-#else
+#endif
 
-/* BSD/OS manner: the first page of the file goes to the load address, and the routine behind the header maps the rest. */
-static void map_library(struct library *library, const struct search *search) {
-    typedef long (*bootstrap)(long fd, const struct uselib_library *);
+#if USELIB_SCHEME == SCHEME_KERNEL || USELIB_SCHEME == SCHEME_BOOT
+
+/* A library that somebody else mapped: looked for in memory at the address linked with, and checked there. msync answers
+ * ENOMEM for a page that is not mapped, where touching it would end the program. */
+static void check_mapped(struct library *library, const struct search *search) {
+    word base = (word)library->needs->base;
+    int named = library->file_name[0] == '/';
+    join(path, sizeof path, search->path, named ? 0 : directory_length(search->path), library->file_name);
+    if (SYSCALL(SYS_MSYNC, base, USELIB_PAGE, MS_ASYNC_, 0, 0, 0)) refuse(path, "The kernel did not map it.");
+    library->header = check_page((const unsigned char *)base, (word)-1 >> 1, library);
+}
+
+#endif
+
+#if USELIB_SCHEME == SCHEME_KERNEL
+
+static void map_library(struct library *library, const struct search *search) { check_mapped(library, search); }
+
+#elif USELIB_SCHEME != SCHEME_USELIB
+
+/* BSD/OS manner: the first page of the file goes to the load address, and the routine behind the header maps the rest.
+ * `call`: for the C library's in scheme bsdos, which goes on with all other libraries. */
+static void map_by_bootstrap(struct library *library, long fd, struct uselib_call *call) {
+    typedef long (*bootstrap)(long fd, const struct uselib_library *, struct uselib_call *);
     const struct uselib_library *header;
     word base = (word)library->needs->base;
-    long fd = open_library(library, search, path, sizeof path), result, size;
+    long result, size;
     size = SYSCALL(SYS_LSEEK, fd, 0, 2, 0, 0, 0);
     if (size <= 0) refuse(path, "Exec format error."); /* touching a page beyond the end would be SIGBUS */
     result = SYSCALL(SYS_MMAP, base, USELIB_PAGE, PROTECT_READ | PROTECT_EXEC, MAP_PRIVATE_ | MAP_FIXED_NOREPLACE_, fd, 0);
@@ -175,10 +196,26 @@ static void map_library(struct library *library, const struct search *search) {
     header = check_page((const unsigned char *)base, (word)size, library);
     if (header->bootstrap < base || header->bootstrap >= base + USELIB_PAGE)
         refuse(path, "Exec format error: it has no bootstrap.");
-    result = ((bootstrap)(word)header->bootstrap)(fd, header);
+    if (call) {
+        if (!header->continuation || header->continuation >= USELIB_PAGE)
+            refuse(path, "Exec format error: its bootstrap maps no other libraries.");
+        result = ((bootstrap)(base + header->continuation))(fd, header, call);
+    } else {
+        result = ((bootstrap)(word)header->bootstrap)(fd, header, 0);
+    }
     if (result < 0) refuse_error(path, result);
     SYSCALL(SYS_CLOSE, fd, 0, 0, 0, 0, 0);
     library->header = header;
+}
+
+static void map_library(struct library *library, const struct search *search) {
+#if USELIB_SCHEME == SCHEME_BOOT
+    if ((word)map_by_bootstrap - (word)library->needs->base < library->needs->size) { /* the one this code is in */
+        check_mapped(library, search);
+        return;
+    }
+#endif
+    map_by_bootstrap(library, open_library(library, search, path, sizeof path), 0);
 }
 
 #endif

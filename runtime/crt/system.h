@@ -25,7 +25,7 @@ __asm__(".text\n"
 #define SYSCALL(number, a, b, c, d, e, f)                                                                  \
     __uselib_syscall(number, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 enum { SYS_READ = 0, SYS_WRITE = 1, SYS_OPEN = 2, SYS_CLOSE = 3, SYS_LSEEK = 8, SYS_MMAP = 9, SYS_PREAD = 17,
-       SYS_EXIT = 231, SYS_USELIB = 134, SYS_GETDENTS64 = 217 };
+       SYS_EXIT = 231, SYS_USELIB = 134, SYS_GETDENTS64 = 217, SYS_MSYNC = 26 };
 #define MACHINE 62
 #define ELF_CLASS 2
 #else
@@ -55,7 +55,7 @@ __asm__(".text\n"
 #define SYSCALL(number, a, b, c, d, e, f)                                                                  \
     __uselib_syscall(number, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 enum { SYS_READ = 3, SYS_WRITE = 4, SYS_OPEN = 5, SYS_CLOSE = 6, SYS_LSEEK = 19, SYS_MMAP = 192, SYS_PREAD = 180,
-       SYS_EXIT = 252, SYS_USELIB = 86, SYS_GETDENTS64 = 220 };
+       SYS_EXIT = 252, SYS_USELIB = 86, SYS_GETDENTS64 = 220, SYS_MSYNC = 144 };
 #define MACHINE 3
 #define ELF_CLASS 1
 #endif
@@ -65,6 +65,7 @@ enum { E_PERM = 1, E_NOENT = 2, E_NOEXEC = 8, E_NOMEM = 12, E_ACCES = 13, E_EXIS
 enum { O_NONBLOCK_ = 04000, O_DIRECTORY_ = 0200000, O_CLOEXEC_ = 02000000 };
 enum { PROTECT_READ = 1, PROTECT_WRITE = 2, PROTECT_EXEC = 4 };
 enum { MAP_PRIVATE_ = 0x02, MAP_ANONYMOUS_ = 0x20, MAP_FIXED_NOREPLACE_ = 0x100000 };
+enum { MS_ASYNC_ = 1 };
 enum { AT_PHDR_ = 3, AT_PHNUM_ = 5, AT_UID_ = 11, AT_EUID_ = 12, AT_GID_ = 13, AT_EGID_ = 14, AT_SECURE_ = 23 };
 
 typedef unsigned long word;

@@ -10,6 +10,11 @@
 #define USELIB_NT_LIBRARY 1
 #define USELIB_NT_NEEDS 2
 #define USELIB_NT_BINDINGS 3
+#define USELIB_NT_SCHEME 4
+/* Schemes: the absolute symbol _SHARED_LIBRARY_SCHEME of a program, and the mark in its NT_SCHEME note. */
+#define USELIB_SCHEME_KERNEL 3
+#define USELIB_SCHEME_BSDOS 4
+#define USELIB_SCHEME_INTERP 5
 #define USELIB_SLOT_SIZE 8
 #define USELIB_PAGE 4096
 
@@ -32,7 +37,8 @@ struct uselib_segment {
 /* Descriptor of NT_LIBRARY: in a target library, on its first page. */
 struct uselib_library {
     uselib_u32 format;
-    uselib_u32 reserved;
+    uselib_u32 continuation; /* 0, or from base: a C library's second bootstrap, which goes on with all other libraries:
+                                long continuation(long fd, const struct uselib_library *, struct uselib_call *) */
     uselib_u16 major, minor, patch, machine; /* machine: EM_386 3, EM_X86_64 62 */
     uselib_u64 base;       /* address of the ELF header in memory */
     uselib_u64 size;       /* bytes of address space from base, bss included, whole pages */
@@ -70,6 +76,40 @@ struct uselib_interpose {
     void *slot;         /* the library's own slot */
 };
 
+/* One library of a program's table (scheme bsdos, written by `uselib shlicc`); an empty name ends it. */
+struct uselib_place {
+    const char *name;      /* its path */
+    unsigned long address; /* where it is loaded */
+};
+
+/* Descriptor of NT_SCHEME: in programs whose libraries are mapped before or outside their own start-up code. */
+struct uselib_scheme {
+    uselib_u32 format;
+    uselib_u32 scheme;  /* USELIB_SCHEME_* */
+    uselib_u64 program; /* address of its struct uselib_program */
+};
+
+/* What start-up code outside the program, or the kernel, has to know of it. Machine words; absent things are 0. */
+struct uselib_program {
+    const char *path;                         /* _SHARED_LIBRARY_PATH */
+    const char *rule;                         /* _SHARED_LIBRARY_RULE */
+    const char *libraries, *libraries_end;    /* `.lib` */
+    const struct uselib_place *table;         /* scheme bsdos, instead of `.lib` */
+    const struct uselib_interpose *interpose, *interpose_end;
+    void (*const *preinit)(void), (*const *preinit_end)(void);
+    void (*const *init)(void), (*const *init_end)(void);
+    void (*const *fini)(void), (*const *fini_end)(void);
+    void (*first)(void), (*last)(void);       /* _init, _fini */
+    int (*main)(int, char **, char **);
+};
+
+/* What a program's start-up passes to the bootstrap of the C library (scheme bsdos). */
+struct uselib_call {
+    const struct uselib_program *program;
+    long *stack;                              /* as the kernel set it up: argc, argv, ... */
+    int (*main)(int, char **, char **);       /* result: what __libc_start_main is to call */
+};
+
 #define USELIB_AT(type, field, offset) \
     _Static_assert(__builtin_offsetof(struct type, field) == (offset), #type "." #field)
 USELIB_AT(uselib_segment, offset, 8);
@@ -77,6 +117,7 @@ USELIB_AT(uselib_segment, file_size, 16);
 USELIB_AT(uselib_segment, memory_size, 24);
 USELIB_AT(uselib_segment, prot, 32);
 _Static_assert(sizeof(struct uselib_segment) == 40, "uselib_segment");
+USELIB_AT(uselib_library, continuation, 4);
 USELIB_AT(uselib_library, major, 8);
 USELIB_AT(uselib_library, machine, 14);
 USELIB_AT(uselib_library, base, 16);
@@ -102,6 +143,8 @@ USELIB_AT(uselib_needs, base, 16);
 USELIB_AT(uselib_needs, size, 24);
 USELIB_AT(uselib_needs, digest, 32);
 USELIB_AT(uselib_needs, name, 64);
+USELIB_AT(uselib_scheme, scheme, 4);
+USELIB_AT(uselib_scheme, program, 8);
 #undef USELIB_AT
 
 #endif

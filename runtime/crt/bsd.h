@@ -1,0 +1,36 @@
+/* What a program does itself in the schemes of BSD/OS: next to nothing, because the C library maps the others.
+ *
+ * bsdos: maps the first page of the C library, the first of the table, and calls its bootstrap with the whole table.
+ * interp: the kernel has mapped the C library, which PT_INTERP names, and entered that; here it must not come. */
+
+#if USELIB_SCHEME == SCHEME_BSDOS
+
+void __uselib_start(long *stack) {
+    const struct uselib_place *first = PROGRAM->table;
+    struct uselib_call call = {PROGRAM, stack, 0};
+    struct process process;
+    struct library *library;
+    long fd;
+    read_stack(&process, stack);
+    if (asks_for_list(&process)) list_libraries(process.headers, process.header_count);
+    if (!first || !first->name) refuse("", "Corrupt library list: the table was not linked.");
+    version_rule = rule_named(PROGRAM->rule);
+    library = add_library(first->name, needs_of_program(process.headers, process.header_count, first->name));
+    if (first->address != library->needs->base) refuse(first->name, "Load address is not the one linked with.");
+    join(path, sizeof path, first->name, 0, first->name);
+    fd = SYSCALL(SYS_OPEN, path, O_CLOEXEC_ | O_NONBLOCK_, 0, 0, 0, 0);
+    if (fd < 0) refuse_error(path, fd);
+    map_by_bootstrap(library, fd, &call);
+    __libc_start_main(call.main, process.argc, process.argv, no_routine, no_routine, 0);
+    for (;;) __builtin_trap();
+}
+
+#else
+
+void __uselib_start(long *stack) {
+    struct process process;
+    read_stack(&process, stack);
+    refuse(PROGRAM->libraries, "The kernel did not map it.");
+}
+
+#endif
