@@ -107,6 +107,10 @@ class AoutProgram(OutputKind):
         symbol = resolution.symbols.get(name)
         if symbol is not None and symbol.rank == UNDEFINED:
             define(symbol, head, 0, 4 * (count + 2))
+        elif symbol is not None and name in (CONFLICTS, LIBRARIES):
+            where = symbol.file.where if symbol.file is not None else "ld"
+            raise error(where, "defines what the linker makes of all objects' elements", symbol=name,
+                        remedy="start-up code would not see the libraries: leave it out")  # fmt: skip
         return made
 
     def layout(self, options: Options, resolution: Resolution) -> LayoutPolicy:
