@@ -396,3 +396,15 @@ def test_any_graph_of_types(first: list[Type], second: list[Type]) -> None:
     old, new = _library_of(first), _library_of(second)
     assert check(old, old).findings == ()
     check(old, new)
+
+
+def test_ordinary_dynamic_program_records_no_library() -> None:
+    """Undefined symbols of a dynamic program name no library: what is gone is the old library's, what is nowhere is said."""
+    shared = {"fixed": False, "kind": FileKind.SHARED_OBJECT, "identity": None, "soname": "libx.so.1"}
+    old, new = library(**shared), library(("alpha",), path="new", **shared)
+    user = ProgramFacts("prog", Machine.X86_64, sonames=("libx.so.1",), uses=(Use("beta", ""), Use("printf", "")))
+    report = check(old, new, (user,))
+    assert report.programs[0].verdict == "affected"
+    assert [effect.finding.rule.id for effect in report.programs[0].effects] == ["function-removed"]
+    alone = check_program(user, [new])
+    assert any(sentence.startswith("beta, printf: in none of the libraries") for sentence in alone.unchecked)

@@ -55,6 +55,12 @@ def program_report(program: ProgramFacts, new: Facts, findings: Sequence[Finding
         if effect.finding.subject not in renamed and (effect.finding.rule.id, effect.finding.subject) not in harmless
     ]
     told = {(effect.finding.rule.id, effect.finding.subject) for effect in effects}
+    if (
+        uses is not None
+    ):  # names that are gone from the library, and are recorded without the library's name (ordinary .so)
+        gone = {finding.subject for finding in findings if finding.rule.id.endswith("-removed")}
+        known = {use.name for use in uses}
+        uses += [use for use in program.uses or () if not use.library and use.name in gone - known]
     for finding in findings:
         if (
             finding.severity < Severity.BREAKING

@@ -22,6 +22,10 @@ def check_program(program: ProgramFacts, libraries: Sequence[Facts]) -> Report:
     unchecked = dict.fromkeys(sentence for report in reports for sentence in report.unchecked)
     for name in _missing(program, libraries):
         unchecked[f"{name}: the program needs it, and it was not given"] = None
+    loose = _unowned(program, libraries)
+    if loose:
+        listed = ", ".join(loose[:5]) + (", ..." if len(loose) > 5 else "")
+        unchecked[f"{listed}: in none of the libraries that were given, and not recorded of which they are"] = None
     unchecked["behaviour: what functions do is not compared; run `uselib abi run` for that"] = None
     paths = ", ".join(library.path for library in libraries)
     return Report(program.path, paths, _verdict(reports), ordered, reports, tuple(unchecked))
@@ -32,6 +36,12 @@ def _verdict(reports: Sequence[ProgramReport]) -> Verdict:
     if words & {"affected", "refused at start-up"}:
         return Verdict.BREAKING
     return Verdict.NOT_COMPARABLE if words <= {"not comparable"} else Verdict.COMPATIBLE
+
+
+def _unowned(program: ProgramFacts, libraries: Sequence[Facts]) -> list[str]:
+    """Names that ordinary dynamic programs look for anywhere."""
+    given = {name.split("@")[0] for library in libraries for name in (*library.functions, *library.data)}
+    return sorted({use.name for use in program.uses or () if not use.library and use.name not in given})
 
 
 def _missing(program: ProgramFacts, libraries: Sequence[Facts]) -> list[str]:
