@@ -14,6 +14,8 @@ Sources: a.out(5) for the relocations; i386 psABI for ELF's.
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from linker.errors import Diagnostic, FormatError
 from linker.formats import aout
 from linker.formats.aout import N_ABS, N_BSS, N_DATA, N_EXT, N_INDR, N_SETA, N_TEXT, N_UNDF, N_WARNING, Aout, Relocation
@@ -31,6 +33,7 @@ from linker.formats.elf_object import (
     ObjectRelocation,
     ObjectSection,
     ObjectSymbol,
+    fits,
     write_object,
 )
 from linker.image import Machine
@@ -43,10 +46,12 @@ _START = {N_TEXT: ".Ltext", N_DATA: ".Ldata", N_BSS: ".Lbss"}  # local symbols; 
 # size -> R_386_32, _16, _8; and the pc-relative ones
 _ABSOLUTE_KIND = {4: 1, 2: 20, 1: 22}
 _RELATIVE_KIND = {4: 2, 2: 21, 1: 23}
+_ZERO = ".Lzero"  # absolute: pc-relative jumps to fixed addresses are relative to it
+_N_FN = 0x1E  # the name of a file, as some linkers leave it in objects
 
 
 def to_elf(data: bytes, where: str) -> bytes:
-    """Raises FormatError: not an object (linked already), damaged, or with what ELF cannot say (indirect symbols)."""
+    """Raises FormatError: not an object (linked already), damaged, or with more set vectors and aliases than ELF has sections."""
     return _Translation(aout.decode(data, where), where).run()
 
 
@@ -63,51 +68,57 @@ class _Translation:
         self.symbols: list[ObjectSymbol] = [
             ObjectSymbol(name, section=_SECTION[kind], binding=STB_LOCAL) for kind, name in _START.items()
         ]
+        self.symbols.append(ObjectSymbol(_ZERO, section=ABSOLUTE, binding=STB_LOCAL))
+        self.known = {symbol.name for symbol in self.symbols}
         self.sets: dict[str, list[ObjectRelocation]] = {}
-        self.names: list[str] = []  # by a.out symbol index
 
     def run(self) -> bytes:
         absolutes = 0
-        aliases: list[ObjectSection] = []
+        aliases: dict[str, ObjectSection] = {}
         known = self.file.symbols
         for number, symbol in enumerate(known):
-            self.names.append(symbol.name)
             if symbol.stab or symbol.kind == N_WARNING or not symbol.name:
                 continue
             if symbol.kind == N_INDR:
                 if number + 1 == len(known) or not known[number + 1].name:
                     self._bad("is indirect, but no symbol follows that it stands for", symbol.name)
                 section = INDIRECT + known[number + 1].name
-                if all(alias.name != section for alias in aliases):
-                    aliases.append(ObjectSection(section, b"", SHF_ALLOC))
-                self.symbols.append(ObjectSymbol(symbol.name, section=section))
+                aliases.setdefault(section, ObjectSection(section, b"", SHF_ALLOC))
+                self._add(ObjectSymbol(symbol.name, section=section))
                 continue
             if symbol.set_element:
                 kind = symbol.kind - N_SETA + N_ABS
                 if kind == N_ABS:
-                    self._element(symbol.name, f".Labs{absolutes}", 0)
-                    self.symbols.append(
-                        ObjectSymbol(f".Labs{absolutes}", symbol.value, section=ABSOLUTE, binding=STB_LOCAL)
-                    )
+                    name = f".Labs{absolutes}"
+                    self._element(symbol.name, name, 0)
+                    self._add(ObjectSymbol(name, symbol.value, section=ABSOLUTE, binding=STB_LOCAL))
                     absolutes += 1
                 else:
                     self._element(symbol.name, _START[kind], symbol.value - self.start[kind])
                 continue
             self._symbol(symbol)
-        header = self.file.header
+        if not fits(3 + len(aliases) + len(self.sets), len(self.symbols)):
+            self._bad(
+                f"has {len(self.sets)} set vectors, {len(aliases)} indirect and {len(known)} other symbols, which are too many"
+            )
+        bss = self.file.header.bss
         sections = [
             self._section(N_TEXT, self.file.text, self.file.text_relocations),
             self._section(N_DATA, self.file.data, self.file.data_relocations),
-            ObjectSection(".bss", bytes(header.bss), _FLAGS[N_BSS], SHT_NOBITS, 4),
-            *aliases,
+            ObjectSection(".bss", b"", _FLAGS[N_BSS], SHT_NOBITS, 4, size=bss),
+            *aliases.values(),
         ]
         for name, elements in self.sets.items():
             flags = SHF_ALLOC | SHF_WRITE | SHF_GNU_RETAIN
             sections.append(ObjectSection(SET_VECTOR + name, bytes(4 * len(elements)), flags, 1, 4, tuple(elements)))
         return write_object(Machine.I386, sections, self.symbols)
 
-    def _bad(self, message: str, symbol: str = "") -> None:
+    def _bad(self, message: str, symbol: str = "") -> NoReturn:
         raise FormatError(Diagnostic(self.where, message, symbol))
+
+    def _add(self, symbol: ObjectSymbol) -> None:
+        self.symbols.append(symbol)
+        self.known.add(symbol.name)
 
     def _element(self, vector: str, symbol: str, addend: int) -> None:
         elements = self.sets.setdefault(vector, [])
@@ -118,19 +129,18 @@ class _Translation:
         if symbol.common:
             size = symbol.common
             alignment = 4 if size >= 4 else 2 if size >= 2 else 1
-            self.symbols.append(ObjectSymbol(symbol.name, alignment, size, section=COMMON))
+            self._add(ObjectSymbol(symbol.name, alignment, size, section=COMMON))
         elif symbol.kind == N_UNDF:
-            if any(known.name == symbol.name for known in self.symbols):
-                return  # named again behind an indirect symbol
-            self.symbols.append(ObjectSymbol(symbol.name, section=UNDEFINED))
+            if symbol.name not in self.known:  # else it is named again, behind an indirect symbol
+                self._add(ObjectSymbol(symbol.name, section=UNDEFINED))
         elif symbol.kind == N_ABS:
-            self.symbols.append(ObjectSymbol(symbol.name, symbol.value, binding=binding, section=ABSOLUTE))
+            self._add(ObjectSymbol(symbol.name, symbol.value, binding=binding, section=ABSOLUTE))
         elif symbol.kind in _SECTION:
             value = symbol.value - self.start[symbol.kind]
             if value < 0:
                 self._bad("lies before its section", symbol.name)
-            self.symbols.append(ObjectSymbol(symbol.name, value, binding=binding, section=_SECTION[symbol.kind]))
-        elif symbol.kind != 30:  # N_FN: the name of a file
+            self._add(ObjectSymbol(symbol.name, value, binding=binding, section=_SECTION[symbol.kind]))
+        elif symbol.kind != _N_FN:
             self._bad(f"has the unknown type {symbol.type:#x}", symbol.name)
 
     def _section(self, kind: int, content: bytes, relocations: tuple[Relocation, ...]) -> ObjectSection:
@@ -145,15 +155,14 @@ class _Translation:
         if r.relative:
             addend += self.start[kind] + r.address
         if r.external:
-            if r.number >= len(self.names) or not self.names[r.number]:
-                self._bad(f"has a relocation for symbol {r.number} of {len(self.names)}")
-            return ObjectRelocation(r.address, self.names[r.number], kinds[r.size], addend)
-        target = r.number & aout.N_TYPE
-        if target == N_ABS:  # a pc-relative jump to a fixed address
-            name = ".Lzero"
-            if all(symbol.name != name for symbol in self.symbols):
-                self.symbols.append(ObjectSymbol(name, 0, section=ABSOLUTE, binding=STB_LOCAL))
+            symbols = self.file.symbols
+            name = symbols[r.number].name if r.number < len(symbols) else ""
+            if name not in self.known:  # none, or a debugging entry
+                self._bad(f"has a relocation for symbol {r.number} of {len(symbols)}, which is none to refer to")
             return ObjectRelocation(r.address, name, kinds[r.size], addend)
+        target = r.number & aout.N_TYPE
+        if target == N_ABS:
+            return ObjectRelocation(r.address, _ZERO, kinds[r.size], addend)
         if target not in _START:
             self._bad(f"has a relocation for section {r.number}, which is none")
         return ObjectRelocation(r.address, _START[target], kinds[r.size], addend - self.start[target])

@@ -166,6 +166,7 @@ def decode(data: bytes, where: str) -> Coff:
         strings = _part(data, strings_at, max(size, 4), "its string table", where)
     symbols = _symbols(table, strings, count, where)
     sections = []
+    claimed = 0  # bytes of contents and relocations: sections that all claim the same ones would make a small file large in memory
     for index, section in enumerate(headers.sections):
         at = _FILE.size + optional_size + index * _SECTION.size
         _, _, _, size, offset, relocations_at, _, relocation_count, _, styp = _SECTION.unpack_from(data, at)
@@ -173,6 +174,9 @@ def decode(data: bytes, where: str) -> Coff:
         if not styp & STYP_BSS and offset and size:
             content = _part(data, offset, size, f"section {section.name}", where)
         raw = _part(data, relocations_at, relocation_count * _RELOCATION.size, f"relocations of {section.name}", where)
+        claimed += len(content) + len(raw)
+        if claimed > len(data):
+            _bad(where, f"is damaged: its sections claim more than the {len(data):#x} bytes that it has")
         rows = tuple(Relocation(*row) for row in _RELOCATION.iter_unpack(raw))
         for row in rows:
             if row.symbol >= symbol_count:

@@ -8,6 +8,8 @@ Source: coff(4); i386 psABI for ELF's relocations.
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from linker.errors import Diagnostic, FormatError
 from linker.formats import coff
 from linker.formats.coff import C_EXT, N_ABS, N_DEBUG, N_UNDEF, Coff, Section, Symbol
@@ -25,6 +27,7 @@ from linker.formats.elf_object import (
     ObjectRelocation,
     ObjectSection,
     ObjectSymbol,
+    fits,
     write_object,
 )
 from linker.image import Machine
@@ -56,6 +59,7 @@ class _Translation:
             for number, section in enumerate(file.sections, 1)
             if self.taken[number - 1]
         ]
+        self.known = {symbol.name for symbol in self.symbols}
         self.by_index = {symbol.index: symbol for symbol in file.symbols}
 
     @staticmethod
@@ -66,7 +70,7 @@ class _Translation:
     def _start(number: int) -> str:
         return f".Lsection{number}"
 
-    def _bad(self, message: str, symbol: str = "") -> None:
+    def _bad(self, message: str, symbol: str = "") -> NoReturn:
         raise FormatError(Diagnostic(self.where, message, symbol))
 
     def run(self) -> bytes:
@@ -74,40 +78,44 @@ class _Translation:
         if len(set(names)) != len(names):
             self._bad("has two sections of one name")
         for symbol in self.file.symbols:
-            self._symbol(symbol)
+            translated = self._symbol(symbol)
+            if translated is not None:
+                self.symbols.append(translated)
+                self.known.add(translated.name)
+        if not fits(len(names), len(self.symbols)):
+            self._bad(f"has {len(self.symbols)} symbols, which are too many")
         sections = [s for number, s in enumerate(map(self._section, self.file.sections)) if self.taken[number]]
         return write_object(Machine.I386, sections, self.symbols)
 
-    def _symbol(self, symbol: Symbol) -> None:
+    def _symbol(self, symbol: Symbol) -> ObjectSymbol | None:
+        """None for what stays behind."""
         if symbol.section == N_DEBUG or symbol.storage not in (C_EXT, coff.C_STAT, coff.C_LABEL) or not symbol.name:
-            return
+            return None
         binding = STB_GLOBAL if symbol.storage == C_EXT else STB_LOCAL
         if symbol.common:
             alignment = 4 if symbol.value >= 4 else 2 if symbol.value >= 2 else 1
-            self.symbols.append(ObjectSymbol(symbol.name, alignment, symbol.value, section=COMMON))
-        elif symbol.section == N_UNDEF:
-            if symbol.storage == C_EXT:
-                self.symbols.append(ObjectSymbol(symbol.name))
-        elif symbol.section == N_ABS:
-            self.symbols.append(ObjectSymbol(symbol.name, symbol.value, binding=binding, section=ABSOLUTE))
-        elif self.taken[symbol.section - 1] and not (binding == STB_LOCAL and symbol.auxiliary):  # not a section's own
-            section = self.file.sections[symbol.section - 1]
-            if not section.address <= symbol.value <= section.address + section.size:
-                self._bad("lies outside its section", symbol.name)
-            self.symbols.append(
-                ObjectSymbol(symbol.name, symbol.value - section.address, binding=binding, section=section.name)
-            )
+            return ObjectSymbol(symbol.name, alignment, symbol.value, section=COMMON)
+        if symbol.section == N_UNDEF:
+            return ObjectSymbol(symbol.name) if symbol.storage == C_EXT else None
+        if symbol.section == N_ABS:
+            return ObjectSymbol(symbol.name, symbol.value, binding=binding, section=ABSOLUTE)
+        if not self.taken[symbol.section - 1] or (binding == STB_LOCAL and symbol.auxiliary):  # a section's own
+            return None
+        section = self.file.sections[symbol.section - 1]
+        if not section.address <= symbol.value <= section.address + section.size:
+            self._bad("lies outside its section", symbol.name)
+        return ObjectSymbol(symbol.name, symbol.value - section.address, binding=binding, section=section.name)
 
     def _section(self, section: Section) -> ObjectSection:
-        bss = bool(section.flags & coff.STYP_BSS)
+        empty = bool(section.flags & coff.STYP_BSS) or not section.content
         flags = SHF_ALLOC | (SHF_EXECINSTR if section.flags & coff.STYP_TEXT else 0)
         if section.flags & (coff.STYP_DATA | coff.STYP_BSS):
             flags |= SHF_WRITE
         if section.name == LIBRARIES:
             flags = SHF_ALLOC | SHF_GNU_RETAIN
         rows = tuple(self._relocation(section, r) for r in section.relocations)
-        content = bytes(section.size) if bss else section.content.ljust(section.size, b"\0")
-        return ObjectSection(section.name, content, flags, SHT_NOBITS if bss else SHT_PROGBITS, 4, rows)
+        kind = SHT_NOBITS if empty and section.size else SHT_PROGBITS
+        return ObjectSection(section.name, section.content, flags, kind, 4, rows, section.size if empty else 0)
 
     def _relocation(self, section: Section, r: coff.Relocation) -> ObjectRelocation:
         known = _KINDS.get(r.type)
@@ -117,7 +125,6 @@ class _Translation:
             self._bad(
                 f"has a relocation at {r.address:#x} of {section.name} (type {r.type}) that is damaged or not of i386"
             )
-        assert known is not None and symbol is not None
         kind, size, relative = known
         addend = int.from_bytes(section.content[offset : offset + size], "little", signed=True) - symbol.value
         if relative:
@@ -127,4 +134,6 @@ class _Translation:
             if not self.taken[symbol.section - 1]:
                 self._bad(f"refers to {target.name}, which is not loaded")
             return ObjectRelocation(offset, self._start(symbol.section), kind, addend + symbol.value - target.address)
+        if symbol.name not in self.known:
+            self._bad(f"has a relocation for {symbol.name or 'a symbol without a name'}, which is none to refer to")
         return ObjectRelocation(offset, symbol.name, kind, addend)

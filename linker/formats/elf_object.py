@@ -57,12 +57,15 @@ class ObjectRelocation:
 
 @dataclass(frozen=True)
 class ObjectSection:
+    """A section. size: bytes in memory of one without contents (SHT_NOBITS), which has no data."""
+
     name: str
     data: bytes
     flags: int = SHF_ALLOC
     type: int = SHT_PROGBITS
     alignment: int = 1
     relocations: tuple[ObjectRelocation, ...] = ()
+    size: int = 0
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,12 @@ _SYMBOL_32 = struct.Struct("<IIIBBH")  # name, value, size, info, other, section
 _SYMBOL_64 = struct.Struct("<IBBHQQ")  # name, info, other, section, value, size
 _ET_REL, _EV_CURRENT, _IDENT_SIZE = 1, 1, 16
 _STACK_NOTE = ".note.GNU-stack"
+
+
+def fits(sections: int, symbols: int) -> bool:
+    """Whether an object can have that many, each section with relocations: numbers of sections below SHN_LORESERVE, symbols that r_info has
+    room for (gABI). Who translates files of others asks before it calls write_object."""
+    return 2 * sections + 8 < 0xFF00 and symbols < 1 << 23
 
 
 class _Strings:
@@ -140,6 +149,7 @@ def write_object(
 
     # (name, type, flags, data, link, info, alignment, entry size) of each section behind the null section
     rows: list[tuple[str, int, int, bytes, int, int, int, int]] = []
+    sizes: dict[int, int] = {}  # of rows without contents
     with_relocations = [section for section in sections if section.relocations]
     symtab_index = len(sections) + 2 + len(with_relocations)
     symbol_index = {symbol.name: number for number, symbol in enumerate(ordered, 1)} if with_relocations else {}
@@ -148,6 +158,8 @@ def write_object(
         if layout.relocation_type == SHT_REL:
             data = _with_addends(section)
         rows.append((section.name, section.type, section.flags, data, 0, 0, section.alignment, 0))
+        if section.type == SHT_NOBITS:
+            sizes[len(rows) - 1] = section.size
     rows.append((_STACK_NOTE, SHT_PROGBITS, 0, b"", 0, 0, 1, 0))
     for section in with_relocations:
         data = b"".join(_relocation(machine, layout, r, symbol_index[r.symbol]) for r in section.relocations)
@@ -167,14 +179,23 @@ def write_object(
     position = _IDENT_SIZE + layout.header.size
     body: list[bytes] = []
     headers = [bytes(layout.section.size)]
-    for name, kind, flags, data, link, info, alignment, entry_size in rows:
+    for number, (name, kind, flags, data, link, info, alignment, entry_size) in enumerate(rows):
         padding = -position % alignment
         if padding:
             body.append(bytes(padding))
             position += padding
         headers.append(
             layout.section.pack(
-                strings.offsets[name], kind, flags, 0, position, len(data), link, info, alignment, entry_size
+                strings.offsets[name],
+                kind,
+                flags,
+                0,
+                position,
+                sizes.get(number, len(data)),
+                link,
+                info,
+                alignment,
+                entry_size,
             )
         )
         body.append(data)

@@ -23,6 +23,7 @@ from linker.formats.elf_object import (
     ObjectRelocation,
     ObjectSection,
     ObjectSymbol,
+    fits,
     write_object,
 )
 from linker.formats.textbook import Object, Relocation, Segment, Symbol
@@ -33,22 +34,27 @@ _DATA_NAMES = (".rodata", ".lib", ".eh_frame", ".note")
 
 
 def to_elf(data: bytes, where: str) -> bytes:
-    """Raises FormatError: damaged, or with two segments of one name."""
+    """Raises FormatError: damaged, with two segments of one name, or with more segments than ELF has sections."""
     file = textbook.decode(data, where)
     names = [segment.name for segment in file.segments]
     if len(set(names)) != len(names):
         raise FormatError(Diagnostic(where, "has two segments of one name"))
+    if not fits(len(names), len(names) + len(file.symbols)):
+        raise FormatError(
+            Diagnostic(where, f"has {len(names)} segments and {len(file.symbols)} symbols, which are too many")
+        )
     symbols = [ObjectSymbol(f".Lsegment{n}", section=name, binding=STB_LOCAL) for n, name in enumerate(names, 1)]
     symbols += [_symbol(symbol, file, where) for symbol in file.symbols]
+    rows: list[list[ObjectRelocation]] = [[] for _ in file.segments]
+    for r in file.relocations:
+        rows[r.segment - 1].append(_relocation(r, file))
     sections = []
-    for number, segment in enumerate(file.segments, 1):
+    for segment, relocations in zip(file.segments, rows, strict=True):
         flags = SHF_ALLOC | (SHF_WRITE if "W" in segment.flags else 0)
         if not flags & SHF_WRITE and not segment.name.startswith(_DATA_NAMES):
             flags |= SHF_EXECINSTR
-        rows = tuple(_relocation(r, file) for r in file.relocations if r.segment == number)
-        kind = SHT_PROGBITS if segment.present else SHT_NOBITS
-        contents = segment.contents if segment.present else bytes(segment.length)
-        sections.append(ObjectSection(segment.name, contents, flags, kind, 4, rows))
+        kind, size = (SHT_PROGBITS, 0) if segment.present else (SHT_NOBITS, segment.length)
+        sections.append(ObjectSection(segment.name, segment.contents, flags, kind, 4, tuple(relocations), size))
     return write_object(Machine.I386, sections, symbols)
 
 
