@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "chkshlib": ("chkshlib", "compare two versions of a library, or a program with its libraries"),
     "sysroot": ("sysroot", "make a directory with shared libraries, stubs, start-up files and headers"),
     "cc": ("cc", "compile and link a C program against a sysroot"),
+    "shlicc": ("shlicc", "the same with the system's linker and a table of libraries, as BSD/OS did"),
     "run": ("run", "run a program in the emulator"),
     "trace": ("trace", "run a program and show every call through a jump table"),
     "abi": ("abi", "run a program against two versions of a library: output, calls and data compared"),

@@ -191,7 +191,7 @@ def _compile(compiler: Compiler, sysroot: Sysroot, command: Command, item: Item,
         raise LinkError(Diagnostic("cc", f"compilation failed (status {status})", symbol=item.text))
 
 
-def _compile_sources(compiler: Compiler, sysroot: Sysroot, command: Command, directory: str) -> list[str]:
+def compile_sources(compiler: Compiler, sysroot: Sysroot, command: Command, directory: str) -> list[str]:
     """Compiles every source to an object in `directory`; returns the linker's words, objects in place of sources."""
     from runtime.compiler import side_by_side
 
@@ -240,6 +240,14 @@ def _stop_early(compiler: Compiler, sysroot: Sysroot, command: Command) -> int:
     return 0
 
 
+def check_inputs(command: Command, sysroot: Sysroot) -> None:
+    """There are inputs, and they are for the sysroot's machine. Raises UsageError."""
+    if command.machine and (command.machine == "-m32") != (sysroot.machine is Machine.I386):
+        raise _bad(command.machine, f"the sysroot {command.sysroot} is for {sysroot.machine.label}")
+    if not any(item.source or not item.text.startswith("-") for item in command.items):
+        raise _bad("cc", "no input files")
+
+
 def run(arguments: list[str]) -> int:
     """Returns the exit status. Raises ToolError."""
     from runtime.compiler import find_compiler
@@ -255,18 +263,15 @@ def run(arguments: list[str]) -> int:
     if not command.sysroot:
         raise _bad("--sysroot", "is missing", "make one with `uselib sysroot DIR` and name it")
     sysroot = read_sysroot(Path(command.sysroot))
-    if command.machine and (command.machine == "-m32") != (sysroot.machine is Machine.I386):
-        raise _bad(command.machine, f"the sysroot {command.sysroot} is for {sysroot.machine.label}")
-    if not any(item.source or not item.text.startswith("-") for item in command.items):
-        raise _bad("cc", "no input files")
+    check_inputs(command, sysroot)
     if command.stop:
         return _stop_early(compiler, sysroot, command)
     scheme = command.scheme or "uselib"
     with tempfile.TemporaryDirectory(prefix="uselib-cc-") as directory:
-        words = _compile_sources(compiler, sysroot, command, directory)
+        words = compile_sources(compiler, sysroot, command, directory)
         from emulator.commands import ld
 
         return ld.run(link_arguments(sysroot, scheme, words, command.output or "a.out", command))
 
 
-__all__ = ["Command", "Item", "link_arguments", "parse", "run"]
+__all__ = ["Command", "Item", "check_inputs", "compile_sources", "link_arguments", "parse", "run"]
