@@ -137,8 +137,8 @@ def _effect(program: ProgramFacts, new: Facts, finding: Finding, uses: Sequence[
         if program.typed and tag:
             return _effect_of_type(program, new, finding, tag, met[0])
         return Effect(finding, f"{_why(met[0])}, which leads to {finding.subject}", certain=False)
-    if not finding.through and finding.rule.id.startswith("constant-"):
-        return Effect(finding, "its value may be compiled in", certain=False)
+    if not finding.through and finding.rule.id.startswith(("constant-", "inline-")):
+        return Effect(finding, "it may be compiled in", certain=False)
     return None
 
 

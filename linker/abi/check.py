@@ -232,6 +232,8 @@ def _unchecked(check: Comparison) -> tuple[str, ...]:
             ] = None
     if check.old.constants is None or check.new.constants is None:
         said["macro constants and inline functions: no headers given"] = None
+    else:
+        said["function-like macros: their text is not compared"] = None
     said["behaviour: what functions do is not compared; run `uselib abi run` for that"] = None
     return tuple(said)
 

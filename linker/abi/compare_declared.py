@@ -3,6 +3,7 @@ which compilers leave out of debug information, and the text of inline functions
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from linker.abi.compare_enums import compare_enumerations
@@ -12,6 +13,8 @@ from linker.abi.context import Comparison
 from linker.abi.facts import Facts
 from linker.abi.findings import Severity
 from linker.abi.types import Enumeration, FunctionType, Record, TypeId
+
+_WORD = re.compile(r"[A-Za-z_]\w*")
 
 
 def compare_declared(check: Comparison) -> None:
@@ -71,13 +74,18 @@ def _conventions(check: Comparison, old: Facts, new: Facts) -> None:
 
 
 def _inlines(check: Comparison) -> None:
-    old, new = check.old.inlines, check.new.inlines
-    for name, text in (old or {}).items():
-        if new is not None and name in new and new[name] != text:
-            check.tell(
-                "inline-function-changed",
-                name,
-                f"the text of {name}, which is compiled into programs, is another",
-                old=text,
-                new=new[name],
-            )
+    """Old programs run the old text beside the new library: harmless unless what it works with changed too."""
+    old, new = check.old.inlines or {}, check.new.inlines or {}
+    changed = {
+        name for finding in check.findings if finding.rule.id == "implementation-changed" for name in finding.through
+    }
+    for name, text in old.items():
+        if name not in new or new[name] == text:
+            continue
+        called = set(_WORD.findall(text)) & check.old.functions.keys()
+        touched = called & changed if called else changed
+        words = f"the text of {name}, which is compiled into programs, is another"
+        if touched:
+            words += f", and so is the machine code of {', '.join(sorted(touched)[:3])}"
+        severity = Severity.BREAKING if touched else Severity.RISK
+        check.tell("inline-function-changed", name, words, old=text, new=new[name], severity=severity)
