@@ -20,21 +20,16 @@ from collections.abc import Sequence
 
 from linker.errors import FormatError
 from linker.formats.aout import HEADER_SIZE, Header, Magic, decode_header, is_aout
-from linker.image import Image, Machine, Segment
-from loader.address_space import PROT_EXEC, PROT_READ, PROT_WRITE, AddressSpace, page_down, page_up
+from linker.image import Image, Machine
+from loader.address_space import PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, AddressSpace, page_up
 from loader.binfmt import Format
+from loader.copied import fail, map_parts
 from loader.exec import MAX_ARGUMENT, Started, StartInfo
 from loader.layout import LAYOUT_1993
-from loader.vma import MappedFile
 
 ALL = PROT_READ | PROT_WRITE | PROT_EXEC
-MAX_ARGUMENT_PAGES = 32
+MAX_ARGUMENTPAGES = 32
 MAX_LIBRARIES = 16  # MAX_SHARED_LIBS of 0.99
-_PAGE = 4096
-
-
-def _fail(number: int) -> OSError:
-    return OSError(number, os.strerror(number))
 
 
 def program_image(head: bytes, where: str) -> Image:
@@ -45,31 +40,17 @@ def program_image(head: bytes, where: str) -> Image:
     )  # fmt: skip
 
 
-def _map(space: AddressSpace, segments: Sequence[Segment], fd: int, name: str, placement: str) -> int:
-    """Maps and fills segments; returns their end. Raises OSError."""
-    start = page_down(min(segment.address for segment in segments))
-    end = max(segment.end for segment in segments)
-    if placement == "noreplace" and not space.is_free(start, page_up(end)):
-        raise _fail(errno.EEXIST)
-    space.map(start, page_up(end) - start, ALL, placement="fixed", name=name, origin=MappedFile(fd, name))
-    for segment in segments:
-        content = os.pread(fd, segment.file_size, segment.offset)
-        if len(content) < segment.file_size:
-            raise _fail(errno.ENOEXEC)
-        space.poke(segment.address, content)
-    return end
-
-
 def start_program(
     space: AddressSpace, image: Image, fd: int, name: str,
     arguments: Sequence[bytes], environment: Sequence[bytes], info: StartInfo,
 ) -> Started:  # fmt: skip
-    """Maps a program and makes its stack. Raises OSError: ENOEXEC (shorter than its header says, or with relocations), E2BIG."""
-    header = decode_header(os.pread(fd, HEADER_SIZE, 0), name)
-    if header.text_relocations or header.data_relocations or not image.segments:
-        raise _fail(errno.ENOEXEC)
+    """Maps a program and makes its stack. Raises OSError: ENOEXEC (shorter than its header says, with relocations, or over the
+    stack), E2BIG, ENOMEM."""
+    header = _header(fd)
+    if header.text_relocations or header.data_relocations or os.fstat(fd).st_size < header.string_offset:
+        raise fail(errno.ENOEXEC)
     started = _build_stack(space, image.entry, arguments, environment)
-    space.start_brk(_map(space, image.segments, fd, name, "fixed"))
+    space.start_brk(map_parts(space, image.segments, fd, name, occupied=errno.ENOEXEC))
     return started
 
 
@@ -77,8 +58,8 @@ def _build_stack(space: AddressSpace, entry: int, arguments: Sequence[bytes], en
     top = space.layout.stack_top - 4  # copy_strings left the last word empty
     texts = [*arguments, *environment]
     total = sum(len(text) + 1 for text in texts)
-    if total > MAX_ARGUMENT_PAGES * _PAGE - 4 or any(len(text) >= MAX_ARGUMENT for text in texts):
-        raise _fail(errno.E2BIG)
+    if total > MAX_ARGUMENTPAGES * PAGE - 4 or any(len(text) >= MAX_ARGUMENT for text in texts):
+        raise fail(errno.E2BIG)
     position = bottom = top - total
     pointers = []
     for text in texts:
@@ -89,28 +70,30 @@ def _build_stack(space: AddressSpace, entry: int, arguments: Sequence[bytes], en
     argv = envp - 4 * (count + 1)
     stack_pointer = argv - 12
     words = [count, argv, envp, *pointers[:count], 0, *pointers[count:], 0]
-    size = page_up(top + 4 - stack_pointer) + 32 * _PAGE
+    size = page_up(top + 4 - stack_pointer) + 32 * PAGE
     space.map(top + 4 - size, size, ALL, placement="fixed", name="[stack]", grows_down=True)
     space.write(bottom, b"".join(text + b"\0" for text in texts))
     space.write(stack_pointer, struct.pack(f"<{len(words)}I", *words))
     return Started(entry, stack_pointer, (bottom, bottom + sum(len(text) + 1 for text in arguments)), (argv, envp))
 
 
-def _library_header(fd: int) -> Header:
+def _header(fd: int) -> Header:
     """Raises OSError (ENOEXEC)."""
     try:
         return decode_header(os.pread(fd, HEADER_SIZE, 0), "")
     except FormatError:
-        raise _fail(errno.ENOEXEC) from None
+        raise fail(errno.ENOEXEC) from None
 
 
 def _load(space: AddressSpace, header: Header, fd: int, name: str) -> None:
     """Maps a library at its entry's page. One difference from the kernels, which mapped over whatever was there: an overlap is
     refused with EEXIST."""
     segments = header.segments(header.library_base())
-    if not segments or os.fstat(fd).st_size < header.string_offset:  # text, data and symbols, though the kernel needs no symbols
-        raise _fail(errno.ENOEXEC)
-    _map(space, segments, fd, name, "noreplace")
+    if (
+        not segments or os.fstat(fd).st_size < header.string_offset
+    ):  # text, data and symbols, though the kernel needs no symbols
+        raise fail(errno.ENOEXEC)
+    map_parts(space, segments, fd, name)
 
 
 def load_library_099(space: AddressSpace, fd: int, name: str, loaded: int) -> None:
@@ -120,12 +103,12 @@ def load_library_099(space: AddressSpace, fd: int, name: str, loaded: int) -> No
     shorter than its header says.
     """
     if loaded >= MAX_LIBRARIES:
-        raise _fail(errno.EINVAL)
+        raise fail(errno.EINVAL)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
-        raise _fail(errno.EACCES)
-    header = _library_header(fd)
+        raise fail(errno.EACCES)
+    header = _header(fd)
     if header.magic is not Magic.ZMAGIC or header.text_relocations or header.data_relocations or header.entry & 0xFFF:
-        raise _fail(errno.ENOEXEC)
+        raise fail(errno.ENOEXEC)
     _load(space, header, fd, name)
 
 
@@ -134,11 +117,11 @@ def load_library_24(space: AddressSpace, fd: int, name: str) -> None:
 
     Raises OSError: ENOEXEC: neither ZMAGIC nor QMAGIC, relocations, flags, a ZMAGIC entry not on a page boundary, shorter than its header says.
     """
-    header = _library_header(fd)
+    header = _header(fd)
     if not header.mapped or header.text_relocations or header.data_relocations or header.flags:
-        raise _fail(errno.ENOEXEC)
+        raise fail(errno.ENOEXEC)
     if header.magic is Magic.ZMAGIC and header.entry & 0xFFF:
-        raise _fail(errno.ENOEXEC)
+        raise fail(errno.ENOEXEC)
     _load(space, header, fd, name)
 
 

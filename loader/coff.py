@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -19,12 +20,12 @@ from typing import TYPE_CHECKING
 from linker.errors import Diagnostic, FormatError
 from linker.formats import coff
 from linker.formats.coff_image import segments
-from linker.image import Image, Machine, Segment
-from loader.address_space import AddressSpace, page_down, page_up
+from linker.image import Image, Machine
+from loader.address_space import AddressSpace
 from loader.binfmt import Format
-from loader.exec import Started, StartInfo, build_stack, prot_of
+from loader.copied import fail, map_parts
+from loader.exec import Started, StartInfo, build_stack
 from loader.layout import LAYOUT_SVR3
-from loader.vma import MappedFile
 
 if TYPE_CHECKING:
     from loader.kernel_libraries import Opener
@@ -32,49 +33,19 @@ if TYPE_CHECKING:
 ELIBACC, ELIBBAD, ELIBSCN, ELIBMAX, ELIBEXEC = 79, 80, 81, 82, 83
 MAX_LIBRARIES = 16
 _HEAD = 4096
-
-
-def _fail(number: int) -> OSError:
-    return OSError(number, os.strerror(number))
+_LIB_SIZE = MAX_LIBRARIES * (8 + 4096)  # no `.lib` of that many records is larger (PATH_MAX)
 
 
 def program_image(head: bytes, where: str) -> Image:
     """A program from its first bytes. Raises FormatError; OSError (ELIBEXEC) for a target library."""
     file = coff.decode_headers(head, where)
     if file.optional is not None and file.optional.magic == coff.LIBMAGIC:
-        raise _fail(ELIBEXEC)
+        raise fail(ELIBEXEC)
     if not file.flags & coff.F_EXEC or file.optional is None:
         raise FormatError(Diagnostic(where, "is a COFF object, not a program", remedy="link it"))
     return Image(
         Machine.I386, file.optional.entry, segments(file), None, (0, 0, 0), True, "", None, (), (), "", (), (), (),
     )  # fmt: skip
-
-
-def map_sections(space: AddressSpace, parts: tuple[Segment, ...], fd: int, name: str, placement: str) -> int:
-    """Maps sections; those that share a page become one mapping with the permissions of all. Contents are copied: sections need not lie
-    on pages of their own. Returns the end. Raises OSError (ENOEXEC: shorter than the headers say; EEXIST: an overlap)."""
-    if not parts:
-        raise _fail(errno.ENOEXEC)
-    runs: list[list[int]] = []  # start, end, flags
-    for part in sorted(parts, key=lambda part: part.address):
-        start, end = page_down(part.address), page_up(part.end)
-        if end > space.layout.top:
-            raise _fail(errno.ENOEXEC)
-        if runs and start < runs[-1][1]:
-            runs[-1][1], runs[-1][2] = max(end, runs[-1][1]), runs[-1][2] | part.flags
-        else:
-            runs.append([start, end, part.flags])
-    if placement == "noreplace" and not all(space.is_free(start, end) for start, end, _ in runs):
-        raise _fail(errno.EEXIST)
-    origin = MappedFile(fd, name)
-    for start, end, flags in runs:
-        space.map(start, end - start, prot_of(flags), placement="fixed", name=name, origin=origin)
-    for part in parts:
-        content = os.pread(fd, part.file_size, part.offset)
-        if len(content) < part.file_size:
-            raise _fail(errno.ENOEXEC)
-        space.poke(part.address, content)
-    return runs[-1][1]
 
 
 def library_paths(fd: int) -> tuple[str, ...]:
@@ -84,30 +55,35 @@ def library_paths(fd: int) -> tuple[str, ...]:
     for section in file.sections:
         if not section.flags & coff.STYP_LIB or not section.size:
             continue
+        if section.size > _LIB_SIZE:
+            raise fail(ELIBSCN)
         content = os.pread(fd, section.size, section.file_offset)
         if len(content) < section.size or section.size % 4:
-            raise _fail(ELIBSCN)
+            raise fail(ELIBSCN)
         try:
             paths += [record.path for record in coff.decode_libraries(content, "")]
         except FormatError:
-            raise _fail(errno.ENOEXEC) from None
+            raise fail(errno.ENOEXEC) from None
     if len(paths) > MAX_LIBRARIES:
-        raise _fail(ELIBMAX)
+        raise fail(ELIBMAX)
     return tuple(paths)
 
 
 def load_library(space: AddressSpace, fd: int, name: str) -> None:
-    """Maps a target library where it was linked. Raises OSError: ELIBBAD; EEXIST for an overlap, which the kernel did not see."""
+    """Maps a target library where it was linked. Raises OSError: ELIBACC (not a regular file), ELIBBAD; EEXIST for an overlap, which the
+    kernel did not see."""
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        raise fail(ELIBACC)
     try:
         file = coff.decode_headers(os.pread(fd, _HEAD, 0), name)
     except FormatError:
-        raise _fail(ELIBBAD) from None
+        raise fail(ELIBBAD) from None
     if file.optional is None or file.optional.magic != coff.LIBMAGIC:
-        raise _fail(ELIBBAD)
+        raise fail(ELIBBAD)
     try:
-        map_sections(space, segments(file), fd, name, "noreplace")
+        map_parts(space, segments(file), fd, name)
     except OSError as failure:
-        raise _fail(ELIBBAD if failure.errno == errno.ENOEXEC else failure.errno or ELIBBAD) from None
+        raise fail(ELIBBAD if failure.errno == errno.ENOEXEC else failure.errno or ELIBBAD) from None
 
 
 def start_program(
@@ -116,7 +92,7 @@ def start_program(
 ) -> Started:  # fmt: skip
     """Maps a program and makes the stack that Linux makes. Raises OSError."""
     started = build_stack(space, image, arguments, environment, info)
-    space.start_brk(map_sections(space, image.segments, fd, name, "fixed"))
+    space.start_brk(map_parts(space, image.segments, fd, name, occupied=errno.ENOEXEC))
     return started
 
 

@@ -19,6 +19,7 @@ from loader.headers import library_header
 from loader.vma import MappedFile
 
 _PAGE = 4096
+_TABLE = 1 << 20  # bytes of text that are looked through for slots
 
 
 def host_path(fd: int) -> str:
@@ -95,4 +96,4 @@ def mapped_library(file: MappedFile) -> LibraryHeader | None:
         return None
     if not aout_image.is_library(header):
         return None
-    return aout_image.library_header(header, os.pread(file.fd, header.text, header.text_offset), file.name)
+    return aout_image.library_header(header, os.pread(file.fd, min(header.text, _TABLE), header.text_offset), file.name)
