@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from linker import exports, jump_table
 from linker.coff_shlib import BranchSymbols
-from linker.errors import error
+from linker.errors import Diagnostic, error
 from linker.exports import member_name
 from linker.formats import textbook
 from linker.formats.elf import (
@@ -89,6 +89,7 @@ class TextbookProgram(_Kind):
         self.start = options.base if options.base is not None else TEXT_START
         if resolution.machine is not Machine.I386:
             raise error("ld", "the textbook's format is for i386", remedy="link objects for i386")
+        self._report_conflicts(resolution)
         names = list(dict.fromkeys(stub.file_name for stub in resolution.stubs))
         for stub in resolution.stubs:
             names += [name for name in stub.dependencies if name not in names]
@@ -100,6 +101,17 @@ class TextbookProgram(_Kind):
         if symbol is not None and symbol.rank == UNDEFINED:
             define(symbol, section, 0)
         return [section]
+
+    @staticmethod
+    def _report_conflicts(resolution: Resolution) -> None:
+        """Warns of what the program and a library in use both define: figure 5 of the chapter."""
+        for name, file, stub in resolution.conflicts:
+            where = file.where if file is not None else "the command line"
+            what = (
+                f"also defined in the shared library {stub.file_name} ({stub.where}), which goes on using its own copy"
+            )
+            remedy = "rename it, or declare it `extern` to share the library's"
+            resolution.warnings.append(Diagnostic(where, what, symbol=name, remedy=remedy))
 
     def entry(self, resolution: Resolution, layout: Layout, options: Options) -> int:
         symbol = resolution.symbols.get(options.entry)
