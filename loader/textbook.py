@@ -47,10 +47,11 @@ def program_image(head: bytes, where: str) -> Image:
 
 def _map(space: AddressSpace, fd: int, name: str, occupied: int) -> tuple[int, int]:
     """Maps the segments; returns entry and end. Raises OSError: ENOEXEC (damaged, or an object), and as map_parts."""
-    if os.fstat(fd).st_size > _LARGEST:
+    size = os.fstat(fd).st_size
+    if size > _LARGEST:
         raise fail(errno.ENOEXEC)
     try:
-        file = textbook.decode(os.pread(fd, _LARGEST, 0), name)
+        file = textbook.decode(os.pread(fd, size, 0), name)
         image = linked_image(file, name)
     except FormatError:
         raise fail(errno.ENOEXEC) from None
