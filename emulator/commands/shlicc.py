@@ -155,8 +155,14 @@ def link(
     if status:
         raise LinkError(Diagnostic("shlicc", f"linking failed (status {status})", symbol=arguments[0]))
     from linker.writer import write_atomically
+    from loader.headers import read_headers
 
-    write_atomically(output, bytearray(Path(made).read_bytes()))
+    program = Path(made).read_bytes()
+    if (
+        own.interpreter and not read_headers(program, output).interpreter
+    ):  # mold leaves it out of programs without libraries of its kind
+        raise error(arguments[0], "makes no PT_INTERP of section .interp", remedy="name GNU ld or ld.lld with --ld")
+    write_atomically(output, program)
     return 0
 
 

@@ -16,7 +16,7 @@ void __uselib_start(long *stack) {
     if (!first || !first->name) refuse("", "Corrupt library list: the table was not linked.");
     version_rule = rule_named(PROGRAM->rule);
     library = add_library(first->name, needs_of_program(process.headers, process.header_count, first->name));
-    if (first->address != library->needs->base) refuse(first->name, "Load address is not the one linked with.");
+    tabled(first->name, library->needs);
     join(path, sizeof path, first->name, 0, first->name);
     fd = SYSCALL(SYS_OPEN, path, O_CLOEXEC_ | O_NONBLOCK_, 0, 0, 0, 0);
     if (fd < 0) refuse_error(path, fd);

@@ -78,6 +78,19 @@ static struct library *known_library(const char *file_name) {
     return 0;
 }
 
+/* What the program's table calls the library `name`: the table says where every library is, also those that others depend on.
+ * Without a table, `name` itself. */
+static const char *tabled(const char *name, const struct uselib_needs *needs) {
+    const struct uselib_place *place = PROGRAM->table;
+    if (!place || !needs) return name;
+    for (; place->name; place++) {
+        if (!names_library(place->name, needs->name)) continue;
+        if (place->address != needs->base) refuse(place->name, "Load address is not the one linked with.");
+        return place->name;
+    }
+    return name;
+}
+
 /* Dependencies that nobody asked for yet join the end of the table; check those that are there against the need. */
 static void add_dependencies(const struct library *library) {
     const struct uselib_library *header = library->header;
@@ -86,7 +99,7 @@ static void add_dependencies(const struct library *library) {
         const struct uselib_needs *needs = needs_of_library(header, name);
         struct library *known = known_library(name);
         if (!known)
-            add_library(name, needs);
+            add_library(tabled(name, needs), needs);
         else if (known->header && needs)
             check_version(known->file_name, known->header, needs);
     }
@@ -98,10 +111,8 @@ static void list_needed(const struct program_header *headers, word count) {
     if (PROGRAM->table) {
         for (const struct uselib_place *place = PROGRAM->table; place->name; place++) {
             const struct uselib_needs *needs = needs_of_program(headers, count, place->name);
-            if (known_library(place->name)) continue;
-            add_library(place->name, needs);
-            if (place->address != needs->base) refuse(place->name, "Load address is not the one linked with.");
-        }
+            if (needs && !known_library(place->name)) add_library(tabled(place->name, needs), needs);
+        } /* nothing of the others is used, or a library depends on them and knows their versions */
         return;
     }
     if (!PROGRAM->libraries_end) refuse("", "Corrupt library list: crtn.o was not linked.");
