@@ -10,7 +10,9 @@ and, for `#init`, code in `.init` that sets the library's pointers in the progra
 
     c7 05 POINTER IMPORT    movl $import, pointer
 
-and a member `lib.o` with the path for the program's `.lib`; the other members refer to its symbol `_lib_NAME`, so that it is linked.
+and a member `lib.o` with the path for the program's `.lib`; the other members refer to its symbol `_lib_NAME`, so that it is linked. A member
+also refers to what its object takes from other objects and other libraries, and to `_lib_NAME_init_MEMBER` of each member whose pointers it
+may call through, so that all that runs is set up and mapped.
 
 Source: the reference, section 3.
 """
@@ -57,11 +59,15 @@ class BranchSymbols:
 
 @dataclass(frozen=True)
 class Exported:
-    """What one object of the library exports: name -> address, and the `.init` lines: (address of the pointer, import)."""
+    """What one object of the library exports: name -> address, and the `.init` lines: (address of the pointer, import).
+
+    needs: exported names of other objects that it refers to; setters: members with `.init` lines that it may depend on."""
 
     member: str
     symbols: dict[str, int]
     imports: tuple[tuple[int, str], ...]
+    needs: tuple[str, ...] = ()
+    setters: tuple[str, ...] = ()
 
 
 class CoffLibrary(OutputKind):
@@ -88,9 +94,12 @@ class CoffLibrary(OutputKind):
                 )
                 continue
             self.policy.slots[symbol] = spec.text_address + SLOT_SIZE * (numbers[-1] - 1)
+        own = _own_files(resolution)
         for file in resolution.files:
             for section in file.sections:
-                if section is not None and section.name == LIBRARIES:  # of other host libraries: the program names them
+                if (
+                    section is not None and id(file) not in own
+                ):  # of other host libraries: programs get their paths and .init code
                     section.live = False
         problems.raise_if_any()
         self.table = InputSection(
@@ -121,9 +130,9 @@ class CoffLibrary(OutputKind):
         for line in spec.init:
             pointers.setdefault(line.member, []).append((line.pointer, line.symbol, line.where))
         problems = Diagnostics()
-        for file in resolution.files:
-            if any(s is not None and s.name == LIBRARIES for s in file.sections):
-                continue
+        own = _own_files(resolution)
+        setters = frozenset(pointers)
+        for file in own.values():
             name = member_name(file.where)
             symbols = {s.name: self._address(s) for s in file.globals if self._exports(s, file)}
             imports = []
@@ -134,10 +143,22 @@ class CoffLibrary(OutputKind):
                 else:
                     imports.append((found.address, symbol))
             if symbols or imports:
-                self.exported.append(Exported(name, symbols, tuple(imports)))
+                needs, uses = self._needs(file, own), _reached(file, own) & setters - {name}
+                self.exported.append(Exported(name, symbols, tuple(imports), needs, tuple(sorted(uses))))
         for member, lines in pointers.items():
             problems.add(lines[0][2], f"no object of the library is called {member}")
         problems.raise_if_any()
+
+    def _needs(self, file: ObjectFile, own: dict[int, ObjectFile]) -> tuple[str, ...]:
+        """What a file refers to that this or another library exports."""
+        names = set()
+        for symbol in file.globals:
+            where = symbol.file
+            if where is None or where is file or symbol.rank == UNDEFINED:
+                continue
+            if id(where) not in own or self._exports(symbol, where):
+                names.add(symbol.name)
+        return tuple(sorted(names))
 
     def _address(self, symbol: Global) -> int:
         return self.policy.slots.get(symbol, symbol.address)
@@ -173,6 +194,29 @@ class CoffLibrary(OutputKind):
         image[:] = encode_image(coff.LIBMAGIC, image, layout, entry, rows, extra)
 
 
+def _own_files(resolution: Resolution) -> dict[int, ObjectFile]:
+    """The library's own objects by identity: not the members of other host libraries, which all refer to their `_lib_NAME`."""
+    markers = {
+        symbol.name
+        for file in resolution.files
+        if any(section is not None and section.name == LIBRARIES for section in file.sections)
+        for symbol in file.globals
+    }
+    return {id(file): file for file in resolution.files if all(s.name not in markers for s in file.globals)}
+
+
+def _reached(file: ObjectFile, own: dict[int, ObjectFile]) -> set[str]:
+    """The members that a file's code may come to, by any chain of references within the library."""
+    seen, open_ = {id(file)}, [file]
+    while open_:
+        for symbol in open_.pop().globals:
+            where = symbol.file
+            if where is not None and id(where) in own and id(where) not in seen:
+                seen.add(id(where))
+                open_.append(where)
+    return {member_name(own[key].where) for key in seen}
+
+
 def host_library(target: str, exported: list[Exported]) -> bytes:
     """The archive that programs link with."""
     marker = "_lib_" + os.path.basename(target)
@@ -183,17 +227,22 @@ def host_library(target: str, exported: list[Exported]) -> bytes:
     for part in exported:
         symbols = [Symbol(name, address, N_ABS) for name, address in sorted(part.symbols.items())]
         symbols.append(Symbol(marker, 0, N_UNDEF))
+        setter = f"{marker}_init_{part.member}"
+        if part.imports:
+            symbols.append(Symbol(setter, 0, N_ABS))
+        symbols += [Symbol(f"{marker}_init_{member}", 0, N_UNDEF) for member in part.setters]
+        symbols += [Symbol(need, 0, N_UNDEF) for need in part.needs if need not in part.symbols]
         code, relocations = bytearray(), []
-        for pointer, name in part.imports:
-            if all(symbol.name != name for symbol in symbols):
-                symbols.append(Symbol(name, 0, N_UNDEF, C_EXT))
-            index = next(i for i, symbol in enumerate(symbols) if symbol.name == name)
+        for pointer, wanted in part.imports:
+            if all(symbol.name != wanted for symbol in symbols):
+                symbols.append(Symbol(wanted, 0, N_UNDEF, C_EXT))
+            index = next(i for i, symbol in enumerate(symbols) if symbol.name == wanted)
             old = symbols[index].value  # a COFF field holds its symbol's value in this file
             code += b"\xc7\x05" + pointer.to_bytes(4, "little") + old.to_bytes(4, "little")
             relocations.append(Relocation(len(code) - 4, index, coff.R_DIR32))
         sections = (Section(".init", 0, len(code), coff.STYP_TEXT, bytes(code), tuple(relocations)),) if code else (
             Section(".text", 0, 0, coff.STYP_TEXT),
         )  # fmt: skip
-        names = tuple(sorted(part.symbols))
+        names = (*sorted(part.symbols), *((setter,) if part.imports else ()))
         members.append(NewMember(part.member, coff.encode(Coff(sections, tuple(symbols))), names))
     return write_archive(members)

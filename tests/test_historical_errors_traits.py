@@ -1,0 +1,157 @@
+"""What the old systems did not check or repair, shown by programs: two copies of a variable, a function of the program that its library
+does not see, versions that are nothing but names. docs/schemes.md links to these tests."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from run_support import uselib
+from test_coff import SPEC, compiled
+from test_coff import link as coff_link
+from test_coff import made as coff  # noqa: F401 (a fixture)
+from test_coff import root as coff_root
+from test_coff import run as coff_run
+from test_historical_errors_startup import BOOK_FLAGS, book  # noqa: F401 (a fixture)
+
+LIBRARY = """
+int errno_, calls;
+__attribute__((noipa)) int helper(int x) { calls++; return x + 1; }
+int fail(int x) { errno_ = 5; return helper(x); }
+"""
+
+
+def build(book: Path, folder: Path, **sources: str) -> None:  # noqa: F811
+    shutil.copy(book / "crt.o", folder)
+    for name, text in sources.items():
+        (folder / f"{name}.c").write_text(text)
+        flags = [*BOOK_FLAGS, "-w", "-fno-builtin", "-fdata-sections", "-fno-asynchronous-unwind-tables"]
+        subprocess.run(["gcc", *flags, "-c", f"{name}.c"], cwd=folder, check=True)
+
+
+def textbook_library(folder: Path, name: str, version: str, *objects: str, output: str = ".") -> None:
+    words = ["--name", name, "--version", version, "--text", "0x60400000", "-o", output, *objects]
+    result = uselib("mkshlib", "-q", "--format", "textbook", *words, cwd=folder)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def textbook_program(folder: Path, *objects: str) -> str:
+    """Links; returns the warnings."""
+    result = uselib("ld", "-m", "textbook", "-o", "p", "crt.o", *objects, "-Llib", "-le", cwd=folder)
+    assert result.returncode == 0
+    return result.stderr
+
+
+def textbook_run(folder: Path) -> int:
+    result = uselib("run", "--library-path", folder / "shlib", "--readable", folder, folder / "p")
+    assert result.stderr == ""
+    return result.returncode
+
+
+@pytest.fixture
+def shop(book: Path, tmp_path: Path) -> Path:  # noqa: F811
+    build(book, tmp_path, lib=LIBRARY)
+    textbook_library(tmp_path, "e", "1.0.0", "lib.o")
+    return tmp_path
+
+
+def test_two_copies_of_errno_in_the_textbooks_system(book: Path, shop: Path) -> None:  # noqa: F811
+    """Figure 5. The linker says a word where those of the time said none."""
+    build(book, shop, prog="int errno_; int fail(int); int main(void) { fail(0); return errno_; }")
+    assert "errno_: also defined in the shared library libe_s.1.0.0" in textbook_program(shop, "prog.o")
+    assert textbook_run(shop) == 0
+    build(book, shop, prog="extern int errno_; int fail(int); int main(void) { fail(0); return errno_; }")
+    assert textbook_program(shop, "prog.o") == ""
+    assert textbook_run(shop) == 5
+
+
+def test_the_textbooks_library_calls_its_own_function(book: Path, shop: Path) -> None:  # noqa: F811
+    """Without the malloc hack: the program's function of the same name is for the program only."""
+    text = "int helper(int x) { return 50; } int fail(int); int main(void) { return fail(1) + helper(0); }"
+    build(book, shop, prog=text)
+    assert "helper: also defined in the shared library" in textbook_program(shop, "prog.o")
+    assert textbook_run(shop) == 52
+
+
+def test_the_textbooks_malloc_hack(book: Path, tmp_path: Path) -> None:  # noqa: F811
+    """Figure 4: the library calls through a pointer, which the program sets when it starts."""
+    library = "void *(*alloc_pointer)(int); int use(void) { int *p = alloc_pointer(4); return p ? *p : 1; }"
+    program = """extern void *(*alloc_pointer)(int); int use(void); static int cell = 33;
+    static void *alloc(int n) { return &cell; } int main(void) { alloc_pointer = alloc; return use(); }"""
+    build(book, tmp_path, lib=library, prog=program)
+    textbook_library(tmp_path, "e", "1.0.0", "lib.o")
+    assert textbook_program(tmp_path, "prog.o") == ""
+    assert textbook_run(tmp_path) == 33
+
+
+def test_the_textbooks_versions_are_names(book: Path, shop: Path) -> None:  # noqa: F811
+    """Start-up opens the very name. Another version under that name is not noticed: old calls go to whatever stands in the slots."""
+    build(
+        book, shop, prog="int fail(int); int main(void) { return fail(1); }", first="int a_first(int x) { return 77; }"
+    )
+    textbook_program(shop, "prog.o")
+    assert textbook_run(shop) == 2
+    textbook_library(shop, "e", "2.0.0", "lib.o", "first.o", output="new")
+    shutil.copy(shop / "new/shlib/libe_s.2.0.0", shop / "shlib")
+    assert textbook_run(shop) == 2
+    shutil.copy(shop / "new/shlib/libe_s.2.0.0", shop / "shlib/libe_s.1.0.0")
+    assert textbook_run(shop) == 77
+
+
+# -- System V Release 3 ---------------------------------------------------------------------------------------------------------
+
+ALLOC = "static int pool[10]; void *my_alloc(int n) { return pool; }"
+
+
+def test_a_variable_of_the_program_in_coff(coff: Path, tmp_path: Path) -> None:  # noqa: F811
+    """A variable of the library defined by the program, which uses a function that needs it: two definitions, and no program."""
+    shutil.copytree(coff, tmp_path, dirs_exist_ok=True)
+    compiled(tmp_path, "twice", f"{ALLOC} int counter = 1; int *make(int); int main(void) {{ return *make(0); }}")
+    words = ["-o", "twice", "crt1.o", "twice.o", "libx.a", "crtn.o"]
+    result = uselib("ld", "-m", "i386coff", *words, cwd=tmp_path)
+    assert result.returncode == 1 and "counter: defined twice" in result.stderr and not (tmp_path / "twice").exists()
+
+
+def test_what_a_function_needs_comes_with_it(coff: Path, tmp_path: Path) -> None:  # noqa: F811
+    """The program uses make only. Its member brings the one of addone, whose `.init` code sets the pointer that make calls through."""
+    compiled(coff, "makes", f"{ALLOC} int *make(int); int main(void) {{ return *make(0) * 10; }}")
+    program = coff_link(coff, "makes", "makes.o")
+    assert coff_run(coff_root(tmp_path, program, (coff / "libx_s").read_bytes())).returncode == 60
+
+
+def test_a_library_of_a_library_comes_with_it(coff: Path, tmp_path: Path) -> None:  # noqa: F811
+    """#objects noload: the program names the second library and gets the first mapped as well, if both host libraries are linked."""
+    shutil.copytree(coff, tmp_path, dirs_exist_ok=True)
+    compiled(tmp_path, "upper", "int addone(int); int upper(int x) { return addone(x) + 100; }")
+    spec = "#target /shlib/libu_s\n#address .text 0xa4800000\n#address .data 0xa4c00000\n#branch\n upper 1\n#objects\n upper.o\n"
+    (tmp_path / "uspec").write_text(spec + "#objects noload\n libx.a\n")
+    made = uselib("mkshlib", "--format", "coff", "-s", "uspec", "-o", ".", cwd=tmp_path)
+    assert (made.returncode, made.stderr) == (0, "")
+    compiled(tmp_path, "uses", f"{ALLOC} int upper(int); int main(void) {{ return upper(1); }}")
+    words = ["-o", "uses", "crt1.o", "uses.o", "libu.a", "libx.a", "crtn.o"]
+    linked = uselib("ld", "-m", "i386coff", *words, cwd=tmp_path)
+    assert (linked.returncode, linked.stderr) == (0, "")
+    (tmp_path / "tree").mkdir()
+    tree = coff_root(tmp_path / "tree", tmp_path / "uses", (coff / "libx_s").read_bytes())
+    shutil.copy(tmp_path / "libu_s", tree / "shlib")
+    (tree / "shlib" / "libu_s").chmod(0o755)
+    assert (coff_run(tree).returncode, coff_run(tree).stderr) == (107, "")
+    words.remove("libx.a")
+    alone = uselib("ld", "-m", "i386coff", *words, cwd=tmp_path)
+    assert alone.returncode == 1 and "addone: undefined symbol" in alone.stderr
+
+
+def test_coff_versions_are_paths(coff: Path, tmp_path: Path) -> None:  # noqa: F811
+    """The kernel maps what is at the recorded path: nothing says that its slots are others. chkshlib does, before."""
+    folder = tmp_path / "other"
+    shutil.copytree(coff, folder)
+    (folder / "spec").write_text(SPEC.replace("addone 1", "self 1").replace("self 4", "addone 4"))
+    assert uselib("mkshlib", "--format", "coff", "-s", "spec", "-o", ".", cwd=folder).returncode == 0
+    compiled(coff, "short", f"{ALLOC} int addone(int); int main(void) {{ return addone(1); }}")
+    program = coff_link(coff, "short", "short.o")
+    assert coff_run(coff_root(tmp_path, program, (coff / "libx_s").read_bytes())).returncode == 7
+    assert coff_run(coff_root(tmp_path, program, (folder / "libx_s").read_bytes())).returncode != 7
+    assert uselib("chkshlib", program, coff / "libx_s").returncode == 0
+    assert uselib("chkshlib", program, folder / "libx_s").returncode == 4
