@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from linker.errors import FormatError, error
+from linker.errors import Diagnostics, FormatError, error
 from linker.formats import coff
 from linker.formats.coff import Coff, OptionalHeader, Section, Symbol
 from linker.formats.elf import (
@@ -27,7 +27,7 @@ from linker.formats.elf import (
     STT_SECTION,
 )
 from linker.image import PAGE, Machine
-from linker.inputs import UNDEFINED, InputSection
+from linker.inputs import UNDEFINED, InputSection, ObjectFile
 from linker.layout import Layout, LayoutPolicy, OutputSection, Place, align
 from linker.link import OutputKind
 from linker.options import Options
@@ -44,6 +44,32 @@ _FLAGS = {
     ".bss": coff.STYP_BSS,
     LIBRARIES: coff.STYP_LIB,
 }
+
+
+def own_files(resolution: Resolution) -> dict[int, ObjectFile]:
+    """A program's or library's own objects by identity: not the members of host libraries, which all refer to their `_lib_NAME`."""
+    markers = {
+        symbol.name
+        for file in resolution.files
+        if any(section is not None and section.name == LIBRARIES for section in file.sections)
+        for symbol in file.globals
+    }
+    return {id(file): file for file in resolution.files if all(s.name not in markers for s in file.globals)}
+
+
+def report_missing(resolution: Resolution) -> None:
+    """Raises LinkError for what libraries refer to and nothing defines: their members have no relocations by which others would notice."""
+    own, problems = own_files(resolution), Diagnostics()
+    for file in resolution.files:
+        if id(file) in own:
+            continue
+        sections = [section for section in file.sections if section is not None and section.live]
+        related = {file.symbol_name(index) for section in sections for _, _, index, _ in section.relocations()}
+        for symbol in file.globals:
+            if symbol.rank == UNDEFINED and symbol.name not in related:
+                problems.add(file.where, "undefined symbol: the library refers to it", symbol=symbol.name,
+                             remedy="link the host library that has it as well")  # fmt: skip
+    problems.raise_if_any()
 
 
 class CoffProgram(OutputKind):
@@ -64,6 +90,7 @@ class CoffProgram(OutputKind):
                     except FormatError as failure:
                         raise error(section.where, failure.diagnostics[0].message) from None
                     self.paths += [record.path for record in records if record.path not in self.paths]
+        report_missing(resolution)
         return []
 
     def layout(self, options: Options, resolution: Resolution) -> LayoutPolicy:

@@ -22,7 +22,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from linker.coff_program import LIBRARIES, CoffLayout, encode_image
+from linker.coff_program import LIBRARIES, CoffLayout, encode_image, own_files
 from linker.errors import Diagnostics, error
 from linker.exports import member_name
 from linker.formats import coff
@@ -94,7 +94,7 @@ class CoffLibrary(OutputKind):
                 )
                 continue
             self.policy.slots[symbol] = spec.text_address + SLOT_SIZE * (numbers[-1] - 1)
-        own = _own_files(resolution)
+        own = own_files(resolution)
         for file in resolution.files:
             for section in file.sections:
                 if (
@@ -130,7 +130,7 @@ class CoffLibrary(OutputKind):
         for line in spec.init:
             pointers.setdefault(line.member, []).append((line.pointer, line.symbol, line.where))
         problems = Diagnostics()
-        own = _own_files(resolution)
+        own = own_files(resolution)
         setters = frozenset(pointers)
         for file in own.values():
             name = member_name(file.where)
@@ -192,17 +192,6 @@ class CoffLibrary(OutputKind):
             content = b"".join(text.encode() + b"\0" for text in self.spec.ident)
             extra.append(Section(".comment", 0, len(content), coff.STYP_INFO, content))
         image[:] = encode_image(coff.LIBMAGIC, image, layout, entry, rows, extra)
-
-
-def _own_files(resolution: Resolution) -> dict[int, ObjectFile]:
-    """The library's own objects by identity: not the members of other host libraries, which all refer to their `_lib_NAME`."""
-    markers = {
-        symbol.name
-        for file in resolution.files
-        if any(section is not None and section.name == LIBRARIES for section in file.sections)
-        for symbol in file.globals
-    }
-    return {id(file): file for file in resolution.files if all(s.name not in markers for s in file.globals)}
 
 
 def _reached(file: ObjectFile, own: dict[int, ObjectFile]) -> set[str]:
