@@ -70,7 +70,7 @@ def parse_map(text: str, file: str) -> LibraryMap:
         if not words:
             continue
         if len(words) != 2:
-            problems.add(where, f"{len(words)} words where a library's path and its load address should be",
+            problems.add(where, "a library's path and its load address should be here, and nothing else",
                          remedy="`uselib shlicc --print-map DIR` writes such a file")  # fmt: skip
             continue
         path, digits = words

@@ -1,0 +1,10 @@
+#include <stdio.h>
+
+int areas;
+
+int area(int width, int height)
+{
+	areas++;
+	printf("area(%d, %d)\n", width, height);
+	return width * height;
+}
