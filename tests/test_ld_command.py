@@ -122,7 +122,7 @@ def test_option_spellings() -> None:
         ("-r x.o", "-r: not supported"),
         ("-pie x.o", "-pie: not supported; link with -no-pie"),
         ("-T script x.o", "linker scripts with SECTIONS are not supported"),
-        ("-m elf64ppc x.o", "no such emulation; there are elf_i386 and elf_x86_64"),
+        ("-m elf64ppc x.o", "no such emulation; there are elf_i386, elf_x86_64, i386linux, i386coff, textbook"),
         ("-z nonsense", "-z nonsense: unknown keyword"),
         ("--image-base=pear", "`pear` is not a number"),
         ("-o", "-o: needs a value"),

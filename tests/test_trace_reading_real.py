@@ -30,7 +30,7 @@ def test_show_tells_the_calls_of_main(traces: Path) -> None:
     lines = uselib("trace", "show", "--caller", "main", traces / "old.trace").stdout.splitlines()
     calls = [re.sub(r"\(.*| <\d+>", "", line.strip()) for line in lines]
     assert calls == [
-        "main -> libgreet_s!greeting[1]", "main -> libc_s!puts[111]", "main -> libgreet_s!add[2]",
+        "main -> libgreet_s!greeting[2]", "main -> libc_s!puts[111]", "main -> libgreet_s!add[1]",
         "main -> libc_s!printf[108]", "main -> libc_s!printf[108]",
     ]  # fmt: skip
     assert 'puts[111]("hello from 1.0.0")' in lines[1] and '("%d + %d = %d\\n"' not in lines[0]

@@ -102,7 +102,6 @@ OLD = (
     Row("syslog", not_permitted, (INT, PTR, INT)),
     Row("iopl", not_permitted, (INT,)),
     Row("ioperm", not_permitted, (HEX, SIZE, INT)),
-    Row("ptrace", not_permitted, (INT, INT, *_ANY[:2])),
     Row("quotactl", not_permitted, (HEX, PATH, INT, PTR)),
     Row("init_module", not_permitted, (PATH, *_ANY)),
     Row("delete_module", not_permitted, (PATH, INT)),

@@ -341,6 +341,9 @@ class HeaderTypes:
         if key in self._numbers:
             return self._numbers[key]
         number = self._number(key, Typedef(name, VOID))
+        if name not in self._typedefs:  # a name that is no identifier of C (`$` in it)
+            self.rows[number] = Unknown(f"{name}, whose name is not understood")
+            return number
         parsed = self.parse(self._typedefs[name])
         node = next((n for n in parsed.nodes if isinstance(n, c_ast.Typedef) and n.name == name), None)
         if node is None:
