@@ -103,8 +103,8 @@ reopen: Permission denied
 socket: Operation not permitted
 unix socket: Operation not permitted
 ptrace: Function not implemented
-chroot: Function not implemented
-mount: Function not implemented
+chroot: Operation not permitted
+mount: Operation not permitted
 kill 1: No such process
 kill host: No such process
 mknod: Operation not permitted
