@@ -9,18 +9,23 @@ exports it too, so that start-up can make the library use the program's (referen
 
     count, then pairs (value, address): for a variable x    (&x, __GOT_x)                 the library's cell for its address
                                         for a function f    (f - (slot + 5), slot + 1)    the slot's rel32; slot = __PLT_f
+    if libraries redefine variables of each other (libXaw has vendorShellClassRec in the place of libXt's), a pair (0, 0), then
+    pairs (cell, cell): of the library that is linked first, of a later one, which gets what the first one holds
     then a pointer to the fixups within the image, which programs have not: 0
+
+Start-up of libc 4.3.3 takes every second pair of the latter kind only (measured), so each stands there twice. A function of several libraries is
+that of the first one too: the slots of the others lead to its slot.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 from linker.errors import error
 from linker.formats import aout
-from linker.formats.aout import N_ABS, N_BSS, N_DATA, N_EXT, N_TEXT, N_UNDF, Aout, Header, Magic
-from linker.formats.aout_object import INDIRECT, SET_VECTOR
+from linker.formats.aout import N_ABS, N_BSS, N_DATA, N_EXT, N_SETV, N_TEXT, N_UNDF, Aout, Header, Magic
+from linker.formats.aout_object import IMPORTS, INDIRECT, SET_VECTOR
 from linker.formats.elf import SHF_ALLOC, SHF_WRITE, SHN_ABS, SHT_NOBITS, SHT_PROGBITS, STB_LOCAL, STT_FILE, STT_SECTION
 from linker.image import PAGE, Machine
 from linker.inputs import UNDEFINED, InputSection, Symbol
@@ -32,9 +37,10 @@ from linker.writer import Row
 
 CONFLICTS = "__SHARABLE_CONFLICTS__"
 LIBRARIES = "___SHARED_LIBRARIES__"
-_CELL, _SLOT = "__GOT_", "__PLT_"
+_SLOT, _CELL = IMPORTS
 _DATA_FLAGS = SHF_ALLOC | SHF_WRITE
 _FIRST, _SECOND, _REST, _LAST = range(10, 14)  # order within a vector; behind ordinary data
+_FIXUPS = 1 << 30  # behind all vectors, as the linkers of 1993 have it
 _MAGICS = {"": Magic.ZMAGIC, "omagic": Magic.OMAGIC, "qmagic": Magic.QMAGIC}
 # what programs may ask of the layout, with the `_` that C puts in front
 _ENDS = {"_etext": ".text", "__etext": ".text", "_edata": ".data", "__edata": ".data", "_end": ".bss", "__end": ".bss"}
@@ -96,8 +102,8 @@ class AoutProgram(OutputKind):
         made = [head, end]
         if name == CONFLICTS:
             own = InputSection(None, 0, f"{SET_VECTOR}{name}.own", SHT_PROGBITS, _DATA_FLAGS, 4, 4)
-            pairs = conflicts(resolution)
-            self.fixups = InputSection(None, 0, ".fixups", SHT_PROGBITS, _DATA_FLAGS, 4 * (2 * len(pairs) + 2), 4)
+            pairs = redefined(resolution)
+            self.fixups = InputSection(None, 0, ".fixups", SHT_PROGBITS, _DATA_FLAGS, 4 * (2 * pairs.count + 2), 4)
             self.fixups.build = lambda _: fixup_list(pairs)
             own.build = lambda _: _word(self.fixups.address if self.fixups is not None else 0)
             made += [own, self.fixups]
@@ -114,7 +120,7 @@ class AoutProgram(OutputKind):
         return made
 
     def layout(self, options: Options, resolution: Resolution) -> LayoutPolicy:
-        return AoutLayout(self.magic, dict(options.section_starts), self.vectors, options.base)
+        return AoutLayout(self.magic, dict(options.section_starts), self.vectors, options.base, self.fixups)
 
     def laid_out(self, resolution: Resolution, layout: Layout) -> None:
         for alias, target in self.aliases:
@@ -132,14 +138,15 @@ class AoutProgram(OutputKind):
         return text.address if text is not None else 0
 
     def complete(self, image: bytearray, layout: Layout, entry: int, rows: list[Row] | None) -> None:
-        image[:] = encode_image(self.magic, image, layout, entry, rows)
+        image[:] = encode_image(self.magic, image, layout, entry, rows, vectors=self.vectors)
 
 
 def encode_image(
-    magic: Magic, image: bytearray, layout: Layout, entry: int, rows: list[Row] | None, library: bool = False
-) -> bytes:
+    magic: Magic, image: bytearray, layout: Layout, entry: int, rows: list[Row] | None, library: bool = False,
+    vectors: Container[str] = (),
+) -> bytes:  # fmt: skip
     """The file, from the contents of .text and .data at their offsets in `image`, and the size of .bss. library: data follows text at
-    once, even within a page."""
+    once, even within a page. vectors: names of set vectors, whose symbols have a type of their own (N_SETV)."""
     text, data, bss = (layout.find(name) for name in (".text", ".data", ".bss"))
     assert text is not None and data is not None and bss is not None
     contents = [bytes(image[section.offset : section.offset + section.size]) for section in (text, data)]
@@ -149,19 +156,20 @@ def encode_image(
         contents = [text_in_file, contents[1] + bytes(-(len(text_in_file) + len(contents[1])) % PAGE)]
     zeros = bss.end - data.address - len(contents[1]) if bss.size else 0  # the last page of data has some already
     header = Header(magic, 0, 0, max(0, zeros), entry=entry)
-    return aout.encode(Aout(header, contents[0], contents[1], symbols=tuple(_symbols(rows or (), layout))))
+    return aout.encode(Aout(header, contents[0], contents[1], symbols=tuple(_symbols(rows or (), layout, vectors))))
 
 
 def _padded(content: bytes) -> bytes:
     return content + bytes(-len(content) % PAGE)
 
 
-def _symbols(rows: Iterable[Row], layout: Layout) -> Iterable[aout.Symbol]:
+def _symbols(rows: Iterable[Row], layout: Layout, vectors: Container[str]) -> Iterable[aout.Symbol]:
     kinds = {s.index: {".text": N_TEXT, ".data": N_DATA, ".bss": N_BSS}.get(s.name, N_ABS) for s in layout.sections}
+    kinds |= {0: N_UNDF, SHN_ABS: N_ABS}
     for name, info, _, index, value, _ in rows:
         if info & 15 in (STT_FILE, STT_SECTION) or not name or name.startswith((_CELL, _SLOT)):
             continue
-        kind = N_UNDF if index == 0 else N_ABS if index == SHN_ABS else kinds.get(index, N_ABS)
+        kind = N_SETV if name in vectors else kinds.get(index, N_ABS)
         yield aout.Symbol(name, kind | (0 if info >> 4 == STB_LOCAL else N_EXT), value & 0xFFFF_FFFF)
 
 
@@ -191,26 +199,69 @@ def aliases(resolution: Resolution) -> list[tuple[Symbol, Symbol]]:
 # -- what the program redefines --------------------------------------------------------------------------------------------
 
 
-def conflicts(resolution: Resolution) -> list[tuple[Symbol, Symbol, bool]]:
-    """(the program's definition, the library's cell or slot, whether it is a function), in order of names."""
-    found = []
-    for name, own in resolution.symbols.items():
-        for prefix, function in ((_CELL, False), (_SLOT, True)):
-            if name.startswith(prefix) and own.absolute:
-                symbol = resolution.symbols.get(name.removeprefix(prefix))
-                if symbol is not None and symbol.rank != UNDEFINED and not symbol.absolute and not symbol.provided:
-                    found.append((symbol, own, function))
-    return sorted(found, key=lambda row: row[0].name)
+@dataclass(frozen=True)
+class Redefined:
+    """What start-up changes in libraries. Pairs as above, addresses known once the layout is made.
+
+    own: (the program's definition, address of the library's cell or slot, whether it is a function). functions: (slot that is to lead
+    elsewhere, slot that it leads to). cells: (cell to copy from, cell to copy to)."""
+
+    own: tuple[tuple[Symbol, int, bool], ...]
+    functions: tuple[tuple[int, int], ...]
+    cells: tuple[tuple[int, int], ...]
+
+    @property
+    def count(self) -> int:
+        """Pairs in the list."""
+        return len(self.own) + len(self.functions) + (1 + 2 * len(self.cells) if self.cells else 0)
 
 
-def fixup_list(pairs: list[tuple[Symbol, Symbol, bool]]) -> bytes:
-    out = bytearray(_word(len(pairs)))
-    for symbol, own, function in pairs:
-        if function:
-            out += _word(symbol.address - (own.value + 5)) + _word(own.value + 1)
+def _imports(resolution: Resolution) -> dict[str, list[int]]:
+    """`__GOT_x` and `__PLT_f`, as all stub archives define them, in link order."""
+    found: dict[str, list[int]] = {}
+    for file in resolution.files:
+        for record, symbol in zip(file.symbols[file.first_global :], file.globals, strict=False):
+            if symbol.name.startswith((_CELL, _SLOT)) and record[3] == SHN_ABS:
+                addresses = found.setdefault(symbol.name, [])
+                if record[4] not in addresses:
+                    addresses.append(record[4])
+    return found
+
+
+def redefined(resolution: Resolution) -> Redefined:
+    """In order of names."""
+    own: list[tuple[Symbol, int, bool]] = []
+    functions: list[tuple[int, int]] = []
+    cells: list[tuple[int, int]] = []
+    for name, (first, *others) in sorted(_imports(resolution).items(), key=lambda item: item[0][len(_CELL) :]):
+        function = name.startswith(_SLOT)
+        symbol = resolution.symbols.get(name[len(_CELL) :])
+        if symbol is not None and symbol.rank != UNDEFINED and not symbol.absolute and not symbol.provided:
+            own += [(symbol, address, function) for address in (first, *others)]
+        elif function:
+            functions += [(address, first) for address in others]
         else:
-            out += _word(symbol.address) + _word(own.value)
+            cells += [(first, address) for address in others]
+    return Redefined(tuple(own), tuple(functions), tuple(cells))
+
+
+def fixup_list(pairs: Redefined) -> bytes:
+    """The list's bytes."""
+    out = bytearray(_word(pairs.count))
+    for symbol, place, function in pairs.own:
+        out += _branch(place, symbol.address) if function else _word(symbol.address) + _word(place)
+    for slot, target in pairs.functions:
+        out += _branch(slot, target)
+    if pairs.cells:
+        out += bytes(8)
+        for source, place in pairs.cells:
+            out += 2 * (_word(source) + _word(place))
     return bytes(out + _word(0))
+
+
+def _branch(slot: int, target: int) -> bytes:
+    """The pair that makes a slot lead to `target`: e9 rel32, counted from behind it."""
+    return _word(target - (slot + 5)) + _word(slot + 1)
 
 
 # -- layout --------------------------------------------------------------------------------------------------------------
@@ -220,12 +271,13 @@ class AoutLayout:
     """The LayoutPolicy of a.out programs."""
 
     def __init__(
-        self, magic: Magic, starts: dict[str, int], vectors: dict[str, _Vector], base: int | None = None
-    ) -> None:
+        self, magic: Magic, starts: dict[str, int], vectors: dict[str, _Vector], base: int | None = None,
+        fixups: InputSection | None = None,
+    ) -> None:  # fmt: skip
         self.magic, self.starts = magic, starts
         start = PAGE + aout.HEADER_SIZE if magic is Magic.QMAGIC else 0
         self.text = starts.get(".text", start if base is None else base)
-        self._order: dict[int, int] = {}
+        self._order: dict[int, int] = {} if fixups is None else {id(fixups): _FIXUPS}
         for number, vector in enumerate(vectors.values()):
             for section, place in (
                 (vector.head, _FIRST), *((part, _SECOND if index == 0 else _REST + 1) for index, part in enumerate(vector.parts)),

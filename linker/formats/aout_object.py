@@ -6,6 +6,7 @@ What a.out says                                      becomes
     an element of set vector V (N_SETA, N_SETT, ...)     a word in section .set_vector.V, with a relocation to where it points
     an indirect symbol (N_INDR; the next entry names it)  defined in an empty section .indirect.TARGET: AoutProgram makes it an alias
     a relocation against a section (not r_extern)        one against a symbol at that section's start; the addend loses the old address
+    __PLT_f and __GOT_x of a stub archive (absolute)      weak symbols: several libraries may have them (AoutProgram sees all)
     a pc-relative field                                  R_386_PC*: a.out's field has the old place subtracted, ELF's addend does not
 Debugging entries (stabs) and warnings are left out.
 
@@ -29,6 +30,7 @@ from linker.formats.elf_object import (
     SHT_NOBITS,
     STB_GLOBAL,
     STB_LOCAL,
+    STB_WEAK,
     UNDEFINED,
     ObjectRelocation,
     ObjectSection,
@@ -40,6 +42,7 @@ from linker.image import Machine
 
 SET_VECTOR = ".set_vector."
 INDIRECT = ".indirect."
+IMPORTS = ("__PLT_", "__GOT_")  # what stub archives call slots and cells
 _SECTION = {N_TEXT: ".text", N_DATA: ".data", N_BSS: ".bss"}
 _FLAGS = {N_TEXT: SHF_ALLOC | SHF_EXECINSTR, N_DATA: SHF_ALLOC | SHF_WRITE, N_BSS: SHF_ALLOC | SHF_WRITE}
 _START = {N_TEXT: ".Ltext", N_DATA: ".Ldata", N_BSS: ".Lbss"}  # local symbols; `.L`: not for the output
@@ -134,6 +137,8 @@ class _Translation:
             if symbol.name not in self.known:  # else it is named again, behind an indirect symbol
                 self._add(ObjectSymbol(symbol.name, section=UNDEFINED))
         elif symbol.kind == N_ABS:
+            if symbol.name.startswith(IMPORTS):
+                binding = STB_WEAK
             self._add(ObjectSymbol(symbol.name, symbol.value, binding=binding, section=ABSOLUTE))
         elif symbol.kind in _SECTION:
             value = symbol.value - self.start[symbol.kind]

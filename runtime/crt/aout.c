@@ -160,8 +160,11 @@ static void resolve(struct conflicts *image) {
 		return;
 	for (int i = others(image) - 1; i >= 0; i--)
 		resolve(**image->libraries[i]);
-	for (word i = 0; i < image->fixups->count && image->fixups->list[i].value; i++)
-		*image->fixups->list[i].address = image->fixups->list[i].value;
+	const struct fixup *next = image->fixups->list, *end = next + image->fixups->count;
+	for (; next < end && next->value; next++)
+		*next->address = next->value;
+	for (next++; next < end; next++) /* behind a pair of zeroes: from cell to cell */
+		*next->address = *(const word *)next->value;
 }
 
 /* Back to the first magic, so that a program that dumps its memory into a file can be started from it. */
