@@ -122,15 +122,26 @@ def drive(machine: Machine, tmp_path: Path, *options: str) -> subprocess.Complet
     return subprocess.run([str(tmp_path / "driver")], capture_output=True, text=True, timeout=20)
 
 
+@pytest.mark.parametrize("continued", [False, True])
 @pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.skipif(shutil.which("as") is None or shutil.which("objcopy") is None, reason="needs binutils")
-def test_bytes_are_what_the_assembler_makes(machine: Machine, tmp_path: Path) -> None:
+def test_bytes_are_what_the_assembler_makes(machine: Machine, continued: bool, tmp_path: Path) -> None:
     source = tmp_path / "boot.s"
-    source.write_text(".intel_syntax noprefix\n" + bootstrap.source(machine))
+    source.write_text(".intel_syntax noprefix\n" + bootstrap.source(machine, continued=continued))
     flag = "--32" if machine is Machine.I386 else "--64"
     subprocess.run(["as", flag, str(source), "-o", str(tmp_path / "boot.o")], check=True)
     subprocess.run(["objcopy", "-O", "binary", "-j", ".text", "boot.o", "boot.bin"], cwd=tmp_path, check=True)
-    assert bootstrap.code(machine) == (tmp_path / "boot.bin").read_bytes()
+    expected = bootstrap.code(machine) + (bootstrap.continued(machine) if continued else b"")
+    assert expected == (tmp_path / "boot.bin").read_bytes()
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("distance", [0x1234, -0x1000])
+def test_the_second_entry_goes_on_at_the_function(machine: Machine, distance: int) -> None:
+    first, second = len(bootstrap.code(machine)), bootstrap.continued(machine, distance)
+    assert second[-6] == 0xE9 and second[-1] == 0xC3  # jmp rel32; ret
+    assert int.from_bytes(second[-5:-1], "little", signed=True) == distance - (first + len(second) - 1)
+    assert len(second) == len(bootstrap.continued(machine))
 
 
 @needs_gcc
@@ -157,4 +168,4 @@ def test_never_maps_over_anything(machine: Machine, occupied: int, tmp_path: Pat
 
 def test_fits_the_header_page() -> None:
     for machine in MACHINES:
-        assert 100 < len(bootstrap.code(machine)) < 512
+        assert 100 < len(bootstrap.code(machine) + bootstrap.continued(machine)) < 512

@@ -1,5 +1,6 @@
 """BSD/OS: programs of `uselib shlicc` (scheme bsdos) and of scheme interp, natively and emulated, on both machines."""
 
+import json
 import shutil
 import struct
 import subprocess
@@ -275,6 +276,57 @@ def test_trace(world: World, program: Path, capfd: pytest.CaptureFixture[str]) -
     assert main(["trace", "--readable", str(world.root), str(program)]) == 7
     said = capfd.readouterr()
     assert "libouter_s:outer_value" in said.out + said.err and "libinner_s:inner_value" in said.out + said.err
+
+
+def test_inspect(world: World, program: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert (
+        main(
+            [
+                "inspect",
+                "--json",
+                str(world.shlib / "libc_s.1.0.0"),
+            ]
+        )
+        == 0
+    )
+    facts = json.loads(capfd.readouterr().out)
+    assert facts["bootstrap"] < facts["continuation"] < facts["bootstrap"] + 0x200 < facts["interpreter_entry"]
+    assert main(["inspect", str(program)]) == 0
+    said = capfd.readouterr().out
+    assert (f"interpreter: {world.shlib}/libc_s.1.0.0\n" in said) == (program.name != "program bsdos")
+
+
+def test_paths_of_the_system(world: World, tmp_path: Path) -> None:
+    """A map of a system's own /shlib, run with --sysroot."""
+    path = source(tmp_path / "map", world.map.read_text().replace(str(world.root), ""))
+    for variant, words in VARIANTS.items():
+        assert world.shlicc(tmp_path / variant, *words, "--map", path, world.root / "program.c", "-louter") == 0
+        done = run("emulated", tmp_path / variant, "x", options=["--sysroot", world.root], environment={"WORD": "here"})
+        assert (done.stdout, done.stderr, done.returncode) == (OUTPUT, b"", 7)
+
+
+@pytest.mark.parametrize("option", ["--bootstrap", "--interpreter"])
+@pytest.mark.parametrize("name", ["nowhere", "outer_count", "printf"])
+def test_mkshlib_wants_a_function(
+    world: World, option: str, name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        "mkshlib",
+        "-q",
+        "--name",
+        "outer",
+        "--version",
+        "1.0.0",
+        "--text",
+        "0x63000000",
+        "-o",
+        str(tmp_path),
+        option,
+        name,
+    ]
+    stubs = [str(world.root / "lib" / f"lib{stub}_s.a") for stub in ("c", "inner")]
+    assert main([*words, str(world.root / "outer.o"), *stubs]) == 1
+    assert f"mkshlib: {name}: is not a function of this library" in capfd.readouterr().err
 
 
 def test_a_dynamic_program_is_still_refused(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import struct
 import subprocess
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from linker.errors import ToolError
+from linker.errors import FormatError, ToolError
 from linker.formats import notes
 from linker.image import (
     EXEC,
@@ -139,3 +140,18 @@ def test_c_structures(tmp_path: Path) -> None:
         "0x60050000 0x50000 0x5 0x20000 3",
         "1 99 4.3.2 3 0x60000000 0x70000 31 libx_s",
     ]
+
+
+def test_a_second_bootstrap() -> None:
+    who = Identity("libc_s", Version(1, 0, 0), 0x60000000, 0x70000, bytes(32), 3)
+    header = LibraryHeader(Machine.I386, who, 0x60000123, 0, 8, (0, 0), (0, 0), (), (), 0x60000234)
+    raw = descriptor(notes.encode_library(header), notes.NT_LIBRARY)
+    assert raw[4:8] == b"\x34\x02\0\0"
+    assert notes.decode_library(raw, "x") == header
+
+
+def test_the_mark_of_a_scheme() -> None:
+    assert notes.decode_scheme(struct.pack("<IIQ", 1, 5, 0x401000), "x") == (5, 0x401000)
+    for damaged in (b"", bytes(15), struct.pack("<IIQ", 2, 5, 0)):
+        with pytest.raises(FormatError):
+            notes.decode_scheme(damaged, "x")

@@ -1,7 +1,9 @@
 """Scheme `kernel` for ELF: exec maps the libraries of a marked program; start-up code checks them in memory."""
 
 import json
+import shutil
 import struct
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -91,6 +93,16 @@ def test_trace_and_ldd(world: World, program: Path, capfd: pytest.CaptureFixture
     facts = json.loads(capfd.readouterr().out)
     assert facts["scheme"] == "kernel"
     assert [row["name"] for row in facts["libraries"]] == ["libouter_s.1.0.0", "libc_s.1.0.0", "libinner_s.1.0.0"]
+
+
+def test_a_stripped_program(world: World, program: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    strip = shutil.which("strip")
+    if strip is None:
+        pytest.skip("needs strip")
+    subprocess.run([strip, "-o", tmp_path / "p", program], check=True)
+    assert world.run("emulated", tmp_path / "p").stdout == OUTPUT
+    assert main(["ldd", str(tmp_path / "p")]) == 0
+    assert "scheme kernel" in capfd.readouterr().out
 
 
 def test_a_fault_report_names_the_library(world: World, tmp_path: Path) -> None:

@@ -134,6 +134,8 @@ def _library(data: bytes, path: str, image: Image, header: LibraryHeader) -> Fac
         "library": _identity(header.identity),
         "digest_valid": digest.digest(data, path) == header.identity.digest,
         "bootstrap": header.bootstrap,
+        "continuation": header.continuation or None,
+        "interpreter_entry": image.entry if image.entry != header.bootstrap else None,
         "segments": _segments(header.segments),
         "loaded_by_kernel": _segments(image.segments),
         "releases": [str(release) for release in known.releases] if known is not None else [],
@@ -161,6 +163,7 @@ def _program(path: str, image: Image) -> Facts:
         "entry": image.entry,
         "segments": _segments(image.segments),
         "libraries": list(image.library_names),
+        "interpreter": image.interpreter or None,
         "library_path": image.library_path,
         "version_rule": image.version_rule,
         "needs": [_identity(who) for who in image.needs],
@@ -298,6 +301,10 @@ def _show_library(facts: Facts) -> list[str]:
     if not facts["digest_valid"]:
         lines.append("           which is not the digest of this file: it was changed after it was made")
     lines += [f"  boot     {facts['bootstrap']:#x}"] if facts["bootstrap"] else []
+    if facts["continuation"]:
+        lines.append(f"  boot all {facts['continuation']:#x}  (and the libraries of the program's table)")
+    if facts["interpreter_entry"]:
+        lines.append(f"  entry    {facts['interpreter_entry']:#x}  (as PT_INTERP of a program)")
     lines += [f"  follows  {' '.join(facts['releases'][:-1])}"] if len(facts["releases"]) > 1 else []
     lines += _show_segments("segments", facts["segments"])
     lines.append(f"jump table: {len(facts['slots'])} slots")
@@ -339,6 +346,8 @@ def _show_program(facts: Facts) -> list[str]:
     lines += _show_segments("segments", facts["segments"])
     if facts["libraries"]:
         lines.append(".lib: " + " ".join(facts["libraries"]))
+    if facts["interpreter"]:
+        lines.append(f"interpreter: {facts['interpreter']}")
     if facts["library_path"]:
         lines.append(f"library path: {facts['library_path']}")
     if facts["version_rule"]:

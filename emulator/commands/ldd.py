@@ -15,11 +15,12 @@ from typing import Any
 
 from linker.errors import Diagnostic, LinkError, UsageError, printable
 from linker.formats.elf_image import read_image
-from linker.image import Image
+from linker.image import PAGE, Image
 from linker.reading import read_file
 from linker.versions import RULES, Rule, rule_named
 from loader.candidates import Candidate, Directory, Query, candidates
 from loader.dependencies import Resolution, Resolved, program_libraries, resolve
+from loader.headers import program_scheme
 from loader.search import DEFAULT_PATH, Choice, HostFiles, SearchPath
 
 Facts = dict[str, Any]
@@ -58,9 +59,11 @@ def security(path: str) -> Security:
     )
 
 
-def scheme_of(image: Image) -> str:
-    """How a program gets its libraries, if its symbol table says so; else empty."""
+def scheme_of(image: Image, page: bytes) -> str:
+    """How a program gets its libraries, if its symbol table or a note on its first page says so; else empty."""
     number = next((symbol.address for symbol in image.symbols if symbol.name == SCHEME_SYMBOL), 0)
+    if not number and (mark := program_scheme(page)) is not None:
+        number = mark[0]
     return SCHEMES[number] if 0 < number < len(SCHEMES) else ""
 
 
@@ -95,11 +98,12 @@ def _rule(options: argparse.Namespace, image: Image, secure: bool) -> tuple[Rule
 def report(options: argparse.Namespace) -> Report:
     """Reads the program and looks for its libraries. Raises ToolError, OSError."""
     path = options.program
-    image = read_image(read_file(path), path)
+    content = read_file(path)
+    image = read_image(content, path)
     if options.sysroot and not os.path.isdir(options.sysroot):
         raise UsageError(Diagnostic(options.sysroot, "is not a directory", symbol="--sysroot"))
     trust = security(path)
-    scheme = options.scheme or scheme_of(image)
+    scheme = options.scheme or scheme_of(image, content[:PAGE])
     rule, source = _rule(options, image, trust.secure)
     environment = options.library_path if options.library_path is not None else os.environ.get("LD_LIBRARY_PATH", "")
     if scheme == "kernel":  # exec opens the recorded file name and nothing else, whatever the environment says

@@ -50,7 +50,9 @@ static const struct uselib_program __uselib_program =
         .rule = _SHARED_LIBRARY_RULE,
         .libraries = _SHARED_LIBRARIES,
         .libraries_end = _SHARED_LIBRARIES_END,
+#if USELIB_SCHEME == SCHEME_BSDOS || USELIB_SCHEME == SCHEME_INTERP
         .table = _SHARED_LIBRARY_TABLE,
+#endif
         .interpose = __start_uselib_interpose,
         .interpose_end = __stop_uselib_interpose,
         .preinit = __preinit_array_start,
