@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from linker import shlib_table
 from linker.aout_control import read_control
 from linker.aout_shlib import AoutLibrary
 from linker.aout_stub_writer import stub_archives
@@ -150,6 +151,33 @@ def _elf(scheme: str) -> Callable[[Workshop], Built]:
     return make
 
 
+def _bsd(scheme: str) -> Callable[[Workshop], Built]:
+    """The library is the C library, whose bootstrap would map the others; here there are none."""
+
+    def make(shop: Workshop) -> Built:
+        inputs = (
+            shop.compile("sum", LIBRARY), shop.compile("libc", "char **environ;" + ELF_START),
+            shop.compile("boot", ROOT / "crt" / "boot.c", "-O2"),
+        )  # fmt: skip
+        request = Request(
+            inputs=inputs, name="c", version=Version(1, 0, 0), text_address=0x61000000,
+            bootstrap="__uselib_bootstrap", interpreter="__uselib_interpreter",
+        )  # fmt: skip
+        build(request, shop.root)
+        stub = shop.root / "lib" / "libc_s.a"
+        table = shop.folder / "table.s"
+        place = shlib_table.Place("/shlib/libc_s.1.0.0", 0x61000000, 1)
+        table.write_text(shlib_table.source(Machine.I386, (place,), interpreter=scheme == "interp"))
+        start = (
+            _start(shop, scheme), shop.compile("crti", ROOT / "crt" / "crti.S"), shop.compile("table", table),
+            shop.compile("prog", PROGRAM), str(stub), shop.compile("crtn", ROOT / "crt" / "crtn.S"),
+        )  # fmt: skip
+        shop.link(Program(), *start, scheme=scheme)
+        return Built(shop.root, shop.root / "shlib" / "libc_s.1.0.0", stub)
+
+    return make
+
+
 def _aout(shop: Workshop) -> Built:
     flag = "-fleading-underscore"
     for name, text in (("params", PARAMETERS), ("funcs", "0 T _add libsum sum\n"), ("vars", "4 D _total libsum sum\n")):
@@ -215,6 +243,9 @@ SCHEMES: tuple[Scheme, ...] = (
     Scheme("static", "no shared library", "exec", _static),
     Scheme("uselib", "Linux ELF: uselib(2)", "start-up, one call", _elf("uselib")),
     Scheme("mmap", "BSD/OS: mmap and a bootstrap", "the library itself", _elf("mmap")),
+    Scheme("bsdos", "BSD/OS: table and C library", "the library itself", _bsd("bsdos")),
+    Scheme("interp", "BSD/OS ELF: PT_INTERP", "exec", _bsd("interp")),
+    Scheme("kernel", "ELF as System V Release 3", "exec", _elf("kernel"), native=False),
     Scheme("aout", "Linux a.out: DLL tools", "start-up, one call", _aout, native=False),
     Scheme("svr3", "System V Release 3 COFF", "exec", _svr3, native=False),
     Scheme("textbook", "Levine, projects 9-1 and 9-2", "start-up, one call", _textbook, native=False),
