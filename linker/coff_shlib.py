@@ -175,8 +175,8 @@ class CoffLibrary(OutputKind):
 
     def rows(self, symbol: Global) -> list[Row] | None:
         """The target's own symbols: an exported function stands at its slot, so that chkshlib can compare files."""
-        if symbol.provided:  # _end and its kin are the program's own
-            return []
+        if symbol.provided or (symbol.absolute and not symbol.referenced):
+            return []  # _end and its kin are the program's own; what else is in another library's member says nothing (chkshlib -n)
         slot = self.policy.slots.get(symbol)
         if slot is None or symbol.section is None or symbol.section.output is None:
             return None

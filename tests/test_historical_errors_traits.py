@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from run_support import uselib
-from test_coff import SPEC, compiled
+from test_coff import LIB1, SPEC, compiled
 from test_coff import link as coff_link
 from test_coff import made as coff  # noqa: F401 (a fixture)
 from test_coff import root as coff_root
@@ -155,3 +155,35 @@ def test_coff_versions_are_paths(coff: Path, tmp_path: Path) -> None:  # noqa: F
     assert coff_run(coff_root(tmp_path, program, (folder / "libx_s").read_bytes())).returncode != 7
     assert uselib("chkshlib", program, coff / "libx_s").returncode == 0
     assert uselib("chkshlib", program, folder / "libx_s").returncode == 4
+
+
+# -- chkshlib -b and -n ------------------------------------------------------------------------------------------------------------
+
+
+def test_symbols_out_of_bounds(coff: Path, tmp_path: Path) -> None:  # noqa: F811
+    """-b: a host library with a variable that lies behind the end of the target's data."""
+    shutil.copytree(coff, tmp_path, dirs_exist_ok=True)
+    compiled(tmp_path, "lib1", LIB1.replace("int counter", "int large[9000] = {1}, counter"))
+    assert uselib("mkshlib", "--format", "coff", "-s", "spec", "-o", "large", cwd=tmp_path).returncode == 0
+    result = uselib("chkshlib", "-b", "-v", "large/libx.a", "libx_s", cwd=tmp_path)
+    assert result.returncode == 4
+    lines = result.stdout.splitlines()
+    assert any(
+        line.startswith("  warning: large: 0xa44") and line.endswith("outside the target's sections") for line in lines
+    )
+    assert "warning" not in uselib("chkshlib", "-b", "libx.a", "libx_s", cwd=tmp_path).stdout
+
+
+def test_does_one_library_refer_to_another(coff: Path, tmp_path: Path) -> None:  # noqa: F811
+    shutil.copytree(coff, tmp_path, dirs_exist_ok=True)
+    compiled(tmp_path, "upper", "int addone(int); int upper(int x) { return addone(x) + 100; }")
+    spec = "#target /shlib/libu_s\n#address .text 0xa4800000\n#address .data 0xa4c00000\n#branch\n upper 1\n#objects\n upper.o\n"
+    (tmp_path / "uspec").write_text(spec + "#objects noload\n libx.a\n")
+    assert uselib("mkshlib", "--format", "coff", "-s", "uspec", "-o", ".", cwd=tmp_path).returncode == 0
+    result = uselib("chkshlib", "-n", "libu_s", "libx_s", cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (
+        0,
+        "libu_s, libx_s: does the first refer to the second? yes, by addone\n",
+    )
+    result = uselib("chkshlib", "-n", "libx_s", "libu_s", cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (0, "libx_s, libu_s: does the first refer to the second? no\n")
