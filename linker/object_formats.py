@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from linker.formats import aout, aout_object, coff, coff_object, elf, textbook, textbook_object
+from importlib import import_module
+from typing import Protocol, cast
+
+from linker.formats.magic import format_of
+
+
+class Translator(Protocol):
+    """What linker/formats/NAME_object.py is."""
+
+    def to_elf(self, data: bytes, where: str) -> bytes:
+        """Raises FormatError."""
 
 
 def as_elf(data: bytes | memoryview, where: str) -> memoryview | None:
     """The object as ELF: itself if it is one; None if the data is no object file. Raises FormatError if it is a damaged one."""
-    if data[:4] == elf.MAGIC:
+    name = format_of(data[:32])
+    if not name:
+        return None
+    if name == "elf":
         return memoryview(data)
-    head = bytes(data[:32])
-    if aout.is_aout(head):
-        return memoryview(aout_object.to_elf(bytes(data), where))
-    if textbook.is_object(head):
-        return memoryview(textbook_object.to_elf(bytes(data), where))
-    if coff.is_coff(head):
-        return memoryview(coff_object.to_elf(bytes(data), where))
-    return None
+    translator = cast(Translator, import_module(f"linker.formats.{name}_object"))
+    return memoryview(translator.to_elf(bytes(data), where))

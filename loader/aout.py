@@ -19,7 +19,7 @@ import struct
 from collections.abc import Sequence
 
 from linker.errors import FormatError
-from linker.formats.aout import HEADER_SIZE, Header, Magic, decode_header, is_aout
+from linker.formats.aout import HEADER_SIZE, Header, Magic, decode_header
 from linker.image import Image, Machine
 from loader.address_space import PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, AddressSpace, page_up
 from loader.binfmt import Format
@@ -125,4 +125,4 @@ def load_library_24(space: AddressSpace, fd: int, name: str) -> None:
     _load(space, header, fd, name)
 
 
-FORMAT = Format("aout", is_aout, program_image, start_program, LAYOUT_1993, "1993")
+FORMAT = Format("aout", program_image, start_program, LAYOUT_1993, "1993")

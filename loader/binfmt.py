@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from linker.errors import Diagnostic, FormatError
+from linker.formats.magic import format_of
 from linker.image import Image
 from loader import exec
 from loader.address_space import AddressSpace
@@ -32,22 +33,11 @@ class Format:
     """
 
     name: str
-    recognise: Callable[[bytes], bool]
     read: Callable[[bytes, str], Image]
     start: Starter
     layout: Layout | None = None
     era: str = "modern"
     map_libraries: Callable[[AddressSpace, Image, int, Opener], int | None] | None = None
-
-
-# First bytes -> the module whose FORMAT may be it. A format's code is imported when a file of it is met: most runs are of ELF programs.
-_AOUT_MAGICS = (b"\x07\x01", b"\x08\x01", b"\x0b\x01", b"\xcc\x00")
-_MODULES = (
-    ((b"\x7fELF",), "loader.elf"),
-    (_AOUT_MAGICS, "loader.aout"),
-    ((b"\x4c\x01",), "loader.coff"),
-    ((b"LINK\n",), "loader.textbook"),
-)
 
 
 @dataclass(frozen=True)
@@ -68,9 +58,8 @@ class Program:
 
 def recognise(head: bytes, where: str) -> Program:
     """The program in a file, from its first page. Raises FormatError."""
-    for magics, module in _MODULES:
-        if head.startswith(magics):
-            known: Format = import_module(module).FORMAT
-            if known.recognise(head):
-                return Program(known, known.read(head, where))
+    name = format_of(head)
+    if name:  # a format's code is imported when a file of it is met
+        known: Format = import_module(f"loader.{name}").FORMAT
+        return Program(known, known.read(head, where))
     raise FormatError(Diagnostic(where, "is not a program: not ELF, a.out, COFF nor the textbook's format"))

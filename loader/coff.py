@@ -108,5 +108,5 @@ def map_libraries(space: AddressSpace, program: Image, fd: int, opener: Opener) 
 
 
 FORMAT = Format(
-    "coff", coff.is_coff, program_image, start_program, LAYOUT_SVR3, map_libraries=map_libraries,
+    "coff", program_image, start_program, LAYOUT_SVR3, map_libraries=map_libraries,
 )  # fmt: skip

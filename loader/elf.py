@@ -24,6 +24,4 @@ def map_libraries(space: AddressSpace, image: Image, fd: int, opener: Opener) ->
     return kernel_libraries.map_libraries(space, image, fd, opener)
 
 
-FORMAT = Format(
-    "elf", lambda head: head.startswith(b"\x7fELF"), read_headers, start_program, map_libraries=map_libraries
-)
+FORMAT = Format("elf", read_headers, start_program, map_libraries=map_libraries)

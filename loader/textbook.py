@@ -75,4 +75,4 @@ def load_library(space: AddressSpace, fd: int, name: str) -> None:
     _map(space, fd, name, errno.EEXIST)
 
 
-FORMAT = Format("textbook", textbook.is_object, program_image, start_program)
+FORMAT = Format("textbook", program_image, start_program)

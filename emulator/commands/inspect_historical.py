@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from linker.errors import FormatError
 from linker.formats import aout, aout_image, aout_stub, coff, textbook
 from linker.formats.ar import MAGIC, Archive
 from linker.image import Image
-from loader.images import slot_names
+from loader.aout_names import slot_names
 
 Facts = dict[str, Any]
 
@@ -112,10 +113,13 @@ def _show_symbols(rows: list[Facts]) -> list[str]:
 def _is_aout_stub(data: bytes) -> bool:
     if data[:8] != MAGIC:
         return False
-    for member in Archive(data, "").members()[:2]:
-        content = data[member.start : member.start + member.size]
-        if aout.is_aout(content):
-            return any(s.name.startswith("__NEEDS_SHRLIB_") for s in aout.decode(content, "").symbols)
+    try:
+        for member in Archive(data, "").members()[:2]:
+            content = data[member.start : member.start + member.size]
+            if aout.is_aout(content):
+                return any(s.name.startswith("__NEEDS_SHRLIB_") for s in aout.decode(content, "").symbols)
+    except FormatError:
+        pass  # who reads it as an archive says what is wrong, and where
     return False
 
 
@@ -213,7 +217,7 @@ def _show_textbook_library(facts: Facts) -> list[str]:
 
 
 _READERS: tuple[tuple[Callable[[bytes], bool], Callable[[bytes, str], Facts]], ...] = (
-    (aout.is_aout, _aout), (_is_aout_stub, _aout_stub), (coff.is_coff, _coff), (textbook.is_object, _textbook),
+    (aout.is_aout, _aout), (_is_aout_stub, _aout_stub), (coff.is_coff, _coff), (textbook.is_textbook, _textbook),
     (textbook.is_library, _textbook_library),
 )  # fmt: skip
 SHOW: dict[str, Callable[[Facts], list[str]]] = {

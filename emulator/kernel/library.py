@@ -41,10 +41,10 @@ def _modern(process: Process, fd: int, name: str) -> None:
 
 
 def _other_format(process: Process, fd: int, name: str, head: bytes) -> None:
-    from linker.formats.textbook import is_object
+    from linker.formats.magic import is_textbook
     from loader import aout, textbook
 
-    if is_object(head):
+    if is_textbook(head):
         textbook.load_library(process.memory, fd, name)
     else:
         aout.load_library_24(process.memory, fd, name)

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from linker.errors import Diagnostic, FormatError
+from linker.formats.magic import is_aout as is_aout
 from linker.image import EXEC, PAGE, READ, WRITE, Segment
 
 _HEADER = struct.Struct("<8I")
@@ -33,7 +34,6 @@ _NLIST = struct.Struct("<IBbhI")
 _RELOCATION = struct.Struct("<iI")
 HEADER_SIZE = _HEADER.size
 M_386 = 100
-MACHINES = frozenset((0, M_386))  # 0: linkers before 1993 left the field empty
 
 N_EXT, N_TYPE, N_STAB = 0x01, 0x1E, 0xE0
 N_UNDF, N_ABS, N_TEXT, N_DATA, N_BSS, N_INDR = 0, 2, 4, 6, 8, 10
@@ -178,16 +178,6 @@ class Aout:
 
 def _bad(where: str, message: str) -> NoReturn:
     raise FormatError(Diagnostic(where, message))
-
-
-def is_aout(data: bytes) -> bool:
-    """Whether the file begins as an a.out of i386 does: one of the four magics and machine 100 or 0."""
-    return (
-        len(data) >= 4
-        and int.from_bytes(data[:2], "little") in Magic._value2member_map_
-        and data[2] in MACHINES
-        and not data[3] & ~0x03
-    )
 
 
 def decode_header(data: bytes, where: str) -> Header:

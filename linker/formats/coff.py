@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from linker.errors import Diagnostic, FormatError
+from linker.formats.magic import is_coff as is_coff
 
 I386MAGIC = 0x14C
 F_RELFLG, F_EXEC, F_LNNO, F_LSYMS, F_AR32WR = 0x1, 0x2, 0x4, 0x8, 0x100
@@ -41,7 +42,6 @@ _OPTIONAL = struct.Struct("<HHIIIIII")
 _SECTION = struct.Struct("<8sIIIIIIHHI")
 _RELOCATION = struct.Struct("<IIH")
 _SYMBOL = struct.Struct("<8sIhHBB")
-_MAX_SECTIONS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +116,6 @@ class LibraryRecord:
 
 def _bad(where: str, message: str) -> NoReturn:
     raise FormatError(Diagnostic(where, message))
-
-
-def is_coff(data: bytes | memoryview) -> bool:
-    """Whether the file begins as a COFF file for i386 does."""
-    if len(data) < _FILE.size or data[:2] != b"\x4c\x01":
-        return False
-    _, count, _, _, _, optional, flags = _FILE.unpack_from(data)
-    return 0 < count < _MAX_SECTIONS and optional in (0, _OPTIONAL.size) and not flags & ~0x7FFF
 
 
 def decode_headers(data: bytes, where: str) -> Coff:

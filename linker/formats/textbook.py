@@ -30,8 +30,9 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from linker.errors import Diagnostic, FormatError
+from linker.formats.magic import is_textbook as is_textbook
 
-MAGIC, LIBRARY_MAGIC = b"LINK\n", b"LIBRARY "
+LIBRARY_MAGIC = b"LIBRARY "
 MAP, LIBRARY_NAME = "MAP", "LIBRARY NAME"
 TYPES = ("A4", "R4", "AS4", "RS4")
 _LARGEST = 1 << 28
@@ -129,17 +130,13 @@ class _Lines:
         return value
 
 
-def is_object(data: bytes | memoryview) -> bool:
-    return bytes(data[:5]) == MAGIC
-
-
 def is_library(data: bytes | memoryview) -> bool:
     return bytes(data[:8]) == LIBRARY_MAGIC
 
 
 def decode(data: bytes, where: str) -> Object:
     """An object. Raises FormatError with FILE:LINE."""
-    if not is_object(data):
+    if not is_textbook(data):
         _bad(where, "is not an object of the textbook's format: its first line is not LINK")
     lines = _Lines(bytes(data), where)
     lines.next("LINK")

@@ -1,0 +1,64 @@
+"""Names of the slots of a.out libraries, which have no symbols: from the stub archive that belongs to one (libc.sa for libc.so.4.3.3), in the
+library's own folder and in usr/lib of the tree that it lies in, or from files that the user names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+
+from linker.errors import FormatError, ToolError
+from linker.formats import aout, aout_image, aout_stub
+from linker.image import Image, LibraryHeader
+from linker.reading import read_file
+from loader.vma import MappedFile
+
+_TABLE = 1 << 20  # bytes of text that are looked through for slots
+
+
+def stub_candidates(library: str) -> Iterator[str]:
+    """Where the stub archive of a library may be."""
+    folder, name = os.path.dirname(library), aout_image.library_name(library) + ".sa"
+    for place in (folder, os.path.join(folder, "..", "usr", "lib"), os.path.join(folder, "..", "..", "usr", "lib")):
+        yield os.path.normpath(os.path.join(place, name))
+
+
+def slot_names(library: str, base: int, stubs: Sequence[str] = ()) -> dict[int, str]:
+    """Slot address -> name, from the first stub archive (or jump.funcs) of `stubs`, then of the usual places, that is for a library at
+    `base`; empty if there is none. A jump.funcs does not say where its library is: it counts if its name or its folder's is the library's."""
+    named = [path for path in stubs if _may_name(path, library)]
+    for path in (*named, *(stub_candidates(library) if library else ())):
+        try:
+            stub = aout_stub.read(read_file(path), path, base)
+        except (ToolError, OSError):
+            continue
+        if stub.base == base:
+            return stub.names()
+    return {}
+
+
+def _may_name(path: str, library: str) -> bool:
+    """A stub archive says itself what it is for; a control file lies in a folder with the library's name (jump/libm/jump.funcs)."""
+    if path.endswith((".sa", ".a")):
+        return True
+    name = aout_image.library_name(library)
+    return name in (os.path.basename(os.path.dirname(os.path.abspath(path))), os.path.basename(path).partition(".")[0])
+
+
+def read_image(data: bytes, where: str, host: str = "", stubs: Sequence[str] = ()) -> Image:
+    """An a.out program or library, its slots named: as loader.images.read_image. Raises FormatError."""
+    header = aout.decode_header(data, where)
+    names: dict[int, str] = {}
+    if (host or stubs) and aout_image.is_library(header):
+        names = slot_names(host or where, header.library_base(), stubs)
+    return aout_image.read_image(data, where, names)
+
+
+def mapped_library(page: bytes, file: MappedFile) -> LibraryHeader | None:
+    """What an a.out file's first page says of the library it is; None if it is no library. Raises OSError."""
+    try:
+        header = aout.decode_header(page, file.name)
+    except FormatError:
+        return None
+    if not aout_image.is_library(header):
+        return None
+    return aout_image.library_header(header, os.pread(file.fd, min(header.text, _TABLE), header.text_offset), file.name)
