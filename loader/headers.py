@@ -88,7 +88,7 @@ def library_header(page: bytes, where: str) -> LibraryHeader | None:
             for note in notes.notes(page[offset : offset + size], where):
                 if note.name == notes.NOTE_NAME and note.type == notes.NT_LIBRARY:
                     return notes.decode_library(note.descriptor, where)
-    except (FormatError, struct.error, IndexError, ValueError):
+    except (FormatError, struct.error, IndexError, OverflowError, ValueError):
         return None
     return None
 
@@ -107,6 +107,6 @@ def program_scheme(page: bytes) -> tuple[int, int] | None:
             for note in notes.notes(page[offset : offset + size], ""):
                 if note.name == notes.NOTE_NAME and note.type == notes.NT_SCHEME:
                     return notes.decode_scheme(note.descriptor, "")
-    except (FormatError, struct.error, IndexError):
+    except (FormatError, struct.error, IndexError, OverflowError):
         return None
     return None
