@@ -24,6 +24,7 @@ from linker.reading import read_file
 PARAMETERS = ("Name", "Text", "Data", "Jump", "GOT", "Version")
 CLASSIC_KEY = "Classic"
 CELL_SIZE = 4
+_LARGEST = 1 << 26  # bytes from Text to the end of the variables: all of it is in the file
 CELLS_AT = 8  # behind the address of the conflict list and its magic
 
 
@@ -138,6 +139,12 @@ def _check(control: Control, problems: Diagnostics) -> None:
     where = control.where
     if control.text % PAGE or control.data % PAGE or control.jump % 8 or control.got % CELL_SIZE:
         problems.add(where, f"Text and Data must be multiples of {PAGE:#x}, Jump of 8, GOT of {CELL_SIZE}")
+    end = control.data + sum(line.size for line in control.writable)
+    if not 0 < control.text < control.data or end - control.text > _LARGEST or end > 0xC000_0000:
+        problems.add(where, f"Text={control.text:#x} to the end of the variables at {end:#x} is no range of user addresses, or more than "
+                            f"{_LARGEST:#x} bytes")  # fmt: skip
+    if min(control.jump, control.got) < 0:
+        problems.add(where, "Jump and GOT are numbers of bytes")
     needed = SLOT_SIZE * (len(control.functions) + 1)
     if needed > control.jump:
         problems.add(where, f"{len(control.functions)} slots need {needed:#x} bytes, Jump keeps {control.jump:#x}",

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 from linker.errors import error
 from linker.formats import aout
-from linker.formats.aout import N_ABS, N_BSS, N_DATA, N_EXT, N_SETV, N_TEXT, N_UNDF, Aout, Header, Magic
+from linker.formats.aout import N_ABS, N_BSS, N_DATA, N_EXT, N_SETV, N_TEXT, N_UNDF, Aout, Header, Magic, word
 from linker.formats.aout_object import IMPORTS, INDIRECT, SET_VECTOR
 from linker.formats.elf import SHF_ALLOC, SHF_WRITE, SHN_ABS, SHT_NOBITS, SHT_PROGBITS, STB_LOCAL, STT_FILE, STT_SECTION
 from linker.image import PAGE, Machine
@@ -44,10 +44,6 @@ _FIXUPS = 1 << 30  # behind all vectors, as the linkers of 1993 have it
 _MAGICS = {"": Magic.ZMAGIC, "omagic": Magic.OMAGIC, "qmagic": Magic.QMAGIC}
 # what programs may ask of the layout, with the `_` that C puts in front
 _ENDS = {"_etext": ".text", "__etext": ".text", "_edata": ".data", "__edata": ".data", "_end": ".bss", "__end": ".bss"}
-
-
-def _word(value: int) -> bytes:
-    return (value & 0xFFFF_FFFF).to_bytes(4, "little")
 
 
 @dataclass
@@ -105,10 +101,10 @@ class AoutProgram(OutputKind):
             pairs = redefined(resolution)
             self.fixups = InputSection(None, 0, ".fixups", SHT_PROGBITS, _DATA_FLAGS, 4 * (2 * pairs.count + 2), 4)
             self.fixups.build = lambda _: fixup_list(pairs)
-            own.build = lambda _: _word(self.fixups.address if self.fixups is not None else 0)
+            own.build = lambda _: word(self.fixups.address if self.fixups is not None else 0)
             made += [own, self.fixups]
         count = sum(part.size for part in parts) // 4 + (own is not None)
-        head.content = _word(count)
+        head.content = word(count)
         self.vectors[name] = _Vector(head, parts, own, end)
         symbol = resolution.symbols.get(name)
         if symbol is not None and symbol.rank == UNDEFINED:
@@ -247,21 +243,21 @@ def redefined(resolution: Resolution) -> Redefined:
 
 def fixup_list(pairs: Redefined) -> bytes:
     """The list's bytes."""
-    out = bytearray(_word(pairs.count))
+    out = bytearray(word(pairs.count))
     for symbol, place, function in pairs.own:
-        out += _branch(place, symbol.address) if function else _word(symbol.address) + _word(place)
+        out += _branch(place, symbol.address) if function else word(symbol.address) + word(place)
     for slot, target in pairs.functions:
         out += _branch(slot, target)
     if pairs.cells:
         out += bytes(8)
         for source, place in pairs.cells:
-            out += 2 * (_word(source) + _word(place))
-    return bytes(out + _word(0))
+            out += 2 * (word(source) + word(place))
+    return bytes(out + word(0))
 
 
 def _branch(slot: int, target: int) -> bytes:
     """The pair that makes a slot lead to `target`: e9 rel32, counted from behind it."""
-    return _word(target - (slot + 5)) + _word(slot + 1)
+    return word(target - (slot + 5)) + word(slot + 1)
 
 
 # -- layout --------------------------------------------------------------------------------------------------------------

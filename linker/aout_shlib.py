@@ -24,7 +24,7 @@ from __future__ import annotations
 from linker.aout_control import CELLS_AT, Control
 from linker.aout_program import CONFLICTS, aliases, encode_image
 from linker.errors import Diagnostics, error
-from linker.formats.aout import Magic
+from linker.formats.aout import Magic, word
 from linker.formats.aout_object import INDIRECT, SET_VECTOR
 from linker.formats.aout_stub import CLASSIC, DUMMY, ControlLine, word_of
 from linker.formats.elf import SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHT_NOBITS, SHT_PROGBITS
@@ -43,10 +43,6 @@ _DATA = SHF_ALLOC | SHF_WRITE
 _TABLE, _CONSTANT, _TEXT = range(3)  # order in .text
 _CELLS, _VARIABLE, _PLAIN, _LISTS = range(4)  # order in .data
 _FAR = 1 << 20
-
-
-def _word(value: int) -> bytes:
-    return (value & 0xFFFF_FFFF).to_bytes(4, "little")
 
 
 class SlotSymbols:
@@ -76,7 +72,7 @@ _TRAP = (
 
 def trap_code(address: int, text: bytes) -> bytes:
     """What a retired slot leads to: says `text` and ends the program with status 127."""
-    return _TRAP.replace(b"MSG_", _word(address + len(_TRAP))).replace(b"LEN_", _word(len(text))) + text
+    return _TRAP.replace(b"MSG_", word(address + len(_TRAP))).replace(b"LEN_", word(len(text))) + text
 
 
 class AoutLibrary(OutputKind):
@@ -150,7 +146,7 @@ class AoutLibrary(OutputKind):
         rest = self._made(
             ".fixups", ".data", _LISTS * _FAR + _FAR - 1, 4 + 8 + (8 if self._places else 0) + 8 * len(self._places) + 8
         )
-        head.build = lambda _: _word(count) + _word(self.control.cells + 4) + _word(rest.address + 4)
+        head.build = lambda _: word(count) + word(self.control.cells + 4) + word(rest.address + 4)
         rest.build = lambda _: self._lists(rest.address)
         self.conflict_list = head
         return [head, rest, *self._placeholders()]
@@ -169,11 +165,11 @@ class AoutLibrary(OutputKind):
     def _lists(self, address: int) -> bytes:
         """The conflict list's end; image fixups; builtin fixups; place list."""
         if not self._places:
-            return bytes(4) + _word(0) + _word(0) + bytes(8)
+            return bytes(4) + word(0) + word(0) + bytes(8)
         builtin = address + 4 + 8
-        out = bytearray(bytes(4) + _word(0) + _word(builtin) + _word(1) + _word(builtin + 8))
+        out = bytearray(bytes(4) + word(0) + word(builtin) + word(1) + word(builtin + 8))
         for cell, section, offset in self._places:
-            out += _word(cell) + _word(section.address + offset)
+            out += word(cell) + word(section.address + offset)
         return bytes(out + bytes(8))
 
     def layout(self, options: Options, resolution: Resolution) -> LayoutPolicy:
@@ -224,22 +220,22 @@ class AoutLibrary(OutputKind):
     # -- contents -------------------------------------------------------------------------------------------------------
 
     def _table(self, resolution: Resolution, trap: int) -> bytes:
-        out = bytearray(_word(self.word) + bytes(4))
+        out = bytearray(word(self.word) + bytes(4))
         for number, line in enumerate(self.control.functions, 1):
             target = trap
             if line.type != "U" and line.symbol != DUMMY:
                 target = resolution.symbols[line.symbol].address
-            out += b"\xe9" + _word(target - (self.control.slot(number) + 5)) + bytes(3)
+            out += b"\xe9" + word(target - (self.control.slot(number) + 5)) + bytes(3)
         return bytes(out).ljust(self.control.jump, b"\0")
 
     def _cells(self, resolution: Resolution) -> bytes:
         if self.control.classic:
             return bytes(self.control.got)
-        out = bytearray(_word(self.conflict_list.address) + _word(MAGIC))
+        out = bytearray(word(self.conflict_list.address) + word(MAGIC))
         assert len(out) == CELLS_AT
         for line in self.control.variables:
             symbol = resolution.symbols.get(line.symbol)
-            out += _word(symbol.address if symbol is not None and line.symbol != DUMMY else 0)
+            out += word(symbol.address if symbol is not None and line.symbol != DUMMY else 0)
         return bytes(out)
 
 

@@ -11,15 +11,11 @@ from __future__ import annotations
 from linker.aout_control import Control
 from linker.aout_program import CONFLICTS, LIBRARIES
 from linker.formats import aout
-from linker.formats.aout import N_ABS, N_DATA, N_EXT, N_SETD, N_TEXT, Aout, Header, Magic, Relocation, Symbol
+from linker.formats.aout import N_ABS, N_DATA, N_EXT, N_SETD, N_TEXT, Aout, Header, Magic, Relocation, Symbol, word
 from linker.formats.aout_stub import DUMMY
 from linker.formats.ar import NewMember, write_bsd_archive
 
 _OBJECT = Header(Magic.OMAGIC, 0, 0)
-
-
-def _word(value: int) -> bytes:
-    return (value & 0xFFFF_FFFF).to_bytes(4, "little")
 
 
 def marker(control: Control) -> str:
@@ -28,7 +24,7 @@ def marker(control: Control) -> str:
     return f"___{control.library}_{version.major}_{version.minor * 100 + version.patch}"
 
 
-def describing_member(control: Control, word: int) -> Aout:
+def describing_member(control: Control, version_word: int) -> Aout:
     """struct libentry, the address of the conflict list, both in their set vectors, and every slot and cell."""
     version = control.version
     name = f"{control.name}.so.{version.major}".encode() + b"\0"
@@ -36,7 +32,7 @@ def describing_member(control: Control, word: int) -> Aout:
     text = name + f"{kind} {version.major}.{version.minor}pl{version.patch}".encode() + b"\0"
     text += bytes(-len(text) % 4)
     entry = len(text)
-    data = _word(0) + _word(len(name)) + _word(control.text) + _word(word)
+    data = word(0) + word(len(name)) + word(control.text) + word(version_word)
     needs = f"__NEEDS_SHRLIB_{control.library}_{version.major}"
     symbols = [
         Symbol(marker(control), N_DATA | N_EXT, entry), Symbol(needs, N_DATA | N_EXT, entry),
@@ -46,7 +42,7 @@ def describing_member(control: Control, word: int) -> Aout:
     relocations = (Relocation(0, N_TEXT, False), Relocation(4, N_TEXT, False))
     if control.classic:
         return Aout(_OBJECT, text, data, (), relocations, tuple(symbols))
-    data += _word(control.cells)
+    data += word(control.cells)
     symbols.append(Symbol(f"__{control.library}_CONFLICT_LIST", N_DATA, entry + 16))
     symbols.append(Symbol(CONFLICTS, N_SETD | N_EXT, entry + 16))
     for number, line in enumerate(control.functions, 1):
@@ -58,7 +54,7 @@ def describing_member(control: Control, word: int) -> Aout:
     return Aout(_OBJECT, text, data, (), relocations, tuple(symbols))
 
 
-def stub_archives(control: Control, word: int) -> dict[str, bytes]:
+def stub_archives(control: Control, version_word: int) -> dict[str, bytes]:
     """Library name of the control files -> archive."""
     places = control.places()
     groups: dict[str, dict[str, list[Symbol]]] = {}  # library -> member's name -> symbols
@@ -73,7 +69,7 @@ def stub_archives(control: Control, word: int) -> dict[str, bytes]:
         if line.symbol != DUMMY:
             symbol = Symbol(line.symbol, N_ABS | N_EXT, places[line.symbol])
             groups.setdefault(line.library or control.library, {})[f"__D{number:05}.o"] = [symbol]
-    first = describing_member(control, word)
+    first = describing_member(control, version_word)
     names = tuple(s.name for s in first.symbols if s.external and s.kind in (N_DATA, N_ABS))
     described = NewMember(f"__{control.library}.o"[:15], aout.encode(first), names)
     found = {}

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from linker import reading
 from linker.errors import error
-from linker.formats import ar, textbook
+from linker.formats import ar
+from linker.formats.magic import TEXTBOOK_MAP
 from linker.inputs import ObjectFile, StubLibrary, library_name
 from linker.object_formats import as_elf
 from linker.options import InputArgument, Options
@@ -69,7 +70,9 @@ def archive_library(data: bytes, where: str) -> Library:
 
 def text_library(data: bytes, where: str) -> Library:
     """A library in the textbook's file format; a stub library if its first line names a shared library. Raises FormatError."""
-    found = textbook.decode_library(data, where)
+    from linker.formats.textbook import decode_library
+
+    found = decode_library(data, where)
     index = [(name, key) for key, module in enumerate(found.modules) for name in module.defines]
     stub = None
     if found.shared:
@@ -80,8 +83,10 @@ def text_library(data: bytes, where: str) -> Library:
 
 def _mapped_directory(path: str) -> Library:
     """A library in the textbook's directory format, with its MAP."""
-    where = os.path.join(path, textbook.MAP)
-    rows = textbook.parse_map(read_file(where).decode("utf-8", "replace"), where)
+    from linker.formats.textbook import parse_map
+
+    where = os.path.join(path, TEXTBOOK_MAP)
+    rows = parse_map(read_file(where).decode("utf-8", "replace"), where)
     index = [(name, key) for key, (_, names) in enumerate(rows) for name in names]
     described = os.path.join(path, LIBRARY_NAME)
     stub = _stub(path, read_file(described), index) if os.path.isfile(described) else None
@@ -96,7 +101,7 @@ def _mapped_directory(path: str) -> Library:
 def directory_library(path: str) -> Library:
     """A library in directory format: `LIBRARY NAME` and the members as files, taken in order of their names; or, with a file MAP, as the
     textbook describes it."""
-    if os.path.isfile(os.path.join(path, textbook.MAP)):
+    if os.path.isfile(os.path.join(path, TEXTBOOK_MAP)):
         return _mapped_directory(path)
     if not os.path.isfile(os.path.join(path, LIBRARY_NAME)):
         raise error(path, f"a directory without a file `{LIBRARY_NAME}` is no library")
@@ -199,6 +204,6 @@ def _first(directories: list[str], names: list[str]) -> str | None:
     for directory in directories:
         for name in names:
             path = os.path.join(directory, name)
-            if os.path.isfile(path) or any(os.path.isfile(os.path.join(path, n)) for n in (LIBRARY_NAME, textbook.MAP)):
+            if os.path.isfile(path) or any(os.path.isfile(os.path.join(path, n)) for n in (LIBRARY_NAME, TEXTBOOK_MAP)):
                 return path
     return None

@@ -15,8 +15,9 @@ import re
 from dataclasses import dataclass, field
 
 from linker.errors import Diagnostic, LinkError, ToolError, error
-from linker.formats import ar, elf, textbook
+from linker.formats import ar, elf
 from linker.formats.elf import SHN_ABS, SHN_COMMON, SHN_LORESERVE, STB_WEAK
+from linker.formats.magic import is_textbook_library
 from linker.image import Machine
 from linker.inputs import COMMON, STRONG, UNDEFINED, WEAK, InputSection, ObjectFile, StubLibrary, Symbol, library_name
 from linker.libraries import Finder, Library, archive_library, directory_library, read_file, text_library
@@ -230,7 +231,7 @@ class Resolver:
                 if (found := as_elf(data, path)) is not None:
                     self.add_object(found, path)
                     return []
-                if textbook.is_library(data):
+                if is_textbook_library(data):
                     self._libraries[key] = text_library(data, path)
                 elif data[:8] not in (ar.MAGIC, ar.THIN_MAGIC):
                     return self._script(data, path, argument.whole)

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from linker import coff_check
+from linker.aout_control import read_control
 from linker.aout_program import AoutProgram
 from linker.coff_program import CoffProgram
 from linker.errors import FormatError, ToolError
@@ -465,3 +466,45 @@ def test_damaged_archives(tmp_path: Path, name: str, draw: st.DataObject) -> Non
             call()
         except ToolError as failure:
             assert "Error" not in str(failure)
+
+
+# -- control files --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Data", "0xb0000000"),
+        ("Text", "0x1000000000"),
+        ("Text", "-0x1000"),
+        ("Jump", "-8"),
+        ("Data", "0x5000_0000"),
+        ("GOT", "0xfffffff0"),
+    ],
+)
+def test_numbers_of_control_files(tmp_path: Path, name: str, value: str) -> None:
+    """The file has all bytes from Text to the variables: none is made for numbers that no library can have."""
+    numbers = {
+        "Name": "/libx",
+        "Text": "0x60000000",
+        "Data": "0x60004000",
+        "Jump": "0x1000",
+        "GOT": "0x1000",
+        "Version": "1.0.0",
+        name: value,
+    }
+    (tmp_path / "jump.params").write_text("".join(f"{key}={number}\n" for key, number in numbers.items()))
+    (tmp_path / "jump.funcs").write_text("0 T _f libx f\n")
+    (tmp_path / "jump.vars").write_text("")
+    with little_memory(), pytest.raises(ToolError, match=r"jump.params: "):
+        read_control(tmp_path)
+
+
+def test_a_variable_of_4_gigabytes(tmp_path: Path) -> None:
+    (tmp_path / "jump.params").write_text(
+        "Name=/libx\nText=0x60000000\nData=0x60004000\nJump=0x1000\nGOT=0x1000\nVersion=1.0.0\n"
+    )
+    (tmp_path / "jump.funcs").write_text("")
+    (tmp_path / "jump.vars").write_text("ffffffff D __DUMMY__ libx x\n")
+    with pytest.raises(ToolError, match=r"is no range of user addresses"):
+        read_control(tmp_path)

@@ -218,7 +218,7 @@ def _show_textbook_library(facts: Facts) -> list[str]:
 
 _READERS: tuple[tuple[Callable[[bytes], bool], Callable[[bytes, str], Facts]], ...] = (
     (aout.is_aout, _aout), (_is_aout_stub, _aout_stub), (coff.is_coff, _coff), (textbook.is_textbook, _textbook),
-    (textbook.is_library, _textbook_library),
+    (textbook.is_textbook_library, _textbook_library),
 )  # fmt: skip
 SHOW: dict[str, Callable[[Facts], list[str]]] = {
     "a.out": _show_aout, "a.out stub archive": _show_aout_stub, "COFF": _show_coff, "LINK": _show_textbook,

@@ -40,6 +40,11 @@ N_UNDF, N_ABS, N_TEXT, N_DATA, N_BSS, N_INDR = 0, 2, 4, 6, 8, 10
 N_SETA, N_SETT, N_SETD, N_SETB, N_SETV, N_WARNING = 20, 22, 24, 26, 28, 30
 
 
+def word(value: int) -> bytes:
+    """A field of 32 bits; higher bits are cut off, so that differences of addresses may be negative."""
+    return (value & 0xFFFF_FFFF).to_bytes(4, "little")
+
+
 class Magic(enum.IntEnum):
     OMAGIC = 0o407
     NMAGIC = 0o410

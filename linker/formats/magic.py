@@ -45,6 +45,13 @@ def is_textbook(data: Bytes) -> bool:
     return bytes(data[:5]) == b"LINK\n"
 
 
+def is_textbook_library(data: Bytes) -> bool:
+    """Whether it is a library in the textbook's file format. It is no object: format_of does not name it."""
+    return bytes(data[:8]) == b"LIBRARY "
+
+
+TEXTBOOK_MAP = "MAP"  # a file of each library in the textbook's directory format
+
 _FORMATS: tuple[tuple[str, Callable[[Bytes], bool]], ...] = (
     ("elf", is_elf), ("aout", is_aout), ("coff", is_coff), ("textbook", is_textbook),
 )  # fmt: skip

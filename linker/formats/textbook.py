@@ -30,10 +30,11 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from linker.errors import Diagnostic, FormatError
+from linker.formats.magic import TEXTBOOK_MAP
 from linker.formats.magic import is_textbook as is_textbook
+from linker.formats.magic import is_textbook_library as is_textbook_library
 
-LIBRARY_MAGIC = b"LIBRARY "
-MAP, LIBRARY_NAME = "MAP", "LIBRARY NAME"
+MAP, LIBRARY_NAME = TEXTBOOK_MAP, "LIBRARY NAME"
 TYPES = ("A4", "R4", "AS4", "RS4")
 _LARGEST = 1 << 28
 
@@ -128,10 +129,6 @@ class _Lines:
         if not 0 <= value <= largest or not word[:1].isalnum():
             self.complain(f"`{word}` is not a number up to {largest:#x}")
         return value
-
-
-def is_library(data: bytes | memoryview) -> bool:
-    return bytes(data[:8]) == LIBRARY_MAGIC
 
 
 def decode(data: bytes, where: str) -> Object:
