@@ -95,6 +95,21 @@ def test_trace_and_ldd(world: World, program: Path, capfd: pytest.CaptureFixture
     assert [row["name"] for row in facts["libraries"]] == ["libouter_s.1.0.0", "libc_s.1.0.0", "libinner_s.1.0.0"]
 
 
+@pytest.mark.parametrize("scheme", ["kernel", "interp"])
+def test_abi_run_replaces_what_exec_maps(
+    world: World, scheme: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """exec looks at no environment, so the library under test must be put in its place in another way."""
+    assert world.cc(scheme, tmp_path / "p", world.root / "program.c", "-louter") == 0
+    copy = world.copy(tmp_path / "root")
+    copy.library("outer", OUTER.replace("+ outer_count", "- outer_count"), version="1.0.1")
+    old, new = world.shlib / "libouter_s.1.0.0", copy.shlib / "libouter_s.1.0.1"
+    words = ["abi", "run", "--readable", str(world.root), str(tmp_path / "p"), "--old", str(old), "--new"]
+    assert main([*words, str(new)]) == 4
+    assert "main -95" in capfd.readouterr().out
+    assert main([*words, str(old)]) == 0
+
+
 def test_a_stripped_program(world: World, program: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     strip = shutil.which("strip")
     if strip is None:

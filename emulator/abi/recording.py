@@ -165,6 +165,7 @@ class SideRunner(Runner):
     def _make_process(self) -> Process:
         process = super()._make_process()
         mount(process.fs, GUEST_DIRECTORY, os.path.join(self._job.directory, "lib"), False)
+        process.substitutes = GUEST_DIRECTORY  # for what exec maps, whatever the environment says
         for guest, host in self._mounts:
             mount(process.fs, guest, host, True)
         if self.options.root is None:

@@ -11,6 +11,7 @@ import errno
 import os
 import stat
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -249,6 +250,9 @@ def _open_library(process: Process, path: str) -> Opened:
     """A file of the guest's, for mapping. Raises OSError."""
     from loader.kernel_libraries import Opened
 
+    if process.substitutes and not path.startswith(process.substitutes):
+        with suppress(OSError):
+            return _open_library(process, os.path.join(process.substitutes, os.path.basename(path)))
     try:
         opened = process.fs.open(None, os.fsencode(path), C.O_RDONLY | C.O_CLOEXEC, 0)
     except GuestError as failure:
