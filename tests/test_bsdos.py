@@ -165,6 +165,20 @@ def starts(way: str, world: World, program: Path) -> str:
 
 
 @pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_library_path(world: World, way: str, variant: str, tmp_path: Path) -> None:
+    """LD_LIBRARY_PATH goes before the table, for the C library as well; what PT_INTERP names is the kernel's."""
+    copy, program = fresh(world, tmp_path, variant)
+    away = tmp_path / "away"
+    away.mkdir()
+    for name in ("outer", *(["c"] if variant == "bsdos" else [])):
+        (copy.shlib / f"lib{name}_s.1.0.0").rename(away / f"lib{name}_s.1.0.0")
+    found = {"WORD": "here", "LD_LIBRARY_PATH": str(away)}
+    done = run(way, program, "x", options=["--readable", tmp_path], environment=found)
+    assert (done.stdout, done.stderr, done.returncode) == (OUTPUT, b"", 7)
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_the_interpreter_is_missing(world: World, way: str, tmp_path: Path) -> None:
     copy, program = fresh(world, tmp_path, "interp")
     (copy.shlib / "libc_s.1.0.0").unlink()

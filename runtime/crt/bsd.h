@@ -10,17 +10,14 @@ void __uselib_start(long *stack) {
     struct uselib_call call = {PROGRAM, stack, 0};
     struct process process;
     struct library *library;
-    long fd;
+    struct search search;
     read_stack(&process, stack);
     if (asks_for_list(&process)) list_libraries(process.headers, process.header_count);
     if (!first || !first->name) refuse("", "Corrupt library list: the table was not linked.");
-    version_rule = rule_named(PROGRAM->rule);
+    set_search(&search, &process);
     library = add_library(first->name, needs_of_program(process.headers, process.header_count, first->name));
     tabled(first->name, library->needs);
-    join(path, sizeof path, first->name, 0, first->name);
-    fd = SYSCALL(SYS_OPEN, path, O_CLOEXEC_ | O_NONBLOCK_, 0, 0, 0, 0);
-    if (fd < 0) refuse_error(path, fd);
-    map_by_bootstrap(library, fd, &call);
+    map_by_bootstrap(library, open_library(library, &search, path, sizeof path), &call);
     __libc_start_main(call.main, process.argc, process.argv, no_routine, no_routine, 0);
     for (;;) __builtin_trap();
 }

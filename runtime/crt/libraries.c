@@ -220,18 +220,23 @@ static int asks_for_list(const struct process *process) {
     return process->argc <= 0 || (process->argc == 1 && !process->argv[0][0]);
 }
 
-/* Steps 2 and 3. */
-static void prepare(const struct process *process) {
+/* Where to look and which versions to take. */
+static void set_search(struct search *search, const struct process *process) {
     const word *auxiliary = process->auxiliary;
-    struct search search;
-    search.environment = 0;
+    search->environment = 0;
     version_rule = rule_named(PROGRAM->rule);
     if (!auxiliary[AT_SECURE_] && auxiliary[AT_UID_] == auxiliary[AT_EUID_] && auxiliary[AT_GID_] == auxiliary[AT_EGID_]) {
         const char *rule = environment_value(process->envp, "USELIB_VERSION_RULE");
         if (rule && *rule) version_rule = rule_named(rule);
-        search.environment = environment_value(process->envp, "LD_LIBRARY_PATH");
+        search->environment = environment_value(process->envp, "LD_LIBRARY_PATH");
     }
-    search.path = PROGRAM->path ? PROGRAM->path : "/shlib";
+    search->path = PROGRAM->path ? PROGRAM->path : "/shlib";
+}
+
+/* Steps 2 and 3. */
+static void prepare(const struct process *process) {
+    struct search search;
+    set_search(&search, process);
     map_libraries(process->headers, process->header_count, &search);
     interpose();
 }
