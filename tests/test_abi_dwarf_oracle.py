@@ -55,6 +55,7 @@ def test_libmini(tmp_path: Path, machine: Machine) -> None:
     _same(tmp_path / "libmini.so", 100)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("compiler", "version"), [("gcc", "-gdwarf-5"), ("clang", "-gdwarf-4")])
 def test_zlib(tmp_path: Path, compiler: str, version: str) -> None:
     if shutil.which(compiler) is None:

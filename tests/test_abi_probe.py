@@ -351,6 +351,7 @@ def test_prototypes_from_a_header(tmp_path: Path, capsys: pytest.CaptureFixture[
 # -- written tests -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_written_programs_show_the_difference(pair: tuple[str, Path, Path], tmp_path: Path) -> None:
     """FILE.c, linked with the old stub and run with either version, prints what differs."""
     arch, old, new = pair

@@ -83,6 +83,7 @@ def test_no_function(abi, released, candidate):
 """
 
 
+@pytest.mark.slow
 def test_failures_say_why_in_few_lines(environment: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(
         (PROJECT / "tests" / "conftest.py")

@@ -22,6 +22,7 @@ def steps() -> list[tuple[str, str]]:
     return list(zip(parts[::2], parts[1::2], strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not NATIVE, reason="runs programs natively")
 @pytest.mark.skipif(not (shutil.which("ld") and shutil.which("readelf")), reason="needs binutils")
 def test_commands(tmp_path: Path) -> None:
