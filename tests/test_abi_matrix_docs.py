@@ -42,6 +42,7 @@ def plain(text: str) -> str:
     return re.sub(r"after \d+ examples", "after N examples", text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["abi-matrix", "abi-probe"])
 def test_documents(project: tuple[Path, dict[str, str]], name: str) -> None:
     folder, environment = project

@@ -310,6 +310,7 @@ def test_state_is_the_same_for_every_call(x86_64: tuple[str, Path, Path]) -> Non
             assert loaded.compare(crash, (v.Number(7),)).difference is None
 
 
+@pytest.mark.slow
 def test_sequences(pair: tuple[str, Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What one call leaves for another; a pointer that is kept. Single calls do not see it."""
     arch, old, new = pair

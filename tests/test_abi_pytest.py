@@ -35,6 +35,7 @@ def run_pytest(environment: dict[str, str], folder: Path, *words: str) -> subpro
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240)
 
 
+@pytest.mark.slow
 def test_the_example_project_passes(environment: dict[str, str]) -> None:
     done = run_pytest(environment, PROJECT, "-q")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -51,6 +51,7 @@ def test_programs_run(way: str, world: World, program: Path) -> None:
     assert (done.stdout, done.stderr, done.returncode) == (OUTPUT, b"", 7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("arch", ARCHES)
@@ -102,6 +103,7 @@ int main(void) {
     assert entered.entry == next(s.address for s in entered.symbols if s.name == "__uselib_interpreter")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not NATIVE, reason="needs an x86-64 Linux")
 def test_text_is_not_writable_if_the_library_says_so(tmp_path: Path) -> None:
     """A C library in the layout of scheme mmap has two PT_LOADs, which the kernel maps as they are."""

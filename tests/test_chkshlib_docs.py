@@ -52,6 +52,7 @@ def session(block: str, folder: Path, environment: dict[str, str]) -> str:
     return "".join(shown)
 
 
+@pytest.mark.slow
 def test_the_document_shows_what_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     environment = prepared(tmp_path)
     text = DOCUMENT.read_text()

@@ -57,6 +57,7 @@ def session(block: str, folder: Path, environment: dict[str, str]) -> str:
     return "".join(shown)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
 @pytest.mark.parametrize("name", NAMES)
 def test_the_document_shows_what_happens(name: str, tmp_path: Path) -> None:

@@ -109,6 +109,7 @@ def test_a_directory_that_may_not_be_listed(tmp_path: Path) -> None:
             os.chmod(directory, os.stat(directory).st_mode | 0o55)
     (tmp_path / "r1").chmod(0o711)
     (tmp_path / "p").chmod(0o755)
+    predicted(tmp_path / "p", tmp_path, "default", "mmap")  # imports what the other user may not be able to read
     child = os.fork()
     if not child:
         try:
