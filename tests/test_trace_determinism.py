@@ -28,8 +28,17 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return outer
 
 
-@pytest.mark.parametrize("scheme", SHARED)
-@pytest.mark.parametrize("arch", ARCHES)
+# either machine and either scheme in the fast suite, all of them with the slow tests
+PLACES = [
+    pytest.param(
+        arch, scheme, marks=() if (arch, scheme) in (("i386", "uselib"), ("x86_64", "mmap")) else pytest.mark.slow
+    )
+    for arch in ARCHES
+    for scheme in SHARED
+]
+
+
+@pytest.mark.parametrize(("arch", "scheme"), PLACES)
 @pytest.mark.parametrize("name", NAMES)
 def test_sample(name: str, arch: str, scheme: str, environment: dict[str, str], tmp_path: Path) -> None:
     """run.sh may run the program more than once; a small script records each of its runs in a file of its own."""

@@ -98,6 +98,8 @@ def test_a_directory_that_may_not_be_listed(tmp_path: Path) -> None:
     """Names in it can be opened all the same; otherwise it is passed over."""
     if os.geteuid() != 0:
         pytest.skip("needs another user")
+    if not all(os.stat(folder).st_mode & 0o1 for folder in Path(__file__).resolve().parents):
+        pytest.skip("the project lies where another user may not read")
     made = kit("x86_64", "mmap")
     (tmp_path / "r1").mkdir()
     (tmp_path / "r2").mkdir()
