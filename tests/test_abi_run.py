@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from abi_support import pair
-from guest_build import ARCHES
 
 from emulator.abi.result import AbiResult
 
