@@ -27,10 +27,15 @@ int main(int argc, char **argv)
     return 0;
 }
 """
-OLD = "int limit = 77; int step(int x) { return x ^ 5; }\nint other(int x) { return x; }\n"
+OLD = "int limit = 77; int step(int x) { STEP }\nint other(int x) { return x; }\n"
 NEW = OLD.replace("return x;", "return x + 1;")
 SPEC = "#name bench\n#version 1.0.0\n#address .text 0x61000000\n#address .data 0x61008000\n#branch\nother 1\nstep 2\n#objects\n"
 CALLS = (1_000_000, 5_000_000)
+# What `step` does: nothing, so that calls are all there is, and the start of three processes is most of the time; or a little work.
+BODIES = {
+    "nothing but calls": "return x ^ 5;",
+    "100 instructions a call": "for (int i = 0; i < 24; i++) x = x * 3 + i; return x & 127;",
+}
 
 
 def library(folder: Path, root: Path, text: str) -> Path:
@@ -42,10 +47,12 @@ def library(folder: Path, root: Path, text: str) -> Path:
     return folder / "shlib" / "libbench_s.1.0.0"
 
 
-def one_machine(directory: Path, arch: str) -> None:
-    root, room = sysroot(directory, arch, "musl"), directory / arch
+def one_machine(directory: Path, arch: str, body: str) -> None:
+    root, room = sysroot(directory, arch, "musl"), directory / f"{arch}-{len(BODIES[body])}"
     room.mkdir()
-    old, new = library(room / "old", root, OLD), library(room / "new", root, NEW)
+    old, new = (
+        library(room / name, root, text.replace("STEP", BODIES[body])) for name, text in (("old", OLD), ("new", NEW))
+    )
     (room / "main.c").write_text(PROGRAM)
     main = room / "main"
     uselib("cc", "--sysroot", root, "-O1", "-g", room / "main.c", "-L", room / "old" / "lib", "-lbench_s", "-o", main)
@@ -57,7 +64,7 @@ def one_machine(directory: Path, arch: str) -> None:
         plain, compared = best(run, 5), best(compare, 5)
         cpu = processor_time(compare) / processor_time(run) / 2
         print(
-            f"| {arch} | {calls:,} | {2 * plain:.2f} | {compared:.2f} | {compared / (2 * plain):.2f} | {cpu:.2f} |", flush=True
+            f"| {arch} | {body} | {calls:,} | {2 * plain:.2f} | {compared:.2f} | {compared / (2 * plain):.2f} | {cpu:.2f} |", flush=True
         )  # fmt: skip
 
 
@@ -74,12 +81,14 @@ def processor_time(command: Sequence[str | Path], runs: int = 5) -> float:
 
 def run() -> None:
     print(
-        "\n### abi run\n\n| machine | dispatches a side | two untraced runs, s | abi run, s | ratio | of processor time |"
+        "\n### abi run\n\n"
+        "| machine | what the library does | dispatches a side | two untraced runs, s | abi run, s | ratio | of processor time |"
     )
-    print("|---|---:|---:|---:|---:|---:|")
+    print("|---|---|---:|---:|---:|---:|---:|")
     with workspace() as name:
         for arch in ("x86_64", "i386"):
-            one_machine(Path(name), arch)
+            for body in BODIES:
+                one_machine(Path(name), arch, body)
     print(f"\n{os.cpu_count()} processors; both sides run at the same time.")
 
 
