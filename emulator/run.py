@@ -332,6 +332,8 @@ class Runner:
             raise self._out_of_time()
 
     def _after_fork(self) -> None:
+        if self.machine is not None:
+            self.machine.after_fork()  # before a new watcher uses it
         self.watcher.after_fork()
         if self.observer is not None:
             self.observer.forked(self.process.identity.pid)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -257,8 +260,6 @@ def test_watched_blocks() -> None:
 
 
 def test_interrupt_from_another_thread() -> None:
-    import threading
-
     bench = Bench(64, "ebfe")  # jmp .
     machine = bench.machine
 
@@ -268,6 +269,30 @@ def test_interrupt_from_another_thread() -> None:
     machine.on_interrupt = stopped
     threading.Timer(0.1, machine.interrupt).start()
     assert bench.run().code == 5
+
+
+def test_fork_while_another_thread_interrupts(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Bench(64, "ebfe").machine
+    within, go_on = threading.Event(), threading.Event()
+
+    def slow_stop() -> None:
+        within.set()
+        go_on.wait()
+
+    monkeypatch.setattr(machine.engine, "stop", slow_stop)
+    other = threading.Thread(target=machine.interrupt)
+    other.start()
+    within.wait()
+    child = os.fork()
+    if child == 0:  # the other thread is not here: nobody would let its lock go
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(10)
+        machine.after_fork()
+        machine.close()
+        os._exit(0)
+    go_on.set()
+    other.join()
+    assert os.waitpid(child, 0)[1] == 0
 
 
 @pytest.mark.parametrize("bits", [32, 64])

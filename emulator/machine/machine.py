@@ -94,6 +94,12 @@ class Machine:
         with self._closing:
             self.engine.close()
 
+    def after_fork(self) -> None:
+        """In the child of a host fork: another thread of the parent may have been within `interrupt`, and it is not here
+        to let the lock go or to finish its stop."""
+        self._closing = allocate_lock()
+        self._stops_done = self._stops_begun
+
     # -- hooks: note the event and stop -------------------------------------------------------------------------------
 
     def _on_syscall(self, _uc: int, _data: int) -> int:
