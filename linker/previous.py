@@ -58,10 +58,10 @@ def _from_stub(path: str | Path, where: str) -> Previous:
         book = read_file(path)
         member = next(m for m in Archive(book, where).members() if m.name == stub.LIBRARY_OBJECT)
         data = book[member.start : member.start + member.size]
-    text = _section(data, place)
-    if text is None:
+    past = history_of(elf.File(memoryview(data), place))
+    if past is None:
         raise _without(place, "it has no section of that name", f"give the target library {who.file_name} itself")
-    return _checked(Previous(where, history.decode(text, place), who.identity), who.machine)
+    return _checked(Previous(where, past, who.identity), who.machine)
 
 
 def _from_target(data: bytes, where: str) -> Previous:
@@ -73,26 +73,19 @@ def _from_target(data: bytes, where: str) -> Previous:
     image = elf_image.read_image(data, where)
     if image.library is None:
         raise FormatError(Diagnostic(where, "is not a target library: it has no NT_LIBRARY note"))
-    text = _section(data, where)
-    if text is None:
+    past = history_of(elf.File(memoryview(data), where))
+    if past is None:
         raise _without(
             where, "it was stripped of it", f"give its stub library, lib/{image.library.identity.file_name}.a"
         )
-    return _checked(Previous(where, history.decode(text, where), image.library.identity), image.machine, image.library)
+    return _checked(Previous(where, past, image.library.identity), image.machine, image.library)
 
 
-def history_of(data: bytes, where: str) -> History | None:
-    """The history in the bytes of a target library or of a stub library's library.o; None if there is none. Raises FormatError."""
-    text = _section(data, where)
-    return history.decode(text, where) if text is not None else None
-
-
-def _section(data: bytes, where: str) -> bytes | None:
-    """The text of a file's history section."""
-    file = elf.File(memoryview(data), where)
+def history_of(file: elf.File) -> History | None:
+    """The history in a target library or in a stub library's library.o; None if there is none. Raises FormatError."""
     for index, section in enumerate(file.sections):
         if file.names[section[0]] == history.SECTION:
-            return bytes(file.content(index))
+            return history.decode(bytes(file.content(index)), file.where)
     return None
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from linker.errors import FormatError
-from linker.formats import notes
+from linker.formats import elf, notes
 from linker.image import PAGE, Identity, LibraryHeader, Machine
 from linker.versions import Rule
 
@@ -70,16 +70,8 @@ def _headers(page: bytes, machine: Machine) -> list[_Segment] | None:
     size, count = struct.unpack_from("<HH", page, 54 if wide else 42)
     if size != (56 if wide else 32) or at > PAGE or count * size > PAGE - at:
         return None
-    rows = []
-    for index in range(count):
-        if wide:
-            kind, _, offset, address, _, file_size, memory_size, _ = struct.unpack_from(
-                "<IIQQQQQQ", page, at + index * 56
-            )
-        else:
-            kind, offset, address, _, file_size, memory_size, _, _ = struct.unpack_from("<8I", page, at + index * 32)
-        rows.append(_Segment(kind, offset, address, file_size, memory_size))
-    return rows
+    rows = elf.layout_of(machine).segments(page[at : at + count * size])
+    return [_Segment(kind, offset, address, *sizes) for kind, _, offset, address, *sizes, _ in rows]
 
 
 def _notes_of_page(headers: list[_Segment] | None) -> tuple[int, int] | None:

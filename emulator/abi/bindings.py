@@ -15,6 +15,7 @@ from linker.errors import Diagnostic, FormatError
 from linker.formats.elf_image import read_image
 from linker.image import PAGE, ExportKind, Identity, Image, LibraryHeader
 from linker.reading import read_file
+from linker.versions import names_library
 
 ET_DYN = 3
 _IMPLEMENTATION = "$impl"
@@ -221,8 +222,3 @@ def recorded_names(program: Image, name: str, others: Iterable[str] = ()) -> tup
     """File names under which the library may be asked for: as the program recorded it, and as other libraries do."""
     names = [recorded.rpartition("/")[2] for recorded in program.library_names]
     return tuple(dict.fromkeys(n for n in [*names, *others] if names_library(n, name)))
-
-
-def names_library(file_name: str, name: str) -> bool:
-    """Does `libc_s.1.2.3` name `libc_s`? As start-up decides it (runtime/crt/find.h)."""
-    return file_name == name or file_name.startswith(name + ".")

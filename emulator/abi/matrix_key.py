@@ -18,11 +18,13 @@ import os
 from collections.abc import Iterable, Sequence
 
 from emulator.abi.result import AbiRequest
+from emulator.run_options import OPTIONS
 from linker.errors import ToolError
 
 _MANY = 10_000  # files below a directory that is an input; more of them: no key
 _DIRECTORIES = frozenset(("--sysroot", "--root"))
 _INPUTS = frozenset(("--readable", "--prototypes"))
+_SWITCHES = frozenset(name for name, option in OPTIONS.items() if option.read is None)
 
 
 class _NoKey(Exception):
@@ -170,11 +172,10 @@ def _needed(path: str) -> tuple[str, ...]:
 def _pairs(words: Sequence[str]) -> list[tuple[str, str]]:
     """Options with their values, as emulator/run_options.py reads them."""
     pairs, position = [], 0
-    switches = ("--strace", "--realtime", "--fault-report")
     while position < len(words):
         name, equals, value = words[position].partition("=")
         position += 1
-        if not equals and name not in switches and position < len(words):
+        if not equals and name not in _SWITCHES and position < len(words):
             value = words[position]
             position += 1
         pairs.append((name, value))

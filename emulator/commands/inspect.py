@@ -126,7 +126,7 @@ def _slots(data: bytes, image: Image, header: LibraryHeader, known: History | No
 
 
 def _library(data: bytes, path: str, image: Image, header: LibraryHeader) -> Facts:
-    known = previous.history_of(data, path)
+    known = previous.history_of(elf.File(memoryview(data), path))
     return {
         "file": path,
         "kind": "target library",

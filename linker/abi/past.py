@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-from linker import history
 from linker.formats import elf
 from linker.history import History
-
-
-def history_of(file: elf.File) -> History | None:
-    """The history in a target library or in a stub's library.o; None if there is none. Raises FormatError."""
-    for index, section in enumerate(file.sections):
-        if file.names[section[0]] == history.SECTION:
-            return history.decode(bytes(file.content(index)), file.where)
-    return None
 
 
 def former_names(past: History | None) -> dict[str, tuple[str, ...]]:

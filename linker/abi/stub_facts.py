@@ -8,7 +8,7 @@ from pathlib import Path
 
 from linker import stub
 from linker.abi.facts import DataFact, Facts, FileKind, FunctionFact
-from linker.abi.past import check_slots, former_names, history_of
+from linker.abi.past import check_slots, former_names
 from linker.errors import Diagnostic, FormatError
 from linker.formats import elf
 from linker.formats.ar import Archive
@@ -16,6 +16,7 @@ from linker.history import History, PlaceState, SlotState
 from linker.image import Identity
 from linker.interpose import POINTER_SUFFIX
 from linker.interpose import SECTION as INTERPOSE_SECTION
+from linker.previous import history_of
 from linker.reading import read_file
 
 _SLOT_SIZE = 8

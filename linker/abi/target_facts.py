@@ -11,11 +11,12 @@ from dataclasses import replace
 from linker.abi.digests import CodeDigest
 from linker.abi.elf_facts import Memory, contents_of, with_types
 from linker.abi.facts import DataFact, Facts, FileKind, FunctionFact
-from linker.abi.past import check_slots, former_names, history_of
+from linker.abi.past import check_slots, former_names
 from linker.formats import elf, elf_image
 from linker.history import RETIRED_SUFFIX, History, PlaceState, SlotState
 from linker.image import EXEC, WRITE, ExportKind, Image, LibraryHeader, Machine
 from linker.interpose import POINTER_SUFFIX, THUNK_SUFFIX
+from linker.previous import history_of
 
 
 def target_facts(data: bytes, path: str) -> Facts:
