@@ -7,6 +7,7 @@ traceback is a defect, whatever the input.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
@@ -15,6 +16,12 @@ _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 def printable(text: str) -> str:
     """`text` without control characters: names come from files, and must not break lines or command a terminal."""
     return text if text.isprintable() else text.translate(_CONTROLS)
+
+
+def some(names: Sequence[str], most: int = 5) -> str:
+    """`a, b, c and 4 more`: the first few of many."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from linker.errors import Diagnostic, LinkError
+from linker.errors import Diagnostic, LinkError, some
 from linker.history import History
 from linker.image import Version
 from linker.spec import RenameLine
@@ -226,5 +226,5 @@ def reads(names: Iterable[str]) -> str:
     """`a`, `a and b`, `a, b, c and 4 more`."""
     found = list(names)
     if len(found) > 4:
-        return f"{', '.join(found[:3])} and {len(found) - 3} more"
+        return some(found, 3)
     return " and ".join(filter(None, (", ".join(found[:-1]), found[-1]))) if found else ""

@@ -6,6 +6,7 @@ import os
 
 from emulator.abi.result import AbiResult, Coverage, Divergence, Side, WrongBinding
 from emulator.abi.wording import end_text
+from linker.errors import some
 
 _SHOWN = 8  # names in a list
 
@@ -63,17 +64,12 @@ def _wrong(row: WrongBinding) -> str:
     return f"{row.side}: {what}, bound as {row.bound}, {there}; {verb} {times}{where}{caller}"
 
 
-def _names(names: tuple[str, ...]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
-
-
 def _coverage(found: Coverage) -> list[str]:
     lines = [f"coverage: {len(found.bindings_used)} of {found.bindings} names that the program is bound to were used"]
     if found.bindings_unused:
-        lines.append(f"  not used: {_names(found.bindings_unused)}")
+        lines.append(f"  not used: {some(found.bindings_unused, _SHOWN)}")
     if found.changed:
         lines.append(f"  of {found.changed} functions that changed, {len(found.changed_used)} were called")
         if found.changed_unused:
-            lines.append(f"  not called: {_names(found.changed_unused)}")
+            lines.append(f"  not called: {some(found.changed_unused, _SHOWN)}")
     return lines

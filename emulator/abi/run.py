@@ -54,7 +54,7 @@ from emulator.abi.watch import Watched
 from emulator.run import RunOptions
 from emulator.run_options import parse
 from emulator.trace.reading.model import TraceFile
-from linker.errors import Diagnostic, ToolError, UsageError
+from linker.errors import Diagnostic, ToolError, UsageError, some
 from linker.formats.elf_image import read_image
 from linker.image import Identity, Image
 from linker.reading import read_file
@@ -368,8 +368,7 @@ def _notes(subject: Subject, old: SideRun, new: SideRun, more: Sequence[str]) ->
         )
     unknown = sorted(name for name in _called(subject, old) if subject.find(name) is None)
     if unknown:
-        shown = ", ".join(unknown[:8]) + (f" and {len(unknown) - 8} more" if len(unknown) > 8 else "")
-        found.append(f"arguments and results not compared, no prototype (DWARF or --prototypes): {shown}")
+        found.append(f"arguments and results not compared, no prototype (DWARF or --prototypes): {some(unknown, 8)}")
     return tuple(dict.fromkeys((*found, *more)))
 
 

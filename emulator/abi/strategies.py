@@ -11,9 +11,10 @@ or a variable number of arguments.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, reduce
+from operator import or_
 from typing import Any
 
 from hypothesis import strategies as st
@@ -156,7 +157,9 @@ class _Types:
         low, high = limits(type_)
         values = [v.value for v in type_.values if low <= v.value <= high]
         if type_.flags:
-            return st.lists(st.sampled_from(values), unique=True, max_size=len(values)).map(lambda v: Number(_union(v)))
+            return st.lists(st.sampled_from(values), unique=True, max_size=len(values)).map(
+                lambda v: Number(reduce(or_, v, 0))
+            )
         return st.sampled_from(values).map(Number)
 
     def _structure(self, type_: Structure, where: str, depth: int) -> SearchStrategy[Value]:
@@ -223,13 +226,6 @@ class _Types:
             raise Refused(f"{where} is {_said(target)}")
         items = st.lists(self.of(target, where, 1), min_size=1 if out else 0, max_size=_MOST)
         return items.map(lambda found: (Items(tuple(found)), len(found)))
-
-
-def _union(values: Sequence[int]) -> int:
-    total = 0
-    for value in values:
-        total |= value
-    return total
 
 
 def _said(type_: Type) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 from linker.abi.facts import Facts
 from linker.abi.findings import REPORT_VERSION, Finding, Report
 from linker.abi.render.common import digest
-from linker.errors import Diagnostic, FormatError
+from linker.errors import Diagnostic, FormatError, some
 from linker.reading import read_file
 
 FORMAT = "uselib-abi-baseline"
@@ -111,9 +111,8 @@ def apply(baseline: Baseline, report: Report, library: str) -> tuple[Callable[[F
     present = {_key(finding) for finding in report.findings}
     gone = sorted(baseline.keys - present)
     if gone:
-        shown = ", ".join(f"{subject} [{rule}]" for rule, subject, _ in gone[:3])
-        more = f" and {len(gone) - 3} more" if len(gone) > 3 else ""
-        said.append(f"in the baseline and no longer found: {shown}{more}; --write-baseline brings it up to date")
+        shown = some([f"{subject} [{rule}]" for rule, subject, _ in gone], 3)
+        said.append(f"in the baseline and no longer found: {shown}; --write-baseline brings it up to date")
 
     def judge(finding: Finding) -> Finding:
         if finding.suppressed or _key(finding) not in baseline.keys:

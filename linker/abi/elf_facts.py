@@ -14,6 +14,7 @@ from linker.abi.digests import CodeDigest, without_addresses
 from linker.abi.dwarf import sections as debug_sections
 from linker.abi.dwarf.interface import Interface, Wanted, read_interface
 from linker.abi.facts import DataFact, Facts, FileKind, FunctionFact
+from linker.errors import some
 from linker.formats import elf
 from linker.image import EXEC, WRITE, Machine, Segment
 
@@ -187,5 +188,4 @@ def untyped(
             if row.type is None and not row.retired and not row.name.startswith(_MADE_BY_COMPILERS)
         ]
         if missing:
-            names = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-            yield f"{facts.path}: no type information for {len(missing)} of {len(rows)} {kind}: {names}"
+            yield f"{facts.path}: no type information for {len(missing)} of {len(rows)} {kind}: {some(missing)}"

@@ -9,6 +9,7 @@ from linker.abi import elf_dynamic
 from linker.abi.dwarf import sections as debug_sections
 from linker.abi.dwarf.interface import Wanted, read_interface
 from linker.abi.facts import ProgramFacts, Use
+from linker.errors import some
 from linker.formats import elf, elf_image
 from linker.image import Binding, ExportKind, Identity, Image
 
@@ -120,8 +121,7 @@ def _with_types(facts: ProgramFacts, file: elf.File) -> ProgramFacts:
     said = interface.unknown
     undeclared = [use.name for use in typed if use.type is None and not use.name.startswith("__")]
     if undeclared:  # clang describes no data of others, and functions only if it optimises
-        names = ", ".join(undeclared[:5]) + (f" and {len(undeclared) - 5} more" if len(undeclared) > 5 else "")
-        said += (f"{facts.path}: its debug information does not say how it saw declared: {names}",)
+        said += (f"{facts.path}: its debug information does not say how it saw declared: {some(undeclared)}",)
     return replace(
         facts, uses=tuple(typed) if facts.uses is not None else None, types=interface.types, typed=interface.typed,
         records=dict(interface.records), unknown=facts.unknown + said,

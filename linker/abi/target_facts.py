@@ -12,6 +12,7 @@ from linker.abi.digests import CodeDigest
 from linker.abi.elf_facts import Memory, contents_of, with_types
 from linker.abi.facts import DataFact, Facts, FileKind, FunctionFact
 from linker.abi.past import check_slots, former_names
+from linker.errors import some
 from linker.formats import elf, elf_image
 from linker.history import RETIRED_SUFFIX, History, PlaceState, SlotState
 from linker.image import EXEC, WRITE, ExportKind, Image, LibraryHeader, Machine
@@ -80,7 +81,7 @@ def target_facts(data: bytes, path: str) -> Facts:
 
 
 def _numbers(slots: list[int]) -> str:
-    listed = ", ".join(map(str, slots[:5])) + (f" and {len(slots) - 5} more" if len(slots) > 5 else "")
+    listed = some([str(slot) for slot in slots])
     return f"slot {listed} has" if len(slots) == 1 else f"slots {listed} have"
 
 

@@ -7,6 +7,8 @@ node does not contain itself. `name` is what to show: a typedef's name where the
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import or_
 from typing import TypeVar
 
 
@@ -201,19 +203,12 @@ def enumeration(
     composites, then single bits."""
     if flags is None:
         bits = [v.value for v in values if v.value]
-        flags = len(bits) >= 3 and min(bits) > 0 and sum(b.bit_count() for b in bits) == _union(bits).bit_count()
+        flags = len(bits) >= 3 and min(bits) > 0 and sum(b.bit_count() for b in bits) == reduce(or_, bits).bit_count()
     if flags:
         all_bits = (1 << 8 * size) - 1
         values = tuple(Value(v.name, v.value, v.mask if v.mask > 0 else v.value or all_bits) for v in values)
         values = tuple(sorted(values, key=lambda v: -v.value.bit_count() if v.mask == v.value else -99))
     return Enumeration(name, size, signed, values, flags, size)
-
-
-def _union(bits: list[int]) -> int:
-    result = 0
-    for value in bits:
-        result |= value
-    return result
 
 
 def guessed_format(parameters: list[Parameter], variadic: bool) -> int:

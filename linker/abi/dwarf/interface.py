@@ -11,6 +11,7 @@ from linker.abi.dwarf import index as names
 from linker.abi.dwarf.graph import Graph
 from linker.abi.dwarf.index import Index, Place
 from linker.abi.dwarf.units import DAMAGE, Information, Sections, Unit, Values
+from linker.errors import some
 
 
 @dataclass(frozen=True)
@@ -221,7 +222,7 @@ def _sentences(graph: Graph, undecided: Iterable[str]) -> Iterable[str]:
     yield from information.problems
     yield from index.problems
     if index.external:
-        files = _some(index.external)
+        files = some(sorted(set(index.external)))
         yield f"{where}: types are in {files} (compiled with -gsplit-dwarf), which this check does not read"
     if information.alternate:
         yield f"{where}: part of its debug information is in another file (made by dwz -m), which this check does not read"
@@ -231,11 +232,4 @@ def _sentences(graph: Graph, undecided: Iterable[str]) -> Iterable[str]:
     for sentence in graph.problems:
         yield f"{where}: {sentence}"
     if undecided:
-        yield f"{where}: the calling convention is not recorded and cannot be told from the code: {_some(undecided)}"
-
-
-def _some(items: Iterable[str], most: int = 5) -> str:
-    """The first few of many."""
-    listed = sorted(set(items))
-    rest = len(listed) - most
-    return ", ".join(listed[:most]) + (f" and {rest} more" if rest > 0 else "")
+        yield f"{where}: the calling convention is not recorded and cannot be told from the code: {some(sorted(set(undecided)))}"

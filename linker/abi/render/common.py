@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from linker.abi.findings import Finding, ProgramReport, Report, Rule, Severity, Verdict
+from linker.errors import some
 
 WORDS = {
     Severity.BREAKING: "breaking",
@@ -75,9 +76,8 @@ def said(finding: Finding) -> str:
 def users(finding: Finding, most: int = 8) -> str:
     """`breaking for programs that use X`, the names by which programs meet the change, `most` of them."""
     names = finding.through or (finding.subject,)
-    shown = ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
     verb = {Severity.BREAKING: "breaking for", Severity.RISK: "a risk for"}.get(finding.severity, "concerns")
-    return f"{verb} programs that use {shown}"
+    return f"{verb} programs that use {some(names, most)}"
 
 
 def program_name(program: ProgramReport) -> str:
