@@ -5,41 +5,24 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
+import docs_support
 import pytest
+from docs_support import CONSOLE
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "chkshlib.md"
-FILES = re.compile(r"^```\w+ (\S+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-SCRIPT = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
-CONSOLE = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
 
 
 def prepared(folder: Path) -> dict[str, str]:
-    """Writes the files, runs the script; gives the environment for commands."""
-    text = DOCUMENT.read_text()
-    for name, content in FILES.findall(text):
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_text(content)
-    tools = folder / "bin"
-    tools.mkdir()
-    root = Path(__file__).parent.parent
-    (tools / "uselib").write_text(f'#!/bin/sh\nPYTHONPATH={root} exec {sys.executable} -m emulator.cli "$@"\n')
-    (tools / "uselib").chmod(0o755)
-    environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "NO_COLOR", "PYTHONPATH")}
-    environment["PATH"] = f"{tools}:{environment['PATH']}"
-    for script in SCRIPT.findall(text):
-        done = subprocess.run(["bash", "-ec", script], cwd=folder, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-    return environment
+    dropped = ("COLUMNS", "NO_COLOR", "PYTHONPATH")
+    return docs_support.prepared(folder, DOCUMENT.read_text(), {"uselib": "-m emulator.cli "}, dropped, {})
 
 
 def session(block: str, folder: Path, environment: dict[str, str]) -> str:

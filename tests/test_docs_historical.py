@@ -13,35 +13,22 @@ import sys
 import tempfile
 from pathlib import Path
 
+import docs_support
 import pytest
+from docs_support import CONSOLE
+from guest_build import ROOT
 
-ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 NAMES = ("exercises", "textbook", "svr3", "aout")
-FILE = re.compile(r"^```\w+ (\S+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-SCRIPT = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
-CONSOLE = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 GENUINE = re.compile(r"^```console with the tree\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SLS = Path(os.environ.get("USELIB_SLS", "/nonexistent"))
 
 
 def prepared(folder: Path, text: str) -> dict[str, str]:
-    """Writes the files, runs the scripts; gives the environment for commands."""
-    for name, content in FILE.findall(GENUINE.sub("", text)):
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_text(content)
-    tools = folder / "bin"
-    tools.mkdir()
-    for name, rest in (("uselib", "-m emulator.cli "), ("python3", "")):
-        (tools / name).write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} {rest}"$@"\n')
-        (tools / name).chmod(0o755)
+    tools = {"uselib": "-m emulator.cli ", "python3": ""}
     dropped = ("COLUMNS", "NO_COLOR", "PYTHONPATH", "LD_LIBRARY_PATH", "USELIB_VERSION_RULE")
-    environment = {k: v for k, v in os.environ.items() if k not in dropped}
-    environment |= {"PATH": f"{tools}:{environment['PATH']}", "LC_ALL": "C", "SLS": str(SLS), "USELIB": str(ROOT)}
-    for script in SCRIPT.findall(text):
-        done = subprocess.run(["bash", "-ec", script], cwd=folder, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-    return environment
+    more = {"LC_ALL": "C", "SLS": str(SLS), "USELIB": str(ROOT)}
+    return docs_support.prepared(folder, GENUINE.sub("", text), tools, dropped, more)
 
 
 def session(block: str, folder: Path, environment: dict[str, str]) -> str:

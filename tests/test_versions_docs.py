@@ -1,12 +1,10 @@
 """docs/versions.md: the commands in it print what it says, and its table of rules is the table."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from docs_support import spoken, steps
 from guest_build import NATIVE, ROOT
 
 from linker.versions import RULES
@@ -16,39 +14,20 @@ GREET = '#include <stdio.h>\nvoid greet(const char *who) { printf("greet " VERSI
 HELLO = 'void greet(const char *who);\nint main(void) { greet("world"); return 0; }\n'
 
 
-def steps() -> list[tuple[str, str]]:
-    """(command, output) of every command shown."""
-    shown = "".join(re.findall(r"```console\n(.*?)```", TEXT, re.DOTALL))
-    parts = re.split(r"^\$ (.*)\n", shown, flags=re.MULTILINE)[1:]
-    return list(zip(parts[::2], parts[1::2], strict=True))
-
-
 @pytest.mark.skipif(not NATIVE, reason="runs programs natively")
 def test_commands(tmp_path: Path) -> None:
     home = tmp_path.resolve() / "demo"
     home.mkdir()
     (home / "greet.c").write_text(GREET)
     (home / "hello.c").write_text(HELLO)
-    variables = {
-        name: value for name, value in os.environ.items() if name not in ("LD_LIBRARY_PATH", "USELIB_VERSION_RULE")
-    }
-    script = f'uselib() {{ {sys.executable} -m emulator.cli "$@"; }}\n'
-    found = steps()
+    found = steps(TEXT)
     assert len(found) > 15
     for command, output in found:
-        ran = subprocess.run(
-            ["bash", "-c", script + command],
-            cwd=home,
-            env={**variables, "PYTHONPATH": str(ROOT)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        said = ran.stdout.replace(str(home), "/home/me/demo")
+        ran = spoken(command, home, ("LD_LIBRARY_PATH", "USELIB_VERSION_RULE"))
         if command.startswith(("uselib sysroot", "for ")):
-            assert ran.returncode == 0, said
+            assert ran.returncode == 0, ran.stdout
         else:
-            assert said == output, command
+            assert ran.stdout == output, command
 
 
 def test_table() -> None:
