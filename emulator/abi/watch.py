@@ -11,7 +11,6 @@ buffer) are not seen.
 from __future__ import annotations
 
 import ctypes
-import importlib.util
 from collections.abc import Sequence
 from ctypes import c_uint32, c_uint64, c_void_p
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from functools import cache
 from typing import Any, Protocol
 
 from emulator.interfaces import WatchableMachine
+from emulator.trace import native_module
 from loader.address_space import PAGE, AddressSpace
 
 MODULE = "emulator.trace._watch"
@@ -61,17 +61,10 @@ class _Watch(ctypes.Structure):
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """The shared object, or None if it was not built, or was built from other sources than these."""
-    spec = importlib.util.find_spec(MODULE)
-    if spec is None or spec.origin is None:
-        return None
-    try:
-        lib = ctypes.CDLL(spec.origin)
-        sizes = list((c_uint64 * 5).in_dll(lib, "uselib_data_sizes"))
-        digests = list((c_uint64 * 2).in_dll(lib, "uselib_digest_sizes"))
-    except (OSError, ValueError):
-        return None
-    if sizes != [ctypes.sizeof(kind) for kind in (_Watch, _Page, _Range, _Entry, _Row)] or digests != [128, 24]:
+    """The shared object; None as native_module.load says."""
+    sizes = [ctypes.sizeof(kind) for kind in (_Watch, _Page, _Range, _Entry, _Row)]
+    lib = native_module.load(MODULE, {"uselib_data_sizes": sizes, "uselib_digest_sizes": [128, 24]})
+    if lib is None:
         return None
     lib.uselib_data_forget.argtypes = [c_void_p]
     lib.uselib_data_forget.restype = None
@@ -151,7 +144,9 @@ class _Native:
         watch.low, watch.high = watched.library
         watch.log, watch.log_capacity = ctypes.addressof(self._log), LOG
         watch.rows, watch.row_mask = ctypes.addressof(self._rows), ROWS - 1
-        self.read, self.write = (_address(getattr(lib, f"uselib_data_{kind}")) for kind in ("read", "write"))
+        self.read, self.write = (
+            native_module.address(getattr(lib, f"uselib_data_{kind}")) for kind in ("read", "write")
+        )
         self.data = ctypes.addressof(watch)
 
     def forget(self) -> None:
@@ -168,12 +163,6 @@ class _Native:
         return rows, log, int(self._state.lost)
 
 
-def _address(function: Any) -> int:
-    value = ctypes.cast(function, c_void_p).value
-    assert value is not None
-    return value
-
-
 @dataclass
 class _Python:
     """The same in Python, following data_watch.c."""
@@ -188,7 +177,7 @@ class _Python:
 
     def __post_init__(self) -> None:
         self._callbacks = _READ(self._on_read), _WRITE(self._on_write)
-        self.read, self.write = (_address(callback) for callback in self._callbacks)
+        self.read, self.write = (native_module.address(callback) for callback in self._callbacks)
 
     def forget(self) -> None:
         self._rows.clear()

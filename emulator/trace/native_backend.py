@@ -1,13 +1,11 @@
 """The native recorder: native/recorder.c, loaded with ctypes, and its state, which this module owns.
 
-The shared object is built by setuptools where a C compiler is there (setup.py). `Trace` below is `struct Trace` there, field
-by field; the sizes are compared when it is loaded.
+`_Trace` below is `struct Trace` there, field by field; the sizes are compared when it is loaded.
 """
 
 from __future__ import annotations
 
 import ctypes
-import importlib.util
 from collections.abc import Sequence
 from ctypes import POINTER, c_int, c_int64, c_uint8, c_uint16, c_uint32, c_uint64, c_void_p
 from dataclasses import replace
@@ -15,6 +13,7 @@ from functools import cache
 from typing import Any
 
 from emulator.interfaces import WatchableMachine
+from emulator.trace import native_module
 from emulator.trace.backend import (
     BEFORE_FORK,
     EXTRA,
@@ -87,17 +86,10 @@ class _Table(ctypes.Structure):
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """The shared object, or None if it was not built, or was built from other sources than these."""
-    spec = importlib.util.find_spec(MODULE)
-    if spec is None or spec.origin is None:
-        return None
-    try:
-        lib = ctypes.CDLL(spec.origin)
-        sizes = (c_uint64 * 6).in_dll(lib, "uselib_sizes")
-    except (OSError, ValueError):
-        return None
-    expected = [*map(ctypes.sizeof, (_Trace,)), RECORD.size, *map(ctypes.sizeof, (_Function, _Want, _Table))]
-    if list(sizes[:5]) != expected:
+    """The shared object; None as native_module.load says."""
+    sizes = [ctypes.sizeof(_Trace), RECORD.size, *map(ctypes.sizeof, (_Function, _Want, _Table))]
+    lib = native_module.load(MODULE, {"uselib_sizes": sizes})
+    if lib is None:
         return None
     lib.uselib_event.argtypes = [c_void_p, c_uint32, c_uint32, c_uint64, c_uint64, c_void_p, c_uint32]
     lib.uselib_add_entries.argtypes = [c_void_p, c_void_p, c_uint64, c_uint32]
@@ -106,12 +98,6 @@ def library() -> ctypes.CDLL | None:
     for name in ("uselib_event", "uselib_add_entries", "uselib_forked", "uselib_release"):
         getattr(lib, name).restype = None
     return lib
-
-
-def _address(function: Any) -> int:
-    value = ctypes.cast(function, c_void_p).value
-    assert value is not None
-    return value
 
 
 class NativeBackend:
@@ -144,7 +130,7 @@ class NativeBackend:
         if setup.callers is not None:
             self.set_callers(setup.callers)
         if setup.everything:
-            machine.watch_blocks_native(1, 1, _address(lib.uselib_on_block), self._at)
+            machine.watch_blocks_native(1, 1, native_module.address(lib.uselib_on_block), self._at)
 
     # -- properties -----------------------------------------------------------------------------------------------------
 
@@ -236,7 +222,7 @@ class NativeBackend:
             return []
         table = _Table(self._at, begin, first, size)
         self._keep.append(table)
-        function = _address(self._lib.uselib_on_slot)
+        function = native_module.address(self._lib.uselib_on_slot)
         return [self._machine.watch_blocks_native(begin, begin + size * count, function, ctypes.addressof(table))]
 
     # -- memory ---------------------------------------------------------------------------------------------------------
