@@ -26,14 +26,14 @@ from linker.errors import error
 from linker.formats import aout
 from linker.formats.aout import N_ABS, N_BSS, N_DATA, N_EXT, N_SETV, N_TEXT, N_UNDF, Aout, Header, Magic, word
 from linker.formats.aout_object import IMPORTS, INDIRECT, SET_VECTOR
-from linker.formats.elf import SHF_ALLOC, SHF_WRITE, SHN_ABS, SHT_NOBITS, SHT_PROGBITS, STB_LOCAL, STT_FILE, STT_SECTION
+from linker.formats.elf import SHF_ALLOC, SHF_WRITE, SHN_ABS, SHT_NOBITS, SHT_PROGBITS
 from linker.image import PAGE, Machine
 from linker.inputs import UNDEFINED, InputSection, Symbol
 from linker.layout import Layout, LayoutPolicy, OutputSection, Place, align
 from linker.link import OutputKind
 from linker.options import Options
 from linker.resolve import Resolution, define
-from linker.writer import Row
+from linker.writer import Row, named_rows
 
 CONFLICTS = "__SHARABLE_CONFLICTS__"
 LIBRARIES = "___SHARED_LIBRARIES__"
@@ -162,11 +162,11 @@ def _padded(content: bytes) -> bytes:
 def _symbols(rows: Iterable[Row], layout: Layout, vectors: Container[str]) -> Iterable[aout.Symbol]:
     kinds = {s.index: {".text": N_TEXT, ".data": N_DATA, ".bss": N_BSS}.get(s.name, N_ABS) for s in layout.sections}
     kinds |= {0: N_UNDF, SHN_ABS: N_ABS}
-    for name, info, _, index, value, _ in rows:
-        if info & 15 in (STT_FILE, STT_SECTION) or not name or name.startswith((_CELL, _SLOT)):
+    for name, local, index, value in named_rows(rows):
+        if name.startswith((_CELL, _SLOT)):
             continue
         kind = N_SETV if name in vectors else kinds.get(index, N_ABS)
-        yield aout.Symbol(name, kind | (0 if info >> 4 == STB_LOCAL else N_EXT), value & 0xFFFF_FFFF)
+        yield aout.Symbol(name, kind | (0 if local else N_EXT), value & 0xFFFF_FFFF)
 
 
 def aliases(resolution: Resolution) -> list[tuple[Symbol, Symbol]]:

@@ -22,9 +22,6 @@ from linker.formats.elf import (
     SHN_ABS,
     SHT_NOBITS,
     SHT_PROGBITS,
-    STB_LOCAL,
-    STT_FILE,
-    STT_SECTION,
 )
 from linker.image import PAGE, Machine
 from linker.inputs import UNDEFINED, InputSection, ObjectFile
@@ -32,7 +29,7 @@ from linker.layout import Layout, LayoutPolicy, OutputSection, Place, align
 from linker.link import OutputKind
 from linker.options import Options
 from linker.resolve import Resolution
-from linker.writer import Row
+from linker.writer import Row, named_rows
 
 LIBRARIES = ".lib"
 DATA_START = 0x400000
@@ -135,11 +132,10 @@ def encode_image(
 
 def _symbols(rows: Iterable[Row], layout: Layout) -> Iterable[Symbol]:
     number_of = {section.index: number for number, section in enumerate(layout.sections, 1)}
-    for name, info, _, index, value, _ in rows:
-        if info & 15 in (STT_FILE, STT_SECTION) or not name or index == 0:
-            continue
-        section = coff.N_ABS if index == SHN_ABS else number_of.get(index, coff.N_ABS)
-        yield Symbol(name, value & 0xFFFF_FFFF, section, coff.C_STAT if info >> 4 == STB_LOCAL else coff.C_EXT)
+    for name, local, index, value in named_rows(rows):
+        if index:
+            section = coff.N_ABS if index == SHN_ABS else number_of.get(index, coff.N_ABS)
+            yield Symbol(name, value & 0xFFFF_FFFF, section, coff.C_STAT if local else coff.C_EXT)
 
 
 class CoffLayout:

@@ -29,9 +29,6 @@ from linker.formats.elf import (
     SHN_ABS,
     SHT_NOBITS,
     SHT_PROGBITS,
-    STB_LOCAL,
-    STT_FILE,
-    STT_SECTION,
 )
 from linker.formats.textbook import Library, Module, Object, Segment
 from linker.formats.textbook import Symbol as Global
@@ -43,7 +40,7 @@ from linker.options import Options
 from linker.relocations import SymbolPolicy
 from linker.resolve import Resolution, define
 from linker.spec import Specification
-from linker.writer import Row
+from linker.writer import Row, named_rows
 
 TEXT_START = 0x10000  # the book's programs begin at 1000; today's kernels map nothing so low
 LIBRARY_NAMES = ".lib"
@@ -71,8 +68,8 @@ class _Kind(OutputKind):
         number_of = {output.index: number for number, output in enumerate(layout.sections, 1)}
         symbols = [
             Global(name, value, 0 if index == SHN_ABS else number_of.get(index, 0))
-            for name, info, _, index, value, _ in rows or ()
-            if name and index and info >> 4 != STB_LOCAL and info & 15 not in (STT_FILE, STT_SECTION)
+            for name, local, index, value in named_rows(rows or ())
+            if index and not local
         ]
         if all(symbol.name != ENTRY for symbol in symbols):
             symbols.append(Global(ENTRY, entry, 0))

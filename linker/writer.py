@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from linker.errors import error
 from linker.formats import elf
@@ -141,6 +141,13 @@ def symbol_rows(
             rows.append(row)
     rows.sort(key=lambda row: row[1] >> 4 != STB_LOCAL)
     return rows
+
+
+def named_rows(rows: Iterable[Row]) -> Iterator[tuple[str, bool, int, int]]:
+    """Symbols as other formats have them, without those for files and sections: (name, is local, section index, value)."""
+    for name, info, _, index, value, _ in rows:
+        if name and info & 15 not in (STT_FILE, STT_SECTION):
+            yield name, info >> 4 == STB_LOCAL, index, value
 
 
 class _Strings:
