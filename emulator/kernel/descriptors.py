@@ -211,9 +211,8 @@ class DirectoryFile(Description):
         raise GuestError(errno.EISDIR)
 
     def seek(self, offset: int, whence: int) -> int:
-        if (
-            whence == os.SEEK_END and self.fd >= 0
-        ):  # what a directory's end is, is the file system's affair (EINVAL, or a huge number)
+        if whence == os.SEEK_END and self.fd >= 0:
+            # what a directory's end is, is the file system's affair (EINVAL, or a huge number)
             self.position = os.lseek(self.fd, offset, whence)
             return self.position
         if whence == os.SEEK_CUR:
