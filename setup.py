@@ -5,16 +5,16 @@ from setuptools import Extension, setup
 setup(
     ext_modules=[
         Extension(
-            "emulator.trace._native",
+            "uselib.emulator.trace._native",
             ["emulator/trace/native/recorder.c"],
             extra_compile_args=["-O2", "-fvisibility=hidden", "-Wall", "-Wextra"],
             optional=True,  # without a compiler the recorder in Python is used
         ),
         Extension(
-            "emulator.trace._watch",
+            "uselib.emulator.trace._watch",
             ["emulator/trace/native/data_watch.c"],
             extra_compile_args=["-O2", "-fvisibility=hidden", "-Wall", "-Wextra"],
-            optional=True,  # likewise: emulator/abi/watch.py
+            optional=True,  # likewise: uselib/abi/dynamic/run/data_watch.py
         ),
     ]
 )

@@ -2,7 +2,7 @@
 
 The reference of each row is the program linked statically and run natively; a cell says whether status, output, error
 output and files are the same, byte for byte, in all of the row's runs, and a reference that the package itself knows
-(bzip2's samples) is checked too. Programs, inputs and how they are built: tests/realprograms.py.
+(bzip2's samples) is checked too. Programs, inputs and how they are built: tests/support/realprograms.py.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from realprograms import BUILDERS, CASES, PACKAGES, Site, Unavailable, expected_output, run_case, sources
-
-from runtime.sysroot import MACHINES, make_sysroot, read_sysroot
+from support.realprograms import BUILDERS, CASES, PACKAGES, Site, Unavailable, expected_output, run_case, sources
+from uselib.runtime.sysroot import MACHINES, make_sysroot, read_sysroot
 
 SCHEMES = ("uselib", "mmap", "static")
 

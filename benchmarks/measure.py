@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-USELIB = [sys.executable, "-m", "emulator.cli"]
+USELIB = [sys.executable, "-m", "uselib.cli"]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "uselib-benchmarks"
 
 # spawns a command N times and prints the mean in microseconds: Python's own subprocess costs more than what we measure

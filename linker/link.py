@@ -11,19 +11,19 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from linker import eh_frame, synthetic
-from linker.errors import Diagnostic, LinkError, error
-from linker.formats.elf import SHF_ALLOC, STT_GNU_IFUNC
-from linker.gc import collect
-from linker.image import Machine
-from linker.inputs import UNDEFINED, InputSection, ObjectFile, Symbol
-from linker.layout import Layout, LayoutPolicy, gather, settle
-from linker.options import Options
-from linker.program_layout import ProgramLayout
-from linker.relocations import Applying, Needs, PlainSymbols, SymbolPolicy, scan
-from linker.resolve import Resolution, resolve
-from linker.synthetic import Tables
-from linker.writer import Row, complete, fill, number, symbol_rows, write_atomically
+from uselib.linker.errors import Diagnostic, LinkError, error
+from uselib.linker.formats.elf import SHF_ALLOC, STT_GNU_IFUNC
+from uselib.linker.image import Machine
+from uselib.linker.options import Options
+from uselib.linker.passes import eh_frame, synthetic
+from uselib.linker.passes.gc import collect
+from uselib.linker.passes.inputs import UNDEFINED, InputSection, ObjectFile, Symbol
+from uselib.linker.passes.layout import Layout, LayoutPolicy, gather, settle
+from uselib.linker.passes.program_layout import ProgramLayout
+from uselib.linker.passes.relocations import Applying, Needs, PlainSymbols, SymbolPolicy, scan
+from uselib.linker.passes.resolve import Resolution, resolve
+from uselib.linker.passes.synthetic import Tables
+from uselib.linker.passes.writer import Row, complete, fill, number, symbol_rows, write_atomically
 
 
 class OutputKind:
@@ -316,7 +316,7 @@ class Program(OutputKind):
     def prepare(self, resolution: Resolution, options: Options) -> list[InputSection]:
         if not resolution.stubs and not options.rpath:
             return []
-        from linker.shared import prepare  # stub libraries and .lib: loaded only where there are any
+        from uselib.linker.passes.shared import prepare  # stub libraries and .lib: loaded only where there are any
 
         return prepare(resolution, options)
 
@@ -328,7 +328,7 @@ class Program(OutputKind):
 
     def laid_out(self, resolution: Resolution, layout: Layout) -> None:
         if resolution.stubs:
-            from linker.shared import check_overlap
+            from uselib.linker.passes.shared import check_overlap
 
             check_overlap(resolution, layout)
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 
-from linker.errors import Diagnostic, UsageError
-from linker.image import Machine
+from uselib.linker.errors import Diagnostic, UsageError
+from uselib.linker.image import Machine
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Options:
     scheme: str = ""  # "" or one of SCHEMES
     interpreter: str = ""  # --dynamic-linker, which only scheme interp looks at
     rpath: tuple[str, ...] = ()
-    version_rule: str = ""  # a name of linker.versions.RULES, or empty: none is recorded
+    version_rule: str = ""  # a name of uselib.linker.versions.RULES, or empty: none is recorded
     executable_stack: bool | None = None  # -z execstack, -z noexecstack
     stack_size: int = 0
     max_page_size: int = 0x1000
@@ -326,7 +326,7 @@ def _value(state: _State, key: str, option: str, value: str) -> None:
             raise _bad(option, f"`{value}` is no scheme", f"write {', '.join(SCHEMES[:-1])} or {SCHEMES[-1]}")
         state.values["scheme"] = value
     elif key == "version_rule":
-        from linker.versions import rule_named  # only where it is asked for
+        from uselib.linker.versions import rule_named  # only where it is asked for
 
         state.values[key] = rule_named(value, option).name
     elif key == "rpath":

@@ -4,9 +4,9 @@
                                interface. Decimal, each at most 65535, no leading zeros: no version has two names.
     libX_s.MAJOR.MINOR, libX_s.MAJOR   symbolic links to the newest of them (`uselib ldconfig`)
 
-A rule is a row of `RULES`. runtime/crt/versions.h has the same table for start-up; tests/test_versions_choice.py lets both
+A rule is a row of `RULES`. runtime/crt/versions.h has the same table for start-up; tests/loader/libraries/test_versions_choice.py lets both
 choose among the same files. docs/versions.md says which system had which rule. Knows nothing of directories
-(loader/search.py looks into them).
+(loader/libraries/search.py looks into them).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from linker.errors import Diagnostic, UsageError
-from linker.image import Version
+from uselib.linker.errors import Diagnostic, UsageError
+from uselib.linker.image import Version
 
 _NUMBER = r"(0|[1-9][0-9]{0,4})"
 _FULL = re.compile(rf"(.+)\.{_NUMBER}\.{_NUMBER}\.{_NUMBER}", re.DOTALL)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import system_calls
 
-from linker.formats.ar import Archive, NewMember, write_archive
-from linker.formats.elf import SHF_TLS, SHT_SYMTAB, STB_LOCAL, STB_WEAK, File
-from linker.image import Machine
-from runtime.compiler import Compiler, Job, compile_all
+from uselib.linker.formats.ar import Archive, NewMember, write_archive
+from uselib.linker.formats.elf import SHF_TLS, SHT_SYMTAB, STB_LOCAL, STB_WEAK, File
+from uselib.linker.image import Machine
+from uselib.runtime.compiler import Compiler, Job, compile_all
 
 ROOT = Path(__file__).resolve().parent
 SCHEMES = ("static", "uselib", "mmap", "kernel", "bsdos", "interp")  # the index is crt1.c's USELIB_SCHEME

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from linker.errors import Diagnostic, LinkError, ToolError, error
-from linker.image import Machine
+from uselib.linker.errors import Diagnostic, LinkError, ToolError, error
+from uselib.linker.image import Machine
 
 J = TypeVar("J")
 

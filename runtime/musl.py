@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from linker.errors import error
-from linker.formats.ar import Archive
-from linker.image import Machine, Version
-from runtime.build import has_thread_local_data
+from uselib.linker.errors import error
+from uselib.linker.formats.ar import Archive
+from uselib.linker.image import Machine, Version
+from uselib.runtime.build import has_thread_local_data
 
-# What a program may replace; musl calls these through pointers then (linker/interpose.py).
+# What a program may replace; musl calls these through pointers then (linker/library/interpose.py).
 INTERPOSABLE = (
     "malloc", "calloc", "realloc", "free", "memalign", "aligned_alloc", "posix_memalign", "malloc_usable_size",
 )  # fmt: skip

@@ -17,12 +17,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from linker.errors import error
-from linker.formats.ar import write_archive
-from linker.image import Machine, Version
-from linker.reading import read_file
-from runtime import build, musl
-from runtime.compiler import Compiler, Job, compile_all, find_compiler
+from uselib.linker.errors import error
+from uselib.linker.formats.ar import write_archive
+from uselib.linker.image import Machine, Version
+from uselib.linker.reading import read_file
+from uselib.runtime import build, musl
+from uselib.runtime.compiler import Compiler, Job, compile_all, find_compiler
 
 MARK = "uselib.sysroot"
 LIBC_BASE = 0x60000000  # libc's address since 1993 (design reference, section 2)
@@ -108,7 +108,7 @@ LIBCS: Mapping[str, Callable[[Compiler, Machine, Path, Path], _Libc]] = {"mini":
 
 
 def _make_shared(libc: _Libc, root: Path, scheme: str) -> Sequence[str]:
-    from linker import shlib
+    from uselib.linker.library import make as shlib
 
     request = shlib.Request(
         inputs=tuple(str(path) for path in libc.inputs),

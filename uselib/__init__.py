@@ -10,18 +10,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from emulator.api.errors import GuestExited, GuestFault, ProgramOver, SymbolError
-    from emulator.api.guest import Breakpoint, Replacement, Stop
-    from emulator.api.library import Buffer, Library
-    from emulator.api.program import Exit, Program
-    from loader.access import MemoryFault
+    from uselib.emulator.api.errors import GuestExited, GuestFault, ProgramOver, SymbolError
+    from uselib.emulator.api.guest import Breakpoint, Replacement, Stop
+    from uselib.emulator.api.library import Buffer, Library
+    from uselib.emulator.api.program import Exit, Program
+    from uselib.loader.memory.access import MemoryFault
 
 _EXPORTS = {
-    "Program": "emulator.api.program", "Exit": "emulator.api.program",
-    "Library": "emulator.api.library", "Buffer": "emulator.api.library",
-    "Stop": "emulator.api.guest", "Breakpoint": "emulator.api.guest", "Replacement": "emulator.api.guest",
-    "GuestFault": "emulator.api.errors", "GuestExited": "emulator.api.errors", "SymbolError": "emulator.api.errors",
-    "ProgramOver": "emulator.api.errors", "MemoryFault": "loader.access",
+    "Program": "uselib.emulator.api.program", "Exit": "uselib.emulator.api.program",
+    "Library": "uselib.emulator.api.library", "Buffer": "uselib.emulator.api.library",
+    "Stop": "uselib.emulator.api.guest", "Breakpoint": "uselib.emulator.api.guest", "Replacement": "uselib.emulator.api.guest",
+    "GuestFault": "uselib.emulator.api.errors", "GuestExited": "uselib.emulator.api.errors", "SymbolError": "uselib.emulator.api.errors",
+    "ProgramOver": "uselib.emulator.api.errors", "MemoryFault": "uselib.loader.memory.access",
 }  # fmt: skip
 
 __all__ = [
@@ -32,5 +32,5 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     if name not in _EXPORTS:
-        raise AttributeError(f"module `emulator` has no attribute `{name}`")
+        raise AttributeError(f"module `uselib` has no attribute `{name}`")
     return getattr(import_module(_EXPORTS[name]), name)

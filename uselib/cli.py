@@ -10,9 +10,9 @@ import importlib
 import os
 import sys
 
-from linker.errors import ToolError, UsageError, printable
+from uselib.linker.errors import ToolError, UsageError, printable
 
-# name -> (module under emulator.commands, one line of help)
+# name -> (module under uselib.commands, one line of help)
 COMMANDS: dict[str, tuple[str, str]] = {
     "ld": ("ld", "link objects, archives and stub libraries into an executable (GNU ld's options)"),
     "mkshlib": ("mkshlib", "make a fixed-address shared library and its stub library"),
@@ -71,7 +71,7 @@ def _run(arguments: list[str]) -> int:
     if arguments[0] not in COMMANDS:
         print(f"uselib: {printable(arguments[0])}: no such command; `uselib --help` lists them", file=sys.stderr)
         return 2
-    module = importlib.import_module(f"emulator.commands.{COMMANDS[arguments[0]][0]}")
+    module = importlib.import_module(f"uselib.commands.{COMMANDS[arguments[0]][0]}")
     if not gc.isenabled():
         gc.freeze()
         gc.enable()

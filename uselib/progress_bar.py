@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from emulator.trace.reading.progress import Progress
+from uselib.emulator.trace.reading.progress import Progress
 
 
 @contextmanager

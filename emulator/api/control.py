@@ -16,10 +16,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from emulator.machine.engine import BLOCK_CALLBACK, HOOK_CODE
-from emulator.machine.machine import Machine
-from emulator.machine.registers import INDEX
-from loader.address_space import PAGE, PROT_EXEC, PROT_READ, page_down
+from uselib.emulator.machine.engine import BLOCK_CALLBACK, HOOK_CODE
+from uselib.emulator.machine.machine import Machine
+from uselib.emulator.machine.registers import INDEX
+from uselib.loader.memory.address_space import PAGE, PROT_EXEC, PROT_READ, page_down
 
 Handler = Callable[[int], None]  # gets the address of the stop
 

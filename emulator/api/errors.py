@@ -3,7 +3,7 @@ there)."""
 
 from __future__ import annotations
 
-from emulator.interfaces import ProcessEnded
+from uselib.emulator.process.interfaces import ProcessEnded
 
 
 class GuestFault(Exception):

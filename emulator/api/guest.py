@@ -12,17 +12,17 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, TypeVar
 
-from emulator.api import values
-from emulator.api.control import Control, LostCall
-from emulator.api.errors import GuestExited, ProgramOver, SymbolError
-from emulator.api.memory import Memory, Registers, Where
-from emulator.api.session import Session
-from emulator.api.symbols import Symbols
-from emulator.interfaces import ProcessEnded
-from emulator.machine.machine import Machine
-from emulator.trace.symbols import Place, SymbolMap
-from loader.access import MemoryFault
-from loader.vma import Vma
+from uselib.emulator.api import values
+from uselib.emulator.api.control import Control, LostCall
+from uselib.emulator.api.errors import GuestExited, ProgramOver, SymbolError
+from uselib.emulator.api.memory import Memory, Registers, Where
+from uselib.emulator.api.session import Session
+from uselib.emulator.api.symbols import Symbols
+from uselib.emulator.machine.machine import Machine
+from uselib.emulator.process.interfaces import ProcessEnded
+from uselib.emulator.trace.symbols import Place, SymbolMap
+from uselib.loader.memory.access import MemoryFault
+from uselib.loader.memory.vma import Vma
 
 
 @dataclass(frozen=True)

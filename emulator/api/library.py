@@ -12,17 +12,17 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from emulator.api.control import Handler
-from emulator.api.errors import GuestExited, SymbolError
-from emulator.api.guest import Guest
-from emulator.api.session import Session, Standard
-from emulator.interfaces import ProgramReplaced
-from emulator.run import RunOptions
-from linker.errors import error
-from linker.image import Image, LibraryHeader, Segment, Version
-from loader.address_space import PAGE, AddressSpace
-from loader.exec import StartInfo, build_stack, map_segment, prot_of
-from loader.headers import library_header
+from uselib.emulator.api.control import Handler
+from uselib.emulator.api.errors import GuestExited, SymbolError
+from uselib.emulator.api.guest import Guest
+from uselib.emulator.api.session import Session, Standard
+from uselib.emulator.process.interfaces import ProgramReplaced
+from uselib.emulator.process.run import RunOptions
+from uselib.linker.errors import error
+from uselib.linker.image import Image, LibraryHeader, Segment, Version
+from uselib.loader.memory.address_space import PAGE, AddressSpace
+from uselib.loader.programs.exec import StartInfo, build_stack, map_segment, prot_of
+from uselib.loader.programs.headers import library_header
 
 _HEAP = 0x1000_0000  # where brk begins: below the libraries' region on both machines
 _START = "__libc_start_main"

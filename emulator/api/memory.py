@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, MutableMapping
 from typing import TYPE_CHECKING
 
-from emulator.machine.registers import INDEX
+from uselib.emulator.machine.registers import INDEX
 
 if TYPE_CHECKING:
-    from emulator.machine.machine import Machine
+    from uselib.emulator.machine.machine import Machine
 
 Where = int | str
 
@@ -36,7 +36,7 @@ class Memory:
         return int.from_bytes(self.read(where, size), "little", signed=signed)
 
     def write(self, where: Where, data: bytes) -> None:
-        from loader.access import MemoryFault
+        from uselib.loader.memory.access import MemoryFault
 
         space, address = self._machine().space, self._address(where)
         space.check(address, len(data), "read")

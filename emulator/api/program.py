@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, BinaryIO
 
-from emulator.api.errors import GuestFault, ProgramOver
-from emulator.api.guest import Guest, Paused, Stop
-from emulator.api.memory import Where
-from emulator.api.session import Session, Standard
-from emulator.interfaces import ProcessEnded, ProgramReplaced
-from emulator.run import RunOptions
-from loader.address_space import MemoryCeiling
+from uselib.emulator.api.errors import GuestFault, ProgramOver
+from uselib.emulator.api.guest import Guest, Paused, Stop
+from uselib.emulator.api.memory import Where
+from uselib.emulator.api.session import Session, Standard
+from uselib.emulator.process.interfaces import ProcessEnded, ProgramReplaced
+from uselib.emulator.process.run import RunOptions
+from uselib.loader.memory.address_space import MemoryCeiling
 
 
 @dataclass(frozen=True)

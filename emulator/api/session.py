@@ -14,14 +14,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
 
-from emulator.api.errors import GuestFault
-from emulator.interfaces import ProcessEnded
-from emulator.kernel.clock import Clock
-from emulator.kernel.descriptors import FileTable, HostFile
-from emulator.kernel.signal_state import SignalState
-from emulator.reports import death_report
-from emulator.run import Runner, RunOptions
-from linker.errors import Diagnostic, UsageError
+from uselib.emulator.api.errors import GuestFault
+from uselib.emulator.kernel.clock import Clock
+from uselib.emulator.kernel.signals.state import SignalState
+from uselib.emulator.kernel.vfs.descriptors import FileTable, HostFile
+from uselib.emulator.process.interfaces import ProcessEnded
+from uselib.emulator.process.reports import death_report
+from uselib.emulator.process.run import Runner, RunOptions
+from uselib.linker.errors import Diagnostic, UsageError
 
 O_RDONLY, O_WRONLY = 0, 1
 

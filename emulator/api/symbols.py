@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from emulator.api.errors import SymbolError
-from linker.errors import ToolError
-from linker.formats.elf_image import read_image
-from linker.image import ExportKind, Image
-from loader.address_space import AddressSpace
-from loader.vma import MappedFile
+from uselib.emulator.api.errors import SymbolError
+from uselib.linker.errors import ToolError
+from uselib.linker.formats.elf_image import read_image
+from uselib.linker.image import ExportKind, Image
+from uselib.loader.memory.address_space import AddressSpace
+from uselib.loader.memory.vma import MappedFile
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from emulator.machine.registers import INDEX
+from uselib.emulator.machine.registers import INDEX
 
 if TYPE_CHECKING:
-    from emulator.machine.machine import Machine
+    from uselib.emulator.machine.machine import Machine
 
 _INTEGER_REGISTERS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
 _FLOAT_REGISTERS = 8

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from emulator.machine.machine import Machine
-from emulator.machine.registers import INDEX
+from uselib.emulator.machine.machine import Machine
+from uselib.emulator.machine.registers import INDEX
 
 _CORE = {
     32: ("eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi", "eip", "eflags"),

@@ -14,14 +14,14 @@ import threading
 import time
 from contextlib import suppress
 
-from emulator.gdb.stub import Go, Stub
-from emulator.gdb.target import Stopped, Target
-from emulator.gdb.wire import Closed, Wire
-from emulator.interfaces import Fault, ProcessEnded, ProgramReplaced
-from emulator.kernel.signal_frames import SignalInfo
-from emulator.run import Runner, RunOptions
-from linker.errors import Diagnostic, ToolError, UsageError
-from loader.address_space import MemoryCeiling
+from uselib.emulator.gdb.stub import Go, Stub
+from uselib.emulator.gdb.target import Stopped, Target
+from uselib.emulator.gdb.wire import Closed, Wire
+from uselib.emulator.kernel.signals.frames import SignalInfo
+from uselib.emulator.process.interfaces import Fault, ProcessEnded, ProgramReplaced
+from uselib.emulator.process.run import Runner, RunOptions
+from uselib.linker.errors import Diagnostic, ToolError, UsageError
+from uselib.loader.memory.address_space import MemoryCeiling
 
 LOOPBACK = "127.0.0.1"
 _HEAR = 0.2  # s that the listening thread sleeps in one go

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from emulator.gdb.registers import target_xml
-from emulator.gdb.target import Target
-from emulator.gdb.wire import BREAK, Wire, escape, unescape
-from loader.address_space import MemoryFault
+from uselib.emulator.gdb.registers import target_xml
+from uselib.emulator.gdb.target import Target
+from uselib.emulator.gdb.wire import BREAK, Wire, escape, unescape
+from uselib.loader.memory.address_space import MemoryFault
 
 OK, BAD_MEMORY, BAD_REQUEST = b"OK", b"E0e", b"E16"  # EFAULT, EINVAL
 PACKET = 0x4000

@@ -12,13 +12,13 @@ import struct
 from collections.abc import Iterable
 from xml.sax.saxutils import quoteattr
 
-from emulator.api.control import Control
-from emulator.gdb.registers import RegisterFile
-from emulator.interfaces import Fault, Kernel
-from emulator.machine.machine import Machine
-from loader.address_space import PAGE, MemoryFault, page_down
-from loader.headers import library_header
-from loader.vma import Vma
+from uselib.emulator.api.control import Control
+from uselib.emulator.gdb.registers import RegisterFile
+from uselib.emulator.machine.machine import Machine
+from uselib.emulator.process.interfaces import Fault, Kernel
+from uselib.loader.memory.address_space import PAGE, MemoryFault, page_down
+from uselib.loader.memory.vma import Vma
+from uselib.loader.programs.headers import library_header
 
 
 class Stopped(BaseException):

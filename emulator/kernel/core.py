@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 from collections.abc import Sequence
 
-from emulator.interfaces import Fault, ProcessEnded
-from emulator.kernel import table
-from emulator.kernel.dispatch import Dispatcher, Observer
-from emulator.kernel.process import Process
-from emulator.kernel.signal_state import SIGKILL, SignalState
+from uselib.emulator.kernel import table
+from uselib.emulator.kernel.dispatch import Dispatcher, Observer
+from uselib.emulator.kernel.process import Process
+from uselib.emulator.kernel.signals.state import SIGKILL, SignalState
+from uselib.emulator.process.interfaces import Fault, ProcessEnded
 
 # Calls that a handler ends with EINTR even under SA_RESTART (signal(7)); without a handler they go on
 NOT_RESTARTED = frozenset(

@@ -6,14 +6,14 @@ import errno
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from emulator.interfaces import ContextReplaced, ProgramReplaced
-from emulator.kernel import table
-from emulator.kernel.arguments import Kind, Width
-from emulator.kernel.errors import GuestError, guest_errno
-from emulator.kernel.process import Process
-from emulator.kernel.table import Handler, Row
-from linker.image import Machine
-from loader.address_space import MemoryFault
+from uselib.emulator.kernel import table
+from uselib.emulator.kernel.arguments import Kind, Width
+from uselib.emulator.kernel.errors import GuestError, guest_errno
+from uselib.emulator.kernel.process import Process
+from uselib.emulator.kernel.table import Handler, Row
+from uselib.emulator.process.interfaces import ContextReplaced, ProgramReplaced
+from uselib.linker.image import Machine
+from uselib.loader.memory.address_space import MemoryFault
 
 Convert = Callable[[int], int]
 

@@ -1,4 +1,4 @@
-"""Errors of system calls. (Ends without a result are in emulator.interfaces: ProcessEnded, ContextReplaced.)
+"""Errors of system calls. (Ends without a result are in uselib.emulator.process.interfaces: ProcessEnded, ContextReplaced.)
 
 The guest sees the errno numbers of Linux on x86 (include/uapi/asm-generic/errno*.h). The host's numbers are the same on
 a Linux host of most machines; `guest_errno` goes by name, so that it also holds where they are not.

@@ -11,17 +11,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from emulator.kernel.clock import Clock, RandomBytes
-from emulator.kernel.limits import Limits
-from emulator.kernel.pids import PidTable
-from linker.image import Machine
+from uselib.emulator.kernel.calls.limits import Limits
+from uselib.emulator.kernel.clock import Clock, RandomBytes
+from uselib.emulator.kernel.pids import PidTable
+from uselib.linker.image import Machine
 
 if TYPE_CHECKING:
-    from emulator.interfaces import Cpu
-    from emulator.kernel.abi import Abi
-    from emulator.kernel.descriptors import FileTable
-    from emulator.kernel.filesystem import FileSystem
-    from loader.address_space import AddressSpace
+    from uselib.emulator.kernel.structs import Abi
+    from uselib.emulator.kernel.vfs.descriptors import FileTable
+    from uselib.emulator.kernel.vfs.filesystem import FileSystem
+    from uselib.emulator.process.interfaces import Cpu
+    from uselib.loader.memory.address_space import AddressSpace
 
 
 class Signals(Protocol):
@@ -93,7 +93,7 @@ class Process:
     limits: Limits = field(default_factory=Limits)
     talk: Talk = field(default_factory=Talk)
     pids: PidTable = field(default_factory=PidTable)
-    era: str = "modern"  # which kernel's interface the program expects (loader/binfmt.py)
+    era: str = "modern"  # which kernel's interface the program expects (loader/programs/binfmt.py)
     libraries: int = 0  # mapped by uselib(2)
     substitutes: str = ""  # a guest directory whose libraries exec maps in place of those of the same name
     borrowed: int = -1  # vfork: a pipe that the parent waits on, closed when this child execs or ends

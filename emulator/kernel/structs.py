@@ -1,7 +1,7 @@
 """Structures and constants that programs and kernel exchange, on both machines.
 
 A structure is written once as C declares it; offsets follow from the rules of the machine's psABI (on i386 `long` and
-pointers have 4 bytes and `long long` is aligned to 4; on x86-64 all are 8). tests/test_kernel_abi.py compares every
+pointers have 4 bytes and `long long` is aligned to 4; on x86-64 all are 8). tests/emulator/kernel/test_kernel_abi.py compares every
 offset with what the C compiler says of the kernel's headers.
 
 Sources: include/uapi/asm-generic/*.h, arch/x86/include/uapi/asm/{stat,statfs,...}.h, include/uapi/linux/*.h.
@@ -16,8 +16,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from emulator.kernel.errors import GuestError
-from linker.image import Machine
+from uselib.emulator.kernel.errors import GuestError
+from uselib.linker.image import Machine
 
 # C type -> struct code for i386, for x86-64
 _CODES: dict[str, tuple[str, str]] = {

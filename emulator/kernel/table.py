@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 
-from emulator.kernel.arguments import Kind
-from linker.image import Machine
+from uselib.emulator.kernel.arguments import Kind
+from uselib.linker.image import Machine
 
 Handler = Callable[..., int]
 
@@ -33,10 +33,10 @@ class Row:
     machine: Machine | None = None
 
 
-# module under emulator.kernel -> the tuples of rows in it
+# module under uselib.emulator.kernel.calls -> the tuples of rows in it
 FAMILIES: tuple[tuple[str, str], ...] = (
     ("files", "FILES"),
-    ("control", "CONTROL"),
+    ("fcntl_ioctl", "CONTROL"),
     ("directories", "DIRECTORIES"),
     ("status", "STATUS"),
     ("attributes", "ATTRIBUTES"),
@@ -50,8 +50,8 @@ FAMILIES: tuple[tuple[str, str], ...] = (
     ("processes", "PROCESSES"),
     ("waits", "WAITS"),
     ("threads", "THREADS"),
-    ("library", "LIBRARY"),
-    ("old", "OLD"),
+    ("uselib", "LIBRARY"),
+    ("linux_1_0", "OLD"),
 )
 
 
@@ -78,7 +78,7 @@ def rows() -> tuple[Row, ...]:
     """Every row of every family."""
     found: list[Row] = []
     for module, variable in FAMILIES:
-        found += getattr(import_module(f"{__package__}.{module}"), variable)
+        found += getattr(import_module(f"{__package__}.calls.{module}"), variable)
     return tuple(found)
 
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.errors import GuestError
 
 if TYPE_CHECKING:
-    from emulator.kernel.process import Process
+    from uselib.emulator.kernel.process import Process
 
 READ, WRITE = select.POLLIN, select.POLLOUT
 _MILLISECOND = 1_000_000  # ns

@@ -11,7 +11,7 @@ import mmap
 import os
 import struct
 
-from emulator.machine.engine import BLOCK_CALLBACK, HOOK_CODE, Engine
+from uselib.emulator.machine.engine import BLOCK_CALLBACK, HOOK_CODE, Engine
 
 _PROT_READ_EXEC = 5
 

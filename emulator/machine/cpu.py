@@ -10,8 +10,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
-from emulator.machine import registers as r
-from emulator.machine.engine import Engine, RegisterSet
+from uselib.emulator.machine import registers as r
+from uselib.emulator.machine.engine import Engine, RegisterSet
 
 GDT_ADDRESS = 0xFFFFE000
 GDT_ENTRIES = 16

@@ -17,7 +17,7 @@ from ctypes import c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
 from functools import cache
 from typing import Any
 
-from emulator.machine import stop_checks
+from uselib.emulator.machine import stop_checks
 
 ARCH_X86 = 4
 MODE_32, MODE_64 = 4, 8

@@ -12,11 +12,9 @@ from _thread import allocate_lock
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from emulator import faults
-from emulator.interfaces import ContextReplaced, Fault, Kernel, ProcessEnded
-from emulator.machine import registers as r
-from emulator.machine.cpu import GDT_ADDRESS, Cpu
-from emulator.machine.engine import (
+from uselib.emulator.machine import registers as r
+from uselib.emulator.machine.cpu import GDT_ADDRESS, Cpu
+from uselib.emulator.machine.engine import (
     BLOCK_CALLBACK,
     ERR_INSN_INVALID,
     ERR_OK,
@@ -32,14 +30,16 @@ from emulator.machine.engine import (
     RegisterSet,
     tlb_callback,
 )
-from emulator.machine.pages import PageTable
-from emulator.machine.register_file import locate
-from emulator.machine.x87 import X87, available
-from loader.address_space import PAGE, AddressSpace, MemoryFault
+from uselib.emulator.machine.pages import PageTable
+from uselib.emulator.machine.register_file import locate
+from uselib.emulator.machine.x87 import X87, available
+from uselib.emulator.process import faults
+from uselib.emulator.process.interfaces import ContextReplaced, Fault, Kernel, ProcessEnded
+from uselib.loader.memory.address_space import PAGE, AddressSpace, MemoryFault
 
 if TYPE_CHECKING:
-    from emulator.machine.counter import InstructionCounter
-    from loader.vma import Vma
+    from uselib.emulator.machine.counter import InstructionCounter
+    from uselib.loader.memory.vma import Vma
 
 VECTOR_SYSTEM_CALL = 0x80
 SIGKILL = 9

@@ -11,10 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from emulator.machine.engine import MEM_FETCH, MEM_READ, MEM_WRITE, Engine
-from emulator.machine.x87 import X87
-from loader.address_space import PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, AddressSpace, Vma, page_down, page_up
-from loader.host_memory import Window
+from uselib.emulator.machine.engine import MEM_FETCH, MEM_READ, MEM_WRITE, Engine
+from uselib.emulator.machine.x87 import X87
+from uselib.loader.memory.address_space import (
+    PAGE,
+    PROT_EXEC,
+    PROT_READ,
+    PROT_WRITE,
+    AddressSpace,
+    Vma,
+    page_down,
+    page_up,
+)
+from uselib.loader.memory.host_memory import Window
 
 _WRITABLE = PROT_READ | PROT_WRITE  # Unicorn's permission bits are the same as PROT_*
 _RUNNABLE = PROT_READ | PROT_EXEC

@@ -12,8 +12,8 @@ import os
 import struct
 from collections.abc import Iterator
 
-from emulator.machine import registers as r
-from emulator.machine.engine import Engine
+from uselib.emulator.machine import registers as r
+from uselib.emulator.machine.engine import Engine
 
 # The order of the array: instruction encoding. Its elements are 64 bits wide in both modes.
 ORDER = {

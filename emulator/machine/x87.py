@@ -27,10 +27,10 @@ import os
 import re
 from functools import cache
 
-from emulator.machine import registers as r
-from emulator.machine.engine import HOOK_CODE, Engine
-from loader.address_space import PAGE
-from loader.host_memory import Window
+from uselib.emulator.machine import registers as r
+from uselib.emulator.machine.engine import HOOK_CODE, Engine
+from uselib.loader.memory.address_space import PAGE
+from uselib.loader.memory.host_memory import Window
 
 _PROT_READ_EXEC = 5
 _FIRST = 0xE0  # the hook's table begins with D9 E0

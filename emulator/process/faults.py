@@ -6,10 +6,10 @@ registers as they were before it. Source: arch/x86/mm/fault.c, arch/x86/kernel/t
 
 from __future__ import annotations
 
-from emulator.interfaces import Cpu, Fault
-from emulator.machine.engine import MEM_FETCH, MEM_WRITE
-from emulator.machine.registers import INDEX
-from loader.address_space import PAGE, AddressSpace, MemoryFault, page_down
+from uselib.emulator.machine.engine import MEM_FETCH, MEM_WRITE
+from uselib.emulator.machine.registers import INDEX
+from uselib.emulator.process.interfaces import Cpu, Fault
+from uselib.loader.memory.address_space import PAGE, AddressSpace, MemoryFault, page_down
 
 SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV = 4, 5, 7, 8, 11
 SEGV_MAPERR, SEGV_ACCERR, BUS_ADRERR, ILL_ILLOPN, FPE_INTDIV, FPE_FLTDIV, TRAP_BRKPT = 1, 2, 2, 2, 1, 3, 1

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from linker.image import Image
-    from loader.address_space import AddressSpace
-    from loader.exec import Started
-    from loader.vma import Vma
+    from uselib.linker.image import Image
+    from uselib.loader.memory.address_space import AddressSpace
+    from uselib.loader.memory.vma import Vma
+    from uselib.loader.programs.exec import Started
 
 
 class ProcessEnded(Exception):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 
-from emulator.interfaces import Cpu, Fault, ProcessEnded
-from emulator.kernel.signal_state import NAMES
-from emulator.machine.registers import NAMES as REGISTER_NAMES
-from emulator.trace.symbols import Place, SymbolMap
-from linker.image import LibraryHeader
-from linker.jump_table import EMPTY_SUFFIX
-from loader.address_space import PAGE, AddressSpace, MemoryFault
-from loader.headers import library_header
+from uselib.emulator.kernel.signals.state import NAMES
+from uselib.emulator.machine.registers import NAMES as REGISTER_NAMES
+from uselib.emulator.process.interfaces import Cpu, Fault, ProcessEnded
+from uselib.emulator.trace.symbols import Place, SymbolMap
+from uselib.linker.image import LibraryHeader
+from uselib.linker.library.jump_table import EMPTY_SUFFIX
+from uselib.loader.memory.address_space import PAGE, AddressSpace, MemoryFault
+from uselib.loader.programs.headers import library_header
 
 SIGILL, SIGTRAP, SIGSEGV = 4, 5, 11
 _CALLS = (b"\xe8",)  # call rel32, 5 bytes; indirect calls (ff /2) are 2, 3, 6 or 7 bytes

@@ -14,30 +14,30 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from emulator.interfaces import ProcessEnded, ProgramReplaced, RunObserver
-from emulator.kernel.abi import abi_of
-from emulator.kernel.clock import Clock, RandomBytes
-from emulator.kernel.core import GuestKernel
-from emulator.kernel.descriptors import FileTable
-from emulator.kernel.errors import GuestError
-from emulator.kernel.filesystem import FileSystem
-from emulator.kernel.limits import NOFILE, raise_host_limit
-from emulator.kernel.namespace import Namespace
-from emulator.kernel.opening import ProcessView
-from emulator.kernel.process import Process
-from emulator.kernel.processes import ELIBEXEC, execute
-from emulator.kernel.signal_state import SIGKILL, SignalState
-from emulator.machine.counter import InstructionCounter
-from emulator.machine.machine import Machine
-from emulator.watcher import NUDGE, Watcher
-from linker.errors import Diagnostic, FormatError, ToolError, UsageError
-from linker.image import Machine as Architecture
-from loader.address_space import AddressSpace, MemoryCeiling
+from uselib.emulator.kernel.calls.limits import NOFILE, raise_host_limit
+from uselib.emulator.kernel.calls.processes import ELIBEXEC, execute
+from uselib.emulator.kernel.clock import Clock, RandomBytes
+from uselib.emulator.kernel.core import GuestKernel
+from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.process import Process
+from uselib.emulator.kernel.signals.state import SIGKILL, SignalState
+from uselib.emulator.kernel.structs import abi_of
+from uselib.emulator.kernel.vfs.descriptors import FileTable
+from uselib.emulator.kernel.vfs.filesystem import FileSystem
+from uselib.emulator.kernel.vfs.namespace import Namespace
+from uselib.emulator.kernel.vfs.opening import ProcessView
+from uselib.emulator.machine.counter import InstructionCounter
+from uselib.emulator.machine.machine import Machine
+from uselib.emulator.process.interfaces import ProcessEnded, ProgramReplaced, RunObserver
+from uselib.emulator.process.watcher import NUDGE, Watcher
+from uselib.linker.errors import Diagnostic, FormatError, ToolError, UsageError
+from uselib.linker.image import Machine as Architecture
+from uselib.loader.memory.address_space import AddressSpace, MemoryCeiling
 
 if TYPE_CHECKING:
-    from emulator.kernel.dispatch import Observer
-    from emulator.kernel.signal_frames import SignalInfo
-    from emulator.kernel.strace import Strace
+    from uselib.emulator.kernel.dispatch import Observer
+    from uselib.emulator.kernel.signals.frames import SignalInfo
+    from uselib.emulator.kernel.strace.strace import Strace
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
 MEBIBYTE = 1 << 20
@@ -244,8 +244,8 @@ class Runner:
         number = failure.errno or 0
         if number == errno.ENOEXEC:
             try:
-                from linker.reading import read_file
-                from loader.images import read_image
+                from uselib.linker.reading import read_file
+                from uselib.loader.programs.images import read_image
 
                 read_image(read_file(self._program_path()), program)
             except FormatError as wrong:
@@ -287,7 +287,7 @@ class Runner:
 
     def _strace_observer(self) -> Observer | None:
         if self.options.strace and self._strace is None:
-            from emulator.kernel.strace import Strace
+            from uselib.emulator.kernel.strace.strace import Strace
 
             self._strace = Strace(self.process, sys.stderr)
             self.signals.on_delivery = self._delivered
@@ -352,7 +352,7 @@ class Runner:
         return 128 + end.signal if end.signal else end.code
 
     def _report(self, end: ProcessEnded) -> None:
-        from emulator.reports import death_report
+        from uselib.emulator.process.reports import death_report
 
         name = self.process.identity.executable or self.options.program
         sys.stdout.flush()

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from emulator.run import RunOptions
-from linker.errors import Diagnostic, UsageError
+from uselib.emulator.process.run import RunOptions
+from uselib.linker.errors import Diagnostic, UsageError
 
 
 def _paths(text: str) -> tuple[str, ...]:

@@ -6,10 +6,10 @@ import os
 from bisect import bisect_right
 from dataclasses import dataclass
 
-from linker.image import Image
-from loader.address_space import AddressSpace
-from loader.images import image_of
-from loader.vma import Vma
+from uselib.linker.image import Image
+from uselib.loader.memory.address_space import AddressSpace
+from uselib.loader.memory.vma import Vma
+from uselib.loader.programs.images import image_of
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from linker.errors import Diagnostic, FormatError
+from uselib.linker.errors import Diagnostic, FormatError
 
 _TOKEN = re.compile(
     r"""/\*.*?\*/ | //[^\n]* | "(?:\\.|[^"\\\n])*" | '(?:\\.|[^'\\\n])*' | /\*.*\Z""", re.DOTALL | re.VERBOSE

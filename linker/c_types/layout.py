@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from linker.cdecl.types import Complex, Field, Floating, Integer, Pointer, Structure, Type, Void
-from linker.image import Machine
+from uselib.linker.c_types.value_types import Complex, Field, Floating, Integer, Pointer, Structure, Type, Void
+from uselib.linker.image import Machine
 
 Member = tuple[str, Type, int | None]  # name, type, width of a bit-field
 

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from linker.cdecl import headers
-from linker.errors import Diagnostic, FormatError
-from linker.image import Machine
-from linker.reading import read_file
+from uselib.linker.c_types import headers
+from uselib.linker.errors import Diagnostic, FormatError
+from uselib.linker.image import Machine
+from uselib.linker.reading import read_file
 
 _MARKER = re.compile(r'#\s*(?:line\s+)?(\d+)\s+"((?:[^"\\]|\\.)*)"([ \d]*)$')
 _DEFINE = re.compile(r"#\s*(define|undef)\s+(\w+)(\(?)(.*)", re.DOTALL)

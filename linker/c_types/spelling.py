@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from linker.abi.types import (
+from uselib.linker.c_types.types import (
     Array,
     Base,
     Enumeration,

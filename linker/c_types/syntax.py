@@ -7,8 +7,8 @@ from typing import Any
 
 from pycparser import c_ast
 
-from linker.cdecl.types import Array, Function, Pointer, Type
-from linker.image import Machine
+from uselib.linker.c_types.value_types import Array, Function, Pointer, Type
+from uselib.linker.image import Machine
 
 
 def position(word: str | int, names: list[str]) -> int:

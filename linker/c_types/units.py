@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from linker.cdecl.attributes import Marked, marked
-from linker.cdecl.preprocess import Source
-from linker.cdecl.words import typedef_names
+from uselib.linker.c_types.attributes import Marked, marked
+from uselib.linker.c_types.preprocess import Source
+from uselib.linker.c_types.words import typedef_names
 
 _TOKEN = re.compile(r"""[()\[\]{};]|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'""")
 _EXTERN_C = re.compile(r'\bextern\s*"C(?:\+\+)?"\s*(\{?)')

@@ -1,4 +1,4 @@
-"""DWARF 2 to 5 -> the types that a library's interface reaches (linker.abi.types), read lazily.
+"""DWARF 2 to 5 -> the types that a library's interface reaches (uselib.linker.c_types.types), read lazily.
 
 constants.py      the numbers of the standard that are used here
 sections.py       where the debug sections are: in the file, compressed, or in a file beside it

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from struct import Struct
 
-from linker.abi.dwarf import constants as dw
+from uselib.linker.dwarf import constants as dw
 
 
 class Damage(Exception):
-    """Debug information that cannot be followed; the text says why. Never leaves linker.abi.dwarf."""
+    """Debug information that cannot be followed; the text says why. Never leaves uselib.linker.dwarf."""
 
 
 # What the interpreter of steps does at a form without fixed size.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from linker.abi import types as ct
+from uselib.linker.c_types import types as ct
 
 _DEEPEST = 150  # typedefs of arrays of typedefs of ...
 

@@ -18,10 +18,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from linker.abi.dwarf import constants as dw
-from linker.abi.dwarf.abbreviations import Abbreviation, Damage, sleb, uleb
-from linker.abi.dwarf.index import Place
-from linker.abi.dwarf.units import DAMAGE, Information, Unit, Values
+from uselib.linker.dwarf import constants as dw
+from uselib.linker.dwarf.abbreviations import Abbreviation, Damage, sleb, uleb
+from uselib.linker.dwarf.index import Place
+from uselib.linker.dwarf.units import DAMAGE, Information, Unit, Values
 
 EAX, ECX, EDX = 0, 1, 2  # DWARF's numbers of i386 registers
 _OP_REG0, _OP_XMM0, _OP_FBREG, _OP_PIECE, _OP_CALL_FRAME_CFA = 0x50, 0x65, 0x91, 0x93, 0x9C

@@ -1,4 +1,4 @@
-"""Entries -> rows of linker.abi.types.Types: decoded when a name leads to them, and one row a type, however many units declare it.
+"""Entries -> rows of uselib.linker.c_types.types.Types: decoded when a name leads to them, and one row a type, however many units declare it.
 
 Types refer to one another in cycles, always through a record: a record gets its number first and its members afterwards,
 from a queue; every other kind of type is made from its parts. So no recursion goes through a record, and a cycle
@@ -14,13 +14,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from linker.abi import types as ct
-from linker.abi.dwarf import constants as dw
-from linker.abi.dwarf.abbreviations import Abbreviation, Damage, uleb
-from linker.abi.dwarf.containment import cut_cycles, size_of
-from linker.abi.dwarf.index import RECORDS, Index, Place
-from linker.abi.dwarf.lines import Files
-from linker.abi.dwarf.units import DAMAGE, ELSEWHERE, Information, Unit, Values
+from uselib.linker.c_types import types as ct
+from uselib.linker.dwarf import constants as dw
+from uselib.linker.dwarf.abbreviations import Abbreviation, Damage, uleb
+from uselib.linker.dwarf.containment import cut_cycles, size_of
+from uselib.linker.dwarf.index import RECORDS, Index, Place
+from uselib.linker.dwarf.lines import Files
+from uselib.linker.dwarf.units import DAMAGE, ELSEWHERE, Information, Unit, Values
 
 _DEEPEST = 150  # pointers to arrays of pointers to ... without a record between them
 _MAKING = -1  # in `_numbers`: being made
@@ -301,7 +301,7 @@ class Graph:
         if self.word != 4:
             return ""
         if unit.number not in self._conventions:
-            from linker.abi.dwarf.conventions import by_options  # i386 only
+            from uselib.linker.dwarf.conventions import by_options  # i386 only
 
             self._conventions[unit.number] = by_options(unit.top.get(dw.PRODUCER, ""))
         return self._conventions[unit.number]

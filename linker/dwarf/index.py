@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from linker.abi.dwarf import constants as dw
-from linker.abi.dwarf.abbreviations import Abbreviation, Damage, uleb
-from linker.abi.dwarf.units import DAMAGE, Information, Unit, Values
+from uselib.linker.dwarf import constants as dw
+from uselib.linker.dwarf.abbreviations import Abbreviation, Damage, uleb
+from uselib.linker.dwarf.units import DAMAGE, Information, Unit, Values
 
 RECORDS = {
     dw.STRUCTURE_TYPE: "struct", dw.CLASS_TYPE: "struct", dw.INTERFACE_TYPE: "struct", dw.UNION_TYPE: "union",

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from linker.abi import types as ct
-from linker.abi.dwarf import constants as dw
-from linker.abi.dwarf import index as names
-from linker.abi.dwarf.graph import Graph
-from linker.abi.dwarf.index import Index, Place
-from linker.abi.dwarf.units import DAMAGE, Information, Sections, Unit, Values
-from linker.errors import some
+from uselib.linker.c_types import types as ct
+from uselib.linker.dwarf import constants as dw
+from uselib.linker.dwarf import index as names
+from uselib.linker.dwarf.graph import Graph
+from uselib.linker.dwarf.index import Index, Place
+from uselib.linker.dwarf.units import DAMAGE, Information, Sections, Unit, Values
+from uselib.linker.errors import some
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ def _with_conventions(
     graph: Graph, wanted: Mapping[str, Wanted], found: Mapping[str, Typed]
 ) -> tuple[dict[str, Typed], list[str]]:
     """The functions with the calling conventions that debug information leaves out, and those for which that cannot be told."""
-    from linker.abi.dwarf.conventions import deduce  # i386 only
+    from uselib.linker.dwarf.conventions import deduce  # i386 only
 
     result, undecided = dict(found), []
     bodies = _bodies(graph.information, graph.index)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import struct
 
-from linker.abi.dwarf import constants as dw
-from linker.abi.dwarf.abbreviations import Damage, Shape, uleb
-from linker.abi.dwarf.units import DAMAGE, Information, Unit
+from uselib.linker.dwarf import constants as dw
+from uselib.linker.dwarf.abbreviations import Damage, Shape, uleb
+from uselib.linker.dwarf.units import DAMAGE, Information, Unit
 
 _PATH, _DIRECTORY = 1, 2  # DW_LNCT_*
 _MOST = 1 << 16  # entries of a header that are believed

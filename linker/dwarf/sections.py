@@ -6,10 +6,10 @@ import os
 import zlib
 from collections.abc import Mapping
 
-from linker.abi.dwarf.units import Sections
-from linker.errors import FormatError
-from linker.formats import elf
-from linker.reading import read_file
+from uselib.linker.dwarf.units import Sections
+from uselib.linker.errors import FormatError
+from uselib.linker.formats import elf
+from uselib.linker.reading import read_file
 
 _NAMES = ("info", "abbrev", "str", "line", "line_str", "str_offsets", "addr", "types", "loc", "loclists")
 _LOCATIONS = ("loc", "loclists")  # where variables are: for calling conventions of i386 only

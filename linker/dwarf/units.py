@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from linker.abi.dwarf import abbreviations as ab
-from linker.abi.dwarf import constants as dw
-from linker.abi.dwarf.abbreviations import Abbreviation, Damage, Shape, sleb, uleb
+from uselib.linker.dwarf import abbreviations as ab
+from uselib.linker.dwarf import constants as dw
+from uselib.linker.dwarf.abbreviations import Abbreviation, Damage, Shape, sleb, uleb
 
 DAMAGE = (Damage, struct.error, IndexError, KeyError, ValueError, OverflowError, RecursionError)
 

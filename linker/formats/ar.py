@@ -15,7 +15,7 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from linker.errors import Diagnostic, FormatError
+from uselib.linker.errors import Diagnostic, FormatError
 
 MAGIC = b"!<arch>\n"
 THIN_MAGIC = b"!<thin>\n"

@@ -11,8 +11,8 @@ from __future__ import annotations
 from struct import Struct
 from struct import error as StructError
 
-from linker.errors import Diagnostic, FormatError
-from linker.image import Machine
+from uselib.linker.errors import Diagnostic, FormatError
+from uselib.linker.image import Machine
 
 ET_REL, ET_EXEC, ET_DYN = 1, 2, 3
 EM_386, EM_X86_64 = 3, 62

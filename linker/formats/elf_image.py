@@ -1,4 +1,4 @@
-"""Executables and target libraries, ELF: bytes -> linker.image.Image. Everything is checked here, so that users of an
+"""Executables and target libraries, ELF: bytes -> uselib.linker.image.Image. Everything is checked here, so that users of an
 `Image` need not; whatever the bytes are, only FormatError comes out.
 
 Source: System V ABI, chapter 5; the checks on segments are those of Linux's load_elf_binary and load_elf_library.
@@ -6,8 +6,8 @@ Source: System V ABI, chapter 5; the checks on segments are those of Linux's loa
 
 from __future__ import annotations
 
-from linker.formats import elf, notes
-from linker.formats.elf import (
+from uselib.linker.formats import elf, notes
+from uselib.linker.formats.elf import (
     PT_GNU_STACK,
     PT_INTERP,
     PT_LOAD,
@@ -24,8 +24,8 @@ from linker.formats.elf import (
     STT_NOTYPE,
     STT_OBJECT,
 )
-from linker.formats.elf import bad as _bad
-from linker.image import (
+from uselib.linker.formats.elf import bad as _bad
+from uselib.linker.image import (
     EXEC,
     PAGE,
     Binding,

@@ -5,7 +5,7 @@
                 libraries that depend on it: the identity of the library at link time; one note per library
     NT_BINDINGS written by our ld only, in .note.uselib.bindings, which is not loaded: every (symbol, address) bound
 
-runtime/include/uselib.h has the same layouts as C structures; tests/test_notes.py compares the two.
+runtime/include/uselib.h has the same layouts as C structures; tests/linker/formats/test_notes.py compares the two.
 
 NT_LIBRARY descriptor                          NT_NEEDS descriptor
     0 u32 format (1)                               0 u32 format (1)
@@ -41,8 +41,19 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from linker.errors import Diagnostic, FormatError
-from linker.image import EXEC, READ, WRITE, Binding, ExportKind, Identity, LibraryHeader, Machine, Segment, Version
+from uselib.linker.errors import Diagnostic, FormatError
+from uselib.linker.image import (
+    EXEC,
+    READ,
+    WRITE,
+    Binding,
+    ExportKind,
+    Identity,
+    LibraryHeader,
+    Machine,
+    Segment,
+    Version,
+)
 
 NOTE_NAME = b"uselib\0"
 NT_LIBRARY, NT_NEEDS, NT_BINDINGS, NT_SCHEME = 1, 2, 3, 4

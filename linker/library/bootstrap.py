@@ -20,10 +20,10 @@ The code is the same for every library: all it knows it reads from the descripto
 
 from __future__ import annotations
 
-from linker.image import Machine
+from uselib.linker.image import Machine
 
 # Left the bytes, right their source (GNU as, `.intel_syntax noprefix`; `;` begins a comment here).
-# tests/test_bootstrap.py assembles the source and compares.
+# tests/linker/library/test_bootstrap.py assembles the source and compares.
 LISTING_X86_64 = """
                         | start:
     53                  |     push rbx

@@ -17,11 +17,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from linker.errors import Diagnostic, Diagnostics, LinkError, error
-from linker.image import PAGE, Machine
-from linker.reading import read_file
-from linker.stub import StubIdentity
-from linker.versions import split_name
+from uselib.linker.errors import Diagnostic, Diagnostics, LinkError, error
+from uselib.linker.image import PAGE, Machine
+from uselib.linker.library.stub import StubIdentity
+from uselib.linker.reading import read_file
+from uselib.linker.versions import split_name
 
 C_LIBRARY = "libc_s"
 SYMBOL = "_SHARED_LIBRARY_TABLE"

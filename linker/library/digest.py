@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
-from linker.errors import Diagnostic, FormatError
-from linker.formats import elf, notes
+from uselib.linker.errors import Diagnostic, FormatError
+from uselib.linker.formats import elf, notes
 
 SIZE = 32
 

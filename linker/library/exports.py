@@ -12,12 +12,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from linker import jump_table
-from linker.errors import Diagnostics
-from linker.formats import elf
-from linker.history import RETIRED_SUFFIX, SlotRecord, SlotState
-from linker.inputs import UNDEFINED, InputSection, ObjectFile, Symbol
-from linker.spec import Specification, hidden
+from uselib.linker.errors import Diagnostics
+from uselib.linker.formats import elf
+from uselib.linker.library import jump_table
+from uselib.linker.library.releases.history import RETIRED_SUFFIX, SlotRecord, SlotState
+from uselib.linker.library.specification import Specification, hidden
+from uselib.linker.passes.inputs import UNDEFINED, InputSection, ObjectFile, Symbol
 
 _VISIBLE = frozenset((elf.STV_DEFAULT, elf.STV_PROTECTED))
 

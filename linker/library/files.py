@@ -8,9 +8,9 @@ import tempfile
 from pathlib import Path
 from typing import BinaryIO
 
-from linker import stub
-from linker.errors import error
-from linker.image import PAGE
+from uselib.linker.errors import error
+from uselib.linker.image import PAGE
+from uselib.linker.library import stub
 
 
 def write(target_bytes: bytes, library: stub.StubLibrary, directory: str | Path, form: str) -> None:

@@ -23,7 +23,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from linker.image import Machine
+from uselib.linker.image import Machine
 
 THUNK_SIZE = 8
 SECTION = "uselib_interpose"

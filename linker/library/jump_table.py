@@ -24,7 +24,7 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from linker.retired import CALL
+from uselib.linker.library.retired_trap import CALL
 
 SLOT_SIZE = 8
 JUMP, JUMP_SIZE = 0xE9, 5

@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from linker import retired
-from linker.errors import error
-from linker.formats import elf, notes
-from linker.formats.elf import (
+from uselib.linker.errors import error
+from uselib.linker.formats import elf, notes
+from uselib.linker.formats.elf import (
     PT_LOAD,
     SHF_ALLOC,
     SHF_EXECINSTR,
@@ -24,11 +23,12 @@ from linker.formats.elf import (
     SHT_NOBITS,
     SHT_PROGBITS,
 )
-from linker.image import EXEC, PAGE, READ, WRITE, Machine, Segment
-from linker.inputs import InputSection
-from linker.layout import Layout, OutputSection, Place, ProgramHeader, default_place, note_headers
-from linker.places import EXPORTED
-from linker.shlib_plan import default_gap
+from uselib.linker.image import EXEC, PAGE, READ, WRITE, Machine, Segment
+from uselib.linker.library import retired_trap as retired
+from uselib.linker.library.releases.arrangement import EXPORTED
+from uselib.linker.library.request import default_gap
+from uselib.linker.passes.inputs import InputSection
+from uselib.linker.passes.layout import Layout, OutputSection, Place, ProgramHeader, default_place, note_headers
 
 BOOTSTRAP, JUMP_TABLE, THUNKS = ".bootstrap", ".jumptable", ".interpose_thunks"
 _TABLE_PLACES = (0x800, 0x1000)

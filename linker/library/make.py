@@ -11,18 +11,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from linker import evolution, previous, registry, stub
-from linker.errors import Diagnostic, LinkError
-from linker.evolution import Room
-from linker.exports import place_of
-from linker.formats.elf import SHF_ALLOC
-from linker.history import History
-from linker.image import Export, ExportKind, LibraryHeader
-from linker.layout import Layout
-from linker.link import LinkJob, link
-from linker.shlib_library import Library
-from linker.shlib_output import write
-from linker.shlib_plan import Plan, Request, settle
+from uselib.linker.errors import Diagnostic, LinkError
+from uselib.linker.formats.elf import SHF_ALLOC
+from uselib.linker.image import Export, ExportKind, LibraryHeader
+from uselib.linker.library import registry, stub
+from uselib.linker.library.exports import place_of
+from uselib.linker.library.files import write
+from uselib.linker.library.output_kind import Library
+from uselib.linker.library.releases import previous
+from uselib.linker.library.releases import rules as evolution
+from uselib.linker.library.releases.history import History
+from uselib.linker.library.releases.rules import Room
+from uselib.linker.library.request import Plan, Request, settle
+from uselib.linker.link import LinkJob, link
+from uselib.linker.passes.layout import Layout
 
 
 @dataclass(frozen=True)

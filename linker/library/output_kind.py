@@ -18,26 +18,47 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
-from linker import bootstrap, digest, history, jump_table, registry, retired, shlib_stub, stub
-from linker.errors import Diagnostic, Diagnostics, error
-from linker.evolution import Room
-from linker.exports import Exports, LibrarySymbols, choose, is_function, place_of, refuse
-from linker.formats import elf, notes
-from linker.formats.elf import SHF_ALLOC, SHF_EXECINSTR, SHF_MERGE, SHF_STRINGS, SHF_WRITE, SHT_NOTE, SHT_PROGBITS
-from linker.history import History, SlotState
-from linker.image import READ, Export, ExportKind, Identity, LibraryHeader, Machine, Segment
-from linker.inputs import UNDEFINED, InputSection, ObjectFile, StubLibrary, Symbol
-from linker.interpose import IMPLEMENTATION_SUFFIX, POINTER_SUFFIX, THUNK_SIZE, THUNK_SUFFIX, thunk
-from linker.layout import Layout
-from linker.link import OutputKind
-from linker.options import Options
-from linker.places import EXPORTED
-from linker.promises import Promises
-from linker.relocations import Applying, Needs
-from linker.resolve import Resolution, define
-from linker.shlib_layout import BOOTSTRAP, JUMP_TABLE, THUNKS, LibraryLayout, Placed
-from linker.shlib_plan import Plan
-from linker.writer import Row
+from uselib.linker.errors import Diagnostic, Diagnostics, error
+from uselib.linker.formats import elf, notes
+from uselib.linker.formats.elf import (
+    SHF_ALLOC,
+    SHF_EXECINSTR,
+    SHF_MERGE,
+    SHF_STRINGS,
+    SHF_WRITE,
+    SHT_NOTE,
+    SHT_PROGBITS,
+)
+from uselib.linker.image import READ, Export, ExportKind, Identity, LibraryHeader, Machine, Segment
+from uselib.linker.library import (
+    bootstrap,
+    digest,
+    jump_table,
+    registry,
+    stub,
+)
+from uselib.linker.library import (
+    retired_trap as retired,
+)
+from uselib.linker.library import (
+    stub_from_link as shlib_stub,
+)
+from uselib.linker.library.exports import Exports, LibrarySymbols, choose, is_function, place_of, refuse
+from uselib.linker.library.interpose import IMPLEMENTATION_SUFFIX, POINTER_SUFFIX, THUNK_SIZE, THUNK_SUFFIX, thunk
+from uselib.linker.library.layout import BOOTSTRAP, JUMP_TABLE, THUNKS, LibraryLayout, Placed
+from uselib.linker.library.releases import history
+from uselib.linker.library.releases.apply import Promises
+from uselib.linker.library.releases.arrangement import EXPORTED
+from uselib.linker.library.releases.history import History, SlotState
+from uselib.linker.library.releases.rules import Room
+from uselib.linker.library.request import Plan
+from uselib.linker.link import OutputKind
+from uselib.linker.options import Options
+from uselib.linker.passes.inputs import UNDEFINED, InputSection, ObjectFile, StubLibrary, Symbol
+from uselib.linker.passes.layout import Layout
+from uselib.linker.passes.relocations import Applying, Needs
+from uselib.linker.passes.resolve import Resolution, define
+from uselib.linker.passes.writer import Row
 
 # The program's initialisers are not the library's: start-up runs a library's own ones from its header (LibraryHeader).
 # A C library's start-up code that refers to these finds an empty array.

@@ -21,9 +21,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from linker.errors import Diagnostic, Diagnostics, FormatError, LinkError
-from linker.image import PAGE
-from linker.reading import read_file
+from uselib.linker.errors import Diagnostic, Diagnostics, FormatError, LinkError
+from uselib.linker.image import PAGE
+from uselib.linker.reading import read_file
 
 LOW, HIGH = 0x60000000, 0x80000000  # default region; the end is exclusive
 BOUNDARY = 4 << 20

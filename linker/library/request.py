@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from linker import previous, stub
-from linker import spec as specification
-from linker.errors import Diagnostic, Diagnostics, LinkError, UsageError
-from linker.evolution import Declared, Level, Step, check_version, following
-from linker.image import PAGE, Version
-from linker.options import InputArgument, InputGroup, Options
-from linker.previous import Previous
-from linker.spec import RenameLine, Specification
+from uselib.linker.errors import Diagnostic, Diagnostics, LinkError, UsageError
+from uselib.linker.image import PAGE, Version
+from uselib.linker.library import specification, stub
+from uselib.linker.library.releases import previous
+from uselib.linker.library.releases.previous import Previous
+from uselib.linker.library.releases.rules import Declared, Level, Step, check_version, following
+from uselib.linker.library.specification import RenameLine, Specification
+from uselib.linker.options import InputArgument, InputGroup, Options
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 
-from linker.image import Machine, Version
+from uselib.linker.image import Machine, Version
 
 SECTION = ".retired"
 SYMBOL = "uselib$retired"  # local, at the trap
@@ -36,7 +36,7 @@ CALL, CALL_SIZE = 0xE8, 5
 _LONGEST_NAME = 1000  # bytes of a function's name that are shown
 
 # Left the bytes, right their source (GNU as, `.intel_syntax noprefix`; `;` begins a comment here).
-# tests/test_mkshlib_previous.py assembles the source and compares.
+# tests/linker/library/test_mkshlib_previous.py assembles the source and compares.
 LISTING_X86_64 = """
                                  | start:
     5b                           |     pop rbx                             ; the slot's address + 5: its `call` left it

@@ -44,9 +44,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from linker.errors import Diagnostic, Diagnostics, FormatError
-from linker.image import PAGE, Version
-from linker.reading import read_file
+from uselib.linker.errors import Diagnostic, Diagnostics, FormatError
+from uselib.linker.image import PAGE, Version
+from uselib.linker.reading import read_file
 
 EMPTY_SLOT = ".empty_slot"
 _LARGEST_SLOT = 0xFFFF

@@ -25,12 +25,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from linker import history
-from linker.errors import Diagnostic, FormatError
-from linker.formats import notes
-from linker.formats.ar import MAGIC, THIN_MAGIC, Archive, NewMember, write_archive
-from linker.formats.elf import SHF_EXCLUDE, SHT_NOTE, File
-from linker.formats.elf_object import (
+from uselib.linker.errors import Diagnostic, FormatError
+from uselib.linker.formats import notes
+from uselib.linker.formats.ar import MAGIC, THIN_MAGIC, Archive, NewMember, write_archive
+from uselib.linker.formats.elf import SHF_EXCLUDE, SHT_NOTE, File
+from uselib.linker.formats.elf_object import (
     ABSOLUTE,
     SHF_ALLOC,
     SHF_GNU_RETAIN,
@@ -49,10 +48,11 @@ from linker.formats.elf_object import (
     write_bare_object,
     write_object,
 )
-from linker.image import Export, ExportKind, Identity, Machine
-from linker.interpose import SECTION as INTERPOSE_SECTION
-from linker.interpose import Interposition
-from linker.reading import read_file
+from uselib.linker.image import Export, ExportKind, Identity, Machine
+from uselib.linker.library.interpose import SECTION as INTERPOSE_SECTION
+from uselib.linker.library.interpose import Interposition
+from uselib.linker.library.releases import history
+from uselib.linker.reading import read_file
 
 LIBRARY_NAME = "LIBRARY NAME"
 LIBRARY_OBJECT = "library.o"

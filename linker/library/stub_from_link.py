@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from linker import stub
-from linker.errors import Diagnostic, LinkError
-from linker.exports import member_name
-from linker.formats import elf, notes
-from linker.image import Export, Identity
-from linker.inputs import ObjectFile, StubLibrary, Symbol
-from linker.interpose import Interposition
+from uselib.linker.errors import Diagnostic, LinkError
+from uselib.linker.formats import elf, notes
+from uselib.linker.image import Export, Identity
+from uselib.linker.library import stub
+from uselib.linker.library.exports import member_name
+from uselib.linker.library.interpose import Interposition
+from uselib.linker.passes.inputs import ObjectFile, StubLibrary, Symbol
 
 
 def members(files: Sequence[ObjectFile], exports: Mapping[str, Export]) -> tuple[stub.StubMember, ...]:

@@ -10,8 +10,8 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from linker.formats.elf import Relocation
-from linker.inputs import InputSection
+from uselib.linker.formats.elf import Relocation
+from uselib.linker.passes.inputs import InputSection
 
 NAME = ".eh_frame"
 HEADER = ".eh_frame_hdr"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from linker.formats.elf import (
+from uselib.linker.formats.elf import (
     SHF_ALLOC,
     SHF_EXECINSTR,
     SHF_GNU_RETAIN,
@@ -14,8 +14,8 @@ from linker.formats.elf import (
     SHT_NOTE,
     SHT_PREINIT_ARRAY,
 )
-from linker.inputs import InputSection, Symbol
-from linker.resolve import Resolution
+from uselib.linker.passes.inputs import InputSection, Symbol
+from uselib.linker.passes.resolve import Resolution
 
 _KEPT_TYPES = frozenset((SHT_INIT_ARRAY, SHT_FINI_ARRAY, SHT_PREINIT_ARRAY, SHT_NOTE))
 _KEPT_NAMES = (".init", ".fini", ".ctors", ".dtors", ".jcr", ".lib", ".init_array", ".fini_array", ".preinit_array")

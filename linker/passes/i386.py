@@ -3,9 +3,9 @@ Storage", section 5). Fields are SHT_REL: the addend is in the field. Addresses 
 
 from __future__ import annotations
 
-from linker.formats.elf import SHF_ALLOC
-from linker.relocations import Applying, Kind, MachineRelocations, Needs, Site, Special
-from linker.x86_64 import B8, B16, S8, S16, tp_offset
+from uselib.linker.formats.elf import SHF_ALLOC
+from uselib.linker.passes.relocations import Applying, Kind, MachineRelocations, Needs, Site, Special
+from uselib.linker.passes.x86_64 import B8, B16, S8, S16, tp_offset
 
 #   type       name         size  s  p  g  range
 LINEAR = {

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from linker.formats import elf
-from linker.formats.elf import (
+from uselib.linker.formats import elf
+from uselib.linker.formats.elf import (
     SHF_COMPRESSED,
     SHF_EXCLUDE,
     SHF_EXECINSTR,
@@ -32,8 +32,8 @@ from linker.formats.elf import (
 )
 
 if TYPE_CHECKING:
-    from linker.layout import OutputSection
-    from linker.relocations import Applying
+    from uselib.linker.passes.layout import OutputSection
+    from uselib.linker.passes.relocations import Applying
 
 MAX_ALIGNMENT = 1 << 26  # larger ones come from damaged files and would make huge outputs
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from linker.errors import error
-from linker.formats.elf import (
+from uselib.linker.errors import error
+from uselib.linker.formats.elf import (
     PT_NOTE,
     SHF_GNU_RETAIN,
     SHF_GROUP,
@@ -24,9 +24,9 @@ from linker.formats.elf import (
     SHT_NOTE,
     SHT_PROGBITS,
 )
-from linker.image import READ, Machine
-from linker.inputs import InputSection
-from linker.merge import Merger, mergeable
+from uselib.linker.image import READ, Machine
+from uselib.linker.passes.inputs import InputSection
+from uselib.linker.passes.merge import Merger, mergeable
 
 
 class Place(NamedTuple):

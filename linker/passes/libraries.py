@@ -7,13 +7,13 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from linker import reading
-from linker.errors import error
-from linker.formats import ar
-from linker.formats.magic import TEXTBOOK_MAP
-from linker.inputs import ObjectFile, StubLibrary, library_name
-from linker.object_formats import as_elf
-from linker.options import InputArgument, Options
+from uselib.linker import reading
+from uselib.linker.errors import error
+from uselib.linker.formats import ar
+from uselib.linker.formats.magic import TEXTBOOK_MAP
+from uselib.linker.options import InputArgument, Options
+from uselib.linker.passes.inputs import ObjectFile, StubLibrary, library_name
+from uselib.linker.passes.object_formats import as_elf
 
 _LIBRARY_FILES = {
     "aout": ("lib{}.sa", "lib{}.a"),
@@ -70,7 +70,7 @@ def archive_library(data: bytes, where: str) -> Library:
 
 def text_library(data: bytes, where: str) -> Library:
     """A library in the textbook's file format; a stub library if its first line names a shared library. Raises FormatError."""
-    from linker.formats.textbook import decode_library
+    from uselib.linker.historical.textbook.format import decode_library
 
     found = decode_library(data, where)
     index = [(name, key) for key, module in enumerate(found.modules) for name in module.defines]
@@ -83,7 +83,7 @@ def text_library(data: bytes, where: str) -> Library:
 
 def _mapped_directory(path: str) -> Library:
     """A library in the textbook's directory format, with its MAP."""
-    from linker.formats.textbook import parse_map
+    from uselib.linker.historical.textbook.format import parse_map
 
     where = os.path.join(path, TEXTBOOK_MAP)
     rows = parse_map(read_file(where).decode("utf-8", "replace"), where)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from linker.formats.elf import SHF_ALLOC
-from linker.inputs import InputSection, Symbol
-from linker.options import Options
-from linker.writer import write_atomically
+from uselib.linker.formats.elf import SHF_ALLOC
+from uselib.linker.options import Options
+from uselib.linker.passes.inputs import InputSection, Symbol
+from uselib.linker.passes.writer import write_atomically
 
 if TYPE_CHECKING:
-    from linker.link import Linked
+    from uselib.linker.link import Linked
 
 
 def _row(name: str, address: int, size: int, rest: str = "") -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
-from linker.errors import Diagnostic, FormatError
-from linker.formats.elf import SHF_MERGE, SHF_STRINGS
-from linker.inputs import InputSection
+from uselib.linker.errors import Diagnostic, FormatError
+from uselib.linker.formats.elf import SHF_MERGE, SHF_STRINGS
+from uselib.linker.passes.inputs import InputSection
 
 
 class MergedPieces:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Protocol, cast
 
-from linker.formats.magic import format_of
+from uselib.linker.formats.magic import format_of
 
 
 class Translator(Protocol):
@@ -22,5 +22,5 @@ def as_elf(data: bytes | memoryview, where: str) -> memoryview | None:
         return None
     if name == "elf":
         return memoryview(data)
-    translator = cast(Translator, import_module(f"linker.formats.{name}_object"))
+    translator = cast(Translator, import_module(f"uselib.linker.historical.{name}.to_elf"))
     return memoryview(translator.to_elf(bytes(data), where))

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from linker.errors import error
-from linker.formats import elf
-from linker.formats.elf import (
+from uselib.linker.errors import error
+from uselib.linker.formats import elf
+from uselib.linker.formats.elf import (
     PT_GNU_EH_FRAME,
     PT_GNU_STACK,
     PT_INTERP,
@@ -21,9 +21,17 @@ from linker.formats.elf import (
     SHT_NOBITS,
     SHT_NOTE,
 )
-from linker.image import EXEC, PAGE, READ, WRITE, Machine
-from linker.inputs import InputSection
-from linker.layout import Layout, OutputSection, Place, ProgramHeader, align, default_place, note_headers
+from uselib.linker.image import EXEC, PAGE, READ, WRITE, Machine
+from uselib.linker.passes.inputs import InputSection
+from uselib.linker.passes.layout import (
+    Layout,
+    OutputSection,
+    Place,
+    ProgramHeader,
+    align,
+    default_place,
+    note_headers,
+)
 
 # rank of output sections; those not listed go by their flags, behind the listed ones of the same kind
 _RANK = {name: rank for rank, name in enumerate((

@@ -16,9 +16,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from linker.errors import Diagnostic
-from linker.formats import elf
-from linker.inputs import InputSection, ObjectFile, Symbol, local_values
+from uselib.linker.errors import Diagnostic
+from uselib.linker.formats import elf
+from uselib.linker.passes.inputs import InputSection, ObjectFile, Symbol, local_values
 
 SymbolKey = Symbol | tuple[int, int]
 """Identity of a symbol within a link: the global one, or (id of the file, index) for a local one."""

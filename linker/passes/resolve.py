@@ -14,15 +14,32 @@ import os
 import re
 from dataclasses import dataclass, field
 
-from linker.errors import Diagnostic, LinkError, ToolError, error
-from linker.formats import ar, elf
-from linker.formats.elf import SHN_ABS, SHN_COMMON, SHN_LORESERVE, STB_WEAK
-from linker.formats.magic import is_textbook_library
-from linker.image import Machine
-from linker.inputs import COMMON, STRONG, UNDEFINED, WEAK, InputSection, ObjectFile, StubLibrary, Symbol, library_name
-from linker.libraries import Finder, Library, archive_library, directory_library, read_file, text_library
-from linker.object_formats import as_elf
-from linker.options import InputArgument, InputGroup, Options
+from uselib.linker.errors import Diagnostic, LinkError, ToolError, error
+from uselib.linker.formats import ar, elf
+from uselib.linker.formats.elf import SHN_ABS, SHN_COMMON, SHN_LORESERVE, STB_WEAK
+from uselib.linker.formats.magic import is_textbook_library
+from uselib.linker.image import Machine
+from uselib.linker.options import InputArgument, InputGroup, Options
+from uselib.linker.passes.inputs import (
+    COMMON,
+    STRONG,
+    UNDEFINED,
+    WEAK,
+    InputSection,
+    ObjectFile,
+    StubLibrary,
+    Symbol,
+    library_name,
+)
+from uselib.linker.passes.libraries import (
+    Finder,
+    Library,
+    archive_library,
+    directory_library,
+    read_file,
+    text_library,
+)
+from uselib.linker.passes.object_formats import as_elf
 
 NEEDS_PREFIX = "__NEEDS_SHRLIB_"  # defined by a stub library's first object
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from linker.errors import Diagnostic, LinkError, error
-from linker.formats import notes
-from linker.formats.elf import SHF_ALLOC, SHT_NOTE, SHT_PROGBITS, STT_FUNC
-from linker.image import Binding, ExportKind, Identity
-from linker.inputs import UNDEFINED, InputSection, ObjectFile, StubLibrary, Symbol
-from linker.layout import Layout
-from linker.options import Options
-from linker.resolve import Resolution, define
+from uselib.linker.errors import Diagnostic, LinkError, error
+from uselib.linker.formats import notes
+from uselib.linker.formats.elf import SHF_ALLOC, SHT_NOTE, SHT_PROGBITS, STT_FUNC
+from uselib.linker.image import Binding, ExportKind, Identity
+from uselib.linker.options import Options
+from uselib.linker.passes.inputs import UNDEFINED, InputSection, ObjectFile, StubLibrary, Symbol
+from uselib.linker.passes.layout import Layout
+from uselib.linker.passes.resolve import Resolution, define
 
 LIBRARIES = "_SHARED_LIBRARIES"
 PATH = "_SHARED_LIBRARY_PATH"

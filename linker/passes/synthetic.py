@@ -7,10 +7,9 @@ import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from linker import eh_frame, i386, x86_64
-from linker.errors import Diagnostic, LinkError, error
-from linker.formats import elf
-from linker.formats.elf import (
+from uselib.linker.errors import Diagnostic, LinkError, error
+from uselib.linker.formats import elf
+from uselib.linker.formats.elf import (
     SHF_ALLOC,
     SHF_EXECINSTR,
     SHF_TLS,
@@ -22,12 +21,13 @@ from linker.formats.elf import (
     SHT_RELA,
     STT_TLS,
 )
-from linker.image import Machine
-from linker.inputs import COMMON, MAX_ALIGNMENT, STRONG, UNDEFINED, InputSection, Symbol
-from linker.layout import Layout, OutputSection
-from linker.options import Options
-from linker.relocations import Applying, MachineRelocations, Needs, SymbolKey
-from linker.resolve import Resolution, define
+from uselib.linker.image import Machine
+from uselib.linker.options import Options
+from uselib.linker.passes import eh_frame, i386, x86_64
+from uselib.linker.passes.inputs import COMMON, MAX_ALIGNMENT, STRONG, UNDEFINED, InputSection, Symbol
+from uselib.linker.passes.layout import Layout, OutputSection
+from uselib.linker.passes.relocations import Applying, MachineRelocations, Needs, SymbolKey
+from uselib.linker.passes.resolve import Resolution, define
 
 RELOCATIONS: dict[Machine, MachineRelocations] = {
     Machine.I386: i386.RELOCATIONS, Machine.X86_64: x86_64.RELOCATIONS,

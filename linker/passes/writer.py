@@ -7,9 +7,9 @@ import errno
 import os
 from collections.abc import Callable, Iterable, Iterator
 
-from linker.errors import error
-from linker.formats import elf
-from linker.formats.elf import (
+from uselib.linker.errors import error
+from uselib.linker.formats import elf
+from uselib.linker.formats.elf import (
     SHF_ALLOC,
     SHF_EXECINSTR,
     SHN_ABS,
@@ -23,10 +23,10 @@ from linker.formats.elf import (
     STT_FILE,
     STT_SECTION,
 )
-from linker.inputs import UNDEFINED, ObjectFile, Symbol
-from linker.layout import Layout, OutputSection
-from linker.relocations import Applying
-from linker.synthetic import address_of
+from uselib.linker.passes.inputs import UNDEFINED, ObjectFile, Symbol
+from uselib.linker.passes.layout import Layout, OutputSection
+from uselib.linker.passes.relocations import Applying
+from uselib.linker.passes.synthetic import address_of
 
 Row = tuple[str, int, int, int, int, int]
 """An output symbol: name, info, other, section index, value, size."""

@@ -3,9 +3,9 @@ Thread-Local Storage", section 5). A static link knows every thread-local offset
 
 from __future__ import annotations
 
-from linker.formats.elf import SHF_ALLOC, SHF_TLS, STT_TLS
-from linker.inputs import UNDEFINED
-from linker.relocations import Applying, Kind, MachineRelocations, Needs, Site, Special
+from uselib.linker.formats.elf import SHF_ALLOC, SHF_TLS, STT_TLS
+from uselib.linker.passes.inputs import UNDEFINED
+from uselib.linker.passes.relocations import Applying, Kind, MachineRelocations, Needs, Site, Special
 
 U32 = (0, (1 << 32) - 1)
 S32 = (-(1 << 31), (1 << 31) - 1)

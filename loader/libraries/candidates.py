@@ -1,6 +1,6 @@
 """Every file that could have been taken for a library, and why it was not: what `uselib ldd` explains.
 
-The choice itself is loader/search.py's; here the same directories are gone through once more, to the end of the search
+The choice itself is loader/libraries/search.py's; here the same directories are gone through once more, to the end of the search
 path, and each file gets the reasons that keep it from being used, the one that decided first.
 """
 
@@ -11,11 +11,11 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from linker.image import PAGE, Identity, LibraryHeader, Machine, Version
-from linker.versions import REFUSALS, Rule, link_names, version_of
-from loader import library_check
-from loader.library_check import Checked, check
-from loader.search import Choice, Files, SearchPath, join
+from uselib.linker.image import PAGE, Identity, LibraryHeader, Machine, Version
+from uselib.linker.versions import REFUSALS, Rule, link_names, version_of
+from uselib.loader.libraries import library_check
+from uselib.loader.libraries.library_check import Checked, check
+from uselib.loader.libraries.search import Choice, Files, SearchPath, join
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def content_reason(checked: Checked, linked: Identity) -> Reason | None:
 
 @dataclass(frozen=True)
 class Query:
-    """What is looked for, as loader/dependencies.py looked for it."""
+    """What is looked for, as loader/libraries/dependencies.py looked for it."""
 
     file_name: str
     linked: Identity

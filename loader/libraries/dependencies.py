@@ -12,9 +12,9 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from linker.image import PAGE, Identity, Image, LibraryHeader
-from linker.versions import Rule, names_library
-from loader.library_check import (
+from uselib.linker.image import PAGE, Identity, Image, LibraryHeader
+from uselib.linker.versions import Rule, names_library
+from uselib.loader.libraries.library_check import (
     BY_BOOTSTRAP,
     FORMAT_ERROR,
     MAX_LIBRARIES,
@@ -25,7 +25,7 @@ from loader.library_check import (
     check_version,
     needs_of_page,
 )
-from loader.search import Choice, Files, SearchPath, find
+from uselib.loader.libraries.search import Choice, Files, SearchPath, find
 
 UNKNOWN = "Version of library unknown: the note of the stub library is missing."
 TOO_MANY = "Too many libraries."

@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 
-from linker.errors import Diagnostic, ToolError, printable
-from linker.image import PAGE, LibraryHeader, Version
-from linker.versions import RULES, split_link, split_name
-from loader.headers import library_header
-from loader.library_check import FORMAT_ERROR, NOT_A_LIBRARY, SHORT, WRONG_MACHINE, check
+from uselib.linker.errors import Diagnostic, ToolError, printable
+from uselib.linker.image import PAGE, LibraryHeader, Version
+from uselib.linker.versions import RULES, split_link, split_name
+from uselib.loader.libraries.library_check import FORMAT_ERROR, NOT_A_LIBRARY, SHORT, WRONG_MACHINE, check
+from uselib.loader.programs.headers import library_header
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What start-up checks of a library before it maps it (runtime/crt/map.h: check_page, single_load), in Python.
 
 The same checks in the same order with the same words, from the first page of the file and its size, so that `uselib ldd`
-can say what a program would say; tests/test_versions_check.py compares the two on damaged files.
+can say what a program would say; tests/loader/libraries/test_versions_check.py compares the two on damaged files.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from linker.errors import FormatError
-from linker.formats import elf, notes
-from linker.image import PAGE, Identity, LibraryHeader, Machine
-from linker.versions import Rule
+from uselib.linker.errors import FormatError
+from uselib.linker.formats import elf, notes
+from uselib.linker.image import PAGE, Identity, LibraryHeader, Machine
+from uselib.linker.versions import Rule
 
 FORMAT_ERROR = "Exec format error."
 NOT_A_LIBRARY = "Exec format error: not a shared library."

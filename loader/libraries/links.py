@@ -17,8 +17,8 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from linker.versions import split_name
-from loader.installed import Contents, Installed, Link
+from uselib.linker.versions import split_name
+from uselib.loader.libraries.installed import Contents, Installed, Link
 
 
 class Action(enum.Enum):

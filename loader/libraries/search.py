@@ -4,7 +4,7 @@ Directories in order: LD_LIBRARY_PATH (unless secure execution), then the path r
 recorded name with a slash is looked for under LD_LIBRARY_PATH by its last component, then in the directory that it names.
 The version rule (linker/versions.py) says what is opened: the recorded name anywhere on a path goes before the best
 version in its first directory that has one. Names alone decide, and what is opened is then checked
-(loader/library_check.py) and used or refused: start-up does not go on to another file.
+(loader/libraries/library_check.py) and used or refused: start-up does not go on to another file.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import os
 from dataclasses import dataclass
 from typing import Protocol
 
-from linker.image import Identity, Version
-from linker.versions import Rule, best, link_names, split_name, version_of
+from uselib.linker.image import Identity, Version
+from uselib.linker.versions import Rule, best, link_names, split_name, version_of
 
 DEFAULT_PATH = "/shlib"
 _PATH_SIZE = 4096  # of the buffer in start-up, with its NUL

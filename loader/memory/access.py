@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loader.vma import PROT_EXEC, PROT_WRITE
+from uselib.loader.memory.vma import PROT_EXEC, PROT_WRITE
 
 
 class MemoryFault(Exception):

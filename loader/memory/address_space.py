@@ -16,10 +16,19 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Protocol
 
-from loader.access import MemoryCeiling, MemoryFault, allows
-from loader.host_memory import Window
-from loader.layout import LAYOUTS, MAX_MAPPINGS, MMAP_MIN, STACK_GUARD_GAP, WINDOW_UNIT, Layout, page_down, page_up
-from loader.vma import PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, MappedFile, Vma, VmaList
+from uselib.loader.memory.access import MemoryCeiling, MemoryFault, allows
+from uselib.loader.memory.host_memory import Window
+from uselib.loader.memory.layout import (
+    LAYOUTS,
+    MAX_MAPPINGS,
+    MMAP_MIN,
+    STACK_GUARD_GAP,
+    WINDOW_UNIT,
+    Layout,
+    page_down,
+    page_up,
+)
+from uselib.loader.memory.vma import PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, MappedFile, Vma, VmaList
 
 __all__ = [
     "MMAP_MIN", "PAGE", "PROT_EXEC", "PROT_READ", "PROT_WRITE", "AddressSpace", "MemoryCeiling", "MemoryFault", "Vma",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from loader.vma import PAGE
+from uselib.loader.memory.vma import PAGE
 
 MMAP_MIN = 0x10000  # vm.mmap_min_addr
 STACK_GUARD_GAP = 256 * PAGE  # stack_guard_gap: nothing is mapped this close below a stack

@@ -18,14 +18,14 @@ import stat
 import struct
 from collections.abc import Sequence
 
-from linker.errors import FormatError
-from linker.formats.aout import HEADER_SIZE, Header, Magic, decode_header
-from linker.image import Image, Machine
-from loader.address_space import PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, AddressSpace, page_up
-from loader.binfmt import Format
-from loader.copied import fail, map_parts
-from loader.exec import MAX_ARGUMENT, Started, StartInfo
-from loader.layout import LAYOUT_1993
+from uselib.linker.errors import FormatError
+from uselib.linker.historical.aout.format import HEADER_SIZE, Header, Magic, decode_header
+from uselib.linker.image import Image, Machine
+from uselib.loader.memory.address_space import PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, AddressSpace, page_up
+from uselib.loader.memory.layout import LAYOUT_1993
+from uselib.loader.programs.binfmt import Format
+from uselib.loader.programs.copied import fail, map_parts
+from uselib.loader.programs.exec import MAX_ARGUMENT, Started, StartInfo
 
 ALL = PROT_READ | PROT_WRITE | PROT_EXEC
 MAX_ARGUMENTPAGES = 32

@@ -6,11 +6,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 
-from linker.errors import FormatError, ToolError
-from linker.formats import aout, aout_image, aout_stub
-from linker.image import Image, LibraryHeader
-from linker.reading import read_file
-from loader.vma import MappedFile
+from uselib.linker.errors import FormatError, ToolError
+from uselib.linker.historical.aout import format as aout
+from uselib.linker.historical.aout import image as aout_image
+from uselib.linker.historical.aout import stub as aout_stub
+from uselib.linker.image import Image, LibraryHeader
+from uselib.linker.reading import read_file
+from uselib.loader.memory.vma import MappedFile
 
 _TABLE = 1 << 20  # bytes of text that are looked through for slots
 
@@ -45,7 +47,7 @@ def _may_name(path: str, library: str) -> bool:
 
 
 def read_image(data: bytes, where: str, host: str = "", stubs: Sequence[str] = ()) -> Image:
-    """An a.out program or library, its slots named: as loader.images.read_image. Raises FormatError."""
+    """An a.out program or library, its slots named: as uselib.loader.programs.images.read_image. Raises FormatError."""
     header = aout.decode_header(data, where)
     names: dict[int, str] = {}
     if (host or stubs) and aout_image.is_library(header):

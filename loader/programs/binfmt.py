@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from linker.errors import Diagnostic, FormatError
-from linker.formats.magic import format_of
-from linker.image import Image
-from loader import exec
-from loader.address_space import AddressSpace
-from loader.layout import LAYOUTS, Layout
+from uselib.linker.errors import Diagnostic, FormatError
+from uselib.linker.formats.magic import format_of
+from uselib.linker.image import Image
+from uselib.loader.memory.address_space import AddressSpace
+from uselib.loader.memory.layout import LAYOUTS, Layout
+from uselib.loader.programs import exec
 
 if TYPE_CHECKING:
-    from loader.kernel_libraries import Opener
+    from uselib.loader.programs.kernel_libraries import Opener
 
 Starter = Callable[..., exec.Started]
 
@@ -60,6 +60,6 @@ def recognise(head: bytes, where: str) -> Program:
     """The program in a file, from its first page. Raises FormatError."""
     name = format_of(head)
     if name:  # a format's code is imported when a file of it is met
-        known: Format = import_module(f"loader.{name}").FORMAT
+        known: Format = import_module(f"uselib.loader.programs.{name}").FORMAT
         return Program(known, known.read(head, where))
     raise FormatError(Diagnostic(where, "is not a program: not ELF, a.out, COFF nor the textbook's format"))

@@ -17,18 +17,18 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from linker.errors import Diagnostic, FormatError
-from linker.formats import coff
-from linker.formats.coff_image import segments
-from linker.image import Image, Machine
-from loader.address_space import AddressSpace
-from loader.binfmt import Format
-from loader.copied import fail, map_parts
-from loader.exec import Started, StartInfo, build_stack
-from loader.layout import LAYOUT_SVR3
+from uselib.linker.errors import Diagnostic, FormatError
+from uselib.linker.historical.coff import format as coff
+from uselib.linker.historical.coff.image import segments
+from uselib.linker.image import Image, Machine
+from uselib.loader.memory.address_space import AddressSpace
+from uselib.loader.memory.layout import LAYOUT_SVR3
+from uselib.loader.programs.binfmt import Format
+from uselib.loader.programs.copied import fail, map_parts
+from uselib.loader.programs.exec import Started, StartInfo, build_stack
 
 if TYPE_CHECKING:
-    from loader.kernel_libraries import Opener
+    from uselib.loader.programs.kernel_libraries import Opener
 
 ELIBACC, ELIBBAD, ELIBSCN, ELIBMAX, ELIBEXEC = 79, 80, 81, 82, 83
 MAX_LIBRARIES = 16

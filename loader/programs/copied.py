@@ -1,7 +1,7 @@
 """Memory of files that are copied in, not mapped: formats whose parts need not lie on pages of their own, in the file or in memory.
 
 a.out text begins at offset 1024 or 32, sections of COFF stand where the linker put them, the textbook's files are hexadecimal digits. ELF is
-mapped: loader/exec.py.
+mapped: loader/programs/exec.py.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import errno
 import os
 from collections.abc import Sequence
 
-from linker.image import Segment
-from loader.address_space import AddressSpace, page_down, page_up
-from loader.exec import prot_of
-from loader.vma import MappedFile
+from uselib.linker.image import Segment
+from uselib.loader.memory.address_space import AddressSpace, page_down, page_up
+from uselib.loader.memory.vma import MappedFile
+from uselib.loader.programs.exec import prot_of
 
 _CHUNK = 1 << 20
 _ZEROES = bytes(_CHUNK)

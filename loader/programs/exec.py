@@ -17,8 +17,17 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from linker.image import EXEC, READ, WRITE, Image, Segment
-from loader.address_space import PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, AddressSpace, MemoryFault, page_down, page_up
+from uselib.linker.image import EXEC, READ, WRITE, Image, Segment
+from uselib.loader.memory.address_space import (
+    PAGE,
+    PROT_EXEC,
+    PROT_READ,
+    PROT_WRITE,
+    AddressSpace,
+    MemoryFault,
+    page_down,
+    page_up,
+)
 
 # Auxiliary vector (include/uapi/linux/auxvec.h)
 AT_NULL, AT_PHDR, AT_PHENT, AT_PHNUM, AT_PAGESZ, AT_BASE, AT_FLAGS, AT_ENTRY = 0, 3, 4, 5, 6, 7, 8, 9

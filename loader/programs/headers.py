@@ -1,7 +1,7 @@
 """The headers of an executable, as the kernel's loaders read them: ELF header, program headers, the note of a library.
 
 exec and uselib(2) need no symbols, so they do not wait for a symbol table to be read; whoever wants the whole file uses
-linker.formats.elf_image.read_image (which also says in detail what is wrong with a file). tests/test_loader_headers.py
+uselib.linker.formats.elf_image.read_image (which also says in detail what is wrong with a file). tests/test_loader_headers.py
 compares the two.
 """
 
@@ -11,9 +11,9 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from linker.errors import Diagnostic, FormatError
-from linker.formats import notes
-from linker.image import Image, LibraryHeader, Machine, Segment
+from uselib.linker.errors import Diagnostic, FormatError
+from uselib.linker.formats import notes
+from uselib.linker.image import Image, LibraryHeader, Machine, Segment
 
 _PT_LOAD, _PT_INTERP, _PT_NOTE, _PT_TLS, _PT_GNU_STACK = 1, 3, 4, 7, 0x6474E551
 _ET_EXEC = 2

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from linker.errors import ToolError
-from linker.formats.magic import format_of, is_aout
-from linker.image import Image, LibraryHeader
-from loader.headers import library_header
-from loader.vma import MappedFile
+from uselib.linker.errors import ToolError
+from uselib.linker.formats.magic import format_of, is_aout
+from uselib.linker.image import Image, LibraryHeader
+from uselib.loader.memory.vma import MappedFile
+from uselib.loader.programs.headers import library_header
 
 _PAGE = 4096
 
@@ -27,18 +27,18 @@ def read_image(data: bytes, where: str, host: str = "", stubs: Sequence[str] = (
     such names. Raises FormatError."""
     name = format_of(data[:32])  # a format's reader is imported when a file of it is met
     if name == "aout":
-        from loader import aout_names
+        from uselib.loader.programs import aout_names
 
         return aout_names.read_image(data, where, host, stubs)
     if name == "coff":
-        from linker.formats import coff_image
+        from uselib.linker.historical.coff import image as coff_image
 
         return coff_image.read_image(data, where)
     if name == "textbook":
-        from loader import textbook
+        from uselib.loader.programs import textbook
 
         return textbook.read_image(data, where)
-    from linker.formats import elf_image
+    from uselib.linker.formats import elf_image
 
     return elf_image.read_image(data, where)
 
@@ -56,6 +56,6 @@ def mapped_library(file: MappedFile) -> LibraryHeader | None:
     page = os.pread(file.fd, _PAGE, 0)
     if not is_aout(page):
         return library_header(page, file.name)
-    from loader import aout_names
+    from uselib.loader.programs import aout_names
 
     return aout_names.mapped_library(page, file)

@@ -1,6 +1,6 @@
 """What exec maps besides an ELF program: the libraries of scheme `kernel`, the C library of scheme `interp`.
 
-Scheme `kernel` does for ELF what the kernel of System V Release 3 did for COFF (loader/coff.py): before the program starts,
+Scheme `kernel` does for ELF what the kernel of System V Release 3 did for COFF (loader/programs/coff.py): before the program starts,
 each library of its list is mapped where it was linked, from the directories recorded in the program (/shlib if none are), under
 the file name recorded; then the libraries that those depend on. The kernel looks at no environment and at no versions: start-up
 code in the program checks them, in memory. The program's mark is the note NT_SCHEME, on the first page of its file; it leads to
@@ -26,12 +26,12 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 
-from linker.errors import FormatError
-from linker.image import PAGE, Image, LibraryHeader
-from linker.versions import names_library
-from loader.address_space import AddressSpace, MemoryFault
-from loader.exec import map_segment, prot_of
-from loader.headers import library_header, program_scheme, read_headers
+from uselib.linker.errors import FormatError
+from uselib.linker.image import PAGE, Image, LibraryHeader
+from uselib.linker.versions import names_library
+from uselib.loader.memory.address_space import AddressSpace, MemoryFault
+from uselib.loader.programs.exec import map_segment, prot_of
+from uselib.loader.programs.headers import library_header, program_scheme, read_headers
 
 ELIBACC, ELIBBAD, ELIBSCN, ELIBMAX = 79, 80, 81, 82
 MAX_LIBRARIES = 64  # as many as start-up code has room for

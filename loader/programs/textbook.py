@@ -10,13 +10,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 
-from linker.errors import Diagnostic, FormatError
-from linker.formats import textbook
-from linker.image import EXEC, READ, WRITE, Image, ImageSymbol, Machine, Segment
-from loader import exec
-from loader.address_space import AddressSpace
-from loader.binfmt import Format
-from loader.copied import fail, map_parts
+from uselib.linker.errors import Diagnostic, FormatError
+from uselib.linker.historical.textbook import format as textbook
+from uselib.linker.image import EXEC, READ, WRITE, Image, ImageSymbol, Machine, Segment
+from uselib.loader.memory.address_space import AddressSpace
+from uselib.loader.programs import exec
+from uselib.loader.programs.binfmt import Format
+from uselib.loader.programs.copied import fail, map_parts
 
 _LARGEST = 16 << 20  # bytes of a file: they are hexadecimal digits
 

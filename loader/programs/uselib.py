@@ -10,9 +10,9 @@ from __future__ import annotations
 import errno
 import os
 
-from linker.image import Image
-from loader.address_space import PROT_EXEC, PROT_READ, PROT_WRITE, AddressSpace, page_up
-from loader.exec import map_segment
+from uselib.linker.image import Image
+from uselib.loader.memory.address_space import PROT_EXEC, PROT_READ, PROT_WRITE, AddressSpace, page_up
+from uselib.loader.programs.exec import map_segment
 
 MAX_HEADERS = 2
 

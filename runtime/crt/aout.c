@@ -6,7 +6,7 @@
  *     argc <= 0   the ldd mode: a line for each library, exit 0
  *     libraries   uselib(2) on /usr/lib/NAME, on ENOENT /lib/NAME, on ENOENT NAME; a message and status 128 if it fails
  *     versions    the word at the library's base against that of the program: classic ones equal; else major equal, low half at least
- *     fixups      the program's own definitions take the place of the libraries': see linker/aout_program.py and linker/aout_shlib.py
+ *     fixups      the program's own definitions take the place of the libraries': see linker/historical/aout/program.py and linker/historical/aout/library.py
  */
 
 enum { EXIT = 1, WRITE = 4, USELIB = 86 };

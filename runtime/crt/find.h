@@ -1,5 +1,5 @@
 /* Where a library is: LD_LIBRARY_PATH, then the recorded path; the notes that say which one is meant; and the
- * files that the version rule takes (versions.h). loader/search.py is the same in Python. */
+ * files that the version rule takes (versions.h). loader/libraries/search.py is the same in Python. */
 
 struct search {
     const char *environment; /* LD_LIBRARY_PATH, or 0 */

@@ -1,5 +1,5 @@
 /* Which version of a library serves a program: the rules as a table. linker/versions.py has the same table in Python;
- * tests/test_versions_choice.py compares the two. docs/versions.md says where each rule comes from. */
+ * tests/loader/libraries/test_versions_choice.py compares the two. docs/versions.md says where each rule comes from. */
 
 /* Ways of looking, in this order: for the recorded file name; for the symbolic links libX_s.MAJOR.MINOR and libX_s.MAJOR;
  * for the best of the names libX_s.MAJOR.MINOR.PATCH. Each goes through all directories of a search path, first those of

@@ -2,7 +2,7 @@
  *
  * musl's calloc skips clearing what its own malloc got fresh from the kernel, and its aligned_alloc refuses to work
  * beside a foreign malloc; both ask __malloc_replaced, which otherwise only musl's dynamic linker sets. malloc's slot
- * (linker/jump_table.py) leads to its thunk (linker/interpose.py), which jumps through the pointer that start-up sets. */
+ * (linker/library/jump_table.py) leads to its thunk (linker/library/interpose.py), which jumps through the pointer that start-up sets. */
 
 typedef unsigned long word;
 extern int __malloc_replaced __attribute__((visibility("hidden")));

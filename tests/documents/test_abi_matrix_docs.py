@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from guest_build import ROOT
+
+from support.guest_build import ROOT
 
 _BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
 _COMMAND = re.compile(r"\$ (.*)\n((?:(?!\$ ).*\n)*)")
@@ -22,7 +23,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, s
     folder = tmp_path_factory.mktemp("docs")
     script = folder / "bin" / "uselib"
     script.parent.mkdir()
-    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m emulator.cli "$@"\n')
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m uselib.cli "$@"\n')
     script.chmod(0o755)
     outer = {name: value for name, value in os.environ.items() if name != "LD_LIBRARY_PATH"}
     outer |= {

@@ -6,10 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
-from api_support import COUNT, count_program, library
-from guest_build import ARCHES, sysroot
 
-TEXT = (Path(__file__).parent.parent / "docs" / "python-api.md").read_text()
+from support.api_support import COUNT, count_program, library
+from support.guest_build import ARCHES, sysroot
+from support.paths import ROOT
+
+TEXT = (ROOT / "docs" / "python-api.md").read_text()
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", TEXT, re.M | re.S)
 
 

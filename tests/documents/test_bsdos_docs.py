@@ -4,10 +4,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from docs_support import spoken, steps
-from guest_build import NATIVE, ROOT
 
-from loader.kernel_libraries import MAX_LIBRARIES
+from support.docs_support import spoken, steps
+from support.guest_build import NATIVE, ROOT
+from uselib.loader.programs.kernel_libraries import MAX_LIBRARIES
 
 TEXT = (ROOT / "docs" / "bsdos.md").read_text()
 

@@ -1,6 +1,6 @@
 """docs/chkshlib.md is made of what really happens: its files are written, its commands run, their output compared.
 
-`python tests/test_chkshlib_docs.py` writes the outputs into the document anew.
+`python tests/documents/test_chkshlib_docs.py` writes the outputs into the document anew.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import docs_support
 import pytest
-from docs_support import CONSOLE
 
-DOCUMENT = Path(__file__).parent.parent / "docs" / "chkshlib.md"
+from support import docs_support
+from support.docs_support import CONSOLE
+from support.paths import ROOT
+
+DOCUMENT = ROOT / "docs" / "chkshlib.md"
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
@@ -22,7 +24,7 @@ pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
 
 def prepared(folder: Path) -> dict[str, str]:
     dropped = ("COLUMNS", "NO_COLOR", "PYTHONPATH")
-    return docs_support.prepared(folder, DOCUMENT.read_text(), {"uselib": "-m emulator.cli "}, dropped, {})
+    return docs_support.prepared(folder, DOCUMENT.read_text(), {"uselib": "-m uselib.cli "}, dropped, {})
 
 
 def session(block: str, folder: Path, environment: dict[str, str]) -> str:
@@ -42,7 +44,9 @@ def test_the_document_shows_what_happens(tmp_path: Path, monkeypatch: pytest.Mon
     blocks = CONSOLE.findall(text)
     assert len(blocks) >= 6
     for block in blocks:
-        assert session(block, tmp_path, environment) == block, "if this is meant: python tests/test_chkshlib_docs.py"
+        assert session(block, tmp_path, environment) == block, (
+            "if this is meant: python tests/documents/test_chkshlib_docs.py"
+        )
     monkeypatch.chdir(tmp_path)
     for example in PYTHON.findall(text):
         exec(compile(example, "docs/chkshlib.md", "exec"), {})

@@ -1,6 +1,6 @@
 """docs/exercises.md, aout.md, svr3.md and textbook.md are made of what really happens: files written, commands run, output compared.
 
-`python tests/test_docs_historical.py` writes the outputs into the documents anew (with USELIB_SLS=DIR those of genuine programs too).
+`python tests/documents/test_docs_historical.py` writes the outputs into the documents anew (with USELIB_SLS=DIR those of genuine programs too).
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-import docs_support
 import pytest
-from docs_support import CONSOLE
-from guest_build import ROOT
+
+from support import docs_support
+from support.docs_support import CONSOLE
+from support.guest_build import ROOT
 
 DOCS = ROOT / "docs"
 NAMES = ("exercises", "textbook", "svr3", "aout")
@@ -25,7 +26,7 @@ SLS = Path(os.environ.get("USELIB_SLS", "/nonexistent"))
 
 
 def prepared(folder: Path, text: str) -> dict[str, str]:
-    tools = {"uselib": "-m emulator.cli ", "python3": ""}
+    tools = {"uselib": "-m uselib.cli ", "python3": ""}
     dropped = ("COLUMNS", "NO_COLOR", "PYTHONPATH", "LD_LIBRARY_PATH", "USELIB_VERSION_RULE")
     more = {"LC_ALL": "C", "SLS": str(SLS), "USELIB": str(ROOT)}
     return docs_support.prepared(folder, GENUINE.sub("", text), tools, dropped, more)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 import re
 from functools import cache
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from support.paths import ROOT
+
 DOCUMENT = ROOT / "docs" / "schemes.md"
-LINK = re.compile(r"\[[^]]+\]\(\.\./tests/(test_\w+\.py)#(test_\w+)\)")
+LINK = re.compile(r"\[[^]]+\]\(\.\./tests/((?:\w+/)*test_\w+\.py)#(test_\w+)\)")
 TRAITS = [
     "system", "who maps", "when", "table", "slot", "data", "versions", "malloc of the program", "errno of the program",
     "errors",
@@ -61,11 +61,14 @@ def test_every_check_has_a_test() -> None:
 def test_every_test_of_bad_input_is_listed() -> None:
     """The other direction: what test_historical_errors*.py provoke stands in the document."""
     listed = set(LINK.findall(DOCUMENT.read_text()))
+    files = sorted((ROOT / "tests" / "historical").glob("test_historical_errors*.py"))
+    paths = [str(path.relative_to(ROOT / "tests")) for path in files]
+    assert paths
     unlisted = [
-        (path.name, name)
-        for path in sorted((ROOT / "tests").glob("test_historical_errors*.py"))
-        for name in sorted(functions(path.name))
-        if name.startswith("test_") and (path.name, name) not in listed
+        (path, name)
+        for path in paths
+        for name in sorted(functions(path))
+        if name.startswith("test_") and (path, name) not in listed
     ]
     assert unlisted == []
 

@@ -8,12 +8,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from shlib_driver import compile_c
 
-from emulator.cli import main
-from linker.image import Machine
+from support.paths import ROOT
+from support.shlib_driver import compile_c
+from uselib.cli import main
+from uselib.linker.image import Machine
 
-DOCUMENT = Path(__file__).resolve().parent.parent / "docs/evolving-a-library.md"
+DOCUMENT = ROOT / "docs/evolving-a-library.md"
 STORE = """int level = 1, table[4] = {10, 20, 30, 40};
 int open_db(void) { return level; }
 int close_db(int db) { return db - level; }

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-SAMPLES = Path(__file__).resolve().parent.parent / "samples"
+from support.paths import ROOT
+
+SAMPLES = ROOT / "samples"
 NAMES = sorted(path.name for path in SAMPLES.iterdir() if (path / "build.sh").exists())
 NATIVE = platform.machine() == "x86_64" and sys.platform == "linux"
 
@@ -17,7 +19,7 @@ NATIVE = platform.machine() == "x86_64" and sys.platform == "linux"
 def sysroot(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sysroot") / request.param
     subprocess.run(
-        [sys.executable, "-m", "emulator.cli", "sysroot", path, "--arch", request.param, "--libc", "mini"], check=True
+        [sys.executable, "-m", "uselib.cli", "sysroot", path, "--arch", request.param, "--libc", "mini"], check=True
     )
     return path
 
@@ -27,7 +29,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """An environment in which `uselib` is the one under test, installed or not."""
     directory = tmp_path_factory.mktemp("bin")
     script = directory / "uselib"
-    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m emulator.cli "$@"\n')
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m uselib.cli "$@"\n')
     script.chmod(0o755)
     root = SAMPLES.parent
     return {**os.environ, "PATH": f"{directory}:{os.environ['PATH']}", "PYTHONPATH": str(root)}

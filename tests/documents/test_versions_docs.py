@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
-from docs_support import spoken, steps
-from guest_build import NATIVE, ROOT
 
-from linker.versions import RULES
+from support.docs_support import spoken, steps
+from support.guest_build import NATIVE, ROOT
+from uselib.linker.versions import RULES
 
 TEXT = (ROOT / "docs" / "versions.md").read_text()
 GREET = '#include <stdio.h>\nvoid greet(const char *who) { printf("greet " VERSION ": hello, %s\\n", who); }\n'
@@ -37,7 +37,7 @@ def test_table() -> None:
 
 def test_codes_of_reasons() -> None:
     """Every code that `ldd --json` can print is explained."""
-    for module in ("loader/candidates.py", "linker/versions.py"):
+    for module in ("loader/libraries/candidates.py", "linker/versions.py"):
         source = (ROOT / module).read_text()
         for code in re.findall(r'(?:Reason\(|: \()"([a-z-]+)",', source) + re.findall(
             r'^    "([a-z-]+)": "', source, re.M

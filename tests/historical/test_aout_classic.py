@@ -5,11 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from run_support import ROOT
-from test_aout_link import FUNCS, LIBRARY, PARAMS, VARS, changed, compiled, control, linked, mkshlib, refused, run
+from historical.test_aout_link import (
+    FUNCS,
+    LIBRARY,
+    PARAMS,
+    VARS,
+    changed,
+    compiled,
+    control,
+    linked,
+    mkshlib,
+    refused,
+    run,
+)
 
-from linker.formats import aout, aout_stub
-from linker.formats.aout_stub import CLASSIC
+from support.run_support import ROOT
+from uselib.linker.historical.aout import format as aout
+from uselib.linker.historical.aout import stub as aout_stub
+from uselib.linker.historical.aout.stub import CLASSIC
 
 WORD = 1024  # of the version, in the file
 CLASSIC_PARAMS = PARAMS.replace("GOT=0x1000\n", "") + "Classic=1\n"

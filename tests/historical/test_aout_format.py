@@ -1,4 +1,4 @@
-"""linker/formats/aout.py and aout_stub.py: round trips, an independent reader (binutils for DJGPP), damaged files."""
+"""linker/historical/aout/format.py and aout_stub.py: round trips, an independent reader (binutils for DJGPP), damaged files."""
 
 from __future__ import annotations
 
@@ -8,13 +8,27 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from aout_support import library, program
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from linker.errors import FormatError, ToolError
-from linker.formats import aout, aout_image, aout_stub, ar
-from linker.formats.aout import N_ABS, N_DATA, N_EXT, N_SETT, N_TEXT, Aout, Header, Magic, Relocation, Symbol
+from support.aout_support import library, program
+from uselib.linker.errors import FormatError, ToolError
+from uselib.linker.formats import ar
+from uselib.linker.historical.aout import format as aout
+from uselib.linker.historical.aout import image as aout_image
+from uselib.linker.historical.aout import stub as aout_stub
+from uselib.linker.historical.aout.format import (
+    N_ABS,
+    N_DATA,
+    N_EXT,
+    N_SETT,
+    N_TEXT,
+    Aout,
+    Header,
+    Magic,
+    Relocation,
+    Symbol,
+)
 
 OBJDUMP = "i386-pc-msdosdjgpp-objdump"
 

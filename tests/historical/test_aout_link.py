@@ -8,11 +8,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from aout_support import assemble, library, program
-from run_support import ROOT, uselib
 
-from linker.errors import LinkError, ToolError
-from linker.formats import aout, aout_stub
+from support.aout_support import assemble, library, program
+from support.run_support import ROOT, uselib
+from uselib.linker.errors import LinkError, ToolError
+from uselib.linker.historical.aout import format as aout
+from uselib.linker.historical.aout import stub as aout_stub
 
 FLAGS = [
     "-m32", "-O1", "-w", "-fleading-underscore", "-fno-pic", "-fno-pie", "-fno-builtin", "-ffreestanding", "-fdata-sections",
@@ -320,7 +321,7 @@ def test_objects_of_both_formats(made: Path, tmp_path: Path) -> None:
 
 
 def test_damaged_objects_say_what_is_wrong() -> None:
-    from linker.formats.aout_object import to_elf
+    from uselib.linker.historical.aout.to_elf import to_elf
 
     def bad(*relocations: aout.Relocation, symbols: tuple[aout.Symbol, ...] = ()) -> str:
         file = aout.Aout(aout.Header(aout.Magic.OMAGIC, 0, 0), bytes(8), b"", relocations, (), symbols)

@@ -6,10 +6,10 @@ import errno
 from pathlib import Path
 
 import pytest
-from aout_support import assemble, library, program
-from run_support import uselib
 
-from linker.formats.aout import Magic
+from support.aout_support import assemble, library, program
+from support.run_support import uselib
+from uselib.linker.historical.aout.format import Magic
 
 BASE = 0x60000000
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from run_support import ROOT, uselib
-from test_aout_link import compiled
+from historical.test_aout_link import compiled
 
-from linker.formats import aout
+from support.run_support import ROOT, uselib
+from uselib.linker.historical.aout import format as aout
 
 
 def library(folder: Path, name: str, base: int) -> None:

@@ -7,14 +7,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from guest_build import ARCHES, NATIVE, WAYS, build, run, source, sysroot
-from scheme_support import BASES, INNER, OUTER, OUTPUT, World, make_world
 
-from emulator.cli import main
-from linker.errors import ToolError
-from linker.formats.elf_image import read_image
-from loader.library_check import OTHER_BASE
-from runtime.sysroot import MACHINES, make_sysroot
+from support.guest_build import ARCHES, NATIVE, WAYS, build, run, source, sysroot
+from support.scheme_support import BASES, INNER, OUTER, OUTPUT, World, make_world
+from uselib.cli import main
+from uselib.linker.errors import ToolError
+from uselib.linker.formats.elf_image import read_image
+from uselib.loader.libraries.library_check import OTHER_BASE
+from uselib.runtime.sysroot import MACHINES, make_sysroot
 
 VARIANTS = {"bsdos": (), "interp": ("--interp",)}
 LINKERS = [name for name in ("ld", "ld.lld", "mold") if shutil.which(name)]

@@ -3,16 +3,16 @@
 from pathlib import Path
 
 import pytest
-from guest_build import source, sysroot
 from hypothesis import given
 from hypothesis import strategies as st
-from scheme_support import World, make_world
 
-from emulator.cli import main
-from linker.errors import ToolError
-from linker.image import Machine
-from linker.shlib_table import Place, parse_map
-from linker.shlib_table import source as table_source
+from support.guest_build import source, sysroot
+from support.scheme_support import World, make_world
+from uselib.cli import main
+from uselib.linker.errors import ToolError
+from uselib.linker.image import Machine
+from uselib.linker.library.bsdos_table import Place, parse_map
+from uselib.linker.library.bsdos_table import source as table_source
 
 GOOD = """# a comment
 /shlib/libc_s.1.0.0 0x60000000   # the first

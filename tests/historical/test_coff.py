@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from run_support import uselib
 
-from linker.errors import FormatError, ToolError
-from linker.formats import ar, coff, coff_object
+from support.run_support import uselib
+from uselib.linker.errors import FormatError, ToolError
+from uselib.linker.formats import ar
+from uselib.linker.historical.coff import format as coff
+from uselib.linker.historical.coff import to_elf as coff_object
 
 AS, OBJDUMP = "i386-pc-msdosdjgpp-as", "i386-pc-msdosdjgpp-objdump"
 FLAGS = [
@@ -397,7 +399,7 @@ def test_damaged_files_give_one_kind_of_error(good: dict[str, bytes], name: str,
     for _ in range(draw.draw(st.integers(1, 4))):
         raw[draw.draw(st.integers(0, min(len(raw) - 1, 400)))] = draw.draw(st.integers(0, 255))
     raw = raw[: draw.draw(st.integers(0, len(raw)))]
-    from linker import coff_check
+    from uselib.linker.historical.coff import check as coff_check
 
     for read in (coff.decode, coff.decode_headers, coff_object.to_elf, coff_check.read):
         try:

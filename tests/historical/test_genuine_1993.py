@@ -16,9 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from run_support import environment, uselib
 
-from linker.formats import aout
+from support.run_support import environment, uselib
+from uselib.linker.historical.aout import format as aout
 
 TREE = Path(os.environ.get("USELIB_SLS", "/nonexistent"))
 pytestmark = pytest.mark.skipif(
@@ -29,7 +29,7 @@ TEXT = "/usr/src/linux/kernel/signal.c"
 
 
 def guest(path: str, *arguments: str, stdin: bytes = b"", options: tuple[str, ...] = ()):
-    command = [sys.executable, "-m", "emulator.cli", "run", "--root", str(TREE), "--max-seconds", "60", *options, path]
+    command = [sys.executable, "-m", "uselib.cli", "run", "--root", str(TREE), "--max-seconds", "60", *options, path]
     return subprocess.run([*command, *arguments], input=stdin, capture_output=True, env=environment(), timeout=120)
 
 

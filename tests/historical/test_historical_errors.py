@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from aout_support import assemble, library, program
-from run_support import uselib
 
-from linker.formats.aout import HEADER_SIZE, Aout, Header, Magic, Symbol, encode
+from support.aout_support import assemble, library, program
+from support.run_support import uselib
+from uselib.linker.historical.aout.format import HEADER_SIZE, Aout, Header, Magic, Symbol, encode
 
 BASE = 0x60000000
 RETURNS_42 = "mov eax, 42; ret"

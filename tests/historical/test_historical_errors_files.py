@@ -9,16 +9,18 @@ from collections.abc import Callable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from linker.errors import FormatError
-from linker.formats import aout, coff, textbook
-from linker.formats.aout import Aout, Header, Magic
-from loader import aout as aout_loader
-from loader import binfmt
-from loader import coff as coff_loader
-from loader import textbook as textbook_loader
-from loader.address_space import AddressSpace
-from loader.exec import StartInfo
-from loader.layout import LAYOUT_1993
+from uselib.linker.errors import FormatError
+from uselib.linker.historical.aout import format as aout
+from uselib.linker.historical.aout.format import Aout, Header, Magic
+from uselib.linker.historical.coff import format as coff
+from uselib.linker.historical.textbook import format as textbook
+from uselib.loader.memory.address_space import AddressSpace
+from uselib.loader.memory.layout import LAYOUT_1993
+from uselib.loader.programs import aout as aout_loader
+from uselib.loader.programs import binfmt
+from uselib.loader.programs import coff as coff_loader
+from uselib.loader.programs import textbook as textbook_loader
+from uselib.loader.programs.exec import StartInfo
 
 TEXT = b"\x90" * 4096
 PLACE = coff.Section(".text", 0xA4000000, 64, coff.STYP_TEXT, TEXT[:64])

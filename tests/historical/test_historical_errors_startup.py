@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from aout_support import library
-from run_support import ROOT, uselib
-from test_aout_link import FUNCS, LIBRARY, PARAMS, VARS, compiled, control, linked, mkshlib, run
+from historical.test_aout_link import FUNCS, LIBRARY, PARAMS, VARS, compiled, control, linked, mkshlib, run
 
-from linker.formats import aout
+from support.aout_support import library
+from support.run_support import ROOT, uselib
+from uselib.linker.historical.aout import format as aout
 
 COUNT = "int main() { count(); return total(); }"
 

@@ -8,13 +8,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from run_support import uselib
-from test_coff import LIB1, SPEC, compiled
-from test_coff import link as coff_link
-from test_coff import made as coff  # noqa: F401 (a fixture)
-from test_coff import root as coff_root
-from test_coff import run as coff_run
-from test_historical_errors_startup import BOOK_FLAGS, book  # noqa: F401 (a fixture)
+from historical.test_coff import LIB1, SPEC, compiled
+from historical.test_coff import link as coff_link
+from historical.test_coff import made as coff  # noqa: F401 (a fixture)
+from historical.test_coff import root as coff_root
+from historical.test_coff import run as coff_run
+from historical.test_historical_errors_startup import BOOK_FLAGS, book  # noqa: F401 (a fixture)
+
+from support.run_support import uselib
 
 LIBRARY = """
 int errno_, calls;

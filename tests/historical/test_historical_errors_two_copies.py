@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from guest_build import ROOT
-from scheme_support import World, make_world
+
+from support.guest_build import ROOT
+from support.scheme_support import World, make_world
 
 SOURCE = ROOT / "samples" / "errno_conflict" / "main.c"
 

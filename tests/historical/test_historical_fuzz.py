@@ -16,25 +16,31 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from linker import coff_check
-from linker.aout_control import read_control
-from linker.aout_program import AoutProgram
-from linker.coff_program import CoffProgram
-from linker.errors import FormatError, ToolError
-from linker.formats import aout, aout_object, aout_stub, ar, coff, coff_object, textbook_object
-from linker.formats.aout import N_ABS, N_DATA, N_EXT, N_INDR, N_SETD, N_TEXT, Aout, Header, Magic
-from linker.link import LinkJob, link
-from linker.object_formats import as_elf
-from linker.options import InputArgument, Options
-from linker.textbook import TextbookProgram
-from loader import aout as exec_aout
-from loader import coff as exec_coff
-from loader import textbook as exec_textbook
-from loader.address_space import AddressSpace
-from loader.binfmt import recognise
-from loader.exec import Started, StartInfo
-from loader.kernel_libraries import Opened
-from loader.layout import LAYOUT_1993, LAYOUT_SVR3
+from uselib.linker.errors import FormatError, ToolError
+from uselib.linker.formats import ar
+from uselib.linker.historical.aout import format as aout
+from uselib.linker.historical.aout import stub as aout_stub
+from uselib.linker.historical.aout import to_elf as aout_object
+from uselib.linker.historical.aout.control import read_control
+from uselib.linker.historical.aout.format import N_ABS, N_DATA, N_EXT, N_INDR, N_SETD, N_TEXT, Aout, Header, Magic
+from uselib.linker.historical.aout.program import AoutProgram
+from uselib.linker.historical.coff import check as coff_check
+from uselib.linker.historical.coff import format as coff
+from uselib.linker.historical.coff import to_elf as coff_object
+from uselib.linker.historical.coff.program import CoffProgram
+from uselib.linker.historical.textbook import to_elf as textbook_object
+from uselib.linker.historical.textbook.link import TextbookProgram
+from uselib.linker.link import LinkJob, link
+from uselib.linker.options import InputArgument, Options
+from uselib.linker.passes.object_formats import as_elf
+from uselib.loader.memory.address_space import AddressSpace
+from uselib.loader.memory.layout import LAYOUT_1993, LAYOUT_SVR3
+from uselib.loader.programs import aout as exec_aout
+from uselib.loader.programs import coff as exec_coff
+from uselib.loader.programs import textbook as exec_textbook
+from uselib.loader.programs.binfmt import recognise
+from uselib.loader.programs.exec import Started, StartInfo
+from uselib.loader.programs.kernel_libraries import Opened
 
 BASE = 0x60000000
 PEAK = 8 << 20  # bytes: more than reading any of these small files takes, less than any claim

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from guest_build import ARCHES
-from scheme_support import World, make_world
 
-from linker.errors import FormatError
-from loader.address_space import AddressSpace, MemoryFault
-from loader.binfmt import recognise
-from loader.exec import StartInfo
-from loader.headers import program_scheme
-from loader.kernel_libraries import Opened
+from support.guest_build import ARCHES
+from support.scheme_support import World, make_world
+from uselib.linker.errors import FormatError
+from uselib.loader.memory.address_space import AddressSpace, MemoryFault
+from uselib.loader.programs.binfmt import recognise
+from uselib.loader.programs.exec import StartInfo
+from uselib.loader.programs.headers import program_scheme
+from uselib.loader.programs.kernel_libraries import Opened
 
 INFO = StartInfo(b"p", bytes(16))
 EXPECTED = {

@@ -7,15 +7,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from guest_build import ARCHES, run, source, sysroot
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scheme_support import BASES, INNER, OUTER, OUTPUT, World, make_world
 
-from emulator.cli import main
-from linker.formats import notes
-from linker.formats.elf_image import read_image
-from loader.headers import program_scheme
+from support.guest_build import ARCHES, run, source, sysroot
+from support.scheme_support import BASES, INNER, OUTER, OUTPUT, World, make_world
+from uselib.cli import main
+from uselib.linker.formats import notes
+from uselib.linker.formats.elf_image import read_image
+from uselib.loader.programs.headers import program_scheme
 
 REFUSED = b"uselib: %s: %s\n"
 WORDS = {

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from run_support import ROOT, uselib
 
-from linker.errors import FormatError, ToolError
-from linker.formats import textbook, textbook_object
-from linker.formats.textbook import Library, Module, Object, Segment, Symbol
+from support.run_support import ROOT, uselib
+from uselib.linker.errors import FormatError, ToolError
+from uselib.linker.historical.textbook import format as textbook
+from uselib.linker.historical.textbook import to_elf as textbook_object
+from uselib.linker.historical.textbook.format import Library, Module, Object, Segment, Symbol
 
 FLAGS = [
     "-m32", "-O1", "-w", "-fno-pic", "-fno-pie", "-fno-builtin", "-ffreestanding", "-fno-asynchronous-unwind-tables",

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from emulator.cli import main
-from linker.errors import UsageError
-from linker.options import InputArgument, InputGroup, parse
+from uselib.cli import main
+from uselib.linker.errors import UsageError
+from uselib.linker.options import InputArgument, InputGroup, parse
 
 needs_gcc = pytest.mark.skipif(not shutil.which("gcc") or not shutil.which("ar"), reason="needs gcc and ar")
 EXIT = 'void quit(int n) { __asm__ volatile("syscall" : : "a"(231), "D"(n)); for (;;); }\n'

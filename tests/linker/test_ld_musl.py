@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from emulator.cli import main
+from uselib.cli import main
 
 LIBRARIES = {m: Path(f"/usr/lib/{m}-linux-musl") for m in ("x86_64", "i386")}
 FLAGS = {"x86_64": ["-m64"], "i386": ["-m32"]}

@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulator.cli import main
-from linker import stub
-from linker.errors import ToolError
-from linker.formats.elf_image import read_image
-from linker.image import Binding, Export, ExportKind, Identity, Image, Machine, Version
-from linker.interpose import Interposition
-from linker.link import LinkJob, Program, link
-from linker.options import InputArgument, Options
+from uselib.cli import main
+from uselib.linker.errors import ToolError
+from uselib.linker.formats.elf_image import read_image
+from uselib.linker.image import Binding, Export, ExportKind, Identity, Image, Machine, Version
+from uselib.linker.library import stub
+from uselib.linker.library.interpose import Interposition
+from uselib.linker.link import LinkJob, Program, link
+from uselib.linker.options import InputArgument, Options
 
 pytestmark = pytest.mark.skipif(not shutil.which("gcc"), reason="needs gcc")
 MACHINES = [Machine.I386, Machine.X86_64]

@@ -23,9 +23,9 @@ from pathlib import Path
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from emulator.cli import main
+from uselib.cli import main
 
-HERE = Path(__file__).parent / "linker"
+HERE = Path(__file__).parent / "cases"
 MACHINES = {"x86_64": ("-m64", "elf_x86_64"), "i386": ("-m32", "elf_i386")}
 
 pytestmark = pytest.mark.skipif(not shutil.which("gcc") or not shutil.which("ld"), reason="needs gcc and GNU ld")

@@ -11,12 +11,12 @@ import pytest
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
-from linker import stub
-from linker.errors import ToolError
-from linker.formats import notes
-from linker.formats.ar import Archive
-from linker.image import Export, ExportKind, Identity, Machine, Version
-from linker.interpose import Interposition
+from uselib.linker.errors import ToolError
+from uselib.linker.formats import notes
+from uselib.linker.formats.ar import Archive
+from uselib.linker.image import Export, ExportKind, Identity, Machine, Version
+from uselib.linker.library import stub
+from uselib.linker.library.interpose import Interposition
 
 MACHINES = [Machine.I386, Machine.X86_64]
 EMULATION = {Machine.I386: "elf_i386", Machine.X86_64: "elf_x86_64"}

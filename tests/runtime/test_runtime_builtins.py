@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from guest_build import ARCHES, GUEST, NATIVE, build
+
+from support.guest_build import ARCHES, GUEST, NATIVE, build
 
 M = (1 << 64) - 1
 

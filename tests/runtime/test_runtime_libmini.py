@@ -9,11 +9,11 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from guest_build import ARCHES, GUEST, NATIVE, SCHEMES, WAYS, build, run, sysroot
 
-from runtime import build as runtime_build
-from runtime.compiler import find_compiler
-from runtime.sysroot import MACHINES
+from support.guest_build import ARCHES, GUEST, NATIVE, SCHEMES, WAYS, build, run, sysroot
+from uselib.runtime import build as runtime_build
+from uselib.runtime.compiler import find_compiler
+from uselib.runtime.sysroot import MACHINES
 
 ROOT = runtime_build.ROOT / "libmini" / "include"
 STATUS = {"printf": 0, "library": 3, "signals": 0}

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from guest_build import ARCHES, NATIVE, SCHEMES, SHARED, WAYS, build, run, source, sysroot
 
-from emulator.cli import main
-from linker.formats import notes
-from runtime.build import build_startup
-from runtime.compiler import find_compiler
-from runtime.sysroot import MACHINES
+from support.guest_build import ARCHES, NATIVE, SCHEMES, SHARED, WAYS, build, run, source, sysroot
+from uselib.cli import main
+from uselib.linker.formats import notes
+from uselib.runtime.build import build_startup
+from uselib.runtime.compiler import find_compiler
+from uselib.runtime.sysroot import MACHINES
 
 OUTER = """
 #include <stdio.h>

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
-from pathlib import Path
 
-from linker.abi.rules import Example
+from support.paths import PROGRAMS
+from uselib.abi.static.rules import Example
 
-DIRECTORY = Path(__file__).parent / "abi_corpus"
+DIRECTORY = PROGRAMS / "abi_corpus"
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,14 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from shlib_driver import CFLAGS, DRIVER, EMULATION, FLAG, descriptor_address, image, mkshlib
-
-from emulator.cli import main
-from linker.abi.compare_versions import refusal
-from linker.abi.facts import Facts
-from linker.abi.headers import read_headers, with_headers
-from linker.abi.reading import read_facts
-from linker.abi.rules import Example
-from linker.image import Machine
+from support.shlib_driver import CFLAGS, DRIVER, EMULATION, FLAG, descriptor_address, image, mkshlib
+from uselib.abi.static.comparison.compare_versions import refusal
+from uselib.abi.static.headers.headers import read_headers, with_headers
+from uselib.abi.static.model.facts import Facts
+from uselib.abi.static.readers.reading import read_facts
+from uselib.abi.static.rules import Example
+from uselib.cli import main
+from uselib.linker.image import Machine
 
 BASE = 0x61000000
 _STARTUP = DRIVER.replace("and $-16,%rsp", "mov %rsp,%rdi; and $-16,%rsp").replace(

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from guest_build import build, source, sysroot
-
-from emulator.abi.result import AbiRequest, AbiResult
-from emulator.abi.run import compare_runs
-from emulator.commands import cc, mkshlib
+from support.guest_build import build, source, sysroot
+from uselib.abi.dynamic.run.result import AbiRequest, AbiResult
+from uselib.abi.dynamic.run.run import compare_runs
+from uselib.commands import cc, mkshlib
 
 OPTIONS = ("-O1", "-g", "-fno-builtin", "-fno-toplevel-reorder")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from elftools.elf.elffile import ELFFile
 
-from linker.abi import types as ct
+from uselib.linker.c_types import types as ct
 
 
 def compile_shared(directory: Path, name: str, text: str, *options: str, compiler: str = "gcc") -> Path:

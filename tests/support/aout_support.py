@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from linker.formats import aout
-from linker.formats.aout import Aout, Header, Magic
+from uselib.linker.historical.aout import format as aout
+from uselib.linker.historical.aout.format import Aout, Header, Magic
 
 
 @functools.cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from guest_build import build, source
+from support.guest_build import build, source
 
 COUNT = r"""
 #include <stdio.h>

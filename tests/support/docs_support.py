@@ -9,7 +9,7 @@ import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from guest_build import ROOT
+from support.guest_build import ROOT
 
 FILE = re.compile(r"^```\w+ (\S+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SCRIPT = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -26,7 +26,7 @@ def steps(text: str) -> list[tuple[str, str]]:
 def spoken(command: str, home: Path, hidden: Collection[str]) -> subprocess.CompletedProcess[str]:
     """A command run in `home`, which it calls /home/me/demo, without the variables `hidden`; stdout has stderr too."""
     variables = {name: value for name, value in os.environ.items() if name not in hidden}
-    script = f'uselib() {{ {sys.executable} -m emulator.cli "$@"; }}\n'
+    script = f'uselib() {{ {sys.executable} -m uselib.cli "$@"; }}\n'
     ran = subprocess.run(
         ["bash", "-c", script + command], cwd=home, env={**variables, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

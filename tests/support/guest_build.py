@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from emulator.commands import cc
-from linker.errors import ToolError
-from runtime.sysroot import MACHINES, make_sysroot
+from support.paths import PROGRAMS, ROOT
+from uselib.commands import cc
+from uselib.linker.errors import ToolError
+from uselib.runtime.sysroot import MACHINES, make_sysroot
 
-ROOT = Path(__file__).resolve().parent.parent
-GUEST = ROOT / "tests" / "guest"
+GUEST = PROGRAMS / "guest"
 ARCHES = ("i386", "x86_64")
 SCHEMES = ("uselib", "mmap", "static")
 SHARED = ("uselib", "mmap")
@@ -81,7 +81,7 @@ def command(
         if not NATIVE:
             pytest.skip("native runs need an x86-64 Linux")
         return [str(program), *map(str, arguments)]
-    emulator = [sys.executable, "-m", "emulator.cli", "run", *map(str, options)]
+    emulator = [sys.executable, "-m", "uselib.cli", "run", *map(str, options)]
     return [*emulator, str(program), *map(str, arguments)]
 
 

@@ -12,17 +12,18 @@ from typing import Any
 
 import pytest
 
-from emulator.kernel import table
-from emulator.kernel.abi import abi_of
-from emulator.kernel.descriptors import FileTable
-from emulator.kernel.dispatch import Dispatcher, Observer
-from emulator.kernel.errors import errno_name
-from emulator.kernel.filesystem import FileSystem
-from emulator.kernel.namespace import Namespace
-from emulator.kernel.opening import ProcessView
-from emulator.kernel.process import Process
-from linker.image import Machine
-from loader.address_space import AddressSpace
+from support.paths import ROOT
+from uselib.emulator.kernel import table
+from uselib.emulator.kernel.dispatch import Dispatcher, Observer
+from uselib.emulator.kernel.errors import errno_name
+from uselib.emulator.kernel.process import Process
+from uselib.emulator.kernel.structs import abi_of
+from uselib.emulator.kernel.vfs.descriptors import FileTable
+from uselib.emulator.kernel.vfs.filesystem import FileSystem
+from uselib.emulator.kernel.vfs.namespace import Namespace
+from uselib.emulator.kernel.vfs.opening import ProcessView
+from uselib.linker.image import Machine
+from uselib.loader.memory.address_space import AddressSpace
 
 DATA = 0x100000  # where the tests' arguments are
 ROOM = 0x200000
@@ -191,5 +192,5 @@ def musl_program(source: str, arch: str, directory: Path, name: str = "program")
 
 def _builtins(arch: str) -> list[str]:
     """64-bit division for i386: there need not be a 32-bit libgcc."""
-    folder = Path(__file__).parent.parent / "runtime" / "builtins"
+    folder = ROOT / "runtime" / "builtins"
     return [str(folder / "integers.c"), str(folder / "floats.c")] if arch == "i386" else []

@@ -23,12 +23,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from emulator.commands import cc
-from linker import shlib
-from linker.image import Version
-from runtime.build import write_objects
+from support.paths import PROGRAMS
+from uselib.commands import cc
+from uselib.linker.image import Version
+from uselib.linker.library import make as shlib
+from uselib.runtime.build import write_objects
 
-GUEST = Path(__file__).resolve().parent / "guest"
+GUEST = PROGRAMS / "guest"
 LIBZ_BASE, SQLITE_BASE = 0x60800000, 0x60C00000
 
 
@@ -247,7 +248,7 @@ def run_case(case: Case, site: Site, scheme: str, emulated: bool, directory: Pat
     command = [case.program, *case.arguments]
     environment = {"PATH": "/usr/bin:/bin", "TZ": "UTC"}
     if emulated:
-        emulator = [sys.executable, "-m", "emulator.cli", "run", "--argv0", case.program, "--writable", str(directory)]
+        emulator = [sys.executable, "-m", "uselib.cli", "run", "--argv0", case.program, "--writable", str(directory)]
         emulator += ["--readable", str(site.directory), "--readable", str(site.sysroot), "--env", "TZ=UTC"]
         command = [*emulator, str(program), *case.arguments]
         environment["PYTHONPATH"] = str(GUEST.parent.parent)

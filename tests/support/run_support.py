@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from support.paths import ROOT
 
 
 def environment() -> dict[str, str]:
@@ -19,7 +19,7 @@ def environment() -> dict[str, str]:
 def uselib(*words: str | Path, cwd: Path | None = None, timeout: float = 60) -> subprocess.CompletedProcess[str]:
     """Runs the command; standard input is empty."""
     return subprocess.run(
-        [sys.executable, "-m", "emulator.cli", *map(str, words)],
+        [sys.executable, "-m", "uselib.cli", *map(str, words)],
         cwd=cwd, env=environment(), capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL,
         timeout=timeout,
     )  # fmt: skip

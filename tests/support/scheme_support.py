@@ -5,9 +5,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from guest_build import run, source, sysroot
-
-from emulator.cli import main
+from support.guest_build import run, source, sysroot
+from uselib.cli import main
 
 INNER = """
 #include <stdio.h>

@@ -9,10 +9,10 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from emulator.cli import main
-from linker import digest
-from linker.formats import elf_image, notes
-from linker.image import Image, Machine
+from uselib.cli import main
+from uselib.linker.formats import elf_image, notes
+from uselib.linker.image import Image, Machine
+from uselib.linker.library import digest
 
 MACHINES = [Machine.I386, Machine.X86_64]
 FLAG = {Machine.I386: "-m32", Machine.X86_64: "-m64"}

@@ -11,10 +11,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from shlib_driver import EMULATION, compile_c, mkshlib
-
-from linker import history, previous
-from linker.image import Machine
+from support.shlib_driver import EMULATION, compile_c, mkshlib
+from uselib.linker.image import Machine
+from uselib.linker.library.releases import history, previous
 
 BASE = 0x61000000
 START = r"""
@@ -122,6 +121,6 @@ class Shop:
         """Output, errors and exit status of a program with a release of the library."""
         command = [str(program), str(self.library(version)), argument]
         if emulated:
-            command = [sys.executable, "-m", "emulator.cli", "run", "--readable", str(self.directory), *command]
+            command = [sys.executable, "-m", "uselib.cli", "run", "--readable", str(self.directory), *command]
         ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
         return ran.stdout, ran.stderr, ran.returncode

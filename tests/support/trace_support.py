@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from guest_build import build, sysroot
-from run_support import uselib
+from support import paths
+from support.guest_build import build, sysroot
+from support.run_support import uselib
+from uselib.emulator.trace.store.format import PAYLOAD_ROW, RECORD, RECORDS_HEAD, ChunkKind, Kind, read_chunks
 
-from emulator.trace.format import PAYLOAD_ROW, RECORD, RECORDS_HEAD, ChunkKind, Kind, read_chunks
-
-PROGRAMS = Path(__file__).parent / "trace_programs"
+PROGRAMS = paths.PROGRAMS / "trace_programs"
 RECORDERS = ("native", "python")
 
 

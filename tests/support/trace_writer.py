@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from emulator.trace.format import PAYLOAD_ROW, RECORD, RECORDS_HEAD, ChunkKind, ChunkWriter, Kind
+from uselib.emulator.trace.store.format import PAYLOAD_ROW, RECORD, RECORDS_HEAD, ChunkKind, ChunkWriter, Kind
 
 PROGRAM_BASE, LIBC_BASE, DRAW_BASE = 0x400000, 0x60000000, 0x61000000
 PROGRAM_FUNCTIONS = ["main", "compare", "run", "step"]
@@ -226,7 +226,7 @@ def repeated(path: Path, builder: TraceBuilder, times: int) -> str:
     """The records of a trace of one process whose stack is empty at the end, `times` over: millions of events in a moment."""
     import numpy as np
 
-    from emulator.trace.reading.blocks import DTYPE
+    from uselib.emulator.trace.reading.blocks import DTYPE
 
     data = builder.out.getvalue()
     head, parts, position = [data[:16]], [], 16

@@ -10,15 +10,14 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from guest_build import build, source
-
-from emulator.cli import main
-from linker.formats import notes
-from linker.formats.elf_image import read_image
-from linker.image import Image, Machine
-from linker.versions import RULES
-from loader.dependencies import Refusal, resolve
-from loader.search import HostFiles, SearchPath
+from support.guest_build import build, source
+from uselib.cli import main
+from uselib.linker.formats import notes
+from uselib.linker.formats.elf_image import read_image
+from uselib.linker.image import Image, Machine
+from uselib.linker.versions import RULES
+from uselib.loader.libraries.dependencies import Refusal, resolve
+from uselib.loader.libraries.search import HostFiles, SearchPath
 
 BASE = {"foo": 0x61000000, "bar": 0x61400000}
 LINKED = "1.2.1"
@@ -121,7 +120,7 @@ def image(program: Path) -> Image:
 
 
 def predicted(program: Path, where: Path, rule: str, scheme: str, library_path: str = "") -> str:
-    """What loader/dependencies.py says start-up would say in `where`."""
+    """What loader/libraries/dependencies.py says start-up would say in `where`."""
     before = os.getcwd()
     os.chdir(where)
     try:

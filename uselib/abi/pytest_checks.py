@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from emulator.abi.result import AbiRequest, AbiResult
-from linker.abi.findings import ProgramReport, Report, Severity, Verdict
-from linker.errors import ToolError
+from uselib.abi.dynamic.run.result import AbiRequest, AbiResult
+from uselib.abi.static.model.findings import ProgramReport, Report, Severity, Verdict
+from uselib.linker.errors import ToolError
 
 PathLike = str | os.PathLike[str]
 _SHOWN = 3  # findings in a message
@@ -45,7 +45,7 @@ class Abi:
 
     def check(self, old: PathLike, new: PathLike, *programs: PathLike, headers: Sequence[PathLike] = ()) -> Report:
         """The static check, as `uselib chkshlib OLD NEW --program PROG`. headers: of both versions: limits it to what they declare."""
-        from linker.abi.files import HeaderOptions, compare_files
+        from uselib.abi.static.comparison.files import HeaderOptions, compare_files
 
         names = _names(headers)
         return compare_files(os.fspath(old), os.fspath(new), _names(programs), HeaderOptions(names, names)).report
@@ -56,7 +56,7 @@ class Abi:
         max_instructions: int | None = None,
     ) -> AbiResult:  # fmt: skip
         """The dynamic check, as `uselib abi run PROG --old OLD --new NEW`. run_options come behind those of the ini file."""
-        from emulator.abi.run import compare_runs
+        from uselib.abi.dynamic.run.run import compare_runs
 
         request = AbiRequest(
             os.fspath(program), os.fspath(old), os.fspath(new), _names(arguments),
@@ -115,8 +115,8 @@ class Abi:
         """`uselib abi probe`: generated calls find no difference between the functions of the two versions. options: of ProbeRequest
         (examples, seed, library_path, prototypes, ranges, ...). Raises AssertionError with the smallest call that differs."""
         __tracebackhide__ = True
-        from emulator.abi.probe import ProbeRequest, probe
-        from emulator.abi.probe_text import render
+        from uselib.abi.dynamic.probe.probe import ProbeRequest, probe
+        from uselib.abi.dynamic.probe.text import render
 
         try:
             result = probe(ProbeRequest(os.fspath(old), os.fspath(new), functions or ("*",), **options))

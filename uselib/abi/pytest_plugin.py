@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from emulator.abi.pytest_checks import Abi
+    from uselib.abi.pytest_checks import Abi
 
 _MARKER = (
     "abi(old, new, program=None, arguments=(), **options): before the test, abi.assert_compatible of these (paths, or names of "
@@ -43,8 +43,8 @@ def abi_run_options(pytestconfig: pytest.Config) -> Sequence[str]:
 
 @pytest.fixture
 def abi(pytestconfig: pytest.Config, abi_run_options: Sequence[str]) -> Abi:
-    """Compares versions of a library: `abi.assert_compatible(old, new, program)`; see emulator.abi.pytest_checks.Abi."""
-    from emulator.abi.pytest_checks import Abi
+    """Compares versions of a library: `abi.assert_compatible(old, new, program)`; see uselib.abi.pytest_checks.Abi."""
+    from uselib.abi.pytest_checks import Abi
 
     return Abi.of(pytestconfig, abi_run_options)
 
@@ -60,7 +60,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]:
     """The marker: what it says is checked before the test's own body."""
     for marker in pyfuncitem.iter_markers("abi"):
-        from emulator.abi.pytest_checks import check_marker
+        from uselib.abi.pytest_checks import check_marker
 
         check_marker(pyfuncitem, marker)
     return (yield)

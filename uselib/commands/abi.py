@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-from linker.errors import printable
+from uselib.linker.errors import printable
 
 # name -> (module with run(arguments) -> exit status, one line of help)
 COMMANDS: dict[str, tuple[str, str]] = {
-    "run": ("emulator.abi.command", "run a program against two versions of a library and show the first difference"),
-    "matrix": ("emulator.commands.abi_matrix", "programs x versions, in parallel, with a table and a cache"),
+    "run": ("uselib.commands.abi_run", "run a program against two versions of a library and show the first difference"),
+    "matrix": ("uselib.commands.abi_matrix", "programs x versions, in parallel, with a table and a cache"),
     "probe": (
-        "emulator.commands.abi_probe",
+        "uselib.commands.abi_probe",
         "feed one function of both versions generated inputs and show the smallest difference",
     ),
 }

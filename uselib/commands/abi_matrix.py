@@ -1,4 +1,4 @@
-"""`uselib abi matrix`: programs x versions, one dynamic comparison a cell (emulator/abi/matrix.py)."""
+"""`uselib abi matrix`: programs x versions, one dynamic comparison a cell (uselib/abi/dynamic/matrix/matrix.py)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from emulator.abi import cache as cache_module
-from emulator.abi.matrix import MatrixResult, MatrixSpec, ProgramSpec, run_matrix
-from emulator.abi.matrix_config import read_config, split
-from emulator.abi.progress_bar import progress_bar
-from emulator.run_options import OPTIONS
-from linker.errors import Diagnostic, UsageError
+from uselib.abi.dynamic.matrix import cache as cache_module
+from uselib.abi.dynamic.matrix.config import read_config, split
+from uselib.abi.dynamic.matrix.matrix import MatrixResult, MatrixSpec, ProgramSpec, run_matrix
+from uselib.emulator.process.run_options import OPTIONS
+from uselib.linker.errors import Diagnostic, UsageError
+from uselib.progress_bar import progress_bar
 
 _LEFT_OUT = frozenset(("strace", "fault_report"))  # of the options of `uselib run`: they show a run, and here are many
 _LIMITS = frozenset(("max_instructions", "max_seconds"))
@@ -100,7 +100,7 @@ def _spec(options: argparse.Namespace) -> MatrixSpec:
     words, limits = _words(options)
     stdin = b""
     if options.stdin is not None:
-        from linker.reading import read_file
+        from uselib.linker.reading import read_file
 
         stdin = sys.stdin.buffer.read() if options.stdin == "-" else read_file(options.stdin)
     programs = []
@@ -119,14 +119,14 @@ def _spec(options: argparse.Namespace) -> MatrixSpec:
 
 
 def _write(result: MatrixResult, options: argparse.Namespace) -> None:
-    from linker.writer import write_atomically
+    from uselib.linker.passes.writer import write_atomically
 
     if options.html:
-        from emulator.abi.matrix_html import page
+        from uselib.abi.dynamic.matrix.html import page
 
         write_atomically(options.html, page(result).encode("utf-8", "backslashreplace"), 0o666)
     if options.junit:
-        from emulator.abi.matrix_junit import document
+        from uselib.abi.dynamic.matrix.junit import document
 
         write_atomically(options.junit, document(result).encode("utf-8", "backslashreplace"), 0o666)
 
@@ -146,7 +146,7 @@ def run(argv: list[str]) -> int:
     if options.json:
         print(json.dumps(result.as_json(), indent=2))
     else:
-        from emulator.abi.matrix_text import render
+        from uselib.abi.dynamic.matrix.text import render
 
         colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
         for line in render(result, colour):

@@ -1,4 +1,4 @@
-"""`uselib abi probe`: the same generated calls to one function of two versions, and the smallest that differs (emulator/abi/probe.py)."""
+"""`uselib abi probe`: the same generated calls to one function of two versions, and the smallest that differs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 
-from linker.errors import Diagnostic, UsageError
+from uselib.linker.errors import Diagnostic, UsageError
 
 _EPILOG = """Exit status: 0 no difference was found in that many examples (which proves nothing beyond them), 4 a difference,
 16 not comparable: no prototype, a callback, not in both versions, different libraries."""
@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _count(text: str) -> int:
-    from emulator.run_options import positive_count
+    from uselib.emulator.process.run_options import positive_count
 
     return positive_count(text)
 
@@ -84,8 +84,8 @@ def _keep_files_out_of_here() -> None:
     """hypothesis keeps what it has worked out of Unicode and of modules in ./.hypothesis: here, with the other caches."""
     import os
 
-    from emulator.abi.cache import directory
-    from emulator.abi.probe import require_hypothesis
+    from uselib.abi.dynamic.matrix.cache import directory
+    from uselib.abi.dynamic.probe.probe import require_hypothesis
 
     require_hypothesis()
     from hypothesis.configuration import set_hypothesis_home_dir
@@ -103,10 +103,10 @@ def run(argv: list[str]) -> int:
         raise UsageError(Diagnostic("abi probe", "no function given", remedy="name one, or all with --all"))
     if options.write_test is not None and not options.write_test.endswith((".c", ".py")):
         raise UsageError(Diagnostic("--write-test", f"`{options.write_test}` is neither FILE.c nor FILE.py"))
-    from emulator.abi.probe import NotComparable, ProbeRequest, differing, probe
-    from emulator.abi.probe_text import render
-    from emulator.abi.probe_write import write_test
-    from emulator.abi.progress_bar import progress_bar
+    from uselib.abi.dynamic.probe.probe import NotComparable, ProbeRequest, differing, probe
+    from uselib.abi.dynamic.probe.text import render
+    from uselib.abi.dynamic.probe.write import write_test
+    from uselib.progress_bar import progress_bar
 
     request = ProbeRequest(
         options.old, options.new, ("*",) if options.all else tuple(options.functions),

@@ -7,9 +7,9 @@ import os
 import sys
 from typing import Any
 
-from emulator.abi.result import AbiRequest
-from emulator.run_options import OPTIONS, Option, help_text
-from linker.errors import Diagnostic, UsageError
+from uselib.abi.dynamic.run.result import AbiRequest
+from uselib.emulator.process.run_options import OPTIONS, Option, help_text
+from uselib.linker.errors import Diagnostic, UsageError
 
 USAGE = "uselib abi run [OPTIONS] PROG [ARGUMENTS] --old LIB --new LIB"
 _OWN: dict[str, Option] = {
@@ -35,13 +35,13 @@ def run(arguments: list[str]) -> int:
         shown = {name: option for name, option in {**_OWN, **OPTIONS}.items() if name not in _LEFT_OUT}
         print(help_text(USAGE, shown) + _ABOUT)
         return 0
-    from emulator.abi.run import compare_runs
+    from uselib.abi.dynamic.run.run import compare_runs
 
     result = compare_runs(request)
     if as_json:
         print(json.dumps(result.as_json(), indent=1))
     else:
-        from emulator.abi.render import render
+        from uselib.abi.dynamic.run.render import render
 
         print(render(result))
     return result.status

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from linker.errors import Diagnostic, LinkError, UsageError
-from linker.image import Machine
-from linker.options import expand_response_files
+from uselib.linker.errors import Diagnostic, LinkError, UsageError
+from uselib.linker.image import Machine
+from uselib.linker.options import expand_response_files
 
 if TYPE_CHECKING:
-    from runtime.compiler import Compiler
-    from runtime.sysroot import Sysroot
+    from uselib.runtime.compiler import Compiler
+    from uselib.runtime.sysroot import Sysroot
 
 USAGE = """usage: uselib cc --sysroot DIR [--scheme S] [OPTIONS] FILES -o PROGRAM
 
@@ -193,7 +193,7 @@ def _compile(compiler: Compiler, sysroot: Sysroot, command: Command, item: Item,
 
 def compile_sources(compiler: Compiler, sysroot: Sysroot, command: Command, directory: str) -> list[str]:
     """Compiles every source to an object in `directory`; returns the linker's words, objects in place of sources."""
-    from runtime.compiler import side_by_side
+    from uselib.runtime.compiler import side_by_side
 
     words = [item.text for item in command.items]
     jobs = []
@@ -250,8 +250,8 @@ def check_inputs(command: Command, sysroot: Sysroot) -> None:
 
 def run(arguments: list[str]) -> int:
     """Returns the exit status. Raises ToolError."""
-    from runtime.compiler import find_compiler
-    from runtime.sysroot import read_sysroot
+    from uselib.runtime.compiler import find_compiler
+    from uselib.runtime.sysroot import read_sysroot
 
     command = parse(arguments)
     if command.help or not arguments:
@@ -269,7 +269,7 @@ def run(arguments: list[str]) -> int:
     scheme = command.scheme or "uselib"
     with tempfile.TemporaryDirectory(prefix="uselib-cc-") as directory:
         words = compile_sources(compiler, sysroot, command, directory)
-        from emulator.commands import ld
+        from uselib.commands import ld
 
         return ld.run(link_arguments(sysroot, scheme, words, command.output or "a.out", command))
 

@@ -13,18 +13,25 @@ import shutil
 import sys
 from dataclasses import replace
 
-from emulator.commands import chkshlib_coff
-from emulator.commands.chkshlib_coff import is_coff_call
-from linker.abi import baseline as baselines
-from linker.abi import rules as table
-from linker.abi.files import Compared, HeaderOptions, compare_files, compare_program, is_program, renumbered
-from linker.abi.findings import Report, Rule, Severity, Verdict
-from linker.abi.outcome import judged
-from linker.abi.render import FORMATS, Style, render
-from linker.abi.render.common import WORDS, active
-from linker.abi.suppressions import read_suppressions
-from linker.errors import Diagnostic, LinkError, UsageError, printable
-from linker.image import Machine
+from uselib.abi.static import rules as table
+from uselib.abi.static.comparison.files import (
+    Compared,
+    HeaderOptions,
+    compare_files,
+    compare_program,
+    is_program,
+    renumbered,
+)
+from uselib.abi.static.model.findings import Report, Rule, Severity, Verdict
+from uselib.abi.static.model.outcome import judged
+from uselib.abi.static.policy import baseline as baselines
+from uselib.abi.static.policy.suppressions import read_suppressions
+from uselib.abi.static.report import FORMATS, Style, render
+from uselib.abi.static.report.common import WORDS, active
+from uselib.commands import chkshlib_coff
+from uselib.commands.chkshlib_coff import is_coff_call
+from uselib.linker.errors import Diagnostic, LinkError, UsageError, printable
+from uselib.linker.image import Machine
 
 _PIPE_WIDTH = 100  # columns where there is no terminal
 _FAIL_ON = ("breaking", "risk", "minor", "affected", "none")
@@ -177,7 +184,7 @@ def _headers(options: argparse.Namespace) -> HeaderOptions:
 
 def _compilers() -> tuple[tuple[Machine, tuple[str, ...]], ...]:
     """The C compiler for each machine; none if there is no compiler."""
-    from runtime.compiler import find_compiler
+    from uselib.runtime.compiler import find_compiler
 
     try:
         compiler = find_compiler()
@@ -281,7 +288,7 @@ def _write(text: str, path: str) -> None:
 
 
 def _write_file(path: str, data: bytes) -> None:
-    from linker.writer import write_atomically  # imports half the linker
+    from uselib.linker.passes.writer import write_atomically  # imports half the linker
 
     write_atomically(path, data, 0o666)
 
@@ -311,7 +318,7 @@ def _row(rule: Rule) -> dict[str, object]:
 
 
 def _explain(identifier: str) -> int:
-    from linker.abi.render.text import rule_text
+    from uselib.abi.static.report.text import rule_text
 
     if not identifier.replace("-", "").isalnum() or not table.is_known(identifier):
         near = [known for known in table.identifiers() if identifier and identifier in known]

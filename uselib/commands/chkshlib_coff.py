@@ -1,4 +1,4 @@
-"""chkshlib for COFF files, with the options and the verdicts of System V Release 3 (linker/coff_check.py).
+"""chkshlib for COFF files, with the options and the verdicts of System V Release 3 (linker/historical/coff/check.py).
 
 uselib chkshlib [-b] [-i] [-n] [-v] FILE1 [FILE2 ...]
   -b  also say which symbols lie outside the target's sections
@@ -10,10 +10,10 @@ One file is compared with itself only in its form. Exit status: 0 compatible, 4 
 
 from __future__ import annotations
 
-from linker import coff_check
-from linker.coff_check import Kind, LibraryFile, compare, refers
-from linker.errors import Diagnostic, UsageError
-from linker.reading import read_file
+from uselib.linker.errors import Diagnostic, UsageError
+from uselib.linker.historical.coff import check as coff_check
+from uselib.linker.historical.coff.check import Kind, LibraryFile, compare, refers
+from uselib.linker.reading import read_file
 
 _FLAGS = "binv"
 _SHOWN = 1  # symbols of a failure without -v

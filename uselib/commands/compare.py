@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from linker.errors import Diagnostic, UsageError
+from uselib.linker.errors import Diagnostic, UsageError
 
 USAGE = """usage: uselib compare [--json] [SCHEME...]
 
@@ -17,8 +17,8 @@ def run(arguments: list[str]) -> int:
     if "-h" in arguments or "--help" in arguments:
         print(USAGE)
         return 0
-    from emulator.compare.schemes import SCHEMES
-    from emulator.compare.table import as_json, as_text, compare
+    from uselib.scheme_comparison.schemes import SCHEMES
+    from uselib.scheme_comparison.table import as_json, as_text, compare
 
     names = [word for word in arguments if word != "--json"]
     known = [scheme.name for scheme in SCHEMES]

@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from linker.errors import UsageError, error
+from uselib.linker.errors import UsageError, error
 
 _HELP = """usage: uselib demo [--arch i386|x86_64] [--keep DIR]
 
@@ -24,7 +24,7 @@ Builds, runs, traces and upgrades a small fixed-address library. --keep DIR leav
 
 def _samples() -> Path:
     """The folder samples/versions, which the package carries."""
-    import runtime
+    from uselib import runtime
 
     samples = Path(runtime.__file__ or ".").resolve().parent / "samples"
     if (samples / "versions").is_dir():
@@ -48,7 +48,7 @@ class Stage:
         print(f"$ {shown + ' ' if shown else ''}{command}", flush=True)
         words = shlex.split(command)
         if words[0] == "uselib":
-            words[0:1] = [sys.executable, "-m", "emulator.cli"]
+            words[0:1] = [sys.executable, "-m", "uselib.cli"]
         inherited = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         ran = subprocess.run(
             words,

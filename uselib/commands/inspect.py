@@ -12,15 +12,27 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from emulator.commands import inspect_historical
-from linker import digest, jump_table, previous, stub
-from linker.errors import Diagnostic, FormatError
-from linker.formats import elf, elf_image
-from linker.formats.ar import MAGIC, THIN_MAGIC, Archive
-from linker.history import RETIRED_SUFFIX, History, PlaceState
-from linker.image import EXEC, READ, WRITE, Export, ExportKind, Identity, Image, LibraryHeader, Machine, Segment
-from linker.interpose import IMPLEMENTATION_SUFFIX
-from linker.reading import read_file
+from uselib.commands import inspect_historical
+from uselib.linker.errors import Diagnostic, FormatError
+from uselib.linker.formats import elf, elf_image
+from uselib.linker.formats.ar import MAGIC, THIN_MAGIC, Archive
+from uselib.linker.image import (
+    EXEC,
+    READ,
+    WRITE,
+    Export,
+    ExportKind,
+    Identity,
+    Image,
+    LibraryHeader,
+    Machine,
+    Segment,
+)
+from uselib.linker.library import digest, jump_table, stub
+from uselib.linker.library.interpose import IMPLEMENTATION_SUFFIX
+from uselib.linker.library.releases import previous
+from uselib.linker.library.releases.history import RETIRED_SUFFIX, History, PlaceState
+from uselib.linker.reading import read_file
 
 Facts = dict[str, Any]
 

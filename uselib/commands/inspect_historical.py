@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from linker.errors import FormatError
-from linker.formats import aout, aout_image, aout_stub, coff, textbook
-from linker.formats.ar import MAGIC, Archive
-from linker.image import Image
-from loader.aout_names import slot_names
+from uselib.linker.errors import FormatError
+from uselib.linker.formats.ar import MAGIC, Archive
+from uselib.linker.historical.aout import format as aout
+from uselib.linker.historical.aout import image as aout_image
+from uselib.linker.historical.aout import stub as aout_stub
+from uselib.linker.historical.coff import format as coff
+from uselib.linker.historical.textbook import format as textbook
+from uselib.linker.image import Image
+from uselib.loader.programs.aout_names import slot_names
 
 Facts = dict[str, Any]
 

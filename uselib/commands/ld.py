@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from linker.options import parse
+from uselib.linker.options import parse
 
 if TYPE_CHECKING:
-    from linker.link import OutputKind
-    from linker.options import Options
-    from linker.resolve import Resolution
+    from uselib.linker.link import OutputKind
+    from uselib.linker.options import Options
+    from uselib.linker.passes.resolve import Resolution
 
 USAGE = """usage: uselib ld [OPTIONS] FILES -o OUTPUT
 
@@ -39,8 +39,8 @@ def run(arguments: list[str]) -> int:
 
         print(f"uselib ld {version('uselib')} (compatible with GNU ld)")
         return 0
-    from linker.link import LinkJob, link, show_warnings
-    from linker.writer import write_atomically
+    from uselib.linker.link import LinkJob, link, show_warnings
+    from uselib.linker.passes.writer import write_atomically
 
     result = link(LinkJob(options, kind_of(options)))
     for line in [*result.resolution.traced, *traced_symbols(result.resolution, options.trace_symbols)]:
@@ -50,12 +50,12 @@ def run(arguments: list[str]) -> int:
         if options.fatal_warnings:
             return 1
     if options.print_gc_sections:
-        from linker.mapfile import discarded_lines
+        from uselib.linker.passes.mapfile import discarded_lines
 
         print(discarded_lines(result))
     write_atomically(options.output, result.image)
     if options.map_file or options.print_map:
-        from linker.mapfile import write_map
+        from uselib.linker.passes.mapfile import write_map
 
         write_map(result, options)
     return 0
@@ -64,18 +64,18 @@ def run(arguments: list[str]) -> int:
 def kind_of(options: Options) -> OutputKind:
     """The kind of output that -m asks for."""
     if options.format == "aout":
-        from linker.aout_program import AoutProgram
+        from uselib.linker.historical.aout.program import AoutProgram
 
         return AoutProgram(options.magic)
     if options.format == "coff":
-        from linker.coff_program import CoffProgram
+        from uselib.linker.historical.coff.program import CoffProgram
 
         return CoffProgram()
     if options.format == "textbook":
-        from linker.textbook import TextbookProgram
+        from uselib.linker.historical.textbook.link import TextbookProgram
 
         return TextbookProgram()
-    from linker.link import Program
+    from uselib.linker.link import Program
 
     return Program()
 

@@ -7,13 +7,14 @@ import os
 import sys
 from pathlib import Path
 
-from linker.errors import error
-from linker.writer import write_atomically
+from uselib.linker.errors import error
+from uselib.linker.installation import PACKAGE
+from uselib.linker.passes.writer import write_atomically
 
 SCRIPT = """#!{python}
 import sys
 sys.path.insert(0, {root!r})
-from emulator.cli import main
+from uselib.cli import main
 sys.argv.insert(1, "ld")
 sys.exit(main())
 """
@@ -21,7 +22,7 @@ sys.exit(main())
 
 def directory() -> Path:
     """The directory, in the user's cache; one for each interpreter and installation. Raises LinkError."""
-    root = str(Path(__file__).resolve().parents[2])
+    root = os.path.dirname(PACKAGE)
     text = SCRIPT.format(python=sys.executable, root=root)
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     place = cache / "uselib" / f"ld-{hashlib.sha256(text.encode()).hexdigest()[:12]}"

@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from linker.errors import Diagnostic, ToolError, printable
-from linker.formats.elf_image import read_image
-from linker.reading import read_file
-from linker.versions import rule_named
-from loader.dependencies import Resolution, resolve
-from loader.installed import Contents, Installed, Overlap, overlaps, read_directory
-from loader.links import Action, Step, carry_out, plan
-from loader.search import HostFiles, SearchPath
+from uselib.linker.errors import Diagnostic, ToolError, printable
+from uselib.linker.formats.elf_image import read_image
+from uselib.linker.reading import read_file
+from uselib.linker.versions import rule_named
+from uselib.loader.libraries.dependencies import Resolution, resolve
+from uselib.loader.libraries.installed import Contents, Installed, Overlap, overlaps, read_directory
+from uselib.loader.libraries.links import Action, Step, carry_out, plan
+from uselib.loader.libraries.search import HostFiles, SearchPath
 
 Facts = dict[str, Any]
 JSON_FORMAT = 1

@@ -1,7 +1,7 @@
 """`uselib ldd`: which libraries a program would get if it were started now, and why no others.
 
-The choice is loader/dependencies.py's, which follows start-up step for step; each file that was not taken gets its
-reasons (loader/candidates.py).
+The choice is loader/libraries/dependencies.py's, which follows start-up step for step; each file that was not taken gets its
+reasons (loader/libraries/candidates.py).
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import stat
 from dataclasses import dataclass
 from typing import Any
 
-from linker.errors import Diagnostic, LinkError, UsageError, printable
-from linker.formats.elf_image import read_image
-from linker.image import PAGE, Image
-from linker.reading import read_file
-from linker.versions import RULES, Rule, rule_named
-from loader.candidates import Candidate, Directory, Query, candidates
-from loader.dependencies import Resolution, Resolved, program_libraries, resolve
-from loader.headers import program_scheme
-from loader.search import DEFAULT_PATH, Choice, HostFiles, SearchPath
+from uselib.linker.errors import Diagnostic, LinkError, UsageError, printable
+from uselib.linker.formats.elf_image import read_image
+from uselib.linker.image import PAGE, Image
+from uselib.linker.reading import read_file
+from uselib.linker.versions import RULES, Rule, rule_named
+from uselib.loader.libraries.candidates import Candidate, Directory, Query, candidates
+from uselib.loader.libraries.dependencies import Resolution, Resolved, program_libraries, resolve
+from uselib.loader.libraries.search import DEFAULT_PATH, Choice, HostFiles, SearchPath
+from uselib.loader.programs.headers import program_scheme
 
 Facts = dict[str, Any]
 JSON_FORMAT = 1

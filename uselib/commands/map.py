@@ -1,4 +1,4 @@
-"""`uselib map`: the address registry (linker/registry.py)."""
+"""`uselib map`: the address registry (linker/library/registry.py)."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import argparse
 import json
 import os
 
-from linker import registry
-from linker.errors import Diagnostic, Diagnostics, FormatError, UsageError, printable
-from linker.formats.elf_image import read_image
-from linker.image import Identity
-from linker.reading import read_file
-from linker.registry import Entry, Registry
-from loader.installed import Installed, read_directory
+from uselib.linker.errors import Diagnostic, Diagnostics, FormatError, UsageError, printable
+from uselib.linker.formats.elf_image import read_image
+from uselib.linker.image import Identity
+from uselib.linker.library import registry
+from uselib.linker.library.registry import Entry, Registry
+from uselib.linker.reading import read_file
+from uselib.loader.libraries.installed import Installed, read_directory
 
 _SUFFIXES = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 

@@ -1,4 +1,4 @@
-"""`uselib mkshlib`: a fixed-address shared library and its stub library from objects and archives (linker/shlib.py)."""
+"""`uselib mkshlib`: a fixed-address shared library and its stub library from objects and archives (linker/library/make.py)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import gc
 import sys
 from collections.abc import Iterator, Sequence
 
-from linker.errors import Diagnostic, UsageError
-from linker.image import Version
-from linker.spec import parse_address
+from uselib.linker.errors import Diagnostic, UsageError
+from uselib.linker.image import Version
+from uselib.linker.library.specification import parse_address
 
 _EPILOG = """\
 Inputs are object files, archives (all their members), directories of objects, and stub libraries of other libraries
@@ -26,12 +26,12 @@ for the changes. The specification file may say #retire, #rename and #move-data 
 
 
 class _Explain(argparse.Action):
-    """--explain-spec: the description that stands in linker/spec.py."""
+    """--explain-spec: the description that stands in linker/library/specification.py."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: object, values: object, option_string: str | None = None
     ) -> None:
-        from linker import spec
+        from uselib.linker.library import specification as spec
 
         print((spec.__doc__ or "").strip())
         parser.exit()
@@ -176,24 +176,24 @@ def _no_collection() -> Iterator[None]:
 
 def run(argv: list[str]) -> int:
     """Runs `uselib mkshlib`. Returns the exit status. Raises ToolError."""
-    from linker.shlib import Request, build
+    from uselib.linker.library.make import Request, build
 
     options = parser().parse_intermixed_args(argv)
     if (options.format == "aout") != bool(options.control):
         raise UsageError(Diagnostic("mkshlib", "--format aout and --control DIR go together"))
     if options.format == "textbook":
-        from emulator.commands import mkshlib_textbook
+        from uselib.commands import mkshlib_textbook
 
         return mkshlib_textbook.make(options)
     if options.format == "coff":
-        from emulator.commands import mkshlib_coff
+        from uselib.commands import mkshlib_coff
 
         return mkshlib_coff.make(options)
     if options.control:
         if options.previous or options.retire or options.rename or options.move_data or options.renumber:
             remedy = "the control files give each function and variable its address"
             raise UsageError(Diagnostic("mkshlib", "--previous and its kin are not for a.out libraries", remedy=remedy))
-        from emulator.commands.mkshlib_aout import make
+        from uselib.commands.mkshlib_aout import make
 
         inputs = (*options.inputs, *options.objects)
         return make(options.control, inputs, options.libraries, options.paths, options.output, options.quiet)

@@ -6,14 +6,14 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from linker.aout_control import read_control
-from linker.aout_shlib import AoutLibrary
-from linker.aout_stub_writer import stub_archives
-from linker.errors import Diagnostic, UsageError
-from linker.formats.aout_stub import DUMMY
-from linker.link import LinkJob, link, show_warnings
-from linker.options import InputArgument, InputGroup, Options
-from linker.writer import write_atomically
+from uselib.linker.errors import Diagnostic, UsageError
+from uselib.linker.historical.aout.control import read_control
+from uselib.linker.historical.aout.library import AoutLibrary
+from uselib.linker.historical.aout.stub import DUMMY
+from uselib.linker.historical.aout.stub_writer import stub_archives
+from uselib.linker.link import LinkJob, link, show_warnings
+from uselib.linker.options import InputArgument, InputGroup, Options
+from uselib.linker.passes.writer import write_atomically
 
 
 def make(

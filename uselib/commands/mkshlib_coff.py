@@ -1,4 +1,4 @@
-"""`uselib mkshlib --format coff`: target and host library of System V Release 3, from a specification file (linker/spec.py)."""
+"""`uselib mkshlib --format coff`: target and host library of System V Release 3, from a specification file (linker/library/specification.py)."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import argparse
 import os
 from pathlib import Path
 
-from linker import spec as specification
-from linker.coff_shlib import CoffLibrary, host_library
-from linker.errors import Diagnostic, UsageError
-from linker.link import LinkJob, link, show_warnings
-from linker.options import InputArgument, InputGroup, Options
-from linker.shlib_plan import beside
-from linker.writer import write_atomically
+from uselib.linker.errors import Diagnostic, UsageError
+from uselib.linker.historical.coff.library import CoffLibrary, host_library
+from uselib.linker.library import specification
+from uselib.linker.library.request import beside
+from uselib.linker.link import LinkJob, link, show_warnings
+from uselib.linker.options import InputArgument, InputGroup, Options
+from uselib.linker.passes.writer import write_atomically
 
 
 def make(options: argparse.Namespace) -> int:

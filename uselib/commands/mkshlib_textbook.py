@@ -1,4 +1,4 @@
-"""`uselib mkshlib --format textbook`: a shared library and its stub library in the textbook's formats (linker/textbook.py)."""
+"""`uselib mkshlib --format textbook`: a shared library and its stub library in the textbook's formats (linker/historical/textbook/link.py)."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import argparse
 import os
 from pathlib import Path
 
-from linker import spec as specification
-from linker.errors import Diagnostic, UsageError, error
-from linker.formats.textbook import directory_files, encode_library
-from linker.link import LinkJob, link, show_warnings
-from linker.options import InputArgument, InputGroup, Options
-from linker.shlib_plan import library_name
-from linker.spec import Specification
-from linker.textbook import TextbookLibrary
-from linker.writer import write_atomically
+from uselib.linker.errors import Diagnostic, UsageError, error
+from uselib.linker.historical.textbook.format import directory_files, encode_library
+from uselib.linker.historical.textbook.link import TextbookLibrary
+from uselib.linker.library import specification
+from uselib.linker.library.request import library_name
+from uselib.linker.library.specification import Specification
+from uselib.linker.link import LinkJob, link, show_warnings
+from uselib.linker.options import InputArgument, InputGroup, Options
+from uselib.linker.passes.writer import write_atomically
 
 
 def make(options: argparse.Namespace) -> int:

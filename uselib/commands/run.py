@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from emulator.run import Runner
-from emulator.run_options import Option, parse
+from uselib.emulator.process.run import Runner
+from uselib.emulator.process.run_options import Option, parse
 
 USAGE = "uselib run [OPTIONS] PROG [ARGUMENTS]"
 
@@ -17,7 +17,7 @@ def run(arguments: list[str]) -> int:
         return parsed
     options, extra = parsed
     if "gdb" in extra:
-        from emulator.gdb.run import GdbRunner, listen
+        from uselib.emulator.gdb.run import GdbRunner, listen
 
         return GdbRunner(options, listen(extra["gdb"])).run()
     return Runner(options).run()

@@ -1,7 +1,7 @@
 """`uselib shlicc`: the wrapper of BSD/OS. Links with an ordinary linker; a table of libraries and addresses is linked in.
 
 Nothing here is a linker's work: stub libraries hold absolute symbols, start-up files and the table are ordinary objects.
-linker/shlib_table.py makes the table, runtime/crt/bsd.h and boot.c use it.
+linker/library/bsdos_table.py makes the table, runtime/crt/bsd.h and boot.c use it.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emulator.commands import cc
-from linker import shlib_table, stub
-from linker.errors import Diagnostic, LinkError, UsageError, error
-from linker.image import PAGE, Machine
+from uselib.commands import cc
+from uselib.linker.errors import Diagnostic, LinkError, UsageError, error
+from uselib.linker.image import PAGE, Machine
+from uselib.linker.library import bsdos_table as shlib_table
+from uselib.linker.library import stub
 
 if TYPE_CHECKING:
-    from runtime.compiler import Compiler
-    from runtime.sysroot import Sysroot
+    from uselib.runtime.compiler import Compiler
+    from uselib.runtime.sysroot import Sysroot
 
 USAGE = """usage: uselib shlicc --sysroot DIR [--interp] [--map FILE] [--ld LINKER] [OPTIONS] FILES -o PROGRAM
        uselib shlicc --print-map DIR...
@@ -154,8 +155,8 @@ def link(
         raise error(arguments[0], f"cannot be run: {failure.strerror}", remedy="name a linker with --ld") from None
     if status:
         raise LinkError(Diagnostic("shlicc", f"linking failed (status {status})", symbol=arguments[0]))
-    from linker.writer import write_atomically
-    from loader.headers import read_headers
+    from uselib.linker.passes.writer import write_atomically
+    from uselib.loader.programs.headers import read_headers
 
     program = Path(made).read_bytes()
     if (
@@ -168,7 +169,7 @@ def link(
 
 def print_map(directories: list[str]) -> int:
     """Lines for the target libraries in directories. Raises LinkError."""
-    from loader.headers import library_header
+    from uselib.loader.programs.headers import library_header
 
     if not directories:
         raise _bad("--print-map", "names no directory")
@@ -190,8 +191,8 @@ def print_map(directories: list[str]) -> int:
 
 def run(arguments: list[str]) -> int:
     """Returns the exit status. Raises ToolError."""
-    from runtime.compiler import find_compiler
-    from runtime.sysroot import read_sysroot
+    from uselib.runtime.compiler import find_compiler
+    from uselib.runtime.sysroot import read_sysroot
 
     if not arguments or "--help" in arguments:
         print(USAGE)

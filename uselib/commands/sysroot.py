@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from linker.errors import Diagnostic, UsageError
+from uselib.linker.errors import Diagnostic, UsageError
 
 
 class _Parser(argparse.ArgumentParser):
@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
 
 def run(argv: list[str]) -> int:
     """Returns the exit status. Raises ToolError."""
-    from runtime.sysroot import MACHINES, make_sysroot
+    from uselib.runtime.sysroot import MACHINES, make_sysroot
 
     options = parser().parse_args(argv)
     for warning in make_sysroot(options.directory, MACHINES[options.arch], options.libc, options.scheme):

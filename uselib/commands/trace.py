@@ -4,35 +4,35 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from emulator.run_options import Option, parse
-from linker.errors import Diagnostic, ToolError, UsageError
+from uselib.emulator.process.run_options import Option, parse
+from uselib.linker.errors import Diagnostic, ToolError, UsageError
 
 USAGE = "uselib trace [--format text|jsonl] [-o FILE] [OPTIONS] PROG [ARGUMENTS]"
 RECORD_USAGE = "uselib trace record -o FILE [OPTIONS] PROG [ARGUMENTS]"
 
-# `uselib trace WORD FILE`: readers of trace files -> module under emulator.trace; `uselib trace ./show` runs a program
+# `uselib trace WORD FILE`: readers of trace files -> module under uselib.emulator.trace; `uselib trace ./show` runs a program
 READERS = {
     **{word: f"reading.{word}" for word in ("show", "summary", "graph", "diff", "export", "report")},
     "tui": "tui.command",
 }
 
-RENDERERS = {"text": "render_text", "jsonl": "render_jsonl"}  # format -> module under emulator.trace
+RENDERERS = {"text": "live.render_text", "jsonl": "live.render_jsonl"}  # format -> module under uselib.emulator.trace
 
 
 def run(arguments: list[str]) -> int:
     """Returns the guest's exit status, or 128 + N if signal N killed it."""
     if arguments and arguments[0] in READERS:
-        return int(import_module(f"emulator.trace.{READERS[arguments[0]]}").run(arguments[1:]))
+        return int(import_module(f"uselib.emulator.trace.{READERS[arguments[0]]}").run(arguments[1:]))
     if arguments and arguments[0] == "record":
         return _record(arguments[1:])
     return _live(arguments)
 
 
 def _record(arguments: list[str]) -> int:
-    from emulator.run import Runner
-    from emulator.trace.record_options import OPTIONS, meta, record_options
-    from emulator.trace.recorder import Recorder
-    from emulator.trace.sinks import FileSink
+    from uselib.emulator.process.run import Runner
+    from uselib.emulator.trace.record.record_options import OPTIONS, meta, record_options
+    from uselib.emulator.trace.record.recorder import Recorder
+    from uselib.emulator.trace.store.sinks import FileSink
 
     extras = {
         "-o": Option("output", "FILE", "the trace file"),
@@ -54,18 +54,18 @@ def _record(arguments: list[str]) -> int:
         raise _unwritable(extra["output"], failure) from None
     wants = None
     if not extra.get("no_strings"):
-        from emulator.trace.pointed import PointedData
+        from uselib.emulator.trace.record.pointed import PointedData
 
         wants = PointedData(extra.get("prototypes", ()), results=chosen.returns)
     return Runner(options, observer=Recorder(sink, chosen, wants)).run()
 
 
 def _live(arguments: list[str]) -> int:
-    from emulator.run import Runner
-    from emulator.trace.live import LiveSink
-    from emulator.trace.output import Output
-    from emulator.trace.record_options import OPTIONS, record_options
-    from emulator.trace.recorder import Recorder
+    from uselib.emulator.process.run import Runner
+    from uselib.emulator.trace.live.live import LiveSink
+    from uselib.emulator.trace.live.output import Output
+    from uselib.emulator.trace.record.record_options import OPTIONS, record_options
+    from uselib.emulator.trace.record.recorder import Recorder
 
     extras = {
         "--format": Option("format", "FORMAT", "text (for people) or jsonl (for programs)"),
@@ -79,7 +79,7 @@ def _live(arguments: list[str]) -> int:
     if name not in RENDERERS:
         raise UsageError(Diagnostic("--format", f"`{name}` is not one of {', '.join(RENDERERS)}"))
     chosen = record_options(extra)
-    render = import_module(f"emulator.trace.{RENDERERS[name]}").render
+    render = import_module(f"uselib.emulator.trace.{RENDERERS[name]}").render
     try:
         output = Output(extra.get("output"))
     except OSError as failure:

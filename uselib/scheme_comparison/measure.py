@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emulator.interfaces import Kernel, ProcessEnded
-from emulator.run import Runner, RunOptions
-from emulator.trace.hearing import SystemCallTap
-from linker.errors import Diagnostic, LinkError
+from uselib.emulator.process.interfaces import Kernel, ProcessEnded
+from uselib.emulator.process.run import Runner, RunOptions
+from uselib.emulator.trace.record.hearing import SystemCallTap
+from uselib.linker.errors import Diagnostic, LinkError
 
 if TYPE_CHECKING:
-    from emulator.interfaces import WatchableMachine
-    from loader.address_space import AddressSpace
+    from uselib.emulator.process.interfaces import WatchableMachine
+    from uselib.loader.memory.address_space import AddressSpace
 
 PAGE = 4096
 _UNLIMITED = 10**15

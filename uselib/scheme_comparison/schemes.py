@@ -10,23 +10,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from linker import shlib_table
-from linker.aout_control import read_control
-from linker.aout_shlib import AoutLibrary
-from linker.aout_stub_writer import stub_archives
-from linker.coff_program import CoffProgram
-from linker.coff_shlib import CoffLibrary, host_library
-from linker.formats.textbook import encode_library
-from linker.image import Machine, Version
-from linker.link import LinkJob, OutputKind, Program, link
-from linker.options import InputArgument, Options
-from linker.shlib import Request, build
-from linker.spec import Specification, parse
-from linker.textbook import TextbookLibrary, TextbookProgram
-from linker.writer import write_atomically
-from runtime.build import ROOT
-from runtime.build import SCHEMES as STARTS
-from runtime.compiler import Compiler, find_compiler
+from uselib.linker.historical.aout.control import read_control
+from uselib.linker.historical.aout.library import AoutLibrary
+from uselib.linker.historical.aout.stub_writer import stub_archives
+from uselib.linker.historical.coff.library import CoffLibrary, host_library
+from uselib.linker.historical.coff.program import CoffProgram
+from uselib.linker.historical.textbook.format import encode_library
+from uselib.linker.historical.textbook.link import TextbookLibrary, TextbookProgram
+from uselib.linker.image import Machine, Version
+from uselib.linker.library import bsdos_table as shlib_table
+from uselib.linker.library.make import Request, build
+from uselib.linker.library.specification import Specification, parse
+from uselib.linker.link import LinkJob, OutputKind, Program, link
+from uselib.linker.options import InputArgument, Options
+from uselib.linker.passes.writer import write_atomically
+from uselib.runtime.build import ROOT
+from uselib.runtime.build import SCHEMES as STARTS
+from uselib.runtime.compiler import Compiler, find_compiler
 
 LIBRARY = "int total;\nint add(int a, int b) { total = b; return a + b; }\n"
 PROGRAM = """
@@ -188,7 +188,7 @@ def _aout(shop: Workshop) -> Built:
     shop.link(kind, shop.compile("sum", LIBRARY, flag), output="root/lib/libsum.so.1", entry="", format="aout")
     stub = shop.root / "lib" / "libsum.sa"
     stub.write_bytes(stub_archives(control, kind.word)["libsum"])
-    from linker.aout_program import AoutProgram
+    from uselib.linker.historical.aout.program import AoutProgram
 
     start = shop.compile("crt0", ROOT / "crt" / "aout.c", flag)
     shop.link(AoutProgram(), start, shop.compile("prog", PROGRAM, flag), str(stub), format="aout")

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from emulator.compare.measure import run
-from emulator.compare.schemes import SCHEMES, Built, Scheme, Workshop
-from runtime.compiler import find_compiler
+from uselib.runtime.compiler import find_compiler
+from uselib.scheme_comparison.measure import run
+from uselib.scheme_comparison.schemes import SCHEMES, Built, Scheme, Workshop
 
 CALLS = 200_000
 VERSION = 1  # of the JSON

@@ -6,17 +6,17 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
-from emulator.kernel import constants as C
-from emulator.kernel.arguments import DIRFD, FD, MODE, PATH, PTR, UID, flags
-from emulator.kernel.clock import SECOND
-from emulator.kernel.errors import GuestError
-from emulator.kernel.files import path_at
-from emulator.kernel.namespace import Found
-from emulator.kernel.status import Status, of_descriptor, of_path
-from emulator.kernel.table import Row
+from uselib.emulator.kernel import constants as C
+from uselib.emulator.kernel.arguments import DIRFD, FD, MODE, PATH, PTR, UID, flags
+from uselib.emulator.kernel.calls.files import path_at
+from uselib.emulator.kernel.calls.status import Status, of_descriptor, of_path
+from uselib.emulator.kernel.clock import SECOND
+from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.table import Row
+from uselib.emulator.kernel.vfs.namespace import Found
 
 if TYPE_CHECKING:
-    from emulator.kernel.process import Process
+    from uselib.emulator.kernel.process import Process
 
 _TIME_MOST = 1 << 62  # ns: file systems clamp times to what they can store
 _UTIME_NOW, _UTIME_OMIT = 0x3FFFFFFF, 0x3FFFFFFE

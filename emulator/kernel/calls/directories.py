@@ -10,15 +10,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from emulator.kernel import constants as C
-from emulator.kernel.arguments import DIRFD, FD, MODE, PATH, PTR, SIZE, UINT, Kind, Width, data_out, flags
-from emulator.kernel.descriptors import DirectoryFile
-from emulator.kernel.errors import GuestError
-from emulator.kernel.files import path_at
-from emulator.kernel.table import Row
+from uselib.emulator.kernel import constants as C
+from uselib.emulator.kernel.arguments import DIRFD, FD, MODE, PATH, PTR, SIZE, UINT, Kind, Width, data_out, flags
+from uselib.emulator.kernel.calls.files import path_at
+from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.table import Row
+from uselib.emulator.kernel.vfs.descriptors import DirectoryFile
 
 if TYPE_CHECKING:
-    from emulator.kernel.process import Process
+    from uselib.emulator.kernel.process import Process
 
 
 def _path(process: Process, address: int) -> bytes:

@@ -13,15 +13,15 @@ import os
 import struct
 from typing import TYPE_CHECKING
 
-from emulator.kernel import constants as C
-from emulator.kernel.arguments import FD, UINT, Kind, choice
-from emulator.kernel.descriptors import Description, HostFile
-from emulator.kernel.errors import GuestError
-from emulator.kernel.table import Handler, Row
-from emulator.kernel.waiting import attempt
+from uselib.emulator.kernel import constants as C
+from uselib.emulator.kernel.arguments import FD, UINT, Kind, choice
+from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.table import Handler, Row
+from uselib.emulator.kernel.vfs.descriptors import Description, HostFile
+from uselib.emulator.kernel.waiting import attempt
 
 if TYPE_CHECKING:
-    from emulator.kernel.process import Process
+    from uselib.emulator.kernel.process import Process
 
 F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_SETLK, F_SETLKW, F_SETOWN, F_GETOWN = range(10)
 F_GETLK64, F_SETLK64, F_SETLKW64 = 12, 13, 14

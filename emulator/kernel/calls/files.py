@@ -8,8 +8,8 @@ import stat
 import struct
 from typing import TYPE_CHECKING
 
-from emulator.kernel import constants as C
-from emulator.kernel.arguments import (
+from uselib.emulator.kernel import constants as C
+from uselib.emulator.kernel.arguments import (
     DIRFD,
     FD,
     INT,
@@ -28,15 +28,15 @@ from emulator.kernel.arguments import (
     flags,
     vector,
 )  # fmt: skip
-from emulator.kernel.descriptors import Description, DirectoryFile, HostFile
-from emulator.kernel.errors import GuestError
-from emulator.kernel.namespace import Directory
-from emulator.kernel.opening import open_path
-from emulator.kernel.table import Row
-from linker.image import Machine
+from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.table import Row
+from uselib.emulator.kernel.vfs.descriptors import Description, DirectoryFile, HostFile
+from uselib.emulator.kernel.vfs.namespace import Directory
+from uselib.emulator.kernel.vfs.opening import open_path
+from uselib.linker.image import Machine
 
 if TYPE_CHECKING:
-    from emulator.kernel.process import Process
+    from uselib.emulator.kernel.process import Process
 
 IOV_MAX = 1024
 MEMORY_FILES, MEMORY_FILE_SIZE = 16, 16 << 20  # memfd_create: how many, bytes each

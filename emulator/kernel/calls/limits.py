@@ -6,13 +6,13 @@ import errno
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from emulator.kernel.arguments import INT, PID, choice, struct_in, struct_out
-from emulator.kernel.errors import GuestError
-from emulator.kernel.table import Row
-from linker.image import Machine
+from uselib.emulator.kernel.arguments import INT, PID, choice, struct_in, struct_out
+from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.table import Row
+from uselib.linker.image import Machine
 
 if TYPE_CHECKING:
-    from emulator.kernel.process import Process
+    from uselib.emulator.kernel.process import Process
 
 INFINITY = 2**64 - 1
 CPU, FSIZE, DATA, STACK, CORE, RSS, NPROC, NOFILE, MEMLOCK, AS = range(10)  # include/uapi/asm-generic/resource.h

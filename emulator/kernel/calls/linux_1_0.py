@@ -9,17 +9,17 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
-from emulator.kernel import constants as C
-from emulator.kernel.arguments import FD, HEX, INT, PATH, PTR, SIZE, UINT, struct_out
-from emulator.kernel.clock import SECOND
-from emulator.kernel.errors import GuestError
-from emulator.kernel.status import Status, of_descriptor, of_path
-from emulator.kernel.system import system_name
-from emulator.kernel.table import Row
-from linker.image import Machine
+from uselib.emulator.kernel import constants as C
+from uselib.emulator.kernel.arguments import FD, HEX, INT, PATH, PTR, SIZE, UINT, struct_out
+from uselib.emulator.kernel.calls.status import Status, of_descriptor, of_path
+from uselib.emulator.kernel.calls.system import system_name
+from uselib.emulator.kernel.clock import SECOND
+from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.table import Row
+from uselib.linker.image import Machine
 
 if TYPE_CHECKING:
-    from emulator.kernel.process import Process
+    from uselib.emulator.kernel.process import Process
 
 
 def _store(process: Process, address: int, status: Status) -> int:

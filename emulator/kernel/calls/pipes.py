@@ -11,17 +11,17 @@ import os
 import struct
 from typing import TYPE_CHECKING
 
-from emulator.kernel import constants as C
-from emulator.kernel.arguments import FD, FD_PAIR, INT, PTR, SIZE, UINT, choice, data_in, data_out, flags
-from emulator.kernel.descriptors import HostFile
-from emulator.kernel.errors import GuestError
-from emulator.kernel.table import Handler, Row
-from linker.image import Machine
+from uselib.emulator.kernel import constants as C
+from uselib.emulator.kernel.arguments import FD, FD_PAIR, INT, PTR, SIZE, UINT, choice, data_in, data_out, flags
+from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.table import Handler, Row
+from uselib.emulator.kernel.vfs.descriptors import HostFile
+from uselib.linker.image import Machine
 
 if TYPE_CHECKING:
     from socket import socket as Socket
 
-    from emulator.kernel.process import Process
+    from uselib.emulator.kernel.process import Process
 
 _AF_UNIX = 1
 _SOCK_CLOEXEC, _SOCK_NONBLOCK = C.O_CLOEXEC, C.O_NONBLOCK

@@ -7,18 +7,18 @@ import select
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from emulator.kernel import constants as C
-from emulator.kernel.arguments import FD, INT, PTR, SIGSET, SIZE, UINT, choice, entries, flags, struct_in
-from emulator.kernel.clock import SECOND
-from emulator.kernel.descriptors import Description, HostFile
-from emulator.kernel.errors import GuestError
-from emulator.kernel.table import Row
-from emulator.kernel.time import read_timespec
-from emulator.kernel.waiting import blocked, poll
-from linker.image import Machine
+from uselib.emulator.kernel import constants as C
+from uselib.emulator.kernel.arguments import FD, INT, PTR, SIGSET, SIZE, UINT, choice, entries, flags, struct_in
+from uselib.emulator.kernel.calls.time import read_timespec
+from uselib.emulator.kernel.clock import SECOND
+from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.table import Row
+from uselib.emulator.kernel.vfs.descriptors import Description, HostFile
+from uselib.emulator.kernel.waiting import blocked, poll
+from uselib.linker.image import Machine
 
 if TYPE_CHECKING:
-    from emulator.kernel.process import Process
+    from uselib.emulator.kernel.process import Process
 
 POLLIN, POLLPRI, POLLOUT, POLLERR, POLLHUP, POLLNVAL = 1, 2, 4, 8, 16, 32
 POLLRDNORM, POLLRDBAND, POLLWRNORM = 0x40, 0x80, 0x100

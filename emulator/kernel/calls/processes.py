@@ -16,22 +16,22 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from emulator.interfaces import ProcessEnded, ProgramReplaced
-from emulator.kernel import arguments as a
-from emulator.kernel import constants as C
-from emulator.kernel.errors import GuestError
-from emulator.kernel.signals import state
-from emulator.kernel.table import Row
-from linker.image import Machine
-from loader.address_space import MemoryFault
-from loader.exec import StartInfo, script_interpreter
+from uselib.emulator.kernel import arguments as a
+from uselib.emulator.kernel import constants as C
+from uselib.emulator.kernel.calls.signals import state
+from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.table import Row
+from uselib.emulator.process.interfaces import ProcessEnded, ProgramReplaced
+from uselib.linker.image import Machine
+from uselib.loader.memory.address_space import MemoryFault
+from uselib.loader.programs.exec import StartInfo, script_interpreter
 
 if TYPE_CHECKING:
-    from emulator.kernel.process import Process
-    from loader.address_space import AddressSpace
-    from loader.binfmt import Program
-    from loader.exec import Started
-    from loader.kernel_libraries import Opened
+    from uselib.emulator.kernel.process import Process
+    from uselib.loader.memory.address_space import AddressSpace
+    from uselib.loader.programs.binfmt import Program
+    from uselib.loader.programs.exec import Started
+    from uselib.loader.programs.kernel_libraries import Opened
 
 CLONE_VM, CLONE_VFORK, CLONE_THREAD = 0x100, 0x4000, 0x10000
 CLONE_PARENT_SETTID, CLONE_CHILD_CLEARTID, CLONE_CHILD_SETTID, CLONE_SETTLS = 0x100000, 0x200000, 0x1000000, 0x80000
@@ -166,9 +166,9 @@ def sys_execve(process: Process, path: int, argv: int, envp: int) -> int:
 
 def execute(process: Process, name: bytes, arguments: list[bytes], environment: list[bytes]) -> int:
     """Loads a program into a new address space; does not return if that succeeds. Raises GuestError, OSError."""
-    from linker.errors import FormatError
-    from loader.binfmt import recognise
-    from loader.headers import library_header
+    from uselib.linker.errors import FormatError
+    from uselib.loader.programs.binfmt import recognise
+    from uselib.loader.programs.headers import library_header
 
     shown = name
     for _ in range(_SCRIPT_DEPTH):
@@ -248,7 +248,7 @@ def _kernel_libraries(process: Process, program: Program, space: AddressSpace, f
 
 def _open_library(process: Process, path: str) -> Opened:
     """A file of the guest's, for mapping. Raises OSError."""
-    from loader.kernel_libraries import Opened
+    from uselib.loader.programs.kernel_libraries import Opened
 
     if process.substitutes and not path.startswith(process.substitutes):
         with suppress(OSError):

@@ -9,12 +9,11 @@ import errno
 import struct
 from typing import TYPE_CHECKING, cast
 
-from emulator.interfaces import ContextReplaced
-from emulator.kernel import arguments as a
-from emulator.kernel import waiting
-from emulator.kernel.errors import GuestError
-from emulator.kernel.signal_frames import SI_TKILL, SI_USER, SignalInfo
-from emulator.kernel.signal_state import (
+from uselib.emulator.kernel import arguments as a
+from uselib.emulator.kernel import waiting
+from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.signals.frames import SI_TKILL, SI_USER, SignalInfo
+from uselib.emulator.kernel.signals.state import (
     COUNT,
     SA_INTERRUPT,
     SA_NOCLDSTOP,
@@ -36,11 +35,12 @@ from emulator.kernel.signal_state import (
     SignalState,
     bit,
 )
-from emulator.kernel.table import Row
-from linker.image import Machine
+from uselib.emulator.kernel.table import Row
+from uselib.emulator.process.interfaces import ContextReplaced
+from uselib.linker.image import Machine
 
 if TYPE_CHECKING:
-    from emulator.kernel.process import Process
+    from uselib.emulator.kernel.process import Process
 
 SIG_BLOCK, SIG_UNBLOCK, SIG_SETMASK = 0, 1, 2
 MINSIGSTKSZ = 2048
@@ -268,7 +268,7 @@ def send(process: Process, pid: int, signal: int, code: int) -> int:
     """To this process: queued. To another of the guest's: kill(2) of the host process behind it."""
     import os
 
-    from emulator.kernel.processes import host_pid, own_group
+    from uselib.emulator.kernel.calls.processes import host_pid, own_group
 
     if not 0 <= signal <= COUNT:
         raise GuestError(errno.EINVAL)
@@ -283,7 +283,7 @@ def send(process: Process, pid: int, signal: int, code: int) -> int:
         os.kill(host, signal)
     if who.pid in targets and signal:
         if signal == SIGKILL:
-            from emulator.interfaces import ProcessEnded
+            from uselib.emulator.process.interfaces import ProcessEnded
 
             raise ProcessEnded(signal=SIGKILL)
         state(process).post(SignalInfo(signal, code, who.pid, who.uid))

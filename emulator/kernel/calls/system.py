@@ -9,14 +9,28 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
-from emulator.kernel.arguments import FD, HEX, INT, LONG, PATH, PID, PTR, SIZE, UID, choice, data_out, flags, struct_out
-from emulator.kernel.clock import SECOND
-from emulator.kernel.errors import GuestError
-from emulator.kernel.table import Row
-from linker.image import Machine
+from uselib.emulator.kernel.arguments import (
+    FD,
+    HEX,
+    INT,
+    LONG,
+    PATH,
+    PID,
+    PTR,
+    SIZE,
+    UID,
+    choice,
+    data_out,
+    flags,
+    struct_out,
+)
+from uselib.emulator.kernel.clock import SECOND
+from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.table import Row
+from uselib.linker.image import Machine
 
 if TYPE_CHECKING:
-    from emulator.kernel.process import Process
+    from uselib.emulator.kernel.process import Process
 
 RELEASE = b"6.1.0-uselib"
 MEMORY = 1 << 30  # bytes of the machine the guest is told of

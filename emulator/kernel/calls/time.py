@@ -5,14 +5,14 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
-from emulator.kernel.arguments import INT, PTR, choice, flags, struct_in, struct_out
-from emulator.kernel.clock import SECOND, Clock
-from emulator.kernel.errors import GuestError
-from emulator.kernel.table import Row
-from emulator.kernel.waiting import Interrupted, sleep
+from uselib.emulator.kernel.arguments import INT, PTR, choice, flags, struct_in, struct_out
+from uselib.emulator.kernel.clock import SECOND, Clock
+from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.table import Row
+from uselib.emulator.kernel.waiting import Interrupted, sleep
 
 if TYPE_CHECKING:
-    from emulator.kernel.process import Process
+    from uselib.emulator.kernel.process import Process
 
 MICROSECOND = 1000  # ns
 TICK = SECOND // 100  # ns in a clock tick of times(2): USER_HZ is 100

@@ -8,16 +8,16 @@ import stat
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from emulator.kernel import arguments as a
-from emulator.kernel import constants as C
-from emulator.kernel.errors import GuestError
-from emulator.kernel.table import Row
-from linker.errors import FormatError
-from loader.headers import read_headers
-from loader.uselib import load_library
+from uselib.emulator.kernel import arguments as a
+from uselib.emulator.kernel import constants as C
+from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.table import Row
+from uselib.linker.errors import FormatError
+from uselib.loader.programs.headers import read_headers
+from uselib.loader.programs.uselib import load_library
 
 if TYPE_CHECKING:
-    from emulator.kernel.process import Process
+    from uselib.emulator.kernel.process import Process
 
 _HEAD = 4096  # bytes that must hold the ELF header and program headers
 
@@ -41,8 +41,8 @@ def _modern(process: Process, fd: int, name: str) -> None:
 
 
 def _other_format(process: Process, fd: int, name: str, head: bytes) -> None:
-    from linker.formats.magic import is_textbook
-    from loader import aout, textbook
+    from uselib.linker.formats.magic import is_textbook
+    from uselib.loader.programs import aout, textbook
 
     if is_textbook(head):
         textbook.load_library(process.memory, fd, name)
@@ -51,7 +51,7 @@ def _other_format(process: Process, fd: int, name: str, head: bytes) -> None:
 
 
 def _of_1993(process: Process, fd: int, name: str) -> None:
-    from loader import aout
+    from uselib.loader.programs import aout
 
     aout.load_library_099(process.memory, fd, name, process.libraries)
 

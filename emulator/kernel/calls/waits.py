@@ -10,13 +10,13 @@ import os
 import struct
 from typing import TYPE_CHECKING
 
-from emulator.kernel import arguments as a
-from emulator.kernel.errors import GuestError
-from emulator.kernel.table import Row
-from linker.image import Machine
+from uselib.emulator.kernel import arguments as a
+from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.table import Row
+from uselib.linker.image import Machine
 
 if TYPE_CHECKING:
-    from emulator.kernel.process import Process
+    from uselib.emulator.kernel.process import Process
 
 WNOHANG, WUNTRACED, WEXITED, WCONTINUED, WNOWAIT = 1, 2, 4, 8, 0x1000000
 P_ALL, P_PID, P_PGID = 0, 1, 2
@@ -106,7 +106,7 @@ def sys_waitid(process: Process, id_type: int, target: int, info: int, options: 
     result = _wait(process, os.P_PID if id_type == P_PID else os.P_ALL, host, flags)
     data = bytes(128)
     if result is not None:
-        from emulator.kernel.signal_frames import SignalInfo
+        from uselib.emulator.kernel.signals.frames import SignalInfo
 
         child = process.pids.guest(result.si_pid) or 0
         data = SignalInfo(17, result.si_code, child, process.identity.uid, status=result.si_status).encode(

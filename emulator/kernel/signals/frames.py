@@ -18,9 +18,9 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from emulator.interfaces import Cpu
-from emulator.machine.registers import INDEX
-from loader.address_space import AddressSpace
+from uselib.emulator.machine.registers import INDEX
+from uselib.emulator.process.interfaces import Cpu
+from uselib.loader.memory.address_space import AddressSpace
 
 _64 = INDEX[64] | {"eflags": INDEX[64]["rflags"]}  # positions in Cpu.general()
 _32 = INDEX[32]

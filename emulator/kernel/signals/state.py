@@ -14,14 +14,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from emulator.interfaces import Fault, ProcessEnded
-from emulator.kernel import signal_frames as frames
-from emulator.kernel.signal_frames import SI_KERNEL, SI_TIMER, SI_USER, SignalInfo
-from loader.address_space import MemoryFault
+from uselib.emulator.kernel.signals import frames
+from uselib.emulator.kernel.signals.frames import SI_KERNEL, SI_TIMER, SI_USER, SignalInfo
+from uselib.emulator.process.interfaces import Fault, ProcessEnded
+from uselib.loader.memory.address_space import MemoryFault
 
 if TYPE_CHECKING:
-    from emulator.kernel.clock import Clock
-    from emulator.kernel.process import Process
+    from uselib.emulator.kernel.clock import Clock
+    from uselib.emulator.kernel.process import Process
 
 COUNT = 64
 SIGHUP, SIGINT, SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGKILL = range(1, 10)

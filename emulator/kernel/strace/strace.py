@@ -11,18 +11,26 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TextIO
 
-from emulator.kernel import constants as C
-from emulator.kernel.arguments import ENVIRONMENT, PATH, STRINGS
-from emulator.kernel.errors import errno_name
-from emulator.kernel.strace_tables import SIGNAL_CODES, SIGNALS
-from emulator.kernel.strace_values import RENDERERS, Context, flag_names, hex_number, poll_result, quoted, signal_set
-from emulator.kernel.table import Row
-from loader.address_space import MemoryFault
+from uselib.emulator.kernel import constants as C
+from uselib.emulator.kernel.arguments import ENVIRONMENT, PATH, STRINGS
+from uselib.emulator.kernel.errors import errno_name
+from uselib.emulator.kernel.strace.tables import SIGNAL_CODES, SIGNALS
+from uselib.emulator.kernel.strace.values import (
+    RENDERERS,
+    Context,
+    flag_names,
+    hex_number,
+    poll_result,
+    quoted,
+    signal_set,
+)
+from uselib.emulator.kernel.table import Row
+from uselib.loader.memory.address_space import MemoryFault
 
 if TYPE_CHECKING:
-    from emulator.interfaces import ProcessEnded
-    from emulator.kernel.process import Process
-    from emulator.kernel.signal_frames import SignalInfo
+    from uselib.emulator.kernel.process import Process
+    from uselib.emulator.kernel.signals.frames import SignalInfo
+    from uselib.emulator.process.interfaces import ProcessEnded
 
 _SIGCHLD = 17
 _COLUMN = 39  # where `=` stands, unless the call is longer

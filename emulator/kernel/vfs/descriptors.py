@@ -15,14 +15,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from emulator.kernel import constants as C
-from emulator.kernel.errors import GuestError
-from emulator.kernel.waiting import READ, WRITE, wait_for
-from loader.address_space import MemoryFault
+from uselib.emulator.kernel import constants as C
+from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.waiting import READ, WRITE, wait_for
+from uselib.loader.memory.address_space import MemoryFault
 
 if TYPE_CHECKING:
-    from emulator.kernel.namespace import Directory
-    from emulator.kernel.process import Process
+    from uselib.emulator.kernel.process import Process
+    from uselib.emulator.kernel.vfs.namespace import Directory
 
 _SMALL = 4096  # bytes up to which a copy is cheaper than a view of guest memory
 _CHUNK = 1 << 20  # bytes that a write copies at a time

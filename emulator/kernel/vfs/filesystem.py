@@ -13,9 +13,9 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from emulator.kernel import constants as C
-from emulator.kernel.errors import GuestError
-from emulator.kernel.namespace import Directory, Found, Handle, Namespace, Special
+from uselib.emulator.kernel import constants as C
+from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.vfs.namespace import Directory, Found, Handle, Namespace, Special
 
 _MODE = 0o1777  # permission bits a guest may set: no setuid, no setgid
 

@@ -23,9 +23,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from emulator.kernel.constants import LINKS_MAX, NAME_MAX, PATH_MAX
-from emulator.kernel.errors import GuestError
-from emulator.kernel.openat2 import available, open_beneath
+from uselib.emulator.kernel.constants import LINKS_MAX, NAME_MAX, PATH_MAX
+from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.vfs.openat2 import available, open_beneath
 
 _STEP = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 Path = tuple[bytes, ...]  # a guest path as its components; () is the root

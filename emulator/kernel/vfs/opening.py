@@ -7,14 +7,14 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from emulator.kernel import constants as C
-from emulator.kernel.descriptors import Description, DirectoryFile, HostFile, RandomFile
-from emulator.kernel.errors import GuestError
-from emulator.kernel.filesystem import Opened
-from emulator.kernel.namespace import Directory, Special
+from uselib.emulator.kernel import constants as C
+from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.vfs.descriptors import Description, DirectoryFile, HostFile, RandomFile
+from uselib.emulator.kernel.vfs.filesystem import Opened
+from uselib.emulator.kernel.vfs.namespace import Directory, Special
 
 if TYPE_CHECKING:
-    from emulator.kernel.process import Process
+    from uselib.emulator.kernel.process import Process
 
 
 def open_path(process: Process, at: Directory | None, path: bytes, flags: int, mode: int) -> int:

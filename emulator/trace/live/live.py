@@ -8,10 +8,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from emulator.trace.backend import Batch
-from emulator.trace.events import Dispatch, Event, LibraryMapped, Returned, Signalled, SystemCall, TraceStarted
-from emulator.trace.format import LATE, RECORD, ChunkKind, Kind
-from emulator.trace.output import Output
+from uselib.emulator.trace.live.events import (
+    Dispatch,
+    Event,
+    LibraryMapped,
+    Returned,
+    Signalled,
+    SystemCall,
+    TraceStarted,
+)
+from uselib.emulator.trace.live.output import Output
+from uselib.emulator.trace.record.backend import Batch
+from uselib.emulator.trace.store.format import LATE, RECORD, ChunkKind, Kind
 
 
 @dataclass
@@ -143,7 +151,7 @@ def _system_result(
 def _signal(
     names: _Names, sequence: int, _time: int, _pc: int, words: _Words, _number: int, _depth: int, _flags: int
 ) -> Event:
-    from emulator.kernel.signal_state import NAMES
+    from uselib.emulator.kernel.signals.state import NAMES
 
     return Signalled(names.pid, sequence, NAMES.get(words[0], f"signal {words[0]}"), words[1])
 
@@ -155,8 +163,8 @@ _MAKERS: dict[int, Callable[[_Names, int, int, int, _Words, int, int, int], Even
 
 
 def _system_call_name(machine: str, number: int) -> str:
-    from emulator.kernel import table
-    from linker.image import Machine
+    from uselib.emulator.kernel import table
+    from uselib.linker.image import Machine
 
     which = Machine.I386 if machine == "i386" else Machine.X86_64
     return table.names(which).get(number, f"syscall_{number}")

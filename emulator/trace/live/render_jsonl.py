@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 
-from emulator.trace.events import VERSION, Dispatch, Event, LibraryMapped, Returned, Signalled, SystemCall
+from uselib.emulator.trace.live.events import VERSION, Dispatch, Event, LibraryMapped, Returned, Signalled, SystemCall
 
 
 def render(event: Event) -> str:

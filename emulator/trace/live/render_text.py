@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from emulator.trace.events import Dispatch, Event, LibraryMapped, Returned, Signalled, SystemCall
+from uselib.emulator.trace.live.events import Dispatch, Event, LibraryMapped, Returned, Signalled, SystemCall
 
 
 def render(event: Event) -> str:

@@ -1,4 +1,4 @@
-/* Reads and writes of watched data pages, without Python (emulator/abi/watch.py, which mirrors the structures below).
+/* Reads and writes of watched data pages, without Python (uselib/abi/dynamic/run/data_watch.py, which mirrors the structures below).
  *
  * The pages are shown to the CPU as device memory: Unicorn calls uselib_data_read and uselib_data_write for each access to them and for
  * nothing else, so that all other memory stays as fast as it was. (A memory hook, even one with a range, makes every load and store of
@@ -112,7 +112,7 @@ EXPORT void uselib_data_forget(Watch *w)
     memset(w->rows, 0, (w->row_mask + 1) * sizeof *w->rows);
 }
 
-/* -- digests (emulator/abi/digest.py) -------------------------------------------------------------------------------- */
+/* -- digests (uselib/abi/dynamic/run/digest.py) -------------------------------------------------------------------------------- */
 
 typedef struct { /* of calls, or of returns, of one function: which words of a record count */
     uint64_t first;      /* stands for the function */

@@ -1,9 +1,9 @@
-/* The recorder's callbacks: events of a trace as 64-byte records (emulator/trace/format.py), without Python.
+/* The recorder's callbacks: events of a trace as 64-byte records (emulator/trace/store/format.py), without Python.
  *
  * Unicorn calls on_slot for a basic block in a jump table, or on_block for every basic block (returns, inner functions and the
  * clock `blocks` need that). This file is linked with nothing: addresses of uc_reg_read and uc_reg_read_batch come in `Trace`,
  * which native_backend.py mirrors field by field and fills in. It is loaded with ctypes and is no Python module, so that no
- * header of Python's is needed to build it. emulator/trace/python_backend.py does the same in Python; tests compare the bytes.
+ * header of Python's is needed to build it. emulator/trace/record/python_backend.py does the same in Python; tests compare the bytes.
  *
  * Guest memory is read through the host mappings behind it. Which guest addresses may be read is asked of Python (`resolve`)
  * once per mapping and kept until a mapping changes (`forget`), so no guest pointer can make the host fault.

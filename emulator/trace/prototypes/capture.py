@@ -9,9 +9,9 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from emulator.trace.prototypes.conventions import Arguments, Parts, Where, in_memory, word_index, words_needed
-from linker.cdecl.types import Parameter, Pointer, Prototype, Structure
-from linker.image import Machine
+from uselib.emulator.trace.prototypes.conventions import Arguments, Parts, Where, in_memory, word_index, words_needed
+from uselib.linker.c_types.value_types import Parameter, Pointer, Prototype, Structure
+from uselib.linker.image import Machine
 
 STRING_LIMIT = 256  # bytes of a string that are copied
 VARIADIC_LIMIT = 64  # bytes of what a variadic argument points to, should it be a string

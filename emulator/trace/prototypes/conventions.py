@@ -11,7 +11,7 @@ import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from linker.cdecl.types import (
+from uselib.linker.c_types.value_types import (
     Array,
     Complex,
     Floating,
@@ -22,7 +22,7 @@ from linker.cdecl.types import (
     Type,
     Void,
 )
-from linker.image import Machine
+from uselib.linker.image import Machine
 
 REGISTERS = 6  # words of x86-64 before those of the stack
 

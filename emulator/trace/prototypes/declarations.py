@@ -16,13 +16,13 @@ from typing import Any
 import pycparser
 from pycparser import c_ast
 
-from emulator.trace.prototypes.simple import simple_prototype
-from linker.cdecl import headers
-from linker.cdecl.constants import evaluated
-from linker.cdecl.headers import Declared
-from linker.cdecl.layout import base_type, structure
-from linker.cdecl.syntax import decayed, enums, is_const, is_void, position, tags
-from linker.cdecl.types import (
+from uselib.emulator.trace.prototypes.simple import simple_prototype
+from uselib.linker.c_types import headers
+from uselib.linker.c_types.constants import evaluated
+from uselib.linker.c_types.headers import Declared
+from uselib.linker.c_types.layout import base_type, structure
+from uselib.linker.c_types.syntax import decayed, enums, is_const, is_void, position, tags
+from uselib.linker.c_types.value_types import (
     Array,
     Function,
     Integer,
@@ -36,9 +36,9 @@ from linker.cdecl.types import (
     guessed_format,
     renamed,
 )
-from linker.cdecl.words import KEYWORDS, WORD, guessed_types, typedef_names
-from linker.errors import Diagnostic, FormatError
-from linker.image import Machine
+from uselib.linker.c_types.words import KEYWORDS, WORD, guessed_types, typedef_names
+from uselib.linker.errors import Diagnostic, FormatError
+from uselib.linker.image import Machine
 
 _SET = re.compile(r"(enum|flags|chars)\s+(\w+)\s*:\s*([\w\s]+?)\s*(?:\{(.*)\})?\s*;", re.DOTALL)
 _ALIAS = re.compile(r"(alias|time64)\s+(\w+)\s+(\w+)\s*;")

@@ -9,9 +9,9 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from emulator.trace.prototypes import values
-from emulator.trace.prototypes.capture import STACK_WORD, VECTOR_WORD
-from emulator.trace.prototypes.conventions import (
+from uselib.emulator.trace.prototypes import values
+from uselib.emulator.trace.prototypes.capture import STACK_WORD, VECTOR_WORD
+from uselib.emulator.trace.prototypes.conventions import (
     REGISTERS,
     Arguments,
     Part,
@@ -21,10 +21,10 @@ from emulator.trace.prototypes.conventions import (
     result_parts,
     word_index,
 )
-from emulator.trace.prototypes.formats import Conversion, conversions, integer_name, promoted
-from emulator.trace.prototypes.values import UNKNOWN, Names
-from linker.cdecl.layout import BASE_TYPES
-from linker.cdecl.types import (
+from uselib.emulator.trace.prototypes.formats import Conversion, conversions, integer_name, promoted
+from uselib.emulator.trace.prototypes.values import UNKNOWN, Names
+from uselib.linker.c_types.layout import BASE_TYPES
+from uselib.linker.c_types.value_types import (
     Enumeration,
     Floating,
     Integer,
@@ -35,7 +35,7 @@ from linker.cdecl.types import (
     Type,
     Void,
 )
-from linker.image import Machine
+from uselib.linker.image import Machine
 
 MORE = "..."
 PLAIN_WORDS = 4  # shown of a function without prototype

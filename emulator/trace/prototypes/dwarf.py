@@ -13,8 +13,8 @@ from typing import Any
 from elftools.dwarf.dwarfinfo import DWARFInfo
 from elftools.elf.elffile import ELFFile
 
-from linker.cdecl.layout import base_type
-from linker.cdecl.types import (
+from uselib.linker.c_types.layout import base_type
+from uselib.linker.c_types.value_types import (
     Array,
     Complex,
     Enumeration,
@@ -34,7 +34,7 @@ from linker.cdecl.types import (
     guessed_format,
     renamed,
 )
-from linker.image import Machine
+from uselib.linker.image import Machine
 
 _QUALIFIERS = frozenset(
     f"DW_TAG_{kind}_type" for kind in ("const", "volatile", "restrict", "atomic", "immutable", "packed", "shared")

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from linker.cdecl.layout import BASE_TYPES
-from linker.cdecl.types import Pointer, Type
-from linker.image import Machine
+from uselib.linker.c_types.layout import BASE_TYPES
+from uselib.linker.c_types.value_types import Pointer, Type
+from uselib.linker.image import Machine
 
 _PRINTF = re.compile(rb"%(?:[-+ #0'I]*)(\*|\d+)?(?:\.(\*|-?\d+)?)?(hh|h|ll|l|q|j|z|t|L)?(.)?", re.DOTALL)
 _SCANF = re.compile(rb"%(\*)?(\d+)?m?(hh|h|ll|l|q|j|z|t|L)?(\[\^?\]?[^]]*\]|.)?", re.DOTALL)

@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from linker.cdecl.types import Enumeration, Integer, Parameter, Pointer, Prototype, Type
-from linker.errors import Diagnostic, FormatError
-from linker.image import Machine
+from uselib.linker.c_types.value_types import Enumeration, Integer, Parameter, Pointer, Prototype, Type
+from uselib.linker.errors import Diagnostic, FormatError
+from uselib.linker.image import Machine
 
 _LARGEST_FILE = 16 << 20  # bytes of a header
 
@@ -86,7 +86,7 @@ def _merged(a: Parameter, b: Parameter) -> Parameter:
 
 def read_prototype_file(path: str, machine: Machine, library: str = "musl") -> Source:
     """A user's header or prototype file. Raises FormatError: PATH:LINE: what is wrong."""
-    from emulator.trace.prototypes.declarations import from_file
+    from uselib.emulator.trace.prototypes.declarations import from_file
 
     try:
         data = Path(path).read_bytes()
@@ -111,8 +111,8 @@ def open_prototypes(
     """Everything there is. binaries: paths of the program and its libraries, for their DWARF (skipped where there is none, or
     the file cannot be read: traces are shown elsewhere too); files: what `--prototypes` named; library: whose standard C library
     (`musl`, `glibc`, `mini`). Raises FormatError for `files` only."""
-    from emulator.trace.prototypes.declarations import standard
-    from emulator.trace.prototypes.dwarf import read_dwarf
+    from uselib.emulator.trace.prototypes.declarations import standard
+    from uselib.emulator.trace.prototypes.dwarf import read_dwarf
 
     sources: list[Source] = [read_prototype_file(path, machine, library) for path in files]
     sources += [source for path in binaries if (source := read_dwarf(path, machine)) is not None]

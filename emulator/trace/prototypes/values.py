@@ -6,7 +6,7 @@ import math
 import struct
 from collections.abc import Callable
 
-from linker.cdecl.types import (
+from uselib.linker.c_types.value_types import (
     Array,
     Complex,
     Enumeration,

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emulator.trace.reading.blocks import Array
+from uselib.emulator.trace.reading.blocks import Array
 
 _FEW, _MANY = 60, 1500  # differences
 _FACTOR = 0x9E3779B97F4A7C15  # odd, so that groups of neighbours hash well modulo 2**64

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from emulator.trace.format import RECORD, RECORDS_HEAD, Kind
-from emulator.trace.reading.model import Process, TraceFile
+from uselib.emulator.trace.reading.model import Process, TraceFile
+from uselib.emulator.trace.store.format import RECORD, RECORDS_HEAD, Kind
 
 Array = npt.NDArray[Any]
 

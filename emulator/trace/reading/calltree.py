@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from emulator.trace.format import Kind
-from emulator.trace.reading.blocks import Array, Block, blocks, function_numbers
-from emulator.trace.reading.levels import Levels, levels, pair
-from emulator.trace.reading.model import Process, TraceFile
-from emulator.trace.reading.progress import Progress
+from uselib.emulator.trace.reading.blocks import Array, Block, blocks, function_numbers
+from uselib.emulator.trace.reading.levels import Levels, levels, pair
+from uselib.emulator.trace.reading.model import Process, TraceFile
+from uselib.emulator.trace.reading.progress import Progress
+from uselib.emulator.trace.store.format import Kind
 
 MAXIMUM_DEPTH = 128
 MAXIMUM_NODES = 1 << 18

@@ -7,15 +7,15 @@ import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
-from emulator.trace.reading.events import Event
-from emulator.trace.reading.model import Function, Process, TraceFile
-from emulator.trace.reading.options import Option
-from linker.image import Machine
+from uselib.emulator.trace.reading.events import Event
+from uselib.emulator.trace.reading.model import Function, Process, TraceFile
+from uselib.emulator.trace.reading.options import Option
+from uselib.linker.image import Machine
 
 if TYPE_CHECKING:
-    from emulator.trace.prototypes.decode import Decoder as PrototypeDecoder
-    from emulator.trace.prototypes.sources import Prototypes
-    from linker.cdecl.types import Prototype
+    from uselib.emulator.trace.prototypes.decode import Decoder as PrototypeDecoder
+    from uselib.emulator.trace.prototypes.sources import Prototypes
+    from uselib.linker.c_types.value_types import Prototype
 
 PROTOTYPES = Option("FILE", "C declarations of functions in FILE", many=True)
 PLAIN = Option("", "arguments as plain words, without prototypes", None)
@@ -53,7 +53,7 @@ class Words:
     """A Decoder without prototypes: the strings that were copied, and words."""
 
     def arguments(self, call: Event) -> list[str]:
-        from emulator.trace.prototypes.values import quoted
+        from uselib.emulator.trace.prototypes.values import quoted
 
         return [
             quoted(*call.payload[index]) if index in call.payload else self._word(call.process, word)
@@ -92,7 +92,7 @@ class ByPrototype:
     def masks(self, process: Process, function: Function) -> Masks:
         """Which bits of a function's words its prototype gives a meaning; none without prototype. Floating point numbers are not
         among them."""
-        from emulator.trace.prototypes.conventions import Arguments, Where, result_parts
+        from uselib.emulator.trace.prototypes.conventions import Arguments, Where, result_parts
 
         machine = _machine(process)
         prototype = self._prototype(machine, function)
@@ -121,7 +121,7 @@ class ByPrototype:
     def _sources(self, machine: Machine) -> Prototypes:
         found = self._prototypes.get(machine)
         if found is None:
-            from emulator.trace.prototypes.sources import open_prototypes
+            from uselib.emulator.trace.prototypes.sources import open_prototypes
 
             paths = {f.path: None for p in self._trace.processes if _machine(p) is machine for f in p.places.files}
             binaries = [path for path in paths if os.path.isfile(path)]
@@ -131,7 +131,7 @@ class ByPrototype:
     def _decoder(self, process: Process) -> PrototypeDecoder:
         found = self._decoders.get(process.index)
         if found is None:
-            from emulator.trace.prototypes.decode import Decoder as PrototypeDecoder
+            from uselib.emulator.trace.prototypes.decode import Decoder as PrototypeDecoder
 
             def name(word: int) -> str:
                 return _place(process, word)

@@ -15,15 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from emulator.trace.reading.blocks import Array
-from emulator.trace.reading.decoding import ALL_BITS, PROTOTYPES, ByPrototype, Decoder, Masks
-from emulator.trace.reading.events import Event, events_from
-from emulator.trace.reading.flow import Flow, Hunk, ValueHasher, Vocabulary, differences, equal_runs, load
-from emulator.trace.reading.model import Function, Process, TraceFile
-from emulator.trace.reading.options import Colours, Option, choice, count, parse, plural, warn
-from emulator.trace.reading.show import Renderer
-from emulator.trace.reading.values import Known, Values
-from linker.errors import ToolError, UsageError
+from uselib.emulator.trace.reading.blocks import Array
+from uselib.emulator.trace.reading.decoding import ALL_BITS, PROTOTYPES, ByPrototype, Decoder, Masks
+from uselib.emulator.trace.reading.events import Event, events_from
+from uselib.emulator.trace.reading.flow import Flow, Hunk, ValueHasher, Vocabulary, differences, equal_runs, load
+from uselib.emulator.trace.reading.model import Function, Process, TraceFile
+from uselib.emulator.trace.reading.options import Colours, Option, choice, count, parse, plural, warn
+from uselib.emulator.trace.reading.show import Renderer
+from uselib.emulator.trace.reading.values import Known, Values
+from uselib.linker.errors import ToolError, UsageError
 
 USAGE = "uselib trace diff [OPTIONS] A B"
 ABOUT = (

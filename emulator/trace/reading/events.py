@@ -10,8 +10,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from emulator.trace.format import LATE, PAYLOAD_ROW, RECORD, RECORDS_HEAD, TAIL_CALL, Kind
-from emulator.trace.reading.model import Function, Process, TraceFile
+from uselib.emulator.trace.reading.model import Function, Process, TraceFile
+from uselib.emulator.trace.store.format import LATE, PAYLOAD_ROW, RECORD, RECORDS_HEAD, TAIL_CALL, Kind
 
 _PIECE = 1 << 13  # records read at a time
 CALLS = frozenset((Kind.CALL, Kind.INNER_CALL))

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, BinaryIO
 
-from emulator.trace.reading.decoding import PLAIN, PROTOTYPES, Decoder, decoder_for
-from emulator.trace.reading.model import Process, TraceFile
-from emulator.trace.reading.options import SELECTION, Option, choice, chosen_processes, parse, warn
-from linker.errors import Diagnostic, UsageError
+from uselib.emulator.trace.reading.decoding import PLAIN, PROTOTYPES, Decoder, decoder_for
+from uselib.emulator.trace.reading.model import Process, TraceFile
+from uselib.emulator.trace.reading.options import SELECTION, Option, choice, chosen_processes, parse, warn
+from uselib.linker.errors import Diagnostic, UsageError
 
-# format -> (module under emulator.trace.reading, function, binary, what it is)
+# format -> (module under uselib.emulator.trace.reading, function, binary, what it is)
 FORMATS: dict[str, tuple[str, str, bool, str]] = {
     "jsonl": ("export_lines", "jsonl", False, "JSON Lines, one object an event: the stable text form"),
     "csv": ("export_lines", "csv_", False, "a row an event"),
@@ -51,7 +51,7 @@ def run(arguments: list[str]) -> int:
     output = values.get("o")
     if binary and output is None and sys.stdout.isatty():
         raise UsageError(Diagnostic("-o", f"{values['format']} is a binary format; give a file, or send stdout to one"))
-    export: Exporter = getattr(import_module(f"emulator.trace.reading.{module}"), name)
+    export: Exporter = getattr(import_module(f"uselib.emulator.trace.reading.{module}"), name)
     with TraceFile(path) as trace:
         processes = chosen_processes(trace, values)
         decoder = decoder_for(trace, values.get("words", False), values.get("prototypes", ()))

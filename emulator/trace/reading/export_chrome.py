@@ -8,12 +8,12 @@ import json
 import os
 from typing import Any, BinaryIO
 
-from emulator.trace.format import Kind
-from emulator.trace.reading.decoding import Decoder
-from emulator.trace.reading.model import Process, TraceFile
-from emulator.trace.reading.names import signal_name, syscall_name
-from emulator.trace.reading.progress import Progress
-from emulator.trace.reading.slices import slices
+from uselib.emulator.trace.reading.decoding import Decoder
+from uselib.emulator.trace.reading.model import Process, TraceFile
+from uselib.emulator.trace.reading.names import signal_name, syscall_name
+from uselib.emulator.trace.reading.progress import Progress
+from uselib.emulator.trace.reading.slices import slices
+from uselib.emulator.trace.store.format import Kind
 
 
 def chrome(trace: TraceFile, processes: list[Process], decoder: Decoder, values: dict[str, Any], out: BinaryIO) -> None:

@@ -21,12 +21,12 @@ import io
 import json
 from typing import Any, BinaryIO
 
-from emulator.trace.format import Kind
-from emulator.trace.reading.decoding import Decoder
-from emulator.trace.reading.events import Event, events_from
-from emulator.trace.reading.model import Process, TraceFile
-from emulator.trace.reading.names import signal_name, signed, syscall_name
-from emulator.trace.reading.progress import Progress
+from uselib.emulator.trace.reading.decoding import Decoder
+from uselib.emulator.trace.reading.events import Event, events_from
+from uselib.emulator.trace.reading.model import Process, TraceFile
+from uselib.emulator.trace.reading.names import signal_name, signed, syscall_name
+from uselib.emulator.trace.reading.progress import Progress
+from uselib.emulator.trace.store.format import Kind
 
 _NAMES = {
     Kind.CALL: "call", Kind.RETURN: "return", Kind.SYSCALL: "syscall", Kind.SYSCALL_RESULT: "syscall_result",

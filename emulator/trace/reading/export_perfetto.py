@@ -13,11 +13,11 @@ from __future__ import annotations
 import os
 from typing import Any, BinaryIO
 
-from emulator.trace.reading.decoding import Decoder
-from emulator.trace.reading.export_chrome import other_name
-from emulator.trace.reading.model import Function, Process, TraceFile
-from emulator.trace.reading.progress import Progress
-from emulator.trace.reading.slices import slices
+from uselib.emulator.trace.reading.decoding import Decoder
+from uselib.emulator.trace.reading.export_chrome import other_name
+from uselib.emulator.trace.reading.model import Function, Process, TraceFile
+from uselib.emulator.trace.reading.progress import Progress
+from uselib.emulator.trace.reading.slices import slices
 
 # message.field = number
 _PACKET = 1  # Trace.packet

@@ -9,9 +9,9 @@ import json
 import os
 from typing import Any, BinaryIO
 
-from emulator.trace.reading.calltree import CallTree, build
-from emulator.trace.reading.decoding import Decoder
-from emulator.trace.reading.model import Process, TraceFile
+from uselib.emulator.trace.reading.calltree import CallTree, build
+from uselib.emulator.trace.reading.decoding import Decoder
+from uselib.emulator.trace.reading.model import Process, TraceFile
 
 
 def _stacks(tree: CallTree, root: int, weight: list[int]) -> list[tuple[list[int], int]]:

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from emulator.trace.format import Kind
-from emulator.trace.reading.align import Budget, align, common_prefix, common_suffix
-from emulator.trace.reading.blocks import Array, blocks, function_numbers
-from emulator.trace.reading.levels import levels
-from emulator.trace.reading.model import Process, TraceFile
-from emulator.trace.reading.progress import Progress
+from uselib.emulator.trace.reading.align import Budget, align, common_prefix, common_suffix
+from uselib.emulator.trace.reading.blocks import Array, blocks, function_numbers
+from uselib.emulator.trace.reading.levels import levels
+from uselib.emulator.trace.reading.model import Process, TraceFile
+from uselib.emulator.trace.reading.progress import Progress
+from uselib.emulator.trace.store.format import Kind
 
 _OPENED = 20_000  # pairs of subtrees; beyond that, pairs that differ are not looked into
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)

@@ -8,9 +8,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from emulator.trace.reading.calltree import CallTree, build
-from emulator.trace.reading.model import TraceFile
-from emulator.trace.reading.options import (
+from uselib.emulator.trace.reading.calltree import CallTree, build
+from uselib.emulator.trace.reading.model import TraceFile
+from uselib.emulator.trace.reading.options import (
     SELECTION,
     Colours,
     Option,
@@ -21,7 +21,7 @@ from emulator.trace.reading.options import (
     parse,
     warn,
 )
-from linker.errors import Diagnostic, UsageError
+from uselib.linker.errors import Diagnostic, UsageError
 
 USAGE = "uselib trace graph [OPTIONS] FILE"
 ABOUT = """Call graph with counts. With --function both directions: who calls it, and what it calls. Functions of the program

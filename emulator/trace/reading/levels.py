@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emulator.trace.reading.blocks import Array
+from uselib.emulator.trace.reading.blocks import Array
 
 
 @dataclass(frozen=True)

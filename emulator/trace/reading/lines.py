@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 
-from emulator.trace.reading.places import MappedFile, Place
+from uselib.emulator.trace.reading.places import MappedFile, Place
 
 _MAXIMUM_FILE = 1 << 30
 

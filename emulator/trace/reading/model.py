@@ -17,7 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-from emulator.trace.format import (
+from uselib.emulator.trace.reading.places import MappedFile, Places
+from uselib.emulator.trace.store.format import (
     CHUNK,
     HEADER,
     MAGIC,
@@ -29,8 +30,7 @@ from emulator.trace.format import (
     ChunkKind,
     Kind,
 )
-from emulator.trace.reading.places import MappedFile, Places
-from linker.errors import Diagnostic, FormatError
+from uselib.linker.errors import Diagnostic, FormatError
 
 _MAXIMUM_INDEX = 1 << 22  # functions; a larger index is damage, and must not become an array of that size
 

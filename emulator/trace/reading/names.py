@@ -5,13 +5,13 @@ from __future__ import annotations
 import signal
 from functools import lru_cache
 
-from linker.image import Machine
+from uselib.linker.image import Machine
 
 
 @lru_cache(maxsize=4096)
 def syscall_name(machine: str, number: int) -> str:
     """As `uselib run --strace` has it."""
-    from emulator.kernel import table
+    from uselib.emulator.kernel import table
 
     return table.names(_machine(machine)).get(number, f"syscall_{number}")
 
@@ -19,7 +19,7 @@ def syscall_name(machine: str, number: int) -> str:
 @lru_cache(maxsize=4096)
 def syscall_arity(machine: str, number: int) -> int:
     """How many arguments it has; 6 if that is not known."""
-    from emulator.kernel import table
+    from uselib.emulator.kernel import table
 
     row = table.for_machine(_machine(machine)).get(number)
     return 6 if row is None else len(row.arguments)

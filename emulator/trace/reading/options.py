@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, TextIO
 
-from emulator.trace.reading.model import Process, TraceFile
-from linker.errors import Diagnostic, UsageError
+from uselib.emulator.trace.reading.model import Process, TraceFile
+from uselib.linker.errors import Diagnostic, UsageError
 
 
 def count(text: str) -> int:

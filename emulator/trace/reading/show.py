@@ -17,13 +17,22 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
-from emulator.trace.format import Kind
-from emulator.trace.reading.decoding import PLAIN, PROTOTYPES, Decoder, decoder_for
-from emulator.trace.reading.events import Event, events
-from emulator.trace.reading.lines import SourceLines
-from emulator.trace.reading.model import Process, TraceFile
-from emulator.trace.reading.names import signal_name, signed, syscall_arity, syscall_name
-from emulator.trace.reading.options import SELECTION, Colours, Option, chosen_processes, count, matches, parse, warn
+from uselib.emulator.trace.reading.decoding import PLAIN, PROTOTYPES, Decoder, decoder_for
+from uselib.emulator.trace.reading.events import Event, events
+from uselib.emulator.trace.reading.lines import SourceLines
+from uselib.emulator.trace.reading.model import Process, TraceFile
+from uselib.emulator.trace.reading.names import signal_name, signed, syscall_arity, syscall_name
+from uselib.emulator.trace.reading.options import (
+    SELECTION,
+    Colours,
+    Option,
+    chosen_processes,
+    count,
+    matches,
+    parse,
+    warn,
+)
+from uselib.emulator.trace.store.format import Kind
 
 USAGE = "uselib trace show [OPTIONS] FILE"
 ABOUT = "Shows the events of a trace. Times count the trace's clock."

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from emulator.trace.reading.events import Event, events_from
-from emulator.trace.reading.model import Process, TraceFile
+from uselib.emulator.trace.reading.events import Event, events_from
+from uselib.emulator.trace.reading.model import Process, TraceFile
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from emulator.trace.reading.calltree import CallTree, build
-from emulator.trace.reading.model import Function, TraceFile
-from emulator.trace.reading.options import (
+from uselib.emulator.trace.reading.calltree import CallTree, build
+from uselib.emulator.trace.reading.model import Function, TraceFile
+from uselib.emulator.trace.reading.options import (
     SELECTION,
     Colours,
     Option,

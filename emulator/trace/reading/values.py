@@ -12,11 +12,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from emulator.trace.reading.blocks import Array
-from emulator.trace.reading.decoding import Masks
-from emulator.trace.reading.events import payload_rows
-from emulator.trace.reading.flow import ValueHasher, Vocabulary
-from emulator.trace.reading.model import Function, Process, TraceFile
+from uselib.emulator.trace.reading.blocks import Array
+from uselib.emulator.trace.reading.decoding import Masks
+from uselib.emulator.trace.reading.events import payload_rows
+from uselib.emulator.trace.reading.flow import ValueHasher, Vocabulary
+from uselib.emulator.trace.reading.model import Function, Process, TraceFile
 
 _FACTOR, _MIX = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
 _STACK_BELOW, _STACK_ABOVE = np.uint64(1 << 16), np.uint64(1 << 20)

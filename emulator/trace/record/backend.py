@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from emulator.interfaces import WatchableMachine
-from emulator.trace.format import Kind
+from uselib.emulator.process.interfaces import WatchableMachine
+from uselib.emulator.trace.store.format import Kind
 
 WORDS = 4  # argument words in a record
 EXTRA = 7  # words that a MORE record adds
@@ -159,7 +159,7 @@ class Backend(Protocol):
 
 def native_available() -> bool:
     """Whether the native recorder was built."""
-    from emulator.trace import native_backend
+    from uselib.emulator.trace.record import native_backend
 
     return native_backend.library() is not None
 
@@ -167,9 +167,9 @@ def native_available() -> bool:
 def make_backend(machine: WatchableMachine, setup: Setup, helpers: Helpers, native: bool) -> Backend:
     """native: see `native_available`."""
     if native:
-        from emulator.trace.native_backend import NativeBackend
+        from uselib.emulator.trace.record.native_backend import NativeBackend
 
         return NativeBackend(machine, setup, helpers)
-    from emulator.trace.python_backend import PythonBackend
+    from uselib.emulator.trace.record.python_backend import PythonBackend
 
     return PythonBackend(machine, setup, helpers)

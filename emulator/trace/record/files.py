@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from linker.errors import ToolError
-from linker.history import RETIRED_SUFFIX
-from linker.image import Image
-from loader.images import host_path, read_image
-from loader.vma import MappedFile
+from uselib.linker.errors import ToolError
+from uselib.linker.image import Image
+from uselib.linker.library.releases.history import RETIRED_SUFFIX
+from uselib.loader.memory.vma import MappedFile
+from uselib.loader.programs.images import host_path, read_image
 
 _IMPLEMENTATION, _THUNK = "$impl", "$thunk"  # endings of local names in a target library: ARCHITECTURE.md
 
@@ -29,7 +29,7 @@ class KnownFile:
 
     @classmethod
     def read(cls, file: MappedFile, stubs: Sequence[str] = ()) -> KnownFile | None:
-        """None if it is no program or library that we know. stubs: files that name slots (loader/images.py)."""
+        """None if it is no program or library that we know. stubs: files that name slots (loader/programs/images.py)."""
         try:
             data = os.pread(file.fd, file.size(), 0)
             image = read_image(data, file.name, host_path(file.fd), stubs)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from emulator.trace.backend import RECORD_CALLS, TRIGGER_OFF, TRIGGER_ON
+from uselib.emulator.trace.record.backend import RECORD_CALLS, TRIGGER_OFF, TRIGGER_ON
 
 
 def _pattern(globs: Iterable[str]) -> re.Pattern[str] | None:

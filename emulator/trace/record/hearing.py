@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from emulator.interfaces import Cpu, Fault, Kernel
-from loader.address_space import Listener
-from loader.host_memory import Window
-from loader.vma import Vma
+from uselib.emulator.process.interfaces import Cpu, Fault, Kernel
+from uselib.loader.memory.address_space import Listener
+from uselib.loader.memory.host_memory import Window
+from uselib.loader.memory.vma import Vma
 
 
 class MappingEar:

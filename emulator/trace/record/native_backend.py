@@ -12,9 +12,9 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from emulator.interfaces import WatchableMachine
-from emulator.trace import native_module
-from emulator.trace.backend import (
+from uselib.emulator.process.interfaces import WatchableMachine
+from uselib.emulator.trace.record import native_module
+from uselib.emulator.trace.record.backend import (
     BEFORE_FORK,
     EXTRA,
     MAX_SITES,
@@ -27,9 +27,9 @@ from emulator.trace.backend import (
     Setup,
     Want,
 )
-from emulator.trace.format import RECORD, Kind
+from uselib.emulator.trace.store.format import RECORD, Kind
 
-MODULE = "emulator.trace._native"
+MODULE = "uselib.emulator.trace._native"
 _MAPPINGS = 16
 _PAYLOAD = 4 << 20  # bytes; one call copies at most 16 strings of 64 KiB
 _FLUSH = ctypes.CFUNCTYPE(None)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from emulator.trace.backend import WORDS, Copy, Want
-from emulator.trace.files import KnownFile
-from emulator.trace.prototypes.sources import read_prototype_file
-from linker.image import Machine
+from uselib.emulator.trace.prototypes.sources import read_prototype_file
+from uselib.emulator.trace.record.backend import WORDS, Copy, Want
+from uselib.emulator.trace.record.files import KnownFile
+from uselib.linker.image import Machine
 
 _NOTHING = (WORDS, ())
 
@@ -23,8 +23,8 @@ class PointedData:
         self._opened: dict[tuple[Machine, tuple[str, ...]], object] = {}
 
     def __call__(self, name: str, machine: Machine, known: Sequence[KnownFile]) -> tuple[int, tuple[Want, ...]]:
-        from emulator.trace.prototypes.capture import wanted, wanted_result, wanted_words
-        from emulator.trace.prototypes.sources import Prototypes, open_prototypes
+        from uselib.emulator.trace.prototypes.capture import wanted, wanted_result, wanted_words
+        from uselib.emulator.trace.prototypes.sources import Prototypes, open_prototypes
 
         key = machine, tuple(file.digest for file in known)
         prototypes = self._opened.get(key)

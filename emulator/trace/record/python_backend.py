@@ -8,8 +8,8 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from emulator.interfaces import WatchableMachine
-from emulator.trace.backend import (
+from uselib.emulator.process.interfaces import WatchableMachine
+from uselib.emulator.trace.record.backend import (
     BEFORE_FORK,
     EXTRA,
     INNER,
@@ -31,7 +31,7 @@ from emulator.trace.backend import (
     Mapping,
     Setup,
 )
-from emulator.trace.format import HAS_PAYLOAD, LATE, PAYLOAD_ROW, RECORD, TAIL_CALL, Kind
+from uselib.emulator.trace.store.format import HAS_PAYLOAD, LATE, PAYLOAD_ROW, RECORD, TAIL_CALL, Kind
 
 _MORE = struct.Struct("<7QIHBB")
 _ROOM = 16 * (12 + 65535)  # as recorder.c: payload that one call may need

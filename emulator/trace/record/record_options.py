@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from emulator.run import RunOptions
-from emulator.run_options import Option, positive_count
-from emulator.trace.filters import Filters
-from emulator.trace.recorder import RecordOptions
-from linker.errors import Diagnostic, UsageError
+from uselib.emulator.process.run import RunOptions
+from uselib.emulator.process.run_options import Option, positive_count
+from uselib.emulator.trace.record.filters import Filters
+from uselib.emulator.trace.record.recorder import RecordOptions
+from uselib.linker.errors import Diagnostic, UsageError
 
 CLOCKS = ("calls", "blocks")
 
@@ -44,7 +44,7 @@ def record_options(values: Mapping[str, Any]) -> RecordOptions:
     if kind not in (None, "native", "python"):
         raise UsageError(Diagnostic("--recorder", f"`{kind}` is not one of native, python"))
     if kind == "native":
-        from emulator.trace.backend import native_available
+        from uselib.emulator.trace.record.backend import native_available
 
         if not native_available():
             raise UsageError(
@@ -61,8 +61,8 @@ def record_options(values: Mapping[str, Any]) -> RecordOptions:
 def _stubs(paths: Sequence[str]) -> tuple[str, ...]:
     """Raises FormatError, OSError: a file that names nothing should be told at once."""
     if paths:
-        from linker.formats.aout_stub import read
-        from linker.reading import read_file
+        from uselib.linker.historical.aout.stub import read
+        from uselib.linker.reading import read_file
 
         for path in paths:
             read(read_file(path), path, 0)

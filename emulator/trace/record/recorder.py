@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from emulator.interfaces import Kernel, ProcessEnded, WatchableMachine
-from emulator.trace.backend import (
+from uselib.emulator.process.interfaces import Kernel, ProcessEnded, WatchableMachine
+from uselib.emulator.trace.record.backend import (
     INNER,
     NO_LIMIT,
     THUNK,
@@ -28,16 +28,16 @@ from emulator.trace.backend import (
     make_backend,
     native_available,
 )
-from emulator.trace.files import KnownFile
-from emulator.trace.filters import Filters
-from emulator.trace.format import RECORD, ChunkKind, Kind
-from emulator.trace.hearing import MappingEar, SystemCallTap
-from emulator.trace.sinks import FlightRecorder, ProcessNumbers, TraceSink
-from emulator.trace.symbols import SymbolMap
-from linker.image import LibraryHeader, Machine
-from loader.address_space import AddressSpace, page_up
-from loader.images import mapped_library
-from loader.vma import Vma
+from uselib.emulator.trace.record.files import KnownFile
+from uselib.emulator.trace.record.filters import Filters
+from uselib.emulator.trace.record.hearing import MappingEar, SystemCallTap
+from uselib.emulator.trace.store.format import RECORD, ChunkKind, Kind
+from uselib.emulator.trace.store.sinks import FlightRecorder, ProcessNumbers, TraceSink
+from uselib.emulator.trace.symbols import SymbolMap
+from uselib.linker.image import LibraryHeader, Machine
+from uselib.loader.memory.address_space import AddressSpace, page_up
+from uselib.loader.memory.vma import Vma
+from uselib.loader.programs.images import mapped_library
 
 RECENT = 16  # calls kept for a fault report
 _CALLS = (Kind.CALL, Kind.INNER_CALL)

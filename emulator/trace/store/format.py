@@ -50,7 +50,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from linker.errors import Diagnostic, FormatError
+from uselib.linker.errors import Diagnostic, FormatError
 
 MAGIC = b"USELIBTR"
 VERSION = 1

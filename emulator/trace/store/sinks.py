@@ -7,9 +7,19 @@ import os
 import struct
 from typing import Any, Protocol
 
-from emulator.trace.backend import Batch
-from emulator.trace.format import CHUNK, HEADER, MAGIC, RECORD, RECORDS_HEAD, VERSION, ChunkKind, ChunkWriter, Kind
-from emulator.trace.writer import BackgroundWriter
+from uselib.emulator.trace.record.backend import Batch
+from uselib.emulator.trace.store.format import (
+    CHUNK,
+    HEADER,
+    MAGIC,
+    RECORD,
+    RECORDS_HEAD,
+    VERSION,
+    ChunkKind,
+    ChunkWriter,
+    Kind,
+)
+from uselib.emulator.trace.store.writer import BackgroundWriter
 
 _FUNCTION, _KIND = struct.Struct("<I"), RECORD.size - 2
 

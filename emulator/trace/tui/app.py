@@ -13,18 +13,18 @@ from textual.containers import Vertical, VerticalScroll
 from textual.timer import Timer
 from textual.widgets import ContentSwitcher, Footer, Input, Static
 
-from emulator.trace.reading.decoding import ByPrototype, Decoder, Words
-from emulator.trace.reading.lines import SourceLines
-from emulator.trace.reading.model import Process, TraceFile
-from emulator.trace.tui.index import Index
-from emulator.trace.tui.keys import Help
-from emulator.trace.tui.listing import Listing
-from emulator.trace.tui.pages import Pages
-from emulator.trace.tui.style import NoColours, Palette
-from emulator.trace.tui.summary_tab import Stopped, SummaryTable, counted
-from emulator.trace.tui.text import Lines, plural
-from emulator.trace.tui.view import Filter, View
-from linker.errors import ToolError
+from uselib.emulator.trace.reading.decoding import ByPrototype, Decoder, Words
+from uselib.emulator.trace.reading.lines import SourceLines
+from uselib.emulator.trace.reading.model import Process, TraceFile
+from uselib.emulator.trace.tui.index import Index
+from uselib.emulator.trace.tui.keys import Help
+from uselib.emulator.trace.tui.listing import Listing
+from uselib.emulator.trace.tui.pages import Pages
+from uselib.emulator.trace.tui.style import NoColours, Palette
+from uselib.emulator.trace.tui.summary_tab import Stopped, SummaryTable, counted
+from uselib.emulator.trace.tui.text import Lines, plural
+from uselib.emulator.trace.tui.view import Filter, View
+from uselib.linker.errors import ToolError
 
 _GROWTH = 0.1  # seconds between looks at the index while it is built
 _SETTLE = 0.03  # seconds the cursor rests before details are made

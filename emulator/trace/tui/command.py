@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import sys
 
-from emulator.trace.reading.decoding import PLAIN, PROTOTYPES, decoder_for
-from emulator.trace.reading.model import TraceFile
-from emulator.trace.reading.options import SELECTION, Option, chosen_processes, count, parse, warn
-from linker.errors import Diagnostic, ToolError
+from uselib.emulator.trace.reading.decoding import PLAIN, PROTOTYPES, decoder_for
+from uselib.emulator.trace.reading.model import TraceFile
+from uselib.emulator.trace.reading.options import SELECTION, Option, chosen_processes, count, parse, warn
+from uselib.linker.errors import Diagnostic, ToolError
 
 USAGE = "uselib trace tui [OPTIONS] FILE"
 ABOUT = "Shows a trace on the terminal, to move about in, search, filter and fold with the keyboard. `?` there lists the keys."
@@ -32,8 +32,8 @@ def run(arguments: list[str]) -> int:
         decoder = decoder_for(trace, values.get("words", False), values.get("prototypes", ()))
         _needs_textual()
         _needs_terminal(path)
-        from emulator.trace.tui.app import TraceApp
-        from emulator.trace.tui.view import Filter
+        from uselib.emulator.trace.tui.app import TraceApp
+        from uselib.emulator.trace.tui.view import Filter
 
         chosen = Filter(values.get("library", ()), values.get("symbol", ()), values.get("depth"))
         app = TraceApp(trace, processes, chosen, decoder, values.get("lines", False))

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emulator.trace.format import RECORD, RECORDS_HEAD, Kind
-from emulator.trace.reading.blocks import DTYPE, Array, function_numbers
-from emulator.trace.reading.model import Process, TraceFile
+from uselib.emulator.trace.reading.blocks import DTYPE, Array, function_numbers
+from uselib.emulator.trace.reading.model import Process, TraceFile
+from uselib.emulator.trace.store.format import RECORD, RECORDS_HEAD, Kind
 
 PIECE = 1 << 15  # records read at a time
 _ALL = (1 << 64) - 1

@@ -12,9 +12,9 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from emulator.trace.tui.style import Palette
-from emulator.trace.tui.text import Lines, Shape
-from emulator.trace.tui.view import View
+from uselib.emulator.trace.tui.style import Palette
+from uselib.emulator.trace.tui.text import Lines, Shape
+from uselib.emulator.trace.tui.view import View
 
 _SIDEWAYS = 8  # columns a step
 _KEPT = 1024  # lines

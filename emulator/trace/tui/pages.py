@@ -6,10 +6,10 @@ from bisect import bisect_right
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from emulator.trace.format import PAYLOAD_ROW, RECORD, Kind
-from emulator.trace.reading.events import CALLS, RETURNS, Event
-from emulator.trace.reading.model import Process, Span
-from emulator.trace.tui.index import Index, Segment
+from uselib.emulator.trace.reading.events import CALLS, RETURNS, Event
+from uselib.emulator.trace.reading.model import Process, Span
+from uselib.emulator.trace.store.format import PAYLOAD_ROW, RECORD, Kind
+from uselib.emulator.trace.tui.index import Index, Segment
 
 PAGE = 256  # rows
 _PAGES, _PAYLOADS = 64, 16  # kept

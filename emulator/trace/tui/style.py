@@ -9,7 +9,7 @@ from rich.text import Text
 from textual.color import Color as TextualColor
 from textual.filter import LineFilter
 
-from emulator.trace.tui.text import Pieces
+from uselib.emulator.trace.tui.text import Pieces
 
 ROLES = {
     "": Style(),

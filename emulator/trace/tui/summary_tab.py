@@ -10,10 +10,10 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import DataTable
 
-from emulator.trace.reading.calltree import build
-from emulator.trace.reading.model import TraceFile
-from emulator.trace.reading.summary import Row, function_rows, ordered
-from emulator.trace.tui.style import Palette
+from uselib.emulator.trace.reading.calltree import build
+from uselib.emulator.trace.reading.model import TraceFile
+from uselib.emulator.trace.reading.summary import Row, function_rows, ordered
+from uselib.emulator.trace.tui.style import Palette
 
 COLUMNS = ("calls", "total", "self", "average", "name")  # also what --sort of `trace summary` takes
 _MOST = 5000  # rows in the table

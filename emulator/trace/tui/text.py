@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from emulator.trace.format import Kind
-from emulator.trace.prototypes.values import quoted
-from emulator.trace.reading.decoding import Decoder
-from emulator.trace.reading.events import Event
-from emulator.trace.reading.lines import SourceLines
-from emulator.trace.reading.model import Function
-from emulator.trace.reading.names import signal_name, signed, syscall_name
-from emulator.trace.tui.index import Index
-from emulator.trace.tui.pages import Pages
-from emulator.trace.tui.walk import Extent, Walk
+from uselib.emulator.trace.prototypes.values import quoted
+from uselib.emulator.trace.reading.decoding import Decoder
+from uselib.emulator.trace.reading.events import Event
+from uselib.emulator.trace.reading.lines import SourceLines
+from uselib.emulator.trace.reading.model import Function
+from uselib.emulator.trace.reading.names import signal_name, signed, syscall_name
+from uselib.emulator.trace.store.format import Kind
+from uselib.emulator.trace.tui.index import Index
+from uselib.emulator.trace.tui.pages import Pages
+from uselib.emulator.trace.tui.walk import Extent, Walk
 
 Pieces = list[tuple[str, str]]  # (role, text); the role of a function's name is `library NAME`
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emulator.trace.reading.blocks import Array
-from emulator.trace.reading.model import Function
-from emulator.trace.reading.options import matches
-from emulator.trace.tui.index import IS_CALL, IS_RETURN, Index
-from emulator.trace.tui.walk import Walk, first, last
+from uselib.emulator.trace.reading.blocks import Array
+from uselib.emulator.trace.reading.model import Function
+from uselib.emulator.trace.reading.options import matches
+from uselib.emulator.trace.tui.index import IS_CALL, IS_RETURN, Index
+from uselib.emulator.trace.tui.walk import Walk, first, last
 
 
 @dataclass(frozen=True)

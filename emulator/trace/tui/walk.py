@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emulator.trace.reading.blocks import Array
-from emulator.trace.tui.index import IS_CALL, IS_RETURN, Index
+from uselib.emulator.trace.reading.blocks import Array
+from uselib.emulator.trace.tui.index import IS_CALL, IS_RETURN, Index
 
 _WINDOW, _LARGEST = 1 << 8, 1 << 20
 Test = Callable[[slice], Array]

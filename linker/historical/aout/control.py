@@ -16,10 +16,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from linker.errors import Diagnostic, Diagnostics, FormatError
-from linker.formats.aout_stub import DUMMY, SLOT_SIZE, ControlLine, parse_control
-from linker.image import PAGE, Version
-from linker.reading import read_file
+from uselib.linker.errors import Diagnostic, Diagnostics, FormatError
+from uselib.linker.historical.aout.stub import DUMMY, SLOT_SIZE, ControlLine, parse_control
+from uselib.linker.image import PAGE, Version
+from uselib.linker.reading import read_file
 
 PARAMETERS = ("Name", "Text", "Data", "Jump", "GOT", "Version")
 CLASSIC_KEY = "Classic"

@@ -25,9 +25,9 @@ import struct
 from dataclasses import dataclass
 from typing import NoReturn
 
-from linker.errors import Diagnostic, FormatError
-from linker.formats.magic import is_aout as is_aout
-from linker.image import EXEC, PAGE, READ, WRITE, Segment
+from uselib.linker.errors import Diagnostic, FormatError
+from uselib.linker.formats.magic import is_aout as is_aout
+from uselib.linker.image import EXEC, PAGE, READ, WRITE, Segment
 
 _HEADER = struct.Struct("<8I")
 _NLIST = struct.Struct("<IBbhI")

@@ -12,9 +12,9 @@ import os.path
 import re
 from collections.abc import Mapping
 
-from linker.formats import aout
-from linker.formats.aout_stub import CLASSIC, SLOT_SIZE, version_of
-from linker.image import Export, ExportKind, Identity, Image, ImageSymbol, LibraryHeader, Machine, Segment
+from uselib.linker.historical.aout import format as aout
+from uselib.linker.historical.aout.stub import CLASSIC, SLOT_SIZE, version_of
+from uselib.linker.image import Export, ExportKind, Identity, Image, ImageSymbol, LibraryHeader, Machine, Segment
 
 _JMP = 0xE9
 _IN_SECTION = frozenset((aout.N_TEXT, aout.N_DATA, aout.N_BSS))

@@ -21,21 +21,21 @@ Source: the reference, section 2; checked by programs of 1993, which start with 
 
 from __future__ import annotations
 
-from linker.aout_control import CELLS_AT, Control
-from linker.aout_program import CONFLICTS, aliases, encode_image
-from linker.errors import Diagnostics, error
-from linker.formats.aout import Magic, word
-from linker.formats.aout_object import INDIRECT, SET_VECTOR
-from linker.formats.aout_stub import CLASSIC, DUMMY, ControlLine, word_of
-from linker.formats.elf import SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHT_NOBITS, SHT_PROGBITS
-from linker.image import Machine
-from linker.inputs import UNDEFINED, InputSection, Symbol
-from linker.layout import Layout, LayoutPolicy, OutputSection, Place, align
-from linker.link import OutputKind, allocated
-from linker.options import Options
-from linker.relocations import Needs
-from linker.resolve import Resolution
-from linker.writer import Row
+from uselib.linker.errors import Diagnostics, error
+from uselib.linker.formats.elf import SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHT_NOBITS, SHT_PROGBITS
+from uselib.linker.historical.aout.control import CELLS_AT, Control
+from uselib.linker.historical.aout.format import Magic, word
+from uselib.linker.historical.aout.program import CONFLICTS, aliases, encode_image
+from uselib.linker.historical.aout.stub import CLASSIC, DUMMY, ControlLine, word_of
+from uselib.linker.historical.aout.to_elf import INDIRECT, SET_VECTOR
+from uselib.linker.image import Machine
+from uselib.linker.link import OutputKind, allocated
+from uselib.linker.options import Options
+from uselib.linker.passes.inputs import UNDEFINED, InputSection, Symbol
+from uselib.linker.passes.layout import Layout, LayoutPolicy, OutputSection, Place, align
+from uselib.linker.passes.relocations import Needs
+from uselib.linker.passes.resolve import Resolution
+from uselib.linker.passes.writer import Row
 
 MAGIC = 0xFEEB1ED3
 _R_386_32, _R_386_GOTOFF = 1, 9  # the fields that hold an address, or move with one

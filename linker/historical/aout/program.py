@@ -22,18 +22,30 @@ from __future__ import annotations
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
-from linker.errors import error
-from linker.formats import aout
-from linker.formats.aout import N_ABS, N_BSS, N_DATA, N_EXT, N_SETV, N_TEXT, N_UNDF, Aout, Header, Magic, word
-from linker.formats.aout_object import IMPORTS, INDIRECT, SET_VECTOR
-from linker.formats.elf import SHF_ALLOC, SHF_WRITE, SHN_ABS, SHT_NOBITS, SHT_PROGBITS
-from linker.image import PAGE, Machine
-from linker.inputs import UNDEFINED, InputSection, Symbol
-from linker.layout import Layout, LayoutPolicy, OutputSection, Place, align
-from linker.link import OutputKind
-from linker.options import Options
-from linker.resolve import Resolution, define
-from linker.writer import Row, named_rows
+from uselib.linker.errors import error
+from uselib.linker.formats.elf import SHF_ALLOC, SHF_WRITE, SHN_ABS, SHT_NOBITS, SHT_PROGBITS
+from uselib.linker.historical.aout import format as aout
+from uselib.linker.historical.aout.format import (
+    N_ABS,
+    N_BSS,
+    N_DATA,
+    N_EXT,
+    N_SETV,
+    N_TEXT,
+    N_UNDF,
+    Aout,
+    Header,
+    Magic,
+    word,
+)
+from uselib.linker.historical.aout.to_elf import IMPORTS, INDIRECT, SET_VECTOR
+from uselib.linker.image import PAGE, Machine
+from uselib.linker.link import OutputKind
+from uselib.linker.options import Options
+from uselib.linker.passes.inputs import UNDEFINED, InputSection, Symbol
+from uselib.linker.passes.layout import Layout, LayoutPolicy, OutputSection, Place, align
+from uselib.linker.passes.resolve import Resolution, define
+from uselib.linker.passes.writer import Row, named_rows
 
 CONFLICTS = "__SHARABLE_CONFLICTS__"
 LIBRARIES = "___SHARED_LIBRARIES__"

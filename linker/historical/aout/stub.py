@@ -18,10 +18,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from linker.errors import Diagnostic, FormatError
-from linker.formats import aout
-from linker.formats.ar import BSD_INDEX, MAGIC, Archive
-from linker.image import Version
+from uselib.linker.errors import Diagnostic, FormatError
+from uselib.linker.formats.ar import BSD_INDEX, MAGIC, Archive
+from uselib.linker.historical.aout import format as aout
+from uselib.linker.image import Version
 
 SLOT_SIZE = 8
 CLASSIC = 0x1000_0000

@@ -8,12 +8,24 @@ list, no slots and no cells.
 
 from __future__ import annotations
 
-from linker.aout_control import Control
-from linker.aout_program import CONFLICTS, LIBRARIES
-from linker.formats import aout
-from linker.formats.aout import N_ABS, N_DATA, N_EXT, N_SETD, N_TEXT, Aout, Header, Magic, Relocation, Symbol, word
-from linker.formats.aout_stub import DUMMY
-from linker.formats.ar import NewMember, write_bsd_archive
+from uselib.linker.formats.ar import NewMember, write_bsd_archive
+from uselib.linker.historical.aout import format as aout
+from uselib.linker.historical.aout.control import Control
+from uselib.linker.historical.aout.format import (
+    N_ABS,
+    N_DATA,
+    N_EXT,
+    N_SETD,
+    N_TEXT,
+    Aout,
+    Header,
+    Magic,
+    Relocation,
+    Symbol,
+    word,
+)
+from uselib.linker.historical.aout.program import CONFLICTS, LIBRARIES
+from uselib.linker.historical.aout.stub import DUMMY
 
 _OBJECT = Header(Magic.OMAGIC, 0, 0)
 

@@ -17,10 +17,8 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from linker.errors import Diagnostic, FormatError
-from linker.formats import aout
-from linker.formats.aout import N_ABS, N_BSS, N_DATA, N_EXT, N_INDR, N_SETA, N_TEXT, N_UNDF, N_WARNING, Aout, Relocation
-from linker.formats.elf_object import (
+from uselib.linker.errors import Diagnostic, FormatError
+from uselib.linker.formats.elf_object import (
     ABSOLUTE,
     COMMON,
     SHF_ALLOC,
@@ -38,7 +36,21 @@ from linker.formats.elf_object import (
     fits,
     write_object,
 )
-from linker.image import Machine
+from uselib.linker.historical.aout import format as aout
+from uselib.linker.historical.aout.format import (
+    N_ABS,
+    N_BSS,
+    N_DATA,
+    N_EXT,
+    N_INDR,
+    N_SETA,
+    N_TEXT,
+    N_UNDF,
+    N_WARNING,
+    Aout,
+    Relocation,
+)
+from uselib.linker.image import Machine
 
 SET_VECTOR = ".set_vector."
 INDIRECT = ".indirect."

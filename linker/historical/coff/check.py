@@ -12,9 +12,9 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
-from linker.errors import Diagnostic, FormatError
-from linker.formats import coff
-from linker.formats.ar import MAGIC, Archive
+from uselib.linker.errors import Diagnostic, FormatError
+from uselib.linker.formats.ar import MAGIC, Archive
+from uselib.linker.historical.coff import format as coff
 
 _MARKER = "_lib_"
 

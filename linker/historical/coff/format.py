@@ -25,8 +25,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NoReturn
 
-from linker.errors import Diagnostic, FormatError
-from linker.formats.magic import is_coff as is_coff
+from uselib.linker.errors import Diagnostic, FormatError
+from uselib.linker.formats.magic import is_coff as is_coff
 
 I386MAGIC = 0x14C
 F_RELFLG, F_EXEC, F_LNNO, F_LSYMS, F_AR32WR = 0x1, 0x2, 0x4, 0x8, 0x100

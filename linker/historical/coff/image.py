@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from linker.errors import Diagnostic, FormatError
-from linker.formats import coff
-from linker.image import EXEC, READ, WRITE, Image, ImageSymbol, Machine, Segment
+from uselib.linker.errors import Diagnostic, FormatError
+from uselib.linker.historical.coff import format as coff
+from uselib.linker.image import EXEC, READ, WRITE, Image, ImageSymbol, Machine, Segment
 
 _FLAGS = ((coff.STYP_TEXT, READ | EXEC), (coff.STYP_DATA, READ | WRITE), (coff.STYP_BSS, READ | WRITE))
 

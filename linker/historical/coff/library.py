@@ -22,22 +22,22 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from linker.coff_program import LIBRARIES, CoffLayout, encode_image, own_files
-from linker.errors import Diagnostics, error
-from linker.exports import member_name
-from linker.formats import coff
-from linker.formats.ar import NewMember, write_archive
-from linker.formats.coff import C_EXT, N_ABS, N_UNDEF, Coff, Relocation, Section, Symbol
-from linker.formats.elf import SHF_ALLOC, SHF_EXECINSTR, SHT_PROGBITS, STV_HIDDEN, STV_INTERNAL
-from linker.image import Machine
-from linker.inputs import UNDEFINED, InputSection, ObjectFile
-from linker.inputs import Symbol as Global
-from linker.layout import Layout, LayoutPolicy
-from linker.link import OutputKind
-from linker.options import Options
-from linker.resolve import Resolution
-from linker.spec import Specification, hidden
-from linker.writer import Row
+from uselib.linker.errors import Diagnostics, error
+from uselib.linker.formats.ar import NewMember, write_archive
+from uselib.linker.formats.elf import SHF_ALLOC, SHF_EXECINSTR, SHT_PROGBITS, STV_HIDDEN, STV_INTERNAL
+from uselib.linker.historical.coff import format as coff
+from uselib.linker.historical.coff.format import C_EXT, N_ABS, N_UNDEF, Coff, Relocation, Section, Symbol
+from uselib.linker.historical.coff.program import LIBRARIES, CoffLayout, encode_image, own_files
+from uselib.linker.image import Machine
+from uselib.linker.library.exports import member_name
+from uselib.linker.library.specification import Specification, hidden
+from uselib.linker.link import OutputKind
+from uselib.linker.options import Options
+from uselib.linker.passes.inputs import UNDEFINED, InputSection, ObjectFile
+from uselib.linker.passes.inputs import Symbol as Global
+from uselib.linker.passes.layout import Layout, LayoutPolicy
+from uselib.linker.passes.resolve import Resolution
+from uselib.linker.passes.writer import Row
 
 SLOT_SIZE = 5
 

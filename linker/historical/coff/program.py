@@ -12,24 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from linker.errors import Diagnostics, FormatError, error
-from linker.formats import coff
-from linker.formats.coff import Coff, OptionalHeader, Section, Symbol
-from linker.formats.elf import (
-    SHF_ALLOC,
-    SHF_EXECINSTR,
-    SHF_WRITE,
-    SHN_ABS,
-    SHT_NOBITS,
-    SHT_PROGBITS,
-)
-from linker.image import PAGE, Machine
-from linker.inputs import UNDEFINED, InputSection, ObjectFile
-from linker.layout import Layout, LayoutPolicy, OutputSection, Place, align
-from linker.link import OutputKind
-from linker.options import Options
-from linker.resolve import Resolution
-from linker.writer import Row, named_rows
+from uselib.linker.errors import Diagnostics, FormatError, error
+from uselib.linker.formats.elf import SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHN_ABS, SHT_NOBITS, SHT_PROGBITS
+from uselib.linker.historical.coff import format as coff
+from uselib.linker.historical.coff.format import Coff, OptionalHeader, Section, Symbol
+from uselib.linker.image import PAGE, Machine
+from uselib.linker.link import OutputKind
+from uselib.linker.options import Options
+from uselib.linker.passes.inputs import UNDEFINED, InputSection, ObjectFile
+from uselib.linker.passes.layout import Layout, LayoutPolicy, OutputSection, Place, align
+from uselib.linker.passes.resolve import Resolution
+from uselib.linker.passes.writer import Row, named_rows
 
 LIBRARIES = ".lib"
 DATA_START = 0x400000

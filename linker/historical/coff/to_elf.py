@@ -10,10 +10,8 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from linker.errors import Diagnostic, FormatError
-from linker.formats import coff
-from linker.formats.coff import C_EXT, N_ABS, N_DEBUG, N_UNDEF, Coff, Section, Symbol
-from linker.formats.elf_object import (
+from uselib.linker.errors import Diagnostic, FormatError
+from uselib.linker.formats.elf_object import (
     ABSOLUTE,
     COMMON,
     SHF_ALLOC,
@@ -30,7 +28,9 @@ from linker.formats.elf_object import (
     fits,
     write_object,
 )
-from linker.image import Machine
+from uselib.linker.historical.coff import format as coff
+from uselib.linker.historical.coff.format import C_EXT, N_ABS, N_DEBUG, N_UNDEF, Coff, Section, Symbol
+from uselib.linker.image import Machine
 
 # COFF type -> (ELF type, bytes, pc-relative)
 _KINDS = {

@@ -29,10 +29,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NoReturn
 
-from linker.errors import Diagnostic, FormatError
-from linker.formats.magic import TEXTBOOK_MAP
-from linker.formats.magic import is_textbook as is_textbook
-from linker.formats.magic import is_textbook_library as is_textbook_library
+from uselib.linker.errors import Diagnostic, FormatError
+from uselib.linker.formats.magic import TEXTBOOK_MAP
+from uselib.linker.formats.magic import is_textbook as is_textbook
+from uselib.linker.formats.magic import is_textbook_library as is_textbook_library
 
 MAP, LIBRARY_NAME = TEXTBOOK_MAP, "LIBRARY NAME"
 TYPES = ("A4", "R4", "AS4", "RS4")

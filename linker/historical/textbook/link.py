@@ -17,30 +17,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from linker import exports, jump_table
-from linker.coff_shlib import BranchSymbols
-from linker.errors import Diagnostic, error
-from linker.exports import member_name
-from linker.formats import textbook
-from linker.formats.elf import (
-    SHF_ALLOC,
-    SHF_EXECINSTR,
-    SHF_WRITE,
-    SHN_ABS,
-    SHT_NOBITS,
-    SHT_PROGBITS,
-)
-from linker.formats.textbook import Library, Module, Object, Segment
-from linker.formats.textbook import Symbol as Global
-from linker.image import PAGE, Machine
-from linker.inputs import UNDEFINED, InputSection, Symbol
-from linker.layout import Layout, LayoutPolicy, OutputSection, Place, align
-from linker.link import OutputKind
-from linker.options import Options
-from linker.relocations import SymbolPolicy
-from linker.resolve import Resolution, define
-from linker.spec import Specification
-from linker.writer import Row, named_rows
+from uselib.linker.errors import Diagnostic, error
+from uselib.linker.formats.elf import SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHN_ABS, SHT_NOBITS, SHT_PROGBITS
+from uselib.linker.historical.coff.library import BranchSymbols
+from uselib.linker.historical.textbook import format as textbook
+from uselib.linker.historical.textbook.format import Library, Module, Object, Segment
+from uselib.linker.historical.textbook.format import Symbol as Global
+from uselib.linker.image import PAGE, Machine
+from uselib.linker.library import exports, jump_table
+from uselib.linker.library.exports import member_name
+from uselib.linker.library.specification import Specification
+from uselib.linker.link import OutputKind
+from uselib.linker.options import Options
+from uselib.linker.passes.inputs import UNDEFINED, InputSection, Symbol
+from uselib.linker.passes.layout import Layout, LayoutPolicy, OutputSection, Place, align
+from uselib.linker.passes.relocations import SymbolPolicy
+from uselib.linker.passes.resolve import Resolution, define
+from uselib.linker.passes.writer import Row, named_rows
 
 TEXT_START = 0x10000  # the book's programs begin at 1000; today's kernels map nothing so low
 LIBRARY_NAMES = ".lib"

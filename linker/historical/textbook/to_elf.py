@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from linker.errors import Diagnostic, FormatError
-from linker.formats import elf, textbook
-from linker.formats.elf_object import (
+from uselib.linker.errors import Diagnostic, FormatError
+from uselib.linker.formats import elf
+from uselib.linker.formats.elf_object import (
     ABSOLUTE,
     COMMON,
     SHF_ALLOC,
@@ -26,8 +26,9 @@ from linker.formats.elf_object import (
     fits,
     write_object,
 )
-from linker.formats.textbook import Object, Relocation, Segment, Symbol
-from linker.image import Machine
+from uselib.linker.historical.textbook import format as textbook
+from uselib.linker.historical.textbook.format import Object, Relocation, Segment, Symbol
+from uselib.linker.image import Machine
 
 _KINDS = {"A4": 1, "AS4": 1, "R4": 2, "RS4": 2}  # R_386_32, R_386_PC32
 _DATA_NAMES = (".rodata", ".lib", ".eh_frame", ".note")

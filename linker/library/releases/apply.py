@@ -9,18 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 
-from linker import history, places
-from linker.errors import Diagnostics, LinkError
-from linker.evolution import Change, check_level
-from linker.evolution_names import Names, settle_names
-from linker.evolution_places import Carried, carry_places
-from linker.evolution_slots import number_slots
-from linker.history import History, PlaceRecord, PlaceState, SlotRecord
-from linker.image import Machine, Version
-from linker.inputs import InputSection, Symbol
-from linker.interpose import POINTER_SUFFIX
-from linker.places import Arrangement, Item
-from linker.shlib_plan import Plan
+from uselib.linker.errors import Diagnostics, LinkError
+from uselib.linker.image import Machine, Version
+from uselib.linker.library.interpose import POINTER_SUFFIX
+from uselib.linker.library.releases import arrangement as places
+from uselib.linker.library.releases import history
+from uselib.linker.library.releases.arrangement import Arrangement, Item
+from uselib.linker.library.releases.history import History, PlaceRecord, PlaceState, SlotRecord
+from uselib.linker.library.releases.names import Names, settle_names
+from uselib.linker.library.releases.places import Carried, carry_places
+from uselib.linker.library.releases.rules import Change, check_level
+from uselib.linker.library.releases.slots import number_slots
+from uselib.linker.library.request import Plan
+from uselib.linker.passes.inputs import InputSection, Symbol
 
 
 class Promises:

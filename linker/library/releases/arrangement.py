@@ -17,12 +17,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from linker import jump_table
-from linker.errors import Diagnostics
-from linker.evolution_places import Carried, Promise
-from linker.formats import elf
-from linker.image import PAGE
-from linker.inputs import InputSection, Symbol
+from uselib.linker.errors import Diagnostics
+from uselib.linker.formats import elf
+from uselib.linker.image import PAGE
+from uselib.linker.library import jump_table
+from uselib.linker.library.releases.places import Carried, Promise
+from uselib.linker.passes.inputs import InputSection, Symbol
 
 EXPORTED = ".exported"
 

@@ -33,8 +33,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from linker.errors import Diagnostic, FormatError
-from linker.image import Machine, Version
+from uselib.linker.errors import Diagnostic, FormatError
+from uselib.linker.image import Machine, Version
 
 FORMAT = 1
 SECTION = ".uselib.history"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 
-from linker import jump_table
-from linker.errors import Diagnostic, Diagnostics
-from linker.evolution import OR_MAJOR, Change, Level, Step, reads
-from linker.history import History, PlaceState, Renaming, SlotState
-from linker.interpose import POINTER_SUFFIX
+from uselib.linker.errors import Diagnostic, Diagnostics
+from uselib.linker.library import jump_table
+from uselib.linker.library.interpose import POINTER_SUFFIX
+from uselib.linker.library.releases.history import History, PlaceState, Renaming, SlotState
+from uselib.linker.library.releases.rules import OR_MAJOR, Change, Level, Step, reads
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from linker.errors import Diagnostics
-from linker.evolution import OR_MAJOR, Change, Level, Step
-from linker.evolution_names import Names
-from linker.history import PlaceRecord, PlaceState
-from linker.image import Version
+from uselib.linker.errors import Diagnostics
+from uselib.linker.image import Version
+from uselib.linker.library.releases.history import PlaceRecord, PlaceState
+from uselib.linker.library.releases.names import Names
+from uselib.linker.library.releases.rules import OR_MAJOR, Change, Level, Step
 
 
 @dataclass(frozen=True)

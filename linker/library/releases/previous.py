@@ -8,13 +8,14 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from linker import history, stub
-from linker.errors import Diagnostic, FormatError, ToolError
-from linker.formats import elf, elf_image
-from linker.formats.ar import Archive
-from linker.history import History
-from linker.image import Identity, LibraryHeader, Machine, Version
-from linker.reading import read_file
+from uselib.linker.errors import Diagnostic, FormatError, ToolError
+from uselib.linker.formats import elf, elf_image
+from uselib.linker.formats.ar import Archive
+from uselib.linker.image import Identity, LibraryHeader, Machine, Version
+from uselib.linker.library import stub
+from uselib.linker.library.releases import history
+from uselib.linker.library.releases.history import History
+from uselib.linker.reading import read_file
 
 
 @dataclass(frozen=True)

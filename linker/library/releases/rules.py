@@ -30,10 +30,10 @@ import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from linker.errors import Diagnostic, LinkError, some
-from linker.history import History
-from linker.image import Version
-from linker.spec import RenameLine
+from uselib.linker.errors import Diagnostic, LinkError, some
+from uselib.linker.image import Version
+from uselib.linker.library.releases.history import History
+from uselib.linker.library.specification import RenameLine
 
 OR_MAJOR = "or take a new major version"
 

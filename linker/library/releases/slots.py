@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 
-from linker import jump_table
-from linker.errors import Diagnostic, Diagnostics, LinkError
-from linker.evolution import Step
-from linker.evolution_names import Names
-from linker.history import History, SlotRecord, SlotState
-from linker.spec import Specification
+from uselib.linker.errors import Diagnostic, Diagnostics, LinkError
+from uselib.linker.library import jump_table
+from uselib.linker.library.releases.history import History, SlotRecord, SlotState
+from uselib.linker.library.releases.names import Names
+from uselib.linker.library.releases.rules import Step
+from uselib.linker.library.specification import Specification
 
 
 def number_slots(step: Step, names: Names, functions: Set[str], spec: Specification) -> tuple[SlotRecord, ...]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from emulator.abi.pytest_checks import Abi
+from uselib.abi.pytest_checks import Abi
 
 
 def test_the_candidate_breaks_nothing(abi: Abi, released: Path, candidate: Path) -> None:

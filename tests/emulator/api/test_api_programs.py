@@ -9,22 +9,13 @@ from array import array
 from pathlib import Path
 
 import pytest
-from api_support import count_program, library
-from guest_build import ARCHES, build, source, sysroot
-from run_support import environment
 
-from emulator import (
-    Exit,
-    GuestFault,
-    Library,
-    MemoryFault,
-    Program,
-    ProgramOver,
-    Stop,
-    SymbolError,
-)
-from emulator.api import values
-from linker.errors import ToolError
+from support.api_support import count_program, library
+from support.guest_build import ARCHES, build, source, sysroot
+from support.run_support import environment
+from uselib import Exit, GuestFault, Library, MemoryFault, Program, ProgramOver, Stop, SymbolError
+from uselib.emulator.api import values
+from uselib.linker.errors import ToolError
 
 
 @pytest.fixture(scope="module", params=ARCHES)
@@ -38,9 +29,7 @@ def counting(arch: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_import_is_cheap() -> None:
-    code = (
-        "import sys, emulator; print(sorted(m for m in sys.modules if m.startswith(('emulator.', 'linker', 'loader'))))"
-    )
+    code = "import sys, uselib; print(sorted(m for m in sys.modules if m.startswith('uselib.')))"
     done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -14,16 +14,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from api_support import count_program
-from guest_build import ARCHES, build, source, sysroot
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from run_support import environment, uselib
 
-from emulator.gdb.registers import layout, target_xml
-from emulator.gdb.run import parse_address
-from emulator.gdb.wire import escape, unescape
-from linker.errors import UsageError
+from support.api_support import count_program
+from support.guest_build import ARCHES, build, source, sysroot
+from support.run_support import environment, uselib
+from uselib.emulator.gdb.registers import layout, target_xml
+from uselib.emulator.gdb.run import parse_address
+from uselib.emulator.gdb.wire import escape, unescape
+from uselib.linker.errors import UsageError
 
 GDB = shutil.which("gdb")
 needs_gdb = pytest.mark.skipif(GDB is None, reason="gdb is not installed")
@@ -35,7 +35,7 @@ def waiting(
 ) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """The program under --gdb on a free port: the process and the port."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "emulator.cli", "run", "--gdb", "0", "--sysroot", str(sysroot(arch)), str(program), *arguments],
+        [sys.executable, "-m", "uselib.cli", "run", "--gdb", "0", "--sysroot", str(sysroot(arch)), str(program), *arguments],
         env=environment(), stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         cwd=program.parent,
     )  # fmt: skip
@@ -200,7 +200,7 @@ int main(int argc, char **argv) {
 
 
 def _symbols(program: Path):  # type: ignore[no-untyped-def]
-    from linker.formats.elf_image import read_image
+    from uselib.linker.formats.elf_image import read_image
 
     return read_image(program.read_bytes(), "p").symbols
 

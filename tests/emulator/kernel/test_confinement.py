@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kernel_support import DATA, Kernel, kernel
 
-from emulator.kernel import constants as C
-from emulator.kernel.errors import GuestError
-from emulator.kernel.namespace import Namespace
-from linker.image import Machine
+from support.kernel_support import DATA, Kernel, kernel
+from uselib.emulator.kernel import constants as C
+from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.vfs.namespace import Namespace
+from uselib.linker.image import Machine
 
 SECRET = b"secret"
 AT = C.AT_FDCWD
@@ -379,7 +379,7 @@ def test_no_ioctl_or_fcntl_reaches_beyond(guest: Kernel) -> None:
 
 
 def test_a_directory_as_standard_input_is_not_passed_on(world: Path, machine: Machine) -> None:
-    from emulator.kernel.descriptors import FileTable
+    from uselib.emulator.kernel.vfs.descriptors import FileTable
 
     saved, directory = os.dup(0), os.open(world / "outside", os.O_RDONLY)
     try:

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from kernel_support import TRIPLETS, musl_program
+
+from support.kernel_support import TRIPLETS, musl_program
+from support.paths import ROOT
 
 SOURCE = r"""
 #define _GNU_SOURCE
@@ -129,9 +131,9 @@ def test_a_hostile_program(arch: str, tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     program = musl_program(SOURCE, arch, tmp_path / "bin")
     done = subprocess.run(
-        [sys.executable, "-m", "emulator.cli", "run", "--writable", "out", str(program), str(outside / "secret"), str(os.getpid())],
+        [sys.executable, "-m", "uselib.cli", "run", "--writable", "out", str(program), str(outside / "secret"), str(os.getpid())],
         cwd=home, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent), "USELIB_TEST": "SECRET"},
+        env=os.environ | {"PYTHONPATH": str(ROOT), "USELIB_TEST": "SECRET"},
     )  # fmt: skip
     expected = EXPECTED.replace("SECRETPATH", str(outside / "secret")).replace("PID", str(os.getpid()))
     assert done.stdout.splitlines() == expected.splitlines(), done.stderr

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from emulator.kernel.abi import DECLARATIONS, Layout, abi_of
-from emulator.kernel.errors import GuestError
-from linker.image import Machine
+from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.structs import DECLARATIONS, Layout, abi_of
+from uselib.linker.image import Machine
 
 HEADERS = """
 #include <stddef.h>

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kernel_support import DATA, ROOM, Kernel, kernel
 
-from emulator.kernel import constants as C
-from emulator.kernel import limits
-from emulator.kernel.files import MEMORY_FILE_SIZE, MEMORY_FILES
-from linker.image import Machine
+from support.kernel_support import DATA, ROOM, Kernel, kernel
+from uselib.emulator.kernel import constants as C
+from uselib.emulator.kernel.calls import limits
+from uselib.emulator.kernel.calls.files import MEMORY_FILE_SIZE, MEMORY_FILES
+from uselib.linker.image import Machine
 
 AT = C.AT_FDCWD
 CREATE = C.O_CREAT | C.O_RDWR

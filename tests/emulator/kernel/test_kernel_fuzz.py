@@ -8,12 +8,12 @@ import random
 from pathlib import Path
 
 import pytest
-from kernel_support import DATA, ROOM, Kernel, kernel
 
-from emulator.interfaces import ContextReplaced, ProcessEnded
-from emulator.kernel import table
-from emulator.kernel.strace import Strace
-from linker.image import Machine
+from support.kernel_support import DATA, ROOM, Kernel, kernel
+from uselib.emulator.kernel import table
+from uselib.emulator.kernel.strace.strace import Strace
+from uselib.emulator.process.interfaces import ContextReplaced, ProcessEnded
+from uselib.linker.image import Machine
 
 # Calls that end, copy, stop or signal the process, or wait as they should: see test_kernel_programs and the signal tests.
 LEFT_OUT = {

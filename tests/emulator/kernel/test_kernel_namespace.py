@@ -16,11 +16,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emulator.kernel import namespace as namespace_module
-from emulator.kernel.constants import O_CREAT, O_PATH, O_WRONLY
-from emulator.kernel.errors import GuestError, errno_name
-from emulator.kernel.filesystem import FileSystem
-from emulator.kernel.namespace import Found, Namespace
+from uselib.emulator.kernel.constants import O_CREAT, O_PATH, O_WRONLY
+from uselib.emulator.kernel.errors import GuestError, errno_name
+from uselib.emulator.kernel.vfs import namespace as namespace_module
+from uselib.emulator.kernel.vfs.filesystem import FileSystem
+from uselib.emulator.kernel.vfs.namespace import Found, Namespace
 
 SYS_OPENAT2 = 437
 RESOLVE_IN_ROOT = 0x10

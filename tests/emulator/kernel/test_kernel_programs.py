@@ -9,9 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from kernel_support import TRIPLETS, musl_program
 
-PROGRAMS = Path(__file__).parent / "kernel_programs"
+from support import paths
+from support.kernel_support import TRIPLETS, musl_program
+from support.paths import ROOT
+
+PROGRAMS = paths.PROGRAMS / "kernel_programs"
 
 
 def outputs(program: Path, directory: Path, *arguments: str) -> tuple[str, str]:
@@ -19,13 +22,13 @@ def outputs(program: Path, directory: Path, *arguments: str) -> tuple[str, str]:
     found = []
     for name, command in (
         ("native", []),
-        ("emulated", [sys.executable, "-m", "emulator.cli", "run", "--writable", "."]),
+        ("emulated", [sys.executable, "-m", "uselib.cli", "run", "--writable", "."]),
     ):
         work = directory / name
         work.mkdir()
         done = subprocess.run(
             [*command, str(program), *arguments], cwd=work, capture_output=True, stdin=subprocess.DEVNULL, timeout=60,
-            env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)},
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
         )  # fmt: skip
         found.append(
             done.stdout.decode("utf-8", "replace")

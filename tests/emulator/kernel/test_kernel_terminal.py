@@ -12,7 +12,9 @@ import termios
 from pathlib import Path
 
 import pytest
-from kernel_support import TRIPLETS, musl_program
+
+from support.kernel_support import TRIPLETS, musl_program
+from support.paths import ROOT
 
 SOURCE = r"""
 #include <errno.h>
@@ -57,7 +59,7 @@ def session(command: list[str]) -> bytes:
     """Runs it on a terminal of 33 x 77, typing a line when it is ready."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 77, 0, 0))
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True, env=environment,
                           preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)) as process:  # fmt: skip
         os.close(slave)
@@ -82,4 +84,4 @@ def test_same_on_a_terminal(arch: str, tmp_path: Path) -> None:
     program = str(musl_program(SOURCE, arch, tmp_path))
     native = session([program])
     assert b"33 77" in native and b"typed line" in native
-    assert session([sys.executable, "-m", "emulator.cli", "run", program]) == native
+    assert session([sys.executable, "-m", "uselib.cli", "run", program]) == native

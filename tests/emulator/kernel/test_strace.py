@@ -11,15 +11,17 @@ import sys
 from pathlib import Path
 
 import pytest
-from kernel_support import TRIPLETS, kernel, musl_program
 
-from emulator.interfaces import ProcessEnded
-from emulator.kernel.signal_frames import SignalInfo
-from emulator.kernel.strace import Strace
-from emulator.kernel.strace_values import flag_names, quoted, signal_set
-from linker.image import Machine
+from support import paths
+from support.kernel_support import TRIPLETS, kernel, musl_program
+from support.paths import ROOT
+from uselib.emulator.kernel.signals.frames import SignalInfo
+from uselib.emulator.kernel.strace.strace import Strace
+from uselib.emulator.kernel.strace.values import flag_names, quoted, signal_set
+from uselib.emulator.process.interfaces import ProcessEnded
+from uselib.linker.image import Machine
 
-PROGRAMS = Path(__file__).parent / "strace_programs"
+PROGRAMS = paths.PROGRAMS / "strace_programs"
 
 
 def comparable(text: str) -> list[str]:
@@ -53,9 +55,9 @@ def test_like_strace(name: str, arch: str, tmp_path: Path) -> None:
     if "PTRACE" in native.stderr or "ptrace" in native.stderr:
         pytest.skip("strace may not trace here")
     emulated = subprocess.run(
-        [sys.executable, "-m", "emulator.cli", "run", "--writable", ".", "--strace", str(program)],
+        [sys.executable, "-m", "uselib.cli", "run", "--writable", ".", "--strace", str(program)],
         cwd=tmp_path / "emulated", stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)},
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert comparable(emulated.stderr) == comparable(native.stderr)
 
@@ -63,8 +65,8 @@ def test_like_strace(name: str, arch: str, tmp_path: Path) -> None:
 def test_two_runs_are_the_same(tmp_path: Path) -> None:
     """Byte for byte: process numbers, addresses and times included."""
     program = musl_program((PROGRAMS / "waits.c").read_text(), "x86_64", tmp_path)
-    command = [sys.executable, "-m", "emulator.cli", "run", "--strace", str(program)]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)}
+    command = [sys.executable, "-m", "uselib.cli", "run", "--strace", str(program)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     runs = [
         subprocess.run(command, cwd=tmp_path, capture_output=True, env=environment, stdin=subprocess.DEVNULL)
         for _ in range(2)
@@ -182,8 +184,8 @@ int main(void)
 def test_children_are_marked(tmp_path: Path) -> None:
     program = musl_program(FORKS, "x86_64", tmp_path)
     done = subprocess.run(
-        [sys.executable, "-m", "emulator.cli", "run", "--strace", str(program)], cwd=tmp_path, capture_output=True, text=True,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)},
+        [sys.executable, "-m", "uselib.cli", "run", "--strace", str(program)], cwd=tmp_path, capture_output=True, text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     lines = done.stderr.splitlines()
     assert "[pid 1001] close(77)                               = -1 EBADF (Bad file descriptor)" in lines

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 import pytest
 from unicorn import unicorn_const, x86_const
 
-from emulator.interfaces import Fault, ProcessEnded
-from emulator.machine import engine, registers
-from emulator.machine.counter import InstructionCounter
-from emulator.machine.machine import Machine
-from loader.address_space import PAGE, AddressSpace
+from uselib.emulator.machine import engine, registers
+from uselib.emulator.machine.counter import InstructionCounter
+from uselib.emulator.machine.machine import Machine
+from uselib.emulator.process.interfaces import Fault, ProcessEnded
+from uselib.loader.memory.address_space import PAGE, AddressSpace
 
 CODE, DATA, STACK = 0x40_0000, 0x50_0000, 0x60_0000
 RW, RX, RWX = 3, 5, 7

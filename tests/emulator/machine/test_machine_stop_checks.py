@@ -6,12 +6,12 @@ import os
 
 import pytest
 
-from emulator.interfaces import Fault, ProcessEnded
-from emulator.machine import registers, stop_checks
-from emulator.machine.counter import InstructionCounter
-from emulator.machine.engine import HOOK_CODE, Engine, library
-from emulator.machine.machine import Machine
-from loader.address_space import PAGE, AddressSpace
+from uselib.emulator.machine import registers, stop_checks
+from uselib.emulator.machine.counter import InstructionCounter
+from uselib.emulator.machine.engine import HOOK_CODE, Engine, library
+from uselib.emulator.machine.machine import Machine
+from uselib.emulator.process.interfaces import Fault, ProcessEnded
+from uselib.loader.memory.address_space import PAGE, AddressSpace
 
 CODE, DATA = 0x40_0000, 0x50_0000
 X86_64 = os.uname().machine == "x86_64"

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import capstone
 import pytest
-from guest_build import ARCHES, GUEST, NATIVE, build, run
 from unicorn import unicorn_const
 
-from emulator.interfaces import Fault, ProcessEnded
-from emulator.machine import x87
-from emulator.machine.counter import InstructionCounter
-from emulator.machine.machine import Machine
-from loader.address_space import PAGE, AddressSpace
+from support.guest_build import ARCHES, GUEST, NATIVE, build, run
+from uselib.emulator.machine import x87
+from uselib.emulator.machine.counter import InstructionCounter
+from uselib.emulator.machine.machine import Machine
+from uselib.emulator.process.interfaces import Fault, ProcessEnded
+from uselib.loader.memory.address_space import PAGE, AddressSpace
 
 pytestmark = pytest.mark.skipif(not x87.available(), reason="Unicorn's own x87 is used on this host")
 

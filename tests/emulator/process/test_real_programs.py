@@ -4,8 +4,20 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from guest_build import ARCHES, NATIVE, SCHEMES, sysroot
-from realprograms import BUILDERS, CASES, PACKAGES, Case, Outcome, Site, Unavailable, expected_output, run_case, sources
+
+from support.guest_build import ARCHES, NATIVE, SCHEMES, sysroot
+from support.realprograms import (
+    BUILDERS,
+    CASES,
+    PACKAGES,
+    Case,
+    Outcome,
+    Site,
+    Unavailable,
+    expected_output,
+    run_case,
+    sources,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not NATIVE, reason="native runs need an x86-64 Linux")]
 

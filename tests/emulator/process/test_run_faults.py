@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
-from kernel_support import TRIPLETS, musl_program
-from run_support import uselib
+
+from support.kernel_support import TRIPLETS, musl_program
+from support.run_support import uselib
 
 SOURCE = r"""
 #include <stdio.h>

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from kernel_support import TRIPLETS, musl_program
-from run_support import uselib
+
+from support.kernel_support import TRIPLETS, musl_program
+from support.run_support import uselib
 
 SHOW = r"""
 #include <stdio.h>

@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from kernel_support import TRIPLETS, musl_program
 
-PROGRAMS = Path(__file__).parent / "run_programs"
-ROOT = Path(__file__).parent.parent
+from support import paths
+from support.kernel_support import TRIPLETS, musl_program
+from support.paths import ROOT
+
+PROGRAMS = paths.PROGRAMS / "run_programs"
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/", "LANG": "C"}  # what `uselib run` gives a program
 
 
@@ -21,7 +23,7 @@ def test_same_natively_and_emulated(name: str, arch: str, tmp_path: Path) -> Non
     program = musl_program((PROGRAMS / f"{name}.c").read_text(), arch, tmp_path, name)
     (tmp_path / "data.txt").write_text("hello world " * 3 + "\n")
     arguments = [f"./{name}", *(["data.txt"] if name == "memory" else [])]
-    emulator = [sys.executable, "-m", "emulator.cli", "run"]
+    emulator = [sys.executable, "-m", "uselib.cli", "run"]
 
     def run(command: list[str], environment: dict[str, str]) -> tuple[str, int]:
         done = subprocess.run(

@@ -9,8 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
-from kernel_support import TRIPLETS, musl_program
-from run_support import environment
+
+from support.kernel_support import TRIPLETS, musl_program
+from support.run_support import environment
 
 SOURCE = r"""
 #include <signal.h>
@@ -57,7 +58,7 @@ def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def interrupted(program: Path, mode: str, *signals: int, command: str = "run") -> tuple[int, str, float, str]:
     """Status, output, seconds from the last signal to the end, errors."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "emulator.cli", command, str(program), mode],
+        [sys.executable, "-m", "uselib.cli", command, str(program), mode],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), text=True,
     )  # fmt: skip
     assert process.stdout is not None and process.stderr is not None
@@ -124,7 +125,7 @@ int main(int c, char **v) { char b; if (v[1][0] == 'a') alarm(1); if (v[1][0] ==
 def test_a_call_that_waits_is_ended(mode: str, options: list[str], status: int, message: str, tmp_path: Path) -> None:
     program = musl_program(BLOCKED, "x86_64", tmp_path)
     with subprocess.Popen(
-        [sys.executable, "-m", "emulator.cli", "run", *options, str(program), mode],
+        [sys.executable, "-m", "uselib.cli", "run", *options, str(program), mode],
         stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), text=True,
     ) as process:  # fmt: skip
         assert process.wait(30) == status

@@ -7,8 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
-from guest_build import ARCHES, SHARED, build, source, sysroot
-from run_support import uselib
+
+from support.guest_build import ARCHES, SHARED, build, source, sysroot
+from support.run_support import uselib
 
 PROGRAM = r"""
 #include <stdio.h>
@@ -106,7 +107,7 @@ int main(void) { int s; if (!fork()) { atoi("1"); _exit(3); } wait(&s); atoi("2"
 @pytest.mark.parametrize("arch", ARCHES)
 def test_empty_slot_is_named(arch: str, tmp_path: Path) -> None:
     """A jump behind the last slot of the table ends in a breakpoint, and the report says so."""
-    from linker.formats.elf_image import read_image
+    from uselib.linker.formats.elf_image import read_image
 
     library = next((sysroot(arch) / "shlib").glob("libc_s.*.*.*"))
     header = read_image(library.read_bytes(), "lib").library

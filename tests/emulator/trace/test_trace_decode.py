@@ -9,18 +9,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from emulator.trace.prototypes import values
-from emulator.trace.prototypes.capture import (
-    Capture,
-    CaptureKind,
-    wanted,
-    wanted_result,
-    wanted_words,
-)
-from emulator.trace.prototypes.declarations import from_file, standard
-from emulator.trace.prototypes.decode import Decoder
-from linker.cdecl.types import Prototype
-from linker.image import Machine
+from uselib.emulator.trace.prototypes import values
+from uselib.emulator.trace.prototypes.capture import Capture, CaptureKind, wanted, wanted_result, wanted_words
+from uselib.emulator.trace.prototypes.declarations import from_file, standard
+from uselib.emulator.trace.prototypes.decode import Decoder
+from uselib.linker.c_types.value_types import Prototype
+from uselib.linker.image import Machine
 
 I386, X86_64 = Machine.I386, Machine.X86_64
 TABLE = 0x601040

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from emulator.trace.prototypes.capture import STACK_WORD, VECTOR_WORD, CaptureKind, wanted, wanted_words
-from emulator.trace.prototypes.conventions import in_memory
-from emulator.trace.prototypes.declarations import from_file
-from emulator.trace.prototypes.decode import Decoder
-from emulator.trace.prototypes.dwarf import read_dwarf
-from linker.cdecl.types import Floating, Void
-from linker.image import Machine
+from uselib.emulator.trace.prototypes.capture import STACK_WORD, VECTOR_WORD, CaptureKind, wanted, wanted_words
+from uselib.emulator.trace.prototypes.conventions import in_memory
+from uselib.emulator.trace.prototypes.declarations import from_file
+from uselib.emulator.trace.prototypes.decode import Decoder
+from uselib.emulator.trace.prototypes.dwarf import read_dwarf
+from uselib.linker.c_types.value_types import Floating, Void
+from uselib.linker.image import Machine
 
 TYPES = """
 struct pair { int x, y; };

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from guest_build import ARCHES, ROOT, SHARED, sysroot
-from trace_support import program, record
 
-from emulator.cli import main
+from support.guest_build import ARCHES, ROOT, SHARED, sysroot
+from support.trace_support import program, record
+from uselib.cli import main
 
 SAMPLES = ROOT / "samples"
 NAMES = sorted(path.name for path in SAMPLES.iterdir() if (path / "build.sh").exists())
@@ -21,7 +21,7 @@ NAMES = sorted(path.name for path in SAMPLES.iterdir() if (path / "build.sh").ex
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     directory = tmp_path_factory.mktemp("bin")
     script = directory / "uselib"
-    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m emulator.cli "$@"\n')
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m uselib.cli "$@"\n')
     script.chmod(0o755)
     outer = {**os.environ, "PATH": f"{directory}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
     outer.pop("LD_LIBRARY_PATH", None)

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from run_support import uselib
-from trace_writer import NAMES, TraceBuilder, caller_of, random_tree, repeated, small
 
-from emulator.trace.reading.align import Budget, align
-from emulator.trace.reading.diff import all_bits, compare
-from emulator.trace.reading.flow import Flow, differences, equal_runs
-from emulator.trace.reading.model import Process, TraceFile
+from support.run_support import uselib
+from support.trace_writer import NAMES, TraceBuilder, caller_of, random_tree, repeated, small
+from uselib.emulator.trace.reading.align import Budget, align
+from uselib.emulator.trace.reading.diff import all_bits, compare
+from uselib.emulator.trace.reading.flow import Flow, differences, equal_runs
+from uselib.emulator.trace.reading.model import Process, TraceFile
 
 sequences = st.lists(st.integers(0, 5), max_size=60)
 
@@ -237,7 +237,7 @@ def test_random_programs_with_a_call_left_out(tmp_path: Path, seed: int) -> None
     left_out = 0
     b.process()
     with TraceFile(str(tmp_path / "a")) as trace:
-        from emulator.trace.reading.events import events
+        from uselib.emulator.trace.reading.events import events
 
         rows = list(events(trace))
     for n, event in enumerate(rows):

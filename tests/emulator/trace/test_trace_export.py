@@ -12,8 +12,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from run_support import uselib
-from trace_writer import DRAW_BASE, TraceBuilder, random_tree, small
+
+from support.run_support import uselib
+from support.trace_writer import DRAW_BASE, TraceBuilder, random_tree, small
 
 SMALL_FOLDED = """\
 hello-1000;main;libc_s!qsort 4
@@ -212,8 +213,8 @@ def test_usage_and_output_errors(trace: str, tmp_path: Path) -> None:
 
 def test_a_reader_that_goes_away(tmp_path: Path) -> None:
     path = random_tree(2, 20000).save(tmp_path / "t")
-    from run_support import environment
+    from support.run_support import environment
 
-    command = f"{sys.executable} -m emulator.cli trace export --format jsonl {path} | head -1"
+    command = f"{sys.executable} -m uselib.cli trace export --format jsonl {path} | head -1"
     ran = subprocess.run(["sh", "-c", command], env=environment(), capture_output=True, text=True)
     assert ran.stderr == "" and ran.stdout.startswith('{"event": "trace"')

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from guest_build import ARCHES
-from trace_support import program, read, record
 
-from emulator.machine.engine import Engine
-from emulator.machine.register_file import ORDER, locate
-from emulator.trace import native_backend
-from emulator.trace.backend import Copy, native_available
-from emulator.trace.prototypes.capture import CaptureKind
-from emulator.trace.python_backend import double_of_x87
+from support.guest_build import ARCHES
+from support.trace_support import program, read, record
+from uselib.emulator.machine.engine import Engine
+from uselib.emulator.machine.register_file import ORDER, locate
+from uselib.emulator.trace.prototypes.capture import CaptureKind
+from uselib.emulator.trace.record import native_backend
+from uselib.emulator.trace.record.backend import Copy, native_available
+from uselib.emulator.trace.record.python_backend import double_of_x87
 
 CHOICES = {
     "entries": (),
@@ -76,8 +76,8 @@ def test_without_a_place_for_registers(folder: Path, tmp_path: Path, monkeypatch
     """uc_reg_read gives the same."""
     if not native_available():
         pytest.skip("the native recorder was not built")
-    from emulator.commands import trace
-    from emulator.machine.machine import Machine
+    from uselib.commands import trace
+    from uselib.emulator.machine.machine import Machine
 
     path = program(folder, "calls", "x86_64", "static")
     words = ["record", "--all-functions", "--returns", str(path)]
@@ -88,7 +88,7 @@ def test_without_a_place_for_registers(folder: Path, tmp_path: Path, monkeypatch
 
 
 def test_no_native_recorder(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from emulator.commands import trace
+    from uselib.commands import trace
 
     path = program(folder, "calls", "i386", "static")
     monkeypatch.setattr(native_backend, "library", lambda: None)

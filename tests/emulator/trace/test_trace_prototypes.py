@@ -11,13 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emulator.trace.prototypes.declarations import from_file, standard
-from emulator.trace.prototypes.decode import Decoder
-from emulator.trace.prototypes.dwarf import DwarfPrototypes, read_dwarf
-from emulator.trace.prototypes.sources import Prototypes, open_prototypes, read_prototype_file
-from linker.cdecl.types import Pointer, Structure, spelled
-from linker.errors import FormatError, ToolError
-from linker.image import Machine
+from uselib.emulator.trace.prototypes.declarations import from_file, standard
+from uselib.emulator.trace.prototypes.decode import Decoder
+from uselib.emulator.trace.prototypes.dwarf import DwarfPrototypes, read_dwarf
+from uselib.emulator.trace.prototypes.sources import Prototypes, open_prototypes, read_prototype_file
+from uselib.linker.c_types.value_types import Pointer, Structure, spelled
+from uselib.linker.errors import FormatError, ToolError
+from uselib.linker.image import Machine
 
 HEADER = """
 #ifndef X_H

@@ -14,13 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from emulator.trace.prototypes import declarations
-from emulator.trace.prototypes.declarations import standard
-from linker.cdecl import headers
-from linker.cdecl.types import Enumeration, Field, Integer, Opaque, Structure
-from linker.image import Machine
+from support.paths import ROOT
+from uselib.emulator.trace.prototypes import declarations
+from uselib.emulator.trace.prototypes.declarations import standard
+from uselib.linker.c_types import headers
+from uselib.linker.c_types.value_types import Enumeration, Field, Integer, Opaque, Structure
+from uselib.linker.image import Machine
 
-MINI = Path(__file__).parent.parent / "runtime" / "libmini" / "include"
+MINI = ROOT / "runtime" / "libmini" / "include"
 FILE = Path(declarations.__file__).with_name("libc.txt")
 INCLUDE_TEXT = """assert complex ctype dirent dlfcn err errno fcntl fenv fnmatch ftw getopt glob grp iconv inttypes langinfo libgen
     libintl limits locale malloc math mntent nl_types poll pthread pwd regex sched search semaphore setjmp signal spawn stdbool stddef stdint

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from run_support import uselib
-from trace_writer import TraceBuilder, caller_of, random_tree, repeated, small
 
-from emulator.trace.format import Kind
-from emulator.trace.reading.calltree import build
-from emulator.trace.reading.events import Event, events, events_from
-from emulator.trace.reading.model import TraceFile
-from linker.errors import ToolError
+from support.run_support import uselib
+from support.trace_writer import TraceBuilder, caller_of, random_tree, repeated, small
+from uselib.emulator.trace.reading.calltree import build
+from uselib.emulator.trace.reading.events import Event, events, events_from
+from uselib.emulator.trace.reading.model import TraceFile
+from uselib.emulator.trace.store.format import Kind
+from uselib.linker.errors import ToolError
 
 SHOWN = """\
  1000 main -> libc_s!malloc[1](64) = 0x700000 <1>
@@ -180,7 +180,7 @@ def naive(path: str) -> dict[tuple[str, ...], list[int]]:
 def test_the_call_tree_is_that_of_a_stack(
     tmp_path: Path, seed: int, returns: bool, lost: float, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import emulator.trace.reading.blocks as blocks
+    import uselib.emulator.trace.reading.blocks as blocks
 
     monkeypatch.setattr(blocks, "BLOCK", block)  # many small blocks: calls are carried over
     path = random_tree(seed, 3000, returns=returns, lost=lost, builder=TraceBuilder(chunk=50)).save(tmp_path / "t")
@@ -215,7 +215,7 @@ def test_depths_with_gaps_and_deep_recursion(tmp_path: Path) -> None:
 
 
 def test_too_many_paths_are_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import emulator.trace.reading.calltree as calltree
+    import uselib.emulator.trace.reading.calltree as calltree
 
     monkeypatch.setattr(calltree, "MAXIMUM_NODES", 200)
     path = random_tree(1, 5000).save(tmp_path / "t")

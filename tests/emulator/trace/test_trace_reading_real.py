@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
-from run_support import uselib
+
+from support.run_support import uselib
 
 
 @pytest.fixture(scope="module", params=["x86_64", "i386"])

@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from guest_build import ARCHES, build, source, sysroot
-from run_support import environment, uselib
-from trace_support import RECORDERS, Recorded, program, read, record
 
-from emulator.trace.backend import native_available
-from emulator.trace.filters import Filters
-from emulator.trace.format import HAS_PAYLOAD, LATE, TAIL_CALL, Kind
+from support.guest_build import ARCHES, build, source, sysroot
+from support.run_support import environment, uselib
+from support.trace_support import RECORDERS, Recorded, program, read, record
+from uselib.emulator.trace.record.backend import native_available
+from uselib.emulator.trace.record.filters import Filters
+from uselib.emulator.trace.store.format import HAS_PAYLOAD, LATE, TAIL_CALL, Kind
 
 TIME, CALLER, SP, FUNCTION, DEPTH, KIND, FLAGS = 0, 1, 2, 7, 8, 9, 10
 WORDS = slice(3, 7)
@@ -236,7 +236,7 @@ def test_full_disk(folder: Path, tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
 
     done = subprocess.run(
-        [sys.executable, "-m", "emulator.cli", *map(str, words)],
+        [sys.executable, "-m", "uselib.cli", *map(str, words)],
         preexec_fn=limit, capture_output=True, text=True, env=environment(), cwd=tmp_path, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0 and done.stdout.startswith("output\n")

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import chromium
 import pytest
-from run_support import uselib
-from trace_writer import TraceBuilder, random_tree, repeated, small
+
+from support import chromium
+from support.run_support import uselib
+from support.trace_writer import TraceBuilder, random_tree, repeated, small
 
 READY = "document.documentElement?.dataset.ready === 'yes'"
 DOWN, UP, RIGHT, LEFT, END, ENTER = (

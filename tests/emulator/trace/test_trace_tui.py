@@ -16,26 +16,26 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trace_writer import TraceBuilder, caller_of, random_tree, small
 
-from emulator.commands.trace import run as trace_command
-from emulator.trace.format import Kind
-from emulator.trace.reading.decoding import decoder_for
-from emulator.trace.reading.events import Event, events
-from emulator.trace.reading.model import TraceFile
-from emulator.trace.tui.index import Index
-from emulator.trace.tui.pages import Pages
-from emulator.trace.tui.view import Filter, View
-from emulator.trace.tui.walk import Walk
-from linker.errors import FormatError, ToolError
+from support.trace_writer import TraceBuilder, caller_of, random_tree, small
+from uselib.commands.trace import run as trace_command
+from uselib.emulator.trace.reading.decoding import decoder_for
+from uselib.emulator.trace.reading.events import Event, events
+from uselib.emulator.trace.reading.model import TraceFile
+from uselib.emulator.trace.store.format import Kind
+from uselib.emulator.trace.tui.index import Index
+from uselib.emulator.trace.tui.pages import Pages
+from uselib.emulator.trace.tui.view import Filter, View
+from uselib.emulator.trace.tui.walk import Walk
+from uselib.linker.errors import FormatError, ToolError
 
 pytest.importorskip("textual", reason="the extra `tui` is not installed")
 
 from textual.widgets import Input, Static
 
-from emulator.trace.tui.app import TraceApp
-from emulator.trace.tui.keys import Help
-from emulator.trace.tui.summary_tab import SummaryTable
+from uselib.emulator.trace.tui.app import TraceApp
+from uselib.emulator.trace.tui.keys import Help
+from uselib.emulator.trace.tui.summary_tab import SummaryTable
 
 
 def opened(path: str) -> tuple[TraceFile, Index]:
@@ -179,7 +179,7 @@ def test_damaged_files_are_shown_as_far_as_they_go(
         trace, index = opened(str(path))
     except ToolError:
         return
-    from emulator.trace.tui.text import Lines, Shape
+    from uselib.emulator.trace.tui.text import Lines, Shape
 
     pages, view = Pages(index), View(index)
     view.update()
@@ -469,7 +469,7 @@ def test_not_a_trace(tmp_path: Path) -> None:
 
 def test_not_a_terminal(trace_path: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "emulator.cli", "trace", "tui", trace_path], capture_output=True, text=True, stdin=subprocess.DEVNULL
+        [sys.executable, "-m", "uselib.cli", "trace", "tui", trace_path], capture_output=True, text=True, stdin=subprocess.DEVNULL
     )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr == (
@@ -496,7 +496,7 @@ def test_on_a_terminal(trace_path: str, colours: bool) -> None:
     if not colours:
         environment["NO_COLOR"] = "1"
     program = subprocess.Popen(
-        [sys.executable, "-m", "emulator.cli", "trace", "tui", trace_path], stdin=other, stdout=other, stderr=other, env=environment
+        [sys.executable, "-m", "uselib.cli", "trace", "tui", trace_path], stdin=other, stdout=other, stderr=other, env=environment
     )  # fmt: skip
     os.close(other)
     seen = b""

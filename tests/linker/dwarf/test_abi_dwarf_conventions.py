@@ -6,11 +6,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from abi_types_support import compile_shared
 
-from linker.abi.facts import Facts
-from linker.abi.reading import read_facts
-from linker.abi.types import FunctionType
+from support.abi_types_support import compile_shared
+from uselib.abi.static.model.facts import Facts
+from uselib.abi.static.readers.reading import read_facts
+from uselib.linker.c_types.types import FunctionType
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
 

@@ -8,16 +8,17 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from abi_types_support import compile_shared, written
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from linker.abi.facts import Facts
-from linker.abi.reading import read_facts, read_program
-from linker.errors import ToolError
-from linker.formats import elf
+from support.abi_types_support import compile_shared, written
+from support.paths import PROGRAMS
+from uselib.abi.static.model.facts import Facts
+from uselib.abi.static.readers.reading import read_facts, read_program
+from uselib.linker.errors import ToolError
+from uselib.linker.formats import elf
 
-RICH = (Path(__file__).parent / "abi_types" / "rich.c").read_text()
+RICH = (PROGRAMS / "abi_types" / "rich.c").read_text()
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
 FORMS = ("-gdwarf-5 -O2", "-gdwarf-4 -fdebug-types-section", "-gdwarf-2 -m32", "-g -gz")
 

@@ -7,14 +7,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from abi_types_support import Oracle, written
-from realprograms import Unavailable, sources
 
-from linker.abi.reading import read_facts
-from linker.image import Machine
-from runtime.build import write_syscall_header
+from support.abi_types_support import Oracle, written
+from support.paths import ROOT
+from support.realprograms import Unavailable, sources
+from uselib.abi.static.readers.reading import read_facts
+from uselib.linker.image import Machine
+from uselib.runtime.build import write_syscall_header
 
-RUNTIME = Path(__file__).parents[1] / "runtime"
+RUNTIME = ROOT / "runtime"
 LIBMINI = RUNTIME / "libmini"
 FLAGS = ("-shared", "-fPIC", "-nostdlib", "-w", "-O1")
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")

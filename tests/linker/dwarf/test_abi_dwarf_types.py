@@ -1,4 +1,4 @@
-"""linker/abi/dwarf: types of C as gcc and clang describe them in each version of DWARF, against pyelftools and against each other."""
+"""linker/dwarf: types of C as gcc and clang describe them in each version of DWARF, against pyelftools and against each other."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from abi_types_support import Oracle, compile_shared, written
 
-from linker.abi.facts import Facts
-from linker.abi.reading import read_facts
-from linker.abi.types import Record, Unknown
+from support.abi_types_support import Oracle, compile_shared, written
+from support.paths import PROGRAMS
+from uselib.abi.static.model.facts import Facts
+from uselib.abi.static.readers.reading import read_facts
+from uselib.linker.c_types.types import Record, Unknown
 
-RICH = (Path(__file__).parent / "abi_types" / "rich.c").read_text()
+RICH = (PROGRAMS / "abi_types" / "rich.c").read_text()
 COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
 pytestmark = pytest.mark.skipif(not COMPILERS, reason="no gcc and no clang")
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from linker.errors import ToolError
-from linker.formats.ar import Archive, NewMember, write_archive
+from uselib.linker.errors import ToolError
+from uselib.linker.formats.ar import Archive, NewMember, write_archive
 
 needs_ar = pytest.mark.skipif(not shutil.which("ar") or not shutil.which("gcc"), reason="needs ar and gcc")
 LONG = "a_member_with_a_very_long_name_indeed.o"

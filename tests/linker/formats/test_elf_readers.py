@@ -15,13 +15,13 @@ from elftools.elf.relocation import RelocationSection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulator.cli import main
-from linker.errors import ToolError
-from linker.formats import elf
-from linker.formats.elf_image import read_image
-from linker.inputs import ObjectFile
-from linker.link import LinkJob, Program, link
-from linker.options import InputArgument, Options
+from uselib.cli import main
+from uselib.linker.errors import ToolError
+from uselib.linker.formats import elf
+from uselib.linker.formats.elf_image import read_image
+from uselib.linker.link import LinkJob, Program, link
+from uselib.linker.options import InputArgument, Options
+from uselib.linker.passes.inputs import ObjectFile
 
 pytestmark = pytest.mark.skipif(not shutil.which("gcc"), reason="needs gcc")
 

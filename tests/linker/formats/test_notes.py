@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from linker.errors import FormatError, ToolError
-from linker.formats import notes
-from linker.image import (
+from support.paths import ROOT
+from uselib.linker.errors import FormatError, ToolError
+from uselib.linker.formats import notes
+from uselib.linker.image import (
     EXEC,
     READ,
     WRITE,
@@ -27,7 +28,7 @@ from linker.image import (
     Version,
 )
 
-HEADER = Path(__file__).resolve().parent.parent / "runtime" / "include" / "uselib.h"
+HEADER = ROOT / "runtime" / "include" / "uselib.h"
 
 u16, u32, u64 = st.integers(0, 0xFFFF), st.integers(0, 0xFFFFFFFF), st.integers(0, (1 << 64) - 1)
 names = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from linker import bootstrap
-from linker.formats import notes
-from linker.image import EXEC, PAGE, READ, WRITE, Identity, LibraryHeader, Machine, Segment, Version
+from uselib.linker.formats import notes
+from uselib.linker.image import EXEC, PAGE, READ, WRITE, Identity, LibraryHeader, Machine, Segment, Version
+from uselib.linker.library import bootstrap
 
 MACHINES = [Machine.I386, Machine.X86_64]
 FLAG = {Machine.I386: "-m32", Machine.X86_64: "-m64"}

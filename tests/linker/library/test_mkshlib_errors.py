@@ -11,12 +11,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from shlib_driver import MACHINES, compile_c, image, mkshlib, run_program
 
-from emulator.cli import main
-from linker import registry
-from linker.formats.ar import Archive
-from linker.image import ExportKind, Machine
+from support.shlib_driver import MACHINES, compile_c, image, mkshlib, run_program
+from uselib.cli import main
+from uselib.linker.formats.ar import Archive
+from uselib.linker.image import ExportKind, Machine
+from uselib.linker.library import registry
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None or shutil.which("ar") is None, reason="needs gcc and ar")
 
@@ -243,7 +243,7 @@ def test_full_disk(tmp_path: Path) -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
     ran = subprocess.run(
-        [sys.executable, "-B", "-m", "emulator.cli", "mkshlib", *AT, "-o", str(tmp_path / "out"), str(source)],
+        [sys.executable, "-B", "-m", "uselib.cli", "mkshlib", *AT, "-o", str(tmp_path / "out"), str(source)],
         capture_output=True, text=True, preexec_fn=limit,
     )  # fmt: skip
     assert (ran.returncode, ran.stderr) == (1, f"uselib: {tmp_path}/out/shlib/libt_s.1.0.0: File too large\n")

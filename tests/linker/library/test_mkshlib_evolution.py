@@ -20,15 +20,15 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from shlib_driver import MACHINES, mkshlib
-from shlib_releases import Shop
 
-from emulator.cli import main
-from linker import previous
-from linker.formats.ar import Archive
-from linker.history import PlaceState, SlotState
-from linker.image import Machine, Version
-from runtime import build as runtime_build
+from support.shlib_driver import MACHINES, mkshlib
+from support.shlib_releases import Shop
+from uselib.cli import main
+from uselib.linker.formats.ar import Archive
+from uselib.linker.image import Machine, Version
+from uselib.linker.library.releases import previous
+from uselib.linker.library.releases.history import PlaceState, SlotState
+from uselib.runtime import build as runtime_build
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None or shutil.which("ld") is None, reason="needs gcc and ld")
 
@@ -277,7 +277,7 @@ def test_a_whole_c_library_in_another_order(tmp_path: Path, arch: str) -> None:
     assert (after.slots, after.places) == (before.slots, before.places)
     assert new.read_bytes()[0x2000:0x8000] != old.read_bytes()[0x2000:0x8000]  # the code did move
     new.rename(new.with_name(before.file_name))
-    for command in ([str(program)], [sys.executable, "-m", "emulator.cli", "run", "--sysroot", str(root), "--library-path",
+    for command in ([str(program)], [sys.executable, "-m", "uselib.cli", "run", "--sysroot", str(root), "--library-path",
                                      str(new.parent), str(program)]):  # fmt: skip
         environment = {**os.environ, "LD_LIBRARY_PATH": str(new.parent)}
         ran = subprocess.run([*command, "-a"], capture_output=True, text=True, env=environment, timeout=60)

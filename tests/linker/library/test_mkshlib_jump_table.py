@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linker import jump_table
-from linker.image import Machine
-from linker.interpose import THUNK_SIZE, thunk
+from uselib.linker.image import Machine
+from uselib.linker.library import jump_table
+from uselib.linker.library.interpose import THUNK_SIZE, thunk
 
 TABLE = 0x60000800
 near = st.integers(TABLE - 0x10000000, TABLE + 0x10000000)

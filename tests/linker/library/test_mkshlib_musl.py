@@ -6,10 +6,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from shlib_driver import MACHINES, image, mkshlib
 
-from linker.formats.ar import Archive
-from linker.image import ExportKind, Machine
+from support.shlib_driver import MACHINES, image, mkshlib
+from uselib.linker.formats.ar import Archive
+from uselib.linker.image import ExportKind, Machine
 
 LIBC = {m: Path(f"/usr/lib/{m.label}-linux-musl/libc.a") for m in MACHINES}
 HELPERS = {

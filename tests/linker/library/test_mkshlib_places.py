@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linker import places
-from linker.errors import LinkError
-from linker.evolution_places import Carried, Promise
-from linker.formats import elf
-from linker.history import PlaceRecord, PlaceState
-from linker.image import Version
-from linker.inputs import InputSection
-from linker.places import Item
+from uselib.linker.errors import LinkError
+from uselib.linker.formats import elf
+from uselib.linker.image import Version
+from uselib.linker.library.releases import arrangement as places
+from uselib.linker.library.releases.arrangement import Item
+from uselib.linker.library.releases.history import PlaceRecord, PlaceState
+from uselib.linker.library.releases.places import Carried, Promise
+from uselib.linker.passes.inputs import InputSection
 
 V = Version(1, 0, 0)
 ORIGIN = 0x61003000

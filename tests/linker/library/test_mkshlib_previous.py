@@ -13,14 +13,16 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shlib_driver import MACHINES, image, mkshlib
-from shlib_releases import BASE, Shop
 
-from emulator.cli import main
-from linker import history, jump_table, previous, retired
-from linker.errors import FormatError, ToolError
-from linker.history import PlaceState, SlotState
-from linker.image import ExportKind, Machine, Version
+from support.shlib_driver import MACHINES, image, mkshlib
+from support.shlib_releases import BASE, Shop
+from uselib.cli import main
+from uselib.linker.errors import FormatError, ToolError
+from uselib.linker.image import ExportKind, Machine, Version
+from uselib.linker.library import jump_table
+from uselib.linker.library import retired_trap as retired
+from uselib.linker.library.releases import history, previous
+from uselib.linker.library.releases.history import PlaceState, SlotState
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None or shutil.which("ld") is None, reason="needs gcc and ld")
 M = Machine.X86_64

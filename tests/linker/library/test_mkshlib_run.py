@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from elftools.elf.elffile import ELFFile
-from shlib_driver import MACHINES, compile_c, image, mkshlib, run_program
 
-from linker import jump_table
-from linker.image import EXEC, READ, WRITE, ExportKind, Machine
+from support.shlib_driver import MACHINES, compile_c, image, mkshlib, run_program
+from uselib.linker.image import EXEC, READ, WRITE, ExportKind, Machine
+from uselib.linker.library import jump_table
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None or shutil.which("ld") is None, reason="needs gcc and ld")
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.cli import main
-from linker import registry
-from linker.errors import ToolError
+from uselib.cli import main
+from uselib.linker.errors import ToolError
+from uselib.linker.library import registry
 
 TEXT = """\
 # our libraries

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linker import spec
-from linker.errors import ToolError
-from linker.image import Version
+from uselib.linker.errors import ToolError
+from uselib.linker.image import Version
+from uselib.linker.library import specification as spec
 
 WHOLE = """\
 ## the standard input and output library

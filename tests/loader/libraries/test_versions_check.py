@@ -1,4 +1,4 @@
-"""Rules recorded in programs; and loader/library_check.py against start-up on damaged libraries."""
+"""Rules recorded in programs; and loader/libraries/library_check.py against start-up on damaged libraries."""
 
 import random
 import shutil
@@ -6,11 +6,22 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from guest_build import ARCHES, NATIVE, SHARED, build, source, sysroot
-from versions_support import BAR, FOO, field_offsets, image, kit, link, make_library, patched, predicted, start
 
-from linker.formats.elf_image import read_image
-from linker.versions import RULES
+from support.guest_build import ARCHES, NATIVE, SHARED, build, source, sysroot
+from support.versions_support import (
+    BAR,
+    FOO,
+    field_offsets,
+    image,
+    kit,
+    link,
+    make_library,
+    patched,
+    predicted,
+    start,
+)
+from uselib.linker.formats.elf_image import read_image
+from uselib.linker.versions import RULES
 
 native = pytest.mark.skipif(not NATIVE, reason="runs programs natively")
 UNCHECKED = (*range(32, 40), *range(56, 80), *range(88, 96))  # addresses of code and arrays; the list of dependencies

@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from guest_build import ARCHES, NATIVE, SHARED
-from versions_support import kit, patched, predicted, start
 
-from emulator.cli import main
+from support.guest_build import ARCHES, NATIVE, SHARED
+from support.versions_support import kit, patched, predicted, start
+from uselib.cli import main
 
 
 def traced(program: Path, capfd: pytest.CaptureFixture[str], **environment: str) -> list[str]:

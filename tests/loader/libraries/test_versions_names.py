@@ -1,16 +1,16 @@
 """Names with versions and the rules as a table: linker/versions.py, and its twin in runtime/crt/versions.h."""
 
 import re
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.cli import main
-from linker.errors import UsageError
-from linker.image import Version
-from linker.versions import (
+from support.paths import ROOT
+from uselib.cli import main
+from uselib.linker.errors import UsageError
+from uselib.linker.image import Version
+from uselib.linker.versions import (
     DEFAULT,
     RULES,
     best,
@@ -80,7 +80,7 @@ def test_rules(installed: str) -> None:
 
 
 def test_start_up_has_the_same_table() -> None:
-    text = (Path(__file__).parent.parent / "runtime" / "crt" / "versions.h").read_text()
+    text = (ROOT / "runtime" / "crt" / "versions.h").read_text()
     rows = re.findall(r'\{"([a-z-]+)",((?:\s+[01],?)+)\}', text)
     assert [(name, [int(flag) for flag in re.findall("[01]", flags)]) for name, flags in rows] == [
         (r.name, [r.recorded, r.link, r.best, r.same_minor, r.patch_counts]) for r in RULES.values()

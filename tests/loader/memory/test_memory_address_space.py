@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from loader.address_space import (
+from uselib.loader.memory.address_space import (
     MMAP_MIN,
     PAGE,
     PROT_EXEC,

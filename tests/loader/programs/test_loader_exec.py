@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from linker.errors import FormatError
-from linker.formats.elf_image import read_image
-from linker.image import EXEC, READ, WRITE, Machine, Segment
-from loader.address_space import PAGE, AddressSpace, MemoryFault
-from loader.exec import StartInfo, build_stack, map_segment, script_interpreter, start_program
-from loader.headers import library_header, read_headers
-from loader.uselib import load_library
+from uselib.linker.errors import FormatError
+from uselib.linker.formats.elf_image import read_image
+from uselib.linker.image import EXEC, READ, WRITE, Machine, Segment
+from uselib.loader.memory.address_space import PAGE, AddressSpace, MemoryFault
+from uselib.loader.programs.exec import StartInfo, build_stack, map_segment, script_interpreter, start_program
+from uselib.loader.programs.headers import library_header, read_headers
+from uselib.loader.programs.uselib import load_library
 
 BASE = 0x6000_0000
 

@@ -23,9 +23,9 @@ from pathlib import Path
 import pytest
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
-from guest_build import ARCHES, ROOT, sysroot
 
-from linker.formats import notes
+from support.guest_build import ARCHES, ROOT, sysroot
+from uselib.linker.formats import notes
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
 
@@ -67,7 +67,7 @@ def run(*words: object, cwd: Path, limit: int = 0, around: tuple[str, ...] = ())
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     environment.pop("LD_LIBRARY_PATH", None)
     return subprocess.run(
-        [*around, sys.executable, "-m", "emulator.cli", *map(str, words)],
+        [*around, sys.executable, "-m", "uselib.cli", *map(str, words)],
         cwd=cwd, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
         timeout=60, preexec_fn=before,
     )  # fmt: skip

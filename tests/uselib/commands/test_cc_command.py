@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from guest_build import ARCHES, ROOT, SCHEMES, build, run, source, sysroot
 
-from emulator.cli import main
-from emulator.commands.cc import Item, parse
-from linker.errors import ToolError
+from support.guest_build import ARCHES, ROOT, SCHEMES, build, run, source, sysroot
+from uselib.cli import main
+from uselib.commands.cc import Item, parse
+from uselib.linker.errors import ToolError
 
 HELLO = '#include <stdio.h>\nint main(void) { puts("hello" TAIL); return 0; }\n'
 
@@ -121,7 +121,7 @@ def test_command_line(tmp_path: Path) -> None:
     """The whole command, as a user starts it."""
     code = source(tmp_path / "h.c", HELLO.replace("TAIL", ""))
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "USELIB_SYSROOT": str(sysroot("x86_64"))}
-    words = [sys.executable, "-m", "emulator.cli", "cc", code, "-o", tmp_path / "h"]
+    words = [sys.executable, "-m", "uselib.cli", "cc", code, "-o", tmp_path / "h"]
     done = subprocess.run(words, env=environment, capture_output=True)
     assert (done.stdout, done.stderr, done.returncode) == (b"", b"", 0)
     assert run("native", tmp_path / "h").stdout == b"hello\n"

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from run_support import uselib
 
-from emulator.compare.measure import run
-from emulator.compare.schemes import SCHEMES, Workshop
-from emulator.compare.table import Row, as_text
+from support.run_support import uselib
+from uselib.scheme_comparison.measure import run
+from uselib.scheme_comparison.schemes import SCHEMES, Workshop
+from uselib.scheme_comparison.table import Row, as_text
 
 
 @pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: scheme.name)

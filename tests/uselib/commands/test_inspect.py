@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shlib_driver import MACHINES, compile_c, mkshlib, run_program
 
-from emulator.cli import main
-from linker.image import Machine
+from support.shlib_driver import MACHINES, compile_c, mkshlib, run_program
+from uselib.cli import main
+from uselib.linker.image import Machine
 
 pytestmark = pytest.mark.skipif(
     shutil.which("gcc") is None or shutil.which("readelf") is None, reason="needs gcc, binutils"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from aout_support import library, program
-from run_support import uselib
-from test_aout_format import stub_archive
+from historical.test_aout_format import stub_archive
 
-from linker.formats import coff, textbook
-from linker.formats.aout import Magic
-from linker.formats.textbook import Library, Module, Object, Segment, Symbol
+from support.aout_support import library, program
+from support.run_support import uselib
+from uselib.linker.historical.aout.format import Magic
+from uselib.linker.historical.coff import format as coff
+from uselib.linker.historical.textbook import format as textbook
+from uselib.linker.historical.textbook.format import Library, Module, Object, Segment, Symbol
 
 
 def lines(path: Path) -> list[str]:

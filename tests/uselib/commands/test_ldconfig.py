@@ -8,16 +8,16 @@ import threading
 from pathlib import Path
 
 import pytest
-from guest_build import NATIVE
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from versions_support import kit, make_library, patched, start
 
-from emulator.cli import main
-from linker.errors import ToolError
-from linker.versions import split_name
-from loader.installed import Link, inspect, overlaps, read_directory
-from loader.links import Action, Step, carry_out, plan
+from support.guest_build import NATIVE
+from support.versions_support import kit, make_library, patched, start
+from uselib.cli import main
+from uselib.linker.errors import ToolError
+from uselib.linker.versions import split_name
+from uselib.loader.libraries.installed import Link, inspect, overlaps, read_directory
+from uselib.loader.libraries.links import Action, Step, carry_out, plan
 
 
 @pytest.fixture(autouse=True)

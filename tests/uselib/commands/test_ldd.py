@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from guest_build import ARCHES, NATIVE, build, source
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_versions_choice import PATHS, TREES, make
-from versions_support import kit, message, patched, start
 
-from emulator.cli import main
-from emulator.commands import ldd
-from linker.versions import RULES
-from loader.dependencies import Refusal
+from support.guest_build import ARCHES, NATIVE, build, source
+from support.versions_support import kit, message, patched, start
+from support.versions_trees import PATHS, TREES, make
+from uselib.cli import main
+from uselib.commands import ldd
+from uselib.linker.versions import RULES
+from uselib.loader.libraries.dependencies import Refusal
 
 native = pytest.mark.skipif(not NATIVE, reason="runs programs natively")
 

@@ -6,14 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from guest_build import ARCHES, GUEST, ROOT, build, run, sysroot
 
-from emulator.cli import main
-from linker.errors import ToolError
-from linker.image import Machine
-from runtime import compiler, musl
-from runtime.build import write_syscall_header
-from runtime.sysroot import make_sysroot, read_sysroot
+from support.guest_build import ARCHES, GUEST, ROOT, build, run, sysroot
+from uselib.cli import main
+from uselib.linker.errors import ToolError
+from uselib.linker.image import Machine
+from uselib.runtime import compiler, musl
+from uselib.runtime.build import write_syscall_header
+from uselib.runtime.sysroot import make_sysroot, read_sysroot
 
 
 def files(root: Path) -> dict[str, bytes]:
@@ -125,7 +125,7 @@ def test_other_compilers(name: str, arch: str, tmp_path: Path, monkeypatch: pyte
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     for scheme in ("uselib", "mmap", "static"):
         words = ["cc", "--sysroot", made, "--scheme", scheme, "-w", "-O2", GUEST / "library.c", "-o", tmp_path / scheme]
-        subprocess.run([sys.executable, "-m", "emulator.cli", *words], check=True, env=environment)
+        subprocess.run([sys.executable, "-m", "uselib.cli", *words], check=True, env=environment)
         ours = run("native", tmp_path / scheme, "scratch")
         monkeypatch.delenv("USELIB_CC", raising=False)
         theirs = run("native", build(tmp_path / "reference", arch, "static", "-w", GUEST / "library.c"), "scratch")

@@ -11,10 +11,10 @@ import json
 from importlib.resources import files
 from typing import BinaryIO
 
-from emulator.trace.reading.export import written
-from emulator.trace.reading.model import TraceFile
-from emulator.trace.reading.options import Option, count, parse, warn
-from linker.errors import Diagnostic, UsageError
+from uselib.emulator.trace.reading.export import written
+from uselib.emulator.trace.reading.model import TraceFile
+from uselib.emulator.trace.reading.options import Option, count, parse, warn
+from uselib.linker.errors import Diagnostic, UsageError
 
 USAGE = "uselib trace report -o REPORT.html [OPTIONS] FILE"
 ABOUT = "Writes one self-contained HTML page: address space, timeline, call tree, slots with disassembly."
@@ -47,7 +47,7 @@ def run(arguments: list[str]) -> int:
     (path,), values = parsed
     if "o" not in values:
         raise UsageError(Diagnostic("-o", "say where the page goes, `-o report.html`"))
-    from emulator.trace.reading.report.data import collect
+    from uselib.emulator.trace.reading.report.data import collect
 
     with TraceFile(path) as trace:
         text = page(collect(trace, values.get("paths", 20_000), min(max(values.get("bins", 1200), 10), 20_000)))

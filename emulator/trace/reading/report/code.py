@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from linker.errors import ToolError
-from linker.formats.elf_image import read_image
-from linker.image import Image, Machine
+from uselib.linker.errors import ToolError
+from uselib.linker.formats.elf_image import read_image
+from uselib.linker.image import Image, Machine
 
 _MAXIMUM_FILE = 256 << 20
 Line = tuple[str, str, str]  # address, bytes, text

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from emulator.trace.format import RECORD, RECORDS_HEAD
-from emulator.trace.reading.blocks import Array
-from emulator.trace.reading.calltree import CallTree, build
-from emulator.trace.reading.graph import weights
-from emulator.trace.reading.model import Process, TraceFile
-from emulator.trace.reading.report.code import LibraryCode
-from emulator.trace.reading.summary import Row, function_rows
+from uselib.emulator.trace.reading.blocks import Array
+from uselib.emulator.trace.reading.calltree import CallTree, build
+from uselib.emulator.trace.reading.graph import weights
+from uselib.emulator.trace.reading.model import Process, TraceFile
+from uselib.emulator.trace.reading.report.code import LibraryCode
+from uselib.emulator.trace.reading.summary import Row, function_rows
+from uselib.emulator.trace.store.format import RECORD, RECORDS_HEAD
 
 _WITH_CODE = 400  # slots whose implementation is disassembled
 _INSTRUCTIONS = 40

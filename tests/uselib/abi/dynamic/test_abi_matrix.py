@@ -19,20 +19,20 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from guest_build import ROOT, build, source, sysroot
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.abi.cache import Cache, directory, from_json
-from emulator.abi.matrix import Cell, MatrixResult, MatrixSpec, ProgramSpec, run_matrix
-from emulator.abi.matrix_html import page
-from emulator.abi.matrix_junit import document
-from emulator.abi.matrix_key import Keys
-from emulator.abi.matrix_text import render
-from emulator.abi.result import AbiRequest, AbiResult, Coverage, Divergence, Side, WrongBinding
-from emulator.cli import main
-from emulator.commands import mkshlib
-from linker.errors import ToolError, UsageError
+from support.guest_build import ROOT, build, source, sysroot
+from uselib.abi.dynamic.matrix.cache import Cache, directory, from_json
+from uselib.abi.dynamic.matrix.html import page
+from uselib.abi.dynamic.matrix.junit import document
+from uselib.abi.dynamic.matrix.key import Keys
+from uselib.abi.dynamic.matrix.matrix import Cell, MatrixResult, MatrixSpec, ProgramSpec, run_matrix
+from uselib.abi.dynamic.matrix.text import render
+from uselib.abi.dynamic.run.result import AbiRequest, AbiResult, Coverage, Divergence, Side, WrongBinding
+from uselib.cli import main
+from uselib.commands import mkshlib
+from uselib.linker.errors import ToolError, UsageError
 
 LIBRARY = """
 int calls;
@@ -56,7 +56,7 @@ int main(int argc, char **argv) {
 
 def make_library(folder: Path, version: str, factor: int, arch: str = "x86_64", name: str = "m") -> Path:
     """A version of the library; returns the target library's file."""
-    from emulator.commands import cc
+    from uselib.commands import cc
 
     text = source(folder / f"lib-{version}.c", LIBRARY.replace("FACTOR", str(factor)))
     member = folder / f"lib-{name}-{version}-{arch}.o"
@@ -104,9 +104,9 @@ def stand_in(request: AbiRequest) -> AbiResult:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers are forked, so they inherit the stand-in."""
-    module = types.ModuleType("emulator.abi.run")
+    module = types.ModuleType("uselib.abi.dynamic.run.run")
     module.compare_runs = stand_in  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "emulator.abi.run", module)
+    monkeypatch.setitem(sys.modules, "uselib.abi.dynamic.run.run", module)
 
 
 def spec_of(
@@ -223,7 +223,7 @@ def test_ctrl_c_ends_everything_at_once(made: dict[str, Path]) -> None:
     words = [
         sys.executable,
         "-m",
-        "emulator.cli",
+        "uselib.cli",
         "abi",
         "matrix",
         "--no-cache",
@@ -533,7 +533,7 @@ def test_bad_configurations(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_a_broken_pipe_and_help(made: dict[str, Path]) -> None:
-    words = [sys.executable, "-m", "emulator.cli", "abi", "matrix", "--help"]
+    words = [sys.executable, "-m", "uselib.cli", "abi", "matrix", "--help"]
     done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert done.returncode == 0 and "Exit status: 0 all identical" in done.stdout.replace("\n", " ")
 

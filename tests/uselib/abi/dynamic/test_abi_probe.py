@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from guest_build import ARCHES, ROOT, build, source, sysroot
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulator.abi import probe_values as v
-from emulator.abi.probe import Pair, ProbeRequest, probe, replay
-from emulator.abi.strategies import Hints, Refused, arguments, lengths, limits
-from emulator.abi.strategies import is_null as null
-from emulator.cli import main
-from emulator.commands import cc, mkshlib
-from linker.cdecl.types import Enumeration, Integer
-from linker.errors import ToolError
+from support.guest_build import ARCHES, ROOT, build, source, sysroot
+from uselib.abi.dynamic.probe import values as v
+from uselib.abi.dynamic.probe.probe import Pair, ProbeRequest, probe, replay
+from uselib.abi.dynamic.probe.strategies import Hints, Refused, arguments, lengths, limits
+from uselib.abi.dynamic.probe.strategies import is_null as null
+from uselib.cli import main
+from uselib.commands import cc, mkshlib
+from uselib.linker.c_types.value_types import Enumeration, Integer
+from uselib.linker.errors import ToolError
 
 HEADER = """
 struct point { int x, y; double w; char name[8]; };
@@ -380,7 +380,7 @@ def test_written_programs_show_the_difference(pair: tuple[str, Path, Path], tmp_
             run = [
                 sys.executable,
                 "-m",
-                "emulator.cli",
+                "uselib.cli",
                 "run",
                 "--sysroot",
                 str(sysroot(arch)),

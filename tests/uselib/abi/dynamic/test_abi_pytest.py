@@ -9,10 +9,11 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
-from guest_build import ROOT
+
+from support.paths import ROOT
 
 PROJECT = ROOT / "samples" / "abi-project"
-PLUGIN = "emulator.abi.pytest_plugin"
+PLUGIN = "uselib.abi.pytest_plugin"
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """An environment in which `uselib` is the one under test, installed or not."""
     folder = tmp_path_factory.mktemp("bin")
     script = folder / "uselib"
-    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m emulator.cli "$@"\n')
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m uselib.cli "$@"\n')
     script.chmod(0o755)
     outer = {
         name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_", "LD_LIBRARY"))
@@ -87,9 +88,7 @@ def test_no_function(abi, released, candidate):
 @pytest.mark.slow
 def test_failures_say_why_in_few_lines(environment: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(
-        (PROJECT / "tests" / "conftest.py")
-        .read_text()
-        .replace("Path(__file__).resolve().parent.parent", f"Path({str(PROJECT)!r})")
+        (PROJECT / "tests" / "conftest.py").read_text().replace("ROOT", f"Path({str(PROJECT)!r})")
     )
     (tmp_path / "test_it.py").write_text(FAILING)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
@@ -131,7 +130,7 @@ def test_unused_it_costs_nothing() -> None:
         "print(sorted(name for name in set(sys.modules) - before))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
-    assert done.stdout.strip() == str(["emulator", "emulator.abi", PLUGIN]), done.stdout + done.stderr
+    assert done.stdout.strip() == str(["uselib", "uselib.abi", PLUGIN]), done.stdout + done.stderr
 
 
 def test_the_distribution_announces_it() -> None:

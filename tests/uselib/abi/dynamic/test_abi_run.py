@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from abi_support import pair
 
-from emulator.abi.result import AbiResult
+from support.abi_support import pair
+from uselib.abi.dynamic.run.result import AbiResult
 
 TWO = "int first(int x) { return x + 1; }\nint second(int x) { return x * 10; }\n"
 TWO_H = "#include <stdio.h>\nint first(int), second(int);\n"

@@ -8,21 +8,21 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from abi_support import Pair, library, pair
-from guest_build import ARCHES, sysroot
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from run_support import uselib
 
-from emulator.abi import watch
-from emulator.abi.bindings import NotComparable, read_library
-from emulator.abi.digest import DigestSink
-from emulator.abi.meaning import Shape
-from emulator.abi.run import compare_runs
-from emulator.trace.backend import Batch
-from emulator.trace.format import RECORD, ChunkKind, Kind
-from linker.cdecl.types import Opaque
-from linker.errors import ToolError
+from support.abi_support import Pair, library, pair
+from support.guest_build import ARCHES, sysroot
+from support.run_support import uselib
+from uselib.abi.dynamic.run import data_watch as watch
+from uselib.abi.dynamic.run.bindings import NotComparable, read_library
+from uselib.abi.dynamic.run.digest import DigestSink
+from uselib.abi.dynamic.run.equivalence import Shape
+from uselib.abi.dynamic.run.run import compare_runs
+from uselib.emulator.trace.record.backend import Batch
+from uselib.emulator.trace.store.format import RECORD, ChunkKind, Kind
+from uselib.linker.c_types.value_types import Opaque
+from uselib.linker.errors import ToolError
 
 ONE = "int value(int x) { return x + 1; }\n"
 OTHER = "int value(int x) { return x + 2; }\n"
@@ -163,7 +163,7 @@ def test_digests_in_python_are_the_same(tmp_path: Path, arch: str, monkeypatch: 
         return sink.summary(0)
 
     native = digest(tmp_path / "native")
-    monkeypatch.setattr("emulator.abi.digest.library", lambda: None)
+    monkeypatch.setattr("uselib.abi.dynamic.run.digest.library", lambda: None)
     assert digest(tmp_path / "python") == native
 
 

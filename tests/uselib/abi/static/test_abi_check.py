@@ -8,18 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from abi_corpus import BREAKS, COMPATIBLE, Case
-from abi_pairs import build
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from linker.abi.check import check
-from linker.abi.check_program import check_program
-from linker.abi.facts import Constant, DataFact, Facts, FileKind, FunctionFact, ProgramFacts, Use
-from linker.abi.findings import Report, Severity, Verdict
-from linker.abi.reading import read_program
-from linker.abi.rules import Example
-from linker.abi.types import (
+from support.abi_corpus import BREAKS, COMPATIBLE, Case
+from support.abi_pairs import build
+from uselib.abi.static.comparison.check import check
+from uselib.abi.static.comparison.check_program import check_program
+from uselib.abi.static.model.facts import Constant, DataFact, Facts, FileKind, FunctionFact, ProgramFacts, Use
+from uselib.abi.static.model.findings import Report, Severity, Verdict
+from uselib.abi.static.readers.reading import read_program
+from uselib.abi.static.rules import Example
+from uselib.linker.c_types.types import (
     Array,
     Base,
     Enumeration,
@@ -35,7 +35,7 @@ from linker.abi.types import (
     Unknown,
     Void,
 )
-from linker.image import Identity, Machine, Version
+from uselib.linker.image import Identity, Machine, Version
 
 needs_tools = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
 BASE, TABLE = 0x61000000, 0x61000800

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from shlib_driver import compile_c, mkshlib
 
-from emulator.cli import main
-from linker.abi.facts import Facts
-from linker.abi.reading import read_any, read_program
-from linker.errors import ToolError
-from linker.image import Machine
+from support.shlib_driver import compile_c, mkshlib
+from uselib.abi.static.model.facts import Facts
+from uselib.abi.static.readers.reading import read_any, read_program
+from uselib.cli import main
+from uselib.linker.errors import ToolError
+from uselib.linker.image import Machine
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
 

@@ -7,14 +7,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from shlib_driver import EMULATION, MACHINES, compile_c, mkshlib
 
-from emulator.cli import main
-from linker.abi.facts import Facts, FileKind, ProgramFacts
-from linker.abi.reading import kind_of, read_any, read_facts, read_program
-from linker.abi.types import Record
-from linker.errors import FormatError
-from linker.image import Machine
+from support.shlib_driver import EMULATION, MACHINES, compile_c, mkshlib
+from uselib.abi.static.model.facts import Facts, FileKind, ProgramFacts
+from uselib.abi.static.readers.reading import kind_of, read_any, read_facts, read_program
+from uselib.cli import main
+from uselib.linker.c_types.types import Record
+from uselib.linker.errors import FormatError
+from uselib.linker.image import Machine
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None or shutil.which("ld") is None, reason="needs gcc and ld")
 BASE = 0x61000000

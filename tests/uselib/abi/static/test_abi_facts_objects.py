@@ -8,12 +8,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from abi_types_support import compile_shared
 
-from linker.abi.facts import FileKind
-from linker.abi.reading import kind_of, read_any, read_facts, read_program
-from linker.errors import FormatError
-from linker.image import Machine
+from support.abi_types_support import compile_shared
+from uselib.abi.static.model.facts import FileKind
+from uselib.abi.static.readers.reading import kind_of, read_any, read_facts, read_program
+from uselib.linker.errors import FormatError
+from uselib.linker.image import Machine
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
 

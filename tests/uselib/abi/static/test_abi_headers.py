@@ -12,13 +12,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from linker.abi.check import check
-from linker.abi.facts import DataFact, Facts, FileKind, FunctionFact
-from linker.abi.headers import HeaderFacts, header_files, read_headers, with_headers
-from linker.abi.reading import read_facts
-from linker.abi.types import Array, Base, Enumeration, FunctionType, Pointer, Qualified, Record, Typedef, Types, Unknown
-from linker.errors import FormatError, ToolError
-from linker.image import Machine
+from uselib.abi.static.comparison.check import check
+from uselib.abi.static.headers.headers import HeaderFacts, header_files, read_headers, with_headers
+from uselib.abi.static.model.facts import DataFact, Facts, FileKind, FunctionFact
+from uselib.abi.static.readers.reading import read_facts
+from uselib.linker.c_types.types import (
+    Array,
+    Base,
+    Enumeration,
+    FunctionType,
+    Pointer,
+    Qualified,
+    Record,
+    Typedef,
+    Types,
+    Unknown,
+)
+from uselib.linker.errors import FormatError, ToolError
+from uselib.linker.image import Machine
 
 FLAG = {Machine.I386: "-m32", Machine.X86_64: "-m64"}
 MACHINES = list(Machine)

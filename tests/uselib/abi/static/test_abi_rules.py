@@ -7,17 +7,18 @@ import shutil
 from pathlib import Path
 
 import pytest
-from abi_pairs import build, build_shared
 
-from linker.abi import rules
-from linker.abi.check import check
-from linker.abi.findings import Severity, Verdict
-from linker.abi.reading import read_facts
-from linker.abi.rules import Example, page
-from linker.image import Machine
+from support.abi_pairs import build, build_shared
+from support.paths import ROOT
+from uselib.abi.static import rules
+from uselib.abi.static.comparison.check import check
+from uselib.abi.static.model.findings import Severity, Verdict
+from uselib.abi.static.readers.reading import read_facts
+from uselib.abi.static.rules import Example, page
+from uselib.linker.image import Machine
 
 needs_tools = pytest.mark.skipif(shutil.which("gcc") is None or shutil.which("ld") is None, reason="needs gcc and ld")
-SOURCES = Path(rules.__file__).parent.parent
+SOURCES = Path(rules.__file__).parent.parent / "comparison"
 EXAMPLES = [(name, number) for name in rules.identifiers() for number in range(len(rules.examples(name)))]
 VERDICTS = {"breaking": Verdict.BREAKING, "minor": Verdict.MINOR, "compatible": Verdict.COMPATIBLE}
 # Both machines differ here, so these run on i386 in the fast suite as well.
@@ -106,5 +107,5 @@ def test_examples_agree_with_their_severity() -> None:
 
 
 def test_the_page_of_rules_is_up_to_date() -> None:
-    path = Path(__file__).parent.parent / "docs" / "abi-rules.md"
-    assert path.read_text() == page.render(), "run: python -m linker.abi.rules.page > docs/abi-rules.md"
+    path = ROOT / "docs" / "abi-rules.md"
+    assert path.read_text() == page.render(), "run: python -m uselib.abi.static.rules.page > docs/abi-rules.md"

@@ -17,11 +17,11 @@ from xml.etree import ElementTree as ET
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from shlib_driver import CFLAGS, DRIVER, FLAG, mkshlib
 
-from emulator.cli import main
-from emulator.commands import chkshlib
-from linker.image import Machine
+from support.shlib_driver import CFLAGS, DRIVER, FLAG, mkshlib
+from uselib.cli import main
+from uselib.commands import chkshlib
+from uselib.linker.image import Machine
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
 TODAY = datetime.date(2026, 11, 22)
@@ -319,7 +319,7 @@ def test_an_output_that_cannot_be_written(files: Files, ask, tmp_path: Path) -> 
 
 
 def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "emulator.cli", "chkshlib", *words]
+    command = [sys.executable, "-m", "uselib.cli", "chkshlib", *words]
     return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
 
 
@@ -334,7 +334,7 @@ def test_as_a_process(files: Files) -> None:
 def on_terminal(*words: str, **environment: str) -> str:
     leader, follower = pty.openpty()
     clean = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "COLUMNS")}
-    command = [sys.executable, "-m", "emulator.cli", "chkshlib", *words]
+    command = [sys.executable, "-m", "uselib.cli", "chkshlib", *words]
     process = subprocess.Popen(
         command, stdout=follower, stderr=subprocess.DEVNULL, env={**clean, "TERM": "xterm", **environment}
     )

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from linker.abi.findings import Effect, Finding, ProgramReport, Report, Rule, Severity, Verdict
-from linker.abi.render import FORMATS, Style, render
-from linker.abi.rules import identifiers
+from uselib.abi.static.model.findings import Effect, Finding, ProgramReport, Report, Rule, Severity, Verdict
+from uselib.abi.static.report import FORMATS, Style, render
+from uselib.abi.static.rules import identifiers
 
 REMOVED = Rule("function-removed", "A function was removed", Severity.BREAKING, "A call jumps to nothing.", "Keep it.")
 ADDED = Rule(

@@ -20,7 +20,8 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, Literal, TypeVar
 
-from emulator.abi.result import RESULT_VERSION, AbiResult
+from uselib.abi.dynamic.run.result import RESULT_VERSION, AbiResult
+from uselib.linker.installation import PACKAGE
 
 FORMAT = 1
 _LARGEST = 64 << 20  # bytes of an entry
@@ -41,17 +42,16 @@ def directory(given: str | None = None) -> str:
 @cache
 def own_version() -> str:
     """This uselib: version of results and a digest of the program's own files, so that no result outlives the code that made it."""
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     digest = hashlib.sha256()
-    for package in ("emulator", "linker", "loader"):
-        for folder, folders, names in os.walk(os.path.join(root, package)):
+    for package in ("abi", "emulator", "linker", "loader"):
+        for folder, folders, names in os.walk(os.path.join(PACKAGE, package)):
             folders[:] = sorted(name for name in folders if name != "__pycache__")
             for name in sorted(names):
                 if name.endswith((".py", ".so", ".c", ".txt", ".toml")):
                     path = os.path.join(folder, name)
                     with open(path, "rb") as file:
                         data = file.read()
-                    digest.update(f"{os.path.relpath(path, root)}\0{len(data)}\0".encode() + data)
+                    digest.update(f"{os.path.relpath(path, PACKAGE)}\0{len(data)}\0".encode() + data)
     return f"{RESULT_VERSION}.{digest.hexdigest()[:24]}"
 
 

@@ -29,9 +29,9 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from emulator.abi.matrix import MatrixSpec, ProgramSpec
-from linker.errors import Diagnostic, UsageError
-from linker.reading import read_file
+from uselib.abi.dynamic.matrix.matrix import MatrixSpec, ProgramSpec
+from uselib.linker.errors import Diagnostic, UsageError
+from uselib.linker.reading import read_file
 
 _PATHS = frozenset(("sysroot", "root", "readable", "writable", "library-path"))
 _SWITCHES = frozenset(("realtime",))
@@ -176,7 +176,7 @@ def _run_words(options: Mapping[str, list[Any]]) -> list[str]:
 
 def _limits(options: Mapping[str, list[Any]]) -> tuple[int | None, float | None]:
     """Raises ValueError."""
-    from emulator.run_options import positive_count
+    from uselib.emulator.process.run_options import positive_count
 
     instructions = positive_count(str(options["max-instructions"][0])) if "max-instructions" in options else None
     seconds = float(options["max-seconds"][0]) if "max-seconds" in options else 60.0

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from html import escape
 
-from emulator.abi.matrix import Cell, MatrixResult
-from emulator.abi.matrix_text import details, legend, short, summary
-from linker.errors import printable
+from uselib.abi.dynamic.matrix.matrix import Cell, MatrixResult
+from uselib.abi.dynamic.matrix.text import details, legend, short, summary
+from uselib.linker.errors import printable
 
 _CLASSES = {
     "identical on this run": "same",

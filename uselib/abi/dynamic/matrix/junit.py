@@ -6,9 +6,9 @@ from __future__ import annotations
 import re
 from xml.sax.saxutils import escape, quoteattr
 
-from emulator.abi.matrix import Cell, MatrixResult
-from emulator.abi.matrix_text import details, short
-from linker.errors import printable
+from uselib.abi.dynamic.matrix.matrix import Cell, MatrixResult
+from uselib.abi.dynamic.matrix.text import details, short
+from uselib.linker.errors import printable
 
 # XML 1.0, production 2: what no document may contain, not even as a reference
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

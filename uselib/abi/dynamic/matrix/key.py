@@ -17,9 +17,9 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 
-from emulator.abi.result import AbiRequest
-from emulator.run_options import OPTIONS
-from linker.errors import ToolError
+from uselib.abi.dynamic.run.result import AbiRequest
+from uselib.emulator.process.run_options import OPTIONS
+from uselib.linker.errors import ToolError
 
 _MANY = 10_000  # files below a directory that is an input; more of them: no key
 _DIRECTORIES = frozenset(("--sysroot", "--root"))
@@ -131,8 +131,8 @@ class Keys:
     def _recorded(self, program: str) -> tuple[tuple[str, ...], str]:
         """`.lib` of a program, and where it says that its libraries are. Raises OSError."""
         if program not in self._programs:
-            from linker.formats.elf_image import read_image
-            from linker.reading import read_file
+            from uselib.linker.formats.elf_image import read_image
+            from uselib.linker.reading import read_file
 
             try:
                 image = read_image(read_file(program), program)
@@ -156,7 +156,7 @@ def _candidates(stem: str, name: str, folders: Sequence[str]) -> list[str]:
 
 def _needed(path: str) -> tuple[str, ...]:
     """The file names of the libraries that a library depends on."""
-    from loader.headers import library_header
+    from uselib.loader.programs.headers import library_header
 
     try:
         with open(path, "rb") as file:
@@ -170,7 +170,7 @@ def _needed(path: str) -> tuple[str, ...]:
 
 
 def _pairs(words: Sequence[str]) -> list[tuple[str, str]]:
-    """Options with their values, as emulator/run_options.py reads them."""
+    """Options with their values, as emulator/process/run_options.py reads them."""
     pairs, position = [], 0
     while position < len(words):
         name, equals, value = words[position].partition("=")

@@ -15,14 +15,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from emulator.abi.matrix_plan import Column, Row, plan
-from emulator.abi.result import AbiRequest, AbiResult, Side
-from linker.errors import Diagnostic, UsageError
+from uselib.abi.dynamic.matrix.plan import Column, Row, plan
+from uselib.abi.dynamic.run.result import AbiRequest, AbiResult, Side
+from uselib.linker.errors import Diagnostic, UsageError
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
-    from emulator.abi.cache import Cache
+    from uselib.abi.dynamic.matrix.cache import Cache
 
 MATRIX_VERSION = 1  # of as_json
 
@@ -210,7 +210,7 @@ def run_matrix(
 
 def _prepare(run: _Run) -> list[_Task]:
     """Requests for all cells; those known already are done. Returns what has to be run."""
-    from emulator.abi.matrix_key import Keys
+    from uselib.abi.dynamic.matrix.key import Keys
 
     keys = Keys()
     waiting = []
@@ -263,7 +263,7 @@ def _pool(count: int) -> Iterator[Executor]:
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
 
-    from emulator.abi.matrix_worker import begin
+    from uselib.abi.dynamic.matrix.worker import begin
 
     pool = ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("fork"), initializer=begin)
     try:
@@ -283,7 +283,7 @@ def _submit(run: _Run, tasks: Sequence[_Task], executor: Executor, again: bool =
     """Runs cells. Returns those whose worker went away, if they are to be tried `again`."""
     from concurrent.futures import BrokenExecutor, as_completed
 
-    from emulator.abi.matrix_worker import run_cell
+    from uselib.abi.dynamic.matrix.worker import run_cell
 
     futures: dict[Future[AbiResult], _Task] = {}
     lost: list[_Task] = []

@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from linker.errors import Diagnostics, ToolError, UsageError, error
-from linker.image import Identity, Machine
+from uselib.linker.errors import Diagnostics, ToolError, UsageError, error
+from uselib.linker.image import Identity, Machine
 
 if TYPE_CHECKING:
-    from emulator.abi.matrix import MatrixSpec, ProgramSpec
+    from uselib.abi.dynamic.matrix.matrix import MatrixSpec, ProgramSpec
 
 _HEAD = 4096  # bytes: headers and notes of a target library
 
@@ -85,7 +85,7 @@ def _head(path: str) -> bytes:
 
 def _column(path: str) -> Column:
     """Raises ToolError, OSError."""
-    from loader.headers import library_header
+    from uselib.loader.programs.headers import library_header
 
     head = _head(path)
     machine = elf_machine(head)
@@ -142,8 +142,8 @@ def _named(text: str, columns: Sequence[Column]) -> Column | None:
 
 def _linked_with(path: str, columns: Sequence[Column]) -> tuple[Column | None, str]:
     """The version that a program was linked with, or why there is none."""
-    from linker.formats.elf_image import read_image
-    from linker.reading import read_file
+    from uselib.linker.formats.elf_image import read_image
+    from uselib.linker.reading import read_file
 
     names = {column.identity.name for column in columns if column.identity is not None}
     try:

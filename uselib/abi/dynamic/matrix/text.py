@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from emulator.abi.matrix import Cell, MatrixResult
-from linker.errors import printable
+from uselib.abi.dynamic.matrix.matrix import Cell, MatrixResult
+from uselib.linker.errors import printable
 
 _COLOURS = {"identical on this run": "32", "diverged": "31;1", "not comparable": "33", "baseline": "2"}
 _WORDS = {"identical on this run": "identical", "diverged": "DIVERGED", "not comparable": "n/c", "baseline": "baseline"}

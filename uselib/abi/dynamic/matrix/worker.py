@@ -1,7 +1,7 @@
 """One cell in a worker: a process of this machine's, or of a cluster's. Nothing comes out but an AbiResult.
 
 A run in the emulator needs the main thread of its process (it takes over signals). Workers of some executors are threads (those of
-dask.distributed, ThreadPoolExecutor): there the cell gets a process of its own, `python -m emulator.abi.matrix_worker`, which
+dask.distributed, ThreadPoolExecutor): there the cell gets a process of its own, `python -m uselib.abi.dynamic.matrix.worker`, which
 reads a pickled request from its parent and answers with a pickled result.
 """
 
@@ -13,8 +13,9 @@ import subprocess
 import sys
 import threading
 
-from emulator.abi.result import AbiRequest, AbiResult
-from linker.errors import ToolError
+from uselib.abi.dynamic.run.result import AbiRequest, AbiResult
+from uselib.linker.errors import ToolError
+from uselib.linker.installation import PACKAGE
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
@@ -37,8 +38,8 @@ def run_cell(request: AbiRequest) -> AbiResult:
 
 
 def _here(request: AbiRequest) -> AbiResult:
-    from emulator.abi.matrix import not_comparable
-    from emulator.abi.run import compare_runs
+    from uselib.abi.dynamic.matrix.matrix import not_comparable
+    from uselib.abi.dynamic.run.run import compare_runs
 
     try:
         return compare_runs(request)
@@ -52,12 +53,12 @@ def _here(request: AbiRequest) -> AbiResult:
 
 
 def _in_process(request: AbiRequest) -> AbiResult:
-    from emulator.abi.matrix import not_comparable
+    from uselib.abi.dynamic.matrix.matrix import not_comparable
 
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    root = os.path.dirname(PACKAGE)
     path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
     done = subprocess.run(
-        [sys.executable, "-m", "emulator.abi.matrix_worker"],
+        [sys.executable, "-m", "uselib.abi.dynamic.matrix.worker"],
         input=pickle.dumps(request), capture_output=True, env={**os.environ, "PYTHONPATH": path},
     )  # fmt: skip
     if done.returncode == 0:

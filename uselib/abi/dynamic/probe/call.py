@@ -15,21 +15,21 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from emulator.abi.probe_values import Arena, Region, Value, encode
-from emulator.abi.strategies import Refused
-from emulator.api.control import LostCall
-from emulator.api.errors import SymbolError
-from emulator.api.library import Library
-from emulator.api.values import from_extended
-from emulator.interfaces import ProcessEnded
-from emulator.kernel import table
-from emulator.kernel.process import Talk
-from emulator.machine.counter import InstructionCounter
-from emulator.machine.registers import INDEX
-from emulator.trace.prototypes.conventions import Arguments, Part, Where, in_memory, result_parts
-from linker.cdecl.types import Floating, Prototype, Type, Void
-from linker.image import ExportKind, Machine
-from loader.access import MemoryCeiling, MemoryFault
+from uselib.abi.dynamic.probe.strategies import Refused
+from uselib.abi.dynamic.probe.values import Arena, Region, Value, encode
+from uselib.emulator.api.control import LostCall
+from uselib.emulator.api.errors import SymbolError
+from uselib.emulator.api.library import Library
+from uselib.emulator.api.values import from_extended
+from uselib.emulator.kernel import table
+from uselib.emulator.kernel.process import Talk
+from uselib.emulator.machine.counter import InstructionCounter
+from uselib.emulator.machine.registers import INDEX
+from uselib.emulator.process.interfaces import ProcessEnded
+from uselib.emulator.trace.prototypes.conventions import Arguments, Part, Where, in_memory, result_parts
+from uselib.linker.c_types.value_types import Floating, Prototype, Type, Void
+from uselib.linker.image import ExportKind, Machine
+from uselib.loader.memory.access import MemoryCeiling, MemoryFault
 
 ARENA = 0x2000_0000  # where arguments lie: between heap and libraries on both machines
 ARENA_SIZE = 1 << 20
@@ -239,8 +239,8 @@ class Subject:
 
     @cached_property
     def image(self) -> Any:
-        from linker.formats.elf_image import read_image
-        from linker.reading import read_file
+        from uselib.linker.formats.elf_image import read_image
+        from uselib.linker.reading import read_file
 
         return read_image(read_file(self.path), self.path)
 

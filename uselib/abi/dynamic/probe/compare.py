@@ -12,10 +12,10 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from emulator.abi.probe_call import Outcome, Prepared, Subject
-from emulator.abi.probe_values import c_number, c_string
-from emulator.api.values import from_extended
-from linker.cdecl.types import (
+from uselib.abi.dynamic.probe.call import Outcome, Prepared, Subject
+from uselib.abi.dynamic.probe.values import c_number, c_string
+from uselib.emulator.api.values import from_extended
+from uselib.linker.c_types.value_types import (
     Array,
     Complex,
     Enumeration,

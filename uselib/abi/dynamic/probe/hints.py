@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from linker.image import EXEC, WRITE, Image, Machine
+from uselib.linker.image import EXEC, WRITE, Image, Machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

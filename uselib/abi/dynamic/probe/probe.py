@@ -17,16 +17,16 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from emulator.abi.probe_call import ARENA, BETWEEN, Outcome, Prepared, Subject, prepare
-from emulator.abi.probe_compare import Difference, difference, ending
-from emulator.abi.probe_shrink import shrink
-from emulator.abi.probe_values import Value, from_plain, plain
-from emulator.trace.prototypes.sources import Prototypes, open_prototypes
-from linker.cdecl.types import Prototype
-from linker.errors import Diagnostic, ToolError, error
-from linker.formats.elf_image import read_image
-from linker.image import ExportKind, Image
-from linker.reading import read_file
+from uselib.abi.dynamic.probe.call import ARENA, BETWEEN, Outcome, Prepared, Subject, prepare
+from uselib.abi.dynamic.probe.compare import Difference, difference, ending
+from uselib.abi.dynamic.probe.shrink import shrink
+from uselib.abi.dynamic.probe.values import Value, from_plain, plain
+from uselib.emulator.trace.prototypes.sources import Prototypes, open_prototypes
+from uselib.linker.c_types.value_types import Prototype
+from uselib.linker.errors import Diagnostic, ToolError, error
+from uselib.linker.formats.elf_image import read_image
+from uselib.linker.image import ExportKind, Image
+from uselib.linker.reading import read_file
 
 PROBE_VERSION = 1  # of as_json
 
@@ -111,7 +111,7 @@ class ProbeResult:
             if f.reason:
                 row["reason"] = f.reason
             if f.witness is not None and f.prototype is not None:
-                from emulator.abi.probe_text import call_text
+                from uselib.abi.dynamic.probe.text import call_text
 
                 seen = f.witness.difference
                 row["witness"] = {
@@ -184,8 +184,8 @@ class Pair:
 
     def hints(self, name: str) -> Any:
         """Constants of the function's code and of the library, for the strategies."""
-        from emulator.abi import probe_hints
-        from emulator.abi.strategies import Hints
+        from uselib.abi.dynamic.probe import hints as probe_hints
+        from uselib.abi.dynamic.probe.strategies import Hints
 
         numbers = [probe_hints.numbers(image, data, name) for image, data in zip(self.images, self._files, strict=True)]
         if self._texts is None:
@@ -261,7 +261,7 @@ def probe(request: ProbeRequest, progress: Callable[[int, int], None] | None = N
 
 
 def _function(pair: Pair, name: str) -> FunctionResult:
-    from emulator.abi.strategies import Refused
+    from uselib.abi.dynamic.probe.strategies import Refused
 
     prepared = _prepared(pair, name)
     if isinstance(prepared, FunctionResult):
@@ -274,8 +274,8 @@ def _function(pair: Pair, name: str) -> FunctionResult:
 
 def _sequences(pair: Pair, names: Sequence[str]) -> list[FunctionResult]:
     """One result for the functions that can be called, one each for those that cannot."""
-    from emulator.abi.probe_state import search
-    from emulator.abi.strategies import Refused
+    from uselib.abi.dynamic.probe.state import search
+    from uselib.abi.dynamic.probe.strategies import Refused
 
     prepared = [_prepared(pair, name) for name in names]
     results = [item for item in prepared if isinstance(item, FunctionResult)]
@@ -292,7 +292,7 @@ def _sequences(pair: Pair, names: Sequence[str]) -> list[FunctionResult]:
 
 def _prepared(pair: Pair, name: str) -> tuple[Prototype, Any] | FunctionResult:
     """A function's prototype and the strategy of its arguments, or why there is none."""
-    from emulator.abi.strategies import Refused, arguments
+    from uselib.abi.dynamic.probe.strategies import Refused, arguments
 
     sides = zip((pair.request.old, pair.request.new), pair.exports, strict=True)
     missing = [path for path, exports in sides if name not in exports]
@@ -325,7 +325,7 @@ def _search(pair: Pair, prototype: Prototype, strategy: Any) -> FunctionResult:
     from hypothesis import find
     from hypothesis.errors import NoSuchExample
 
-    from emulator.abi.strategies import Refused
+    from uselib.abi.dynamic.probe.strategies import Refused
 
     count = crashed = 0
     refused: Refused | None = None

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from emulator.abi.probe_values import Choice, Group, Items, Number, Text, Value
-from linker.cdecl.types import Array, Integer, Pointer, Prototype, Structure, Type
+from uselib.abi.dynamic.probe.values import Choice, Group, Items, Number, Text, Value
+from uselib.linker.c_types.value_types import Array, Integer, Pointer, Prototype, Structure, Type
 
 Path = tuple[int, ...]
 Arguments = tuple[Value, ...]

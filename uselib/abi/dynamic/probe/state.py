@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from emulator.abi.probe import Call, Compared, FunctionResult, Pair, Witness
-from emulator.abi.probe_call import ARENA, BETWEEN
-from emulator.abi.probe_compare import ending
-from emulator.abi.probe_shrink import shrink
-from emulator.abi.probe_values import Value
-from linker.cdecl.types import Prototype
+from uselib.abi.dynamic.probe.call import ARENA, BETWEEN
+from uselib.abi.dynamic.probe.compare import ending
+from uselib.abi.dynamic.probe.probe import Call, Compared, FunctionResult, Pair, Witness
+from uselib.abi.dynamic.probe.shrink import shrink
+from uselib.abi.dynamic.probe.values import Value
+from uselib.linker.c_types.value_types import Prototype
 
 _LONGEST = 8  # calls of a sequence
 
@@ -25,7 +25,7 @@ Calls = tuple[Call, ...]
 
 def _run(pair: Pair, calls: Calls) -> tuple[int, Compared | None, int]:
     """Index and outcome of the first call that differs (or None), and how many calls were made. Raises Refused(FUNCTION: why)."""
-    from emulator.abi.strategies import Refused
+    from uselib.abi.dynamic.probe.strategies import Refused
 
     for number, (prototype, values) in enumerate(calls):
         try:
@@ -45,8 +45,8 @@ def search(pair: Pair, functions: Sequence[tuple[Prototype, Any]]) -> FunctionRe
     from hypothesis import strategies as st
     from hypothesis.errors import NoSuchExample
 
-    from emulator.abi.probe import search_settings
-    from emulator.abi.strategies import Refused
+    from uselib.abi.dynamic.probe.probe import search_settings
+    from uselib.abi.dynamic.probe.strategies import Refused
 
     name = ", ".join(prototype.name for prototype, _ in functions)
     one = st.one_of([strategy.map(lambda values, p=prototype: (p, values)) for prototype, strategy in functions])

@@ -20,8 +20,8 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from emulator.abi.probe_values import NULL, Bytes, Choice, Group, Items, Null, Number, Text, Value
-from linker.cdecl.types import (
+from uselib.abi.dynamic.probe.values import NULL, Bytes, Choice, Group, Items, Null, Number, Text, Value
+from uselib.linker.c_types.value_types import (
     Array,
     Complex,
     Enumeration,

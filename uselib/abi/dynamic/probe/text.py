@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 
-from emulator.abi.probe import FunctionResult, ProbeResult
-from emulator.abi.probe_values import Bytes, Choice, Group, Items, Null, Number, Text, Value, c_number, c_string
-from linker.cdecl.types import (
+from uselib.abi.dynamic.probe.probe import FunctionResult, ProbeResult
+from uselib.abi.dynamic.probe.values import Bytes, Choice, Group, Items, Null, Number, Text, Value, c_number, c_string
+from uselib.linker.c_types.value_types import (
     Array,
     Complex,
     Enumeration,
@@ -19,7 +19,7 @@ from linker.cdecl.types import (
     Type,
     spelled,
 )
-from linker.errors import printable
+from uselib.linker.errors import printable
 
 
 def declared(type_: Type, name: str) -> str:

@@ -7,8 +7,8 @@
     Items((...))                pointer to elements of the type that is pointed to
     NULL                        the null pointer
 
-All are immutable and compare by value. Their meaning is given by a type beside them (linker/cdecl/types.py). `plain` and `from_plain` turn
-them into lists that JSON and Python's literals can hold.
+All are immutable and compare by value. Their meaning is given by a type beside them (linker/c_types/value_types.py).
+`plain` and `from_plain` turn them into lists that JSON and Python's literals can hold.
 """
 
 from __future__ import annotations
@@ -19,8 +19,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from emulator.api.values import extended
-from linker.cdecl.types import Array, Complex, Enumeration, Field, Floating, Integer, Opaque, Pointer, Structure, Type
+from uselib.emulator.api.values import extended
+from uselib.linker.c_types.value_types import (
+    Array,
+    Complex,
+    Enumeration,
+    Field,
+    Floating,
+    Integer,
+    Opaque,
+    Pointer,
+    Structure,
+    Type,
+)
 
 SLACK = 64  # zero bytes behind each object that is pointed to: what a function writes there is seen
 

@@ -11,10 +11,10 @@ import os
 import pprint
 from collections.abc import Iterator
 
-from emulator.abi.probe import FunctionResult, ProbeRequest
-from emulator.abi.probe_text import call_text, declared, one_line, prototype_text
-from emulator.abi.probe_values import Bytes, Items, Text, plain
-from linker.cdecl.types import (
+from uselib.abi.dynamic.probe.probe import FunctionResult, ProbeRequest
+from uselib.abi.dynamic.probe.text import call_text, declared, one_line, prototype_text
+from uselib.abi.dynamic.probe.values import Bytes, Items, Text, plain
+from uselib.linker.c_types.value_types import (
     Array,
     Complex,
     Enumeration,
@@ -28,7 +28,7 @@ from linker.cdecl.types import (
     Void,
     spelled,
 )
-from linker.writer import write_atomically
+from uselib.linker.passes.writer import write_atomically
 
 _BASE_TEXT = "char short int long float double void _Bool signed unsigned __int128 bool"
 _BASE = frozenset(_BASE_TEXT.split())  # words of types that need no declaration
@@ -65,7 +65,7 @@ def pytest_module(function: FunctionResult, request: ProbeRequest) -> str:
 {seen.what}: {_one_line(seen.old)} (old), {_one_line(seen.new)} (new)
 """
 
-from emulator.abi.probe import replay
+from uselib.abi.dynamic.probe.probe import replay
 
 OLD = {os.path.abspath(request.old)!r}
 NEW = {os.path.abspath(request.new)!r}

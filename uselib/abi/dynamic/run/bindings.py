@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from linker.errors import Diagnostic, FormatError
-from linker.formats.elf_image import read_image
-from linker.image import PAGE, ExportKind, Identity, Image, LibraryHeader
-from linker.reading import read_file
-from linker.versions import names_library
+from uselib.linker.errors import Diagnostic, FormatError
+from uselib.linker.formats.elf_image import read_image
+from uselib.linker.image import PAGE, ExportKind, Identity, Image, LibraryHeader
+from uselib.linker.reading import read_file
+from uselib.linker.versions import names_library
 
 ET_DYN = 3
 _IMPLEMENTATION = "$impl"

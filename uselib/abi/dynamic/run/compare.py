@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from emulator.abi.bindings import Library
-from emulator.abi.divergence import (
+from uselib.abi.dynamic.run.bindings import Library
+from uselib.abi.dynamic.run.divergence import (
     Candidate,
     Sides,
     compare_effects,
@@ -18,16 +18,16 @@ from emulator.abi.divergence import (
     compare_status,
     first,
 )
-from emulator.abi.meaning import Pointers
-from emulator.abi.recording import MOST_CALLS, SideRun
-from emulator.abi.result import Divergence, WrongBinding
-from emulator.abi.streams import Stream, load
-from emulator.abi.wording import signal_name
-from emulator.abi.wrong import compare_data, wrong_bindings
-from emulator.trace.reading.model import Process, TraceFile
+from uselib.abi.dynamic.run.equivalence import Pointers
+from uselib.abi.dynamic.run.exit_text import signal_name
+from uselib.abi.dynamic.run.result import Divergence, WrongBinding
+from uselib.abi.dynamic.run.side import MOST_CALLS, SideRun
+from uselib.abi.dynamic.run.streams import Stream, load
+from uselib.abi.dynamic.run.wrong_bindings import compare_data, wrong_bindings
+from uselib.emulator.trace.reading.model import Process, TraceFile
 
 if TYPE_CHECKING:
-    from emulator.abi.run import Subject
+    from uselib.abi.dynamic.run.run import Subject
 
 
 def compare(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from emulator.abi.bindings import Bound, Library
-from emulator.abi.recording import SideRun
-from emulator.abi.result import Coverage
+from uselib.abi.dynamic.run.bindings import Bound, Library
+from uselib.abi.dynamic.run.result import Coverage
+from uselib.abi.dynamic.run.side import SideRun
 
 
 def changed_functions(old: Library, new: Library) -> frozenset[str]:

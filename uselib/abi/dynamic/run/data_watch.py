@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Protocol
 
-from emulator.interfaces import WatchableMachine
-from emulator.trace import native_module
-from loader.address_space import PAGE, AddressSpace
+from uselib.emulator.process.interfaces import WatchableMachine
+from uselib.emulator.trace.record import native_module
+from uselib.loader.memory.address_space import PAGE, AddressSpace
 
-MODULE = "emulator.trace._watch"
+MODULE = "uselib.emulator.trace._watch"
 LOG = 1 << 14  # accesses kept one by one
 ROWS = 1 << 14  # places in the table of rows, half of which are used
 _READ = ctypes.CFUNCTYPE(c_uint64, c_void_p, c_uint64, c_uint32, c_void_p)

@@ -16,11 +16,11 @@ from collections.abc import Callable
 from ctypes import Array, addressof, c_uint64, memmove, sizeof
 from typing import Any
 
-from emulator.abi.meaning import WORDS, Shape
-from emulator.abi.watch import library
-from emulator.trace.backend import Batch
-from emulator.trace.format import RECORD, ChunkKind, Kind
-from emulator.trace.sinks import FileSink
+from uselib.abi.dynamic.run.data_watch import library
+from uselib.abi.dynamic.run.equivalence import WORDS, Shape
+from uselib.emulator.trace.record.backend import Batch
+from uselib.emulator.trace.store.format import RECORD, ChunkKind, Kind
+from uselib.emulator.trace.store.sinks import FileSink
 
 KEPT = 1 << 16  # records of a process that are kept as they are, whatever the digests say
 _ALL = (1 << 64) - 1

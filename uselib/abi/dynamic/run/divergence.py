@@ -17,19 +17,19 @@ from functools import partial
 
 import numpy as np
 
-from emulator.abi.bindings import Bound, Library
-from emulator.abi.meaning import NOTHING, Find, Pointers, Shape, plain_bytes, shape_of
-from emulator.abi.recording import SideRun
-from emulator.abi.result import Divergence
-from emulator.abi.streams import Stream
-from emulator.abi.wording import end_text
-from emulator.trace.format import Kind
-from emulator.trace.prototypes.decode import Decoder
-from emulator.trace.reading.align import common_prefix
-from emulator.trace.reading.blocks import Array
-from linker.cdecl.types import Array as ArrayType
-from linker.cdecl.types import Structure, Type
-from linker.image import Image, Machine
+from uselib.abi.dynamic.run.bindings import Bound, Library
+from uselib.abi.dynamic.run.equivalence import NOTHING, Find, Pointers, Shape, plain_bytes, shape_of
+from uselib.abi.dynamic.run.exit_text import end_text
+from uselib.abi.dynamic.run.result import Divergence
+from uselib.abi.dynamic.run.side import SideRun
+from uselib.abi.dynamic.run.streams import Stream
+from uselib.emulator.trace.prototypes.decode import Decoder
+from uselib.emulator.trace.reading.align import common_prefix
+from uselib.emulator.trace.reading.blocks import Array
+from uselib.emulator.trace.store.format import Kind
+from uselib.linker.c_types.value_types import Array as ArrayType
+from uselib.linker.c_types.value_types import Structure, Type
+from uselib.linker.image import Image, Machine
 
 AT_END = 1 << 62
 CONTEXT = 3  # calls shown before a divergence

@@ -13,11 +13,11 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from emulator.abi.bindings import Library
-from emulator.trace.prototypes.conventions import Arguments, Parts, Where, in_memory, result_parts
-from emulator.trace.prototypes.decode import Decoder
-from linker.cdecl.types import Array, Function, Opaque, Pointer, Prototype, Structure, Type
-from linker.image import Image, Machine
+from uselib.abi.dynamic.run.bindings import Library
+from uselib.emulator.trace.prototypes.conventions import Arguments, Parts, Where, in_memory, result_parts
+from uselib.emulator.trace.prototypes.decode import Decoder
+from uselib.linker.c_types.value_types import Array, Function, Opaque, Pointer, Prototype, Structure, Type
+from uselib.linker.image import Image, Machine
 
 Find = Callable[[str], Prototype | None]
 WORDS = 11

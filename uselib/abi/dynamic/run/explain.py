@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from emulator.abi.bindings import Bound, Library, Place
-from emulator.abi.result import Divergence, WrongBinding
-from linker.image import Identity
+from uselib.abi.dynamic.run.bindings import Bound, Library, Place
+from uselib.abi.dynamic.run.result import Divergence, WrongBinding
+from uselib.linker.image import Identity
 
 
 def explained(

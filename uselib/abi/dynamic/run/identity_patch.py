@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import struct
 
-from emulator.abi.bindings import Library
-from linker.digest import digest_offset
-from linker.formats import notes
-from linker.image import Identity
+from uselib.abi.dynamic.run.bindings import Library
+from uselib.linker.formats import notes
+from uselib.linker.image import Identity
+from uselib.linker.library.digest import digest_offset
 
 _VERSION = struct.Struct("<3H")
 _VERSION_AT, _SLOTS_AT = 8, 52  # in the NT_LIBRARY descriptor (formats/notes.py)

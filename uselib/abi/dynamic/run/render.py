@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from emulator.abi.result import AbiResult, Coverage, Divergence, Side, WrongBinding
-from emulator.abi.wording import end_text
-from linker.errors import some
+from uselib.abi.dynamic.run.exit_text import end_text
+from uselib.abi.dynamic.run.result import AbiResult, Coverage, Divergence, Side, WrongBinding
+from uselib.linker.errors import some
 
 _SHOWN = 8  # names in a list
 

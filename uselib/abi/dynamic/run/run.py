@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from emulator.abi.bindings import (
+from uselib.abi.dynamic.run.bindings import (
     Bound,
     Library,
     NotComparable,
@@ -31,10 +31,14 @@ from emulator.abi.bindings import (
     read_library,
     recorded_names,
 )
-from emulator.abi.coverage import coverage_of
-from emulator.abi.explain import explained, names_near
-from emulator.abi.meaning import Find, Shape, shape_of
-from emulator.abi.recording import (
+from uselib.abi.dynamic.run.coverage import coverage_of
+from uselib.abi.dynamic.run.data_watch import Watched
+from uselib.abi.dynamic.run.equivalence import Find, Shape, shape_of
+from uselib.abi.dynamic.run.explain import explained, names_near
+from uselib.abi.dynamic.run.identity_patch import satisfied
+from uselib.abi.dynamic.run.result import AbiRequest, AbiResult, Divergence, Side, WrongBinding
+from uselib.abi.dynamic.run.same import calls_needed, same_runs
+from uselib.abi.dynamic.run.side import (
     GUEST_DIRECTORY,
     MOST_CALLS,
     Job,
@@ -45,19 +49,15 @@ from emulator.abi.recording import (
     wants_of,
     warm_up,
 )
-from emulator.abi.result import AbiRequest, AbiResult, Divergence, Side, WrongBinding
-from emulator.abi.same import calls_needed, same_runs
-from emulator.abi.satisfy import satisfied
-from emulator.abi.static import Findings, named
-from emulator.abi.static import check_pair as check_pair_statically
-from emulator.abi.watch import Watched
-from emulator.run import RunOptions
-from emulator.run_options import parse
-from emulator.trace.reading.model import TraceFile
-from linker.errors import Diagnostic, ToolError, UsageError, some
-from linker.formats.elf_image import read_image
-from linker.image import Identity, Image
-from linker.reading import read_file
+from uselib.abi.dynamic.run.static_findings import Findings, named
+from uselib.abi.dynamic.run.static_findings import check_pair as check_pair_statically
+from uselib.emulator.process.run import RunOptions
+from uselib.emulator.process.run_options import parse
+from uselib.emulator.trace.reading.model import TraceFile
+from uselib.linker.errors import Diagnostic, ToolError, UsageError, some
+from uselib.linker.formats.elf_image import read_image
+from uselib.linker.image import Identity, Image
+from uselib.linker.reading import read_file
 
 TRIES = 3  # of programs with several processes, whose order is the host's
 START_UP_REFUSED = 128  # exit status: ARCHITECTURE.md, start-up contract
@@ -170,7 +170,7 @@ def _program_path(options: RunOptions) -> str:
 
 def _prototypes(image: Image, program: str, request: AbiRequest, old: Library) -> Find:
     """The program's view of functions, for both sides: prototype files, its own DWARF, that of the old version, the C library's."""
-    from emulator.trace.prototypes.sources import open_prototypes
+    from uselib.emulator.trace.prototypes.sources import open_prototypes
 
     library = "mini" if any(identity.name.startswith("libmini") for identity in image.needs) else "musl"
     return open_prototypes(image.machine, [program, old.path], request.prototypes, library).find
@@ -305,7 +305,7 @@ def _compared(subject: Subject, old: SideRun, new: SideRun, folder: str) -> AbiR
             os.mkdir(job.directory)
             os.rename(os.path.join(job.directory.removesuffix("-again"), "lib"), os.path.join(job.directory, "lib"))
         old, new = _run_both(subject, jobs)
-    from emulator.abi.compare import compare  # numpy is not needed before
+    from uselib.abi.dynamic.run.compare import compare  # numpy is not needed before
 
     divergence, wrong, notes = compare(subject, old, new, cut)
     if divergence is not None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from emulator.abi.bindings import Bound, Library
-from emulator.abi.recording import MOST_CALLS, SideRun
+from uselib.abi.dynamic.run.bindings import Bound, Library
+from uselib.abi.dynamic.run.side import MOST_CALLS, SideRun
 
 PIECE = 1 << 14  # records between two digests: RecordOptions.capacity
 

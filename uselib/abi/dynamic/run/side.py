@@ -2,7 +2,7 @@
 comparison needs written to one directory.
 
     lib/             the library under every file name that anything may ask for it: the guest's /.uselib-abi
-    trace            calls made by anything but the library under test, and their returns (emulator/trace/format.py)
+    trace            calls made by anything but the library under test, and their returns (emulator/trace/store/format.py)
     stdout stderr    what the program wrote
     dir0, dir1, ...  copies of the writable directories: both sides begin with the same files, and neither sees the other's
     summary-N.json   digests of all events of process N (digest.py): the trace has only the first
@@ -28,24 +28,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from emulator.abi import watch
-from emulator.abi.digest import KEPT, DigestSink, ShapeAt
-from emulator.abi.watch import DataWatch, Watched
-from emulator.interfaces import Kernel, ProcessEnded, WatchableMachine
-from emulator.kernel import table
-from emulator.kernel.filesystem import FileSystem
-from emulator.kernel.namespace import Handle, Node
-from emulator.kernel.process import Process
-from emulator.machine import engine
-from emulator.run import Runner, RunOptions
-from emulator.trace.backend import NO_LIMIT, Copy, Want, native_available
-from emulator.trace.files import KnownFile
-from emulator.trace.filters import Filters
-from emulator.trace.recorder import Recorder, RecordOptions, joined
-from linker.errors import ToolError
-from linker.image import Machine
-from loader.address_space import AddressSpace, MemoryFault
-from loader.vma import Vma
+from uselib.abi.dynamic.run import data_watch as watch
+from uselib.abi.dynamic.run.data_watch import DataWatch, Watched
+from uselib.abi.dynamic.run.digest import KEPT, DigestSink, ShapeAt
+from uselib.emulator.kernel import table
+from uselib.emulator.kernel.process import Process
+from uselib.emulator.kernel.vfs.filesystem import FileSystem
+from uselib.emulator.kernel.vfs.namespace import Handle, Node
+from uselib.emulator.machine import engine
+from uselib.emulator.process.interfaces import Kernel, ProcessEnded, WatchableMachine
+from uselib.emulator.process.run import Runner, RunOptions
+from uselib.emulator.trace.record.backend import NO_LIMIT, Copy, Want, native_available
+from uselib.emulator.trace.record.files import KnownFile
+from uselib.emulator.trace.record.filters import Filters
+from uselib.emulator.trace.record.recorder import Recorder, RecordOptions, joined
+from uselib.linker.errors import ToolError
+from uselib.linker.image import Machine
+from uselib.loader.memory.address_space import AddressSpace, MemoryFault
+from uselib.loader.memory.vma import Vma
 
 _PR_SET_PDEATHSIG = 1
 GUEST_DIRECTORY = "/.uselib-abi"
@@ -252,7 +252,7 @@ class SideRecorder(Recorder):
         assert self._backend is not None
         self._backend.set_callers([(0, self._job.base + 1), (self._job.end + 1, NO_LIMIT)])
         if machine.kernel is not None:
-            from emulator.trace.hearing import SystemCallTap
+            from uselib.emulator.trace.record.hearing import SystemCallTap
 
             machine.kernel = SystemCallTap(machine.kernel, machine.cpu, self._system_call)
         if self._job.watched.pages:
@@ -444,8 +444,8 @@ _RESULTS = {Copy.STRING: Copy.RESULT_STRING, Copy.BYTES: Copy.RESULT_BYTES}
 
 def wants_of(find: Callable[[str], Any], machine: Machine) -> Wants:
     """What to copy of the arguments and the result of a function, by its prototype. find: name -> Prototype or None."""
-    from emulator.trace.backend import WORDS
-    from emulator.trace.prototypes.capture import wanted, wanted_result, wanted_words
+    from uselib.emulator.trace.prototypes.capture import wanted, wanted_result, wanted_words
+    from uselib.emulator.trace.record.backend import WORDS
 
     def wants(name: str) -> tuple[int, tuple[Want, ...]]:
         prototype = find(name)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from emulator.abi.result import Divergence
-from linker.abi.findings import Finding, Severity
-from linker.errors import ToolError
+from uselib.abi.dynamic.run.result import Divergence
+from uselib.abi.static.model.findings import Finding, Severity
+from uselib.linker.errors import ToolError
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Findings:
 
 def check_pair(program: str, old: str, new: str) -> Findings:
     """No findings where the static check cannot read a file: the comparison of runs does not depend on it."""
-    from linker.abi.check import check
-    from linker.abi.reading import read_facts, read_program
+    from uselib.abi.static.comparison.check import check
+    from uselib.abi.static.readers.reading import read_facts, read_program
 
     try:
         report = check(read_facts(old), read_facts(new), [read_program(program)])

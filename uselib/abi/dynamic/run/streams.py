@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from emulator.trace.format import LATE, RECORDS_HEAD, TAIL_CALL, Kind
-from emulator.trace.reading.blocks import Array
-from emulator.trace.reading.events import payload_rows
-from emulator.trace.reading.model import Process, TraceFile
+from uselib.emulator.trace.reading.blocks import Array
+from uselib.emulator.trace.reading.events import payload_rows
+from uselib.emulator.trace.reading.model import Process, TraceFile
+from uselib.emulator.trace.store.format import LATE, RECORDS_HEAD, TAIL_CALL, Kind
 
 # functions that do not come back as others do: what is called below them is top-level
 TRANSPARENT = frozenset(("__libc_start_main", "exit", "_exit", "_Exit", "quick_exit", "pthread_exit"))

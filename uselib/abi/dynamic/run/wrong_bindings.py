@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from emulator.abi.bindings import Library
-from emulator.abi.divergence import AT_END, Candidate, Sides
-from emulator.abi.recording import SideRun
-from emulator.abi.result import Divergence, WrongBinding
-from emulator.abi.streams import Stream
-from emulator.abi.watch import LOG
+from uselib.abi.dynamic.run.bindings import Library
+from uselib.abi.dynamic.run.data_watch import LOG
+from uselib.abi.dynamic.run.divergence import AT_END, Candidate, Sides
+from uselib.abi.dynamic.run.result import Divergence, WrongBinding
+from uselib.abi.dynamic.run.side import SideRun
+from uselib.abi.dynamic.run.streams import Stream
 
 
 def renamed(old: Library, new: Library, bound: str, found: str) -> bool:

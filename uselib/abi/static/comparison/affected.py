@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
-from linker.abi.compare_enums import compare_enumerations
-from linker.abi.compare_records import LayoutChange, Usage, compare_records
-from linker.abi.compare_types import TypePairs, named
-from linker.abi.compare_versions import refusal
-from linker.abi.context import Comparison
-from linker.abi.facts import Facts, ProgramFacts, Use
-from linker.abi.findings import Effect, Finding, ProgramReport, Severity
-from linker.abi.types import Enumeration, Record, TypeId
-from linker.abi.view import linked_with, seen_by, uses_of, with_records
+from uselib.abi.static.comparison.compare_enums import compare_enumerations
+from uselib.abi.static.comparison.compare_records import LayoutChange, Usage, compare_records
+from uselib.abi.static.comparison.compare_types import TypePairs, named
+from uselib.abi.static.comparison.compare_versions import refusal
+from uselib.abi.static.model.context import Comparison
+from uselib.abi.static.model.facts import Facts, ProgramFacts, Use
+from uselib.abi.static.model.findings import Effect, Finding, ProgramReport, Severity
+from uselib.abi.static.model.view import linked_with, seen_by, uses_of, with_records
+from uselib.linker.c_types.types import Enumeration, Record, TypeId
 
 Compare = Callable[[Facts, Facts, Mapping[str, bool] | None], Comparison]
 Word = Literal["affected", "maybe affected", "unaffected", "refused at start-up", "not comparable"]

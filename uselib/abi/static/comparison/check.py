@@ -11,21 +11,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from linker.abi.affected import program_report
-from linker.abi.compare_constants import compare_constants
-from linker.abi.compare_data import compare_data
-from linker.abi.compare_declared import compare_declared
-from linker.abi.compare_enums import compare_enumerations
-from linker.abi.compare_functions import compare_functions
-from linker.abi.compare_records import LayoutChange, Usage, compare_records
-from linker.abi.compare_slots import compare_slots
-from linker.abi.compare_versions import compare_versions, tell_too_small
-from linker.abi.context import Comparison
-from linker.abi.facts import Facts, FileKind, ProgramFacts
-from linker.abi.findings import Finding, Report, Severity, Verdict
-from linker.abi.reach import Inside, Pair
-from linker.abi.types import Base, Enumeration, FunctionType, Pointer, Qualified, Record
-from linker.abi.wording import is_count, plurals
+from uselib.abi.static.comparison.affected import program_report
+from uselib.abi.static.comparison.compare_constants import compare_constants
+from uselib.abi.static.comparison.compare_data import compare_data
+from uselib.abi.static.comparison.compare_declared import compare_declared
+from uselib.abi.static.comparison.compare_enums import compare_enumerations
+from uselib.abi.static.comparison.compare_functions import compare_functions
+from uselib.abi.static.comparison.compare_records import LayoutChange, Usage, compare_records
+from uselib.abi.static.comparison.compare_slots import compare_slots
+from uselib.abi.static.comparison.compare_versions import compare_versions, tell_too_small
+from uselib.abi.static.comparison.name_heuristics import is_count, plurals
+from uselib.abi.static.comparison.reach import Inside, Pair
+from uselib.abi.static.model.context import Comparison
+from uselib.abi.static.model.facts import Facts, FileKind, ProgramFacts
+from uselib.abi.static.model.findings import Finding, Report, Severity, Verdict
+from uselib.linker.c_types.types import Base, Enumeration, FunctionType, Pointer, Qualified, Record
 
 
 def check(old: Facts, new: Facts, programs: Sequence[ProgramFacts] = ()) -> Report:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from linker.abi.affected import program_report
-from linker.abi.check import compare
-from linker.abi.facts import Facts, ProgramFacts
-from linker.abi.findings import Finding, ProgramReport, Report, Verdict
+from uselib.abi.static.comparison.affected import program_report
+from uselib.abi.static.comparison.check import compare
+from uselib.abi.static.model.facts import Facts, ProgramFacts
+from uselib.abi.static.model.findings import Finding, ProgramReport, Report, Verdict
 
 
 def check_program(program: ProgramFacts, libraries: Sequence[Facts]) -> Report:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from linker.abi.context import Comparison
-from linker.abi.facts import Constant
-from linker.abi.findings import Severity
-from linker.abi.wording import about_people, about_release, is_default
+from uselib.abi.static.comparison.name_heuristics import about_people, about_release, is_default
+from uselib.abi.static.model.context import Comparison
+from uselib.abi.static.model.facts import Constant
+from uselib.abi.static.model.findings import Severity
 
 
 def compare_constants(check: Comparison) -> None:

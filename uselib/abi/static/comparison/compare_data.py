@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from difflib import SequenceMatcher
 
-from linker.abi.compare_types import Difference, peel
-from linker.abi.context import Comparison
-from linker.abi.facts import DataFact
-from linker.abi.findings import Severity
-from linker.abi.types import Array, Base, Enumeration, Record, TypeId, Types
-from linker.abi.wording import about_release
+from uselib.abi.static.comparison.compare_types import Difference, peel
+from uselib.abi.static.comparison.name_heuristics import about_release
+from uselib.abi.static.model.context import Comparison
+from uselib.abi.static.model.facts import DataFact
+from uselib.abi.static.model.findings import Severity
+from uselib.linker.c_types.types import Array, Base, Enumeration, Record, TypeId, Types
 
 _DATA = {
     "size": "data-retyped", "type": "data-retyped", "signedness": "data-signedness", "target": "data-target-changed",

@@ -6,13 +6,13 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from linker.abi.compare_enums import compare_enumerations
-from linker.abi.compare_records import LayoutChange, Usage, compare_records
-from linker.abi.compare_types import TypePairs, named
-from linker.abi.context import Comparison
-from linker.abi.facts import Facts
-from linker.abi.findings import Severity
-from linker.abi.types import Enumeration, FunctionType, Record, TypeId
+from uselib.abi.static.comparison.compare_enums import compare_enumerations
+from uselib.abi.static.comparison.compare_records import LayoutChange, Usage, compare_records
+from uselib.abi.static.comparison.compare_types import TypePairs, named
+from uselib.abi.static.model.context import Comparison
+from uselib.abi.static.model.facts import Facts
+from uselib.abi.static.model.findings import Severity
+from uselib.linker.c_types.types import Enumeration, FunctionType, Record, TypeId
 
 _WORD = re.compile(r"[A-Za-z_]\w*")
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from linker.abi.compare_records import LayoutChange
-from linker.abi.findings import Severity
-from linker.abi.types import Enumeration
-from linker.abi.wording import is_reserved, is_sentinel
+from uselib.abi.static.comparison.compare_records import LayoutChange
+from uselib.abi.static.comparison.name_heuristics import is_reserved, is_sentinel
+from uselib.abi.static.model.findings import Severity
+from uselib.linker.c_types.types import Enumeration
 
 
 def compare_enumerations(old: Enumeration, new: Enumeration) -> list[LayoutChange]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from difflib import SequenceMatcher
 from itertools import pairwise
 
-from linker.abi.compare_signatures import Change, compare_signatures
-from linker.abi.compare_types import peel
-from linker.abi.context import Comparison
-from linker.abi.facts import FunctionFact
-from linker.abi.findings import Severity
-from linker.abi.spelling import spell
-from linker.abi.types import Base, FunctionType, Pointer, TypeId
-from linker.abi.wording import is_count, is_many
+from uselib.abi.static.comparison.compare_signatures import Change, compare_signatures
+from uselib.abi.static.comparison.compare_types import peel
+from uselib.abi.static.comparison.name_heuristics import is_count, is_many
+from uselib.abi.static.model.context import Comparison
+from uselib.abi.static.model.facts import FunctionFact
+from uselib.abi.static.model.findings import Severity
+from uselib.linker.c_types.spelling import spell
+from uselib.linker.c_types.types import Base, FunctionType, Pointer, TypeId
 
 
 def compare_functions(check: Comparison) -> None:

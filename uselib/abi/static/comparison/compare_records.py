@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from linker.abi.compare_types import Difference, Edge, TypePairs, peel
-from linker.abi.fields import Field, fields, is_operations_table, is_packed, natural_alignment
-from linker.abi.findings import Severity
-from linker.abi.spelling import spell
-from linker.abi.types import Base, Pointer, Record, TypeId, Types
-from linker.abi.wording import canonical, is_reserved, is_size_tag, unit_changed
+from uselib.abi.static.comparison.compare_types import Difference, Edge, TypePairs, peel
+from uselib.abi.static.comparison.name_heuristics import canonical, is_reserved, is_size_tag, unit_changed
+from uselib.abi.static.model.fields import Field, fields, is_operations_table, is_packed, natural_alignment
+from uselib.abi.static.model.findings import Severity
+from uselib.linker.c_types.spelling import spell
+from uselib.linker.c_types.types import Base, Pointer, Record, TypeId, Types
 
 COMPATIBLE, MINOR, RISK, BREAKING = Severity.COMPATIBLE, Severity.MINOR, Severity.RISK, Severity.BREAKING
 _CONTAINER = {

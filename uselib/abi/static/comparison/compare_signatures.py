@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from linker.abi.findings import Severity
-from linker.abi.spelling import spell
-from linker.abi.types import Array, Base, FunctionType, Parameter, Record, TypeId, Types, Void
-from linker.abi.wording import canonical, unit_changed
+from uselib.abi.static.comparison.name_heuristics import canonical, unit_changed
+from uselib.abi.static.model.findings import Severity
+from uselib.linker.c_types.spelling import spell
+from uselib.linker.c_types.types import Array, Base, FunctionType, Parameter, Record, TypeId, Types, Void
 
 if TYPE_CHECKING:
-    from linker.abi.compare_types import Difference, Edge, TypePairs
+    from uselib.abi.static.comparison.compare_types import Difference, Edge, TypePairs
 
 COMPATIBLE, MINOR, RISK, BREAKING = Severity.COMPATIBLE, Severity.MINOR, Severity.RISK, Severity.BREAKING
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from linker.abi.context import Comparison
-from linker.abi.facts import FunctionFact
-from linker.abi.findings import Severity
+from uselib.abi.static.model.context import Comparison
+from uselib.abi.static.model.facts import FunctionFact
+from uselib.abi.static.model.findings import Severity
 
 
 def compare_slots(check: Comparison) -> None:

@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from linker.abi.compare_signatures import Change, compare_signatures
-from linker.abi.findings import Severity
-from linker.abi.spelling import spell
-from linker.abi.types import (
+from uselib.abi.static.comparison.compare_signatures import Change, compare_signatures
+from uselib.abi.static.model.findings import Severity
+from uselib.linker.c_types.spelling import spell
+from uselib.linker.c_types.types import (
     Array,
     Base,
     Enumeration,
@@ -33,7 +33,7 @@ from linker.abi.types import (
     Unknown,
     Void,
 )
-from linker.image import Machine
+from uselib.linker.image import Machine
 
 _DEEPEST = 100  # levels of one type; deeper ones only come from damaged files
 

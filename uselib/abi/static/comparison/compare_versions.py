@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from linker.abi.context import Comparison
-from linker.abi.findings import Severity
-from linker.image import Identity
+from uselib.abi.static.model.context import Comparison
+from uselib.abi.static.model.findings import Severity
+from uselib.linker.image import Identity
 
 _DEPENDENCY = re.compile(r"^(?P<name>.+?)\.(?P<major>\d+)\.(?P<minor>\d+)\.(?P<patch>\d+)$")
 

@@ -10,14 +10,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from linker.abi.check import check
-from linker.abi.check_program import check_program
-from linker.abi.facts import Facts, FileKind
-from linker.abi.findings import Report, Verdict
-from linker.abi.headers import HeaderFacts, header_files, read_headers, with_headers
-from linker.abi.reading import kind_of, read_facts, read_program
-from linker.errors import ToolError
-from linker.image import Machine, Version
+from uselib.abi.static.comparison.check import check
+from uselib.abi.static.comparison.check_program import check_program
+from uselib.abi.static.headers.headers import HeaderFacts, header_files, read_headers, with_headers
+from uselib.abi.static.model.facts import Facts, FileKind
+from uselib.abi.static.model.findings import Report, Verdict
+from uselib.abi.static.readers.reading import kind_of, read_facts, read_program
+from uselib.linker.errors import ToolError
+from uselib.linker.image import Machine, Version
 
 _ORDER = ("patch", "minor", "major")
 _SO_VERSION = re.compile(r"\.so\.(\d+(?:\.\d+)*)$")
@@ -205,6 +205,6 @@ def renumbered(report: Report) -> Report:
 
 
 def _library_name(facts: Facts) -> str:
-    from linker.abi.baseline import library_name
+    from uselib.abi.static.policy.baseline import library_name
 
     return library_name(facts)

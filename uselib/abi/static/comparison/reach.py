@@ -14,11 +14,18 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from linker.abi.compare_records import Usage, member_edges
-from linker.abi.compare_types import Edge, TypePairs, peel
-from linker.abi.facts import Facts
-from linker.abi.types import Enumeration, Record, Typedef, TypeId
-from linker.abi.wording import is_count, is_ender, is_initialiser, is_maker, is_private, plurals
+from uselib.abi.static.comparison.compare_records import Usage, member_edges
+from uselib.abi.static.comparison.compare_types import Edge, TypePairs, peel
+from uselib.abi.static.comparison.name_heuristics import (
+    is_count,
+    is_ender,
+    is_initialiser,
+    is_maker,
+    is_private,
+    plurals,
+)
+from uselib.abi.static.model.facts import Facts
+from uselib.linker.c_types.types import Enumeration, Record, Typedef, TypeId
 
 _SOURCE = re.compile(r"\.(c|cc|cpp|cxx|C|m|s|S|i)(:\d+)?$")
 _HEADER = re.compile(r"\.(h|hh|hpp|hxx)(:\d+)?$")

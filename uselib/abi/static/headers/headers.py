@@ -12,16 +12,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from linker.abi.facts import Constant, DataFact, Facts, FunctionFact
-from linker.abi.types import TypeId, Types
-from linker.cdecl.preprocess import Settings, Source, expansions, preprocess
-from linker.cdecl.units import Unit, split
-from linker.cdecl.words import KEYWORDS, WORD
-from linker.errors import Diagnostic, FormatError, ToolError
-from linker.image import Machine
+from uselib.abi.static.model.facts import Constant, DataFact, Facts, FunctionFact
+from uselib.linker.c_types.preprocess import Settings, Source, expansions, preprocess
+from uselib.linker.c_types.types import TypeId, Types
+from uselib.linker.c_types.units import Unit, split
+from uselib.linker.c_types.words import KEYWORDS, WORD
+from uselib.linker.errors import Diagnostic, FormatError, ToolError
+from uselib.linker.image import Machine
 
 if TYPE_CHECKING:
-    from linker.abi.headers_types import HeaderTypes
+    from uselib.abi.static.headers.headers_types import HeaderTypes
 
 _SUFFIXES = (".h", ".hh", ".hpp", ".hxx")
 _MOST_FILES = 10_000
@@ -184,8 +184,8 @@ def _joined(results: Sequence[HeaderFacts]) -> HeaderFacts:
 
 
 def _read(source: Source, own: _Own, settings: Settings) -> HeaderFacts:
-    from linker.abi.headers_constants import constants
-    from linker.abi.headers_types import HeaderTypes
+    from uselib.abi.static.headers.headers_constants import constants
+    from uselib.abi.static.headers.headers_types import HeaderTypes
 
     units = []
     public = []
@@ -275,13 +275,13 @@ class _Reader:
 
     def _is_function(self, number: TypeId) -> bool:
         """`function_type f;` declares a function too."""
-        from linker.abi.types import FunctionType
+        from uselib.linker.c_types.types import FunctionType
 
         return isinstance(self.types._plain(number), FunctionType)
 
     def record_names(self, units: Iterable[Unit], public: Iterable[Unit]) -> frozenset[str]:
         """Tags and type names whose contents a program sees; of system headers too."""
-        from linker.abi.types import Enumeration, Record
+        from uselib.linker.c_types.types import Enumeration, Record
 
         names = {tag for unit in units for tag in unit.tags()}
         names |= {name for unit in units if unit.is_typedef and "{" in unit.text for name in unit.typedefs()}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 
-from linker.abi.facts import Constant
-from linker.cdecl.preprocess import Macro
+from uselib.abi.static.model.facts import Constant
+from uselib.linker.c_types.preprocess import Macro
 
 _INTEGER = re.compile(r"\(*\s*([-+~]?)\s*(0[xX][0-9a-fA-F]+|0[bB][01]+|\d+)([uUlL]*)\s*\)*$")
 _FLOAT = re.compile(

@@ -14,7 +14,11 @@ from typing import Any
 import pycparser
 from pycparser import c_ast
 
-from linker.abi.types import (
+from uselib.linker.c_types.attributes import MEMBER_MARKER, NONE, RECORD_MARKER, Attributes, Marked
+from uselib.linker.c_types.constants import evaluated
+from uselib.linker.c_types.layout import Slot, base_type, laid_out
+from uselib.linker.c_types.syntax import is_void
+from uselib.linker.c_types.types import (
     VOID,
     Array,
     Base,
@@ -32,15 +36,11 @@ from linker.abi.types import (
     Unknown,
     Void,
 )
-from linker.cdecl.attributes import MEMBER_MARKER, NONE, RECORD_MARKER, Attributes, Marked
-from linker.cdecl.constants import evaluated
-from linker.cdecl.layout import Slot, base_type, laid_out
-from linker.cdecl.syntax import is_void
-from linker.cdecl.types import Complex, Floating, Integer
-from linker.cdecl.units import Unit
-from linker.cdecl.words import KEYWORDS, WORD, guessed_types
-from linker.errors import Diagnostic, FormatError
-from linker.image import Machine
+from uselib.linker.c_types.units import Unit
+from uselib.linker.c_types.value_types import Complex, Floating, Integer
+from uselib.linker.c_types.words import KEYWORDS, WORD, guessed_types
+from uselib.linker.errors import Diagnostic, FormatError
+from uselib.linker.image import Machine
 
 _DEBUG_NAMES = {  # as gcc spells them in DWARF, so that both readers say the same
     "short": "short int", "unsigned short": "short unsigned int", "long": "long int", "unsigned long": "long unsigned int",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from linker.abi.compare_types import TypePairs
-from linker.abi.facts import Facts
-from linker.abi.findings import Finding, Severity
-from linker.abi.reach import Reach
-from linker.abi.rules import rule
+from uselib.abi.static.comparison.compare_types import TypePairs
+from uselib.abi.static.comparison.reach import Reach
+from uselib.abi.static.model.facts import Facts
+from uselib.abi.static.model.findings import Finding, Severity
+from uselib.abi.static.rules import rule
 
 
 class Comparison:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
-from linker.abi.types import TypeId, Types
-from linker.image import Binding, Identity, Machine
+from uselib.linker.c_types.types import TypeId, Types
+from uselib.linker.image import Binding, Identity, Machine
 
 
 class FileKind(enum.Enum):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from linker.abi.compare_types import peel, size_of
-from linker.abi.types import Array, Base, Enumeration, FunctionType, Pointer, Record, TypeId, Types
+from uselib.abi.static.comparison.compare_types import peel, size_of
+from uselib.linker.c_types.types import Array, Base, Enumeration, FunctionType, Pointer, Record, TypeId, Types
 
 _DEEPEST = 8  # records within records that are looked into; no compiler writes an endless one
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Literal
 
-from linker.abi.findings import Effect, Finding, ProgramReport, Report, Severity, Verdict
+from uselib.abi.static.model.findings import Effect, Finding, ProgramReport, Report, Severity, Verdict
 
 _NEEDS: dict[Verdict, Literal["", "patch", "minor", "major"]] = {
     Verdict.BREAKING: "major",

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from linker.abi.compare_types import size_of
-from linker.abi.facts import DataFact, Facts, FileKind, FunctionFact, ProgramFacts, Use
-from linker.abi.types import Enumeration, FunctionType, Record, TypeId
-from linker.image import Identity
+from uselib.abi.static.comparison.compare_types import size_of
+from uselib.abi.static.model.facts import DataFact, Facts, FileKind, FunctionFact, ProgramFacts, Use
+from uselib.linker.c_types.types import Enumeration, FunctionType, Record, TypeId
+from uselib.linker.image import Identity
 
 
 def linked_with(program: ProgramFacts, library: Facts) -> Identity | None:

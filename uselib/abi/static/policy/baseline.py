@@ -14,11 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from linker.abi.facts import Facts
-from linker.abi.findings import REPORT_VERSION, Finding, Report
-from linker.abi.render.common import digest
-from linker.errors import Diagnostic, FormatError, some
-from linker.reading import read_file
+from uselib.abi.static.model.facts import Facts
+from uselib.abi.static.model.findings import REPORT_VERSION, Finding, Report
+from uselib.abi.static.report.common import digest
+from uselib.linker.errors import Diagnostic, FormatError, some
+from uselib.linker.reading import read_file
 
 FORMAT = "uselib-abi-baseline"
 _REASON = "in the baseline"

@@ -24,10 +24,10 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
-from linker.abi import rules as table
-from linker.abi.findings import Finding, Severity
-from linker.errors import Diagnostic, Diagnostics, FormatError, LinkError, printable
-from linker.reading import read_file
+from uselib.abi.static import rules as table
+from uselib.abi.static.model.findings import Finding, Severity
+from uselib.linker.errors import Diagnostic, Diagnostics, FormatError, LinkError, printable
+from uselib.linker.reading import read_file
 
 _WORDS = {severity.name.lower(): severity for severity in Severity}
 _KEYS = {

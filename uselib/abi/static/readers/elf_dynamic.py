@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from linker.formats.elf import (
+from uselib.linker.formats.elf import (
     PT_DYNAMIC,
     PT_GNU_RELRO,
     PT_INTERP,
@@ -36,7 +36,7 @@ from linker.formats.elf import (
     File,
     bad,
 )
-from linker.image import Segment
+from uselib.linker.image import Segment
 
 SHT_RELR, SHT_VERDEF, SHT_VERNEED, SHT_VERSYM = 19, 0x6FFFFFFD, 0x6FFFFFFE, 0x6FFFFFFF
 DT_NULL, DT_NEEDED, DT_SONAME, DT_FLAGS_1 = 0, 1, 14, 0x6FFFFFFB

@@ -9,14 +9,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from linker.abi import elf_dynamic
-from linker.abi.digests import CodeDigest, without_addresses
-from linker.abi.dwarf import sections as debug_sections
-from linker.abi.dwarf.interface import Interface, Wanted, read_interface
-from linker.abi.facts import DataFact, Facts, FileKind, FunctionFact
-from linker.errors import some
-from linker.formats import elf
-from linker.image import EXEC, WRITE, Machine, Segment
+from uselib.abi.static.model.facts import DataFact, Facts, FileKind, FunctionFact
+from uselib.abi.static.readers import elf_dynamic
+from uselib.abi.static.readers.digests import CodeDigest, without_addresses
+from uselib.linker.dwarf import sections as debug_sections
+from uselib.linker.dwarf.interface import Interface, Wanted, read_interface
+from uselib.linker.errors import some
+from uselib.linker.formats import elf
+from uselib.linker.image import EXEC, WRITE, Machine, Segment
 
 _NAMED = frozenset((elf.STT_FUNC, elf.STT_OBJECT))
 CONTENTS_LIMIT = 64 << 10  # bytes of a datum that are kept

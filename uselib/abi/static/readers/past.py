@@ -1,9 +1,9 @@
-"""A library's own history (linker/history.py) as the facts need it."""
+"""A library's own history (linker/library/releases/history.py) as the facts need it."""
 
 from __future__ import annotations
 
-from linker.formats import elf
-from linker.history import History
+from uselib.linker.formats import elf
+from uselib.linker.library.releases.history import History
 
 
 def former_names(past: History | None) -> dict[str, tuple[str, ...]]:

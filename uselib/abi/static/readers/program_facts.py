@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from linker.abi import elf_dynamic
-from linker.abi.dwarf import sections as debug_sections
-from linker.abi.dwarf.interface import Wanted, read_interface
-from linker.abi.facts import ProgramFacts, Use
-from linker.errors import some
-from linker.formats import elf, elf_image
-from linker.image import Binding, ExportKind, Identity, Image
+from uselib.abi.static.model.facts import ProgramFacts, Use
+from uselib.abi.static.readers import elf_dynamic
+from uselib.linker.dwarf import sections as debug_sections
+from uselib.linker.dwarf.interface import Wanted, read_interface
+from uselib.linker.errors import some
+from uselib.linker.formats import elf, elf_image
+from uselib.linker.image import Binding, ExportKind, Identity, Image
 
 
 def program_facts(data: bytes, path: str) -> ProgramFacts:

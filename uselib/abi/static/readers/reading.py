@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import os
 
-from linker.abi import elf_dynamic
-from linker.abi.elf_facts import shared_object_facts
-from linker.abi.facts import Facts, FileKind, ProgramFacts
-from linker.abi.program_facts import program_facts
-from linker.errors import Diagnostic, FormatError
-from linker.formats import elf, notes
-from linker.formats.ar import MAGIC, THIN_MAGIC
-from linker.reading import read_file
+from uselib.abi.static.model.facts import Facts, FileKind, ProgramFacts
+from uselib.abi.static.readers import elf_dynamic
+from uselib.abi.static.readers.elf_facts import shared_object_facts
+from uselib.abi.static.readers.program_facts import program_facts
+from uselib.linker.errors import Diagnostic, FormatError
+from uselib.linker.formats import elf, notes
+from uselib.linker.formats.ar import MAGIC, THIN_MAGIC
+from uselib.linker.reading import read_file
 
 _WANTED = "give a target library, a stub library, a shared object (.so) or a program"
 
@@ -56,7 +56,7 @@ def _library(path: str, kind: FileKind, data: bytes) -> Facts:
         case FileKind.STUB:
             return _stub(path)
         case FileKind.TARGET:
-            from linker.abi.target_facts import target_facts
+            from uselib.abi.static.readers.target_facts import target_facts
 
             return target_facts(data, path)
         case FileKind.SHARED_OBJECT:
@@ -83,7 +83,7 @@ def _classified(path: str) -> tuple[FileKind, bytes]:
 
 
 def _stub(path: str) -> Facts:
-    from linker.abi.stub_facts import stub_facts
+    from uselib.abi.static.readers.stub_facts import stub_facts
 
     try:
         return stub_facts(path)
@@ -107,7 +107,7 @@ def _kind(data: bytes, path: str) -> FileKind:
 
 
 def _is_stub(path: str) -> bool:
-    from linker.stub import is_stub
+    from uselib.linker.library.stub import is_stub
 
     return is_stub(path)
 

@@ -6,18 +6,18 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from linker import stub
-from linker.abi.facts import DataFact, Facts, FileKind, FunctionFact
-from linker.abi.past import check_slots, former_names
-from linker.errors import Diagnostic, FormatError
-from linker.formats import elf
-from linker.formats.ar import Archive
-from linker.history import History, PlaceState, SlotState
-from linker.image import Identity
-from linker.interpose import POINTER_SUFFIX
-from linker.interpose import SECTION as INTERPOSE_SECTION
-from linker.previous import history_of
-from linker.reading import read_file
+from uselib.abi.static.model.facts import DataFact, Facts, FileKind, FunctionFact
+from uselib.abi.static.readers.past import check_slots, former_names
+from uselib.linker.errors import Diagnostic, FormatError
+from uselib.linker.formats import elf
+from uselib.linker.formats.ar import Archive
+from uselib.linker.image import Identity
+from uselib.linker.library import stub
+from uselib.linker.library.interpose import POINTER_SUFFIX
+from uselib.linker.library.interpose import SECTION as INTERPOSE_SECTION
+from uselib.linker.library.releases.history import History, PlaceState, SlotState
+from uselib.linker.library.releases.previous import history_of
+from uselib.linker.reading import read_file
 
 _SLOT_SIZE = 8
 _TABLES = (0x800, 0x1000)  # where a jump table begins, from the base (shlib_layout.py)

@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from linker.abi.digests import CodeDigest
-from linker.abi.elf_facts import Memory, contents_of, with_types
-from linker.abi.facts import DataFact, Facts, FileKind, FunctionFact
-from linker.abi.past import check_slots, former_names
-from linker.errors import some
-from linker.formats import elf, elf_image
-from linker.history import RETIRED_SUFFIX, History, PlaceState, SlotState
-from linker.image import EXEC, WRITE, ExportKind, Image, LibraryHeader, Machine
-from linker.interpose import POINTER_SUFFIX, THUNK_SUFFIX
-from linker.previous import history_of
+from uselib.abi.static.model.facts import DataFact, Facts, FileKind, FunctionFact
+from uselib.abi.static.readers.digests import CodeDigest
+from uselib.abi.static.readers.elf_facts import Memory, contents_of, with_types
+from uselib.abi.static.readers.past import check_slots, former_names
+from uselib.linker.errors import some
+from uselib.linker.formats import elf, elf_image
+from uselib.linker.image import EXEC, WRITE, ExportKind, Image, LibraryHeader, Machine
+from uselib.linker.library.interpose import POINTER_SUFFIX, THUNK_SUFFIX
+from uselib.linker.library.releases.history import RETIRED_SUFFIX, History, PlaceState, SlotState
+from uselib.linker.library.releases.previous import history_of
 
 
 def target_facts(data: bytes, path: str) -> Facts:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
-from linker.abi.findings import Report
+from uselib.abi.static.model.findings import Report
 
 FORMATS: dict[str, str] = {  # name -> what it is for; the module has the same name
     "text": "for people",
@@ -33,5 +33,5 @@ Renderer = Callable[[Report, Style], str]
 
 def render(name: str, report: Report, style: Style = Style()) -> str:
     """The report in format `name` (of FORMATS), with a newline at the end."""
-    module = importlib.import_module(f"linker.abi.render.{name}")
+    module = importlib.import_module(f"uselib.abi.static.report.{name}")
     return cast(Renderer, module.render)(report, style)

@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
-from linker.abi.findings import Finding, ProgramReport, Report, Rule, Severity, Verdict
-from linker.errors import some
+from uselib.abi.static.model.findings import Finding, ProgramReport, Report, Rule, Severity, Verdict
+from uselib.linker.errors import some
 
 WORDS = {
     Severity.BREAKING: "breaking",

@@ -6,9 +6,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from linker.abi.findings import REPORT_VERSION, Effect, Finding, ProgramReport, Report
-from linker.abi.render import Style
-from linker.abi.render.common import WORDS, active, digest, tally
+from uselib.abi.static.model.findings import REPORT_VERSION, Effect, Finding, ProgramReport, Report
+from uselib.abi.static.report import Style
+from uselib.abi.static.report.common import WORDS, active, digest, tally
 
 FORMAT = "uselib-abi-report"
 

@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterable
 from xml.etree import ElementTree as ET
 
-from linker.abi import rules as table
-from linker.abi.findings import Finding, ProgramReport, Report, Severity, Verdict
-from linker.abi.render import Style
-from linker.abi.render.common import WORDS, by_rule, counted, headline, program_name, said, users
+from uselib.abi.static import rules as table
+from uselib.abi.static.model.findings import Finding, ProgramReport, Report, Severity, Verdict
+from uselib.abi.static.report import Style
+from uselib.abi.static.report.common import WORDS, by_rule, counted, headline, program_name, said, users
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, production 2
 

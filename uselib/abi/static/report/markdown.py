@@ -6,10 +6,20 @@ import html
 import re
 from collections.abc import Iterator
 
-from linker.abi.findings import Finding, ProgramReport, Report, Severity, Verdict
-from linker.abi.render import Style
-from linker.abi.render.common import MEANING, WORDS, active, by_rule, by_severity, counted, needed, program_name, users
-from linker.errors import printable
+from uselib.abi.static.model.findings import Finding, ProgramReport, Report, Severity, Verdict
+from uselib.abi.static.report import Style
+from uselib.abi.static.report.common import (
+    MEANING,
+    WORDS,
+    active,
+    by_rule,
+    by_severity,
+    counted,
+    needed,
+    program_name,
+    users,
+)
+from uselib.linker.errors import printable
 
 _SPECIAL = re.compile(r"([\\`*_\[\]#|~@!])")
 _MOST = 200  # findings of one severity: hosts cut comments at about 64 Ki characters

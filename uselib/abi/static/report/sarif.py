@@ -11,9 +11,9 @@ import os
 from typing import Any
 from urllib.parse import quote
 
-from linker.abi.findings import Finding, ProgramReport, Report, Rule, Severity, Verdict
-from linker.abi.render import Style
-from linker.abi.render.common import WORDS, by_rule, digest, place, program_name, said, users
+from uselib.abi.static.model.findings import Finding, ProgramReport, Report, Rule, Severity, Verdict
+from uselib.abi.static.report import Style
+from uselib.abi.static.report.common import WORDS, by_rule, digest, place, program_name, said, users
 
 # The name by which tools recognise the version; nothing is fetched.
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"

@@ -6,9 +6,9 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from linker.abi.findings import Finding, ProgramReport, Report, Rule, Severity, Verdict
-from linker.abi.render import Style
-from linker.abi.render.common import (
+from uselib.abi.static.model.findings import Finding, ProgramReport, Report, Rule, Severity, Verdict
+from uselib.abi.static.report import Style
+from uselib.abi.static.report.common import (
     MEANING,
     WORDS,
     active,
@@ -20,7 +20,7 @@ from linker.abi.render.common import (
     said,
     users,
 )
-from linker.errors import printable
+from uselib.linker.errors import printable
 
 _FEW = 12  # findings of one rule that are shown without -v
 _COLOURS = {

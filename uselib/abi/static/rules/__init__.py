@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from linker.abi.findings import Rule, Severity
+from uselib.abi.static.model.findings import Rule, Severity
 
 DIRECTORY = Path(__file__).parent
 

@@ -1,9 +1,9 @@
-"""docs/abi-rules.md from the rule table: `python -m linker.abi.rules.page > docs/abi-rules.md`."""
+"""docs/abi-rules.md from the rule table: `python -m uselib.abi.static.rules.page > docs/abi-rules.md`."""
 
 from __future__ import annotations
 
-from linker.abi.findings import Severity
-from linker.abi.rules import Example, examples, identifiers, rule
+from uselib.abi.static.model.findings import Severity
+from uselib.abi.static.rules import Example, examples, identifiers, rule
 
 _ORDER = (Severity.BREAKING, Severity.RISK, Severity.MINOR, Severity.COMPATIBLE)
 _MEANS = {
@@ -14,8 +14,8 @@ _MEANS = {
 }
 _HEAD = """# Rules of the ABI check
 
-What `uselib chkshlib OLD NEW` looks for. Generated from `linker/abi/rules/*.toml` by `python -m linker.abi.rules.page`; tests build each,
-compare the two versions of the example, and run the program, which was linked with the old version, with both.
+What `uselib chkshlib OLD NEW` looks for. Generated from `uselib/abi/static/rules/*.toml` by `python -m uselib.abi.static.rules.page`;
+tests build each, compare the two versions of the example, and run the program, which was linked with the old version, with both.
 
 The severity is that of the usual case; the circumstances can make it another: a structure that only the library allocates may grow, a name that
 no public header declares may go at the risk of whoever uses it.

@@ -1,0 +1,1 @@
+"""The handlers of system calls, a module a family, each with its rows for the table."""

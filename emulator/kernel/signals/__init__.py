@@ -1,0 +1,1 @@
+"""Signals: masks and dispositions, frames."""

@@ -1,0 +1,1 @@
+"""--strace: calls in the words of strace(1)."""

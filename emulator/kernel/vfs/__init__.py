@@ -1,0 +1,1 @@
+"""Files: the guest's tree, paths, descriptors."""

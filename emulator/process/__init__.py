@@ -1,0 +1,1 @@
+"""One guest process: the run loop, faults, limits, reports."""

@@ -1,0 +1,1 @@
+"""`uselib trace PROG`: calls shown while the program runs."""

@@ -1,0 +1,1 @@
+"""Recording: which functions there are, and the two backends that make records of calls."""

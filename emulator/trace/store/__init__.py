@@ -1,0 +1,1 @@
+"""Trace files: the format, its writer, the sinks that records go to."""

@@ -1,0 +1,1 @@
+"""COFF of System V Release 3."""

@@ -1,0 +1,1 @@
+"""The passes of link(), in the order of link.py."""

@@ -1,0 +1,1 @@
+"""Which library file is found, and which libraries depend on which."""

@@ -1,0 +1,1 @@
+"""Address spaces: mappings, the host memory behind them, access."""

@@ -1,0 +1,1 @@
+"""exec: a program file of any format -> an address space; uselib(2)."""

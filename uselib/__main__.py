@@ -1,0 +1,7 @@
+"""`python -m uselib`."""
+
+import sys
+
+from uselib.cli import main
+
+sys.exit(main())

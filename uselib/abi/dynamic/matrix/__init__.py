@@ -1,0 +1,1 @@
+"""Many programs x many versions, in parallel, with a cache."""

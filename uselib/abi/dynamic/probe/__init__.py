@@ -1,0 +1,1 @@
+"""One function of two versions, called with generated arguments."""

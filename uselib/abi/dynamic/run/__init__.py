@@ -1,0 +1,1 @@
+"""One program against two versions of a library: recorded, aligned, compared, explained."""

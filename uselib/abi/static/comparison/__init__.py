@@ -1,0 +1,1 @@
+"""Two Facts (and programs) -> a Report."""

@@ -1,0 +1,1 @@
+"""C header files -> what they declare in public."""
