@@ -11,7 +11,7 @@ from typing import Any
 from support import paths
 from support.guest_build import build, sysroot
 from support.run_support import uselib
-from uselib.emulator.trace.store.format import PAYLOAD_ROW, RECORD, RECORDS_HEAD, ChunkKind, Kind, read_chunks
+from uselib.emulator.trace.store.format import PAYLOAD_ROW, RECORD, RECORDS_HEAD, ChunkKind, EventKind, read_chunks
 
 PROGRAMS = paths.PROGRAMS / "trace_programs"
 RECORDERS = ("native", "python")
@@ -25,12 +25,12 @@ class Recorded:
     end: dict[str, Any] | None = None
     names: dict[int, str] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
-    events: list[tuple[Kind, str, tuple[int, ...]]] = field(default_factory=list)
+    events: list[tuple[EventKind, str, tuple[int, ...]]] = field(default_factory=list)
     sequences: list[int] = field(default_factory=list)
     payload: dict[tuple[int, int], tuple[int, bytes]] = field(default_factory=dict)
 
     def calls(self) -> list[str]:
-        return [name for kind, name, _ in self.events if kind in (Kind.CALL, Kind.INNER_CALL)]
+        return [name for kind, name, _ in self.events if kind in (EventKind.CALL, EventKind.INNER_CALL)]
 
 
 def read(path: Path) -> dict[int, Recorded]:
@@ -61,15 +61,15 @@ def read(path: Path) -> dict[int, Recorded]:
             elif chunk.kind == ChunkKind.RECORDS:
                 (sequence,) = RECORDS_HEAD.unpack_from(chunk.body)
                 for row in RECORD.iter_unpack(chunk.body[RECORDS_HEAD.size :]):
-                    kind = Kind(row[9])
+                    kind = EventKind(row[9])
                     name = one.names.get(row[7], "") if kind in _NAMED else ""
                     one.events.append((kind, name, row))
-                    one.sequences.append(sequence if kind is not Kind.MORE else 0)
-                    sequence += kind is not Kind.MORE
+                    one.sequences.append(sequence if kind is not EventKind.MORE else 0)
+                    sequence += kind is not EventKind.MORE
     return found
 
 
-_NAMED = (Kind.CALL, Kind.RETURN, Kind.INNER_CALL, Kind.INNER_RETURN)
+_NAMED = (EventKind.CALL, EventKind.RETURN, EventKind.INNER_CALL, EventKind.INNER_RETURN)
 
 
 def program(folder: Path, name: str, arch: str, scheme: str = "uselib", *options: str, libc: str = "musl") -> Path:

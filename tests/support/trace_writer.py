@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from uselib.emulator.trace.store.format import PAYLOAD_ROW, RECORD, RECORDS_HEAD, ChunkKind, ChunkWriter, Kind
+from uselib.emulator.trace.store.format import PAYLOAD_ROW, RECORD, RECORDS_HEAD, ChunkKind, ChunkWriter, EventKind
 
 PROGRAM_BASE, LIBC_BASE, DRAW_BASE = 0x400000, 0x60000000, 0x61000000
 PROGRAM_FUNCTIONS = ["main", "compare", "run", "step"]
@@ -99,7 +99,7 @@ class TraceBuilder:
         )  # fmt: skip
 
     def record(
-        self, kind: Kind, function: int, depth: int, caller: int = 0, words: Iterable[int] = (), flags: int = 0,
+        self, kind: EventKind, function: int, depth: int, caller: int = 0, words: Iterable[int] = (), flags: int = 0,
         process: int = 0, step: int = 1,
     ) -> int:  # fmt: skip
         """Returns the event's sequence number."""
@@ -109,7 +109,7 @@ class TraceBuilder:
         rows = self.pending[process]
         rows.append(RECORD.pack(self.time, caller, 0x7FFF0000 - 64 * depth, *four[:4], function, depth, kind, flags))
         if extra:
-            rows.append(RECORD.pack(*(extra + [0] * 7)[:7], len(extra), depth, Kind.MORE, 0))
+            rows.append(RECORD.pack(*(extra + [0] * 7)[:7], len(extra), depth, EventKind.MORE, 0))
         self.sequence[process] += 1
         return self.sequence[process]
 
@@ -120,7 +120,7 @@ class TraceBuilder:
         stack = self.stack[process]
         address = caller_of(caller) if isinstance(caller, str) else caller
         number = self.record(
-            Kind.CALL, index_of(name), len(stack), address, words, flags | (4 if strings else 0), process, step
+            EventKind.CALL, index_of(name), len(stack), address, words, flags | (4 if strings else 0), process, step
         )
         for word, text in (strings or {}).items():
             data = text.encode()
@@ -132,7 +132,7 @@ class TraceBuilder:
         stack = self.stack[process]
         name, number, start = stack.pop()
         self.record(
-            Kind.RETURN,
+            EventKind.RETURN,
             index_of(name),
             len(stack),
             number,
@@ -154,7 +154,7 @@ class TraceBuilder:
     def flush(self, process: int) -> None:
         rows = self.pending[process]
         if rows:
-            count = sum(row[62] != Kind.MORE for row in rows)
+            count = sum(row[62] != EventKind.MORE for row in rows)
             first = self.sequence[process] - count + 1
             self.writer.write(ChunkKind.RECORDS, RECORDS_HEAD.pack(first) + b"".join(rows), process)
             rows.clear()
@@ -241,7 +241,7 @@ def repeated(path: Path, builder: TraceBuilder, times: int) -> str:
     rows = np.frombuffer(b"".join(parts), DTYPE).copy()
     events = len(rows)
     span = int(rows["time"][-1]) + 1
-    is_return = rows["kind"] == Kind.RETURN
+    is_return = rows["kind"] == EventKind.RETURN
     with path.open("wb") as out:
         out.write(b"".join(head))
         writer = ChunkWriter(out, new=False)

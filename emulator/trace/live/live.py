@@ -18,8 +18,7 @@ from uselib.emulator.trace.live.events import (
     TraceStarted,
 )
 from uselib.emulator.trace.live.output import Output
-from uselib.emulator.trace.record.backend import Batch
-from uselib.emulator.trace.store.format import LATE, RECORD, ChunkKind, Kind
+from uselib.emulator.trace.store.format import LATE, RECORD, Batch, ChunkKind, EventKind
 
 
 @dataclass
@@ -76,7 +75,7 @@ class LiveSink:
         names = self._processes[process]
         sequence = batch.first - 1
         for time, caller, _, *words, function, depth, kind, flags in RECORD.iter_unpack(batch.records):
-            if kind == Kind.MORE:
+            if kind == EventKind.MORE:
                 continue
             sequence += 1
             maker = _MAKERS.get(kind)
@@ -157,8 +156,8 @@ def _signal(
 
 
 _MAKERS: dict[int, Callable[[_Names, int, int, int, _Words, int, int, int], Event]] = {
-    Kind.CALL: _call, Kind.INNER_CALL: _call, Kind.RETURN: _return, Kind.INNER_RETURN: _return,
-    Kind.SYSCALL: _system_call, Kind.SYSCALL_RESULT: _system_result, Kind.SIGNAL: _signal,
+    EventKind.CALL: _call, EventKind.INNER_CALL: _call, EventKind.RETURN: _return, EventKind.INNER_RETURN: _return,
+    EventKind.SYSCALL: _system_call, EventKind.SYSCALL_RESULT: _system_result, EventKind.SIGNAL: _signal,
 }  # fmt: skip
 
 

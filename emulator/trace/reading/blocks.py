@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from uselib.emulator.trace.reading.model import Process, TraceFile
-from uselib.emulator.trace.store.format import RECORD, RECORDS_HEAD, Kind
+from uselib.emulator.trace.store.format import RECORD, RECORDS_HEAD, EventKind
 
 Array = npt.NDArray[Any]
 
@@ -53,8 +53,8 @@ def _pieces(trace: TraceFile, process: Process) -> Iterator[tuple[Array, Array]]
             at = span.offset + RECORDS_HEAD.size + start * RECORD.size
             data = trace.read(at, min(BLOCK, span.count - start) * RECORD.size)
             records = np.frombuffer(data, DTYPE, count=len(data) // RECORD.size)
-            if (records["kind"] == Kind.MORE).any():
-                records = records[records["kind"] != Kind.MORE]
+            if (records["kind"] == EventKind.MORE).any():
+                records = records[records["kind"] != EventKind.MORE]
             # wraps around for a damaged first number, as C would
             numbers = np.arange(len(records), dtype=np.uint64) + np.uint64(sequence)
             yield records, numbers

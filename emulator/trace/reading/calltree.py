@@ -22,7 +22,7 @@ from uselib.emulator.trace.reading.blocks import Array, Block, blocks, function_
 from uselib.emulator.trace.reading.levels import Levels, levels, pair
 from uselib.emulator.trace.reading.model import Process, TraceFile
 from uselib.emulator.trace.reading.progress import Progress
-from uselib.emulator.trace.store.format import Kind
+from uselib.emulator.trace.store.format import EventKind
 
 MAXIMUM_DEPTH = 128
 MAXIMUM_NODES = 1 << 18
@@ -143,8 +143,8 @@ class _Builder:
 
     def _block(self, block: Block, state: _State) -> None:
         kind = block.records["kind"]
-        is_call = (kind == Kind.CALL) | (kind == Kind.INNER_CALL)
-        rows = np.flatnonzero(is_call | (kind == Kind.RETURN) | (kind == Kind.INNER_RETURN))
+        is_call = (kind == EventKind.CALL) | (kind == EventKind.INNER_CALL)
+        rows = np.flatnonzero(is_call | (kind == EventKind.RETURN) | (kind == EventKind.INNER_RETURN))
         times = block.records["time"].astype(np.int64)
         if len(times):
             self._times += [int(times[0]), int(times[-1])]

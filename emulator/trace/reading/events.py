@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from uselib.emulator.trace.reading.model import Function, Process, TraceFile
-from uselib.emulator.trace.store.format import LATE, PAYLOAD_ROW, RECORD, RECORDS_HEAD, TAIL_CALL, Kind
+from uselib.emulator.trace.store.format import LATE, PAYLOAD_ROW, RECORD, RECORDS_HEAD, TAIL_CALL, EventKind
 
 _PIECE = 1 << 13  # records read at a time
-CALLS = frozenset((Kind.CALL, Kind.INNER_CALL))
-RETURNS = frozenset((Kind.RETURN, Kind.INNER_RETURN))
+CALLS = frozenset((EventKind.CALL, EventKind.INNER_CALL))
+RETURNS = frozenset((EventKind.RETURN, EventKind.INNER_RETURN))
 
 
 @dataclass(slots=True)
@@ -121,7 +121,7 @@ def events_from(trace: TraceFile, process: Process, first: int = 0) -> Iterator[
             data = trace.read(at, min(_PIECE, span.count - start) * RECORD.size)
             data = data[: len(data) // RECORD.size * RECORD.size]
             for time, caller, sp, w0, w1, w2, w3, index, depth, kind, flags in RECORD.iter_unpack(data):
-                if kind == Kind.MORE:
+                if kind == EventKind.MORE:
                     if pending is not None:
                         pending.words += (time, caller, sp, w0, w1, w2, w3)[: min(index, 7)]
                     continue

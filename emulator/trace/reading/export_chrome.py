@@ -13,7 +13,7 @@ from uselib.emulator.trace.reading.model import Process, TraceFile
 from uselib.emulator.trace.reading.names import signal_name, syscall_name
 from uselib.emulator.trace.reading.progress import Progress
 from uselib.emulator.trace.reading.slices import slices
-from uselib.emulator.trace.store.format import Kind
+from uselib.emulator.trace.store.format import EventKind
 
 
 def chrome(trace: TraceFile, processes: list[Process], decoder: Decoder, values: dict[str, Any], out: BinaryIO) -> None:
@@ -64,6 +64,8 @@ def chrome(trace: TraceFile, processes: list[Process], decoder: Decoder, values:
 
 def other_name(kind: int, process: Process, number: int, word: int) -> str:
     """What an event that is no call is called on a timeline."""
-    if kind in (Kind.SYSCALL, Kind.SYSCALL_RESULT):
-        return f"syscall {syscall_name(process.machine, number)}" + (" done" if kind == Kind.SYSCALL_RESULT else "")
-    return f"signal {signal_name(word)}" if kind == Kind.SIGNAL else f"event {kind}"
+    if kind in (EventKind.SYSCALL, EventKind.SYSCALL_RESULT):
+        return f"syscall {syscall_name(process.machine, number)}" + (
+            " done" if kind == EventKind.SYSCALL_RESULT else ""
+        )
+    return f"signal {signal_name(word)}" if kind == EventKind.SIGNAL else f"event {kind}"

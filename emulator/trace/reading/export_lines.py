@@ -26,18 +26,18 @@ from uselib.emulator.trace.reading.events import Event, events_from
 from uselib.emulator.trace.reading.model import Process, TraceFile
 from uselib.emulator.trace.reading.names import signal_name, signed, syscall_name
 from uselib.emulator.trace.reading.progress import Progress
-from uselib.emulator.trace.store.format import Kind
+from uselib.emulator.trace.store.format import EventKind
 
 _NAMES = {
-    Kind.CALL: "call", Kind.RETURN: "return", Kind.SYSCALL: "syscall", Kind.SYSCALL_RESULT: "syscall_result",
-    Kind.SIGNAL: "signal", Kind.INNER_CALL: "call", Kind.INNER_RETURN: "return",
+    EventKind.CALL: "call", EventKind.RETURN: "return", EventKind.SYSCALL: "syscall", EventKind.SYSCALL_RESULT: "syscall_result",
+    EventKind.SIGNAL: "signal", EventKind.INNER_CALL: "call", EventKind.INNER_RETURN: "return",
 }  # fmt: skip
 
 
 def fields(event: Event, decoder: Decoder) -> dict[str, object]:
     """An event as JSON Lines has it."""
     row: dict[str, object] = {
-        "event": _NAMES.get(Kind(event.kind), "?") if event.kind in _NAMES else "?",
+        "event": _NAMES.get(EventKind(event.kind), "?") if event.kind in _NAMES else "?",
         "process": event.process.index, "sequence": event.sequence, "time": event.time, "depth": event.depth,
     }  # fmt: skip
     if event.function is not None:
@@ -57,13 +57,13 @@ def fields(event: Event, decoder: Decoder) -> dict[str, object]:
         }  # fmt: skip
         if event.late:
             row["late"] = True
-    elif event.kind in (Kind.SYSCALL, Kind.SYSCALL_RESULT):
+    elif event.kind in (EventKind.SYSCALL, EventKind.SYSCALL_RESULT):
         row |= {"number": event.number, "name": syscall_name(event.process.machine, event.number)}
-        if event.kind == Kind.SYSCALL:
+        if event.kind == EventKind.SYSCALL:
             row["words"] = [hex(word) for word in event.words]
         else:
             row["value"] = signed(event.words[0], event.process.word)
-    elif event.kind == Kind.SIGNAL:
+    elif event.kind == EventKind.SIGNAL:
         row |= {"signal": signal_name(event.words[0]), "address": hex(event.words[1]), "at": hex(event.caller)}
     return row
 
@@ -122,7 +122,7 @@ def csv_(trace: TraceFile, processes: list[Process], decoder: Decoder, values: d
                 row = fields(event, decoder)
                 if "arguments" in row:
                     row["arguments"] = ", ".join(decoder.arguments(event))
-                if event.kind == Kind.SIGNAL:
+                if event.kind == EventKind.SIGNAL:
                     row["name"] = row["signal"]
                 rows.writerow([row.get(column, "") for column in _COLUMNS])
                 if number % 4096 == 4095:

@@ -17,7 +17,7 @@ from uselib.emulator.trace.reading.blocks import Array, blocks, function_numbers
 from uselib.emulator.trace.reading.levels import levels
 from uselib.emulator.trace.reading.model import Process, TraceFile
 from uselib.emulator.trace.reading.progress import Progress
-from uselib.emulator.trace.store.format import Kind
+from uselib.emulator.trace.store.format import EventKind
 
 _OPENED = 20_000  # pairs of subtrees; beyond that, pairs that differ are not looked into
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
@@ -89,8 +89,8 @@ def load(trace: TraceFile, process: Process, words: Vocabulary, values: ValueHas
     with Progress(f"reading {trace.path}", size) as progress:
         for block in blocks(trace, process, progress.step):
             kind = block.records["kind"]
-            is_call = (kind == Kind.CALL) | (kind == Kind.INNER_CALL)
-            is_return = (kind == Kind.RETURN) | (kind == Kind.INNER_RETURN)
+            is_call = (kind == EventKind.CALL) | (kind == EventKind.INNER_CALL)
+            is_return = (kind == EventKind.RETURN) | (kind == EventKind.INNER_RETURN)
             rows = np.flatnonzero(is_call | is_return)
             found = levels(block.records["depth"][rows].astype(np.int64), is_call[rows], stack)
             stack = found.stack

@@ -28,7 +28,7 @@ from uselib.emulator.trace.store.format import (
     VERSION,
     Chunk,
     ChunkKind,
-    Kind,
+    EventKind,
 )
 from uselib.linker.errors import Diagnostic, FormatError
 
@@ -175,7 +175,7 @@ class TraceFile:
             for span in process.records[:16]:
                 data = self.read(span.offset, RECORDS_HEAD.size + min(span.count, 1 << 16) * RECORD.size)
                 if any(
-                    kind in (Kind.RETURN, Kind.INNER_RETURN)
+                    kind in (EventKind.RETURN, EventKind.INNER_RETURN)
                     for kind in set(data[RECORDS_HEAD.size + 62 :: RECORD.size])
                 ):
                     return True

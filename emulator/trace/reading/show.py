@@ -32,7 +32,7 @@ from uselib.emulator.trace.reading.options import (
     parse,
     warn,
 )
-from uselib.emulator.trace.store.format import Kind
+from uselib.emulator.trace.store.format import EventKind
 
 USAGE = "uselib trace show [OPTIONS] FILE"
 ABOUT = "Shows the events of a trace. Times count the trace's clock."
@@ -116,9 +116,9 @@ class Renderer:
         """Lines without their newlines."""
         waiting: Event | None = None  # a call, until it is known whether its return comes next
         for event in chosen:
-            if waiting is not None and waiting.kind == Kind.SYSCALL:
+            if waiting is not None and waiting.kind == EventKind.SYSCALL:
                 text = self._other(waiting)
-                if event.kind == Kind.SYSCALL_RESULT and event.process is waiting.process:
+                if event.kind == EventKind.SYSCALL_RESULT and event.process is waiting.process:
                     yield self._line(waiting, text + self._result(event))
                     waiting = None
                     continue
@@ -132,7 +132,7 @@ class Renderer:
                 follows = self._returns and event.process is waiting.process and event.depth > waiting.depth
                 yield self._opening(waiting, follows)
                 waiting = None
-            if event.is_call or event.kind == Kind.SYSCALL:
+            if event.is_call or event.kind == EventKind.SYSCALL:
                 waiting = event
             elif event.is_return:
                 yield self._closing(event)
@@ -187,12 +187,12 @@ class Renderer:
 
     def _other(self, event: Event) -> str:
         machine, number = event.process.machine, event.number
-        if event.kind == Kind.SYSCALL:
+        if event.kind == EventKind.SYSCALL:
             words = ", ".join(hex(word) for word in event.words[: syscall_arity(machine, number)])
             text = f"syscall {syscall_name(machine, number)}({words})"
-        elif event.kind == Kind.SYSCALL_RESULT:
+        elif event.kind == EventKind.SYSCALL_RESULT:
             return self._colour("magenta", f"syscall {syscall_name(machine, number)}") + self._result(event)
-        elif event.kind == Kind.SIGNAL:
+        elif event.kind == EventKind.SIGNAL:
             text = f"signal {signal_name(event.words[0])} at {event.caller:#x}, address {event.words[1]:#x}"
         else:
             text = f"event of unknown kind {event.kind}"

@@ -1,4 +1,4 @@
-"""What records events: the interface that the native recorder and the one in Python share, and the choice between them.
+"""What records events: the interface that the native recorder and the one in Python share (select_backend.py chooses one).
 
 A backend turns calls into records (format.RECORD) and the bytes that pointers led to into payload rows, keeps the stacks of
 calls that have not returned, and hands both over in bulk. Both backends make the same bytes.
@@ -11,8 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from uselib.emulator.process.interfaces import WatchableMachine
-from uselib.emulator.trace.store.format import Kind
+from uselib.emulator.trace.store.format import Batch, EventKind
 
 WORDS = 4  # argument words in a record
 EXTRA = 7  # words that a MORE record adds
@@ -86,15 +85,6 @@ class Setup:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """What `drain` hands over. first: sequence number of the first record's event."""
-
-    first: int
-    records: bytes | memoryview
-    payload: bytes | memoryview
-
-
-@dataclass(frozen=True, slots=True)
 class Helpers:
     """What a backend asks for, seldom. resolve: the mapping around an address, None if the guest cannot read there; prepare: the
     argument words and wants of a function; sink: takes what was recorded."""
@@ -138,7 +128,7 @@ class Backend(Protocol):
     def watch(self, begin: int, size: int, count: int, first: int) -> list[int]:
         """Without `everything`: watches `count` functions of `size` bytes from address `begin`. Returns hooks."""
 
-    def event(self, kind: Kind, function: int, pc: int, sp: int, words: Sequence[int]) -> None:
+    def event(self, kind: EventKind, function: int, pc: int, sp: int, words: Sequence[int]) -> None:
         """An event that is no call. words: up to 11."""
 
     def forget(self) -> None:
@@ -155,21 +145,3 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """The machine is gone."""
-
-
-def native_available() -> bool:
-    """Whether the native recorder was built."""
-    from uselib.emulator.trace.record import native_backend
-
-    return native_backend.library() is not None
-
-
-def make_backend(machine: WatchableMachine, setup: Setup, helpers: Helpers, native: bool) -> Backend:
-    """native: see `native_available`."""
-    if native:
-        from uselib.emulator.trace.record.native_backend import NativeBackend
-
-        return NativeBackend(machine, setup, helpers)
-    from uselib.emulator.trace.record.python_backend import PythonBackend
-
-    return PythonBackend(machine, setup, helpers)

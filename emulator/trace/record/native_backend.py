@@ -21,13 +21,12 @@ from uselib.emulator.trace.record.backend import (
     STACKS,
     UNPREPARED,
     WORDS,
-    Batch,
     FunctionSpec,
     Helpers,
     Setup,
     Want,
 )
-from uselib.emulator.trace.store.format import RECORD, Kind
+from uselib.emulator.trace.store.format import RECORD, Batch, EventKind
 
 MODULE = "uselib.emulator.trace._native"
 _MAPPINGS = 16
@@ -240,7 +239,7 @@ class NativeBackend:
 
     # -- events ---------------------------------------------------------------------------------------------------------
 
-    def event(self, kind: Kind, function: int, pc: int, sp: int, words: Sequence[int]) -> None:
+    def event(self, kind: EventKind, function: int, pc: int, sp: int, words: Sequence[int]) -> None:
         values = (c_uint64 * (WORDS + EXTRA))(*words)
         self._lib.uselib_event(self._at, kind, function, pc, sp, values, len(words))
 

@@ -24,14 +24,13 @@ from uselib.emulator.trace.record.backend import (
     TRIGGER_ON,
     UNPREPARED,
     WORDS,
-    Batch,
     Copy,
     FunctionSpec,
     Helpers,
     Mapping,
     Setup,
 )
-from uselib.emulator.trace.store.format import HAS_PAYLOAD, LATE, PAYLOAD_ROW, RECORD, TAIL_CALL, Kind
+from uselib.emulator.trace.store.format import HAS_PAYLOAD, LATE, PAYLOAD_ROW, RECORD, TAIL_CALL, Batch, EventKind
 
 _MORE = struct.Struct("<7QIHBB")
 _ROOM = 16 * (12 + 65535)  # as recorder.c: payload that one call may need
@@ -219,13 +218,21 @@ class PythonBackend:
             self.drain()
 
     def _put(
-        self, time: int, caller: int, sp: int, words: Sequence[int], function: int, depth: int, kind: Kind, flags: int
+        self,
+        time: int,
+        caller: int,
+        sp: int,
+        words: Sequence[int],
+        function: int,
+        depth: int,
+        kind: EventKind,
+        flags: int,
     ) -> None:
         self._records.append(RECORD.pack(time, caller, sp, *words, function, min(depth, 0xFFFF), kind, flags))
 
     def _put_more(self, words: Sequence[int]) -> None:
         if words:
-            self._records.append(_MORE.pack(*words, *[0] * (EXTRA - len(words)), len(words), 0, Kind.MORE, 0))
+            self._records.append(_MORE.pack(*words, *[0] * (EXTRA - len(words)), len(words), 0, EventKind.MORE, 0))
 
     def _copy_wanted(self, spec: FunctionSpec, sp: int, words: Sequence[int], at_return: bool) -> bool:
         before = len(self._payload)
@@ -273,7 +280,7 @@ class PythonBackend:
             flags |= HAS_PAYLOAD
         self._put(
             time, 0 if frame.sequence == BEFORE_FORK else frame.sequence, sp, [*values, time - frame.time],
-            frame.function, frame.depth, Kind.INNER_RETURN if spec.flags & INNER else Kind.RETURN, flags,
+            frame.function, frame.depth, EventKind.INNER_RETURN if spec.flags & INNER else EventKind.RETURN, flags,
         )  # fmt: skip
 
     # -- calls ----------------------------------------------------------------------------------------------------------
@@ -330,7 +337,7 @@ class PythonBackend:
         flags = TAIL_CALL if tail else 0
         if spec.wants and self._copy_wanted(spec, sp, [*words, *more], False):
             flags |= HAS_PAYLOAD
-        self._put(time, caller, sp, words, function, depth, Kind.INNER_CALL if inner else Kind.CALL, flags)
+        self._put(time, caller, sp, words, function, depth, EventKind.INNER_CALL if inner else EventKind.CALL, flags)
         self._put_more(more)
         self._push(stack, _Frame(sp, caller, self.sequence, time, function, depth))
 
@@ -376,7 +383,7 @@ class PythonBackend:
 
     # -- what the recorder calls ------------------------------------------------------------------------------------------
 
-    def event(self, kind: Kind, function: int, pc: int, sp: int, words: Sequence[int]) -> None:
+    def event(self, kind: EventKind, function: int, pc: int, sp: int, words: Sequence[int]) -> None:
         stack = self._stack_of(sp)
         while stack.frames and stack.frames[-1].sp < sp:
             top = stack.frames.pop()

@@ -44,7 +44,7 @@ def record_options(values: Mapping[str, Any]) -> RecordOptions:
     if kind not in (None, "native", "python"):
         raise UsageError(Diagnostic("--recorder", f"`{kind}` is not one of native, python"))
     if kind == "native":
-        from uselib.emulator.trace.record.backend import native_available
+        from uselib.emulator.trace.record.select_backend import native_available
 
         if not native_available():
             raise UsageError(

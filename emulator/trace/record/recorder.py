@@ -19,19 +19,17 @@ from uselib.emulator.trace.record.backend import (
     THUNK,
     UNPREPARED,
     Backend,
-    Batch,
     FunctionSpec,
     Helpers,
     Mapping,
     Setup,
     Want,
-    make_backend,
-    native_available,
 )
 from uselib.emulator.trace.record.files import KnownFile
 from uselib.emulator.trace.record.filters import Filters
 from uselib.emulator.trace.record.hearing import MappingEar, SystemCallTap
-from uselib.emulator.trace.store.format import RECORD, ChunkKind, Kind
+from uselib.emulator.trace.record.select_backend import make_backend, native_available
+from uselib.emulator.trace.store.format import RECORD, Batch, ChunkKind, EventKind
 from uselib.emulator.trace.store.sinks import FlightRecorder, ProcessNumbers, TraceSink
 from uselib.emulator.trace.symbols import SymbolMap
 from uselib.linker.image import LibraryHeader, Machine
@@ -40,7 +38,7 @@ from uselib.loader.memory.vma import Vma
 from uselib.loader.programs.images import mapped_library
 
 RECENT = 16  # calls kept for a fault report
-_CALLS = (Kind.CALL, Kind.INNER_CALL)
+_CALLS = (EventKind.CALL, EventKind.INNER_CALL)
 
 # name of a function, machine, the files mapped so far -> argument words, what to copy
 Wants = Callable[[str, Machine, Sequence[KnownFile]], tuple[int, tuple[Want, ...]]]
@@ -128,7 +126,7 @@ class Recorder:
     def signal_delivered(self, number: int, address: int) -> None:
         if self._backend is not None:
             cpu = self._machine.cpu
-            self._backend.event(Kind.SIGNAL, 0, cpu.pc, cpu.sp, (number, address))
+            self._backend.event(EventKind.SIGNAL, 0, cpu.pc, cpu.sp, (number, address))
 
     def program_ended(self, end: ProcessEnded) -> None:
         self._end_program(end)
@@ -257,10 +255,10 @@ class Recorder:
             backend.drain()  # so that calls and what the program writes keep their order
         if not self.options.system_calls:
             return kernel.system_call(number, list(arguments))
-        backend.event(Kind.SYSCALL, number, pc, sp, arguments)
+        backend.event(EventKind.SYSCALL, number, pc, sp, arguments)
         result = kernel.system_call(number, list(arguments))
         if self._backend is not None:
-            self._backend.event(Kind.SYSCALL_RESULT, number, pc, sp, (result & (1 << self._machine.bits) - 1,))
+            self._backend.event(EventKind.SYSCALL_RESULT, number, pc, sp, (result & (1 << self._machine.bits) - 1,))
         return result
 
     # -- files ------------------------------------------------------------------------------------------------------------

@@ -73,7 +73,7 @@ class ChunkKind(enum.IntEnum):
     END = 7
 
 
-class Kind(enum.IntEnum):
+class EventKind(enum.IntEnum):
     """Kinds of event."""
 
     CALL = 1
@@ -87,6 +87,16 @@ class Kind(enum.IntEnum):
 
 
 TAIL_CALL, LATE, HAS_PAYLOAD = 1, 2, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records (RECORD) and payload rows (PAYLOAD_ROW) in bulk, from a recorder's backend to a sink. first: sequence number of the
+    first record's event."""
+
+    first: int
+    records: bytes | memoryview
+    payload: bytes | memoryview
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ import os
 import struct
 from typing import Any, Protocol
 
-from uselib.emulator.trace.record.backend import Batch
 from uselib.emulator.trace.store.format import (
     CHUNK,
     HEADER,
@@ -15,9 +14,10 @@ from uselib.emulator.trace.store.format import (
     RECORD,
     RECORDS_HEAD,
     VERSION,
+    Batch,
     ChunkKind,
     ChunkWriter,
-    Kind,
+    EventKind,
 )
 from uselib.emulator.trace.store.writer import BackgroundWriter
 
@@ -97,7 +97,7 @@ class FileSink:
 def events_in(records: bytes | memoryview) -> int:
     """Events in a run of records: all but MORE."""
     kinds = bytes(records[_KIND :: RECORD.size])
-    return len(kinds) - kinds.count(Kind.MORE)
+    return len(kinds) - kinds.count(EventKind.MORE)
 
 
 def last_events(batch: Batch, count: int) -> Batch:
@@ -107,8 +107,8 @@ def last_events(batch: Batch, count: int) -> Batch:
     at, left = len(kinds), count
     while at and left:
         at -= 1
-        left -= kinds[at] != Kind.MORE
-    skipped = at - kinds.count(Kind.MORE, 0, at)
+        left -= kinds[at] != EventKind.MORE
+    skipped = at - kinds.count(EventKind.MORE, 0, at)
     return Batch(batch.first + skipped, records[at * RECORD.size :], bytes(batch.payload))
 
 

@@ -15,14 +15,14 @@ import numpy as np
 
 from uselib.emulator.trace.reading.blocks import DTYPE, Array, function_numbers
 from uselib.emulator.trace.reading.model import Process, TraceFile
-from uselib.emulator.trace.store.format import RECORD, RECORDS_HEAD, Kind
+from uselib.emulator.trace.store.format import RECORD, RECORDS_HEAD, EventKind
 
 PIECE = 1 << 15  # records read at a time
 _ALL = (1 << 64) - 1
 IS_CALL = np.zeros(256, bool)
-IS_CALL[[Kind.CALL, Kind.INNER_CALL]] = True
+IS_CALL[[EventKind.CALL, EventKind.INNER_CALL]] = True
 IS_RETURN = np.zeros(256, bool)
-IS_RETURN[[Kind.RETURN, Kind.INNER_RETURN]] = True
+IS_RETURN[[EventKind.RETURN, EventKind.INNER_RETURN]] = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class Index:
     ) -> tuple[int, tuple[int, int, int]]:  # fmt: skip
         """last: kind, depth and sequence of the event before. Returns the number of events, and that of the last."""
         positions = None
-        more = records["kind"] == Kind.MORE
+        more = records["kind"] == EventKind.MORE
         if more.any():
             positions = np.flatnonzero(~more).astype(np.uint32)
             records = records[positions]
@@ -123,7 +123,7 @@ class Index:
         before[0, 1:], before[1, 1:] = kind[:-1], depth[:-1]
         before[2, 1:] = np.arange(count - 1, dtype=np.uint64) + np.uint64(sequence)  # wraps as in a damaged file
         own = IS_RETURN[kind] & IS_CALL[before[0].astype(np.uint8)] & (before[2] == records["caller"])
-        result = (kind == Kind.SYSCALL_RESULT) & (before[0] == Kind.SYSCALL)
+        result = (kind == EventKind.SYSCALL_RESULT) & (before[0] == EventKind.SYSCALL)
         self.joined[start:end] = (own | result) & (before[1] == depth)
         self.segments.append(Segment(start, count, offset, left, sequence, process, positions))
         self._starts.append(start)

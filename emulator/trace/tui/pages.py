@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from uselib.emulator.trace.reading.events import CALLS, RETURNS, Event
 from uselib.emulator.trace.reading.model import Process, Span
-from uselib.emulator.trace.store.format import PAYLOAD_ROW, RECORD, Kind
+from uselib.emulator.trace.store.format import PAYLOAD_ROW, RECORD, EventKind
 from uselib.emulator.trace.tui.index import Index, Segment
 
 PAGE = 256  # rows
@@ -63,7 +63,7 @@ class Pages:
         time, caller, sp, w0, w1, w2, w3, index, depth, kind, flags = rows[at]
         words: tuple[int, ...] = w0, w1, w2, w3
         for row in rows[at + 1 : at + 1 + _MOST_MORE]:
-            if row[9] != Kind.MORE:
+            if row[9] != EventKind.MORE:
                 break
             words += row[: min(row[7], 7)]
         process, trace = segment.process, self._index.trace

@@ -10,7 +10,7 @@ from uselib.emulator.trace.reading.events import Event
 from uselib.emulator.trace.reading.lines import SourceLines
 from uselib.emulator.trace.reading.model import Function
 from uselib.emulator.trace.reading.names import signal_name, signed, syscall_name
-from uselib.emulator.trace.store.format import Kind
+from uselib.emulator.trace.store.format import EventKind
 from uselib.emulator.trace.tui.index import Index
 from uselib.emulator.trace.tui.pages import Pages
 from uselib.emulator.trace.tui.walk import Extent, Walk
@@ -66,7 +66,7 @@ class Lines:
             label = event.function.label if event.function is not None else ""
             return [*head, ("", "  }"), *self._end(event, event.function), ("dim", f"  {label}")]
         result: Pieces = []
-        if event.kind == Kind.SYSCALL and row + 1 < self.index.count and self.index.joined[row + 1]:
+        if event.kind == EventKind.SYSCALL and row + 1 < self.index.count and self.index.joined[row + 1]:
             after = self.pages.event(row + 1)
             result = [("", " = "), ("value", str(signed(after.words[0], after.process.word)))] if after else []
         return [*head, ("", "  "), ("other", self._other(event)), *result]
@@ -115,12 +115,12 @@ class Lines:
 
     def _other(self, event: Event) -> str:
         machine = event.process.machine
-        if event.kind == Kind.SYSCALL:
+        if event.kind == EventKind.SYSCALL:
             words = ", ".join(hex(word) for word in event.words)
             return f"syscall {syscall_name(machine, event.number)}({words})"
-        if event.kind == Kind.SYSCALL_RESULT:
+        if event.kind == EventKind.SYSCALL_RESULT:
             return f"syscall {syscall_name(machine, event.number)} = {signed(event.words[0], event.process.word)}"
-        if event.kind == Kind.SIGNAL:
+        if event.kind == EventKind.SIGNAL:
             return f"signal {signal_name(event.words[0])} at {event.caller:#x}, address {event.words[1]:#x}"
         return f"event of unknown kind {event.kind}"
 

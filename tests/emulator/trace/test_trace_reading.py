@@ -17,7 +17,7 @@ from support.trace_writer import TraceBuilder, caller_of, random_tree, repeated,
 from uselib.emulator.trace.reading.calltree import build
 from uselib.emulator.trace.reading.events import Event, events, events_from
 from uselib.emulator.trace.reading.model import TraceFile
-from uselib.emulator.trace.store.format import Kind
+from uselib.emulator.trace.store.format import EventKind
 from uselib.linker.errors import ToolError
 
 SHOWN = """\
@@ -200,11 +200,11 @@ def test_depths_with_gaps_and_deep_recursion(tmp_path: Path) -> None:
     b = TraceBuilder()
     b.process()
     for depth in (3, 5, 9, 4, 3, 0, 2):  # as a filter leaves them
-        b.record(Kind.CALL, 0, depth, caller_of("main"))
+        b.record(EventKind.CALL, 0, depth, caller_of("main"))
     for depth in range(1000):
-        b.record(Kind.CALL, 1, depth, caller_of("run"))
+        b.record(EventKind.CALL, 1, depth, caller_of("run"))
     for depth in reversed(range(1000)):
-        b.record(Kind.RETURN, 1, depth, 0, (0, 0, 0, 1))
+        b.record(EventKind.RETURN, 1, depth, 0, (0, 0, 0, 1))
     b.end()
     with TraceFile(b.save(tmp_path / "t")) as file:
         tree = build(file)
@@ -289,9 +289,9 @@ def test_show_system_calls_and_signals(tmp_path: Path) -> None:
     b = TraceBuilder()
     b.process()
     b.call("puts", words=(0x402000,), strings={0: "hi"})
-    b.record(Kind.SYSCALL, 1, 1, 0x401000, (1, 0x402000, 2))
-    b.record(Kind.SYSCALL_RESULT, 1, 1, 0x401000, (2**64 - 14,))
-    b.record(Kind.SIGNAL, 0, 1, 0x401000, (11, 0x10))
+    b.record(EventKind.SYSCALL, 1, 1, 0x401000, (1, 0x402000, 2))
+    b.record(EventKind.SYSCALL_RESULT, 1, 1, 0x401000, (2**64 - 14,))
+    b.record(EventKind.SIGNAL, 0, 1, 0x401000, (11, 0x10))
     b.back(-1 & 2**64 - 1, flags=2)
     b.end()
     ran = uselib("trace", "show", b.save(tmp_path / "t"))

@@ -12,9 +12,9 @@ import pytest
 from support.guest_build import ARCHES, build, source, sysroot
 from support.run_support import environment, uselib
 from support.trace_support import RECORDERS, Recorded, program, read, record
-from uselib.emulator.trace.record.backend import native_available
 from uselib.emulator.trace.record.filters import Filters
-from uselib.emulator.trace.store.format import HAS_PAYLOAD, LATE, TAIL_CALL, Kind
+from uselib.emulator.trace.record.select_backend import native_available
+from uselib.emulator.trace.store.format import HAS_PAYLOAD, LATE, TAIL_CALL, EventKind
 
 TIME, CALLER, SP, FUNCTION, DEPTH, KIND, FLAGS = 0, 1, 2, 7, 8, 9, 10
 WORDS = slice(3, 7)
@@ -63,9 +63,9 @@ def survives(found: dict[int, Recorded]) -> None:
     open_calls: dict[int, tuple[str, int]] = {}
     results: list[tuple[str, int, bool, int]] = []
     for sequence, (kind, name, row) in zip(parent.sequences, parent.events, strict=True):
-        if kind is Kind.CALL:
+        if kind is EventKind.CALL:
             open_calls[sequence] = (name, row[DEPTH])
-        elif kind is Kind.RETURN:
+        elif kind is EventKind.RETURN:
             assert open_calls.pop(row[CALLER]) == (
                 name,
                 row[DEPTH],
@@ -82,12 +82,12 @@ def survives(found: dict[int, Recorded]) -> None:
     ]  # the second one is left by longjmp
     assert [value for name, value, _, _ in results if name == "fork"] == [child.process["pid"]]
     # deep(4) calls abs five deep in its own frames, which are not calls through slots: depth is that of main's calls
-    depths = {name: row[DEPTH] for kind, name, row in parent.events if kind is Kind.CALL}
+    depths = {name: row[DEPTH] for kind, name, row in parent.events if kind is EventKind.CALL}
     assert depths["labs"] == depths["puts"] == depths["waitpid"] and depths["write"] == depths["raise"] + 1
-    signals = [row[WORDS][0] for kind, _, row in parent.events if kind is Kind.SIGNAL]
+    signals = [row[WORDS][0] for kind, _, row in parent.events if kind is EventKind.SIGNAL]
     assert signals == [10, 10, 12, 11] or signals == [10, 10, 12, 11, 17]
     first_kind, first_name, first = child.events[0]
-    assert (first_kind, first_name, first[CALLER], first[3]) == (Kind.RETURN, "fork", 0, 0)
+    assert (first_kind, first_name, first[CALLER], first[3]) == (EventKind.RETURN, "fork", 0, 0)
     assert child.calls()[:2] == ["atoi", "puts"] and child.process["parent"] == 0
     assert child.end is not None and child.end["status"] == 7
 
@@ -112,7 +112,7 @@ def test_tail_calls(tmp_path: Path, arch: str, kind: str) -> None:
     done = record(tmp_path / "t", path, arch, "--recorder", kind, "--returns", "--all-functions", libc="mini")
     assert (done.returncode, done.stderr) == (0, "")
     events = [(k, row) for k, name, row in read(tmp_path / "t")[0].events if name in ("tail", "abs")]
-    assert [k for k, _ in events] == [Kind.INNER_CALL, Kind.CALL, Kind.RETURN, Kind.INNER_RETURN]
+    assert [k for k, _ in events] == [EventKind.INNER_CALL, EventKind.CALL, EventKind.RETURN, EventKind.INNER_RETURN]
     assert [row[FLAGS] & TAIL_CALL for _, row in events] == [0, TAIL_CALL, 0, 0]
     assert [row[3] for _, row in events[2:]] == [5, 5] and events[0][1][SP] == events[1][1][SP]
 
@@ -122,7 +122,7 @@ def test_floating_results(tmp_path: Path) -> None:
     for arch in ARCHES:
         path = build(tmp_path / f"f-{arch}", arch, "uselib", "-O1", text, libc="musl")
         found = one(tmp_path, path, arch, "--returns", "--symbol", "strtod")
-        ((_, _, row),) = [event for event in found.events if event[0] is Kind.RETURN]
+        ((_, _, row),) = [event for event in found.events if event[0] is EventKind.RETURN]
         assert row[5] == 0x4004_0000_0000_0000  # 2.5
 
 
@@ -166,11 +166,13 @@ def test_filter_flags() -> None:
 @pytest.mark.parametrize("arch", ARCHES)
 def test_system_calls(folder: Path, tmp_path: Path, arch: str) -> None:
     found = one(tmp_path, program(folder, "calls", arch), arch, "--syscalls")
-    kinds = [kind for kind, _, _ in found.events if kind is not Kind.MORE]
-    calls = kinds.count(Kind.SYSCALL)
-    assert calls == kinds.count(Kind.SYSCALL_RESULT) + 1  # exit_group does not return
+    kinds = [kind for kind, _, _ in found.events if kind is not EventKind.MORE]
+    calls = kinds.count(EventKind.SYSCALL)
+    assert calls == kinds.count(EventKind.SYSCALL_RESULT) + 1  # exit_group does not return
     write = 4 if arch == "i386" else 1
-    text = [row[3:6] for kind, _, row in found.events if kind is Kind.SYSCALL and row[FUNCTION] in (write, 146, 20)]
+    text = [
+        row[3:6] for kind, _, row in found.events if kind is EventKind.SYSCALL and row[FUNCTION] in (write, 146, 20)
+    ]
     assert text and text[0][0] == 1  # standard output
 
 
@@ -183,7 +185,7 @@ def test_program_that_dies(folder: Path, tmp_path: Path, kind: str) -> None:
     done = record(tmp_path / "t", path, "x86_64", "--recorder", kind, libc="mini")
     assert done.returncode == 139
     found = read(tmp_path / "t")[0]
-    assert found.calls()[-2:] == ["abs", "abs"] and found.events[-1][0] is Kind.SIGNAL
+    assert found.calls()[-2:] == ["abs", "abs"] and found.events[-1][0] is EventKind.SIGNAL
     assert found.events[-1][2][3:5] == (11, 8) and found.end is not None and found.end["signal"] == 11
     done = uselib("trace", "--last", "2", "--sysroot", sysroot("x86_64"), path, cwd=tmp_path)
     lines = [line for line in done.stderr.splitlines() if line.lstrip()[0].isdigit()]

@@ -22,7 +22,7 @@ from uselib.commands.trace import run as trace_command
 from uselib.emulator.trace.reading.decoding import decoder_for
 from uselib.emulator.trace.reading.events import Event, events
 from uselib.emulator.trace.reading.model import TraceFile
-from uselib.emulator.trace.store.format import Kind
+from uselib.emulator.trace.store.format import EventKind
 from uselib.emulator.trace.tui.index import Index
 from uselib.emulator.trace.tui.pages import Pages
 from uselib.emulator.trace.tui.view import Filter, View
@@ -56,11 +56,11 @@ def tree(tmp_path: Path) -> tuple[Index, list[Event]]:
         builder.leaf("puts", 7, process=1, words=(5,), strings={0: f"line {turn}"})
         builder.leaf("printf", turn, process=1, words=range(6, 13))
         builder.back(process=1)
-        builder.record(Kind.SYSCALL, 4, 0, caller_of("step"), (1, 2, 3), process=1)
+        builder.record(EventKind.SYSCALL, 4, 0, caller_of("step"), (1, 2, 3), process=1)
         if turn % 3:
-            builder.record(Kind.SYSCALL_RESULT, 4, 0, 0, (turn,), process=1)
+            builder.record(EventKind.SYSCALL_RESULT, 4, 0, 0, (turn,), process=1)
         else:
-            builder.record(Kind.SIGNAL, 0, 0, caller_of("step"), (11, 0xDEAD), process=1)
+            builder.record(EventKind.SIGNAL, 0, 0, caller_of("step"), (11, 0xDEAD), process=1)
     builder.end(1)
     trace, index = opened(builder.save(tmp_path / "t"))
     return index, list(events(trace))
@@ -87,7 +87,7 @@ def test_joined_returns_are_those_right_after_their_call(tree: tuple[Index, list
         before = all_[row - 1] if row else None
         own = before is not None and before.is_call and event.is_return and event.process is before.process
         own = own and before is not None and event.caller == before.sequence
-        result = event.kind == Kind.SYSCALL_RESULT and before is not None and before.kind == Kind.SYSCALL
+        result = event.kind == EventKind.SYSCALL_RESULT and before is not None and before.kind == EventKind.SYSCALL
         assert bool(index.joined[row]) == (own or result)
 
 
@@ -404,9 +404,9 @@ def test_truncated_file(tmp_path: Path) -> None:
 def test_system_calls_with_their_results(tmp_path: Path) -> None:
     builder = TraceBuilder()
     builder.process()
-    builder.record(Kind.SYSCALL, 1, 0, caller_of("step"), (1, 2, 3))
-    builder.record(Kind.SYSCALL_RESULT, 1, 0, 0, ((1 << 64) - 9,))
-    builder.record(Kind.SIGNAL, 0, 0, caller_of("step"), (11, 0xDEAD))
+    builder.record(EventKind.SYSCALL, 1, 0, caller_of("step"), (1, 2, 3))
+    builder.record(EventKind.SYSCALL_RESULT, 1, 0, 0, ((1 << 64) - 9,))
+    builder.record(EventKind.SIGNAL, 0, 0, caller_of("step"), (11, 0xDEAD))
     builder.end()
 
     async def act(app: TraceApp, pilot: Any) -> None:

@@ -19,8 +19,7 @@ from uselib.abi.dynamic.run.bindings import NotComparable, read_library
 from uselib.abi.dynamic.run.digest import DigestSink
 from uselib.abi.dynamic.run.equivalence import Shape
 from uselib.abi.dynamic.run.run import compare_runs
-from uselib.emulator.trace.record.backend import Batch
-from uselib.emulator.trace.store.format import RECORD, ChunkKind, Kind
+from uselib.emulator.trace.store.format import RECORD, Batch, ChunkKind, EventKind
 from uselib.linker.c_types.value_types import Opaque
 from uselib.linker.errors import ToolError
 
@@ -147,7 +146,7 @@ def test_digests_in_python_are_the_same(tmp_path: Path, arch: str, monkeypatch: 
     records = bytearray()
     random = Random(arch)
     for n in range(300):
-        kind = (Kind.CALL, Kind.RETURN, Kind.MORE, Kind.SIGNAL)[n and random.randrange(4)]
+        kind = (EventKind.CALL, EventKind.RETURN, EventKind.MORE, EventKind.SIGNAL)[n and random.randrange(4)]
         records += RECORD.pack(*(random.getrandbits(64) for _ in range(7)), random.randrange(5), 0, kind, 0)
 
     def shape(address: int, name: str) -> Shape:

@@ -18,8 +18,7 @@ from typing import Any
 
 from uselib.abi.dynamic.run.data_watch import library
 from uselib.abi.dynamic.run.equivalence import WORDS, Shape
-from uselib.emulator.trace.record.backend import Batch
-from uselib.emulator.trace.store.format import RECORD, ChunkKind, Kind
+from uselib.emulator.trace.store.format import RECORD, Batch, ChunkKind, EventKind
 from uselib.emulator.trace.store.sinks import FileSink
 
 KEPT = 1 << 16  # records of a process that are kept as they are, whatever the digests say
@@ -99,7 +98,7 @@ class DigestSink(FileSink):
             if done == count:
                 return
             _, index, _, kind, _ = _TAIL.unpack_from(records, done * RECORD.size)
-            self._learn(state, 2 * index + (kind == Kind.RETURN))
+            self._learn(state, 2 * index + (kind == EventKind.RETURN))
 
     def _learn(self, state: _Process, key: int) -> None:
         index, back = divmod(key, 2)
@@ -138,13 +137,13 @@ def _add_in_python(at: int, count: int, keys_at: int, size: int, state_at: int) 
     for n in range(count):
         record = records[8 * n : 8 * n + 8]
         kind = record[7] >> 48 & 0xFF
-        if kind == Kind.MORE:
+        if kind == EventKind.MORE:
             row = _FIELDS * state[1] + _MORE
             total = kind + sum((record[c] & keys[row + c]) * _MIX[c] for c in range(7))
-        elif kind > Kind.RETURN:
+        elif kind > EventKind.RETURN:
             total = kind
         else:
-            key = 2 * (record[7] & 0xFFFF_FFFF) + (kind == Kind.RETURN)
+            key = 2 * (record[7] & 0xFFFF_FFFF) + (kind == EventKind.RETURN)
             row = _FIELDS * key
             if key >= size or not keys[row + _KNOWN]:
                 return n

@@ -26,7 +26,7 @@ from uselib.abi.dynamic.run.streams import Stream
 from uselib.emulator.trace.prototypes.decode import Decoder
 from uselib.emulator.trace.reading.align import common_prefix
 from uselib.emulator.trace.reading.blocks import Array
-from uselib.emulator.trace.store.format import Kind
+from uselib.emulator.trace.store.format import EventKind
 from uselib.linker.c_types.value_types import Array as ArrayType
 from uselib.linker.c_types.value_types import Structure, Type
 from uselib.linker.image import Image, Machine
@@ -180,7 +180,7 @@ def _common(sides: Sides) -> int:
     limit = min(len(sides.old.top), len(sides.new.top))
     a, b = _rows(sides.old, limit), _rows(sides.new, limit)
     other = (sides.old.kind[a] != sides.new.kind[b]) | (sides.old.address[a] != sides.new.address[b])
-    other |= (sides.old.caller[a] != sides.new.caller[b]) & (sides.old.kind[a] == Kind.CALL)
+    other |= (sides.old.caller[a] != sides.new.caller[b]) & (sides.old.kind[a] == EventKind.CALL)
     first_other = int(other.argmax()) if limit else 0
     return first_other if limit and other[first_other] else limit
 
@@ -247,19 +247,19 @@ def _values(sides: Sides, count: int) -> list[Candidate]:
     addresses = {int(f): sides.old.trace.functions[functions[f]].address for f in used if f in functions}
     shapes = {f: sides.shape(address) for f, address in addresses.items()}
     found = []
-    for kind, columns in ((Kind.CALL, range(4)), (Kind.RETURN, range(1))):
+    for kind, columns in ((EventKind.CALL, range(4)), (EventKind.RETURN, range(1))):
         for column in columns:
             masks, pointers = np.zeros(size, np.uint64), np.zeros(size, bool)
             for f, shape in shapes.items():
-                masks[f] = shape.values.get(column, 0) if kind == Kind.CALL else shape.result
-                pointers[f] = column in shape.pointers if kind == Kind.CALL else shape.result_pointer is not None
+                masks[f] = shape.values.get(column, 0) if kind == EventKind.CALL else shape.result
+                pointers[f] = column in shape.pointers if kind == EventKind.CALL else shape.result_pointer is not None
             at = _unequal(sides, count, kind, masks, pointers, column)
-            found.append((at, "argument" if kind == Kind.CALL else "result"))
+            found.append((at, "argument" if kind == EventKind.CALL else "result"))
     found.append((_further_words(sides, count), "argument"))
     return [_value_candidate(sides, at, kind) for at, kind in found if at is not None]
 
 
-def _unequal(sides: Sides, count: int, kind: Kind, masks: Array, pointers: Array, column: int) -> int | None:
+def _unequal(sides: Sides, count: int, kind: EventKind, masks: Array, pointers: Array, column: int) -> int | None:
     """The first of the common events whose word `column` differs in a way that counts. masks, pointers: by function."""
     if not masks.any() and not pointers.any():
         return None
@@ -277,7 +277,7 @@ def _unequal(sides: Sides, count: int, kind: Kind, masks: Array, pointers: Array
     seen: set[tuple[int, int, int, int]] = set()
     for event in sorted({*_few(plain), *leads.tolist()}):
         old_row, new_row = int(sides.old.top[event]), int(sides.new.top[event])
-        if kind == Kind.RETURN and (sides.old.late(old_row) or sides.new.late(new_row)):
+        if kind == EventKind.RETURN and (sides.old.late(old_row) or sides.new.late(new_row)):
             continue
         if not pointers[sides.old.function[old_row]]:
             return int(event)

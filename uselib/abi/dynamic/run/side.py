@@ -38,10 +38,11 @@ from uselib.emulator.kernel.vfs.namespace import Handle, Node
 from uselib.emulator.machine import engine
 from uselib.emulator.process.interfaces import Kernel, ProcessEnded, WatchableMachine
 from uselib.emulator.process.run import Runner, RunOptions
-from uselib.emulator.trace.record.backend import NO_LIMIT, Copy, Want, native_available
+from uselib.emulator.trace.record.backend import NO_LIMIT, Copy, Want
 from uselib.emulator.trace.record.files import KnownFile
 from uselib.emulator.trace.record.filters import Filters
 from uselib.emulator.trace.record.recorder import Recorder, RecordOptions, joined
+from uselib.emulator.trace.record.select_backend import native_available
 from uselib.linker.errors import ToolError
 from uselib.linker.image import Machine
 from uselib.loader.memory.address_space import AddressSpace, MemoryFault

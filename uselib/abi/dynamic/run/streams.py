@@ -17,7 +17,7 @@ import numpy as np
 from uselib.emulator.trace.reading.blocks import Array
 from uselib.emulator.trace.reading.events import payload_rows
 from uselib.emulator.trace.reading.model import Process, TraceFile
-from uselib.emulator.trace.store.format import LATE, RECORDS_HEAD, TAIL_CALL, Kind
+from uselib.emulator.trace.store.format import LATE, RECORDS_HEAD, TAIL_CALL, EventKind
 
 # functions that do not come back as others do: what is called below them is top-level
 TRANSPARENT = frozenset(("__libc_start_main", "exit", "_exit", "_Exit", "quick_exit", "pthread_exit"))
@@ -106,7 +106,7 @@ class Stream:
     def call_rows(self) -> Array:
         """The rows that are calls."""
         if self._call_rows is None:
-            self._call_rows = np.flatnonzero(self.kind == Kind.CALL)
+            self._call_rows = np.flatnonzero(self.kind == EventKind.CALL)
         return self._call_rows
 
     def called(self) -> dict[int, tuple[int, int]]:
@@ -125,7 +125,7 @@ class Stream:
         return int(rows[int((self.function[rows] == function).argmax())])
 
     def is_call(self, row: int) -> bool:
-        return int(self.kind[row]) == Kind.CALL
+        return int(self.kind[row]) == EventKind.CALL
 
     def number(self, row: int) -> int:
         """Number of the call at or before a row, from 1."""
@@ -183,7 +183,7 @@ def load(trace: TraceFile, process: Process, low: int, high: int, beyond: int = 
     np.minimum(function, count, out=function)
     enters = (addresses >= np.uint64(low)) & (addresses < np.uint64(high)) & ~transparent
     stream = Stream(process, trace, pieces, sequence, kind, function, caller, addresses[function], more)
-    stream.opening = enters[function] & (kind == Kind.CALL)
+    stream.opening = enters[function] & (kind == EventKind.CALL)
     if beyond < high:
         stream = _without_jumps(stream, beyond, high)
     stream.top = _top_level(stream)
@@ -204,13 +204,13 @@ def _records(trace: TraceFile, process: Process) -> tuple[Pieces, Array, Array, 
         kinds = (here >> np.uint64(48)).astype(np.uint8)
         numbers = np.arange(first, first + len(raw))
         index = None
-        if int(kinds.max()) > Kind.RETURN:
-            wanted = (kinds == Kind.CALL) | (kinds == Kind.RETURN)
-            event = kinds != Kind.MORE
+        if int(kinds.max()) > EventKind.RETURN:
+            wanted = (kinds == EventKind.CALL) | (kinds == EventKind.RETURN)
+            event = kinds != EventKind.MORE
             numbers -= np.cumsum(~event)
             owner = np.cumsum(wanted) - 1 + rows
             before = np.maximum.accumulate(np.where(event, np.arange(len(raw)), 0))
-            for at in np.flatnonzero((kinds == Kind.MORE) & wanted[before]).tolist():
+            for at in np.flatnonzero((kinds == EventKind.MORE) & wanted[before]).tolist():
                 more[int(owner[at])] = tuple(raw[at, : min(int(here[at]) & 0xFFFF_FFFF, EXTRA)].tolist())
             index = np.flatnonzero(wanted)
             here, numbers = here[index], numbers[index]
@@ -229,11 +229,11 @@ def _mapped(path: str) -> mmap.mmap:
 
 def _without_jumps(stream: Stream, beyond: int, high: int) -> Stream:
     """Without the calls that are jumps from a slot into code that was taken for a slot, and their returns."""
-    code = (stream.address >= np.uint64(beyond)) & (stream.address < np.uint64(high)) & (stream.kind == Kind.CALL)
+    code = (stream.address >= np.uint64(beyond)) & (stream.address < np.uint64(high)) & (stream.kind == EventKind.CALL)
     jumps = [row for row in np.flatnonzero(code).tolist() if stream.pieces.record(row)[_INFO] >> 56 & TAIL_CALL]
     if not jumps:
         return stream
-    gone = (stream.kind == Kind.RETURN) & np.isin(stream.caller, stream.sequence[jumps].astype(np.uint64))
+    gone = (stream.kind == EventKind.RETURN) & np.isin(stream.caller, stream.sequence[jumps].astype(np.uint64))
     gone[jumps] = True
     keep = np.flatnonzero(~gone)
     moved = {int(row): at for at, row in enumerate(keep.tolist())}
@@ -249,13 +249,13 @@ def _top_level(stream: Stream) -> Array:
     count = len(stream)
     opening = np.flatnonzero(stream.opening)
     behind = np.minimum(opening + 1, count - 1)
-    at_once = (stream.kind[behind] == Kind.RETURN) & (
+    at_once = (stream.kind[behind] == EventKind.RETURN) & (
         stream.caller[behind] == stream.sequence[opening].astype(np.uint64)
     )
     long = opening[~at_once]  # most calls return before anything else happens
     if not len(long):
         return np.arange(count)
-    returns = np.flatnonzero((stream.kind == Kind.RETURN) & (stream.caller > 0))
+    returns = np.flatnonzero((stream.kind == EventKind.RETURN) & (stream.caller > 0))
     order = np.argsort(stream.caller[returns], kind="stable")
     returns = returns[order]
     at = np.searchsorted(stream.caller[returns], stream.sequence[long].astype(np.uint64))
