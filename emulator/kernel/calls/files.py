@@ -168,7 +168,7 @@ def sys_pwritev2(process: Process, fd: int, vector: int, count: int, low: int, h
 
 
 def sys_lseek(process: Process, fd: int, offset: int, whence: int) -> int:
-    position = process.files.get(fd).seek(offset, whence)
+    position = process.files.get(fd).seek(process, offset, whence)
     if position > process.abi.word_mask >> 1:
         raise GuestError(errno.EOVERFLOW)
     return position
@@ -176,7 +176,7 @@ def sys_lseek(process: Process, fd: int, offset: int, whence: int) -> int:
 
 def sys_llseek(process: Process, fd: int, high: int, low: int, result: int, whence: int) -> int:
     offset = high << 32 | low
-    position = process.files.get(fd).seek(offset - (1 << 64) if offset >> 63 else offset, whence)
+    position = process.files.get(fd).seek(process, offset - (1 << 64) if offset >> 63 else offset, whence)
     process.memory.write(result, struct.pack("<q", position))
     return 0
 

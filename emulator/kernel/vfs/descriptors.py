@@ -61,7 +61,7 @@ class Description:
     def writev(self, process: Process, parts: Sequence[tuple[int, int]], offset: int | None) -> int:
         raise GuestError(errno.EBADF)
 
-    def seek(self, offset: int, whence: int) -> int:
+    def seek(self, process: Process, offset: int, whence: int) -> int:
         raise GuestError(errno.EBADF)
 
     def status(self) -> os.stat_result:
@@ -168,7 +168,7 @@ class HostFile(Description):
             raise GuestError(errno.EFBIG)
         return min(room, C.IO_MAX)
 
-    def seek(self, offset: int, whence: int) -> int:
+    def seek(self, process: Process, offset: int, whence: int) -> int:
         return os.lseek(self.fd, offset, whence)
 
 
@@ -191,7 +191,7 @@ class RandomFile(Description):
     def writev(self, process: Process, parts: Sequence[tuple[int, int]], offset: int | None) -> int:
         return sum(size for _, size in parts)
 
-    def seek(self, offset: int, whence: int) -> int:
+    def seek(self, process: Process, offset: int, whence: int) -> int:
         return 0
 
 
@@ -210,10 +210,11 @@ class DirectoryFile(Description):
     def readv(self, process: Process, parts: Sequence[tuple[int, int]], offset: int | None) -> int:
         raise GuestError(errno.EISDIR)
 
-    def seek(self, offset: int, whence: int) -> int:
+    def seek(self, process: Process, offset: int, whence: int) -> int:
         if whence == os.SEEK_END and self.fd >= 0:
-            # what a directory's end is, is the file system's affair (EINVAL, or a huge number)
-            self.position = os.lseek(self.fd, offset, whence)
+            # The end depends on the file system: EINVAL (tmpfs), or the largest hash (ext4_get_htree_eof), which has
+            # 31 bits where the caller is a 32-bit program.
+            self.position = min(os.lseek(self.fd, offset, whence), process.abi.word_mask >> 1)
             return self.position
         if whence == os.SEEK_CUR:
             offset += self.position
