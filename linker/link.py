@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from uselib.linker.errors import Diagnostic, LinkError, error
 from uselib.linker.formats.elf import SHF_ALLOC, STT_GNU_IFUNC
+from uselib.linker.formats.library_names import NEEDS_PREFIX
 from uselib.linker.image import Machine
 from uselib.linker.options import Options
 from uselib.linker.passes import eh_frame, synthetic
@@ -291,8 +292,8 @@ _HELPERS = ("__div", "__mod", "__udiv", "__umod", "__mul", "__ashl", "__ashr", "
 
 
 def undefined_remedy(name: str) -> str:
-    if name.startswith("__NEEDS_SHRLIB_"):
-        return f"the output requires the shared library {name.removeprefix('__NEEDS_SHRLIB_')}: name its stub library"
+    if name.startswith(NEEDS_PREFIX):
+        return f"the output requires the shared library {name.removeprefix(NEEDS_PREFIX)}: name its stub library"
     if name == "main":
         return "name the object file with the program's main function"
     if name.startswith(_HELPERS):

@@ -88,6 +88,13 @@ def split_name(file_name: str) -> tuple[str, Version] | None:
     return None if max(numbers) > _LIMIT else (match[1], Version(*numbers))
 
 
+def library_name(file_name: str) -> str:
+    """`libc_s` of `libc_s.4.0.0` or `/shlib/libc_s.4.0.0`; the last component itself if it has no version."""
+    last = file_name.rpartition("/")[2]
+    found = split_name(last)
+    return found[0] if found is not None else last
+
+
 def version_of(file_name: str, name: str) -> Version | None:
     """The version in a file name of library `name`; None if it is not one."""
     found = split_name(file_name[len(name) :].join(("x", ""))) if file_name.startswith(name + ".") else None

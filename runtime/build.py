@@ -15,7 +15,6 @@ from uselib.runtime.compiler import Compiler, Job, compile_all
 
 ROOT = Path(__file__).resolve().parent
 SCHEMES = ("static", "uselib", "mmap", "kernel", "bsdos", "interp")  # the index is crt1.c's USELIB_SCHEME
-STARTUP = tuple(f"crt1-{scheme}.o" for scheme in SCHEMES)
 
 
 def defined_symbols(content: bytes, where: str, *, strong: bool = False) -> tuple[str, ...]:

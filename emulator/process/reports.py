@@ -9,8 +9,8 @@ from uselib.emulator.kernel.signals.state import NAMES
 from uselib.emulator.machine.registers import NAMES as REGISTER_NAMES
 from uselib.emulator.process.interfaces import Cpu, Fault, ProcessEnded
 from uselib.emulator.trace.symbols import Place, SymbolMap
+from uselib.linker.formats.library_names import EMPTY_SUFFIX
 from uselib.linker.image import LibraryHeader
-from uselib.linker.library.jump_table import EMPTY_SUFFIX
 from uselib.loader.memory.address_space import PAGE, AddressSpace, MemoryFault
 from uselib.loader.programs.headers import library_header
 

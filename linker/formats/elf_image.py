@@ -25,6 +25,7 @@ from uselib.linker.formats.elf import (
     STT_OBJECT,
 )
 from uselib.linker.formats.elf import bad as _bad
+from uselib.linker.formats.library_names import IMPLEMENTATION_SUFFIX, plain_name
 from uselib.linker.image import (
     EXEC,
     PAGE,
@@ -39,7 +40,6 @@ from uselib.linker.image import (
     Segment,
 )
 
-IMPLEMENTATION = "$impl"  # suffix of the symbol at a function's real entry; the plain name is its slot
 _LIMIT = {Machine.I386: 1 << 32, Machine.X86_64: 1 << 47}
 _MAX_HEADERS = 65536 // 56  # the kernel reads at most 64 KiB of program headers
 
@@ -168,16 +168,13 @@ def _notes(raw: list[_Header], file: elf.File) -> tuple[LibraryHeader | None, tu
     for header in raw:
         if header[0] != PT_NOTE:
             continue
-        for note in notes.notes(bytes(_in_file(header, file, "a note segment")), file.where):
-            if note.name != notes.NOTE_NAME:
-                continue
-            if note.type == notes.NT_LIBRARY:
-                if library is not None:
-                    raise _bad(file.where, "it has two library notes")
-                library = notes.decode_library(note.descriptor, file.where)
-            elif note.type == notes.NT_NEEDS:
-                identity = notes.decode_needs(note.descriptor, file.where)
-                needs.setdefault(identity.name, identity)
+        content = bytes(_in_file(header, file, "a note segment"))
+        for descriptor in notes.descriptors(content, file.where, notes.NT_LIBRARY):
+            if library is not None:
+                raise _bad(file.where, "it has two library notes")
+            library = notes.decode_library(descriptor, file.where)
+        for identity in notes.needs(content, file.where):
+            needs.setdefault(identity.name, identity)
     if library is not None and library.machine is not file.machine:
         raise _bad(file.where, f"its note says {library.machine.label}, its ELF header {file.machine.label}")
     return library, tuple(needs.values())
@@ -226,10 +223,8 @@ def _bindings(file: elf.File) -> tuple[Binding, ...]:
     content = _section(file, notes.BINDINGS_SECTION)
     if content is None:
         return ()
-    for note in notes.notes(bytes(content), file.where):
-        if note.name == notes.NOTE_NAME and note.type == notes.NT_BINDINGS:
-            return notes.decode_bindings(note.descriptor, file.where)
-    return ()
+    descriptor = next(notes.descriptors(bytes(content), file.where, notes.NT_BINDINGS), None)
+    return notes.decode_bindings(descriptor, file.where) if descriptor is not None else ()
 
 
 _KINDS = frozenset((STT_NOTYPE, STT_OBJECT, STT_FUNC, STT_GNU_IFUNC))
@@ -264,16 +259,12 @@ def _symbols(file: elf.File) -> tuple[tuple[ImageSymbol, ...], list[_Row]]:
 
 def _exports(library: LibraryHeader, rows: list[_Row]) -> tuple[Export, ...]:
     """A function's slot has the plain name, its real entry NAME$impl; data are the other global objects."""
-    real = {
-        name.removesuffix(IMPLEMENTATION): (value, size)
-        for name, value, size, *_ in rows
-        if name.endswith(IMPLEMENTATION)
-    }
+    real = {plain_name(name): (value, size) for name, value, size, *_ in rows if name.endswith(IMPLEMENTATION_SUFFIX)}
     table, end = library.jump_table, library.slot_address(library.identity.slot_count + 1)
     functions: list[Export] = []
     data: list[Export] = []
     for name, value, size, kind, binding in rows:
-        if binding == STB_LOCAL or name.endswith(IMPLEMENTATION):
+        if binding == STB_LOCAL or name.endswith(IMPLEMENTATION_SUFFIX):
             continue
         if table <= value < end and kind == STT_FUNC and library.slot_size and not (value - table) % library.slot_size:
             slot = (value - table) // library.slot_size + 1

@@ -1,9 +1,10 @@
-"""The three notes of uselib, little-endian and alike on both machines. Note name: "uselib" (7 bytes with its NUL).
+"""The four notes of uselib, little-endian and alike on both machines. Note name: "uselib" (7 bytes with its NUL).
 
     NT_LIBRARY  in a target library, section .note.uselib, on the header page: who it is and what its bootstrap maps
     NT_NEEDS    in a stub library's first object, so in every program linked with it (whichever linker is used) and in
                 libraries that depend on it: the identity of the library at link time; one note per library
     NT_BINDINGS written by our ld only, in .note.uselib.bindings, which is not loaded: every (symbol, address) bound
+    NT_SCHEME   in a program whose libraries others map (docs/bsdos.md), on its first page: where it keeps its list of them
 
 runtime/include/uselib.h has the same layouts as C structures; tests/linker/formats/test_notes.py compares the two.
 
@@ -42,6 +43,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from uselib.linker.errors import Diagnostic, FormatError
+from uselib.linker.formats import elf
 from uselib.linker.image import (
     EXEC,
     READ,
@@ -112,6 +114,26 @@ def notes(data: bytes, where: str) -> Iterator[Note]:
             raise FormatError(Diagnostic(where, f"a note at offset {position:#x} runs over the end of its section"))
         yield Note(bytes(data[name_at : name_at + name_size]), note_type, bytes(data[at : at + size]), at)
         position = at + ((size + 3) & ~3)
+
+
+def descriptors(data: bytes, where: str, note_type: int) -> Iterator[bytes]:
+    """The descriptors of uselib's notes of one type in a section or segment. Raises FormatError."""
+    return (note.descriptor for note in notes(data, where) if note.name == NOTE_NAME and note.type == note_type)
+
+
+def needs(data: bytes, where: str) -> Iterator[Identity]:
+    """The identities in the NT_NEEDS notes of a section or segment, in order. Raises FormatError at the first that is damaged."""
+    return (decode_needs(descriptor, where) for descriptor in descriptors(data, where, NT_NEEDS))
+
+
+def needs_of_object(file: elf.File) -> list[Identity]:
+    """The identities in the NT_NEEDS notes of an ELF object. Raises FormatError."""
+    return [
+        identity
+        for index, section in enumerate(file.sections)
+        if section[1] == elf.SHT_NOTE and file.names[section[0]] == SECTION
+        for identity in needs(bytes(file.content(index)), file.where)
+    ]
 
 
 def _string(data: bytes, offset: int, where: str) -> str:

@@ -21,17 +21,10 @@ from uselib.linker.errors import Diagnostic, Diagnostics, LinkError, error
 from uselib.linker.image import PAGE, Machine
 from uselib.linker.library.stub import StubIdentity
 from uselib.linker.reading import read_file
-from uselib.linker.versions import split_name
+from uselib.linker.versions import library_name
 
 C_LIBRARY = "libc_s"
 SYMBOL = "_SHARED_LIBRARY_TABLE"
-
-
-def library_of(file_name: str) -> str:
-    """`libm_s` of `/shlib/libm_s.1.0.0`; the last component itself if it has no version."""
-    last = os.path.basename(file_name)
-    found = split_name(last)
-    return found[0] if found is not None else last
 
 
 @dataclass(frozen=True)
@@ -44,7 +37,7 @@ class Place:
 
     @property
     def name(self) -> str:
-        return library_of(self.path)
+        return library_name(self.path)
 
 
 @dataclass(frozen=True)
@@ -83,10 +76,10 @@ def parse_map(text: str, file: str) -> LibraryMap:
             problems.add(where, f"`{path}` is not an absolute path of a library")
         elif address <= 0 or address % PAGE or address >= 1 << 47:
             problems.add(where, f"address {digits} is not on a page boundary of the address space")
-        elif (other := places.get(library_of(path))) is not None:
+        elif (other := places.get(library_name(path))) is not None:
             problems.add(where, f"{other.name} is already in line {other.line}")
         else:
-            places[library_of(path)] = Place(path, address, number)
+            places[library_name(path)] = Place(path, address, number)
     problems.raise_if_any()
     return LibraryMap(file, tuple(places.values()))
 
@@ -129,8 +122,8 @@ def choose(book: LibraryMap, stubs: Sequence[StubIdentity]) -> tuple[Place, ...]
                          f"{who.base:#x}", remedy="correct the map, or link with the stub library that belongs to it")  # fmt: skip
         spans.append((place.address, place.address + who.size, place))
         for dependency in found.dependencies:
-            if library_of(dependency) not in chosen:
-                take(library_of(dependency), found.where)
+            if library_name(dependency) not in chosen:
+                take(library_name(dependency), found.where)
     spans += [(p.address, p.address + PAGE, p) for p in chosen.values() if p not in [span[2] for span in spans]]
     for (_, end, one), (start, _, two) in pairwise(sorted(spans, key=lambda span: span[:2])):
         if start < end:
@@ -161,4 +154,4 @@ def source(machine: Machine, places: Sequence[Place], *, interpreter: bool) -> s
     return "\n".join([*lines, '    .section .note.GNU-stack, "", @progbits', ""])
 
 
-__all__ = ["Diagnostic", "LibraryMap", "LinkError", "Place", "choose", "library_of", "parse_map", "read_map", "source"]
+__all__ = ["Diagnostic", "LibraryMap", "LinkError", "Place", "choose", "parse_map", "read_map", "source"]

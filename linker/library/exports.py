@@ -14,8 +14,9 @@ from functools import cached_property
 
 from uselib.linker.errors import Diagnostics
 from uselib.linker.formats import elf
+from uselib.linker.formats.library_names import EMPTY_SUFFIX, RETIRED_SUFFIX
 from uselib.linker.library import jump_table
-from uselib.linker.library.releases.history import RETIRED_SUFFIX, SlotRecord, SlotState
+from uselib.linker.library.releases.history import SlotRecord, SlotState
 from uselib.linker.library.specification import Specification, hidden
 from uselib.linker.passes.inputs import UNDEFINED, InputSection, ObjectFile, Symbol
 
@@ -50,7 +51,7 @@ class Exports:
         """(number, name of its local symbol) of each empty or retired slot."""
         for r in self.records:
             if r.state is not SlotState.FUNCTION:
-                suffix = jump_table.EMPTY_SUFFIX if r.state is SlotState.EMPTY else RETIRED_SUFFIX
+                suffix = EMPTY_SUFFIX if r.state is SlotState.EMPTY else RETIRED_SUFFIX
                 yield r.number, (r.name or f"slot{r.number}") + suffix
 
 

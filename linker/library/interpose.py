@@ -27,7 +27,6 @@ from uselib.linker.image import Machine
 
 THUNK_SIZE = 8
 SECTION = "uselib_interpose"
-THUNK_SUFFIX, POINTER_SUFFIX, IMPLEMENTATION_SUFFIX = "$thunk", "$pointer", "$impl"
 
 
 @dataclass(frozen=True)

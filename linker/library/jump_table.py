@@ -29,7 +29,6 @@ from uselib.linker.library.retired_trap import CALL
 SLOT_SIZE = 8
 JUMP, JUMP_SIZE = 0xE9, 5
 EMPTY = b"\x0f\x0b" + b"\xcc" * 6
-EMPTY_SUFFIX = "$empty"  # of the local symbol that names an empty slot
 LARGEST = 0xFFFF  # slots in a table
 _PADDING = b"\xcc" * (SLOT_SIZE - JUMP_SIZE)
 

@@ -29,6 +29,7 @@ from uselib.linker.formats.elf import (
     SHT_NOTE,
     SHT_PROGBITS,
 )
+from uselib.linker.formats.library_names import IMPLEMENTATION_SUFFIX, POINTER_SUFFIX, THUNK_SUFFIX
 from uselib.linker.image import READ, Export, ExportKind, Identity, LibraryHeader, Machine, Segment
 from uselib.linker.library import (
     bootstrap,
@@ -44,7 +45,7 @@ from uselib.linker.library import (
     stub_from_link as shlib_stub,
 )
 from uselib.linker.library.exports import Exports, LibrarySymbols, choose, is_function, place_of, refuse
-from uselib.linker.library.interpose import IMPLEMENTATION_SUFFIX, POINTER_SUFFIX, THUNK_SIZE, THUNK_SUFFIX, thunk
+from uselib.linker.library.interpose import THUNK_SIZE, thunk
 from uselib.linker.library.layout import BOOTSTRAP, JUMP_TABLE, THUNKS, LibraryLayout, Placed
 from uselib.linker.library.releases import history
 from uselib.linker.library.releases.apply import Promises

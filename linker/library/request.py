@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from uselib.linker.errors import Diagnostic, Diagnostics, LinkError, UsageError
+from uselib.linker.formats.library_names import LIBRARY_NAME
 from uselib.linker.image import PAGE, Version
 from uselib.linker.library import specification, stub
 from uselib.linker.library.releases import previous
@@ -77,7 +78,7 @@ class Plan:
         return f"{self.name}.{self.version}"
 
 
-def library_name(text: str) -> str:
+def identity_name(text: str) -> str:
     """`c` -> `libc_s`; a name that has prefix and suffix already stays, and each is added where it is missing."""
     name = text if text.startswith("lib") and text.endswith("_s") else f"lib{text}"
     return name if name.endswith("_s") else f"{name}_s"
@@ -132,7 +133,7 @@ def settle(request: Request) -> Plan:
     for path in noload:
         try:
             if not stub.is_stub(path):
-                problems.add(path, f"is not a stub library (it has no `{stub.LIBRARY_NAME}`), so it cannot be `noload`")
+                problems.add(path, f"is not a stub library (it has no `{LIBRARY_NAME}`), so it cannot be `noload`")
         except OSError as failure:
             problems.add(path, f"cannot be read: {failure.strerror}")
         others.append(InputArgument(path))
@@ -156,10 +157,10 @@ def settle(request: Request) -> Plan:
         strip_debug=request.strip_debug, discard_locals=request.strip_all,
     )  # fmt: skip
     step = Step(before.history if before is not None else None, version, _declared(request, spec),
-                f"{library_name(name)}.{version}")  # fmt: skip
+                f"{identity_name(name)}.{version}")  # fmt: skip
     check_version(step)
     return Plan(
-        library_name(name), version, base, data, request.gap, request.registry, request.scheme, spec, options,
+        identity_name(name), version, base, data, request.gap, request.registry, request.scheme, spec, options,
         tuple(own), request.private_archives, request.strip_debug, request.strip_all, step, before,
         bootstrap=request.bootstrap, interpreter=request.interpreter,
     )  # fmt: skip
@@ -190,8 +191,8 @@ def _follow(
 ) -> int | None:  # fmt: skip
     """The base of a library that follows `before`. Collects what contradicts what programs know of that release."""
     old = before.history
-    if name and library_name(name) != old.name:
-        problems.add(before.where, f"is {old.file_name}, and this library is {library_name(name)}",
+    if name and identity_name(name) != old.name:
+        problems.add(before.where, f"is {old.file_name}, and this library is {identity_name(name)}",
                      remedy="give --previous a release of the same library")  # fmt: skip
     if version is None or (version.major != old.version.major):
         known = request.registry or base is not None  # another library, so it may have another place

@@ -25,10 +25,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 
+from uselib.linker.formats.library_names import RETIRED_SUFFIX
 from uselib.linker.image import Machine, Version
 
 SECTION = ".retired"
-SYMBOL = "uselib$retired"  # local, at the trap
+SYMBOL = f"uselib{RETIRED_SUFFIX}"  # local, at the trap
 STATUS = 127
 PHRASE = b", linked with an earlier release, called it from 0x"
 assert len(PHRASE) == 14 + 18 + 19  # which the code counts on

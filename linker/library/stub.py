@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,15 +48,13 @@ from uselib.linker.formats.elf_object import (
     write_bare_object,
     write_object,
 )
+from uselib.linker.formats.library_names import LIBRARY_NAME, LIBRARY_OBJECT, NEEDS_PREFIX
 from uselib.linker.image import Export, ExportKind, Identity, Machine
 from uselib.linker.library.interpose import SECTION as INTERPOSE_SECTION
 from uselib.linker.library.interpose import Interposition
 from uselib.linker.library.releases import history
 from uselib.linker.reading import read_file
 
-LIBRARY_NAME = "LIBRARY NAME"
-LIBRARY_OBJECT = "library.o"
-NEEDS_PREFIX = "__NEEDS_SHRLIB_"
 LIB_SECTION = ".lib"
 
 
@@ -216,14 +214,7 @@ def parse_library_name(data: bytes, where: str) -> tuple[str, tuple[str, ...]]:
 def needs_of(data: bytes | memoryview, where: str) -> tuple[Machine, tuple[Identity, ...]]:
     """The identities in the NT_NEEDS notes of an ELF object. Raises FormatError."""
     file = File(memoryview(data), where)
-    found = []
-    for index, section in enumerate(file.sections):
-        if section[1] != SHT_NOTE or file.names[section[0]] != notes.SECTION:
-            continue
-        for note in notes.notes(bytes(file.content(index)), where):
-            if note.name == notes.NOTE_NAME and note.type == notes.NT_NEEDS:
-                found.append(notes.decode_needs(note.descriptor, where))
-    return file.machine, tuple(found)
+    return file.machine, tuple(notes.needs_of_object(file))
 
 
 def is_stub(path: str | Path) -> bool:
@@ -270,8 +261,3 @@ def read_identity(path: str | Path) -> StubIdentity:
     if len(found) != 1:
         raise FormatError(Diagnostic(f"{where}({LIBRARY_OBJECT})", f"{len(found)} NT_NEEDS notes; a stub has one"))
     return StubIdentity(where, machine, found[0], file_name, dependencies)
-
-
-def with_identity(stub: StubLibrary, identity: Identity) -> StubLibrary:
-    """The same stub for another identity: its digest is known only when the target library's bytes are."""
-    return replace(stub, identity=identity)

@@ -73,9 +73,7 @@ def dependencies(stubs: Sequence[StubLibrary], files: Sequence[ObjectFile]) -> t
     for library in stubs:
         if id(library) not in used:
             continue
-        found: list[Identity] = []
-        for member in library.objects:
-            found += identities(member.elf)
+        found = [identity for member in library.objects for identity in notes.needs_of_object(member.elf)]
         if len(set(found)) != 1:
             raise LinkError(
                 Diagnostic(
@@ -86,17 +84,6 @@ def dependencies(stubs: Sequence[StubLibrary], files: Sequence[ObjectFile]) -> t
             )
         result.append((library, found[0]))
     return tuple(result)
-
-
-def identities(file: elf.File) -> list[Identity]:
-    """The NT_NEEDS notes of an object."""
-    found = []
-    for index, section in enumerate(file.sections):
-        if section[1] == elf.SHT_NOTE and file.names[section[0]] == notes.SECTION:
-            for note in notes.notes(bytes(file.content(index)), file.where):
-                if note.name == notes.NOTE_NAME and note.type == notes.NT_NEEDS:
-                    found.append(notes.decode_needs(note.descriptor, file.where))
-    return found
 
 
 def interpositions(

@@ -30,6 +30,7 @@ from uselib.linker.formats.elf import (
     STT_FUNC,
     STT_SECTION,
 )
+from uselib.linker.versions import library_name
 
 if TYPE_CHECKING:
     from uselib.linker.passes.layout import OutputSection
@@ -178,18 +179,6 @@ class StubLibrary:
     def name(self) -> str:
         """The identity's name: libc_s."""
         return library_name(self.file_name)
-
-
-def library_name(file_name: str) -> str:
-    """`libc_s` of `libc_s.4.0.0` or `/shlib/libc_s.4.0.0`."""
-    base = file_name.rpartition("/")[2]
-    stem = base
-    for _ in range(3):
-        head, dot, tail = stem.rpartition(".")
-        if not dot or not tail.isdigit():
-            return base
-        stem = head
-    return stem
 
 
 class ObjectFile:

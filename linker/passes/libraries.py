@@ -10,16 +10,17 @@ from dataclasses import dataclass, field
 from uselib.linker import reading
 from uselib.linker.errors import error
 from uselib.linker.formats import ar
+from uselib.linker.formats.library_names import LIBRARY_NAME
 from uselib.linker.formats.magic import TEXTBOOK_MAP
 from uselib.linker.options import InputArgument, Options
-from uselib.linker.passes.inputs import ObjectFile, StubLibrary, library_name
+from uselib.linker.passes.inputs import ObjectFile, StubLibrary
 from uselib.linker.passes.object_formats import as_elf
+from uselib.linker.versions import library_name
 
 _LIBRARY_FILES = {
     "aout": ("lib{}.sa", "lib{}.a"),
     "textbook": ("lib{}_s", "lib{}_s.lib", "lib{}", "lib{}.lib"),
 }  # of -l
-LIBRARY_NAME = "LIBRARY NAME"  # first member of a stub archive, file in a stub directory
 
 
 @dataclass

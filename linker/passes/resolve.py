@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from uselib.linker.errors import Diagnostic, LinkError, ToolError, error
 from uselib.linker.formats import ar, elf
 from uselib.linker.formats.elf import SHN_ABS, SHN_COMMON, SHN_LORESERVE, STB_WEAK
+from uselib.linker.formats.library_names import NEEDS_PREFIX
 from uselib.linker.formats.magic import is_textbook_library
 from uselib.linker.image import Machine
 from uselib.linker.options import InputArgument, InputGroup, Options
@@ -29,7 +30,6 @@ from uselib.linker.passes.inputs import (
     ObjectFile,
     StubLibrary,
     Symbol,
-    library_name,
 )
 from uselib.linker.passes.libraries import (
     Finder,
@@ -40,8 +40,7 @@ from uselib.linker.passes.libraries import (
     text_library,
 )
 from uselib.linker.passes.object_formats import as_elf
-
-NEEDS_PREFIX = "__NEEDS_SHRLIB_"  # defined by a stub library's first object
+from uselib.linker.versions import library_name
 
 
 @dataclass

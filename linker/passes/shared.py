@@ -141,14 +141,7 @@ def report_conflicts(resolution: Resolution) -> None:
 
 def identities(stub: StubLibrary) -> list[tuple[ObjectFile, Identity]]:
     """The NT_NEEDS notes in the stub library's members."""
-    return [
-        (file, notes.decode_needs(note.descriptor, file.where))
-        for file in stub.objects
-        for section in file.sections
-        if section is not None and section.name == notes.SECTION
-        for note in notes.notes(bytes(section.content), section.where)
-        if note.name == notes.NOTE_NAME and note.type == notes.NT_NEEDS
-    ]
+    return [(file, identity) for file in stub.objects for identity in notes.needs_of_object(file.elf)]
 
 
 def check_libraries(resolution: Resolution) -> None:

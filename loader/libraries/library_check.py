@@ -6,6 +6,7 @@ can say what a program would say; tests/loader/libraries/test_versions_check.py 
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -107,12 +108,8 @@ def needs_of_page(page: bytes, machine: Machine) -> tuple[Identity, ...]:
     place = _notes_of_page(_headers(page, machine))
     found: list[Identity] = []
     if place is not None:
-        try:
-            for note in notes.notes(page[place[0] : place[0] + place[1]], ""):
-                if note.name == notes.NOTE_NAME and note.type == notes.NT_NEEDS:
-                    found.append(notes.decode_needs(note.descriptor, ""))
-        except FormatError:
-            pass
+        with contextlib.suppress(FormatError):
+            found.extend(notes.needs(page[place[0] : place[0] + place[1]], ""))
     return tuple(found)
 
 

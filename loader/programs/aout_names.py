@@ -19,7 +19,7 @@ _TABLE = 1 << 20  # bytes of text that are looked through for slots
 
 def stub_candidates(library: str) -> Iterator[str]:
     """Where the stub archive of a library may be."""
-    folder, name = os.path.dirname(library), aout_image.library_name(library) + ".sa"
+    folder, name = os.path.dirname(library), aout_image.shared_object_name(library) + ".sa"
     for place in (folder, os.path.join(folder, "..", "usr", "lib"), os.path.join(folder, "..", "..", "usr", "lib")):
         yield os.path.normpath(os.path.join(place, name))
 
@@ -42,7 +42,7 @@ def _may_name(path: str, library: str) -> bool:
     """A stub archive says itself what it is for; a control file lies in a folder with the library's name (jump/libm/jump.funcs)."""
     if path.endswith((".sa", ".a")):
         return True
-    name = aout_image.library_name(library)
+    name = aout_image.shared_object_name(library)
     return name in (os.path.basename(os.path.dirname(os.path.abspath(path))), os.path.basename(path).partition(".")[0])
 
 

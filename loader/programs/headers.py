@@ -85,9 +85,8 @@ def library_header(page: bytes, where: str) -> LibraryHeader | None:
     """What the first page of a target library says of it (note NT_LIBRARY); None if the page is not that of one."""
     try:
         for offset, size in _note_segments(page):
-            for note in notes.notes(page[offset : offset + size], where):
-                if note.name == notes.NOTE_NAME and note.type == notes.NT_LIBRARY:
-                    return notes.decode_library(note.descriptor, where)
+            for descriptor in notes.descriptors(page[offset : offset + size], where, notes.NT_LIBRARY):
+                return notes.decode_library(descriptor, where)
     except (FormatError, struct.error, IndexError, OverflowError, ValueError):
         return None
     return None
@@ -104,9 +103,8 @@ def program_scheme(page: bytes) -> tuple[int, int] | None:
         return None
     try:
         for offset, size in _note_segments(page):
-            for note in notes.notes(page[offset : offset + size], ""):
-                if note.name == notes.NOTE_NAME and note.type == notes.NT_SCHEME:
-                    return notes.decode_scheme(note.descriptor, "")
+            for descriptor in notes.descriptors(page[offset : offset + size], "", notes.NT_SCHEME):
+                return notes.decode_scheme(descriptor, "")
     except (FormatError, struct.error, IndexError, OverflowError):
         return None
     return None

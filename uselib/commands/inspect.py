@@ -16,6 +16,7 @@ from uselib.commands import inspect_historical
 from uselib.linker.errors import Diagnostic, FormatError
 from uselib.linker.formats import elf, elf_image
 from uselib.linker.formats.ar import MAGIC, THIN_MAGIC, Archive
+from uselib.linker.formats.library_names import EMPTY_SUFFIX, IMPLEMENTATION_SUFFIX, LIBRARY_NAME, RETIRED_SUFFIX
 from uselib.linker.image import (
     EXEC,
     READ,
@@ -29,9 +30,8 @@ from uselib.linker.image import (
     Segment,
 )
 from uselib.linker.library import digest, jump_table, stub
-from uselib.linker.library.interpose import IMPLEMENTATION_SUFFIX
 from uselib.linker.library.releases import previous
-from uselib.linker.library.releases.history import RETIRED_SUFFIX, History, PlaceState
+from uselib.linker.library.releases.history import History, PlaceState
 from uselib.linker.reading import read_file
 
 Facts = dict[str, Any]
@@ -97,7 +97,7 @@ def _unfilled(slot: jump_table.Slot, known: History | None, at: dict[int, str]) 
     """The name that an empty or retired slot had or is reserved for."""
     if known is not None and slot.number <= len(known.slots):
         return known.slots[slot.number - 1].name or f"slot{slot.number}"
-    return at.get(slot.address, "").removesuffix(jump_table.EMPTY_SUFFIX).removesuffix(RETIRED_SUFFIX)
+    return at.get(slot.address, "").removesuffix(EMPTY_SUFFIX).removesuffix(RETIRED_SUFFIX)
 
 
 def _reserved(known: History | None) -> list[Facts]:
@@ -263,7 +263,7 @@ def facts_of(path: str) -> Facts:
     """All facts of a file. Raises FormatError, OSError."""
     if os.path.isdir(path):
         if not stub.is_stub(path):
-            raise FormatError(Diagnostic(path, f"is a directory without a `{stub.LIBRARY_NAME}`"))
+            raise FormatError(Diagnostic(path, f"is a directory without a `{LIBRARY_NAME}`"))
         return _archive(path)
     data = read_file(path)
     historical = inspect_historical.facts_of(data, path)

@@ -7,6 +7,7 @@ from typing import Any
 
 from uselib.linker.errors import FormatError
 from uselib.linker.formats.ar import MAGIC, Archive
+from uselib.linker.formats.library_names import NEEDS_PREFIX
 from uselib.linker.historical.aout import format as aout
 from uselib.linker.historical.aout import image as aout_image
 from uselib.linker.historical.aout import stub as aout_stub
@@ -121,7 +122,7 @@ def _is_aout_stub(data: bytes) -> bool:
         for member in Archive(data, "").members()[:2]:
             content = data[member.start : member.start + member.size]
             if aout.is_aout(content):
-                return any(s.name.startswith("__NEEDS_SHRLIB_") for s in aout.decode(content, "").symbols)
+                return any(s.name.startswith(NEEDS_PREFIX) for s in aout.decode(content, "").symbols)
     except FormatError:
         pass  # who reads it as an archive says what is wrong, and where
     return False

@@ -10,7 +10,7 @@ from uselib.linker.errors import Diagnostic, UsageError, error
 from uselib.linker.historical.textbook.format import directory_files, encode_library
 from uselib.linker.historical.textbook.link import TextbookLibrary
 from uselib.linker.library import specification
-from uselib.linker.library.request import library_name
+from uselib.linker.library.request import identity_name
 from uselib.linker.library.specification import Specification
 from uselib.linker.link import LinkJob, link, show_warnings
 from uselib.linker.options import InputArgument, InputGroup, Options
@@ -26,7 +26,7 @@ def make(options: argparse.Namespace) -> int:
     if not name or version is None or base is None or not inputs:
         what = "a library needs a name, a version, an address and objects"
         raise UsageError(Diagnostic("mkshlib", what, remedy="see `uselib mkshlib --help`"))
-    name = library_name(name)
+    name = identity_name(name)
     file_name = f"{name}.{version}"
     others = InputGroup(tuple(InputArgument(item, library=True) for item in options.libraries))
     job = Options(

@@ -23,6 +23,7 @@ from uselib.emulator.trace.reading.levels import Levels, levels, pair
 from uselib.emulator.trace.reading.model import Process, TraceFile
 from uselib.emulator.trace.reading.progress import Progress
 from uselib.emulator.trace.store.format import EventKind
+from uselib.linker.formats.library_names import plain_name
 
 MAXIMUM_DEPTH = 128
 MAXIMUM_NODES = 1 << 18
@@ -200,11 +201,11 @@ class _Builder:
         if place is None:
             return -1
         library = process.libraries.get(place.file.path, "")
-        return self._trace.function(library, place.symbol.removesuffix("$impl") or place.file.name).number
+        return self._trace.function(library, plain_name(place.symbol) or place.file.name).number
 
     def _owner_of(self, function: int) -> int:
         for known in self._trace.functions[len(self._owner) :]:
-            key = known.library, known.name.removesuffix("$impl")
+            key = known.library, plain_name(known.name)
             self._owner.append(self._owners.setdefault(key, len(self._owners)))
         return self._owner[function] if function >= 0 else -1
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from uselib.emulator.trace.reading.events import Event
 from uselib.emulator.trace.reading.model import Function, Process, TraceFile
 from uselib.emulator.trace.reading.options import Option
+from uselib.linker.formats.library_names import plain_name
 from uselib.linker.image import Machine
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def _place(process: Process, word: int) -> str:
     if word <= 0xFFFF:
         return ""
     place = process.places.place(word)
-    return place.symbol.removesuffix("$impl") if place is not None and not place.offset else ""
+    return plain_name(place.symbol) if place is not None and not place.offset else ""
 
 
 class Words:
@@ -112,7 +113,7 @@ class ByPrototype:
     def _prototype(self, machine: Machine, function: Function | None) -> Prototype | None:
         if function is None:
             return None
-        name = function.name.removesuffix("$impl")
+        name = plain_name(function.name)
         key = machine, name
         if key not in self._found:
             self._found[key] = self._sources(machine).find(name)

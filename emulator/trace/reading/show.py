@@ -33,6 +33,7 @@ from uselib.emulator.trace.reading.options import (
     warn,
 )
 from uselib.emulator.trace.store.format import EventKind
+from uselib.linker.formats.library_names import plain_name
 
 USAGE = "uselib trace show [OPTIONS] FILE"
 ABOUT = "Shows the events of a trace. Times count the trace's clock."
@@ -96,7 +97,7 @@ class Selection:
         if not known or not self._caller:
             return known
         place = event.process.places.caller(event.caller)
-        return place is not None and matches(place.symbol.removesuffix("$impl") or place.file.name, self._caller)
+        return place is not None and matches(plain_name(place.symbol) or place.file.name, self._caller)
 
 
 class Renderer:
@@ -156,7 +157,7 @@ class Renderer:
                 text = f"{event.caller:#x}"
             else:
                 line = self._lines.of(place, event.caller) if self._lines is not None else ""
-                name = place.symbol.removesuffix("$impl") or str(place)
+                name = plain_name(place.symbol) or str(place)
                 text = name + (self._colour("dim", f" {line}") if line else "")
             if len(self._callers) < 1 << 16:
                 self._callers[key] = text

@@ -10,12 +10,10 @@ from functools import cached_property
 from typing import Any
 
 from uselib.linker.errors import ToolError
+from uselib.linker.formats.library_names import RETIRED_SUFFIX, THUNK_SUFFIX, plain_name
 from uselib.linker.image import Image
-from uselib.linker.library.releases.history import RETIRED_SUFFIX
 from uselib.loader.memory.vma import MappedFile
 from uselib.loader.programs.images import host_path, read_image
-
-_IMPLEMENTATION, _THUNK = "$impl", "$thunk"  # endings of local names in a target library: ARCHITECTURE.md
 
 
 @dataclass(frozen=True)
@@ -79,9 +77,9 @@ class KnownFile:
         for symbol in self.image.symbols:
             if not symbol.function or symbol.absolute or not symbol.name or low <= symbol.address < high:
                 continue
-            if symbol.name.endswith(_THUNK):
+            if symbol.name.endswith(THUNK_SUFFIX):
                 continue
-            name = symbol.name.removesuffix(_IMPLEMENTATION)
+            name = plain_name(symbol.name)
             row = (symbol.address, symbol.size, name)
             known = best.get(symbol.address)
             if known is None or (-row[1], row[2]) < (-known[1], known[2]):
@@ -91,7 +89,9 @@ class KnownFile:
     @cached_property
     def thunks(self) -> list[tuple[int, str]]:
         """(address, name) of the places where the library calls its interposable functions."""
-        found = {(s.address, s.name.removesuffix(_THUNK)) for s in self.image.symbols if s.name.endswith(_THUNK)}
+        found = {
+            (s.address, s.name.removesuffix(THUNK_SUFFIX)) for s in self.image.symbols if s.name.endswith(THUNK_SUFFIX)
+        }
         return sorted(found)
 
     def description(self) -> dict[str, Any]:

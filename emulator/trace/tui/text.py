@@ -14,6 +14,7 @@ from uselib.emulator.trace.store.format import EventKind
 from uselib.emulator.trace.tui.index import Index
 from uselib.emulator.trace.tui.pages import Pages
 from uselib.emulator.trace.tui.walk import Extent, Walk
+from uselib.linker.formats.library_names import plain_name
 
 Pieces = list[tuple[str, str]]  # (role, text); the role of a function's name is `library NAME`
 
@@ -111,7 +112,7 @@ class Lines:
         place = event.process.places.caller(event.caller)
         if place is None:
             return f"{event.caller:#x}"
-        return place.symbol.removesuffix("$impl") or str(place)
+        return plain_name(place.symbol) or str(place)
 
     def _other(self, event: Event) -> str:
         machine = event.process.machine

@@ -40,7 +40,7 @@ def _slot_target(text: bytes, base: int, number: int) -> int:
     return (base + at + 5 + int.from_bytes(text[at + 1 : at + 5], "little", signed=True)) & 0xFFFF_FFFF
 
 
-def library_name(where: str) -> str:
+def shared_object_name(where: str) -> str:
     """`/lib/libc.so.4.3.3` -> `libc`."""
     return re.sub(r"\.so(\.\d+)*$", "", os.path.basename(where))
 
@@ -53,7 +53,7 @@ def library_header(file: aout.Header, text: bytes, where: str) -> LibraryHeader:
     end = max((segment.end for segment in segments), default=base)
     count = slot_count(text)
     identity = Identity(
-        library_name(where), version_of(word & ~CLASSIC), base, (end - base + 0xFFF) & -0x1000, bytes(32), count
+        shared_object_name(where), version_of(word & ~CLASSIC), base, (end - base + 0xFFF) & -0x1000, bytes(32), count
     )
     return LibraryHeader(Machine.I386, identity, 0, base + SLOT_SIZE, SLOT_SIZE, (0, 0), (0, 0), segments, ())
 

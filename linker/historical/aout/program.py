@@ -38,7 +38,8 @@ from uselib.linker.historical.aout.format import (
     Magic,
     word,
 )
-from uselib.linker.historical.aout.to_elf import IMPORTS, INDIRECT, SET_VECTOR
+from uselib.linker.historical.aout.stub import CELL_PREFIX, SLOT_PREFIX
+from uselib.linker.historical.aout.to_elf import INDIRECT, SET_VECTOR
 from uselib.linker.image import PAGE, Machine
 from uselib.linker.link import OutputKind
 from uselib.linker.options import Options
@@ -49,7 +50,6 @@ from uselib.linker.passes.writer import Row, named_rows
 
 CONFLICTS = "__SHARABLE_CONFLICTS__"
 LIBRARIES = "___SHARED_LIBRARIES__"
-_SLOT, _CELL = IMPORTS
 _DATA_FLAGS = SHF_ALLOC | SHF_WRITE
 _FIRST, _SECOND, _REST, _LAST = range(10, 14)  # order within a vector; behind ordinary data
 _FIXUPS = 1 << 30  # behind all vectors, as the linkers of 1993 have it
@@ -175,7 +175,7 @@ def _symbols(rows: Iterable[Row], layout: Layout, vectors: Container[str]) -> It
     kinds = {s.index: {".text": N_TEXT, ".data": N_DATA, ".bss": N_BSS}.get(s.name, N_ABS) for s in layout.sections}
     kinds |= {0: N_UNDF, SHN_ABS: N_ABS}
     for name, local, index, value in named_rows(rows):
-        if name.startswith((_CELL, _SLOT)):
+        if name.startswith((CELL_PREFIX, SLOT_PREFIX)):
             continue
         kind = N_SETV if name in vectors else kinds.get(index, N_ABS)
         yield aout.Symbol(name, kind | (0 if local else N_EXT), value & 0xFFFF_FFFF)
@@ -229,7 +229,7 @@ def _imports(resolution: Resolution) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     for file in resolution.files:
         for record, symbol in zip(file.symbols[file.first_global :], file.globals, strict=False):
-            if symbol.name.startswith((_CELL, _SLOT)) and record[3] == SHN_ABS:
+            if symbol.name.startswith((CELL_PREFIX, SLOT_PREFIX)) and record[3] == SHN_ABS:
                 addresses = found.setdefault(symbol.name, [])
                 if record[4] not in addresses:
                     addresses.append(record[4])
@@ -241,9 +241,9 @@ def redefined(resolution: Resolution) -> Redefined:
     own: list[tuple[Symbol, int, bool]] = []
     functions: list[tuple[int, int]] = []
     cells: list[tuple[int, int]] = []
-    for name, (first, *others) in sorted(_imports(resolution).items(), key=lambda item: item[0][len(_CELL) :]):
-        function = name.startswith(_SLOT)
-        symbol = resolution.symbols.get(name[len(_CELL) :])
+    for name, (first, *others) in sorted(_imports(resolution).items(), key=lambda item: item[0][len(CELL_PREFIX) :]):
+        function = name.startswith(SLOT_PREFIX)
+        symbol = resolution.symbols.get(name[len(CELL_PREFIX) :])
         if symbol is not None and symbol.rank != UNDEFINED and not symbol.absolute and not symbol.provided:
             own += [(symbol, address, function) for address in (first, *others)]
         elif function:

@@ -20,12 +20,13 @@ from dataclasses import dataclass, field
 
 from uselib.linker.errors import Diagnostic, FormatError
 from uselib.linker.formats.ar import BSD_INDEX, MAGIC, Archive
+from uselib.linker.formats.library_names import NEEDS_PREFIX
 from uselib.linker.historical.aout import format as aout
 from uselib.linker.image import Version
 
 SLOT_SIZE = 8
 CLASSIC = 0x1000_0000
-_PLT, _GOT = "__PLT_", "__GOT_"
+SLOT_PREFIX, CELL_PREFIX = "__PLT_", "__GOT_"  # of a function's slot, of a variable's cell
 DUMMY = "__DUMMY__"
 
 
@@ -85,10 +86,10 @@ def read_archive(data: bytes, where: str) -> StubLibrary:
         for symbol in file.symbols:
             if symbol.stab or symbol.type != aout.N_ABS | aout.N_EXT:
                 continue
-            if symbol.name.startswith(_PLT):
-                functions[c_name(symbol.name[len(_PLT) :])] = symbol.value
-            elif symbol.name.startswith(_GOT):
-                cells[c_name(symbol.name[len(_GOT) :])] = symbol.value
+            if symbol.name.startswith(SLOT_PREFIX):
+                functions[c_name(symbol.name[len(SLOT_PREFIX) :])] = symbol.value
+            elif symbol.name.startswith(CELL_PREFIX):
+                cells[c_name(symbol.name[len(CELL_PREFIX) :])] = symbol.value
             else:
                 absolute[c_name(symbol.name)] = symbol.value
     if entry is None:
@@ -103,7 +104,7 @@ def read_archive(data: bytes, where: str) -> StubLibrary:
 
 def _entry(file: aout.Aout, where: str) -> tuple[str, str, int, int] | None:
     """struct libentry of a member, if it has one: name, version text, base, version word."""
-    symbol = next((s for s in file.symbols if s.name.startswith("__NEEDS_SHRLIB_") and s.kind != aout.N_UNDF), None)
+    symbol = next((s for s in file.symbols if s.name.startswith(NEEDS_PREFIX) and s.kind != aout.N_UNDF), None)
     if symbol is None:
         return None
     memory = file.text + file.data  # an object's data follows its text

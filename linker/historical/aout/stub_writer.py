@@ -9,6 +9,7 @@ list, no slots and no cells.
 from __future__ import annotations
 
 from uselib.linker.formats.ar import NewMember, write_bsd_archive
+from uselib.linker.formats.library_names import NEEDS_PREFIX
 from uselib.linker.historical.aout import format as aout
 from uselib.linker.historical.aout.control import Control
 from uselib.linker.historical.aout.format import (
@@ -25,7 +26,7 @@ from uselib.linker.historical.aout.format import (
     word,
 )
 from uselib.linker.historical.aout.program import CONFLICTS, LIBRARIES
-from uselib.linker.historical.aout.stub import DUMMY
+from uselib.linker.historical.aout.stub import CELL_PREFIX, DUMMY, SLOT_PREFIX
 
 _OBJECT = Header(Magic.OMAGIC, 0, 0)
 
@@ -45,7 +46,7 @@ def describing_member(control: Control, version_word: int) -> Aout:
     text += bytes(-len(text) % 4)
     entry = len(text)
     data = word(0) + word(len(name)) + word(control.text) + word(version_word)
-    needs = f"__NEEDS_SHRLIB_{control.library}_{version.major}"
+    needs = f"{NEEDS_PREFIX}{control.library}_{version.major}"
     symbols = [
         Symbol(marker(control), N_DATA | N_EXT, entry), Symbol(needs, N_DATA | N_EXT, entry),
         Symbol(LIBRARIES, N_SETD | N_EXT, entry),
@@ -59,10 +60,10 @@ def describing_member(control: Control, version_word: int) -> Aout:
     symbols.append(Symbol(CONFLICTS, N_SETD | N_EXT, entry + 16))
     for number, line in enumerate(control.functions, 1):
         if line.type == "T" and line.symbol != DUMMY:
-            symbols.append(Symbol(f"__PLT_{line.symbol}", N_ABS | N_EXT, control.slot(number)))
+            symbols.append(Symbol(f"{SLOT_PREFIX}{line.symbol}", N_ABS | N_EXT, control.slot(number)))
     for index, line in enumerate(control.variables):
         if line.symbol != DUMMY:
-            symbols.append(Symbol(f"__GOT_{line.symbol}", N_ABS | N_EXT, control.cell(index)))
+            symbols.append(Symbol(f"{CELL_PREFIX}{line.symbol}", N_ABS | N_EXT, control.cell(index)))
     return Aout(_OBJECT, text, data, (), relocations, tuple(symbols))
 
 

@@ -50,11 +50,11 @@ from uselib.linker.historical.aout.format import (
     Aout,
     Relocation,
 )
+from uselib.linker.historical.aout.stub import CELL_PREFIX, SLOT_PREFIX
 from uselib.linker.image import Machine
 
 SET_VECTOR = ".set_vector."
 INDIRECT = ".indirect."
-IMPORTS = ("__PLT_", "__GOT_")  # what stub archives call slots and cells
 _SECTION = {N_TEXT: ".text", N_DATA: ".data", N_BSS: ".bss"}
 _FLAGS = {N_TEXT: SHF_ALLOC | SHF_EXECINSTR, N_DATA: SHF_ALLOC | SHF_WRITE, N_BSS: SHF_ALLOC | SHF_WRITE}
 _START = {N_TEXT: ".Ltext", N_DATA: ".Ldata", N_BSS: ".Lbss"}  # local symbols; `.L`: not for the output
@@ -149,7 +149,7 @@ class _Translation:
             if symbol.name not in self.known:  # else it is named again, behind an indirect symbol
                 self._add(ObjectSymbol(symbol.name, section=UNDEFINED))
         elif symbol.kind == N_ABS:
-            if symbol.name.startswith(IMPORTS):
+            if symbol.name.startswith((SLOT_PREFIX, CELL_PREFIX)):
                 binding = STB_WEAK
             self._add(ObjectSymbol(symbol.name, symbol.value, binding=binding, section=ABSOLUTE))
         elif symbol.kind in _SECTION:

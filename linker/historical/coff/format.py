@@ -21,7 +21,6 @@ Source: coff(4) and the reference, section 3. Bytes <-> dataclasses; no policy, 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -289,8 +288,3 @@ def decode_libraries(content: bytes, where: str) -> tuple[LibraryRecord, ...]:
         found.append(LibraryRecord(raw[:end].decode("utf-8", "surrogateescape")))
         at += 4 * words
     return tuple(found)
-
-
-def external(symbols: Iterable[Symbol]) -> list[Symbol]:
-    """Defined symbols that other files may refer to."""
-    return [s for s in symbols if s.storage == C_EXT and (s.section > 0 or s.section == N_ABS)]

@@ -30,11 +30,12 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from uselib.linker.errors import Diagnostic, FormatError
+from uselib.linker.formats.library_names import LIBRARY_NAME
 from uselib.linker.formats.magic import TEXTBOOK_MAP
 from uselib.linker.formats.magic import is_textbook as is_textbook
 from uselib.linker.formats.magic import is_textbook_library as is_textbook_library
 
-MAP, LIBRARY_NAME = TEXTBOOK_MAP, "LIBRARY NAME"
+MAP = TEXTBOOK_MAP
 TYPES = ("A4", "R4", "AS4", "RS4")
 _LARGEST = 1 << 28
 
@@ -188,11 +189,6 @@ def encode(file: Object) -> bytes:
     out += [f"{r.location:x} {r.segment} {r.reference} {r.type}" for r in file.relocations]
     out += [s.contents.hex() for s in file.segments if s.present and s.length]
     return ("\n".join(out) + "\n").encode("ascii", "backslashreplace")
-
-
-def defined(file: Object) -> tuple[str, ...]:
-    """The global symbols that an object defines (all its symbols are global)."""
-    return tuple(symbol.name for symbol in file.symbols if symbol.type == "D")
 
 
 def decode_library(data: bytes, where: str) -> Library:

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 
 from uselib.linker.errors import Diagnostics, LinkError
+from uselib.linker.formats.library_names import MOVED_SUFFIX, POINTER_SUFFIX, RETIRED_SUFFIX
 from uselib.linker.image import Machine, Version
-from uselib.linker.library.interpose import POINTER_SUFFIX
 from uselib.linker.library.releases import arrangement as places
 from uselib.linker.library.releases import history
 from uselib.linker.library.releases.arrangement import Arrangement, Item
@@ -81,7 +81,7 @@ class Promises:
         """(name of the local symbol, offset in .exported, bytes) of each place that holds nothing any more."""
         return [
             (
-                place.name + (history.MOVED_SUFFIX if place.state is PlaceState.MOVED else history.RETIRED_SUFFIX),
+                place.name + (MOVED_SUFFIX if place.state is PlaceState.MOVED else RETIRED_SUFFIX),
                 place.address - self._origin,
                 place.reserved,
             )

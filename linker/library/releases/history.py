@@ -38,7 +38,6 @@ from uselib.linker.image import Machine, Version
 
 FORMAT = 1
 SECTION = ".uselib.history"
-RETIRED_SUFFIX, MOVED_SUFFIX = "$retired", "$moved"  # of the local symbols in a target's .symtab
 _SAFE = "".join(chr(c) for c in range(0x21, 0x7F) if chr(c) != "%")
 _LARGEST = 1 << 32  # of sizes: a file is smaller than 2 GiB
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 
 from uselib.linker.errors import Diagnostic, Diagnostics
+from uselib.linker.formats.library_names import POINTER_SUFFIX
 from uselib.linker.library import jump_table
-from uselib.linker.library.interpose import POINTER_SUFFIX
 from uselib.linker.library.releases.history import History, PlaceState, Renaming, SlotState
 from uselib.linker.library.releases.rules import OR_MAJOR, Change, Level, Step, reads
 

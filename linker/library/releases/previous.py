@@ -11,6 +11,7 @@ from pathlib import Path
 from uselib.linker.errors import Diagnostic, FormatError, ToolError
 from uselib.linker.formats import elf, elf_image
 from uselib.linker.formats.ar import Archive
+from uselib.linker.formats.library_names import LIBRARY_OBJECT
 from uselib.linker.image import Identity, LibraryHeader, Machine, Version
 from uselib.linker.library import stub
 from uselib.linker.library.releases import history
@@ -52,12 +53,12 @@ def beside(folder: str | Path, name: str, version: Version) -> Previous | None:
 
 def _from_stub(path: str | Path, where: str) -> Previous:
     who = stub.read_identity(path)
-    place = f"{where}({stub.LIBRARY_OBJECT})"
+    place = f"{where}({LIBRARY_OBJECT})"
     if os.path.isdir(path):
-        data = read_file(Path(path, stub.LIBRARY_OBJECT))
+        data = read_file(Path(path, LIBRARY_OBJECT))
     else:
         book = read_file(path)
-        member = next(m for m in Archive(book, where).members() if m.name == stub.LIBRARY_OBJECT)
+        member = next(m for m in Archive(book, where).members() if m.name == LIBRARY_OBJECT)
         data = book[member.start : member.start + member.size]
     past = history_of(elf.File(memoryview(data), place))
     if past is None:

@@ -13,12 +13,12 @@ from functools import cached_property
 
 from uselib.linker.errors import Diagnostic, FormatError
 from uselib.linker.formats.elf_image import read_image
+from uselib.linker.formats.library_names import IMPLEMENTATION_SUFFIX, plain_name
 from uselib.linker.image import PAGE, ExportKind, Identity, Image, LibraryHeader
 from uselib.linker.reading import read_file
 from uselib.linker.versions import names_library
 
 ET_DYN = 3
-_IMPLEMENTATION = "$impl"
 
 
 class NotComparable(Exception):
@@ -96,9 +96,9 @@ class Library:
     @cached_property
     def _code(self) -> dict[str, tuple[int, int]]:
         return {
-            s.name.removesuffix(_IMPLEMENTATION): (s.address, s.size)
+            plain_name(s.name): (s.address, s.size)
             for s in self.image.symbols
-            if s.name.endswith(_IMPLEMENTATION)
+            if s.name.endswith(IMPLEMENTATION_SUFFIX)
         }
 
     def code(self, name: str) -> bytes:

@@ -29,6 +29,7 @@ from uselib.emulator.trace.reading.blocks import Array
 from uselib.emulator.trace.store.format import EventKind
 from uselib.linker.c_types.value_types import Array as ArrayType
 from uselib.linker.c_types.value_types import Structure, Type
+from uselib.linker.formats.library_names import plain_name
 from uselib.linker.image import Image, Machine
 
 AT_END = 1 << 62
@@ -86,7 +87,7 @@ class Sides:
     def _namer(stream: Stream) -> Callable[[int], str]:
         def name(word: int) -> str:
             place = stream.process.places.place(word) if word > 0xFFFF else None
-            return place.symbol.removesuffix("$impl") if place is not None and not place.offset else ""
+            return plain_name(place.symbol) if place is not None and not place.offset else ""
 
         return name
 

@@ -17,6 +17,7 @@ from uselib.abi.dynamic.run.bindings import Library
 from uselib.emulator.trace.prototypes.conventions import Arguments, Parts, Where, in_memory, result_parts
 from uselib.emulator.trace.prototypes.decode import Decoder
 from uselib.linker.c_types.value_types import Array, Function, Opaque, Pointer, Prototype, Structure, Type
+from uselib.linker.formats.library_names import EMPTY_SUFFIX, plain_name
 from uselib.linker.image import Image, Machine
 
 Find = Callable[[str], Prototype | None]
@@ -128,7 +129,7 @@ class Pointers:
         self._library, self._maps = library, sorted(tuple(pair) for pair in maps)
         self._low, self._high = library.identity.base, library.identity.end
         self._symbols = sorted(
-            ((s.address, s.size or 1, s.name.removesuffix("$impl")) for s in library.image.symbols if s.name),
+            ((s.address, s.size or 1, plain_name(s.name)) for s in library.image.symbols if s.name),
             key=lambda row: (row[0], -row[1]),
         )
         self._ranges = [(s.address, s.end) for image in others for s in image.segments]
@@ -142,7 +143,7 @@ class Pointers:
             if slot:
                 return "slot", slot
             named = [row for row in self._symbols if row[0] <= word < row[0] + row[1]]
-            if named and "$empty" not in named[-1][2]:
+            if named and EMPTY_SUFFIX not in named[-1][2]:
                 return named[-1][2], word - named[-1][0]
             return "library", 0
         if any(low <= word < high for low, high in self._ranges):

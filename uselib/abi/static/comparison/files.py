@@ -205,6 +205,6 @@ def renumbered(report: Report) -> Report:
 
 
 def _library_name(facts: Facts) -> str:
-    from uselib.abi.static.policy.baseline import library_name
+    from uselib.abi.static.policy.baseline import library_without_version
 
-    return library_name(facts)
+    return library_without_version(facts)

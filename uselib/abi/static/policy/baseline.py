@@ -35,7 +35,7 @@ class Baseline:
     keys: frozenset[Key]
 
 
-def library_name(facts: Facts) -> str:
+def library_without_version(facts: Facts) -> str:
     """What a baseline is for: the library without its version."""
     if facts.identity is not None:
         return facts.identity.name

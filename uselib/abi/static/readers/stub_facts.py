@@ -11,9 +11,9 @@ from uselib.abi.static.readers.past import check_slots, former_names
 from uselib.linker.errors import Diagnostic, FormatError
 from uselib.linker.formats import elf
 from uselib.linker.formats.ar import Archive
+from uselib.linker.formats.library_names import LIBRARY_OBJECT, POINTER_SUFFIX
 from uselib.linker.image import Identity
 from uselib.linker.library import stub
-from uselib.linker.library.interpose import POINTER_SUFFIX
 from uselib.linker.library.interpose import SECTION as INTERPOSE_SECTION
 from uselib.linker.library.releases.history import History, PlaceState, SlotState
 from uselib.linker.library.releases.previous import history_of
@@ -37,7 +37,7 @@ def stub_facts(path: str) -> Facts:
         file = elf.File(memoryview(content), where)
         if file.machine is not identity.machine:
             raise elf.bad(where, f"is for {file.machine.label}, but the library for {identity.machine.label}")
-        if name == stub.LIBRARY_OBJECT:
+        if name == LIBRARY_OBJECT:
             interposable |= _interposable(file)
             past = history_of(file)
         for symbol, value, size, info in _absolute(file):

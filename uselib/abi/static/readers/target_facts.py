@@ -14,9 +14,9 @@ from uselib.abi.static.readers.elf_facts import Memory, contents_of, with_types
 from uselib.abi.static.readers.past import check_slots, former_names
 from uselib.linker.errors import some
 from uselib.linker.formats import elf, elf_image
+from uselib.linker.formats.library_names import EMPTY_SUFFIX, POINTER_SUFFIX, RETIRED_SUFFIX, THUNK_SUFFIX
 from uselib.linker.image import EXEC, WRITE, ExportKind, Image, LibraryHeader, Machine
-from uselib.linker.library.interpose import POINTER_SUFFIX, THUNK_SUFFIX
-from uselib.linker.library.releases.history import RETIRED_SUFFIX, History, PlaceState, SlotState
+from uselib.linker.library.releases.history import History, PlaceState, SlotState
 from uselib.linker.library.releases.previous import history_of
 
 
@@ -96,10 +96,10 @@ def _weak_names(file: elf.File) -> frozenset[str]:
 
 def _empty(slot: int, symbols: Mapping[str, object], header: LibraryHeader) -> bool:
     """Does a symbol say that this slot is empty?"""
-    if f"slot{slot}$empty" in symbols:
+    if f"slot{slot}{EMPTY_SUFFIX}" in symbols:
         return True
     address = header.slot_address(slot)
-    return any(name.endswith("$empty") and getattr(s, "address", 0) == address for name, s in symbols.items())
+    return any(name.endswith(EMPTY_SUFFIX) and getattr(s, "address", 0) == address for name, s in symbols.items())
 
 
 def _retired(
