@@ -11,6 +11,7 @@ import pytest
 from support.abi_pairs import build, build_shared
 from support.paths import ROOT
 from uselib.abi.static import rules
+from uselib.abi.static.comparison import difference_rules
 from uselib.abi.static.comparison.check import check
 from uselib.abi.static.model.findings import Severity, Verdict
 from uselib.abi.static.readers.reading import read_facts
@@ -81,12 +82,13 @@ def test_every_rule_is_complete() -> None:
 
 
 def test_the_code_names_no_rule_that_is_not_there() -> None:
-    words = {
-        word
-        for path in SOURCES.glob("*.py")
-        if path.stem.startswith(("compare_", "check", "affected"))
-        for word in re.findall(r'"([a-z]+(?:-[a-z]+)+)"', path.read_text())
-    }
+    texts = [p.read_text() for p in SOURCES.glob("*.py") if p.stem.startswith(("compare_", "check", "affected"))]
+    words = {word for text in texts for word in re.findall(r'"([a-z]+(?:-[a-z]+)+)"', text)}
+    for text in texts:
+        for table in re.findall(r'_TEXT = """(.*?)"""|_TEXT = "(.*?)"', text, re.DOTALL):
+            words |= {word for word in " ".join(table).split() if "-" in word}
+    for where in (difference_rules.PARAMETER, difference_rules.RESULT, difference_rules.MEMBER, difference_rules.DATA):
+        words |= set(where.values())
     kinds = {"const-added", "const-removed"}  # of differences, not rules
     assert {word for word in words if not rules.is_known(word)} == kinds
     unused = {name for name in rules.identifiers() if name not in words}

@@ -11,30 +11,29 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from uselib.abi.static.comparison.compare_enums import compare_enumerations
-from uselib.abi.static.comparison.compare_records import LayoutChange, Usage, compare_records
-from uselib.abi.static.comparison.compare_types import TypePairs, named
+from uselib.abi.static.comparison.compare_records import compare_records
+from uselib.abi.static.comparison.compare_types import TypeComparer
 from uselib.abi.static.comparison.compare_versions import refusal
-from uselib.abi.static.model.context import Comparison
+from uselib.abi.static.comparison.context import Comparison
+from uselib.abi.static.comparison.layout_changes import LayoutChange, RecordUsage
+from uselib.abi.static.comparison.program_view import linked_with, seen_by, uses_of, with_records
 from uselib.abi.static.model.facts import Facts, ProgramFacts, Use
 from uselib.abi.static.model.findings import Effect, Finding, ProgramReport, Severity
-from uselib.abi.static.model.view import linked_with, seen_by, uses_of, with_records
+from uselib.abi.static.model.unqualified import named
 from uselib.linker.c_types.types import Enumeration, Record, TypeId
 
 Compare = Callable[[Facts, Facts, Mapping[str, bool] | None], Comparison]
-Word = Literal["affected", "maybe affected", "unaffected", "refused at start-up", "not comparable"]
+ProgramVerdict = Literal["affected", "maybe affected", "unaffected", "refused at start-up", "not comparable"]
 
-# Findings about the library as a whole: start-up's business, told by `refusal`.
-_WHOLE = {
-    "major-changed",
-    "minor-lowered",
-    "slots-fewer",
-    "base-changed",
-    "soname-changed",
-    "library-grown",
-    "version-too-small",
-}
-_VIEW_ONLY = {"function-added", "data-added", "constant-added", "implementation-changed", "interposition-added", "function-renamed",
-              "dependency-added", "dependency-removed"}  # fmt: skip
+# Findings about the library as a whole: `refusal` tells what start-up makes of them.
+_WHOLE_TEXT = """
+    major-changed minor-lowered slots-fewer base-changed soname-changed library-grown version-too-small"""
+_WHOLE = frozenset(_WHOLE_TEXT.split())
+# Findings that say nothing where the old side is only what one program uses.
+_VIEW_ONLY_TEXT = """
+    function-added data-added constant-added implementation-changed interposition-added function-renamed dependency-added
+    dependency-removed"""
+_VIEW_ONLY = frozenset(_VIEW_ONLY_TEXT.split())
 
 
 def program_report(program: ProgramFacts, new: Facts, findings: Sequence[Finding], compare: Compare) -> ProgramReport:
@@ -42,42 +41,38 @@ def program_report(program: ProgramFacts, new: Facts, findings: Sequence[Finding
     if program.machine is not new.machine:
         words = f"{program.path} is for {program.machine.label}, {new.path} for {new.machine.label}"
         return ProgramReport(program.path, "not comparable", unchecked=(words,))
-    stranger = _not_linked(program, new)
-    if stranger:
-        return ProgramReport(program.path, "not comparable", unchecked=(stranger,))
+    obstacle = _not_linked(program, new)
+    if obstacle:
+        return ProgramReport(program.path, "not comparable", unchecked=(obstacle,))
     uses = uses_of(program, new)
-    effects = _own_view(program, new, compare) if uses is not None else []
+    effects: list[Effect] = []
+    if uses is not None:
+        effects = _not_explained_away(_own_view(program, new, compare), findings)
+        uses += _uses_of_removed(program, uses, findings)
+    told = {(effect.finding.rule.id, effect.finding.subject) for effect in effects}
+    for finding in findings:
+        decisive = finding.severity is Severity.BREAKING and finding.rule.id not in _WHOLE
+        if decisive and (finding.rule.id, finding.subject) not in told:
+            effect = _effect(program, new, finding, uses)
+            effects += [effect] if effect is not None else []
+    verdict = _verdict(program, new, effects, uses)
+    unchecked = _unchecked(program, new, uses)
+    return ProgramReport(program.path, verdict, tuple(effects), len(uses or ()), unchecked)
+
+
+def _not_explained_away(effects: Sequence[Effect], findings: Sequence[Finding]) -> list[Effect]:
+    """Without effects of which the comparison of the libraries knows better: the name was renamed, or the change breaks nothing."""
     renamed = {finding.subject for finding in findings if finding.rule.id in ("function-renamed", "data-renamed")}
     harmless = {(f.rule.id, f.subject) for f in findings if f.severity < Severity.BREAKING and not f.through}
-    effects = [
-        effect
-        for effect in effects
-        if effect.finding.subject not in renamed and (effect.finding.rule.id, effect.finding.subject) not in harmless
-    ]
-    told = {(effect.finding.rule.id, effect.finding.subject) for effect in effects}
-    if (
-        uses is not None
-    ):  # names that are gone from the library, and are recorded without the library's name (ordinary .so)
-        gone = {finding.subject for finding in findings if finding.rule.id.endswith("-removed")}
-        known = {use.name for use in uses}
-        uses += [use for use in program.uses or () if not use.library and use.name in gone - known]
-    for finding in findings:
-        if (
-            finding.severity < Severity.BREAKING
-            or finding.rule.id in _WHOLE
-            or (finding.rule.id, finding.subject) in told
-        ):
-            continue
-        effect = _effect(program, new, finding, uses)
-        if effect is not None:
-            effects.append(effect)
-    return ProgramReport(
-        program.path,
-        _word(program, new, effects, uses),
-        tuple(effects),
-        len(uses or ()),
-        _unchecked(program, new, uses),
-    )
+    rows = ((effect, effect.finding) for effect in effects)
+    return [e for e, found in rows if found.subject not in renamed and (found.rule.id, found.subject) not in harmless]
+
+
+def _uses_of_removed(program: ProgramFacts, uses: Sequence[Use], findings: Sequence[Finding]) -> list[Use]:
+    """Names that are gone from the library, and are recorded without the library's name (ordinary .so)."""
+    gone = {finding.subject for finding in findings if finding.rule.id.endswith("-removed")}
+    gone -= {use.name for use in uses}
+    return [use for use in program.uses or () if not use.library and use.name in gone]
 
 
 def _not_linked(program: ProgramFacts, library: Facts) -> str:
@@ -93,7 +88,9 @@ def _not_linked(program: ProgramFacts, library: Facts) -> str:
     return ""
 
 
-def _word(program: ProgramFacts, library: Facts, effects: Sequence[Effect], uses: Sequence[Use] | None) -> Word:
+def _verdict(
+    program: ProgramFacts, library: Facts, effects: Sequence[Effect], uses: Sequence[Use] | None
+) -> ProgramVerdict:
     linked = linked_with(program, library)
     if linked is not None and library.identity is not None and refusal(linked, library.identity):
         return "refused at start-up"
@@ -149,7 +146,7 @@ def _effect_of_interposition(program: ProgramFacts, finding: Finding) -> Effect 
 
 
 def _effect_of_type(program: ProgramFacts, new: Facts, finding: Finding, tag: str, use: Use) -> Effect | None:
-    """Whether the program knows the inside of the type, and knows it otherwise than the new library."""
+    """Whether the program knows the members of the type, and other ones than the new library has."""
     own = program.records.get(tag)
     if own is None:
         return None  # it only has pointers to it
@@ -161,10 +158,10 @@ def _effect_of_type(program: ProgramFacts, new: Facts, finding: Finding, tag: st
 
 def _breaking(program: ProgramFacts, new: Facts, own: TypeId, theirs: TypeId) -> list[LayoutChange]:
     """How the program's own idea of a record or enumeration differs from the library's."""
-    pairs = TypePairs(program.types, new.types, new.machine)
+    pairs = TypeComparer(program.types, new.types, new.machine)
     row, other = program.types[own], new.types[theirs]
     if isinstance(row, Record) and isinstance(other, Record):
-        changes = compare_records(pairs, row, other, Usage(True, True, True))
+        changes = compare_records(pairs, row, other, RecordUsage(True, True, True))
     elif isinstance(row, Enumeration) and isinstance(other, Enumeration):
         changes = compare_enumerations(row, other)
     else:
@@ -207,7 +204,7 @@ def _own_records(program: ProgramFacts, view: Facts, new: Facts, compared: Compa
             continue
         row, other = program.types[own], new.types[theirs]
         if isinstance(row, Record) and isinstance(other, Record):
-            changes, kind = compare_records(compared.pairs, row, other, Usage()), row.kind
+            changes, kind = compare_records(compared.pairs, row, other, RecordUsage()), row.kind
         elif isinstance(row, Enumeration) and isinstance(other, Enumeration):
             changes, kind = compare_enumerations(row, other), "enum"
         else:

@@ -17,13 +17,14 @@ from uselib.abi.static.comparison.compare_data import compare_data
 from uselib.abi.static.comparison.compare_declared import compare_declared
 from uselib.abi.static.comparison.compare_enums import compare_enumerations
 from uselib.abi.static.comparison.compare_functions import compare_functions
-from uselib.abi.static.comparison.compare_records import LayoutChange, Usage, compare_records
+from uselib.abi.static.comparison.compare_records import compare_records
 from uselib.abi.static.comparison.compare_slots import compare_slots
 from uselib.abi.static.comparison.compare_versions import compare_versions, tell_too_small
+from uselib.abi.static.comparison.context import Comparison
+from uselib.abi.static.comparison.exported_types import ExportedType, Visibility
+from uselib.abi.static.comparison.layout_changes import LayoutChange, RecordUsage
 from uselib.abi.static.comparison.name_heuristics import is_count, plurals
-from uselib.abi.static.comparison.reach import Inside, Pair
-from uselib.abi.static.model.context import Comparison
-from uselib.abi.static.model.facts import Facts, FileKind, ProgramFacts
+from uselib.abi.static.model.facts import DataFact, Facts, FileKind, FunctionFact, ProgramFacts
 from uselib.abi.static.model.findings import Finding, Report, Severity, Verdict
 from uselib.linker.c_types.types import Base, Enumeration, FunctionType, Pointer, Qualified, Record
 
@@ -105,34 +106,32 @@ def _knowledge(programs: Sequence[ProgramFacts]) -> dict[str, bool]:
 
 def _compare_met_types(check: Comparison) -> None:
     """Each pair of records and enumerations that exports lead to, once."""
-    check.reach.follow()
-    for pair in tuple(check.reach.met.values()):
-        row, other = check.reach.rows(pair)
+    check.exported.follow()
+    for pair in tuple(check.exported.types.values()):
+        row, other = check.exported.rows(pair)
         if isinstance(row, Enumeration) and isinstance(other, Enumeration):
             _tell(check, pair, compare_enumerations(row, other), other.place)
         elif isinstance(row, Record) and isinstance(other, Record):
-            inside = check.reach.inside(pair)
-            if inside is Inside.SEEN:
-                _tell(check, pair, compare_records(check.pairs, row, other, check.reach.usage(pair)), other.place)
+            visibility = check.exported.visibility(pair)
+            if visibility is Visibility.VISIBLE:
+                _tell(check, pair, compare_records(check.pairs, row, other, check.exported.usage(pair)), other.place)
             else:
-                _tell_unseen(check, pair, row, other, inside)
+                _tell_unseen(check, pair, row, other, visibility)
 
 
-def _subject(pair: Pair) -> str:
+def _subject(pair: ExportedType) -> str:
     return f"{pair.kind} {pair.name}" if pair.name else f"unnamed {pair.kind}"
 
 
-def _tell(check: Comparison, pair: Pair, changes: list[LayoutChange], place: str) -> None:
+def _tell(check: Comparison, pair: ExportedType, changes: list[LayoutChange], place: str) -> None:
     if not changes:
         return
-    through = check.reach.through(pair)
+    through = check.exported.through(pair)
     subject = _subject(pair)
     unchanged = _same_code(check, through)
-    fillers = _fill_arrays(check) if isinstance(check.reach.rows(pair)[0], Enumeration) else []
+    fillers = _fill_arrays(check) if isinstance(check.exported.rows(pair)[0], Enumeration) else []
     for change in changes:
-        words = f"{subject}: {change.words}" + (
-            f": {change.old} became {change.new}" if change.old != change.new else ""
-        )
+        words = f"{subject}: {change.sentence}"
         severity = change.severity
         if not any(check.severity_for(name, severity) is severity for name in through):
             severity = min(severity, Severity.RISK)
@@ -178,22 +177,21 @@ def _fill_arrays(check: Comparison) -> list[str]:
     return found
 
 
-def _tell_unseen(check: Comparison, pair: Pair, old: Record, new: Record, inside: Inside) -> None:
-    """A record that programs do not see inside, or do not seem to."""
-    changes = compare_records(check.pairs, old, new, Usage(caller_made=False))
+def _tell_unseen(check: Comparison, pair: ExportedType, old: Record, new: Record, visibility: Visibility) -> None:
+    """A record that is opaque to programs, or looks so."""
+    changes = compare_records(check.pairs, old, new, RecordUsage(caller_allocated=False))
     changes = [change for change in changes if change.severity > Severity.COMPATIBLE]
     if not changes:
         return
     subject = _subject(pair)
     words = f"{subject}: {changes[0].words}" + (", and more" if len(changes) > 1 else "")
-    if inside is Inside.OPAQUE:
-        check.tell("opaque-type-changed", subject, words, through=check.reach.through(pair), place=new.place)
+    if visibility is Visibility.OPAQUE:
+        check.tell("opaque-type-changed", subject, words, through=check.exported.through(pair), place=new.place)
         return
     breaking = any(change.severity is Severity.BREAKING for change in changes)
-    check.tell(
-        "seemingly-opaque-type-changed", subject, words, through=check.reach.through(pair), place=new.place,
-        severity=Severity.RISK if breaking else Severity.MINOR,
-    )  # fmt: skip
+    severity = Severity.RISK if breaking else Severity.MINOR
+    through = check.exported.through(pair)
+    check.tell("seemingly-opaque-type-changed", subject, words, through=through, place=new.place, severity=severity)
 
 
 def _ordered(findings: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -207,35 +205,29 @@ def _needs(needs: str, findings: Sequence[Finding], old: Facts, new: Facts) -> L
 
 
 def _unchecked(check: Comparison) -> tuple[str, ...]:
-    said: dict[str, None] = dict(check.unchecked)
+    """What was not compared, one sentence each."""
+    said = list(check.unchecked)
     for facts in (check.old, check.new):
         if not facts.typed and not any("types are not compared" in sentence for sentence in facts.unknown):
-            said[f"types: no debug information in {facts.path}, and no headers"] = None
-        for sentence in facts.unknown:
-            said[sentence] = None
-    for reason in sorted(check.pairs.unread):
-        said[f"types: {reason}"] = None
-    if check.old.typed and check.new.typed:
-        untyped = [
-            f.name
-            for facts in (check.old, check.new)
-            for f in facts.functions.values()
-            if f.type is None and not f.retired
-        ]
-        untyped += [
-            d.name for facts in (check.old, check.new) for d in facts.data.values() if d.type is None and not d.retired
-        ]
-        if untyped:
-            names = sorted(set(untyped))
-            said[
-                f"types of {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}: no debug information for {len(names)} names"
-            ] = None
+            said.append(f"types: no debug information in {facts.path}, and no headers")
+        said += facts.unknown
+    said += [f"types: {reason}" for reason in sorted(check.pairs.unread)]
+    untyped = sorted({*_untyped(check.old), *_untyped(check.new)})
+    if check.old.typed and check.new.typed and untyped:
+        names = ", ".join(untyped[:5]) + (", ..." if len(untyped) > 5 else "")
+        said.append(f"types of {names}: no debug information for {len(untyped)} names")
     if check.old.constants is None or check.new.constants is None:
-        said["macro constants and inline functions: no headers given"] = None
+        said.append("macro constants and inline functions: no headers given")
     else:
-        said["function-like macros: their text is not compared"] = None
-    said["behaviour: what functions do is not compared; run `uselib abi run` for that"] = None
-    return tuple(said)
+        said.append("function-like macros: their text is not compared")
+    said.append("behaviour: what functions do is not compared; run `uselib abi run` for that")
+    return tuple(dict.fromkeys(said))
+
+
+def _untyped(facts: Facts) -> list[str]:
+    """Exports whose type is not known."""
+    exports: list[FunctionFact | DataFact] = [*facts.functions.values(), *facts.data.values()]
+    return [export.name for export in exports if export.type is None and not export.retired]
 
 
 def _counts(check: Comparison) -> dict[str, int]:
@@ -243,5 +235,5 @@ def _counts(check: Comparison) -> dict[str, int]:
     return {
         "functions": len(old.functions.keys() & new.functions.keys()),
         "data": len(old.data.keys() & new.data.keys()),
-        "types": len(check.reach.met),
+        "types": len(check.exported.types),
     }

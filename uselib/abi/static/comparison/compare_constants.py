@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from uselib.abi.static.comparison.context import Comparison
 from uselib.abi.static.comparison.name_heuristics import about_people, about_release, is_default
-from uselib.abi.static.model.context import Comparison
 from uselib.abi.static.model.facts import Constant
 from uselib.abi.static.model.findings import Severity
 

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from difflib import SequenceMatcher
 
-from uselib.abi.static.comparison.compare_types import Difference, peel
+from uselib.abi.static.comparison import difference_rules
+from uselib.abi.static.comparison.context import Comparison
 from uselib.abi.static.comparison.name_heuristics import about_release
-from uselib.abi.static.model.context import Comparison
+from uselib.abi.static.comparison.type_differences import TypeDifference
 from uselib.abi.static.model.facts import DataFact
 from uselib.abi.static.model.findings import Severity
+from uselib.abi.static.model.unqualified import unqualified
 from uselib.linker.c_types.types import Array, Base, Enumeration, Record, TypeId, Types
-
-_DATA = {
-    "size": "data-retyped", "type": "data-retyped", "signedness": "data-signedness", "target": "data-target-changed",
-    "levels": "data-target-changed", "const-added": "qualifier-changed", "const-removed": "qualifier-changed",
-    "qualifier": "qualifier-changed", "callback": "callback-changed", "name": "type-renamed", "representation": "same-representation",
-    "handle": "handle-type-changed",
-}  # fmt: skip
 
 
 def compare_data(check: Comparison) -> None:
@@ -124,10 +119,10 @@ def _size(check: Comparison, old: DataFact, new: DataFact) -> None:
     severity = Severity.BREAKING
     if rule == "data-grown" and check.fixed:
         severity = Severity.RISK  # the library's own storage, not a copy in the program: the old part is where it was
-    check.tell(
-        rule, old.name, f"{old.name}: {old.size} bytes became {new.size}", old=f"{old.size} bytes", new=f"{new.size} bytes",
-        place=new.place, severity=check.severity_for(old.name, severity),
-    )  # fmt: skip
+    sizes = f"{old.size} bytes", f"{new.size} bytes"
+    words = f"{old.name}: {old.size} bytes became {new.size}"
+    severity = check.severity_for(old.name, severity)
+    check.tell(rule, old.name, words, old=sizes[0], new=sizes[1], place=new.place, severity=severity)
 
 
 def _compare_types(check: Comparison, old: DataFact, new: DataFact) -> bool:
@@ -135,42 +130,34 @@ def _compare_types(check: Comparison, old: DataFact, new: DataFact) -> bool:
     if old.type is None or new.type is None:
         return False
     outcome = check.pairs.compare(old.type, new.type)
-    check.reach.add_data(old.name, outcome.edges)
+    check.exported.add_data(old.name, outcome.edges)
     explained = isinstance(_element(check.old.types, old.type), Record) and not outcome.differences
-    words = check.pairs.words(old.type, new.type)
+    before, after = check.pairs.words(old.type, new.type)
+    words = f"{old.name}: {before} became {after}"
     for difference in outcome.differences:
+        severity: Severity | None = check.severity_for(old.name, _severity(difference))
         if difference.kind == "length":
-            if old.size == new.size:
-                check.tell(
-                    "data-retyped",
-                    old.name,
-                    f"{old.name}: {words[0]} became {words[1]}",
-                    old=words[0],
-                    new=words[1],
-                    place=new.place,
-                )
-            continue  # told by size
+            if old.size != new.size:
+                continue  # told by size
+            severity = None
         explained |= difference.kind in ("size", "type")
-        severity = _severity(difference)
-        check.tell(
-            _DATA[difference.kind], old.name, f"{old.name}: {words[0]} became {words[1]}", old=words[0], new=words[1],
-            place=new.place, severity=check.severity_for(old.name, severity),
-        )  # fmt: skip
+        rule = difference_rules.DATA[difference.kind]
+        check.tell(rule, old.name, words, old=before, new=after, place=new.place, severity=severity)
     return explained
 
 
-def _severity(difference: Difference) -> Severity:
+def _severity(difference: TypeDifference) -> Severity:
     if difference.kind == "const-removed":
         return Severity.RISK
     return max(difference.severity, difference.called)  # a pointer to a function: either side may call it
 
 
 def _element(types: Types, number: TypeId) -> object:
-    row = peel(types, number).row
+    row = unqualified(types, number).row
     for _ in range(20):
         if not isinstance(row, Array):
             break
-        row = peel(types, row.element).row
+        row = unqualified(types, row.element).row
     return row
 
 
@@ -179,7 +166,7 @@ def _constant(types: Types, number: TypeId | None) -> bool:
     if number is None:
         return False
     for _ in range(20):
-        found = peel(types, number)
+        found = unqualified(types, number)
         if "const" in found.qualifiers:
             return True
         if not isinstance(found.row, Array):

@@ -7,11 +7,14 @@ import re
 from dataclasses import replace
 
 from uselib.abi.static.comparison.compare_enums import compare_enumerations
-from uselib.abi.static.comparison.compare_records import LayoutChange, Usage, compare_records
-from uselib.abi.static.comparison.compare_types import TypePairs, named
-from uselib.abi.static.model.context import Comparison
+from uselib.abi.static.comparison.compare_records import compare_records
+from uselib.abi.static.comparison.compare_types import TypeComparer
+from uselib.abi.static.comparison.context import Comparison
+from uselib.abi.static.comparison.layout_changes import LayoutChange, RecordUsage
+from uselib.abi.static.comparison.type_differences import TypePairs
 from uselib.abi.static.model.facts import Facts
 from uselib.abi.static.model.findings import Severity
+from uselib.abi.static.model.unqualified import named
 from uselib.linker.c_types.types import Enumeration, FunctionType, Record, TypeId
 
 _WORD = re.compile(r"[A-Za-z_]\w*")
@@ -25,21 +28,17 @@ def compare_declared(check: Comparison) -> None:
     old, new = check.old.declared or check.old, check.new.declared or check.new
     if old is not check.old and new is not check.new:
         _conventions(check, old, new)
-    pairs = TypePairs(old.types, new.types, old.machine)
-    met = {pair.name for pair in check.reach.met.values()}
+    pairs = TypeComparer(old.types, new.types, old.machine)
+    met = {pair.name for pair in check.exported.types.values()}
     after = dict(named(new.types))
     for name, number in named(old.types):
         if name in met or name not in after or name not in check.old.record_names:
             continue
         subject, changes, place = _compare(pairs, name, number, after[name])
         for change in changes:
-            words = f"{subject}: {change.words}" + (
-                f": {change.old} became {change.new}" if change.old != change.new else ""
-            )
-            check.tell(
-                change.rule, subject, f"{words} (no exported name leads to it)", old=change.old, new=change.new, place=place,
-                severity=change.severity,
-            )  # fmt: skip
+            words = f"{subject}: {change.sentence} (no exported name leads to it)"
+            severity = change.severity
+            check.tell(change.rule, subject, words, old=change.old, new=change.new, place=place, severity=severity)
 
 
 def _compare(pairs: TypePairs, name: str, old: TypeId, new: TypeId) -> tuple[str, list[LayoutChange], str]:
@@ -47,7 +46,7 @@ def _compare(pairs: TypePairs, name: str, old: TypeId, new: TypeId) -> tuple[str
     if isinstance(before, Enumeration) and isinstance(after, Enumeration):
         return f"enum {name}", compare_enumerations(before, after), after.place
     if isinstance(before, Record) and isinstance(after, Record):
-        changes = compare_records(pairs, before, after, Usage())
+        changes = compare_records(pairs, before, after, RecordUsage())
         # who allocates it is not known
         changes = [replace(c, severity=Severity.RISK) if c.rule == "member-appended" else c for c in changes]
         return f"{before.kind} {name}", changes, after.place
@@ -66,11 +65,9 @@ def _conventions(check: Comparison, old: Facts, new: Facts) -> None:
             and isinstance(after, FunctionType)
             and before.convention != after.convention
         ):
-            words = before.convention or "standard", after.convention or "standard"
-            check.tell(
-                "calling-convention-changed", name, f"{name}: the calling convention: {words[0]} became {words[1]}",
-                old=words[0], new=words[1], place=other.place,
-            )  # fmt: skip
+            first, second = before.convention or "standard", after.convention or "standard"
+            words = f"{name}: the calling convention: {first} became {second}"
+            check.tell("calling-convention-changed", name, words, old=first, new=second, place=other.place)
 
 
 def _inlines(check: Comparison) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from difflib import SequenceMatcher
 from itertools import pairwise
 
-from uselib.abi.static.comparison.compare_signatures import Change, compare_signatures
-from uselib.abi.static.comparison.compare_types import peel
+from uselib.abi.static.comparison.compare_signatures import compare_signatures
+from uselib.abi.static.comparison.context import Comparison
 from uselib.abi.static.comparison.name_heuristics import is_count, is_many
-from uselib.abi.static.model.context import Comparison
+from uselib.abi.static.comparison.type_differences import SignatureChange
 from uselib.abi.static.model.facts import FunctionFact
 from uselib.abi.static.model.findings import Severity
+from uselib.abi.static.model.unqualified import unqualified
 from uselib.linker.c_types.spelling import spell
 from uselib.linker.c_types.types import Base, FunctionType, Pointer, TypeId
 
@@ -29,41 +30,51 @@ def compare_functions(check: Comparison) -> None:
 def _compare_presence(check: Comparison) -> dict[str, str]:
     """Tells what was removed, added and renamed; gives the renamed functions' new names."""
     old, new = check.old.functions, check.new.functions
-    at_address = (
-        {check.place_of(f.address, True): f for f in new.values() if f.address and not f.retired} if check.fixed else {}
-    )
+    at_address = {}
+    if check.fixed:
+        at_address = {check.place_of(f.address, True): f for f in new.values() if f.address and not f.retired}
     renamed: dict[str, str] = {}
     for name, function in old.items():
         present = new.get(name)
-        if function.retired or (present is not None and not present.retired):
-            continue
-        successor = at_address.get(check.place_of(function.address, False)) if check.fixed else None
-        if name in check.new.data:
-            _gone(check, function, None, "")
-        elif successor is not None and successor.name in old:
-            _gone(check, function, present, f"; its slot now leads to {successor.name}")
-        elif successor is not None and name in successor.former_names:
-            renamed[name] = successor.name
-            check.tell(
-                "function-renamed", name, f"{name} is now {successor.name}, in the same slot", place=successor.place
-            )
-        elif successor is not None:
-            if _tell_successor(check, function, successor):
+        if not function.retired and (present is None or present.retired):
+            successor = at_address.get(check.place_of(function.address, False)) if check.fixed else None
+            if successor is None or name in check.new.data:
+                _without_successor(check, name, function, present)
+            elif _has_successor(check, name, function, present, successor):
                 renamed[name] = successor.name
-        elif not check.fixed and _version_moved(check, function):
-            continue
-        else:
-            _gone(check, function, present, "")
+    known = {name for name, function in old.items() if not function.retired} | set(renamed.values())
     for name, function in new.items():
-        known = old.get(name)
-        if (known is None or known.retired) and not function.retired and name not in renamed.values():
-            hidden = check.new.public is not None and name not in check.new.public
-            where = f" in slot {function.slot}" if function.slot else ""
-            severity = Severity.COMPATIBLE if hidden else None
-            check.tell(
-                "function-added", name, f"function {name} was added{where}", place=function.place, severity=severity
-            )
+        if name not in known and not function.retired:
+            _added(check, name, function)
     return renamed
+
+
+def _without_successor(check: Comparison, name: str, function: FunctionFact, present: FunctionFact | None) -> None:
+    """A function that is gone, while no other has its slot."""
+    if name in check.new.data:
+        _gone(check, function, None, "")
+    elif check.fixed or not _version_moved(check, function):
+        _gone(check, function, present, "")
+
+
+def _has_successor(
+    check: Comparison, name: str, function: FunctionFact, present: FunctionFact | None, successor: FunctionFact
+) -> bool:
+    """A function that is gone, whose slot leads to another one. True: it is the same function under another name."""
+    if successor.name in check.old.functions:
+        _gone(check, function, present, f"; its slot now leads to {successor.name}")
+        return False
+    if name in successor.former_names:
+        words = f"{name} is now {successor.name}, in the same slot"
+        check.tell("function-renamed", name, words, place=successor.place)
+        return True
+    return _tell_successor(check, function, successor)
+
+
+def _added(check: Comparison, name: str, function: FunctionFact) -> None:
+    hidden = check.new.public is not None and name not in check.new.public
+    words = f"function {name} was added" + (f" in slot {function.slot}" if function.slot else "")
+    check.tell("function-added", name, words, place=function.place, severity=Severity.COMPATIBLE if hidden else None)
 
 
 def _gone(check: Comparison, function: FunctionFact, present: FunctionFact | None, suffix: str) -> None:
@@ -112,7 +123,7 @@ def _version_moved(check: Comparison, old: FunctionFact) -> bool:
 def _function_type(check: Comparison, function: FunctionFact, new: bool) -> FunctionType | None:
     if function.type is None:
         return None
-    row = peel((check.new if new else check.old).types, function.type).row
+    row = unqualified((check.new if new else check.old).types, function.type).row
     return row if isinstance(row, FunctionType) else None
 
 
@@ -121,7 +132,7 @@ def _compare_types(check: Comparison, old: FunctionFact, new: FunctionFact) -> N
     if before is None or after is None or old.type is None or new.type is None:
         return
     changes, edges = compare_signatures(check.pairs, before, after)
-    check.reach.add_function(old.name, edges, _counted(check, before), _indexed(check, before))
+    check.exported.add_function(old.name, edges, _counted(check, before), _indexed(check, before))
     same_code = bool(old.code) and old.code == new.code
     declarations = spell(check.old.types, old.type, old.name), spell(check.new.types, new.type, new.name)
     for change in changes:
@@ -155,17 +166,17 @@ def _indexed(check: Comparison, function: FunctionType) -> set[TypeId]:
     for parameter, following in pairwise(function.parameters):
         row = types.plain(parameter.type)
         if isinstance(row, Pointer) and is_many(following.name) and isinstance(types.plain(following.type), Base):
-            found.add(peel(types, row.target).number)
+            found.add(unqualified(types, row.target).number)
     return found
 
 
-def _sentence(change: Change) -> str:
+def _sentence(change: SignatureChange) -> str:
     return (
         f"{change.words}: {change.old} became {change.new}" if change.old and change.old != change.new else change.words
     )
 
 
-def _severity(check: Comparison, name: str, change: Change, same_code: bool) -> Severity:
+def _severity(check: Comparison, name: str, change: SignatureChange, same_code: bool) -> Severity:
     severity = change.severity
     if same_code and change.declared:  # only the declaration changed: what runs is the same
         severity = min(severity, Severity.RISK)

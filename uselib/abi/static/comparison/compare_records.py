@@ -1,70 +1,31 @@
 """How the layout of a structure or union differs, and what that does to programs compiled against the old one.
 
-Members are matched by name: what lies where is told by names, so two members of one type that changed places are found. What is left over
-on both sides at one place with one type was renamed, which no program notices.
+Members are matched by name, so two members of one type that changed places are found. A member that is left over on each side, at one
+offset and of one type, was renamed, which no program notices.
 
-Growth at the end is judged by who makes the objects (`Usage`): a program that allocates them, passes them by value or indexes arrays of them
-has the old size compiled in; one that only gets pointers from the library has not.
+Growth at the end is judged by who allocates the objects (`RecordUsage`): a program that allocates them, passes them by value or indexes
+arrays of them has the old size compiled in; a program that only gets pointers from the library has not.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from uselib.abi.static.comparison.compare_types import Difference, Edge, TypePairs, peel
+from uselib.abi.static.comparison import difference_rules
+from uselib.abi.static.comparison.layout_changes import LayoutChange, RecordUsage
 from uselib.abi.static.comparison.name_heuristics import canonical, is_reserved, is_size_tag, unit_changed
+from uselib.abi.static.comparison.type_differences import Edge, TypeDifference, TypePairs
 from uselib.abi.static.model.fields import Field, fields, is_operations_table, is_packed, natural_alignment
 from uselib.abi.static.model.findings import Severity
+from uselib.abi.static.model.unqualified import unqualified
 from uselib.linker.c_types.spelling import spell
 from uselib.linker.c_types.types import Base, Pointer, Record, TypeId, Types
 
 COMPATIBLE, MINOR, RISK, BREAKING = Severity.COMPATIBLE, Severity.MINOR, Severity.RISK, Severity.BREAKING
-_CONTAINER = {
-    "data",
-    "buf",
-    "buffer",
-    "items",
-    "elements",
-    "ptr",
-    "values",
-    "bytes",
-    "capacity",
-    "cap",
-    "used",
-    "array",
-    "entries",
-    "start",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """by_value: passed, returned or embedded as a whole. indexed: programs step through arrays of it. caller_made: programs allocate it."""
-
-    by_value: bool = False
-    indexed: bool = False
-    caller_made: bool = True
-
-    @property
-    def size_matters(self) -> bool:
-        return self.by_value or self.indexed or self.caller_made
-
-
-@dataclass(frozen=True, slots=True)
-class LayoutChange:
-    rule: str
-    severity: Severity
-    words: str
-    old: str = ""
-    new: str = ""
-
-
-_MEMBER = {
-    "size": "member-retyped", "type": "member-retyped", "signedness": "member-signedness", "length": "member-array-length",
-    "target": "member-target-changed", "levels": "member-target-changed", "const-added": "qualifier-changed",
-    "const-removed": "qualifier-changed", "qualifier": "qualifier-changed", "callback": "callback-changed", "name": "type-renamed",
-    "representation": "same-representation", "handle": "handle-type-changed",
-}  # fmt: skip
+_CONTAINER_TEXT = "data buf buffer items elements ptr values bytes capacity cap used array entries start"
+_CONTAINER = frozenset(
+    _CONTAINER_TEXT.split()
+)  # members of a record that holds others: its first member `size` counts them
 
 
 @dataclass(frozen=True)
@@ -120,8 +81,8 @@ def member_edges(pairs: TypePairs, old: Record, new: Record) -> list[Edge]:
     return [edge for a, b in matched.common + matched.renamed for edge in pairs.compare(a.type, b.type).edges]
 
 
-def compare_records(pairs: TypePairs, old: Record, new: Record, usage: Usage) -> list[LayoutChange]:
-    """What changed in a record whose inside programs see. Empty if an old program cannot tell the difference."""
+def compare_records(pairs: TypePairs, old: Record, new: Record, usage: RecordUsage) -> list[LayoutChange]:
+    """What changed in a record whose members are visible to programs. Empty if an old program cannot tell the difference."""
     if old.opaque or new.opaque:
         return []
     matched = match(pairs, old, new)
@@ -141,7 +102,7 @@ def compare_records(pairs: TypePairs, old: Record, new: Record, usage: Usage) ->
     return changes
 
 
-def _retyped(pairs: TypePairs, matched: _Matched, usage: Usage) -> list[LayoutChange]:
+def _retyped(pairs: TypePairs, matched: _Matched, usage: RecordUsage) -> list[LayoutChange]:
     found = []
     for a, b in matched.common:
         if a.width != b.width:
@@ -157,14 +118,16 @@ def _width(field: Field) -> str:
     return "a whole member" if field.width is None else f"{field.width} bit" + ("s" if field.width != 1 else "")
 
 
-def _member_change(pairs: TypePairs, old: Field, new: Field, difference: Difference, usage: Usage) -> LayoutChange:
+def _member_change(
+    pairs: TypePairs, old: Field, new: Field, difference: TypeDifference, usage: RecordUsage
+) -> LayoutChange:
     severity = difference.severity
     if difference.kind == "length" and difference.words == "grown" and not usage.size_matters:
         severity = RISK  # behind it, if anything, members moved, which is told apart
-    rule = _MEMBER[difference.kind]
+    rule = difference_rules.MEMBER[difference.kind]
     if difference.called > Severity.COMPATIBLE or difference.kind == "callback":
         # who calls through the pointer: the program, if the library makes the table
-        severity = difference.severity if usage.caller_made else difference.called
+        severity = difference.severity if usage.caller_allocated else difference.called
         rule = "callback-changed"
     words = f"`{old.name}`" + (f": {difference.words}" if difference.words else "")
     before, after = pairs.words(old.type, new.type)
@@ -198,7 +161,7 @@ def _swapped(matched: _Matched) -> list[str]:
     return [a.name for a, b in moved.values() if b.offset in moved and moved[b.offset][1].offset == a.offset]
 
 
-def _added(pairs: TypePairs, old: Record, new: Record, matched: _Matched, usage: Usage) -> list[LayoutChange]:
+def _added(pairs: TypePairs, old: Record, new: Record, matched: _Matched, usage: RecordUsage) -> list[LayoutChange]:
     found = []
     kept = [a for a, b in matched.common + matched.renamed if a.offset == b.offset]
     end = 8 * (old.size or 0)
@@ -213,22 +176,22 @@ def _added(pairs: TypePairs, old: Record, new: Record, matched: _Matched, usage:
         elif any(a.offset >= field.offset and b.offset > a.offset for a, b in matched.common):
             found.append(LayoutChange("member-inserted", BREAKING, words))
         else:
-            found.append(LayoutChange("padding-used", RISK if usage.caller_made else MINOR, words))
+            found.append(LayoutChange("padding-used", RISK if usage.caller_allocated else MINOR, words))
     return found
 
 
 def _appended(
-    pairs: TypePairs, old: Record, new: Record, field: Field, matched: _Matched, words: str, usage: Usage
+    pairs: TypePairs, old: Record, new: Record, field: Field, matched: _Matched, words: str, usage: RecordUsage
 ) -> LayoutChange:
     if any(b.offset >= field.end and b.offset > a.offset for a, b in matched.common):
         return LayoutChange("member-inserted", BREAKING, words)
     if old.size == new.size or not field.size:  # a flexible array takes no room
-        return LayoutChange("padding-used", RISK if usage.caller_made else MINOR, words)
+        return LayoutChange("padding-used", RISK if usage.caller_allocated else MINOR, words)
     if usage.by_value or usage.indexed:
         return LayoutChange("member-appended", BREAKING, words)
     if _size_tagged(pairs, old):
         return LayoutChange("size-tagged-struct-grown", MINOR, words)
-    return LayoutChange("member-appended", BREAKING if usage.caller_made else MINOR, words)
+    return LayoutChange("member-appended", BREAKING if usage.caller_allocated else MINOR, words)
 
 
 def _size_tagged(pairs: TypePairs, record: Record) -> bool:
@@ -236,9 +199,10 @@ def _size_tagged(pairs: TypePairs, record: Record) -> bool:
     members = fields(pairs.old, record)
     if not members or not is_size_tag(members[0].name):
         return False
-    row = peel(pairs.old, members[0].type).row
+    row = unqualified(pairs.old, members[0].type).row
     holds = any(
-        field.name.lower() in _CONTAINER and isinstance(peel(pairs.old, field.type).row, Pointer) for field in members
+        field.name.lower() in _CONTAINER and isinstance(unqualified(pairs.old, field.type).row, Pointer)
+        for field in members
     )
     return isinstance(row, Base) and row.encoding in ("signed", "unsigned") and not holds
 
@@ -256,43 +220,49 @@ def _with_moves(
     """Says which members moved: with the change that moved them, or as a finding of its own."""
     if not moved:
         return changes
-    words = ", ".join(f"`{a.name}` from {a.where} to {b.where}" for a, b in moved[:4]) + (
-        ", ..." if len(moved) > 4 else ""
-    )
-    causes = ("member-inserted", "member-removed", "member-retyped", "member-array-length", "bit-field-changed", "member-appended",
-              "union-member-added", "reserved-member-used", "padding-used")  # fmt: skip
+    words = ", ".join(f"`{a.name}` from {a.where} to {b.where}" for a, b in moved[:4])
+    words += ", ..." if len(moved) > 4 else ""
     for index, change in enumerate(changes):
-        if change.rule in causes:
-            rule = "member-inserted" if change.severity < BREAKING and change.rule in causes[5:] else change.rule
+        if change.rule in _MOVING_RULES:
+            inserted = change.severity < BREAKING and change.rule in _ADDING_RULES
+            rule = "member-inserted" if inserted else change.rule
             told = LayoutChange(rule, BREAKING, f"{change.words}; moved: {words}", change.old, change.new)
             return [*changes[:index], told, *changes[index + 1 :]]
+    return [*changes, LayoutChange(_move_rule(pairs, old, new, moved), BREAKING, f"moved: {words}")]
+
+
+# Changes that move the members behind them; the first ones add a member.
+_ADDING_TEXT = "member-appended union-member-added reserved-member-used padding-used"
+_CHANGING_TEXT = "member-inserted member-removed member-retyped member-array-length bit-field-changed"
+_ADDING_RULES = frozenset(_ADDING_TEXT.split())
+_MOVING_RULES = _ADDING_RULES.union(_CHANGING_TEXT.split())
+
+
+def _move_rule(pairs: TypePairs, old: Record, new: Record, moved: list[tuple[Field, Field]]) -> str:
+    """The rule of members that moved without another change that explains it."""
     word = pairs.machine.word
     if is_packed(pairs.old, old, word) != is_packed(pairs.new, new, word):
-        rule = "packing-changed"
-    elif all(a.width is not None for a, _ in moved):
-        rule = "bit-field-changed"
-    elif _order(old, pairs, True) == _order(new, pairs, False):
-        rule = (
-            "alignment-changed"
-            if all(b.offset >= a.offset for a, b in moved) and not _content_grew(pairs, moved, old, new)
-            else "member-moved"
-        )
-    else:
-        rule = "member-moved"
-    return [*changes, LayoutChange(rule, BREAKING, f"moved: {words}")]
+        return "packing-changed"
+    if all(a.width is not None for a, _ in moved):
+        return "bit-field-changed"
+    if _order(old, pairs, True) != _order(new, pairs, False) or _content_grew(pairs, old, new):
+        return "member-moved"
+    return "alignment-changed" if all(b.offset >= a.offset for a, b in moved) else "member-moved"
 
 
 def _order(record: Record, pairs: TypePairs, old: bool) -> list[str]:
     return [field.name for field in fields(pairs.old if old else pairs.new, record) if not is_reserved(field.name)]
 
 
-def _content_grew(pairs: TypePairs, moved: list[tuple[Field, Field]], old: Record, new: Record) -> bool:
+def _content_grew(pairs: TypePairs, old: Record, new: Record) -> bool:
     """Whether a member before the moved ones grew (the type of an embedded record)."""
     after = {field.name: field for field in fields(pairs.new, new)}
     return any(field.name in after and after[field.name].size != field.size for field in fields(pairs.old, old))
 
 
-def _size(pairs: TypePairs, old: Record, new: Record, changes: list[LayoutChange], usage: Usage) -> list[LayoutChange]:
+def _size(
+    pairs: TypePairs, old: Record, new: Record, changes: list[LayoutChange], usage: RecordUsage
+) -> list[LayoutChange]:
     """A size or alignment that no member's change explains."""
     told = any(
         change.severity is BREAKING or change.rule in ("member-appended", "size-tagged-struct-grown")
@@ -312,7 +282,7 @@ def _size(pairs: TypePairs, old: Record, new: Record, changes: list[LayoutChange
     if old.size == new.size and aligned[0] != aligned[1] and not told:
         # up to a word x86 does not mind; beyond, instructions on vectors fault
         vectors = aligned[1] > max(aligned[0], 8)
-        severity = BREAKING if vectors and usage.caller_made else RISK
+        severity = BREAKING if vectors and usage.caller_allocated else RISK
         return [LayoutChange("alignment-changed", severity, "the alignment", *map(str, aligned))]
     return []
 
@@ -326,11 +296,10 @@ def _alignment(types: Types, record: Record, pairs: TypePairs) -> int:
     return max(record.alignment, *below, 1)
 
 
-_OF_TABLE = {
-    "member-inserted": "operations-table-reordered", "members-swapped": "operations-table-reordered",
-    "member-moved": "operations-table-reordered", "member-removed": "operations-table-reordered", "member-appended": "operations-table-grown",
-}  # fmt: skip
-
-
 def _of_table(change: LayoutChange) -> LayoutChange:
-    return LayoutChange(_OF_TABLE.get(change.rule, change.rule), change.severity, change.words, change.old, change.new)
+    """The change as one of a table of operations (pointers to functions)."""
+    if change.rule == "member-appended":
+        return replace(change, rule="operations-table-grown")
+    if change.rule in ("member-inserted", "members-swapped", "member-moved", "member-removed"):
+        return replace(change, rule="operations-table-reordered")
+    return change

@@ -7,56 +7,25 @@ The rows say what happens to a caller that was compiled against the old type and
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from uselib.abi.static.comparison import difference_rules
 from uselib.abi.static.comparison.name_heuristics import canonical, unit_changed
+from uselib.abi.static.comparison.type_differences import Edge, SignatureChange, TypeDifference, TypePairs
 from uselib.abi.static.model.findings import Severity
 from uselib.linker.c_types.spelling import spell
 from uselib.linker.c_types.types import Array, Base, FunctionType, Parameter, Record, TypeId, Types, Void
 
-if TYPE_CHECKING:
-    from uselib.abi.static.comparison.compare_types import Difference, Edge, TypePairs
-
 COMPATIBLE, MINOR, RISK, BREAKING = Severity.COMPATIBLE, Severity.MINOR, Severity.RISK, Severity.BREAKING
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """kind: the rule's id. words: what of the function changed; old and new: the types. declared: only the declaration changed as far as
-    the type tells, so that unchanged machine code proves it harmless. trailing: parameters at the end."""
-
-    kind: str
-    severity: Severity
-    words: str
-    old: str = ""
-    new: str = ""
-    declared: bool = False
-    trailing: bool = False
-
-
-# Kind of difference -> rule, for the two places of a signature.
-_PARAMETER = {
-    "size": "parameter-retyped", "type": "parameter-retyped", "signedness": "parameter-signedness", "length": "parameter-retyped",
-    "target": "parameter-target-changed", "levels": "parameter-target-changed", "const-added": "parameter-const-added",
-    "const-removed": "parameter-const-removed", "qualifier": "qualifier-changed", "callback": "callback-changed",
-    "name": "type-renamed", "representation": "same-representation", "handle": "handle-type-changed",
-}  # fmt: skip
-_RESULT = {
-    **_PARAMETER, "size": "result-retyped", "type": "result-retyped", "length": "result-retyped", "signedness": "result-signedness",
-    "target": "result-target-changed", "levels": "result-target-changed", "const-added": "result-const-added",
-    "const-removed": "qualifier-changed",
-}  # fmt: skip
 
 
 def compare_signatures(
     pairs: TypePairs, old: FunctionType, new: FunctionType, depth: int = 0
-) -> tuple[tuple[Change, ...], tuple[Edge, ...]]:
-    changes: list[Change] = []
+) -> tuple[tuple[SignatureChange, ...], tuple[Edge, ...]]:
+    changes: list[SignatureChange] = []
     edges: list[Edge] = []
     if old.convention != new.convention:
         changes.append(
-            Change(
+            SignatureChange(
                 "calling-convention-changed",
                 BREAKING,
                 "the calling convention",
@@ -70,7 +39,7 @@ def compare_signatures(
             if new.variadic
             else ("variadic-removed", "arguments `...` removed")
         )
-        changes.append(Change(kind, BREAKING, words))
+        changes.append(SignatureChange(kind, BREAKING, words))
     changes += _compare_results(pairs, old, new, depth, edges)
     changes += _compare_parameters(pairs, old, new, depth, edges)
     return tuple(changes), tuple(edges)
@@ -78,19 +47,19 @@ def compare_signatures(
 
 def _compare_results(
     pairs: TypePairs, old: FunctionType, new: FunctionType, depth: int, edges: list[Edge]
-) -> list[Change]:
+) -> list[SignatureChange]:
     before, after = pairs.words(old.result, new.result)
     none_before, none_after = _void(pairs.old, old.result), _void(pairs.new, new.result)
     if none_before and not none_after:
         return [_result_added(pairs, new.result, after)]
     if none_after and not none_before:
-        return [Change("result-removed", BREAKING, "the result", before, "void")]
+        return [SignatureChange("result-removed", BREAKING, "the result", before, "void")]
     outcome = pairs.compare(old.result, new.result, depth + 1)
     edges += _as(outcome.edges, "result")
     found = []
     for difference in outcome.differences:
         severity = difference.severity
-        kind = _RESULT[difference.kind]
+        kind = difference_rules.RESULT[difference.kind]
         if difference.kind == "size" and _in_st0(pairs, old.result, new.result):
             kind, severity = "same-representation", RISK  # an x87 register holds either; the precision is another
         if difference.kind == "const-added":
@@ -101,18 +70,18 @@ def _compare_results(
             severity = max(difference.called, COMPATIBLE)  # the program calls what it was given
             kind = "callback-changed" if severity > COMPATIBLE else kind
         words = f"the result: {difference.words}" if difference.words else "the result"
-        found.append(Change(kind, severity, words, before, after, declared=difference.kind == "signedness"))
+        found.append(SignatureChange(kind, severity, words, before, after, declared=difference.kind == "signedness"))
     return found
 
 
-def _result_added(pairs: TypePairs, result: TypeId, after: str) -> Change:
+def _result_added(pairs: TypePairs, result: TypeId, after: str) -> SignatureChange:
     """A caller that expects no result ignores one in registers; but not a hidden pointer, nor an x87 register that it must pop."""
     row = pairs.new.plain(result)
     in_memory = isinstance(row, Record | Array)
     x87 = isinstance(row, Base) and row.encoding in ("float", "complex") and (pairs.machine.word == 4 or row.size > 8)
     if in_memory or x87:
-        return Change("result-retyped", BREAKING, "the result", "void", after)
-    return Change("result-added", MINOR, "the result", "void", after)
+        return SignatureChange("result-retyped", BREAKING, "the result", "void", after)
+    return SignatureChange("result-added", MINOR, "the result", "void", after)
 
 
 def _as(edges: Sequence[Edge], role: str) -> list[Edge]:
@@ -131,7 +100,7 @@ def _void(types: Types, number: TypeId) -> bool:
 
 def _compare_parameters(
     pairs: TypePairs, old: FunctionType, new: FunctionType, depth: int, edges: list[Edge]
-) -> list[Change]:
+) -> list[SignatureChange]:
     if not (old.prototyped and new.prototyped) and not (old.parameters and new.parameters):
         return []  # `f()`: not known what it takes
     before, after = old.parameters, new.parameters
@@ -142,7 +111,7 @@ def _compare_parameters(
         for a, b in zip(before, after, strict=True):
             edges += _as(pairs.compare(a.type, b.type, depth + 1).edges, "parameter")
         return [swapped]
-    changes: list[Change] = []
+    changes: list[SignatureChange] = []
     for index, (a, b) in enumerate(zip(before, after, strict=True), 1):
         outcome = pairs.compare(a.type, b.type, depth + 1)
         edges += _as(outcome.edges, "parameter")
@@ -152,26 +121,30 @@ def _compare_parameters(
             units = unit_changed(a.name, b.name)
             words = f"{place} is now `{b.name}`"
             if units:
-                changes.append(Change("unit-changed", BREAKING, f"{words}: {units}", a.name, b.name, declared=True))
+                changes.append(
+                    SignatureChange("unit-changed", BREAKING, f"{words}: {units}", a.name, b.name, declared=True)
+                )
             else:
-                changes.append(Change("parameter-renamed", COMPATIBLE, words, a.name, b.name))
+                changes.append(SignatureChange("parameter-renamed", COMPATIBLE, words, a.name, b.name))
     return changes
 
 
-def _parameter_change(pairs: TypePairs, place: str, old: Parameter, new: Parameter, difference: Difference) -> Change:
-    kind, severity = _PARAMETER[difference.kind], difference.severity
+def _parameter_change(
+    pairs: TypePairs, place: str, old: Parameter, new: Parameter, difference: TypeDifference
+) -> SignatureChange:
+    kind, severity = difference_rules.PARAMETER[difference.kind], difference.severity
     if difference.kind == "size" and difference.promoted:
         kind, severity = "parameter-widened", RISK
     if difference.kind == "const-removed":
         severity = BREAKING
     words = f"{place}: {difference.words}" if difference.words else place
     declared = difference.kind in ("signedness", "const-removed")
-    return Change(kind, severity, words, *pairs.words(old.type, new.type), declared=declared)
+    return SignatureChange(kind, severity, words, *pairs.words(old.type, new.type), declared=declared)
 
 
 def _count_changed(
     pairs: TypePairs, old: Sequence[Parameter], new: Sequence[Parameter], depth: int, edges: list[Edge]
-) -> Change:
+) -> SignatureChange:
     shared = min(len(old), len(new))
     for a, b in zip(old[:shared], new[:shared], strict=True):
         edges += _as(pairs.compare(a.type, b.type, depth + 1).edges, "parameter")
@@ -187,27 +160,19 @@ def _count_changed(
         first = next(i for i, (a, b) in enumerate(zip(old, new, strict=False)) if _differs(pairs, a.type, b.type))
         extra = list(longer[first : first + len(extra)])
     words = ", ".join(f"`{spell(types, parameter.type, parameter.name)}`" for parameter in extra)
-    where = "at the end" if trailing else "before others"
+    lists = _listed(pairs.old, old), _listed(pairs.new, new)
     if more:
-        return Change(
-            "parameter-added",
-            BREAKING,
-            f"{words} added {where}",
-            _listed(pairs.old, old),
-            _listed(pairs.new, new),
-            trailing=trailing,
-        )
-    return Change(
-        "parameter-removed", BREAKING, f"{words} removed" + ("" if trailing else " from before others"),
-        _listed(pairs.old, old), _listed(pairs.new, new), declared=trailing, trailing=trailing,
-    )  # fmt: skip
+        said = f"{words} added {'at the end' if trailing else 'before others'}"
+        return SignatureChange("parameter-added", BREAKING, said, *lists, trailing=trailing)
+    said = f"{words} removed" + ("" if trailing else " from before others")
+    return SignatureChange("parameter-removed", BREAKING, said, *lists, declared=trailing, trailing=trailing)
 
 
 def _listed(types: Types, parameters: Sequence[Parameter]) -> str:
     return "(" + (", ".join(spell(types, parameter.type, parameter.name) for parameter in parameters) or "void") + ")"
 
 
-def _swapped(pairs: TypePairs, old: Sequence[Parameter], new: Sequence[Parameter]) -> Change | None:
+def _swapped(pairs: TypePairs, old: Sequence[Parameter], new: Sequence[Parameter]) -> SignatureChange | None:
     """The same parameters in another order, told by their names (`copy(dst, src)` -> `copy(src, dst)`), or by their types."""
     names, others = [canonical(p.name) for p in old], [canonical(p.name) for p in new]
     by_name = all(names) and len(set(names)) == len(names)
@@ -224,7 +189,7 @@ def _swapped(pairs: TypePairs, old: Sequence[Parameter], new: Sequence[Parameter
         if not exchanged:
             return None
     words = "parameters " + " and ".join(str(i + 1) for i in moved) + " changed places"
-    return Change(
+    return SignatureChange(
         "parameters-swapped", BREAKING, words, _listed(pairs.old, old), _listed(pairs.new, new), declared=same_types
     )
 

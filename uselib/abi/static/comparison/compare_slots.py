@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uselib.abi.static.model.context import Comparison
+from uselib.abi.static.comparison.context import Comparison
 from uselib.abi.static.model.facts import FunctionFact
 from uselib.abi.static.model.findings import Severity
 
@@ -17,10 +17,9 @@ def compare_slots(check: Comparison) -> None:
     if len(moved) > 1 and all(old.slot and old.slot == new.slot for old, new in moved):
         old, new = moved[0]
         words = f"all slots moved: slot {old.slot} was at {old.address:#x} and is at {new.address:#x}"
-        check.tell(
-            "jump-table-moved", "jump table", words, through=tuple(sorted(old.name for old, _ in moved)),
-            old=f"{old.address:#x}", new=f"{new.address:#x}",
-        )  # fmt: skip
+        addresses = f"{old.address:#x}", f"{new.address:#x}"
+        through = tuple(sorted(old.name for old, _ in moved))
+        check.tell("jump-table-moved", "jump table", words, old=addresses[0], new=addresses[1], through=through)
         return
     holders = {check.place_of(f.address, True): f for f in check.new.functions.values()}
     for old, new in moved:

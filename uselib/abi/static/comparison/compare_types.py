@@ -1,22 +1,22 @@
 """How two types differ at a place where one stands in the old version and the other in the new one.
 
 A comparison does not look inside structures, unions and enumerations: it pairs them (an `Edge`), and compare_records.py compares each pair
-once, whatever number of functions lead to it. So a changed structure is one finding, and cycles (`struct node { struct node *next; }`) end here.
-What is not behind a tag (pointers, arrays, function types) is followed; results are kept by pair of type numbers, and a pair that is met again
-while it is being compared (only in damaged files) counts as equal.
+once, whatever number of functions lead to it. So a changed structure is one finding, and cycles (`struct node { struct node *next; }`) end.
+Pointers, arrays and function types are followed. Results are kept by pair of type numbers; a pair that is met again while it is being
+compared (only in damaged files) counts as equal.
 
-What counts is what the machine code compiled against the old type does with the new one: `int` and `long` are one type on i386 and two on
-x86-64, and `char *` and `const unsigned char *` are passed alike on both.
+Types are compared by what machine code compiled against the old type does with the new one: `int` and `long` are one type on i386 and two
+on x86-64, and `char *` and `const unsigned char *` are passed alike on both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import replace
 
-from uselib.abi.static.comparison.compare_signatures import Change, compare_signatures
+from uselib.abi.static.comparison.compare_signatures import compare_signatures
+from uselib.abi.static.comparison.type_differences import Edge, SignatureChange, TypeComparison, TypeDifference
 from uselib.abi.static.model.findings import Severity
+from uselib.abi.static.model.unqualified import UnqualifiedType, size_of, tags, unqualified
 from uselib.linker.c_types.spelling import spell
 from uselib.linker.c_types.types import (
     Array,
@@ -24,10 +24,8 @@ from uselib.linker.c_types.types import (
     Enumeration,
     FunctionType,
     Pointer,
-    Qualified,
     Record,
     Type,
-    Typedef,
     TypeId,
     Types,
     Unknown,
@@ -35,118 +33,31 @@ from uselib.linker.c_types.types import (
 )
 from uselib.linker.image import Machine
 
+SAME = TypeComparison()
 _DEEPEST = 100  # levels of one type; deeper ones only come from damaged files
 
 
-class Edge(NamedTuple):
-    """A pair of records or enumerations. levels: pointers on the way to it (0: by value); array: it is an element of one that the
-    program indexes with the old element size; callback: met in a signature of a function that the program writes; role: parameter or
-    result of the (innermost) function it was met in."""
-
-    old: TypeId
-    new: TypeId
-    levels: int = 0
-    array: bool = False
-    callback: bool = False
-    role: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """kind: size, type, signedness, length, target, levels, const-added, const-removed, qualifier, callback, name, representation, handle.
-
-    character: a signedness that only concerns characters. promoted: a `size` difference that integer promotion
-    covers. called: of a callback's, the severity if it is the program that calls through the pointer, and not the library."""
-
-    kind: str
-    severity: Severity
-    words: str = ""
-    character: bool = False
-    promoted: bool = False
-    called: Severity = Severity.COMPATIBLE
-
-
-class Outcome(NamedTuple):
-    differences: tuple[Difference, ...] = ()
-    edges: tuple[Edge, ...] = ()
-
-
-class Peeled(NamedTuple):
-    """A type without typedefs and qualifiers. name: the tag, or the typedef that names it."""
-
-    number: TypeId
-    row: Type
-    qualifiers: frozenset[str]
-    name: str
-
-
-SAME = Outcome()
-
-
-def peel(types: Types, number: TypeId) -> Peeled:
-    qualifiers: set[str] = set()
-    name = ""
-    for _ in range(_DEEPEST):
-        row = types[number]
-        if isinstance(row, Typedef):
-            name = row.name
-        elif isinstance(row, Qualified):
-            qualifiers.add(row.qualifier)
-        else:
-            own = row.name if isinstance(row, Record | Enumeration) else ""
-            return Peeled(number, row, frozenset(qualifiers), own or name)
-        number = row.target
-    return Peeled(number, Unknown("typedefs without end"), frozenset(), "")
-
-
-def size_of(types: Types, number: TypeId, depth: int = 0) -> int | None:
-    """Bytes, or None if not known."""
-    row = peel(types, number).row
-    if isinstance(row, Base | Pointer | Record | Enumeration):
-        return row.size
-    if isinstance(row, Array) and row.count is not None and depth < _DEEPEST:
-        element = size_of(types, row.element, depth + 1)
-        return None if element is None else element * row.count
-    return None
-
-
-def tags(types: Types) -> frozenset[str]:
-    """The names of all records and enumerations of a file, with those of typedefs."""
-    return frozenset(row.name for row in types.rows if isinstance(row, Record | Enumeration | Typedef) and row.name)
-
-
-def named(types: Types) -> Iterator[tuple[str, TypeId]]:
-    """Complete records and enumerations by tag, and those without by the type name that stands for them."""
-    seen = set()
-    for number in range(len(types.rows)):
-        found = peel(types, number)
-        row = found.row
-        if isinstance(row, Record | Enumeration) and row.size is not None and found.name and found.name not in seen:
-            seen.add(found.name)
-            yield found.name, found.number
-
-
-class TypePairs:
+class TypeComparer:
     """Compares types of two files; keeps what it found."""
 
     def __init__(self, old: Types, new: Types, machine: Machine) -> None:
         self.old, self.new, self.machine = old, new, machine
-        self._known: dict[tuple[TypeId, TypeId], Outcome] = {}
+        self._known: dict[tuple[TypeId, TypeId], TypeComparison] = {}
         self._tags = tags(old), tags(new)
         self.unread: set[str] = set()  # reasons of types that could not be followed
 
-    def compare(self, old: TypeId, new: TypeId, depth: int = 0) -> Outcome:
+    def compare(self, old: TypeId, new: TypeId, depth: int = 0) -> TypeComparison:
         key = old, new
         known = self._known.get(key)
         if known is None:
             self._known[key] = SAME  # for a pair that contains itself
-            known = self._known[key] = self._compare(peel(self.old, old), peel(self.new, new), depth)
+            known = self._known[key] = self._compare(unqualified(self.old, old), unqualified(self.new, new), depth)
         return known
 
     def words(self, old: TypeId, new: TypeId) -> tuple[str, str]:
         return spell(self.old, old), spell(self.new, new)
 
-    def _compare(self, old: Peeled, new: Peeled, depth: int) -> Outcome:
+    def _compare(self, old: UnqualifiedType, new: UnqualifiedType, depth: int) -> TypeComparison:
         if depth > _DEEPEST:
             return SAME
         for row in old.row, new.row:
@@ -172,67 +83,69 @@ class TypePairs:
                 return _found(_enumeration_and_integer(old.row, new.row))
             case (Pointer(), Base()) | (Base(), Pointer()):
                 return _found(self._handle(old.row, new.row))
-        return _found(Difference("type", Severity.BREAKING))
+        return _found(TypeDifference("type", Severity.BREAKING))
 
-    def _compare_pointers(self, old: Pointer, new: Pointer, depth: int) -> Outcome:
-        before, after = peel(self.old, old.target), peel(self.new, new.target)
-        found: list[Difference] = list(_qualifiers(before, after))
+    def _compare_pointers(self, old: Pointer, new: Pointer, depth: int) -> TypeComparison:
+        before, after = unqualified(self.old, old.target), unqualified(self.new, new.target)
+        found: list[TypeDifference] = list(_qualifiers(before, after))
         if old.size != new.size:
-            found.append(Difference("size", Severity.BREAKING))
+            found.append(TypeDifference("size", Severity.BREAKING))
         if isinstance(before.row, Void) != isinstance(after.row, Void):
             other = after if isinstance(before.row, Void) else before
             # what is passed is the same word; `void *` was only given its real type, or lost it
             severity = Severity.BREAKING if isinstance(other.row, FunctionType) else Severity.COMPATIBLE
-            found.append(Difference("name", severity))
-            return Outcome(tuple(found))
+            found.append(TypeDifference("name", severity))
+            return TypeComparison(tuple(found))
         if isinstance(before.row, Pointer) != isinstance(after.row, Pointer):
-            found.append(Difference("levels", Severity.BREAKING))
-            return Outcome(tuple(found))
+            found.append(TypeDifference("levels", Severity.BREAKING))
+            return TypeComparison(tuple(found))
         inner = self.compare(old.target, new.target, depth + 1)
         found += [_behind_pointer(difference) for difference in inner.differences]
         step = not isinstance(before.row, FunctionType)
         edges = tuple(edge._replace(levels=edge.levels + step) for edge in inner.edges)
-        return Outcome(tuple(found), edges)
+        return TypeComparison(tuple(found), edges)
 
-    def _compare_arrays(self, old: Array, new: Array, depth: int) -> Outcome:
+    def _compare_arrays(self, old: Array, new: Array, depth: int) -> TypeComparison:
         inner = self.compare(old.element, new.element, depth + 1)
         found = [_in_array(difference) for difference in inner.differences]
         if old.count != new.count:
             grown = old.count is None or (new.count is not None and new.count > old.count)
-            found.append(Difference("length", Severity.BREAKING, "grown" if grown else "shrunk"))
-        return Outcome(tuple(found), tuple(edge._replace(array=True) for edge in inner.edges))
+            found.append(TypeDifference("length", Severity.BREAKING, "grown" if grown else "shrunk"))
+        return TypeComparison(tuple(found), tuple(edge._replace(array=True) for edge in inner.edges))
 
-    def _compare_function_types(self, old: FunctionType, new: FunctionType, depth: int) -> Outcome:
+    def _compare_function_types(self, old: FunctionType, new: FunctionType, depth: int) -> TypeComparison:
         changes, edges = compare_signatures(self, old, new, depth)
         edges = tuple(edge._replace(callback=True) for edge in edges)
         found = [_of_callback(change) for change in changes]
         if not found:
-            return Outcome((), edges)
-        return Outcome((max(found, key=lambda difference: difference.severity),), edges)
+            return TypeComparison((), edges)
+        return TypeComparison((max(found, key=lambda difference: difference.severity),), edges)
 
-    def _pair_records(self, old: Peeled, new: Peeled) -> Outcome:
+    def _pair_records(self, old: UnqualifiedType, new: UnqualifiedType) -> TypeComparison:
         assert isinstance(old.row, Record) and isinstance(new.row, Record)
-        edge = Outcome((), (Edge(old.number, new.number),))
+        edge = TypeComparison((), (Edge(old.number, new.number),))
         if (old.row.kind == "union") != (new.row.kind == "union") and not (old.row.opaque or new.row.opaque):
-            return _found(Difference("type", Severity.BREAKING))
+            return _found(TypeDifference("type", Severity.BREAKING))
         if old.name == new.name or not old.name or not new.name:
             return edge
         return self._renamed(old, new, self._alike(old.row, new.row), edge.edges)
 
-    def _pair_enumerations(self, old: Peeled, new: Peeled) -> Outcome:
+    def _pair_enumerations(self, old: UnqualifiedType, new: UnqualifiedType) -> TypeComparison:
         assert isinstance(old.row, Enumeration) and isinstance(new.row, Enumeration)
-        edge = Outcome((), (Edge(old.number, new.number),))
+        edge = TypeComparison((), (Edge(old.number, new.number),))
         if old.name == new.name or not old.name or not new.name:
             return edge
         values = dict(new.row.values)
         return self._renamed(old, new, all(values.get(k) == v for k, v in old.row.values), edge.edges)
 
-    def _renamed(self, old: Peeled, new: Peeled, alike: bool, edges: tuple[Edge, ...]) -> Outcome:
+    def _renamed(
+        self, old: UnqualifiedType, new: UnqualifiedType, alike: bool, edges: tuple[Edge, ...]
+    ) -> TypeComparison:
         """Another tag: a new name for the same thing, or another thing, if both names are still about."""
         words = f"{old.name} -> {new.name}"
         if alike or not (old.name in self._tags[1] or new.name in self._tags[0]):
-            return Outcome((Difference("name", Severity.COMPATIBLE, words),), edges)
-        return _found(Difference("type", Severity.BREAKING, words))
+            return TypeComparison((TypeDifference("name", Severity.COMPATIBLE, words),), edges)
+        return _found(TypeDifference("type", Severity.BREAKING, words))
 
     def _alike(self, old: Record, new: Record) -> bool:
         """Whether two records have the same layout, one level deep."""
@@ -243,37 +156,39 @@ class TypePairs:
             for a, b in zip(old.members, new.members, strict=True)
         )
 
-    def _handle(self, old: Type, new: Type) -> Difference:
+    def _handle(self, old: Type, new: Type) -> TypeDifference:
         """A pointer that became an integer or the reverse: as wide, it may be a handle; else it is another thing."""
         pointer, integer = (old, new) if isinstance(old, Pointer) else (new, old)
         types = self.old if isinstance(old, Pointer) else self.new
         assert isinstance(pointer, Pointer) and isinstance(integer, Base)
-        generic = isinstance(peel(types, pointer.target).row, Void)
+        generic = isinstance(unqualified(types, pointer.target).row, Void)
         same = integer.size == pointer.size and integer.encoding in ("signed", "unsigned")
-        return Difference("handle", Severity.RISK) if same and generic else Difference("type", Severity.BREAKING)
+        return (
+            TypeDifference("handle", Severity.RISK) if same and generic else TypeDifference("type", Severity.BREAKING)
+        )
 
 
-def _found(difference: Difference | None) -> Outcome:
-    return SAME if difference is None else Outcome((difference,))
+def _found(difference: TypeDifference | None) -> TypeComparison:
+    return SAME if difference is None else TypeComparison((difference,))
 
 
 _FLOATING = {"float": "float", "complex": "complex"}
 
 
-def _compare_bases(old: Base, new: Base) -> Difference | None:
+def _compare_bases(old: Base, new: Base) -> TypeDifference | None:
     if _FLOATING.get(old.encoding) != _FLOATING.get(new.encoding):
-        return Difference("type", Severity.BREAKING)
+        return TypeDifference("type", Severity.BREAKING)
     if old.size != new.size:
         promoted = (
             old.encoding not in _FLOATING and old.size < new.size <= 4 and (old.signed == new.signed or not old.signed)
         )
-        return Difference("size", Severity.BREAKING, promoted=promoted)
+        return TypeDifference("size", Severity.BREAKING, promoted=promoted)
     if new.encoding == "bool" and old.encoding != "bool":
-        return Difference("signedness", Severity.RISK)  # values other than 0 and 1
+        return TypeDifference("signedness", Severity.RISK)  # values other than 0 and 1
     if old.encoding not in _FLOATING and old.signed != new.signed and old.encoding != "bool":
-        return Difference("signedness", Severity.BREAKING, character=old.size == 1)
+        return TypeDifference("signedness", Severity.BREAKING, character=old.size == 1)
     if _plain(old) != _plain(new):
-        return Difference("representation", Severity.COMPATIBLE)
+        return TypeDifference("representation", Severity.COMPATIBLE)
     return None
 
 
@@ -283,31 +198,31 @@ def _plain(base: Base) -> str:
     return " ".join(sorted(words)) or "int"
 
 
-def _enumeration_and_integer(old: Type, new: Type) -> Difference:
+def _enumeration_and_integer(old: Type, new: Type) -> TypeDifference:
     assert isinstance(old, Base | Enumeration) and isinstance(new, Base | Enumeration)
     base = old if isinstance(old, Base) else new
     if isinstance(base, Base) and base.encoding in _FLOATING:
-        return Difference("type", Severity.BREAKING)
+        return TypeDifference("type", Severity.BREAKING)
     if old.size != new.size:
-        return Difference("size", Severity.BREAKING)
-    return Difference("representation", Severity.COMPATIBLE)
+        return TypeDifference("size", Severity.BREAKING)
+    return TypeDifference("representation", Severity.COMPATIBLE)
 
 
-def _qualifiers(old: Peeled, new: Peeled) -> list[Difference]:
+def _qualifiers(old: UnqualifiedType, new: UnqualifiedType) -> list[TypeDifference]:
     found = []
     if "const" in new.qualifiers - old.qualifiers:
-        found.append(Difference("const-added", Severity.COMPATIBLE))
+        found.append(TypeDifference("const-added", Severity.COMPATIBLE))
     if "const" in old.qualifiers - new.qualifiers:
-        found.append(Difference("const-removed", Severity.RISK))
+        found.append(TypeDifference("const-removed", Severity.RISK))
     if "atomic" in new.qualifiers ^ old.qualifiers:
-        found.append(Difference("qualifier", Severity.RISK))
+        found.append(TypeDifference("qualifier", Severity.RISK))
     return found
 
 
-def _behind_pointer(difference: Difference) -> Difference:
+def _behind_pointer(difference: TypeDifference) -> TypeDifference:
     """A difference of what a pointer points to."""
     if difference.character:
-        return Difference("representation", Severity.COMPATIBLE)  # char * and unsigned char *: the same bytes
+        return TypeDifference("representation", Severity.COMPATIBLE)  # char * and unsigned char *: the same bytes
     if difference.kind in ("size", "type", "length"):
         if difference.kind == "length":  # int (*)[4]: the stride
             return replace(difference, kind="target")
@@ -315,26 +230,28 @@ def _behind_pointer(difference: Difference) -> Difference:
     return difference
 
 
-def _in_array(difference: Difference) -> Difference:
+def _in_array(difference: TypeDifference) -> TypeDifference:
     if difference.character:
-        return Difference("representation", Severity.COMPATIBLE)
+        return TypeDifference("representation", Severity.COMPATIBLE)
     return replace(difference, promoted=False)
 
 
-def _of_callback(change: Change) -> Difference:
+def _of_callback(change: SignatureChange) -> TypeDifference:
     """A change in the signature of a function that the program supplies and the library calls: the roles are reversed."""
     difference = _seen_from_library(change)
     return replace(difference, called=change.severity)
 
 
-def _seen_from_library(change: Change) -> Difference:
+def _seen_from_library(change: SignatureChange) -> TypeDifference:
     if change.kind == "parameter-added" and change.trailing:
         # Both machines' conventions leave the arguments to the caller: the old callback does not see the last ones.
-        return Difference("callback", Severity.RISK, change.words)
+        return TypeDifference("callback", Severity.RISK, change.words)
     if change.kind == "result-added":
-        return Difference("callback", Severity.BREAKING, change.words)  # the library reads a result that was never made
+        return TypeDifference(
+            "callback", Severity.BREAKING, change.words
+        )  # the library reads a result that was never made
     if change.kind == "result-removed":
-        return Difference("callback", Severity.COMPATIBLE, change.words)
+        return TypeDifference("callback", Severity.COMPATIBLE, change.words)
     if change.severity is Severity.COMPATIBLE:
-        return Difference("name", Severity.COMPATIBLE, change.words)
-    return Difference("callback", change.severity, change.words)
+        return TypeDifference("name", Severity.COMPATIBLE, change.words)
+    return TypeDifference("callback", change.severity, change.words)

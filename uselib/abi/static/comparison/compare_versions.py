@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from uselib.abi.static.model.context import Comparison
+from uselib.abi.static.comparison.context import Comparison
 from uselib.abi.static.model.findings import Severity
 from uselib.linker.image import Identity
 

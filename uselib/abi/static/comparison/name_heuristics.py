@@ -1,7 +1,4 @@
-"""What names say: a few words by which a change of meaning shows although no type changed.
-
-Tables of words, no cleverness: what is not in them is not judged.
-"""
+"""What names of parameters, members, constants and functions say. The only module that judges names: by tables of words and by patterns."""
 
 from __future__ import annotations
 
@@ -9,28 +6,31 @@ import re
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
-# Words for one role, by which parameters in another order are recognised although they were respelled.
-_ROLES = {
-    "destination": "dst", "dest": "dst", "target": "dst", "to": "dst",
-    "source": "src", "from": "src",
-    "w": "width", "h": "height", "col": "column", "lo": "min", "low": "min", "minimum": "min", "hi": "max", "high": "max",
-    "maximum": "max", "start": "begin", "stop": "end", "length": "len", "size": "len", "count": "len",
-}  # fmt: skip
 
-# Units by quantity: a name that goes from one to another in its row means other numbers.
-_UNITS = (
-    {"ns": "ns", "nsec": "ns", "nanos": "ns", "nanoseconds": "ns", "us": "us", "usec": "us", "micros": "us", "microseconds": "us",
-     "ms": "ms", "msec": "ms", "msecs": "ms", "millis": "ms", "milliseconds": "ms",
-     "s": "s", "sec": "s", "secs": "s", "seconds": "s", "min": "min", "mins": "min", "minutes": "min", "hours": "h", "days": "d"},
-    {"bits": "bits", "bytes": "bytes", "words": "words", "pages": "pages", "kb": "kb", "kib": "kb", "mb": "mb", "mib": "mb", "blocks": "blocks",
-     "sectors": "sectors"},
-    {"mm": "mm", "cm": "cm", "m": "m", "meters": "m", "metres": "m", "km": "km", "inches": "inch", "inch": "inch", "feet": "ft", "miles": "mi",
-     "px": "px", "pixels": "px", "pt": "pt", "points": "pt"},
-    {"deg": "deg", "degrees": "deg", "rad": "rad", "radians": "rad"},
-    {"celsius": "C", "fahrenheit": "F", "kelvin": "K"},
-    {"cents": "cents", "dollars": "dollars", "euros": "euros", "percent": "percent", "permille": "permille", "fraction": "fraction"},
-    {"hz": "hz", "khz": "khz", "mhz": "mhz"},
-)  # fmt: skip
+def _words_of(line: str) -> dict[str, str]:
+    """`ms: ms msec; s: s sec` -> {ms: ms, msec: ms, s: s, sec: s}."""
+    rows = (row.partition(":") for row in line.split(";"))
+    return {word: kind.strip() for kind, _, words in rows for word in words.split()}
+
+
+# Words for one role, by which parameters in another order are recognised although they were respelled.
+_ROLES = _words_of(
+    "dst: destination dest target to; src: source from; width: w; height: h; column: col; begin: start; end: stop;"
+    "min: lo low minimum; max: hi high maximum; len: length size count"
+)
+
+# Units by quantity, a row each: a name that goes from one unit to another one of its row means other numbers.
+_UNITS_TEXT = """
+    ns: ns nsec nanos nanoseconds; us: us usec micros microseconds; ms: ms msec msecs millis milliseconds; s: s sec secs seconds;\
+        min: min mins minutes; h: hours; d: days
+    bits: bits; bytes: bytes; words: words; pages: pages; kb: kb kib; mb: mb mib; blocks: blocks; sectors: sectors
+    mm: mm; cm: cm; m: m meters metres; km: km; inch: inch inches; ft: feet; mi: miles; px: px pixels; pt: pt points
+    deg: deg degrees; rad: rad radians
+    C: celsius; F: fahrenheit; K: kelvin
+    cents: cents; dollars: dollars; euros: euros; percent: percent; permille: permille; fraction: fraction
+    hz: hz; khz: khz; mhz: mhz
+"""
+_UNITS = tuple(_words_of(line) for line in _UNITS_TEXT.strip().splitlines())
 
 _RESERVED = re.compile(
     r"reserved|unused|spare|_*pad(ding)?\d*$|_*pad(ding)?_|filler|dummy|_*rsvd|_*resv|future", re.IGNORECASE
@@ -52,14 +52,14 @@ _DEFAULT = re.compile(r"(^|_)(default|dflt|def|initial)(_|$)", re.IGNORECASE)
 _SENTINEL = re.compile(
     r"(^|_)(max|count|last|num|n|end|size|total|sentinel|limit)(_|$)|(Max|Count|Last|End|Size)$", re.IGNORECASE
 )
-_MAKER = re.compile(
+_CONSTRUCTOR = re.compile(
     r"(^|_)(new|create|open|alloc|make|init|start|connect|dup|clone|copy|parse|load|build|begin|construct|acquire|fopen|popen)(_|\d|$)"
     r"|(New|Create|Open|Alloc|Make|Init|Dup|Clone|Parse|Load)$",
     re.IGNORECASE,
 )
 _INITIALISER = re.compile(r"(^|_)(init|initiali[sz]e|setup)(_|\d|$)|(Init|Initialize|Setup)$")
 _MANY = re.compile(r"^(n|num|nr|count|nitems|nelems)$|^(n|num|nr)_|_(count|num)$|Count$", re.IGNORECASE)
-_ENDER = re.compile(
+_DESTRUCTOR = re.compile(
     r"(^|_)(free|destroy|close|delete|del|release|dispose|unref|done|fini|finish|shutdown|end|term|kill|drop)(_|\d|$)"
     r"|(Free|Destroy|Close|Delete|Release)$",
     re.IGNORECASE,
@@ -108,7 +108,7 @@ def about_people(name: str) -> bool:
 
 
 def is_private(name: str) -> bool:
-    """Whether a tag says that its contents are nobody else's business."""
+    """Whether a tag says that its members are private."""
     return _PRIVATE.search(name) is not None
 
 
@@ -135,8 +135,8 @@ def is_sentinel(name: str) -> bool:
     return _SENTINEL.search(name) is not None
 
 
-def is_maker(name: str) -> bool:
-    return _MAKER.search(name) is not None
+def is_constructor(name: str) -> bool:
+    return _CONSTRUCTOR.search(name) is not None
 
 
 def is_initialiser(name: str) -> bool:
@@ -149,5 +149,5 @@ def is_many(name: str) -> bool:
     return _MANY.search(name) is not None
 
 
-def is_ender(name: str) -> bool:
-    return _ENDER.search(name) is not None
+def is_destructor(name: str) -> bool:
+    return _DESTRUCTOR.search(name) is not None

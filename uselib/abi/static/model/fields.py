@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from uselib.abi.static.comparison.compare_types import peel, size_of
+from uselib.abi.static.model.unqualified import size_of, unqualified
 from uselib.linker.c_types.types import Array, Base, Enumeration, FunctionType, Pointer, Record, TypeId, Types
 
 _DEEPEST = 8  # records within records that are looked into; no compiler writes an endless one
@@ -37,7 +37,7 @@ def fields(types: Types, record: Record, start: int = 0, around: tuple[Record, .
     """In the order of the source. Unnamed members that are not records are padding and come with an empty name."""
     found: list[Field] = []
     for member in record.members:
-        inner = peel(types, member.type).row
+        inner = unqualified(types, member.type).row
         if not member.name and isinstance(inner, Record) and inner not in around and len(around) < _DEEPEST:
             found += fields(types, inner, start + member.offset, (*around, record))
             continue
@@ -48,7 +48,7 @@ def fields(types: Types, record: Record, start: int = 0, around: tuple[Record, .
 
 def natural_alignment(types: Types, number: TypeId, word: int, depth: int = 0) -> int:
     """Bytes, by the psABI's rules, without attributes: what the compiler aligns the type to in a structure."""
-    row = peel(types, number).row
+    row = unqualified(types, number).row
     match row:
         case Array(element):
             return natural_alignment(types, element, word, depth + 1) if depth < _DEEPEST else 1
@@ -78,8 +78,10 @@ def is_packed(types: Types, record: Record, word: int) -> bool:
 
 def is_operations_table(types: Types, record: Record) -> bool:
     """Whether most members are pointers to functions."""
-    targets = [peel(types, field.type).row for field in fields(types, record)]
+    targets = [unqualified(types, field.type).row for field in fields(types, record)]
     functions = [
-        row for row in targets if isinstance(row, Pointer) and isinstance(peel(types, row.target).row, FunctionType)
+        row
+        for row in targets
+        if isinstance(row, Pointer) and isinstance(unqualified(types, row.target).row, FunctionType)
     ]
     return bool(functions) and 2 * len(functions) >= len(targets)

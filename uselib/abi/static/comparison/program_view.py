@@ -6,10 +6,8 @@ types it was compiled with; a structure it only knows by name is opaque to it.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from uselib.abi.static.comparison.compare_types import size_of
 from uselib.abi.static.model.facts import DataFact, Facts, FileKind, FunctionFact, ProgramFacts, Use
+from uselib.abi.static.model.unqualified import size_of
 from uselib.linker.c_types.types import Enumeration, FunctionType, Record, TypeId
 from uselib.linker.image import Identity
 
@@ -99,12 +97,3 @@ def with_records(program: ProgramFacts, view: Facts, library: Facts) -> list[tup
         if isinstance(row, Record | Enumeration) and row.name and row.size is not None:
             theirs.setdefault(row.name, number)
     return [(name, number, theirs[name]) for name, number in program.records.items() if name in theirs]
-
-
-def narrowed(library: Facts, names: set[str]) -> Facts:
-    """The library's facts with only the exports of these names."""
-    return replace(
-        library,
-        functions={name: fact for name, fact in library.functions.items() if name in names},
-        data={name: fact for name, fact in library.data.items() if name in names},
-    )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from uselib.abi.static.comparison.compare_types import TypePairs
-from uselib.abi.static.comparison.reach import Reach
+from uselib.abi.static.comparison.compare_types import TypeComparer
+from uselib.abi.static.comparison.exported_types import ExportedTypes
 from uselib.abi.static.model.facts import Facts
 from uselib.abi.static.model.findings import Finding, Severity
 from uselib.abi.static.rules import rule
@@ -17,8 +17,8 @@ class Comparison:
 
     def __init__(self, old: Facts, new: Facts, knowledge: Mapping[str, bool] | None = None) -> None:
         self.old, self.new = old, new
-        self.pairs = TypePairs(old.types, new.types, old.machine)
-        self.reach = Reach(self.pairs, old, new, knowledge or {})
+        self.pairs = TypeComparer(old.types, new.types, old.machine)
+        self.exported = ExportedTypes(self.pairs, old, new, knowledge or {})
         self.findings: list[Finding] = []
         self.unchecked: dict[str, None] = {}
 
