@@ -25,7 +25,7 @@ from uselib.runtime import build, musl
 from uselib.runtime.compiler import Compiler, Job, compile_all, find_compiler
 
 MARK = "uselib.sysroot"
-LIBC_BASE = 0x60000000  # libc's address since 1993 (design reference, section 2)
+LIBC_BASE = 0x60000000  # libc's address since 1993 (docs/historical-systems.md, Linux a.out)
 MINI_VERSION = Version(1, 0, 0)
 MINI_INTERPOSABLE = ("malloc", "calloc", "realloc", "free")
 

@@ -1,4 +1,4 @@
-"""The specification file of mkshlib, in the manner of SVR3.2 (design reference, section 3).
+"""The specification file of mkshlib, in the manner of System V Release 3.2 (docs/historical-systems.md).
 
     ## a comment
     #name libfoo_s                      the library's name: the file name without its version        (ours)

@@ -1,4 +1,4 @@
-"""Stub libraries: what a program is linked with instead of the library (design reference: the host library).
+"""Stub libraries: what a program is linked with instead of the library (System V called them host libraries).
 
 A GNU archive, or a directory with the same members as files:
 

@@ -1,5 +1,5 @@
 /*
- * Start-up of a.out programs: what crt0.o and the C library's loader did in Linux until 1995 (reference, section 2), for programs that are
+ * Start-up of a.out programs: what crt0.o and the C library's loader did in Linux until 1995 (docs/historical-systems.md), for programs that are
  * linked by `uselib ld -m i386linux` without a C library of that time. Compile with -m32 -fleading-underscore -fno-pic -ffreestanding.
  *
  *     entry       [esp] argc, [esp+4] argv, [esp+8] envp; the object must be linked first, so that its text begins the program's

@@ -1,4 +1,4 @@
-"""uselib(2): the call that today's kernels no longer have. Each era's kernel had its own checks (reference, section 2)."""
+"""uselib(2): the call that today's kernels no longer have. Each era's kernel had its own checks (docs/historical-systems.md)."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ _ERAS: dict[str, Callable[[Process, int, str], None]] = {"modern": _modern, "199
 
 
 def sys_uselib(process: Process, path: int) -> int:
-    """Maps a library where it was linked. Errors as in the reference, section 2, and EEXIST for an overlap."""
+    """Maps a library where it was linked. Errors as in docs/historical-systems.md, Linux a.out, and EEXIST for an overlap."""
     early = process.era == "1993"
     if early and not path:  # later kernels: EFAULT, as for any other call
         raise GuestError(errno.EINVAL)

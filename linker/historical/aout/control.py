@@ -7,7 +7,7 @@
     jump.funcs      a line for each slot: SIZE TYPE SYMBOL LIBRARY OBJECT; slot n is at Text + 8 n
     jump.vars       likewise for exported variables: SIZE is the room that a variable has, for ever
 
-Format: aout_stub.py and the reference, section 2.
+Format: stub.py; docs/historical-systems.md, Linux a.out.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ own function by changing one slot. What refers to an exported variable has its a
 A classic library (Classic=1), as they were before the DLL tools, has the slots and nothing of the second paragraph: no cells, no lists. What
 a program redefines is then its own, and the library's stays the library's.
 
-Source: the reference, section 2; checked by programs of 1993, which start with such libraries.
+Source: docs/historical-systems.md, Linux a.out; checked by programs of 1993, which start with such libraries.
 """
 
 from __future__ import annotations

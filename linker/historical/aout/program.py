@@ -5,7 +5,7 @@
 
 A set vector is what the linker makes of all definitions of one symbol with a set type: count, the elements in link order, 0.
 `__SHARABLE_CONFLICTS__` gets one element of the linker's own, in the second place: the list of what the program defines although a library
-exports it too, so that start-up can make the library use the program's (reference, section 2):
+exports it too, so that start-up can make the library use the program's (docs/historical-systems.md):
 
     count, then pairs (value, address): for a variable x    (&x, __GOT_x)                 the library's cell for its address
                                         for a function f    (f - (slot + 5), slot + 1)    the slot's rel32; slot = __PLT_f

@@ -11,7 +11,7 @@ The other members have absolute symbols for what they define. C names have a `_`
 `jump.funcs` of the DLL tools has a line for each slot: size, type, symbol, library, object; slot n (from 1) is at base + 8 n. Types: T exported
 function; t kept, no longer exported; U retired (jumps to a trap). The symbol `__DUMMY__` holds a place.
 
-Source: the reference, section 2; checked against the archives and libraries of 1993. Bytes -> dataclasses; no I/O.
+Source: docs/historical-systems.md, Linux a.out; checked against the archives and libraries of 1993. Bytes -> dataclasses; no I/O.
 """
 
 from __future__ import annotations

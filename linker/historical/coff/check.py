@@ -1,5 +1,5 @@
 """chkshlib of System V Release 3: is one COFF file compatible with another? Directional: FILE1 is, if every library symbol of it
-stands in FILE2 at the same address, and both name the same target path (the reference, section 3).
+stands in FILE2 at the same address, and both name the same target path (docs/historical-systems.md).
 
     executable  target      can the program run with the library?
     executable  host        could that host library have produced the program?

@@ -15,7 +15,7 @@
 `.lib` section (STYP_LIB, paddr = number of libraries), for each: u32 size of the record, u32 offset of the path in it, both in words of 4
 bytes, then the path, NUL-ended and padded.
 
-Source: coff(4) and the reference, section 3. Bytes <-> dataclasses; no policy, no I/O.
+Source: coff(4) and docs/historical-systems.md, System V Release 3. Bytes <-> dataclasses; no policy, no I/O.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ and a member `lib.o` with the path for the program's `.lib`; the other members r
 also refers to what its object takes from other objects and other libraries, and to `_lib_NAME_init_MEMBER` of each member whose pointers it
 may call through, so that all that runs is set up and mapped.
 
-Source: the reference, section 3.
+Source: docs/historical-systems.md, System V Release 3.
 """
 
 from __future__ import annotations

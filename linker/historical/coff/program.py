@@ -5,7 +5,7 @@
     .data   at DATA_START, at the offset within a page that it has in the file; .bss behind it
     .lib    not loaded: the paths of the target libraries, for the kernel; a library that several objects name stands there once
 
-Source: coff(4); the reference, section 3.
+Source: coff(4); docs/historical-systems.md, System V Release 3.
 """
 
 from __future__ import annotations

@@ -126,7 +126,7 @@ def test_unknown_rule_in_the_environment(tmp_path: Path) -> None:
 
 @native
 def test_linux_refuses_a_lower_patch_level(tmp_path: Path) -> None:
-    """What Linux libc 4 did (reference, section 2), against the textbook's `any patch level will do`."""
+    """What Linux libc 4 did (docs/historical-systems.md), against the textbook's `any patch level will do`."""
     made = kit("i386", "uselib")
     place = tmp_path / "r1"
     place.mkdir()
