@@ -21,7 +21,7 @@ class Width(enum.Enum):
 
 
 @dataclass(frozen=True)
-class Kind:
+class ArgumentKind:
     """One argument.
 
     style, detail: see strace.RENDERERS. `size` is the index of the argument with the length of a buffer (or the number
@@ -36,69 +36,69 @@ class Kind:
 
 
 # Numbers
-FD = Kind("fd", Width.INT)
-DIRFD = Kind("dirfd", Width.INT)
-INT = Kind("int", Width.INT)
-UINT = Kind("int", Width.UINT)
-LONG = Kind("int", Width.LONG)
-SIZE = Kind("int")
-HEX = Kind("hex")
-OFFSET = Kind("int", Width.LONG)
-OFFSET64 = Kind("int", Width.WIDE)
-MODE = Kind("mode", Width.UINT)
-PID = Kind("int", Width.INT)
-UID = Kind("uid", Width.UINT)
-SIGNAL = Kind("signal", Width.INT)
+FD = ArgumentKind("fd", Width.INT)
+DIRFD = ArgumentKind("dirfd", Width.INT)
+INT = ArgumentKind("int", Width.INT)
+UINT = ArgumentKind("int", Width.UINT)
+LONG = ArgumentKind("int", Width.LONG)
+SIZE = ArgumentKind("int")
+HEX = ArgumentKind("hex")
+OFFSET = ArgumentKind("int", Width.LONG)
+OFFSET64 = ArgumentKind("int", Width.WIDE)
+MODE = ArgumentKind("mode", Width.UINT)
+PID = ArgumentKind("int", Width.INT)
+UID = ArgumentKind("uid", Width.UINT)
+SIGNAL = ArgumentKind("signal", Width.INT)
 
 # Memory
-PTR = Kind("pointer")
-PATH = Kind("string")
-STRINGS = Kind("strings")  # argv: a NULL-terminated array of pointers to strings
-ENVIRONMENT = Kind("environment")  # envp: only counted
-FD_PAIR = Kind("fd_pair", output=True)  # two descriptors that the kernel writes
-SIGSET = Kind("sigset")  # a signal mask that the kernel reads
-SIGSET_OUT = Kind("sigset", output=True)
-SIGACTION = Kind("sigaction")
-SIGACTION_OUT = Kind("sigaction", output=True)
-WAIT_STATUS = Kind("wait_status", output=True)
-OFFSET_OUT = Kind("offset", output=True)  # _llseek's result
+PTR = ArgumentKind("pointer")
+PATH = ArgumentKind("string")
+STRINGS = ArgumentKind("strings")  # argv: a NULL-terminated array of pointers to strings
+ENVIRONMENT = ArgumentKind("environment")  # envp: only counted
+FD_PAIR = ArgumentKind("fd_pair", output=True)  # two descriptors that the kernel writes
+SIGSET = ArgumentKind("sigset")  # a signal mask that the kernel reads
+SIGSET_OUT = ArgumentKind("sigset", output=True)
+SIGACTION = ArgumentKind("sigaction")
+SIGACTION_OUT = ArgumentKind("sigaction", output=True)
+WAIT_STATUS = ArgumentKind("wait_status", output=True)
+OFFSET_OUT = ArgumentKind("offset", output=True)  # _llseek's result
 
 
-def flags(table: str, width: Width = Width.INT) -> Kind:
+def flags(table: str, width: Width = Width.INT) -> ArgumentKind:
     """A set of bits, shown by the names in strace's flag table `table`."""
-    return Kind("flags", width, detail=table)
+    return ArgumentKind("flags", width, detail=table)
 
 
-def choice(table: str, width: Width = Width.INT) -> Kind:
+def choice(table: str, width: Width = Width.INT) -> ArgumentKind:
     """One of several values, shown by its name in the table `table`."""
-    return Kind("choice", width, detail=table)
+    return ArgumentKind("choice", width, detail=table)
 
 
-def data_in(size: int) -> Kind:
+def data_in(size: int) -> ArgumentKind:
     """Bytes the kernel reads; argument `size` has their number."""
-    return Kind("data", size=size)
+    return ArgumentKind("data", size=size)
 
 
-def data_out(size: int) -> Kind:
+def data_out(size: int) -> ArgumentKind:
     """Bytes the kernel wrote: as many as the result says, at most argument `size`."""
-    return Kind("data", size=size, output=True)
+    return ArgumentKind("data", size=size, output=True)
 
 
-def vector(size: int, *, output: bool = False) -> Kind:
+def vector(size: int, *, output: bool = False) -> ArgumentKind:
     """An array of struct iovec; argument `size` has the number of elements. output: of a call that reads a file."""
-    return Kind("iovec", size=size, output=output)
+    return ArgumentKind("iovec", size=size, output=output)
 
 
-def entries(kind: str, size: int) -> Kind:
+def entries(kind: str, size: int) -> ArgumentKind:
     """An array shown by what is in it: `pollfds`, `dirents`, `fd_set`; argument `size` has the number of elements."""
-    return Kind(kind, size=size, output=kind == "dirents")
+    return ArgumentKind(kind, size=size, output=kind == "dirents")
 
 
-def struct_in(layout: str) -> Kind:
-    """Pointer to a structure the kernel reads; `layout` is its name in abi.LAYOUTS."""
-    return Kind("struct", detail=layout)
+def struct_in(layout: str) -> ArgumentKind:
+    """Pointer to a structure the kernel reads; `layout` is its name in structs.DECLARATIONS."""
+    return ArgumentKind("struct", detail=layout)
 
 
-def struct_out(layout: str) -> Kind:
+def struct_out(layout: str) -> ArgumentKind:
     """Pointer to a structure the kernel writes."""
-    return Kind("struct", detail=layout, output=True)
+    return ArgumentKind("struct", detail=layout, output=True)

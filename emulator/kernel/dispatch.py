@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from uselib.emulator.kernel import table
-from uselib.emulator.kernel.arguments import Kind, Width
+from uselib.emulator.kernel.arguments import ArgumentKind, Width
 from uselib.emulator.kernel.errors import GuestError, guest_errno
 from uselib.emulator.kernel.process import Process
-from uselib.emulator.kernel.table import Handler, Row
+from uselib.emulator.kernel.table import Handler, Syscall
 from uselib.emulator.process.interfaces import ContextReplaced, ProgramReplaced
 from uselib.linker.image import Machine
 from uselib.loader.memory.address_space import MemoryFault
@@ -39,19 +39,19 @@ CONVERSIONS: dict[Machine, dict[Width, Convert]] = {
 class Observer(Protocol):
     """Sees each call, for `--strace`."""
 
-    def enter(self, row: Row, arguments: Sequence[int]) -> None: ...
-    def leave(self, row: Row, arguments: Sequence[int], result: int | None) -> None:
+    def enter(self, row: Syscall, arguments: Sequence[int]) -> None: ...
+    def leave(self, row: Syscall, arguments: Sequence[int], result: int | None) -> None:
         """`result` as the guest sees it (-errno for an error); None: the call did not return."""
 
     def unknown(self, name: str, raw: Sequence[int]) -> None: ...
 
 
-class Binding:
+class BoundSyscall:
     """A row made ready for one machine: which registers make which arguments."""
 
     __slots__ = ("_conversions", "_count", "_wide", "handler", "row")
 
-    def __init__(self, row: Row, machine: Machine) -> None:
+    def __init__(self, row: Syscall, machine: Machine) -> None:
         convert = CONVERSIONS[machine]
         self.row = row
         self.handler: Handler = row.handler
@@ -69,7 +69,7 @@ class Binding:
         return values
 
 
-def join_pairs(kinds: Sequence[Kind], raw: Sequence[int]) -> list[int]:
+def join_pairs(kinds: Sequence[ArgumentKind], raw: Sequence[int]) -> list[int]:
     """i386: a 64-bit argument takes two registers, the low half first."""
     registers = iter(raw)
     return [next(registers) | (next(registers) << 32 if kind.width is Width.WIDE else 0) for kind in kinds]
@@ -83,7 +83,7 @@ class Dispatcher:
         self.observer = observer
         self._machine = process.machine
         self._rows = table.for_machine(process.machine)
-        self._bindings: dict[int, Binding] = {}
+        self._bindings: dict[int, BoundSyscall] = {}
 
     def call(self, number: int, raw: Sequence[int]) -> int:
         """Does a system call. `raw`: the six argument registers, unsigned words of the guest.
@@ -96,7 +96,7 @@ class Dispatcher:
             row = self._rows.get(number)
             if row is None:
                 return self._unknown(number, raw)
-            binding = self._bindings[number] = Binding(row, self._machine)
+            binding = self._bindings[number] = BoundSyscall(row, self._machine)
         arguments = binding.arguments(raw)
         if self.observer is not None:
             return self._observed(self.observer, binding, arguments)
@@ -109,7 +109,7 @@ class Dispatcher:
         except MemoryFault:
             return -errno.EFAULT
 
-    def _observed(self, observer: Observer, binding: Binding, arguments: list[int]) -> int:
+    def _observed(self, observer: Observer, binding: BoundSyscall, arguments: list[int]) -> int:
         observer.enter(binding.row, arguments)
         try:
             result = binding.handler(self.process, *arguments)

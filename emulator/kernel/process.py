@@ -17,7 +17,7 @@ from uselib.emulator.kernel.pids import PidTable
 from uselib.linker.image import Machine
 
 if TYPE_CHECKING:
-    from uselib.emulator.kernel.structs import Abi
+    from uselib.emulator.kernel.structs import KernelStructs
     from uselib.emulator.kernel.vfs.descriptors import FileTable
     from uselib.emulator.kernel.vfs.filesystem import FileSystem
     from uselib.emulator.process.interfaces import Cpu
@@ -48,7 +48,7 @@ class Signals(Protocol):
 
 
 @dataclass
-class Identity:
+class ProcessIdentity:
     """Who the guest is. Fixed numbers, so that runs are the same for every user; files of the host's user appear as
     the guest's (see status.py)."""
 
@@ -81,7 +81,7 @@ class Process:
     """One guest process with its one thread."""
 
     machine: Machine
-    abi: Abi
+    structs: KernelStructs
     memory: AddressSpace
     files: FileTable
     fs: FileSystem
@@ -89,7 +89,7 @@ class Process:
     signals: Signals
     clock: Clock = field(default_factory=Clock)
     random: RandomBytes = field(default_factory=RandomBytes)
-    identity: Identity = field(default_factory=Identity)
+    identity: ProcessIdentity = field(default_factory=ProcessIdentity)
     limits: Limits = field(default_factory=Limits)
     talk: Talk = field(default_factory=Talk)
     pids: PidTable = field(default_factory=PidTable)

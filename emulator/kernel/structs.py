@@ -38,7 +38,7 @@ _CODES: dict[str, tuple[str, str]] = {
 }
 
 
-class Layout:
+class StructLayout:
     """A structure on one machine: names, offsets, sizes. Fields whose names begin with `_` are padding (zero)."""
 
     def __init__(self, machine: Machine, declaration: str, packed: bool = False) -> None:
@@ -188,28 +188,28 @@ DECLARATIONS: dict[str, Declaration] = {
 }
 
 
-class Abi:
+class KernelStructs:
     """The structures of one machine, by name."""
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.word = machine.word
         self.word_mask = (1 << 8 * machine.word) - 1
-        self._layouts: dict[str, Layout] = {}
+        self._layouts: dict[str, StructLayout] = {}
 
-    def __getitem__(self, name: str) -> Layout:
+    def __getitem__(self, name: str) -> StructLayout:
         layout = self._layouts.get(name)
         if layout is None:
             declared = DECLARATIONS[name]
             if self.machine is Machine.I386:
-                layout = Layout(self.machine, declared.i386)
+                layout = StructLayout(self.machine, declared.i386)
             else:
-                layout = Layout(self.machine, declared.x86_64, declared.packed_64)
+                layout = StructLayout(self.machine, declared.x86_64, declared.packed_64)
             self._layouts[name] = layout
         return layout
 
 
 @lru_cache
-def abi_of(machine: Machine) -> Abi:
+def structs_of(machine: Machine) -> KernelStructs:
     """The machine's structures (shared by all processes: they never change)."""
-    return Abi(machine)
+    return KernelStructs(machine)

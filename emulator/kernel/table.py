@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 
-from uselib.emulator.kernel.arguments import Kind
+from uselib.emulator.kernel.arguments import ArgumentKind
 from uselib.linker.image import Machine
 
 Handler = Callable[..., int]
 
 
 @dataclass(frozen=True)
-class Row:
+class Syscall:
     """One system call.
 
     handler: `def sys_x(process: Process, ...) -> int`; arguments converted as their kinds say. Returns the result
@@ -29,7 +29,7 @@ class Row:
 
     name: str
     handler: Handler
-    arguments: tuple[Kind, ...] = ()
+    arguments: tuple[ArgumentKind, ...] = ()
     machine: Machine | None = None
 
 
@@ -74,19 +74,19 @@ def names(machine: Machine) -> dict[int, str]:
     return {number: name for name, number in numbers(machine).items()}
 
 
-def rows() -> tuple[Row, ...]:
+def rows() -> tuple[Syscall, ...]:
     """Every row of every family."""
-    found: list[Row] = []
+    found: list[Syscall] = []
     for module, variable in FAMILIES:
         found += getattr(import_module(f"{__package__}.calls.{module}"), variable)
     return tuple(found)
 
 
 @lru_cache
-def for_machine(machine: Machine) -> dict[int, Row]:
+def for_machine(machine: Machine) -> dict[int, Syscall]:
     """number -> row. A number without a row is a call we do not implement, or none at all (see `names`)."""
     known = numbers(machine)
-    table: dict[int, Row] = {}
+    table: dict[int, Syscall] = {}
     for row in rows():
         if row.name not in known or row.machine not in (None, machine):
             continue

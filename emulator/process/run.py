@@ -21,7 +21,7 @@ from uselib.emulator.kernel.core import GuestKernel
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.signals.state import SIGKILL, SignalState
-from uselib.emulator.kernel.structs import abi_of
+from uselib.emulator.kernel.structs import structs_of
 from uselib.emulator.kernel.vfs.descriptors import FileTable
 from uselib.emulator.kernel.vfs.filesystem import FileSystem
 from uselib.emulator.kernel.vfs.namespace import Namespace
@@ -195,7 +195,7 @@ class Runner:
         cwd = "/" if options.root is not None else os.getcwd()
         placeholder = AddressSpace(64, ceiling=options.max_memory)
         process = Process(
-            Architecture.X86_64, abi_of(Architecture.X86_64), placeholder, self._make_files(),
+            Architecture.X86_64, structs_of(Architecture.X86_64), placeholder, self._make_files(),
             FileSystem(namespace, os.fsencode(cwd)), None, self.signals, clock,  # type: ignore[arg-type]  # no CPU yet
             RandomBytes(None if options.realtime else options.seed),
         )  # fmt: skip
@@ -268,7 +268,7 @@ class Runner:
         process.memory.release()
         process.memory = program.space
         process.machine = program.image.machine
-        process.abi = abi_of(program.image.machine)
+        process.structs = structs_of(program.image.machine)
         machine = self.machine = Machine(program.space)
         process.cpu = machine.cpu
         machine.kernel = GuestKernel(process, self.signals, self._strace_observer(), self.options.max_files)

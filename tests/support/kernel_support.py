@@ -17,7 +17,7 @@ from uselib.emulator.kernel import table
 from uselib.emulator.kernel.dispatch import Dispatcher, Observer
 from uselib.emulator.kernel.errors import errno_name
 from uselib.emulator.kernel.process import Process
-from uselib.emulator.kernel.structs import abi_of
+from uselib.emulator.kernel.structs import structs_of
 from uselib.emulator.kernel.vfs.descriptors import FileTable
 from uselib.emulator.kernel.vfs.filesystem import FileSystem
 from uselib.emulator.kernel.vfs.namespace import Namespace
@@ -64,7 +64,7 @@ class Kernel:
         self.signals = NoSignals()
         self.process = Process(
             machine,
-            abi_of(machine),
+            structs_of(machine),
             self.memory,
             FileTable(),
             FileSystem(namespace, cwd),

@@ -12,7 +12,7 @@ from uselib.emulator.kernel.calls.files import path_at
 from uselib.emulator.kernel.calls.status import Status, of_descriptor, of_path
 from uselib.emulator.kernel.clock import SECOND
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.table import Row
+from uselib.emulator.kernel.table import Syscall
 from uselib.emulator.kernel.vfs.namespace import Found
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def sys_utimensat(process: Process, dirfd: int, path: int, times: int, flags: in
         raise GuestError(errno.EINVAL)
     if not times:
         return _set_times(process, dirfd, path, _now(process), flags)
-    timespec = process.abi[layout]
+    timespec = process.structs[layout]
     wanted: list[int | None] = []
     for seconds, nanoseconds in timespec.array(process.memory.read(times, 2 * timespec.size)):
         if nanoseconds == _UTIME_OMIT:
@@ -151,7 +151,7 @@ def sys_utimensat_time64(process: Process, dirfd: int, path: int, times: int, fl
 def sys_futimesat(process: Process, dirfd: int, path: int, times: int) -> int:
     if not times:
         return _set_times(process, dirfd, path, _now(process))
-    timeval = process.abi["timeval"]
+    timeval = process.structs["timeval"]
     pairs = list(timeval.array(process.memory.read(times, 2 * timeval.size)))
     if any(not 0 <= microseconds < 1_000_000 for _, microseconds in pairs):
         raise GuestError(errno.EINVAL)
@@ -170,28 +170,28 @@ def sys_utime(process: Process, path: int, times: int) -> int:
         raise GuestError(errno.EFAULT)
     if not times:
         return _set_times(process, C.AT_FDCWD, path, _now(process))
-    layout = process.abi["utimbuf"]
+    layout = process.structs["utimbuf"]
     accessed, modified = layout.unpack(process.memory.read(times, layout.size))
     return _set_times(process, C.AT_FDCWD, path, (accessed * SECOND, modified * SECOND))
 
 
 _AT = flags("at")
 
-ATTRIBUTES: tuple[Row, ...] = (
-    Row("chmod", sys_chmod, (PATH, MODE)),
-    Row("fchmod", sys_fchmod, (FD, MODE)),
-    Row("fchmodat", sys_fchmodat, (DIRFD, PATH, MODE)),
-    Row("fchmodat2", sys_fchmodat2, (DIRFD, PATH, MODE, _AT)),
-    Row("chown", sys_chown, (PATH, UID, UID)),
-    Row("chown32", sys_chown, (PATH, UID, UID)),
-    Row("lchown", sys_lchown, (PATH, UID, UID)),
-    Row("lchown32", sys_lchown, (PATH, UID, UID)),
-    Row("fchown", sys_fchown, (FD, UID, UID)),
-    Row("fchown32", sys_fchown, (FD, UID, UID)),
-    Row("fchownat", sys_fchownat, (DIRFD, PATH, UID, UID, _AT)),
-    Row("utimensat", sys_utimensat, (DIRFD, PATH, PTR, _AT)),
-    Row("utimensat_time64", sys_utimensat_time64, (DIRFD, PATH, PTR, _AT)),
-    Row("futimesat", sys_futimesat, (DIRFD, PATH, PTR)),
-    Row("utimes", sys_utimes, (PATH, PTR)),
-    Row("utime", sys_utime, (PATH, PTR)),
+ATTRIBUTES: tuple[Syscall, ...] = (
+    Syscall("chmod", sys_chmod, (PATH, MODE)),
+    Syscall("fchmod", sys_fchmod, (FD, MODE)),
+    Syscall("fchmodat", sys_fchmodat, (DIRFD, PATH, MODE)),
+    Syscall("fchmodat2", sys_fchmodat2, (DIRFD, PATH, MODE, _AT)),
+    Syscall("chown", sys_chown, (PATH, UID, UID)),
+    Syscall("chown32", sys_chown, (PATH, UID, UID)),
+    Syscall("lchown", sys_lchown, (PATH, UID, UID)),
+    Syscall("lchown32", sys_lchown, (PATH, UID, UID)),
+    Syscall("fchown", sys_fchown, (FD, UID, UID)),
+    Syscall("fchown32", sys_fchown, (FD, UID, UID)),
+    Syscall("fchownat", sys_fchownat, (DIRFD, PATH, UID, UID, _AT)),
+    Syscall("utimensat", sys_utimensat, (DIRFD, PATH, PTR, _AT)),
+    Syscall("utimensat_time64", sys_utimensat_time64, (DIRFD, PATH, PTR, _AT)),
+    Syscall("futimesat", sys_futimesat, (DIRFD, PATH, PTR)),
+    Syscall("utimes", sys_utimes, (PATH, PTR)),
+    Syscall("utime", sys_utime, (PATH, PTR)),
 )

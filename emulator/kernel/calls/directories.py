@@ -11,10 +11,22 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel import constants as C
-from uselib.emulator.kernel.arguments import DIRFD, FD, MODE, PATH, PTR, SIZE, UINT, Kind, Width, data_out, flags
+from uselib.emulator.kernel.arguments import (
+    DIRFD,
+    FD,
+    MODE,
+    PATH,
+    PTR,
+    SIZE,
+    UINT,
+    ArgumentKind,
+    Width,
+    data_out,
+    flags,
+)
 from uselib.emulator.kernel.calls.files import path_at
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.table import Row
+from uselib.emulator.kernel.table import Syscall
 from uselib.emulator.kernel.vfs.descriptors import DirectoryFile
 
 if TYPE_CHECKING:
@@ -119,7 +131,7 @@ def sys_getdents64(process: Process, fd: int, buffer: int, size: int) -> int:
 
 def sys_getdents(process: Process, fd: int, buffer: int, size: int) -> int:
     """struct linux_dirent: inode, offset, length, name, and the type in the last byte."""
-    return _fill(process, fd, buffer, size, _dirent32 if process.abi.word == 4 else _dirent_64bit)
+    return _fill(process, fd, buffer, size, _dirent32 if process.structs.word == 4 else _dirent_64bit)
 
 
 def _dirent64(name: bytes, inode: int, kind: int, offset: int) -> bytes:
@@ -271,32 +283,32 @@ def sys_readlinkat(process: Process, dirfd: int, path: int, buffer: int, size: i
     return _store_link(process, process.fs.readlink(*path_at(process, dirfd, path)), buffer, size)
 
 
-_SIGNED = Kind("int", Width.INT)
+_SIGNED = ArgumentKind("int", Width.INT)
 
-_ENTRIES = Kind("dirents", size=2, output=True)
+_ENTRIES = ArgumentKind("dirents", size=2, output=True)
 
-DIRECTORIES: tuple[Row, ...] = (
-    Row("getcwd", sys_getcwd, (Kind("string", output=True), SIZE)),
-    Row("chdir", sys_chdir, (PATH,)),
-    Row("fchdir", sys_fchdir, (FD,)),
-    Row("umask", sys_umask, (MODE,)),
-    Row("getdents", sys_getdents, (FD, _ENTRIES, UINT)),
-    Row("getdents64", sys_getdents64, (FD, _ENTRIES, UINT)),
-    Row("readdir", sys_readdir, (FD, PTR, UINT)),
-    Row("mkdir", sys_mkdir, (PATH, MODE)),
-    Row("mkdirat", sys_mkdirat, (DIRFD, PATH, MODE)),
-    Row("mknod", sys_mknod, (PATH, MODE, UINT)),
-    Row("mknodat", sys_mknodat, (DIRFD, PATH, MODE, UINT)),
-    Row("rmdir", sys_rmdir, (PATH,)),
-    Row("unlink", sys_unlink, (PATH,)),
-    Row("unlinkat", sys_unlinkat, (DIRFD, PATH, flags("unlinkat"))),
-    Row("rename", sys_rename, (PATH, PATH)),
-    Row("renameat", sys_renameat, (DIRFD, PATH, DIRFD, PATH)),
-    Row("renameat2", sys_renameat2, (DIRFD, PATH, DIRFD, PATH, flags("renameat2"))),
-    Row("link", sys_link, (PATH, PATH)),
-    Row("linkat", sys_linkat, (DIRFD, PATH, DIRFD, PATH, flags("at"))),
-    Row("symlink", sys_symlink, (PATH, PATH)),
-    Row("symlinkat", sys_symlinkat, (PATH, DIRFD, PATH)),
-    Row("readlink", sys_readlink, (PATH, data_out(2), _SIGNED)),
-    Row("readlinkat", sys_readlinkat, (DIRFD, PATH, data_out(3), _SIGNED)),
+DIRECTORIES: tuple[Syscall, ...] = (
+    Syscall("getcwd", sys_getcwd, (ArgumentKind("string", output=True), SIZE)),
+    Syscall("chdir", sys_chdir, (PATH,)),
+    Syscall("fchdir", sys_fchdir, (FD,)),
+    Syscall("umask", sys_umask, (MODE,)),
+    Syscall("getdents", sys_getdents, (FD, _ENTRIES, UINT)),
+    Syscall("getdents64", sys_getdents64, (FD, _ENTRIES, UINT)),
+    Syscall("readdir", sys_readdir, (FD, PTR, UINT)),
+    Syscall("mkdir", sys_mkdir, (PATH, MODE)),
+    Syscall("mkdirat", sys_mkdirat, (DIRFD, PATH, MODE)),
+    Syscall("mknod", sys_mknod, (PATH, MODE, UINT)),
+    Syscall("mknodat", sys_mknodat, (DIRFD, PATH, MODE, UINT)),
+    Syscall("rmdir", sys_rmdir, (PATH,)),
+    Syscall("unlink", sys_unlink, (PATH,)),
+    Syscall("unlinkat", sys_unlinkat, (DIRFD, PATH, flags("unlinkat"))),
+    Syscall("rename", sys_rename, (PATH, PATH)),
+    Syscall("renameat", sys_renameat, (DIRFD, PATH, DIRFD, PATH)),
+    Syscall("renameat2", sys_renameat2, (DIRFD, PATH, DIRFD, PATH, flags("renameat2"))),
+    Syscall("link", sys_link, (PATH, PATH)),
+    Syscall("linkat", sys_linkat, (DIRFD, PATH, DIRFD, PATH, flags("at"))),
+    Syscall("symlink", sys_symlink, (PATH, PATH)),
+    Syscall("symlinkat", sys_symlinkat, (PATH, DIRFD, PATH)),
+    Syscall("readlink", sys_readlink, (PATH, data_out(2), _SIGNED)),
+    Syscall("readlinkat", sys_readlinkat, (DIRFD, PATH, data_out(3), _SIGNED)),
 )

@@ -14,9 +14,9 @@ import struct
 from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel import constants as C
-from uselib.emulator.kernel.arguments import FD, UINT, Kind, choice
+from uselib.emulator.kernel.arguments import FD, UINT, ArgumentKind, choice
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.table import Handler, Row
+from uselib.emulator.kernel.table import Handler, Syscall
 from uselib.emulator.kernel.vfs.descriptors import Description, HostFile
 from uselib.emulator.kernel.waiting import attempt
 
@@ -44,11 +44,11 @@ def _dupfd_cloexec(process: Process, fd: int, argument: int) -> int:
 
 
 def _getfd(process: Process, fd: int, _: int) -> int:
-    return int(process.files.slot(fd).cloexec)
+    return int(process.files.descriptor(fd).cloexec)
 
 
 def _setfd(process: Process, fd: int, argument: int) -> int:
-    process.files.slot(fd).cloexec = bool(argument & 1)
+    process.files.descriptor(fd).cloexec = bool(argument & 1)
     return 0
 
 
@@ -77,7 +77,7 @@ _HOST_FLOCK = struct.Struct("hhqqi4x")  # struct flock of a 64-bit host
 
 def _lock(process: Process, fd: int, address: int, layout: str, command: int) -> int:
     """Locks are the host's. The process that F_GETLK names is a host process, which the guest knows as 1."""
-    guest = process.abi[layout]
+    guest = process.structs[layout]
     kind, whence, start, length, pid = guest.unpack(process.memory.read(address, guest.size))
     host, lock = process.files.get(fd).host(), _HOST_FLOCK.pack(kind, whence, start, length, pid)
     if command in _WAITING:
@@ -172,13 +172,13 @@ def _terminal(file: Description) -> int:
 
 def _tcgets(process: Process, file: Description, fd: int, address: int) -> int:
     data = fcntl.ioctl(_terminal(file), TCGETS, bytes(64))
-    process.memory.write(address, data[: process.abi["termios"].size])
+    process.memory.write(address, data[: process.structs["termios"].size])
     return 0
 
 
 def _tcset(command: int) -> Handler:
     def handler(process: Process, file: Description, fd: int, address: int) -> int:
-        data = process.memory.read(address, process.abi["termios"].size)
+        data = process.memory.read(address, process.structs["termios"].size)
         fcntl.ioctl(_terminal(file), command, data.ljust(64, b"\0"))
         return 0
 
@@ -223,7 +223,7 @@ def _fionbio(process: Process, file: Description, fd: int, address: int) -> int:
 
 def _set_cloexec(value: bool) -> Handler:
     def handler(process: Process, file: Description, fd: int, address: int) -> int:
-        process.files.slot(fd).cloexec = value
+        process.files.descriptor(fd).cloexec = value
         return 0
 
     return handler
@@ -255,11 +255,11 @@ def sys_ioctl(process: Process, fd: int, request: int, argument: int) -> int:
     return handler(process, file, fd, argument)
 
 
-_FCNTL_ARGUMENT = Kind("fcntl")
+_FCNTL_ARGUMENT = ArgumentKind("fcntl")
 
-CONTROL: tuple[Row, ...] = (
-    Row("fcntl", sys_fcntl, (FD, choice("fcntl"), _FCNTL_ARGUMENT)),
-    Row("fcntl64", sys_fcntl, (FD, choice("fcntl"), _FCNTL_ARGUMENT)),
-    Row("flock", sys_flock, (FD, choice("flock"))),
-    Row("ioctl", sys_ioctl, (FD, choice("ioctl", UINT.width), Kind("ioctl"))),
+CONTROL: tuple[Syscall, ...] = (
+    Syscall("fcntl", sys_fcntl, (FD, choice("fcntl"), _FCNTL_ARGUMENT)),
+    Syscall("fcntl64", sys_fcntl, (FD, choice("fcntl"), _FCNTL_ARGUMENT)),
+    Syscall("flock", sys_flock, (FD, choice("flock"))),
+    Syscall("ioctl", sys_ioctl, (FD, choice("ioctl", UINT.width), ArgumentKind("ioctl"))),
 )

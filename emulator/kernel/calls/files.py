@@ -29,9 +29,9 @@ from uselib.emulator.kernel.arguments import (
     vector,
 )  # fmt: skip
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.table import Row
+from uselib.emulator.kernel.table import Syscall
 from uselib.emulator.kernel.vfs.descriptors import Description, DirectoryFile, HostFile
-from uselib.emulator.kernel.vfs.namespace import Directory
+from uselib.emulator.kernel.vfs.namespace import GuestDirectory
 from uselib.emulator.kernel.vfs.opening import open_path
 from uselib.linker.image import Machine
 
@@ -42,7 +42,7 @@ IOV_MAX = 1024
 MEMORY_FILES, MEMORY_FILE_SIZE = 16, 16 << 20  # memfd_create: how many, bytes each
 
 
-def directory_at(process: Process, fd: int) -> Directory | None:
+def directory_at(process: Process, fd: int) -> GuestDirectory | None:
     """Where a relative path of an *at call starts; None: the current directory."""
     if fd == C.AT_FDCWD:
         return None
@@ -52,7 +52,7 @@ def directory_at(process: Process, fd: int) -> Directory | None:
     return directory
 
 
-def path_at(process: Process, fd: int, address: int) -> tuple[Directory | None, bytes]:
+def path_at(process: Process, fd: int, address: int) -> tuple[GuestDirectory | None, bytes]:
     """Start and path of an *at call. An absolute path does not look at the descriptor."""
     path = process.memory.read_string(address, C.PATH_MAX)
     return (None if path.startswith(b"/") else directory_at(process, fd)), path
@@ -79,9 +79,9 @@ def sys_close(process: Process, fd: int) -> int:
 def sys_close_range(process: Process, first: int, last: int, flags: int) -> int:
     if first > last or flags & ~6:
         raise GuestError(errno.EINVAL)
-    for fd in [fd for fd in process.files.slots if first <= fd <= last]:
+    for fd in [fd for fd in process.files.descriptors if first <= fd <= last]:
         if flags & 4:  # CLOSE_RANGE_CLOEXEC
-            process.files.slots[fd].cloexec = True
+            process.files.descriptors[fd].cloexec = True
         else:
             process.files.close(fd)
     return 0
@@ -99,9 +99,9 @@ def vectors(process: Process, address: int, count: int) -> list[tuple[int, int]]
     """An array of struct iovec. Raises GuestError(EINVAL)."""
     if not 0 <= count <= IOV_MAX:
         raise GuestError(errno.EINVAL)
-    layout = process.abi["iovec"]
+    layout = process.structs["iovec"]
     parts = [(part[0], part[1]) for part in layout.array(process.memory.read(address, layout.size * count))]
-    if any(size > process.abi.word_mask >> 1 for _, size in parts):
+    if any(size > process.structs.word_mask >> 1 for _, size in parts):
         raise GuestError(errno.EINVAL)
     return parts
 
@@ -169,7 +169,7 @@ def sys_pwritev2(process: Process, fd: int, vector: int, count: int, low: int, h
 
 def sys_lseek(process: Process, fd: int, offset: int, whence: int) -> int:
     position = process.files.get(fd).seek(process, offset, whence)
-    if position > process.abi.word_mask >> 1:
+    if position > process.structs.word_mask >> 1:
         raise GuestError(errno.EOVERFLOW)
     return position
 
@@ -255,7 +255,8 @@ def sys_memfd_create(process: Process, name: int, flags: int) -> int:
     label = process.memory.read_string(name, 250)
     if flags & ~3:
         raise GuestError(errno.EINVAL)
-    if sum(slot.description.path.startswith(b"/memfd:") for slot in process.files.slots.values()) >= MEMORY_FILES:
+    paths = [descriptor.description.path for descriptor in process.files.descriptors.values()]
+    if sum(path.startswith(b"/memfd:") for path in paths) >= MEMORY_FILES:
         raise GuestError(errno.ENFILE)
     fd = os.memfd_create("guest", os.MFD_CLOEXEC | (os.MFD_ALLOW_SEALING if flags & 2 else 0))
     file = HostFile(fd, b"/memfd:" + label, C.O_RDWR, mutable=True)
@@ -281,7 +282,7 @@ def _copy(process: Process, source: int, file: Description, offsets: tuple[int |
 
 
 def sys_sendfile(process: Process, out: int, source: int, offset: int, count: int, size: int = 0) -> int:
-    size = size or process.abi.word
+    size = size or process.structs.word
     reader, writer = process.files.get(source), process.files.get(out)
     if isinstance(reader, DirectoryFile) or reader.flags & C.O_ACCMODE == C.O_WRONLY:
         raise GuestError(errno.EBADF if not isinstance(reader, DirectoryFile) else errno.EINVAL)
@@ -321,41 +322,41 @@ def sys_copy_file_range(
 
 _SEEK = choice("seek")
 
-FILES: tuple[Row, ...] = (
-    Row("open", sys_open, (PATH, flags("open"), MODE)),
-    Row("openat", sys_openat, (DIRFD, PATH, flags("open"), MODE)),
-    Row("creat", sys_creat, (PATH, MODE)),
-    Row("close", sys_close, (FD,)),
-    Row("close_range", sys_close_range, (UINT, UINT, flags("close_range"))),
-    Row("read", sys_read, (FD, data_out(2), SIZE)),
-    Row("write", sys_write, (FD, data_in(2), SIZE)),
-    Row("readv", sys_readv, (FD, vector(2, output=True), LONG)),
-    Row("writev", sys_writev, (FD, vector(2), LONG)),
-    Row("pread64", sys_pread64, (FD, data_out(2), SIZE, OFFSET64)),
-    Row("pwrite64", sys_pwrite64, (FD, data_in(2), SIZE, OFFSET64)),
-    Row("preadv", sys_preadv, (FD, vector(2, output=True), LONG, SIZE, SIZE)),
-    Row("pwritev", sys_pwritev, (FD, vector(2), LONG, SIZE, SIZE)),
-    Row("preadv2", sys_preadv2, (FD, vector(2, output=True), LONG, SIZE, SIZE, INT)),
-    Row("pwritev2", sys_pwritev2, (FD, vector(2), LONG, SIZE, SIZE, INT)),
-    Row("lseek", sys_lseek, (FD, OFFSET, _SEEK)),
-    Row("_llseek", sys_llseek, (FD, UINT, UINT, OFFSET_OUT, _SEEK)),
-    Row("dup", sys_dup, (FD,)),
-    Row("dup2", sys_dup2, (FD, FD)),
-    Row("dup3", sys_dup3, (FD, FD, flags("open"))),
-    Row("ftruncate", sys_ftruncate, (FD, OFFSET)),
-    Row("ftruncate64", sys_ftruncate, (FD, OFFSET64)),
-    Row("truncate", sys_truncate, (PATH, OFFSET)),
-    Row("truncate64", sys_truncate, (PATH, OFFSET64)),
-    Row("fallocate", sys_fallocate, (FD, INT, OFFSET64, OFFSET64)),
-    Row("fadvise64", sys_fadvise64, (FD, OFFSET64, SIZE, choice("fadvise"))),
-    Row("fadvise64_64", sys_fadvise64, (FD, OFFSET64, OFFSET64, choice("fadvise"))),
-    Row("readahead", sys_fadvise64, (FD, OFFSET64, SIZE)),
-    Row("fsync", sys_fsync, (FD,)),
-    Row("fdatasync", sys_fsync, (FD,)),
-    Row("sync", sys_sync),
-    Row("syncfs", sys_fsync, (FD,)),
-    Row("memfd_create", sys_memfd_create, (PATH, flags("memfd"))),
-    Row("sendfile", sys_sendfile, (FD, FD, PTR, SIZE)),
-    Row("sendfile64", sys_sendfile64, (FD, FD, PTR, SIZE)),
-    Row("copy_file_range", sys_copy_file_range, (FD, PTR, FD, PTR, SIZE, UINT)),
+FILES: tuple[Syscall, ...] = (
+    Syscall("open", sys_open, (PATH, flags("open"), MODE)),
+    Syscall("openat", sys_openat, (DIRFD, PATH, flags("open"), MODE)),
+    Syscall("creat", sys_creat, (PATH, MODE)),
+    Syscall("close", sys_close, (FD,)),
+    Syscall("close_range", sys_close_range, (UINT, UINT, flags("close_range"))),
+    Syscall("read", sys_read, (FD, data_out(2), SIZE)),
+    Syscall("write", sys_write, (FD, data_in(2), SIZE)),
+    Syscall("readv", sys_readv, (FD, vector(2, output=True), LONG)),
+    Syscall("writev", sys_writev, (FD, vector(2), LONG)),
+    Syscall("pread64", sys_pread64, (FD, data_out(2), SIZE, OFFSET64)),
+    Syscall("pwrite64", sys_pwrite64, (FD, data_in(2), SIZE, OFFSET64)),
+    Syscall("preadv", sys_preadv, (FD, vector(2, output=True), LONG, SIZE, SIZE)),
+    Syscall("pwritev", sys_pwritev, (FD, vector(2), LONG, SIZE, SIZE)),
+    Syscall("preadv2", sys_preadv2, (FD, vector(2, output=True), LONG, SIZE, SIZE, INT)),
+    Syscall("pwritev2", sys_pwritev2, (FD, vector(2), LONG, SIZE, SIZE, INT)),
+    Syscall("lseek", sys_lseek, (FD, OFFSET, _SEEK)),
+    Syscall("_llseek", sys_llseek, (FD, UINT, UINT, OFFSET_OUT, _SEEK)),
+    Syscall("dup", sys_dup, (FD,)),
+    Syscall("dup2", sys_dup2, (FD, FD)),
+    Syscall("dup3", sys_dup3, (FD, FD, flags("open"))),
+    Syscall("ftruncate", sys_ftruncate, (FD, OFFSET)),
+    Syscall("ftruncate64", sys_ftruncate, (FD, OFFSET64)),
+    Syscall("truncate", sys_truncate, (PATH, OFFSET)),
+    Syscall("truncate64", sys_truncate, (PATH, OFFSET64)),
+    Syscall("fallocate", sys_fallocate, (FD, INT, OFFSET64, OFFSET64)),
+    Syscall("fadvise64", sys_fadvise64, (FD, OFFSET64, SIZE, choice("fadvise"))),
+    Syscall("fadvise64_64", sys_fadvise64, (FD, OFFSET64, OFFSET64, choice("fadvise"))),
+    Syscall("readahead", sys_fadvise64, (FD, OFFSET64, SIZE)),
+    Syscall("fsync", sys_fsync, (FD,)),
+    Syscall("fdatasync", sys_fsync, (FD,)),
+    Syscall("sync", sys_sync),
+    Syscall("syncfs", sys_fsync, (FD,)),
+    Syscall("memfd_create", sys_memfd_create, (PATH, flags("memfd"))),
+    Syscall("sendfile", sys_sendfile, (FD, FD, PTR, SIZE)),
+    Syscall("sendfile64", sys_sendfile64, (FD, FD, PTR, SIZE)),
+    Syscall("copy_file_range", sys_copy_file_range, (FD, PTR, FD, PTR, SIZE, UINT)),
 )

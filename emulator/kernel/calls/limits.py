@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel.arguments import INT, PID, choice, struct_in, struct_out
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.table import Row
+from uselib.emulator.kernel.table import Syscall
 from uselib.linker.image import Machine
 
 if TYPE_CHECKING:
@@ -78,21 +78,21 @@ def _set(process: Process, resource: int, soft: int, hard: int) -> None:
 
 def sys_getrlimit(process: Process, resource: int, address: int) -> int:
     """On i386 this is ugetrlimit; infinity is all bits set in both."""
-    most = process.abi.word_mask
+    most = process.structs.word_mask
     values = (min(value, most) for value in _get(process, resource))
-    process.memory.write(address, process.abi["rlimit"].pack(*values))
+    process.memory.write(address, process.structs["rlimit"].pack(*values))
     return 0
 
 
 def sys_old_getrlimit(process: Process, resource: int, address: int) -> int:
     """i386 getrlimit: signed numbers."""
     values = (min(value, 0x7FFFFFFF) for value in _get(process, resource))
-    process.memory.write(address, process.abi["rlimit"].pack(*values))
+    process.memory.write(address, process.structs["rlimit"].pack(*values))
     return 0
 
 
 def sys_setrlimit(process: Process, resource: int, address: int) -> int:
-    layout, most = process.abi["rlimit"], process.abi.word_mask
+    layout, most = process.structs["rlimit"], process.structs.word_mask
     values = layout.unpack(process.memory.read(address, layout.size))
     soft, hard = (INFINITY if value == most else value for value in values)
     _set(process, resource, soft, hard)
@@ -102,7 +102,7 @@ def sys_setrlimit(process: Process, resource: int, address: int) -> int:
 def sys_prlimit64(process: Process, pid: int, resource: int, new: int, old: int) -> int:
     if pid not in (0, process.identity.pid):
         raise GuestError(errno.ESRCH)
-    layout = process.abi["rlimit64"]
+    layout = process.structs["rlimit64"]
     before = _get(process, resource)
     if new:
         soft, hard = layout.unpack(process.memory.read(new, layout.size))
@@ -138,13 +138,13 @@ def sys_nice(process: Process, increment: int) -> int:
 
 _RESOURCE = choice("rlimit")
 
-LIMITS: tuple[Row, ...] = (
-    Row("getrlimit", sys_getrlimit, (_RESOURCE, struct_out("rlimit")), Machine.X86_64),
-    Row("getrlimit", sys_old_getrlimit, (_RESOURCE, struct_out("rlimit")), Machine.I386),
-    Row("ugetrlimit", sys_getrlimit, (_RESOURCE, struct_out("rlimit"))),
-    Row("setrlimit", sys_setrlimit, (_RESOURCE, struct_in("rlimit"))),
-    Row("prlimit64", sys_prlimit64, (PID, _RESOURCE, struct_in("rlimit64"), struct_out("rlimit64"))),
-    Row("getpriority", sys_getpriority, (choice("priority"), INT)),
-    Row("setpriority", sys_setpriority, (choice("priority"), INT, INT)),
-    Row("nice", sys_nice, (INT,)),
+LIMITS: tuple[Syscall, ...] = (
+    Syscall("getrlimit", sys_getrlimit, (_RESOURCE, struct_out("rlimit")), Machine.X86_64),
+    Syscall("getrlimit", sys_old_getrlimit, (_RESOURCE, struct_out("rlimit")), Machine.I386),
+    Syscall("ugetrlimit", sys_getrlimit, (_RESOURCE, struct_out("rlimit"))),
+    Syscall("setrlimit", sys_setrlimit, (_RESOURCE, struct_in("rlimit"))),
+    Syscall("prlimit64", sys_prlimit64, (PID, _RESOURCE, struct_in("rlimit64"), struct_out("rlimit64"))),
+    Syscall("getpriority", sys_getpriority, (choice("priority"), INT)),
+    Syscall("setpriority", sys_setpriority, (choice("priority"), INT, INT)),
+    Syscall("nice", sys_nice, (INT,)),
 )

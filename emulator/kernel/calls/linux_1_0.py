@@ -15,7 +15,7 @@ from uselib.emulator.kernel.calls.status import Status, of_descriptor, of_path
 from uselib.emulator.kernel.calls.system import system_name
 from uselib.emulator.kernel.clock import SECOND
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.table import Row
+from uselib.emulator.kernel.table import Syscall
 from uselib.linker.image import Machine
 
 if TYPE_CHECKING:
@@ -28,7 +28,9 @@ def _store(process: Process, address: int, status: Status) -> int:
         raise GuestError(errno.EOVERFLOW)
     cut = (status.device, status.inode, status.mode, status.links, status.uid, status.gid, status.node)
     times = (time // SECOND & 0xFFFF_FFFF for time in (status.atime, status.mtime, status.ctime))
-    process.memory.write(address, process.abi["oldstat"].pack(*(value & 0xFFFF for value in cut), status.size, *times))
+    process.memory.write(
+        address, process.structs["oldstat"].pack(*(value & 0xFFFF for value in cut), status.size, *times)
+    )
     return 0
 
 
@@ -82,27 +84,27 @@ def not_permitted(process: Process, *_arguments: int) -> int:
 _ANY = (PTR, PTR, PTR)
 
 OLD = (
-    Row("oldstat", sys_oldstat, (PATH, struct_out("oldstat")), Machine.I386),
-    Row("oldlstat", sys_oldlstat, (PATH, struct_out("oldstat")), Machine.I386),
-    Row("oldfstat", sys_oldfstat, (FD, struct_out("oldstat")), Machine.I386),
-    Row("olduname", sys_olduname, (PTR,), Machine.I386),
-    Row("oldolduname", sys_oldolduname, (PTR,), Machine.I386),
-    Row("sgetmask", sys_sgetmask, (), Machine.I386),
-    Row("ssetmask", sys_ssetmask, (HEX,), Machine.I386),
-    Row("ustat", sys_ustat, (UINT, PTR)),
-    Row("mount", not_permitted, (PATH, PATH, PATH, HEX, PTR)),
-    Row("umount", not_permitted, (PATH,), Machine.I386),
-    Row("umount2", not_permitted, (PATH, INT)),
-    Row("chroot", not_permitted, (PATH,)),
-    Row("swapon", not_permitted, (PATH, INT)),
-    Row("swapoff", not_permitted, (PATH,)),
-    Row("acct", not_permitted, (PATH,)),
-    Row("reboot", not_permitted, (HEX, HEX, HEX)),
-    Row("vhangup", not_permitted),
-    Row("syslog", not_permitted, (INT, PTR, INT)),
-    Row("iopl", not_permitted, (INT,)),
-    Row("ioperm", not_permitted, (HEX, SIZE, INT)),
-    Row("quotactl", not_permitted, (HEX, PATH, INT, PTR)),
-    Row("init_module", not_permitted, (PATH, *_ANY)),
-    Row("delete_module", not_permitted, (PATH, INT)),
+    Syscall("oldstat", sys_oldstat, (PATH, struct_out("oldstat")), Machine.I386),
+    Syscall("oldlstat", sys_oldlstat, (PATH, struct_out("oldstat")), Machine.I386),
+    Syscall("oldfstat", sys_oldfstat, (FD, struct_out("oldstat")), Machine.I386),
+    Syscall("olduname", sys_olduname, (PTR,), Machine.I386),
+    Syscall("oldolduname", sys_oldolduname, (PTR,), Machine.I386),
+    Syscall("sgetmask", sys_sgetmask, (), Machine.I386),
+    Syscall("ssetmask", sys_ssetmask, (HEX,), Machine.I386),
+    Syscall("ustat", sys_ustat, (UINT, PTR)),
+    Syscall("mount", not_permitted, (PATH, PATH, PATH, HEX, PTR)),
+    Syscall("umount", not_permitted, (PATH,), Machine.I386),
+    Syscall("umount2", not_permitted, (PATH, INT)),
+    Syscall("chroot", not_permitted, (PATH,)),
+    Syscall("swapon", not_permitted, (PATH, INT)),
+    Syscall("swapoff", not_permitted, (PATH,)),
+    Syscall("acct", not_permitted, (PATH,)),
+    Syscall("reboot", not_permitted, (HEX, HEX, HEX)),
+    Syscall("vhangup", not_permitted),
+    Syscall("syslog", not_permitted, (INT, PTR, INT)),
+    Syscall("iopl", not_permitted, (INT,)),
+    Syscall("ioperm", not_permitted, (HEX, SIZE, INT)),
+    Syscall("quotactl", not_permitted, (HEX, PATH, INT, PTR)),
+    Syscall("init_module", not_permitted, (PATH, *_ANY)),
+    Syscall("delete_module", not_permitted, (PATH, INT)),
 )

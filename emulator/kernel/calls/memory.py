@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from uselib.emulator.kernel import arguments as a
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.table import Row
+from uselib.emulator.kernel.table import Syscall
 from uselib.linker.image import Machine
 from uselib.loader.memory.address_space import PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, page_up
 
@@ -134,20 +134,20 @@ def nothing(process: Process, *_arguments: int) -> int:
 _PROT, _MAP = a.flags("prot"), a.flags("map")
 
 MEMORY = (
-    Row("brk", sys_brk, (a.PTR,)),
-    Row("mmap", sys_mmap, (a.PTR, a.SIZE, _PROT, _MAP, a.FD, a.SIZE), Machine.X86_64),
-    Row("mmap", sys_old_mmap, (a.PTR,), Machine.I386),
-    Row("mmap2", sys_mmap2, (a.PTR, a.SIZE, _PROT, _MAP, a.FD, a.SIZE)),
-    Row("munmap", sys_munmap, (a.PTR, a.SIZE)),
-    Row("mprotect", sys_mprotect, (a.PTR, a.SIZE, _PROT)),
-    Row("mremap", sys_mremap, (a.PTR, a.SIZE, a.SIZE, a.flags("mremap"), a.PTR)),
-    Row("madvise", sys_madvise, (a.PTR, a.SIZE, a.choice("madvise"))),
-    Row("msync", sys_msync, (a.PTR, a.SIZE, a.INT)),
-    Row("mincore", sys_mincore, (a.PTR, a.SIZE, a.PTR)),
-    Row("mlock", nothing, (a.PTR, a.SIZE)),
-    Row("munlock", nothing, (a.PTR, a.SIZE)),
-    Row("mlockall", nothing, (a.INT,)),
-    Row("munlockall", nothing),
-    Row("mlock2", nothing, (a.PTR, a.SIZE, a.INT)),
-    Row("membarrier", sys_membarrier, (a.INT, a.INT, a.INT)),
+    Syscall("brk", sys_brk, (a.PTR,)),
+    Syscall("mmap", sys_mmap, (a.PTR, a.SIZE, _PROT, _MAP, a.FD, a.SIZE), Machine.X86_64),
+    Syscall("mmap", sys_old_mmap, (a.PTR,), Machine.I386),
+    Syscall("mmap2", sys_mmap2, (a.PTR, a.SIZE, _PROT, _MAP, a.FD, a.SIZE)),
+    Syscall("munmap", sys_munmap, (a.PTR, a.SIZE)),
+    Syscall("mprotect", sys_mprotect, (a.PTR, a.SIZE, _PROT)),
+    Syscall("mremap", sys_mremap, (a.PTR, a.SIZE, a.SIZE, a.flags("mremap"), a.PTR)),
+    Syscall("madvise", sys_madvise, (a.PTR, a.SIZE, a.choice("madvise"))),
+    Syscall("msync", sys_msync, (a.PTR, a.SIZE, a.INT)),
+    Syscall("mincore", sys_mincore, (a.PTR, a.SIZE, a.PTR)),
+    Syscall("mlock", nothing, (a.PTR, a.SIZE)),
+    Syscall("munlock", nothing, (a.PTR, a.SIZE)),
+    Syscall("mlockall", nothing, (a.INT,)),
+    Syscall("munlockall", nothing),
+    Syscall("mlock2", nothing, (a.PTR, a.SIZE, a.INT)),
+    Syscall("membarrier", sys_membarrier, (a.INT, a.INT, a.INT)),
 )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.arguments import FD, FD_PAIR, INT, PTR, SIZE, UINT, choice, data_in, data_out, flags
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.table import Handler, Row
+from uselib.emulator.kernel.table import Handler, Syscall
 from uselib.emulator.kernel.vfs.descriptors import HostFile
 from uselib.linker.image import Machine
 
@@ -153,15 +153,15 @@ def sys_eventfd2(process: Process, value: int, flags: int) -> int:
 
 _DOMAIN, _TYPE = choice("socket_domain"), choice("socket_type")
 
-PIPES: tuple[Row, ...] = (
-    Row("pipe", sys_pipe, (FD_PAIR,)),
-    Row("pipe2", sys_pipe2, (FD_PAIR, flags("open"))),
-    Row("socketpair", sys_socketpair, (_DOMAIN, _TYPE, INT, FD_PAIR)),
-    Row("socket", sys_socket, (_DOMAIN, _TYPE, INT)),
-    Row("shutdown", sys_shutdown, (FD, INT)),
-    Row("sendto", sys_sendto, (FD, data_in(2), SIZE, INT, PTR, UINT)),
-    Row("recvfrom", sys_recvfrom, (FD, data_out(2), SIZE, INT, PTR, PTR)),
-    Row("socketcall", sys_socketcall, (INT, PTR), Machine.I386),
-    Row("eventfd", sys_eventfd, (UINT,)),
-    Row("eventfd2", sys_eventfd2, (UINT, flags("eventfd"))),
+PIPES: tuple[Syscall, ...] = (
+    Syscall("pipe", sys_pipe, (FD_PAIR,)),
+    Syscall("pipe2", sys_pipe2, (FD_PAIR, flags("open"))),
+    Syscall("socketpair", sys_socketpair, (_DOMAIN, _TYPE, INT, FD_PAIR)),
+    Syscall("socket", sys_socket, (_DOMAIN, _TYPE, INT)),
+    Syscall("shutdown", sys_shutdown, (FD, INT)),
+    Syscall("sendto", sys_sendto, (FD, data_in(2), SIZE, INT, PTR, UINT)),
+    Syscall("recvfrom", sys_recvfrom, (FD, data_out(2), SIZE, INT, PTR, PTR)),
+    Syscall("socketcall", sys_socketcall, (INT, PTR), Machine.I386),
+    Syscall("eventfd", sys_eventfd, (UINT,)),
+    Syscall("eventfd2", sys_eventfd2, (UINT, flags("eventfd"))),
 )

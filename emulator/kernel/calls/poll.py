@@ -12,7 +12,7 @@ from uselib.emulator.kernel.arguments import FD, INT, PTR, SIGSET, SIZE, UINT, c
 from uselib.emulator.kernel.calls.time import read_timespec
 from uselib.emulator.kernel.clock import SECOND
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.table import Row
+from uselib.emulator.kernel.table import Syscall
 from uselib.emulator.kernel.vfs.descriptors import Description, HostFile
 from uselib.emulator.kernel.waiting import blocked, poll
 from uselib.linker.image import Machine
@@ -34,11 +34,11 @@ def ready(process: Process, wanted: Sequence[tuple[int, int]], timeout: int | No
     for index, (fd, events) in enumerate(wanted):
         if fd < 0:
             continue
-        slot = process.files.slots.get(fd)
-        if slot is None:
+        entry = process.files.descriptors.get(fd)
+        if entry is None:
             found[index] = POLLNVAL
-        elif isinstance(slot.description, (HostFile, EpollFile)):
-            host = slot.description.fd
+        elif isinstance(entry.description, (HostFile, EpollFile)):
+            host = entry.description.fd
             watched[host] = watched.get(host, 0) | events
             hosts.append((index, host, events))
         else:
@@ -52,7 +52,7 @@ def ready(process: Process, wanted: Sequence[tuple[int, int]], timeout: int | No
 def _poll(process: Process, address: int, count: int, timeout: int | None) -> int:
     if count > process.files.limit:
         raise GuestError(errno.EINVAL)
-    layout = process.abi["pollfd"]
+    layout = process.structs["pollfd"]
     entries = list(layout.array(process.memory.read(address, layout.size * count)))
     found = ready(process, [(fd, events & 0xFFFF) for fd, events, _ in entries], timeout)
     data = b"".join(layout.pack(fd, events, answer) for (fd, events, _), answer in zip(entries, found, strict=True))
@@ -98,8 +98,8 @@ def _select(process: Process, count: int, addresses: tuple[int, int, int], timeo
     if count < 0:
         raise GuestError(errno.EINVAL)
     count = min(count, process.files.limit)
-    bits_of_word = 8 * process.abi.word
-    size = -(-count // bits_of_word) * process.abi.word
+    bits_of_word = 8 * process.structs.word
+    size = -(-count // bits_of_word) * process.structs.word
     sets = [int.from_bytes(process.memory.read(address, size), "little") if address else 0 for address in addresses]
     wanted = []
     for fd in range(count):
@@ -122,7 +122,7 @@ def _select(process: Process, count: int, addresses: tuple[int, int, int], timeo
 def sys_select(process: Process, count: int, read: int, write: int, other: int, timeout: int) -> int:
     limit = None
     if timeout:
-        layout = process.abi["timeval"]
+        layout = process.structs["timeval"]
         seconds, microseconds = layout.unpack(process.memory.read(timeout, layout.size))
         if seconds < 0 or microseconds < 0:
             raise GuestError(errno.EINVAL)
@@ -137,7 +137,7 @@ def sys_select(process: Process, count: int, read: int, write: int, other: int, 
 
 def sys_old_select(process: Process, address: int) -> int:
     """i386: one pointer to the five arguments."""
-    layout = process.abi["select_argument"]
+    layout = process.structs["select_argument"]
     count, read, write, other, timeout = layout.unpack(process.memory.read(address, layout.size))
     return sys_select(process, count, read, write, other, timeout)
 
@@ -148,7 +148,7 @@ def sys_pselect6(
     limit = read_timespec(process, timeout, layout) if timeout else None
     wanted = None
     if mask:
-        pair = process.abi["sigset_argument"]
+        pair = process.structs["sigset_argument"]
         wanted = read_mask(process, *pair.unpack(process.memory.read(mask, pair.size)))
     with blocked(process, wanted):
         return _select(process, count, (read, write, other), limit)
@@ -221,7 +221,7 @@ def sys_epoll_ctl(process: Process, epoll: int, operation: int, fd: int, address
         raise GuestError(errno.EPERM)
     events = data = 0
     if operation != _DELETE:
-        layout = process.abi["epoll_event"]
+        layout = process.structs["epoll_event"]
         events, data = layout.unpack(process.memory.read(address, layout.size))
     instance.control(operation, file.fd, events, data)
     return 0
@@ -233,7 +233,7 @@ def _epoll_wait(process: Process, epoll: int, address: int, most: int, timeout: 
         raise GuestError(errno.EINVAL)
     poll(process, [(instance.fd, POLLIN)], timeout)
     events = instance.wait(min(most, 1024))
-    layout = process.abi["epoll_event"]
+    layout = process.structs["epoll_event"]
     process.memory.write(address, b"".join(layout.pack(*event) for event in events))
     return len(events)
 
@@ -256,19 +256,19 @@ def sys_epoll_pwait2(process: Process, epoll: int, address: int, most: int, time
 _POLLFDS, _FDS = entries("pollfds", 1), entries("fd_set", 0)
 _SELECT = (INT, _FDS, _FDS, _FDS, struct_in("timeval"))
 
-POLL: tuple[Row, ...] = (
-    Row("poll", sys_poll, (_POLLFDS, UINT, INT)),
-    Row("ppoll", sys_ppoll, (_POLLFDS, UINT, struct_in("timespec"), SIGSET, SIZE)),
-    Row("ppoll_time64", sys_ppoll64, (_POLLFDS, UINT, struct_in("timespec64"), SIGSET, SIZE)),
-    Row("select", sys_select, _SELECT, Machine.X86_64),
-    Row("select", sys_old_select, (PTR,), Machine.I386),
-    Row("_newselect", sys_select, _SELECT),
-    Row("pselect6", sys_pselect6, (INT, _FDS, _FDS, _FDS, struct_in("timespec"), PTR)),
-    Row("pselect6_time64", sys_pselect6_64, (INT, _FDS, _FDS, _FDS, struct_in("timespec64"), PTR)),
-    Row("epoll_create", sys_epoll_create, (INT,)),
-    Row("epoll_create1", sys_epoll_create1, (flags("open"),)),
-    Row("epoll_ctl", sys_epoll_ctl, (FD, choice("epoll_ctl"), FD, struct_in("epoll_event"))),
-    Row("epoll_wait", sys_epoll_wait, (FD, PTR, INT, INT)),
-    Row("epoll_pwait", sys_epoll_pwait, (FD, PTR, INT, INT, PTR, SIZE)),
-    Row("epoll_pwait2", sys_epoll_pwait2, (FD, PTR, INT, struct_in("timespec64"), PTR, SIZE)),
+POLL: tuple[Syscall, ...] = (
+    Syscall("poll", sys_poll, (_POLLFDS, UINT, INT)),
+    Syscall("ppoll", sys_ppoll, (_POLLFDS, UINT, struct_in("timespec"), SIGSET, SIZE)),
+    Syscall("ppoll_time64", sys_ppoll64, (_POLLFDS, UINT, struct_in("timespec64"), SIGSET, SIZE)),
+    Syscall("select", sys_select, _SELECT, Machine.X86_64),
+    Syscall("select", sys_old_select, (PTR,), Machine.I386),
+    Syscall("_newselect", sys_select, _SELECT),
+    Syscall("pselect6", sys_pselect6, (INT, _FDS, _FDS, _FDS, struct_in("timespec"), PTR)),
+    Syscall("pselect6_time64", sys_pselect6_64, (INT, _FDS, _FDS, _FDS, struct_in("timespec64"), PTR)),
+    Syscall("epoll_create", sys_epoll_create, (INT,)),
+    Syscall("epoll_create1", sys_epoll_create1, (flags("open"),)),
+    Syscall("epoll_ctl", sys_epoll_ctl, (FD, choice("epoll_ctl"), FD, struct_in("epoll_event"))),
+    Syscall("epoll_wait", sys_epoll_wait, (FD, PTR, INT, INT)),
+    Syscall("epoll_pwait", sys_epoll_pwait, (FD, PTR, INT, INT, PTR, SIZE)),
+    Syscall("epoll_pwait2", sys_epoll_pwait2, (FD, PTR, INT, struct_in("timespec64"), PTR, SIZE)),
 )

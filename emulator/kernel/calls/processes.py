@@ -20,7 +20,7 @@ from uselib.emulator.kernel import arguments as a
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.calls.signals import state
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.table import Row
+from uselib.emulator.kernel.table import Syscall
 from uselib.emulator.process.interfaces import ProcessEnded, ProgramReplaced
 from uselib.linker.image import Machine
 from uselib.loader.memory.address_space import MemoryFault
@@ -263,11 +263,11 @@ def _open_library(process: Process, path: str) -> Opened:
 
 
 PROCESSES = (
-    Row("exit", sys_exit, (a.INT,)),
-    Row("exit_group", sys_exit, (a.INT,)),
-    Row("fork", sys_fork),
-    Row("vfork", sys_vfork),
-    Row("clone", sys_clone_64, (a.flags("clone", a.Width.WORD), a.PTR, a.PTR, a.PTR, a.PTR), Machine.X86_64),
-    Row("clone", sys_clone_32, (a.flags("clone", a.Width.WORD), a.PTR, a.PTR, a.PTR, a.PTR), Machine.I386),
-    Row("execve", sys_execve, (a.PATH, a.STRINGS, a.ENVIRONMENT)),
+    Syscall("exit", sys_exit, (a.INT,)),
+    Syscall("exit_group", sys_exit, (a.INT,)),
+    Syscall("fork", sys_fork),
+    Syscall("vfork", sys_vfork),
+    Syscall("clone", sys_clone_64, (a.flags("clone", a.Width.WORD), a.PTR, a.PTR, a.PTR, a.PTR), Machine.X86_64),
+    Syscall("clone", sys_clone_32, (a.flags("clone", a.Width.WORD), a.PTR, a.PTR, a.PTR, a.PTR), Machine.I386),
+    Syscall("execve", sys_execve, (a.PATH, a.STRINGS, a.ENVIRONMENT)),
 )

@@ -31,11 +31,11 @@ from uselib.emulator.kernel.signals.state import (
     SS_AUTODISARM,
     SS_DISABLE,
     SS_ONSTACK,
-    Action,
+    SignalAction,
     SignalState,
     bit,
 )
-from uselib.emulator.kernel.table import Row
+from uselib.emulator.kernel.table import Syscall
 from uselib.emulator.process.interfaces import ContextReplaced
 from uselib.linker.image import Machine
 
@@ -86,10 +86,10 @@ def sys_sigaction(process: Process, signal: int, new: int, old: int) -> int:
     return result
 
 
-def _of_1993(action: Action) -> Action:
+def _of_1993(action: SignalAction) -> SignalAction:
     """Calls were restarted unless a handler had SA_INTERRUPT; there was no SA_RESTART and no SA_SIGINFO, and the restorer was unused."""
     flags = action.flags & (SA_NOCLDSTOP | SA_ONSTACK | SA_NODEFER | SA_RESETHAND)
-    return Action(action.handler, flags if action.flags & SA_INTERRUPT else flags | SA_RESTART, 0, action.mask)
+    return SignalAction(action.handler, flags if action.flags & SA_INTERRUPT else flags | SA_RESTART, 0, action.mask)
 
 
 def _sigaction(
@@ -99,12 +99,12 @@ def _sigaction(
     if not 1 <= signal <= COUNT or (new and signal in (SIGKILL, SIGSTOP)):
         raise GuestError(errno.EINVAL)
     signals = state(process)
-    before = signals.actions.get(signal, Action())
-    after: Action | None = None
+    before = signals.actions.get(signal, SignalAction())
+    after: SignalAction | None = None
     if new:
         fields = layout.unpack(process.memory.read(new, layout.size))
         handler, flags, restorer, mask = (fields[i] for i in order)
-        after = Action(handler, flags & 0xFFFF_FFFF, restorer, mask & ~(bit(SIGKILL) | bit(SIGSTOP)))
+        after = SignalAction(handler, flags & 0xFFFF_FFFF, restorer, mask & ~(bit(SIGKILL) | bit(SIGSTOP)))
     if old:
         fields_out = [0, 0, 0, 0]
         values = (before.handler, before.flags, before.restorer, before.mask)
@@ -123,8 +123,8 @@ def sys_signal(process: Process, signal: int, handler: int) -> int:
     if not 1 <= signal <= COUNT or signal in (SIGKILL, SIGSTOP):
         raise GuestError(errno.EINVAL)
     signals = state(process)
-    before = signals.actions.get(signal, Action()).handler
-    signals.set_action(signal, Action(handler, 0xC000_0000 if handler not in (SIG_DFL, SIG_IGN) else 0))
+    before = signals.actions.get(signal, SignalAction()).handler
+    signals.set_action(signal, SignalAction(handler, 0xC000_0000 if handler not in (SIG_DFL, SIG_IGN) else 0))
     return before
 
 
@@ -214,7 +214,7 @@ def _suspend(process: Process, mask: int) -> int:
 def sys_rt_sigtimedwait(process: Process, wanted: int, info: int, timeout: int, size: int) -> int:
     """Takes a pending signal of the set; waits for one in the host's way."""
     _check_size(size)
-    layout = process.abi["timespec"]
+    layout = process.structs["timespec"]
     limit: int | None = None
     if timeout:
         seconds, nanoseconds = layout.unpack(process.memory.read(timeout, layout.size))
@@ -378,7 +378,7 @@ def sys_setitimer(process: Process, which: int, new: int, old: int) -> int:
     if not 0 <= which <= 2:
         raise GuestError(errno.EINVAL)
     signals = state(process)
-    layout = process.abi["itimerval"]
+    layout = process.structs["itimerval"]
     before = signals.timer(which)
     if new:
         period_s, period_us, value_s, value_us = layout.unpack(process.memory.read(new, layout.size))
@@ -401,7 +401,7 @@ def sys_getitimer(process: Process, which: int, out: int) -> int:
 
 
 def _write_timer(process: Process, address: int, timer: tuple[int, int]) -> None:
-    layout = process.abi["itimerval"]
+    layout = process.structs["itimerval"]
     remaining, period = (part // _MICROSECOND for part in timer)
     process.memory.write(
         address, layout.pack(period // 1_000_000, period % 1_000_000, remaining // 1_000_000, remaining % 1_000_000)
@@ -412,26 +412,26 @@ _I386 = Machine.I386
 _HOW = a.choice("sigprocmask")
 
 SIGNALS = (
-    Row("rt_sigaction", sys_rt_sigaction, (a.SIGNAL, a.SIGACTION, a.SIGACTION_OUT, a.SIZE)),
-    Row("sigaction", sys_sigaction, (a.SIGNAL, a.SIGACTION, a.SIGACTION_OUT), _I386),
-    Row("signal", sys_signal, (a.SIGNAL, a.PTR), _I386),
-    Row("rt_sigprocmask", sys_rt_sigprocmask, (_HOW, a.SIGSET, a.SIGSET_OUT, a.SIZE)),
-    Row("sigprocmask", sys_sigprocmask, (_HOW, a.SIGSET, a.SIGSET_OUT), _I386),
-    Row("rt_sigpending", sys_rt_sigpending, (a.SIGSET_OUT, a.SIZE)),
-    Row("sigpending", sys_sigpending, (a.PTR,), _I386),
-    Row("pause", sys_pause),
-    Row("rt_sigsuspend", sys_rt_sigsuspend, (a.SIGSET, a.SIZE)),
-    Row("sigsuspend", sys_sigsuspend, (a.HEX, a.HEX, a.HEX), _I386),
-    Row("rt_sigtimedwait", sys_rt_sigtimedwait, (a.PTR, a.PTR, a.PTR, a.SIZE)),
-    Row("rt_sigtimedwait_time64", sys_rt_sigtimedwait_time64, (a.PTR, a.PTR, a.PTR, a.SIZE)),
-    Row("kill", sys_kill, (a.PID, a.SIGNAL)),
-    Row("tkill", sys_tkill, (a.PID, a.SIGNAL)),
-    Row("tgkill", sys_tgkill, (a.PID, a.PID, a.SIGNAL)),
-    Row("rt_sigqueueinfo", sys_rt_sigqueueinfo, (a.PID, a.SIGNAL, a.PTR)),
-    Row("sigaltstack", sys_sigaltstack, (a.PTR, a.PTR)),
-    Row("rt_sigreturn", sys_rt_sigreturn),
-    Row("sigreturn", sys_sigreturn, (), _I386),
-    Row("alarm", sys_alarm, (a.UINT,)),
-    Row("setitimer", sys_setitimer, (a.choice("itimer"), a.struct_in("itimerval"), a.struct_out("itimerval"))),
-    Row("getitimer", sys_getitimer, (a.choice("itimer"), a.struct_out("itimerval"))),
+    Syscall("rt_sigaction", sys_rt_sigaction, (a.SIGNAL, a.SIGACTION, a.SIGACTION_OUT, a.SIZE)),
+    Syscall("sigaction", sys_sigaction, (a.SIGNAL, a.SIGACTION, a.SIGACTION_OUT), _I386),
+    Syscall("signal", sys_signal, (a.SIGNAL, a.PTR), _I386),
+    Syscall("rt_sigprocmask", sys_rt_sigprocmask, (_HOW, a.SIGSET, a.SIGSET_OUT, a.SIZE)),
+    Syscall("sigprocmask", sys_sigprocmask, (_HOW, a.SIGSET, a.SIGSET_OUT), _I386),
+    Syscall("rt_sigpending", sys_rt_sigpending, (a.SIGSET_OUT, a.SIZE)),
+    Syscall("sigpending", sys_sigpending, (a.PTR,), _I386),
+    Syscall("pause", sys_pause),
+    Syscall("rt_sigsuspend", sys_rt_sigsuspend, (a.SIGSET, a.SIZE)),
+    Syscall("sigsuspend", sys_sigsuspend, (a.HEX, a.HEX, a.HEX), _I386),
+    Syscall("rt_sigtimedwait", sys_rt_sigtimedwait, (a.PTR, a.PTR, a.PTR, a.SIZE)),
+    Syscall("rt_sigtimedwait_time64", sys_rt_sigtimedwait_time64, (a.PTR, a.PTR, a.PTR, a.SIZE)),
+    Syscall("kill", sys_kill, (a.PID, a.SIGNAL)),
+    Syscall("tkill", sys_tkill, (a.PID, a.SIGNAL)),
+    Syscall("tgkill", sys_tgkill, (a.PID, a.PID, a.SIGNAL)),
+    Syscall("rt_sigqueueinfo", sys_rt_sigqueueinfo, (a.PID, a.SIGNAL, a.PTR)),
+    Syscall("sigaltstack", sys_sigaltstack, (a.PTR, a.PTR)),
+    Syscall("rt_sigreturn", sys_rt_sigreturn),
+    Syscall("sigreturn", sys_sigreturn, (), _I386),
+    Syscall("alarm", sys_alarm, (a.UINT,)),
+    Syscall("setitimer", sys_setitimer, (a.choice("itimer"), a.struct_in("itimerval"), a.struct_out("itimerval"))),
+    Syscall("getitimer", sys_getitimer, (a.choice("itimer"), a.struct_out("itimerval"))),
 )

@@ -1,7 +1,7 @@
 """STATUS: the stat family, access, statfs.
 
 Of the host's status the guest sees what programs need, made independent of the machine they run on: one st_dev for all
-files, and the host's user and group shown as the guest's own (Identity). Inode numbers and times are the host's.
+files, and the host's user and group shown as the guest's own (ProcessIdentity). Inode numbers and times are the host's.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from uselib.emulator.kernel.arguments import DIRFD, FD, PATH, SIZE, flags, struc
 from uselib.emulator.kernel.calls.files import path_at
 from uselib.emulator.kernel.clock import SECOND
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.table import Row
+from uselib.emulator.kernel.table import Syscall
 from uselib.emulator.kernel.vfs.descriptors import Description
 from uselib.emulator.kernel.vfs.filesystem import DEVICE_NUMBERS, special_mode, synthetic_status
-from uselib.emulator.kernel.vfs.namespace import Found, Special
+from uselib.emulator.kernel.vfs.namespace import Found, SyntheticFile
 from uselib.linker.image import Machine
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Status:
 
     __slots__ = ("atime", "blocks", "ctime", "device", "gid", "inode", "links", "mode", "mtime", "node", "size", "uid")
 
-    def __init__(self, process: Process, host: os.stat_result, special: Special | None = None) -> None:
+    def __init__(self, process: Process, host: os.stat_result, special: SyntheticFile | None = None) -> None:
         identity = process.identity
         self.mode = host.st_mode
         self.inode = host.st_ino
@@ -56,7 +56,7 @@ def of_descriptor(process: Process, file: Description) -> Status:
     if file.fd < 0:  # synthesised: a directory above the grants, or a device
         if file.directory is not None:
             return of_path(process, process.fs.existing(None, file.path))
-        special = Special("random")
+        special = SyntheticFile("random")
         return Status(process, synthetic_status(special_mode(special), 9), special)
     return Status(process, file.status())
 
@@ -73,8 +73,8 @@ def _times(value: int, mask: int) -> tuple[int, int]:
 
 
 def _store(process: Process, address: int, layout: str, status: Status) -> int:
-    """Fills in struct stat or stat64; the values in the order of their fields (abi.DECLARATIONS)."""
-    mask = process.abi.word_mask
+    """Fills in struct stat or stat64; the values in the order of their fields (structs.DECLARATIONS)."""
+    mask = process.structs.word_mask
     device, node = _device(status.device), _device(status.node)
     times = (*_times(status.atime, mask), *_times(status.mtime, mask), *_times(status.ctime, mask))
     mode, links, uid, gid, size = status.mode, status.links, status.uid, status.gid, status.size
@@ -101,7 +101,7 @@ def _store(process: Process, address: int, layout: str, status: Status) -> int:
         values = (device, status.inode & mask, mode, links, *small, node, size, 4096, status.blocks, *times)
     else:
         values = (device, status.inode, links, mode, uid, gid, node, size, 4096, status.blocks, *times)
-    process.memory.write(address, process.abi[layout].pack(*values))
+    process.memory.write(address, process.structs[layout].pack(*values))
     return 0
 
 
@@ -182,7 +182,7 @@ def sys_statx(process: Process, dirfd: int, path: int, flags: int, mask: int, ad
     }
     for name, value in (("atime", status.atime), ("mtime", status.mtime), ("ctime", status.ctime)):
         values[f"{name}_sec"], values[f"{name}_nsec"] = divmod(value, SECOND)
-    process.memory.write(address, process.abi["statx"].encode(values))
+    process.memory.write(address, process.structs["statx"].encode(values))
     return 0
 
 
@@ -228,7 +228,7 @@ def _store_statfs(process: Process, address: int, layout: str) -> int:
         "frsize": 4096,
         "flags": 0x20,  # ST_VALID
     }
-    process.memory.write(address, process.abi[layout].encode(values))
+    process.memory.write(address, process.structs[layout].encode(values))
     return 0
 
 
@@ -243,7 +243,7 @@ def sys_fstatfs(process: Process, fd: int, address: int) -> int:
 
 
 def _check_statfs64(process: Process, size: int) -> None:
-    if size != process.abi["statfs64"].size:
+    if size != process.structs["statfs64"].size:
         raise GuestError(errno.EINVAL)
 
 
@@ -264,21 +264,21 @@ _STAT64 = struct_out("stat64")
 _AT = flags("at")
 _ACCESS = flags("access")
 
-STATUS: tuple[Row, ...] = (
-    Row("stat", sys_stat, (PATH, _STAT)),
-    Row("lstat", sys_lstat, (PATH, _STAT)),
-    Row("fstat", sys_fstat, (FD, _STAT)),
-    Row("stat64", sys_stat64, (PATH, _STAT64)),
-    Row("lstat64", sys_lstat64, (PATH, _STAT64)),
-    Row("fstat64", sys_fstat64, (FD, _STAT64)),
-    Row("newfstatat", sys_newfstatat, (DIRFD, PATH, _STAT, _AT)),
-    Row("fstatat64", sys_fstatat64, (DIRFD, PATH, _STAT64, _AT)),
-    Row("statx", sys_statx, (DIRFD, PATH, _AT, flags("statx"), struct_out("statx"))),
-    Row("access", sys_access, (PATH, _ACCESS)),
-    Row("faccessat", sys_faccessat, (DIRFD, PATH, _ACCESS)),
-    Row("faccessat2", sys_faccessat2, (DIRFD, PATH, _ACCESS, _AT)),
-    Row("statfs", sys_statfs, (PATH, struct_out("statfs"))),
-    Row("fstatfs", sys_fstatfs, (FD, struct_out("statfs"))),
-    Row("statfs64", sys_statfs64, (PATH, SIZE, struct_out("statfs64"))),
-    Row("fstatfs64", sys_fstatfs64, (FD, SIZE, struct_out("statfs64"))),
+STATUS: tuple[Syscall, ...] = (
+    Syscall("stat", sys_stat, (PATH, _STAT)),
+    Syscall("lstat", sys_lstat, (PATH, _STAT)),
+    Syscall("fstat", sys_fstat, (FD, _STAT)),
+    Syscall("stat64", sys_stat64, (PATH, _STAT64)),
+    Syscall("lstat64", sys_lstat64, (PATH, _STAT64)),
+    Syscall("fstat64", sys_fstat64, (FD, _STAT64)),
+    Syscall("newfstatat", sys_newfstatat, (DIRFD, PATH, _STAT, _AT)),
+    Syscall("fstatat64", sys_fstatat64, (DIRFD, PATH, _STAT64, _AT)),
+    Syscall("statx", sys_statx, (DIRFD, PATH, _AT, flags("statx"), struct_out("statx"))),
+    Syscall("access", sys_access, (PATH, _ACCESS)),
+    Syscall("faccessat", sys_faccessat, (DIRFD, PATH, _ACCESS)),
+    Syscall("faccessat2", sys_faccessat2, (DIRFD, PATH, _ACCESS, _AT)),
+    Syscall("statfs", sys_statfs, (PATH, struct_out("statfs"))),
+    Syscall("fstatfs", sys_fstatfs, (FD, struct_out("statfs"))),
+    Syscall("statfs64", sys_statfs64, (PATH, SIZE, struct_out("statfs64"))),
+    Syscall("fstatfs64", sys_fstatfs64, (FD, SIZE, struct_out("statfs64"))),
 )

@@ -26,7 +26,7 @@ from uselib.emulator.kernel.arguments import (
 )
 from uselib.emulator.kernel.clock import SECOND
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.table import Row
+from uselib.emulator.kernel.table import Syscall
 from uselib.linker.image import Machine
 
 if TYPE_CHECKING:
@@ -41,12 +41,12 @@ def system_name(process: Process) -> tuple[bytes, ...]:
     """sysname, nodename, release, version, machine, domainname."""
     if process.era == "1993":
         return b"Linux", b"uselib", b"0.99.9", b"#1 uselib", b"i486", b"(none)"
-    machine = b"i686" if process.abi.word == 4 else b"x86_64"
+    machine = b"i686" if process.structs.word == 4 else b"x86_64"
     return b"Linux", b"uselib", RELEASE, b"#1 uselib", machine, b"(none)"
 
 
 def sys_uname(process: Process, address: int) -> int:
-    process.memory.write(address, process.abi["utsname"].pack(*system_name(process)))
+    process.memory.write(address, process.structs["utsname"].pack(*system_name(process)))
     return 0
 
 
@@ -58,7 +58,7 @@ def sys_sysinfo(process: Process, address: int) -> int:
         "procs": 1,
         "mem_unit": 1,
     }
-    process.memory.write(address, process.abi["sysinfo"].encode(values))
+    process.memory.write(address, process.structs["sysinfo"].encode(values))
     return 0
 
 
@@ -201,7 +201,7 @@ _CAPABILITY_VERSIONS = {0x19980330: 1, 0x20071026: 2, 0x20080522: 2}  # version 
 
 
 def sys_capget(process: Process, header: int, data: int) -> int:
-    layout = process.abi["cap_header"]
+    layout = process.structs["cap_header"]
     version, pid = layout.unpack(process.memory.read(header, layout.size))
     count = _CAPABILITY_VERSIONS.get(version)
     if count is None:
@@ -224,10 +224,10 @@ def sys_capset(process: Process, header: int, data: int) -> int:
 
 def sys_sched_getaffinity(process: Process, pid: int, size: int, address: int) -> int:
     _own(process, pid)
-    if size < process.abi.word or size % process.abi.word:
+    if size < process.structs.word or size % process.structs.word:
         raise GuestError(errno.EINVAL)
-    process.memory.write(address, (1).to_bytes(process.abi.word, "little"))
-    return process.abi.word
+    process.memory.write(address, (1).to_bytes(process.structs.word, "little"))
+    return process.structs.word
 
 
 def sys_sched_setaffinity(process: Process, pid: int, size: int, address: int) -> int:
@@ -319,80 +319,80 @@ def sys_no_attributes(process: Process, *_: int) -> int:
 
 _IDS3 = (UID, UID, UID)
 
-SYSTEM: tuple[Row, ...] = (
-    Row("uname", sys_uname, (struct_out("utsname"),)),
-    Row("sysinfo", sys_sysinfo, (struct_out("sysinfo"),)),
-    Row("getrandom", sys_getrandom, (data_out(1), SIZE, flags("getrandom"))),
-    Row("getpid", sys_getpid),
-    Row("gettid", sys_getpid),
-    Row("getppid", sys_getppid),
-    Row("getpgrp", sys_getpgrp),
-    Row("getpgid", sys_getpgid, (PID,)),
-    Row("setpgid", sys_setpgid, (PID, PID)),
-    Row("getsid", sys_getsid, (PID,)),
-    Row("setsid", sys_setsid),
-    Row("getuid", sys_getuid),
-    Row("getuid32", sys_getuid),
-    Row("geteuid", sys_getuid),
-    Row("geteuid32", sys_getuid),
-    Row("getgid", sys_getgid),
-    Row("getgid32", sys_getgid),
-    Row("getegid", sys_getgid),
-    Row("getegid32", sys_getgid),
-    Row("getresuid", sys_getresuid, (PTR, PTR, PTR), Machine.X86_64),
-    Row("getresgid", sys_getresgid, (PTR, PTR, PTR), Machine.X86_64),
-    Row("getresuid", sys_getresuid16, (PTR, PTR, PTR), Machine.I386),
-    Row("getresgid", sys_getresgid16, (PTR, PTR, PTR), Machine.I386),
-    Row("getresuid32", sys_getresuid, (PTR, PTR, PTR)),
-    Row("getresgid32", sys_getresgid, (PTR, PTR, PTR)),
-    Row("setuid", sys_setuid, (UID,)),
-    Row("setuid32", sys_setuid, (UID,)),
-    Row("setgid", sys_setgid, (UID,)),
-    Row("setgid32", sys_setgid, (UID,)),
-    Row("setreuid", sys_setuid, (UID, UID)),
-    Row("setreuid32", sys_setuid, (UID, UID)),
-    Row("setregid", sys_setgid, (UID, UID)),
-    Row("setregid32", sys_setgid, (UID, UID)),
-    Row("setresuid", sys_setuid, _IDS3),
-    Row("setresuid32", sys_setuid, _IDS3),
-    Row("setresgid", sys_setgid, _IDS3),
-    Row("setresgid32", sys_setgid, _IDS3),
-    Row("setfsuid", sys_setfsuid, (UID,)),
-    Row("setfsuid32", sys_setfsuid, (UID,)),
-    Row("setfsgid", sys_setfsgid, (UID,)),
-    Row("setfsgid32", sys_setfsgid, (UID,)),
-    Row("getgroups", sys_getgroups, (INT, PTR), Machine.X86_64),
-    Row("getgroups", sys_getgroups16, (INT, PTR), Machine.I386),
-    Row("getgroups32", sys_getgroups, (INT, PTR)),
-    Row("setgroups", sys_setgroups, (SIZE, PTR)),
-    Row("setgroups32", sys_setgroups, (SIZE, PTR)),
-    Row("capget", sys_capget, (PTR, PTR)),
-    Row("capset", sys_capset, (PTR, PTR)),
-    Row("sched_getaffinity", sys_sched_getaffinity, (PID, SIZE, PTR)),
-    Row("sched_setaffinity", sys_sched_setaffinity, (PID, SIZE, PTR)),
-    Row("sched_getscheduler", sys_sched_getscheduler, (PID,)),
-    Row("sched_getparam", sys_sched_getparam, (PID, PTR)),
-    Row("sched_get_priority_max", sys_sched_priority, (INT,)),
-    Row("sched_get_priority_min", sys_sched_priority, (INT,)),
-    Row("getcpu", sys_getcpu, (PTR, PTR, PTR)),
-    Row("ioprio_get", sys_ioprio_get, (INT, INT)),
-    Row("personality", sys_personality, (HEX,)),
-    Row("prctl", sys_prctl, (choice("prctl"), HEX, HEX, HEX, HEX)),
-    Row("sethostname", sys_sethostname, (PTR, LONG)),
-    Row("setdomainname", sys_sethostname, (PTR, LONG)),
+SYSTEM: tuple[Syscall, ...] = (
+    Syscall("uname", sys_uname, (struct_out("utsname"),)),
+    Syscall("sysinfo", sys_sysinfo, (struct_out("sysinfo"),)),
+    Syscall("getrandom", sys_getrandom, (data_out(1), SIZE, flags("getrandom"))),
+    Syscall("getpid", sys_getpid),
+    Syscall("gettid", sys_getpid),
+    Syscall("getppid", sys_getppid),
+    Syscall("getpgrp", sys_getpgrp),
+    Syscall("getpgid", sys_getpgid, (PID,)),
+    Syscall("setpgid", sys_setpgid, (PID, PID)),
+    Syscall("getsid", sys_getsid, (PID,)),
+    Syscall("setsid", sys_setsid),
+    Syscall("getuid", sys_getuid),
+    Syscall("getuid32", sys_getuid),
+    Syscall("geteuid", sys_getuid),
+    Syscall("geteuid32", sys_getuid),
+    Syscall("getgid", sys_getgid),
+    Syscall("getgid32", sys_getgid),
+    Syscall("getegid", sys_getgid),
+    Syscall("getegid32", sys_getgid),
+    Syscall("getresuid", sys_getresuid, (PTR, PTR, PTR), Machine.X86_64),
+    Syscall("getresgid", sys_getresgid, (PTR, PTR, PTR), Machine.X86_64),
+    Syscall("getresuid", sys_getresuid16, (PTR, PTR, PTR), Machine.I386),
+    Syscall("getresgid", sys_getresgid16, (PTR, PTR, PTR), Machine.I386),
+    Syscall("getresuid32", sys_getresuid, (PTR, PTR, PTR)),
+    Syscall("getresgid32", sys_getresgid, (PTR, PTR, PTR)),
+    Syscall("setuid", sys_setuid, (UID,)),
+    Syscall("setuid32", sys_setuid, (UID,)),
+    Syscall("setgid", sys_setgid, (UID,)),
+    Syscall("setgid32", sys_setgid, (UID,)),
+    Syscall("setreuid", sys_setuid, (UID, UID)),
+    Syscall("setreuid32", sys_setuid, (UID, UID)),
+    Syscall("setregid", sys_setgid, (UID, UID)),
+    Syscall("setregid32", sys_setgid, (UID, UID)),
+    Syscall("setresuid", sys_setuid, _IDS3),
+    Syscall("setresuid32", sys_setuid, _IDS3),
+    Syscall("setresgid", sys_setgid, _IDS3),
+    Syscall("setresgid32", sys_setgid, _IDS3),
+    Syscall("setfsuid", sys_setfsuid, (UID,)),
+    Syscall("setfsuid32", sys_setfsuid, (UID,)),
+    Syscall("setfsgid", sys_setfsgid, (UID,)),
+    Syscall("setfsgid32", sys_setfsgid, (UID,)),
+    Syscall("getgroups", sys_getgroups, (INT, PTR), Machine.X86_64),
+    Syscall("getgroups", sys_getgroups16, (INT, PTR), Machine.I386),
+    Syscall("getgroups32", sys_getgroups, (INT, PTR)),
+    Syscall("setgroups", sys_setgroups, (SIZE, PTR)),
+    Syscall("setgroups32", sys_setgroups, (SIZE, PTR)),
+    Syscall("capget", sys_capget, (PTR, PTR)),
+    Syscall("capset", sys_capset, (PTR, PTR)),
+    Syscall("sched_getaffinity", sys_sched_getaffinity, (PID, SIZE, PTR)),
+    Syscall("sched_setaffinity", sys_sched_setaffinity, (PID, SIZE, PTR)),
+    Syscall("sched_getscheduler", sys_sched_getscheduler, (PID,)),
+    Syscall("sched_getparam", sys_sched_getparam, (PID, PTR)),
+    Syscall("sched_get_priority_max", sys_sched_priority, (INT,)),
+    Syscall("sched_get_priority_min", sys_sched_priority, (INT,)),
+    Syscall("getcpu", sys_getcpu, (PTR, PTR, PTR)),
+    Syscall("ioprio_get", sys_ioprio_get, (INT, INT)),
+    Syscall("personality", sys_personality, (HEX,)),
+    Syscall("prctl", sys_prctl, (choice("prctl"), HEX, HEX, HEX, HEX)),
+    Syscall("sethostname", sys_sethostname, (PTR, LONG)),
+    Syscall("setdomainname", sys_sethostname, (PTR, LONG)),
     *(
-        Row(name, sys_absent, (HEX, HEX, HEX, HEX))
+        Syscall(name, sys_absent, (HEX, HEX, HEX, HEX))
         for name in ("rseq", "clone3", "openat2", "pidfd_open", "io_uring_setup")
     ),
     *(
-        Row(name, sys_no_attributes, (PATH if name[0] != "f" else FD, PATH, PTR, SIZE))
+        Syscall(name, sys_no_attributes, (PATH if name[0] != "f" else FD, PATH, PTR, SIZE))
         for name in (
             *("getxattr", "lgetxattr", "fgetxattr", "setxattr", "lsetxattr", "fsetxattr"),
             *("removexattr", "lremovexattr", "fremovexattr"),
         )
     ),
     *(
-        Row(name, sys_no_attributes, (PATH if name[0] != "f" else FD, PTR, SIZE))
+        Syscall(name, sys_no_attributes, (PATH if name[0] != "f" else FD, PTR, SIZE))
         for name in ("listxattr", "llistxattr", "flistxattr")
     ),
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from uselib.emulator.kernel.arguments import INT, PTR, choice, flags, struct_in, struct_out
 from uselib.emulator.kernel.clock import SECOND, Clock
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.table import Row
+from uselib.emulator.kernel.table import Syscall
 from uselib.emulator.kernel.waiting import Interrupted, sleep
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ def read_clock(clock: Clock, which: int) -> int:
 
 
 def sys_time(process: Process, address: int) -> int:
-    seconds = process.clock.wall() // SECOND & process.abi.word_mask  # i386: cut, from 2038 on
+    seconds = process.clock.wall() // SECOND & process.structs.word_mask  # i386: cut, from 2038 on
     if address:
-        process.memory.write(address, seconds.to_bytes(process.abi.word, "little"))
+        process.memory.write(address, seconds.to_bytes(process.structs.word, "little"))
     return seconds
 
 
@@ -52,14 +52,14 @@ def sys_settimeofday(process: Process, *_: int) -> int:
 def sys_gettimeofday(process: Process, address: int, zone: int) -> int:
     if address:
         seconds, rest = divmod(process.clock.wall(), SECOND)
-        process.memory.write(address, process.abi["timeval"].pack(seconds, rest // MICROSECOND))
+        process.memory.write(address, process.structs["timeval"].pack(seconds, rest // MICROSECOND))
     if zone:
-        process.memory.write(zone, process.abi["timezone"].pack(0, 0))
+        process.memory.write(zone, process.structs["timezone"].pack(0, 0))
     return 0
 
 
 def sys_clock_gettime(process: Process, which: int, address: int, layout: str = "timespec") -> int:
-    value = process.abi[layout].pack(*divmod(read_clock(process.clock, which), SECOND))
+    value = process.structs[layout].pack(*divmod(read_clock(process.clock, which), SECOND))
     process.memory.write(address, value)
     return 0
 
@@ -72,7 +72,7 @@ def sys_clock_getres(process: Process, which: int, address: int, layout: str = "
     read_clock(process.clock, which)
     coarse = which in (5, 6)
     if address:
-        process.memory.write(address, process.abi[layout].pack(0, 4_000_000 if coarse else 1))
+        process.memory.write(address, process.structs[layout].pack(0, 4_000_000 if coarse else 1))
     return 0
 
 
@@ -87,7 +87,7 @@ def sys_clock_settime(process: Process, which: int, address: int) -> int:
 
 def read_timespec(process: Process, address: int, layout: str) -> int:
     """ns. Raises GuestError(EINVAL)."""
-    spec = process.abi[layout]
+    spec = process.structs[layout]
     seconds, nanoseconds = spec.unpack(process.memory.read(address, spec.size))
     if seconds < 0 or not 0 <= nanoseconds < SECOND:
         raise GuestError(errno.EINVAL)
@@ -103,7 +103,7 @@ def _sleep(process: Process, nanoseconds: int, left: int, layout: str) -> int:
         sleep(process, nanoseconds)
     except Interrupted as early:
         if left:
-            process.memory.write(left, process.abi[layout].pack(*divmod(early.left, SECOND)))
+            process.memory.write(left, process.structs[layout].pack(*divmod(early.left, SECOND)))
         raise
     return 0
 
@@ -127,15 +127,15 @@ def sys_clock_nanosleep64(process: Process, which: int, flags: int, wanted: int,
 def sys_times(process: Process, address: int) -> int:
     ticks = process.clock.monotonic() // TICK
     if address:
-        process.memory.write(address, process.abi["tms"].pack(process.clock.cpu() // TICK, 0, 0, 0))
-    return (ticks + 429496729) & (process.abi.word_mask >> 1)  # the kernel's count does not start at 0 either
+        process.memory.write(address, process.structs["tms"].pack(process.clock.cpu() // TICK, 0, 0, 0))
+    return (ticks + 429496729) & (process.structs.word_mask >> 1)  # the kernel's count does not start at 0 either
 
 
 def rusage(process: Process, nanoseconds: int) -> bytes:
     """struct rusage with this CPU time; also for wait4."""
     seconds, rest = divmod(nanoseconds, SECOND)
     values: dict[str, int | bytes] = {"utime_sec": seconds, "utime_usec": rest // MICROSECOND, "maxrss": 4096}
-    return process.abi["rusage"].encode(values)
+    return process.structs["rusage"].encode(values)
 
 
 def sys_getrusage(process: Process, who: int, address: int) -> int:
@@ -150,20 +150,20 @@ _SPEC, _SPEC64 = struct_in("timespec"), struct_in("timespec64")
 _SPEC_OUT, _SPEC64_OUT = struct_out("timespec"), struct_out("timespec64")
 _SLEEP_FLAGS = flags("timer")
 
-TIME: tuple[Row, ...] = (
-    Row("time", sys_time, (PTR,)),
-    Row("stime", sys_stime, (PTR,)),
-    Row("gettimeofday", sys_gettimeofday, (struct_out("timeval"), PTR)),
-    Row("settimeofday", sys_settimeofday, (PTR, PTR)),
-    Row("clock_gettime", sys_clock_gettime, (_CLOCK, _SPEC_OUT)),
-    Row("clock_gettime64", sys_clock_gettime64, (_CLOCK, _SPEC64_OUT)),
-    Row("clock_getres", sys_clock_getres, (_CLOCK, _SPEC_OUT)),
-    Row("clock_getres_time64", sys_clock_getres64, (_CLOCK, _SPEC64_OUT)),
-    Row("clock_settime", sys_clock_settime, (_CLOCK, _SPEC)),
-    Row("clock_settime64", sys_clock_settime, (_CLOCK, _SPEC64)),
-    Row("nanosleep", sys_nanosleep, (_SPEC, _SPEC_OUT)),
-    Row("clock_nanosleep", sys_clock_nanosleep, (_CLOCK, _SLEEP_FLAGS, _SPEC, _SPEC_OUT)),
-    Row("clock_nanosleep_time64", sys_clock_nanosleep64, (_CLOCK, _SLEEP_FLAGS, _SPEC64, _SPEC64_OUT)),
-    Row("times", sys_times, (struct_out("tms"),)),
-    Row("getrusage", sys_getrusage, (INT, struct_out("rusage"))),
+TIME: tuple[Syscall, ...] = (
+    Syscall("time", sys_time, (PTR,)),
+    Syscall("stime", sys_stime, (PTR,)),
+    Syscall("gettimeofday", sys_gettimeofday, (struct_out("timeval"), PTR)),
+    Syscall("settimeofday", sys_settimeofday, (PTR, PTR)),
+    Syscall("clock_gettime", sys_clock_gettime, (_CLOCK, _SPEC_OUT)),
+    Syscall("clock_gettime64", sys_clock_gettime64, (_CLOCK, _SPEC64_OUT)),
+    Syscall("clock_getres", sys_clock_getres, (_CLOCK, _SPEC_OUT)),
+    Syscall("clock_getres_time64", sys_clock_getres64, (_CLOCK, _SPEC64_OUT)),
+    Syscall("clock_settime", sys_clock_settime, (_CLOCK, _SPEC)),
+    Syscall("clock_settime64", sys_clock_settime, (_CLOCK, _SPEC64)),
+    Syscall("nanosleep", sys_nanosleep, (_SPEC, _SPEC_OUT)),
+    Syscall("clock_nanosleep", sys_clock_nanosleep, (_CLOCK, _SLEEP_FLAGS, _SPEC, _SPEC_OUT)),
+    Syscall("clock_nanosleep_time64", sys_clock_nanosleep64, (_CLOCK, _SLEEP_FLAGS, _SPEC64, _SPEC64_OUT)),
+    Syscall("times", sys_times, (struct_out("tms"),)),
+    Syscall("getrusage", sys_getrusage, (INT, struct_out("rusage"))),
 )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from uselib.emulator.kernel import arguments as a
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.table import Row
+from uselib.emulator.kernel.table import Syscall
 from uselib.linker.errors import FormatError
 from uselib.loader.programs.headers import read_headers
 from uselib.loader.programs.uselib import load_library
@@ -79,4 +79,4 @@ def sys_uselib(process: Process, path: int) -> int:
     return 0
 
 
-LIBRARY = (Row("uselib", sys_uselib, (a.PATH,)),)
+LIBRARY = (Syscall("uselib", sys_uselib, (a.PATH,)),)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel import arguments as a
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.table import Row
+from uselib.emulator.kernel.table import Syscall
 from uselib.linker.image import Machine
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def sys_wait4(process: Process, pid: int, status_at: int, options: int, usage: i
     if status_at:
         process.memory.write(status_at, struct.pack("<I", status))
     if usage:
-        process.memory.write(usage, process.abi["rusage"].encode({}))
+        process.memory.write(usage, process.structs["rusage"].encode({}))
     return child
 
 
@@ -117,12 +117,12 @@ def sys_waitid(process: Process, id_type: int, target: int, info: int, options: 
     if info:
         process.memory.write(info, data)
     if usage:
-        process.memory.write(usage, process.abi["rusage"].encode({}))
+        process.memory.write(usage, process.structs["rusage"].encode({}))
     return 0
 
 
 WAITS = (
-    Row("wait4", sys_wait4, (a.PID, a.WAIT_STATUS, a.flags("wait"), a.struct_out("rusage"))),
-    Row("waitpid", sys_waitpid, (a.PID, a.WAIT_STATUS, a.flags("wait")), Machine.I386),
-    Row("waitid", sys_waitid, (a.INT, a.PID, a.PTR, a.flags("wait"), a.PTR)),
+    Syscall("wait4", sys_wait4, (a.PID, a.WAIT_STATUS, a.flags("wait"), a.struct_out("rusage"))),
+    Syscall("waitpid", sys_waitpid, (a.PID, a.WAIT_STATUS, a.flags("wait")), Machine.I386),
+    Syscall("waitid", sys_waitid, (a.INT, a.PID, a.PTR, a.flags("wait"), a.PTR)),
 )

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from uselib.emulator.kernel.signals import frames
-from uselib.emulator.kernel.signals.frames import SI_KERNEL, SI_TIMER, SI_USER, SignalInfo
+from uselib.emulator.kernel.signals.frames import SI_KERNEL, SI_USER, SignalInfo
 from uselib.emulator.process.interfaces import Fault, ProcessEnded
 from uselib.loader.memory.address_space import MemoryFault
 
@@ -55,7 +55,7 @@ def bit(signal: int) -> int:
 
 
 @dataclass(frozen=True)
-class Action:
+class SignalAction:
     """struct sigaction."""
 
     handler: int = SIG_DFL
@@ -73,7 +73,7 @@ class Timer:
     period: int
 
 
-_DEFAULT = Action()
+_DEFAULT = SignalAction()
 
 
 class SignalState:
@@ -82,7 +82,7 @@ class SignalState:
     def __init__(self, process: Callable[[], Process], clock: Clock) -> None:
         self._process = process
         self._clock = clock
-        self.actions: dict[int, Action] = {}
+        self.actions: dict[int, SignalAction] = {}
         self.blocked = 0
         self.pending: list[SignalInfo] = []
         self.suspended_mask: int | None = None  # sigsuspend: the mask to go back to after the handler
@@ -138,7 +138,7 @@ class SignalState:
         handler = self.actions.get(signal, _DEFAULT).handler
         return handler == SIG_IGN or (handler == SIG_DFL and signal in IGNORED)
 
-    def set_action(self, signal: int, action: Action) -> None:
+    def set_action(self, signal: int, action: SignalAction) -> None:
         self.actions[signal] = action
         if self._ignored(signal):
             self.pending = [info for info in self.pending if info.signal != signal]
@@ -156,7 +156,7 @@ class SignalState:
         signals = [s for s in range(1, COUNT + 1) if self.blocked & bit(s) and s not in _HOST_OWN]
         host_signal.pthread_sigmask(host_signal.SIG_SETMASK, signals)
 
-    def _mirror(self, signal: int, action: Action) -> None:
+    def _mirror(self, signal: int, action: SignalAction) -> None:
         """Gives the host the same disposition; a guest handler becomes a host handler that queues the signal."""
         if signal in _HOST_OWN or signal == SIGPIPE:
             return
@@ -236,7 +236,7 @@ class SignalState:
             if action.handler not in (SIG_DFL, SIG_IGN):
                 self.set_action(signal, _DEFAULT)
             else:
-                self.actions[signal] = Action(action.handler)
+                self.actions[signal] = SignalAction(action.handler)
         self.alternate = (0, SS_DISABLE, 0)
         self.suspended_mask = None
 
@@ -337,7 +337,7 @@ class SignalState:
         registers[0] = number
         cpu.set_general(registers)
 
-    def _enter(self, info: SignalInfo, action: Action, fault: Fault | None) -> None:
+    def _enter(self, info: SignalInfo, action: SignalAction, fault: Fault | None) -> None:
         process = self._process()
         cpu = process.cpu
         if action.flags & SA_RESETHAND:
@@ -374,6 +374,3 @@ class SignalState:
         self.set_blocked(mask)
         if stack is not None and not stack[1] & SS_ONSTACK:
             self.alternate = stack
-
-
-__all__ = ["SI_TIMER", "Action", "SignalInfo", "SignalState", "Timer"]

@@ -1,7 +1,7 @@
 """`--strace`: each system call as a line, in the style of strace(1).
 
 Arguments that the kernel reads are shown as they were before the call, those that it writes as they are after it. The
-row of the call says what each argument is (arguments.Kind); strace_values.py shows it.
+row of the call says what each argument is (arguments.ArgumentKind); strace_values.py shows it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from uselib.emulator.kernel.strace.values import (
     quoted,
     signal_set,
 )
-from uselib.emulator.kernel.table import Row
+from uselib.emulator.kernel.table import Syscall
 from uselib.loader.memory.address_space import MemoryFault
 
 if TYPE_CHECKING:
@@ -54,18 +54,18 @@ class Strace:
 
     def started(self, path: bytes, vectors: tuple[int, int]) -> None:
         """The first line: the execve that started the program. vectors: argv and envp on the new stack."""
-        row = Row("execve", lambda *_: 0, (PATH, STRINGS, ENVIRONMENT))
+        row = Syscall("execve", lambda *_: 0, (PATH, STRINGS, ENVIRONMENT))
         arguments = [0, *vectors]
         shown = [quoted(path), self._render(row, arguments, 1, None), self._render(row, arguments, 2, None)]
         self._line(f"execve({', '.join(shown)})", "0")
 
-    def enter(self, row: Row, arguments: Sequence[int]) -> None:
+    def enter(self, row: Syscall, arguments: Sequence[int]) -> None:
         self._before = [
             None if kind.output else self._render(row, arguments, index, None)
             for index, kind in enumerate(row.arguments)
         ]
 
-    def leave(self, row: Row, arguments: Sequence[int], result: int | None) -> None:
+    def leave(self, row: Syscall, arguments: Sequence[int], result: int | None) -> None:
         if row.name in ("sigreturn", "rt_sigreturn"):
             self._sigreturn(row)
             return
@@ -78,12 +78,12 @@ class Strace:
             shown[1:3] = [str(offset - (1 << 64) if offset >> 63 else offset)]
         self._line(f"{row.name}({', '.join(shown)})", self._result(row, arguments, result))
 
-    def _sigreturn(self, row: Row) -> None:
+    def _sigreturn(self, row: Syscall) -> None:
         """The mask and the result register that the signal frame has brought back."""
         process = self._process
         value = process.cpu.general()[0]
-        if value >> 8 * process.abi.word - 1:
-            value -= process.abi.word_mask + 1
+        if value >> 8 * process.structs.word - 1:
+            value -= process.structs.word_mask + 1
         mask = signal_set(process.signals.blocked)
         self._line(f"{row.name}({{mask={mask}}})", self._result(row, (), value))
 
@@ -113,7 +113,7 @@ class Strace:
             self._write(f"+++ exited with {end.code} +++")
 
     @staticmethod
-    def _count(row: Row, arguments: Sequence[int]) -> int:
+    def _count(row: Syscall, arguments: Sequence[int]) -> int:
         """How many arguments are shown: not those that the call does not look at."""
         if row.name in ("open", "openat"):
             flags = arguments[-2]
@@ -122,7 +122,7 @@ class Strace:
             return 2
         return len(arguments)
 
-    def _render(self, row: Row, arguments: Sequence[int], index: int, result: int | None) -> str:
+    def _render(self, row: Syscall, arguments: Sequence[int], index: int, result: int | None) -> str:
         kind = row.arguments[index]
         value = arguments[index]
         try:
@@ -130,13 +130,13 @@ class Strace:
         except (MemoryFault, OSError):
             return hex(value)
 
-    def _result(self, row: Row, arguments: Sequence[int], result: int | None) -> str:
+    def _result(self, row: Syscall, arguments: Sequence[int], result: int | None) -> str:
         if result is None:
             return "?"
         if -4096 < result < 0:
             return self._error(-result)
         if row.name in _HEX_RESULTS:
-            return hex(result & self._process.abi.word_mask)
+            return hex(result & self._process.structs.word_mask)
         if row.name == "umask":
             return f"0{result:o}"
         if row.name in ("fcntl", "fcntl64") and arguments[1] == 3:

@@ -1,4 +1,4 @@
-"""How `--strace` shows one argument: a renderer for each style of arguments.Kind, as strace(1) shows it."""
+"""How `--strace` shows one argument: a renderer for each style of arguments.ArgumentKind, as strace(1) shows it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel import constants as C
-from uselib.emulator.kernel.arguments import Kind
+from uselib.emulator.kernel.arguments import ArgumentKind
 from uselib.emulator.kernel.strace.tables import CHOICES, FILE_TYPES, FLAGS, NOTHING, SIGNALS
-from uselib.emulator.kernel.table import Row
+from uselib.emulator.kernel.table import Syscall
 
 if TYPE_CHECKING:
     from uselib.emulator.kernel.process import Process
@@ -24,9 +24,9 @@ class Context:
     """One argument in its call. result is None before the call."""
 
     process: Process
-    row: Row
+    row: Syscall
     arguments: Sequence[int]
-    kind: Kind
+    kind: ArgumentKind
     result: int | None = None
 
     @property
@@ -90,7 +90,7 @@ def _strings(context: Context, address: int) -> str:
     """A NULL-terminated array of strings."""
     if not address:
         return "NULL"
-    word, memory, shown = context.process.abi.word, context.process.memory, []
+    word, memory, shown = context.process.structs.word, context.process.memory, []
     for index in range(33):
         string = int.from_bytes(memory.read(address + index * word, word), "little")
         if not string:
@@ -168,7 +168,7 @@ def _ioctl(context: Context, value: int) -> str:
 
 
 def _environment(context: Context, address: int) -> str:
-    word, count = context.process.abi.word, 0
+    word, count = context.process.structs.word, 0
     while any(context.process.memory.read(address + count * word, word)):
         count += 1
     return f"{hex(address)} /* {count} var{'' if count == 1 else 's'} */"
@@ -192,7 +192,7 @@ def _iovec(context: Context, address: int) -> str:
     count = context.arguments[context.kind.size]
     if not 0 < count <= 1024 or context.failed:
         return _pointer(context, address) if count else "[]"
-    layout, memory, shown = context.process.abi["iovec"], context.process.memory, []
+    layout, memory, shown = context.process.structs["iovec"], context.process.memory, []
     left = context.result if context.kind.output else None
     for base, size in layout.array(memory.read(address, layout.size * min(count, 32))):
         filled = size if left is None else min(size, left)
@@ -204,7 +204,7 @@ def _iovec(context: Context, address: int) -> str:
 
 def _pollfds(context: Context, address: int) -> str:
     count = context.arguments[context.kind.size]
-    layout = context.process.abi["pollfd"]
+    layout = context.process.structs["pollfd"]
     entries = layout.array(context.process.memory.read(address, layout.size * min(count, 32)))
     return (
         "[" + ", ".join(f"{{fd={fd}, events={flag_names('poll', events & 0xFFFF)}}}" for fd, events, _ in entries) + "]"
@@ -213,7 +213,7 @@ def _pollfds(context: Context, address: int) -> str:
 
 def poll_result(process: Process, address: int, count: int) -> str:
     """`[{fd=3, revents=POLLIN}]`: the descriptors that are ready."""
-    layout = process.abi["pollfd"]
+    layout = process.structs["pollfd"]
     entries = layout.array(process.memory.read(address, layout.size * count))
     return (
         "["
@@ -237,7 +237,7 @@ def _dirents(context: Context, address: int) -> str:
     if context.failed or context.result is None:
         return hex(address)
     data = context.process.memory.read(address, context.result)
-    at = 16 if context.row.name == "getdents64" or context.process.abi.word == 8 else 8
+    at = 16 if context.row.name == "getdents64" or context.process.structs.word == 8 else 8
     count = position = 0
     while position < len(data):
         position += int.from_bytes(data[position + at : position + at + 2], "little") or len(data)
@@ -262,7 +262,7 @@ def signal_set(mask: int) -> str:
 def _sigset(context: Context, address: int) -> str:
     if not address or context.failed:
         return _pointer(context, address)
-    size = 8 if context.row.name.startswith(("rt_", "p")) else context.process.abi.word
+    size = 8 if context.row.name.startswith(("rt_", "p")) else context.process.structs.word
     return signal_set(int.from_bytes(context.process.memory.read(address, size), "little"))
 
 
@@ -270,7 +270,7 @@ def _sigaction(context: Context, address: int) -> str:
     """The kernel's struct sigaction; that of the old call has the mask second."""
     if not address or context.failed:
         return _pointer(context, address)
-    word, memory = context.process.abi.word, context.process.memory
+    word, memory = context.process.structs.word, context.process.memory
     if context.row.name == "sigaction":
         handler, mask, flags, restorer = struct.unpack("<4I", memory.read(address, 16))
     else:
@@ -306,7 +306,7 @@ def _struct(context: Context, address: int) -> str:
     if not address or context.failed:
         return _pointer(context, address)
     name = context.kind.detail
-    layout = context.process.abi[name]
+    layout = context.process.structs[name]
     values = layout.decode(context.process.memory.read(address, layout.size))
     return STRUCTS.get(name, _any_struct)(values)
 

@@ -22,7 +22,7 @@ from uselib.loader.memory.address_space import MemoryFault
 
 if TYPE_CHECKING:
     from uselib.emulator.kernel.process import Process
-    from uselib.emulator.kernel.vfs.namespace import Directory
+    from uselib.emulator.kernel.vfs.namespace import GuestDirectory
 
 _SMALL = 4096  # bytes up to which a copy is cheaper than a view of guest memory
 _CHUNK = 1 << 20  # bytes that a write copies at a time
@@ -38,7 +38,7 @@ class Description:
     (fchmod). directory: for an open directory, where it is in the namespace.
     """
 
-    directory: Directory | None = None
+    directory: GuestDirectory | None = None
 
     def __init__(self, fd: int, path: bytes = b"", flags: int = 0, mutable: bool = False, owned: bool = True) -> None:
         self.fd = fd
@@ -198,7 +198,7 @@ class RandomFile(Description):
 class DirectoryFile(Description):
     """An open directory. Entries are read at the first getdents and again after a seek to 0, sorted by name."""
 
-    def __init__(self, fd: int, directory: Directory, flags: int, mutable: bool) -> None:
+    def __init__(self, fd: int, directory: GuestDirectory, flags: int, mutable: bool) -> None:
         super().__init__(fd, directory.name, flags, mutable)
         self.directory = directory
         self.position = 0
@@ -214,7 +214,7 @@ class DirectoryFile(Description):
         if whence == os.SEEK_END and self.fd >= 0:
             # The end depends on the file system: EINVAL (tmpfs), or the largest hash (ext4_get_htree_eof), which has
             # 31 bits where the caller is a 32-bit program.
-            self.position = min(os.lseek(self.fd, offset, whence), process.abi.word_mask >> 1)
+            self.position = min(os.lseek(self.fd, offset, whence), process.structs.word_mask >> 1)
             return self.position
         if whence == os.SEEK_CUR:
             offset += self.position
@@ -259,7 +259,7 @@ def _gather(process: Process, parts: Sequence[tuple[int, int]], most: int, unit:
 
 
 @dataclass
-class Slot:
+class Descriptor:
     """A descriptor."""
 
     description: Description
@@ -270,7 +270,7 @@ class FileTable:
     """Descriptor -> description. limit: RLIMIT_NOFILE."""
 
     def __init__(self, limit: int = 1024) -> None:
-        self.slots: dict[int, Slot] = {}
+        self.descriptors: dict[int, Descriptor] = {}
         self.limit = limit
 
     @classmethod
@@ -292,27 +292,27 @@ class FileTable:
     def get(self, fd: int) -> Description:
         """Raises GuestError(EBADF)."""
         try:
-            return self.slots[fd].description
+            return self.descriptors[fd].description
         except KeyError:
             raise GuestError(errno.EBADF) from None
 
-    def slot(self, fd: int) -> Slot:
+    def descriptor(self, fd: int) -> Descriptor:
         """Raises GuestError(EBADF)."""
         try:
-            return self.slots[fd]
+            return self.descriptors[fd]
         except KeyError:
             raise GuestError(errno.EBADF) from None
 
     def check_room(self, count: int = 1) -> None:
         """Raises GuestError(EMFILE) if `count` more descriptors would be too many."""
-        if len(self.slots) + count > self.limit:
+        if len(self.descriptors) + count > self.limit:
             raise GuestError(errno.EMFILE)
 
     def add(self, description: Description, cloexec: bool = False, lowest: int = 0) -> int:
         """The lowest free descriptor from `lowest` on. Raises GuestError(EMFILE); then the description is closed if
         nothing else refers to it."""
         fd = lowest
-        while fd in self.slots:
+        while fd in self.descriptors:
             fd += 1
         if fd >= self.limit:
             if not description.references:
@@ -326,25 +326,25 @@ class FileTable:
         if not 0 <= fd < self.limit:
             raise GuestError(errno.EBADF)
         description.references += 1
-        if fd in self.slots:
+        if fd in self.descriptors:
             self.close(fd)
-        self.slots[fd] = Slot(description, cloexec)
+        self.descriptors[fd] = Descriptor(description, cloexec)
 
     def close(self, fd: int) -> None:
         """Raises GuestError(EBADF)."""
-        slot = self.slots.pop(fd, None)
-        if slot is None:
+        entry = self.descriptors.pop(fd, None)
+        if entry is None:
             raise GuestError(errno.EBADF)
-        slot.description.references -= 1
-        if not slot.description.references:
-            slot.description.close()
+        entry.description.references -= 1
+        if not entry.description.references:
+            entry.description.close()
 
     def close_all(self) -> None:
         """The end of the process."""
-        for fd in list(self.slots):
+        for fd in list(self.descriptors):
             self.close(fd)
 
     def close_on_exec(self) -> None:
         """What execve closes."""
-        for fd in [fd for fd, slot in self.slots.items() if slot.cloexec]:
+        for fd in [fd for fd, entry in self.descriptors.items() if entry.cloexec]:
             self.close(fd)

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.vfs.namespace import Directory, Found, Handle, Namespace, Special
+from uselib.emulator.kernel.vfs.namespace import Found, GuestDirectory, Handle, Namespace, SyntheticFile
 
 _MODE = 0o1777  # permission bits a guest may set: no setuid, no setgid
 
 
 @dataclass
-class Opened:
+class OpenedFile:
     """What open(2) made: a host descriptor, or -1 for synthesised things.
 
     mutable: the inode lies under a writable grant, so fchmod and the like are allowed.
@@ -31,8 +31,8 @@ class Opened:
     path: bytes
     flags: int
     mutable: bool
-    directory: Directory | None = None
-    special: Special | None = None
+    directory: GuestDirectory | None = None
+    special: SyntheticFile | None = None
 
 
 def synthetic_status(mode: int, inode: int) -> os.stat_result:
@@ -43,7 +43,7 @@ def synthetic_status(mode: int, inode: int) -> os.stat_result:
 DEVICE_NUMBERS = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 9), "tty": (5, 0)}
 
 
-def special_mode(special: Special) -> int:
+def special_mode(special: SyntheticFile) -> int:
     if special.link:
         return stat.S_IFLNK | 0o777
     return stat.S_IFCHR | 0o666 if special.name in DEVICE_NUMBERS else stat.S_IFREG | 0o444
@@ -57,11 +57,11 @@ class FileSystem:
         self.cwd = namespace.top()
         self.chdir(None, cwd)
 
-    def resolve(self, at: Directory | None, path: bytes, follow: bool = True) -> Found:
+    def resolve(self, at: GuestDirectory | None, path: bytes, follow: bool = True) -> Found:
         """Found, which need not exist. at: where relative paths start; None: the current directory."""
         return self.namespace.resolve(at or self.cwd, path, follow)
 
-    def existing(self, at: Directory | None, path: bytes, follow: bool = True) -> Found:
+    def existing(self, at: GuestDirectory | None, path: bytes, follow: bool = True) -> Found:
         """Found; raises GuestError(ENOENT) if it does not exist."""
         found = self.resolve(at, path, follow)
         if not found.exists:
@@ -80,7 +80,7 @@ class FileSystem:
         assert found.handle is not None
         return os.fstat(found.handle.fd)
 
-    def readlink(self, at: Directory | None, path: bytes) -> bytes:
+    def readlink(self, at: GuestDirectory | None, path: bytes) -> bytes:
         found = self.existing(at, path, follow=False)
         if found.special is not None and found.special.link:
             return self.namespace.view.link(found.special)
@@ -108,13 +108,13 @@ class FileSystem:
         if not allowed:
             raise GuestError(errno.EACCES)
 
-    def chdir(self, at: Directory | None, path: bytes) -> None:
+    def chdir(self, at: GuestDirectory | None, path: bytes) -> None:
         found = self.existing(at, path)
         if found.directory is None:
             raise GuestError(errno.ENOTDIR)
         self.enter(found.directory)
 
-    def enter(self, directory: Directory) -> None:
+    def enter(self, directory: GuestDirectory) -> None:
         """Makes it the current directory. Raises PermissionError if it may not be searched."""
         if directory.handle is not None:
             os.stat(b".", dir_fd=directory.handle.fd)
@@ -122,7 +122,7 @@ class FileSystem:
 
     # Opening
 
-    def open(self, at: Directory | None, path: bytes, flags: int, mode: int) -> Opened:
+    def open(self, at: GuestDirectory | None, path: bytes, flags: int, mode: int) -> OpenedFile:
         """open(2). Raises GuestError, OSError."""
         follow = not flags & C.O_NOFOLLOW and flags & (C.O_CREAT | C.O_EXCL) != C.O_CREAT | C.O_EXCL
         for _ in range(16):  # a name that comes and goes under our hands: look again
@@ -145,7 +145,7 @@ class FileSystem:
                 return opened
         raise GuestError(errno.EAGAIN)
 
-    def _found_to_open(self, at: Directory | None, path: bytes, flags: int, follow: bool) -> Found:
+    def _found_to_open(self, at: GuestDirectory | None, path: bytes, flags: int, follow: bool) -> Found:
         if flags & C.O_CREAT and path.endswith(b"/"):
             raise GuestError(errno.EISDIR)
         changes = flags & (C.O_CREAT | C.O_TRUNC) or flags & C.O_ACCMODE
@@ -161,7 +161,7 @@ class FileSystem:
             raise GuestError(errno.ENOENT)
         return found
 
-    def _outside(self, at: Directory | None, path: bytes) -> None:
+    def _outside(self, at: GuestDirectory | None, path: bytes) -> None:
         """A path to be written does not exist: EROFS if that is where nothing was granted at all, or in the sysroot."""
         parts = path.rstrip(b"/").split(b"/")
         start = at or self.cwd
@@ -177,30 +177,30 @@ class FileSystem:
                     raise GuestError(errno.EROFS)
                 return
 
-    def _create(self, found: Found, flags: int, mode: int) -> Opened:
+    def _create(self, found: Found, flags: int, mode: int) -> OpenedFile:
         if not found.parent.writable or found.parent.handle is None:
             raise GuestError(errno.EROFS)
         host = C.host_open_flags(flags) | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         fd = os.open(found.name, host, mode & _MODE, dir_fd=found.parent.handle.fd)
-        return Opened(fd, _name(found), flags, True)
+        return OpenedFile(fd, _name(found), flags, True)
 
-    def _open_path(self, found: Found, flags: int) -> Opened:
+    def _open_path(self, found: Found, flags: int) -> OpenedFile:
         if flags & C.O_DIRECTORY and found.directory is None:
             raise GuestError(errno.ENOTDIR)
         handle = found.directory.handle if found.directory is not None else found.handle
         fd = os.dup(handle.fd) if handle is not None else -1
-        return Opened(fd, _name(found), flags, False, found.directory, found.special)
+        return OpenedFile(fd, _name(found), flags, False, found.directory, found.special)
 
-    def _open_special(self, found: Found, special: Special, flags: int) -> Opened:
+    def _open_special(self, found: Found, special: SyntheticFile, flags: int) -> OpenedFile:
         if flags & C.O_DIRECTORY:
             raise GuestError(errno.ENOTDIR)
         if special.link and special.name != "descriptor":
             raise GuestError(errno.ELOOP)
         if flags & (C.O_ACCMODE | C.O_TRUNC) and stat.S_ISREG(special_mode(special)):
             raise GuestError(errno.EACCES)
-        return Opened(-1, _name(found), flags, False, None, special)
+        return OpenedFile(-1, _name(found), flags, False, None, special)
 
-    def _open_directory(self, directory: Directory, flags: int) -> Opened:
+    def _open_directory(self, directory: GuestDirectory, flags: int) -> OpenedFile:
         if flags & C.O_TMPFILE == C.O_TMPFILE:
             raise GuestError(errno.EOPNOTSUPP)
         if flags & (C.O_ACCMODE | C.O_CREAT | C.O_TRUNC):
@@ -208,9 +208,9 @@ class FileSystem:
         fd = -1
         if directory.handle is not None:
             fd = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory.handle.fd)
-        return Opened(fd, directory.name, flags, directory.writable, directory)
+        return OpenedFile(fd, directory.name, flags, directory.writable, directory)
 
-    def _open_file(self, found: Found, flags: int) -> Opened | None:
+    def _open_file(self, found: Found, flags: int) -> OpenedFile | None:
         """A file that exists. None: another one has taken its name meanwhile."""
         assert found.handle is not None and found.status is not None and found.at is not None
         status = found.status
@@ -236,11 +236,11 @@ class FileSystem:
             return None
         if stat.S_ISREG(status.st_mode) and not flags & C.O_NONBLOCK:
             os.set_blocking(fd, True)
-        return Opened(fd, _name(found), flags, writable)
+        return OpenedFile(fd, _name(found), flags, writable)
 
     # Changing
 
-    def _new(self, at: Directory | None, path: bytes) -> tuple[bytes, Handle]:
+    def _new(self, at: GuestDirectory | None, path: bytes) -> tuple[bytes, Handle]:
         """For calls that make an entry: its name, and its directory to be held while it is used. Raises GuestError(EEXIST, EROFS, ...)."""
         try:
             found = self.resolve(at, path.rstrip(b"/") or path, follow=False)
@@ -254,7 +254,7 @@ class FileSystem:
             raise GuestError(errno.EROFS)
         return found.name, found.parent.handle
 
-    def _old(self, at: Directory | None, path: bytes) -> tuple[Found, Handle]:
+    def _old(self, at: GuestDirectory | None, path: bytes) -> tuple[Found, Handle]:
         """For calls that remove or move an entry: the entry, which exists, and its directory."""
         found = self.existing(at, path.rstrip(b"/") or path, follow=False)
         found.slash = path.endswith(b"/")
@@ -264,11 +264,11 @@ class FileSystem:
             raise GuestError(errno.EROFS)
         return found, found.parent.handle
 
-    def mkdir(self, at: Directory | None, path: bytes, mode: int) -> None:
+    def mkdir(self, at: GuestDirectory | None, path: bytes, mode: int) -> None:
         name, parent = self._new(at, path)
         os.mkdir(name, mode & _MODE, dir_fd=parent.fd)
 
-    def mknod(self, at: Directory | None, path: bytes, mode: int) -> None:
+    def mknod(self, at: GuestDirectory | None, path: bytes, mode: int) -> None:
         """Regular files and FIFOs. Raises GuestError(EPERM) for devices and sockets."""
         name, parent = self._new(at, path)
         kind = stat.S_IFMT(mode)
@@ -280,13 +280,13 @@ class FileSystem:
             flags = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY | os.O_CLOEXEC
             os.close(os.open(name, flags, mode & _MODE, dir_fd=parent.fd))
 
-    def symlink(self, target: bytes, at: Directory | None, path: bytes) -> None:
+    def symlink(self, target: bytes, at: GuestDirectory | None, path: bytes) -> None:
         if not target:
             raise GuestError(errno.ENOENT)
         name, parent = self._new(at, path)
         os.symlink(target, name, dir_fd=parent.fd)
 
-    def unlink(self, at: Directory | None, path: bytes) -> None:
+    def unlink(self, at: GuestDirectory | None, path: bytes) -> None:
         found = self.existing(at, path.rstrip(b"/") or path, follow=False)
         if found.directory is not None and found.name in (b".", b""):
             raise GuestError(errno.EISDIR)
@@ -297,7 +297,7 @@ class FileSystem:
             raise GuestError(errno.EISDIR)
         os.unlink(found.name, dir_fd=parent.fd)
 
-    def rmdir(self, at: Directory | None, path: bytes) -> None:
+    def rmdir(self, at: GuestDirectory | None, path: bytes) -> None:
         last = path.rstrip(b"/").rpartition(b"/")[2]
         if last == b".":
             raise GuestError(errno.EINVAL)
@@ -309,7 +309,13 @@ class FileSystem:
         os.rmdir(found.name, dir_fd=parent.fd)
 
     def rename(
-        self, old_at: Directory | None, old: bytes, new_at: Directory | None, new: bytes, *, replace: bool = True
+        self,
+        old_at: GuestDirectory | None,
+        old: bytes,
+        new_at: GuestDirectory | None,
+        new: bytes,
+        *,
+        replace: bool = True,
     ) -> None:
         """rename(2). replace false: RENAME_NOREPLACE."""
         source, old_parent = self._old(old_at, old)
@@ -331,7 +337,9 @@ class FileSystem:
             raise GuestError(errno.EEXIST)
         os.rename(source.name, target.name, src_dir_fd=old_parent.fd, dst_dir_fd=target.parent.handle.fd)
 
-    def link(self, old_at: Directory | None, old: bytes, new_at: Directory | None, new: bytes, follow: bool) -> None:
+    def link(
+        self, old_at: GuestDirectory | None, old: bytes, new_at: GuestDirectory | None, new: bytes, follow: bool
+    ) -> None:
         """link(2). Both names must be writable: a second name under a writable grant for a file outside one would make
         that file writable."""
         source = self.existing(old_at, old, follow)
@@ -357,16 +365,16 @@ class FileSystem:
         directory, name = found.at
         action(name, directory.fd)
 
-    def chmod(self, at: Directory | None, path: bytes, mode: int, follow: bool = True) -> None:
+    def chmod(self, at: GuestDirectory | None, path: bytes, mode: int, follow: bool = True) -> None:
         found = self.existing(at, path, follow)
         self.change(found, lambda name, parent: _chmod(found, name, parent, mode & _MODE))
 
-    def utime(self, at: Directory | None, path: bytes, times: tuple[int, int], follow: bool = True) -> None:
+    def utime(self, at: GuestDirectory | None, path: bytes, times: tuple[int, int], follow: bool = True) -> None:
         """Sets access and modification time, ns since 1970."""
         found = self.existing(at, path, follow)
         self.change(found, lambda name, parent: os.utime(name, ns=times, dir_fd=parent, follow_symlinks=False))
 
-    def truncate(self, at: Directory | None, path: bytes, size: int) -> None:
+    def truncate(self, at: GuestDirectory | None, path: bytes, size: int) -> None:
         found = self.existing(at, path)
         if found.directory is not None:
             raise GuestError(errno.EISDIR)

@@ -7,11 +7,11 @@ symbolic links and `..` are interpreted within the guest's tree, and nothing tha
 
     Node       a place in the tree of grants: the root, granted directories and files, the directories above them, and
                the few synthesised entries of /dev and /proc
-    Directory  where a walk stands: a guest path, the host descriptor (or none: synthesised), whether it may be written
+    GuestDirectory  where a walk stands: a guest path, the host descriptor (or none: synthesised), whether it may be written
     Found      what a path leads to: parent directory, last name, and the object, if it exists
 
-Invariants: a Directory's handle was reached from a grant by steps that did not follow a link; `writable` is only true
-below a writable grant; descriptors of Directories are O_PATH, good for look-ups only.
+Invariants: a GuestDirectory's handle was reached from a grant by steps that did not follow a link; `writable` is only true
+below a writable grant; descriptors of GuestDirectories are O_PATH, good for look-ups only.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Handle:
 
 
 @dataclass(frozen=True)
-class Special:
+class SyntheticFile:
     """A synthesised file or link. name: `null`, `exe`, ...; link: it is a symbolic link."""
 
     name: str
@@ -60,17 +60,17 @@ class Node:
     handle: Handle | None = None
     file: bytes = b""
     writable: bool = False
-    special: Special | None = None
+    special: SyntheticFile | None = None
 
-    def entries(self, view: View) -> dict[bytes, Node]:
+    def entries(self, view: ProcView) -> dict[bytes, Node]:
         """The nodes below it. Those of /proc/self/fd are the descriptors open at the time of asking."""
         if self.special is not None and self.special.name == "fds":
-            return {b"%d" % fd: Node(special=Special("descriptor", True, fd)) for fd in view.descriptors()}
+            return {b"%d" % fd: Node(special=SyntheticFile("descriptor", True, fd)) for fd in view.descriptors()}
         return self.children
 
 
 @dataclass
-class Directory:
+class GuestDirectory:
     path: Path
     handle: Handle | None
     writable: bool
@@ -86,12 +86,12 @@ class Found:
     """Where a path leads. One of `directory`, `special` and (`handle`, a file or an unfollowed link) is set; none of
     them if the last component does not exist."""
 
-    parent: Directory
+    parent: GuestDirectory
     name: bytes  # last component; b"." where the path ends in `.`, `..` or `/`, or leads to a grant itself
-    directory: Directory | None = None
+    directory: GuestDirectory | None = None
     handle: Handle | None = None
     status: os.stat_result | None = None
-    special: Special | None = None
+    special: SyntheticFile | None = None
     slash: bool = False  # the path ended in `/`
     at: tuple[Handle, bytes] | None = None  # the host directory and name by which `handle` was found
 
@@ -111,50 +111,50 @@ class Found:
         return (*self.parent.path, self.name)
 
 
-class View(Protocol):
+class ProcView(Protocol):
     """What the synthesised entries of /proc/self lead to; the process answers."""
 
-    def link(self, special: Special) -> bytes:
+    def link(self, special: SyntheticFile) -> bytes:
         """Target of a synthesised link."""
 
-    def descriptor(self, number: int) -> Directory | None:
+    def descriptor(self, number: int) -> GuestDirectory | None:
         """The directory that the guest's descriptor has open, if it is one. Raises GuestError(ENOENT): not open."""
 
     def descriptors(self) -> Sequence[int]:
         """The guest's open descriptors."""
 
 
-class NoView:
+class NoProcView:
     """Stands in where there is no process: nothing under /proc/self."""
 
-    def link(self, special: Special) -> bytes:
+    def link(self, special: SyntheticFile) -> bytes:
         raise GuestError(errno.ENOENT)
 
-    def descriptor(self, number: int) -> Directory | None:
+    def descriptor(self, number: int) -> GuestDirectory | None:
         raise GuestError(errno.ENOENT)
 
     def descriptors(self) -> Sequence[int]:
         return ()
 
 
-_SPECIAL: dict[bytes, Special] = {
-    b"dev/null": Special("null"),
-    b"dev/zero": Special("zero"),
-    b"dev/full": Special("full"),
-    b"dev/random": Special("random"),
-    b"dev/urandom": Special("random"),
-    b"dev/tty": Special("tty"),
-    b"dev/stdin": Special("stdin", link=True),
-    b"dev/stdout": Special("stdout", link=True),
-    b"dev/stderr": Special("stderr", link=True),
-    b"dev/fd": Special("fd", link=True),
-    b"proc/self/exe": Special("exe", link=True),
-    b"proc/self/cwd": Special("cwd", link=True),
-    b"proc/self/root": Special("root", link=True),
-    b"proc/self/maps": Special("maps"),
-    b"proc/self/cmdline": Special("cmdline"),
-    b"proc/self/comm": Special("comm"),
-    b"proc/self/fd": Special("fds"),
+_SPECIAL: dict[bytes, SyntheticFile] = {
+    b"dev/null": SyntheticFile("null"),
+    b"dev/zero": SyntheticFile("zero"),
+    b"dev/full": SyntheticFile("full"),
+    b"dev/random": SyntheticFile("random"),
+    b"dev/urandom": SyntheticFile("random"),
+    b"dev/tty": SyntheticFile("tty"),
+    b"dev/stdin": SyntheticFile("stdin", link=True),
+    b"dev/stdout": SyntheticFile("stdout", link=True),
+    b"dev/stderr": SyntheticFile("stderr", link=True),
+    b"dev/fd": SyntheticFile("fd", link=True),
+    b"proc/self/exe": SyntheticFile("exe", link=True),
+    b"proc/self/cwd": SyntheticFile("cwd", link=True),
+    b"proc/self/root": SyntheticFile("root", link=True),
+    b"proc/self/maps": SyntheticFile("maps"),
+    b"proc/self/cmdline": SyntheticFile("cmdline"),
+    b"proc/self/comm": SyntheticFile("comm"),
+    b"proc/self/fd": SyntheticFile("fds"),
 }
 
 # File systems that show or change the host itself: never entered, wherever they are mounted.
@@ -195,7 +195,7 @@ class Namespace:
         self.root = root
         self.fallback = fallback  # the sysroot, tried for what is not found
         self.forbidden = forbidden
-        self.view: View = NoView()
+        self.view: ProcView = NoProcView()
 
     @classmethod
     def build(
@@ -238,11 +238,11 @@ class Namespace:
 
     # The walk
 
-    def top(self) -> Directory:
+    def top(self) -> GuestDirectory:
         """The guest's root directory."""
-        return Directory((), self.root.handle, self.root.writable, self.root)
+        return GuestDirectory((), self.root.handle, self.root.writable, self.root)
 
-    def resolve(self, start: Directory, path: bytes, follow: bool = True) -> Found:
+    def resolve(self, start: GuestDirectory, path: bytes, follow: bool = True) -> Found:
         """Walks `path` from `start` (from the root, if it begins with a slash).
 
         follow: follow a symbolic link in the last component. A last component that does not exist is no error
@@ -272,14 +272,16 @@ class Namespace:
     def _in_sysroot(self, parts: list[bytes], follow: bool) -> Found | None:
         """What an absolute path leads to below the sysroot, or None."""
         assert self.fallback is not None
-        top = Directory((), self.fallback.handle, False, self.fallback)
+        top = GuestDirectory((), self.fallback.handle, False, self.fallback)
         try:
             found = self._walk(top, parts, follow, top)
         except GuestError:
             return None
         return found if found.exists else None
 
-    def _walk(self, start: Directory, parts: list[bytes], follow: bool, top: Directory | None = None) -> Found:
+    def _walk(
+        self, start: GuestDirectory, parts: list[bytes], follow: bool, top: GuestDirectory | None = None
+    ) -> Found:
         top = top or self.top()
         here = start
         todo = parts[::-1]  # a stack: the next component last
@@ -303,7 +305,7 @@ class Namespace:
                 here = found.directory
                 continue
             target = self._link(found) if todo or follow else None
-            if isinstance(target, Directory):  # /proc/self/fd/N of a directory
+            if isinstance(target, GuestDirectory):  # /proc/self/fd/N of a directory
                 here = target
                 found = Found(here, b".", directory=here)
                 continue
@@ -322,7 +324,7 @@ class Namespace:
                 raise GuestError(errno.ENOTDIR if found.exists else errno.ENOENT)
         return found
 
-    def _stride(self, here: Directory, handle: Handle, todo: list[bytes]) -> Directory:
+    def _stride(self, here: GuestDirectory, handle: Handle, todo: list[bytes]) -> GuestDirectory:
         """Takes all components but the last at once, if they are plain directories; else none, and stays here."""
         run = todo[:0:-1]
         if b".." in run or not available():
@@ -332,9 +334,9 @@ class Namespace:
             return here
         del todo[1:]
         path = tuple(part for part in run if part != b".")
-        return Directory((*here.path, *path), Handle(fd), here.writable, None)
+        return GuestDirectory((*here.path, *path), Handle(fd), here.writable, None)
 
-    def _directory(self, path: Path, top: Directory) -> Directory:
+    def _directory(self, path: Path, top: GuestDirectory) -> GuestDirectory:
         """The directory at a path without links: for `..`. A path that has become something else meanwhile is walked
         as any other, so it cannot lead out."""
         found = self._walk(top, list(path), True, top) if path else Found(top, b".", directory=top)
@@ -342,7 +344,7 @@ class Namespace:
             raise GuestError(errno.ENOENT)
         return found.directory
 
-    def _step(self, here: Directory, name: bytes) -> Found:
+    def _step(self, here: GuestDirectory, name: bytes) -> Found:
         """One component, no link followed."""
         node = here.node.entries(self.view).get(name) if here.node is not None else None
         if node is not None:
@@ -357,11 +359,11 @@ class Namespace:
         if status.st_dev in self.forbidden:
             raise GuestError(errno.EACCES)
         if stat.S_ISDIR(status.st_mode):
-            below = Directory((*here.path, name), handle, here.writable, None)
+            below = GuestDirectory((*here.path, name), handle, here.writable, None)
             return Found(here, name, directory=below, status=status)
         return Found(here, name, handle=handle, status=status, at=(here.handle, name))
 
-    def _enter(self, here: Directory, name: bytes, node: Node) -> Found:
+    def _enter(self, here: GuestDirectory, name: bytes, node: Node) -> Found:
         """A component that is a node of the tree."""
         if node.special is not None and node.special.name != "fds":
             return Found(here, name, special=node.special)
@@ -371,12 +373,12 @@ class Namespace:
             status = os.fstat(file.fd)
             if stat.S_ISDIR(status.st_mode) or status.st_dev in self.forbidden:
                 raise GuestError(errno.EACCES)
-            parent = Directory(here.path, here.handle, node.writable, here.node)
+            parent = GuestDirectory(here.path, here.handle, node.writable, here.node)
             return Found(parent, name, handle=file, status=status, at=(node.handle, node.file))
-        below = Directory((*here.path, name), node.handle, node.writable, node)
+        below = GuestDirectory((*here.path, name), node.handle, node.writable, node)
         return Found(here, name, directory=below)
 
-    def _link(self, found: Found) -> bytes | Directory | None:
+    def _link(self, found: Found) -> bytes | GuestDirectory | None:
         """The target, if it is a symbolic link."""
         if found.special is not None:
             if found.special.name == "descriptor":

@@ -1,4 +1,4 @@
-"""From what the file system found (filesystem.Opened) to an open file description, and what /proc/self shows."""
+"""From what the file system found (filesystem.OpenedFile) to an open file description, and what /proc/self shows."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from typing import TYPE_CHECKING
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.vfs.descriptors import Description, DirectoryFile, HostFile, RandomFile
-from uselib.emulator.kernel.vfs.filesystem import Opened
-from uselib.emulator.kernel.vfs.namespace import Directory, Special
+from uselib.emulator.kernel.vfs.filesystem import OpenedFile
+from uselib.emulator.kernel.vfs.namespace import GuestDirectory, SyntheticFile
 
 if TYPE_CHECKING:
     from uselib.emulator.kernel.process import Process
 
 
-def open_path(process: Process, at: Directory | None, path: bytes, flags: int, mode: int) -> int:
+def open_path(process: Process, at: GuestDirectory | None, path: bytes, flags: int, mode: int) -> int:
     """open(2): the new descriptor."""
     if flags & C.O_ACCMODE == 3:
         raise GuestError(errno.EINVAL)
-    if process.abi.word == 8:
+    if process.structs.word == 8:
         flags |= C.O_LARGEFILE  # as the kernel does for 64-bit programs
     process.files.check_room()
     opened = process.fs.open(at, path, flags, mode)
     return process.files.add(description_of(process, opened), bool(flags & C.O_CLOEXEC))
 
 
-def description_of(process: Process, opened: Opened) -> Description:
+def description_of(process: Process, opened: OpenedFile) -> Description:
     """The open file description."""
     if opened.flags & C.O_PATH:
         path_only = Description(opened.fd, opened.path, opened.flags)
@@ -41,7 +41,7 @@ def description_of(process: Process, opened: Opened) -> Description:
     return HostFile(opened.fd, opened.path, opened.flags, opened.mutable)
 
 
-def _open_special(process: Process, opened: Opened, special: Special) -> Description:
+def _open_special(process: Process, opened: OpenedFile, special: SyntheticFile) -> Description:
     if special.name == "random":
         return RandomFile(-1, opened.path, opened.flags)
     if special.name in ("null", "zero", "full"):
@@ -54,16 +54,16 @@ def _open_special(process: Process, opened: Opened, special: Special) -> Descrip
     return _text(TEXTS[special.name](process), opened)
 
 
-def _terminal(process: Process, opened: Opened) -> Description:
+def _terminal(process: Process, opened: OpenedFile) -> Description:
     """/dev/tty is the terminal among the standard descriptors; a guest without one gets none."""
     for fd in range(3):
-        slot = process.files.slots.get(fd)
-        if slot is not None and isinstance(slot.description, HostFile) and os.isatty(slot.description.fd):
-            return HostFile(os.dup(slot.description.fd), opened.path, opened.flags)
+        entry = process.files.descriptors.get(fd)
+        if entry is not None and isinstance(entry.description, HostFile) and os.isatty(entry.description.fd):
+            return HostFile(os.dup(entry.description.fd), opened.path, opened.flags)
     raise GuestError(errno.ENXIO)
 
 
-def _again(process: Process, number: int, opened: Opened) -> Description:
+def _again(process: Process, number: int, opened: OpenedFile) -> Description:
     """/proc/self/fd/N: the same open file, never with more rights than the descriptor has."""
     try:
         old = process.files.get(number)
@@ -77,7 +77,7 @@ def _again(process: Process, number: int, opened: Opened) -> Description:
     return old  # shares the offset, unlike the kernel's; Linux opens the inode anew
 
 
-def _text(text: bytes, opened: Opened) -> Description:
+def _text(text: bytes, opened: OpenedFile) -> Description:
     """A file that exists in memory only, with this content."""
     fd = os.memfd_create("uselib", os.MFD_CLOEXEC)
     os.write(fd, text)
@@ -104,12 +104,12 @@ TEXTS: dict[str, Callable[[Process], bytes]] = {
 
 
 class ProcessView:
-    """What the synthesised links lead to (namespace.View)."""
+    """What the synthesised links lead to (namespace.ProcView)."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
 
-    def link(self, special: Special) -> bytes:
+    def link(self, special: SyntheticFile) -> bytes:
         process = self._process
         if special.name == "descriptor":
             return process.files.get(special.number).path or b"anon_inode:[file]"
@@ -123,11 +123,11 @@ class ProcessView:
             "fd": b"/proc/self/fd",
         }[special.name]
 
-    def descriptor(self, number: int) -> Directory | None:
+    def descriptor(self, number: int) -> GuestDirectory | None:
         try:
             return self._process.files.get(number).directory
         except GuestError:
             raise GuestError(errno.ENOENT) from None
 
     def descriptors(self) -> Sequence[int]:
-        return sorted(self._process.files.slots)
+        return sorted(self._process.files.descriptors)

@@ -384,7 +384,7 @@ def test_a_directory_as_standard_input_is_not_passed_on(world: Path, machine: Ma
     saved, directory = os.dup(0), os.open(world / "outside", os.O_RDONLY)
     try:
         os.dup2(directory, 0)
-        assert 0 not in FileTable.standard().slots
+        assert 0 not in FileTable.standard().descriptors
     finally:
         os.dup2(saved, 0)
         os.close(saved)

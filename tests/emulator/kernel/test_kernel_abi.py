@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.structs import DECLARATIONS, Layout, abi_of
+from uselib.emulator.kernel.structs import DECLARATIONS, StructLayout, structs_of
 from uselib.linker.image import Machine
 
 HEADERS = """
@@ -120,7 +120,7 @@ def from_compiler(machine: Machine, directory: Path) -> dict[str, int]:
         if name == "statfs64" and machine is Machine.X86_64:
             continue
         rows.append((name, f"sizeof({type_})"))
-        for field in abi_of(machine)[name].fields:
+        for field in structs_of(machine)[name].fields:
             rows.append((f"{name}.{field}", f"offsetof({type_}, {fields.get(field, field)})"))
     # Offsets are read from the assembly output: nothing needs to be linked or run.
     source = HEADERS + "int marks(void) {\n"
@@ -154,7 +154,7 @@ def test_against_the_compiler(machine: Machine, tmp_path: Path) -> None:
     ours = {}
     for name in expected:
         structure, _, field = name.partition(".")
-        layout = abi_of(machine)[structure]
+        layout = structs_of(machine)[structure]
         ours[name] = layout.fields[field][0] if field else layout.size
     assert ours == expected
 
@@ -166,20 +166,20 @@ def test_every_structure_is_compared() -> None:
 @pytest.mark.parametrize("machine", list(Machine), ids=lambda machine: machine.label)
 def test_structures_that_no_header_shows(machine: Machine) -> None:
     """Sizes from fs/readdir.c, include/linux/time.h, fs/fcntl.c (compat_flock64 is packed to 4 on i386)."""
-    abi = abi_of(machine)
+    structs = structs_of(machine)
     small = machine is Machine.I386
-    assert abi["flock64"].size == (24 if small else 32)
-    assert abi["flock64"].fields["start"][0] == (4 if small else 8)
-    assert abi["dirent64"].fields["d_type"][0] == 18
-    assert abi["dirent"].fields["d_reclen"][0] == (8 if small else 16)
-    assert abi["timezone"].size == 8
+    assert structs["flock64"].size == (24 if small else 32)
+    assert structs["flock64"].fields["start"][0] == (4 if small else 8)
+    assert structs["dirent64"].fields["d_type"][0] == 18
+    assert structs["dirent"].fields["d_reclen"][0] == (8 if small else 16)
+    assert structs["timezone"].size == 8
 
 
 def test_encode_and_decode() -> None:
-    layout = abi_of(Machine.X86_64)["timespec"]
+    layout = structs_of(Machine.X86_64)["timespec"]
     assert layout.decode(layout.encode({"sec": -1, "nsec": 5})) == {"sec": -1, "nsec": 5}
     assert list(layout.array(layout.pack(1, 2) + layout.pack(3, 4))) == [(1, 2), (3, 4)]
-    small = Layout(Machine.I386, "char name[3]; short x; llong y")
+    small = StructLayout(Machine.I386, "char name[3]; short x; llong y")
     assert small.pack(b"ab", -1, 7) == b"ab\0\0\xff\xff\0\0\x07" + bytes(7)
     with pytest.raises(GuestError):
-        abi_of(Machine.I386)["timespec"].pack(1 << 40, 0)
+        structs_of(Machine.I386)["timespec"].pack(1 << 40, 0)

@@ -121,7 +121,7 @@ def test_close_on_exec(guest: Kernel) -> None:
     closed = guest.open(b"/dev/null", C.O_CLOEXEC)
     copy = guest.result("dup", closed)
     guest.process.files.close_on_exec()
-    assert sorted(guest.process.files.slots) == [kept, copy]
+    assert sorted(guest.process.files.descriptors) == [kept, copy]
 
 
 def test_a_broken_pipe_sends_sigpipe(guest: Kernel) -> None:
@@ -223,7 +223,7 @@ def test_proc_self(guest: Kernel, tmp_path: Path) -> None:
 def test_status_is_that_of_an_ordinary_user(guest: Kernel, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"12345")
     assert guest.result("statx", AT, b"file", 0, 0x7FF, guest.buffer) == 0
-    status = guest.process.abi["statx"].decode(guest.bytes(256))
+    status = guest.process.structs["statx"].decode(guest.bytes(256))
     assert (status["uid"], status["gid"], status["size"]) == (1000, 1000, 5)
     assert status["ino"] == (tmp_path / "file").stat().st_ino
     assert guest.result("chown", b"file", 0, 0) == "EPERM"

@@ -81,10 +81,10 @@ def prepare(guest: Kernel, random_: random.Random, world: Path) -> None:
         (b"file", 0o10000000),
         (b"/dev/null", 2),
     ):
-        if len(guest.process.files.slots) < 12:
+        if len(guest.process.files.descriptors) < 12:
             guest.memory.write(DATA + 1024, path + b"\0")
             guest("openat", -100, DATA + 1024, flags, 0)
-    if len(guest.process.files.slots) < 14:
+    if len(guest.process.files.descriptors) < 14:
         guest("pipe2", guest.buffer, 0o4000)
         guest("epoll_create1", 0)
 
