@@ -24,7 +24,7 @@ from uselib.linker.passes.program_layout import ProgramLayout
 from uselib.linker.passes.relocations import Applying, Needs, PlainSymbols, SymbolPolicy, scan
 from uselib.linker.passes.resolve import Resolution, resolve
 from uselib.linker.passes.synthetic import Tables
-from uselib.linker.passes.writer import Row, complete, fill, number, symbol_rows, write_atomically
+from uselib.linker.passes.writer import OutputSymbol, complete, fill, number, symbol_rows, write_atomically
 
 
 class OutputKind:
@@ -53,7 +53,7 @@ class OutputKind:
     def laid_out(self, resolution: Resolution, layout: Layout) -> None:
         """All addresses are final; nothing has been relocated yet."""
 
-    def rows(self, symbol: Symbol) -> Iterable[Row] | None:
+    def rows(self, symbol: Symbol) -> Iterable[OutputSymbol] | None:
         """The kind's own .symtab rows for a global symbol, or None for the ordinary one."""
         return None
 
@@ -61,7 +61,7 @@ class OutputKind:
         """e_entry."""
         return 0
 
-    def complete(self, image: bytearray, layout: Layout, entry: int, rows: list[Row] | None) -> None:
+    def complete(self, image: bytearray, layout: Layout, entry: int, rows: list[OutputSymbol] | None) -> None:
         """Makes the file of the sections' contents: headers, symbol table. ELF, unless the kind has another format."""
         complete(image, layout, entry, rows)
 

@@ -224,7 +224,7 @@ def number(text: str, option: str, *, bare_hexadecimal: bool = False) -> int:
 
 
 @dataclass
-class _State:
+class _CommandLine:
     """What the parser collects. `values` are keyword arguments of Options."""
 
     values: dict[str, object] = field(default_factory=dict)
@@ -255,7 +255,7 @@ def _split(argument: str) -> tuple[str, str | None]:
     return name, value if equals else None
 
 
-def _flag(state: _State, key: str, option: str, value: str | None) -> None:
+def _flag(state: _CommandLine, key: str, option: str, value: str | None) -> None:
     if key == "(":
         if state.group is not None:
             raise _bad(option, "groups may not be nested")
@@ -297,7 +297,7 @@ def _build_id(style: str, option: str) -> str:
     raise _bad(option, f"`{style}` is no build-id style", "write sha1, md5, none or 0xHEXDIGITS")
 
 
-def _value(state: _State, key: str, option: str, value: str) -> None:
+def _value(state: _CommandLine, key: str, option: str, value: str) -> None:
     if key == "library":
         state.input(value, library=True)
     elif key == "emulation":
@@ -344,7 +344,7 @@ def _value(state: _State, key: str, option: str, value: str) -> None:
         state.values[key] = value
 
 
-def _keyword(state: _State, word: str) -> None:
+def _keyword(state: _CommandLine, word: str) -> None:
     """-z WORD."""
     name, _, value = word.partition("=")
     if name in ("execstack", "noexecstack"):
@@ -366,7 +366,7 @@ def _keyword(state: _State, word: str) -> None:
 def parse(arguments: list[str]) -> Options:
     """The options of an `ld` command line. Raises UsageError, naming the option."""
     words = expand_response_files(arguments)
-    state = _State()
+    state = _CommandLine()
     position = 0
     while position < len(words):
         word = words[position]

@@ -25,7 +25,7 @@ _LIMIT = 0xFFFF
 
 
 @dataclass(frozen=True)
-class Rule:
+class VersionRule:
     """How a version is chosen. Ways of looking, in this order: `recorded`, for the recorded file name; `link`, for the
     symbolic links; `best`, for the highest version that the rule admits. Each goes through all directories of a search
     path, and the first directory that has a match decides."""
@@ -61,17 +61,19 @@ REFUSALS: Mapping[str, str] = {
 
 _ROWS = (
     # name          recorded link   best   same_minor patch_counts
-    Rule("default", True, False, True, False, False, "the recorded file name, else the highest that fits"),
-    Rule("exact", True, False, False, False, False, "the recorded file name and nothing else"),
-    Rule("sun", False, False, True, False, False, "same major, minor not lower: the highest (SunOS 4)"),
-    Rule("exact-minor", False, False, True, True, False, "same major and minor: the highest patch level (textbook)"),
-    Rule("linux", False, True, False, False, True, "the symbolic link; patch level not lower (Linux libc 4)"),
+    VersionRule("default", True, False, True, False, False, "the recorded file name, else the highest that fits"),
+    VersionRule("exact", True, False, False, False, False, "the recorded file name and nothing else"),
+    VersionRule("sun", False, False, True, False, False, "same major, minor not lower: the highest (SunOS 4)"),
+    VersionRule(
+        "exact-minor", False, False, True, True, False, "same major and minor: the highest patch level (textbook)"
+    ),
+    VersionRule("linux", False, True, False, False, True, "the symbolic link; patch level not lower (Linux libc 4)"),
 )
-RULES: Mapping[str, Rule] = {rule.name: rule for rule in _ROWS}
+RULES: Mapping[str, VersionRule] = {rule.name: rule for rule in _ROWS}
 DEFAULT = RULES["default"]
 
 
-def rule_named(name: str, where: str) -> Rule:
+def rule_named(name: str, where: str) -> VersionRule:
     """The rule of that name; an empty name means the default. Raises UsageError."""
     rule = RULES.get(name or DEFAULT.name)
     if rule is None:
@@ -121,7 +123,9 @@ def names_library(file_name: str, name: str) -> bool:
     return last == name or last.startswith(name + ".")
 
 
-def best(installed: Iterable[Version], linked: Version, rule: Rule, below: Version | None = None) -> Version | None:
+def best(
+    installed: Iterable[Version], linked: Version, rule: VersionRule, below: Version | None = None
+) -> Version | None:
     """The highest version that the rule admits, lower than `below` if that is given."""
     fitting = (version for version in installed if rule.admits(version, linked) and (below is None or version < below))
     return max(fitting, default=None)

@@ -9,7 +9,7 @@ from pathlib import Path
 import system_calls
 
 from uselib.linker.formats.ar import Archive, NewMember, write_archive
-from uselib.linker.formats.elf import SHF_TLS, SHT_SYMTAB, STB_LOCAL, STB_WEAK, File
+from uselib.linker.formats.elf import SHF_TLS, SHT_SYMTAB, STB_LOCAL, STB_WEAK, ElfFile
 from uselib.linker.image import Machine
 from uselib.runtime.compiler import Compiler, Job, compile_all
 
@@ -19,7 +19,7 @@ SCHEMES = ("static", "uselib", "mmap", "kernel", "bsdos", "interp")  # the index
 
 def defined_symbols(content: bytes, where: str, *, strong: bool = False) -> tuple[str, ...]:
     """The global and (unless `strong`) weak symbols that an object defines: an archive's index. Raises FormatError."""
-    file = File(memoryview(content), where)
+    file = ElfFile(memoryview(content), where)
     without = (STB_LOCAL, STB_WEAK) if strong else (STB_LOCAL,)
     names: list[str] = []
     for index, section in enumerate(file.sections):
@@ -99,7 +99,7 @@ def exposed(content: bytes, where: str) -> bytes:
 
     zig keeps what it wrote itself of the C library (strlen, memcpy, fabs) hidden; a shared library has to export it.
     """
-    file = File(memoryview(content), where)
+    file = ElfFile(memoryview(content), where)
     result = bytearray(content)
     other = 5 if file.machine is Machine.X86_64 else 13  # st_other within Elf64_Sym, Elf32_Sym
     for index, section in enumerate(file.sections):
@@ -138,7 +138,7 @@ def has_thread_local_data(archive: Path) -> bool:
     read = Archive(archive.read_bytes(), str(archive))
     for member in read.members():
         content = Path(member.path).read_bytes() if read.thin else read.data[member.start : member.start + member.size]
-        file = File(memoryview(content), f"{archive}({member.name})")
+        file = ElfFile(memoryview(content), f"{archive}({member.name})")
         if any(section[2] & SHF_TLS for section in file.sections):
             return True
     return False

@@ -16,7 +16,7 @@ _LOCATIONS = ("loc", "loclists")  # where variables are: for calling conventions
 _LINK, _ALTERNATE = ".gnu_debuglink", ".gnu_debugaltlink"
 
 
-def find(file: elf.File, path: str) -> Sections | None:
+def find(file: elf.ElfFile, path: str) -> Sections | None:
     """The debug sections of a file, or of the debug file that it names; None if there are none.
 
     What is named but missing, foreign or damaged is said in `problems` (then `info` may be empty).
@@ -38,19 +38,19 @@ def _sections(path: str, contents: Mapping[str, bytes], problems: list[str]) -> 
     return Sections(**{"where": path, "info": b"", "problems": tuple(problems), **parts})  # type: ignore[arg-type]
 
 
-def _contents(file: elf.File, path: str, problems: list[str]) -> dict[str, bytes]:
+def _contents(file: elf.ElfFile, path: str, problems: list[str]) -> dict[str, bytes]:
     """The debug sections that are in this file."""
     contents: dict[str, bytes] = {}
     for index, section in enumerate(file.sections):
         name = file.names[section[0]]
         old = name.startswith(".zdebug_")
         key = name[8:] if old else name[7:] if name.startswith(".debug_") else ""
-        if key not in _NAMES or section[1] == elf.SHT_NOBITS or (key in _LOCATIONS and file.layout.word == 8):
+        if key not in _NAMES or section[1] == elf.SHT_NOBITS or (key in _LOCATIONS and file.elf_class.word == 8):
             continue
         try:
             content = file.content(index)
             if section[2] & elf.SHF_COMPRESSED:
-                content, _ = elf.decompress(content, file.layout, f"{path}:{name}")
+                content, _ = elf.decompress(content, file.elf_class, f"{path}:{name}")
             contents[key] = _old_compressed(bytes(content), f"{path}:{name}") if old else bytes(content)
         except FormatError as problem:
             problems.append(f"debug information is missing: {problem}")
@@ -71,7 +71,7 @@ def _old_compressed(content: bytes, where: str) -> bytes:
     return result
 
 
-def _linked(file: elf.File, path: str, problems: list[str]) -> tuple[str, elf.File] | None:
+def _linked(file: elf.ElfFile, path: str, problems: list[str]) -> tuple[str, elf.ElfFile] | None:
     """The separate debug file: looked for beside the file and in .debug/ there, and known by its checksum (CRC-32)."""
     for index, section in enumerate(file.sections):
         if file.names[section[0]] == _LINK:
@@ -95,7 +95,7 @@ def _linked(file: elf.File, path: str, problems: list[str]) -> tuple[str, elf.Fi
             if zlib.crc32(data) != expected:
                 problems.append(f"{candidate}: is not the debug file of {path}: its checksum differs")
                 continue
-            other = elf.File(memoryview(data), candidate)
+            other = elf.ElfFile(memoryview(data), candidate)
             if other.machine is file.machine:
                 return candidate, other
             problems.append(f"{candidate}: is for another machine than {path}")
@@ -108,6 +108,6 @@ def _linked(file: elf.File, path: str, problems: list[str]) -> tuple[str, elf.Fi
     return None
 
 
-def has_alternate(file: elf.File) -> bool:
+def has_alternate(file: elf.ElfFile) -> bool:
     """Does it share debug information with other files (dwz -m)?"""
     return any(file.names[section[0]] == _ALTERNATE for section in file.sections)

@@ -38,15 +38,15 @@ GRP_COMDAT = 1
 PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_NOTE, PT_PHDR, PT_TLS = 1, 2, 3, 4, 6, 7
 PT_GNU_EH_FRAME, PT_GNU_STACK, PT_GNU_RELRO, PT_GNU_PROPERTY = 0x6474E550, 0x6474E551, 0x6474E552, 0x6474E553
 
-Section = tuple[int, int, int, int, int, int, int, int, int, int]
+SectionHeader = tuple[int, int, int, int, int, int, int, int, int, int]
 """sh_name, sh_type, sh_flags, sh_addr, sh_offset, sh_size, sh_link, sh_info, sh_addralign, sh_entsize"""
-Symbol = tuple[int, int, int, int, int, int]
+ElfSymbol = tuple[int, int, int, int, int, int]
 """st_name, st_info, st_other, st_shndx, st_value, st_size"""
-Relocation = tuple[int, int, int, int | None]
+ElfRelocation = tuple[int, int, int, int | None]
 """r_offset, type, symbol index, addend (None: SHT_REL keeps it in the field itself)"""
 
 
-class Layout:
+class ElfClass:
     """The record layouts of one ELF class, and how to pack each from the common field order."""
 
     def __init__(self, word: int) -> None:
@@ -78,12 +78,12 @@ class Layout:
             return [(t, f, o, v, fs, ms, a) for t, f, o, v, _, fs, ms, a in self.segment.iter_unpack(data)]
         return [(t, f, o, v, fs, ms, a) for t, o, v, _, fs, ms, f, a in self.segment.iter_unpack(data)]
 
-    def symbols(self, data: bytes | memoryview) -> list[Symbol]:
+    def symbols(self, data: bytes | memoryview) -> list[ElfSymbol]:
         if self.word == 8:
             return list(self.symbol.iter_unpack(data))
         return [(n, i, o, x, v, s) for n, v, s, i, o, x in self.symbol.iter_unpack(data)]
 
-    def relocations(self, data: bytes | memoryview, rela: bool) -> list[Relocation]:
+    def relocations(self, data: bytes | memoryview, rela: bool) -> list[ElfRelocation]:
         if self.word == 8:
             if rela:
                 return [(o, i & 0xFFFFFFFF, i >> 32, a) for o, i, a in self.rela.iter_unpack(data)]
@@ -93,23 +93,23 @@ class Layout:
         return [(o, i & 0xFF, i >> 8, None) for o, i in self.rel.iter_unpack(data)]
 
 
-LAYOUTS = {ELFCLASS32: Layout(4), ELFCLASS64: Layout(8)}
+CLASSES = {ELFCLASS32: ElfClass(4), ELFCLASS64: ElfClass(8)}
 _MACHINES = {(ELFCLASS32, EM_386): Machine.I386, (ELFCLASS64, EM_X86_64): Machine.X86_64}
 
 
-def layout_of(machine: Machine) -> Layout:
-    return LAYOUTS[ELFCLASS64 if machine is Machine.X86_64 else ELFCLASS32]
+def class_of(machine: Machine) -> ElfClass:
+    return CLASSES[ELFCLASS64 if machine is Machine.X86_64 else ELFCLASS32]
 
 
 def bad(where: str, message: str, remedy: str = "") -> FormatError:
     return FormatError(Diagnostic(where, message, remedy=remedy))
 
 
-def identify(data: bytes | memoryview, where: str) -> tuple[Machine, Layout]:
+def identify(data: bytes | memoryview, where: str) -> tuple[Machine, ElfClass]:
     """The machine of an ELF file. Raises FormatError for anything that is not ELF of one of the two machines."""
     if bytes(data[:4]) != MAGIC:
         raise bad(where, "not an ELF file")
-    if len(data) < 20 or data[4] not in LAYOUTS:
+    if len(data) < 20 or data[4] not in CLASSES:
         raise bad(where, "truncated or damaged ELF header")
     if data[5] != 1:
         raise bad(where, "a big-endian ELF file; only i386 and x86-64 are linked here")
@@ -118,17 +118,17 @@ def identify(data: bytes | memoryview, where: str) -> tuple[Machine, Layout]:
         number = data[18] | data[19] << 8
         what = "x32 (ELF32 for x86-64)" if (data[4], number) == (ELFCLASS32, EM_X86_64) else f"ELF machine {number}"
         raise bad(where, f"{what} is neither i386 nor x86-64")
-    layout = LAYOUTS[data[4]]
-    if len(data) < layout.header.size:
+    elf_class = CLASSES[data[4]]
+    if len(data) < elf_class.header.size:
         raise bad(where, "truncated ELF header")
-    return machine, layout
+    return machine, elf_class
 
 
-def decompress(content: memoryview, layout: Layout, where: str) -> tuple[memoryview, int]:
+def decompress(content: memoryview, elf_class: ElfClass, where: str) -> tuple[memoryview, int]:
     """The content and alignment of an SHF_COMPRESSED section (Elf_Chdr: type, [reserved,] size, alignment; then zlib)."""
     import zlib  # rarely needed
 
-    wide = layout.word == 8
+    wide = elf_class.word == 8
     record = Struct("<IIQQ" if wide else "<III")
     if len(content) < record.size:
         raise bad(where, "truncated compression header")
@@ -174,21 +174,32 @@ class StringTable:
         raise bad(self._where, f"a name at offset {offset:#x} lies outside the string table")
 
 
-class File:
+class ElfFile:
     """Sections and symbols of an ELF file, still as records. `data` is the file (or the archive member)."""
 
-    __slots__ = ("data", "entry", "flags", "kind", "layout", "machine", "names", "program_headers", "sections", "where")
+    __slots__ = (
+        "data",
+        "elf_class",
+        "entry",
+        "flags",
+        "kind",
+        "machine",
+        "names",
+        "program_headers",
+        "sections",
+        "where",
+    )
 
     def __init__(self, data: memoryview, where: str) -> None:
-        self.machine, self.layout = identify(data, where)
+        self.machine, self.elf_class = identify(data, where)
         self.data = data
         self.where = where
         (_, self.kind, _, _, self.entry, phoff, shoff, self.flags, _, phentsize, phnum, shentsize, shnum, shstrndx) = (
-            self.layout.header.unpack_from(data)
+            self.elf_class.header.unpack_from(data)
         )
         self.program_headers = (phoff, phentsize, phnum)
-        record = self.layout.section
-        self.sections: list[Section] = []
+        record = self.elf_class.section
+        self.sections: list[SectionHeader] = []
         if shoff:
             if shentsize != record.size:
                 raise bad(where, f"section headers of {shentsize} bytes instead of {record.size}")
@@ -226,13 +237,13 @@ class File:
             raise bad(self.where, f"section {index} has {len(content)} bytes, not a multiple of {size}")
         return content
 
-    def symbols(self, index: int) -> list[Symbol]:
+    def symbols(self, index: int) -> list[ElfSymbol]:
         """The symbols of symbol table `index`. Section indices are not checked here."""
-        return self.layout.symbols(self.records(index, self.layout.symbol.size))
+        return self.elf_class.symbols(self.records(index, self.elf_class.symbol.size))
 
-    def relocations(self, index: int) -> list[Relocation]:
+    def relocations(self, index: int) -> list[ElfRelocation]:
         """The records of relocation section `index`."""
         rela = self.sections[index][1] == SHT_RELA
-        return self.layout.relocations(
-            self.records(index, self.layout.rela.size if rela else self.layout.rel.size), rela
+        return self.elf_class.relocations(
+            self.records(index, self.elf_class.rela.size if rela else self.elf_class.rel.size), rela
         )

@@ -46,7 +46,7 @@ _MAX_HEADERS = 65536 // 56  # the kernel reads at most 64 KiB of program headers
 
 def read_image(data: bytes, where: str) -> Image:
     """Reads an ET_EXEC file of either machine. Raises FormatError naming `where`."""
-    file = elf.File(memoryview(data), where)
+    file = elf.ElfFile(memoryview(data), where)
     if file.kind == elf.ET_DYN:
         raise _bad(
             where, "a position-independent or dynamic file, not a fixed-address one", "link with -static -no-pie"
@@ -82,19 +82,19 @@ def read_image(data: bytes, where: str) -> Image:
 _Header = tuple[int, int, int, int, int, int, int]
 
 
-def _program_headers(file: elf.File) -> list[_Header]:
+def _program_headers(file: elf.ElfFile) -> list[_Header]:
     at, size, count = file.program_headers
-    record = file.layout.segment
+    record = file.elf_class.segment
     if not count:
         raise _bad(file.where, "it has no program headers: it cannot be loaded")
     if size != record.size or count > _MAX_HEADERS:
         raise _bad(file.where, f"{count} program headers of {size} bytes: damaged ELF header")
     if at + size * count > len(file.data):
         raise _bad(file.where, "truncated: the program headers lie beyond the end of the file")
-    return file.layout.segments(file.data[at : at + size * count])
+    return file.elf_class.segments(file.data[at : at + size * count])
 
 
-def _in_file(header: _Header, file: elf.File, what: str) -> memoryview:
+def _in_file(header: _Header, file: elf.ElfFile, what: str) -> memoryview:
     _, _, offset, _, size, _, _ = header
     if offset + size > len(file.data):
         raise _bad(
@@ -103,7 +103,7 @@ def _in_file(header: _Header, file: elf.File, what: str) -> memoryview:
     return file.data[offset : offset + size]
 
 
-def _segments(raw: list[_Header], file: elf.File) -> tuple[Segment, ...]:
+def _segments(raw: list[_Header], file: elf.ElfFile) -> tuple[Segment, ...]:
     result: list[Segment] = []
     for number, header in enumerate(raw):
         kind, flags, offset, address, file_size, memory_size, alignment = header
@@ -131,7 +131,7 @@ def _segments(raw: list[_Header], file: elf.File) -> tuple[Segment, ...]:
     return tuple(result)
 
 
-def _tls(raw: list[_Header], segments: tuple[Segment, ...], file: elf.File) -> Segment | None:
+def _tls(raw: list[_Header], segments: tuple[Segment, ...], file: elf.ElfFile) -> Segment | None:
     for header in raw:
         kind, flags, offset, address, file_size, memory_size, alignment = header
         if kind == PT_TLS:
@@ -144,7 +144,7 @@ def _tls(raw: list[_Header], segments: tuple[Segment, ...], file: elf.File) -> S
     return None
 
 
-def _headers_in_memory(file: elf.File, segments: tuple[Segment, ...]) -> tuple[int, int, int]:
+def _headers_in_memory(file: elf.ElfFile, segments: tuple[Segment, ...]) -> tuple[int, int, int]:
     at, size, count = file.program_headers
     for segment in segments:
         if segment.offset <= at and at + size * count <= segment.offset + segment.file_size:
@@ -152,7 +152,7 @@ def _headers_in_memory(file: elf.File, segments: tuple[Segment, ...]) -> tuple[i
     return 0, size, count
 
 
-def _interpreter(raw: list[_Header], file: elf.File) -> str:
+def _interpreter(raw: list[_Header], file: elf.ElfFile) -> str:
     for header in raw:
         if header[0] == PT_INTERP:
             text = bytes(_in_file(header, file, "the interpreter's name"))
@@ -162,7 +162,7 @@ def _interpreter(raw: list[_Header], file: elf.File) -> str:
     return ""
 
 
-def _notes(raw: list[_Header], file: elf.File) -> tuple[LibraryHeader | None, tuple[Identity, ...]]:
+def _notes(raw: list[_Header], file: elf.ElfFile) -> tuple[LibraryHeader | None, tuple[Identity, ...]]:
     library: LibraryHeader | None = None
     needs: dict[str, Identity] = {}
     for header in raw:
@@ -180,7 +180,7 @@ def _notes(raw: list[_Header], file: elf.File) -> tuple[LibraryHeader | None, tu
     return library, tuple(needs.values())
 
 
-def _section(file: elf.File, name: str) -> memoryview | None:
+def _section(file: elf.ElfFile, name: str) -> memoryview | None:
     for index, section in enumerate(file.sections):
         if section[1] not in (0, SHT_NOBITS) and file.names[section[0]] == name:
             return file.content(index)
@@ -188,7 +188,7 @@ def _section(file: elf.File, name: str) -> memoryview | None:
 
 
 def _text(
-    file: elf.File, segments: tuple[Segment, ...], symbols: tuple[ImageSymbol, ...], section: str, symbol: str
+    file: elf.ElfFile, segments: tuple[Segment, ...], symbols: tuple[ImageSymbol, ...], section: str, symbol: str
 ) -> str:
     """A string for start-up: our ld gives it a section; a program's own definition may stand anywhere. Empty if none.
     Only files with a `.lib` are asked."""
@@ -201,7 +201,7 @@ def _text(
     return bytes(content).partition(b"\0")[0].decode("utf-8", "surrogateescape") if content is not None else ""
 
 
-def _library_names(file: elf.File) -> tuple[str, ...]:
+def _library_names(file: elf.ElfFile) -> tuple[str, ...]:
     """`.lib`: names, a NUL after each, and an empty name as the end."""
     content = _section(file, ".lib")
     if content is None or not len(content):
@@ -219,7 +219,7 @@ def _library_names(file: elf.File) -> tuple[str, ...]:
         position = end + 1
 
 
-def _bindings(file: elf.File) -> tuple[Binding, ...]:
+def _bindings(file: elf.ElfFile) -> tuple[Binding, ...]:
     content = _section(file, notes.BINDINGS_SECTION)
     if content is None:
         return ()
@@ -231,7 +231,7 @@ _KINDS = frozenset((STT_NOTYPE, STT_OBJECT, STT_FUNC, STT_GNU_IFUNC))
 _Row = tuple[str, int, int, int, int]  # name, address, size, type, binding
 
 
-def _symbols(file: elf.File) -> tuple[tuple[ImageSymbol, ...], list[_Row]]:
+def _symbols(file: elf.ElfFile) -> tuple[tuple[ImageSymbol, ...], list[_Row]]:
     symbols: list[ImageSymbol] = []
     rows: list[_Row] = []
     for index, section in enumerate(file.sections):

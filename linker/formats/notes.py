@@ -126,7 +126,7 @@ def needs(data: bytes, where: str) -> Iterator[Identity]:
     return (decode_needs(descriptor, where) for descriptor in descriptors(data, where, NT_NEEDS))
 
 
-def needs_of_object(file: elf.File) -> list[Identity]:
+def needs_of_object(file: elf.ElfFile) -> list[Identity]:
     """The identities in the NT_NEEDS notes of an ELF object. Raises FormatError."""
     return [
         identity

@@ -21,11 +21,11 @@ def digest_at(data: bytes | bytearray, at: int) -> bytes:
 
 def digest_offset(data: bytes, where: str) -> int:
     """Offset in the file of the digest field. Raises FormatError if the file is no target library."""
-    file = elf.File(memoryview(data), where)
+    file = elf.ElfFile(memoryview(data), where)
     at, size, count = file.program_headers
-    record = file.layout.segment.size
+    record = file.elf_class.segment.size
     if size == record and at + size * count <= len(data):
-        for kind, _, offset, _, length, _, _ in file.layout.segments(data[at : at + size * count]):
+        for kind, _, offset, _, length, _, _ in file.elf_class.segments(data[at : at + size * count]):
             if kind != elf.PT_NOTE or offset + length > len(data):
                 continue
             for note in notes.notes(data[offset : offset + length], where):

@@ -28,7 +28,7 @@ from uselib.linker.library import retired_trap as retired
 from uselib.linker.library.releases.arrangement import EXPORTED
 from uselib.linker.library.request import default_gap
 from uselib.linker.passes.inputs import InputSection
-from uselib.linker.passes.layout import Layout, OutputSection, Place, ProgramHeader, default_place, note_headers
+from uselib.linker.passes.layout import Layout, OutputSection, Placement, ProgramHeader, default_place, note_headers
 
 BOOTSTRAP, JUMP_TABLE, THUNKS = ".bootstrap", ".jumptable", ".interpose_thunks"
 _TABLE_PLACES = (0x800, 0x1000)
@@ -96,12 +96,12 @@ class LibraryLayout:
     may_move: bool = False  # promised offsets are kept if there is room, and else forgotten
     placed: Placed | None = field(default=None)
 
-    def place(self, section: InputSection) -> Place | None:
+    def place(self, section: InputSection) -> Placement | None:
         order = self.exported.get(id(section))
         if order is not None:
             section.flags &= ~(SHF_MERGE | SHF_STRINGS)  # its symbols' addresses are promised: nothing may be shared
             section.flags |= SHF_WRITE
-            return Place(EXPORTED, order)
+            return Placement(EXPORTED, order)
         file = section.file
         if file is None:
             return default_place(section.name)
@@ -120,7 +120,7 @@ class LibraryLayout:
         return self._assign(sections, machine, self.base)
 
     def _assign(self, sections: list[OutputSection], machine: Machine, base: int) -> Layout:
-        records = elf.layout_of(machine)
+        records = elf.class_of(machine)
         for section in sections:
             if section.name == EXPORTED:  # in front of private data, so in the file even if all of it is zero
                 section.type, section.flags = SHT_PROGBITS, SHF_ALLOC | SHF_WRITE

@@ -55,11 +55,11 @@ from uselib.linker.library.releases.rules import Room
 from uselib.linker.library.request import Plan
 from uselib.linker.link import OutputKind
 from uselib.linker.options import Options
-from uselib.linker.passes.inputs import UNDEFINED, InputSection, ObjectFile, StubLibrary, Symbol
+from uselib.linker.passes.inputs import UNDEFINED, InputSection, InputStub, ObjectFile, Symbol
 from uselib.linker.passes.layout import Layout
 from uselib.linker.passes.relocations import Applying, Needs
 from uselib.linker.passes.resolve import Resolution, define
-from uselib.linker.passes.writer import Row
+from uselib.linker.passes.writer import OutputSymbol
 
 # The program's initialisers are not the library's: start-up runs a library's own ones from its header (LibraryHeader).
 # A C library's start-up code that refers to these finds an empty array.
@@ -84,7 +84,7 @@ class Library(OutputKind):
         self._plan = plan
         self._base = base
         self.own: list[ObjectFile] = []
-        self.dependencies: tuple[tuple[StubLibrary, Identity], ...] = ()
+        self.dependencies: tuple[tuple[InputStub, Identity], ...] = ()
         self.warnings: list[Diagnostic] = []
         self.exported: dict[str, Export] = {}
         self.header: LibraryHeader | None = None
@@ -396,7 +396,7 @@ class Library(OutputKind):
 
     # -- the rest of the file --------------------------------------------------------------------------------------------
 
-    def rows(self, symbol: Symbol) -> Iterable[Row] | None:
+    def rows(self, symbol: Symbol) -> Iterable[OutputSymbol] | None:
         if symbol.rank == UNDEFINED:
             return []
         if symbol in self._unfilled:
@@ -425,15 +425,15 @@ class Library(OutputKind):
             rows += [(name, *rows[0][1:]), (name + IMPLEMENTATION_SUFFIX, *rows[1][1:])]
         return rows
 
-    def _reserved_row(self, name: str, offset: int, size: int) -> Row:
+    def _reserved_row(self, name: str, offset: int, size: int) -> OutputSymbol:
         output = self.promises.arrangement.sections[0].output
         assert output is not None
         return (name, elf.STT_OBJECT, 0, output.index, output.address + offset, size)
 
-    def _function_rows(self, export: Export, binding: int, index: int) -> list[Row]:
+    def _function_rows(self, export: Export, binding: int, index: int) -> list[OutputSymbol]:
         function = elf.STT_FUNC
         table = self._output_index(JUMP_TABLE)
-        rows: list[Row] = [
+        rows: list[OutputSymbol] = [
             (export.name, binding | function, 0, table, export.address, jump_table.SLOT_SIZE),
             (export.name + IMPLEMENTATION_SUFFIX, function, 0, index, export.implementation, export.size),
         ]

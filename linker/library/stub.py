@@ -28,7 +28,7 @@ from typing import NamedTuple
 from uselib.linker.errors import Diagnostic, FormatError
 from uselib.linker.formats import notes
 from uselib.linker.formats.ar import MAGIC, THIN_MAGIC, Archive, NewMember, write_archive
-from uselib.linker.formats.elf import SHF_EXCLUDE, SHT_NOTE, File
+from uselib.linker.formats.elf import SHF_EXCLUDE, SHT_NOTE, ElfFile
 from uselib.linker.formats.elf_object import (
     ABSOLUTE,
     SHF_ALLOC,
@@ -213,7 +213,7 @@ def parse_library_name(data: bytes, where: str) -> tuple[str, tuple[str, ...]]:
 
 def needs_of(data: bytes | memoryview, where: str) -> tuple[Machine, tuple[Identity, ...]]:
     """The identities in the NT_NEEDS notes of an ELF object. Raises FormatError."""
-    file = File(memoryview(data), where)
+    file = ElfFile(memoryview(data), where)
     return file.machine, tuple(notes.needs_of_object(file))
 
 

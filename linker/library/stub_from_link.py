@@ -11,7 +11,7 @@ from uselib.linker.image import Export, Identity
 from uselib.linker.library import stub
 from uselib.linker.library.exports import member_name
 from uselib.linker.library.interpose import Interposition
-from uselib.linker.passes.inputs import ObjectFile, StubLibrary, Symbol
+from uselib.linker.passes.inputs import InputStub, ObjectFile, Symbol
 
 
 def members(files: Sequence[ObjectFile], exports: Mapping[str, Export]) -> tuple[stub.StubMember, ...]:
@@ -59,7 +59,7 @@ def with_old_names(members: Sequence[stub.StubMember], old_names: Mapping[str, s
     return tuple(result)
 
 
-def dependencies(stubs: Sequence[StubLibrary], files: Sequence[ObjectFile]) -> tuple[tuple[StubLibrary, Identity], ...]:
+def dependencies(stubs: Sequence[InputStub], files: Sequence[ObjectFile]) -> tuple[tuple[InputStub, Identity], ...]:
     """The libraries that `files` really refer to, in link order, with their identities.
 
     Raises LinkError if a stub library has not exactly one identity for this machine.

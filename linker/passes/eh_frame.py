@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from uselib.linker.formats.elf import Relocation
+from uselib.linker.formats.elf import ElfRelocation
 from uselib.linker.passes.inputs import InputSection
 
 NAME = ".eh_frame"
@@ -18,7 +18,7 @@ HEADER = ".eh_frame_hdr"
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class FrameRecord:
     """offset and size of a whole record; cie: offset of its CIE for an FDE, None for a CIE."""
 
     offset: int
@@ -26,7 +26,7 @@ class Record:
     cie: int | None
 
 
-def records(data: bytes | memoryview) -> Iterator[Record] | None:
+def records(data: bytes | memoryview) -> Iterator[FrameRecord] | None:
     """The records, or None if the section is not well-formed (it is then copied as it stands)."""
     result, at = [], 0
     while at + 4 <= len(data):
@@ -36,7 +36,7 @@ def records(data: bytes | memoryview) -> Iterator[Record] | None:
         if length == 0xFFFFFFFF or length < 4 or at + 4 + length > len(data):
             return None
         (back,) = struct.unpack_from("<I", data, at + 4)
-        result.append(Record(at, length + 4, at + 4 - back if back else None))
+        result.append(FrameRecord(at, length + 4, at + 4 - back if back else None))
         at += 4 + length
     return iter(result)
 
@@ -71,7 +71,7 @@ def drop_dead(section: InputSection) -> None:
     used = {record.cie for record in listed if record.cie is not None and record.offset not in dead}
     moved: dict[int, int] = {}
     out = bytearray()
-    kept: list[Record] = []
+    kept: list[FrameRecord] = []
     for record in listed:
         if record.offset in dead or (record.cie is None and record.offset not in used):
             continue
@@ -85,7 +85,7 @@ def drop_dead(section: InputSection) -> None:
         if record.cie is not None and record.cie in moved:
             at = moved[record.offset]
             struct.pack_into("<I", out, at + 4, at + 4 - moved[record.cie])
-    changed: list[Relocation] = []
+    changed: list[ElfRelocation] = []
     position = 0
     for offset, kind, index, addend in sorted(relocations, key=lambda r: r[0]):
         while position < len(kept) and offset >= kept[position].offset + kept[position].size:

@@ -4,20 +4,27 @@ Storage", section 5). Fields are SHT_REL: the addend is in the field. Addresses 
 from __future__ import annotations
 
 from uselib.linker.formats.elf import SHF_ALLOC
-from uselib.linker.passes.relocations import Applying, Kind, MachineRelocations, Needs, Site, Special
+from uselib.linker.passes.relocations import (
+    Applying,
+    LinearRelocation,
+    MachineRelocations,
+    Needs,
+    Site,
+    SpecialRelocation,
+)
 from uselib.linker.passes.x86_64 import B8, B16, S8, S16, tp_offset
 
 #   type       name         size  s  p  g  range
 LINEAR = {
-    1: Kind("R_386_32", 4, 1, 0, 0),
-    2: Kind("R_386_PC32", 4, 1, 1, 0),
-    4: Kind("R_386_PLT32", 4, 1, 1, 0, branch=True),
-    9: Kind("R_386_GOTOFF", 4, 1, 0, -1),
-    10: Kind("R_386_GOTPC", 4, 0, 1, 1),
-    20: Kind("R_386_16", 2, 1, 0, 0, *B16),
-    21: Kind("R_386_PC16", 2, 1, 1, 0, *S16),
-    22: Kind("R_386_8", 1, 1, 0, 0, *B8),
-    23: Kind("R_386_PC8", 1, 1, 1, 0, *S8),
+    1: LinearRelocation("R_386_32", 4, 1, 0, 0),
+    2: LinearRelocation("R_386_PC32", 4, 1, 1, 0),
+    4: LinearRelocation("R_386_PLT32", 4, 1, 1, 0, branch=True),
+    9: LinearRelocation("R_386_GOTOFF", 4, 1, 0, -1),
+    10: LinearRelocation("R_386_GOTPC", 4, 0, 1, 1),
+    20: LinearRelocation("R_386_16", 2, 1, 0, 0, *B16),
+    21: LinearRelocation("R_386_PC16", 2, 1, 1, 0, *S16),
+    22: LinearRelocation("R_386_8", 1, 1, 0, 0, *B8),
+    23: LinearRelocation("R_386_PC8", 1, 1, 1, 0, *S8),
 }
 
 
@@ -188,19 +195,19 @@ def _desc_call(run: Applying, site: Site) -> None:
 TLS_CALL = frozenset(("___tls_get_addr", "__tls_get_addr"))
 
 SPECIAL = {
-    3: Special("R_386_GOT32", _scan_got, _got32),
-    43: Special("R_386_GOT32X", _scan_gotx, _got32x),
-    38: Special("R_386_SIZE32", None, _size),
-    15: Special("R_386_TLS_IE", _scan_ie, _ie),
-    16: Special("R_386_TLS_GOTIE", _scan_ie, _ie),
-    17: Special("R_386_TLS_LE", None, _le),
-    18: Special("R_386_TLS_GD", None, _gd),
-    19: Special("R_386_TLS_LDM", None, _ldm),
-    32: Special("R_386_TLS_LDO_32", None, _ldo_32),
-    33: Special("R_386_TLS_IE_32", _scan_ie_32, _ie_32),
-    34: Special("R_386_TLS_LE_32", None, _le_32),
-    39: Special("R_386_TLS_GOTDESC", None, _gotdesc),
-    40: Special("R_386_TLS_DESC_CALL", None, _desc_call),
+    3: SpecialRelocation("R_386_GOT32", _scan_got, _got32),
+    43: SpecialRelocation("R_386_GOT32X", _scan_gotx, _got32x),
+    38: SpecialRelocation("R_386_SIZE32", None, _size),
+    15: SpecialRelocation("R_386_TLS_IE", _scan_ie, _ie),
+    16: SpecialRelocation("R_386_TLS_GOTIE", _scan_ie, _ie),
+    17: SpecialRelocation("R_386_TLS_LE", None, _le),
+    18: SpecialRelocation("R_386_TLS_GD", None, _gd),
+    19: SpecialRelocation("R_386_TLS_LDM", None, _ldm),
+    32: SpecialRelocation("R_386_TLS_LDO_32", None, _ldo_32),
+    33: SpecialRelocation("R_386_TLS_IE_32", _scan_ie_32, _ie_32),
+    34: SpecialRelocation("R_386_TLS_LE_32", None, _le_32),
+    39: SpecialRelocation("R_386_TLS_GOTDESC", None, _gotdesc),
+    40: SpecialRelocation("R_386_TLS_DESC_CALL", None, _desc_call),
 }
 
 RELOCATIONS = MachineRelocations(

@@ -44,7 +44,7 @@ UNDEFINED, WEAK, COMMON, STRONG = 0, 1, 2, 3
 _NOT_INPUT = frozenset((0, SHT_SYMTAB, SHT_STRTAB, SHT_REL, SHT_RELA, SHT_GROUP, SHT_SYMTAB_SHNDX, SHT_LLVM_ADDRSIG))
 
 
-class Pieces(Protocol):
+class PieceMap(Protocol):
     """Where the parts of a section went that is not copied as a whole (merged strings, .eh_frame without dead FDEs)."""
 
     def address(self, offset: int) -> int:
@@ -96,15 +96,15 @@ class InputSection:
         self.entsize = entsize
         self.content = content  # empty for SHT_NOBITS
         self.relocated_by: list[int] = []  # relocation sections of the file for this section
-        self.records: list[elf.Relocation] | None = None
+        self.records: list[elf.ElfRelocation] | None = None
         self.build: Callable[[Applying], bytes] | None = None  # linker-made: content once addresses are known
         self.live = True  # gc
         self.output: OutputSection | None = None  # layout
         self.offset = 0  # layout: from the start of the output section
         self.address = 0  # layout
-        self.pieces: Pieces | None = None  # layout
+        self.pieces: PieceMap | None = None  # layout
 
-    def relocations(self) -> list[elf.Relocation]:
+    def relocations(self) -> list[elf.ElfRelocation]:
         """The relocations to be applied to this section: (offset, type, symbol index, addend or None)."""
         if self.records is None:
             self.records = []
@@ -166,7 +166,7 @@ class Symbol:
 
 
 @dataclass
-class StubLibrary:
+class InputStub:
     """A stub library in use: what its `LIBRARY NAME` member says, and the names it defines."""
 
     where: str
@@ -198,15 +198,15 @@ class ObjectFile:
         "where",
     )
 
-    def __init__(self, data: memoryview, where: str, stub: StubLibrary | None = None) -> None:
+    def __init__(self, data: memoryview, where: str, stub: InputStub | None = None) -> None:
         """Reads an object. Raises FormatError naming `where` if it is damaged or not a relocatable object."""
         self.where = where
         self.stub = stub
-        file = self.elf = elf.File(data, where)
+        file = self.elf = elf.ElfFile(data, where)
         if file.kind != elf.ET_REL:
             what = {elf.ET_EXEC: "an executable", elf.ET_DYN: "a dynamic shared library"}.get(file.kind, "a core file")
             raise elf.bad(where, f"{what}, where a relocatable object is wanted", "link with its object files or .a")
-        self.symbols: list[elf.Symbol] = []
+        self.symbols: list[elf.ElfSymbol] = []
         self.first_global = 0
         self.strings = elf.StringTable(b"", where)
         self.globals: list[Symbol] = []  # resolve: by symbol index - first_global
@@ -254,7 +254,7 @@ class ObjectFile:
                 )
             content = data[:0] if kind == SHT_NOBITS else data[offset : offset + size]
             if flags & SHF_COMPRESSED:
-                content, alignment = elf.decompress(content, file.layout, f"{where}:({text})")
+                content, alignment = elf.decompress(content, file.elf_class, f"{where}:({text})")
                 flags, size = flags & ~SHF_COMPRESSED, len(content)
             self.sections[index] = InputSection(self, index, text, kind, flags, size, alignment, entsize, content)
         if lto and not any(s is not None and s.flags & SHF_EXECINSTR and s.size for s in self.sections):

@@ -29,7 +29,7 @@ from uselib.linker.passes.inputs import InputSection
 from uselib.linker.passes.merge import Merger, mergeable
 
 
-class Place(NamedTuple):
+class Placement(NamedTuple):
     """Name of the output section, and the sort key of the input section in it (equal keys keep link order)."""
 
     name: str
@@ -85,7 +85,7 @@ class Layout:
 class LayoutPolicy(Protocol):
     """How an output is laid out."""
 
-    def place(self, section: InputSection) -> Place | None:
+    def place(self, section: InputSection) -> Placement | None:
         """Where an input section goes; None: left out."""
 
     def assign(self, sections: list[OutputSection], machine: Machine) -> Layout:
@@ -105,8 +105,8 @@ _NAMES = (
     (".ldata", ".ldata"), (".lbss", ".lbss"), (".gnu.linkonce.wi", ".debug_info"), (".debug_line", ".debug_line"),
 )  # fmt: skip
 _TEXT_ORDER = {"unlikely": 1, "exit": 2, "startup": 3, "hot": 4, "sorted": 5}  # by the word behind `.text.`
-_TEXT = [Place(".text", order) for order in range(10)]
-_PLAIN = {name: Place(name) for name in (".rodata", ".bss", ".tdata", ".tbss")}
+_TEXT = [Placement(".text", order) for order in range(10)]
+_PLAIN = {name: Placement(name) for name in (".rodata", ".bss", ".tdata", ".tbss")}
 _ARRAYS = {".init_array": ".init_array", ".fini_array": ".fini_array", ".preinit_array": ".preinit_array",
            ".ctors": ".init_array", ".dtors": ".fini_array"}  # fmt: skip
 _LAST = 1 << 20
@@ -114,7 +114,7 @@ _CRT = ("crtbegin.o", "crtbeginT.o", "crtbeginS.o", "crtend.o", "crtendS.o", "cr
 _DROPPED = (".note.gnu.property", ".gnu_debuglink", ".gnu.warning", ".llvm.call-graph-profile", ".llvm_addrsig")
 
 
-def default_place(name: str, file_name: str = "") -> Place | None:
+def default_place(name: str, file_name: str = "") -> Placement | None:
     """Output section and order for an input section called `name`, as in GNU ld's default script."""
     head, _, tail = name[1:].partition(".")
     if name.startswith(".text") and head == "text":
@@ -127,20 +127,20 @@ def default_place(name: str, file_name: str = "") -> Place | None:
     for source, output in _ARRAYS.items():
         if name == source:
             if source in (".ctors", ".dtors") and file_name.rpartition("/")[2].rstrip(")").endswith(_CRT):
-                return Place(name)
-            return Place(output, _LAST)
+                return Placement(name)
+            return Placement(output, _LAST)
         if name.startswith(source + "."):
             digits = name[len(source) + 1 :]
             if not digits.isdigit():
-                return Place(output, _LAST)
+                return Placement(output, _LAST)
             priority = int(digits)
-            return Place(output, min(65535 - priority if source in (".ctors", ".dtors") else priority, _LAST - 1))
+            return Placement(output, min(65535 - priority if source in (".ctors", ".dtors") else priority, _LAST - 1))
     for prefix, output in _NAMES:
         if name == prefix or (name.startswith(prefix) and name[len(prefix)] == "."):
-            return _TEXT[9] if output == ".text" else Place(output)
+            return _TEXT[9] if output == ".text" else Placement(output)
     if name.startswith((".gnu.lto_", ".gnu.warning.")) or name in _DROPPED:
         return None
-    return Place(name)
+    return Placement(name)
 
 
 # -- from input sections to output sections ----------------------------------------------------------------------------
@@ -210,7 +210,7 @@ def gather(sections: Iterable[InputSection], policy: LayoutPolicy) -> list[Outpu
 def reverse_words(section: InputSection) -> None:
     """Old-style constructor lists run backwards; in .init_array they must stand the other way round (as GNU ld does)."""
     assert section.file is not None
-    word = section.file.elf.layout.word
+    word = section.file.elf.elf_class.word
     data = bytes(section.content)
     if len(data) % word:
         raise error(section.where, f"{len(data)} bytes are not a whole number of pointers")

@@ -13,7 +13,7 @@ from uselib.linker.formats import ar
 from uselib.linker.formats.library_names import LIBRARY_NAME
 from uselib.linker.formats.magic import TEXTBOOK_MAP
 from uselib.linker.options import InputArgument, Options
-from uselib.linker.passes.inputs import ObjectFile, StubLibrary
+from uselib.linker.passes.inputs import InputStub, ObjectFile
 from uselib.linker.passes.object_formats import as_elf
 from uselib.linker.versions import library_name
 
@@ -24,14 +24,14 @@ _LIBRARY_FILES = {
 
 
 @dataclass
-class Library:
+class InputLibrary:
     """An archive or a directory of members: an index, and a way to load the member it names."""
 
     where: str
     index: list[tuple[str, int]]  # symbol, key of the member that defines it
     all_keys: Callable[[], list[int]]  # all members, in order
     load: Callable[[int], tuple[str, memoryview]]  # FILE(MEMBER) and content, by key
-    stub: StubLibrary | None
+    stub: InputStub | None
     taken: set[int] = field(default_factory=set)
 
 
@@ -43,7 +43,7 @@ def read_file(path: str) -> bytes:
         raise error(path, f"cannot be read: {failure.strerror}") from None
 
 
-def archive_library(data: bytes, where: str) -> Library:
+def archive_library(data: bytes, where: str) -> InputLibrary:
     """An archive; a stub library if its first member is `LIBRARY NAME`. Raises FormatError."""
     archive = ar.Archive(data, where)
     view = memoryview(data)
@@ -66,10 +66,10 @@ def archive_library(data: bytes, where: str) -> Library:
     if index is None:
         index = [(name, key) for key in keys() for name in _defined_names(*load(key))]
     stub = _stub(where, stub_text, index) if stub_text is not None else None
-    return Library(where, index, keys, load, stub)
+    return InputLibrary(where, index, keys, load, stub)
 
 
-def text_library(data: bytes, where: str) -> Library:
+def text_library(data: bytes, where: str) -> InputLibrary:
     """A library in the textbook's file format; a stub library if its first line names a shared library. Raises FormatError."""
     from uselib.linker.historical.textbook.format import decode_library
 
@@ -77,12 +77,12 @@ def text_library(data: bytes, where: str) -> Library:
     index = [(name, key) for key, module in enumerate(found.modules) for name in module.defines]
     stub = None
     if found.shared:
-        stub = StubLibrary(where, found.shared, found.dependencies, frozenset(name for name, _ in index))
+        stub = InputStub(where, found.shared, found.dependencies, frozenset(name for name, _ in index))
     modules = [(f"{where}({module.name})", memoryview(module.content)) for module in found.modules]
-    return Library(where, index, lambda: list(range(len(modules))), lambda key: modules[key], stub)
+    return InputLibrary(where, index, lambda: list(range(len(modules))), lambda key: modules[key], stub)
 
 
-def _mapped_directory(path: str) -> Library:
+def _mapped_directory(path: str) -> InputLibrary:
     """A library in the textbook's directory format, with its MAP."""
     from uselib.linker.historical.textbook.format import parse_map
 
@@ -96,10 +96,10 @@ def _mapped_directory(path: str) -> Library:
         name = rows[key][0]
         return f"{path}({name})", memoryview(read_file(os.path.join(path, name)))
 
-    return Library(path, index, lambda: list(range(len(rows))), load, stub)
+    return InputLibrary(path, index, lambda: list(range(len(rows))), load, stub)
 
 
-def directory_library(path: str) -> Library:
+def directory_library(path: str) -> InputLibrary:
     """A library in directory format: `LIBRARY NAME` and the members as files, taken in order of their names; or, with a file MAP, as the
     textbook describes it."""
     if os.path.isfile(os.path.join(path, TEXTBOOK_MAP)):
@@ -114,14 +114,14 @@ def directory_library(path: str) -> Library:
     keys = list(range(len(names)))
     index = [(name, key) for key in keys for name in _defined_names(*load(key))]
     stub = _stub(path, read_file(os.path.join(path, LIBRARY_NAME)), index)
-    return Library(path, index, lambda: keys, load, stub)
+    return InputLibrary(path, index, lambda: keys, load, stub)
 
 
-def _stub(where: str, text: bytes, index: Iterable[tuple[str, int]]) -> StubLibrary:
+def _stub(where: str, text: bytes, index: Iterable[tuple[str, int]]) -> InputStub:
     lines = [line.strip() for line in text.decode("utf-8", "replace").replace("\0", "").splitlines() if line.strip()]
     if not lines:
         raise error(where, f"its `{LIBRARY_NAME}` is empty: the first line must be the library's file name")
-    return StubLibrary(where, lines[0], tuple(lines[1:]), frozenset(name for name, _ in index))
+    return InputStub(where, lines[0], tuple(lines[1:]), frozenset(name for name, _ in index))
 
 
 def _defined_names(where: str, data: memoryview) -> list[str]:
@@ -164,7 +164,7 @@ class Finder:
             remedy=f"there is only lib{name}.so: link with -static" if dynamic else "give its place with -L",
         )
 
-    def dependency(self, file_name: str, user: StubLibrary) -> str | None:
+    def dependency(self, file_name: str, user: InputStub) -> str | None:
         """The stub library of `file_name` (libc_s.4.0.0), which `user` depends on: under -L, or beside the user."""
         name = library_name(file_name)
         places = [*self.directories(), os.path.dirname(user.where)]

@@ -26,7 +26,7 @@ from uselib.linker.passes.inputs import InputSection
 from uselib.linker.passes.layout import (
     Layout,
     OutputSection,
-    Place,
+    Placement,
     ProgramHeader,
     align,
     default_place,
@@ -79,7 +79,7 @@ class ProgramLayout:
     stack_size: int = 0
     strip: bool = False
 
-    def place(self, section: InputSection) -> Place | None:
+    def place(self, section: InputSection) -> Placement | None:
         return default_place(section.name, section.file.where if section.file is not None else "")
 
     def assign(self, sections: list[OutputSection], machine: Machine) -> Layout:
@@ -93,7 +93,7 @@ class ProgramLayout:
             thread[0].alignment = max(s.alignment for s in thread)
         if base % self.page:
             raise error("ld", f"the image base {base:#x} is not a multiple of the page size {self.page:#x}")
-        layout = elf.layout_of(machine)
+        layout = elf.class_of(machine)
         fixed = 12  # program headers there is room for: 6 segments, TLS, stack, notes, eh_frame
         position = layout.header.size + fixed * layout.segment.size
         address, offset = base + position, position

@@ -24,7 +24,7 @@ SymbolKey = Symbol | tuple[int, int]
 """Identity of a symbol within a link: the global one, or (id of the file, index) for a local one."""
 
 
-class Kind(NamedTuple):
+class LinearRelocation(NamedTuple):
     """A linear relocation: value = s*S + A - p*P + g*GOT, in `size` bytes; low <= value <= high unless both are 0."""
 
     name: str
@@ -37,7 +37,7 @@ class Kind(NamedTuple):
     branch: bool = False  # always a call or jump (PLT32)
 
 
-class Special(NamedTuple):
+class SpecialRelocation(NamedTuple):
     """Any other relocation."""
 
     name: str
@@ -48,8 +48,8 @@ class Special(NamedTuple):
 class MachineRelocations(NamedTuple):
     """A machine's tables by relocation type."""
 
-    linear: Mapping[int, Kind]
-    special: Mapping[int, Special]
+    linear: Mapping[int, LinearRelocation]
+    special: Mapping[int, SpecialRelocation]
     none: frozenset[int]  # types that change nothing
     branch_like: frozenset[int]  # PC-relative 32-bit: a branch if the opcode before the field says so
     got_based: frozenset[int]  # linear kinds with g != 0
@@ -90,7 +90,7 @@ class Site:
 
     def __init__(
         self, section: InputSection, file: ObjectFile, offset: int, kind: int, index: int, addend: int | None,
-        following: elf.Relocation | None,
+        following: elf.ElfRelocation | None,
     ) -> None:  # fmt: skip
         self.section = section
         self.file = file
@@ -193,7 +193,7 @@ def scan(machine: MachineRelocations, sections: list[InputSection], has_ifunc: b
     return needs
 
 
-class Values:
+class SymbolValues:
     """The values of every symbol index of a file: as referred to, and as branched to."""
 
     __slots__ = ("branches", "references")
@@ -253,14 +253,14 @@ class Applying:
         self.local_overrides = local_overrides
         self.problems: list[Diagnostic] = []
         self.out = bytearray()
-        self._values: dict[int, Values] = {}
+        self._values: dict[int, SymbolValues] = {}
         self.at = 0  # of the section being relocated, in out
         self.place = 0  # its address
 
-    def values(self, file: ObjectFile) -> Values:
+    def values(self, file: ObjectFile) -> SymbolValues:
         found = self._values.get(id(file))
         if found is None:
-            found = self._values[id(file)] = Values(file, self.policy, self.local_overrides)
+            found = self._values[id(file)] = SymbolValues(file, self.policy, self.local_overrides)
         return found
 
     # -- used by the machines' special relocations -----------------------------------------------------------------

@@ -27,13 +27,13 @@ from uselib.linker.passes.inputs import (
     UNDEFINED,
     WEAK,
     InputSection,
+    InputStub,
     ObjectFile,
-    StubLibrary,
     Symbol,
 )
 from uselib.linker.passes.libraries import (
     Finder,
-    Library,
+    InputLibrary,
     archive_library,
     directory_library,
     read_file,
@@ -50,8 +50,8 @@ class Resolution:
     machine: Machine
     files: list[ObjectFile]
     symbols: dict[str, Symbol]
-    stubs: list[StubLibrary]  # those of which a member was taken
-    conflicts: list[tuple[str, ObjectFile | None, StubLibrary]]  # defined by the program and by a stub library
+    stubs: list[InputStub]  # those of which a member was taken
+    conflicts: list[tuple[str, ObjectFile | None, InputStub]]  # defined by the program and by a stub library
     warnings: list[Diagnostic] = field(default_factory=list)
     traced: list[str] = field(default_factory=list)
 
@@ -65,12 +65,12 @@ class Resolver:
         self.files: list[ObjectFile] = []
         self.symbols: dict[str, Symbol] = {}
         self.undefined: dict[str, None] = {}  # strongly referenced and not defined
-        self.conflicts: dict[str, tuple[str, ObjectFile | None, StubLibrary]] = {}
+        self.conflicts: dict[str, tuple[str, ObjectFile | None, InputStub]] = {}
         self.problems: list[Diagnostic] = []
         self.warnings: list[Diagnostic] = []
         self.traced: list[str] = []
         self._comdat: dict[str, ObjectFile] = {}
-        self._libraries: dict[str, Library] = {}
+        self._libraries: dict[str, InputLibrary] = {}
         self._wrap = {name: f"__wrap_{name}" for name in options.wrap}
         self._wrap |= {f"__real_{name}": name for name in options.wrap}
         self._finder = Finder(options)
@@ -92,7 +92,7 @@ class Resolver:
         if symbol.rank == UNDEFINED:
             self.undefined[name] = None
 
-    def add_object(self, data: memoryview, where: str, stub: StubLibrary | None = None) -> None:
+    def add_object(self, data: memoryview, where: str, stub: InputStub | None = None) -> None:
         """Takes an object file into the link."""
         file = ObjectFile(data, where, stub)
         if self.machine is None:
@@ -227,7 +227,7 @@ class Resolver:
         except ToolError as failure:  # go on: the user shall see what else is missing
             self.problems += failure.diagnostics
 
-    def _take_group(self, libraries: list[Library]) -> None:
+    def _take_group(self, libraries: list[InputLibrary]) -> None:
         while True:
             before = len(self.files)
             for library in libraries:
@@ -235,7 +235,7 @@ class Resolver:
             if len(self.files) == before:
                 return
 
-    def _open(self, argument: InputArgument) -> list[Library]:
+    def _open(self, argument: InputArgument) -> list[InputLibrary]:
         """Takes an object file at once; gives the library (or those of a linker script) to be searched."""
         path = self._finder.library(argument.name) if argument.library else argument.name
         key = os.path.abspath(path)
@@ -259,7 +259,7 @@ class Resolver:
                 self._take_member(library, member)
         return [library]
 
-    def _script(self, data: bytes, path: str, whole: bool) -> list[Library]:
+    def _script(self, data: bytes, path: str, whole: bool) -> list[InputLibrary]:
         if path in self._scripts:
             raise error(path, "this linker script names itself")
         self._scripts.append(path)
@@ -274,7 +274,7 @@ class Resolver:
 
     # -- libraries -------------------------------------------------------------------------------------------------
 
-    def search(self, library: Library) -> None:
+    def search(self, library: InputLibrary) -> None:
         """Takes members that define what is undefined, in the index's order, until nothing more is found."""
         undefined, taken = self.undefined, library.taken
         found = True
@@ -285,7 +285,7 @@ class Resolver:
                     self._take_member(library, key)
                     found = True
 
-    def _take_member(self, library: Library, key: int) -> None:
+    def _take_member(self, library: InputLibrary, key: int) -> None:
         if key in library.taken:
             return
         library.taken.add(key)
@@ -326,7 +326,7 @@ class Resolver:
             if len(self.files) == before:
                 return
 
-    def _find_dependency(self, file_name: str, user: StubLibrary) -> Library | None:
+    def _find_dependency(self, file_name: str, user: InputStub) -> InputLibrary | None:
         name = library_name(file_name)
         path = self._finder.dependency(file_name, user)
         if path is None:
@@ -344,7 +344,7 @@ class Resolver:
         raise error(path, f"is not the stub library of {file_name}, which {user.where} depends on")
 
     @property
-    def stubs(self) -> list[StubLibrary]:
+    def stubs(self) -> list[InputStub]:
         """The stub libraries in use, in link order."""
         return list({id(file.stub): file.stub for file in self.files if file.stub is not None}.values())
 

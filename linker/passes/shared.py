@@ -12,7 +12,7 @@ from uselib.linker.formats import notes
 from uselib.linker.formats.elf import SHF_ALLOC, SHT_NOTE, SHT_PROGBITS, STT_FUNC
 from uselib.linker.image import Binding, ExportKind, Identity
 from uselib.linker.options import Options
-from uselib.linker.passes.inputs import UNDEFINED, InputSection, ObjectFile, StubLibrary, Symbol
+from uselib.linker.passes.inputs import UNDEFINED, InputSection, InputStub, ObjectFile, Symbol
 from uselib.linker.passes.layout import Layout
 from uselib.linker.passes.resolve import Resolution, define
 
@@ -107,7 +107,7 @@ def bindings_of(resolution: Resolution) -> tuple[Binding, ...]:
     return tuple(Binding(library, name, address, kind) for _, address, name, kind, library in rows)
 
 
-def interposable(stub: StubLibrary, word: int) -> frozenset[str]:
+def interposable(stub: InputStub, word: int) -> frozenset[str]:
     """The names in the stub's `uselib_interpose` triples {pointer, symbol, slot}: the program may define these."""
     names = set()
     for file in stub.objects:
@@ -139,7 +139,7 @@ def report_conflicts(resolution: Resolution) -> None:
         )
 
 
-def identities(stub: StubLibrary) -> list[tuple[ObjectFile, Identity]]:
+def identities(stub: InputStub) -> list[tuple[ObjectFile, Identity]]:
     """The NT_NEEDS notes in the stub library's members."""
     return [(file, identity) for file in stub.objects for identity in notes.needs_of_object(file.elf)]
 

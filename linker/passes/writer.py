@@ -28,11 +28,11 @@ from uselib.linker.passes.layout import Layout, OutputSection
 from uselib.linker.passes.relocations import Applying
 from uselib.linker.passes.synthetic import address_of
 
-Row = tuple[str, int, int, int, int, int]
+OutputSymbol = tuple[str, int, int, int, int, int]
 """An output symbol: name, info, other, section index, value, size."""
 ELFOSABI_GNU = 3
 MAX_SIZE = 1 << 31  # bytes of an output file
-SymbolRows = Callable[[Symbol], Iterable[Row] | None]
+SymbolRows = Callable[[Symbol], Iterable[OutputSymbol] | None]
 """A policy's own rows for a global symbol, or None for the ordinary one."""
 
 
@@ -69,9 +69,9 @@ def fill(layout: Layout, run: Applying) -> bytearray:
     return image
 
 
-def _locals(files: Iterable[ObjectFile], keep: bool) -> list[Row]:
+def _locals(files: Iterable[ObjectFile], keep: bool) -> list[OutputSymbol]:
     """Local symbols, without section symbols and the compiler's .L labels."""
-    rows: list[Row] = []
+    rows: list[OutputSymbol] = []
     for file in files:
         if file.stub is not None:
             continue
@@ -110,7 +110,7 @@ def _containing(layout: Layout, address: int) -> int:
     return best
 
 
-def _global(symbol: Symbol, layout: Layout) -> Row | None:
+def _global(symbol: Symbol, layout: Layout) -> OutputSymbol | None:
     if symbol.rank == UNDEFINED:
         if not symbol.strong_reference and symbol.referenced:
             return (symbol.name, STB_WEAK << 4 | symbol.type, symbol.visibility, 0, 0, 0)
@@ -128,7 +128,7 @@ def _global(symbol: Symbol, layout: Layout) -> Row | None:
 
 def symbol_rows(
     layout: Layout, files: Iterable[ObjectFile], symbols: Iterable[Symbol], own: SymbolRows | None, keep_locals: bool
-) -> list[Row]:
+) -> list[OutputSymbol]:
     """All output symbols, local ones first."""
     rows = _locals(files, keep_locals)
     for symbol in symbols:
@@ -143,7 +143,7 @@ def symbol_rows(
     return rows
 
 
-def named_rows(rows: Iterable[Row]) -> Iterator[tuple[str, bool, int, int]]:
+def named_rows(rows: Iterable[OutputSymbol]) -> Iterator[tuple[str, bool, int, int]]:
     """Symbols as other formats have them, without those for files and sections: (name, is local, section index, value)."""
     for name, info, _, index, value, _ in rows:
         if name and info & 15 not in (STT_FILE, STT_SECTION):
@@ -165,12 +165,12 @@ class _Strings:
         return known
 
 
-def complete(image: bytearray, layout: Layout, entry: int, rows: list[Row] | None) -> None:
+def complete(image: bytearray, layout: Layout, entry: int, rows: list[OutputSymbol] | None) -> None:
     """Adds symbol table, section headers, ELF header and program headers to the section contents.
 
     rows None: no symbol table (-s). Section indices must have been given by `number`.
     """
-    records = elf.layout_of(layout.machine)
+    records = elf.class_of(layout.machine)
     headers: list[tuple[int, ...]] = [(0,) * 10]
     names = _Strings()
     for s in layout.sections:

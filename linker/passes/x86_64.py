@@ -5,7 +5,14 @@ from __future__ import annotations
 
 from uselib.linker.formats.elf import SHF_ALLOC, SHF_TLS, STT_TLS
 from uselib.linker.passes.inputs import UNDEFINED
-from uselib.linker.passes.relocations import Applying, Kind, MachineRelocations, Needs, Site, Special
+from uselib.linker.passes.relocations import (
+    Applying,
+    LinearRelocation,
+    MachineRelocations,
+    Needs,
+    Site,
+    SpecialRelocation,
+)
 
 U32 = (0, (1 << 32) - 1)
 S32 = (-(1 << 31), (1 << 31) - 1)
@@ -14,20 +21,20 @@ B8, S8 = (-(1 << 7), (1 << 8) - 1), (-(1 << 7), (1 << 7) - 1)
 
 #   type        name           size  s  p  g  range
 LINEAR = {
-    1: Kind("R_X86_64_64", 8, 1, 0, 0),
-    2: Kind("R_X86_64_PC32", 4, 1, 1, 0, *S32),
-    4: Kind("R_X86_64_PLT32", 4, 1, 1, 0, *S32, branch=True),
-    10: Kind("R_X86_64_32", 4, 1, 0, 0, *U32),
-    11: Kind("R_X86_64_32S", 4, 1, 0, 0, *S32),
-    12: Kind("R_X86_64_16", 2, 1, 0, 0, *B16),
-    13: Kind("R_X86_64_PC16", 2, 1, 1, 0, *S16),
-    14: Kind("R_X86_64_8", 1, 1, 0, 0, *B8),
-    15: Kind("R_X86_64_PC8", 1, 1, 1, 0, *S8),
-    24: Kind("R_X86_64_PC64", 8, 1, 1, 0),
-    25: Kind("R_X86_64_GOTOFF64", 8, 1, 0, -1),
-    26: Kind("R_X86_64_GOTPC32", 4, 0, 1, 1, *S32),
-    29: Kind("R_X86_64_GOTPC64", 8, 0, 1, 1),
-    31: Kind("R_X86_64_PLTOFF64", 8, 1, 0, -1, branch=True),
+    1: LinearRelocation("R_X86_64_64", 8, 1, 0, 0),
+    2: LinearRelocation("R_X86_64_PC32", 4, 1, 1, 0, *S32),
+    4: LinearRelocation("R_X86_64_PLT32", 4, 1, 1, 0, *S32, branch=True),
+    10: LinearRelocation("R_X86_64_32", 4, 1, 0, 0, *U32),
+    11: LinearRelocation("R_X86_64_32S", 4, 1, 0, 0, *S32),
+    12: LinearRelocation("R_X86_64_16", 2, 1, 0, 0, *B16),
+    13: LinearRelocation("R_X86_64_PC16", 2, 1, 1, 0, *S16),
+    14: LinearRelocation("R_X86_64_8", 1, 1, 0, 0, *B8),
+    15: LinearRelocation("R_X86_64_PC8", 1, 1, 1, 0, *S8),
+    24: LinearRelocation("R_X86_64_PC64", 8, 1, 1, 0),
+    25: LinearRelocation("R_X86_64_GOTOFF64", 8, 1, 0, -1),
+    26: LinearRelocation("R_X86_64_GOTPC32", 4, 0, 1, 1, *S32),
+    29: LinearRelocation("R_X86_64_GOTPC64", 8, 0, 1, 1),
+    31: LinearRelocation("R_X86_64_PLTOFF64", 8, 1, 0, -1, branch=True),
 }
 
 _MOV, _CALL, _JMP = 0x8B, b"\xff\x15", b"\xff\x25"
@@ -116,14 +123,14 @@ def _got_pcrel64(run: Applying, site: Site) -> None:
     run.put(site, run.got_entries[site.key] + run.addend(site, 8) - (run.place + site.offset), 8)
 
 
-def _size(width: int) -> Special:
+def _size(width: int) -> SpecialRelocation:
     def apply(run: Applying, site: Site) -> None:
         """Z + A."""
         symbol = site.file.global_symbol(site.index)
         z = symbol.size if symbol is not None else site.file.symbols[site.index][5]
         run.put(site, z + run.addend(site, width), width, **({"low": 0, "high": U32[1]} if width == 4 else {}))
 
-    return Special(f"R_X86_64_SIZE{8 * width}", None, apply)
+    return SpecialRelocation(f"R_X86_64_SIZE{8 * width}", None, apply)
 
 
 def tp_offset(run: Applying, site: Site, addend: int) -> int:
@@ -152,7 +159,7 @@ def _tpoff64(run: Applying, site: Site) -> None:
     run.put(site, tp_offset(run, site, run.addend(site, 8)), 8)
 
 
-def _dtpoff(width: int) -> Special:
+def _dtpoff(width: int) -> SpecialRelocation:
     def apply(run: Applying, site: Site) -> None:
         """In code, behind a local-dynamic sequence that became local-exec: S + A - TP. In debug data: S + A - start."""
         value = tp_offset(run, site, run.addend(site, width))
@@ -160,7 +167,7 @@ def _dtpoff(width: int) -> Special:
             value += run.thread_pointer - run.tls_start
         run.put(site, value, width)
 
-    return Special(f"R_X86_64_DTPOFF{8 * width}", None, apply)
+    return SpecialRelocation(f"R_X86_64_DTPOFF{8 * width}", None, apply)
 
 
 _LEA_RDI = b"\x48\x8d\x3d"  # lea x(%rip),%rdi
@@ -239,24 +246,24 @@ def _tlsdesc_call(run: Applying, site: Site) -> None:
 TLS_CALL = frozenset(("__tls_get_addr",))
 
 SPECIAL = {
-    3: Special("R_X86_64_GOT32", _scan_got, _got32),
-    9: Special("R_X86_64_GOTPCREL", _scan_got, _got_pcrel),
-    41: Special("R_X86_64_GOTPCRELX", _scan_gotx, _got_pcrelx),
-    42: Special("R_X86_64_REX_GOTPCRELX", _scan_gotx, _got_pcrelx),
-    27: Special("R_X86_64_GOT64", _scan_got, _got64),
-    28: Special("R_X86_64_GOTPCREL64", _scan_got, _got_pcrel64),
-    30: Special("R_X86_64_GOTPLT64", _scan_got, _got64),
+    3: SpecialRelocation("R_X86_64_GOT32", _scan_got, _got32),
+    9: SpecialRelocation("R_X86_64_GOTPCREL", _scan_got, _got_pcrel),
+    41: SpecialRelocation("R_X86_64_GOTPCRELX", _scan_gotx, _got_pcrelx),
+    42: SpecialRelocation("R_X86_64_REX_GOTPCRELX", _scan_gotx, _got_pcrelx),
+    27: SpecialRelocation("R_X86_64_GOT64", _scan_got, _got64),
+    28: SpecialRelocation("R_X86_64_GOTPCREL64", _scan_got, _got_pcrel64),
+    30: SpecialRelocation("R_X86_64_GOTPLT64", _scan_got, _got64),
     32: _size(4),
     33: _size(8),
     17: _dtpoff(8),
     21: _dtpoff(4),
-    18: Special("R_X86_64_TPOFF64", None, _tpoff64),
-    23: Special("R_X86_64_TPOFF32", None, _tpoff32),
-    19: Special("R_X86_64_TLSGD", None, _tlsgd),
-    20: Special("R_X86_64_TLSLD", None, _tlsld),
-    22: Special("R_X86_64_GOTTPOFF", _scan_ie, _gottpoff),
-    34: Special("R_X86_64_GOTPC32_TLSDESC", None, _tlsdesc),
-    35: Special("R_X86_64_TLSDESC_CALL", None, _tlsdesc_call),
+    18: SpecialRelocation("R_X86_64_TPOFF64", None, _tpoff64),
+    23: SpecialRelocation("R_X86_64_TPOFF32", None, _tpoff32),
+    19: SpecialRelocation("R_X86_64_TLSGD", None, _tlsgd),
+    20: SpecialRelocation("R_X86_64_TLSLD", None, _tlsld),
+    22: SpecialRelocation("R_X86_64_GOTTPOFF", _scan_ie, _gottpoff),
+    34: SpecialRelocation("R_X86_64_GOTPC32_TLSDESC", None, _tlsdesc),
+    35: SpecialRelocation("R_X86_64_TLSDESC_CALL", None, _tlsdesc_call),
 }
 
 RELOCATIONS = MachineRelocations(

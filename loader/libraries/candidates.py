@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from uselib.linker.image import PAGE, Identity, LibraryHeader, Machine, Version
-from uselib.linker.versions import REFUSALS, Rule, link_names, version_of
+from uselib.linker.versions import REFUSALS, VersionRule, link_names, version_of
 from uselib.loader.libraries import library_check
 from uselib.loader.libraries.library_check import Checked, check
 from uselib.loader.libraries.search import Choice, Files, SearchPath, join
@@ -84,7 +84,7 @@ class Query:
     file_name: str
     linked: Identity
     machine: Machine
-    rule: Rule
+    rule: VersionRule
     scheme: str
 
     @property

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from uselib.linker.image import PAGE, Identity, Image, LibraryHeader
-from uselib.linker.versions import Rule, names_library
+from uselib.linker.versions import VersionRule, names_library
 from uselib.loader.libraries.library_check import (
     BY_BOOTSTRAP,
     FORMAT_ERROR,
@@ -113,7 +113,7 @@ def _pages(low: int, high: int) -> Range:
 
 
 class _Resolver:
-    def __init__(self, program: Image, search: SearchPath, rule: Rule, files: Files, scheme: str) -> None:
+    def __init__(self, program: Image, search: SearchPath, rule: VersionRule, files: Files, scheme: str) -> None:
         self._program, self._search, self._rule, self._files, self._scheme = program, search, rule, files, scheme
         self._taken = [_pages(segment.address, segment.end) for segment in program.segments]
         self._wanted: list[Wanted] = []
@@ -207,6 +207,6 @@ def program_libraries(program: Image) -> tuple[str, ...]:
     return program.library_names or tuple(who.file_name for who in program.needs)
 
 
-def resolve(program: Image, search: SearchPath, rule: Rule, files: Files, scheme: str) -> Resolution:
+def resolve(program: Image, search: SearchPath, rule: VersionRule, files: Files, scheme: str) -> Resolution:
     """What a program of `scheme` (uselib or mmap) would get. Raises nothing: what is wrong is in the result."""
     return _Resolver(program, search, rule, files, scheme).run(program_libraries(program))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from uselib.linker.errors import FormatError
 from uselib.linker.formats import elf, notes
 from uselib.linker.image import PAGE, Identity, LibraryHeader, Machine
-from uselib.linker.versions import Rule
+from uselib.linker.versions import VersionRule
 
 FORMAT_ERROR = "Exec format error."
 NOT_A_LIBRARY = "Exec format error: not a shared library."
@@ -71,7 +71,7 @@ def _headers(page: bytes, machine: Machine) -> list[_Segment] | None:
     size, count = struct.unpack_from("<HH", page, 54 if wide else 42)
     if size != (56 if wide else 32) or at > PAGE or count * size > PAGE - at:
         return None
-    rows = elf.layout_of(machine).segments(page[at : at + count * size])
+    rows = elf.class_of(machine).segments(page[at : at + count * size])
     return [_Segment(kind, offset, address, *sizes) for kind, _, offset, address, *sizes, _ in rows]
 
 
@@ -113,7 +113,7 @@ def needs_of_page(page: bytes, machine: Machine) -> tuple[Identity, ...]:
     return tuple(found)
 
 
-def check_version(header: LibraryHeader, linked: Identity, rule: Rule) -> str:
+def check_version(header: LibraryHeader, linked: Identity, rule: VersionRule) -> str:
     """Whether what a library says of itself serves a program linked with `linked`: empty, or why not."""
     who = header.identity
     if who.base != linked.base:
@@ -187,7 +187,13 @@ def _overlaps(taken: Sequence[Range], base: int, end: int) -> bool:
 
 
 def check(
-    page: bytes, file_size: int, linked: Identity, machine: Machine, rule: Rule, scheme: str, taken: Sequence[Range]
+    page: bytes,
+    file_size: int,
+    linked: Identity,
+    machine: Machine,
+    rule: VersionRule,
+    scheme: str,
+    taken: Sequence[Range],
 ) -> Checked:
     """What start-up of a program of `scheme` finds. page: the first page of the file; taken: what is mapped already."""
     page = page[:PAGE].ljust(PAGE, b"\0")

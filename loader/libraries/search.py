@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from uselib.linker.image import Identity, Version
-from uselib.linker.versions import Rule, best, link_names, split_name, version_of
+from uselib.linker.versions import VersionRule, best, link_names, split_name, version_of
 
 DEFAULT_PATH = "/shlib"
 _PATH_SIZE = 4096  # of the buffer in start-up, with its NUL
@@ -144,7 +144,7 @@ class _LookUp:
 
     files: Files
     linked: Identity
-    rule: Rule
+    rule: VersionRule
     last: str
     path: str = ""
     other: Version | None = None
@@ -193,7 +193,7 @@ class _LookUp:
         return errno.ENOENT
 
 
-def find(files: Files, search: SearchPath, file_name: str, linked: Identity, rule: Rule) -> Choice:
+def find(files: Files, search: SearchPath, file_name: str, linked: Identity, rule: VersionRule) -> Choice:
     """What start-up opens for a library recorded as `file_name`, linked with as `linked`. Raises nothing."""
     look_up = _LookUp(files, linked, rule, file_name.rpartition("/")[2])
     ways = ((rule.recorded, look_up.recorded), (rule.link, look_up.link), (rule.best, look_up.best))

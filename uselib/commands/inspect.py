@@ -138,7 +138,7 @@ def _slots(data: bytes, image: Image, header: LibraryHeader, known: History | No
 
 
 def _library(data: bytes, path: str, image: Image, header: LibraryHeader) -> Facts:
-    known = previous.history_of(elf.File(memoryview(data), path))
+    known = previous.history_of(elf.ElfFile(memoryview(data), path))
     return {
         "file": path,
         "kind": "target library",
@@ -192,7 +192,7 @@ _BINDINGS = {elf.STB_LOCAL: "local", elf.STB_GLOBAL: "global", elf.STB_WEAK: "we
 
 def _object(data: bytes | memoryview, where: str) -> Facts:
     """An ET_REL object: allocated sections and global symbols."""
-    file = elf.File(memoryview(data), where)
+    file = elf.ElfFile(memoryview(data), where)
     if file.kind != elf.ET_REL:
         raise elf.bad(where, "is not a relocatable object")
     symbols = []
@@ -275,7 +275,7 @@ def facts_of(path: str) -> Facts:
         raise FormatError(
             Diagnostic(path, "is neither an archive nor a file of a format that is known here (ELF, a.out, COFF, LINK)")
         )
-    if elf.File(memoryview(data), path).kind == elf.ET_REL:
+    if elf.ElfFile(memoryview(data), path).kind == elf.ET_REL:
         return _object(data, path)
     image = elf_image.read_image(data, path)
     return _program(path, image) if image.library is None else _library(data, path, image, image.library)

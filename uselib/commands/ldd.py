@@ -17,7 +17,7 @@ from uselib.linker.errors import Diagnostic, LinkError, UsageError, printable
 from uselib.linker.formats.elf_image import read_image
 from uselib.linker.image import PAGE, Image
 from uselib.linker.reading import read_file
-from uselib.linker.versions import RULES, Rule, rule_named
+from uselib.linker.versions import RULES, VersionRule, rule_named
 from uselib.loader.libraries.candidates import Candidate, Directory, Query, candidates
 from uselib.loader.libraries.dependencies import Resolution, Resolved, program_libraries, resolve
 from uselib.loader.libraries.search import DEFAULT_PATH, Choice, HostFiles, SearchPath
@@ -74,7 +74,7 @@ class Report:
     path: str
     image: Image
     scheme: str
-    rule: Rule
+    rule: VersionRule
     rule_from: str  # option, environment, program, or empty: the default
     security: Security
     search: SearchPath
@@ -83,7 +83,7 @@ class Report:
     notes: tuple[str, ...]  # likewise: what else is worth saying
 
 
-def _rule(options: argparse.Namespace, image: Image, secure: bool) -> tuple[Rule, str]:
+def _rule(options: argparse.Namespace, image: Image, secure: bool) -> tuple[VersionRule, str]:
     environment = "" if secure else os.environ.get("USELIB_VERSION_RULE", "")
     for name, source in ((options.rule, "option"), (environment, "environment"), (image.version_rule, "program")):
         if name and name not in RULES and source == "program":

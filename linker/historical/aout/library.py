@@ -32,10 +32,10 @@ from uselib.linker.image import Machine
 from uselib.linker.link import OutputKind, allocated
 from uselib.linker.options import Options
 from uselib.linker.passes.inputs import UNDEFINED, InputSection, Symbol
-from uselib.linker.passes.layout import Layout, LayoutPolicy, OutputSection, Place, align
+from uselib.linker.passes.layout import Layout, LayoutPolicy, OutputSection, Placement, align
 from uselib.linker.passes.relocations import Needs
 from uselib.linker.passes.resolve import Resolution
-from uselib.linker.passes.writer import Row
+from uselib.linker.passes.writer import OutputSymbol
 
 MAGIC = 0xFEEB1ED3
 _R_386_32, _R_386_GOTOFF = 1, 9  # the fields that hold an address, or move with one
@@ -214,7 +214,7 @@ class AoutLibrary(OutputKind):
     def entry(self, resolution: Resolution, layout: Layout, options: Options) -> int:
         return self.control.text
 
-    def complete(self, image: bytearray, layout: Layout, entry: int, rows: list[Row] | None) -> None:
+    def complete(self, image: bytearray, layout: Layout, entry: int, rows: list[OutputSymbol] | None) -> None:
         image[:] = encode_image(Magic.ZMAGIC, image, layout, entry, rows, library=True)
 
     # -- contents -------------------------------------------------------------------------------------------------------
@@ -245,15 +245,15 @@ class _LibraryLayout:
     def __init__(self, control: Control, order: dict[int, tuple[str, int]]) -> None:
         self.control, self.order = control, order
 
-    def place(self, section: InputSection) -> Place | None:
+    def place(self, section: InputSection) -> Placement | None:
         if not section.flags & SHF_ALLOC or section.name.startswith(INDIRECT):
             return None
         known = self.order.get(id(section))
         if known is not None:
-            return Place(*known)
+            return Placement(*known)
         if section.type == SHT_NOBITS:
-            return Place(".bss")
-        return Place(".data", _PLAIN * _FAR) if section.flags & SHF_WRITE else Place(".text", _FAR - 2)
+            return Placement(".bss")
+        return Placement(".data", _PLAIN * _FAR) if section.flags & SHF_WRITE else Placement(".text", _FAR - 2)
 
     def assign(self, sections: list[OutputSection], machine: Machine) -> Layout:
         by_name = {section.name: section for section in sections}

@@ -44,9 +44,9 @@ from uselib.linker.image import PAGE, Machine
 from uselib.linker.link import OutputKind
 from uselib.linker.options import Options
 from uselib.linker.passes.inputs import UNDEFINED, InputSection, Symbol
-from uselib.linker.passes.layout import Layout, LayoutPolicy, OutputSection, Place, align
+from uselib.linker.passes.layout import Layout, LayoutPolicy, OutputSection, Placement, align
 from uselib.linker.passes.resolve import Resolution, define
-from uselib.linker.passes.writer import Row, named_rows
+from uselib.linker.passes.writer import OutputSymbol, named_rows
 
 CONFLICTS = "__SHARABLE_CONFLICTS__"
 LIBRARIES = "___SHARED_LIBRARIES__"
@@ -145,12 +145,12 @@ class AoutProgram(OutputKind):
         text = layout.find(".text")
         return text.address if text is not None else 0
 
-    def complete(self, image: bytearray, layout: Layout, entry: int, rows: list[Row] | None) -> None:
+    def complete(self, image: bytearray, layout: Layout, entry: int, rows: list[OutputSymbol] | None) -> None:
         image[:] = encode_image(self.magic, image, layout, entry, rows, vectors=self.vectors)
 
 
 def encode_image(
-    magic: Magic, image: bytearray, layout: Layout, entry: int, rows: list[Row] | None, library: bool = False,
+    magic: Magic, image: bytearray, layout: Layout, entry: int, rows: list[OutputSymbol] | None, library: bool = False,
     vectors: Container[str] = (),
 ) -> bytes:  # fmt: skip
     """The file, from the contents of .text and .data at their offsets in `image`, and the size of .bss. library: data follows text at
@@ -171,7 +171,7 @@ def _padded(content: bytes) -> bytes:
     return content + bytes(-len(content) % PAGE)
 
 
-def _symbols(rows: Iterable[Row], layout: Layout, vectors: Container[str]) -> Iterable[aout.Symbol]:
+def _symbols(rows: Iterable[OutputSymbol], layout: Layout, vectors: Container[str]) -> Iterable[aout.Symbol]:
     kinds = {s.index: {".text": N_TEXT, ".data": N_DATA, ".bss": N_BSS}.get(s.name, N_ABS) for s in layout.sections}
     kinds |= {0: N_UNDF, SHN_ABS: N_ABS}
     for name, local, index, value in named_rows(rows):
@@ -294,15 +294,15 @@ class AoutLayout:
                 if section is not None:
                     self._order[id(section)] = place + 16 * number
 
-    def place(self, section: InputSection) -> Place | None:
+    def place(self, section: InputSection) -> Placement | None:
         if not section.flags & SHF_ALLOC or section.name.startswith(INDIRECT):
             return None
         order = self._order.get(id(section))
         if order is not None:
-            return Place(".data", order)
+            return Placement(".data", order)
         if section.type == SHT_NOBITS:
-            return Place(".bss")
-        return Place(".data") if section.flags & SHF_WRITE else Place(".text")
+            return Placement(".bss")
+        return Placement(".data") if section.flags & SHF_WRITE else Placement(".text")
 
     def assign(self, sections: list[OutputSection], machine: Machine) -> Layout:
         by_name = {section.name: section for section in sections}

@@ -37,7 +37,7 @@ from uselib.linker.passes.inputs import UNDEFINED, InputSection, ObjectFile
 from uselib.linker.passes.inputs import Symbol as Global
 from uselib.linker.passes.layout import Layout, LayoutPolicy
 from uselib.linker.passes.resolve import Resolution
-from uselib.linker.passes.writer import Row
+from uselib.linker.passes.writer import OutputSymbol
 
 SLOT_SIZE = 5
 
@@ -173,7 +173,7 @@ class CoffLibrary(OutputKind):
             return False
         return not hidden(symbol.name, self.spec.hide, self.spec.export)
 
-    def rows(self, symbol: Global) -> list[Row] | None:
+    def rows(self, symbol: Global) -> list[OutputSymbol] | None:
         """The target's own symbols: an exported function stands at its slot, so that chkshlib can compare files."""
         if symbol.provided or (symbol.absolute and not symbol.referenced):
             return []  # _end and its kin are the program's own; what else is in another library's member says nothing (chkshlib -n)
@@ -186,7 +186,7 @@ class CoffLibrary(OutputKind):
     def entry(self, resolution: Resolution, layout: Layout, options: Options) -> int:
         return self.spec.text_address or 0
 
-    def complete(self, image: bytearray, layout: Layout, entry: int, rows: list[Row] | None) -> None:
+    def complete(self, image: bytearray, layout: Layout, entry: int, rows: list[OutputSymbol] | None) -> None:
         extra = []
         if self.spec.ident:
             content = b"".join(text.encode() + b"\0" for text in self.spec.ident)

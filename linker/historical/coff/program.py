@@ -20,9 +20,9 @@ from uselib.linker.image import PAGE, Machine
 from uselib.linker.link import OutputKind
 from uselib.linker.options import Options
 from uselib.linker.passes.inputs import UNDEFINED, InputSection, ObjectFile
-from uselib.linker.passes.layout import Layout, LayoutPolicy, OutputSection, Place, align
+from uselib.linker.passes.layout import Layout, LayoutPolicy, OutputSection, Placement, align
 from uselib.linker.passes.resolve import Resolution
-from uselib.linker.passes.writer import Row, named_rows
+from uselib.linker.passes.writer import OutputSymbol, named_rows
 
 LIBRARIES = ".lib"
 DATA_START = 0x400000
@@ -92,7 +92,7 @@ class CoffProgram(OutputKind):
             raise error("ld", f"there is no entry point {options.entry}", remedy="link crt1.o or give -e")
         return symbol.address
 
-    def complete(self, image: bytearray, layout: Layout, entry: int, rows: list[Row] | None) -> None:
+    def complete(self, image: bytearray, layout: Layout, entry: int, rows: list[OutputSymbol] | None) -> None:
         extra = []
         if self.paths:
             content = b"".join(coff.encode_library(path) for path in self.paths)
@@ -101,7 +101,12 @@ class CoffProgram(OutputKind):
 
 
 def encode_image(
-    magic: int, image: bytearray, layout: Layout, entry: int, rows: list[Row] | None, extra: Iterable[Section] = ()
+    magic: int,
+    image: bytearray,
+    layout: Layout,
+    entry: int,
+    rows: list[OutputSymbol] | None,
+    extra: Iterable[Section] = (),
 ) -> bytes:
     """The file, from the contents of the sections at their offsets in `image`."""
     sections = []
@@ -123,7 +128,7 @@ def encode_image(
     return coff.encode(Coff(tuple(sections), symbols, optional, flags), PAGE)
 
 
-def _symbols(rows: Iterable[Row], layout: Layout) -> Iterable[Symbol]:
+def _symbols(rows: Iterable[OutputSymbol], layout: Layout) -> Iterable[Symbol]:
     number_of = {section.index: number for number, section in enumerate(layout.sections, 1)}
     for name, local, index, value in named_rows(rows):
         if index:
@@ -140,17 +145,17 @@ class CoffLayout:
         self.text, self.data, self.headers = text, data, headers
         self.order = order or {}
 
-    def place(self, section: InputSection) -> Place | None:
+    def place(self, section: InputSection) -> Placement | None:
         known = self.order.get(id(section))
         if known is not None:
-            return Place(*known)
+            return Placement(*known)
         if not section.flags & SHF_ALLOC or section.name.startswith((".note", ".eh_frame")):
             return None
         if section.name == ".init":
-            return Place(".init")
+            return Placement(".init")
         if section.type == SHT_NOBITS:
-            return Place(".bss")
-        return Place(".data", 1 << 20) if section.flags & SHF_WRITE else Place(".text", 1 << 20)
+            return Placement(".bss")
+        return Placement(".data", 1 << 20) if section.flags & SHF_WRITE else Placement(".text", 1 << 20)
 
     def assign(self, sections: list[OutputSection], machine: Machine) -> Layout:
         by_name = {section.name: section for section in sections}

@@ -30,10 +30,10 @@ from uselib.linker.library.specification import Specification
 from uselib.linker.link import OutputKind
 from uselib.linker.options import Options
 from uselib.linker.passes.inputs import UNDEFINED, InputSection, Symbol
-from uselib.linker.passes.layout import Layout, LayoutPolicy, OutputSection, Place, align
+from uselib.linker.passes.layout import Layout, LayoutPolicy, OutputSection, Placement, align
 from uselib.linker.passes.relocations import SymbolPolicy
 from uselib.linker.passes.resolve import Resolution, define
-from uselib.linker.passes.writer import Row, named_rows
+from uselib.linker.passes.writer import OutputSymbol, named_rows
 
 TEXT_START = 0x10000  # the book's programs begin at 1000; today's kernels map nothing so low
 LIBRARY_NAMES = ".lib"
@@ -51,7 +51,7 @@ class _Kind(OutputKind):
     def layout(self, options: Options, resolution: Resolution) -> LayoutPolicy:
         return TextbookLayout(self.start, self.order)
 
-    def complete(self, image: bytearray, layout: Layout, entry: int, rows: list[Row] | None) -> None:
+    def complete(self, image: bytearray, layout: Layout, entry: int, rows: list[OutputSymbol] | None) -> None:
         segments = []
         for output in layout.sections:
             nobits = output.type == SHT_NOBITS
@@ -163,7 +163,7 @@ class TextbookLibrary(_Kind):
     def _exported(self, symbol: Symbol) -> bool:
         return symbol.name in self.functions or symbol.name in self.data
 
-    def rows(self, symbol: Symbol) -> list[Row] | None:
+    def rows(self, symbol: Symbol) -> list[OutputSymbol] | None:
         if symbol.provided or not self._exported(symbol):
             return []
         slot = self.policy.slots.get(symbol)
@@ -191,17 +191,17 @@ class TextbookLayout:
     def __init__(self, start: int, order: dict[int, tuple[str, int]]) -> None:
         self.start, self.order = start, order
 
-    def place(self, section: InputSection) -> Place | None:
+    def place(self, section: InputSection) -> Placement | None:
         known = self.order.get(id(section))
         if known is not None:
-            return Place(*known)
+            return Placement(*known)
         if not section.flags & SHF_ALLOC or section.name.startswith((".note", ".eh_frame")):
             return None
         if section.name == LIBRARY_NAMES:
-            return Place(LIBRARY_NAMES)
+            return Placement(LIBRARY_NAMES)
         if section.type == SHT_NOBITS:
-            return Place(".bss", _REST)
-        return Place(".data", _REST) if section.flags & SHF_WRITE else Place(".text", _REST)
+            return Placement(".bss", _REST)
+        return Placement(".data", _REST) if section.flags & SHF_WRITE else Placement(".text", _REST)
 
     def assign(self, sections: list[OutputSection], machine: Machine) -> Layout:
         if self.start % PAGE:

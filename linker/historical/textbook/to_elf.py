@@ -93,7 +93,7 @@ def from_elf(data: bytes | memoryview, where: str) -> bytes:
 
     Raises FormatError for what the format cannot say (other relocations, thread-local data).
     """
-    file = elf.File(memoryview(data), where)
+    file = elf.ElfFile(memoryview(data), where)
     symtab = next((n for n, record in enumerate(file.sections) if record[1] == elf.SHT_SYMTAB), None)
     rows = file.symbols(symtab) if symtab is not None else []
     strings = file.strings(file.sections[symtab][6]) if symtab is not None else None
@@ -126,7 +126,7 @@ def from_elf(data: bytes | memoryview, where: str) -> bytes:
 
 
 def _relocations(
-    file: elf.File, number_of: dict[int, int], symbol_of: dict[int, int], where: str
+    file: elf.ElfFile, number_of: dict[int, int], symbol_of: dict[int, int], where: str
 ) -> Iterable[Relocation]:
     for index, record in enumerate(file.sections):
         if record[1] not in (elf.SHT_REL, elf.SHT_RELA) or record[7] not in number_of:

@@ -60,7 +60,7 @@ def _from_stub(path: str | Path, where: str) -> Previous:
         book = read_file(path)
         member = next(m for m in Archive(book, where).members() if m.name == LIBRARY_OBJECT)
         data = book[member.start : member.start + member.size]
-    past = history_of(elf.File(memoryview(data), place))
+    past = history_of(elf.ElfFile(memoryview(data), place))
     if past is None:
         raise _without(place, "it has no section of that name", f"give the target library {who.file_name} itself")
     return _checked(Previous(where, past, who.identity), who.machine)
@@ -75,7 +75,7 @@ def _from_target(data: bytes, where: str) -> Previous:
     image = elf_image.read_image(data, where)
     if image.library is None:
         raise FormatError(Diagnostic(where, "is not a target library: it has no NT_LIBRARY note"))
-    past = history_of(elf.File(memoryview(data), where))
+    past = history_of(elf.ElfFile(memoryview(data), where))
     if past is None:
         raise _without(
             where, "it was stripped of it", f"give its stub library, lib/{image.library.identity.file_name}.a"
@@ -83,7 +83,7 @@ def _from_target(data: bytes, where: str) -> Previous:
     return _checked(Previous(where, past, image.library.identity), image.machine, image.library)
 
 
-def history_of(file: elf.File) -> History | None:
+def history_of(file: elf.ElfFile) -> History | None:
     """The history in a target library or in a stub library's library.o; None if there is none. Raises FormatError."""
     for index, section in enumerate(file.sections):
         if file.names[section[0]] == history.SECTION:

@@ -31,7 +31,7 @@ def _good(options: str) -> bytes:
 
 @functools.cache
 def _debug_ranges(options: str) -> tuple[tuple[int, int], ...]:
-    file = elf.File(memoryview(_good(options)), "good")
+    file = elf.ElfFile(memoryview(_good(options)), "good")
     return tuple(
         (s[4], s[5]) for s in file.sections if file.names[s[0]] in (".debug_info", ".debug_abbrev", ".debug_types")
     )
@@ -101,10 +101,10 @@ def test_truncated_files(options: str, where: int) -> None:
 def test_a_section_that_ends_early_is_said(options: str, part: float) -> None:
     """The unit's length then leads behind the section: nothing of it is believed."""
     data = bytearray(_good(options))
-    file = elf.File(memoryview(bytes(data)), "good")
+    file = elf.ElfFile(memoryview(bytes(data)), "good")
     for index, section in enumerate(file.sections):
         if file.names[section[0]] == ".debug_info":
-            at = _header_at(file, data, index) + (32 if file.layout.word == 8 else 20)
+            at = _header_at(file, data, index) + (32 if file.elf_class.word == 8 else 20)
             data[at : at + 4] = int(section[5] * part).to_bytes(4, "little")
     facts = _read(bytes(data))
     assert facts is not None and facts.unknown
@@ -133,6 +133,6 @@ def test_words_of_damage() -> None:
     assert "types are not compared" in facts.unknown[-1]
 
 
-def _header_at(file: elf.File, data: bytearray, index: int) -> int:
-    header = file.layout.header.unpack_from(data)
-    return int(header[6]) + index * file.layout.section.size
+def _header_at(file: elf.ElfFile, data: bytearray, index: int) -> int:
+    header = file.elf_class.header.unpack_from(data)
+    return int(header[6]) + index * file.elf_class.section.size

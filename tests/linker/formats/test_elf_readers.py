@@ -69,7 +69,7 @@ def linked(machine: str) -> bytes:
 @pytest.mark.parametrize("machine", ["i386", "x86_64"])
 def test_objects_read_as_pyelftools_reads_them(machine: str) -> None:
     data = compiled(machine)
-    ours = elf.File(memoryview(data), "x.o")
+    ours = elf.ElfFile(memoryview(data), "x.o")
     theirs = ELFFile(io.BytesIO(data))
     assert len(ours.sections) == theirs.num_sections()
     for index, section in enumerate(theirs.iter_sections()):

@@ -33,7 +33,7 @@ from uselib.linker.formats.elf import (
     STT_TLS,
     STV_HIDDEN,
     STV_INTERNAL,
-    File,
+    ElfFile,
     bad,
 )
 from uselib.linker.image import Segment
@@ -79,7 +79,7 @@ class Dynamic:
     relocated: list[int]
 
 
-def read(file: File) -> Dynamic:
+def read(file: ElfFile) -> Dynamic:
     """Raises FormatError if the file is damaged, or has no dynamic symbols where it should."""
     segments, relro, dynamic, _ = _segments(file)
     soname, needed, _ = _tags(file)
@@ -96,7 +96,7 @@ def read(file: File) -> Dynamic:
     )  # fmt: skip
 
 
-def is_program(file: File) -> bool:
+def is_program(file: ElfFile) -> bool:
     """Is an ET_DYN file a program (position-independent), not a library? The C library has an interpreter too, but a name.
 
     Raises FormatError.
@@ -105,15 +105,15 @@ def is_program(file: File) -> bool:
     return not soname and (bool(flags & DF_1_PIE) or _segments(file)[3])
 
 
-def _segments(file: File) -> tuple[tuple[Segment, ...], tuple[int, int], bool, bool]:
+def _segments(file: ElfFile) -> tuple[tuple[Segment, ...], tuple[int, int], bool, bool]:
     at, size, count = file.program_headers
-    record = file.layout.segment
+    record = file.elf_class.segment
     if count and (size != record.size or at + size * count > len(file.data)):
         raise bad(file.where, "damaged program headers")
     loads: list[Segment] = []
     relro = (0, 0)
     dynamic = interpreter = False
-    for kind, flags, offset, address, file_size, memory_size, alignment in file.layout.segments(
+    for kind, flags, offset, address, file_size, memory_size, alignment in file.elf_class.segments(
         file.data[at : at + size * count]
     ):
         if kind == PT_LOAD:
@@ -127,13 +127,13 @@ def _segments(file: File) -> tuple[tuple[Segment, ...], tuple[int, int], bool, b
     return tuple(sorted(loads, key=lambda s: s.address)), relro, dynamic, interpreter
 
 
-def _tags(file: File) -> tuple[str, tuple[str, ...], int]:
+def _tags(file: ElfFile) -> tuple[str, tuple[str, ...], int]:
     """DT_SONAME, DT_NEEDED and DT_FLAGS_1."""
     soname, needed, flags = "", [], 0
     for index, section in enumerate(file.sections):
         if section[1] != SHT_DYNAMIC:
             continue
-        word = file.layout.word
+        word = file.elf_class.word
         strings = file.strings(section[6])
         for tag, value in struct.iter_unpack("<QQ" if word == 8 else "<II", file.records(index, 2 * word)):
             if tag == DT_NULL:
@@ -148,7 +148,7 @@ def _tags(file: File) -> tuple[str, tuple[str, ...], int]:
     return soname, tuple(needed), flags
 
 
-def _versions(file: File) -> tuple[tuple[str, ...], dict[int, str], dict[int, str]]:
+def _versions(file: ElfFile) -> tuple[tuple[str, ...], dict[int, str], dict[int, str]]:
     """Versions defined; name by index (defined and needed); the library that a needed one comes from."""
     defined: list[str] = []
     names: dict[int, str] = {}
@@ -184,7 +184,7 @@ def _versions(file: File) -> tuple[tuple[str, ...], dict[int, str], dict[int, st
 
 
 def _symbols(
-    file: File, names: dict[int, str], libraries: dict[int, str]
+    file: ElfFile, names: dict[int, str], libraries: dict[int, str]
 ) -> tuple[tuple[DynamicSymbol, ...], tuple[DynamicSymbol, ...]]:
     exports: list[DynamicSymbol] = []
     imports: list[DynamicSymbol] = []
@@ -230,7 +230,7 @@ def _symbols(
     return tuple(exports), tuple(imports)
 
 
-def _version_numbers(file: File, table: int, count: int) -> tuple[int, ...]:
+def _version_numbers(file: ElfFile, table: int, count: int) -> tuple[int, ...]:
     for index, section in enumerate(file.sections):
         if section[1] == SHT_VERSYM and section[6] == table:
             content = file.records(index, 2)
@@ -240,10 +240,10 @@ def _version_numbers(file: File, table: int, count: int) -> tuple[int, ...]:
     return ()
 
 
-def _relocated(file: File) -> list[int]:
+def _relocated(file: ElfFile) -> list[int]:
     """The addresses of words that relocations fill when the file is loaded."""
     result: list[int] = []
-    word = file.layout.word
+    word = file.elf_class.word
     for index, section in enumerate(file.sections):
         if not section[2] & SHF_ALLOC:
             continue

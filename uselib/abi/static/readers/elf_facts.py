@@ -71,7 +71,7 @@ def contents_of(
 
 def shared_object_facts(data: bytes, path: str) -> Facts:
     """The facts of an ordinary ELF shared object. Raises FormatError if it is none or is damaged."""
-    file = elf.File(memoryview(data), path)
+    file = elf.ElfFile(memoryview(data), path)
     dynamic = elf_dynamic.read(file)
     memory = Memory(data, dynamic.segments, dynamic.relro)
     low = min((s.address for s in dynamic.segments), default=0)
@@ -109,7 +109,7 @@ def shared_object_facts(data: bytes, path: str) -> Facts:
     return with_types(facts, file, memory, code_at, data_at)
 
 
-def _names(file: elf.File) -> dict[int, str]:
+def _names(file: elf.ElfFile) -> dict[int, str]:
     """Symbols by address, for the digests of code: of .symtab if it was not stripped."""
     names: dict[int, str] = {}
     for kind in (elf.SHT_SYMTAB, elf.SHT_DYNSYM):
@@ -127,7 +127,7 @@ def _names(file: elf.File) -> dict[int, str]:
 
 
 def with_types(
-    facts: Facts, file: elf.File, memory: Memory, code_at: Mapping[str, tuple[int, int]], data_at: Mapping[str, int]
+    facts: Facts, file: elf.ElfFile, memory: Memory, code_at: Mapping[str, tuple[int, int]], data_at: Mapping[str, int]
 ) -> Facts:
     """The facts with what debug information tells; `unknown` says what it does not.
 

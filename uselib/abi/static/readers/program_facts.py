@@ -16,7 +16,7 @@ from uselib.linker.image import Binding, ExportKind, Identity, Image
 
 def program_facts(data: bytes, path: str) -> ProgramFacts:
     """The facts of an ET_EXEC or ET_DYN file as a user of libraries. Raises FormatError."""
-    file = elf.File(memoryview(data), path)
+    file = elf.ElfFile(memoryview(data), path)
     facts = ProgramFacts(path, file.machine)
     if any(section[1] == elf.SHT_DYNSYM for section in file.sections):
         facts = _ordinary(file, facts)
@@ -27,7 +27,7 @@ def program_facts(data: bytes, path: str) -> ProgramFacts:
     return _with_types(facts, file)
 
 
-def _ordinary(file: elf.File, facts: ProgramFacts) -> ProgramFacts:
+def _ordinary(file: elf.ElfFile, facts: ProgramFacts) -> ProgramFacts:
     """Names bound when the program starts: the undefined symbols of .dynsym."""
     dynamic = elf_dynamic.read(file)
     uses = tuple(
@@ -100,7 +100,7 @@ def _absolute(image: Image, needs: Iterable[Identity]) -> tuple[Use, ...] | None
     return tuple(uses)
 
 
-def _with_types(facts: ProgramFacts, file: elf.File) -> ProgramFacts:
+def _with_types(facts: ProgramFacts, file: elf.ElfFile) -> ProgramFacts:
     """How the program saw the names declared, and the structures whose contents it knows."""
     found = debug_sections.find(file, facts.path)
     if found is None or not (found.info or found.types):

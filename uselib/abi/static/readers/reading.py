@@ -96,7 +96,7 @@ def _kind(data: bytes, path: str) -> FileKind:
         raise _bad(path, "is empty", _WANTED)
     if data[:4] != elf.MAGIC:
         raise _bad(path, "is neither an ELF file nor a stub library", _WANTED)
-    file = elf.File(memoryview(data), path)
+    file = elf.ElfFile(memoryview(data), path)
     if file.kind == elf.ET_REL:
         raise _bad(path, "is an object file", "link it to a library first")
     if file.kind == elf.ET_EXEC:
@@ -112,14 +112,14 @@ def _is_stub(path: str) -> bool:
     return is_stub(path)
 
 
-def _is_target(file: elf.File) -> bool:
+def _is_target(file: elf.ElfFile) -> bool:
     """Has it the note of a target library? Raises FormatError."""
     at, size, count = file.program_headers
-    if not count or size != file.layout.segment.size or at + size * count > len(file.data):
+    if not count or size != file.elf_class.segment.size or at + size * count > len(file.data):
         raise elf.bad(file.where, "it has no program headers, or they are damaged or truncated")
     return any(
         note.type == notes.NT_LIBRARY and note.name == notes.NOTE_NAME
-        for kind, _, offset, _, length, _, _ in file.layout.segments(file.data[at : at + size * count])
+        for kind, _, offset, _, length, _, _ in file.elf_class.segments(file.data[at : at + size * count])
         if kind == elf.PT_NOTE
         for note in notes.notes(bytes(file.data[offset : offset + length]), file.where)
     )

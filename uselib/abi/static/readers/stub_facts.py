@@ -34,7 +34,7 @@ def stub_facts(path: str) -> Facts:
         where = f"{path}({name})"
         if not content.startswith(elf.MAGIC):
             continue
-        file = elf.File(memoryview(content), where)
+        file = elf.ElfFile(memoryview(content), where)
         if file.machine is not identity.machine:
             raise elf.bad(where, f"is for {file.machine.label}, but the library for {identity.machine.label}")
         if name == LIBRARY_OBJECT:
@@ -92,7 +92,7 @@ def _members(path: str) -> Iterator[tuple[str, bytes]]:
         yield member.name, data[member.start : member.start + member.size]
 
 
-def _absolute(file: elf.File) -> Iterator[tuple[str, int, int, int]]:
+def _absolute(file: elf.ElfFile) -> Iterator[tuple[str, int, int, int]]:
     """The symbols that a stub's member defines: name, value, size, info."""
     for index, section in enumerate(file.sections):
         if section[1] == elf.SHT_SYMTAB:
@@ -102,7 +102,7 @@ def _absolute(file: elf.File) -> Iterator[tuple[str, int, int, int]]:
                     yield names[name_at], value, size, info
 
 
-def _interposable(file: elf.File) -> set[str]:
+def _interposable(file: elf.ElfFile) -> set[str]:
     """The functions that programs may replace: the symbols that the triples of uselib_interpose refer to."""
     found: set[str] = set()
     for index, section in enumerate(file.sections):

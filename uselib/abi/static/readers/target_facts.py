@@ -28,7 +28,7 @@ def target_facts(data: bytes, path: str) -> Facts:
         raise elf.bad(
             path, "is a program, not a library", "give the library as OLD and NEW, and programs with --program"
         )
-    file = elf.File(memoryview(data), path)
+    file = elf.ElfFile(memoryview(data), path)
     past = history_of(file)
     unknown: tuple[str, ...] = ()
     memory = Memory(data, header.segments)
@@ -85,7 +85,7 @@ def _numbers(slots: list[int]) -> str:
     return f"slot {listed} has" if len(slots) == 1 else f"slots {listed} have"
 
 
-def _weak_names(file: elf.File) -> frozenset[str]:
+def _weak_names(file: elf.ElfFile) -> frozenset[str]:
     names: set[str] = set()
     for index, section in enumerate(file.sections):
         if section[1] == elf.SHT_SYMTAB:
