@@ -165,3 +165,19 @@ def find_compiler() -> Compiler:
             raise LinkError(Diagnostic("USELIB_CC", f"`{override}` is not a C compiler", remedy=NO_COMPILER))
         raise LinkError(Diagnostic("cc", "no C compiler found", remedy=NO_COMPILER))
     return compiler
+
+
+def preprocessors() -> tuple[tuple[Machine, tuple[str, ...]], ...]:
+    """For each machine the command of the C compiler, as reading headers needs it; none if there is no compiler.
+
+    zig's own target without a system has no headers, so the one of Linux is named here.
+    """
+    try:
+        compiler = find_compiler()
+    except LinkError:
+        return ()
+    zig = {Machine.I386: ("-target", "x86-linux-musl"), Machine.X86_64: ("-target", "x86_64-linux-musl")}
+    return tuple(
+        (machine, (*compiler.command, *(zig[machine] if compiler.kind == "zig" else compiler.machine_flags(machine))))
+        for machine in Machine
+    )

@@ -1,36 +1,90 @@
-"""Emulator: machine, Linux kernel interface, call tracer, and the command line over everything.
+"""uselib: fixed-address shared libraries linked, loaded, emulated, traced and checked. This module is the Python API.
 
-The Python API is exported from here (docs/python-api.md). Names are imported when they are first used, so that a command
-that does not need them does not wait for them.
+`docs/python-api.md` describes every name with examples. A name is imported when it is first used, so `import uselib` costs
+nothing and a command waits only for what it needs. The rooms behind it: `uselib.linker`, `uselib.loader`, `uselib.runtime`,
+`uselib.emulator`, `uselib.abi` and `uselib.commands` (ARCHITECTURE.md); they are not part of the API.
 """
 
-from __future__ import annotations
+import importlib as _importlib
+import typing as _typing
 
-from importlib import import_module
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
+    from uselib.abi.dynamic.run.result import AbiRequest, AbiResult, Divergence
+    from uselib.abi.dynamic.run.run import compare_runs
+    from uselib.abi.static.model.findings import Finding, ProgramReport, Report, Severity, Verdict
+    from uselib.api import LinkedProgram, MadeLibrary, check, link, make_library
     from uselib.emulator.api.errors import GuestExited, GuestFault, ProgramOver, SymbolError
     from uselib.emulator.api.guest import Breakpoint, Replacement, Stop
     from uselib.emulator.api.library import Buffer, Library
     from uselib.emulator.api.program import Exit, Program
+    from uselib.linker.errors import Diagnostic, FormatError, LinkError, ToolError, UsageError
+    from uselib.linker.image import Export
     from uselib.loader.memory.access import MemoryFault
 
-_EXPORTS = {
-    "Program": "uselib.emulator.api.program", "Exit": "uselib.emulator.api.program",
-    "Library": "uselib.emulator.api.library", "Buffer": "uselib.emulator.api.library",
-    "Stop": "uselib.emulator.api.guest", "Breakpoint": "uselib.emulator.api.guest", "Replacement": "uselib.emulator.api.guest",
-    "GuestFault": "uselib.emulator.api.errors", "GuestExited": "uselib.emulator.api.errors", "SymbolError": "uselib.emulator.api.errors",
-    "ProgramOver": "uselib.emulator.api.errors", "MemoryFault": "uselib.loader.memory.access",
-}  # fmt: skip
+    __version__: str
 
 __all__ = [
-    "Breakpoint", "Buffer", "Exit", "GuestExited", "GuestFault", "Library", "MemoryFault", "Program", "ProgramOver",
-    "Replacement", "Stop", "SymbolError",
-]  # fmt: skip
+    "AbiRequest",
+    "AbiResult",
+    "Breakpoint",
+    "Buffer",
+    "Diagnostic",
+    "Divergence",
+    "Exit",
+    "Export",
+    "Finding",
+    "FormatError",
+    "GuestExited",
+    "GuestFault",
+    "Library",
+    "LinkError",
+    "LinkedProgram",
+    "MadeLibrary",
+    "MemoryFault",
+    "Program",
+    "ProgramOver",
+    "ProgramReport",
+    "Replacement",
+    "Report",
+    "Severity",
+    "Stop",
+    "SymbolError",
+    "ToolError",
+    "UsageError",
+    "Verdict",
+    "check",
+    "compare_runs",
+    "link",
+    "make_library",
+]
+
+_MODULES = {
+    "uselib.abi.dynamic.run.result": "AbiRequest AbiResult Divergence",
+    "uselib.abi.dynamic.run.run": "compare_runs",
+    "uselib.abi.static.model.findings": "Finding ProgramReport Report Severity Verdict",
+    "uselib.api": "LinkedProgram MadeLibrary check link make_library",
+    "uselib.emulator.api.errors": "GuestExited GuestFault ProgramOver SymbolError",
+    "uselib.emulator.api.guest": "Breakpoint Replacement Stop",
+    "uselib.emulator.api.library": "Buffer Library",
+    "uselib.emulator.api.program": "Exit Program",
+    "uselib.linker.errors": "Diagnostic FormatError LinkError ToolError UsageError",
+    "uselib.linker.image": "Export",
+    "uselib.loader.memory.access": "MemoryFault",
+}
 
 
 def __getattr__(name: str) -> object:
-    if name not in _EXPORTS:
-        raise AttributeError(f"module `uselib` has no attribute `{name}`")
-    return getattr(import_module(_EXPORTS[name]), name)
+    if name == "__version__":
+        from uselib.package_version import package_version
+
+        return package_version()
+    for module, names in _MODULES.items():
+        if name in names.split():
+            value: object = getattr(_importlib.import_module(module), name)
+            globals()[name] = value  # the next use does not come here
+            return value
+    raise AttributeError(f"module `uselib` has no attribute `{name}`")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *(name for name in globals() if name.startswith("__")), "__version__"])

@@ -64,9 +64,9 @@ def _run(arguments: list[str]) -> int:
         print(usage())
         return 0 if arguments else 2
     if arguments[0] in ("-V", "--version"):
-        from importlib.metadata import version
+        from uselib.package_version import package_version
 
-        print(f"uselib {version('uselib')}")
+        print(f"uselib {package_version()}")
         return 0
     if arguments[0] not in COMMANDS:
         print(f"uselib: {printable(arguments[0])}: no such command; `uselib --help` lists them", file=sys.stderr)

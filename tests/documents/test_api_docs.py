@@ -1,4 +1,4 @@
-"""The examples of docs/python-api.md are run, for both machines."""
+"""The examples of docs/python-api.md are run, for both machines; it describes every public name."""
 
 from __future__ import annotations
 
@@ -7,22 +7,54 @@ from pathlib import Path
 
 import pytest
 
+import uselib
 from support.api_support import COUNT, count_program, library
-from support.guest_build import ARCHES, sysroot
+from support.guest_build import ARCHES, source, sysroot
 from support.paths import ROOT
+from uselib.commands import cc
 
 TEXT = (ROOT / "docs" / "python-api.md").read_text()
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", TEXT, re.M | re.S)
+PROGRAM, *SOURCES = re.findall(r"^```c\n(.*?)^```", TEXT, re.M | re.S)
+
+
+def objects(folder: Path, root: Path) -> Path:
+    """The folder, with the objects of the sources that the document shows."""
+    for text in SOURCES:
+        (name,) = re.findall(r"^/\* (\w+)\.c, ", text)
+        path = source(folder / f"{name}.c", text)
+        assert cc.run(["--sysroot", str(root), "-c", str(path), "-o", str(path.with_suffix(".o"))]) == 0
+    return folder
 
 
 def test_the_program_is_the_documented_one() -> None:
-    (shown,) = re.findall(r"^```c\n(.*?)^```", TEXT, re.M | re.S)
-    assert shown.strip() == COUNT.strip()
+    assert PROGRAM.strip() == COUNT.strip()
 
 
 @pytest.mark.parametrize("arch", ARCHES)
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))
 def test_example(arch: str, number: int, tmp_path: Path) -> None:
     root = sysroot(arch)
-    names = {"LIBRARY": str(library(root)), "SYSROOT": str(root), "PROGRAM": str(count_program(tmp_path, arch))}
+    names = {
+        "LIBRARY": str(library(root)),
+        "SYSROOT": root,
+        "PROGRAM": str(count_program(tmp_path, arch)),
+        "FOLDER": objects(tmp_path, root) if "FOLDER" in EXAMPLES[number] else tmp_path,
+    }
     exec(compile(EXAMPLES[number], f"docs/python-api.md, example {number}", "exec"), names)
+
+
+@pytest.mark.parametrize("name", sorted(uselib.__all__))
+def test_every_public_name_is_described(name: str) -> None:
+    table = "\n".join(line for line in TEXT.splitlines() if line.startswith("|"))
+    assert f"`{name}`" in table
+    assert getattr(uselib, name).__doc__
+
+
+def test_examples_import_the_public_api_only() -> None:
+    imports = [line for example in EXAMPLES for line in example.splitlines() if re.match(r"\s*(from|import) ", line)]
+    ours = [line.strip() for line in imports if "uselib" in line]
+    assert ours
+    for line in ours:
+        (names,) = re.fullmatch(r"from uselib import (.*)", line).groups()
+        assert set(names.split(", ")) <= set(uselib.__all__)

@@ -30,7 +30,7 @@ from uselib.abi.static.report import FORMATS, Style, render
 from uselib.abi.static.report.common import WORDS, active
 from uselib.commands import chkshlib_coff
 from uselib.commands.chkshlib_coff import is_coff_call
-from uselib.linker.errors import Diagnostic, LinkError, UsageError, printable
+from uselib.linker.errors import Diagnostic, UsageError, printable
 from uselib.linker.image import Machine
 
 _PIPE_WIDTH = 100  # columns where there is no terminal
@@ -184,17 +184,9 @@ def _headers(options: argparse.Namespace) -> HeaderOptions:
 
 def _compilers() -> tuple[tuple[Machine, tuple[str, ...]], ...]:
     """The C compiler for each machine; none if there is no compiler."""
-    from uselib.runtime.compiler import find_compiler
+    from uselib.runtime.compiler import preprocessors
 
-    try:
-        compiler = find_compiler()
-    except LinkError:
-        return ()
-    zig = {Machine.I386: ("-target", "x86-linux-musl"), Machine.X86_64: ("-target", "x86_64-linux-musl")}
-    return tuple(
-        (machine, (*compiler.command, *(zig[machine] if compiler.kind == "zig" else compiler.machine_flags(machine))))
-        for machine in Machine
-    )
+    return preprocessors()
 
 
 def _accepted(compared: Compared, options: argparse.Namespace, by_programs: bool, today: datetime.date) -> Report:

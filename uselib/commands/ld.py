@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 from uselib.linker.options import parse
 
 if TYPE_CHECKING:
-    from uselib.linker.link import OutputKind
-    from uselib.linker.options import Options
     from uselib.linker.passes.resolve import Resolution
 
 USAGE = """usage: uselib ld [OPTIONS] FILES -o OUTPUT
@@ -35,11 +33,12 @@ def run(arguments: list[str]) -> int:
         print(USAGE)
         return 0
     if options.version and not options.inputs:
-        from importlib.metadata import version
+        from uselib.package_version import package_version
 
-        print(f"uselib ld {version('uselib')} (compatible with GNU ld)")
+        print(f"uselib ld {package_version()} (compatible with GNU ld)")
         return 0
     from uselib.linker.link import LinkJob, link, show_warnings
+    from uselib.linker.output_kinds import kind_of
     from uselib.linker.passes.writer import write_atomically
 
     result = link(LinkJob(options, kind_of(options)))
@@ -59,25 +58,6 @@ def run(arguments: list[str]) -> int:
 
         write_map(result, options)
     return 0
-
-
-def kind_of(options: Options) -> OutputKind:
-    """The kind of output that -m asks for."""
-    if options.format == "aout":
-        from uselib.linker.historical.aout.program import AoutProgram
-
-        return AoutProgram(options.magic)
-    if options.format == "coff":
-        from uselib.linker.historical.coff.program import CoffProgram
-
-        return CoffProgram()
-    if options.format == "textbook":
-        from uselib.linker.historical.textbook.link import TextbookProgram
-
-        return TextbookProgram()
-    from uselib.linker.link import Program
-
-    return Program()
 
 
 def traced_symbols(resolution: Resolution, names: tuple[str, ...]) -> list[str]:
