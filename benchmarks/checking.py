@@ -33,7 +33,7 @@ def abicheck() -> str | None:
 def sqlite(directory: Path) -> tuple[Path, Path]:
     """Two versions of SQLite as shared objects with debug information, one function with another parameter."""
     sys.path.insert(0, str(ROOT / "tests"))
-    from support.realprograms import sources
+    from support.real_programs import sources
 
     source = sources("sqlite", directory / "sources") / "deps" / "sqlite3" / "sqlite3.c"
     changed = directory / "changed.c"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from support.realprograms import BUILDERS, CASES, PACKAGES, Site, Unavailable, expected_output, run_case, sources
+from support.real_programs import BUILDERS, CASES, PACKAGES, Site, Unavailable, expected_output, run_case, sources
 from uselib.runtime.sysroot import MACHINES, make_sysroot, read_sysroot
 
 SCHEMES = ("uselib", "mmap", "static")

@@ -127,7 +127,7 @@ def peers(directory: Path, source: Path, root: Path, ours: float) -> None:
 
 
 def whole_program(directory: Path) -> None:
-    from support.realprograms import BUILDERS, Site, Unavailable, cache
+    from support.real_programs import BUILDERS, Site, Unavailable, cache
 
     print(
         "\n### Lua over libc_s: a script of string formatting and sorting\n\n"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from support.run_support import environment
+from support.command import environment
+from support.tools import require
 
 OLD = ("aout", "coff", "textbook", "copied", "kernel_libraries", "inspect_historical", "compare")
 
@@ -17,8 +17,7 @@ OLD = ("aout", "coff", "textbook", "copied", "kernel_libraries", "inspect_histor
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("imports")
-    if not shutil.which("as") or not shutil.which("ld"):
-        pytest.skip("needs binutils")
+    require("as", "ld")
     (folder / "a.s").write_text(".globl _start\n_start: mov $1, %eax\n xor %ebx, %ebx\n int $0x80\n")
     subprocess.run(["as", "--32", "a.s", "-o", "a.o"], cwd=folder, check=True)
     subprocess.run(["ld", "-m", "elf_i386", "a.o", "-o", "a"], cwd=folder, check=True)

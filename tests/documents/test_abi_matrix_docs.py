@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from support.guest_build import ROOT
+from support.paths import ROOT
 
 _BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
 _COMMAND = re.compile(r"\$ (.*)\n((?:(?!\$ ).*\n)*)")

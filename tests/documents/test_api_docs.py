@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 import uselib
-from support.api_support import COUNT, count_program, library
-from support.guest_build import ARCHES, source, sysroot
 from support.paths import ROOT
+from support.programs import COUNT, count_program, libc_library, source, sysroot
 from uselib.commands import cc
 
 TEXT = (ROOT / "docs" / "python-api.md").read_text()
@@ -31,12 +30,11 @@ def test_the_program_is_the_documented_one() -> None:
     assert PROGRAM.strip() == COUNT.strip()
 
 
-@pytest.mark.parametrize("arch", ARCHES)
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))
 def test_example(arch: str, number: int, tmp_path: Path) -> None:
     root = sysroot(arch)
     names = {
-        "LIBRARY": str(library(root)),
+        "LIBRARY": str(libc_library(root)),
         "SYSROOT": root,
         "PROGRAM": str(count_program(tmp_path, arch)),
         "FOLDER": objects(tmp_path, root) if "FOLDER" in EXAMPLES[number] else tmp_path,

@@ -5,15 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from support.docs_support import spoken, steps
-from support.guest_build import NATIVE, ROOT
+from support.documents import spoken, steps
+from support.paths import ROOT
+from support.tools import native
 from uselib.loader.programs.kernel_libraries import MAX_LIBRARIES
 
 TEXT = (ROOT / "docs" / "bsdos.md").read_text()
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not NATIVE, reason="runs programs natively")
+@native
 @pytest.mark.skipif(not (shutil.which("ld") and shutil.which("readelf")), reason="needs binutils")
 def test_commands(tmp_path: Path) -> None:
     home = tmp_path.resolve() / "demo"

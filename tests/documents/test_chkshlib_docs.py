@@ -6,25 +6,25 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from support import docs_support
-from support.docs_support import CONSOLE
+from support import documents
+from support.documents import CONSOLE
 from support.paths import ROOT
+from support.tools import needs
 
 DOCUMENT = ROOT / "docs" / "chkshlib.md"
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
-pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
+pytestmark = needs("gcc")
 
 
 def prepared(folder: Path) -> dict[str, str]:
     dropped = ("COLUMNS", "NO_COLOR", "PYTHONPATH")
-    return docs_support.prepared(folder, DOCUMENT.read_text(), {"uselib": "-m uselib.cli "}, dropped, {})
+    return documents.prepared(folder, DOCUMENT.read_text(), {"uselib": "-m uselib.cli "}, dropped, {})
 
 
 def session(block: str, folder: Path, environment: dict[str, str]) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from support import docs_support
-from support.docs_support import CONSOLE
-from support.guest_build import ROOT
+from support import documents
+from support.documents import CONSOLE
+from support.paths import ROOT
+from support.tools import needs
 
 DOCS = ROOT / "docs"
 NAMES = ("exercises", "textbook", "svr3", "aout")
@@ -29,7 +29,7 @@ def prepared(folder: Path, text: str) -> dict[str, str]:
     tools = {"uselib": "-m uselib.cli ", "python3": ""}
     dropped = ("COLUMNS", "NO_COLOR", "PYTHONPATH", "LD_LIBRARY_PATH", "USELIB_VERSION_RULE")
     more = {"LC_ALL": "C", "SLS": str(SLS), "USELIB": str(ROOT)}
-    return docs_support.prepared(folder, GENUINE.sub("", text), tools, dropped, more)
+    return documents.prepared(folder, GENUINE.sub("", text), tools, dropped, more)
 
 
 def session(block: str, folder: Path, environment: dict[str, str]) -> str:
@@ -46,7 +46,7 @@ def session(block: str, folder: Path, environment: dict[str, str]) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
+@needs("gcc")
 @pytest.mark.parametrize("name", NAMES)
 def test_the_document_shows_what_happens(name: str, tmp_path: Path) -> None:
     text = (DOCS / f"{name}.md").read_text()

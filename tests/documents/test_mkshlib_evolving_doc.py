@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
-import shutil
 from pathlib import Path
 
 import pytest
 
+from support.mkshlib import compile_c
 from support.paths import ROOT
-from support.shlib_driver import compile_c
+from support.tools import needs
 from uselib.cli import main
 from uselib.linker.image import Machine
 
@@ -26,7 +26,7 @@ int open_db(void) { return level; }
 int sync_db(int db) { return db + cache; }
 """
 
-pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
+pytestmark = needs("gcc")
 
 
 def sessions() -> list[tuple[str, list[str]]]:

@@ -1,7 +1,6 @@
 """Each sample, built by its own build.sh and run by its own run.sh, natively and in the emulator, on both machines and schemes."""
 
 import os
-import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -9,18 +8,16 @@ from pathlib import Path
 import pytest
 
 from support.paths import ROOT
+from support.tools import NATIVE
 
 SAMPLES = ROOT / "samples"
 NAMES = sorted(path.name for path in SAMPLES.iterdir() if (path / "build.sh").exists())
-NATIVE = platform.machine() == "x86_64" and sys.platform == "linux"
 
 
-@pytest.fixture(scope="session", params=["i386", "x86_64"])
-def sysroot(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("sysroot") / request.param
-    subprocess.run(
-        [sys.executable, "-m", "uselib.cli", "sysroot", path, "--arch", request.param, "--libc", "mini"], check=True
-    )
+@pytest.fixture(scope="module")
+def sysroot(arch: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sysroot") / arch
+    subprocess.run([sys.executable, "-m", "uselib.cli", "sysroot", path, "--arch", arch, "--libc", "mini"], check=True)
     return path
 
 

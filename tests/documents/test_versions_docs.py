@@ -3,10 +3,9 @@
 import re
 from pathlib import Path
 
-import pytest
-
-from support.docs_support import spoken, steps
-from support.guest_build import NATIVE, ROOT
+from support.documents import spoken, steps
+from support.paths import ROOT
+from support.tools import native
 from uselib.linker.versions import RULES
 
 TEXT = (ROOT / "docs" / "versions.md").read_text()
@@ -14,7 +13,7 @@ GREET = '#include <stdio.h>\nvoid greet(const char *who) { printf("greet " VERSI
 HELLO = 'void greet(const char *who);\nint main(void) { greet("world"); return 0; }\n'
 
 
-@pytest.mark.skipif(not NATIVE, reason="runs programs natively")
+@native
 def test_commands(tmp_path: Path) -> None:
     home = tmp_path.resolve() / "demo"
     home.mkdir()

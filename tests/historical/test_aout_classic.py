@@ -5,21 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from historical.test_aout_link import (
-    FUNCS,
-    LIBRARY,
-    PARAMS,
-    VARS,
-    changed,
-    compiled,
-    control,
-    linked,
-    mkshlib,
-    refused,
-    run,
-)
 
-from support.run_support import ROOT
+from support.aout import PARAMS, changed, link_counter, make_kit, refused, run_below_root
 from uselib.linker.historical.aout import format as aout
 from uselib.linker.historical.aout import stub as aout_stub
 from uselib.linker.historical.aout.stub import CLASSIC
@@ -30,17 +17,12 @@ CLASSIC_PARAMS = PARAMS.replace("GOT=0x1000\n", "") + "Classic=1\n"
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("classic")
-    control(folder, params=CLASSIC_PARAMS, funcs=FUNCS, vars=VARS)
-    compiled(folder, "crt0", (ROOT / "runtime" / "crt" / "aout.c").read_text())
-    result = mkshlib(folder, compiled(folder, "count", LIBRARY))
-    assert (result.returncode, result.stderr) == (0, "")
-    return folder
+    return make_kit(tmp_path_factory.mktemp("classic"), CLASSIC_PARAMS)
 
 
 def test_a_program_runs(made: Path, tmp_path: Path) -> None:
     text = "int main() { count(); step = 5; count(); put(total()); put(history[1]); put(name[0]); return 3; }"
-    result = run(linked(made, tmp_path, "p", text))
+    result = run_below_root(link_counter(made, tmp_path, "p", text))
     assert (result.stdout, result.stderr, result.returncode) == ("507\n2\n99\n", "", 3)
 
 
@@ -60,7 +42,7 @@ def test_files(made: Path) -> None:
 def test_a_redefinition_makes_two_copies(made: Path, tmp_path: Path) -> None:
     """Figure 5 of the chapter: the program's variable is another one than the library's; its function is not the library's either."""
     text = "int step = 10; int double_it(int x) { return 6 * x; } int main() { count(); put(total()); put(double_it(1)); put(step); return 0; }"
-    result = run(linked(made, tmp_path, "p", text))
+    result = run_below_root(link_counter(made, tmp_path, "p", text))
     assert (result.stdout, result.stderr, result.returncode) == ("202\n6\n10\n", "", 0)
 
 
@@ -70,9 +52,9 @@ def test_a_redefinition_makes_two_copies(made: Path, tmp_path: Path) -> None:
     ids=["higher patch level", "lower patch level", "higher minor", "other major", "not classic"],
 )
 def test_any_other_version_is_refused(made: Path, tmp_path: Path, word: int) -> None:
-    path = linked(made, tmp_path, "p", "int main() { return 0 * total(); }")
+    path = link_counter(made, tmp_path, "p", "int main() { return 0 * total(); }")
     changed(tmp_path / "lib" / "libcount.so.1", WORD, word)
-    result = run(path)
+    result = run_below_root(path)
     assert (result.returncode, result.stderr) == (
         128,
         "/p: can't load library '/lib/libcount.so.1'\n\tIncompatible version.\n",

@@ -11,9 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support.aout_support import library, program
+from support.aout import library, program, stub_archive
 from uselib.linker.errors import FormatError, ToolError
-from uselib.linker.formats import ar
 from uselib.linker.historical.aout import format as aout
 from uselib.linker.historical.aout import image as aout_image
 from uselib.linker.historical.aout import stub as aout_stub
@@ -100,40 +99,6 @@ def test_headers_against_binutils(tmp_path: Path, magic: Magic, flags: str) -> N
         ("text", f"{header.text:08x}"),
         ("data", f"{header.data:08x}"),
     ]
-
-
-def stub_archive(functions: dict[str, int], base: int = 0x60000000) -> bytes:
-    """A stub archive as the DLL tools made it: the describing member, then one with absolute symbols."""
-    names = b"/libx.so.1\0DLL Jump 1.2\0\0"
-    entry = len(names)
-    words = (0, names.index(b"DLL"), base, 1 << 16 | 203)
-    text = names + b"\0" * (-len(names) % 4)
-    entry = len(text)
-    first = Aout(
-        Header(Magic.OMAGIC, 0, 0),
-        text,
-        b"".join(word.to_bytes(4, "little") for word in words),
-        (),
-        (Relocation(0, N_TEXT, False), Relocation(4, N_TEXT, False)),
-        (
-            Symbol("___libx_1_203", N_DATA | N_EXT, entry),
-            Symbol("__NEEDS_SHRLIB_libx_1", N_DATA | N_EXT, entry),
-            *(Symbol(f"__PLT__{name}", N_ABS | N_EXT, address) for name, address in functions.items()),
-            Symbol("__GOT__errno", N_ABS | N_EXT, base + 0x1000),
-        ),
-    )
-    second = Aout(
-        Header(Magic.OMAGIC, 0, 0),
-        b"",
-        b"",
-        symbols=(
-            *(Symbol(f"_{name}", N_ABS | N_EXT, address) for name, address in functions.items()),
-            Symbol("_errno", N_ABS | N_EXT, base + 0x2000),
-            Symbol("___libx_1_203", N_EXT),
-        ),
-    )
-    members = [ar.NewMember("__x.o", aout.encode(first)), ar.NewMember("_T1.o", aout.encode(second))]
-    return ar.write_archive(members)
 
 
 def test_stub_archive() -> None:

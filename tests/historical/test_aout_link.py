@@ -2,138 +2,55 @@
 
 from __future__ import annotations
 
-import shutil
 import struct
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from support.aout_support import assemble, library, program
-from support.run_support import ROOT, uselib
+from support.aout import (
+    FUNCS,
+    LIBRARY,
+    PARAMS,
+    PRINT,
+    VARS,
+    assemble,
+    changed,
+    compile_c,
+    library,
+    link_counter,
+    program,
+    refused,
+    run_below_root,
+)
+from support.command import uselib
 from uselib.linker.errors import LinkError, ToolError
 from uselib.linker.historical.aout import format as aout
 from uselib.linker.historical.aout import stub as aout_stub
 
-FLAGS = [
-    "-m32", "-O1", "-w", "-fleading-underscore", "-fno-pic", "-fno-pie", "-fno-builtin", "-ffreestanding", "-fdata-sections",
-    "-fno-asynchronous-unwind-tables", "-fno-stack-protector", "-fcf-protection=none",
-]  # fmt: skip
-PARAMS = "Name=/libcount\nText=0x61000000\nData=0x61008000\nJump=0x1000\nGOT=0x1000\nVersion=1.2.3\n"
-FUNCS = """\
-00000000 T _count       libcount count
-00000000 U __DUMMY__    libcount none
-00000000 T _total       libcount count
-00000000 T _double_it   libcount twice
-00000000 t _kept        libcompat
-"""
-VARS = """\
-00000010 K _name        libcount count
-00000004 D _step        libcount count
-00000004 D __DUMMY__    libcount none
-00000008 D _history     libcount count
-"""
-LIBRARY = r"""
-const char name[8] = "counter";
-int step = 2, history[2], *where = &step;
-static int sum;
-__attribute__((noipa)) int double_it(int x) { return 2 * x; }
-int kept(void) { return 1; }
-int count(void) { history[0] = history[1]; history[1] = sum; return sum += double_it(step) / 2; }
-int total(void) { return sum + *where * 100; }
-"""
-PRINT = r"""
-static void put(int n) {
-  char b[16]; int i = 15; unsigned u = n < 0 ? -n : n;
-  b[i] = '\n';
-  do b[--i] = '0' + u % 10; while (u /= 10);
-  if (n < 0) b[--i] = '-';
-  int r; __asm__ volatile("int $0x80" : "=a"(r) : "0"(4), "b"(1), "c"(b + i), "d"(16 - i) : "memory");
-}
-extern int step, history[2]; extern const char name[8];
-int count(void), total(void), double_it(int);
-"""
-
-
-def compiled(folder: Path, name: str, text: str) -> Path:
-    source = folder / f"{name}.c"
-    source.write_text(text)
-    output = folder / f"{name}.o"
-    gcc = shutil.which("gcc")
-    if gcc is None:
-        pytest.skip("needs gcc: -fleading-underscore")
-    subprocess.run([gcc, *FLAGS, "-c", str(source), "-o", str(output)], check=True)
-    return output
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the control files, the library, its stub and crt0.o."""
-    folder = tmp_path_factory.mktemp("aout")
-    control(folder)
-    compiled(folder, "crt0", (ROOT / "runtime" / "crt" / "aout.c").read_text())
-    result = mkshlib(folder, compiled(folder, "count", LIBRARY))
-    assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout.startswith("libcount.so.1.2.3: 0x61000000-0x61008")
-    return folder
-
-
-def control(folder: Path, **files: str) -> None:
-    for name, text in ({"params": PARAMS, "funcs": FUNCS, "vars": VARS} | files).items():
-        (folder / f"jump.{name}").write_text(text)
-
-
-def mkshlib(folder: Path, *objects: Path):
-    return uselib("mkshlib", "--format", "aout", "--control", folder, "-o", folder, *objects)
-
-
-def linked(made: Path, folder: Path, name: str, text: str, *options: str) -> Path:
-    output = folder / name
-    words = [
-        "ld",
-        "-m",
-        "i386linux",
-        *options,
-        "-o",
-        output,
-        made / "crt0.o",
-        compiled(folder, name, PRINT + text),
-        f"-L{made}",
-        "-lcount",
-    ]
-    result = uselib(*words)
-    assert (result.returncode, result.stderr) == (0, "")
-    lib = folder / "lib"
-    lib.mkdir(exist_ok=True)
-    (lib / "libcount.so.1").write_bytes((made / "libcount.so.1.2.3").read_bytes())
-    return output
-
-
-def run(program_: Path, *arguments: str):
-    return uselib("run", "--root", program_.parent, f"/{program_.name}", *arguments)
-
 
 @pytest.mark.parametrize("options", [(), ("-N",), ("--qmagic",)], ids=["ZMAGIC", "OMAGIC", "QMAGIC"])
-def test_a_program_runs_with_the_library(made: Path, tmp_path: Path, options: tuple[str, ...]) -> None:
+def test_a_program_runs_with_the_library(aout_kit: Path, tmp_path: Path, options: tuple[str, ...]) -> None:
     text = "int main(int c, char **v) { count(); step = 5; count(); put(total()); put(history[1]); put(name[0]); put(v[1][0]); return c; }"
-    result = run(linked(made, tmp_path, "p", text, *options), "x")
+    result = run_below_root(link_counter(aout_kit, tmp_path, "p", text, *options), "x")
     assert (result.stdout, result.stderr, result.returncode) == ("507\n2\n99\n120\n", "", 2)
 
 
-def test_the_programs_variable_and_function_win(made: Path, tmp_path: Path) -> None:
+def test_the_programs_variable_and_function_win(aout_kit: Path, tmp_path: Path) -> None:
     """In the library's code (step), in its data (where = &step), and for its calls of its own function."""
     text = "int step = 10; int double_it(int x) { return 6 * x; } int main() { count(); put(total()); put(double_it(1)); return 0; }"
-    result = run(linked(made, tmp_path, "p", text))
+    result = run_below_root(link_counter(aout_kit, tmp_path, "p", text))
     assert (result.stdout, result.stderr, result.returncode) == (f"{30 + 1000}\n6\n", "", 0)
 
 
-def test_a_common_variable_wins_too(made: Path, tmp_path: Path) -> None:
-    result = run(linked(made, tmp_path, "p", "int step; int main() { step = 7; put(total()); return 0; }", "-N"))
+def test_a_common_variable_wins_too(aout_kit: Path, tmp_path: Path) -> None:
+    result = run_below_root(
+        link_counter(aout_kit, tmp_path, "p", "int step; int main() { step = 7; put(total()); return 0; }", "-N")
+    )
     assert (result.stdout, result.returncode) == ("700\n", 0)
 
 
-def test_library_file(made: Path) -> None:
-    file = aout.decode((made / "libcount.so.1.2.3").read_bytes(), "libcount")
+def test_library_file(aout_kit: Path) -> None:
+    file = aout.decode((aout_kit / "libcount.so.1.2.3").read_bytes(), "libcount")
     header = file.header
     assert (header.magic, header.entry, header.text) == (aout.Magic.ZMAGIC, 0x61000000, 0x7000)
     assert file.text[:4] == (1 << 16 | 203).to_bytes(4, "little")
@@ -143,24 +60,24 @@ def test_library_file(made: Path) -> None:
     conflict, magic, *cells = struct.unpack_from("<6I", file.data)
     assert magic == 0xFEEB1ED3 and cells == [0x61001000, 0x61008000, 0, 0x61008008]
     assert 0x61008010 < conflict < 0x61009000
-    stub = aout_stub.read_archive((made / "libcount.sa").read_bytes(), "libcount.sa")
+    stub = aout_stub.read_archive((aout_kit / "libcount.sa").read_bytes(), "libcount.sa")
     assert (stub.name, stub.version_text, stub.base) == ("/libcount.so.1", "DLL Jump 1.2pl3", 0x61000000)
     assert stub.functions == {"count": 0x61000008, "total": 0x61000018, "double_it": 0x61000020}
     assert stub.data == {"name": 0x61001000, "step": 0x61008000, "history": 0x61008008}
     assert stub.cells == {"name": 0x61007008, "step": 0x6100700C, "history": 0x61007014}
 
 
-def test_trace_takes_names_from_the_stub_beside(made: Path, tmp_path: Path) -> None:
-    linked(made, tmp_path, "p", "int main() { return count(); }")
-    (tmp_path / "lib" / "libcount.sa").write_bytes((made / "libcount.sa").read_bytes())
+def test_trace_takes_names_from_the_stub_beside(aout_kit: Path, tmp_path: Path) -> None:
+    link_counter(aout_kit, tmp_path, "p", "int main() { return count(); }")
+    (tmp_path / "lib" / "libcount.sa").write_bytes((aout_kit / "libcount.sa").read_bytes())
     result = uselib("trace", "--root", tmp_path, "/p")
     assert (
         "libcount:count #1" in result.stderr and "libcount:double_it #4" in result.stderr
     )  # its own call goes through the slot
 
 
-def test_trace_takes_names_from_a_control_file(made: Path, tmp_path: Path) -> None:
-    linked(made, tmp_path, "p", "int main() { return count(); }")
+def test_trace_takes_names_from_a_control_file(aout_kit: Path, tmp_path: Path) -> None:
+    link_counter(aout_kit, tmp_path, "p", "int main() { return count(); }")
     (tmp_path / "libcount").mkdir()
     (tmp_path / "libcount" / "jump.funcs").write_text(FUNCS)
     result = uselib("trace", "--root", tmp_path, "--stubs", tmp_path / "libcount" / "jump.funcs", "/p")
@@ -168,12 +85,6 @@ def test_trace_takes_names_from_a_control_file(made: Path, tmp_path: Path) -> No
     (tmp_path / "bad").write_text("nothing\n")
     result = uselib("trace", "--root", tmp_path, "--stubs", tmp_path / "bad", "/p")
     assert result.returncode == 1 and "bad:1: is not `SIZE TYPE SYMBOL LIBRARY OBJECT`" in result.stderr
-
-
-def changed(path: Path, offset: int, value: int) -> None:
-    raw = bytearray(path.read_bytes())
-    raw[offset : offset + 4] = value.to_bytes(4, "little")
-    path.write_bytes(raw)
 
 
 WORD = 1024  # of the version, in the file
@@ -190,63 +101,58 @@ MAGIC = 1024 + 0x7000 + 4
         (24, 8, "Exec format error."),
     ],
 )
-def test_start_up_refuses(made: Path, tmp_path: Path, offset: int, value: int, reason: str) -> None:
-    path = linked(made, tmp_path, "p", "int main() { return 0 * total(); }")
+def test_start_up_refuses(aout_kit: Path, tmp_path: Path, offset: int, value: int, reason: str) -> None:
+    path = link_counter(aout_kit, tmp_path, "p", "int main() { return 0 * total(); }")
     changed(tmp_path / "lib" / "libcount.so.1", offset, value)
-    result = run(path)
+    result = run_below_root(path)
     assert (result.returncode, result.stderr) == (128, f"/p: can't load library '/lib/libcount.so.1'\n\t{reason}\n")
 
 
-def test_a_higher_minor_will_do(made: Path, tmp_path: Path) -> None:
-    path = linked(made, tmp_path, "p", "int main() { return total(); }")
+def test_a_higher_minor_will_do(aout_kit: Path, tmp_path: Path) -> None:
+    path = link_counter(aout_kit, tmp_path, "p", "int main() { return total(); }")
     changed(tmp_path / "lib" / "libcount.so.1", WORD, 1 << 16 | 900)
-    assert run(path).returncode == 200
+    assert run_below_root(path).returncode == 200
 
 
-def test_no_library_and_no_permission(made: Path, tmp_path: Path) -> None:
-    path = linked(made, tmp_path, "p", "int main() { return 0 * total(); }")
+def test_no_library_and_no_permission(aout_kit: Path, tmp_path: Path) -> None:
+    path = link_counter(aout_kit, tmp_path, "p", "int main() { return 0 * total(); }")
     target = tmp_path / "lib" / "libcount.so.1"
     target.unlink()
-    assert run(path).stderr == "/p: can't load library '/libcount.so.1'\n\tNo such library.\n"
+    assert run_below_root(path).stderr == "/p: can't load library '/libcount.so.1'\n\tNo such library.\n"
     target.mkdir()
-    assert run(path).stderr == "/p: can't load library '/lib/libcount.so.1'\n\tPermission denied.\n"
+    assert run_below_root(path).stderr == "/p: can't load library '/lib/libcount.so.1'\n\tPermission denied.\n"
 
 
-def test_corrupt_fixup_table(made: Path, tmp_path: Path) -> None:
-    path = linked(made, tmp_path, "p", "int main() { return 0 * total(); }")
+def test_corrupt_fixup_table(aout_kit: Path, tmp_path: Path) -> None:
+    path = link_counter(aout_kit, tmp_path, "p", "int main() { return 0 * total(); }")
     changed(tmp_path / "lib" / "libcount.so.1", MAGIC, 0xFEEB1ED7)
-    result = run(path)
+    result = run_below_root(path)
     assert (result.returncode, result.stderr) == (128, "Corrupt fixup table.\n")
 
 
-def test_the_retired_slot_says_so(made: Path, tmp_path: Path) -> None:
-    result = run(linked(made, tmp_path, "p", "int main() { total(); return ((int (*)(void))0x61000010)(); }"))
+def test_the_retired_slot_says_so(aout_kit: Path, tmp_path: Path) -> None:
+    result = run_below_root(
+        link_counter(aout_kit, tmp_path, "p", "int main() { total(); return ((int (*)(void))0x61000010)(); }")
+    )
     assert (result.returncode, result.stderr) == (
         127,
         "/libcount: a function was called that this version has no more\n",
     )
 
 
-def test_ldd_mode(made: Path, tmp_path: Path) -> None:
+def test_ldd_mode(aout_kit: Path, tmp_path: Path) -> None:
     """A program started with argc 0 lists its libraries."""
-    linked(made, tmp_path, "p", "int main() { return 0 * total(); }")
+    link_counter(aout_kit, tmp_path, "p", "int main() { return 0 * total(); }")
     # execve("/p", {0}, {0})
     code = assemble(
         "mov eax, 11; mov ebx, 0x800; mov ecx, 0x900; mov edx, 0x900; int 0x80; mov ebx, 1; mov eax, 1; int 0x80"
     )
     starter = program(tmp_path / "starter", code.ljust(0x800, b"\0") + b"/p\0")
-    result = run(starter)
+    result = run_below_root(starter)
     assert (result.stdout, result.returncode) == ("\t/libcount.so.1 (DLL Jump 1.2pl3)\n", 0)
 
 
 # -- what is refused --------------------------------------------------------------------------------------------------------
-
-
-def refused(folder: Path, text: str = LIBRARY, **files: str) -> str:
-    control(folder, **files)
-    result = mkshlib(folder, compiled(folder, "count", text))
-    assert result.returncode == 1 and result.stdout == "" and not list(folder.glob("lib*"))
-    return result.stderr
 
 
 def test_control_files_that_cannot_be_met(tmp_path: Path) -> None:
@@ -276,23 +182,23 @@ def test_a_section_with_two_variables(tmp_path: Path) -> None:
     )
 
 
-def test_ld_errors(made: Path, tmp_path: Path) -> None:
+def test_ld_errors(aout_kit: Path, tmp_path: Path) -> None:
     other = library(tmp_path / "lib", 0x60000000, [b"\xc3"])
-    result = uselib("ld", "-m", "i386linux", "-o", tmp_path / "p", made / "crt0.o", other)
+    result = uselib("ld", "-m", "i386linux", "-o", tmp_path / "p", aout_kit / "crt0.o", other)
     assert result.returncode == 1 and "is linked already, where an object is wanted" in result.stderr
-    result = uselib("ld", "-m", "i386linux", "-o", tmp_path / "p", made / "crt0.o")
+    result = uselib("ld", "-m", "i386linux", "-o", tmp_path / "p", aout_kit / "crt0.o")
     assert result.returncode == 1 and "_main: undefined symbol" in result.stderr
-    result = uselib("ld", "-N", "-o", tmp_path / "p", made / "crt0.o")
+    result = uselib("ld", "-N", "-o", tmp_path / "p", aout_kit / "crt0.o")
     assert result.returncode == 2 and "segments are kept apart" in result.stderr
-    needs = compiled(
+    needs = compile_c(
         tmp_path, "needs", 'extern int x __asm__("__NEEDS_SHRLIB_libfoo_4"); int main() { return (int)&x; }'
     )
-    result = uselib("ld", "-m", "i386linux", "-o", tmp_path / "p", made / "crt0.o", needs)
+    result = uselib("ld", "-m", "i386linux", "-o", tmp_path / "p", aout_kit / "crt0.o", needs)
     assert "the output requires the shared library libfoo_4: name its stub library" in result.stderr
     assert not (tmp_path / "p").exists()
 
 
-def test_objects_of_both_formats(made: Path, tmp_path: Path) -> None:
+def test_objects_of_both_formats(aout_kit: Path, tmp_path: Path) -> None:
     """An a.out object with every kind of relocation, linked with ELF ones."""
     # text: call _count; mov eax,[_value]; add eax,[own data]; jmp over; 16-bit and 8-bit fields; ret
     text = b"\xe8" + struct.pack("<i", -5) + b"\xa1\0\0\0\0" + b"\x03\x05" + struct.pack("<I", 20) + b"\xc3\0\0\0"
@@ -310,14 +216,16 @@ def test_objects_of_both_formats(made: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     path = tmp_path / "sum.o"
     path.write_bytes(aout.encode(file))
-    main = compiled(
+    main = compile_c(
         tmp_path, "main", PRINT + "extern int value; int sum(void); int main() { value = 30; put(sum()); return 0; }"
     )
-    result = uselib("ld", "-m", "i386linux", "-o", tmp_path / "p", made / "crt0.o", main, path, f"-L{made}", "-lcount")
+    result = uselib(
+        "ld", "-m", "i386linux", "-o", tmp_path / "p", aout_kit / "crt0.o", main, path, f"-L{aout_kit}", "-lcount"
+    )
     assert (result.returncode, result.stderr) == (0, "")
     (tmp_path / "lib").mkdir()
-    (tmp_path / "lib" / "libcount.so.1").write_bytes((made / "libcount.so.1.2.3").read_bytes())
-    assert run(tmp_path / "p").stdout == "1030\n"
+    (tmp_path / "lib" / "libcount.so.1").write_bytes((aout_kit / "libcount.so.1.2.3").read_bytes())
+    assert run_below_root(tmp_path / "p").stdout == "1030\n"
 
 
 def test_damaged_objects_say_what_is_wrong() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from support.aout_support import assemble, library, program
-from support.run_support import uselib
+from support.aout import assemble, library, program
+from support.command import uselib
 from uselib.linker.historical.aout.format import Magic
 
 BASE = 0x60000000

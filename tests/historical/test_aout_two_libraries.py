@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from historical.test_aout_link import compiled
 
-from support.run_support import ROOT, uselib
+from support.aout import compile_c
+from support.command import uselib
+from support.paths import ROOT
 from uselib.linker.historical.aout import format as aout
 
 
@@ -26,7 +27,7 @@ def library(folder: Path, name: str, base: int) -> None:
     __attribute__((noipa)) int both(void) {{ return {1000 * value}; }}
     int {name}(void) {{ return shared + other + both(); }}
     """
-    made = uselib("mkshlib", "--format", "aout", "--control", control, "-o", folder, compiled(folder, name, text))
+    made = uselib("mkshlib", "--format", "aout", "--control", control, "-o", folder, compile_c(folder, name, text))
     assert (made.returncode, made.stderr) == (0, "")
     (folder / "lib").mkdir(exist_ok=True)
     (folder / f"lib{name}.so.1.0.0").rename(folder / "lib" / f"lib{name}.so.1")
@@ -37,12 +38,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("two")
     library(folder, "a", 0x61000000)
     library(folder, "b", 0x62000000)
-    compiled(folder, "crt0", (ROOT / "runtime" / "crt" / "aout.c").read_text())
+    compile_c(folder, "crt0", (ROOT / "runtime" / "crt" / "aout.c").read_text())
     return folder
 
 
 def linked(made: Path, folder: Path, text: str) -> Path:
-    words = ["-o", made / "p", made / "crt0.o", compiled(folder, "p", text), f"-L{made}", "-la", "-lb"]
+    words = ["-o", made / "p", made / "crt0.o", compile_c(folder, "p", text), f"-L{made}", "-la", "-lb"]
     result = uselib("ld", "-m", "i386linux", *words)
     assert (result.returncode, result.stderr) == (0, "")
     return made / "p"

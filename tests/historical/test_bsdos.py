@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from support.guest_build import ARCHES, NATIVE, WAYS, build, run, source, sysroot
-from support.scheme_support import BASES, INNER, OUTER, OUTPUT, World, make_world
+from support.programs import build, run, source, sysroot
+from support.schemes import BASES, INNER, OUTER, OUTPUT, World, make_world
+from support.tools import NATIVE, WAYS, native, needs, require_native
 from uselib.cli import main
 from uselib.linker.errors import ToolError
 from uselib.linker.formats.elf_image import read_image
@@ -18,12 +19,12 @@ from uselib.runtime.sysroot import MACHINES, make_sysroot
 
 VARIANTS = {"bsdos": (), "interp": ("--interp",)}
 LINKERS = [name for name in ("ld", "ld.lld", "mold") if shutil.which(name)]
-pytestmark = pytest.mark.skipif(shutil.which("ld") is None, reason="needs the system's linker")
+pytestmark = needs("ld")
 
 
-@pytest.fixture(scope="module", params=ARCHES)
-def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> World:
-    return make_world(tmp_path_factory.mktemp("bsdos") / "root", request.param)
+@pytest.fixture(scope="module")
+def world(arch: str, tmp_path_factory: pytest.TempPathFactory) -> World:
+    return make_world(tmp_path_factory.mktemp("bsdos") / "root", arch)
 
 
 @pytest.fixture(scope="module", params=[*VARIANTS, "our ld"])
@@ -54,7 +55,6 @@ def test_programs_run(way: str, world: World, program: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("arch", ARCHES)
 def test_musl(arch: str, variant: str, way: str, tmp_path: Path) -> None:
     root = sysroot(arch, "musl")
     path = source(tmp_path / "map", f"{root}/shlib/{next((root / 'shlib').glob('libc_s.*')).name} 0x60000000\n")
@@ -104,7 +104,7 @@ int main(void) {
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not NATIVE, reason="needs an x86-64 Linux")
+@native
 def test_text_is_not_writable_if_the_library_says_so(tmp_path: Path) -> None:
     """A C library in the layout of scheme mmap has two PT_LOADs, which the kernel maps as they are."""
     root = tmp_path / "root"
@@ -154,8 +154,7 @@ def test_the_c_library_is_missing(world: World, way: str, tmp_path: Path) -> Non
 def starts(way: str, world: World, program: Path) -> str:
     """The error of exec: natively its name, emulated what the user reads of it."""
     if way == "native":
-        if not NATIVE:
-            pytest.skip("native runs need an x86-64 Linux")
+        require_native()
         try:
             subprocess.run([program], check=False)
         except OSError as failure:
@@ -269,8 +268,7 @@ def test_a_c_library_without_that_bootstrap(world: World, way: str, tmp_path: Pa
 @pytest.mark.parametrize("way", WAYS)
 def test_no_arguments_lists_libraries(world: World, way: str, program: Path) -> None:
     if way == "native":
-        if not NATIVE:
-            pytest.skip("native runs need an x86-64 Linux")
+        require_native()
         done = subprocess.run([""], executable=program, capture_output=True, check=False)
     else:
         done = run(way, program, options=["--readable", world.root, "--argv0", ""])
@@ -278,7 +276,7 @@ def test_no_arguments_lists_libraries(world: World, way: str, program: Path) -> 
     assert (names, done.returncode) == (["libc_s.1.0.0", "libouter_s.1.0.0"], 0)
 
 
-@pytest.mark.skipif(not NATIVE, reason="needs an x86-64 Linux")
+@native
 def test_the_library_is_no_program(world: World) -> None:
     library = world.shlib / "libc_s.1.0.0"
     done = subprocess.run([library], capture_output=True, check=False)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.guest_build import source, sysroot
-from support.scheme_support import World, make_world
+from support.programs import source, sysroot
+from support.schemes import World, make_world
 from uselib.cli import main
 from uselib.linker.errors import ToolError
 from uselib.linker.image import Machine

@@ -11,17 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support.run_support import uselib
+from support.coff import LIB1, SPEC, compile_c, link_program, make_root, run_program
+from support.command import uselib
 from uselib.linker.errors import FormatError, ToolError
 from uselib.linker.formats import ar
 from uselib.linker.historical.coff import format as coff
 from uselib.linker.historical.coff import to_elf as coff_object
 
 AS, OBJDUMP = "i386-pc-msdosdjgpp-as", "i386-pc-msdosdjgpp-objdump"
-FLAGS = [
-    "-m32", "-O1", "-w", "-fno-pic", "-fno-pie", "-fno-builtin", "-ffreestanding", "-fno-asynchronous-unwind-tables",
-    "-fno-stack-protector", "-fcf-protection=none",
-]  # fmt: skip
 ASSEMBLER = """
 	.text
 	.globl _main
@@ -39,13 +36,6 @@ _var:	.long 1,2,_main,local,_ext2
 	.comm _comm,16
 	.lcomm _lc,8
 """
-
-
-def compiled(folder: Path, name: str, text: str) -> Path:
-    source = folder / f"{name}.c"
-    source.write_text(text)
-    subprocess.run(["gcc", *FLAGS, "-c", source.name], cwd=folder, check=True)
-    return folder / f"{name}.o"
 
 
 def assembled(folder: Path, text: str = ASSEMBLER, name: str = "t") -> Path:
@@ -98,97 +88,27 @@ def test_an_object_becomes_elf(tmp_path: Path) -> None:
 
 # -- programs and libraries ----------------------------------------------------------------------------------------------------
 
-LIB1 = """
-int counter = 5, table[4] = {1, 2, 3, 4};
-void *(*_libx_alloc)(int);
-__attribute__((noipa)) int addone(int x) { return x + 1 + counter; }
-int (*self(void))(int) { return addone; }
-"""
-LIB2 = "extern void *(*_libx_alloc)(int); int addone(int); int *make(int x) { int *p = _libx_alloc(4); *p = addone(x); return p; }"
-SPEC = """\
-#target /shlib/libx_s
-#address .text 0xa4000000
-#address .data 0xa4400000
-#branch
-  addone 1
-  make 2-3
-  self 4
-  .empty_slot 5
-#objects
-  lib1.o lib2.o
-#init lib1.o
-  _libx_alloc my_alloc
-#hide linker
-  _libx_alloc
-#ident "libx 1.0"
-"""
-CRT1 = r"""
-__asm__(".section .init,\"ax\"\n.globl _init\n_init:\n.text\n.globl _start\n_start: call _init; mov (%esp),%eax; lea 4(%esp),%edx;"
-        "push %edx; push %eax; call main; mov %eax,%ebx; mov $1,%eax; int $0x80");
-"""
-CRTN = r"""__asm__(".section .init,\"ax\"\nret");"""
-PROGRAM = """
-extern int counter, table[4]; int addone(int); int *make(int); int (*self(void))(int);
-static int pool[10];
-void *my_alloc(int n) { pool[9]++; return pool; }
-int main(int argc, char **argv) { counter = 10; return *make(20) + pool[9] * 100 + (self() == addone) + table[3] + argc; }
-"""
 
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if shutil.which("gcc") is None:
-        pytest.skip("needs gcc")
-    folder = tmp_path_factory.mktemp("coff")
-    for name, text in (("lib1", LIB1), ("lib2", LIB2), ("crt1", CRT1), ("crtn", CRTN), ("prog", PROGRAM)):
-        compiled(folder, name, text)
-    (folder / "spec").write_text(SPEC)
-    result = uselib("mkshlib", "--format", "coff", "-s", "spec", "-o", ".", cwd=folder)
-    assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout == "libx_s: /shlib/libx_s at 0xa4000000, 5 slots, 5 exports; libx.a\n"
-    link(folder, "prog", "prog.o")
-    return folder
-
-
-def link(folder: Path, output: str, *objects: str, library: str = "libx.a") -> Path:
-    result = uselib("ld", "-m", "i386coff", "-o", output, "crt1.o", *objects, library, "crtn.o", cwd=folder)
-    assert (result.returncode, result.stderr) == (0, "")
-    return folder / output
-
-
-def root(tmp_path: Path, program: Path, library: bytes | None) -> Path:
-    (tmp_path / "shlib").mkdir(exist_ok=True)
-    shutil.copy(program, tmp_path / "prog")
-    if library is not None:
-        (tmp_path / "shlib" / "libx_s").write_bytes(library)
-        (tmp_path / "shlib" / "libx_s").chmod(0o755)
-    return tmp_path
-
-
-def run(tree: Path, *arguments: str):
-    return uselib("run", "--root", tree, "/prog", *arguments)
-
-
-def test_the_kernel_maps_the_library(made: Path, tmp_path: Path) -> None:
+def test_the_kernel_maps_the_library(coff_kit: Path, tmp_path: Path) -> None:
     """31 from the library's function, one call of the program's allocator through the library's pointer, equal pointers, data."""
-    result = run(root(tmp_path, made / "prog", (made / "libx_s").read_bytes()), "x")
+    result = run_program(make_root(tmp_path, coff_kit / "prog", (coff_kit / "libx_s").read_bytes()), "x")
     assert (result.returncode, result.stderr) == (31 + 100 + 1 + 4 + 2, "")
 
 
-def test_files_by_an_independent_reader(made: Path) -> None:
+def test_files_by_an_independent_reader(coff_kit: Path) -> None:
     if shutil.which(OBJDUMP) is None:
         pytest.skip("needs binutils-djgpp")
-    text = dump(made / "libx_s", "-h", "-t", "-f")
+    text = dump(coff_kit / "libx_s", "-h", "-t", "-f")
     assert "start address 0xa4000000" in text
     for name, address in (("addone", 0xA4000000), ("make", 0xA400000A), ("self", 0xA400000F), ("table", 0xA4400000)):
         assert re.search(rf"\(scl   2\) \(nx 0\) 0x{address:08x} {name}$", text, re.MULTILINE), name
-    program = dump(made / "prog", "-h")
+    program = dump(coff_kit / "prog", "-h")
     assert re.search(r"\.lib +00000018  00000000  00000001", program)  # paddr: one library
-    subprocess.run(["ar", "t", made / "libx.a"], check=True)
+    subprocess.run(["ar", "t", coff_kit / "libx.a"], check=True)
 
 
-def test_the_table(made: Path) -> None:
-    file = coff.decode((made / "libx_s").read_bytes(), "libx_s")
+def test_the_table(coff_kit: Path) -> None:
+    file = coff.decode((coff_kit / "libx_s").read_bytes(), "libx_s")
     assert file.optional is not None and file.optional.magic == coff.LIBMAGIC
     text = file.sections[0].content
     assert text[0] == text[5] == text[10] == text[15] == 0xE9 and text[20:25] == b"\x0f\x0b\xcc\xcc\xcc"
@@ -205,19 +125,19 @@ ELIB = {
 
 
 @pytest.mark.parametrize("case", ELIB)
-def test_errors_of_the_kernel(made: Path, tmp_path: Path, case: str) -> None:
+def test_errors_of_the_kernel(coff_kit: Path, tmp_path: Path, case: str) -> None:
     content, message = ELIB[case]
     if isinstance(content, int):
-        content = (made / "libx_s").read_bytes()[:content]
+        content = (coff_kit / "libx_s").read_bytes()[:content]
     elif isinstance(content, str):
-        content = (made / content).read_bytes()
-    result = run(root(tmp_path, made / "prog", content))
+        content = (coff_kit / content).read_bytes()
+    result = run_program(make_root(tmp_path, coff_kit / "prog", content))
     assert result.returncode == 1 and result.stderr.splitlines()[-1] == f"uselib: /prog: {message}"
 
 
-def with_lib(made: Path, tmp_path: Path, change) -> Path:
+def with_lib(coff_kit: Path, tmp_path: Path, change) -> Path:
     """The program with other contents in its .lib."""
-    file = coff.decode((made / "prog").read_bytes(), "prog")
+    file = coff.decode((coff_kit / "prog").read_bytes(), "prog")
     sections = tuple(
         coff.Section(s.name, s.address, len(change(s.content)), s.flags, change(s.content), paddr=s.paddr)
         if s.name == ".lib"
@@ -254,26 +174,28 @@ def words(*numbers: int) -> bytes:
         (lambda c: c * 17, "Attempting to link in too many shared libraries"),
     ],
 )
-def test_hostile_library_records(made: Path, tmp_path: Path, change, message: str) -> None:
-    program = with_lib(made, tmp_path, change)
-    result = run(root(tmp_path, program, (made / "libx_s").read_bytes()))
+def test_hostile_library_records(coff_kit: Path, tmp_path: Path, change, message: str) -> None:
+    program = with_lib(coff_kit, tmp_path, change)
+    result = run_program(make_root(tmp_path, program, (coff_kit / "libx_s").read_bytes()))
     assert result.returncode == 1 and result.stderr.splitlines()[-1] == f"uselib: /prog: {message}"
 
 
-def test_overlapping_libraries_and_executing_one(made: Path, tmp_path: Path) -> None:
-    twice = with_lib(made, tmp_path, lambda c: c * 2)
-    library = (made / "libx_s").read_bytes()
-    assert "File exists" in run(root(tmp_path, twice, library)).stderr
+def test_overlapping_libraries_and_executing_one(coff_kit: Path, tmp_path: Path) -> None:
+    twice = with_lib(coff_kit, tmp_path, lambda c: c * 2)
+    library = (coff_kit / "libx_s").read_bytes()
+    assert "File exists" in run_program(make_root(tmp_path, twice, library)).stderr
     shutil.copy(tmp_path / "shlib" / "libx_s", tmp_path / "prog")
-    assert "is a library; run a program that was linked with it" in run(tmp_path).stderr
+    assert "is a library; run a program that was linked with it" in run_program(tmp_path).stderr
 
 
-def test_a_coff_object_and_an_elf_one(made: Path, tmp_path: Path) -> None:
+def test_a_coff_object_and_an_elf_one(coff_kit: Path, tmp_path: Path) -> None:
     """An object of binutils' assembler calls the library: COFF in, COFF out."""
     source = ".text\n.globl main\nmain: pushl $7\ncall addone\naddl $4,%esp\naddl counter,%eax\nret\n"
     path = assembled(tmp_path, source, "m")
-    program = link(made, "prog2", str(path), str(compiled(tmp_path, "alloc", "void *my_alloc(int n) { return 0; }")))
-    assert run(root(tmp_path, program, (made / "libx_s").read_bytes())).returncode == 7 + 1 + 5 + 5
+    program = link_program(
+        coff_kit, "prog2", str(path), str(compile_c(tmp_path, "alloc", "void *my_alloc(int n) { return 0; }"))
+    )
+    assert run_program(make_root(tmp_path, program, (coff_kit / "libx_s").read_bytes())).returncode == 7 + 1 + 5 + 5
 
 
 # -- what mkshlib and ld refuse ----------------------------------------------------------------------------------------------
@@ -290,19 +212,19 @@ def test_a_coff_object_and_an_elf_one(made: Path, tmp_path: Path) -> None:
         ("0xa4400000", "0xa4000000", "beyond the start of the data"),
     ],
 )
-def test_specifications_that_cannot_be_met(made: Path, tmp_path: Path, old: str, new: str, message: str) -> None:
-    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+def test_specifications_that_cannot_be_met(coff_kit: Path, tmp_path: Path, old: str, new: str, message: str) -> None:
+    shutil.copytree(coff_kit, tmp_path, dirs_exist_ok=True)
     (tmp_path / "libx_s").unlink()
     (tmp_path / "spec").write_text(SPEC.replace(old, new))
     result = uselib("mkshlib", "--format", "coff", "-s", "spec", "-o", ".", cwd=tmp_path)
     assert result.returncode in (1, 2) and message in result.stderr and not (tmp_path / "libx_s").exists()
 
 
-def test_the_host_library_alone(made: Path, tmp_path: Path) -> None:
-    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+def test_the_host_library_alone(coff_kit: Path, tmp_path: Path) -> None:
+    shutil.copytree(coff_kit, tmp_path, dirs_exist_ok=True)
     options = ("-n", "--host", "host/lib.a", "-t", "target/lib")
     assert uselib("mkshlib", "--format", "coff", "-s", "spec", "-o", ".", *options, cwd=tmp_path).returncode == 0
-    assert (tmp_path / "host" / "lib.a").read_bytes() == (made / "libx.a").read_bytes()
+    assert (tmp_path / "host" / "lib.a").read_bytes() == (coff_kit / "libx.a").read_bytes()
     assert not (tmp_path / "target" / "lib").exists()
 
 
@@ -310,13 +232,13 @@ def test_the_host_library_alone(made: Path, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def other(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def other(coff_kit: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A second version: self has moved to slot 5, data has moved, a function is new."""
     folder = tmp_path_factory.mktemp("other")
-    shutil.copytree(made, folder, dirs_exist_ok=True)
+    shutil.copytree(coff_kit, folder, dirs_exist_ok=True)
     spec = SPEC.replace("  self 4\n  .empty_slot 5", "  .empty_slot 4\n  self 5\n  more 6")
     (folder / "spec").write_text(spec)
-    compiled(folder, "lib1", LIB1 + "int first = 1; int more(void) { return 1; }")
+    compile_c(folder, "lib1", LIB1 + "int first = 1; int more(void) { return 1; }")
     assert uselib("mkshlib", "--format", "coff", "-s", "spec", "-o", ".", cwd=folder).returncode == 0
     return folder
 
@@ -327,8 +249,8 @@ def check(*words_: str | Path) -> tuple[int, list[str]]:
     return result.returncode, result.stdout.splitlines()
 
 
-def test_verdicts_of_a_pair_that_belongs_together(made: Path) -> None:
-    prog, host, target = made / "prog", made / "libx.a", made / "libx_s"
+def test_verdicts_of_a_pair_that_belongs_together(coff_kit: Path) -> None:
+    prog, host, target = coff_kit / "prog", coff_kit / "libx.a", coff_kit / "libx_s"
     assert check(prog, target) == (0, [f"{prog}, {target}: can the program run with the library? yes"])
     assert check(prog, host) == (0, [f"{prog}, {host}: could the host library have produced the program? yes"])
     assert check(host, target) == (
@@ -339,16 +261,16 @@ def test_verdicts_of_a_pair_that_belongs_together(made: Path) -> None:
     assert status == 0 and len(lines) == 2
 
 
-def test_verdicts_of_versions_that_do_not_agree(made: Path, other: Path) -> None:
-    status, lines = check(made / "prog", other / "libx_s")
+def test_verdicts_of_versions_that_do_not_agree(coff_kit: Path, other: Path) -> None:
+    status, lines = check(coff_kit / "prog", other / "libx_s")
     assert status == 4 and lines[0].endswith("can the program run with the library? no")
     assert (
-        lines[1] == f"  counter: at 0xa4400010 in {made / 'prog'}, at 0xa4400014 in {other / 'libx_s'}"
+        lines[1] == f"  counter: at 0xa4400010 in {coff_kit / 'prog'}, at 0xa4400014 in {other / 'libx_s'}"
         and len(lines) == 2
     )
-    status, lines = check("-v", made / "libx.a", other / "libx_s")
+    status, lines = check("-v", coff_kit / "libx.a", other / "libx_s")
     assert status == 4 and [line.split(":")[0].strip() for line in lines[1:]] == ["counter", "self", "table"]
-    status, lines = check("-v", other / "libx_s", made / "libx_s")
+    status, lines = check("-v", other / "libx_s", coff_kit / "libx_s")
     assert (
         status == 4
         and any("more: is not in" in line for line in lines)
@@ -356,22 +278,22 @@ def test_verdicts_of_versions_that_do_not_agree(made: Path, other: Path) -> None
     )
 
 
-def test_target_paths(made: Path, tmp_path: Path) -> None:
-    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+def test_target_paths(coff_kit: Path, tmp_path: Path) -> None:
+    shutil.copytree(coff_kit, tmp_path, dirs_exist_ok=True)
     (tmp_path / "spec").write_text(SPEC.replace("/shlib/libx_s", "/usr/shlib/libx_s"))
     assert uselib("mkshlib", "--format", "coff", "-s", "spec", "-o", ".", cwd=tmp_path).returncode == 0
-    status, lines = check(made / "prog", tmp_path / "libx.a")
+    status, lines = check(coff_kit / "prog", tmp_path / "libx.a")
     assert status == 4 and "names the target /shlib/libx_s" in lines[1]
-    assert check("-i", made / "prog", tmp_path / "libx.a")[0] == 0
+    assert check("-i", coff_kit / "prog", tmp_path / "libx.a")[0] == 0
 
 
-def test_bounds_references_and_order(made: Path) -> None:
-    status, lines = check("-n", made / "libx_s", made / "libx_s")
+def test_bounds_references_and_order(coff_kit: Path) -> None:
+    status, lines = check("-n", coff_kit / "libx_s", coff_kit / "libx_s")
     assert (status, lines[0].rpartition("? ")[2]) == (0, "no")
-    assert check("-b", made / "libx.a", made / "libx_s")[0] == 0
-    result = uselib("chkshlib", made / "libx_s", made / "prog")
+    assert check("-b", coff_kit / "libx.a", coff_kit / "libx_s")[0] == 0
+    result = uselib("chkshlib", coff_kit / "libx_s", coff_kit / "prog")
     assert result.returncode == 1 and "are not compared in this order; swap the files" in result.stderr
-    result = uselib("chkshlib", "-n", made / "libx_s", made / "libx.a")
+    result = uselib("chkshlib", "-n", coff_kit / "libx_s", coff_kit / "libx.a")
     assert result.returncode == 2
 
 
@@ -379,9 +301,9 @@ def test_bounds_references_and_order(made: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def good(made: Path) -> dict[str, bytes]:
-    return {name: (made / name).read_bytes() for name in ("prog", "libx_s")} | {
-        "member": next(_members(made / "libx.a", "lib1.o"))
+def good(coff_kit: Path) -> dict[str, bytes]:
+    return {name: (coff_kit / name).read_bytes() for name in ("prog", "libx_s")} | {
+        "member": next(_members(coff_kit / "libx.a", "lib1.o"))
     }
 
 

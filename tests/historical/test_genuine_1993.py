@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from support.run_support import environment, uselib
+from support.command import environment, uselib
 from uselib.linker.historical.aout import format as aout
 
 TREE = Path(os.environ.get("USELIB_SLS", "/nonexistent"))

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 import struct
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from historical.test_aout_link import FUNCS, LIBRARY, PARAMS, VARS, compiled, control, linked, mkshlib, run
 
-from support.aout_support import library
-from support.run_support import ROOT, uselib
+from support.aout import compile_c, library, link_counter, run_below_root
+from support.command import uselib
 from uselib.linker.historical.aout import format as aout
 
 COUNT = "int main() { count(); return total(); }"
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("startup")
-    control(folder, params=PARAMS, funcs=FUNCS, vars=VARS)
-    compiled(folder, "crt0", (ROOT / "runtime" / "crt" / "aout.c").read_text())
-    assert mkshlib(folder, compiled(folder, "count", LIBRARY)).returncode == 0
-    return folder
 
 
 def refusal(path: str, reason: str) -> tuple[int, str]:
@@ -31,7 +20,7 @@ def refusal(path: str, reason: str) -> tuple[int, str]:
 
 
 def ended(program: Path) -> tuple[int, str]:
-    result = run(program)
+    result = run_below_root(program)
     assert result.stdout == ""
     return result.returncode, result.stderr
 
@@ -39,9 +28,9 @@ def ended(program: Path) -> tuple[int, str]:
 # -- where libraries are looked for, and the messages ---------------------------------------------------------------------------
 
 
-def test_the_order_of_places(made: Path, tmp_path: Path) -> None:
+def test_the_order_of_places(aout_kit: Path, tmp_path: Path) -> None:
     """/usr/lib, /lib, then the name itself; the next only on ENOENT."""
-    path = linked(made, tmp_path, "p", COUNT)
+    path = link_counter(aout_kit, tmp_path, "p", COUNT)
     good = (tmp_path / "lib" / "libcount.so.1").read_bytes()
     (tmp_path / "lib" / "libcount.so.1").unlink()
     assert ended(path) == refusal("/libcount.so.1", "No such library.")
@@ -56,7 +45,7 @@ def test_the_order_of_places(made: Path, tmp_path: Path) -> None:
     assert ended(path) == refusal("/usr/lib/libcount.so.1", "Permission denied.")
 
 
-def with_libraries(made: Path, folder: Path, bases: list[int]) -> Path:
+def with_libraries(aout_kit: Path, folder: Path, bases: list[int]) -> Path:
     """A program that needs further libraries, l0, l1, ... at `bases`, entered into the set vector by hand."""
     text = "struct libentry { const char *name, *text; unsigned address, version; };\n"
     for number, base in enumerate(bases):
@@ -65,21 +54,21 @@ def with_libraries(made: Path, folder: Path, bases: list[int]) -> Path:
     entries = ", ".join(f"&e{number}" for number in range(len(bases)))
     text += '__attribute__((section(".set_vector.___SHARED_LIBRARIES__"), used, aligned(4)))'
     text += f"static const struct libentry *const list[] = {{{entries}}};\n"
-    return linked(made, folder, "p", text + "int main() { return 5; }")
+    return link_counter(aout_kit, folder, "p", text + "int main() { return 5; }")
 
 
-def test_too_many_libraries(made: Path, tmp_path: Path) -> None:
+def test_too_many_libraries(aout_kit: Path, tmp_path: Path) -> None:
     """The kernel's limit of 16 is EINVAL, which start-up explains so."""
     bases = [0x62000000 + 0x10000 * n for n in range(17)]
-    program = with_libraries(made, tmp_path, bases[:16])
+    program = with_libraries(aout_kit, tmp_path, bases[:16])
     assert ended(program) == (5, "")
-    program = with_libraries(made, tmp_path, bases)
+    program = with_libraries(aout_kit, tmp_path, bases)
     assert ended(program) == refusal("/l16", "Too many libraries.")
 
 
-def test_any_other_error(made: Path, tmp_path: Path) -> None:
+def test_any_other_error(aout_kit: Path, tmp_path: Path) -> None:
     """Two libraries in one place: EEXIST here (the kernels mapped the second over the first)."""
-    program = with_libraries(made, tmp_path, [0x62000000, 0x62000000])
+    program = with_libraries(aout_kit, tmp_path, [0x62000000, 0x62000000])
     assert ended(program) == refusal("/l1", "Unspecified error.")
 
 
@@ -120,9 +109,9 @@ TABLES: dict[str, tuple[Callable[[bytearray, int], tuple[int, int]], tuple[int, 
 
 
 @pytest.mark.parametrize("case", TABLES)
-def test_tables_of_a_library(made: Path, tmp_path: Path, case: str) -> None:
+def test_tables_of_a_library(aout_kit: Path, tmp_path: Path, case: str) -> None:
     change, expected = TABLES[case]
-    program = linked(made, tmp_path, "p", COUNT)
+    program = link_counter(aout_kit, tmp_path, "p", COUNT)
     spoil(program, change)
     status, said = ended(program)
     if expected == "SIGSEGV":
@@ -133,9 +122,9 @@ def test_tables_of_a_library(made: Path, tmp_path: Path, case: str) -> None:
         assert (status, said) == expected
 
 
-def test_a_place_that_is_nowhere(made: Path, tmp_path: Path) -> None:
+def test_a_place_that_is_nowhere(aout_kit: Path, tmp_path: Path) -> None:
     """An entry of the list of places, with the address of no memory: the program is killed where start-up writes, and the report says so."""
-    program = linked(made, tmp_path, "p", COUNT)
+    program = link_counter(aout_kit, tmp_path, "p", COUNT)
 
     def change(raw: bytearray, at: int) -> tuple[int, int]:
         builtin = word_of(raw, word_of(raw, at + 8) + 4)
@@ -154,9 +143,9 @@ def word_in_program(program: Path, symbol: str) -> int:
 
 
 @pytest.mark.parametrize("count", [0, 1, 0x7FFFFFFF, 0xFFFFFFFF])
-def test_the_programs_list_of_libraries(made: Path, tmp_path: Path, count: int) -> None:
+def test_the_programs_list_of_libraries(aout_kit: Path, tmp_path: Path, count: int) -> None:
     """Start-up skips count and first element and goes on to the 0: the count does not matter."""
-    program = linked(made, tmp_path, "p", COUNT)
+    program = link_counter(aout_kit, tmp_path, "p", COUNT)
     raw = bytearray(program.read_bytes())
     at = word_in_program(program, "___SHARED_LIBRARIES__")
     assert struct.unpack_from("<I", raw, at) == (2,)
@@ -166,8 +155,8 @@ def test_the_programs_list_of_libraries(made: Path, tmp_path: Path, count: int) 
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 4, 0x7FFFFFFF, 0xFFFFFFFF])
-def test_the_programs_list_of_conflicts(made: Path, tmp_path: Path, count: int) -> None:
-    program = linked(made, tmp_path, "p", "int step = 10;" + COUNT)
+def test_the_programs_list_of_conflicts(aout_kit: Path, tmp_path: Path, count: int) -> None:
+    program = link_counter(aout_kit, tmp_path, "p", "int step = 10;" + COUNT)
     raw = bytearray(program.read_bytes())
     at = word_in_program(program, "__SHARABLE_CONFLICTS__")
     assert struct.unpack_from("<I", raw, at) == (3,)
@@ -176,8 +165,8 @@ def test_the_programs_list_of_conflicts(made: Path, tmp_path: Path, count: int) 
     assert ended(program) == CORRUPT
 
 
-def test_a_library_that_is_nowhere(made: Path, tmp_path: Path) -> None:
-    program = linked(made, tmp_path, "p", COUNT)
+def test_a_library_that_is_nowhere(aout_kit: Path, tmp_path: Path) -> None:
+    program = link_counter(aout_kit, tmp_path, "p", COUNT)
     raw = bytearray(program.read_bytes())
     struct.pack_into("<I", raw, word_in_program(program, "___SHARED_LIBRARIES__") + 8, 0x50000000)
     program.write_bytes(raw)
@@ -194,57 +183,35 @@ def element(tmp_path: Path, *symbols: aout.Symbol) -> Path:
     return tmp_path / "e.o"
 
 
-def ld(made: Path, tmp_path: Path, *inputs: Path):
-    main = compiled(tmp_path, "main", "int main() { return 0; }")
-    return uselib("ld", "-m", "i386linux", "-o", tmp_path / "p", made / "crt0.o", main, *inputs)
+def ld(aout_kit: Path, tmp_path: Path, *inputs: Path):
+    main = compile_c(tmp_path, "main", "int main() { return 0; }")
+    return uselib("ld", "-m", "i386linux", "-o", tmp_path / "p", aout_kit / "crt0.o", main, *inputs)
 
 
 @pytest.mark.parametrize("value", [9, 0x10000, 0xFFFFFFF0])
-def test_an_element_outside_its_section(made: Path, tmp_path: Path, value: int) -> None:
+def test_an_element_outside_its_section(aout_kit: Path, tmp_path: Path, value: int) -> None:
     """As any other symbol whose value is not in its section: its word is what the object says, and only a program that looks there fails."""
     vector = element(tmp_path, aout.Symbol("___SHARED_LIBRARIES__", aout.N_SETT | aout.N_EXT, value))
-    result = ld(made, tmp_path, vector)
+    result = ld(aout_kit, tmp_path, vector)
     if result.returncode:
         assert result.stderr.startswith("ld: ") or str(vector) in result.stderr
         assert not (tmp_path / "p").exists()
     else:
-        assert run(tmp_path / "p").returncode in (128, 139)
+        assert run_below_root(tmp_path / "p").returncode in (128, 139)
 
 
-def test_a_symbol_that_is_a_vector_too(made: Path, tmp_path: Path) -> None:
+def test_a_symbol_that_is_a_vector_too(aout_kit: Path, tmp_path: Path) -> None:
     """An object defines the symbol itself and so takes the vector's place: refused, as any symbol with two definitions."""
     own = element(tmp_path, aout.Symbol("___SHARED_LIBRARIES__", aout.N_DATA | aout.N_EXT, 8))
-    result = ld(made, tmp_path, own)
+    result = ld(aout_kit, tmp_path, own)
     assert result.returncode == 1 and "___SHARED_LIBRARIES__" in result.stderr and not (tmp_path / "p").exists()
 
 
 # -- the textbook's start-up -----------------------------------------------------------------------------------------------------
 
-BOOK_FLAGS = ["-m32", "-O1", "-fno-pic", "-fno-pie", "-ffreestanding", "-fno-stack-protector", "-fcf-protection=none"]
 
-
-@pytest.fixture(scope="module")
-def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    import subprocess
-
-    gcc = shutil.which("gcc")
-    if gcc is None:
-        pytest.skip("needs gcc")
-    folder = tmp_path_factory.mktemp("book")
-    (folder / "f.c").write_text("int f(void) { return 7; }")
-    (folder / "p.c").write_text("int f(void); int main(void) { return f(); }")
-    (folder / "crt.c").write_text((ROOT / "runtime" / "crt" / "textbook.c").read_text())
-    subprocess.run(
-        [gcc, *BOOK_FLAGS, "-fno-asynchronous-unwind-tables", "-c", "f.c", "p.c", "crt.c"], cwd=folder, check=True
-    )
-    words = ["--name", "f", "--version", "1.0.0", "--text", "0x60400000", "-o", ".", "f.o"]
-    assert uselib("mkshlib", "--format", "textbook", *words, cwd=folder).returncode == 0
-    assert uselib("ld", "-m", "textbook", "-o", "p", "crt.o", "p.o", "-Llib", "-lf", cwd=folder).returncode == 0
-    return folder
-
-
-def book_run(book: Path, shlib: Path):
-    return uselib("run", "--library-path", shlib, "--readable", book, book / "p")
+def book_run(book_kit: Path, shlib: Path):
+    return uselib("run", "--library-path", shlib, "--readable", book_kit, book_kit / "p")
 
 
 def private(path: Path, content: bytes) -> None:
@@ -274,20 +241,20 @@ BOOK: dict[str, tuple[Callable[[Path, bytes], None], str]] = {
 
 
 @pytest.mark.parametrize("case", BOOK)
-def test_messages_of_the_textbooks_start_up(book: Path, tmp_path: Path, case: str) -> None:
+def test_messages_of_the_textbooks_start_up(book_kit: Path, tmp_path: Path, case: str) -> None:
     make, reason = BOOK[case]
     path = tmp_path / "libf_s.1.0.0"
-    make(path, (book / "shlib" / "libf_s.1.0.0").read_bytes())
+    make(path, (book_kit / "shlib" / "libf_s.1.0.0").read_bytes())
     if path.is_file() and case != "not executable":
         path.chmod(0o755)
-    result = book_run(book, tmp_path)
+    result = book_run(book_kit, tmp_path)
     where = f"{'/shlib' if case == 'absent' else tmp_path}/libf_s.1.0.0"
     assert (result.returncode, result.stdout) == (128, "")
-    assert result.stderr == f"{book / 'p'}: can't load library '{where}'\n\t{reason}\n"
+    assert result.stderr == f"{book_kit / 'p'}: can't load library '{where}'\n\t{reason}\n"
 
 
-def test_the_textbooks_library_path(book: Path, tmp_path: Path) -> None:
+def test_the_textbooks_library_path(book_kit: Path, tmp_path: Path) -> None:
     """LD_LIBRARY_PATH comes first, directory by directory; a file there that is no library is not passed over."""
-    shlib = book / "shlib"
-    result = uselib("run", "--library-path", f"{tmp_path}:{shlib}", "--readable", book, book / "p")
+    shlib = book_kit / "shlib"
+    result = uselib("run", "--library-path", f"{tmp_path}:{shlib}", "--readable", book_kit, book_kit / "p")
     assert (result.returncode, result.stderr) == (7, "")

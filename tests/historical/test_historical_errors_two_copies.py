@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from support.guest_build import ROOT
-from support.scheme_support import World, make_world
+from support.paths import ROOT
+from support.schemes import World, make_world
 
 SOURCE = ROOT / "samples" / "errno_conflict" / "main.c"
 

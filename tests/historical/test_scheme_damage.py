@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from support.guest_build import ARCHES
-from support.scheme_support import World, make_world
+from support.schemes import World, make_world
+from support.tools import ARCHES
 from uselib.linker.errors import FormatError
 from uselib.loader.memory.address_space import AddressSpace, MemoryFault
 from uselib.loader.programs.binfmt import recognise

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.guest_build import ARCHES, run, source, sysroot
-from support.scheme_support import BASES, INNER, OUTER, OUTPUT, World, make_world
+from support.programs import run, source, sysroot
+from support.schemes import BASES, INNER, OUTER, OUTPUT, World, make_world
 from uselib.cli import main
 from uselib.linker.formats import notes
 from uselib.linker.formats.elf_image import read_image
@@ -26,9 +26,9 @@ WORDS = {
 }
 
 
-@pytest.fixture(scope="module", params=ARCHES)
-def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> World:
-    return make_world(tmp_path_factory.mktemp("kernel") / "root", request.param)
+@pytest.fixture(scope="module")
+def world(arch: str, tmp_path_factory: pytest.TempPathFactory) -> World:
+    return make_world(tmp_path_factory.mktemp("kernel") / "root", arch)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,6 @@ def test_a_kernel_without_the_scheme_is_noticed(world: World, program: Path) -> 
     assert (done.stdout, done.stderr.decode(), done.returncode) == (b"", message, 128)
 
 
-@pytest.mark.parametrize("arch", ARCHES)
 def test_musl(arch: str, tmp_path: Path) -> None:
     world = make_world(tmp_path / "root", arch, "musl")
     assert world.cc("kernel", tmp_path / "p", world.root / "program.c", "-louter") == 0
@@ -241,7 +240,6 @@ def test_a_program_execs_another(world: World, program: Path, tmp_path: Path) ->
     assert done.returncode == 9 and done.stderr.splitlines()[-1].startswith(str(other).encode())
 
 
-@pytest.mark.parametrize("arch", ARCHES)
 def test_no_damage_raises(arch: str) -> None:
     root = sysroot(arch)
     page = (root / "shlib" / "libc_s.1.0.0").read_bytes()[:4096]

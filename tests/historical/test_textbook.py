@@ -10,16 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.run_support import ROOT, uselib
+from support.command import uselib
+from support.textbook import compile_c, compile_startup
 from uselib.linker.errors import FormatError, ToolError
 from uselib.linker.historical.textbook import format as textbook
 from uselib.linker.historical.textbook import to_elf as textbook_object
 from uselib.linker.historical.textbook.format import Library, Module, Object, Segment, Symbol
-
-FLAGS = [
-    "-m32", "-O1", "-w", "-fno-pic", "-fno-pie", "-fno-builtin", "-ffreestanding", "-fno-asynchronous-unwind-tables",
-    "-fno-stack-protector", "-fcf-protection=none", "-fdata-sections",
-]  # fmt: skip
 
 # Written by hand, as the book has it: f calls g and adds [value]; 1000 in the book's own data is .text's start.
 HAND = """LINK
@@ -104,20 +100,12 @@ int main(int argc, char **argv) { shared = 10; return one(5) + counter + (pick()
 """
 
 
-def compiled(folder: Path, name: str, text: str) -> str:
-    (folder / f"{name}.c").write_text(text)
-    subprocess.run(["gcc", *FLAGS, "-c", f"{name}.c"], cwd=folder, check=True)
-    return f"{name}.o"
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if shutil.which("gcc") is None:
-        pytest.skip("needs gcc")
     folder = tmp_path_factory.mktemp("book")
     for name, text in (("one", ONE), ("two", TWO), ("base", BASE), ("prog", PROGRAM)):
-        compiled(folder, name, text)
-    compiled(folder, "crt", (ROOT / "runtime" / "crt" / "textbook.c").read_text())
+        compile_c(folder, name, text)
+    compile_startup(folder)
     words = ["--name", "x", "--version", "1.0.0", "--text", "0x60400000", "-o", ".", "one.o", "two.o"]
     result = uselib("mkshlib", "--format", "textbook", *words, cwd=folder)
     assert (result.returncode, result.stdout, result.stderr) == (
@@ -169,10 +157,10 @@ def test_the_stub_library(made: Path) -> None:
 def test_a_library_that_depends_on_another(made: Path, tmp_path: Path) -> None:
     shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     words = ["--name", "y", "--version", "2.0.0", "--text", "0x60800000", "-o", ".", "base.o"]
-    compiled(tmp_path, "base", BASE.replace("x +", "one(x) +").replace("int base", "int one(int); int base"))
+    compile_c(tmp_path, "base", BASE.replace("x +", "one(x) +").replace("int base", "int one(int); int base"))
     assert uselib("mkshlib", "--format", "textbook", *words, "-Llib", "-l", "x", cwd=tmp_path).returncode == 0
     assert (tmp_path / "lib/liby_s/LIBRARY NAME").read_text() == "liby_s.2.0.0\nlibx_s.1.0.0\n"
-    compiled(tmp_path, "p", "int base(int); int main() { return base(3); }")
+    compile_c(tmp_path, "p", "int base(int); int main() { return base(3); }")
     program = link(tmp_path, "p", "p.o", "-Llib", "-ly")
     assert b"liby_s.2.0.0".hex() + "00" + b"libx_s.1.0.0".hex() + "0000" in program.read_text()
     result = uselib("run", "--sysroot", tmp_path, "--readable", tmp_path, program)
@@ -195,7 +183,7 @@ def test_library_path_and_messages(made: Path, tmp_path: Path) -> None:
 
 
 def test_trace_and_report_know_the_symbols(made: Path, tmp_path: Path) -> None:
-    compiled(made, "crash", "int main() { return *(volatile int *)0x123; }")
+    compile_c(made, "crash", "int main() { return *(volatile int *)0x123; }")
     program = link(made, "crash", "crash.o")
     result = uselib("run", "--readable", made, program)
     assert result.returncode == 139 and "in crash" in result.stderr and "main" in result.stderr

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import stat
 import subprocess
 from pathlib import Path
@@ -12,11 +11,12 @@ from pathlib import Path
 import pytest
 from elftools.elf.elffile import ELFFile
 
+from support.tools import needs, require
 from uselib.cli import main
 from uselib.linker.errors import UsageError
 from uselib.linker.options import InputArgument, InputGroup, parse
 
-needs_gcc = pytest.mark.skipif(not shutil.which("gcc") or not shutil.which("ar"), reason="needs gcc and ar")
+needs_gcc = needs("gcc", "ar")
 EXIT = 'void quit(int n) { __asm__ volatile("syscall" : : "a"(231), "D"(n)); for (;;); }\n'
 
 
@@ -427,8 +427,7 @@ def test_ld_dir_lets_gcc_use_our_linker(build: Build, tmp_path: Path, monkeypatc
 
 @needs_gcc
 def test_cxx_exceptions_and_threads_in_a_static_program(build: Build) -> None:
-    if not shutil.which("g++"):
-        pytest.skip("no g++")
+    require("g++")
     source = build.directory / "x.cc"
     source.write_text(
         "#include <stdexcept>\n#include <thread>\n#include <cstdio>\nthread_local int t = 5;\n"

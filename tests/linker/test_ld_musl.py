@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from elftools.elf.elffile import ELFFile
 
+from support.tools import needs
 from uselib.cli import main
 
 LIBRARIES = {m: Path(f"/usr/lib/{m}-linux-musl") for m in ("x86_64", "i386")}
@@ -17,7 +17,7 @@ EMULATION = {"x86_64": "elf_x86_64", "i386": "elf_i386"}
 LIBGCC = {"x86_64": Path("/usr/lib/gcc/x86_64-linux-gnu"), "i386": Path("/usr/lib/gcc-cross/i686-linux-gnu")}
 
 pytestmark = [
-    pytest.mark.skipif(not shutil.which("gcc") or not shutil.which("ld"), reason="needs gcc and GNU ld"),
+    needs("gcc", "ld"),
     pytest.mark.skipif(
         not all((p / "libc.a").exists() for p in LIBRARIES.values()), reason="needs musl for both machines"
     ),

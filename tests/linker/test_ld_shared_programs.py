@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.tools import MACHINES, needs
 from uselib.cli import main
 from uselib.linker.errors import ToolError
 from uselib.linker.formats.elf_image import read_image
@@ -22,8 +22,7 @@ from uselib.linker.library.interpose import Interposition
 from uselib.linker.link import LinkJob, Program, link
 from uselib.linker.options import InputArgument, Options
 
-pytestmark = pytest.mark.skipif(not shutil.which("gcc"), reason="needs gcc")
-MACHINES = [Machine.I386, Machine.X86_64]
+pytestmark = needs("gcc")
 FLAGS = {Machine.I386: "-m32", Machine.X86_64: "-m64"}
 
 
@@ -84,9 +83,9 @@ class Build:
         return read_image((self.directory / "out").read_bytes(), "out")
 
 
-@pytest.fixture(params=MACHINES, ids=lambda machine: machine.label)
-def build(request: pytest.FixtureRequest, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Build:
-    return Build(tmp_path, request.param, capsys)
+@pytest.fixture
+def build(machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Build:
+    return Build(tmp_path, machine, capsys)
 
 
 USER = "int a_f(void); extern int a_data[10]; int _start(void) { a_data[1] = 2; return a_f(); }"

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -23,12 +22,13 @@ from pathlib import Path
 import pytest
 from elftools.elf.elffile import ELFFile
 
+from support.tools import needs
 from uselib.cli import main
 
 HERE = Path(__file__).parent / "cases"
 MACHINES = {"x86_64": ("-m64", "elf_x86_64"), "i386": ("-m32", "elf_i386")}
 
-pytestmark = pytest.mark.skipif(not shutil.which("gcc") or not shutil.which("ld"), reason="needs gcc and GNU ld")
+pytestmark = needs("gcc", "ld")
 
 
 @dataclass
@@ -121,7 +121,7 @@ def test_gcc(case: Case, machine: str, flags: str, tmp_path: Path, capsys: pytes
     check(arguments(case, machine, flags, tmp_path, ("gcc",)), case, tmp_path, capsys)
 
 
-@pytest.mark.skipif(not shutil.which("clang"), reason="needs clang")
+@needs("clang")
 @pytest.mark.parametrize(("case", "machine", "flags"), parameters(NOT_CLANG, few=True))
 def test_clang(case: Case, machine: str, flags: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     check(arguments(case, machine, flags, tmp_path, ("clang",)), case, tmp_path, capsys)

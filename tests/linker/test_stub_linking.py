@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import struct
 import subprocess
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
+from support.tools import require
 from uselib.linker.errors import ToolError
 from uselib.linker.formats import notes
 from uselib.linker.formats.ar import Archive
@@ -18,7 +18,6 @@ from uselib.linker.image import Export, ExportKind, Identity, Machine, Version
 from uselib.linker.library import stub
 from uselib.linker.library.interpose import Interposition
 
-MACHINES = [Machine.I386, Machine.X86_64]
 EMULATION = {Machine.I386: "elf_i386", Machine.X86_64: "elf_x86_64"}
 LINKERS = ["ld", "ld.lld", "mold"]
 IDENTITY = Identity("libt_s", Version(1, 2, 3), 0x60000000, 0x10000, bytes(range(32)), 4)
@@ -60,8 +59,7 @@ def library(machine: Machine) -> stub.StubLibrary:
 
 
 def link(tmp_path: Path, machine: Machine, linker: str, program: str = PROGRAM, *options: str) -> ELFFile:
-    if shutil.which(linker) is None:
-        pytest.skip(f"needs {linker}")
+    require(linker)
     flag = "--32" if machine is Machine.I386 else "--64"
     for name, text in (("main", program), ("end", END)):
         (tmp_path / f"{name}.s").write_text(text + '\n.section .note.GNU-stack,"",@progbits\n')
@@ -82,7 +80,6 @@ def symbols(elf: ELFFile) -> dict[str, tuple[int, int, object]]:
     return {s.name: (s["st_value"], s["st_size"], s["st_shndx"]) for s in table.iter_symbols() if s.name}
 
 
-@pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("linker", LINKERS)
 @pytest.mark.parametrize("options", [(), ("--gc-sections",)], ids=["plain", "gc"])
 def test_program_links(tmp_path: Path, machine: Machine, linker: str, options: tuple[str, ...]) -> None:
@@ -106,7 +103,6 @@ def test_program_links(tmp_path: Path, machine: Machine, linker: str, options: t
     assert not any(s["p_flags"] == 7 for s in elf.iter_segments() if s["p_type"] == "PT_GNU_STACK")
 
 
-@pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("linker", LINKERS)
 def test_programs_own_malloc_wins(tmp_path: Path, machine: Machine, linker: str) -> None:
     """Even when malloc's stub member is linked for another reason: its definition there is weak."""
@@ -118,7 +114,6 @@ def test_programs_own_malloc_wins(tmp_path: Path, machine: Machine, linker: str)
     assert bound["malloc"][2] != "SHN_ABS"
 
 
-@pytest.mark.parametrize("machine", MACHINES)
 def test_members_as_readelf_sees_them(tmp_path: Path, machine: Machine) -> None:
     (tmp_path / "libt_s.a").write_bytes(stub.archive(library(machine)))
     listed = subprocess.run(["ar", "t", "libt_s.a"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
@@ -134,7 +129,6 @@ def test_members_as_readelf_sees_them(tmp_path: Path, machine: Machine) -> None:
     assert "A add" in nm and "W malloc" in nm
 
 
-@pytest.mark.parametrize("machine", MACHINES)
 def test_identity_of_archive_and_directory(tmp_path: Path, machine: Machine) -> None:
     made = library(machine)
     (tmp_path / "libt_s.a").write_bytes(stub.archive(made))

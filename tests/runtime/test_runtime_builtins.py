@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from support.guest_build import ARCHES, GUEST, NATIVE, build
+from support.paths import GUEST
+from support.programs import build
+from support.tools import ARCHES, native
 
 M = (1 << 64) - 1
 
@@ -62,9 +64,8 @@ def operands() -> list[tuple[int, int]]:
     return pairs
 
 
-@pytest.mark.skipif(not NATIVE, reason="runs natively")
+@native
 @pytest.mark.parametrize("options", [["-O0"], ["-O2"]])
-@pytest.mark.parametrize("arch", ARCHES)
 def test_integers(arch: str, options: list[str], tmp_path: Path) -> None:
     program = build(tmp_path / "builtins", arch, "static", *options, GUEST / "builtins.c")
     pairs = operands()
@@ -100,7 +101,7 @@ def plain(line: str) -> list[str]:
     return [word.replace("-nan", "nan") if word != "-0" else "0" for word in line.split()]
 
 
-@pytest.mark.skipif(not NATIVE, reason="runs natively")
+@native
 def test_complex(tmp_path: Path) -> None:
     """Products and quotients against the host compiler's own routines: kinds of results agree, and finite values."""
     import shutil

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from support.guest_build import ARCHES, GUEST, NATIVE, SCHEMES, WAYS, build, run, sysroot
+from support.paths import GUEST
+from support.programs import build, run, sysroot
+from support.tools import NATIVE, SCHEMES, WAYS, native
 from uselib.runtime import build as runtime_build
 from uselib.runtime.compiler import find_compiler
 from uselib.runtime.sysroot import MACHINES
@@ -92,8 +94,7 @@ def conversions() -> list[tuple[str, str, str, str]]:
     return result
 
 
-@pytest.mark.skipif(not NATIVE, reason="runs natively")
-@pytest.mark.parametrize("arch", ARCHES)
+@native
 def test_printf_against_python(arch: str, tmp_path: Path) -> None:
     program = build(tmp_path / "format", arch, "mmap", "-w", "-O2", GUEST / "format.c")
     rows = conversions()
@@ -105,7 +106,6 @@ def test_printf_against_python(arch: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("arch", ARCHES)
 @pytest.mark.parametrize("name", STATUS)
 def test_same_as_host(name: str, arch: str, scheme: str, way: str, tmp_path: Path) -> None:
     arguments = numbers() if name == "printf" else ["scratch"]
@@ -119,7 +119,6 @@ def test_same_as_host(name: str, arch: str, scheme: str, way: str, tmp_path: Pat
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", STATUS)
-@pytest.mark.parametrize("arch", ARCHES)
 def test_the_programs_on_musl(name: str, arch: str, way: str, tmp_path: Path) -> None:
     """The programs are fair: musl, another C library, prints the same."""
     program = build(tmp_path / name, arch, "mmap", "-w", "-O2", GUEST / f"{name}.c", libc="musl")
@@ -127,7 +126,6 @@ def test_the_programs_on_musl(name: str, arch: str, way: str, tmp_path: Path) ->
     assert ran.stdout.decode().splitlines() == expected.stdout.decode().splitlines()
 
 
-@pytest.mark.parametrize("arch", ARCHES)
 def test_assert_and_abort(arch: str, tmp_path: Path) -> None:
     (tmp_path / "a.c").write_text(
         "#include <assert.h>\nint main(int argc, char **argv) { assert(argc == 2); return 0; }\n"
@@ -142,7 +140,6 @@ def test_assert_and_abort(arch: str, tmp_path: Path) -> None:
 HEADERS = sorted(str(path.relative_to(ROOT)) for path in ROOT.rglob("*.h"))
 
 
-@pytest.mark.parametrize("arch", ARCHES)
 def test_headers_stand_alone(arch: str, tmp_path: Path) -> None:
     """Each header compiles by itself, without a warning, and twice."""
     compiler = find_compiler()

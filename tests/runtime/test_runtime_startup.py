@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from support.guest_build import ARCHES, NATIVE, SCHEMES, SHARED, WAYS, build, run, source, sysroot
+from support.programs import build, run, source, sysroot
+from support.tools import ARCHES, NATIVE, SCHEMES, SHARED, WAYS, native, require
 from uselib.cli import main
 from uselib.linker.formats import notes
 from uselib.runtime.build import build_startup
@@ -158,8 +159,7 @@ OTHER_LINKERS = {
 def test_other_linkers(pair: Pair, linker: str) -> None:
     """Nothing but stub libraries and start-up files makes the program: any linker will do."""
     name = linker.split()[0]
-    if shutil.which(name) is None:
-        pytest.skip(f"no {name}")
+    require(name)
     lib = sysroot(pair.arch) / "lib"
     build(pair.directory / "main.o", pair.arch, pair.scheme, "-w", "-c", pair.directory / "program.c")
     emulation = "elf_i386" if pair.arch == "i386" else "elf_x86_64"
@@ -300,7 +300,7 @@ def test_refusal(what: str, way: str, pair: Pair) -> None:
 UNCHECKED = (*range(32, 40), *range(56, 80), *range(92, 96))
 
 
-@pytest.mark.skipif(not NATIVE, reason="many runs: natively only")
+@native
 def test_flipped_bits(pair: Pair) -> None:
     """Whatever bit of a library's headers is wrong, start-up refuses it or the program runs; it never crashes."""
     good = pair.outer.read_bytes()
@@ -348,8 +348,7 @@ def test_occupied_address(pair: Pair) -> None:
     )
     lib = sysroot(pair.arch) / "lib"
     build(pair.directory / "main.o", pair.arch, pair.scheme, "-w", "-c", pair.directory / "program.c")
-    if shutil.which("ld.bfd") is None:
-        pytest.skip("no ld.bfd: our own linker refuses the overlap")
+    require("ld.bfd")
     emulation = "elf_i386" if pair.arch == "i386" else "elf_x86_64"
     subprocess.run(
         ["ld.bfd", "-m", emulation, "-static", "-Tdata=0x61400000", "-o", pair.program, lib / f"crt1-{pair.scheme}.o",
@@ -369,7 +368,6 @@ def test_mmap_layout_is_refused_by_scheme_uselib(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("arch", ARCHES)
 def test_damaged_list(arch: str, way: str, tmp_path: Path) -> None:
     """`.lib` without the empty name at its end: refused, and nothing behind it is read."""
     pair = make_pair(tmp_path, arch, "mmap")
@@ -464,7 +462,6 @@ int main(void) {
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("libc", ["mini", "musl"])
-@pytest.mark.parametrize("arch", ARCHES)
 @pytest.mark.parametrize("scheme", SHARED)
 @pytest.mark.parametrize("options", [["-DALL"], []], ids=["all", "two"])
 def test_interposed_malloc(options: list[str], scheme: str, arch: str, libc: str, way: str, tmp_path: Path) -> None:
@@ -497,7 +494,6 @@ int main(void) {
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("libc", ["mini", "musl"])
 @pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("arch", ARCHES)
 def test_thread_local_data_of_the_program(arch: str, scheme: str, libc: str, way: str, tmp_path: Path) -> None:
     """A C library in a shared library finds the program's PT_TLS by AT_PHDR."""
     program = build(tmp_path / "t", arch, scheme, source(tmp_path / "t.c", TLS), libc=libc)
@@ -506,7 +502,6 @@ def test_thread_local_data_of_the_program(arch: str, scheme: str, libc: str, way
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
-@pytest.mark.parametrize("arch", ARCHES)
 def test_start_up_calls_nothing(arch: str, compiler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No compiler may put a call of memcpy or the like into crt1: no library is mapped yet."""
     if shutil.which(compiler) is None or shutil.which("nm") is None:

@@ -10,10 +10,12 @@ import functools
 import os
 import subprocess
 import tempfile
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.shlib_driver import CFLAGS, DRIVER, EMULATION, FLAG, descriptor_address, image, mkshlib
+from support.mkshlib import CFLAGS, DRIVER, EMULATION, FLAG, descriptor_address, image, mkshlib
+from support.paths import PROGRAMS
 from uselib.abi.static.comparison.compare_versions import refusal
 from uselib.abi.static.headers.headers import read_headers, with_headers
 from uselib.abi.static.model.facts import Facts
@@ -188,3 +190,34 @@ def build_shared(directory: Path, example: Example, *, run: bool = True) -> tupl
         )
         outcome = "refused" if refused else "same" if results[0].stdout == results[1].stdout else "differs"
     return paths[0], paths[1], outcome
+
+
+# -- pairs beyond the rules' own examples, as a maintainer would make them ------------------------------------------------
+
+CORPUS = PROGRAMS / "abi_corpus"
+"""Breaks, and changes that look like breaks and are none. Tests check with the program, linked with the old version, that they are."""
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    example: Example
+    bare: bool = False  # a break that shows without debug information and headers
+    breaks: bool = False
+    maybe: bool = False  # what decides for the program is not recorded
+
+
+def _read(name: str, verdict: str, runs: str) -> tuple[Case, ...]:
+    cases = []
+    for row in tomllib.loads((CORPUS / name).read_text())["case"]:
+        title, bare, maybe = row.pop("name"), row.pop("bare", False), row.pop("maybe", False)
+        values = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+        values.setdefault("new", values["old"])
+        cases.append(
+            Case(title, Example(subject="", verdict=verdict, runs=runs, **values), bare, verdict == "breaking", maybe)
+        )
+    return tuple(cases)
+
+
+BREAKS = _read("breaks.toml", "breaking", "differs")
+COMPATIBLE = _read("compatible.toml", "compatible", "same")

@@ -10,17 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from support.api_support import count_program, library
-from support.guest_build import ARCHES, build, source, sysroot
-from support.run_support import environment
+from support.command import environment
+from support.programs import build, count_program, libc_library, source, sysroot
 from uselib import Exit, GuestFault, Library, MemoryFault, Program, ProgramOver, Stop, SymbolError
 from uselib.emulator.api import values
 from uselib.linker.errors import ToolError
-
-
-@pytest.fixture(scope="module", params=ARCHES)
-def arch(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +160,7 @@ int main(int argc, char **argv) {
 
 def test_doubles(arch: str, tmp_path: Path) -> None:
     """Both directions: a Python function as a double function, results on the x87 stack many times over."""
-    with Library(library(sysroot(arch))) as lib:
+    with Library(libc_library(sysroot(arch))) as lib:
         assert [lib.call("strtod", f"{n}.5", None, result="double") for n in range(20)] == [n + 0.5 for n in range(20)]
         with lib.replace("atoi", lambda x, text: x * 2) as wrong:
             pass
@@ -183,7 +177,7 @@ def test_doubles(arch: str, tmp_path: Path) -> None:
 
 
 def test_arguments_of_all_kinds(arch: str) -> None:
-    with Library(library(sysroot(arch))) as lib:
+    with Library(libc_library(sysroot(arch))) as lib:
         out = bytearray(100)
         count = lib.call("snprintf", out, 100, "%d %d %d %d %d %d %s", 1, 2, -3, 4, 5, True, b"end")
         assert out[:count] == b"1 2 -3 4 5 1 end"
@@ -200,7 +194,7 @@ def test_arguments_of_all_kinds(arch: str) -> None:
 
 def test_nested_calls_and_longjmp_free_stack(arch: str) -> None:
     """Python -> C -> Python -> C ..., and the stack is back where it was."""
-    with Library(library(sysroot(arch))) as lib:
+    with Library(libc_library(sysroot(arch))) as lib:
         sp = lib.registers["sp"]
 
         def depth(n: int) -> int:

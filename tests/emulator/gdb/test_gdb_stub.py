@@ -17,9 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.api_support import count_program
-from support.guest_build import ARCHES, build, source, sysroot
-from support.run_support import environment, uselib
+from support.command import environment, uselib
+from support.programs import build, count_program, source, sysroot
 from uselib.emulator.gdb.registers import layout, target_xml
 from uselib.emulator.gdb.run import parse_address
 from uselib.emulator.gdb.wire import escape, unescape
@@ -58,11 +57,6 @@ def gdb(port: int, *commands: str) -> str:
         words += ["-ex", command]
     done = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60)
     return done.stdout + done.stderr
-
-
-@pytest.fixture(scope="module", params=ARCHES)
-def arch(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from support.kernel_support import DATA, Kernel, kernel
+from support.kernel import DATA, Kernel, kernel
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.vfs.namespace import Namespace
@@ -22,11 +22,6 @@ from uselib.linker.image import Machine
 SECRET = b"secret"
 AT = C.AT_FDCWD
 CREATE = C.O_CREAT | C.O_WRONLY
-
-
-@pytest.fixture(params=list(Machine), ids=lambda machine: machine.label)
-def machine(request: pytest.FixtureRequest) -> Machine:
-    return request.param
 
 
 @pytest.fixture

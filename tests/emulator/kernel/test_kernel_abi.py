@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from support.tools import require
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.structs import DECLARATIONS, StructLayout, structs_of
 from uselib.linker.image import Machine
@@ -111,8 +111,7 @@ NOT_IN_HEADERS = {"timezone", "itimerspec", "flock64", "dirent", "dirent64", "si
 
 def from_compiler(machine: Machine, directory: Path) -> dict[str, int]:
     """`name` -> size and `name.field` -> offset."""
-    if shutil.which("gcc") is None:
-        pytest.skip("needs gcc")
+    require("gcc")
     rows = []
     for name, (type_, fields) in C_TYPES.items():
         if ONLY.get(name, machine) not in (machine, None):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.kernel_support import DATA, ROOM, Kernel, kernel
+from support.kernel import DATA, ROOM, Kernel, kernel
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.calls import limits
 from uselib.emulator.kernel.calls.files import MEMORY_FILE_SIZE, MEMORY_FILES
@@ -19,9 +19,9 @@ AT = C.AT_FDCWD
 CREATE = C.O_CREAT | C.O_RDWR
 
 
-@pytest.fixture(params=list(Machine), ids=lambda machine: machine.label)
-def guest(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kernel]:
-    with kernel(request.param, cwd=str(tmp_path), writable=[str(tmp_path)]) as made:
+@pytest.fixture
+def guest(machine: Machine, tmp_path: Path) -> Iterator[Kernel]:
+    with kernel(machine, cwd=str(tmp_path), writable=[str(tmp_path)]) as made:
         yield made
 
 

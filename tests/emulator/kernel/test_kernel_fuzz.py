@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.kernel_support import DATA, ROOM, Kernel, kernel
+from support.kernel import DATA, ROOM, Kernel, kernel
 from uselib.emulator.kernel import table
 from uselib.emulator.kernel.strace.strace import Strace
 from uselib.emulator.process.interfaces import ContextReplaced, ProcessEnded

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from support import paths
-from support.kernel_support import TRIPLETS, musl_program
 from support.paths import ROOT
+from support.programs import musl_program
 
 PROGRAMS = paths.PROGRAMS / "kernel_programs"
 
@@ -38,7 +38,6 @@ def outputs(program: Path, directory: Path, *arguments: str) -> tuple[str, str]:
     return found[0], found[1]
 
 
-@pytest.mark.parametrize("arch", TRIPLETS)
 @pytest.mark.parametrize("name", sorted(path.stem for path in PROGRAMS.glob("*.c")))
 def test_same_natively_and_emulated(name: str, arch: str, tmp_path: Path) -> None:
     program = musl_program((PROGRAMS / f"{name}.c").read_text(), arch, tmp_path)

@@ -11,10 +11,8 @@ import sys
 import termios
 from pathlib import Path
 
-import pytest
-
-from support.kernel_support import TRIPLETS, musl_program
 from support.paths import ROOT
+from support.programs import musl_program
 
 SOURCE = r"""
 #include <errno.h>
@@ -79,7 +77,6 @@ def session(command: list[str]) -> bytes:
     return output
 
 
-@pytest.mark.parametrize("arch", TRIPLETS)
 def test_same_on_a_terminal(arch: str, tmp_path: Path) -> None:
     program = str(musl_program(SOURCE, arch, tmp_path))
     native = session([program])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from support import paths
-from support.kernel_support import TRIPLETS, kernel, musl_program
+from support.kernel import kernel
 from support.paths import ROOT
+from support.programs import musl_program
+from support.tools import require
 from uselib.emulator.kernel.signals.frames import SignalInfo
 from uselib.emulator.kernel.strace.strace import Strace
 from uselib.emulator.kernel.strace.values import flag_names, quoted, signal_set
@@ -41,11 +42,9 @@ def comparable(text: str) -> list[str]:
     return lines
 
 
-@pytest.mark.parametrize("arch", TRIPLETS)
 @pytest.mark.parametrize("name", sorted(path.stem for path in PROGRAMS.glob("*.c")))
 def test_like_strace(name: str, arch: str, tmp_path: Path) -> None:
-    if shutil.which("strace") is None:
-        pytest.skip("needs strace")
+    require("strace")
     program = musl_program((PROGRAMS / f"{name}.c").read_text(), arch, tmp_path)
     (tmp_path / "native").mkdir()
     (tmp_path / "emulated").mkdir()

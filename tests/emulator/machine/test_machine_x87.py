@@ -8,7 +8,9 @@ import capstone
 import pytest
 from unicorn import unicorn_const
 
-from support.guest_build import ARCHES, GUEST, NATIVE, build, run
+from support.paths import GUEST
+from support.programs import build, run
+from support.tools import NATIVE
 from uselib.emulator.machine import x87
 from uselib.emulator.machine.counter import InstructionCounter
 from uselib.emulator.machine.machine import Machine
@@ -49,7 +51,6 @@ def test_machine_code_is_what_its_rows_say() -> None:
     assert unicorn_const.UC_VERSION_MAJOR == 2
 
 
-@pytest.mark.parametrize("arch", ARCHES)
 def test_operands(arch: str, tmp_path: Path) -> None:
     """Registers, tags, condition codes and exceptions of the host's instructions; registers of the others."""
     program = build(tmp_path / "x87", arch, "static", "-w", "-O1", GUEST / "x87.c", libc="musl")
@@ -64,7 +65,6 @@ def test_operands(arch: str, tmp_path: Path) -> None:
         assert emulated[name][:2] == native[name][:2], name
 
 
-@pytest.mark.parametrize("arch", ARCHES)
 def test_c_library(arch: str, tmp_path: Path) -> None:
     program = build(tmp_path / "math", arch, "static", "-w", "-O1", "-fno-builtin", GUEST / "math.c", libc="musl")
     native, emulated = (run(way, program).stdout.decode().splitlines() for way in ("native", "emulated"))

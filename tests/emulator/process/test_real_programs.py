@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from support.guest_build import ARCHES, NATIVE, SCHEMES, sysroot
-from support.realprograms import (
+from support.programs import sysroot
+from support.real_programs import (
     BUILDERS,
     CASES,
     PACKAGES,
@@ -18,8 +18,9 @@ from support.realprograms import (
     run_case,
     sources,
 )
+from support.tools import SCHEMES, native
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not NATIVE, reason="native runs need an x86-64 Linux")]
+pytestmark = [pytest.mark.slow, native]
 
 
 @pytest.fixture(scope="session")
@@ -33,9 +34,9 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session", params=ARCHES)
-def site(request: pytest.FixtureRequest, trees: Path, tmp_path_factory: pytest.TempPathFactory) -> Site:
-    made = Site(sysroot(request.param, "musl"), trees, tmp_path_factory.mktemp(request.param))
+@pytest.fixture(scope="module")
+def site(arch: str, trees: Path, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    made = Site(sysroot(arch, "musl"), trees, tmp_path_factory.mktemp(arch))
     for scheme in SCHEMES:
         (made.directory / scheme).mkdir()
     for build in BUILDERS.values():

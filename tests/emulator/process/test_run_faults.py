@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from support.kernel_support import TRIPLETS, musl_program
-from support.run_support import uselib
+from support.command import uselib
+from support.programs import musl_program
 
 SOURCE = r"""
 #include <stdio.h>
@@ -43,9 +43,9 @@ int main(int c, char **v)
 """
 
 
-@pytest.fixture(scope="module", params=TRIPLETS)
-def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return musl_program(SOURCE, request.param, tmp_path_factory.mktemp("faults"), "crash")
+@pytest.fixture(scope="module")
+def program(arch: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return musl_program(SOURCE, arch, tmp_path_factory.mktemp("faults"), "crash")
 
 
 @pytest.mark.parametrize(

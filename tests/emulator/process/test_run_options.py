@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from support.kernel_support import TRIPLETS, musl_program
-from support.run_support import uselib
+from support.command import uselib
+from support.programs import musl_program
 
 SHOW = r"""
 #include <stdio.h>
@@ -26,9 +26,9 @@ int main(int c, char **v)
 """
 
 
-@pytest.fixture(scope="module", params=TRIPLETS)
-def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return musl_program(SHOW, request.param, tmp_path_factory.mktemp("options"), "show")
+@pytest.fixture(scope="module")
+def program(arch: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return musl_program(SHOW, arch, tmp_path_factory.mktemp("options"), "show")
 
 
 def test_arguments_environment_status(program: Path) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from support.kernel_support import TRIPLETS, musl_program
-from support.run_support import environment
+from support.command import environment
+from support.programs import musl_program
 
 SOURCE = r"""
 #include <signal.h>
@@ -50,9 +50,9 @@ int main(int c, char **v)
 """
 
 
-@pytest.fixture(scope="module", params=TRIPLETS)
-def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return musl_program(SOURCE, request.param, tmp_path_factory.mktemp("signals"))
+@pytest.fixture(scope="module")
+def program(arch: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return musl_program(SOURCE, arch, tmp_path_factory.mktemp("signals"))
 
 
 def interrupted(program: Path, mode: str, *signals: int, command: str = "run") -> tuple[int, str, float, str]:

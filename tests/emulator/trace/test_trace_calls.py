@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from support.guest_build import ARCHES, SHARED, build, source, sysroot
-from support.run_support import uselib
+from support.command import uselib
+from support.programs import build, source, sysroot
+from support.tools import ARCHES, SHARED
 
 PROGRAM = r"""
 #include <stdio.h>
@@ -38,7 +39,6 @@ def events(arch: str, program: Path, *options: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in done.stderr.splitlines()]
 
 
-@pytest.mark.parametrize("arch", ARCHES)
 @pytest.mark.parametrize("scheme", SHARED)
 def test_calls(programs: dict[tuple[str, str], Path], arch: str, scheme: str) -> None:
     program = programs[arch, scheme]
@@ -58,7 +58,6 @@ def test_calls(programs: dict[tuple[str, str], Path], arch: str, scheme: str) ->
     assert events(arch, program) == [first, *rest]
 
 
-@pytest.mark.parametrize("arch", ARCHES)
 def test_both_schemes_make_the_same_calls(programs: dict[tuple[str, str], Path], arch: str) -> None:
     def names(scheme: str) -> list[object]:
         return [event["symbol"] for event in events(arch, programs[arch, scheme]) if event["event"] == "call"]
@@ -84,7 +83,6 @@ def test_output_file(programs: dict[tuple[str, str], Path], tmp_path: Path) -> N
     assert (done.returncode, done.stderr) == (2, "uselib: --format: `xml` is not one of text, jsonl\n")
 
 
-@pytest.mark.parametrize("arch", ARCHES)
 def test_children_are_traced(arch: str, tmp_path: Path) -> None:
     text = source(
         tmp_path / "f.c",
@@ -104,7 +102,6 @@ int main(void) { int s; if (!fork()) { atoi("1"); _exit(3); } wait(&s); atoi("2"
     assert len([line for line in lines if line["event"] == "library"]) == 1
 
 
-@pytest.mark.parametrize("arch", ARCHES)
 def test_empty_slot_is_named(arch: str, tmp_path: Path) -> None:
     """A jump behind the last slot of the table ends in a breakpoint, and the report says so."""
     from uselib.linker.formats.elf_image import read_image

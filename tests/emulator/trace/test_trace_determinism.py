@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from support.guest_build import ARCHES, ROOT, SHARED, sysroot
-from support.trace_support import program, record
+from support.paths import ROOT
+from support.programs import sysroot
+from support.tools import ARCHES, SHARED
+from support.traces import program, record
 from uselib.cli import main
 
 SAMPLES = ROOT / "samples"
@@ -69,7 +71,6 @@ def test_sample(name: str, arch: str, scheme: str, environment: dict[str, str], 
         assert main(["trace", "diff", str(path), str(tmp_path / "two" / path.name)]) == 0
 
 
-@pytest.mark.parametrize("arch", ARCHES)
 def test_clocks_and_random_bytes(arch: str, tmp_path: Path) -> None:
     path = program(tmp_path, "calls", arch)
     for options in (("--clock", "blocks", "--all-functions"), ("--seed", "7")):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.run_support import uselib
+from support.command import uselib
 from support.trace_writer import NAMES, TraceBuilder, caller_of, random_tree, repeated, small
 from uselib.emulator.trace.reading.align import Budget, align
 from uselib.emulator.trace.reading.diff import all_bits, compare

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from support.run_support import uselib
+from support.command import uselib
 from support.trace_writer import DRAW_BASE, TraceBuilder, random_tree, small
 
 SMALL_FOLDED = """\
@@ -213,7 +213,7 @@ def test_usage_and_output_errors(trace: str, tmp_path: Path) -> None:
 
 def test_a_reader_that_goes_away(tmp_path: Path) -> None:
     path = random_tree(2, 20000).save(tmp_path / "t")
-    from support.run_support import environment
+    from support.command import environment
 
     command = f"{sys.executable} -m uselib.cli trace export --format jsonl {path} | head -1"
     ran = subprocess.run(["sh", "-c", command], env=environment(), capture_output=True, text=True)

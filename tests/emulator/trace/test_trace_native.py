@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.guest_build import ARCHES
-from support.trace_support import program, read, record
+from support.traces import program, read, record
 from uselib.emulator.machine.engine import Engine
 from uselib.emulator.machine.register_file import ORDER, locate
 from uselib.emulator.trace.prototypes.capture import CaptureKind
@@ -38,7 +37,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @needs_native
 @pytest.mark.parametrize("choice", CHOICES)
-@pytest.mark.parametrize("arch", ARCHES)
 def test_same_bytes(folder: Path, tmp_path: Path, arch: str, choice: str) -> None:
     path = program(folder, "calls", arch)
     for kind in ("native", "python"):
@@ -49,7 +47,6 @@ def test_same_bytes(folder: Path, tmp_path: Path, arch: str, choice: str) -> Non
 
 
 @needs_native
-@pytest.mark.parametrize("arch", ARCHES)
 def test_same_events_of_each_process(folder: Path, tmp_path: Path, arch: str) -> None:
     path = program(folder, "hard", arch)
     for kind in ("native", "python"):

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support.run_support import uselib
+from support.command import uselib
+from support.tools import require
 from support.trace_writer import TraceBuilder, caller_of, random_tree, repeated, small
 from uselib.emulator.trace.reading.calltree import build
 from uselib.emulator.trace.reading.events import Event, events, events_from
@@ -305,8 +306,7 @@ def test_show_system_calls_and_signals(tmp_path: Path) -> None:
 
 def test_show_source_lines(tmp_path: Path) -> None:
     """The line of a call, in a program built with debugging information, at the address objdump gives for it."""
-    if not shutil.which("gcc"):
-        pytest.skip("no gcc")
+    require("gcc")
     source = "int f(void);\nint main(void) {\n  int x = 1;\n  return x +\n    f();\n}\nint f(void) { return 0; }\n"
     (tmp_path / "a.c").write_text(source)
     subprocess.run(["gcc", "-g", "-O0", "-no-pie", "-o", "prog", "a.c"], cwd=tmp_path, check=True)

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from support.run_support import uselib
+from support.command import uselib
 
 
-@pytest.fixture(scope="module", params=["x86_64", "i386"])
-def traces(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module")
+def traces(arch: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """old, again and new .trace in a directory with the program and its libraries."""
     folder = tmp_path_factory.mktemp("demo")
-    ran = uselib("demo", "--arch", request.param, "--keep", folder, timeout=120)
+    ran = uselib("demo", "--arch", arch, "--keep", folder, timeout=120)
     if ran.returncode:
         pytest.skip(f"the demonstration cannot be built here: {ran.stderr[-200:]}")
     for name, library in (("old", "old"), ("again", "old"), ("new", "new")):

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from support.guest_build import ARCHES, build, source, sysroot
-from support.run_support import environment, uselib
-from support.trace_support import RECORDERS, Recorded, program, read, record
+from support.command import environment, uselib
+from support.programs import build, source, sysroot
+from support.tools import ARCHES
+from support.traces import RECORDERS, Recorded, program, read, record
 from uselib.emulator.trace.record.filters import Filters
 from uselib.emulator.trace.record.select_backend import native_available
 from uselib.emulator.trace.store.format import HAS_PAYLOAD, LATE, TAIL_CALL, EventKind
@@ -42,7 +43,6 @@ def mine(found: Recorded) -> list[str]:
     return [name for name in found.calls() if name in ("atoi", "puts", "abs", "strlen", "printf")]
 
 
-@pytest.mark.parametrize("arch", ARCHES)
 def test_entries(folder: Path, tmp_path: Path, arch: str, kind: str) -> None:
     found = one(tmp_path, program(folder, "calls", arch), arch, "--recorder", kind, arguments=("3",))
     assert mine(found) == ["atoi", "puts", "abs", "abs", "abs", "atoi", "strlen", "printf"]
@@ -92,7 +92,6 @@ def survives(found: dict[int, Recorded]) -> None:
     assert child.end is not None and child.end["status"] == 7
 
 
-@pytest.mark.parametrize("arch", ARCHES)
 def test_returns_survive(folder: Path, tmp_path: Path, arch: str, kind: str) -> None:
     """longjmp, signals on both stacks, siglongjmp out of them, and fork."""
     done = record(tmp_path / "t", program(folder, "hard", arch, "mmap"), arch, "--recorder", kind, "--returns")
@@ -100,7 +99,6 @@ def test_returns_survive(folder: Path, tmp_path: Path, arch: str, kind: str) -> 
     survives(read(tmp_path / "t"))
 
 
-@pytest.mark.parametrize("arch", ARCHES)
 def test_tail_calls(tmp_path: Path, arch: str, kind: str) -> None:
     """A function that jumps to a library function: with --all-functions both are seen, and both return the value."""
     text = source(
@@ -163,7 +161,6 @@ def test_filter_flags() -> None:
     ]
 
 
-@pytest.mark.parametrize("arch", ARCHES)
 def test_system_calls(folder: Path, tmp_path: Path, arch: str) -> None:
     found = one(tmp_path, program(folder, "calls", arch), arch, "--syscalls")
     kinds = [kind for kind, _, _ in found.events if kind is not EventKind.MORE]
@@ -266,7 +263,6 @@ def test_usage_errors(words: tuple[str, ...], message: str, tmp_path: Path) -> N
     )
 
 
-@pytest.mark.parametrize("arch", ARCHES)
 def test_exec_is_a_new_process(folder: Path, tmp_path: Path, arch: str) -> None:
     target = program(folder, "calls", arch)
     text = source(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from support import chromium
-from support.run_support import uselib
+from support.command import uselib
 from support.trace_writer import TraceBuilder, random_tree, repeated, small
 
 READY = "document.documentElement?.dataset.ready === 'yes'"

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
-from support.abi_types_support import compile_shared
+from support.c_types import compile_shared
+from support.tools import needs
 from uselib.abi.static.model.facts import Facts
 from uselib.abi.static.readers.reading import read_facts
 from uselib.linker.c_types.types import FunctionType
 
-pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
+pytestmark = needs("gcc")
 
 # One function a line: its convention is behind the //
 SOURCE = """

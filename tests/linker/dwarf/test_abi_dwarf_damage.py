@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -11,15 +10,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support.abi_types_support import compile_shared, written
+from support.c_types import compile_shared, written
 from support.paths import PROGRAMS
+from support.tools import needs
 from uselib.abi.static.model.facts import Facts
 from uselib.abi.static.readers.reading import read_facts, read_program
 from uselib.linker.errors import ToolError
 from uselib.linker.formats import elf
 
 RICH = (PROGRAMS / "abi_types" / "rich.c").read_text()
-pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
+pytestmark = needs("gcc")
 FORMS = ("-gdwarf-5 -O2", "-gdwarf-4 -fdebug-types-section", "-gdwarf-2 -m32", "-g -gz")
 
 

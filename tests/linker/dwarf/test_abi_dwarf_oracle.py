@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from support.abi_types_support import Oracle, written
+from support.c_types import Oracle, written
 from support.paths import ROOT
-from support.realprograms import Unavailable, sources
+from support.real_programs import Unavailable, sources
+from support.tools import needs, require
 from uselib.abi.static.readers.reading import read_facts
 from uselib.linker.image import Machine
 from uselib.runtime.build import write_syscall_header
@@ -18,7 +18,7 @@ from uselib.runtime.build import write_syscall_header
 RUNTIME = ROOT / "runtime"
 LIBMINI = RUNTIME / "libmini"
 FLAGS = ("-shared", "-fPIC", "-nostdlib", "-w", "-O1")
-pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
+pytestmark = needs("gcc")
 
 
 def _same(path: Path, least: int) -> None:
@@ -59,8 +59,7 @@ def test_libmini(tmp_path: Path, machine: Machine) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("compiler", "version"), [("gcc", "-gdwarf-5"), ("clang", "-gdwarf-4")])
 def test_zlib(tmp_path: Path, compiler: str, version: str) -> None:
-    if shutil.which(compiler) is None:
-        pytest.skip(f"no {compiler}")
+    require(compiler)
     source = _source("zlib", tmp_path)
     files = [str(path) for path in sorted(source.glob("*.c"))]
     command = [compiler, *FLAGS, "-g", version, "-DHAVE_UNISTD_H", *files, "-o", str(tmp_path / "libz.so")]

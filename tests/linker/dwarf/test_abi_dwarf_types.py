@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.abi_types_support import Oracle, compile_shared, written
+from support.c_types import Oracle, compile_shared, written
 from support.paths import PROGRAMS
 from uselib.abi.static.model.facts import Facts
 from uselib.abi.static.readers.reading import read_facts

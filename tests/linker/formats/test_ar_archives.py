@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.tools import needs
 from uselib.linker.errors import ToolError
 from uselib.linker.formats.ar import Archive, NewMember, write_archive
 
-needs_ar = pytest.mark.skipif(not shutil.which("ar") or not shutil.which("gcc"), reason="needs ar and gcc")
+needs_ar = needs("ar", "gcc")
 LONG = "a_member_with_a_very_long_name_indeed.o"
 
 

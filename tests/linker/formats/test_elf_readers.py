@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -15,6 +14,7 @@ from elftools.elf.relocation import RelocationSection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.tools import needs
 from uselib.cli import main
 from uselib.linker.errors import ToolError
 from uselib.linker.formats import elf
@@ -23,7 +23,7 @@ from uselib.linker.link import LinkJob, Program, link
 from uselib.linker.options import InputArgument, Options
 from uselib.linker.passes.inputs import ObjectFile
 
-pytestmark = pytest.mark.skipif(not shutil.which("gcc"), reason="needs gcc")
+pytestmark = needs("gcc")
 
 SOURCE = """
 extern int outside(int); extern __thread int t; static __thread int u = 3;

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import struct
 import subprocess
 from pathlib import Path
@@ -13,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.paths import ROOT
+from support.tools import needs
 from uselib.linker.errors import FormatError, ToolError
 from uselib.linker.formats import notes
 from uselib.linker.image import (
@@ -120,7 +120,7 @@ int main(int argc, char **argv) {
 """
 
 
-@pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc and a C library")
+@needs("gcc")
 def test_c_structures(tmp_path: Path) -> None:
     (tmp_path / "p.c").write_text(PROGRAM)
     subprocess.run(["gcc", "-w", "-I", str(HEADER.parent), "p.c", "-o", "p"], cwd=tmp_path, check=True)

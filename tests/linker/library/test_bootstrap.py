@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from support.tools import MACHINES, needs
 from uselib.linker.formats import notes
 from uselib.linker.image import EXEC, PAGE, READ, WRITE, Identity, LibraryHeader, Machine, Segment, Version
 from uselib.linker.library import bootstrap
 
-MACHINES = [Machine.I386, Machine.X86_64]
 FLAG = {Machine.I386: "-m32", Machine.X86_64: "-m64"}
 BASE = 0x60000000
 
-needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
+needs_gcc = needs("gcc")
 
 # What start-up does, without a C library: open, map the first page, call the bootstrap, look at memory, exit.
 DRIVER = r"""
@@ -123,8 +122,7 @@ def drive(machine: Machine, tmp_path: Path, *options: str) -> subprocess.Complet
 
 
 @pytest.mark.parametrize("continued", [False, True])
-@pytest.mark.parametrize("machine", MACHINES)
-@pytest.mark.skipif(shutil.which("as") is None or shutil.which("objcopy") is None, reason="needs binutils")
+@needs("as", "objcopy")
 def test_bytes_are_what_the_assembler_makes(machine: Machine, continued: bool, tmp_path: Path) -> None:
     source = tmp_path / "boot.s"
     source.write_text(".intel_syntax noprefix\n" + bootstrap.source(machine, continued=continued))
@@ -135,7 +133,6 @@ def test_bytes_are_what_the_assembler_makes(machine: Machine, continued: bool, t
     assert expected == (tmp_path / "boot.bin").read_bytes()
 
 
-@pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("distance", [0x1234, -0x1000])
 def test_the_second_entry_goes_on_at_the_function(machine: Machine, distance: int) -> None:
     first, second = len(bootstrap.code(machine)), bootstrap.continued(machine, distance)
@@ -145,7 +142,6 @@ def test_the_second_entry_goes_on_at_the_function(machine: Machine, distance: in
 
 
 @needs_gcc
-@pytest.mark.parametrize("machine", MACHINES)
 def test_maps_text_data_and_bss(machine: Machine, tmp_path: Path) -> None:
     result = drive(machine, tmp_path)
     if result.returncode in (126, -8):
@@ -159,7 +155,6 @@ def test_maps_text_data_and_bss(machine: Machine, tmp_path: Path) -> None:
 
 
 @needs_gcc
-@pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("occupied", [0x60002000, 0x60005000, 0x60007000], ids=["text", "data", "bss"])
 def test_never_maps_over_anything(machine: Machine, occupied: int, tmp_path: Path) -> None:
     result = drive(machine, tmp_path, f"-DOCCUPY={occupied:#x}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from support.shlib_driver import MACHINES, compile_c, image, mkshlib, run_program
+from support.mkshlib import compile_c, image, mkshlib, run_program
+from support.tools import needs
 from uselib.cli import main
 from uselib.linker.formats.ar import Archive
 from uselib.linker.image import ExportKind, Machine
 from uselib.linker.library import registry
 
-pytestmark = pytest.mark.skipif(shutil.which("gcc") is None or shutil.which("ar") is None, reason="needs gcc and ar")
+pytestmark = needs("gcc", "ar")
 
 AT = ("--name", "t", "--version", "1.0.0", "--text", "0x61000000")
 M = Machine.X86_64
@@ -172,7 +172,6 @@ def test_hide_and_export(tmp_path: Path) -> None:
     assert "_in" not in nm
 
 
-@pytest.mark.parametrize("machine", MACHINES)
 def test_private_archive(tmp_path: Path, machine: Machine) -> None:
     """Helpers of the compiler: members as needed, and not exported."""
     helpers = archive(
@@ -279,7 +278,6 @@ int f(int a) { return a + table[n]; } int (*pointer)(int) = f; int g(int a) { re
 """
 
 
-@pytest.mark.parametrize("machine", MACHINES)
 def test_damaged_inputs(tmp_path: Path, machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     """Cut and changed objects, archives and stubs: a library or a message, and never a traceback."""
     world = compile_c(tmp_path, machine, "world", "int world(int a) { return a; }")

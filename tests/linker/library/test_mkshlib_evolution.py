@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,8 +20,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support.shlib_driver import MACHINES, mkshlib
-from support.shlib_releases import Shop
+from support.mkshlib import mkshlib
+from support.releases import Shop
+from support.tools import MACHINES, needs
 from uselib.cli import main
 from uselib.linker.formats.ar import Archive
 from uselib.linker.image import Machine, Version
@@ -30,7 +30,7 @@ from uselib.linker.library.releases import previous
 from uselib.linker.library.releases.history import PlaceState, SlotState
 from uselib.runtime import build as runtime_build
 
-pytestmark = pytest.mark.skipif(shutil.which("gcc") is None or shutil.which("ld") is None, reason="needs gcc and ld")
+pytestmark = needs("gcc", "ld")
 
 PATCH = ("reorder", "grow", "private", "less private", "grow private data", "stub next")
 MINOR = ("add function", "add data", "rename function", "rename data", "retire function", "retire data", "interposable")
@@ -215,7 +215,6 @@ ALL = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("emulated", [False, True], ids=["native", "emulated"])
 def test_every_kind_of_change(tmp_path: Path, machine: Machine, emulated: bool) -> None:
     shop = Shop(tmp_path, machine)

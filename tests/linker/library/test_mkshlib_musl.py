@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from support.shlib_driver import MACHINES, image, mkshlib
+from support.mkshlib import image, mkshlib
+from support.tools import MACHINES
 from uselib.linker.formats.ar import Archive
 from uselib.linker.image import ExportKind, Machine
 
@@ -18,7 +19,6 @@ HELPERS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("machine", MACHINES)
 def test_whole_libc(tmp_path: Path, machine: Machine) -> None:
     if not LIBC[machine].exists() or not HELPERS[machine]:
         pytest.skip(f"needs musl's and gcc's static libraries for {machine.label}")

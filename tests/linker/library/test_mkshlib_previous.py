@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import random
 import re
-import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.shlib_driver import MACHINES, image, mkshlib
-from support.shlib_releases import BASE, Shop
+from support.mkshlib import image, mkshlib
+from support.releases import BASE, Shop
+from support.tools import MACHINES, needs, require
 from uselib.cli import main
 from uselib.linker.errors import FormatError, ToolError
 from uselib.linker.image import ExportKind, Machine, Version
@@ -24,7 +24,7 @@ from uselib.linker.library import retired_trap as retired
 from uselib.linker.library.releases import history, previous
 from uselib.linker.library.releases.history import PlaceState, SlotState
 
-pytestmark = pytest.mark.skipif(shutil.which("gcc") is None or shutil.which("ld") is None, reason="needs gcc and ld")
+pytestmark = needs("gcc", "ld")
 M = Machine.X86_64
 
 FIRST = """
@@ -54,9 +54,9 @@ EXPECTED = "5\n6\n41\n9\n6\n1\n"
 CHANGES = ("--retire", "close_db,verbosity", "--rename", "add=sum")
 
 
-@pytest.fixture(params=MACHINES, ids=lambda m: m.label)
-def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Shop:
-    return Shop(tmp_path, request.param)
+@pytest.fixture
+def shop(machine: Machine, tmp_path: Path) -> Shop:
+    return Shop(tmp_path, machine)
 
 
 def refused(shop: Shop, capsys: pytest.CaptureFixture[str], version: str, before: str | Path | None, source: str,
@@ -129,8 +129,7 @@ def test_the_release_that_a_program_was_linked_with(
     shop: Shop, linker: str, flags: tuple[str, ...], known: bool
 ) -> None:
     """It stands in the program's note; where the ELF header is not to be had from the caller's place, nothing worse happens."""
-    if shutil.which(linker) is None:
-        pytest.skip(f"needs {linker}")
+    require(linker)
     shop.release("1.10.65535", TWO)
     program = shop.program("p", "int b(void); int main_(void) { return b(); }", "1.10.65535", linker, *flags)
     shop.release("1.11.0", "int d(void) { return 4; }", before="1.10.65535", options=("--retire", "b"))
@@ -157,8 +156,7 @@ def test_every_retired_slot_has_its_own_message(shop: Shop) -> None:
     assert shop.run(program, "1.1.0") == ("", "", 1)
 
 
-@pytest.mark.parametrize("machine", MACHINES)
-@pytest.mark.skipif(shutil.which("as") is None or shutil.which("objcopy") is None, reason="needs binutils")
+@needs("as", "objcopy")
 def test_the_traps_bytes_are_what_the_assembler_makes(machine: Machine, tmp_path: Path) -> None:
     source = tmp_path / "trap.s"
     source.write_text(".intel_syntax noprefix\n" + retired.source(machine))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from support.shlib_driver import MACHINES, compile_c, image, mkshlib, run_program
+from support.mkshlib import compile_c, image, mkshlib, run_program
+from support.tools import needs, require
 from uselib.linker.image import EXEC, READ, WRITE, ExportKind, Machine
 from uselib.linker.library import jump_table
 
-pytestmark = pytest.mark.skipif(shutil.which("gcc") is None or shutil.which("ld") is None, reason="needs gcc and ld")
+pytestmark = needs("gcc", "ld")
 
 ADD = """
 int counter = 5;                       /* exported data */
@@ -58,7 +58,6 @@ MODELS = {"static": (), "pic": ("-fPIC",), "sections": ("-ffunction-sections", "
           "optimised": ("-O3",), "unwind": ("-fasynchronous-unwind-tables",), "no plt": ("-fPIC", "-fno-plt", "-O2")}  # fmt: skip
 
 
-@pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("model", MODELS)
 def test_library_runs(tmp_path: Path, machine: Machine, model: str) -> None:
     objects = [
@@ -78,7 +77,6 @@ __asm__(".section .rodata; .globl relative; .byte 0xe8; relative: .long f - ., g
 FUNCTIONS = "int f(int a) { return a + 1; } int g(int a) { return a + 2; }"
 
 
-@pytest.mark.parametrize("machine", MACHINES)
 def test_relative_pointers_in_data_are_addresses(tmp_path: Path, machine: Machine) -> None:
     objects = [compile_c(tmp_path, machine, name, text) for name, text in (("t", TABLES), ("f", FUNCTIONS))]
     mkshlib("--name", "v", "--version", "1.0.0", "--text", "0x61000000", "-o", tmp_path, *objects)
@@ -89,8 +87,7 @@ return 0; }"""
     assert run_program(tmp_path, machine, program, [library], [stub]) == "1\n1\n"
 
 
-@pytest.mark.skipif(shutil.which("clang") is None, reason="needs clang")
-@pytest.mark.parametrize("machine", MACHINES)
+@needs("clang")
 @pytest.mark.parametrize("model", [("-fno-pic",), ("-fPIC",), ("-fPIC", "-O3")], ids=["static", "pic", "optimised"])
 def test_clang(tmp_path: Path, machine: Machine, model: tuple[str, ...]) -> None:
     objects = [
@@ -103,18 +100,15 @@ def test_clang(tmp_path: Path, machine: Machine, model: tuple[str, ...]) -> None
     )
 
 
-@pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("linker", ["ld.lld", "mold"])
 def test_other_linkers(tmp_path: Path, machine: Machine, linker: str) -> None:
-    if shutil.which(linker) is None:
-        pytest.skip(f"needs {linker}")
+    require(linker)
     objects = [compile_c(tmp_path, machine, name, text) for name, text in (("add", ADD), ("mult", MULT))]
     mkshlib("--name", "vector", "--version", "1.2.3", "--text", "0x61000000", "-o", tmp_path, *objects)
     library, stub = tmp_path / "shlib/libvector_s.1.2.3", tmp_path / "lib/libvector_s.a"
     assert run_program(tmp_path, machine, USER, [library], [stub], linker) == EXPECTED
 
 
-@pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("scheme", ["uselib", "mmap"])
 def test_what_the_file_says(tmp_path: Path, machine: Machine, scheme: str) -> None:
     objects = [compile_c(tmp_path, machine, name, text) for name, text in (("add", ADD), ("mult", MULT))]
@@ -165,7 +159,6 @@ def test_what_the_file_says(tmp_path: Path, machine: Machine, scheme: str) -> No
             assert text.address < export.implementation < text.end
 
 
-@pytest.mark.parametrize("machine", MACHINES)
 def test_mmap_layout_runs(tmp_path: Path, machine: Machine) -> None:
     objects = [compile_c(tmp_path, machine, name, text) for name, text in (("add", ADD), ("mult", MULT))]
     mkshlib("--name", "v", "--version", "1.0.0", "--text", "0x61000000", "--scheme", "mmap", "-o", tmp_path, *objects)
@@ -174,7 +167,6 @@ def test_mmap_layout_runs(tmp_path: Path, machine: Machine) -> None:
     )
 
 
-@pytest.mark.parametrize("machine", MACHINES)
 def test_debug_information_speaks_of_the_functions_themselves(tmp_path: Path, machine: Machine) -> None:
     objects = [compile_c(tmp_path, machine, name, text, "-g") for name, text in (("add", ADD), ("mult", MULT))]
     for strip in ([], ["-S"]):
@@ -195,7 +187,6 @@ def test_debug_information_speaks_of_the_functions_themselves(tmp_path: Path, ma
         assert len(named) > 3 and all(found[name] == implementation[name] for name in named)
 
 
-@pytest.mark.parametrize("machine", MACHINES)
 def test_same_inputs_same_bytes(tmp_path: Path, machine: Machine) -> None:
     objects = [compile_c(tmp_path, machine, name, text, "-g") for name, text in (("add", ADD), ("mult", MULT))]
     for directory in ("one", "two"):
@@ -216,7 +207,6 @@ allocator address_of_allocate(void) { return allocate; }
 ALLOCATE = "static int n; void *allocate(int size) { static char pool[100]; n++; return pool + size; } int count(void) { return n; }"
 
 
-@pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("model", [(), ("-fPIC",)], ids=["static", "pic"])
 def test_interposable(tmp_path: Path, machine: Machine, model: tuple[str, ...]) -> None:
     objects = [compile_c(tmp_path, machine, n, t, *model) for n, t in (("hook", HOOK), ("allocate", ALLOCATE))]
@@ -250,7 +240,6 @@ int main_(void) { put_number((long)twice_allocate(1)); put_number(mine); put_num
     assert run_program(tmp_path, machine, common + own, library, stub) == "1002\n2\n0\n1005\n"
 
 
-@pytest.mark.parametrize("machine", MACHINES)
 def test_exported_data_comes_first_even_if_it_is_zero(tmp_path: Path, machine: Machine) -> None:
     source = "static int private = 5; int zero, also[9]; int f(void) { return private++ + zero; }"
     mkshlib("--name", "z", "--version", "1.0.0", "--text", "0x61000000", "-o", tmp_path,
@@ -269,7 +258,6 @@ int use(int n) { return (int)(long)_foo_malloc(n); }
 """
 
 
-@pytest.mark.parametrize("machine", MACHINES)
 def test_init_lines_set_pointers(tmp_path: Path, machine: Machine) -> None:
     user = compile_c(tmp_path, machine, "use", INIT_STYLE)
     (tmp_path / "foo.spec").write_text(
@@ -292,7 +280,6 @@ int is_ready(void) { return ready; }
 """
 
 
-@pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("form", ["archive", "directory"])
 def test_two_libraries(tmp_path: Path, machine: Machine, form: str) -> None:
     world = compile_c(tmp_path, machine, "world", WORLD)
@@ -314,7 +301,6 @@ int main_(void) { put_number(hello(5)); put_number(is_ready()); put_number(point
     assert run_program(tmp_path, machine, program, paths, [tmp_path / "lib/libhello_s.a"]) == "18\n100\n5\n"
 
 
-@pytest.mark.parametrize("machine", MACHINES)
 def test_branch_lines_fix_slots(tmp_path: Path, machine: Machine) -> None:
     objects = [compile_c(tmp_path, machine, name, text) for name, text in (("add", ADD), ("mult", MULT))]
     (tmp_path / "v.spec").write_text(

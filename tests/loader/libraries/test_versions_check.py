@@ -7,29 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from support.guest_build import ARCHES, NATIVE, SHARED, build, source, sysroot
-from support.versions_support import (
-    BAR,
-    FOO,
-    field_offsets,
-    image,
-    kit,
-    link,
-    make_library,
-    patched,
-    predicted,
-    start,
-)
+from support.programs import build, source, sysroot
+from support.tools import SHARED, native, require
+from support.versions import BAR, FOO, field_offsets, image, kit, link, make_library, patched, predicted, start
 from uselib.linker.formats.elf_image import read_image
 from uselib.linker.versions import RULES
 
-native = pytest.mark.skipif(not NATIVE, reason="runs programs natively")
 UNCHECKED = (*range(32, 40), *range(56, 80), *range(88, 96))  # addresses of code and arrays; the list of dependencies
 
 
 @native
 @pytest.mark.parametrize("scheme", SHARED)
-@pytest.mark.parametrize("arch", ARCHES)
 def test_damaged_libraries(arch: str, scheme: str, tmp_path: Path) -> None:
     """Flipped bits and cut files: the same verdict, in the same words."""
     made = kit(arch, scheme)
@@ -85,8 +73,7 @@ def test_recorded_rule(rule: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("section", ['__attribute__((section(".librule")))', ""])
 def test_rule_with_another_linker(linker: str, section: str, tmp_path: Path) -> None:
     """A definition in the program does what our ld does for --version-rule."""
-    if shutil.which(linker) is None:
-        pytest.skip(f"no {linker}")
+    require(linker)
     made = kit("x86_64", "mmap")
     text = f'{section} const char _SHARED_LIBRARY_RULE[] = "exact-minor";\nconst char _SHARED_LIBRARY_PATH[] = "r1";\n'
     build(tmp_path / "rule.o", "x86_64", "mmap", "-c", source(tmp_path / "rule.c", text))
@@ -151,7 +138,6 @@ def test_linux_refuses_a_lower_patch_level(tmp_path: Path) -> None:
 
 @native
 @pytest.mark.parametrize("scheme", SHARED)
-@pytest.mark.parametrize("arch", ARCHES)
 def test_dependencies_follow_the_rule(arch: str, scheme: str, tmp_path: Path) -> None:
     """libfoo_s is what libbar_s needs; it is found in a newer version; and one that is too old for libbar_s is refused."""
     made = kit(arch, scheme)

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from support.guest_build import ARCHES, NATIVE, SHARED
-from support.versions_support import kit, patched, predicted, start
-from support.versions_trees import PATHS, TREES, VERSIONS, make
+from support.tools import NATIVE, SHARED, native, require_native
+from support.versions import PATHS, TREES, VERSIONS, kit, make_tree, patched, predicted, start
 from uselib.cli import main
 from uselib.linker.versions import RULES
 
@@ -21,9 +20,8 @@ NO_FILE: dict[str, dict[str, dict[str, str] | str | None]] = {
 }
 
 
-@pytest.mark.skipif(not NATIVE, reason="many runs: natively only")
+@native
 @pytest.mark.parametrize("scheme", SHARED)
-@pytest.mark.parametrize("arch", ARCHES)
 def test_choice(arch: str, scheme: str) -> None:
     """Files are empty, so that the message tells which one was taken: names alone decide."""
     made = kit(arch, scheme)
@@ -34,14 +32,13 @@ def test_choice(arch: str, scheme: str) -> None:
     @example(tree=NO_FILE["fifo"], path="", rule="linux")
     def compare(tree: dict[str, dict[str, str] | str | None], path: str, rule: str) -> None:
         with tempfile.TemporaryDirectory(prefix="uselib-choice-") as name:
-            make(Path(name), tree)
+            make_tree(Path(name), tree)
             status, said = start(made.program, Path(name), LD_LIBRARY_PATH=path, USELIB_VERSION_RULE=rule)
             assert (status, said) == (128, predicted(made.program, Path(name), rule, scheme, path))
 
     compare()
 
 
-@pytest.mark.parametrize("arch", ARCHES)
 def test_choice_emulated(arch: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The emulator's own getdents64, open and path walk, under the same start-up code."""
     made = kit(arch, "mmap")
@@ -54,7 +51,7 @@ def test_choice_emulated(arch: str, capfd: pytest.CaptureFixture[str], monkeypat
     @example(tree=NO_FILE["fifo"], path="", rule="linux")
     def compare(tree: dict[str, dict[str, str] | str | None], path: str, rule: str) -> None:
         with tempfile.TemporaryDirectory(prefix="uselib-choice-") as name:
-            make(Path(name), tree)
+            make_tree(Path(name), tree)
             expected = predicted(made.program, Path(name), rule, "mmap", path)
             os.chdir(name)
             try:
@@ -76,8 +73,7 @@ FOUND = st.dictionaries(
 )
 
 
-@pytest.mark.skipif(not NATIVE, reason="many runs: natively only")
-@pytest.mark.parametrize("arch", ARCHES)
+@native
 def test_contents(arch: str) -> None:
     """Real libraries whose headers say something else than their names: taken by name, refused by what they say."""
     made = kit(arch, "mmap")
@@ -115,7 +111,6 @@ CASES: dict[str, tuple[str, list[str], str]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("arch", ARCHES)
 def test_table(arch: str, case: str, tmp_path: Path) -> None:
     """The same cases as docs/versions.md."""
     made = kit(arch, "uselib")
@@ -144,13 +139,12 @@ EMULATED = [
 ]
 
 
-@pytest.mark.parametrize("arch", ARCHES)
 @pytest.mark.parametrize("number", range(len(EMULATED)))
 def test_emulated(
     arch: str, number: int, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = kit(arch, SHARED[number % 2])
-    make(tmp_path, EMULATED[number])  # type: ignore[arg-type]
+    make_tree(tmp_path, EMULATED[number])  # type: ignore[arg-type]
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LD_LIBRARY_PATH", raising=False)
     for rule in RULES:
@@ -161,7 +155,6 @@ def test_emulated(
 
 
 @pytest.mark.parametrize("way", ["native", "emulated"])
-@pytest.mark.parametrize("arch", ARCHES)
 def test_upgrade(arch: str, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The point of it: after 1.3.0 has replaced 1.2.1, the old program runs with it."""
     made = kit(arch, SHARED[arch == "i386"])
@@ -173,8 +166,7 @@ def test_upgrade(arch: str, way: str, tmp_path: Path, monkeypatch: pytest.Monkey
     def status() -> int:
         if way == "emulated":
             return main(["run", str(made.program)])
-        if not NATIVE:
-            pytest.skip("native runs need an x86-64 Linux")
+        require_native()
         return start(made.program, tmp_path)[0]
 
     assert status() == 7

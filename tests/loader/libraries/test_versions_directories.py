@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from support.guest_build import ARCHES, NATIVE, SHARED
-from support.versions_support import kit, patched, predicted, start
+from support.tools import NATIVE, SHARED, native
+from support.versions import kit, patched, predicted, start
 from uselib.cli import main
 
 
@@ -20,7 +20,6 @@ def traced(program: Path, capfd: pytest.CaptureFixture[str], **environment: str)
     return [line for line in lines if re.search(r"O_DIRECTORY|getdents64", line)]
 
 
-@pytest.mark.parametrize("arch", ARCHES)
 def test_directories_are_read_once(
     arch: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -42,7 +41,6 @@ def test_directories_are_read_once(
     assert [call.count('"e1/"') + 2 * call.count('"r1/"') for call in calls] == [1, 0, 0, 2, 0, 0]
 
 
-@pytest.mark.parametrize("arch", ARCHES)
 def test_the_recorded_name_goes_first_on_each_path(
     arch: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,9 +66,8 @@ def fill(place: Path, count: int, length: int) -> None:
         (place / f"lib{number:0{length}d}_s.1.2.1").write_bytes(b"")
 
 
-@pytest.mark.skipif(not NATIVE, reason="runs programs natively")
+@native
 @pytest.mark.parametrize("scheme", SHARED)
-@pytest.mark.parametrize("arch", ARCHES)
 def test_many_and_large(arch: str, scheme: str, tmp_path: Path) -> None:
     """More names than start-up keeps, more directories than it remembers, names of the greatest length."""
     made = kit(arch, scheme)
@@ -93,7 +90,7 @@ def test_many_and_large(arch: str, scheme: str, tmp_path: Path) -> None:
     assert (status, said) == (128, "can't load library 'd20/libbar_s.1.2.0'\n\tExec format error.\n")
 
 
-@pytest.mark.skipif(not NATIVE, reason="runs programs natively")
+@native
 def test_a_directory_that_may_not_be_listed(tmp_path: Path) -> None:
     """Names in it can be opened all the same; otherwise it is passed over."""
     if os.geteuid() != 0:

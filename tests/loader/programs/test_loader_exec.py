@@ -50,10 +50,6 @@ def opened(data: bytes) -> int:
         return os.dup(file.fileno())
 
 
-MACHINES = pytest.mark.parametrize("machine", list(Machine), ids=lambda m: m.label)
-
-
-@MACHINES
 def test_stack(machine: Machine) -> None:
     """The stack as create_elf_tables lays it out; read back by the psABI's rules."""
     image = read_headers(elf(machine, [(1, 5, Segment(BASE, PAGE, 0, PAGE, 5))]), "x")
@@ -111,7 +107,6 @@ NOTE = (4, 4, Segment(BASE, 16, 0, 16, 4))
 LOAD = (1, 7, Segment(BASE, 4 * PAGE, 0, 2 * PAGE + 10, 7))
 
 
-@MACHINES
 def test_uselib(machine: Machine) -> None:
     bits = 8 * machine.word
     space = AddressSpace(bits)

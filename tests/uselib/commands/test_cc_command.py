@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from support.guest_build import ARCHES, ROOT, SCHEMES, build, run, source, sysroot
+from support.paths import ROOT
+from support.programs import build, run, source, sysroot
+from support.tools import SCHEMES
 from uselib.cli import main
 from uselib.commands.cc import Item, parse
 from uselib.linker.errors import ToolError
@@ -59,7 +61,6 @@ def test_refusals(arguments: list[str], status: int, message: str, capfd: pytest
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("arch", ARCHES)
 def test_compile_and_link(arch: str, scheme: str, tmp_path: Path) -> None:
     code = source(tmp_path / "h.c", '#define TAIL " " WHO\n' + HELLO)
     program = build(tmp_path / "h", arch, scheme, '-DWHO="you"', "-g", "-Wall", code)
@@ -101,7 +102,6 @@ def test_same_program_twice(tmp_path: Path) -> None:
     assert one == two
 
 
-@pytest.mark.parametrize("arch", ARCHES)
 def test_old_style_init_sections(arch: str, tmp_path: Path) -> None:
     """.init and .fini sections between crti.o and crtn.o still run, once."""
     call = "call say"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.run_support import uselib
+from support.command import uselib
 from uselib.scheme_comparison.measure import run
 from uselib.scheme_comparison.schemes import SCHEMES, Workshop
 from uselib.scheme_comparison.table import Row, as_text

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.shlib_driver import MACHINES, compile_c, mkshlib, run_program
+from support.mkshlib import compile_c, mkshlib, run_program
+from support.tools import needs
 from uselib.cli import main
 from uselib.linker.image import Machine
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("gcc") is None or shutil.which("readelf") is None, reason="needs gcc, binutils"
-)
+pytestmark = needs("gcc", "readelf")
 
 SOURCE = """
 int datum = 4; void *allocate(int n) { return (void *)(long)n; }
@@ -43,7 +41,6 @@ def facts(path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     return dict(result)
 
 
-@pytest.mark.parametrize("machine", MACHINES)
 def test_target_library(tmp_path: Path, machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     path = made(tmp_path, machine)
     read = facts(path, capsys)
@@ -85,7 +82,6 @@ def test_changed_library(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "it was changed after it was made" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("machine", MACHINES)
 def test_stub_library(tmp_path: Path, machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     made(tmp_path, machine)
     archive, directory = facts(tmp_path / "lib/libt_s.a", capsys), facts(tmp_path / "lib/libt_s", capsys)
@@ -101,7 +97,6 @@ def test_stub_library(tmp_path: Path, machine: Machine, capsys: pytest.CaptureFi
     assert "A  add" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("machine", MACHINES)
 def test_program_of_gnu_ld(tmp_path: Path, machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     path = made(tmp_path, machine)
     program = "int add(int, int); int main_(void) { put_number(add(1, 2)); return 0; }"
@@ -142,7 +137,6 @@ def test_what_it_does_not_know(tmp_path: Path, capsys: pytest.CaptureFixture[str
         assert message in said and said.count("\n") == 1
 
 
-@pytest.mark.parametrize("machine", MACHINES)
 def test_damaged_files(tmp_path: Path, machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     library = made(tmp_path, machine)
     random.seed(4)

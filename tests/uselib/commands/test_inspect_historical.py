@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from historical.test_aout_format import stub_archive
-
-from support.aout_support import library, program
-from support.run_support import uselib
+from support.aout import library, program, stub_archive
+from support.command import uselib
 from uselib.linker.historical.aout.format import Magic
 from uselib.linker.historical.coff import format as coff
 from uselib.linker.historical.textbook import format as textbook

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support.guest_build import NATIVE
-from support.versions_support import kit, make_library, patched, start
+from support.tools import NATIVE, native
+from support.versions import kit, make_library, patched, start
 from uselib.cli import main
 from uselib.linker.errors import ToolError
 from uselib.linker.versions import split_name
@@ -281,7 +281,7 @@ def test_flipped_bits(tmp_path: Path) -> None:
         assert overlaps(contents.libraries) == ()
 
 
-@pytest.mark.skipif(not NATIVE, reason="runs programs natively")
+@native
 def test_programs_start_while_links_change(tmp_path: Path) -> None:
     """There is no moment without a link."""
     made = kit("x86_64", "mmap")

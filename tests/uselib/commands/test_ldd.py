@@ -13,15 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support.guest_build import ARCHES, NATIVE, build, source
-from support.versions_support import kit, message, patched, start
-from support.versions_trees import PATHS, TREES, make
+from support.programs import build, source
+from support.tools import NATIVE, native
+from support.versions import PATHS, TREES, kit, make_tree, message, patched, start
 from uselib.cli import main
 from uselib.commands import ldd
 from uselib.linker.versions import RULES
 from uselib.loader.libraries.dependencies import Refusal
-
-native = pytest.mark.skipif(not NATIVE, reason="runs programs natively")
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +42,6 @@ def text(capsys: pytest.CaptureFixture[str], *words: str | Path) -> list[str]:
 
 
 @native
-@pytest.mark.parametrize("arch", ARCHES)
 def test_agrees_with_start_up(arch: str) -> None:
     """Any directories, any rule: ldd says whether the program starts, and if not, in which words it does not."""
     made = kit(arch, "mmap")
@@ -54,7 +51,7 @@ def test_agrees_with_start_up(arch: str) -> None:
     @given(tree=TREES, path=PATHS, rule=st.sampled_from(list(RULES)))
     def compare(tree: dict[str, dict[str, str] | str | None], path: str, rule: str) -> None:
         with tempfile.TemporaryDirectory(prefix="uselib-ldd-") as name:
-            make(Path(name), tree, content)
+            make_tree(Path(name), tree, content)
             status, said = start(made.program, Path(name), LD_LIBRARY_PATH=path, USELIB_VERSION_RULE=rule)
             os.chdir(name)
             options = ldd._parser().parse_args([str(made.program), "--library-path", path, "--rule", rule])

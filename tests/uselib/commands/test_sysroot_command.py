@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from support.guest_build import ARCHES, GUEST, ROOT, build, run, sysroot
+from support.paths import GUEST, ROOT
+from support.programs import build, run, sysroot
 from uselib.cli import main
 from uselib.linker.errors import ToolError
 from uselib.linker.image import Machine
@@ -21,7 +22,6 @@ def files(root: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("libc", ["mini", "musl"])
-@pytest.mark.parametrize("arch", ARCHES)
 def test_contents(arch: str, libc: str) -> None:
     root = sysroot(arch, libc)
     found = read_sysroot(root)
@@ -113,7 +113,6 @@ def test_system_call_header(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["clang", "zig"])
-@pytest.mark.parametrize("arch", ARCHES)
 def test_other_compilers(name: str, arch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A sysroot made by another compiler runs the same programs."""
     command = f"{sys.executable} -m ziglang cc" if name == "zig" else name

@@ -22,7 +22,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.guest_build import ROOT, build, source, sysroot
+from support.paths import ROOT
+from support.programs import build, source, sysroot
 from uselib.abi.dynamic.matrix.cache import Cache, directory, from_json
 from uselib.abi.dynamic.matrix.html import page
 from uselib.abi.dynamic.matrix.junit import document

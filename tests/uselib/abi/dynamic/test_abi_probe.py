@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.guest_build import ARCHES, ROOT, build, source, sysroot
+from support.paths import ROOT
+from support.programs import build, source, sysroot
 from uselib.abi.dynamic.probe import values as v
 from uselib.abi.dynamic.probe.probe import Pair, ProbeRequest, probe, replay
 from uselib.abi.dynamic.probe.strategies import Hints, Refused, arguments, lengths, limits
@@ -150,13 +151,13 @@ def make(
     return output / "shlib" / f"lib{name}_s.{version}"
 
 
-@pytest.fixture(scope="module", params=ARCHES)
-def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, Path]:
+@pytest.fixture(scope="module")
+def pair(arch: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, Path]:
     folder = tmp_path_factory.mktemp("probe")
     return (
-        request.param,
-        make(folder, request.param, "1.0.0", False, "-g"),
-        make(folder, request.param, "1.1.0", True, "-g"),
+        arch,
+        make(folder, arch, "1.0.0", False, "-g"),
+        make(folder, arch, "1.1.0", True, "-g"),
     )
 
 

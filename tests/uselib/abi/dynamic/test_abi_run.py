@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.abi_support import pair
+from support.abi_runs import pair
 from uselib.abi.dynamic.run.result import AbiResult
 
 TWO = "int first(int x) { return x + 1; }\nint second(int x) { return x * 10; }\n"

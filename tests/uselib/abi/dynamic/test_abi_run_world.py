@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.abi_support import Pair, library, pair
-from support.guest_build import ARCHES, sysroot
-from support.run_support import uselib
+from support.abi_runs import Pair, library, pair
+from support.command import uselib
+from support.programs import sysroot
 from uselib.abi.dynamic.run import data_watch as watch
 from uselib.abi.dynamic.run.bindings import NotComparable, read_library
 from uselib.abi.dynamic.run.digest import DigestSink
@@ -36,14 +36,14 @@ NAMED = H.replace("int value(int);", "const char *name(void);") + (
 )
 
 
-@pytest.fixture(scope="module", params=ARCHES)
-def values(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pair:
+@pytest.fixture(scope="module")
+def values(arch: str, tmp_path_factory: pytest.TempPathFactory) -> Pair:
     """A pair in which the result of `value` changed, and a program that prints it for each line of input."""
     program = H + (
         "int main(int n, char **v) { char s[20]; int sum = 0; if (n > 1) for (int i = 0; i < atoi(v[1]); i++) sum += value(0) == 7;"
         ' while (fgets(s, 20, stdin)) printf("%d\\n", value(atoi(s))); return sum; }'
     )
-    return pair(tmp_path_factory.mktemp("values"), request.param, ONE, OTHER, program)
+    return pair(tmp_path_factory.mktemp("values"), arch, ONE, OTHER, program)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,6 @@ def test_input_is_read_once_and_given_to_both(values: Pair) -> None:
     assert values.compare(stdin=b"").verdict == "identical on this run"
 
 
-@pytest.mark.parametrize("arch", ARCHES)
 def test_each_side_begins_with_the_same_files(tmp_path: Path, arch: str) -> None:
     made = pair(tmp_path / "made", arch, ONE, ONE, WRITER)
     room = tmp_path / "room"
@@ -80,7 +79,6 @@ def test_each_side_begins_with_the_same_files(tmp_path: Path, arch: str) -> None
     assert (room / "log").read_text() == "before\n"  # the sides worked on copies
 
 
-@pytest.mark.parametrize("arch", ARCHES)
 def test_another_file(tmp_path: Path, arch: str, monkeypatch: pytest.MonkeyPatch) -> None:
     text = 'const char *name(void) { return "%s"; }\n'
     made = pair(tmp_path / "made", arch, text % "a", text % "b", NAMED)
@@ -96,7 +94,6 @@ def test_another_file(tmp_path: Path, arch: str, monkeypatch: pytest.MonkeyPatch
     assert list(room.iterdir()) == []
 
 
-@pytest.mark.parametrize("arch", ARCHES)
 def test_child_processes_are_compared(tmp_path: Path, arch: str) -> None:
     program = H + "int main() { if (!fork()) _exit(value(1) == 9); int s; wait(&s); return 0; }"
     result = pair(tmp_path, arch, ONE, OTHER, program).compare()
@@ -131,7 +128,6 @@ def test_long_runs_are_compared_by_digests(same: Pair, values: Pair) -> None:
     assert result.old.calls > 60000
 
 
-@pytest.mark.parametrize("arch", ARCHES)
 def test_a_difference_late_in_a_long_run(tmp_path: Path, arch: str) -> None:
     program = H + "int main() { int s = 0; for (int i = 0; i < 90000; i++) s += value(i); return s == 1; }"
     result = pair(tmp_path, arch, ONE, ONE.replace("x + 1", "x == 80000 ? 0 : x + 1"), program).compare()
@@ -140,7 +136,6 @@ def test_a_difference_late_in_a_long_run(tmp_path: Path, arch: str) -> None:
     assert result.divergence.context[-1].endswith("value(80000)  from " + result.divergence.caller)
 
 
-@pytest.mark.parametrize("arch", ARCHES)
 def test_digests_in_python_are_the_same(tmp_path: Path, arch: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of records of every kind, with MORE records and functions that are not known yet."""
     records = bytearray()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.abi_corpus import BREAKS, COMPATIBLE, Case
-from support.abi_pairs import build
+from support.abi_pairs import BREAKS, COMPATIBLE, Case, build
+from support.tools import needs
 from uselib.abi.static.comparison.check import check
 from uselib.abi.static.comparison.check_program import check_program
 from uselib.abi.static.model.facts import Constant, DataFact, Facts, FileKind, FunctionFact, ProgramFacts, Use
@@ -37,7 +36,7 @@ from uselib.linker.c_types.types import (
 )
 from uselib.linker.image import Identity, Machine, Version
 
-needs_tools = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
+needs_tools = needs("gcc")
 BASE, TABLE = 0x61000000, 0x61000800
 INT = Base("int", 4, "signed", True)
 

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import functools
-import shutil
 import tempfile
 from pathlib import Path
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support.shlib_driver import compile_c, mkshlib
+from support.mkshlib import compile_c, mkshlib
+from support.tools import needs
 from uselib.abi.static.model.facts import Facts
 from uselib.abi.static.readers.reading import read_any, read_program
 from uselib.cli import main
 from uselib.linker.errors import ToolError
 from uselib.linker.image import Machine
 
-pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
+pytestmark = needs("gcc")
 
 LIBRARY = "struct s { int a; struct s *n; }; int datum = 3; int get(struct s *p) { return p->a + datum; } void gone(void) {}\n"
 PROGRAM = (

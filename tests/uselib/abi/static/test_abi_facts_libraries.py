@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from support.shlib_driver import EMULATION, MACHINES, compile_c, mkshlib
+from support.mkshlib import EMULATION, compile_c, mkshlib
+from support.tools import needs
 from uselib.abi.static.model.facts import Facts, FileKind, ProgramFacts
 from uselib.abi.static.readers.reading import kind_of, read_any, read_facts, read_program
 from uselib.cli import main
@@ -16,7 +16,7 @@ from uselib.linker.c_types.types import Record
 from uselib.linker.errors import FormatError
 from uselib.linker.image import Machine
 
-pytestmark = pytest.mark.skipif(shutil.which("gcc") is None or shutil.which("ld") is None, reason="needs gcc and ld")
+pytestmark = needs("gcc", "ld")
 BASE = 0x61000000
 
 SOURCE = """
@@ -51,7 +51,6 @@ def _library(directory: Path, machine: Machine, *options: str, source: str = SOU
     return directory / "shlib" / f"libt_s.{version}"
 
 
-@pytest.mark.parametrize("machine", MACHINES)
 def test_target_library(tmp_path: Path, machine: Machine) -> None:
     facts = read_facts(_library(tmp_path, machine, "--interposable", "my_alloc"))
     assert facts.kind is FileKind.TARGET and facts.machine is machine and facts.fixed and facts.typed
@@ -81,7 +80,6 @@ def test_target_library(tmp_path: Path, machine: Machine) -> None:
     assert any(isinstance(row, Record) and row.name == "point" for row in facts.types.rows)
 
 
-@pytest.mark.parametrize("machine", MACHINES)
 def test_stub_says_what_the_target_says(tmp_path: Path, machine: Machine) -> None:
     target = read_facts(_library(tmp_path, machine, "--interposable", "my_alloc"))
     archive, directory = read_facts(tmp_path / "lib" / "libt_s.a"), read_facts(tmp_path / "lib" / "libt_s")
@@ -97,7 +95,6 @@ def test_stub_says_what_the_target_says(tmp_path: Path, machine: Machine) -> Non
         }
 
 
-@pytest.mark.parametrize("machine", MACHINES)
 def test_empty_slots(tmp_path: Path, machine: Machine) -> None:
     made = compile_c(tmp_path, machine, "t", SOURCE, "-g")
     (tmp_path / "t.spec").write_text(f"{SPEC}{made}\n")
@@ -107,7 +104,6 @@ def test_empty_slots(tmp_path: Path, machine: Machine) -> None:
         assert read_facts(path).slots == expected
 
 
-@pytest.mark.parametrize("machine", MACHINES)
 def test_history(tmp_path: Path, machine: Machine) -> None:
     first = _library(tmp_path, machine)
     changed = SOURCE.replace("my_alloc", "obtain").replace("int twice(int n)", "static int twice(int n)")
@@ -125,7 +121,6 @@ def test_history(tmp_path: Path, machine: Machine) -> None:
         assert "my_alloc" not in facts.functions
 
 
-@pytest.mark.parametrize("machine", MACHINES)
 def test_code_digest_ignores_moving_and_sees_changes(tmp_path: Path, machine: Machine) -> None:
     old = read_facts(_library(tmp_path / "old", machine))
     moved = "int before(int n) { return n * 77 + 3; }\nint more = 9;\n" + SOURCE
@@ -137,7 +132,6 @@ def test_code_digest_ignores_moving_and_sees_changes(tmp_path: Path, machine: Ma
     assert {n for n in old.functions if old.functions[n].code != changed.functions[n].code} == {"twice"}
 
 
-@pytest.mark.parametrize("machine", MACHINES)
 def test_code_digest_knows_what_is_called(tmp_path: Path, machine: Machine) -> None:
     text = "int a(int n) {{ return n * 3; }} int b(int n) {{ return n * 5; }} int x = 1, y = 2; int f(void) {{ return {0}(1) + 7 + {1}; }}\n"
     text += "int g(void) {{ return 4; }}\n"
@@ -222,7 +216,6 @@ def _check_program(facts: ProgramFacts, typed: bool = True) -> None:
         assert set(facts.records) == {"point", "mine_t", "color"}
 
 
-@pytest.mark.parametrize("machine", MACHINES)
 def test_program_of_our_linker(tmp_path: Path, machine: Machine) -> None:
     _library(tmp_path, machine)
     user = compile_c(tmp_path, machine, "user", USER, "-g")
@@ -236,7 +229,7 @@ def test_program_of_our_linker(tmp_path: Path, machine: Machine) -> None:
         read_facts(output)
 
 
-@pytest.mark.skipif(shutil.which("clang") is None, reason="no clang")
+@needs("clang")
 def test_what_a_compiler_does_not_tell_is_said(tmp_path: Path) -> None:
     """clang -O0 describes neither functions nor data that are defined elsewhere."""
     _library(tmp_path, Machine.X86_64)
@@ -249,7 +242,6 @@ def test_what_a_compiler_does_not_tell_is_said(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("machine", MACHINES)
 def test_program_of_another_linker(tmp_path: Path, machine: Machine) -> None:
     """No binding note: what it takes is told by the absolute symbols of the stub."""
     _library(tmp_path, machine)

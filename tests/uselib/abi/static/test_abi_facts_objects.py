@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from support.abi_types_support import compile_shared
+from support.c_types import compile_shared
+from support.tools import needs
 from uselib.abi.static.model.facts import FileKind
 from uselib.abi.static.readers.reading import kind_of, read_any, read_facts, read_program
 from uselib.linker.errors import FormatError
 from uselib.linker.image import Machine
 
-pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
+pytestmark = needs("gcc")
 
 VERSIONED = """
 int old_f(int a) { return a; }

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.tools import MACHINES, needs
 from uselib.abi.static.comparison.check import check
 from uselib.abi.static.headers.headers import HeaderFacts, header_files, read_headers, with_headers
 from uselib.abi.static.model.facts import DataFact, Facts, FileKind, FunctionFact
@@ -32,8 +33,7 @@ from uselib.linker.errors import FormatError, ToolError
 from uselib.linker.image import Machine
 
 FLAG = {Machine.I386: "-m32", Machine.X86_64: "-m64"}
-MACHINES = list(Machine)
-needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
+needs_gcc = needs("gcc")
 
 
 def read(
@@ -104,7 +104,6 @@ struct zero { int a : 4; int : 0; int b : 4; char c; int : 0; char d; };
 
 
 @needs_gcc
-@pytest.mark.parametrize("machine", MACHINES)
 def test_layouts_are_the_compilers(machine: Machine, tmp_path: Path) -> None:
     found = read(tmp_path, LAYOUTS, machine)
     assert not found.unknown
@@ -238,7 +237,6 @@ operation *chosen(char which);
 
 
 @needs_gcc
-@pytest.mark.parametrize("machine", MACHINES)
 def test_declarations(machine: Machine, tmp_path: Path) -> None:
     found = read(tmp_path, DECLARED, machine)
     assert found.unknown == ()
@@ -263,7 +261,6 @@ def test_declarations(machine: Machine, tmp_path: Path) -> None:
     assert {"point", "node"} <= found.record_names and "handle" not in found.record_names
 
 
-@pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("compiler", ["clang", "zig"])
 def test_other_preprocessors_give_the_same(machine: Machine, compiler: str, tmp_path: Path) -> None:
     if shutil.which("gcc") is None or (
@@ -503,7 +500,6 @@ def test_nesting_without_end_is_told(tmp_path: Path) -> None:
 
 
 @needs_gcc
-@pytest.mark.parametrize("machine", MACHINES)
 def test_headers_and_debug_information_say_the_same(machine: Machine, tmp_path: Path) -> None:
     """The check itself finds no difference between the types of one library as its headers and as its DWARF give them."""
     (tmp_path / "layouts.h").write_text(LAYOUTS)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 
 from support.abi_pairs import build, build_shared
 from support.paths import ROOT
+from support.tools import needs
 from uselib.abi.static import rules
 from uselib.abi.static.comparison import difference_rules
 from uselib.abi.static.comparison.check import check
@@ -18,7 +18,7 @@ from uselib.abi.static.readers.reading import read_facts
 from uselib.abi.static.rules import Example, page
 from uselib.linker.image import Machine
 
-needs_tools = pytest.mark.skipif(shutil.which("gcc") is None or shutil.which("ld") is None, reason="needs gcc and ld")
+needs_tools = needs("gcc", "ld")
 SOURCES = Path(rules.__file__).parent.parent / "comparison"
 EXAMPLES = [(name, number) for name in rules.identifiers() for number in range(len(rules.examples(name)))]
 VERDICTS = {"breaking": Verdict.BREAKING, "minor": Verdict.MINOR, "compatible": Verdict.COMPATIBLE}

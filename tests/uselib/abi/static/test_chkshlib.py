@@ -18,12 +18,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support.shlib_driver import CFLAGS, DRIVER, FLAG, mkshlib
+from support.mkshlib import CFLAGS, DRIVER, FLAG, mkshlib
+from support.tools import needs
 from uselib.cli import main
 from uselib.commands import chkshlib
 from uselib.linker.image import Machine
 
-pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
+pytestmark = needs("gcc")
 TODAY = datetime.date(2026, 11, 22)
 
 HEADER = """

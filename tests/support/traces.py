@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from support import paths
-from support.guest_build import build, sysroot
-from support.run_support import uselib
+from support.command import uselib
+from support.paths import PROGRAMS
+from support.programs import build, sysroot
 from uselib.emulator.trace.store.format import PAYLOAD_ROW, RECORD, RECORDS_HEAD, ChunkKind, EventKind, read_chunks
 
-PROGRAMS = paths.PROGRAMS / "trace_programs"
 RECORDERS = ("native", "python")
 
 
@@ -76,22 +75,20 @@ def program(folder: Path, name: str, arch: str, scheme: str = "uselib", *options
     """Builds tests/trace_programs/NAME.c, once a folder."""
     output = folder / f"{name}-{arch}-{scheme}"
     if not output.exists():
-        build(output, arch, scheme, *(options or ("-O2",)), "-fno-builtin", PROGRAMS / f"{name}.c", libc=libc)
+        build(
+            output,
+            arch,
+            scheme,
+            *(options or ("-O2",)),
+            "-fno-builtin",
+            PROGRAMS / "trace_programs" / f"{name}.c",
+            libc=libc,
+        )
     return output
 
 
 def record(
     path: Path, program: Path, arch: str, *options: str, arguments: tuple[str, ...] = (), libc: str = "musl"
 ) -> subprocess.CompletedProcess[str]:
-    return uselib(
-        "trace",
-        "record",
-        "-o",
-        path,
-        *options,
-        "--sysroot",
-        sysroot(arch, libc),
-        program,
-        *arguments,
-        cwd=program.parent,
-    )
+    words = ["-o", path, *options, "--sysroot", sysroot(arch, libc), program, *arguments]
+    return uselib("trace", "record", *words, cwd=program.parent)

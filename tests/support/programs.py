@@ -4,7 +4,6 @@ import atexit
 import fcntl
 import functools
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -14,17 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from support.paths import PROGRAMS, ROOT
+from support.paths import ROOT
+from support.tools import TRIPLETS, have, require_native
 from uselib.commands import cc
 from uselib.linker.errors import ToolError
 from uselib.runtime.sysroot import MACHINES, make_sysroot
-
-GUEST = PROGRAMS / "guest"
-ARCHES = ("i386", "x86_64")
-SCHEMES = ("uselib", "mmap", "static")
-SHARED = ("uselib", "mmap")
-NATIVE = platform.machine() == "x86_64" and sys.platform == "linux"
-WAYS = ("native", "emulated")
 
 
 @functools.cache
@@ -77,9 +70,8 @@ def source(path: Path, text: str) -> Path:
 def command(
     way: str, program: Path, arguments: Sequence[str | Path] = (), options: Sequence[str | Path] = ()
 ) -> list[str]:
+    require_native(way)
     if way == "native":
-        if not NATIVE:
-            pytest.skip("native runs need an x86-64 Linux")
         return [str(program), *map(str, arguments)]
     emulator = [sys.executable, "-m", "uselib.cli", "run", *map(str, options)]
     return [*emulator, str(program), *map(str, arguments)]
@@ -104,11 +96,59 @@ def run(
         emulation += ["--env", f"{name}={value}"]
     outer = {**os.environ, "PYTHONPATH": str(ROOT), **(variables if way == "native" else {})}
     outer.pop("LD_LIBRARY_PATH", None) if "LD_LIBRARY_PATH" not in variables else None
-    return subprocess.run(
-        command(way, program, arguments, emulation),
-        cwd=directory,
-        env=outer,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=120,
+    words = command(way, program, arguments, emulation)
+    return subprocess.run(words, cwd=directory, env=outer, stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
+
+
+def musl_program(source: str, arch: str, directory: Path, name: str = "program") -> Path:
+    """Compiles C with the machine's musl, statically, at fixed addresses. Skips the test where that is not installed."""
+    triplet = TRIPLETS[arch]
+    lib, include = Path(f"/usr/lib/{triplet}"), Path(f"/usr/include/{triplet}")
+    if not have("gcc") or not (lib / "libc.a").exists() or not include.exists():
+        pytest.skip(f"needs gcc and musl-dev for {arch}")
+    text, output = directory / f"{name}.c", directory / name
+    text.write_text(source)
+    flags = f"{'-m32' if arch == 'i386' else '-m64'} -O1 -w -fno-pie -no-pie -static -nostdinc -nostdlib".split()
+    words = [*flags, "-fno-stack-protector", "-isystem", include, "-o", output, lib / "crt1.o", lib / "crti.o", text]
+    done = subprocess.run(
+        ["gcc", *words, *_builtins(arch), lib / "libc.a", lib / "crtn.o"], capture_output=True, text=True
     )
+    assert done.returncode == 0, done.stderr
+    return output
+
+
+def _builtins(arch: str) -> list[Path]:
+    """64-bit division for i386: there need not be a 32-bit libgcc."""
+    folder = ROOT / "runtime" / "builtins"
+    return [folder / "integers.c", folder / "floats.c"] if arch == "i386" else []
+
+
+# -- a program for the Python API and the gdb stub ---------------------------------------------------------------------
+
+COUNT = r"""
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+int counter;
+int use(const char *text) {
+    counter += strlen(text);
+    return counter;
+}
+int main(int argc, char **argv) {
+    char line[80];
+    for (int i = 1; i < argc; i++) use(argv[i]);
+    printf("counter %d %s\n", counter, getenv("NAME") ? getenv("NAME") : "-");
+    if (fgets(line, 80, stdin)) fputs(line, stdout);
+    return use("abc");
+}
+"""
+
+
+def count_program(folder: Path, arch: str, libc: str = "mini") -> Path:
+    text = source(folder / "count.c", COUNT)
+    return build(folder / f"count-{arch}", arch, "mmap", "-g", "-O0", "-fno-builtin", text, libc=libc)
+
+
+def libc_library(sysroot: Path) -> Path:
+    """The C library's target file in a sysroot."""
+    return next((sysroot / "shlib").glob("libc_s.*.*.*"))

@@ -5,7 +5,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.guest_build import run, source, sysroot
+from support.programs import run, source, sysroot
 from uselib.cli import main
 
 INNER = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.guest_build import build, source, sysroot
+from support.programs import build, source, sysroot
 from uselib.abi.dynamic.run.result import AbiRequest, AbiResult
 from uselib.abi.dynamic.run.run import compare_runs
 from uselib.commands import cc, mkshlib

@@ -1,4 +1,4 @@
-"""`uselib run` as a user starts it, and small C programs built once per test run."""
+"""`uselib` as a user starts it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,25 @@ from pathlib import Path
 
 from support.paths import ROOT
 
+Ran = subprocess.CompletedProcess[str]
+
 
 def environment() -> dict[str, str]:
+    """This process's, with the project's modules and without a path of libraries."""
     outer = os.environ | {"PYTHONPATH": str(ROOT)}
     outer.pop("LD_LIBRARY_PATH", None)
     return outer
 
 
-def uselib(*words: str | Path, cwd: Path | None = None, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+def uselib(*words: str | Path, cwd: Path | None = None, timeout: float = 60) -> Ran:
     """Runs the command; standard input is empty."""
     return subprocess.run(
         [sys.executable, "-m", "uselib.cli", *map(str, words)],
-        cwd=cwd, env=environment(), capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL,
+        cwd=cwd,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        errors="replace",
+        stdin=subprocess.DEVNULL,
         timeout=timeout,
-    )  # fmt: skip
+    )

@@ -10,7 +10,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.guest_build import build, source
+from hypothesis import strategies as st
+
+from support.programs import build, source
 from uselib.cli import main
 from uselib.linker.formats import notes
 from uselib.linker.formats.elf_image import read_image
@@ -128,3 +130,44 @@ def predicted(program: Path, where: Path, rule: str, scheme: str, library_path: 
         return message(resolve(image(program), search, RULES[rule], HostFiles(), scheme).refusal)
     finally:
         os.chdir(before)
+
+
+# -- directories of library files as hypothesis generates them: versions, links, odd names -----------------------------
+
+VERSIONS = [f"{major}.{minor}.{patch}" for major in (1, 2) for minor in (1, 2, 3, 10) for patch in (0, 1, 2, 10)]
+ODD = """
+libfoo_s libfoo_s.1 libfoo_s.1.2 libfoo_s.2 libfoo_s.1.2.1.1 libfoo_s.1.02.1 libfoo_s.1.2.65536 libfoo_s.1.2.65535
+libfoo_s.1.2.1~ libfoo_s.1.2.99999999999 libfoo_sx.1.2.1 xlibfoo_s.1.3.1 libfoo_s.1.2. libfoo_s.1..1 libfoo_s.-1.2.1
+libfoo_s.1.2.\u0663 libfoo_s.1.2.+1 a.1.2.3
+""".split()
+NAMES = st.one_of(st.sampled_from([f"libfoo_s.{v}" for v in VERSIONS]), st.sampled_from(ODD))
+KINDS = st.sampled_from(["file"] * 6 + ["link", "link", "dangling", "cycle", "directory", "fifo", "through a file"])
+DIRECTORY = st.one_of(st.none(), st.just("file"), st.dictionaries(NAMES, KINDS, max_size=6))
+PLACES = ("e1", "e2", "r1", "r2")
+PATHS = st.sampled_from(
+    ["", ":", "e1", "e1:e2", "e1/:nowhere:e2", ":e1", "e2:", "e1/../e2", "e1:e1:e2", "x" * 4090, "e1:" + "x" * 4090]
+)
+TREES = st.fixed_dictionaries(dict.fromkeys(PLACES, DIRECTORY))
+
+
+def make_tree(where: Path, tree: dict[str, dict[str, str] | str | None], content: bytes = b"") -> None:
+    for place, entries in tree.items():
+        if isinstance(entries, dict):
+            (where / place).mkdir()
+            for name, kind in entries.items():
+                _make_entry(where / place, name, kind, content)
+        elif entries is not None:
+            (where / place).write_bytes(b"")
+
+
+def _make_entry(directory: Path, name: str, kind: str, content: bytes) -> None:
+    path = directory / name
+    if kind == "directory":
+        path.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(path)
+    elif kind in ("link", "dangling", "cycle", "through a file"):
+        (directory / "real").write_bytes(content)
+        path.symlink_to({"link": "real", "dangling": "gone", "cycle": name, "through a file": "real/x"}[kind])
+    else:
+        path.write_bytes(content)

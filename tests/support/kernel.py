@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-import pytest
-
-from support.paths import ROOT
 from uselib.emulator.kernel import table
 from uselib.emulator.kernel.dispatch import Dispatcher, Observer
 from uselib.emulator.kernel.errors import errno_name
@@ -149,48 +143,3 @@ def kernel(machine: Machine, **grants: Any) -> Iterator[Kernel]:
     finally:
         os.umask(mask)  # the guest's is the host process's
         made.close()
-
-
-# Programs for both worlds
-
-TRIPLETS = {"i386": "i386-linux-musl", "x86_64": "x86_64-linux-musl"}
-
-
-def musl_program(source: str, arch: str, directory: Path, name: str = "program") -> Path:
-    """Compiles C with the machine's musl, statically, at fixed addresses. Skips the test where that is not installed."""
-    triplet = TRIPLETS[arch]
-    lib, include = Path(f"/usr/lib/{triplet}"), Path(f"/usr/include/{triplet}")
-    if shutil.which("gcc") is None or not (lib / "libc.a").exists() or not include.exists():
-        pytest.skip(f"needs gcc and musl-dev for {arch}")
-    path = directory / name
-    (directory / f"{name}.c").write_text(source)
-    command = [
-        "gcc",
-        "-m32" if arch == "i386" else "-m64",
-        "-O1",
-        "-w",
-        "-fno-pie",
-        "-no-pie",
-        "-static",
-        "-nostdinc",
-        "-nostdlib",
-    ]
-    command += [
-        "-fno-stack-protector",
-        "-isystem",
-        str(include),
-        "-o",
-        str(path),
-        str(lib / "crt1.o"),
-        str(lib / "crti.o"),
-    ]
-    command += [str(directory / f"{name}.c"), *_builtins(arch), str(lib / "libc.a"), str(lib / "crtn.o")]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return path
-
-
-def _builtins(arch: str) -> list[str]:
-    """64-bit division for i386: there need not be a 32-bit libgcc."""
-    folder = ROOT / "runtime" / "builtins"
-    return [str(folder / "integers.c"), str(folder / "floats.c")] if arch == "i386" else []

@@ -14,7 +14,6 @@ from uselib.linker.formats import elf_image, notes
 from uselib.linker.image import Image, Machine
 from uselib.linker.library import digest
 
-MACHINES = [Machine.I386, Machine.X86_64]
 FLAG = {Machine.I386: "-m32", Machine.X86_64: "-m64"}
 EMULATION = {Machine.I386: "elf_i386", Machine.X86_64: "elf_x86_64"}
 CFLAGS = [

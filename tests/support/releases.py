@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.shlib_driver import EMULATION, compile_c, mkshlib
+from support.mkshlib import EMULATION, compile_c, mkshlib
 from uselib.linker.image import Machine
 from uselib.linker.library.releases import history, previous
 

@@ -1,0 +1,44 @@
+"""Fixtures of all tests. What they are made of is in support/."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support import aout as aout_support
+from support import coff as coff_support
+from support import textbook as textbook_support
+from support.tools import ARCHES, MACHINES
+from uselib.linker.image import Machine
+
+
+@pytest.fixture(scope="module", params=ARCHES)
+def arch(request: pytest.FixtureRequest) -> str:
+    """Each architecture, by its name on the command line."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module", params=MACHINES, ids=lambda machine: machine.label)
+def machine(request: pytest.FixtureRequest) -> Machine:
+    """Each architecture, as the linker knows it."""
+    assert isinstance(request.param, Machine)
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def aout_kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """a.out: a folder with control files, libcount.so.1.2.3, its stub and crt0.o."""
+    return aout_support.make_kit(tmp_path_factory.mktemp("aout"))
+
+
+@pytest.fixture(scope="session")
+def coff_kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """COFF: a folder with the library libx_s, its host library libx.a, crt1.o, crtn.o and the program prog."""
+    return coff_support.make_kit(tmp_path_factory.mktemp("coff"))
+
+
+@pytest.fixture(scope="session")
+def book_kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The textbook's format: a folder with libf_s, crt.o and the program p, which returns 7 from the library."""
+    return textbook_support.make_kit(tmp_path_factory.mktemp("book"))
