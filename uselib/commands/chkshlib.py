@@ -15,14 +15,14 @@ from dataclasses import replace
 
 from uselib.abi.static import rules as table
 from uselib.abi.static.comparison.files import (
-    Compared,
+    FileComparison,
     HeaderOptions,
     compare_files,
     compare_program,
     is_program,
     renumbered,
 )
-from uselib.abi.static.model.findings import Report, Rule, Severity, Verdict
+from uselib.abi.static.model.findings import AbiRule, Report, Severity, Verdict
 from uselib.abi.static.model.outcome import judged
 from uselib.abi.static.policy import baseline as baselines
 from uselib.abi.static.policy.suppressions import read_suppressions
@@ -151,7 +151,7 @@ def _usage(message: str, remedy: str = "`uselib chkshlib --help` shows how") -> 
 # -- the comparison ----------------------------------------------------------------------------------------------------
 
 
-def _compare(options: argparse.Namespace) -> tuple[Compared, bool]:
+def _compare(options: argparse.Namespace) -> tuple[FileComparison, bool]:
     files = options.files
     if len(files) < 2:
         raise _usage("two versions of a library are wanted, or a program and its libraries")
@@ -189,7 +189,7 @@ def _compilers() -> tuple[tuple[Machine, tuple[str, ...]], ...]:
     return preprocessors()
 
 
-def _accepted(compared: Compared, options: argparse.Namespace, by_programs: bool, today: datetime.date) -> Report:
+def _accepted(compared: FileComparison, options: argparse.Namespace, by_programs: bool, today: datetime.date) -> Report:
     """The report after suppressions and the baseline."""
     report = compared.report
     files = [read_suppressions(path) for path in options.suppress]
@@ -302,7 +302,7 @@ def _list_rules(as_json: bool) -> int:
     return 0
 
 
-def _row(rule: Rule) -> dict[str, object]:
+def _row(rule: AbiRule) -> dict[str, object]:
     return {
         "id": rule.id, "title": rule.title, "severity": WORDS[rule.severity], "consequence": rule.consequence, "remedy": rule.remedy,
         "since": rule.since,

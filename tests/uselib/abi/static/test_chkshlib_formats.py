@@ -11,16 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from uselib.abi.static.model.findings import Effect, Finding, ProgramReport, Report, Rule, Severity, Verdict
+from uselib.abi.static.model.findings import AbiRule, Effect, Finding, ProgramReport, Report, Severity, Verdict
 from uselib.abi.static.report import FORMATS, Style, render
 from uselib.abi.static.rules import identifiers
 
-REMOVED = Rule("function-removed", "A function was removed", Severity.BREAKING, "A call jumps to nothing.", "Keep it.")
-ADDED = Rule(
+REMOVED = AbiRule(
+    "function-removed", "A function was removed", Severity.BREAKING, "A call jumps to nothing.", "Keep it."
+)
+ADDED = AbiRule(
     "function-added", "A function was added", Severity.MINOR, "Old programs do not know it.", "Raise the minor number."
 )
-RISKY = Rule("seemingly-opaque-type-changed", "A type changed", Severity.RISK, "Sizes differ.", "Hide it.")
-SILENT = Rule("implementation-changed", "Code changed", Severity.COMPATIBLE, "None.", "Run it.")
+RISKY = AbiRule("seemingly-opaque-type-changed", "A type changed", Severity.RISK, "Sizes differ.", "Hide it.")
+SILENT = AbiRule("implementation-changed", "Code changed", Severity.COMPATIBLE, "None.", "Run it.")
 
 GONE = Finding(REMOVED, "gone", "function gone was removed (slot 3)", place="src/lib.c:7")
 MORE = Finding(ADDED, "more", "function more was added", new="int more(void)")

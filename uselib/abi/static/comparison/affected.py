@@ -199,7 +199,7 @@ def _own_records(program: ProgramFacts, view: Facts, new: Facts, compared: Compa
         return []
     reached = _reached(new, untyped)
     effects = []
-    for name, own, theirs in with_records(program, view, new):
+    for name, own, theirs in with_records(program, new):
         if theirs not in reached:
             continue
         row, other = program.types[own], new.types[theirs]

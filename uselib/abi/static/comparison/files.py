@@ -35,7 +35,7 @@ class HeaderOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class FileComparison:
     """A report, with the library's name without version (baselines are for it)."""
 
     report: Report
@@ -48,7 +48,7 @@ class _Unreadable(Exception):
 
 def compare_files(
     old: str, new: str, programs: Sequence[str] = (), headers: HeaderOptions = HeaderOptions()
-) -> Compared:
+) -> FileComparison:
     """Compares two versions of a library. Raises ToolError for files that are no libraries or cannot be read; what cannot be
     compared is a report with the verdict NOT_COMPARABLE."""
     before, after = read_facts(old), read_facts(new)
@@ -56,19 +56,19 @@ def compare_files(
     library = _library_name(before)
     obstacle = _nothing_to_compare(before, after)
     if obstacle:
-        return Compared(Report(old, new, Verdict.NOT_COMPARABLE, unchecked=(obstacle,)), library)
+        return FileComparison(Report(old, new, Verdict.NOT_COMPARABLE, unchecked=(obstacle,)), library)
     try:
         before, after = _with_headers(before, after, headers)
     except _Unreadable as failure:
         words = f"nothing could be read of the headers: {failure}"
-        return Compared(Report(old, new, Verdict.NOT_COMPARABLE, unchecked=(words,)), library)
+        return FileComparison(Report(old, new, Verdict.NOT_COMPARABLE, unchecked=(words,)), library)
     report = _numbered(check(before, after, users), before, after)
     if report.verdict is not Verdict.NOT_COMPARABLE:
         report = replace(report, notices=tuple(_oddities(before, after)))
-    return Compared(report, library)
+    return FileComparison(report, library)
 
 
-def compare_program(program: str, libraries: Sequence[str], headers: HeaderOptions = HeaderOptions()) -> Compared:
+def compare_program(program: str, libraries: Sequence[str], headers: HeaderOptions = HeaderOptions()) -> FileComparison:
     """Whether a program can run with these libraries. Raises ToolError as `compare_files`."""
     user = read_program(program)
     facts = [read_facts(path) for path in libraries]
@@ -77,12 +77,12 @@ def compare_program(program: str, libraries: Sequence[str], headers: HeaderOptio
             facts = [with_headers(one, _headers(headers.new, one.machine, headers)) for one in facts]
         except _Unreadable as failure:
             words = f"nothing could be read of the headers: {failure}"
-            return Compared(Report(program, ", ".join(libraries), Verdict.NOT_COMPARABLE, unchecked=(words,)), "")
+            return FileComparison(Report(program, ", ".join(libraries), Verdict.NOT_COMPARABLE, unchecked=(words,)), "")
     report = check_program(user, facts)
     if len(libraries) > 1 and len(report.programs) == len(libraries):
         named = zip(report.programs, libraries, strict=True)
         report = replace(report, programs=tuple(replace(row, library=path) for row, path in named))
-    return Compared(report, os.path.basename(program))
+    return FileComparison(report, os.path.basename(program))
 
 
 def is_program(path: str) -> bool:

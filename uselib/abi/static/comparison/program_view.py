@@ -90,7 +90,7 @@ def _slot(library: Facts, address: int) -> int:
     return number if offset % 8 == 0 and number > 0 else 0
 
 
-def with_records(program: ProgramFacts, view: Facts, library: Facts) -> list[tuple[str, TypeId, TypeId]]:
+def with_records(program: ProgramFacts, library: Facts) -> list[tuple[str, TypeId, TypeId]]:
     """Records that the program knows the contents of and the library has under the same name: (name, program's, library's)."""
     theirs: dict[str, TypeId] = {}
     for number, row in enumerate(library.types.rows):

@@ -1,7 +1,7 @@
 """What is known of one library or program: the contract between readers (reading.py, dwarf, headers) and rules (check.py).
 
-Immutable; no policy; no I/O. What a file does not tell is None or empty, and `unknown` says so in words for the report: nothing that
-could not be checked is passed over in silence.
+Immutable; no policy; no I/O. What a file does not tell is None or empty, and `unknown` says so in words: the report lists everything that
+could not be checked.
 """
 
 from __future__ import annotations
@@ -86,7 +86,6 @@ class Facts:
     machine: Machine
     identity: Identity | None = None  # of a fixed-address library
     soname: str = ""
-    target_path: str = ""
     fixed: bool = True
     dependencies: tuple[str, ...] = ()
     functions: dict[str, FunctionFact] = field(default_factory=dict)

@@ -32,7 +32,7 @@ class Verdict(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class AbiRule:
     """One row of the rule table (rules/ID.toml)."""
 
     id: str  # kebab-case, stable: suppressions and baselines name it
@@ -48,7 +48,7 @@ class Finding:
     """One change. subject: the exported name, type or constant that changed. through: exported names by which programs meet it, when
     the subject is a type. old and new: how it was and is, in words or C. place: FILE:LINE."""
 
-    rule: Rule
+    rule: AbiRule
     subject: str
     message: str
     old: str = ""

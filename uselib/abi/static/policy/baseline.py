@@ -3,7 +3,7 @@
     {"format": "uselib-abi-baseline", "version": 1, "library": "libpoint_s", "old": "1.0.0", "findings": [
       {"rule": "function-removed", "subject": "point_norm", "digest": "5d41402abc4b2a76"}]}
 
-`digest` stands for how the subject was and is (render/common.py): another change of the same subject is a new finding.
+`digest` stands for how the subject was and is (report/common.py): another change of the same subject is a new finding.
 """
 
 from __future__ import annotations
@@ -69,32 +69,27 @@ def read_baseline(path: str) -> Baseline:
     try:
         found = json.loads(read_file(path))
     except (ValueError, RecursionError) as failure:
-        raise FormatError(
-            Diagnostic(path, f"is not a baseline: {failure}", remedy="--write-baseline FILE makes one")
-        ) from None
+        raise _bad(path, f"is not a baseline: {failure}", "--write-baseline FILE makes one") from None
     if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise FormatError(Diagnostic(path, "is not a baseline", remedy="--write-baseline FILE makes one"))
-    version = found.get("version")
+        raise _bad(path, "is not a baseline", "--write-baseline FILE makes one")
+    version, again = found.get("version"), "write it again with --write-baseline"
     if version != REPORT_VERSION:
-        raise FormatError(
-            Diagnostic(path, f"is a baseline of format version {version}; this is for {REPORT_VERSION}",
-                       remedy="write it again with --write-baseline")
-        )  # fmt: skip
+        raise _bad(path, f"is a baseline of format version {version}; this is for {REPORT_VERSION}", again)
     rows = found.get("findings")
     library, old = found.get("library"), found.get("old")
     if not isinstance(rows, list) or not isinstance(library, str) or not isinstance(old, str):
-        raise FormatError(Diagnostic(path, "is a damaged baseline", remedy="write it again with --write-baseline"))
+        raise _bad(path, "is a damaged baseline", again)
     keys = set()
     for number, row in enumerate(rows, 1):
         values = tuple(row.get(name) for name in ("rule", "subject", "digest")) if isinstance(row, dict) else ()
         if len(values) != 3 or not all(isinstance(value, str) for value in values):
-            raise FormatError(
-                Diagnostic(
-                    path, f"is a damaged baseline: finding {number}", remedy="write it again with --write-baseline"
-                )
-            )
+            raise _bad(path, f"is a damaged baseline: finding {number}", again)
         keys.add((str(values[0]), str(values[1]), str(values[2])))
     return Baseline(path, library, old, frozenset(keys))
+
+
+def _bad(path: str, message: str, remedy: str) -> FormatError:
+    return FormatError(Diagnostic(path, message, remedy=remedy))
 
 
 def apply(baseline: Baseline, report: Report, library: str) -> tuple[Callable[[Finding], Finding], tuple[str, ...]]:

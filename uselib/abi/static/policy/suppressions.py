@@ -37,7 +37,7 @@ _KEYS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class SuppressionEntry:
     """One row. place: FILE and which row. expires None: never. severity None: a suppression."""
 
     place: str
@@ -59,7 +59,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Suppressions:
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[SuppressionEntry, ...] = ()
 
     def apply(
         self, findings: Iterable[Finding], today: datetime.date
@@ -106,7 +106,7 @@ def read_suppressions(path: str) -> Suppressions:
     except RecursionError:
         raise FormatError(Diagnostic(path, "is not a suppression file: nested too deeply")) from None
     problems = Diagnostics()
-    entries: list[Entry] = []
+    entries: list[SuppressionEntry] = []
     for name, rows in document.items():
         if name not in _KEYS or not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             problems.add(
@@ -124,7 +124,7 @@ def read_suppressions(path: str) -> Suppressions:
     return Suppressions(tuple(entries))
 
 
-def _entry(place: str, kind: str, row: dict[str, Any], problems: Diagnostics) -> Entry | None:
+def _entry(place: str, kind: str, row: dict[str, Any], problems: Diagnostics) -> SuppressionEntry | None:
     before = len(problems.items)
     for key in row.keys() - _KEYS[kind]:
         problems.add(place, f"`{key}` is not known here", remedy=f"one of {', '.join(sorted(_KEYS[kind]))}")
@@ -147,7 +147,7 @@ def _entry(place: str, kind: str, row: dict[str, Any], problems: Diagnostics) ->
             problems.add(place, "`severity` is not one of " + ", ".join(_WORDS))
     if len(problems.items) > before:
         return None
-    return Entry(place, rule, text["subject"], text["reason"], expires, severity)
+    return SuppressionEntry(place, rule, text["subject"], text["reason"], expires, severity)
 
 
 def _expiry(place: str, row: dict[str, Any], problems: Diagnostics) -> datetime.date | None:

@@ -41,12 +41,14 @@ from uselib.linker.image import Segment
 SHT_RELR, SHT_VERDEF, SHT_VERNEED, SHT_VERSYM = 19, 0x6FFFFFFD, 0x6FFFFFFE, 0x6FFFFFFF
 DT_NULL, DT_NEEDED, DT_SONAME, DT_FLAGS_1 = 0, 1, 14, 0x6FFFFFFB
 DF_1_PIE = 0x08000000
+_HIDDEN_VISIBILITIES = frozenset((STV_HIDDEN, STV_INTERNAL))
 _HIDDEN = 0x8000  # in .gnu.version: not the default version of its name
 _BINDINGS = frozenset((STB_GLOBAL, STB_WEAK, STB_GNU_UNIQUE))
 _TYPES = frozenset((STT_NOTYPE, STT_OBJECT, STT_FUNC, STT_GNU_IFUNC, STT_TLS, 5))
-# Symbols that link editors define at section boundaries in every file: nobody's interface.
-_LINKER_MADE = frozenset(("_init", "_fini", "_edata", "edata", "_end", "end", "__bss_start", "_etext", "etext", "_DYNAMIC",
-                          "_GLOBAL_OFFSET_TABLE_", "_PROCEDURE_LINKAGE_TABLE_"))  # fmt: skip
+# Symbols that link editors define at section boundaries in every file; they belong to no interface.
+_LINKER_MADE_TEXT = """
+    _init _fini _edata edata _end end __bss_start _etext etext _DYNAMIC _GLOBAL_OFFSET_TABLE_ _PROCEDURE_LINKAGE_TABLE_"""
+_LINKER_MADE = frozenset(_LINKER_MADE_TEXT.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +93,8 @@ def read(file: ElfFile) -> Dynamic:
             "it has no section headers for its dynamic symbols: they were stripped",
             "give the file as it was linked",
         )
-    return Dynamic(
-        soname, needed, exports, imports, versions, segments, relro, _relocated(file) if exports else [],
-    )  # fmt: skip
+    relocated = _relocated(file) if exports else []
+    return Dynamic(soname, needed, exports, imports, versions, segments, relro, relocated)
 
 
 def is_program(file: ElfFile) -> bool:
@@ -186,48 +187,51 @@ def _versions(file: ElfFile) -> tuple[tuple[str, ...], dict[int, str], dict[int,
 def _symbols(
     file: ElfFile, names: dict[int, str], libraries: dict[int, str]
 ) -> tuple[tuple[DynamicSymbol, ...], tuple[DynamicSymbol, ...]]:
+    """The exports and imports of .dynsym. names, libraries: of versions, by number."""
+    table = next((index for index, section in enumerate(file.sections) if section[1] == SHT_DYNSYM), None)
+    return ((), ()) if table is None else _symbols_of(file, table, names, libraries)
+
+
+def _symbols_of(
+    file: ElfFile, table: int, names: dict[int, str], libraries: dict[int, str]
+) -> tuple[tuple[DynamicSymbol, ...], tuple[DynamicSymbol, ...]]:
     exports: list[DynamicSymbol] = []
     imports: list[DynamicSymbol] = []
     code = [bool(section[2] & SHF_EXECINSTR) for section in file.sections]
-    for index, section in enumerate(file.sections):
-        if section[1] != SHT_DYNSYM:
+    strings = file.strings(file.sections[table][6])
+    version_names = frozenset(names.values())
+    symbols = file.symbols(table)
+    numbers = _version_numbers(file, table, len(symbols)) or (1,) * len(symbols)
+    for row, (symbol, number) in enumerate(zip(symbols, numbers, strict=False)):
+        name_at, info, other, shndx, value, size = symbol
+        kind, binding = info & 15, info >> 4
+        if not name_at or binding not in _BINDINGS or kind not in _TYPES:
             continue
-        strings = file.strings(section[6])
-        symbols = file.symbols(index)
-        numbers = _version_numbers(file, index, len(symbols))
-        for row, (name_at, info, other, shndx, value, size) in enumerate(symbols):
-            kind, binding = info & 15, info >> 4
-            if not name_at or binding not in _BINDINGS or kind not in _TYPES:
-                continue
-            number = numbers[row] if numbers else 1
-            own = number & 0x7FFF
-            if own > 1 and own not in names:
-                raise bad(file.where, f"symbol {row} has version {own}, which no table names")
-            version = names[own] if own > 1 else ""
-            function = kind in (STT_FUNC, STT_GNU_IFUNC)
-            name = strings[name_at]
-            if shndx == SHN_UNDEF:
-                imports.append(
-                    DynamicSymbol(
-                        name, value, size, function, binding == STB_WEAK, version, library=libraries.get(own, "")
-                    )
-                )
-                continue
-            if other & 3 in (STV_HIDDEN, STV_INTERNAL) or not own or name in _LINKER_MADE:
-                continue
-            if shndx == SHN_ABS and name in names.values() and not value:
-                continue  # the name of a version itself
-            if shndx < SHN_LORESERVE and shndx >= len(code):
-                raise bad(file.where, f"a symbol lies in section {shndx} of {len(code)}")
-            function = function or (kind == STT_NOTYPE and shndx < SHN_LORESERVE and code[shndx])
-            exports.append(
-                DynamicSymbol(
-                    name, value, size, function, binding == STB_WEAK, version, not number & _HIDDEN, kind == STT_GNU_IFUNC,
-                    kind == STT_TLS,
-                )
-            )  # fmt: skip
-        break
+        own = number & 0x7FFF
+        if own > 1 and own not in names:
+            raise bad(file.where, f"symbol {row} has version {own}, which no table names")
+        name, version = strings[name_at], names[own] if own > 1 else ""
+        function, weak = kind in (STT_FUNC, STT_GNU_IFUNC), binding == STB_WEAK
+        if shndx == SHN_UNDEF:
+            library = libraries.get(own, "")
+            imports.append(DynamicSymbol(name, value, size, function, weak, version, library=library))
+            continue
+        is_version = shndx == SHN_ABS and not value and name in version_names  # the name of a version itself
+        if is_version or not own or other & 3 in _HIDDEN_VISIBILITIES or name in _LINKER_MADE:
+            continue
+        function = (_in_code(file, shndx, code) and kind == STT_NOTYPE) or function
+        flags = not number & _HIDDEN, kind == STT_GNU_IFUNC, kind == STT_TLS
+        exports.append(DynamicSymbol(name, value, size, function, weak, version, *flags))
     return tuple(exports), tuple(imports)
+
+
+def _in_code(file: ElfFile, section: int, code: list[bool]) -> bool:
+    """Whether a section number is that of code. Raises FormatError for a number that no section has."""
+    if section >= SHN_LORESERVE:
+        return False
+    if section >= len(code):
+        raise bad(file.where, f"a symbol lies in section {section} of {len(code)}")
+    return code[section]
 
 
 def _version_numbers(file: ElfFile, table: int, count: int) -> tuple[int, ...]:

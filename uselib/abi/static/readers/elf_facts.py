@@ -23,7 +23,7 @@ CONTENTS_LIMIT = 64 << 10  # bytes of a datum that are kept
 
 
 @dataclass(frozen=True)
-class Memory:
+class SegmentBytes:
     """The bytes of a file at their addresses."""
 
     data: bytes | memoryview
@@ -58,7 +58,7 @@ class Memory:
 
 
 def contents_of(
-    memory: Memory, address: int, size: int, word: int, low: int, high: int, relocated: Iterable[int]
+    memory: SegmentBytes, address: int, size: int, word: int, low: int, high: int, relocated: Iterable[int]
 ) -> bytes | None:
     if size > CONTENTS_LIMIT:
         return None
@@ -73,12 +73,11 @@ def shared_object_facts(data: bytes, path: str) -> Facts:
     """The facts of an ordinary ELF shared object. Raises FormatError if it is none or is damaged."""
     file = elf.ElfFile(memoryview(data), path)
     dynamic = elf_dynamic.read(file)
-    memory = Memory(data, dynamic.segments, dynamic.relro)
+    memory = SegmentBytes(data, dynamic.segments, dynamic.relro)
     low = min((s.address for s in dynamic.segments), default=0)
     high = max((s.end for s in dynamic.segments), default=0)
     wide = file.machine is Machine.X86_64
     codes = CodeDigest(low, high, _names(file) if wide else {}, rip=True, fixed=False)
-    relocated = dynamic.relocated
     functions: dict[str, FunctionFact] = {}
     datas: dict[str, DataFact] = {}
     code_at: dict[str, tuple[int, int]] = {}
@@ -88,25 +87,44 @@ def shared_object_facts(data: bytes, path: str) -> Facts:
         if symbol.function:
             code = memory.read(symbol.address, symbol.size) if wide and symbol.size and not symbol.indirect else None
             functions[key] = FunctionFact(
-                symbol.name, 0, 0, symbol.address, symbol.size, weak=symbol.weak, symbol_version=symbol.version,
-                default_version=symbol.default, code=codes.of(code, symbol.address) if code else b"",
-            )  # fmt: skip
+                symbol.name,
+                implementation=symbol.address,
+                size=symbol.size,
+                weak=symbol.weak,
+                symbol_version=symbol.version,
+                default_version=symbol.default,
+                code=codes.of(code, symbol.address) if code else b"",
+            )
             code_at[key] = (0, 0) if symbol.indirect else (symbol.address, symbol.size)
         else:
-            start = bisect_left(relocated, symbol.address)
-            inside = relocated[start : bisect_left(relocated, symbol.address + symbol.size)]
-            datas[key] = DataFact(
-                symbol.name, 0, symbol.size, writable=None if symbol.thread_local else memory.writable(symbol.address),
-                contents=None if symbol.thread_local else contents_of(
-                    memory, symbol.address, symbol.size, file.machine.word, 0, high, inside),
-                symbol_version=symbol.version, default_version=symbol.default,
-            )  # fmt: skip
+            datas[key] = _datum(symbol, memory, file.machine.word, high, dynamic.relocated)
             data_at[key] = 0 if symbol.thread_local else symbol.address
     facts = Facts(
-        path, FileKind.SHARED_OBJECT, file.machine, None, dynamic.soname, "", False, dynamic.needed, functions, datas,
-        symbol_versions=dynamic.versions, text=memory.extent(EXEC), data_range=memory.extent(WRITE),
-    )  # fmt: skip
+        path,
+        FileKind.SHARED_OBJECT,
+        file.machine,
+        soname=dynamic.soname,
+        fixed=False,
+        dependencies=dynamic.needed,
+        functions=functions,
+        data=datas,
+        symbol_versions=dynamic.versions,
+        text=memory.extent(EXEC),
+        data_range=memory.extent(WRITE),
+    )
     return with_types(facts, file, memory, code_at, data_at)
+
+
+def _datum(
+    symbol: elf_dynamic.DynamicSymbol, memory: SegmentBytes, word: int, high: int, relocated: list[int]
+) -> DataFact:
+    """An exported variable. high: end of the file's addresses; relocated: addresses of words that relocations fill, ascending."""
+    fact = DataFact(symbol.name, size=symbol.size, symbol_version=symbol.version, default_version=symbol.default)
+    if symbol.thread_local:
+        return fact
+    first, end = bisect_left(relocated, symbol.address), bisect_left(relocated, symbol.address + symbol.size)
+    contents = contents_of(memory, symbol.address, symbol.size, word, 0, high, relocated[first:end])
+    return replace(fact, writable=memory.writable(symbol.address), contents=contents)
 
 
 def _names(file: elf.ElfFile) -> dict[int, str]:
@@ -127,7 +145,11 @@ def _names(file: elf.ElfFile) -> dict[int, str]:
 
 
 def with_types(
-    facts: Facts, file: elf.ElfFile, memory: Memory, code_at: Mapping[str, tuple[int, int]], data_at: Mapping[str, int]
+    facts: Facts,
+    file: elf.ElfFile,
+    memory: SegmentBytes,
+    code_at: Mapping[str, tuple[int, int]],
+    data_at: Mapping[str, int],
 ) -> Facts:
     """The facts with what debug information tells; `unknown` says what it does not.
 
@@ -159,9 +181,14 @@ def with_types(
         datas[key] = replace(datas[key], type=typed.type, place=typed.place)
     said = (*facts.unknown, *interface.unknown, *untyped(facts, interface, functions, datas))
     return replace(
-        facts, functions=functions, data=datas, types=interface.types, typed=interface.typed,
-        producer=interface.producer, unknown=said,
-    )  # fmt: skip
+        facts,
+        functions=functions,
+        data=datas,
+        types=interface.types,
+        typed=interface.typed,
+        producer=interface.producer,
+        unknown=said,
+    )
 
 
 def _wanted(rows: Iterable[tuple[str, str, int, bytes]]) -> dict[str, Wanted]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from uselib.abi.static.model.facts import ProgramFacts, Use
 from uselib.abi.static.readers import elf_dynamic
 from uselib.linker.dwarf import sections as debug_sections
-from uselib.linker.dwarf.interface import Wanted, read_interface
+from uselib.linker.dwarf.interface import Interface, Wanted, read_interface
 from uselib.linker.errors import some
 from uselib.linker.formats import elf, elf_image
 from uselib.linker.image import Binding, ExportKind, Identity, Image
@@ -104,25 +104,32 @@ def _with_types(facts: ProgramFacts, file: elf.ElfFile) -> ProgramFacts:
     """How the program saw the names declared, and the structures whose contents it knows."""
     found = debug_sections.find(file, facts.path)
     if found is None or not (found.info or found.types):
-        said = found.problems if found is not None else (
-            f"{facts.path}: it has no debug information: which structures it knows is not recorded",)  # fmt: skip
+        missing = f"{facts.path}: it has no debug information: which structures it knows is not recorded"
+        said = found.problems if found is not None else (missing,)
         return replace(facts, unknown=facts.unknown + said)
     uses = facts.uses or ()
     functions = {use.name: Wanted(use.name) for use in uses if use.kind != "data"}
     data = {use.name: Wanted(use.name) for use in uses if use.kind != "function"}
     interface = read_interface(found, facts.machine.word, functions, data, records=True)
-    typed = []
-    for use in uses:
-        kind = use.kind or (
-            "function" if use.name in interface.functions else "data" if use.name in interface.data else "function"
-        )
-        row = (interface.functions if kind == "function" else interface.data).get(use.name)
-        typed.append(replace(use, kind=kind, type=row.type if row is not None else None))
+    typed = tuple(_typed(use, interface) for use in uses)
     said = interface.unknown
     undeclared = [use.name for use in typed if use.type is None and not use.name.startswith("__")]
     if undeclared:  # clang describes no data of others, and functions only if it optimises
-        said += (f"{facts.path}: its debug information does not say how it saw declared: {some(undeclared)}",)
+        said += (f"{facts.path}: its debug information has no declaration of: {some(undeclared)}",)
     return replace(
-        facts, uses=tuple(typed) if facts.uses is not None else None, types=interface.types, typed=interface.typed,
-        records=dict(interface.records), unknown=facts.unknown + said,
-    )  # fmt: skip
+        facts,
+        uses=typed if facts.uses is not None else None,
+        types=interface.types,
+        typed=interface.typed,
+        records=dict(interface.records),
+        unknown=facts.unknown + said,
+    )
+
+
+def _typed(use: Use, interface: Interface) -> Use:
+    """The use with its kind and its type, as the program declares the name."""
+    is_data = use.kind == "data" or (
+        not use.kind and use.name in interface.data and use.name not in interface.functions
+    )
+    row = (interface.data if is_data else interface.functions).get(use.name)
+    return replace(use, kind="data" if is_data else "function", type=row.type if row is not None else None)

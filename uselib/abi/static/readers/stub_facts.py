@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from uselib.abi.static.model.facts import DataFact, Facts, FileKind, FunctionFact
-from uselib.abi.static.readers.past import check_slots, former_names
+from uselib.abi.static.readers.releases import check_slots, former_names
 from uselib.linker.errors import Diagnostic, FormatError
 from uselib.linker.formats import elf
 from uselib.linker.formats.ar import Archive
 from uselib.linker.formats.library_names import LIBRARY_OBJECT, POINTER_SUFFIX
-from uselib.linker.image import Identity
+from uselib.linker.image import Identity, Machine
 from uselib.linker.library import stub
 from uselib.linker.library.interpose import SECTION as INTERPOSE_SECTION
 from uselib.linker.library.releases.history import History, PlaceState, SlotState
@@ -26,54 +27,88 @@ _TABLES = (0x800, 0x1000)  # where a jump table begins, from the base (shlib_lay
 def stub_facts(path: str) -> Facts:
     """The facts of the stub library at `path`. Raises FormatError, OSError."""
     identity = stub.read_identity(path)
-    past: History | None = None
-    functions: dict[str, FunctionFact] = {}
-    datas: dict[str, DataFact] = {}
-    interposable: set[str] = set()
-    for name, content in _members(path):
-        where = f"{path}({name})"
-        if not content.startswith(elf.MAGIC):
-            continue
-        file = elf.ElfFile(memoryview(content), where)
-        if file.machine is not identity.machine:
-            raise elf.bad(where, f"is for {file.machine.label}, but the library for {identity.machine.label}")
-        if name == LIBRARY_OBJECT:
-            interposable |= _interposable(file)
-            past = history_of(file)
-        for symbol, value, size, info in _absolute(file):
-            if info & 15 == elf.STT_OBJECT:
-                datas[symbol] = DataFact(symbol, value, size)
-            elif info & 15 in (elf.STT_FUNC, elf.STT_GNU_IFUNC):
-                functions[symbol] = FunctionFact(symbol, value, weak=info >> 4 == elf.STB_WEAK)
-    who = identity.identity
+    symbols = _read_symbols(path, identity.machine)
+    who, history = identity.identity, symbols.history
     check_slots(who.slot_count, _SLOT_SIZE, who.size, path)
-    table = past.table if past is not None else _table(who, [f.address for f in functions.values()])
-    pointers = {
-        p.name.removesuffix(POINTER_SUFFIX): p.address
-        for p in (past.places if past is not None else ())
-        if p.state is PlaceState.POINTER and p.name.endswith(POINTER_SUFFIX)
+    table = history.table if history is not None else _table(who, [f.address for f in symbols.functions.values()])
+    former = former_names(history)
+    functions = {name: _function(f, table, symbols, former) for name, f in symbols.functions.items()}
+    datas = {
+        name: replace(datum, former_names=former[name]) if name in former else datum
+        for name, datum in symbols.data.items()
     }
-    interposable |= pointers.keys()
-    former = former_names(past)
     slots = dict.fromkeys(range(1, who.slot_count + 1), "")
     for name, function in functions.items():
-        slot = (function.address - table) // _SLOT_SIZE + 1 if table and function.address >= table else 0
-        old = former.get(name, ())
-        functions[name] = FunctionFact(
-            name, function.address, slot, interposable=name in interposable, weak=function.weak and name not in interposable,
-            former_names=old,
-            pointer=pointers.get(name, 0),
-        )  # fmt: skip
-        if slot in slots and (not slots[slot] or old):
-            slots[slot] = name
-    for name in datas.keys() & former.keys():
-        datas[name] = DataFact(name, datas[name].address, datas[name].size, former_names=former[name])
-    if past is not None:
-        _add_retired(past, functions, datas, slots)
+        if function.slot in slots and (not slots[function.slot] or function.former_names):
+            slots[function.slot] = name
+    if history is not None:
+        _add_retired(history, functions, datas, slots)
+    unknown = (
+        f"{path}: a stub library tells names, slots, addresses and sizes: types, code and contents are not compared"
+    )
     return Facts(
-        path, FileKind.STUB, identity.machine, who, "", identity.file_name, True, identity.dependencies, functions, datas, slots,
-        unknown=(f"{path}: a stub library tells names, slots, addresses and sizes: types, code and contents are not compared",),
-    )  # fmt: skip
+        path,
+        FileKind.STUB,
+        identity.machine,
+        who,
+        dependencies=identity.dependencies,
+        functions=functions,
+        data=datas,
+        slots=slots,
+        unknown=(unknown,),
+    )
+
+
+@dataclass
+class _Symbols:
+    """What the members of a stub library define. pointers: function -> the pointer that programs set to replace it."""
+
+    functions: dict[str, FunctionFact] = field(default_factory=dict)
+    data: dict[str, DataFact] = field(default_factory=dict)
+    interposable: set[str] = field(default_factory=set)
+    pointers: dict[str, int] = field(default_factory=dict)
+    history: History | None = None
+
+
+def _read_symbols(path: str, machine: Machine) -> _Symbols:
+    """Raises FormatError, OSError."""
+    found = _Symbols()
+    for name, content in _members(path):
+        if not content.startswith(elf.MAGIC):
+            continue
+        where = f"{path}({name})"
+        file = elf.ElfFile(memoryview(content), where)
+        if file.machine is not machine:
+            raise elf.bad(where, f"is for {file.machine.label}, but the library for {machine.label}")
+        if name == LIBRARY_OBJECT:
+            found.interposable |= _interposable(file)
+            found.history = history_of(file)
+        for symbol, value, size, info in _absolute(file):
+            if info & 15 == elf.STT_OBJECT:
+                found.data[symbol] = DataFact(symbol, value, size)
+            elif info & 15 in (elf.STT_FUNC, elf.STT_GNU_IFUNC):
+                found.functions[symbol] = FunctionFact(symbol, value, weak=info >> 4 == elf.STB_WEAK)
+    for place in found.history.places if found.history is not None else ():
+        if place.state is PlaceState.POINTER and place.name.endswith(POINTER_SUFFIX):
+            found.pointers[place.name.removesuffix(POINTER_SUFFIX)] = place.address
+    found.interposable |= found.pointers.keys()
+    return found
+
+
+def _function(
+    function: FunctionFact, table: int, symbols: _Symbols, former: Mapping[str, tuple[str, ...]]
+) -> FunctionFact:
+    """The function with its slot, and with what the library's history says of it. table: address of slot 1, 0 if not known."""
+    name, address = function.name, function.address
+    interposable = name in symbols.interposable
+    return replace(
+        function,
+        slot=(address - table) // _SLOT_SIZE + 1 if table and address >= table else 0,
+        interposable=interposable,
+        weak=function.weak and not interposable,
+        former_names=former.get(name, ()),
+        pointer=symbols.pointers.get(name, 0),
+    )
 
 
 def _members(path: str) -> Iterator[tuple[str, bytes]]:
@@ -129,14 +164,14 @@ def _table(who: Identity, addresses: Iterable[int]) -> int:
 
 
 def _add_retired(
-    past: History, functions: dict[str, FunctionFact], datas: dict[str, DataFact], slots: dict[int, str]
+    history: History, functions: dict[str, FunctionFact], datas: dict[str, DataFact], slots: dict[int, str]
 ) -> None:
-    for slot in past.slots:
+    for slot in history.slots:
         if slot.state is SlotState.RETIRED:
-            address = past.table + (slot.number - 1) * _SLOT_SIZE
+            address = history.table + (slot.number - 1) * _SLOT_SIZE
             functions.setdefault(slot.name, FunctionFact(slot.name, address, slot.number, retired=True))
             if slot.number in slots:
                 slots[slot.number] = slots[slot.number] or slot.name
-    for place in past.places:
+    for place in history.places:
         if place.state is PlaceState.RETIRED:
             datas.setdefault(place.name, DataFact(place.name, place.address, place.reserved, retired=True))

@@ -5,17 +5,17 @@ What is private to the library is not looked at.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from uselib.abi.static.model.facts import DataFact, Facts, FileKind, FunctionFact
 from uselib.abi.static.readers.digests import CodeDigest
-from uselib.abi.static.readers.elf_facts import Memory, contents_of, with_types
-from uselib.abi.static.readers.past import check_slots, former_names
+from uselib.abi.static.readers.elf_facts import SegmentBytes, contents_of, with_types
+from uselib.abi.static.readers.releases import check_slots, former_names
 from uselib.linker.errors import some
 from uselib.linker.formats import elf, elf_image
 from uselib.linker.formats.library_names import EMPTY_SUFFIX, POINTER_SUFFIX, RETIRED_SUFFIX, THUNK_SUFFIX
-from uselib.linker.image import EXEC, WRITE, ExportKind, Image, LibraryHeader, Machine
+from uselib.linker.image import EXEC, WRITE, ExportKind, Identity, Image, LibraryHeader, Machine
 from uselib.linker.library.releases.history import History, PlaceState, SlotState
 from uselib.linker.library.releases.previous import history_of
 
@@ -29,55 +29,81 @@ def target_facts(data: bytes, path: str) -> Facts:
             path, "is a program, not a library", "give the library as OLD and NEW, and programs with --program"
         )
     file = elf.ElfFile(memoryview(data), path)
-    past = history_of(file)
-    unknown: tuple[str, ...] = ()
-    memory = Memory(data, header.segments)
+    history = history_of(file)
     who = header.identity
     check_slots(who.slot_count, header.slot_size, who.size, path)
-    locals_ = {symbol.name: symbol for symbol in image.symbols}
+    memory = SegmentBytes(data, header.segments)
+    functions, datas = _functions(file, image, who, memory), _data(image, who, memory)
+    slots = dict.fromkeys(range(1, who.slot_count + 1), "")
+    for function in functions.values():
+        slots[function.slot] = min(slots.get(function.slot) or function.name, function.name)
+    _add_retired(functions, datas, slots, header, _retired(header, image, history))
+    _add_former_names(functions, datas, slots, history)
+    facts = Facts(
+        path,
+        FileKind.TARGET,
+        image.machine,
+        who,
+        dependencies=header.dependencies,
+        functions=functions,
+        data=datas,
+        slots=slots,
+        text=memory.extent(EXEC),
+        data_range=memory.extent(WRITE),
+        unknown=_unnamed_slots(path, image, header, slots),
+    )
+    code_at = {f.name: (f.implementation, f.size) for f in functions.values() if not f.retired}
+    data_at = {d.name: d.address for d in datas.values() if not d.retired}
+    return with_types(facts, file, memory, code_at, data_at)
+
+
+def _functions(file: elf.ElfFile, image: Image, who: Identity, memory: SegmentBytes) -> dict[str, FunctionFact]:
+    """The exported functions, with digests of their code."""
+    address_of = {symbol.name: symbol.address for symbol in image.symbols}
     names: dict[int, str] = {}
     for symbol in image.symbols:
         names.setdefault(symbol.address, symbol.name)
     others = [(other.base, other.end) for other in image.needs]
     codes = CodeDigest(who.base, who.end, names, rip=image.machine is Machine.X86_64, fixed=True, others=others)
     weak = _weak_names(file)
-    functions, datas = {}, {}
+    functions = {}
     for export in image.exports:
-        if export.kind is ExportKind.FUNCTION:
-            code = memory.read(export.implementation, export.size) if export.implementation and export.size else None
-            functions[export.name] = FunctionFact(
-                export.name,
-                export.address,
-                export.slot,
-                export.implementation,
-                export.size if export.implementation else 0,
-                interposable=export.name + THUNK_SUFFIX in locals_ or export.name + POINTER_SUFFIX in locals_,
-                weak=export.name in weak,
-                code=codes.of(code, export.implementation) if code else b"",
-                pointer=locals_[export.name + POINTER_SUFFIX].address if export.name + POINTER_SUFFIX in locals_ else 0,
-            )
-        else:
-            datas[export.name] = DataFact(
-                export.name, export.address, export.size, writable=memory.writable(export.address),
-                contents=contents_of(memory, export.address, export.size, image.machine.word, who.base, who.end, ()),
-            )  # fmt: skip
-    slots = dict.fromkeys(range(1, who.slot_count + 1), "")
-    for function in functions.values():
-        slots[function.slot] = min(slots.get(function.slot) or function.name, function.name)
-    _retired(functions, datas, slots, header, image, past)
-    if past is not None:
-        _renamed(functions, datas, slots, past)
+        if export.kind is not ExportKind.FUNCTION:
+            continue
+        name, size = export.name, export.size if export.implementation else 0
+        code = memory.read(export.implementation, size) if size else None
+        functions[name] = FunctionFact(
+            name,
+            export.address,
+            export.slot,
+            export.implementation,
+            size,
+            interposable=name + THUNK_SUFFIX in address_of or name + POINTER_SUFFIX in address_of,
+            weak=name in weak,
+            code=codes.of(code, export.implementation) if code else b"",
+            pointer=address_of.get(name + POINTER_SUFFIX, 0),
+        )
+    return functions
+
+
+def _data(image: Image, who: Identity, memory: SegmentBytes) -> dict[str, DataFact]:
+    """The exported data, with their contents."""
+    datas = {}
+    for export in image.exports:
+        if export.kind is not ExportKind.FUNCTION:
+            at, size = export.address, export.size
+            contents = contents_of(memory, at, size, image.machine.word, who.base, who.end, ())
+            datas[export.name] = DataFact(export.name, at, size, writable=memory.writable(at), contents=contents)
+    return datas
+
+
+def _unnamed_slots(path: str, image: Image, header: LibraryHeader, slots: Mapping[int, str]) -> tuple[str, ...]:
+    """A sentence if the symbols do not tell what is in each slot."""
     if not image.symbols:
-        unknown += (f"{path}: it has no symbols (stripped): which function is in which slot is not known",)
-    elif missing := [n for n, s in slots.items() if not s and not _empty(n, locals_, header)]:
-        unknown += (f"{path}: {_numbers(missing)} no name: part of the symbols is missing",)
-    facts = Facts(
-        path, FileKind.TARGET, image.machine, who, "", image.library_path, True, header.dependencies, functions, datas, slots,
-        text=memory.extent(EXEC), data_range=memory.extent(WRITE), unknown=unknown,
-    )  # fmt: skip
-    code_at = {f.name: (f.implementation, f.size) for f in functions.values() if not f.retired}
-    data_at = {d.name: d.address for d in datas.values() if not d.retired}
-    return with_types(facts, file, memory, code_at, data_at)
+        return (f"{path}: it has no symbols (stripped): which function is in which slot is not known",)
+    symbols = {symbol.name: symbol for symbol in image.symbols}
+    missing = [number for number, name in slots.items() if not name and not _empty(number, symbols, header)]
+    return (f"{path}: {_numbers(missing)} no name: part of the symbols is missing",) if missing else ()
 
 
 def _numbers(slots: list[int]) -> str:
@@ -102,22 +128,28 @@ def _empty(slot: int, symbols: Mapping[str, object], header: LibraryHeader) -> b
     return any(name.endswith(EMPTY_SUFFIX) and getattr(s, "address", 0) == address for name, s in symbols.items())
 
 
-def _retired(
-    functions: dict[str, FunctionFact], datas: dict[str, DataFact], slots: dict[int, str], header: LibraryHeader,
-    image: Image, past: History | None,
-) -> None:  # fmt: skip
-    """Slots that trap and data that went away, by their local symbols NAME$retired; the history has them even if stripped."""
+_Retired = tuple[str, int, int, bool]  # name, address, size, is a function
+
+
+def _retired(header: LibraryHeader, image: Image, history: History | None) -> list[_Retired]:
+    """Slots that trap and data that were withdrawn: their local symbols NAME$retired, and the history, which survives stripping."""
+    symbols = [s for s in image.symbols if s.name.endswith(RETIRED_SUFFIX)]
+    rows = [(s.name.removesuffix(RETIRED_SUFFIX), s.address, s.size, s.function) for s in symbols]
+    if history is not None:
+        slots = [s for s in history.slots if s.state is SlotState.RETIRED]
+        rows += [(s.name, header.slot_address(s.number), header.slot_size, True) for s in slots]
+        rows += [(p.name, p.address, p.reserved, False) for p in history.places if p.state is PlaceState.RETIRED]
+    return rows
+
+
+def _add_retired(
+    functions: dict[str, FunctionFact],
+    datas: dict[str, DataFact],
+    slots: dict[int, str],
+    header: LibraryHeader,
+    rows: Iterable[_Retired],
+) -> None:
     table, size, count = header.jump_table, header.slot_size, header.identity.slot_count
-    rows = [
-        (s.name.removesuffix(RETIRED_SUFFIX), s.address, s.size, s.function)
-        for s in image.symbols
-        if s.name.endswith(RETIRED_SUFFIX)
-    ]
-    if past is not None:
-        rows += [
-            (s.name, header.slot_address(s.number), size, True) for s in past.slots if s.state is SlotState.RETIRED
-        ]
-        rows += [(p.name, p.address, p.reserved, False) for p in past.places if p.state is PlaceState.RETIRED]
     for name, address, length, function in rows:
         if not function:
             datas.setdefault(name, DataFact(name, address, length, retired=True))
@@ -127,11 +159,11 @@ def _retired(
             slots[slot] = slots.get(slot) or name
 
 
-def _renamed(
-    functions: dict[str, FunctionFact], datas: dict[str, DataFact], slots: dict[int, str], past: History
+def _add_former_names(
+    functions: dict[str, FunctionFact], datas: dict[str, DataFact], slots: dict[int, str], history: History | None
 ) -> None:
-    """Declared renames: the new name knows its old ones, and is what the slot is called."""
-    for name, old in former_names(past).items():
+    """Declared renames: the new name has the old ones, and the slot has the new name."""
+    for name, old in former_names(history).items():
         if name in functions:
             functions[name] = replace(functions[name], former_names=old)
             slots[functions[name].slot] = name

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
-from uselib.abi.static.model.findings import Finding, ProgramReport, Report, Rule, Severity, Verdict
+from uselib.abi.static.model.findings import AbiRule, Finding, ProgramReport, Report, Severity, Verdict
 from uselib.linker.errors import some
 
 WORDS = {
@@ -91,7 +91,7 @@ def by_severity(findings: Iterable[Finding]) -> Iterator[tuple[Severity, list[Fi
         yield severity, list(rows)
 
 
-def by_rule(findings: Iterable[Finding]) -> Iterator[tuple[Rule, list[Finding]]]:
+def by_rule(findings: Iterable[Finding]) -> Iterator[tuple[AbiRule, list[Finding]]]:
     ordered = sorted(findings, key=lambda f: f.rule.id)
     for _, group in groupby(ordered, key=lambda f: f.rule.id):
         rows = list(group)

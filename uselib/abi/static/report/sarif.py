@@ -11,7 +11,7 @@ import os
 from typing import Any
 from urllib.parse import quote
 
-from uselib.abi.static.model.findings import Finding, ProgramReport, Report, Rule, Severity, Verdict
+from uselib.abi.static.model.findings import AbiRule, Finding, ProgramReport, Report, Severity, Verdict
 from uselib.abi.static.report import Style
 from uselib.abi.static.report.common import WORDS, by_rule, digest, place, program_name, said, users
 
@@ -20,7 +20,7 @@ _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sa
 _LEVELS = {Severity.BREAKING: "error", Severity.RISK: "warning", Severity.MINOR: "note", Severity.COMPATIBLE: "none"}
 
 
-def _rule(rule: Rule) -> dict[str, Any]:
+def _rule(rule: AbiRule) -> dict[str, Any]:
     return {
         "id": rule.id,
         "shortDescription": {"text": rule.title},

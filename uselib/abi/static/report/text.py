@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from uselib.abi.static.model.findings import Finding, ProgramReport, Report, Rule, Severity, Verdict
+from uselib.abi.static.model.findings import AbiRule, Finding, ProgramReport, Report, Severity, Verdict
 from uselib.abi.static.report import Style
 from uselib.abi.static.report.common import (
     MEANING,
@@ -24,8 +24,11 @@ from uselib.linker.errors import printable
 
 _FEW = 12  # findings of one rule that are shown without -v
 _COLOURS = {
-    Severity.BREAKING: "1;31", Severity.RISK: "1;33", Severity.MINOR: "36", Severity.COMPATIBLE: "32",
-}  # fmt: skip
+    Severity.BREAKING: "1;31",
+    Severity.RISK: "1;33",
+    Severity.MINOR: "36",
+    Severity.COMPATIBLE: "32",
+}
 _VERDICTS = {
     Verdict.BREAKING: "1;31",
     Verdict.MINOR: "1;36",
@@ -41,7 +44,7 @@ _PROGRAMS = {
 }
 
 
-class _Page:
+class _TextPage:
     """Lines, wrapped to the width; colours where they are wanted."""
 
     def __init__(self, style: Style) -> None:
@@ -54,11 +57,9 @@ class _Page:
     def put(self, text: str, indent: int = 0, hang: int = 0, code: str = "") -> None:
         """A paragraph. hang: how much further the lines after its first are indented."""
         width = max(self._style.width, 40)
-        wrapped = textwrap.wrap(
-            printable(text), width, initial_indent=" " * indent, subsequent_indent=" " * (indent + hang),
-            break_long_words=False, break_on_hyphens=False,
-        )  # fmt: skip
-        self.lines += [self.paint(line, code) if code else line for line in wrapped]
+        wrapper = textwrap.TextWrapper(width, " " * indent, " " * (indent + hang))
+        wrapper.break_long_words = wrapper.break_on_hyphens = False
+        self.lines += [self.paint(line, code) if code else line for line in wrapper.wrap(printable(text))]
 
     def gap(self) -> None:
         if self.lines and self.lines[-1]:
@@ -66,7 +67,7 @@ class _Page:
 
 
 def render(report: Report, style: Style) -> str:
-    page = _Page(style)
+    page = _TextPage(style)
     page.put(headline(report), hang=2, code=_VERDICTS[report.verdict])
     labels = ("program:", "with:   ") if _is_of_program(report) else ("old:  ", "new:  ")
     for label, path, version in zip(
@@ -103,14 +104,14 @@ def _file(path: str, version: str) -> str:
     return f"{path} (version {version})" if version else path
 
 
-def _severity(page: _Page, severity: Severity, findings: list[Finding], verbose: bool) -> None:
+def _severity(page: _TextPage, severity: Severity, findings: list[Finding], verbose: bool) -> None:
     page.gap()
     page.put(f"{WORDS[severity]} ({len(findings)}): {MEANING[severity]}", code=_COLOURS[severity])
     for rule, rows in by_rule(findings):
         _rule(page, rule, rows, verbose)
 
 
-def _rule(page: _Page, rule: Rule, rows: list[Finding], verbose: bool) -> None:
+def _rule(page: _TextPage, rule: AbiRule, rows: list[Finding], verbose: bool) -> None:
     page.put(f"{rule.title} [{rule.id}]", 2, 2)
     shown = rows if verbose else rows[:_FEW]
     for finding in shown:
@@ -128,7 +129,7 @@ def _rule(page: _Page, rule: Rule, rows: list[Finding], verbose: bool) -> None:
     page.put(f"to avoid it: {rule.remedy}", 6, 2)
 
 
-def _suppressed(page: _Page, findings: list[Finding]) -> None:
+def _suppressed(page: _TextPage, findings: list[Finding]) -> None:
     if not findings:
         return
     page.gap()
@@ -137,7 +138,7 @@ def _suppressed(page: _Page, findings: list[Finding]) -> None:
         page.put(f"{said(finding)} [{finding.rule.id}]; reason: {finding.suppressed}", 2, 4)
 
 
-def _program(page: _Page, program: ProgramReport, verbose: bool) -> None:
+def _program(page: _TextPage, program: ProgramReport, verbose: bool) -> None:
     page.gap()
     head = f"program {program_name(program)}: {program.verdict}"
     if program.used:
@@ -153,7 +154,7 @@ def _program(page: _Page, program: ProgramReport, verbose: bool) -> None:
     _sentences(page, program.unchecked, "not checked: ", 2)
 
 
-def _closing(page: _Page, report: Report) -> None:
+def _closing(page: _TextPage, report: Report) -> None:
     page.gap()
     if report.counts:
         page.put("compared: " + ", ".join(f"{number} {word}" for word, number in report.counts.items()))
@@ -162,14 +163,14 @@ def _closing(page: _Page, report: Report) -> None:
         _sentences(page, report.unchecked, "", 2)
 
 
-def _sentences(page: _Page, sentences: Iterable[str], label: str, indent: int) -> None:
+def _sentences(page: _TextPage, sentences: Iterable[str], label: str, indent: int) -> None:
     for text in sentences:
         page.put(label + text, indent, 2)
 
 
-def rule_text(rule: Rule, examples: Iterable[tuple[str, str]], width: int) -> Iterator[str]:
+def rule_text(rule: AbiRule, examples: Iterable[tuple[str, str]], width: int) -> Iterator[str]:
     """One rule in full, for --explain. examples: (heading, C text)."""
-    page = _Page(Style(width))
+    page = _TextPage(Style(width))
     page.put(f"{rule.id}: {rule.title}")
     page.put(f"severity: {WORDS[rule.severity]} ({MEANING[rule.severity]})", hang=2)
     page.put(f"consequence: {rule.consequence}", hang=2)

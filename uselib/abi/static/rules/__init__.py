@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from uselib.abi.static.model.findings import Rule, Severity
+from uselib.abi.static.model.findings import AbiRule, Severity
 
 DIRECTORY = Path(__file__).parent
 
@@ -66,11 +66,11 @@ def _read(identifier: str) -> dict[str, Any]:
 
 
 @functools.cache
-def rule(identifier: str) -> Rule:
+def rule(identifier: str) -> AbiRule:
     """The row of the table. Raises FileNotFoundError for an id that is not in it (a defect of the caller)."""
     row = _read(identifier)
     severity = Severity[row["severity"].upper()]
-    return Rule(identifier, row["title"], severity, row["consequence"], row["remedy"], row.get("since", 1))
+    return AbiRule(identifier, row["title"], severity, row["consequence"], row["remedy"], row.get("since", 1))
 
 
 def examples(identifier: str) -> tuple[Example, ...]:

@@ -52,21 +52,19 @@ def _example(example: Example) -> str:
         blocks += [f"library, old:\n{example.old}", f"library, new:\n{example.new}"]
     blocks.append(f"program:\n{example.program}")
     text = "\n".join("// " + block.strip() + "\n" for block in blocks).rstrip()
-    notes = [
-        note
-        for note, said in (
-            (f"{example.machine} only", example.machine),
-            ("the slots change order", example.new_slots),
-            (f"version {example.old_version} becomes {example.new_version}", example.form == "target" and example.new_version != "1.1.0"),
-            (f"base becomes {example.new_base:#x}", example.new_base),
-            ("interposable, old: " + ", ".join(example.old_interposable), example.old_interposable),
-            ("interposable, new: " + ", ".join(example.new_interposable), example.new_interposable),
-            ("version script, old: " + example.old_map, example.old_map),
-            ("version script, new: " + example.new_map, example.new_map),
-            ("needs headers", example.needs in ("headers", "declarations")),
-        )
-        if said
-    ]  # fmt: skip
+    renumbered = example.form == "target" and example.new_version != "1.1.0"
+    rows = (
+        (example.machine, f"{example.machine} only"),
+        (example.new_slots, "the slots change order"),
+        (renumbered, f"version {example.old_version} becomes {example.new_version}"),
+        (example.new_base, f"base becomes {example.new_base:#x}"),
+        (example.old_interposable, f"interposable, old: {', '.join(example.old_interposable)}"),
+        (example.new_interposable, f"interposable, new: {', '.join(example.new_interposable)}"),
+        (example.old_map, f"version script, old: {example.old_map}"),
+        (example.new_map, f"version script, new: {example.new_map}"),
+        (example.needs in ("headers", "declarations"), "needs headers"),
+    )
+    notes = [note for holds, note in rows if holds]
     head = f" ({'; '.join(notes)})" if notes else ""
     ends = {"same": "runs the same", "differs": "gives another output", "refused": "is refused at start-up"}[
         example.runs

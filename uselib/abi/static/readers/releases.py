@@ -1,4 +1,4 @@
-"""A library's own history (linker/library/releases/history.py) as the facts need it."""
+"""What facts take from the earlier releases that a library records (linker/library/releases/history.py)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from uselib.linker.formats import elf
 from uselib.linker.library.releases.history import History
 
 
-def former_names(past: History | None) -> dict[str, tuple[str, ...]]:
+def former_names(history: History | None) -> dict[str, tuple[str, ...]]:
     """Today's name -> what it was called before, the oldest first."""
     former: dict[str, tuple[str, ...]] = {}
-    for row in past.renamed if past is not None else ():
+    for row in history.renamed if history is not None else ():
         former[row.new] = (*former.pop(row.old, ()), row.old)
     return former
 
