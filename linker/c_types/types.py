@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 TypeId = int
 VOID: TypeId = 0
+VECTOR_OF = "vector of "  # begins the name of a Base that is a vector (DW_AT_GNU_vector)
 _DEEPEST = 1000  # typedefs and qualifiers around a type
 
 

@@ -6,10 +6,12 @@ abbreviations.py  abbreviation -> how to skip an entry, and how to decode what i
 units.py          units, entries, attributes
 lines.py          file names, from the headers of line tables
 index.py          names of functions, variables and types at the outer level of each unit
+numbers.py        numbers that entries give in several ways
 graph.py          entries -> rows of Types, one row a type however many units declare it
 containment.py    what types hold by value: sizes, records that contain themselves
 conventions.py    calling conventions of i386, which gcc does not record
 interface.py      exported names -> their types; what a program declares and knows
+functions.py      one function at a time, for the tracer
 
 A static check reads megabytes of debug information to answer questions about a few hundred names, so nothing is decoded
 that no name leads to: of most entries only the length is looked at. Damage never raises: the name concerned has no type,

@@ -43,7 +43,7 @@ _REFERENCES = frozenset((dw.ABSTRACT_ORIGIN, dw.SPECIFICATION, dw.TYPE, dw.SIGNA
 _CONSTANTS = frozenset((
     dw.BYTE_SIZE, dw.BIT_OFFSET, dw.BIT_SIZE, dw.STMT_LIST, dw.LOW_PC, dw.LANGUAGE, dw.PROTOTYPED, dw.UPPER_BOUND,
     dw.CALLING_CONVENTION, dw.COUNT, dw.DECL_FILE, dw.DECL_LINE, dw.DECLARATION, dw.ENCODING, dw.EXTERNAL, dw.VIRTUALITY,
-    dw.DATA_BIT_OFFSET, dw.STR_OFFSETS_BASE, dw.ADDR_BASE, dw.ALIGNMENT, dw.ARTIFICIAL, dw.GNU_VECTOR, dw.GNU_ADDR_BASE,
+    dw.DATA_BIT_OFFSET, dw.STR_OFFSETS_BASE, dw.ADDR_BASE, dw.ALIGNMENT, dw.ARTIFICIAL, dw.NORETURN, dw.GNU_VECTOR, dw.GNU_ADDR_BASE,
 ))  # fmt: skip
 _EITHER = frozenset((dw.CONST_VALUE, dw.DATA_MEMBER_LOCATION, dw.LOCATION, dw.FRAME_BASE))  # a number, or an expression
 _STRING_FORMS = frozenset((
@@ -98,7 +98,7 @@ def sleb(data: bytes, at: int) -> tuple[int, int]:
     return (value - (1 << bits) if data[end - 1] & 0x40 else value), end
 
 
-class Shape:
+class FormSizes:
     """What the size of a form depends on."""
 
     __slots__ = ("address", "key", "offset", "version")
@@ -130,7 +130,9 @@ class Abbreviation:
 
     __slots__ = ("attributes", "children", "constants", "fixed", "name", "numbers", "sibling", "skips", "steps", "tag")
 
-    def __init__(self, tag: int, children: bool, attributes: tuple[tuple[int, int, int], ...], shape: Shape) -> None:
+    def __init__(
+        self, tag: int, children: bool, attributes: tuple[tuple[int, int, int], ...], shape: FormSizes
+    ) -> None:
         self.tag, self.children, self.attributes = tag, children, attributes
         skips: list[int] = []
         run = 0
@@ -166,7 +168,7 @@ class Abbreviation:
 Step = tuple[Struct | None, tuple[tuple[int, int], ...], int]
 
 
-def compile_steps(abbreviation: Abbreviation, shape: Shape) -> tuple[Step, ...]:
+def compile_steps(abbreviation: Abbreviation, shape: FormSizes) -> tuple[Step, ...]:
     """How to decode an entry: for each run its Struct, the wanted (attribute, form) and its size; for each variable form
     None, its (attribute, form) if wanted, and what to do (negative). Values that the abbreviation itself has go to `constants`."""
     steps: list[Step] = []
@@ -206,7 +208,7 @@ def compile_steps(abbreviation: Abbreviation, shape: Shape) -> tuple[Step, ...]:
 Table = dict[int, Abbreviation]
 
 
-def read_table(data: bytes, at: int, shape: Shape) -> Table:
+def read_table(data: bytes, at: int, shape: FormSizes) -> Table:
     """The abbreviations at offset `at` of .debug_abbrev. Raises Damage; struct and index errors at the end of the data."""
     table: Table = {}
     if at >= len(data):

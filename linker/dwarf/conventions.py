@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from uselib.linker.dwarf import constants as dw
 from uselib.linker.dwarf.abbreviations import Abbreviation, Damage, sleb, uleb
-from uselib.linker.dwarf.index import Place
+from uselib.linker.dwarf.index import EntryPlace
 from uselib.linker.dwarf.units import DAMAGE, Information, Unit, Values
 
 EAX, ECX, EDX = 0, 1, 2  # DWARF's numbers of i386 registers
@@ -47,7 +47,9 @@ class _Where:
     stack: tuple[int, int] | None = None
 
 
-def deduce(information: Information, place: Place, code: bytes, size_of: Callable[[Unit, Values], int]) -> str | None:
+def deduce(
+    information: Information, place: EntryPlace, code: bytes, size_of: Callable[[Unit, Values], int]
+) -> str | None:
     """The convention of the function whose body (DW_TAG_subprogram with DW_AT_low_pc) is at `place`; "" for the standard one,
     None if it cannot be told. code: its bytes. size_of: of the type of a parameter."""
     try:
@@ -66,7 +68,9 @@ def by_options(producer: str) -> str:
     return ""
 
 
-def _deduce(information: Information, place: Place, code: bytes, size_of: Callable[[Unit, Values], int]) -> str | None:
+def _deduce(
+    information: Information, place: EntryPlace, code: bytes, size_of: Callable[[Unit, Values], int]
+) -> str | None:
     unit = place.unit
     abbreviation, values, body = information.entry(unit, place.offset)
     if abbreviation is None or not abbreviation.children:

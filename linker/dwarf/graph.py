@@ -10,16 +10,17 @@ tag have the same record if name, place, size and members are alike; otherwise e
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 from uselib.linker.c_types import types as ct
 from uselib.linker.dwarf import constants as dw
-from uselib.linker.dwarf.abbreviations import Abbreviation, Damage, uleb
+from uselib.linker.dwarf.abbreviations import Abbreviation, Damage
 from uselib.linker.dwarf.containment import cut_cycles, size_of
-from uselib.linker.dwarf.index import RECORDS, Index, Place
-from uselib.linker.dwarf.lines import Files
+from uselib.linker.dwarf.index import RECORDS, NameIndex
+from uselib.linker.dwarf.lines import LineTableFiles
+from uselib.linker.dwarf.numbers import element_count, enumerator_value, member_offset, with_sign
 from uselib.linker.dwarf.units import DAMAGE, ELSEWHERE, Information, Unit, Values
 
 _DEEPEST = 150  # pointers to arrays of pointers to ... without a record between them
@@ -46,15 +47,15 @@ _C = frozenset((0x01, 0x02, 0x0C, 0x1D, 0x2C, 0x3E))  # DW_LANG_C89, C, C99, C11
 class Graph:
     """The rows so far. reasons: why rows are Unknown, with how many; problems: other sentences."""
 
-    def __init__(self, information: Information, index: Index, word: int) -> None:
+    def __init__(self, information: Information, index: NameIndex, word: int) -> None:
         self.information, self.index, self.word = information, index, word
-        self.files = Files(information)
+        self.files = LineTableFiles(information)
         self.rows: list[ct.Type] = [ct.Void()]
         self.reasons: dict[str, int] = {}
         self.problems: dict[str, None] = {}
         self._numbers: dict[int, int] = {}  # offset of an entry -> row
         self._rows: dict[Any, int] = {}  # what makes a type the same -> row
-        self._waiting: list[tuple[int, Unit, list[Values]]] = []
+        self._waiting: dict[int, tuple[Unit, list[Values]]] = {}  # rows of records -> their members, not read yet
         self._several = len(information.units) > 1
         self._conventions: dict[int, str] = {}
         self._makers: dict[int, Callable[[Unit, int, Abbreviation, Values, int, int], int]] = {
@@ -75,10 +76,6 @@ class Graph:
 
     # -- what others ask for -------------------------------------------------------------------------------------------
 
-    def function(self, place: Place) -> ct.TypeId:
-        """The FunctionType of a subprogram; Unknown if it is damaged."""
-        return self.number(place.unit, place.offset)
-
     def type_of(self, unit: Unit, values: Values, depth: int = 0) -> ct.TypeId:
         """The type that an entry's DW_AT_type names; without one, void."""
         at = values.get(dw.TYPE)
@@ -96,14 +93,21 @@ class Graph:
 
     def finish(self) -> ct.Types:
         """All rows, after the members of the records that wait have been read, and what they reach."""
-        for row, unit, members in self._waiting:  # grows meanwhile
-            try:
-                self._complete(row, unit, members)
-            except DAMAGE as problem:
-                reason = str(problem) if isinstance(problem, Damage) else "an entry is cut off or garbled"
-                self.rows[row] = self.rows[self.unknown(reason)]
+        while self._waiting:  # grows meanwhile
+            self.complete(next(iter(self._waiting)))
         cut_cycles(self.rows, self.unknown)
         return ct.Types(tuple(self.rows))
+
+    def complete(self, row: ct.TypeId) -> None:
+        """Reads the members of a record, if `row` is one whose members have not been read."""
+        waiting = self._waiting.pop(row, None)
+        record = self.rows[row]
+        if waiting is None or not isinstance(record, ct.Record):
+            return
+        try:
+            self.rows[row] = replace(record, members=tuple(self._members(record, *waiting)))
+        except DAMAGE as problem:
+            self.rows[row] = self.rows[self.unknown(_reason(problem))]
 
     def number(self, unit: Unit, at: int, depth: int = 0) -> ct.TypeId:
         """The row of the type at an offset, made if it is not there yet."""
@@ -129,7 +133,7 @@ class Graph:
             else:
                 raise Damage(f"a reference to a type leads to an entry with tag {abbreviation.tag:#x}")
         except DAMAGE as problem:
-            row = self.unknown(str(problem) if isinstance(problem, Damage) else "an entry is cut off or garbled")
+            row = self.unknown(_reason(problem))
         self._numbers[at] = row
         return row
 
@@ -186,10 +190,10 @@ class Graph:
         counts: list[int | None] = []
         if abbreviation.children:
             for _, _, bounds, _ in self.information.chosen(unit, body, _BOUNDS):
-                counts.append(_count(bounds))
+                counts.append(element_count(bounds))
         if values.get(dw.GNU_VECTOR):
             size = values.get(dw.BYTE_SIZE) or (size_of(self.rows, row) or 0) * ((counts or [0])[0] or 0)
-            name = f"vector of {getattr(self.rows[row], 'name', '')}".strip()
+            name = f"{ct.VECTOR_OF}{getattr(self.rows[row], 'name', '')}".strip()
             return self._row(("base", name, size, "other", False), ct.Base(name, size, "other"))
         for count in reversed(counts or [None]):
             row = self._row(("array", row, count), ct.Array(row, count))
@@ -210,29 +214,21 @@ class Graph:
         size = values.get(dw.BYTE_SIZE) or getattr(below, "size", None) or 4
         if not 0 < size <= 16:
             raise Damage(f"an enumeration of {size} bytes")
-        raw: list[tuple[str, int]] = []
-        if abbreviation.children:
-            for _, _, found, _ in self.information.chosen(unit, body, _ENUMERATORS):
-                value = found[dw.CONST_VALUE]
-                raw.append(
-                    (found.get(dw.NAME, ""), value if isinstance(value, int) else int.from_bytes(value, "little"))
-                )
+        listed = self.information.chosen(unit, body, _ENUMERATORS) if abbreviation.children else ()
+        raw = [(found.get(dw.NAME, ""), enumerator_value(found)) for _, _, found, _ in listed]
         if isinstance(below, ct.Base):
             signed = below.signed
         elif dw.ENCODING in values:
             signed = dw.ENCODINGS.get(values[dw.ENCODING], ("", False))[1]
         else:
             signed = any(value < 0 for _, value in raw)
-        if signed:  # 0xffffffff of DW_FORM_data4 is -1 if the type is signed
-            limit = 1 << (8 * size - 1)
-            raw = [(n, v - 2 * limit if limit <= v < 2 * limit else v) for n, v in raw]
-        place, rows = self.place(unit, values), tuple(raw)
+        place, rows = self.place(unit, values), tuple(with_sign(raw, size) if signed else raw)
         return self._row(("enum", name, size, rows, place), ct.Enumeration(name, size, signed, rows, place))
 
     # -- functions -----------------------------------------------------------------------------------------------------
 
     def _function(self, unit: Unit, at: int, abbreviation: Abbreviation, values: Values, body: int, depth: int) -> int:
-        unit, abbreviation, values, body = self._origin(unit, abbreviation, values, body)
+        unit, abbreviation, values, body = self.origin(unit, abbreviation, values, body)
         parameters: list[ct.Parameter] = []
         variadic = False
         if abbreviation.children:
@@ -245,7 +241,7 @@ class Graph:
                 if origin is not None and dw.TYPE not in found:
                     owner = self.information.unit_of(origin)
                     found = {**self.information.entry(owner, origin)[1], **found}
-                if found.get(dw.ARTIFICIAL) and found.get(dw.NAME) != "this":
+                if found.get(dw.ARTIFICIAL) and parameters:  # the first is `this`, which has no name in declarations
                     continue  # what C++ compilers count in declarations, and pass to some bodies of a constructor only
                 if dw.TYPE not in found:
                     parameters.append(ct.Parameter(found.get(dw.NAME, ""), self.unknown("a parameter has no type")))
@@ -262,7 +258,7 @@ class Graph:
         row = ct.FunctionType(result, tuple(parameters), variadic, words, prototyped)
         return self._row(row, row)
 
-    def _origin(
+    def origin(
         self, unit: Unit, abbreviation: Abbreviation, values: Values, body: int
     ) -> tuple[Unit, Abbreviation, Values, int]:
         """The entry with a function's name, parameters and result: a body that was also inlined (DW_AT_abstract_origin), or a
@@ -335,7 +331,7 @@ class Graph:
             if row < len(self.rows):
                 return row
         self.rows.append(ct.Record(kind, name, size, (), values.get(dw.ALIGNMENT, 0), place))
-        self._waiting.append((row, unit, members))
+        self._waiting[row] = unit, members
         return row
 
     def _look(self, unit: Unit, member: Values) -> tuple[Any, ...]:
@@ -371,32 +367,15 @@ class Graph:
         word = "virtual base" if values.get(dw.VIRTUALITY) else "base"
         return f"<{word} {self._name(at, self.information.entry(owner, at)[1])}>"
 
-    def _complete(self, row: int, unit: Unit, raw: list[Values]) -> None:
-        """The members of a record that has its number."""
-        record = self.rows[row]
-        assert isinstance(record, ct.Record)
-        members = []
+    def _members(self, record: ct.Record, unit: Unit, raw: list[Values]) -> Iterator[ct.Member]:
         for member in raw:
             type_ = self.type_of(unit, member) if dw.TYPE in member else self.unknown("a member has no type")
-            width = member.get(dw.BIT_SIZE)
-            where = _member_offset(member.get(dw.DATA_MEMBER_LOCATION, 0)) * 8
-            if width is not None:
-                if dw.DATA_BIT_OFFSET in member:
-                    where += member[dw.DATA_BIT_OFFSET]
-                else:  # DWARF 2 and 3: counted from the most significant bit of the storage unit
-                    unit_size = member.get(dw.BYTE_SIZE) or size_of(self.rows, type_) or 0
-                    skipped = member.get(dw.BIT_OFFSET, 0)
-                    skipped -= 1 << 64 if skipped >> 63 == 1 else 0
-                    where += 8 * unit_size - skipped - width
             name = member.get(dw.NAME, "")
+            where = member_offset(member, size_of(self.rows, type_) or 0)
             if record.size is not None and not 0 <= where <= 8 * record.size and not name.startswith("<virtual"):
-                self.reasons["a member lies outside its structure"] = 1 + self.reasons.get(
-                    "a member lies outside its structure", 0
-                )
-            members.append(ct.Member(name, type_, where, width))
-        self.rows[row] = ct.Record(
-            record.kind, record.name, record.size, tuple(members), record.alignment, record.place
-        )
+                outside = "a member lies outside its structure"
+                self.reasons[outside] = self.reasons.get(outside, 0) + 1
+            yield ct.Member(name, type_, where, member.get(dw.BIT_SIZE))
 
     def _name(self, at: int, values: Values) -> str:
         name: str = values.get(dw.NAME, "")
@@ -404,21 +383,5 @@ class Graph:
         return scope + name if scope and name else name
 
 
-def _member_offset(where: Any) -> int:
-    """Bytes from a record's start; 0 where it is found at run time (virtual bases). DW_OP_plus_uconst is DWARF 2's way."""
-    if isinstance(where, int):
-        return where
-    if isinstance(where, bytes) and where[:1] in (b"\x23", b"\x10"):
-        return uleb(where, 1)[0]
-    return 0
-
-
-def _count(bounds: Values) -> int | None:
-    """Elements of one dimension; None if it has no bound, or one that is computed at run time."""
-    count = bounds.get(dw.COUNT)
-    if isinstance(count, int):
-        return count
-    upper = bounds.get(dw.UPPER_BOUND)
-    if not isinstance(upper, int):
-        return None
-    return 0 if upper in (-1, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF) else upper + 1
+def _reason(problem: Exception) -> str:
+    return str(problem) if isinstance(problem, Damage) else "an entry is cut off or garbled"

@@ -22,7 +22,7 @@ _INTERESTING = frozenset((dw.SUBPROGRAM, dw.VARIABLE, dw.TYPEDEF, dw.NAMESPACE, 
 _DEEPEST = 64  # scopes within scopes
 
 
-class Place(NamedTuple):
+class EntryPlace(NamedTuple):
     """An entry: its unit and offset."""
 
     unit: Unit
@@ -30,25 +30,25 @@ class Place(NamedTuple):
 
 
 @dataclass
-class Index:
+class NameIndex:
     """functions and variables: external ones by the name of their symbol, definitions before declarations.
     records: definitions by (struct, union or enum; name). typedefs: by name. scopes: offset -> `NAMESPACE::` of nested types.
     bodies: every subprogram, for finding one by its address."""
 
-    functions: dict[str, list[Place]] = field(default_factory=dict)
-    variables: dict[str, list[Place]] = field(default_factory=dict)
-    records: dict[tuple[str, str], list[Place]] = field(default_factory=dict)
-    typedefs: dict[str, list[Place]] = field(default_factory=dict)
+    functions: dict[str, list[EntryPlace]] = field(default_factory=dict)
+    variables: dict[str, list[EntryPlace]] = field(default_factory=dict)
+    records: dict[tuple[str, str], list[EntryPlace]] = field(default_factory=dict)
+    typedefs: dict[str, list[EntryPlace]] = field(default_factory=dict)
     scopes: dict[int, str] = field(default_factory=dict)
-    bodies: list[Place] = field(default_factory=list)
+    bodies: list[EntryPlace] = field(default_factory=list)
     producers: dict[str, None] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     external: list[str] = field(default_factory=list)  # .dwo files that hold what is missing
 
 
-def build(information: Information) -> Index:
+def build(information: Information) -> NameIndex:
     """The index of all units. A unit that is damaged gives what stands before the damage, and a sentence."""
-    index = Index()
+    index = NameIndex()
     where = information.sections.where
     for unit in information.units:
         try:
@@ -129,8 +129,8 @@ def _outer(information: Information, unit: Unit) -> list[tuple[int, Abbreviation
     raise Damage("its list of entries has no end")
 
 
-def _name(information: Information, unit: Unit, rows: list[tuple[int, Abbreviation, int]], index: Index) -> None:
-    """Files the outer entries of a unit under their names."""
+def _name(information: Information, unit: Unit, rows: list[tuple[int, Abbreviation, int]], index: NameIndex) -> None:
+    """Puts the outer entries of a unit under their names."""
     data, string, known = information.data, information.string, information._strings
     for start, abbreviation, body in rows:
         tag = abbreviation.tag
@@ -146,9 +146,9 @@ def _name(information: Information, unit: Unit, rows: list[tuple[int, Abbreviati
         if not name:
             continue
         if tag == dw.TYPEDEF:
-            index.typedefs.setdefault(name, []).append(Place(unit, start))
+            index.typedefs.setdefault(name, []).append(EntryPlace(unit, start))
         elif tag in RECORDS and not _declares(information, unit, start, abbreviation):
-            index.records.setdefault((RECORDS[tag], name), []).append(Place(unit, start))
+            index.records.setdefault((RECORDS[tag], name), []).append(EntryPlace(unit, start))
 
 
 def _declares(information: Information, unit: Unit, start: int, abbreviation: Abbreviation) -> bool:
@@ -156,10 +156,10 @@ def _declares(information: Information, unit: Unit, start: int, abbreviation: Ab
     return abbreviation.has(dw.DECLARATION) and bool(information.entry(unit, start)[1].get(dw.DECLARATION))
 
 
-def _file(information: Information, unit: Unit, start: int, abbreviation: Abbreviation, index: Index) -> None:
+def _file(information: Information, unit: Unit, start: int, abbreviation: Abbreviation, index: NameIndex) -> None:
     """A function or variable under the name of its symbol."""
     function = abbreviation.tag == dw.SUBPROGRAM
-    place = Place(unit, start)
+    place = EntryPlace(unit, start)
     if function:
         index.bodies.append(place)
     external, linked, named = (abbreviation.has(a) for a in (dw.EXTERNAL, dw.SPECIFICATION, dw.LINKAGE_NAME))
@@ -184,7 +184,12 @@ def symbol_name(values: Values) -> str:
     return values.get(dw.LINKAGE_NAME) or values.get(dw.MIPS_LINKAGE_NAME) or values.get(dw.NAME) or ""
 
 
-def _rank(information: Information, place: Place) -> int:
+def without_types(unit: Unit) -> bool:
+    """Compiled with -g1: lines and names of functions only. Then an entry without a type does not mean void."""
+    return not any(abbreviation.has(dw.TYPE) for abbreviation in unit.table.values())
+
+
+def _rank(information: Information, place: EntryPlace) -> int:
     """0 a definition with a type, 1 one whose type stands in its declaration, 2 a declaration with prototype, 3 another, 4 damage."""
     try:
         _, values, _ = information.entry(place.unit, place.offset)
@@ -195,7 +200,9 @@ def _rank(information: Information, place: Place) -> int:
     return 1 if dw.SPECIFICATION in values and dw.TYPE not in values else 0
 
 
-def _enter(information: Information, unit: Unit, start: int, body: int, prefix: str, index: Index, depth: int) -> None:
+def _enter(
+    information: Information, unit: Unit, start: int, body: int, prefix: str, index: NameIndex, depth: int
+) -> None:
     """What lies in a namespace or class of C++."""
     abbreviation, values, at = information.entry(unit, start)
     if abbreviation is None or depth > _DEEPEST:
@@ -212,6 +219,6 @@ def _enter(information: Information, unit: Unit, start: int, body: int, prefix: 
             index.scopes[inner] = scope
             own = found.get(dw.NAME, "")
             if own and below.tag != dw.TYPEDEF and not found.get(dw.DECLARATION):
-                index.records.setdefault((RECORDS[below.tag], scope + own), []).append(Place(unit, inner))
+                index.records.setdefault((RECORDS[below.tag], scope + own), []).append(EntryPlace(unit, inner))
         if below.tag in _SCOPES and below.children:
             _enter(information, unit, inner, behind, scope, index, depth + 1)

@@ -9,8 +9,9 @@ from uselib.linker.c_types import types as ct
 from uselib.linker.dwarf import constants as dw
 from uselib.linker.dwarf import index as names
 from uselib.linker.dwarf.graph import Graph
-from uselib.linker.dwarf.index import Index, Place
-from uselib.linker.dwarf.units import DAMAGE, Information, Sections, Unit, Values
+from uselib.linker.dwarf.index import EntryPlace, NameIndex, without_types
+from uselib.linker.dwarf.sections import Sections
+from uselib.linker.dwarf.units import DAMAGE, Information, Unit, Values
 from uselib.linker.errors import some
 
 
@@ -36,7 +37,7 @@ class Interface:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedSymbol:
     """A symbol whose type is asked for. address: of code or datum, 0 if unknown. by_address: several symbols have this name
     (versions of it), so that the name alone does not tell which entry is meant. code: a function's bytes (i386: its convention)."""
 
@@ -47,7 +48,11 @@ class Wanted:
 
 
 def read_interface(
-    sections: Sections, word: int, functions: Mapping[str, Wanted], data: Mapping[str, Wanted], records: bool = False
+    sections: Sections,
+    word: int,
+    functions: Mapping[str, WantedSymbol],
+    data: Mapping[str, WantedSymbol],
+    records: bool = False,
 ) -> Interface:
     """The types of `functions` and `data` (by any keys) and all they reach.
 
@@ -65,7 +70,7 @@ def read_interface(
         found_functions, undecided = _with_conventions(graph, functions, found_functions)
     known = _records(graph, index) if records else {}
     types = graph.finish()
-    typed = bool(found_functions) or not all(_without_types(unit) for unit in information.units)
+    typed = bool(found_functions) or not all(without_types(unit) for unit in information.units)
     producers = list(dict.fromkeys(text.partition(" -")[0] for text in index.producers))
     return Interface(
         types, typed, found_functions, found_data, known, "; ".join(producers), tuple(_sentences(graph, undecided))
@@ -74,9 +79,9 @@ def read_interface(
 
 def _types(
     graph: Graph,
-    by_name: Mapping[str, list[Place]],
-    wanted: Mapping[str, Wanted],
-    addresses: Callable[[], Mapping[int, list[Place]]],
+    by_name: Mapping[str, list[EntryPlace]],
+    wanted: Mapping[str, WantedSymbol],
+    addresses: Callable[[], Mapping[int, list[EntryPlace]]],
 ) -> dict[str, Typed]:
     result: dict[str, Typed] = {}
     rest: list[str] = []
@@ -100,7 +105,7 @@ def _types(
     return result
 
 
-def _typed(graph: Graph, places: list[Place]) -> Typed | None:
+def _typed(graph: Graph, places: list[EntryPlace]) -> Typed | None:
     """The type by the first of the entries that tells one."""
     for place in places:
         try:
@@ -110,7 +115,7 @@ def _typed(graph: Graph, places: list[Place]) -> Typed | None:
             if abbreviation.tag == dw.SUBPROGRAM:
                 if _says_nothing(values) or place.unit.language in dw.ASSEMBLERS:
                     continue
-                if dw.TYPE not in values and dw.PROTOTYPED not in values and _without_types(place.unit):
+                if dw.TYPE not in values and dw.PROTOTYPED not in values and without_types(place.unit):
                     continue
                 return Typed(graph.number(place.unit, place.offset), _place(graph, place.unit, values))
             owner, own = place.unit, values
@@ -142,14 +147,9 @@ def _says_nothing(values: Mapping[int, object]) -> bool:
     return bool(values.get(dw.DECLARATION)) and not values.get(dw.PROTOTYPED) and not values.get(dw.DECL_LINE)
 
 
-def _without_types(unit: Unit) -> bool:
-    """Compiled with -g1: lines and names of functions only. Then an entry without a type does not mean void."""
-    return not any(abbreviation.has(dw.TYPE) for abbreviation in unit.table.values())
-
-
-def _bodies(information: Information, index: Index) -> dict[int, list[Place]]:
+def _bodies(information: Information, index: NameIndex) -> dict[int, list[EntryPlace]]:
     """Subprograms by the address of their code."""
-    result: dict[int, list[Place]] = {}
+    result: dict[int, list[EntryPlace]] = {}
     for place in index.bodies:
         try:
             at = information.entry(place.unit, place.offset)[1].get(dw.LOW_PC)
@@ -160,9 +160,9 @@ def _bodies(information: Information, index: Index) -> dict[int, list[Place]]:
     return result
 
 
-def _variables(information: Information, index: Index) -> dict[int, list[Place]]:
+def _variables(information: Information, index: NameIndex) -> dict[int, list[EntryPlace]]:
     """Variables by their address (DW_OP_addr)."""
-    result: dict[int, list[Place]] = {}
+    result: dict[int, list[EntryPlace]] = {}
     for places in index.variables.values():
         for place in places:
             try:
@@ -174,7 +174,7 @@ def _variables(information: Information, index: Index) -> dict[int, list[Place]]
     return result
 
 
-def _records(graph: Graph, index: Index) -> dict[str, ct.TypeId]:
+def _records(graph: Graph, index: NameIndex) -> dict[str, ct.TypeId]:
     """Everything defined, by tag, and what has only a typedef's name by that."""
     result: dict[str, ct.TypeId] = {}
     for (kind, name), places in index.records.items():
@@ -193,7 +193,7 @@ def _records(graph: Graph, index: Index) -> dict[str, ct.TypeId]:
 
 
 def _with_conventions(
-    graph: Graph, wanted: Mapping[str, Wanted], found: Mapping[str, Typed]
+    graph: Graph, wanted: Mapping[str, WantedSymbol], found: Mapping[str, Typed]
 ) -> tuple[dict[str, Typed], list[str]]:
     """The functions with the calling conventions that debug information leaves out, and those for which that cannot be told."""
     from uselib.linker.dwarf.conventions import deduce  # i386 only

@@ -9,14 +9,14 @@ from __future__ import annotations
 import struct
 
 from uselib.linker.dwarf import constants as dw
-from uselib.linker.dwarf.abbreviations import Damage, Shape, uleb
+from uselib.linker.dwarf.abbreviations import Damage, FormSizes, uleb
 from uselib.linker.dwarf.units import DAMAGE, Information, Unit
 
 _PATH, _DIRECTORY = 1, 2  # DW_LNCT_*
 _MOST = 1 << 16  # entries of a header that are believed
 
 
-class Files:
+class LineTableFiles:
     """File names of each unit, read when the first is asked for. What is damaged has no names."""
 
     def __init__(self, information: Information) -> None:
@@ -54,7 +54,7 @@ def _names(information: Information, at: int) -> list[str]:
     opcodes = data[at]
     at += opcodes  # the opcode base itself and a length for each opcode below it
     if version >= 5:
-        shape = Shape(version, 8, offset)
+        shape = FormSizes(version, 8, offset)
         directories, at = _table(information, data, at, shape)
         files, at = _table(information, data, at, shape)
         return [_joined(directories, where, name) for name, where in files]
@@ -79,7 +79,7 @@ def _old_names(data: bytes, at: int) -> list[str]:
     return names
 
 
-def _table(information: Information, data: bytes, at: int, shape: Shape) -> tuple[list[tuple[str, int]], int]:
+def _table(information: Information, data: bytes, at: int, shape: FormSizes) -> tuple[list[tuple[str, int]], int]:
     """A list of directories or files of version 5: (name, directory), and the offset behind it."""
     columns = []
     count, at = data[at], at + 1

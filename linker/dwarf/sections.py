@@ -5,15 +5,34 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from uselib.linker.dwarf.units import Sections
 from uselib.linker.errors import FormatError
 from uselib.linker.formats import elf
 from uselib.linker.reading import read_file
 
 _NAMES = ("info", "abbrev", "str", "line", "line_str", "str_offsets", "addr", "types", "loc", "loclists")
 _LOCATIONS = ("loc", "loclists")  # where variables are: for calling conventions of i386 only
-_LINK, _ALTERNATE = ".gnu_debuglink", ".gnu_debugaltlink"
+_RELOCATED = {1: 8, 10: 4, 11: 4}  # R_X86_64_64, R_X86_64_32, R_X86_64_32S -> bytes
+_LINK = ".gnu_debuglink"
+
+
+@dataclass(frozen=True)
+class Sections:
+    """The contents of the debug sections; empty where there is none. where: the file they come from."""
+
+    where: str
+    info: bytes
+    abbrev: bytes = b""
+    strings: bytes = b""
+    line: bytes = b""
+    line_str: bytes = b""
+    str_offsets: bytes = b""
+    addr: bytes = b""
+    types: bytes = b""
+    loc: bytes = b""
+    loclists: bytes = b""
+    problems: tuple[str, ...] = ()  # sentences: sections that could not be read
 
 
 def find(file: elf.ElfFile, path: str) -> Sections | None:
@@ -31,6 +50,13 @@ def find(file: elf.ElfFile, path: str) -> Sections | None:
         contents = _contents(other, name, problems)
         return _sections(name, contents, problems)
     return _sections(path, {}, problems) if problems else None
+
+
+def own(file: elf.ElfFile, path: str) -> Sections | None:
+    """The debug sections that are in the file itself; None if there are none. `problems` says what is damaged."""
+    problems: list[str] = []
+    contents = _contents(file, path, problems)
+    return _sections(path, contents, problems) if contents.get("info") or problems else None
 
 
 def _sections(path: str, contents: Mapping[str, bytes], problems: list[str]) -> Sections:
@@ -52,6 +78,8 @@ def _contents(file: elf.ElfFile, path: str, problems: list[str]) -> dict[str, by
             if section[2] & elf.SHF_COMPRESSED:
                 content, _ = elf.decompress(content, file.elf_class, f"{path}:{name}")
             contents[key] = _old_compressed(bytes(content), f"{path}:{name}") if old else bytes(content)
+            if file.kind == elf.ET_REL and file.elf_class.word == 8:
+                contents[key] = _relocated(file, index, contents[key])
         except FormatError as problem:
             problems.append(f"debug information is missing: {problem}")
     return contents
@@ -69,6 +97,22 @@ def _old_compressed(content: bytes, where: str) -> bytes:
     if len(result) != size:
         raise elf.bad(where, f"has {len(result)} bytes when decompressed instead of {size}")
     return result
+
+
+def _relocated(file: elf.ElfFile, target: int, content: bytes) -> bytes:
+    """A section of an x86-64 object file, whose references to other sections are in relocations. Those of i386 stand in place
+    (psABI 4.4: S is 0 for sections of an object file). Raises FormatError."""
+    result = bytearray(content)
+    for index, section in enumerate(file.sections):
+        if section[1] != elf.SHT_RELA or section[7] != target:
+            continue
+        values = [symbol[4] for symbol in file.symbols(section[6])] if section[6] < len(file.sections) else []
+        for offset, kind, symbol, addend in file.relocations(index):
+            size = _RELOCATED.get(kind)
+            if size is not None and offset + size <= len(result) and symbol < len(values):
+                value = values[symbol] + (addend or 0) & (1 << 8 * size) - 1
+                result[offset : offset + size] = value.to_bytes(size, "little")
+    return bytes(result)
 
 
 def _linked(file: elf.ElfFile, path: str, problems: list[str]) -> tuple[str, elf.ElfFile] | None:
@@ -106,8 +150,3 @@ def _linked(file: elf.ElfFile, path: str, problems: list[str]) -> tuple[str, elf
     if not problems:
         problems.append(f"{path}: its debug information is in `{text}`, which is neither beside it nor in .debug/")
     return None
-
-
-def has_alternate(file: elf.ElfFile) -> bool:
-    """Does it share debug information with other files (dwz -m)?"""
-    return any(file.names[section[0]] == _ALTERNATE for section in file.sections)

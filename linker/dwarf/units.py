@@ -10,12 +10,12 @@ from __future__ import annotations
 import struct
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from uselib.linker.dwarf import abbreviations as ab
 from uselib.linker.dwarf import constants as dw
-from uselib.linker.dwarf.abbreviations import Abbreviation, Damage, Shape, sleb, uleb
+from uselib.linker.dwarf.abbreviations import Abbreviation, Damage, FormSizes, sleb, uleb
+from uselib.linker.dwarf.sections import Sections
 
 DAMAGE = (Damage, struct.error, IndexError, KeyError, ValueError, OverflowError, RecursionError)
 
@@ -32,24 +32,6 @@ _PLAIN = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class Sections:
-    """The contents of the debug sections; empty where there is none. where: the file they come from."""
-
-    where: str
-    info: bytes
-    abbrev: bytes = b""
-    strings: bytes = b""
-    line: bytes = b""
-    line_str: bytes = b""
-    str_offsets: bytes = b""
-    addr: bytes = b""
-    types: bytes = b""
-    loc: bytes = b""
-    loclists: bytes = b""
-    problems: tuple[str, ...] = ()  # sentences: sections that could not be read
-
-
 class Unit:
     """A unit's header and, once asked for, its abbreviations and the attributes of its first entry."""
 
@@ -59,7 +41,7 @@ class Unit:
     )  # fmt: skip
 
     def __init__(
-        self, number: int, start: int, end: int, shape: Shape, abbrev_offset: int, first: int, kind: int
+        self, number: int, start: int, end: int, shape: FormSizes, abbrev_offset: int, first: int, kind: int
     ) -> None:
         self.number, self.start, self.end, self.shape, self.first, self.kind = number, start, end, shape, first, kind
         self.abbrev_offset = abbrev_offset
@@ -143,7 +125,7 @@ class Information:
             raise Damage(f"a unit is of unknown kind {kind}")
         if at > end:
             raise Damage("a unit is shorter than its header")
-        unit = Unit(len(self.units), start, end, Shape(version, address, offset_size), abbrev_offset, at, kind)
+        unit = Unit(len(self.units), start, end, FormSizes(version, address, offset_size), abbrev_offset, at, kind)
         if kind == dw.UT_TYPE:
             unit.signature, unit.type_at = signature, start + type_at
             self.signatures.setdefault(signature, start + type_at)

@@ -48,12 +48,17 @@ def written(types: ct.Types, row: int, seen: set[str] | None = None) -> str:
         case ct.Enumeration(name, size, signed, values):
             return f"enum {name}:{size}:{int(signed)}{{{', '.join(f'{n}={v}' for n, v in values)}}}"
         case ct.Record(kind, name, size, members, alignment):
-            if name and f"{kind} {name}" in seen:
+            label = (
+                f"{kind} {name}" if name else f"{kind} of row {row}"
+            )  # one without a tag leads to itself in damaged files
+            if label in seen:
                 return f"{kind} {name}"
-            seen.add(f"{kind} {name}")
+            seen.add(label)
             words = "; ".join(
                 f"{m.name}@{m.offset}{'' if m.width is None else f':{m.width}'} {of(m.type)}" for m in members
             )  # fmt: skip
+            if not name:
+                seen.discard(label)
             return f"{kind} {name}:{size}{f' aligned {alignment}' if alignment else ''}{{{words}}}"
         case ct.Unknown(reason):
             return f"unknown({reason})"

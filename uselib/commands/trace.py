@@ -54,9 +54,10 @@ def _record(arguments: list[str]) -> int:
         raise _unwritable(extra["output"], failure) from None
     wants = None
     if not extra.get("no_strings"):
+        from uselib.emulator.trace.prototypes.damage import said_once
         from uselib.emulator.trace.record.pointed import PointedData
 
-        wants = PointedData(extra.get("prototypes", ()), results=chosen.returns)
+        wants = PointedData(extra.get("prototypes", ()), results=chosen.returns, warn=said_once())
     return Runner(options, observer=Recorder(sink, chosen, wants)).run()
 
 

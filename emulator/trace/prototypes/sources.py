@@ -7,11 +7,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from uselib.emulator.trace.prototypes.damage import Warn, unsaid
 from uselib.linker.c_types.value_types import Enumeration, Integer, Parameter, Pointer, Prototype, Type
 from uselib.linker.errors import Diagnostic, FormatError
 from uselib.linker.image import Machine
@@ -106,14 +107,24 @@ def read_prototype_file(path: str, machine: Machine, library: str = "musl") -> S
 
 
 def open_prototypes(
-    machine: Machine, binaries: Iterable[str] = (), files: Iterable[str] = (), library: str = "musl"
+    machine: Machine,
+    binaries: Iterable[str] = (),
+    files: Iterable[str] = (),
+    library: str = "musl",
+    warn: Warn = unsaid,
+    names: Mapping[str, str] | None = None,
 ) -> Prototypes:
     """Everything there is. binaries: paths of the program and its libraries, for their DWARF (skipped where there is none, or
     the file cannot be read: traces are shown elsewhere too); files: what `--prototypes` named; library: whose standard C library
-    (`musl`, `glibc`, `mini`). Raises FormatError for `files` only."""
+    (`musl`, `glibc`, `mini`); warn: takes a sentence for each binary whose DWARF is damaged; names: what to call binaries,
+    if not by their path. Raises FormatError for `files` only."""
     from uselib.emulator.trace.prototypes.declarations import standard
     from uselib.emulator.trace.prototypes.dwarf import read_dwarf
 
     sources: list[Source] = [read_prototype_file(path, machine, library) for path in files]
-    sources += [source for path in binaries if (source := read_dwarf(path, machine)) is not None]
+    sources += [
+        source
+        for path in binaries
+        if (source := read_dwarf(path, machine, warn, (names or {}).get(path, path))) is not None
+    ]
     return Prototypes([*sources, standard(machine, library)])

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
+from uselib.emulator.trace.prototypes.damage import Warn, said_once
 from uselib.emulator.trace.reading.events import Event
 from uselib.emulator.trace.reading.model import Function, Process, TraceFile
 from uselib.emulator.trace.reading.options import Option
@@ -37,9 +38,10 @@ class Decoder(Protocol):
         ...
 
 
-def decoder_for(trace: TraceFile, plain: bool = False, files: Iterable[str] = ()) -> Decoder:
-    """plain: words, whatever prototypes there are. files: of --prototypes. Raises FormatError for those."""
-    return Words() if plain else ByPrototype(trace, files)
+def decoder_for(trace: TraceFile, plain: bool = False, files: Iterable[str] = (), warn: Warn | None = None) -> Decoder:
+    """plain: words, whatever prototypes there are. files: of --prototypes. warn: as `open_prototypes`; without it stderr has the
+    warnings. Raises FormatError for the files of --prototypes."""
+    return Words() if plain else ByPrototype(trace, files, warn or said_once())
 
 
 def _place(process: Process, word: int) -> str:
@@ -72,8 +74,8 @@ class Words:
 class ByPrototype:
     """A Decoder with prototypes; those of each machine in the trace are opened when the first event of it is shown."""
 
-    def __init__(self, trace: TraceFile, files: Iterable[str] = ()) -> None:
-        self._trace = trace
+    def __init__(self, trace: TraceFile, files: Iterable[str], warn: Warn) -> None:
+        self._trace, self._warn = trace, warn
         self._files = tuple(files)
         self._prototypes: dict[Machine, Prototypes] = {}
         self._found: dict[tuple[Machine, str], Prototype | None] = {}
@@ -126,7 +128,7 @@ class ByPrototype:
 
             paths = {f.path: None for p in self._trace.processes if _machine(p) is machine for f in p.places.files}
             binaries = [path for path in paths if os.path.isfile(path)]
-            found = self._prototypes[machine] = open_prototypes(machine, binaries, self._files)
+            found = self._prototypes[machine] = open_prototypes(machine, binaries, self._files, warn=self._warn)
         return found
 
     def _decoder(self, process: Process) -> PrototypeDecoder:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from uselib.emulator.trace.prototypes.damage import said_once
 from uselib.emulator.trace.reading.blocks import Array
 from uselib.emulator.trace.reading.decoding import ALL_BITS, PROTOTYPES, ByPrototype, Decoder, Masks
 from uselib.emulator.trace.reading.events import Event, events_from
@@ -313,7 +314,8 @@ def run(arguments: list[str]) -> int:
             warn(a)
             warn(b)
             files = values.get("prototypes", ())
-            decoders = ByPrototype(a, files), ByPrototype(b, files)
+            said = said_once()  # files that both traces name
+            decoders = ByPrototype(a, files, said), ByPrototype(b, files, said)
             known = {"known": decoders[0].masks, "words": all_bits, "none": None}[values.get("values", "known")]
             result = compare(a, b, known, values.get("by-caller", False))
             if values.get("q"):

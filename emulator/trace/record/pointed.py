@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from uselib.emulator.trace.prototypes.damage import Warn, unsaid
 from uselib.emulator.trace.prototypes.sources import read_prototype_file
 from uselib.emulator.trace.record.backend import WORDS, Copy, Want
 from uselib.emulator.trace.record.files import KnownFile
@@ -14,10 +15,11 @@ _NOTHING = (WORDS, ())
 
 class PointedData:
     """Callable as a recorder's `wants`: prototypes are opened at the first call that is recorded. files: what `--prototypes`
-    named; results: also what results point to. Raises FormatError for a prototype file with errors."""
+    named; results: also what results point to; warn: takes sentences about damaged debug information. Raises FormatError for a
+    prototype file with errors."""
 
-    def __init__(self, files: Sequence[str] = (), *, results: bool = False) -> None:
-        self._files, self._results = tuple(files), results
+    def __init__(self, files: Sequence[str] = (), *, results: bool = False, warn: Warn = unsaid) -> None:
+        self._files, self._results, self._warn = tuple(files), results, warn
         for file in files:
             read_prototype_file(file, Machine.X86_64)  # errors now, not in the middle of the run
         self._opened: dict[tuple[Machine, tuple[str, ...]], object] = {}
@@ -30,7 +32,8 @@ class PointedData:
         prototypes = self._opened.get(key)
         if not isinstance(prototypes, Prototypes):
             library = "mini" if any(file.library.startswith("libmini") for file in known) else "musl"
-            prototypes = open_prototypes(machine, [file.host_path for file in known], self._files, library)
+            names = {file.host_path: file.path for file in known}
+            prototypes = open_prototypes(machine, names, self._files, library, self._warn, names)
             self._opened[key] = prototypes
         prototype = prototypes.find(name)
         if prototype is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from uselib.emulator.trace.prototypes.damage import said_once
 from uselib.emulator.trace.reading.decoding import PLAIN, PROTOTYPES, decoder_for
 from uselib.emulator.trace.reading.model import TraceFile
 from uselib.emulator.trace.reading.options import SELECTION, Option, chosen_processes, count, parse, warn
@@ -29,7 +30,8 @@ def run(arguments: list[str]) -> int:
     (path,), values = parsed
     with TraceFile(path) as trace:
         processes = chosen_processes(trace, values)
-        decoder = decoder_for(trace, values.get("words", False), values.get("prototypes", ()))
+        damaged: list[str] = []
+        decoder = decoder_for(trace, values.get("words", False), values.get("prototypes", ()), damaged.append)
         _needs_textual()
         _needs_terminal(path)
         from uselib.emulator.trace.tui.app import TraceApp
@@ -44,6 +46,9 @@ def run(arguments: list[str]) -> int:
         if app.failure is not None:
             raise app.failure
         warn(trace)
+        say = said_once()
+        for sentence in damaged:
+            say(sentence)
     return 0
 
 

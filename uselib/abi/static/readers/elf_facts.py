@@ -13,7 +13,7 @@ from uselib.abi.static.model.facts import DataFact, Facts, FileKind, FunctionFac
 from uselib.abi.static.readers import elf_dynamic
 from uselib.abi.static.readers.digests import CodeDigest, without_addresses
 from uselib.linker.dwarf import sections as debug_sections
-from uselib.linker.dwarf.interface import Interface, Wanted, read_interface
+from uselib.linker.dwarf.interface import Interface, WantedSymbol, read_interface
 from uselib.linker.errors import some
 from uselib.linker.formats import elf
 from uselib.linker.image import EXEC, WRITE, Machine, Segment
@@ -191,10 +191,10 @@ def with_types(
     )
 
 
-def _wanted(rows: Iterable[tuple[str, str, int, bytes]]) -> dict[str, Wanted]:
+def _wanted(rows: Iterable[tuple[str, str, int, bytes]]) -> dict[str, WantedSymbol]:
     listed = list(rows)
     times = Counter(name for _, name, _, _ in listed)
-    return {key: Wanted(name, at, times[name] > 1, code) for key, name, at, code in listed}
+    return {key: WantedSymbol(name, at, times[name] > 1, code) for key, name, at, code in listed}
 
 
 # Virtual tables and type descriptions of C++: data that no source declares.

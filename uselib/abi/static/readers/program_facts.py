@@ -8,7 +8,7 @@ from dataclasses import replace
 from uselib.abi.static.model.facts import ProgramFacts, Use
 from uselib.abi.static.readers import elf_dynamic
 from uselib.linker.dwarf import sections as debug_sections
-from uselib.linker.dwarf.interface import Interface, Wanted, read_interface
+from uselib.linker.dwarf.interface import Interface, WantedSymbol, read_interface
 from uselib.linker.errors import some
 from uselib.linker.formats import elf, elf_image
 from uselib.linker.image import Binding, ExportKind, Identity, Image
@@ -108,8 +108,8 @@ def _with_types(facts: ProgramFacts, file: elf.ElfFile) -> ProgramFacts:
         said = found.problems if found is not None else (missing,)
         return replace(facts, unknown=facts.unknown + said)
     uses = facts.uses or ()
-    functions = {use.name: Wanted(use.name) for use in uses if use.kind != "data"}
-    data = {use.name: Wanted(use.name) for use in uses if use.kind != "function"}
+    functions = {use.name: WantedSymbol(use.name) for use in uses if use.kind != "data"}
+    data = {use.name: WantedSymbol(use.name) for use in uses if use.kind != "function"}
     interface = read_interface(found, facts.machine.word, functions, data, records=True)
     typed = tuple(_typed(use, interface) for use in uses)
     said = interface.unknown

@@ -1,0 +1,169 @@
+"""Rows of the type graph (linker/c_types/types.py) -> value types (value_types.py): made when asked for, each once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from uselib.linker.c_types import types as ct
+from uselib.linker.c_types.layout import base_type
+from uselib.linker.c_types.value_types import (
+    Array,
+    Complex,
+    Enumeration,
+    Field,
+    Floating,
+    Function,
+    Integer,
+    Opaque,
+    Pointer,
+    Structure,
+    Type,
+    Value,
+    Void,
+    enumeration,
+    renamed,
+)
+from uselib.linker.image import Machine
+
+_MEMBERS = 1024  # of a structure or enumeration that are looked at
+_LARGEST_COUNT = 1 << 28  # elements of an array
+_DEEPEST = 32  # typedefs and qualifiers around a type
+
+
+class UnreadableType(Exception):
+    """A type of the graph is Unknown; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """What is known beside the graph. named: value types that take the place of typedefs; flags: tags of enumerations whose
+    values are joined by `|`."""
+
+    named: Mapping[str, Type] = field(default_factory=dict)
+    flags: frozenset[str] = frozenset()
+
+
+class ValueTypes:
+    """The value types of a graph. rows: may grow; complete: reads the members of a row that is a record or enumeration.
+
+    `pointers` is how many pointers are still followed to structures; beyond them a structure is opaque.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[ct.Type],
+        complete: Callable[[ct.TypeId], None],
+        machine: Machine,
+        hints: Hints | None = None,
+    ) -> None:
+        self._rows, self._complete, self._machine, self._hints = rows, complete, machine, hints or Hints()
+        self._made: dict[tuple[ct.TypeId, int], Type] = {}
+
+    def of(self, number: ct.TypeId, pointers: int = 1) -> Type:
+        """The value type of a row. Raises UnreadableType."""
+        key = number, max(pointers, -1)
+        found = self._made.get(key)
+        if found is None:
+            self._made[key] = Opaque(getattr(self._rows[number], "name", "?"))  # a type within itself ends here
+            try:
+                found = self._made[key] = self._make(number, pointers)
+            except BaseException:
+                del self._made[key]
+                raise
+        return found
+
+    def _make(self, number: ct.TypeId, pointers: int) -> Type:
+        row = self._rows[number]
+        match row:
+            case ct.Void():
+                return Void()
+            case ct.Base():
+                return self._base(row)
+            case ct.Pointer(_, _, "member"):
+                return Opaque("pointer to member")
+            case ct.Pointer(target):
+                return Pointer(self.of(target, pointers - 1), self._machine.word, self._is_const(target))
+            case ct.Array(element, count):
+                known = count is not None and 0 < count < _LARGEST_COUNT
+                return Array(self.of(element, pointers), count if known and count is not None else 0)
+            case ct.Record():
+                return self._record(number, row, pointers)
+            case ct.Enumeration():
+                return self._enumeration(number, row)
+            case ct.Typedef(name, target):
+                return self._hints.named.get(name) or renamed(self.of(target, pointers), name)
+            case ct.Qualified(_, target):
+                return self.of(target, pointers)
+            case ct.FunctionType():
+                return Function()
+            case ct.Unknown(reason):
+                raise UnreadableType(reason)
+
+    def _is_const(self, number: ct.TypeId) -> bool:
+        """Is it const, perhaps through typedefs and other qualifiers?"""
+        row = self._rows[number]
+        for _ in range(_DEEPEST):
+            if isinstance(row, ct.Qualified) and row.qualifier == "const":
+                return True
+            if not isinstance(row, ct.Qualified | ct.Typedef):
+                return False
+            row = self._rows[row.target]
+        return False
+
+    def _base(self, row: ct.Base) -> Type:
+        known = base_type(row.name.split(), self._machine)
+        if known is not None and known.size == row.size:
+            return known
+        size, limit = row.size, 4 if self._machine is Machine.I386 else 16
+        alignment = min(size, limit) or 1
+        if row.name.startswith(ct.VECTOR_OF):
+            element = base_type(row.name.removeprefix(ct.VECTOR_OF).split(), self._machine)
+            return (
+                Array(element, size // element.size) if element is not None and element.size else Opaque(row.name, size)
+            )
+        if row.encoding in ("float", "complex"):
+            length = size // 2 if row.encoding == "complex" else size
+            if length not in (4, 8, 12, 16) or "128" in row.name or row.name.startswith("_Decimal"):
+                return Opaque(row.name, size, alignment)
+            part = Floating(row.name, length, min(length, limit))
+            return Complex(row.name, part) if row.encoding == "complex" else part
+        if not size:
+            return Opaque(row.name)
+        style = {"bool": "boolean", "char": "character"}.get(row.encoding, "decimal")
+        return Integer(row.name, size, row.signed, alignment, style if size == 1 or style == "boolean" else "decimal")
+
+    def _record(self, number: ct.TypeId, row: ct.Record, pointers: int) -> Type:
+        label = _label("union" if row.kind == "union" else "struct", row.name)
+        if pointers < 0:
+            return Opaque(label)
+        self._complete(number)
+        completed = self._rows[number]
+        if not isinstance(completed, ct.Record):
+            return self._make(number, pointers)
+        if completed.size is None:
+            return Opaque(label)
+        fields = tuple(self._field(member, min(pointers, 0)) for member in completed.members[:_MEMBERS])
+        natural = max((max(f.type.alignment or f.type.size, 1) for f in fields), default=1)
+        return Structure(label, completed.size, min(completed.alignment or natural, 16), fields, row.kind == "union")
+
+    def _field(self, member: ct.Member, pointers: int) -> Field:
+        type_ = self.of(member.type, pointers)
+        name = "" if member.name.startswith("<") else member.name  # a base class of C++
+        byte, bit = divmod(member.offset, 8)
+        return Field(name, type_, byte, None if not member.width else (bit, min(member.width, 128)))
+
+    def _enumeration(self, number: ct.TypeId, row: ct.Enumeration) -> Type:
+        self._complete(number)
+        completed = self._rows[number]
+        if not isinstance(completed, ct.Enumeration):
+            return self._make(number, 0)
+        values = tuple(Value(name, value, -1) for name, value in completed.values[:_MEMBERS])
+        size = 4 if completed.size is None else completed.size
+        flags = True if row.name in self._hints.flags else None
+        made: Enumeration = enumeration(_label("enum", row.name), size, completed.signed, values, flags)
+        return made
+
+
+def _label(kind: str, name: str) -> str:
+    return f"{kind} {name}" if name else kind
