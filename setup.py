@@ -16,5 +16,11 @@ setup(
             extra_compile_args=["-O2", "-fvisibility=hidden", "-Wall", "-Wextra"],
             optional=True,  # likewise: uselib/abi/dynamic/run/data_watch.py
         ),
+        Extension(
+            "uselib.emulator.machine._pages",
+            ["emulator/machine/native/page_table.c"],
+            extra_compile_args=["-O2", "-fvisibility=hidden", "-Wall", "-Wextra"],
+            optional=True,  # without it every page lookup goes to Python: emulator/machine/native_pages.py
+        ),
     ]
 )

@@ -296,10 +296,9 @@ class Control:
 
     def withhold(self, begin: int, end: int) -> None:
         """From now on writes to these pages are refused; the kernel object's `exception` hears of them."""
-        self.machine.pages.withheld.update(range(page_down(begin), end, PAGE))
-        self.machine.engine.flush_tlb()
+        pages = self.machine.pages
+        pages.withhold(pages.withheld.union(range(page_down(begin), end, PAGE)))
 
     def grant(self) -> None:
         """Ends `withhold`, for all pages."""
-        self.machine.pages.withheld.clear()
-        self.machine.engine.flush_tlb()
+        self.machine.pages.withhold(())

@@ -12,7 +12,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from ctypes import c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
 from functools import cache
 from typing import Any
@@ -229,8 +229,24 @@ class Engine:
         if self._unchecked is not None:
             self._unchecked.value = not self._stopping
 
+    flush_control = _ctl_write(_CTL_TLB_FLUSH, 0)  # uc_ctl's control word, for native code
+
     def flush_tlb(self) -> None:
-        self.lib.uc_ctl(c_void_p(self.handle), _ctl_write(_CTL_TLB_FLUSH, 0))
+        self.lib.uc_ctl(c_void_p(self.handle), self.flush_control)
+
+    def hook_lookups(self, callback: Any, data: int) -> None:
+        """UC_HOOK_TLB_FILL: bool f(uc, page address, access, struct uc_tlb_entry *, data), a ctypes callback or an address."""
+        self.hook(HOOK_TLB_FILL, callback, data=data)
+
+    def private(self, name: str) -> int:
+        """Address of a function of the x86 target within Unicorn, which its library exports without declaring it; 0 if this release
+        does not, or is not known (stop_checks.KNOWN)."""
+        if not stop_checks.known(self.lib):
+            return 0
+        try:
+            return self.function(f"{name}_x86_64")
+        except AttributeError:
+            return 0
 
     def flush_translations(self) -> None:
         self.lib.uc_ctl(c_void_p(self.handle), _ctl_write(_CTL_TB_FLUSH, 0))
@@ -285,25 +301,3 @@ class Engine:
         address = ctypes.cast(getattr(self.lib, name), c_void_p).value
         assert address is not None
         return address
-
-
-TlbFill = Callable[[int, int], int]
-
-
-def tlb_callback(fill: TlbFill, elsewhere: dict[int, int]) -> Any:
-    """Wraps `fill(page, access) -> permissions (0 = fault)` as a UC_HOOK_TLB_FILL callback.
-
-    struct uc_tlb_entry is { u64 paddr; u32 perms; }: address and physical address are the same, but for reads and writes of
-    the pages in `elsewhere`.
-    """
-    address_of, perms_of = c_uint64.from_address, c_uint32.from_address
-
-    def callback(_uc: int, page: int, access: int, entry: int, _data: int) -> bool:
-        perms = fill(page, access)
-        if not perms:
-            return False
-        address_of(entry).value = elsewhere.get(page, page) if access != MEM_FETCH else page
-        perms_of(entry + 8).value = perms
-        return True
-
-    return TLB_CALLBACK(callback)

@@ -21,14 +21,12 @@ from uselib.emulator.machine.engine import (
     HOOK_BLOCK,
     HOOK_INSN,
     HOOK_INTR,
-    HOOK_TLB_FILL,
     INSN_CALLBACK,
     INSN_SYSCALL,
     INTR_CALLBACK,
     MEM_FETCH,
     Engine,
     RegisterSet,
-    tlb_callback,
 )
 from uselib.emulator.machine.pages import PageTable
 from uselib.emulator.machine.register_file import locate
@@ -66,7 +64,6 @@ class Machine:
         self._x87 = X87(self.engine, self.bits) if available() else None
         self.pages = PageTable(self.engine, space, kernel_pages, self._x87)
         space.set_listener(self.pages)
-        self.engine.hook(HOOK_TLB_FILL, tlb_callback(self.pages.fill, self.pages.elsewhere))
         if self.bits == 32:
             space.windows[0].map_anonymous(GDT_ADDRESS, 0x1000, shared=False)
             self.engine.until = GDT_ADDRESS + 0xFFF  # programs of 1993 begin at 0
@@ -93,6 +90,7 @@ class Machine:
         """Frees the CPU. The address space stays."""
         with self._closing:
             self.engine.close()
+            self.pages.close()
 
     def after_fork(self) -> None:
         """In the child of a host fork: another thread of the parent may have been within `interrupt`, and it is not here
@@ -154,8 +152,7 @@ class Machine:
         the first page, as if all lay one behind the other. Once a machine."""
         if pages:
             self.engine.map_device(DEVICES, len(pages) * PAGE, read, write, data)
-            self.pages.elsewhere.update((page, DEVICES + n * PAGE) for n, page in enumerate(pages))
-            self.engine.flush_tlb()
+            self.pages.move_elsewhere({page: DEVICES + n * PAGE for n, page in enumerate(pages)})
 
     def native_function(self, name: str) -> int:
         """Address of a function of Unicorn's C interface, for a native callback."""

@@ -1,6 +1,7 @@
 """PageTable: answers Unicorn's page lookups from the address space, with no page both writable and executable.
 
-Unicorn asks once per page and kind of access (UC_HOOK_TLB_FILL). Stores to pages that were never executable are fast;
+Unicorn asks when a page is not in its TLB (UC_HOOK_TLB_FILL). What is settled for a page goes into a table that native code reads
+(native_pages.py), so Python is asked once for each region and not for each page. Stores to pages that were never executable are fast;
 a page the guest mapped RWX (a library under uselib(2), an old a.out program) is therefore answered either RW- or R-X,
 by what it was last used for, and changes over when it is used the other way: the lookup is refused, the run loop calls
 `resolve`, which drops the page's translations, and the instruction runs again.
@@ -9,9 +10,10 @@ A page whose code writes to the page itself, or that changes over again and agai
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 from uselib.emulator.machine.engine import MEM_FETCH, MEM_READ, MEM_WRITE, Engine
+from uselib.emulator.machine.native_pages import PAGE_BITS, RUNS, LookupTable, NoLookups, lookups
 from uselib.emulator.machine.x87 import X87
 from uselib.loader.memory.address_space import (
     PAGE,
@@ -28,6 +30,7 @@ from uselib.loader.memory.host_memory import Window
 _WRITABLE = PROT_READ | PROT_WRITE  # Unicorn's permission bits are the same as PROT_*
 _RUNNABLE = PROT_READ | PROT_EXEC
 _BOTH = PROT_READ | PROT_WRITE | PROT_EXEC
+_AT_ONCE = 64 << 20  # bytes of a mapping that are entered into the table together
 MAX_CHANGES = 16  # of one page between writable and executable, before it becomes both
 
 
@@ -48,10 +51,34 @@ class PageTable:
         self._scanned: set[int] = set()  # pages whose x87 instructions are hooked, as their contents are now
         self._unhooked: set[int] = set()  # executed pages with a new hook, so that their translations are out of date
         self._dropping = False
-        self.withheld: set[int] = set()  # pages that answer no write (watchpoints); flush the TLB after a change
-        self.elsewhere: dict[int, int] = {}  # watched page -> its physical address (Machine.watch_pages)
+        self._withheld: frozenset[int] = frozenset()
+        self._elsewhere: dict[int, int] = {}
+        bits = space.layout.bits
+        self._table: LookupTable = lookups(engine, bits, self.fill, self._elsewhere)
         self.refused: tuple[int, int] | None = None
         self.on_mapped: Callable[[Vma], None] = lambda vma: None
+
+    def close(self) -> None:
+        """After the engine."""
+        self._table.close()
+        self._table = NoLookups()
+
+    @property
+    def withheld(self) -> frozenset[int]:
+        """Pages that answer no write (watchpoints)."""
+        return self._withheld
+
+    def withhold(self, pages: Iterable[int]) -> None:
+        """These pages answer no write from now on, and no others."""
+        before, self._withheld = self._withheld, frozenset(pages)
+        for page in before ^ self._withheld:
+            self._table.forget(page >> PAGE_BITS, 1)
+
+    def move_elsewhere(self, pages: Mapping[int, int]) -> None:
+        """Reads and writes of these pages have other physical addresses (Machine.watch_pages)."""
+        self._elsewhere.update(pages)
+        for page in pages:
+            self._table.forget(page >> PAGE_BITS, 1)
 
     # -- the callback -------------------------------------------------------------------------------------------------
 
@@ -66,7 +93,7 @@ class PageTable:
                 return 0
             vma = self._space.vmas.find(page)
             assert vma is not None
-        prot = vma.prot & ~PROT_WRITE if page in self.withheld else vma.prot
+        prot = vma.prot & ~PROT_WRITE if page in self._withheld else vma.prot
         wanted = PROT_WRITE if access == MEM_WRITE else PROT_EXEC if access == MEM_FETCH else _BOTH
         if not prot & wanted or (vma.file is not None and self._beyond_file(vma, page)):
             if self._dropping:
@@ -81,8 +108,30 @@ class PageTable:
                     self.refused = (page, access)
                     return 0
         if prot & PROT_WRITE and prot & PROT_EXEC:
-            return self._fill_twofold(page, access)
+            perms = self._fill_twofold(page, access)
+            if perms:
+                self._enter(page, perms)
+            return perms
+        if prot & PROT_EXEC and page not in self._executed:
+            prot &= ~PROT_EXEC  # it is looked up once more, to be scanned, before it is executed
+        self._enter_around(vma, page, prot | PROT_READ)
         return prot | PROT_READ
+
+    def _enter(self, page: int, perms: int) -> None:
+        """Notes the answer for a page."""
+        if page not in self._elsewhere and not self._dropping:
+            runs = RUNS if perms & PROT_EXEC and page in self._executed else 0
+            self._table.put(page >> PAGE_BITS, perms & _WRITABLE | runs)
+
+    def _enter_around(self, vma: Vma, page: int, perms: int) -> None:
+        """Notes the answer for a page, and what holds for reads and writes of the pages around it."""
+        if perms & PROT_EXEC or self._withheld or self._elsewhere:
+            self._enter(page, perms)
+            return
+        start, end = max(vma.start, page & -_AT_ONCE), min(vma.end, (page & -_AT_ONCE) + _AT_ONCE)
+        if vma.file is not None:
+            end = min(end, page_up(vma.start - vma.offset + vma.file.size()))
+        self._table.allow(start >> PAGE_BITS, (end - start) >> PAGE_BITS, perms)
 
     def _scan(self, vma: Vma, page: int) -> None:
         self._scanned.add(page)
@@ -123,7 +172,7 @@ class PageTable:
             return True
         now = self._twofold.get(page)
         vma = self._space.vmas.find(page)
-        if page in self.withheld:
+        if page in self._withheld:
             return False
         if now is None or vma is None or not (vma.prot & PROT_WRITE and vma.prot & PROT_EXEC) or now == _BOTH:
             return False
@@ -138,7 +187,7 @@ class PageTable:
         self._scanned.discard(page)
         if access == MEM_WRITE:
             self._drop(page, page + PAGE)
-        self._engine.flush_tlb()
+        self._table.forget(page >> PAGE_BITS, 1)
         return True
 
     def _drop(self, start: int, end: int) -> None:
@@ -164,7 +213,7 @@ class PageTable:
 
     def changed(self, start: int, end: int) -> None:
         self._forget_code(start, end, twofold=True)
-        self._engine.flush_tlb()
+        self._table.forget(start >> PAGE_BITS, (end - start) >> PAGE_BITS)
 
     def code_written(self, start: int, end: int) -> None:
         self._forget_code(page_down(start), page_up(end), twofold=False)
@@ -179,7 +228,8 @@ class PageTable:
             marked = [page for page in pages if page in self._twofold]
         if stale:
             self._drop(min(stale), max(stale) + PAGE)
-            self._engine.flush_tlb()
+            for page in stale:
+                self._table.forget(page >> PAGE_BITS, 1)
             self._executed.difference_update(stale)
             self._scanned.difference_update(stale)
         if twofold:

@@ -26,6 +26,17 @@ _STRUCTURE, _BEHIND = 4096, 1 << 17  # bytes searched
 
 def locate(engine: Engine, bits: int) -> int:
     """Address of the array, or 0. The registers keep their values."""
+    return _search(engine, bits, everywhere=True)
+
+
+def locate_cpu(engine: Engine, bits: int) -> int:
+    """Address of the CPUState, as functions within Unicorn take it; 0 if this is no release whose structures are known."""
+    assert engine.handle is not None
+    array = _search(engine, bits, everywhere=False)
+    return array - _KNOWN[0][1] if array else 0
+
+
+def _search(engine: Engine, bits: int, *, everywhere: bool) -> int:
     assert engine.handle is not None
     try:
         memory = os.open("/proc/self/mem", os.O_RDONLY | os.O_CLOEXEC)
@@ -35,7 +46,7 @@ def locate(engine: Engine, bits: int) -> int:
     before = [engine.read(number) for number in numbers]
     try:
         pattern = _fill(engine, bits, 0x9E3779B97F4A7C15)
-        for address in _candidates(memory, engine.handle, pattern):
+        for address in _candidates(memory, engine.handle, pattern, everywhere):
             second = _fill(engine, bits, 0xC2B2AE3D27D4EB4F)
             if _read(memory, address, len(second)) == second:
                 return address
@@ -67,11 +78,13 @@ def _pointer(memory: int, address: int) -> int:
     return int.from_bytes(_read(memory, address, 8), "little")
 
 
-def _candidates(memory: int, structure: int, pattern: bytes) -> Iterator[int]:
+def _candidates(memory: int, structure: int, pattern: bytes, everywhere: bool) -> Iterator[int]:
     for offset, behind in _KNOWN:
         address = _pointer(memory, structure + offset) + behind
         if _read(memory, address, len(pattern)) == pattern:
             yield address
+    if not everywhere:
+        return
     whole = _read(memory, structure, _STRUCTURE)
     for offset in range(0, len(whole) - 7, 8):
         start = int.from_bytes(whole[offset : offset + 8], "little")

@@ -30,12 +30,17 @@ _FUNCTIONS = ("uc_emu_stop", "uc_mem_unmap", "uc_reg_read_batch", "uc_context_si
 _PROLOGUE = 64  # bytes of each that are searched
 
 
+def known(lib: ctypes.CDLL) -> bool:
+    """Whether this is a release of Unicorn whose inside has been looked at, on an x86-64 host."""
+    if os.uname().machine not in ("x86_64", "AMD64"):
+        return False
+    version = lib.uc_version(None, None)
+    return KNOWN[0] <= (version >> 24, version >> 16 & 0xFF, version >> 8 & 0xFF) <= KNOWN[1]
+
+
 def locate(lib: ctypes.CDLL, engine: int) -> ctypes.c_uint8 | None:
     """`no_exit_request` of an initialised engine, or None if it cannot be told with certainty."""
-    if os.uname().machine not in ("x86_64", "AMD64"):
-        return None
-    version = lib.uc_version(None, None)
-    if not KNOWN[0] <= (version >> 24, version >> 16 & 0xFF, version >> 8 & 0xFF) <= KNOWN[1]:
+    if not known(lib):
         return None
     offsets = {_tested_offset(lib, name) for name in _FUNCTIONS}
     offset = offsets.pop()
