@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.run_support import uselib
+from support.command import uselib
 
 SOURCE = "int add(int a, int b) { return a + b; }\n"
 
