@@ -11,7 +11,8 @@ from typing import Any
 
 from uselib.abi.dynamic.matrix import cache as cache_module
 from uselib.abi.dynamic.matrix.config import read_config, split
-from uselib.abi.dynamic.matrix.matrix import MatrixResult, MatrixSpec, ProgramSpec, run_matrix
+from uselib.abi.dynamic.matrix.matrix import run_matrix
+from uselib.abi.dynamic.matrix.spec import MatrixResult, MatrixSpec, ProgramSpec
 from uselib.emulator.process.run_options import OPTIONS
 from uselib.linker.errors import Diagnostic, UsageError
 from uselib.progress_bar import progress_bar

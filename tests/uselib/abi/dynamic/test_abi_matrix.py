@@ -28,7 +28,8 @@ from uselib.abi.dynamic.matrix.cache import Cache, directory, from_json
 from uselib.abi.dynamic.matrix.html import page
 from uselib.abi.dynamic.matrix.junit import document
 from uselib.abi.dynamic.matrix.key import Keys
-from uselib.abi.dynamic.matrix.matrix import Cell, MatrixResult, MatrixSpec, ProgramSpec, run_matrix
+from uselib.abi.dynamic.matrix.matrix import run_matrix
+from uselib.abi.dynamic.matrix.spec import Cell, MatrixResult, MatrixSpec, ProgramSpec
 from uselib.abi.dynamic.matrix.text import render
 from uselib.abi.dynamic.run.result import AbiRequest, AbiResult, Coverage, Divergence, Side, WrongBinding
 from uselib.cli import main

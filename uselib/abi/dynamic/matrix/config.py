@@ -29,7 +29,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from uselib.abi.dynamic.matrix.matrix import MatrixSpec, ProgramSpec
+from uselib.abi.dynamic.matrix.spec import MatrixSpec, ProgramSpec
 from uselib.linker.errors import Diagnostic, UsageError
 from uselib.linker.reading import read_file
 
@@ -38,10 +38,13 @@ _SWITCHES = frozenset(("realtime",))
 _WORDS = frozenset(("env", "argv0", "max-memory", "max-files", "seed"))
 _OPTIONS = _PATHS | _SWITCHES | _WORDS | {"max-instructions", "max-seconds"}
 _TOP: dict[str, type[Any]] = {"versions": list, "baseline": str, "options": dict, "program": list}
+_KINDS: dict[type[Any], str] = {str: "string", list: "list", dict: "table"}
+# Keys of a program: strings, lists[], tables{}.
+_PROGRAM_TEXT = """
+    run program arguments[] name stdin stdin-file env{} inputs[] prototypes[] ignore[] baseline options{}"""
 _PROGRAM: dict[str, type[Any]] = {
-    "run": str, "program": str, "arguments": list, "name": str, "stdin": str, "stdin-file": str, "env": dict, "inputs": list,
-    "prototypes": list, "ignore": list, "baseline": str, "options": dict,
-}  # fmt: skip
+    word.rstrip("[]{}"): {"[]": list, "{}": dict}.get(word[-2:], str) for word in _PROGRAM_TEXT.split()
+}
 
 
 class _Reader:
@@ -115,10 +118,17 @@ class _Reader:
         except (ValueError, TypeError):
             raise self.wrong(f"{where}: a limit is not a positive number") from None
         return ProgramSpec(
-            self._place(words[0]), tuple(words[1:]), stdin, tuple(run_words),
-            tuple(map(self._place, row.get("prototypes", ()))), tuple(row.get("ignore", ())), *limits,
-            tuple(map(self._place, row.get("inputs", ()))), self._baseline(row), row.get("name", ""),
-        )  # fmt: skip
+            self._place(words[0]),
+            tuple(words[1:]),
+            stdin,
+            tuple(run_words),
+            tuple(map(self._place, row.get("prototypes", ()))),
+            tuple(row.get("ignore", ())),
+            *limits,
+            tuple(map(self._place, row.get("inputs", ()))),
+            self._baseline(row),
+            row.get("name", ""),
+        )
 
     def _words(self, text: str, where: str) -> list[str]:
         words = split(text)
@@ -131,8 +141,8 @@ class _Reader:
         result = {}
         for name, value in table.items():
             if name not in _OPTIONS:
-                raise self.wrong(f"{where}: `{name}` is no option of `uselib run` that can be given here",
-                                 f"one of {', '.join(sorted(_OPTIONS))}")  # fmt: skip
+                words = f"{where}: `{name}` is no option of `uselib run` that can be given here"
+                raise self.wrong(words, f"one of {', '.join(sorted(_OPTIONS))}")
             if (name in _SWITCHES) != isinstance(value, bool) or isinstance(value, dict):
                 raise self.wrong(f"{where}: `{name}` has a value of the wrong kind")
             items = value if isinstance(value, list) else [value]
@@ -148,9 +158,6 @@ def _own(path: str) -> bool:
 def _natural(path: str) -> list[tuple[int, str]]:
     """1.2.0 before 1.10.0."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path)]
-
-
-_KINDS: dict[type[Any], str] = {str: "string", list: "list", dict: "table"}
 
 
 def split(text: str) -> list[str]:

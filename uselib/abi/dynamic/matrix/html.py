@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from uselib.abi.dynamic.matrix.matrix import Cell, MatrixResult
+from uselib.abi.dynamic.matrix.spec import Cell, MatrixResult
 from uselib.abi.dynamic.matrix.text import details, legend, short, summary
 from uselib.linker.errors import printable
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from xml.sax.saxutils import escape, quoteattr
 
-from uselib.abi.dynamic.matrix.matrix import Cell, MatrixResult
+from uselib.abi.dynamic.matrix.spec import Cell, MatrixResult
 from uselib.abi.dynamic.matrix.text import details, short
 from uselib.linker.errors import printable
 

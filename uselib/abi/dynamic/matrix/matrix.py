@@ -1,9 +1,9 @@
 """Programs x versions: every cell is one dynamic comparison of a program's baseline with another version of its library.
 
-    MatrixSpec -> plan: cells with their requests -> cache (cache.py) -> an executor runs the rest -> MatrixResult -> matrix_text, _html, ...
+    MatrixSpec -> plan.py: cells with their requests -> cache.py, by key.py -> an executor runs the rest (worker.py) -> MatrixResult
 
-The executor is any `concurrent.futures.Executor`: what goes to a worker is an AbiRequest, what comes back an AbiResult, and both
-pickle. A cell never makes the others fail: whatever goes wrong with it becomes its verdict `not comparable`, with the reason.
+The executor is any `concurrent.futures.Executor`: a worker gets an AbiRequest and gives an AbiResult, and both pickle. A cell never
+makes the others fail: whatever goes wrong with it becomes its verdict `not comparable`, with the reason.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from uselib.abi.dynamic.matrix.plan import Column, Row, plan
-from uselib.abi.dynamic.run.result import AbiRequest, AbiResult, Side
+from uselib.abi.dynamic.matrix.plan import MatrixColumn, MatrixRow, plan
+from uselib.abi.dynamic.matrix.spec import Cell, MatrixResult, MatrixSpec
+from uselib.abi.dynamic.run.result import AbiRequest, AbiResult, not_comparable
 from uselib.linker.errors import Diagnostic, UsageError
 
 if TYPE_CHECKING:
@@ -24,141 +25,49 @@ if TYPE_CHECKING:
 
     from uselib.abi.dynamic.matrix.cache import Cache
 
-MATRIX_VERSION = 1  # of as_json
-
-
-@dataclass(frozen=True)
-class ProgramSpec:
-    """A row: how one program is run. Paths are the host's; environment and options are words of `uselib run`.
-
-    name: its label, by default the program's file name and its arguments. inputs: further files that the run depends on. baseline:
-    the version it is compared with (a label or a path), by default the one that it was linked with.
-    """
-
-    program: str
-    arguments: tuple[str, ...] = ()
-    stdin: bytes = b""
-    run_words: tuple[str, ...] = ()
-    prototypes: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
-    max_instructions: int | None = None
-    max_seconds: float | None = 60.0
-    inputs: tuple[str, ...] = ()
-    baseline: str = ""
-    name: str = ""
-
-    @property
-    def label(self) -> str:
-        return self.name or " ".join([os.path.basename(self.program), *self.arguments])
-
-
-@dataclass(frozen=True)
-class MatrixSpec:
-    """programs: rows; versions: files of target libraries, columns. baseline: for programs that name none."""
-
-    programs: tuple[ProgramSpec, ...]
-    versions: tuple[str, ...]
-    baseline: str = ""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """result None: this version is the program's baseline, with which nothing is compared. cached: it was not run this time."""
-
-    program: str
-    version: str
-    baseline: str
-    result: AbiResult | None = None
-    cached: bool = False
-
-    @property
-    def verdict(self) -> str:
-        return "baseline" if self.result is None else self.result.verdict
-
-
-@dataclass(frozen=True)
-class MatrixResult:
-    """cells: row by row, one for each program and version. notes: what the user should know besides."""
-
-    programs: tuple[str, ...]
-    versions: tuple[str, ...]
-    libraries: tuple[str, ...]  # the files of the versions
-    cells: tuple[Cell, ...]
-    notes: tuple[str, ...] = ()
-
-    @property
-    def status(self) -> int:
-        """The exit status: 4 something diverged, 16 nothing did but something is not comparable, 0 all identical."""
-        verdicts = {cell.verdict for cell in self.cells}
-        return 4 if "diverged" in verdicts else 16 if "not comparable" in verdicts else 0
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Cells by verdict."""
-        names = ("identical on this run", "diverged", "not comparable", "baseline")
-        return {name: sum(cell.verdict == name for cell in self.cells) for name in names}
-
-    def rows(self) -> list[tuple[str, tuple[Cell, ...]]]:
-        """Each program with its cells."""
-        width = len(self.versions)
-        return [(name, self.cells[n * width : (n + 1) * width]) for n, name in enumerate(self.programs)]
-
-    def as_json(self) -> dict[str, Any]:
-        """Cells carry the result of `abi run --json`; what depends on the cache alone is left out, so that equal results are equal."""
-        return {
-            "version": MATRIX_VERSION,
-            "status": self.status,
-            "programs": list(self.programs),
-            "versions": [{"label": v, "library": f} for v, f in zip(self.versions, self.libraries, strict=True)],
-            "cells": [
-                {
-                    "program": cell.program,
-                    "version": cell.version,
-                    "baseline": cell.baseline,
-                    "verdict": cell.verdict,
-                    "result": None if cell.result is None else cell.result.as_json(),
-                }
-                for cell in self.cells
-            ],
-            "notes": list(self.notes),
-        }
-
-
-def not_comparable(program: str, old: str, new: str, reason: str) -> AbiResult:
-    """The result of a comparison that could not be made."""
-    return AbiResult("not comparable", program, Side(old, 0), Side(new, 0), reason=reason)
-
-
-@dataclass
-class _Task:
-    """A cell on its way. key: of the cache; empty: it depends on what no key covers, so it is run each time."""
-
-    row: Row
-    column: Column
-    request: AbiRequest | None = None
-    key: str = ""
-    result: AbiResult | None = None
-    cached: bool = False
-
-
 Progress = Callable[[int, int], None]  # how many cells are done, of how many; the same number may come twice
 
 
-@dataclass
-class _Run:
-    tasks: list[_Task]
-    progress: Progress
-    cache: Cache | None
-    total: int = 0
-    done: int = 0
-    notes: list[str] = field(default_factory=list)
+@dataclass(frozen=True)
+class _Task:
+    """A comparison that has to be run. cell: its number in the matrix, row by row. key: of the cache; empty: it depends on what no key
+    covers, so it is run each time."""
 
-    def finish(self, task: _Task, result: AbiResult) -> None:
-        task.result = result
-        self.done += 1
-        if self.cache is not None and task.key and not task.cached and _repeatable(result):
-            self.cache.store(task.key, result)
-        self.progress(self.done, self.total)
+    cell: int
+    request: AbiRequest
+    key: str = ""
+
+
+class _Results:
+    """The results of the cells as they come; tells the progress, and stores what was run in the cache."""
+
+    def __init__(self, total: int, progress: Progress | None, cache: Cache | None) -> None:
+        """total: cells that are compared."""
+        self._total, self._progress, self._cache = total, progress or (lambda _done, _total: None), cache
+        self.by_cell: dict[int, AbiResult] = {}
+        self.cached: set[int] = set()
+
+    def tell(self) -> None:
+        """Calls the progress function."""
+        self._progress(len(self.by_cell), self._total)
+
+    def known(self, cell: int, result: AbiResult, cached: bool = False) -> None:
+        """A result that did not have to be run."""
+        self.by_cell[cell] = result
+        if cached:
+            self.cached.add(cell)
+        self.tell()
+
+    def ran(self, task: _Task, result: AbiResult) -> None:
+        """The result of a run."""
+        if self._cache is not None and task.key and _repeatable(result):
+            self._cache.store(task.key, result)
+        self.known(task.cell, result)
+
+    def failed(self, task: _Task, reason: str) -> None:
+        """A cell that could not be run."""
+        request = task.request
+        self.ran(task, not_comparable(request.program, request.old, request.new, reason))
 
 
 def _repeatable(result: AbiResult) -> bool:
@@ -187,74 +96,70 @@ def run_matrix(
             Diagnostic("abi matrix", f"no {missing} given", remedy=f"name one with --{missing} or --config")
         )
     planned = plan(spec)
-    tasks = [_Task(row, column) for row in planned.rows for column in planned.columns]
-    run = _Run(tasks, progress or (lambda _done, _total: None), cache)
-    waiting = _prepare(run)
+    pairs = [(row, column) for row in planned.rows for column in planned.columns]
+    results = _Results(sum(row.baseline is not column for row, column in pairs), progress, cache)
+    waiting = _tasks(pairs, results, cache)
     if waiting:
-        run.progress(run.done, run.total)
-        _execute(run, waiting, executor, jobs)
-    if cache is not None:
-        run.notes += cache.remarks()
+        results.tell()
+        _execute(results, waiting, executor, jobs)
     cells = tuple(
-        Cell(t.row.label, t.column.label, t.row.baseline.label if t.row.baseline else "", t.result, t.cached)
-        for t in tasks
+        Cell(
+            row.label,
+            column.label,
+            row.baseline.label if row.baseline else "",
+            results.by_cell.get(number),
+            number in results.cached,
+        )
+        for number, (row, column) in enumerate(pairs)
     )
     return MatrixResult(
         tuple(row.label for row in planned.rows),
         tuple(column.label for column in planned.columns),
         tuple(column.path for column in planned.columns),
         cells,
-        (*planned.notes, *run.notes),
+        (*planned.notes, *(cache.remarks() if cache is not None else ())),
     )
 
 
-def _prepare(run: _Run) -> list[_Task]:
-    """Requests for all cells; those known already are done. Returns what has to be run."""
+def _tasks(pairs: Sequence[tuple[MatrixRow, MatrixColumn]], results: _Results, cache: Cache | None) -> list[_Task]:
+    """What has to be run; cells whose result is known already get it."""
     from uselib.abi.dynamic.matrix.key import Keys
 
     keys = Keys()
-    waiting = []
-    run.total = sum(task.row.baseline is not task.column for task in run.tasks)
-    for task in run.tasks:
-        row, column = task.row, task.column
+    tasks = []
+    for cell, (row, column) in enumerate(pairs):
         if row.baseline is column:
             continue
         old = row.baseline.path if row.baseline else ""
         reason = row.problem or column.problem_for(row)
         if reason:
-            run.finish(task, not_comparable(row.spec.program, old, column.path, reason))
+            results.known(cell, not_comparable(row.spec.program, old, column.path, reason))
             continue
-        program = row.spec
-        task.request = AbiRequest(
-            program.program, old, column.path, program.arguments, program.stdin, program.run_words, program.prototypes,
-            program.ignore, program.max_instructions, program.max_seconds, parallel=False,
-        )  # fmt: skip
-        if run.cache is not None:
-            task.key = keys.key(task.request, program.inputs)
-            known = run.cache.load(task.key) if task.key else None
-            if known is not None:
-                task.cached = True
-                # the key is of contents: the paths may be others than when it was stored
-                old_side, new_side = replace(known.old, library=old), replace(known.new, library=column.path)
-                run.finish(task, replace(known, program=program.program, old=old_side, new=new_side))
-                continue
-        waiting.append(task)
-    return waiting
+        request = row.spec.request(old, column.path)
+        key = keys.key(request, row.spec.inputs) if cache is not None else ""
+        known = cache.load(key) if cache is not None and key else None
+        if known is None:
+            tasks.append(_Task(cell, request, key))
+            continue
+        # the key is of contents: the paths may be others than when it was stored
+        old_side, new_side = replace(known.old, library=old), replace(known.new, library=column.path)
+        results.known(cell, replace(known, program=request.program, old=old_side, new=new_side), cached=True)
+    return tasks
 
 
 # -- running -----------------------------------------------------------------------------------------------------------
 
 
-def _execute(run: _Run, tasks: Sequence[_Task], executor: Executor | None, jobs: int | None) -> None:
+def _execute(results: _Results, tasks: Sequence[_Task], executor: Executor | None, jobs: int | None) -> None:
     if executor is not None:
-        _submit(run, tasks, executor)
+        _submit(results, tasks, executor)
         return
     with _pool(min(jobs or len(os.sched_getaffinity(0)), len(tasks))) as pool:
-        broken = _submit(run, tasks, pool, again=True)
-    # A worker that crashes takes the whole pool with it, and nobody knows whose fault it was: each of these gets a pool of its own.
+        broken = _submit(results, tasks, pool, again=True)
+    # A worker that crashes takes the whole pool with it, and which cell was the cause is not known: each gets a pool of its own.
     for task in broken:
         with _pool(1) as pool:
-            _submit(run, [task], pool)
+            _submit(results, [task], pool)
 
 
 @contextmanager
@@ -279,7 +184,7 @@ def _pool(count: int) -> Iterator[Executor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _submit(run: _Run, tasks: Sequence[_Task], executor: Executor, again: bool = False) -> list[_Task]:
+def _submit(results: _Results, tasks: Sequence[_Task], executor: Executor, again: bool = False) -> list[_Task]:
     """Runs cells. Returns those whose worker went away, if they are to be tried `again`."""
     from concurrent.futures import BrokenExecutor, as_completed
 
@@ -289,11 +194,10 @@ def _submit(run: _Run, tasks: Sequence[_Task], executor: Executor, again: bool =
     lost: list[_Task] = []
     try:
         for task in tasks:
-            assert task.request is not None
             try:
                 futures[executor.submit(run_cell, task.request)] = task
             except (BrokenExecutor, RuntimeError) as failure:  # it broke, or was shut down, before all were handed over
-                _lost(run, task, failure, lost if again else None)
+                _lost(results, task, failure, lost if again else None)
         for future in as_completed(futures):
             task = futures[future]
             try:
@@ -301,9 +205,9 @@ def _submit(run: _Run, tasks: Sequence[_Task], executor: Executor, again: bool =
                 if not isinstance(result, AbiResult):
                     raise TypeError(f"the worker answered with a {type(result).__name__}")
             except Exception as failure:  # of the executor: run_cell itself raises nothing
-                _lost(run, task, failure, lost if again and isinstance(failure, BrokenExecutor) else None)
+                _lost(results, task, failure, lost if again and isinstance(failure, BrokenExecutor) else None)
             else:
-                run.finish(task, result)
+                results.ran(task, result)
     except BaseException:
         for future in futures:
             future.cancel()
@@ -311,15 +215,14 @@ def _submit(run: _Run, tasks: Sequence[_Task], executor: Executor, again: bool =
     return sorted(lost, key=tasks.index)
 
 
-def _lost(run: _Run, task: _Task, failure: BaseException, lost: list[_Task] | None) -> None:
+def _lost(results: _Results, task: _Task, failure: BaseException, lost: list[_Task] | None) -> None:
     if lost is not None:
         lost.append(task)
         return
     from concurrent.futures import BrokenExecutor
 
-    assert task.request is not None
     if isinstance(failure, BrokenExecutor):
         reason = "the worker process that ran this cell ended without an answer (crashed, or killed for want of memory)"
     else:
         reason = f"the executor failed: {type(failure).__name__}: {' '.join(str(failure).split())[:300]}"
-    run.finish(task, not_comparable(task.request.program, task.request.old, task.request.new, reason))
+    results.failed(task, reason)

@@ -10,19 +10,16 @@ import os
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from uselib.abi.dynamic.matrix.spec import MatrixSpec, ProgramSpec
 from uselib.linker.errors import Diagnostics, ToolError, UsageError, error
 from uselib.linker.image import Identity, Machine
-
-if TYPE_CHECKING:
-    from uselib.abi.dynamic.matrix.matrix import MatrixSpec, ProgramSpec
 
 _HEAD = 4096  # bytes: headers and notes of a target library
 
 
 @dataclass(frozen=True)
-class Column:
+class MatrixColumn:
     """A version. identity None: no fixed-address library (an ordinary shared object)."""
 
     label: str
@@ -30,7 +27,7 @@ class Column:
     machine: int  # e_machine
     identity: Identity | None
 
-    def problem_for(self, row: Row) -> str:
+    def problem_for(self, row: MatrixRow) -> str:
         """Why the row's program cannot be compared with this version; empty: it can."""
         base = row.baseline
         if base is None:
@@ -46,19 +43,21 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Row:
+class MatrixRow:
     """A program. problem: why it cannot be compared at all."""
 
     label: str
     spec: ProgramSpec
-    baseline: Column | None
+    baseline: MatrixColumn | None
     problem: str = ""
 
 
 @dataclass(frozen=True)
-class Plan:
-    rows: tuple[Row, ...]
-    columns: tuple[Column, ...]
+class MatrixPlan:
+    """notes: what the user should know besides."""
+
+    rows: tuple[MatrixRow, ...]
+    columns: tuple[MatrixColumn, ...]
     notes: tuple[str, ...] = ()
 
 
@@ -83,7 +82,7 @@ def _head(path: str) -> bytes:
         return file.read(_HEAD)
 
 
-def _column(path: str) -> Column:
+def _column(path: str) -> MatrixColumn:
     """Raises ToolError, OSError."""
     from uselib.loader.programs.headers import library_header
 
@@ -99,10 +98,10 @@ def _column(path: str) -> Column:
         header = None
     name = os.path.basename(path)
     identity = header.identity if header else None
-    return Column(str(identity.version) if identity else name, path, machine, identity)
+    return MatrixColumn(str(identity.version) if identity else name, path, machine, identity)
 
 
-def _columns(paths: Sequence[str]) -> tuple[Column, ...]:
+def _columns(paths: Sequence[str]) -> tuple[MatrixColumn, ...]:
     """Raises LinkError naming every file that is no library."""
     problems, found = Diagnostics(), []
     for path in dict.fromkeys(paths):
@@ -114,10 +113,10 @@ def _columns(paths: Sequence[str]) -> tuple[Column, ...]:
             problems.add(path, failure.strerror or str(failure))
     problems.raise_if_any()
     labels = [_distinct(column, found) for column in found]
-    return tuple(Column(label, c.path, c.machine, c.identity) for label, c in zip(labels, found, strict=True))
+    return tuple(MatrixColumn(label, c.path, c.machine, c.identity) for label, c in zip(labels, found, strict=True))
 
 
-def _distinct(column: Column, all_of_them: Sequence[Column]) -> str:
+def _distinct(column: MatrixColumn, all_of_them: Sequence[MatrixColumn]) -> str:
     """Its version; its file name or path where others have the same version."""
     if sum(other.label == column.label for other in all_of_them) == 1:
         return column.label
@@ -125,9 +124,9 @@ def _distinct(column: Column, all_of_them: Sequence[Column]) -> str:
     return name if sum(os.path.basename(other.path) == name for other in all_of_them) == 1 else column.path
 
 
-def _named(text: str, columns: Sequence[Column]) -> Column | None:
+def _named(text: str, columns: Sequence[MatrixColumn]) -> MatrixColumn | None:
     """The column that a user means: by path, label, version or file name."""
-    tests: tuple[Callable[[Column], bool], ...] = (
+    tests: tuple[Callable[[MatrixColumn], bool], ...] = (
         lambda c: os.path.realpath(c.path) == os.path.realpath(text),
         lambda c: c.label == text,
         lambda c: c.identity is not None and str(c.identity.version) == text,
@@ -140,7 +139,7 @@ def _named(text: str, columns: Sequence[Column]) -> Column | None:
     return None
 
 
-def _linked_with(path: str, columns: Sequence[Column]) -> tuple[Column | None, str]:
+def _linked_with(path: str, columns: Sequence[MatrixColumn]) -> tuple[MatrixColumn | None, str]:
     """The version that a program was linked with, or why there is none."""
     from uselib.linker.formats.elf_image import read_image
     from uselib.linker.reading import read_file
@@ -166,13 +165,13 @@ def _linked_with(path: str, columns: Sequence[Column]) -> tuple[Column | None, s
     )
 
 
-def _row(label: str, spec: ProgramSpec, baseline: str, columns: Sequence[Column]) -> Row:
+def _row(label: str, spec: ProgramSpec, baseline: str, columns: Sequence[MatrixColumn]) -> MatrixRow:
     try:
         machine = elf_machine(_head(spec.program))
     except OSError as failure:
-        return Row(label, spec, None, f"{spec.program}: {failure.strerror or failure}")
+        return MatrixRow(label, spec, None, f"{spec.program}: {failure.strerror or failure}")
     if machine is None:
-        return Row(label, spec, None, f"{spec.program}: is not an ELF program")
+        return MatrixRow(label, spec, None, f"{spec.program}: is not an ELF program")
     named = spec.baseline or baseline
     if named:
         column = _named(named, columns)
@@ -185,21 +184,23 @@ def _row(label: str, spec: ProgramSpec, baseline: str, columns: Sequence[Column]
         of_machine = [column for column in columns if column.machine == machine]
         if not of_machine:
             wrong = ", ".join(sorted({_machine(column.machine) for column in columns}))
-            return Row(label, spec, None, f"{spec.program} is for {_machine(machine)}, the libraries for {wrong}")
+            return MatrixRow(label, spec, None, f"{spec.program} is for {_machine(machine)}, the libraries for {wrong}")
         column, problem = _linked_with(spec.program, of_machine)
         if column is None:
-            return Row(label, spec, None, problem if problem.startswith(spec.program) else f"{spec.program} {problem}")
+            return MatrixRow(
+                label, spec, None, problem if problem.startswith(spec.program) else f"{spec.program} {problem}"
+            )
     if column.machine != machine:
-        return Row(
+        return MatrixRow(
             label,
             spec,
             column,
             f"{spec.program} is for {_machine(machine)}, {column.path} for {_machine(column.machine)}",
         )
-    return Row(label, spec, column)
+    return MatrixRow(label, spec, column)
 
 
-def plan(spec: MatrixSpec) -> Plan:
+def plan(spec: MatrixSpec) -> MatrixPlan:
     """Rows and columns. Raises LinkError for files that are no libraries, UsageError for a baseline that is none of the versions."""
     columns = _columns(spec.versions)
     rows, seen, notes = [], dict[str, int](), []
@@ -209,4 +210,4 @@ def plan(spec: MatrixSpec) -> Plan:
         rows.append(_row(label if seen[label] == 1 else f"{label} #{seen[label]}", program, spec.baseline, columns))
     if len(columns) < len(spec.versions):
         notes.append("a library that was given twice is compared once")
-    return Plan(tuple(rows), columns, tuple(notes))
+    return MatrixPlan(tuple(rows), columns, tuple(notes))

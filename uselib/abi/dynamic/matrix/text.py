@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from uselib.abi.dynamic.matrix.matrix import Cell, MatrixResult
+from uselib.abi.dynamic.matrix.spec import Cell, MatrixResult
 from uselib.linker.errors import printable
 
 _COLOURS = {"identical on this run": "32", "diverged": "31;1", "not comparable": "33", "baseline": "2"}

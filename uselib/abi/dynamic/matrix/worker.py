@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 
-from uselib.abi.dynamic.run.result import AbiRequest, AbiResult
+from uselib.abi.dynamic.run.result import AbiRequest, AbiResult, not_comparable
 from uselib.linker.errors import ToolError
 from uselib.linker.installation import PACKAGE
 
@@ -38,7 +38,6 @@ def run_cell(request: AbiRequest) -> AbiResult:
 
 
 def _here(request: AbiRequest) -> AbiResult:
-    from uselib.abi.dynamic.matrix.matrix import not_comparable
     from uselib.abi.dynamic.run.run import compare_runs
 
     try:
@@ -53,14 +52,11 @@ def _here(request: AbiRequest) -> AbiResult:
 
 
 def _in_process(request: AbiRequest) -> AbiResult:
-    from uselib.abi.dynamic.matrix.matrix import not_comparable
-
     root = os.path.dirname(PACKAGE)
     path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
-    done = subprocess.run(
-        [sys.executable, "-m", "uselib.abi.dynamic.matrix.worker"],
-        input=pickle.dumps(request), capture_output=True, env={**os.environ, "PYTHONPATH": path},
-    )  # fmt: skip
+    command = [sys.executable, "-m", "uselib.abi.dynamic.matrix.worker"]
+    environment = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run(command, input=pickle.dumps(request), capture_output=True, env=environment)
     if done.returncode == 0:
         try:
             result = pickle.loads(done.stdout)

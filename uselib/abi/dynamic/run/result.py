@@ -120,3 +120,8 @@ class AbiResult:
 
     def as_json(self) -> dict[str, Any]:
         return {"version": RESULT_VERSION, **asdict(self)}
+
+
+def not_comparable(program: str, old: str, new: str, reason: str) -> AbiResult:
+    """The result of a comparison that could not be made. reason: in words."""
+    return AbiResult("not comparable", program, Side(old, 0), Side(new, 0), reason=reason)
