@@ -25,7 +25,8 @@ class ArgumentKind:
     """One argument.
 
     style, detail: see strace.RENDERERS. `size` is the index of the argument with the length of a buffer (or the number
-    of elements of an array); -1 where there is none. `output`: shown after the call, as the kernel fills it in.
+    of elements of an array); -1 where there is none. `output`: a pointer to what the kernel fills in, shown after the
+    call. `updated`: a pointer to what the kernel reads and may write back, shown as it was before.
     """
 
     style: str
@@ -33,10 +34,17 @@ class ArgumentKind:
     detail: str = ""
     size: int = -1
     output: bool = False
+    updated: bool = False
+
+    @property
+    def written(self) -> bool:
+        """The kernel may write to the memory that it points to (for an iovec: that its elements point to)."""
+        return self.output or self.updated
 
 
 # Numbers
 FD = ArgumentKind("fd", Width.INT)
+TARGET = ArgumentKind("fd", Width.INT, detail="target")  # the descriptor of what a call writes to (table.Effect.OUTPUT)
 DIRFD = ArgumentKind("dirfd", Width.INT)
 INT = ArgumentKind("int", Width.INT)
 UINT = ArgumentKind("int", Width.UINT)
@@ -52,6 +60,8 @@ SIGNAL = ArgumentKind("signal", Width.INT)
 
 # Memory
 PTR = ArgumentKind("pointer")
+PTR_OUT = ArgumentKind("pointer", output=True)
+PTR_UPDATED = ArgumentKind("pointer", updated=True)
 PATH = ArgumentKind("string")
 STRINGS = ArgumentKind("strings")  # argv: a NULL-terminated array of pointers to strings
 ENVIRONMENT = ArgumentKind("environment")  # envp: only counted
@@ -91,12 +101,17 @@ def vector(size: int, *, output: bool = False) -> ArgumentKind:
 
 def entries(kind: str, size: int) -> ArgumentKind:
     """An array shown by what is in it: `pollfds`, `dirents`, `fd_set`; argument `size` has the number of elements."""
-    return ArgumentKind(kind, size=size, output=kind == "dirents")
+    return ArgumentKind(kind, size=size, output=kind == "dirents", updated=kind in ("pollfds", "fd_set"))
 
 
-def struct_in(layout: str) -> ArgumentKind:
+def struct_in(layout: str, *, updated: bool = False) -> ArgumentKind:
     """Pointer to a structure the kernel reads; `layout` is its name in structs.DECLARATIONS."""
-    return ArgumentKind("struct", detail=layout)
+    return ArgumentKind("struct", detail=layout, updated=updated)
+
+
+def struct_pair(layout: str) -> ArgumentKind:
+    """Pointer to two structures that the kernel reads (the times of utimensat)."""
+    return ArgumentKind("struct_pair", detail=layout)
 
 
 def struct_out(layout: str) -> ArgumentKind:

@@ -11,14 +11,6 @@ from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.signals.state import SIGKILL, SignalState
 from uselib.emulator.process.interfaces import Fault, ProcessEnded
 
-# Calls that a handler ends with EINTR even under SA_RESTART (signal(7)); without a handler they go on
-NOT_RESTARTED = frozenset(
-    {
-        "pause", "sigsuspend", "rt_sigsuspend", "rt_sigtimedwait", "nanosleep", "clock_nanosleep", "clock_nanosleep_time64",
-        "poll", "ppoll", "ppoll_time64", "select", "_newselect", "pselect6", "pselect6_time64", "epoll_wait", "epoll_pwait",
-    }
-)  # fmt: skip
-
 
 class GuestKernel:
     """System calls, exceptions and signals of one process."""
@@ -31,12 +23,12 @@ class GuestKernel:
         self.signals = signals
         self.dispatcher = Dispatcher(process, observer)
         self._call = self.dispatcher.call
-        self._names = table.names(process.machine)
+        self._rows = table.for_machine(process.machine)
 
     def system_call(self, number: int, arguments: Sequence[int]) -> int:
         result = self._call(number, arguments)
         if result == -errno.EINTR:
-            self.signals.interrupted_call = (number, self._names.get(number) not in NOT_RESTARTED)
+            self.signals.interrupted_call = (number, self._rows[number].restarts)
         elif result == -errno.EMFILE and self._max_files is not None:
             raise ProcessEnded(signal=SIGKILL, reason=f"it wants more than {self._max_files} open files (--max-files)")
         return result

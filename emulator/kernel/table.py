@@ -1,12 +1,14 @@
-"""The table of system calls: one row drives dispatch and `--strace`.
+"""The table of system calls: one row says everything that is known of a call.
 
-A row has the call's name, its handler and the kinds of its arguments. Numbers come from the `system_calls` package
-(generated from the kernel's own tables), so a row is written once for both machines; a row for one machine only, where
-the same name means different arguments, names the machine.
+Dispatch, `--strace`, the restart after a signal, `uselib abi run` (what a call changes) and `uselib abi probe` (how it is
+undone) read the rows; nothing about a call stands anywhere else. Numbers come from the `system_calls` package (generated
+from the kernel's own tables), so a row is written once for both machines; a row for one machine only, where the same
+name means different arguments, names the machine.
 """
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +20,24 @@ from uselib.linker.image import Machine
 Handler = Callable[..., int]
 
 
+class Effect(enum.Enum):
+    """What a call changes that others can see. A call that fails changes nothing, but has tried to."""
+
+    NONE = "nothing: it reads, or changes only the process's memory and descriptors"
+    FILES = "a file: its contents, its name or its attributes"
+    OPENED = "a file, if its open flags create or truncate it or open it for writing"
+    OUTPUT = "what is behind the descriptor of kind TARGET: as many bytes as the result says are written there"
+    PROCESSES = "another process, or this one's program, current directory or file mode mask"
+
+
+class Undo(enum.Enum):
+    """What it takes to undo a call, for somebody who tries a function again and again from the same state."""
+
+    MEMORY = "memory, registers, clock and random bytes as they were before"
+    FRESH = "a process that is started afresh"
+    NEVER = "it cannot be tried: it leaves this process, or waits for something outside"
+
+
 @dataclass(frozen=True)
 class Syscall:
     """One system call.
@@ -25,12 +45,17 @@ class Syscall:
     handler: `def sys_x(process: Process, ...) -> int`; arguments converted as their kinds say. Returns the result
     (0 or more); raises GuestError, OSError or MemoryFault, which become -errno, or ProcessEnded or ContextReplaced.
     machine: None, or the only machine that this row is for (a row for the machine goes before one for both).
+    Which arguments it reads and writes: ArgumentKind.written. restarts: after a handler with SA_RESTART the call goes on
+    (signal(7)); without a handler every call does.
     """
 
     name: str
     handler: Handler
     arguments: tuple[ArgumentKind, ...] = ()
     machine: Machine | None = None
+    effect: Effect = Effect.NONE
+    undo: Undo = Undo.FRESH
+    restarts: bool = True
 
 
 # module under uselib.emulator.kernel.calls -> the tuples of rows in it
@@ -72,6 +97,11 @@ def numbers(machine: Machine) -> dict[str, int]:
 def names(machine: Machine) -> dict[int, str]:
     """number -> name, also of calls that have no row."""
     return {number: name for name, number in numbers(machine).items()}
+
+
+def name_of(number: int, machine: Machine) -> str:
+    """`openat`; `syscall_0x3e7` for a number that no call has."""
+    return names(machine).get(number, f"syscall_{number:#x}")
 
 
 def rows() -> tuple[Syscall, ...]:

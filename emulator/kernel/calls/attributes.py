@@ -7,12 +7,12 @@ import os
 from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel import constants as C
-from uselib.emulator.kernel.arguments import DIRFD, FD, MODE, PATH, PTR, UID, flags
+from uselib.emulator.kernel.arguments import DIRFD, FD, MODE, PATH, UID, flags, struct_in, struct_pair
 from uselib.emulator.kernel.calls.files import path_at
 from uselib.emulator.kernel.calls.status import Status, of_descriptor, of_path
 from uselib.emulator.kernel.clock import SECOND
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.table import Syscall
+from uselib.emulator.kernel.table import Effect, Syscall
 from uselib.emulator.kernel.vfs.namespace import Found
 
 if TYPE_CHECKING:
@@ -178,20 +178,22 @@ def sys_utime(process: Process, path: int, times: int) -> int:
 _AT = flags("at")
 
 ATTRIBUTES: tuple[Syscall, ...] = (
-    Syscall("chmod", sys_chmod, (PATH, MODE)),
-    Syscall("fchmod", sys_fchmod, (FD, MODE)),
-    Syscall("fchmodat", sys_fchmodat, (DIRFD, PATH, MODE)),
-    Syscall("fchmodat2", sys_fchmodat2, (DIRFD, PATH, MODE, _AT)),
-    Syscall("chown", sys_chown, (PATH, UID, UID)),
-    Syscall("chown32", sys_chown, (PATH, UID, UID)),
-    Syscall("lchown", sys_lchown, (PATH, UID, UID)),
-    Syscall("lchown32", sys_lchown, (PATH, UID, UID)),
-    Syscall("fchown", sys_fchown, (FD, UID, UID)),
-    Syscall("fchown32", sys_fchown, (FD, UID, UID)),
-    Syscall("fchownat", sys_fchownat, (DIRFD, PATH, UID, UID, _AT)),
-    Syscall("utimensat", sys_utimensat, (DIRFD, PATH, PTR, _AT)),
-    Syscall("utimensat_time64", sys_utimensat_time64, (DIRFD, PATH, PTR, _AT)),
-    Syscall("futimesat", sys_futimesat, (DIRFD, PATH, PTR)),
-    Syscall("utimes", sys_utimes, (PATH, PTR)),
-    Syscall("utime", sys_utime, (PATH, PTR)),
+    Syscall("chmod", sys_chmod, (PATH, MODE), effect=Effect.FILES),
+    Syscall("fchmod", sys_fchmod, (FD, MODE), effect=Effect.FILES),
+    Syscall("fchmodat", sys_fchmodat, (DIRFD, PATH, MODE), effect=Effect.FILES),
+    Syscall("fchmodat2", sys_fchmodat2, (DIRFD, PATH, MODE, _AT), effect=Effect.FILES),
+    Syscall("chown", sys_chown, (PATH, UID, UID), effect=Effect.FILES),
+    Syscall("chown32", sys_chown, (PATH, UID, UID), effect=Effect.FILES),
+    Syscall("lchown", sys_lchown, (PATH, UID, UID), effect=Effect.FILES),
+    Syscall("lchown32", sys_lchown, (PATH, UID, UID), effect=Effect.FILES),
+    Syscall("fchown", sys_fchown, (FD, UID, UID), effect=Effect.FILES),
+    Syscall("fchown32", sys_fchown, (FD, UID, UID), effect=Effect.FILES),
+    Syscall("fchownat", sys_fchownat, (DIRFD, PATH, UID, UID, _AT), effect=Effect.FILES),
+    Syscall("utimensat", sys_utimensat, (DIRFD, PATH, struct_pair("timespec"), _AT), effect=Effect.FILES),
+    Syscall(
+        "utimensat_time64", sys_utimensat_time64, (DIRFD, PATH, struct_pair("timespec64"), _AT), effect=Effect.FILES
+    ),
+    Syscall("futimesat", sys_futimesat, (DIRFD, PATH, struct_pair("timeval")), effect=Effect.FILES),
+    Syscall("utimes", sys_utimes, (PATH, struct_pair("timeval")), effect=Effect.FILES),
+    Syscall("utime", sys_utime, (PATH, struct_in("utimbuf")), effect=Effect.FILES),
 )

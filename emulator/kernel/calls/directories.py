@@ -16,7 +16,7 @@ from uselib.emulator.kernel.arguments import (
     FD,
     MODE,
     PATH,
-    PTR,
+    PTR_OUT,
     SIZE,
     UINT,
     ArgumentKind,
@@ -26,7 +26,7 @@ from uselib.emulator.kernel.arguments import (
 )
 from uselib.emulator.kernel.calls.files import path_at
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.table import Syscall
+from uselib.emulator.kernel.table import Effect, Syscall, Undo
 from uselib.emulator.kernel.vfs.descriptors import DirectoryFile
 
 if TYPE_CHECKING:
@@ -288,27 +288,27 @@ _SIGNED = ArgumentKind("int", Width.INT)
 _ENTRIES = ArgumentKind("dirents", size=2, output=True)
 
 DIRECTORIES: tuple[Syscall, ...] = (
-    Syscall("getcwd", sys_getcwd, (ArgumentKind("string", output=True), SIZE)),
-    Syscall("chdir", sys_chdir, (PATH,)),
-    Syscall("fchdir", sys_fchdir, (FD,)),
-    Syscall("umask", sys_umask, (MODE,)),
+    Syscall("getcwd", sys_getcwd, (ArgumentKind("string", output=True), SIZE), undo=Undo.MEMORY),
+    Syscall("chdir", sys_chdir, (PATH,), effect=Effect.PROCESSES),
+    Syscall("fchdir", sys_fchdir, (FD,), effect=Effect.PROCESSES),
+    Syscall("umask", sys_umask, (MODE,), effect=Effect.PROCESSES),
     Syscall("getdents", sys_getdents, (FD, _ENTRIES, UINT)),
     Syscall("getdents64", sys_getdents64, (FD, _ENTRIES, UINT)),
-    Syscall("readdir", sys_readdir, (FD, PTR, UINT)),
-    Syscall("mkdir", sys_mkdir, (PATH, MODE)),
-    Syscall("mkdirat", sys_mkdirat, (DIRFD, PATH, MODE)),
-    Syscall("mknod", sys_mknod, (PATH, MODE, UINT)),
-    Syscall("mknodat", sys_mknodat, (DIRFD, PATH, MODE, UINT)),
-    Syscall("rmdir", sys_rmdir, (PATH,)),
-    Syscall("unlink", sys_unlink, (PATH,)),
-    Syscall("unlinkat", sys_unlinkat, (DIRFD, PATH, flags("unlinkat"))),
-    Syscall("rename", sys_rename, (PATH, PATH)),
-    Syscall("renameat", sys_renameat, (DIRFD, PATH, DIRFD, PATH)),
-    Syscall("renameat2", sys_renameat2, (DIRFD, PATH, DIRFD, PATH, flags("renameat2"))),
-    Syscall("link", sys_link, (PATH, PATH)),
-    Syscall("linkat", sys_linkat, (DIRFD, PATH, DIRFD, PATH, flags("at"))),
-    Syscall("symlink", sys_symlink, (PATH, PATH)),
-    Syscall("symlinkat", sys_symlinkat, (PATH, DIRFD, PATH)),
-    Syscall("readlink", sys_readlink, (PATH, data_out(2), _SIGNED)),
-    Syscall("readlinkat", sys_readlinkat, (DIRFD, PATH, data_out(3), _SIGNED)),
+    Syscall("readdir", sys_readdir, (FD, PTR_OUT, UINT)),
+    Syscall("mkdir", sys_mkdir, (PATH, MODE), effect=Effect.FILES),
+    Syscall("mkdirat", sys_mkdirat, (DIRFD, PATH, MODE), effect=Effect.FILES),
+    Syscall("mknod", sys_mknod, (PATH, MODE, UINT), effect=Effect.FILES),
+    Syscall("mknodat", sys_mknodat, (DIRFD, PATH, MODE, UINT), effect=Effect.FILES),
+    Syscall("rmdir", sys_rmdir, (PATH,), effect=Effect.FILES),
+    Syscall("unlink", sys_unlink, (PATH,), effect=Effect.FILES),
+    Syscall("unlinkat", sys_unlinkat, (DIRFD, PATH, flags("unlinkat")), effect=Effect.FILES),
+    Syscall("rename", sys_rename, (PATH, PATH), effect=Effect.FILES),
+    Syscall("renameat", sys_renameat, (DIRFD, PATH, DIRFD, PATH), effect=Effect.FILES),
+    Syscall("renameat2", sys_renameat2, (DIRFD, PATH, DIRFD, PATH, flags("renameat2")), effect=Effect.FILES),
+    Syscall("link", sys_link, (PATH, PATH), effect=Effect.FILES),
+    Syscall("linkat", sys_linkat, (DIRFD, PATH, DIRFD, PATH, flags("at")), effect=Effect.FILES),
+    Syscall("symlink", sys_symlink, (PATH, PATH), effect=Effect.FILES),
+    Syscall("symlinkat", sys_symlinkat, (PATH, DIRFD, PATH), effect=Effect.FILES),
+    Syscall("readlink", sys_readlink, (PATH, data_out(2), _SIGNED), undo=Undo.MEMORY),
+    Syscall("readlinkat", sys_readlinkat, (DIRFD, PATH, data_out(3), _SIGNED), undo=Undo.MEMORY),
 )

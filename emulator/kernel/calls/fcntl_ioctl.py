@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.arguments import FD, UINT, ArgumentKind, choice
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.table import Handler, Syscall
+from uselib.emulator.kernel.table import Handler, Syscall, Undo
 from uselib.emulator.kernel.vfs.descriptors import Description, HostFile
 from uselib.emulator.kernel.waiting import attempt
 
@@ -255,11 +255,13 @@ def sys_ioctl(process: Process, fd: int, request: int, argument: int) -> int:
     return handler(process, file, fd, argument)
 
 
-_FCNTL_ARGUMENT = ArgumentKind("fcntl")
+_FCNTL_ARGUMENT = ArgumentKind("fcntl", updated=True)
 
 CONTROL: tuple[Syscall, ...] = (
     Syscall("fcntl", sys_fcntl, (FD, choice("fcntl"), _FCNTL_ARGUMENT)),
     Syscall("fcntl64", sys_fcntl, (FD, choice("fcntl"), _FCNTL_ARGUMENT)),
     Syscall("flock", sys_flock, (FD, choice("flock"))),
-    Syscall("ioctl", sys_ioctl, (FD, choice("ioctl", UINT.width), ArgumentKind("ioctl"))),
+    Syscall(
+        "ioctl", sys_ioctl, (FD, choice("ioctl", UINT.width), ArgumentKind("ioctl", updated=True)), undo=Undo.MEMORY
+    ),
 )

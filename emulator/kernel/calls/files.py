@@ -19,8 +19,9 @@ from uselib.emulator.kernel.arguments import (
     OFFSET64,
     OFFSET_OUT,
     PATH,
-    PTR,
+    PTR_UPDATED,
     SIZE,
+    TARGET,
     UINT,
     choice,
     data_in,
@@ -29,7 +30,7 @@ from uselib.emulator.kernel.arguments import (
     vector,
 )  # fmt: skip
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.table import Syscall
+from uselib.emulator.kernel.table import Effect, Syscall, Undo
 from uselib.emulator.kernel.vfs.descriptors import Description, DirectoryFile, HostFile
 from uselib.emulator.kernel.vfs.namespace import GuestDirectory
 from uselib.emulator.kernel.vfs.opening import open_path
@@ -323,31 +324,31 @@ def sys_copy_file_range(
 _SEEK = choice("seek")
 
 FILES: tuple[Syscall, ...] = (
-    Syscall("open", sys_open, (PATH, flags("open"), MODE)),
-    Syscall("openat", sys_openat, (DIRFD, PATH, flags("open"), MODE)),
-    Syscall("creat", sys_creat, (PATH, MODE)),
+    Syscall("open", sys_open, (PATH, flags("open"), MODE), effect=Effect.OPENED),
+    Syscall("openat", sys_openat, (DIRFD, PATH, flags("open"), MODE), effect=Effect.OPENED),
+    Syscall("creat", sys_creat, (PATH, MODE), effect=Effect.FILES),
     Syscall("close", sys_close, (FD,)),
     Syscall("close_range", sys_close_range, (UINT, UINT, flags("close_range"))),
-    Syscall("read", sys_read, (FD, data_out(2), SIZE)),
-    Syscall("write", sys_write, (FD, data_in(2), SIZE)),
-    Syscall("readv", sys_readv, (FD, vector(2, output=True), LONG)),
-    Syscall("writev", sys_writev, (FD, vector(2), LONG)),
-    Syscall("pread64", sys_pread64, (FD, data_out(2), SIZE, OFFSET64)),
-    Syscall("pwrite64", sys_pwrite64, (FD, data_in(2), SIZE, OFFSET64)),
+    Syscall("read", sys_read, (FD, data_out(2), SIZE), undo=Undo.MEMORY),
+    Syscall("write", sys_write, (TARGET, data_in(2), SIZE), effect=Effect.OUTPUT, undo=Undo.MEMORY),
+    Syscall("readv", sys_readv, (FD, vector(2, output=True), LONG), undo=Undo.MEMORY),
+    Syscall("writev", sys_writev, (TARGET, vector(2), LONG), effect=Effect.OUTPUT, undo=Undo.MEMORY),
+    Syscall("pread64", sys_pread64, (FD, data_out(2), SIZE, OFFSET64), undo=Undo.MEMORY),
+    Syscall("pwrite64", sys_pwrite64, (TARGET, data_in(2), SIZE, OFFSET64), effect=Effect.OUTPUT, undo=Undo.MEMORY),
     Syscall("preadv", sys_preadv, (FD, vector(2, output=True), LONG, SIZE, SIZE)),
-    Syscall("pwritev", sys_pwritev, (FD, vector(2), LONG, SIZE, SIZE)),
+    Syscall("pwritev", sys_pwritev, (TARGET, vector(2), LONG, SIZE, SIZE), effect=Effect.OUTPUT),
     Syscall("preadv2", sys_preadv2, (FD, vector(2, output=True), LONG, SIZE, SIZE, INT)),
-    Syscall("pwritev2", sys_pwritev2, (FD, vector(2), LONG, SIZE, SIZE, INT)),
-    Syscall("lseek", sys_lseek, (FD, OFFSET, _SEEK)),
-    Syscall("_llseek", sys_llseek, (FD, UINT, UINT, OFFSET_OUT, _SEEK)),
+    Syscall("pwritev2", sys_pwritev2, (TARGET, vector(2), LONG, SIZE, SIZE, INT), effect=Effect.OUTPUT),
+    Syscall("lseek", sys_lseek, (FD, OFFSET, _SEEK), undo=Undo.MEMORY),
+    Syscall("_llseek", sys_llseek, (FD, UINT, UINT, OFFSET_OUT, _SEEK), undo=Undo.MEMORY),
     Syscall("dup", sys_dup, (FD,)),
     Syscall("dup2", sys_dup2, (FD, FD)),
     Syscall("dup3", sys_dup3, (FD, FD, flags("open"))),
-    Syscall("ftruncate", sys_ftruncate, (FD, OFFSET)),
-    Syscall("ftruncate64", sys_ftruncate, (FD, OFFSET64)),
-    Syscall("truncate", sys_truncate, (PATH, OFFSET)),
-    Syscall("truncate64", sys_truncate, (PATH, OFFSET64)),
-    Syscall("fallocate", sys_fallocate, (FD, INT, OFFSET64, OFFSET64)),
+    Syscall("ftruncate", sys_ftruncate, (FD, OFFSET), effect=Effect.FILES),
+    Syscall("ftruncate64", sys_ftruncate, (FD, OFFSET64), effect=Effect.FILES),
+    Syscall("truncate", sys_truncate, (PATH, OFFSET), effect=Effect.FILES),
+    Syscall("truncate64", sys_truncate, (PATH, OFFSET64), effect=Effect.FILES),
+    Syscall("fallocate", sys_fallocate, (FD, INT, OFFSET64, OFFSET64), effect=Effect.FILES),
     Syscall("fadvise64", sys_fadvise64, (FD, OFFSET64, SIZE, choice("fadvise"))),
     Syscall("fadvise64_64", sys_fadvise64, (FD, OFFSET64, OFFSET64, choice("fadvise"))),
     Syscall("readahead", sys_fadvise64, (FD, OFFSET64, SIZE)),
@@ -356,7 +357,9 @@ FILES: tuple[Syscall, ...] = (
     Syscall("sync", sys_sync),
     Syscall("syncfs", sys_fsync, (FD,)),
     Syscall("memfd_create", sys_memfd_create, (PATH, flags("memfd"))),
-    Syscall("sendfile", sys_sendfile, (FD, FD, PTR, SIZE)),
-    Syscall("sendfile64", sys_sendfile64, (FD, FD, PTR, SIZE)),
-    Syscall("copy_file_range", sys_copy_file_range, (FD, PTR, FD, PTR, SIZE, UINT)),
+    Syscall("sendfile", sys_sendfile, (TARGET, FD, PTR_UPDATED, SIZE), effect=Effect.OUTPUT),
+    Syscall("sendfile64", sys_sendfile64, (TARGET, FD, PTR_UPDATED, SIZE), effect=Effect.OUTPUT),
+    Syscall(
+        "copy_file_range", sys_copy_file_range, (FD, PTR_UPDATED, TARGET, PTR_UPDATED, SIZE, UINT), effect=Effect.OUTPUT
+    ),
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel.arguments import INT, PID, choice, struct_in, struct_out
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.table import Syscall
+from uselib.emulator.kernel.table import Syscall, Undo
 from uselib.linker.image import Machine
 
 if TYPE_CHECKING:
@@ -139,11 +139,13 @@ def sys_nice(process: Process, increment: int) -> int:
 _RESOURCE = choice("rlimit")
 
 LIMITS: tuple[Syscall, ...] = (
-    Syscall("getrlimit", sys_getrlimit, (_RESOURCE, struct_out("rlimit")), Machine.X86_64),
-    Syscall("getrlimit", sys_old_getrlimit, (_RESOURCE, struct_out("rlimit")), Machine.I386),
+    Syscall("getrlimit", sys_getrlimit, (_RESOURCE, struct_out("rlimit")), Machine.X86_64, undo=Undo.MEMORY),
+    Syscall("getrlimit", sys_old_getrlimit, (_RESOURCE, struct_out("rlimit")), Machine.I386, undo=Undo.MEMORY),
     Syscall("ugetrlimit", sys_getrlimit, (_RESOURCE, struct_out("rlimit"))),
     Syscall("setrlimit", sys_setrlimit, (_RESOURCE, struct_in("rlimit"))),
-    Syscall("prlimit64", sys_prlimit64, (PID, _RESOURCE, struct_in("rlimit64"), struct_out("rlimit64"))),
+    Syscall(
+        "prlimit64", sys_prlimit64, (PID, _RESOURCE, struct_in("rlimit64"), struct_out("rlimit64")), undo=Undo.MEMORY
+    ),
     Syscall("getpriority", sys_getpriority, (choice("priority"), INT)),
     Syscall("setpriority", sys_setpriority, (choice("priority"), INT, INT)),
     Syscall("nice", sys_nice, (INT,)),

@@ -10,7 +10,7 @@ import errno
 from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel import constants as C
-from uselib.emulator.kernel.arguments import FD, HEX, INT, PATH, PTR, SIZE, UINT, struct_out
+from uselib.emulator.kernel.arguments import FD, HEX, INT, PATH, PTR, PTR_OUT, SIZE, UINT, struct_out
 from uselib.emulator.kernel.calls.status import Status, of_descriptor, of_path
 from uselib.emulator.kernel.calls.system import system_name
 from uselib.emulator.kernel.clock import SECOND
@@ -87,11 +87,11 @@ OLD = (
     Syscall("oldstat", sys_oldstat, (PATH, struct_out("oldstat")), Machine.I386),
     Syscall("oldlstat", sys_oldlstat, (PATH, struct_out("oldstat")), Machine.I386),
     Syscall("oldfstat", sys_oldfstat, (FD, struct_out("oldstat")), Machine.I386),
-    Syscall("olduname", sys_olduname, (PTR,), Machine.I386),
-    Syscall("oldolduname", sys_oldolduname, (PTR,), Machine.I386),
+    Syscall("olduname", sys_olduname, (PTR_OUT,), Machine.I386),
+    Syscall("oldolduname", sys_oldolduname, (PTR_OUT,), Machine.I386),
     Syscall("sgetmask", sys_sgetmask, (), Machine.I386),
     Syscall("ssetmask", sys_ssetmask, (HEX,), Machine.I386),
-    Syscall("ustat", sys_ustat, (UINT, PTR)),
+    Syscall("ustat", sys_ustat, (UINT, PTR_OUT)),
     Syscall("mount", not_permitted, (PATH, PATH, PATH, HEX, PTR)),
     Syscall("umount", not_permitted, (PATH,), Machine.I386),
     Syscall("umount2", not_permitted, (PATH, INT)),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from uselib.emulator.kernel import arguments as a
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.table import Syscall
+from uselib.emulator.kernel.table import Syscall, Undo
 from uselib.linker.image import Machine
 from uselib.loader.memory.address_space import PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, page_up
 
@@ -134,16 +134,16 @@ def nothing(process: Process, *_arguments: int) -> int:
 _PROT, _MAP = a.flags("prot"), a.flags("map")
 
 MEMORY = (
-    Syscall("brk", sys_brk, (a.PTR,)),
-    Syscall("mmap", sys_mmap, (a.PTR, a.SIZE, _PROT, _MAP, a.FD, a.SIZE), Machine.X86_64),
-    Syscall("mmap", sys_old_mmap, (a.PTR,), Machine.I386),
-    Syscall("mmap2", sys_mmap2, (a.PTR, a.SIZE, _PROT, _MAP, a.FD, a.SIZE)),
-    Syscall("munmap", sys_munmap, (a.PTR, a.SIZE)),
-    Syscall("mprotect", sys_mprotect, (a.PTR, a.SIZE, _PROT)),
-    Syscall("mremap", sys_mremap, (a.PTR, a.SIZE, a.SIZE, a.flags("mremap"), a.PTR)),
-    Syscall("madvise", sys_madvise, (a.PTR, a.SIZE, a.choice("madvise"))),
+    Syscall("brk", sys_brk, (a.PTR,), undo=Undo.MEMORY),
+    Syscall("mmap", sys_mmap, (a.PTR, a.SIZE, _PROT, _MAP, a.FD, a.SIZE), Machine.X86_64, undo=Undo.MEMORY),
+    Syscall("mmap", sys_old_mmap, (a.PTR,), Machine.I386, undo=Undo.MEMORY),
+    Syscall("mmap2", sys_mmap2, (a.PTR, a.SIZE, _PROT, _MAP, a.FD, a.SIZE), undo=Undo.MEMORY),
+    Syscall("munmap", sys_munmap, (a.PTR, a.SIZE), undo=Undo.MEMORY),
+    Syscall("mprotect", sys_mprotect, (a.PTR, a.SIZE, _PROT), undo=Undo.MEMORY),
+    Syscall("mremap", sys_mremap, (a.PTR, a.SIZE, a.SIZE, a.flags("mremap"), a.PTR), undo=Undo.MEMORY),
+    Syscall("madvise", sys_madvise, (a.PTR, a.SIZE, a.choice("madvise")), undo=Undo.MEMORY),
     Syscall("msync", sys_msync, (a.PTR, a.SIZE, a.INT)),
-    Syscall("mincore", sys_mincore, (a.PTR, a.SIZE, a.PTR)),
+    Syscall("mincore", sys_mincore, (a.PTR, a.SIZE, a.PTR_OUT)),
     Syscall("mlock", nothing, (a.PTR, a.SIZE)),
     Syscall("munlock", nothing, (a.PTR, a.SIZE)),
     Syscall("mlockall", nothing, (a.INT,)),

@@ -12,9 +12,22 @@ import struct
 from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel import constants as C
-from uselib.emulator.kernel.arguments import FD, FD_PAIR, INT, PTR, SIZE, UINT, choice, data_in, data_out, flags
+from uselib.emulator.kernel.arguments import (
+    FD,
+    FD_PAIR,
+    INT,
+    PTR,
+    PTR_OUT,
+    SIZE,
+    TARGET,
+    UINT,
+    choice,
+    data_in,
+    data_out,
+    flags,
+)
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.table import Handler, Syscall
+from uselib.emulator.kernel.table import Effect, Handler, Syscall
 from uselib.emulator.kernel.vfs.descriptors import HostFile
 from uselib.linker.image import Machine
 
@@ -159,8 +172,8 @@ PIPES: tuple[Syscall, ...] = (
     Syscall("socketpair", sys_socketpair, (_DOMAIN, _TYPE, INT, FD_PAIR)),
     Syscall("socket", sys_socket, (_DOMAIN, _TYPE, INT)),
     Syscall("shutdown", sys_shutdown, (FD, INT)),
-    Syscall("sendto", sys_sendto, (FD, data_in(2), SIZE, INT, PTR, UINT)),
-    Syscall("recvfrom", sys_recvfrom, (FD, data_out(2), SIZE, INT, PTR, PTR)),
+    Syscall("sendto", sys_sendto, (TARGET, data_in(2), SIZE, INT, PTR, UINT), effect=Effect.OUTPUT),
+    Syscall("recvfrom", sys_recvfrom, (FD, data_out(2), SIZE, INT, PTR, PTR_OUT)),
     Syscall("socketcall", sys_socketcall, (INT, PTR), Machine.I386),
     Syscall("eventfd", sys_eventfd, (UINT,)),
     Syscall("eventfd2", sys_eventfd2, (UINT, flags("eventfd"))),

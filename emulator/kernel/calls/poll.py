@@ -8,11 +8,23 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel import constants as C
-from uselib.emulator.kernel.arguments import FD, INT, PTR, SIGSET, SIZE, UINT, choice, entries, flags, struct_in
+from uselib.emulator.kernel.arguments import (
+    FD,
+    INT,
+    PTR,
+    PTR_OUT,
+    SIGSET,
+    SIZE,
+    UINT,
+    choice,
+    entries,
+    flags,
+    struct_in,
+)
 from uselib.emulator.kernel.calls.time import read_timespec
 from uselib.emulator.kernel.clock import SECOND
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.table import Syscall
+from uselib.emulator.kernel.table import Syscall, Undo
 from uselib.emulator.kernel.vfs.descriptors import Description, HostFile
 from uselib.emulator.kernel.waiting import blocked, poll
 from uselib.linker.image import Machine
@@ -254,21 +266,41 @@ def sys_epoll_pwait2(process: Process, epoll: int, address: int, most: int, time
 
 
 _POLLFDS, _FDS = entries("pollfds", 1), entries("fd_set", 0)
-_SELECT = (INT, _FDS, _FDS, _FDS, struct_in("timeval"))
+_SELECT = (INT, _FDS, _FDS, _FDS, struct_in("timeval", updated=True))
 
 POLL: tuple[Syscall, ...] = (
-    Syscall("poll", sys_poll, (_POLLFDS, UINT, INT)),
-    Syscall("ppoll", sys_ppoll, (_POLLFDS, UINT, struct_in("timespec"), SIGSET, SIZE)),
-    Syscall("ppoll_time64", sys_ppoll64, (_POLLFDS, UINT, struct_in("timespec64"), SIGSET, SIZE)),
-    Syscall("select", sys_select, _SELECT, Machine.X86_64),
-    Syscall("select", sys_old_select, (PTR,), Machine.I386),
-    Syscall("_newselect", sys_select, _SELECT),
-    Syscall("pselect6", sys_pselect6, (INT, _FDS, _FDS, _FDS, struct_in("timespec"), PTR)),
-    Syscall("pselect6_time64", sys_pselect6_64, (INT, _FDS, _FDS, _FDS, struct_in("timespec64"), PTR)),
+    Syscall("poll", sys_poll, (_POLLFDS, UINT, INT), undo=Undo.NEVER, restarts=False),
+    Syscall("ppoll", sys_ppoll, (_POLLFDS, UINT, struct_in("timespec"), SIGSET, SIZE), undo=Undo.NEVER, restarts=False),
+    Syscall(
+        "ppoll_time64",
+        sys_ppoll64,
+        (_POLLFDS, UINT, struct_in("timespec64"), SIGSET, SIZE),
+        undo=Undo.NEVER,
+        restarts=False,
+    ),
+    Syscall("select", sys_select, _SELECT, Machine.X86_64, undo=Undo.NEVER, restarts=False),
+    Syscall("select", sys_old_select, (PTR,), Machine.I386, undo=Undo.NEVER, restarts=False),
+    Syscall("_newselect", sys_select, _SELECT, undo=Undo.NEVER, restarts=False),
+    Syscall(
+        "pselect6", sys_pselect6, (INT, _FDS, _FDS, _FDS, struct_in("timespec"), PTR), undo=Undo.NEVER, restarts=False
+    ),
+    Syscall(
+        "pselect6_time64",
+        sys_pselect6_64,
+        (INT, _FDS, _FDS, _FDS, struct_in("timespec64"), PTR),
+        undo=Undo.NEVER,
+        restarts=False,
+    ),
     Syscall("epoll_create", sys_epoll_create, (INT,)),
     Syscall("epoll_create1", sys_epoll_create1, (flags("open"),)),
     Syscall("epoll_ctl", sys_epoll_ctl, (FD, choice("epoll_ctl"), FD, struct_in("epoll_event"))),
-    Syscall("epoll_wait", sys_epoll_wait, (FD, PTR, INT, INT)),
-    Syscall("epoll_pwait", sys_epoll_pwait, (FD, PTR, INT, INT, PTR, SIZE)),
-    Syscall("epoll_pwait2", sys_epoll_pwait2, (FD, PTR, INT, struct_in("timespec64"), PTR, SIZE)),
+    Syscall("epoll_wait", sys_epoll_wait, (FD, PTR_OUT, INT, INT), undo=Undo.NEVER, restarts=False),
+    Syscall("epoll_pwait", sys_epoll_pwait, (FD, PTR_OUT, INT, INT, PTR, SIZE), undo=Undo.NEVER, restarts=False),
+    Syscall(
+        "epoll_pwait2",
+        sys_epoll_pwait2,
+        (FD, PTR_OUT, INT, struct_in("timespec64"), PTR, SIZE),
+        undo=Undo.NEVER,
+        restarts=False,
+    ),
 )

@@ -20,7 +20,7 @@ from uselib.emulator.kernel import arguments as a
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.calls.signals import state
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.table import Syscall
+from uselib.emulator.kernel.table import Effect, Syscall, Undo
 from uselib.emulator.process.interfaces import ProcessEnded, ProgramReplaced
 from uselib.linker.image import Machine
 from uselib.loader.memory.address_space import MemoryFault
@@ -262,12 +262,28 @@ def _open_library(process: Process, path: str) -> Opened:
     return Opened(opened.fd, opened.path.decode("utf-8", "surrogateescape"))
 
 
+_CLONE_FLAGS = a.flags("clone", a.Width.WORD)
+
 PROCESSES = (
-    Syscall("exit", sys_exit, (a.INT,)),
-    Syscall("exit_group", sys_exit, (a.INT,)),
-    Syscall("fork", sys_fork),
-    Syscall("vfork", sys_vfork),
-    Syscall("clone", sys_clone_64, (a.flags("clone", a.Width.WORD), a.PTR, a.PTR, a.PTR, a.PTR), Machine.X86_64),
-    Syscall("clone", sys_clone_32, (a.flags("clone", a.Width.WORD), a.PTR, a.PTR, a.PTR, a.PTR), Machine.I386),
-    Syscall("execve", sys_execve, (a.PATH, a.STRINGS, a.ENVIRONMENT)),
+    Syscall("exit", sys_exit, (a.INT,), undo=Undo.MEMORY),
+    Syscall("exit_group", sys_exit, (a.INT,), undo=Undo.MEMORY),
+    Syscall("fork", sys_fork, effect=Effect.PROCESSES, undo=Undo.NEVER),
+    Syscall("vfork", sys_vfork, effect=Effect.PROCESSES, undo=Undo.NEVER),
+    Syscall(
+        "clone",
+        sys_clone_64,
+        (_CLONE_FLAGS, a.PTR, a.PTR_OUT, a.PTR_OUT, a.PTR),
+        Machine.X86_64,
+        effect=Effect.PROCESSES,
+        undo=Undo.NEVER,
+    ),
+    Syscall(
+        "clone",
+        sys_clone_32,
+        (_CLONE_FLAGS, a.PTR, a.PTR_OUT, a.PTR, a.PTR_OUT),
+        Machine.I386,
+        effect=Effect.PROCESSES,
+        undo=Undo.NEVER,
+    ),
+    Syscall("execve", sys_execve, (a.PATH, a.STRINGS, a.ENVIRONMENT), effect=Effect.PROCESSES, undo=Undo.NEVER),
 )

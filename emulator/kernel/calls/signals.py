@@ -35,7 +35,7 @@ from uselib.emulator.kernel.signals.state import (
     SignalState,
     bit,
 )
-from uselib.emulator.kernel.table import Syscall
+from uselib.emulator.kernel.table import Effect, Syscall, Undo
 from uselib.emulator.process.interfaces import ContextReplaced
 from uselib.linker.image import Machine
 
@@ -415,20 +415,26 @@ SIGNALS = (
     Syscall("rt_sigaction", sys_rt_sigaction, (a.SIGNAL, a.SIGACTION, a.SIGACTION_OUT, a.SIZE)),
     Syscall("sigaction", sys_sigaction, (a.SIGNAL, a.SIGACTION, a.SIGACTION_OUT), _I386),
     Syscall("signal", sys_signal, (a.SIGNAL, a.PTR), _I386),
-    Syscall("rt_sigprocmask", sys_rt_sigprocmask, (_HOW, a.SIGSET, a.SIGSET_OUT, a.SIZE)),
+    Syscall("rt_sigprocmask", sys_rt_sigprocmask, (_HOW, a.SIGSET, a.SIGSET_OUT, a.SIZE), undo=Undo.MEMORY),
     Syscall("sigprocmask", sys_sigprocmask, (_HOW, a.SIGSET, a.SIGSET_OUT), _I386),
     Syscall("rt_sigpending", sys_rt_sigpending, (a.SIGSET_OUT, a.SIZE)),
-    Syscall("sigpending", sys_sigpending, (a.PTR,), _I386),
-    Syscall("pause", sys_pause),
-    Syscall("rt_sigsuspend", sys_rt_sigsuspend, (a.SIGSET, a.SIZE)),
-    Syscall("sigsuspend", sys_sigsuspend, (a.HEX, a.HEX, a.HEX), _I386),
-    Syscall("rt_sigtimedwait", sys_rt_sigtimedwait, (a.PTR, a.PTR, a.PTR, a.SIZE)),
-    Syscall("rt_sigtimedwait_time64", sys_rt_sigtimedwait_time64, (a.PTR, a.PTR, a.PTR, a.SIZE)),
-    Syscall("kill", sys_kill, (a.PID, a.SIGNAL)),
-    Syscall("tkill", sys_tkill, (a.PID, a.SIGNAL)),
-    Syscall("tgkill", sys_tgkill, (a.PID, a.PID, a.SIGNAL)),
-    Syscall("rt_sigqueueinfo", sys_rt_sigqueueinfo, (a.PID, a.SIGNAL, a.PTR)),
-    Syscall("sigaltstack", sys_sigaltstack, (a.PTR, a.PTR)),
+    Syscall("sigpending", sys_sigpending, (a.PTR_OUT,), _I386),
+    Syscall("pause", sys_pause, undo=Undo.NEVER, restarts=False),
+    Syscall("rt_sigsuspend", sys_rt_sigsuspend, (a.SIGSET, a.SIZE), undo=Undo.NEVER, restarts=False),
+    Syscall("sigsuspend", sys_sigsuspend, (a.HEX, a.HEX, a.HEX), _I386, undo=Undo.NEVER, restarts=False),
+    Syscall("rt_sigtimedwait", sys_rt_sigtimedwait, (a.PTR, a.PTR_OUT, a.PTR, a.SIZE), undo=Undo.NEVER, restarts=False),
+    Syscall(
+        "rt_sigtimedwait_time64",
+        sys_rt_sigtimedwait_time64,
+        (a.PTR, a.PTR_OUT, a.PTR, a.SIZE),
+        undo=Undo.NEVER,
+        restarts=False,
+    ),
+    Syscall("kill", sys_kill, (a.PID, a.SIGNAL), effect=Effect.PROCESSES, undo=Undo.MEMORY),
+    Syscall("tkill", sys_tkill, (a.PID, a.SIGNAL), effect=Effect.PROCESSES, undo=Undo.MEMORY),
+    Syscall("tgkill", sys_tgkill, (a.PID, a.PID, a.SIGNAL), effect=Effect.PROCESSES, undo=Undo.MEMORY),
+    Syscall("rt_sigqueueinfo", sys_rt_sigqueueinfo, (a.PID, a.SIGNAL, a.PTR), effect=Effect.PROCESSES),
+    Syscall("sigaltstack", sys_sigaltstack, (a.PTR, a.PTR_OUT)),
     Syscall("rt_sigreturn", sys_rt_sigreturn),
     Syscall("sigreturn", sys_sigreturn, (), _I386),
     Syscall("alarm", sys_alarm, (a.UINT,)),

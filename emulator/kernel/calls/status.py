@@ -15,7 +15,7 @@ from uselib.emulator.kernel.arguments import DIRFD, FD, PATH, SIZE, flags, struc
 from uselib.emulator.kernel.calls.files import path_at
 from uselib.emulator.kernel.clock import SECOND
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.table import Syscall
+from uselib.emulator.kernel.table import Syscall, Undo
 from uselib.emulator.kernel.vfs.descriptors import Description
 from uselib.emulator.kernel.vfs.filesystem import DEVICE_NUMBERS, special_mode, synthetic_status
 from uselib.emulator.kernel.vfs.namespace import Found, SyntheticFile
@@ -265,18 +265,18 @@ _AT = flags("at")
 _ACCESS = flags("access")
 
 STATUS: tuple[Syscall, ...] = (
-    Syscall("stat", sys_stat, (PATH, _STAT)),
-    Syscall("lstat", sys_lstat, (PATH, _STAT)),
-    Syscall("fstat", sys_fstat, (FD, _STAT)),
-    Syscall("stat64", sys_stat64, (PATH, _STAT64)),
-    Syscall("lstat64", sys_lstat64, (PATH, _STAT64)),
-    Syscall("fstat64", sys_fstat64, (FD, _STAT64)),
-    Syscall("newfstatat", sys_newfstatat, (DIRFD, PATH, _STAT, _AT)),
-    Syscall("fstatat64", sys_fstatat64, (DIRFD, PATH, _STAT64, _AT)),
-    Syscall("statx", sys_statx, (DIRFD, PATH, _AT, flags("statx"), struct_out("statx"))),
-    Syscall("access", sys_access, (PATH, _ACCESS)),
-    Syscall("faccessat", sys_faccessat, (DIRFD, PATH, _ACCESS)),
-    Syscall("faccessat2", sys_faccessat2, (DIRFD, PATH, _ACCESS, _AT)),
+    Syscall("stat", sys_stat, (PATH, _STAT), undo=Undo.MEMORY),
+    Syscall("lstat", sys_lstat, (PATH, _STAT), undo=Undo.MEMORY),
+    Syscall("fstat", sys_fstat, (FD, _STAT), undo=Undo.MEMORY),
+    Syscall("stat64", sys_stat64, (PATH, _STAT64), undo=Undo.MEMORY),
+    Syscall("lstat64", sys_lstat64, (PATH, _STAT64), undo=Undo.MEMORY),
+    Syscall("fstat64", sys_fstat64, (FD, _STAT64), undo=Undo.MEMORY),
+    Syscall("newfstatat", sys_newfstatat, (DIRFD, PATH, _STAT, _AT), undo=Undo.MEMORY),
+    Syscall("fstatat64", sys_fstatat64, (DIRFD, PATH, _STAT64, _AT), undo=Undo.MEMORY),
+    Syscall("statx", sys_statx, (DIRFD, PATH, _AT, flags("statx"), struct_out("statx")), undo=Undo.MEMORY),
+    Syscall("access", sys_access, (PATH, _ACCESS), undo=Undo.MEMORY),
+    Syscall("faccessat", sys_faccessat, (DIRFD, PATH, _ACCESS), undo=Undo.MEMORY),
+    Syscall("faccessat2", sys_faccessat2, (DIRFD, PATH, _ACCESS, _AT), undo=Undo.MEMORY),
     Syscall("statfs", sys_statfs, (PATH, struct_out("statfs"))),
     Syscall("fstatfs", sys_fstatfs, (FD, struct_out("statfs"))),
     Syscall("statfs64", sys_statfs64, (PATH, SIZE, struct_out("statfs64"))),

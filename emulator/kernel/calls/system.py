@@ -17,8 +17,11 @@ from uselib.emulator.kernel.arguments import (
     PATH,
     PID,
     PTR,
+    PTR_OUT,
+    PTR_UPDATED,
     SIZE,
     UID,
+    ArgumentKind,
     choice,
     data_out,
     flags,
@@ -26,7 +29,7 @@ from uselib.emulator.kernel.arguments import (
 )
 from uselib.emulator.kernel.clock import SECOND
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.table import Syscall
+from uselib.emulator.kernel.table import Effect, Syscall, Undo
 from uselib.linker.image import Machine
 
 if TYPE_CHECKING:
@@ -318,33 +321,35 @@ def sys_no_attributes(process: Process, *_: int) -> int:
 
 
 _IDS3 = (UID, UID, UID)
+_OUT3 = (PTR_OUT, PTR_OUT, PTR_OUT)
+_PRCTL_ARGUMENT = ArgumentKind("hex", updated=True)
 
 SYSTEM: tuple[Syscall, ...] = (
-    Syscall("uname", sys_uname, (struct_out("utsname"),)),
-    Syscall("sysinfo", sys_sysinfo, (struct_out("sysinfo"),)),
-    Syscall("getrandom", sys_getrandom, (data_out(1), SIZE, flags("getrandom"))),
-    Syscall("getpid", sys_getpid),
-    Syscall("gettid", sys_getpid),
-    Syscall("getppid", sys_getppid),
+    Syscall("uname", sys_uname, (struct_out("utsname"),), undo=Undo.MEMORY),
+    Syscall("sysinfo", sys_sysinfo, (struct_out("sysinfo"),), undo=Undo.MEMORY),
+    Syscall("getrandom", sys_getrandom, (data_out(1), SIZE, flags("getrandom")), undo=Undo.MEMORY),
+    Syscall("getpid", sys_getpid, undo=Undo.MEMORY),
+    Syscall("gettid", sys_getpid, undo=Undo.MEMORY),
+    Syscall("getppid", sys_getppid, undo=Undo.MEMORY),
     Syscall("getpgrp", sys_getpgrp),
     Syscall("getpgid", sys_getpgid, (PID,)),
     Syscall("setpgid", sys_setpgid, (PID, PID)),
     Syscall("getsid", sys_getsid, (PID,)),
     Syscall("setsid", sys_setsid),
-    Syscall("getuid", sys_getuid),
-    Syscall("getuid32", sys_getuid),
-    Syscall("geteuid", sys_getuid),
-    Syscall("geteuid32", sys_getuid),
-    Syscall("getgid", sys_getgid),
-    Syscall("getgid32", sys_getgid),
-    Syscall("getegid", sys_getgid),
-    Syscall("getegid32", sys_getgid),
-    Syscall("getresuid", sys_getresuid, (PTR, PTR, PTR), Machine.X86_64),
-    Syscall("getresgid", sys_getresgid, (PTR, PTR, PTR), Machine.X86_64),
-    Syscall("getresuid", sys_getresuid16, (PTR, PTR, PTR), Machine.I386),
-    Syscall("getresgid", sys_getresgid16, (PTR, PTR, PTR), Machine.I386),
-    Syscall("getresuid32", sys_getresuid, (PTR, PTR, PTR)),
-    Syscall("getresgid32", sys_getresgid, (PTR, PTR, PTR)),
+    Syscall("getuid", sys_getuid, undo=Undo.MEMORY),
+    Syscall("getuid32", sys_getuid, undo=Undo.MEMORY),
+    Syscall("geteuid", sys_getuid, undo=Undo.MEMORY),
+    Syscall("geteuid32", sys_getuid, undo=Undo.MEMORY),
+    Syscall("getgid", sys_getgid, undo=Undo.MEMORY),
+    Syscall("getgid32", sys_getgid, undo=Undo.MEMORY),
+    Syscall("getegid", sys_getgid, undo=Undo.MEMORY),
+    Syscall("getegid32", sys_getgid, undo=Undo.MEMORY),
+    Syscall("getresuid", sys_getresuid, _OUT3, Machine.X86_64),
+    Syscall("getresgid", sys_getresgid, _OUT3, Machine.X86_64),
+    Syscall("getresuid", sys_getresuid16, _OUT3, Machine.I386),
+    Syscall("getresgid", sys_getresgid16, _OUT3, Machine.I386),
+    Syscall("getresuid32", sys_getresuid, _OUT3),
+    Syscall("getresgid32", sys_getresgid, _OUT3),
     Syscall("setuid", sys_setuid, (UID,)),
     Syscall("setuid32", sys_setuid, (UID,)),
     Syscall("setgid", sys_setgid, (UID,)),
@@ -361,35 +366,34 @@ SYSTEM: tuple[Syscall, ...] = (
     Syscall("setfsuid32", sys_setfsuid, (UID,)),
     Syscall("setfsgid", sys_setfsgid, (UID,)),
     Syscall("setfsgid32", sys_setfsgid, (UID,)),
-    Syscall("getgroups", sys_getgroups, (INT, PTR), Machine.X86_64),
-    Syscall("getgroups", sys_getgroups16, (INT, PTR), Machine.I386),
-    Syscall("getgroups32", sys_getgroups, (INT, PTR)),
+    Syscall("getgroups", sys_getgroups, (INT, PTR_OUT), Machine.X86_64),
+    Syscall("getgroups", sys_getgroups16, (INT, PTR_OUT), Machine.I386),
+    Syscall("getgroups32", sys_getgroups, (INT, PTR_OUT)),
     Syscall("setgroups", sys_setgroups, (SIZE, PTR)),
     Syscall("setgroups32", sys_setgroups, (SIZE, PTR)),
-    Syscall("capget", sys_capget, (PTR, PTR)),
+    Syscall("capget", sys_capget, (PTR_UPDATED, PTR_OUT)),
     Syscall("capset", sys_capset, (PTR, PTR)),
-    Syscall("sched_getaffinity", sys_sched_getaffinity, (PID, SIZE, PTR)),
+    Syscall("sched_getaffinity", sys_sched_getaffinity, (PID, SIZE, PTR_OUT), undo=Undo.MEMORY),
     Syscall("sched_setaffinity", sys_sched_setaffinity, (PID, SIZE, PTR)),
     Syscall("sched_getscheduler", sys_sched_getscheduler, (PID,)),
-    Syscall("sched_getparam", sys_sched_getparam, (PID, PTR)),
+    Syscall("sched_getparam", sys_sched_getparam, (PID, PTR_OUT)),
     Syscall("sched_get_priority_max", sys_sched_priority, (INT,)),
     Syscall("sched_get_priority_min", sys_sched_priority, (INT,)),
-    Syscall("getcpu", sys_getcpu, (PTR, PTR, PTR)),
+    Syscall("getcpu", sys_getcpu, (PTR_OUT, PTR_OUT, PTR)),
     Syscall("ioprio_get", sys_ioprio_get, (INT, INT)),
     Syscall("personality", sys_personality, (HEX,)),
-    Syscall("prctl", sys_prctl, (choice("prctl"), HEX, HEX, HEX, HEX)),
+    Syscall("prctl", sys_prctl, (choice("prctl"), _PRCTL_ARGUMENT, HEX, HEX, HEX)),
     Syscall("sethostname", sys_sethostname, (PTR, LONG)),
     Syscall("setdomainname", sys_sethostname, (PTR, LONG)),
-    *(
-        Syscall(name, sys_absent, (HEX, HEX, HEX, HEX))
-        for name in ("rseq", "clone3", "openat2", "pidfd_open", "io_uring_setup")
-    ),
+    *(Syscall(name, sys_absent, (HEX, HEX, HEX, HEX)) for name in ("rseq", "openat2", "pidfd_open", "io_uring_setup")),
+    Syscall("clone3", sys_absent, (HEX, HEX), undo=Undo.NEVER),
     *(
         Syscall(name, sys_no_attributes, (PATH if name[0] != "f" else FD, PATH, PTR, SIZE))
-        for name in (
-            *("getxattr", "lgetxattr", "fgetxattr", "setxattr", "lsetxattr", "fsetxattr"),
-            *("removexattr", "lremovexattr", "fremovexattr"),
-        )
+        for name in ("getxattr", "lgetxattr", "fgetxattr")
+    ),
+    *(
+        Syscall(name, sys_no_attributes, (PATH if name[0] != "f" else FD, PATH, PTR, SIZE), effect=Effect.FILES)
+        for name in ("setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr")
     ),
     *(
         Syscall(name, sys_no_attributes, (PATH if name[0] != "f" else FD, PTR, SIZE))

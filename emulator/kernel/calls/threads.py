@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from uselib.emulator.kernel import arguments as a
 from uselib.emulator.kernel import waiting
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.table import Syscall
+from uselib.emulator.kernel.table import Syscall, Undo
 from uselib.linker.image import Machine
 
 if TYPE_CHECKING:
@@ -142,12 +142,12 @@ def sys_sched_yield(process: Process) -> int:
 
 
 THREADS = (
-    Syscall("arch_prctl", sys_arch_prctl, (a.choice("arch_prctl"), a.PTR), Machine.X86_64),
-    Syscall("set_thread_area", sys_set_thread_area, (a.PTR,), Machine.I386),
-    Syscall("get_thread_area", sys_get_thread_area, (a.PTR,), Machine.I386),
+    Syscall("arch_prctl", sys_arch_prctl, (a.choice("arch_prctl"), a.PTR_UPDATED), Machine.X86_64),
+    Syscall("set_thread_area", sys_set_thread_area, (a.PTR_UPDATED,), Machine.I386),
+    Syscall("get_thread_area", sys_get_thread_area, (a.PTR_UPDATED,), Machine.I386),
     Syscall("set_tid_address", sys_set_tid_address, (a.PTR,)),
     Syscall("set_robust_list", sys_set_robust_list, (a.PTR, a.SIZE)),
-    Syscall("futex", sys_futex, (a.PTR, a.INT, a.UINT, a.PTR, a.PTR, a.UINT)),
+    Syscall("futex", sys_futex, (a.PTR, a.INT, a.UINT, a.PTR, a.PTR, a.UINT), undo=Undo.MEMORY),
     Syscall("futex_time64", sys_futex, (a.PTR, a.INT, a.UINT, a.PTR, a.PTR, a.UINT)),
-    Syscall("sched_yield", sys_sched_yield),
+    Syscall("sched_yield", sys_sched_yield, undo=Undo.MEMORY),
 )

@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
-from uselib.emulator.kernel.arguments import INT, PTR, choice, flags, struct_in, struct_out
+from uselib.emulator.kernel.arguments import INT, PTR, PTR_OUT, choice, flags, struct_in, struct_out
 from uselib.emulator.kernel.clock import SECOND, Clock
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.table import Syscall
+from uselib.emulator.kernel.table import Syscall, Undo
 from uselib.emulator.kernel.waiting import Interrupted, sleep
 
 if TYPE_CHECKING:
@@ -151,19 +151,27 @@ _SPEC_OUT, _SPEC64_OUT = struct_out("timespec"), struct_out("timespec64")
 _SLEEP_FLAGS = flags("timer")
 
 TIME: tuple[Syscall, ...] = (
-    Syscall("time", sys_time, (PTR,)),
+    Syscall("time", sys_time, (PTR_OUT,), undo=Undo.MEMORY),
     Syscall("stime", sys_stime, (PTR,)),
-    Syscall("gettimeofday", sys_gettimeofday, (struct_out("timeval"), PTR)),
+    Syscall("gettimeofday", sys_gettimeofday, (struct_out("timeval"), PTR_OUT), undo=Undo.MEMORY),
     Syscall("settimeofday", sys_settimeofday, (PTR, PTR)),
-    Syscall("clock_gettime", sys_clock_gettime, (_CLOCK, _SPEC_OUT)),
-    Syscall("clock_gettime64", sys_clock_gettime64, (_CLOCK, _SPEC64_OUT)),
-    Syscall("clock_getres", sys_clock_getres, (_CLOCK, _SPEC_OUT)),
+    Syscall("clock_gettime", sys_clock_gettime, (_CLOCK, _SPEC_OUT), undo=Undo.MEMORY),
+    Syscall("clock_gettime64", sys_clock_gettime64, (_CLOCK, _SPEC64_OUT), undo=Undo.MEMORY),
+    Syscall("clock_getres", sys_clock_getres, (_CLOCK, _SPEC_OUT), undo=Undo.MEMORY),
     Syscall("clock_getres_time64", sys_clock_getres64, (_CLOCK, _SPEC64_OUT)),
     Syscall("clock_settime", sys_clock_settime, (_CLOCK, _SPEC)),
     Syscall("clock_settime64", sys_clock_settime, (_CLOCK, _SPEC64)),
-    Syscall("nanosleep", sys_nanosleep, (_SPEC, _SPEC_OUT)),
-    Syscall("clock_nanosleep", sys_clock_nanosleep, (_CLOCK, _SLEEP_FLAGS, _SPEC, _SPEC_OUT)),
-    Syscall("clock_nanosleep_time64", sys_clock_nanosleep64, (_CLOCK, _SLEEP_FLAGS, _SPEC64, _SPEC64_OUT)),
-    Syscall("times", sys_times, (struct_out("tms"),)),
-    Syscall("getrusage", sys_getrusage, (INT, struct_out("rusage"))),
+    Syscall("nanosleep", sys_nanosleep, (_SPEC, _SPEC_OUT), undo=Undo.MEMORY, restarts=False),
+    Syscall(
+        "clock_nanosleep",
+        sys_clock_nanosleep,
+        (_CLOCK, _SLEEP_FLAGS, _SPEC, _SPEC_OUT),
+        undo=Undo.MEMORY,
+        restarts=False,
+    ),
+    Syscall(
+        "clock_nanosleep_time64", sys_clock_nanosleep64, (_CLOCK, _SLEEP_FLAGS, _SPEC64, _SPEC64_OUT), restarts=False
+    ),
+    Syscall("times", sys_times, (struct_out("tms"),), undo=Undo.MEMORY),
+    Syscall("getrusage", sys_getrusage, (INT, struct_out("rusage")), undo=Undo.MEMORY),
 )

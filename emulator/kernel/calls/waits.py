@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel import arguments as a
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.table import Syscall
+from uselib.emulator.kernel.table import Syscall, Undo
 from uselib.linker.image import Machine
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def sys_waitid(process: Process, id_type: int, target: int, info: int, options: 
 
 
 WAITS = (
-    Syscall("wait4", sys_wait4, (a.PID, a.WAIT_STATUS, a.flags("wait"), a.struct_out("rusage"))),
-    Syscall("waitpid", sys_waitpid, (a.PID, a.WAIT_STATUS, a.flags("wait")), Machine.I386),
-    Syscall("waitid", sys_waitid, (a.INT, a.PID, a.PTR, a.flags("wait"), a.PTR)),
+    Syscall("wait4", sys_wait4, (a.PID, a.WAIT_STATUS, a.flags("wait"), a.struct_out("rusage")), undo=Undo.NEVER),
+    Syscall("waitpid", sys_waitpid, (a.PID, a.WAIT_STATUS, a.flags("wait")), Machine.I386, undo=Undo.NEVER),
+    Syscall("waitid", sys_waitid, (a.INT, a.PID, a.PTR_OUT, a.flags("wait"), a.PTR_OUT), undo=Undo.NEVER),
 )

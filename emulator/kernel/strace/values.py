@@ -295,6 +295,7 @@ def _wait_status(context: Context, address: int) -> str:
 
 # Structures
 
+_UTIMES = {0x3FFFFFFF: "UTIME_NOW", 0x3FFFFFFE: "UTIME_OMIT"}
 _TIME_STRUCTS = {
     "timespec": ("tv_sec", "tv_nsec"),
     "timespec64": ("tv_sec", "tv_nsec"),
@@ -309,6 +310,18 @@ def _struct(context: Context, address: int) -> str:
     layout = context.process.structs[name]
     values = layout.decode(context.process.memory.read(address, layout.size))
     return STRUCTS.get(name, _any_struct)(values)
+
+
+def _struct_pair(context: Context, address: int) -> str:
+    """Two times, as utimensat takes them: `[{tv_sec=0, tv_nsec=0}, UTIME_NOW]`."""
+    if not address:
+        return "NULL"
+    layout = context.process.structs[context.kind.detail]
+    shown = []
+    for values in layout.array(context.process.memory.read(address, 2 * layout.size)):
+        name = _UTIMES.get(values[1]) if context.kind.detail != "timeval" else None
+        shown.append(name or STRUCTS[context.kind.detail](dict(zip(layout.names, values, strict=True))))
+    return f"[{', '.join(shown)}]"
 
 
 def _any_struct(values: dict[str, int]) -> str:
@@ -398,6 +411,7 @@ RENDERERS: dict[str, Callable[[Context, int], str]] = {
     "strings": _strings,
     "data": _data,
     "struct": _struct,
+    "struct_pair": _struct_pair,
     "flags": _flags,
     "choice": _choice,
     "fcntl": _fcntl,

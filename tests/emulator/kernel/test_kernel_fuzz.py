@@ -1,16 +1,20 @@
-"""Whatever a guest passes, a system call answers with a number: no Python exception gets out of the dispatcher."""
+"""Whatever a guest passes, a system call answers with a number: no Python exception gets out of the dispatcher. And it changes
+only what its row in the table says."""
 
 from __future__ import annotations
 
 import io
 import os
 import random
+import stat
 from pathlib import Path
 
 import pytest
 
 from support.kernel import DATA, ROOM, Kernel, kernel
 from uselib.emulator.kernel import table
+from uselib.emulator.kernel.dispatch import BoundSyscall
+from uselib.emulator.kernel.strace.effects import changes
 from uselib.emulator.kernel.strace.strace import Strace
 from uselib.emulator.process.interfaces import ContextReplaced, ProcessEnded
 from uselib.linker.image import Machine
@@ -89,9 +93,34 @@ def prepare(guest: Kernel, random_: random.Random, world: Path) -> None:
         guest("epoll_create1", 0)
 
 
+def state(top: Path) -> list[tuple[str, int, int, int, int, int, int, int, bytes]]:
+    """Names, kinds, owners, sizes, times and the first bytes of what is there."""
+    found = []
+    for path in sorted(top.rglob("*")):
+        s, head = path.lstat(), b""
+        if stat.S_ISREG(s.st_mode):
+            with path.open("rb") as file:
+                head = file.read(256)
+        times = s.st_mtime_ns if not stat.S_ISDIR(s.st_mode) else 0  # a directory's changes with its entries
+        size = s.st_size if not stat.S_ISDIR(s.st_mode) else 0
+        found.append((str(path), s.st_mode, s.st_nlink, s.st_uid, s.st_gid, size, s.st_blocks, times, head))
+    return found
+
+
+# Calls that write where a block in memory says, or into the elements of an iovec
+INDIRECT = {"readv", "preadv", "preadv2", "socketcall"}
+INDIRECT_I386 = {"select"}
+
+
+def may_write(call: BoundSyscall, arguments: list[int], address: int) -> bool:
+    """The row has an argument that points there, or before it."""
+    at = [value for kind, value in zip(call.row.arguments, arguments, strict=True) if kind.written]
+    return any(start <= address < start + ROOM for start in at)
+
+
 @pytest.mark.parametrize("machine", list(Machine), ids=lambda machine: machine.label)
 @pytest.mark.parametrize("seed", range(3))
-def test_any_arguments(machine: Machine, seed: int, tmp_path: Path) -> None:
+def test_any_arguments(machine: Machine, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     random_ = random.Random(seed)
     (tmp_path / "file").write_bytes(b"contents")
     (tmp_path / "dir").mkdir()
@@ -100,16 +129,31 @@ def test_any_arguments(machine: Machine, seed: int, tmp_path: Path) -> None:
     secret = tmp_path.parent / f"{tmp_path.name}-outside"
     secret.write_bytes(b"untouched")
     calls = [row for row in table.for_machine(machine).values() if row.name not in LEFT_OUT | NEED_MACHINE]
+    indirect = INDIRECT | (INDIRECT_I386 if machine is Machine.I386 else set())
+    written: list[int] = []
     arrived = os.eventfd(1)  # a signal is always there, so that nothing waits for ever
     with kernel(machine, cwd=str(tmp_path), writable=[str(tmp_path)]) as guest:
         guest.signals.wakeup_fd = arrived
+        write = guest.memory.write
+
+        def noted_write(address: int, data: bytes) -> None:
+            written.append(address)
+            write(address, data)
+
+        monkeypatch.setattr(guest.memory, "write", noted_write)
+        before = state(tmp_path)
         if seed:  # --strace must make a line of anything, too
             guest.observe(Strace(guest.process, io.StringIO()))
         for turn in range(3000):
             if turn % 10 == 0:
                 prepare(guest, random_, tmp_path)
+                before = state(tmp_path)
             row = random_.choice(calls)
             arguments = [values(random_, machine) for _ in range(6)]
+            call = BoundSyscall(row, machine)
+            taken = call.arguments(arguments)
+            effect = changes(row, taken)
+            written.clear()
             try:
                 result = guest(row.name, *arguments)
             except (ProcessEnded, ContextReplaced):
@@ -117,6 +161,13 @@ def test_any_arguments(machine: Machine, seed: int, tmp_path: Path) -> None:
             except BaseException as failure:
                 raise AssertionError(f"{row.name}{tuple(map(hex, arguments))}") from failure
             assert isinstance(result, int) and result >= -4095, (row.name, arguments, result)
+            after = state(tmp_path)
+            assert effect or before == after, (row.name, taken)
+            before = after
+            assert row.name in indirect or all(may_write(call, taken, address) for address in written), (
+                row.name,
+                taken,
+            )
     os.close(arrived)
     assert secret.read_bytes() == b"untouched"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from random import Random
@@ -92,6 +93,62 @@ def test_another_file(tmp_path: Path, arch: str, monkeypatch: pytest.MonkeyPatch
     assert ignored.divergence is not None and ignored.divergence.kind == "system call"
     assert '"a"' in ignored.divergence.old and '"b"' in ignored.divergence.new
     assert list(room.iterdir()) == []
+
+
+CALL = """
+static long call(long number, long a, long b, long c) {
+    long result;
+#ifdef __x86_64__
+    __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory");
+#else
+    __asm__ volatile("int $0x80" : "=a"(result) : "a"(number), "b"(a), "c"(b), "d"(c) : "memory");
+#endif
+    return result;
+}
+int value(int fd) { return 0 * (call(BODY, 0) + call(LAST, 0)); }
+"""
+FILE = H + (
+    "#include <fcntl.h>\nint main(int n, char **v) { int fd = open(v[1], O_RDWR | O_CREAT, 0644); return fd < 0 ? 9 : value(fd); }"
+)
+CHANGES = {
+    # what one version does and the other does not -> architecture -> the call, the call after which all is the same, what is said
+    "ftruncate": {
+        "i386": ("194, fd, {5|7}", "93, fd, 1", "ftruncate64(3, {5|7})"),
+        "x86_64": ("77, fd, {5|7}", "77, fd, 1", "ftruncate(3, {5|7})"),
+    },
+    "chmod": {
+        "i386": ('15, (long)"f", {0600|0640}', "20, 0, 0", 'chmod("f", 0o{600|640})'),
+        "x86_64": ('90, (long)"f", {0600|0640}', "39, 0, 0", 'chmod("f", 0o{600|640})'),
+    },
+    "utimes": {  # both times are there
+        "i386": ('271, (long)"f", (long)(int[4]){1, 2, 3, {4|5}}', "20, 0, 0", 'utimes("f", {1, 2}, {3, {4|5}})'),
+        "x86_64": ('235, (long)"f", (long)(long[4]){1, 2, 3, {4|5}}', "39, 0, 0", 'utimes("f", {1, 2}, {3, {4|5}})'),
+    },
+}
+
+
+def version(text: str, number: int) -> str:
+    """`{a|b}` for one of two versions."""
+    return re.sub(r"\{([^{}|]*)\|([^{}|]*)\}", lambda match: match[1 + number], text)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_that_leaves_the_same_contents(
+    tmp_path: Path, arch: str, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Output, results and the contents of files are the same: only what the row of the call says of it tells."""
+    body, last, said = CHANGES[change][arch]
+    texts = [CALL.replace("BODY", version(body, n)).replace("LAST", last) for n in range(2)]
+    made = pair(tmp_path / "made", arch, *texts, FILE)
+    room = tmp_path / "room"
+    room.mkdir()
+    words = (*made.request().run_words, "--writable", str(room))
+    monkeypatch.chdir(room)
+    result = made.compare("f", run_words=words)
+    assert result.verdict == "diverged" and result.divergence is not None
+    assert (result.divergence.kind, result.old.files) == ("system call", result.new.files)
+    shown = [side.partition("  in ")[0] for side in (result.divergence.old, result.divergence.new)]
+    assert shown == [version(said, 0), version(said, 1)]
 
 
 def test_child_processes_are_compared(tmp_path: Path, arch: str) -> None:

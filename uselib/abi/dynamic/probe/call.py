@@ -23,6 +23,7 @@ from uselib.emulator.api.library import Library
 from uselib.emulator.api.values import from_extended
 from uselib.emulator.kernel import table
 from uselib.emulator.kernel.process import Talk
+from uselib.emulator.kernel.table import Undo
 from uselib.emulator.machine.counter import InstructionCounter
 from uselib.emulator.machine.registers import INDEX
 from uselib.emulator.process.interfaces import ProcessEnded
@@ -34,7 +35,6 @@ from uselib.loader.memory.access import MemoryCeiling, MemoryFault
 ARENA = 0x2000_0000  # where arguments lie: between heap and libraries on both machines
 ARENA_SIZE = 1 << 20
 BETWEEN = 1 << 16  # bytes from the arguments of one call of a sequence to those of the next
-BETWEEN = 1 << 16  # bytes from the arguments of one call of a sequence to those of the next
 _XMM = 160  # in FXSAVE's image
 _ST = 32
 _STACK_ROOM = 256  # bytes above the stack pointer that stay untouched
@@ -42,20 +42,6 @@ _REGISTERS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
 _LARGEST_DATUM = 1 << 16
 _LARGEST_OUTPUT = 1 << 20  # bytes that are compared
 _MEMORY = 256 << 20  # bytes that the guest may map
-
-# What memory, clock and random numbers put back; every other call makes the library start afresh
-_UNDONE_TEXT = """
-    brk mmap mmap2 munmap mremap mprotect madvise read readv write writev pread64 pwrite64 lseek _llseek clock_gettime
-    clock_gettime64 clock_getres gettimeofday time times nanosleep clock_nanosleep getrandom getpid getppid gettid getuid geteuid getgid
-    getegid getuid32 geteuid32 getgid32 getegid32 uname access faccessat faccessat2 stat stat64 lstat lstat64 fstat fstat64 newfstatat
-    fstatat64 statx readlink readlinkat getcwd ioctl sched_yield futex rt_sigprocmask exit exit_group tgkill tkill kill sysinfo
-    getrusage getrlimit prlimit64 isatty sched_getaffinity"""
-_UNDONE = frozenset(_UNDONE_TEXT.split())
-# A guest's fork is the host's; and a call that waits for something outside would wait for ever
-_NEVER_TEXT = """
-    fork vfork clone clone3 execve execveat pause sigsuspend rt_sigsuspend rt_sigtimedwait rt_sigtimedwait_time64 poll ppoll
-    ppoll_time64 select _newselect pselect6 pselect6_time64 epoll_wait epoll_pwait epoll_pwait2 wait4 waitpid waitid"""
-_NEVER = frozenset(_NEVER_TEXT.split())
 
 
 @dataclass(frozen=True)
@@ -185,14 +171,14 @@ class Subject:
 
     def _watch_system_calls(self) -> None:
         kernel: Any = self.library.machine.kernel
-        names, inner = table.names(self.machine), kernel.system_call
+        rows, inner = table.for_machine(self.machine), kernel.system_call
 
         def system_call(number: int, arguments: Sequence[int]) -> int:
-            name = names.get(number, "")
-            if name in _NEVER:
-                raise _Forbidden(name)
-            if name not in _UNDONE:
-                self._dirty = name
+            row = rows.get(number)  # without a row: ENOSYS, and nothing to undo
+            if row is not None and row.undo is Undo.NEVER:
+                raise _Forbidden(row.name)
+            if row is not None and row.undo is Undo.FRESH:
+                self._dirty = row.name
             return int(inner(number, arguments))
 
         kernel.system_call = system_call

@@ -32,7 +32,11 @@ from uselib.abi.dynamic.run import data_watch as watch
 from uselib.abi.dynamic.run.data_watch import DataWatch, Watched
 from uselib.abi.dynamic.run.digest import KEPT, DigestSink, ShapeAt
 from uselib.emulator.kernel import table
+from uselib.emulator.kernel.dispatch import BoundSyscall
 from uselib.emulator.kernel.process import Process
+from uselib.emulator.kernel.strace.effects import changes, effect_text, target
+from uselib.emulator.kernel.structs import structs_of
+from uselib.emulator.kernel.table import Effect, Syscall
 from uselib.emulator.kernel.vfs.filesystem import FileSystem
 from uselib.emulator.kernel.vfs.namespace import Handle, Node
 from uselib.emulator.machine import engine
@@ -45,14 +49,13 @@ from uselib.emulator.trace.record.recorder import Recorder, RecordOptions, joine
 from uselib.emulator.trace.record.select_backend import native_available
 from uselib.linker.errors import ToolError
 from uselib.linker.image import Machine
-from uselib.loader.memory.address_space import AddressSpace, MemoryFault
+from uselib.loader.memory.address_space import AddressSpace
 from uselib.loader.memory.vma import Vma
 
 _PR_SET_PDEATHSIG = 1
 GUEST_DIRECTORY = "/.uselib-abi"
 MOST_CALLS = 1 << 23  # recorded of one process; 64 bytes each, and as much for returns
 MOST_EFFECTS = 1 << 20
-_WRITING = 0o3 | 0o100 | 0o1000  # O_WRONLY, O_RDWR | O_CREAT | O_TRUNC
 
 _LIMITS = ("--max-instructions", "--max-seconds", "--max-memory")
 
@@ -192,29 +195,6 @@ class SideRunner(Runner):
 # -- recording ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Effect:
-    """How a system call is written down. strings: arguments that are paths; numbers: those shown as they are."""
-
-    strings: tuple[int, ...] = ()
-    numbers: tuple[int, ...] = ()
-    flags: int = -1  # argument with open flags: only if it says that something is written
-
-
-_EFFECTS: dict[str, _Effect] = {
-    "open": _Effect((0,), flags=1), "openat": _Effect((1,), flags=2), "creat": _Effect((0,)),
-    "unlink": _Effect((0,)), "unlinkat": _Effect((1,), (2,)), "rmdir": _Effect((0,)),
-    "mkdir": _Effect((0,), (1,)), "mkdirat": _Effect((1,), (2,)), "mknod": _Effect((0,), (1,)), "mknodat": _Effect((1,), (2,)),
-    "rename": _Effect((0, 1)), "renameat": _Effect((1, 3)), "renameat2": _Effect((1, 3), (4,)),
-    "link": _Effect((0, 1)), "linkat": _Effect((1, 3)), "symlink": _Effect((0, 1)), "symlinkat": _Effect((0, 2)),
-    "chmod": _Effect((0,), (1,)), "fchmodat": _Effect((1,), (2,)), "fchmod": _Effect((), (0, 1)),
-    "truncate": _Effect((0,), (1,)), "ftruncate": _Effect((), (0, 1)),
-    "kill": _Effect((), (0, 1)), "tgkill": _Effect((), (0, 1, 2)), "fork": _Effect(), "vfork": _Effect(), "clone": _Effect(),
-    "execve": _Effect((0,)), "chdir": _Effect((0,)),
-}  # fmt: skip
-_WRITES = frozenset(("write", "writev", "pwrite64", "pwritev", "sendfile"))
-
-
 class SideRecorder(Recorder):
     """Records calls of everything but the library under test, and what a process does to the outside world."""
 
@@ -248,7 +228,10 @@ class SideRecorder(Recorder):
 
     def program_started(self, machine: WatchableMachine, space: AddressSpace, process: int, program: str) -> None:
         self._addresses, self._maps = [], []
-        self._names = table.names(Machine.I386 if machine.bits == 32 else Machine.X86_64)
+        self._architecture = Machine.I386 if machine.bits == 32 else Machine.X86_64
+        self._calls = {
+            n: BoundSyscall(row, self._architecture) for n, row in table.for_machine(self._architecture).items()
+        }
         super().program_started(machine, space, process, program)
         assert self._backend is not None
         self._backend.set_callers([(0, self._job.base + 1), (self._job.end + 1, NO_LIMIT)])
@@ -286,38 +269,28 @@ class SideRecorder(Recorder):
     # -- system calls -----------------------------------------------------------------------------------------------------
 
     def _system_call(self, kernel: Kernel, number: int, arguments: Sequence[int], pc: int, sp: int) -> int:
-        name = self._names.get(number, f"syscall_{number}")
-        self._counts[name] += 1
-        if name in _WRITES or name in _EFFECTS:
-            self._note(name, arguments)
+        call = self._calls.get(number)
+        self._counts[call.row.name if call is not None else table.name_of(number, self._architecture)] += 1
+        if call is None or call.row.effect is Effect.NONE:
+            return kernel.system_call(number, list(arguments))
+        at = self._note(call.row, call.arguments(arguments))
         result = kernel.system_call(number, list(arguments))
-        if name in _WRITES and result > 0 and self._effects:
-            at, text = self._effects[-1]
-            if text.startswith("> "):
-                self._effects[-1] = at, f"{text} {result}"
+        if at >= 0 and call.row.effect is Effect.OUTPUT and result > 0:
+            sequence, text = self._effects[at]
+            self._effects[at] = sequence, f"{text} {result}"
         return result
 
-    def _note(self, name: str, arguments: Sequence[int]) -> None:
+    def _note(self, row: Syscall, arguments: Sequence[int]) -> int:
+        """Writes the call's effect down, before the call; returns its index in the list, -1 if there is none."""
         backend = self._backend
-        if backend is None or len(self._effects) >= MOST_EFFECTS:
-            return
-        if name in _WRITES:
-            self._effects.append((backend.sequence, f"> {arguments[0]}"))
-            return
-        how = _EFFECTS[name]
-        if how.flags >= 0 and not arguments[how.flags] & _WRITING:
-            return
-        shown = [self._string(arguments[n]) for n in how.strings] + [f"{arguments[n]:#o}" for n in how.numbers]
-        if how.flags >= 0:
-            shown.append(f"{arguments[how.flags]:#o}")
-        self._effects.append((backend.sequence, f"{name}({', '.join(shown)})"))
-
-    def _string(self, address: int) -> str:
-        try:
-            text = self._space.read_string(address, 4096)
-        except (MemoryFault, OSError):
-            return "?"
-        return json.dumps(text.decode("utf-8", "backslashreplace"))
+        if backend is None or len(self._effects) >= MOST_EFFECTS or not changes(row, arguments):
+            return -1
+        if row.effect is Effect.OUTPUT:
+            text = f"> {target(row, arguments)}"
+        else:
+            text = effect_text(row, arguments, self._space, structs_of(self._architecture))
+        self._effects.append((backend.sequence, text))
+        return len(self._effects) - 1
 
 
 # -- the process --------------------------------------------------------------------------------------------------------
