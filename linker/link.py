@@ -174,7 +174,7 @@ def allocated(resolution: Resolution) -> list[InputSection]:
 def has_ifunc(resolution: Resolution) -> bool:
     if any(symbol.type == STT_GNU_IFUNC for symbol in resolution.symbols.values()):
         return True
-    return any(s[1] & 15 == STT_GNU_IFUNC for f in resolution.files for s in f.symbols[: f.first_global])
+    return any(s.type == STT_GNU_IFUNC for f in resolution.files for s in f.symbols[: f.first_global])
 
 
 def drop_dead_frames(resolution: Resolution, discarded: list[InputSection]) -> None:
@@ -228,7 +228,7 @@ def settle_ifuncs(tables: Tables, resolvers: list[int]) -> dict[tuple[int, int],
             key.address = entry
         else:
             section = file.section_of(index)
-            resolvers.append((section.address if section is not None else 0) + file.symbols[index][4])
+            resolvers.append((section.address if section is not None else 0) + file.symbols[index].value)
             overrides[key] = entry
     return overrides
 

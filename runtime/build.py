@@ -23,9 +23,9 @@ def defined_symbols(content: bytes, where: str, *, strong: bool = False) -> tupl
     without = (STB_LOCAL, STB_WEAK) if strong else (STB_LOCAL,)
     names: list[str] = []
     for index, section in enumerate(file.sections):
-        if section[1] != SHT_SYMTAB:
+        if section.type != SHT_SYMTAB:
             continue
-        strings = file.strings(section[6])
+        strings = file.strings(section.link)
         for name, info, _, shndx, _, _ in file.symbols(index):
             if info >> 4 not in without and shndx != 0:
                 names.append(strings[name])
@@ -103,12 +103,12 @@ def exposed(content: bytes, where: str) -> bytes:
     result = bytearray(content)
     other = 5 if file.machine is Machine.X86_64 else 13  # st_other within Elf64_Sym, Elf32_Sym
     for index, section in enumerate(file.sections):
-        if section[1] != SHT_SYMTAB:
+        if section.type != SHT_SYMTAB:
             continue
-        strings = file.strings(section[6])
+        strings = file.strings(section.link)
         for number, (name, info, visibility, shndx, _, _) in enumerate(file.symbols(index)):
             if info >> 4 != STB_LOCAL and shndx != 0 and visibility & 3 and not strings[name].startswith("_"):
-                result[section[4] + number * section[9] + other] &= 0xFC
+                result[section.offset + number * section.entry_size + other] &= 0xFC
     return bytes(result)
 
 
@@ -139,6 +139,6 @@ def has_thread_local_data(archive: Path) -> bool:
     for member in read.members():
         content = Path(member.path).read_bytes() if read.thin else read.data[member.start : member.start + member.size]
         file = ElfFile(memoryview(content), f"{archive}({member.name})")
-        if any(section[2] & SHF_TLS for section in file.sections):
+        if any(section.flags & SHF_TLS for section in file.sections):
             return True
     return False

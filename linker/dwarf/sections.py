@@ -68,14 +68,14 @@ def _contents(file: elf.ElfFile, path: str, problems: list[str]) -> dict[str, by
     """The debug sections that are in this file."""
     contents: dict[str, bytes] = {}
     for index, section in enumerate(file.sections):
-        name = file.names[section[0]]
+        name = file.names[section.name]
         old = name.startswith(".zdebug_")
         key = name[8:] if old else name[7:] if name.startswith(".debug_") else ""
-        if key not in _NAMES or section[1] == elf.SHT_NOBITS or (key in _LOCATIONS and file.elf_class.word == 8):
+        if key not in _NAMES or section.type == elf.SHT_NOBITS or (key in _LOCATIONS and file.elf_class.word == 8):
             continue
         try:
             content = file.content(index)
-            if section[2] & elf.SHF_COMPRESSED:
+            if section.flags & elf.SHF_COMPRESSED:
                 content, _ = elf.decompress(content, file.elf_class, f"{path}:{name}")
             contents[key] = _old_compressed(bytes(content), f"{path}:{name}") if old else bytes(content)
             if file.kind == elf.ET_REL and file.elf_class.word == 8:
@@ -104,9 +104,9 @@ def _relocated(file: elf.ElfFile, target: int, content: bytes) -> bytes:
     (psABI 4.4: S is 0 for sections of an object file). Raises FormatError."""
     result = bytearray(content)
     for index, section in enumerate(file.sections):
-        if section[1] != elf.SHT_RELA or section[7] != target:
+        if section.type != elf.SHT_RELA or section.info != target:
             continue
-        values = [symbol[4] for symbol in file.symbols(section[6])] if section[6] < len(file.sections) else []
+        values = [symbol.value for symbol in file.symbols(section.link)] if section.link < len(file.sections) else []
         for offset, kind, symbol, addend in file.relocations(index):
             size = _RELOCATED.get(kind)
             if size is not None and offset + size <= len(result) and symbol < len(values):
@@ -118,7 +118,7 @@ def _relocated(file: elf.ElfFile, target: int, content: bytes) -> bytes:
 def _linked(file: elf.ElfFile, path: str, problems: list[str]) -> tuple[str, elf.ElfFile] | None:
     """The separate debug file: looked for beside the file and in .debug/ there, and known by its checksum (CRC-32)."""
     for index, section in enumerate(file.sections):
-        if file.names[section[0]] == _LINK:
+        if file.names[section.name] == _LINK:
             content = bytes(file.content(index))
             break
     else:

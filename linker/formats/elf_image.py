@@ -79,10 +79,7 @@ def read_image(data: bytes, where: str) -> Image:
     )
 
 
-_Header = tuple[int, int, int, int, int, int, int]
-
-
-def _program_headers(file: elf.ElfFile) -> list[_Header]:
+def _program_headers(file: elf.ElfFile) -> list[elf.ProgramHeader]:
     at, size, count = file.program_headers
     record = file.elf_class.segment
     if not count:
@@ -94,7 +91,7 @@ def _program_headers(file: elf.ElfFile) -> list[_Header]:
     return file.elf_class.segments(file.data[at : at + size * count])
 
 
-def _in_file(header: _Header, file: elf.ElfFile, what: str) -> memoryview:
+def _in_file(header: elf.ProgramHeader, file: elf.ElfFile, what: str) -> memoryview:
     _, _, offset, _, size, _, _ = header
     if offset + size > len(file.data):
         raise _bad(
@@ -103,7 +100,7 @@ def _in_file(header: _Header, file: elf.ElfFile, what: str) -> memoryview:
     return file.data[offset : offset + size]
 
 
-def _segments(raw: list[_Header], file: elf.ElfFile) -> tuple[Segment, ...]:
+def _segments(raw: list[elf.ProgramHeader], file: elf.ElfFile) -> tuple[Segment, ...]:
     result: list[Segment] = []
     for number, header in enumerate(raw):
         kind, flags, offset, address, file_size, memory_size, alignment = header
@@ -131,7 +128,7 @@ def _segments(raw: list[_Header], file: elf.ElfFile) -> tuple[Segment, ...]:
     return tuple(result)
 
 
-def _tls(raw: list[_Header], segments: tuple[Segment, ...], file: elf.ElfFile) -> Segment | None:
+def _tls(raw: list[elf.ProgramHeader], segments: tuple[Segment, ...], file: elf.ElfFile) -> Segment | None:
     for header in raw:
         kind, flags, offset, address, file_size, memory_size, alignment = header
         if kind == PT_TLS:
@@ -152,9 +149,9 @@ def _headers_in_memory(file: elf.ElfFile, segments: tuple[Segment, ...]) -> tupl
     return 0, size, count
 
 
-def _interpreter(raw: list[_Header], file: elf.ElfFile) -> str:
+def _interpreter(raw: list[elf.ProgramHeader], file: elf.ElfFile) -> str:
     for header in raw:
-        if header[0] == PT_INTERP:
+        if header.type == PT_INTERP:
             text = bytes(_in_file(header, file, "the interpreter's name"))
             if not text.endswith(b"\0") or not 1 < len(text) <= 4096:
                 raise _bad(file.where, "damaged interpreter name")
@@ -162,11 +159,11 @@ def _interpreter(raw: list[_Header], file: elf.ElfFile) -> str:
     return ""
 
 
-def _notes(raw: list[_Header], file: elf.ElfFile) -> tuple[LibraryHeader | None, tuple[Identity, ...]]:
+def _notes(raw: list[elf.ProgramHeader], file: elf.ElfFile) -> tuple[LibraryHeader | None, tuple[Identity, ...]]:
     library: LibraryHeader | None = None
     needs: dict[str, Identity] = {}
     for header in raw:
-        if header[0] != PT_NOTE:
+        if header.type != PT_NOTE:
             continue
         content = bytes(_in_file(header, file, "a note segment"))
         for descriptor in notes.descriptors(content, file.where, notes.NT_LIBRARY):
@@ -182,7 +179,7 @@ def _notes(raw: list[_Header], file: elf.ElfFile) -> tuple[LibraryHeader | None,
 
 def _section(file: elf.ElfFile, name: str) -> memoryview | None:
     for index, section in enumerate(file.sections):
-        if section[1] not in (0, SHT_NOBITS) and file.names[section[0]] == name:
+        if section.type not in (0, SHT_NOBITS) and file.names[section.name] == name:
             return file.content(index)
     return None
 
@@ -235,9 +232,9 @@ def _symbols(file: elf.ElfFile) -> tuple[tuple[ImageSymbol, ...], list[_Row]]:
     symbols: list[ImageSymbol] = []
     rows: list[_Row] = []
     for index, section in enumerate(file.sections):
-        if section[1] != SHT_SYMTAB:
+        if section.type != SHT_SYMTAB:
             continue
-        names = file.strings(section[6])
+        names = file.strings(section.link)
         code = [bool(s[2] & SHF_EXECINSTR) for s in file.sections]
         for name_at, info, _, shndx, value, size in file.symbols(index):
             kind = info & 15

@@ -131,7 +131,7 @@ def needs_of_object(file: elf.ElfFile) -> list[Identity]:
     return [
         identity
         for index, section in enumerate(file.sections)
-        if section[1] == elf.SHT_NOTE and file.names[section[0]] == SECTION
+        if section.type == elf.SHT_NOTE and file.names[section.name] == SECTION
         for identity in needs(bytes(file.content(index)), file.where)
     ]
 

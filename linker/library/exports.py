@@ -126,11 +126,11 @@ def refuse(files: Sequence[ObjectFile]) -> None:
                     remedy=_INIT_SECTIONS[section.name],
                 )
         for symbol in file.symbols:
-            if symbol[1] & 15 == elf.STT_GNU_IFUNC and symbol[3]:
+            if symbol.type == elf.STT_GNU_IFUNC and symbol.section:
                 problems.add(
                     file.where,
                     "an indirect function (IFUNC) is resolved at start-up, which a fixed-address library is not",
-                    symbol=file.strings[symbol[0]],
+                    symbol=file.strings[symbol.name],
                     remedy="choose the implementation in the function itself",
                 )
     problems.raise_if_any()

@@ -22,13 +22,14 @@ from uselib.linker.formats.elf import (
     SHF_WRITE,
     SHT_NOBITS,
     SHT_PROGBITS,
+    ProgramHeader,
 )
 from uselib.linker.image import EXEC, PAGE, READ, WRITE, Machine, Segment
 from uselib.linker.library import retired_trap as retired
 from uselib.linker.library.releases.arrangement import EXPORTED
 from uselib.linker.library.request import default_gap
 from uselib.linker.passes.inputs import InputSection
-from uselib.linker.passes.layout import Layout, OutputSection, Placement, ProgramHeader, default_place, note_headers
+from uselib.linker.passes.layout import Layout, OutputSection, Placement, default_place, note_headers
 
 BOOTSTRAP, JUMP_TABLE, THUNKS = ".bootstrap", ".jumptable", ".interpose_thunks"
 _TABLE_PLACES = (0x800, 0x1000)

@@ -401,7 +401,9 @@ class Library(OutputKind):
             return []
         if symbol in self._unfilled:
             at = self._table + (self._unfilled[symbol] - 1) * jump_table.SLOT_SIZE
-            return [(symbol.name, elf.STT_FUNC, 0, self._output_index(JUMP_TABLE), at, jump_table.SLOT_SIZE)]
+            return [
+                OutputSymbol(symbol.name, elf.STT_FUNC, 0, self._output_index(JUMP_TABLE), at, jump_table.SLOT_SIZE)
+            ]
         if symbol in self._reserved:
             return [self._reserved_row(symbol.name, *self._reserved[symbol])]
         section = symbol.section
@@ -414,33 +416,33 @@ class Library(OutputKind):
                 symbol.file is not None and symbol.file.stub is not None and not symbol.referenced
             ):
                 return []
-            return [(symbol.name, symbol.type, 0, index, symbol.address, symbol.size)]  # STB_LOCAL
+            return [OutputSymbol(symbol.name, symbol.type, 0, index, symbol.address, symbol.size)]  # STB_LOCAL
         binding = (elf.STB_WEAK if symbol.binding == elf.STB_WEAK else elf.STB_GLOBAL) << 4
         others = [alias.old for alias in self.promises.names.aliases if alias.new == export.name]
         if export.kind is ExportKind.DATA:
             info = binding | (symbol.type or elf.STT_OBJECT)
-            return [(name, info, 0, index, export.address, export.size) for name in (export.name, *others)]
+            return [OutputSymbol(name, info, 0, index, export.address, export.size) for name in (export.name, *others)]
         rows = self._function_rows(export, binding, index)
         for name in others:  # an old name that is still offered: slot and implementation are the new one's
-            rows += [(name, *rows[0][1:]), (name + IMPLEMENTATION_SUFFIX, *rows[1][1:])]
+            rows += [rows[0]._replace(name=name), rows[1]._replace(name=name + IMPLEMENTATION_SUFFIX)]
         return rows
 
     def _reserved_row(self, name: str, offset: int, size: int) -> OutputSymbol:
         output = self.promises.arrangement.sections[0].output
         assert output is not None
-        return (name, elf.STT_OBJECT, 0, output.index, output.address + offset, size)
+        return OutputSymbol(name, elf.STT_OBJECT, 0, output.index, output.address + offset, size)
 
     def _function_rows(self, export: Export, binding: int, index: int) -> list[OutputSymbol]:
         function = elf.STT_FUNC
         table = self._output_index(JUMP_TABLE)
         rows: list[OutputSymbol] = [
-            (export.name, binding | function, 0, table, export.address, jump_table.SLOT_SIZE),
-            (export.name + IMPLEMENTATION_SUFFIX, function, 0, index, export.implementation, export.size),
+            OutputSymbol(export.name, binding | function, 0, table, export.address, jump_table.SLOT_SIZE),
+            OutputSymbol(export.name + IMPLEMENTATION_SUFFIX, function, 0, index, export.implementation, export.size),
         ]
         if export.name in self._thunks:
             cell = self._made[export.name + POINTER_SUFFIX]
             rows += [
-                (
+                OutputSymbol(
                     export.name + THUNK_SUFFIX,
                     function,
                     0,
@@ -448,7 +450,7 @@ class Library(OutputKind):
                     self._thunks[export.name],
                     THUNK_SIZE,
                 ),
-                (
+                OutputSymbol(
                     export.name + POINTER_SUFFIX,
                     elf.STT_OBJECT,
                     0,

@@ -29,12 +29,12 @@ def members(files: Sequence[ObjectFile], exports: Mapping[str, Export]) -> tuple
             owner = symbol.file
             if owner is file:
                 export = exports.get(symbol.name)
-                if export is not None and record[3]:
+                if export is not None and record.section:
                     defined.append(export)
                     if symbol.binding == elf.STB_WEAK:
                         weak.append(symbol.name)
             elif owner is not None and (symbol.name in exports or owner.stub is not None):
-                is_weak = record[1] >> 4 == elf.STB_WEAK
+                is_weak = record.binding == elf.STB_WEAK
                 references[symbol.name] = references.get(symbol.name, True) and is_weak
         result.append(
             stub.StubMember(

@@ -7,11 +7,13 @@ field), then for an FDE the code address it is for. Source: Linux Standard Base,
 from __future__ import annotations
 
 import struct
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 
-from uselib.linker.formats.elf import ElfRelocation
-from uselib.linker.passes.inputs import InputSection
+from uselib.linker.formats.elf import SHN_LORESERVE, SHN_UNDEF, ElfRelocation
+from uselib.linker.passes.inputs import InputSection, ObjectFile
 
 NAME = ".eh_frame"
 HEADER = ".eh_frame_hdr"
@@ -46,55 +48,67 @@ def drop_dead(section: InputSection) -> None:
     file = section.file
     if file is None or not section.relocated_by:
         return
-    relocations = section.relocations()
     found = records(section.content)
     if found is None:
         return
     listed = list(found)
-    by_offset = {r[0]: r for r in relocations}
-    dead = set()
-    for record in listed:
-        if record.cie is None:
-            continue
-        relocation = by_offset.get(record.offset + 8)
-        if relocation is not None and relocation[2] < len(file.symbols):
-            target = file.section_of(relocation[2])
-            shndx = file.symbols[relocation[2]][3]
-            if (
-                shndx in file.discarded
-                or (target is not None and not target.live)
-                or (target is None and 0 < shndx < 0xFF00)
-            ):
-                dead.add(record.offset)
+    relocations = section.relocations()
+    dead = _dead(file, listed, relocations)
     if not dead:
         return
     used = {record.cie for record in listed if record.cie is not None and record.offset not in dead}
+    kept = [r for r in listed if (r.offset in used if r.cie is None else r.offset not in dead)]
+    end = listed[-1].offset + listed[-1].size
+    content, moved = _compacted(section.content, kept, end)
+    section.records = _moved(relocations, kept, moved, end)
+    section.content, section.size = content, len(content)
+
+
+def _dead(file: ObjectFile, listed: list[FrameRecord], relocations: list[ElfRelocation]) -> set[int]:
+    """The offsets of the FDEs whose code was discarded: the relocation of the code address, 8 bytes into the record, says which it is."""
+    by_offset = {relocation.offset: relocation.symbol for relocation in relocations}
+    dead = set()
+    for record in listed:
+        index = by_offset.get(record.offset + 8) if record.cie is not None else None
+        if index is not None and index < len(file.symbols):
+            target, number = file.section_of(index), file.symbols[index].section
+            left_out = not target.live if target is not None else SHN_UNDEF < number < SHN_LORESERVE
+            if left_out or number in file.discarded:
+                dead.add(record.offset)
+    return dead
+
+
+def _compacted(content: bytes | memoryview, kept: list[FrameRecord], end: int) -> tuple[bytes, dict[int, int]]:
+    """The kept records and what follows the last record at `end`, one behind the other; old offset -> new offset of each, and of `end`."""
     moved: dict[int, int] = {}
     out = bytearray()
-    kept: list[FrameRecord] = []
-    for record in listed:
-        if record.offset in dead or (record.cie is None and record.offset not in used):
-            continue
-        moved[record.offset] = len(out)
-        kept.append(record)
-        out += section.content[record.offset : record.offset + record.size]
-    end = listed[-1].offset + listed[-1].size
-    tail = len(out)
-    out += section.content[end:]
     for record in kept:
+        at = moved[record.offset] = len(out)
+        out += content[record.offset : record.offset + record.size]
         if record.cie is not None and record.cie in moved:
-            at = moved[record.offset]
             struct.pack_into("<I", out, at + 4, at + 4 - moved[record.cie])
-    changed: list[ElfRelocation] = []
-    position = 0
-    for offset, kind, index, addend in sorted(relocations, key=lambda r: r[0]):
-        while position < len(kept) and offset >= kept[position].offset + kept[position].size:
-            position += 1
-        if position < len(kept) and offset >= kept[position].offset:
-            changed.append((offset - kept[position].offset + moved[kept[position].offset], kind, index, addend))
-        elif offset >= end:
-            changed.append((offset - end + tail, kind, index, addend))
-    section.content, section.size, section.records = bytes(out), len(out), changed
+    moved[end] = len(out)
+    out += content[end:]
+    return bytes(out), moved
+
+
+def _moved(
+    relocations: list[ElfRelocation], kept: list[FrameRecord], moved: dict[int, int], end: int
+) -> list[ElfRelocation]:
+    """The relocations of the kept records and of what lies behind `end`, with their new offsets, in ascending order."""
+    starts = [record.offset for record in kept]
+    result = []
+    for relocation in sorted(relocations, key=attrgetter("offset")):
+        at = relocation.offset
+        number = bisect_right(starts, at) - 1
+        if number >= 0 and at < kept[number].offset + kept[number].size:
+            start = kept[number].offset
+        elif at >= end:
+            start = end
+        else:
+            continue
+        result.append(relocation._replace(offset=at - start + moved[start]))
+    return result
 
 
 def _encoding_of(data: bytes, cie: int) -> int:

@@ -88,7 +88,7 @@ def _got32x(run: Applying, site: Site) -> None:
 def _size(run: Applying, site: Site) -> None:
     """Z + A."""
     symbol = site.file.global_symbol(site.index)
-    z = symbol.size if symbol is not None else site.file.symbols[site.index][5]
+    z = symbol.size if symbol is not None else site.file.symbols[site.index].size
     run.put(site, z + run.addend(site))
 
 

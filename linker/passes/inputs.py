@@ -219,17 +219,19 @@ class ObjectFile:
         used: set[int] = set()
         relocated: list[tuple[int, int]] = []
         for index, record in enumerate(records):
-            kind = record[1]
+            kind = record.type
             if kind == SHT_SYMTAB:
                 self.symbols = file.symbols(index)
-                self.strings = file.strings(record[6])
-                self.first_global = record[7]
+                self.strings = file.strings(record.link)
+                self.first_global = record.info
                 self._check_symbols(index)
-                used = {symbol[3] for symbol in self.symbols}
+                used = {symbol.section for symbol in self.symbols}
             elif kind in (SHT_RELA, SHT_REL):
-                if not 0 < record[7] < count:
-                    raise elf.bad(where, f"relocation section {index} is for section {record[7]}, which does not exist")
-                relocated.append((record[7], index))
+                if not 0 < record.info < count:
+                    raise elf.bad(
+                        where, f"relocation section {index} is for section {record.info}, which does not exist"
+                    )
+                relocated.append((record.info, index))
         # binutils puts the symbol table last, so the sections that symbols need are only known now
         data = file.data
         names = file.names
@@ -270,22 +272,22 @@ class ObjectFile:
             raise elf.bad(self.where, f"symbol table {table} has {len(self.symbols)} symbols, but says that "
                           f"globals start at {self.first_global}")  # fmt: skip
         for symbol in self.symbols:
-            if count <= symbol[3] < SHN_LORESERVE:
-                raise elf.bad(self.where, f"a symbol lies in section {symbol[3]} of {count}")
-        if any(symbol[3] == SHN_XINDEX for symbol in self.symbols):
+            if count <= symbol.section < SHN_LORESERVE:
+                raise elf.bad(self.where, f"a symbol lies in section {symbol.section} of {count}")
+        if any(symbol.section == SHN_XINDEX for symbol in self.symbols):
             self._wide_indices(table)
 
     def _wide_indices(self, table: int) -> None:
         """Symbols of objects with more than 0xff00 sections: the index is in SHT_SYMTAB_SHNDX."""
         for index, record in enumerate(self.elf.sections):
-            if record[1] == SHT_SYMTAB_SHNDX and record[6] == table:
+            if record.type == SHT_SYMTAB_SHNDX and record.link == table:
                 wide = self.elf.records(index, 4).cast("I")
                 if len(wide) < len(self.symbols):
                     break
                 self.symbols = [
-                    (*s[:3], wide[i] if s[3] == SHN_XINDEX else s[3], *s[4:]) for i, s in enumerate(self.symbols)
+                    s._replace(section=wide[i]) if s.section == SHN_XINDEX else s for i, s in enumerate(self.symbols)
                 ]
-                if all(s[3] < len(self.elf.sections) or s[3] >= SHN_LORESERVE for s in self.symbols):
+                if all(s.section < len(self.elf.sections) or s.section >= SHN_LORESERVE for s in self.symbols):
                     return
         raise elf.bad(self.where, "the table of extended section indices is missing or damaged")
 
@@ -293,13 +295,13 @@ class ObjectFile:
         words = list(self.elf.records(index, 4).cast("I"))
         if not words or not words[0] & elf.GRP_COMDAT:
             return
-        signature = self.elf.sections[index][7]
+        signature = self.elf.sections[index].info
         if signature >= len(self.symbols) or any(member >= len(self.elf.sections) for member in words[1:]):
             raise elf.bad(self.where, f"damaged section group {index}")
         symbol = self.symbols[signature]
-        name = self.strings[symbol[0]]
-        if not name and symbol[1] & 15 == STT_SECTION:
-            name = self.elf.names[self.elf.sections[symbol[3]][0]]
+        name = self.strings[symbol.name]
+        if not name and symbol.info & 15 == STT_SECTION:
+            name = self.elf.names[self.elf.sections[symbol.section].name]
         self.groups.append((name, words[1:]))
 
     def global_symbol(self, index: int) -> Symbol | None:
@@ -311,17 +313,17 @@ class ObjectFile:
         if index >= len(self.symbols):
             return f"symbol {index}"
         symbol = self.symbols[index]
-        if symbol[1] & 15 == STT_SECTION and symbol[3] < len(self.elf.sections):
-            return self.elf.names[self.elf.sections[symbol[3]][0]]
+        if symbol.info & 15 == STT_SECTION and symbol.section < len(self.elf.sections):
+            return self.elf.names[self.elf.sections[symbol.section].name]
         if index >= self.first_global and self.globals:
             return self.globals[index - self.first_global].name
-        return self.strings[symbol[0]]
+        return self.strings[symbol.name]
 
     def section_of(self, index: int) -> InputSection | None:
         """The section in which symbol `index` of this file is defined, following global resolution."""
         if index >= self.first_global:
             return self.globals[index - self.first_global].section
-        shndx = self.symbols[index][3]
+        shndx = self.symbols[index].section
         return self.sections[shndx] if shndx < SHN_LORESERVE else None
 
     def function_at(self, section: InputSection, offset: int) -> str:
@@ -345,10 +347,10 @@ def local_values(file: ObjectFile) -> list[int | None]:
     ]
     result: list[int | None] = []
     for symbol in file.symbols[: file.first_global]:
-        shndx = symbol[3]
+        shndx = symbol.section
         if shndx < SHN_LORESERVE:
             base = addresses[shndx] if shndx else 0
-            result.append(None if base is None else base + symbol[4])
+            result.append(None if base is None else base + symbol.value)
         else:
-            result.append(symbol[4] if shndx == SHN_ABS else None)
+            result.append(symbol.value if shndx == SHN_ABS else None)
     return result

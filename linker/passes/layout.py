@@ -23,6 +23,7 @@ from uselib.linker.formats.elf import (
     SHT_NOBITS,
     SHT_NOTE,
     SHT_PROGBITS,
+    ProgramHeader,
 )
 from uselib.linker.image import READ, Machine
 from uselib.linker.passes.inputs import InputSection
@@ -54,16 +55,6 @@ class OutputSection:
     @property
     def end(self) -> int:
         return self.address + self.size
-
-
-class ProgramHeader(NamedTuple):
-    type: int
-    flags: int
-    offset: int
-    address: int
-    file_size: int
-    memory_size: int
-    alignment: int
 
 
 @dataclass(frozen=True)
@@ -216,8 +207,8 @@ def reverse_words(section: InputSection) -> None:
         raise error(section.where, f"{len(data)} bytes are not a whole number of pointers")
     section.content = b"".join(data[at : at + word] for at in range(len(data) - word, -1, -word))
     section.records = [
-        (len(data) - word - offset // word * word + offset % word, kind, index, addend)
-        for offset, kind, index, addend in section.relocations()
+        record._replace(offset=len(data) - word - record.offset // word * word + record.offset % word)
+        for record in section.relocations()
     ]
 
 

@@ -130,7 +130,7 @@ def _defined_names(where: str, data: memoryview) -> list[str]:
     if found is None:
         return []
     file = ObjectFile(found, where)
-    return [file.strings[symbol[0]] for symbol in file.symbols[file.first_global :] if symbol[3]]
+    return [file.strings[symbol.name] for symbol in file.symbols[file.first_global :] if symbol.section]
 
 
 class Finder:

@@ -20,6 +20,7 @@ from uselib.linker.formats.elf import (
     SHF_WRITE,
     SHT_NOBITS,
     SHT_NOTE,
+    ProgramHeader,
 )
 from uselib.linker.image import EXEC, PAGE, READ, WRITE, Machine
 from uselib.linker.passes.inputs import InputSection
@@ -27,7 +28,6 @@ from uselib.linker.passes.layout import (
     Layout,
     OutputSection,
     Placement,
-    ProgramHeader,
     align,
     default_place,
     note_headers,

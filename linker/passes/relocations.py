@@ -107,7 +107,7 @@ class Site:
     @property
     def symbol_type(self) -> int:
         symbol = self.file.global_symbol(self.index)
-        return symbol.type if symbol is not None else self.file.symbols[self.index][1] & 15
+        return symbol.type if symbol is not None else self.file.symbols[self.index].type
 
     def before(self, count: int) -> bytes:
         """The `count` bytes before the field, in the input (fewer at the section's start)."""
@@ -119,9 +119,9 @@ class Site:
 
     def calls_tls(self, names: frozenset[str]) -> bool:
         """Whether the next relocation is the call of __tls_get_addr that belongs to this one."""
-        if self.following is None or not self.offset < self.following[0] <= self.offset + 12:
+        if self.following is None or not self.offset < self.following.offset <= self.offset + 12:
             return False
-        symbol = self.file.global_symbol(self.following[2])
+        symbol = self.file.global_symbol(self.following.symbol)
         return symbol is not None and symbol.name in names
 
 
@@ -336,10 +336,10 @@ class Applying:
         record = file.symbols[index]
         if target is not None and target.live:
             if target.pieces is None:
-                return target.address + record[4], addend
-            if record[1] & 15 == elf.STT_SECTION:
-                return target.pieces.address(record[4] + addend), 0
-            return target.pieces.address(record[4]), addend
+                return target.address + record.value, addend
+            if record.type == elf.STT_SECTION:
+                return target.pieces.address(record.value + addend), 0
+            return target.pieces.address(record.value), addend
         if section.flags & elf.SHF_ALLOC and section.name not in (".eh_frame", ".gcc_except_table"):
             self.problems.append(
                 Diagnostic(

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 from uselib.linker.errors import error
 from uselib.linker.formats import elf
@@ -28,8 +29,26 @@ from uselib.linker.passes.layout import Layout, OutputSection
 from uselib.linker.passes.relocations import Applying
 from uselib.linker.passes.synthetic import address_of
 
-OutputSymbol = tuple[str, int, int, int, int, int]
-"""An output symbol: name, info, other, section index, value, size."""
+
+class OutputSymbol(NamedTuple):
+    """A row of the output's .symtab."""
+
+    name: str
+    info: int  # binding << 4 | type
+    other: int
+    section: int  # index of the output section
+    value: int
+    size: int
+
+    @property
+    def type(self) -> int:
+        return self.info & 15
+
+    @property
+    def binding(self) -> int:
+        return self.info >> 4
+
+
 ELFOSABI_GNU = 3
 MAX_SIZE = 1 << 31  # bytes of an output file
 SymbolRows = Callable[[Symbol], Iterable[OutputSymbol] | None]
@@ -83,7 +102,7 @@ def _locals(files: Iterable[ObjectFile], keep: bool) -> list[OutputSymbol]:
             name = names[name_at]
             if kind == STT_FILE:
                 if keep:
-                    rows.append((name, info, other, SHN_ABS, 0, 0))
+                    rows.append(OutputSymbol(name, info, other, SHN_ABS, 0, 0))
                 continue
             if name.startswith(".L") or not keep:
                 continue
@@ -92,9 +111,9 @@ def _locals(files: Iterable[ObjectFile], keep: bool) -> list[OutputSymbol]:
                 if section is None or section.output is None or not section.live:
                     continue
                 address = section.pieces.address(value) if section.pieces is not None else section.address + value
-                rows.append((name, info, other, section.output.index, address, size))
+                rows.append(OutputSymbol(name, info, other, section.output.index, address, size))
             elif shndx == SHN_ABS:
-                rows.append((name, info, other, SHN_ABS, value, size))
+                rows.append(OutputSymbol(name, info, other, SHN_ABS, value, size))
     return rows
 
 
@@ -113,7 +132,7 @@ def _containing(layout: Layout, address: int) -> int:
 def _global(symbol: Symbol, layout: Layout) -> OutputSymbol | None:
     if symbol.rank == UNDEFINED:
         if not symbol.strong_reference and symbol.referenced:
-            return (symbol.name, STB_WEAK << 4 | symbol.type, symbol.visibility, 0, 0, 0)
+            return OutputSymbol(symbol.name, STB_WEAK << 4 | symbol.type, symbol.visibility, 0, 0, 0)
         return None
     section = symbol.section
     if section is not None:
@@ -123,7 +142,8 @@ def _global(symbol: Symbol, layout: Layout) -> OutputSymbol | None:
     else:
         index = _containing(layout, symbol.address) if symbol.provided else SHN_ABS
     binding = STB_LOCAL if symbol.visibility in (elf.STV_HIDDEN, elf.STV_INTERNAL) else symbol.binding or STB_GLOBAL
-    return (symbol.name, binding << 4 | symbol.type, symbol.visibility, index, address_of(symbol), symbol.size)
+    info = binding << 4 | symbol.type
+    return OutputSymbol(symbol.name, info, symbol.visibility, index, address_of(symbol), symbol.size)
 
 
 def symbol_rows(
@@ -139,7 +159,7 @@ def symbol_rows(
         row = _global(symbol, layout)
         if row is not None:
             rows.append(row)
-    rows.sort(key=lambda row: row[1] >> 4 != STB_LOCAL)
+    rows.sort(key=lambda row: row.info >> 4 != STB_LOCAL)
     return rows
 
 
@@ -185,7 +205,7 @@ def complete(image: bytearray, layout: Layout, entry: int, rows: list[OutputSymb
             packed = [pack(add(n), v & 0xFFFFFFFF, z, i, o, x) for n, i, o, x, v, z in rows]
         table += b"".join(packed)
         image += bytes(-len(image) % 8)
-        first_global = 1 + sum(1 for row in rows if row[1] >> 4 == STB_LOCAL)
+        first_global = 1 + sum(1 for row in rows if row.binding == STB_LOCAL)
         link = len(headers) + 1
         headers.append(
             (names.add(".symtab"), SHT_SYMTAB, 0, 0, len(image), len(table), link, first_global, 8, records.symbol.size)
@@ -200,7 +220,7 @@ def complete(image: bytearray, layout: Layout, entry: int, rows: list[OutputSymb
     table_at = len(image)
     image += b"".join(records.section.pack(*header) for header in headers)
     size = records.header.size
-    gnu = any(row[1] & 15 == elf.STT_GNU_IFUNC or row[1] >> 4 == elf.STB_GNU_UNIQUE for row in rows or ())
+    gnu = any(row.type == elf.STT_GNU_IFUNC or row.binding == elf.STB_GNU_UNIQUE for row in rows or ())
     abi = ELFOSABI_GNU if gnu else 0
     ident = elf.MAGIC + bytes((elf.ELFCLASS64 if records.word == 8 else elf.ELFCLASS32, 1, 1, abi)) + bytes(8)
     image[:size] = records.header.pack(
@@ -208,7 +228,7 @@ def complete(image: bytearray, layout: Layout, entry: int, rows: list[OutputSymb
         len(layout.headers), records.section.size, len(headers), len(headers) - 1,
     )  # fmt: skip
     image[size : size + len(layout.headers) * records.segment.size] = b"".join(
-        records.pack_segment(*header) for header in layout.headers
+        records.pack_segment(header) for header in layout.headers
     )
 
 

@@ -3,7 +3,7 @@ Thread-Local Storage", section 5). A static link knows every thread-local offset
 
 from __future__ import annotations
 
-from uselib.linker.formats.elf import SHF_ALLOC, SHF_TLS, STT_TLS
+from uselib.linker.formats.elf import SHF_ALLOC, SHF_TLS, SHN_ABS, STT_TLS
 from uselib.linker.passes.inputs import UNDEFINED
 from uselib.linker.passes.relocations import (
     Applying,
@@ -48,7 +48,7 @@ def relaxes(site: Site) -> str:
     symbol = site.file.global_symbol(site.index)
     if symbol is not None and symbol.section is None and not symbol.provided and not 0 <= symbol.value < 1 << 31:
         return ""
-    if symbol is None and site.file.symbols[site.index][3] == 0xFFF1:
+    if symbol is None and site.file.symbols[site.index].section == SHN_ABS:
         return ""
     if site.addend != -4:  # RELA with another addend reads beside the entry
         return ""
@@ -127,7 +127,7 @@ def _size(width: int) -> SpecialRelocation:
     def apply(run: Applying, site: Site) -> None:
         """Z + A."""
         symbol = site.file.global_symbol(site.index)
-        z = symbol.size if symbol is not None else site.file.symbols[site.index][5]
+        z = symbol.size if symbol is not None else site.file.symbols[site.index].size
         run.put(site, z + run.addend(site, width), width, **({"low": 0, "high": U32[1]} if width == 4 else {}))
 
     return SpecialRelocation(f"R_X86_64_SIZE{8 * width}", None, apply)

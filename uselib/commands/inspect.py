@@ -197,9 +197,9 @@ def _object(data: bytes | memoryview, where: str) -> Facts:
         raise elf.bad(where, "is not a relocatable object")
     symbols = []
     for index, section in enumerate(file.sections):
-        if section[1] != elf.SHT_SYMTAB:
+        if section.type != elf.SHT_SYMTAB:
             continue
-        names = file.strings(section[6])
+        names = file.strings(section.link)
         for name, info, other, shndx, value, size in file.symbols(index):
             if info >> 4 == elf.STB_LOCAL or not name:
                 continue

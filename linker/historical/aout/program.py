@@ -229,10 +229,10 @@ def _imports(resolution: Resolution) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     for file in resolution.files:
         for record, symbol in zip(file.symbols[file.first_global :], file.globals, strict=False):
-            if symbol.name.startswith((CELL_PREFIX, SLOT_PREFIX)) and record[3] == SHN_ABS:
+            if symbol.name.startswith((CELL_PREFIX, SLOT_PREFIX)) and record.section == SHN_ABS:
                 addresses = found.setdefault(symbol.name, [])
-                if record[4] not in addresses:
-                    addresses.append(record[4])
+                if record.value not in addresses:
+                    addresses.append(record.value)
     return found
 
 

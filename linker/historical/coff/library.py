@@ -181,7 +181,7 @@ class CoffLibrary(OutputKind):
         if slot is None or symbol.section is None or symbol.section.output is None:
             return None
         index = self.table.output.index if self.table.output is not None else symbol.section.output.index
-        return [(symbol.name, symbol.binding << 4 | symbol.type, 0, index, slot, 0)]
+        return [OutputSymbol(symbol.name, symbol.binding << 4 | symbol.type, 0, index, slot, 0)]
 
     def entry(self, resolution: Resolution, layout: Layout, options: Options) -> int:
         return self.spec.text_address or 0

@@ -167,7 +167,7 @@ class TextbookLibrary(_Kind):
         if symbol.provided or not self._exported(symbol):
             return []
         slot = self.policy.slots.get(symbol)
-        return None if slot is None else [(symbol.name, symbol.binding << 4 | symbol.type, 0, 1, slot, 0)]
+        return None if slot is None else [OutputSymbol(symbol.name, symbol.binding << 4 | symbol.type, 0, 1, slot, 0)]
 
     def entry(self, resolution: Resolution, layout: Layout, options: Options) -> int:
         return self.start

@@ -94,9 +94,9 @@ def from_elf(data: bytes | memoryview, where: str) -> bytes:
     Raises FormatError for what the format cannot say (other relocations, thread-local data).
     """
     file = elf.ElfFile(memoryview(data), where)
-    symtab = next((n for n, record in enumerate(file.sections) if record[1] == elf.SHT_SYMTAB), None)
+    symtab = next((n for n, record in enumerate(file.sections) if record.type == elf.SHT_SYMTAB), None)
     rows = file.symbols(symtab) if symtab is not None else []
-    strings = file.strings(file.sections[symtab][6]) if symtab is not None else None
+    strings = file.strings(file.sections[symtab].link) if symtab is not None else None
     segments: list[Segment] = []
     number_of: dict[int, int] = {}
     for index, (name, kind, flags, _, offset, size, _, _, _, _) in enumerate(file.sections):
@@ -129,11 +129,11 @@ def _relocations(
     file: elf.ElfFile, number_of: dict[int, int], symbol_of: dict[int, int], where: str
 ) -> Iterable[Relocation]:
     for index, record in enumerate(file.sections):
-        if record[1] not in (elf.SHT_REL, elf.SHT_RELA) or record[7] not in number_of:
+        if record.type not in (elf.SHT_REL, elf.SHT_RELA) or record.info not in number_of:
             continue
         for offset, kind, symbol, _ in file.relocations(index):
             if kind != 1 or symbol not in symbol_of:
                 raise FormatError(
                     Diagnostic(where, f"has a relocation (type {kind}) that the textbook's format does not have")
                 )
-            yield Relocation(offset, number_of[record[7]], symbol_of[symbol], "AS4")
+            yield Relocation(offset, number_of[record.info], symbol_of[symbol], "AS4")

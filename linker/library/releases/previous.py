@@ -86,7 +86,7 @@ def _from_target(data: bytes, where: str) -> Previous:
 def history_of(file: elf.ElfFile) -> History | None:
     """The history in a target library or in a stub library's library.o; None if there is none. Raises FormatError."""
     for index, section in enumerate(file.sections):
-        if file.names[section[0]] == history.SECTION:
+        if file.names[section.name] == history.SECTION:
             return history.decode(bytes(file.content(index)), file.where)
     return None
 

@@ -103,9 +103,9 @@ def test_a_section_that_ends_early_is_said(options: str, part: float) -> None:
     data = bytearray(_good(options))
     file = elf.ElfFile(memoryview(bytes(data)), "good")
     for index, section in enumerate(file.sections):
-        if file.names[section[0]] == ".debug_info":
+        if file.names[section.name] == ".debug_info":
             at = _header_at(file, data, index) + (32 if file.elf_class.word == 8 else 20)
-            data[at : at + 4] = int(section[5] * part).to_bytes(4, "little")
+            data[at : at + 4] = int(section.size * part).to_bytes(4, "little")
     facts = _read(bytes(data))
     assert facts is not None and facts.unknown
     assert all(row.type is None for row in facts.functions.values())

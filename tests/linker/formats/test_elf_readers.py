@@ -73,10 +73,10 @@ def test_objects_read_as_pyelftools_reads_them(machine: str) -> None:
     theirs = ELFFile(io.BytesIO(data))
     assert len(ours.sections) == theirs.num_sections()
     for index, section in enumerate(theirs.iter_sections()):
-        assert ours.names[ours.sections[index][0]] == section.name
+        assert ours.names[ours.sections[index].name] == section.name
         header = section.header
         assert ours.sections[index][1:] == (
-            ours.sections[index][1], header.sh_flags, header.sh_addr, header.sh_offset, header.sh_size, header.sh_link,
+            ours.sections[index].type, header.sh_flags, header.sh_addr, header.sh_offset, header.sh_size, header.sh_link,
             header.sh_info, header.sh_addralign, header.sh_entsize,
         )  # fmt: skip
         if header.sh_type == "SHT_SYMTAB":

@@ -87,7 +87,7 @@ def read(file: ElfFile) -> Dynamic:
     soname, needed, _ = _tags(file)
     versions, names, libraries = _versions(file)
     exports, imports = _symbols(file, names, libraries)
-    if dynamic and not any(section[1] == SHT_DYNSYM for section in file.sections):
+    if dynamic and not any(section.type == SHT_DYNSYM for section in file.sections):
         raise bad(
             file.where,
             "it has no section headers for its dynamic symbols: they were stripped",
@@ -132,10 +132,10 @@ def _tags(file: ElfFile) -> tuple[str, tuple[str, ...], int]:
     """DT_SONAME, DT_NEEDED and DT_FLAGS_1."""
     soname, needed, flags = "", [], 0
     for index, section in enumerate(file.sections):
-        if section[1] != SHT_DYNAMIC:
+        if section.type != SHT_DYNAMIC:
             continue
         word = file.elf_class.word
-        strings = file.strings(section[6])
+        strings = file.strings(section.link)
         for tag, value in struct.iter_unpack("<QQ" if word == 8 else "<II", file.records(index, 2 * word)):
             if tag == DT_NULL:
                 break
@@ -155,13 +155,13 @@ def _versions(file: ElfFile) -> tuple[tuple[str, ...], dict[int, str], dict[int,
     names: dict[int, str] = {}
     libraries: dict[int, str] = {}
     for index, section in enumerate(file.sections):
-        kind = section[1]
+        kind = section.type
         if kind not in (SHT_VERDEF, SHT_VERNEED):
             continue
-        strings, content = file.strings(section[6]), file.content(index)
+        strings, content = file.strings(section.link), file.content(index)
         try:
             at = 0
-            for _ in range(section[7]):
+            for _ in range(section.info):
                 if kind == SHT_VERDEF:  # version, flags, index, count, hash, aux, next; then name, next
                     _, flags, number, _, _, aux, following = struct.unpack_from("<HHHHIII", content, at)
                     (name_at,) = struct.unpack_from("<I", content, at + aux)
@@ -188,7 +188,7 @@ def _symbols(
     file: ElfFile, names: dict[int, str], libraries: dict[int, str]
 ) -> tuple[tuple[DynamicSymbol, ...], tuple[DynamicSymbol, ...]]:
     """The exports and imports of .dynsym. names, libraries: of versions, by number."""
-    table = next((index for index, section in enumerate(file.sections) if section[1] == SHT_DYNSYM), None)
+    table = next((index for index, section in enumerate(file.sections) if section.type == SHT_DYNSYM), None)
     return ((), ()) if table is None else _symbols_of(file, table, names, libraries)
 
 
@@ -197,8 +197,8 @@ def _symbols_of(
 ) -> tuple[tuple[DynamicSymbol, ...], tuple[DynamicSymbol, ...]]:
     exports: list[DynamicSymbol] = []
     imports: list[DynamicSymbol] = []
-    code = [bool(section[2] & SHF_EXECINSTR) for section in file.sections]
-    strings = file.strings(file.sections[table][6])
+    code = [bool(section.flags & SHF_EXECINSTR) for section in file.sections]
+    strings = file.strings(file.sections[table].link)
     version_names = frozenset(names.values())
     symbols = file.symbols(table)
     numbers = _version_numbers(file, table, len(symbols)) or (1,) * len(symbols)
@@ -236,7 +236,7 @@ def _in_code(file: ElfFile, section: int, code: list[bool]) -> bool:
 
 def _version_numbers(file: ElfFile, table: int, count: int) -> tuple[int, ...]:
     for index, section in enumerate(file.sections):
-        if section[1] == SHT_VERSYM and section[6] == table:
+        if section.type == SHT_VERSYM and section.link == table:
             content = file.records(index, 2)
             if len(content) < 2 * count:
                 raise bad(file.where, "its table of symbol versions is shorter than its symbols")
@@ -249,11 +249,11 @@ def _relocated(file: ElfFile) -> list[int]:
     result: list[int] = []
     word = file.elf_class.word
     for index, section in enumerate(file.sections):
-        if not section[2] & SHF_ALLOC:
+        if not section.flags & SHF_ALLOC:
             continue
-        if section[1] in (SHT_REL, SHT_RELA):
+        if section.type in (SHT_REL, SHT_RELA):
             result += [row[0] for row in file.relocations(index)]
-        elif section[1] == SHT_RELR:
+        elif section.type == SHT_RELR:
             content = file.records(index, word)
             at = 0
             for entry in struct.unpack(f"<{len(content) // word}{'Q' if word == 8 else 'I'}", content):

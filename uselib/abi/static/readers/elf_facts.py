@@ -132,8 +132,8 @@ def _names(file: elf.ElfFile) -> dict[int, str]:
     names: dict[int, str] = {}
     for kind in (elf.SHT_SYMTAB, elf.SHT_DYNSYM):
         for index, section in enumerate(file.sections):
-            if section[1] == kind:
-                table = file.strings(section[6])
+            if section.type == kind:
+                table = file.strings(section.link)
                 for name_at, info, _, shndx, value, _ in file.symbols(index):
                     if shndx and info & 15 in _NAMED and name_at:
                         names.setdefault(value, table[name_at])

@@ -18,7 +18,7 @@ def program_facts(data: bytes, path: str) -> ProgramFacts:
     """The facts of an ET_EXEC or ET_DYN file as a user of libraries. Raises FormatError."""
     file = elf.ElfFile(memoryview(data), path)
     facts = ProgramFacts(path, file.machine)
-    if any(section[1] == elf.SHT_DYNSYM for section in file.sections):
+    if any(section.type == elf.SHT_DYNSYM for section in file.sections):
         facts = _ordinary(file, facts)
     if file.kind == elf.ET_EXEC:
         facts = _fixed(elf_image.read_image(data, path), facts)

@@ -130,8 +130,8 @@ def _members(path: str) -> Iterator[tuple[str, bytes]]:
 def _absolute(file: elf.ElfFile) -> Iterator[tuple[str, int, int, int]]:
     """The symbols that a stub's member defines: name, value, size, info."""
     for index, section in enumerate(file.sections):
-        if section[1] == elf.SHT_SYMTAB:
-            names = file.strings(section[6])
+        if section.type == elf.SHT_SYMTAB:
+            names = file.strings(section.link)
             for name_at, info, _, shndx, value, size in file.symbols(index):
                 if shndx == elf.SHN_ABS and name_at and info >> 4 != elf.STB_LOCAL and info & 15 != elf.STT_FILE:
                     yield names[name_at], value, size, info
@@ -141,15 +141,17 @@ def _interposable(file: elf.ElfFile) -> set[str]:
     """The functions that programs may replace: the symbols that the triples of uselib_interpose refer to."""
     found: set[str] = set()
     for index, section in enumerate(file.sections):
-        if section[1] not in (elf.SHT_REL, elf.SHT_RELA) or not 0 < section[7] < len(file.sections):
+        if section.type not in (elf.SHT_REL, elf.SHT_RELA) or not 0 < section.info < len(file.sections):
             continue
-        if file.names[file.sections[section[7]][0]] != INTERPOSE_SECTION or not 0 < section[6] < len(file.sections):
+        if file.names[file.sections[section.info].name] != INTERPOSE_SECTION or not 0 < section.link < len(
+            file.sections
+        ):
             continue
-        symbols, names = file.symbols(section[6]), file.strings(file.sections[section[6]][6])
+        symbols, names = file.symbols(section.link), file.strings(file.sections[section.link].link)
         for _, _, number, _ in file.relocations(index):
             if number >= len(symbols):
                 raise elf.bad(file.where, f"a relocation names symbol {number} of {len(symbols)}")
-            found.add(names[symbols[number][0]])
+            found.add(names[symbols[number].name])
     return found
 
 

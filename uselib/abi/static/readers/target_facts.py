@@ -114,8 +114,8 @@ def _numbers(slots: list[int]) -> str:
 def _weak_names(file: elf.ElfFile) -> frozenset[str]:
     names: set[str] = set()
     for index, section in enumerate(file.sections):
-        if section[1] == elf.SHT_SYMTAB:
-            table = file.strings(section[6])
+        if section.type == elf.SHT_SYMTAB:
+            table = file.strings(section.link)
             names.update(table[s[0]] for s in file.symbols(index) if s[1] >> 4 == elf.STB_WEAK and s[3])
     return frozenset(names)
 
