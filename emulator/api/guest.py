@@ -181,9 +181,9 @@ class Guest:
     @property
     def machine(self) -> Machine:
         """The machine itself, for what this interface does not offer. Raises ProgramOver after `close`."""
-        if self._session.machine is None or not self._session.open:
+        if not self._session.open:
             raise ProgramOver("it has been closed")
-        return self._session.machine
+        return self._session.runner.machine
 
     @property
     def bits(self) -> int:
@@ -202,7 +202,6 @@ class Guest:
     def close(self) -> None:
         """Ends the guest, wherever it is, and frees everything."""
         self._session.close()
-        self._session.standard.close()
         self._traps.clear()
 
     def __enter__(self) -> Any:
@@ -290,7 +289,7 @@ class Guest:
     def _pause(self, stop: Stop) -> None:
         """A stop without a callback. Within a call from Python, and in a forked child, nobody waits for it."""
         control = self._running()
-        if not control.depth and not self._session.process.forked:
+        if not control.depth and not self._session.runner.process.forked:
             raise Paused(stop)
 
     def _python_function(self, function: Callable[..., Any], signature: values.Signature) -> None:
@@ -340,8 +339,8 @@ class Guest:
                 if self._session.open:
                     values.give_back(machine, frame)
         except ProcessEnded as end:
-            if self._session.process.forked:
-                self._session.finish(end)  # does not come back
+            if self._session.runner.process.forked:
+                self._session.runner.finish(end)  # does not come back
             raise (self._session.fault(end) if end.signal else GuestExited(end)) from None
         except LostCall as lost:
             raise RuntimeError(str(lost)) from None

@@ -16,8 +16,9 @@ from uselib.emulator.api.control import Handler
 from uselib.emulator.api.errors import GuestExited, SymbolError
 from uselib.emulator.api.guest import Guest
 from uselib.emulator.api.session import Session, Standard
+from uselib.emulator.kernel.process import Process
 from uselib.emulator.process.interfaces import ProgramReplaced
-from uselib.emulator.process.run import RunOptions
+from uselib.emulator.process.run_options import RunOptions
 from uselib.linker.errors import error
 from uselib.linker.image import Image, LibraryHeader, Segment, Version
 from uselib.loader.memory.address_space import PAGE, AddressSpace
@@ -89,34 +90,30 @@ def _closure(path: str, library_path: Sequence[str]) -> list[tuple[str, LibraryH
     return list(done.values())
 
 
-class _LibrarySession(Session):
-    """Maps libraries instead of a program."""
+class _LibraryLoader:
+    """Maps libraries instead of a program (host.Loader). argv: afterwards, the address of the argument vector."""
 
-    def __init__(self, options: RunOptions, standard: Standard, libraries: list[tuple[str, LibraryHeader]]) -> None:
-        super().__init__(options, standard)
+    def __init__(self, libraries: list[tuple[str, LibraryHeader]]) -> None:
         self._files = libraries
         self.argv = 0
 
-    def _start(self) -> None:
+    def __call__(self, process: Process, options: RunOptions, environment: list[bytes]) -> None:
         _, header = self._files[-1]
-        space = AddressSpace(header.machine.word * 8)
-        space.ceiling = self.options.max_memory
+        space = AddressSpace(header.machine.word * 8, ceiling=options.max_memory)
         try:
             for path, library in self._files:
                 self._map(space, path, library)
             image = Image(
                 header.machine, 0, (Segment(0, 0, 0, 0, 0),), None, (0, 0, 0), False, "", None, (), (), "", (), (), ()
             )
-            name = os.fsencode(self.options.program)
-            started = build_stack(
-                space, image, [name], self._environment(), StartInfo(name, self.process.random.take(16))
-            )
+            name = os.fsencode(options.program)
+            started = build_stack(space, image, [name], environment, StartInfo(name, process.random.take(16)))
         except BaseException:
             space.release()
             raise
         space.start_brk(_HEAP)
         self.argv = started.stack_pointer + header.machine.word
-        self.process.identity.executable = self.options.program
+        process.identity.executable = options.program
         raise ProgramReplaced(space, image, started)
 
     @staticmethod
@@ -179,26 +176,25 @@ class Library(Guest):
             readable=tuple(os.fspath(name) for name in readable), writable=tuple(os.fspath(name) for name in writable),
             max_instructions=max_instructions, max_seconds=max_seconds, max_memory=max_memory,
         )  # fmt: skip
-        self._library_session = _LibrarySession(options, Standard(stdin, capture), libraries)
-        super().__init__(self._library_session)
+        loader = _LibraryLoader(libraries)
+        super().__init__(Session(options, Standard(stdin, capture), loader))
         self._arena = self._arena_end = 0
         try:
-            self._session.start()
             self._attach()
-            self._initialise(libraries)
+            self._initialise(libraries, loader.argv)
         except BaseException:
             self.close()
             raise
 
-    def _initialise(self, libraries: list[tuple[str, LibraryHeader]]) -> None:
-        self._start_c_library()
+    def _initialise(self, libraries: list[tuple[str, LibraryHeader]], argv: int) -> None:
+        self._start_c_library(argv)
         word = self.bits // 8
         for _, header in libraries:
             begin, count = header.init_array
             for at in range(begin, begin + count * word, word):
                 self.call(self.memory.read_int(at, signed=False), result="void")
 
-    def _start_c_library(self) -> None:
+    def _start_c_library(self, argv: int) -> None:
         """Afterwards the stack is that of `main`."""
         try:
             start = self.address(_START)
@@ -208,11 +204,11 @@ class Library(Guest):
         handler: Handler = self._main_reached
         main = control.trampoline(handler)
         try:
-            self._call(start, (main, 1, self._library_session.argv, 0, 0, 0), "void", keep=True)
+            self._call(start, (main, 1, argv, 0, 0, 0), "void", keep=True)
         except _MainReached:
             return
         except GuestExited as end:
-            raise error(self._session.options.program, f"its start-up ended with status {end.code}") from None
+            raise error(self._session.runner.options.program, f"its start-up ended with status {end.code}") from None
 
     @staticmethod
     def _main_reached(_address: int) -> None:

@@ -14,7 +14,7 @@ from uselib.emulator.api.guest import Guest, Paused, Stop
 from uselib.emulator.api.memory import Where
 from uselib.emulator.api.session import Session, Standard
 from uselib.emulator.process.interfaces import ProcessEnded, ProgramReplaced
-from uselib.emulator.process.run import RunOptions
+from uselib.emulator.process.run_options import RunOptions
 from uselib.loader.memory.address_space import MemoryCeiling
 
 
@@ -62,11 +62,6 @@ class Program(Guest):
         )  # fmt: skip
         super().__init__(Session(options, Standard(stdin, capture)))
         self.exit: Exit | None = None  # set when the program has ended
-        try:
-            self._session.start()
-        except BaseException:
-            self._session.standard.close()
-            raise
         self._attach()
 
     # -- running -------------------------------------------------------------------------------------------------------
@@ -82,7 +77,7 @@ class Program(Guest):
             except Paused as pause:
                 return pause.stop
             except ProgramReplaced as program:
-                self._session._replace(program)
+                self._session.runner.replace(program)
                 self._attach()
             except ProcessEnded as end:
                 return self._finish(end)
@@ -118,7 +113,7 @@ class Program(Guest):
             try:
                 control.step()
             except ProgramReplaced as program:
-                self._session._replace(program)
+                self._session.runner.replace(program)
                 self._attach()
             except ProcessEnded as end:
                 self._finish(end)
@@ -182,14 +177,14 @@ class Program(Guest):
     # -- the end -------------------------------------------------------------------------------------------------------
 
     def _finish(self, end: ProcessEnded) -> Exit:
-        self._session.finish(end)
+        self._session.runner.finish(end)
         self._ended = True
         self.exit = Exit(end.code, end.signal, self._session.report, self.stdout, self.stderr)
         return self.exit
 
     def _leave_child(self) -> None:
         """An exception in a process that the guest forked must not run on as a second copy of the Python program."""
-        if self._session.process.forked:
+        if self._session.runner.process.forked:
             sys.excepthook(*sys.exc_info())
             sys.stderr.flush()
             os._exit(70)

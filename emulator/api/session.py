@@ -1,4 +1,4 @@
-"""Session: a Runner whose run can be left and entered again, inside a Python program that has other things to do.
+"""Session: a run that can be left and entered again, inside a Python program that has other things to do.
 
 The differences from `uselib run`: the guest's standard files are Python's choice; its signal mask and handlers stay its own
 and are not mirrored at the host, so that several sessions live in one process; Ctrl-C raises KeyboardInterrupt out of
@@ -15,12 +15,12 @@ from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
 
 from uselib.emulator.api.errors import GuestFault
-from uselib.emulator.kernel.clock import Clock
 from uselib.emulator.kernel.signals.state import SignalState
 from uselib.emulator.kernel.vfs.descriptors import FileTable, HostFile
+from uselib.emulator.process.host import Death, Host, Loader, load_program
 from uselib.emulator.process.interfaces import ProcessEnded
-from uselib.emulator.process.reports import death_report
-from uselib.emulator.process.run import Runner, RunOptions
+from uselib.emulator.process.run import Runner
+from uselib.emulator.process.run_options import RunOptions
 from uselib.linker.errors import Diagnostic, UsageError
 
 O_RDONLY, O_WRONLY = 0, 1
@@ -80,66 +80,46 @@ class Standard:
             os.close(self._own.pop())
 
 
-class Session(Runner):
-    """See the module's docstring. Raises ToolError from `start`."""
+class Session:
+    """See the module's docstring. `runner` has the program loaded; nothing of it has run. Raises ToolError, and then `standard` is closed."""
 
-    def __init__(self, options: RunOptions, standard: Standard) -> None:
-        super().__init__(options)
+    def __init__(self, options: RunOptions, standard: Standard, load: Loader = load_program) -> None:
         self.standard = standard
         self.report = ""
-        self.open = False
         self._ctrl_c: tuple[int, int] | None = None
-
-    def start(self) -> None:
-        """Loads the program; nothing of it has run."""
-        self._set_up()
-        self.open = True
+        host = Host(standard.table, EmbeddedSignals, load, self._keep_report)
         try:
-            self._prepare()
-            self._begin()
+            if options.max_seconds is not None and threading.current_thread() is not threading.main_thread():
+                raise UsageError(Diagnostic("max_seconds", "works in the main thread only"))
+            self.runner = Runner(options, host=host)
         except BaseException:
-            self.close()
+            standard.close()
             raise
+        self.open = True
 
     def close(self) -> None:
         if not self.open:
             return
         self.open = False
-        self._put_away()
+        self.runner.close()
+        self.standard.close()
         if self._ctrl_c is not None:
             for fd in self._ctrl_c:
                 os.close(fd)
             self._ctrl_c = None
 
-    def _prepare(self) -> None:
-        if self.options.max_seconds is not None:
-            if threading.current_thread() is not threading.main_thread():
-                raise UsageError(Diagnostic("max_seconds", "works in the main thread only"))
-            super()._prepare()
-
-    def _make_signals(self, clock: Clock) -> SignalState:
-        return EmbeddedSignals(lambda: self.process, clock)
-
-    def _make_files(self) -> FileTable:
-        return self.standard.table(self.options.max_files or 1024)
-
-    def _report(self, end: ProcessEnded) -> None:
-        self.report = self.describe(end)
+    def _keep_report(self, death: Death, _options: RunOptions) -> None:
+        self.report = death.line
 
     def describe(self, end: ProcessEnded) -> str:
         """The line that says where a signal has killed the guest."""
-        assert self.machine is not None
-        name = self.process.identity.executable or self.options.program
-        line = death_report(name, end, self.machine.space, self.machine.cpu, long=False)[0]
-        return line.removeprefix("uselib: ")
+        runner = self.runner
+        name = runner.process.identity.executable or runner.options.program
+        return Death(name, end, runner.machine, []).line
 
     def fault(self, end: ProcessEnded) -> GuestFault:
-        assert self.machine is not None
-        return GuestFault(self.describe(end), end.signal, self.machine.cpu.pc)
-
-    def finish(self, end: ProcessEnded) -> int:
-        """The process is over; a forked child ends here. Returns the exit status for a shell."""
-        return self._ended(end)
+        """What a call from Python raises when a signal kills the guest."""
+        return GuestFault(self.describe(end), end.signal, self.runner.machine.cpu.pc)
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -149,7 +129,7 @@ class Session(Runner):
             return
         if self._ctrl_c is None:
             self._ctrl_c = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-            self.watcher.watch(fd=self._ctrl_c[0])
+            self.runner.watcher.watch(fd=self._ctrl_c[0])
         before = signal.set_wakeup_fd(self._ctrl_c[1], warn_on_full_buffer=False)
         try:
             yield

@@ -1,6 +1,6 @@
 """A run under GDB: the program waits for GDB at its first instruction, and runs when GDB lets it.
 
-The run loop is left by `Stopped` whenever GDB has to be asked; breakpoints, watchpoints and the thread that hears Ctrl-C
+The run loop is left by `StoppedForGdb` whenever GDB has to be asked; breakpoints, watchpoints and the thread that waits for Ctrl-C
 exist only while they are used, so the program runs at full speed in between.
 """
 
@@ -12,44 +12,31 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from uselib.emulator.gdb.stub import Go, Stub
-from uselib.emulator.gdb.target import Stopped, Target
+from uselib.emulator.gdb.target import StoppedForGdb, Target
 from uselib.emulator.gdb.wire import Closed, Wire
 from uselib.emulator.kernel.signals.frames import SignalInfo
+from uselib.emulator.process.hooks import RunHooks
 from uselib.emulator.process.interfaces import Fault, ProcessEnded, ProgramReplaced
-from uselib.emulator.process.run import Runner, RunOptions
+from uselib.emulator.process.parts import program_path
+from uselib.emulator.process.run import Runner
+from uselib.emulator.process.run_options import RunOptions
 from uselib.linker.errors import Diagnostic, ToolError, UsageError
 from uselib.loader.memory.address_space import MemoryCeiling
 
 LOOPBACK = "127.0.0.1"
-_HEAR = 0.2  # s that the listening thread sleeps in one go
+_LISTEN = 0.2  # s that the listening thread sleeps in one go
 _REPEAT = 0.005  # s between attempts to stop the CPU: one that comes between two runs is lost
 _STUCK = 40  # attempts, after which the program must be in a system call that waits
 _NUDGE = signal.SIGRTMAX - 1  # ends such a call of the host's
 _SYSTEM_CALL = {32: b"\xcd\x80", 64: b"\x0f\x05"}  # int 0x80, syscall
 _INTERNAL_STEPS = 1 << 20  # of one range step
 
-_SIGNALS = {
-    1: 1,
-    2: 2,
-    3: 3,
-    4: 4,
-    5: 5,
-    6: 6,
-    8: 8,
-    9: 9,
-    11: 11,
-    13: 13,
-    14: 14,
-    15: 15,
-    10: 7,
-    30: 10,
-    31: 12,
-    20: 17,
-}
 # GDB's signal number -> Linux's (include/gdb/signals.def)
+_SIGNALS = {number: number for number in (1, 2, 3, 4, 5, 6, 8, 9, 11, 13, 14, 15)} | {10: 7, 30: 10, 31: 12, 20: 17}
 _FROM_LINUX = {linux: gdb for gdb, linux in _SIGNALS.items()}
 
 
@@ -75,16 +62,16 @@ def listen(address: str) -> socket.socket:
     return listener
 
 
-class Listener:
-    """Hears Ctrl-C from GDB while the program runs, in a thread of its own."""
+class InterruptListener:
+    """Waits for Ctrl-C from GDB while the program runs, in a thread of its own. target: gives what GDB works on now."""
 
-    def __init__(self, wire: Wire, runner: GdbRunner) -> None:
+    def __init__(self, wire: Wire, target: Callable[[], Target]) -> None:
         self._wire = wire
-        self._runner = runner
+        self._target = target
         self._ended = False
         self._lock = threading.Lock()  # held while the thread looks at the connection
         self._running = threading.Event()
-        self._thread = threading.Thread(target=self._hear, daemon=True)
+        self._thread = threading.Thread(target=self._listen, daemon=True)
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # signals are the main thread's
         try:
             self._thread.start()
@@ -104,16 +91,16 @@ class Listener:
         self._ended = True
         self._running.set()
 
-    def _hear(self) -> None:
+    def _listen(self) -> None:
         while not self._ended:
             self._running.wait()
             with self._lock:
-                heard = self._running.is_set() and not self._ended and self._wire.break_requested(_HEAR)
-            if heard:
+                requested = self._running.is_set() and not self._ended and self._wire.break_requested(_LISTEN)
+            if requested:
                 self._interrupt()
 
     def _interrupt(self) -> None:
-        target, attempts = self._runner.target, 0
+        target, attempts = self._target(), 0
         target.break_requested = True
         while self._running.is_set() and not self._ended and target.break_requested:
             target.machine.interrupt()
@@ -123,40 +110,47 @@ class Listener:
                 signal.pthread_kill(threading.main_thread().ident or 0, _NUDGE)
 
 
-class GdbRunner(Runner):
-    """Runs one program under GDB, which connects to `listener`."""
-
-    target: Target
+class GdbRunner(RunHooks):
+    """Runs one program under GDB, which connects to `listener`: made when it has. Raises ToolError if the program cannot be started."""
 
     def __init__(self, options: RunOptions, listener: socket.socket) -> None:
-        super().__init__(options)
-        self._listener = listener
-
-    def _loop(self) -> int:
-        self._make_target()
-        host, port = self._listener.getsockname()[:2]
-        print(f"uselib: waiting for gdb: target remote {host}:{port}", file=sys.stderr, flush=True)
-        connection, _ = self._listener.accept()
-        self._listener.close()
+        self.runner = Runner(options, (self,))
+        try:
+            self.target = self._make_target()
+            host, port = listener.getsockname()[:2]
+            print(f"uselib: waiting for gdb: target remote {host}:{port}", file=sys.stderr, flush=True)
+            connection, _ = listener.accept()
+        except BaseException:
+            self.runner.close()
+            raise
+        listener.close()
         self._wire = Wire(connection)
         self._stub = Stub(self._wire, self.target)
-        self._hearing = Listener(self._wire, self)
-        nudge_before = signal.signal(_NUDGE, self._nudged_by_gdb)
+        self._interrupts = InterruptListener(self._wire, lambda: self.target)
+
+    def run(self) -> int:
+        """To the end of the program. Returns the exit status."""
+        nudge_before = signal.signal(_NUDGE, self._nudged)
         try:
-            return self._under_gdb()
+            return self._loop()
+        except Exception:
+            if self.runner.process.forked:  # a defect of ours, in a child: its parent must not find two of itself
+                sys.excepthook(*sys.exc_info())
+                os._exit(70)
+            raise
         finally:
-            self._hearing.end()
+            self._interrupts.end()
             signal.signal(_NUDGE, nudge_before)
             with suppress(OSError):
                 self._wire.close()
+            self.runner.close()
 
-    def _make_target(self) -> None:
-        assert self.machine is not None
-        executable = self.process.identity.executable
-        path = os.path.abspath(self._program_path())
-        self.target = Target(self.machine, executable if os.path.isabs(executable) else path, path)
+    def _make_target(self) -> Target:
+        executable = self.runner.process.identity.executable
+        path = os.path.abspath(program_path(self.runner.options))
+        return Target(self.runner.machine, executable if os.path.isabs(executable) else path, path)
 
-    def _under_gdb(self) -> int:
+    def _loop(self) -> int:
         reply: bytes | None = None  # GDB asks for the first one itself
         fault: Fault | None = None
         try:
@@ -169,7 +163,7 @@ class GdbRunner(Runner):
             return self._finish(ProcessEnded(signal=9, reason="it wants more memory than --max-memory allows"))
 
     def _ask(self, reply: bytes | None) -> Go:
-        self._hearing.program_stands()
+        self._interrupts.program_stands()
         if not self.target.attached:
             return Go("continue")
         try:
@@ -190,25 +184,25 @@ class GdbRunner(Runner):
         if go.how == "kill":
             raise ProcessEnded(signal=9, reason="killed by gdb")
         if target.attached:
-            self._hearing.program_runs()
+            self._interrupts.program_runs()
         try:
             if fault is not None and (go.signal or not target.attached):
                 target.kernel.exception(fault)  # the guest's handler, or its end
             elif go.signal:
-                self.signals.post(SignalInfo(_SIGNALS.get(go.signal, go.signal), 0))
+                self.runner.signals.post(SignalInfo(_SIGNALS.get(go.signal, go.signal), 0))
             if go.how == "step":
                 self._step(go)
                 return b"T05", None
             control.resume()
-        except Stopped as stop:
+        except StoppedForGdb as stop:
             reply = stop.reply
             if stop.fault is not None:
                 reply = b"T%02x" % _FROM_LINUX.get(stop.fault.signal, stop.fault.signal)
             return reply, stop.fault
         except ProgramReplaced as program:
-            self._replace(program)
+            self.runner.replace(program)
             attached = target.attached
-            self._make_target()
+            self.target = self._make_target()
             self.target.attached = attached
             self._stub.target = self.target
             return b"T05exec:" + self.target.executable.encode().hex().encode() + b";", None
@@ -221,20 +215,20 @@ class GdbRunner(Runner):
             if go.until is None or not go.until[0] <= machine.cpu.pc < go.until[1] or target.break_requested:
                 break
             if target.at_breakpoint():
-                raise Stopped(b"T05swbreak:;")
+                raise StoppedForGdb(b"T05swbreak:;")
         target.break_requested = False
 
     def _finish(self, end: ProcessEnded) -> int:
-        self._hearing.program_stands()
-        if self.target.attached and not self.process.forked:
+        self._interrupts.program_stands()
+        if self.target.attached and not self.runner.process.forked:
             with suppress(Closed):
                 if end.reason == "killed by gdb":
                     return 128 + end.signal
                 number = _FROM_LINUX.get(end.signal, end.signal)
                 self._stub.stopped(b"X%02x" % number if end.signal else b"W%02x" % (end.code & 0xFF))
-        return self._ended(end)
+        return self.runner.finish(end)
 
-    def _nudged_by_gdb(self, _signal: int, _frame: object) -> None:
+    def _nudged(self, _signal: int, _frame: object) -> None:
         """GDB wants to stop the program, which waits in a system call: the call begins again when it goes on."""
         target = self.target
         if not target.break_requested:
@@ -245,10 +239,9 @@ class GdbRunner(Runner):
         if target.read(general[pc_index] - 2, 2) == _SYSTEM_CALL[machine.bits]:  # the counter is behind it already
             general[pc_index] -= 2
             machine.cpu.set_general(general)
-        raise Stopped(b"T02")
+        raise StoppedForGdb(b"T02")
 
-    def _after_fork(self) -> None:
+    def on_fork(self, process: int) -> None:
         """GDB stays with the parent."""
         self.target.detach()
-        self._hearing.end()
-        super()._after_fork()
+        self._interrupts.end()

@@ -15,37 +15,22 @@ from xml.sax.saxutils import quoteattr
 from uselib.emulator.api.control import Control
 from uselib.emulator.gdb.registers import RegisterFile
 from uselib.emulator.machine.machine import Machine
-from uselib.emulator.process.interfaces import Fault, Kernel
+from uselib.emulator.process.interfaces import Fault
+from uselib.emulator.process.kernel_tap import KernelTap
 from uselib.loader.memory.address_space import PAGE, MemoryFault, page_down
 from uselib.loader.memory.vma import Vma
 from uselib.loader.programs.headers import library_header
 
+_STAT = struct.Struct(">7I3Q3I")  # struct stat of GDB's File-I/O protocol: times are the last three words
 
-class Stopped(BaseException):
+
+class StoppedForGdb(BaseException):
     """The run loop was left for GDB. reply: the stop reply; fault: an exception that has not been delivered yet."""
 
     def __init__(self, reply: bytes, fault: Fault | None = None) -> None:
         super().__init__()
         self.reply = reply
         self.fault = fault
-
-
-class WatchedKernel:
-    """The machine's kernel, with an ear for CPU exceptions (interfaces.Kernel)."""
-
-    def __init__(self, kernel: Kernel, target: Target) -> None:
-        self.kernel = kernel
-        self._target = target
-        self.system_call = kernel.system_call
-        self.legacy_system_call = kernel.legacy_system_call
-        self.deliver_pending = kernel.deliver_pending
-
-    @property
-    def signal_pending(self) -> bool:
-        return self.kernel.signal_pending
-
-    def exception(self, fault: Fault) -> None:
-        self._target.exception(fault)
 
 
 class Target:
@@ -62,7 +47,7 @@ class Target:
         self.break_requested = False
         assert machine.kernel is not None
         self.kernel = machine.kernel
-        machine.kernel = WatchedKernel(machine.kernel, self)
+        machine.kernel = KernelTap(machine.kernel, exception=self.exception)
         self._breakpoints: dict[int, set[str]] = {}  # address -> kinds
         self._watches: dict[tuple[int, int], bytes] = {}  # address, size -> value seen last
         self._new_library = False
@@ -87,15 +72,15 @@ class Target:
 
     def _at_breakpoint(self, _address: int) -> None:
         if self.attached:
-            raise Stopped(b"T05swbreak:;")
+            raise StoppedForGdb(b"T05swbreak:;")
 
     def _pause(self) -> None:
         if self.break_requested:
             self.break_requested = False
-            raise Stopped(b"T02")
+            raise StoppedForGdb(b"T02")
         if self._new_library and self.attached:
             self._new_library = False
-            raise Stopped(b"T05library:;")
+            raise StoppedForGdb(b"T05library:;")
 
     def exception(self, fault: Fault) -> None:
         """A CPU exception of the program."""
@@ -109,7 +94,7 @@ class Target:
         if not self.attached:
             self.kernel.exception(fault)
             return
-        raise Stopped(b"T%02x" % fault.signal, fault)
+        raise StoppedForGdb(b"T%02x" % fault.signal, fault)
 
     def _writable(self, fault: Fault) -> bool:
         vma = self.space.find(fault.address)
@@ -134,7 +119,7 @@ class Target:
             new = self.read(address, size)
             if new != old:
                 self._watches[address, size] = new
-                raise Stopped(b"T05watch:%x;" % address)
+                raise StoppedForGdb(b"T05watch:%x;" % address)
 
     def _mapped(self, vma: Vma) -> None:
         self._mapped_before(vma)
@@ -267,10 +252,9 @@ class Target:
         if number not in self._files:
             return None
         status = os.fstat(self._files[number])
-        return struct.pack(
-            ">7I3Q3I", 0, status.st_ino & 0xFFFFFFFF, stat.S_IFREG | 0o444, 1, 1000, 1000, 0, status.st_size, 4096,
-            (status.st_size + 511) // 512, 0, 0, 0,
-        )  # fmt: skip
+        inode, mode, size = status.st_ino & 0xFFFFFFFF, stat.S_IFREG | 0o444, status.st_size
+        links, user, group = 1, 1000, 1000
+        return _STAT.pack(0, inode, mode, links, user, group, 0, size, 4096, (size + 511) // 512, 0, 0, 0)
 
     def close_file(self, number: int) -> bool:
         fd = self._files.pop(number, None)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from uselib.emulator.kernel.structs import KernelStructs
     from uselib.emulator.kernel.vfs.descriptors import FileTable
     from uselib.emulator.kernel.vfs.filesystem import FileSystem
-    from uselib.emulator.process.interfaces import Cpu
+    from uselib.emulator.process.interfaces import CpuState
     from uselib.loader.memory.address_space import AddressSpace
 
 
@@ -85,7 +85,7 @@ class Process:
     memory: AddressSpace
     files: FileTable
     fs: FileSystem
-    cpu: Cpu
+    cpu: CpuState
     signals: Signals
     clock: Clock = field(default_factory=Clock)
     random: RandomBytes = field(default_factory=RandomBytes)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from uselib.emulator.machine.engine import MEM_FETCH, MEM_WRITE
 from uselib.emulator.machine.registers import INDEX
-from uselib.emulator.process.interfaces import Cpu, Fault
+from uselib.emulator.process.interfaces import CpuState, Fault
 from uselib.loader.memory.address_space import PAGE, AddressSpace, MemoryFault, page_down
 
 SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV = 4, 5, 7, 8, 11
@@ -41,7 +41,7 @@ _FLOAT_CODES = ((0x01, 7), (0x04, 3), (0x08, 4), (0x12, 5), (0x20, 6))  # FPE_FL
 
 
 def of_x87(pc: int, state: bytes) -> Fault:
-    """An unmasked x87 exception; state: as Cpu.float_state gives it."""
+    """An unmasked x87 exception; state: as CpuState.float_state gives it."""
     control, status = int.from_bytes(state[0:2], "little"), int.from_bytes(state[2:4], "little")
     raised = status & ~control
     code = next((code for bits, code in _FLOAT_CODES if raised & bits), FPE_FLTDIV)
@@ -57,7 +57,7 @@ def general_protection() -> Fault:
     return Fault(SIGSEGV, SI_KERNEL, 0, trap=13, note="general protection fault")
 
 
-def page_fault(space: AddressSpace, cpu: Cpu, page: int, access: int) -> Fault:
+def page_fault(space: AddressSpace, cpu: CpuState, page: int, access: int) -> Fault:
     """The access that the page table refused."""
     top = 1 << 47
     if cpu.bits == 64 and top <= page < (1 << 64) - top:
@@ -96,7 +96,7 @@ _STACK_PUSH = frozenset({"push", "pushal", "pushaw", "pushfd", "pushfq", "pushf"
 _STACK_POP = frozenset({"pop", "popal", "popaw", "popfd", "popfq", "popf", "ret", "leave", "iretd", "iretq", "retf"})
 
 
-def _operand(space: AddressSpace, cpu: Cpu, registers: list[int], page: int) -> int:
+def _operand(space: AddressSpace, cpu: CpuState, registers: list[int], page: int) -> int:
     """The first byte that the instruction touches in `page`; the page's start if decoding does not tell."""
     import capstone
     from capstone import x86
@@ -150,7 +150,7 @@ def _operand(space: AddressSpace, cpu: Cpu, registers: list[int], page: int) -> 
     return page
 
 
-def _segment_base(space: AddressSpace, cpu: Cpu, segment: str) -> int:
+def _segment_base(space: AddressSpace, cpu: CpuState, segment: str) -> int:
     if cpu.bits == 64:
         return cpu.fs_base() if segment == "fs" else cpu.gs_base()
     return cpu.descriptor_base(cpu.segments()[segment])

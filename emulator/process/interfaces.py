@@ -1,7 +1,7 @@
 """What machine, kernel and tracer know of each other: these protocols and nothing more.
 
 The machine runs guest code and stops at three kinds of event: a system call, a CPU exception, an interruption from the
-host (a signal, a limit). The kernel answers; the tracer watches. None of them imports another's modules for types.
+host (a signal, a limit). The kernel answers; the tracer watches (hooks.py). None of them imports another's modules for types.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Fault:
     note: str = ""
 
 
-class Cpu(Protocol):
+class CpuState(Protocol):
     """The registers, as the kernel sees them. All values are unsigned; 32-bit registers leave the upper half clear."""
 
     bits: int
@@ -138,7 +138,7 @@ class WatchableMachine(Protocol):
     kernel: Kernel | None  # may be replaced by one that passes calls on to it
 
     @property
-    def cpu(self) -> Cpu: ...
+    def cpu(self) -> CpuState: ...
 
     def watch_blocks(self, begin: int, end: int, callback: Callable[[int], None]) -> int:
         """Calls `callback(address)` for each basic block entered in [begin, end), or everywhere if that is empty; returns a
@@ -158,25 +158,3 @@ class WatchableMachine(Protocol):
         """Address of a function of the CPU's C library, for a native callback."""
 
     def unwatch(self, handle: int) -> None: ...
-
-
-class RunObserver(Protocol):
-    """The tracer, as the run knows it."""
-
-    def program_started(self, machine: WatchableMachine, space: AddressSpace, process: int, program: str) -> None:
-        """A program has been loaded (at the start, and after each execve) and has not run yet. process: guest pid."""
-
-    def before_fork(self) -> None:
-        """The process is about to fork."""
-
-    def forked(self, process: int) -> None:
-        """This is now a child process with the guest pid `process`."""
-
-    def signal_delivered(self, number: int, address: int) -> None:
-        """A signal reaches the process: its handler is entered, or it ends the process. address: si_addr."""
-
-    def last_calls(self) -> list[str]:
-        """The latest events, a line each, for a fault report."""
-
-    def program_ended(self, end: ProcessEnded) -> None:
-        """The process is over; in a forked child too."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from uselib.emulator.kernel.signals.state import NAMES
 from uselib.emulator.machine.registers import NAMES as REGISTER_NAMES
-from uselib.emulator.process.interfaces import Cpu, Fault, ProcessEnded
+from uselib.emulator.process.interfaces import CpuState, Fault, ProcessEnded
 from uselib.emulator.trace.symbols import Place, SymbolMap
 from uselib.linker.formats.library_names import EMPTY_SUFFIX
 from uselib.linker.image import LibraryHeader
@@ -21,7 +21,7 @@ _BEFORE = 64  # bytes of code shown before it, from the start of the function
 
 
 def death_report(
-    program: str, end: ProcessEnded, space: AddressSpace, cpu: Cpu, *, long: bool, last_calls: Sequence[str] = ()
+    program: str, end: ProcessEnded, space: AddressSpace, cpu: CpuState, *, long: bool, last_calls: Sequence[str] = ()
 ) -> list[str]:
     """The lines for stderr, the first one complete in itself."""
     name = NAMES.get(end.signal, f"signal {end.signal}")

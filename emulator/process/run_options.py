@@ -1,4 +1,5 @@
-"""The options that `uselib run` and `uselib trace` share, as a table; parsed without argparse, which takes 10 ms to load."""
+"""RunOptions: what a run is told. The options that `uselib run` and `uselib trace` share, as a table; parsed without argparse, which
+takes 10 ms to load."""
 
 from __future__ import annotations
 
@@ -7,8 +8,30 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from uselib.emulator.process.run import RunOptions
 from uselib.linker.errors import Diagnostic, UsageError
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What the command line says. Paths are the host's; sizes in bytes, times in seconds."""
+
+    program: str
+    arguments: tuple[str, ...] = ()
+    argv0: str | None = None
+    sysroot: str | None = None
+    root: str | None = None
+    library_path: tuple[str, ...] = ()
+    readable: tuple[str, ...] = ()
+    writable: tuple[str, ...] = ()
+    environment: tuple[str, ...] = ()
+    max_instructions: int | None = None
+    max_seconds: float | None = None
+    max_memory: int | None = None
+    max_files: int | None = None
+    strace: bool = False
+    realtime: bool = False
+    seed: int = 0
+    fault_report: bool = False
 
 
 def _paths(text: str) -> tuple[str, ...]:

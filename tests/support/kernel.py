@@ -16,6 +16,7 @@ from uselib.emulator.kernel.vfs.descriptors import FileTable
 from uselib.emulator.kernel.vfs.filesystem import FileSystem
 from uselib.emulator.kernel.vfs.namespace import Namespace
 from uselib.emulator.kernel.vfs.opening import ProcessView
+from uselib.emulator.process.no_program import NoRegisters
 from uselib.linker.image import Machine
 from uselib.loader.memory.address_space import AddressSpace
 
@@ -62,7 +63,7 @@ class Kernel:
             self.memory,
             FileTable(),
             FileSystem(namespace, cwd),
-            None,  # type: ignore[arg-type]
+            NoRegisters(8 * machine.word),
             self.signals,  # type: ignore[arg-type]
         )
         namespace.view = ProcessView(self.process)

@@ -58,7 +58,7 @@ def _record(arguments: list[str]) -> int:
         from uselib.emulator.trace.record.pointed import PointedData
 
         wants = PointedData(extra.get("prototypes", ()), results=chosen.returns, warn=said_once())
-    return Runner(options, observer=Recorder(sink, chosen, wants)).run()
+    return Runner(options, (Recorder(sink, chosen, wants),)).run()
 
 
 def _live(arguments: list[str]) -> int:
@@ -85,7 +85,7 @@ def _live(arguments: list[str]) -> int:
         output = Output(extra.get("output"))
     except OSError as failure:
         raise _unwritable(extra["output"], failure) from None
-    return Runner(options, observer=Recorder(LiveSink(render, output), chosen)).run()
+    return Runner(options, (Recorder(LiveSink(render, output), chosen),)).run()
 
 
 def _unwritable(path: str, failure: OSError) -> ToolError:

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from uselib.emulator.process.hooks import RunHooks
 from uselib.emulator.process.interfaces import Kernel, ProcessEnded
-from uselib.emulator.process.run import Runner, RunOptions
-from uselib.emulator.trace.record.hearing import SystemCallTap
+from uselib.emulator.process.kernel_tap import KernelTap
+from uselib.emulator.process.run import Runner
+from uselib.emulator.process.run_options import RunOptions
 from uselib.linker.errors import Diagnostic, LinkError
 
 if TYPE_CHECKING:
@@ -33,30 +35,26 @@ class Run:
     seconds: float
 
 
-class _Watcher:
-    """A RunObserver that counts system calls and, at the end, pages."""
+class _Counts(RunHooks):
+    """Counts system calls and, at the end, pages."""
+
+    must_finish = True
 
     def __init__(self) -> None:
         self.calls = self.pages = self.shared = 0
 
-    def program_started(self, machine: WatchableMachine, space: AddressSpace, process: int, program: str) -> None:
+    def on_exec(self, machine: WatchableMachine, space: AddressSpace, process: int, program: str) -> None:
         self.space = space
         assert machine.kernel is not None
-        machine.kernel = SystemCallTap(machine.kernel, machine.cpu, self._count)
+        machine.kernel = KernelTap(machine.kernel, system_call=self._count)
 
-    def _count(self, kernel: Kernel, number: int, arguments: Sequence[int], pc: int, sp: int) -> int:
+    def _count(self, kernel: Kernel, number: int, arguments: list[int]) -> int:
         self.calls += 1
-        return kernel.system_call(number, list(arguments))
+        return kernel.system_call(number, arguments)
 
-    def program_ended(self, end: ProcessEnded) -> None:
+    def finished(self, end: ProcessEnded) -> None:
         ranges = [(w.start + w.delta, w.end + w.delta) for w in self.space.windows]
         self.pages, self.shared = resident(ranges)
-
-    def before_fork(self) -> None: ...
-    def forked(self, process: int) -> None: ...
-    def signal_delivered(self, number: int, address: int) -> None: ...
-    def last_calls(self) -> list[str]:
-        return []
 
 
 def resident(ranges: Sequence[tuple[int, int]]) -> tuple[int, int]:
@@ -78,13 +76,13 @@ def resident(ranges: Sequence[tuple[int, int]]) -> tuple[int, int]:
 
 def run(root: Path, count: bool = True) -> Run:
     """Runs ROOT/prog with ROOT for `/`. count: count instructions (which costs time). Raises ToolError if it fails."""
-    watcher = _Watcher()
+    counts = _Counts()
     options = RunOptions("/prog", root=str(root), max_instructions=_UNLIMITED if count else None)
-    runner = Runner(options, watcher)
     start = time.process_time()
+    runner = Runner(options, (counts,))
     status = runner.run()
     seconds = time.process_time() - start
     if status:
         raise LinkError(Diagnostic(str(root / "prog"), f"ended with status {status}, where 0 was expected"))
     counted = runner.instructions
-    return Run(status, watcher.calls, counted, watcher.pages, watcher.shared, seconds)
+    return Run(status, counts.calls, counted, counts.pages, counts.shared, seconds)

@@ -19,7 +19,7 @@ import struct
 from dataclasses import dataclass
 
 from uselib.emulator.machine.registers import INDEX
-from uselib.emulator.process.interfaces import Cpu
+from uselib.emulator.process.interfaces import CpuState
 from uselib.loader.memory.address_space import AddressSpace
 
 _64 = INDEX[64] | {"eflags": INDEX[64]["rflags"]}  # positions in Cpu.general()
@@ -84,12 +84,12 @@ class Delivery:
     switch_stack: bool  # start at the top of it
 
 
-def push(cpu: Cpu, space: AddressSpace, delivery: Delivery) -> None:
+def push(cpu: CpuState, space: AddressSpace, delivery: Delivery) -> None:
     """Writes the frame and sets the registers for the handler. Raises MemoryFault if the stack cannot take it."""
     (_push_64 if cpu.bits == 64 else _push_32)(cpu, space, delivery)
 
 
-def pop(cpu: Cpu, space: AddressSpace, *, rt: bool) -> tuple[int, tuple[int, int, int] | None]:
+def pop(cpu: CpuState, space: AddressSpace, *, rt: bool) -> tuple[int, tuple[int, int, int] | None]:
     """Restores the registers from the frame at the stack pointer; returns the signal mask and the alternate stack (rt).
 
     Raises MemoryFault.
@@ -99,7 +99,7 @@ def pop(cpu: Cpu, space: AddressSpace, *, rt: bool) -> tuple[int, tuple[int, int
     return _pop_32_rt(cpu, space) if rt else _pop_32(cpu, space)
 
 
-def _push_64(cpu: Cpu, space: AddressSpace, d: Delivery) -> None:
+def _push_64(cpu: CpuState, space: AddressSpace, d: Delivery) -> None:
     registers = cpu.general()
     top = d.stack[0] + d.stack[2] if d.switch_stack else registers[_64["rsp"]] - _REDZONE
     float_at = (top - 512) & -64
@@ -119,7 +119,7 @@ def _push_64(cpu: Cpu, space: AddressSpace, d: Delivery) -> None:
     cpu.set_general(registers)
 
 
-def _pop_64(cpu: Cpu, space: AddressSpace) -> tuple[int, tuple[int, int, int]]:
+def _pop_64(cpu: CpuState, space: AddressSpace) -> tuple[int, tuple[int, int, int]]:
     registers = cpu.general()
     frame = registers[_64["rsp"]] - 8
     data = space.read(frame, 440)
@@ -145,7 +145,7 @@ def _fsave(state: bytes) -> bytes:
     return head + stack + struct.pack("<HH", status, 0)  # magic 0: an FXSAVE image follows
 
 
-def _context_32(cpu: Cpu, registers: list[int], info: SignalInfo, mask: int, float_at: int) -> bytes:
+def _context_32(cpu: CpuState, registers: list[int], info: SignalInfo, mask: int, float_at: int) -> bytes:
     r, s = registers, cpu.segments()
     return _CONTEXT_32.pack(
         s["gs"], s["fs"], s["es"], s["ds"],
@@ -160,7 +160,7 @@ _RETCODE = bytes.fromhex("58 b8 77000000 cd80")
 _RT_RETCODE = bytes.fromhex("b8 ad000000 cd80 00")
 
 
-def _push_32(cpu: Cpu, space: AddressSpace, d: Delivery) -> None:
+def _push_32(cpu: CpuState, space: AddressSpace, d: Delivery) -> None:
     registers = cpu.general()
     top = d.stack[0] + d.stack[2] if d.switch_stack else registers[_32["esp"]]
     float_at = ((top - 624) & -16) & 0xFFFF_FFFF
@@ -193,7 +193,7 @@ def _push_32(cpu: Cpu, space: AddressSpace, d: Delivery) -> None:
     cpu.set_general(registers)
 
 
-def _restore_32(cpu: Cpu, space: AddressSpace, context: bytes) -> int:
+def _restore_32(cpu: CpuState, space: AddressSpace, context: bytes) -> int:
     (gs, fs, es, ds, edi, esi, ebp, esp, ebx, edx, ecx, eax, _trap, _err, eip, _cs, eflags, _, _ss, float_at, mask,
      _cr2) = _CONTEXT_32.unpack(context)  # fmt: skip
     old = cpu.general()
@@ -205,14 +205,14 @@ def _restore_32(cpu: Cpu, space: AddressSpace, context: bytes) -> int:
     return int(mask)
 
 
-def _pop_32(cpu: Cpu, space: AddressSpace) -> tuple[int, None]:
+def _pop_32(cpu: CpuState, space: AddressSpace) -> tuple[int, None]:
     frame = cpu.general()[_32["esp"]] - 8
     data = space.read(frame, 8 + 88 + 624 + 4)
     mask = _restore_32(cpu, space, data[8:96])
     return mask | struct.unpack_from("<I", data, 720)[0] << 32, None
 
 
-def _pop_32_rt(cpu: Cpu, space: AddressSpace) -> tuple[int, tuple[int, int, int]]:
+def _pop_32_rt(cpu: CpuState, space: AddressSpace) -> tuple[int, tuple[int, int, int]]:
     frame = cpu.general()[_32["esp"]] - 4
     data = space.read(frame, 268)
     _, _, stack, flags, size = _UCONTEXT_32.unpack_from(data, 144)

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from uselib.emulator.process.run import RunOptions
-from uselib.emulator.process.run_options import Option, positive_count
+from uselib.emulator.process.run_options import Option, RunOptions, positive_count
 from uselib.emulator.trace.record.filters import Filters
 from uselib.emulator.trace.record.recorder import RecordOptions
 from uselib.linker.errors import Diagnostic, UsageError

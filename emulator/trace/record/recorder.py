@@ -12,7 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from uselib.emulator.process.hooks import RunHooks
 from uselib.emulator.process.interfaces import Kernel, ProcessEnded, WatchableMachine
+from uselib.emulator.process.kernel_tap import KernelTap
 from uselib.emulator.trace.record.backend import (
     INNER,
     NO_LIMIT,
@@ -27,7 +29,7 @@ from uselib.emulator.trace.record.backend import (
 )
 from uselib.emulator.trace.record.files import KnownFile
 from uselib.emulator.trace.record.filters import Filters
-from uselib.emulator.trace.record.hearing import MappingEar, SystemCallTap
+from uselib.emulator.trace.record.mapping_changes import MappingChanges
 from uselib.emulator.trace.record.select_backend import make_backend, native_available
 from uselib.emulator.trace.store.format import RECORD, Batch, ChunkKind, EventKind
 from uselib.emulator.trace.store.sinks import FlightRecorder, ProcessNumbers, TraceSink
@@ -64,8 +66,10 @@ class RecordOptions:
         return self.returns or self.all_functions or self.clock == "blocks"
 
 
-class Recorder:
-    """Implements interfaces.RunObserver. wants: which arguments to copy at call time."""
+class Recorder(RunHooks):
+    """wants: which arguments to copy at call time."""
+
+    must_finish = True
 
     def __init__(self, sink: TraceSink, options: RecordOptions | None = None, wants: Wants | None = None) -> None:
         self.options = options or RecordOptions()
@@ -81,9 +85,9 @@ class Recorder:
         self._remaining = NO_LIMIT if self.options.filters.first is None else self.options.filters.first
         self._active = not self.options.filters.trigger_on
 
-    # -- RunObserver --------------------------------------------------------------------------------------------------
+    # -- RunHooks -----------------------------------------------------------------------------------------------------
 
-    def program_started(self, machine: WatchableMachine, space: AddressSpace, process: int, program: str) -> None:
+    def on_exec(self, machine: WatchableMachine, space: AddressSpace, process: int, program: str) -> None:
         parent = self._end_program() if self._backend is not None else None
         self._machine, self._space = machine, space
         self._process, self._program = process, program
@@ -93,9 +97,9 @@ class Recorder:
         self._tables: dict[int, tuple[LibraryHeader, list[int]]] = {}  # base -> header, hooks
         self._callers: list[tuple[int, int]] = []
         self._backend = self._make_backend()
-        space.listener = MappingEar(space.listener, self._backend.forget)
+        space.listener = MappingChanges(space.listener, self._backend.forget)
         if machine.kernel is not None and (self.options.system_calls or self._sink.live):
-            machine.kernel = SystemCallTap(machine.kernel, machine.cpu, self._system_call)
+            machine.kernel = KernelTap(machine.kernel, system_call=self._system_call)
         self._index = self._numbers.next()
         self._describe_process(parent, None)
         machine.on_mapped = self._mapped
@@ -115,7 +119,7 @@ class Recorder:
         except OSError as failure:
             self._cannot_write(failure)
 
-    def forked(self, process: int) -> None:
+    def on_fork(self, process: int) -> None:
         parent, self._index, self._process = self._index, self._child, process
         self._latest = b""
         if self._backend is not None:
@@ -123,12 +127,12 @@ class Recorder:
         self._sink.forked()
         self._describe_process(parent, self._forked_at)
 
-    def signal_delivered(self, number: int, address: int) -> None:
+    def on_signal(self, number: int, address: int) -> None:
         if self._backend is not None:
             cpu = self._machine.cpu
             self._backend.event(EventKind.SIGNAL, 0, cpu.pc, cpu.sp, (number, address))
 
-    def program_ended(self, end: ProcessEnded) -> None:
+    def finished(self, end: ProcessEnded) -> None:
         self._end_program(end)
         try:
             self._sink.close()
@@ -248,15 +252,16 @@ class Recorder:
 
     # -- system calls -----------------------------------------------------------------------------------------------------
 
-    def _system_call(self, kernel: Kernel, number: int, arguments: Sequence[int], pc: int, sp: int) -> int:
+    def _system_call(self, kernel: Kernel, number: int, arguments: list[int]) -> int:
         backend = self._backend
         assert backend is not None
         if self._sink.live:
             backend.drain()  # so that calls and what the program writes keep their order
         if not self.options.system_calls:
-            return kernel.system_call(number, list(arguments))
+            return kernel.system_call(number, arguments)
+        pc, sp = self._machine.cpu.pc, self._machine.cpu.sp
         backend.event(EventKind.SYSCALL, number, pc, sp, arguments)
-        result = kernel.system_call(number, list(arguments))
+        result = kernel.system_call(number, arguments)
         if self._backend is not None:
             self._backend.event(EventKind.SYSCALL_RESULT, number, pc, sp, (result & (1 << self._machine.bits) - 1,))
         return result

@@ -161,7 +161,7 @@ class Subject:
         self._watch_system_calls()
         self._errno = self._errno_address()
         self._flush = self._address("fflush")
-        process = library._session.process
+        process = library._session.runner.process
         process.talk = _Silent()
         self._clock, self._random = process.clock, process.random
         for own, common in zip(library._session.standard.fds, self._fds, strict=True):

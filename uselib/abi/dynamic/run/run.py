@@ -51,8 +51,7 @@ from uselib.abi.dynamic.run.side import (
 )
 from uselib.abi.dynamic.run.static_findings import Findings, named
 from uselib.abi.dynamic.run.static_findings import check_pair as check_pair_statically
-from uselib.emulator.process.run import RunOptions
-from uselib.emulator.process.run_options import parse
+from uselib.emulator.process.run_options import RunOptions, parse
 from uselib.emulator.trace.reading.model import TraceFile
 from uselib.linker.errors import Diagnostic, ToolError, UsageError, some
 from uselib.linker.formats.elf_image import read_image

@@ -40,8 +40,12 @@ from uselib.emulator.kernel.table import Effect, Syscall
 from uselib.emulator.kernel.vfs.filesystem import FileSystem
 from uselib.emulator.kernel.vfs.namespace import Handle, Node
 from uselib.emulator.machine import engine
+from uselib.emulator.process.hooks import RunHooks
+from uselib.emulator.process.host import Death, Host
 from uselib.emulator.process.interfaces import Kernel, ProcessEnded, WatchableMachine
-from uselib.emulator.process.run import Runner, RunOptions
+from uselib.emulator.process.kernel_tap import KernelTap
+from uselib.emulator.process.run import Runner
+from uselib.emulator.process.run_options import RunOptions
 from uselib.emulator.trace.record.backend import NO_LIMIT, Copy, Want
 from uselib.emulator.trace.record.files import KnownFile
 from uselib.emulator.trace.record.filters import Filters
@@ -158,38 +162,31 @@ def mount(files: FileSystem, guest: str, host: str, writable: bool) -> None:
     node.children = {name: child for name, child in node.children.items() if child.special is not None}
 
 
-class SideRunner(Runner):
-    """A Runner whose guest finds the library under test before any other, and copies of its writable directories."""
+class SideHooks(RunHooks):
+    """The guest finds the library under test before any other, and copies of its writable directories. end: how its first process ended."""
 
-    def __init__(self, job: Job, observer: Recorder, mounts: Sequence[tuple[str, str]]) -> None:
-        super().__init__(job.options, observer=observer)
+    def __init__(self, job: Job, mounts: Sequence[tuple[str, str]]) -> None:
         self._job, self._mounts = job, mounts
         self.end = End()
 
-    def _make_process(self) -> Process:
-        process = super()._make_process()
+    def before_run(self, process: Process, environment: dict[str, str]) -> None:
         mount(process.fs, GUEST_DIRECTORY, os.path.join(self._job.directory, "lib"), False)
         process.substitutes = GUEST_DIRECTORY  # for what exec maps, whatever the environment says
         for guest, host in self._mounts:
             mount(process.fs, guest, host, True)
-        if self.options.root is None:
+        if self._job.options.root is None:
             process.fs.chdir(None, os.fsencode(os.getcwd()))  # which may lie in a copy
-        return process
+        before = environment.pop("LD_LIBRARY_PATH", None)
+        environment["LD_LIBRARY_PATH"] = GUEST_DIRECTORY if before is None else f"{GUEST_DIRECTORY}:{before}"
+        self._process = process
 
-    def _environment(self) -> list[bytes]:
-        name = b"LD_LIBRARY_PATH="
-        found = super()._environment()
-        before = [value.removeprefix(name) for value in found if value.startswith(name)]
-        path = b":".join([os.fsencode(GUEST_DIRECTORY), *before])
-        return [value for value in found if not value.startswith(name)] + [name + path]
-
-    def _ended(self, end: ProcessEnded) -> int:
-        if not self.process.forked:
+    def finished(self, end: ProcessEnded) -> None:
+        if not self._process.forked:
             self.end = End(0 if end.signal else end.code, end.signal, end.reason)
-        return super()._ended(end)
 
-    def _report(self, end: ProcessEnded) -> None:
-        """Nothing on the program's stderr: addresses in it would differ between versions."""
+
+def _no_report(_death: Death, _options: RunOptions) -> None:
+    """Nothing on the program's stderr: addresses in it would differ between versions."""
 
 
 # -- recording ----------------------------------------------------------------------------------------------------------
@@ -226,19 +223,17 @@ class SideRecorder(Recorder):
         self._addresses += [row[1] for row in rows]
         return super()._table(known, rows, flags, slots)
 
-    def program_started(self, machine: WatchableMachine, space: AddressSpace, process: int, program: str) -> None:
+    def on_exec(self, machine: WatchableMachine, space: AddressSpace, process: int, program: str) -> None:
         self._addresses, self._maps = [], []
         self._architecture = Machine.I386 if machine.bits == 32 else Machine.X86_64
         self._calls = {
             n: BoundSyscall(row, self._architecture) for n, row in table.for_machine(self._architecture).items()
         }
-        super().program_started(machine, space, process, program)
+        super().on_exec(machine, space, process, program)
         assert self._backend is not None
         self._backend.set_callers([(0, self._job.base + 1), (self._job.end + 1, NO_LIMIT)])
         if machine.kernel is not None:
-            from uselib.emulator.trace.record.hearing import SystemCallTap
-
-            machine.kernel = SystemCallTap(machine.kernel, machine.cpu, self._system_call)
+            machine.kernel = KernelTap(machine.kernel, system_call=self._system_call)
         if self._job.watched.pages:
             self._watch = DataWatch(machine, space, self._job.watched, self._backend)
 
@@ -247,8 +242,8 @@ class SideRecorder(Recorder):
             self._maps.append((vma.start, vma.end))
         super()._mapped(vma)
 
-    def forked(self, process: int) -> None:
-        super().forked(process)
+    def on_fork(self, process: int) -> None:
+        super().on_fork(process)
         self._effects, self._counts = [], Counter()
         if self._watch is not None:
             self._watch.forget()
@@ -268,13 +263,13 @@ class SideRecorder(Recorder):
 
     # -- system calls -----------------------------------------------------------------------------------------------------
 
-    def _system_call(self, kernel: Kernel, number: int, arguments: Sequence[int], pc: int, sp: int) -> int:
+    def _system_call(self, kernel: Kernel, number: int, arguments: list[int]) -> int:
         call = self._calls.get(number)
         self._counts[call.row.name if call is not None else table.name_of(number, self._architecture)] += 1
         if call is None or call.row.effect is Effect.NONE:
-            return kernel.system_call(number, list(arguments))
+            return kernel.system_call(number, arguments)
         at = self._note(call.row, call.arguments(arguments))
-        result = kernel.system_call(number, list(arguments))
+        result = kernel.system_call(number, arguments)
         if at >= 0 and call.row.effect is Effect.OUTPUT and result > 0:
             sequence, text = self._effects[at]
             self._effects[at] = sequence, f"{text} {result}"
@@ -344,11 +339,11 @@ def _side(job: Job, stdin: bytes) -> None:
     before = {host: _states(host) for _, host in mounts}
     meta = {"clock": "calls", "command": [options.program, *options.arguments]}
     sink = DigestSink(os.path.join(folder, "trace"), meta, job.shape, job.kept)
-    runner = SideRunner(replace(job, options=options), SideRecorder(sink, job), mounts)
+    hooks = SideHooks(replace(job, options=options), mounts)
     end = End()
     try:
-        runner.run()
-        end = runner.end
+        Runner(options, (hooks, SideRecorder(sink, job)), Host(report=_no_report)).run()
+        end = hooks.end
     except ToolError as failure:
         end = End(error=str(failure.diagnostics[0]))
     sys.stdout.flush()

@@ -1,0 +1,37 @@
+"""KernelTap: stands between a machine and its kernel, for participants of a run that see system calls or CPU exceptions first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from uselib.emulator.process.interfaces import Fault, Kernel
+
+SystemCall = Callable[[Kernel, int, list[int]], int]
+"""Carries out a system call: kernel, number, six argument words -> result. Raises what Kernel.system_call raises."""
+
+
+class KernelTap:
+    """A Kernel that passes everything on to `kernel`, but what it is given functions for. Functions of the machine's kernel are bound
+    once, so a call that nobody wants to see costs nothing more."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        *,
+        system_call: SystemCall | None = None,
+        exception: Callable[[Fault], None] | None = None,
+    ) -> None:
+        self.kernel = kernel
+        self._on_system_call = system_call
+        self.exception = exception or kernel.exception
+        self.system_call = kernel.system_call if system_call is None else self._system_call
+        self.legacy_system_call = kernel.legacy_system_call
+        self.deliver_pending = kernel.deliver_pending
+
+    def _system_call(self, number: int, arguments: list[int]) -> int:
+        assert self._on_system_call is not None
+        return self._on_system_call(self.kernel, number, arguments)
+
+    @property
+    def signal_pending(self) -> bool:
+        return self.kernel.signal_pending

@@ -1,0 +1,96 @@
+"""The parts of a guest process, made from the options of a run: its files, its view of the file system, its environment, its limits."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from uselib.emulator.kernel.calls.limits import NOFILE, Limits, raise_host_limit
+from uselib.emulator.kernel.clock import Clock, RandomBytes
+from uselib.emulator.kernel.process import Process
+from uselib.emulator.kernel.signals.state import SignalState
+from uselib.emulator.kernel.structs import structs_of
+from uselib.emulator.kernel.vfs.descriptors import FileTable
+from uselib.emulator.kernel.vfs.filesystem import FileSystem
+from uselib.emulator.kernel.vfs.namespace import Namespace
+from uselib.emulator.kernel.vfs.opening import ProcessView
+from uselib.emulator.process.no_program import NoRegisters, empty_space
+from uselib.emulator.process.run_options import RunOptions
+from uselib.linker.errors import Diagnostic, UsageError
+from uselib.linker.image import Machine
+
+PATH = "/usr/local/bin:/usr/bin:/bin"
+_FILES = 1024  # open files at a time, without --max-files
+
+
+def library_path(options: RunOptions) -> tuple[str, ...]:
+    """The program's LD_LIBRARY_PATH: what the options say, or else the host's."""
+    return options.library_path or tuple(part for part in os.environ.get("LD_LIBRARY_PATH", "").split(":") if part)
+
+
+def program_path(options: RunOptions) -> str:
+    """Where the program is on the host."""
+    if options.root is not None and os.path.isabs(options.program):
+        return os.path.join(options.root, options.program.lstrip("/"))
+    return options.program
+
+
+def environment(options: RunOptions) -> dict[str, str]:
+    """Of the program, in its order. Raises UsageError."""
+    values = {"PATH": PATH, "HOME": "/", "LANG": "C"}
+    if libraries := library_path(options):
+        values["LD_LIBRARY_PATH"] = ":".join(os.path.abspath(name) for name in libraries)
+    if rule := os.environ.get("USELIB_VERSION_RULE"):  # so that `uselib ldd` says what happens here
+        values["USELIB_VERSION_RULE"] = rule
+    for item in options.environment:
+        name, equals, value = item.partition("=")
+        if not equals or not name:
+            raise UsageError(Diagnostic("--env", f"`{item}` is not NAME=VALUE"))
+        values[name] = value
+    return values
+
+
+def _namespace(options: RunOptions) -> Namespace:
+    """Raises UsageError."""
+    program = program_path(options)
+    readable = [*options.readable, *(name for name in library_path(options) if os.path.isdir(name))]
+    if os.path.exists(program):
+        readable.append(program)
+    try:
+        return Namespace.build(
+            cwd=os.getcwd(),
+            readable=readable,
+            writable=options.writable,
+            root=options.root,
+            sysroot=options.sysroot,
+        )
+    except OSError as failure:
+        raise UsageError(Diagnostic(str(failure.filename or ""), failure.strerror or str(failure))) from None
+
+
+def _limits(options: RunOptions) -> Limits:
+    limits = Limits()
+    if options.max_files is not None:
+        limits.values[NOFILE] = (options.max_files, options.max_files)
+    raise_host_limit(2 * limits.values[NOFILE][1])  # a guest's file takes up to two of the host's descriptors
+    return limits
+
+
+def make_process(options: RunOptions, files: Callable[[int], FileTable], signals: SignalState, clock: Clock) -> Process:
+    """A process without a program: its loader calls execve. files: see Host. Raises UsageError."""
+    namespace = _namespace(options)
+    cwd = "/" if options.root is not None else os.getcwd()
+    process = Process(
+        Machine.X86_64,
+        structs_of(Machine.X86_64),
+        empty_space(options.max_memory),
+        files(options.max_files or _FILES),
+        FileSystem(namespace, os.fsencode(cwd)),
+        NoRegisters(64),
+        signals,
+        clock,
+        RandomBytes(None if options.realtime else options.seed),
+        limits=_limits(options),
+    )
+    namespace.view = ProcessView(process)
+    return process

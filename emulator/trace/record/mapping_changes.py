@@ -1,0 +1,29 @@
+"""MappingChanges: tells the recorder when memory of the guest is mapped otherwise. It stands between address space and machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from uselib.loader.memory.address_space import Listener
+from uselib.loader.memory.host_memory import Window
+from uselib.loader.memory.vma import Vma
+
+
+class MappingChanges:
+    """A Listener that passes everything on, and tells `changed` when mappings go or change."""
+
+    def __init__(self, listener: Listener, changed: Callable[[], None]) -> None:
+        self._listener, self._changed = listener, changed
+
+    def window_added(self, window: Window) -> None:
+        self._listener.window_added(window)
+
+    def mapped(self, vma: Vma) -> None:
+        self._listener.mapped(vma)
+
+    def code_written(self, start: int, end: int) -> None:
+        self._listener.code_written(start, end)
+
+    def changed(self, start: int, end: int) -> None:
+        self._changed()
+        self._listener.changed(start, end)
