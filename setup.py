@@ -1,5 +1,7 @@
 """The one thing that pyproject.toml cannot say in a stable way: C files that are built if a compiler is there."""
 
+import glob
+
 from setuptools import Extension, setup
 
 setup(
@@ -15,6 +17,14 @@ setup(
             ["emulator/trace/native/data_watch.c"],
             extra_compile_args=["-O2", "-fvisibility=hidden", "-Wall", "-Wextra"],
             optional=True,  # likewise: uselib/abi/dynamic/run/data_watch.py
+        ),
+        Extension(
+            "uselib.emulator.machine._core",
+            sorted(glob.glob("emulator/machine/native/core/*.c")),
+            depends=glob.glob("emulator/machine/native/core/*.h"),
+            extra_compile_args=["-O2", "-fvisibility=hidden", "-Wall", "-Wextra"],
+            libraries=["dl"],
+            optional=True,  # x86-64 hosts; without it the CPU is as Unicorn has it: emulator/machine/core.py
         ),
         Extension(
             "uselib.emulator.machine._pages",

@@ -46,6 +46,7 @@ class Cpu:
         engine.write(r.CR0, engine.read(r.CR0) | _NUMERIC_ERROR)
         if bits == 32:
             self._make_gdt()
+        self.user_mode = engine.enter_user_mode(bits)
 
     def _make_gdt(self) -> None:
         table = self._gdt

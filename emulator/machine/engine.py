@@ -17,7 +17,7 @@ from ctypes import c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
 from functools import cache
 from typing import Any
 
-from uselib.emulator.machine import stop_checks
+from uselib.emulator.machine import core, stop_checks
 
 ARCH_X86 = 4
 MODE_32, MODE_64 = 4, 8
@@ -150,11 +150,13 @@ class Engine:
     def __init__(self, bits: int) -> None:
         """bits: 32 or 64."""
         self.lib = library()
+        self._core = core.attach(self.lib)  # before the engine is made: it looks its functions up
         handle = c_void_p()
         self._check(self.lib.uc_open(ARCH_X86, MODE_32 if bits == 32 else MODE_64, ctypes.byref(handle)), "open")
         self.handle: int | None = handle.value
         self._callbacks: list[Any] = []  # ctypes callbacks live as long as the engine
         self._start, self._stop = self.lib.uc_emu_start, self.lib.uc_emu_stop
+        self.core: ctypes.CDLL | None = None  # replaced parts of the CPU; None: it is as Unicorn has it
         self.until = 0  # address where Unicorn stops by itself, on a page that can be looked up; nothing runs there
         self._one = c_uint64()
         self._one_ref = ctypes.addressof(self._one)
@@ -196,7 +198,23 @@ class Engine:
     def start(self, pc: int) -> int:
         """Runs from `pc` until something stops it; returns Unicorn's status (ERR_*). (Unicorn's own limit on instructions is
         not offered: it is a hook that stops the CPU, which stop_checks.py would have to know of.)"""
+        if self.core is not None:
+            return int(self.core.uselib_core_start(self.handle, pc, self.until))
         return int(self._start(self.handle, pc, self.until, 0, 0))
+
+    @property
+    def error_code(self) -> int:
+        """What the latest exception pushed, of vectors that push one; 0 where it is not to be had."""
+        if self.core is None:
+            return 0
+        return ctypes.c_int32.from_address(self.core.uselib_core_env(self.handle) + core.ERROR_CODE).value
+
+    def enter_user_mode(self, bits: int) -> bool:
+        """Privilege level 3 from now on, with Linux's selectors; False where that cannot be done, and all stays at level 0."""
+        if self.core is None:
+            return False
+        self.core.uselib_core_user_mode(self.handle, bits)
+        return True
 
     def stop(self) -> None:
         self._stop(self.handle)
@@ -217,6 +235,11 @@ class Engine:
 
     def use_virtual_tlb(self) -> None:
         self._check(self.lib.uc_ctl(c_void_p(self.handle), _ctl_write(_CTL_TLB_TYPE, 1), c_int(TLB_VIRTUAL)), "tlb")
+
+    def use_core(self) -> None:
+        """Takes the replaced parts of the CPU (core.py), where they can be had. After use_virtual_tlb, which initialises the engine."""
+        if self._core is not None and self._core.uselib_core_fits(self.handle):
+            self.core = self._core
 
     def check_blocks_only(self) -> None:
         """Translates without checks behind memory accesses (stop_checks.py) as long as no instruction hook may stop the CPU.

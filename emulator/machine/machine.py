@@ -59,6 +59,7 @@ class Machine:
         self.kernel: Kernel | None = None
         self.engine = Engine(self.bits)
         self.engine.use_virtual_tlb()
+        self.engine.use_core()
         self.engine.check_blocks_only()
         kernel_pages = frozenset({GDT_ADDRESS}) if self.bits == 32 else frozenset()
         self._x87 = X87(self.engine, self.bits) if available() else None
@@ -262,7 +263,7 @@ class Machine:
     def _fault_of_vector(self) -> Fault:
         if self._vector == faults.VECTOR_X87:
             return faults.of_x87(self.cpu.pc, self.cpu.float_state())
-        return faults.of_vector(self._vector, self.cpu.pc)
+        return faults.of_vector(self._vector, self.cpu.pc, self.engine.error_code)
 
     def _fault_of_stop(self) -> Fault:
         """Unicorn stopped of its own accord: a privileged instruction, most often `hlt`, with the counter behind it."""

@@ -14,7 +14,7 @@ from uselib.loader.memory.address_space import PAGE, AddressSpace, MemoryFault, 
 SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV = 4, 5, 7, 8, 11
 SEGV_MAPERR, SEGV_ACCERR, BUS_ADRERR, ILL_ILLOPN, FPE_INTDIV, FPE_FLTDIV, TRAP_BRKPT = 1, 2, 2, 2, 1, 3, 1
 SI_KERNEL = 0x80
-VECTOR_X87 = 16
+VECTOR_PROTECTION, VECTOR_X87 = 13, 16
 _PF_PROT, _PF_WRITE, _PF_USER, _PF_INSTR = 1, 2, 4, 16
 
 # vector -> (signal, code); the address is the program counter's for these
@@ -30,8 +30,11 @@ _VECTORS = {
 }
 
 
-def of_vector(vector: int, pc: int) -> Fault:
-    """An exception or software interrupt other than a page fault; any unknown one is a protection fault."""
+def of_vector(vector: int, pc: int, error: int = 0) -> Fault:
+    """An exception or software interrupt other than a page fault; any unknown one is a protection fault. error: the error code that
+    the processor pushes (Intel SDM volume 3, 6.13)."""
+    if vector == VECTOR_PROTECTION:
+        return general_protection(error)
     signal, code = _VECTORS.get(vector, (SIGSEGV, SI_KERNEL))
     return Fault(signal, code, 0 if code == SI_KERNEL else pc, trap=vector if vector < 32 else 13)
 
@@ -52,9 +55,9 @@ def illegal_instruction(pc: int) -> Fault:
     return Fault(SIGILL, ILL_ILLOPN, pc, trap=6)
 
 
-def general_protection() -> Fault:
+def general_protection(error: int = 0) -> Fault:
     """A privileged instruction, a bad selector, an address that is not canonical: no address is told."""
-    return Fault(SIGSEGV, SI_KERNEL, 0, trap=13, note="general protection fault")
+    return Fault(SIGSEGV, SI_KERNEL, 0, trap=VECTOR_PROTECTION, error=error, note="general protection fault")
 
 
 def page_fault(space: AddressSpace, cpu: CpuState, page: int, access: int) -> Fault:

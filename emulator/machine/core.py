@@ -1,0 +1,38 @@
+"""Replaced parts of Unicorn's CPU (native/core): loading them, and user mode.
+
+Unicorn's x86 core has instructions that are wrong or missing, runs guest code at privilege level 0, and forgets SSE's exception flags. On
+x86-64 hosts, where the shared object was built and Unicorn is the release whose inside it knows, functions of ours take the place
+of its functions (native/core/core.h says how). Elsewhere everything stays as Unicorn has it: `attach` gives None.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from ctypes import c_int, c_int64, c_uint64, c_void_p
+from functools import cache
+
+from uselib.emulator.trace.record import native_module
+
+MODULE = "uselib.emulator.machine._core"
+RELEASE = (2, 1, 4)  # of Unicorn
+ERROR_CODE = 5384  # offset in its CPU state (native/core/core.h)
+
+
+@cache
+def attach(library: ctypes.CDLL) -> ctypes.CDLL | None:
+    """The shared object, with its functions in place in libunicorn; None if it cannot be (USELIB_CORE=0 says: do without)."""
+    if os.uname().machine not in ("x86_64", "AMD64") or os.environ.get("USELIB_CORE") == "0":
+        return None
+    version = library.uc_version(None, None)
+    if (version >> 24, version >> 16 & 0xFF, version >> 8 & 0xFF) != RELEASE:
+        return None
+    core = native_module.load(MODULE, {})
+    if core is None:
+        return None
+    core.uselib_core_attach.argtypes, core.uselib_core_attach.restype = [c_void_p], c_int64
+    core.uselib_core_fits.argtypes, core.uselib_core_fits.restype = [c_void_p], c_int
+    core.uselib_core_env.argtypes, core.uselib_core_env.restype = [c_void_p], c_uint64
+    core.uselib_core_user_mode.argtypes, core.uselib_core_user_mode.restype = [c_void_p, c_int], None
+    core.uselib_core_start.argtypes, core.uselib_core_start.restype = [c_void_p, c_uint64, c_uint64], c_int
+    return core if core.uselib_core_attach(library._handle) >= 0 else None

@@ -1,0 +1,160 @@
+/* Puts the replacements in place, and what goes around a run of the CPU. See core.h. */
+#define _GNU_SOURCE
+#include "core.h"
+
+#include <dlfcn.h>
+#include <elf.h>
+#include <link.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+_Static_assert(offsetof(Env, hflags) == 176 && offsetof(Env, segs) == 184 && offsetof(Env, cr) == 424, "Env");
+_Static_assert(offsetof(Env, efer) == 592 && offsetof(Env, top) == 604 && offsetof(Env, st) == 624, "Env");
+_Static_assert(offsetof(Env, fp_status) == 776 && offsetof(Env, ft0) == 784 && offsetof(Env, sse_status) == 808, "Env");
+_Static_assert(offsetof(Env, mxcsr) == 816 && offsetof(Env, xmm) == 824 && offsetof(Env, mmx_t0) == 2936, "Env");
+_Static_assert(offsetof(Env, error_code) == 5384 && offsetof(Env, old_exception) == 5496, "Env");
+
+RaiseFunction core_raise;
+RaiseErrorFunction core_raise_error;
+
+static int (*emu_start)(void *, uint64_t, uint64_t, uint64_t, size_t);
+
+static const struct { const char *name; void *pointer; } IMPORTS[] = {
+    {"raise_exception_ra_x86_64", &core_raise},
+    {"raise_exception_err_ra_x86_64", &core_raise_error},
+    {"uc_emu_start", &emu_start},
+};
+
+static const Replacement *const *const TABLES = uselib_replacements;
+
+/* The replacement for a symbol of the library, by its index in .dynsym. */
+typedef struct { uint32_t symbol; const Replacement *row; } Wanted;
+
+static int by_symbol(const void *a, const void *b)
+{
+    uint32_t x = ((const Wanted *)a)->symbol, y = ((const Wanted *)b)->symbol;
+    return x < y ? -1 : x > y;
+}
+
+/* A word that the dynamic linker may have made read-only (RELRO). */
+static int store(uint64_t *where, uint64_t value)
+{
+    static uint64_t open_page;
+    uint64_t page = (uint64_t)where & -4096ull;
+    if (page != open_page) {
+        if (mprotect((void *)page, 4096, PROT_READ | PROT_WRITE)) return -1;
+        open_page = page;
+    }
+    *where = value;
+    return 0;
+}
+
+static uint64_t patch(const Elf64_Rela *rows, size_t count, uint64_t base, const Wanted *wanted, size_t wanted_count,
+                      const uint8_t *known)
+{
+    uint64_t patched = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t symbol = ELF64_R_SYM(rows[i].r_info), kind = ELF64_R_TYPE(rows[i].r_info);
+        if (!symbol || !(known[symbol >> 3] >> (symbol & 7) & 1)) continue;
+        if (kind != R_X86_64_64 && kind != R_X86_64_GLOB_DAT && kind != R_X86_64_JUMP_SLOT) continue;
+        Wanted key = {symbol, NULL}, *row = bsearch(&key, wanted, wanted_count, sizeof key, by_symbol);
+        if (row && !store((uint64_t *)(base + rows[i].r_offset), (uint64_t)row->row->replacement)) patched++;
+    }
+    return patched;
+}
+
+/* Replaces what the tables name in the loaded library, once a process. An engine that is initialised before has the old functions in a table of
+ * its own, and cannot translate calls of new ones: so this comes before the first. Returns the number of words changed; -1: it cannot be done. */
+EXPORT int64_t uselib_core_attach(void *library)
+{
+    static int64_t done;
+    if (done) return done;
+    struct link_map *map;
+    if (dlinfo(library, RTLD_DI_LINKMAP, &map)) return done = -1;
+    for (size_t i = 0; i < sizeof IMPORTS / sizeof *IMPORTS; i++) {
+        void *found = dlsym(library, IMPORTS[i].name);
+        if (!found) return done = -1;
+        memcpy(IMPORTS[i].pointer, &found, sizeof found);
+    }
+    const Elf64_Sym *symbols = NULL;
+    const char *strings = NULL;
+    const Elf64_Rela *rela = NULL, *plt = NULL;
+    size_t rela_size = 0, plt_size = 0;
+    for (const Elf64_Dyn *d = map->l_ld; d->d_tag != DT_NULL; d++) {
+        if (d->d_tag == DT_SYMTAB) symbols = (const void *)d->d_un.d_ptr;
+        else if (d->d_tag == DT_STRTAB) strings = (const void *)d->d_un.d_ptr;
+        else if (d->d_tag == DT_RELA) rela = (const void *)d->d_un.d_ptr;
+        else if (d->d_tag == DT_JMPREL) plt = (const void *)d->d_un.d_ptr;
+        else if (d->d_tag == DT_RELASZ) rela_size = d->d_un.d_val / sizeof *rela;
+        else if (d->d_tag == DT_PLTRELSZ) plt_size = d->d_un.d_val / sizeof *plt;
+    }
+    if (!symbols || !strings || !rela || !plt || (const char *)symbols >= strings) return done = -1;
+    size_t symbol_count = ((const char *)strings - (const char *)symbols) / sizeof *symbols; /* .dynstr follows .dynsym */
+    size_t count = 0;
+    for (const Replacement *const *table = TABLES; *table; table++)
+        for (const Replacement *row = *table; row->name; row++) count++;
+    Wanted *wanted = calloc(count ? count : 1, sizeof *wanted);
+    uint8_t *known = calloc(symbol_count / 8 + 1, 1);
+    if (!wanted || !known) return done = -1;
+    count = 0;
+    for (const Replacement *const *table = TABLES; *table; table++)
+        for (const Replacement *row = *table; row->name; row++) {
+            Dl_info info;
+            const Elf64_Sym *symbol = NULL;
+            void *original = dlsym(library, row->name);
+            if (!original || !dladdr1(original, &info, (void **)&symbol, RTLD_DL_SYMENT) || !symbol) return done = -1;
+            /* Several names can be one address; the one that is meant is found by its name. */
+            if (strcmp(strings + symbol->st_name, row->name)) return done = -1;
+            if (row->original) *row->original = original;
+            uint32_t number = symbol - symbols;
+            wanted[count++] = (Wanted){number, row};
+            known[number >> 3] |= 1 << (number & 7);
+        }
+    qsort(wanted, count, sizeof *wanted, by_symbol);
+    int64_t patched = patch(rela, rela_size, map->l_addr, wanted, count, known);
+    patched += patch(plt, plt_size, map->l_addr, wanted, count, known);
+    free(wanted);
+    free(known);
+    return done = patched;
+}
+
+static Env *env_of(void *uc)
+{
+    return (Env *)(*(char **)((char *)uc + UC_CPU) + CPU_ENV);
+}
+
+/* Whether the engine's CPU looks as core.h says. */
+EXPORT int uselib_core_fits(void *uc)
+{
+    char *cpu = *(char **)((char *)uc + UC_CPU);
+    Env *env = (Env *)(cpu + CPU_ENV);
+    return *(void **)(cpu + CPU_UC) == uc && env->df == 1 && env->old_exception == -1 && env->gdt.base == 0;
+}
+
+EXPORT Env *uselib_core_env(void *uc) { return env_of(uc); }
+
+enum { ES, CS, SS, DS, FS, GS };
+enum { CPL = 3, SS32 = 1 << 5, CS32 = 1 << 4, ADDSEG = 1 << 6 };
+
+/* Privilege level 3 with Linux's selectors (arch/x86/include/asm/segment.h). bits: 32 or 64.
+ * Attributes as in a descriptor's second word: FB code, readable, accessed, DPL 3; F3 data; A/C: 4 KiB units, 64- or 32-bit. */
+EXPORT void uselib_core_user_mode(void *uc, int bits)
+{
+    Env *env = env_of(uc);
+    Segment data = {0x2B, 0, 0xFFFFFFFF, 0x00CFF300}, none = {0, 0, 0, 0};
+    env->segs[CS] = bits == 64 ? (Segment){0x33, 0, 0xFFFFFFFF, 0x00AFFB00} : (Segment){0x23, 0, 0xFFFFFFFF, 0x00CFFB00};
+    env->segs[SS] = data;
+    env->segs[DS] = env->segs[ES] = bits == 64 ? none : data;
+    env->segs[FS] = env->segs[GS] = none;
+    env->hflags |= CPL;
+    if (bits == 32) env->hflags |= SS32 | CS32;
+}
+
+/* uc_emu_start. An exception of an earlier run, whose handler is the guest kernel's affair, is over: the next one is no double fault. */
+EXPORT int uselib_core_start(void *uc, uint64_t pc, uint64_t until)
+{
+    env_of(uc)->old_exception = -1;
+    return emu_start(uc, pc, until, 0, 0);
+}

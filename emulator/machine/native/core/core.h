@@ -1,0 +1,73 @@
+/* Parts of Unicorn's x86 CPU that are replaced, on x86-64 hosts: what is known of its inside, and the table of replacements.
+ *
+ * libunicorn exports the functions of its CPU, and refers to them through relocations that name symbols, as any shared object does. So a
+ * function of ours takes the place of one of Unicorn's by writing its address where the dynamic linker wrote the old one (attach.c).
+ * Nothing of Unicorn's code changes, and other users of the library in this process get the better function as well.
+ *
+ * Offsets are those of Unicorn 2.1.4 (struct CPUX86State in QEMU 5.0's target/i386/cpu.h). uselib_core_attach refuses any other release;
+ * emulator/machine/core.py compares what it can see with them for each engine.
+ */
+#ifndef USELIB_CORE_H
+#define USELIB_CORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+/* CPUState, reached through uc_struct; the registers begin behind it. */
+enum { UC_CPU = 440, CPU_UC = 33192, CPU_EXCEPTION = 33184, CPU_TLB = 35344, CPU_ENV = 35408 };
+
+typedef struct { uint32_t selector; uint64_t base; uint32_t limit, flags; } Segment;
+typedef struct { uint8_t tininess, rounding, flags, precision, flush_to_zero, flush_inputs, default_nan, snan_bit; } FloatStatus;
+typedef union { uint64_t q[8]; uint32_t l[16]; uint16_t w[32]; uint8_t b[64]; float s[16]; double d[8]; } Zmm;
+typedef union { uint64_t q; uint32_t l[2]; uint16_t w[4]; uint8_t b[8]; float s[2]; } Mmx;
+typedef struct { uint64_t mantissa; uint16_t high; } __attribute__((aligned(16))) Float80;
+
+/* CPUX86State, as far as it is used here. */
+typedef struct {
+    uint64_t regs[16], eip, eflags;
+    uint64_t cc_dst, cc_src, cc_src2;
+    uint32_t cc_op;
+    int32_t df;
+    uint32_t hflags, hflags2;
+    Segment segs[6], ldt, tr, gdt, idt; /* ES CS SS DS FS GS */
+    uint64_t cr[5];
+    uint8_t unused_1[592 - 464];
+    uint64_t efer;
+    uint32_t init_mark, top;            /* fpstt: number of the register that is ST(0) */
+    uint16_t status, control;           /* fpus without the top, fpuc */
+    uint8_t tags[8];                    /* 1: empty */
+    Float80 st[8];
+    uint16_t fpop, fpcs, fpds;
+    uint64_t fpip, fpdp;
+    FloatStatus fp_status;
+    Float80 ft0;
+    FloatStatus mmx_status, sse_status;
+    uint32_t mxcsr;
+    Zmm xmm[32], xmm_t0;
+    Mmx mmx_t0;
+    uint8_t unused_2[5384 - 2944];
+    int32_t error_code, exception_is_int;
+    uint64_t exception_next_eip;
+    uint64_t dr[8];
+    void *breakpoints[4];
+    int32_t old_exception;
+} Env;
+
+/* One replaced function. original: where its old address is kept, or NULL. */
+typedef struct { const char *name; void *replacement; void **original; } Replacement;
+
+extern const Replacement *const uselib_replacements[]; /* a table a file, NULL at the end (attach.c) */
+
+/* Functions of Unicorn's that replacements call. `host_pc`: __builtin_return_address(0) of the replaced helper, from which the guest's
+ * program counter is found, so that the exception happens at the instruction. They do not return. */
+typedef __attribute__((noreturn)) void (*RaiseFunction)(Env *env, int vector, uintptr_t host_pc);
+typedef __attribute__((noreturn)) void (*RaiseErrorFunction)(Env *env, int vector, int error_code, uintptr_t host_pc);
+extern RaiseFunction core_raise;
+extern RaiseErrorFunction core_raise_error;
+
+enum { VECTOR_DE = 0, VECTOR_UD = 6, VECTOR_GP = 13, VECTOR_MF = 16, VECTOR_AC = 17, VECTOR_XM = 19 };
+
+#endif
