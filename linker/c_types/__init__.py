@@ -1,10 +1,17 @@
-"""C declarations: text, syntax trees, types and layout. Shared by the tracer (prototypes) and the ABI check (public headers).
+"""C declarations: text, syntax trees, types and layout. The one model of C types, for the ABI check and the tracer.
 
-    headers     C text as people write it -> C that pycparser reads, and what was said beside C
-    words       which words are names of types
-    syntax, constants   pycparser's trees: questions, constant expressions
-    types       a type model of finite trees, for decoding values
-    layout      the data models of the two machines; structure layout
+    types           the graph of types: rows that refer to one another by number
+    spelling        a row -> C
+    headers         C text as people write it -> C that pycparser reads, and what was said beside C
+    preprocess      headers -> one text, by the compiler's preprocessor or without one
+    units           that text -> its top-level declarations
+    attributes      GNU attributes of a declaration, as markers
+    words           which words are names of types
+    parse, syntax   pycparser: texts -> trees; questions about trees
+    constants       constant expressions
+    type_names      which declaration declares which tag or type name
+    declared_types  declarations -> rows (rows, base_types, builtin_types: what it is made of)
+    layout          where the members of a structure lie
 
 Nothing is imported here: pycparser costs its import only where it is used.
 """

@@ -39,7 +39,7 @@ _EXTERN_C = re.compile(r'\bextern\s*"C(?:\+\+)?"\s*(\{?)')
 
 
 @dataclass
-class Declared:
+class AnnotatedDeclaration:
     """One top-level declaration: C, and what stood beside it. Parameters are counted from 0."""
 
     line: int
@@ -138,7 +138,7 @@ def _closing(text: str, start: int) -> int:
     return len(text)
 
 
-def _attributes(body: str, declared: Declared) -> None:
+def _attributes(body: str, declared: AnnotatedDeclaration) -> None:
     """Takes what it knows from the inside of a GNU attribute."""
     match = re.search(r"\b_*format_*\s*\(\s*(?:gnu_)?_*(printf|scanf)_*\s*,\s*(\d+)", body)
     if match:
@@ -152,7 +152,7 @@ def _attributes(body: str, declared: Declared) -> None:
     declared.noreturn |= "noreturn" in body
 
 
-def _parameters(text: str, declared: Declared) -> str:
+def _parameters(text: str, declared: AnnotatedDeclaration) -> str:
     """Takes `out` and `bytes(...)` from the first parameter list."""
     start = text.find("(")
     if start < 0 or not re.search(r"\b(?:out|bytes)\b", text):
@@ -181,9 +181,9 @@ def _parameters(text: str, declared: Declared) -> str:
     return "".join(parts) + text[begin:]
 
 
-def annotated(line: int, text: str) -> Declared:
+def annotated(line: int, text: str) -> AnnotatedDeclaration:
     """One declaration, made ready for pycparser."""
-    declared = Declared(line, text)
+    declared = AnnotatedDeclaration(line, text)
     if (head := text.lstrip()).startswith("@"):
         declared.condition, _, text = head[1:].partition(" ")
     if _NORETURN.search(text):
@@ -203,7 +203,7 @@ def annotated(line: int, text: str) -> Declared:
     return declared
 
 
-def declarations(text: str, where: str) -> Iterator[Declared]:
+def declarations(text: str, where: str) -> Iterator[AnnotatedDeclaration]:
     """The top-level declarations of a header or prototype file. Raises FormatError if brackets do not match."""
     text = preprocessed(without_comments(text.replace("\r\n", "\n")))
     opened = len([match for match in _EXTERN_C.finditer(text) if match[1]])

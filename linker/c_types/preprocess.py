@@ -54,7 +54,7 @@ class Macro(NamedTuple):
 
 
 @dataclass
-class Source:
+class PreprocessedText:
     """The text. starts, places: the line (from 0) of `text` where a new run of lines begins, and the file, line and system flag
     of the first of them. packs: likewise, the limit of `#pragma pack` from there on, 0 none."""
 
@@ -119,9 +119,9 @@ def _unescaped(name: str) -> str:
     return name.replace('\\"', '"').replace("\\\\", "\\")
 
 
-def scanned(output: str) -> Source:
+def scanned(output: str) -> PreprocessedText:
     """What `cc -E -dD` printed."""
-    source = Source("")
+    source = PreprocessedText("")
     packs = _Packs()
     lines: list[str] = []
     for line in output.split("\n"):
@@ -176,7 +176,7 @@ def _command(files: Sequence[str], settings: Settings, directory: str) -> list[s
     return command
 
 
-def with_compiler(files: Sequence[str], settings: Settings) -> Source:
+def with_compiler(files: Sequence[str], settings: Settings) -> PreprocessedText:
     """Raises FormatError(FILE:LINE, the compiler's words) if a header is not there or stops the preprocessor."""
     with tempfile.TemporaryDirectory(prefix="uselib-headers-") as directory:
         done = _run([*_command(files, settings, directory), "-dD", os.devnull], directory)
@@ -215,10 +215,10 @@ def decoded(data: bytes) -> str:
         return data.decode("latin-1")
 
 
-def without_compiler(files: Sequence[str], settings: Settings) -> Source:
+def without_compiler(files: Sequence[str], settings: Settings) -> PreprocessedText:
     """The text of the files and of those that they include by `#include "..."`, each once. Raises OSError, FormatError."""
     lines: list[str] = SYSTEM_TYPES.splitlines()
-    source = Source("", [0], [("<types>", 1, True)])
+    source = PreprocessedText("", [0], [("<types>", 1, True)])
     seen: set[str] = set()
 
     def take(path: str, depth: int) -> None:
@@ -265,7 +265,7 @@ def _found(name: str, directory: str, include_dirs: Sequence[str]) -> str | None
     return next((path for path in candidates if os.path.isfile(path)), None)
 
 
-def preprocess(files: Sequence[str], settings: Settings) -> Source:
+def preprocess(files: Sequence[str], settings: Settings) -> PreprocessedText:
     """One text of all headers, in their order. Raises FormatError(FILE:LINE: ...) and OSError."""
     for name in files:
         if "\0" in name:

@@ -2,34 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from pycparser import c_ast
 
-from uselib.linker.c_types.value_types import Array, Function, Pointer, Type
-from uselib.linker.image import Machine
-
-
-def position(word: str | int, names: list[str]) -> int:
-    if isinstance(word, int):
-        return word if 0 <= word < len(names) else -1
-    return names.index(word) if word in names else -1
-
-
-def decayed(type_: Type, machine: Machine) -> Type:
-    """A parameter of array or function type is a pointer (C11 6.7.6.3)."""
-    if isinstance(type_, Array):
-        return Pointer(type_.element, machine.word, name=type_.name)
-    if isinstance(type_, Function):
-        return Pointer(type_, machine.word)
-    return type_
-
-
-def is_const(node: Any) -> bool:
-    while isinstance(node, c_ast.ArrayDecl):
-        node = node.type
-    return "const" in (getattr(node, "quals", None) or [])
+from uselib.linker.c_types.attributes import MEMBER_MARKER, NONE, RECORD_MARKER, Attributes, Marked
 
 
 def is_void(node: Any) -> bool:
@@ -38,8 +16,9 @@ def is_void(node: Any) -> bool:
     )
 
 
-def walk(node: Any, wanted: Any) -> Iterator[Any]:
-    stack = [node]
+def walk(nodes: Iterable[Any], wanted: Any) -> Iterator[Any]:
+    """All nodes of a kind in these trees."""
+    stack = list(nodes)
     while stack:
         here = stack.pop()
         if isinstance(here, wanted):
@@ -47,13 +26,58 @@ def walk(node: Any, wanted: Any) -> Iterator[Any]:
         stack.extend(child for _, child in here.children())
 
 
-def tags(node: Any) -> Iterator[Any]:
-    """The structures, unions and enumerations with a name that are defined in a declaration."""
-    for found in walk(node, c_ast.Struct | c_ast.Union | c_ast.Enum):
+def enumerations(nodes: Iterable[Any]) -> Iterator[Any]:
+    """The enumerations that are defined in these trees."""
+    return (found for found in walk(nodes, c_ast.Enum) if found.values is not None)
+
+
+def definition(nodes: Iterable[Any], tag: str) -> Any:
+    """The structure, union or enumeration with a body and this tag, somewhere in these trees, or None."""
+    for found in walk(nodes, c_ast.Struct | c_ast.Union | c_ast.Enum):
         body = found.values if isinstance(found, c_ast.Enum) else found.decls
-        if found.name and body is not None:
-            yield found
+        if found.name == tag and body is not None:
+            return found
+    return None
 
 
-def enums(node: Any) -> Iterator[Any]:
-    return (found for found in walk(node, c_ast.Enum) if found.values is not None)
+def record_attributes(members: Sequence[Any], marked: Marked) -> Attributes:
+    """What the marker at the start of a body says of its structure, union or enumeration."""
+    name = getattr(members[0], "name", None) or "" if members else ""
+    return marked.marker(name, RECORD_MARKER) or NONE
+
+
+def members_of(node: Any, marked: Marked) -> Iterator[tuple[Any, Attributes]]:
+    """The members of a structure or union, each with the attributes of its declaration."""
+    own = NONE
+    for item in node.decls:
+        if not isinstance(item, c_ast.Decl):
+            continue  # pragmas, static assertions
+        name = item.name or ""
+        if marked.marker(name, RECORD_MARKER) is not None:
+            continue
+        if (found := marked.marker(name, MEMBER_MARKER)) is not None:
+            own = found
+            continue
+        if name or item.bitsize is not None or _is_unnamed_record(item.type):
+            yield item, own
+            own = own if _continues(item, node.decls) else NONE
+
+
+def _is_unnamed_record(node: Any) -> bool:
+    """Else a member without a name declares a tag, and is none."""
+    return isinstance(node, c_ast.Struct | c_ast.Union) and not node.name and node.decls is not None
+
+
+def _continues(item: Any, members: Sequence[Any]) -> bool:
+    """Is the next member of the same declaration (`int a, b`)? Its attributes then are too."""
+    index = next(n for n, member in enumerate(members) if member is item) + 1
+    following = members[index] if index < len(members) else None
+    return isinstance(following, c_ast.Decl) and _root(following) is _root(item)
+
+
+def _root(node: Any) -> Any:
+    while hasattr(node, "type") and not isinstance(
+        node, c_ast.Struct | c_ast.Union | c_ast.Enum | c_ast.IdentifierType
+    ):
+        node = node.type
+    return node

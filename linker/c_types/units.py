@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from uselib.linker.c_types.attributes import Marked, marked
-from uselib.linker.c_types.preprocess import Source
+from uselib.linker.c_types.preprocess import PreprocessedText
 from uselib.linker.c_types.words import typedef_names
 
 _TOKEN = re.compile(r"""[()\[\]{};]|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'""")
@@ -23,7 +23,7 @@ _LEADING = re.compile(r"(?:\s|__extension__\b|;|}|\[\[[^]]*\]\])+")
 
 
 @dataclass
-class Unit:
+class TopLevelDeclaration:
     """One top-level declaration. text: as preprocessed. definition: of a function that is defined here, all of it; its body is
     left out of `text`."""
 
@@ -54,7 +54,7 @@ class Unit:
         return marked(self.text)
 
 
-def split(source: Source) -> Iterator[Unit]:
+def split(source: PreprocessedText) -> Iterator[TopLevelDeclaration]:
     """The declarations in order. Damaged text (brackets that do not match) ends up in one of them, and fails when that is parsed."""
     text = _EXTERN_C.sub(lambda m: re.sub(r"[^\n]", " ", m[0]), source.text)
     depth = begin = line = seen = opened = 0
@@ -89,9 +89,9 @@ def split(source: Source) -> Iterator[Unit]:
         if piece.strip(" \t\n;"):
             file, at, system = source.place(line)
             whole = text[first : match.end()] if body else ""
-            yield Unit(piece + (";" if body else ""), file, at, system, source.pack(line), whole)
+            yield TopLevelDeclaration(piece + (";" if body else ""), file, at, system, source.pack(line), whole)
     rest = text[begin:].strip(" \t\n;}")
     if rest:
         line = text.count("\n", 0, begin + len(text[begin:]) - len(text[begin:].lstrip()))
         file, at, system = source.place(line)
-        yield Unit(rest, file, at, system, source.pack(line))
+        yield TopLevelDeclaration(rest, file, at, system, source.pack(line))

@@ -22,8 +22,8 @@ from uselib.emulator.trace.prototypes.conventions import (
     word_index,
 )
 from uselib.emulator.trace.prototypes.formats import Conversion, conversions, integer_name, promoted
+from uselib.emulator.trace.prototypes.machine_types import BASE_TYPES
 from uselib.emulator.trace.prototypes.values import UNKNOWN, Names
-from uselib.linker.c_types.layout import BASE_TYPES
 from uselib.linker.c_types.value_types import (
     Enumeration,
     Floating,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from uselib.linker.c_types.layout import BASE_TYPES
+from uselib.emulator.trace.prototypes.machine_types import BASE_TYPES
 from uselib.linker.c_types.value_types import Pointer, Type
 from uselib.linker.image import Machine
 

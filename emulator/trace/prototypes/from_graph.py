@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 
+from uselib.emulator.trace.prototypes.machine_types import base_value_type
 from uselib.linker.c_types import types as ct
-from uselib.linker.c_types.layout import base_type
 from uselib.linker.c_types.value_types import (
     Array,
-    Complex,
     Enumeration,
     Field,
-    Floating,
     Function,
-    Integer,
     Opaque,
     Pointer,
     Structure,
@@ -37,15 +34,17 @@ class UnreadableType(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """What is known beside the graph. named: value types that take the place of typedefs; flags: tags of enumerations whose
-    values are joined by `|`."""
+    """What is known beside the graph. named: a value type that takes the place of a typedef's, or None; flags: tags of
+    enumerations whose values are joined by `|`."""
 
-    named: Mapping[str, Type] = field(default_factory=dict)
-    flags: frozenset[str] = frozenset()
+    named: Callable[[str], Type | None] = lambda name: None
+    flags: Collection[str] = ()
 
 
 class ValueTypes:
     """The value types of a graph. rows: may grow; complete: reads the members of a row that is a record or enumeration.
+
+    hints: what is known beside the graph; unknown: the type of rows that are Unknown (None: UnreadableType is raised).
 
     `pointers` is how many pointers are still followed to structures; beyond them a structure is opaque.
     """
@@ -56,8 +55,10 @@ class ValueTypes:
         complete: Callable[[ct.TypeId], None],
         machine: Machine,
         hints: Hints | None = None,
+        unknown: Type | None = None,
     ) -> None:
-        self._rows, self._complete, self._machine, self._hints = rows, complete, machine, hints or Hints()
+        self._rows, self._complete, self._machine = rows, complete, machine
+        self._hints, self._unknown = hints or Hints(), unknown
         self._made: dict[tuple[ct.TypeId, int], Type] = {}
 
     def of(self, number: ct.TypeId, pointers: int = 1) -> Type:
@@ -79,7 +80,7 @@ class ValueTypes:
             case ct.Void():
                 return Void()
             case ct.Base():
-                return self._base(row)
+                return base_value_type(row, self._machine)
             case ct.Pointer(_, _, "member"):
                 return Opaque("pointer to member")
             case ct.Pointer(target):
@@ -92,13 +93,15 @@ class ValueTypes:
             case ct.Enumeration():
                 return self._enumeration(number, row)
             case ct.Typedef(name, target):
-                return self._hints.named.get(name) or renamed(self.of(target, pointers), name)
+                return self._hints.named(name) or renamed(self.of(target, pointers), name)
             case ct.Qualified(_, target):
                 return self.of(target, pointers)
             case ct.FunctionType():
                 return Function()
             case ct.Unknown(reason):
-                raise UnreadableType(reason)
+                if self._unknown is None:
+                    raise UnreadableType(reason)
+                return self._unknown
 
     def _is_const(self, number: ct.TypeId) -> bool:
         """Is it const, perhaps through typedefs and other qualifiers?"""
@@ -110,28 +113,6 @@ class ValueTypes:
                 return False
             row = self._rows[row.target]
         return False
-
-    def _base(self, row: ct.Base) -> Type:
-        known = base_type(row.name.split(), self._machine)
-        if known is not None and known.size == row.size:
-            return known
-        size, limit = row.size, 4 if self._machine is Machine.I386 else 16
-        alignment = min(size, limit) or 1
-        if row.name.startswith(ct.VECTOR_OF):
-            element = base_type(row.name.removeprefix(ct.VECTOR_OF).split(), self._machine)
-            return (
-                Array(element, size // element.size) if element is not None and element.size else Opaque(row.name, size)
-            )
-        if row.encoding in ("float", "complex"):
-            length = size // 2 if row.encoding == "complex" else size
-            if length not in (4, 8, 12, 16) or "128" in row.name or row.name.startswith("_Decimal"):
-                return Opaque(row.name, size, alignment)
-            part = Floating(row.name, length, min(length, limit))
-            return Complex(row.name, part) if row.encoding == "complex" else part
-        if not size:
-            return Opaque(row.name)
-        style = {"bool": "boolean", "char": "character"}.get(row.encoding, "decimal")
-        return Integer(row.name, size, row.signed, alignment, style if size == 1 or style == "boolean" else "decimal")
 
     def _record(self, number: ct.TypeId, row: ct.Record, pointers: int) -> Type:
         label = _label("union" if row.kind == "union" else "struct", row.name)

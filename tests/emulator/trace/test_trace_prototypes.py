@@ -137,7 +137,7 @@ def test_files_that_are_no_text(tmp_path: Path) -> None:
 def test_damaged_headers_raise_tool_errors_only(at: int, drop: int, insert: str, machine: Machine) -> None:
     try:
         declared = from_file(HEADER[:at] + insert + HEADER[at + drop :], "x.h", machine)
-        assert all(declared.find(name) for name in declared.names() if ("alias", name) not in declared._index)
+        assert all(declared.find(name) for name in declared.names() if name not in declared.aliases)
     except ToolError as problem:
         assert str(problem).startswith("x.h:")
 

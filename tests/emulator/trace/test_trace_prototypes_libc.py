@@ -135,7 +135,7 @@ def asserts(machine: Machine, library: str) -> Iterator[str]:
                 continue  # 0 there on x86-64: the kernel sets it
             yield f'#ifdef {value.name}\n_Static_assert({value.name} == {value.value}, "{value.name}");\n#endif'
     for name in re.findall(r"(?m)^(?:@\S+ )?struct (\w+) \{", FILE.read_text()):
-        type_ = found._tag(name, 1)
+        type_ = found.structure(name)
         assert isinstance(type_, Structure)
         yield f'_Static_assert(sizeof(struct {name}) == {type_.size}, "size of {name}: {type_.size}");'
         for field in type_.fields:
@@ -173,7 +173,7 @@ def test_every_prototype_is_read(machine: Machine, library: str) -> None:
     for name in names:
         prototype = found.find(name)
         assert prototype is not None and prototype.name == name
-        if ("alias", name) not in found._index:
+        if name not in found.aliases:
             assert prototype == found.parsed(name)  # the fast reader against pycparser
         for type_ in (prototype.result, *(p.type for p in prototype.parameters)):
             assert not isinstance(type_, Opaque) or name in ("__libc_start_main",), (name, type_)

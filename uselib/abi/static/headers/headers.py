@@ -13,15 +13,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from uselib.abi.static.model.facts import Constant, DataFact, Facts, FunctionFact
-from uselib.linker.c_types.preprocess import Settings, Source, expansions, preprocess
+from uselib.linker.c_types.preprocess import PreprocessedText, Settings, expansions, preprocess
 from uselib.linker.c_types.types import TypeId, Types
-from uselib.linker.c_types.units import Unit, split
+from uselib.linker.c_types.units import TopLevelDeclaration, split
 from uselib.linker.c_types.words import KEYWORDS, WORD
 from uselib.linker.errors import Diagnostic, FormatError, ToolError
 from uselib.linker.image import Machine
 
 if TYPE_CHECKING:
-    from uselib.abi.static.headers.headers_types import HeaderTypes
+    from uselib.linker.c_types.declared_types import DeclaredTypes
 
 _SUFFIXES = (".h", ".hh", ".hpp", ".hxx")
 _MOST_FILES = 10_000
@@ -30,7 +30,7 @@ _SHOWN = 5  # problems of one kind that are told one by one
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
+class DeclaredSymbol:
     """A function or variable that headers declare. type: its number in `HeaderFacts.types`."""
 
     type: TypeId
@@ -44,8 +44,8 @@ class HeaderFacts:
     could not be read: any of them may be a public name. unknown: one sentence for each thing that could not be read."""
 
     files: tuple[str, ...] = ()
-    functions: dict[str, Declared] = field(default_factory=dict)
-    data: dict[str, Declared] = field(default_factory=dict)
+    functions: dict[str, DeclaredSymbol] = field(default_factory=dict)
+    data: dict[str, DeclaredSymbol] = field(default_factory=dict)
     constants: dict[str, Constant] = field(default_factory=dict)
     record_names: frozenset[str] = frozenset()
     inlines: dict[str, str] = field(default_factory=dict)
@@ -81,7 +81,7 @@ def header_files(paths: Iterable[str]) -> list[str]:
     return found
 
 
-class _Own:
+class _OwnFiles:
     """Is a file one of the headers that were given, or included by them from beside them?"""
 
     def __init__(self, files: Iterable[str]) -> None:
@@ -126,7 +126,7 @@ def read_headers(
     folders = [path for path in paths if os.path.isdir(path)]
     settings = Settings(machine, (*include_dirs, *folders), tuple(defines), tuple(compiler))
     sources, unknown = _sources(files, settings)
-    own = _Own(files)
+    own = _OwnFiles(files)
     results = [_read(source, own, settings) for source in sources]
     result = results[0] if len(results) == 1 else _joined(results)
     if not compiler:
@@ -136,7 +136,7 @@ def read_headers(
     return replace(result, files=tuple(files), unknown=(*unknown, *result.unknown))
 
 
-def _sources(files: Sequence[str], settings: Settings) -> tuple[list[Source], list[str]]:
+def _sources(files: Sequence[str], settings: Settings) -> tuple[list[PreprocessedText], list[str]]:
     """All headers as one text, as a program that includes them all sees them; if that fails, those that work, one by one."""
     try:
         return [preprocess(files, settings)], []
@@ -183,9 +183,10 @@ def _joined(results: Sequence[HeaderFacts]) -> HeaderFacts:
     )
 
 
-def _read(source: Source, own: _Own, settings: Settings) -> HeaderFacts:
+def _read(source: PreprocessedText, own: _OwnFiles, settings: Settings) -> HeaderFacts:
     from uselib.abi.static.headers.headers_constants import constants
-    from uselib.abi.static.headers.headers_types import HeaderTypes
+    from uselib.linker.c_types.declared_types import DeclaredTypes
+    from uselib.linker.c_types.type_names import TypeNames
 
     units = []
     public = []
@@ -195,8 +196,8 @@ def _read(source: Source, own: _Own, settings: Settings) -> HeaderFacts:
             unit.file = shown
             public.append(unit)
         units.append(unit)
-    types = HeaderTypes(units, settings.machine)
-    reader = _Reader(types)
+    types = DeclaredTypes(TypeNames.of(units), settings.machine)
+    reader = _PublicDeclarations(types)
     for unit in public:
         reader.take(unit)
     wanted = []
@@ -223,18 +224,18 @@ def _read(source: Source, own: _Own, settings: Settings) -> HeaderFacts:
     )
 
 
-class _Reader:
+class _PublicDeclarations:
     """Takes the public declarations, one at a time; what is not understood is noted and leaves the others alone."""
 
-    def __init__(self, types: HeaderTypes) -> None:
+    def __init__(self, types: DeclaredTypes) -> None:
         self.types = types
-        self.functions: dict[str, Declared] = {}
-        self.data: dict[str, Declared] = {}
+        self.functions: dict[str, DeclaredSymbol] = {}
+        self.data: dict[str, DeclaredSymbol] = {}
         self.inlines: dict[str, str] = {}
         self.uncertain: set[str] = set()
         self._problems: list[str] = []
 
-    def take(self, unit: Unit) -> None:
+    def take(self, unit: TopLevelDeclaration) -> None:
         if _CPLUSPLUS.match(unit.text):
             self._failed(unit, f"{unit.place}: C++ is not read, C only")
             return
@@ -247,11 +248,11 @@ class _Reader:
         except RecursionError:
             self._failed(unit, f"{unit.place}: a declaration nested too deeply")
 
-    def _failed(self, unit: Unit, text: str) -> None:
+    def _failed(self, unit: TopLevelDeclaration, text: str) -> None:
         self._problems.append(text)
         self.uncertain |= set(WORD.findall(unit.text)) - KEYWORDS
 
-    def _take(self, node: Any, unit: Unit, parsed: Any) -> None:
+    def _take(self, node: Any, unit: TopLevelDeclaration, parsed: Any) -> None:
         from pycparser import c_ast
 
         if isinstance(node, c_ast.Typedef):
@@ -269,17 +270,19 @@ class _Reader:
             return
         own = parsed.marked.own
         number = self.types.type(node.type, parsed, own)
-        place = f"{unit.file}:{unit.line + (node.coord.line - 1 if node.coord else 0)}"
+        place = parsed.place(node)
         rows = self.functions if isinstance(node.type, c_ast.FuncDecl) or self._is_function(number) else self.data
-        rows[own.symbol or node.name] = Declared(number, place)
+        rows[own.symbol or node.name] = DeclaredSymbol(number, place)
 
     def _is_function(self, number: TypeId) -> bool:
         """`function_type f;` declares a function too."""
         from uselib.linker.c_types.types import FunctionType
 
-        return isinstance(self.types._plain(number), FunctionType)
+        return isinstance(self.types.table.plain(number), FunctionType)
 
-    def record_names(self, units: Iterable[Unit], public: Iterable[Unit]) -> frozenset[str]:
+    def record_names(
+        self, units: Iterable[TopLevelDeclaration], public: Iterable[TopLevelDeclaration]
+    ) -> frozenset[str]:
         """Tags and type names whose contents a program sees; of system headers too."""
         from uselib.linker.c_types.types import Enumeration, Record
 
@@ -292,7 +295,7 @@ class _Reader:
                 except (FormatError, RecursionError):
                     continue
                 self.types.size(number)
-                row = self.types._plain(number)
+                row = self.types.table.plain(number)
                 if isinstance(row, Record | Enumeration) and row.size is not None:
                     names.add(name)
         return frozenset(names)
@@ -302,9 +305,11 @@ class _Reader:
             yield f"declaration not understood: {text}"
         if len(self._problems) > _SHOWN:
             yield f"{len(self._problems) - _SHOWN} more declarations of the headers not understood"
-        missing = list(self.types.missing.items())
-        for name, place in missing[:_SHOWN]:
-            yield f"{place}: type {name} is not declared in the headers" if ":" in place else f"{name}: {place}"
+        missing = [
+            f"{place}: type {name} is not declared in the headers" for name, place in self.types.undeclared.items()
+        ]
+        missing += [f"{name}: the value of an enumerator that is not understood" for name in self.types.not_constant]
+        yield from missing[:_SHOWN]
         if len(missing) > _SHOWN:
             yield f"{len(missing) - _SHOWN} more types are not declared in the headers"
 

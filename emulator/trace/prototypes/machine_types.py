@@ -1,0 +1,48 @@
+"""The value types of C's keywords on the two machines, and of any basic type of the graph."""
+
+from __future__ import annotations
+
+from uselib.linker.c_types.base_types import BASE_ROWS, base_alignment, keyword_name
+from uselib.linker.c_types.types import VECTOR_OF, Base
+from uselib.linker.c_types.value_types import Array, Complex, Floating, Integer, Opaque, Type, Void
+from uselib.linker.image import Machine
+
+_STYLES = {"bool": "boolean", "char": "character"}
+
+
+def _known(name: str, row: Base, machine: Machine) -> Type:
+    alignment = base_alignment(row, machine)
+    if row.encoding == "float":
+        return Floating(name, row.size, alignment)
+    if row.encoding == "complex":
+        return Complex(name, Floating(name.removesuffix(" _Complex"), row.size // 2, alignment))
+    return Integer(name, row.size, row.signed, alignment, _STYLES.get(row.encoding, "decimal"))
+
+
+BASE_TYPES: dict[Machine, dict[str, Type]] = {
+    machine: {"void": Void(), **{name: _known(name, row, machine) for name, row in rows.items()}}
+    for machine, rows in BASE_ROWS.items()
+}
+"""By the names of `keyword_name`."""
+
+
+def base_value_type(row: Base, machine: Machine) -> Type:
+    """The value type of a basic type, of C or of another language."""
+    known = BASE_TYPES[machine].get(keyword_name(row.name.split()))
+    if known is not None and known.size == row.size:
+        return known
+    size, limit = row.size, 4 if machine is Machine.I386 else 16
+    alignment = min(size, limit) or 1
+    if row.name.startswith(VECTOR_OF):
+        element = BASE_TYPES[machine].get(keyword_name(row.name.removeprefix(VECTOR_OF).split()))
+        return Array(element, size // element.size) if element is not None and element.size else Opaque(row.name, size)
+    if row.encoding in ("float", "complex"):
+        length = size // 2 if row.encoding == "complex" else size
+        if length not in (4, 8, 12, 16) or "128" in row.name or row.name.startswith("_Decimal"):
+            return Opaque(row.name, size, alignment)
+        part = Floating(row.name, length, min(length, limit))
+        return Complex(row.name, part) if row.encoding == "complex" else part
+    if not size:
+        return Opaque(row.name)
+    style = _STYLES.get(row.encoding, "decimal")
+    return Integer(row.name, size, row.signed, alignment, style if size == 1 or style == "boolean" else "decimal")
