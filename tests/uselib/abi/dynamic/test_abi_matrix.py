@@ -31,7 +31,7 @@ from uselib.abi.dynamic.matrix.key import Keys
 from uselib.abi.dynamic.matrix.matrix import run_matrix
 from uselib.abi.dynamic.matrix.spec import Cell, MatrixResult, MatrixSpec, ProgramSpec
 from uselib.abi.dynamic.matrix.text import render
-from uselib.abi.dynamic.run.result import AbiRequest, AbiResult, Coverage, Divergence, Side, WrongBinding
+from uselib.abi.dynamic.run.result import AbiRequest, AbiResult, Coverage, Divergence, SideResult, WrongBinding
 from uselib.cli import main
 from uselib.commands import mkshlib
 from uselib.linker.errors import ToolError, UsageError
@@ -83,8 +83,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {"folder": folder, "program": program, **versions}
 
 
-def side(library: str) -> Side:
-    return Side(library, 0, calls=3, stdout="ab", files=(("out", "cd"),))
+def side(library: str) -> SideResult:
+    return SideResult(library, 0, calls=3, stdout="ab", files=(("out", "cd"),))
 
 
 def stand_in(request: AbiRequest) -> AbiResult:

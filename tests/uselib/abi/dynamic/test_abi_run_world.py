@@ -16,9 +16,9 @@ from support.abi_runs import Pair, library, pair
 from support.command import uselib
 from support.programs import sysroot
 from uselib.abi.dynamic.run import data_watch as watch
-from uselib.abi.dynamic.run.bindings import NotComparable, read_library
+from uselib.abi.dynamic.run.bindings import RunsNotComparable, read_library
+from uselib.abi.dynamic.run.compared_words import ComparedWords
 from uselib.abi.dynamic.run.digest import DigestSink
-from uselib.abi.dynamic.run.equivalence import Shape
 from uselib.abi.dynamic.run.run import compare_runs
 from uselib.emulator.trace.store.format import RECORD, Batch, ChunkKind, EventKind
 from uselib.linker.c_types.value_types import Opaque
@@ -201,8 +201,8 @@ def test_digests_in_python_are_the_same(tmp_path: Path, arch: str, monkeypatch: 
         kind = (EventKind.CALL, EventKind.RETURN, EventKind.MORE, EventKind.SIGNAL)[n and random.randrange(4)]
         records += RECORD.pack(*(random.getrandbits(64) for _ in range(7)), random.randrange(5), 0, kind, 0)
 
-    def shape(address: int, name: str) -> Shape:
-        return Shape(dict.fromkeys(range(address % 9), address * 4369), {9: Opaque("x")}, address << 8)
+    def shape(address: int, name: str) -> ComparedWords:
+        return ComparedWords(dict.fromkeys(range(address % 9), address * 4369), {9: Opaque("x")}, address << 8)
 
     def digest(folder: Path) -> dict[str, object]:
         folder.mkdir()
@@ -304,7 +304,7 @@ def test_damaged_libraries(same: Pair, tmp_path_factory: pytest.TempPathFactory,
     try:
         found = read_library(str(path))
         found.exported_data, found.slots, found.code("value")
-    except (ToolError, NotComparable):
+    except (ToolError, RunsNotComparable):
         pass
 
 

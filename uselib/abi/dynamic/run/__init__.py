@@ -1,1 +1,15 @@
-"""One program against two versions of a library: recorded, aligned, compared, explained."""
+"""One program against two versions of a library: recorded, compared, explained.
+
+result.py      the contract: AbiRequest -> AbiResult
+run.py         compare_runs     inputs.py   the request's files, read     bindings.py   what the program is bound to
+side.py        one run in a process of its own, with everything that the comparison needs in one directory:
+               data_watch.py   accesses to exported data     digest.py   digests of all events
+digest_comparison.py   whether two runs are the same
+compare.py     if they are not: two processes that correspond (process_pair.py, streams.py) ->
+               compare_calls.py, compare_data.py, compare_effects.py   the first difference of each kind; the earliest counts
+               compare_bindings.py   everything that was reached and is not what the program was bound to
+               compared_words.py, pointers.py   which words are compared, when two pointers count as the same
+explain.py, static_findings.py   the change of the library behind a difference     coverage.py   what the run exercised
+identity_copy.py   a copy of a library that start-up accepts
+render.py      the result for people
+"""

@@ -21,12 +21,12 @@ from uselib.linker.versions import names_library
 ET_DYN = 3
 
 
-class NotComparable(Exception):
+class RunsNotComparable(Exception):
     """The two versions cannot be compared; the text says why."""
 
 
 @dataclass(frozen=True)
-class Place:
+class LibraryExport:
     """An exported name at an address. size: bytes; slot: 0 for data."""
 
     name: str
@@ -41,7 +41,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Library:
+class LibraryVersion:
     """One version of the library under test."""
 
     path: str
@@ -54,21 +54,21 @@ class Library:
         return self.header.identity
 
     @cached_property
-    def slots(self) -> dict[int, Place]:
+    def slots(self) -> dict[int, LibraryExport]:
         """Address of each used slot -> its function."""
-        return {e.address: Place(e.name, e.address, e.size, e.slot) for e in self.image.exports if e.slot}
+        return {e.address: LibraryExport(e.name, e.address, e.size, e.slot) for e in self.image.exports if e.slot}
 
     @cached_property
-    def exported_data(self) -> tuple[Place, ...]:
+    def exported_data(self) -> tuple[LibraryExport, ...]:
         """Exported data, ascending by address."""
-        found = [Place(e.name, e.address, e.size) for e in self.image.exports if e.kind is ExportKind.DATA]
+        found = [LibraryExport(e.name, e.address, e.size) for e in self.image.exports if e.kind is ExportKind.DATA]
         return tuple(sorted(found, key=lambda place: (place.address, -place.size, place.name)))
 
     @cached_property
     def _starts(self) -> list[int]:
         return [place.address for place in self.exported_data]
 
-    def datum_at(self, address: int) -> Place | None:
+    def datum_at(self, address: int) -> LibraryExport | None:
         """The exported variable that contains the address."""
         at = bisect_right(self._starts, address) - 1
         while at >= 0:
@@ -125,11 +125,11 @@ def _without_displacements(code: bytes) -> bytes:
     return bytes(out)
 
 
-def read_library(path: str) -> Library:
-    """Raises OSError, FormatError for a damaged file, NotComparable for a file of another kind."""
+def read_library(path: str) -> LibraryVersion:
+    """Raises OSError, FormatError for a damaged file, RunsNotComparable for a file of another kind."""
     data = bytes(read_file(path))
     if data[:4] == b"\x7fELF" and int.from_bytes(data[16:18], "little") == ET_DYN:
-        raise NotComparable(
+        raise RunsNotComparable(
             f"{path} is an ordinary shared object: programs that need a dynamic linker do not run in the emulator yet; "
             "the static check (`uselib chkshlib`) reads it"
         )
@@ -140,7 +140,7 @@ def read_library(path: str) -> Library:
                 path, "this is not a target library: it has no NT_LIBRARY note", remedy="name the file in shlib/"
             )
         )
-    return Library(path, data, image, image.library)
+    return LibraryVersion(path, data, image, image.library)
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ _REMARKS = {
 }
 
 
-def bound_names(program: Image, old: Library) -> Bound:
+def bound_names(program: Image, old: LibraryVersion) -> Bound:
     """The program's bindings to the library."""
     name, low, high = old.identity.name, old.identity.base, old.identity.end
     rows = [b for b in program.bindings if b.library == name]
@@ -191,30 +191,32 @@ def bound_names(program: Image, old: Library) -> Bound:
     )
 
 
-def check_pair(program: Image, where: str, old: Library, new: Library) -> Identity | None:
-    """The identity that the program was linked with, None if only its libraries need the library. Raises NotComparable."""
+def check_pair(program: Image, where: str, old: LibraryVersion, new: LibraryVersion) -> Identity | None:
+    """The identity that the program was linked with, None if only its libraries need the library. Raises RunsNotComparable."""
     if old.image.machine is not new.image.machine:
-        raise NotComparable(f"{old.path} is for {old.image.machine.label}, {new.path} for {new.image.machine.label}")
+        raise RunsNotComparable(
+            f"{old.path} is for {old.image.machine.label}, {new.path} for {new.image.machine.label}"
+        )
     if program.machine is not old.image.machine:
-        raise NotComparable(f"{where} is for {program.machine.label}, the libraries for {old.image.machine.label}")
+        raise RunsNotComparable(f"{where} is for {program.machine.label}, the libraries for {old.image.machine.label}")
     if old.identity.name != new.identity.name:
-        raise NotComparable(
+        raise RunsNotComparable(
             f"these are two libraries, not two versions of one: {old.identity.name}, {new.identity.name}"
         )
     if old.identity.base != new.identity.base:
-        raise NotComparable(
+        raise RunsNotComparable(
             f"the base address has changed, {old.identity.base:#x} to {new.identity.base:#x}: programs are bound to addresses, "
             "so this is another library to them"
         )
     for identity in program.needs:
         if identity.name == old.identity.name:
             if identity.base != old.identity.base:
-                raise NotComparable(
+                raise RunsNotComparable(
                     f"{where} was linked with {identity.name} at {identity.base:#x}; these are at {old.identity.base:#x}"
                 )
             return identity
     if not program.needs:
-        raise NotComparable(f"{where} was not linked with fixed-address libraries")
+        raise RunsNotComparable(f"{where} was not linked with fixed-address libraries")
     return None
 
 

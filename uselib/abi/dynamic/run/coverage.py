@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from uselib.abi.dynamic.run.bindings import Bound, Library
+from uselib.abi.dynamic.run.bindings import Bound, LibraryVersion
 from uselib.abi.dynamic.run.result import Coverage
 from uselib.abi.dynamic.run.side import SideRun
 
 
-def changed_functions(old: Library, new: Library) -> frozenset[str]:
+def changed_functions(old: LibraryVersion, new: LibraryVersion) -> frozenset[str]:
     """Exported functions whose code differs (calls and jumps to other places do not count), or that are gone."""
     names = {place.name for place in old.slots.values()}
     return frozenset(
@@ -18,7 +18,7 @@ def changed_functions(old: Library, new: Library) -> frozenset[str]:
 
 
 def coverage_of(
-    bound: Bound, old: Library, new: Library, runs: Sequence[SideRun], processes: Sequence[int]
+    bound: Bound, old: LibraryVersion, new: LibraryVersion, runs: Sequence[SideRun], processes: Sequence[int]
 ) -> Coverage:
     """used: called, or (data) read or written, on either side. processes: their indexes."""
     used: set[str] = set()

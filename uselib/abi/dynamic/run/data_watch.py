@@ -27,42 +27,49 @@ ROWS = 1 << 14  # places in the table of rows, half of which are used
 _READ = ctypes.CFUNCTYPE(c_uint64, c_void_p, c_uint64, c_uint32, c_void_p)
 _WRITE = ctypes.CFUNCTYPE(None, c_void_p, c_uint64, c_uint32, c_uint64, c_void_p)
 
-Row = tuple[int, int, int, int, int, int, int, int]
+AccessRow = tuple[int, int, int, int, int, int, int, int]
 """pc of the block, start of the object (or the address), write, lowest address, end of the highest, count, first event, hash."""
-Entry = tuple[int, int, int, int, int, int]
+AccessEntry = tuple[int, int, int, int, int, int]
 """Latest event before it, pc of the block, address, size, write, value."""
 
 
-class _Page(ctypes.Structure):
-    _fields_ = [("guest", c_uint64), ("host", c_uint64)]
+def _fields(names: str, kind: Any, more: str = "") -> list[tuple[str, Any]]:
+    """Fields of one kind, then 32-bit ones."""
+    return [(name, kind) for name in names.split()] + [(name, c_uint32) for name in more.split()]
+
+
+# The structures of trace/native/data_watch.c, whose sizes `library` checks.
+class _WatchedPage(ctypes.Structure):
+    _fields_ = _fields("guest host", c_uint64)
 
 
 class _Range(ctypes.Structure):
-    _fields_ = [("start", c_uint64), ("end", c_uint64)]
+    _fields_ = _fields("start end", c_uint64)
 
 
 class _Entry(ctypes.Structure):
-    _fields_ = [("sequence", c_uint64), ("pc", c_uint64), ("address", c_uint64), ("value", c_uint64), ("size", c_uint32),
-                ("write", c_uint32)]  # fmt: skip
+    _fields_ = _fields("sequence pc address value", c_uint64, "size write")
 
 
 class _Row(ctypes.Structure):
-    _fields_ = [("pc", c_uint64), ("object", c_uint64), ("low", c_uint64), ("high", c_uint64), ("count", c_uint64),
-                ("first", c_uint64), ("hash", c_uint64), ("write", c_uint32), ("used", c_uint32)]  # fmt: skip
+    _fields_ = _fields("pc object low high count first hash", c_uint64, "write used")
 
 
 class _Watch(ctypes.Structure):
     _fields_ = [
-        ("block", c_void_p), ("sequence", c_void_p), ("pages", c_void_p), ("ranges", c_void_p),
-        ("range_count", c_uint64), ("low", c_uint64), ("high", c_uint64), ("log", c_void_p), ("log_count", c_uint64),
-        ("log_capacity", c_uint64), ("rows", c_void_p), ("row_mask", c_uint64), ("row_count", c_uint64), ("lost", c_uint64)
-    ]  # fmt: skip
+        *_fields("block sequence pages ranges", c_void_p),
+        *_fields("range_count low high", c_uint64),
+        ("log", c_void_p),
+        *_fields("log_count log_capacity", c_uint64),
+        ("rows", c_void_p),
+        *_fields("row_mask row_count lost", c_uint64),
+    ]
 
 
 @cache
 def library() -> ctypes.CDLL | None:
     """The shared object; None as native_module.load says."""
-    sizes = [ctypes.sizeof(kind) for kind in (_Watch, _Page, _Range, _Entry, _Row)]
+    sizes = [ctypes.sizeof(kind) for kind in (_Watch, _WatchedPage, _Range, _Entry, _Row)]
     lib = native_module.load(MODULE, {"uselib_data_sizes": sizes, "uselib_digest_sizes": [128, 24]})
     if lib is None:
         return None
@@ -106,9 +113,9 @@ class DataWatch:
         lib = library()
         self._impl: _Native | _Python
         if lib is not None and events.sequence_address:
-            self._impl = _Native(lib, machine, watched, events, list(zip(watched.pages, hosts, strict=True)))
+            self._impl = _Native(lib, watched, events, list(zip(watched.pages, hosts, strict=True)))
         else:
-            self._impl = _Python(machine, watched, events, list(zip(watched.pages, hosts, strict=True)))
+            self._impl = _Python(watched, events, list(zip(watched.pages, hosts, strict=True)))
         machine.watch_pages(watched.pages, self._impl.read, self._impl.write, self._impl.data)
 
     @staticmethod
@@ -123,17 +130,15 @@ class DataWatch:
         self._impl.forget()
 
     def result(self) -> dict[str, Any]:
-        """rows: list of Row in order of their first event; log: list of Entry; lost: accesses without a row."""
+        """rows: list of AccessRow in order of their first event; log: list of AccessEntry; lost: accesses without a row."""
         rows, log, lost = self._impl.result()
         return {"rows": sorted(rows, key=lambda row: (row[6], row[0], row[1], row[2])), "log": log, "lost": lost}
 
 
 class _Native:
-    def __init__(
-        self, lib: ctypes.CDLL, machine: WatchableMachine, watched: Watched, events: _Events, pages: Sequence[tuple[int, int]]
-    ) -> None:  # fmt: skip
+    def __init__(self, lib: ctypes.CDLL, watched: Watched, events: _Events, pages: Sequence[tuple[int, int]]) -> None:
         self._lib = lib
-        self._page_rows = (_Page * max(len(pages), 1))(*(_Page(*pair) for pair in pages))
+        self._page_rows = (_WatchedPage * max(len(pages), 1))(*(_WatchedPage(*pair) for pair in pages))
         self._ranges = (_Range * max(len(watched.ranges), 1))(*(_Range(*pair) for pair in watched.ranges))
         self._log, self._rows = (_Entry * LOG)(), (_Row * ROWS)()
         self._events = events
@@ -152,10 +157,9 @@ class _Native:
     def forget(self) -> None:
         self._lib.uselib_data_forget(self.data)
 
-    def result(self) -> tuple[list[Row], list[Entry], int]:
-        rows = [
-            (r.pc, r.object, r.write, r.low, r.high, r.count, r.first, r.hash) for r in self._rows if r.used
-        ] if self._state.row_count else []  # fmt: skip
+    def result(self) -> tuple[list[AccessRow], list[AccessEntry], int]:
+        used = [r for r in self._rows if r.used] if self._state.row_count else []
+        rows = [(r.pc, r.object, r.write, r.low, r.high, r.count, r.first, r.hash) for r in used]
         log = [
             (e.sequence, e.pc, e.address, e.size, e.write, e.value)
             for e in (self._log[n] for n in range(self._state.log_count))
@@ -167,13 +171,12 @@ class _Native:
 class _Python:
     """The same in Python, following data_watch.c."""
 
-    machine: WatchableMachine
     watched: Watched
     events: _Events
     pages: Sequence[tuple[int, int]]
     data: int = 0
     _rows: dict[tuple[int, int, int], list[int]] = field(default_factory=dict)
-    _log: list[Entry] = field(default_factory=list)
+    _log: list[AccessEntry] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._callbacks = _READ(self._on_read), _WRITE(self._on_write)
@@ -183,7 +186,7 @@ class _Python:
         self._rows.clear()
         self._log.clear()
 
-    def result(self) -> tuple[list[Row], list[Entry], int]:
+    def result(self) -> tuple[list[AccessRow], list[AccessEntry], int]:
         return [(pc, at, write, *row) for (pc, at, write), row in self._rows.items()], self._log, 0  # type: ignore[misc]
 
     def _on_read(self, _uc: int, offset: int, size: int, _data: int) -> int:

@@ -3,7 +3,7 @@ processor's cache.
 
 A million calls and returns are 128 MB a side; writing and reading them takes longer than the runs themselves. So only the first
 events are kept as they are. Of all of them a digest is made, over what the comparison would look at: which function, from where, the
-words that mean something (meaning.py), the bytes that were copied. Digests are strict: they take callbacks and the values of
+words that mean something (compared_words.py), the bytes that were copied. Digests are strict: they take callbacks and the values of
 pointers as they are, which the comparison does not. If they agree, the runs are the same; if not, the comparison decides, and a
 run too long to have been kept is done once more up to the piece that differs. That is possible because runs are deterministic.
 """
@@ -16,8 +16,8 @@ from collections.abc import Callable
 from ctypes import Array, addressof, c_uint64, memmove, sizeof
 from typing import Any
 
+from uselib.abi.dynamic.run.compared_words import WORDS, ComparedWords
 from uselib.abi.dynamic.run.data_watch import library
-from uselib.abi.dynamic.run.equivalence import WORDS, Shape
 from uselib.emulator.trace.store.format import RECORD, Batch, ChunkKind, EventKind
 from uselib.emulator.trace.store.sinks import FileSink
 
@@ -25,10 +25,11 @@ KEPT = 1 << 16  # records of a process that are kept as they are, whatever the d
 _ALL = (1 << 64) - 1
 _FIELDS = 16  # of a key: first, 6 masks, 7 masks of MORE, count, known: struct Key in native/data_watch.c
 _MASKS, _MORE, _COUNT, _KNOWN = 1, 7, 14, 15
-_MIX = (0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93, 0xA0761D6478BD642F, 0xE7037ED1A0B428DB, 0x8EBC6AF09C88C6E3,
-        0x589965CC75374CC3, 0x1D8E4E27C47D124F)  # fmt: skip
+_MIX_TEXT = """
+    9E3779B97F4A7C15 D6E8FEB86659FD93 A0761D6478BD642F E7037ED1A0B428DB 8EBC6AF09C88C6E3 589965CC75374CC3 1D8E4E27C47D124F"""
+_MIX = tuple(int(word, 16) for word in _MIX_TEXT.split())
 
-ShapeAt = Callable[[int, str], Shape]
+ComparedWordsAt = Callable[[int, str], ComparedWords]
 
 
 class _Process:
@@ -57,7 +58,7 @@ class _Process:
 class DigestSink(FileSink):
     """A trace file with the first `kept` records of each process, and digests of all. shape: of the function at an address."""
 
-    def __init__(self, path: str, meta: dict[str, Any], shape: ShapeAt, kept: int) -> None:
+    def __init__(self, path: str, meta: dict[str, Any], shape: ComparedWordsAt, kept: int) -> None:
         self._shape, self._kept = shape, kept
         self._processes: dict[int, _Process] = {}
         native = library()
@@ -92,9 +93,8 @@ class DigestSink(FileSink):
         at = addressof(c_uint64.from_buffer(records))
         done = 0
         while True:
-            done += self._add(
-                at + done * RECORD.size, count - done, addressof(state.keys) if state.size else 0, state.size, addressof(state.state)
-            )  # fmt: skip
+            keys = addressof(state.keys) if state.size else 0
+            done += self._add(at + done * RECORD.size, count - done, keys, state.size, addressof(state.state))
             if done == count:
                 return
             _, index, _, kind, _ = _TAIL.unpack_from(records, done * RECORD.size)
@@ -121,9 +121,8 @@ class DigestSink(FileSink):
             if times:
                 address, name = state.functions.get(key // 2, (0, ""))
                 counts.append((address, times, name))
-        return {
-            "digests": state.digests, "counts": counts, "events": state.state[2], "whole": state.kept == state.records,
-        }  # fmt: skip
+        whole = state.kept == state.records
+        return {"digests": state.digests, "counts": counts, "events": state.state[2], "whole": whole}
 
 
 _TAIL = struct.Struct("<56sIHBB")  # a record: words, function, depth, kind, flags

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from uselib.abi.dynamic.run.bindings import Bound, Library, Place
+from uselib.abi.dynamic.run.bindings import Bound, LibraryExport, LibraryVersion
 from uselib.abi.dynamic.run.result import Divergence, WrongBinding
 from uselib.linker.image import Identity
 
@@ -17,8 +17,8 @@ from uselib.linker.image import Identity
 def explained(
     divergence: Divergence,
     bound: Bound,
-    old: Library,
-    new: Library,
+    old: LibraryVersion,
+    new: LibraryVersion,
     wrong: Sequence[WrongBinding] = (),
     linked: Identity | None = None,
 ) -> Divergence:
@@ -73,7 +73,7 @@ def _refused(linked: Identity, new: Identity) -> str:
     return ""
 
 
-def changed_slot(address: int, bound: str, old: Library, new: Library) -> str:
+def changed_slot(address: int, bound: str, old: LibraryVersion, new: LibraryVersion) -> str:
     """`slot 7 was open_db when the program was linked; it is now close_db`."""
     number = new.slot_number(address) or old.slot_number(address)
     was = f"slot {number} was {bound} when the program was linked" if number else f"{bound} was at {address:#x}"
@@ -91,7 +91,7 @@ def changed_slot(address: int, bound: str, old: Library, new: Library) -> str:
     return f"{was}; {now}, and {bound} is {f'slot {there}' if there else f'at {moved:#x}'}"
 
 
-def changed_data(name: str, old: Library, new: Library) -> str:
+def changed_data(name: str, old: LibraryVersion, new: LibraryVersion) -> str:
     """`limit was at 0x6000a010 (4 bytes); it is now at 0x6000a018, and the old address belongs to table`."""
     before = next((place for place in old.exported_data if place.name == name), None)
     after = next((place for place in new.exported_data if place.name == name), None)
@@ -106,12 +106,12 @@ def changed_data(name: str, old: Library, new: Library) -> str:
     return ""
 
 
-def _lies_there(place: Place, new: Library) -> str:
+def _lies_there(place: LibraryExport, new: LibraryVersion) -> str:
     there = new.datum_at(place.address)
     return f", and {there.name} lies where it was" if there is not None and there.name != place.name else ""
 
 
-def changed_name(name: str, bound: Bound, old: Library, new: Library) -> str:
+def changed_name(name: str, bound: Bound, old: LibraryVersion, new: LibraryVersion) -> str:
     """What has changed of an exported function, if anything."""
     address = old.addresses.get(name)
     if address is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from uselib.abi.dynamic.run.exit_text import end_text
-from uselib.abi.dynamic.run.result import AbiResult, Coverage, Divergence, Side, WrongBinding
+from uselib.abi.dynamic.run.result import AbiResult, Coverage, Divergence, SideResult, WrongBinding
 from uselib.linker.errors import some
 
 _SHOWN = 8  # names in a list
@@ -33,7 +33,7 @@ def render(result: AbiResult) -> str:
     return "\n".join(lines)
 
 
-def _side(side: Side) -> str:
+def _side(side: SideResult) -> str:
     if side.refusal:
         return f"{side.library}: refused at start-up"
     how = f"ended by {side.limit}" if side.limit else end_text(side.status, side.signal)

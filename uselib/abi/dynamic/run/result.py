@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 RESULT_VERSION = 1
 
-Verdict = Literal["identical on this run", "diverged", "not comparable"]
+RunVerdict = Literal["identical on this run", "diverged", "not comparable"]
 STATUS: dict[str, int] = {"identical on this run": 0, "diverged": 4, "not comparable": 16}
 
 
@@ -34,7 +34,7 @@ class AbiRequest:
 
 
 @dataclass(frozen=True)
-class Side:
+class SideResult:
     """How one run ended. signal 0: it exited. refusal: start-up's message if it refused the library. limit: which limit ended it."""
 
     library: str
@@ -101,10 +101,10 @@ class Coverage:
 class AbiResult:
     """divergence is None if and only if the verdict is not `diverged`. reason: why it is not comparable. notes: what was not compared."""
 
-    verdict: Verdict
+    verdict: RunVerdict
     program: str
-    old: Side
-    new: Side
+    old: SideResult
+    new: SideResult
     divergence: Divergence | None = None
     wrong: tuple[WrongBinding, ...] = ()
     coverage: Coverage | None = None
@@ -124,4 +124,4 @@ class AbiResult:
 
 def not_comparable(program: str, old: str, new: str, reason: str) -> AbiResult:
     """The result of a comparison that could not be made. reason: in words."""
-    return AbiResult("not comparable", program, Side(old, 0), Side(new, 0), reason=reason)
+    return AbiResult("not comparable", program, SideResult(old, 0), SideResult(new, 0), reason=reason)

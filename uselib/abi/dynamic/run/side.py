@@ -30,7 +30,7 @@ from typing import Any
 
 from uselib.abi.dynamic.run import data_watch as watch
 from uselib.abi.dynamic.run.data_watch import DataWatch, Watched
-from uselib.abi.dynamic.run.digest import KEPT, DigestSink, ShapeAt
+from uselib.abi.dynamic.run.digest import KEPT, ComparedWordsAt, DigestSink
 from uselib.emulator.kernel import table
 from uselib.emulator.kernel.dispatch import BoundSyscall
 from uselib.emulator.kernel.process import Process
@@ -80,7 +80,7 @@ class Job:
     bound: dict[int, str]
     wants: Wants
     watched: Watched  # exported data
-    shape: ShapeAt
+    shape: ComparedWordsAt
     kept: int = KEPT  # records of a process in the trace file
     calls: int = MOST_CALLS  # calls of a process that are seen at all
 

@@ -25,7 +25,7 @@ EXTRA = 7
 _CALLER, _SP, _WORDS, _INFO = 1, 2, 3, 7  # 64-bit columns of a record (format.py)
 
 
-class Pieces:
+class RecordPieces:
     """Records of a process: rows of eight 64-bit words, in pieces as they lie in the mapped file; of a piece all rows, or those
     in an index."""
 
@@ -64,9 +64,9 @@ class Pieces:
             out[low:high] = raw[inside if rows is None else rows[inside], number]
         return out
 
-    def without(self, gone: Array) -> Pieces:
+    def without(self, gone: Array) -> RecordPieces:
         """gone: for each row, whether it is left out."""
-        other = Pieces()
+        other = RecordPieces()
         for start, (raw, rows) in zip(self._starts, self._parts, strict=True):
             count = len(raw) if rows is None else len(rows)
             keep = np.flatnonzero(~gone[start : start + count])
@@ -84,7 +84,7 @@ class Stream:
 
     process: Process
     trace: TraceFile
-    pieces: Pieces
+    pieces: RecordPieces
     sequence: Array
     kind: Array
     function: Array
@@ -171,7 +171,7 @@ class Stream:
 
 def load(trace: TraceFile, process: Process, low: int, high: int, beyond: int = 1 << 64) -> Stream:
     """low, high: address range of the library under test; beyond: addresses from here to `high` are no slots, although the
-    recorder was told so (satisfy.py): a jump from a slot there is no call."""
+    recorder was told so (identity_copy.py): a jump from a slot there is no call."""
     pieces, sequence, info, caller, more = _records(trace, process)
     kind = (info >> np.uint64(48)).astype(np.uint8)
     function = (info & np.uint64(0xFFFF_FFFF)).astype(np.int64)
@@ -190,9 +190,11 @@ def load(trace: TraceFile, process: Process, low: int, high: int, beyond: int = 
     return stream
 
 
-def _records(trace: TraceFile, process: Process) -> tuple[Pieces, Array, Array, Array, dict[int, tuple[int, ...]]]:
+def _records(
+    trace: TraceFile, process: Process
+) -> tuple[RecordPieces, Array, Array, Array, dict[int, tuple[int, ...]]]:
     """Calls and returns: the records, their sequence numbers, the last column, callers; the words of MORE records by row."""
-    pieces, more = Pieces(), {}
+    pieces, more = RecordPieces(), {}
     total = sum(span.count for span in process.records)
     sequence, info, caller = np.empty(total, np.int64), np.empty(total, np.uint64), np.empty(total, np.uint64)
     rows = 0
@@ -238,10 +240,17 @@ def _without_jumps(stream: Stream, beyond: int, high: int) -> Stream:
     keep = np.flatnonzero(~gone)
     moved = {int(row): at for at, row in enumerate(keep.tolist())}
     return Stream(
-        stream.process, stream.trace, stream.pieces.without(gone), stream.sequence[keep], stream.kind[keep],
-        stream.function[keep], stream.caller[keep], stream.address[keep],
-        {moved[row]: words for row, words in stream.more.items() if row in moved}, stream.opening[keep],
-    )  # fmt: skip
+        stream.process,
+        stream.trace,
+        stream.pieces.without(gone),
+        stream.sequence[keep],
+        stream.kind[keep],
+        stream.function[keep],
+        stream.caller[keep],
+        stream.address[keep],
+        {moved[row]: words for row, words in stream.more.items() if row in moved},
+        stream.opening[keep],
+    )
 
 
 def _top_level(stream: Stream) -> Array:

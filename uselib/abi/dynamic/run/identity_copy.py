@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from uselib.abi.dynamic.run.bindings import Library
+from uselib.abi.dynamic.run.bindings import LibraryVersion
 from uselib.linker.formats import notes
 from uselib.linker.image import Identity
 from uselib.linker.library.digest import digest_offset
@@ -13,7 +13,7 @@ _VERSION = struct.Struct("<3H")
 _VERSION_AT, _SLOTS_AT = 8, 52  # in the NT_LIBRARY descriptor (formats/notes.py)
 
 
-def satisfied(library: Library, wanted: Identity) -> bytes | None:
+def with_identity(library: LibraryVersion, wanted: Identity) -> bytes | None:
     """The file with the wanted version and at least as many slots. None if it cannot be: another name or base."""
     mine = library.identity
     if mine.name != wanted.name or mine.base != wanted.base:

@@ -1,19 +1,24 @@
-"""Are two runs the same, by what they left behind, without looking at single events? (digest.py)"""
+"""Whether two runs are the same, by the digests of their events (digest.py) and by what they left behind."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from uselib.abi.dynamic.run.bindings import Bound, Library
+from uselib.abi.dynamic.run.bindings import Bound, LibraryVersion
 from uselib.abi.dynamic.run.side import MOST_CALLS, SideRun
 
 PIECE = 1 << 14  # records between two digests: RecordOptions.capacity
 
 
 def same_runs(
-    bound: Bound, old_library: Library, new_library: Library, old: SideRun, new: SideRun, pairs: Sequence[tuple[int, int]]
-) -> bool:  # fmt: skip
-    """No: perhaps, the comparison must tell. pairs: indexes of processes that correspond."""
+    bound: Bound,
+    old_library: LibraryVersion,
+    new_library: LibraryVersion,
+    old: SideRun,
+    new: SideRun,
+    pairs: Sequence[tuple[int, int]],
+) -> bool:
+    """False: perhaps not; the comparison must tell. pairs: indexes of processes that correspond."""
     if (old.stdout, old.stderr, old.files, old.end) != (new.stdout, new.stderr, new.files, new.end) or old.end.reason:
         return False
     for a, b in pairs:
@@ -30,7 +35,9 @@ def same_runs(
     return True
 
 
-def _suspicious(bound: Bound, library: Library, counts: Sequence[Sequence[int]], rows: Sequence[Sequence[int]]) -> bool:
+def _suspicious(
+    bound: Bound, library: LibraryVersion, counts: Sequence[Sequence[int]], rows: Sequence[Sequence[int]]
+) -> bool:
     """Is there a call or an access that may be to something else than what the program is bound to?"""
     for address, _, _ in counts:
         name = bound.functions.get(address)

@@ -1,32 +1,24 @@
-"""Which bits of a call's words mean something, and when two values count as the same although they differ.
+"""Which bits of a call's words are compared.
 
-Prototypes are the program's: those of the old version, whichever library is called. A word without a type is not compared: in a
-register that no parameter uses lies whatever the code before left there.
-
-Addresses differ between versions for good reasons: text, private data and heap may move. So a pointer counts by where it leads: the
-same symbol and offset, the same distance into the stack, or both somewhere on the heap.
+Prototypes are the program's: those of the old version, whichever library is called. A word without a type is not compared: a register
+that no parameter uses holds whatever the code before left there.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from uselib.abi.dynamic.run.bindings import Library
 from uselib.emulator.trace.prototypes.conventions import Arguments, Parts, Where, in_memory, result_parts
-from uselib.emulator.trace.prototypes.decode import Decoder
 from uselib.linker.c_types.value_types import Array, Function, Opaque, Pointer, Prototype, Structure, Type
-from uselib.linker.formats.library_names import EMPTY_SUFFIX, plain_name
-from uselib.linker.image import Image, Machine
+from uselib.linker.image import Machine
 
 Find = Callable[[str], Prototype | None]
 WORDS = 11
-_STACK_REACH = 8 << 20
 
 
 @dataclass(frozen=True)
-class Shape:
+class ComparedWords:
     """What is compared of one function. values: argument word -> mask of an integer; pointers: argument words that are pointers;
     pointed: argument word -> type of what was copied; result and result_pointer: of the first result word."""
 
@@ -37,10 +29,10 @@ class Shape:
     known: bool = True
 
 
-NOTHING = Shape({}, {}, known=False)
+NOTHING = ComparedWords({}, {}, known=False)
 
 
-def shape_of(prototype: Prototype | None, machine: Machine) -> Shape:
+def compared_words(prototype: Prototype | None, machine: Machine) -> ComparedWords:
     """What a prototype lets us compare."""
     if prototype is None:
         return NOTHING
@@ -57,12 +49,12 @@ def shape_of(prototype: Prototype | None, machine: Machine) -> Shape:
             _value_words(parts, parameter.type, values)
     result = prototype.result
     if isinstance(result, Pointer):
-        return Shape(values, pointers, 0, result.target)
+        return ComparedWords(values, pointers, 0, result.target)
     mask = 0
     for part in result_parts(result, machine)[:1]:
         if part.where is Where.WORD and not _has_pointer(result):
             mask = (1 << 8 * part.size) - 1
-    return Shape(values, pointers, mask)
+    return ComparedWords(values, pointers, mask)
 
 
 def _pointer_words(parts: Parts, type_: Pointer, pointers: dict[int, Type]) -> None:
@@ -119,49 +111,3 @@ def _cover(type_: Type, at: int, mask: bytearray) -> None:
         )  # x87: the rest is padding
         for n in range(at, min(at + size, len(mask))):
             mask[n] = 0xFF
-
-
-class Pointers:
-    """What an address leads to, on one side."""
-
-    def __init__(self, library: Library, others: list[Image], maps: Sequence[tuple[int, int]]) -> None:
-        """others: images that are the same on both sides; maps: what was mapped in the end."""
-        self._library, self._maps = library, sorted(tuple(pair) for pair in maps)
-        self._low, self._high = library.identity.base, library.identity.end
-        self._symbols = sorted(
-            ((s.address, s.size or 1, plain_name(s.name)) for s in library.image.symbols if s.name),
-            key=lambda row: (row[0], -row[1]),
-        )
-        self._ranges = [(s.address, s.end) for image in others for s in image.segments]
-
-    def normal(self, word: int, sp: int) -> tuple[str, int]:
-        """A region and an offset in it that does not depend on the version."""
-        if word == 0:
-            return "null", 0
-        if self._low <= word < self._high:
-            slot = self._library.slot_number(word)
-            if slot:
-                return "slot", slot
-            named = [row for row in self._symbols if row[0] <= word < row[0] + row[1]]
-            if named and EMPTY_SUFFIX not in named[-1][2]:
-                return named[-1][2], word - named[-1][0]
-            return "library", 0
-        if any(low <= word < high for low, high in self._ranges):
-            return "fixed", word
-        if word > sp - _STACK_REACH and word < sp + _STACK_REACH:
-            return "stack", word - sp
-        at = bisect_right(self._maps, (word, 1 << 64)) - 1
-        if at >= 0 and word < self._maps[at][1]:
-            return "memory", 0
-        return "number", word
-
-    def same(self, other: Pointers, a: tuple[int, int], b: tuple[int, int]) -> bool:
-        """a, b: word and stack pointer, of this side and the other."""
-        if a == b:
-            return True
-        return self.normal(*a) == other.normal(*b)
-
-
-def decoder(machine: Machine, names: Callable[[int], str]) -> Decoder:
-    """Shows words as arguments."""
-    return Decoder(machine, names)
