@@ -55,9 +55,9 @@ def _record(arguments: list[str]) -> int:
     wants = None
     if not extra.get("no_strings"):
         from uselib.emulator.trace.prototypes.damage import said_once
-        from uselib.emulator.trace.record.pointed import PointedData
+        from uselib.emulator.trace.record.wants import PrototypeWants
 
-        wants = PointedData(extra.get("prototypes", ()), results=chosen.returns, warn=said_once())
+        wants = PrototypeWants(extra.get("prototypes", ()), results=chosen.returns, warn=said_once())
     return Runner(options, (Recorder(sink, chosen, wants),)).run()
 
 

@@ -1,17 +1,38 @@
-"""The options that say what is recorded, for `uselib trace` and `uselib trace record`, and what they make."""
+"""RecordOptions: what is recorded; and the options of `uselib trace` and `uselib trace record` that say so."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
 from uselib.emulator.process.run_options import Option, RunOptions, positive_count
 from uselib.emulator.trace.record.filters import Filters
-from uselib.emulator.trace.record.recorder import RecordOptions
 from uselib.linker.errors import Diagnostic, UsageError
 
 CLOCKS = ("calls", "blocks")
+
+
+@dataclass(frozen=True)
+class RecordOptions:
+    """What is recorded. clock: "calls" (calls seen so far) or "blocks" (basic blocks entered so far). native: None takes the
+    native recorder if it was built."""
+
+    clock: str = "calls"
+    returns: bool = False
+    all_functions: bool = False
+    interposed: bool = False
+    system_calls: bool = False
+    filters: Filters = field(default_factory=Filters)
+    native: bool | None = None
+    stubs: tuple[str, ...] = ()  # files that name the slots of a.out libraries, besides those beside the libraries
+    capacity: int = 1 << 14
+
+    @property
+    def everything(self) -> bool:
+        return self.returns or self.all_functions or self.clock == "blocks"
+
 
 OPTIONS: dict[str, Option] = {
     "--returns": Option("returns", "", "also returns, with their values and durations", None),

@@ -41,11 +41,12 @@ from uselib.abi.dynamic.run.side import (
     finish_side,
     place_library,
     start_side,
-    wants_of,
     warm_up,
 )
 from uselib.abi.dynamic.run.static_findings import named
 from uselib.emulator.trace.reading.model import TraceFile
+from uselib.emulator.trace.record.backend import Want
+from uselib.emulator.trace.record.wants import wants_of
 from uselib.linker.errors import Diagnostic, some
 
 TRIES = 3  # of programs with several processes, whose order is the host's
@@ -121,6 +122,9 @@ def _job(inputs: RunInputs, folder: str, name: str, library: LibraryVersion) -> 
     def shape_at(address: int, name: str) -> ComparedWords:
         return compared_words(inputs.find(inputs.bound.functions.get(address, name)), inputs.machine)
 
+    def wants(name: str) -> tuple[int, tuple[Want, ...]]:
+        return wants_of(inputs.find(name), inputs.machine, results=True)
+
     pages = {page for library in (inputs.old, inputs.new) for place in library.exported_data for page in place.pages}
     return Job(
         directory,
@@ -130,7 +134,7 @@ def _job(inputs: RunInputs, folder: str, name: str, library: LibraryVersion) -> 
         high,
         inputs.options,
         inputs.bound.functions,
-        wants_of(inputs.find, inputs.machine),
+        wants,
         Watched(ranges, tuple(sorted(pages)), (low, high)),
         shape_at,
     )

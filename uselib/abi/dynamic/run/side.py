@@ -46,10 +46,13 @@ from uselib.emulator.process.interfaces import Kernel, ProcessEnded, WatchableMa
 from uselib.emulator.process.kernel_tap import KernelTap
 from uselib.emulator.process.run import Runner
 from uselib.emulator.process.run_options import RunOptions
-from uselib.emulator.trace.record.backend import NO_LIMIT, Copy, Want
+from uselib.emulator.trace.record.backend import NO_LIMIT, Backend, Want
 from uselib.emulator.trace.record.files import KnownFile
 from uselib.emulator.trace.record.filters import Filters
-from uselib.emulator.trace.record.recorder import Recorder, RecordOptions, joined
+from uselib.emulator.trace.record.program_recording import RecordedFunction, joined
+from uselib.emulator.trace.record.record_options import RecordOptions
+from uselib.emulator.trace.record.recorder import Recorder
+from uselib.emulator.trace.record.recording_hooks import RecordingHooks
 from uselib.emulator.trace.record.select_backend import native_available
 from uselib.linker.errors import ToolError
 from uselib.linker.image import Machine
@@ -63,7 +66,7 @@ MOST_EFFECTS = 1 << 20
 
 _LIMITS = ("--max-instructions", "--max-seconds", "--max-memory")
 
-Wants = Callable[[str], tuple[int, tuple[Want, ...]]]
+NameWants = Callable[[str], tuple[int, tuple[Want, ...]]]
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class Job:
     end: int
     options: RunOptions
     bound: dict[int, str]
-    wants: Wants
+    wants: NameWants
     watched: Watched  # exported data
     shape: ComparedWordsAt
     kept: int = KEPT  # records of a process in the trace file
@@ -192,74 +195,50 @@ def _no_report(_death: Death, _options: RunOptions) -> None:
 # -- recording ----------------------------------------------------------------------------------------------------------
 
 
-class SideRecorder(Recorder):
+class SideRecording(RecordingHooks):
     """Records calls of everything but the library under test, and what a process does to the outside world."""
 
     def __init__(self, sink: DigestSink, job: Job) -> None:
-        options = RecordOptions(returns=True, filters=Filters(first=job.calls))
         self._digests = sink
         self._job = job
-        self._addresses: list[int] = []
         self._maps: list[tuple[int, int]] = []  # memory that was mapped at any time: what a pointer may lead to
         self._effects: list[tuple[int, str]] = []
         self._counts: Counter[str] = Counter()
         self._watch: DataWatch | None = None
-        super().__init__(sink, options, self._wanted)
 
-    def _wanted(self, name: str, machine: Machine, known: Sequence[KnownFile]) -> tuple[int, tuple[Want, ...]]:
-        return self._job.wants(name)
-
-    def _prepare(self, function: int) -> tuple[int, tuple[Want, ...]]:
-        address = self._addresses[function]
-        return self._job.wants(self._job.bound.get(address, self._functions[function][1]))
-
-    def _table(
-        self,
-        known: KnownFile,
-        rows: Sequence[tuple[str, int, int | None]],
-        flags: int,
-        slots: dict[str, int] | None = None,
-    ) -> int:
-        self._addresses += [row[1] for row in rows]
-        return super()._table(known, rows, flags, slots)
-
-    def on_exec(self, machine: WatchableMachine, space: AddressSpace, process: int, program: str) -> None:
-        self._addresses, self._maps = [], []
+    def program_started(self, machine: WatchableMachine, space: AddressSpace, backend: Backend) -> None:
+        self._space, self._backend, self._maps = space, backend, []
         self._architecture = Machine.I386 if machine.bits == 32 else Machine.X86_64
         self._calls = {
             n: BoundSyscall(row, self._architecture) for n, row in table.for_machine(self._architecture).items()
         }
-        super().on_exec(machine, space, process, program)
-        assert self._backend is not None
-        self._backend.set_callers([(0, self._job.base + 1), (self._job.end + 1, NO_LIMIT)])
+        backend.set_callers([(0, self._job.base + 1), (self._job.end + 1, NO_LIMIT)])
         if machine.kernel is not None:
             machine.kernel = KernelTap(machine.kernel, system_call=self._system_call)
         if self._job.watched.pages:
-            self._watch = DataWatch(machine, space, self._job.watched, self._backend)
+            self._watch = DataWatch(machine, space, self._job.watched, backend)
 
-    def _mapped(self, vma: Vma) -> None:
+    def mapped(self, vma: Vma) -> None:
         if vma.file is None:
             self._maps.append((vma.start, vma.end))
-        super()._mapped(vma)
 
-    def on_fork(self, process: int) -> None:
-        super().on_fork(process)
+    def forked(self) -> None:
         self._effects, self._counts = [], Counter()
         if self._watch is not None:
             self._watch.forget()
 
-    def _end_program(self, end: ProcessEnded | None = None) -> int:
-        index = super()._end_program(end)
-        self._write("summary", self._digests.summary(index))
-        self._write("effects", {"counts": dict(self._counts), "effects": self._effects})
-        self._effects, self._counts = [], Counter()
+    def program_ended(self, process: int) -> None:
         found = self._watch.result() if self._watch is not None else {"rows": [], "log": [], "lost": 0}
-        self._write("data", {**found, "maps": joined([*self._maps, *((vma.start, vma.end) for vma in self._space)])})
-        return index
-
-    def _write(self, kind: str, value: object) -> None:
-        with open(os.path.join(self._job.directory, f"{kind}-{self._index}.json"), "w") as file:
-            json.dump(value, file)
+        maps = joined([*self._maps, *((vma.start, vma.end) for vma in self._space)])
+        texts = {
+            "summary": self._digests.summary(process),
+            "effects": {"counts": dict(self._counts), "effects": self._effects},
+            "data": {**found, "maps": maps},
+        }
+        self._effects, self._counts = [], Counter()
+        for kind, value in texts.items():
+            with open(os.path.join(self._job.directory, f"{kind}-{process}.json"), "w") as file:
+                json.dump(value, file)
 
     # -- system calls -----------------------------------------------------------------------------------------------------
 
@@ -277,15 +256,26 @@ class SideRecorder(Recorder):
 
     def _note(self, row: Syscall, arguments: Sequence[int]) -> int:
         """Writes the call's effect down, before the call; returns its index in the list, -1 if there is none."""
-        backend = self._backend
-        if backend is None or len(self._effects) >= MOST_EFFECTS or not changes(row, arguments):
+        if len(self._effects) >= MOST_EFFECTS or not changes(row, arguments):
             return -1
         if row.effect is Effect.OUTPUT:
             text = f"> {target(row, arguments)}"
         else:
             text = effect_text(row, arguments, self._space, structs_of(self._architecture))
-        self._effects.append((backend.sequence, text))
+        self._effects.append((self._backend.sequence, text))
         return len(self._effects) - 1
+
+
+def side_recorder(sink: DigestSink, job: Job) -> Recorder:
+    """The recorder of one side."""
+
+    def wants(
+        function: RecordedFunction, _machine: Machine, _known: Sequence[KnownFile]
+    ) -> tuple[int, tuple[Want, ...]]:
+        return job.wants(job.bound.get(function.address, function.name))
+
+    options = RecordOptions(returns=True, filters=Filters(first=job.calls))
+    return Recorder(sink, options, wants, (SideRecording(sink, job),))
 
 
 # -- the process --------------------------------------------------------------------------------------------------------
@@ -342,7 +332,7 @@ def _side(job: Job, stdin: bytes) -> None:
     hooks = SideHooks(replace(job, options=options), mounts)
     end = End()
     try:
-        Runner(options, (hooks, SideRecorder(sink, job)), Host(report=_no_report)).run()
+        Runner(options, (hooks, side_recorder(sink, job)), Host(report=_no_report)).run()
         end = hooks.end
     except ToolError as failure:
         end = End(error=str(failure.diagnostics[0]))
@@ -406,22 +396,3 @@ def _digest(path: str) -> str:
         return "special file"
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-_RESULTS = {Copy.STRING: Copy.RESULT_STRING, Copy.BYTES: Copy.RESULT_BYTES}
-
-
-def wants_of(find: Callable[[str], Any], machine: Machine) -> Wants:
-    """What to copy of the arguments and the result of a function, by its prototype. find: name -> Prototype or None."""
-    from uselib.emulator.trace.prototypes.capture import wanted, wanted_result, wanted_words
-    from uselib.emulator.trace.record.backend import WORDS
-
-    def wants(name: str) -> tuple[int, tuple[Want, ...]]:
-        prototype = find(name)
-        if prototype is None:
-            return WORDS, ()
-        rows = [Want(c.word, c.maximum, Copy(c.kind)) for c in wanted(prototype, machine, registers=True)]
-        rows += [Want(c.word, c.maximum, _RESULTS[Copy(c.kind)]) for c in wanted_result(prototype)]
-        return max(wanted_words(prototype, machine), WORDS), tuple(rows[:16])
-
-    return wants

@@ -1,0 +1,338 @@
+"""ProgramRecording: finds target libraries as a program maps them, has their jump tables watched, and describes what is recorded.
+
+A library shows itself by the NT_LIBRARY note on its first page, whether uselib(2) or the start-up code's mmap put it there.
+Events are made by a backend (native, or in Python), which hands them over in bulk; everything here runs once a mapping, once a
+system call or once a program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from uselib.emulator.process.interfaces import Kernel, ProcessEnded, WatchableMachine
+from uselib.emulator.process.kernel_tap import KernelTap
+from uselib.emulator.trace.record.backend import (
+    INNER,
+    NO_LIMIT,
+    THUNK,
+    UNPREPARED,
+    FunctionSpec,
+    Helpers,
+    Mapping,
+    Setup,
+    Want,
+)
+from uselib.emulator.trace.record.files import KnownFile
+from uselib.emulator.trace.record.mapping_changes import MappingChanges
+from uselib.emulator.trace.record.process_output import ProcessOutput
+from uselib.emulator.trace.record.record_options import RecordOptions
+from uselib.emulator.trace.record.recording_hooks import RecordingHooks
+from uselib.emulator.trace.record.select_backend import make_backend
+from uselib.emulator.trace.store.format import RECORD, Batch, ChunkKind, EventKind
+from uselib.emulator.trace.symbols import SymbolMap
+from uselib.linker.image import LibraryHeader, Machine
+from uselib.loader.memory.address_space import AddressSpace, page_up
+from uselib.loader.memory.vma import Vma
+from uselib.loader.programs.images import mapped_library
+
+RECENT = 16  # calls kept for a fault report
+_CALLS = (EventKind.CALL, EventKind.INNER_CALL)
+
+
+class RecordedFunction(NamedTuple):
+    """library: its name, empty for the program; name, address: of the function, or of its slot."""
+
+    library: str
+    name: str
+    address: int
+
+
+Wants = Callable[[RecordedFunction, Machine, Sequence[KnownFile]], tuple[int, tuple[Want, ...]]]
+"""function, machine, the files mapped so far -> how many argument words are recorded, and what is copied."""
+
+
+@dataclass(frozen=True)
+class RecordedProgram:
+    """pid: the guest's; name: its guest path."""
+
+    machine: WatchableMachine
+    space: AddressSpace
+    pid: int
+    name: str
+
+    @property
+    def architecture(self) -> Machine:
+        return Machine.I386 if self.machine.bits == 32 else Machine.X86_64
+
+
+@dataclass(frozen=True)
+class FilterState:
+    """How far the filters have come, from one program of a process to the next. remaining: calls that may still be recorded (--first);
+    active: between triggers."""
+
+    remaining: int
+    active: bool
+
+    @classmethod
+    def at_start(cls, options: RecordOptions) -> FilterState:
+        first = options.filters.first
+        return cls(NO_LIMIT if first is None else first, not options.filters.trigger_on)
+
+
+class ProgramRecording:
+    """One program in one process, from before its first instruction until its end or its execve. wants: see Wants; None: nothing is copied.
+    parent: number in the trace of the process that it comes from."""
+
+    def __init__(
+        self,
+        program: RecordedProgram,
+        options: RecordOptions,
+        wants: Wants | None,
+        state: FilterState,
+        output: ProcessOutput,
+        native: bool,
+        hooks: tuple[RecordingHooks, ...],
+        parent: int | None,
+    ) -> None:
+        self._program, self._options, self._wants, self._output, self._hooks = program, options, wants, output, hooks
+        self._symbols = SymbolMap(program.space)
+        self._functions: list[RecordedFunction] = []
+        self._files: dict[str, KnownFile | None] = {}
+        self._tables: dict[int, tuple[LibraryHeader, list[int]]] = {}  # base -> header, hooks
+        self._callers: list[tuple[int, int]] = []
+        self._latest = b""  # the last records of calls
+        helpers = Helpers(self._readable, self._prepare, self._batch)
+        self.backend = make_backend(program.machine, _setup(program.machine.bits, options, state), helpers, native)
+        self._describe_process(parent, None)
+
+    def begin(self) -> None:
+        """From now on the program's mappings and system calls are seen."""
+        machine, space = self._program.machine, self._program.space
+        space.listener = MappingChanges(space.listener, self.backend.forget)
+        if machine.kernel is not None and (self._options.system_calls or self._output.live):
+            machine.kernel = KernelTap(machine.kernel, system_call=self._system_call)
+        for participant in self._hooks:
+            participant.program_started(machine, space, self.backend)
+        machine.on_mapped = self._mapped
+        for vma in space:
+            if vma.known is not None:
+                self._file(vma)  # the program's own
+                self._mapped(vma)
+
+    def forked(self, pid: int, parent: int, forked_at: int) -> None:
+        """This is a child; its output has its own number already. parent: number of the parent; forked_at: its latest event."""
+        self._program = replace(self._program, pid=pid)
+        self._latest = b""
+        self.backend.forked()
+        self._describe_process(parent, forked_at)
+
+    def end(self, end: ProcessEnded | None) -> FilterState:
+        """The END chunk. end: None for a program that an exec replaces."""
+        backend = self.backend
+        backend.drain()
+        chunk = {
+            "status": None if end is None or end.signal else end.code,
+            "signal": 0 if end is None else end.signal,
+            "events": backend.sequence,
+            "filtered": backend.filtered,
+            "replaced": end is None,
+        }
+        self._output.describe(ChunkKind.END, chunk)
+        backend.close()
+        return FilterState(backend.remaining, backend.active)
+
+    def signal(self, number: int, address: int) -> None:
+        """A signal reaches the process."""
+        cpu = self._program.machine.cpu
+        self.backend.event(EventKind.SIGNAL, 0, cpu.pc, cpu.sp, (number, address))
+
+    def last_calls(self) -> list[str]:
+        """The latest, a line each."""
+        self.backend.drain()
+        found = []
+        for fields in RECORD.iter_unpack(self._latest):
+            library, name, _ = self._functions[fields[7]]
+            place = self._symbols.place(fields[1])
+            caller = f"{place.symbol}+{place.offset:#x}" if place is not None and place.symbol else hex(fields[1])
+            found.append(f"{library}:{name} from {caller}" if library else f"{name} from {caller}")
+        return found
+
+    def _describe_process(self, parent: int | None, forked_at: int | None) -> None:
+        program = self._program
+        chunk = {
+            "pid": program.pid,
+            "parent": parent,
+            "program": program.name,
+            "machine": program.architecture.label,
+            "forked_at": forked_at,
+        }
+        self._output.describe(ChunkKind.PROCESS, chunk)
+
+    def _batch(self, batch: Batch) -> None:
+        self._note_latest(batch.records)
+        self._output.batch(batch)
+
+    def _note_latest(self, records: bytes | memoryview) -> None:
+        rows = bytes(records[-8 * RECENT * RECORD.size :])
+        calls = [
+            rows[at : at + RECORD.size]
+            for at in range(0, len(rows), RECORD.size)
+            if rows[at + RECORD.size - 2] in _CALLS
+        ]
+        self._latest = (self._latest + b"".join(calls))[-RECENT * RECORD.size :]
+
+    # -- what can be read -------------------------------------------------------------------------------------------------
+
+    def _readable(self, address: int) -> Mapping | None:
+        """The mapping around an address, as far as the host can read it: not behind the end of a file."""
+        vma = self._program.space.find(address)
+        if vma is None or not vma.prot:
+            return None
+        end = vma.end
+        if vma.file is not None:
+            end = min(end, vma.start + page_up(vma.file.size()) - vma.offset)
+        for window in self._program.space.windows:
+            if window.start <= address < window.end and address < end:
+                return Mapping(max(vma.start, window.start), min(end, window.end), window.delta)
+        return None
+
+    def _prepare(self, function: int) -> tuple[int, tuple[Want, ...]]:
+        assert self._wants is not None
+        files = [file for file in self._files.values() if file]
+        return self._wants(self._functions[function], self._program.architecture, files)
+
+    # -- system calls -----------------------------------------------------------------------------------------------------
+
+    def _system_call(self, kernel: Kernel, number: int, arguments: list[int]) -> int:
+        backend = self.backend
+        if self._output.live:
+            backend.drain()  # so that calls and what the program writes keep their order
+        if not self._options.system_calls:
+            return kernel.system_call(number, arguments)
+        cpu = self._program.machine.cpu
+        pc, sp = cpu.pc, cpu.sp
+        backend.event(EventKind.SYSCALL, number, pc, sp, arguments)
+        result = kernel.system_call(number, arguments)
+        backend.event(EventKind.SYSCALL_RESULT, number, pc, sp, (result & (1 << self._program.machine.bits) - 1,))
+        return result
+
+    # -- files ------------------------------------------------------------------------------------------------------------
+
+    def _mapped(self, vma: Vma) -> None:
+        """A file's first page may be that of a target library."""
+        for participant in self._hooks:
+            participant.mapped(vma)
+        if vma.known is None or vma.offset:
+            return
+        try:
+            header = mapped_library(vma.known)
+        except OSError:
+            return
+        if header is not None and header.identity.base == vma.start:
+            self._library(header, vma)
+
+    def _file(self, vma: Vma) -> KnownFile | None:
+        """Describes a file, once."""
+        assert vma.known is not None
+        if vma.name in self._files:
+            return self._files[vma.name]
+        known = self._files[vma.name] = KnownFile.read(vma.known, self._options.stubs)
+        if known is None:
+            return None
+        self._output.describe(ChunkKind.FILE, known.description())
+        filters = self._options.filters
+        if filters.callers:
+            self._callers += [
+                (start + 1, start + size + 1) for start, size, name in known.functions if filters.is_caller(name)
+            ]
+            self.backend.set_callers(joined(self._callers))
+        if self._options.all_functions:
+            rows = [(name, address, None) for address, _, name in known.functions]
+            self._table(known, rows, INNER)
+        return known
+
+    def _library(self, header: LibraryHeader, vma: Vma) -> None:
+        base, who = vma.start, header.identity
+        if base in self._tables:
+            known_header, hooks = self._tables[base]
+            if known_header == header:
+                return
+            for hook in hooks:
+                self._program.machine.unwatch(hook)
+            self._files.pop(vma.name, None)
+        known = self._file(vma)
+        if not who.slot_count or known is None:
+            return
+        names = known.slot_names
+        rows = [(names.get(n, f"slot{n}"), header.slot_address(n), n) for n in range(1, who.slot_count + 1)]
+        first = self._table(known, rows, 0)
+        hooks = self.backend.watch(header.jump_table, header.slot_size, who.slot_count, first)
+        if self._options.interposed or self._options.all_functions:
+            hooks += self._watch_thunks(known, {name: first + at for at, (name, _, _) in enumerate(rows)})
+        self._tables[base] = header, hooks
+
+    def _watch_thunks(self, known: KnownFile, slots: dict[str, int]) -> list[int]:
+        rows = [(name, address, None) for address, name in known.thunks]
+        first = self._table(known, rows, INNER | THUNK, slots)
+        return [
+            hook for at, (_, address, _) in enumerate(rows) for hook in self.backend.watch(address, 1, 1, first + at)
+        ]
+
+    def _table(
+        self,
+        known: KnownFile,
+        rows: Sequence[tuple[str, int, int | None]],
+        flags: int,
+        slots: dict[str, int] | None = None,
+    ) -> int:
+        """Numbers functions (name, address, slot) and tells the backend of them. Returns the first number."""
+        first, library = len(self._functions), known.library
+        header = known.image.library
+        self._functions += [RecordedFunction(library, name, address) for name, address, _ in rows]
+        chunk = {
+            "first": first,
+            "names": [row[0] for row in rows],
+            "addresses": [row[1] for row in rows],
+            "slots": [row[2] for row in rows],
+            "file": known.path,
+            "library": library,
+            "version": "" if header is None else str(header.identity.version),
+        }
+        self._output.describe(ChunkKind.TABLE, chunk)
+        filters, specs = self._options.filters, []
+        for name, address, _ in rows:
+            own = flags | filters.flags(library, name)
+            if self._wants is not None:
+                own |= UNPREPARED
+            specs.append(FunctionSpec(address, own, slot=-1 if slots is None else slots.get(name, -1)))
+        self.backend.add_functions(first, specs)
+        return first
+
+
+def _setup(bits: int, options: RecordOptions, state: FilterState) -> Setup:
+    filters = options.filters
+    return Setup(
+        bits,
+        everything=options.everything,
+        clock_blocks=options.clock == "blocks",
+        returns=options.returns,
+        callers=() if filters.callers else None,
+        max_depth=(1 << 32) - 1 if filters.depth is None else filters.depth,
+        first=state.remaining,
+        sample=filters.sample,
+        active=state.active,
+        capacity=options.capacity if filters.last is None else max(2 * filters.last, 256),
+    )
+
+
+def joined(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Ascending and disjoint."""
+    out: list[tuple[int, int]] = []
+    for low, high in sorted(ranges):
+        if out and low <= out[-1][1]:
+            out[-1] = (out[-1][0], max(out[-1][1], high))
+        else:
+            out.append((low, high))
+    return out
