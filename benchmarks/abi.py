@@ -64,8 +64,9 @@ def one_machine(directory: Path, arch: str, body: str) -> None:
         plain, compared = best(run, 5), best(compare, 5)
         cpu = processor_time(compare) / processor_time(run) / 2
         print(
-            f"| {arch} | {body} | {calls:,} | {2 * plain:.2f} | {compared:.2f} | {compared / (2 * plain):.2f} | {cpu:.2f} |", flush=True
-        )  # fmt: skip
+            f"| {arch} | {body} | {calls:,} | {2 * plain:.2f} | {compared:.2f} | {compared / (2 * plain):.2f} | {cpu:.2f} |",
+            flush=True,
+        )
 
 
 def processor_time(command: Sequence[str | Path], runs: int = 5) -> float:

@@ -120,8 +120,10 @@ def peers(directory: Path, source: Path, root: Path, ours: float) -> None:
         subprocess.run(
             ["gcc", "-O1", "-pg", "-fno-builtin", "-no-pie", "-Wl,-z,lazy", source, "-o", recompiled], check=True
         )
-        row("uftrace record (-pg, calls of libraries)",
-            per_call([tool("uftrace") or "", "record", "-d", directory / "u", recompiled], 1_000_000) - plain)  # fmt: skip
+        row(
+            "uftrace record (-pg, calls of libraries)",
+            per_call([tool("uftrace") or "", "record", "-d", directory / "u", recompiled], 1_000_000) - plain,
+        )
     else:
         row("uftrace", None)
 

@@ -37,9 +37,15 @@ def session(block: str, folder: Path, environment: dict[str, str]) -> str:
     shown = []
     for command in re.findall(r"^\$ ((?:.*\\\n)*.*)", block, re.MULTILINE):
         done = subprocess.run(
-            ["bash", "-c", command], cwd=folder, env=environment, text=True, errors="replace",
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+            ["bash", "-c", command],
+            cwd=folder,
+            env=environment,
+            text=True,
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
         said = done.stdout.replace(str(folder), "/home/me/demo").replace(str(SLS), "sls")
         shown.append(f"$ {command}\n{said}")
     return "".join(shown)

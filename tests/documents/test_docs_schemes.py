@@ -13,9 +13,10 @@ from support.paths import ROOT
 DOCUMENT = ROOT / "docs" / "schemes.md"
 LINK = re.compile(r"\[[^]]+\]\(\.\./tests/((?:\w+/)*test_\w+\.py)#(test_\w+)\)")
 TRAITS = [
-    "system", "who maps", "when", "table", "slot", "data", "versions", "malloc of the program", "errno of the program",
+    *("system", "who maps", "when", "table", "slot", "data", "versions"),
+    *("malloc of the program", "errno of the program"),
     "errors",
-]  # fmt: skip
+]
 NOT_DONE = "not done"
 
 

@@ -33,9 +33,13 @@ def test_files(made: Path) -> None:
     stub = aout_stub.read_archive((made / "libcount.sa").read_bytes(), "libcount.sa")
     assert (stub.version, stub.version_text, stub.cells) == (CLASSIC | 1 << 16 | 203, "Jump 1.2pl3", {})
     assert stub.data == {
-        "count": 0x61000008, "total": 0x61000018, "double_it": 0x61000020,
-        "name": 0x61001000, "step": 0x61008000, "history": 0x61008008,
-    }  # fmt: skip
+        "count": 0x61000008,
+        "total": 0x61000018,
+        "double_it": 0x61000020,
+        "name": 0x61001000,
+        "step": 0x61008000,
+        "history": 0x61008008,
+    }
     assert stub.names()[0x61000018] == "total"
 
 

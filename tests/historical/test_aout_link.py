@@ -203,17 +203,23 @@ def test_objects_of_both_formats(aout_kit: Path, tmp_path: Path) -> None:
     # text: call _count; mov eax,[_value]; add eax,[own data]; jmp over; 16-bit and 8-bit fields; ret
     text = b"\xe8" + struct.pack("<i", -5) + b"\xa1\0\0\0\0" + b"\x03\x05" + struct.pack("<I", 20) + b"\xc3\0\0\0"
     file = aout.Aout(
-        aout.Header(aout.Magic.OMAGIC, 0, 0, bss=4), text, struct.pack("<I", 1000),
+        aout.Header(aout.Magic.OMAGIC, 0, 0, bss=4),
+        text,
+        struct.pack("<I", 1000),
         (
-            aout.Relocation(1, 1, True, relative=True), aout.Relocation(6, 2, True),
+            aout.Relocation(1, 1, True, relative=True),
+            aout.Relocation(6, 2, True),
             aout.Relocation(12, aout.N_DATA, False),
         ),
         (),
         (
-            aout.Symbol("_sum", aout.N_TEXT | aout.N_EXT, 0), aout.Symbol("_count", aout.N_EXT),
-            aout.Symbol("_value", aout.N_EXT, 4), aout.Symbol("static", aout.N_DATA, 20), aout.Symbol("stab", 0x24, 0),
+            aout.Symbol("_sum", aout.N_TEXT | aout.N_EXT, 0),
+            aout.Symbol("_count", aout.N_EXT),
+            aout.Symbol("_value", aout.N_EXT, 4),
+            aout.Symbol("static", aout.N_DATA, 20),
+            aout.Symbol("stab", 0x24, 0),
         ),
-    )  # fmt: skip
+    )
     path = tmp_path / "sum.o"
     path.write_bytes(aout.encode(file))
     main = compile_c(

@@ -91,7 +91,9 @@ def test_the_list_as_the_linker_of_1993_writes_it(made: Path, tmp_path: Path) ->
     slot, other = 0x61000010, 0x62000010
     cell_a, cell_b = 0x61003008, 0x62003008
     assert pairs == [
-        (slot - (other + 5) & 0xFFFFFFFF, other + 1), (0, 0),
-        *2 * [(cell_a + 4, cell_b + 4)], *2 * [(cell_a, cell_b)],
-    ]  # fmt: skip
+        (slot - (other + 5) & 0xFFFFFFFF, other + 1),
+        (0, 0),
+        *2 * [(cell_a + 4, cell_b + 4)],
+        *2 * [(cell_a, cell_b)],
+    ]
     assert word(fixups + 4 + 8 * count) == 0

@@ -84,7 +84,9 @@ def test_linkers(world: World, linker: str, variant: str, tmp_path: Path, capfd:
 
 def test_the_interpreter_is_the_c_library(world: World, tmp_path: Path) -> None:
     """What the kernel tells the program: AT_BASE is the interpreter's load bias, 0; AT_ENTRY the program's own entry."""
-    code = source(tmp_path / "aux.c", """
+    code = source(
+        tmp_path / "aux.c",
+        """
 #include <stdio.h>
 extern char **environ;
 int main(void) {
@@ -93,7 +95,8 @@ int main(void) {
     for (unsigned long *a = (unsigned long *)p; a[0]; a += 2)
         if (a[0] == 7 || a[0] == 9) printf("%lu %lx\\n", a[0], a[1]);
     return 0;
-}""")  # fmt: skip
+}""",
+    )
     assert world.cc("interp", tmp_path / "aux", code) == 0
     image = read_image((tmp_path / "aux").read_bytes(), "")
     assert image.interpreter == f"{world.shlib}/libc_s.1.0.0"
@@ -109,7 +112,9 @@ def test_text_is_not_writable_if_the_library_says_so(tmp_path: Path) -> None:
     """A C library in the layout of scheme mmap has two PT_LOADs, which the kernel maps as they are."""
     root = tmp_path / "root"
     make_sysroot(root, MACHINES["x86_64"], "mini", "mmap")
-    code = source(tmp_path / "maps.c", """
+    code = source(
+        tmp_path / "maps.c",
+        """
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -117,7 +122,8 @@ int main(void) {
     static char text[1 << 16];
     int fd = open("/proc/self/maps", O_RDONLY), n = (int)read(fd, text, sizeof text - 1);
     return write(1, text, (unsigned)n) != n;
-}""")  # fmt: skip
+}""",
+    )
     assert main(["cc", "--sysroot", str(root), "--scheme", "interp", "-o", str(tmp_path / "maps"), str(code)]) == 0
     for way in WAYS:
         rows = [

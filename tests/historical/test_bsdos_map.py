@@ -50,8 +50,14 @@ def test_a_map() -> None:
         ("/other/libc_s.2.0.0 0x60400000", "libc_s is already in line 2"),
     ],
 )
-def test_a_damaged_line(world: World, line: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                        capfd: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+def test_a_damaged_line(
+    world: World,
+    line: str,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     """Named by FILE:LINE; SHLIB_MAP overrides the system's map."""
     path = source(tmp_path / "damaged.map", GOOD + line + "\n")
     if "already" not in message:
@@ -138,8 +144,15 @@ def test_no_map_at_all(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Non
         (["--sysroot", "{root}"], 2, "no input files"),
     ],
 )
-def test_command_lines(words: list[str], status: int, message: str, world: World, tmp_path: Path,
-                       monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+def test_command_lines(
+    words: list[str],
+    status: int,
+    message: str,
+    world: World,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("USELIB_SYSROOT", raising=False)
     assert main(["shlicc", *(word.replace("{root}", str(world.root)) for word in words)]) == status

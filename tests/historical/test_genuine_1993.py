@@ -145,9 +145,11 @@ def test_ldd_mode() -> None:
     """The genuine ldd starts a program with argc 0, which lists its libraries."""
     result = guest("/usr/bin/ldd", "/usr/X386/bin/xterm")
     assert result.stdout.decode().splitlines() == [
-        "\t/lib/libXaw.so.3 (DLL Jump 3.0)", "\t/lib/libXt.so.3 (DLL Jump 3.0)", "\t/lib/libX11.so.3 (DLL Jump 3.0pl0)",
+        "\t/lib/libXaw.so.3 (DLL Jump 3.0)",
+        "\t/lib/libXt.so.3 (DLL Jump 3.0)",
+        "\t/lib/libX11.so.3 (DLL Jump 3.0pl0)",
         "\t/lib/libc.so.4 (DLL Jump 4.3)",
-    ]  # fmt: skip
+    ]
 
 
 def test_trace_names_slots_from_the_stub_archive() -> None:
@@ -302,11 +304,13 @@ def programs() -> list[str]:
 
 # Programs that end by a signal here because of the tree or the user: linked with other versions of libX11 than are there (jumps behind its
 # table), damaged, or without a user of number 1000 in /etc/passwd (a null pointer is read, as it would be on a machine of the time).
-SIGNALLED = {
-    "/bin/newgrp", "/bin/sg", "/lib/libemu", "/usr/X386/bin/bmtoa", "/usr/X386/bin/xmenu", "/usr/X386/bin/xtetris", "/usr/bin/trn",
-    "/usr/bin/tapetest", "/usr/bin/script", "/usr/local/emacs/etc/cvtmail", "/usr/local/emacs/etc/fakemail", "/usr/local/etc/keyserv",
-    "/usr/src/minicom/keyserv", "/usr/src/tin-1.18/tin",
-}  # fmt: skip
+SIGNALLED = set(
+    """
+/bin/newgrp /bin/sg /lib/libemu /usr/X386/bin/bmtoa /usr/X386/bin/xmenu /usr/X386/bin/xtetris /usr/bin/trn
+/usr/bin/tapetest /usr/bin/script /usr/local/emacs/etc/cvtmail /usr/local/emacs/etc/fakemail
+/usr/local/etc/keyserv /usr/src/minicom/keyserv /usr/src/tin-1.18/tin
+""".split()
+)
 
 
 @pytest.mark.slow
@@ -328,9 +332,7 @@ def test_every_program_ends_or_waits() -> None:
     assert not missing
 
 
-X_LIBRARIES = [f"/usr/lib/{name}" for name in (
-    "libXaw.sa", "libXmu.sa", "libXt.sa", "libXext.sa", "libX11.sa", "libgcc.a", "libc.sa", "libgcc.a", "libm.sa",
-)]  # fmt: skip
+X_LIBRARIES = [f"/usr/lib/lib{name}" for name in "Xaw.sa Xmu.sa Xt.sa Xext.sa X11.sa gcc.a c.sa gcc.a m.sa".split()]
 OBJECTS = {
     "rcp": ["/usr/src/net-src/rcp/rcp.o", "/usr/lib/libbsd.a", *X_LIBRARIES[5:8]],
     "xsysinfo": [*(f"/usr/src/Xapps/xsysinfo/{name}.o" for name in ("BarGauge", "sysinfo", "xsysinfo")), *X_LIBRARIES],
@@ -350,8 +352,11 @@ def test_our_ld_and_the_ld_of_1993(scratch: Path, name: str) -> None:
     assert (linked.returncode, linked.stderr) == (0, "")
     one, other = (aout.decode(path.read_bytes(), path.name) for path in (theirs, ours))
     assert (one.header.magic, one.header.text, one.header.data, one.header.entry) == (
-        other.header.magic, other.header.text, other.header.data, other.header.entry,
-    )  # fmt: skip
+        other.header.magic,
+        other.header.text,
+        other.header.data,
+        other.header.entry,
+    )
     tables = [
         {s.name: (s.type, s.value) for s in file.symbols if s.external and s.kind not in (aout.N_BSS, aout.N_ABS)}
         for file in (one, other)

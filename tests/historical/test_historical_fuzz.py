@@ -44,7 +44,9 @@ from uselib.loader.programs.kernel_libraries import Opened
 
 BASE = 0x60000000
 PEAK = 8 << 20  # bytes: more than reading any of these small files takes, less than any claim
-QUICK = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)  # fmt: skip
+QUICK = settings(
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], deadline=None, max_examples=60
+)
 START_ERRORS = {errno.ENOEXEC, errno.ENOMEM, errno.EPERM, errno.EEXIST, *range(79, 84)}  # ELIBACC ... ELIBEXEC
 
 # -- small good files ------------------------------------------------------------------------------------------------------
@@ -52,17 +54,29 @@ START_ERRORS = {errno.ENOEXEC, errno.ENOMEM, errno.EPERM, errno.EEXIST, *range(7
 PAGE_OF_CODE = b"\xc3".ljust(4096, b"\0")
 A_PROGRAM = aout.encode(Aout(Header(Magic.ZMAGIC, 0, 0, bss=64), PAGE_OF_CODE, bytes(4096)))
 A_LIBRARY = aout.encode(
-    Aout(Header(Magic.ZMAGIC, 0, 0, bss=64, entry=BASE), b"\x01\0\1\0\0\0\0\0\xe9\3\0\0\0\0\0\0".ljust(4096, b"\xc3"), bytes(4096))
-)  # fmt: skip
+    Aout(
+        Header(Magic.ZMAGIC, 0, 0, bss=64, entry=BASE),
+        b"\x01\0\1\0\0\0\0\0\xe9\3\0\0\0\0\0\0".ljust(4096, b"\xc3"),
+        bytes(4096),
+    )
+)
 A_OBJECT = aout.encode(
     Aout(
-        Header(Magic.OMAGIC, 0, 0, bss=16), bytes(32), bytes(8),
+        Header(Magic.OMAGIC, 0, 0, bss=16),
+        bytes(32),
+        bytes(8),
         (aout.Relocation(4, 0, True), aout.Relocation(8, N_DATA, False), aout.Relocation(12, 1, True, relative=True)),
         (aout.Relocation(0, N_TEXT, False),),
-        (aout.Symbol("_main", N_TEXT | N_EXT), aout.Symbol("_common", N_EXT, 8), aout.Symbol("___SET", N_SETD | N_EXT, 36),
-         aout.Symbol("_alias", N_INDR | N_EXT), aout.Symbol("_main", N_EXT), aout.Symbol("x.c", 0x64)),
+        (
+            aout.Symbol("_main", N_TEXT | N_EXT),
+            aout.Symbol("_common", N_EXT, 8),
+            aout.Symbol("___SET", N_SETD | N_EXT, 36),
+            aout.Symbol("_alias", N_INDR | N_EXT),
+            aout.Symbol("_main", N_EXT),
+            aout.Symbol("x.c", 0x64),
+        ),
     )
-)  # fmt: skip
+)
 F_PROGRAM = coff.F_EXEC | coff.F_RELFLG | coff.F_AR32WR
 
 
@@ -79,11 +93,22 @@ C_PROGRAM = coff_file(coff.ZMAGIC, C_TEXT, C_DATA, C_BSS, C_LIB)
 C_LIBRARY = coff_file(coff.LIBMAGIC, replace(C_TEXT, address=0xA4000000), replace(C_BSS, address=0xA4400000))
 C_OBJECT = coff.encode(
     coff.Coff(
-        (replace(C_TEXT, address=0, relocations=(coff.Relocation(4, 0, coff.R_DIR32), coff.Relocation(8, 1, coff.R_PCRLONG))),
-         replace(C_BSS, address=64)),
-        (coff.Symbol("main", 0, 1), coff.Symbol("common", 8, 0), coff.Symbol("abs", 0x1234, coff.N_ABS), coff.Symbol("_a_long_name", 4, 1)),
+        (
+            replace(
+                C_TEXT,
+                address=0,
+                relocations=(coff.Relocation(4, 0, coff.R_DIR32), coff.Relocation(8, 1, coff.R_PCRLONG)),
+            ),
+            replace(C_BSS, address=64),
+        ),
+        (
+            coff.Symbol("main", 0, 1),
+            coff.Symbol("common", 8, 0),
+            coff.Symbol("abs", 0x1234, coff.N_ABS),
+            coff.Symbol("_a_long_name", 4, 1),
+        ),
     )
-)  # fmt: skip
+)
 T_PROGRAM = b"LINK\n2 1 0\n.text 10000 4 RP\n.bss 12000 10 RW\n_start 10000 1 D\nc3000000\n"
 T_LIBRARY = b"LINK\n2 1 0\n.text 61000000 4 RP\n.data 61002000 4 RWP\nf 61000000 1 D\nc3000000\n01020304\n"
 T_OBJECT = (
@@ -211,7 +236,9 @@ BAD_PROGRAMS: dict[str, tuple[bytes, int]] = {
     "COFF without sections to load": (sections(replace(C_LIB, flags=coff.STYP_INFO)), errno.ENOEXEC),
     ".lib of 4 GiB": (sections(C_TEXT, replace(C_LIB, size=0xFFFFFFFC)), 81),  # ELIBSCN
     "textbook bss of 256 MiB, many times": (
-        b"LINK\n17 0 0\n.text 10000 4 RP\n" + b"".join(b"b%d %x 10000000 RW\n" % (n, 0x10000000 * n) for n in range(16)) + b"c3000000\n",
+        b"LINK\n17 0 0\n.text 10000 4 RP\n"
+        + b"".join(b"b%d %x 10000000 RW\n" % (n, 0x10000000 * n) for n in range(16))
+        + b"c3000000\n",
         errno.ENOEXEC,
     ),
     "textbook segments over each other": (b"LINK\n2 0 0\na 10000 4 RP\nb 10002 4 RW\nc3000000\n", errno.ENOEXEC),
@@ -219,7 +246,7 @@ BAD_PROGRAMS: dict[str, tuple[bytes, int]] = {
     "textbook bss over the GDT": (b"LINK\n2 0 0\na 10000 4 RP\nb ffffe000 1000 RW\nc3000000\n", errno.ENOEXEC),
     "textbook text at 0": (b"LINK\n1 0 0\na 0 4 RP\nc3000000\n", errno.EPERM),
     "textbook object": (T_OBJECT, errno.ENOEXEC),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", BAD_PROGRAMS)
@@ -429,9 +456,13 @@ def stub_archive() -> bytes:
     text = b"/libx.so.1\0DLL Jump 1.0".ljust(28, b"\0")
     words = struct.pack("<4I", 0, 11, BASE, 0x10000)
     first = Aout(
-        Header(Magic.OMAGIC, 0, 0), text, words, (), (aout.Relocation(0, N_TEXT, False), aout.Relocation(4, N_TEXT, False)),
+        Header(Magic.OMAGIC, 0, 0),
+        text,
+        words,
+        (),
+        (aout.Relocation(0, N_TEXT, False), aout.Relocation(4, N_TEXT, False)),
         (aout.Symbol("__NEEDS_SHRLIB_libx_1", N_DATA | N_EXT, 28), aout.Symbol("__PLT__f", N_ABS | N_EXT, BASE + 8)),
-    )  # fmt: skip
+    )
     second = Aout(Header(Magic.OMAGIC, 0, 0), b"", b"", symbols=(aout.Symbol("_f", N_ABS | N_EXT, BASE + 8),))
     names = ("__NEEDS_SHRLIB_libx_1", "__PLT__f")
     return ar.write_bsd_archive(

@@ -127,8 +127,13 @@ def test_a_fault_report_names_the_library(world: World, tmp_path: Path) -> None:
 
 
 def test_the_environment_does_not_matter(world: World, program: Path, tmp_path: Path) -> None:
-    done = run("emulated", program, "x", options=["--readable", world.root],
-               environment={"WORD": "here", "LD_LIBRARY_PATH": str(tmp_path)})  # fmt: skip
+    done = run(
+        "emulated",
+        program,
+        "x",
+        options=["--readable", world.root],
+        environment={"WORD": "here", "LD_LIBRARY_PATH": str(tmp_path)},
+    )
     assert (done.stdout, done.returncode) == (OUTPUT, 7)
 
 
@@ -196,8 +201,11 @@ def test_elibscn(world: World, tmp_path: Path, damage: str) -> None:
 
 def test_elibmax(world: World, tmp_path: Path) -> None:
     names = "".join(f'"lib{n}_s.1.0.0\\0"' for n in range(65))
-    code = source(tmp_path / "many.c", f'__attribute__((section(".lib"), used)) static const char many[] = {names} "z";'
-                  "\nint main(void) { return 0; }")  # fmt: skip
+    code = source(
+        tmp_path / "many.c",
+        f'__attribute__((section(".lib"), used)) static const char many[] = {names} "z";'
+        "\nint main(void) { return 0; }",
+    )
     assert world.cc("kernel", tmp_path / "many", code) == 0
     refused(world, tmp_path / "many", "", "ELIBMAX")
 
@@ -228,8 +236,11 @@ def test_versions_are_checked_by_the_program(world: World, tmp_path: Path) -> No
 
 
 def test_a_program_execs_another(world: World, program: Path, tmp_path: Path) -> None:
-    code = source(tmp_path / "starter.c", "#include <unistd.h>\n#include <stdio.h>\nextern char **environ;\nint main(int c, char **v) {"
-                  " execve(v[1], v + 1, environ); perror(v[1]); return 9; }")  # fmt: skip
+    code = source(
+        tmp_path / "starter.c",
+        "#include <unistd.h>\n#include <stdio.h>\nextern char **environ;\nint main(int c, char **v) {"
+        " execve(v[1], v + 1, environ); perror(v[1]); return 9; }",
+    )
     assert world.cc("kernel", tmp_path / "starter", code) == 0
     found = ["--readable", str(world.root)]
     done = run("emulated", tmp_path / "starter", program, "x", options=found, environment={"WORD": "here"})

@@ -39,8 +39,10 @@ e80000000003050020000090f0ffffff
 def test_round_trip() -> None:
     file = textbook.decode(HAND.encode(), "hand.o")
     assert [(s.name, s.start, s.length, s.flags) for s in file.segments] == [
-        (".text", 0x1000, 0x10, "RP"), (".data", 0x2000, 8, "RWP"), (".bss", 0x3000, 0x10, "RW"),
-    ]  # fmt: skip
+        (".text", 0x1000, 0x10, "RP"),
+        (".data", 0x2000, 8, "RWP"),
+        (".bss", 0x3000, 0x10, "RW"),
+    ]
     assert file.segments[1].contents == b"\x05\0\0\0\x04\0\0\0"
     assert textbook.decode(textbook.encode(file), "again") == file
     assert [symbol.name for symbol in file.symbols if symbol.type == "D"] == ["f", "value"]
@@ -67,8 +69,9 @@ def test_relocations_mean_what_the_book_says(tmp_path: Path) -> None:
 
 LIBRARY = Library(
     (Module("a.o", b"LINK\n0 1 0\nx 60000000 0 D\n", ("x",)), Module("b.o", b"LINK\n0 1 0\ny 60000008 0 D\n", ("y",))),
-    "libq_s.1.0.0", ("libc_s.4.0.0", "libm_s.4.0.0"),
-)  # fmt: skip
+    "libq_s.1.0.0",
+    ("libc_s.4.0.0", "libm_s.4.0.0"),
+)
 
 
 def test_library_in_file_format() -> None:

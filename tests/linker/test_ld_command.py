@@ -107,10 +107,14 @@ def test_option_spellings() -> None:
     assert options.executable_stack is False
     assert options.strip_all
     assert options.inputs == (
-        InputArgument("c", library=True), InputArgument(":x.a", library=True), InputArgument("@nofile"),
-        InputArgument("w.a", whole=True), InputGroup((InputArgument("a", library=True), InputArgument("b.a"))),
-        InputArgument("x.a", whole=True), InputArgument("y.a"),
-    )  # fmt: skip
+        InputArgument("c", library=True),
+        InputArgument(":x.a", library=True),
+        InputArgument("@nofile"),
+        InputArgument("w.a", whole=True),
+        InputGroup((InputArgument("a", library=True), InputArgument("b.a"))),
+        InputArgument("x.a", whole=True),
+        InputArgument("y.a"),
+    )
 
 
 @pytest.mark.parametrize(

@@ -110,8 +110,8 @@ def test_program(machine: str, flags: list[str], tmp_path: Path) -> None:
 @pytest.mark.parametrize("machine", ["x86_64", "i386"])
 def test_whole_libc(machine: str, tmp_path: Path) -> None:
     at = LIBRARIES[machine]
-    words = ["-m", EMULATION[machine], "-static", "--defsym=main=0x1000", f"{at}/crt1.o", "--whole-archive", f"{at}/libc.a",
-             "--no-whole-archive", libgcc(machine)]  # fmt: skip
+    words = ["-m", EMULATION[machine], "-static", "--defsym=main=0x1000", f"{at}/crt1.o"]
+    words += ["--whole-archive", f"{at}/libc.a", "--no-whole-archive", libgcc(machine)]
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
     assert main(["ld", *words, "-o", str(ours)]) == 0
     subprocess.run(["ld", *words, "-o", str(theirs)], check=True)

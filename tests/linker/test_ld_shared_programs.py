@@ -26,8 +26,14 @@ pytestmark = needs("gcc")
 FLAGS = {Machine.I386: "-m32", Machine.X86_64: "-m64"}
 
 
-def library(machine: Machine, name: str = "liba_s", base: int = 0x60000000, dependencies: tuple[str, ...] = (),
-            references: tuple[str, ...] = (), prefix: str = "a") -> stub.StubLibrary:  # fmt: skip
+def library(
+    machine: Machine,
+    name: str = "liba_s",
+    base: int = 0x60000000,
+    dependencies: tuple[str, ...] = (),
+    references: tuple[str, ...] = (),
+    prefix: str = "a",
+) -> stub.StubLibrary:
     def function(symbol: str, slot: int) -> Export:
         return Export(symbol, ExportKind.FUNCTION, base + 0x400 + 8 * slot, 16, slot, base + 0x1000 + slot)
 

@@ -71,8 +71,8 @@ def parameters(without: str = "^$", few: bool = False) -> list[object]:
 
 def compile_source(source: Path, flags: str, machine: str, directory: Path, compiler: tuple[str, ...]) -> str:
     output = directory / f"{source.stem}.o"
-    command = [*compiler, MACHINES[machine][0], "-ffreestanding", "-fno-stack-protector", "-fno-pie", "-w",
-               *shlex.split(flags), "-c", str(source), "-o", str(output)]  # fmt: skip
+    always = [MACHINES[machine][0], "-ffreestanding", "-fno-stack-protector", "-fno-pie", "-w"]
+    command = [*compiler, *always, *shlex.split(flags), "-c", str(source), "-o", str(output)]
     subprocess.run(command, check=True, cwd=HERE)
     return str(output)
 
@@ -110,8 +110,11 @@ def symbols(path: Path) -> dict[str, tuple[str, str]]:
 
 def lines(path: Path) -> list[str]:
     """The functions and line numbers that addr2line finds for some functions."""
-    addresses = [s.split()[0] for s in subprocess.run(["nm", path], capture_output=True, text=True).stdout.splitlines()
-                 if s.split()[-1] in ("test", "begin", "add")]  # fmt: skip
+    addresses = [
+        s.split()[0]
+        for s in subprocess.run(["nm", path], capture_output=True, text=True).stdout.splitlines()
+        if s.split()[-1] in ("test", "begin", "add")
+    ]
     out = subprocess.run(["addr2line", "-f", "-e", path, *addresses], capture_output=True, text=True).stdout
     return out.split("\n")
 

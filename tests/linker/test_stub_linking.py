@@ -67,8 +67,10 @@ def link(tmp_path: Path, machine: Machine, linker: str, program: str = PROGRAM, 
     (tmp_path / "libt_s.a").write_bytes(stub.archive(library(machine)))
     ran = subprocess.run(
         [linker, "-m", EMULATION[machine], "-static", *options, "-o", "main", "main.o", "-L.", "-lt_s", "end.o"],
-        cwd=tmp_path, capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
     assert ran.returncode == 0, ran.stderr
     assert not ran.stderr, ran.stderr
     return ELFFile(open(tmp_path / "main", "rb"))

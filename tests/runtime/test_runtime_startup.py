@@ -120,6 +120,13 @@ def make_pair(directory: Path, arch: str, scheme: str) -> Pair:
     return Pair(directory, arch, scheme, directory / "program", outer, inner)
 
 
+def whole_program(pair: Pair, lib: Path) -> list[str | Path]:
+    """A linker's words for the program of a pair: output, start-up code, stub libraries."""
+    first = [lib / f"crt1-{pair.scheme}.o", lib / "crti.o", pair.directory / "main.o"]
+    libraries = ["-L", pair.directory / "lib", "-louter_s", "-L", lib, "-lc_s", lib / "libbuiltins.a"]
+    return ["-o", pair.program, *first, *libraries, lib / "crtn.o"]
+
+
 @functools.cache
 def built_pair(arch: str, scheme: str) -> Pair:
     directory = Path(tempfile.mkdtemp(prefix="uselib-pair-"))
@@ -163,12 +170,7 @@ def test_other_linkers(pair: Pair, linker: str) -> None:
     lib = sysroot(pair.arch) / "lib"
     build(pair.directory / "main.o", pair.arch, pair.scheme, "-w", "-c", pair.directory / "program.c")
     emulation = "elf_i386" if pair.arch == "i386" else "elf_x86_64"
-    subprocess.run(
-        [name, "-m", emulation, "-static", *OTHER_LINKERS[linker], "-o", pair.program, lib / f"crt1-{pair.scheme}.o",
-         lib / "crti.o", pair.directory / "main.o", "-L", pair.directory / "lib", "-louter_s", "-L", lib, "-lc_s",
-         lib / "libbuiltins.a", lib / "crtn.o"],
-        check=True,
-    )  # fmt: skip
+    subprocess.run([name, "-m", emulation, "-static", *OTHER_LINKERS[linker], *whole_program(pair, lib)], check=True)
     ran = pair.run("native", environment={"LD_LIBRARY_PATH": f"{pair.directory}/shlib:{sysroot(pair.arch)}/shlib"})
     assert (ran.stdout.decode(), ran.stderr, ran.returncode) == (ORDER, b"", 7)
 
@@ -191,9 +193,16 @@ def test_search(tmp_path: Path) -> None:
     ran = pair.run("native", environment={"LD_LIBRARY_PATH": ":"}, cwd=tmp_path / "shlib")  # an empty entry is
     assert ran.returncode == 7
     build(
-        tmp_path / "recorded", "x86_64", "mmap", "-w", tmp_path / "program.c", "-L", tmp_path / "lib", "-louter",
+        tmp_path / "recorded",
+        "x86_64",
+        "mmap",
+        "-w",
+        tmp_path / "program.c",
+        "-L",
+        tmp_path / "lib",
+        "-louter",
         f"-Wl,-rpath,{tmp_path}/shlib",
-    )  # fmt: skip
+    )
     assert run("native", tmp_path / "recorded").returncode == 7
     assert run("native", tmp_path / "recorded", environment={"LD_LIBRARY_PATH": str(other)}).returncode == 7
 
@@ -269,14 +278,17 @@ REFUSALS: dict[str, tuple[Callable[[Pair], object], str]] = {
     "another library": (two_names, "Exec format error: another library has this name."),
     "other base": (wrong_base, "Wrong address: the library was made for another base. (is 1.0.0, needs 1.0.0)"),
     "other major": (another_version("2.0.0"), "Incompatible version. (is 2.0.0, needs 1.0.0)"),
-    "fewer slots": (lambda p: note_field(p, 52, b"\0\0\0\0"), "Incompatible version: it has fewer functions. (is 1.0.0, needs 1.0.0)"),
+    "fewer slots": (
+        lambda p: note_field(p, 52, b"\0\0\0\0"),
+        "Incompatible version: it has fewer functions. (is 1.0.0, needs 1.0.0)",
+    ),
     "newer format": (lambda p: note_field(p, 0, b"\2\0\0\0"), "Exec format error: not a shared library."),
     "many segments": (lambda p: note_field(p, 80, b"\xff\xff\xff\x7f"), "Exec format error: not a shared library."),
     "far strings": (lambda p: note_field(p, 84, b"\xff\xff\xff\x7f"), "Exec format error: not a shared library."),
     "many dependencies": (lambda p: note_field(p, 92, b"\xff\xff\xff\x7f"), "Exec format error: not a shared library."),
     "too large": (lambda p: note_field(p, 24, b"\0\0\0\0\xff\xff\xff\xff"), "Exec format error."),
     "segment outside": (lambda p: note_field(p, 128, b"\0\0\0\x10"), "Exec format error."),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -350,12 +362,7 @@ def test_occupied_address(pair: Pair) -> None:
     build(pair.directory / "main.o", pair.arch, pair.scheme, "-w", "-c", pair.directory / "program.c")
     require("ld.bfd")
     emulation = "elf_i386" if pair.arch == "i386" else "elf_x86_64"
-    subprocess.run(
-        ["ld.bfd", "-m", emulation, "-static", "-Tdata=0x61400000", "-o", pair.program, lib / f"crt1-{pair.scheme}.o",
-         lib / "crti.o", pair.directory / "main.o", "-L", pair.directory / "lib", "-louter_s", "-L", lib, "-lc_s",
-         lib / "libbuiltins.a", lib / "crtn.o"],
-        check=True,
-    )  # fmt: skip
+    subprocess.run(["ld.bfd", "-m", emulation, "-static", "-Tdata=0x61400000", *whole_program(pair, lib)], check=True)
     ran = pair.run("native", environment={"LD_LIBRARY_PATH": f"{pair.directory}/shlib:{sysroot(pair.arch)}/shlib"})
     assert ran.stderr.decode().endswith("\n\tAddress range is occupied.\n") and ran.returncode == 128
 

@@ -118,9 +118,14 @@ def write_sources(directory: Path, example: Example) -> None:
 
 
 def build(
-    directory: Path, machine: Machine, example: Example, *, debug: bool = True, debug_program: bool = False,
+    directory: Path,
+    machine: Machine,
+    example: Example,
+    *,
+    debug: bool = True,
+    debug_program: bool = False,
     previous: bool = False,
-) -> Pair:  # fmt: skip
+) -> Pair:
     """Makes both versions and the program. previous: the new one with `mkshlib --previous OLD`."""
     write_sources(directory, example)
     options = [FLAG[machine], *CFLAGS, "-fno-common", "-fdata-sections"]
@@ -130,8 +135,9 @@ def build(
     program_options = [option for option in options if option != "-ffreestanding"]
     subprocess.run(
         ["gcc", *program_options, *(["-g"] if debug_program else []), "-fno-builtin", "-c", "program.c"],
-        cwd=directory, check=True,
-    )  # fmt: skip
+        cwd=directory,
+        check=True,
+    )
     libraries = []
     for side, version, slots, replaceable, base in (
         ("old", example.old_version, example.old_slots, example.old_interposable, BASE),
@@ -149,9 +155,9 @@ def build(
         mkshlib(*words, directory / f"{side}.o")
         libraries.append(directory / side / "shlib" / f"libsample_s.{version}")
     program = directory / "program"
-    words = ["ld", "-m", EMULATION[machine], "-o", program, _driver(machine) / "driver.o", directory / "program.o",
-             directory / "old/lib/libsample_s.a", _driver(machine) / "end.o"]  # fmt: skip
-    assert main([str(word) for word in words]) == 0
+    driver = _driver(machine)
+    inputs = [driver / "driver.o", directory / "program.o", directory / "old/lib/libsample_s.a", driver / "end.o"]
+    assert main(["ld", "-m", EMULATION[machine], "-o", str(program), *map(str, inputs)]) == 0
     return Pair(libraries[0], libraries[1], directory / "old/lib.h", directory / "new/lib.h", program, machine)
 
 

@@ -56,9 +56,17 @@ class Pair:
 
 
 def pair(
-    folder: Path, arch: str, old: str, new: str, program: str, old_branch: str = "", new_branch: str = "",
-    version: str = "1.0.0", scheme: str = "uselib", options: tuple[str, ...] = (),
-) -> Pair:  # fmt: skip
+    folder: Path,
+    arch: str,
+    old: str,
+    new: str,
+    program: str,
+    old_branch: str = "",
+    new_branch: str = "",
+    version: str = "1.0.0",
+    scheme: str = "uselib",
+    options: tuple[str, ...] = (),
+) -> Pair:
     """Builds everything. The program is linked with the old version."""
     old_file = library(folder / "old", arch, old, old_branch, "1.0.0", "pair", *options)
     new_file = library(folder / "new", arch, new, new_branch or old_branch, version, "pair", *options)

@@ -56,7 +56,7 @@ def written(types: ct.Types, row: int, seen: set[str] | None = None) -> str:
             seen.add(label)
             words = "; ".join(
                 f"{m.name}@{m.offset}{'' if m.width is None else f':{m.width}'} {of(m.type)}" for m in members
-            )  # fmt: skip
+            )
             if not name:
                 seen.discard(label)
             return f"{kind} {name}:{size}{f' aligned {alignment}' if alignment else ''}{{{words}}}"
@@ -65,8 +65,15 @@ def written(types: ct.Types, row: int, seen: set[str] | None = None) -> str:
     raise AssertionError(types[row])
 
 
-_WORDS = {"long unsigned int": "unsigned long", "long int": "long", "long long int": "long long", "short int": "short",
-          "long long unsigned int": "unsigned long long", "short unsigned int": "unsigned short", "complex": "complex double"}  # fmt: skip
+_WORDS = {
+    "long unsigned int": "unsigned long",
+    "long int": "long",
+    "long long int": "long long",
+    "short int": "short",
+    "long long unsigned int": "unsigned long long",
+    "short unsigned int": "unsigned short",
+    "complex": "complex double",
+}
 
 
 def _base_name(name: str) -> str:

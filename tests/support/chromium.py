@@ -21,17 +21,20 @@ class Page:
         assert BINARY is not None
         to_browser, self._out = os.pipe()
         self._in, from_browser = os.pipe()
-        command = [
-            BINARY, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
-            "--no-first-run", "--disable-background-networking", f"--user-data-dir={profile}",
-            f"--window-size={width},{height}", "--remote-debugging-pipe", "about:blank",
-        ]  # fmt: skip
+        options = (
+            "--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --hide-scrollbars --no-first-run"
+            " --disable-background-networking --remote-debugging-pipe"
+        ).split()
+        places = [f"--user-data-dir={profile}", f"--window-size={width},{height}", "about:blank"]
+        command = [BINARY, *options, *places]
         # the browser reads descriptor 3 and writes descriptor 4
         shell = f'exec "$@" 3<&{to_browser} 4>&{from_browser}'
         self._browser = subprocess.Popen(
-            ["bash", "-c", shell, "bash", *command], pass_fds=(to_browser, from_browser), stdout=subprocess.DEVNULL,
+            ["bash", "-c", shell, "bash", *command],
+            pass_fds=(to_browser, from_browser),
+            stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        )
         os.close(to_browser)
         os.close(from_browser)
         self._number, self._buffer = 0, b""

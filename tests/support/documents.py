@@ -28,9 +28,13 @@ def spoken(command: str, home: Path, hidden: Collection[str]) -> subprocess.Comp
     variables = {name: value for name, value in os.environ.items() if name not in hidden}
     script = f'uselib() {{ {sys.executable} -m uselib.cli "$@"; }}\n'
     ran = subprocess.run(
-        ["bash", "-c", script + command], cwd=home, env={**variables, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
+        ["bash", "-c", script + command],
+        cwd=home,
+        env={**variables, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     ran.stdout = ran.stdout.replace(str(home), "/home/me/demo")
     return ran
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from support.tools import PLAIN_C
 from uselib.cli import main
 from uselib.linker.formats import elf_image, notes
 from uselib.linker.image import Image, Machine
@@ -16,10 +17,7 @@ from uselib.linker.library import digest
 
 FLAG = {Machine.I386: "-m32", Machine.X86_64: "-m64"}
 EMULATION = {Machine.I386: "elf_i386", Machine.X86_64: "elf_x86_64"}
-CFLAGS = [
-    "-O1", "-w", "-ffreestanding", "-fno-pic", "-fno-pie", "-fno-stack-protector", "-fno-asynchronous-unwind-tables",
-    "-fcf-protection=none",
-]  # fmt: skip
+CFLAGS = [option for option in PLAIN_C if option != "-fno-builtin"]
 
 DRIVER = r"""
 typedef unsigned long word;
@@ -94,9 +92,14 @@ def descriptor_address(path: Path) -> int:
 
 
 def run_program(
-    directory: Path, machine: Machine, program: str, libraries: list[Path], stubs: list[Path], linker: str = "ld",
+    directory: Path,
+    machine: Machine,
+    program: str,
+    libraries: list[Path],
+    stubs: list[Path],
+    linker: str = "ld",
     expect: int = 0,
-) -> str:  # fmt: skip
+) -> str:
     """Links `program` (C with `int main_(void)`, put, put_number) with the stubs, runs it, and gives its output."""
     rows = []
     for path in libraries:
@@ -111,10 +114,7 @@ def run_program(
     declarations = "void put(const char *); void put_number(long);\n"
     main_object = compile_c(directory, machine, "program", declarations + program)
     output = directory / "program"
-    command = [
-        linker, "-m", EMULATION[machine], "-z", "noexecstack", "-o", str(output), str(driver), str(main_object),
-        *map(str, stubs),
-    ]  # fmt: skip
+    command = [linker, "-m", EMULATION[machine], "-z", "noexecstack", "-o", output, driver, main_object, *stubs]
     linked = subprocess.run(command, capture_output=True, text=True)
     assert linked.returncode == 0, linked.stderr
     ran = subprocess.run([str(output)], capture_output=True, text=True, timeout=20)

@@ -169,9 +169,16 @@ def _build_zlib(site: Site, schemes: Iterable[str]) -> None:
         )
         for scheme in schemes:
             _cc(
-                site.sysroot, "--scheme", scheme, main, f"-L{site.directory}/lib", "-lz", f"-Wl,-rpath,{site.directory}/shlib",
-                "-o", site.program(name, scheme),
-            )  # fmt: skip
+                site.sysroot,
+                "--scheme",
+                scheme,
+                main,
+                f"-L{site.directory}/lib",
+                "-lz",
+                f"-Wl,-rpath,{site.directory}/shlib",
+                "-o",
+                site.program(name, scheme),
+            )
 
 
 def _build_sqlite(site: Site, schemes: Iterable[str]) -> None:
@@ -182,9 +189,16 @@ def _build_sqlite(site: Site, schemes: Iterable[str]) -> None:
     (main,) = _objects(site.sysroot, [GUEST / "sqlite.c"], site.directory / "sqlite", f"-I{source}")
     for scheme in schemes:
         _cc(
-            site.sysroot, "--scheme", scheme, main, f"-L{site.directory}/lib", "-lsqlite3", f"-Wl,-rpath,{site.directory}/shlib",
-            "-o", site.program("sqlite", scheme),
-        )  # fmt: skip
+            site.sysroot,
+            "--scheme",
+            scheme,
+            main,
+            f"-L{site.directory}/lib",
+            "-lsqlite3",
+            f"-Wl,-rpath,{site.directory}/shlib",
+            "-o",
+            site.program("sqlite", scheme),
+        )
 
 
 BUILDERS: dict[str, Callable[[Site, Iterable[str]], None]] = {
@@ -254,9 +268,14 @@ def run_case(case: Case, site: Site, scheme: str, emulated: bool, directory: Pat
         environment["PYTHONPATH"] = str(GUEST.parent.parent)
     with open(directory / case.stdin if case.stdin else os.devnull, "rb") as stdin:
         done = subprocess.run(
-            command, executable=None if emulated else program, cwd=directory, stdin=stdin, capture_output=True, timeout=300,
+            command,
+            executable=None if emulated else program,
+            cwd=directory,
+            stdin=stdin,
+            capture_output=True,
+            timeout=300,
             env=environment,
-        )  # fmt: skip
+        )
     files = tuple(
         (directory / name).read_bytes() if (directory / name).exists() else b"(missing)" for name in case.outputs
     )

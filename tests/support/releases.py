@@ -82,9 +82,13 @@ class Shop:
         return ["--name", self.name, "--version", version, "--previous", path]
 
     def release(
-        self, version: str, *sources: str, before: str | Path | None = None, options: tuple[object, ...] = (),
+        self,
+        version: str,
+        *sources: str,
+        before: str | Path | None = None,
+        options: tuple[object, ...] = (),
         compiler: tuple[str, ...] = ("-fdata-sections",),
-    ) -> Path:  # fmt: skip
+    ) -> Path:
         """Makes a release; gives its target library."""
         objects = self.objects(version, *sources, options=compiler)
         mkshlib(*self.arguments(version, before), *options, "-o", self.directory / version, *objects)
@@ -111,8 +115,8 @@ class Shop:
         work.mkdir(exist_ok=True)
         main = compile_c(work, self.machine, "main", DECLARATIONS + text)
         output = work / label
-        command = [linker, "-m", EMULATION[self.machine], "-z", "noexecstack", "-o", output, start, main,
-                   self.stub(version), end, *flags]  # fmt: skip
+        words = ["-m", EMULATION[self.machine], "-z", "noexecstack", "-o", output]
+        command = [linker, *words, start, main, self.stub(version), end, *flags]
         linked = subprocess.run(command, capture_output=True, text=True)
         assert linked.returncode == 0, linked.stderr
         return output

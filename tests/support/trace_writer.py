@@ -77,15 +77,27 @@ class TraceBuilder:
             code = [base + 0x2000 + 0x200 * i for i in range(len(names))]
             path = f"/shlib/{library}.1.0.0"
             self.file(
-                index, path, base, 0x9000, slots + code, [8] * len(names) + [0x200] * len(names),
+                index,
+                path,
+                base,
+                0x9000,
+                slots + code,
+                [8] * len(names) + [0x200] * len(names),
                 names + [f"{name}$impl" for name in names],
-            )  # fmt: skip
+            )
             self.writer.write_json(
                 ChunkKind.TABLE,
-                {"first": first, "names": names, "addresses": slots, "slots": list(range(1, len(names) + 1)),
-                 "file": path, "library": library, "version": "1.0.0"},
+                {
+                    "first": first,
+                    "names": names,
+                    "addresses": slots,
+                    "slots": list(range(1, len(names) + 1)),
+                    "file": path,
+                    "library": library,
+                    "version": "1.0.0",
+                },
                 index,
-            )  # fmt: skip
+            )
             first += len(names)
 
     def file(
@@ -93,15 +105,29 @@ class TraceBuilder:
     ) -> None:
         self.writer.write_json(
             ChunkKind.FILE,
-            {"path": path, "base": base, "end": base + size, "digest": "", "addresses": starts, "sizes": sizes,
-             "names": names},
+            {
+                "path": path,
+                "base": base,
+                "end": base + size,
+                "digest": "",
+                "addresses": starts,
+                "sizes": sizes,
+                "names": names,
+            },
             index,
-        )  # fmt: skip
+        )
 
     def record(
-        self, kind: EventKind, function: int, depth: int, caller: int = 0, words: Iterable[int] = (), flags: int = 0,
-        process: int = 0, step: int = 1,
-    ) -> int:  # fmt: skip
+        self,
+        kind: EventKind,
+        function: int,
+        depth: int,
+        caller: int = 0,
+        words: Iterable[int] = (),
+        flags: int = 0,
+        process: int = 0,
+        step: int = 1,
+    ) -> int:
         """Returns the event's sequence number."""
         self.time += step
         four = [*words, 0, 0, 0, 0]
@@ -114,9 +140,16 @@ class TraceBuilder:
         return self.sequence[process]
 
     def call(
-        self, name: str, *, caller: int | str = "main", words: Iterable[int] = (), strings: dict[int, str] | None = None,
-        process: int = 0, step: int = 1, flags: int = 0,
-    ) -> None:  # fmt: skip
+        self,
+        name: str,
+        *,
+        caller: int | str = "main",
+        words: Iterable[int] = (),
+        strings: dict[int, str] | None = None,
+        process: int = 0,
+        step: int = 1,
+        flags: int = 0,
+    ) -> None:
         stack = self.stack[process]
         address = caller_of(caller) if isinstance(caller, str) else caller
         number = self.record(
@@ -215,9 +248,11 @@ def random_tree(
                 b.stack[0].pop()
         else:
             b.call(
-                random_.choice(NAMES[:-1]), caller=random_.choice(sites), step=random_.randint(1, 9),
+                random_.choice(NAMES[:-1]),
+                caller=random_.choice(sites),
+                step=random_.randint(1, 9),
                 words=[random_.getrandbits(16) for _ in range(4)],
-            )  # fmt: skip
+            )
     b.end()
     return b
 

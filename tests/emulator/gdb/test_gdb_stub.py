@@ -28,16 +28,26 @@ GDB = shutil.which("gdb")
 needs_gdb = pytest.mark.skipif(GDB is None, reason="gdb is not installed")
 
 
+def commands(script: str) -> list[str]:
+    """The commands of a script, which `;` or the end of a line separates."""
+    return [command.strip() for command in script.strip().replace("\n", ";").split(";")]
+
+
 @contextmanager
 def waiting(
     program: Path, arch: str, *arguments: str, stdin: int = subprocess.DEVNULL
 ) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """The program under --gdb on a free port: the process and the port."""
+    words = ["run", "--gdb", "0", "--sysroot", str(sysroot(arch)), str(program), *arguments]
     process = subprocess.Popen(
-        [sys.executable, "-m", "uselib.cli", "run", "--gdb", "0", "--sysroot", str(sysroot(arch)), str(program), *arguments],
-        env=environment(), stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [sys.executable, "-m", "uselib.cli", *words],
+        env=environment(),
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         cwd=program.parent,
-    )  # fmt: skip
+    )
     try:
         assert process.stderr is not None
         line = process.stderr.readline()
@@ -52,8 +62,13 @@ def waiting(
 def gdb(port: int, *commands: str) -> str:
     """What gdb says to these commands; it fails if one of them does."""
     words = [str(GDB), "-q", "-nx", "-batch", "-iex", "set auto-load no"]
-    for command in ("set pagination off", "set confirm off", "set breakpoint pending on",
-                    f"target remote 127.0.0.1:{port}", *commands):  # fmt: skip
+    for command in (
+        "set pagination off",
+        "set confirm off",
+        "set breakpoint pending on",
+        f"target remote 127.0.0.1:{port}",
+        *commands,
+    ):
         words += ["-ex", command]
     done = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60)
     return done.stdout + done.stderr
@@ -68,11 +83,13 @@ def counting(arch: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_session(arch: str, counting: Path) -> None:
     """Breakpoint behind a slot, steps, memory, registers, watchpoint, a call, to the end."""
     with waiting(counting, arch, "one", "three") as (process, port):
-        said = gdb(
-            port, "break strlen", "continue", "bt", "info sharedlibrary", "stepi", "x/s $rdi" if arch == "x86_64" else "x/s *(char**)($esp+4)",
-            "delete", "finish", "watch counter", "continue", "delete", "p counter", "p use(\"12345\")", "p counter",
-            "set var counter = 50", "p $mxcsr", "p $fctrl", "x/4xb 0x10", "next", "continue",
-        )  # fmt: skip
+        text = "x/s $rdi" if arch == "x86_64" else "x/s *(char**)($esp+4)"
+        script = f"""
+            break strlen; continue; bt; info sharedlibrary; stepi; {text}; delete; finish
+            watch counter; continue; delete; p counter; p use("12345"); p counter; set var counter = 50
+            p $mxcsr; p $fctrl; x/4xb 0x10; next; continue
+        """
+        said = gdb(port, *commands(script))
         out, err = process.communicate(timeout=30)
     assert re.search(r"Breakpoint 1, 0x\w+ in strlen \(\) from .*libc_s", said), said
     assert re.search(r"#1 +0x\w+ in use \(text=0x\w+ \"one\"\) at .*count\.c:7", said)
@@ -199,13 +216,16 @@ def _symbols(program: Path):  # type: ignore[no-untyped-def]
     return read_image(program.read_bytes(), "p").symbols
 
 
+BAD_PACKETS = b"""
+m mzz,4 m0,ffffffff Z0 Z0,zz,1 Z2,0,4 P Pffff=00 pffff qXfer:features:read qXfer:auxv:read::zz qXfer:none:read::0,10
+vFile:pread:99,10,0 vFile:pread: vFile:open:zz,0,0 X0,4:ab M10,1:00 G12 Gzz vCont;q unknown vMustReplyEmpty
+""".split()
+
+
 def test_bad_packets(counting: Path, arch: str) -> None:
     with waiting(counting, arch) as (process, port):
         client = Client(port)
-        for packet in (b"m", b"mzz,4", b"m0,ffffffff", b"Z0", b"Z0,zz,1", b"Z2,0,4", b"P", b"Pffff=00", b"pffff", b"qXfer:features:read",
-                       b"qXfer:auxv:read::zz", b"qXfer:none:read::0,10", b"vFile:pread:99,10,0", b"vFile:pread:", b"vFile:open:zz,0,0",
-                       b"vFile:open:" + b"/etc/passwd".hex().encode() + b",0,0", b"X0,4:ab", b"M10,1:00", b"G12", b"Gzz", b"vCont;q",
-                       b"unknown", b"vMustReplyEmpty"):  # fmt: skip
+        for packet in (*BAD_PACKETS, b"vFile:open:" + b"/etc/passwd".hex().encode() + b",0,0"):
             answer = client.ask(packet)
             assert answer in (b"", b"OK") or answer.startswith((b"E", b"F-1")), (packet, answer)
         client.socket.sendall(b"$bad#00junk")

@@ -127,11 +127,16 @@ def test_a_hostile_program(arch: str, tmp_path: Path) -> None:
     (home / "link").symlink_to(outside / "secret")
     (tmp_path / "bin").mkdir()
     program = musl_program(SOURCE, arch, tmp_path / "bin")
+    words = ["run", "--writable", "out", str(program), str(outside / "secret"), str(os.getpid())]
     done = subprocess.run(
-        [sys.executable, "-m", "uselib.cli", "run", "--writable", "out", str(program), str(outside / "secret"), str(os.getpid())],
-        cwd=home, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60,
+        [sys.executable, "-m", "uselib.cli", *words],
+        cwd=home,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=60,
         env=os.environ | {"PYTHONPATH": str(ROOT), "USELIB_TEST": "SECRET"},
-    )  # fmt: skip
+    )
     expected = EXPECTED.replace("SECRETPATH", str(outside / "secret")).replace("PID", str(os.getpid()))
     assert done.stdout.splitlines() == expected.splitlines(), done.stderr
     assert "SECRET" not in done.stdout.replace("SECRETPATH", "")

@@ -158,9 +158,17 @@ def test_time_is_deterministic(tmp_path: Path) -> None:
     def story() -> list[object]:
         with kernel(Machine.X86_64, cwd=str(tmp_path)) as guest:
             told: list[object] = []
-            for name, arguments in (("clock_gettime", (0, guest.buffer)), ("nanosleep", (DATA, 0)), ("clock_gettime", (1, guest.buffer)),
-                                    ("getrandom", (guest.buffer, 16, 0)), ("times", (guest.buffer,)), ("time", (0,)),
-                                    ("gettimeofday", (guest.buffer, 0)), ("sysinfo", (guest.buffer,)), ("getpid", ())):  # fmt: skip
+            for name, arguments in (
+                ("clock_gettime", (0, guest.buffer)),
+                ("nanosleep", (DATA, 0)),
+                ("clock_gettime", (1, guest.buffer)),
+                ("getrandom", (guest.buffer, 16, 0)),
+                ("times", (guest.buffer,)),
+                ("time", (0,)),
+                ("gettimeofday", (guest.buffer, 0)),
+                ("sysinfo", (guest.buffer,)),
+                ("getpid", ()),
+            ):
                 guest.memory.write(DATA, struct.pack("<qq", 3600, 5))
                 told += [guest.result(name, *arguments), guest.bytes(16)]
             return told

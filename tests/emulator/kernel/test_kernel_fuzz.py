@@ -20,24 +20,29 @@ from uselib.emulator.process.interfaces import ContextReplaced, ProcessEnded
 from uselib.linker.image import Machine
 
 # Calls that end, copy, stop or signal the process, or wait as they should: see test_kernel_programs and the signal tests.
-LEFT_OUT = {
-    "exit", "exit_group", "fork", "vfork", "clone", "execve", "execveat", "wait4", "waitpid", "waitid", "pause", "sigsuspend",
-    "rt_sigsuspend", "rt_sigtimedwait", "rt_sigtimedwait_time64", "kill", "tkill", "tgkill", "rt_sigqueueinfo", "sigreturn",
-    "rt_sigreturn", "poll", "ppoll", "ppoll_time64", "select", "_newselect", "pselect6", "pselect6_time64", "epoll_wait",
-    "epoll_pwait", "epoll_pwait2", "futex", "futex_time64", "rt_tgsigqueueinfo", "flock",
-}  # fmt: skip
+LEFT_OUT = set(
+    """
+exit exit_group fork vfork clone execve execveat wait4 waitpid waitid pause sigsuspend rt_sigsuspend
+rt_sigtimedwait rt_sigtimedwait_time64 kill tkill tgkill rt_sigqueueinfo sigreturn rt_sigreturn poll ppoll
+ppoll_time64 select _newselect pselect6 pselect6_time64 epoll_wait epoll_pwait epoll_pwait2 futex futex_time64
+rt_tgsigqueueinfo flock
+""".split()
+)
 # Calls whose handlers need a CPU, real signals, or a machine
 NEED_MACHINE = {
     row.name for row in table.rows() if row.handler.__module__.rpartition(".")[2] in ("signals", "processes", "library")
 }
 
 
+VALUES = [
+    *(*range(9), 100, 4096, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, -1, -2, -100, 1 << 31, 1 << 62, 0x10000, 1 << 40),
+    *(DATA, DATA + 64, DATA + 128, DATA + ROOM - 4, DATA + ROOM, DATA - 4),  # addresses
+    *(0x5401, 0x5413, 0o100, 0o200000, 0o10000000),  # requests and flags
+]
+
+
 def values(random_: random.Random, machine: Machine) -> int:
-    pool = [
-        0, 1, 2, 3, 4, 5, 6, 7, 8, 100, 4096, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, -1, -2, -100, 1 << 31, 1 << 62,
-        DATA, DATA + 64, DATA + 128, DATA + ROOM - 4, DATA + ROOM, DATA - 4, 0x10000, 1 << 40, 0x5401, 0x5413, 0o100, 0o200000, 0o10000000,
-    ]  # fmt: skip
-    return random_.choice(pool) & ((1 << 8 * machine.word) - 1)
+    return random_.choice(VALUES) & ((1 << 8 * machine.word) - 1)
 
 
 def prepare(guest: Kernel, random_: random.Random, world: Path) -> None:

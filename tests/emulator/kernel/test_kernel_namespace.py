@@ -53,8 +53,10 @@ NAMES = st.sampled_from(["a", "b", "c", "d", "l", "m", "n"])
 PARTS = st.one_of(NAMES, st.sampled_from(["..", ".", "", "..", "x"]))
 PATHS = st.builds(
     lambda absolute, parts, slash: ("/" if absolute else "") + "/".join(parts) + ("/" if slash else ""),
-    st.booleans(), st.lists(PARTS, min_size=1, max_size=6), st.booleans(),
-)  # fmt: skip
+    st.booleans(),
+    st.lists(PARTS, min_size=1, max_size=6),
+    st.booleans(),
+)
 # (where, what): "d" a directory, "f" a file, or the target of a link
 ENTRIES = st.lists(
     st.tuples(st.lists(NAMES, min_size=1, max_size=3), st.one_of(st.just("d"), st.just("f"), PATHS)), max_size=14

@@ -27,9 +27,13 @@ def outputs(program: Path, directory: Path, *arguments: str) -> tuple[str, str]:
         work = directory / name
         work.mkdir()
         done = subprocess.run(
-            [*command, str(program), *arguments], cwd=work, capture_output=True, stdin=subprocess.DEVNULL, timeout=60,
+            [*command, str(program), *arguments],
+            cwd=work,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=60,
             env=os.environ | {"PYTHONPATH": str(ROOT)},
-        )  # fmt: skip
+        )
         found.append(
             done.stdout.decode("utf-8", "replace")
             + done.stderr.decode("utf-8", "replace")

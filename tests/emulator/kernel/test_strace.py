@@ -55,9 +55,12 @@ def test_like_strace(name: str, arch: str, tmp_path: Path) -> None:
         pytest.skip("strace may not trace here")
     emulated = subprocess.run(
         [sys.executable, "-m", "uselib.cli", "run", "--writable", ".", "--strace", str(program)],
-        cwd=tmp_path / "emulated", stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        cwd=tmp_path / "emulated",
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    )
     assert comparable(emulated.stderr) == comparable(native.stderr)
 
 
@@ -78,9 +81,16 @@ LINES: list[tuple[str, tuple[int | bytes | str, ...], str]] = [
     ("openat", (-100, b"file", 0o2000000, 0), 'openat(AT_FDCWD, "file", O_RDONLY|O_CLOEXEC) = 0'),
     ("read", (0, "BUFFER", 10), 'read(0, "abc", 10)                      = 3'),
     ("read", (0, "BUFFER", 10), 'read(0, "", 10)                         = 0'),
-    ("write", (0, b"x" * 40, 40), 'write(0, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"..., 40) = -1 EBADF (Bad file descriptor)'),
-    ("openat", (-100, b"\xff\x01new", 0o101, 0o600),
-     'openat(AT_FDCWD, "\\377\\1new", O_WRONLY|O_CREAT, 0600) = -1 EROFS (Read-only file system)'),
+    (
+        "write",
+        (0, b"x" * 40, 40),
+        'write(0, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"..., 40) = -1 EBADF (Bad file descriptor)',
+    ),
+    (
+        "openat",
+        (-100, b"\xff\x01new", 0o101, 0o600),
+        'openat(AT_FDCWD, "\\377\\1new", O_WRONLY|O_CREAT, 0600) = -1 EROFS (Read-only file system)',
+    ),
     ("openat", (-100, 5, 0, 0), "openat(AT_FDCWD, 0x5, O_RDONLY)         = -1 EFAULT (Bad address)"),
     ("openat", (-100, b"sub", 0o200000, 0), 'openat(AT_FDCWD, "sub", O_RDONLY|O_DIRECTORY) = 1'),
     ("getdents64", (1, "BUFFER", 1000), "getdents64(1, BUFFER /* 2 entries */, 1000) = 48"),
@@ -94,15 +104,18 @@ LINES: list[tuple[str, tuple[int | bytes | str, ...], str]] = [
     ("fcntl", (10, 1, 0), "fcntl(10, F_GETFD)                      = 0x1 (flags FD_CLOEXEC)"),
     ("pipe2", ("BUFFER", 0o2000000), "pipe2([2, 3], O_CLOEXEC)                = 0"),
     ("fchmod", (0, 0o644), "fchmod(0, 0644)                         = -1 EROFS (Read-only file system)"),
-    ("statx", (-100, b"file", 0x100, 0x7FF, "BUFFER"),
-     'statx(AT_FDCWD, "file", AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, {stx_mask=STATX_BASIC_STATS, stx_attributes=0, '
-     "stx_mode=S_IFREG|0644, stx_size=3, ...}) = 0"),
+    (
+        "statx",
+        (-100, b"file", 0x100, 0x7FF, "BUFFER"),
+        'statx(AT_FDCWD, "file", AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, {stx_mask=STATX_BASIC_STATS, stx_attributes=0, '
+        "stx_mode=S_IFREG|0644, stx_size=3, ...}) = 0",
+    ),
     ("fstat", (0, "BUFFER"), "fstat(0, {st_mode=S_IFREG|0644, st_size=3, ...}) = 0"),
     ("epoll_create1", (0o2000000,), "epoll_create1(O_CLOEXEC)                = 4"),
     ("socket", (2, 0o2000001, 0), "socket(AF_INET, SOCK_STREAM|SOCK_CLOEXEC, 0) = -1 EPERM (Operation not permitted)"),
     ("setrlimit", (1, 0), "setrlimit(RLIMIT_FSIZE, NULL)           = -1 EFAULT (Bad address)"),
     ("keyctl", (1, 2), "keyctl(0x1, 0x2, 0, 0, 0, 0)            = -1 ENOSYS (Function not implemented)"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("machine", list(Machine), ids=lambda machine: machine.label)
@@ -183,9 +196,12 @@ int main(void)
 def test_children_are_marked(tmp_path: Path) -> None:
     program = musl_program(FORKS, "x86_64", tmp_path)
     done = subprocess.run(
-        [sys.executable, "-m", "uselib.cli", "run", "--strace", str(program)], cwd=tmp_path, capture_output=True, text=True,
+        [sys.executable, "-m", "uselib.cli", "run", "--strace", str(program)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    )
     lines = done.stderr.splitlines()
     assert "[pid 1001] close(77)                               = -1 EBADF (Bad file descriptor)" in lines
     assert "[pid 1001] +++ exited with 4 +++" in lines

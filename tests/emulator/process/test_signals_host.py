@@ -59,8 +59,12 @@ def interrupted(program: Path, mode: str, *signals: int, command: str = "run") -
     """Status, output, seconds from the last signal to the end, errors."""
     process = subprocess.Popen(
         [sys.executable, "-m", "uselib.cli", command, str(program), mode],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), text=True,
-    )  # fmt: skip
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(),
+        text=True,
+    )
     assert process.stdout is not None and process.stderr is not None
     first = process.stdout.readline()
     for number in signals:
@@ -126,7 +130,10 @@ def test_a_call_that_waits_is_ended(mode: str, options: list[str], status: int, 
     program = musl_program(BLOCKED, "x86_64", tmp_path)
     with subprocess.Popen(
         [sys.executable, "-m", "uselib.cli", "run", *options, str(program), mode],
-        stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), text=True,
-    ) as process:  # fmt: skip
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(),
+        text=True,
+    ) as process:
         assert process.wait(30) == status
         assert process.stderr is not None and message in process.stderr.read()

@@ -50,8 +50,10 @@ def test_calls(programs: dict[tuple[str, str], Path], arch: str, scheme: str) ->
     assert [call["sequence"] for call in calls] == list(range(1, len(calls) + 1))
     mine = [call for call in calls if call["symbol"] in ("puts", "atoi", "strlen")]
     assert [(call["symbol"], str(call["caller_symbol"]).split("+")[0]) for call in mine] == [
-        ("puts", "main"), ("atoi", "use"), ("strlen", "use"),
-    ]  # fmt: skip
+        ("puts", "main"),
+        ("atoi", "use"),
+        ("strlen", "use"),
+    ]
     for call in mine:
         assert call["library"] == "libc_s" and call["caller_file"] == program.name
         assert len(call["arguments"]) == 4  # type: ignore[arg-type]
@@ -68,8 +70,11 @@ def test_both_schemes_make_the_same_calls(programs: dict[tuple[str, str], Path],
 def test_text(programs: dict[tuple[str, str], Path]) -> None:
     program = programs["x86_64", "uselib"]
     done = uselib("trace", "--sysroot", sysroot("x86_64"), program, cwd=program.parent)
-    assert re.search(r"^ +\d+  libc_s:atoi #\d+ \(0x\w+, 0x\w+, 0x\w+, 0x\w+\)  from use\+0x\w+ in p-x86_64-uselib \[0x\w+\]$",
-                     done.stderr, re.M)  # fmt: skip
+    assert re.search(
+        r"^ +\d+  libc_s:atoi #\d+ \(0x\w+, 0x\w+, 0x\w+, 0x\w+\)  from use\+0x\w+ in p-x86_64-uselib \[0x\w+\]$",
+        done.stderr,
+        re.M,
+    )
     assert re.search(r"^ +-  library libc_s \S+ at 0x60000000\.\.0x\w+, \d+ slots$", done.stderr, re.M)
 
 

@@ -40,7 +40,12 @@ BOTH = [  # function, words, payload, arguments
     ("open", [1, 0o20200002, 0o600], {}, "0x1, O_RDWR|O_TMPFILE, 0600"),
     ("openat", [0xFFFFFF9C, 1, 0x80000], {1: text(b".")}, 'AT_FDCWD, ".", O_RDONLY|O_CLOEXEC'),
     ("openat", [5, 1, 0x40000000], {}, "5, 0x1, O_RDONLY|0x40000000"),
-    ("mmap", [0, 4096, 3, 0x22, 0xFFFFFFFF, 0, 0], {}, "NULL, 4096, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0"),
+    (
+        "mmap",
+        [0, 4096, 3, 0x22, 0xFFFFFFFF, 0, 0],
+        {},
+        "NULL, 4096, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0",
+    ),
     ("mprotect", [TABLE, 4096, 0], {}, "0x601040 <table+0x10>, 4096, PROT_NONE"),
     ("access", [1, 0], {0: text(b"x")}, '"x", F_OK'),
     ("access", [1, 6], {0: text(b"x")}, '"x", R_OK|W_OK'),
@@ -80,14 +85,19 @@ BOTH = [  # function, words, payload, arguments
     ("printf", [1, 2, 3], {0: text(b"%d and", True)}, '"%d and"..., 2, ...'),
     ("printf", [1, 2], {0: text(b"%d %d %d")}, '"%d %d %d", 2, ?, ?'),
     ("snprintf", [TABLE, 8, 3, 7], {2: text(b"%zu"), 0: text(b"junk")}, '0x601040 <table+0x10>, 8, "%zu", 7'),
-    ("sscanf", [1, 2, TABLE, 0], {0: text(b"5 x"), 1: text(b"%d %*s %[^]a]")}, '"5 x", "%d %*s %[^]a]", 0x601040 <table+0x10>, NULL'),
+    (
+        "sscanf",
+        [1, 2, TABLE, 0],
+        {0: text(b"5 x"), 1: text(b"%d %*s %[^]a]")},
+        '"5 x", "%d %*s %[^]a]", 0x601040 <table+0x10>, NULL',
+    ),
     ("setlocale", [6, 0], {}, "LC_ALL, NULL"),
     ("execl", [1, 2, 3], {0: text(b"/bin/ls"), 1: text(b"ls")}, '"/bin/ls", "ls", ...'),
     ("poll", [1, 1, 5], {0: text(struct.pack("<iHH", 7, 5, 0))}, "{fd=7, events=POLLIN|POLLOUT, revents=0}, 1, 5"),
     ("clock_gettime", [1, TABLE], {1: text(bytes(16))}, "CLOCK_MONOTONIC, 0x601040 <table+0x10>"),
     ("nanosleep", [TABLE, 0], {0: text(struct.pack("<qq", 1, 5))}, "{tv_sec=1, tv_nsec=5}, NULL"),
     ("nanosleep", [TABLE, 0], {0: text(bytes(8))}, "{tv_sec=0, ...}, NULL"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("machine", list(Machine))
@@ -118,7 +128,7 @@ RESULTS = [
     (I386, "div", [TABLE, 0, 0], {0: text(struct.pack("<ii", 1, 2))}, "{quot=1, rem=2}"),
     (X86_64, "csqrt", [0, 0, 0], {}, "?"),
     (X86_64, "umask", [0o22, 0, 0], {}, "022"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("machine", "function", "words", "payload", "expected"), RESULTS)
@@ -211,8 +221,12 @@ def test_strings_are_valid_c(data: bytes) -> None:
         assert shown[1:-1].encode("ascii").decode("unicode_escape").encode("latin-1") == data
 
 
-@given(st.sampled_from(sorted(standard(I386).names())), st.lists(st.integers(0, (1 << 64) - 1), max_size=11),
-       st.dictionaries(st.integers(0, 70), st.tuples(st.binary(max_size=80), st.booleans())), st.sampled_from(list(Machine)))  # fmt: skip
+@given(
+    st.sampled_from(sorted(standard(I386).names())),
+    st.lists(st.integers(0, (1 << 64) - 1), max_size=11),
+    st.dictionaries(st.integers(0, 70), st.tuples(st.binary(max_size=80), st.booleans())),
+    st.sampled_from(list(Machine)),
+)
 def test_nothing_breaks_the_decoder(
     name: str, words: list[int], payload: dict[int, tuple[bytes, bool]], machine: Machine
 ) -> None:

@@ -41,22 +41,43 @@ CALLS = [  # declaration, arguments, what is shown
     ("int a5(struct pair p, int z)", "(struct pair){1, -2}, 9", "{x=1, y=-2} 9"),
     ("int a6(struct mixed m, int z)", "(struct mixed){2.5, 3}, 9", "{d=2.5, i=3} 9"),
     ("int a7(int a, struct big b, int z)", "4, (struct big){{1, 2, 3, 4}}, 9", "4 {a=[1, 2, 3, 4]} 9"),
-    ("int a8(struct floats f, struct triple t)", "(struct floats){1, 2}, (struct triple){3, 4, 5}", "{a=1.0, b=2.0} {a=3.0, b=4.0, c=5.0}"),
+    (
+        "int a8(struct floats f, struct triple t)",
+        "(struct floats){1, 2}, (struct triple){3, 4, 5}",
+        "{a=1.0, b=2.0} {a=3.0, b=4.0, c=5.0}",
+    ),
     ("int a9(struct bytes b, flag t, enum color c)", '(struct bytes){"abc"}, 1, GREEN', '{c="abc"} true GREEN'),
     ("int b1(int a, int b, int c, int d, int e, int f, int g, long h)", "1, 2, 3, 4, 5, 6, 7, 8", "1 2 3 4 5 6 7 8"),
-    ("int b2(struct crowd s, union number u)", "(struct crowd){-1, 2, 'q'}, (union number){5}", "{a=-1, b=2, c='q'} {i=5, f=7e-45}"),
-    ("int b3(int a, int b, int c, int d, int e, struct crowd s, int z)", "1, 2, 3, 4, 5, (struct crowd){6, 7, '8'}, 9",
-     "1 2 3 4 5 {a=6, b=7, c='8'} 9"),
-    ("int b4(struct nested n, struct bits b)", "(struct nested){{1, 2}, 3}, (struct bits){5, -3, 70000}",
-     "{p={x=1, y=2}, f=3.0} {a=5, b=-3, c=70000}"),
+    (
+        "int b2(struct crowd s, union number u)",
+        "(struct crowd){-1, 2, 'q'}, (union number){5}",
+        "{a=-1, b=2, c='q'} {i=5, f=7e-45}",
+    ),
+    (
+        "int b3(int a, int b, int c, int d, int e, struct crowd s, int z)",
+        "1, 2, 3, 4, 5, (struct crowd){6, 7, '8'}, 9",
+        "1 2 3 4 5 {a=6, b=7, c='8'} 9",
+    ),
+    (
+        "int b4(struct nested n, struct bits b)",
+        "(struct nested){{1, 2}, 3}, (struct bits){5, -3, 70000}",
+        "{p={x=1, y=2}, f=3.0} {a=5, b=-3, c=70000}",
+    ),
     ("int b5(_Complex double z, _Complex float w, int n)", "1.0, 2.0f, 3", "1.0+0.0i 2.0+0.0i 3"),
-    ("int b6(double a, double b, double c, double d, double e, double f, double g, double h, double i)",
-     "1, 2, 3, 4, 5, 6, 7, 8, 9", "1.0 2.0 3.0 4.0 5.0 6.0 7.0 8.0 9.0"),
+    (
+        "int b6(double a, double b, double c, double d, double e, double f, double g, double h, double i)",
+        "1, 2, 3, 4, 5, 6, 7, 8, 9",
+        "1.0 2.0 3.0 4.0 5.0 6.0 7.0 8.0 9.0",
+    ),
     ("struct big s1(int a, int b)", "1, 2", "1 2"),
     ("struct pair n1(int a, int b)", "1, 2", "1 2"),
     ("int b7(void (*f)(void), const int *p, unsigned char c)", "0, (int *)16, 200", "NULL 0x10 200"),
-    ("int b8(int a, long double x, long double y, struct mixed m)", "1, -2.5L, 1e300L, (struct mixed){4, 5}", "1 -2.5 1e+300 {d=4.0, i=5}"),
-]  # fmt: skip
+    (
+        "int b8(int a, long double x, long double y, struct mixed m)",
+        "1, -2.5L, 1e300L, (struct mixed){4, 5}",
+        "1 -2.5 1e+300 {d=4.0, i=5}",
+    ),
+]
 RESULTS = [  # definition, what is shown
     ("int r1(void) { return -5; }", "-5"),
     ("long long r2(void) { return -(1ll << 40); }", str(-(1 << 40))),
@@ -99,7 +120,7 @@ ASSEMBLER = {
         .globl result_st0; result_st0: movl 4(%esp), %eax; call *%eax; fstpl record+16; ret
         .globl _start; _start: andl $-16, %esp; call entry
     """,
-}  # fmt: skip
+}
 SIZE = 240  # words, vectors, stack
 
 

@@ -62,8 +62,11 @@ def test_sample(name: str, arch: str, scheme: str, environment: dict[str, str], 
         recorder.chmod(0o755)
         ran = subprocess.run(
             ["sh", SAMPLES / name / "run.sh", built, recorder],
-            capture_output=True, text=True, env=environment, timeout=120,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            env=environment,
+            timeout=120,
+        )
         assert (ran.stdout, ran.stderr) == ((SAMPLES / name / "expected.txt").read_text(), "")
         traces.append({path.name: path.read_bytes() for path in folder.iterdir()})
     assert traces[0] and traces[0] == traces[1]

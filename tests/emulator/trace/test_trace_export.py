@@ -139,8 +139,11 @@ def test_perfetto(trace: str, tmp_path: Path) -> None:
     assert balanced(events) == 12
     at = next(n for n, event in enumerate(events) if event[3] == "printf")
     assert annotations[at] == {
-        "category": ["libc_s"], "arguments": '"%d items\\n", 7', "caller": "main+0x10", "slot": 5,
-    }  # fmt: skip
+        "category": ["libc_s"],
+        "arguments": '"%d items\\n", 7',
+        "caller": "main+0x10",
+        "slot": 5,
+    }
     assert annotations[at + 1] == {"category": [], "result": "12"}
     assert [d.process.process_name for d in descriptors if d.HasField("process")] == ["hello", "hello"]  # type: ignore[attr-defined]
     assert [d.thread.pid for d in descriptors if d.HasField("thread")] == [1000, 1001]  # type: ignore[attr-defined]

@@ -189,11 +189,13 @@ def test_the_call_tree_is_that_of_a_stack(
         tree = build(file)
         found = {
             tuple(file.functions[tree.function[n]].label for n in tree.path(node)): [
-                int(tree.calls[node]), int(tree.total[node]), int(tree.self_time[node])
+                int(tree.calls[node]),
+                int(tree.total[node]),
+                int(tree.self_time[node]),
             ]
             for node in range(len(tree))
             if tree.calls[node]
-        }  # fmt: skip
+        }
     assert found == naive(path)
 
 

@@ -19,10 +19,8 @@ def traces(arch: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     if ran.returncode:
         pytest.skip(f"the demonstration cannot be built here: {ran.stderr[-200:]}")
     for name, library in (("old", "old"), ("again", "old"), ("new", "new")):
-        ran = uselib(
-            "trace", "record", "--returns", "-o", folder / f"{name}.trace", "--sysroot", "sysroot", "--library-path",
-            f"{library}/shlib", "main", cwd=folder,
-        )  # fmt: skip
+        words = ["--sysroot", "sysroot", "--library-path", f"{library}/shlib", "main"]
+        ran = uselib("trace", "record", "--returns", "-o", folder / f"{name}.trace", *words, cwd=folder)
         assert ran.returncode == 0, ran.stderr
     return folder
 
@@ -31,9 +29,12 @@ def test_show_tells_the_calls_of_main(traces: Path) -> None:
     lines = uselib("trace", "show", "--caller", "main", traces / "old.trace").stdout.splitlines()
     calls = [re.sub(r"\(.*| <\d+>", "", line.strip()) for line in lines]
     assert calls == [
-        "main -> libgreet_s!greeting[2]", "main -> libc_s!puts[111]", "main -> libgreet_s!add[1]",
-        "main -> libc_s!printf[108]", "main -> libc_s!printf[108]",
-    ]  # fmt: skip
+        "main -> libgreet_s!greeting[2]",
+        "main -> libc_s!puts[111]",
+        "main -> libgreet_s!add[1]",
+        "main -> libc_s!printf[108]",
+        "main -> libc_s!printf[108]",
+    ]
     assert 'puts[111]("hello from 1.0.0")' in lines[1] and '("%d + %d = %d\\n"' not in lines[0]
 
 

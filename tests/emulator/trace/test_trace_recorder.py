@@ -129,7 +129,10 @@ def test_floating_results(tmp_path: Path) -> None:
     [
         (("--symbol", "a*i", "--symbol", "puts"), ["atoi", "puts", "atoi"]),
         (("--library", "nothing*"), []),
-        (("--library", "libc_*", "--caller", "main"), ["atoi", "puts", "abs", "abs", "abs", "atoi", "strlen", "printf"]),
+        (
+            ("--library", "libc_*", "--caller", "main"),
+            ["atoi", "puts", "abs", "abs", "abs", "atoi", "strlen", "printf"],
+        ),
         (("--caller", "other"), []),
         (("--trigger-on", "puts", "--trigger-off", "strlen"), ["puts", "abs", "abs", "abs", "atoi"]),
         (("--symbol", "abs", "--sample", "2"), ["abs", "abs"]),
@@ -137,7 +140,7 @@ def test_floating_results(tmp_path: Path) -> None:
         (("--caller", "main", "--last", "2"), ["strlen", "printf"]),
         (("--depth", "1"), []),
     ],
-)  # fmt: skip
+)
 def test_filters(folder: Path, tmp_path: Path, options: tuple[str, ...], expected: list[str], kind: str) -> None:
     found = one(tmp_path, program(folder, "calls", "x86_64"), "x86_64", "--recorder", kind, *options, arguments=("3",))
     assert mine(found) == expected
@@ -236,8 +239,13 @@ def test_full_disk(folder: Path, tmp_path: Path) -> None:
 
     done = subprocess.run(
         [sys.executable, "-m", "uselib.cli", *map(str, words)],
-        preexec_fn=limit, capture_output=True, text=True, env=environment(), cwd=tmp_path, timeout=60,
-    )  # fmt: skip
+        preexec_fn=limit,
+        capture_output=True,
+        text=True,
+        env=environment(),
+        cwd=tmp_path,
+        timeout=60,
+    )
     assert done.returncode == 0 and done.stdout.startswith("output\n")
     assert done.stderr == "uselib: trace: File too large: nothing more is recorded\n"
     assert (tmp_path / "t").stat().st_size == 2_000_000

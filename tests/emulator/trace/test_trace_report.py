@@ -17,8 +17,13 @@ from support.trace_writer import TraceBuilder, random_tree, repeated, small
 
 READY = "document.documentElement?.dataset.ready === 'yes'"
 DOWN, UP, RIGHT, LEFT, END, ENTER = (
-    ("ArrowDown", 40), ("ArrowUp", 38), ("ArrowRight", 39), ("ArrowLeft", 37), ("End", 35), ("Enter", 13)
-)  # fmt: skip
+    ("ArrowDown", 40),
+    ("ArrowUp", 38),
+    ("ArrowRight", 39),
+    ("ArrowLeft", 37),
+    ("End", 35),
+    ("Enter", 13),
+)
 
 
 def report(path: str | Path, out: Path, *options: str) -> dict[str, Any]:
@@ -46,12 +51,14 @@ def test_the_facts(tmp_path: Path) -> None:
     slots = {s["name"]: s["calls"] for s in facts["slots"]}
     assert len(slots) == 11 and slots["free"] == 0 and slots["strcmp"] == 3
     assert facts["notes"] == {  # the libraries of this trace do not exist
-        "libc_s.1.0.0": "the file is not there any more", "libdraw_s.1.0.0": "the file is not there any more",
-    }  # fmt: skip
+        "libc_s.1.0.0": "the file is not there any more",
+        "libdraw_s.1.0.0": "the file is not there any more",
+    }
     tables = [t for f in facts["maps"][0] for t in f["tables"]]
     assert tables == [
-        {"start": "0x60000800", "end": "0x60000838", "slots": 7}, {"start": "0x61000800", "end": "0x61000820", "slots": 4}
-    ]  # fmt: skip
+        {"start": "0x60000800", "end": "0x60000838", "slots": 7},
+        {"start": "0x61000800", "end": "0x61000820", "slots": 4},
+    ]
 
 
 def test_the_page_grows_with_paths_not_with_events(tmp_path: Path) -> None:

@@ -121,9 +121,10 @@ def test_filters_folds_and_search_agree_with_plain_loops(tree: tuple[Index, list
     view = View(index, Filter(library=("libc*",), depth=4))
     view.update()
     shown = [
-        r for r, e in enumerate(all_)
+        r
+        for r, e in enumerate(all_)
         if not index.joined[r] and e.function is not None and e.function.library == "libc_s" and e.depth < 4
-    ]  # fmt: skip
+    ]
     assert view.rows.tolist() == shown
     view.set_filter(Filter())
     whole = view.rows.tolist()
@@ -137,9 +138,12 @@ def test_filters_folds_and_search_agree_with_plain_loops(tree: tuple[Index, list
     assert view.rows.tolist() == whole
     for pattern in ("str*", "*mal*", "libdraw*!*e*"):
         hits = [
-            r for r, e in enumerate(all_)
-            if e.is_call and e.function and fnmatchcase(e.function.label if "!" in pattern else e.function.name, pattern)
-        ]  # fmt: skip
+            r
+            for r, e in enumerate(all_)
+            if e.is_call
+            and e.function
+            and fnmatchcase(e.function.label if "!" in pattern else e.function.name, pattern)
+        ]
         assert view.matching(pattern) == len(hits) > 3
         assert view.search(pattern, -1) == hits[0] == view.search(pattern, hits[-1])
         assert view.search(pattern, hits[2]) == hits[3]
@@ -469,8 +473,11 @@ def test_not_a_trace(tmp_path: Path) -> None:
 
 def test_not_a_terminal(trace_path: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "uselib.cli", "trace", "tui", trace_path], capture_output=True, text=True, stdin=subprocess.DEVNULL
-    )  # fmt: skip
+        [sys.executable, "-m", "uselib.cli", "trace", "tui", trace_path],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
     assert done.returncode == 1
     assert done.stderr == (
         f"uselib: trace tui: standard input is not a terminal; use `uselib trace show {trace_path}`\n"
@@ -496,8 +503,12 @@ def test_on_a_terminal(trace_path: str, colours: bool) -> None:
     if not colours:
         environment["NO_COLOR"] = "1"
     program = subprocess.Popen(
-        [sys.executable, "-m", "uselib.cli", "trace", "tui", trace_path], stdin=other, stdout=other, stderr=other, env=environment
-    )  # fmt: skip
+        [sys.executable, "-m", "uselib.cli", "trace", "tui", trace_path],
+        stdin=other,
+        stdout=other,
+        stderr=other,
+        env=environment,
+    )
     os.close(other)
     seen = b""
     asked = False

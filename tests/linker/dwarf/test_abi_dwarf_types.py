@@ -26,9 +26,16 @@ def types_of(facts: Facts) -> dict[str, str]:
 
 
 FORMS = [
-    "-gdwarf-2", "-gdwarf-3", "-gdwarf-4", "-gdwarf-5", "-gdwarf-4 -gstrict-dwarf", "-gdwarf-5 -gz", "-gdwarf-5 -O2",
-    "-gdwarf-4 -m32", "-gdwarf-2 -m32 -O2",
-]  # fmt: skip
+    "-gdwarf-2",
+    "-gdwarf-3",
+    "-gdwarf-4",
+    "-gdwarf-5",
+    "-gdwarf-4 -gstrict-dwarf",
+    "-gdwarf-5 -gz",
+    "-gdwarf-5 -O2",
+    "-gdwarf-4 -m32",
+    "-gdwarf-2 -m32 -O2",
+]
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
@@ -56,11 +63,20 @@ def _common(text: str) -> str:
     )
 
 
-@pytest.mark.parametrize(
-    "options",
-    ["-gdwarf-2", "-gdwarf-4", "-gdwarf-4 -fdebug-types-section", "-gdwarf-5 -fdebug-types-section", "-gdwarf-5 -gz=zlib-gnu",
-     "-gdwarf-5 -gdwarf64", "-gdwarf-5 -flto", "-gdwarf-5 -O2", "-gdwarf-4 -femit-class-debug-always"],
-)  # fmt: skip
+DWARF_FORMS = """
+-gdwarf-2
+-gdwarf-4
+-gdwarf-4 -fdebug-types-section
+-gdwarf-5 -fdebug-types-section
+-gdwarf-5 -gz=zlib-gnu
+-gdwarf-5 -gdwarf64
+-gdwarf-5 -flto
+-gdwarf-5 -O2
+-gdwarf-4 -femit-class-debug-always
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize("options", DWARF_FORMS)
 def test_every_form_says_the_same(tmp_path: Path, options: str) -> None:
     if "gcc" not in COMPILERS:
         pytest.skip("no gcc")
@@ -210,7 +226,10 @@ def test_assembler_source_has_no_types(tmp_path: Path) -> None:
     subprocess.run(command, cwd=tmp_path, check=True)
     facts = read_facts(tmp_path / "asm.so")
     assert types_of(facts) == {
-        "raw": "-", "user": "() -> int:4:signed:1", "known": "(: int:4:signed:1, : pointer8(char:1:char:1)) -> int:4:signed:1"}  # fmt: skip
+        "raw": "-",
+        "user": "() -> int:4:signed:1",
+        "known": "(: int:4:signed:1, : pointer8(char:1:char:1)) -> int:4:signed:1",
+    }
     assert facts.unknown == (f"{tmp_path / 'asm.so'}: no type information for 1 of 3 functions: raw",)
 
 

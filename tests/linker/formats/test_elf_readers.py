@@ -76,9 +76,16 @@ def test_objects_read_as_pyelftools_reads_them(machine: str) -> None:
         assert ours.names[ours.sections[index].name] == section.name
         header = section.header
         assert ours.sections[index][1:] == (
-            ours.sections[index].type, header.sh_flags, header.sh_addr, header.sh_offset, header.sh_size, header.sh_link,
-            header.sh_info, header.sh_addralign, header.sh_entsize,
-        )  # fmt: skip
+            ours.sections[index].type,
+            header.sh_flags,
+            header.sh_addr,
+            header.sh_offset,
+            header.sh_size,
+            header.sh_link,
+            header.sh_info,
+            header.sh_addralign,
+            header.sh_entsize,
+        )
         if header.sh_type == "SHT_SYMTAB":
             names = ours.strings(header.sh_link)
             got = [(names[n], i, v, s) for n, i, _, _, v, s in ours.symbols(index)]

@@ -38,9 +38,17 @@ segments = st.builds(
     Segment, u64, u64, u64, u64, st.sampled_from([READ, READ | EXEC, READ | WRITE, READ | WRITE | EXEC])
 )
 headers = st.builds(
-    LibraryHeader, st.sampled_from(Machine), identities, u64, u64, u32, st.tuples(u64, u32), st.tuples(u64, u32),
-    st.lists(segments, max_size=4).map(tuple), st.lists(names, max_size=4).map(tuple),
-)  # fmt: skip
+    LibraryHeader,
+    st.sampled_from(Machine),
+    identities,
+    u64,
+    u64,
+    u32,
+    st.tuples(u64, u32),
+    st.tuples(u64, u32),
+    st.lists(segments, max_size=4).map(tuple),
+    st.lists(names, max_size=4).map(tuple),
+)
 bindings = st.lists(st.builds(Binding, names, names, u64, st.sampled_from(ExportKind)), max_size=20).map(tuple)
 
 
@@ -126,10 +134,16 @@ def test_c_structures(tmp_path: Path) -> None:
     subprocess.run(["gcc", "-w", "-I", str(HEADER.parent), "p.c", "-o", "p"], cwd=tmp_path, check=True)
     who = Identity("libx_s", Version(4, 3, 2), 0x60000000, 0x70000, bytes(range(32)), 99)
     header = LibraryHeader(
-        Machine.X86_64, who, 0x60000123, 0x60000400, 8, (0x60050000, 3), (0x60050018, 2),
+        Machine.X86_64,
+        who,
+        0x60000123,
+        0x60000400,
+        8,
+        (0x60050000, 3),
+        (0x60050018, 2),
         (Segment(0x60000000, 0x2000, 0, 0x1FFF, READ | EXEC), Segment(0x60050000, 0x20000, 0x50000, 5, READ | WRITE)),
         ("libc_s.1.0.0",),
-    )  # fmt: skip
+    )
     raw = descriptor(notes.encode_library(header), notes.NT_LIBRARY).ljust(2048, b"\0")
     raw += descriptor(notes.encode_needs(who, Machine.I386), notes.NT_NEEDS)
     (tmp_path / "raw").write_bytes(raw)

@@ -18,6 +18,7 @@ BASE = 0x60000000
 needs_gcc = needs("gcc")
 
 # What start-up does, without a C library: open, map the first page, call the bootstrap, look at memory, exit.
+FREESTANDING = "-O1 -w -nostdlib -static -fno-pie -no-pie -ffreestanding -fno-stack-protector".split()
 DRIVER = r"""
 #ifdef __x86_64__
 enum { OPEN = 2, MMAP = 9, EXIT = 60, WRITE = 1 };
@@ -94,8 +95,14 @@ def library(machine: Machine) -> tuple[bytes, int, int]:
     header = LibraryHeader(
         machine,
         Identity("libt_s", Version(1, 0, 0), BASE, 8 * PAGE, bytes(32), 0),
-        0, 0, 8, (0, 0), (0, 0), segments, (),
-    )  # fmt: skip
+        0,
+        0,
+        8,
+        (0, 0),
+        (0, 0),
+        segments,
+        (),
+    )
     note = notes.encode_library(header)
     descriptor = 64 + next(notes.notes(note, "test")).offset
     entry = (64 + len(note) + 15) & ~15
@@ -112,12 +119,11 @@ def drive(machine: Machine, tmp_path: Path, *options: str) -> subprocess.Complet
     image, descriptor, entry = library(machine)
     (tmp_path / "library").write_bytes(image)
     (tmp_path / "driver.c").write_text(DRIVER)
+    defined = [f'-DLIBRARY="{tmp_path}/library"', f"-DENTRY={entry}", f"-DDESCRIPTOR={descriptor}"]
     subprocess.run(
-        ["gcc", FLAG[machine], "-O1", "-w", "-nostdlib", "-static", "-fno-pie", "-no-pie", "-ffreestanding",
-         "-fno-stack-protector", f'-DLIBRARY="{tmp_path}/library"', f"-DENTRY={entry}", f"-DDESCRIPTOR={descriptor}",
-         *options, "-o", str(tmp_path / "driver"), str(tmp_path / "driver.c")],
+        ["gcc", FLAG[machine], *FREESTANDING, *defined, *options, "-o", tmp_path / "driver", tmp_path / "driver.c"],
         check=True,
-    )  # fmt: skip
+    )
     return subprocess.run([str(tmp_path / "driver")], capture_output=True, text=True, timeout=20)
 
 

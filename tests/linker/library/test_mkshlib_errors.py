@@ -41,19 +41,29 @@ def archive(path: Path, *objects: Path) -> Path:
 
 
 CASES = [
-    ("__thread int tls_here; int f(void) { return tls_here; }", (),
-     "thread-local data cannot be in a fixed-address shared library yet"),
-    ("static int g(void) { return 1; } static void *r(void) { return g; } int f(void) __attribute__((ifunc(\"r\")));", (),
-     "an indirect function (IFUNC) is resolved at start-up"),
-    ("int f(void) { return 1; } __asm__(\".section .init,\\\"ax\\\"\\n nop\\n.text\");", (), "code in .init belongs to one program"),
+    (
+        "__thread int tls_here; int f(void) { return tls_here; }",
+        (),
+        "thread-local data cannot be in a fixed-address shared library yet",
+    ),
+    (
+        'static int g(void) { return 1; } static void *r(void) { return g; } int f(void) __attribute__((ifunc("r")));',
+        (),
+        "an indirect function (IFUNC) is resolved at start-up",
+    ),
+    (
+        'int f(void) { return 1; } __asm__(".section .init,\\"ax\\"\\n nop\\n.text");',
+        (),
+        "code in .init belongs to one program",
+    ),
     ("int f(void) { return 1; }", ("--interposable", "absent"), "absent: is not a function that this library exports"),
     ("int f = 1;", ("--interposable", "f"), "f: is not a function that this library exports"),
     ("int f(void) { return 1; }", ("--export", "absent"), "absent: is to be exported, but no object defines it"),
     ("int f(void) { return 1; }", ("--data", "0x61000000"), "is not behind the text address"),
-    ("int f(void) { __asm__(\".skip 9000\"); return 1; } int x = 1;", ("--data", "0x61001000"), "the text ends at"),
+    ('int f(void) { __asm__(".skip 9000"); return 1; } int x = 1;', ("--data", "0x61001000"), "the text ends at"),
     ("int f(void) { return 1; }", ("/nowhere/x.o",), "/nowhere/x.o: cannot be read: No such file"),
     ("int f(void) { return 1; }", ("-l", "nothere"), "-lnothere: no libnothere_s.a or libnothere_s or libnothere.a"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("source", "options", "message"), CASES)
@@ -229,8 +239,11 @@ def test_outputs_all_or_none(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     (out / "lib/libt_s").rmdir()
     for _ in range(2):  # the second time over the first
         mkshlib(*AT, "--format", "both", "-o", out, source)
-        assert sorted(p.name for p in out.rglob("*")) == [
-            "LIBRARY NAME", "lib", "library.o", "libt_s", "libt_s.1.0.0", "libt_s.1.0.0.a", "libt_s.a", "member.o", "shlib"]  # fmt: skip
+        files = sorted(p.name for p in out.rglob("*"))
+        assert files == [
+            "LIBRARY NAME",
+            *"lib library.o libt_s libt_s.1.0.0 libt_s.1.0.0.a libt_s.a member.o shlib".split(),
+        ]
 
 
 def test_full_disk(tmp_path: Path) -> None:
@@ -243,8 +256,10 @@ def test_full_disk(tmp_path: Path) -> None:
 
     ran = subprocess.run(
         [sys.executable, "-B", "-m", "uselib.cli", "mkshlib", *AT, "-o", str(tmp_path / "out"), str(source)],
-        capture_output=True, text=True, preexec_fn=limit,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        preexec_fn=limit,
+    )
     assert (ran.returncode, ran.stderr) == (1, f"uselib: {tmp_path}/out/shlib/libt_s.1.0.0: File too large\n")
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
 
@@ -256,7 +271,9 @@ def test_registry(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         mkshlib("--name", name, "--version", "1.0.0", "--map", book, "-o", out, source)
     mkshlib("--name", "a", "--version", "1.1.0", "--map", book, "-o", out, source)
     assert [(e.name, e.base, e.size) for e in registry.read(book).entries] == [
-        ("liba_s", 0x60000000, 0x400000), ("libb_s", 0x60400000, 0x400000)]  # fmt: skip
+        ("liba_s", 0x60000000, 0x400000),
+        ("libb_s", 0x60400000, 0x400000),
+    ]
     for name, base in (("liba_s.1.0.0", 0x60000000), ("libb_s.1.0.0", 0x60400000), ("liba_s.1.1.0", 0x60000000)):
         header = image(out / "shlib" / name).library
         assert header is not None and header.identity.base == base

@@ -188,9 +188,12 @@ def check(shop: Shop, steps: list[list[tuple[str, int]]], emulated: bool = False
 
 
 SLOW_OK = settings(
-    deadline=None, max_examples=12, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    print_blob=True, derandomize=True,
-)  # fmt: skip
+    deadline=None,
+    max_examples=12,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    print_blob=True,
+    derandomize=True,
+)
 
 
 @SLOW_OK
@@ -212,7 +215,7 @@ ALL = [
     [("add function", 3), ("add data", 0), ("reorder", 99), ("interposable", 1)],
     [("rename function", 0), ("rename data", 1), ("grow", 77), ("private", 0)],
     [("retire function", 2), ("retire data", 0), ("add data", 25), ("grow private data", 90), ("less private", 0)],
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("emulated", [False, True], ids=["native", "emulated"])
@@ -269,15 +272,16 @@ def test_a_whole_c_library_in_another_order(tmp_path: Path, arch: str) -> None:
     assert main(["cc", "--sysroot", str(root), "-c", str(source), "-o", str(helper)]) == 0
     version = replace(before.version, patch=before.version.patch + 1)
     pointers = [p.name.partition("$")[0] for p in before.places if p.state is PlaceState.POINTER]
-    mkshlib("--name", "c", "--version", version, "--previous", old, "--private-archive", root / "lib/libbuiltins.a",
-            "--hide", "_init,_fini", "--interposable", ",".join(pointers), "-o", tmp_path, *objects, helper)  # fmt: skip
+    words = ["--name", "c", "--version", version, "--previous", old, "--hide", "_init,_fini"]
+    words += ["--private-archive", root / "lib/libbuiltins.a", "--interposable", ",".join(pointers)]
+    mkshlib(*words, "-o", tmp_path, *objects, helper)
     new = tmp_path / f"shlib/{before.name}.{version}"
     after = previous.read(new).history
     assert (after.slots, after.places) == (before.slots, before.places)
     assert new.read_bytes()[0x2000:0x8000] != old.read_bytes()[0x2000:0x8000]  # the code did move
     new.rename(new.with_name(before.file_name))
-    for command in ([str(program)], [sys.executable, "-m", "uselib.cli", "run", "--sysroot", str(root), "--library-path",
-                                     str(new.parent), str(program)]):  # fmt: skip
+    emulator = [sys.executable, "-m", "uselib.cli", "run", "--sysroot", str(root), "--library-path", str(new.parent)]
+    for command in ([str(program)], [*emulator, str(program)]):
         environment = {**os.environ, "LD_LIBRARY_PATH": str(new.parent)}
         ran = subprocess.run([*command, "-a"], capture_output=True, text=True, env=environment, timeout=60)
         assert (ran.stdout, ran.stderr, ran.returncode) == ("1 9 No such file or directory 3.142\ntext y 1 a\n", "", 2)

@@ -35,7 +35,11 @@ def test_round_trip(targets: list[int | None]) -> None:
 def test_disassembly(machine: Machine) -> None:
     data = jump_table.encode(TABLE, [TABLE + 0x1234, None])
     assert disassemble(machine, data, TABLE) == [
-        ("jmp", f"{TABLE + 0x1234:#x}"), *[("int3", "")] * 3, ("ud2", ""), *[("int3", "")] * 6]  # fmt: skip
+        ("jmp", f"{TABLE + 0x1234:#x}"),
+        *[("int3", "")] * 3,
+        ("ud2", ""),
+        *[("int3", "")] * 6,
+    ]
 
 
 def test_out_of_reach() -> None:

@@ -13,17 +13,20 @@ from uselib.linker.formats.ar import Archive
 from uselib.linker.image import ExportKind, Machine
 
 LIBC = {m: Path(f"/usr/lib/{m.label}-linux-musl/libc.a") for m in MACHINES}
+PLACES = {
+    Machine.I386: ("gcc-cross/i686-linux-gnu/*/libgcc.a", "gcc/*/*/32/libgcc.a"),
+    Machine.X86_64: ("gcc/x86_64-linux-gnu/*/libgcc.a",),
+}
 HELPERS = {
-    Machine.I386: [*Path("/usr/lib/gcc-cross/i686-linux-gnu").glob("*/libgcc.a"), *Path("/usr/lib/gcc").glob("*/*/32/libgcc.a")],
-    Machine.X86_64: [*Path("/usr/lib/gcc/x86_64-linux-gnu").glob("*/libgcc.a")],
-}  # fmt: skip
+    machine: [path for place in PLACES[machine] for path in Path("/usr/lib").glob(place)] for machine in MACHINES
+}
 
 
 def test_whole_libc(tmp_path: Path, machine: Machine) -> None:
     if not LIBC[machine].exists() or not HELPERS[machine]:
         pytest.skip(f"needs musl's and gcc's static libraries for {machine.label}")
-    mkshlib("--name", "c", "--version", "1.2.3", "--text", "0x60000000", "--private-archive", HELPERS[machine][0],
-            "--interposable", "malloc,free,calloc,realloc", "-o", tmp_path, LIBC[machine])  # fmt: skip
+    words = ["--name", "c", "--version", "1.2.3", "--text", "0x60000000", "--private-archive", HELPERS[machine][0]]
+    mkshlib(*words, "--interposable", "malloc,free,calloc,realloc", "-o", tmp_path, LIBC[machine])
     read = image(tmp_path / "shlib/libc_s.1.2.3")
     header = read.library
     assert header is not None
@@ -47,6 +50,8 @@ def test_whole_libc(tmp_path: Path, machine: Machine) -> None:
     assert not shown.stderr and "There are no relocations in this file" in shown.stdout
     slots = subprocess.run(
         ["objdump", "-d", "-j", ".jumptable", "--no-show-raw-insn", str(tmp_path / "shlib/libc_s.1.2.3")],
-        capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     assert slots.count("\tjmp ") == header.identity.slot_count

@@ -59,8 +59,16 @@ def shop(machine: Machine, tmp_path: Path) -> Shop:
     return Shop(tmp_path, machine)
 
 
-def refused(shop: Shop, capsys: pytest.CaptureFixture[str], version: str, before: str | Path | None, source: str,
-            *options: object, status: int = 1, compiler: tuple[str, ...] = ("-fdata-sections",)) -> str:  # fmt: skip
+def refused(
+    shop: Shop,
+    capsys: pytest.CaptureFixture[str],
+    version: str,
+    before: str | Path | None,
+    source: str,
+    *options: object,
+    status: int = 1,
+    compiler: tuple[str, ...] = ("-fdata-sections",),
+) -> str:
     """What mkshlib says; it must fail and leave nothing."""
     objects = shop.objects("refused", source, options=compiler)
     out = shop.directory / "refused"
@@ -107,8 +115,9 @@ def test_a_retired_function_names_itself(shop: Shop, emulated: bool) -> None:
     out, err, status = shop.run(program, "1.2.0", emulated)
     assert (out, status) == ("begun\n", retired.STATUS)
     found = re.fullmatch(
-        r"libt_s\.1\.2\.0: close_db was retired in 1\.1\.0; keeper, linked with 1\.0\.0, called it from 0x([0-9a-f]+)\n", err
-    )  # fmt: skip
+        r"libt_s\.1\.2\.0: close_db was retired in 1\.1\.0; keeper, linked with 1\.0\.0, called it from 0x([0-9a-f]+)\n",
+        err,
+    )
     assert found, err
     listing = subprocess.run(["objdump", "-d", program], capture_output=True, text=True).stdout
     body = listing.partition("<main_>:")[2]
@@ -360,13 +369,21 @@ int main_(void) { put_number(run(3)); put_number(back(5)); return 0; }"""
     assert later.keys() == {"a_new$pointer", *pointers} and pointers.items() <= later.items()
     said = refused(shop, capsys, "1.2.0", "1.1.0", second, "--interposable", "a_new,other", "-s", spec)
     assert "hook: was interposable in libt_s.1.1.0 and is not any more" in said and "retire `hook$pointer`" in said
-    shop.release("1.2.0", second, before="1.1.0",
-                 options=("--interposable", "a_new,other", "-s", spec, "--retire", "hook$pointer"))  # fmt: skip
+    shop.release(
+        "1.2.0",
+        second,
+        before="1.1.0",
+        options=("--interposable", "a_new,other", "-s", spec, "--retire", "hook$pointer"),
+    )
     assert shop.run(program, "1.2.0") == ("33\n7\n", "", 0)  # its triple writes to bytes that are still reserved
     # a renamed function keeps its pointer
     third = second.replace("other", "another")
-    shop.release("1.3.0", third, before="1.2.0",
-                 options=("--interposable", "a_new,another", "-s", spec, "--rename", "other=another"))  # fmt: skip
+    shop.release(
+        "1.3.0",
+        third,
+        before="1.2.0",
+        options=("--interposable", "a_new,another", "-s", spec, "--rename", "other=another"),
+    )
     assert shop.history("1.3.0").data_places()["another$pointer"].address == pointers["other$pointer"]
 
 
@@ -401,8 +418,12 @@ int other(void) __attribute__((alias("hard"))); typedef int (*f)(void); f get(vo
     user = """int soft(void), hard(void), other(void); typedef int (*f)(void); f get(void);
 int main_(void) { put_number(soft() + hard() * 10 + other() * 100); put_number(get() == hard); return 0; }"""
     program = shop.program("p", user, "1.0.0")
-    shop.release("1.1.0", "int alpha(void) { return 9; }" + text.replace("hard", "tough"), before="1.0.0",
-                 options=("--rename", "hard=tough", "--keep-old-names"))  # fmt: skip
+    shop.release(
+        "1.1.0",
+        "int alpha(void) { return 9; }" + text.replace("hard", "tough"),
+        before="1.0.0",
+        options=("--rename", "hard=tough", "--keep-old-names"),
+    )
     assert shop.run(program, "1.1.0") == ("221\n1\n", "", 0)
     assert shop.run(shop.program("again", user, "1.1.0"), "1.1.0") == ("221\n1\n", "", 0)
 
@@ -415,8 +436,12 @@ def test_from_nothing_to_everything_and_back(shop: Shop) -> None:
         "1.1.0", "int a = 1; int b = 2; int f(int x) { return x + a; }", before="1.0.0", options=("--interposable", "f")
     )
     both = shop.program("q", "extern int b; int f(int); int main_(void) { put_number(f(b)); return 0; }", "1.1.0")
-    shop.release("1.2.0", "int f(int x) { return x + 1; } int g(void) { return 3; }", before="1.1.0",
-                 options=("--interposable", "f", "--retire", "a,b"))  # fmt: skip
+    shop.release(
+        "1.2.0",
+        "int f(int x) { return x + 1; } int g(void) { return 3; }",
+        before="1.1.0",
+        options=("--interposable", "f", "--retire", "a,b"),
+    )
     shop.release(
         "1.3.0", "int g(void) { return 3; }", before="1.2.0", options=("--retire", "f")
     )  # and its pointer with it
@@ -508,8 +533,11 @@ def test_the_header_page_is_full(tmp_path: Path, capsys: pytest.CaptureFixture[s
         + "; }"
     )
     said = refused(shop, capsys, "1.0.1", "1.0.0", text, *others)
-    assert re.search(r"libt_s.1.0.1: the header page is too small: its notes reach \d+ bytes into the jump table, which programs have at "
-                     r"0x61000800 since 1.0.0; depend on fewer libraries", said)  # fmt: skip
+    assert re.search(
+        r"libt_s.1.0.1: the header page is too small: its notes reach \d+ bytes into the jump table, which programs have at "
+        r"0x61000800 since 1.0.0; depend on fewer libraries",
+        said,
+    )
     shop.release(
         "2.0.0", text, options=others
     )  # a first release takes the room it needs, and the next keeps that place
@@ -532,29 +560,49 @@ def with_branch(shop: Shop, *lines: str) -> Path:
 def test_branch_must_agree(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
     shop.release("1.0.0", TWO)
     cases = {
-        ("b 2", "d 1"): ["branch.spec:2: b: #branch gives it slot 2, and libt_s.1.0.0 has it in slot 1; write slot 1",
-                         "branch.spec:3: d: #branch gives it slot 1, and libt_s.1.0.0 has it in slot 2"],
-        ("c 1", "b 2", "d 3"): ["branch.spec:2: c: #branch gives it slot 1, which is b's in libt_s.1.0.0; number new functions"],
+        ("b 2", "d 1"): [
+            "branch.spec:2: b: #branch gives it slot 2, and libt_s.1.0.0 has it in slot 1; write slot 1",
+            "branch.spec:3: d: #branch gives it slot 1, and libt_s.1.0.0 has it in slot 2",
+        ],
+        ("c 1", "b 2", "d 3"): [
+            "branch.spec:2: c: #branch gives it slot 1, which is b's in libt_s.1.0.0; number new functions"
+        ],
         ("b 1", ".empty_slot 2"): ["branch.spec: #branch leaves slot 2 empty, which is d's in libt_s.1.0.0"],
         ("b 1", "d 2-3"): ["branch.spec:3: d: #branch gives it slots 2, 3, and libt_s.1.0.0 has it in slot 2"],
-    }  # fmt: skip
+    }
     for lines, messages in cases.items():
         said = refused(
             shop, capsys, "1.1.0", "1.0.0", TWO + "int c(void) { return 3; }", "-s", with_branch(shop, *lines)
         )
         for message in messages:
             assert message in said
-    shop.release("1.1.0", TWO + "int c(void) { return 3; } int a(void) { return 1; }", before="1.0.0",
-                 options=("-s", with_branch(shop, "b 1", "d 2", ".empty_slot 3 later", "c 4")))  # fmt: skip
+    shop.release(
+        "1.1.0",
+        TWO + "int c(void) { return 3; } int a(void) { return 1; }",
+        before="1.0.0",
+        options=("-s", with_branch(shop, "b 1", "d 2", ".empty_slot 3 later", "c 4")),
+    )
     assert [(s.name, s.state.value) for s in shop.history("1.1.0").slots] == [
-        ("b", "function"), ("d", "function"), ("later", "empty"), ("c", "function"), ("a", "function")]  # fmt: skip
+        ("b", "function"),
+        ("d", "function"),
+        ("later", "empty"),
+        ("c", "function"),
+        ("a", "function"),
+    ]
     # a function that an empty slot was reserved for comes into it, without any specification file
     more = "int c(void) { return 3; } int a(void) { return 1; } int later(void) { return 9; } int e(void) { return 5; }"
     shop.release("1.2.0", TWO + more, before="1.1.0")
     assert [s.name for s in shop.history("1.2.0").slots] == ["b", "d", "later", "c", "a", "e"]
     shop.release("1.3.0", "int b(void) { return 2; }" + more, before="1.2.0", options=("--retire", "d"))
-    said = refused(shop, capsys, "1.4.0", "1.3.0", "int b(void) { return 2; } int f(void) { return 6; }" + more, "-s",
-                   with_branch(shop, "b 1", "f 2", *(f"{n} {k}" for k, n in enumerate(("later", "c", "a", "e"), 3))))  # fmt: skip
+    said = refused(
+        shop,
+        capsys,
+        "1.4.0",
+        "1.3.0",
+        "int b(void) { return 2; } int f(void) { return 6; }" + more,
+        "-s",
+        with_branch(shop, "b 1", "f 2", *(f"{n} {k}" for k, n in enumerate(("later", "c", "a", "e"), 3))),
+    )
     assert "f: #branch gives it slot 2, which was d's until 1.3.0 and is never used again" in said
     shop.release("1.4.0", TWO + more, before="1.3.0")  # d is back, in its slot
     assert [s.state for s in shop.history("1.4.0").slots] == [SlotState.FUNCTION] * 6
@@ -638,8 +686,10 @@ def test_a_release_without_previous_beside_one_that_it_breaks(
         said = capsys.readouterr().err
         assert said == (
             f"uselib: warning: libt_s.1.1.0: programs linked with libt_s.{broken} will not run on it: b and d are elsewhere now or gone; "
-            f"give --previous {tmp_path}/shlib/libt_s.{broken}\n" if broken else ""
-        )  # fmt: skip
+            f"give --previous {tmp_path}/shlib/libt_s.{broken}\n"
+            if broken
+            else ""
+        )
 
 
 def test_a_new_major_version(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
@@ -653,8 +703,14 @@ def test_a_new_major_version(shop: Shop, capsys: pytest.CaptureFixture[str]) -> 
     kept = shop.history("2.0.0")
     assert kept.releases == (Version(2, 0, 0),)
     assert [(s.name, s.state.value) for s in kept.slots] == [
-        ("add", "retired"), ("close_db", "retired"), ("hook", "function"), ("open_db", "function"), ("run_hook", "function"),
-        ("before_all", "function"), ("sum", "function")]  # fmt: skip
+        ("add", "retired"),
+        ("close_db", "retired"),
+        ("hook", "function"),
+        ("open_db", "function"),
+        ("run_hook", "function"),
+        ("before_all", "function"),
+        ("sum", "function"),
+    ]
     old = shop.history("1.0.0")
     assert (kept.base, kept.table, kept.data) == (old.base, old.table, old.data)
     places = {p.name: p.address for p in kept.places}
@@ -672,8 +728,12 @@ def test_a_new_major_version(shop: Shop, capsys: pytest.CaptureFixture[str]) -> 
     )
     assert shop.run(wilder, "4.0.0") == (EXPECTED, "", 0)
     assert shop.history("4.0.0").data > old.data
-    shop.release("5.0.0", FIRST.replace("int counter = 5,", "__attribute__((aligned(64))) int limited; int counter = 5,"), before="1.0.0",
-                 compiler=())  # fmt: skip
+    shop.release(
+        "5.0.0",
+        FIRST.replace("int counter = 5,", "__attribute__((aligned(64))) int limited; int counter = 5,"),
+        before="1.0.0",
+        compiler=(),
+    )
     assert shop.run(shop.program("x", USER, "5.0.0"), "5.0.0") == (EXPECTED, "", 0)
     fresh = shop.release("3.0.0", SECOND, before="1.0.0", options=("--renumber",))
     plain = shop.release("3.0.0", SECOND)
@@ -681,19 +741,35 @@ def test_a_new_major_version(shop: Shop, capsys: pytest.CaptureFixture[str]) -> 
 
 
 REFUSALS = [
-    (TWO.replace("int b(void) { return 2; }", "int b = 2;"), (), "b: was a function in libt_s.1.0.0 and is data now; give the new one"),
-    (TWO, ("--retire", "b"), "b: is to be retired, but an object still exports it; take it out, or keep it private with --hide"),
+    (
+        TWO.replace("int b(void) { return 2; }", "int b = 2;"),
+        (),
+        "b: was a function in libt_s.1.0.0 and is data now; give the new one",
+    ),
+    (
+        TWO,
+        ("--retire", "b"),
+        "b: is to be retired, but an object still exports it; take it out, or keep it private with --hide",
+    ),
     (TWO, ("--retire", "nothing"), "nothing: is to be retired, but libt_s.1.0.0 does not have it"),
     (TWO, ("--rename", "x=b"), "--rename: x: libt_s.1.0.0 has no such function or datum to rename"),
     (TWO, ("--rename", "b=d"), "--rename: b: cannot become d, which libt_s.1.0.0 has too (slot 2)"),
     (TWO, ("--rename", "b=e"), "--rename: b: is to be renamed to e, but an object still exports it"),
-    ("int d(void) { return 4; }", ("--rename", "b=e"), "--rename: b: is to be renamed to e, but no object exports that"),
+    (
+        "int d(void) { return 4; }",
+        ("--rename", "b=e"),
+        "--rename: b: is to be renamed to e, but no object exports that",
+    ),
     ("int d(void) { return 4; } int e = 1;", ("--rename", "b=e"), "e: was a function in libt_s.1.0.0 and is data now"),
     (TWO, ("--text", "0x62000000"), "programs have libt_s at 0x61000000, not at 0x62000000; leave out --text"),
     (TWO, ("--scheme", "mmap"), "has scheme uselib, which every program can load"),
-    (TWO, ("--name", "other"), "is libt_s.1.0.0, and this library is libother_s; give --previous a release of the same library"),
+    (
+        TWO,
+        ("--name", "other"),
+        "is libt_s.1.0.0, and this library is libother_s; give --previous a release of the same library",
+    ),
     (TWO, ("--renumber",), "renumbering would break every program"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("source", "options", "message"), REFUSALS)
@@ -710,7 +786,8 @@ def test_every_problem_is_reported_at_once(tmp_path: Path, capsys: pytest.Captur
     shop.release("1.0.0", FIRST)
     said = refused(shop, capsys, "1.1.0", "1.0.0", "int verbosity(void) { return 1; }", "--retire", "open_db,absent")
     assert [line.split(": ")[2] for line in said.splitlines()] == [
-        "absent", "verbosity", "add", "close_db", "hook", "run_hook", "counter", "limit", "table"]  # fmt: skip
+        *"absent verbosity add close_db hook run_hook counter limit table".split()
+    ]
 
 
 def test_declarations_need_a_previous_release(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -800,8 +877,11 @@ def test_out_of_room(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     text = "int x = 1; int f(void) { return x; }"
     shop.release("1.0.0", text, options=("--map", book))
     said = refused(shop, capsys, "1.0.1", "1.0.0", text + '__asm__(".skip 20000");')
-    assert re.search(r"libt_s.1.0.1: no room: the text ends at 0x6100\w+, and programs have the data at 0x61003000 since 1.0.0, so \d+ bytes of "
-                     r"text are too many; make the code smaller \(-Os\), put part of it into another library", said)  # fmt: skip
+    assert re.search(
+        r"libt_s.1.0.1: no room: the text ends at 0x6100\w+, and programs have the data at 0x61003000 since 1.0.0, so \d+ bytes of "
+        r"text are too many; make the code smaller \(-Os\), put part of it into another library",
+        said,
+    )
     said = refused(shop, capsys, "1.1.0", "1.0.0", text + "char big[16000];", "--map", book)
     assert (
         "libt_s 1 has 0x6000 bytes reserved and needs 0x7000; enlarge the entry (room for 0x0 more), or take a new major version"
@@ -902,10 +982,19 @@ def histories(draw: st.DrawFn) -> history.History:
     some = st.lists(renaming, max_size=3).map(tuple)
     data_size = draw(st.integers(0, 100))
     return history.History(
-        draw(NAMES), draw(st.sampled_from(MACHINES)), draw(st.sampled_from(["uselib", "mmap"])),
-        tuple(draw(st.lists(VERSIONS, min_size=1, max_size=4))), draw(ADDRESSES), draw(ADDRESSES) if slots else 0,
-        draw(ADDRESSES) if data_size else 0, data_size, slots, tuple(places), draw(some), draw(some),
-    )  # fmt: skip
+        draw(NAMES),
+        draw(st.sampled_from(MACHINES)),
+        draw(st.sampled_from(["uselib", "mmap"])),
+        tuple(draw(st.lists(VERSIONS, min_size=1, max_size=4))),
+        draw(ADDRESSES),
+        draw(ADDRESSES) if slots else 0,
+        draw(ADDRESSES) if data_size else 0,
+        data_size,
+        slots,
+        tuple(places),
+        draw(some),
+        draw(some),
+    )
 
 
 @given(histories())

@@ -54,8 +54,15 @@ int main_(void) {
 """
 EXPECTED = "5\n42\n42\n6\n42\n99\ntwo\n47\n0\n17\n1\n41\n"
 
-MODELS = {"static": (), "pic": ("-fPIC",), "sections": ("-ffunction-sections", "-fdata-sections"), "debug": ("-g",),
-          "optimised": ("-O3",), "unwind": ("-fasynchronous-unwind-tables",), "no plt": ("-fPIC", "-fno-plt", "-O2")}  # fmt: skip
+MODELS = {
+    "static": (),
+    "pic": ("-fPIC",),
+    "sections": ("-ffunction-sections", "-fdata-sections"),
+    "debug": ("-g",),
+    "optimised": ("-O3",),
+    "unwind": ("-fasynchronous-unwind-tables",),
+    "no plt": ("-fPIC", "-fno-plt", "-O2"),
+}
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -135,7 +142,11 @@ def test_what_the_file_says(tmp_path: Path, machine: Machine, scheme: str) -> No
     assert [e.slot for e in read.exports if e.kind is ExportKind.FUNCTION] == list(range(1, 9))
     exported = {e.name: e for e in read.exports}
     assert {e.name: e.size for e in read.exports if e.kind is ExportKind.DATA} == {
-        "counter": 4, "limit": 4, "table": 400, "stored": machine.word}  # fmt: skip
+        "counter": 4,
+        "limit": 4,
+        "table": 400,
+        "stored": machine.word,
+    }
     # file offset = address - base throughout; text R-X, data RW-, on pages of their own
     text, writable = header.segments
     assert (text.flags, writable.flags) == (READ | EXEC, READ | WRITE)
@@ -190,8 +201,8 @@ def test_debug_information_speaks_of_the_functions_themselves(tmp_path: Path, ma
 def test_same_inputs_same_bytes(tmp_path: Path, machine: Machine) -> None:
     objects = [compile_c(tmp_path, machine, name, text, "-g") for name, text in (("add", ADD), ("mult", MULT))]
     for directory in ("one", "two"):
-        mkshlib("--name", "v", "--version", "1.0.0", "--text", "0x61000000", "--format", "both", "-o",
-                tmp_path / directory, *objects)  # fmt: skip
+        words = ["--name", "v", "--version", "1.0.0", "--text", "0x61000000", "--format", "both"]
+        mkshlib(*words, "-o", tmp_path / directory, *objects)
     files = sorted(p.relative_to(tmp_path / "one") for p in (tmp_path / "one").rglob("*") if p.is_file())
     assert len(files) > 5
     for file in files:
@@ -242,8 +253,8 @@ int main_(void) { put_number((long)twice_allocate(1)); put_number(mine); put_num
 
 def test_exported_data_comes_first_even_if_it_is_zero(tmp_path: Path, machine: Machine) -> None:
     source = "static int private = 5; int zero, also[9]; int f(void) { return private++ + zero; }"
-    mkshlib("--name", "z", "--version", "1.0.0", "--text", "0x61000000", "-o", tmp_path,
-            compile_c(tmp_path, machine, "z", source))  # fmt: skip
+    made = compile_c(tmp_path, machine, "z", source)
+    mkshlib("--name", "z", "--version", "1.0.0", "--text", "0x61000000", "-o", tmp_path, made)
     read = image(tmp_path / "shlib/libz_s.1.0.0")
     header = read.library
     assert header is not None

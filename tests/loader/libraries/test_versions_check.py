@@ -14,6 +14,7 @@ from uselib.linker.formats.elf_image import read_image
 from uselib.linker.versions import RULES
 
 UNCHECKED = (*range(32, 40), *range(56, 80), *range(88, 96))  # addresses of code and arrays; the list of dependencies
+PLAIN = ("-w", "-nodefaultlibs", "-fno-builtin")
 
 
 @native
@@ -49,15 +50,27 @@ def test_damaged_libraries(arch: str, scheme: str, tmp_path: Path) -> None:
 def test_recorded_rule(rule: str, tmp_path: Path) -> None:
     """`--version-rule` of cc and ld, in a section that other tools can read too."""
     made = kit("x86_64", "mmap")
-    words = ["-w", "-nodefaultlibs", "-fno-builtin", "-DUSED=foo_value", made.directory / "program.c", "-L", made.directory / "lib",
-             "-Wl,-rpath,r1", "-lfoo"]  # fmt: skip
+    words = [
+        *PLAIN,
+        "-DUSED=foo_value",
+        made.directory / "program.c",
+        "-L",
+        made.directory / "lib",
+        "-Wl,-rpath,r1",
+        "-lfoo",
+    ]
     program = link(tmp_path / "p", "x86_64", "mmap", *words, "--version-rule", rule)
     assert read_image(program.read_bytes(), "p").version_rule == rule
     (tmp_path / "r1").mkdir()
     for version in ("1.2.2", "1.3.0"):
         (tmp_path / "r1" / f"libfoo_s.{version}").write_bytes(b"")
-    taken = {"default": "r1/libfoo_s.1.3.0", "exact": "", "sun": "r1/libfoo_s.1.3.0", "exact-minor": "r1/libfoo_s.1.2.2",
-             "linux": ""}[rule]  # fmt: skip
+    taken = {
+        "default": "r1/libfoo_s.1.3.0",
+        "exact": "",
+        "sun": "r1/libfoo_s.1.3.0",
+        "exact-minor": "r1/libfoo_s.1.2.2",
+        "linux": "",
+    }[rule]
     status, said = start(program, tmp_path)
     assert status == 128
     assert said == (
@@ -88,11 +101,17 @@ def test_rule_with_another_linker(linker: str, section: str, tmp_path: Path) -> 
         made.directory / "program.c",
     )
     lib = sysroot("x86_64") / "lib"
+    words = [
+        lib / "crt1-mmap.o",
+        lib / "crti.o",
+        tmp_path / "main.o",
+        tmp_path / "rule.o",
+        "-L",
+        made.directory / "lib",
+    ]
     subprocess.run(
-        [linker, "-m", "elf_x86_64", "-static", "-o", tmp_path / "p", lib / "crt1-mmap.o", lib / "crti.o", tmp_path / "main.o",
-         tmp_path / "rule.o", "-L", made.directory / "lib", "-lfoo_s", lib / "crtn.o"],
-        check=True,
-    )  # fmt: skip
+        [linker, "-m", "elf_x86_64", "-static", "-o", tmp_path / "p", *words, "-lfoo_s", lib / "crtn.o"], check=True
+    )
     found = image(tmp_path / "p")
     assert (found.version_rule, found.library_path) == ("exact-minor", "r1")
     (tmp_path / "r1").mkdir()
@@ -107,8 +126,9 @@ def test_rule_with_another_linker(linker: str, section: str, tmp_path: Path) -> 
 def test_unknown_rule_in_the_environment(tmp_path: Path) -> None:
     made = kit("i386", "uselib")
     assert start(made.program, tmp_path, USELIB_VERSION_RULE="newest") == (
-        128, "can't load library ''\n\tUnknown version rule: newest\n",
-    )  # fmt: skip
+        128,
+        "can't load library ''\n\tUnknown version rule: newest\n",
+    )
 
 
 @native
@@ -158,8 +178,8 @@ def test_a_need_of_a_library_above_the_programs(tmp_path: Path) -> None:
     made = kit("x86_64", "mmap")
     make_library(tmp_path, "x86_64", "foo", FOO, "1.0.0")
     make_library(tmp_path, "x86_64", "bar", BAR, "1.0.0", made.directory / "lib" / "libfoo_s.a")
-    words = ["-w", "-nodefaultlibs", "-fno-builtin", "-DUSED=foo_value() + bar_value", made.directory / "program.c", "-L",
-             tmp_path / "lib", "-Wl,-rpath,shlib", "-lfoo", "-lbar"]  # fmt: skip
+    words = [*PLAIN, "-DUSED=foo_value() + bar_value", made.directory / "program.c"]
+    words += ["-L", tmp_path / "lib", "-Wl,-rpath,shlib", "-lfoo", "-lbar"]
     program = link(tmp_path / "p", "x86_64", "mmap", *words)
     shutil.copy(made.foo, tmp_path / "shlib")
     status, said = start(program, tmp_path)

@@ -65,9 +65,14 @@ def test_choice_emulated(arch: str, capfd: pytest.CaptureFixture[str], monkeypat
 
 
 HEADERS = st.fixed_dictionaries(
-    {}, optional={"version": st.sampled_from(VERSIONS), "slots": st.sampled_from([0, 2, 100]), "base": st.just(0x62000000),
-                  "machine": st.sampled_from([3, 62, 8])}
-)  # fmt: skip
+    {},
+    optional={
+        "version": st.sampled_from(VERSIONS),
+        "slots": st.sampled_from([0, 2, 100]),
+        "base": st.just(0x62000000),
+        "machine": st.sampled_from([3, 62, 8]),
+    },
+)
 FOUND = st.dictionaries(
     st.sampled_from([f"libfoo_s.{v}" for v in VERSIONS] + ["libfoo_s.1", "libfoo_s.1.2"]), HEADERS, max_size=4
 )

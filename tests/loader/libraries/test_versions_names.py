@@ -40,8 +40,13 @@ def test_a_version_has_one_name(text: str, name: str) -> None:
     assert found is None or str(found) == text
 
 
-@pytest.mark.parametrize("name", ["libx_s", "libx_s.1", "libx_s.1.2", "libx_s.1.2.", "libx_s.01.2.3", "libx_s.1.2.65536",
-                                  "libx_s.1.2.3~", "libx_s.1.2.\u0663", ".1.2.3", "libx_s.1.2.3\n", ""])  # fmt: skip
+OTHER_NAMES = [
+    *"libx_s libx_s.1 libx_s.1.2 libx_s.1.2. libx_s.01.2.3 libx_s.1.2.65536 libx_s.1.2.3~ libx_s.1.2.\u0663 .1.2.3".split(),
+    *("libx_s.1.2.3\n", ""),
+]
+
+
+@pytest.mark.parametrize("name", OTHER_NAMES)
 def test_other_names(name: str) -> None:
     assert split_name(name) is None
 

@@ -70,9 +70,15 @@ def run(*words: object, cwd: Path, limit: int = 0, around: tuple[str, ...] = ())
     environment.pop("LD_LIBRARY_PATH", None)
     return subprocess.run(
         [*around, sys.executable, "-m", "uselib.cli", *map(str, words)],
-        cwd=cwd, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-        timeout=60, preexec_fn=before,
-    )  # fmt: skip
+        cwd=cwd,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=60,
+        preexec_fn=before,
+    )
 
 
 @dataclass(frozen=True)
@@ -93,11 +99,21 @@ class Shop:
     def fill(self, word: str, cwd: Path) -> str:
         """{name} in a command: a file of the shop; {sr} the sysroot, {cwd} the directory of the case."""
         return word.format(
-            sr=self.sysroot, shop=self.path, lib=self.library, stub=self.path / "lib/libk_s.a", cwd=cwd,
-            obj=self.path / "lib.o", main=self.path / "main.o", uselib=self.path / "p-uselib", mmap=self.path / "p-mmap",
-            crt=self.sysroot / "lib/crt1-mmap.o", path=f"{self.path}/shlib:{self.sysroot}/shlib", here=f"{cwd}:{self.sysroot}/shlib",
-            other=OTHER[self.arch], otherobj=self.path.parent / OTHER[self.arch] / "lib.o",
-        )  # fmt: skip
+            sr=self.sysroot,
+            shop=self.path,
+            lib=self.library,
+            stub=self.path / "lib/libk_s.a",
+            cwd=cwd,
+            obj=self.path / "lib.o",
+            main=self.path / "main.o",
+            uselib=self.path / "p-uselib",
+            mmap=self.path / "p-mmap",
+            crt=self.sysroot / "lib/crt1-mmap.o",
+            path=f"{self.path}/shlib:{self.sysroot}/shlib",
+            here=f"{cwd}:{self.sysroot}/shlib",
+            other=OTHER[self.arch],
+            otherobj=self.path.parent / OTHER[self.arch] / "lib.o",
+        )
 
 
 @functools.cache
@@ -186,7 +202,12 @@ CASES = [
     # files that are none
     *(
         Case(f"{kind}: {command.split()[0]}", f"{command} {name}", says, status, name=kind, source=source)
-        for kind, name, source in (("empty", "empty", "-"), ("fifo", "fifo", ""), ("dir", "dir", ""), ("zero", "/dev/zero", ""))
+        for kind, name, source in (
+            ("empty", "empty", "-"),
+            ("fifo", "fifo", ""),
+            ("dir", "dir", ""),
+            ("zero", "/dev/zero", ""),
+        )
         for command, says, status in (
             ("ld -o {cwd}/out", f"uselib: {name}: ", 1),
             (MAKE, f"uselib: {name}: ", 1),
@@ -203,29 +224,63 @@ CASES = [
     # damaged files
     Case("object cut: ld", "ld -o {cwd}/out bad", "uselib: bad: truncated", source="{obj}", change=cut(200)),
     Case("object cut: mkshlib", MAKE + " bad", "uselib: bad: truncated", source="{obj}", change=cut(200)),
-    Case("symbol outside its section", MAKE + " bad", "bad: counter: lies outside its section", source="{obj}", change=far_symbol),
+    Case(
+        "symbol outside its section",
+        MAKE + " bad",
+        "bad: counter: lies outside its section",
+        source="{obj}",
+        change=far_symbol,
+    ),
     Case("stub cut: ld", "ld -o {cwd}/out {main} bad", "uselib: bad", source="{stub}", change=cut(300)),
     Case("library cut: inspect", "inspect bad", "uselib: bad: ", source="{lib}", change=cut(300)),
-    Case("library cut: map", "map --file m check bad", "uselib: m: no such registry", 2, source="{lib}", change=cut(300)),
+    Case(
+        "library cut: map", "map --file m check bad", "uselib: m: no such registry", 2, source="{lib}", change=cut(300)
+    ),
     Case("program cut: run", "run bad", "uselib: bad: ", source="{mmap}", change=cut(100)),
     Case("huge section table", "inspect bad", "uselib: bad: ", source="{lib}", change=put(48, b"\xff" * 12)),
     Case("huge segment table", "run bad", "uselib: bad: ", source="{mmap}", change=put(44, b"\xff" * 14)),
     # the wrong thing
-    Case("object of another machine: ld", "ld -o {cwd}/out {main} {otherobj}", "lib.o: an object for {other} in a link for"),
-    Case("object of another machine: mkshlib", MAKE + " {obj} {otherobj}", "lib.o: an object for {other} in a link for"),
+    Case(
+        "object of another machine: ld",
+        "ld -o {cwd}/out {main} {otherobj}",
+        "lib.o: an object for {other} in a link for",
+    ),
+    Case(
+        "object of another machine: mkshlib", MAKE + " {obj} {otherobj}", "lib.o: an object for {other} in a link for"
+    ),
     Case("library as program", "run {lib}", "is a library; run a program that was linked with it"),
     Case("library as input", "ld -o {cwd}/out {main} {lib}", "libk_s.1.2.0: "),
     Case("missing -l", "ld -o {cwd}/out {main} -lnothing", "-lnothing: no libnothing.a in the library directories"),
     Case("undefined symbol", "ld -e main -o {cwd}/out {main}", "main.o: inc: undefined symbol"),
-    Case("program over library", "ld --scheme mmap -o {cwd}/out --image-base 0x64000000 {crt} {main} {stub} -L{sr}/lib -lc "
-         "{sr}/lib/libbuiltins.a {sr}/lib/crtn.o", "overlaps libk_s.1.2.0 at 0x64000000"),
-    Case("library over library", "mkshlib -q --name z --version 1.0.0 --text 0x64001000 -o {cwd}/out {main} {stub}", "overlaps libk_s.1.2.0"),
+    Case(
+        "program over library",
+        "ld --scheme mmap -o {cwd}/out --image-base 0x64000000 {crt} {main} {stub} -L{sr}/lib -lc "
+        "{sr}/lib/libbuiltins.a {sr}/lib/crtn.o",
+        "overlaps libk_s.1.2.0 at 0x64000000",
+    ),
+    Case(
+        "library over library",
+        "mkshlib -q --name z --version 1.0.0 --text 0x64001000 -o {cwd}/out {main} {stub}",
+        "overlaps libk_s.1.2.0",
+    ),
     Case("output is a directory", "ld -e main -o {cwd} {obj}", "cannot be written: Is a directory"),
     Case("output with a slash", "ld -e inc -o {cwd}/out/ {obj}", "out/: cannot be written: Is a directory"),
-    Case("output to a full device", "ld -e inc -o /dev/full {obj}", "/dev/full: cannot be written: No space left on device"),
+    Case(
+        "output to a full device",
+        "ld -e inc -o /dev/full {obj}",
+        "/dev/full: cannot be written: No space left on device",
+    ),
     # libraries at start-up
     *(
-        Case(f"{what}: {scheme}", f"{HERE} {{{scheme}}}", says, 128, "{lib}" if change is not None else "", change or bytes, "libk_s.1.2.0")
+        Case(
+            f"{what}: {scheme}",
+            f"{HERE} {{{scheme}}}",
+            says,
+            128,
+            "{lib}" if change is not None else "",
+            change or bytes,
+            "libk_s.1.2.0",
+        )
         for scheme in ("uselib", "mmap")
         for what, change, says in (
             ("missing", None, "/shlib/libk_s.1.2.0'\n\tNo such library.\n"),
@@ -235,19 +290,41 @@ CASES = [
             ("version", version_2, "\n\tIncompatible version. (is 2.2.0, needs 1.2.0)"),
         )
     ),
-    *(Case(f"list without end: {s}", RUN + " bad", "\n\tCorrupt library list.", 128, f"{{{s}}}", unterminated) for s in ("uselib", "mmap")),
+    *(
+        Case(f"list without end: {s}", RUN + " bad", "\n\tCorrupt library list.", 128, f"{{{s}}}", unterminated)
+        for s in ("uselib", "mmap")
+    ),
     # faults and limits
-    Case("empty slot", RUN + " {mmap} e", "killed by SIGILL: call of empty slot 1 of libk_s 1.2.0 (later), called from main+", 132),
-    Case("padding", RUN + " {uselib} p", "killed by SIGTRAP: call of empty slot 1 of libk_s 1.2.0 (later), called from main+", 133),
-    Case("unmapped", RUN + " {mmap} u", "killed by SIGSEGV: jump to unmapped address 0x70000000, called from main+", 139),
+    Case(
+        "empty slot",
+        RUN + " {mmap} e",
+        "killed by SIGILL: call of empty slot 1 of libk_s 1.2.0 (later), called from main+",
+        132,
+    ),
+    Case(
+        "padding",
+        RUN + " {uselib} p",
+        "killed by SIGTRAP: call of empty slot 1 of libk_s 1.2.0 (later), called from main+",
+        133,
+    ),
+    Case(
+        "unmapped", RUN + " {mmap} u", "killed by SIGSEGV: jump to unmapped address 0x70000000, called from main+", 139
+    ),
     Case("stack", RUN + " {uselib} s", "killed by SIGSEGV: stack overflow at deep+", 139),
-    Case("text of a library", RUN + " {mmap} w", "killed by SIGSEGV: write to protected address 0x64000808 at main+", 139),
-    Case("instructions", RUN + " --max-instructions 1M {mmap} i", "ended: the limit of 1000000 instructions is used up", 137),
+    Case(
+        "text of a library", RUN + " {mmap} w", "killed by SIGSEGV: write to protected address 0x64000808 at main+", 139
+    ),
+    Case(
+        "instructions",
+        RUN + " --max-instructions 1M {mmap} i",
+        "ended: the limit of 1000000 instructions is used up",
+        137,
+    ),
     Case("seconds", RUN + " --max-seconds 0.2 {mmap} i", "ended: the limit of 0.2 s is used up", 137),
     Case("few files", RUN + " --max-files 2 {mmap}", "--max-files: `2` is not a value for N", 2),
     Case("trace: empty slot", "trace" + RUN[3:] + " {uselib} e", "call of empty slot 1 of libk_s 1.2.0 (later)", 132),
     Case("trace: unmapped", "trace" + RUN[3:] + " {mmap} u", "jump to unmapped address 0x70000000", 139),
-]  # fmt: skip
+]
 
 
 BOTH = [(case, arch) for case in CASES for arch in ARCHES if arch == "x86_64" or case.source or case.status >= 128]

@@ -27,9 +27,10 @@ def test_parse() -> None:
     assert (command.sysroot, command.scheme, command.output) == ("/s", "mmap", "out")
     assert command.compiler == ["-O2", "-Iinc", "-I", "other", "-DX=1", "-D", "Y", "-include", "e.h", "-D_REENTRANT"]
     assert command.items == [
-        Item("a.c", True), Item("-Llib"), Item("-Lmore"), Item("b.o"), Item("-lm"), Item("-lz"), Item("-Map"), Item("map"),
-        Item("-u"), Item("sym"), Item("--gc-sections"), Item("c.txt", True, "assembler"), Item("d.S", True), Item("-s"),
-    ]  # fmt: skip
+        Item("a.c", True),
+        *map(Item, "-Llib -Lmore b.o -lm -lz -Map map -u sym --gc-sections".split()),
+        *(Item("c.txt", True, "assembler"), Item("d.S", True), Item("-s")),
+    ]
 
 
 def test_response_file(tmp_path: Path) -> None:
@@ -43,17 +44,29 @@ def test_response_file(tmp_path: Path) -> None:
     [
         (["a.c"], 2, "cc: --sysroot: is missing; make one with `uselib sysroot DIR` and name it"),
         (["--sysroot", "/nowhere", "a.c"], 1, "/nowhere: is not a sysroot (it has no readable uselib.sysroot)"),
-        (["--scheme", "elf", "a.c"], 2, "cc: --scheme: `elf` is not a scheme; use uselib, mmap, kernel, interp or static"),
+        (
+            ["--scheme", "elf", "a.c"],
+            2,
+            "cc: --scheme: `elf` is not a scheme; use uselib, mmap, kernel, interp or static",
+        ),
         (["-shared", "a.c"], 2, "cc: -shared: is not possible here; use `uselib mkshlib`"),
         (["a.c", "libx.so.6"], 2, "cc: libx.so.6: is a dynamically linked library; link with a stub library"),
         (["-o"], 2, "cc: -o: needs a value"),
         (["--sysroot", "{i386}", "-O2"], 2, "cc: cc: no input files"),
         (["--sysroot", "{i386}", "-m64", "a.c"], 2, "cc: -m64: the sysroot"),
-        (["--sysroot", "{i386}", "-c", "a.c", "b.c", "-o", "x.o"], 2, "cc: -o: cannot name one output for 2 files with -c"),
-        (["--sysroot", "{i386}", "/nowhere/a.c", "/nowhere/b.c"], 1, "/nowhere/a.c: compilation failed (status 1)\nuselib: cc: /nowhere/b.c"),
+        (
+            ["--sysroot", "{i386}", "-c", "a.c", "b.c", "-o", "x.o"],
+            2,
+            "cc: -o: cannot name one output for 2 files with -c",
+        ),
+        (
+            ["--sysroot", "{i386}", "/nowhere/a.c", "/nowhere/b.c"],
+            1,
+            "/nowhere/a.c: compilation failed (status 1)\nuselib: cc: /nowhere/b.c",
+        ),
         (["--sysroot", "{i386}", "/nowhere/a.o"], 1, "/nowhere/a.o"),
     ],
-)  # fmt: skip
+)
 def test_refusals(arguments: list[str], status: int, message: str, capfd: pytest.CaptureFixture[str]) -> None:
     words = [word.replace("{i386}", str(sysroot("i386"))) for word in arguments]
     assert main(["cc", *words]) == status

@@ -22,8 +22,10 @@ def lines(path: Path) -> list[str]:
 def test_aout_library_with_the_names_of_its_stub(tmp_path: Path) -> None:
     path = library(tmp_path / "libx.so.1.2.3", 0x60000000, [b"\xc3", b"\xc3"], version=1 << 16 | 203)
     assert lines(path)[2:] == [
-        "  libx 1.2.3 at 0x60000000-0x60000fff, 2 slots", "      1 0x60000008 ?", "      2 0x60000010 ?",
-    ]  # fmt: skip
+        "  libx 1.2.3 at 0x60000000-0x60000fff, 2 slots",
+        "      1 0x60000008 ?",
+        "      2 0x60000010 ?",
+    ]
     (tmp_path / "libx.sa").write_bytes(stub_archive({"puts": 0x60000008}))
     assert "      1 0x60000008 puts -> 0x60000018" in lines(path)
     stub = lines(tmp_path / "libx.sa")

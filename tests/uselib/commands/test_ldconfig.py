@@ -49,8 +49,13 @@ def run(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, st
 
 def test_makes_changes_and_removes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     place = install(tmp_path / "shlib", "1.2.1", "1.2.3", "1.10.0", "2.0.0")
-    expected = {"libfoo_s.1": "libfoo_s.1.10.0", "libfoo_s.1.10": "libfoo_s.1.10.0", "libfoo_s.1.2": "libfoo_s.1.2.3",
-                "libfoo_s.2": "libfoo_s.2.0.0", "libfoo_s.2.0": "libfoo_s.2.0.0"}  # fmt: skip
+    expected = {
+        "libfoo_s.1": "libfoo_s.1.10.0",
+        "libfoo_s.1.10": "libfoo_s.1.10.0",
+        "libfoo_s.1.2": "libfoo_s.1.2.3",
+        "libfoo_s.2": "libfoo_s.2.0.0",
+        "libfoo_s.2.0": "libfoo_s.2.0.0",
+    }
     status, said, complaints = run(capsys, "-n", "shlib")
     assert links(place) == {} and status == 0  # a dry run changes nothing
     assert said.splitlines() == [
@@ -62,10 +67,13 @@ def test_makes_changes_and_removes(tmp_path: Path, capsys: pytest.CaptureFixture
     (place / "libfoo_s.2.0.0").unlink()
     status, said, complaints = run(capsys, "-v", "shlib")
     assert said.splitlines() == [
-        "shlib:", "    libfoo_s.1 -> libfoo_s.1.2.3 (changed)", "    libfoo_s.1.10 -> libfoo_s.1.10.0 (removed)",
-        "    libfoo_s.1.2 -> libfoo_s.1.2.3 (unchanged)", "    libfoo_s.2 -> libfoo_s.2.0.0 (removed)",
+        "shlib:",
+        "    libfoo_s.1 -> libfoo_s.1.2.3 (changed)",
+        "    libfoo_s.1.10 -> libfoo_s.1.10.0 (removed)",
+        "    libfoo_s.1.2 -> libfoo_s.1.2.3 (unchanged)",
+        "    libfoo_s.2 -> libfoo_s.2.0.0 (removed)",
         "    libfoo_s.2.0 -> libfoo_s.2.0.0 (removed)",
-    ]  # fmt: skip
+    ]
     assert links(place) == {"libfoo_s.1": "libfoo_s.1.2.3", "libfoo_s.1.2": "libfoo_s.1.2.3"}
     assert sorted(path.name for path in place.iterdir() if not path.is_symlink()) == [
         "libfoo_s.1.2.1",
@@ -116,8 +124,10 @@ def test_foreign_files_are_left_alone(tmp_path: Path, capsys: pytest.CaptureFixt
     (place / "libfoo_s.9").mkdir()
     before = links(place)
     assert run(capsys, "lib") == (
-        1, "", "uselib: lib/libfoo_s.1: is not a symbolic link; it should lead to libfoo_s.1.2.1; remove it\n"
-    )  # fmt: skip
+        1,
+        "",
+        "uselib: lib/libfoo_s.1: is not a symbolic link; it should lead to libfoo_s.1.2.1; remove it\n",
+    )
     assert links(place) == {**before, "libfoo_s.1.2": "libfoo_s.1.2.1"}
     assert (place / "libfoo_s.1").read_text() == "not a link" and (place / "libfoo_s.9").is_dir()
 
@@ -178,9 +188,11 @@ def test_bad_directories(tmp_path: Path, capsys: pytest.CaptureFixture[str], mon
     (tmp_path / "loop").symlink_to("loop")
     status, _, said = run(capsys, "none", "file", "loop", "a\nb", "shlib")
     assert status == 1 and said.splitlines() == [
-        "uselib: none: No such file or directory", "uselib: file: Not a directory",
-        "uselib: loop: Too many levels of symbolic links", "uselib: a\\x0ab: No such file or directory",
-    ]  # fmt: skip
+        "uselib: none: No such file or directory",
+        "uselib: file: Not a directory",
+        "uselib: loop: Too many levels of symbolic links",
+        "uselib: a\\x0ab: No such file or directory",
+    ]
     assert len(links(place)) == 2
 
     def refuse(*arguments: object) -> None:
@@ -316,9 +328,11 @@ def test_overlaps_and_mixed_machines(tmp_path: Path, capsys: pytest.CaptureFixtu
     install(tmp_path / "a", "1.2.1", "2.0.0")
     made = make_library(tmp_path / "b", "x86_64", "baz", "int baz(void) { return 1; }\n", "1.0.0", base=0x61000000)
     assert run(capsys, "a", made.parent) == (
-        0, "", f"uselib: warning: ldconfig: a/libfoo_s.1.2.1 at 0x61000000-0x61000fff overlaps {made} at "
+        0,
+        "",
+        f"uselib: warning: ldconfig: a/libfoo_s.1.2.1 at 0x61000000-0x61000fff overlaps {made} at "
         "0x61000000-0x61000fff: no program can use both; `uselib map` finds a free address\n",
-    )  # fmt: skip
+    )
     install(tmp_path / "a", "1.5.0", arch="i386")
     _, _, said = run(capsys, "a")
     assert said == (
@@ -333,8 +347,9 @@ def test_programs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copy(made.bar, place)
     words = ["shlib", "--program", made.both]
     assert run(capsys, *words)[:2] == (
-        0, f"{made.both}: rule default\n    libbar_s.1.0.0 => shlib/libbar_s.1.0.0\n    libfoo_s.1.2.1 => shlib/libfoo_s.1.2.1\n"
-    )  # fmt: skip
+        0,
+        f"{made.both}: rule default\n    libbar_s.1.0.0 => shlib/libbar_s.1.0.0\n    libfoo_s.1.2.1 => shlib/libfoo_s.1.2.1\n",
+    )
     (place / "libfoo_s.1.2.1").unlink()
     status, said, _ = run(capsys, *words)
     assert status == 1 and "    libfoo_s.1.2.1 => not found\n    will not start: can't load library" in said

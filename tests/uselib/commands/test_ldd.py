@@ -91,14 +91,22 @@ def test_every_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     shutil.copy(made.bar, place / "libfoo_s.1.3.9")
     shadowed = "shadowed"
     expected = {
-        "r1/libfoo_s.1.1.9": ["lower-minor"], "r1/libfoo_s.1.2.1": [], "r1/libfoo_s.1.2.2": [shadowed],
-        "r1/libfoo_s.1.3.0": [shadowed], "r1/libfoo_s.2.0.0": ["major"], "r2/libfoo_s.1.9.0": [shadowed],
-        "r1/libfoo_s.1.3.1": [shadowed, "wrong-machine"], "r1/libfoo_s.1.3.2": [shadowed, "truncated"],
-        "r1/libfoo_s.1.3.3": [shadowed, "other-base"], "r1/libfoo_s.1.3.4": [shadowed, "fewer-slots"],
-        "r1/libfoo_s.1.3.5": [shadowed, "bad-format"], "r1/libfoo_s.1.3.6": [shadowed, "header-version"],
-        "r1/libfoo_s.1.3.7": [shadowed, "dangling"], "r1/libfoo_s.1.3.8": [shadowed, "cycle"],
+        "r1/libfoo_s.1.1.9": ["lower-minor"],
+        "r1/libfoo_s.1.2.1": [],
+        "r1/libfoo_s.1.2.2": [shadowed],
+        "r1/libfoo_s.1.3.0": [shadowed],
+        "r1/libfoo_s.2.0.0": ["major"],
+        "r2/libfoo_s.1.9.0": [shadowed],
+        "r1/libfoo_s.1.3.1": [shadowed, "wrong-machine"],
+        "r1/libfoo_s.1.3.2": [shadowed, "truncated"],
+        "r1/libfoo_s.1.3.3": [shadowed, "other-base"],
+        "r1/libfoo_s.1.3.4": [shadowed, "fewer-slots"],
+        "r1/libfoo_s.1.3.5": [shadowed, "bad-format"],
+        "r1/libfoo_s.1.3.6": [shadowed, "header-version"],
+        "r1/libfoo_s.1.3.7": [shadowed, "dangling"],
+        "r1/libfoo_s.1.3.8": [shadowed, "cycle"],
         "r1/libfoo_s.1.3.9": [shadowed, "other-library"],
-    }  # fmt: skip
+    }
     found = facts(capsys, made.program)
     listed = {
         c["path"].replace("//", "/"): [r["code"] for r in c["reasons"]] for c in found["libraries"][0]["candidates"]
@@ -130,10 +138,15 @@ def test_links_and_what_goes_before_them(tmp_path: Path, capsys: pytest.CaptureF
         (c["path"], [r["code"] for r in c["reasons"]]) for c in facts(capsys, *words)["libraries"][0]["candidates"]
     ]
     assert listed[:8] == [
-        ("r1/libfoo_s.1.2", ["dangling"]), ("r1/libfoo_s.1", []), ("r1/libfoo_s.1.2.1", ["rule"]), ("r1/libfoo_s.1.2.0", ["lower-patch"]),
-        ("r2/libfoo_s.1.2", ["shadowed"]), ("r2/libfoo_s.1", ["shadowed"]), ("r2/libfoo_s.1.2.1", ["rule"]),
+        ("r1/libfoo_s.1.2", ["dangling"]),
+        ("r1/libfoo_s.1", []),
+        ("r1/libfoo_s.1.2.1", ["rule"]),
+        ("r1/libfoo_s.1.2.0", ["lower-patch"]),
+        ("r2/libfoo_s.1.2", ["shadowed"]),
+        ("r2/libfoo_s.1", ["shadowed"]),
+        ("r2/libfoo_s.1.2.1", ["rule"]),
         ("r2/libfoo_s.1.2.0", ["lower-patch"]),
-    ]  # fmt: skip
+    ]
     (tmp_path / "r1" / "libfoo_s.1.2.1").unlink()
     listed = [
         (c["path"], [r["code"] for r in c["reasons"]])

@@ -456,8 +456,10 @@ def test_damaged_entries_never_raise(data: st.DataObject) -> None:
 def test_results_survive_json() -> None:
     result = replace(
         stand_in(AbiRequest("p", "o", "n", ("differ",))),
-        wrong=(WrongBinding("data", 5, "a", "b", "new", count=2),), coverage=Coverage(1, ("a",), ()), notes=("x", "y"),
-    )  # fmt: skip
+        wrong=(WrongBinding("data", 5, "a", "b", "new", count=2),),
+        coverage=Coverage(1, ("a",), ()),
+        notes=("x", "y"),
+    )
     plain = json.loads(json.dumps(result.as_json()))
     del plain["version"]
     assert from_json(AbiResult, plain) == result

@@ -72,44 +72,78 @@ extern int errno;
 NEWLY = {  # function -> (body in 1.0, body in 1.1)
     "clamp": ("int clamp(int value, int low, int high)", "return value < low ? low : value > high ? high : value;", ""),
     "weird": ("int weird(int value)", "return 0;", "return value == 47111;"),
-    "sum": ("int sum(const int *values, int count)", "return total(values, count);", "return total(values, count) + (count == 3);"),
-    "upper": ("int upper(char *text)", "return raise(text, 'z');", "return raise(text, 'y');"),
-    "norm": ("int norm(struct point *p, int scale)", "p->x *= scale; return 0;", "p->x *= scale; if (p->name[0]) p->w = 1; return 0;"),
-    "mid": (
-        "struct point mid(struct point a, struct point b)", "a.x = b.x; return a;", "a.x = b.x; a.w += b.y > 9; return a;",
+    "sum": (
+        "int sum(const int *values, int count)",
+        "return total(values, count);",
+        "return total(values, count) + (count == 3);",
     ),
-    "scale": ("double scale(double x, enum mode m)", "return m == SLOW ? x * 2 : x;", "return x != x ? 0 : m == SLOW ? x * 2 : x;"),
+    "upper": ("int upper(char *text)", "return raise(text, 'z');", "return raise(text, 'y');"),
+    "norm": (
+        "int norm(struct point *p, int scale)",
+        "p->x *= scale; return 0;",
+        "p->x *= scale; if (p->name[0]) p->w = 1; return 0;",
+    ),
+    "mid": (
+        "struct point mid(struct point a, struct point b)",
+        "a.x = b.x; return a;",
+        "a.x = b.x; a.w += b.y > 9; return a;",
+    ),
+    "scale": (
+        "double scale(double x, enum mode m)",
+        "return m == SLOW ? x * 2 : x;",
+        "return x != x ? 0 : m == SLOW ? x * 2 : x;",
+    ),
     "name_of": (
-        "const char *name_of(enum mode m)", 'return m == FAST ? "fast" : m == SLOW ? "slow" : "exact";',
+        "const char *name_of(enum mode m)",
+        'return m == FAST ? "fast" : m == SLOW ? "slow" : "exact";',
         'return m == FAST ? "fast" : m == SLOW ? "slow" : "precise";',
     ),
     "fill": (
-        "int fill(char *buf, unsigned long size, int c)", "for (unsigned long i = 0; i < size; i++) buf[i] = c; return 0;",
+        "int fill(char *buf, unsigned long size, int c)",
+        "for (unsigned long i = 0; i < size; i++) buf[i] = c; return 0;",
         "for (unsigned long i = 0; i + 1 < size; i++) buf[i] = c; return 0;",
     ),
     "spin": ("int spin(unsigned n)", "return n;", 'while (n == 1000) __asm__ volatile(""); return n;'),
     "say": ("int say(int n)", 'return printf("%d\\n", n) < 0;', 'return printf("%u\\n", n) < 0;'),
-    "wide": ("long long wide(long long a, short b, unsigned char c)", "return a + b - c;", "return a + b - c + (a >> 40 == 1);"),
+    "wide": (
+        "long long wide(long long a, short b, unsigned char c)",
+        "return a + b - c;",
+        "return a + b - c + (a >> 40 == 1);",
+    ),
     "half": ("float half(float f)", "return f / 2;", "return f > 1000 ? f : f / 2;"),
     "extended": ("long double extended(long double x)", "return x + 1;", "return x == 2 ? x : x + 1;"),
     "many": (
         "int many(int a, double b, long long c, float d, int e, int f, int g, int h, double i, short j)",
-        "return a + b + c + d + e + f + g + h + i + j == 5;", "return a + b + c + d + e + f + g + h + i + j == 5 || j == -77;",
+        "return a + b + c + d + e + f + g + h + i + j == 5;",
+        "return a + b + c + d + e + f + g + h + i + j == 5 || j == -77;",
     ),
     "crash": ("int crash(int n)", "return n;", "return n > 100 ? *(volatile int *)8 : n;"),
     "count": ("int count(void)", "counter++; return 0;", "counter += 2; return 0;"),
     "parse": (
-        "int parse(const char *s)", 'return !strcmp(s, "quick") ? 1 : *s == \'q\' ? errno = 22, -1 : 0;',
-        'return !strcmp(s, "quick") ? 1 : *s == \'q\' ? errno = 33, -1 : 0;',
+        "int parse(const char *s)",
+        "return !strcmp(s, \"quick\") ? 1 : *s == 'q' ? errno = 22, -1 : 0;",
+        "return !strcmp(s, \"quick\") ? 1 : *s == 'q' ? errno = 33, -1 : 0;",
     ),
     "leave": ("int leave(int n)", "return n;", "if (n == 3) exit(7); return n;"),
-    "place": ("int *place(int n)", "static int kept; kept = n; return &kept;", "static int kept; kept = n > 5 ? 5 : n; return &kept;"),
+    "place": (
+        "int *place(int n)",
+        "static int kept; kept = n; return &kept;",
+        "static int kept; kept = n > 5 ? 5 : n; return &kept;",
+    ),
     "behind": ("int behind(char *text)", "return *text;", "text[strlen(text) + 300] = 1; return *text;"),
     "small": ("int small(struct bits b)", "return b.b;", "return b.b + (b.a == 6);"),
     "either": ("int either(union number *u, int i)", "return i;", "return i + (u->i == 17);"),
     "open_it": ("int open_it(enum flags f)", "return f;", "return f == (READ | EXECUTE) ? 0 : f;"),
-    "first": ("int first(const struct node *list)", "return list ? list->value : 0;", "return list ? list->value : -1;"),
-    "put": ("int put(int n)", "return used < 2 ? table[used++] = n, 0 : -1;", "return used < 2 ? table[used++ / 2] = n, 0 : -1;"),
+    "first": (
+        "int first(const struct node *list)",
+        "return list ? list->value : 0;",
+        "return list ? list->value : -1;",
+    ),
+    "put": (
+        "int put(int n)",
+        "return used < 2 ? table[used++] = n, 0 : -1;",
+        "return used < 2 ? table[used++ / 2] = n, 0 : -1;",
+    ),
     "get": ("int get(void)", "return used ? table[--used] : -1;", ""),
     "keep": ("void keep(const char *text)", "memory = text;", ""),
     "kept": ("char kept(void)", "return memory ? *memory : 0;", "return memory ? *memory == 'z' ? 'y' : *memory : 0;"),
@@ -117,7 +151,7 @@ NEWLY = {  # function -> (body in 1.0, body in 1.1)
     "each": ("int each(int (*f)(int), int n)", "return f(n);", ""),
     "all": ("int all(const char *format, ...)", "return *format;", ""),
     "use": ("int use(struct hidden *h)", "return h != 0;", ""),
-}  # fmt: skip
+}
 HELPERS = """
 #include <stdio.h>
 #include <stdlib.h>
@@ -195,7 +229,7 @@ EXPECTED = {  # function -> call, kind, what, old, new (a part of the text)
     "small": ("small((struct bits){.a = 6u})", "result", "result", "0", "1"),
     "either": ("either(&u, 0)", "result", "result", "0", "1"),
     "open_it": ("open_it(", "result", "result", "5", "0"),
-}  # fmt: skip
+}
 
 
 def test_each_kind_of_difference(pair: tuple[str, Path, Path]) -> None:
@@ -484,10 +518,11 @@ _numbers = st.one_of(st.integers(-(1 << 63), (1 << 64) - 1), st.floats()).map(v.
 _values = st.recursive(
     st.one_of(_numbers, st.binary().map(v.Bytes), st.builds(v.Text, st.binary(), st.integers(0, 300)), st.just(v.NULL)),
     lambda inner: st.one_of(
-        st.lists(inner).map(lambda items: v.Group(tuple(items))), st.lists(inner).map(lambda items: v.Items(tuple(items))),
+        st.lists(inner).map(lambda items: v.Group(tuple(items))),
+        st.lists(inner).map(lambda items: v.Items(tuple(items))),
         st.builds(v.Choice, st.integers(0, 9), inner),
     ),
-)  # fmt: skip
+)
 _junk = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text() | st.floats(),
     lambda x: st.lists(x) | st.dictionaries(st.text(), x),

@@ -97,10 +97,18 @@ def test_failures_say_why_in_few_lines(environment: dict[str, str], tmp_path: Pa
     assert done.returncode == 1 and "11 failed" in out, out + done.stderr
     assert "must not run" not in out.replace('raise RuntimeError("the body must not run")', "")
     for said in (
-        "report is affected", "diverged (call", "tally", "breaking for programs that use what changed", "average: difference, after",
-        "the marker `abi` needs old=, new=", "the marker `abi` has no option colour", "gone: No such file", "gone: not probed",
-        "text", "cannot be run",
-    ):  # fmt: skip
+        "report is affected",
+        "diverged (call",
+        "tally",
+        "breaking for programs that use what changed",
+        "average: difference, after",
+        "the marker `abi` needs old=, new=",
+        "the marker `abi` has no option colour",
+        "gone: No such file",
+        "gone: not probed",
+        "text",
+        "cannot be run",
+    ):
         assert said in out, f"{said!r} is not in\n{out}"
     assert "pytest_checks.py" not in out.split("test_bad_marker")[0], "no frames of the plugin in ordinary failures"
 

@@ -46,8 +46,11 @@ def identity(version: str = "1.0.0", *, name: str = "libx_s", base: int = BASE, 
 
 
 def library(
-    names: Iterable[str] = ("alpha", "beta"), rows: Iterable[Type] = (), types: dict[str, int] | None = None, **more: object
-) -> Facts:  # fmt: skip
+    names: Iterable[str] = ("alpha", "beta"),
+    rows: Iterable[Type] = (),
+    types: dict[str, int] | None = None,
+    **more: object,
+) -> Facts:
     """A target library with functions in the slots 1, 2, ...; types: the functions' numbers in `rows` (from 1)."""
     functions = {
         name: FunctionFact(name, TABLE + 8 * index, index + 1, type=(types or {}).get(name))
@@ -217,8 +220,9 @@ def program(*uses: str, needs: Identity | None = None, **more: object) -> Progra
     functions = library().functions
     taken = tuple(Use(name, "function", "libx_s.1.0.0", functions[name].address) for name in uses)
     return replace(
-        ProgramFacts("prog", Machine.X86_64, (needs or identity(),), uses=taken), **more  # type: ignore[arg-type]
-    )  # fmt: skip
+        ProgramFacts("prog", Machine.X86_64, (needs or identity(),), uses=taken),
+        **more,  # type: ignore[arg-type]
+    )
 
 
 def test_programs() -> None:
@@ -301,13 +305,19 @@ def test_program_that_only_has_pointers(tmp_path: Path) -> None:
     source = "int norm(const struct point *p) { return p ? p->x : 5; }\nint twice(int n) { return n; }"
     example = Example(source, source, body, "", "breaking", header=LAYOUTS[0], new_header=LAYOUTS[1])
     pair = build(tmp_path, Machine.X86_64, example)
-    (tmp_path / "program.c").write_text("struct point; int norm(const struct point *p); void put_number(long);"
-                                        "int main_(void) { put_number(norm(0) + 1); return 0; }")  # fmt: skip
+    (tmp_path / "program.c").write_text(
+        "struct point; int norm(const struct point *p); void put_number(long);"
+        "int main_(void) { put_number(norm(0) + 1); return 0; }"
+    )
     old, new = pair.facts()
     opaque = ProgramFacts(
-        "prog", Machine.X86_64, (old.identity,), uses=(Use("norm", "function", "", old.functions["norm"].address),),
-        types=Types((Void(), Record("struct", "point", None))), typed=True,
-    )  # type: ignore[arg-type]  # fmt: skip
+        "prog",
+        Machine.X86_64,
+        (old.identity,),
+        uses=(Use("norm", "function", "", old.functions["norm"].address),),
+        types=Types((Void(), Record("struct", "point", None))),
+        typed=True,
+    )  # type: ignore[arg-type]
     report = check(old, new, (opaque,))
     assert report.programs[0].verdict == "unaffected"
     assert check(old, new).verdict is Verdict.BREAKING
@@ -364,18 +374,39 @@ def _rows(count: int) -> st.SearchStrategy[Type]:
         max_size=4,
     ).map(tuple)
     return st.one_of(
-        st.builds(Base, st.sampled_from(["int", "long", "float"]), st.sampled_from([1, 4, 8]),
-                  st.sampled_from(["signed", "unsigned", "float", "bool"]), st.booleans()),
+        st.builds(
+            Base,
+            st.sampled_from(["int", "long", "float"]),
+            st.sampled_from([1, 4, 8]),
+            st.sampled_from(["signed", "unsigned", "float", "bool"]),
+            st.booleans(),
+        ),
         st.builds(Pointer, number, st.just(8)),
         st.builds(Array, number, st.none() | st.integers(0, 9)),
-        st.builds(Record, st.sampled_from(["struct", "union"]), st.sampled_from(["", "s", "t"]), st.none() | st.integers(0, 64), members),
-        st.builds(Enumeration, st.sampled_from(["", "e"]), st.none() | st.just(4), st.booleans(),
-                  st.lists(st.tuples(st.sampled_from("ABC"), st.integers(0, 3)), max_size=3).map(tuple)),
+        st.builds(
+            Record,
+            st.sampled_from(["struct", "union"]),
+            st.sampled_from(["", "s", "t"]),
+            st.none() | st.integers(0, 64),
+            members,
+        ),
+        st.builds(
+            Enumeration,
+            st.sampled_from(["", "e"]),
+            st.none() | st.just(4),
+            st.booleans(),
+            st.lists(st.tuples(st.sampled_from("ABC"), st.integers(0, 3)), max_size=3).map(tuple),
+        ),
         st.builds(Typedef, st.sampled_from(["t", "u"]), number),
         st.builds(Qualified, st.sampled_from(["const", "volatile"]), number),
-        st.builds(FunctionType, number, st.lists(st.builds(Parameter, st.sampled_from("xy"), number), max_size=3).map(tuple), st.booleans()),
+        st.builds(
+            FunctionType,
+            number,
+            st.lists(st.builds(Parameter, st.sampled_from("xy"), number), max_size=3).map(tuple),
+            st.booleans(),
+        ),
         st.builds(Unknown, st.just("damaged")),
-    )  # fmt: skip
+    )
 
 
 GRAPHS = st.lists(_rows(9), min_size=8, max_size=8)

@@ -89,7 +89,11 @@ def test_stub_says_what_the_target_says(tmp_path: Path, machine: Machine) -> Non
         for name, function in target.functions.items():
             other = stub.functions[name]
             assert (other.address, other.slot, other.interposable, other.pointer) == (
-                function.address, function.slot, function.interposable, function.pointer)  # fmt: skip
+                function.address,
+                function.slot,
+                function.interposable,
+                function.pointer,
+            )
         assert {n: (d.address, d.size) for n, d in stub.data.items()} == {
             n: (d.address, d.size) for n, d in target.data.items()
         }

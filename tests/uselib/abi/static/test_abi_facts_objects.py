@@ -169,10 +169,13 @@ def _core(data: bytearray) -> None:
         (_core, "is neither a library nor a program (ELF type 4)"),
         (lambda data: data.clear(), "is empty"),
         (lambda data: data.__setitem__(slice(None), b"hello world"), "is neither an ELF file nor a stub library"),
-        (lambda data: data.__setitem__(slice(None), b"!<arch>\n"), "is an archive without `LIBRARY NAME`: not a stub library"),
+        (
+            lambda data: data.__setitem__(slice(None), b"!<arch>\n"),
+            "is an archive without `LIBRARY NAME`: not a stub library",
+        ),
         (lambda data: data.__delitem__(slice(100, None)), "truncated"),
     ],
-)  # fmt: skip
+)
 def test_other_files(tmp_path: Path, change: object, words: str) -> None:
     data = bytearray(compile_shared(tmp_path, "x", "int f(void) { return 1; }").read_bytes())
     change(data)  # type: ignore[operator]

@@ -342,11 +342,27 @@ def test_constants(tmp_path: Path) -> None:
     found = read(tmp_path, CONSTANTS)
     values = {name: constant.value for name, constant in found.constants.items()}
     assert values == {
-        "TEN": 10, "HEX": 31, "OCTAL": 15, "BINARY": 5, "SUM": 72, "SHIFT": 1 << 31, "NOT": 0xFFFFFFFF, "CAST": 255, "LETTER": 97,
-        "NEWLINE": 10, "TEXT": "one two", "PI": 3.25, "TINY": -0.001, "OF_ENUM": 6, "CONDITION": 1, "VERSION_NUMBER": 258, "SIZE": 4,
-        "HALF": 2**63 - 1, "MINUS": -6,
+        "TEN": 10,
+        "HEX": 31,
+        "OCTAL": 15,
+        "BINARY": 5,
+        "SUM": 72,
+        "SHIFT": 1 << 31,
+        "NOT": 0xFFFFFFFF,
+        "CAST": 255,
+        "LETTER": 97,
+        "NEWLINE": 10,
+        "TEXT": "one two",
+        "PI": 3.25,
+        "TINY": -0.001,
+        "OF_ENUM": 6,
+        "CONDITION": 1,
+        "VERSION_NUMBER": 258,
+        "SIZE": 4,
+        "HALF": 2**63 - 1,
+        "MINUS": -6,
         "COMMAND": 0x40087803,
-    }  # fmt: skip
+    }
     assert found.constants["TEN"].place == f"{tmp_path}/lib.h:3"
 
 

@@ -52,6 +52,29 @@ int main_(void) { struct point p = {1, 2}; return norm(&p) + count; }
 """
 
 
+FILES = dict(
+    line.split()
+    for line in """
+old          old/shlib/libsample_s.1.0.0
+patch        patch/shlib/libsample_s.1.0.1
+minor        minor/shlib/libsample_s.1.1.0
+new          new/shlib/libsample_s.1.1.0
+i386         i386/shlib/libsample_s.1.0.0
+other        other/shlib/libother_s.1.0.0
+stub         old/lib/libsample_s.a
+new_stub     new/lib/libsample_s.a
+program      program
+bystander    bystander
+old_headers  old/lib.h
+new_headers  new/lib.h
+so           old/libsample.so.1.0
+new_so       new/libsample.so.1.1
+stripped     stripped
+object       old/lib.o
+""".strip().splitlines()
+)
+
+
 @dataclass(frozen=True)
 class Files:
     """old 1.0.0; patch 1.0.1 with other code; minor 1.1.0 with one function more; new 1.1.0 with what breaks; i386 and other: other
@@ -60,16 +83,9 @@ class Files:
     folder: Path
 
     def __getattr__(self, name: str) -> str:
-        rows = {
-            "old": "old/shlib/libsample_s.1.0.0", "patch": "patch/shlib/libsample_s.1.0.1", "minor": "minor/shlib/libsample_s.1.1.0",
-            "new": "new/shlib/libsample_s.1.1.0", "i386": "i386/shlib/libsample_s.1.0.0", "other": "other/shlib/libother_s.1.0.0",
-            "stub": "old/lib/libsample_s.a", "new_stub": "new/lib/libsample_s.a", "program": "program", "bystander": "bystander",
-            "old_headers": "old/lib.h", "new_headers": "new/lib.h", "so": "old/libsample.so.1.0", "new_so": "new/libsample.so.1.1",
-            "stripped": "stripped", "object": "old/lib.o",
-        }  # fmt: skip
-        if name not in rows:
+        if name not in FILES:
             raise AttributeError(name)
-        return str(self.folder / rows[name])
+        return str(self.folder / FILES[name])
 
 
 def library(
@@ -234,10 +250,14 @@ def test_files_that_are_no_libraries(files: Files, tmp_path: Path, ask) -> None:
     text.write_text("no library\n")
     (tmp_path / "empty").touch()
     for path, said in (
-        (str(text), "is neither an ELF file nor a stub library"), (str(tmp_path / "empty"), "is empty"), (files.object, "is an object file"),
-        (str(tmp_path / "none"), "cannot be read: No such file or directory"), (str(tmp_path), ""), ("/dev/zero", "cannot be read"),
+        (str(text), "is neither an ELF file nor a stub library"),
+        (str(tmp_path / "empty"), "is empty"),
+        (files.object, "is an object file"),
+        (str(tmp_path / "none"), "cannot be read: No such file or directory"),
+        (str(tmp_path), ""),
+        ("/dev/zero", "cannot be read"),
         (files.program, "is a program, and a library is wanted here"),
-    ):  # fmt: skip
+    ):
         answer = ask(files.old, path)
         assert answer.status == 1 and answer.out == "" and answer.err.count("\n") == 1, path
         assert path in answer.err and said in answer.err, answer.err
@@ -506,7 +526,7 @@ def test_suppressions(files: Files, ask, tmp_path: Path) -> None:
     assert found["notices"] == [
         f"suppression expired on 2026-01-01: {path}: suppress 2 (rule function-removed, subject *)",
         f"suppression matches nothing: {path}: suppress 3 (rule data-*, subject none)",
-    ] or datetime.date.today() > datetime.date(2027, 1, 1)  # fmt: skip
+    ] or datetime.date.today() > datetime.date(2027, 1, 1)
 
 
 def test_when_all_that_breaks_is_suppressed(files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

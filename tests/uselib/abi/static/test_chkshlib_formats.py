@@ -38,12 +38,24 @@ CODE = Finding(SILENT, "implementation", "the machine code of 2 functions is ano
 WAIVED = Finding(REMOVED, "inner", "function inner was removed", suppressed="never documented (until 2027-01-01)")
 
 REPORT = Report(
-    "old/libshape_s.1.0.0", "new/libshape_s.1.1.0", Verdict.BREAKING, (GONE, WAIVED, SHAPE, MORE, CODE),
-    (ProgramReport("bin/prog", "affected", (Effect(GONE, "calls gone (slot 3)"), Effect(SHAPE, "knows struct shape", False)), 2),
-     ProgramReport("bin/other", "unaffected", (), 1, ("which types it was compiled with",))),
-    ("behaviour: not compared",), "major", {"functions": 4, "data": 1, "types": 2}, "1.0.0", "1.1.0", "2.0.0",
+    "old/libshape_s.1.0.0",
+    "new/libshape_s.1.1.0",
+    Verdict.BREAKING,
+    (GONE, WAIVED, SHAPE, MORE, CODE),
+    (
+        ProgramReport(
+            "bin/prog", "affected", (Effect(GONE, "calls gone (slot 3)"), Effect(SHAPE, "knows struct shape", False)), 2
+        ),
+        ProgramReport("bin/other", "unaffected", (), 1, ("which types it was compiled with",)),
+    ),
+    ("behaviour: not compared",),
+    "major",
+    {"functions": 4, "data": 1, "types": 2},
+    "1.0.0",
+    "1.1.0",
+    "2.0.0",
     ("OLD and NEW are the same file",),
-)  # fmt: skip
+)
 EMPTY = Report("a.so", "b.so", Verdict.COMPATIBLE, needs_version="patch")
 STRANGE = Report("a.so", "b.so", Verdict.NOT_COMPARABLE, unchecked=("a.so is for i386, b.so for x86_64",))
 
@@ -182,8 +194,12 @@ def test_json() -> None:
     assert found["summary"] == {"breaking": 1, "risk": 1, "minor": 1, "compatible": 1, "suppressed": 1}
     first = found["findings"][0]
     assert {key: first[key] for key in ("rule", "severity", "subject", "place", "suppressed")} == {
-        "rule": "function-removed", "severity": "breaking", "subject": "gone", "place": "src/lib.c:7", "suppressed": "",
-    }  # fmt: skip
+        "rule": "function-removed",
+        "severity": "breaking",
+        "subject": "gone",
+        "place": "src/lib.c:7",
+        "suppressed": "",
+    }
     assert found["findings"][2]["through"] == ["draw", "paint"]
     assert found["programs"][0]["effects"][0]["finding"] == 0
     assert found["unchecked"] == ["behaviour: not compared"]
@@ -200,8 +216,9 @@ def test_sarif_structure() -> None:
         assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
     gone = run["results"][0]
     assert gone["level"] == "error" and gone["locations"][0]["physicalLocation"] == {
-        "artifactLocation": {"uri": "src/lib.c"}, "region": {"startLine": 7},
-    }  # fmt: skip
+        "artifactLocation": {"uri": "src/lib.c"},
+        "region": {"startLine": 7},
+    }
     assert run["results"][1]["suppressions"][0]["justification"].startswith("never documented")
     places = [result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for result in run["results"]]
     assert places[2] == "new/libshape_s.1.1.0"  # no line is known: the library itself
