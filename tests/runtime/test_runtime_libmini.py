@@ -53,45 +53,59 @@ def host(name: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run([f"{directory}/{name}", *arguments], cwd=directory, capture_output=True, timeout=60)
 
 
-def conversions() -> list[tuple[str, str, str, str]]:
-    """Kind, format, value and what Python, whose % has C's rules for these, makes of it."""
+Conversion = tuple[str, str, str, str]
+"""Kind, format, value and what Python, whose % has C's rules for these, makes of it."""
+
+
+def signed(chosen: random.Random, flags: str, width: str, precision: str) -> Conversion | None:
+    number = chosen.getrandbits(chosen.randint(1, 63)) * chosen.choice([1, -1])
+    flags = flags.replace("0", "") if precision else flags  # a precision switches 0 off in C only
+    wanted = f"%{flags}{width}{precision}d" % number
+    if precision == ".0" and number == 0:
+        return None  # C prints no digit
+    return "d", f"%{flags}{width}{precision}lld", str(number), wanted
+
+
+def unsigned(chosen: random.Random, flags: str, width: str, precision: str) -> Conversion:
+    number = chosen.getrandbits(chosen.randint(1, 64)) or 1
+    letter = chosen.choice("xXo")
+    flags = flags.replace("+", "").replace(" ", "")
+    sharp = "#" if letter != "o" and not precision and chosen.random() < 0.5 else ""
+    flags = flags.replace("0", "") if precision else flags
+    wanted = f"%{flags}{sharp}{width}{precision}{letter}" % number
+    return "u", f"%{flags}{sharp}{width}{precision}ll{letter}", str(number), wanted
+
+
+def floating(chosen: random.Random, flags: str, width: str, precision: str) -> Conversion:
+    value = struct.unpack("<d", struct.pack("<Q", chosen.getrandbits(64)))[0]
+    if chosen.random() < 0.7 or value != value:
+        ordinary = [chosen.uniform(-1000, 1000), chosen.randint(-100, 100) / 8, 10.0 ** chosen.randint(-6, 18)]
+        value = chosen.choice(ordinary)
+    letter = chosen.choice("eEfFgG")
+    flags = flags.replace("0", "") if abs(value) == float("inf") else flags
+    form = f"%{flags}{width}{precision}{letter}"
+    return "f", form, repr(value), form % value
+
+
+def string(chosen: random.Random, flags: str, width: str, precision: str) -> Conversion:
+    form = f"[%{'-' if '-' in flags else ''}{width}{precision}s]"
+    text = "".join(chosen.choice("abc XYZ%") for _ in range(chosen.randint(0, 30))).strip() or "x"
+    return "s", form, text, form % text
+
+
+KINDS = {"d": signed, "u": unsigned, "f": floating, "s": string}
+
+
+def conversions() -> list[Conversion]:
     chosen = random.Random(4)
     result = []
     for _ in range(4000):
-        kind = chosen.choice("dufffs")
+        make = KINDS[chosen.choice("dufffs")]
         flags = "".join(flag for flag in "-+ 0" if chosen.random() < 0.25)
         width = chosen.choice(["", "", "1", "7", "25"])
         precision = chosen.choice(["", "", ".0", ".1", ".3", ".12", ".40"])
-        if kind == "d":
-            number = chosen.getrandbits(chosen.randint(1, 63)) * chosen.choice([1, -1])
-            flags = flags.replace("0", "") if precision else flags  # a precision switches 0 off in C only
-            wanted = f"%{flags}{width}{precision}d" % number
-            if precision == ".0" and number == 0:
-                continue  # C prints no digit
-            result.append((kind, f"%{flags}{width}{precision}lld", str(number), wanted))
-        elif kind == "u":
-            number = chosen.getrandbits(chosen.randint(1, 64)) or 1
-            letter = chosen.choice("xXo")
-            flags = flags.replace("+", "").replace(" ", "")
-            sharp = "#" if letter != "o" and not precision and chosen.random() < 0.5 else ""
-            flags = flags.replace("0", "") if precision else flags
-            wanted = f"%{flags}{sharp}{width}{precision}{letter}" % number
-            result.append((kind, f"%{flags}{sharp}{width}{precision}ll{letter}", str(number), wanted))
-        elif kind == "f":
-            value = struct.unpack("<d", struct.pack("<Q", chosen.getrandbits(64)))[0]
-            if chosen.random() < 0.7 or value != value:
-                value = chosen.choice(
-                    [chosen.uniform(-1000, 1000), chosen.randint(-100, 100) / 8, 10.0 ** chosen.randint(-6, 18)]
-                )
-            letter = chosen.choice("eEfFgG")
-            flags = flags.replace("0", "") if abs(value) == float("inf") else flags
-            wanted = f"%{flags}{width}{precision}{letter}" % value
-            result.append((kind, f"%{flags}{width}{precision}{letter}", repr(value), wanted))
-        else:
-            flags = "-" if "-" in flags else ""
-            text = "".join(chosen.choice("abc XYZ%") for _ in range(chosen.randint(0, 30))).strip() or "x"
-            result.append((kind, f"[%{flags}{width}{precision}s]", text, f"[%{flags}{width}{precision}s]" % text))
-    return result
+        result.append(make(chosen, flags, width, precision))
+    return [row for row in result if row is not None]
 
 
 @native

@@ -48,21 +48,27 @@ def written(types: ct.Types, row: int, seen: set[str] | None = None) -> str:
         case ct.Enumeration(name, size, signed, values):
             return f"enum {name}:{size}:{int(signed)}{{{', '.join(f'{n}={v}' for n, v in values)}}}"
         case ct.Record(kind, name, size, members, alignment):
-            label = (
-                f"{kind} {name}" if name else f"{kind} of row {row}"
-            )  # one without a tag leads to itself in damaged files
+            # one without a tag leads to itself in damaged files
+            label = f"{kind} {name}" if name else f"{kind} of row {row}"
             if label in seen:
                 return f"{kind} {name}"
             seen.add(label)
-            words = "; ".join(
-                f"{m.name}@{m.offset}{'' if m.width is None else f':{m.width}'} {of(m.type)}" for m in members
-            )
+            described = [_member(m.name, m.offset, m.width, of(m.type)) for m in members]
             if not name:
                 seen.discard(label)
-            return f"{kind} {name}:{size}{f' aligned {alignment}' if alignment else ''}{{{words}}}"
+            return _record(kind, name, size, alignment, described)
         case ct.Unknown(reason):
             return f"unknown({reason})"
     raise AssertionError(types[row])
+
+
+def _member(name: str, offset: int, width: int | None, type_: str) -> str:
+    """offset and width: bits."""
+    return f"{name}@{offset}{'' if width is None else f':{width}'} {type_}"
+
+
+def _record(kind: str, name: str, size: int | None, alignment: int, members: list[str]) -> str:
+    return f"{kind} {name}:{size}{f' aligned {alignment}' if alignment else ''}{{{'; '.join(members)}}}"
 
 
 _WORDS = {
@@ -157,61 +163,78 @@ class Oracle:
 
     def _written(self, die: Any, seen: set[str]) -> str:
         tag, name = die.tag, _text(die, "DW_AT_name")
-        size = _number(die, "DW_AT_byte_size", None)
-        if tag == "DW_TAG_base_type":
-            code = _number(die, "DW_AT_encoding", 0)
-            encoding = _ENCODINGS.get(code, "other")
-            if code in (6, 8):
-                encoding = "char" if name == "char" else "signed" if code == 6 else "unsigned"
-            return f"{_base_name(name)}:{size}:{encoding}:{int(code in (3, 4, 5, 6))}"
         if tag in _POINTERS:
             return f"{_POINTERS[tag]}{self._word}({self._of(die, seen)})"
         if tag in _QUALIFIERS:
-            target = self._of(die, seen)
-            if tag == "DW_TAG_const_type" and re.match(r"(array\[\d*\]\()+const\(", target):
-                return target
-            return f"{_QUALIFIERS[tag]}({target})"
-        if tag == "DW_TAG_typedef":
-            return f"typedef {name}({self._of(die, seen)})"
-        if tag == "DW_TAG_subroutine_type":
-            return self._function(die, seen)
-        if tag == "DW_TAG_array_type":
-            text = self._of(die, seen)
-            bounds = [c for c in die.iter_children() if c.tag == "DW_TAG_subrange_type"]
-            for bound in reversed(bounds):
-                upper, count = _number(bound, "DW_AT_upper_bound", None), _number(bound, "DW_AT_count", None)
-                count = upper + 1 if isinstance(upper, int) else count
-                text = f"array[{count if isinstance(count, int) else ''}]({text})"
-            return text
-        if "DW_AT_declaration" in die.attributes:
-            defined = self._records.get((tag, name))
-            if defined:
-                return self._written(defined[0], seen)
-        if tag == "DW_TAG_enumeration_type":
-            values = [(_text(c, "DW_AT_name"), _number(c, "DW_AT_const_value", 0)) for c in die.iter_children()]
-            base = die.get_DIE_from_attribute("DW_AT_type") if "DW_AT_type" in die.attributes else None
-            signed = _number(base, "DW_AT_encoding", 0) in (5, 6) if base is not None else any(v < 0 for _, v in values)
-            return f"enum {name}:{size}:{int(signed)}{{{', '.join(f'{n}={v}' for n, v in values)}}}"
-        kind = tag.removeprefix("DW_TAG_").removesuffix("_type").replace("structure", "struct")
+            return self._qualified(die, seen)
+        if tag in _SIMPLE:
+            return str(getattr(self, _SIMPLE[tag])(die, seen))
+        if "DW_AT_declaration" in die.attributes and (defined := self._records.get((tag, name))):
+            return self._written(defined[0], seen)
+        return self._enumeration(die, seen) if tag == "DW_TAG_enumeration_type" else self._record(die, seen)
+
+    def _base(self, die: Any, seen: set[str]) -> str:
+        name, code = _text(die, "DW_AT_name"), _number(die, "DW_AT_encoding", 0)
+        encoding = _ENCODINGS.get(code, "other")
+        if code in (6, 8):
+            encoding = "char" if name == "char" else "signed" if code == 6 else "unsigned"
+        return f"{_base_name(name)}:{_number(die, 'DW_AT_byte_size', None)}:{encoding}:{int(code in (3, 4, 5, 6))}"
+
+    def _qualified(self, die: Any, seen: set[str]) -> str:
+        target = self._of(die, seen)
+        if die.tag == "DW_TAG_const_type" and re.match(r"(array\[\d*\]\()+const\(", target):
+            return target
+        return f"{_QUALIFIERS[die.tag]}({target})"
+
+    def _typedef(self, die: Any, seen: set[str]) -> str:
+        return f"typedef {_text(die, 'DW_AT_name')}({self._of(die, seen)})"
+
+    def _array(self, die: Any, seen: set[str]) -> str:
+        text = self._of(die, seen)
+        bounds = [c for c in die.iter_children() if c.tag == "DW_TAG_subrange_type"]
+        for bound in reversed(bounds):
+            upper, count = _number(bound, "DW_AT_upper_bound", None), _number(bound, "DW_AT_count", None)
+            count = upper + 1 if isinstance(upper, int) else count
+            text = f"array[{count if isinstance(count, int) else ''}]({text})"
+        return text
+
+    def _enumeration(self, die: Any, seen: set[str]) -> str:
+        values = [(_text(c, "DW_AT_name"), _number(c, "DW_AT_const_value", 0)) for c in die.iter_children()]
+        base = die.get_DIE_from_attribute("DW_AT_type") if "DW_AT_type" in die.attributes else None
+        signed = _number(base, "DW_AT_encoding", 0) in (5, 6) if base is not None else any(v < 0 for _, v in values)
+        name, size = _text(die, "DW_AT_name"), _number(die, "DW_AT_byte_size", None)
+        return f"enum {name}:{size}:{int(signed)}{{{', '.join(f'{n}={v}' for n, v in values)}}}"
+
+    def _record(self, die: Any, seen: set[str]) -> str:
+        name = _text(die, "DW_AT_name")
+        kind = die.tag.removeprefix("DW_TAG_").removesuffix("_type").replace("structure", "struct")
         if name and f"{kind} {name}" in seen:
             return f"{kind} {name}"
         seen.add(f"{kind} {name}")
-        members = []
-        for child in die.iter_children():
-            if child.tag != "DW_TAG_member":
-                continue
-            at, width = (
-                8 * (_number(child, "DW_AT_data_member_location", 0) or 0),
-                _number(child, "DW_AT_bit_size", None),
-            )
-            if "DW_AT_data_bit_offset" in child.attributes:
-                at += _number(child, "DW_AT_data_bit_offset", 0)
-            elif width is not None:
-                at += 8 * _number(child, "DW_AT_byte_size", 0) - _number(child, "DW_AT_bit_offset", 0) - width
-            text = self._of(child, seen)
-            members.append(f"{_text(child, 'DW_AT_name')}@{at}{'' if width is None else f':{width}'} {text}")
-        alignment = _number(die, "DW_AT_alignment", 0)
-        return f"{kind} {name}:{size}{f' aligned {alignment}' if alignment else ''}{{{'; '.join(members)}}}"
+        members = [
+            _member(_text(child, "DW_AT_name"), *_place(child), self._of(child, seen))
+            for child in die.iter_children()
+            if child.tag == "DW_TAG_member"
+        ]
+        return _record(kind, name, _number(die, "DW_AT_byte_size", None), _number(die, "DW_AT_alignment", 0), members)
+
+
+_SIMPLE = {
+    "DW_TAG_base_type": "_base",
+    "DW_TAG_typedef": "_typedef",
+    "DW_TAG_subroutine_type": "_function",
+    "DW_TAG_array_type": "_array",
+}
+
+
+def _place(die: Any) -> tuple[int, int | None]:
+    """Offset and width of a member in bits; the width is None if it is no bit-field."""
+    at, width = 8 * (_number(die, "DW_AT_data_member_location", 0) or 0), _number(die, "DW_AT_bit_size", None)
+    if "DW_AT_data_bit_offset" in die.attributes:
+        at += _number(die, "DW_AT_data_bit_offset", 0)
+    elif width is not None:
+        at += 8 * _number(die, "DW_AT_byte_size", 0) - _number(die, "DW_AT_bit_offset", 0) - width
+    return at, width
 
 
 def _text(die: Any, attribute: str) -> str:

@@ -57,37 +57,42 @@ def test_entries(folder: Path, tmp_path: Path, arch: str, kind: str) -> None:
     assert found.end == {"status": 0, "signal": 0, "events": len(calls), "filtered": 0, "replaced": False}
 
 
-def survives(found: dict[int, Recorded]) -> None:
-    """What every trace of hard.c with --returns has to say."""
-    parent, child = found[0], found[1]
+def closed_calls(parent: Recorded) -> list[tuple[str, int, bool]]:
+    """(name, value, late) of each return. Every call returns once, with its own name and depth."""
     open_calls: dict[int, tuple[str, int]] = {}
-    results: list[tuple[str, int, bool, int]] = []
+    results = []
     for sequence, (kind, name, row) in zip(parent.sequences, parent.events, strict=True):
         if kind is EventKind.CALL:
             open_calls[sequence] = (name, row[DEPTH])
         elif kind is EventKind.RETURN:
-            assert open_calls.pop(row[CALLER]) == (
-                name,
-                row[DEPTH],
-            )  # each call returns once, with its own name and depth
-            results.append((name, row[3], bool(row[FLAGS] & LATE), row[6]))
+            assert open_calls.pop(row[CALLER]) == (name, row[DEPTH])
+            results.append((name, row[3], bool(row[FLAGS] & LATE)))
     assert {name for name, _ in open_calls.values()} <= {"__libc_start_main", "exit", "siglongjmp"}
-    by_name = [(name, value) for name, value, late, _ in results if not late]
+    return results
+
+
+def survives(found: dict[int, Recorded]) -> None:
+    """What every trace of hard.c with --returns has to say."""
+    parent, child = found[0], found[1]
+    results = closed_calls(parent)
+    by_name = [(name, value) for name, value, late in results if not late]
     for expected in (("strlen", 4), ("abs", 4), ("labs", 1), ("abs", 7), ("strlen", 8)):
         assert expected in by_name
-    assert [late for name, _, late, _ in results if name == "longjmp"] == [True]
-    assert [late for name, _, late, _ in results if name == "qsort"] == [
-        False,
-        True,
-    ]  # the second one is left by longjmp
-    assert [value for name, value, _, _ in results if name == "fork"] == [child.process["pid"]]
+    assert [late for name, _, late in results if name == "longjmp"] == [True]
+    # the second one is left by longjmp
+    assert [late for name, _, late in results if name == "qsort"] == [False, True]
+    assert [value for name, value, _ in results if name == "fork"] == [child.process["pid"]]
     # deep(4) calls abs five deep in its own frames, which are not calls through slots: depth is that of main's calls
     depths = {name: row[DEPTH] for kind, name, row in parent.events if kind is EventKind.CALL}
     assert depths["labs"] == depths["puts"] == depths["waitpid"] and depths["write"] == depths["raise"] + 1
     signals = [row[WORDS][0] for kind, _, row in parent.events if kind is EventKind.SIGNAL]
     assert signals == [10, 10, 12, 11] or signals == [10, 10, 12, 11, 17]
-    first_kind, first_name, first = child.events[0]
-    assert (first_kind, first_name, first[CALLER], first[3]) == (EventKind.RETURN, "fork", 0, 0)
+    survives_in_the_child(child)
+
+
+def survives_in_the_child(child: Recorded) -> None:
+    kind, name, row = child.events[0]
+    assert (kind, name, row[CALLER], row[3]) == (EventKind.RETURN, "fork", 0, 0)
     assert child.calls()[:2] == ["atoi", "puts"] and child.process["parent"] == 0
     assert child.end is not None and child.end["status"] == 7
 

@@ -101,31 +101,36 @@ def test_walks_agree_with_plain_loops(tree: tuple[Index, list[Event]]) -> None:
         parent = max((r for r in calls if r < row and all_[r].depth < event.depth), default=None)
         assert walk.parent(row) == parent
         if event.is_call:
-            end = min((r for r in same if r > row and all_[r].depth <= event.depth), default=same[-1] + 1)
-            extent = walk.extent(row)
-            assert extent.end == end
-            if extent.closing is not None:
-                assert all_[extent.closing].is_return
-                assert all_[extent.closing].caller == event.sequence
-                assert walk.opening(extent.closing) == row
-            inside = [r for r in calls if row < r < end]
-            assert walk.children(row, extent)[1] == len(inside)
-            siblings = [r for r in calls if all_[r].depth == event.depth and walk.parent(r) == parent]
-            following = min((r for r in siblings if r > row), default=None)
-            assert walk.sibling(row, True) == following
-            assert following is None or walk.sibling(following, False) == row
+            check_extent(walk, all_, row, same)
+            check_siblings(walk, all_, row, [r for r in calls if walk.parent(r) == parent])
 
 
-def test_filters_folds_and_search_agree_with_plain_loops(tree: tuple[Index, list[Event]]) -> None:
+def check_extent(walk: Walk, all_: list[Event], row: int, same: list[int]) -> None:
+    """Where the call at `row` ends, and what it has inside. same: the rows of its process."""
+    event = all_[row]
+    end = min((r for r in same if r > row and all_[r].depth <= event.depth), default=same[-1] + 1)
+    extent = walk.extent(row)
+    assert extent.end == end
+    if extent.closing is not None:
+        assert all_[extent.closing].is_return
+        assert all_[extent.closing].caller == event.sequence
+        assert walk.opening(extent.closing) == row
+    assert walk.children(row, extent)[1] == sum(all_[r].is_call for r in same if row < r < end)
+
+
+def check_siblings(walk: Walk, all_: list[Event], row: int, family: list[int]) -> None:
+    """The next call of the same depth, and back. family: the calls with the same parent."""
+    following = min((r for r in family if all_[r].depth == all_[row].depth and r > row), default=None)
+    assert walk.sibling(row, True) == following
+    assert following is None or walk.sibling(following, False) == row
+
+
+def test_filters_and_folds_agree_with_plain_loops(tree: tuple[Index, list[Event]]) -> None:
     index, all_ = tree
     view = View(index, Filter(library=("libc*",), depth=4))
     view.update()
-    shown = [
-        r
-        for r, e in enumerate(all_)
-        if not index.joined[r] and e.function is not None and e.function.library == "libc_s" and e.depth < 4
-    ]
-    assert view.rows.tolist() == shown
+    rows = [(r, e) for r, e in enumerate(all_) if not index.joined[r] and e.function is not None and e.depth < 4]
+    assert view.rows.tolist() == [r for r, e in rows if e.function and e.function.library == "libc_s"]
     view.set_filter(Filter())
     whole = view.rows.tolist()
     folded = [r for r in whole if all_[r].is_call and view.walk.has_children(r)][::3]
@@ -136,19 +141,20 @@ def test_filters_folds_and_search_agree_with_plain_loops(tree: tuple[Index, list
     assert view.rows.tolist() == [r for r in whole if r not in hidden]
     view.unfold_all()
     assert view.rows.tolist() == whole
-    for pattern in ("str*", "*mal*", "libdraw*!*e*"):
-        hits = [
-            r
-            for r, e in enumerate(all_)
-            if e.is_call
-            and e.function
-            and fnmatchcase(e.function.label if "!" in pattern else e.function.name, pattern)
-        ]
-        assert view.matching(pattern) == len(hits) > 3
-        assert view.search(pattern, -1) == hits[0] == view.search(pattern, hits[-1])
-        assert view.search(pattern, hits[2]) == hits[3]
-        assert view.search(pattern, hits[2], forward=False) == hits[1]
-        assert view.search(pattern, hits[0], forward=False) == hits[-1]
+
+
+@pytest.mark.parametrize("pattern", ["str*", "*mal*", "libdraw*!*e*"])
+def test_search_agrees_with_plain_loops(tree: tuple[Index, list[Event]], pattern: str) -> None:
+    index, all_ = tree
+    view = View(index)
+    view.update()
+    calls = [(r, e.function) for r, e in enumerate(all_) if e.is_call and e.function]
+    hits = [r for r, f in calls if fnmatchcase(f.label if "!" in pattern else f.name, pattern)]
+    assert view.matching(pattern) == len(hits) > 3
+    assert view.search(pattern, -1) == hits[0] == view.search(pattern, hits[-1])
+    assert view.search(pattern, hits[2]) == hits[3]
+    assert view.search(pattern, hits[2], forward=False) == hits[1]
+    assert view.search(pattern, hits[0], forward=False) == hits[-1]
     assert view.search("nothing_like_it", 5) is None
 
 

@@ -12,6 +12,7 @@ import random
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -89,74 +90,129 @@ def program_for(model: Model) -> tuple[str, list[tuple[str, str, str]]]:
     return "".join(declared) + f"int main_(void) {{ {body} return 0; }}", rows
 
 
+def pick(names: dict[str, tuple[int, int]], number: int) -> str:
+    return sorted(names)[number % len(names)]
+
+
+def fresh_name(model: Model, number: int) -> str:
+    return f"{chr(ord('a') + number % 26)}_{model.next_value - 1}"
+
+
+def grow(model: Model, number: int) -> Model:
+    name = pick(model.functions, number)
+    base, length = model.functions[name]
+    return replace(model, functions={**model.functions, name: (base, length + number % 40)})
+
+
+def add_function(model: Model, number: int) -> Model:
+    row = (model.next_value - 1, number % 7)
+    return replace(model, functions={**model.functions, fresh_name(model, number): row})
+
+
+def add_data(model: Model, number: int) -> Model:
+    row = (model.next_value - 1, 1 + number % 9)
+    return replace(model, data={**model.data, fresh_name(model, number): row})
+
+
+def make_interposable(model: Model, number: int) -> Model:
+    return replace(model, interposable=model.interposable | {pick(model.functions, number)})
+
+
+def rename(model: Model, number: int, field: str) -> Model | None:
+    names = getattr(model, field)
+    old, now = pick(names, number), fresh_name(model, number)
+    if any(old in option for option in model.options):
+        return None  # once a release
+    renamed = {now if name == old else name: row for name, row in names.items()}
+    interposable = frozenset(now if name == old else name for name in model.interposable)
+    options = (*model.options, "--rename", f"{old}={now}")
+    return replace(model, options=options, interposable=interposable, **{field: renamed})
+
+
+def retire(model: Model, number: int, field: str) -> Model | None:
+    names = getattr(model, field)
+    gone = pick(names, number)
+    if len(names) < 2 or any(gone in option for option in model.options):
+        return None
+    rest = {name: row for name, row in names.items() if name != gone}
+    words = gone if field == "functions" else f"{gone},get_{names[gone][0]}"
+    options = (*model.options, "--retire", words)
+    return replace(model, options=options, interposable=model.interposable - {gone}, **{field: rest})
+
+
+CHANGES: dict[str, Callable[[Model, int], Model | None]] = {
+    "reorder": lambda model, number: replace(model, order=number),
+    "grow": grow,
+    "private": lambda model, number: replace(model, private=model.private + 1),
+    "less private": lambda model, number: replace(model, private=max(0, model.private - 1)),
+    "grow private data": lambda model, number: replace(model, private_data=model.private_data + number % 100),
+    "stub next": lambda model, number: model,
+    "add function": add_function,
+    "add data": add_data,
+    "interposable": make_interposable,
+    "rename function": lambda model, number: rename(model, number, "functions"),
+    "rename data": lambda model, number: rename(model, number, "data"),
+    "retire function": lambda model, number: retire(model, number, "functions"),
+    "retire data": lambda model, number: retire(model, number, "data"),
+}
+
+
 def edited(model: Model, edit: str, number: int) -> Model:
-    """The model after one change; `number` chooses what it concerns."""
+    """The model after one change; `number` chooses what it concerns. The model itself where the change cannot be made."""
+    new = replace(model, next_value=model.next_value + 1, minor=model.minor or edit in MINOR)
+    return CHANGES[edit](new, number) or model
 
-    def pick(names: dict[str, tuple[int, int]]) -> str:
-        return sorted(names)[number % len(names)]
 
-    value = model.next_value
-    new = replace(model, next_value=value + 1, minor=model.minor or edit in MINOR)
-    prefix = chr(ord("a") + number % 26)
-    if edit == "reorder":
-        return replace(new, order=number)
-    if edit == "grow":
-        name = pick(model.functions)
-        base, length = model.functions[name]
-        return replace(new, functions={**model.functions, name: (base, length + number % 40)})
-    if edit == "private":
-        return replace(new, private=model.private + 1)
-    if edit == "less private":
-        return replace(new, private=max(0, model.private - 1))
-    if edit == "grow private data":
-        return replace(new, private_data=model.private_data + number % 100)
-    if edit == "add function":
-        return replace(new, functions={**model.functions, f"{prefix}_{value}": (value, number % 7)})
-    if edit == "add data":
-        return replace(new, data={**model.data, f"{prefix}_{value}": (value, 1 + number % 9)})
-    if edit == "interposable":
-        return replace(new, interposable=model.interposable | {pick(model.functions)})
-    if edit in ("rename function", "rename data"):
-        names = model.functions if edit == "rename function" else model.data
-        old = pick(names)
-        if any(old in option for option in model.options):
-            return model  # once a release
-        now = f"{prefix}_{value}"
-        renamed = {now if name == old else name: row for name, row in names.items()}
-        inter = frozenset(now if name == old else name for name in model.interposable)
-        new = replace(new, options=(*model.options, "--rename", f"{old}={now}"), interposable=inter)
-        return replace(new, functions=renamed) if edit == "rename function" else replace(new, data=renamed)
-    if edit in ("retire function", "retire data"):
-        names = model.functions if edit == "retire function" else model.data
-        gone = pick(names)
-        if len(names) < 2 or any(gone in option for option in model.options):
-            return model
-        rest = {name: row for name, row in names.items() if name != gone}
-        if edit == "retire function":
-            return replace(
-                new,
-                functions=rest,
-                interposable=model.interposable - {gone},
-                options=(*model.options, "--retire", gone),
-            )
-        return replace(new, data=rest, options=(*model.options, "--retire", f"{gone},get_{names[gone][0]}"))
-    return new
+def follow(model: Model, step: list[tuple[str, int]]) -> Model:
+    """The model after the changes of a release."""
+    fresh = set(model.functions) | set(model.data)
+    for edit, chosen in step:
+        changed = edited(model, edit, chosen)
+        added = {part.partition("=")[2] for part in changed.options} - {""}
+        # what came in this very release has no earlier name or slot
+        touched = [part.split("=")[0].split(",")[0] for part in changed.options[len(model.options) + 1 :]]
+        if all(name in fresh and name not in added for name in touched):
+            model = changed
+    return model
+
+
+@dataclass(frozen=True)
+class OldProgram:
+    """A program, what it prints for each thing that it uses, and what it was linked with."""
+
+    file: Path
+    rows: list[tuple[str, str, str]]
+    known: dict[str, tuple[int, int]]
+
+    def check(self, shop: Shop, version: str, model: Model, emulated: bool) -> None:
+        """It prints what it did for all that is left, and a retired function says its name."""
+        by_value = {value for value, _ in (*model.functions.values(), *model.data.values())}
+        lives = [self.known[name][0] in by_value for _, name, _ in self.rows]
+        mask = "".join("01"[alive] for alive in lives)
+        output = "".join(out for (_, _, out), alive in zip(self.rows, lives, strict=True) if alive)
+        assert shop.run(self.file, version, emulated, mask) == (output, "", 0), (self.file, version, mask)
+        gone = [n for n, alive in enumerate(lives) if not alive and self.rows[n][0] == "function"]
+        if gone:
+            mask = "".join("01"[n == gone[-1]] for n in range(len(lives)))
+            out, err, status = shop.run(self.file, version, emulated, mask)
+            assert (out, status) == ("", 127) and " was retired in 1." in err and f"; {self.file.name}, linked" in err
+
+
+def check_history(shop: Shop, version: str, model: Model) -> None:
+    """It has everything that is exported, and no two things at one place."""
+    history = shop.history(version)
+    assert history.functions().keys() >= model.functions.keys() and history.data_places().keys() >= model.data.keys()
+    ends = sorted((place.address, place.end) for place in history.places)
+    assert all(end <= start for (_, end), (start, _) in pairwise(ends))
 
 
 def check(shop: Shop, steps: list[list[tuple[str, int]]], emulated: bool = False) -> None:
     """Releases the model after each step, and runs every program with every release from its own on."""
     model = Model({"f": (1, 1), "g": (2, 0), "h": (3, 3)}, {"d": (4, 2), "e": (5, 3)})
     version, before = Version(1, 0, 0), None
-    programs = []  # (file, rows, model's names by value)
+    programs: list[OldProgram] = []
     for number, step in enumerate([[], *steps]):
-        fresh = set(model.functions) | set(model.data)
-        for edit, chosen in step:
-            changed = edited(model, edit, chosen)
-            added = {part.partition("=")[2] for part in changed.options} - {""}
-            # what came in this very release has no earlier name or slot
-            touched = [part.split("=")[0].split(",")[0] for part in changed.options[len(model.options) + 1 :]]
-            if all(name in fresh and name not in added for name in touched):
-                model = changed
+        model = follow(model, step)
         if number:
             version = Version(1, version.minor + 1, 0) if model.minor else Version(1, version.minor, version.patch + 1)
         options = [*model.options]
@@ -165,25 +221,11 @@ def check(shop: Shop, steps: list[list[tuple[str, int]]], emulated: bool = False
         shop.release(str(version), *model.sources(), before=before, options=tuple(options))
         text, rows = program_for(model)
         program = shop.program(f"p{number}", text, str(version))
-        programs.append((program, rows, {**model.functions, **model.data}))
+        programs.append(OldProgram(program, rows, {**model.functions, **model.data}))
         model = replace(model, options=(), minor=False)
-        by_value = {value for value, _ in (*model.functions.values(), *model.data.values())}
-        for file, wanted, known in programs:
-            lives = [known[name][0] in by_value for _, name, _ in wanted]
-            mask = "".join("01"[alive] for alive in lives)
-            output = "".join(out for (_, _, out), alive in zip(wanted, lives, strict=True) if alive)
-            assert shop.run(file, str(version), emulated, mask) == (output, "", 0), (file, version, mask)
-            gone = [n for n, alive in enumerate(lives) if not alive and wanted[n][0] == "function"]
-            if gone:
-                mask = "".join("01"[n == gone[-1]] for n in range(len(lives)))
-                out, err, status = shop.run(file, str(version), emulated, mask)
-                assert (out, status) == ("", 127) and " was retired in 1." in err and f"; {file.name}, linked" in err
-        history = shop.history(str(version))
-        assert (
-            history.functions().keys() >= model.functions.keys() and history.data_places().keys() >= model.data.keys()
-        )
-        ends = sorted((place.address, place.end) for place in history.places)
-        assert all(end <= start for (_, end), (start, _) in pairwise(ends))
+        for old in programs:
+            old.check(shop, str(version), model, emulated)
+        check_history(shop, str(version), model)
         before = shop.library(str(version)) if number % 2 else shop.stub(str(version))
 
 

@@ -48,12 +48,19 @@ def packed(found: places.Arrangement) -> list[tuple[int, int, InputSection]]:
     return rows
 
 
-@given(DATA)
-def test_promises_are_kept(data: list[Datum]) -> None:
+@dataclass(frozen=True)
+class Release:
+    """What a new release has, and what programs rely on of the old one."""
+
+    found: list[Item]
+    promises: tuple[Promise, ...]
+    reserved: tuple[PlaceRecord, ...]
+
+
+def next_release(data: list[Datum]) -> Release:
     old = [(f"n{n}", datum) for n, datum in enumerate(data) if datum.fate != "new"]
-    first = places.arrange(
-        [Item(section(d.size, d.alignment), {name: (0, d.size)}) for name, d in old], Carried(), 0, "t"
-    )
+    items = [Item(section(d.size, d.alignment), {name: (0, d.size)}) for name, d in old]
+    first = places.arrange(items, Carried(), 0, "t")
     found, promises, reserved = [], [], []
     for n, datum in enumerate(data):
         name = f"n{n}"
@@ -64,26 +71,35 @@ def test_promises_are_kept(data: list[Datum]) -> None:
         found.append(Item(section(size, datum.alignment), {name: (0, size)}))
         if datum.fate != "new":
             promises.append(Promise(name, first.offsets[name], datum.size, V))
-    again = places.arrange(found, Carried(tuple(promises), tuple(reserved)), ORIGIN, "t")
+    return Release(found, tuple(promises), tuple(reserved))
+
+
+@given(DATA)
+def test_promises_are_kept(data: list[Datum]) -> None:
+    release = next_release(data)
+    again = places.arrange(release.found, Carried(release.promises, release.reserved), ORIGIN, "t")
     rows = packed(again)
     where = {id(part): start for start, _, part in rows}
-    own = {id(item.section) for item in found}
-    for item in found:
+    for item in release.found:
         (name,) = item.names
         assert where[id(item.section)] == again.offsets[name]
-    for promise in promises:
+    for promise in release.promises:
         assert again.offsets[promise.name] == promise.offset
-    taken = [(start, end) for start, end, part in rows if id(part) in own]
-    for place in reserved:
+    own = {id(item.section) for item in release.found}
+    check_reserved([(start, end) for start, end, part in rows if id(part) in own], release)
+    assert all(before[1] <= after[0] for before, after in itertools.pairwise(rows))
+    ends = [place.end - ORIGIN for place in release.reserved]
+    assert again.size == max([end for _, end, _ in rows], default=0) >= max(ends, default=0)
+
+
+def check_reserved(taken: list[tuple[int, int]], release: Release) -> None:
+    """Nobody is on bytes that are retired, or that a shrunk datum may grow into again."""
+    for place in release.reserved:
         low, high = place.address - ORIGIN, place.end - ORIGIN
         assert all(end <= low or high <= start for start, end in taken)
-    for promise in promises:  # nobody is on the bytes that a shrunk datum may grow into again
+    for promise in release.promises:
         others = [row for row in taken if row[0] != promise.offset]
         assert all(end <= promise.offset or promise.offset + promise.reserved <= start for start, end in others)
-    assert all(before[1] <= after[0] for before, after in itertools.pairwise(rows))
-    assert (
-        again.size == max([end for _, end, _ in rows], default=0) >= max([p.end - ORIGIN for p in reserved], default=0)
-    )
 
 
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(1, 30), st.integers(0, 20), st.booleans()), max_size=8))

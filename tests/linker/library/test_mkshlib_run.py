@@ -116,53 +116,60 @@ def test_other_linkers(tmp_path: Path, machine: Machine, linker: str) -> None:
     assert run_program(tmp_path, machine, USER, [library], [stub], linker) == EXPECTED
 
 
-@pytest.mark.parametrize("scheme", ["uselib", "mmap"])
-def test_what_the_file_says(tmp_path: Path, machine: Machine, scheme: str) -> None:
+EXPORTED = "add address_of_add calls_hidden has_absent mult name_of twice which".split()
+
+
+@pytest.fixture(params=["uselib", "mmap"])
+def scheme(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def vector(scheme: str, tmp_path: Path, machine: Machine) -> Path:
     objects = [compile_c(tmp_path, machine, name, text) for name, text in (("add", ADD), ("mult", MULT))]
-    mkshlib(
-        "--name", "vector", "--version", "1.2.3", "--text", "0x61000000", "--scheme", scheme, "-o", tmp_path, *objects
-    )
-    path = tmp_path / "shlib/libvector_s.1.2.3"
-    data, read = path.read_bytes(), image(path)
-    header = read.library
-    assert header is not None and header.machine is machine
-    who = header.identity
+    words = ["--name", "vector", "--version", "1.2.3", "--text", "0x61000000", "--scheme", scheme]
+    mkshlib(*words, "-o", tmp_path, *objects)
+    return tmp_path / "shlib/libvector_s.1.2.3"
+
+
+def test_what_the_file_says(vector: Path, machine: Machine) -> None:
+    read = image(vector)
+    assert read.library is not None and read.library.machine is machine
+    who = read.library.identity
     assert (who.file_name, who.base) == ("libvector_s.1.2.3", 0x61000000)
-    functions = [
-        "add",
-        "address_of_add",
-        "calls_hidden",
-        "has_absent",
-        "mult",
-        "name_of",
-        "twice",
-        "which",
-    ]
-    assert [e.name for e in read.exports if e.kind is ExportKind.FUNCTION] == functions
-    assert [e.slot for e in read.exports if e.kind is ExportKind.FUNCTION] == list(range(1, 9))
-    exported = {e.name: e for e in read.exports}
-    assert {e.name: e.size for e in read.exports if e.kind is ExportKind.DATA} == {
-        "counter": 4,
-        "limit": 4,
-        "table": 400,
-        "stored": machine.word,
-    }
-    # file offset = address - base throughout; text R-X, data RW-, on pages of their own
+    functions = [e for e in read.exports if e.kind is ExportKind.FUNCTION]
+    assert [(e.name, e.slot) for e in functions] == [(name, n) for n, name in enumerate(EXPORTED, 1)]
+    sizes = {e.name: e.size for e in read.exports if e.kind is ExportKind.DATA}
+    assert sizes == {"counter": 4, "limit": 4, "table": 400, "stored": machine.word}
+
+
+def test_segments_of_the_file(vector: Path, scheme: str) -> None:
+    """File offset = address - base throughout; text R-X, data RW-, on pages of their own; exported data first."""
+    read = image(vector)
+    header = read.library
+    assert header is not None
+    base = header.identity.base
     text, writable = header.segments
     assert (text.flags, writable.flags) == (READ | EXEC, READ | WRITE)
-    assert all(s.offset == s.address - who.base for s in (*header.segments, *read.segments))
+    assert all(s.offset == s.address - base for s in (*header.segments, *read.segments))
     assert writable.address % 4096 == 0 and writable.address - text.end >= 2 * 4096
     if scheme == "uselib":
         (only,) = read.segments
-        assert (only.flags, only.address, only.end) == (7, who.base, writable.end)
+        assert (only.flags, only.address, only.end) == (7, base, writable.end)
         assert read.program_headers[2] <= 2  # what uselib(2) accepts
     else:
         assert read.segments == header.segments
-    # exported data first, and the slots lead to the functions
+    exported = {e.name: e for e in read.exports}
     assert all(writable.address <= exported[n].address < writable.address + 4096 for n in ("counter", "limit", "table"))
-    assert header.jump_table == who.base + 0x800
-    raw = data[0x800 : 0x800 + 8 * who.slot_count]
+
+
+def test_slots_lead_to_the_functions(vector: Path) -> None:
+    read = image(vector)
+    header = read.library
+    assert header is not None and header.jump_table == header.identity.base + 0x800
+    raw = vector.read_bytes()[0x800 : 0x800 + 8 * header.identity.slot_count]
     slots = jump_table.decode(raw, header.jump_table)
+    text, _ = header.segments
     for export in read.exports:
         if export.kind is ExportKind.FUNCTION:
             assert slots[export.slot - 1].target == export.implementation

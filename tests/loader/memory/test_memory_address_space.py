@@ -141,11 +141,8 @@ class Model(RuleBasedStateMachine):
         grows_file = vma.file is not None and new > old
         result = self.space.remap(address, old * PAGE, new * PAGE, may_move=True, new_address=destination)
         moved = [self.pages.pop(page + i) for i in range(old)]
-        if not BASE <= result < BASE + PAGES * PAGE:  # moved out of the region
-            contents = b"".join(bytes(p.data) for p in moved[:new] if not p.beyond_file)
-            if moved[0].prot and contents and not any(p.beyond_file for p in moved[:new]):
-                assert self.space.read(result, len(contents)) == contents
-            self.space.unmap(result, new * PAGE)
+        if not BASE <= result < BASE + PAGES * PAGE:
+            self._moved_out(result, moved[:new], new)
             return
         at = (result - BASE) // PAGE
         for i in range(new):
@@ -157,6 +154,13 @@ class Model(RuleBasedStateMachine):
                 self.pages[at + i] = Page(vma.prot, fresh, start >= len(FILE))
             else:
                 self.pages[at + i] = Page(vma.prot, bytearray(PAGE))
+
+    def _moved_out(self, result: int, moved: list[Page], count: int) -> None:
+        """Pages that remap moved out of the region: the same contents, and then gone."""
+        contents = b"".join(bytes(p.data) for p in moved if not p.beyond_file)
+        if moved[0].prot and contents and not any(p.beyond_file for p in moved):
+            assert self.space.read(result, len(contents)) == contents
+        self.space.unmap(result, count * PAGE)
 
     @rule(size=st.integers(1, 5 * PAGE))
     def map_anywhere(self, size: int) -> None:

@@ -330,22 +330,27 @@ CASES = [
 BOTH = [(case, arch) for case in CASES for arch in ARCHES if arch == "x86_64" or case.source or case.status >= 128]
 
 
+def prepare(case: Case, made: Shop, folder: Path) -> None:
+    """Makes the file that a case reads."""
+    kind = case.what.split(":")[0]
+    if kind == "fifo":
+        os.mkfifo(folder / "fifo")
+    elif kind == "dir":
+        (folder / "dir").mkdir()
+    elif case.source == "-":
+        (folder / case.name).touch()
+    elif case.source:
+        damaged = folder / case.name
+        damaged.write_bytes(case.change(Path(made.fill(case.source, folder)).read_bytes()))
+        damaged.chmod(0o755)
+
+
 @pytest.mark.parametrize(("case", "arch"), BOTH, ids=[f"{case.what}-{arch}" for case, arch in BOTH])
 def test_case(case: Case, arch: str, root: Path, tmp_path: Path) -> None:
     made = shop(arch, root)
     if "{other" in case.command:
         shop(OTHER[arch], root)
-    kind = case.what.split(":")[0]
-    if kind == "fifo":
-        os.mkfifo(tmp_path / "fifo")
-    elif kind == "dir":
-        (tmp_path / "dir").mkdir()
-    elif case.source == "-":
-        (tmp_path / case.name).touch()
-    elif case.source:
-        damaged = tmp_path / case.name
-        damaged.write_bytes(case.change(Path(made.fill(case.source, tmp_path)).read_bytes()))
-        damaged.chmod(0o755)
+    prepare(case, made, tmp_path)
     before = sorted(tmp_path.rglob("*"))
     done = run(*(made.fill(word, tmp_path) for word in case.command.split(" ")), cwd=tmp_path)
     lines = done.stderr.splitlines()
