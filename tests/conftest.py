@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,10 @@ import pytest
 from support import aout as aout_support
 from support import coff as coff_support
 from support import textbook as textbook_support
+from support.chkshlib import Answer, SampleFiles, make_sample
+from support.releases import Shop
 from support.tools import ARCHES, MACHINES
+from uselib.cli import main
 from uselib.linker.image import Machine
 
 
@@ -42,3 +46,28 @@ def coff_kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def book_kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The textbook's format: a folder with libf_s, crt.o and the program p, which returns 7 from the library."""
     return textbook_support.make_kit(tmp_path_factory.mktemp("book"))
+
+
+@pytest.fixture
+def shop(machine: Machine, tmp_path: Path) -> Shop:
+    """A directory in which releases of a library are made, and programs that use them."""
+    return Shop(tmp_path, machine)
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> SampleFiles:
+    """Versions of libsample, and programs linked with the first of them."""
+    return make_sample(tmp_path_factory.mktemp("sample"))
+
+
+@pytest.fixture
+def ask(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Answer]:
+    """Runs `uselib chkshlib` in this process."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+    def run(*words: str) -> Answer:
+        status = main(["chkshlib", *words])
+        out, err = capsys.readouterr()
+        return Answer(status, out, err)
+
+    return run

@@ -9,7 +9,10 @@ from typing import Any
 
 from elftools.elf.elffile import ELFFile
 
+from support.mkshlib import FLAG
+from uselib.abi.static.headers.headers import HeaderFacts, read_headers
 from uselib.linker.c_types import types as ct
+from uselib.linker.image import Machine
 
 
 def compile_shared(directory: Path, name: str, text: str, *options: str, compiler: str = "gcc") -> Path:
@@ -19,6 +22,48 @@ def compile_shared(directory: Path, name: str, text: str, *options: str, compile
     command = [compiler, "-shared", "-fPIC", "-nostdlib", "-w", "-O1", *options, "-o", str(output), str(source)]
     subprocess.run(command, check=True, capture_output=True, cwd=directory)
     return output
+
+
+def read_header(
+    tmp_path: Path, text: str, machine: Machine = Machine.X86_64, *, compiler: bool = True, name: str = "lib.h"
+) -> HeaderFacts:
+    path = tmp_path / name
+    path.write_text(text)
+    return read_headers([str(path)], machine, compiler=("gcc", FLAG[machine]) if compiler else ())
+
+
+LAYOUTS = """
+#include <stdint.h>
+struct plain { char a; short b; int c; long long d; char e; double f; long double g; void *h; };
+struct __attribute__((packed)) packed { char a; int b; struct plain c; long long d; };
+struct late { char a; long b; } __attribute__((packed, aligned(4)));
+struct bits { unsigned a : 3; int b : 7; long long c : 40; char d; unsigned : 0; int e : 30; short f : 9; };
+struct packed_bits { char a; int b : 31; int c : 5; long long d : 33; } __attribute__((packed));
+struct aligned_member { char a; int b __attribute__((aligned(16))); char c; _Alignas(8) char d; };
+struct one_packed { char a; int b __attribute__((packed)); long long c; };
+union u { char a[5]; int b; struct { short x; char y; } c; };
+struct nested { char a; union u b; struct { char x; union { int y; double z; }; }; struct plain d[2]; };
+enum small { S1, S2 = 200 } __attribute__((packed));
+enum big { B1 = 1, B2 = 0x123456789LL };
+enum negative { N1 = -1, N2 };
+struct enums { char a; enum small b; char c; enum big d; enum negative e; };
+typedef int aligned_int __attribute__((aligned(8)));
+struct with_typedef { char a; aligned_int b; char c; };
+typedef int wide __attribute__((mode(DI)));
+struct modes { char a; wide b; int8_t c; uint64_t d; };
+#pragma pack(push, 2)
+struct pack2 { char a; int b; long long c; short d; double e; int f : 20; short g : 15; long long h : 40; int i; };
+#pragma pack(push, 1)
+struct pack1 { char a; int b; long long c; };
+#pragma pack(pop)
+struct pack2_again { char a; int b __attribute__((aligned(8))); };
+#pragma pack(pop)
+struct unpacked { char a; int b; };
+struct flexible { int n; char data[]; };
+struct empty { };
+struct complex_members { char a; float _Complex b; char c; double _Complex d; _Bool e; };
+struct zero { int a : 4; int : 0; int b : 4; char c; int : 0; char d; };
+"""
 
 
 def written(types: ct.Types, row: int, seen: set[str] | None = None) -> str:

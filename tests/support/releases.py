@@ -11,8 +11,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.mkshlib import EMULATION, compile_c, mkshlib
+import pytest
+
+from support.mkshlib import EMULATION, compile_c, image, mkshlib
+from uselib.cli import main
 from uselib.linker.image import Machine
+from uselib.linker.library import jump_table
 from uselib.linker.library.releases import history, previous
 
 BASE = 0x61000000
@@ -128,3 +132,63 @@ class Shop:
             command = [sys.executable, "-m", "uselib.cli", "run", "--readable", str(self.directory), *command]
         ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
         return ran.stdout, ran.stderr, ran.returncode
+
+
+# -- two releases of a library, and a program of the first ----------------------------------------------------------------
+
+FIRST = """
+int counter = 5, verbosity = 1, table[4] = {1, 2, 3, 4}; const int limit = 9;
+int add(int a, int b) { counter++; return a + b; }
+int close_db(void) { return 7; }
+int open_db(int x) { return table[x] + verbosity; }
+int hook(int a) { return a; }
+int run_hook(int a) { return hook(a); }
+"""
+SECOND = """
+int counter = 5, aaa = 77, table[4] = {1, 2, 3, 4}; const int limit = 9;
+static int helper(int a) { for (int i = 0; i < 3; i++) a += aaa; return a - 3 * aaa; }
+int before_all(void) { return helper(aaa); }
+int run_hook(int a) { return hook(helper(a)); }
+int hook(int a) { return a; }
+int open_db(int x) { return helper(table[x]) + 1; }
+int sum(int a, int b) { counter++; return helper(a) + b; }
+"""
+USER = """
+extern int counter, table[4]; extern const int limit; int add(int, int), open_db(int), run_hook(int), hook(int);
+typedef int (*f)(int, int);
+int main_(void) { put_number(add(2, 3)); put_number(counter); table[2] = 40; put_number(open_db(2)); put_number(limit);
+  put_number(run_hook(6)); put_number((f)add == (f)add); return 0; }
+"""
+EXPECTED = "5\n6\n41\n9\n6\n1\n"
+CHANGES = ("--retire", "close_db,verbosity", "--rename", "add=sum")
+TWO = "int b(void) { return 2; } int d(void) { return 4; }"
+DATA = "int a = 1; int grow[2] = {10, 11}; int last = 5; int get(int n) { return grow[n] + a + last; }"
+
+
+def refused(
+    shop: Shop,
+    capsys: pytest.CaptureFixture[str],
+    version: str,
+    before: str | Path | None,
+    source: str,
+    *options: object,
+    status: int = 1,
+    compiler: tuple[str, ...] = ("-fdata-sections",),
+) -> str:
+    """What mkshlib says; it must fail and leave nothing."""
+    objects = shop.objects("refused", source, options=compiler)
+    out = shop.directory / "refused"
+    capsys.readouterr()
+    arguments = ["-o", out, *shop.arguments(version, before), *options, *objects]
+    assert main(["mkshlib", *map(str, arguments)]) == status
+    said = capsys.readouterr()
+    assert not said.out and "Traceback" not in said.err
+    assert not out.exists()
+    return said.err
+
+
+def slots_of(path: Path) -> tuple[jump_table.Slot, ...]:
+    header = image(path).library
+    assert header is not None
+    at = header.jump_table - header.identity.base
+    return jump_table.decode(path.read_bytes()[at:], header.jump_table, header.identity.slot_count)

@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.tools import MACHINES, needs
+from support.c_types import LAYOUTS, read_header
+from support.mkshlib import FLAG
+from support.tools import needs
 from uselib.abi.static.comparison.check import check
 from uselib.abi.static.headers.headers import HeaderFacts, header_files, read_headers, with_headers
 from uselib.abi.static.model.facts import DataFact, Facts, FileKind, FunctionFact
@@ -32,16 +34,7 @@ from uselib.linker.c_types.types import (
 from uselib.linker.errors import FormatError, ToolError
 from uselib.linker.image import Machine
 
-FLAG = {Machine.I386: "-m32", Machine.X86_64: "-m64"}
 needs_gcc = needs("gcc")
-
-
-def read(
-    tmp_path: Path, text: str, machine: Machine = Machine.X86_64, *, compiler: bool = True, name: str = "lib.h"
-) -> HeaderFacts:
-    path = tmp_path / name
-    path.write_text(text)
-    return read_headers([str(path)], machine, compiler=("gcc", FLAG[machine]) if compiler else ())
 
 
 def record(types: Types, name: str) -> Record:
@@ -65,140 +58,6 @@ def shown(types: Types, number: int) -> str:
         case Record() | Enumeration() | Typedef() | Base():
             return row.name or "?"
     return type(row).__name__.lower()
-
-
-# -- layout, against the compiler --------------------------------------------------------------------------------------
-
-LAYOUTS = """
-#include <stdint.h>
-struct plain { char a; short b; int c; long long d; char e; double f; long double g; void *h; };
-struct __attribute__((packed)) packed { char a; int b; struct plain c; long long d; };
-struct late { char a; long b; } __attribute__((packed, aligned(4)));
-struct bits { unsigned a : 3; int b : 7; long long c : 40; char d; unsigned : 0; int e : 30; short f : 9; };
-struct packed_bits { char a; int b : 31; int c : 5; long long d : 33; } __attribute__((packed));
-struct aligned_member { char a; int b __attribute__((aligned(16))); char c; _Alignas(8) char d; };
-struct one_packed { char a; int b __attribute__((packed)); long long c; };
-union u { char a[5]; int b; struct { short x; char y; } c; };
-struct nested { char a; union u b; struct { char x; union { int y; double z; }; }; struct plain d[2]; };
-enum small { S1, S2 = 200 } __attribute__((packed));
-enum big { B1 = 1, B2 = 0x123456789LL };
-enum negative { N1 = -1, N2 };
-struct enums { char a; enum small b; char c; enum big d; enum negative e; };
-typedef int aligned_int __attribute__((aligned(8)));
-struct with_typedef { char a; aligned_int b; char c; };
-typedef int wide __attribute__((mode(DI)));
-struct modes { char a; wide b; int8_t c; uint64_t d; };
-#pragma pack(push, 2)
-struct pack2 { char a; int b; long long c; short d; double e; int f : 20; short g : 15; long long h : 40; int i; };
-#pragma pack(push, 1)
-struct pack1 { char a; int b; long long c; };
-#pragma pack(pop)
-struct pack2_again { char a; int b __attribute__((aligned(8))); };
-#pragma pack(pop)
-struct unpacked { char a; int b; };
-struct flexible { int n; char data[]; };
-struct empty { };
-struct complex_members { char a; float _Complex b; char c; double _Complex d; _Bool e; };
-struct zero { int a : 4; int : 0; int b : 4; char c; int : 0; char d; };
-"""
-
-
-@needs_gcc
-def test_layouts_are_the_compilers(machine: Machine, tmp_path: Path) -> None:
-    found = read(tmp_path, LAYOUTS, machine)
-    assert not found.unknown
-    checks = checked_by_compiler(tmp_path, found, machine)
-    assert checks > 100
-
-
-def checked_by_compiler(tmp_path: Path, found: HeaderFacts, machine: Machine) -> int:
-    """Every size, alignment, offset and value as a static assertion. Gives how many; bit-fields are compared with DWARF's."""
-    lines = ['#include "lib.h"', "#include <stddef.h>"]
-    for row in found.types.rows:
-        if isinstance(row, Record) and row.name and row.size is not None and row.name in found.record_names:
-            name = f"{row.kind} {row.name}"
-            lines.append(f'_Static_assert(sizeof({name}) == {row.size}, "size of {name}: {row.size}");')
-            lines.append(
-                f'_Static_assert(_Alignof({name}) == {row.alignment}, "alignment of {name}: {row.alignment}");'
-            )
-            for member in row.members:
-                if member.name and member.width is None:
-                    words = f'"{name}.{member.name}: {member.offset // 8}"'
-                    lines.append(f"_Static_assert(offsetof({name}, {member.name}) == {member.offset // 8}, {words});")
-                elif member.name:
-                    lines.append(bit_check(name, row, member.name, member.offset, member.width or 0))
-        elif isinstance(row, Enumeration) and row.size is not None:
-            if row.name:
-                lines.append(f'_Static_assert(sizeof(enum {row.name}) == {row.size}, "{row.name}");')
-            lines += [f'_Static_assert({name} == {value}, "{name}");' for name, value in row.values]
-    lines.append(
-        "int main(void) { "
-        + " ".join(f"if (check{n}()) return {n % 200 + 1};" for n in bit_numbers(lines))
-        + " return 0; }"
-    )
-    source = tmp_path / "check.c"
-    source.write_text("\n".join(lines))
-    program = tmp_path / "check"
-    flags = [FLAG[machine], "-w", "-std=gnu17", "-ffreestanding", "-nostdlib", "-static", "-fno-stack-protector"]
-    entry = '\nvoid _start(void) { int r = main(); __asm__ volatile ("int $0x80" :: "a"(1), "b"(r)); for (;;); }'
-    source.write_text(source.read_text() + entry)
-    done = subprocess.run(["gcc", *flags, str(source), "-o", str(program)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert subprocess.run([str(program)]).returncode == 0
-    return sum("assert" in line for line in lines)
-
-
-def bit_check(name: str, row: Record, member: str, offset: int, width: int) -> str:
-    """A function that sets all bits of a bit-field and looks which ones are set."""
-    bit_check.count = getattr(bit_check, "count", 0) + 1  # type: ignore[attr-defined]
-    number = bit_check.count  # type: ignore[attr-defined]
-    return (
-        f"static int check{number}(void) {{ static union {{ {name} v; unsigned char b[{row.size}]; }} u; u.v.{member} = -1; "
-        f"for (int i = 0; i < {8 * (row.size or 0)}; i++) "
-        f"if (((u.b[i / 8] >> i % 8) & 1) != (i >= {offset} && i < {offset + width})) return 1; return 0; }}"
-    )
-
-
-def bit_numbers(lines: list[str]) -> list[int]:
-    return [
-        int(line.split("(")[0].removeprefix("static int check"))
-        for line in lines
-        if line.startswith("static int check")
-    ]
-
-
-MEMBER_TYPES = ["char", "short", "int", "long", "long long", "double", "float", "char *", "struct inner", "long double"]
-BIT_TYPES = {"char": 8, "short": 16, "int": 32, "unsigned": 32, "long long": 64}
-
-
-@st.composite
-def structures(draw: st.DrawFn) -> str:
-    members = []
-    for number in range(draw(st.integers(1, 8))):
-        if draw(st.booleans()):
-            kind = draw(st.sampled_from(sorted(BIT_TYPES)))
-            width = draw(st.integers(0, BIT_TYPES[kind]))
-            members.append(f"{kind} {f'm{number}' if width else ''} : {width};")
-        else:
-            kind = draw(st.sampled_from(MEMBER_TYPES))
-            suffix = draw(st.sampled_from(["", "", "[3]", " __attribute__((aligned(8)))", " __attribute__((packed))"]))
-            members.append(f"{kind} m{number}{suffix};")
-    attribute = draw(st.sampled_from(["", "", "__attribute__((packed))", "__attribute__((aligned(16)))"]))
-    pack = draw(st.sampled_from(["", "", "1", "2", "4"]))
-    kind = draw(st.sampled_from(["struct", "struct", "union"]))
-    text = f"{kind} s {{ {' '.join(members)} }} {attribute};"
-    return f"#pragma pack(push, {pack})\n{text}\n#pragma pack(pop)" if pack else text
-
-
-@needs_gcc
-@settings(max_examples=60, deadline=None)
-@given(text=structures(), machine=st.sampled_from(MACHINES))
-def test_random_structures_are_laid_out_as_by_the_compiler(
-    tmp_path_factory: pytest.TempPathFactory, text: str, machine: Machine
-) -> None:
-    folder = tmp_path_factory.mktemp("layout")
-    found = read(folder, f"struct inner {{ char a; int b; }};\n{text}\n", machine)
-    checked_by_compiler(folder, found, machine)
 
 
 # -- what is declared --------------------------------------------------------------------------------------------------
@@ -238,7 +97,7 @@ operation *chosen(char which);
 
 @needs_gcc
 def test_declarations(machine: Machine, tmp_path: Path) -> None:
-    found = read(tmp_path, DECLARED, machine)
+    found = read_header(tmp_path, DECLARED, machine)
     assert found.unknown == ()
     functions = {name: shown(found.types, declared.type) for name, declared in found.functions.items()}
     rest = "char*" if machine is Machine.I386 else "__va_list_tag*"
@@ -274,7 +133,7 @@ def test_other_preprocessors_give_the_same(machine: Machine, compiler: str, tmp_
     text = DECLARED + CONSTANTS.replace("#define GUARD", "").replace("#include <sys/ioctl.h>", "").replace(
         "COMMAND _IOW", "COMMAND 1 //"
     )
-    expected = read(tmp_path, text, machine)
+    expected = read_header(tmp_path, text, machine)
     found = read_headers([str(tmp_path / "lib.h")], machine, compiler=command)
     assert (found.functions.keys(), found.constants, found.unknown) == (
         expected.functions.keys(),
@@ -294,12 +153,12 @@ def test_calling_conventions(tmp_path: Path) -> None:
     void c(struct ops *ops);
     int __attribute__((ms_abi)) d(int);
     """
-    found = read(tmp_path, text, Machine.I386)
+    found = read_header(tmp_path, text, Machine.I386)
     kinds = {name: found.types[declared.type] for name, declared in found.functions.items()}
     assert [kinds[name].convention for name in "abcd"] == ["stdcall", "regparm(3)", "", "ms"]  # type: ignore[union-attr]
     ops = record(found.types, "ops")
     assert shown(found.types, ops.members[0].type) == "int(int) fastcall*"
-    there = read(tmp_path, text, Machine.X86_64)
+    there = read_header(tmp_path, text, Machine.X86_64)
     assert [there.types[there.functions[name].type].convention for name in "abd"] == ["", "", "ms"]  # type: ignore[union-attr]
 
 
@@ -339,7 +198,7 @@ enum { RED = 5 };
 
 @needs_gcc
 def test_constants(tmp_path: Path) -> None:
-    found = read(tmp_path, CONSTANTS)
+    found = read_header(tmp_path, CONSTANTS)
     values = {name: constant.value for name, constant in found.constants.items()}
     assert values == {
         "TEN": 10,
@@ -368,7 +227,7 @@ def test_constants(tmp_path: Path) -> None:
 
 def test_enumerations_with_a_type_of_their_own(tmp_path: Path) -> None:
     text = "#include <stdint.h>\nenum a : uint8_t { A1 = 200 };\ntypedef enum : long long { B1 } b;\nstruct s { enum a x; b y; enum a z : 3; };"
-    found = read(tmp_path, text, compiler=False)
+    found = read_header(tmp_path, text, compiler=False)
     rows = {row.values[0][0]: row for row in found.types.rows if isinstance(row, Enumeration)}
     assert (rows["A1"].size, rows["A1"].signed, rows["B1"].size, rows["B1"].signed) == (1, False, 8, True)
     assert [m.offset for m in record(found.types, "s").members] == [0, 64, 128]
@@ -418,7 +277,7 @@ def test_without_a_compiler(tmp_path: Path) -> None:
     #endif
     """
     for machine, size in ((Machine.I386, 44), (Machine.X86_64, 48)):
-        found = read(tmp_path, text, machine, compiler=False)
+        found = read_header(tmp_path, text, machine, compiler=False)
         assert sorted(found.functions) == ["put"] and found.constants["LIMIT"].value == 32
         assert record(found.types, "item").size == size
         assert len(found.unknown) == 1 and "without a C compiler" in found.unknown[0]
@@ -430,7 +289,7 @@ def test_without_a_compiler(tmp_path: Path) -> None:
 @needs_gcc
 def test_one_bad_declaration_leaves_the_others_alone(tmp_path: Path) -> None:
     text = "int good(int a);\nint bad(int a b);\nstruct s { int x; };\nint takes(missing_t *m, struct s *s);\nint last(void);\n"
-    found = read(tmp_path, text)
+    found = read_header(tmp_path, text)
     assert sorted(found.functions) == ["good", "last", "takes"]
     assert found.unknown == (
         f"declaration not understood: {tmp_path}/lib.h:2: not a C declaration, at b: `int bad(int a b);`",
@@ -495,7 +354,7 @@ def test_damaged_headers_raise_nothing_else(tmp_path_factory: pytest.TempPathFac
         )
         text = text[:at] + put + text[end:]
     try:
-        found = read(folder, text, compiler=False)
+        found = read_header(folder, text, compiler=False)
     except ToolError:
         return
     assert isinstance(found, HeaderFacts)
@@ -503,12 +362,14 @@ def test_damaged_headers_raise_nothing_else(tmp_path_factory: pytest.TempPathFac
 
 def test_long_chains_of_pointers_are_no_deep_recursion(tmp_path: Path) -> None:
     text = "".join(f"struct s{n} {{ struct s{n + 1} *next; }};\n" for n in range(3000)) + "void take(struct s0 *s);\n"
-    found = read(tmp_path, text, compiler=False)
+    found = read_header(tmp_path, text, compiler=False)
     assert sum(isinstance(row, Record) for row in found.types.rows) == 3001
 
 
 def test_nesting_without_end_is_told(tmp_path: Path) -> None:
-    found = read(tmp_path, "int deep(int " + "(" * 5000 + "x" + ")" * 5000 + ");\nint good(void);\n", compiler=False)
+    found = read_header(
+        tmp_path, "int deep(int " + "(" * 5000 + "x" + ")" * 5000 + ");\nint good(void);\n", compiler=False
+    )
     assert "good" in found.functions and found.unknown
 
 
@@ -556,7 +417,7 @@ def test_headers_and_debug_information_say_the_same(machine: Machine, tmp_path: 
 
 @needs_gcc
 def test_with_headers(tmp_path: Path) -> None:
-    found = read(tmp_path, "#define N 3\nstruct p { int x; };\nint norm(struct p *p);\nextern int count;\n")
+    found = read_header(tmp_path, "#define N 3\nstruct p { int x; };\nint norm(struct p *p);\nextern int count;\n")
     functions = {name: FunctionFact(name) for name in ("norm", "private")}
     facts = Facts(
         "lib.so", FileKind.SHARED_OBJECT, Machine.X86_64, functions=functions, data={"count": DataFact("count")}
@@ -578,14 +439,14 @@ def test_with_headers(tmp_path: Path) -> None:
 
 
 def test_headers_that_declare_nothing_do_not_hide_everything(tmp_path: Path) -> None:
-    found = read(tmp_path, "#define N 3\n", compiler=False)
+    found = read_header(tmp_path, "#define N 3\n", compiler=False)
     facts = Facts("lib.so", FileKind.SHARED_OBJECT, Machine.X86_64, functions={"f": FunctionFact("f")})
     seen = with_headers(facts, found)
     assert seen.public is None and any("every export counts as public" in text for text in seen.unknown)
 
 
 def test_headers_of_another_library_do_not_hide_everything(tmp_path: Path) -> None:
-    found = read(tmp_path, "int other(void);\n", compiler=False)
+    found = read_header(tmp_path, "int other(void);\n", compiler=False)
     facts = Facts("lib.so", FileKind.SHARED_OBJECT, Machine.X86_64, functions={"f": FunctionFact("f")})
     seen = with_headers(facts, found)
     assert seen.public is None and any(
@@ -595,11 +456,13 @@ def test_headers_of_another_library_do_not_hide_everything(tmp_path: Path) -> No
 
 def test_cplusplus_is_told(tmp_path: Path) -> None:
     text = 'class a { public: int f(); };\nextern "C" int plain(int);\nnamespace n { int g(); }\n'
-    found = read(tmp_path, text, compiler=False)
+    found = read_header(tmp_path, text, compiler=False)
     assert "plain" in found.functions and {"a", "f", "g"} <= found.uncertain
     assert sum("C++ is not read" in text for text in found.unknown) == 2
 
 
 def test_vectors_are_not_modelled(tmp_path: Path) -> None:
-    found = read(tmp_path, "typedef int v4 __attribute__((vector_size(16)));\nv4 add(v4 a, v4 b);\n", compiler=False)
+    found = read_header(
+        tmp_path, "typedef int v4 __attribute__((vector_size(16)));\nv4 add(v4 a, v4 b);\n", compiler=False
+    )
     assert any(isinstance(row, Unknown) for row in found.types.rows)
