@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ def written(types: ct.Types, row: int, seen: set[str] | None = None) -> str:
             words = ", ".join(f"{p.name}: {of(p.type)}" for p in parameters)
             return f"{convention}{'' if prototyped else '?'}({words}{', ...' if variadic else ''}) -> {returned}"
         case ct.Enumeration(name, size, signed, values):
-            return f"enum {name}:{size}:{int(signed)}{{{', '.join(f'{n}={v}' for n, v in values)}}}"
+            return _enumeration(name, size, signed, values)
         case ct.Record(kind, name, size, members, alignment):
             # one without a tag leads to itself in damaged files
             label = f"{kind} {name}" if name else f"{kind} of row {row}"
@@ -105,6 +106,10 @@ def written(types: ct.Types, row: int, seen: set[str] | None = None) -> str:
         case ct.Unknown(reason):
             return f"unknown({reason})"
     raise AssertionError(types[row])
+
+
+def _enumeration(name: str, size: int | None, signed: bool, values: Iterable[tuple[str, int]]) -> str:
+    return f"enum {name}:{size}:{int(signed)}{{{', '.join(f'{n}={v}' for n, v in values)}}}"
 
 
 def _member(name: str, offset: int, width: int | None, type_: str) -> str:
@@ -248,7 +253,7 @@ class Oracle:
         base = die.get_DIE_from_attribute("DW_AT_type") if "DW_AT_type" in die.attributes else None
         signed = _number(base, "DW_AT_encoding", 0) in (5, 6) if base is not None else any(v < 0 for _, v in values)
         name, size = _text(die, "DW_AT_name"), _number(die, "DW_AT_byte_size", None)
-        return f"enum {name}:{size}:{int(signed)}{{{', '.join(f'{n}={v}' for n, v in values)}}}"
+        return _enumeration(name, size, signed, values)
 
     def _record(self, die: Any, seen: set[str]) -> str:
         name = _text(die, "DW_AT_name")

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import uselib
-from support.guest_build import source, sysroot
-from support.run_support import environment
+from support.command import environment
+from support.programs import source, sysroot
 from uselib import FormatError, LinkError, ToolError, UsageError, check, link, make_library
 from uselib.commands import cc
 
