@@ -9,42 +9,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
 
-from uselib.emulator.kernel.calls.limits import Limits
 from uselib.emulator.kernel.clock import Clock, RandomBytes
+from uselib.emulator.kernel.limits import Limits
 from uselib.emulator.kernel.pids import PidTable
+from uselib.emulator.kernel.structs import KernelStructs
+from uselib.emulator.kernel.vfs.descriptors import FileTable
+from uselib.emulator.kernel.vfs.filesystem import FileSystem
+from uselib.emulator.kernel.waiting import Signals
+from uselib.emulator.process.interfaces import CpuState
 from uselib.linker.image import Machine
-
-if TYPE_CHECKING:
-    from uselib.emulator.kernel.structs import KernelStructs
-    from uselib.emulator.kernel.vfs.descriptors import FileTable
-    from uselib.emulator.kernel.vfs.filesystem import FileSystem
-    from uselib.emulator.process.interfaces import CpuState
-    from uselib.loader.memory.address_space import AddressSpace
-
-
-class Signals(Protocol):
-    """What the calls that wait need to know of signals (implemented in signals.py).
-
-    A wait ends with EINTR if a signal arrives that is not blocked and not ignored; the signal code then decides whether
-    the call is restarted (SA_RESTART).
-    """
-
-    blocked: int  # the signal mask, bit 0 for signal 1
-    suspended_mask: int | None  # the mask that comes back when a handler has run (sigsuspend, ppoll)
-
-    @property
-    def wakeup_fd(self) -> int:
-        """A host descriptor that becomes readable when a host signal has arrived for the guest; -1: there is none."""
-
-    def deliverable(self) -> bool:
-        """True if a signal is pending that is neither blocked nor ignored."""
-
-    def send(self, signal: int) -> None:
-        """A signal from the kernel to the process itself (SIGPIPE, SIGXFSZ); delivered after the call."""
-
-    def set_blocked(self, mask: int) -> None: ...
+from uselib.loader.memory.address_space import AddressSpace
 
 
 @dataclass

@@ -8,12 +8,43 @@ import select
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import Protocol, TypeVar
 
+from uselib.emulator.kernel.clock import Clock
 from uselib.emulator.kernel.errors import GuestError
 
-if TYPE_CHECKING:
-    from uselib.emulator.kernel.process import Process
+
+class Signals(Protocol):
+    """What the calls that wait need to know of signals (signals/state.py has it).
+
+    A wait ends with EINTR if a signal arrives that is not blocked and not ignored; the signal code then decides whether
+    the call is restarted (SA_RESTART).
+    """
+
+    blocked: int  # the signal mask, bit 0 for signal 1
+    suspended_mask: int | None  # the mask that comes back when a handler has run (sigsuspend, ppoll)
+
+    @property
+    def wakeup_fd(self) -> int:
+        """A host descriptor that becomes readable when a host signal has arrived for the guest; -1: there is none."""
+
+    def deliverable(self) -> bool:
+        """True if a signal is pending that is neither blocked nor ignored."""
+
+    def send(self, signal: int) -> None:
+        """A signal from the kernel to the process itself (SIGPIPE, SIGXFSZ); delivered after the call."""
+
+    def set_blocked(self, mask: int) -> None: ...
+
+
+class Waiter(Protocol):
+    """Who waits: a process."""
+
+    @property
+    def signals(self) -> Signals: ...
+    @property
+    def clock(self) -> Clock: ...
+
 
 READ, WRITE = select.POLLIN, select.POLLOUT
 _MILLISECOND = 1_000_000  # ns
@@ -21,7 +52,7 @@ _RETRY = 0.01  # s between attempts at a lock
 _Result = TypeVar("_Result")
 
 
-def wait_for(process: Process, fd: int, events: int) -> None:
+def wait_for(process: Waiter, fd: int, events: int) -> None:
     """Waits until the host's `fd` is ready; returns at once for one in non-blocking mode (the call then says EAGAIN).
 
     Raises GuestError(EINTR) if a signal arrives first.
@@ -35,7 +66,7 @@ def wait_for(process: Process, fd: int, events: int) -> None:
         pass
 
 
-def poll(process: Process, wanted: Sequence[tuple[int, int]], timeout: int | None) -> list[tuple[int, int]]:
+def poll(process: Waiter, wanted: Sequence[tuple[int, int]], timeout: int | None) -> list[tuple[int, int]]:
     """poll(2) on host descriptors: (fd, events) pairs in, (fd, revents) out. timeout in ns; None: for ever.
 
     In deterministic time a wait for nothing but time takes none. Raises GuestError(EINTR) if a signal arrives first.
@@ -72,7 +103,7 @@ def poll(process: Process, wanted: Sequence[tuple[int, int]], timeout: int | Non
     return []
 
 
-def attempt(process: Process, action: Callable[[bool], _Result]) -> _Result:
+def attempt(process: Waiter, action: Callable[[bool], _Result]) -> _Result:
     """For calls that wait but have nothing to poll (locks): `action(wait)` does it, raising BlockingIOError if it would
     have to wait and `wait` is false. Raises GuestError(EINTR) if a signal arrives first."""
     wakeup = process.signals.wakeup_fd
@@ -86,7 +117,7 @@ def attempt(process: Process, action: Callable[[bool], _Result]) -> _Result:
                 raise GuestError(errno.EINTR) from None
 
 
-def sleep(process: Process, nanoseconds: int) -> None:
+def sleep(process: Waiter, nanoseconds: int) -> None:
     """Lets time pass. Raises Interrupted, with what is left, if a signal or a timer of the guest comes first."""
     clock = process.clock
     end = clock.now + max(nanoseconds, 0)
@@ -115,7 +146,7 @@ class Interrupted(GuestError):
 
 
 @contextmanager
-def blocked(process: Process, mask: int | None) -> Iterator[None]:
+def blocked(process: Waiter, mask: int | None) -> Iterator[None]:
     """Another signal mask during a wait (ppoll, pselect6, epoll_pwait); None: none. After EINTR the old mask comes back
     only when the handler has run."""
     if mask is None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from uselib.emulator.kernel.calls.limits import NOFILE, Limits, raise_host_limit
 from uselib.emulator.kernel.clock import Clock, RandomBytes
+from uselib.emulator.kernel.limits import NOFILE, Limits, raise_host_limit
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.signals.state import SignalState
 from uselib.emulator.kernel.structs import structs_of

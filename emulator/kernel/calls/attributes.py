@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.arguments import DIRFD, FD, MODE, PATH, UID, flags, struct_in, struct_pair
@@ -12,11 +11,9 @@ from uselib.emulator.kernel.calls.files import path_at
 from uselib.emulator.kernel.calls.status import Status, of_descriptor, of_path
 from uselib.emulator.kernel.clock import SECOND
 from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Effect, Syscall
 from uselib.emulator.kernel.vfs.namespace import Found
-
-if TYPE_CHECKING:
-    from uselib.emulator.kernel.process import Process
 
 _TIME_MOST = 1 << 62  # ns: file systems clamp times to what they can store
 _UTIME_NOW, _UTIME_OMIT = 0x3FFFFFFF, 0x3FFFFFFE

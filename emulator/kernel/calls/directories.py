@@ -8,7 +8,6 @@ import stat
 import struct
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.arguments import (
@@ -26,11 +25,9 @@ from uselib.emulator.kernel.arguments import (
 )
 from uselib.emulator.kernel.calls.files import path_at
 from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Effect, Syscall, Undo
 from uselib.emulator.kernel.vfs.descriptors import DirectoryFile
-
-if TYPE_CHECKING:
-    from uselib.emulator.kernel.process import Process
 
 
 def _path(process: Process, address: int) -> bytes:

@@ -11,17 +11,14 @@ import errno
 import fcntl
 import os
 import struct
-from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.arguments import FD, UINT, ArgumentKind, choice
 from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Handler, Syscall, Undo
 from uselib.emulator.kernel.vfs.descriptors import Description, HostFile
 from uselib.emulator.kernel.waiting import attempt
-
-if TYPE_CHECKING:
-    from uselib.emulator.kernel.process import Process
 
 F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_SETLK, F_SETLKW, F_SETOWN, F_GETOWN = range(10)
 F_GETLK64, F_SETLK64, F_SETLKW64 = 12, 13, 14

@@ -6,7 +6,6 @@ import errno
 import os
 import stat
 import struct
-from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.arguments import (
@@ -30,14 +29,12 @@ from uselib.emulator.kernel.arguments import (
     vector,
 )  # fmt: skip
 from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Effect, Syscall, Undo
 from uselib.emulator.kernel.vfs.descriptors import Description, DirectoryFile, HostFile
 from uselib.emulator.kernel.vfs.namespace import GuestDirectory
 from uselib.emulator.kernel.vfs.opening import open_path
 from uselib.linker.image import Machine
-
-if TYPE_CHECKING:
-    from uselib.emulator.kernel.process import Process
 
 IOV_MAX = 1024
 MEMORY_FILES, MEMORY_FILE_SIZE = 16, 16 << 20  # memfd_create: how many, bytes each

@@ -1,57 +1,15 @@
-"""LIMITS: getrlimit, setrlimit, prlimit64, priorities. The guest's own numbers, never the host's."""
+"""LIMITS: getrlimit, setrlimit, prlimit64, priorities."""
 
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel.arguments import INT, PID, choice, struct_in, struct_out
 from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.limits import AS, INFINITY, NOFILE, STACK
+from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Syscall, Undo
 from uselib.linker.image import Machine
-
-if TYPE_CHECKING:
-    from uselib.emulator.kernel.process import Process
-
-INFINITY = 2**64 - 1
-CPU, FSIZE, DATA, STACK, CORE, RSS, NPROC, NOFILE, MEMLOCK, AS = range(10)  # include/uapi/asm-generic/resource.h
-COUNT = 16
-
-
-def _defaults() -> dict[int, tuple[int, int]]:
-    unlimited = dict.fromkeys(range(COUNT), (INFINITY, INFINITY))
-    return unlimited | {STACK: (8 << 20, INFINITY), CORE: (0, INFINITY), NOFILE: (1024, 4096)}
-
-
-@dataclass
-class Limits:
-    """resource -> (soft, hard)."""
-
-    values: dict[int, tuple[int, int]] = field(default_factory=_defaults)
-
-    def soft(self, resource: int) -> int:
-        return self.values[resource][0]
-
-    @property
-    def file_size(self) -> int:
-        """Bytes that a file may have."""
-        return self.values[FSIZE][0]
-
-    @property
-    def file_size_free(self) -> bool:
-        """No limit on the size of files."""
-        return self.values[FSIZE][0] == INFINITY
-
-
-def raise_host_limit(count: int) -> None:
-    """Lets this process open `count` descriptors and some of its own, as far as the host allows."""
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = count + 64 if hard == resource.RLIM_INFINITY else min(count + 64, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _get(process: Process, resource: int) -> tuple[int, int]:

@@ -7,7 +7,6 @@ Source: fs/stat.c (cp_old_stat), kernel/sys.c (sys_olduname), kernel/signal.c (s
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.arguments import FD, HEX, INT, PATH, PTR, PTR_OUT, SIZE, UINT, struct_out
@@ -15,11 +14,9 @@ from uselib.emulator.kernel.calls.status import Status, of_descriptor, of_path
 from uselib.emulator.kernel.calls.system import system_name
 from uselib.emulator.kernel.clock import SECOND
 from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Syscall
 from uselib.linker.image import Machine
-
-if TYPE_CHECKING:
-    from uselib.emulator.kernel.process import Process
 
 
 def _store(process: Process, address: int, status: Status) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import select
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.arguments import (
@@ -24,13 +23,11 @@ from uselib.emulator.kernel.arguments import (
 from uselib.emulator.kernel.calls.time import read_timespec
 from uselib.emulator.kernel.clock import SECOND
 from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Syscall, Undo
 from uselib.emulator.kernel.vfs.descriptors import Description, HostFile
 from uselib.emulator.kernel.waiting import blocked, poll
 from uselib.linker.image import Machine
-
-if TYPE_CHECKING:
-    from uselib.emulator.kernel.process import Process
 
 POLLIN, POLLPRI, POLLOUT, POLLERR, POLLHUP, POLLNVAL = 1, 2, 4, 8, 16, 32
 POLLRDNORM, POLLRDBAND, POLLWRNORM = 0x40, 0x80, 0x100

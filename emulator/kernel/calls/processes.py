@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel import arguments as a
 from uselib.emulator.kernel import constants as C
-from uselib.emulator.kernel.calls.signals import state
 from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.signals.state import state
 from uselib.emulator.kernel.table import Effect, Syscall, Undo
 from uselib.emulator.process.interfaces import ProcessEnded, ProgramReplaced
 from uselib.linker.image import Machine
@@ -48,16 +48,6 @@ def sys_exit(process: Process, status: int) -> int:
 
 
 # -- fork and clone -------------------------------------------------------------------------------------------------------
-
-
-def host_pid(process: Process, pid: int) -> int | None:
-    """The host process behind a guest pid."""
-    return process.pids.host(pid)
-
-
-def own_group(process: Process) -> list[int]:
-    """Pids that a signal to the process's own group goes to. Groups are not kept apart: every process of the guest."""
-    return process.pids.all()
 
 
 def sys_fork(process: Process) -> int:

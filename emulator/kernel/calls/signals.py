@@ -6,12 +6,13 @@ Source: kernel/signal.c, kernel/time/itimer.c; struct kernel_sigaction (arch/x86
 from __future__ import annotations
 
 import errno
+import os
 import struct
-from typing import TYPE_CHECKING, cast
 
 from uselib.emulator.kernel import arguments as a
 from uselib.emulator.kernel import waiting
 from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.signals.frames import SI_TKILL, SI_USER, SignalInfo
 from uselib.emulator.kernel.signals.state import (
     COUNT,
@@ -32,26 +33,18 @@ from uselib.emulator.kernel.signals.state import (
     SS_DISABLE,
     SS_ONSTACK,
     SignalAction,
-    SignalState,
     bit,
+    state,
 )
 from uselib.emulator.kernel.table import Effect, Syscall, Undo
-from uselib.emulator.process.interfaces import ContextReplaced
+from uselib.emulator.process.interfaces import ContextReplaced, ProcessEnded
 from uselib.linker.image import Machine
-
-if TYPE_CHECKING:
-    from uselib.emulator.kernel.process import Process
 
 SIG_BLOCK, SIG_UNBLOCK, SIG_SETMASK = 0, 1, 2
 MINSIGSTKSZ = 2048
 _ITIMERS = (SIGALRM, SIGVTALRM, SIGPROF)
 _MICROSECOND, _SECOND = 1000, 1_000_000_000
 _WORD_MASK = (1 << 64) - 1
-
-
-def state(process: Process) -> SignalState:
-    """The process's signals, with everything that only this module and processes.py need of them."""
-    return cast(SignalState, process.signals)
 
 
 def _word(process: Process) -> int:
@@ -266,25 +259,20 @@ def _timed_wait(process: Process, mask: int, info_at: int, limit: int | None) ->
 
 def send(process: Process, pid: int, signal: int, code: int) -> int:
     """To this process: queued. To another of the guest's: kill(2) of the host process behind it."""
-    import os
-
-    from uselib.emulator.kernel.calls.processes import host_pid, own_group
-
     if not 0 <= signal <= COUNT:
         raise GuestError(errno.EINVAL)
     who = process.identity
-    targets = own_group(process) if pid in (0, -1) or pid == -who.group else [pid]
+    everybody = pid in (0, -1) or pid == -who.group  # groups are not kept apart
+    targets = process.pids.all() if everybody else [pid]
     for target in targets:
         if target == who.pid:
             continue
-        host = host_pid(process, target)
+        host = process.pids.host(target)
         if host is None:
             raise GuestError(errno.ESRCH)
         os.kill(host, signal)
     if who.pid in targets and signal:
         if signal == SIGKILL:
-            from uselib.emulator.process.interfaces import ProcessEnded
-
             raise ProcessEnded(signal=SIGKILL)
         state(process).post(SignalInfo(signal, code, who.pid, who.uid))
     return 0

@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.arguments import DIRFD, FD, PATH, SIZE, flags, struct_out
 from uselib.emulator.kernel.calls.files import path_at
 from uselib.emulator.kernel.clock import SECOND
 from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Syscall, Undo
 from uselib.emulator.kernel.vfs.descriptors import Description
 from uselib.emulator.kernel.vfs.filesystem import DEVICE_NUMBERS, special_mode, synthetic_status
 from uselib.emulator.kernel.vfs.namespace import Found, SyntheticFile
 from uselib.linker.image import Machine
-
-if TYPE_CHECKING:
-    from uselib.emulator.kernel.process import Process
 
 DEVICE = os.makedev(0, 37)  # st_dev of every file
 

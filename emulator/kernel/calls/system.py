@@ -7,7 +7,6 @@ group 1000 without privileges.
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel.arguments import (
     FD,
@@ -29,11 +28,9 @@ from uselib.emulator.kernel.arguments import (
 )
 from uselib.emulator.kernel.clock import SECOND
 from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Effect, Syscall, Undo
 from uselib.linker.image import Machine
-
-if TYPE_CHECKING:
-    from uselib.emulator.kernel.process import Process
 
 RELEASE = b"6.1.0-uselib"
 MEMORY = 1 << 30  # bytes of the machine the guest is told of

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel.arguments import INT, PTR, PTR_OUT, choice, flags, struct_in, struct_out
 from uselib.emulator.kernel.clock import SECOND, Clock
 from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Syscall, Undo
 from uselib.emulator.kernel.waiting import Interrupted, sleep
-
-if TYPE_CHECKING:
-    from uselib.emulator.kernel.process import Process
 
 MICROSECOND = 1000  # ns
 TICK = SECOND // 100  # ns in a clock tick of times(2): USER_HZ is 100

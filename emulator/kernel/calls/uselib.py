@@ -6,18 +6,15 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel import arguments as a
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Syscall
 from uselib.linker.errors import FormatError
 from uselib.loader.programs.headers import read_headers
 from uselib.loader.programs.uselib import load_library
-
-if TYPE_CHECKING:
-    from uselib.emulator.kernel.process import Process
 
 _HEAD = 4096  # bytes that must hold the ELF header and program headers
 

@@ -12,10 +12,11 @@ import signal as host_signal
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from uselib.emulator.kernel.signals import frames
 from uselib.emulator.kernel.signals.frames import SI_KERNEL, SI_USER, SignalInfo
+from uselib.emulator.kernel.waiting import Waiter
 from uselib.emulator.process.interfaces import Fault, ProcessEnded
 from uselib.loader.memory.address_space import MemoryFault
 
@@ -374,3 +375,8 @@ class SignalState:
         self.set_blocked(mask)
         if stack is not None and not stack[1] & SS_ONSTACK:
             self.alternate = stack
+
+
+def state(process: Waiter) -> SignalState:
+    """The process's signals, with everything that only the calls of signals and processes need of them."""
+    return cast(SignalState, process.signals)

@@ -5,15 +5,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.arguments import ArgumentKind
+from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.strace.tables import CHOICES, FILE_TYPES, FLAGS, NOTHING, SIGNALS
 from uselib.emulator.kernel.table import Syscall
-
-if TYPE_CHECKING:
-    from uselib.emulator.kernel.process import Process
 
 _SHOWN = 32  # bytes of a buffer
 _ESCAPES = {9: "\\t", 10: "\\n", 11: "\\v", 12: "\\f", 13: "\\r", 34: '\\"', 92: "\\\\"}

@@ -13,22 +13,35 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from uselib.emulator.kernel import constants as C
+from uselib.emulator.kernel.clock import RandomBytes
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.waiting import READ, WRITE, wait_for
-from uselib.loader.memory.address_space import MemoryFault
-
-if TYPE_CHECKING:
-    from uselib.emulator.kernel.process import Process
-    from uselib.emulator.kernel.vfs.namespace import GuestDirectory
+from uselib.emulator.kernel.limits import Limits
+from uselib.emulator.kernel.structs import KernelStructs
+from uselib.emulator.kernel.vfs.namespace import GuestDirectory
+from uselib.emulator.kernel.waiting import READ, WRITE, Waiter, wait_for
+from uselib.loader.memory.address_space import AddressSpace, MemoryFault
 
 _SMALL = 4096  # bytes up to which a copy is cheaper than a view of guest memory
 _CHUNK = 1 << 20  # bytes that a write copies at a time
 _PIPE_BUF = 4096  # bytes that go into a pipe whole as soon as it is ready
 SIGPIPE = 13
 SIGXFSZ = 25
+
+
+class FileUser(Waiter, Protocol):
+    """Who reads and writes: a process. Its memory, what it may write, its random bytes, and its structures."""
+
+    @property
+    def memory(self) -> AddressSpace: ...
+    @property
+    def limits(self) -> Limits: ...
+    @property
+    def random(self) -> RandomBytes: ...
+    @property
+    def structs(self) -> KernelStructs: ...
 
 
 class Description:
@@ -48,20 +61,20 @@ class Description:
         self.references = 0
         self._owned = owned
 
-    def read(self, process: Process, address: int, count: int) -> int:
+    def read(self, process: FileUser, address: int, count: int) -> int:
         raise GuestError(errno.EBADF)
 
-    def readv(self, process: Process, parts: Sequence[tuple[int, int]], offset: int | None) -> int:
+    def readv(self, process: FileUser, parts: Sequence[tuple[int, int]], offset: int | None) -> int:
         """Into several (address, size); at `offset`, or where the file stands."""
         raise GuestError(errno.EBADF)
 
-    def write(self, process: Process, address: int, count: int) -> int:
+    def write(self, process: FileUser, address: int, count: int) -> int:
         raise GuestError(errno.EBADF)
 
-    def writev(self, process: Process, parts: Sequence[tuple[int, int]], offset: int | None) -> int:
+    def writev(self, process: FileUser, parts: Sequence[tuple[int, int]], offset: int | None) -> int:
         raise GuestError(errno.EBADF)
 
-    def seek(self, process: Process, offset: int, whence: int) -> int:
+    def seek(self, process: FileUser, offset: int, whence: int) -> int:
         raise GuestError(errno.EBADF)
 
     def status(self) -> os.stat_result:
@@ -94,7 +107,7 @@ class HostFile(Description):
     def host(self) -> int:
         return self.fd
 
-    def read(self, process: Process, address: int, count: int) -> int:
+    def read(self, process: FileUser, address: int, count: int) -> int:
         if self.waits:
             wait_for(process, self.fd, READ)
         if count > _SMALL:
@@ -111,7 +124,7 @@ class HostFile(Description):
             raise
         return len(data)
 
-    def readv(self, process: Process, parts: Sequence[tuple[int, int]], offset: int | None) -> int:
+    def readv(self, process: FileUser, parts: Sequence[tuple[int, int]], offset: int | None) -> int:
         views = [process.memory.view(address, size) for address, size in parts if size]
         if offset is not None:
             return os.preadv(self.fd, views, offset)
@@ -119,7 +132,7 @@ class HostFile(Description):
             wait_for(process, self.fd, READ)
         return os.readv(self.fd, views or [bytearray(0)])
 
-    def write(self, process: Process, address: int, count: int) -> int:
+    def write(self, process: FileUser, address: int, count: int) -> int:
         limited = self.most is not None or not process.limits.file_size_free
         if count > _CHUNK or limited or (self.waits and process.signals.wakeup_fd >= 0):
             return self.writev(process, [(address, count)], None)
@@ -129,7 +142,7 @@ class HostFile(Description):
             process.signals.send(SIGPIPE)
             raise
 
-    def writev(self, process: Process, parts: Sequence[tuple[int, int]], offset: int | None) -> int:
+    def writev(self, process: FileUser, parts: Sequence[tuple[int, int]], offset: int | None) -> int:
         """In pieces, so that a huge write needs no copy of its size; an error or a short write ends it."""
         patient = offset is None and self.waits and process.signals.wakeup_fd >= 0  # a signal may end the wait
         pieces = _gather(process, parts, self.room(process, offset), _PIPE_BUF if patient else _CHUNK)
@@ -154,7 +167,7 @@ class HostFile(Description):
                 break
         return done
 
-    def room(self, process: Process, offset: int | None) -> int:
+    def room(self, process: FileUser, offset: int | None) -> int:
         """Bytes that may be written at `offset`, or where the file stands. Raises GuestError(EFBIG), and sends SIGXFSZ,
         if the file has reached RLIMIT_FSIZE or its own limit."""
         if self.most is None and (process.limits.file_size_free or not stat.S_ISREG(os.fstat(self.fd).st_mode)):
@@ -168,30 +181,30 @@ class HostFile(Description):
             raise GuestError(errno.EFBIG)
         return min(room, C.IO_MAX)
 
-    def seek(self, process: Process, offset: int, whence: int) -> int:
+    def seek(self, process: FileUser, offset: int, whence: int) -> int:
         return os.lseek(self.fd, offset, whence)
 
 
 class RandomFile(Description):
     """/dev/random and /dev/urandom: the process's deterministic bytes."""
 
-    def read(self, process: Process, address: int, count: int) -> int:
+    def read(self, process: FileUser, address: int, count: int) -> int:
         return self.readv(process, [(address, count)], None)
 
-    def readv(self, process: Process, parts: Sequence[tuple[int, int]], offset: int | None) -> int:
+    def readv(self, process: FileUser, parts: Sequence[tuple[int, int]], offset: int | None) -> int:
         done = 0
         for address, size in _chunks(parts):
             process.memory.write(address, process.random.take(size))
             done += size
         return done
 
-    def write(self, process: Process, address: int, count: int) -> int:
+    def write(self, process: FileUser, address: int, count: int) -> int:
         return count
 
-    def writev(self, process: Process, parts: Sequence[tuple[int, int]], offset: int | None) -> int:
+    def writev(self, process: FileUser, parts: Sequence[tuple[int, int]], offset: int | None) -> int:
         return sum(size for _, size in parts)
 
-    def seek(self, process: Process, offset: int, whence: int) -> int:
+    def seek(self, process: FileUser, offset: int, whence: int) -> int:
         return 0
 
 
@@ -204,13 +217,13 @@ class DirectoryFile(Description):
         self.position = 0
         self.entries: list[tuple[bytes, int, int]] | None = None  # name, inode, d_type
 
-    def read(self, process: Process, address: int, count: int) -> int:
+    def read(self, process: FileUser, address: int, count: int) -> int:
         raise GuestError(errno.EISDIR)
 
-    def readv(self, process: Process, parts: Sequence[tuple[int, int]], offset: int | None) -> int:
+    def readv(self, process: FileUser, parts: Sequence[tuple[int, int]], offset: int | None) -> int:
         raise GuestError(errno.EISDIR)
 
-    def seek(self, process: Process, offset: int, whence: int) -> int:
+    def seek(self, process: FileUser, offset: int, whence: int) -> int:
         if whence == os.SEEK_END and self.fd >= 0:
             # The end depends on the file system: EINVAL (tmpfs), or the largest hash (ext4_get_htree_eof), which has
             # 31 bits where the caller is a 32-bit program.
@@ -245,7 +258,7 @@ def _chunks(parts: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
             left -= step
 
 
-def _gather(process: Process, parts: Sequence[tuple[int, int]], most: int, unit: int) -> Iterator[bytes]:
+def _gather(process: FileUser, parts: Sequence[tuple[int, int]], most: int, unit: int) -> Iterator[bytes]:
     """The bytes of several (address, size), `most` in all, in pieces of at most `unit`; always at least one piece."""
     small = sum(size for _, size in parts)
     if small <= min(unit, most):  # what was written with one call stays one write

@@ -5,16 +5,13 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.vfs.descriptors import Description, DirectoryFile, HostFile, RandomFile
 from uselib.emulator.kernel.vfs.filesystem import OpenedFile
 from uselib.emulator.kernel.vfs.namespace import GuestDirectory, SyntheticFile
-
-if TYPE_CHECKING:
-    from uselib.emulator.kernel.process import Process
 
 
 def open_path(process: Process, at: GuestDirectory | None, path: bytes, flags: int, mode: int) -> int:

@@ -11,7 +11,7 @@ import pytest
 
 from support.kernel import DATA, ROOM, Kernel, kernel
 from uselib.emulator.kernel import constants as C
-from uselib.emulator.kernel.calls import limits
+from uselib.emulator.kernel import limits
 from uselib.emulator.kernel.calls.files import MEMORY_FILE_SIZE, MEMORY_FILES
 from uselib.linker.image import Machine
 
