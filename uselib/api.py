@@ -65,7 +65,7 @@ def link(*words: PathName, output: PathName) -> LinkedProgram:
     words: files and options of `uselib ld` (GNU ld's), in the order in which ld takes them:
     `link("crt1.o", "main.o", "-L", "lib", "-lc", "--scheme", "uselib", output="main")`. Options that print (-M, -t, -y, --help)
     are refused; `-Map FILE` writes the map to a file.
-    Raises UsageError for words that ld does not take, LinkError and FormatError with all problems of the pass that failed, OSError.
+    Raises UsageError for words that ld does not take, other ToolErrors with all problems of the pass that failed, OSError.
     """
     from uselib.linker.link import LinkJob
     from uselib.linker.link import link as link_in_memory
@@ -132,7 +132,7 @@ def make_library(
     (of the first byte in memory) are needed unless the specification file, the registry of addresses or the previous release has
     them; version `next` is the smallest number that may follow `previous`. gap: bytes of room for the text to grow.
     The other arguments are the options of `uselib mkshlib` (docs/evolving-a-library.md: previous to renumber).
-    Raises UsageError, LinkError and FormatError with all problems found, OSError; then nothing was written.
+    Raises ToolError with all problems found, OSError; then nothing was written.
     """
     from uselib.linker.library.make import Request, build
 

@@ -13,7 +13,7 @@ import pytest
 import uselib
 from support.command import environment
 from support.programs import source, sysroot
-from uselib import FormatError, LinkError, ToolError, UsageError, check, link, make_library
+from uselib import LinkError, ToolError, UsageError, check, link, make_library
 from uselib.commands import cc
 
 NAMES = """
@@ -82,9 +82,9 @@ def test_link_reports_every_problem(objects: Path, tmp_path: Path) -> None:
         link(objects / "main.o", "-e", "main", output=tmp_path / "out")
     assert {"add", "sub"} == {diagnostic.symbol for diagnostic in failure.value.diagnostics}
     (tmp_path / "damaged.o").write_bytes(b"\x7fELF" + bytes(4))
-    with pytest.raises(FormatError):
+    with pytest.raises(ToolError, match="damaged ELF header"):
         link(tmp_path / "damaged.o", output=tmp_path / "out")
-    with pytest.raises(OSError):
+    with pytest.raises(ToolError, match="cannot be written"):
         link(objects / "add.o", "-e", "add", output=tmp_path / "none" / "out")
     assert not (tmp_path / "out").exists()
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Protocol
 from uselib.emulator.trace.prototypes.damage import Warn, said_once
 from uselib.emulator.trace.reading.events import Event
 from uselib.emulator.trace.reading.model import Function, Process, TraceFile
-from uselib.emulator.trace.reading.options import Option
 from uselib.linker.formats.library_names import plain_name
 from uselib.linker.image import Machine
 
@@ -18,9 +17,6 @@ if TYPE_CHECKING:
     from uselib.emulator.trace.prototypes.decode import Decoder as PrototypeDecoder
     from uselib.emulator.trace.prototypes.sources import Prototypes
     from uselib.linker.c_types.value_types import Prototype
-
-PROTOTYPES = Option("FILE", "C declarations of functions in FILE", many=True)
-PLAIN = Option("", "arguments as plain words, without prototypes", None)
 
 Masks = tuple[tuple[int, int, int, int], int]
 """The bits that mean something: of the first four argument words, of the result."""

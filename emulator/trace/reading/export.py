@@ -1,4 +1,4 @@
-"""`uselib trace export FILE`: a table of formats, each a module of its own that writes to a binary stream."""
+"""A trace in other formats: a table of them, each a function of a module of its own that writes to a binary stream."""
 
 from __future__ import annotations
 
@@ -6,61 +6,50 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from uselib.emulator.trace.reading.decoding import PLAIN, PROTOTYPES, Decoder, decoder_for
+from uselib.emulator.trace.reading.decoding import Decoder
 from uselib.emulator.trace.reading.model import Process, TraceFile
-from uselib.emulator.trace.reading.options import SELECTION, Option, choice, chosen_processes, parse, warn
-from uselib.linker.errors import Diagnostic, UsageError
 
-# format -> (module under uselib.emulator.trace.reading, function, binary, what it is)
-FORMATS: dict[str, tuple[str, str, bool, str]] = {
-    "jsonl": ("export_lines", "jsonl", False, "JSON Lines, one object an event: the stable text form"),
-    "csv": ("export_lines", "csv_", False, "a row an event"),
-    "perfetto": ("export_perfetto", "perfetto", True, "a Perfetto trace (ui.perfetto.dev, trace_processor)"),
-    "chrome": ("export_chrome", "chrome", False, "Chrome trace event JSON (chrome://tracing, Perfetto too)"),
-    "folded": ("export_stacks", "folded", False, "folded stacks, for flamegraph.pl and inferno"),
-    "speedscope": ("export_stacks", "speedscope", False, "speedscope.app's JSON"),
-}
-USAGE = "uselib trace export --format FORMAT [OPTIONS] FILE"
-ABOUT = "Formats:\n" + "\n".join(f"  {name:<12} {row[3]}" for name, row in FORMATS.items())
-OPTIONS = {
-    "--format": Option("FORMAT", ", ".join(FORMATS), choice(*FORMATS)),
-    "-o": Option("FILE", "write to FILE instead of stdout"),
-    "--weight": Option(
-        "WHAT", "folded, speedscope: time or calls (default: calls if the clock counts calls)", choice("time", "calls")
+
+@dataclass(frozen=True)
+class ExportFormat:
+    """module: under uselib.emulator.trace.reading, imported when the format is asked for."""
+
+    module: str
+    function: str
+    binary: bool
+    help: str
+
+
+FORMATS: dict[str, ExportFormat] = {
+    "jsonl": ExportFormat("export_lines", "jsonl", False, "JSON Lines, one object an event: the stable text form"),
+    "csv": ExportFormat("export_lines", "csv_", False, "a row an event"),
+    "perfetto": ExportFormat(
+        "export_perfetto", "perfetto", True, "a Perfetto trace (ui.perfetto.dev, trace_processor)"
     ),
-    "--process": SELECTION["--process"],
-    "--prototypes": PROTOTYPES,
-    "--words": PLAIN,
+    "chrome": ExportFormat(
+        "export_chrome", "chrome", False, "Chrome trace event JSON (chrome://tracing, Perfetto too)"
+    ),
+    "folded": ExportFormat("export_stacks", "folded", False, "folded stacks, for flamegraph.pl and inferno"),
+    "speedscope": ExportFormat("export_stacks", "speedscope", False, "speedscope.app's JSON"),
 }
 
-Exporter = Callable[[TraceFile, list[Process], Decoder, dict[str, Any], BinaryIO], None]
+
+# trace, processes, decoder, what stacks are weighed by (`time`, `calls`, or empty: what suits the clock), stream
+Exporter = Callable[[TraceFile, list[Process], Decoder, str, BinaryIO], None]
 
 
-def run(arguments: list[str]) -> int:
-    """Returns 0. Raises ToolError, OSError."""
-    parsed = parse(USAGE, ABOUT, arguments, OPTIONS)
-    if parsed is None:
-        return 0
-    (path,), values = parsed
-    if "format" not in values:
-        raise UsageError(Diagnostic("--format", "give one of " + ", ".join(FORMATS)))
-    module, name, binary, _ = FORMATS[values["format"]]
-    output = values.get("o")
-    if binary and output is None and sys.stdout.isatty():
-        raise UsageError(Diagnostic("-o", f"{values['format']} is a binary format; give a file, or send stdout to one"))
-    export: Exporter = getattr(import_module(f"uselib.emulator.trace.reading.{module}"), name)
-    with TraceFile(path) as trace:
-        processes = chosen_processes(trace, values)
-        decoder = decoder_for(trace, values.get("words", False), values.get("prototypes", ()))
-        warn(trace)
-        written(output, lambda out: export(trace, processes, decoder, values, out))
-    return 0
+def exporter(name: str) -> Exporter:
+    """The function that writes a format of FORMATS."""
+    module = import_module(f"uselib.emulator.trace.reading.{FORMATS[name].module}")
+    found: Exporter = getattr(module, FORMATS[name].function)
+    return found
 
 
-def written(path: str | None, write: Callable[[BinaryIO], None]) -> None:
+def written(path: str | None, write: Callable[[BinaryIO], object]) -> None:
     """Calls write with stdout, or with a temporary file that takes `path`'s name when it is whole. Raises OSError."""
     if path is None:
         sys.stdout.flush()

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from uselib.emulator.trace.reading.decoding import Decoder
 from uselib.emulator.trace.reading.model import Process, TraceFile
@@ -16,7 +16,7 @@ from uselib.emulator.trace.reading.slices import slices
 from uselib.emulator.trace.store.format import EventKind
 
 
-def chrome(trace: TraceFile, processes: list[Process], decoder: Decoder, values: dict[str, Any], out: BinaryIO) -> None:
+def chrome(trace: TraceFile, processes: list[Process], decoder: Decoder, weight: str, out: BinaryIO) -> None:
     encode = json.JSONEncoder(separators=(",", ":")).encode
     rows: list[str] = []
 

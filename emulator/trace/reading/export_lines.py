@@ -19,7 +19,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from uselib.emulator.trace.reading.decoding import Decoder
 from uselib.emulator.trace.reading.events import Event, events_from
@@ -68,7 +68,7 @@ def fields(event: Event, decoder: Decoder) -> dict[str, object]:
     return row
 
 
-def jsonl(trace: TraceFile, processes: list[Process], decoder: Decoder, values: dict[str, Any], out: BinaryIO) -> None:
+def jsonl(trace: TraceFile, processes: list[Process], decoder: Decoder, weight: str, out: BinaryIO) -> None:
     lines: list[str] = []
     encode = json.JSONEncoder().encode
 
@@ -111,7 +111,7 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def csv_(trace: TraceFile, processes: list[Process], decoder: Decoder, values: dict[str, Any], out: BinaryIO) -> None:
+def csv_(trace: TraceFile, processes: list[Process], decoder: Decoder, weight: str, out: BinaryIO) -> None:
     """RFC 4180, with a header row; columns that an event does not have are empty."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\r\n")

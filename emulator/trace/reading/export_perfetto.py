@@ -11,7 +11,7 @@ that the `perfetto` package has generated from them.
 from __future__ import annotations
 
 import os
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from uselib.emulator.trace.reading.decoding import Decoder
 from uselib.emulator.trace.reading.export_chrome import other_name
@@ -105,9 +105,7 @@ class _Sequence:
         return self.packet(number(_TIMESTAMP, time) + data(_EVENT, number(_TYPE, _INSTANT) + data(_NAME, name)))
 
 
-def perfetto(
-    trace: TraceFile, processes: list[Process], decoder: Decoder, values: dict[str, Any], out: BinaryIO
-) -> None:
+def perfetto(trace: TraceFile, processes: list[Process], decoder: Decoder, weight: str, out: BinaryIO) -> None:
     pending: list[bytes] = []
     unseen = data(_ANNOTATION, number(1, _OPEN) + number(2, 1))
     with Progress("writing", sum(p.record_count for p in processes)) as progress:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from uselib.emulator.trace.reading.calltree import CallTree, build
 from uselib.emulator.trace.reading.decoding import Decoder
@@ -29,36 +29,34 @@ def _stacks(tree: CallTree, root: int, weight: list[int]) -> list[tuple[list[int
     return found
 
 
-def _weights(trace: TraceFile, tree: CallTree, values: dict[str, Any]) -> list[int]:
-    """A clock that counts calls gives a leaf no time: calls themselves are the weight then."""
+def _weights(trace: TraceFile, tree: CallTree, weight: str) -> list[int]:
+    """weight: time, calls, or empty. A clock that counts calls gives a leaf no time: calls themselves are the weight then."""
     otherwise = "calls" if trace.clock == "calls" else "time"
-    chosen = tree.calls if values.get("weight", otherwise) == "calls" else tree.self_time
+    chosen = tree.calls if (weight or otherwise) == "calls" else tree.self_time
     result: list[int] = chosen.tolist()
     return result
 
 
-def folded(trace: TraceFile, processes: list[Process], decoder: Decoder, values: dict[str, Any], out: BinaryIO) -> None:
+def folded(trace: TraceFile, processes: list[Process], decoder: Decoder, weight: str, out: BinaryIO) -> None:
     """`hello;main;libc_s!printf 12`."""
     tree = build(trace, processes)
-    weight = _weights(trace, tree, values)
+    weights_of = _weights(trace, tree, weight)
     labels = [f.label.replace(";", ":").replace(" ", "_") for f in trace.functions]
     for process in processes:
         name = os.path.basename(process.program).replace(";", ":").replace(" ", "_") or "?"
         if len(processes) > 1:
             name += f"-{process.pid}"
-        for path, amount in _stacks(tree, tree.roots[process.index], weight):
+        for path, amount in _stacks(tree, tree.roots[process.index], weights_of):
             out.write((";".join([name, *(labels[f] for f in path)]) + f" {amount}\n").encode())
 
 
-def speedscope(
-    trace: TraceFile, processes: list[Process], decoder: Decoder, values: dict[str, Any], out: BinaryIO
-) -> None:
+def speedscope(trace: TraceFile, processes: list[Process], decoder: Decoder, weight: str, out: BinaryIO) -> None:
     """https://www.speedscope.app/file-format-schema.json, profiles of type "sampled"."""
     tree = build(trace, processes)
-    weight = _weights(trace, tree, values)
+    weights_of = _weights(trace, tree, weight)
     profiles = []
     for process in processes:
-        rows = _stacks(tree, tree.roots[process.index], weight)
+        rows = _stacks(tree, tree.roots[process.index], weights_of)
         weights = [amount for _, amount in rows]
         profiles.append(
             {

@@ -1,4 +1,4 @@
-"""`uselib trace show FILE`: the trace as an indented listing, in the manner of ltrace and `uftrace replay`.
+"""A trace as an indented listing, in the manner of ltrace and `uftrace replay`.
 
     main -> libc_s!malloc[412](0x40, 1, 2, 3) = 0x700000 <12>
     main -> libc_s!qsort[530](0x700000, 3, 8, &compare) {
@@ -12,54 +12,35 @@ how long). What filters leave out is left out before lines are joined, so a call
 from __future__ import annotations
 
 import errno
-import sys
-from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Any, TextIO
+from dataclasses import dataclass
 
-from uselib.emulator.trace.reading.decoding import PLAIN, PROTOTYPES, Decoder, decoder_for
-from uselib.emulator.trace.reading.events import Event, events
+from uselib.emulator.trace.reading.decoding import Decoder
+from uselib.emulator.trace.reading.events import Event
 from uselib.emulator.trace.reading.lines import SourceLines
 from uselib.emulator.trace.reading.model import Process, TraceFile
 from uselib.emulator.trace.reading.names import signal_name, signed, syscall_arity, syscall_name
-from uselib.emulator.trace.reading.options import (
-    SELECTION,
-    Colours,
-    Option,
-    chosen_processes,
-    count,
-    matches,
-    parse,
-    warn,
-)
+from uselib.emulator.trace.reading.text import Colours, matches
 from uselib.emulator.trace.store.format import EventKind
 from uselib.linker.formats.library_names import plain_name
-
-USAGE = "uselib trace show [OPTIONS] FILE"
-ABOUT = "Shows the events of a trace. Times count the trace's clock."
-OPTIONS = {
-    **SELECTION,
-    "--depth": Option("N", "only calls nested less than N deep", count),
-    "--first": Option("N", "only the first N lines", count),
-    "--last": Option("N", "only the last N lines", count),
-    "--time": Option("", "when each event happened", None),
-    "--sequence": Option("", "the number of each event", None),
-    "--lines": Option("", "source lines of callers, where the file has debugging information", None),
-    "--prototypes": PROTOTYPES,
-    "--words": PLAIN,
-}
 
 _MAXIMUM_INDENT = 40
 
 
-class Selection:
-    """Which events are shown: decided once for each function, and once for each calling function."""
+class EventSelection:
+    """Which events are shown: decided once for each function, and once for each calling function.
 
-    def __init__(self, values: dict[str, Any]) -> None:
-        self._library, self._symbol, self._caller = (
-            tuple(values.get(key, ())) for key in ("library", "symbol", "caller")
-        )
-        self._depth = values.get("depth")
+    library, symbol, caller: globs, any if empty; depth: only calls nested less than that deep.
+    """
+
+    def __init__(
+        self,
+        library: tuple[str, ...] = (),
+        symbol: tuple[str, ...] = (),
+        caller: tuple[str, ...] = (),
+        depth: int | None = None,
+    ) -> None:
+        self._library, self._symbol, self._caller, self._depth = library, symbol, caller, depth
         self._functions: dict[int, bool] = {}
         self._narrow = bool(self._library or self._symbol or self._caller)
 
@@ -100,14 +81,23 @@ class Selection:
         return place is not None and matches(plain_name(place.symbol) or place.file.name, self._caller)
 
 
-class Renderer:
+@dataclass(frozen=True)
+class Columns:
+    """What a line says besides the call: when it happened, its number, the caller's source line."""
+
+    time: bool = False
+    sequence: bool = False
+    source_lines: bool = False
+
+
+class EventLines:
     """Events to lines."""
 
-    def __init__(self, trace: TraceFile, values: dict[str, Any], decoder: Decoder, stream: TextIO) -> None:
-        self._colour = Colours(stream)
+    def __init__(self, trace: TraceFile, decoder: Decoder, colour: Colours, shown: Columns = Columns()) -> None:
+        self._colour = colour
         self._decoder = decoder
-        self._lines = SourceLines() if values.get("lines") else None
-        self._time, self._sequence = values.get("time", False), values.get("sequence", False)
+        self._lines = SourceLines() if shown.source_lines else None
+        self._time, self._sequence = shown.time, shown.sequence
         self._returns = trace.has_returns()
         self._several = len(trace.processes) > 1
         self._callers: dict[tuple[int, int], str] = {}
@@ -214,26 +204,3 @@ class Renderer:
         if self._time:
             head += self._colour("dim", f"{event.time:>10} ")
         return head + "  " * min(event.depth, _MAXIMUM_INDENT) + text
-
-
-def run(arguments: list[str]) -> int:
-    """Returns 0. Raises ToolError, OSError."""
-    parsed = parse(USAGE, ABOUT, arguments, OPTIONS)
-    if parsed is None:
-        return 0
-    (path,), values = parsed
-    with TraceFile(path) as trace:
-        processes = chosen_processes(trace, values)
-        decoder = decoder_for(trace, values.get("words", False), values.get("prototypes", ()))
-        render = Renderer(trace, values, decoder, sys.stdout)
-        lines: Iterable[str] = render(Selection(values)(events(trace, processes)))
-        if "last" in values:
-            lines = deque(lines, maxlen=values["last"])
-        write = sys.stdout.write
-        limit = values.get("first", -1)
-        for number, line in enumerate(lines):
-            if number == limit:
-                break
-            write(line + "\n")
-        warn(trace)
-    return 0

@@ -16,13 +16,14 @@ from textual.widgets import ContentSwitcher, Footer, Input, Static
 from uselib.emulator.trace.reading.decoding import ByPrototype, Decoder, Words
 from uselib.emulator.trace.reading.lines import SourceLines
 from uselib.emulator.trace.reading.model import Process, TraceFile
+from uselib.emulator.trace.reading.text import plural
 from uselib.emulator.trace.tui.index import Index
 from uselib.emulator.trace.tui.keys import Help
 from uselib.emulator.trace.tui.listing import Listing
 from uselib.emulator.trace.tui.pages import Pages
 from uselib.emulator.trace.tui.style import NoColours, Palette
 from uselib.emulator.trace.tui.summary_tab import Stopped, SummaryTable, counted
-from uselib.emulator.trace.tui.text import Lines, plural
+from uselib.emulator.trace.tui.text import Lines
 from uselib.emulator.trace.tui.view import Filter, View
 from uselib.linker.errors import ToolError
 

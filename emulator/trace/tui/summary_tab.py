@@ -12,7 +12,7 @@ from textual.widgets import DataTable
 
 from uselib.emulator.trace.reading.calltree import build
 from uselib.emulator.trace.reading.model import TraceFile
-from uselib.emulator.trace.reading.summary import Row, function_rows, ordered
+from uselib.emulator.trace.reading.summary import TotalRow, function_rows, ordered
 from uselib.emulator.trace.tui.style import Palette
 
 COLUMNS = ("calls", "total", "self", "average", "name")  # also what --sort of `trace summary` takes
@@ -23,7 +23,7 @@ class Stopped(Exception):
     """The application ends while a thread still counts."""
 
 
-def counted(path: str, processes: set[int], running: Callable[[], bool]) -> list[Row]:
+def counted(path: str, processes: set[int], running: Callable[[], bool]) -> list[TotalRow]:
     """A row for each function that was called, in the processes of these indexes. Opens the file again: it is for a thread, and
     a TraceFile is for one. Raises ToolError, OSError, and Stopped as soon as `running` says no."""
 
@@ -50,18 +50,18 @@ class SummaryTable(DataTable[Text]):
     class Chosen(Message):
         """Enter on a function."""
 
-        def __init__(self, row: Row) -> None:
+        def __init__(self, row: TotalRow) -> None:
             super().__init__()
             self.row = row
 
     def __init__(self, palette: Palette, *, id: str) -> None:
         super().__init__(id=id, cursor_type="row", zebra_stripes=False, cell_padding=1)
         self.palette = palette
-        self.rows_shown: list[Row] = []
+        self.rows_shown: list[TotalRow] = []
         self.order = "total"
-        self._all: list[Row] = []
+        self._all: list[TotalRow] = []
 
-    def show(self, rows: list[Row]) -> None:
+    def show(self, rows: list[TotalRow]) -> None:
         self._all = rows
         self._fill()
 

@@ -10,6 +10,7 @@ from uselib.emulator.trace.reading.events import Event
 from uselib.emulator.trace.reading.lines import SourceLines
 from uselib.emulator.trace.reading.model import Function
 from uselib.emulator.trace.reading.names import signal_name, signed, syscall_name
+from uselib.emulator.trace.reading.text import plural
 from uselib.emulator.trace.store.format import EventKind
 from uselib.emulator.trace.tui.index import Index
 from uselib.emulator.trace.tui.pages import Pages
@@ -20,11 +21,6 @@ Pieces = list[tuple[str, str]]  # (role, text); the role of a function's name is
 
 _LONGEST = 2000  # characters of one argument in details
 _INSIDE = 2  # columns a level
-
-
-def plural(number: int, what: str) -> str:
-    """`1 call`, `2,000 calls`."""
-    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 @dataclass(frozen=True)

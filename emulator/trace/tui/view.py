@@ -9,7 +9,7 @@ import numpy as np
 
 from uselib.emulator.trace.reading.blocks import Array
 from uselib.emulator.trace.reading.model import Function
-from uselib.emulator.trace.reading.options import matches
+from uselib.emulator.trace.reading.text import matches
 from uselib.emulator.trace.tui.index import IS_CALL, IS_RETURN, Index
 from uselib.emulator.trace.tui.walk import Walk, first, last
 

@@ -14,7 +14,7 @@ from uselib.emulator.trace.reading.calltree import CallTree, build
 from uselib.emulator.trace.reading.graph import weights
 from uselib.emulator.trace.reading.model import Process, TraceFile
 from uselib.emulator.trace.reading.report.code import LibraryCode
-from uselib.emulator.trace.reading.summary import Row, function_rows
+from uselib.emulator.trace.reading.summary import TotalRow, function_rows
 from uselib.emulator.trace.store.format import RECORD, RECORDS_HEAD
 
 _WITH_CODE = 400  # slots whose implementation is disassembled
@@ -156,7 +156,9 @@ def _map(process: Process) -> list[dict[str, object]]:
     return found
 
 
-def _slots(trace: TraceFile, rows: dict[tuple[str, str, int], Row]) -> tuple[list[dict[str, object]], dict[str, str]]:
+def _slots(
+    trace: TraceFile, rows: dict[tuple[str, str, int], TotalRow]
+) -> tuple[list[dict[str, object]], dict[str, str]]:
     """Every slot of every library with what happened there; code of those used most. Second: library -> why it has no code."""
     functions = [f for f in trace.functions if f.slot]
 

@@ -1,0 +1,66 @@
+"""`uselib trace diff A B`: where two runs part (emulator/trace/reading/diff.py). Exit status as diff(1): 0 the same, 1 different, 2 trouble."""
+
+from __future__ import annotations
+
+import sys
+
+from uselib.commands.trace.reader import DECODING, Given, Reader, ReaderOption, choice, count
+from uselib.emulator.trace.prototypes.damage import said_once
+from uselib.emulator.trace.reading.decoding import ByPrototype
+from uselib.emulator.trace.reading.diff import all_bits, compare
+from uselib.emulator.trace.reading.diff_text import Limits, as_json, as_text
+from uselib.emulator.trace.reading.model import TraceFile
+from uselib.emulator.trace.reading.text import Colours
+from uselib.linker.errors import ToolError, UsageError
+
+
+def show(given: Given, a: TraceFile, b: TraceFile) -> int:
+    files = given.get("prototypes", ())
+    said = said_once()  # files that both traces name
+    decoders = ByPrototype(a, files, said), ByPrototype(b, files, said)
+    known = {"known": decoders[0].masks, "words": all_bits, "none": None}[given.get("values", "known")]
+    result = compare(a, b, known, given.get("by-caller", False))
+    if not given.get("q"):
+        if given.get("json"):
+            print(as_json(result))
+        elif not result.same:
+            limits = Limits(given.get("context", 3), given.get("hunks", 1), given.get("limit", 20))
+            for line in as_text(result, (a, b), decoders, limits, Colours(sys.stdout)):
+                print(line)
+    return 0 if result.same else 1
+
+
+READER = Reader(
+    usage="uselib trace diff [OPTIONS] A B",
+    about="Aligns two traces by call flow and shows where they differ. Exit status: 0 the same, 1 different, 2 trouble.",
+    options={
+        "--values": ReaderOption(
+            "WHICH",
+            "compare arguments and results: known (by prototype; default), words, none",
+            choice("known", "words", "none"),
+        ),
+        "--prototypes": DECODING["--prototypes"],
+        "--by-caller": ReaderOption("", "the same function called from another function is another call", None),
+        "--context": ReaderOption("N", "calls shown around a difference (default 3)", count),
+        "--hunks": ReaderOption("N", "differences shown (default 1, the first; 0: all)", count),
+        "--limit": ReaderOption("N", "rows in the table of counts (default 20; 0: all)", count),
+        "--json": ReaderOption("", "for programs: a summary", None),
+        "-q": ReaderOption("", "say nothing; the exit status tells", None),
+    },
+    show=show,
+    files=2,
+)
+
+
+def run(arguments: list[str]) -> int:
+    """0 the same, 1 different, 2 trouble. Raises UsageError."""
+    try:
+        return READER.run(arguments)
+    except (UsageError, BrokenPipeError):
+        raise
+    except ToolError as failure:
+        text = "\n".join(map(str, failure.diagnostics))
+    except OSError as failure:
+        text = f"{failure.filename}: {failure.strerror}" if failure.filename else str(failure)
+    print(f"uselib: {text}", file=sys.stderr)
+    return 2

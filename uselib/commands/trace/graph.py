@@ -1,0 +1,72 @@
+"""`uselib trace graph FILE`: who calls whom (emulator/trace/reading/graph.py)."""
+
+from __future__ import annotations
+
+import sys
+
+from uselib.commands.trace.reader import SELECTION, Given, Reader, ReaderOption, choice, chosen_processes, count
+from uselib.emulator.trace.reading.calltree import CallTree, build
+from uselib.emulator.trace.reading.graph import around, callees, callers, edges, named
+from uselib.emulator.trace.reading.graph_text import FORMATS, as_tree
+from uselib.emulator.trace.reading.model import TraceFile
+from uselib.emulator.trace.reading.text import Colours
+from uselib.linker.errors import Diagnostic, UsageError
+
+
+def show(given: Given, trace: TraceFile) -> None:
+    tree = build(trace, chosen_processes(trace, given))
+    marked = _marked(trace, tree, given.get("function", ()))
+    up, down = not given.get("callees"), not given.get("callers")
+    if given.get("format", "text") == "text":
+        _show_trees(trace, tree, marked, (up, down), given.get("depth", 12))
+        return
+    found = edges(tree, around(tree, marked, up, down) if marked else None)
+    ranked = sorted(found.items(), key=lambda item: (-item[1], item[0]))
+    limit = given.get("limit", 300) or len(ranked)
+    for line in FORMATS[given["format"]](trace, dict(ranked[:limit]), marked):
+        print(line)
+    if len(ranked) > limit:
+        print(f"uselib: {len(ranked) - limit} rarer edges left out; --limit 0 has all", file=sys.stderr)
+
+
+def _marked(trace: TraceFile, tree: CallTree, patterns: tuple[str, ...]) -> set[int]:
+    """The functions of --function. Raises UsageError if the trace has none of them."""
+    found = named(trace, tree, patterns) if patterns else set()
+    if patterns and not found:
+        message = f"no call of or from `{', '.join(patterns)}`"
+        raise UsageError(Diagnostic(trace.path, message, remedy="`uselib trace summary` lists functions"))
+    return found
+
+
+def _show_trees(trace: TraceFile, tree: CallTree, marked: set[int], directions: tuple[bool, bool], depth: int) -> None:
+    up, down = directions
+    colour = Colours(sys.stdout)
+    parts = []
+    if marked and up:
+        parts.append(("callers of", callers(tree, marked)))
+    if down:
+        parts.append(("calls from" if marked else "calls", callees(tree, marked or {-1})))
+    for title, trees in parts:
+        for number, top in sorted(trees.items(), key=lambda item: -item[1].calls):
+            name = trace.functions[number].label if number >= 0 else trace.path
+            print(colour("bold", f"# {title} {name}"))
+            for line in as_tree(trace, top, depth, colour):
+                print(line)
+
+
+run = Reader(
+    usage="uselib trace graph [OPTIONS] FILE",
+    about="""\
+Call graph with counts. With --function both directions: who calls it, and what it calls. Functions of the program
+that call through a slot are shown although they are not recorded themselves.""",
+    options={
+        "--function": ReaderOption("GLOB", "of these functions (SYMBOL or LIBRARY!SYMBOL)", many=True),
+        "--callers": ReaderOption("", "only who calls it", None),
+        "--callees": ReaderOption("", "only what it calls", None),
+        "--format": ReaderOption("FORMAT", "text, dot, mermaid (default text)", choice("text", *FORMATS)),
+        "--depth": ReaderOption("N", "at most N levels (default 12)", count),
+        "--limit": ReaderOption("N", "dot, mermaid: the N most frequent edges (default 300; 0: all)", count),
+        "--process": SELECTION["--process"],
+    },
+    show=show,
+).run

@@ -1,0 +1,42 @@
+"""`uselib trace record -o FILE PROG`: runs a program and records every call through a jump table in a file."""
+
+from __future__ import annotations
+
+from uselib.emulator.process.run_options import Option, parse
+from uselib.linker.errors import Diagnostic, ToolError, UsageError
+
+USAGE = "uselib trace record -o FILE [OPTIONS] PROG [ARGUMENTS]"
+
+
+def run(arguments: list[str]) -> int:
+    """Returns the guest's exit status. Raises ToolError."""
+    from uselib.emulator.process.run import Runner
+    from uselib.emulator.trace.record.record_options import OPTIONS, meta, record_options
+    from uselib.emulator.trace.record.recorder import Recorder
+    from uselib.emulator.trace.store.sinks import FileSink
+
+    extras = {
+        "-o": Option("output", "FILE", "the trace file"),
+        "--prototypes": Option(
+            "prototypes", "FILE", "C declarations: which arguments are strings or structs", many=True
+        ),
+        "--no-strings": Option("no_strings", "", "do not copy what arguments point to", None),
+    }
+    parsed = parse(USAGE, arguments, {**extras, **OPTIONS})
+    if isinstance(parsed, int):
+        return parsed
+    options, extra = parsed
+    if "output" not in extra:
+        raise UsageError(Diagnostic("trace record", "no trace file given", remedy="say where with `-o FILE`"))
+    chosen = record_options(extra)
+    try:
+        sink = FileSink(extra["output"], meta(options, extra))
+    except OSError as failure:
+        raise ToolError(Diagnostic(extra["output"], failure.strerror or str(failure))) from None
+    wants = None
+    if not extra.get("no_strings"):
+        from uselib.emulator.trace.prototypes.damage import said_once
+        from uselib.emulator.trace.record.wants import PrototypeWants
+
+        wants = PrototypeWants(extra.get("prototypes", ()), results=chosen.returns, warn=said_once())
+    return Runner(options, (Recorder(sink, chosen, wants),)).run()

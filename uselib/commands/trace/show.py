@@ -1,0 +1,48 @@
+"""`uselib trace show FILE`: the events of a trace as an indented listing (emulator/trace/reading/show.py)."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Iterable
+
+from uselib.commands.trace.reader import DECODING, SELECTION, Given, Reader, ReaderOption, chosen_processes, count
+from uselib.emulator.trace.reading.decoding import decoder_for
+from uselib.emulator.trace.reading.events import events
+from uselib.emulator.trace.reading.model import TraceFile
+from uselib.emulator.trace.reading.show import Columns, EventLines, EventSelection
+from uselib.emulator.trace.reading.text import Colours
+
+
+def show(given: Given, trace: TraceFile) -> None:
+    processes = chosen_processes(trace, given)
+    decoder = decoder_for(trace, given.get("words", False), given.get("prototypes", ()))
+    columns = Columns(given.get("time", False), given.get("sequence", False), given.get("lines", False))
+    globs = {key: given.get(key, ()) for key in ("library", "symbol", "caller")}
+    selected = EventSelection(**globs, depth=given.get("depth"))
+    lines: Iterable[str] = EventLines(trace, decoder, Colours(sys.stdout), columns)(selected(events(trace, processes)))
+    if "last" in given:
+        lines = deque(lines, maxlen=given["last"])
+    write = sys.stdout.write
+    limit = given.get("first", -1)
+    for number, line in enumerate(lines):
+        if number == limit:
+            break
+        write(line + "\n")
+
+
+run = Reader(
+    usage="uselib trace show [OPTIONS] FILE",
+    about="Shows the events of a trace. Times count the trace's clock.",
+    options={
+        **SELECTION,
+        "--depth": ReaderOption("N", "only calls nested less than N deep", count),
+        "--first": ReaderOption("N", "only the first N lines", count),
+        "--last": ReaderOption("N", "only the last N lines", count),
+        "--time": ReaderOption("", "when each event happened", None),
+        "--sequence": ReaderOption("", "the number of each event", None),
+        "--lines": ReaderOption("", "source lines of callers, where the file has debugging information", None),
+        **DECODING,
+    },
+    show=show,
+).run

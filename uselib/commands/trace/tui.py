@@ -1,0 +1,70 @@
+"""`uselib trace tui FILE`: a trace on the terminal (emulator/trace/tui). Textual is loaded when it is asked for and not before."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from uselib.commands.trace.reader import DECODING, SELECTION, Given, Reader, ReaderOption, chosen_processes, count
+from uselib.emulator.trace.prototypes.damage import said_once
+from uselib.emulator.trace.reading.decoding import decoder_for
+from uselib.emulator.trace.reading.model import TraceFile
+from uselib.linker.errors import Diagnostic, ToolError
+
+
+def show(given: Given, trace: TraceFile) -> None:
+    """Raises ToolError: no Textual, no terminal."""
+    processes = chosen_processes(trace, given)
+    damaged: list[str] = []  # said when the terminal is free again
+    decoder = decoder_for(trace, given.get("words", False), given.get("prototypes", ()), damaged.append)
+    _needs_textual()
+    _needs_terminal(trace.path)
+    from uselib.emulator.trace.tui.app import TraceApp
+    from uselib.emulator.trace.tui.view import Filter
+
+    chosen = Filter(given.get("library", ()), given.get("symbol", ()), given.get("depth"))
+    app = TraceApp(trace, processes, chosen, decoder, given.get("lines", False))
+    try:
+        app.run()
+    finally:
+        app.index.close()
+    if app.failure is not None:
+        raise app.failure
+    say = said_once()
+    for sentence in damaged:
+        say(sentence)
+
+
+def _needs_textual() -> None:
+    try:
+        import textual  # noqa: F401
+    except ImportError:
+        raise ToolError(
+            Diagnostic("trace tui", "Textual is not installed", remedy="install the extra: pip install 'uselib[tui]'")
+        ) from None
+
+
+def _needs_terminal(path: str) -> None:
+    streams = {"standard input": sys.stdin, "standard output": sys.stdout, "standard error": sys.stderr}
+    for name, stream in streams.items():
+        if stream is None or not stream.isatty():
+            raise ToolError(
+                Diagnostic("trace tui", f"{name} is not a terminal", remedy=f"use `uselib trace show {path}`")
+            )
+    if os.environ.get("TERM", "dumb") == "dumb":
+        raise ToolError(
+            Diagnostic("trace tui", "the terminal is dumb (TERM)", remedy=f"use `uselib trace show {path}`")
+        )
+
+
+run = Reader(
+    usage="uselib trace tui [OPTIONS] FILE",
+    about="Shows a trace on the terminal, to move about in, search, filter and fold with the keyboard. `?` there lists the keys.",
+    options={
+        **{name: SELECTION[name] for name in ("--library", "--symbol", "--process")},
+        "--depth": ReaderOption("N", "only calls nested less than N deep", count),
+        "--lines": ReaderOption("", "source lines of callers, where the file has debugging information", None),
+        **DECODING,
+    },
+    show=show,
+).run
