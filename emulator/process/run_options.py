@@ -4,10 +4,11 @@ takes 10 ms to load."""
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from uselib.emulator.option_table import Option, option_rows, read_words
 from uselib.linker.errors import Diagnostic, UsageError
 
 
@@ -70,39 +71,27 @@ def _seconds(text: str) -> float:
     return value
 
 
-@dataclass(frozen=True)
-class Option:
-    """field: of RunOptions, or a key of the extra options. read: value from text (None: a switch). many: repeatable."""
-
-    field: str
-    metavar: str
-    help: str
-    read: Callable[[str], Any] | None = str
-    many: bool = False
-
-
 OPTIONS: dict[str, Option] = {
-    "--sysroot": Option("sysroot", "DIR", "look for absolute paths that do not exist under DIR (DIR/shlib)"),
-    "--root": Option("root", "DIR", "DIR is the program's `/`"),
-    "--library-path": Option("library_path", "DIRS", "LD_LIBRARY_PATH of the program", _paths),
-    "--readable": Option("readable", "PATH", "let the program read PATH", many=True),
-    "--writable": Option("writable", "DIR", "let the program write under DIR", many=True),
-    "--env": Option("environment", "NAME=VALUE", "a variable of the program's environment", many=True),
-    "--argv0": Option("argv0", "NAME", "argument 0 instead of PROG"),
-    "--max-instructions": Option("max_instructions", "N", "end the program after N instructions (k, M, G)", positive_count),
-    "--max-seconds": Option("max_seconds", "S", "end the program after S seconds", _seconds),
-    "--max-memory": Option("max_memory", "SIZE", "end the program when it maps more (MiB, or k, M, G)", _size),
-    "--max-files": Option("max_files", "N", "open files at a time; at least 3", _file_count),
-    "--strace": Option("strace", "", "show every system call", None),
-    "--realtime": Option("realtime", "", "the host's clock and random bytes instead of reproducible ones", None),
-    "--seed": Option("seed", "N", "for the reproducible random bytes", int),
-    "--fault-report": Option("fault_report", "", "when a signal kills the program: registers, code and mappings", None),
-}  # fmt: skip
+    "--sysroot": Option("DIR", "look for absolute paths that do not exist under DIR (DIR/shlib)"),
+    "--root": Option("DIR", "DIR is the program's `/`"),
+    "--library-path": Option("DIRS", "LD_LIBRARY_PATH of the program", _paths),
+    "--readable": Option("PATH", "let the program read PATH", many=True),
+    "--writable": Option("DIR", "let the program write under DIR", many=True),
+    "--env": Option("NAME=VALUE", "a variable of the program's environment", many=True, field="environment"),
+    "--argv0": Option("NAME", "argument 0 instead of PROG"),
+    "--max-instructions": Option("N", "end the program after N instructions (k, M, G)", positive_count),
+    "--max-seconds": Option("S", "end the program after S seconds", _seconds),
+    "--max-memory": Option("SIZE", "end the program when it maps more (MiB, or k, M, G)", _size),
+    "--max-files": Option("N", "open files at a time; at least 3", _file_count),
+    "--strace": Option("", "show every system call", None),
+    "--realtime": Option("", "the host's clock and random bytes instead of reproducible ones", None),
+    "--seed": Option("N", "for the reproducible random bytes", int),
+    "--fault-report": Option("", "when a signal kills the program: registers, code and mappings", None),
+}
 
 
 def help_text(usage: str, options: Mapping[str, Option]) -> str:
-    rows = [f"  {f'{name} {option.metavar}'.strip():<24} {option.help}" for name, option in options.items()]
-    return "\n".join([f"usage: {usage}", "", *rows, f"  {'-h, --help':<24} this text"])
+    return "\n".join([f"usage: {usage}", "", *option_rows(options, 24)])
 
 
 def parse(
@@ -110,40 +99,18 @@ def parse(
 ) -> tuple[RunOptions, dict[str, Any]] | int:
     """Options up to the first word that is not one; then PROG and its arguments. Returns RunOptions and the values of
     `extra` options, or an exit status if help was asked for. Raises UsageError."""
-    table = {**OPTIONS, **(extra or {})}
-    values: dict[str, Any] = {}
-    position = 0
-    while position < len(arguments) and arguments[position].startswith("-") and arguments[position] != "-":
-        word = arguments[position]
-        position += 1
-        if word == "--":
-            break
-        if word in ("-h", "--help"):
-            print(help_text(usage, table))
-            return 0
-        name, equals, text = word.partition("=")
-        option = table.get(name)
-        if option is None:
-            raise UsageError(Diagnostic(name, "no such option", remedy=f"see `{' '.join(usage.split()[:2])} --help`"))
-        if option.read is None:
-            if equals:
-                raise UsageError(Diagnostic(name, "takes no value"))
-            values[option.field] = True
-            continue
-        if not equals:
-            if position == len(arguments):
-                raise UsageError(Diagnostic(name, f"needs a value ({option.metavar})"))
-            text = arguments[position]
-            position += 1
-        try:
-            value = option.read(text)
-        except ValueError:
-            raise UsageError(Diagnostic(name, f"`{text}` is not a value for {option.metavar}")) from None
-        values[option.field] = (*values.get(option.field, ()), value) if option.many else value
-    if position == len(arguments):
+    extra = extra or {}
+    table = {**OPTIONS, **extra}
+    words = read_words(arguments, table, " ".join(usage.split()[:2]))
+    if words is None:
+        print(help_text(usage, table))
+        return 0
+    if not words.rest:
         raise UsageError(Diagnostic("", f"no program given; usage: {usage}"))
-    extras = {key: values.pop(key) for key in [option.field for option in (extra or {}).values()] if key in values}
+    values = words.values
+    extras = {key: values.pop(key) for key in [option.key(name) for name, option in extra.items()] if key in values}
     for name in ("sysroot", "root"):
         if values.get(name) is not None and not os.path.isdir(values[name]):
             raise UsageError(Diagnostic(values[name], f"is not a directory (--{name})"))
-    return RunOptions(arguments[position], tuple(arguments[position + 1 :]), **values), extras
+    program, *rest = words.rest
+    return RunOptions(program, tuple(rest), **values), extras

@@ -52,14 +52,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--junit", metavar="FILE", help="write JUnit XML")
     group = parser.add_argument_group("options of `uselib run`")
     for name, option in OPTIONS.items():
-        if option.field in _LEFT_OUT:
+        key = option.key(name)
+        if key in _LEFT_OUT:
             continue
         if option.read is None:
-            group.add_argument(name, dest=f"run_{option.field}", action="store_true", help=option.help)
+            group.add_argument(name, dest=f"run_{key}", action="store_true", help=option.help)
         else:
-            group.add_argument(
-                name, dest=f"run_{option.field}", action="append", metavar=option.metavar, help=option.help
-            )
+            group.add_argument(name, dest=f"run_{key}", action="append", metavar=option.metavar, help=option.help)
     return parser
 
 
@@ -77,7 +76,8 @@ def _words(options: argparse.Namespace) -> tuple[tuple[str, ...], dict[str, Any]
     words: list[str] = []
     limits: dict[str, Any] = {}
     for name, option in OPTIONS.items():
-        given = getattr(options, f"run_{option.field}", None)
+        key = option.key(name)
+        given = getattr(options, f"run_{key}", None)
         if not given:
             continue
         if option.read is None:
@@ -88,8 +88,8 @@ def _words(options: argparse.Namespace) -> tuple[tuple[str, ...], dict[str, Any]
                 value = option.read(text)
             except ValueError:
                 raise UsageError(Diagnostic(name, f"`{text}` is not a value for {option.metavar}")) from None
-            if option.field in _LIMITS:
-                limits[option.field] = value
+            if key in _LIMITS:
+                limits[key] = value
             else:
                 words += [name, text]
     return tuple(words), limits

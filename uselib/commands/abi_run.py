@@ -8,17 +8,18 @@ import sys
 from typing import Any
 
 from uselib.abi.dynamic.run.result import AbiRequest
-from uselib.emulator.process.run_options import OPTIONS, Option, help_text
+from uselib.emulator.option_table import Option
+from uselib.emulator.process.run_options import OPTIONS, help_text
 from uselib.linker.errors import Diagnostic, UsageError
 
 USAGE = "uselib abi run [OPTIONS] PROG [ARGUMENTS] --old LIB --new LIB"
 _OWN: dict[str, Option] = {
-    "--old": Option("old", "LIB", "the version that the program was linked with, or runs with today"),
-    "--new": Option("new", "LIB", "the version to compare with it"),
-    "--json": Option("json", "", "the result for programs", None),
-    "--prototypes": Option("prototypes", "FILE", "C declarations: what arguments and results are", many=True),
-    "--ignore": Option("ignore", "GLOB", "do not compare arguments and results of such functions", many=True),
-    "--one-by-one": Option("one_by_one", "", "not both sides at the same time", None),
+    "--old": Option("LIB", "the version that the program was linked with, or runs with today"),
+    "--new": Option("LIB", "the version to compare with it"),
+    "--json": Option("", "the result for programs", None),
+    "--prototypes": Option("FILE", "C declarations: what arguments and results are", many=True),
+    "--ignore": Option("GLOB", "do not compare arguments and results of such functions", many=True),
+    "--one-by-one": Option("", "not both sides at the same time", None),
 }
 _LEFT_OUT = frozenset(("--strace", "--fault-report"))
 _ABOUT = (
@@ -72,7 +73,8 @@ def _request(arguments: list[str]) -> tuple[AbiRequest | None, bool]:
         elif option.read is None and equals:
             raise UsageError(Diagnostic(name, "takes no value"))
         if name in _OWN:
-            values[option.field] = (*values.get(option.field, ()), value) if option.many else True
+            key = option.key(name)
+            values[key] = (*values.get(key, ()), value) if option.many else True
         else:
             words += [name] if option.read is None else [name, value]
     if at == len(rest):

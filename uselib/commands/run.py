@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from uselib.emulator.option_table import Option
 from uselib.emulator.process.run import Runner
-from uselib.emulator.process.run_options import Option, parse
+from uselib.emulator.process.run_options import parse
 
 USAGE = "uselib run [OPTIONS] PROG [ARGUMENTS]"
 
-_EXTRA = {"--gdb": Option("gdb", "[HOST:]PORT", "wait for gdb (`target remote :PORT`) before the first instruction")}
+_EXTRA = {"--gdb": Option("[HOST:]PORT", "wait for gdb (`target remote :PORT`) before the first instruction")}
 
 
 def run(arguments: list[str]) -> int:

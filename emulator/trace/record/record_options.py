@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
-from uselib.emulator.process.run_options import Option, RunOptions, positive_count
+from uselib.emulator.option_table import Option
+from uselib.emulator.process.run_options import RunOptions, positive_count
 from uselib.emulator.trace.record.filters import Filters
 from uselib.linker.errors import Diagnostic, UsageError
 
@@ -35,23 +36,23 @@ class RecordOptions:
 
 
 OPTIONS: dict[str, Option] = {
-    "--returns": Option("returns", "", "also returns, with their values and durations", None),
-    "--all-functions": Option("all_functions", "", "also calls inside libraries and the program, by their symbols", None),
-    "--interposed": Option("interposed", "", "also calls out of libraries through interposition pointers", None),
-    "--syscalls": Option("system_calls", "", "also system calls", None),
-    "--clock": Option("clock", "CLOCK", "what times count: calls (default) or blocks (basic blocks; slower)"),
-    "--library": Option("libraries", "GLOB", "only calls of these libraries", many=True),
-    "--symbol": Option("symbols", "GLOB", "only calls of these functions", many=True),
-    "--caller": Option("callers", "GLOB", "only calls from these functions", many=True),
-    "--trigger-on": Option("trigger_on", "GLOB", "begin at the first call of such a function", many=True),
-    "--trigger-off": Option("trigger_off", "GLOB", "pause at a call of such a function, until --trigger-on", many=True),
-    "--depth": Option("depth", "N", "only calls nested less than N deep", positive_count),
-    "--first": Option("first", "N", "only the first N calls", positive_count),
-    "--last": Option("last", "N", "only the last N events, written when the program ends", positive_count),
-    "--sample": Option("sample", "N", "only every Nth call", positive_count),
-    "--stubs": Option("stubs", "FILE", "names of an a.out library's slots: its stub archive or jump.funcs", many=True),
-    "--recorder": Option("recorder", "KIND", "native or python (slow; the same events)"),
-}  # fmt: skip
+    "--returns": Option("", "also returns, with their values and durations", None),
+    "--all-functions": Option("", "also calls inside libraries and the program, by their symbols", None),
+    "--interposed": Option("", "also calls out of libraries through interposition pointers", None),
+    "--syscalls": Option("", "also system calls", None, field="system_calls"),
+    "--clock": Option("CLOCK", "what times count: calls (default) or blocks (basic blocks; slower)"),
+    "--library": Option("GLOB", "only calls of these libraries", many=True, field="libraries"),
+    "--symbol": Option("GLOB", "only calls of these functions", many=True, field="symbols"),
+    "--caller": Option("GLOB", "only calls from these functions", many=True, field="callers"),
+    "--trigger-on": Option("GLOB", "begin at the first call of such a function", many=True),
+    "--trigger-off": Option("GLOB", "pause at a call of such a function, until --trigger-on", many=True),
+    "--depth": Option("N", "only calls nested less than N deep", positive_count),
+    "--first": Option("N", "only the first N calls", positive_count),
+    "--last": Option("N", "only the last N events, written when the program ends", positive_count),
+    "--sample": Option("N", "only every Nth call", positive_count),
+    "--stubs": Option("FILE", "names of an a.out library's slots: its stub archive or jump.funcs", many=True),
+    "--recorder": Option("KIND", "native or python (slow; the same events)"),
+}
 _FILTERS = ("libraries", "symbols", "callers", "trigger_on", "trigger_off", "depth", "first", "last", "sample")
 
 
@@ -91,10 +92,15 @@ def _stubs(paths: Sequence[str]) -> tuple[str, ...]:
 
 def meta(run: RunOptions, values: Mapping[str, Any]) -> dict[str, Any]:
     """The META chunk: nothing in it differs between two runs of the same command."""
-    chosen = {key: value for key, value in values.items() if key in {option.field for option in OPTIONS.values()}}
+    chosen = {
+        key: value for key, value in values.items() if key in {option.key(name) for name, option in OPTIONS.items()}
+    }
     chosen.pop("recorder", None)
     chosen.pop("clock", None)
     return {
-        "uselib": version("uselib"), "command": [run.program, *run.arguments], "options": chosen,
-        "clock": values.get("clock", "calls"), "seed": run.seed,
-    }  # fmt: skip
+        "uselib": version("uselib"),
+        "command": [run.program, *run.arguments],
+        "options": chosen,
+        "clock": values.get("clock", "calls"),
+        "seed": run.seed,
+    }

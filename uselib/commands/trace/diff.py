@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from uselib.commands.trace.reader import DECODING, Given, Reader, ReaderOption, choice, count
+from uselib.commands.trace.reader import DECODING, Given, Reader, choice, count
+from uselib.emulator.option_table import Option
 from uselib.emulator.trace.prototypes.damage import said_once
 from uselib.emulator.trace.reading.decoding import ByPrototype
 from uselib.emulator.trace.reading.diff import all_bits, compare
@@ -19,7 +20,7 @@ def show(given: Given, a: TraceFile, b: TraceFile) -> int:
     said = said_once()  # files that both traces name
     decoders = ByPrototype(a, files, said), ByPrototype(b, files, said)
     known = {"known": decoders[0].masks, "words": all_bits, "none": None}[given.get("values", "known")]
-    result = compare(a, b, known, given.get("by-caller", False))
+    result = compare(a, b, known, given.get("by_caller", False))
     if not given.get("q"):
         if given.get("json"):
             print(as_json(result))
@@ -34,18 +35,18 @@ READER = Reader(
     usage="uselib trace diff [OPTIONS] A B",
     about="Aligns two traces by call flow and shows where they differ. Exit status: 0 the same, 1 different, 2 trouble.",
     options={
-        "--values": ReaderOption(
+        "--values": Option(
             "WHICH",
             "compare arguments and results: known (by prototype; default), words, none",
             choice("known", "words", "none"),
         ),
         "--prototypes": DECODING["--prototypes"],
-        "--by-caller": ReaderOption("", "the same function called from another function is another call", None),
-        "--context": ReaderOption("N", "calls shown around a difference (default 3)", count),
-        "--hunks": ReaderOption("N", "differences shown (default 1, the first; 0: all)", count),
-        "--limit": ReaderOption("N", "rows in the table of counts (default 20; 0: all)", count),
-        "--json": ReaderOption("", "for programs: a summary", None),
-        "-q": ReaderOption("", "say nothing; the exit status tells", None),
+        "--by-caller": Option("", "the same function called from another function is another call", None),
+        "--context": Option("N", "calls shown around a difference (default 3)", count),
+        "--hunks": Option("N", "differences shown (default 1, the first; 0: all)", count),
+        "--limit": Option("N", "rows in the table of counts (default 20; 0: all)", count),
+        "--json": Option("", "for programs: a summary", None),
+        "-q": Option("", "say nothing; the exit status tells", None),
     },
     show=show,
     files=2,

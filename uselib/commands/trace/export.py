@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from uselib.commands.trace.reader import DECODING, SELECTION, Given, Reader, ReaderOption, choice, chosen_processes
+from uselib.commands.trace.reader import DECODING, SELECTION, Given, Reader, choice, chosen_processes
+from uselib.emulator.option_table import Option
 from uselib.emulator.trace.reading.decoding import decoder_for
 from uselib.emulator.trace.reading.export import FORMATS, exporter, written
 from uselib.emulator.trace.reading.model import TraceFile
@@ -31,9 +32,9 @@ run = Reader(
     usage="uselib trace export --format FORMAT [OPTIONS] FILE",
     about="Formats:\n" + "\n".join(f"  {name:<12} {row.help}" for name, row in FORMATS.items()),
     options={
-        "--format": ReaderOption("FORMAT", ", ".join(FORMATS), choice(*FORMATS)),
-        "-o": ReaderOption("FILE", "write to FILE instead of stdout"),
-        "--weight": ReaderOption(
+        "--format": Option("FORMAT", ", ".join(FORMATS), choice(*FORMATS)),
+        "-o": Option("FILE", "write to FILE instead of stdout"),
+        "--weight": Option(
             "WHAT",
             "folded, speedscope: time or calls (default: calls if the clock counts calls)",
             choice("time", "calls"),

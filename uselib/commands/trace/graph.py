@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from uselib.commands.trace.reader import SELECTION, Given, Reader, ReaderOption, choice, chosen_processes, count
+from uselib.commands.trace.reader import SELECTION, Given, Reader, choice, chosen_processes, count
+from uselib.emulator.option_table import Option
 from uselib.emulator.trace.reading.calltree import CallTree, build
 from uselib.emulator.trace.reading.graph import around, callees, callers, edges, named
 from uselib.emulator.trace.reading.graph_text import FORMATS, as_tree
@@ -60,12 +61,12 @@ run = Reader(
 Call graph with counts. With --function both directions: who calls it, and what it calls. Functions of the program
 that call through a slot are shown although they are not recorded themselves.""",
     options={
-        "--function": ReaderOption("GLOB", "of these functions (SYMBOL or LIBRARY!SYMBOL)", many=True),
-        "--callers": ReaderOption("", "only who calls it", None),
-        "--callees": ReaderOption("", "only what it calls", None),
-        "--format": ReaderOption("FORMAT", "text, dot, mermaid (default text)", choice("text", *FORMATS)),
-        "--depth": ReaderOption("N", "at most N levels (default 12)", count),
-        "--limit": ReaderOption("N", "dot, mermaid: the N most frequent edges (default 300; 0: all)", count),
+        "--function": Option("GLOB", "of these functions (SYMBOL or LIBRARY!SYMBOL)", many=True),
+        "--callers": Option("", "only who calls it", None),
+        "--callees": Option("", "only what it calls", None),
+        "--format": Option("FORMAT", "text, dot, mermaid (default text)", choice("text", *FORMATS)),
+        "--depth": Option("N", "at most N levels (default 12)", count),
+        "--limit": Option("N", "dot, mermaid: the N most frequent edges (default 300; 0: all)", count),
         "--process": SELECTION["--process"],
     },
     show=show,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from uselib.emulator.process.run_options import Option, parse
+from uselib.emulator.option_table import Option
+from uselib.emulator.process.run_options import parse
 from uselib.linker.errors import Diagnostic, ToolError, UsageError
 
 USAGE = "uselib trace [--format text|jsonl] [-o FILE] [OPTIONS] PROG [ARGUMENTS]"
@@ -20,8 +21,8 @@ def run(arguments: list[str]) -> int:
     from uselib.emulator.trace.record.recorder import Recorder
 
     extras = {
-        "--format": Option("format", "FORMAT", "text (for people) or jsonl (for programs)"),
-        "-o": Option("output", "FILE", "write the trace to FILE instead of stderr"),
+        "--format": Option("FORMAT", "text (for people) or jsonl (for programs)"),
+        "-o": Option("FILE", "write the trace to FILE instead of stderr", field="output"),
     }
     parsed = parse(USAGE, arguments, {**extras, **OPTIONS})
     if isinstance(parsed, int):

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+from uselib.emulator.option_table import Option, option_rows, read_words
 from uselib.emulator.trace.reading.model import Process, TraceFile
 from uselib.linker.errors import Diagnostic, UsageError
 
@@ -30,27 +31,17 @@ def choice(*names: str) -> Callable[[str], str]:
     return read
 
 
-@dataclass(frozen=True)
-class ReaderOption:
-    """read: value from text; None for a switch. many: repeatable, the value is a tuple."""
+Given = Mapping[str, Any]  # the options of a command line: Option.key -> value
 
-    metavar: str
-    help: str
-    read: Callable[[str], Any] | None = str
-    many: bool = False
-
-
-Given = Mapping[str, Any]  # the options of a command line: name without dashes -> value
-
-SELECTION: dict[str, ReaderOption] = {
-    "--library": ReaderOption("GLOB", "only functions of these libraries", many=True),
-    "--symbol": ReaderOption("GLOB", "only these functions", many=True),
-    "--caller": ReaderOption("GLOB", "only calls from these functions", many=True),
-    "--process": ReaderOption("PID", "only this process", count, many=True),
+SELECTION: dict[str, Option] = {
+    "--library": Option("GLOB", "only functions of these libraries", many=True),
+    "--symbol": Option("GLOB", "only these functions", many=True),
+    "--caller": Option("GLOB", "only calls from these functions", many=True),
+    "--process": Option("PID", "only this process", count, many=True),
 }
-DECODING: dict[str, ReaderOption] = {
-    "--prototypes": ReaderOption("FILE", "C declarations of functions in FILE", many=True),
-    "--words": ReaderOption("", "arguments as plain words, without prototypes", None),
+DECODING: dict[str, Option] = {
+    "--prototypes": Option("FILE", "C declarations of functions in FILE", many=True),
+    "--words": Option("", "arguments as plain words, without prototypes", None),
 }
 
 
@@ -61,7 +52,7 @@ class Reader:
 
     usage: str
     about: str
-    options: Mapping[str, ReaderOption]
+    options: Mapping[str, Option]
     show: Callable[..., int | None]  # (options given, trace, ...)
     check: Callable[[Given], None] = lambda given: None
     files: int = 1
@@ -82,55 +73,19 @@ class Reader:
 
 
 def help_text(reader: Reader) -> str:
-    rows = [f"  {f'{name} {option.metavar}'.strip():<22} {option.help}" for name, option in reader.options.items()]
-    return "\n".join([f"usage: {reader.usage}", "", reader.about, "", *rows, f"  {'-h, --help':<22} this text"])
+    return "\n".join([f"usage: {reader.usage}", "", reader.about, "", *option_rows(reader.options, 22)])
 
 
 def parse(reader: Reader, arguments: list[str]) -> tuple[list[str], dict[str, Any]] | None:
     """The FILE words and the options given. None: help was asked for and printed. Raises UsageError."""
-    words: list[str] = []
-    values: dict[str, Any] = {}
-    rest = list(arguments)
-    while rest:
-        word = rest.pop(0)
-        if word == "--":
-            words += rest
-            break
-        if not word.startswith("-") or word == "-":
-            words.append(word)
-        elif word in ("-h", "--help"):
-            print(help_text(reader))
-            return None
-        else:
-            _take_option(reader, word, rest, values)
-    if len(words) != reader.files:
+    words = read_words(arguments, reader.options, " ".join(reader.usage.split()[:3]), mixed=True)
+    if words is None:
+        print(help_text(reader))
+        return None
+    if len(words.rest) != reader.files:
         wanted = "one trace file" if reader.files == 1 else f"{reader.files} trace files"
-        raise UsageError(Diagnostic("", f"{len(words)} files given, {wanted} wanted; usage: {reader.usage}"))
-    return words, values
-
-
-def _take_option(reader: Reader, word: str, rest: list[str], values: dict[str, Any]) -> None:
-    """Enters an option in `values`; takes its value off `rest` if it is a word of its own. Raises UsageError."""
-    name, equals, text = word.partition("=")
-    option = reader.options.get(name)
-    if option is None:
-        command = " ".join(reader.usage.split()[:3])
-        raise UsageError(Diagnostic(name, "no such option", remedy=f"see `{command} --help`"))
-    key = name.lstrip("-")
-    if option.read is None:
-        if equals:
-            raise UsageError(Diagnostic(name, "takes no value"))
-        values[key] = True
-        return
-    if not equals:
-        if not rest:
-            raise UsageError(Diagnostic(name, f"needs a value ({option.metavar})"))
-        text = rest.pop(0)
-    try:
-        value = option.read(text)
-    except ValueError:
-        raise UsageError(Diagnostic(name, f"`{text}` is not a value for {option.metavar}")) from None
-    values[key] = (*values.get(key, ()), value) if option.many else value
+        raise UsageError(Diagnostic("", f"{len(words.rest)} files given, {wanted} wanted; usage: {reader.usage}"))
+    return words.rest, words.values
 
 
 def chosen_processes(trace: TraceFile, given: Given) -> list[Process]:

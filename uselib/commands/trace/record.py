@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from uselib.emulator.process.run_options import Option, parse
+from uselib.emulator.option_table import Option
+from uselib.emulator.process.run_options import parse
 from uselib.linker.errors import Diagnostic, ToolError, UsageError
 
 USAGE = "uselib trace record -o FILE [OPTIONS] PROG [ARGUMENTS]"
@@ -16,11 +17,9 @@ def run(arguments: list[str]) -> int:
     from uselib.emulator.trace.store.sinks import FileSink
 
     extras = {
-        "-o": Option("output", "FILE", "the trace file"),
-        "--prototypes": Option(
-            "prototypes", "FILE", "C declarations: which arguments are strings or structs", many=True
-        ),
-        "--no-strings": Option("no_strings", "", "do not copy what arguments point to", None),
+        "-o": Option("FILE", "the trace file", field="output"),
+        "--prototypes": Option("FILE", "C declarations: which arguments are strings or structs", many=True),
+        "--no-strings": Option("", "do not copy what arguments point to", None),
     }
     parsed = parse(USAGE, arguments, {**extras, **OPTIONS})
     if isinstance(parsed, int):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from uselib.commands.trace.reader import Given, Reader, ReaderOption, count
+from uselib.commands.trace.reader import Given, Reader, count
+from uselib.emulator.option_table import Option
 from uselib.emulator.trace.reading.export import written
 from uselib.emulator.trace.reading.model import TraceFile
 from uselib.emulator.trace.reading.report import page
@@ -26,9 +27,9 @@ run = Reader(
     usage="uselib trace report -o REPORT.html [OPTIONS] FILE",
     about="Writes one self-contained HTML page: address space, timeline, call tree, slots with disassembly.",
     options={
-        "-o": ReaderOption("FILE", "the page"),
-        "--paths": ReaderOption("N", "at most N call paths in the tree (default 20000)", count),
-        "--bins": ReaderOption("N", "columns of the timeline (default 1200)", count),
+        "-o": Option("FILE", "the page"),
+        "--paths": Option("N", "at most N call paths in the tree (default 20000)", count),
+        "--bins": Option("N", "columns of the timeline (default 1200)", count),
     },
     show=show,
     check=check,

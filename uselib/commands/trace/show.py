@@ -6,7 +6,8 @@ import sys
 from collections import deque
 from collections.abc import Iterable
 
-from uselib.commands.trace.reader import DECODING, SELECTION, Given, Reader, ReaderOption, chosen_processes, count
+from uselib.commands.trace.reader import DECODING, SELECTION, Given, Reader, chosen_processes, count
+from uselib.emulator.option_table import Option
 from uselib.emulator.trace.reading.decoding import decoder_for
 from uselib.emulator.trace.reading.events import events
 from uselib.emulator.trace.reading.model import TraceFile
@@ -36,12 +37,12 @@ run = Reader(
     about="Shows the events of a trace. Times count the trace's clock.",
     options={
         **SELECTION,
-        "--depth": ReaderOption("N", "only calls nested less than N deep", count),
-        "--first": ReaderOption("N", "only the first N lines", count),
-        "--last": ReaderOption("N", "only the last N lines", count),
-        "--time": ReaderOption("", "when each event happened", None),
-        "--sequence": ReaderOption("", "the number of each event", None),
-        "--lines": ReaderOption("", "source lines of callers, where the file has debugging information", None),
+        "--depth": Option("N", "only calls nested less than N deep", count),
+        "--first": Option("N", "only the first N lines", count),
+        "--last": Option("N", "only the last N lines", count),
+        "--time": Option("", "when each event happened", None),
+        "--sequence": Option("", "the number of each event", None),
+        "--lines": Option("", "source lines of callers, where the file has debugging information", None),
         **DECODING,
     },
     show=show,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from uselib.commands.trace.reader import SELECTION, Given, Reader, ReaderOption, choice, chosen_processes, count
+from uselib.commands.trace.reader import SELECTION, Given, Reader, choice, chosen_processes, count
+from uselib.emulator.option_table import Option
 from uselib.emulator.trace.reading.calltree import build
 from uselib.emulator.trace.reading.model import TraceFile
 from uselib.emulator.trace.reading.summary import SORTS, summary_of
@@ -32,13 +33,11 @@ run = Reader(
 Counts the calls of a trace. Total time is with, self time without the recorded calls made from within; a recursive function's
 total counts its outermost calls. A call whose return is not in the trace lasts until the next call at its depth.""",
     options={
-        "--sort": ReaderOption(
-            "KEY", f"{', '.join(SORTS)} (default total; calls if the clock counts calls)", choice(*SORTS)
-        ),
-        "--by": ReaderOption("WHAT", "function (default) or library", choice("function", "library")),
-        "--limit": ReaderOption("N", "at most N rows (default 40; 0: all)", count),
-        "--unused": ReaderOption("", "list every slot that was never used", None),
-        "--json": ReaderOption("", "for programs: everything, unsorted by --limit", None),
+        "--sort": Option("KEY", f"{', '.join(SORTS)} (default total; calls if the clock counts calls)", choice(*SORTS)),
+        "--by": Option("WHAT", "function (default) or library", choice("function", "library")),
+        "--limit": Option("N", "at most N rows (default 40; 0: all)", count),
+        "--unused": Option("", "list every slot that was never used", None),
+        "--json": Option("", "for programs: everything, unsorted by --limit", None),
         **{name: SELECTION[name] for name in ("--library", "--symbol", "--process")},
     },
     show=show,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from uselib.commands.trace.reader import DECODING, SELECTION, Given, Reader, ReaderOption, chosen_processes, count
+from uselib.commands.trace.reader import DECODING, SELECTION, Given, Reader, chosen_processes, count
+from uselib.emulator.option_table import Option
 from uselib.emulator.trace.prototypes.damage import said_once
 from uselib.emulator.trace.reading.decoding import decoder_for
 from uselib.emulator.trace.reading.model import TraceFile
@@ -62,8 +63,8 @@ run = Reader(
     about="Shows a trace on the terminal, to move about in, search, filter and fold with the keyboard. `?` there lists the keys.",
     options={
         **{name: SELECTION[name] for name in ("--library", "--symbol", "--process")},
-        "--depth": ReaderOption("N", "only calls nested less than N deep", count),
-        "--lines": ReaderOption("", "source lines of callers, where the file has debugging information", None),
+        "--depth": Option("N", "only calls nested less than N deep", count),
+        "--lines": Option("", "source lines of callers, where the file has debugging information", None),
         **DECODING,
     },
     show=show,
