@@ -115,7 +115,8 @@ class Abi:
         """`uselib abi probe`: generated calls find no difference between the functions of the two versions. options: of ProbeRequest
         (examples, seed, library_path, prototypes, ranges, ...). Raises AssertionError with the smallest call that differs."""
         __tracebackhide__ = True
-        from uselib.abi.dynamic.probe.probe import ProbeRequest, probe
+        from uselib.abi.dynamic.probe.probe import probe
+        from uselib.abi.dynamic.probe.spec import ProbeRequest
         from uselib.abi.dynamic.probe.text import render
 
         try:

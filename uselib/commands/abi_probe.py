@@ -103,7 +103,9 @@ def run(argv: list[str]) -> int:
         raise UsageError(Diagnostic("abi probe", "no function given", remedy="name one, or all with --all"))
     if options.write_test is not None and not options.write_test.endswith((".c", ".py")):
         raise UsageError(Diagnostic("--write-test", f"`{options.write_test}` is neither FILE.c nor FILE.py"))
-    from uselib.abi.dynamic.probe.probe import NotComparable, ProbeRequest, differing, probe
+    from uselib.abi.dynamic.probe.pair import LibrariesNotComparable
+    from uselib.abi.dynamic.probe.probe import differing, probe
+    from uselib.abi.dynamic.probe.spec import ProbeRequest
     from uselib.abi.dynamic.probe.text import render
     from uselib.abi.dynamic.probe.write import write_test
     from uselib.progress_bar import progress_bar
@@ -118,7 +120,7 @@ def run(argv: list[str]) -> int:
     try:
         with progress_bar("abi probe") as progress:
             result = probe(request, progress)
-    except NotComparable as failure:
+    except LibrariesNotComparable as failure:
         print(f"uselib: {failure}", file=sys.stderr)
         return 16
     if options.json:

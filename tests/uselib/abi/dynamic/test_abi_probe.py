@@ -17,8 +17,11 @@ from hypothesis import strategies as st
 from support.paths import ROOT
 from support.programs import build, source, sysroot
 from uselib.abi.dynamic.probe import values as v
-from uselib.abi.dynamic.probe.probe import Pair, ProbeRequest, probe, replay
-from uselib.abi.dynamic.probe.strategies import Hints, Refused, arguments, lengths, limits
+from uselib.abi.dynamic.probe.hints import Hints
+from uselib.abi.dynamic.probe.pair import LibraryPair
+from uselib.abi.dynamic.probe.probe import probe, replay
+from uselib.abi.dynamic.probe.spec import ProbeRequest, Refused
+from uselib.abi.dynamic.probe.strategies import arguments, lengths, limits
 from uselib.abi.dynamic.probe.strategies import is_null as null
 from uselib.cli import main
 from uselib.commands import cc, mkshlib
@@ -332,7 +335,7 @@ def test_the_same_every_time(x86_64: tuple[str, Path, Path], capsys: pytest.Capt
 
 def test_state_is_the_same_for_every_call(x86_64: tuple[str, Path, Path]) -> None:
     """A counter, the heap, and what was written do not reach the next call; system calls that leave traces cost a restart."""
-    with Pair(request_for(x86_64, "count")) as loaded:
+    with LibraryPair(request_for(x86_64, "count")) as loaded:
         prototype = loaded.prototype("count")
         assert prototype is not None
         first, second = loaded.compare(prototype, ()), loaded.compare(prototype, ())
@@ -520,7 +523,7 @@ _values = st.recursive(
     lambda inner: st.one_of(
         st.lists(inner).map(lambda items: v.Group(tuple(items))),
         st.lists(inner).map(lambda items: v.Items(tuple(items))),
-        st.builds(v.Choice, st.integers(0, 9), inner),
+        st.builds(v.UnionMember, st.integers(0, 9), inner),
     ),
 )
 _junk = st.recursive(
@@ -563,7 +566,7 @@ def test_c_strings(data: bytes) -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.data())
 def test_arguments_keep_to_their_types(x86_64: tuple[str, Path, Path], data: st.DataObject) -> None:
-    with Pair(request_for(x86_64, "fill")) as loaded:
+    with LibraryPair(request_for(x86_64, "fill")) as loaded:
         for name in ("fill", "sum", "scale", "open_it", "small"):
             prototype = loaded.prototype(name)
             assert prototype is not None
@@ -590,7 +593,7 @@ def test_numbers_as_c() -> None:
 
 
 def test_variadic_functions_are_refused(x86_64: tuple[str, Path, Path]) -> None:
-    with Pair(request_for(x86_64, "all")) as loaded, pytest.raises(Refused, match="variable number"):
+    with LibraryPair(request_for(x86_64, "all")) as loaded, pytest.raises(Refused, match="variable number"):
         prototype = loaded.prototype("all")
         assert prototype is not None
         arguments(prototype, Hints())

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from uselib.linker.image import EXEC, WRITE, Image, Machine
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _TEXT = re.compile(rb"(?<![\x20-\x7e\t\n])[\x20-\x7e\t\n]{1,32}(?=\0)")
 _MOST_TEXTS = 200
 _MOST_NUMBERS = 300
 _LARGEST = 1 << 16  # bytes of code that are looked at
+
+
+@dataclass(frozen=True)
+class Hints:
+    """numbers, texts: constants of the code that is probed. ranges: parameter -> least and greatest value, as the user says. null:
+    pointers may be NULL."""
+
+    numbers: tuple[int, ...] = ()
+    texts: tuple[bytes, ...] = ()
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    null: bool = False
 
 
 def numbers(image: Image, data: bytes, name: str) -> set[int]:

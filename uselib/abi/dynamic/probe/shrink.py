@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from uselib.abi.dynamic.probe.values import Choice, Group, Items, Number, Text, Value
+from uselib.abi.dynamic.probe.values import Group, Items, Number, Text, UnionMember, Value
 from uselib.linker.c_types.value_types import Array, Integer, Pointer, Prototype, Structure, Type
 
 Path = tuple[int, ...]
@@ -77,7 +77,7 @@ def _leaves(type_: Type, value: Value, path: Path) -> Iterator[tuple[Path, Type]
     """Numbers and strings with their types, by where they are."""
     if isinstance(value, Number | Text):
         yield path, type_
-    elif isinstance(value, Choice) and isinstance(type_, Structure):
+    elif isinstance(value, UnionMember) and isinstance(type_, Structure):
         yield from _leaves(type_.fields[value.index].type, value.item, (*path, 0))
     elif isinstance(value, Group) and isinstance(type_, Structure):
         for n, (field, item) in enumerate(zip(type_.fields, value.items, strict=True)):
@@ -91,7 +91,7 @@ def _leaves(type_: Type, value: Value, path: Path) -> Iterator[tuple[Path, Type]
 
 def _get(value: Value, path: Path) -> Value:
     for n in path:
-        if isinstance(value, Choice):
+        if isinstance(value, UnionMember):
             value = value.item
         else:
             assert isinstance(value, Group | Items)
@@ -102,8 +102,8 @@ def _get(value: Value, path: Path) -> Value:
 def _replaced(value: Value, path: Path, new: Value) -> Value:
     if not path:
         return new
-    if isinstance(value, Choice):
-        return Choice(value.index, _replaced(value.item, path[1:], new))
+    if isinstance(value, UnionMember):
+        return UnionMember(value.index, _replaced(value.item, path[1:], new))
     assert isinstance(value, Group | Items)
     items = list(value.items)
     items[path[0]] = _replaced(items[path[0]], path[1:], new)

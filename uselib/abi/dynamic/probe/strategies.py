@@ -11,8 +11,6 @@ or a variable number of arguments.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import partial, reduce
 from operator import or_
 from typing import Any
@@ -20,7 +18,9 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from uselib.abi.dynamic.probe.values import NULL, Bytes, Choice, Group, Items, Null, Number, Text, Value
+from uselib.abi.dynamic.probe.hints import Hints
+from uselib.abi.dynamic.probe.spec import Refused
+from uselib.abi.dynamic.probe.values import NULL, Bytes, Group, Items, Null, Number, Text, UnionMember, Value
 from uselib.linker.c_types.value_types import (
     Array,
     Complex,
@@ -45,41 +45,8 @@ _LENGTH = re.compile(
     r"(n|m|len|length|size|count|num|max|cap|capacity|sz|cnt|nmemb|nbytes|bytes)|.*(_n|len|size|count|_sz)|n_\w+", re.I
 )
 _OUTPUT = re.compile(r"(out|dst|dest|destination|buf|buffer|result|res|to|target)\w*", re.I)
-_TEXTS = (
-    "",
-    "a",
-    "0",
-    "-1",
-    "abc",
-    "A",
-    " ",
-    "1.5",
-    "0x10",
-    "2147483648",
-    "%s",
-    "/",
-    "a/b",
-    "..",
-    "\n",
-    "\x7f",
-    "\xff",
-)
+_TEXTS = (*"|a|0|-1|abc|A| |1.5|0x10|2147483648|%s|/|a/b|..".split("|"), "\n", "\x7f", "\xff")
 _FLOATS = (0.0, -0.0, 1.0, -1.0, 0.5, 1e-300, 1e300, 2.0**31, 2.0**53, float("inf"), float("-inf"), float("nan"))
-
-
-class Refused(Exception):
-    """No arguments can be made. The message says which parameter, and why."""
-
-
-@dataclass(frozen=True)
-class Hints:
-    """numbers, texts: constants of the code that is probed. ranges: parameter -> least and greatest value, as the user says. null:
-    pointers may be NULL."""
-
-    numbers: tuple[int, ...] = ()
-    texts: tuple[bytes, ...] = ()
-    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    null: bool = False
 
 
 def limits(type_: Integer | Enumeration) -> tuple[int, int]:
@@ -167,7 +134,7 @@ class _Types:
         if type_.union:
             if not parts:
                 return st.just(Group(()))
-            return st.one_of([part.map(partial(Choice, n)) for n, part in enumerate(parts)])
+            return st.one_of([part.map(partial(UnionMember, n)) for n, part in enumerate(parts)])
         return st.tuples(*parts).map(Group)
 
     def _member(self, type_: Type, where: str, bits: tuple[int, int] | None, depth: int) -> SearchStrategy[Value]:

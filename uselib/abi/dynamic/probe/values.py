@@ -1,13 +1,13 @@
 """Values for arguments, without addresses: what strategies make, what guest memory is filled with, what a witness is printed from.
 
     Number(5), Number(2.5)      integers, enumerations, floating point; complex numbers are a Group of two
-    Group((...))                a structure's members, or an array's elements, in order; of a union, one member: Choice(index, value)
+    Group((...))                a structure's members, or an array's elements, in order; of a union, one member: UnionMember(index, value)
     Text(b"abc", room)          pointer to a string: these bytes and a NUL, then `room` zero bytes that the function may write
     Bytes(b"...")               pointer to bytes that are no string
     Items((...))                pointer to elements of the type that is pointed to
     NULL                        the null pointer
 
-All are immutable and compare by value. Their meaning is given by a type beside them (linker/c_types/value_types.py).
+All are immutable and compare by value. Their pointer_target is given by a type beside them (linker/c_types/value_types.py).
 `plain` and `from_plain` turn them into lists that JSON and Python's literals can hold.
 """
 
@@ -54,7 +54,7 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class UnionMember:
     index: int
     item: Value
 
@@ -81,10 +81,10 @@ class Null:
 
 
 NULL = Null()
-Value = Number | Group | Choice | Text | Bytes | Items | Null
+Value = Number | Group | UnionMember | Text | Bytes | Items | Null
 _KINDS: dict[str, type[Any]] = {
     "group": Group,
-    "choice": Choice,
+    "choice": UnionMember,
     "text": Text,
     "bytes": Bytes,
     "items": Items,
@@ -98,7 +98,7 @@ def plain(value: Value) -> Any:
         return value.value.hex() if isinstance(value.value, float) else value.value
     if isinstance(value, Group | Items):
         return ["group" if isinstance(value, Group) else "items", *map(plain, value.items)]
-    if isinstance(value, Choice):
+    if isinstance(value, UnionMember):
         return ["choice", value.index, plain(value.item)]
     if isinstance(value, Text):
         return ["text", value.data.decode("latin-1"), value.room]
@@ -117,7 +117,7 @@ def from_plain(data: Any) -> Value:
             items = tuple(map(from_plain, rest))
             return Group(items) if kind == "group" else Items(items)
         if kind == "choice":
-            return Choice(int(rest[0]), from_plain(rest[1]))
+            return UnionMember(int(rest[0]), from_plain(rest[1]))
         if kind == "text":
             return Text(rest[0].encode("latin-1"), int(rest[1]))
         if kind == "bytes":
@@ -186,7 +186,7 @@ def encode(type_: Type, value: Value, arena: Arena, label: str) -> bytes:
 
 def members(type_: Structure, value: Value) -> Iterator[tuple[Field, Value]]:
     """The members that a value gives, with their values."""
-    if isinstance(value, Choice):
+    if isinstance(value, UnionMember):
         yield type_.fields[value.index], value.item
     elif isinstance(value, Group):
         yield from zip(type_.fields, value.items, strict=True)

@@ -1,4 +1,4 @@
-"""Two outcomes of the same call -> the first difference, in an order that says most: how it ended, its result, memory that it wrote
+"""Two outcomes of the same call -> the first difference, in the order that says most: how it ended, its result, memory that it wrote
 through its pointers, exported data, output, errno.
 
 Pointers are compared by what they point to in terms that both versions share (an argument, an exported name, the heap, a string's
@@ -10,10 +10,11 @@ from __future__ import annotations
 import signal
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from uselib.abi.dynamic.probe.call import Outcome, Prepared, Subject
-from uselib.abi.dynamic.probe.values import c_number, c_string
+from uselib.abi.dynamic.probe.argument_layout import PreparedArguments
+from uselib.abi.dynamic.probe.call import CallOutcome, ProbedLibrary
+from uselib.abi.dynamic.probe.spec import CallDifference
+from uselib.abi.dynamic.probe.values import Region, c_number, c_string
 from uselib.emulator.api.values import from_extended
 from uselib.linker.c_types.value_types import (
     Array,
@@ -31,27 +32,17 @@ from uselib.linker.c_types.value_types import (
 _SHOWN = 64  # bytes of a buffer or string in a message
 
 
-@dataclass(frozen=True)
-class Difference:
-    """kind: `end`, `result`, `memory`, `data`, `output`, `errno`. what: where it was seen, as C; old, new: values in words."""
-
-    kind: str
-    what: str
-    old: str
-    new: str
-
-
-def difference(
+def first_difference(
     prototype: Prototype,
-    ready: Prepared,
-    old: tuple[Subject, Outcome],
-    new: tuple[Subject, Outcome],
+    ready: PreparedArguments,
+    old: tuple[ProbedLibrary, CallOutcome],
+    new: tuple[ProbedLibrary, CallOutcome],
     errno: bool = True,
-) -> Difference | None:
+) -> CallDifference | None:
     """The first difference, or None. errno: also if both report an error, by another number."""
-    (subject, before), (other, after) = old, new
+    (library, before), (other, after) = old, new
     if (before.end, before.detail) != (after.end, after.detail):
-        return Difference("end", "the call", ending(prototype, subject, before), ending(prototype, other, after))
+        return CallDifference("end", "the call", ending(prototype, library, before), ending(prototype, other, after))
     if before.end == "returned":
         found = _result(prototype.result, old, new) or _memory(ready, old, new) or _data(old, new)
         if found is not None:
@@ -61,24 +52,24 @@ def difference(
         ("standard error", before.stderr, after.stderr),
     ):
         if one != two:
-            return Difference("output", name, _bytes(one), _bytes(two))
+            return CallDifference("output", name, _bytes(one), _bytes(two))
     if errno and before.end == "returned" and before.errno is not None and after.errno is not None:
         failed = _failed(prototype.result, before.result)
         if failed and before.errno != after.errno:
-            return Difference("errno", "errno", _errno(before.errno), _errno(after.errno))
+            return CallDifference("errno", "errno", _errno(before.errno), _errno(after.errno))
     return None
 
 
-def ending(prototype: Prototype, subject: Subject, outcome: Outcome) -> str:
+def ending(prototype: Prototype, library: ProbedLibrary, outcome: CallOutcome) -> str:
     """How a call ended, in words."""
     if outcome.end == "returned":
         if isinstance(prototype.result, Void):
             return "returns"
-        return f"returns {shown(prototype.result, outcome.result, subject)}"
+        return f"returns {shown(prototype.result, outcome.result, library)}"
     if outcome.end == "exit":
         return f"ends the process with exit status {outcome.detail}"
     if outcome.end == "limit":
-        return f"does not end within {subject.limit:,} instructions"
+        return f"does not end within {library.limit:,} instructions"
     if outcome.end == "lost":
         return outcome.report
     return f"{_signal(outcome.detail)}{_where(outcome.report)}"
@@ -105,7 +96,7 @@ def _errno(number: int) -> str:
 
 
 def _failed(type_: Type, result: bytes) -> bool:
-    """Whether the result is one that means an error, by custom: then errno has a meaning."""
+    """Whether the result is one that means an error, by custom: then errno has a pointer_target."""
     if isinstance(type_, Pointer):
         return not any(result)
     return isinstance(type_, Integer) and type_.signed and bool(result) and result[-1] >> 7 == 1
@@ -142,14 +133,14 @@ def leaves(type_: Type, offset: int, label: str) -> Iterator[tuple[int, Type, st
 _BYTE = Integer("unsigned char", 1, False, 1)
 
 
-def _scalar_differs(type_: Type, one: bytes, two: bytes, old: Subject, new: Subject) -> bool:
+def _scalar_differs(type_: Type, one: bytes, two: bytes, old: ProbedLibrary, new: ProbedLibrary) -> bool:
     if one == two:
         return False
     if isinstance(type_, Floating):
         return not _same_float(type_, one, two)
     if isinstance(type_, Pointer):
         a, b = int.from_bytes(one, "little"), int.from_bytes(two, "little")
-        if not a or not b or old.meaning(a) != new.meaning(b):
+        if not a or not b or old.pointer_target(a) != new.pointer_target(b):
             return True
         return type_.string and old.string(a) != new.string(b)
     return True
@@ -169,25 +160,29 @@ def _float(type_: Floating, data: bytes) -> float:
     return float(struct.unpack("<d" if type_.size == 8 else "<f", data[: type_.size])[0])
 
 
-def _result(type_: Type, old: tuple[Subject, Outcome], new: tuple[Subject, Outcome]) -> Difference | None:
+def _result(
+    type_: Type, old: tuple[ProbedLibrary, CallOutcome], new: tuple[ProbedLibrary, CallOutcome]
+) -> CallDifference | None:
     one, two = old[1].result, new[1].result
     for at, leaf, label in leaves(type_, 0, ""):
         a, b = one[at : at + leaf.size], two[at : at + leaf.size]
         if _scalar_differs(leaf, a, b, old[0], new[0]):
             what = f"result{label}" if label else "result"
-            return Difference("result", what, shown(leaf, a, old[0]), shown(leaf, b, new[0]))
-    return _pointed(type_, old, new)
+            return CallDifference("result", what, shown(leaf, a, old[0]), shown(leaf, b, new[0]))
+    return _result_target(type_, old, new)
 
 
-def _pointed(type_: Type, old: tuple[Subject, Outcome], new: tuple[Subject, Outcome]) -> Difference | None:
-    """What a pointer result leads to: in memory of the library's own, or of the heap."""
+def _result_target(
+    type_: Type, old: tuple[ProbedLibrary, CallOutcome], new: tuple[ProbedLibrary, CallOutcome]
+) -> CallDifference | None:
+    """What a pointer result points to: in memory of the library's own, or of the heap."""
     if not isinstance(type_, Pointer) or not any(old[1].result):
         return None
     target, addresses = type_.target, [int.from_bytes(side[1].result, "little") for side in (old, new)]
     if type_.string:
         texts = [side[0].string(address) for side, address in zip((old, new), addresses, strict=True)]
         if texts[0] != texts[1]:
-            return Difference("result", "result", *(_string(text) for text in texts))
+            return CallDifference("result", "result", *(_string(text) for text in texts))
         return None
     if not target.size:
         return None
@@ -197,45 +192,75 @@ def _pointed(type_: Type, old: tuple[Subject, Outcome], new: tuple[Subject, Outc
     for at, leaf, label in leaves(target, 0, "(*result)"):
         a, b = blocks[0][at : at + leaf.size], blocks[1][at : at + leaf.size]
         if _scalar_differs(leaf, a, b, old[0], new[0]):
-            return Difference("result", label, shown(leaf, a, old[0]), shown(leaf, b, new[0]))
+            return CallDifference("result", label, shown(leaf, a, old[0]), shown(leaf, b, new[0]))
     return None
 
 
-def _memory(ready: Prepared, old: tuple[Subject, Outcome], new: tuple[Subject, Outcome]) -> Difference | None:
+def _memory(
+    ready: PreparedArguments, old: tuple[ProbedLibrary, CallOutcome], new: tuple[ProbedLibrary, CallOutcome]
+) -> CallDifference | None:
+    """What the calls wrote to the memory that arguments point to, and behind it."""
     one, two = old[1].memory, new[1].memory
     if one == two:
         return None
     ends = [region.address for region in ready.regions[1:]] + [ready.base + len(one)]
     for region, end in zip(ready.regions, ends, strict=True):
         start = region.address - ready.base
-        behind = start + region.size
+        behind = slice(start + region.size, end - ready.base)
         if region.string or region.type.size <= 1:
-            a, b = one[start:behind], two[start:behind]
-            if a != b:
-                at = next(n for n in range(len(a)) if a[n] != b[n])
-                if region.string and b"\0" in a and b"\0" in b and at <= min(a.index(0), b.index(0)):
-                    return Difference("memory", region.label, _string(a[: a.index(0)]), _string(b[: b.index(0)]))
-                return Difference("memory", f"{region.label}[{at}]", _bytes(a[at:]), _bytes(b[at:]))
-        for n in range(region.count if region.type.size > 1 else 0):
-            label = f"{region.label}[{n}]" if region.count > 1 else f"(*{region.label})"
-            for at, leaf, name in leaves(region.type, start + n * region.type.size, label):
-                a, b = one[at : at + leaf.size], two[at : at + leaf.size]
-                if _scalar_differs(leaf, a, b, old[0], new[0]):
-                    return Difference("memory", name, shown(leaf, a, old[0]), shown(leaf, b, new[0]))
-        a, b = one[behind : end - ready.base], two[behind : end - ready.base]
-        if a != b:
-            at = next(n for n in range(len(a)) if a[n] != b[n])
-            what = f"memory {at} bytes behind the end of {region.label}"
-            return Difference("memory", what, _bytes(a[at : at + 8]), _bytes(b[at : at + 8]))
+            inside = slice(start, start + region.size)
+            found = _bytes_of_region(region, one[inside], two[inside])
+        else:
+            found = None
+        found = found or _elements(region, start, old, new) or _behind(region, one[behind], two[behind])
+        if found is not None:
+            return found
     return None
 
 
-def _data(old: tuple[Subject, Outcome], new: tuple[Subject, Outcome]) -> Difference | None:
+def _bytes_of_region(region: Region, a: bytes, b: bytes) -> CallDifference | None:
+    """The first difference in a string or in bytes."""
+    if a == b:
+        return None
+    at = _first_other(a, b)
+    if region.string and b"\0" in a and b"\0" in b and at <= min(a.index(0), b.index(0)):
+        return CallDifference("memory", region.label, _string(a[: a.index(0)]), _string(b[: b.index(0)]))
+    return CallDifference("memory", f"{region.label}[{at}]", _bytes(a[at:]), _bytes(b[at:]))
+
+
+def _elements(
+    region: Region, start: int, old: tuple[ProbedLibrary, CallOutcome], new: tuple[ProbedLibrary, CallOutcome]
+) -> CallDifference | None:
+    """The first difference in the elements of a region, if they are more than bytes. start: where it lies in the memory."""
+    one, two = old[1].memory, new[1].memory
+    for n in range(region.count if region.type.size > 1 else 0):
+        label = f"{region.label}[{n}]" if region.count > 1 else f"(*{region.label})"
+        for at, leaf, name in leaves(region.type, start + n * region.type.size, label):
+            a, b = one[at : at + leaf.size], two[at : at + leaf.size]
+            if _scalar_differs(leaf, a, b, old[0], new[0]):
+                return CallDifference("memory", name, shown(leaf, a, old[0]), shown(leaf, b, new[0]))
+    return None
+
+
+def _behind(region: Region, a: bytes, b: bytes) -> CallDifference | None:
+    """The first difference in the bytes after a region."""
+    if a == b:
+        return None
+    at = _first_other(a, b)
+    what = f"memory {at} bytes behind the end of {region.label}"
+    return CallDifference("memory", what, _bytes(a[at : at + 8]), _bytes(b[at : at + 8]))
+
+
+def _first_other(a: bytes, b: bytes) -> int:
+    return next(n for n in range(len(a)) if a[n] != b[n])
+
+
+def _data(old: tuple[ProbedLibrary, CallOutcome], new: tuple[ProbedLibrary, CallOutcome]) -> CallDifference | None:
     """Exported variables that both versions have and at least one of the calls has changed."""
     sides = (old, new)
-    known = [{name for name, _, _ in subject.exported_data} for subject, _ in sides]
+    known = [{name for name, _, _ in library.exported_data} for library, _ in sides]
     for name in sorted((old[1].data.keys() | new[1].data.keys()) & known[0] & known[1]):
-        one, two = (outcome.data.get(name, subject.initial(name)) for subject, outcome in sides)
+        one, two = (outcome.data.get(name, library.initial(name)) for library, outcome in sides)
         if one == two:
             continue
         word = old[0].bits // 8
@@ -243,21 +268,21 @@ def _data(old: tuple[Subject, Outcome], new: tuple[Subject, Outcome]) -> Differe
             a, b = one[at : at + word], two[at : at + word]
             if a == b:
                 continue
-            meanings = [
-                subject.meaning(int.from_bytes(part, "little"))
-                for (subject, _), part in zip(sides, (a, b), strict=True)
+            targets = [
+                library.pointer_target(int.from_bytes(part, "little"))
+                for (library, _), part in zip(sides, (a, b), strict=True)
             ]
-            if meanings[0] == meanings[1] and meanings[0][0] != "number":
+            if targets[0] == targets[1] and targets[0][0] != "number":
                 continue
             place = f"{name}" if len(one) <= word else f"{name} (offset {at})"
-            return Difference("data", f"exported variable {place}", _number(a), _number(b))
+            return CallDifference("data", f"exported variable {place}", _number(a), _number(b))
     return None
 
 
 # -- words -------------------------------------------------------------------------------------------------------------
 
 
-def shown(type_: Type, data: bytes, subject: Subject) -> str:
+def shown(type_: Type, data: bytes, library: ProbedLibrary) -> str:
     """A value as C, as far as it has one."""
     if isinstance(type_, Integer | Enumeration):
         return c_number(type_, int.from_bytes(data[: type_.size], "little", signed=type_.signed))
@@ -267,25 +292,30 @@ def shown(type_: Type, data: bytes, subject: Subject) -> str:
         address = int.from_bytes(data[: type_.size], "little")
         if not address:
             return "NULL"
-        text = subject.string(address) if type_.string else None
-        return _string(text) if text is not None else _place(subject.meaning(address))
+        text = library.string(address) if type_.string else None
+        return _string(text) if text is not None else _target_text(library.pointer_target(address))
     if isinstance(type_, Structure) and not type_.union:
         inner = ", ".join(
-            f".{f.name} = {shown(f.type, data[f.offset :], subject)}" for f in type_.fields if f.bits is None
+            f".{f.name} = {shown(f.type, data[f.offset :], library)}" for f in type_.fields if f.bits is None
         )
         return f"{{{inner}}}"
     if isinstance(type_, Array) and type_.count:
         size = type_.element.size
-        return "{" + ", ".join(shown(type_.element, data[n * size :], subject) for n in range(type_.count)) + "}"
+        return "{" + ", ".join(shown(type_.element, data[n * size :], library) for n in range(type_.count)) + "}"
     return _bytes(data)
 
 
-def _place(meaning: tuple[str, ...]) -> str:
-    return {
-        "argument": "a pointer into an argument's memory", "library": "a pointer into the library", "[heap]": "a pointer to the heap",
-        "[stack]": "a pointer to the stack", "data": f"a pointer to {meaning[1] if len(meaning) > 1 else ''}",
-        "number": f"the address {meaning[1] if len(meaning) > 1 else ''}",
-    }.get(meaning[0], f"a pointer into {meaning[0]}")  # fmt: skip
+def _target_text(target: tuple[str, ...]) -> str:
+    kind, name = target[0], target[1] if len(target) > 1 else ""
+    texts = {
+        "argument": "a pointer into an argument's memory",
+        "library": "a pointer into the library",
+        "[heap]": "a pointer to the heap",
+        "[stack]": "a pointer to the stack",
+        "data": f"a pointer to {name}",
+        "number": f"the address {name}",
+    }
+    return texts.get(kind, f"a pointer into {kind}")
 
 
 def _string(data: bytes | None) -> str:

@@ -11,10 +11,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from uselib.abi.dynamic.probe.call import ARENA, BETWEEN
-from uselib.abi.dynamic.probe.compare import ending
-from uselib.abi.dynamic.probe.probe import Call, Compared, FunctionResult, Pair, Witness
+from uselib.abi.dynamic.probe.argument_layout import ARENA, BETWEEN
+from uselib.abi.dynamic.probe.compare_outcomes import ending
+from uselib.abi.dynamic.probe.pair import CallComparison, LibraryPair
+from uselib.abi.dynamic.probe.search import search_settings
 from uselib.abi.dynamic.probe.shrink import shrink
+from uselib.abi.dynamic.probe.spec import Call, FunctionResult, Refused, Witness
 from uselib.abi.dynamic.probe.values import Value
 from uselib.linker.c_types.value_types import Prototype
 
@@ -23,10 +25,8 @@ _LONGEST = 8  # calls of a sequence
 Calls = tuple[Call, ...]
 
 
-def _run(pair: Pair, calls: Calls) -> tuple[int, Compared | None, int]:
+def _run(pair: LibraryPair, calls: Calls) -> tuple[int, CallComparison | None, int]:
     """Index and outcome of the first call that differs (or None), and how many calls were made. Raises Refused(FUNCTION: why)."""
-    from uselib.abi.dynamic.probe.strategies import Refused
-
     for number, (prototype, values) in enumerate(calls):
         try:
             compared = pair.compare(prototype, values, fresh=number == 0, base=ARENA + number * BETWEEN)
@@ -39,14 +39,11 @@ def _run(pair: Pair, calls: Calls) -> tuple[int, Compared | None, int]:
     return len(calls), None, len(calls)
 
 
-def search(pair: Pair, functions: Sequence[tuple[Prototype, Any]]) -> FunctionResult:
+def search_sequences(pair: LibraryPair, functions: Sequence[tuple[Prototype, Any]]) -> FunctionResult:
     """functions: prototypes with the strategies of their arguments. Raises Refused."""
     from hypothesis import find
     from hypothesis import strategies as st
     from hypothesis.errors import NoSuchExample
-
-    from uselib.abi.dynamic.probe.probe import search_settings
-    from uselib.abi.dynamic.probe.strategies import Refused
 
     name = ", ".join(prototype.name for prototype, _ in functions)
     one = st.one_of([strategy.map(lambda values, p=prototype: (p, values)) for prototype, strategy in functions])
@@ -72,13 +69,10 @@ def search(pair: Pair, functions: Sequence[tuple[Prototype, Any]]) -> FunctionRe
         wanted = found
         return True
 
+    sequences = st.lists(one, min_size=1, max_size=_LONGEST).map(tuple)
+    settings = search_settings(pair.request)
     try:
-        chosen = tuple(
-            find(
-                st.lists(one, min_size=1, max_size=_LONGEST).map(tuple), differs, settings=search_settings(pair.request),
-                random=random.Random(pair.request.seed),
-            )
-        )  # fmt: skip
+        chosen: Calls = find(sequences, differs, settings=settings, random=random.Random(pair.request.seed))
     except NoSuchExample:
         if refused is not None:
             raise refused from None
@@ -92,7 +86,7 @@ def search(pair: Pair, functions: Sequence[tuple[Prototype, Any]]) -> FunctionRe
     return FunctionResult(name, "difference", prototype, count, 0, witness)
 
 
-def _smallest(pair: Pair, calls: Calls, differs: Callable[[Calls], bool]) -> Calls:
+def _smallest(pair: LibraryPair, calls: Calls, differs: Callable[[Calls], bool]) -> Calls:
     """Without the calls that do not matter, and with small arguments."""
     number, _, _ = _run(pair, calls)
     calls = calls[: number + 1]
