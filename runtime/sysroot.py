@@ -110,7 +110,7 @@ LIBCS: Mapping[str, Callable[[Compiler, Machine, Path, Path], _Libc]] = {"mini":
 def _make_shared(libc: _Libc, root: Path, scheme: str) -> Sequence[str]:
     from uselib.linker.library import make as shlib
 
-    request = shlib.Request(
+    request = shlib.LibraryRequest(
         inputs=tuple(str(path) for path in libc.inputs),
         private_archives=tuple(str(path) for path in libc.private_archives),
         name="c",

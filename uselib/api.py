@@ -134,9 +134,9 @@ def make_library(
     The other arguments are the options of `uselib mkshlib` (docs/evolving-a-library.md: previous to renumber).
     Raises ToolError with all problems found, OSError; then nothing was written.
     """
-    from uselib.linker.library.make import Request, build
+    from uselib.linker.library.make import LibraryRequest, build
 
-    request = Request(
+    request = LibraryRequest(
         inputs=_texts(inputs),
         libraries=tuple(libraries),
         library_paths=_texts(library_paths),

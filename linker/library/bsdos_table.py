@@ -28,7 +28,7 @@ SYMBOL = "_SHARED_LIBRARY_TABLE"
 
 
 @dataclass(frozen=True)
-class Place:
+class MapEntry:
     """A line of the map."""
 
     path: str
@@ -45,19 +45,19 @@ class LibraryMap:
     """A map file."""
 
     file: str
-    places: tuple[Place, ...]
+    places: tuple[MapEntry, ...]
 
-    def find(self, name: str) -> Place | None:
+    def find(self, name: str) -> MapEntry | None:
         return next((place for place in self.places if place.name == name), None)
 
-    def at(self, place: Place) -> str:
+    def at(self, place: MapEntry) -> str:
         return f"{self.file}:{place.line}"
 
 
 def parse_map(text: str, file: str) -> LibraryMap:
     """Raises LinkError with every damaged line, as FILE:LINE."""
     problems = Diagnostics()
-    places: dict[str, Place] = {}
+    places: dict[str, MapEntry] = {}
     for number, line in enumerate(text.splitlines(), 1):
         where, words = f"{file}:{number}", line.partition("#")[0].split()
         if not words:
@@ -79,7 +79,7 @@ def parse_map(text: str, file: str) -> LibraryMap:
         elif (other := places.get(library_name(path))) is not None:
             problems.add(where, f"{other.name} is already in line {other.line}")
         else:
-            places[library_name(path)] = Place(path, address, number)
+            places[library_name(path)] = MapEntry(path, address, number)
     problems.raise_if_any()
     return LibraryMap(file, tuple(places.values()))
 
@@ -96,14 +96,14 @@ def read_map(file: str) -> LibraryMap:
     return parse_map(text, file)
 
 
-def choose(book: LibraryMap, stubs: Sequence[StubIdentity]) -> tuple[Place, ...]:
+def choose(book: LibraryMap, stubs: Sequence[StubIdentity]) -> tuple[MapEntry, ...]:
     """The places of the libraries that a program is linked with and of those that they depend on, the C library first.
 
     Raises LinkError: one is not in the map, is elsewhere than its stub library says, or overlaps another."""
     problems = Diagnostics()
-    chosen: dict[str, Place] = {}
+    chosen: dict[str, MapEntry] = {}
 
-    def take(name: str, asking: str) -> Place | None:
+    def take(name: str, asking: str) -> MapEntry | None:
         place = book.find(name)
         if place is None:
             problems.add(book.file, f"has no line for {name}, which {asking} wants", remedy="add its path and address")
@@ -135,7 +135,7 @@ def choose(book: LibraryMap, stubs: Sequence[StubIdentity]) -> tuple[Place, ...]
     return tuple(sorted(chosen.values(), key=lambda place: place.name != C_LIBRARY))
 
 
-def source(machine: Machine, places: Sequence[Place], *, interpreter: bool) -> str:
+def source(machine: Machine, places: Sequence[MapEntry], *, interpreter: bool) -> str:
     """The assembler file: the table, the directories for libraries that these depend on, and for scheme interp PT_INTERP."""
     word = ".long" if machine is Machine.I386 else ".quad"
     directories = ":".join(dict.fromkeys(os.path.dirname(place.path) for place in places))
@@ -154,4 +154,4 @@ def source(machine: Machine, places: Sequence[Place], *, interpreter: bool) -> s
     return "\n".join([*lines, '    .section .note.GNU-stack, "", @progbits', ""])
 
 
-__all__ = ["Diagnostic", "LibraryMap", "LinkError", "Place", "choose", "parse_map", "read_map", "source"]
+__all__ = ["Diagnostic", "LibraryMap", "LinkError", "MapEntry", "choose", "parse_map", "read_map", "source"]

@@ -1,4 +1,4 @@
-"""What a target library exports, what its references get, and what cannot be in one at all.
+"""What a target library exports, and what references to its functions get.
 
 The rule: every global or weak definition of the library's own members with default or protected visibility, less
 `#hide`, plus `#export` and `#branch`. Functions get slots, everything else its own address. Members of private archives (compiler
@@ -8,7 +8,7 @@ helpers) and the linker's own symbols are never exported.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -18,21 +18,14 @@ from uselib.linker.formats.library_names import EMPTY_SUFFIX, RETIRED_SUFFIX
 from uselib.linker.library import jump_table
 from uselib.linker.library.releases.history import SlotRecord, SlotState
 from uselib.linker.library.specification import Specification, hidden
-from uselib.linker.passes.inputs import UNDEFINED, InputSection, ObjectFile, Symbol
+from uselib.linker.passes.inputs import UNDEFINED, Symbol
 
 _VISIBLE = frozenset((elf.STV_DEFAULT, elf.STV_PROTECTED))
-
-# Sections that run before main or at exit by their place in the program's .init, and so cannot be in a library.
-_INIT_SECTIONS = {
-    ".init": "make it a function with __attribute__((constructor))",
-    ".fini": "make it a function with __attribute__((destructor))",
-    ".preinit_array": "a library's initialisers go to .init_array",
-}
 
 
 @dataclass(frozen=True)
 class Exports:
-    """The exported symbols. `functions` and `data` in no promised order; `records`: every slot (evolution.number_slots)."""
+    """The exported symbols. functions, data: in any order. records: every slot (releases/slots.py)."""
 
     functions: dict[str, Symbol] = field(default_factory=dict)
     data: dict[str, Symbol] = field(default_factory=dict)
@@ -101,49 +94,6 @@ def choose(
             problems.add(spec.where or "mkshlib", "is to be exported, but no object defines it", symbol=name)
     problems.raise_if_any()
     return functions, data
-
-
-def refuse(files: Sequence[ObjectFile]) -> None:
-    """Raises LinkError with everything that cannot be in a target library: TLS, IFUNC, .init and .fini code."""
-    problems = Diagnostics()
-    for file in files:
-        if file.stub is not None:
-            continue
-        for section in file.sections:
-            if section is None:
-                continue
-            if section.flags & elf.SHF_TLS:
-                problems.add(
-                    file.where,
-                    "thread-local data cannot be in a fixed-address shared library yet",
-                    symbol=_symbol_in(file, section),
-                    remedy="make it ordinary data, or keep this member out of the library",
-                )
-            elif section.name in _INIT_SECTIONS and section.size:
-                problems.add(
-                    f"{file.where}:({section.name})",
-                    f"code in {section.name} belongs to one program and cannot be in a library",
-                    remedy=_INIT_SECTIONS[section.name],
-                )
-        for symbol in file.symbols:
-            if symbol.type == elf.STT_GNU_IFUNC and symbol.section:
-                problems.add(
-                    file.where,
-                    "an indirect function (IFUNC) is resolved at start-up, which a fixed-address library is not",
-                    symbol=file.strings[symbol.name],
-                    remedy="choose the implementation in the function itself",
-                )
-    problems.raise_if_any()
-
-
-def _symbol_in(file: ObjectFile, section: InputSection) -> str:
-    """The name of a symbol in a section (the first global one, else a local one, else the section's name)."""
-    names = [
-        (info >> 4 == elf.STB_LOCAL, file.strings[name])
-        for name, info, _, shndx, _, _ in file.symbols
-        if shndx == section.index and name and info & 15 != elf.STT_SECTION
-    ]
-    return min(names)[1] if names else section.name
 
 
 class LibrarySymbols:

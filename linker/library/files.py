@@ -13,7 +13,7 @@ from uselib.linker.image import PAGE
 from uselib.linker.library import stub
 
 
-def write(target_bytes: bytes, library: stub.StubLibrary, directory: str | Path, form: str) -> None:
+def write(target_bytes: bytes, library: stub.StubContents, directory: str | Path, form: str) -> None:
     """Writes target and stub: all of it under temporary names first, then renamed. Raises OSError, and then nothing is new."""
     who = library.identity
     root = Path(directory)
@@ -70,7 +70,7 @@ def _write_sparse(file: BinaryIO, data: bytes) -> None:
     file.truncate(len(data))
 
 
-def _stage_directory(pending: list[tuple[Path, Path]], path: Path, library: stub.StubLibrary) -> None:
+def _stage_directory(pending: list[tuple[Path, Path]], path: Path, library: stub.StubContents) -> None:
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     pending.append((temporary, path))
     for member in stub.members(library):

@@ -1,4 +1,4 @@
-"""Interposable functions: SVR3's malloc hack without changes to the library's sources.
+"""Interposable functions: what System V's libraries did with pointers of their own, without changes to the library's sources.
 
 A function marked interposable (`--interposable malloc,free`, or `#interposable` and `#init` in a specification file)
 is called by the library through a pointer, so that a program's own definition serves the library too:
@@ -21,9 +21,17 @@ libraries were written) get no thunk: the library's source does the indirect cal
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
+from uselib.linker.errors import Diagnostics
+from uselib.linker.formats.library_names import POINTER_SUFFIX
 from uselib.linker.image import Machine
+from uselib.linker.library import jump_table
+from uselib.linker.library.exports import is_function
+from uselib.linker.library.specification import Specification
+from uselib.linker.passes.inputs import UNDEFINED, Symbol
+from uselib.linker.passes.resolve import Resolution
 
 THUNK_SIZE = 8
 SECTION = "uselib_interpose"
@@ -51,3 +59,49 @@ def thunk(machine: Machine, address: int, pointer: int) -> bytes:
     if not -0x80000000 <= displacement <= 0x7FFFFFFF:
         raise OverflowError(f"the thunk at {address:#x} cannot reach its pointer at {pointer:#x}")
     return b"\xff\x25" + struct.pack("<i", displacement) + b"\xcc\xcc"  # jmp *[rip + displacement]
+
+
+@dataclass(frozen=True)
+class InterposableFunctions:
+    """The interposable functions of a library.
+
+    made: those with a thunk and a pointer that mkshlib makes, in order of thunks and pointer words.
+    declared: those with a pointer variable of the library's own: (function, pointer variable, stub member with the triple).
+    """
+
+    made: tuple[str, ...] = ()
+    declared: tuple[tuple[str, Symbol, str], ...] = ()
+
+    def pointer_names(self) -> frozenset[str]:
+        """The places that uselib_interpose triples hold: pointers made here, and variables of the library."""
+        made = {name + POINTER_SUFFIX for name in self.made}
+        return frozenset(made | {pointer.name for _, pointer, _ in self.declared})
+
+
+def interposable_functions(
+    resolution: Resolution, functions: Mapping[str, Symbol], own: Set[int], spec: Specification
+) -> InterposableFunctions:
+    """Sorts out #interposable, --interposable and #init. functions: the exports; own: ids of the library's files.
+
+    Raises LinkError for names that cannot be interposed.
+    """
+    problems = Diagnostics()
+    made = dict.fromkeys(spec.interposable)
+    declared = []
+    for line in spec.init:
+        pointer = resolution.symbols.get(line.pointer)
+        if pointer is None or pointer.rank == UNDEFINED or id(pointer.file) not in own:
+            made[line.symbol] = None  # no such variable: the pointer is made here
+        elif is_function(pointer):
+            problems.add(line.where, "is a function, not a pointer to one", symbol=line.pointer)
+        else:
+            declared.append((line.symbol, pointer, line.member))
+    for name in made:
+        if name not in functions:
+            known = resolution.symbols.get(name)
+            why = "is not a function that this library exports"
+            if known is not None and known.file is not None and known.file.stub is not None:
+                why += f"; {known.file.stub.file_name} has it"
+            problems.add(spec.where, why, symbol=name, remedy="take it off the interposable functions")
+    problems.raise_if_any()
+    return InterposableFunctions(jump_table.default_order(made), tuple(declared))

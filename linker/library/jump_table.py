@@ -8,13 +8,13 @@ An empty slot (reserved for a later function) traps:
     0F 0B            ud2
     CC x 6           int3 x 6
 
-A retired slot calls the trap (retired.py), which names the function and ends the program:
+A retired slot calls the trap (retired_trap.py), which names the function and ends the program:
 
     E8 xx xx xx xx   call rel32     trap - (address of the slot + 5)
     CC CC CC         int3 x 3
 
-A slot's number is its position, from 1. It is the interface: a function keeps its slot within a major version. The
-numbers come from three sources: a previous release (`--previous`, evolution.py), a specification file's `#branch`,
+A slot's number is its position, from 1. Programs know it by its address, so a function keeps its slot within a major version. The
+numbers come from three sources: a previous release (`--previous`, releases/slots.py), a specification file's `#branch`,
 and for all other functions `default_order`.
 """
 
@@ -34,7 +34,7 @@ _PADDING = b"\xcc" * (SLOT_SIZE - JUMP_SIZE)
 
 
 @dataclass(frozen=True)
-class Slot:
+class JumpSlot:
     """A slot as it stands in a file: where it leads to, or None for an empty or retired one or bytes that are not a slot."""
 
     number: int
@@ -108,10 +108,10 @@ def encode(table: int, targets: Sequence[int | None], traps: Mapping[int, int] |
     return b"".join(slots)
 
 
-def decode(data: bytes, table: int, count: int | None = None, mask: int = (1 << 64) - 1) -> tuple[Slot, ...]:
+def decode(data: bytes, table: int, count: int | None = None, mask: int = (1 << 64) - 1) -> tuple[JumpSlot, ...]:
     """The slots in `data`, a table at address `table`; `mask` cuts targets to the machine's word.
 
-    Never fails: bytes that are no slot give a Slot without a target. `count` limits the number of slots.
+    Never fails: bytes that are no slot give a JumpSlot without a target. `count` limits the number of slots.
     """
     available = len(data) // SLOT_SIZE
     slots = []
@@ -122,5 +122,5 @@ def decode(data: bytes, table: int, count: int | None = None, mask: int = (1 << 
         if raw[0] in (JUMP, CALL) and raw[JUMP_SIZE:] == _PADDING:
             leads_to = (address + JUMP_SIZE + struct.unpack_from("<i", raw, 1)[0]) & mask
             target, trap = (leads_to, None) if raw[0] == JUMP else (None, leads_to)
-        slots.append(Slot(index + 1, address, target, raw, trap))
+        slots.append(JumpSlot(index + 1, address, target, raw, trap))
     return tuple(slots)

@@ -8,7 +8,7 @@ has them (as offsets from the base).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from uselib.linker.errors import error
@@ -65,7 +65,7 @@ def _align(value: int, alignment: int) -> int:
 
 @dataclass(frozen=True)
 class Placed:
-    """What a layout comes to, for the header: the segments to be mapped and the whole size in memory."""
+    """The result of a layout, for the header: the segments to be mapped and the whole size in memory."""
 
     base: int
     size: int  # whole pages
@@ -75,13 +75,42 @@ class Placed:
     end: int  # of the memory in use
 
 
+@dataclass(frozen=True)
+class _Ends:
+    """Addresses of the loaded sections. text, file, memory: ends of the text, of what is in the file, of all; data: start of the data, or 0."""
+
+    text: int
+    data: int
+    file: int
+    memory: int
+
+    def segments(self, base: int) -> tuple[Segment, ...]:
+        """What the bootstrap maps."""
+        text = Segment(base, self.text - base, 0, self.text - base, READ | EXEC)
+        if not self.data:
+            return (text,)
+        return text, Segment(self.data, self.memory - self.data, self.data - base, self.file - self.data, READ | WRITE)
+
+
+@dataclass(frozen=True)
+class EarlierOffsets:
+    """Where programs linked with earlier releases have the jump table and the exported data: offsets from the base, 0 if they have none.
+
+    release: the one that fixed them, for messages. may_move: they are kept if there is room, and dropped otherwise (a new major version).
+    """
+
+    table: int = 0
+    data: int = 0
+    release: str = ""
+    may_move: bool = False
+
+
 @dataclass
 class LibraryLayout:
     """LayoutPolicy of a target library.
 
     base: its address, or a function that gives one for a size in bytes (the registry).
-    exported: ids of input sections with exported data -> their order. promised_table, promised_data: offsets from the base
-    that programs know, 0 if they know none; before: the release that promised them. `placed` is set by assign().
+    exported: ids of input sections with exported data -> their order. `placed` is set by assign().
     """
 
     base: int | Callable[[int], int]
@@ -91,16 +120,13 @@ class LibraryLayout:
     exported: Mapping[int, int]
     keep_debug: bool
     where: str = "mkshlib"
-    promised_table: int = 0
-    promised_data: int = 0
-    before: str = ""
-    may_move: bool = False  # promised offsets are kept if there is room, and else forgotten
+    earlier: EarlierOffsets = field(default_factory=EarlierOffsets)
     placed: Placed | None = field(default=None)
 
     def place(self, section: InputSection) -> Placement | None:
         order = self.exported.get(id(section))
         if order is not None:
-            section.flags &= ~(SHF_MERGE | SHF_STRINGS)  # its symbols' addresses are promised: nothing may be shared
+            section.flags &= ~(SHF_MERGE | SHF_STRINGS)  # programs know its symbols' addresses: nothing may be shared
             section.flags |= SHF_WRITE
             return Placement(EXPORTED, order)
         file = section.file
@@ -121,15 +147,30 @@ class LibraryLayout:
         return self._assign(sections, machine, self.base)
 
     def _assign(self, sections: list[OutputSection], machine: Machine, base: int) -> Layout:
-        records = elf.class_of(machine)
         for section in sections:
             if section.name == EXPORTED:  # in front of private data, so in the file even if all of it is zero
                 section.type, section.flags = SHT_PROGBITS, SHF_ALLOC | SHF_WRITE
         loaded = sorted((s for s in sections if s.flags & SHF_ALLOC), key=_rank)
         rest = [s for s in sections if not s.flags & SHF_ALLOC]
+        records = elf.class_of(machine)
         header_count = 2 if self.scheme == "uselib" else 3
-        address = base + records.header.size + header_count * records.segment.size
-        text_end = data = data_file_end = 0
+        ends = self._place_loaded(loaded, base, base + records.header.size + header_count * records.segment.size)
+        self._check_limit(_align(ends.memory, PAGE), machine)
+        segments = ends.segments(base)
+        self.placed = Placed(base, _align(ends.memory, PAGE) - base, segments, ends.data, ends.text, ends.memory)
+        headers = self._headers(segments, base, ends.file, ends.memory)
+        headers += note_headers([s for s in loaded if s.name == notes.SECTION])
+        offset = ends.file - base
+        for section in rest:
+            offset = _align(offset, section.alignment)
+            section.offset = offset
+            offset += section.size if section.type != SHT_NOBITS else 0
+        return Layout(machine, base, tuple(loaded + rest), tuple(headers), offset, 0, 0)
+
+    def _place_loaded(self, loaded: Sequence[OutputSection], base: int, head_end: int) -> _Ends:
+        """Gives every section that is mapped its address and offset. head_end: where ELF header and program headers end."""
+        address = head_end
+        text_end = data = file_end = 0
         table_placed = False
         for section in loaded:
             kind = _rank(section)[0]
@@ -142,34 +183,18 @@ class LibraryLayout:
             if section.alignment > PAGE and base % section.alignment:
                 raise error(
                     self.where,
-                    f"{section.name} wants alignment {section.alignment:#x}, and the base {base:#x} has less",
+                    f"{section.name} needs alignment {section.alignment:#x}, and the base {base:#x} has less",
                     remedy="give a rounder --text address",
                 )
             section.address = address = _align(address, section.alignment)
             section.offset = address - base
             address += section.size
             if kind == _DATA_CLASS:
-                data_file_end = address
-        if not data:
-            text_end = address
-        end = _align(address, PAGE)
-        self._check_limit(end, machine)
-        file_end = data_file_end or (data if data else text_end)
-        text = Segment(base, text_end - base, 0, text_end - base, READ | EXEC)
-        segments = [text]
-        if data:
-            segments.append(Segment(data, address - data, data - base, file_end - data, READ | WRITE))
-        self.placed = Placed(base, end - base, tuple(segments), data, text_end, address)
-        headers = self._headers(segments, base, file_end, address)
-        headers += note_headers([s for s in loaded if s.name == notes.SECTION])
-        offset = file_end - base
-        for section in rest:
-            offset = _align(offset, section.alignment)
-            section.offset = offset
-            offset += section.size if section.type != SHT_NOBITS else 0
-        return Layout(machine, base, tuple(loaded + rest), tuple(headers), offset, 0, 0)
+                file_end = address
+        text_end = text_end if data else address
+        return _Ends(text_end, data, file_end or data or text_end, address)
 
-    def _headers(self, segments: list[Segment], base: int, file_end: int, end: int) -> list[ProgramHeader]:
+    def _headers(self, segments: Sequence[Segment], base: int, file_end: int, end: int) -> list[ProgramHeader]:
         if self.scheme == "uselib":
             return [ProgramHeader(PT_LOAD, READ | WRITE | EXEC, 0, base, file_end - base, end - base, PAGE)]
         return [
@@ -177,13 +202,14 @@ class LibraryLayout:
         ]
 
     def _table_place(self, base: int, head_end: int) -> int:
-        if self.promised_table and not (self.may_move and head_end > base + self.promised_table):
-            if head_end <= base + self.promised_table:
-                return base + self.promised_table
+        earlier = base + self.earlier.table
+        if self.earlier.table and head_end <= earlier:
+            return earlier
+        if self.earlier.table and not self.earlier.may_move:
             raise error(
                 self.where,
-                f"the header page is too small: its notes reach {head_end - base - self.promised_table} bytes into the jump table, "
-                f"which programs have at {base + self.promised_table:#x} since {self.before}",
+                f"the header page is too small: its notes reach {head_end - earlier} bytes into the jump table, which programs have at "
+                f"{earlier:#x} since {self.earlier.release}",
                 remedy="depend on fewer libraries or on such with shorter names, or take a new major version with --renumber",
             )
         for place in _TABLE_PLACES:
@@ -196,15 +222,14 @@ class LibraryLayout:
         )
 
     def _data_place(self, base: int, text_end: int) -> int:
-        end = _align(text_end, PAGE)
-        fits = end <= base + self.promised_data and self.data_address is None
-        if self.promised_data and (fits or not self.may_move):
-            if end <= base + self.promised_data:
-                return base + self.promised_data
+        end, earlier = _align(text_end, PAGE), base + self.earlier.data
+        if self.earlier.data and end <= earlier and not (self.earlier.may_move and self.data_address is not None):
+            return earlier
+        if self.earlier.data and not self.earlier.may_move:
             raise error(
                 self.where,
-                f"no room: the text ends at {text_end:#x}, and programs have the data at {base + self.promised_data:#x} since "
-                f"{self.before}, so {text_end - base - self.promised_data} bytes of text are too many",
+                f"no room: the text ends at {text_end:#x}, and programs have the data at {earlier:#x} since {self.earlier.release}, so "
+                f"{text_end - earlier} bytes of text are too many",
                 remedy="make the code smaller (-Os), put part of it into another library that this one uses, or take a new major "
                 "version with --renumber and a larger --gap",
             )

@@ -1,8 +1,8 @@
 """mkshlib: a target library and its stub library from objects.
 
-The target library is an ordinary link (link.py) with an OutputKind of its own (shlib_library.py); its place and slots
-follow the release before (promises.py). The stub library is made from the finished link (shlib_stub.py), since it records final addresses and
-the digest.
+The target library is an ordinary link (link.py) with an OutputKind of its own (output_kind.py); its place and slots follow
+the release before (releases/). The stub library is made from the finished link (stub_from_link.py), since it records final
+addresses and the digest.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from uselib.linker.image import Export, ExportKind, LibraryHeader
 from uselib.linker.library import registry, stub
 from uselib.linker.library.exports import place_of
 from uselib.linker.library.files import write
-from uselib.linker.library.output_kind import Library
-from uselib.linker.library.releases import previous
-from uselib.linker.library.releases import rules as evolution
+from uselib.linker.library.output_kind import TargetLibrary
+from uselib.linker.library.releases import previous, rules
 from uselib.linker.library.releases.history import History
-from uselib.linker.library.releases.rules import Room
-from uselib.linker.library.request import Plan, Request, settle
+from uselib.linker.library.releases.rules import GrowthRoom
+from uselib.linker.library.request import LibraryPlan, LibraryRequest, make_plan
 from uselib.linker.link import LinkJob, link
 from uselib.linker.passes.layout import Layout
 
@@ -34,12 +33,12 @@ class Product:
     target: bytes
     header: LibraryHeader
     exports: tuple[Export, ...]
-    stub: stub.StubLibrary
+    stub: stub.StubContents
     map: str
     warnings: tuple[str, ...]
     history: History
-    follows: str  # what it is against the release before; empty for a first one
-    room: Room
+    follows: str  # what kind of release it is after the one before; empty for a first one
+    room: GrowthRoom
 
     @property
     def function_count(self) -> int:
@@ -62,14 +61,14 @@ def _map(product_header: LibraryHeader, exports: Sequence[Export], layout: Layou
     return "\n".join(lines)
 
 
-def make(plan: Plan, base: int | registry.Allocator) -> Product:
+def make(plan: LibraryPlan, base: int | registry.AddressAllocator) -> Product:
     """Makes a library in memory. Raises LinkError, FormatError, OSError."""
-    kind = Library(plan, base)
+    kind = TargetLibrary(plan, base)
     try:
         linked = link(LinkJob(plan.options, kind))
-    except evolution.VersionTooSmall:
+    except rules.VersionTooSmall:
         raise
-    except LinkError as failure:  # what the linker says of itself, it says here of the library
+    except LinkError as failure:  # diagnostics without a file name the library instead of `ld`
         raise LinkError(
             *(replace(d, where=plan.file_name) if d.where == "ld" else d for d in failure.diagnostics)
         ) from None
@@ -80,48 +79,56 @@ def make(plan: Plan, base: int | registry.Allocator) -> Product:
         and plan.version == before.identity.version
         and before.identity.digest != kind.header.identity.digest
     ):
-        raise evolution.same_version(plan.step)
+        raise rules.same_version(plan.step)
     if not kind.exported:
         kind.warnings.append(Diagnostic(plan.file_name, "exports nothing"))
     exports = tuple(kind.exported.values())
     warnings = [*linked.warnings, *kind.warnings]
     return Product(
-        bytes(linked.image), kind.header, exports, kind.stub_library(), _map(kind.header, exports, linked.layout),
-        tuple(map(str, warnings)), kind.history, evolution.summary(plan.step, kind.promises.changes), kind.room(),
-    )  # fmt: skip
+        target=bytes(linked.image),
+        header=kind.header,
+        exports=exports,
+        stub=kind.stub_library(),
+        map=_map(kind.header, exports, linked.layout),
+        warnings=tuple(map(str, warnings)),
+        history=kind.history,
+        follows=rules.summary(plan.step, kind.record.changes),
+        room=kind.room(),
+    )
 
 
-def _with_warning(product: Product, plan: Plan, directory: str | Path) -> Product:
-    """Warns whoever makes a release beside an earlier one that it breaks, and did not say --previous."""
+def _with_warning(product: Product, plan: LibraryPlan, directory: str | Path) -> Product:
+    """Adds a warning if there is an earlier release in the same directory that this one breaks, and no --previous was given."""
     before = previous.beside(Path(directory, "shlib"), plan.name, plan.version) if plan.previous is None else None
     if before is None or before.history.machine is not product.header.machine:
         return product
-    moved = evolution.misplaced(before.history, product.history)
+    moved = rules.misplaced(before.history, product.history)
     if not moved:
         return product
     verb = "is" if len(moved) == 1 else "are"
     warning = Diagnostic(
-        plan.file_name, f"programs linked with {before.history.file_name} will not run on it: {evolution.reads(moved)} {verb} "
-        "elsewhere now or gone", remedy=f"give --previous {before.where}",
-    )  # fmt: skip
+        plan.file_name,
+        f"programs linked with {before.history.file_name} will not run on it: {rules.listed(moved)} {verb} elsewhere now or gone",
+        remedy=f"give --previous {before.where}",
+    )
     return replace(product, warnings=(*product.warnings, str(warning)))
 
 
-def build(request: Request, directory: str | Path, form: str = "archive") -> Product:
+def build(request: LibraryRequest, directory: str | Path, form: str = "archive") -> Product:
     """mkshlib: makes a library and writes all its files below `directory`. Raises ToolError, OSError.
 
     form: of the stub library: archive, directory or both. With a registry, the address is taken from it or, for a new
     library, entered in it once the files are there. With `next_version` it is made once more if a patch release is too small.
     """
     try:
-        return _build(settle(request), directory, form)
-    except evolution.VersionTooSmall as failure:
+        return _build(make_plan(request), directory, form)
+    except rules.VersionTooSmall as failure:
         if not request.next_version:
             raise
         return build(replace(request, version=failure.wanted, next_version=False), directory, form)
 
 
-def _build(plan: Plan, directory: str | Path, form: str) -> Product:
+def _build(plan: LibraryPlan, directory: str | Path, form: str) -> Product:
     if not plan.registry:
         assert plan.base is not None
         product = _with_warning(make(plan, plan.base), plan, directory)
@@ -129,7 +136,7 @@ def _build(plan: Plan, directory: str | Path, form: str) -> Product:
         return product
     with registry.locked(plan.registry) as book:
         book.check()
-        allocator = registry.Allocator(book, plan.name, plan.version.major, plan.base)
+        allocator = registry.AddressAllocator(book, plan.name, plan.version.major, plan.base)
         product = _with_warning(make(plan, allocator), plan, directory)
         write(product.target, product.stub, directory, form)
         if allocator.changed is not None:
@@ -138,4 +145,4 @@ def _build(plan: Plan, directory: str | Path, form: str) -> Product:
     return product if entry is None else replace(product, room=product.room.within(entry.end))
 
 
-__all__ = ["Library", "Product", "Request", "build", "make", "place_of", "settle", "write"]
+__all__ = ["LibraryRequest", "Product", "TargetLibrary", "build", "make", "make_plan", "place_of", "write"]

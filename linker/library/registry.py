@@ -32,7 +32,7 @@ _NAME = re.compile(r"[A-Za-z0-9_+.@-]+")
 
 
 @dataclass(frozen=True)
-class Entry:
+class RegistryEntry:
     """A library's range: `size` bytes from `base`, reserved."""
 
     name: str
@@ -60,28 +60,28 @@ class Registry:
     """The entries of a file, and its lines for writing it back."""
 
     file: str
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[RegistryEntry, ...] = ()
     low: int = LOW
     high: int = HIGH  # exclusive
     lines: tuple[str, ...] = ()
 
-    def find(self, name: str, major: int | None = None) -> Entry | None:
+    def find(self, name: str, major: int | None = None) -> RegistryEntry | None:
         """The entry of a library; without `major` that of its highest major version."""
         found = [entry for entry in self.entries if entry.name == name and major in (None, entry.major)]
         return max(found, key=lambda entry: entry.major, default=None)
 
-    def owners(self, base: int, size: int, besides: Entry | None = None) -> tuple[Entry, ...]:
+    def owners(self, base: int, size: int, besides: RegistryEntry | None = None) -> tuple[RegistryEntry, ...]:
         """Entries that overlap a range."""
         return tuple(e for e in self.entries if e != besides and e.base < base + size and base < e.end)
 
-    def room(self, entry: Entry) -> int:
+    def room(self, entry: RegistryEntry) -> int:
         """Bytes between the end of an entry and the next one, or the end of the region (0 for one that ends beyond)."""
         following = [other.base for other in self.entries if other.base >= entry.end]
         return max(0, min([*following, max(self.high, entry.end)]) - entry.end)
 
     def add(
         self, name: str, major: int, size: int, base: int | None = None, comment: str = ""
-    ) -> tuple[Registry, Entry]:
+    ) -> tuple[Registry, RegistryEntry]:
         """A registry with one more library: (registry, entry). `size` is rounded up to whole pages.
 
         Without `base` the first free place: on a 4 MiB boundary, or on smaller ones (1 MiB, 64 KiB, a page) if the
@@ -104,8 +104,8 @@ class Registry:
         elif base % PAGE or base <= 0:
             raise LinkError(Diagnostic(self.file, f"address {base:#x} of {name} is not on a page boundary"))
         elif overlap := self.owners(base, size):
-            raise LinkError(*(_overlap(self.file, Entry(name, major, base, size), other) for other in overlap))
-        entry = Entry(name, major, base, size, len(self.lines) + 1, comment)
+            raise LinkError(*(_overlap(self.file, RegistryEntry(name, major, base, size), other) for other in overlap))
+        entry = RegistryEntry(name, major, base, size, len(self.lines) + 1, comment)
         return replace(self, entries=(*self.entries, entry), lines=(*self.lines, str(entry))), entry
 
     def _free_place(self, name: str, size: int) -> int:
@@ -127,7 +127,7 @@ class Registry:
             )
         )
 
-    def remove(self, name: str, major: int | None = None) -> tuple[Registry, Entry]:
+    def remove(self, name: str, major: int | None = None) -> tuple[Registry, RegistryEntry]:
         """A registry without a library. Raises LinkError if it is not there, or has several majors and none is given."""
         found = [entry for entry in self.entries if entry.name == name and major in (None, entry.major)]
         if not found:
@@ -146,7 +146,7 @@ class Registry:
     def check(self) -> None:
         """Raises LinkError with every pair of entries that overlap or are the same library."""
         problems = Diagnostics()
-        seen: dict[tuple[str, int], Entry] = {}
+        seen: dict[tuple[str, int], RegistryEntry] = {}
         for entry in self.entries:
             if first := seen.get((entry.name, entry.major)):
                 problems.add(_place(self.file, entry), f"{entry.label} stands on line {first.line} already")
@@ -161,7 +161,7 @@ class Registry:
         problems.raise_if_any()
 
 
-class Allocator:
+class AddressAllocator:
     """Gives a library its base once its size is known: called by the layout, once. `changed` is the registry to be
     written if the library is new to it."""
 
@@ -197,11 +197,11 @@ class Allocator:
         return known.base
 
 
-def _place(file: str, entry: Entry) -> str:
+def _place(file: str, entry: RegistryEntry) -> str:
     return f"{file}:{entry.line}" if entry.line else file
 
 
-def _overlap(file: str, entry: Entry, other: Entry) -> Diagnostic:
+def _overlap(file: str, entry: RegistryEntry, other: RegistryEntry) -> Diagnostic:
     owner = f"{other.label} at {other.base:#x}-{other.end - 1:#x}" + (f" (line {other.line})" if other.line else "")
     return Diagnostic(
         _place(file, entry),
@@ -235,7 +235,7 @@ def parse(text: str, file: str) -> Registry:
             base, size = _number(words[2], "BASE"), _number(words[3], "SIZE")
             if base % PAGE or size % PAGE or not size:
                 raise ValueError("BASE and SIZE are whole pages (0x1000), and SIZE is not 0")
-            entries.append(Entry(words[0], int(words[1]), base, size, number, comment.strip()))
+            entries.append(RegistryEntry(words[0], int(words[1]), base, size, number, comment.strip()))
         except ValueError as problem:
             problems.add(where, str(problem))
     problems.raise_if_any()

@@ -114,7 +114,7 @@ def parse_address(text: str) -> int:
 
 
 @dataclass
-class _Parser:
+class _SpecificationParser:
     """The state of one parse: what has been read so far, and the section that plain lines belong to."""
 
     file: str
@@ -129,7 +129,7 @@ class _Parser:
     rename: list[RenameLine] = field(default_factory=list)
     init: list[InitLine] = field(default_factory=list)
     init_member: str = ""
-    section: Callable[[_Parser, list[str]], None] | None = None
+    section: Callable[[_SpecificationParser, list[str]], None] | None = None
 
     @property
     def where(self) -> str:
@@ -149,21 +149,21 @@ class _Parser:
         self.lists.setdefault(key, []).extend(words)
 
 
-def _one(parser: _Parser, directive: str, words: list[str]) -> str | None:
+def _one(parser: _SpecificationParser, directive: str, words: list[str]) -> str | None:
     if len(words) != 1:
         parser.complain(f"{directive} takes one word, {len(words)} are given")
         return None
     return words[0]
 
 
-def _name(parser: _Parser, words: list[str]) -> None:
+def _name(parser: _SpecificationParser, words: list[str]) -> None:
     if (word := _one(parser, "#name", words)) is not None:
         if "/" in word or not word.isprintable():
             parser.complain(f"`{word}` cannot be the name of a library")
         parser.once("name", "#name", word)
 
 
-def _version(parser: _Parser, words: list[str]) -> None:
+def _version(parser: _SpecificationParser, words: list[str]) -> None:
     if (word := _one(parser, "#version", words)) is not None:
         try:
             parser.once("version", "#version", Version.parse(word))
@@ -171,12 +171,12 @@ def _version(parser: _Parser, words: list[str]) -> None:
             parser.complain(str(problem))
 
 
-def _target(parser: _Parser, words: list[str]) -> None:
+def _target(parser: _SpecificationParser, words: list[str]) -> None:
     if (word := _one(parser, "#target", words)) is not None:
         parser.once("target", "#target", word)
 
 
-def _address(parser: _Parser, words: list[str]) -> None:
+def _address(parser: _SpecificationParser, words: list[str]) -> None:
     if len(words) != 2 or words[0] not in (".text", ".data"):
         parser.complain("write `#address .text ADDRESS` or `#address .data ADDRESS`")
         return
@@ -186,13 +186,13 @@ def _address(parser: _Parser, words: list[str]) -> None:
         parser.complain(str(problem))
 
 
-def _branch(parser: _Parser, words: list[str]) -> None:
+def _branch(parser: _SpecificationParser, words: list[str]) -> None:
     if words:
         parser.complain("#branch stands alone; the lines below it say `function slot`")
     parser.section = _branch_line
 
 
-def _branch_line(parser: _Parser, words: list[str]) -> None:
+def _branch_line(parser: _SpecificationParser, words: list[str]) -> None:
     empty = words[0] == EMPTY_SLOT
     right_count = len(words) == 2 or (empty and len(words) == 3)
     match = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", words[1]) if right_count else None
@@ -216,33 +216,33 @@ def _branch_line(parser: _Parser, words: list[str]) -> None:
         parser.branch_where.setdefault(name, parser.where)
 
 
-def _objects(parser: _Parser, words: list[str]) -> None:
+def _objects(parser: _SpecificationParser, words: list[str]) -> None:
     noload = words[:1] == ["noload"]
     key = "noload" if noload else "objects"
 
-    def line(p: _Parser, more: list[str]) -> None:
+    def line(p: _SpecificationParser, more: list[str]) -> None:
         p.extend(key, more)
 
     parser.section = line
     parser.extend(key, words[1:] if noload else words)
 
 
-def _init(parser: _Parser, words: list[str]) -> None:
+def _init(parser: _SpecificationParser, words: list[str]) -> None:
     parser.section = _init_line
     parser.init_member = _one(parser, "#init", words) or ""
 
 
-def _init_line(parser: _Parser, words: list[str]) -> None:
+def _init_line(parser: _SpecificationParser, words: list[str]) -> None:
     if len(words) != 2:
         parser.complain("write `pointer function`")
         return
     parser.init.append(InitLine(parser.init_member, words[0], words[1], parser.where))
 
 
-def _names(key: str, linker_word: bool) -> Callable[[_Parser, list[str]], None]:
+def _names(key: str, linker_word: bool) -> Callable[[_SpecificationParser, list[str]], None]:
     """A directive that lists names, on its line and on those below."""
 
-    def begin(parser: _Parser, words: list[str]) -> None:
+    def begin(parser: _SpecificationParser, words: list[str]) -> None:
         if linker_word:
             if words[:1] != ["linker"]:
                 parser.complain(f"write `#{key} linker`")
@@ -254,25 +254,25 @@ def _names(key: str, linker_word: bool) -> Callable[[_Parser, list[str]], None]:
     return begin
 
 
-def _rename(parser: _Parser, words: list[str]) -> None:
+def _rename(parser: _SpecificationParser, words: list[str]) -> None:
     parser.section = _rename_line
     if words:
         _rename_line(parser, words)
 
 
-def _rename_line(parser: _Parser, words: list[str]) -> None:
+def _rename_line(parser: _SpecificationParser, words: list[str]) -> None:
     if len(words) != 3 or words[1] != "=":
         parser.complain("write `old = new`")
         return
     parser.rename.append(RenameLine(words[0], words[2], parser.where))
 
 
-def _ident(parser: _Parser, words: list[str]) -> None:
+def _ident(parser: _SpecificationParser, words: list[str]) -> None:
     if (word := _one(parser, "#ident", words)) is not None:
         parser.extend("ident", [word])
 
 
-_DIRECTIVES: dict[str, Callable[[_Parser, list[str]], None]] = {
+_DIRECTIVES: dict[str, Callable[[_SpecificationParser, list[str]], None]] = {
     "#name": _name,
     "#version": _version,
     "#target": _target,
@@ -292,7 +292,7 @@ _DIRECTIVES: dict[str, Callable[[_Parser, list[str]], None]] = {
 
 def parse(text: str, file: str) -> Specification:
     """Reads a specification. Raises LinkError with every mistake found, each with FILE:LINE."""
-    parser = _Parser(file)
+    parser = _SpecificationParser(file)
     for parser.line, raw in enumerate(text.splitlines(), 1):
         try:
             words = shlex.split(raw.partition("##")[0], comments=False)
@@ -354,7 +354,7 @@ def parse(text: str, file: str) -> Specification:
     )
 
 
-def _check_slots(parser: _Parser) -> None:
+def _check_slots(parser: _SpecificationParser) -> None:
     """Slots 1 to the highest must all be there (SVR3: the table has no holes; reserve one with .empty_slot)."""
     if not parser.slots:
         return

@@ -76,7 +76,7 @@ class StubMember:
 
 
 @dataclass(frozen=True)
-class StubLibrary:
+class StubContents:
     machine: Machine
     identity: Identity
     dependencies: tuple[str, ...]  # file names
@@ -108,7 +108,7 @@ def _undefined(names: Iterable[str]) -> list[ObjectSymbol]:
     return [ObjectSymbol(name) for name in dict.fromkeys(names)]
 
 
-def _library_object(stub: StubLibrary) -> bytes:
+def _library_object(stub: StubContents) -> bytes:
     keep = SHF_ALLOC | SHF_GNU_RETAIN
     sections = [
         ObjectSection(LIB_SECTION, stub.identity.file_name.encode() + b"\0", keep),
@@ -128,7 +128,7 @@ _TYPES = {ExportKind.FUNCTION: STT_FUNC, ExportKind.DATA: STT_OBJECT}
 
 
 def _member_object(
-    stub: StubLibrary, member: StubMember, own: frozenset[str], interposable: frozenset[str], rows: list[Interposition]
+    stub: StubContents, member: StubMember, own: frozenset[str], interposable: frozenset[str], rows: list[Interposition]
 ) -> bytes:
     symbols: list[BareSymbol] = []
     for e in member.exports:
@@ -150,7 +150,7 @@ def _member_object(
     return write_object(stub.machine, [_interpose_section(stub.machine, rows)], whole)
 
 
-def members(stub: StubLibrary) -> tuple[NewMember, ...]:
+def members(stub: StubContents) -> tuple[NewMember, ...]:
     """The stub's members in order, `LIBRARY NAME` first; the names of the objects are made unique."""
     own = frozenset(export.name for member in stub.members for export in member.exports)
     interposable = frozenset(row.symbol for row in stub.interpositions)
@@ -181,7 +181,7 @@ def _unique(name: str, taken: set[str]) -> str:
     return candidate
 
 
-def archive(stub: StubLibrary) -> bytes:
+def archive(stub: StubContents) -> bytes:
     """The stub library as an archive."""
     return write_archive(members(stub))
 

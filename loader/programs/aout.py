@@ -19,7 +19,7 @@ import struct
 from collections.abc import Sequence
 
 from uselib.linker.errors import FormatError
-from uselib.linker.historical.aout.format import HEADER_SIZE, Header, Magic, decode_header
+from uselib.linker.historical.aout.format import HEADER_SIZE, ExecHeader, Magic, decode_header
 from uselib.linker.image import Image, Machine
 from uselib.loader.memory.address_space import PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, AddressSpace, page_up
 from uselib.loader.memory.layout import LAYOUT_1993
@@ -77,7 +77,7 @@ def _build_stack(space: AddressSpace, entry: int, arguments: Sequence[bytes], en
     return Started(entry, stack_pointer, (bottom, bottom + sum(len(text) + 1 for text in arguments)), (argv, envp))
 
 
-def _header(fd: int) -> Header:
+def _header(fd: int) -> ExecHeader:
     """Raises OSError (ENOEXEC)."""
     try:
         return decode_header(os.pread(fd, HEADER_SIZE, 0), "")
@@ -85,7 +85,7 @@ def _header(fd: int) -> Header:
         raise fail(errno.ENOEXEC) from None
 
 
-def _load(space: AddressSpace, header: Header, fd: int, name: str) -> None:
+def _load(space: AddressSpace, header: ExecHeader, fd: int, name: str) -> None:
     """Maps a library at its entry's page. One difference from the kernels, which mapped over whatever was there: an overlap is
     refused with EEXIST."""
     segments = header.segments(header.library_base())

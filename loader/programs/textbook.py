@@ -26,7 +26,7 @@ def read_image(data: bytes, where: str) -> Image:
     return linked_image(textbook.decode(data, where), where)
 
 
-def linked_image(file: textbook.Object, where: str) -> Image:
+def linked_image(file: textbook.TextbookObject, where: str) -> Image:
     """Likewise, of a decoded file. Segments without bytes are left out. Raises FormatError: relocations or undefined symbols are left."""
     if file.relocations or any(symbol.type == "U" for symbol in file.symbols):
         raise FormatError(Diagnostic(where, "is an object, not a program", remedy="link it"))

@@ -23,33 +23,33 @@ from uselib.linker.historical.aout.format import (
     N_SETT,
     N_TEXT,
     Aout,
-    Header,
+    AoutRelocation,
+    AoutSymbol,
+    ExecHeader,
     Magic,
-    Relocation,
-    Symbol,
 )
 
 OBJDUMP = "i386-pc-msdosdjgpp-objdump"
 
 OBJECT = Aout(
-    Header(Magic.OMAGIC, 0, 0, bss=16),
+    ExecHeader(Magic.OMAGIC, 0, 0, bss=16),
     bytes(range(40)),
     b"abcdefgh",
     (
-        Relocation(4, 2, True),
-        Relocation(9, N_DATA, False),
-        Relocation(13, 3, True, relative=True),
-        Relocation(20, 0, True, size=2),
+        AoutRelocation(4, 2, True),
+        AoutRelocation(9, N_DATA, False),
+        AoutRelocation(13, 3, True, relative=True),
+        AoutRelocation(20, 0, True, size=2),
     ),
-    (Relocation(0, 0, True),),
+    (AoutRelocation(0, 0, True),),
     (
-        Symbol("_main", N_TEXT | N_EXT),
-        Symbol("_local", N_DATA, 44),
-        Symbol("_printf", N_EXT),
-        Symbol("_common", N_EXT, 64),
-        Symbol("_abs", N_ABS | N_EXT, 0x60000008),
-        Symbol("hello.c", 0x64, desc=3),
-        Symbol("___SET", N_SETT | N_EXT, 4),
+        AoutSymbol("_main", N_TEXT | N_EXT),
+        AoutSymbol("_local", N_DATA, 44),
+        AoutSymbol("_printf", N_EXT),
+        AoutSymbol("_common", N_EXT, 64),
+        AoutSymbol("_abs", N_ABS | N_EXT, 0x60000008),
+        AoutSymbol("hello.c", 0x64, desc=3),
+        AoutSymbol("___SET", N_SETT | N_EXT, 4),
     ),
 )
 

@@ -203,21 +203,21 @@ def test_objects_of_both_formats(aout_kit: Path, tmp_path: Path) -> None:
     # text: call _count; mov eax,[_value]; add eax,[own data]; jmp over; 16-bit and 8-bit fields; ret
     text = b"\xe8" + struct.pack("<i", -5) + b"\xa1\0\0\0\0" + b"\x03\x05" + struct.pack("<I", 20) + b"\xc3\0\0\0"
     file = aout.Aout(
-        aout.Header(aout.Magic.OMAGIC, 0, 0, bss=4),
+        aout.ExecHeader(aout.Magic.OMAGIC, 0, 0, bss=4),
         text,
         struct.pack("<I", 1000),
         (
-            aout.Relocation(1, 1, True, relative=True),
-            aout.Relocation(6, 2, True),
-            aout.Relocation(12, aout.N_DATA, False),
+            aout.AoutRelocation(1, 1, True, relative=True),
+            aout.AoutRelocation(6, 2, True),
+            aout.AoutRelocation(12, aout.N_DATA, False),
         ),
         (),
         (
-            aout.Symbol("_sum", aout.N_TEXT | aout.N_EXT, 0),
-            aout.Symbol("_count", aout.N_EXT),
-            aout.Symbol("_value", aout.N_EXT, 4),
-            aout.Symbol("static", aout.N_DATA, 20),
-            aout.Symbol("stab", 0x24, 0),
+            aout.AoutSymbol("_sum", aout.N_TEXT | aout.N_EXT, 0),
+            aout.AoutSymbol("_count", aout.N_EXT),
+            aout.AoutSymbol("_value", aout.N_EXT, 4),
+            aout.AoutSymbol("static", aout.N_DATA, 20),
+            aout.AoutSymbol("stab", 0x24, 0),
         ),
     )
     path = tmp_path / "sum.o"
@@ -237,14 +237,14 @@ def test_objects_of_both_formats(aout_kit: Path, tmp_path: Path) -> None:
 def test_damaged_objects_say_what_is_wrong() -> None:
     from uselib.linker.historical.aout.to_elf import to_elf
 
-    def bad(*relocations: aout.Relocation, symbols: tuple[aout.Symbol, ...] = ()) -> str:
-        file = aout.Aout(aout.Header(aout.Magic.OMAGIC, 0, 0), bytes(8), b"", relocations, (), symbols)
+    def bad(*relocations: aout.AoutRelocation, symbols: tuple[aout.AoutSymbol, ...] = ()) -> str:
+        file = aout.Aout(aout.ExecHeader(aout.Magic.OMAGIC, 0, 0), bytes(8), b"", relocations, (), symbols)
         with pytest.raises(ToolError) as caught:
             to_elf(aout.encode(file), "x.o")
         return str(caught.value)
 
-    assert "x.o: has a relocation at 0x6 of .text that is damaged" in bad(aout.Relocation(6, 4, False))
-    assert "x.o: has a relocation for symbol 3 of 0" in bad(aout.Relocation(0, 3, True))
-    assert "x.o: has a relocation for section 12, which is none" in bad(aout.Relocation(0, 12, False))
-    assert "_x: is indirect, but no symbol follows" in bad(symbols=(aout.Symbol("_x", aout.N_INDR | aout.N_EXT),))
+    assert "x.o: has a relocation at 0x6 of .text that is damaged" in bad(aout.AoutRelocation(6, 4, False))
+    assert "x.o: has a relocation for symbol 3 of 0" in bad(aout.AoutRelocation(0, 3, True))
+    assert "x.o: has a relocation for section 12, which is none" in bad(aout.AoutRelocation(0, 12, False))
+    assert "_x: is indirect, but no symbol follows" in bad(symbols=(aout.AoutSymbol("_x", aout.N_INDR | aout.N_EXT),))
     assert issubclass(LinkError, ToolError)

@@ -11,7 +11,7 @@ from support.schemes import World, make_world
 from uselib.cli import main
 from uselib.linker.errors import ToolError
 from uselib.linker.image import Machine
-from uselib.linker.library.bsdos_table import Place, parse_map
+from uselib.linker.library.bsdos_table import MapEntry, parse_map
 from uselib.linker.library.bsdos_table import source as table_source
 
 GOOD = """# a comment
@@ -29,8 +29,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 def test_a_map() -> None:
     book = parse_map(GOOD, "M")
     assert book.places == (
-        Place("/shlib/libc_s.1.0.0", 0x60000000, 2),
-        Place("/usr/shlib/libm_s.2.10.3", 0x64000000, 4),
+        MapEntry("/shlib/libc_s.1.0.0", 0x60000000, 2),
+        MapEntry("/usr/shlib/libm_s.2.10.3", 0x64000000, 4),
     )
     assert [place.name for place in book.places] == ["libc_s", "libm_s"]
     found = book.find("libm_s")
@@ -162,7 +162,7 @@ def test_command_lines(
 def test_print_map(world: World, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["shlicc", "--print-map", str(world.shlib)]) == 0
     printed = capfd.readouterr().out
-    assert parse_map(printed, "").find("libouter_s") == Place(f"{world.shlib}/libouter_s.1.0.0", 0x63000000, 3)
+    assert parse_map(printed, "").find("libouter_s") == MapEntry(f"{world.shlib}/libouter_s.1.0.0", 0x63000000, 3)
 
 
 def test_the_c_library_is_first_in_the_table(world: World, capfd: pytest.CaptureFixture[str]) -> None:
@@ -174,7 +174,7 @@ def test_the_c_library_is_first_in_the_table(world: World, capfd: pytest.Capture
 
 
 def test_words_of_the_machine() -> None:
-    place = Place("/shlib/libc_s.1.0.0", 0x60000000, 1)
+    place = MapEntry("/shlib/libc_s.1.0.0", 0x60000000, 1)
     assert "    .long .Lname0, 0x60000000\n" in table_source(Machine.I386, (place,), interpreter=False)
     assert '    .section .interp, "a"\n    .asciz "/shlib/libc_s.1.0.0"' in table_source(
         Machine.I386, (place,), interpreter=True

@@ -139,7 +139,7 @@ def with_lib(coff_kit: Path, tmp_path: Path, change) -> Path:
     """The program with other contents in its .lib."""
     file = coff.decode((coff_kit / "prog").read_bytes(), "prog")
     sections = tuple(
-        coff.Section(s.name, s.address, len(change(s.content)), s.flags, change(s.content), paddr=s.paddr)
+        coff.CoffSection(s.name, s.address, len(change(s.content)), s.flags, change(s.content), paddr=s.paddr)
         if s.name == ".lib"
         else s
         for s in file.sections

@@ -15,7 +15,7 @@ import pytest
 
 from support.aout import assemble, library, program
 from support.command import uselib
-from uselib.linker.historical.aout.format import HEADER_SIZE, Aout, Header, Magic, Symbol, encode
+from uselib.linker.historical.aout.format import HEADER_SIZE, Aout, AoutSymbol, ExecHeader, Magic, encode
 
 BASE = 0x60000000
 RETURNS_42 = "mov eax, 42; ret"
@@ -62,7 +62,7 @@ def load(elf_program: Path, *arguments: str | Path) -> int:
 def qmagic(path: Path, entry: int = BASE + HEADER_SIZE) -> Path:
     """A QMAGIC library: its header is the first bytes of its text, so its code begins at base + 32."""
     text = (bytes(HEADER_SIZE) + assemble(RETURNS_42)).ljust(4096, b"\0")
-    path.write_bytes(encode(Aout(Header(Magic.QMAGIC, 0, 0, entry=entry), text, b"")))
+    path.write_bytes(encode(Aout(ExecHeader(Magic.QMAGIC, 0, 0, entry=entry), text, b"")))
     path.chmod(0o755)
     return path
 
@@ -110,7 +110,7 @@ def text_file(path: Path) -> Path:
 def without_symbols(path: Path) -> Path:
     """Its symbol table is announced and not there."""
     text = (bytes(8) + assemble(RETURNS_42)).ljust(4096, b"\0")
-    raw = encode(Aout(Header(Magic.ZMAGIC, 0, 0, entry=BASE), text, b"", symbols=(Symbol("_f", 5, BASE + 8),)))
+    raw = encode(Aout(ExecHeader(Magic.ZMAGIC, 0, 0, entry=BASE), text, b"", symbols=(AoutSymbol("_f", 5, BASE + 8),)))
     path.write_bytes(raw[: 1024 + len(text)])
     path.chmod(0o755)
     return path

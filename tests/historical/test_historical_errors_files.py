@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from uselib.linker.errors import FormatError
 from uselib.linker.historical.aout import format as aout
-from uselib.linker.historical.aout.format import Aout, Header, Magic
+from uselib.linker.historical.aout.format import Aout, ExecHeader, Magic
 from uselib.linker.historical.coff import format as coff
 from uselib.linker.historical.textbook import format as textbook
 from uselib.loader.memory.address_space import AddressSpace
@@ -23,43 +23,46 @@ from uselib.loader.programs import textbook as textbook_loader
 from uselib.loader.programs.exec import StartInfo
 
 TEXT = b"\x90" * 4096
-PLACE = coff.Section(".text", 0xA4000000, 64, coff.STYP_TEXT, TEXT[:64])
-DATA = coff.Section(".data", 0xA4400000, 8, coff.STYP_DATA, bytes(8))
+PLACE = coff.CoffSection(".text", 0xA4000000, 64, coff.STYP_TEXT, TEXT[:64])
+DATA = coff.CoffSection(".data", 0xA4400000, 8, coff.STYP_DATA, bytes(8))
 
 
-def coff_file(magic: int, *sections: coff.Section) -> bytes:
+def coff_file(magic: int, *sections: coff.CoffSection) -> bytes:
     optional = coff.OptionalHeader(magic, 64, 8, 0, sections[0].address, sections[0].address, sections[1].address)
     return coff.encode(coff.Coff(sections, (), optional, coff.F_EXEC), 4096)
 
 
 LIBRARIES: dict[str, tuple[bytes, Callable[[AddressSpace, int], None]]] = {
     "a.out of 1993": (
-        aout.encode(Aout(Header(Magic.ZMAGIC, 0, 0, bss=100, entry=0x60000000), TEXT, TEXT)),
+        aout.encode(Aout(ExecHeader(Magic.ZMAGIC, 0, 0, bss=100, entry=0x60000000), TEXT, TEXT)),
         lambda space, fd: aout_loader.load_library_099(space, fd, "lib", 0),
     ),
     "a.out of 2001": (
-        aout.encode(Aout(Header(Magic.QMAGIC, 0, 0, bss=100, entry=0x60000020), TEXT, TEXT)),
+        aout.encode(Aout(ExecHeader(Magic.QMAGIC, 0, 0, bss=100, entry=0x60000020), TEXT, TEXT)),
         lambda space, fd: aout_loader.load_library_24(space, fd, "lib"),
     ),
     "COFF": (coff_file(coff.LIBMAGIC, PLACE, DATA), lambda space, fd: coff_loader.load_library(space, fd, "lib")),
     "textbook": (
-        textbook.encode(textbook.Object((textbook.Segment(".text", 0x60400000, 8, "RP", TEXT[:8]),), ())),
+        textbook.encode(
+            textbook.TextbookObject((textbook.TextbookSegment(".text", 0x60400000, 8, "RP", TEXT[:8]),), ())
+        ),
         lambda space, fd: textbook_loader.load_library(space, fd, "lib"),
     ),
 }
 RECORDS = coff.encode_library("/shlib/libc_s") + coff.encode_library("/shlib/libm_s")
 LOW = (
-    coff.Section(".text", 0x1000, 64, coff.STYP_TEXT, TEXT[:64]),
-    coff.Section(".data", 0x400000, 8, coff.STYP_DATA, bytes(8)),
+    coff.CoffSection(".text", 0x1000, 64, coff.STYP_TEXT, TEXT[:64]),
+    coff.CoffSection(".data", 0x400000, 8, coff.STYP_DATA, bytes(8)),
 )
-LIB = coff.Section(".lib", 0, len(RECORDS), coff.STYP_LIB, RECORDS, paddr=2)
+LIB = coff.CoffSection(".lib", 0, len(RECORDS), coff.STYP_LIB, RECORDS, paddr=2)
 PROGRAMS = {
-    "OMAGIC": aout.encode(Aout(Header(Magic.OMAGIC, 0, 0, bss=100), TEXT, TEXT)),
-    "ZMAGIC": aout.encode(Aout(Header(Magic.ZMAGIC, 0, 0, bss=100), TEXT, TEXT)),
+    "OMAGIC": aout.encode(Aout(ExecHeader(Magic.OMAGIC, 0, 0, bss=100), TEXT, TEXT)),
+    "ZMAGIC": aout.encode(Aout(ExecHeader(Magic.ZMAGIC, 0, 0, bss=100), TEXT, TEXT)),
     "COFF": coff_file(coff.ZMAGIC, *LOW, LIB),
     "textbook": textbook.encode(
-        textbook.Object(
-            (textbook.Segment(".text", 0x10000, 8, "RP", TEXT[:8]),), (textbook.Symbol("_start", 0x10000, 1),)
+        textbook.TextbookObject(
+            (textbook.TextbookSegment(".text", 0x10000, 8, "RP", TEXT[:8]),),
+            (textbook.TextbookSymbol("_start", 0x10000, 1),),
         )
     ),
 }

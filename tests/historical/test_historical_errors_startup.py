@@ -177,8 +177,8 @@ def test_a_library_that_is_nowhere(aout_kit: Path, tmp_path: Path) -> None:
 # -- objects with hostile set vectors, in our ld -----------------------------------------------------------------------------------
 
 
-def element(tmp_path: Path, *symbols: aout.Symbol) -> Path:
-    file = aout.Aout(aout.Header(aout.Magic.OMAGIC, 0, 0), bytes(8), bytes(8), symbols=symbols)
+def element(tmp_path: Path, *symbols: aout.AoutSymbol) -> Path:
+    file = aout.Aout(aout.ExecHeader(aout.Magic.OMAGIC, 0, 0), bytes(8), bytes(8), symbols=symbols)
     (tmp_path / "e.o").write_bytes(aout.encode(file))
     return tmp_path / "e.o"
 
@@ -191,7 +191,7 @@ def ld(aout_kit: Path, tmp_path: Path, *inputs: Path):
 @pytest.mark.parametrize("value", [9, 0x10000, 0xFFFFFFF0])
 def test_an_element_outside_its_section(aout_kit: Path, tmp_path: Path, value: int) -> None:
     """As any other symbol whose value is not in its section: its word is what the object says, and only a program that looks there fails."""
-    vector = element(tmp_path, aout.Symbol("___SHARED_LIBRARIES__", aout.N_SETT | aout.N_EXT, value))
+    vector = element(tmp_path, aout.AoutSymbol("___SHARED_LIBRARIES__", aout.N_SETT | aout.N_EXT, value))
     result = ld(aout_kit, tmp_path, vector)
     if result.returncode:
         assert result.stderr.startswith("ld: ") or str(vector) in result.stderr
@@ -202,7 +202,7 @@ def test_an_element_outside_its_section(aout_kit: Path, tmp_path: Path, value: i
 
 def test_a_symbol_that_is_a_vector_too(aout_kit: Path, tmp_path: Path) -> None:
     """An object defines the symbol itself and so takes the vector's place: refused, as any symbol with two definitions."""
-    own = element(tmp_path, aout.Symbol("___SHARED_LIBRARIES__", aout.N_DATA | aout.N_EXT, 8))
+    own = element(tmp_path, aout.AoutSymbol("___SHARED_LIBRARIES__", aout.N_DATA | aout.N_EXT, 8))
     result = ld(aout_kit, tmp_path, own)
     assert result.returncode == 1 and "___SHARED_LIBRARIES__" in result.stderr and not (tmp_path / "p").exists()
 

@@ -22,7 +22,7 @@ from uselib.linker.historical.aout import format as aout
 from uselib.linker.historical.aout import stub as aout_stub
 from uselib.linker.historical.aout import to_elf as aout_object
 from uselib.linker.historical.aout.control import read_control
-from uselib.linker.historical.aout.format import N_ABS, N_DATA, N_EXT, N_INDR, N_SETD, N_TEXT, Aout, Header, Magic
+from uselib.linker.historical.aout.format import N_ABS, N_DATA, N_EXT, N_INDR, N_SETD, N_TEXT, Aout, ExecHeader, Magic
 from uselib.linker.historical.aout.program import AoutProgram
 from uselib.linker.historical.coff import check as coff_check
 from uselib.linker.historical.coff import format as coff
@@ -52,43 +52,47 @@ START_ERRORS = {errno.ENOEXEC, errno.ENOMEM, errno.EPERM, errno.EEXIST, *range(7
 # -- small good files ------------------------------------------------------------------------------------------------------
 
 PAGE_OF_CODE = b"\xc3".ljust(4096, b"\0")
-A_PROGRAM = aout.encode(Aout(Header(Magic.ZMAGIC, 0, 0, bss=64), PAGE_OF_CODE, bytes(4096)))
+A_PROGRAM = aout.encode(Aout(ExecHeader(Magic.ZMAGIC, 0, 0, bss=64), PAGE_OF_CODE, bytes(4096)))
 A_LIBRARY = aout.encode(
     Aout(
-        Header(Magic.ZMAGIC, 0, 0, bss=64, entry=BASE),
+        ExecHeader(Magic.ZMAGIC, 0, 0, bss=64, entry=BASE),
         b"\x01\0\1\0\0\0\0\0\xe9\3\0\0\0\0\0\0".ljust(4096, b"\xc3"),
         bytes(4096),
     )
 )
 A_OBJECT = aout.encode(
     Aout(
-        Header(Magic.OMAGIC, 0, 0, bss=16),
+        ExecHeader(Magic.OMAGIC, 0, 0, bss=16),
         bytes(32),
         bytes(8),
-        (aout.Relocation(4, 0, True), aout.Relocation(8, N_DATA, False), aout.Relocation(12, 1, True, relative=True)),
-        (aout.Relocation(0, N_TEXT, False),),
         (
-            aout.Symbol("_main", N_TEXT | N_EXT),
-            aout.Symbol("_common", N_EXT, 8),
-            aout.Symbol("___SET", N_SETD | N_EXT, 36),
-            aout.Symbol("_alias", N_INDR | N_EXT),
-            aout.Symbol("_main", N_EXT),
-            aout.Symbol("x.c", 0x64),
+            aout.AoutRelocation(4, 0, True),
+            aout.AoutRelocation(8, N_DATA, False),
+            aout.AoutRelocation(12, 1, True, relative=True),
+        ),
+        (aout.AoutRelocation(0, N_TEXT, False),),
+        (
+            aout.AoutSymbol("_main", N_TEXT | N_EXT),
+            aout.AoutSymbol("_common", N_EXT, 8),
+            aout.AoutSymbol("___SET", N_SETD | N_EXT, 36),
+            aout.AoutSymbol("_alias", N_INDR | N_EXT),
+            aout.AoutSymbol("_main", N_EXT),
+            aout.AoutSymbol("x.c", 0x64),
         ),
     )
 )
 F_PROGRAM = coff.F_EXEC | coff.F_RELFLG | coff.F_AR32WR
 
 
-def coff_file(magic: int, *sections: coff.Section, entry: int = 0xD0, flags: int = F_PROGRAM) -> bytes:
+def coff_file(magic: int, *sections: coff.CoffSection, entry: int = 0xD0, flags: int = F_PROGRAM) -> bytes:
     return coff.encode(coff.Coff(sections, (), coff.OptionalHeader(magic, entry=entry), flags), 4096)
 
 
 RECORD = coff.encode_library("/shlib/libx_s")
-C_TEXT = coff.Section(".text", 0xD0, 64, coff.STYP_TEXT, b"\xc3" * 64)
-C_DATA = coff.Section(".data", 0x400110, 16, coff.STYP_DATA, bytes(16))
-C_BSS = coff.Section(".bss", 0x400120, 64, coff.STYP_BSS)
-C_LIB = coff.Section(".lib", 0, len(RECORD), coff.STYP_LIB, RECORD, paddr=1)
+C_TEXT = coff.CoffSection(".text", 0xD0, 64, coff.STYP_TEXT, b"\xc3" * 64)
+C_DATA = coff.CoffSection(".data", 0x400110, 16, coff.STYP_DATA, bytes(16))
+C_BSS = coff.CoffSection(".bss", 0x400120, 64, coff.STYP_BSS)
+C_LIB = coff.CoffSection(".lib", 0, len(RECORD), coff.STYP_LIB, RECORD, paddr=1)
 C_PROGRAM = coff_file(coff.ZMAGIC, C_TEXT, C_DATA, C_BSS, C_LIB)
 C_LIBRARY = coff_file(coff.LIBMAGIC, replace(C_TEXT, address=0xA4000000), replace(C_BSS, address=0xA4400000))
 C_OBJECT = coff.encode(
@@ -97,15 +101,15 @@ C_OBJECT = coff.encode(
             replace(
                 C_TEXT,
                 address=0,
-                relocations=(coff.Relocation(4, 0, coff.R_DIR32), coff.Relocation(8, 1, coff.R_PCRLONG)),
+                relocations=(coff.CoffRelocation(4, 0, coff.R_DIR32), coff.CoffRelocation(8, 1, coff.R_PCRLONG)),
             ),
             replace(C_BSS, address=64),
         ),
         (
-            coff.Symbol("main", 0, 1),
-            coff.Symbol("common", 8, 0),
-            coff.Symbol("abs", 0x1234, coff.N_ABS),
-            coff.Symbol("_a_long_name", 4, 1),
+            coff.CoffSymbol("main", 0, 1),
+            coff.CoffSymbol("common", 8, 0),
+            coff.CoffSymbol("abs", 0x1234, coff.N_ABS),
+            coff.CoffSymbol("_a_long_name", 4, 1),
         ),
     )
 )
@@ -215,7 +219,7 @@ def header(data: bytes, /, **fields: int) -> bytes:
     return replace(aout.decode_header(data, "x"), **fields).encode() + data[32:]
 
 
-def sections(*parts: coff.Section, magic: int = coff.ZMAGIC) -> bytes:
+def sections(*parts: coff.CoffSection, magic: int = coff.ZMAGIC) -> bytes:
     return coff_file(magic, *parts)
 
 
@@ -376,8 +380,8 @@ def test_links_of_damaged_objects(tmp_path: Path, name: str, draw: st.DataObject
         assert "x" in str(failure) or "ld" in str(failure)
 
 
-def rows(count: int, name: str = "_u") -> tuple[aout.Symbol, ...]:
-    return tuple(aout.Symbol(f"{name}{n}", N_EXT) for n in range(count))
+def rows(count: int, name: str = "_u") -> tuple[aout.AoutSymbol, ...]:
+    return tuple(aout.AoutSymbol(f"{name}{n}", N_EXT) for n in range(count))
 
 
 def test_claims_of_objects_take_no_memory() -> None:
@@ -385,7 +389,7 @@ def test_claims_of_objects_take_no_memory() -> None:
         aout_object.to_elf(header(A_OBJECT, bss=0xFFFFFFFF), "x.o")
         big = coff.Coff((replace(C_TEXT, address=0), replace(C_BSS, address=64, size=0xFFFFFF00)))
         coff_object.to_elf(coff.encode(big), "x.o")
-        empty = coff.Coff((coff.Section(".text", 0, 0xFFFFFF00, coff.STYP_TEXT),))
+        empty = coff.Coff((coff.CoffSection(".text", 0, 0xFFFFFF00, coff.STYP_TEXT),))
         coff_object.to_elf(coff.encode(empty), "x.o")
         textbook_object.to_elf(b"LINK\n1 0 0\n.bss 0 10000000 RW\n", "x.o")
 
@@ -394,18 +398,20 @@ def test_many_symbols_take_linear_time() -> None:
     """A quadratic look for names would take minutes."""
     symbols = rows(60_000)
     indirect = tuple(
-        s for n in range(2000) for s in (aout.Symbol(f"_i{n}", N_INDR | N_EXT), aout.Symbol(f"_t{n}", N_EXT))
+        s for n in range(2000) for s in (aout.AoutSymbol(f"_i{n}", N_INDR | N_EXT), aout.AoutSymbol(f"_t{n}", N_EXT))
     )
-    aout_object.to_elf(aout.encode(Aout(Header(Magic.OMAGIC, 0, 0), b"", b"", symbols=(*symbols, *indirect))), "x.o")
+    aout_object.to_elf(
+        aout.encode(Aout(ExecHeader(Magic.OMAGIC, 0, 0), b"", b"", symbols=(*symbols, *indirect))), "x.o"
+    )
     segments = b"".join(b"s%d %x 4 RP\n" % (n, n * 16) for n in range(5000))
     relocations = b"".join(b"%x %d 1 A4\n" % (n * 16, n + 1) for n in range(5000))
     textbook_object.to_elf(b"LINK\n5000 0 5000\n" + segments + relocations + b"00000000\n" * 5000, "x.o")
 
 
 def test_more_vectors_than_elf_has_sections() -> None:
-    symbols = tuple(aout.Symbol(f"_v{n}", N_SETD | N_EXT) for n in range(40_000))
+    symbols = tuple(aout.AoutSymbol(f"_v{n}", N_SETD | N_EXT) for n in range(40_000))
     with pytest.raises(FormatError, match=r"^x.o: has 40000 set vectors, .* too many"):
-        aout_object.to_elf(aout.encode(Aout(Header(Magic.OMAGIC, 0, 0), b"", b"", symbols=symbols)), "x.o")
+        aout_object.to_elf(aout.encode(Aout(ExecHeader(Magic.OMAGIC, 0, 0), b"", b"", symbols=symbols)), "x.o")
 
 
 def test_sections_that_share_their_contents() -> None:
@@ -424,14 +430,14 @@ def test_sections_that_share_their_contents() -> None:
 @pytest.mark.parametrize(
     ("symbol", "message"),
     [
-        (aout.Symbol("x.c", 0x64), r"relocation for symbol 0 of 1, which is none to refer to"),
-        (aout.Symbol("_f", N_TEXT | N_EXT, 0xFFFFFFFF), "ELF"),
-        (aout.Symbol("_d", N_DATA | N_EXT, 1), r"_d: lies before its section|lies before its section"),
+        (aout.AoutSymbol("x.c", 0x64), r"relocation for symbol 0 of 1, which is none to refer to"),
+        (aout.AoutSymbol("_f", N_TEXT | N_EXT, 0xFFFFFFFF), "ELF"),
+        (aout.AoutSymbol("_d", N_DATA | N_EXT, 1), r"_d: lies before its section|lies before its section"),
     ],
 )
-def test_symbols_of_objects(symbol: aout.Symbol, message: str) -> None:
+def test_symbols_of_objects(symbol: aout.AoutSymbol, message: str) -> None:
     data = aout.encode(
-        Aout(Header(Magic.OMAGIC, 0, 0), bytes(8), b"", (aout.Relocation(0, 0, True),), symbols=(symbol,))
+        Aout(ExecHeader(Magic.OMAGIC, 0, 0), bytes(8), b"", (aout.AoutRelocation(0, 0, True),), symbols=(symbol,))
     )
     if message == "ELF":
         assert aout_object.to_elf(data, "x.o").startswith(b"\x7fELF")
@@ -442,8 +448,8 @@ def test_symbols_of_objects(symbol: aout.Symbol, message: str) -> None:
 
 def test_relocations_for_what_stays_behind() -> None:
     file = coff.Coff(
-        (coff.Section(".text", 0, 8, coff.STYP_TEXT, bytes(8), (coff.Relocation(0, 0, coff.R_DIR32),)),),
-        (coff.Symbol("x.c", 0, coff.N_DEBUG, coff.C_FILE),),
+        (coff.CoffSection(".text", 0, 8, coff.STYP_TEXT, bytes(8), (coff.CoffRelocation(0, 0, coff.R_DIR32),)),),
+        (coff.CoffSymbol("x.c", 0, coff.N_DEBUG, coff.C_FILE),),
     )
     with pytest.raises(FormatError, match=r"^x.o: has a relocation for x.c, which is none to refer to"):
         coff_object.to_elf(coff.encode(file), "x.o")
@@ -456,14 +462,17 @@ def stub_archive() -> bytes:
     text = b"/libx.so.1\0DLL Jump 1.0".ljust(28, b"\0")
     words = struct.pack("<4I", 0, 11, BASE, 0x10000)
     first = Aout(
-        Header(Magic.OMAGIC, 0, 0),
+        ExecHeader(Magic.OMAGIC, 0, 0),
         text,
         words,
         (),
-        (aout.Relocation(0, N_TEXT, False), aout.Relocation(4, N_TEXT, False)),
-        (aout.Symbol("__NEEDS_SHRLIB_libx_1", N_DATA | N_EXT, 28), aout.Symbol("__PLT__f", N_ABS | N_EXT, BASE + 8)),
+        (aout.AoutRelocation(0, N_TEXT, False), aout.AoutRelocation(4, N_TEXT, False)),
+        (
+            aout.AoutSymbol("__NEEDS_SHRLIB_libx_1", N_DATA | N_EXT, 28),
+            aout.AoutSymbol("__PLT__f", N_ABS | N_EXT, BASE + 8),
+        ),
     )
-    second = Aout(Header(Magic.OMAGIC, 0, 0), b"", b"", symbols=(aout.Symbol("_f", N_ABS | N_EXT, BASE + 8),))
+    second = Aout(ExecHeader(Magic.OMAGIC, 0, 0), b"", b"", symbols=(aout.AoutSymbol("_f", N_ABS | N_EXT, BASE + 8),))
     names = ("__NEEDS_SHRLIB_libx_1", "__PLT__f")
     return ar.write_bsd_archive(
         [ar.NewMember("__x.o", aout.encode(first), names), ar.NewMember("_T1.o", aout.encode(second), ("_f",))]
@@ -473,8 +482,10 @@ def stub_archive() -> bytes:
 STUBS = stub_archive()
 HOST = ar.write_archive(
     [
-        ar.NewMember("lib.o", coff.encode(coff.Coff((C_LIB,), (coff.Symbol("_lib_x", 0, coff.N_ABS),))), ("_lib_x",)),
-        ar.NewMember("f.o", coff.encode(coff.Coff((), (coff.Symbol("f", 0xA4000000, coff.N_ABS),))), ("f",)),
+        ar.NewMember(
+            "lib.o", coff.encode(coff.Coff((C_LIB,), (coff.CoffSymbol("_lib_x", 0, coff.N_ABS),))), ("_lib_x",)
+        ),
+        ar.NewMember("f.o", coff.encode(coff.Coff((), (coff.CoffSymbol("f", 0xA4000000, coff.N_ABS),))), ("f",)),
     ]
 )
 

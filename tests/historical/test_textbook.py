@@ -15,7 +15,13 @@ from support.textbook import compile_c, compile_startup
 from uselib.linker.errors import FormatError, ToolError
 from uselib.linker.historical.textbook import format as textbook
 from uselib.linker.historical.textbook import to_elf as textbook_object
-from uselib.linker.historical.textbook.format import Library, Module, Object, Segment, Symbol
+from uselib.linker.historical.textbook.format import (
+    LibraryModule,
+    ModuleLibrary,
+    TextbookObject,
+    TextbookSegment,
+    TextbookSymbol,
+)
 
 # Written by hand, as the book has it: f calls g and adds [value]; 1000 in the book's own data is .text's start.
 HAND = """LINK
@@ -67,8 +73,11 @@ def test_relocations_mean_what_the_book_says(tmp_path: Path) -> None:
     assert int.from_bytes(data[4:8], "little") == common + 4  # AS4, with the addend that was there
 
 
-LIBRARY = Library(
-    (Module("a.o", b"LINK\n0 1 0\nx 60000000 0 D\n", ("x",)), Module("b.o", b"LINK\n0 1 0\ny 60000008 0 D\n", ("y",))),
+LIBRARY = ModuleLibrary(
+    (
+        LibraryModule("a.o", b"LINK\n0 1 0\nx 60000000 0 D\n", ("x",)),
+        LibraryModule("b.o", b"LINK\n0 1 0\ny 60000008 0 D\n", ("y",)),
+    ),
     "libq_s.1.0.0",
     ("libc_s.4.0.0", "libm_s.4.0.0"),
 )
@@ -152,7 +161,9 @@ def test_the_stub_library(made: Path) -> None:
     assert (folder / "LIBRARY NAME").read_text() == "libx_s.1.0.0\n"
     one = textbook.decode((folder / "one.o").read_bytes(), "one.o")
     assert (
-        one.segments == () and Symbol("one", 0x60400000, 0) in one.symbols and Symbol("two", 0, 0, "U") in one.symbols
+        one.segments == ()
+        and TextbookSymbol("one", 0x60400000, 0) in one.symbols
+        and TextbookSymbol("two", 0, 0, "U") in one.symbols
     )
     assert textbook.decode_library((made / "lib/libx_s.lib").read_bytes(), "x").shared == "libx_s.1.0.0"
 
@@ -230,8 +241,9 @@ def test_from_elf(tmp_path: Path) -> None:
     data = textbook_object.to_elf(HAND.encode(), "hand.o")
     with pytest.raises(FormatError, match="has a relocation"):
         textbook_object.from_elf(data, "hand.elf")
-    plain = Object(
-        (Segment(".data", 0, 4, "RWP", b"\1\2\3\4"),), (Symbol("d", 0, 1), Symbol("a", 5, 0), Symbol("u", 0, 0, "U"))
+    plain = TextbookObject(
+        (TextbookSegment(".data", 0, 4, "RWP", b"\1\2\3\4"),),
+        (TextbookSymbol("d", 0, 1), TextbookSymbol("a", 5, 0), TextbookSymbol("u", 0, 0, "U")),
     )
     again = textbook.decode(textbook_object.from_elf(textbook_object.to_elf(textbook.encode(plain), "p"), "p"), "p")
     assert again.segments == plain.segments and set(again.symbols) == set(plain.symbols)

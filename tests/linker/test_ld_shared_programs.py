@@ -33,11 +33,11 @@ def library(
     dependencies: tuple[str, ...] = (),
     references: tuple[str, ...] = (),
     prefix: str = "a",
-) -> stub.StubLibrary:
+) -> stub.StubContents:
     def function(symbol: str, slot: int) -> Export:
         return Export(symbol, ExportKind.FUNCTION, base + 0x400 + 8 * slot, 16, slot, base + 0x1000 + slot)
 
-    return stub.StubLibrary(
+    return stub.StubContents(
         machine,
         Identity(name, Version(1, 2, 3), base, 0x10000, bytes(range(32)), 3),
         dependencies,
@@ -76,7 +76,7 @@ class Build:
         subprocess.run(command, input=source.encode(), check=True)
         return str(path)
 
-    def stub(self, name: str, content: stub.StubLibrary) -> None:
+    def stub(self, name: str, content: stub.StubContents) -> None:
         (self.directory / name).write_bytes(stub.archive(content))
 
     def ld(self, *words: str, status: int = 0) -> str:

@@ -37,11 +37,11 @@ _start: call add
 END = '.section .lib, "aR"\n.byte 0\n'
 
 
-def library(machine: Machine) -> stub.StubLibrary:
+def library(machine: Machine) -> stub.StubContents:
     def function(name: str, slot: int) -> Export:
         return Export(name, ExportKind.FUNCTION, 0x60000400 + 8 * slot, 10 * slot, slot, 0x60001000 + slot)
 
-    return stub.StubLibrary(
+    return stub.StubContents(
         machine,
         IDENTITY,
         ("libc_s.1.0.0",),

@@ -13,7 +13,17 @@ from support.paths import ROOT
 from support.tools import PLAIN_C, require
 from uselib.linker.formats import ar
 from uselib.linker.historical.aout import format as aout
-from uselib.linker.historical.aout.format import N_ABS, N_DATA, N_EXT, N_TEXT, Aout, Header, Magic, Relocation, Symbol
+from uselib.linker.historical.aout.format import (
+    N_ABS,
+    N_DATA,
+    N_EXT,
+    N_TEXT,
+    Aout,
+    AoutRelocation,
+    AoutSymbol,
+    ExecHeader,
+    Magic,
+)
 
 
 @functools.cache
@@ -33,7 +43,7 @@ def program(path: Path, text: bytes, data: bytes = b"", magic: Magic = Magic.ZMA
     if magic is not Magic.OMAGIC:
         text = text.ljust(-(-max(len(text), 1) // 4096) * 4096, b"\0")
         data = data.ljust(-(-len(data) // 4096) * 4096, b"\0")
-    header = Header(magic, 0, 0, **fields)
+    header = ExecHeader(magic, 0, 0, **fields)
     path.write_bytes(aout.encode(Aout(header, text, data)))
     path.chmod(0o755)
     return path
@@ -57,26 +67,26 @@ def stub_archive(functions: dict[str, int], base: int = 0x60000000) -> bytes:
     text = names + b"\0" * (-len(names) % 4)
     entry = len(text)
     first = Aout(
-        Header(Magic.OMAGIC, 0, 0),
+        ExecHeader(Magic.OMAGIC, 0, 0),
         text,
         b"".join(word.to_bytes(4, "little") for word in words),
         (),
-        (Relocation(0, N_TEXT, False), Relocation(4, N_TEXT, False)),
+        (AoutRelocation(0, N_TEXT, False), AoutRelocation(4, N_TEXT, False)),
         (
-            Symbol("___libx_1_203", N_DATA | N_EXT, entry),
-            Symbol("__NEEDS_SHRLIB_libx_1", N_DATA | N_EXT, entry),
-            *(Symbol(f"__PLT__{name}", N_ABS | N_EXT, address) for name, address in functions.items()),
-            Symbol("__GOT__errno", N_ABS | N_EXT, base + 0x1000),
+            AoutSymbol("___libx_1_203", N_DATA | N_EXT, entry),
+            AoutSymbol("__NEEDS_SHRLIB_libx_1", N_DATA | N_EXT, entry),
+            *(AoutSymbol(f"__PLT__{name}", N_ABS | N_EXT, address) for name, address in functions.items()),
+            AoutSymbol("__GOT__errno", N_ABS | N_EXT, base + 0x1000),
         ),
     )
     second = Aout(
-        Header(Magic.OMAGIC, 0, 0),
+        ExecHeader(Magic.OMAGIC, 0, 0),
         b"",
         b"",
         symbols=(
-            *(Symbol(f"_{name}", N_ABS | N_EXT, address) for name, address in functions.items()),
-            Symbol("_errno", N_ABS | N_EXT, base + 0x2000),
-            Symbol("___libx_1_203", N_EXT),
+            *(AoutSymbol(f"_{name}", N_ABS | N_EXT, address) for name, address in functions.items()),
+            AoutSymbol("_errno", N_ABS | N_EXT, base + 0x2000),
+            AoutSymbol("___libx_1_203", N_EXT),
         ),
     )
     members = [ar.NewMember("__x.o", aout.encode(first)), ar.NewMember("_T1.o", aout.encode(second))]

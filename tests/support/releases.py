@@ -187,7 +187,7 @@ def refused(
     return said.err
 
 
-def slots_of(path: Path) -> tuple[jump_table.Slot, ...]:
+def slots_of(path: Path) -> tuple[jump_table.JumpSlot, ...]:
     header = image(path).library
     assert header is not None
     at = header.jump_table - header.identity.base

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from uselib.linker.errors import Diagnostic, UsageError
 from uselib.linker.historical.coff import check as coff_check
-from uselib.linker.historical.coff.check import Kind, LibraryFile, compare, refers
+from uselib.linker.historical.coff.check import CoffFileKind, LibraryFile, compare, refers
 from uselib.linker.reading import read_file
 
 _FLAGS = "binv"
@@ -59,13 +59,13 @@ def _pairs(files: list[LibraryFile]) -> list[tuple[LibraryFile, LibraryFile]]:
     found = []
     for other in files[1:]:
         found.append((files[0], other))
-        if files[0].kind is other.kind and other.kind is not Kind.EXECUTABLE:
+        if files[0].kind is other.kind and other.kind is not CoffFileKind.EXECUTABLE:
             found.append((other, files[0]))
     return found
 
 
 def _referring(files: list[LibraryFile]) -> int:
-    if len(files) != 2 or any(file.kind is not Kind.TARGET for file in files):
+    if len(files) != 2 or any(file.kind is not CoffFileKind.TARGET for file in files):
         raise UsageError(Diagnostic("chkshlib -n", "takes two target libraries"))
     names = refers(*files)
     answer = f"yes, by {', '.join(names)}" if names else "no"

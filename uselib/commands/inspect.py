@@ -93,7 +93,7 @@ def _leads_to(target: int | None, export: Export | None, at: dict[int, str]) -> 
     return at.get(target, "")
 
 
-def _unfilled(slot: jump_table.Slot, known: History | None, at: dict[int, str]) -> str:
+def _unfilled(slot: jump_table.JumpSlot, known: History | None, at: dict[int, str]) -> str:
     """The name that an empty or retired slot had or is reserved for."""
     if known is not None and slot.number <= len(known.slots):
         return known.slots[slot.number - 1].name or f"slot{slot.number}"

@@ -10,7 +10,7 @@ from uselib.linker.errors import Diagnostic, Diagnostics, FormatError, UsageErro
 from uselib.linker.formats.elf_image import read_image
 from uselib.linker.image import Identity
 from uselib.linker.library import registry
-from uselib.linker.library.registry import Entry, Registry
+from uselib.linker.library.registry import Registry, RegistryEntry
 from uselib.linker.reading import read_file
 from uselib.loader.libraries.installed import Installed, read_directory
 
@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _facts(book: Registry, entry: Entry) -> dict[str, object]:
+def _facts(book: Registry, entry: RegistryEntry) -> dict[str, object]:
     return {
         "name": entry.name,
         "major": entry.major,
@@ -80,7 +80,7 @@ def _kib(size: int) -> str:
     return f"{size >> 20} MiB" if size and not size % (1 << 20) else f"{size >> 10} KiB"
 
 
-def _show(book: Registry, entries: tuple[Entry, ...], as_json: bool) -> None:
+def _show(book: Registry, entries: tuple[RegistryEntry, ...], as_json: bool) -> None:
     ordered = sorted(entries, key=lambda entry: entry.base)
     if as_json:
         print(json.dumps({"file": book.file, "libraries": [_facts(book, entry) for entry in ordered]}, indent=2))
@@ -152,8 +152,8 @@ def _scan(book: Registry, directories: list[str], as_json: bool) -> int:
     for library in found:
         problem = library.problem if library.header is None else _compare(book, library)
         base = library.header.identity.base if library.header is not None else None
-        rows.append({"file": library.path, "name": library.name, "version": str(library.version), "base": base,
-                     "problem": problem or None})  # fmt: skip
+        known = {"file": library.path, "name": library.name, "version": str(library.version)}
+        rows.append({**known, "base": base, "problem": problem or None})
     present = {(library.name, library.version.major) for library in found}
     absent = [entry for entry in book.entries if (entry.name, entry.major) not in present]
     good = not any(row["problem"] for row in rows)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import gc
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from uselib.linker.errors import Diagnostic, UsageError
 from uselib.linker.image import Version
 from uselib.linker.library.specification import parse_address
+
+if TYPE_CHECKING:
+    from uselib.linker.library.make import Product
+    from uselib.linker.library.request import LibraryRequest
 
 _EPILOG = """\
 Inputs are object files, archives (all their members), directories of objects, and stub libraries of other libraries
@@ -19,6 +23,7 @@ looked for in stub libraries and private archives only. Without #branch in a spe
 get slots in byte order of their names.
 
 Makes DIR/shlib/libN_s.X.Y.Z, DIR/lib/libN_s.a and DIR/lib/libN_s.X.Y.Z.a, or none of them."""
+_HISTORICAL = ("aout", "coff", "textbook")  # formats with a module mkshlib_FORMAT of their own
 _FOLLOWING = """\
 Slots and addresses of the release before are kept and new functions and data go behind them, so that programs linked with any
 earlier release of the major version run on this one. What cannot be kept is refused, as is a version number that is too small
@@ -120,10 +125,12 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("-L", dest="paths", action="append", default=[], metavar="DIR", help="where -l looks")
     p.add_argument("-l", dest="libraries", action="append", default=[], metavar="NAME", help="a library")
     p.add_argument(
-        "--format", choices=("archive", "directory", "both", "aout", "coff", "textbook"), default="archive",
+        "--format",
+        choices=("archive", "directory", "both", *_HISTORICAL),
+        default="archive",
         help="of the stub library; aout: an a.out library as Linux had until 1995, from --control; coff: target and "
         "host library of System V Release 3, from -s; textbook: as in projects 9-1 and 9-2",
-    )  # fmt: skip
+    )
     p.add_argument("-t", "--target", metavar="FILE", help="with --format coff: where the target library goes")
     p.add_argument(
         "--host", metavar="FILE", help="with --format coff: where the host library goes (default: libN.a in DIR)"
@@ -137,10 +144,16 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("-M", "--print-map", action="store_true", help="print what went where")
     p.add_argument("-q", "--quiet", action="store_true", help="no summary")
     p.add_argument("--explain-spec", action=_Explain, nargs=0, help="describe the specification file, and exit")
-    p.add_argument("--bootstrap", metavar="FUNCTION",
-                   help="of a C library, where its bootstrap goes on when all of it is mapped: it maps the other libraries")  # fmt: skip
-    p.add_argument("--interpreter", metavar="FUNCTION",
-                   help="of a C library, where the kernel enters it if PT_INTERP of a program names it")  # fmt: skip
+    p.add_argument(
+        "--bootstrap",
+        metavar="FUNCTION",
+        help="of a C library, where its bootstrap goes on when all of it is mapped: it maps the other libraries",
+    )
+    p.add_argument(
+        "--interpreter",
+        metavar="FUNCTION",
+        help="of a C library, where the kernel enters it if PT_INTERP of a program names it",
+    )
     g = p.add_argument_group("a release that follows another one", _FOLLOWING)
     g.add_argument(
         "--previous", metavar="LIB", help="target or stub library of the release before: keep what its programs rely on"
@@ -148,56 +161,32 @@ def parser() -> argparse.ArgumentParser:
     g.add_argument(
         "--retire", action="append", default=[], metavar="LIST", help="functions or data that are gone on purpose"
     )
-    g.add_argument("--rename", action="append", default=[], type=_rename, metavar="OLD=NEW",
-                   help="another name for the same slot or address; the stub offers the new one")  # fmt: skip
+    g.add_argument(
+        "--rename",
+        action="append",
+        default=[],
+        type=_rename,
+        metavar="OLD=NEW",
+        help="another name for the same slot or address; the stub offers the new one",
+    )
     g.add_argument("--keep-old-names", action="store_true", help="the stub goes on offering the names renamed now, too")
-    g.add_argument("--move-data", action="append", default=[], metavar="LIST",
-                   help="data that have grown and may move; programs linked before go on using the old place")  # fmt: skip
+    g.add_argument(
+        "--move-data",
+        action="append",
+        default=[],
+        metavar="LIST",
+        help="data that have grown and may move; programs linked before go on using the old place",
+    )
     g.add_argument(
         "--renumber", action="store_true", help="a new major version starts afresh: slots and places are forgotten"
     )
     return p
 
 
-@contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
-    """No cyclic garbage collection: a link makes a hundred thousand lasting objects, and looking through them for
-    garbage takes a tenth of its time, or a fifth if it is done at the end."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.freeze()  # into the oldest generation, or the next collection, due at once, would look at all of them
-            gc.enable()
-            gc.unfreeze()
+def _request(options: argparse.Namespace) -> LibraryRequest:
+    from uselib.linker.library.request import LibraryRequest
 
-
-def run(argv: list[str]) -> int:
-    """Runs `uselib mkshlib`. Returns the exit status. Raises ToolError."""
-    from uselib.linker.library.make import Request, build
-
-    options = parser().parse_intermixed_args(argv)
-    if (options.format == "aout") != bool(options.control):
-        raise UsageError(Diagnostic("mkshlib", "--format aout and --control DIR go together"))
-    if options.format == "textbook":
-        from uselib.commands import mkshlib_textbook
-
-        return mkshlib_textbook.make(options)
-    if options.format == "coff":
-        from uselib.commands import mkshlib_coff
-
-        return mkshlib_coff.make(options)
-    if options.control:
-        if options.previous or options.retire or options.rename or options.move_data or options.renumber:
-            remedy = "the control files give each function and variable its address"
-            raise UsageError(Diagnostic("mkshlib", "--previous and its kin are not for a.out libraries", remedy=remedy))
-        from uselib.commands.mkshlib_aout import make
-
-        inputs = (*options.inputs, *options.objects)
-        return make(options.control, inputs, options.libraries, options.paths, options.output, options.quiet)
-    request = Request(
+    return LibraryRequest(
         inputs=(*options.inputs, *options.objects),
         libraries=tuple(options.libraries),
         library_paths=tuple(options.paths),
@@ -225,20 +214,42 @@ def run(argv: list[str]) -> int:
         bootstrap=options.bootstrap or "",
         interpreter=options.interpreter or "",
     )
-    with _no_collection():
-        product = build(request, options.output, options.format)
+
+
+def _report(product: Product, options: argparse.Namespace) -> None:
     for warning in product.warnings:
         print(f"uselib: warning: {warning}", file=sys.stderr)
     if options.print_map:
         print(product.map)
-    if not options.quiet:
-        who = product.header.identity
-        print(
-            f"{who.file_name}: {who.base:#x}-{who.end - 1:#x}, {who.slot_count} slots, "
-            f"{len(product.exports) - product.function_count} data, {product.member_count} members",
-            file=sys.stderr,
-        )
-        if product.follows:
-            print(f"{who.file_name}: {product.follows}", file=sys.stderr)
-            print(f"{who.file_name}: room for {product.room}", file=sys.stderr)
+    if options.quiet:
+        return
+    who = product.header.identity
+    print(
+        f"{who.file_name}: {who.base:#x}-{who.end - 1:#x}, {who.slot_count} slots, "
+        f"{len(product.exports) - product.function_count} data, {product.member_count} members",
+        file=sys.stderr,
+    )
+    if product.follows:
+        print(f"{who.file_name}: {product.follows}", file=sys.stderr)
+        print(f"{who.file_name}: room for {product.room}", file=sys.stderr)
+
+
+def _make_elf(options: argparse.Namespace) -> int:
+    from uselib.linker.library.make import build
+    from uselib.linker.link import no_cycle_collection
+
+    with no_cycle_collection():  # to the end: reading inputs and writing the stub make lasting objects too
+        product = build(_request(options), options.output, options.format)
+    _report(product, options)
     return 0
+
+
+def run(argv: list[str]) -> int:
+    """Runs `uselib mkshlib`. Returns the exit status. Raises ToolError."""
+    options = parser().parse_intermixed_args(argv)
+    if (options.format == "aout") != bool(options.control):
+        raise UsageError(Diagnostic("mkshlib", "--format aout and --control DIR go together"))
+    if options.format in _HISTORICAL:
+        status: int = import_module(f"uselib.commands.mkshlib_{options.format}").make(options)
+        return status
+    return _make_elf(options)

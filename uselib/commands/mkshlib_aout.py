@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+import argparse
 from pathlib import Path
 
 from uselib.linker.errors import Diagnostic, UsageError
@@ -16,33 +15,38 @@ from uselib.linker.options import InputArgument, InputGroup, Options
 from uselib.linker.passes.writer import write_atomically
 
 
-def make(
-    control_folder: str, inputs: Sequence[str], libraries: Sequence[str], paths: Sequence[str], output: str,
-    quiet: bool = False,
-) -> int:  # fmt: skip
-    """Writes OUTPUT/libN.so.X.Y.Z and OUTPUT/libN.sa (one for each library that the control files name). Raises ToolError."""
+def make(options: argparse.Namespace) -> int:
+    """Writes DIR/libN.so.X.Y.Z and DIR/libN.sa (one for each library that the control files name). Raises ToolError."""
+    if options.previous or options.retire or options.rename or options.move_data or options.renumber:
+        remedy = "the control files give each function and variable its address"
+        raise UsageError(Diagnostic("mkshlib", "--previous and its kin are not for a.out libraries", remedy=remedy))
+    inputs = (*options.inputs, *options.objects)
     if not inputs:
         raise UsageError(Diagnostic("mkshlib", "no objects to make a library of", remedy="see `uselib mkshlib --help`"))
-    control = read_control(control_folder)
-    own = [InputArgument(path, whole=True) for path in inputs]
-    group = InputGroup(tuple(InputArgument(name, library=True) for name in libraries))
-    wanted = tuple(
-        line.symbol for line in (*control.functions, *control.variables) if line.type != "U" and line.symbol != DUMMY
+    control = read_control(options.control)
+    own = (InputArgument(path, whole=True) for path in inputs)
+    others = InputGroup(tuple(InputArgument(name, library=True) for name in options.libraries))
+    lines = (*control.functions, *control.variables)
+    job = Options(
+        inputs=(*own, others),
+        library_paths=tuple(options.paths),
+        format="aout",
+        entry="",
+        base=control.text,
+        undefined=tuple(line.symbol for line in lines if line.type != "U" and line.symbol != DUMMY),
+        output=f"{control.library}.so.{control.version}",
     )
-    options = Options(
-        inputs=(*own, group), library_paths=tuple(paths), format="aout", entry="", base=control.text,
-        undefined=wanted, output=f"{control.library}.so.{control.version}",
-    )  # fmt: skip
     kind = AoutLibrary(control)
-    linked = link(LinkJob(options, kind))
+    linked = link(LinkJob(job, kind))
     show_warnings(linked.warnings)
     stubs = stub_archives(control, kind.word)
-    os.makedirs(output, exist_ok=True)
-    target = Path(output, options.output)
+    folder = Path(options.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / job.output
     for name, content in stubs.items():
-        write_atomically(str(Path(output, f"{name}.sa")), content, 0o666)
+        write_atomically(str(folder / f"{name}.sa"), content, 0o666)
     write_atomically(str(target), linked.image)
-    if not quiet:
+    if not options.quiet:
         end = max(section.end for section in linked.layout.sections)
         names = ", ".join(f"{name}.sa" for name in stubs)
         print(

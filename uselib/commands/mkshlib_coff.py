@@ -33,9 +33,13 @@ def make(options: argparse.Namespace) -> int:
     name = os.path.basename(spec.target)
     kind = CoffLibrary(spec, spec.target)
     job = Options(
-        inputs=(*own, InputGroup(tuple(others))), library_paths=tuple(options.paths), format="coff", entry="",
-        output=name, strip_debug=True,
-    )  # fmt: skip
+        inputs=(*own, InputGroup(tuple(others))),
+        library_paths=tuple(options.paths),
+        format="coff",
+        entry="",
+        output=name,
+        strip_debug=True,
+    )
     linked = link(LinkJob(job, kind))
     show_warnings(linked.warnings)
     folder = Path(options.output)

@@ -30,9 +30,13 @@ def make(options: argparse.Namespace) -> int:
     file_name = f"{name}.{version}"
     others = InputGroup(tuple(InputArgument(item, library=True) for item in options.libraries))
     job = Options(
-        inputs=(*(InputArgument(path, whole=True) for path in inputs), others), library_paths=tuple(options.paths),
-        format="textbook", entry="", base=base, output=file_name,
-    )  # fmt: skip
+        inputs=(*(InputArgument(path, whole=True) for path in inputs), others),
+        library_paths=tuple(options.paths),
+        format="textbook",
+        entry="",
+        base=base,
+        output=file_name,
+    )
     kind = TextbookLibrary(base, spec)
     linked = link(LinkJob(job, kind))
     show_warnings(linked.warnings)

@@ -19,7 +19,7 @@ from uselib.linker.historical.textbook.format import encode_library
 from uselib.linker.historical.textbook.link import TextbookLibrary, TextbookProgram
 from uselib.linker.image import Machine, Version
 from uselib.linker.library import bsdos_table as shlib_table
-from uselib.linker.library.make import Request, build
+from uselib.linker.library.make import LibraryRequest, build
 from uselib.linker.library.specification import Specification, parse
 from uselib.linker.link import LinkJob, OutputKind, Program, link
 from uselib.linker.options import InputArgument, Options
@@ -136,7 +136,7 @@ def _start(shop: Workshop, scheme: str) -> str:
 
 def _elf(scheme: str) -> Callable[[Workshop], Built]:
     def make(shop: Workshop) -> Built:
-        request = Request(
+        request = LibraryRequest(
             inputs=(shop.compile("sum", LIBRARY),), name="sum", version=Version(1, 0, 0), text_address=0x61000000,
         )  # fmt: skip
         build(request, shop.root)
@@ -159,14 +159,14 @@ def _bsd(scheme: str) -> Callable[[Workshop], Built]:
             shop.compile("sum", LIBRARY), shop.compile("libc", "char **environ;" + ELF_START),
             shop.compile("boot", ROOT / "crt" / "boot.c", "-O2"),
         )  # fmt: skip
-        request = Request(
+        request = LibraryRequest(
             inputs=inputs, name="c", version=Version(1, 0, 0), text_address=0x61000000,
             bootstrap="__uselib_bootstrap", interpreter="__uselib_interpreter",
         )  # fmt: skip
         build(request, shop.root)
         stub = shop.root / "lib" / "libc_s.a"
         table = shop.folder / "table.s"
-        place = shlib_table.Place("/shlib/libc_s.1.0.0", 0x61000000, 1)
+        place = shlib_table.MapEntry("/shlib/libc_s.1.0.0", 0x61000000, 1)
         table.write_text(shlib_table.source(Machine.I386, (place,), interpreter=scheme == "interp"))
         start = (
             _start(shop, scheme), shop.compile("crti", ROOT / "crt" / "crti.S"), shop.compile("table", table),

@@ -29,7 +29,7 @@ CELLS_AT = 8  # behind the address of the conflict list and its magic
 
 
 @dataclass(frozen=True)
-class Control:
+class ControlFiles:
     """What the three files say. Addresses and sizes in bytes."""
 
     where: str
@@ -88,7 +88,7 @@ def _text(folder: Path, name: str) -> str:
         raise FormatError(Diagnostic(str(path), "is not text")) from None
 
 
-def read_control(folder: str | Path) -> Control:
+def read_control(folder: str | Path) -> ControlFiles:
     """The control files in a folder. Raises FormatError with all that is wrong, OSError."""
     folder = Path(folder)
     where = str(folder / "jump.params")
@@ -124,7 +124,7 @@ def read_control(folder: str | Path) -> Control:
     if version.patch > 99 or version.major > 0xFFF or version.minor > 600:
         problems.add(where, f"version {version} does not fit into a version word (minor * 100 + patch)")
     problems.raise_if_any()
-    control = Control(
+    control = ControlFiles(
         where, values["Name"], numbers["Text"], numbers["Data"], numbers["Jump"], numbers["GOT"], version,
         parse_control(_text(folder, "jump.funcs"), str(folder / "jump.funcs"), "TtU"),
         parse_control(_text(folder, "jump.vars"), str(folder / "jump.vars"), "DKC"),
@@ -135,7 +135,7 @@ def read_control(folder: str | Path) -> Control:
     return control
 
 
-def _check(control: Control, problems: Diagnostics) -> None:
+def _check(control: ControlFiles, problems: Diagnostics) -> None:
     where = control.where
     if control.text % PAGE or control.data % PAGE or control.jump % 8 or control.got % CELL_SIZE:
         problems.add(where, f"Text and Data must be multiples of {PAGE:#x}, Jump of 8, GOT of {CELL_SIZE}")

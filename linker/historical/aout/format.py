@@ -56,7 +56,7 @@ _TEXT_OFFSET = {Magic.OMAGIC: HEADER_SIZE, Magic.NMAGIC: HEADER_SIZE, Magic.ZMAG
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class ExecHeader:
     """The exec header. Sizes in bytes; bss has no bytes in the file."""
 
     magic: Magic
@@ -123,7 +123,7 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
-class Symbol:
+class AoutSymbol:
     """An nlist entry. value: an address as linked, an offset in the object (text, data and bss follow one another), or a size."""
 
     name: str
@@ -157,7 +157,7 @@ class Symbol:
 
 
 @dataclass(frozen=True, slots=True)
-class Relocation:
+class AoutRelocation:
     """address: offset in its section. number: index of a symbol if `external`, else the N_TEXT, N_DATA, N_BSS or N_ABS that the
     field already points into. size: bytes of the field."""
 
@@ -173,26 +173,26 @@ class Relocation:
 class Aout:
     """A whole file."""
 
-    header: Header
+    header: ExecHeader
     text: bytes
     data: bytes
-    text_relocations: tuple[Relocation, ...] = ()
-    data_relocations: tuple[Relocation, ...] = ()
-    symbols: tuple[Symbol, ...] = ()
+    text_relocations: tuple[AoutRelocation, ...] = ()
+    data_relocations: tuple[AoutRelocation, ...] = ()
+    symbols: tuple[AoutSymbol, ...] = ()
 
 
 def _bad(where: str, message: str) -> NoReturn:
     raise FormatError(Diagnostic(where, message))
 
 
-def decode_header(data: bytes, where: str) -> Header:
+def decode_header(data: bytes, where: str) -> ExecHeader:
     """The exec header, from a file's first 32 bytes. Raises FormatError."""
     if not is_aout(data):
         _bad(where, "is not an a.out file for i386")
     if len(data) < HEADER_SIZE:
         _bad(where, "is truncated: it ends within the a.out header")
     info, text, data_size, bss, symbols, entry, text_relocations, data_relocations = _HEADER.unpack_from(data)
-    return Header(
+    return ExecHeader(
         Magic(info & 0xFFFF), text, data_size, bss, symbols, entry, text_relocations, data_relocations,
         info >> 16 & 0xFF, info >> 24,
     )  # fmt: skip
@@ -204,19 +204,21 @@ def _part(data: bytes, offset: int, size: int, what: str, where: str) -> bytes:
     return bytes(data[offset : offset + size])
 
 
-def _relocations(raw: bytes, where: str) -> tuple[Relocation, ...]:
+def _relocations(raw: bytes, where: str) -> tuple[AoutRelocation, ...]:
     if len(raw) % _RELOCATION.size:
         _bad(where, f"has {len(raw)} bytes of relocations, which is no multiple of {_RELOCATION.size}")
     found = []
     for address, word in _RELOCATION.iter_unpack(raw):
         length = word >> 25 & 3
         found.append(
-            Relocation(address, word & 0xFFFFFF, bool(word >> 27 & 1), bool(word >> 24 & 1), 1 << length, word >> 28)
+            AoutRelocation(
+                address, word & 0xFFFFFF, bool(word >> 27 & 1), bool(word >> 24 & 1), 1 << length, word >> 28
+            )
         )
     return tuple(found)
 
 
-def _symbols(raw: bytes, strings: bytes, where: str) -> tuple[Symbol, ...]:
+def _symbols(raw: bytes, strings: bytes, where: str) -> tuple[AoutSymbol, ...]:
     if len(raw) % _NLIST.size:
         _bad(where, f"has {len(raw)} bytes of symbols, which is no multiple of {_NLIST.size}")
     found = []
@@ -227,7 +229,7 @@ def _symbols(raw: bytes, strings: bytes, where: str) -> tuple[Symbol, ...]:
             if offset < 4 or end < 0:
                 _bad(where, f"symbol {index} has its name at {offset:#x}, outside the strings")
             name = strings[offset:end].decode("latin-1")
-        found.append(Symbol(name, type_, value, other, desc))
+        found.append(AoutSymbol(name, type_, value, other, desc))
     return tuple(found)
 
 
@@ -267,7 +269,7 @@ def encode(file: Aout) -> bytes:
     strings[:4] = len(strings).to_bytes(4, "little")
     relocations = [_encode_relocations(part) for part in (file.text_relocations, file.data_relocations)]
     old = file.header
-    header = Header(
+    header = ExecHeader(
         old.magic, len(file.text), len(file.data), old.bss, len(rows), old.entry, len(relocations[0]), len(relocations[1]),
         old.machine, old.flags,
     )  # fmt: skip
@@ -279,7 +281,7 @@ def encode(file: Aout) -> bytes:
     return front + file.data + relocations[0] + relocations[1] + tail
 
 
-def _encode_relocations(relocations: tuple[Relocation, ...]) -> bytes:
+def _encode_relocations(relocations: tuple[AoutRelocation, ...]) -> bytes:
     out = bytearray()
     for r in relocations:
         word = r.number | r.relative << 24 | (r.size.bit_length() - 1) << 25 | r.external << 27 | r.flags << 28

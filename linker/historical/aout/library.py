@@ -1,4 +1,4 @@
-"""Shared libraries in a.out format (`mkshlib --format aout`), as the DLL tools of 1993 made them from control files (aout_control.py).
+"""Shared libraries in a.out format (`mkshlib --format aout`), as the DLL tools of 1993 made them from control files (control.py).
 
     Text            version word, a zero word; slots `e9 rel32 00 00 00` from Text + 8; room up to Text + Jump
                     exported constants in their places; then all other text and constants; zeroes up to the cells
@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from uselib.linker.errors import Diagnostics, error
 from uselib.linker.formats.elf import SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHT_NOBITS, SHT_PROGBITS
-from uselib.linker.historical.aout.control import CELLS_AT, Control
+from uselib.linker.historical.aout.control import CELLS_AT, ControlFiles
 from uselib.linker.historical.aout.format import Magic, word
 from uselib.linker.historical.aout.program import CONFLICTS, aliases, encode_image
 from uselib.linker.historical.aout.stub import CLASSIC, DUMMY, ControlLine, word_of
@@ -78,7 +78,7 @@ def trap_code(address: int, text: bytes) -> bytes:
 class AoutLibrary(OutputKind):
     """An a.out library of i386."""
 
-    def __init__(self, control: Control) -> None:
+    def __init__(self, control: ControlFiles) -> None:
         self.control = control
         self.word = word_of(control.version) | (CLASSIC if control.classic else 0)
         self.symbols = self.policy = SlotSymbols()
@@ -242,7 +242,7 @@ class AoutLibrary(OutputKind):
 class _LibraryLayout:
     """The LayoutPolicy: text from Text, cells and data up to and from Data."""
 
-    def __init__(self, control: Control, order: dict[int, tuple[str, int]]) -> None:
+    def __init__(self, control: ControlFiles, order: dict[int, tuple[str, int]]) -> None:
         self.control, self.order = control, order
 
     def place(self, section: InputSection) -> Placement | None:
@@ -270,6 +270,6 @@ class _LibraryLayout:
         return Layout(machine, text.address, (text, data, bss), (), bss.offset, 0, 0)
 
 
-def exported(control: Control) -> list[ControlLine]:
+def exported(control: ControlFiles) -> list[ControlLine]:
     """The lines that programs may link to: T functions and all variables."""
     return [line for line in (*control.functions, *control.variables) if line.type in "TDKC" and line.symbol != DUMMY]

@@ -34,7 +34,7 @@ from uselib.linker.historical.aout.format import (
     N_TEXT,
     N_UNDF,
     Aout,
-    Header,
+    ExecHeader,
     Magic,
     word,
 )
@@ -59,7 +59,7 @@ _ENDS = {"_etext": ".text", "__etext": ".text", "_edata": ".data", "__edata": ".
 
 
 @dataclass
-class _Vector:
+class _SetVector:
     """A set vector: its head, the input sections with elements, the linker's own element, its end."""
 
     head: InputSection
@@ -73,7 +73,7 @@ class AoutProgram(OutputKind):
 
     def __init__(self, magic: str = "") -> None:
         self.magic = _MAGICS[magic]
-        self.vectors: dict[str, _Vector] = {}
+        self.vectors: dict[str, _SetVector] = {}
         self.fixups: InputSection | None = None
         self._ends: list[Symbol] = []
         self.aliases: list[tuple[Symbol, Symbol]] = []
@@ -117,7 +117,7 @@ class AoutProgram(OutputKind):
             made += [own, self.fixups]
         count = sum(part.size for part in parts) // 4 + (own is not None)
         head.content = word(count)
-        self.vectors[name] = _Vector(head, parts, own, end)
+        self.vectors[name] = _SetVector(head, parts, own, end)
         symbol = resolution.symbols.get(name)
         if symbol is not None and symbol.rank == UNDEFINED:
             define(symbol, head, 0, 4 * (count + 2))
@@ -163,7 +163,7 @@ def encode_image(
         text_in_file = front + contents[0] if library else _padded(front + contents[0])
         contents = [text_in_file, contents[1] + bytes(-(len(text_in_file) + len(contents[1])) % PAGE)]
     zeros = bss.end - data.address - len(contents[1]) if bss.size else 0  # the last page of data has some already
-    header = Header(magic, 0, 0, max(0, zeros), entry=entry)
+    header = ExecHeader(magic, 0, 0, max(0, zeros), entry=entry)
     return aout.encode(Aout(header, contents[0], contents[1], symbols=tuple(_symbols(rows or (), layout, vectors))))
 
 
@@ -171,14 +171,14 @@ def _padded(content: bytes) -> bytes:
     return content + bytes(-len(content) % PAGE)
 
 
-def _symbols(rows: Iterable[OutputSymbol], layout: Layout, vectors: Container[str]) -> Iterable[aout.Symbol]:
+def _symbols(rows: Iterable[OutputSymbol], layout: Layout, vectors: Container[str]) -> Iterable[aout.AoutSymbol]:
     kinds = {s.index: {".text": N_TEXT, ".data": N_DATA, ".bss": N_BSS}.get(s.name, N_ABS) for s in layout.sections}
     kinds |= {0: N_UNDF, SHN_ABS: N_ABS}
     for name, local, index, value in named_rows(rows):
         if name.startswith((CELL_PREFIX, SLOT_PREFIX)):
             continue
         kind = N_SETV if name in vectors else kinds.get(index, N_ABS)
-        yield aout.Symbol(name, kind | (0 if local else N_EXT), value & 0xFFFF_FFFF)
+        yield aout.AoutSymbol(name, kind | (0 if local else N_EXT), value & 0xFFFF_FFFF)
 
 
 def aliases(resolution: Resolution) -> list[tuple[Symbol, Symbol]]:
@@ -208,7 +208,7 @@ def aliases(resolution: Resolution) -> list[tuple[Symbol, Symbol]]:
 
 
 @dataclass(frozen=True)
-class Redefined:
+class RedefinedSymbols:
     """What start-up changes in libraries. Pairs as above, addresses known once the layout is made.
 
     own: (the program's definition, address of the library's cell or slot, whether it is a function). functions: (slot that is to lead
@@ -236,7 +236,7 @@ def _imports(resolution: Resolution) -> dict[str, list[int]]:
     return found
 
 
-def redefined(resolution: Resolution) -> Redefined:
+def redefined(resolution: Resolution) -> RedefinedSymbols:
     """In order of names."""
     own: list[tuple[Symbol, int, bool]] = []
     functions: list[tuple[int, int]] = []
@@ -250,10 +250,10 @@ def redefined(resolution: Resolution) -> Redefined:
             functions += [(address, first) for address in others]
         else:
             cells += [(first, address) for address in others]
-    return Redefined(tuple(own), tuple(functions), tuple(cells))
+    return RedefinedSymbols(tuple(own), tuple(functions), tuple(cells))
 
 
-def fixup_list(pairs: Redefined) -> bytes:
+def fixup_list(pairs: RedefinedSymbols) -> bytes:
     """The list's bytes."""
     out = bytearray(word(pairs.count))
     for symbol, place, function in pairs.own:
@@ -279,7 +279,7 @@ class AoutLayout:
     """The LayoutPolicy of a.out programs."""
 
     def __init__(
-        self, magic: Magic, starts: dict[str, int], vectors: dict[str, _Vector], base: int | None = None,
+        self, magic: Magic, starts: dict[str, int], vectors: dict[str, _SetVector], base: int | None = None,
         fixups: InputSection | None = None,
     ) -> None:  # fmt: skip
         self.magic, self.starts = magic, starts

@@ -46,7 +46,7 @@ def c_name(symbol: str) -> str:
 
 
 @dataclass(frozen=True)
-class StubLibrary:
+class AoutStub:
     """What a stub archive or control file says of its library. Addresses of functions are those of their slots."""
 
     where: str
@@ -69,7 +69,7 @@ class StubLibrary:
         return best
 
 
-def read_archive(data: bytes, where: str) -> StubLibrary:
+def read_archive(data: bytes, where: str) -> AoutStub:
     """A stub archive. Raises FormatError: no archive, damaged members, no library described."""
     archive = Archive(data, where)
     functions: dict[str, int] = {}
@@ -99,7 +99,7 @@ def read_archive(data: bytes, where: str) -> StubLibrary:
     slots = set(functions.values())
     functions |= {name: value for name, value in absolute.items() if value in slots}
     data_symbols = {name: value for name, value in absolute.items() if value not in slots}
-    return StubLibrary(where, *entry, functions, data_symbols, cells)
+    return AoutStub(where, *entry, functions, data_symbols, cells)
 
 
 def _entry(file: aout.Aout, where: str) -> tuple[str, str, int, int] | None:
@@ -153,16 +153,16 @@ def parse_control(text: str, where: str, types: str = "TtUDKC") -> tuple[Control
     return tuple(found)
 
 
-def from_control(text: str, where: str, base: int) -> StubLibrary:
+def from_control(text: str, where: str, base: int) -> AoutStub:
     """The slots that a jump.funcs gives names to, in a library at `base`. Raises FormatError."""
     lines = parse_control(text, where, "TtU")
     functions = {
         c_name(line.symbol): base + SLOT_SIZE * number for number, line in enumerate(lines, 1) if line.symbol != DUMMY
     }
-    return StubLibrary(where, base=base, functions=functions)
+    return AoutStub(where, base=base, functions=functions)
 
 
-def read(data: bytes, where: str, base: int) -> StubLibrary:
+def read(data: bytes, where: str, base: int) -> AoutStub:
     """A stub archive or a jump.funcs, for the library at `base`. Raises FormatError."""
     if data.startswith(MAGIC):
         return read_archive(data, where)

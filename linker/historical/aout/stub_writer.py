@@ -1,4 +1,4 @@
-"""Stub archives (`libX.sa`) of a.out libraries, from their control files: format in formats/aout_stub.py.
+"""Stub archives (`libX.sa`) of a.out libraries, from their control files: the format is in stub.py.
 
 One archive for each library that the control files' fourth column names (libc, libcurses, ... may be one image). In each, the first member
 describes the image; there is one further member for each object of the fifth column, with the slots of its functions, and one for each variable,
@@ -11,7 +11,7 @@ from __future__ import annotations
 from uselib.linker.formats.ar import NewMember, write_bsd_archive
 from uselib.linker.formats.library_names import NEEDS_PREFIX
 from uselib.linker.historical.aout import format as aout
-from uselib.linker.historical.aout.control import Control
+from uselib.linker.historical.aout.control import ControlFiles
 from uselib.linker.historical.aout.format import (
     N_ABS,
     N_DATA,
@@ -19,25 +19,25 @@ from uselib.linker.historical.aout.format import (
     N_SETD,
     N_TEXT,
     Aout,
-    Header,
+    AoutRelocation,
+    AoutSymbol,
+    ExecHeader,
     Magic,
-    Relocation,
-    Symbol,
     word,
 )
 from uselib.linker.historical.aout.program import CONFLICTS, LIBRARIES
 from uselib.linker.historical.aout.stub import CELL_PREFIX, DUMMY, SLOT_PREFIX
 
-_OBJECT = Header(Magic.OMAGIC, 0, 0)
+_OBJECT = ExecHeader(Magic.OMAGIC, 0, 0)
 
 
-def marker(control: Control) -> str:
+def marker(control: ControlFiles) -> str:
     """`___libc_4_303`: what the members of this very version refer to, so that the first one is linked."""
     version = control.version
     return f"___{control.library}_{version.major}_{version.minor * 100 + version.patch}"
 
 
-def describing_member(control: Control, version_word: int) -> Aout:
+def describing_member(control: ControlFiles, version_word: int) -> Aout:
     """struct libentry, the address of the conflict list, both in their set vectors, and every slot and cell."""
     version = control.version
     name = f"{control.name}.so.{version.major}".encode() + b"\0"
@@ -48,39 +48,39 @@ def describing_member(control: Control, version_word: int) -> Aout:
     data = word(0) + word(len(name)) + word(control.text) + word(version_word)
     needs = f"{NEEDS_PREFIX}{control.library}_{version.major}"
     symbols = [
-        Symbol(marker(control), N_DATA | N_EXT, entry), Symbol(needs, N_DATA | N_EXT, entry),
-        Symbol(LIBRARIES, N_SETD | N_EXT, entry),
+        AoutSymbol(marker(control), N_DATA | N_EXT, entry), AoutSymbol(needs, N_DATA | N_EXT, entry),
+        AoutSymbol(LIBRARIES, N_SETD | N_EXT, entry),
     ]  # fmt: skip
     # the two pointers of libentry lead into this member's text
-    relocations = (Relocation(0, N_TEXT, False), Relocation(4, N_TEXT, False))
+    relocations = (AoutRelocation(0, N_TEXT, False), AoutRelocation(4, N_TEXT, False))
     if control.classic:
         return Aout(_OBJECT, text, data, (), relocations, tuple(symbols))
     data += word(control.cells)
-    symbols.append(Symbol(f"__{control.library}_CONFLICT_LIST", N_DATA, entry + 16))
-    symbols.append(Symbol(CONFLICTS, N_SETD | N_EXT, entry + 16))
+    symbols.append(AoutSymbol(f"__{control.library}_CONFLICT_LIST", N_DATA, entry + 16))
+    symbols.append(AoutSymbol(CONFLICTS, N_SETD | N_EXT, entry + 16))
     for number, line in enumerate(control.functions, 1):
         if line.type == "T" and line.symbol != DUMMY:
-            symbols.append(Symbol(f"{SLOT_PREFIX}{line.symbol}", N_ABS | N_EXT, control.slot(number)))
+            symbols.append(AoutSymbol(f"{SLOT_PREFIX}{line.symbol}", N_ABS | N_EXT, control.slot(number)))
     for index, line in enumerate(control.variables):
         if line.symbol != DUMMY:
-            symbols.append(Symbol(f"{CELL_PREFIX}{line.symbol}", N_ABS | N_EXT, control.cell(index)))
+            symbols.append(AoutSymbol(f"{CELL_PREFIX}{line.symbol}", N_ABS | N_EXT, control.cell(index)))
     return Aout(_OBJECT, text, data, (), relocations, tuple(symbols))
 
 
-def stub_archives(control: Control, version_word: int) -> dict[str, bytes]:
+def stub_archives(control: ControlFiles, version_word: int) -> dict[str, bytes]:
     """Library name of the control files -> archive."""
     places = control.places()
-    groups: dict[str, dict[str, list[Symbol]]] = {}  # library -> member's name -> symbols
+    groups: dict[str, dict[str, list[AoutSymbol]]] = {}  # library -> member's name -> symbols
     names_of: dict[tuple[str, str], str] = {}
     for number, line in enumerate(control.functions, 1):
         if line.type == "T" and line.symbol != DUMMY:
             library = line.library or control.library
             member = names_of.setdefault((library, line.object), f"__T{number:05}.o")
-            symbol = Symbol(line.symbol, N_ABS | N_EXT, control.slot(number))
+            symbol = AoutSymbol(line.symbol, N_ABS | N_EXT, control.slot(number))
             groups.setdefault(library, {}).setdefault(member, []).append(symbol)
     for number, line in enumerate(control.variables):
         if line.symbol != DUMMY:
-            symbol = Symbol(line.symbol, N_ABS | N_EXT, places[line.symbol])
+            symbol = AoutSymbol(line.symbol, N_ABS | N_EXT, places[line.symbol])
             groups.setdefault(line.library or control.library, {})[f"__D{number:05}.o"] = [symbol]
     first = describing_member(control, version_word)
     names = tuple(s.name for s in first.symbols if s.external and s.kind in (N_DATA, N_ABS))
@@ -89,7 +89,7 @@ def stub_archives(control: Control, version_word: int) -> dict[str, bytes]:
     for library, members in groups.items():
         listed = [described]
         for name, symbols in members.items():
-            content = Aout(_OBJECT, b"", b"", symbols=(*symbols, Symbol(marker(control), N_EXT)))
+            content = Aout(_OBJECT, b"", b"", symbols=(*symbols, AoutSymbol(marker(control), N_EXT)))
             listed.append(NewMember(name, aout.encode(content), tuple(s.name for s in symbols)))
         found[library] = write_bsd_archive(listed)
     return found

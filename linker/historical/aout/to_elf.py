@@ -48,7 +48,7 @@ from uselib.linker.historical.aout.format import (
     N_UNDF,
     N_WARNING,
     Aout,
-    Relocation,
+    AoutRelocation,
 )
 from uselib.linker.historical.aout.stub import CELL_PREFIX, SLOT_PREFIX
 from uselib.linker.image import Machine
@@ -67,10 +67,10 @@ _N_FN = 0x1E  # the name of a file, as some linkers leave it in objects
 
 def to_elf(data: bytes, where: str) -> bytes:
     """Raises FormatError: not an object (linked already), damaged, or with more set vectors and aliases than ELF has sections."""
-    return _Translation(aout.decode(data, where), where).run()
+    return _AoutTranslation(aout.decode(data, where), where).run()
 
 
-class _Translation:
+class _AoutTranslation:
     def __init__(self, file: Aout, where: str) -> None:
         header = file.header
         if header.magic is not aout.Magic.OMAGIC:
@@ -139,7 +139,7 @@ class _Translation:
         elements = self.sets.setdefault(vector, [])
         elements.append(ObjectRelocation(4 * len(elements), symbol, _ABSOLUTE_KIND[4], addend))
 
-    def _symbol(self, symbol: aout.Symbol) -> None:
+    def _symbol(self, symbol: aout.AoutSymbol) -> None:
         binding = STB_GLOBAL if symbol.type & N_EXT else STB_LOCAL
         if symbol.common:
             size = symbol.common
@@ -160,11 +160,11 @@ class _Translation:
         elif symbol.kind != _N_FN:
             self._bad(f"has the unknown type {symbol.type:#x}", symbol.name)
 
-    def _section(self, kind: int, content: bytes, relocations: tuple[Relocation, ...]) -> ObjectSection:
+    def _section(self, kind: int, content: bytes, relocations: tuple[AoutRelocation, ...]) -> ObjectSection:
         rows = tuple(self._relocation(kind, content, r) for r in relocations)
         return ObjectSection(_SECTION[kind], content, _FLAGS[kind], alignment=4, relocations=rows)
 
-    def _relocation(self, kind: int, content: bytes, r: Relocation) -> ObjectRelocation:
+    def _relocation(self, kind: int, content: bytes, r: AoutRelocation) -> ObjectRelocation:
         kinds = _RELATIVE_KIND if r.relative else _ABSOLUTE_KIND
         if r.size not in kinds or r.flags or not 0 <= r.address <= len(content) - r.size:
             self._bad(f"has a relocation at {r.address:#x} of {_SECTION[kind]} that is damaged or not of i386")

@@ -19,18 +19,18 @@ from uselib.linker.historical.coff import format as coff
 _MARKER = "_lib_"
 
 
-class Kind(enum.Enum):
+class CoffFileKind(enum.Enum):
     EXECUTABLE = "executable"
     HOST = "host library"
     TARGET = "target library"
 
 
 QUESTIONS = {
-    (Kind.EXECUTABLE, Kind.TARGET): "can the program run with the library?",
-    (Kind.EXECUTABLE, Kind.HOST): "could the host library have produced the program?",
-    (Kind.HOST, Kind.TARGET): "would programs linked with the host library run with the target?",
-    (Kind.TARGET, Kind.TARGET): "can the second target take the place of the first?",
-    (Kind.HOST, Kind.HOST): "can the second host library take the place of the first?",
+    (CoffFileKind.EXECUTABLE, CoffFileKind.TARGET): "can the program run with the library?",
+    (CoffFileKind.EXECUTABLE, CoffFileKind.HOST): "could the host library have produced the program?",
+    (CoffFileKind.HOST, CoffFileKind.TARGET): "would programs linked with the host library run with the target?",
+    (CoffFileKind.TARGET, CoffFileKind.TARGET): "can the second target take the place of the first?",
+    (CoffFileKind.HOST, CoffFileKind.HOST): "can the second host library take the place of the first?",
 }
 
 
@@ -40,7 +40,7 @@ class LibraryFile:
     paths: target paths it names. ranges: of a target's sections. imports: what it takes from other libraries (targets)."""
 
     where: str
-    kind: Kind
+    kind: CoffFileKind
     symbols: dict[str, int]
     paths: tuple[str, ...] = ()
     ranges: tuple[tuple[int, int], ...] = ()
@@ -77,9 +77,9 @@ def read(data: bytes, where: str) -> LibraryFile:
         ranges = tuple(
             (s.address, s.address + s.size) for s in file.sections if s.size and not s.flags & coff.STYP_INFO
         )
-        return LibraryFile(where, Kind.TARGET, own, (), ranges, absolute)
+        return LibraryFile(where, CoffFileKind.TARGET, own, (), ranges, absolute)
     paths = [r.path for s in file.sections if s.flags & coff.STYP_LIB for r in coff.decode_libraries(s.content, where)]
-    return LibraryFile(where, Kind.EXECUTABLE, absolute, tuple(paths))
+    return LibraryFile(where, CoffFileKind.EXECUTABLE, absolute, tuple(paths))
 
 
 def _host(data: bytes, where: str) -> LibraryFile:
@@ -100,11 +100,11 @@ def _host(data: bytes, where: str) -> LibraryFile:
                 symbols[symbol.name] = symbol.value
     if not paths:
         raise FormatError(Diagnostic(where, "is no host library: it has no .lib section"))
-    return LibraryFile(where, Kind.HOST, symbols, tuple(paths))
+    return LibraryFile(where, CoffFileKind.HOST, symbols, tuple(paths))
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CompatibilityVerdict:
     """One direction. problems: why not; warnings: with -b."""
 
     first: LibraryFile
@@ -118,7 +118,9 @@ class Verdict:
         return not self.problems
 
 
-def compare(first: LibraryFile, second: LibraryFile, ignore_paths: bool = False, bounds: bool = False) -> Verdict:
+def compare(
+    first: LibraryFile, second: LibraryFile, ignore_paths: bool = False, bounds: bool = False
+) -> CompatibilityVerdict:
     """Is `first` compatible with `second`? Raises FormatError if the two kinds cannot be compared."""
     question = QUESTIONS.get((first.kind, second.kind))
     if question is None:
@@ -135,13 +137,15 @@ def compare(first: LibraryFile, second: LibraryFile, ignore_paths: bool = False,
             f"{first.where} names the target {', '.join(first.paths)}, {second.where} {', '.join(second.paths)}"
         )
     wanted = first.symbols
-    if first.kind is Kind.EXECUTABLE and second.kind is Kind.TARGET:  # a program may use other libraries too
+    if (
+        first.kind is CoffFileKind.EXECUTABLE and second.kind is CoffFileKind.TARGET
+    ):  # a program may use other libraries too
         wanted = {
             n: a
             for n, a in wanted.items()
             if n in second.symbols or any(low <= a < high for low, high in second.ranges)
         }
-    elif first.kind is Kind.EXECUTABLE:
+    elif first.kind is CoffFileKind.EXECUTABLE:
         addresses = set(second.symbols.values())
         wanted = {n: a for n, a in wanted.items() if n in second.symbols or a in addresses}
     for name, address in sorted(wanted.items()):
@@ -151,7 +155,7 @@ def compare(first: LibraryFile, second: LibraryFile, ignore_paths: bool = False,
         elif there != address:
             problems.append(f"{name}: at {address:#x} in {first.where}, at {there:#x} in {second.where}")
     warnings = _bounds(first, second) if bounds else ()
-    return Verdict(first, second, question, tuple(problems), warnings)
+    return CompatibilityVerdict(first, second, question, tuple(problems), warnings)
 
 
 def _bounds(*files: LibraryFile) -> tuple[str, ...]:

@@ -56,7 +56,7 @@ class OptionalHeader:
 
 
 @dataclass(frozen=True, slots=True)
-class Relocation:
+class CoffRelocation:
     """address: in memory as the object has it (the section's address plus the offset). symbol: index, auxiliary entries counted."""
 
     address: int
@@ -65,7 +65,7 @@ class Relocation:
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class CoffSection:
     """content: empty for bss. paddr: of `.lib` the number of libraries, else the address. file_offset: where the contents lie."""
 
     name: str
@@ -73,13 +73,13 @@ class Section:
     size: int
     flags: int
     content: bytes = b""
-    relocations: tuple[Relocation, ...] = ()
+    relocations: tuple[CoffRelocation, ...] = ()
     paddr: int | None = None
     file_offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Symbol:
+class CoffSymbol:
     """section: number from 1, or N_UNDEF, N_ABS, N_DEBUG. index: in the table, auxiliary entries counted; set by decode."""
 
     name: str
@@ -100,8 +100,8 @@ class Symbol:
 class Coff:
     """A whole file."""
 
-    sections: tuple[Section, ...]
-    symbols: tuple[Symbol, ...] = ()
+    sections: tuple[CoffSection, ...]
+    symbols: tuple[CoffSymbol, ...] = ()
     optional: OptionalHeader | None = None
     flags: int = F_AR32WR
 
@@ -134,7 +134,7 @@ def decode_headers(data: bytes, where: str) -> Coff:
     for index in range(count):
         name, paddr, vaddr, size, offset, _, _, _, _, styp = _SECTION.unpack_from(data, at + index * _SECTION.size)
         sections.append(
-            Section(name.rstrip(b"\0").decode("latin-1"), vaddr, size, styp, paddr=paddr, file_offset=offset)
+            CoffSection(name.rstrip(b"\0").decode("latin-1"), vaddr, size, styp, paddr=paddr, file_offset=offset)
         )
     return Coff(tuple(sections), (), optional, flags)
 
@@ -168,17 +168,17 @@ def decode(data: bytes, where: str) -> Coff:
         claimed += len(content) + len(raw)
         if claimed > len(data):
             _bad(where, f"is damaged: its sections claim more than the {len(data):#x} bytes that it has")
-        rows = tuple(Relocation(*row) for row in _RELOCATION.iter_unpack(raw))
+        rows = tuple(CoffRelocation(*row) for row in _RELOCATION.iter_unpack(raw))
         for row in rows:
             if row.symbol >= symbol_count:
                 _bad(where, f"has a relocation in {section.name} for symbol {row.symbol} of {symbol_count}")
         sections.append(
-            Section(section.name, section.address, size, styp, content, rows, section.paddr, section.file_offset)
+            CoffSection(section.name, section.address, size, styp, content, rows, section.paddr, section.file_offset)
         )
     return Coff(tuple(sections), symbols, headers.optional, headers.flags)
 
 
-def _symbols(table: bytes, strings: bytes, sections: int, where: str) -> tuple[Symbol, ...]:
+def _symbols(table: bytes, strings: bytes, sections: int, where: str) -> tuple[CoffSymbol, ...]:
     found = []
     index, count = 0, len(table) // _SYMBOL.size
     while index < count:
@@ -197,7 +197,7 @@ def _symbols(table: bytes, strings: bytes, sections: int, where: str) -> tuple[S
             _bad(where, f"symbol {index} lies in section {section} of {sections}")
         start = (index + 1) * _SYMBOL.size
         more = table[start : start + auxiliary * _SYMBOL.size]
-        found.append(Symbol(name.decode("latin-1"), value, section, storage, type_, more, index))
+        found.append(CoffSymbol(name.decode("latin-1"), value, section, storage, type_, more, index))
         index += 1 + auxiliary
     return tuple(found)
 

@@ -26,15 +26,14 @@ from uselib.linker.errors import Diagnostics, error
 from uselib.linker.formats.ar import NewMember, write_archive
 from uselib.linker.formats.elf import SHF_ALLOC, SHF_EXECINSTR, SHT_PROGBITS, STV_HIDDEN, STV_INTERNAL
 from uselib.linker.historical.coff import format as coff
-from uselib.linker.historical.coff.format import C_EXT, N_ABS, N_UNDEF, Coff, Relocation, Section, Symbol
+from uselib.linker.historical.coff.format import C_EXT, N_ABS, N_UNDEF, Coff, CoffRelocation, CoffSection, CoffSymbol
 from uselib.linker.historical.coff.program import LIBRARIES, CoffLayout, encode_image, own_files
 from uselib.linker.image import Machine
 from uselib.linker.library.exports import member_name
 from uselib.linker.library.specification import Specification, hidden
 from uselib.linker.link import OutputKind
 from uselib.linker.options import Options
-from uselib.linker.passes.inputs import UNDEFINED, InputSection, ObjectFile
-from uselib.linker.passes.inputs import Symbol as Global
+from uselib.linker.passes.inputs import UNDEFINED, InputSection, ObjectFile, Symbol
 from uselib.linker.passes.layout import Layout, LayoutPolicy
 from uselib.linker.passes.resolve import Resolution
 from uselib.linker.passes.writer import OutputSymbol
@@ -48,17 +47,17 @@ class BranchSymbols:
     distinguishes_branches = True
 
     def __init__(self) -> None:
-        self.slots: dict[Global, int] = {}
+        self.slots: dict[Symbol, int] = {}
 
-    def reference(self, symbol: Global) -> int:
+    def reference(self, symbol: Symbol) -> int:
         return self.slots.get(symbol, symbol.address)
 
-    def branch(self, symbol: Global) -> int:
+    def branch(self, symbol: Symbol) -> int:
         return symbol.address
 
 
 @dataclass(frozen=True)
-class Exported:
+class HostMember:
     """What one object of the library exports: name -> address, and the `.init` lines: (address of the pointer, import).
 
     needs: exported names of other objects that it refers to; setters: members with `.init` lines that it may depend on."""
@@ -76,7 +75,7 @@ class CoffLibrary(OutputKind):
     def __init__(self, spec: Specification, target: str) -> None:
         self.spec, self.target = spec, target
         self.symbols = self.policy = BranchSymbols()
-        self.exported: list[Exported] = []
+        self.exported: list[HostMember] = []
 
     def prepare(self, resolution: Resolution, options: Options) -> list[InputSection]:
         spec, problems = self.spec, Diagnostics()
@@ -144,7 +143,7 @@ class CoffLibrary(OutputKind):
                     imports.append((found.address, symbol))
             if symbols or imports:
                 needs, uses = self._needs(file, own), _reached(file, own) & setters - {name}
-                self.exported.append(Exported(name, symbols, tuple(imports), needs, tuple(sorted(uses))))
+                self.exported.append(HostMember(name, symbols, tuple(imports), needs, tuple(sorted(uses))))
         for member, lines in pointers.items():
             problems.add(lines[0][2], f"no object of the library is called {member}")
         problems.raise_if_any()
@@ -160,10 +159,10 @@ class CoffLibrary(OutputKind):
                 names.add(symbol.name)
         return tuple(sorted(names))
 
-    def _address(self, symbol: Global) -> int:
+    def _address(self, symbol: Symbol) -> int:
         return self.policy.slots.get(symbol, symbol.address)
 
-    def _exports(self, symbol: Global, file: ObjectFile) -> bool:
+    def _exports(self, symbol: Symbol, file: ObjectFile) -> bool:
         """Functions of the branch table, and data that #hide does not take away. Other functions have no slot: they cannot be exported."""
         if symbol.file is not file or symbol.rank == UNDEFINED or symbol.visibility in (STV_HIDDEN, STV_INTERNAL):
             return False
@@ -173,7 +172,7 @@ class CoffLibrary(OutputKind):
             return False
         return not hidden(symbol.name, self.spec.hide, self.spec.export)
 
-    def rows(self, symbol: Global) -> list[OutputSymbol] | None:
+    def rows(self, symbol: Symbol) -> list[OutputSymbol] | None:
         """The target's own symbols: an exported function stands at its slot, so that chkshlib can compare files."""
         if symbol.provided or (symbol.absolute and not symbol.referenced):
             return []  # _end and its kin are the program's own; what else is in another library's member says nothing (chkshlib -n)
@@ -190,7 +189,7 @@ class CoffLibrary(OutputKind):
         extra = []
         if self.spec.ident:
             content = b"".join(text.encode() + b"\0" for text in self.spec.ident)
-            extra.append(Section(".comment", 0, len(content), coff.STYP_INFO, content))
+            extra.append(CoffSection(".comment", 0, len(content), coff.STYP_INFO, content))
         image[:] = encode_image(coff.LIBMAGIC, image, layout, entry, rows, extra)
 
 
@@ -206,31 +205,33 @@ def _reached(file: ObjectFile, own: dict[int, ObjectFile]) -> set[str]:
     return {member_name(own[key].where) for key in seen}
 
 
-def host_library(target: str, exported: list[Exported]) -> bytes:
+def host_library(target: str, exported: list[HostMember]) -> bytes:
     """The archive that programs link with."""
     marker = "_lib_" + os.path.basename(target)
     record = coff.encode_library(target)
     # the symbol's value says nothing: it only pulls this member in
-    first = Coff((Section(LIBRARIES, 0, len(record), coff.STYP_LIB, record, paddr=1),), (Symbol(marker, 0, N_ABS),))
+    first = Coff(
+        (CoffSection(LIBRARIES, 0, len(record), coff.STYP_LIB, record, paddr=1),), (CoffSymbol(marker, 0, N_ABS),)
+    )
     members = [NewMember("lib.o", coff.encode(first), (marker,))]
     for part in exported:
-        symbols = [Symbol(name, address, N_ABS) for name, address in sorted(part.symbols.items())]
-        symbols.append(Symbol(marker, 0, N_UNDEF))
+        symbols = [CoffSymbol(name, address, N_ABS) for name, address in sorted(part.symbols.items())]
+        symbols.append(CoffSymbol(marker, 0, N_UNDEF))
         setter = f"{marker}_init_{part.member}"
         if part.imports:
-            symbols.append(Symbol(setter, 0, N_ABS))
-        symbols += [Symbol(f"{marker}_init_{member}", 0, N_UNDEF) for member in part.setters]
-        symbols += [Symbol(need, 0, N_UNDEF) for need in part.needs if need not in part.symbols]
+            symbols.append(CoffSymbol(setter, 0, N_ABS))
+        symbols += [CoffSymbol(f"{marker}_init_{member}", 0, N_UNDEF) for member in part.setters]
+        symbols += [CoffSymbol(need, 0, N_UNDEF) for need in part.needs if need not in part.symbols]
         code, relocations = bytearray(), []
         for pointer, wanted in part.imports:
             if all(symbol.name != wanted for symbol in symbols):
-                symbols.append(Symbol(wanted, 0, N_UNDEF, C_EXT))
+                symbols.append(CoffSymbol(wanted, 0, N_UNDEF, C_EXT))
             index = next(i for i, symbol in enumerate(symbols) if symbol.name == wanted)
             old = symbols[index].value  # a COFF field holds its symbol's value in this file
             code += b"\xc7\x05" + pointer.to_bytes(4, "little") + old.to_bytes(4, "little")
-            relocations.append(Relocation(len(code) - 4, index, coff.R_DIR32))
-        sections = (Section(".init", 0, len(code), coff.STYP_TEXT, bytes(code), tuple(relocations)),) if code else (
-            Section(".text", 0, 0, coff.STYP_TEXT),
+            relocations.append(CoffRelocation(len(code) - 4, index, coff.R_DIR32))
+        sections = (CoffSection(".init", 0, len(code), coff.STYP_TEXT, bytes(code), tuple(relocations)),) if code else (
+            CoffSection(".text", 0, 0, coff.STYP_TEXT),
         )  # fmt: skip
         names = (*sorted(part.symbols), *((setter,) if part.imports else ()))
         members.append(NewMember(part.member, coff.encode(Coff(sections, tuple(symbols))), names))

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from uselib.linker.errors import Diagnostics, FormatError, error
 from uselib.linker.formats.elf import SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHN_ABS, SHT_NOBITS, SHT_PROGBITS
 from uselib.linker.historical.coff import format as coff
-from uselib.linker.historical.coff.format import Coff, OptionalHeader, Section, Symbol
+from uselib.linker.historical.coff.format import Coff, CoffSection, CoffSymbol, OptionalHeader
 from uselib.linker.image import PAGE, Machine
 from uselib.linker.link import OutputKind
 from uselib.linker.options import Options
@@ -96,7 +96,7 @@ class CoffProgram(OutputKind):
         extra = []
         if self.paths:
             content = b"".join(coff.encode_library(path) for path in self.paths)
-            extra.append(Section(LIBRARIES, 0, len(content), coff.STYP_LIB, content, paddr=len(self.paths)))
+            extra.append(CoffSection(LIBRARIES, 0, len(content), coff.STYP_LIB, content, paddr=len(self.paths)))
         image[:] = encode_image(coff.ZMAGIC, image, layout, entry, rows, extra)
 
 
@@ -106,13 +106,13 @@ def encode_image(
     layout: Layout,
     entry: int,
     rows: list[OutputSymbol] | None,
-    extra: Iterable[Section] = (),
+    extra: Iterable[CoffSection] = (),
 ) -> bytes:
     """The file, from the contents of the sections at their offsets in `image`."""
     sections = []
     for output in layout.sections:
         content = b"" if output.type == SHT_NOBITS else bytes(image[output.offset : output.offset + output.size])
-        sections.append(Section(output.name, output.address, output.size, _FLAGS[output.name], content))
+        sections.append(CoffSection(output.name, output.address, output.size, _FLAGS[output.name], content))
     sections += extra
 
     def size(*names: str) -> int:
@@ -128,12 +128,12 @@ def encode_image(
     return coff.encode(Coff(tuple(sections), symbols, optional, flags), PAGE)
 
 
-def _symbols(rows: Iterable[OutputSymbol], layout: Layout) -> Iterable[Symbol]:
+def _symbols(rows: Iterable[OutputSymbol], layout: Layout) -> Iterable[CoffSymbol]:
     number_of = {section.index: number for number, section in enumerate(layout.sections, 1)}
     for name, local, index, value in named_rows(rows):
         if index:
             section = coff.N_ABS if index == SHN_ABS else number_of.get(index, coff.N_ABS)
-            yield Symbol(name, value & 0xFFFF_FFFF, section, coff.C_STAT if local else coff.C_EXT)
+            yield CoffSymbol(name, value & 0xFFFF_FFFF, section, coff.C_STAT if local else coff.C_EXT)
 
 
 class CoffLayout:

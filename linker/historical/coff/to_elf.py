@@ -29,7 +29,7 @@ from uselib.linker.formats.elf_object import (
     write_object,
 )
 from uselib.linker.historical.coff import format as coff
-from uselib.linker.historical.coff.format import C_EXT, N_ABS, N_DEBUG, N_UNDEF, Coff, Section, Symbol
+from uselib.linker.historical.coff.format import C_EXT, N_ABS, N_DEBUG, N_UNDEF, Coff, CoffSection, CoffSymbol
 from uselib.linker.image import Machine
 
 # COFF type -> (ELF type, bytes, pc-relative)
@@ -47,10 +47,10 @@ def to_elf(data: bytes, where: str) -> bytes:
         raise FormatError(
             Diagnostic(where, "is linked already, where an object is wanted", remedy="link with its objects")
         )
-    return _Translation(file, where).run()
+    return _CoffTranslation(file, where).run()
 
 
-class _Translation:
+class _CoffTranslation:
     def __init__(self, file: Coff, where: str) -> None:
         self.file, self.where = file, where
         self.taken = [self._taken(section) for section in file.sections]
@@ -63,7 +63,7 @@ class _Translation:
         self.by_index = {symbol.index: symbol for symbol in file.symbols}
 
     @staticmethod
-    def _taken(section: Section) -> bool:
+    def _taken(section: CoffSection) -> bool:
         return section.name == LIBRARIES or not section.flags & (coff.STYP_INFO | coff.STYP_DSECT)
 
     @staticmethod
@@ -87,7 +87,7 @@ class _Translation:
         sections = [s for number, s in enumerate(map(self._section, self.file.sections)) if self.taken[number]]
         return write_object(Machine.I386, sections, self.symbols)
 
-    def _symbol(self, symbol: Symbol) -> ObjectSymbol | None:
+    def _symbol(self, symbol: CoffSymbol) -> ObjectSymbol | None:
         """None for what stays behind."""
         if symbol.section == N_DEBUG or symbol.storage not in (C_EXT, coff.C_STAT, coff.C_LABEL) or not symbol.name:
             return None
@@ -106,7 +106,7 @@ class _Translation:
             self._bad("lies outside its section", symbol.name)
         return ObjectSymbol(symbol.name, symbol.value - section.address, binding=binding, section=section.name)
 
-    def _section(self, section: Section) -> ObjectSection:
+    def _section(self, section: CoffSection) -> ObjectSection:
         empty = bool(section.flags & coff.STYP_BSS) or not section.content
         flags = SHF_ALLOC | (SHF_EXECINSTR if section.flags & coff.STYP_TEXT else 0)
         if section.flags & (coff.STYP_DATA | coff.STYP_BSS):
@@ -117,7 +117,7 @@ class _Translation:
         kind = SHT_NOBITS if empty and section.size else SHT_PROGBITS
         return ObjectSection(section.name, section.content, flags, kind, 4, rows, section.size if empty else 0)
 
-    def _relocation(self, section: Section, r: coff.Relocation) -> ObjectRelocation:
+    def _relocation(self, section: CoffSection, r: coff.CoffRelocation) -> ObjectRelocation:
         known = _KINDS.get(r.type)
         offset = r.address - section.address
         symbol = self.by_index.get(r.symbol)

@@ -41,7 +41,7 @@ _LARGEST = 1 << 28
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class TextbookSegment:
     """contents: empty unless present. flags: letters of R, W, P."""
 
     name: str
@@ -56,7 +56,7 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
-class Symbol:
+class TextbookSymbol:
     """segment: from 1; 0: absolute (type D) or undefined (U). A value of an undefined one is the size of a common block, or 0."""
 
     name: str
@@ -66,7 +66,7 @@ class Symbol:
 
 
 @dataclass(frozen=True, slots=True)
-class Relocation:
+class TextbookRelocation:
     location: int
     segment: int
     reference: int
@@ -74,14 +74,14 @@ class Relocation:
 
 
 @dataclass(frozen=True)
-class Object:
-    segments: tuple[Segment, ...]
-    symbols: tuple[Symbol, ...] = ()
-    relocations: tuple[Relocation, ...] = ()
+class TextbookObject:
+    segments: tuple[TextbookSegment, ...]
+    symbols: tuple[TextbookSymbol, ...] = ()
+    relocations: tuple[TextbookRelocation, ...] = ()
 
 
 @dataclass(frozen=True)
-class Module:
+class LibraryModule:
     """A module of a library. defines: global symbols."""
 
     name: str
@@ -90,10 +90,10 @@ class Module:
 
 
 @dataclass(frozen=True)
-class Library:
+class ModuleLibrary:
     """shared: of a stub library, the name of the shared library; dependencies: those that it depends on."""
 
-    modules: tuple[Module, ...]
+    modules: tuple[LibraryModule, ...]
     shared: str = ""
     dependencies: tuple[str, ...] = ()
 
@@ -102,7 +102,7 @@ def _bad(where: str, message: str) -> NoReturn:
     raise FormatError(Diagnostic(where, message))
 
 
-class _Lines:
+class _TextbookLines:
     """The lines of a file, with their numbers for messages."""
 
     def __init__(self, data: bytes, where: str) -> None:
@@ -132,28 +132,32 @@ class _Lines:
         return value
 
 
-def decode(data: bytes, where: str) -> Object:
+def decode(data: bytes, where: str) -> TextbookObject:
     """An object. Raises FormatError with FILE:LINE."""
     if not is_textbook(data):
         _bad(where, "is not an object of the textbook's format: its first line is not LINK")
-    lines = _Lines(bytes(data), where)
+    lines = _TextbookLines(bytes(data), where)
     lines.next("LINK")
     counts = lines.next("three counts")
     if len(counts) < 3:
         lines.complain("should hold three counts: segments, symbols, relocations")
     segment_count, symbol_count, relocation_count = (lines.number(word, 10, len(lines.lines)) for word in counts[:3])
-    heads: list[Segment] = []
+    heads: list[TextbookSegment] = []
     for _ in range(segment_count):
         words = lines.next("a segment")
         if len(words) != 4 or not set(words[3]) <= set("RWP"):
             lines.complain("should be `name start length flags`, flags of R, W, P")
-        heads.append(Segment(words[0], lines.number(words[1]), lines.number(words[2], largest=_LARGEST), words[3]))
+        heads.append(
+            TextbookSegment(words[0], lines.number(words[1]), lines.number(words[2], largest=_LARGEST), words[3])
+        )
     symbols = []
     for _ in range(symbol_count):
         words = lines.next("a symbol")
         if len(words) != 4 or words[3] not in ("D", "U"):
             lines.complain("should be `name value segment type`, type D or U")
-        symbols.append(Symbol(words[0], lines.number(words[1]), lines.number(words[2], 10, segment_count), words[3]))
+        symbols.append(
+            TextbookSymbol(words[0], lines.number(words[1]), lines.number(words[2], 10, segment_count), words[3])
+        )
     relocations = []
     for _ in range(relocation_count):
         words = lines.next("a relocation")
@@ -166,7 +170,7 @@ def decode(data: bytes, where: str) -> Object:
         head = heads[segment - 1]
         if not head.present or not head.start <= location <= head.start + head.length - 4:
             lines.complain(f"relocates {location:#x}, which is no field of {head.name}")
-        relocations.append(Relocation(location, segment, reference, words[3]))
+        relocations.append(TextbookRelocation(location, segment, reference, words[3]))
     segments = []
     for head in heads:
         contents = b""
@@ -178,11 +182,11 @@ def decode(data: bytes, where: str) -> Object:
                 lines.complain(f"contents of {head.name} that are not hexadecimal digits")
             if len(contents) != head.length:
                 lines.complain(f"{head.name} has {len(contents)} bytes here and a length of {head.length}")
-        segments.append(Segment(head.name, head.start, head.length, head.flags, contents))
-    return Object(tuple(segments), tuple(symbols), tuple(relocations))
+        segments.append(TextbookSegment(head.name, head.start, head.length, head.flags, contents))
+    return TextbookObject(tuple(segments), tuple(symbols), tuple(relocations))
 
 
-def encode(file: Object) -> bytes:
+def encode(file: TextbookObject) -> bytes:
     out = ["LINK", f"{len(file.segments)} {len(file.symbols)} {len(file.relocations)}"]
     out += [f"{s.name} {s.start:x} {s.length:x} {s.flags}" for s in file.segments]
     out += [f"{s.name} {s.value:x} {s.segment} {s.type}" for s in file.symbols]
@@ -191,7 +195,7 @@ def encode(file: Object) -> bytes:
     return ("\n".join(out) + "\n").encode("ascii", "backslashreplace")
 
 
-def decode_library(data: bytes, where: str) -> Library:
+def decode_library(data: bytes, where: str) -> ModuleLibrary:
     """A library in file format. Raises FormatError."""
     head, newline, _ = bytes(data).partition(b"\n")
     words = head.decode("latin-1").split()
@@ -203,7 +207,7 @@ def decode_library(data: bytes, where: str) -> Library:
         _bad(f"{where}:1", f"`{words[2]}` is not an offset")
     if not len(head) < position <= len(data):
         _bad(f"{where}:1", f"the directory at {position:#x} is not within the file")
-    lines = _Lines(bytes(data[position:]), f"{where}(directory)")
+    lines = _TextbookLines(bytes(data[position:]), f"{where}(directory)")
     modules = []
     for number in range(1, count + 1):
         row = lines.next("a module")
@@ -212,11 +216,11 @@ def decode_library(data: bytes, where: str) -> Library:
         offset, length = lines.number(row[0]), lines.number(row[1])
         if offset + length > position or offset <= len(head):
             lines.complain(f"module {number} lies outside the file")
-        modules.append(Module(f"module{number}", bytes(data[offset : offset + length]), tuple(row[2:])))
-    return Library(tuple(modules), words[3] if len(words) > 3 else "", tuple(words[4:]))
+        modules.append(LibraryModule(f"module{number}", bytes(data[offset : offset + length]), tuple(row[2:])))
+    return ModuleLibrary(tuple(modules), words[3] if len(words) > 3 else "", tuple(words[4:]))
 
 
-def encode_library(library: Library) -> bytes:
+def encode_library(library: ModuleLibrary) -> bytes:
     """A library in file format."""
     names = " ".join((library.shared, *library.dependencies)).strip()
     tail = f" {names}\n" if names else "\n"
@@ -231,7 +235,7 @@ def encode_library(library: Library) -> bytes:
     return head.encode() + bytes(body) + "".join(row + "\n" for row in rows).encode()
 
 
-def directory_files(library: Library) -> dict[str, bytes]:
+def directory_files(library: ModuleLibrary) -> dict[str, bytes]:
     """A library in directory format: file name -> contents."""
     files = {module.name: module.content for module in library.modules}
     files[MAP] = "".join(" ".join((module.name, *module.defines)) + "\n" for module in library.modules).encode()

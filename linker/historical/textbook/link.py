@@ -1,4 +1,4 @@
-"""Programs and shared libraries in the textbook's formats (projects 9-1 and 9-2; formats/textbook.py).
+"""Programs and shared libraries in the textbook's formats (projects 9-1 and 9-2; format.py).
 
 Shared library, at the address it is given: no relocations, nothing undefined
 
@@ -21,8 +21,13 @@ from uselib.linker.errors import Diagnostic, error
 from uselib.linker.formats.elf import SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHN_ABS, SHT_NOBITS, SHT_PROGBITS
 from uselib.linker.historical.coff.library import BranchSymbols
 from uselib.linker.historical.textbook import format as textbook
-from uselib.linker.historical.textbook.format import Library, Module, Object, Segment
-from uselib.linker.historical.textbook.format import Symbol as Global
+from uselib.linker.historical.textbook.format import (
+    LibraryModule,
+    ModuleLibrary,
+    TextbookObject,
+    TextbookSegment,
+    TextbookSymbol,
+)
 from uselib.linker.image import PAGE, Machine
 from uselib.linker.library import exports, jump_table
 from uselib.linker.library.exports import member_name
@@ -41,7 +46,7 @@ ENTRY = "_start"  # the format has no field for it: execution begins at this sym
 _FIRST, _EXPORTED, _REST = 0, 1, 1 << 20
 
 
-class _Kind(OutputKind):
+class _TextbookOutput(OutputKind):
     """What programs and libraries have in common."""
 
     def __init__(self, start: int) -> None:
@@ -57,19 +62,19 @@ class _Kind(OutputKind):
             nobits = output.type == SHT_NOBITS
             flags = ("RW" if output.flags & SHF_WRITE else "R") + ("" if nobits else "P")
             contents = b"" if nobits else bytes(image[output.offset : output.offset + output.size])
-            segments.append(Segment(output.name, output.address, output.size, flags, contents))
+            segments.append(TextbookSegment(output.name, output.address, output.size, flags, contents))
         number_of = {output.index: number for number, output in enumerate(layout.sections, 1)}
         symbols = [
-            Global(name, value, 0 if index == SHN_ABS else number_of.get(index, 0))
+            TextbookSymbol(name, value, 0 if index == SHN_ABS else number_of.get(index, 0))
             for name, local, index, value in named_rows(rows or ())
             if index and not local
         ]
         if all(symbol.name != ENTRY for symbol in symbols):
-            symbols.append(Global(ENTRY, entry, 0))
-        image[:] = textbook.encode(Object(tuple(segments), tuple(symbols)))
+            symbols.append(TextbookSymbol(ENTRY, entry, 0))
+        image[:] = textbook.encode(TextbookObject(tuple(segments), tuple(symbols)))
 
 
-class TextbookProgram(_Kind):
+class TextbookProgram(_TextbookOutput):
     """An executable."""
 
     def __init__(self) -> None:
@@ -111,7 +116,7 @@ class TextbookProgram(_Kind):
 
 
 @dataclass(frozen=True)
-class Made:
+class StubModule:
     """What a stub module is made of."""
 
     name: str
@@ -119,7 +124,7 @@ class Made:
     undefined: tuple[str, ...]
 
 
-class TextbookLibrary(_Kind):
+class TextbookLibrary(_TextbookOutput):
     """A shared library at `base`."""
 
     def __init__(self, base: int, spec: Specification) -> None:
@@ -127,7 +132,7 @@ class TextbookLibrary(_Kind):
         self.spec = spec
         self.policy = BranchSymbols()
         self.symbols: SymbolPolicy = self.policy
-        self.modules: list[Made] = []
+        self.modules: list[StubModule] = []
         self.slots: dict[str, int] = {}
 
     def prepare(self, resolution: Resolution, options: Options) -> list[InputSection]:
@@ -158,7 +163,7 @@ class TextbookLibrary(_Kind):
                 continue
             defines = {s.name: self.policy.reference(s) for s in file.globals if s.file is file and self._exported(s)}
             missing = tuple(s.name for s in file.globals if s.file is not file and s.file is not None)
-            self.modules.append(Made(member_name(file.where), defines, missing))
+            self.modules.append(StubModule(member_name(file.where), defines, missing))
 
     def _exported(self, symbol: Symbol) -> bool:
         return symbol.name in self.functions or symbol.name in self.data
@@ -172,17 +177,19 @@ class TextbookLibrary(_Kind):
     def entry(self, resolution: Resolution, layout: Layout, options: Options) -> int:
         return self.start
 
-    def stub(self, name: str, dependencies: tuple[str, ...]) -> Library:
+    def stub(self, name: str, dependencies: tuple[str, ...]) -> ModuleLibrary:
         """The stub library, for either of its formats."""
         modules = []
         used: dict[str, int] = {}
         for made in self.modules:
-            symbols = [Global(n, a, 0) for n, a in sorted(made.defines.items())]
-            symbols += [Global(n, 0, 0, "U") for n in made.undefined]
+            symbols = [TextbookSymbol(n, a, 0) for n, a in sorted(made.defines.items())]
+            symbols += [TextbookSymbol(n, 0, 0, "U") for n in made.undefined]
             used[made.name] = used.get(made.name, 0) + 1
             file = made.name if used[made.name] == 1 else f"{used[made.name]}-{made.name}"
-            modules.append(Module(file, textbook.encode(Object((), tuple(symbols))), tuple(sorted(made.defines))))
-        return Library(tuple(modules), name, dependencies)
+            modules.append(
+                LibraryModule(file, textbook.encode(TextbookObject((), tuple(symbols))), tuple(sorted(made.defines)))
+            )
+        return ModuleLibrary(tuple(modules), name, dependencies)
 
 
 class TextbookLayout:

@@ -27,7 +27,7 @@ from uselib.linker.formats.elf_object import (
     write_object,
 )
 from uselib.linker.historical.textbook import format as textbook
-from uselib.linker.historical.textbook.format import Object, Relocation, Segment, Symbol
+from uselib.linker.historical.textbook.format import TextbookObject, TextbookRelocation, TextbookSegment, TextbookSymbol
 from uselib.linker.image import Machine
 
 _KINDS = {"A4": 1, "AS4": 1, "R4": 2, "RS4": 2}  # R_386_32, R_386_PC32
@@ -59,7 +59,7 @@ def to_elf(data: bytes, where: str) -> bytes:
     return write_object(Machine.I386, sections, symbols)
 
 
-def _symbol(symbol: Symbol, file: Object, where: str) -> ObjectSymbol:
+def _symbol(symbol: TextbookSymbol, file: TextbookObject, where: str) -> ObjectSymbol:
     if symbol.type == "U":
         if symbol.value:
             return ObjectSymbol(symbol.name, min(symbol.value & -symbol.value, 4), symbol.value, section=COMMON)
@@ -72,7 +72,7 @@ def _symbol(symbol: Symbol, file: Object, where: str) -> ObjectSymbol:
     return ObjectSymbol(symbol.name, symbol.value - segment.start, section=segment.name)
 
 
-def _relocation(r: Relocation, file: Object) -> ObjectRelocation:
+def _relocation(r: TextbookRelocation, file: TextbookObject) -> ObjectRelocation:
     segment = file.segments[r.segment - 1]
     offset = r.location - segment.start
     addend = int.from_bytes(segment.contents[offset : offset + 4], "little", signed=True)
@@ -97,7 +97,7 @@ def from_elf(data: bytes | memoryview, where: str) -> bytes:
     symtab = next((n for n, record in enumerate(file.sections) if record.type == elf.SHT_SYMTAB), None)
     rows = file.symbols(symtab) if symtab is not None else []
     strings = file.strings(file.sections[symtab].link) if symtab is not None else None
-    segments: list[Segment] = []
+    segments: list[TextbookSegment] = []
     number_of: dict[int, int] = {}
     for index, (name, kind, flags, _, offset, size, _, _, _, _) in enumerate(file.sections):
         if not flags & elf.SHF_ALLOC or not size:
@@ -105,29 +105,29 @@ def from_elf(data: bytes | memoryview, where: str) -> bytes:
         letters = "RW" if flags & elf.SHF_WRITE else "R"
         present = kind != elf.SHT_NOBITS
         contents = bytes(file.data[offset : offset + size]) if present else b""
-        segments.append(Segment(file.names[name], 0, size, letters + ("P" if present else ""), contents))
+        segments.append(TextbookSegment(file.names[name], 0, size, letters + ("P" if present else ""), contents))
         number_of[index] = len(segments)
-    symbols: list[Symbol] = []
+    symbols: list[TextbookSymbol] = []
     symbol_of: dict[int, int] = {}
     for index, (name_at, info, _, shndx, value, size) in enumerate(rows):
         text = strings[name_at] if strings is not None else ""
         if not text or info >> 4 == elf.STB_LOCAL:
             continue
         if shndx == elf.SHN_COMMON:
-            symbols.append(Symbol(text, size, 0, "U"))
+            symbols.append(TextbookSymbol(text, size, 0, "U"))
         elif not shndx:
-            symbols.append(Symbol(text, 0, 0, "U"))
+            symbols.append(TextbookSymbol(text, 0, 0, "U"))
         else:
-            symbols.append(Symbol(text, value, number_of.get(shndx, 0)))
+            symbols.append(TextbookSymbol(text, value, number_of.get(shndx, 0)))
         symbol_of[index] = len(symbols)
     return textbook.encode(
-        Object(tuple(segments), tuple(symbols), tuple(_relocations(file, number_of, symbol_of, where)))
+        TextbookObject(tuple(segments), tuple(symbols), tuple(_relocations(file, number_of, symbol_of, where)))
     )
 
 
 def _relocations(
     file: elf.ElfFile, number_of: dict[int, int], symbol_of: dict[int, int], where: str
-) -> Iterable[Relocation]:
+) -> Iterable[TextbookRelocation]:
     for index, record in enumerate(file.sections):
         if record.type not in (elf.SHT_REL, elf.SHT_RELA) or record.info not in number_of:
             continue
@@ -136,4 +136,4 @@ def _relocations(
                 raise FormatError(
                     Diagnostic(where, f"has a relocation (type {kind}) that the textbook's format does not have")
                 )
-            yield Relocation(offset, number_of[record.info], symbol_of[symbol], "AS4")
+            yield TextbookRelocation(offset, number_of[record.info], symbol_of[symbol], "AS4")

@@ -1,8 +1,8 @@
-"""What a library remembers of its history: the promises that programs linked with any earlier release rely on.
+"""The history of a library: slots and places that programs linked with any earlier release rely on.
 
 mkshlib writes it into every target library (section `.uselib.history`: not loaded, and left alone by strip) and into
 every stub library (the same section in its member library.o), so that `--previous` may be given either. It is text, a fact a line,
-and says everything itself: a reader needs neither symbol tables nor notes.
+and complete: a reader needs neither symbol tables nor notes.
 
     uselib-history 1
     library libgreet_s x86_64 uselib            name, machine, scheme of the file
@@ -10,7 +10,7 @@ and says everything itself: a reader needs neither symbol tables nor notes.
     release 1.1.0                               the oldest first; the last is the one that this file is
     base 0x0000000061000000                     addresses have all digits of the machine's word
     table 0x0000000061000800                    slot 1; absent if there are no slots
-    data 0x0000000061008000 80                  start of section .exported and its bytes; absent if nothing is promised there
+    data 0x0000000061008000 80                  start of section .exported and its bytes; absent if it is empty
     slot 1 function 1.0.0 add                   number, state, release since which it is so, name
     slot 2 retired 1.1.0 close_db               traps, and is never used for another name
     slot 3 empty 1.0.0 sync_db                  reserved (`%`: for no name in particular); a function may still come
@@ -125,7 +125,7 @@ class History:
         return {slot.name: slot.number for slot in self.slots if slot.state is SlotState.FUNCTION}
 
     def data_places(self) -> dict[str, PlaceRecord]:
-        """The data and pointers that are where they are promised to be."""
+        """The data and pointers that are still offered, by name."""
         return {place.name: place for place in self.places if place.state in (PlaceState.DATA, PlaceState.POINTER)}
 
 
@@ -176,7 +176,7 @@ def _name(text: str) -> str:
     return unquote_to_bytes(text).decode("utf-8", "surrogateescape")
 
 
-class _Reader:
+class _HistoryReader:
     """The lines read so far."""
 
     def __init__(self) -> None:
@@ -208,9 +208,13 @@ class _Reader:
                 self.slots.append(record)
             case ["place", address, size, reserved, state, since, name]:
                 place = PlaceRecord(
-                    _address(address), _number(size), _number(reserved), PlaceState(state), Version.parse(since),
-                    _name(name),
-                )  # fmt: skip
+                    address=_address(address),
+                    size=_number(size),
+                    reserved=_number(reserved),
+                    state=PlaceState(state),
+                    since=Version.parse(since),
+                    name=_name(name),
+                )
                 if place.size > place.reserved:
                     raise ValueError("more bytes are used than reserved")
                 self.places.append(place)
@@ -233,10 +237,13 @@ def decode(data: bytes, where: str) -> History:
     if first != ["uselib-history", str(FORMAT)]:
         shown = " ".join(first[1:])
         raise FormatError(
-            Diagnostic(where, f"its history has format {shown}; this version reads format {FORMAT}",
-                       remedy="use the uselib that made it, or a newer one")
-        )  # fmt: skip
-    reader = _Reader()
+            Diagnostic(
+                where,
+                f"its history has format {shown}; this version reads format {FORMAT}",
+                remedy="use the uselib that made it, or a newer one",
+            )
+        )
+    reader = _HistoryReader()
     for number, line in enumerate(lines[1:], 2):
         try:
             reader.line(line.split(" "))
@@ -248,9 +255,17 @@ def decode(data: bytes, where: str) -> History:
         raise bad(len(lines), "slots without a table")
     at, renamings = reader.addresses, reader.renamings
     found = History(
-        *reader.identity, tuple(reader.releases), at["base"], at.get("table", 0), at.get("data", 0), at.get("data size", 0),
-        tuple(reader.slots), tuple(reader.places), tuple(renamings["renamed"]), tuple(renamings["alias"]),
-    )  # fmt: skip
+        *reader.identity,
+        releases=tuple(reader.releases),
+        base=at["base"],
+        table=at.get("table", 0),
+        data=at.get("data", 0),
+        data_size=at.get("data size", 0),
+        slots=tuple(reader.slots),
+        places=tuple(reader.places),
+        renamed=tuple(renamings["renamed"]),
+        aliases=tuple(renamings["alias"]),
+    )
     if contradiction := _contradiction(found):
         raise FormatError(Diagnostic(where, f"its history contradicts itself: {contradiction}"))
     return found

@@ -1,19 +1,19 @@
-"""Which bytes of .exported are promised: to data that are still there, and to nothing any more."""
+"""Which bytes of .exported are taken since earlier releases: by data that are still there, and by data that are gone."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from uselib.linker.errors import Diagnostics
 from uselib.linker.image import Version
-from uselib.linker.library.releases.history import PlaceRecord, PlaceState
-from uselib.linker.library.releases.names import Names
-from uselib.linker.library.releases.rules import OR_MAJOR, Change, Level, Step
+from uselib.linker.library.releases.history import History, PlaceRecord, PlaceState
+from uselib.linker.library.releases.names import MatchedNames
+from uselib.linker.library.releases.rules import OR_MAJOR, InterfaceChange, ReleaseLevel, ReleaseStep
 
 
 @dataclass(frozen=True)
-class Promise:
+class KeptDatum:
     """`name` lies at `offset` from the start of .exported, and `reserved` bytes there are its own."""
 
     name: str
@@ -23,68 +23,96 @@ class Promise:
 
 
 @dataclass(frozen=True)
-class Fixed:
-    """`name` lies at `offset` from the base, outside .exported: it has to be there by itself."""
+class OutsideDatum:
+    """`name` lay at `offset` from the base, outside .exported. mkshlib cannot keep it there, and refuses to move it."""
 
     name: str
     offset: int
 
 
 @dataclass(frozen=True)
-class Carried:
-    """What earlier releases promised of data. `reserved`: places (as in the old history) that hold nothing any more."""
+class KeptPlaces:
+    """What programs know of the data of earlier releases. reserved: places (as in the old history) that hold nothing any more."""
 
-    promises: tuple[Promise, ...] = ()
+    data: tuple[KeptDatum, ...] = ()
     reserved: tuple[PlaceRecord, ...] = ()
-    fixed: tuple[Fixed, ...] = ()
-    changes: tuple[Change, ...] = ()
+    outside: tuple[OutsideDatum, ...] = ()
+    changes: tuple[InterfaceChange, ...] = ()
 
 
-def carry_places(step: Step, names: Names, sizes: Mapping[str, int]) -> Carried:
-    """The places that old data keep. `sizes`: bytes of all data and pointers of this release.
+def keep_places(step: ReleaseStep, names: MatchedNames, sizes: Mapping[str, int]) -> KeptPlaces:
+    """The places that old data keep. sizes: bytes of all data and pointers of this release.
 
-    Raises LinkError with every datum that has grown beyond its place without a word.
+    Raises LinkError with every datum that has grown beyond its place and was not declared to move.
     """
-    old = step.ground
-    if old is None:
-        return Carried()
-    problems = Diagnostics()
-    promises: list[Promise] = []
-    reserved: list[PlaceRecord] = []
-    fixed: list[Fixed] = []
-    changes: list[Change] = []
-    end = old.data + old.data_size
-    for place in old.places:
+    if step.inherited is None:
+        return KeptPlaces()
+    sorting = _Sorting(step, step.inherited, names, sizes)
+    for place in step.inherited.places:
+        sorting.take(place)
+    sorting.problems.raise_if_any()
+    return KeptPlaces(tuple(sorting.data), tuple(sorting.reserved), tuple(sorting.outside), tuple(sorting.changes))
+
+
+@dataclass
+class _Sorting:
+    """The places sorted so far."""
+
+    step: ReleaseStep
+    old: History
+    names: MatchedNames
+    sizes: Mapping[str, int]
+    data: list[KeptDatum] = field(default_factory=list)
+    reserved: list[PlaceRecord] = field(default_factory=list)
+    outside: list[OutsideDatum] = field(default_factory=list)
+    changes: list[InterfaceChange] = field(default_factory=list)
+    problems: Diagnostics = field(default_factory=Diagnostics)
+
+    def take(self, place: PlaceRecord) -> None:
+        """Sorts one place of the old release."""
         holds = place.state in (PlaceState.DATA, PlaceState.POINTER)
-        inside = old.data <= place.address and place.end <= end
-        now = names.new_name.get(place.name) if holds else None
-        if place.state is PlaceState.RETIRED and place.name in names.back - {p.name for p in promises}:
-            now = place.name if sizes.get(place.name, place.reserved + 1) <= place.reserved else None
-        if now is None:
+        inside = self.old.data <= place.address and place.end <= self.old.data + self.old.data_size
+        name = self._name_now(place, holds)
+        if name is None:
             if inside:
-                since = step.version if holds else place.since
-                state = PlaceState.RETIRED if holds else place.state
-                reserved.append(replace(place, size=0, state=state, since=since))
-            continue
-        if not inside:
-            fixed.append(Fixed(now, place.address - old.base))
-            continue
-        size = sizes[now]
-        since = place.since if holds and now == place.name else step.version
-        if size <= place.reserved:
-            promises.append(Promise(now, place.address - old.data, place.reserved, since))
-            if holds and size != place.size:
-                verb = "shrunk" if size < place.size else "grown within its place"
-                changes.append(Change(Level.MINOR, f"{now} has {verb}"))
-        elif step.major or {now, place.name} & set(step.declared.move):
-            reserved.append(replace(place, size=0, state=PlaceState.MOVED, since=step.version))
-            changes.append(Change(Level.MINOR, f"{now} has grown and moved"))
+                self._reserve(place, holds)
+        elif not inside:
+            self.outside.append(OutsideDatum(name, place.address - self.old.base))
+        elif self.sizes[name] <= place.reserved:
+            self._keep(place, name, holds)
         else:
-            problems.add(
-                step.where,
-                f"has grown from {place.size} to {size} bytes, and its place in {old.file_name} has {place.reserved}",
-                symbol=now,
-                remedy=f"keep its size, --move-data {now} (programs linked before go on using the old place), {OR_MAJOR}",
-            )
-    problems.raise_if_any()
-    return Carried(tuple(promises), tuple(reserved), tuple(fixed), tuple(changes))
+            self._grown(place, name)
+
+    def _name_now(self, place: PlaceRecord, holds: bool) -> str | None:
+        """What is to lie there in this release; None for nothing."""
+        if holds:
+            return self.names.new_name.get(place.name)
+        again = place.state is PlaceState.RETIRED and place.name in self.names.back
+        if not again or place.name in {datum.name for datum in self.data}:
+            return None
+        return place.name if self.sizes.get(place.name, place.reserved + 1) <= place.reserved else None
+
+    def _reserve(self, place: PlaceRecord, holds: bool) -> None:
+        since, state = (self.step.version, PlaceState.RETIRED) if holds else (place.since, place.state)
+        self.reserved.append(replace(place, size=0, state=state, since=since))
+
+    def _keep(self, place: PlaceRecord, name: str, holds: bool) -> None:
+        since = place.since if holds and name == place.name else self.step.version
+        self.data.append(KeptDatum(name, place.address - self.old.data, place.reserved, since))
+        size = self.sizes[name]
+        if holds and size != place.size:
+            verb = "shrunk" if size < place.size else "grown within its place"
+            self.changes.append(InterfaceChange(ReleaseLevel.MINOR, f"{name} has {verb}"))
+
+    def _grown(self, place: PlaceRecord, name: str) -> None:
+        """A datum that its place does not hold any more."""
+        if self.step.major or {name, place.name} & set(self.step.declared.move):
+            self.reserved.append(replace(place, size=0, state=PlaceState.MOVED, since=self.step.version))
+            self.changes.append(InterfaceChange(ReleaseLevel.MINOR, f"{name} has grown and moved"))
+            return
+        self.problems.add(
+            self.step.where,
+            f"has grown from {place.size} to {self.sizes[name]} bytes, and its place in {self.old.file_name} has {place.reserved}",
+            symbol=name,
+            remedy=f"keep its size, --move-data {name} (programs linked before go on using the old place), {OR_MAJOR}",
+        )

@@ -20,15 +20,15 @@ from uselib.linker.reading import read_file
 
 
 @dataclass(frozen=True)
-class Previous:
-    """An earlier release: its file, what it remembers, and its identity (with the digest of the target library)."""
+class PreviousRelease:
+    """An earlier release: its file, its history, and its identity (with the digest of the target library)."""
 
     where: str
     history: History
     identity: Identity
 
 
-def read(path: str | Path) -> Previous:
+def read(path: str | Path) -> PreviousRelease:
     """The release that a target library or stub library is of. Raises FormatError (it is neither, it has no history or
     one that is damaged), OSError."""
     where = str(path)
@@ -37,7 +37,7 @@ def read(path: str | Path) -> Previous:
     return _from_target(read_file(path), where)
 
 
-def beside(folder: str | Path, name: str, version: Version) -> Previous | None:
+def beside(folder: str | Path, name: str, version: Version) -> PreviousRelease | None:
     """The newest release before `version`, of the same major version, among the target libraries of a folder."""
     found: list[tuple[Version, Path]] = []
     with contextlib.suppress(OSError):
@@ -51,7 +51,7 @@ def beside(folder: str | Path, name: str, version: Version) -> Previous | None:
     return None
 
 
-def _from_stub(path: str | Path, where: str) -> Previous:
+def _from_stub(path: str | Path, where: str) -> PreviousRelease:
     who = stub.read_identity(path)
     place = f"{where}({LIBRARY_OBJECT})"
     if os.path.isdir(path):
@@ -60,27 +60,30 @@ def _from_stub(path: str | Path, where: str) -> Previous:
         book = read_file(path)
         member = next(m for m in Archive(book, where).members() if m.name == LIBRARY_OBJECT)
         data = book[member.start : member.start + member.size]
-    past = history_of(elf.ElfFile(memoryview(data), place))
-    if past is None:
+    found = history_of(elf.ElfFile(memoryview(data), place))
+    if found is None:
         raise _without(place, "it has no section of that name", f"give the target library {who.file_name} itself")
-    return _checked(Previous(where, past, who.identity), who.machine)
+    return _checked(PreviousRelease(where, found, who.identity), who.machine)
 
 
-def _from_target(data: bytes, where: str) -> Previous:
+def _from_target(data: bytes, where: str) -> PreviousRelease:
     if data[:4] != elf.MAGIC:
         raise FormatError(
-            Diagnostic(where, "is neither a target library nor a stub library",
-                       remedy="give --previous what mkshlib made: shlib/libN_s.X.Y.Z or lib/libN_s.X.Y.Z.a")
-        )  # fmt: skip
+            Diagnostic(
+                where,
+                "is neither a target library nor a stub library",
+                remedy="give --previous what mkshlib made: shlib/libN_s.X.Y.Z or lib/libN_s.X.Y.Z.a",
+            )
+        )
     image = elf_image.read_image(data, where)
     if image.library is None:
         raise FormatError(Diagnostic(where, "is not a target library: it has no NT_LIBRARY note"))
-    past = history_of(elf.ElfFile(memoryview(data), where))
-    if past is None:
+    found = history_of(elf.ElfFile(memoryview(data), where))
+    if found is None:
         raise _without(
             where, "it was stripped of it", f"give its stub library, lib/{image.library.identity.file_name}.a"
         )
-    return _checked(Previous(where, past, image.library.identity), image.machine, image.library)
+    return _checked(PreviousRelease(where, found, image.library.identity), image.machine, image.library)
 
 
 def history_of(file: elf.ElfFile) -> History | None:
@@ -92,11 +95,11 @@ def history_of(file: elf.ElfFile) -> History | None:
 
 
 def _without(where: str, why: str, remedy: str) -> FormatError:
-    message = f"does not say what earlier releases promised (section {history.SECTION}): {why}"
+    message = f"does not say what programs of earlier releases rely on (section {history.SECTION}): {why}"
     return FormatError(Diagnostic(where, message, remedy=remedy))
 
 
-def _checked(release: Previous, machine: Machine, header: LibraryHeader | None = None) -> Previous:
+def _checked(release: PreviousRelease, machine: Machine, header: LibraryHeader | None = None) -> PreviousRelease:
     """A history belongs to the file that carries it. Raises FormatError."""
     said, who = release.history, release.identity
     pairs = [
@@ -111,10 +114,13 @@ def _checked(release: Previous, machine: Machine, header: LibraryHeader | None =
     for what, ours, theirs in pairs:
         if ours != theirs:
             raise FormatError(
-                Diagnostic(release.where, f"its history is of another file: {what} {ours}, where its note says {theirs}",
-                           remedy="take both from one run of mkshlib")
-            )  # fmt: skip
+                Diagnostic(
+                    release.where,
+                    f"its history is of another file: {what} {ours}, where its note says {theirs}",
+                    remedy="take both from one run of mkshlib",
+                )
+            )
     low, high = said.base, said.base + who.size
     if any(at and not low < at <= high for at in (said.table, said.data, said.data + said.data_size)):
-        raise FormatError(Diagnostic(release.where, f"its history speaks of addresses outside {low:#x}-{high - 1:#x}"))
+        raise FormatError(Diagnostic(release.where, f"its history has addresses outside {low:#x}-{high - 1:#x}"))
     return release

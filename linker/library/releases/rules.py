@@ -1,6 +1,6 @@
-"""From one release to the next: what programs that were linked before rely on, and what is thus refused.
+"""The rules for a release that follows another one: what programs linked before rely on, and what is refused for their sake.
 
-The rules, as a distribution that ships a library for years needs them (`mkshlib --previous`):
+A distribution that ships a library for years needs these rules (`mkshlib --previous`):
 
 | since the release before          | within a major version                                              | release |
 |-----------------------------------|---------------------------------------------------------------------|---------|
@@ -16,12 +16,12 @@ The rules, as a distribution that ships a library for years needs them (`mkshlib
 | function <-> datum, other base    | refused                                                             | major   |
 
 A new major version is another library: no program of the one before loads it. So nothing has to be declared, and base, data and
-table may move; but with --previous it keeps the same slots and places as far as it can, and slots of what is gone are traps here too.
---renumber forgets all of it.
+table may move. With --previous it still keeps the same slots and places as far as it can, and slots of what is gone are traps.
+--renumber drops all of it.
 
-The rules are pure (names, numbers and sizes in, records out) and stand in three modules, in the order in which promises.py asks
-them: evolution_names.py (who is who), evolution_slots.py, and, once sizes are known, evolution_places.py. Here is the step from one
-release to the next, and what it means for the version number.
+The rules are functions without state (names, numbers and sizes in, records out). record.py applies them in this order: names.py,
+slots.py and, once sizes are known, places.py. This module has the step from one release to the next, and what it means for the
+version number.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from uselib.linker.library.specification import RenameLine
 OR_MAJOR = "or take a new major version"
 
 
-class Level(enum.IntEnum):
-    """How large a step a change is."""
+class ReleaseLevel(enum.IntEnum):
+    """Which of the three version numbers a change needs."""
 
     PATCH, MINOR, MAJOR = range(3)
 
@@ -48,11 +48,11 @@ class Level(enum.IntEnum):
         return f"a {self.name.lower()} release"
 
 
-def following(version: Version, level: Level) -> Version:
+def next_version(version: Version, level: ReleaseLevel) -> Version:
     """The next version for a step of that size; a full number carries over into the one before it."""
-    if level is Level.PATCH and version.patch < 0xFFFF:
+    if level is ReleaseLevel.PATCH and version.patch < 0xFFFF:
         return replace(version, patch=version.patch + 1)
-    if level is not Level.MAJOR and version.minor < 0xFFFF:
+    if level is not ReleaseLevel.MAJOR and version.minor < 0xFFFF:
         return Version(version.major, version.minor + 1, 0)
     return Version(version.major + 1, 0, 0)
 
@@ -66,16 +66,16 @@ class VersionTooSmall(LinkError):
 
 
 @dataclass(frozen=True)
-class Change:
-    """Something that differs from the release before: `text` completes `because ...`."""
+class InterfaceChange:
+    """A difference from the release before. text: completes a sentence that begins with `because`."""
 
-    level: Level
+    level: ReleaseLevel
     text: str
 
 
 @dataclass(frozen=True)
-class Declared:
-    """What the maintainer says of the changes."""
+class DeclaredChanges:
+    """The changes that the maintainer declares (command line and specification file)."""
 
     retire: tuple[str, ...] = ()
     rename: tuple[RenameLine, ...] = ()
@@ -86,30 +86,33 @@ class Declared:
     @property
     def first(self) -> str:
         """An option or directive that makes no sense without --previous; empty if there is none."""
-        given = (
-            ("retire", self.retire), ("rename", self.rename), ("move-data", self.move),
-            ("keep-old-names", self.keep_old_names), ("renumber", self.renumber),
-        )  # fmt: skip
-        return next((name for name, value in given if value), "")
+        given = {
+            "retire": self.retire,
+            "rename": self.rename,
+            "move-data": self.move,
+            "keep-old-names": self.keep_old_names,
+            "renumber": self.renumber,
+        }
+        return next((name for name, value in given.items() if value), "")
 
 
 @dataclass(frozen=True)
-class Step:
+class ReleaseStep:
     """From `old` to `version`; messages name `where`. Without `old`, a library's first release."""
 
     old: History | None
     version: Version
-    declared: Declared
+    declared: DeclaredChanges
     where: str
 
     @property
     def major(self) -> bool:
-        """Whether promises to older programs end here."""
+        """Whether no program linked before has to run on it."""
         return self.old is None or self.version.major != self.old.version.major
 
     @property
-    def ground(self) -> History | None:
-        """The history that numbers and places are taken from."""
+    def inherited(self) -> History | None:
+        """The history whose slots and places this release keeps; None for a first release and with --renumber."""
         return None if self.declared.renumber and self.major else self.old
 
     @property
@@ -119,61 +122,76 @@ class Step:
         return tuple(dict.fromkeys((*self.old.releases, self.version)))
 
 
-def check_version(step: Step) -> None:
+def check_version(step: ReleaseStep) -> None:
     """Raises LinkError if the version is below the previous one, or the declarations do not fit the step."""
     old = step.old
     if old is None:
         if step.declared.first:
             raise LinkError(
-                Diagnostic(step.where, f"{step.declared.first} speaks of an earlier release, and none is given",
-                           remedy="give it with --previous")
-            )  # fmt: skip
+                Diagnostic(
+                    step.where,
+                    f"{step.declared.first} needs an earlier release, and none is given",
+                    remedy="give it with --previous",
+                )
+            )
         return
     if step.version < old.version:
         raise LinkError(
-            Diagnostic(step.where, f"is older than {old.file_name}, which is given as its predecessor",
-                       remedy="give --previous the release before it")
-        )  # fmt: skip
+            Diagnostic(
+                step.where,
+                f"is older than {old.file_name}, which is given as its predecessor",
+                remedy="give --previous the release before it",
+            )
+        )
     if step.declared.renumber and not step.major:
         raise LinkError(
-            Diagnostic(step.where, f"renumbering would break every program linked with {old.file_name}",
-                       remedy=f"take a new major version, {old.version.major + 1}.0.0")
-        )  # fmt: skip
+            Diagnostic(
+                step.where,
+                f"renumbering would break every program linked with {old.file_name}",
+                remedy=f"take a new major version, {old.version.major + 1}.0.0",
+            )
+        )
 
 
-def check_level(step: Step, changes: Sequence[Change]) -> None:
-    """Raises LinkError if the version number promises more than the changes keep."""
+def check_version_suffices(step: ReleaseStep, changes: Sequence[InterfaceChange]) -> None:
+    """Raises VersionTooSmall if the changes need a higher version number."""
     old = step.old
     if old is None or step.major:
         return
-    level = max((change.level for change in changes), default=Level.PATCH)
+    level = max((change.level for change in changes), default=ReleaseLevel.PATCH)
     v, w = step.version, old.version
-    given = Level.MINOR if v.minor > w.minor else Level.PATCH
+    given = ReleaseLevel.MINOR if v.minor > w.minor else ReleaseLevel.PATCH
     if level <= given:
         return
-    wanted = following(w, level)
+    wanted = next_version(w, level)
     shown = [change.text for change in changes if change.level > given]
     more = f"; and {len(shown) - 3} more" if len(shown) > 3 else ""
     raise VersionTooSmall(
         wanted,
-        Diagnostic(step.where, f"is {level.article} after {w}, because {'; '.join(shown[:3])}{more}",
-                   remedy=f"call it {wanted}, so that programs linked with it refuse {w}"),
-    )  # fmt: skip
+        Diagnostic(
+            step.where,
+            f"is {level.article} after {w}, because {'; '.join(shown[:3])}{more}",
+            remedy=f"call it {wanted}, so that programs linked with it refuse {w}",
+        ),
+    )
 
 
-def same_version(step: Step) -> LinkError:
+def same_version(step: ReleaseStep) -> LinkError:
     """The error for a release that is made again with other contents."""
     return LinkError(
-        Diagnostic(step.where, f"has other contents than the {step.version} that is out already",
-                   remedy=f"give it a version of its own, {following(step.version, Level.PATCH)}")
-    )  # fmt: skip
+        Diagnostic(
+            step.where,
+            f"has other contents than the {step.version} that is out already",
+            remedy=f"give it a version of its own, {next_version(step.version, ReleaseLevel.PATCH)}",
+        )
+    )
 
 
 @dataclass(frozen=True)
-class Room:
-    """What a library may still use without moving anything; bytes.
+class GrowthRoom:
+    """What later releases may use without moving anything, in bytes.
 
-    text: up to the data; None if no data are promised, so that they may still move. end: of the memory in use. limit: of the library's
+    text: up to the data; None if nothing is exported there, so that the data may still move. end: of the memory in use. limit: of the library's
     entry in the registry; None without one. slots: numbers that are left.
     """
 
@@ -183,11 +201,11 @@ class Room:
     limit: int | None
     slots: int
 
-    def within(self, limit: int) -> Room:
+    def within(self, limit: int) -> GrowthRoom:
         return replace(self, limit=limit)
 
     def __str__(self) -> str:
-        text = "any amount of text (no data are promised)"
+        text = "any amount of text (no data are exported)"
         if self.text is not None:
             text = f"{self.text} bytes of text before the data at {self.data_address:#x}"
         data = "any amount of data (no registry bounds it)"
@@ -196,7 +214,7 @@ class Room:
         return f"{text}, {data}, {self.slots} slots of 8 bytes of text"
 
 
-def summary(step: Step, changes: Sequence[Change]) -> str:
+def summary(step: ReleaseStep, changes: Sequence[InterfaceChange]) -> str:
     """What a release is, against the one before. Empty for a library's first."""
     if step.old is None:
         return ""
@@ -206,7 +224,7 @@ def summary(step: Step, changes: Sequence[Change]) -> str:
     if step.major:
         start = "a new major version, renumbered" if step.declared.renumber else "a new major version"
         return after + start + (f" ({'; '.join(change.text for change in changes)})" if changes else "")
-    level = max((change.level for change in changes), default=Level.PATCH)
+    level = max((change.level for change in changes), default=ReleaseLevel.PATCH)
     because = "; ".join(change.text for change in changes) or "the interface is the same"
     return f"{after}{level.article} ({because})"
 
@@ -222,7 +240,7 @@ def misplaced(old: History, new: History) -> tuple[str, ...]:
     return tuple(gone) if old.base == new.base else (*slots, *places)
 
 
-def reads(names: Iterable[str]) -> str:
+def listed(names: Iterable[str]) -> str:
     """`a`, `a and b`, `a, b, c and 4 more`."""
     found = list(names)
     if len(found) > 4:

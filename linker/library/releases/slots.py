@@ -1,103 +1,154 @@
-"""Which slot each function has: the one it had, the empty one that has its name, the one that #branch says, or a new one."""
+"""Gives each function its slot: the one it had, the empty one that has its name, the one that #branch says, or a new one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from uselib.linker.errors import Diagnostic, Diagnostics, LinkError
 from uselib.linker.library import jump_table
 from uselib.linker.library.releases.history import History, SlotRecord, SlotState
-from uselib.linker.library.releases.names import Names
-from uselib.linker.library.releases.rules import Step
+from uselib.linker.library.releases.names import MatchedNames
+from uselib.linker.library.releases.rules import ReleaseStep
 from uselib.linker.library.specification import Specification
 
 
-def number_slots(step: Step, names: Names, functions: Set[str], spec: Specification) -> tuple[SlotRecord, ...]:
+@dataclass
+class _OldSlots:
+    """The slots of the release before, by number: those that a function keeps (its name now), the empty and the retired ones."""
+
+    kept: dict[int, str] = field(default_factory=dict)
+    empty: dict[int, SlotRecord] = field(default_factory=dict)
+    retired: dict[int, SlotRecord] = field(default_factory=dict)
+
+
+def number_slots(
+    step: ReleaseStep, names: MatchedNames, functions: Set[str], spec: Specification
+) -> tuple[SlotRecord, ...]:
     """Every slot of the release. Raises LinkError: #branch says otherwise than the release before, or the table is full."""
-    old = step.ground
+    old = step.inherited
     before = old.slots if old is not None else ()
-    retired: dict[int, SlotRecord] = {}
-    empty: dict[int, SlotRecord] = {}
-    kept: dict[int, str] = {}
-    for slot in before:
-        now = names.new_name.get(slot.name) if slot.state is SlotState.FUNCTION else None
-        if slot.state is SlotState.RETIRED and slot.name in names.back & functions:
-            now = slot.name
-        if now is not None:
-            kept[slot.number] = now
-        elif slot.state is SlotState.EMPTY:
-            empty[slot.number] = slot if slot.state is SlotState.EMPTY else replace(slot, name="")
-        else:
-            retired[slot.number] = replace(slot, state=SlotState.RETIRED,
-                                           since=slot.since if slot.state is SlotState.RETIRED else step.version)  # fmt: skip
+    slots = _old_slots(before, step, names, functions)
     if old is not None:
-        _check_branch(step, old, kept, retired, spec)
-    taken = set(kept.values()) | spec.branch.keys()
-    for number, slot in empty.items():  # a function that a slot was reserved for
-        if slot.name in functions and slot.name not in taken:
-            kept[number] = slot.name
-            taken.add(slot.name)
+        _check_branch(step, old, slots, spec)
+    kept = slots.kept | _filled(slots, functions, spec)
     fixed = {name: numbers for name, numbers in spec.branch.items() if name not in kept.values()}
-    _, slots, count = jump_table.numbering(functions, fixed, max(len(before), spec.slot_count), kept)
+    _, names_of, count = jump_table.numbering(functions, fixed, max(len(before), spec.slot_count), kept)
     if count > jump_table.LARGEST:
         raise LinkError(
-            Diagnostic(step.where, f"{count} slots are more than the {jump_table.LARGEST} that a table may have",
-                       remedy="take a new major version with --renumber, or put the new functions into a library of their own")
-        )  # fmt: skip
+            Diagnostic(
+                step.where,
+                f"{count} slots are more than the {jump_table.LARGEST} that a table may have",
+                remedy="take a new major version with --renumber, or put the new functions into a library of their own",
+            )
+        )
     records = []
     for number in range(1, count + 1):
         was = before[number - 1] if number <= len(before) else None
-        if number in slots:
-            same = was is not None and was.state is SlotState.FUNCTION and was.name == slots[number]
-            since = was.since if was is not None and same else step.version
-            records.append(SlotRecord(number, SlotState.FUNCTION, since, slots[number]))
-        elif number in retired:
-            records.append(retired[number])
+        if number in names_of:
+            records.append(_since(SlotRecord(number, SlotState.FUNCTION, step.version, names_of[number]), was))
+        elif number in slots.retired:
+            records.append(slots.retired[number])
         else:
-            name = spec.empty.get(number) or (empty[number].name if number in empty else "")
-            same = was is not None and was.state is SlotState.EMPTY
-            since = was.since if was is not None and same else step.version
-            records.append(SlotRecord(number, SlotState.EMPTY, since, name))
+            known = slots.empty.get(number)
+            name = spec.empty.get(number) or (known.name if known is not None else "")
+            records.append(_since(SlotRecord(number, SlotState.EMPTY, step.version, name), was))
     return tuple(records)
 
 
-def _check_branch(
-    step: Step, old: History, kept: Mapping[int, str], retired: Mapping[int, SlotRecord], spec: Specification
-) -> None:
+def _old_slots(before: Sequence[SlotRecord], step: ReleaseStep, names: MatchedNames, functions: Set[str]) -> _OldSlots:
+    result = _OldSlots()
+    for slot in before:
+        if slot.state is SlotState.EMPTY:
+            result.empty[slot.number] = slot
+        elif slot.state is SlotState.FUNCTION and slot.name in names.new_name:
+            result.kept[slot.number] = names.new_name[slot.name]
+        elif slot.state is SlotState.FUNCTION:
+            result.retired[slot.number] = replace(slot, state=SlotState.RETIRED, since=step.version)
+        elif slot.name in names.back & functions:
+            result.kept[slot.number] = slot.name
+        else:
+            result.retired[slot.number] = slot
+    return result
+
+
+def _filled(slots: _OldSlots, functions: Set[str], spec: Specification) -> dict[int, str]:
+    """The empty slots whose functions are here now."""
+    taken = set(slots.kept.values()) | spec.branch.keys()
+    filled: dict[int, str] = {}
+    for number, slot in slots.empty.items():
+        if slot.name in functions and slot.name not in taken:
+            filled[number] = slot.name
+            taken.add(slot.name)
+    return filled
+
+
+def _since(record: SlotRecord, was: SlotRecord | None) -> SlotRecord:
+    """The record with the release since which the slot is as it is now. An empty slot may get another name and stays as old."""
+    if was is None or was.state is not record.state:
+        return record
+    if record.state is SlotState.FUNCTION and was.name != record.name:
+        return record
+    return replace(record, since=was.since)
+
+
+def _shown(numbers: Sequence[int]) -> str:
+    return f"slot {numbers[0]}" if len(numbers) == 1 else f"slots {', '.join(map(str, numbers))}"
+
+
+def _numbers_of(kept: Mapping[int, str]) -> dict[str, tuple[int, ...]]:
+    """Function -> its slots, ascending."""
+    result: dict[str, tuple[int, ...]] = {}
+    for number in sorted(kept):
+        result[kept[number]] = (*result.get(kept[number], ()), number)
+    return result
+
+
+def _check_branch(step: ReleaseStep, old: History, slots: _OldSlots, spec: Specification) -> None:
     """#branch may only say what is so already, and number what is new. Raises LinkError naming both."""
     problems = Diagnostics()
     remedy = "or leave the line out" if not step.major else "leave the line out, or --renumber"
-    numbers_of: dict[str, tuple[int, ...]] = {}
-    for number in sorted(kept):
-        numbers_of[kept[number]] = (*numbers_of.get(kept[number], ()), number)
-
-    def shown(numbers: Sequence[int]) -> str:
-        return f"slot {numbers[0]}" if len(numbers) == 1 else f"slots {', '.join(map(str, numbers))}"
-
+    numbers_of = _numbers_of(slots.kept)
     for name, numbers in spec.branch.items():
         where = spec.branch_where.get(name, spec.where)
-        if name in numbers_of:
-            if numbers != numbers_of[name]:
-                problems.add(
-                    where, f"#branch gives it {shown(numbers)}, and {old.file_name} has it in {shown(numbers_of[name])}",
-                    symbol=name, remedy=f"write {shown(numbers_of[name])}, {remedy}",
-                )  # fmt: skip
-            continue
-        for number in numbers:
-            if number in kept:
-                owner, now = old.slots[number - 1].name, kept[number]
-                known = owner if owner == now else f"{owner} (now {now})"
-                problems.add(where, f"#branch gives it slot {number}, which is {known}'s in {old.file_name}", symbol=name,
-                             remedy=f"number new functions behind the old ones, {remedy}")  # fmt: skip
-            elif number in retired:
-                gone = retired[number]
-                problems.add(
-                    where, f"#branch gives it slot {number}, which was {gone.name}'s until {gone.since} and is never used again",
-                    symbol=name, remedy=f"number new functions behind the old ones, {remedy}",
-                )  # fmt: skip
+        if name not in numbers_of:
+            _check_new(name, numbers, where, old, slots, remedy, problems)
+        elif numbers != numbers_of[name]:
+            known = _shown(numbers_of[name])
+            problems.add(
+                where,
+                f"#branch gives it {_shown(numbers)}, and {old.file_name} has it in {known}",
+                symbol=name,
+                remedy=f"write {known}, {remedy}",
+            )
     for number in spec.empty:
-        if number in kept:
-            problems.add(spec.where, f"#branch leaves slot {number} empty, which is {kept[number]}'s in {old.file_name}",
-                         remedy=f"give it to {kept[number]}, {remedy}")  # fmt: skip
+        if number in slots.kept:
+            owner = slots.kept[number]
+            problems.add(
+                spec.where,
+                f"#branch leaves slot {number} empty, which is {owner}'s in {old.file_name}",
+                remedy=f"give it to {owner}, {remedy}",
+            )
     problems.raise_if_any()
+
+
+def _check_new(
+    name: str, numbers: Sequence[int], where: str, old: History, slots: _OldSlots, remedy: str, problems: Diagnostics
+) -> None:
+    """A new function takes no slot that another one has or had."""
+    for number in numbers:
+        if number in slots.kept:
+            owner, now = old.slots[number - 1].name, slots.kept[number]
+            known = owner if owner == now else f"{owner} (now {now})"
+            what = f"which is {known}'s in {old.file_name}"
+        elif number in slots.retired:
+            gone = slots.retired[number]
+            what = f"which was {gone.name}'s until {gone.since} and is never used again"
+        else:
+            continue
+        problems.add(
+            where,
+            f"#branch gives it slot {number}, {what}",
+            symbol=name,
+            remedy=f"number new functions behind the old ones, {remedy}",
+        )

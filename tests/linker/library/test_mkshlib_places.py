@@ -12,9 +12,9 @@ from uselib.linker.errors import LinkError
 from uselib.linker.formats import elf
 from uselib.linker.image import Version
 from uselib.linker.library.releases import arrangement as places
-from uselib.linker.library.releases.arrangement import Item
+from uselib.linker.library.releases.arrangement import DataSection
 from uselib.linker.library.releases.history import PlaceRecord, PlaceState
-from uselib.linker.library.releases.places import Carried, Promise
+from uselib.linker.library.releases.places import KeptDatum, KeptPlaces
 from uselib.linker.passes.inputs import InputSection
 
 V = Version(1, 0, 0)
@@ -52,15 +52,15 @@ def packed(found: places.Arrangement) -> list[tuple[int, int, InputSection]]:
 class Release:
     """What a new release has, and what programs rely on of the old one."""
 
-    found: list[Item]
-    promises: tuple[Promise, ...]
+    found: list[DataSection]
+    promises: tuple[KeptDatum, ...]
     reserved: tuple[PlaceRecord, ...]
 
 
 def next_release(data: list[Datum]) -> Release:
     old = [(f"n{n}", datum) for n, datum in enumerate(data) if datum.fate != "new"]
-    items = [Item(section(d.size, d.alignment), {name: (0, d.size)}) for name, d in old]
-    first = places.arrange(items, Carried(), 0, "t")
+    items = [DataSection(section(d.size, d.alignment), {name: (0, d.size)}) for name, d in old]
+    first = places.arrange(items, KeptPlaces(), 0, "t")
     found, promises, reserved = [], [], []
     for n, datum in enumerate(data):
         name = f"n{n}"
@@ -68,16 +68,16 @@ def next_release(data: list[Datum]) -> Release:
         if datum.fate == "retired":
             reserved.append(PlaceRecord(ORIGIN + first.offsets[name], 0, datum.size, PlaceState.RETIRED, V, name))
             continue
-        found.append(Item(section(size, datum.alignment), {name: (0, size)}))
+        found.append(DataSection(section(size, datum.alignment), {name: (0, size)}))
         if datum.fate != "new":
-            promises.append(Promise(name, first.offsets[name], datum.size, V))
+            promises.append(KeptDatum(name, first.offsets[name], datum.size, V))
     return Release(found, tuple(promises), tuple(reserved))
 
 
 @given(DATA)
 def test_promises_are_kept(data: list[Datum]) -> None:
     release = next_release(data)
-    again = places.arrange(release.found, Carried(release.promises, release.reserved), ORIGIN, "t")
+    again = places.arrange(release.found, KeptPlaces(release.promises, release.reserved), ORIGIN, "t")
     rows = packed(again)
     where = {id(part): start for start, _, part in rows}
     for item in release.found:
@@ -110,10 +110,10 @@ def test_sections_with_private_data(rows: list[tuple[int, int, int, bool]]) -> N
         if gone:
             reserved.append(PlaceRecord(ORIGIN + at, 0, size, PlaceState.RETIRED, V, f"n{n}"))
         else:
-            found.append(Item(section(before + size + before // 2, 1), {f"n{n}": (before, size)}))
-            promises.append(Promise(f"n{n}", at, size, V))
+            found.append(DataSection(section(before + size + before // 2, 1), {f"n{n}": (before, size)}))
+            promises.append(KeptDatum(f"n{n}", at, size, V))
     try:
-        made = places.arrange(found, Carried(tuple(promises), tuple(reserved)), ORIGIN, "t")
+        made = places.arrange(found, KeptPlaces(tuple(promises), tuple(reserved)), ORIGIN, "t")
     except LinkError as problem:
         assert all("stay" in d.message for d in problem.diagnostics)
         return

@@ -155,9 +155,9 @@ def test_private_data_that_grow_into_a_neighbour(shop: Shop, capsys: pytest.Capt
 def test_alignment_and_named_sections(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
     shop.release("1.0.0", "int a = 1; int b = 2;")
     said = refused(shop, capsys, "1.0.1", "1.0.0", "int a = 1; __attribute__((aligned(64))) int b = 2;")
-    assert "b: cannot stay where it was: it wants an alignment of 64 bytes now" in said
+    assert "b: cannot stay where it was: it needs an alignment of 64 bytes now" in said
     said = refused(shop, capsys, "1.1.0", "1.0.0", "int a = 1; int b = 2; __attribute__((aligned(8192))) int wide = 3;")
-    assert "wide: wants an alignment of 8192 bytes, and the data have been at 0x61003000 since earlier releases" in said
+    assert "wide: needs an alignment of 8192 bytes, and the data have been at 0x61003000 since earlier releases" in said
     named = '__attribute__((section("mine"))) int here = 3; int f(void) { return here; } int x = 1;'
     shop.release("2.0.0", named)
     said = refused(shop, capsys, "2.1.0", "2.0.0", named + "int y[2000] = {1};")

@@ -51,7 +51,7 @@ def test_version_numbers(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None
     said = capsys.readouterr().err
     assert "libt_s.1.2.5: after 1.2.4: a patch release (the interface is the same)\n" in said
     assert re.search(
-        r"libt_s\.1\.2\.5: room for any amount of text \(no data are promised\), any amount of data .*65533 slots", said
+        r"libt_s\.1\.2\.5: room for any amount of text \(no data are exported\), any amount of data .*65533 slots", said
     )
 
 
@@ -184,7 +184,7 @@ def test_declarations_need_a_previous_release(tmp_path: Path, capsys: pytest.Cap
         said = refused(shop, capsys, "1.0.0", None, TWO, *option)
         assert (
             said
-            == f"uselib: libt_s.1.0.0: {option[0][2:]} speaks of an earlier release, and none is given; give it with --previous\n"
+            == f"uselib: libt_s.1.0.0: {option[0][2:]} needs an earlier release, and none is given; give it with --previous\n"
         )
 
 
@@ -221,7 +221,7 @@ def test_what_is_no_release(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         (program, "is not a target library: it has no NT_LIBRARY note"),
         (
             bare,
-            f"does not say what earlier releases promised (section {history.SECTION}): it was stripped of it; give its stub library",
+            f"does not say what programs of earlier releases rely on (section {history.SECTION}): it was stripped of it; give its stub library",
         ),
         (tmp_path / "nowhere", "cannot be read: No such file or directory"),
         (tmp_path, "not a stub library: it has no `LIBRARY NAME`"),

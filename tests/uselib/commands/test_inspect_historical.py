@@ -10,7 +10,13 @@ from support.command import uselib
 from uselib.linker.historical.aout.format import Magic
 from uselib.linker.historical.coff import format as coff
 from uselib.linker.historical.textbook import format as textbook
-from uselib.linker.historical.textbook.format import Library, Module, Object, Segment, Symbol
+from uselib.linker.historical.textbook.format import (
+    LibraryModule,
+    ModuleLibrary,
+    TextbookObject,
+    TextbookSegment,
+    TextbookSymbol,
+)
 
 
 def lines(path: Path) -> list[str]:
@@ -41,11 +47,11 @@ def test_aout_program(tmp_path: Path) -> None:
 def test_coff(tmp_path: Path) -> None:
     record = coff.encode_library("/shlib/libc_s")
     sections = (
-        coff.Section(".text", 0x1000, 4, coff.STYP_TEXT, b"\xc3\0\0\0"),
-        coff.Section(".lib", 0, len(record), coff.STYP_LIB, record, paddr=1),
+        coff.CoffSection(".text", 0x1000, 4, coff.STYP_TEXT, b"\xc3\0\0\0"),
+        coff.CoffSection(".lib", 0, len(record), coff.STYP_LIB, record, paddr=1),
     )
     file = coff.Coff(
-        sections, (coff.Symbol("main", 0x1000, 1),), coff.OptionalHeader(coff.ZMAGIC, entry=0x1000), coff.F_EXEC
+        sections, (coff.CoffSymbol("main", 0x1000, 1),), coff.OptionalHeader(coff.ZMAGIC, entry=0x1000), coff.F_EXEC
     )
     path = tmp_path / "p"
     path.write_bytes(coff.encode(file))
@@ -56,10 +62,10 @@ def test_coff(tmp_path: Path) -> None:
 
 
 def test_textbook(tmp_path: Path) -> None:
-    file = Object((Segment(".text", 0x1000, 1, "RP", b"\xc3"),), (Symbol("f", 0x1000, 1),))
+    file = TextbookObject((TextbookSegment(".text", 0x1000, 1, "RP", b"\xc3"),), (TextbookSymbol("f", 0x1000, 1),))
     (tmp_path / "o").write_bytes(textbook.encode(file))
     assert lines(tmp_path / "o")[0].endswith("o: linked file in the textbook's format, 0 relocations")
-    stub = Library((Module("m", textbook.encode(file), ("f",)),), "libq_s.1.0.0", ("libc_s.4.0.0",))
+    stub = ModuleLibrary((LibraryModule("m", textbook.encode(file), ("f",)),), "libq_s.1.0.0", ("libc_s.4.0.0",))
     (tmp_path / "l").write_bytes(textbook.encode_library(stub))
     assert lines(tmp_path / "l")[0].endswith("l: stub library of libq_s.1.0.0 in the textbook's file format, 1 modules")
 

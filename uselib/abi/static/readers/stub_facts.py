@@ -21,7 +21,7 @@ from uselib.linker.library.releases.previous import history_of
 from uselib.linker.reading import read_file
 
 _SLOT_SIZE = 8
-_TABLES = (0x800, 0x1000)  # where a jump table begins, from the base (shlib_layout.py)
+_TABLES = (0x800, 0x1000)  # where a jump table begins, from the base (linker/library/layout.py)
 
 
 def stub_facts(path: str) -> Facts:
