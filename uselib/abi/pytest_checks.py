@@ -51,26 +51,47 @@ class Abi:
         return compare_files(os.fspath(old), os.fspath(new), _names(programs), HeaderOptions(names, names)).report
 
     def run(
-        self, old: PathLike, new: PathLike, program: PathLike, arguments: Sequence[PathLike] = (), *, stdin: bytes | str = b"",
-        run_options: Sequence[PathLike] = (), prototypes: Sequence[PathLike] = (), ignore: Sequence[str] = (),
+        self,
+        old: PathLike,
+        new: PathLike,
+        program: PathLike,
+        arguments: Sequence[PathLike] = (),
+        *,
+        stdin: bytes | str = b"",
+        run_options: Sequence[PathLike] = (),
+        prototypes: Sequence[PathLike] = (),
+        ignore: Sequence[str] = (),
         max_instructions: int | None = None,
-    ) -> AbiResult:  # fmt: skip
+    ) -> AbiResult:
         """The dynamic check, as `uselib abi run PROG --old OLD --new NEW`. run_options come behind those of the ini file."""
         from uselib.abi.dynamic.run.run import compare_runs
 
         request = AbiRequest(
-            os.fspath(program), os.fspath(old), os.fspath(new), _names(arguments),
-            stdin.encode() if isinstance(stdin, str) else stdin, (*self.run_options, *_names(run_options)),
-            _names(prototypes), tuple(ignore), max_instructions, self.max_seconds,
-        )  # fmt: skip
+            os.fspath(program),
+            os.fspath(old),
+            os.fspath(new),
+            arguments=_names(arguments),
+            stdin=stdin.encode() if isinstance(stdin, str) else stdin,
+            run_words=(*self.run_options, *_names(run_options)),
+            prototypes=_names(prototypes),
+            ignore=tuple(ignore),
+            max_instructions=max_instructions,
+            max_seconds=self.max_seconds,
+        )
         return compare_runs(request)
 
     # -- assertions ------------------------------------------------------------------------------------------------
 
     def assert_compatible(
-        self, old: PathLike, new: PathLike, program: PathLike | None = None, arguments: Sequence[PathLike] = (),
-        *, headers: Sequence[PathLike] = (), **run: Any,
-    ) -> None:  # fmt: skip
+        self,
+        old: PathLike,
+        new: PathLike,
+        program: PathLike | None = None,
+        arguments: Sequence[PathLike] = (),
+        *,
+        headers: Sequence[PathLike] = (),
+        **run: Any,
+    ) -> None:
         """Programs that were linked with `old` go on working with `new`.
 
         Without a program: no change that breaks any of them. With one: nothing that it uses has changed in a way that breaks it, and

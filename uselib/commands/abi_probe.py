@@ -111,11 +111,19 @@ def run(argv: list[str]) -> int:
     from uselib.progress_bar import progress_bar
 
     request = ProbeRequest(
-        options.old, options.new, ("*",) if options.all else tuple(options.functions),
-        tuple(part for part in options.library_path.split(":") if part), tuple(options.prototypes), _ranges(options.range),
-        options.allow_null, not options.no_errno, options.seed, options.examples, options.max_instructions,
-        options.state,
-    )  # fmt: skip
+        options.old,
+        options.new,
+        ("*",) if options.all else tuple(options.functions),
+        library_path=tuple(part for part in options.library_path.split(":") if part),
+        prototypes=tuple(options.prototypes),
+        ranges=_ranges(options.range),
+        null=options.allow_null,
+        errno=not options.no_errno,
+        seed=options.seed,
+        examples=options.examples,
+        max_instructions=options.max_instructions,
+        state=options.state,
+    )
     _keep_files_out_of_here()
     try:
         with progress_bar("abi probe") as progress:

@@ -83,9 +83,16 @@ def _request(arguments: list[str]) -> tuple[AbiRequest | None, bool]:
         if name not in libraries:
             raise UsageError(Diagnostic("abi run", f"no {name} version given", remedy=f"say which with `--{name} LIB`"))
     request = AbiRequest(
-        rest[at], libraries["old"], libraries["new"], tuple(rest[at + 1 :]), _stdin(), tuple(words),
-        values.get("prototypes", ()), values.get("ignore", ()), parallel="one_by_one" not in values,
-    )  # fmt: skip
+        rest[at],
+        libraries["old"],
+        libraries["new"],
+        arguments=tuple(rest[at + 1 :]),
+        stdin=_stdin(),
+        run_words=tuple(words),
+        prototypes=values.get("prototypes", ()),
+        ignore=values.get("ignore", ()),
+        parallel="one_by_one" not in values,
+    )
     return request, "json" in values
 
 

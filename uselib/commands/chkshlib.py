@@ -303,10 +303,8 @@ def _list_rules(as_json: bool) -> int:
 
 
 def _row(rule: AbiRule) -> dict[str, object]:
-    return {
-        "id": rule.id, "title": rule.title, "severity": WORDS[rule.severity], "consequence": rule.consequence, "remedy": rule.remedy,
-        "since": rule.since,
-    }  # fmt: skip
+    texts = {name: getattr(rule, name) for name in ("id", "title", "severity", "consequence", "remedy", "since")}
+    return {**texts, "severity": WORDS[rule.severity]}
 
 
 def _explain(identifier: str) -> int:
@@ -321,9 +319,12 @@ def _explain(identifier: str) -> int:
     for number, example in enumerate(examples, 1):
         which = f"example {number}, " if len(examples) > 1 else ""
         named = (
-            ("header", example.header), ("new header", example.new_header), ("old", example.old), ("new", example.new),
+            ("header", example.header),
+            ("new header", example.new_header),
+            ("old", example.old),
+            ("new", example.new),
             ("program linked with old", example.program),
-        )  # fmt: skip
+        )
         parts += [(which + heading, text) for heading, text in named if text.strip()]
     width = shutil.get_terminal_size((_PIPE_WIDTH, 24)).columns if sys.stdout.isatty() else _PIPE_WIDTH
     for line in rule_text(table.rule(identifier), parts, width):

@@ -16,7 +16,7 @@ from uselib.abi.dynamic.run.inputs import RunInputs
 from uselib.abi.dynamic.run.pointers import PointerTargets
 from uselib.abi.dynamic.run.process_pair import DivergenceCandidate, ProcessPair, first
 from uselib.abi.dynamic.run.result import Divergence, WrongBinding
-from uselib.abi.dynamic.run.side import MOST_CALLS, SideRun
+from uselib.abi.dynamic.run.side_run import MOST_CALLS, SideRun
 from uselib.abi.dynamic.run.streams import Stream, load
 from uselib.emulator.trace.reading.model import Process, TraceFile
 

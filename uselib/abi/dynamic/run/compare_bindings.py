@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from uselib.abi.dynamic.run.bindings import LibraryVersion
 from uselib.abi.dynamic.run.process_pair import ProcessPair
 from uselib.abi.dynamic.run.result import WrongBinding
-from uselib.abi.dynamic.run.side import SideRun
+from uselib.abi.dynamic.run.side_run import SideRun
 from uselib.abi.dynamic.run.streams import Stream
 
 

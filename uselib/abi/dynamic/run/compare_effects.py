@@ -10,7 +10,7 @@ import numpy as np
 from uselib.abi.dynamic.run.exit_text import end_text
 from uselib.abi.dynamic.run.process_pair import AT_END, DivergenceCandidate, ProcessPair
 from uselib.abi.dynamic.run.result import Divergence
-from uselib.abi.dynamic.run.side import SideRun
+from uselib.abi.dynamic.run.side_run import SideRun
 from uselib.abi.dynamic.run.streams import Stream
 from uselib.emulator.trace.reading.align import common_prefix
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from uselib.abi.dynamic.run.bindings import Bound, LibraryVersion
 from uselib.abi.dynamic.run.result import Coverage
-from uselib.abi.dynamic.run.side import SideRun
+from uselib.abi.dynamic.run.side_run import SideRun
 
 
 def changed_functions(old: LibraryVersion, new: LibraryVersion) -> frozenset[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from uselib.abi.dynamic.run.bindings import Bound, LibraryVersion
-from uselib.abi.dynamic.run.side import MOST_CALLS, SideRun
+from uselib.abi.dynamic.run.side_run import MOST_CALLS, SideRun
 
 PIECE = 1 << 14  # records between two digests: RecordOptions.capacity
 

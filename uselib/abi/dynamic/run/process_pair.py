@@ -9,7 +9,7 @@ from uselib.abi.dynamic.run.compared_words import NOTHING, ComparedWords, compar
 from uselib.abi.dynamic.run.inputs import RunInputs
 from uselib.abi.dynamic.run.pointers import PointerTargets
 from uselib.abi.dynamic.run.result import Divergence
-from uselib.abi.dynamic.run.side import SideRun
+from uselib.abi.dynamic.run.side_run import SideRun
 from uselib.abi.dynamic.run.streams import Stream
 from uselib.emulator.trace.prototypes.decode import Decoder
 from uselib.linker.formats.library_names import plain_name

@@ -33,16 +33,8 @@ from uselib.abi.dynamic.run.explain import explained, names_near
 from uselib.abi.dynamic.run.identity_copy import with_identity
 from uselib.abi.dynamic.run.inputs import RunFailed, RunInputs, read_inputs
 from uselib.abi.dynamic.run.result import AbiRequest, AbiResult, Divergence, SideResult, WrongBinding, not_comparable
-from uselib.abi.dynamic.run.side import (
-    GUEST_DIRECTORY,
-    MOST_CALLS,
-    Job,
-    SideRun,
-    finish_side,
-    place_library,
-    start_side,
-    warm_up,
-)
+from uselib.abi.dynamic.run.side import finish_side, place_library, start_side, warm_up
+from uselib.abi.dynamic.run.side_run import GUEST_DIRECTORY, MOST_CALLS, SideJob, SideRun
 from uselib.abi.dynamic.run.static_findings import named
 from uselib.emulator.trace.reading.model import TraceFile
 from uselib.emulator.trace.record.backend import Want
@@ -99,7 +91,7 @@ def _run_pair(inputs: RunInputs, folder: str) -> tuple[SideRun, SideRun]:
     return _run_both(inputs, jobs)
 
 
-def _run_both(inputs: RunInputs, jobs: Sequence[Job]) -> tuple[SideRun, SideRun]:
+def _run_both(inputs: RunInputs, jobs: Sequence[SideJob]) -> tuple[SideRun, SideRun]:
     warm_up(inputs.machine)
     if not inputs.request.parallel:
         old, new = (finish_side(job, start_side(job, inputs.request.stdin)) for job in jobs)
@@ -112,7 +104,7 @@ def _run_both(inputs: RunInputs, jobs: Sequence[Job]) -> tuple[SideRun, SideRun]
     return old, new
 
 
-def _job(inputs: RunInputs, folder: str, name: str, library: LibraryVersion) -> Job:
+def _job(inputs: RunInputs, folder: str, name: str, library: LibraryVersion) -> SideJob:
     directory = os.path.join(folder, name)
     os.mkdir(directory)
     low = min(inputs.old.identity.base, inputs.new.identity.base)
@@ -126,7 +118,7 @@ def _job(inputs: RunInputs, folder: str, name: str, library: LibraryVersion) -> 
         return wants_of(inputs.find(name), inputs.machine, results=True)
 
     pages = {page for library in (inputs.old, inputs.new) for place in library.exported_data for page in place.pages}
-    return Job(
+    return SideJob(
         directory,
         inputs.old.identity.name,
         inputs.names,
