@@ -83,7 +83,7 @@ EMULATIONS = {
 }
 FORMATS = {"i386linux": "aout", "i386coff": "coff", "textbook": "textbook"}  # of the output; the others make ELF
 
-# Who maps a program's libraries, and when (ARCHITECTURE.md, start-up contract); all but the first link with stub libraries.
+# Who maps a program's libraries, and when (docs/formats.md, start-up contract); all but the first link with stub libraries.
 SCHEMES = ("static", "uselib", "mmap", "kernel", "bsdos", "interp")
 
 # Kinds of option: what follows the name, and what it does.

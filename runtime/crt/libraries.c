@@ -1,4 +1,4 @@
-/* Start-up of a program with static shared libraries: the start-up contract of ARCHITECTURE.md, in order.
+/* Start-up of a program with static shared libraries: the start-up contract of docs/formats.md, in order.
  *
  *   1. read argv, the environment and the auxiliary vector
  *   2. find, check and map every library of `.lib`, then every library that those need   (find.h, map.h)

@@ -1,7 +1,7 @@
 """Helpers of the mkshlib tests: compile C, make libraries, link programs with any linker, and run them natively.
 
 The programs need no C library and no start-up code of ours: `begin` below maps the libraries it is told about in the way
-ARCHITECTURE.md's start-up contract says (scheme mmap), sets interposition pointers, and calls `main_`.
+the start-up contract of docs/formats.md says (scheme mmap), sets interposition pointers, and calls `main_`.
 """
 
 from __future__ import annotations

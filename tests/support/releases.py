@@ -1,7 +1,7 @@
 """Helpers of the tests of `mkshlib --previous`: releases of a library, and programs that run with any of them.
 
 A program is linked once, by GNU ld with the stub of one release, and is told on its command line which target library to
-map (start-up contract of ARCHITECTURE.md, scheme mmap: entry and note are read from the mapped header page).
+map (start-up contract of docs/formats.md, scheme mmap: entry and note are read from the mapped header page).
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ from uselib.emulator.trace.record.wants import wants_of
 from uselib.linker.errors import Diagnostic, some
 
 TRIES = 3  # of programs with several processes, whose order is the host's
-START_UP_REFUSED = 128  # exit status: ARCHITECTURE.md, start-up contract
+START_UP_REFUSED = 128  # exit status: docs/formats.md, start-up contract
 
 
 def compare_runs(request: AbiRequest) -> AbiResult:

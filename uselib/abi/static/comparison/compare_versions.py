@@ -12,7 +12,7 @@ _DEPENDENCY = re.compile(r"^(?P<name>.+?)\.(?P<major>\d+)\.(?P<minor>\d+)\.(?P<p
 
 
 def refusal(linked: Identity, library: Identity) -> str:
-    """Why start-up refuses a program that was linked with `linked`, or empty (ARCHITECTURE.md, start-up contract)."""
+    """Why start-up refuses a program that was linked with `linked`, or empty (docs/formats.md, start-up contract)."""
     if library.name != linked.name:
         return f"it is {library.name}, not {linked.name}"
     if library.base != linked.base:
