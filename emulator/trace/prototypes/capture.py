@@ -10,7 +10,7 @@ import enum
 from dataclasses import dataclass
 
 from uselib.emulator.trace.prototypes.conventions import Arguments, Parts, Where, in_memory, word_index, words_needed
-from uselib.linker.c_types.value_types import Parameter, Pointer, Prototype, Structure
+from uselib.emulator.trace.prototypes.type_views import Parameter, Pointer, Prototype, Structure
 from uselib.linker.image import Machine
 
 STRING_LIMIT = 256  # bytes of a string that are copied

@@ -19,13 +19,13 @@ from pycparser import c_ast
 from uselib.emulator.trace.prototypes.from_graph import Hints, ValueTypes
 from uselib.emulator.trace.prototypes.sets import SET, set_type
 from uselib.emulator.trace.prototypes.simple import simple_prototype
+from uselib.emulator.trace.prototypes.type_views import Opaque, Parameter, Prototype, Type, guessed_format
 from uselib.linker.c_types import headers
 from uselib.linker.c_types.declared_types import DeclaredTypes
 from uselib.linker.c_types.headers import AnnotatedDeclaration
 from uselib.linker.c_types.type_names import TypeNames
 from uselib.linker.c_types.types import FunctionType
 from uselib.linker.c_types.units import TopLevelDeclaration
-from uselib.linker.c_types.value_types import Opaque, Parameter, Prototype, Type, guessed_format
 from uselib.linker.errors import Diagnostic, FormatError
 from uselib.linker.image import Machine
 

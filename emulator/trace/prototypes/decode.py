@@ -23,8 +23,7 @@ from uselib.emulator.trace.prototypes.conventions import (
 )
 from uselib.emulator.trace.prototypes.formats import Conversion, conversions, integer_name, promoted
 from uselib.emulator.trace.prototypes.machine_types import BASE_TYPES
-from uselib.emulator.trace.prototypes.values import UNKNOWN, Names
-from uselib.linker.c_types.value_types import (
+from uselib.emulator.trace.prototypes.type_views import (
     Enumeration,
     Floating,
     Integer,
@@ -35,6 +34,7 @@ from uselib.linker.c_types.value_types import (
     Type,
     Void,
 )
+from uselib.emulator.trace.prototypes.values import UNKNOWN, Names
 from uselib.linker.image import Machine
 
 MORE = "..."

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from uselib.emulator.trace.prototypes.damage import Warn, unsaid
 from uselib.emulator.trace.prototypes.from_graph import UnreadableType, ValueTypes
-from uselib.linker.c_types.value_types import Parameter, Prototype, guessed_format
+from uselib.emulator.trace.prototypes.type_views import Parameter, Prototype, guessed_format
 from uselib.linker.dwarf import sections as debug_sections
 from uselib.linker.dwarf.abbreviations import Damage
 from uselib.linker.dwarf.functions import FoundFunction, FunctionLookup

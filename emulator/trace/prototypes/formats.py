@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from uselib.emulator.trace.prototypes.machine_types import BASE_TYPES
-from uselib.linker.c_types.value_types import Pointer, Type
+from uselib.emulator.trace.prototypes.type_views import Pointer, Type
 from uselib.linker.image import Machine
 
 _PRINTF = re.compile(rb"%(?:[-+ #0'I]*)(\*|\d+)?(?:\.(\*|-?\d+)?)?(hh|h|ll|l|q|j|z|t|L)?(.)?", re.DOTALL)

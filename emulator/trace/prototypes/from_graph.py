@@ -1,4 +1,4 @@
-"""Rows of the type graph (linker/c_types/types.py) -> value types (value_types.py): made when asked for, each once."""
+"""Rows of the type graph (linker/c_types/types.py) -> value types (type_views.py): made when asked for, each once."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from uselib.emulator.trace.prototypes.machine_types import base_value_type
-from uselib.linker.c_types import types as ct
-from uselib.linker.c_types.value_types import (
+from uselib.emulator.trace.prototypes.type_views import (
     Array,
     Enumeration,
     Field,
@@ -21,6 +20,7 @@ from uselib.linker.c_types.value_types import (
     enumeration,
     renamed,
 )
+from uselib.linker.c_types import types as ct
 from uselib.linker.image import Machine
 
 _MEMBERS = 1024  # of a structure or enumeration that are looked at

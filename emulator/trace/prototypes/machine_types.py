@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from uselib.emulator.trace.prototypes.type_views import Array, Complex, Floating, Integer, Opaque, Type, Void
 from uselib.linker.c_types.base_types import BASE_ROWS, base_alignment, keyword_name
 from uselib.linker.c_types.types import VECTOR_OF, Base
-from uselib.linker.c_types.value_types import Array, Complex, Floating, Integer, Opaque, Type, Void
 from uselib.linker.image import Machine
 
 _STYLES = {"bool": "boolean", "char": "character"}

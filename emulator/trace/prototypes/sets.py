@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from uselib.linker.c_types.value_types import Integer, Type, Value, enumeration
+from uselib.emulator.trace.prototypes.type_views import Integer, Type, Value, enumeration
 from uselib.linker.errors import Diagnostic, FormatError
 
 SET = re.compile(r"(enum|flags|chars)\s+(\w+)\s*:\s*([\w\s]+?)\s*(?:\{(.*)\})?\s*;", re.DOTALL)

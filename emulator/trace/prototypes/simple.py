@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from uselib.linker.c_types.value_types import Parameter, Pointer, Prototype, Type
+from uselib.emulator.trace.prototypes.type_views import Parameter, Pointer, Prototype, Type
 
 _FUNCTION = re.compile(
     r"(_Noreturn )?([\w ]+?) ?(\**)(\w+)\(([^()]*(?:bytes\([\w*]+\)[^()]*)*)\)(?: (PRINTF|SCANF)\((\d+)\))?;$"

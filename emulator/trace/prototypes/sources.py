@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from uselib.emulator.trace.prototypes.damage import Warn, unsaid
-from uselib.linker.c_types.value_types import Enumeration, Integer, Parameter, Pointer, Prototype, Type
+from uselib.emulator.trace.prototypes.type_views import Enumeration, Integer, Parameter, Pointer, Prototype, Type
 from uselib.linker.errors import Diagnostic, FormatError
 from uselib.linker.image import Machine
 

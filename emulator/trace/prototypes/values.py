@@ -6,7 +6,7 @@ import math
 import struct
 from collections.abc import Callable
 
-from uselib.linker.c_types.value_types import (
+from uselib.emulator.trace.prototypes.type_views import (
     Array,
     Complex,
     Enumeration,

@@ -16,7 +16,7 @@ from uselib.linker.image import Machine
 if TYPE_CHECKING:
     from uselib.emulator.trace.prototypes.decode import Decoder as PrototypeDecoder
     from uselib.emulator.trace.prototypes.sources import Prototypes
-    from uselib.linker.c_types.value_types import Prototype
+    from uselib.emulator.trace.prototypes.type_views import Prototype
 
 Masks = tuple[tuple[int, int, int, int], int]
 """The bits that mean something: of the first four argument words, of the result."""

@@ -13,7 +13,7 @@ from uselib.emulator.trace.record.program_recording import RecordedFunction
 from uselib.linker.image import Machine
 
 if TYPE_CHECKING:
-    from uselib.linker.c_types.value_types import Prototype
+    from uselib.emulator.trace.prototypes.type_views import Prototype
 
 MOST_WANTS = 16  # of one function, as in native/recorder.c
 _RESULTS = {Copy.STRING: Copy.RESULT_STRING, Copy.BYTES: Copy.RESULT_BYTES}

@@ -13,7 +13,7 @@ from uselib.emulator.trace.prototypes import values
 from uselib.emulator.trace.prototypes.capture import Capture, CaptureKind, wanted, wanted_result, wanted_words
 from uselib.emulator.trace.prototypes.declarations import from_file, standard
 from uselib.emulator.trace.prototypes.decode import Decoder
-from uselib.linker.c_types.value_types import Prototype
+from uselib.emulator.trace.prototypes.type_views import Prototype
 from uselib.linker.image import Machine
 
 I386, X86_64 = Machine.I386, Machine.X86_64

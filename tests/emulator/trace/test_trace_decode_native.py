@@ -16,7 +16,7 @@ from uselib.emulator.trace.prototypes.conventions import in_memory
 from uselib.emulator.trace.prototypes.declarations import from_file
 from uselib.emulator.trace.prototypes.decode import Decoder
 from uselib.emulator.trace.prototypes.dwarf import read_dwarf
-from uselib.linker.c_types.value_types import Floating, Void
+from uselib.emulator.trace.prototypes.type_views import Floating, Void
 from uselib.linker.image import Machine
 
 TYPES = """

@@ -15,7 +15,7 @@ from uselib.emulator.trace.prototypes.declarations import from_file, standard
 from uselib.emulator.trace.prototypes.decode import Decoder
 from uselib.emulator.trace.prototypes.dwarf import DwarfPrototypes, read_dwarf
 from uselib.emulator.trace.prototypes.sources import Prototypes, open_prototypes, read_prototype_file
-from uselib.linker.c_types.value_types import Pointer, Structure, spelled
+from uselib.emulator.trace.prototypes.type_views import Pointer, Structure, spelled
 from uselib.linker.errors import FormatError, ToolError
 from uselib.linker.image import Machine
 

@@ -17,8 +17,8 @@ import pytest
 from support.paths import ROOT
 from uselib.emulator.trace.prototypes import declarations
 from uselib.emulator.trace.prototypes.declarations import standard
+from uselib.emulator.trace.prototypes.type_views import Enumeration, Field, Integer, Opaque, Structure
 from uselib.linker.c_types import headers
-from uselib.linker.c_types.value_types import Enumeration, Field, Integer, Opaque, Structure
 from uselib.linker.image import Machine
 
 MINI = ROOT / "runtime" / "libmini" / "include"

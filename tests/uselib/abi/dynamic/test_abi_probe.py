@@ -25,7 +25,7 @@ from uselib.abi.dynamic.probe.strategies import arguments, lengths, limits
 from uselib.abi.dynamic.probe.strategies import is_null as null
 from uselib.cli import main
 from uselib.commands import cc, mkshlib
-from uselib.linker.c_types.value_types import Enumeration, Integer
+from uselib.emulator.trace.prototypes.type_views import Enumeration, Integer
 from uselib.linker.errors import ToolError
 
 HEADER = """

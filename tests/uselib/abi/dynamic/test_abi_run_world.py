@@ -20,8 +20,8 @@ from uselib.abi.dynamic.run.bindings import RunsNotComparable, read_library
 from uselib.abi.dynamic.run.compared_words import ComparedWords
 from uselib.abi.dynamic.run.digest import DigestSink
 from uselib.abi.dynamic.run.run import compare_runs
+from uselib.emulator.trace.prototypes.type_views import Opaque
 from uselib.emulator.trace.store.format import RECORD, Batch, ChunkKind, EventKind
-from uselib.linker.c_types.value_types import Opaque
 from uselib.linker.errors import ToolError
 
 ONE = "int value(int x) { return x + 1; }\n"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from uselib.abi.dynamic.probe.spec import Refused
 from uselib.abi.dynamic.probe.values import Arena, Region, Value, encode
 from uselib.emulator.trace.prototypes.conventions import Arguments, Part, Where, in_memory
-from uselib.linker.c_types.value_types import Floating, Prototype, Type
+from uselib.emulator.trace.prototypes.type_views import Floating, Prototype, Type
 from uselib.linker.image import Machine
 
 ARENA = 0x2000_0000  # where the block lies: between heap and libraries on both machines

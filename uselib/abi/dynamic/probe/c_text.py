@@ -16,7 +16,7 @@ from uselib.abi.dynamic.probe.values import (
     c_number,
     c_string,
 )
-from uselib.linker.c_types.value_types import (
+from uselib.emulator.trace.prototypes.type_views import (
     Array,
     Complex,
     Enumeration,

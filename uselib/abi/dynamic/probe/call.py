@@ -26,7 +26,7 @@ from uselib.emulator.machine.counter import InstructionCounter
 from uselib.emulator.machine.registers import INDEX
 from uselib.emulator.process.interfaces import ProcessEnded
 from uselib.emulator.trace.prototypes.conventions import Where, result_parts
-from uselib.linker.c_types.value_types import Prototype, Void
+from uselib.emulator.trace.prototypes.type_views import Prototype, Void
 from uselib.linker.formats.elf_image import read_image
 from uselib.linker.image import ExportKind, Image, Machine
 from uselib.linker.reading import read_file

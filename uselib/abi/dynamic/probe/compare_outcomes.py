@@ -16,7 +16,7 @@ from uselib.abi.dynamic.probe.call import CallOutcome, ProbedLibrary
 from uselib.abi.dynamic.probe.spec import CallDifference
 from uselib.abi.dynamic.probe.values import Region, c_number, c_string
 from uselib.emulator.api.values import from_extended
-from uselib.linker.c_types.value_types import (
+from uselib.emulator.trace.prototypes.type_views import (
     Array,
     Complex,
     Enumeration,

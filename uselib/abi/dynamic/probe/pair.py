@@ -15,7 +15,7 @@ from uselib.abi.dynamic.probe.compare_outcomes import first_difference
 from uselib.abi.dynamic.probe.spec import CallDifference, ProbeRequest
 from uselib.abi.dynamic.probe.values import Value
 from uselib.emulator.trace.prototypes.sources import Prototypes, open_prototypes
-from uselib.linker.c_types.value_types import Prototype
+from uselib.emulator.trace.prototypes.type_views import Prototype
 from uselib.linker.errors import Diagnostic, ToolError, error
 from uselib.linker.formats.elf_image import read_image
 from uselib.linker.image import ExportKind, Image

@@ -18,7 +18,7 @@ from uselib.abi.dynamic.probe.search import search
 from uselib.abi.dynamic.probe.sequences import search_sequences
 from uselib.abi.dynamic.probe.spec import CallDifference, FunctionResult, ProbeRequest, ProbeResult, Refused
 from uselib.abi.dynamic.probe.values import from_plain
-from uselib.linker.c_types.value_types import Prototype
+from uselib.emulator.trace.prototypes.type_views import Prototype
 from uselib.linker.errors import error
 
 

@@ -10,7 +10,7 @@ from uselib.abi.dynamic.probe.pair import LibraryPair
 from uselib.abi.dynamic.probe.shrink import shrink
 from uselib.abi.dynamic.probe.spec import FunctionResult, ProbeRequest, Refused, Witness
 from uselib.abi.dynamic.probe.values import Value
-from uselib.linker.c_types.value_types import Prototype
+from uselib.emulator.trace.prototypes.type_views import Prototype
 
 
 def search_settings(request: ProbeRequest) -> Any:

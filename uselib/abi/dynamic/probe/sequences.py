@@ -18,7 +18,7 @@ from uselib.abi.dynamic.probe.search import search_settings
 from uselib.abi.dynamic.probe.shrink import shrink
 from uselib.abi.dynamic.probe.spec import Call, FunctionResult, Refused, Witness
 from uselib.abi.dynamic.probe.values import Value
-from uselib.linker.c_types.value_types import Prototype
+from uselib.emulator.trace.prototypes.type_views import Prototype
 
 _LONGEST = 8  # calls of a sequence
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from uselib.abi.dynamic.probe.values import Group, Items, Number, Text, UnionMember, Value
-from uselib.linker.c_types.value_types import Array, Integer, Pointer, Prototype, Structure, Type
+from uselib.emulator.trace.prototypes.type_views import Array, Integer, Pointer, Prototype, Structure, Type
 
 Path = tuple[int, ...]
 Arguments = tuple[Value, ...]

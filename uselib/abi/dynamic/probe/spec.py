@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from uselib.abi.dynamic.probe.c_text import call_text
 from uselib.abi.dynamic.probe.values import Value, plain
-from uselib.linker.c_types.value_types import Prototype
+from uselib.emulator.trace.prototypes.type_views import Prototype
 
 PROBE_VERSION = 1  # of as_json
 

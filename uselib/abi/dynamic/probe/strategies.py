@@ -21,7 +21,7 @@ from hypothesis.strategies import SearchStrategy
 from uselib.abi.dynamic.probe.hints import Hints
 from uselib.abi.dynamic.probe.spec import Refused
 from uselib.abi.dynamic.probe.values import NULL, Bytes, Group, Items, Null, Number, Text, UnionMember, Value
-from uselib.linker.c_types.value_types import (
+from uselib.emulator.trace.prototypes.type_views import (
     Array,
     Complex,
     Enumeration,

@@ -7,7 +7,7 @@
     Items((...))                pointer to elements of the type that is pointed to
     NULL                        the null pointer
 
-All are immutable and compare by value. Their pointer_target is given by a type beside them (linker/c_types/value_types.py).
+All are immutable and compare by value. Their pointer_target is given by a type beside them (emulator/trace/prototypes/type_views.py).
 `plain` and `from_plain` turn them into lists that JSON and Python's literals can hold.
 """
 
@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from uselib.emulator.api.values import extended
-from uselib.linker.c_types.value_types import (
+from uselib.emulator.trace.prototypes.type_views import (
     Array,
     Complex,
     Enumeration,

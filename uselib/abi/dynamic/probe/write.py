@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from uselib.abi.dynamic.probe.c_text import call_text, declared, one_line, prototype_text
 from uselib.abi.dynamic.probe.spec import FunctionResult, ProbeRequest
 from uselib.abi.dynamic.probe.values import Bytes, Items, Text, plain
-from uselib.linker.c_types.value_types import (
+from uselib.emulator.trace.prototypes.type_views import (
     Array,
     Complex,
     Enumeration,

@@ -16,10 +16,10 @@ from uselib.abi.dynamic.run.compared_words import ComparedWords, plain_bytes
 from uselib.abi.dynamic.run.process_pair import AT_END, DivergenceCandidate, ProcessPair
 from uselib.abi.dynamic.run.result import Divergence
 from uselib.abi.dynamic.run.streams import Stream
+from uselib.emulator.trace.prototypes.type_views import Array as ArrayType
+from uselib.emulator.trace.prototypes.type_views import Structure, Type
 from uselib.emulator.trace.reading.blocks import Array
 from uselib.emulator.trace.store.format import EventKind
-from uselib.linker.c_types.value_types import Array as ArrayType
-from uselib.linker.c_types.value_types import Structure, Type
 
 _STACK_ROW, _VECTOR_ROW = 64, 65  # payload rows that are no pointer's
 

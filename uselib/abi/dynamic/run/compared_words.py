@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from uselib.emulator.trace.prototypes.conventions import Arguments, Parts, Where, in_memory, result_parts
-from uselib.linker.c_types.value_types import Array, Function, Opaque, Pointer, Prototype, Structure, Type
+from uselib.emulator.trace.prototypes.type_views import Array, Function, Opaque, Pointer, Prototype, Structure, Type
 from uselib.linker.image import Machine
 
 Find = Callable[[str], Prototype | None]
