@@ -10,7 +10,7 @@ import enum
 from dataclasses import dataclass
 
 from uselib.emulator.trace.prototypes.conventions import Arguments, Parts, Where, in_memory, word_index, words_needed
-from uselib.emulator.trace.prototypes.type_views import Parameter, Pointer, Prototype, Structure
+from uselib.emulator.trace.prototypes.type_views import PointerView, Prototype, PrototypeParameter, StructureView
 from uselib.linker.image import Machine
 
 STRING_LIMIT = 256  # bytes of a string that are copied
@@ -40,9 +40,9 @@ class Capture:
     length: tuple[int, ...] = ()
 
 
-def _request(parameter: Parameter, word: int, words: list[int]) -> Capture | None:
+def _request(parameter: PrototypeParameter, word: int, words: list[int]) -> Capture | None:
     type_ = parameter.type
-    if not isinstance(type_, Pointer) or parameter.out or word < 0:
+    if not isinstance(type_, PointerView) or parameter.out or word < 0:
         return None
     if parameter.length:
         counts = tuple(words[n] for n in parameter.length)
@@ -50,10 +50,10 @@ def _request(parameter: Parameter, word: int, words: list[int]) -> Capture | Non
     return _pointed(type_, word)
 
 
-def _pointed(type_: Pointer, word: int) -> Capture | None:
+def _pointed(type_: PointerView, word: int) -> Capture | None:
     if type_.string:
         return Capture(word, CaptureKind.STRING, STRING_LIMIT)
-    if isinstance(type_.target, Structure) and 0 < type_.target.size <= STRUCTURE_LIMIT:
+    if isinstance(type_.target, StructureView) and 0 < type_.target.size <= STRUCTURE_LIMIT:
         return Capture(word, CaptureKind.BYTES, type_.target.size)
     return None
 
@@ -104,5 +104,5 @@ def wanted_words(prototype: Prototype, machine: Machine) -> int:
 
 def wanted_result(prototype: Prototype) -> tuple[Capture, ...]:
     """What to copy when the function returns: a string or structure that the result (word 0) points to."""
-    request = _pointed(prototype.result, 0) if isinstance(prototype.result, Pointer) else None
+    request = _pointed(prototype.result, 0) if isinstance(prototype.result, PointerView) else None
     return () if request is None else (request,)

@@ -12,15 +12,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from uselib.emulator.trace.prototypes.type_views import (
-    Array,
-    Complex,
-    Floating,
-    Integer,
-    Opaque,
-    Pointer,
-    Structure,
-    Type,
-    Void,
+    ArrayView,
+    ComplexView,
+    FloatingView,
+    IntegerView,
+    OpaqueView,
+    PointerView,
+    StructureView,
+    TypeView,
+    VoidView,
 )
 from uselib.linker.image import Machine
 
@@ -55,77 +55,79 @@ class EightByte(enum.Enum):
     MEMORY = "MEMORY"
 
 
-_BYTE = Integer("unsigned char", 1, False, 1)
+_BYTE = IntegerView("unsigned char", 1, False, 1)
 
 
-def _leaves(type_: Type, offset: int) -> Iterable[tuple[int, Type]]:
+def _leaves(type_: TypeView, offset: int) -> Iterable[tuple[int, TypeView]]:
     """The scalars of a type, with their offsets."""
-    if isinstance(type_, Structure):
+    if isinstance(type_, StructureView):
         for field in type_.fields:
             if field.bits is not None:  # not unaligned, whatever the type it was declared with
                 for n in range(-(-sum(field.bits) // 8)):
                     yield offset + field.offset + n, _BYTE
                 continue
             yield from _leaves(field.type, offset + field.offset)
-    elif isinstance(type_, Array):
+    elif isinstance(type_, ArrayView):
         for n in range(min(type_.count, 64)):  # 16 bytes at most are looked at
             yield from _leaves(type_.element, offset + n * type_.element.size)
-    elif isinstance(type_, Complex):
+    elif isinstance(type_, ComplexView):
         yield offset, type_.part
         yield offset + type_.part.size, type_.part
     else:
         yield offset, type_
 
 
-def classes(type_: Type) -> tuple[EightByte, ...]:
+def classes(type_: TypeView) -> tuple[EightByte, ...]:
     """The class of each eightbyte of a value on x86-64; (MEMORY,) for one that is passed in memory."""
-    if isinstance(type_, Floating):
+    if isinstance(type_, FloatingView):
         return (EightByte.X87,) if type_.size == 16 else (EightByte.SSE,)
-    if isinstance(type_, Complex) and type_.part.size == 16:
+    if isinstance(type_, ComplexView) and type_.part.size == 16:
         return (EightByte.MEMORY,)
-    if isinstance(type_, Opaque) and not type_.size:
+    if isinstance(type_, OpaqueView) and not type_.size:
         return (EightByte.INTEGER,)  # unknown: most likely a word
     if type_.size > 16:
         return (EightByte.MEMORY,)
     found = [EightByte.SSE] * (-(-type_.size // 8))
     for offset, leaf in _leaves(type_, 0):
-        if isinstance(leaf, Floating) and leaf.size == 16:
-            return (EightByte.X87,) if isinstance(type_, Structure) and type_.size == 16 else (EightByte.MEMORY,)
+        if isinstance(leaf, FloatingView) and leaf.size == 16:
+            return (EightByte.X87,) if isinstance(type_, StructureView) and type_.size == 16 else (EightByte.MEMORY,)
         alignment = max(leaf.alignment or leaf.size, 1)
         if offset % alignment:
             return (EightByte.MEMORY,)  # unaligned fields
-        if not isinstance(leaf, Floating):
+        if not isinstance(leaf, FloatingView):
             for n in range(offset // 8, min(-(-(offset + leaf.size) // 8), len(found))):
                 found[n] = EightByte.INTEGER
     return tuple(found)
 
 
-def in_memory(result: Type, machine: Machine) -> bool:
+def in_memory(result: TypeView, machine: Machine) -> bool:
     """Is the result written through a pointer that the caller passes as a hidden first argument?"""
     if machine is Machine.I386:  # Linux: every struct and union; complex numbers but `float _Complex` (edx:eax)
-        return isinstance(result, Structure | Array) or (isinstance(result, Complex) and result.part.size > 4)
-    return isinstance(result, Structure | Array) and classes(result)[:1] == (EightByte.MEMORY,)
+        return isinstance(result, StructureView | ArrayView) or (
+            isinstance(result, ComplexView) and result.part.size > 4
+        )
+    return isinstance(result, StructureView | ArrayView) and classes(result)[:1] == (EightByte.MEMORY,)
 
 
 class Arguments:
     """Deals out places, argument by argument, in order. A variadic argument takes the next place like any other."""
 
-    def __init__(self, machine: Machine, result: Type | None = None) -> None:
+    def __init__(self, machine: Machine, result: TypeView | None = None) -> None:
         self._machine = machine
         self._words = self._vectors = self._stack = 0
         if result is not None and in_memory(result, machine):
-            self.next(Pointer(Void(), machine.word))
+            self.next(PointerView(VoidView(), machine.word))
 
     @property
     def words(self) -> int:
         """The number of the argument word that the next integer or pointer takes, as long as there are words."""
         return self._words + (self._stack // 8 if self._words == REGISTERS else 0)
 
-    def next(self, type_: Type) -> Parts:
+    def next(self, type_: TypeView) -> Parts:
         return self._next_i386(type_) if self._machine is Machine.I386 else self._next_x86_64(type_)
 
-    def _next_i386(self, type_: Type) -> Parts:
-        size = type_.size or (4 if isinstance(type_, Opaque) else 0)
+    def _next_i386(self, type_: TypeView) -> Parts:
+        size = type_.size or (4 if isinstance(type_, OpaqueView) else 0)
         parts = []
         for start in range(0, size, 4):
             length = min(4, size - start)
@@ -133,8 +135,8 @@ class Arguments:
             self._words += 1
         return tuple(parts)
 
-    def _next_x86_64(self, type_: Type) -> Parts:
-        size = type_.size or (8 if isinstance(type_, Opaque) else 0)
+    def _next_x86_64(self, type_: TypeView) -> Parts:
+        size = type_.size or (8 if isinstance(type_, OpaqueView) else 0)
         if not size:
             return ()
         kinds = classes(type_)
@@ -159,19 +161,19 @@ class Arguments:
         return (part,)
 
 
-def result_parts(result: Type, machine: Machine) -> Parts:
+def result_parts(result: TypeView, machine: Machine) -> Parts:
     """Where a result is, in terms of the RETURN record: WORD 0 rax, WORD 1 rdx, VECTOR 0 xmm0 (i386: see X87), X87 0 st0.
 
     Empty for void, and for results in memory, whose address is in WORD 0.
     """
-    if isinstance(result, Void) or in_memory(result, machine):
+    if isinstance(result, VoidView) or in_memory(result, machine):
         return ()
     if machine is Machine.I386:
-        if isinstance(result, Floating):
+        if isinstance(result, FloatingView):
             return (Part(Where.X87, 0, result.size),)
         size = result.size or 4
         return tuple(Part(Where.WORD, n // 4, min(4, size - n)) for n in range(0, size, 4))
-    if isinstance(result, Complex) and result.part.size == 16:
+    if isinstance(result, ComplexView) and result.part.size == 16:
         return (Part(Where.X87, 0, 16), Part(Where.X87, 1, 16))
     size = result.size or 8
     counts = {EightByte.INTEGER: 0, EightByte.SSE: 0, EightByte.X87: 0, EightByte.MEMORY: 0}

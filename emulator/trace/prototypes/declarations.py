@@ -2,7 +2,7 @@
 
 `Declarations` is one file: an index of its declarations by name. The standard C library's file (libc.txt) is indexed by
 regular expressions, line by line, and parsed lazily: opening it costs milliseconds. A user's file is parsed whole, so that its
-errors are told at once. Types that a user's file does not define are looked for in libc.txt; unknown ones are `Opaque`.
+errors are told at once. Types that a user's file does not define are looked for in libc.txt; unknown ones are `OpaqueView`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,16 @@ from typing import Any
 
 from pycparser import c_ast
 
-from uselib.emulator.trace.prototypes.from_graph import Hints, ValueTypes
+from uselib.emulator.trace.prototypes.from_graph import TypeViews, ViewHints
 from uselib.emulator.trace.prototypes.sets import SET, set_type
 from uselib.emulator.trace.prototypes.simple import simple_prototype
-from uselib.emulator.trace.prototypes.type_views import Opaque, Parameter, Prototype, Type, guessed_format
+from uselib.emulator.trace.prototypes.type_views import (
+    OpaqueView,
+    Prototype,
+    PrototypeParameter,
+    TypeView,
+    guessed_format,
+)
 from uselib.linker.c_types import headers
 from uselib.linker.c_types.declared_types import DeclaredTypes
 from uselib.linker.c_types.headers import AnnotatedDeclaration
@@ -67,9 +73,9 @@ class Declarations:
     def __init__(self, index: _DeclarationIndex, types: DeclaredTypes, where: str, base: Declarations | None) -> None:
         self._index, self._types, self._where, self._base = index, types, where, base
         self._machine = types.machine
-        self._sets: dict[str, Type | None] = {}
-        hints = Hints(self._set_type, index.flags)
-        self._values = ValueTypes(types.rows, types.complete, types.machine, hints, unknown=Opaque("?"))
+        self._sets: dict[str, TypeView | None] = {}
+        hints = ViewHints(self._set_type, index.flags)
+        self._values = TypeViews(types.rows, types.complete, types.machine, hints, unknown=OpaqueView("?"))
 
     @property
     def aliases(self) -> frozenset[str]:
@@ -116,7 +122,9 @@ class Declarations:
         lengths = {number: tuple(_position(w, names) for w in words) for number, words in said.length.items()}
         if any(-1 in positions for positions in lengths.values()):
             raise FormatError(Diagnostic(found.unit.place, "bytes(...) names no parameter", name))
-        parameters = [Parameter(names[n], type_, n in said.out, lengths.get(n, ())) for n, type_ in enumerate(types)]
+        parameters = [
+            PrototypeParameter(names[n], type_, n in said.out, lengths.get(n, ())) for n, type_ in enumerate(types)
+        ]
         only_names = not row.prototyped and node.type.args is not None  # `int f(a, b)` of old C
         variadic = row.variadic or only_names
         index, kind = guessed_format(parameters, variadic), "printf"
@@ -127,24 +135,24 @@ class Declarations:
 
     # -- types ---------------------------------------------------------------------------------------------------------
 
-    def typedef(self, name: str) -> Type | None:
+    def typedef(self, name: str) -> TypeView | None:
         """The type of a typedef's or set's name, or None."""
         return self._values.of(self._types.typedef(name)) if self._types.has_typedef(name) else None
 
-    def structure(self, tag: str) -> Type:
+    def structure(self, tag: str) -> TypeView:
         """The type `struct TAG`; Opaque if it is not defined."""
         return self._values.of(self._types.tagged("struct", tag))
 
-    def _word_type(self, words: list[str], pointers: int) -> Type:
+    def _word_type(self, words: list[str], pointers: int) -> TypeView:
         """The type of a simple declaration."""
         tagged = words[0] == "struct"
         return self._values.of(self._types.tagged(*words) if tagged else self._types.named(words), pointers)
 
-    def _set_type(self, name: str) -> Type | None:
+    def _set_type(self, name: str) -> TypeView | None:
         """What `enum NAME : TYPE {...}` and their like show, or None if the name is no set."""
         if name in self._sets:
             return self._sets[name]
-        found: Type | None = None
+        found: TypeView | None = None
         if name in self._index.sets:
             self._sets[name] = None  # while it is being made
             text, where = self._index.sets[name]

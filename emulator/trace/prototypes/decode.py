@@ -24,15 +24,15 @@ from uselib.emulator.trace.prototypes.conventions import (
 from uselib.emulator.trace.prototypes.formats import Conversion, conversions, integer_name, promoted
 from uselib.emulator.trace.prototypes.machine_types import BASE_TYPES
 from uselib.emulator.trace.prototypes.type_views import (
-    Enumeration,
-    Floating,
-    Integer,
-    Parameter,
-    Pointer,
+    EnumerationView,
+    FloatingView,
+    IntegerView,
+    PointerView,
     Prototype,
-    Structure,
-    Type,
-    Void,
+    PrototypeParameter,
+    StructureView,
+    TypeView,
+    VoidView,
 )
 from uselib.emulator.trace.prototypes.values import UNKNOWN, Names
 from uselib.linker.image import Machine
@@ -54,12 +54,12 @@ def _unnamed(_: int) -> str:
     return ""
 
 
-class Decoder:
+class CallDecoder:
     """Decodes for one machine. names: address -> `symbol+0x10`, or empty if it has no name."""
 
     def __init__(self, machine: Machine, names: Names = _unnamed, *, string_limit: int = values.STRING_SHOWN) -> None:
         self._machine, self._names, self._limit = machine, names, string_limit
-        self._mode = Integer("mode_t", 4, False, 4, "octal")
+        self._mode = IntegerView("mode_t", 4, False, 4, "octal")
 
     def arguments(self, prototype: Prototype | None, words: Sequence[int], payload: Payload | None = None) -> list[str]:
         """The arguments of a call, each as text, from the words of its CALL record."""
@@ -81,13 +81,13 @@ class Decoder:
         if prototype is None:
             return self._plain(0, call)
         type_ = prototype.result
-        if isinstance(type_, Void):
+        if isinstance(type_, VoidView):
             return ""
         if in_memory(type_, self._machine):
             copied = call.payload.get(0)
             return values.render(type_, copied[0], self._names) if copied else self._address(words[0])
         parts = result_parts(type_, self._machine)
-        if isinstance(type_, Floating) and parts[0].where is Where.X87 and self._machine is Machine.I386:
+        if isinstance(type_, FloatingView) and parts[0].where is Where.X87 and self._machine is Machine.I386:
             return self._st0(type_, words)
         data = b"".join(self._result_part(part, words) or b"" for part in parts)
         if len(data) < sum(part.size for part in parts):
@@ -117,7 +117,7 @@ class Decoder:
             return values.quoted(text[:precision], False, self._limit)
         return values.quoted(text, cut and not nul, self._limit)
 
-    def _argument(self, parameter: Parameter, parts: Parts, call: _Call, length: int = -1) -> str:
+    def _argument(self, parameter: PrototypeParameter, parts: Parts, call: _Call, length: int = -1) -> str:
         data = self._bytes(parts, call)
         if data is None:
             return UNKNOWN
@@ -126,13 +126,13 @@ class Decoder:
             return values.quoted(copied[0][:length], length > len(copied[0]), self._limit)
         return self._shown(parameter.type, data, copied)
 
-    def _shown(self, type_: Type, data: bytes, copied: tuple[bytes, bool] | None, *, full: bool = False) -> str:
+    def _shown(self, type_: TypeView, data: bytes, copied: tuple[bytes, bool] | None, *, full: bool = False) -> str:
         """A value, with what it points to if that was copied. full: a string that is not const too, printable or not."""
-        if isinstance(type_, Pointer) and copied is not None and any(data):
+        if isinstance(type_, PointerView) and copied is not None and any(data):
             text = copied[0].split(b"\0", 1)[0]
             if type_.string and (type_.const or full or values.printable(text)):
                 return self._string(*copied)
-            if isinstance(type_.target, Structure):
+            if isinstance(type_.target, StructureView):
                 return values.structure(type_.target, copied[0], self._names)
         return values.render(type_, data, self._names)
 
@@ -168,7 +168,7 @@ class Decoder:
             return None
         return self._word_bytes(words[index])[: part.size]
 
-    def _st0(self, type_: Floating, words: Sequence[int]) -> str:
+    def _st0(self, type_: FloatingView, words: Sequence[int]) -> str:
         """i386: the record has st0 as a double."""
         if len(words) < 3:
             return UNKNOWN
@@ -179,7 +179,7 @@ class Decoder:
         data = self._bytes(parts, call)
         return None if data is None else int.from_bytes(data, "little")
 
-    def _length(self, parameter: Parameter, parts: Sequence[Parts], call: _Call) -> int:
+    def _length(self, parameter: PrototypeParameter, parts: Sequence[Parts], call: _Call) -> int:
         """How many bytes the pointer points to, by `bytes(...)`; -1 if that is not known."""
         total = 1
         for number in parameter.length:
@@ -201,11 +201,11 @@ class Decoder:
             data = self._bytes(places.next(self._mode), call)
             return [UNKNOWN if data is None else values.render(self._mode, data, self._names)]
         last = prototype.parameters[-1].type if parts else None
-        return [] if isinstance(last, Enumeration) and last.name == "open_flags" else [MORE]
+        return [] if isinstance(last, EnumerationView) and last.name == "open_flags" else [MORE]
 
-    def _has_mode(self, type_: Type, parts: Parts, call: _Call) -> bool:
+    def _has_mode(self, type_: TypeView, parts: Parts, call: _Call) -> bool:
         """open(2): there is a mode argument if the flags have O_CREAT or O_TMPFILE."""
-        if not isinstance(type_, Enumeration) or type_.name != "open_flags":
+        if not isinstance(type_, EnumerationView) or type_.name != "open_flags":
             return False
         return bool((self._integer(parts, call) or 0) & 0o20000100)
 
@@ -217,8 +217,8 @@ class Decoder:
             if not conversion.letter:
                 return [*shown, MORE]
             if kind == "scanf":
-                type_: Type = Pointer(Void(), self._machine.word)
-                shown.append(self._argument(Parameter("", type_), places.next(type_), call))
+                type_: TypeView = PointerView(VoidView(), self._machine.word)
+                shown.append(self._argument(PrototypeParameter("", type_), places.next(type_), call))
                 continue
             type_ = promoted(conversion, self._machine)
             parts = places.next(type_)
@@ -229,23 +229,23 @@ class Decoder:
             shown.append(MORE)
         return shown
 
-    def _converted(self, conversion: Conversion, type_: Type, parts: Parts, star: int, call: _Call) -> str:
+    def _converted(self, conversion: Conversion, type_: TypeView, parts: Parts, star: int, call: _Call) -> str:
         """An argument of printf as its conversion shows it."""
         data = self._bytes(parts, call)
         if data is None:
             return UNKNOWN
-        if isinstance(type_, Pointer) and type_.string and any(data):
+        if isinstance(type_, PointerView) and type_.string and any(data):
             copied = call.payload.get(word_index(parts))
             if copied is not None:
                 precision = star if conversion.precision == -2 else conversion.precision
                 return self._string(*copied, precision=precision if precision < 1 << 31 else -1)
-        if isinstance(type_, Integer):
+        if isinstance(type_, IntegerView):
             return self._number(conversion, data)
         return values.render(type_, data, self._names)
 
     def _number(self, conversion: Conversion, data: bytes) -> str:
         base = BASE_TYPES[self._machine][integer_name(conversion)]
-        assert isinstance(base, Integer)
+        assert isinstance(base, IntegerView)
         if conversion.letter in "cC":
             return values.character(
                 data[0] if conversion.letter == "c" and not conversion.length else int.from_bytes(data, "little")

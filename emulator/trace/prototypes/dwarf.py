@@ -8,8 +8,8 @@ DWARF is a help, not an input that a trace depends on: where it is damaged the f
 from __future__ import annotations
 
 from uselib.emulator.trace.prototypes.damage import Warn, unsaid
-from uselib.emulator.trace.prototypes.from_graph import UnreadableType, ValueTypes
-from uselib.emulator.trace.prototypes.type_views import Parameter, Prototype, guessed_format
+from uselib.emulator.trace.prototypes.from_graph import TypeViews, UnreadableType
+from uselib.emulator.trace.prototypes.type_views import Prototype, PrototypeParameter, guessed_format
 from uselib.linker.dwarf import sections as debug_sections
 from uselib.linker.dwarf.abbreviations import Damage
 from uselib.linker.dwarf.functions import FoundFunction, FunctionLookup
@@ -31,7 +31,7 @@ class DwarfPrototypes:
 
     def __init__(self, sections: Sections, machine: Machine, warn: Warn = unsaid) -> None:
         self._sections, self._machine, self._warn = sections, machine, warn
-        self._opened: tuple[FunctionLookup, ValueTypes] | None = None
+        self._opened: tuple[FunctionLookup, TypeViews] | None = None
         self.damage = ""
 
     def find(self, name: str) -> Prototype | None:
@@ -46,10 +46,10 @@ class DwarfPrototypes:
             self._damaged(f"{self._sections.where}: the debug information of {name} is damaged: {reason}")
             return None
 
-    def _open(self) -> tuple[FunctionLookup, ValueTypes]:
+    def _open(self) -> tuple[FunctionLookup, TypeViews]:
         if self._opened is None:
             lookup = FunctionLookup(self._sections, self._machine.word)
-            self._opened = lookup, ValueTypes(lookup.graph.rows, lookup.graph.complete, self._machine)
+            self._opened = lookup, TypeViews(lookup.graph.rows, lookup.graph.complete, self._machine)
             for sentence in lookup.problems[:1]:
                 self._damaged(sentence)
         return self._opened
@@ -59,9 +59,9 @@ class DwarfPrototypes:
             self.damage = sentence
             self._warn(sentence)
 
-    def _prototype(self, name: str, found: FoundFunction, types: ValueTypes) -> Prototype:
+    def _prototype(self, name: str, found: FoundFunction, types: TypeViews) -> Prototype:
         function = found.type
-        parameters = [Parameter(p.name, types.of(p.type)) for p in function.parameters[:_MOST_PARAMETERS]]
+        parameters = [PrototypeParameter(p.name, types.of(p.type)) for p in function.parameters[:_MOST_PARAMETERS]]
         variadic = function.variadic or (not function.prototyped and not parameters)
         index = guessed_format(parameters, variadic)
         result = types.of(function.result)

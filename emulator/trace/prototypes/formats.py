@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from uselib.emulator.trace.prototypes.machine_types import BASE_TYPES
-from uselib.emulator.trace.prototypes.type_views import Pointer, Type
+from uselib.emulator.trace.prototypes.type_views import PointerView, TypeView
 from uselib.linker.image import Machine
 
 _PRINTF = re.compile(rb"%(?:[-+ #0'I]*)(\*|\d+)?(?:\.(\*|-?\d+)?)?(hh|h|ll|l|q|j|z|t|L)?(.)?", re.DOTALL)
@@ -64,12 +64,12 @@ def conversions(format_: bytes, kind: str) -> Iterator[Conversion]:
         yield Conversion(letter, length, precision)
 
 
-def promoted(conversion: Conversion, machine: Machine) -> Type:
+def promoted(conversion: Conversion, machine: Machine) -> TypeView:
     """The type that the argument of a printf conversion has after the default argument promotions."""
     types = BASE_TYPES[machine]
     letter, length = conversion.letter, conversion.length
     if letter in "spnS":
-        return Pointer(types["char" if letter == "s" and not length else "void"], machine.word, letter == "s")
+        return PointerView(types["char" if letter == "s" and not length else "void"], machine.word, letter == "s")
     if letter in "aAeEfFgG":
         return types["long double" if length == "L" else "double"]
     name = {"h": "int", "hh": "int"}.get(length, _SIGNED[length])

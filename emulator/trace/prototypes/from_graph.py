@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from uselib.emulator.trace.prototypes.machine_types import base_value_type
+from uselib.emulator.trace.prototypes.machine_types import base_view
 from uselib.emulator.trace.prototypes.type_views import (
-    Array,
-    Enumeration,
-    Field,
-    Function,
-    Opaque,
-    Pointer,
-    Structure,
-    Type,
-    Value,
-    Void,
+    ArrayView,
+    EnumerationView,
+    FieldView,
+    FunctionView,
+    NamedValue,
+    OpaqueView,
+    PointerView,
+    StructureView,
+    TypeView,
+    VoidView,
     enumeration,
     renamed,
 )
@@ -33,15 +33,15 @@ class UnreadableType(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Hints:
+class ViewHints:
     """What is known beside the graph. named: a value type that takes the place of a typedef's, or None; flags: tags of
     enumerations whose values are joined by `|`."""
 
-    named: Callable[[str], Type | None] = lambda name: None
+    named: Callable[[str], TypeView | None] = lambda name: None
     flags: Collection[str] = ()
 
 
-class ValueTypes:
+class TypeViews:
     """The value types of a graph. rows: may grow; complete: reads the members of a row that is a record or enumeration.
 
     hints: what is known beside the graph; unknown: the type of rows that are Unknown (None: UnreadableType is raised).
@@ -54,19 +54,19 @@ class ValueTypes:
         rows: Sequence[ct.Type],
         complete: Callable[[ct.TypeId], None],
         machine: Machine,
-        hints: Hints | None = None,
-        unknown: Type | None = None,
+        hints: ViewHints | None = None,
+        unknown: TypeView | None = None,
     ) -> None:
         self._rows, self._complete, self._machine = rows, complete, machine
-        self._hints, self._unknown = hints or Hints(), unknown
-        self._made: dict[tuple[ct.TypeId, int], Type] = {}
+        self._hints, self._unknown = hints or ViewHints(), unknown
+        self._made: dict[tuple[ct.TypeId, int], TypeView] = {}
 
-    def of(self, number: ct.TypeId, pointers: int = 1) -> Type:
+    def of(self, number: ct.TypeId, pointers: int = 1) -> TypeView:
         """The value type of a row. Raises UnreadableType."""
         key = number, max(pointers, -1)
         found = self._made.get(key)
         if found is None:
-            self._made[key] = Opaque(getattr(self._rows[number], "name", "?"))  # a type within itself ends here
+            self._made[key] = OpaqueView(getattr(self._rows[number], "name", "?"))  # a type within itself ends here
             try:
                 found = self._made[key] = self._make(number, pointers)
             except BaseException:
@@ -74,20 +74,20 @@ class ValueTypes:
                 raise
         return found
 
-    def _make(self, number: ct.TypeId, pointers: int) -> Type:
+    def _make(self, number: ct.TypeId, pointers: int) -> TypeView:
         row = self._rows[number]
         match row:
             case ct.Void():
-                return Void()
+                return VoidView()
             case ct.Base():
-                return base_value_type(row, self._machine)
+                return base_view(row, self._machine)
             case ct.Pointer(_, _, "member"):
-                return Opaque("pointer to member")
+                return OpaqueView("pointer to member")
             case ct.Pointer(target):
-                return Pointer(self.of(target, pointers - 1), self._machine.word, self._is_const(target))
+                return PointerView(self.of(target, pointers - 1), self._machine.word, self._is_const(target))
             case ct.Array(element, count):
                 known = count is not None and 0 < count < _LARGEST_COUNT
-                return Array(self.of(element, pointers), count if known and count is not None else 0)
+                return ArrayView(self.of(element, pointers), count if known and count is not None else 0)
             case ct.Record():
                 return self._record(number, row, pointers)
             case ct.Enumeration():
@@ -97,7 +97,7 @@ class ValueTypes:
             case ct.Qualified(_, target):
                 return self.of(target, pointers)
             case ct.FunctionType():
-                return Function()
+                return FunctionView()
             case ct.Unknown(reason):
                 if self._unknown is None:
                     raise UnreadableType(reason)
@@ -114,35 +114,37 @@ class ValueTypes:
             row = self._rows[row.target]
         return False
 
-    def _record(self, number: ct.TypeId, row: ct.Record, pointers: int) -> Type:
+    def _record(self, number: ct.TypeId, row: ct.Record, pointers: int) -> TypeView:
         label = _label("union" if row.kind == "union" else "struct", row.name)
         if pointers < 0:
-            return Opaque(label)
+            return OpaqueView(label)
         self._complete(number)
         completed = self._rows[number]
         if not isinstance(completed, ct.Record):
             return self._make(number, pointers)
         if completed.size is None:
-            return Opaque(label)
+            return OpaqueView(label)
         fields = tuple(self._field(member, min(pointers, 0)) for member in completed.members[:_MEMBERS])
         natural = max((max(f.type.alignment or f.type.size, 1) for f in fields), default=1)
-        return Structure(label, completed.size, min(completed.alignment or natural, 16), fields, row.kind == "union")
+        return StructureView(
+            label, completed.size, min(completed.alignment or natural, 16), fields, row.kind == "union"
+        )
 
-    def _field(self, member: ct.Member, pointers: int) -> Field:
+    def _field(self, member: ct.Member, pointers: int) -> FieldView:
         type_ = self.of(member.type, pointers)
         name = "" if member.name.startswith("<") else member.name  # a base class of C++
         byte, bit = divmod(member.offset, 8)
-        return Field(name, type_, byte, None if not member.width else (bit, min(member.width, 128)))
+        return FieldView(name, type_, byte, None if not member.width else (bit, min(member.width, 128)))
 
-    def _enumeration(self, number: ct.TypeId, row: ct.Enumeration) -> Type:
+    def _enumeration(self, number: ct.TypeId, row: ct.Enumeration) -> TypeView:
         self._complete(number)
         completed = self._rows[number]
         if not isinstance(completed, ct.Enumeration):
             return self._make(number, 0)
-        values = tuple(Value(name, value, -1) for name, value in completed.values[:_MEMBERS])
+        values = tuple(NamedValue(name, value, -1) for name, value in completed.values[:_MEMBERS])
         size = 4 if completed.size is None else completed.size
         flags = True if row.name in self._hints.flags else None
-        made: Enumeration = enumeration(_label("enum", row.name), size, completed.signed, values, flags)
+        made: EnumerationView = enumeration(_label("enum", row.name), size, completed.signed, values, flags)
         return made
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from uselib.emulator.trace.prototypes.type_views import Integer, Type, Value, enumeration
+from uselib.emulator.trace.prototypes.type_views import IntegerView, NamedValue, TypeView, enumeration
 from uselib.linker.errors import Diagnostic, FormatError
 
 SET = re.compile(r"(enum|flags|chars)\s+(\w+)\s*:\s*([\w\s]+?)\s*(?:\{(.*)\})?\s*;", re.DOTALL)
@@ -18,21 +18,21 @@ SET = re.compile(r"(enum|flags|chars)\s+(\w+)\s*:\s*([\w\s]+?)\s*(?:\{(.*)\})?\s
 _ITEM = re.compile(r"(\w+)\s*(?:=\s*(-?\w+)\s*(?:/\s*(\w+))?)?$")
 
 
-def set_type(text: str, where: str, type_of: Callable[[list[str]], Type]) -> Type:
+def set_type(text: str, where: str, type_of: Callable[[list[str]], TypeView]) -> TypeView:
     """The type that a set declares. type_of: of the words of its TYPE. Raises FormatError(where, what is wrong)."""
     match = SET.match(text)
     assert match is not None
     kind, name, type_name, body = match.groups()
     base = type_of(type_name.split())
-    if not isinstance(base, Integer):
+    if not isinstance(base, IntegerView):
         raise FormatError(Diagnostic(where, f"`{type_name}` is not an integer type", name))
     if kind == "chars":
-        return Integer(name, base.size, base.signed, base.alignment, "character")
+        return IntegerView(name, base.size, base.signed, base.alignment, "character")
     values = tuple(_values(kind, name, body or "", where))
     return enumeration(name, base.size, base.signed, values, flags=kind == "flags")
 
 
-def _values(kind: str, name: str, body: str, where: str) -> Iterator[Value]:
+def _values(kind: str, name: str, body: str, where: str) -> Iterator[NamedValue]:
     following = 0
     for text in body.split(","):
         if not text.strip():
@@ -46,7 +46,7 @@ def _values(kind: str, name: str, body: str, where: str) -> Iterator[Value]:
         except ValueError:
             raise FormatError(Diagnostic(where, f"`{text.strip()[:40]}` is not NAME = VALUE", name)) from None
         following = value + 1
-        yield Value(item[1], value, mask)
+        yield NamedValue(item[1], value, mask)
 
 
 def _number(text: str) -> int:

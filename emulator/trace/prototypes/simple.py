@@ -6,22 +6,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from uselib.emulator.trace.prototypes.type_views import Parameter, Pointer, Prototype, Type
+from uselib.emulator.trace.prototypes.type_views import PointerView, Prototype, PrototypeParameter, TypeView
 
 _FUNCTION = re.compile(
     r"(_Noreturn )?([\w ]+?) ?(\**)(\w+)\(([^()]*(?:bytes\([\w*]+\)[^()]*)*)\)(?: (PRINTF|SCANF)\((\d+)\))?;$"
 )
 _PARAMETER = re.compile(r"(out )?(?:bytes\(([\w*]+)\) )?([\w ]+?) ?((?:\*(?:const )?)*)(\w+)(\[\d*\])?$")
 
-TypeOf = Callable[[list[str], int], Type]  # words, pointers that are still followed to structures
+TypeOf = Callable[[list[str], int], TypeView]  # words, pointers that are still followed to structures
 
 
-def _pointed(type_of: TypeOf, words: list[str], stars: list[str], word: int) -> Type:
+def _pointed(type_of: TypeOf, words: list[str], stars: list[str], word: int) -> TypeView:
     """A type with `*`s behind it; stars: the qualifier that stands behind each."""
     const = "const" in words
     type_ = type_of([w for w in words if w != "const"], 1 - len(stars))
     for star in stars:
-        type_ = Pointer(type_, word, const)
+        type_ = PointerView(type_, word, const)
         const = star == "const"
     return type_
 
@@ -43,7 +43,7 @@ def simple_prototype(line: str, word: int, type_of: TypeOf) -> Prototype | None:
         pointers = re.findall(r"\*(const)?", row[4]) + [""] * (row[6] is not None)
         length = tuple(names.index(count) for count in row[2].split("*")) if row[2] else ()
         parameters.append(
-            Parameter(row[5], _pointed(type_of, row[3].split(), pointers, word), row[1] is not None, length)
+            PrototypeParameter(row[5], _pointed(type_of, row[3].split(), pointers, word), row[1] is not None, length)
         )
     return Prototype(
         name,

@@ -13,14 +13,21 @@ from pathlib import Path
 from typing import Protocol
 
 from uselib.emulator.trace.prototypes.damage import Warn, unsaid
-from uselib.emulator.trace.prototypes.type_views import Enumeration, Integer, Parameter, Pointer, Prototype, Type
+from uselib.emulator.trace.prototypes.type_views import (
+    EnumerationView,
+    IntegerView,
+    PointerView,
+    Prototype,
+    PrototypeParameter,
+    TypeView,
+)
 from uselib.linker.errors import Diagnostic, FormatError
 from uselib.linker.image import Machine
 
 _LARGEST_FILE = 16 << 20  # bytes of a header
 
 
-class Source(Protocol):
+class PrototypeSource(Protocol):
     """Gives prototypes by name."""
 
     def find(self, name: str) -> Prototype | None: ...
@@ -29,7 +36,7 @@ class Source(Protocol):
 class Prototypes:
     """Sources in order; the first that has a function wins, refined by what later ones say of it (flag sets, `out`)."""
 
-    def __init__(self, sources: Sequence[Source]) -> None:
+    def __init__(self, sources: Sequence[PrototypeSource]) -> None:
         self._sources = tuple(sources)
         self._found: dict[str, Prototype | None] = {}
 
@@ -67,25 +74,25 @@ def refined(base: Prototype, hint: Prototype) -> Prototype:
     )
 
 
-def _alike(a: Type, b: Type) -> bool:
-    integers = Integer | Enumeration
+def _alike(a: TypeView, b: TypeView) -> bool:
+    integers = IntegerView | EnumerationView
     return a.size == b.size and ((isinstance(a, integers) and isinstance(b, integers)) or type(a) is type(b))
 
 
-def _better(a: Type, b: Type) -> Type:
-    plain = isinstance(a, Integer) and a.style == "decimal"
-    named = isinstance(b, Enumeration) or (isinstance(b, Integer) and b.style != "decimal")
+def _better(a: TypeView, b: TypeView) -> TypeView:
+    plain = isinstance(a, IntegerView) and a.style == "decimal"
+    named = isinstance(b, EnumerationView) or (isinstance(b, IntegerView) and b.style != "decimal")
     return b if plain and named else a
 
 
-def _merged(a: Parameter, b: Parameter) -> Parameter:
+def _merged(a: PrototypeParameter, b: PrototypeParameter) -> PrototypeParameter:
     type_ = _better(a.type, b.type)
-    if isinstance(a.type, Pointer) and isinstance(b.type, Pointer) and a.type.const != b.type.const:
+    if isinstance(a.type, PointerView) and isinstance(b.type, PointerView) and a.type.const != b.type.const:
         type_ = replace(a.type, const=b.type.const)  # clang's declarations of builtins have no const
-    return Parameter(a.name or b.name, type_, a.out or b.out, a.length or b.length)
+    return PrototypeParameter(a.name or b.name, type_, a.out or b.out, a.length or b.length)
 
 
-def read_prototype_file(path: str, machine: Machine, library: str = "musl") -> Source:
+def read_prototype_file(path: str, machine: Machine, library: str = "musl") -> PrototypeSource:
     """A user's header or prototype file. Raises FormatError: PATH:LINE: what is wrong."""
     from uselib.emulator.trace.prototypes.declarations import from_file
 
@@ -121,7 +128,7 @@ def open_prototypes(
     from uselib.emulator.trace.prototypes.declarations import standard
     from uselib.emulator.trace.prototypes.dwarf import read_dwarf
 
-    sources: list[Source] = [read_prototype_file(path, machine, library) for path in files]
+    sources: list[PrototypeSource] = [read_prototype_file(path, machine, library) for path in files]
     sources += [
         source
         for path in binaries

@@ -1,7 +1,10 @@
-"""The type model: enough of C to place arguments and to show values. Sizes and offsets in bytes, of one machine.
+"""How a value of a type is placed, copied and shown: what a tracer needs of a type. Sizes and offsets in bytes, of one machine.
 
-Values are finite trees: what a pointer within a structure points to is not followed further (`Opaque`), so that a list
-node does not contain itself. `name` is what to show: a typedef's name where the declaration used one.
+Types stand on two levels. The graph (linker/c_types/types.py) is what declarations and debug information say: rows that refer
+to one another by number, in cycles, with every qualifier and typedef. A view is made from a row (from_graph.py) and is a plan
+to decode one value: a finite tree, in which what a pointer within a structure points to is not followed further
+(`OpaqueView`), so that a list node does not contain itself. `name` is what to show: a typedef's name where the declaration
+used one.
 """
 
 from __future__ import annotations
@@ -9,18 +12,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import or_
-from typing import TypeVar
 
 
 @dataclass(frozen=True, slots=True)
-class Void:
+class VoidView:
     name: str = "void"
     size: int = 0
     alignment: int = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Integer:
+class IntegerView:
     """style: decimal, hexadecimal, octal (mode_t), character, boolean."""
 
     name: str
@@ -31,7 +33,7 @@ class Integer:
 
 
 @dataclass(frozen=True, slots=True)
-class Floating:
+class FloatingView:
     """size 4 float, 8 double, 12 (i386) or 16 (x86-64) the x87's 80-bit long double."""
 
     name: str
@@ -40,11 +42,11 @@ class Floating:
 
 
 @dataclass(frozen=True, slots=True)
-class Complex:
+class ComplexView:
     """_Complex: real part, then imaginary part, both of `part`."""
 
     name: str
-    part: Floating
+    part: FloatingView
 
     @property
     def size(self) -> int:
@@ -56,7 +58,7 @@ class Complex:
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
+class NamedValue:
     """A named value of an enumeration or flag set: it holds if `number & mask == value`."""
 
     name: str
@@ -65,22 +67,22 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True)
-class Enumeration:
+class EnumerationView:
     """Values by name; with `flags`, several joined by `|`. Composites stand before their parts."""
 
     name: str
     size: int
     signed: bool
-    values: tuple[Value, ...]
+    values: tuple[NamedValue, ...]
     flags: bool = False
     alignment: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Pointer:
+class PointerView:
     """const: the target may not be written, so its contents mean something at the time of the call."""
 
-    target: Type
+    target: TypeView
     size: int
     const: bool = False
     name: str = ""
@@ -92,35 +94,35 @@ class Pointer:
     @property
     def string(self) -> bool:
         """A pointer to char: taken for a string."""
-        return isinstance(self.target, Integer) and self.target.size == 1 and self.target.style == "character"
+        return isinstance(self.target, IntegerView) and self.target.size == 1 and self.target.style == "character"
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class FieldView:
     """bits: (first bit counted from the least significant bit of the byte at `offset`, width) of a bit-field."""
 
     name: str
-    type: Type
+    type: TypeView
     offset: int
     bits: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Structure:
+class StructureView:
     """A struct, or with `union` a union, that has been defined."""
 
     name: str
     size: int
     alignment: int
-    fields: tuple[Field, ...]
+    fields: tuple[FieldView, ...]
     union: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Array:
+class ArrayView:
     """count 0: unknown (`[]`)."""
 
-    element: Type
+    element: TypeView
     count: int
     name: str = ""
 
@@ -134,7 +136,7 @@ class Array:
 
 
 @dataclass(frozen=True, slots=True)
-class Function:
+class FunctionView:
     """What a pointer to a function points to."""
 
     name: str = "function"
@@ -143,7 +145,7 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True)
-class Opaque:
+class OpaqueView:
     """A type that is declared and not defined (FILE), or that was not followed; of `size` bytes if that is known."""
 
     name: str
@@ -151,16 +153,27 @@ class Opaque:
     alignment: int = 1
 
 
-Type = Void | Integer | Floating | Complex | Enumeration | Pointer | Structure | Array | Function | Opaque
+TypeView = (
+    VoidView
+    | IntegerView
+    | FloatingView
+    | ComplexView
+    | EnumerationView
+    | PointerView
+    | StructureView
+    | ArrayView
+    | FunctionView
+    | OpaqueView
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Parameter:
+class PrototypeParameter:
     """out: only written by the function, so that its bytes at call time mean nothing.
     length: parameters (by number) whose product is the count of bytes that a pointer points to."""
 
     name: str
-    type: Type
+    type: TypeView
     out: bool = False
     length: tuple[int, ...] = ()
 
@@ -171,8 +184,8 @@ class Prototype:
     `printf` or `scanf`. The variadic arguments are then those of the format. source: where this is from, for users."""
 
     name: str
-    result: Type
-    parameters: tuple[Parameter, ...]
+    result: TypeView
+    parameters: tuple[PrototypeParameter, ...]
     variadic: bool = False
     format_index: int = -1
     format_kind: str = "printf"
@@ -180,24 +193,26 @@ class Prototype:
     noreturn: bool = False
 
 
-T = TypeVar("T", bound=Type)
-
 STYLES = {
-    "mode_t": "octal", "uintptr_t": "hexadecimal", "intptr_t": "hexadecimal", "bool": "boolean", "_Bool": "boolean",
-}  # fmt: skip
+    "mode_t": "octal",
+    "uintptr_t": "hexadecimal",
+    "intptr_t": "hexadecimal",
+    "bool": "boolean",
+    "_Bool": "boolean",
+}
 """Typedef names whose values people read in another way than in decimal."""
 
 
-def renamed(type_: Type, name: str) -> Type:
+def renamed(type_: TypeView, name: str) -> TypeView:
     """`type_` under a typedef's name."""
-    if isinstance(type_, Integer):
+    if isinstance(type_, IntegerView):
         return replace(type_, name=name, style=STYLES.get(name, type_.style))
     return replace(type_, name=name)
 
 
 def enumeration(
-    name: str, size: int, signed: bool, values: tuple[Value, ...], flags: bool | None = None
-) -> Enumeration:
+    name: str, size: int, signed: bool, values: tuple[NamedValue, ...], flags: bool | None = None
+) -> EnumerationView:
     """An enumeration. flags None: found out as gdb does: values that have no bit in common are flags (three of them at least,
     lest `enum {A, B, C}` become one). Values of flags without a mask (-1) get one; fields of several bits go first, then
     composites, then single bits."""
@@ -206,30 +221,28 @@ def enumeration(
         flags = len(bits) >= 3 and min(bits) > 0 and sum(b.bit_count() for b in bits) == reduce(or_, bits).bit_count()
     if flags:
         all_bits = (1 << 8 * size) - 1
-        values = tuple(Value(v.name, v.value, v.mask if v.mask > 0 else v.value or all_bits) for v in values)
+        values = tuple(NamedValue(v.name, v.value, v.mask if v.mask > 0 else v.value or all_bits) for v in values)
         values = tuple(sorted(values, key=lambda v: -v.value.bit_count() if v.mask == v.value else -99))
-    return Enumeration(name, size, signed, values, flags, size)
+    return EnumerationView(name, size, signed, values, flags, size)
 
 
-def guessed_format(parameters: list[Parameter], variadic: bool) -> int:
+def guessed_format(parameters: list[PrototypeParameter], variadic: bool) -> int:
     """The number of the parameter that is a printf format if names mean what they say: a variadic function whose last
     parameter is `const char *fmt` or `format`. -1 if there is none."""
-    last = parameters[-1] if parameters and variadic else None
-    named = last is not None and last.name in ("fmt", "format") and isinstance(last.type, Pointer)
-    return (
-        len(parameters) - 1
-        if named and last is not None and isinstance(last.type, Pointer) and last.type.string
-        else -1
-    )
+    if not parameters or not variadic:
+        return -1
+    last = parameters[-1]
+    found = last.name in ("fmt", "format") and isinstance(last.type, PointerView) and last.type.string
+    return len(parameters) - 1 if found else -1
 
 
-def spelled(type_: Type) -> str:
+def spelled(type_: TypeView) -> str:
     """The type as C, for people: `const char *`, `struct point`."""
-    if isinstance(type_, Pointer):
+    if isinstance(type_, PointerView):
         if type_.name:
             return type_.name
         inner = spelled(type_.target)
         return f"{'const ' if type_.const else ''}{inner}{'' if inner.endswith('*') else ' '}*"
-    if isinstance(type_, Array):
+    if isinstance(type_, ArrayView):
         return type_.name or f"{spelled(type_.element)}[{type_.count or ''}]"
     return type_.name

@@ -7,16 +7,16 @@ import struct
 from collections.abc import Callable
 
 from uselib.emulator.trace.prototypes.type_views import (
-    Array,
-    Complex,
-    Enumeration,
-    Field,
-    Floating,
-    Integer,
-    Opaque,
-    Pointer,
-    Structure,
-    Type,
+    ArrayView,
+    ComplexView,
+    EnumerationView,
+    FieldView,
+    FloatingView,
+    IntegerView,
+    OpaqueView,
+    PointerView,
+    StructureView,
+    TypeView,
 )
 
 UNKNOWN = "?"
@@ -71,7 +71,7 @@ def character(value: int) -> str:
     return f"'{_escaped(bytes((value,)), 39)}'"
 
 
-def integer(type_: Integer, value: int) -> str:
+def integer(type_: IntegerView, value: int) -> str:
     if type_.style == "character":
         return character(value & 0xFF if type_.size == 1 else value)
     if type_.style == "boolean":
@@ -83,7 +83,7 @@ def integer(type_: Integer, value: int) -> str:
     return str(value)
 
 
-def enumerated(type_: Enumeration, value: int) -> str:
+def enumerated(type_: EnumerationView, value: int) -> str:
     """By name; what has none as a number. Flags: fields and bits joined by `|`, the rest in hexadecimal."""
     if not type_.flags:
         return next((v.name for v in type_.values if v.value == value), str(value))
@@ -141,19 +141,19 @@ def address(value: int, names: Names) -> str:
     return f"{value:#x} <{name}>" if name else f"{value:#x}"
 
 
-def _number(type_: Integer | Enumeration, data: bytes) -> int:
+def _number(type_: IntegerView | EnumerationView, data: bytes) -> int:
     return int.from_bytes(data[: type_.size], "little", signed=type_.signed)
 
 
-def _bit_field(field: Field, data: bytes) -> int:
+def _bit_field(field: FieldView, data: bytes) -> int:
     assert field.bits is not None
     first, width = field.bits
     value = int.from_bytes(data, "little") >> first & ((1 << width) - 1)
-    signed = isinstance(field.type, Integer | Enumeration) and field.type.signed
+    signed = isinstance(field.type, IntegerView | EnumerationView) and field.type.signed
     return value - (1 << width) if signed and width and value >> (width - 1) else value
 
 
-def _field(field: Field, data: bytes, names: Names, depth: int) -> str:
+def _field(field: FieldView, data: bytes, names: Names, depth: int) -> str:
     if field.bits is None:
         return render(field.type, data[field.offset : field.offset + field.type.size], names, depth + 1)
     first, width = field.bits
@@ -161,12 +161,12 @@ def _field(field: Field, data: bytes, names: Names, depth: int) -> str:
     if len(raw) * 8 < first + width:
         return UNKNOWN
     value = _bit_field(field, raw)
-    if isinstance(field.type, Enumeration):
+    if isinstance(field.type, EnumerationView):
         return enumerated(field.type, value)
-    return integer(field.type, value) if isinstance(field.type, Integer) else str(value)
+    return integer(field.type, value) if isinstance(field.type, IntegerView) else str(value)
 
 
-def structure(type_: Structure, data: bytes, names: Names, depth: int = 0) -> str:
+def structure(type_: StructureView, data: bytes, names: Names, depth: int = 0) -> str:
     """`{x=1, y=2}`. Fields whose names are reserved (`__pad`) are not shown; nor are those behind the bytes that are there."""
     if depth >= _DEPTH:
         return "{...}"
@@ -183,10 +183,10 @@ def structure(type_: Structure, data: bytes, names: Names, depth: int = 0) -> st
     return "{" + ", ".join(shown) + "}"
 
 
-def array(type_: Array, data: bytes, names: Names, depth: int = 0) -> str:
+def array(type_: ArrayView, data: bytes, names: Names, depth: int = 0) -> str:
     """`[1, 2, 3]`; arrays of char as strings."""
     element = type_.element
-    if isinstance(element, Integer) and element.style == "character" and element.size == 1:
+    if isinstance(element, IntegerView) and element.style == "character" and element.size == 1:
         text = data.split(b"\0", 1)[0]
         return quoted(text)
     if depth >= _DEPTH or not element.size:
@@ -199,26 +199,26 @@ def array(type_: Array, data: bytes, names: Names, depth: int = 0) -> str:
     return "[" + ", ".join(shown + ["..."] * (count > _ELEMENTS)) + "]"
 
 
-def render(type_: Type, data: bytes, names: Names, depth: int = 0) -> str:
+def render(type_: TypeView, data: bytes, names: Names, depth: int = 0) -> str:
     """A value of `type_` from its bytes; `?` if there are too few."""
-    if isinstance(type_, Structure):
+    if isinstance(type_, StructureView):
         return structure(type_, data, names, depth)
-    if isinstance(type_, Array):
+    if isinstance(type_, ArrayView):
         return array(type_, data, names, depth)
     if len(data) < type_.size or not data:
         return UNKNOWN
-    if isinstance(type_, Integer):
+    if isinstance(type_, IntegerView):
         return integer(type_, _number(type_, data))
-    if isinstance(type_, Enumeration):
+    if isinstance(type_, EnumerationView):
         return enumerated(type_, _number(type_, data))
-    if isinstance(type_, Floating):
+    if isinstance(type_, FloatingView):
         return floating(data[: type_.size])
-    if isinstance(type_, Complex):
+    if isinstance(type_, ComplexView):
         size = type_.part.size
         real, imaginary = floating(data[:size]), floating(data[size : 2 * size])
         return f"{real}{'' if imaginary.startswith('-') else '+'}{imaginary}i"
-    if isinstance(type_, Pointer):
+    if isinstance(type_, PointerView):
         return address(int.from_bytes(data[: type_.size], "little"), names)
-    if isinstance(type_, Opaque) and type_.size not in (0, 1, 2, 4, 8):
+    if isinstance(type_, OpaqueView) and type_.size not in (0, 1, 2, 4, 8):
         return "{...}"
     return hex(int.from_bytes(data, "little"))

@@ -14,7 +14,7 @@ from uselib.linker.formats.library_names import plain_name
 from uselib.linker.image import Machine
 
 if TYPE_CHECKING:
-    from uselib.emulator.trace.prototypes.decode import Decoder as PrototypeDecoder
+    from uselib.emulator.trace.prototypes.decode import CallDecoder
     from uselib.emulator.trace.prototypes.sources import Prototypes
     from uselib.emulator.trace.prototypes.type_views import Prototype
 
@@ -75,7 +75,7 @@ class ByPrototype:
         self._files = tuple(files)
         self._prototypes: dict[Machine, Prototypes] = {}
         self._found: dict[tuple[Machine, str], Prototype | None] = {}
-        self._decoders: dict[int, PrototypeDecoder] = {}
+        self._decoders: dict[int, CallDecoder] = {}
         for machine in {_machine(process) for process in trace.processes} if self._files else ():
             self._sources(machine)  # errors in the user's files are said at once
 
@@ -127,15 +127,15 @@ class ByPrototype:
             found = self._prototypes[machine] = open_prototypes(machine, binaries, self._files, warn=self._warn)
         return found
 
-    def _decoder(self, process: Process) -> PrototypeDecoder:
+    def _decoder(self, process: Process) -> CallDecoder:
         found = self._decoders.get(process.index)
         if found is None:
-            from uselib.emulator.trace.prototypes.decode import Decoder as PrototypeDecoder
+            from uselib.emulator.trace.prototypes.decode import CallDecoder
 
             def name(word: int) -> str:
                 return _place(process, word)
 
-            found = self._decoders[process.index] = PrototypeDecoder(_machine(process), name)
+            found = self._decoders[process.index] = CallDecoder(_machine(process), name)
         return found
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from uselib.emulator.trace.prototypes import values
 from uselib.emulator.trace.prototypes.capture import Capture, CaptureKind, wanted, wanted_result, wanted_words
 from uselib.emulator.trace.prototypes.declarations import from_file, standard
-from uselib.emulator.trace.prototypes.decode import Decoder
+from uselib.emulator.trace.prototypes.decode import CallDecoder
 from uselib.emulator.trace.prototypes.type_views import Prototype
 from uselib.linker.image import Machine
 
@@ -105,7 +105,7 @@ BOTH = [  # function, words, payload, arguments
 def test_arguments(
     machine: Machine, function: str, words: list[int], payload: dict[int, tuple[bytes, bool]], expected: str
 ) -> None:
-    shown = Decoder(machine, names).arguments(prototype(function, machine), words, payload)
+    shown = CallDecoder(machine, names).arguments(prototype(function, machine), words, payload)
     assert ", ".join(shown) == expected
 
 
@@ -135,20 +135,20 @@ RESULTS = [
 def test_results(
     machine: Machine, function: str, words: list[int], payload: dict[int, tuple[bytes, bool]], expected: str
 ) -> None:
-    assert Decoder(machine, names).result(prototype(function, machine), words, payload) == expected
+    assert CallDecoder(machine, names).result(prototype(function, machine), words, payload) == expected
 
 
 def test_wide_arguments_differ_by_machine() -> None:
     lseek = [3, 5, 0, 1]  # i386: the offset takes two words
-    assert Decoder(I386).arguments(prototype("lseek", I386), lseek) == ["3", "5", "SEEK_CUR"]
-    assert Decoder(X86_64).arguments(prototype("lseek", X86_64), lseek) == ["3", "5", "SEEK_SET"]
+    assert CallDecoder(I386).arguments(prototype("lseek", I386), lseek) == ["3", "5", "SEEK_CUR"]
+    assert CallDecoder(X86_64).arguments(prototype("lseek", X86_64), lseek) == ["3", "5", "SEEK_SET"]
     power = [0, 0x3FF80000, 0, 0x40000000]
-    assert Decoder(I386).arguments(prototype("pow", I386), power) == ["1.5", "2.0"]
-    assert Decoder(X86_64).arguments(prototype("pow", X86_64), power) == ["?", "?"]
+    assert CallDecoder(I386).arguments(prototype("pow", I386), power) == ["1.5", "2.0"]
+    assert CallDecoder(X86_64).arguments(prototype("pow", X86_64), power) == ["?", "?"]
 
 
 def test_without_prototype() -> None:
-    decoder = Decoder(X86_64, names)
+    decoder = CallDecoder(X86_64, names)
     assert decoder.arguments(None, [1, TABLE, 0, 255, 5], {3: text(b"key")}) == [
         "0x1",
         "0x601040 <table+0x10>",
@@ -191,7 +191,7 @@ def test_enumerations_and_flags() -> None:
         "x.h",
         X86_64,
     )
-    decoder, f = Decoder(X86_64), declared.find("f")
+    decoder, f = CallDecoder(X86_64), declared.find("f")
     cases = {(0, 0, 1): "A NONE P", (5, 3, 3): "B XY P|Q", (7, 7, 8): "7 XY|Z 0x8", (5, 9, 0): "B X|0x8 0"}
     for words, expected in cases.items():
         assert " ".join(decoder.arguments(f, words)) == expected
@@ -232,7 +232,7 @@ def test_nothing_breaks_the_decoder(
 ) -> None:
     """Whatever a trace file holds, there is a line of text."""
     found = standard(machine).find(name)
-    decoder = Decoder(machine, names)
+    decoder = CallDecoder(machine, names)
     shown = decoder.arguments(found, words, payload)
     back = decoder.result(found, [*words, 0, 0, 0][:4], payload)
     assert all(item and "\n" not in item for item in shown) and "\n" not in back

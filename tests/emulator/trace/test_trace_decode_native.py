@@ -14,9 +14,9 @@ import pytest
 from uselib.emulator.trace.prototypes.capture import STACK_WORD, VECTOR_WORD, CaptureKind, wanted, wanted_words
 from uselib.emulator.trace.prototypes.conventions import in_memory
 from uselib.emulator.trace.prototypes.declarations import from_file
-from uselib.emulator.trace.prototypes.decode import Decoder
+from uselib.emulator.trace.prototypes.decode import CallDecoder
 from uselib.emulator.trace.prototypes.dwarf import read_dwarf
-from uselib.emulator.trace.prototypes.type_views import Floating, Void
+from uselib.emulator.trace.prototypes.type_views import FloatingView, VoidView
 from uselib.linker.image import Machine
 
 TYPES = """
@@ -153,7 +153,7 @@ def c_source(machine: Machine) -> str:
     for definition, _ in RESULTS:
         prototype = declared.find(name_of(definition))
         assert prototype is not None
-        st0 = machine is Machine.I386 and isinstance(prototype.result, Floating)
+        st0 = machine is Machine.I386 and isinstance(prototype.result, FloatingView)
         if machine is Machine.I386 and in_memory(prototype.result, machine):
             body.append("clear(); dump();")
         else:
@@ -218,7 +218,7 @@ CASES = [(compiler, machine) for compiler in ("gcc", "clang") for machine in Mac
 def test_arguments_are_found(compiler: str, machine: Machine, folder: str) -> None:
     program = built(compiler, machine, folder)
     sources = [from_file(program.header, "calls.h", machine), read_dwarf(program.path, machine)]
-    decoder = Decoder(machine)
+    decoder = CallDecoder(machine)
     from_dwarf = 0
     for (declaration, _, expected), record in zip(CALLS, program.records, strict=False):
         name = name_of(declaration)
@@ -249,7 +249,7 @@ def test_arguments_are_found(compiler: str, machine: Machine, folder: str) -> No
 def test_results_are_found(compiler: str, machine: Machine, folder: str) -> None:
     program = built(compiler, machine, folder)
     sources = [from_file(program.header, "calls.h", machine), read_dwarf(program.path, machine)]
-    decoder = Decoder(machine)
+    decoder = CallDecoder(machine)
     for (definition, expected), record in zip(RESULTS, program.records[len(CALLS) :], strict=True):
         for source in sources:
             assert source is not None
@@ -259,4 +259,4 @@ def test_results_are_found(compiler: str, machine: Machine, folder: str) -> None
                 continue
             words = (*struct.unpack_from("<3Q", record), 1)
             assert decoder.result(prototype, words) == expected, name_of(definition)
-            assert isinstance(prototype.result, Void) == (not expected)
+            assert isinstance(prototype.result, VoidView) == (not expected)

@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from uselib.emulator.trace.prototypes.declarations import from_file, standard
-from uselib.emulator.trace.prototypes.decode import Decoder
+from uselib.emulator.trace.prototypes.decode import CallDecoder
 from uselib.emulator.trace.prototypes.dwarf import DwarfPrototypes, read_dwarf
 from uselib.emulator.trace.prototypes.sources import Prototypes, open_prototypes, read_prototype_file
-from uselib.emulator.trace.prototypes.type_views import Pointer, Structure, spelled
+from uselib.emulator.trace.prototypes.type_views import PointerView, StructureView, spelled
 from uselib.linker.errors import FormatError, ToolError
 from uselib.linker.image import Machine
 
@@ -88,7 +88,7 @@ def test_headers_as_people_write_them() -> None:
 def test_annotated_values_are_shown() -> None:
     declared = from_file(HEADER, "x.h", Machine.X86_64)
     node = (b"\x07\0\0\0\0\0\0\0\x10\0\0\0\0\0\0\0abc\0\0\0\0\0", False)
-    shown = Decoder(Machine.X86_64).arguments(declared.find("node_add"), [0, 1, 9, 5, 9], {1: node})
+    shown = CallDecoder(Machine.X86_64).arguments(declared.find("node_add"), [0, 1, 9, 5, 9], {1: node})
     assert shown == ["NULL", '{value=7, next=0x10, name="abc"}', "BLUE", "F_A|F_C", "M_OTHER|M_A"]
 
 
@@ -224,7 +224,7 @@ def test_dwarf_says_what_the_source_says(compiler: str, machine: Machine, versio
 def test_sources_complete_each_other(machine: Machine, folder: str) -> None:
     """DWARF says that open takes an int; the C library's file which flags it holds."""
     found = Prototypes([dwarf(built(folder, PROGRAM, "gcc", machine, 5), machine), standard(machine)])
-    shown = Decoder(machine).arguments(found.find("open"), [1, 0o101, 0o644], {0: (b"x", False)})
+    shown = CallDecoder(machine).arguments(found.find("open"), [1, 0o101, 0o644], {0: (b"x", False)})
     assert shown == ['"x"', "O_WRONLY|O_CREAT", "0644"]
     assert found.find("take").source.endswith(".o")  # type: ignore[union-attr]
     assert found.find("strcpy").source == "libc"  # type: ignore[union-attr]
@@ -297,7 +297,7 @@ def random_structure(dice: random.Random, name: str, earlier: list[str]) -> str:
     return f"struct {name} {{ {' '.join(members)} }};"
 
 
-def placed(structure: Structure) -> list[tuple[str, int, tuple[int, int] | None]]:
+def placed(structure: StructureView) -> list[tuple[str, int, tuple[int, int] | None]]:
     """Where the fields are. clang does not say that a bit-field as wide as its type is one."""
     return [(f.name, f.offset, None if f.bits == (0, 8 * f.type.size) else f.bits) for f in structure.fields]
 
@@ -315,8 +315,8 @@ def check_layouts(seed: int, count: int, folder: str, compiler: str, machine: Ma
         one, other = found.find(f"f{n}"), declared.find(f"f{n}")
         assert one is not None and other is not None, found.damage
         mine, theirs = one.parameters[0].type, other.parameters[0].type
-        assert isinstance(mine, Pointer) and isinstance(theirs, Pointer)
-        assert isinstance(mine.target, Structure) and isinstance(theirs.target, Structure)
+        assert isinstance(mine, PointerView) and isinstance(theirs, PointerView)
+        assert isinstance(mine.target, StructureView) and isinstance(theirs.target, StructureView)
         assert mine.target.size == theirs.target.size, text.splitlines()[n + 1]
         assert placed(mine.target) == placed(theirs.target), text.splitlines()[n + 1]
 

@@ -17,7 +17,13 @@ import pytest
 from support.paths import ROOT
 from uselib.emulator.trace.prototypes import declarations
 from uselib.emulator.trace.prototypes.declarations import standard
-from uselib.emulator.trace.prototypes.type_views import Enumeration, Field, Integer, Opaque, Structure
+from uselib.emulator.trace.prototypes.type_views import (
+    EnumerationView,
+    FieldView,
+    IntegerView,
+    OpaqueView,
+    StructureView,
+)
 from uselib.linker.c_types import headers
 from uselib.linker.image import Machine
 
@@ -130,26 +136,26 @@ def asserts(machine: Machine, library: str) -> Iterator[str]:
     found = standard(machine, library)
     for name in sets():
         type_ = found.typedef(name)
-        for value in type_.values if isinstance(type_, Enumeration) else ():
+        for value in type_.values if isinstance(type_, EnumerationView) else ():
             if (library, value.name) == ("glibc", "O_LARGEFILE"):
                 continue  # 0 there on x86-64: the kernel sets it
             yield f'#ifdef {value.name}\n_Static_assert({value.name} == {value.value}, "{value.name}");\n#endif'
     for name in re.findall(r"(?m)^(?:@\S+ )?struct (\w+) \{", FILE.read_text()):
         type_ = found.structure(name)
-        assert isinstance(type_, Structure)
+        assert isinstance(type_, StructureView)
         yield f'_Static_assert(sizeof(struct {name}) == {type_.size}, "size of {name}: {type_.size}");'
         for field in type_.fields:
             yield from field_asserts(name, field)
     for name in re.findall(r"(?m)^typedef .*?(\w+);$", FILE.read_text()):
         type_ = found.typedef(name)
         skipped = name in ("timer_t", "nl_catd", "jmp_buf", "sigjmp_buf", "va_list", "char16_t", "char32_t", *OWN_TYPES)
-        if type_ is not None and type_.size and not isinstance(type_, Opaque) and not skipped:
+        if type_ is not None and type_.size and not isinstance(type_, OpaqueView) and not skipped:
             yield f'_Static_assert(sizeof({name}) == {type_.size}, "size of {name}: {type_.size}");'
-            if isinstance(type_, Integer):
+            if isinstance(type_, IntegerView):
                 yield f'_Static_assert((({name})-1 < 1) == {int(type_.signed and type_.style != "boolean")}, "sign of {name}");'
 
 
-def field_asserts(structure: str, field: Field) -> Iterator[str]:
+def field_asserts(structure: str, field: FieldView) -> Iterator[str]:
     aliases = {"sa_flags", "sa_restorer", "sa_mask"}
     if field.name and not field.name.startswith("__") and field.bits is None:
         yield f'_Static_assert(__builtin_offsetof(struct {structure}, {field.name}) == {field.offset}, "{structure}.{field.name}");'
@@ -176,7 +182,7 @@ def test_every_prototype_is_read(machine: Machine, library: str) -> None:
         if name not in found.aliases:
             assert prototype == found.parsed(name)  # the fast reader against pycparser
         for type_ in (prototype.result, *(p.type for p in prototype.parameters)):
-            assert not isinstance(type_, Opaque) or name in ("__libc_start_main",), (name, type_)
+            assert not isinstance(type_, OpaqueView) or name in ("__libc_start_main",), (name, type_)
 
 
 @pytest.mark.parametrize("machine", list(Machine))

@@ -25,7 +25,7 @@ from uselib.abi.dynamic.probe.strategies import arguments, lengths, limits
 from uselib.abi.dynamic.probe.strategies import is_null as null
 from uselib.cli import main
 from uselib.commands import cc, mkshlib
-from uselib.emulator.trace.prototypes.type_views import Enumeration, Integer
+from uselib.emulator.trace.prototypes.type_views import EnumerationView, IntegerView
 from uselib.linker.errors import ToolError
 
 HEADER = """
@@ -576,7 +576,7 @@ def test_arguments_keep_to_their_types(x86_64: tuple[str, Path, Path], data: st.
                 size = len(pointed.data) if isinstance(pointed, v.Bytes) else len(pointed.items)  # type: ignore[union-attr]
                 assert all(0 <= values[length].value <= size for length in group)  # type: ignore[union-attr]
             for parameter, value in zip(prototype.parameters, values, strict=True):
-                if isinstance(parameter.type, Integer | Enumeration) and isinstance(value, v.Number):
+                if isinstance(parameter.type, IntegerView | EnumerationView) and isinstance(value, v.Number):
                     low, high = limits(parameter.type)
                     assert low <= value.value <= high
             if name == "scale":
@@ -586,9 +586,13 @@ def test_arguments_keep_to_their_types(x86_64: tuple[str, Path, Path], data: st.
 
 
 def test_numbers_as_c() -> None:
-    signed, wide, word = Integer("int", 4, True), Integer("long long", 8, True), Integer("unsigned", 4, False)
+    signed, wide, word = (
+        IntegerView("int", 4, True),
+        IntegerView("long long", 8, True),
+        IntegerView("unsigned", 4, False),
+    )
     assert v.c_number(signed, -(1 << 31)) == "(-2147483647 - 1)" and v.c_number(wide, -(1 << 63)).startswith("(-92233")
-    assert v.c_number(word, 5) == "5u" and v.c_number(Integer("char", 1, True, 1, "character"), 39) == "'\\''"
+    assert v.c_number(word, 5) == "5u" and v.c_number(IntegerView("char", 1, True, 1, "character"), 39) == "'\\''"
     assert v.Number(math.nan) == v.Number(math.nan) and v.Number(0.0) != v.Number(-0.0)
 
 

@@ -20,7 +20,7 @@ from uselib.abi.dynamic.run.bindings import RunsNotComparable, read_library
 from uselib.abi.dynamic.run.compared_words import ComparedWords
 from uselib.abi.dynamic.run.digest import DigestSink
 from uselib.abi.dynamic.run.run import compare_runs
-from uselib.emulator.trace.prototypes.type_views import Opaque
+from uselib.emulator.trace.prototypes.type_views import OpaqueView
 from uselib.emulator.trace.store.format import RECORD, Batch, ChunkKind, EventKind
 from uselib.linker.errors import ToolError
 
@@ -202,7 +202,7 @@ def test_digests_in_python_are_the_same(tmp_path: Path, arch: str, monkeypatch: 
         records += RECORD.pack(*(random.getrandbits(64) for _ in range(7)), random.randrange(5), 0, kind, 0)
 
     def shape(address: int, name: str) -> ComparedWords:
-        return ComparedWords(dict.fromkeys(range(address % 9), address * 4369), {9: Opaque("x")}, address << 8)
+        return ComparedWords(dict.fromkeys(range(address % 9), address * 4369), {9: OpaqueView("x")}, address << 8)
 
     def digest(folder: Path) -> dict[str, object]:
         folder.mkdir()

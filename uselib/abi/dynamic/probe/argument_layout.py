@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from uselib.abi.dynamic.probe.spec import Refused
 from uselib.abi.dynamic.probe.values import Arena, Region, Value, encode
 from uselib.emulator.trace.prototypes.conventions import Arguments, Part, Where, in_memory
-from uselib.emulator.trace.prototypes.type_views import Floating, Prototype, Type
+from uselib.emulator.trace.prototypes.type_views import FloatingView, Prototype, TypeView
 from uselib.linker.image import Machine
 
 ARENA = 0x2000_0000  # where the block lies: between heap and libraries on both machines
@@ -68,9 +68,9 @@ def prepare(prototype: Prototype, values: Sequence[Value], machine: Machine, bas
     )
 
 
-def _widened(type_: Type, data: bytes, machine: Machine) -> bytes:
+def _widened(type_: TypeView, data: bytes, machine: Machine) -> bytes:
     """Compilers extend small integers to 32 bits at the call, and some callees rely on it."""
-    if type_.size >= 4 or not data or isinstance(type_, Floating):
+    if type_.size >= 4 or not data or isinstance(type_, FloatingView):
         return data
     signed = bool(getattr(type_, "signed", False))
     if not hasattr(type_, "signed"):

@@ -17,24 +17,24 @@ from uselib.abi.dynamic.probe.values import (
     c_string,
 )
 from uselib.emulator.trace.prototypes.type_views import (
-    Array,
-    Complex,
-    Enumeration,
-    Floating,
-    Integer,
-    Pointer,
+    ArrayView,
+    ComplexView,
+    EnumerationView,
+    FloatingView,
+    IntegerView,
+    PointerView,
     Prototype,
-    Structure,
-    Type,
+    StructureView,
+    TypeView,
     spelled,
 )
 
 
-def declared(type_: Type, name: str) -> str:
+def declared(type_: TypeView, name: str) -> str:
     """A declaration of `name` as C."""
-    if isinstance(type_, Array) and not type_.name:
+    if isinstance(type_, ArrayView) and not type_.name:
         return declared(type_.element, f"{name}[{type_.count or ''}]")
-    if isinstance(type_, Pointer) and not type_.name and isinstance(type_.target, Array):
+    if isinstance(type_, PointerView) and not type_.name and isinstance(type_.target, ArrayView):
         return declared(type_.target, f"(*{name})")
     text = spelled(type_)
     return f"{text}{'' if text.endswith('*') or not name else ' '}{name}"
@@ -52,32 +52,32 @@ class _Text:
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def expression(self, type_: Type, value: Value, name: str) -> str:
+    def expression(self, type_: TypeView, value: Value, name: str) -> str:
         """An initialiser or argument; what it points to is declared in `lines`."""
         if isinstance(value, Null):
-            return "0" if not isinstance(type_, Pointer) else "NULL"
+            return "0" if not isinstance(type_, PointerView) else "NULL"
         if isinstance(value, Number):
-            if isinstance(type_, Integer | Enumeration | Floating):
+            if isinstance(type_, IntegerView | EnumerationView | FloatingView):
                 return c_number(type_, value.value)
             return str(value.value)
-        if isinstance(value, UnionMember) and isinstance(type_, Structure):
+        if isinstance(value, UnionMember) and isinstance(type_, StructureView):
             field = type_.fields[value.index]
             return f"{{.{field.name} = {self.expression(field.type, value.item, f'{name}_{field.name}')}}}"
         if isinstance(value, Group):
             return self._group(type_, value, name)
-        assert isinstance(type_, Pointer)
+        assert isinstance(type_, PointerView)
         return self._pointed(type_, value, name)
 
-    def _group(self, type_: Type, value: Group, name: str) -> str:
-        if isinstance(type_, Structure):
+    def _group(self, type_: TypeView, value: Group, name: str) -> str:
+        if isinstance(type_, StructureView):
             parts = [
                 f".{f.name} = {self.expression(f.type, item, f'{name}_{f.name}')}"
                 for f, item in zip(type_.fields, value.items, strict=True)
                 if not _zero(item)
             ]
             return "{" + (", ".join(parts) or "0") + "}"
-        element: Type = (
-            type_.element if isinstance(type_, Array) else type_.part if isinstance(type_, Complex) else type_
+        element: TypeView = (
+            type_.element if isinstance(type_, ArrayView) else type_.part if isinstance(type_, ComplexView) else type_
         )
         items = list(value.items)
         while items and _zero(items[-1]):
@@ -85,7 +85,7 @@ class _Text:
         inner = ", ".join(self.expression(element, item, f"{name}_{n}") for n, item in enumerate(items))
         return "{" + (inner or "0") + "}"
 
-    def _pointed(self, type_: Pointer, value: Value, name: str) -> str:
+    def _pointed(self, type_: PointerView, value: Value, name: str) -> str:
         target = type_.target
         if isinstance(value, Text):
             size = str(len(value.data) + 1 + value.room) if value.room else ""
@@ -123,7 +123,7 @@ def call_text(prototype: Prototype, values: Sequence[Value]) -> list[str]:
     for number, (parameter, value) in enumerate(zip(prototype.parameters, values, strict=True)):
         name = parameter.name or f"argument{number + 1}"
         inner = text.expression(parameter.type, value, name)
-        if isinstance(parameter.type, Structure):
+        if isinstance(parameter.type, StructureView):
             inner = f"({spelled(parameter.type)}){inner}"
         expressions.append(inner)
     return [*text.lines, f"{prototype.name}({', '.join(expressions)})"]

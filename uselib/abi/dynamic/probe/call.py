@@ -26,7 +26,7 @@ from uselib.emulator.machine.counter import InstructionCounter
 from uselib.emulator.machine.registers import INDEX
 from uselib.emulator.process.interfaces import ProcessEnded
 from uselib.emulator.trace.prototypes.conventions import Where, result_parts
-from uselib.emulator.trace.prototypes.type_views import Prototype, Void
+from uselib.emulator.trace.prototypes.type_views import Prototype, VoidView
 from uselib.linker.formats.elf_image import read_image
 from uselib.linker.image import ExportKind, Image, Machine
 from uselib.linker.reading import read_file
@@ -255,7 +255,7 @@ class ProbedLibrary:
 
     def _result(self, prototype: Prototype, ready: PreparedArguments, after: list[int]) -> bytes:
         type_, index = prototype.result, INDEX[self.bits]
-        if isinstance(type_, Void):
+        if isinstance(type_, VoidView):
             return b""
         if ready.result_at:
             return self._loaded.library.machine.space.read(ready.result_at, type_.size)

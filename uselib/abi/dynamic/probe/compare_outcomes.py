@@ -17,16 +17,16 @@ from uselib.abi.dynamic.probe.spec import CallDifference
 from uselib.abi.dynamic.probe.values import Region, c_number, c_string
 from uselib.emulator.api.values import from_extended
 from uselib.emulator.trace.prototypes.type_views import (
-    Array,
-    Complex,
-    Enumeration,
-    Floating,
-    Integer,
-    Pointer,
+    ArrayView,
+    ComplexView,
+    EnumerationView,
+    FloatingView,
+    IntegerView,
+    PointerView,
     Prototype,
-    Structure,
-    Type,
-    Void,
+    StructureView,
+    TypeView,
+    VoidView,
 )
 
 _SHOWN = 64  # bytes of a buffer or string in a message
@@ -63,7 +63,7 @@ def first_difference(
 def ending(prototype: Prototype, library: ProbedLibrary, outcome: CallOutcome) -> str:
     """How a call ended, in words."""
     if outcome.end == "returned":
-        if isinstance(prototype.result, Void):
+        if isinstance(prototype.result, VoidView):
             return "returns"
         return f"returns {shown(prototype.result, outcome.result, library)}"
     if outcome.end == "exit":
@@ -95,19 +95,19 @@ def _errno(number: int) -> str:
     return errno.errorcode.get(number, str(number)) if number else "0"
 
 
-def _failed(type_: Type, result: bytes) -> bool:
+def _failed(type_: TypeView, result: bytes) -> bool:
     """Whether the result is one that means an error, by custom: then errno has a pointer_target."""
-    if isinstance(type_, Pointer):
+    if isinstance(type_, PointerView):
         return not any(result)
-    return isinstance(type_, Integer) and type_.signed and bool(result) and result[-1] >> 7 == 1
+    return isinstance(type_, IntegerView) and type_.signed and bool(result) and result[-1] >> 7 == 1
 
 
 # -- parts -------------------------------------------------------------------------------------------------------------
 
 
-def leaves(type_: Type, offset: int, label: str) -> Iterator[tuple[int, Type, str]]:
+def leaves(type_: TypeView, offset: int, label: str) -> Iterator[tuple[int, TypeView, str]]:
     """The scalars of a type with their offsets and names. A union is bytes: which member holds is not known."""
-    if isinstance(type_, Structure) and not type_.union:
+    if isinstance(type_, StructureView) and not type_.union:
         done: set[int] = set()
         for field in type_.fields:
             if field.bits is not None:
@@ -117,28 +117,28 @@ def leaves(type_: Type, offset: int, label: str) -> Iterator[tuple[int, Type, st
                         yield offset + at, _BYTE, f"{label}.{field.name}"
                 continue
             yield from leaves(field.type, offset + field.offset, f"{label}.{field.name}")
-    elif isinstance(type_, Array):
+    elif isinstance(type_, ArrayView):
         for n in range(type_.count):
             yield from leaves(type_.element, offset + n * type_.element.size, f"{label}[{n}]")
-    elif isinstance(type_, Complex):
+    elif isinstance(type_, ComplexView):
         yield offset, type_.part, f"real({label})"
         yield offset + type_.part.size, type_.part, f"imag({label})"
-    elif isinstance(type_, Integer | Floating | Enumeration | Pointer):
+    elif isinstance(type_, IntegerView | FloatingView | EnumerationView | PointerView):
         yield offset, type_, label
     else:
         for at in range(type_.size):
             yield offset + at, _BYTE, label
 
 
-_BYTE = Integer("unsigned char", 1, False, 1)
+_BYTE = IntegerView("unsigned char", 1, False, 1)
 
 
-def _scalar_differs(type_: Type, one: bytes, two: bytes, old: ProbedLibrary, new: ProbedLibrary) -> bool:
+def _scalar_differs(type_: TypeView, one: bytes, two: bytes, old: ProbedLibrary, new: ProbedLibrary) -> bool:
     if one == two:
         return False
-    if isinstance(type_, Floating):
+    if isinstance(type_, FloatingView):
         return not _same_float(type_, one, two)
-    if isinstance(type_, Pointer):
+    if isinstance(type_, PointerView):
         a, b = int.from_bytes(one, "little"), int.from_bytes(two, "little")
         if not a or not b or old.pointer_target(a) != new.pointer_target(b):
             return True
@@ -146,7 +146,7 @@ def _scalar_differs(type_: Type, one: bytes, two: bytes, old: ProbedLibrary, new
     return True
 
 
-def _same_float(type_: Floating, one: bytes, two: bytes) -> bool:
+def _same_float(type_: FloatingView, one: bytes, two: bytes) -> bool:
     """NaNs are alike, whatever their sign and payload; the padding of long double does not count."""
     if type_.size > 8:
         one, two = one[:10], two[:10]
@@ -154,14 +154,14 @@ def _same_float(type_: Floating, one: bytes, two: bytes) -> bool:
     return one == two or (a != a and b != b)
 
 
-def _float(type_: Floating, data: bytes) -> float:
+def _float(type_: FloatingView, data: bytes) -> float:
     if type_.size > 8:
         return from_extended(data[:10])
     return float(struct.unpack("<d" if type_.size == 8 else "<f", data[: type_.size])[0])
 
 
 def _result(
-    type_: Type, old: tuple[ProbedLibrary, CallOutcome], new: tuple[ProbedLibrary, CallOutcome]
+    type_: TypeView, old: tuple[ProbedLibrary, CallOutcome], new: tuple[ProbedLibrary, CallOutcome]
 ) -> CallDifference | None:
     one, two = old[1].result, new[1].result
     for at, leaf, label in leaves(type_, 0, ""):
@@ -173,10 +173,10 @@ def _result(
 
 
 def _result_target(
-    type_: Type, old: tuple[ProbedLibrary, CallOutcome], new: tuple[ProbedLibrary, CallOutcome]
+    type_: TypeView, old: tuple[ProbedLibrary, CallOutcome], new: tuple[ProbedLibrary, CallOutcome]
 ) -> CallDifference | None:
     """What a pointer result points to: in memory of the library's own, or of the heap."""
-    if not isinstance(type_, Pointer) or not any(old[1].result):
+    if not isinstance(type_, PointerView) or not any(old[1].result):
         return None
     target, addresses = type_.target, [int.from_bytes(side[1].result, "little") for side in (old, new)]
     if type_.string:
@@ -282,24 +282,24 @@ def _data(old: tuple[ProbedLibrary, CallOutcome], new: tuple[ProbedLibrary, Call
 # -- words -------------------------------------------------------------------------------------------------------------
 
 
-def shown(type_: Type, data: bytes, library: ProbedLibrary) -> str:
+def shown(type_: TypeView, data: bytes, library: ProbedLibrary) -> str:
     """A value as C, as far as it has one."""
-    if isinstance(type_, Integer | Enumeration):
+    if isinstance(type_, IntegerView | EnumerationView):
         return c_number(type_, int.from_bytes(data[: type_.size], "little", signed=type_.signed))
-    if isinstance(type_, Floating):
+    if isinstance(type_, FloatingView):
         return f"{_float(type_, data)!r}"
-    if isinstance(type_, Pointer):
+    if isinstance(type_, PointerView):
         address = int.from_bytes(data[: type_.size], "little")
         if not address:
             return "NULL"
         text = library.string(address) if type_.string else None
         return _string(text) if text is not None else _target_text(library.pointer_target(address))
-    if isinstance(type_, Structure) and not type_.union:
+    if isinstance(type_, StructureView) and not type_.union:
         inner = ", ".join(
             f".{f.name} = {shown(f.type, data[f.offset :], library)}" for f in type_.fields if f.bits is None
         )
         return f"{{{inner}}}"
-    if isinstance(type_, Array) and type_.count:
+    if isinstance(type_, ArrayView) and type_.count:
         size = type_.element.size
         return "{" + ", ".join(shown(type_.element, data[n * size :], library) for n in range(type_.count)) + "}"
     return _bytes(data)

@@ -6,7 +6,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from uselib.abi.dynamic.probe.values import Group, Items, Number, Text, UnionMember, Value
-from uselib.emulator.trace.prototypes.type_views import Array, Integer, Pointer, Prototype, Structure, Type
+from uselib.emulator.trace.prototypes.type_views import (
+    ArrayView,
+    IntegerView,
+    PointerView,
+    Prototype,
+    StructureView,
+    TypeView,
+)
 
 Path = tuple[int, ...]
 Arguments = tuple[Value, ...]
@@ -32,7 +39,7 @@ def shrink(
     return arguments
 
 
-def _leaf(arguments: Arguments, path: Path, type_: Type, differs: Callable[[Arguments], bool]) -> Arguments:
+def _leaf(arguments: Arguments, path: Path, type_: TypeView, differs: Callable[[Arguments], bool]) -> Arguments:
     value = _get(Group(arguments), path)
 
     def tried(new: Value) -> Arguments | None:
@@ -49,7 +56,7 @@ def _leaf(arguments: Arguments, path: Path, type_: Type, differs: Callable[[Argu
                 arguments, value = found, shorter
             position -= 1
         return arguments
-    if not isinstance(value, Number) or not isinstance(value.value, int) or not isinstance(type_, Integer):
+    if not isinstance(value, Number) or not isinstance(value.value, int) or not isinstance(type_, IntegerView):
         return arguments
     return _number(arguments, value.value, tried)
 
@@ -73,17 +80,19 @@ def _number(arguments: Arguments, number: int, tried: Callable[[Value], Argument
     return arguments
 
 
-def _leaves(type_: Type, value: Value, path: Path) -> Iterator[tuple[Path, Type]]:
+def _leaves(type_: TypeView, value: Value, path: Path) -> Iterator[tuple[Path, TypeView]]:
     """Numbers and strings with their types, by where they are."""
     if isinstance(value, Number | Text):
         yield path, type_
-    elif isinstance(value, UnionMember) and isinstance(type_, Structure):
+    elif isinstance(value, UnionMember) and isinstance(type_, StructureView):
         yield from _leaves(type_.fields[value.index].type, value.item, (*path, 0))
-    elif isinstance(value, Group) and isinstance(type_, Structure):
+    elif isinstance(value, Group) and isinstance(type_, StructureView):
         for n, (field, item) in enumerate(zip(type_.fields, value.items, strict=True)):
             yield from _leaves(field.type, item, (*path, n))
     elif isinstance(value, Group | Items):
-        inner = type_.element if isinstance(type_, Array) else type_.target if isinstance(type_, Pointer) else None
+        inner = (
+            type_.element if isinstance(type_, ArrayView) else type_.target if isinstance(type_, PointerView) else None
+        )
         if inner is not None:
             for n, item in enumerate(value.items):
                 yield from _leaves(inner, item, (*path, n))

@@ -22,19 +22,19 @@ from uselib.abi.dynamic.probe.hints import Hints
 from uselib.abi.dynamic.probe.spec import Refused
 from uselib.abi.dynamic.probe.values import NULL, Bytes, Group, Items, Null, Number, Text, UnionMember, Value
 from uselib.emulator.trace.prototypes.type_views import (
-    Array,
-    Complex,
-    Enumeration,
-    Floating,
-    Function,
-    Integer,
-    Opaque,
-    Parameter,
-    Pointer,
+    ArrayView,
+    ComplexView,
+    EnumerationView,
+    FloatingView,
+    FunctionView,
+    IntegerView,
+    OpaqueView,
+    PointerView,
     Prototype,
-    Structure,
-    Type,
-    Void,
+    PrototypeParameter,
+    StructureView,
+    TypeView,
+    VoidView,
     spelled,
 )
 
@@ -49,7 +49,7 @@ _TEXTS = (*"|a|0|-1|abc|A| |1.5|0x10|2147483648|%s|/|a/b|..".split("|"), "\n", "
 _FLOATS = (0.0, -0.0, 1.0, -1.0, 0.5, 1e-300, 1e300, 2.0**31, 2.0**53, float("inf"), float("-inf"), float("nan"))
 
 
-def limits(type_: Integer | Enumeration) -> tuple[int, int]:
+def limits(type_: IntegerView | EnumerationView) -> tuple[int, int]:
     """Least and greatest value."""
     bits = 8 * type_.size
     return (-(1 << bits - 1), (1 << bits - 1) - 1) if type_.signed else (0, (1 << bits) - 1)
@@ -69,29 +69,29 @@ class _Types:
     def __init__(self, hints: Hints) -> None:
         self.hints = hints
 
-    def of(self, type_: Type, where: str, depth: int = 0) -> SearchStrategy[Value]:
+    def of(self, type_: TypeView, where: str, depth: int = 0) -> SearchStrategy[Value]:
         """Raises Refused(where: ...)."""
         if depth > _DEEPEST:
             raise Refused(f"{where} is nested too deeply")
-        if isinstance(type_, Integer):
+        if isinstance(type_, IntegerView):
             return self.integer(type_, *limits(type_))
-        if isinstance(type_, Enumeration):
+        if isinstance(type_, EnumerationView):
             return self._enumeration(type_)
-        if isinstance(type_, Floating):
+        if isinstance(type_, FloatingView):
             return self.floating(type_)
-        if isinstance(type_, Complex):
+        if isinstance(type_, ComplexView):
             part = self.floating(type_.part)
             return st.builds(lambda a, b: Group((a, b)), part, part)
-        if isinstance(type_, Array):
+        if isinstance(type_, ArrayView):
             element = self.of(type_.element, where, depth + 1)
             return st.lists(element, min_size=type_.count, max_size=type_.count).map(lambda items: Group(tuple(items)))
-        if isinstance(type_, Structure):
+        if isinstance(type_, StructureView):
             return self._structure(type_, where, depth)
-        if isinstance(type_, Pointer):
+        if isinstance(type_, PointerView):
             return self.pointer(type_, where, depth)
         raise Refused(f"{where} is {_said(type_)}")
 
-    def integer(self, type_: Integer, low: int, high: int) -> SearchStrategy[Value]:
+    def integer(self, type_: IntegerView, low: int, high: int) -> SearchStrategy[Value]:
         """A number of the range, preferably one that matters."""
         if type_.style == "boolean":
             low, high = 0, 1
@@ -107,7 +107,9 @@ class _Types:
         options.append(st.integers(low, high))
         return st.one_of(options).map(Number)
 
-    def floating(self, type_: Floating, low: float | None = None, high: float | None = None) -> SearchStrategy[Value]:
+    def floating(
+        self, type_: FloatingView, low: float | None = None, high: float | None = None
+    ) -> SearchStrategy[Value]:
         if low is not None or high is not None:
             return st.floats(low, high, width=64).map(Number)
         known = [float(n) for n in self.hints.numbers if abs(n) < 1 << 53]
@@ -118,9 +120,9 @@ class _Types:
         ]
         return st.one_of(options).map(Number)
 
-    def _enumeration(self, type_: Enumeration) -> SearchStrategy[Value]:
+    def _enumeration(self, type_: EnumerationView) -> SearchStrategy[Value]:
         if not type_.values:
-            return self.integer(Integer(type_.name, type_.size, type_.signed), *limits(type_))
+            return self.integer(IntegerView(type_.name, type_.size, type_.signed), *limits(type_))
         low, high = limits(type_)
         values = [v.value for v in type_.values if low <= v.value <= high]
         if type_.flags:
@@ -129,7 +131,7 @@ class _Types:
             )
         return st.sampled_from(values).map(Number)
 
-    def _structure(self, type_: Structure, where: str, depth: int) -> SearchStrategy[Value]:
+    def _structure(self, type_: StructureView, where: str, depth: int) -> SearchStrategy[Value]:
         parts = [self._member(f.type, f"{where}.{f.name}", f.bits, depth + 1) for f in type_.fields]
         if type_.union:
             if not parts:
@@ -137,35 +139,35 @@ class _Types:
             return st.one_of([part.map(partial(UnionMember, n)) for n, part in enumerate(parts)])
         return st.tuples(*parts).map(Group)
 
-    def _member(self, type_: Type, where: str, bits: tuple[int, int] | None, depth: int) -> SearchStrategy[Value]:
-        if bits is not None and isinstance(type_, Integer | Enumeration):
+    def _member(self, type_: TypeView, where: str, bits: tuple[int, int] | None, depth: int) -> SearchStrategy[Value]:
+        if bits is not None and isinstance(type_, IntegerView | EnumerationView):
             width = bits[1]
             low, high = (-(1 << width - 1), (1 << width - 1) - 1) if type_.signed else (0, (1 << width) - 1)
-            return self.integer(Integer(type_.name, type_.size, type_.signed), low, high)
-        if isinstance(type_, Pointer) and isinstance(type_.target, Opaque | Void):
+            return self.integer(IntegerView(type_.name, type_.size, type_.signed), low, high)
+        if isinstance(type_, PointerView) and isinstance(type_.target, OpaqueView | VoidView):
             return st.just(NULL)  # the next node of a list, the user's own data: nothing more can be said of it
-        if isinstance(type_, Opaque) and type_.size:
+        if isinstance(type_, OpaqueView) and type_.size:
             return st.just(NULL)
         return self.of(type_, where, depth)
 
     # -- pointers --------------------------------------------------------------------------------------------------
 
-    def pointer(self, type_: Pointer, where: str, depth: int = 0) -> SearchStrategy[Value]:
+    def pointer(self, type_: PointerView, where: str, depth: int = 0) -> SearchStrategy[Value]:
         """To one object, or a string."""
         return self._or_null(self._target(type_, where, depth))
 
     def _or_null(self, strategy: SearchStrategy[Value]) -> SearchStrategy[Value]:
         return st.one_of(strategy, st.just(NULL)) if self.hints.null else strategy
 
-    def _target(self, type_: Pointer, where: str, depth: int) -> SearchStrategy[Value]:
+    def _target(self, type_: PointerView, where: str, depth: int) -> SearchStrategy[Value]:
         target = type_.target
         if type_.string:
             return self.text(0 if type_.const else _ROOM)
-        if isinstance(target, Void):
+        if isinstance(target, VoidView):
             return self.raw(64)
-        if isinstance(target, Function):
+        if isinstance(target, FunctionView):
             raise Refused(f"{where} is a pointer to a function")
-        if isinstance(target, Opaque):
+        if isinstance(target, OpaqueView):
             raise Refused(f"{where} points to `{target.name}`, whose members are not known")
         return self.of(target, where, depth + 1).map(lambda item: Items((item,)))
 
@@ -180,23 +182,23 @@ class _Types:
         """Bytes: from what is drawn on all zero."""
         return st.binary(max_size=size).map(lambda data: Bytes(data.ljust(size, b"\0")))
 
-    def elements(self, type_: Pointer, where: str, out: bool) -> SearchStrategy[tuple[Value, int]]:
+    def elements(self, type_: PointerView, where: str, out: bool) -> SearchStrategy[tuple[Value, int]]:
         """Several objects behind a pointer, and how many, for a parameter that says so."""
         target = type_.target
-        if isinstance(target, Void) or (isinstance(target, Integer) and target.size == 1):
+        if isinstance(target, VoidView) or (isinstance(target, IntegerView) and target.size == 1):
             if out and not type_.const:
                 return st.integers(1, 64).map(lambda n: (Bytes(bytes(n)), n))
             return st.one_of(st.binary(max_size=32), st.sampled_from(self.hints.texts or (b"abc",))).map(
                 lambda data: (Bytes(data), len(data))
             )
-        if isinstance(target, Function | Opaque):
+        if isinstance(target, FunctionView | OpaqueView):
             raise Refused(f"{where} is {_said(target)}")
         items = st.lists(self.of(target, where, 1), min_size=1 if out else 0, max_size=_MOST)
         return items.map(lambda found: (Items(tuple(found)), len(found)))
 
 
-def _said(type_: Type) -> str:
-    if isinstance(type_, Function):
+def _said(type_: TypeView) -> str:
+    if isinstance(type_, FunctionView):
         return "a function"
     return f"`{spelled(type_)}`, of which nothing is known"
 
@@ -208,27 +210,27 @@ def lengths(prototype: Prototype) -> dict[int, tuple[int, ...]]:
     """
     found: dict[int, tuple[int, ...]] = {}
     for number, parameter in enumerate(prototype.parameters):
-        if not isinstance(parameter.type, Pointer) or isinstance(parameter.type.target, Function | Opaque):
+        if not isinstance(parameter.type, PointerView) or isinstance(parameter.type.target, FunctionView | OpaqueView):
             continue
         if parameter.length:
             found[number] = parameter.length
             continue
         for later in range(number + 1, len(prototype.parameters)):
             other = prototype.parameters[later]
-            if isinstance(other.type, Integer) and other.type.size > 1:
+            if isinstance(other.type, IntegerView) and other.type.size > 1:
                 if _LENGTH.fullmatch(other.name) or (not other.name and later == number + 1):
                     found[number] = (later,)
                 break
-            if not isinstance(other.type, Pointer):
+            if not isinstance(other.type, PointerView):
                 break
     return found
 
 
-def _output(parameter: Parameter) -> bool:
+def _output(parameter: PrototypeParameter) -> bool:
     """A buffer that is only written, as far as its declaration or its name says."""
     pointer = parameter.type
     return (
-        isinstance(pointer, Pointer)
+        isinstance(pointer, PointerView)
         and not pointer.const
         and (parameter.out or bool(_OUTPUT.fullmatch(parameter.name)))
     )
@@ -245,13 +247,13 @@ def arguments(prototype: Prototype, hints: Hints) -> SearchStrategy[tuple[Value,
     for number, parameter in enumerate(prototype.parameters):
         where = f"parameter {number + 1}" + (f" (`{parameter.name}`)" if parameter.name else "")
         type_ = parameter.type
-        if number in sized and isinstance(type_, Pointer):
+        if number in sized and isinstance(type_, PointerView):
             several[number] = types.elements(type_, where, _output(parameter))
         elif number in length_of:
             continue
         elif parameter.name in hints.ranges:
             single[number] = _ranged(types, type_, where, hints.ranges[parameter.name])
-        elif isinstance(type_, Pointer) and _output(parameter) and _bytes(type_.target):
+        elif isinstance(type_, PointerView) and _output(parameter) and _bytes(type_.target):
             single[number] = st.just(Bytes(bytes(_ROOM)))
         else:
             single[number] = types.of(type_, where)
@@ -273,7 +275,7 @@ def arguments(prototype: Prototype, hints: Hints) -> SearchStrategy[tuple[Value,
                     room[length] = min(room[length], 1)
         for length, most in room.items():
             type_ = prototype.parameters[length].type
-            high = min(most, limits(type_)[1]) if isinstance(type_, Integer) else most
+            high = min(most, limits(type_)[1]) if isinstance(type_, IntegerView) else most
             low, high = _within(prototype.parameters[length].name, hints, 0, high)
             values[length] = Number(draw(st.one_of(st.just(high), st.integers(low, high))))
         return tuple(values[number] for number in range(len(prototype.parameters)))
@@ -289,20 +291,20 @@ def _within(name: str, hints: Hints, low: int, high: int) -> tuple[int, int]:
     return low, max(low, min(high, int(last)))
 
 
-def _bytes(type_: Type) -> bool:
-    return isinstance(type_, Void) or (isinstance(type_, Integer) and type_.size == 1)
+def _bytes(type_: TypeView) -> bool:
+    return isinstance(type_, VoidView) or (isinstance(type_, IntegerView) and type_.size == 1)
 
 
-def _ranged(types: _Types, type_: Type, where: str, span: tuple[float, float]) -> SearchStrategy[Value]:
-    if isinstance(type_, Floating):
+def _ranged(types: _Types, type_: TypeView, where: str, span: tuple[float, float]) -> SearchStrategy[Value]:
+    if isinstance(type_, FloatingView):
         return types.floating(type_, *span)
-    if not isinstance(type_, Integer | Enumeration):
+    if not isinstance(type_, IntegerView | EnumerationView):
         raise Refused(f"{where} is no number: it has no range")
     least, greatest = limits(type_)
     low, high = max(int(span[0]), least), min(int(span[1]), greatest)
     if low > high:
         raise Refused(f"{where}: no value of its type is between {span[0]:g} and {span[1]:g}")
-    return types.integer(Integer(type_.name, type_.size, type_.signed), low, high)
+    return types.integer(IntegerView(type_.name, type_.size, type_.signed), low, high)
 
 
 def is_null(value: Value) -> bool:

@@ -21,16 +21,16 @@ from typing import Any
 
 from uselib.emulator.api.values import extended
 from uselib.emulator.trace.prototypes.type_views import (
-    Array,
-    Complex,
-    Enumeration,
-    Field,
-    Floating,
-    Integer,
-    Opaque,
-    Pointer,
-    Structure,
-    Type,
+    ArrayView,
+    ComplexView,
+    EnumerationView,
+    FieldView,
+    FloatingView,
+    IntegerView,
+    OpaqueView,
+    PointerView,
+    StructureView,
+    TypeView,
 )
 
 SLACK = 64  # zero bytes behind each object that is pointed to: what a function writes there is seen
@@ -139,7 +139,7 @@ class Region:
 
     label: str
     address: int
-    type: Type
+    type: TypeView
     count: int
     size: int
     string: bool = False
@@ -154,7 +154,7 @@ class Arena:
     data: bytearray = field(default_factory=bytearray)
     regions: list[Region] = field(default_factory=list)
 
-    def add(self, label: str, type_: Type, count: int, contents: bytes, room: int = 0, string: bool = False) -> int:
+    def add(self, label: str, type_: TypeView, count: int, contents: bytes, room: int = 0, string: bool = False) -> int:
         """Places an object; returns its address."""
         self.data += bytes(-len(self.data) % 16)
         address = self.base + len(self.data)
@@ -163,28 +163,28 @@ class Arena:
         return address
 
 
-def encode(type_: Type, value: Value, arena: Arena, label: str) -> bytes:
+def encode(type_: TypeView, value: Value, arena: Arena, label: str) -> bytes:
     """The bytes of a value of a type; what it points to goes into the arena. Raises TypeError for a value of another shape, which a
     strategy never makes."""
-    if isinstance(type_, Pointer):
+    if isinstance(type_, PointerView):
         return _pointer(type_, value, arena, label).to_bytes(type_.size, "little")
     if isinstance(value, Number):
         return number_bytes(type_, value.value)
-    if isinstance(type_, Complex) and isinstance(value, Group):
+    if isinstance(type_, ComplexView) and isinstance(value, Group):
         return b"".join(encode(type_.part, item, arena, label) for item in value.items)
-    if isinstance(type_, Array) and isinstance(value, Group):
+    if isinstance(type_, ArrayView) and isinstance(value, Group):
         return b"".join(encode(type_.element, item, arena, f"{label}[{n}]") for n, item in enumerate(value.items))
-    if isinstance(type_, Structure):
+    if isinstance(type_, StructureView):
         out = bytearray(type_.size)
         for field_, item in members(type_, value):
             put(out, field_, encode(field_.type, item, arena, f"{label}.{field_.name}"))
         return bytes(out)
-    if isinstance(type_, Opaque) and isinstance(value, Null):
+    if isinstance(type_, OpaqueView) and isinstance(value, Null):
         return bytes(type_.size or arena.word)
     raise TypeError(f"{value!r} is no {type_.name}")
 
 
-def members(type_: Structure, value: Value) -> Iterator[tuple[Field, Value]]:
+def members(type_: StructureView, value: Value) -> Iterator[tuple[FieldView, Value]]:
     """The members that a value gives, with their values."""
     if isinstance(value, UnionMember):
         yield type_.fields[value.index], value.item
@@ -194,7 +194,7 @@ def members(type_: Structure, value: Value) -> Iterator[tuple[Field, Value]]:
         raise TypeError(f"{value!r} is no {type_.name}")
 
 
-def put(out: bytearray, field_: Field, data: bytes) -> None:
+def put(out: bytearray, field_: FieldView, data: bytes) -> None:
     """Stores a member, bit-fields into their bits."""
     if field_.bits is None:
         out[field_.offset : field_.offset + len(data)] = data
@@ -207,7 +207,7 @@ def put(out: bytearray, field_: Field, data: bytes) -> None:
     out[field_.offset : field_.offset + size] = new.to_bytes(size, "little")
 
 
-def _pointer(type_: Pointer, value: Value, arena: Arena, label: str) -> int:
+def _pointer(type_: PointerView, value: Value, arena: Arena, label: str) -> int:
     target = type_.target
     inner = f"*{label}" if "." not in label else f"*({label})"
     if isinstance(value, Null):
@@ -217,16 +217,16 @@ def _pointer(type_: Pointer, value: Value, arena: Arena, label: str) -> int:
     if isinstance(value, Bytes):
         return arena.add(label, target, len(value.data), value.data)
     if isinstance(value, Items):
-        if len(value.items) == 1 and isinstance(target, Structure):
+        if len(value.items) == 1 and isinstance(target, StructureView):
             return arena.add(label, target, 1, encode(target, value.items[0], arena, f"({inner})"))
         contents = [encode(target, item, arena, f"{label}[{n}]") for n, item in enumerate(value.items)]
         return arena.add(label, target, len(contents), b"".join(contents))
     raise TypeError(f"{value!r} is no {type_.name or 'pointer'}")
 
 
-def number_bytes(type_: Type, value: int | float) -> bytes:
+def number_bytes(type_: TypeView, value: int | float) -> bytes:
     """A scalar. Floats that are too large for `float` become infinity, as a C cast makes them."""
-    if isinstance(type_, Floating):
+    if isinstance(type_, FloatingView):
         number = float(value)
         if type_.size == 8:
             return struct.pack("<d", number)
@@ -251,17 +251,17 @@ def c_string(data: bytes) -> str:
     return '"' + "".join(special.get(b) or (chr(b) if 32 <= b < 127 else f"\\{b:03o}") for b in data) + '"'
 
 
-def c_number(type_: Type, value: int | float) -> str:
+def c_number(type_: TypeView, value: int | float) -> str:
     """A constant expression of the type."""
-    if isinstance(type_, Floating):
+    if isinstance(type_, FloatingView):
         return _c_float(type_, float(value))
     number = int(value)
-    if isinstance(type_, Enumeration):
+    if isinstance(type_, EnumerationView):
         for known in type_.values:
             if known.value == number:
                 return known.name
         return f"({type_.name}){number}"
-    assert isinstance(type_, Integer)
+    assert isinstance(type_, IntegerView)
     if type_.style == "character" and type_.size == 1 and 32 <= number < 127:
         return f"'{chr(number)}'" if chr(number) not in "'\\" else f"'\\{chr(number)}'"
     suffix = ("" if type_.signed else "u") + ("ll" if type_.size == 8 else "")
@@ -270,7 +270,7 @@ def c_number(type_: Type, value: int | float) -> str:
     return f"{number}{suffix}"
 
 
-def _c_float(type_: Floating, number: float) -> str:
+def _c_float(type_: FloatingView, number: float) -> str:
     suffix = {4: "f", 8: ""}.get(type_.size, "l")
     if math.isnan(number):
         return f'__builtin_nan{suffix}("")'

@@ -15,17 +15,17 @@ from uselib.abi.dynamic.probe.c_text import call_text, declared, one_line, proto
 from uselib.abi.dynamic.probe.spec import FunctionResult, ProbeRequest
 from uselib.abi.dynamic.probe.values import Bytes, Items, Text, plain
 from uselib.emulator.trace.prototypes.type_views import (
-    Array,
-    Complex,
-    Enumeration,
-    Floating,
-    Integer,
-    Opaque,
-    Pointer,
+    ArrayView,
+    ComplexView,
+    EnumerationView,
+    FloatingView,
+    IntegerView,
+    OpaqueView,
+    PointerView,
     Prototype,
-    Structure,
-    Type,
-    Void,
+    StructureView,
+    TypeView,
+    VoidView,
     spelled,
 )
 from uselib.linker.passes.writer import write_atomically
@@ -91,23 +91,23 @@ class _Declarations:
         self.lines: list[str] = []
         self._done: set[str] = set()
 
-    def need(self, type_: Type) -> None:
+    def need(self, type_: TypeView) -> None:
         """Declares a type, and before it what it is made of."""
-        if isinstance(type_, Pointer):
+        if isinstance(type_, PointerView):
             if type_.name and type_.name != "va_list":
                 self._once(type_.name, lambda: f"typedef void *{type_.name};")
             else:
                 self.need(type_.target)
-        elif isinstance(type_, Array):
+        elif isinstance(type_, ArrayView):
             self.need(type_.element)
-        elif isinstance(type_, Structure):
+        elif isinstance(type_, StructureView):
             self._structure(type_)
-        elif isinstance(type_, Enumeration):
+        elif isinstance(type_, EnumerationView):
             self._enumeration(type_)
-        elif isinstance(type_, Opaque) and type_.name:
+        elif isinstance(type_, OpaqueView) and type_.name:
             text = f"{type_.name};" if " " in type_.name else f"typedef struct {type_.name} {type_.name};"
             self._once(type_.name, lambda: text)
-        elif isinstance(type_, Integer | Floating) and not set(type_.name.split()) <= _BASE:
+        elif isinstance(type_, IntegerView | FloatingView) and not set(type_.name.split()) <= _BASE:
             self._once(type_.name, lambda: f"typedef {_machine_type(type_)} {type_.name};")
 
     def _once(self, name: str, text: object) -> bool:
@@ -118,7 +118,7 @@ class _Declarations:
             self.lines.append(text())
         return True
 
-    def _structure(self, type_: Structure) -> None:
+    def _structure(self, type_: StructureView) -> None:
         if not self._once(type_.name, None):
             return
         for field in type_.fields:
@@ -133,7 +133,7 @@ class _Declarations:
         )
         self.lines.append(f'_Static_assert(sizeof({type_.name}) == {type_.size}, "laid out as the library has it");')
 
-    def _enumeration(self, type_: Enumeration) -> None:
+    def _enumeration(self, type_: EnumerationView) -> None:
         if not self._once(type_.name, None):
             return
         values = ", ".join(f"{value.name} = {value.value}" for value in type_.values)
@@ -142,14 +142,14 @@ class _Declarations:
         elif values and type_.size == 4:
             self.lines.append(f"typedef enum {{ {values} }} {type_.name};")
         else:
-            integer = Integer("", type_.size, type_.signed)
+            integer = IntegerView("", type_.size, type_.signed)
             self.lines += [f"typedef {_machine_type(integer)} {type_.name};"] + (
                 [f"enum {{ {values} }};"] if values else []
             )
 
 
-def _machine_type(type_: Integer | Floating) -> str:
-    if isinstance(type_, Floating):
+def _machine_type(type_: IntegerView | FloatingView) -> str:
+    if isinstance(type_, FloatingView):
         return {4: "float", 8: "double"}.get(type_.size, "long double")
     word = {1: "char", 2: "short", 4: "int", 8: "long long", 16: "__int128"}[type_.size]
     return f"{'signed' if type_.signed else 'unsigned'} {word}"
@@ -207,23 +207,23 @@ _FORMATS = {1: "%d", 2: "%d", 4: "%d", 8: "%lld"}
 def _shown(prototype: Prototype, call: str) -> Iterator[str]:
     """The call, with its result printed."""
     type_ = prototype.result
-    if isinstance(type_, Void):
+    if isinstance(type_, VoidView):
         yield f"{call};"
-    elif isinstance(type_, Integer | Enumeration) and type_.size <= 8:
+    elif isinstance(type_, IntegerView | EnumerationView) and type_.size <= 8:
         text = _FORMATS[type_.size] if type_.signed else _FORMATS[type_.size].replace("d", "u")
         cast = "long long" if type_.size == 8 else "int"
         yield f'printf("result: {text}\\n", ({"" if type_.signed else "unsigned "}{cast}){call});'
-    elif isinstance(type_, Floating) and type_.size <= 8:
+    elif isinstance(type_, FloatingView) and type_.size <= 8:
         yield f'printf("result: %.17g\\n", (double){call});'
-    elif isinstance(type_, Pointer) and type_.string:
+    elif isinstance(type_, PointerView) and type_.string:
         yield f"{declared(type_, 'result')} = {call};"
         yield 'printf("result: %s\\n", result ? result : "NULL");'
-    elif isinstance(type_, Pointer):
+    elif isinstance(type_, PointerView):
         yield f'printf("result: %s\\n", {call} ? "not NULL" : "NULL");'
-    elif isinstance(type_, Floating):
+    elif isinstance(type_, FloatingView):
         yield f"{spelled(type_)} result = {call};"
         yield 'dump("result", &result, 10);'  # the x87's 80 bits; the rest is padding
-    elif isinstance(type_, Complex | Structure | Array | Opaque | Integer):
+    elif isinstance(type_, ComplexView | StructureView | ArrayView | OpaqueView | IntegerView):
         yield f"{spelled(type_)} result = {call};"
         yield 'dump("result", &result, sizeof result);'
 

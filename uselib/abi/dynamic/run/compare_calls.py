@@ -16,8 +16,7 @@ from uselib.abi.dynamic.run.compared_words import ComparedWords, plain_bytes
 from uselib.abi.dynamic.run.process_pair import AT_END, DivergenceCandidate, ProcessPair
 from uselib.abi.dynamic.run.result import Divergence
 from uselib.abi.dynamic.run.streams import Stream
-from uselib.emulator.trace.prototypes.type_views import Array as ArrayType
-from uselib.emulator.trace.prototypes.type_views import Structure, Type
+from uselib.emulator.trace.prototypes.type_views import ArrayView, StructureView, TypeView
 from uselib.emulator.trace.reading.blocks import Array
 from uselib.emulator.trace.store.format import EventKind
 
@@ -195,7 +194,7 @@ def _further_words(pair: ProcessPair, count: int) -> int | None:
 # -- memory -------------------------------------------------------------------------------------------------------------
 
 
-def _pointed_type(shape: ComparedWords, word: int, back: bool) -> Type | None:
+def _pointed_type(shape: ComparedWords, word: int, back: bool) -> TypeView | None:
     return shape.result_pointer if back else shape.pointers.get(word)
 
 
@@ -228,7 +227,7 @@ def _payload_differs(pair: ProcessPair, old_row: int, new_row: int) -> bool:
         if x == y or word in (_STACK_ROW, _VECTOR_ROW):
             continue
         type_ = _pointed_type(shape, word, back)
-        if isinstance(type_, Structure | ArrayType):
+        if isinstance(type_, StructureView | ArrayView):
             size = min(len(x), len(y))
             mask = plain_bytes(type_, size)
             if any(m and x[n] != y[n] for n, m in enumerate(mask)):

@@ -10,7 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from uselib.emulator.trace.prototypes.conventions import Arguments, Parts, Where, in_memory, result_parts
-from uselib.emulator.trace.prototypes.type_views import Array, Function, Opaque, Pointer, Prototype, Structure, Type
+from uselib.emulator.trace.prototypes.type_views import (
+    ArrayView,
+    FunctionView,
+    OpaqueView,
+    PointerView,
+    Prototype,
+    StructureView,
+    TypeView,
+)
 from uselib.linker.image import Machine
 
 Find = Callable[[str], Prototype | None]
@@ -23,9 +31,9 @@ class ComparedWords:
     pointed: argument word -> type of what was copied; result and result_pointer: of the first result word."""
 
     values: dict[int, int]
-    pointers: dict[int, Type]
+    pointers: dict[int, TypeView]
     result: int = 0
-    result_pointer: Type | None = None
+    result_pointer: TypeView | None = None
     known: bool = True
 
 
@@ -37,18 +45,18 @@ def compared_words(prototype: Prototype | None, machine: Machine) -> ComparedWor
     if prototype is None:
         return NOTHING
     values: dict[int, int] = {}
-    pointers: dict[int, Type] = {}
+    pointers: dict[int, TypeView] = {}
     places = Arguments(machine, prototype.result)
     if in_memory(prototype.result, machine):
         pointers[0] = prototype.result
     for parameter in prototype.parameters:
         parts = places.next(parameter.type)
-        if isinstance(parameter.type, Pointer):
+        if isinstance(parameter.type, PointerView):
             _pointer_words(parts, parameter.type, pointers)
         else:
             _value_words(parts, parameter.type, values)
     result = prototype.result
-    if isinstance(result, Pointer):
+    if isinstance(result, PointerView):
         return ComparedWords(values, pointers, 0, result.target)
     mask = 0
     for part in result_parts(result, machine)[:1]:
@@ -57,14 +65,14 @@ def compared_words(prototype: Prototype | None, machine: Machine) -> ComparedWor
     return ComparedWords(values, pointers, mask)
 
 
-def _pointer_words(parts: Parts, type_: Pointer, pointers: dict[int, Type]) -> None:
+def _pointer_words(parts: Parts, type_: PointerView, pointers: dict[int, TypeView]) -> None:
     for part in parts:
         index = part.index if part.where is Where.WORD else 6 + part.index // 8 if part.where is Where.STACK else WORDS
         if index < WORDS:
             pointers[index] = type_.target
 
 
-def _value_words(parts: Parts, type_: Type, values: dict[int, int]) -> None:
+def _value_words(parts: Parts, type_: TypeView, values: dict[int, int]) -> None:
     if _has_pointer(type_):
         return
     for part in parts:
@@ -76,23 +84,23 @@ def _value_words(parts: Parts, type_: Type, values: dict[int, int]) -> None:
                     values[6 + (part.index + at) // 8] = (1 << 8 * min(8, part.size - at)) - 1
 
 
-def _has_pointer(type_: Type) -> bool:
-    if isinstance(type_, Structure):
+def _has_pointer(type_: TypeView) -> bool:
+    if isinstance(type_, StructureView):
         return any(_has_pointer(field.type) for field in type_.fields)
-    if isinstance(type_, Array):
+    if isinstance(type_, ArrayView):
         return _has_pointer(type_.element)
-    return isinstance(type_, Pointer | Function) or (isinstance(type_, Opaque) and not type_.size)
+    return isinstance(type_, PointerView | FunctionView) or (isinstance(type_, OpaqueView) and not type_.size)
 
 
-def plain_bytes(type_: Type, size: int) -> bytes:
+def plain_bytes(type_: TypeView, size: int) -> bytes:
     """A mask: ff for each byte of a value that is data, 00 for pointers and padding. Without a layout all bytes are data."""
     mask = bytearray(size)
     _cover(type_, 0, mask)
     return bytes(mask)
 
 
-def _cover(type_: Type, at: int, mask: bytearray) -> None:
-    if isinstance(type_, Structure):
+def _cover(type_: TypeView, at: int, mask: bytearray) -> None:
+    if isinstance(type_, StructureView):
         for field in type_.fields:
             if field.bits is not None:
                 for n in range(-(-sum(field.bits) // 8)):
@@ -100,7 +108,7 @@ def _cover(type_: Type, at: int, mask: bytearray) -> None:
                         mask[at + field.offset + n] = 0xFF
             else:
                 _cover(field.type, at + field.offset, mask)
-    elif isinstance(type_, Array):
+    elif isinstance(type_, ArrayView):
         for n in range(type_.count):
             if at + n * type_.element.size >= len(mask) or not type_.element.size:
                 break

@@ -11,7 +11,7 @@ from uselib.abi.dynamic.run.pointers import PointerTargets
 from uselib.abi.dynamic.run.result import Divergence
 from uselib.abi.dynamic.run.side_run import SideRun
 from uselib.abi.dynamic.run.streams import Stream
-from uselib.emulator.trace.prototypes.decode import Decoder
+from uselib.emulator.trace.prototypes.decode import CallDecoder
 from uselib.linker.formats.library_names import plain_name
 
 AT_END = 1 << 62  # place of a difference that only the end of the run shows
@@ -62,7 +62,7 @@ class ProcessPair:
                 function = stream.trace.functions[number]
                 self._names[function.address] = function.name
         self._shapes: dict[int, ComparedWords] = {}
-        self._decoders = tuple(Decoder(self.inputs.machine, self._namer(stream)) for stream in (self.old, self.new))
+        self._decoders = tuple(CallDecoder(self.inputs.machine, self._namer(stream)) for stream in (self.old, self.new))
 
     @staticmethod
     def _namer(stream: Stream) -> Callable[[int], str]:
