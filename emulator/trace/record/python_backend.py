@@ -3,22 +3,19 @@ function, at some microseconds a call."""
 
 from __future__ import annotations
 
-import ctypes
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from uselib.emulator.process.interfaces import WatchableMachine
 from uselib.emulator.trace.record.backend import (
     BEFORE_FORK,
     EXTRA,
     INNER,
-    MAX_FRAMES,
     MAX_SITES,
     NO_LIMIT,
     RECORD_CALLS,
     RETURN_REACH,
-    STACKS,
     THUNK,
     TRIGGER_OFF,
     TRIGGER_ON,
@@ -27,34 +24,15 @@ from uselib.emulator.trace.record.backend import (
     Copy,
     FunctionSpec,
     Helpers,
-    Mapping,
     Setup,
 )
+from uselib.emulator.trace.record.call_stacks import CallFrame, CallStack, CallStacks
+from uselib.emulator.trace.record.guest_reader import GuestReader
 from uselib.emulator.trace.store.format import HAS_PAYLOAD, LATE, PAYLOAD_ROW, RECORD, TAIL_CALL, Batch, EventKind
 
 _MORE = struct.Struct("<7QIHBB")
 _ROOM = 16 * (12 + 65535)  # as recorder.c: payload that one call may need
 _PAYLOAD = 4 << 20
-
-
-@dataclass(slots=True)
-class _Frame:
-    sp: int
-    caller: int
-    sequence: int
-    time: int
-    function: int
-    depth: int
-
-
-@dataclass(slots=True)
-class _Stack:
-    low: int = 0
-    high: int = 0
-    frames: list[_Frame] = field(default_factory=list)
-    base: int = 0
-    outer: int = 0
-    used: int = 0
 
 
 def double_of_x87(raw: bytes) -> int:
@@ -92,10 +70,9 @@ class PythonBackend:
         self.remaining, self.active = setup.first, setup.active
         self._sampled = 0
         self._disabled = False
-        self._stacks = [_Stack() for _ in range(STACKS)]
-        self._current = self._home = self._switches = 0
+        self._reader = GuestReader(setup.bits, helpers.resolve)
+        self._stacks = CallStacks(self._reader.find)
         self._via = self._via_function = 0
-        self._mappings: list[Mapping] = []
         if setup.everything:
             machine.watch_blocks(1, 1, self._on_block)
 
@@ -129,77 +106,8 @@ class PythonBackend:
 
         return [self._machine.watch_blocks(begin, begin + size * count, on_slot)]
 
-    # -- memory ---------------------------------------------------------------------------------------------------------
-
-    def _find(self, address: int) -> Mapping | None:
-        for mapping in self._mappings:
-            if mapping.start <= address < mapping.end:
-                return mapping
-        found = self._helpers.resolve(address)
-        if found is not None:
-            self._mappings.append(found)
-        return found
-
-    def _copy(self, address: int, size: int) -> bytes:
-        """Up to `size` bytes, as far as they can be read."""
-        out = b""
-        while len(out) < size:
-            mapping = self._find(address + len(out) & NO_LIMIT)
-            if mapping is None:
-                break
-            at = address + len(out) & NO_LIMIT
-            out += ctypes.string_at(at + mapping.delta, min(mapping.end - at, size - len(out)))
-        return out
-
-    def _words(self, address: int, count: int) -> list[int]:
-        size = self._word * count
-        data = self._copy(address, size).ljust(size, b"\0")
-        return list(struct.unpack(f"<{count}{'Q' if self._word == 8 else 'I'}", data))
-
     def forget(self) -> None:
-        self._mappings.clear()
-
-    # -- stacks ---------------------------------------------------------------------------------------------------------
-
-    def _choose_stack(self, sp: int) -> _Stack:
-        for stack in self._stacks:
-            if stack.low <= sp < stack.high:
-                return stack
-        mapping = self._find(sp)
-        page = sp & ~4095
-        low, high = (mapping.start, mapping.end) if mapping is not None else (page, page + 4096)
-        for stack in self._stacks:
-            if stack.low < stack.high and low < stack.high and stack.low < high:
-                stack.low, stack.high = min(stack.low, low), max(stack.high, high)
-                return stack
-        oldest = min(self._stacks, key=lambda stack: stack.used)
-        oldest.low, oldest.high = low, high
-        oldest.frames.clear()
-        return oldest
-
-    def _stack_of(self, sp: int) -> _Stack:
-        left = self._stacks[self._current]
-        if left.low <= sp < left.high:
-            return left
-        depth = left.base + len(left.frames)
-        stack = self._choose_stack(sp)
-        at = next(index for index, other in enumerate(self._stacks) if other is stack)
-        if not self._switches:
-            self._home = at
-        self._switches += 1
-        stack.used = self._switches
-        if stack is not left or not left.frames:
-            stack.outer = 0 if at == self._home else depth
-        if not stack.frames:
-            stack.base = stack.outer
-        self._current = at
-        return stack
-
-    def _push(self, stack: _Stack, frame: _Frame) -> None:
-        if len(stack.frames) < MAX_FRAMES:
-            stack.frames.append(frame)
-        if self._setup.returns and frame.caller and len(self._sites) < MAX_SITES:
-            self._sites.add(frame.caller)
+        self._reader.forget()
 
     # -- records --------------------------------------------------------------------------------------------------------
 
@@ -241,14 +149,14 @@ class PythonBackend:
                 continue
             cut = 0
             if want.kind is Copy.STACK:
-                data = self._copy(sp + self._word, want.size)
+                data = self._reader.copy(sp + self._word, want.size)
             elif want.kind is Copy.VECTOR:
                 state = self._machine.cpu.float_state()
                 data = b"".join(state[160 + 16 * n : 168 + 16 * n] for n in range(8))[: want.size]
             elif want.word >= len(words) or not words[want.word]:
                 continue
             else:
-                data = self._copy(words[want.word], want.size)
+                data = self._reader.copy(words[want.word], want.size)
                 if want.kind in (Copy.STRING, Copy.RESULT_STRING):
                     end = data.find(b"\0")
                     if end == 0:
@@ -258,88 +166,109 @@ class PythonBackend:
                 self._payload += PAYLOAD_ROW.pack(self.sequence, want.word, cut, len(data)) + data
         return len(self._payload) > before
 
-    def _returned(self, frame: _Frame, sp: int, late: bool) -> None:
+    def _returned(self, frame: CallFrame, sp: int, late: bool) -> None:
         if not frame.sequence or self._disabled:
             return
         spec = self._specs[frame.function]
         if spec.wants:
             self._payload_room()
         self._reserve(1)
-        values = [0, 0, 0]
-        if not late:
-            cpu = self._machine.cpu
-            registers = cpu.general()
-            state = cpu.float_state()
-            if self._word == 8:
-                values = [registers[0], registers[3], int.from_bytes(state[160:168], "little")]
-            else:
-                values = [registers[0], registers[3], double_of_x87(state[32:42])]
+        values = [0, 0, 0] if late else self._result_values()
         time = self._now()
         flags = LATE if late else 0
         if spec.wants and not late and self._copy_wanted(spec, sp, values[:1], True):
             flags |= HAS_PAYLOAD
-        self._put(
-            time, 0 if frame.sequence == BEFORE_FORK else frame.sequence, sp, [*values, time - frame.time],
-            frame.function, frame.depth, EventKind.INNER_RETURN if spec.flags & INNER else EventKind.RETURN, flags,
-        )  # fmt: skip
+        kind = EventKind.INNER_RETURN if spec.flags & INNER else EventKind.RETURN
+        call = 0 if frame.sequence == BEFORE_FORK else frame.sequence
+        self._put(time, call, sp, [*values, time - frame.time], frame.function, frame.depth, kind, flags)
+
+    def _result_values(self) -> list[int]:
+        """What the registers for results hold: two of the general ones, and a double."""
+        cpu = self._machine.cpu
+        registers, state = cpu.general(), cpu.float_state()
+        if self._word == 8:
+            return [registers[0], registers[3], int.from_bytes(state[160:168], "little")]
+        return [registers[0], registers[3], double_of_x87(state[32:42])]
 
     # -- calls ----------------------------------------------------------------------------------------------------------
 
     def _enter(self, function: int) -> None:
-        spec, setup = self._specs[function], self._setup
+        spec = self._specs[function]
         registers = self._machine.cpu.general()
         sp = registers[7]
-        inner = spec.flags & INNER
-        if inner and self._via == sp and (not spec.flags & THUNK or spec.slot == self._via_function):
-            if not spec.flags & THUNK:
-                self._via = 0
+        if self._entered_before(spec, sp):
             return
-        self._via, self._via_function = 0 if inner else sp, function
-        caller, *words = self._words(sp, 1 if self._word == 8 else 1 + WORDS)
+        self._via, self._via_function = 0 if spec.flags & INNER else sp, function
+        caller, *words = self._reader.words(sp, 1 if self._word == 8 else 1 + WORDS)
         self.calls += 1
-        stack = self._stack_of(sp)
-        tail = False
+        stack = self._stacks.at(sp)
+        tail = self._leave_frames(stack, sp, caller)
+        if not stack.frames:
+            stack.base = stack.outer
+        frame = CallFrame(sp, caller, 0, self._now(), function, stack.depth)
+        if self._passes(spec, caller, frame.depth):
+            self._record_call(frame, registers, words, tail)
+        else:
+            self.filtered += 1
+        stack.push(frame)
+        if self._setup.returns and caller and len(self._sites) < MAX_SITES:
+            self._sites.add(caller)
+
+    def _entered_before(self, spec: FunctionSpec, sp: int) -> bool:
+        """A slot has led to this inner function: the call is recorded already."""
+        if not spec.flags & INNER or self._via != sp:
+            return False
+        if not spec.flags & THUNK:
+            self._via = 0
+            return True
+        return spec.slot == self._via_function
+
+    def _leave_frames(self, stack: CallStack, sp: int, caller: int) -> bool:
+        """Takes off the calls that a new one at `sp` shows to be over; whether it is a tail call of the last one that is left."""
+        returns = self._setup.returns
         while stack.frames:
             top = stack.frames[-1]
             if top.sp > sp:
-                break
-            if setup.returns and top.sp == sp and top.caller == caller:
-                tail = True
-                break
+                return False
+            if returns and top.sp == sp and top.caller == caller:
+                return True
             stack.frames.pop()
-            if setup.returns:
+            if returns:
                 self._returned(top, sp, True)
-        if not stack.frames:
-            stack.base = stack.outer
-        depth = stack.base + len(stack.frames)
-        if not self._passes(spec, caller, depth):
-            self.filtered += 1
-            self._push(stack, _Frame(sp, caller, 0, self._now(), function, depth))
-            return
+        return False
+
+    def _record_call(self, frame: CallFrame, registers: list[int], words: list[int], tail: bool) -> None:
+        """words: on the stack behind the return address, on i386."""
+        spec, sp = self._prepared(frame.function), frame.sp
         if self.remaining != NO_LIMIT:
             self.remaining -= 1
-        if spec.flags & UNPREPARED:
-            count, wants = self._helpers.prepare(function)
-            spec = replace(spec, flags=spec.flags & ~UNPREPARED, words=count, wants=wants)
-            self._specs[function] = spec
         if spec.wants:
             self._payload_room()
         extra = max(spec.words - WORDS, 0)
         self._reserve(2 if extra else 1)
-        time = self._now()
         if self._word == 8:
             words = [registers[5], registers[4], registers[3], registers[2]]  # rdi rsi rdx rcx
             more = registers[8 : 8 + min(extra, 2)]
             if extra > 2:
-                more += self._words(sp + 8, extra - 2)
+                more += self._reader.words(sp + 8, extra - 2)
         else:
-            more = self._words(sp + 4 + 4 * WORDS, extra) if extra else []
+            more = self._reader.words(sp + 4 + 4 * WORDS, extra) if extra else []
         flags = TAIL_CALL if tail else 0
         if spec.wants and self._copy_wanted(spec, sp, [*words, *more], False):
             flags |= HAS_PAYLOAD
-        self._put(time, caller, sp, words, function, depth, EventKind.INNER_CALL if inner else EventKind.CALL, flags)
+        kind = EventKind.INNER_CALL if spec.flags & INNER else EventKind.CALL
+        self._put(frame.time, frame.caller, sp, words, frame.function, frame.depth, kind, flags)
         self._put_more(more)
-        self._push(stack, _Frame(sp, caller, self.sequence, time, function, depth))
+        frame.sequence = self.sequence
+
+    def _prepared(self, function: int) -> FunctionSpec:
+        """The function with its words and wants, which are asked for once."""
+        spec = self._specs[function]
+        if spec.flags & UNPREPARED:
+            count, wants = self._helpers.prepare(function)
+            spec = replace(spec, flags=spec.flags & ~UNPREPARED, words=count, wants=wants)
+            self._specs[function] = spec
+        return spec
 
     def _passes(self, spec: FunctionSpec, caller: int, depth: int) -> bool:
         if spec.flags & (TRIGGER_ON | TRIGGER_OFF):
@@ -368,7 +297,7 @@ class PythonBackend:
 
     def _maybe_return(self, address: int) -> None:
         sp = self._machine.cpu.general()[7]
-        stack = self._stack_of(sp)
+        stack = self._stacks.at(sp)
         frames = stack.frames
         first = len(frames)
         while first and frames[first - 1].sp < sp:
@@ -384,16 +313,14 @@ class PythonBackend:
     # -- what the recorder calls ------------------------------------------------------------------------------------------
 
     def event(self, kind: EventKind, function: int, pc: int, sp: int, words: Sequence[int]) -> None:
-        stack = self._stack_of(sp)
-        while stack.frames and stack.frames[-1].sp < sp:
-            top = stack.frames.pop()
+        stack = self._stacks.at(sp)
+        for frame in stack.popped_below(sp):
             if self._setup.returns:
-                self._returned(top, sp, True)
+                self._returned(frame, sp, True)
         if self._disabled:
             return
         self._reserve(2 if len(words) > WORDS else 1)
-        depth = stack.base + len(stack.frames)
-        self._put(self._now(), pc, sp, [*words, 0, 0, 0, 0][:WORDS], function, depth, kind, 0)
+        self._put(self._now(), pc, sp, [*words, 0, 0, 0, 0][:WORDS], function, stack.depth, kind, 0)
         self._put_more(words[WORDS:])
 
     def drain(self) -> None:
@@ -408,10 +335,7 @@ class PythonBackend:
         self.sequence = self.filtered = 0
         self._records.clear()
         self._payload.clear()
-        for stack in self._stacks:
-            for frame in stack.frames:
-                if frame.sequence:
-                    frame.sequence = BEFORE_FORK
+        self._stacks.forked()
 
     def stop(self) -> None:
         self._disabled = True
