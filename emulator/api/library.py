@@ -165,17 +165,29 @@ class Library(Guest):
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], *, library_path: Sequence[str | os.PathLike[str]] = (),
-        env: Mapping[str, str] | None = None, stdin: bytes | None = b"", capture: bool = True,
-        readable: Sequence[str | os.PathLike[str]] = (), writable: Sequence[str | os.PathLike[str]] = (),
-        max_instructions: int | None = None, max_seconds: float | None = None, max_memory: int | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        path: str | os.PathLike[str],
+        *,
+        library_path: Sequence[str | os.PathLike[str]] = (),
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | None = b"",
+        capture: bool = True,
+        readable: Sequence[str | os.PathLike[str]] = (),
+        writable: Sequence[str | os.PathLike[str]] = (),
+        max_instructions: int | None = None,
+        max_seconds: float | None = None,
+        max_memory: int | None = None,
+    ) -> None:
         libraries = _closure(os.fspath(path), [os.fspath(name) for name in library_path])
         options = RunOptions(
-            os.fspath(path), environment=tuple(f"{name}={value}" for name, value in (env or {}).items()),
-            readable=tuple(os.fspath(name) for name in readable), writable=tuple(os.fspath(name) for name in writable),
-            max_instructions=max_instructions, max_seconds=max_seconds, max_memory=max_memory,
-        )  # fmt: skip
+            os.fspath(path),
+            environment=tuple(f"{name}={value}" for name, value in (env or {}).items()),
+            readable=tuple(os.fspath(name) for name in readable),
+            writable=tuple(os.fspath(name) for name in writable),
+            max_instructions=max_instructions,
+            max_seconds=max_seconds,
+            max_memory=max_memory,
+        )
         loader = _LibraryLoader(libraries)
         super().__init__(Session(options, Standard(stdin, capture), loader))
         self._arena = self._arena_end = 0

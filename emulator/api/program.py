@@ -44,22 +44,36 @@ class Program(Guest):
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], *arguments: str | os.PathLike[str],
-        env: Mapping[str, str] | None = None, stdin: bytes | BinaryIO | None = b"", capture: bool = True,
-        sysroot: str | os.PathLike[str] | None = None, library_path: Sequence[str | os.PathLike[str]] = (),
-        readable: Sequence[str | os.PathLike[str]] = (), writable: Sequence[str | os.PathLike[str]] = (),
-        max_instructions: int | None = None, max_seconds: float | None = None, max_memory: int | None = None,
-        realtime: bool = False, seed: int = 0,
-    ) -> None:  # fmt: skip
+        self,
+        path: str | os.PathLike[str],
+        *arguments: str | os.PathLike[str],
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | BinaryIO | None = b"",
+        capture: bool = True,
+        sysroot: str | os.PathLike[str] | None = None,
+        library_path: Sequence[str | os.PathLike[str]] = (),
+        readable: Sequence[str | os.PathLike[str]] = (),
+        writable: Sequence[str | os.PathLike[str]] = (),
+        max_instructions: int | None = None,
+        max_seconds: float | None = None,
+        max_memory: int | None = None,
+        realtime: bool = False,
+        seed: int = 0,
+    ) -> None:
         options = RunOptions(
-            os.fspath(path), tuple(os.fspath(argument) for argument in arguments),
+            os.fspath(path),
+            tuple(os.fspath(argument) for argument in arguments),
             sysroot=None if sysroot is None else os.fspath(sysroot),
             library_path=tuple(os.fspath(name) for name in library_path),
-            readable=tuple(os.fspath(name) for name in readable), writable=tuple(os.fspath(name) for name in writable),
+            readable=tuple(os.fspath(name) for name in readable),
+            writable=tuple(os.fspath(name) for name in writable),
             environment=tuple(f"{name}={value}" for name, value in (env or {}).items()),
-            max_instructions=max_instructions, max_seconds=max_seconds, max_memory=max_memory,
-            realtime=realtime, seed=seed,
-        )  # fmt: skip
+            max_instructions=max_instructions,
+            max_seconds=max_seconds,
+            max_memory=max_memory,
+            realtime=realtime,
+            seed=seed,
+        )
         super().__init__(Session(options, Standard(stdin, capture)))
         self.exit: Exit | None = None  # set when the program has ended
         self._attach()

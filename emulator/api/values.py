@@ -28,15 +28,23 @@ _LONG_BYTES = 256 << 10  # more than this does not go on the guest's stack
 
 # name -> (bytes; 0: a word, signed)
 INTEGER_RESULTS = {
-    "char": (1, True), "uchar": (1, False), "short": (2, True), "ushort": (2, False), "int": (4, True), "uint": (4, False),
-    "long": (0, True), "ulong": (0, False), "pointer": (0, False), "int64": (8, True), "uint64": (8, False),
-}  # fmt: skip
+    "char": (1, True),
+    "uchar": (1, False),
+    "short": (2, True),
+    "ushort": (2, False),
+    "int": (4, True),
+    "uint": (4, False),
+    "long": (0, True),
+    "ulong": (0, False),
+    "pointer": (0, False),
+    "int64": (8, True),
+    "uint64": (8, False),
+}
 RESULTS = (*INTEGER_RESULTS, "double", "float", "string", "void")
 
-_Integers = (
-    ctypes.c_int8, ctypes.c_uint8, ctypes.c_int16, ctypes.c_uint16, ctypes.c_int32, ctypes.c_uint32, ctypes.c_int64,
-    ctypes.c_uint64, ctypes.c_bool,
-)  # fmt: skip
+_INTEGERS = tuple(
+    getattr(ctypes, f"c_{name}") for name in "int8 uint8 int16 uint16 int32 uint32 int64 uint64 bool".split()
+)
 
 
 def cut(value: int, size: int, signed: bool) -> int:
@@ -140,7 +148,7 @@ def _place(value: object, bits: int, integers: list[int], floats: list[float], s
     size = word
     if value is None:
         number = 0
-    elif isinstance(value, _Integers):
+    elif isinstance(value, _INTEGERS):
         size = max(ctypes.sizeof(value), word)
         number = int(value.value)
     elif hasattr(value, "__index__"):

@@ -35,9 +35,12 @@ def death_report(
     if not long:
         return [first]
     sections = (
-        _registers(registers, cpu.bits), _code(registers[-2], symbols, space, cpu.bits),
-        _stack(registers[7], symbols, space, cpu.bits), _calls(last_calls), _mappings(space),
-    )  # fmt: skip
+        _registers(registers, cpu.bits),
+        _code(registers[-2], symbols, space, cpu.bits),
+        _stack(registers[7], symbols, space, cpu.bits),
+        _calls(last_calls),
+        _mappings(space),
+    )
     return [first, *(line for section in sections for line in section)]
 
 

@@ -156,9 +156,14 @@ def _signal(
 
 
 _MAKERS: dict[int, Callable[[_Names, int, int, int, _Words, int, int, int], Event]] = {
-    EventKind.CALL: _call, EventKind.INNER_CALL: _call, EventKind.RETURN: _return, EventKind.INNER_RETURN: _return,
-    EventKind.SYSCALL: _system_call, EventKind.SYSCALL_RESULT: _system_result, EventKind.SIGNAL: _signal,
-}  # fmt: skip
+    EventKind.CALL: _call,
+    EventKind.INNER_CALL: _call,
+    EventKind.RETURN: _return,
+    EventKind.INNER_RETURN: _return,
+    EventKind.SYSCALL: _system_call,
+    EventKind.SYSCALL_RESULT: _system_result,
+    EventKind.SIGNAL: _signal,
+}
 
 
 def _system_call_name(machine: str, number: int) -> str:

@@ -10,45 +10,104 @@ hexadecimal, since numbers over 2**53 do not survive every JSON reader.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any
 
-from uselib.emulator.trace.live.events import VERSION, Dispatch, Event, LibraryMapped, Returned, Signalled, SystemCall
+from uselib.emulator.trace.live.events import (
+    VERSION,
+    Dispatch,
+    Event,
+    LibraryMapped,
+    Returned,
+    Signalled,
+    SystemCall,
+    TraceStarted,
+)
+
+
+def _started(event: TraceStarted) -> dict[str, object]:
+    return {
+        "event": "trace",
+        "version": VERSION,
+        "process": event.process,
+        "program": event.program,
+        "machine": event.machine,
+    }
+
+
+def _library(event: LibraryMapped) -> dict[str, object]:
+    return {
+        "event": "library",
+        "process": event.process,
+        "library": event.library,
+        "version": event.version,
+        "base": hex(event.base),
+        "size": hex(event.size),
+        "slots": event.slots,
+    }
+
+
+def _call(event: Dispatch) -> dict[str, object]:
+    return {
+        "event": "call",
+        "process": event.process,
+        "sequence": event.sequence,
+        "library": event.library,
+        "slot": event.slot,
+        "symbol": event.symbol,
+        "caller": hex(event.caller),
+        "caller_symbol": event.caller_symbol,
+        "caller_file": event.caller_file,
+        "arguments": [hex(word) for word in event.arguments],
+    }
+
+
+def _return(event: Returned) -> dict[str, object]:
+    return {
+        "event": "return",
+        "process": event.process,
+        "sequence": event.sequence,
+        "call": event.call,
+        "library": event.library,
+        "symbol": event.symbol,
+        "value": hex(event.value),
+        "duration": event.duration,
+        "late": event.late,
+    }
+
+
+def _system_call(event: SystemCall) -> dict[str, object]:
+    fields: dict[str, object] = {
+        "event": "system call",
+        "process": event.process,
+        "sequence": event.sequence,
+        "name": event.name,
+    }
+    if event.result is None:
+        return {**fields, "arguments": [hex(word) for word in event.arguments]}
+    return {**fields, "result": hex(event.result)}
+
+
+def _signal(event: Signalled) -> dict[str, object]:
+    return {
+        "event": "signal",
+        "process": event.process,
+        "sequence": event.sequence,
+        "signal": event.signal,
+        "address": hex(event.address),
+    }
+
+
+_FIELDS: dict[type[Event], Callable[[Any], dict[str, object]]] = {
+    TraceStarted: _started,
+    LibraryMapped: _library,
+    Dispatch: _call,
+    Returned: _return,
+    SystemCall: _system_call,
+    Signalled: _signal,
+}
 
 
 def render(event: Event) -> str:
     """One line with its newline."""
-    fields: dict[str, object]
-    if isinstance(event, Dispatch):
-        fields = {
-            "event": "call", "process": event.process, "sequence": event.sequence, "library": event.library,
-            "slot": event.slot, "symbol": event.symbol, "caller": hex(event.caller),
-            "caller_symbol": event.caller_symbol, "caller_file": event.caller_file,
-            "arguments": [hex(word) for word in event.arguments],
-        }  # fmt: skip
-    elif isinstance(event, LibraryMapped):
-        fields = {
-            "event": "library", "process": event.process, "library": event.library, "version": event.version,
-            "base": hex(event.base), "size": hex(event.size), "slots": event.slots,
-        }  # fmt: skip
-    elif isinstance(event, Returned):
-        fields = {
-            "event": "return", "process": event.process, "sequence": event.sequence, "call": event.call,
-            "library": event.library, "symbol": event.symbol, "value": hex(event.value), "duration": event.duration,
-            "late": event.late,
-        }  # fmt: skip
-    elif isinstance(event, SystemCall):
-        fields = {"event": "system call", "process": event.process, "sequence": event.sequence, "name": event.name}
-        if event.result is None:
-            fields["arguments"] = [hex(word) for word in event.arguments]
-        else:
-            fields["result"] = hex(event.result)
-    elif isinstance(event, Signalled):
-        fields = {
-            "event": "signal", "process": event.process, "sequence": event.sequence, "signal": event.signal,
-            "address": hex(event.address),
-        }  # fmt: skip
-    else:
-        fields = {
-            "event": "trace", "version": VERSION, "process": event.process, "program": event.program,
-            "machine": event.machine,
-        }  # fmt: skip
-    return json.dumps(fields) + "\n"
+    return json.dumps(_FIELDS[type(event)](event)) + "\n"

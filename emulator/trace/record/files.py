@@ -98,6 +98,11 @@ class KnownFile:
         """The FILE chunk."""
         rows = self.functions
         return {
-            "path": self.path, "base": self.base, "end": self.end, "digest": self.digest,
-            "addresses": [row[0] for row in rows], "sizes": [row[1] for row in rows], "names": [row[2] for row in rows],
-        }  # fmt: skip
+            "path": self.path,
+            "base": self.base,
+            "end": self.end,
+            "digest": self.digest,
+            "addresses": [row[0] for row in rows],
+            "sizes": [row[1] for row in rows],
+            "names": [row[2] for row in rows],
+        }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from ctypes import POINTER, c_int, c_int64, c_uint8, c_uint16, c_uint32, c_uint64, c_void_p
+from ctypes import POINTER, c_int, c_uint8, c_uint32, c_uint64, c_void_p
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -26,6 +26,7 @@ from uselib.emulator.trace.record.backend import (
     Setup,
     Want,
 )
+from uselib.emulator.trace.record.native_module import fields
 from uselib.emulator.trace.store.format import RECORD, Batch, EventKind
 
 MODULE = "uselib.emulator.trace._native"
@@ -36,57 +37,56 @@ _PREPARE = ctypes.CFUNCTYPE(None, c_uint32)
 
 
 class _Mapping(ctypes.Structure):
-    _fields_ = [("start", c_uint64), ("end", c_uint64), ("delta", c_int64)]
+    _fields_ = fields("u64 start, end; i64 delta")
 
 
 _RESOLVE = ctypes.CFUNCTYPE(c_int, c_uint64, POINTER(_Mapping))
 
 
-class _Stack(ctypes.Structure):
-    _fields_ = [
-        ("low", c_uint64), ("high", c_uint64), ("frames", c_void_p), ("count", c_uint32), ("capacity", c_uint32),
-        ("base", c_uint32), ("outer", c_uint32), ("used", c_uint64),
-    ]  # fmt: skip
+class _NativeStack(ctypes.Structure):
+    _fields_ = fields("u64 low, high; pointer frames; u32 count, capacity, base, outer; u64 used")
 
 
 class _Function(ctypes.Structure):
-    _fields_ = [
-        ("flags", c_uint8), ("words", c_uint8), ("wants", c_uint8), ("reserved", c_uint8), ("first_want", c_uint32),
-        ("slot", c_uint32),
-    ]  # fmt: skip
+    _fields_ = fields("u8 flags, words, wants, reserved; u32 first_want, slot")
 
 
 class _Want(ctypes.Structure):
-    _fields_ = [("word", c_uint8), ("kind", c_uint8), ("size", c_uint16)]
+    _fields_ = fields("u8 word, kind; u16 size")
 
 
 class _Trace(ctypes.Structure):
-    _fields_ = [
-        ("reg_read", c_void_p), ("registers", c_void_p), ("flush", _FLUSH), ("resolve", _RESOLVE), ("prepare", _PREPARE),
-        ("records", c_void_p), ("count", c_uint64), ("capacity", c_uint64),
-        ("payload", c_void_p), ("payload_used", c_uint64), ("payload_capacity", c_uint64),
-        ("sequence", c_uint64), ("first", c_uint64), ("calls", c_uint64), ("blocks", c_uint64), ("filtered", c_uint64),
-        ("functions", c_void_p), ("function_count", c_uint64), ("wants", c_void_p),
-        ("keys", c_void_p), ("values", c_void_p), ("key_mask", c_uint64), ("bloom", c_void_p), ("sites", c_void_p), ("site_count", c_uint64),
-        ("caller_ranges", c_void_p), ("caller_count", c_uint64),
-        ("remaining", c_uint64), ("sample", c_uint64), ("sampled", c_uint64),
-        ("bits", c_uint32), ("clock_blocks", c_uint32), ("returns", c_uint32), ("filter_callers", c_uint32),
-        ("active", c_uint32), ("max_depth", c_uint32), ("disabled", c_uint32), ("current", c_uint32),
-        ("via", c_uint64), ("via_function", c_uint32), ("home", c_uint32), ("stack_clock", c_uint64),
-        ("block", c_uint64),
-        ("mapping_count", c_uint32), ("mapping_next", c_uint32),
-        ("mappings", _Mapping * _MAPPINGS), ("stacks", _Stack * STACKS),
-    ]  # fmt: skip
+    _fields_ = fields(
+        """
+        pointer reg_read, registers; flush flush; resolve resolve; prepare prepare;
+        pointer records; u64 count, capacity;
+        pointer payload; u64 payload_used, payload_capacity;
+        u64 sequence, first, calls, blocks, filtered;
+        pointer functions; u64 function_count; pointer wants;
+        pointer keys, values; u64 key_mask; pointer bloom, sites; u64 site_count;
+        pointer caller_ranges; u64 caller_count;
+        u64 remaining, sample, sampled;
+        u32 bits, clock_blocks, returns, filter_callers, active, max_depth, disabled, current;
+        u64 via; u32 via_function, home; u64 stack_clock;
+        u64 block;
+        u32 mapping_count, mapping_next; mappings mappings; stacks stacks
+        """,
+        flush=_FLUSH,
+        resolve=_RESOLVE,
+        prepare=_PREPARE,
+        mappings=_Mapping * _MAPPINGS,
+        stacks=_NativeStack * STACKS,
+    )
 
 
-class _Table(ctypes.Structure):
-    _fields_ = [("trace", c_void_p), ("begin", c_uint64), ("first", c_uint32), ("slot_size", c_uint32)]
+class _NativeTable(ctypes.Structure):
+    _fields_ = fields("pointer trace; u64 begin; u32 first, slot_size")
 
 
 @cache
 def library() -> ctypes.CDLL | None:
     """The shared object; None as native_module.load says."""
-    sizes = [ctypes.sizeof(_Trace), RECORD.size, *map(ctypes.sizeof, (_Function, _Want, _Table))]
+    sizes = [ctypes.sizeof(_Trace), RECORD.size, *map(ctypes.sizeof, (_Function, _Want, _NativeTable))]
     lib = native_module.load(MODULE, {"uselib_sizes": sizes})
     if lib is None:
         return None
@@ -219,7 +219,7 @@ class NativeBackend:
     def watch(self, begin: int, size: int, count: int, first: int) -> list[int]:
         if self._setup.everything or not count:
             return []
-        table = _Table(self._at, begin, first, size)
+        table = _NativeTable(self._at, begin, first, size)
         self._keep.append(table)
         function = native_module.address(self._lib.uselib_on_slot)
         return [self._machine.watch_blocks_native(begin, begin + size * count, function, ctypes.addressof(table))]

@@ -30,3 +30,20 @@ def address(function: Any) -> int:
     value = ctypes.cast(function, ctypes.c_void_p).value
     assert value is not None
     return value
+
+
+_TYPES = {
+    "u8": ctypes.c_uint8,
+    "u16": ctypes.c_uint16,
+    "u32": ctypes.c_uint32,
+    "u64": ctypes.c_uint64,
+    "i64": ctypes.c_int64,
+    "pointer": ctypes.c_void_p,
+}
+
+
+def fields(declarations: str, **types: Any) -> list[tuple[str, Any]]:
+    """`_fields_` of a structure, from declarations as in C: "u64 low, high; pointer frames". types: besides u8 to u64, i64 and pointer."""
+    known = {**_TYPES, **types}
+    rows = (row.split(maxsplit=1) for row in declarations.split(";") if row.strip())
+    return [(name.strip(), known[kind]) for kind, names in rows for name in names.split(",")]
