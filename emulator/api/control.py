@@ -1,4 +1,4 @@
-"""Control: stops of one machine at chosen addresses, steps, redirection and nested calls. The base of API and gdb stub.
+"""MachineControl: stops of one machine at chosen addresses, steps, redirection and nested calls. The base of API and gdb stub.
 
 A stop is a Unicorn code hook over exactly the addresses asked for, so a program without stops runs at full speed and the
 guest's memory is never patched (a program that reads or checksums its code sees its own bytes). The hook only notes the
@@ -45,7 +45,7 @@ class LostCall(Exception):
     """A function called from Python was left by another way than its return (longjmp)."""
 
 
-class Control:
+class MachineControl:
     """One machine's stops. `on_pause` is called when the machine was interrupted for another reason than a stop."""
 
     def __init__(self, machine: Machine) -> None:

@@ -13,14 +13,14 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from uselib.emulator.api import values
-from uselib.emulator.api.control import Control, LostCall
+from uselib.emulator.api.control import LostCall, MachineControl
 from uselib.emulator.api.errors import GuestExited, ProgramOver, SymbolError
-from uselib.emulator.api.memory import Memory, Registers, Where
+from uselib.emulator.api.memory import GuestMemory, GuestRegisters, Where
 from uselib.emulator.api.session import Session
 from uselib.emulator.api.symbols import Symbols
 from uselib.emulator.machine.machine import Machine
 from uselib.emulator.process.interfaces import ProcessEnded
-from uselib.emulator.trace.symbols import Place, SymbolMap
+from uselib.emulator.trace.symbols import SymbolMap, SymbolOffset
 from uselib.loader.memory.access import MemoryFault
 from uselib.loader.memory.vma import Vma
 
@@ -65,14 +65,14 @@ class Trap:
         self.where = where
         self.address: int | None = None
         self._guest = guest
-        self._control: Control | None = None
+        self._control: MachineControl | None = None
 
     @property
     def pending(self) -> bool:
         """Whether the place is not mapped yet."""
         return self._control is None
 
-    def _bind(self, control: Control) -> None:
+    def _bind(self, control: MachineControl) -> None:
         """Sets it, if its place is known. Called whenever something was mapped."""
         if self._control is control:
             return
@@ -84,10 +84,10 @@ class Trap:
         self._control = control
         self._set(control, self.address)
 
-    def _set(self, control: Control, address: int) -> None:
+    def _set(self, control: MachineControl, address: int) -> None:
         raise NotImplementedError
 
-    def _unset(self, control: Control, address: int) -> None:
+    def _unset(self, control: MachineControl, address: int) -> None:
         raise NotImplementedError
 
     def remove(self) -> None:
@@ -115,10 +115,10 @@ class Breakpoint(Trap):
         self.hits = 0
         self._callback = callback
 
-    def _set(self, control: Control, address: int) -> None:
+    def _set(self, control: MachineControl, address: int) -> None:
         control.add(address, self._reached)
 
-    def _unset(self, control: Control, address: int) -> None:
+    def _unset(self, control: MachineControl, address: int) -> None:
         control.remove(address, self._reached)
 
     def _reached(self, address: int) -> None:
@@ -139,10 +139,10 @@ class Replacement(Trap):
         self._implementation = implementation
         self._signature = values.Signature.of(implementation) if callable(implementation) else None
 
-    def _set(self, control: Control, address: int) -> None:
+    def _set(self, control: MachineControl, address: int) -> None:
         control.redirect(address, self._reached)
 
-    def _unset(self, control: Control, address: int) -> None:
+    def _unset(self, control: MachineControl, address: int) -> None:
         control.restore(address)
 
     def _reached(self, _address: int) -> None:
@@ -170,10 +170,10 @@ class Guest:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._traps: set[Trap] = set()
-        self._control: Control | None = None
+        self._control: MachineControl | None = None
         self._callbacks: dict[Callable[..., Any], int] = {}
-        self.memory = Memory(lambda: self.machine, self.address)
-        self.registers = Registers(lambda: self.machine)
+        self.memory = GuestMemory(lambda: self.machine, self.address)
+        self.registers = GuestRegisters(lambda: self.machine)
         self._ended = False
 
     # -- life ----------------------------------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ class Guest:
     def _attach(self) -> None:
         """There is a new machine."""
         machine = self.machine
-        self._control = Control(machine)
+        self._control = MachineControl(machine)
         self._symbols = Symbols(machine.space)
         self._places = SymbolMap(machine.space)
         self._callbacks = {}
@@ -233,7 +233,7 @@ class Guest:
         for trap in list(self._traps):
             trap._bind(self._running())
 
-    def _running(self) -> Control:
+    def _running(self) -> MachineControl:
         if self._control is None or not self._session.open or self._ended:
             raise ProgramOver("it has ended" if self._ended else "it has been closed")
         return self._control
@@ -248,7 +248,7 @@ class Guest:
             return self._symbols.address(where)
         return where
 
-    def place(self, address: int) -> Place | None:
+    def place(self, address: int) -> SymbolOffset | None:
         """What lies at an address: symbol, offset, file. None: nothing is mapped there."""
         self.machine  # noqa: B018
         return self._places.place(address)

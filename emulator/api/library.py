@@ -15,7 +15,7 @@ from typing import Any
 from uselib.emulator.api.control import Handler
 from uselib.emulator.api.errors import GuestExited, SymbolError
 from uselib.emulator.api.guest import Guest
-from uselib.emulator.api.session import Session, Standard
+from uselib.emulator.api.session import Session, StandardFiles
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.process.interfaces import ProgramReplaced
 from uselib.emulator.process.run_options import RunOptions
@@ -189,7 +189,7 @@ class Library(Guest):
             max_memory=max_memory,
         )
         loader = _LibraryLoader(libraries)
-        super().__init__(Session(options, Standard(stdin, capture), loader))
+        super().__init__(Session(options, StandardFiles(stdin, capture), loader))
         self._arena = self._arena_end = 0
         try:
             self._attach()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 Where = int | str
 
 
-class Memory:
+class GuestMemory:
     """Reads and writes guest memory. A place is an address or a symbol's name. Raises MemoryFault, SymbolError.
 
     Writing changes code as well, and pages that the guest itself may only read; never a file of the host.
@@ -54,7 +54,7 @@ class Memory:
         self.write(where, (value & (1 << 8 * size) - 1).to_bytes(size, "little"))
 
 
-class Registers(MutableMapping[str, int]):
+class GuestRegisters(MutableMapping[str, int]):
     """The general registers by name (`rax` or `eax`, ..., `rflags` or `eflags`), and `pc` and `sp`. Unsigned."""
 
     def __init__(self, machine: Callable[[], Machine]) -> None:

@@ -42,7 +42,7 @@ class EmbeddedSignals(SignalState):
         pass
 
 
-class Standard:
+class StandardFiles:
     """The guest's descriptors 0, 1 and 2. stdin: bytes, a file, or None for Python's own; capture: keep what is written."""
 
     def __init__(self, stdin: bytes | BinaryIO | None, capture: bool) -> None:
@@ -83,7 +83,7 @@ class Standard:
 class Session:
     """See the module's docstring. `runner` has the program loaded; nothing of it has run. Raises ToolError, and then `standard` is closed."""
 
-    def __init__(self, options: RunOptions, standard: Standard, load: Loader = load_program) -> None:
+    def __init__(self, options: RunOptions, standard: StandardFiles, load: Loader = load_program) -> None:
         self.standard = standard
         self.report = ""
         self._ctrl_c: tuple[int, int] | None = None

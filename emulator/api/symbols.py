@@ -17,7 +17,7 @@ from uselib.loader.memory.vma import MappedFile
 
 
 @dataclass(frozen=True)
-class File:
+class SymbolFile:
     """The names of one mapped file. name: a library's identity name (`libc_s`), or the program's base name."""
 
     name: str
@@ -41,7 +41,7 @@ def _slot_names(image: Image) -> dict[int, str]:
 
 
 @lru_cache(maxsize=64)
-def _read(name: str, _identity: tuple[int, ...], fd: int, size: int) -> File | None:
+def _read(name: str, _identity: tuple[int, ...], fd: int, size: int) -> SymbolFile | None:
     try:
         image = read_image(os.pread(fd, size, 0), name)
     except (ToolError, OSError):
@@ -49,10 +49,10 @@ def _read(name: str, _identity: tuple[int, ...], fd: int, size: int) -> File | N
     own = {symbol.name: symbol.address for symbol in image.symbols if symbol.name and not symbol.absolute}
     own |= {export.name: export.address for export in image.exports}
     known = os.path.basename(name) if image.library is None else image.library.identity.name
-    return File(known, image, own)
+    return SymbolFile(known, image, own)
 
 
-def read_mapped(file: MappedFile) -> File | None:
+def read_mapped(file: MappedFile) -> SymbolFile | None:
     """None if it is no file with symbols. Each file is read once for all programs that map it."""
     status = os.fstat(file.fd)
     return _read(file.name, (status.st_dev, status.st_ino, status.st_mtime_ns), file.fd, status.st_size)
@@ -63,10 +63,10 @@ class Symbols:
 
     def __init__(self, space: AddressSpace) -> None:
         self._space = space
-        self._files: list[tuple[int, int, File]] = []
+        self._files: list[tuple[int, int, SymbolFile]] = []
         self._count = -1
 
-    def files(self) -> list[tuple[int, int, File]]:
+    def files(self) -> list[tuple[int, int, SymbolFile]]:
         """(start, end, file) of each file whose first page is mapped, by address."""
         if len(self._space.vmas) != self._count:
             self._count = len(self._space.vmas)
@@ -77,7 +77,7 @@ class Symbols:
         """Mappings have changed."""
         self._count = -1
 
-    def _find(self) -> Iterator[tuple[int, int, File]]:
+    def _find(self) -> Iterator[tuple[int, int, SymbolFile]]:
         seen: set[str] = set()
         for vma in self._space:
             if vma.file is None or vma.file.name in seen or vma.offset:
@@ -98,7 +98,7 @@ class Symbols:
         names = ", ".join(file.name for file in files)
         raise SymbolError(f"no symbol `{symbol}` in {where if colon else names or 'what is mapped'}")
 
-    def slot(self, address: int) -> tuple[File, int, str] | None:
+    def slot(self, address: int) -> tuple[SymbolFile, int, str] | None:
         """The slot that begins at an address: file, number, name."""
         files = self.files()
         position = bisect_right(files, address, key=lambda row: row[0]) - 1

@@ -1,1 +1,8 @@
-"""`uselib run --gdb`: a stub for GDB's remote serial protocol over the machine."""
+"""`uselib run --gdb`: a stub for GDB's remote serial protocol over the machine.
+
+wire        packets on the connection
+stub        requests -> answers
+target      what the requests work on: memory, breakpoints, watchpoints, libraries, files
+registers   GDB's numbers and descriptions of registers
+run         the run loop: GDB is asked at each stop, and Ctrl-C is waited for while the program runs
+"""

@@ -81,7 +81,7 @@ class InterruptListener:
     def program_runs(self) -> None:
         self._running.set()
 
-    def program_stands(self) -> None:
+    def program_stopped(self) -> None:
         """Afterwards the thread does not touch the connection."""
         self._running.clear()
         with self._lock:
@@ -163,13 +163,13 @@ class GdbRunner(RunHooks):
             return self._finish(ProcessEnded(signal=9, reason="it wants more memory than --max-memory allows"))
 
     def _ask(self, reply: bytes | None) -> Go:
-        self._interrupts.program_stands()
+        self._interrupts.program_stopped()
         if not self.target.attached:
             return Go("continue")
         try:
             if reply is not None:
                 self._stub.stopped(reply)
-            go = self._stub.talk()
+            go = self._stub.serve()
         except Closed:
             print("uselib: gdb has gone; the program runs on", file=sys.stderr, flush=True)
             go = Go("detach")
@@ -219,7 +219,7 @@ class GdbRunner(RunHooks):
         target.break_requested = False
 
     def _finish(self, end: ProcessEnded) -> int:
-        self._interrupts.program_stands()
+        self._interrupts.program_stopped()
         if self.target.attached and not self.runner.process.forked:
             with suppress(Closed):
                 if end.reason == "killed by gdb":

@@ -33,7 +33,7 @@ class Go:
 
 
 class Stub:
-    """`talk` answers requests until GDB lets the program run."""
+    """`serve` answers requests until GDB lets the program run."""
 
     def __init__(self, wire: Wire, target: Target) -> None:
         self._wire = wire
@@ -75,7 +75,7 @@ class Stub:
             return reply
         return reply + (b"" if len(reply) == 3 or reply.endswith(b";") else b";") + b"thread:" + THREAD + b";"
 
-    def talk(self) -> Go:
+    def serve(self) -> Go:
         """Raises Closed."""
         self._go = None
         while self._go is None:

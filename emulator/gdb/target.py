@@ -1,6 +1,6 @@
 """What GDB's requests work on: one program in its machine. Memory, breakpoints, watchpoints, libraries, files; no packets.
 
-Watchpoints: writes to the page are refused (`Control.withhold`), so that the rest of memory stays fast; each refused write
+Watchpoints: writes to the page are refused (`MachineControl.withhold`), so that the rest of memory stays fast; each refused write
 is carried out as one step, and what is watched is compared before and after.
 """
 
@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterable
 from xml.sax.saxutils import quoteattr
 
-from uselib.emulator.api.control import Control
+from uselib.emulator.api.control import MachineControl
 from uselib.emulator.gdb.registers import RegisterFile
 from uselib.emulator.machine.machine import Machine
 from uselib.emulator.process.interfaces import Fault
@@ -39,7 +39,7 @@ class Target:
     def __init__(self, machine: Machine, executable: str, host_path: str) -> None:
         self.machine = machine
         self.space = machine.space
-        self.control = Control(machine)
+        self.control = MachineControl(machine)
         self.registers = RegisterFile(machine)
         self.executable = executable
         self._host_path = host_path

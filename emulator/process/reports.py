@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from uselib.emulator.kernel.signals.state import NAMES
 from uselib.emulator.machine.registers import NAMES as REGISTER_NAMES
 from uselib.emulator.process.interfaces import CpuState, Fault, ProcessEnded
-from uselib.emulator.trace.symbols import Place, SymbolMap
+from uselib.emulator.trace.symbols import SymbolMap, SymbolOffset
 from uselib.linker.formats.library_names import EMPTY_SUFFIX
 from uselib.linker.image import LibraryHeader
 from uselib.loader.memory.address_space import PAGE, AddressSpace, MemoryFault
@@ -160,7 +160,7 @@ def _stack(sp: int, symbols: SymbolMap, space: AddressSpace, bits: int) -> Itera
         data = space.read(sp, min(64 * word, vma.end - sp)) if vma is not None else b""
     except MemoryFault:
         return
-    found: list[tuple[int, Place]] = []
+    found: list[tuple[int, SymbolOffset]] = []
     for offset in range(0, len(data) - word + 1, word):
         value = int.from_bytes(data[offset : offset + word], "little")
         target = space.find(value)

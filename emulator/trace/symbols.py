@@ -13,7 +13,7 @@ from uselib.loader.programs.images import image_of
 
 
 @dataclass(frozen=True)
-class Place:
+class SymbolOffset:
     """Where an address lies. symbol: empty if the file has none there; offset: from the symbol, or from the file's start."""
 
     symbol: str
@@ -27,7 +27,7 @@ class Place:
         return (name if self.symbol else f"{self.offset:#x}") + where
 
 
-class _Table:
+class _SymbolTable:
     """The functions and data of one file, by address. A name at a slot gives way to the implementation behind it only
     where that is another address."""
 
@@ -54,9 +54,9 @@ class SymbolMap:
 
     def __init__(self, space: AddressSpace) -> None:
         self._space = space
-        self._tables: dict[str, _Table | None] = {}
+        self._tables: dict[str, _SymbolTable | None] = {}
 
-    def place(self, address: int) -> Place | None:
+    def place(self, address: int) -> SymbolOffset | None:
         """None if nothing is mapped at the address."""
         vma = self._space.find(address)
         if vma is None:
@@ -64,10 +64,10 @@ class SymbolMap:
         table = self._table(vma)
         found = table.find(address) if table is not None else None
         if found is not None:
-            return Place(found[0], found[1], vma.name)
-        return Place("", address - vma.start + vma.offset, vma.name)
+            return SymbolOffset(found[0], found[1], vma.name)
+        return SymbolOffset("", address - vma.start + vma.offset, vma.name)
 
-    def _table(self, vma: Vma) -> _Table | None:
+    def _table(self, vma: Vma) -> _SymbolTable | None:
         file = vma.known
         if file is None:
             below = self._space.find(vma.start - 1)  # bss lies behind its file's data
@@ -76,5 +76,5 @@ class SymbolMap:
             return None
         if file.name not in self._tables:
             image = image_of(file)
-            self._tables[file.name] = None if image is None else _Table(image)
+            self._tables[file.name] = None if image is None else _SymbolTable(image)
         return self._tables[file.name]

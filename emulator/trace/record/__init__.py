@@ -1,1 +1,17 @@
-"""Recording: which functions there are, and the two backends that make records of calls."""
+"""Recording calls, system calls and signals of a run.
+
+    record_options     what is recorded, as the user says it; filters: which calls
+    recorder           Recorder: the tracer as a participant of a run (RunHooks), program after program
+    program_recording  one program: finds libraries as they are mapped, numbers their functions, describes them
+    recording_hooks    who takes part in a recording (the ABI check), and what is called when
+    known_files        a mapped file: its functions, slots and thunks
+    wants              which arguments are copied, by prototypes
+    mapping_changes    when memory is mapped otherwise
+    process_output     from one process to the sink of all
+    backend            the interface of what makes records; select_backend: which one
+    native_backend     ... by native/recorder.c (native_module loads it)
+    python_backend     ... the same bytes in Python, with call_stacks and guest_reader
+
+No Python runs for an event: everything but the backends runs once a mapping, a function, a system call or a program. A new kind of event is a
+number in store/format.py and an `event` of the backend; events that are calls are made in both backends.
+"""

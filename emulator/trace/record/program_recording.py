@@ -24,7 +24,7 @@ from uselib.emulator.trace.record.backend import (
     Setup,
     Want,
 )
-from uselib.emulator.trace.record.files import KnownFile
+from uselib.emulator.trace.record.known_files import KnownFile
 from uselib.emulator.trace.record.mapping_changes import MappingChanges
 from uselib.emulator.trace.record.process_output import ProcessOutput
 from uselib.emulator.trace.record.record_options import RecordOptions

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from uselib.emulator.trace.prototypes.damage import Warn, unsaid
 from uselib.emulator.trace.prototypes.sources import read_prototype_file
 from uselib.emulator.trace.record.backend import WORDS, Copy, Want
-from uselib.emulator.trace.record.files import KnownFile
+from uselib.emulator.trace.record.known_files import KnownFile
 from uselib.emulator.trace.record.program_recording import RecordedFunction
 from uselib.linker.image import Machine
 

@@ -1,1 +1,8 @@
-"""Trace files: the format, its writer, the sinks that records go to."""
+"""Where records go.
+
+    format   the trace file: header, chunks, records, payload rows (the contract with every reader)
+    sinks    TraceSink; a trace file, and the flight recorder that keeps the last events
+    writer   large writes in a thread
+
+The sink of `uselib trace PROG` is live/live_sink.py, that of the ABI check in uselib/abi/dynamic/run.
+"""

@@ -15,7 +15,7 @@ RENDERERS = {"text": "live.render_text", "jsonl": "live.render_jsonl"}  # format
 def run(arguments: list[str]) -> int:
     """Returns the guest's exit status. Raises ToolError."""
     from uselib.emulator.process.run import Runner
-    from uselib.emulator.trace.live.live import LiveSink
+    from uselib.emulator.trace.live.live_sink import LiveSink
     from uselib.emulator.trace.live.output import Output
     from uselib.emulator.trace.record.record_options import OPTIONS, record_options
     from uselib.emulator.trace.record.recorder import Recorder

@@ -18,8 +18,8 @@ from uselib.emulator.kernel.table import Effect, Syscall
 from uselib.emulator.process.interfaces import Kernel, WatchableMachine
 from uselib.emulator.process.kernel_tap import KernelTap
 from uselib.emulator.trace.record.backend import NO_LIMIT, Backend, Want
-from uselib.emulator.trace.record.files import KnownFile
 from uselib.emulator.trace.record.filters import Filters
+from uselib.emulator.trace.record.known_files import KnownFile
 from uselib.emulator.trace.record.program_recording import RecordedFunction, joined
 from uselib.emulator.trace.record.record_options import RecordOptions
 from uselib.emulator.trace.record.recorder import Recorder
