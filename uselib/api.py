@@ -70,7 +70,7 @@ def link(*words: PathName, output: PathName) -> LinkedProgram:
     from uselib.linker.link import LinkJob
     from uselib.linker.link import link as link_in_memory
     from uselib.linker.options import parse
-    from uselib.linker.output_kinds import kind_of
+    from uselib.linker.outputs.formats import kind_of
     from uselib.linker.passes.writer import write_atomically
 
     options = parse([os.fspath(word) for word in words])
@@ -163,7 +163,7 @@ def make_library(
         renumber=renumber,
     )
     form = _one_of("stub_format", stub_format, ("archive", "directory", "both"))
-    from uselib.linker.link import no_cycle_collection
+    from uselib.linker.cycle_collector import no_cycle_collection
 
     with no_cycle_collection():
         product = build(request, os.fspath(output), form)

@@ -18,7 +18,7 @@ from uselib.linker.formats.library_names import EMPTY_SUFFIX, RETIRED_SUFFIX
 from uselib.linker.library import jump_table
 from uselib.linker.library.releases.history import SlotRecord, SlotState
 from uselib.linker.library.specification import Specification, hidden
-from uselib.linker.passes.inputs import UNDEFINED, Symbol
+from uselib.linker.passes.model import UNDEFINED, Symbol
 
 _VISIBLE = frozenset((elf.STV_DEFAULT, elf.STV_PROTECTED))
 

@@ -30,7 +30,7 @@ from uselib.linker.image import Machine
 from uselib.linker.library import jump_table
 from uselib.linker.library.exports import is_function
 from uselib.linker.library.specification import Specification
-from uselib.linker.passes.inputs import UNDEFINED, Symbol
+from uselib.linker.passes.model import UNDEFINED, Symbol
 from uselib.linker.passes.resolve import Resolution
 
 THUNK_SIZE = 8

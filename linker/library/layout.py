@@ -28,8 +28,8 @@ from uselib.linker.image import EXEC, PAGE, READ, WRITE, Machine, Segment
 from uselib.linker.library import retired_trap as retired
 from uselib.linker.library.releases.arrangement import EXPORTED
 from uselib.linker.library.request import default_gap
-from uselib.linker.passes.inputs import InputSection
-from uselib.linker.passes.layout import Layout, OutputSection, Placement, default_place, note_headers
+from uselib.linker.passes.layout import Layout, Placement, default_place, note_headers
+from uselib.linker.passes.model import InputSection, OutputSection
 
 BOOTSTRAP, JUMP_TABLE, THUNKS = ".bootstrap", ".jumptable", ".interpose_thunks"
 _TABLE_PLACES = (0x800, 0x1000)

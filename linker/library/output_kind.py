@@ -1,4 +1,4 @@
-"""The OutputKind of target libraries (link.py).
+"""The OutputKind of target libraries (outputs/kind.py).
 
 A target library is an ordinary link with five things of its own:
 
@@ -46,11 +46,11 @@ from uselib.linker.library.releases.record import ReleaseRecord
 from uselib.linker.library.releases.rules import GrowthRoom
 from uselib.linker.library.request import LibraryPlan
 from uselib.linker.library.symbol_rows import TargetSymbolRows
-from uselib.linker.link import OutputKind
 from uselib.linker.options import Options
-from uselib.linker.passes.inputs import UNDEFINED, InputSection, InputStub, ObjectFile, Symbol
+from uselib.linker.outputs.kind import OutputKind
 from uselib.linker.passes.layout import Layout
-from uselib.linker.passes.relocations import Applying, Needs
+from uselib.linker.passes.model import UNDEFINED, InputSection, InputStub, ObjectFile, Symbol
+from uselib.linker.passes.relocations import Needs
 from uselib.linker.passes.resolve import Resolution, define
 from uselib.linker.passes.writer import OutputSymbol
 
@@ -164,22 +164,22 @@ class TargetLibrary(OutputKind):
             return section
 
         # the note's size does not depend on addresses: measure it with a header of zeros
-        add(notes.SECTION, SHT_NOTE, SHF_ALLOC, len(self._notes(self._blank_header())), 4).build = lambda run: (
+        add(notes.SECTION, SHT_NOTE, SHF_ALLOC, len(self._notes(self._blank_header())), 4).build = lambda: (
             self._final_notes()
         )
-        add(BOOTSTRAP, SHT_PROGBITS, code, len(self._bootstrap(None)), 16).build = self._bootstrap
+        add(BOOTSTRAP, SHT_PROGBITS, code, len(self._bootstrap(placed=False)), 16).build = self._bootstrap
         if count:
             add(JUMP_TABLE, SHT_PROGBITS, code, count * jump_table.SLOT_SIZE, 8).build = self._build_table
         if pointers:
             add(THUNKS, SHT_PROGBITS, code, len(pointers) * THUNK_SIZE, 8).build = self._build_thunks
         if self._retired_slots():
-            size = len(self._build_trap(None))
+            size = len(self._build_trap())
             add(retired.SECTION, SHT_PROGBITS, code, size, 16).build = self._build_trap
             symbol = self._local(resolution, retired.SYMBOL)
             define(symbol, made[retired.SECTION], 0, size)
             symbol.type = elf.STT_FUNC
         # no address changes the length of a history, so it too can be measured before it is known
-        add(history.SECTION, SHT_PROGBITS, 0, self.record.size(), 1).build = lambda run: self._history_text()
+        add(history.SECTION, SHT_PROGBITS, 0, self.record.size(), 1).build = lambda: self._history_text()
         return [*made.values(), *fillers]
 
     def _retired_slots(self) -> list[history.SlotRecord]:
@@ -267,12 +267,12 @@ class TargetLibrary(OutputKind):
             )
         return symbol.address
 
-    def _bootstrap(self, run: Applying | None) -> bytes:
+    def _bootstrap(self, placed: bool = True) -> bytes:
         mapper = bootstrap.code(self._machine)
         if not self._plan.bootstrap:
             return mapper
         return mapper + bootstrap.continued(
-            self._machine, self._routines[0] - self._made[BOOTSTRAP].address if run else 0
+            self._machine, self._routines[0] - self._made[BOOTSTRAP].address if placed else 0
         )
 
     @property
@@ -303,7 +303,7 @@ class TargetLibrary(OutputKind):
         assert self.history is not None
         return history.encode(self.history)
 
-    def _build_table(self, run: Applying) -> bytes:
+    def _build_table(self) -> bytes:
         targets: list[int | None] = [None] * self._exports.slot_count
         for record in self._exports.records:
             if record.state is SlotState.FUNCTION:
@@ -313,16 +313,16 @@ class TargetLibrary(OutputKind):
         trap = self._made[retired.SECTION].address if gone else 0
         return jump_table.encode(self._table, targets, {record.number: trap for record in gone})
 
-    def _build_thunks(self, run: Applying) -> bytes:
+    def _build_thunks(self) -> bytes:
         return b"".join(
             thunk(self._machine, address, self._made[name + POINTER_SUFFIX].address)
             for name, address in self._thunks.items()
         )
 
-    def _build_pointer(self, function: str, run: Applying) -> bytes:
+    def _build_pointer(self, function: str) -> bytes:
         return self._exports.functions[function].address.to_bytes(self._machine.word, "little")
 
-    def _build_trap(self, run: Applying | None) -> bytes:
+    def _build_trap(self) -> bytes:
         def address(number: int) -> int:
             return self._table + (number - 1) * jump_table.SLOT_SIZE
 

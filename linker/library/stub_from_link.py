@@ -11,7 +11,7 @@ from uselib.linker.image import Export, Identity
 from uselib.linker.library import stub
 from uselib.linker.library.exports import member_name
 from uselib.linker.library.interpose import Interposition
-from uselib.linker.passes.inputs import InputStub, ObjectFile, Symbol
+from uselib.linker.passes.model import InputStub, ObjectFile, Symbol
 
 
 def members(files: Sequence[ObjectFile], exports: Mapping[str, Export]) -> tuple[stub.StubMember, ...]:

@@ -21,7 +21,7 @@ from uselib.linker.image import Export, ExportKind
 from uselib.linker.library import jump_table
 from uselib.linker.library.interpose import THUNK_SIZE
 from uselib.linker.library.layout import JUMP_TABLE, THUNKS
-from uselib.linker.passes.inputs import UNDEFINED, InputSection, Symbol
+from uselib.linker.passes.model import UNDEFINED, InputSection, Symbol
 from uselib.linker.passes.writer import OutputSymbol
 
 

@@ -1,1 +1,1 @@
-"""The passes of link(), in the order of link.py."""
+"""The passes of link(), in the order of linker/link.py. model.py has what they work on."""

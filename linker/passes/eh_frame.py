@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from uselib.linker.formats.elf import SHN_LORESERVE, SHN_UNDEF, ElfRelocation
-from uselib.linker.passes.inputs import InputSection, ObjectFile
+from uselib.linker.passes.model import InputSection, ObjectFile
+from uselib.linker.passes.resolve import Resolution
 
 NAME = ".eh_frame"
 HEADER = ".eh_frame_hdr"
@@ -41,6 +42,15 @@ def records(data: bytes | memoryview) -> Iterator[FrameRecord] | None:
         result.append(FrameRecord(at, length + 4, at + 4 - back if back else None))
         at += 4 + length
     return iter(result)
+
+
+def drop_dead_frames(resolution: Resolution, discarded: list[InputSection]) -> None:
+    """Unwind records of discarded code go, before anything looks at their relocations."""
+    for file in resolution.files:
+        if discarded or file.discarded:
+            for section in file.sections:
+                if section is not None and section.name == NAME:
+                    drop_dead(section)
 
 
 def drop_dead(section: InputSection) -> None:

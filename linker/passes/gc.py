@@ -14,7 +14,7 @@ from uselib.linker.formats.elf import (
     SHT_NOTE,
     SHT_PREINIT_ARRAY,
 )
-from uselib.linker.passes.inputs import InputSection, Symbol
+from uselib.linker.passes.model import InputSection, Symbol
 from uselib.linker.passes.resolve import Resolution
 
 _KEPT_TYPES = frozenset((SHT_INIT_ARRAY, SHT_FINI_ARRAY, SHT_PREINIT_ARRAY, SHT_NOTE))

@@ -210,13 +210,21 @@ SPECIAL = {
     40: SpecialRelocation("R_386_TLS_DESC_CALL", None, _desc_call),
 }
 
-RELOCATIONS = MachineRelocations(
-    LINEAR, SPECIAL, frozenset((0, 250, 251)), frozenset((2,)), frozenset((9, 10)), 0xFFFFFFFF, TLS_CALL,
-    frozenset((18, 19)),
-)  # fmt: skip
-IRELATIVE = 42
-
 
 def iplt_entry(address: int, slot: int) -> bytes:
     """f3 0f 1e fb endbr32; ff 25 abs32 jmp *slot; nops to 16 bytes"""
     return b"\xf3\x0f\x1e\xfb\xff\x25" + (slot & 0xFFFFFFFF).to_bytes(4, "little") + b"\x0f\x1f\x44\0\0\x90"
+
+
+RELOCATIONS = MachineRelocations(
+    word=4,
+    linear=LINEAR,
+    special=SPECIAL,
+    none=frozenset((0, 250, 251)),
+    branch_like=frozenset((2,)),
+    got_based=frozenset((9, 10)),
+    tls_call=TLS_CALL,
+    tls_sequences=frozenset((18, 19)),
+    irelative=42,
+    iplt_entry=iplt_entry,
+)

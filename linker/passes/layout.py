@@ -1,18 +1,20 @@
 """Layout: which output section each input section goes to, in which order, and at which address.
 
-What differs between kinds of output is a `LayoutPolicy`: programs have `ProgramLayout` in program_layout.py (GNU ld's order, separate
-R, RX, R, RW segments); target libraries bring their own (shlib.py). After this pass every address is final.
+What differs between kinds of output is a `LayoutPolicy`: programs have `ProgramLayout` in outputs/program_layout.py (GNU ld's order,
+separate R, RX, R, RW segments); target libraries have their own in library/layout.py. After this pass every address is final.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple, Protocol
 
 from uselib.linker.errors import error
 from uselib.linker.formats.elf import (
     PT_NOTE,
+    SHF_ALLOC,
     SHF_GNU_RETAIN,
     SHF_GROUP,
     SHF_INFO_LINK,
@@ -26,8 +28,9 @@ from uselib.linker.formats.elf import (
     ProgramHeader,
 )
 from uselib.linker.image import READ, Machine
-from uselib.linker.passes.inputs import InputSection
+from uselib.linker.options import Options
 from uselib.linker.passes.merge import Merger, mergeable
+from uselib.linker.passes.model import InputSection, ObjectFile, OutputSection
 
 
 class Placement(NamedTuple):
@@ -35,26 +38,6 @@ class Placement(NamedTuple):
 
     name: str
     order: int = 0
-
-
-@dataclass
-class OutputSection:
-    """An output section; address and offset are set by the layout policy."""
-
-    name: str
-    type: int = SHT_NOBITS
-    flags: int = 0
-    alignment: int = 1
-    entsize: int = 0
-    inputs: list[InputSection] = field(default_factory=list)
-    size: int = 0
-    address: int = 0
-    offset: int = 0
-    index: int = 0  # section header
-
-    @property
-    def end(self) -> int:
-        return self.address + self.size
 
 
 @dataclass(frozen=True)
@@ -136,7 +119,24 @@ def default_place(name: str, file_name: str = "") -> Placement | None:
 
 # -- from input sections to output sections ----------------------------------------------------------------------------
 
+_DEBUG = (".debug", ".zdebug", ".stab")
 _KEPT_FLAGS = ~(SHF_GROUP | SHF_LINK_ORDER | SHF_INFO_LINK | SHF_GNU_RETAIN)
+
+
+def link_order(
+    files: Iterable[ObjectFile], options: Options, *linker_made: Iterable[InputSection]
+) -> list[InputSection]:
+    """Every section for the layout, in link order; debug information left out for -s and -S."""
+    strip = options.strip_all or options.strip_debug
+    result = []
+    for file in files:
+        for section in file.sections:
+            if section is None or not section.live:
+                continue
+            in_memory = section.flags & SHF_ALLOC
+            if in_memory or not (file.stub is not None or (strip and section.name.startswith(_DEBUG))):
+                result.append(section)
+    return [*result, *chain.from_iterable(linker_made)]
 
 
 def gather(sections: Iterable[InputSection], policy: LayoutPolicy) -> list[OutputSection]:
@@ -225,6 +225,12 @@ def _type(old: int, new: int) -> int:
     """Mixed contents: data wins over bss; otherwise plain program data."""
     kinds = {old, new} - {SHT_NOBITS}
     return kinds.pop() if len(kinds) == 1 else SHT_PROGBITS
+
+
+def number(sections: Iterable[OutputSection]) -> None:
+    """Gives output sections their header indices."""
+    for index, section in enumerate(sections, 1):
+        section.index = index
 
 
 def settle(sections: Iterable[OutputSection]) -> None:

@@ -13,7 +13,8 @@ from uselib.linker.formats import ar
 from uselib.linker.formats.library_names import LIBRARY_NAME
 from uselib.linker.formats.magic import TEXTBOOK_MAP
 from uselib.linker.options import InputArgument, Options
-from uselib.linker.passes.inputs import InputStub, ObjectFile
+from uselib.linker.passes.inputs import read_object
+from uselib.linker.passes.model import InputStub
 from uselib.linker.passes.object_formats import as_elf
 from uselib.linker.versions import library_name
 
@@ -129,7 +130,7 @@ def _defined_names(where: str, data: memoryview) -> list[str]:
     found = as_elf(data, where)
     if found is None:
         return []
-    file = ObjectFile(found, where)
+    file = read_object(found, where)
     return [file.strings[symbol.name] for symbol in file.symbols[file.first_global :] if symbol.section]
 
 

@@ -6,7 +6,7 @@ from bisect import bisect_right
 
 from uselib.linker.errors import Diagnostic, FormatError
 from uselib.linker.formats.elf import SHF_MERGE, SHF_STRINGS
-from uselib.linker.passes.inputs import InputSection
+from uselib.linker.passes.model import InputSection
 
 
 class MergedPieces:

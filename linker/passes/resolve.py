@@ -16,21 +16,12 @@ from dataclasses import dataclass, field
 
 from uselib.linker.errors import Diagnostic, LinkError, ToolError, error
 from uselib.linker.formats import ar, elf
-from uselib.linker.formats.elf import SHN_ABS, SHN_COMMON, SHN_LORESERVE, STB_WEAK
+from uselib.linker.formats.elf import SHF_ALLOC, SHN_ABS, SHN_COMMON, SHN_LORESERVE, STB_WEAK
 from uselib.linker.formats.library_names import NEEDS_PREFIX
 from uselib.linker.formats.magic import is_textbook_library
 from uselib.linker.image import Machine
 from uselib.linker.options import InputArgument, InputGroup, Options
-from uselib.linker.passes.inputs import (
-    COMMON,
-    STRONG,
-    UNDEFINED,
-    WEAK,
-    InputSection,
-    InputStub,
-    ObjectFile,
-    Symbol,
-)
+from uselib.linker.passes.inputs import read_object
 from uselib.linker.passes.libraries import (
     Finder,
     InputLibrary,
@@ -39,6 +30,7 @@ from uselib.linker.passes.libraries import (
     read_file,
     text_library,
 )
+from uselib.linker.passes.model import COMMON, STRONG, UNDEFINED, WEAK, InputSection, InputStub, ObjectFile, Symbol
 from uselib.linker.passes.object_formats import as_elf
 from uselib.linker.versions import library_name
 
@@ -54,6 +46,10 @@ class Resolution:
     conflicts: list[tuple[str, ObjectFile | None, InputStub]]  # defined by the program and by a stub library
     warnings: list[Diagnostic] = field(default_factory=list)
     traced: list[str] = field(default_factory=list)
+
+    def allocated(self) -> list[InputSection]:
+        """Live sections of the inputs that will be in memory."""
+        return [s for f in self.files for s in f.sections if s is not None and s.live and s.flags & SHF_ALLOC]
 
 
 class Resolver:
@@ -94,7 +90,7 @@ class Resolver:
 
     def add_object(self, data: memoryview, where: str, stub: InputStub | None = None) -> None:
         """Takes an object file into the link."""
-        file = ObjectFile(data, where, stub)
+        file = read_object(data, where, stub)
         if self.machine is None:
             self.machine = file.elf.machine
         elif file.elf.machine is not self.machine:

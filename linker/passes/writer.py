@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from uselib.linker.errors import error
+from uselib.linker.errors import LinkError, error
 from uselib.linker.formats import elf
 from uselib.linker.formats.elf import (
     SHF_ALLOC,
@@ -24,10 +24,12 @@ from uselib.linker.formats.elf import (
     STT_FILE,
     STT_SECTION,
 )
-from uselib.linker.passes.inputs import UNDEFINED, ObjectFile, Symbol
-from uselib.linker.passes.layout import Layout, OutputSection
+from uselib.linker.options import Options
+from uselib.linker.passes.apply import relocate
+from uselib.linker.passes.layout import Layout
+from uselib.linker.passes.model import UNDEFINED, ObjectFile, Symbol
 from uselib.linker.passes.relocations import Applying
-from uselib.linker.passes.synthetic import address_of
+from uselib.linker.passes.resolve import Resolution
 
 
 class OutputSymbol(NamedTuple):
@@ -58,7 +60,8 @@ SymbolRows = Callable[[Symbol], Iterable[OutputSymbol] | None]
 def fill(layout: Layout, run: Applying) -> bytearray:
     """The contents of all sections, relocated, at their file offsets. Gaps in code are filled with nops.
 
-    Raises LinkError if the file would be larger than MAX_SIZE (a damaged input, or zeroes that belong into .bss).
+    Raises LinkError for relocations that cannot be applied, and if the file would be larger than MAX_SIZE (a damaged input,
+    or zeroes that belong into .bss).
     """
     if layout.size > MAX_SIZE:
         largest = max(layout.sections, key=lambda section: section.size if section.type != SHT_NOBITS else 0)
@@ -75,7 +78,7 @@ def fill(layout: Layout, run: Applying) -> bytearray:
         if output.flags & SHF_EXECINSTR:
             image[start : start + output.size] = b"\x90" * output.size
         for section in output.inputs:
-            content = section.build(run) if section.build is not None else section.content
+            content = section.build() if section.build is not None else section.content
             if content:
                 at = start + section.offset
                 image[at : at + len(content)] = content
@@ -84,7 +87,9 @@ def fill(layout: Layout, run: Applying) -> bytearray:
                 image[at : at + section.size] = bytes(section.size)
         for section in output.inputs:
             if section.relocated_by or section.records:
-                run.section(section, start + section.offset)
+                relocate(run, section, start + section.offset)
+    if run.problems:
+        raise LinkError(*dict.fromkeys(run.problems))
     return image
 
 
@@ -143,16 +148,16 @@ def _global(symbol: Symbol, layout: Layout) -> OutputSymbol | None:
         index = _containing(layout, symbol.address) if symbol.provided else SHN_ABS
     binding = STB_LOCAL if symbol.visibility in (elf.STV_HIDDEN, elf.STV_INTERNAL) else symbol.binding or STB_GLOBAL
     info = binding << 4 | symbol.type
-    return OutputSymbol(symbol.name, info, symbol.visibility, index, address_of(symbol), symbol.size)
+    return OutputSymbol(symbol.name, info, symbol.visibility, index, symbol.location, symbol.size)
 
 
-def symbol_rows(
-    layout: Layout, files: Iterable[ObjectFile], symbols: Iterable[Symbol], own: SymbolRows | None, keep_locals: bool
-) -> list[OutputSymbol]:
-    """All output symbols, local ones first."""
-    rows = _locals(files, keep_locals)
-    for symbol in symbols:
-        special = own(symbol) if own is not None else None
+def symbol_rows(layout: Layout, resolution: Resolution, options: Options, own: SymbolRows) -> list[OutputSymbol] | None:
+    """All output symbols, local ones first; None for -s. own: the kind's rows for a global symbol."""
+    if options.strip_all:
+        return None
+    rows = _locals(resolution.files, not options.discard_locals)
+    for symbol in resolution.symbols.values():
+        special = own(symbol)
         if special is not None:
             rows += special
             continue
@@ -185,10 +190,10 @@ class _Strings:
         return known
 
 
-def complete(image: bytearray, layout: Layout, entry: int, rows: list[OutputSymbol] | None) -> None:
+def complete(image: bytearray, layout: Layout, entry: int, rows: list[OutputSymbol] | None, file_type: int) -> None:
     """Adds symbol table, section headers, ELF header and program headers to the section contents.
 
-    rows None: no symbol table (-s). Section indices must have been given by `number`.
+    rows None: no symbol table (-s). file_type: e_type. Section indices must have been given (layout.number).
     """
     records = elf.class_of(layout.machine)
     headers: list[tuple[int, ...]] = [(0,) * 10]
@@ -224,18 +229,12 @@ def complete(image: bytearray, layout: Layout, entry: int, rows: list[OutputSymb
     abi = ELFOSABI_GNU if gnu else 0
     ident = elf.MAGIC + bytes((elf.ELFCLASS64 if records.word == 8 else elf.ELFCLASS32, 1, 1, abi)) + bytes(8)
     image[:size] = records.header.pack(
-        ident, elf.ET_EXEC, layout.machine.value, 1, entry, size, table_at, 0, size, records.segment.size,
+        ident, file_type, layout.machine.value, 1, entry, size, table_at, 0, size, records.segment.size,
         len(layout.headers), records.section.size, len(headers), len(headers) - 1,
     )  # fmt: skip
     image[size : size + len(layout.headers) * records.segment.size] = b"".join(
         records.pack_segment(header) for header in layout.headers
     )
-
-
-def number(sections: Iterable[OutputSection]) -> None:
-    """Gives output sections their header indices."""
-    for index, section in enumerate(sections, 1):
-        section.index = index
 
 
 def _temporary(directory: str, name: str) -> tuple[int, str]:

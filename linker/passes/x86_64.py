@@ -4,7 +4,7 @@ Thread-Local Storage", section 5). A static link knows every thread-local offset
 from __future__ import annotations
 
 from uselib.linker.formats.elf import SHF_ALLOC, SHF_TLS, SHN_ABS, STT_TLS
-from uselib.linker.passes.inputs import UNDEFINED
+from uselib.linker.passes.model import UNDEFINED
 from uselib.linker.passes.relocations import (
     Applying,
     LinearRelocation,
@@ -266,12 +266,6 @@ SPECIAL = {
     35: SpecialRelocation("R_X86_64_TLSDESC_CALL", None, _tlsdesc_call),
 }
 
-RELOCATIONS = MachineRelocations(
-    LINEAR, SPECIAL, frozenset((0, 250, 251)), frozenset((2,)), frozenset((25, 26, 29, 31)), (1 << 64) - 1, TLS_CALL,
-    frozenset((19, 20)),
-)  # fmt: skip
-IRELATIVE = 37
-
 
 def iplt_entry(address: int, slot: int) -> bytes:
     """f3 0f 1e fa endbr64; ff 25 rel32 jmp *slot(%rip); nops to 16 bytes"""
@@ -280,3 +274,17 @@ def iplt_entry(address: int, slot: int) -> bytes:
         + ((slot - address - 10) & 0xFFFFFFFF).to_bytes(4, "little")
         + b"\x0f\x1f\x44\0\0\x90"
     )
+
+
+RELOCATIONS = MachineRelocations(
+    word=8,
+    linear=LINEAR,
+    special=SPECIAL,
+    none=frozenset((0, 250, 251)),
+    branch_like=frozenset((2,)),
+    got_based=frozenset((25, 26, 29, 31)),
+    tls_call=TLS_CALL,
+    tls_sequences=frozenset((19, 20)),
+    irelative=37,
+    iplt_entry=iplt_entry,
+)

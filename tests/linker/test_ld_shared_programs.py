@@ -19,8 +19,9 @@ from uselib.linker.formats.elf_image import read_image
 from uselib.linker.image import Binding, Export, ExportKind, Identity, Image, Machine, Version
 from uselib.linker.library import stub
 from uselib.linker.library.interpose import Interposition
-from uselib.linker.link import LinkJob, Program, link
+from uselib.linker.link import LinkJob, link
 from uselib.linker.options import InputArgument, Options
+from uselib.linker.outputs.program import ProgramOutput
 
 pytestmark = needs("gcc")
 FLAGS = {Machine.I386: "-m32", Machine.X86_64: "-m64"}
@@ -245,6 +246,6 @@ def test_damaged_stub_libraries_give_tool_errors(machine: Machine, data: st.Data
             inputs=tuple(InputArgument(str(path)) for path in paths), gc_sections=data.draw(st.booleans())
         )
         try:
-            link(LinkJob(options, Program()))
+            link(LinkJob(options, ProgramOutput()))
         except ToolError as failure:
             assert str(failure)

@@ -38,7 +38,7 @@ def run(arguments: list[str]) -> int:
         print(f"uselib ld {package_version()} (compatible with GNU ld)")
         return 0
     from uselib.linker.link import LinkJob, link, show_warnings
-    from uselib.linker.output_kinds import kind_of
+    from uselib.linker.outputs.formats import kind_of
     from uselib.linker.passes.writer import write_atomically
 
     result = link(LinkJob(options, kind_of(options)))

@@ -235,8 +235,8 @@ def _report(product: Product, options: argparse.Namespace) -> None:
 
 
 def _make_elf(options: argparse.Namespace) -> int:
+    from uselib.linker.cycle_collector import no_cycle_collection
     from uselib.linker.library.make import build
-    from uselib.linker.link import no_cycle_collection
 
     with no_cycle_collection():  # to the end: reading inputs and writing the stub make lasting objects too
         product = build(_request(options), options.output, options.format)

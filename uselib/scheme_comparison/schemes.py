@@ -21,8 +21,10 @@ from uselib.linker.image import Machine, Version
 from uselib.linker.library import bsdos_table as shlib_table
 from uselib.linker.library.make import LibraryRequest, build
 from uselib.linker.library.specification import Specification, parse
-from uselib.linker.link import LinkJob, OutputKind, Program, link
+from uselib.linker.link import LinkJob, link
 from uselib.linker.options import InputArgument, Options
+from uselib.linker.outputs.kind import OutputKind
+from uselib.linker.outputs.program import ProgramOutput
 from uselib.linker.passes.writer import write_atomically
 from uselib.runtime.build import ROOT
 from uselib.runtime.build import SCHEMES as STARTS
@@ -126,7 +128,7 @@ def _static(shop: Workshop) -> Built:
         shop.compile("sum", LIBRARY),
         shop.compile("libc", ELF_START),
     )
-    shop.link(Program(), *inputs)
+    shop.link(ProgramOutput(), *inputs)
     return Built(shop.root, None, None)
 
 
@@ -145,7 +147,7 @@ def _elf(scheme: str) -> Callable[[Workshop], Built]:
             _start(shop, scheme), shop.compile("crti", ROOT / "crt" / "crti.S"), shop.compile("prog", PROGRAM),
             shop.compile("libc", ELF_START), str(stub), shop.compile("crtn", ROOT / "crt" / "crtn.S"),
         )  # fmt: skip
-        shop.link(Program(), *inputs, scheme=scheme)
+        shop.link(ProgramOutput(), *inputs, scheme=scheme)
         return Built(shop.root, shop.root / "shlib" / "libsum_s.1.0.0", stub)
 
     return make
@@ -172,7 +174,7 @@ def _bsd(scheme: str) -> Callable[[Workshop], Built]:
             _start(shop, scheme), shop.compile("crti", ROOT / "crt" / "crti.S"), shop.compile("table", table),
             shop.compile("prog", PROGRAM), str(stub), shop.compile("crtn", ROOT / "crt" / "crtn.S"),
         )  # fmt: skip
-        shop.link(Program(), *start, scheme=scheme)
+        shop.link(ProgramOutput(), *start, scheme=scheme)
         return Built(shop.root, shop.root / "shlib" / "libc_s.1.0.0", stub)
 
     return make

@@ -29,10 +29,10 @@ from uselib.linker.historical.aout.program import CONFLICTS, aliases, encode_ima
 from uselib.linker.historical.aout.stub import CLASSIC, DUMMY, ControlLine, word_of
 from uselib.linker.historical.aout.to_elf import INDIRECT, SET_VECTOR
 from uselib.linker.image import Machine
-from uselib.linker.link import OutputKind, allocated
 from uselib.linker.options import Options
-from uselib.linker.passes.inputs import UNDEFINED, InputSection, Symbol
-from uselib.linker.passes.layout import Layout, LayoutPolicy, OutputSection, Placement, align
+from uselib.linker.outputs.kind import OutputKind
+from uselib.linker.passes.layout import Layout, LayoutPolicy, Placement, align
+from uselib.linker.passes.model import UNDEFINED, InputSection, OutputSection, Symbol
 from uselib.linker.passes.relocations import Needs
 from uselib.linker.passes.resolve import Resolution
 from uselib.linker.passes.writer import OutputSymbol
@@ -110,10 +110,10 @@ class AoutLibrary(OutputKind):
         text = f"{control.name}: a function was called that this version has no more\n".encode()
         table = self._made(".jump", ".text", _TABLE, control.jump, SHF_ALLOC | SHF_EXECINSTR)
         trap = self._made(".retired", ".text", _FAR - 1, len(_TRAP) + len(text), SHF_ALLOC | SHF_EXECINSTR)
-        trap.build = lambda _: trap_code(trap.address, text)
-        table.build = lambda _: self._table(resolution, trap.address)
+        trap.build = lambda: trap_code(trap.address, text)
+        table.build = lambda: self._table(resolution, trap.address)
         cells = self._made(".cells", ".data", _CELLS, control.got)
-        cells.build = lambda _: self._cells(resolution)
+        cells.build = lambda: self._cells(resolution)
         for file in resolution.files:
             for section in file.sections:
                 if section is not None and section.name.startswith(SET_VECTOR):
@@ -131,7 +131,7 @@ class AoutLibrary(OutputKind):
             return self._placeholders()
         cells = {resolution.symbols[line.symbol]: self.control.cell(i)
                  for i, line in enumerate(self.control.variables) if line.symbol in resolution.symbols}  # fmt: skip
-        for section in allocated(resolution):
+        for section in resolution.allocated():
             file = section.file
             assert file is not None
             for offset, kind, index, _ in section.relocations():
@@ -146,8 +146,8 @@ class AoutLibrary(OutputKind):
         rest = self._made(
             ".fixups", ".data", _LISTS * _FAR + _FAR - 1, 4 + 8 + (8 if self._places else 0) + 8 * len(self._places) + 8
         )
-        head.build = lambda _: word(count) + word(self.control.cells + 4) + word(rest.address + 4)
-        rest.build = lambda _: self._lists(rest.address)
+        head.build = lambda: word(count) + word(self.control.cells + 4) + word(rest.address + 4)
+        rest.build = lambda: self._lists(rest.address)
         self.conflict_list = head
         return [head, rest, *self._placeholders()]
 

@@ -41,10 +41,10 @@ from uselib.linker.historical.aout.format import (
 from uselib.linker.historical.aout.stub import CELL_PREFIX, SLOT_PREFIX
 from uselib.linker.historical.aout.to_elf import INDIRECT, SET_VECTOR
 from uselib.linker.image import PAGE, Machine
-from uselib.linker.link import OutputKind
 from uselib.linker.options import Options
-from uselib.linker.passes.inputs import UNDEFINED, InputSection, Symbol
-from uselib.linker.passes.layout import Layout, LayoutPolicy, OutputSection, Placement, align
+from uselib.linker.outputs.kind import OutputKind
+from uselib.linker.passes.layout import Layout, LayoutPolicy, Placement, align
+from uselib.linker.passes.model import UNDEFINED, InputSection, OutputSection, Symbol
 from uselib.linker.passes.resolve import Resolution, define
 from uselib.linker.passes.writer import OutputSymbol, named_rows
 
@@ -112,8 +112,8 @@ class AoutProgram(OutputKind):
             own = InputSection(None, 0, f"{SET_VECTOR}{name}.own", SHT_PROGBITS, _DATA_FLAGS, 4, 4)
             pairs = redefined(resolution)
             self.fixups = InputSection(None, 0, ".fixups", SHT_PROGBITS, _DATA_FLAGS, 4 * (2 * pairs.count + 2), 4)
-            self.fixups.build = lambda _: fixup_list(pairs)
-            own.build = lambda _: word(self.fixups.address if self.fixups is not None else 0)
+            self.fixups.build = lambda: fixup_list(pairs)
+            own.build = lambda: word(self.fixups.address if self.fixups is not None else 0)
             made += [own, self.fixups]
         count = sum(part.size for part in parts) // 4 + (own is not None)
         head.content = word(count)

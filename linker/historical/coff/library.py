@@ -31,10 +31,10 @@ from uselib.linker.historical.coff.program import LIBRARIES, CoffLayout, encode_
 from uselib.linker.image import Machine
 from uselib.linker.library.exports import member_name
 from uselib.linker.library.specification import Specification, hidden
-from uselib.linker.link import OutputKind
 from uselib.linker.options import Options
-from uselib.linker.passes.inputs import UNDEFINED, InputSection, ObjectFile, Symbol
+from uselib.linker.outputs.kind import OutputKind
 from uselib.linker.passes.layout import Layout, LayoutPolicy
+from uselib.linker.passes.model import UNDEFINED, InputSection, ObjectFile, Symbol
 from uselib.linker.passes.resolve import Resolution
 from uselib.linker.passes.writer import OutputSymbol
 
@@ -104,7 +104,7 @@ class CoffLibrary(OutputKind):
         self.table = InputSection(
             None, 0, ".branch", SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, SLOT_SIZE * spec.slot_count, 4
         )
-        self.table.build = lambda _: self._table(resolution)
+        self.table.build = lambda: self._table(resolution)
         return [self.table]
 
     def _table(self, resolution: Resolution) -> bytes:

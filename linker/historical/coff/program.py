@@ -17,10 +17,10 @@ from uselib.linker.formats.elf import SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHN_A
 from uselib.linker.historical.coff import format as coff
 from uselib.linker.historical.coff.format import Coff, CoffSection, CoffSymbol, OptionalHeader
 from uselib.linker.image import PAGE, Machine
-from uselib.linker.link import OutputKind
 from uselib.linker.options import Options
-from uselib.linker.passes.inputs import UNDEFINED, InputSection, ObjectFile
-from uselib.linker.passes.layout import Layout, LayoutPolicy, OutputSection, Placement, align
+from uselib.linker.outputs.kind import OutputKind
+from uselib.linker.passes.layout import Layout, LayoutPolicy, Placement, align
+from uselib.linker.passes.model import UNDEFINED, InputSection, ObjectFile, OutputSection
 from uselib.linker.passes.resolve import Resolution
 from uselib.linker.passes.writer import OutputSymbol, named_rows
 

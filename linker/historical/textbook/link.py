@@ -32,12 +32,12 @@ from uselib.linker.image import PAGE, Machine
 from uselib.linker.library import exports, jump_table
 from uselib.linker.library.exports import member_name
 from uselib.linker.library.specification import Specification
-from uselib.linker.link import OutputKind
 from uselib.linker.options import Options
-from uselib.linker.passes.inputs import UNDEFINED, InputSection, Symbol
-from uselib.linker.passes.layout import Layout, LayoutPolicy, OutputSection, Placement, align
-from uselib.linker.passes.relocations import SymbolPolicy
+from uselib.linker.outputs.kind import OutputKind
+from uselib.linker.passes.layout import Layout, LayoutPolicy, Placement, align
+from uselib.linker.passes.model import UNDEFINED, InputSection, OutputSection, Symbol
 from uselib.linker.passes.resolve import Resolution, define
+from uselib.linker.passes.symbol_values import SymbolPolicy
 from uselib.linker.passes.writer import OutputSymbol, named_rows
 
 TEXT_START = 0x10000  # the book's programs begin at 1000; today's kernels map nothing so low
@@ -145,7 +145,7 @@ class TextbookLibrary(_TextbookOutput):
         table = InputSection(
             None, 0, ".jumptable", SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, count * jump_table.SLOT_SIZE, 8
         )
-        table.build = lambda _: jump_table.encode(
+        table.build = lambda: jump_table.encode(
             table.address, [functions[filled[n]].address if n in filled else None for n in range(1, count + 1)]
         )
         self.order[id(table)] = (".text", _FIRST)

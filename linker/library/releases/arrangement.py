@@ -22,7 +22,7 @@ from uselib.linker.formats import elf
 from uselib.linker.image import PAGE
 from uselib.linker.library import jump_table
 from uselib.linker.library.releases.places import KeptDatum, KeptPlaces
-from uselib.linker.passes.inputs import InputSection, Symbol
+from uselib.linker.passes.model import InputSection, Symbol
 
 EXPORTED = ".exported"
 APART = "compile with -fdata-sections, so that each variable has a section of its own"

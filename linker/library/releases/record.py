@@ -20,7 +20,7 @@ from uselib.linker.library.releases.places import KeptPlaces, keep_places
 from uselib.linker.library.releases.rules import InterfaceChange, check_version_suffices
 from uselib.linker.library.releases.slots import number_slots
 from uselib.linker.library.request import LibraryPlan
-from uselib.linker.passes.inputs import InputSection, Symbol
+from uselib.linker.passes.model import InputSection, Symbol
 
 
 class ReleaseRecord:

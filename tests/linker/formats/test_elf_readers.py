@@ -19,9 +19,10 @@ from uselib.cli import main
 from uselib.linker.errors import ToolError
 from uselib.linker.formats import elf
 from uselib.linker.formats.elf_image import read_image
-from uselib.linker.link import LinkJob, Program, link
+from uselib.linker.link import LinkJob, link
 from uselib.linker.options import InputArgument, Options
-from uselib.linker.passes.inputs import ObjectFile
+from uselib.linker.outputs.program import ProgramOutput
+from uselib.linker.passes.inputs import read_object
 
 pytestmark = needs("gcc")
 
@@ -137,7 +138,7 @@ def damage(sample: bytes, data: st.DataObject) -> bytes:
 def test_damaged_objects_give_tool_errors(machine: str, data: st.DataObject) -> None:
     broken = damage(compiled(machine), data)
     try:
-        ObjectFile(memoryview(broken), "x.o")
+        read_object(memoryview(broken), "x.o")
     except ToolError as failure:
         assert "x.o" in str(failure)
 
@@ -150,7 +151,7 @@ def test_links_of_damaged_objects_give_tool_errors(machine: str, data: st.DataOb
         path.write_bytes(damage(compiled(machine), data))
         options = Options(inputs=(InputArgument(str(path)),), gc_sections=data.draw(st.booleans()), eh_frame_hdr=True)
         try:
-            link(LinkJob(options, Program()))
+            link(LinkJob(options, ProgramOutput()))
         except ToolError as failure:
             assert str(failure)
 

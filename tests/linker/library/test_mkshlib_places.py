@@ -15,7 +15,7 @@ from uselib.linker.library.releases import arrangement as places
 from uselib.linker.library.releases.arrangement import DataSection
 from uselib.linker.library.releases.history import PlaceRecord, PlaceState
 from uselib.linker.library.releases.places import KeptDatum, KeptPlaces
-from uselib.linker.passes.inputs import InputSection
+from uselib.linker.passes.model import InputSection
 
 V = Version(1, 0, 0)
 ORIGIN = 0x61003000

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from uselib.linker.link import OutputKind, Program
 from uselib.linker.options import Options
+from uselib.linker.outputs.kind import OutputKind
+from uselib.linker.outputs.program import ProgramOutput
 
 
 def kind_of(options: Options) -> OutputKind:
@@ -29,4 +30,4 @@ def _textbook(options: Options) -> OutputKind:
     return TextbookProgram()
 
 
-_KINDS = {"elf": lambda _: Program(), "aout": _aout, "coff": _coff, "textbook": _textbook}
+_KINDS = {"elf": lambda _: ProgramOutput(), "aout": _aout, "coff": _coff, "textbook": _textbook}

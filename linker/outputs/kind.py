@@ -1,0 +1,65 @@
+"""OutputKind: what the passes of a link ask of the kind of output. Programs (program.py) are nearest to the defaults.
+
+Where other kinds differ, and so which methods carry them:
+
+    target library   exports and slots (prepare, roots, sections), calls through slots (symbols), its own layout, digest (finish)
+    shared object    exports are roots, dynamic sections (prepare, sections), ET_DYN (file_type), PT_DYNAMIC (layout)
+    relocatable      no roots, sections by input name and without addresses (layout), ET_REL (file_type)
+    old formats      another file around the same contents (complete)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from uselib.linker.formats.elf import ET_EXEC
+from uselib.linker.options import Options
+from uselib.linker.passes.layout import Layout, LayoutPolicy
+from uselib.linker.passes.model import InputSection, Symbol
+from uselib.linker.passes.relocations import Needs
+from uselib.linker.passes.resolve import Resolution
+from uselib.linker.passes.symbol_values import PlainSymbols, SymbolPolicy
+from uselib.linker.passes.writer import OutputSymbol, complete
+
+
+class OutputKind:
+    """What the passes ask of the kind of output. Methods are called in the order in which they stand here."""
+
+    symbols: SymbolPolicy = PlainSymbols()
+    file_type = ET_EXEC  # e_type
+    lists_dependencies = False  # whether libraries that its libraries depend on are listed in the output
+
+    def prepare(self, resolution: Resolution, options: Options) -> list[InputSection]:
+        """After resolution: may define symbols (resolve.define); gives sections to add at the end of link order."""
+        return []
+
+    def roots(self, resolution: Resolution, options: Options) -> Iterable[Symbol]:
+        """What --gc-sections starts from."""
+        names = [options.entry, *options.undefined]
+        return [resolution.symbols[name] for name in names if name in resolution.symbols]
+
+    def sections(self, resolution: Resolution, needs: Needs) -> list[InputSection]:
+        """After garbage collection, commons and the scan: further linker-made sections, with their sizes. Symbols: none any more."""
+        return []
+
+    def layout(self, options: Options, resolution: Resolution) -> LayoutPolicy:
+        """The layout policy."""
+        raise NotImplementedError
+
+    def laid_out(self, resolution: Resolution, layout: Layout) -> None:
+        """All addresses are final; nothing has been relocated yet."""
+
+    def rows(self, symbol: Symbol) -> Iterable[OutputSymbol] | None:
+        """The kind's own .symtab rows for a global symbol, or None for the ordinary one."""
+        return None
+
+    def entry(self, resolution: Resolution, layout: Layout, options: Options) -> int:
+        """e_entry."""
+        return 0
+
+    def complete(self, image: bytearray, layout: Layout, entry: int, rows: list[OutputSymbol] | None) -> None:
+        """Makes the file of the sections' contents: headers, symbol table. ELF, unless the kind has another format."""
+        complete(image, layout, entry, rows, self.file_type)
+
+    def finish(self, image: bytearray, layout: Layout) -> None:
+        """The file is complete but for digests."""

@@ -1,0 +1,210 @@
+"""Layout of programs: GNU ld's order of sections, segments R, RX, R and RW."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from uselib.linker.errors import error
+from uselib.linker.formats import elf
+from uselib.linker.formats.elf import (
+    PT_GNU_EH_FRAME,
+    PT_GNU_STACK,
+    PT_INTERP,
+    PT_LOAD,
+    PT_TLS,
+    SHF_ALLOC,
+    SHF_EXECINSTR,
+    SHF_TLS,
+    SHF_WRITE,
+    SHT_NOBITS,
+    SHT_NOTE,
+    ProgramHeader,
+)
+from uselib.linker.image import EXEC, PAGE, READ, WRITE, Machine
+from uselib.linker.passes.layout import Layout, Placement, align, default_place, note_headers
+from uselib.linker.passes.model import InputSection, OutputSection
+
+# Order of output sections. Those not listed go by their flags, behind the listed ones of the same kind.
+_ORDER = (
+    ".interp .note.gnu.build-id .note.uselib .note.ABI-tag <note> .rela.plt .rel.plt <first> "
+    ".init .plt <text-first> .text .fini <text> "
+    ".lib .rodata .rodata1 <rodata> .eh_frame_hdr .eh_frame .gcc_except_table "
+    ".tdata .tbss .preinit_array .init_array .fini_array .ctors .dtors .jcr .data.rel.ro .got .data .data1 <data> "
+    ".bss <bss> .lbss <debug>"
+).split()
+_RANK = {name: rank for rank, name in enumerate(_ORDER)}
+_TEXT_RANK, _READ_RANK, _WRITE_RANK = _RANK[".init"], _RANK[".lib"], _RANK[".tdata"]
+_MOST_HEADERS = 12  # program headers there is room for: 6 segments, TLS, stack, notes, eh_frame
+
+
+def rank(section: OutputSection) -> int:
+    """Sort key of an output section of a program."""
+    if not section.flags & SHF_ALLOC:
+        return _RANK["<debug>"]
+    fixed = _RANK.get(section.name)
+    kind = "bss" if section.type == SHT_NOBITS else "data"
+    if section.flags & SHF_EXECINSTR:
+        low, high, other = _TEXT_RANK, _READ_RANK, "<text>"
+    elif section.flags & SHF_WRITE:
+        low, high, other = _WRITE_RANK, _RANK["<debug>"], f"<{kind}>"
+    elif section.type == SHT_NOTE:
+        low, high, other = 0, _TEXT_RANK, "<note>"
+    elif section.name in (".rela.plt", ".rel.plt", ".interp"):
+        low, high, other = 0, _TEXT_RANK, "<first>"
+    else:
+        low, high, other = _READ_RANK, _WRITE_RANK, "<rodata>"
+    if section.flags & SHF_TLS:
+        return _RANK[".tbss" if section.type == SHT_NOBITS else ".tdata"]
+    return fixed if fixed is not None and low <= fixed < high else _RANK[other]
+
+
+DEFAULT_BASE = {Machine.I386: 0x08048000, Machine.X86_64: 0x400000}
+
+
+def _permissions(section: OutputSection) -> int:
+    return READ | (WRITE if section.flags & SHF_WRITE else 0) | (EXEC if section.flags & SHF_EXECINSTR else 0)
+
+
+def _is_tls_zeroes(section: OutputSection) -> bool:
+    """.tbss: it takes no room in the program's memory, since each thread gets a block of its own."""
+    return section.type == SHT_NOBITS and bool(section.flags & SHF_TLS)
+
+
+@dataclass
+class _Load:
+    """A PT_LOAD segment in the making."""
+
+    flags: int
+    sections: list[OutputSection] = field(default_factory=list)
+
+    def takes(self, section: OutputSection) -> bool:
+        """Whether a section may follow: it has the same permissions, and no contents that would lie behind zeroes."""
+        if self.flags != _permissions(section):
+            return False
+        return section.type == SHT_NOBITS or all(s.type != SHT_NOBITS or s.flags & SHF_TLS for s in self.sections)
+
+    def header(self, address: int, offset: int, headers_size: int, page: int) -> ProgramHeader:
+        """The program header of a segment that begins at an address and file offset, with the ELF headers if they have a size."""
+        solid = [s for s in self.sections if not _is_tls_zeroes(s)]
+        end = max([address + headers_size, *(s.end for s in solid)])
+        file_end = max([offset + headers_size, *(s.offset + s.size for s in solid if s.type != SHT_NOBITS)])
+        slack = min(address % page, offset)  # a segment begins at a page in memory and in the file
+        address, offset = address - slack, offset - slack
+        if file_end == offset:
+            offset = file_end = address % page
+        return ProgramHeader(PT_LOAD, self.flags, offset, address, file_end - offset, end - address, page)
+
+
+@dataclass(frozen=True)
+class ProgramLayout:
+    """Programs: headers and notes R, code RX, constants R, data RW; a page of its own for each (-z separate-code)."""
+
+    base: int | None = None
+    starts: tuple[tuple[str, int], ...] = ()  # addresses of single sections
+    page: int = PAGE
+    executable_stack: bool = False
+    stack_size: int = 0
+
+    def place(self, section: InputSection) -> Placement | None:
+        return default_place(section.name, section.file.where if section.file is not None else "")
+
+    def assign(self, sections: list[OutputSection], machine: Machine) -> Layout:
+        ordered = sorted(sections, key=rank)
+        loaded = [s for s in ordered if s.flags & SHF_ALLOC]
+        rest = [s for s in ordered if not s.flags & SHF_ALLOC]
+        base = self.base if self.base is not None else DEFAULT_BASE[machine]
+        if base % self.page:
+            raise error("ld", f"the image base {base:#x} is not a multiple of the page size {self.page:#x}")
+        thread = [s for s in loaded if s.flags & SHF_TLS]
+        if thread:  # the block's start must be aligned as its strictest variable: TP offsets count from its end
+            thread[0].alignment = max(s.alignment for s in thread)
+        records = elf.class_of(machine)
+        headers_size = records.header.size + _MOST_HEADERS * records.segment.size
+        loads, size = self._place_loaded(loaded, base + headers_size, headers_size)
+        headers = self._headers(base, headers_size, loads, loaded)
+        if len(headers) > _MOST_HEADERS:
+            raise error("ld", f"{len(headers)} program headers are more than the {_MOST_HEADERS} there is room for")
+        for section in rest:
+            section.offset = align(size, section.alignment)
+            size = section.offset + (section.size if section.type != SHT_NOBITS else 0)
+        _verify(loaded, base, headers_size, machine)
+        tls = next((h for h in headers if h.type == PT_TLS), None)
+        tls_start = tls.address if tls else 0
+        pointer = tls_start + align(tls.memory_size, tls.alignment) if tls else 0
+        return Layout(machine, base, tuple(loaded + rest), tuple(headers), size, tls_start, pointer)
+
+    def _place_loaded(self, loaded: list[OutputSection], address: int, offset: int) -> tuple[list[_Load], int]:
+        """Gives addresses and file offsets to the sections in memory, from `address` and `offset` on; segments, end in the file."""
+        starts = dict(self.starts)
+        loads = [_Load(READ)]  # with the ELF headers, whatever follows
+        for section in loaded:
+            if _is_tls_zeroes(section):
+                section.address, section.offset = align(address, section.alignment), offset
+                loads[-1].sections.append(section)
+                continue
+            start = starts.get(section.name)
+            if start is not None or not loads[-1].takes(section):
+                address, offset = align(address, self.page), align(offset, self.page)
+                if start is not None:
+                    address, offset = start, offset + start % self.page
+                loads.append(_Load(_permissions(section)))
+            section.address = align(address, section.alignment)
+            in_file = section.type != SHT_NOBITS
+            section.offset = offset + section.address - address if in_file else offset
+            loads[-1].sections.append(section)
+            address = section.end
+            offset = section.offset + (section.size if in_file else 0)
+        return loads, offset
+
+    def _headers(
+        self, base: int, headers_size: int, loads: list[_Load], loaded: list[OutputSection]
+    ) -> list[ProgramHeader]:
+        result = [loads[0].header(base, 0, headers_size, self.page)]
+        for load in loads[1:]:
+            first = next((s for s in load.sections if not _is_tls_zeroes(s)), None)
+            if first is not None:
+                result.append(load.header(first.address, first.offset, 0, self.page))
+        result.sort(key=lambda header: header.address)  # the kernel wants PT_LOAD in ascending order
+        by_name = {section.name: section for section in reversed(loaded)}
+        interpreter, frames = by_name.get(".interp"), by_name.get(".eh_frame_hdr")
+        if interpreter is not None and interpreter.type != SHT_NOBITS:  # gABI: in front of every PT_LOAD
+            result.insert(0, _header_of(PT_INTERP, interpreter, 1))
+        result += note_headers(loaded)
+        result += _tls_header([s for s in loaded if s.flags & SHF_TLS])
+        if frames is not None:
+            result.append(_header_of(PT_GNU_EH_FRAME, frames, 4))
+        stack = READ | WRITE | (EXEC if self.executable_stack else 0)
+        result.append(ProgramHeader(PT_GNU_STACK, stack, 0, 0, 0, self.stack_size, 16))
+        return result
+
+
+def _header_of(kind: int, section: OutputSection, alignment: int) -> ProgramHeader:
+    """A read-only program header for a single section."""
+    return ProgramHeader(kind, READ, section.offset, section.address, section.size, section.size, alignment)
+
+
+def _tls_header(thread: list[OutputSection]) -> list[ProgramHeader]:
+    """PT_TLS: the image of a thread's block. None without thread-local sections."""
+    if not thread:
+        return []
+    first = thread[0]
+    file_end = max([first.offset, *(s.offset + s.size for s in thread if s.type != SHT_NOBITS)])
+    end, alignment = max(s.end for s in thread), max(s.alignment for s in thread)
+    file_size, memory_size = file_end - first.offset, end - first.address
+    return [ProgramHeader(PT_TLS, READ, first.offset, first.address, file_size, memory_size, alignment)]
+
+
+def _verify(loaded: list[OutputSection], base: int, headers_size: int, machine: Machine) -> None:
+    """No overlap, and no address outside the machine's space. Raises LinkError."""
+    limit = 1 << 32 if machine is Machine.I386 else 1 << 47
+    spans = [(base, base + headers_size, "the ELF headers")]
+    spans += [(s.address, s.end, s.name) for s in loaded if s.size and not _is_tls_zeroes(s)]
+    spans.sort()
+    for (_, end, one), (start, _, two) in pairwise(spans):
+        if start < end:
+            text = f"{one} and {two} overlap at {start:#x}"
+            raise error("ld", text, remedy="move one with -Ttext, -Tdata or --image-base")
+    _, end, name = spans[-1]
+    if end > limit:
+        raise error("ld", f"{name} ends at {end:#x}, beyond the address space of {machine.label}")

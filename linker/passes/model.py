@@ -1,0 +1,249 @@
+"""What a link works on: object files, their sections, the global symbols that they share, and sections of the output.
+
+An `ObjectFile` keeps the file's own records (named tuples, see formats/elf.py) for local symbols and relocations and has
+objects only for what later passes decide about: allocated sections and global symbols. These two and the output sections
+are the only mutable things of a link. Each attribute is written by one pass, named below, and is read-only after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from uselib.linker.formats.elf import (
+    SHN_LORESERVE,
+    SHT_NOBITS,
+    STT_FUNC,
+    STT_SECTION,
+    ElfFile,
+    ElfRelocation,
+    ElfSymbol,
+    StringTable,
+)
+from uselib.linker.versions import library_name
+
+MAX_ALIGNMENT = 1 << 26  # larger ones come from damaged files and would make huge outputs
+
+# Strength of a definition: the higher replaces the lower (resolve.py). GNU ld: a common replaces a weak definition.
+UNDEFINED, WEAK, COMMON, STRONG = 0, 1, 2, 3
+
+
+class PieceMap(Protocol):
+    """Where the parts of a section went that is not copied as a whole (merged strings, .eh_frame without dead FDEs)."""
+
+    def address(self, offset: int) -> int:
+        """The final address of input offset `offset`."""
+
+
+class InputSection:
+    """A section of an object file, or (object None) one that the linker makes."""
+
+    __slots__ = (
+        "address",
+        "alignment",
+        "build",
+        "content",
+        "entsize",
+        "file",
+        "flags",
+        "index",
+        "live",
+        "name",
+        "offset",
+        "output",
+        "pieces",
+        "records",
+        "relocated_by",
+        "size",
+        "type",
+    )
+
+    def __init__(
+        self,
+        file: ObjectFile | None,
+        index: int,
+        name: str,
+        kind: int,
+        flags: int,
+        size: int,
+        alignment: int,
+        entsize: int = 0,
+        content: bytes | memoryview = b"",
+    ) -> None:
+        self.file = file
+        self.index = index
+        self.name = name
+        self.type = kind
+        self.flags = flags
+        self.size = size  # bytes in memory
+        self.alignment = alignment or 1
+        self.entsize = entsize
+        self.content = content  # empty for SHT_NOBITS
+        self.relocated_by: list[int] = []  # relocation sections of the file for this section
+        self.records: list[ElfRelocation] | None = None
+        self.build: Callable[[], bytes] | None = None  # linker-made: content once addresses are known
+        self.live = True  # gc
+        self.output: OutputSection | None = None  # layout
+        self.offset = 0  # layout: from the start of the output section
+        self.address = 0  # layout
+        self.pieces: PieceMap | None = None  # layout
+
+    def relocations(self) -> list[ElfRelocation]:
+        """The relocations to be applied to this section: in the order of the file."""
+        if self.records is None:
+            self.records = []
+            if self.file is not None:
+                for index in self.relocated_by:
+                    self.records += self.file.elf.relocations(index)
+        return self.records
+
+    @property
+    def where(self) -> str:
+        return f"{self.file.where}:({self.name})" if self.file is not None else self.name
+
+    def __repr__(self) -> str:
+        return f"<{self.where} {self.size:#x}>"
+
+
+@dataclass
+class OutputSection:
+    """An output section; address and offset are set by the layout policy."""
+
+    name: str
+    type: int = SHT_NOBITS
+    flags: int = 0
+    alignment: int = 1
+    entsize: int = 0
+    inputs: list[InputSection] = field(default_factory=list)
+    size: int = 0
+    address: int = 0
+    offset: int = 0
+    index: int = 0  # section header
+
+    @property
+    def end(self) -> int:
+        return self.address + self.size
+
+
+class Symbol:
+    """A global symbol of the link; one for each name. Resolution fills it in, layout gives it its address."""
+
+    __slots__ = (
+        "address",
+        "alignment",
+        "binding",
+        "file",
+        "name",
+        "provided",
+        "rank",
+        "referenced",
+        "section",
+        "size",
+        "strong_reference",
+        "type",
+        "value",
+        "visibility",
+    )
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.file: ObjectFile | None = None  # of the definition
+        self.section: InputSection | None = None  # of the definition; None: absolute (or undefined, or common)
+        self.rank = UNDEFINED
+        self.value = 0  # offset in section, or absolute value
+        self.size = 0
+        self.type = 0
+        self.binding = 0  # of the definition
+        self.visibility = 0  # the narrowest seen
+        self.alignment = 0  # of a common symbol
+        self.referenced = False  # from an object that is not part of a stub library
+        self.strong_reference = False
+        self.provided = False  # defined by the linker
+        self.address = 0  # layout
+
+    @property
+    def location(self) -> int:
+        """Where the definition lies (0 if undefined): for a function resolved at start-up, its resolver."""
+        section = self.section
+        if section is None:
+            return self.value
+        if section.pieces is not None:
+            return section.pieces.address(self.value)
+        return section.address + self.value
+
+    @property
+    def absolute(self) -> bool:
+        return self.rank in (WEAK, STRONG) and self.section is None and not self.provided
+
+    def __repr__(self) -> str:
+        return f"<symbol {self.name} rank {self.rank} {self.address:#x}>"
+
+
+@dataclass
+class InputStub:
+    """A stub library in use: what its `LIBRARY NAME` member says, and the names it defines."""
+
+    where: str
+    file_name: str  # libc_s.4.0.0
+    dependencies: tuple[str, ...]  # file names
+    names: frozenset[str]
+    objects: list[ObjectFile] = field(default_factory=list)  # members that the link took
+
+    @property
+    def name(self) -> str:
+        """The identity's name: libc_s."""
+        return library_name(self.file_name)
+
+
+@dataclass(slots=True, eq=False)
+class ObjectFile:
+    """A relocatable object: records of formats/elf.py, plus sections and global symbols as objects."""
+
+    where: str
+    stub: InputStub | None  # set if it is a member of a stub library
+    elf: ElfFile
+    symbols: list[ElfSymbol]
+    first_global: int
+    strings: StringTable
+    groups: list[tuple[str, list[int]]]  # COMDAT: signature, members
+    sections: list[InputSection | None] = field(default_factory=list)  # by section index; None: no part of the link
+    executable_stack: bool = False
+    globals: list[Symbol] = field(default_factory=list)  # resolve: by symbol index - first_global
+    discarded: set[int] = field(
+        default_factory=set
+    )  # resolve: sections of COMDAT groups that another file's copy stands for
+
+    def global_symbol(self, index: int) -> Symbol | None:
+        """The global symbol that symbol index `index` stands for, None for a local one."""
+        return self.globals[index - self.first_global] if index >= self.first_global else None
+
+    def symbol_name(self, index: int) -> str:
+        """For messages: a section symbol has its section's name."""
+        if index >= len(self.symbols):
+            return f"symbol {index}"
+        symbol = self.symbols[index]
+        if symbol.type == STT_SECTION and symbol.section < len(self.elf.sections):
+            return self.elf.names[self.elf.sections[symbol.section].name]
+        if index >= self.first_global and self.globals:
+            return self.globals[index - self.first_global].name
+        return self.strings[symbol.name]
+
+    def section_of(self, index: int) -> InputSection | None:
+        """The section in which symbol `index` of this file is defined, following global resolution."""
+        if index >= self.first_global:
+            return self.globals[index - self.first_global].section
+        shndx = self.symbols[index].section
+        return self.sections[shndx] if shndx < SHN_LORESERVE else None
+
+    def function_at(self, section: InputSection, offset: int) -> str:
+        """The name of the function around `offset` in `section`, or empty."""
+        for index, (_, info, _, shndx, value, size) in enumerate(self.symbols):
+            if shndx == section.index and info & 15 == STT_FUNC and value <= offset < value + max(size, 1):
+                return self.symbol_name(index)
+        return ""
+
+    def place(self, section: InputSection, offset: int) -> str:
+        """`FILE(MEMBER):(section+0x12) in function f`, for messages."""
+        function = self.function_at(section, offset)
+        return f"{self.where}:({section.name}+{offset:#x})" + (f" in function {function}" if function else "")

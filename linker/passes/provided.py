@@ -1,0 +1,153 @@
+"""Symbols that the linker itself defines: of the layout, `__start_X` and `__stop_X`, --defsym."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from uselib.linker.errors import Diagnostic, LinkError, error
+from uselib.linker.formats.elf import SHF_ALLOC, SHF_EXECINSTR, SHF_TLS, SHF_WRITE, SHT_NOBITS, STV_PROTECTED
+from uselib.linker.options import Options
+from uselib.linker.passes.eh_frame import HEADER
+from uselib.linker.passes.layout import Layout
+from uselib.linker.passes.model import UNDEFINED, OutputSection, Symbol
+from uselib.linker.passes.resolve import Resolution, define
+
+
+def _start_of(*names: str) -> Callable[[Layout], int]:
+    def address(layout: Layout) -> int:
+        found = [s.address for s in layout.sections if s.name in names and s.flags & SHF_ALLOC]
+        return min(found) if found else layout.base  # empty: start and end are equal
+
+    return address
+
+
+def _end_of(*names: str) -> Callable[[Layout], int]:
+    def address(layout: Layout) -> int:
+        found = [s.end for s in layout.sections if s.name in names and s.flags & SHF_ALLOC]
+        return max(found) if found else layout.base
+
+    return address
+
+
+def _loaded(layout: Layout) -> list[OutputSection]:
+    return [s for s in layout.sections if s.flags & SHF_ALLOC and not (s.flags & SHF_TLS and s.type == SHT_NOBITS)]
+
+
+def _end(layout: Layout) -> int:
+    return max((s.end for s in _loaded(layout)), default=layout.base)
+
+
+def _etext(layout: Layout) -> int:
+    return max((s.end for s in _loaded(layout) if s.flags & SHF_EXECINSTR), default=layout.base)
+
+
+def _edata(layout: Layout) -> int:
+    data = [s.end for s in _loaded(layout) if s.flags & SHF_WRITE and s.type != SHT_NOBITS]
+    return max(data, default=_bss_start(layout))
+
+
+def _bss_start(layout: Layout) -> int:
+    bss = [s.address for s in _loaded(layout) if s.flags & SHF_WRITE and s.type == SHT_NOBITS]
+    data = [s.end for s in _loaded(layout) if s.flags & SHF_WRITE and s.type != SHT_NOBITS]
+    return min(bss) if bss else max(data, default=_end(layout))
+
+
+def _base(layout: Layout) -> int:
+    return layout.base
+
+
+# Defined if referred to and not defined otherwise (PROVIDE in GNU ld's script).
+PROVIDED: dict[str, Callable[[Layout], int]] = {
+    "__executable_start": _base, "__ehdr_start": _base,
+    "etext": _etext, "_etext": _etext, "__etext": _etext,
+    "edata": _edata, "_edata": _edata, "__bss_start": _bss_start, "end": _end, "_end": _end,
+    "__preinit_array_start": _start_of(".preinit_array"), "__preinit_array_end": _end_of(".preinit_array"),
+    "__init_array_start": _start_of(".init_array"), "__init_array_end": _end_of(".init_array"),
+    "__fini_array_start": _start_of(".fini_array"), "__fini_array_end": _end_of(".fini_array"),
+    "__rela_iplt_start": _start_of(".rela.plt"), "__rela_iplt_end": _end_of(".rela.plt"),
+    "__rel_iplt_start": _start_of(".rel.plt"), "__rel_iplt_end": _end_of(".rel.plt"),
+    "__tdata_start": _start_of(".tdata"), "_GLOBAL_OFFSET_TABLE_": _start_of(".got"),
+    "__GNU_EH_FRAME_HDR": _start_of(HEADER),
+}  # fmt: skip
+ALWAYS = ("_edata", "__bss_start", "_end")
+
+
+@dataclass
+class Provided:
+    """The linker's own symbols, and how to compute their values once there is a layout."""
+
+    values: list[tuple[Symbol, Callable[[Layout], int]]] = field(default_factory=list)
+    defsym: list[tuple[Symbol, str]] = field(default_factory=list)
+
+
+def provide(resolution: Resolution, options: Options) -> Provided:
+    """Defines the symbols of the layout that are referred to, `__start_X`/`__stop_X`, and --defsym's."""
+    result = Provided()
+    symbols = resolution.symbols
+    for name in ALWAYS:
+        if name not in symbols:
+            symbols[name] = Symbol(name)
+    for name, value in PROVIDED.items():
+        symbol = symbols.get(name)
+        if symbol is not None and symbol.rank == UNDEFINED:
+            define(symbol, None, 0)
+            result.values.append((symbol, value))
+    wanted = [s for s in symbols.values() if s.rank == UNDEFINED and s.name.startswith(("__start_", "__stop_"))]
+    if wanted:
+        names = {s.name for f in resolution.files for s in f.sections if s is not None and s.flags & SHF_ALLOC}
+        for symbol in wanted:
+            section = symbol.name.removeprefix("__start_").removeprefix("__stop_")
+            if section in names and section.isidentifier():
+                start = symbol.name.startswith("__start_")
+                define(symbol, None, 0)
+                if not symbol.visibility:
+                    symbol.visibility = STV_PROTECTED
+                result.values.append((symbol, _start_of(section) if start else _end_of(section)))
+    for name, expression in options.defsym:
+        symbol = symbols[name]
+        define(symbol, None, 0)
+        result.defsym.append((symbol, expression))
+    return result
+
+
+def evaluate(expression: str, resolution: Resolution) -> int:
+    """The value of a --defsym expression: NUMBER, SYMBOL, SYMBOL+NUMBER or SYMBOL-NUMBER. Raises LinkError."""
+    match = re.fullmatch(
+        r"\s*([A-Za-z_.$][\w.$]*|0[xX][0-9a-fA-F]+|\d+)\s*(?:([-+])\s*(0[xX][0-9a-fA-F]+|\d+)\s*)?", expression
+    )
+    if match is None:
+        raise error(
+            "--defsym",
+            f"`{expression}` is not understood",
+            remedy="write NUMBER, SYMBOL, SYMBOL+NUMBER or SYMBOL-NUMBER",
+        )
+    first, sign, second = match.groups()
+    if first[0].isdigit():
+        value = int(first, 0) if first.lower().startswith("0x") else int(first)
+    else:
+        symbol = resolution.symbols.get(first)
+        if symbol is None or symbol.rank == UNDEFINED:
+            raise error("--defsym", "undefined symbol", symbol=first)
+        value = symbol.address
+    if second:
+        amount = int(second, 0) if second.lower().startswith("0x") else int(second)
+        value += amount if sign == "+" else -amount
+    return value
+
+
+def settle_symbols(resolution: Resolution, provided: Provided, layout: Layout) -> None:
+    """Final addresses of all global symbols. --defsym last, since it may name any other."""
+    for symbol in resolution.symbols.values():
+        symbol.address = symbol.location
+    for symbol, value in provided.values:
+        symbol.value = symbol.address = value(layout)
+    problems: list[Diagnostic] = []
+    for symbol, expression in provided.defsym:
+        try:
+            symbol.value = symbol.address = evaluate(expression, resolution)
+        except LinkError as failure:
+            problems += failure.diagnostics
+    if problems:
+        raise LinkError(*problems)
