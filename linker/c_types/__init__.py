@@ -2,7 +2,8 @@
 
     types           the graph of types: rows that refer to one another by number
     spelling        a row -> C
-    headers         C text as people write it -> C that pycparser reads, and what was said beside C
+    directives      C text without comments and preprocessor lines
+    annotated       C text as people write it -> C that pycparser reads, and what was said beside C
     preprocess      headers -> one text, by the compiler's preprocessor or without one
     units           that text -> its top-level declarations
     attributes      GNU attributes of a declaration, as markers

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from uselib.linker.c_types import headers
+from uselib.linker.c_types.directives import preprocessed, without_comments
 from uselib.linker.errors import Diagnostic, FormatError
 from uselib.linker.image import Machine
 from uselib.linker.reading import read_file
@@ -229,7 +229,7 @@ def without_compiler(files: Sequence[str], settings: Settings) -> PreprocessedTe
         text = decoded(read_file(path))
         if "\0" in text:
             raise FormatError(Diagnostic(path, "not text; give C headers"))
-        text = headers.without_comments(text.replace("\r\n", "\n"))
+        text = without_comments(text.replace("\r\n", "\n"))
         source.starts.append(len(lines))
         source.places.append((path, 1, False))
         for number, line in enumerate(text.split("\n")):
@@ -253,7 +253,7 @@ def without_compiler(files: Sequence[str], settings: Settings) -> PreprocessedTe
             packs.take(pack[1])
             source.pack_starts.append(number)
             source.packs.append(packs.now)
-    source.text = _DECORATION.sub(" ", headers.preprocessed("\n".join(lines), macros, defined))
+    source.text = _DECORATION.sub(" ", preprocessed("\n".join(lines), macros, defined))
     for number, name, body in defined:
         if name in macros:  # not undefined again
             source.macros[name] = Macro(name, body, *source.place(number))

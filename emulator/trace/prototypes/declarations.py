@@ -26,9 +26,9 @@ from uselib.emulator.trace.prototypes.type_views import (
     TypeView,
     guessed_format,
 )
-from uselib.linker.c_types import headers
+from uselib.linker.c_types import annotated
+from uselib.linker.c_types.annotated import AnnotatedDeclaration
 from uselib.linker.c_types.declared_types import DeclaredTypes
-from uselib.linker.c_types.headers import AnnotatedDeclaration
 from uselib.linker.c_types.type_names import TypeNames
 from uselib.linker.c_types.types import FunctionType
 from uselib.linker.c_types.units import TopLevelDeclaration
@@ -106,7 +106,7 @@ class Declarations:
         if found is None:
             return None
         if isinstance(found, str):
-            said = headers.annotated(0, found)
+            said = annotated.annotated(0, found)
             found = self._index.functions[name] = _Annotated(said, _unit(said, self._where))
         said = found.said
         try:
@@ -221,7 +221,7 @@ def _index_line(index: _DeclarationIndex, line: str, number: int) -> None:
 def from_file(text: str, where: str, machine: Machine, library: str = "musl") -> Declarations:
     """A user's header or prototype file. Raises FormatError(FILE:LINE: ...)."""
     base = standard(machine, library)
-    listed = [item for item in headers.declarations(text, where) if _holds(item.condition, machine, library)]
+    listed = [item for item in annotated.declarations(text, where) if _holds(item.condition, machine, library)]
     index, plain = _DeclarationIndex(), []
     sets: list[TopLevelDeclaration] = []
     for item in listed:

@@ -24,7 +24,7 @@ from uselib.emulator.trace.prototypes.type_views import (
     OpaqueView,
     StructureView,
 )
-from uselib.linker.c_types import headers
+from uselib.linker.c_types import annotated
 from uselib.linker.image import Machine
 
 MINI = ROOT / "runtime" / "libmini" / "include"
@@ -99,7 +99,7 @@ def functions(machine: Machine, library: str) -> dict[str, str]:
         no_function = re.match(r"(flags|enum|chars|typedef|alias|time64) |struct \w+ \{", line)
         match = None if no_function else re.match(r"[^(]*?(\w+)\(", line)
         if match and (library, match[1] in ENUMS_IN_GLIBC) != ("glibc", True):
-            found[match[1]] = headers.annotated(0, line).text
+            found[match[1]] = annotated.annotated(0, line).text
     return found
 
 
