@@ -8,19 +8,18 @@ from collections.abc import Sequence
 from uselib.emulator.kernel import table
 from uselib.emulator.kernel.dispatch import Dispatcher, Observer
 from uselib.emulator.kernel.process import Process
-from uselib.emulator.kernel.signals.state import SIGKILL, SignalState
+from uselib.emulator.kernel.signals.numbers import SIGKILL
+from uselib.emulator.kernel.signals.state import SignalState
 from uselib.emulator.process.interfaces import Fault, ProcessEnded
 
 
 class GuestKernel:
     """System calls, exceptions and signals of one process."""
 
-    def __init__(
-        self, process: Process, signals: SignalState, observer: Observer | None = None, max_files: int | None = None
-    ) -> None:
+    def __init__(self, process: Process, observer: Observer | None = None, max_files: int | None = None) -> None:
         self._max_files = max_files  # the user's limit: reaching it ends the run
         self.process = process
-        self.signals = signals
+        self.signals: SignalState = process.signals
         self.dispatcher = Dispatcher(process, observer)
         self._call = self.dispatcher.call
         self._rows = table.for_machine(process.machine)
@@ -28,7 +27,7 @@ class GuestKernel:
     def system_call(self, number: int, arguments: Sequence[int]) -> int:
         result = self._call(number, arguments)
         if result == -errno.EINTR:
-            self.signals.interrupted_call = (number, self._rows[number].restarts)
+            self.process.thread.interrupted_call = (number, self._rows[number].restarts)
         elif result == -errno.EMFILE and self._max_files is not None:
             raise ProcessEnded(signal=SIGKILL, reason=f"it wants more than {self._max_files} open files (--max-files)")
         return result
@@ -38,10 +37,10 @@ class GuestKernel:
         return -errno.ENOSYS
 
     def exception(self, fault: Fault) -> None:
-        self.signals.exception(fault)
+        self.signals.exception(fault, self.process.cpu, self.process.memory)
 
     def deliver_pending(self) -> None:
-        self.signals.deliver()
+        self.signals.deliver(self.process.cpu, self.process.memory)
 
     @property
     def signal_pending(self) -> bool:

@@ -11,32 +11,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from uselib.emulator.kernel.clock import Clock, RandomBytes
+from uselib.emulator.kernel.identity import ProcessIdentity
 from uselib.emulator.kernel.limits import Limits
 from uselib.emulator.kernel.pids import PidTable
+from uselib.emulator.kernel.signals.state import SignalState
 from uselib.emulator.kernel.structs import KernelStructs
+from uselib.emulator.kernel.threads.thread import Thread
 from uselib.emulator.kernel.vfs.descriptors import FileTable
 from uselib.emulator.kernel.vfs.filesystem import FileSystem
-from uselib.emulator.kernel.waiting import Signals
 from uselib.emulator.process.interfaces import CpuState
 from uselib.linker.image import Machine
 from uselib.loader.memory.address_space import AddressSpace
-
-
-@dataclass
-class ProcessIdentity:
-    """Who the guest is. Fixed numbers, so that runs are the same for every user; files of the host's user appear as
-    the guest's (see status.py)."""
-
-    pid: int = 1000
-    parent: int = 1
-    group: int = 1000  # process group
-    session: int = 1000
-    uid: int = 1000
-    gid: int = 1000
-    nice: int = 0
-    name: str = ""  # comm, at most 15 bytes
-    executable: str = ""  # guest path of the program: /proc/self/exe
-    command_line: tuple[bytes, ...] = ()
 
 
 @dataclass
@@ -53,7 +38,7 @@ class Talk:
 
 @dataclass
 class Process:
-    """One guest process with its one thread."""
+    """One guest process with its one thread: `thread` has what is the thread's own, `cpu` the registers."""
 
     machine: Machine
     structs: KernelStructs
@@ -61,10 +46,11 @@ class Process:
     files: FileTable
     fs: FileSystem
     cpu: CpuState
-    signals: Signals
+    identity: ProcessIdentity
+    thread: Thread
+    signals: SignalState
     clock: Clock = field(default_factory=Clock)
     random: RandomBytes = field(default_factory=RandomBytes)
-    identity: ProcessIdentity = field(default_factory=ProcessIdentity)
     limits: Limits = field(default_factory=Limits)
     talk: Talk = field(default_factory=Talk)
     pids: PidTable = field(default_factory=PidTable)
@@ -75,4 +61,3 @@ class Process:
     forked: bool = False  # this is a child: the host process ends as the guest does
     before_fork: list[Callable[[], None]] = field(default_factory=list)  # called in the parent
     on_fork: list[Callable[[], None]] = field(default_factory=list)  # called in the child
-    descriptors: dict[int, tuple[int, int, int]] = field(default_factory=dict)  # i386: GDT entry -> base, limit, flags

@@ -12,38 +12,23 @@ from typing import Protocol, TypeVar
 
 from uselib.emulator.kernel.clock import Clock
 from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.signals.state import SignalState
+from uselib.emulator.kernel.threads.thread import Thread
 
 
-class Signals(Protocol):
-    """What the calls that wait need to know of signals (signals/state.py has it).
+class Waiter(Protocol):
+    """Who waits: a process.
 
     A wait ends with EINTR if a signal arrives that is not blocked and not ignored; the signal code then decides whether
     the call is restarted (SA_RESTART).
     """
 
-    blocked: int  # the signal mask, bit 0 for signal 1
-    suspended_mask: int | None  # the mask that comes back when a handler has run (sigsuspend, ppoll)
-
     @property
-    def wakeup_fd(self) -> int:
-        """A host descriptor that becomes readable when a host signal has arrived for the guest; -1: there is none."""
-
-    def deliverable(self) -> bool:
-        """True if a signal is pending that is neither blocked nor ignored."""
-
-    def send(self, signal: int) -> None:
-        """A signal from the kernel to the process itself (SIGPIPE, SIGXFSZ); delivered after the call."""
-
-    def set_blocked(self, mask: int) -> None: ...
-
-
-class Waiter(Protocol):
-    """Who waits: a process."""
-
-    @property
-    def signals(self) -> Signals: ...
+    def signals(self) -> SignalState: ...
     @property
     def clock(self) -> Clock: ...
+    @property
+    def thread(self) -> Thread: ...
 
 
 READ, WRITE = select.POLLIN, select.POLLOUT
@@ -153,13 +138,13 @@ def blocked(process: Waiter, mask: int | None) -> Iterator[None]:
         yield
         return
     signals = process.signals
-    old = signals.blocked
+    old = process.thread.blocked
     signals.set_blocked(mask)
     try:
         yield
     except GuestError as failure:
         if failure.errno == errno.EINTR:
-            signals.suspended_mask = old
+            process.thread.suspended_mask = old
         else:
             signals.set_blocked(old)
         raise

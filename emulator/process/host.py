@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel.calls.processes import execute
 from uselib.emulator.kernel.clock import Clock
+from uselib.emulator.kernel.identity import ProcessIdentity
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.signals.state import SignalState
+from uselib.emulator.kernel.threads.thread import Thread
 from uselib.emulator.kernel.vfs.descriptors import FileTable
 from uselib.emulator.process.interfaces import ProcessEnded
 from uselib.emulator.process.run_options import RunOptions
@@ -66,6 +68,6 @@ class Host:
     connected; load: what is run; report: what is done with the report of a death."""
 
     files: Callable[[int], FileTable] = FileTable.standard
-    signals: Callable[[Callable[[], Process], Clock], SignalState] = SignalState
+    signals: Callable[[ProcessIdentity, Thread, Clock], SignalState] = SignalState
     load: Loader = load_program
     report: Callable[[Death, RunOptions], None] = print_report

@@ -6,10 +6,12 @@ import os
 from collections.abc import Callable
 
 from uselib.emulator.kernel.clock import Clock, RandomBytes
+from uselib.emulator.kernel.identity import ProcessIdentity
 from uselib.emulator.kernel.limits import NOFILE, Limits, raise_host_limit
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.signals.state import SignalState
 from uselib.emulator.kernel.structs import structs_of
+from uselib.emulator.kernel.threads.thread import Thread
 from uselib.emulator.kernel.vfs.descriptors import FileTable
 from uselib.emulator.kernel.vfs.filesystem import FileSystem
 from uselib.emulator.kernel.vfs.namespace import Namespace
@@ -76,8 +78,15 @@ def _limits(options: RunOptions) -> Limits:
     return limits
 
 
-def make_process(options: RunOptions, files: Callable[[int], FileTable], signals: SignalState, clock: Clock) -> Process:
-    """A process without a program: its loader calls execve. files: see Host. Raises UsageError."""
+def make_process(
+    options: RunOptions,
+    files: Callable[[int], FileTable],
+    signals: Callable[[ProcessIdentity, Thread, Clock], SignalState],
+) -> Process:
+    """A process without a program: its loader calls execve. files, signals: see Host. Raises UsageError."""
+    clock = Clock(realtime=options.realtime)
+    identity = ProcessIdentity()
+    thread = Thread(identity.pid)
     namespace = _namespace(options)
     cwd = "/" if options.root is not None else os.getcwd()
     process = Process(
@@ -87,7 +96,9 @@ def make_process(options: RunOptions, files: Callable[[int], FileTable], signals
         files(options.max_files or _FILES),
         FileSystem(namespace, os.fsencode(cwd)),
         NoRegisters(64),
-        signals,
+        identity,
+        thread,
+        signals(identity, thread, clock),
         clock,
         RandomBytes(None if options.realtime else options.seed),
         limits=_limits(options),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 
-from uselib.emulator.kernel.signals.state import NAMES
+from uselib.emulator.kernel.signals.numbers import NAMES
 from uselib.emulator.machine.registers import NAMES as REGISTER_NAMES
 from uselib.emulator.process.interfaces import CpuState, Fault, ProcessEnded
 from uselib.emulator.trace.symbols import SymbolMap, SymbolOffset

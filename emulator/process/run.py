@@ -20,11 +20,10 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from uselib.emulator.kernel.calls.processes import ELIBEXEC
-from uselib.emulator.kernel.clock import Clock
 from uselib.emulator.kernel.core import GuestKernel
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.signals.frames import SignalInfo
-from uselib.emulator.kernel.signals.state import SIGKILL
+from uselib.emulator.kernel.signals.numbers import SIGKILL
 from uselib.emulator.kernel.structs import structs_of
 from uselib.emulator.machine.counter import InstructionCounter
 from uselib.emulator.machine.machine import Machine
@@ -63,9 +62,8 @@ class Runner:
         self._umask = os.umask(0o77)  # the guest's umask is this process's: given back at the end
         os.umask(self._umask)
         self._counter = None if options.max_instructions is None else InstructionCounter(options.max_instructions)
-        clock = Clock(realtime=options.realtime)
-        self.signals = self._host.signals(lambda: self.process, clock)
-        self.process = make_process(options, self._host.files, self.signals, clock)
+        self.process = make_process(options, self._host.files, self._host.signals)
+        self.signals = self.process.signals
         self._strace = self._make_strace()
         self._connect()
         try:
@@ -176,7 +174,7 @@ class Runner:
         process.memory, process.cpu = program.space, machine.cpu
         process.machine = program.image.machine
         process.structs = structs_of(program.image.machine)
-        machine.kernel = GuestKernel(process, self.signals, self._strace, self.options.max_files)
+        machine.kernel = GuestKernel(process, self._strace, self.options.max_files)
         machine.on_interrupt = self._on_interrupt
         if self._counter is not None:
             machine.set_counter(self._counter)

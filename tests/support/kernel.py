@@ -10,8 +10,10 @@ from typing import Any
 from uselib.emulator.kernel import table
 from uselib.emulator.kernel.dispatch import Dispatcher, Observer
 from uselib.emulator.kernel.errors import errno_name
+from uselib.emulator.kernel.identity import ProcessIdentity
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.structs import structs_of
+from uselib.emulator.kernel.threads.thread import Thread
 from uselib.emulator.kernel.vfs.descriptors import FileTable
 from uselib.emulator.kernel.vfs.filesystem import FileSystem
 from uselib.emulator.kernel.vfs.namespace import Namespace
@@ -28,10 +30,9 @@ class NoSignals:
     """Signals of a process that never gets one from outside."""
 
     wakeup_fd = -1
-    blocked = 0
-    suspended_mask: int | None = None
 
-    def __init__(self) -> None:
+    def __init__(self, thread: Thread) -> None:
+        self.thread = thread
         self.sent: list[int] = []
         self.pending = False
 
@@ -42,7 +43,7 @@ class NoSignals:
         self.sent.append(signal)
 
     def set_blocked(self, mask: int) -> None:
-        self.blocked = mask
+        self.thread.blocked = mask
 
 
 class Kernel:
@@ -56,7 +57,9 @@ class Kernel:
         namespace = Namespace.build(**grants)
         self.memory = AddressSpace(machine.word * 8)
         cwd = b"/" if grants.get("root") else os.fsencode(grants["cwd"])
-        self.signals = NoSignals()
+        identity = ProcessIdentity()
+        thread = Thread(identity.pid)
+        self.signals = NoSignals(thread)
         self.process = Process(
             machine,
             structs_of(machine),
@@ -64,6 +67,8 @@ class Kernel:
             FileTable(),
             FileSystem(namespace, cwd),
             NoRegisters(8 * machine.word),
+            identity,
+            thread,
             self.signals,  # type: ignore[arg-type]
         )
         namespace.view = ProcessView(self.process)

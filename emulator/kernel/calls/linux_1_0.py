@@ -58,11 +58,11 @@ def sys_oldolduname(process: Process, address: int) -> int:
 
 
 def sys_sgetmask(process: Process) -> int:
-    return process.signals.blocked & 0xFFFF_FFFF
+    return process.thread.blocked & 0xFFFF_FFFF
 
 
 def sys_ssetmask(process: Process, mask: int) -> int:
-    before = process.signals.blocked
+    before = process.thread.blocked
     process.signals.set_blocked(mask | before & ~0xFFFF_FFFF)
     return before & 0xFFFF_FFFF
 

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 from uselib.emulator.kernel import arguments as a
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.signals.state import state
 from uselib.emulator.kernel.table import Effect, Syscall, Undo
 from uselib.emulator.process.interfaces import ProcessEnded, ProgramReplaced
 from uselib.linker.image import Machine
@@ -94,9 +93,10 @@ def _fork(process: Process, *, borrow: bool = False) -> int:
     os.close(started)
     who = process.identity
     who.parent, who.pid = who.pid, child
+    process.thread.tid = child
     process.random.reseed(child)
     process.forked = True
-    state(process).after_fork()
+    process.signals.after_fork()
     for action in process.on_fork:
         action()
     return 0
@@ -206,8 +206,8 @@ def execute(process: Process, name: bytes, arguments: list[bytes], environment: 
                 process.libraries = 0
                 give_back(process)
                 process.files.close_on_exec()
-                process.descriptors.clear()
-                state(process).after_exec()
+                process.thread.after_exec(who.pid)
+                process.signals.after_exec()
                 raise ProgramReplaced(space, image, started)
             interpreter, option = script
             arguments = [interpreter, *([option] if option else []), name, *arguments[1:]]

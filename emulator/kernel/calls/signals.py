@@ -14,7 +14,7 @@ from uselib.emulator.kernel import waiting
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.signals.frames import SI_TKILL, SI_USER, SignalInfo
-from uselib.emulator.kernel.signals.state import (
+from uselib.emulator.kernel.signals.numbers import (
     COUNT,
     SA_INTERRUPT,
     SA_NOCLDSTOP,
@@ -34,7 +34,6 @@ from uselib.emulator.kernel.signals.state import (
     SS_ONSTACK,
     SignalAction,
     bit,
-    state,
 )
 from uselib.emulator.kernel.table import Effect, Syscall, Undo
 from uselib.emulator.process.interfaces import ContextReplaced, ProcessEnded
@@ -74,7 +73,7 @@ def sys_sigaction(process: Process, signal: int, new: int, old: int) -> int:
     """i386's old call: handler, mask (32 bits), flags, restorer."""
     result = _sigaction(process, signal, new, old, struct.Struct("<IIII"), (0, 2, 3, 1))
     if new and process.era == "1993":
-        signals = state(process)
+        signals = process.signals
         signals.set_action(signal, _of_1993(signals.actions[signal]))
     return result
 
@@ -91,7 +90,7 @@ def _sigaction(
     """`order`: where handler, flags, restorer and mask are in the structure."""
     if not 1 <= signal <= COUNT or (new and signal in (SIGKILL, SIGSTOP)):
         raise GuestError(errno.EINVAL)
-    signals = state(process)
+    signals = process.signals
     before = signals.actions.get(signal, SignalAction())
     after: SignalAction | None = None
     if new:
@@ -115,7 +114,7 @@ def sys_signal(process: Process, signal: int, handler: int) -> int:
     """i386's signal(2): System V semantics (SA_RESETHAND | SA_NODEFER)."""
     if not 1 <= signal <= COUNT or signal in (SIGKILL, SIGSTOP):
         raise GuestError(errno.EINVAL)
-    signals = state(process)
+    signals = process.signals
     before = signals.actions.get(signal, SignalAction()).handler
     signals.set_action(signal, SignalAction(handler, 0xC000_0000 if handler not in (SIG_DFL, SIG_IGN) else 0))
     return before
@@ -125,11 +124,11 @@ def sys_signal(process: Process, signal: int, handler: int) -> int:
 
 
 def _change_mask(process: Process, how: int, mask: int) -> None:
-    signals = state(process)
+    signals = process.signals
     if how == SIG_BLOCK:
-        mask |= signals.blocked
+        mask |= process.thread.blocked
     elif how == SIG_UNBLOCK:
-        mask = signals.blocked & ~mask
+        mask = process.thread.blocked & ~mask
     elif how != SIG_SETMASK:
         raise GuestError(errno.EINVAL)
     signals.set_blocked(mask)
@@ -137,7 +136,7 @@ def _change_mask(process: Process, how: int, mask: int) -> None:
 
 def sys_rt_sigprocmask(process: Process, how: int, new: int, old: int, size: int) -> int:
     _check_size(size)
-    before = state(process).blocked
+    before = process.thread.blocked
     if new:
         _change_mask(process, how, _read_mask(process, new))
     if old:
@@ -147,7 +146,7 @@ def sys_rt_sigprocmask(process: Process, how: int, new: int, old: int, size: int
 
 def sys_sigprocmask(process: Process, how: int, new: int, old: int) -> int:
     """i386's old call: the first 32 signals."""
-    before = state(process).blocked
+    before = process.thread.blocked
     if new:
         mask = int.from_bytes(process.memory.read(new, 4), "little")
         _change_mask(process, how, mask | (before & ~0xFFFF_FFFF if how == SIG_SETMASK else 0))
@@ -159,11 +158,11 @@ def sys_sigprocmask(process: Process, how: int, new: int, old: int) -> int:
 def _pending_mask(process: Process) -> int:
     import signal as host
 
-    signals = state(process)
+    signals = process.signals
     mask = sum(bit(number) for number in {info.signal for info in signals.pending})
     for number in host.sigpending():
         mask |= bit(int(number))
-    return mask & signals.blocked
+    return mask & process.thread.blocked
 
 
 def sys_rt_sigpending(process: Process, out: int, size: int) -> int:
@@ -197,10 +196,10 @@ def sys_sigsuspend(process: Process, _one: int, _two: int, mask: int) -> int:
 
 
 def _suspend(process: Process, mask: int) -> int:
-    signals = state(process)
-    before = signals.blocked
+    signals = process.signals
+    before = process.thread.blocked
     signals.set_blocked(mask)
-    signals.suspended_mask = before
+    process.thread.suspended_mask = before
     return sys_pause(process)
 
 
@@ -229,7 +228,7 @@ def sys_rt_sigtimedwait_time64(process: Process, wanted: int, info: int, timeout
 def _timed_wait(process: Process, mask: int, info_at: int, limit: int | None) -> int:
     import signal as host
 
-    signals = state(process)
+    signals = process.signals
     signals.check_timers()
     found = next((info for info in signals.pending if mask & bit(info.signal)), None)
     if found is not None:
@@ -274,7 +273,7 @@ def send(process: Process, pid: int, signal: int, code: int) -> int:
     if who.pid in targets and signal:
         if signal == SIGKILL:
             raise ProcessEnded(signal=SIGKILL)
-        state(process).post(SignalInfo(signal, code, who.pid, who.uid))
+        process.signals.post(SignalInfo(signal, code, who.pid, who.uid))
     return 0
 
 
@@ -308,7 +307,7 @@ def sys_rt_sigqueueinfo(process: Process, pid: int, signal: int, info: int) -> i
     if pid != process.identity.pid:
         return send(process, pid, signal, code)
     value = int.from_bytes(data[at + 8 : at + 8 + word], "little")
-    state(process).post(SignalInfo(signal, code, sender, uid, value=value))
+    process.signals.post(SignalInfo(signal, code, sender, uid, value=value))
     return 0
 
 
@@ -316,9 +315,8 @@ def sys_rt_sigqueueinfo(process: Process, pid: int, signal: int, info: int) -> i
 
 
 def sys_sigaltstack(process: Process, new: int, old: int) -> int:
-    signals = state(process)
     layout = struct.Struct("<IiI" if _word(process) == 4 else "<QiIQ")
-    base, flags, size = signals.alternate
+    base, flags, size = process.thread.alternate
     sp = process.cpu.general()[7]
     inside = not flags & SS_DISABLE and base < sp <= base + size
     if new:
@@ -338,17 +336,17 @@ def sys_sigaltstack(process: Process, new: int, old: int) -> int:
         parts = (base, shown, size) if layout.size == 12 else (base, shown, 0, size)
         process.memory.write(old, layout.pack(*parts))
     if new:
-        signals.alternate = (new_base, mode & SS_DISABLE, new_size)
+        process.thread.alternate = (new_base, mode & SS_DISABLE, new_size)
     return 0
 
 
 def sys_rt_sigreturn(process: Process) -> int:
-    state(process).leave(rt=True)
+    process.signals.leave(process.cpu, process.memory, rt=True)
     raise ContextReplaced
 
 
 def sys_sigreturn(process: Process) -> int:
-    state(process).leave(rt=False)
+    process.signals.leave(process.cpu, process.memory, rt=False)
     raise ContextReplaced
 
 
@@ -356,7 +354,7 @@ def sys_sigreturn(process: Process) -> int:
 
 
 def sys_alarm(process: Process, seconds: int) -> int:
-    signals = state(process)
+    signals = process.signals
     remaining, _ = signals.timer(0)
     signals.set_timer(0, SIGALRM, seconds * _SECOND, 0)
     return max((remaining + _SECOND // 2) // _SECOND, 1) if remaining else 0
@@ -365,7 +363,7 @@ def sys_alarm(process: Process, seconds: int) -> int:
 def sys_setitimer(process: Process, which: int, new: int, old: int) -> int:
     if not 0 <= which <= 2:
         raise GuestError(errno.EINVAL)
-    signals = state(process)
+    signals = process.signals
     layout = process.structs["itimerval"]
     before = signals.timer(which)
     if new:
@@ -384,7 +382,7 @@ def sys_setitimer(process: Process, which: int, new: int, old: int) -> int:
 def sys_getitimer(process: Process, which: int, out: int) -> int:
     if not 0 <= which <= 2:
         raise GuestError(errno.EINVAL)
-    _write_timer(process, out, state(process).timer(which))
+    _write_timer(process, out, process.signals.timer(which))
     return 0
 
 

@@ -77,6 +77,10 @@ def sys_getpid(process: Process) -> int:
     return process.identity.pid
 
 
+def sys_gettid(process: Process) -> int:
+    return process.thread.tid
+
+
 def sys_getppid(process: Process) -> int:
     return process.identity.parent
 
@@ -326,7 +330,7 @@ SYSTEM: tuple[Syscall, ...] = (
     Syscall("sysinfo", sys_sysinfo, (struct_out("sysinfo"),), undo=Undo.MEMORY),
     Syscall("getrandom", sys_getrandom, (data_out(1), SIZE, flags("getrandom")), undo=Undo.MEMORY),
     Syscall("getpid", sys_getpid, undo=Undo.MEMORY),
-    Syscall("gettid", sys_getpid, undo=Undo.MEMORY),
+    Syscall("gettid", sys_gettid, undo=Undo.MEMORY),
     Syscall("getppid", sys_getppid, undo=Undo.MEMORY),
     Syscall("getpgrp", sys_getpgrp),
     Syscall("getpgid", sys_getpgid, (PID,)),

@@ -67,7 +67,7 @@ def _descriptor(base: int, limit: int, flags: int) -> int:
 
 def sys_set_thread_area(process: Process, address: int) -> int:
     entry, base, limit, flags = _USER_DESC.unpack(process.memory.read(address, 16))
-    tls = process.descriptors
+    tls = process.thread.tls
     if entry == 0xFFFF_FFFF:
         free = [number for number in range(TLS_FIRST, TLS_FIRST + TLS_COUNT) if number not in tls]
         if not free:
@@ -89,14 +89,14 @@ def sys_get_thread_area(process: Process, address: int) -> int:
     (entry,) = struct.unpack("<I", process.memory.read(address, 4))
     if not TLS_FIRST <= entry < TLS_FIRST + TLS_COUNT:
         raise GuestError(errno.EINVAL)
-    base, limit, flags = process.descriptors.get(entry, (0, 0, 0x28))
+    base, limit, flags = process.thread.tls.get(entry, (0, 0, 0x28))
     process.memory.write(address, _USER_DESC.pack(entry, base, limit, flags))
     return 0
 
 
 def sys_set_tid_address(process: Process, address: int) -> int:
     """The address is cleared when a thread ends; with one thread nobody looks."""
-    return process.identity.pid
+    return process.thread.tid
 
 
 def sys_set_robust_list(process: Process, head: int, size: int) -> int:

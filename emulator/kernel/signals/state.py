@@ -12,57 +12,46 @@ import signal as host_signal
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
+from uselib.emulator.kernel.clock import Clock
+from uselib.emulator.kernel.identity import ProcessIdentity
 from uselib.emulator.kernel.signals import frames
 from uselib.emulator.kernel.signals.frames import SI_KERNEL, SI_USER, SignalInfo
-from uselib.emulator.kernel.waiting import Waiter
-from uselib.emulator.process.interfaces import Fault, ProcessEnded
-from uselib.loader.memory.address_space import MemoryFault
-
-if TYPE_CHECKING:
-    from uselib.emulator.kernel.clock import Clock
-    from uselib.emulator.kernel.process import Process
-
-COUNT = 64
-SIGHUP, SIGINT, SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGKILL = range(1, 10)
-SIGUSR1, SIGSEGV, SIGUSR2, SIGPIPE, SIGALRM, SIGTERM, SIGSTKFLT, SIGCHLD, SIGCONT, SIGSTOP = range(10, 20)
-SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGXCPU, SIGXFSZ, SIGVTALRM, SIGPROF, SIGWINCH, SIGIO, SIGPWR, SIGSYS = range(20, 32)
-
-SIG_DFL, SIG_IGN = 0, 1
-SA_NOCLDSTOP, SA_NOCLDWAIT, SA_SIGINFO, SA_INTERRUPT = 1, 2, 4, 0x2000_0000
-SA_RESTORER, SA_ONSTACK, SA_RESTART, SA_NODEFER, SA_RESETHAND = (
-    0x0400_0000,
-    0x0800_0000,
-    0x1000_0000,
-    0x4000_0000,
-    0x8000_0000,
+from uselib.emulator.kernel.signals.numbers import (
+    COUNT,
+    IGNORED,
+    SA_NODEFER,
+    SA_ONSTACK,
+    SA_RESETHAND,
+    SA_RESTART,
+    SA_RESTORER,
+    SA_SIGINFO,
+    SIG_DFL,
+    SIG_IGN,
+    SIGCONT,
+    SIGHUP,
+    SIGINT,
+    SIGKILL,
+    SIGPIPE,
+    SIGSEGV,
+    SIGSTOP,
+    SIGTERM,
+    SS_DISABLE,
+    SS_ONSTACK,
+    STOPS,
+    SYNCHRONOUS,
+    UNBLOCKABLE,
+    SignalAction,
+    bit,
 )
-SS_ONSTACK, SS_DISABLE, SS_AUTODISARM = 1, 2, 1 << 31
+from uselib.emulator.kernel.threads.thread import Thread
+from uselib.emulator.process.interfaces import CpuState, Fault, ProcessEnded
+from uselib.loader.memory.address_space import AddressSpace, MemoryFault
 
-IGNORED = frozenset({SIGCHLD, SIGCONT, SIGURG, SIGWINCH})
-STOPS = frozenset({SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU})
-SYNCHRONOUS = frozenset({SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGSYS})
-UNBLOCKABLE = 1 << SIGKILL - 1 | 1 << SIGSTOP - 1
 # The host keeps its own handling of these: faults of our own process, what the host's C library uses, and the signal with
 # which the watcher ends a call that blocks
 _HOST_OWN = SYNCHRONOUS | {SIGKILL, SIGSTOP, 32, 33, 64}
-
-NAMES = {int(s): s.name for s in host_signal.Signals}
-
-
-def bit(signal: int) -> int:
-    return 1 << signal - 1
-
-
-@dataclass(frozen=True)
-class SignalAction:
-    """struct sigaction."""
-
-    handler: int = SIG_DFL
-    flags: int = 0
-    restorer: int = 0
-    mask: int = 0
 
 
 @dataclass
@@ -80,16 +69,13 @@ _DEFAULT = SignalAction()
 class SignalState:
     """See the module's docstring. `ready` is False while there is certainly nothing to deliver."""
 
-    def __init__(self, process: Callable[[], Process], clock: Clock) -> None:
-        self._process = process
+    def __init__(self, identity: ProcessIdentity, thread: Thread, clock: Clock) -> None:
+        self._identity = identity
+        self.thread = thread
         self._clock = clock
         self.actions: dict[int, SignalAction] = {}
-        self.blocked = 0
         self.pending: list[SignalInfo] = []
-        self.suspended_mask: int | None = None  # sigsuspend: the mask to go back to after the handler
-        self.alternate: tuple[int, int, int] = (0, SS_DISABLE, 0)  # ss_sp, ss_flags, ss_size
         self.timers: dict[int, Timer] = {}
-        self.interrupted_call: tuple[int, bool] | None = None  # number, and whether SA_RESTART restarts it
         self.on_delivery: Callable[[SignalInfo], None] = lambda info: None  # told of each signal delivered (--strace)
         self.on_wait_needed: Callable[[], None] = lambda: None  # a watcher must run from now on
         self._wakeup: tuple[int, int] | None = None
@@ -97,7 +83,7 @@ class SignalState:
         self._mask_before = host_signal.pthread_sigmask(host_signal.SIG_BLOCK, ())
         self._caught_defaults: frozenset[int] = frozenset()
 
-    # -- what waiting calls ask (process.Signals) ---------------------------------------------------------------------
+    # -- what waiting calls ask (waiting.py) ---------------------------------------------------------------------
 
     @property
     def wakeup_fd(self) -> int:
@@ -105,19 +91,20 @@ class SignalState:
 
     def deliverable(self) -> bool:
         self.check_timers()
-        return any(not self.blocked & bit(info.signal) and not self._ignored(info.signal) for info in self.pending)
+        return any(
+            not self.thread.blocked & bit(info.signal) and not self._ignored(info.signal) for info in self.pending
+        )
 
     def send(self, signal: int) -> None:
         """As the kernel's send_sig(signal, current, 0) says it: from the process itself."""
-        identity = self._process().identity
-        self.post(SignalInfo(signal, SI_USER, identity.pid, identity.uid))
+        self.post(SignalInfo(signal, SI_USER, self._identity.pid, self._identity.uid))
 
     @property
     def ready(self) -> bool:
         clock = self._clock
         return (
             bool(self.pending)
-            or self.interrupted_call is not None
+            or self.thread.interrupted_call is not None
             or (clock.alarm_at is not None and clock.now >= clock.alarm_at)
         )
 
@@ -127,7 +114,7 @@ class SignalState:
         """Makes a signal pending. A standard signal that is pending already is not queued twice; an ignored one is
         dropped at once unless it is blocked."""
         signal = info.signal
-        if not self.blocked & bit(signal) and self._ignored(signal):
+        if not self.thread.blocked & bit(signal) and self._ignored(signal):
             return
         if signal < 32 and any(other.signal == signal for other in self.pending):
             return
@@ -147,14 +134,14 @@ class SignalState:
 
     def set_blocked(self, mask: int) -> None:
         mask &= ~UNBLOCKABLE
-        if mask != self.blocked:
-            self.blocked = mask
+        if mask != self.thread.blocked:
+            self.thread.blocked = mask
             self.mirror_mask()
 
     # -- the host's side ----------------------------------------------------------------------------------------------
 
     def mirror_mask(self) -> None:
-        signals = [s for s in range(1, COUNT + 1) if self.blocked & bit(s) and s not in _HOST_OWN]
+        signals = [s for s in range(1, COUNT + 1) if self.thread.blocked & bit(s) and s not in _HOST_OWN]
         host_signal.pthread_sigmask(host_signal.SIG_SETMASK, signals)
 
     def _mirror(self, signal: int, action: SignalAction) -> None:
@@ -183,7 +170,7 @@ class SignalState:
     def give_back(self) -> None:
         """The host's dispositions and mask as they were before the run. What the guest kept blocked is gone with it."""
         for pending in host_signal.sigpending():
-            if pending in self._host_before or self.blocked & bit(pending):
+            if pending in self._host_before or self.thread.blocked & bit(pending):
                 host_signal.sigwait([pending])
         for signal, before in self._host_before.items():
             host_signal.signal(signal, before if before is not None else host_signal.SIG_DFL)  # type: ignore[arg-type]
@@ -238,8 +225,6 @@ class SignalState:
                 self.set_action(signal, _DEFAULT)
             else:
                 self.actions[signal] = SignalAction(action.handler)
-        self.alternate = (0, SS_DISABLE, 0)
-        self.suspended_mask = None
 
     # -- timers -------------------------------------------------------------------------------------------------------
 
@@ -280,7 +265,7 @@ class SignalState:
 
     # -- delivery -----------------------------------------------------------------------------------------------------
 
-    def exception(self, fault: Fault) -> None:
+    def exception(self, fault: Fault, cpu: CpuState, memory: AddressSpace) -> None:
         """A CPU exception: it cannot be held back. Raises ProcessEnded if it is not handled."""
         action = self.actions.get(fault.signal, _DEFAULT)
         info = SignalInfo(
@@ -292,11 +277,11 @@ class SignalState:
             fault=fault.code != SI_KERNEL,
         )
         self.on_delivery(info)
-        if action.handler in (SIG_DFL, SIG_IGN) or self.blocked & bit(fault.signal):
+        if action.handler in (SIG_DFL, SIG_IGN) or self.thread.blocked & bit(fault.signal):
             raise ProcessEnded(signal=fault.signal, fault=fault)
-        self._enter(info, action, fault)
+        self._enter(cpu, memory, info, action, fault)
 
-    def deliver(self) -> None:
+    def deliver(self, cpu: CpuState, memory: AddressSpace) -> None:
         """Enters the handlers of what is pending and not blocked; arranges for an interrupted call to be restarted."""
         self.drain()
         self.check_timers()
@@ -312,40 +297,40 @@ class SignalState:
                     os.kill(os.getpid(), host_signal.SIGSTOP)
                     continue
                 raise ProcessEnded(signal=info.signal)
-            if self.interrupted_call is not None:
-                number, restartable = self.interrupted_call
-                self.interrupted_call = None
+            if self.thread.interrupted_call is not None:
+                number, restartable = self.thread.interrupted_call
+                self.thread.interrupted_call = None
                 if restartable and action.flags & SA_RESTART:
-                    self._rewind(number)
+                    self._rewind(cpu, number)
             entered = True
-            self._enter(info, action, None)
-        if self.interrupted_call is not None:
-            self._rewind(self.interrupted_call[0])  # nothing was run: the call goes on
-            self.interrupted_call = None
-        if not entered and self.suspended_mask is not None:
-            mask, self.suspended_mask = self.suspended_mask, None
+            self._enter(cpu, memory, info, action, None)
+        if self.thread.interrupted_call is not None:
+            self._rewind(cpu, self.thread.interrupted_call[0])  # nothing was run: the call goes on
+            self.thread.interrupted_call = None
+        if not entered and self.thread.suspended_mask is not None:
+            mask, self.thread.suspended_mask = self.thread.suspended_mask, None
             self.set_blocked(mask)
 
     def _next(self) -> SignalInfo | None:
-        open_to = [info for info in self.pending if not self.blocked & bit(info.signal)]
+        open_to = [info for info in self.pending if not self.thread.blocked & bit(info.signal)]
         return min(open_to, key=lambda info: (info.signal not in SYNCHRONOUS, info.signal), default=None)
 
-    def _rewind(self, number: int) -> None:
+    @staticmethod
+    def _rewind(cpu: CpuState, number: int) -> None:
         """Puts the program counter back on the system-call instruction (2 bytes on both machines)."""
-        cpu = self._process().cpu
         registers = cpu.general()
         registers[-2] -= 2
         registers[0] = number
         cpu.set_general(registers)
 
-    def _enter(self, info: SignalInfo, action: SignalAction, fault: Fault | None) -> None:
-        process = self._process()
-        cpu = process.cpu
+    def _enter(
+        self, cpu: CpuState, memory: AddressSpace, info: SignalInfo, action: SignalAction, fault: Fault | None
+    ) -> None:
         if action.flags & SA_RESETHAND:
             self.set_action(info.signal, replace(action, handler=SIG_DFL))
-        mask = self.blocked if self.suspended_mask is None else self.suspended_mask
+        mask = self.thread.blocked if self.thread.suspended_mask is None else self.thread.suspended_mask
         sp = cpu.general()[7]
-        base, flags, size = self.alternate
+        base, flags, size = self.thread.alternate
         inside = base <= sp - 1 < base + size and not flags & SS_DISABLE
         usable = not flags & SS_DISABLE and size > 0
         delivery = frames.Delivery(
@@ -355,28 +340,22 @@ class SignalState:
         try:
             if cpu.bits == 64 and not delivery.restorer:
                 raise MemoryFault(0, "execute")
-            frames.push(cpu, process.memory, delivery)
+            frames.push(cpu, memory, delivery)
         except MemoryFault:
             raise ProcessEnded(signal=SIGSEGV, fault=fault) from None  # no stack for the handler
-        self.suspended_mask = None
-        blocked = self.blocked | action.mask
+        self.thread.suspended_mask = None
+        blocked = self.thread.blocked | action.mask
         if not action.flags & SA_NODEFER:
             blocked |= bit(info.signal)
         self.set_blocked(blocked)
 
-    def leave(self, *, rt: bool) -> None:
+    def leave(self, cpu: CpuState, memory: AddressSpace, *, rt: bool) -> None:
         """sigreturn: registers, mask and alternate stack from the frame. Raises ProcessEnded if it cannot be read."""
-        process = self._process()
         try:
-            mask, stack = frames.pop(process.cpu, process.memory, rt=rt)
+            mask, stack = frames.pop(cpu, memory, rt=rt)
         except MemoryFault as failure:
             fault = Fault(SIGSEGV, SI_KERNEL, failure.address, "read")
             raise ProcessEnded(signal=SIGSEGV, fault=fault) from None
         self.set_blocked(mask)
         if stack is not None and not stack[1] & SS_ONSTACK:
-            self.alternate = stack
-
-
-def state(process: Waiter) -> SignalState:
-    """The process's signals, with everything that only the calls of signals and processes need of them."""
-    return cast(SignalState, process.signals)
+            self.thread.alternate = stack

@@ -84,7 +84,7 @@ class Strace:
         value = process.cpu.general()[0]
         if value >> 8 * process.structs.word - 1:
             value -= process.structs.word_mask + 1
-        mask = signal_set(process.signals.blocked)
+        mask = signal_set(process.thread.blocked)
         self._line(f"{row.name}({{mask={mask}}})", self._result(row, (), value))
 
     def unknown(self, name: str, raw: Sequence[int]) -> None:

@@ -150,7 +150,7 @@ def _system_result(
 def _signal(
     names: _Names, sequence: int, _time: int, _pc: int, words: _Words, _number: int, _depth: int, _flags: int
 ) -> Event:
-    from uselib.emulator.kernel.signals.state import NAMES
+    from uselib.emulator.kernel.signals.numbers import NAMES
 
     return Signalled(names.pid, sequence, NAMES.get(words[0], f"signal {words[0]}"), words[1])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 def signal_name(number: int) -> str:
     """`SIGSEGV`."""
-    from uselib.emulator.kernel.signals.state import NAMES
+    from uselib.emulator.kernel.signals.numbers import NAMES
 
     return NAMES.get(number, f"signal {number}")
 
