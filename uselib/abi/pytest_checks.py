@@ -21,7 +21,7 @@ _SHOWN = 3  # findings in a message
 class Abi:
     """The fixture. run_options: words of `uselib run` for every program; static_only: no program is run.
 
-    Methods that begin with `assert_` raise AssertionError; whatever could not be compared is a failure, never silence. Files that
+    Methods that begin with `assert_` raise AssertionError; whatever could not be compared is a failure. Files that
     cannot be read fail the test as well.
     """
 

@@ -62,8 +62,9 @@ def test_suppressions(sample: SampleFiles, ask, tmp_path: Path) -> None:
 
 
 def test_when_all_that_breaks_is_suppressed(
-    sample: SampleFiles, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    sample: SampleFiles, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
     path = tmp_path / "abi.toml"
     rows = "".join(
         f'[[suppress]]\nrule = "{rule}"\nreason = "all programs are built again"\nexpires = 2026-11-22\n'

@@ -41,7 +41,7 @@ def directory(given: str | None = None) -> str:
 
 @cache
 def own_version() -> str:
-    """This uselib: version of results and a digest of the program's own files, so that no result outlives the code that made it."""
+    """The version of results and a digest of uselib's own files: a result that other code made is not used."""
     digest = hashlib.sha256()
     for package in ("abi", "emulator", "linker", "loader"):
         for folder, folders, names in os.walk(os.path.join(PACKAGE, package)):
@@ -89,7 +89,7 @@ class Cache:
             return None
 
     def store(self, key: str, result: AbiResult) -> None:
-        """Keeps a result. A failure is remarked."""
+        """Stores a result. `remarks` tells of a failure."""
         plain = json.loads(json.dumps(dataclasses.asdict(result)))
         entry = {"key": key, "uselib": own_version(), "sum": _sum(plain), "result": plain}
         path = self._path(key)
@@ -106,7 +106,7 @@ class Cache:
                 os.unlink(temporary)
 
     def remarks(self) -> list[str]:
-        """One line for each kind of trouble there was."""
+        """One line for each kind of failure."""
         lines = []
         if self._damaged:
             lines.append(f"{self.folder}: {_entries(self._damaged)} damaged and ignored")

@@ -28,7 +28,7 @@ _SWITCHES = frozenset(name for name, option in OPTIONS.items() if option.read is
 
 
 class _NoKey(Exception):
-    """It depends on something that is not written down."""
+    """The comparison depends on something that no key can cover."""
 
 
 class Keys:
@@ -183,7 +183,7 @@ def _pairs(words: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _split(words: Sequence[str]) -> tuple[list[tuple[str, str]], list[str]]:
-    """Options whose words say all, and the files and directories that others name."""
+    """Options that depend on their words alone, and the files and directories that other options name."""
     options: list[tuple[str, str]] = []
     named: list[str] = []
     for name, value in _pairs(words):

@@ -71,7 +71,7 @@ class _Results:
 
 
 def _repeatable(result: AbiResult) -> bool:
-    """Whether another run would say the same: not if a clock ended it, or a worker went away."""
+    """Whether another run would say the same: not if a clock ended it, or its worker ended without an answer."""
     sides = (result.old, result.new)
     return result.verdict != "not comparable" and not any("second" in side.limit for side in sides)
 
@@ -185,7 +185,7 @@ def _pool(count: int) -> Iterator[Executor]:
 
 
 def _submit(results: _Results, tasks: Sequence[_Task], executor: Executor, again: bool = False) -> list[_Task]:
-    """Runs cells. Returns those whose worker went away, if they are to be tried `again`."""
+    """Runs cells. Returns those whose worker ended without an answer, if they are to be tried `again`."""
     from concurrent.futures import BrokenExecutor, as_completed
 
     from uselib.abi.dynamic.matrix.worker import run_cell

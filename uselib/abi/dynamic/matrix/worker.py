@@ -21,8 +21,8 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def begin() -> None:
-    """In a new worker of our own: a process group of its own, so that Ctrl-C is the business of the process that made it, which can
-    end the worker with all that it runs; and it does not outlive that process."""
+    """Prepares a new worker process. It gets a process group of its own, so that Ctrl-C reaches only the process that made it, which
+    ends the worker with all that it runs; and it ends with that process."""
     import ctypes
     import signal
 
@@ -60,7 +60,7 @@ def _in_process(request: AbiRequest) -> AbiResult:
     if done.returncode == 0:
         try:
             result = pickle.loads(done.stdout)
-        except Exception:  # whatever half an answer may raise
+        except Exception:  # an incomplete answer may raise anything
             result = None
         if isinstance(result, AbiResult):
             return result

@@ -68,7 +68,7 @@ class _Loaded:
         if space.find(ARENA) is None:
             space.map(ARENA, ARENA_SIZE, 3, placement="noreplace", name="[arguments]")
         self.control: Any = library._running()
-        if not self.control._return_at:  # mapped now, lest it count as something that a call has mapped
+        if not self.control._return_at:  # mapped now, so that it does not count as something that a call has mapped
             self.control._return_at = self.control.trampoline(self.control._on_return)
         self.dirty = ""
         self._watch_system_calls()
@@ -155,7 +155,7 @@ class ProbedLibrary:
     # -- calls -----------------------------------------------------------------------------------------------------
 
     def initial(self, name: str) -> bytes:
-        """What an exported variable holds before a call."""
+        """The bytes of an exported variable before a call."""
         return self._state.data[name]
 
     def call(self, address: int, prototype: Prototype, ready: PreparedArguments, fresh: bool = True) -> CallOutcome:

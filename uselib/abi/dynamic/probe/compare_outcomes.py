@@ -96,7 +96,7 @@ def _errno(number: int) -> str:
 
 
 def _failed(type_: TypeView, result: bytes) -> bool:
-    """Whether the result is one that means an error, by custom: then errno has a pointer_target."""
+    """Whether the result is one that means an error, by custom: only then errno is defined."""
     if isinstance(type_, PointerView):
         return not any(result)
     return isinstance(type_, IntegerView) and type_.signed and bool(result) and result[-1] >> 7 == 1

@@ -1,4 +1,4 @@
-"""What is probed, and what was found: the contract between search, renderers and whoever asks."""
+"""What is probed, and what was found: the contract between the search, the renderers and the callers."""
 
 from __future__ import annotations
 

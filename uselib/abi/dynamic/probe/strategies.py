@@ -20,7 +20,7 @@ from hypothesis.strategies import SearchStrategy
 
 from uselib.abi.dynamic.probe.hints import Hints
 from uselib.abi.dynamic.probe.spec import Refused
-from uselib.abi.dynamic.probe.values import NULL, Bytes, Group, Items, Null, Number, Text, UnionMember, Value
+from uselib.abi.dynamic.probe.values import NULL, Bytes, Group, Items, Number, Text, UnionMember, Value
 from uselib.emulator.trace.prototypes.type_views import (
     ArrayView,
     ComplexView,
@@ -305,7 +305,3 @@ def _ranged(types: _Types, type_: TypeView, where: str, span: tuple[float, float
     if low > high:
         raise Refused(f"{where}: no value of its type is between {span[0]:g} and {span[1]:g}")
     return types.integer(IntegerView(type_.name, type_.size, type_.signed), low, high)
-
-
-def is_null(value: Value) -> bool:
-    return isinstance(value, Null)

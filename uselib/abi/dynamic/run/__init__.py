@@ -2,7 +2,7 @@
 
 result.py      the contract: AbiRequest -> AbiResult
 run.py         compare_runs     inputs.py   the request's files, read     bindings.py   what the program is bound to
-side.py        one run in a process of its own, with everything that the comparison needs in one directory:
+side.py        one run in a process of its own; side_run.py: its job and what it leaves on disk; side_recording.py: what is recorded
                data_watch.py   accesses to exported data     digest.py   digests of all events
 digest_comparison.py   whether two runs are the same
 compare.py     if they are not: two processes that correspond (process_pair.py, streams.py) ->

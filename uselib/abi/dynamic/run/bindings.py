@@ -1,7 +1,7 @@
 """What a program was bound to, and what lies at those addresses in a version of the library.
 
-A program of our ld says so itself (NT_BINDINGS). Of a program that another linker linked, the symbol table still has the stub's
-SHN_ABS symbols, used or not; of a stripped one only the library it was linked with can say, if that is the old one.
+A program that our ld linked records it (NT_BINDINGS). In a program that another linker linked, the symbol table still has the stub's
+SHN_ABS symbols, used or not. For a stripped program the exports of the old version stand in.
 """
 
 from __future__ import annotations

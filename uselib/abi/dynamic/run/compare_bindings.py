@@ -15,12 +15,12 @@ from uselib.abi.dynamic.run.streams import Stream
 
 
 def renamed(old: LibraryVersion, new: LibraryVersion, bound: str, found: str) -> bool:
-    """Is `found` the function that was called `bound`? So it is if the old name is gone and the code is the same."""
+    """Whether `found` is the function that was called `bound`: the old name is gone and the code is the same."""
     return bound not in new.addresses and bool(code := old.code(bound)) and code == new.code(found)
 
 
 def wrong_bindings(pairs: Sequence[ProcessPair]) -> tuple[WrongBinding, ...]:
-    """Calls of both pair, those of the new version first by their first call."""
+    """Wrong calls and accesses of both versions: those of the new version first, in the order of their first call."""
     found: list[WrongBinding] = []
     for one in pairs:
         for stream, run, library, side in (
@@ -63,7 +63,7 @@ def _calls(pair: ProcessPair, stream: Stream, library: LibraryVersion, side: str
 
 
 def _data(pair: ProcessPair, stream: Stream, run: SideRun, library: LibraryVersion, side: str) -> list[WrongBinding]:
-    """Accesses by the program's own code to an object that it is bound to, where another or none lies now."""
+    """Accesses by the program's own code to an object that it is bound to, where now another object lies, or none."""
     found: dict[tuple[int, str], WrongBinding] = {}
     for pc, start, _, low, high, count, first, _ in run.data(stream.process.index)["rows"]:
         bound = pair.inputs.bound.data.get(start)
@@ -93,5 +93,5 @@ def _data(pair: ProcessPair, stream: Stream, run: SideRun, library: LibraryVersi
 
 
 def _same_datum(library: LibraryVersion, there: str, bound: str) -> bool:
-    """Are these two names of one object?"""
+    """Whether these are two names of one object."""
     return there == bound or library.addresses.get(there, 0) == library.addresses.get(bound, -1)

@@ -42,7 +42,7 @@ def _rows(stream: Stream, count: int) -> Array | slice:
 
 
 def _common(pair: ProcessPair) -> int:
-    """How many top-level events are the same on both pair: call or return, which function, from where."""
+    """How many top-level events are the same on both sides: call or return, which function, from where."""
     limit = min(len(pair.old.top), len(pair.new.top))
     a, b = _rows(pair.old, limit), _rows(pair.new, limit)
     other = (pair.old.kind[a] != pair.new.kind[b]) | (pair.old.address[a] != pair.new.address[b])
@@ -52,7 +52,7 @@ def _common(pair: ProcessPair) -> int:
 
 
 def _flow(pair: ProcessPair, at: int, old_count: int, new_count: int) -> DivergenceCandidate | None:
-    """The streams part at top-level event `at`."""
+    """The candidate for the first event that is not the same on both sides, top-level event `at`."""
     over = [at >= old_count, at >= new_count]
     if (pair.limited or pair.cut) and any(over):
         return None
@@ -101,7 +101,7 @@ def _last_call(pair: ProcessPair, at: int) -> int:
 
 
 def _open_call(pair: ProcessPair, side: int) -> str:
-    """The top-level call that never came back, of a process that died."""
+    """The top-level call that had not returned when the process died."""
     stream = pair.old if side == 0 else pair.new
     if not len(stream.top):
         return ""
@@ -131,7 +131,7 @@ def _values(pair: ProcessPair, count: int) -> list[DivergenceCandidate]:
 
 
 def _unequal(pair: ProcessPair, count: int, kind: EventKind, masks: Array, pointers: Array, column: int) -> int | None:
-    """The first of the common events whose word `column` differs in a way that counts. masks, pointers: by function."""
+    """The first of the common events whose word `column` differs, and not only as a pointer to the same object. masks, pointers: by function."""
     if not masks.any() and not pointers.any():
         return None
     a = _rows(pair.old, count)
@@ -153,7 +153,7 @@ def _unequal(pair: ProcessPair, count: int, kind: EventKind, masks: Array, point
         if not pointers[pair.old.function[old_row]]:
             return int(event)
         if event not in words:
-            break  # a million pointers lie elsewhere, and all lead to the same
+            break  # more than a million pointers differ, and all point to the same objects
         key = *words[event], pair.old.sp(old_row), pair.new.sp(new_row)
         if key in seen:
             continue
@@ -165,7 +165,7 @@ def _unequal(pair: ProcessPair, count: int, kind: EventKind, masks: Array, point
 
 
 def _few(events: Array) -> list[int]:
-    """The first of them: those behind only matter if all of these are late returns."""
+    """The first of them. Later ones matter only if all of these are returns that were noticed late."""
     found: list[int] = events[:4096].tolist()
     return found
 

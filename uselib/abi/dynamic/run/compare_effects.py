@@ -28,7 +28,7 @@ def during(pair: ProcessPair, side: int, sequence: int) -> tuple[int, str]:
 
 
 def compare_effects(pair: ProcessPair) -> list[DivergenceCandidate]:
-    """System calls that change the world; what was written counts by its bytes, not by how many calls wrote it."""
+    """System calls that change files or processes. Output is compared by its bytes, not by how many calls wrote it."""
     logs = [pair.old_run.effects(pair.old.process.index), pair.new_run.effects(pair.new.process.index)]
     _note_counts(pair, logs[0][0], logs[1][0])
     texts = [[row for row in log[1] if not row[1].startswith("> ")] for log in logs]

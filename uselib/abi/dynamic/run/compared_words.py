@@ -41,7 +41,7 @@ NOTHING = ComparedWords({}, {}, known=False)
 
 
 def compared_words(prototype: Prototype | None, machine: Machine) -> ComparedWords:
-    """What a prototype lets us compare."""
+    """What is compared of a function with this prototype."""
     if prototype is None:
         return NOTHING
     values: dict[int, int] = {}

@@ -2,7 +2,7 @@
 
 The pages with exported data are shown to the CPU as device memory (Machine.watch_pages), so that each access to them calls a
 function, natively (trace/native/data_watch.c), or in Python where there is no C compiler: the same rows, some microseconds each.
-All other memory is as fast as ever.
+Accesses to all other memory are as fast as without it.
 
 The program counter of an access is that of its basic block, which the recorder notes. Accesses by the host (a system call that fills an exported
 buffer) are not seen.

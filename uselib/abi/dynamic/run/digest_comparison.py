@@ -18,7 +18,7 @@ def same_runs(
     new: SideRun,
     pairs: Sequence[tuple[int, int]],
 ) -> bool:
-    """False: perhaps not; the comparison must tell. pairs: indexes of processes that correspond."""
+    """True: they are the same. False: not known; the events must be compared. pairs: indexes of processes that correspond."""
     if (old.stdout, old.stderr, old.files, old.end) != (new.stdout, new.stderr, new.files, new.end) or old.end.reason:
         return False
     for a, b in pairs:
@@ -38,7 +38,7 @@ def same_runs(
 def _suspicious(
     bound: Bound, library: LibraryVersion, counts: Sequence[Sequence[int]], rows: Sequence[Sequence[int]]
 ) -> bool:
-    """Is there a call or an access that may be to something else than what the program is bound to?"""
+    """Whether there is a call or an access that may reach something else than what the program is bound to."""
     for address, _, _ in counts:
         name = bound.functions.get(address)
         if name is not None and name != (library.slots[address].name if address in library.slots else ""):

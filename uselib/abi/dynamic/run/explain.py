@@ -1,7 +1,7 @@
 """The change of the library behind a divergence, in words: by slot and address, from the exports of both versions.
 
 Looked at in this order: what start-up checks; a wrong binding at or before the divergence; the function in which it shows; the
-last calls before it, latest first, for one whose code has changed. None of them proves the cause; the text says what changed.
+last calls before it, latest first, for one whose code has changed. None of them proves the cause: the text only says what changed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def explained(
 
 
 def names_near(divergence: Divergence, wrong: Sequence[WrongBinding] = ()) -> tuple[str, ...]:
-    """Functions and data that have to do with it, the nearest first: wrong bindings up to it, its own, the last calls before it."""
+    """Functions and data that may be its cause, the most likely first: wrong bindings up to it, its own name, the last calls before it."""
     names = [row.bound for row in _wrong_near(divergence, wrong)]
     names += [_own(divergence), *(_function_in(text) for text in reversed(divergence.context))]
     return tuple(dict.fromkeys(name for name in names if name))

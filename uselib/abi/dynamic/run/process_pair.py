@@ -129,14 +129,14 @@ class ProcessPair:
         return f"{name}(...) = {result}" if result else f"{name}(...) returns"
 
     def context(self, row: int) -> tuple[str, ...]:
-        """The last calls before a top-level row of the old side, which both pair made."""
+        """The last calls before a top-level row of the old side, which both processes made."""
         before = [r for r in self.old.top[max(row - 4 * CONTEXT, 0) : row].tolist() if self.old.is_call(r)]
         return tuple(
             f"#{self.old.number(r)} {self.call_text(0, r)}  from {self.caller(self.old, r)}" for r in before[-CONTEXT:]
         )
 
     def difference(self, kind: str, message: str, at: int, rank: int) -> DivergenceCandidate:
-        """A difference in what went into or came out of top-level event `at`, which both pair made. message: with `{}` for the name of
+        """A difference in what went into or came out of top-level event `at`, which both processes made. message: with `{}` for the name of
         the function."""
         old_row, new_row = int(self.old.top[at]), int(self.new.top[at])
 

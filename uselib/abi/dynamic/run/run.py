@@ -136,7 +136,7 @@ def _job(inputs: RunInputs, folder: str, name: str, library: LibraryVersion) -> 
 
 
 def _refusal(run: SideRun) -> str:
-    """Start-up's reason for refusing a library, if it did: it says so and exits with 128 before anything is called."""
+    """Start-up's reason for refusing a library, or empty. Start-up writes it and exits with 128 before anything is called."""
     text = run.stderr.decode("utf-8", "replace")
     if run.end.signal or run.end.status != START_UP_REFUSED or "can't load library" not in text:
         return ""
@@ -183,7 +183,7 @@ def _result(inputs: RunInputs, old: SideRun, new: SideRun, folder: str) -> AbiRe
 
 
 def _beyond_start_up(inputs: RunInputs, old: SideRun, folder: str) -> AbiResult | None:
-    """The old run compared with one of a copy of the new version that start-up accepts; None if there is no such run."""
+    """The old run compared with a run of a copy of the new version that start-up accepts; None if there is no such run."""
     data = with_identity(inputs.new, inputs.linked or inputs.old.identity)
     if data is None:
         return None
@@ -194,7 +194,7 @@ def _beyond_start_up(inputs: RunInputs, old: SideRun, folder: str) -> AbiResult 
 
 
 def _compared(inputs: RunInputs, old: SideRun, new: SideRun, folder: str) -> AbiResult:
-    """Compares two runs; those too long to have been kept whole are done again if their digests differ."""
+    """Compares two runs. Runs that were too long to be kept whole are repeated if their digests differ."""
     indexes = [_indexes(run) for run in (old, new)]
     pairs = list(zip(*indexes, strict=False))
     if len(indexes[0]) == len(indexes[1]) and same_runs(inputs.bound, inputs.old, inputs.new, old, new, pairs):

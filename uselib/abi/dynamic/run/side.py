@@ -49,7 +49,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def place_library(directory: str, data: bytes, names: Sequence[str]) -> None:
-    """The library under all its names in DIRECTORY/lib. (What .so files will need goes here too.)"""
+    """The library under all its names in DIRECTORY/lib. This is the place to extend for other kinds of libraries."""
     folder = Path(directory, "lib")
     folder.mkdir()
     first = folder / names[0]
@@ -122,7 +122,7 @@ def start_side(job: SideJob, stdin: bytes) -> int:
 
 
 def finish_side(job: SideJob, pid: int) -> SideRun:
-    """Waits for it."""
+    """Waits for a side that was started, and reads what it left."""
     _, status = os.waitpid(pid, 0)
     folder = Path(job.directory)
     try:

@@ -42,7 +42,7 @@ class SideJob:
 
 @dataclass(frozen=True)
 class SideEnd:
-    """How the main process ended. error: it could not be started. messages: what `uselib run` would say of its death."""
+    """How the main process ended. reason: what ended it, if no signal of its own did. error: why it could not be started."""
 
     status: int = 0
     signal: int = 0
@@ -71,12 +71,12 @@ class SideRun:
         return next((option for option in _LIMITS if reason and option in reason), "")
 
     def effects(self, process: int) -> tuple[dict[str, int], list[tuple[int, str]]]:
-        """Of a process: its system calls by number, and those that change something: (latest event before it, text)."""
+        """Of a process: its system calls by name, and those that change something: (latest event before it, text)."""
         found = self._load("effects", process)
         return (found["counts"], found["effects"]) if found else ({}, [])
 
     def data(self, process: int) -> dict[str, Any]:
-        """Its uses of exported data: `rows` and `log` (watch.py)."""
+        """Its uses of exported data: `rows` and `log` (data_watch.py)."""
         return self._load("data", process) or {"rows": [], "log": [], "lost": 0, "maps": []}
 
     def summary(self, process: int) -> dict[str, Any]:

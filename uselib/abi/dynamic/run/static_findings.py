@@ -36,8 +36,11 @@ def check_pair(program: str, old: str, new: str) -> Findings:
 
 
 def named(divergence: Divergence, names: Iterable[str], findings: Findings) -> Divergence:
-    """The divergence with the id of the finding behind it: the gravest one about the first of these names (functions and data, nearest to
-    the divergence first) that has any. The explanation is kept where there is one."""
+    """The divergence with the id of the finding behind it, and its message if there is no explanation yet.
+
+    names: functions and data, nearest to the divergence first. The finding is that of the highest severity about the first name that
+    has any.
+    """
     for name in names:
         for finding in sorted(_about(name, findings), key=lambda finding: -finding.severity):
             why = divergence.explanation or finding.message

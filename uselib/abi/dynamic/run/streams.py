@@ -19,7 +19,7 @@ from uselib.emulator.trace.reading.events import payload_rows
 from uselib.emulator.trace.reading.model import Process, TraceFile
 from uselib.emulator.trace.store.format import LATE, RECORDS_HEAD, TAIL_CALL, EventKind
 
-# functions that do not come back as others do: what is called below them is top-level
+# functions that do not return as others do: what is called below them is top-level
 TRANSPARENT = frozenset(("__libc_start_main", "exit", "_exit", "_Exit", "quick_exit", "pthread_exit"))
 EXTRA = 7
 _CALLER, _SP, _WORDS, _INFO = 1, 2, 3, 7  # 64-bit columns of a record (format.py)
@@ -91,9 +91,7 @@ class Stream:
     caller: Array
     address: Array
     more: dict[int, tuple[int, ...]]
-    opening: Array = field(
-        default_factory=lambda: np.zeros(0, bool)
-    )  # calls into the library that come back, or should
+    opening: Array = field(default_factory=lambda: np.zeros(0, bool))  # calls into the library that return, or should
     top: Array = field(default_factory=lambda: np.zeros(0, np.int64))  # rows that are top-level
     _payload: dict[int, dict[int, tuple[bytes, bool]]] | None = None
     _call_rows: Array | None = None

@@ -61,7 +61,7 @@ def program_report(program: ProgramFacts, new: Facts, findings: Sequence[Finding
 
 
 def _not_explained_away(effects: Sequence[Effect], findings: Sequence[Finding]) -> list[Effect]:
-    """Without effects of which the comparison of the libraries knows better: the name was renamed, or the change breaks nothing."""
+    """Without effects that the comparison of the libraries refutes: the name was renamed, or the change breaks nothing."""
     renamed = {finding.subject for finding in findings if finding.rule.id in ("function-renamed", "data-renamed")}
     harmless = {(f.rule.id, f.subject) for f in findings if f.severity < Severity.BREAKING and not f.through}
     rows = ((effect, effect.finding) for effect in effects)
@@ -115,7 +115,7 @@ def _unchecked(program: ProgramFacts, library: Facts, uses: Sequence[Use] | None
 
 
 def _effect(program: ProgramFacts, new: Facts, finding: Finding, uses: Sequence[Use] | None) -> Effect | None:
-    """A finding of library against library, for this program."""
+    """What a finding about two versions of the library means for this program, or None."""
     if uses is None:
         return Effect(finding, "it may use it: which names it uses is not recorded", certain=False)
     if finding.rule.id.startswith("interposition-"):
@@ -157,7 +157,7 @@ def _effect_of_type(program: ProgramFacts, new: Facts, finding: Finding, tag: st
 
 
 def _breaking(program: ProgramFacts, new: Facts, own: TypeId, theirs: TypeId) -> list[LayoutChange]:
-    """How the program's own idea of a record or enumeration differs from the library's."""
+    """How a record or enumeration, as the program knows it, differs from the library's."""
     pairs = TypeComparer(program.types, new.types, new.machine)
     row, other = program.types[own], new.types[theirs]
     if isinstance(row, Record) and isinstance(other, Record):
@@ -175,7 +175,7 @@ def _why(use: Use) -> str:
 
 
 def _own_view(program: ProgramFacts, new: Facts, compare: Compare) -> list[Effect]:
-    """The program's own knowledge against the new library."""
+    """Breaking differences between what the program was linked with and compiled with, and the new library."""
     view = seen_by(program, new)
     if view is None:
         return []

@@ -176,7 +176,7 @@ def _constant(types: Types, number: TypeId | None) -> bool:
 
 
 def _compare_contents(check: Comparison, old: DataFact, new: DataFact) -> None:
-    """Constants are read by programs when they run: they see the new value."""
+    """A constant whose value changed. Programs read it when they run, so they see the new value."""
     if old.contents is None or new.contents is None or old.size != new.size or old.contents == new.contents:
         return
     if new.writable and not _constant(check.new.types, new.type):

@@ -71,7 +71,7 @@ def _conventions(check: Comparison, old: Facts, new: Facts) -> None:
 
 
 def _inlines(check: Comparison) -> None:
-    """Old programs run the old text beside the new library: harmless unless what it works with changed too."""
+    """Old programs run the old text with the new library. That breaks them if the functions that the text calls have changed too."""
     old, new = check.old.inlines or {}, check.new.inlines or {}
     changed = {
         name for finding in check.findings if finding.rule.id == "implementation-changed" for name in finding.through

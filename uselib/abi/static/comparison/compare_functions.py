@@ -92,7 +92,7 @@ def _gone(check: Comparison, function: FunctionFact, present: FunctionFact | Non
 
 
 def _tell_successor(check: Comparison, old: FunctionFact, new: FunctionFact) -> bool:
-    """The slot of a function that is gone leads to one that was not there: the same under another name?"""
+    """The slot of a function that is gone leads to one that was not there: perhaps the same function under another name. True: it is."""
     words = f"slot {old.slot or new.slot} was {old.name} and is now {new.name}"
     same_code = bool(old.code) and old.code == new.code
     same_type = _same_type(check, old, new)
@@ -184,7 +184,7 @@ def _severity(check: Comparison, name: str, change: SignatureChange, same_code: 
 
 
 def _compare_interposition(check: Comparison, old: FunctionFact, new: FunctionFact) -> None:
-    """Start-up of an old program that defines the function writes to the pointer where it was when the program was linked."""
+    """Whether programs can replace the function, and the address of its pointer: start-up of an old program writes to the old address."""
     name = old.name
     if old.interposable and not new.interposable:
         check.tell("interposition-removed", name, f"{name} can no longer be replaced by a program")
@@ -196,7 +196,7 @@ def _compare_interposition(check: Comparison, old: FunctionFact, new: FunctionFa
 
 
 def _compare_code(check: Comparison, renamed: dict[str, str]) -> None:
-    """One finding for all functions whose machine code is another: what it does now only a run can tell."""
+    """One finding for all functions whose machine code is another. Only a run can tell what the new code does."""
     changed = []
     for name, old in check.old.functions.items():
         new = check.new.functions.get(renamed.get(name, name))

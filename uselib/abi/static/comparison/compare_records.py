@@ -288,7 +288,7 @@ def _size(
 
 
 def _alignment(types: Types, record: Record, pairs: TypePairs) -> int:
-    """What the file says, or by the members; the larger, for a file only says it where an attribute raised it."""
+    """The alignment: the larger of what the file says (only where an attribute raised it) and of what the members need."""
     word = pairs.machine.word
     if is_packed(types, record, word):
         return record.alignment or 1

@@ -75,7 +75,7 @@ def _compare_results(
 
 
 def _result_added(pairs: TypePairs, result: TypeId, after: str) -> SignatureChange:
-    """A caller that expects no result ignores one in registers; but not a hidden pointer, nor an x87 register that it must pop."""
+    """A caller that expects no result ignores one in registers. It breaks if it must pass a hidden pointer, or pop an x87 register."""
     row = pairs.new.plain(result)
     in_memory = isinstance(row, Record | Array)
     x87 = isinstance(row, Base) and row.encoding in ("float", "complex") and (pairs.machine.word == 4 or row.size > 8)

@@ -141,7 +141,7 @@ class TypeComparer:
     def _renamed(
         self, old: UnqualifiedType, new: UnqualifiedType, alike: bool, edges: tuple[Edge, ...]
     ) -> TypeComparison:
-        """Another tag: a new name for the same thing, or another thing, if both names are still about."""
+        """Another tag: a new name for the same type, or another type if the other file has both names."""
         words = f"{old.name} -> {new.name}"
         if alike or not (old.name in self._tags[1] or new.name in self._tags[0]):
             return TypeComparison((TypeDifference("name", Severity.COMPATIBLE, words),), edges)
@@ -157,7 +157,7 @@ class TypeComparer:
         )
 
     def _handle(self, old: Type, new: Type) -> TypeDifference:
-        """A pointer that became an integer or the reverse: as wide, it may be a handle; else it is another thing."""
+        """A pointer that became an integer or the reverse: a handle if both are as wide, else another type."""
         pointer, integer = (old, new) if isinstance(old, Pointer) else (new, old)
         types = self.old if isinstance(old, Pointer) else self.new
         assert isinstance(pointer, Pointer) and isinstance(integer, Base)

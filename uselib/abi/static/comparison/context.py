@@ -13,7 +13,7 @@ from uselib.abi.static.rules import rule
 
 
 class Comparison:
-    """Findings are told as they are met, in any order, and put in order by check.py."""
+    """The comparisons of one check share it. Findings are added in any order; check.py puts them in order."""
 
     def __init__(self, old: Facts, new: Facts, knowledge: Mapping[str, bool] | None = None) -> None:
         self.old, self.new = old, new
@@ -39,7 +39,7 @@ class Comparison:
         place: str = "",
         severity: Severity | None = None,
     ) -> None:
-        """Adds a finding. severity: where the circumstances make it another than the rule's own."""
+        """Adds a finding. severity: if it is another one than the rule's own, because of the circumstances."""
         row = rule(rule_id)
         if severity is not None and severity is not row.severity:
             row = replace(row, severity=severity)
@@ -48,7 +48,7 @@ class Comparison:
             self.findings.append(finding)
 
     def severity_for(self, name: str, severity: Severity) -> Severity:
-        """Names that no public header declares are not promised: programs that use them do so at their own risk."""
+        """At most RISK for a name that no public header declares: it is no part of the public interface."""
         public = self.old.public
         if public is None or name in public or name.split("@")[0] in public:
             return severity

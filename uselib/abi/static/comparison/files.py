@@ -86,7 +86,7 @@ def compare_program(program: str, libraries: Sequence[str], headers: HeaderOptio
 
 
 def is_program(path: str) -> bool:
-    """Does the file decide for PROG LIB...? Raises ToolError if it is neither program nor library."""
+    """Whether the file is a program, so that the arguments are PROG LIB... Raises ToolError if it is neither program nor library."""
     return kind_of(path) is FileKind.PROGRAM
 
 
@@ -121,7 +121,7 @@ def _headers(paths: tuple[str, ...], machine: Machine, options: HeaderOptions) -
 
 
 def _nothing_to_compare(old: Facts, new: Facts) -> str:
-    """Libraries without names: silence would look like agreement."""
+    """Why there is nothing to compare (libraries without names), or empty: an empty report would look like agreement."""
     for facts, side in ((old, "OLD"), (new, "NEW")):
         if facts.functions or facts.data:
             continue

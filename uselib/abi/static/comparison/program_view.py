@@ -48,7 +48,7 @@ def _within(use: Use, library: Facts) -> bool:
 
 
 def seen_by(program: ProgramFacts, library: Facts) -> Facts | None:
-    """The facts that an old version of `library` must have had for the program to be linked as it is; None if not recorded."""
+    """The facts of the old version of `library`, as far as the program was linked with them; None if that is not recorded."""
     uses = uses_of(program, library)
     if uses is None:
         return None

@@ -66,7 +66,7 @@ class TypePairs(Protocol):
     machine: Machine
 
     def compare(self, old: TypeId, new: TypeId, depth: int = 0) -> TypeComparison:
-        """What a type of the old file is to one of the new file. depth: types around it."""
+        """The differences of a type of the new file from one of the old file. depth: number of types around it."""
 
     def words(self, old: TypeId, new: TypeId) -> tuple[str, str]:
         """Both types as C."""

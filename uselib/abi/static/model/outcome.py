@@ -17,7 +17,7 @@ _DECIDED = ("affected", "maybe affected")
 
 
 def verdict_of(findings: Iterable[Finding]) -> Verdict:
-    """The highest severity of what is not suppressed decides. A risk is told and does not decide."""
+    """The verdict of the highest severity that is not suppressed. A risk does not decide."""
     severities = {finding.severity for finding in findings if not finding.suppressed}
     if Severity.BREAKING in severities:
         return Verdict.BREAKING

@@ -93,7 +93,7 @@ def _bad(path: str, message: str, remedy: str) -> FormatError:
 
 
 def apply(baseline: Baseline, report: Report, library: str) -> tuple[Callable[[Finding], Finding], tuple[str, ...]]:
-    """What to make of each finding, and what is to be said. Raises FormatError if the baseline is another library's."""
+    """A function that judges each finding, and remarks for the report. Raises FormatError if the baseline is another library's."""
     if library and baseline.library and library != baseline.library:
         raise FormatError(
             Diagnostic(baseline.path, f"is the baseline of {baseline.library}; the libraries compared are {library}")

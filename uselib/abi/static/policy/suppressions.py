@@ -11,8 +11,8 @@
     severity = "compatible"          # compatible, minor, risk, breaking
     reason = "programs must have a default branch (manual, section 4)"
 
-A reason is required, and a date: what nobody looks at again hides the next change. A suppression that has expired no longer counts and
-is said; so is one that matches nothing.
+A reason and a date are required, because a suppression without a date hides the next change too. The report names suppressions that have
+expired, which no longer count, and those that match nothing.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Suppressions:
     def apply(
         self, findings: Iterable[Finding], today: datetime.date
     ) -> tuple[Callable[[Finding], Finding], tuple[str, ...]]:
-        """What to make of each finding, and what is to be said: entries that expired, and those that match none of `findings`.
+        """A function that judges each finding, and remarks for the report: entries that expired, and those that match none of `findings`.
 
         The first suppression that matches counts, and the last severity.
         """

@@ -98,7 +98,7 @@ def read(file: ElfFile) -> Dynamic:
 
 
 def is_program(file: ElfFile) -> bool:
-    """Is an ET_DYN file a program (position-independent), not a library? The C library has an interpreter too, but a name.
+    """Whether an ET_DYN file is a position-independent program and not a library. The C library has an interpreter too, but also a soname.
 
     Raises FormatError.
     """

@@ -34,7 +34,7 @@ class SegmentBytes:
         return next((s for s in self.segments if s.address <= address < s.end), None)
 
     def read(self, address: int, size: int) -> bytes | None:
-        """`size` bytes, zeroes where the file has none; None if that is not in one segment, or more zeroes than anybody wants."""
+        """`size` bytes, zeroes where the file has none; None if that is not in one segment, or has more than CONTENTS_LIMIT zeroes."""
         found = self.segment(address)
         if found is None or address + size > found.end:
             return None
@@ -165,7 +165,8 @@ def with_types(
         return replace(facts, unknown=facts.unknown + said)
 
     def code(at: int, size: int) -> bytes:
-        wanted = at and size and facts.machine is Machine.I386  # only there it says something: see conventions.py
+        # only i386 code tells the calling convention: see linker/dwarf/conventions.py
+        wanted = at and size and facts.machine is Machine.I386
         return memory.read(at, size) or b"" if wanted else b""
 
     interface = read_interface(

@@ -101,7 +101,7 @@ def _absolute(image: Image, needs: Iterable[Identity]) -> tuple[Use, ...] | None
 
 
 def _with_types(facts: ProgramFacts, file: elf.ElfFile) -> ProgramFacts:
-    """How the program saw the names declared, and the structures whose contents it knows."""
+    """The types with which the program declares the names, and the structures whose members it knows."""
     found = debug_sections.find(file, facts.path)
     if found is None or not (found.info or found.types):
         missing = f"{facts.path}: it has no debug information: which structures it knows is not recorded"

@@ -113,7 +113,7 @@ def _is_stub(path: str) -> bool:
 
 
 def _is_target(file: elf.ElfFile) -> bool:
-    """Has it the note of a target library? Raises FormatError."""
+    """Whether it has the note of a target library. Raises FormatError."""
     at, size, count = file.program_headers
     if not count or size != file.elf_class.segment.size or at + size * count > len(file.data):
         raise elf.bad(file.where, "it has no program headers, or they are damaged or truncated")

@@ -121,7 +121,7 @@ def _weak_names(file: elf.ElfFile) -> frozenset[str]:
 
 
 def _empty(slot: int, symbols: Mapping[str, object], header: LibraryHeader) -> bool:
-    """Does a symbol say that this slot is empty?"""
+    """Whether a symbol says that this slot is empty."""
     if f"slot{slot}{EMPTY_SUFFIX}" in symbols:
         return True
     address = header.slot_address(slot)
