@@ -19,9 +19,7 @@ from uselib.linker.image import Machine, Version
 from uselib.runtime.build import has_thread_local_data
 
 # What a program may replace; musl calls these through pointers then (linker/library/interpose.py).
-INTERPOSABLE = (
-    "malloc", "calloc", "realloc", "free", "memalign", "aligned_alloc", "posix_memalign", "malloc_usable_size",
-)  # fmt: skip
+INTERPOSABLE = tuple("malloc calloc realloc free memalign aligned_alloc posix_memalign malloc_usable_size".split())
 # musl has all of libc in libc.a; these exist so that -lm and its like find something.
 EMPTY_ARCHIVES = ("m", "pthread", "rt", "dl", "util", "crypt", "resolv", "xnet")
 # A program's own start-up routines, and musl's way to find them: they must not get slots.
@@ -71,11 +69,15 @@ def _zig(machine: Machine) -> Musl | None:
     with tempfile.TemporaryDirectory(prefix="uselib-") as work:
         source = Path(work, "empty.c")
         source.write_text("int main(void) { return 0; }\n")
+        compiler = [sys.executable, "-m", "ziglang", "build-exe"]
+        options = ["-target", target, "-lc", "-O", "ReleaseSmall", "--verbose-link"]
         done = subprocess.run(
-            [sys.executable, "-m", "ziglang", "build-exe", "-target", target, "-lc", "-O", "ReleaseSmall",
-             "--verbose-link", "-femit-bin=" + os.path.join(work, "empty"), str(source)],
-            cwd=work, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        )  # fmt: skip
+            [*compiler, *options, "-femit-bin=" + os.path.join(work, "empty"), str(source)],
+            cwd=work,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
     links = [line for line in done.stderr.splitlines() if line.startswith("ld.lld") and "libc.a" in line]
     if done.returncode or not links:
         return None
@@ -83,9 +85,10 @@ def _zig(machine: Machine) -> Musl | None:
     own = tuple(found[name] for name in ("libc.a", "libzigc.a", "libcompiler_rt.a") if name in found)
     if any(has_thread_local_data(archive) for archive in own[1:]):
         raise error(
-            "ziglang", "parts of its C library are not musl's any more and have thread-local data",
+            "ziglang",
+            "parts of its C library are not musl's any more and have thread-local data",
             remedy="install ziglang below 0.16, or Debian's musl-dev",
-        )  # fmt: skip
+        )
     include = library / "libc" / "include"
     headers = tuple(
         directory
@@ -108,9 +111,10 @@ def find_musl(machine: Machine) -> Musl:
             return musl
     package = "musl-dev:i386" if machine is Machine.I386 else "musl-dev"
     raise error(
-        "musl", f"no musl for {machine.label} found",
+        "musl",
+        f"no musl for {machine.label} found",
         remedy=f"install the Debian package {package}, or the extra `cc` (ziglang), or use --libc mini",
-    )  # fmt: skip
+    )
 
 
 def copy_headers(musl: Musl, output: Path) -> None:

@@ -63,8 +63,11 @@ def parse_map(text: str, file: str) -> LibraryMap:
         if not words:
             continue
         if len(words) != 2:
-            problems.add(where, "a library's path and its load address should be here, and nothing else",
-                         remedy="`uselib shlicc --print-map DIR` writes such a file")  # fmt: skip
+            problems.add(
+                where,
+                "a library's path and its load address should be here, and nothing else",
+                remedy="`uselib shlicc --print-map DIR` writes such a file",
+            )
             continue
         path, digits = words
         try:
@@ -89,8 +92,8 @@ def read_map(file: str) -> LibraryMap:
     try:
         text = read_file(file).decode()
     except OSError as failure:
-        raise error(file, f"cannot be read: {failure.strerror}",
-                    remedy="name a map with --map or SHLIB_MAP; `uselib shlicc --print-map DIR` writes one") from None  # fmt: skip
+        remedy = "name a map with --map or SHLIB_MAP; `uselib shlicc --print-map DIR` writes one"
+        raise error(file, f"cannot be read: {failure.strerror}", remedy=remedy) from None
     except UnicodeDecodeError:
         raise error(file, "is not text") from None
     return parse_map(text, file)
@@ -106,7 +109,7 @@ def choose(book: LibraryMap, stubs: Sequence[StubIdentity]) -> tuple[MapEntry, .
     def take(name: str, asking: str) -> MapEntry | None:
         place = book.find(name)
         if place is None:
-            problems.add(book.file, f"has no line for {name}, which {asking} wants", remedy="add its path and address")
+            problems.add(book.file, f"has no line for {name}, which {asking} needs", remedy="add its path and address")
         else:
             chosen[name] = place
         return place
@@ -118,8 +121,11 @@ def choose(book: LibraryMap, stubs: Sequence[StubIdentity]) -> tuple[MapEntry, .
         if place is None:
             continue
         if place.address != who.base:
-            problems.add(book.at(place), f"{who.name} is to be loaded at {place.address:#x}, and {found.where} is for "
-                         f"{who.base:#x}", remedy="correct the map, or link with the stub library that belongs to it")  # fmt: skip
+            problems.add(
+                book.at(place),
+                f"{who.name} is to be loaded at {place.address:#x}, and {found.where} is for {who.base:#x}",
+                remedy="correct the map, or link with the stub library that belongs to it",
+            )
         spans.append((place.address, place.address + who.size, place))
         for dependency in found.dependencies:
             if library_name(dependency) not in chosen:
@@ -127,8 +133,8 @@ def choose(book: LibraryMap, stubs: Sequence[StubIdentity]) -> tuple[MapEntry, .
     spans += [(p.address, p.address + PAGE, p) for p in chosen.values() if p not in [span[2] for span in spans]]
     for (_, end, one), (start, _, two) in pairwise(sorted(spans, key=lambda span: span[:2])):
         if start < end:
-            problems.add(book.at(two), f"{two.name} at {start:#x} overlaps {one.name} at {one.address:#x}-{end - 1:#x} "
-                         f"(line {one.line})")  # fmt: skip
+            other = f"{one.name} at {one.address:#x}-{end - 1:#x} (line {one.line})"
+            problems.add(book.at(two), f"{two.name} at {start:#x} overlaps {other}")
     if C_LIBRARY not in chosen:
         problems.add("shlicc", f"the program is not linked with {C_LIBRARY}, whose bootstrap maps the others")
     problems.raise_if_any()
@@ -147,8 +153,8 @@ def source(machine: Machine, places: Sequence[MapEntry], *, interpreter: bool) -
     lines += [f"    {word} .Lname{number}, {place.address:#x}" for number, place in enumerate(places)]
     lines += [f"    {word} 0, 0", f"    .size {SYMBOL}, . - {SYMBOL}"]
     lines += [f'.Lname{number}: .asciz "{place.path}"' for number, place in enumerate(places)]
-    lines += ['    .section .libpath, "a"', "    .globl _SHARED_LIBRARY_PATH", "_SHARED_LIBRARY_PATH:",
-              f'    .asciz "{directories}"']  # fmt: skip
+    lines += ['    .section .libpath, "a"', "    .globl _SHARED_LIBRARY_PATH", "_SHARED_LIBRARY_PATH:"]
+    lines.append(f'    .asciz "{directories}"')
     if interpreter:
         lines += ['    .section .interp, "a"', f'    .asciz "{places[0].path}"']
     return "\n".join([*lines, '    .section .note.GNU-stack, "", @progbits', ""])

@@ -185,7 +185,7 @@ def test_a_section_with_two_variables(tmp_path: Path) -> None:
 def test_ld_errors(aout_kit: Path, tmp_path: Path) -> None:
     other = library(tmp_path / "lib", 0x60000000, [b"\xc3"])
     result = uselib("ld", "-m", "i386linux", "-o", tmp_path / "p", aout_kit / "crt0.o", other)
-    assert result.returncode == 1 and "is linked already, where an object is wanted" in result.stderr
+    assert result.returncode == 1 and "is linked already and is no object" in result.stderr
     result = uselib("ld", "-m", "i386linux", "-o", tmp_path / "p", aout_kit / "crt0.o")
     assert result.returncode == 1 and "_main: undefined symbol" in result.stderr
     result = uselib("ld", "-N", "-o", tmp_path / "p", aout_kit / "crt0.o")
@@ -245,6 +245,6 @@ def test_damaged_objects_say_what_is_wrong() -> None:
 
     assert "x.o: has a relocation at 0x6 of .text that is damaged" in bad(aout.AoutRelocation(6, 4, False))
     assert "x.o: has a relocation for symbol 3 of 0" in bad(aout.AoutRelocation(0, 3, True))
-    assert "x.o: has a relocation for section 12, which is none" in bad(aout.AoutRelocation(0, 12, False))
+    assert "x.o: has a relocation for section 12, which does not exist" in bad(aout.AoutRelocation(0, 12, False))
     assert "_x: is indirect, but no symbol follows" in bad(symbols=(aout.AoutSymbol("_x", aout.N_INDR | aout.N_EXT),))
     assert issubclass(LinkError, ToolError)

@@ -430,7 +430,7 @@ def test_sections_that_share_their_contents() -> None:
 @pytest.mark.parametrize(
     ("symbol", "message"),
     [
-        (aout.AoutSymbol("x.c", 0x64), r"relocation for symbol 0 of 1, which is none to refer to"),
+        (aout.AoutSymbol("x.c", 0x64), r"relocation for symbol 0 of 1, which no relocation can refer to"),
         (aout.AoutSymbol("_f", N_TEXT | N_EXT, 0xFFFFFFFF), "ELF"),
         (aout.AoutSymbol("_d", N_DATA | N_EXT, 1), r"_d: lies before its section|lies before its section"),
     ],
@@ -451,7 +451,7 @@ def test_relocations_for_what_stays_behind() -> None:
         (coff.CoffSection(".text", 0, 8, coff.STYP_TEXT, bytes(8), (coff.CoffRelocation(0, 0, coff.R_DIR32),)),),
         (coff.CoffSymbol("x.c", 0, coff.N_DEBUG, coff.C_FILE),),
     )
-    with pytest.raises(FormatError, match=r"^x.o: has a relocation for x.c, which is none to refer to"):
+    with pytest.raises(FormatError, match=r"^x.o: has a relocation for x.c, which no relocation can refer to"):
         coff_object.to_elf(coff.encode(file), "x.o")
 
 

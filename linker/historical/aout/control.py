@@ -125,11 +125,17 @@ def read_control(folder: str | Path) -> ControlFiles:
         problems.add(where, f"version {version} does not fit into a version word (minor * 100 + patch)")
     problems.raise_if_any()
     control = ControlFiles(
-        where, values["Name"], numbers["Text"], numbers["Data"], numbers["Jump"], numbers["GOT"], version,
-        parse_control(_text(folder, "jump.funcs"), str(folder / "jump.funcs"), "TtU"),
-        parse_control(_text(folder, "jump.vars"), str(folder / "jump.vars"), "DKC"),
-        classic == "1",
-    )  # fmt: skip
+        where=where,
+        name=values["Name"],
+        text=numbers["Text"],
+        data=numbers["Data"],
+        jump=numbers["Jump"],
+        got=numbers["GOT"],
+        version=version,
+        functions=parse_control(_text(folder, "jump.funcs"), str(folder / "jump.funcs"), "TtU"),
+        variables=parse_control(_text(folder, "jump.vars"), str(folder / "jump.vars"), "DKC"),
+        classic=classic == "1",
+    )
     _check(control, problems)
     problems.raise_if_any()
     return control
@@ -141,14 +147,15 @@ def _check(control: ControlFiles, problems: Diagnostics) -> None:
         problems.add(where, f"Text and Data must be multiples of {PAGE:#x}, Jump of 8, GOT of {CELL_SIZE}")
     end = control.data + sum(line.size for line in control.writable)
     if not 0 < control.text < control.data or end - control.text > _LARGEST or end > 0xC000_0000:
-        problems.add(where, f"Text={control.text:#x} to the end of the variables at {end:#x} is no range of user addresses, or more than "
-                            f"{_LARGEST:#x} bytes")  # fmt: skip
+        what = f"Text={control.text:#x} to the end of the variables at {end:#x}"
+        problems.add(where, f"{what} is no range of user addresses, or more than {_LARGEST:#x} bytes")
     if min(control.jump, control.got) < 0:
         problems.add(where, "Jump and GOT are numbers of bytes")
     needed = SLOT_SIZE * (len(control.functions) + 1)
     if needed > control.jump:
-        problems.add(where, f"{len(control.functions)} slots need {needed:#x} bytes, Jump keeps {control.jump:#x}",
-                     remedy="a table cannot grow once constants lie behind it: give Jump more room in a new major version")  # fmt: skip
+        remedy = "a table cannot grow once constants lie behind it: give Jump more room in a new major version"
+        what = f"{len(control.functions)} slots need {needed:#x} bytes, Jump keeps {control.jump:#x}"
+        problems.add(where, what, remedy=remedy)
     needed = 0 if control.classic else CELLS_AT + CELL_SIZE * len(control.variables)
     if needed > control.got:
         problems.add(

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import enum
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from uselib.linker.errors import Diagnostic, FormatError
@@ -191,11 +191,19 @@ def decode_header(data: bytes, where: str) -> ExecHeader:
         _bad(where, "is not an a.out file for i386")
     if len(data) < HEADER_SIZE:
         _bad(where, "is truncated: it ends within the a.out header")
-    info, text, data_size, bss, symbols, entry, text_relocations, data_relocations = _HEADER.unpack_from(data)
+    info, text, contents, bss, symbols, entry, text_relocations, data_relocations = _HEADER.unpack_from(data)
     return ExecHeader(
-        Magic(info & 0xFFFF), text, data_size, bss, symbols, entry, text_relocations, data_relocations,
-        info >> 16 & 0xFF, info >> 24,
-    )  # fmt: skip
+        magic=Magic(info & 0xFFFF),
+        text=text,
+        data=contents,
+        bss=bss,
+        symbols=symbols,
+        entry=entry,
+        text_relocations=text_relocations,
+        data_relocations=data_relocations,
+        machine=info >> 16 & 0xFF,
+        flags=info >> 24,
+    )
 
 
 def _part(data: bytes, offset: int, size: int, what: str, where: str) -> bytes:
@@ -268,11 +276,14 @@ def encode(file: Aout) -> bytes:
         rows += _NLIST.pack(offsets[symbol.name], symbol.type, symbol.other, symbol.desc, symbol.value)
     strings[:4] = len(strings).to_bytes(4, "little")
     relocations = [_encode_relocations(part) for part in (file.text_relocations, file.data_relocations)]
-    old = file.header
-    header = ExecHeader(
-        old.magic, len(file.text), len(file.data), old.bss, len(rows), old.entry, len(relocations[0]), len(relocations[1]),
-        old.machine, old.flags,
-    )  # fmt: skip
+    header = replace(
+        file.header,
+        text=len(file.text),
+        data=len(file.data),
+        symbols=len(rows),
+        text_relocations=len(relocations[0]),
+        data_relocations=len(relocations[1]),
+    )
     if header.magic is Magic.QMAGIC:  # its text begins with the header itself
         front = header.encode() + file.text[HEADER_SIZE:]
     else:

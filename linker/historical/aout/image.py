@@ -80,6 +80,18 @@ def read_image(data: bytes, where: str, names: Mapping[int, str] | None = None) 
                 symbols.append(ImageSymbol(name, target, 0, True))
     segments: tuple[Segment, ...] = header.segments(base)
     return Image(
-        Machine.I386, header.entry, segments, None, (0, 0, 0), True, "", library, (), (), "", (), tuple(symbols),
-        tuple(exports),
-    )  # fmt: skip
+        machine=Machine.I386,
+        entry=header.entry,
+        segments=segments,
+        tls=None,
+        program_headers=(0, 0, 0),
+        stack_executable=True,
+        interpreter="",
+        library=library,
+        needs=(),
+        library_names=(),
+        library_path="",
+        bindings=(),
+        symbols=tuple(symbols),
+        exports=tuple(exports),
+    )

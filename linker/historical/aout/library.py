@@ -21,6 +21,8 @@ Source: docs/historical-systems.md, Linux a.out; checked by programs of 1993, wh
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from uselib.linker.errors import Diagnostics, error
 from uselib.linker.formats.elf import SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHT_NOBITS, SHT_PROGBITS
 from uselib.linker.historical.aout.control import CELLS_AT, ControlFiles
@@ -83,9 +85,8 @@ class AoutLibrary(OutputKind):
         self.word = word_of(control.version) | (CLASSIC if control.classic else 0)
         self.symbols = self.policy = SlotSymbols()
         self.aliases: list[tuple[Symbol, Symbol]] = []
-        self._places: list[
-            tuple[int, InputSection, int]
-        ] = []  # cell, section, offset of a field with a variable's address
+        # cell, section, offset of a field with a variable's address
+        self._places: list[tuple[int, InputSection, int]] = []
         self._vectors: dict[str, list[InputSection]] = {}
         self._order: dict[int, tuple[str, int]] = {}
 
@@ -96,9 +97,11 @@ class AoutLibrary(OutputKind):
             raise error("mkshlib", "a.out is a format of i386", remedy="give objects for i386")
         self.aliases = aliases(resolution)
         control, problems = self.control, Diagnostics()
-        for lines, where, retired in (
-            (control.functions, "jump.funcs", "write U to retire the slot"), (control.variables, "jump.vars", "its room stays: define it"),
-        ):  # fmt: skip
+        files = (
+            (control.functions, "jump.funcs", "write U to retire the slot"),
+            (control.variables, "jump.vars", "its room stays: define it"),
+        )
+        for lines, where, retired in files:
             for number, line in enumerate(lines, 1):
                 symbol = resolution.symbols.get(line.symbol)
                 if line.type != "U" and line.symbol != DUMMY and (symbol is None or symbol.rank == UNDEFINED):
@@ -129,8 +132,11 @@ class AoutLibrary(OutputKind):
         """The lists, now that every relocation has been seen."""
         if self.control.classic:
             return self._placeholders()
-        cells = {resolution.symbols[line.symbol]: self.control.cell(i)
-                 for i, line in enumerate(self.control.variables) if line.symbol in resolution.symbols}  # fmt: skip
+        cells = {
+            resolution.symbols[line.symbol]: self.control.cell(index)
+            for index, line in enumerate(self.control.variables)
+            if line.symbol in resolution.symbols
+        }
         for section in resolution.allocated():
             file = section.file
             assert file is not None
@@ -154,13 +160,17 @@ class AoutLibrary(OutputKind):
     def _placeholders(self) -> list[InputSection]:
         """Room that control files keep for variables to come."""
         return [
-            self._made(f".room{number}", output, order + number, line.size, flags)
-            for lines, output, order, flags in (
-                (self.control.constants, ".text", _CONSTANT, SHF_ALLOC), (self.control.writable, ".data", _VARIABLE * _FAR, _DATA),
-            )
-            for number, line in enumerate(lines)
+            self._made(f".room{number}", output, order, line.size, SHF_ALLOC if output == ".text" else _DATA)
+            for number, line, output, order in self._variable_lines()
             if line.symbol == DUMMY and line.size
-        ]  # fmt: skip
+        ]
+
+    def _variable_lines(self) -> Iterator[tuple[int, ControlLine, str, int]]:
+        """(number, line, output section, order in it) of each constant and each variable of jump.vars."""
+        for number, line in enumerate(self.control.constants):
+            yield number, line, ".text", _CONSTANT + number
+        for number, line in enumerate(self.control.writable):
+            yield number, line, ".data", _VARIABLE * _FAR + number
 
     def _lists(self, address: int) -> bytes:
         """The conflict list's end; image fixups; builtin fixups; place list."""
@@ -178,28 +188,34 @@ class AoutLibrary(OutputKind):
 
     def _place_variables(self, resolution: Resolution) -> None:
         """Exported variables go where the control files say: each needs a section of its own, no larger than its room."""
-        problems, taken = Diagnostics(), {}
-        for lines, output, order in (
-            (self.control.constants, ".text", _CONSTANT), (self.control.writable, ".data", _VARIABLE * _FAR),
-        ):  # fmt: skip
-            for number, line in enumerate(lines):
-                if line.symbol == DUMMY:
-                    continue
-                symbol = resolution.symbols[line.symbol]
-                section = symbol.section
-                where = symbol.file.where if symbol.file is not None else self.control.where
-                if section is None:
-                    problems.add(where, "is absolute, where a variable of the library is wanted", symbol=line.symbol)
-                elif symbol.value or id(section) in taken:
-                    problems.add(where, f"shares {section.name} with other data", symbol=line.symbol,
-                                 remedy="compile with -fdata-sections, so that each variable has a section of its own")  # fmt: skip
-                elif section.size > line.size:
-                    problems.add(where, f"has {section.size:#x} bytes, and jump.vars gives it room for {line.size:#x}",
-                                 symbol=line.symbol, remedy="its room cannot grow within a major version")  # fmt: skip
-                else:
-                    taken[id(section)] = line.symbol
-                    section.size, section.alignment = line.size, 1
-                    self._order[id(section)] = (output, order + number)
+        problems = Diagnostics()
+        taken: set[int] = set()
+        for _, line, output, order in self._variable_lines():
+            if line.symbol == DUMMY:
+                continue
+            symbol = resolution.symbols[line.symbol]
+            section = symbol.section
+            where = symbol.file.where if symbol.file is not None else self.control.where
+            if section is None:
+                problems.add(where, "is absolute, where a variable of the library is needed", symbol=line.symbol)
+            elif symbol.value or id(section) in taken:
+                problems.add(
+                    where,
+                    f"shares {section.name} with other data",
+                    symbol=line.symbol,
+                    remedy="compile with -fdata-sections, so that each variable has a section of its own",
+                )
+            elif section.size > line.size:
+                problems.add(
+                    where,
+                    f"has {section.size:#x} bytes, and jump.vars gives it room for {line.size:#x}",
+                    symbol=line.symbol,
+                    remedy="its room cannot grow within a major version",
+                )
+            else:
+                taken.add(id(section))
+                section.size, section.alignment = line.size, 1
+                self._order[id(section)] = (output, order)
         problems.raise_if_any()
 
     def laid_out(self, resolution: Resolution, layout: Layout) -> None:
@@ -208,8 +224,12 @@ class AoutLibrary(OutputKind):
         for name, address in self.control.places().items():
             symbol = resolution.symbols[name]
             if symbol.address != address:  # only a placeholder before it can have shifted it
-                raise error(self.control.where, f"lies at {symbol.address:#x} instead of {address:#x}", symbol=name,
-                            remedy="keep the lines of jump.vars, with the sizes they have always had")  # fmt: skip
+                raise error(
+                    self.control.where,
+                    f"lies at {symbol.address:#x} instead of {address:#x}",
+                    symbol=name,
+                    remedy="keep the lines of jump.vars, with the sizes they have always had",
+                )
 
     def entry(self, resolution: Resolution, layout: Layout, options: Options) -> int:
         return self.control.text
@@ -261,8 +281,11 @@ class _LibraryLayout:
         text, data = by_name[".text"], by_name[".data"]
         room = self.control.cells - self.control.text
         if text.size > room:
-            raise error(self.control.where, f"the text has {text.size:#x} bytes, and there is room for {room:#x} before the cells",
-                        remedy="a higher Data needs a new major version: programs know the addresses of variables")  # fmt: skip
+            raise error(
+                self.control.where,
+                f"the text has {text.size:#x} bytes, and there is room for {room:#x} before the cells",
+                remedy="a higher Data needs a new major version: programs know the addresses of variables",
+            )
         text.address, text.offset, text.size = self.control.text, 0, room
         data.address, data.offset = self.control.cells, room
         data.size = align(data.size, 4)

@@ -19,7 +19,7 @@ that of the first one too: the slots of the others lead to its slot.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 
 from uselib.linker.errors import error
@@ -40,13 +40,14 @@ from uselib.linker.historical.aout.format import (
 )
 from uselib.linker.historical.aout.stub import CELL_PREFIX, SLOT_PREFIX
 from uselib.linker.historical.aout.to_elf import INDIRECT, SET_VECTOR
+from uselib.linker.historical.symbol_table import ABSOLUTE_SECTION, UNDEFINED_SECTION, table_symbols
 from uselib.linker.image import PAGE, Machine
 from uselib.linker.options import Options
 from uselib.linker.outputs.kind import OutputKind
 from uselib.linker.passes.layout import Layout, LayoutPolicy, Placement, align
 from uselib.linker.passes.model import UNDEFINED, InputSection, OutputSection, Symbol
 from uselib.linker.passes.resolve import Resolution, define
-from uselib.linker.passes.writer import OutputSymbol, named_rows
+from uselib.linker.passes.writer import OutputSymbol
 
 CONFLICTS = "__SHARABLE_CONFLICTS__"
 LIBRARIES = "___SHARED_LIBRARIES__"
@@ -55,6 +56,7 @@ _FIRST, _SECOND, _REST, _LAST = range(10, 14)  # order within a vector; behind o
 _FIXUPS = 1 << 30  # behind all vectors, as the linkers of 1993 have it
 _MAGICS = {"": Magic.ZMAGIC, "omagic": Magic.OMAGIC, "qmagic": Magic.QMAGIC}
 # what programs may ask of the layout, with the `_` that C puts in front
+_KINDS = {".text": N_TEXT, ".data": N_DATA, ".bss": N_BSS}
 _ENDS = {"_etext": ".text", "__etext": ".text", "_edata": ".data", "__edata": ".data", "_end": ".bss", "__end": ".bss"}
 
 
@@ -66,6 +68,15 @@ class _SetVector:
     parts: list[InputSection]
     own: InputSection | None
     end: InputSection
+
+    def ordered(self) -> Iterator[tuple[InputSection, int]]:
+        """The sections with their order in the vector."""
+        yield self.head, _FIRST
+        for index, part in enumerate(self.parts):
+            yield part, _REST + 1 if index else _SECOND
+        if self.own is not None:
+            yield self.own, _REST
+        yield self.end, _LAST + 1
 
 
 class AoutProgram(OutputKind):
@@ -123,8 +134,12 @@ class AoutProgram(OutputKind):
             define(symbol, head, 0, 4 * (count + 2))
         elif symbol is not None and name in (CONFLICTS, LIBRARIES):
             where = symbol.file.where if symbol.file is not None else "ld"
-            raise error(where, "defines what the linker makes of all objects' elements", symbol=name,
-                        remedy="start-up code would not see the libraries: leave it out")  # fmt: skip
+            raise error(
+                where,
+                "defines what the linker makes of all objects' elements",
+                symbol=name,
+                remedy="start-up code would not see the libraries: leave it out",
+            )
         return made
 
     def layout(self, options: Options, resolution: Resolution) -> LayoutPolicy:
@@ -150,9 +165,14 @@ class AoutProgram(OutputKind):
 
 
 def encode_image(
-    magic: Magic, image: bytearray, layout: Layout, entry: int, rows: list[OutputSymbol] | None, library: bool = False,
+    magic: Magic,
+    image: bytearray,
+    layout: Layout,
+    entry: int,
+    rows: list[OutputSymbol] | None,
+    library: bool = False,
     vectors: Container[str] = (),
-) -> bytes:  # fmt: skip
+) -> bytes:
     """The file, from the contents of .text and .data at their offsets in `image`, and the size of .bss. library: data follows text at
     once, even within a page. vectors: names of set vectors, whose symbols have a type of their own (N_SETV)."""
     text, data, bss = (layout.find(name) for name in (".text", ".data", ".bss"))
@@ -172,13 +192,12 @@ def _padded(content: bytes) -> bytes:
 
 
 def _symbols(rows: Iterable[OutputSymbol], layout: Layout, vectors: Container[str]) -> Iterable[aout.AoutSymbol]:
-    kinds = {s.index: {".text": N_TEXT, ".data": N_DATA, ".bss": N_BSS}.get(s.name, N_ABS) for s in layout.sections}
-    kinds |= {0: N_UNDF, SHN_ABS: N_ABS}
-    for name, local, index, value in named_rows(rows):
-        if name.startswith((CELL_PREFIX, SLOT_PREFIX)):
-            continue
-        kind = N_SETV if name in vectors else kinds.get(index, N_ABS)
-        yield aout.AoutSymbol(name, kind | (0 if local else N_EXT), value & 0xFFFF_FFFF)
+    kinds = {n: _KINDS.get(section.name, N_ABS) for n, section in enumerate(layout.sections, 1)}
+    kinds |= {UNDEFINED_SECTION: N_UNDF, ABSOLUTE_SECTION: N_ABS}
+    for name, local, section, value in table_symbols(rows, layout):
+        if not name.startswith((CELL_PREFIX, SLOT_PREFIX)):
+            kind = N_SETV if name in vectors else kinds[section]
+            yield aout.AoutSymbol(name, kind | (0 if local else N_EXT), value)
 
 
 def aliases(resolution: Resolution) -> list[tuple[Symbol, Symbol]]:
@@ -279,20 +298,20 @@ class AoutLayout:
     """The LayoutPolicy of a.out programs."""
 
     def __init__(
-        self, magic: Magic, starts: dict[str, int], vectors: dict[str, _SetVector], base: int | None = None,
+        self,
+        magic: Magic,
+        starts: dict[str, int],
+        vectors: dict[str, _SetVector],
+        base: int | None = None,
         fixups: InputSection | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.magic, self.starts = magic, starts
         start = PAGE + aout.HEADER_SIZE if magic is Magic.QMAGIC else 0
         self.text = starts.get(".text", start if base is None else base)
         self._order: dict[int, int] = {} if fixups is None else {id(fixups): _FIXUPS}
         for number, vector in enumerate(vectors.values()):
-            for section, place in (
-                (vector.head, _FIRST), *((part, _SECOND if index == 0 else _REST + 1) for index, part in enumerate(vector.parts)),
-                (vector.own, _REST), (vector.end, _LAST + 1),
-            ):  # fmt: skip
-                if section is not None:
-                    self._order[id(section)] = place + 16 * number
+            for section, place in vector.ordered():
+                self._order[id(section)] = place + 16 * number
 
     def place(self, section: InputSection) -> Placement | None:
         if not section.flags & SHF_ALLOC or section.name.startswith(INDIRECT):
@@ -317,8 +336,8 @@ class AoutLayout:
             text.size = address - text.address
         data.address = self.starts.get(".data", address)
         if data.address != address:
-            raise error("ld", f"data at {data.address:#x} is not behind the text, where a.out needs it ({address:#x})",
-                        remedy="leave out -Tdata")  # fmt: skip
+            what = f"data at {data.address:#x} is not behind the text, where a.out needs it ({address:#x})"
+            raise error("ld", what, remedy="leave out -Tdata")
         data.offset = align(text.offset + text.size, 4)
         data.size = align(data.size, 4)
         bss.address, bss.offset = align(data.end, bss.alignment), data.offset + data.size

@@ -47,10 +47,8 @@ def describing_member(control: ControlFiles, version_word: int) -> Aout:
     entry = len(text)
     data = word(0) + word(len(name)) + word(control.text) + word(version_word)
     needs = f"{NEEDS_PREFIX}{control.library}_{version.major}"
-    symbols = [
-        AoutSymbol(marker(control), N_DATA | N_EXT, entry), AoutSymbol(needs, N_DATA | N_EXT, entry),
-        AoutSymbol(LIBRARIES, N_SETD | N_EXT, entry),
-    ]  # fmt: skip
+    symbols = [AoutSymbol(name, N_DATA | N_EXT, entry) for name in (marker(control), needs)]
+    symbols.append(AoutSymbol(LIBRARIES, N_SETD | N_EXT, entry))
     # the two pointers of libentry lead into this member's text
     relocations = (AoutRelocation(0, N_TEXT, False), AoutRelocation(4, N_TEXT, False))
     if control.classic:

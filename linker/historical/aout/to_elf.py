@@ -75,7 +75,7 @@ class _AoutTranslation:
         header = file.header
         if header.magic is not aout.Magic.OMAGIC:
             raise FormatError(
-                Diagnostic(where, "is linked already, where an object is wanted", remedy="link with its objects or .sa")
+                Diagnostic(where, "is linked already and is no object", remedy="link with its objects or .sa")
             )
         self.file, self.where = file, where
         text, contents = len(file.text), len(file.data)
@@ -175,11 +175,11 @@ class _AoutTranslation:
             symbols = self.file.symbols
             name = symbols[r.number].name if r.number < len(symbols) else ""
             if name not in self.known:  # none, or a debugging entry
-                self._bad(f"has a relocation for symbol {r.number} of {len(symbols)}, which is none to refer to")
+                self._bad(f"has a relocation for symbol {r.number} of {len(symbols)}, which no relocation can refer to")
             return ObjectRelocation(r.address, name, kinds[r.size], addend)
         target = r.number & aout.N_TYPE
         if target == N_ABS:
             return ObjectRelocation(r.address, _ZERO, kinds[r.size], addend)
         if target not in _START:
-            self._bad(f"has a relocation for section {r.number}, which is none")
+            self._bad(f"has a relocation for section {r.number}, which does not exist")
         return ObjectRelocation(r.address, _START[target], kinds[r.size], addend - self.start[target])

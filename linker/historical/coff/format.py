@@ -253,9 +253,17 @@ def encode(file: Coff, align: int = 4) -> bytes:
     for section, offset, relocations in zip(file.sections, offsets, relocation_offsets, strict=True):
         paddr = section.address if section.paddr is None else section.paddr
         headers += _SECTION.pack(
-            section.name.encode("latin-1"), paddr, section.address, section.size, offset, relocations, 0,
-            len(section.relocations), 0, section.flags,
-        )  # fmt: skip
+            section.name.encode("latin-1"),
+            paddr,
+            section.address,
+            section.size,
+            offset,
+            relocations,
+            0,  # offset of line numbers
+            len(section.relocations),
+            0,  # count of line numbers
+            section.flags,
+        )
     return bytes(headers + body + (strings if count else b""))
 
 

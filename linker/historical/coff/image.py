@@ -37,5 +37,18 @@ def read_image(data: bytes, where: str) -> Image:
     )
     symbols = tuple(ImageSymbol(s.name, s.value, 0, s.section in code) for s in rows if not s.auxiliary)
     return Image(
-        Machine.I386, file.optional.entry, segments(file), None, (0, 0, 0), True, "", None, (), names, "", (), symbols, (),
-    )  # fmt: skip
+        machine=Machine.I386,
+        entry=file.optional.entry,
+        segments=segments(file),
+        tls=None,
+        program_headers=(0, 0, 0),
+        stack_executable=True,
+        interpreter="",
+        library=None,
+        needs=(),
+        library_names=names,
+        library_path="",
+        bindings=(),
+        symbols=symbols,
+        exports=(),
+    )

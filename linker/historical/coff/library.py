@@ -98,7 +98,7 @@ class CoffLibrary(OutputKind):
             for section in file.sections:
                 if (
                     section is not None and id(file) not in own
-                ):  # of other host libraries: programs get their paths and .init code
+                ):  # programs get paths and .init code of other host libraries
                     section.live = False
         problems.raise_if_any()
         self.table = InputSection(
@@ -230,9 +230,9 @@ def host_library(target: str, exported: list[HostMember]) -> bytes:
             old = symbols[index].value  # a COFF field holds its symbol's value in this file
             code += b"\xc7\x05" + pointer.to_bytes(4, "little") + old.to_bytes(4, "little")
             relocations.append(CoffRelocation(len(code) - 4, index, coff.R_DIR32))
-        sections = (CoffSection(".init", 0, len(code), coff.STYP_TEXT, bytes(code), tuple(relocations)),) if code else (
-            CoffSection(".text", 0, 0, coff.STYP_TEXT),
-        )  # fmt: skip
+        section = CoffSection(".text", 0, 0, coff.STYP_TEXT)
+        if code:
+            section = CoffSection(".init", 0, len(code), coff.STYP_TEXT, bytes(code), tuple(relocations))
         names = (*sorted(part.symbols), *((setter,) if part.imports else ()))
-        members.append(NewMember(part.member, coff.encode(Coff(sections, tuple(symbols))), names))
+        members.append(NewMember(part.member, coff.encode(Coff((section,), tuple(symbols))), names))
     return write_archive(members)

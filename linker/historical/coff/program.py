@@ -13,16 +13,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from uselib.linker.errors import Diagnostics, FormatError, error
-from uselib.linker.formats.elf import SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHN_ABS, SHT_NOBITS, SHT_PROGBITS
+from uselib.linker.formats.elf import SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHT_NOBITS, SHT_PROGBITS
 from uselib.linker.historical.coff import format as coff
 from uselib.linker.historical.coff.format import Coff, CoffSection, CoffSymbol, OptionalHeader
+from uselib.linker.historical.symbol_table import table_symbols
 from uselib.linker.image import PAGE, Machine
 from uselib.linker.options import Options
 from uselib.linker.outputs.kind import OutputKind
 from uselib.linker.passes.layout import Layout, LayoutPolicy, Placement, align
 from uselib.linker.passes.model import UNDEFINED, InputSection, ObjectFile, OutputSection
 from uselib.linker.passes.resolve import Resolution
-from uselib.linker.passes.writer import OutputSymbol, named_rows
+from uselib.linker.passes.writer import OutputSymbol
 
 LIBRARIES = ".lib"
 DATA_START = 0x400000
@@ -57,8 +58,12 @@ def report_missing(resolution: Resolution) -> None:
         related = {file.symbol_name(index) for section in sections for _, _, index, _ in section.relocations()}
         for symbol in file.globals:
             if symbol.rank == UNDEFINED and symbol.name not in related:
-                problems.add(file.where, "undefined symbol: the library refers to it", symbol=symbol.name,
-                             remedy="link the host library that has it as well")  # fmt: skip
+                problems.add(
+                    file.where,
+                    "undefined symbol: the library refers to it",
+                    symbol=symbol.name,
+                    remedy="link the host library that has it as well",
+                )
     problems.raise_if_any()
 
 
@@ -120,20 +125,23 @@ def encode_image(
 
     start = {section.name: section.address for section in sections}
     optional = OptionalHeader(
-        magic, size(".init", ".text"), size(".data"), size(".bss"), entry, start.get(".init", start.get(".text", 0)),
-        start.get(".data", 0),
-    )  # fmt: skip
+        magic,
+        text_size=size(".init", ".text"),
+        data_size=size(".data"),
+        bss_size=size(".bss"),
+        entry=entry,
+        text_start=start.get(".init", start.get(".text", 0)),
+        data_start=start.get(".data", 0),
+    )
     symbols = tuple(_symbols(rows or (), layout))
     flags = coff.F_RELFLG | coff.F_EXEC | coff.F_LNNO | coff.F_AR32WR
     return coff.encode(Coff(tuple(sections), symbols, optional, flags), PAGE)
 
 
 def _symbols(rows: Iterable[OutputSymbol], layout: Layout) -> Iterable[CoffSymbol]:
-    number_of = {section.index: number for number, section in enumerate(layout.sections, 1)}
-    for name, local, index, value in named_rows(rows):
-        if index:
-            section = coff.N_ABS if index == SHN_ABS else number_of.get(index, coff.N_ABS)
-            yield CoffSymbol(name, value & 0xFFFF_FFFF, section, coff.C_STAT if local else coff.C_EXT)
+    for name, local, section, value in table_symbols(rows, layout):
+        if section != coff.N_UNDEF:
+            yield CoffSymbol(name, value, section, coff.C_STAT if local else coff.C_EXT)
 
 
 class CoffLayout:
@@ -170,8 +178,8 @@ class CoffLayout:
             if section.name == ".data":
                 start = self.data if self.data is not None else align(address, PAGE) + PAGE
                 if start < address:
-                    raise error("ld", f"the text ends at {address:#x}, beyond the start of the data ({start:#x})",
-                                remedy="give the data a higher address")  # fmt: skip
+                    what = f"the text ends at {address:#x}, beyond the start of the data ({start:#x})"
+                    raise error("ld", what, remedy="give the data a higher address")
                 address = start + offset % PAGE if self.headers else start
             section.address = align(address, section.alignment)
             offset += section.address - address

@@ -34,9 +34,14 @@ from uselib.linker.image import Machine
 
 # COFF type -> (ELF type, bytes, pc-relative)
 _KINDS = {
-    coff.R_DIR32: (1, 4, False), coff.R_PCRLONG: (2, 4, True), coff.R_DIR16: (20, 2, False), coff.R_RELWORD: (20, 2, False),
-    coff.R_PCRWORD: (21, 2, True), coff.R_RELBYTE: (22, 1, False), coff.R_PCRBYTE: (23, 1, True),
-}  # fmt: skip
+    coff.R_DIR32: (1, 4, False),
+    coff.R_PCRLONG: (2, 4, True),
+    coff.R_DIR16: (20, 2, False),
+    coff.R_RELWORD: (20, 2, False),
+    coff.R_PCRWORD: (21, 2, True),
+    coff.R_RELBYTE: (22, 1, False),
+    coff.R_PCRBYTE: (23, 1, True),
+}
 LIBRARIES = ".lib"
 
 
@@ -44,9 +49,7 @@ def to_elf(data: bytes, where: str) -> bytes:
     """Raises FormatError: linked already, damaged, or with a relocation that is not of i386."""
     file = coff.decode(data, where)
     if file.flags & coff.F_EXEC or (file.optional is not None and file.flags & coff.F_RELFLG):
-        raise FormatError(
-            Diagnostic(where, "is linked already, where an object is wanted", remedy="link with its objects")
-        )
+        raise FormatError(Diagnostic(where, "is linked already and is no object", remedy="link with its objects"))
     return _CoffTranslation(file, where).run()
 
 
@@ -135,5 +138,7 @@ class _CoffTranslation:
                 self._bad(f"refers to {target.name}, which is not loaded")
             return ObjectRelocation(offset, self._start(symbol.section), kind, addend + symbol.value - target.address)
         if symbol.name not in self.known:
-            self._bad(f"has a relocation for {symbol.name or 'a symbol without a name'}, which is none to refer to")
+            self._bad(
+                f"has a relocation for {symbol.name or 'a symbol without a name'}, which no relocation can refer to"
+            )
         return ObjectRelocation(offset, symbol.name, kind, addend)

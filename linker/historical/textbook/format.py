@@ -26,7 +26,8 @@ Bytes <-> dataclasses; no policy, no I/O.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from uselib.linker.errors import Diagnostic, FormatError
@@ -142,48 +143,54 @@ def decode(data: bytes, where: str) -> TextbookObject:
     if len(counts) < 3:
         lines.complain("should hold three counts: segments, symbols, relocations")
     segment_count, symbol_count, relocation_count = (lines.number(word, 10, len(lines.lines)) for word in counts[:3])
-    heads: list[TextbookSegment] = []
-    for _ in range(segment_count):
-        words = lines.next("a segment")
-        if len(words) != 4 or not set(words[3]) <= set("RWP"):
-            lines.complain("should be `name start length flags`, flags of R, W, P")
-        heads.append(
-            TextbookSegment(words[0], lines.number(words[1]), lines.number(words[2], largest=_LARGEST), words[3])
-        )
-    symbols = []
-    for _ in range(symbol_count):
-        words = lines.next("a symbol")
-        if len(words) != 4 or words[3] not in ("D", "U"):
-            lines.complain("should be `name value segment type`, type D or U")
-        symbols.append(
-            TextbookSymbol(words[0], lines.number(words[1]), lines.number(words[2], 10, segment_count), words[3])
-        )
-    relocations = []
-    for _ in range(relocation_count):
-        words = lines.next("a relocation")
-        if len(words) < 4 or words[3] not in TYPES:
-            lines.complain(f"should be `location segment reference type`, type one of {', '.join(TYPES)}")
-        location, segment = lines.number(words[0]), lines.number(words[1], 10, segment_count)
-        reference = lines.number(words[2], 10, symbol_count if words[3] in ("AS4", "RS4") else segment_count)
-        if not segment or not reference:
-            lines.complain("segments and symbols count from 1")
-        head = heads[segment - 1]
-        if not head.present or not head.start <= location <= head.start + head.length - 4:
-            lines.complain(f"relocates {location:#x}, which is no field of {head.name}")
-        relocations.append(TextbookRelocation(location, segment, reference, words[3]))
-    segments = []
-    for head in heads:
-        contents = b""
-        if head.present:
-            words = lines.next(f"the contents of {head.name}") if head.length else [""]
-            try:
-                contents = bytes.fromhex("".join(words))
-            except ValueError:
-                lines.complain(f"contents of {head.name} that are not hexadecimal digits")
-            if len(contents) != head.length:
-                lines.complain(f"{head.name} has {len(contents)} bytes here and a length of {head.length}")
-        segments.append(TextbookSegment(head.name, head.start, head.length, head.flags, contents))
-    return TextbookObject(tuple(segments), tuple(symbols), tuple(relocations))
+    heads = [_segment(lines) for _ in range(segment_count)]
+    symbols = tuple(_symbol(lines, segment_count) for _ in range(symbol_count))
+    relocations = tuple(_relocation(lines, heads, symbol_count) for _ in range(relocation_count))
+    segments = tuple(replace(head, contents=_contents(lines, head)) for head in heads)
+    return TextbookObject(segments, symbols, relocations)
+
+
+def _segment(lines: _TextbookLines) -> TextbookSegment:
+    """A segment without its contents, which stand at the end of the file."""
+    words = lines.next("a segment")
+    if len(words) != 4 or not set(words[3]) <= set("RWP"):
+        lines.complain("should be `name start length flags`, flags of R, W, P")
+    return TextbookSegment(words[0], lines.number(words[1]), lines.number(words[2], largest=_LARGEST), words[3])
+
+
+def _symbol(lines: _TextbookLines, segment_count: int) -> TextbookSymbol:
+    words = lines.next("a symbol")
+    if len(words) != 4 or words[3] not in ("D", "U"):
+        lines.complain("should be `name value segment type`, type D or U")
+    return TextbookSymbol(words[0], lines.number(words[1]), lines.number(words[2], 10, segment_count), words[3])
+
+
+def _relocation(lines: _TextbookLines, heads: Sequence[TextbookSegment], symbol_count: int) -> TextbookRelocation:
+    words = lines.next("a relocation")
+    if len(words) < 4 or words[3] not in TYPES:
+        lines.complain(f"should be `location segment reference type`, type one of {', '.join(TYPES)}")
+    location, segment = lines.number(words[0]), lines.number(words[1], 10, len(heads))
+    reference = lines.number(words[2], 10, symbol_count if words[3] in ("AS4", "RS4") else len(heads))
+    if not segment or not reference:
+        lines.complain("segments and symbols count from 1")
+    head = heads[segment - 1]
+    if not head.present or not head.start <= location <= head.start + head.length - 4:
+        lines.complain(f"relocates {location:#x}, which is no field of {head.name}")
+    return TextbookRelocation(location, segment, reference, words[3])
+
+
+def _contents(lines: _TextbookLines, head: TextbookSegment) -> bytes:
+    if not head.present:
+        return b""
+    words = lines.next(f"the contents of {head.name}") if head.length else [""]
+    contents = b""
+    try:
+        contents = bytes.fromhex("".join(words))
+    except ValueError:
+        lines.complain(f"contents of {head.name} that are not hexadecimal digits")
+    if len(contents) != head.length:
+        lines.complain(f"{head.name} has {len(contents)} bytes here and a length of {head.length}")
+    return contents
 
 
 def encode(file: TextbookObject) -> bytes:

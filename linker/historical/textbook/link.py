@@ -18,8 +18,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from uselib.linker.errors import Diagnostic, error
-from uselib.linker.formats.elf import SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHN_ABS, SHT_NOBITS, SHT_PROGBITS
+from uselib.linker.formats.elf import SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHT_NOBITS, SHT_PROGBITS
 from uselib.linker.historical.coff.library import BranchSymbols
+from uselib.linker.historical.symbol_table import UNDEFINED_SECTION, table_symbols
 from uselib.linker.historical.textbook import format as textbook
 from uselib.linker.historical.textbook.format import (
     LibraryModule,
@@ -38,7 +39,7 @@ from uselib.linker.passes.layout import Layout, LayoutPolicy, Placement, align
 from uselib.linker.passes.model import UNDEFINED, InputSection, OutputSection, Symbol
 from uselib.linker.passes.resolve import Resolution, define
 from uselib.linker.passes.symbol_values import SymbolPolicy
-from uselib.linker.passes.writer import OutputSymbol, named_rows
+from uselib.linker.passes.writer import OutputSymbol
 
 TEXT_START = 0x10000  # the book's programs begin at 1000; today's kernels map nothing so low
 LIBRARY_NAMES = ".lib"
@@ -63,11 +64,10 @@ class _TextbookOutput(OutputKind):
             flags = ("RW" if output.flags & SHF_WRITE else "R") + ("" if nobits else "P")
             contents = b"" if nobits else bytes(image[output.offset : output.offset + output.size])
             segments.append(TextbookSegment(output.name, output.address, output.size, flags, contents))
-        number_of = {output.index: number for number, output in enumerate(layout.sections, 1)}
         symbols = [
-            TextbookSymbol(name, value, 0 if index == SHN_ABS else number_of.get(index, 0))
-            for name, local, index, value in named_rows(rows or ())
-            if index and not local
+            TextbookSymbol(name, value, max(section, 0))  # an absolute symbol has segment 0
+            for name, local, section, value in table_symbols(rows or (), layout)
+            if section != UNDEFINED_SECTION and not local
         ]
         if all(symbol.name != ENTRY for symbol in symbols):
             symbols.append(TextbookSymbol(ENTRY, entry, 0))
