@@ -150,9 +150,7 @@ def scanned(output: str) -> PreprocessedText:
 def _run(command: Sequence[str], directory: str) -> subprocess.CompletedProcess[bytes]:
     environment = {**os.environ, "LC_ALL": "C", "TMPDIR": directory}
     try:
-        return subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, env=environment, timeout=_TIMEOUT
-        )  # fmt: skip
+        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, env=environment, timeout=_TIMEOUT)
     except OSError as failure:
         raise FormatError(Diagnostic(command[0], f"cannot be run: {failure.strerror}")) from None
     except subprocess.TimeoutExpired:

@@ -20,41 +20,45 @@ class Damage(Exception):
 # What the interpreter of steps does at a form without fixed size.
 ULEB, SLEB, STRING, BLOCK1, BLOCK2, BLOCK4, BLOCK = range(-1, -8, -1)
 
+_LEB128 = "F_UDATA F_REF_UDATA F_STRX F_ADDRX F_LOCLISTX F_RNGLISTX F_GNU_ADDR_INDEX F_GNU_STR_INDEX"
 _VARIABLE = {
-    dw.F_STRING: STRING, dw.F_BLOCK1: BLOCK1, dw.F_BLOCK2: BLOCK2, dw.F_BLOCK4: BLOCK4, dw.F_BLOCK: BLOCK,
-    dw.F_EXPRLOC: BLOCK, dw.F_UDATA: ULEB, dw.F_SDATA: SLEB, dw.F_REF_UDATA: ULEB, dw.F_STRX: ULEB, dw.F_ADDRX: ULEB,
-    dw.F_LOCLISTX: ULEB, dw.F_RNGLISTX: ULEB, dw.F_GNU_ADDR_INDEX: ULEB, dw.F_GNU_STR_INDEX: ULEB,
-}  # fmt: skip
-
-_FIXED = {
-    dw.F_DATA1: 1, dw.F_DATA2: 2, dw.F_DATA4: 4, dw.F_DATA8: 8, dw.F_DATA16: 16, dw.F_FLAG: 1, dw.F_FLAG_PRESENT: 0,
-    dw.F_IMPLICIT_CONST: 0, dw.F_REF1: 1, dw.F_REF2: 2, dw.F_REF4: 4, dw.F_REF8: 8, dw.F_REF_SIG8: 8, dw.F_REF_SUP4: 4,
-    dw.F_REF_SUP8: 8, dw.F_STRX1: 1, dw.F_STRX2: 2, dw.F_STRX3: 3, dw.F_STRX4: 4, dw.F_ADDRX1: 1, dw.F_ADDRX2: 2,
-    dw.F_ADDRX3: 3, dw.F_ADDRX4: 4,
-}  # fmt: skip
-_OFFSETS = frozenset((dw.F_STRP, dw.F_LINE_STRP, dw.F_SEC_OFFSET, dw.F_STRP_SUP, dw.F_GNU_REF_ALT, dw.F_GNU_STRP_ALT))
+    dw.F_STRING: STRING,
+    dw.F_BLOCK1: BLOCK1,
+    dw.F_BLOCK2: BLOCK2,
+    dw.F_BLOCK4: BLOCK4,
+    **dict.fromkeys(dw.numbers("F_BLOCK F_EXPRLOC"), BLOCK),
+    **dict.fromkeys(dw.numbers("F_SDATA"), SLEB),
+    **dict.fromkeys(dw.numbers(_LEB128), ULEB),
+}
+_SIZES = {  # bytes -> forms
+    0: "F_FLAG_PRESENT F_IMPLICIT_CONST",
+    1: "F_DATA1 F_FLAG F_REF1 F_STRX1 F_ADDRX1",
+    2: "F_DATA2 F_REF2 F_STRX2 F_ADDRX2",
+    3: "F_STRX3 F_ADDRX3",
+    4: "F_DATA4 F_REF4 F_REF_SUP4 F_STRX4 F_ADDRX4",
+    8: "F_DATA8 F_REF8 F_REF_SIG8 F_REF_SUP8",
+    16: "F_DATA16",
+}
+_FIXED = {form: size for size, forms in _SIZES.items() for form in dw.numbers(forms)}
+_OFFSETS = dw.numbers("F_STRP F_LINE_STRP F_SEC_OFFSET F_STRP_SUP F_GNU_REF_ALT F_GNU_STRP_ALT")
 _CODES = {1: "B", 2: "H", 4: "I", 8: "Q", 3: "3s", 16: "16s", 0: "0s"}
 
 # The attributes that somebody asks for, by what their value must be; all others are skipped.
-_STRINGS = frozenset(
-    (dw.NAME, dw.COMP_DIR, dw.PRODUCER, dw.LINKAGE_NAME, dw.MIPS_LINKAGE_NAME, dw.DWO_NAME, dw.GNU_DWO_NAME)
+_STRINGS = dw.numbers("NAME COMP_DIR PRODUCER LINKAGE_NAME MIPS_LINKAGE_NAME DWO_NAME GNU_DWO_NAME")
+_REFERENCES = dw.numbers("ABSTRACT_ORIGIN SPECIFICATION TYPE SIGNATURE")
+_CONSTANTS = dw.numbers(
+    """BYTE_SIZE BIT_OFFSET BIT_SIZE STMT_LIST LOW_PC LANGUAGE PROTOTYPED UPPER_BOUND CALLING_CONVENTION COUNT DECL_FILE
+    DECL_LINE DECLARATION ENCODING EXTERNAL VIRTUALITY DATA_BIT_OFFSET STR_OFFSETS_BASE ADDR_BASE ALIGNMENT ARTIFICIAL
+    NORETURN GNU_VECTOR GNU_ADDR_BASE"""
 )
-_REFERENCES = frozenset((dw.ABSTRACT_ORIGIN, dw.SPECIFICATION, dw.TYPE, dw.SIGNATURE))
-_CONSTANTS = frozenset((
-    dw.BYTE_SIZE, dw.BIT_OFFSET, dw.BIT_SIZE, dw.STMT_LIST, dw.LOW_PC, dw.LANGUAGE, dw.PROTOTYPED, dw.UPPER_BOUND,
-    dw.CALLING_CONVENTION, dw.COUNT, dw.DECL_FILE, dw.DECL_LINE, dw.DECLARATION, dw.ENCODING, dw.EXTERNAL, dw.VIRTUALITY,
-    dw.DATA_BIT_OFFSET, dw.STR_OFFSETS_BASE, dw.ADDR_BASE, dw.ALIGNMENT, dw.ARTIFICIAL, dw.NORETURN, dw.GNU_VECTOR, dw.GNU_ADDR_BASE,
-))  # fmt: skip
-_EITHER = frozenset((dw.CONST_VALUE, dw.DATA_MEMBER_LOCATION, dw.LOCATION, dw.FRAME_BASE))  # a number, or an expression
-_STRING_FORMS = frozenset((
-    dw.F_STRING, dw.F_STRP, dw.F_LINE_STRP, dw.F_STRP_SUP, dw.F_GNU_STRP_ALT, dw.F_STRX, dw.F_STRX1, dw.F_STRX2, dw.F_STRX3,
-    dw.F_STRX4, dw.F_GNU_STR_INDEX,
-))  # fmt: skip
-_REFERENCE_FORMS = frozenset((
-    dw.F_REF_ADDR, dw.F_REF1, dw.F_REF2, dw.F_REF4, dw.F_REF8, dw.F_REF_UDATA, dw.F_REF_SIG8, dw.F_REF_SUP4, dw.F_REF_SUP8,
-    dw.F_GNU_REF_ALT,
-))  # fmt: skip
-_BLOCK_FORMS = frozenset((dw.F_BLOCK, dw.F_BLOCK1, dw.F_BLOCK2, dw.F_BLOCK4, dw.F_EXPRLOC, dw.F_DATA16))
+_EITHER = dw.numbers("CONST_VALUE DATA_MEMBER_LOCATION LOCATION FRAME_BASE")  # a number, or an expression
+_STRING_FORMS = dw.numbers(
+    "F_STRING F_STRP F_LINE_STRP F_STRP_SUP F_GNU_STRP_ALT F_STRX F_STRX1 F_STRX2 F_STRX3 F_STRX4 F_GNU_STR_INDEX"
+)
+_REFERENCE_FORMS = dw.numbers(
+    "F_REF_ADDR F_REF1 F_REF2 F_REF4 F_REF8 F_REF_UDATA F_REF_SIG8 F_REF_SUP4 F_REF_SUP8 F_GNU_REF_ALT"
+)
+_BLOCK_FORMS = dw.numbers("F_BLOCK F_BLOCK1 F_BLOCK2 F_BLOCK4 F_EXPRLOC F_DATA16")
 _NOT_CONSTANTS = _STRING_FORMS | _REFERENCE_FORMS | _BLOCK_FORMS
 
 
@@ -131,7 +135,7 @@ class Abbreviation:
     __slots__ = ("attributes", "children", "constants", "fixed", "name", "numbers", "sibling", "skips", "steps", "tag")
 
     def __init__(
-        self, tag: int, children: bool, attributes: tuple[tuple[int, int, int], ...], shape: FormSizes
+        self, tag: int, children: bool, attributes: tuple[tuple[int, int, int], ...], forms: FormSizes
     ) -> None:
         self.tag, self.children, self.attributes = tag, children, attributes
         skips: list[int] = []
@@ -139,7 +143,7 @@ class Abbreviation:
         self.sibling = -1
         self.name = -1  # offset of a DW_AT_name of form strp in the first run
         for attribute, form, _ in attributes:
-            size = shape.size(form)
+            size = forms.size(form)
             if size < 0:
                 if run:
                     skips.append(run)
@@ -168,7 +172,7 @@ class Abbreviation:
 Step = tuple[Struct | None, tuple[tuple[int, int], ...], int]
 
 
-def compile_steps(abbreviation: Abbreviation, shape: FormSizes) -> tuple[Step, ...]:
+def compile_steps(abbreviation: Abbreviation, forms: FormSizes) -> tuple[Step, ...]:
     """How to decode an entry: for each run its Struct, the wanted (attribute, form) and its size; for each variable form
     None, its (attribute, form) if wanted, and what to do (negative). Values that the abbreviation itself has go to `constants`."""
     steps: list[Step] = []
@@ -182,7 +186,7 @@ def compile_steps(abbreviation: Abbreviation, shape: FormSizes) -> tuple[Step, .
         pattern, wanted, run = "<", [], 0
 
     for attribute, form, constant in abbreviation.attributes:
-        size = shape.size(form)
+        size = forms.size(form)
         if size < 0:
             flush()
             names = ((attribute, form),) if _wanted(attribute, form) else ()
@@ -208,7 +212,7 @@ def compile_steps(abbreviation: Abbreviation, shape: FormSizes) -> tuple[Step, .
 Table = dict[int, Abbreviation]
 
 
-def read_table(data: bytes, at: int, shape: FormSizes) -> Table:
+def read_table(data: bytes, at: int, forms: FormSizes) -> Table:
     """The abbreviations at offset `at` of .debug_abbrev. Raises Damage; struct and index errors at the end of the data."""
     table: Table = {}
     if at >= len(data):
@@ -234,4 +238,4 @@ def read_table(data: bytes, at: int, shape: FormSizes) -> Table:
             if not attribute and not form:
                 break
             attributes.append((attribute, form, constant))
-        table[code] = Abbreviation(tag, children, tuple(attributes), shape)
+        table[code] = Abbreviation(tag, children, tuple(attributes), forms)

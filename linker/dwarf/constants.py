@@ -70,3 +70,8 @@ CONVENTIONS = {
     0xCA: "preserve_all",
     0xCB: "regcall",
 }
+
+
+def numbers(names: str) -> frozenset[int]:
+    """The numbers of names of this module, with white space between them."""
+    return frozenset(globals()[name] for name in names.split())

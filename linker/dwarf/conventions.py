@@ -121,9 +121,14 @@ def _taken(code: bytes, expected: int) -> int | None:
 
 
 def _where(
-    information: Information, unit: Unit, function: Values, abbreviation: Abbreviation, values: Values,
-    stores: dict[int, _Where],     size_of: Callable[[Unit, Values], int],
-) -> _Where | None:  # fmt: skip
+    information: Information,
+    unit: Unit,
+    function: Values,
+    abbreviation: Abbreviation,
+    values: Values,
+    stores: dict[int, _Where],
+    size_of: Callable[[Unit, Values], int],
+) -> _Where | None:
     location = values.get(dw.LOCATION)
     if isinstance(location, int):
         form = next(form for attribute, form, _ in abbreviation.attributes if attribute == dw.LOCATION)
@@ -197,8 +202,8 @@ def _stores(code: bytes) -> dict[int, _Where]:
 def _first(information: Information, unit: Unit, at: int, entry: int) -> bytes | None:
     """The first expression of a location list, if it holds from the function's entry on."""
     base = unit.top.get(dw.LOW_PC, 0)
-    size = unit.shape.address
-    if unit.shape.version < 5:  # .debug_loc: start, end, u16 length
+    size = unit.forms.address
+    if unit.forms.version < 5:  # .debug_loc: start, end, u16 length
         data = information.sections.loc
         while True:
             start, end = (int.from_bytes(data[at + n * size : at + (n + 1) * size], "little") for n in range(2))

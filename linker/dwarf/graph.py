@@ -27,15 +27,23 @@ _DEEPEST = 150  # pointers to arrays of pointers to ... without a record between
 _MAKING = -1  # in `_numbers`: being made
 
 _QUALIFIERS = {
-    dw.CONST_TYPE: "const", dw.VOLATILE_TYPE: "volatile", dw.RESTRICT_TYPE: "restrict", dw.ATOMIC_TYPE: "atomic",
-}  # fmt: skip
+    dw.CONST_TYPE: "const",
+    dw.VOLATILE_TYPE: "volatile",
+    dw.RESTRICT_TYPE: "restrict",
+    dw.ATOMIC_TYPE: "atomic",
+}
 _POINTERS = {
-    dw.POINTER_TYPE: "pointer", dw.REFERENCE_TYPE: "reference", dw.RVALUE_REFERENCE_TYPE: "rvalue_reference",
+    dw.POINTER_TYPE: "pointer",
+    dw.REFERENCE_TYPE: "reference",
+    dw.RVALUE_REFERENCE_TYPE: "rvalue_reference",
     dw.PTR_TO_MEMBER_TYPE: "member",
-}  # fmt: skip
+}
 _KINDS = {
-    dw.STRUCTURE_TYPE: "struct", dw.UNION_TYPE: "union", dw.CLASS_TYPE: "class", dw.INTERFACE_TYPE: "class",
-}  # fmt: skip
+    dw.STRUCTURE_TYPE: "struct",
+    dw.UNION_TYPE: "union",
+    dw.CLASS_TYPE: "class",
+    dw.INTERFACE_TYPE: "class",
+}
 _TRANSPARENT = frozenset((dw.PACKED_TYPE, dw.SHARED_TYPE, dw.IMMUTABLE_TYPE))
 _MEMBERS = frozenset((dw.MEMBER, dw.INHERITANCE))
 _PARAMETERS = frozenset((dw.FORMAL_PARAMETER, dw.UNSPECIFIED_PARAMETERS))
@@ -166,7 +174,7 @@ class Graph:
 
     def _pointer(self, unit: Unit, at: int, abbreviation: Abbreviation, values: Values, body: int, depth: int) -> int:
         kind = _POINTERS[abbreviation.tag]
-        size = values.get(dw.BYTE_SIZE, unit.shape.address)
+        size = values.get(dw.BYTE_SIZE, unit.forms.address)
         target = self.type_of(unit, values, depth)
         return self._row((kind, target, size), ct.Pointer(target, size, kind))
 

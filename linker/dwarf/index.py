@@ -14,9 +14,12 @@ from uselib.linker.dwarf.abbreviations import Abbreviation, Damage, uleb
 from uselib.linker.dwarf.units import DAMAGE, Information, Unit, Values
 
 RECORDS = {
-    dw.STRUCTURE_TYPE: "struct", dw.CLASS_TYPE: "struct", dw.INTERFACE_TYPE: "struct", dw.UNION_TYPE: "union",
+    dw.STRUCTURE_TYPE: "struct",
+    dw.CLASS_TYPE: "struct",
+    dw.INTERFACE_TYPE: "struct",
+    dw.UNION_TYPE: "union",
     dw.ENUMERATION_TYPE: "enum",
-}  # fmt: skip
+}
 _SCOPES = frozenset((dw.NAMESPACE, dw.STRUCTURE_TYPE, dw.CLASS_TYPE, dw.UNION_TYPE, dw.INTERFACE_TYPE))
 _INTERESTING = frozenset((dw.SUBPROGRAM, dw.VARIABLE, dw.TYPEDEF, dw.NAMESPACE, dw.IMMUTABLE_TYPE, *RECORDS))
 _DEEPEST = 64  # scopes within scopes

@@ -28,13 +28,13 @@ class LineTableFiles:
         at = unit.top.get(dw.STMT_LIST, -1)
         if at < 0:
             return ""
-        names = self._known.get((at, unit.shape.version))
+        names = self._known.get((at, unit.forms.version))
         if names is None:
             try:
                 names = _names(self._information, at)
             except DAMAGE:
                 names = []
-            self._known[at, unit.shape.version] = names
+            self._known[at, unit.forms.version] = names
         return names[number] if 0 <= number < len(names) else ""
 
 
@@ -54,9 +54,9 @@ def _names(information: Information, at: int) -> list[str]:
     opcodes = data[at]
     at += opcodes  # the opcode base itself and a length for each opcode below it
     if version >= 5:
-        shape = FormSizes(version, 8, offset)
-        directories, at = _table(information, data, at, shape)
-        files, at = _table(information, data, at, shape)
+        forms = FormSizes(version, 8, offset)
+        directories, at = _table(information, data, at, forms)
+        files, at = _table(information, data, at, forms)
         return [_joined(directories, where, name) for name, where in files]
     return _old_names(data, at)
 
@@ -79,7 +79,7 @@ def _old_names(data: bytes, at: int) -> list[str]:
     return names
 
 
-def _table(information: Information, data: bytes, at: int, shape: FormSizes) -> tuple[list[tuple[str, int]], int]:
+def _table(information: Information, data: bytes, at: int, forms: FormSizes) -> tuple[list[tuple[str, int]], int]:
     """A list of directories or files of version 5: (name, directory), and the offset behind it."""
     columns = []
     count, at = data[at], at + 1
@@ -101,7 +101,7 @@ def _table(information: Information, data: bytes, at: int, shape: FormSizes) -> 
             elif form == dw.F_UDATA:
                 value, at = uleb(data, at)
             else:
-                size = shape.size(form)
+                size = forms.size(form)
                 if size < 0:
                     raise Damage("a line table has a form that is not read")
                 number = int.from_bytes(data[at : at + size], "little")

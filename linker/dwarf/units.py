@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from bisect import bisect_right
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from uselib.linker.dwarf import abbreviations as ab
@@ -32,24 +33,24 @@ _PLAIN = frozenset(
 )
 
 
+@dataclass(slots=True, eq=False)
 class Unit:
     """A unit's header and, once asked for, its abbreviations and the attributes of its first entry."""
 
-    __slots__ = (
-        "abbrev_offset", "addr_base", "end", "first", "kind", "language", "number", "offset_size", "scopes", "shape",
-        "signature", "start", "str_offsets_base", "table", "top", "type_at",
-    )  # fmt: skip
-
-    def __init__(
-        self, number: int, start: int, end: int, shape: FormSizes, abbrev_offset: int, first: int, kind: int
-    ) -> None:
-        self.number, self.start, self.end, self.shape, self.first, self.kind = number, start, end, shape, first, kind
-        self.abbrev_offset = abbrev_offset
-        self.signature = self.type_at = 0
-        self.table: ab.Table = {}
-        self.top: Values = {}
-        self.language = 0
-        self.str_offsets_base = self.addr_base = 0
+    number: int
+    start: int
+    end: int
+    forms: FormSizes
+    abbrev_offset: int
+    first: int
+    kind: int
+    signature: int = 0
+    type_at: int = 0
+    table: ab.Table = field(default_factory=dict)
+    top: Values = field(default_factory=dict)
+    language: int = 0
+    str_offsets_base: int = 0
+    addr_base: int = 0
 
 
 class Information:
@@ -135,12 +136,12 @@ class Information:
         """The attributes of a unit's first entry; reads its abbreviations first. Raises one of DAMAGE."""
         if unit.top:
             return unit.top
-        key = (unit.abbrev_offset, unit.shape.key)
+        key = (unit.abbrev_offset, unit.forms.key)
         if key not in self._tables:
-            self._tables[key] = ab.read_table(self.sections.abbrev, unit.abbrev_offset, unit.shape)
+            self._tables[key] = ab.read_table(self.sections.abbrev, unit.abbrev_offset, unit.forms)
         unit.table = self._tables[key]
         # A default, for what has no DW_AT_str_offsets_base: behind the header of the table.
-        unit.str_offsets_base = (8 if unit.shape.offset == 4 else 16) if unit.shape.version >= 5 else 0
+        unit.str_offsets_base = (8 if unit.forms.offset == 4 else 16) if unit.forms.version >= 5 else 0
         unit.addr_base = unit.str_offsets_base
         bases = self.entry(unit, unit.first, indexed=False)[1]
         unit.str_offsets_base = bases.get(dw.STR_OFFSETS_BASE, unit.str_offsets_base)
@@ -180,7 +181,7 @@ class Information:
             raise Damage(f"an entry at {at - 1:#x} has the unknown abbreviation {code}")
         steps = abbreviation.steps
         if steps is None:
-            steps = ab.compile_steps(abbreviation, unit.shape)
+            steps = ab.compile_steps(abbreviation, unit.forms)
         values: Values = dict(abbreviation.constants)
         strings = self._strings
         for run, names, size in steps:
@@ -251,14 +252,14 @@ class Information:
         if form in _STRX:
             if not indexed:
                 return ""
-            size = unit.shape.offset
+            size = unit.forms.offset
             at = unit.str_offsets_base + value * size
             table = self.sections.str_offsets
             if at + size > len(table):
                 raise Damage("the index of a string lies outside .debug_str_offsets")
             return self.string(int.from_bytes(table[at : at + size], "little"))
         if form in _ADDRX:
-            at, size = unit.addr_base + value * unit.shape.address, unit.shape.address
+            at, size = unit.addr_base + value * unit.forms.address, unit.forms.address
             if not indexed or at + size > len(self.sections.addr):
                 return 0
             return int.from_bytes(self.sections.addr[at : at + size], "little")

@@ -12,8 +12,18 @@ from uselib.linker.image import Machine
 
 _PRINTF = re.compile(rb"%(?:[-+ #0'I]*)(\*|\d+)?(?:\.(\*|-?\d+)?)?(hh|h|ll|l|q|j|z|t|L)?(.)?", re.DOTALL)
 _SCANF = re.compile(rb"%(\*)?(\d+)?m?(hh|h|ll|l|q|j|z|t|L)?(\[\^?\]?[^]]*\]|.)?", re.DOTALL)
-_SIGNED = {"": "int", "hh": "signed char", "h": "short", "l": "long", "ll": "long long", "q": "long long", "j": "long long",
-           "L": "long long", "z": "long", "t": "long"}  # fmt: skip
+_SIGNED = {
+    "": "int",
+    "hh": "signed char",
+    "h": "short",
+    "l": "long",
+    "ll": "long long",
+    "q": "long long",
+    "j": "long long",
+    "L": "long long",
+    "z": "long",
+    "t": "long",
+}
 
 
 @dataclass(frozen=True, slots=True)
