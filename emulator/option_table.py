@@ -4,8 +4,8 @@ has options of its own, which are not ours to read."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from uselib.linker.errors import Diagnostic, UsageError
 
@@ -26,12 +26,11 @@ class Option:
         return self.field or name.lstrip("-").replace("-", "_")
 
 
-@dataclass
-class Words:
+class Words(NamedTuple):
     """A command line. values: of the options given, by key; rest: the words that are no options."""
 
-    values: dict[str, Any] = field(default_factory=dict)
-    rest: list[str] = field(default_factory=list)
+    values: dict[str, Any]
+    rest: list[str]
 
 
 def option_rows(table: Mapping[str, Option], width: int) -> list[str]:
@@ -45,7 +44,7 @@ def read_words(
 ) -> Words | None:
     """None: help is asked for. command: `uselib run`, for messages. mixed: options may stand behind other words; without it, the first
     word that is no option ends them. `--` ends them in any case. Raises UsageError."""
-    found = Words()
+    found = Words({}, [])
     left = list(arguments)
     while left:
         word = left.pop(0)
@@ -62,7 +61,7 @@ def read_words(
         if option is None:
             raise UsageError(Diagnostic(word.partition("=")[0], "no such option", remedy=f"see `{command} --help`"))
         _read_option(word, option, left, found.values)
-    found.rest += left
+    found.rest.extend(left)
     return found
 
 

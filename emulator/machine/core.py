@@ -12,7 +12,7 @@ import os
 from ctypes import c_int, c_int64, c_uint64, c_void_p
 from functools import cache
 
-from uselib.emulator.trace.record import native_module
+from uselib.emulator import native_module
 
 MODULE = "uselib.emulator.machine._core"
 RELEASE = (2, 1, 4)  # of Unicorn

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from uselib.emulator.kernel.calls.processes import execute
 from uselib.emulator.kernel.clock import Clock
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
     from uselib.emulator.machine.machine import Machine
 
 
-@dataclass(frozen=True)
-class Death:
+class Death(NamedTuple):
     """A process that a signal has killed, with its machine as it was then. last_calls: the latest events, if somebody recorded them."""
 
     program: str
@@ -62,8 +60,7 @@ def print_report(death: Death, options: RunOptions) -> None:
         print(line, file=sys.stderr, flush=True)
 
 
-@dataclass(frozen=True)
-class Host:
+class Host(NamedTuple):
     """files: the guest's open files at its start, from the number of files that it may have; signals: how its signals and the host's are
     connected; load: what is run; report: what is done with the report of a death."""
 

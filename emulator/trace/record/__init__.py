@@ -9,7 +9,7 @@
     mapping_changes    when memory is mapped otherwise
     process_output     from one process to the sink of all
     backend            the interface of what makes records; select_backend: which one
-    native_backend     ... by native/recorder.c (native_module loads it)
+    native_backend     ... by native/recorder.c
     python_backend     ... the same bytes in Python, with call_stacks and guest_reader
 
 No Python runs for an event: everything but the backends runs once a mapping, a function, a system call or a program. A new kind of event is a

@@ -12,8 +12,9 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+from uselib.emulator import native_module
+from uselib.emulator.native_module import fields
 from uselib.emulator.process.interfaces import WatchableMachine
-from uselib.emulator.trace.record import native_module
 from uselib.emulator.trace.record.backend import (
     BEFORE_FORK,
     EXTRA,
@@ -26,7 +27,6 @@ from uselib.emulator.trace.record.backend import (
     Setup,
     Want,
 )
-from uselib.emulator.trace.record.native_module import fields
 from uselib.emulator.trace.store.format import RECORD, Batch, EventKind
 
 MODULE = "uselib.emulator.trace._native"

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from uselib.emulator import native_module
 from uselib.emulator.machine import native_pages
 from uselib.emulator.machine.engine import MEM_FETCH, MEM_READ, MEM_WRITE
 from uselib.emulator.machine.machine import Machine
 from uselib.emulator.machine.native_pages import NativeLookups, PortableLookups
 from uselib.emulator.process.interfaces import Fault, ProcessEnded
-from uselib.emulator.trace.record import native_module
 from uselib.loader.memory.address_space import PAGE, AddressSpace, MemoryFault
 
 needs_table = pytest.mark.skipif(

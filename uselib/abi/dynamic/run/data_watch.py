@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Protocol
 
+from uselib.emulator import native_module
 from uselib.emulator.process.interfaces import WatchableMachine
-from uselib.emulator.trace.record import native_module
 from uselib.loader.memory.address_space import PAGE, AddressSpace
 
 MODULE = "uselib.emulator.trace._watch"
