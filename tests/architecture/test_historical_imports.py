@@ -11,7 +11,7 @@ import pytest
 from support.command import environment
 from support.tools import require
 
-OLD = ("aout", "coff", "textbook", "copied", "kernel_libraries", "inspect_historical", "compare")
+OLD = ("aout", "coff", "textbook", "copied", "kernel_libraries", "historical", "compare")
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,14 +39,13 @@ SOURCES = (".c", ".i", ".S", ".s", ".sx")
 # Options of our own -> field of Command.
 _OWN = {"--sysroot": "sysroot", "--scheme": "scheme", "--version-rule": "version_rule"}
 # Options of the compiler with a word of their own behind them.
-_WITH_WORD = frozenset((
-    "-I", "-D", "-U", "-include", "-imacros", "-isystem", "-idirafter", "-iquote", "-iprefix", "-iwithprefix", "-isysroot",
-    "-MF", "-MT", "-MQ", "-Xpreprocessor", "-Xassembler", "-Xclang", "-target", "-mllvm", "--param", "-aux-info",
-    "-dumpbase", "-dumpdir",
-))  # fmt: skip
+_WITH_WORD = frozenset(
+    "-I -D -U -include -imacros -isystem -idirafter -iquote -iprefix -iwithprefix -isysroot -MF -MT -MQ -Xpreprocessor "
+    "-Xassembler -Xclang -target -mllvm --param -aux-info -dumpbase -dumpdir".split()
+)
 # Options of the linker: with a joined or separate word, or alone.
 _LINK_WITH_WORD = frozenset(("-L", "-l", "-u", "-z", "-T", "-e"))
-_LINK_ALONE = frozenset(("-s", "-rdynamic"))
+_LINK_ALONE = frozenset(("-s",))
 _LINK_IGNORED = frozenset(("-no-pie", "-nopie", "-static-libgcc", "-pipe", "-rdynamic", "-shared-libgcc"))
 _REFUSED = {
     "-shared": "use `uselib mkshlib` for a fixed-address shared library",
@@ -53,17 +53,7 @@ _REFUSED = {
     "-static-pie": "programs are linked at a fixed address",
     "-r": "give the objects themselves to the final link",
 }
-_ASK_COMPILER = (
-    "-v",
-    "--version",
-    "-dumpmachine",
-    "-dumpversion",
-    "-dumpfullversion",
-    "-print-",
-    "--print-",
-    "-###",
-    "--help",
-)
+_ASK_COMPILER = tuple("-v --version -dumpmachine -dumpversion -dumpfullversion -print- --print- -### --help".split())
 
 
 def _bad(option: str, message: str, remedy: str = "") -> UsageError:
@@ -71,7 +61,7 @@ def _bad(option: str, message: str, remedy: str = "") -> UsageError:
 
 
 @dataclass(frozen=True)
-class Item:
+class LinkWord:
     """A linker argument: a word for it, or (source) a file to compile first, in language `language` if given."""
 
     text: str
@@ -79,7 +69,7 @@ class Item:
     language: str = ""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Command:
     """A parsed command line."""
 
@@ -89,103 +79,174 @@ class Command:
     output: str = ""
     stop: str = ""  # -c, -S, -E or empty
     machine: str = ""  # -m32, -m64
-    compiler: list[str] = field(default_factory=list)
-    items: list[Item] = field(default_factory=list)
     start_files: bool = True
     default_libraries: bool = True
-    ask: bool = False
+    ask: bool = False  # a question to the compiler: --version, -print-...
     help: bool = False
+    compiler: list[str] = field(default_factory=list)
+    items: list[LinkWord] = field(default_factory=list)
 
 
-def _value(arguments: list[str], position: int, option: str) -> tuple[str, int]:
-    """The word that belongs to `option`, joined to it or following; and the position of the last word used."""
-    word = arguments[position]
-    if len(word) > len(option):
-        return word[len(option) :].removeprefix("=") if option.startswith("--") else word[len(option) :], position
-    if position + 1 >= len(arguments):
-        raise _bad(option, "needs a value")
-    return arguments[position + 1], position + 1
+class _Parsing:
+    """A command line while its words are sorted out. values: fields of Command."""
+
+    def __init__(self, words: list[str]) -> None:
+        self.words, self.at = words, 0
+        self.language = ""
+        self.values: dict[str, str | bool] = {}
+        self.compiler: list[str] = []
+        self.items: list[LinkWord] = []
+
+    def value(self, option: str) -> str:
+        """The word that belongs to `option`, joined to it or following."""
+        word = self.words[self.at]
+        if len(word) > len(option):
+            return word[len(option) :].removeprefix("=") if option.startswith("--") else word[len(option) :]
+        if self.at + 1 >= len(self.words):
+            raise _bad(option, "needs a value")
+        self.at += 1
+        return self.words[self.at]
+
+    def input(self, word: str) -> None:
+        suffix = os.path.splitext(word)[1]
+        if suffix == ".so" or ".so." in os.path.basename(word):
+            raise _bad(word, "is a dynamically linked library", "link with a stub library or an archive")
+        if word == "-" and not self.language:
+            raise _bad("-", "standard input needs a language", "give -x c")
+        self.items.append(LinkWord(word, bool(self.language) or suffix in SOURCES, self.language))
+
+
+def _own(parsing: _Parsing, word: str) -> None:
+    option = word.split("=")[0]
+    parsing.values[_OWN[option]] = parsing.value(option)
+
+
+def _output(parsing: _Parsing, word: str) -> None:
+    parsing.values["output"] = parsing.value("-o")
+
+
+def _language(parsing: _Parsing, word: str) -> None:
+    language = parsing.value("-x")
+    parsing.language = "" if language == "none" else language
+
+
+def _stop(parsing: _Parsing, word: str) -> None:
+    parsing.values["stop"] = word
+
+
+def _dependencies(parsing: _Parsing, word: str) -> None:
+    parsing.values["stop"] = "-E"
+    parsing.compiler.append(word)
+
+
+def _machine(parsing: _Parsing, word: str) -> None:
+    parsing.values["machine"] = word
+
+
+def _static(parsing: _Parsing, word: str) -> None:
+    parsing.values["scheme"] = parsing.values.get("scheme") or "static"
+
+
+def _threads(parsing: _Parsing, word: str) -> None:
+    parsing.compiler.append("-D_REENTRANT")
+
+
+def _leave_out(parsing: _Parsing, word: str) -> None:
+    if word != "-nodefaultlibs":
+        parsing.values["start_files"] = False
+    if word != "-nostartfiles":
+        parsing.values["default_libraries"] = False
+
+
+def _linker_words(parsing: _Parsing, word: str) -> None:
+    parsing.items += [LinkWord(part) for part in word[4:].split(",")]
+
+
+def _linker_word(parsing: _Parsing, word: str) -> None:
+    parsing.items.append(LinkWord(parsing.value(word)))
+
+
+def _refuse(parsing: _Parsing, word: str) -> None:
+    raise _bad(word, "is not possible here", _REFUSED[word])
+
+
+def _ignore(parsing: _Parsing, word: str) -> None:
+    pass
+
+
+def _link_alone(parsing: _Parsing, word: str) -> None:
+    parsing.items.append(LinkWord(word))
+
+
+def _link_with_word(parsing: _Parsing, word: str) -> None:
+    parsing.items.append(LinkWord(word[:2] + parsing.value(word[:2])))
+
+
+def _with_word(parsing: _Parsing, word: str) -> None:
+    parsing.compiler += [word, parsing.value(word)]
+
+
+def _ask(parsing: _Parsing, word: str) -> None:
+    parsing.values["ask"] = True
+    if word == "--help":
+        parsing.values["help"] = True
+    parsing.compiler.append(word)
+
+
+# The first row whose test holds says what a word that begins with `-` means; a word that no row knows is the compiler's.
+_ROWS: tuple[tuple[Callable[[str], bool], Callable[[_Parsing, str], None]], ...] = (
+    (lambda word: word.split("=")[0] in _OWN, _own),
+    (lambda word: word.startswith("-o") and not word.startswith("-object"), _output),
+    (lambda word: word.startswith("-x"), _language),
+    (frozenset(("-c", "-S", "-E")).__contains__, _stop),
+    (frozenset(("-M", "-MM")).__contains__, _dependencies),
+    (frozenset(("-m32", "-m64")).__contains__, _machine),
+    (frozenset(("-static",)).__contains__, _static),
+    (frozenset(("-pthread",)).__contains__, _threads),
+    (frozenset(("-nostdlib", "-nostartfiles", "-nodefaultlibs")).__contains__, _leave_out),
+    (lambda word: word.startswith("-Wl,"), _linker_words),
+    (frozenset(("-Xlinker",)).__contains__, _linker_word),
+    (_REFUSED.__contains__, _refuse),
+    (_LINK_IGNORED.__contains__, _ignore),
+    (_LINK_ALONE.__contains__, _link_alone),
+    (lambda word: word[:2] in _LINK_WITH_WORD, _link_with_word),
+    (_WITH_WORD.__contains__, _with_word),
+    (lambda word: word.startswith(_ASK_COMPILER), _ask),
+)
 
 
 def parse(arguments: list[str]) -> Command:
     """Sorts a command line out. Raises UsageError."""
-    command = Command(sysroot=os.environ.get("USELIB_SYSROOT", ""))
-    words = expand_response_files(arguments)
-    language = ""
-    at = -1
-    while (at := at + 1) < len(words):
-        word = words[at]
+    parsing = _Parsing(expand_response_files(arguments))
+    parsing.values["sysroot"] = os.environ.get("USELIB_SYSROOT", "")
+    while parsing.at < len(parsing.words):
+        word = parsing.words[parsing.at]
         if not word.startswith("-") or word == "-":
-            _input(command, word, language)
-        elif word.split("=")[0] in _OWN:
-            option = word.split("=")[0]
-            value, at = _value(words, at, option)
-            setattr(command, _OWN[option], value)
-        elif word == "-o" or (word.startswith("-o") and not word.startswith("-object")):
-            command.output, at = _value(words, at, "-o")
-        elif word == "-x" or word.startswith("-x"):
-            value, at = _value(words, at, "-x")
-            language = "" if value == "none" else value
-        elif word in ("-c", "-S", "-E"):
-            command.stop = word
-        elif word in ("-M", "-MM"):
-            command.stop = "-E"
-            command.compiler.append(word)
-        elif word in ("-m32", "-m64"):
-            command.machine = word
-        elif word == "-static":
-            command.scheme = command.scheme or "static"
-        elif word == "-pthread":
-            command.compiler.append("-D_REENTRANT")
-        elif word in ("-nostdlib", "-nostartfiles", "-nodefaultlibs"):
-            command.start_files = command.start_files and word == "-nodefaultlibs"
-            command.default_libraries = command.default_libraries and word == "-nostartfiles"
-        elif word.startswith("-Wl,"):
-            command.items += [Item(part) for part in word[4:].split(",")]
-        elif word == "-Xlinker":
-            value, at = _value(words, at, word)
-            command.items.append(Item(value))
-        elif word in _REFUSED:
-            raise _bad(word, "is not possible here", _REFUSED[word])
-        elif word in _LINK_IGNORED:
-            pass
-        elif word in _LINK_ALONE:
-            command.items.append(Item(word))
-        elif word[:2] in _LINK_WITH_WORD and not word.startswith("--"):
-            value, at = _value(words, at, word[:2])
-            command.items.append(Item(word[:2] + value))
-        elif word in _WITH_WORD:
-            value, at = _value(words, at, word)
-            command.compiler += [word, value]
-        elif word.startswith(_ASK_COMPILER):
-            command.ask = True
-            command.help = command.help or word == "--help"
-            command.compiler.append(word)
+            parsing.input(word)
         else:
-            command.compiler.append(word)
-    if command.scheme not in ("", *SCHEMES):
+            take = next((take for test, take in _ROWS if test(word)), None)
+            if take is not None:
+                take(parsing, word)
+            else:
+                parsing.compiler.append(word)
+        parsing.at += 1
+    _check_scheme(str(parsing.values.get("scheme", "")))
+    return Command(**parsing.values, compiler=parsing.compiler, items=parsing.items)  # type: ignore[arg-type]
+
+
+def _check_scheme(scheme: str) -> None:
+    if scheme not in ("", *SCHEMES):
         remedy = f"use {', '.join(SCHEMES[:-1])} or {SCHEMES[-1]}"
-        remedy = "`uselib shlicc` makes such programs" if command.scheme == "bsdos" else remedy
-        raise _bad("--scheme", f"`{command.scheme}` is not a scheme", remedy)
-    return command
+        remedy = "`uselib shlicc` makes such programs" if scheme == "bsdos" else remedy
+        raise _bad("--scheme", f"`{scheme}` is not a scheme", remedy)
 
 
-def _input(command: Command, word: str, language: str) -> None:
-    suffix = os.path.splitext(word)[1]
-    if suffix == ".so" or ".so." in os.path.basename(word):
-        raise _bad(word, "is a dynamically linked library", "link with a stub library or an archive")
-    if word == "-" and not language:
-        raise _bad("-", "standard input needs a language", "give -x c")
-    command.items.append(Item(word, bool(language) or suffix in SOURCES, language))
-
-
-def _compile(compiler: Compiler, sysroot: Sysroot, command: Command, item: Item, mode: str, output: str) -> None:
+def _compile(compiler: Compiler, sysroot: Sysroot, command: Command, item: LinkWord, mode: str, output: str) -> None:
     language = ["-x", item.language] if item.language else []
     headers = ["-nostdinc", "-isystem", str(sysroot.include), "-isystem", compiler.headers]
-    arguments = [
-        *compiler.command, *compiler.machine_flags(sysroot.machine), *compiler.common_flags(), *command.compiler, *headers,
-        mode, *language, item.text, *(["-o", output] if output else []),
-    ]  # fmt: skip
+    flags = [*compiler.machine_flags(sysroot.machine), *compiler.common_flags(), *command.compiler]
+    target = ["-o", output] if output else []
+    arguments = [*compiler.command, *flags, *headers, mode, *language, item.text, *target]
     status = subprocess.run(arguments).returncode
     if status:
         raise LinkError(Diagnostic("cc", f"compilation failed (status {status})", symbol=item.text))
@@ -274,4 +335,4 @@ def run(arguments: list[str]) -> int:
         return ld.run(link_arguments(sysroot, scheme, words, command.output or "a.out", command))
 
 
-__all__ = ["Command", "Item", "check_inputs", "compile_sources", "link_arguments", "parse", "run"]
+__all__ = ["Command", "LinkWord", "check_inputs", "compile_sources", "link_arguments", "parse", "run"]

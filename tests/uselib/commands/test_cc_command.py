@@ -12,7 +12,7 @@ from support.paths import ROOT
 from support.programs import build, run, source, sysroot
 from support.tools import SCHEMES
 from uselib.cli import main
-from uselib.commands.cc import Item, parse
+from uselib.commands.cc import LinkWord, parse
 from uselib.linker.errors import ToolError
 
 HELLO = '#include <stdio.h>\nint main(void) { puts("hello" TAIL); return 0; }\n'
@@ -27,16 +27,16 @@ def test_parse() -> None:
     assert (command.sysroot, command.scheme, command.output) == ("/s", "mmap", "out")
     assert command.compiler == ["-O2", "-Iinc", "-I", "other", "-DX=1", "-D", "Y", "-include", "e.h", "-D_REENTRANT"]
     assert command.items == [
-        Item("a.c", True),
-        *map(Item, "-Llib -Lmore b.o -lm -lz -Map map -u sym --gc-sections".split()),
-        *(Item("c.txt", True, "assembler"), Item("d.S", True), Item("-s")),
+        LinkWord("a.c", True),
+        *map(LinkWord, "-Llib -Lmore b.o -lm -lz -Map map -u sym --gc-sections".split()),
+        *(LinkWord("c.txt", True, "assembler"), LinkWord("d.S", True), LinkWord("-s")),
     ]
 
 
 def test_response_file(tmp_path: Path) -> None:
     (tmp_path / "r").write_text("-DA='x y' one.c -static")
     command = parse([f"@{tmp_path}/r"])
-    assert (command.compiler, command.items, command.scheme) == (["-DA=x y"], [Item("one.c", True)], "static")
+    assert (command.compiler, command.items, command.scheme) == (["-DA=x y"], [LinkWord("one.c", True)], "static")
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
+from uselib.commands.inspect.records import Facts
 from uselib.linker.errors import FormatError
 from uselib.linker.formats.ar import MAGIC, Archive
 from uselib.linker.formats.library_names import NEEDS_PREFIX
@@ -15,8 +15,6 @@ from uselib.linker.historical.coff import format as coff
 from uselib.linker.historical.textbook import format as textbook
 from uselib.linker.image import Image
 from uselib.loader.programs.aout_names import slot_names
-
-Facts = dict[str, Any]
 
 
 def facts_of(data: bytes, path: str) -> Facts | None:
@@ -37,10 +35,15 @@ def _aout(data: bytes, path: str) -> Facts:
     image = aout_image.read_image(data, path, names)
     file = aout.decode(data, path)
     facts: Facts = {
-        "kind": "a.out", "path": path, "magic": header.magic.name, "what": _what(file, library), "entry": header.entry,
+        "kind": "a.out",
+        "path": path,
+        "magic": header.magic.name,
+        "what": _what(file, library),
+        "entry": header.entry,
         "sizes": {"text": header.text, "data": header.data, "bss": header.bss},
-        "relocations": len(file.text_relocations) + len(file.data_relocations), "symbols": _aout_symbols(file),
-    }  # fmt: skip
+        "relocations": len(file.text_relocations) + len(file.data_relocations),
+        "symbols": _aout_symbols(file),
+    }
     if image.library is not None:
         facts |= _library(image)
     return facts
@@ -86,10 +89,8 @@ def _library(image: Image) -> Facts:
     slots = []
     for number in range(1, who.slot_count + 1):
         export = by_number.get(number)
-        slots.append(
-            {"slot": number, "address": header.slot_address(number), "name": export.name if export else "",
-             "target": export.implementation if export else None}
-        )  # fmt: skip
+        name, target = (export.name, export.implementation) if export else ("", None)
+        slots.append({"slot": number, "address": header.slot_address(number), "name": name, "target": target})
     return {"name": who.name, "version": str(who.version), "base": who.base, "end": who.end, "slots": slots}
 
 
@@ -131,10 +132,17 @@ def _is_aout_stub(data: bytes) -> bool:
 def _aout_stub(data: bytes, path: str) -> Facts:
     stub = aout_stub.read_archive(data, path)
     return {
-        "kind": "a.out stub archive", "path": path, "library": stub.name, "text": stub.version_text, "base": stub.base,
-        "version": str(aout_stub.version_of(stub.version & ~aout_stub.CLASSIC)), "classic": bool(stub.version & aout_stub.CLASSIC),
-        "functions": stub.functions, "data": stub.data, "cells": stub.cells,
-    }  # fmt: skip
+        "kind": "a.out stub archive",
+        "path": path,
+        "library": stub.name,
+        "text": stub.version_text,
+        "base": stub.base,
+        "version": str(aout_stub.version_of(stub.version & ~aout_stub.CLASSIC)),
+        "classic": bool(stub.version & aout_stub.CLASSIC),
+        "functions": stub.functions,
+        "data": stub.data,
+        "cells": stub.cells,
+    }
 
 
 def _show_aout_stub(facts: Facts) -> list[str]:
@@ -160,9 +168,13 @@ def _coff(data: bytes, path: str) -> Facts:
         r.path for s in file.sections if s.flags & coff.STYP_LIB for r in coff.decode_libraries(s.content, path)
     ]
     return {
-        "kind": "COFF", "path": path, "what": what, "entry": file.optional.entry if file.optional is not None else None,
+        "kind": "COFF",
+        "path": path,
+        "what": what,
+        "entry": file.optional.entry if file.optional is not None else None,
         "sections": [
-            {"name": s.name, "address": s.address, "size": s.size, "flags": s.flags, "relocations": len(s.relocations)} for s in file.sections
+            {"name": s.name, "address": s.address, "size": s.size, "flags": s.flags, "relocations": len(s.relocations)}
+            for s in file.sections
         ],
         "libraries": libraries,
         "symbols": [
@@ -170,7 +182,7 @@ def _coff(data: bytes, path: str) -> Facts:
             for s in file.symbols
             if s.section != coff.N_DEBUG and s.storage in (coff.C_EXT, coff.C_STAT) and not s.auxiliary
         ],
-    }  # fmt: skip
+    }
 
 
 def _show_coff(facts: Facts) -> list[str]:
@@ -191,11 +203,13 @@ def _textbook(data: bytes, path: str) -> Facts:
     file = textbook.decode(data, path)
     undefined = any(symbol.type == "U" for symbol in file.symbols)
     return {
-        "kind": "LINK", "path": path, "what": "object" if file.relocations or undefined else "linked file",
+        "kind": "LINK",
+        "path": path,
+        "what": "object" if file.relocations or undefined else "linked file",
         "segments": [{"name": s.name, "start": s.start, "length": s.length, "flags": s.flags} for s in file.segments],
         "symbols": [{"name": s.name, "value": s.value, "type": s.type} for s in file.symbols],
         "relocations": len(file.relocations),
-    }  # fmt: skip
+    }
 
 
 def _show_textbook(facts: Facts) -> list[str]:
@@ -209,9 +223,12 @@ def _show_textbook(facts: Facts) -> list[str]:
 def _textbook_library(data: bytes, path: str) -> Facts:
     library = textbook.decode_library(data, path)
     return {
-        "kind": "LIBRARY", "path": path, "shared": library.shared, "dependencies": list(library.dependencies),
+        "kind": "LIBRARY",
+        "path": path,
+        "shared": library.shared,
+        "dependencies": list(library.dependencies),
         "modules": [{"name": m.name, "size": len(m.content), "defines": list(m.defines)} for m in library.modules],
-    }  # fmt: skip
+    }
 
 
 def _show_textbook_library(facts: Facts) -> list[str]:
@@ -222,10 +239,16 @@ def _show_textbook_library(facts: Facts) -> list[str]:
 
 
 _READERS: tuple[tuple[Callable[[bytes], bool], Callable[[bytes, str], Facts]], ...] = (
-    (aout.is_aout, _aout), (_is_aout_stub, _aout_stub), (coff.is_coff, _coff), (textbook.is_textbook, _textbook),
+    (aout.is_aout, _aout),
+    (_is_aout_stub, _aout_stub),
+    (coff.is_coff, _coff),
+    (textbook.is_textbook, _textbook),
     (textbook.is_textbook_library, _textbook_library),
-)  # fmt: skip
+)
 SHOW: dict[str, Callable[[Facts], list[str]]] = {
-    "a.out": _show_aout, "a.out stub archive": _show_aout_stub, "COFF": _show_coff, "LINK": _show_textbook,
+    "a.out": _show_aout,
+    "a.out stub archive": _show_aout_stub,
+    "COFF": _show_coff,
+    "LINK": _show_textbook,
     "LIBRARY": _show_textbook_library,
-}  # fmt: skip
+}
