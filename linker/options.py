@@ -1,4 +1,4 @@
-"""GNU ld's command line: a table of options, and what they ask for as one immutable `Options`.
+"""GNU ld's command line: what its options (option_table.py) ask for as one immutable `Options`.
 
 Long options may be written with one or two dashes, as in GNU ld, and `-o`-like single letters may be joined with their
 value. An option that is not in the table is refused by name: silently ignoring it could change what a program does.
@@ -7,10 +7,23 @@ value. An option that is not in the table is refused by name: silently ignoring 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from uselib.linker.errors import Diagnostic, UsageError
 from uselib.linker.image import Machine
+from uselib.linker.option_table import (
+    FLAG,
+    IGNORED,
+    IGNORED_VALUE,
+    JOINED,
+    OPTIONAL_VALUE,
+    REFUSED,
+    REFUSED_VALUE,
+    TABLE,
+    VALUE,
+    Z_IGNORED,
+)
 
 
 @dataclass(frozen=True)
@@ -63,7 +76,6 @@ class Options:
     executable_stack: bool | None = None  # -z execstack, -z noexecstack
     stack_size: int = 0
     max_page_size: int = 0x1000
-    separate_code: bool = True
     allow_multiple_definition: bool = False
     warn_common: bool = False
     fatal_warnings: bool = False
@@ -85,103 +97,6 @@ FORMATS = {"i386linux": "aout", "i386coff": "coff", "textbook": "textbook"}  # o
 
 # Who maps a program's libraries, and when (docs/formats.md, start-up contract); all but the first link with stub libraries.
 SCHEMES = ("static", "uselib", "mmap", "kernel", "bsdos", "interp")
-
-# Kinds of option: what follows the name, and what it does.
-FLAG, VALUE, IGNORED, IGNORED_VALUE, REFUSED, REFUSED_VALUE = range(6)
-
-# name -> (kind, key). For REFUSED the key is the remedy.
-TABLE: dict[str, tuple[int, str]] = {
-    "o": (VALUE, "output"), "output": (VALUE, "output"),
-    "m": (VALUE, "emulation"),
-    "L": (VALUE, "library_path"), "library-path": (VALUE, "library_path"),
-    "l": (VALUE, "library"), "library": (VALUE, "library"),
-    "e": (VALUE, "entry"), "entry": (VALUE, "entry"),
-    "u": (VALUE, "undefined"), "undefined": (VALUE, "undefined"), "require-defined": (VALUE, "undefined"),
-    "T": (VALUE, "script"), "script": (VALUE, "script"),
-    "Ttext": (VALUE, "start .text"), "Tdata": (VALUE, "start .data"), "Tbss": (VALUE, "start .bss"),
-    "section-start": (VALUE, "section_start"),
-    "Ttext-segment": (VALUE, "base"), "image-base": (VALUE, "base"),
-    "defsym": (VALUE, "defsym"), "wrap": (VALUE, "wrap"),
-    "Map": (VALUE, "map_file"), "M": (FLAG, "print_map"), "print-map": (FLAG, "print_map"), "cref": (IGNORED, ""),
-    "gc-sections": (FLAG, "gc_sections"), "no-gc-sections": (FLAG, "no gc_sections"),
-    "print-gc-sections": (FLAG, "print_gc_sections"), "no-print-gc-sections": (FLAG, "no print_gc_sections"),
-    "s": (FLAG, "strip_all"), "strip-all": (FLAG, "strip_all"),
-    "S": (FLAG, "strip_debug"), "strip-debug": (FLAG, "strip_debug"),
-    "x": (FLAG, "discard_locals"), "discard-all": (FLAG, "discard_locals"),
-    "X": (IGNORED, ""), "discard-locals": (IGNORED, ""), "discard-none": (IGNORED, ""),
-    "eh-frame-hdr": (FLAG, "eh_frame_hdr"), "no-eh-frame-hdr": (FLAG, "no eh_frame_hdr"),
-    "z": (VALUE, "keyword"), "sysroot": (VALUE, "sysroot"), "scheme": (VALUE, "scheme"),
-    "rpath": (VALUE, "rpath"), "R": (VALUE, "rpath"), "rpath-link": (IGNORED_VALUE, ""),
-    "version-rule": (VALUE, "version_rule"),
-    "t": (FLAG, "trace"), "trace": (FLAG, "trace"),
-    "y": (VALUE, "trace_symbol"), "trace-symbol": (VALUE, "trace_symbol"),
-    "allow-multiple-definition": (FLAG, "allow_multiple_definition"),
-    "warn-common": (FLAG, "warn_common"), "no-warn-common": (FLAG, "no warn_common"),
-    "fatal-warnings": (FLAG, "fatal_warnings"), "no-fatal-warnings": (FLAG, "no fatal_warnings"),
-    "w": (FLAG, "no_warnings"), "no-warnings": (FLAG, "no_warnings"),
-    "warn-unresolved-symbols": (FLAG, "no unresolved_are_errors"), "noinhibit-exec": (IGNORED, ""),
-    "error-unresolved-symbols": (FLAG, "unresolved_are_errors"),
-    "no-undefined": (IGNORED, ""), "unresolved-symbols": (VALUE, "unresolved"),
-    "help": (FLAG, "help"), "version": (FLAG, "version"), "v": (FLAG, "version"), "V": (FLAG, "version"),
-    "start-group": (FLAG, "("), "(": (FLAG, "("), "end-group": (FLAG, ")"), ")": (FLAG, ")"),
-    "whole-archive": (FLAG, "whole"), "no-whole-archive": (FLAG, "no whole"),
-    "push-state": (FLAG, "push"), "pop-state": (FLAG, "pop"),
-    # accepted, because compilers pass them and a static link has nothing to do for them
-    "static": (IGNORED, ""), "Bstatic": (IGNORED, ""), "dn": (IGNORED, ""), "non_shared": (IGNORED, ""),
-    "Bdynamic": (IGNORED, ""), "dy": (IGNORED, ""), "call_shared": (IGNORED, ""), "nostdlib": (IGNORED, ""),
-    "as-needed": (IGNORED, ""), "no-as-needed": (IGNORED, ""), "add-needed": (IGNORED, ""),
-    "no-add-needed": (IGNORED, ""), "copy-dt-needed-entries": (IGNORED, ""), "no-copy-dt-needed-entries": (IGNORED, ""),
-    "dynamic-linker": (VALUE, "interpreter"), "I": (VALUE, "interpreter"), "no-dynamic-linker": (IGNORED, ""),
-    "no-pie": (IGNORED, ""), "hash-style": (IGNORED_VALUE, ""), "plugin": (IGNORED_VALUE, ""),
-    "plugin-opt": (IGNORED_VALUE, ""), "O": (IGNORED_VALUE, ""), "G": (IGNORED_VALUE, ""), "A": (IGNORED_VALUE, ""),
-    "export-dynamic": (IGNORED, ""), "E": (IGNORED, ""), "no-export-dynamic": (IGNORED, ""),
-    "Bsymbolic": (IGNORED, ""), "Bsymbolic-functions": (IGNORED, ""), "relax": (IGNORED, ""), "no-relax": (IGNORED, ""),
-    "n": (IGNORED, ""), "nmagic": (IGNORED, ""), "g": (IGNORED, ""), "d": (IGNORED, ""), "dc": (IGNORED, ""),
-    "dp": (IGNORED, ""), "define-common": (IGNORED, ""), "no-define-common": (IGNORED, ""),
-    "soname": (IGNORED_VALUE, ""), "h": (IGNORED_VALUE, ""), "sort-common": (IGNORED, ""),
-    "sort-section": (IGNORED_VALUE, ""), "no-ld-generated-unwind-info": (IGNORED, ""),
-    "ld-generated-unwind-info": (IGNORED, ""), "stats": (IGNORED, ""), "demangle": (IGNORED, ""),
-    "no-demangle": (IGNORED, ""), "color-diagnostics": (IGNORED, ""), "no-color-diagnostics": (IGNORED, ""),
-    "verbose": (IGNORED, ""), "no-omagic": (IGNORED, ""), "check-sections": (IGNORED, ""),
-    "no-check-sections": (IGNORED, ""), "warn-once": (IGNORED, ""), "warn-execstack": (IGNORED, ""),
-    "no-warn-execstack": (IGNORED, ""), "warn-rwx-segments": (IGNORED, ""), "no-warn-rwx-segments": (IGNORED, ""),
-    "warn-section-align": (IGNORED, ""), "no-warn-mismatch": (IGNORED, ""), "no-warn-search-mismatch": (IGNORED, ""),
-    "no-keep-memory": (IGNORED, ""), "reduce-memory-overheads": (IGNORED, ""), "threads": (IGNORED, ""),
-    "no-threads": (IGNORED, ""), "version-script": (IGNORED_VALUE, ""), "dynamic-list": (IGNORED_VALUE, ""),
-    "exclude-libs": (IGNORED_VALUE, ""), "build-id": (FLAG, "build_id"), "dependency-file": (IGNORED_VALUE, ""),
-    "no-allow-shlib-undefined": (IGNORED, ""), "allow-shlib-undefined": (IGNORED, ""), "icf": (IGNORED_VALUE, ""),
-    # refused: asking for another kind of output
-    "shared": (REFUSED, "use `uselib mkshlib` for a fixed-address shared library"),
-    "Bshareable": (REFUSED, "use `uselib mkshlib` for a fixed-address shared library"),
-    "pie": (REFUSED, "link with -no-pie (and compile with -fno-pie)"),
-    "pic-executable": (REFUSED, "link with -no-pie (and compile with -fno-pie)"),
-    "static-pie": (REFUSED, "link with -static -no-pie"),
-    "r": (REFUSED, "give the object files themselves to the final link"),
-    "relocatable": (REFUSED, "give the object files themselves to the final link"),
-    "i": (REFUSED, "give the object files themselves to the final link"),
-    "N": (FLAG, "magic omagic"), "omagic": (FLAG, "magic omagic"), "qmagic": (FLAG, "magic qmagic"),
-    "emit-relocs": (REFUSED, "the output has no relocations"), "q": (REFUSED, "the output has no relocations"),
-    "oformat": (REFUSED_VALUE, "the output is ELF"), "b": (REFUSED_VALUE, "inputs are ELF"),
-    "format": (REFUSED_VALUE, "inputs are ELF"),
-}  # fmt: skip
-
-_JOINED = frozenset("oLleumzTyRIhOGA")  # single letters whose value may follow without a space
-_OPTIONAL_VALUE = frozenset(
-    ("threads", "color-diagnostics", "build-id", "sort-common", "demangle", "unresolved-symbols")
-)
-
-_Z_IGNORED = frozenset(
-    (
-        "call-nop", "cet-report", "combreloc", "common", "defs", "dynamic-undefined-weak", "force-ibt", "global",
-        "ibt", "ibtplt", "indirect-extern-access", "initfirst", "interpose", "keep-text-section-prefix", "lazy",
-        "loadfltr", "nocombreloc", "nocommon", "nodelete", "nodlopen", "nodump", "nodynamic-undefined-weak",
-        "noextern-prot-data", "noextern-protected-data", "nognustack", "noindirect-extern-access",
-        "nokeep-text-section-prefix", "nopack-relative-relocs", "norelro", "noseparate-code", "nostart-stop-gc",
-        "notext", "nounique-symbol", "now", "origin", "pack-relative-relocs", "relro", "report-relative-reloc",
-        "rodynamic", "separate-code", "separate-loadable-segments", "shstk", "start-stop-gc", "text", "textoff",
-        "undefs", "unique-symbol",
-    )
-)  # fmt: skip
 
 
 def _bad(option: str, message: str, remedy: str = "") -> UsageError:
@@ -248,37 +163,37 @@ def _split(argument: str) -> tuple[str, str | None]:
     name, equals, value = body.partition("=")
     if name in TABLE and (len(name) > 1 or argument.startswith("--") or not equals):
         return name, value if equals else None
-    if not argument.startswith("--") and body[:1] in _JOINED:
+    if not argument.startswith("--") and body[:1] in JOINED:
         return body[0], body[1:]
     if name in TABLE:
         return name, value
     return name, value if equals else None
 
 
-def _flag(state: _CommandLine, key: str, option: str, value: str | None) -> None:
+def _flag(line: _CommandLine, key: str, option: str, value: str | None) -> None:
     if key == "(":
-        if state.group is not None:
+        if line.group is not None:
             raise _bad(option, "groups may not be nested")
-        state.group = []
+        line.group = []
     elif key == ")":
-        if state.group is None:
+        if line.group is None:
             raise _bad(option, "there is no group to end")
-        state.inputs.append(InputGroup(tuple(state.group)))
-        state.group = None
+        line.inputs.append(InputGroup(tuple(line.group)))
+        line.group = None
     elif key in ("whole", "no whole"):
-        state.whole = key == "whole"
+        line.whole = key == "whole"
     elif key == "push":
-        state.pushed.append(state.whole)
+        line.pushed.append(line.whole)
     elif key == "pop":
-        if not state.pushed:
+        if not line.pushed:
             raise _bad(option, "no --push-state before it")
-        state.whole = state.pushed.pop()
+        line.whole = line.pushed.pop()
     elif key.startswith("magic "):
-        state.values["magic"] = key.removeprefix("magic ")
+        line.values["magic"] = key.removeprefix("magic ")
     elif key == "build_id":
-        state.values[key] = _build_id("sha1" if value is None else value, option)
+        line.values[key] = _build_id("sha1" if value is None else value, option)
     else:
-        state.values[key.removeprefix("no ")] = not key.startswith("no ")
+        line.values[key.removeprefix("no ")] = not key.startswith("no ")
 
 
 def _build_id(style: str, option: str) -> str:
@@ -297,82 +212,115 @@ def _build_id(style: str, option: str) -> str:
     raise _bad(option, f"`{style}` is no build-id style", "write sha1, md5, none or 0xHEXDIGITS")
 
 
-def _value(state: _CommandLine, key: str, option: str, value: str) -> None:
-    if key == "library":
-        state.input(value, library=True)
-    elif key == "emulation":
-        if value not in EMULATIONS:
-            raise _bad(f"-m {value}", "no such emulation", f"there are {', '.join(EMULATIONS)}")
-        state.values["machine"] = EMULATIONS[value]
-        state.values["format"] = FORMATS.get(value, "elf")
-    elif key == "script":
-        raise _bad(f"-T {value}", "linker scripts with SECTIONS are not supported", "use -Ttext, -Tdata, --image-base")
-    elif key.startswith("start "):
-        state.add("section_starts", (key[6:], number(value, option, bare_hexadecimal=True)))
-    elif key == "section_start":
-        name, equals, address = value.partition("=")
-        if not equals:
-            raise _bad(option, f"`{value}` should be SECTION=ADDRESS")
-        state.add("section_starts", (name, number(address, option, bare_hexadecimal=True)))
-    elif key == "base":
-        state.values["base"] = number(value, option, bare_hexadecimal=option.lstrip("-").startswith("T"))
-    elif key == "defsym":
-        name, equals, expression = value.partition("=")
-        if not equals or not name or not expression:
-            raise _bad(option, f"`{value}` should be SYMBOL=EXPRESSION")
-        state.add("defsym", (name.strip(), expression.strip()))
-    elif key == "scheme":
-        if value not in SCHEMES:
-            raise _bad(option, f"`{value}` is no scheme", f"write {', '.join(SCHEMES[:-1])} or {SCHEMES[-1]}")
-        state.values["scheme"] = value
-    elif key == "version_rule":
-        from uselib.linker.versions import rule_named  # only where it is asked for
-
-        state.values[key] = rule_named(value, option).name
-    elif key == "rpath":
-        for directory in value.split(":"):
-            state.add("rpath", directory)
-    elif key == "keyword":
-        _keyword(state, value)
-    elif key == "unresolved":
-        if value not in ("ignore-all", "report-all", "ignore-in-object-files", "ignore-in-shared-libs"):
-            raise _bad(option, f"`{value}` is no method")
-        state.values["unresolved_are_errors"] = value in ("report-all", "ignore-in-shared-libs")
-    elif key in ("library_path", "undefined", "wrap", "trace_symbol"):
-        state.add({"library_path": "library_paths", "trace_symbol": "trace_symbols"}.get(key, key), value)
-    else:
-        state.values[key] = value
+def _emulation(line: _CommandLine, option: str, value: str) -> None:
+    if value not in EMULATIONS:
+        raise _bad(f"-m {value}", "no such emulation", f"there are {', '.join(EMULATIONS)}")
+    line.values["machine"] = EMULATIONS[value]
+    line.values["format"] = FORMATS.get(value, "elf")
 
 
-def _keyword(state: _CommandLine, word: str) -> None:
+def _script(line: _CommandLine, option: str, value: str) -> None:
+    raise _bad(f"-T {value}", "linker scripts with SECTIONS are not supported", "use -Ttext, -Tdata, --image-base")
+
+
+def _section_start(line: _CommandLine, option: str, value: str) -> None:
+    name, equals, address = value.partition("=")
+    if not equals:
+        raise _bad(option, f"`{value}` should be SECTION=ADDRESS")
+    line.add("section_starts", (name, number(address, option, bare_hexadecimal=True)))
+
+
+def _base(line: _CommandLine, option: str, value: str) -> None:
+    line.values["base"] = number(value, option, bare_hexadecimal=option.lstrip("-").startswith("T"))
+
+
+def _defsym(line: _CommandLine, option: str, value: str) -> None:
+    name, equals, expression = value.partition("=")
+    if not equals or not name or not expression:
+        raise _bad(option, f"`{value}` should be SYMBOL=EXPRESSION")
+    line.add("defsym", (name.strip(), expression.strip()))
+
+
+def _scheme(line: _CommandLine, option: str, value: str) -> None:
+    if value not in SCHEMES:
+        raise _bad(option, f"`{value}` is no scheme", f"write {', '.join(SCHEMES[:-1])} or {SCHEMES[-1]}")
+    line.values["scheme"] = value
+
+
+def _version_rule(line: _CommandLine, option: str, value: str) -> None:
+    from uselib.linker.versions import rule_named  # only where it is asked for
+
+    line.values["version_rule"] = rule_named(value, option).name
+
+
+def _rpath(line: _CommandLine, option: str, value: str) -> None:
+    for directory in value.split(":"):
+        line.add("rpath", directory)
+
+
+def _unresolved(line: _CommandLine, option: str, value: str) -> None:
+    if value not in ("ignore-all", "report-all", "ignore-in-object-files", "ignore-in-shared-libs"):
+        raise _bad(option, f"`{value}` is no method")
+    line.values["unresolved_are_errors"] = value in ("report-all", "ignore-in-shared-libs")
+
+
+def _keyword(line: _CommandLine, option: str, word: str) -> None:
     """-z WORD."""
     name, _, value = word.partition("=")
     if name in ("execstack", "noexecstack"):
-        state.values["executable_stack"] = name == "execstack"
+        line.values["executable_stack"] = name == "execstack"
     elif name == "muldefs":
-        state.values["allow_multiple_definition"] = True
+        line.values["allow_multiple_definition"] = True
     elif name == "stack-size":
-        state.values["stack_size"] = number(value, f"-z {word}")
+        line.values["stack_size"] = number(value, f"-z {word}")
     elif name in ("max-page-size", "common-page-size"):
         size = number(value, f"-z {word}")
         if size & (size - 1) or not size:
             raise _bad(f"-z {word}", "not a power of two")
         if name == "max-page-size":
-            state.values["max_page_size"] = max(size, 0x1000)
-    elif name not in _Z_IGNORED:
+            line.values["max_page_size"] = max(size, 0x1000)
+    elif name not in Z_IGNORED:
         raise _bad(f"-z {word}", "unknown keyword")
+
+
+_HANDLERS: dict[str, Callable[[_CommandLine, str, str], None]] = {
+    "library": lambda line, _, value: line.input(value, library=True),
+    "emulation": _emulation,
+    "script": _script,
+    "section_start": _section_start,
+    "base": _base,
+    "defsym": _defsym,
+    "scheme": _scheme,
+    "version_rule": _version_rule,
+    "rpath": _rpath,
+    "keyword": _keyword,
+    "unresolved": _unresolved,
+    "start-text": lambda line, option, value: _section_start(line, option, f".text={value}"),
+    "start-data": lambda line, option, value: _section_start(line, option, f".data={value}"),
+    "start-bss": lambda line, option, value: _section_start(line, option, f".bss={value}"),
+}
+_LISTS = {"library_path": "library_paths", "undefined": "undefined", "wrap": "wrap", "trace_symbol": "trace_symbols"}
+
+
+def _value(line: _CommandLine, key: str, option: str, value: str) -> None:
+    if key in _HANDLERS:
+        _HANDLERS[key](line, option, value)
+    elif key in _LISTS:
+        line.add(_LISTS[key], value)
+    else:
+        line.values[key] = value
 
 
 def parse(arguments: list[str]) -> Options:
     """The options of an `ld` command line. Raises UsageError, naming the option."""
     words = expand_response_files(arguments)
-    state = _CommandLine()
+    line = _CommandLine()
     position = 0
     while position < len(words):
         word = words[position]
         position += 1
         if not word.startswith("-") or word == "-":
-            state.input(word)
+            line.input(word)
             continue
         name, value = _split(word)
         if name not in TABLE:
@@ -385,18 +333,18 @@ def parse(arguments: list[str]) -> Options:
                 raise _bad(word, "needs a value")
             value = words[position]
             position += 1
-        if kind in (FLAG, IGNORED) and value is not None and name not in _OPTIONAL_VALUE:
+        if kind in (FLAG, IGNORED) and value is not None and name not in OPTIONAL_VALUE:
             raise _bad(word, "takes no value")
         if kind == FLAG:
-            _flag(state, key, word, value)
+            _flag(line, key, word, value)
         elif kind == VALUE:
             assert value is not None
-            _value(state, key, word.partition("=")[0] if word.startswith("--") else word, value)
-    if state.group is not None:
+            _value(line, key, word.partition("=")[0] if word.startswith("--") else word, value)
+    if line.group is not None:
         raise _bad("--start-group", "has no --end-group")
-    values = state.values | {key: tuple(items) for key, items in state.lists.items()}
+    values = line.values | {key: tuple(items) for key, items in line.lists.items()}
     if values.get("magic") and values.get("format") != "aout":
         raise _bad(
             f"--{values['magic']}", "not supported", "segments are kept apart (W^X) here; -m i386linux makes a.out"
         )
-    return Options(inputs=tuple(state.inputs), **values)  # type: ignore[arg-type]
+    return Options(inputs=tuple(line.inputs), **values)  # type: ignore[arg-type]
