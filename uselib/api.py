@@ -71,7 +71,7 @@ def link(*words: PathName, output: PathName) -> LinkedProgram:
     from uselib.linker.link import link as link_in_memory
     from uselib.linker.options import parse
     from uselib.linker.outputs.formats import kind_of
-    from uselib.linker.passes.writer import write_atomically
+    from uselib.linker.writing import write_atomically
 
     options = parse([os.fspath(word) for word in words])
     _check_link_options(options)

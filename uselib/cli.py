@@ -5,11 +5,11 @@ Errors that are meant for the user (`ToolError`) become one line on stderr and e
 
 from __future__ import annotations
 
-import gc
 import importlib
 import os
 import sys
 
+from uselib.linker import cycle_collector
 from uselib.linker.errors import ToolError, UsageError, printable
 
 # name -> (module under uselib.commands, one line of help)
@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     """Runs a subcommand, the process's own command line if `argv` is None. Returns its exit status."""
     if argv is not None:
         return _run(argv)
-    gc.disable()  # importing makes nothing to collect; _run turns it on again
+    cycle_collector.stop()  # importing makes nothing to collect; _run turns it on again
     status = _run(sys.argv[1:])
     if sys.argv[1:2] and sys.argv[1] in QUICK_EXIT:
         try:
@@ -72,9 +72,7 @@ def _run(arguments: list[str]) -> int:
         print(f"uselib: {printable(arguments[0])}: no such command; `uselib --help` lists them", file=sys.stderr)
         return 2
     module = importlib.import_module(f"uselib.commands.{COMMANDS[arguments[0]][0]}")
-    if not gc.isenabled():
-        gc.freeze()
-        gc.enable()
+    cycle_collector.resume()
     try:
         return int(module.run(arguments[1:]))
     except ToolError as failure:

@@ -11,6 +11,7 @@ from typing import BinaryIO
 from uselib.linker.errors import error
 from uselib.linker.image import PAGE
 from uselib.linker.library import stub
+from uselib.linker.writing import permissions, temporary_file
 
 
 def write(target_bytes: bytes, library: stub.StubContents, directory: str | Path, form: str) -> None:
@@ -47,11 +48,11 @@ def write(target_bytes: bytes, library: stub.StubContents, directory: str | Path
 
 def _stage(pending: list[tuple[Path, Path]], path: Path, data: bytes, mode: int) -> None:
     try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        descriptor, name = temporary_file(str(path))
         pending.append((Path(name), path))
         with os.fdopen(descriptor, "wb") as file:
             _write_sparse(file, data)
-        os.chmod(name, mode & ~_umask())
+        os.chmod(name, permissions(mode))
     except OSError as failure:  # of a full disk the exception has no name, else the temporary one
         raise OSError(failure.errno, failure.strerror, str(path)) from None
 
@@ -75,7 +76,7 @@ def _stage_directory(pending: list[tuple[Path, Path]], path: Path, library: stub
     pending.append((temporary, path))
     for member in stub.members(library):
         (temporary / member.name).write_bytes(member.content)
-    os.chmod(temporary, 0o777 & ~_umask())
+    os.chmod(temporary, permissions(0o777))
 
 
 def _check_place(temporary: Path, final: Path) -> None:
@@ -95,9 +96,3 @@ def _remove(path: Path) -> None:
             path.rmdir()
         else:
             path.unlink()
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask

@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
 import re
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +22,7 @@ from pathlib import Path
 from uselib.linker.errors import Diagnostic, Diagnostics, FormatError, LinkError
 from uselib.linker.image import PAGE
 from uselib.linker.reading import read_file
+from uselib.linker.writing import replacing
 
 LOW, HIGH = 0x60000000, 0x80000000  # default region; the end is exclusive
 BOUNDARY = 4 << 20
@@ -261,23 +260,8 @@ def read(path: str | Path) -> Registry:
 
 def write(registry: Registry) -> None:
     """Writes the registry to its file: a temporary file beside it, then rename. Raises OSError."""
-    path = Path(os.path.realpath(registry.file))
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-            out.write("".join(line + "\n" for line in registry.lines))
-        os.chmod(name, path.stat().st_mode & 0o7777 if path.exists() else 0o666 & ~_umask())
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
+    with replacing(registry.file, None) as out:
+        out.write("".join(line + "\n" for line in registry.lines).encode())
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from uselib.linker.formats.elf import SHF_ALLOC
 from uselib.linker.options import Options
 from uselib.linker.passes.model import InputSection, Symbol
-from uselib.linker.passes.writer import write_atomically
+from uselib.linker.writing import write_atomically
 
 if TYPE_CHECKING:
     from uselib.linker.link import Linked

@@ -1,10 +1,7 @@
-"""The output file: headers, section contents, symbol table. Reproducible (no dates, no paths) and atomic (renamed into place)."""
+"""The output file: headers, section contents, symbol table. Reproducible: no dates, no paths."""
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
@@ -235,47 +232,3 @@ def complete(image: bytearray, layout: Layout, entry: int, rows: list[OutputSymb
     image[size : size + len(layout.headers) * records.segment.size] = b"".join(
         records.pack_segment(header) for header in layout.headers
     )
-
-
-def _temporary(directory: str, name: str) -> tuple[int, str]:
-    """A new file next to the output. (The tempfile module would take longer to import than a small link takes.)"""
-    for attempt in range(1000):
-        path = os.path.join(directory, f".{name}.{os.getpid()}.{attempt}")
-        try:
-            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), path
-        except FileExistsError:
-            continue
-    raise FileExistsError(f"{directory}/.{name}: too many temporary files")
-
-
-def write_atomically(path: str, data: bytes | bytearray, mode: int = 0o777) -> None:
-    """Writes to a temporary file in the same directory and renames it: never a half-written output.
-
-    Raises LinkError naming the file, if it cannot be written.
-    """
-    target = os.path.realpath(path)
-    try:
-        if path.endswith("/"):  # realpath drops it: `-o /dev/null/` must not replace the device
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        if os.path.exists(target) and not os.path.isfile(target):  # /dev/null, a pipe
-            with open(target, "wb") as file:
-                file.write(data)
-        else:
-            _replace(target, data, mode)
-    except OSError as failure:
-        raise error(path, f"cannot be written: {failure.strerror}") from None
-
-
-def _replace(path: str, data: bytes | bytearray, mode: int) -> None:
-    handle, temporary = _temporary(os.path.dirname(path), os.path.basename(path))
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, mode & ~mask)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise

@@ -120,7 +120,7 @@ def _spec(options: argparse.Namespace) -> MatrixSpec:
 
 
 def _write(result: MatrixResult, options: argparse.Namespace) -> None:
-    from uselib.linker.passes.writer import write_atomically
+    from uselib.linker.writing import write_atomically
 
     if options.html:
         from uselib.abi.dynamic.matrix.html import page

@@ -280,7 +280,7 @@ def _write(text: str, path: str) -> None:
 
 
 def _write_file(path: str, data: bytes) -> None:
-    from uselib.linker.passes.writer import write_atomically  # imports half the linker
+    from uselib.linker.writing import write_atomically  # imports half the linker
 
     write_atomically(path, data, 0o666)
 

@@ -39,7 +39,7 @@ def run(arguments: list[str]) -> int:
         return 0
     from uselib.linker.link import LinkJob, link, show_warnings
     from uselib.linker.outputs.formats import kind_of
-    from uselib.linker.passes.writer import write_atomically
+    from uselib.linker.writing import write_atomically
 
     result = link(LinkJob(options, kind_of(options)))
     for line in [*result.resolution.traced, *traced_symbols(result.resolution, options.trace_symbols)]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from uselib.linker.errors import error
 from uselib.linker.installation import PACKAGE
-from uselib.linker.passes.writer import write_atomically
+from uselib.linker.writing import write_atomically
 
 SCRIPT = """#!{python}
 import sys

@@ -12,7 +12,7 @@ from uselib.linker.historical.aout.stub import DUMMY
 from uselib.linker.historical.aout.stub_writer import stub_archives
 from uselib.linker.link import LinkJob, link, show_warnings
 from uselib.linker.options import InputArgument, InputGroup, Options
-from uselib.linker.passes.writer import write_atomically
+from uselib.linker.writing import write_atomically
 
 
 def make(options: argparse.Namespace) -> int:

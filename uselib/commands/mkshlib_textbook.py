@@ -14,7 +14,7 @@ from uselib.linker.library.request import identity_name
 from uselib.linker.library.specification import Specification
 from uselib.linker.link import LinkJob, link, show_warnings
 from uselib.linker.options import InputArgument, InputGroup, Options
-from uselib.linker.passes.writer import write_atomically
+from uselib.linker.writing import write_atomically
 
 
 def make(options: argparse.Namespace) -> int:

@@ -155,7 +155,7 @@ def link(
         raise error(arguments[0], f"cannot be run: {failure.strerror}", remedy="name a linker with --ld") from None
     if status:
         raise LinkError(Diagnostic("shlicc", f"linking failed (status {status})", symbol=arguments[0]))
-    from uselib.linker.passes.writer import write_atomically
+    from uselib.linker.writing import write_atomically
     from uselib.loader.programs.headers import read_headers
 
     program = Path(made).read_bytes()

@@ -25,7 +25,7 @@ from uselib.linker.link import LinkJob, link
 from uselib.linker.options import InputArgument, Options
 from uselib.linker.outputs.kind import OutputKind
 from uselib.linker.outputs.program import ProgramOutput
-from uselib.linker.passes.writer import write_atomically
+from uselib.linker.writing import write_atomically
 from uselib.runtime.build import ROOT
 from uselib.runtime.build import SCHEMES as STARTS
 from uselib.runtime.compiler import Compiler, find_compiler

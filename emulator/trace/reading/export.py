@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -12,6 +10,7 @@ from typing import BinaryIO
 
 from uselib.emulator.trace.reading.decoding import Decoder
 from uselib.emulator.trace.reading.model import Process, TraceFile
+from uselib.linker.writing import replacing
 
 
 @dataclass(frozen=True)
@@ -56,24 +55,5 @@ def written(path: str | None, write: Callable[[BinaryIO], object]) -> None:
         write(sys.stdout.buffer)
         sys.stdout.buffer.flush()
         return
-    if os.path.exists(path) and not os.path.isfile(path):  # a pipe or device: nothing to rename
-        with open(path, "wb") as out:
-            write(out)
-        return
-    directory = os.path.dirname(path) or "."
-    try:
-        handle, temporary = tempfile.mkstemp(dir=directory, prefix=".uselib-")
-    except OSError as failure:
-        raise OSError(failure.errno, failure.strerror, path) from None
-    try:
-        with os.fdopen(handle, "wb", buffering=1 << 20) as out:
-            write(out)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
-    except BaseException as failure:
-        os.unlink(temporary)
-        if isinstance(failure, OSError) and failure.filename in (None, temporary):
-            raise OSError(failure.errno, failure.strerror, path) from None
-        raise
+    with replacing(path, 0o666) as out:
+        write(out)

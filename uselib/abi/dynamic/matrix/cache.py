@@ -13,7 +13,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import tempfile
 import types
 import typing
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from typing import Any, Literal, TypeVar
 
 from uselib.abi.dynamic.run.result import RESULT_VERSION, AbiResult
 from uselib.linker.installation import PACKAGE
+from uselib.linker.writing import replacing
 
 FORMAT = 1
 _LARGEST = 64 << 20  # bytes of an entry
@@ -93,17 +93,12 @@ class Cache:
         plain = json.loads(json.dumps(dataclasses.asdict(result)))
         entry = {"key": key, "uselib": own_version(), "sum": _sum(plain), "result": plain}
         path = self._path(key)
-        temporary = ""
         try:
             os.makedirs(os.path.dirname(path), exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".new-")
-            with os.fdopen(handle, "w") as file:
-                json.dump(entry, file)
-            os.replace(temporary, path)
+            with replacing(path, 0o600) as file:
+                file.write(json.dumps(entry).encode())
         except OSError as failure:
             self._unwritable = f"{failure.filename or path}: {failure.strerror or failure}"
-            if temporary and os.path.exists(temporary):
-                os.unlink(temporary)
 
     def remarks(self) -> list[str]:
         """One line for each kind of failure."""

@@ -28,7 +28,7 @@ from uselib.emulator.trace.prototypes.type_views import (
     VoidView,
     spelled,
 )
-from uselib.linker.passes.writer import write_atomically
+from uselib.linker.writing import write_atomically
 
 _BASE_TEXT = "char short int long float double void _Bool signed unsigned __int128 bool"
 _BASE = frozenset(_BASE_TEXT.split())  # words of types that need no declaration
