@@ -261,8 +261,8 @@ class Machine:
         return status == ERR_OK and self._event is _Event.NONE and self.cpu.pc == target
 
     def _fault_of_vector(self) -> Fault:
-        if self._vector == faults.VECTOR_X87:
-            return faults.of_x87(self.cpu.pc, self.cpu.float_state())
+        if self._vector in (faults.VECTOR_X87, faults.VECTOR_SSE):
+            return faults.of_float(self.cpu.pc, self.cpu.float_state(), self._vector)
         return faults.of_vector(self._vector, self.cpu.pc, self.engine.error_code)
 
     def _fault_of_stop(self) -> Fault:

@@ -14,7 +14,7 @@ from uselib.loader.memory.address_space import PAGE, AddressSpace, MemoryFault, 
 SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV = 4, 5, 7, 8, 11
 SEGV_MAPERR, SEGV_ACCERR, BUS_ADRERR, ILL_ILLOPN, FPE_INTDIV, FPE_FLTDIV, TRAP_BRKPT = 1, 2, 2, 2, 1, 3, 1
 SI_KERNEL = 0x80
-VECTOR_PROTECTION, VECTOR_X87 = 13, 16
+VECTOR_PROTECTION, VECTOR_X87, VECTOR_SSE = 13, 16, 19
 _PF_PROT, _PF_WRITE, _PF_USER, _PF_INSTR = 1, 2, 4, 16
 
 # vector -> (signal, code); the address is the program counter's for these
@@ -25,8 +25,6 @@ _VECTORS = {
     4: (SIGSEGV, SI_KERNEL),  # into
     5: (SIGSEGV, SI_KERNEL),  # bound
     6: (SIGILL, ILL_ILLOPN),  # ud2
-    VECTOR_X87: (SIGFPE, FPE_FLTDIV),  # see of_x87
-    19: (SIGFPE, FPE_FLTDIV),  # SSE
 }
 
 
@@ -43,12 +41,16 @@ def of_vector(vector: int, pc: int, error: int = 0) -> Fault:
 _FLOAT_CODES = ((0x01, 7), (0x04, 3), (0x08, 4), (0x12, 5), (0x20, 6))  # FPE_FLTINV, FLTDIV, FLTOVF, FLTUND, FLTRES
 
 
-def of_x87(pc: int, state: bytes) -> Fault:
-    """An unmasked x87 exception; state: as CpuState.float_state gives it."""
-    control, status = int.from_bytes(state[0:2], "little"), int.from_bytes(state[2:4], "little")
-    raised = status & ~control
+def of_float(pc: int, state: bytes, vector: int) -> Fault:
+    """An unmasked exception of the x87 or of SSE; state: as Cpu.float_state gives it. Source: fpu__exception_code."""
+    if vector == VECTOR_X87:
+        control, status = int.from_bytes(state[0:2], "little"), int.from_bytes(state[2:4], "little")
+        raised = status & ~control
+    else:
+        mxcsr = int.from_bytes(state[24:28], "little")
+        raised = mxcsr & ~(mxcsr >> 7) & 0x3F
     code = next((code for bits, code in _FLOAT_CODES if raised & bits), FPE_FLTDIV)
-    return Fault(SIGFPE, code, pc, trap=VECTOR_X87)
+    return Fault(SIGFPE, code, pc, trap=vector)
 
 
 def illegal_instruction(pc: int) -> Fault:

@@ -18,12 +18,16 @@ _Static_assert(offsetof(Env, error_code) == 5384 && offsetof(Env, old_exception)
 
 RaiseFunction core_raise;
 RaiseErrorFunction core_raise_error;
+uint32_t (*core_read_byte)(Env *, uint64_t, uintptr_t);
 
+uint64_t core_until;
 static int (*emu_start)(void *, uint64_t, uint64_t, uint64_t, size_t);
 
 static const struct { const char *name; void *pointer; } IMPORTS[] = {
     {"raise_exception_ra_x86_64", &core_raise},
     {"raise_exception_err_ra_x86_64", &core_raise_error},
+    {"cpu_ldub_data_ra_x86_64", &core_read_byte},
+    {"tcg_gen_callN_x86_64", &core_gen_call},
     {"uc_emu_start", &emu_start},
 };
 
@@ -138,11 +142,20 @@ EXPORT Env *uselib_core_env(void *uc) { return env_of(uc); }
 enum { ES, CS, SS, DS, FS, GS };
 enum { CPL = 3, SS32 = 1 << 5, CS32 = 1 << 4, ADDSEG = 1 << 6 };
 
+/* CPUClass.do_unaligned_access: an access that was translated with a check of its alignment (decode.c). */
+static void unaligned(char *cpu, uint64_t address, int access, int mmu_index, uintptr_t host_pc)
+{
+    (void)address, (void)access, (void)mmu_index;
+    core_raise_error((Env *)(cpu + CPU_ENV), VECTOR_GP, 0, host_pc);
+}
+
 /* Privilege level 3 with Linux's selectors (arch/x86/include/asm/segment.h). bits: 32 or 64.
  * Attributes as in a descriptor's second word: FB code, readable, accessed, DPL 3; F3 data; A/C: 4 KiB units, 64- or 32-bit. */
 EXPORT void uselib_core_user_mode(void *uc, int bits)
 {
     Env *env = env_of(uc);
+    char *class = *(char **)((char *)env - CPU_ENV + CPU_CLASS);
+    *(void **)(class + CLASS_UNALIGNED) = unaligned;
     Segment data = {0x2B, 0, 0xFFFFFFFF, 0x00CFF300}, none = {0, 0, 0, 0};
     env->segs[CS] = bits == 64 ? (Segment){0x33, 0, 0xFFFFFFFF, 0x00AFFB00} : (Segment){0x23, 0, 0xFFFFFFFF, 0x00CFFB00};
     env->segs[SS] = data;
@@ -155,6 +168,14 @@ EXPORT void uselib_core_user_mode(void *uc, int bits)
 /* uc_emu_start. An exception of an earlier run, whose handler is the guest kernel's affair, is over: the next one is no double fault. */
 EXPORT int uselib_core_start(void *uc, uint64_t pc, uint64_t until)
 {
-    env_of(uc)->old_exception = -1;
-    return emu_start(uc, pc, until, 0, 0);
+    Env *env = env_of(uc);
+    env->old_exception = -1;
+    Env *outer = core_running;
+    core_until = until;
+    core_running = env;
+    core_enter_sse(env);
+    int status = emu_start(uc, pc, until, 0, 0);
+    core_leave_sse(env);
+    core_running = outer;
+    return status;
 }

@@ -17,7 +17,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 /* CPUState, reached through uc_struct; the registers begin behind it. */
-enum { UC_CPU = 440, CPU_UC = 33192, CPU_EXCEPTION = 33184, CPU_TLB = 35344, CPU_ENV = 35408 };
+enum { UC_CPU = 440, CPU_UC = 33192, CPU_EXCEPTION = 33184, CPU_CLASS = 33200, CLASS_UNALIGNED = 24, CPU_TLB = 35344, CPU_ENV = 35408 };
 
 typedef struct { uint32_t selector; uint64_t base; uint32_t limit, flags; } Segment;
 typedef struct { uint8_t tininess, rounding, flags, precision, flush_to_zero, flush_inputs, default_nan, snan_bit; } FloatStatus;
@@ -67,6 +67,20 @@ typedef __attribute__((noreturn)) void (*RaiseFunction)(Env *env, int vector, ui
 typedef __attribute__((noreturn)) void (*RaiseErrorFunction)(Env *env, int vector, int error_code, uintptr_t host_pc);
 extern RaiseFunction core_raise;
 extern RaiseErrorFunction core_raise_error;
+/* A byte of guest memory; faults as the instruction would. */
+extern uint32_t (*core_read_byte)(Env *env, uint64_t address, uintptr_t host_pc);
+
+/* Has the instruction that is being translated call a function of ours first (emit.c). */
+enum { CORE_TAKE_FLAGS, CORE_CALLS };
+void core_emit_call(Env *env, int what);
+void core_take_flags(Env *env);
+extern void (*core_gen_call)(void *tcg, void *function, void *result, int count, void **arguments);
+extern Env *core_running;  /* the CPU that runs */
+extern uint64_t core_until; /* where it stops: nothing there is read */
+
+/* sse.c: around a run of the CPU. */
+void core_enter_sse(Env *env);
+void core_leave_sse(Env *env);
 
 enum { VECTOR_DE = 0, VECTOR_UD = 6, VECTOR_GP = 13, VECTOR_MF = 16, VECTOR_AC = 17, VECTOR_XM = 19 };
 

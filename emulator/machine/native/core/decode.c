@@ -1,0 +1,209 @@
+/* A look at each instruction before Unicorn translates it.
+ *
+ * Unicorn's translator takes LOCK before instructions that may not have it (one form ends the process by an assertion), ignores that SSE
+ * operands in memory must be aligned, loads MXCSR without asking for its flags, and lets a program use ports. Here the instruction is decoded
+ * as far as needed; then the translator is given other bytes (UD2, HLT), or its first load or store is told to check the alignment, which costs
+ * nothing where the address is aligned (the check is part of the comparison with the TLB's tag).
+ * Source: Intel SDM volume 2, chapter 2 (formats) and appendix A (opcode maps); LOCK in its own page. */
+#include "core.h"
+
+#include <string.h>
+
+/* QEMU's translator.h, as of Unicorn 2.1.4 */
+typedef struct { void *tb; uint64_t pc_first, pc_next; } Base;
+typedef struct {
+    void (*init_disas_context)(Base *, void *cpu);
+    void (*tb_start)(Base *, void *cpu);
+    void (*insn_start)(Base *, void *cpu);
+    bool (*breakpoint_check)(Base *, void *cpu, const void *);
+    void (*translate_insn)(Base *, void *cpu);
+    void (*tb_stop)(Base *, void *cpu);
+    void (*pc_sync)(Base *, void *cpu);
+} Operations;
+
+static void (*unicorn_loop)(const Operations *, Base *, void *cpu, void *tb, int max);
+static uint32_t (*unicorn_code8)(Env *, uint64_t);
+static void (*unicorn_load64)(void *tcg, void *value, void *address, uintptr_t index, uint32_t how);
+static void (*unicorn_store64)(void *tcg, void *value, void *address, uintptr_t index, uint32_t how);
+
+/* Of the instruction that is being translated. One engine translates at a time: all of it happens within uc_emu_start. */
+static struct {
+    uint64_t at;             /* its address, if it has other bytes for the translator */
+    uint8_t bytes[2];
+    uint32_t substituted;    /* how many */
+    bool aligned;            /* its next load or store of 8 bytes is half of an operand that must be aligned to 16 */
+} now;
+
+enum { SIZE_64 = 3, SIZE_MASK = 3, ALIGN_MASK = 7 << 4, ALIGN_16 = 4 << 4 }; /* MemOp */
+
+typedef struct {
+    Env *env;
+    uint64_t pc;
+    unsigned length;
+    bool wide, too_long;     /* 64-bit mode; more than 15 bytes */
+    bool lock, operand_size, rep, repne;
+    uint8_t rex;
+} Decoder;
+
+/* The next byte. A page that cannot be executed raises its fault here, as it would in the translator. */
+static uint8_t next(Decoder *d)
+{
+    if (d->length >= 15) {
+        d->too_long = true;
+        return 0;
+    }
+    return unicorn_code8(d->env, d->pc + d->length++);
+}
+
+static bool lock_allowed(Decoder *d, uint8_t opcode)
+{
+    if (opcode == 0x0F) {
+        uint8_t second = next(d);
+        bool group = second == 0xBA || second == 0xC7;
+        if (!group && second != 0xAB && second != 0xB3 && second != 0xBB && second != 0xB0 && second != 0xB1 && second != 0xC0 && second != 0xC1)
+            return false; /* bts btr btc cmpxchg xadd */
+        uint8_t modrm = next(d), operation = modrm >> 3 & 7;
+        if (modrm >= 0xC0) return false;
+        return second == 0xBA ? operation >= 5 : second == 0xC7 ? operation == 1 : true;
+    }
+    bool arithmetic = opcode < 0x32 && (opcode & 7) < 2; /* add or adc sbb and sub xor, with a destination in memory */
+    bool group = (opcode >= 0x80 && opcode <= 0x83) || opcode == 0xF6 || opcode == 0xF7 || opcode == 0xFE || opcode == 0xFF;
+    if (!arithmetic && !group && opcode != 0x86 && opcode != 0x87) return false;
+    uint8_t modrm = next(d), operation = modrm >> 3 & 7;
+    if (modrm >= 0xC0) return false;
+    if (opcode >= 0x80 && opcode <= 0x83) return operation != 7; /* cmp */
+    if (opcode == 0xF6 || opcode == 0xF7) return operation == 2 || operation == 3; /* not neg */
+    if (opcode >= 0xFE) return operation < 2;                                      /* inc dec */
+    return true;
+}
+
+/* Whether a memory operand of the two-byte opcode must be aligned to 16 bytes. Columns: no prefix, 66, F3, F2. */
+enum { NONE = 1, X66 = 2, XF3 = 4, XF2 = 8 };
+static const uint8_t ALIGNED_0F[256] = {
+    [0x12] = XF3, [0x16] = XF3,                                           /* movsldup movshdup */
+    [0x14] = NONE | X66, [0x15] = NONE | X66,                             /* unpcklp unpckhp */
+    [0x28] = NONE | X66, [0x29] = NONE | X66, [0x2B] = NONE | X66,        /* movap movntp */
+    [0x2C] = X66, [0x2D] = X66,                                           /* cvttpd2pi cvtpd2pi */
+    [0x51] = NONE | X66, [0x52] = NONE, [0x53] = NONE, [0x54] = NONE | X66, [0x55] = NONE | X66, [0x56] = NONE | X66,
+    [0x57] = NONE | X66, [0x58] = NONE | X66, [0x59] = NONE | X66, [0x5A] = X66, [0x5B] = NONE | X66 | XF3,
+    [0x5C] = NONE | X66, [0x5D] = NONE | X66, [0x5E] = NONE | X66, [0x5F] = NONE | X66,
+    [0x60 ... 0x6D] = X66, [0x6F] = X66, [0x7F] = X66, [0x70] = X66 | XF3 | XF2, [0x74 ... 0x76] = X66,
+    [0x7C] = X66 | XF2, [0x7D] = X66 | XF2, [0xC2] = NONE | X66, [0xC6] = NONE | X66,
+    [0xD0] = X66 | XF2, [0xD1 ... 0xD5] = X66, [0xD8 ... 0xE5] = X66, [0xE6] = X66 | XF2, [0xE7 ... 0xEF] = X66,
+    [0xF1 ... 0xF6] = X66, [0xF8 ... 0xFE] = X66,
+};
+
+static bool aligned_0f38(uint8_t opcode)
+{
+    return opcode <= 0x0B || opcode == 0x10 || opcode == 0x14 || opcode == 0x15 || opcode == 0x17 || (opcode >= 0x1C && opcode <= 0x1E)
+        || (opcode >= 0x28 && opcode <= 0x2B) || (opcode >= 0x37 && opcode <= 0x41) || (opcode >= 0xDB && opcode <= 0xDF);
+}
+
+static bool aligned_0f3a(uint8_t opcode)
+{
+    return opcode == 8 || opcode == 9 || (opcode >= 0x0C && opcode <= 0x0F) || (opcode >= 0x40 && opcode <= 0x44) || opcode == 0xDF;
+}
+
+static void look_at_0f(Decoder *d, bool *reads_mxcsr)
+{
+    uint8_t opcode = next(d);
+    unsigned column = d->repne ? XF2 : d->rep ? XF3 : d->operand_size ? X66 : NONE;
+    bool aligned;
+    if (opcode == 0x38 || opcode == 0x3A) {
+        uint8_t third = next(d);
+        aligned = column == X66 && (opcode == 0x38 ? aligned_0f38(third) : aligned_0f3a(third));
+    } else if (opcode == 0xAE) {
+        uint8_t modrm = next(d);
+        *reads_mxcsr = modrm < 0xC0 && (modrm >> 3 & 7) == 3 && column == NONE;
+        return;
+    } else {
+        aligned = ALIGNED_0F[opcode] & column;
+    }
+    if (aligned) now.aligned = next(d) < 0xC0;
+}
+
+static void substitute(uint64_t at, uint8_t first, uint8_t second, uint32_t count)
+{
+    now.at = at;
+    now.bytes[0] = first, now.bytes[1] = second;
+    now.substituted = count;
+}
+
+/* Decides what is to be done about the instruction at `pc`. Returns whether it reads MXCSR. */
+static bool look(Env *env, uint64_t pc)
+{
+    Decoder d = {.env = env, .pc = pc, .wide = env->hflags >> 15 & 1};
+    bool reads_mxcsr = false;
+    now.substituted = 0;
+    now.aligned = false;
+    for (;;) {
+        uint8_t byte = next(&d);
+        if (d.too_long) return false;
+        switch (byte) {
+        case 0xF0: d.lock = true; d.rex = 0; continue;
+        case 0xF2: d.repne = true; d.rep = false; d.rex = 0; continue;
+        case 0xF3: d.rep = true; d.repne = false; d.rex = 0; continue;
+        case 0x66: d.operand_size = true; d.rex = 0; continue;
+        case 0x26: case 0x2E: case 0x36: case 0x3E: case 0x64: case 0x65: case 0x67: d.rex = 0; continue;
+        }
+        if (d.wide && (byte & 0xF0) == 0x40) {
+            d.rex = byte;
+            continue;
+        }
+        if (d.lock && !lock_allowed(&d, byte)) substitute(pc, 0x0F, 0x0B, 2); /* 0f 0b  ud2 */
+        else if (byte >= 0x6C && byte <= 0x6F) substitute(pc, 0xF4, 0, 1);    /* f4  hlt: #GP, as ins and outs are for a program */
+        else if (byte == 0x0F && !d.lock) look_at_0f(&d, &reads_mxcsr);
+        return reads_mxcsr;
+    }
+}
+
+static const Operations *unicorn_operations;
+
+static void translate(Base *base, void *cpu)
+{
+    Env *env = (Env *)((char *)cpu + CPU_ENV);
+    if (base->pc_next != core_until && look(env, base->pc_next)) core_emit_call(env, CORE_TAKE_FLAGS);
+    unicorn_operations->translate_insn(base, cpu);
+    now.substituted = 0;
+    now.aligned = false;
+}
+
+static void loop(const Operations *operations, Base *base, void *cpu, void *tb, int max)
+{
+    Operations ours = *operations;
+    unicorn_operations = operations;
+    ours.translate_insn = translate;
+    unicorn_loop(&ours, base, cpu, tb, max);
+}
+
+static uint32_t code8(Env *env, uint64_t address)
+{
+    uint64_t offset = address - now.at;
+    return offset < now.substituted ? now.bytes[offset] : unicorn_code8(env, address);
+}
+
+static void load64(void *tcg, void *value, void *address, uintptr_t index, uint32_t how)
+{
+    if (now.aligned && (how & SIZE_MASK) == SIZE_64) {
+        now.aligned = false;
+        how = (how & ~ALIGN_MASK) | ALIGN_16;
+    }
+    unicorn_load64(tcg, value, address, index, how);
+}
+
+static void store64(void *tcg, void *value, void *address, uintptr_t index, uint32_t how)
+{
+    if (now.aligned && (how & SIZE_MASK) == SIZE_64) {
+        now.aligned = false;
+        how = (how & ~ALIGN_MASK) | ALIGN_16;
+    }
+    unicorn_store64(tcg, value, address, index, how);
+}
+
+const Replacement uselib_decode[] = {
+    {"translator_loop_x86_64", loop, (void **)&unicorn_loop},
+    {"cpu_ldub_code_x86_64", code8, (void **)&unicorn_code8},
+    {"tcg_gen_qemu_ld_i64_x86_64", load64, (void **)&unicorn_load64},
+    {"tcg_gen_qemu_st_i64_x86_64", store64, (void **)&unicorn_store64},
+    {NULL, NULL, NULL},
+};
