@@ -17,7 +17,7 @@ from pathlib import Path
 from support.mkshlib import CFLAGS, DRIVER, EMULATION, FLAG, descriptor_address, image, mkshlib
 from support.paths import PROGRAMS
 from uselib.abi.static.comparison.compare_versions import refusal
-from uselib.abi.static.headers.headers import read_headers, with_headers
+from uselib.abi.static.headers.public_interface import read_headers, with_headers
 from uselib.abi.static.model.facts import Facts
 from uselib.abi.static.readers.reading import read_facts
 from uselib.abi.static.rules import Example

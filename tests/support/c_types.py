@@ -11,7 +11,7 @@ from typing import Any
 from elftools.elf.elffile import ELFFile
 
 from support.mkshlib import FLAG
-from uselib.abi.static.headers.headers import HeaderFacts, read_headers
+from uselib.abi.static.headers.public_interface import HeaderFacts, read_headers
 from uselib.linker.c_types import types as ct
 from uselib.linker.image import Machine
 

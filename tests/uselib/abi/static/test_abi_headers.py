@@ -16,7 +16,7 @@ from support.c_types import LAYOUTS, read_header
 from support.mkshlib import FLAG
 from support.tools import needs
 from uselib.abi.static.comparison.check import check
-from uselib.abi.static.headers.headers import HeaderFacts, header_files, read_headers, with_headers
+from uselib.abi.static.headers.public_interface import HeaderFacts, header_files, read_headers, with_headers
 from uselib.abi.static.model.facts import DataFact, Facts, FileKind, FunctionFact
 from uselib.abi.static.readers.reading import read_facts
 from uselib.linker.c_types.types import (

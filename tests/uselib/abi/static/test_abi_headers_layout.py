@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support.c_types import LAYOUTS, read_header
 from support.mkshlib import FLAG
 from support.tools import MACHINES, needs
-from uselib.abi.static.headers.headers import HeaderFacts
+from uselib.abi.static.headers.public_interface import HeaderFacts
 from uselib.linker.c_types.types import (
     Enumeration,
     Record,

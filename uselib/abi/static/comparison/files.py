@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from uselib.abi.static.comparison.check import check
 from uselib.abi.static.comparison.check_program import check_program
-from uselib.abi.static.headers.headers import HeaderFacts, header_files, read_headers, with_headers
+from uselib.abi.static.headers.public_interface import HeaderFacts, header_files, read_headers, with_headers
 from uselib.abi.static.model.facts import Facts, FileKind
 from uselib.abi.static.model.findings import Report, Verdict
 from uselib.abi.static.readers.reading import kind_of, read_facts, read_program

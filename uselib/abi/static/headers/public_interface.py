@@ -184,7 +184,7 @@ def _joined(results: Sequence[HeaderFacts]) -> HeaderFacts:
 
 
 def _read(source: PreprocessedText, own: _OwnFiles, settings: Settings) -> HeaderFacts:
-    from uselib.abi.static.headers.headers_constants import constants
+    from uselib.abi.static.headers.macro_constants import constants
     from uselib.linker.c_types.declared_types import DeclaredTypes
     from uselib.linker.c_types.type_names import TypeNames
 
