@@ -109,7 +109,7 @@ def parsed(body: str, known: Attributes = NONE) -> Attributes:
 
 
 @dataclass
-class _Frame:
+class _Braces:
     """A pair of braces. body, member: indexes into the output where markers go."""
 
     enum: bool
@@ -125,11 +125,11 @@ class _Rewriter:
     source: str
     out: list[str] = field(default_factory=list)
     attributes: list[Attributes] = field(default_factory=list)
-    frames: list[_Frame] = field(default_factory=lambda: [_Frame(False, 0, 0)])
+    frames: list[_Braces] = field(default_factory=lambda: [_Braces(False, 0, 0)])
     waiting: Attributes | None = None  # attributes behind `struct`, until its brace or its end
     tagged: bool = False  # the tag was seen: another word ends the waiting
     is_enum: bool = False
-    closed: _Frame | None = None  # the record whose `}` is the last thing seen
+    closed: _Braces | None = None  # the record whose `}` is the last thing seen
 
     def _mark(self, index: int, kind: str, attributes: Attributes, enum: bool) -> None:
         if attributes == NONE:
@@ -167,7 +167,7 @@ class _Rewriter:
         frame = self.frames[-1]
         if mark == "{":
             self.out += [mark, ""]
-            opened = _Frame(self.is_enum, len(self.out) - 1, 0, record=self.waiting or NONE)
+            opened = _Braces(self.is_enum, len(self.out) - 1, 0, record=self.waiting or NONE)
             if self.waiting is not None:
                 self._mark(opened.body, RECORD_MARKER, opened.record, opened.enum)
             self.out.append("")

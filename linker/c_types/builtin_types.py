@@ -26,7 +26,7 @@ _OTHER = {
 BUILTIN_NAMES = frozenset((*_ALIASES, *_OTHER, "__builtin_va_list"))
 MODES = {"QI": 1, "byte": 1, "HI": 2, "SI": 4, "DI": 8, "TI": 16}  # machine modes -> bytes
 _BY_SIZE = {1: "char", 2: "short", 4: "int", 8: "long long", 16: "__int128"}
-_APPLY = {  # calling conventions that gcc heeds
+_CONVENTIONS = {  # calling conventions whose attributes gcc obeys
     Machine.I386: frozenset("stdcall fastcall thiscall regparm sseregparm vectorcall pascal ms".split()),
     Machine.X86_64: frozenset(("ms", "vectorcall")),
 }
@@ -54,6 +54,6 @@ def va_list_tag(unsigned: TypeId, pointer: TypeId) -> Record:
     return Record("struct", "__va_list_tag", 24, tuple(members), 8)
 
 
-def heeded(convention: str, machine: Machine) -> str:
+def effective_convention(convention: str, machine: Machine) -> str:
     """A calling convention, or empty if gcc takes no notice of its attribute."""
-    return convention if convention.partition("(")[0] in _APPLY[machine] else ""
+    return convention if convention.partition("(")[0] in _CONVENTIONS[machine] else ""

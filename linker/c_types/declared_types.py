@@ -14,7 +14,14 @@ from pycparser import c_ast
 
 from uselib.linker.c_types.attributes import NONE, RECORD_MARKER, Attributes
 from uselib.linker.c_types.base_types import BASE_ROWS, base_alignment
-from uselib.linker.c_types.builtin_types import BUILTIN_NAMES, MODES, builtin_row, heeded, mode_row, va_list_tag
+from uselib.linker.c_types.builtin_types import (
+    BUILTIN_NAMES,
+    MODES,
+    builtin_row,
+    effective_convention,
+    mode_row,
+    va_list_tag,
+)
 from uselib.linker.c_types.constants import evaluated
 from uselib.linker.c_types.layout import LayoutMember, laid_out
 from uselib.linker.c_types.parse import DeclarationParser, ParsedDeclaration, unparsed
@@ -265,13 +272,13 @@ class DeclaredTypes:
             if not isinstance(item, c_ast.EllipsisParam | c_ast.ID) and not (is_void(item.type) and not item.name)
         ]
         variadic = any(isinstance(item, c_ast.EllipsisParam) for item in listed)
-        convention = heeded(own.convention, self.machine)
+        convention = effective_convention(own.convention, self.machine)
         known = bool(listed) and not any(isinstance(item, c_ast.ID) for item in listed)
         result = self.type(node.type, parsed)
         return self.table.row(FunctionType(result, tuple(parameters), variadic, convention, known))
 
     def _parameter(self, node: Any, parsed: ParsedDeclaration) -> TypeId:
-        """A parameter's type: arrays and functions are pointers, its own qualifiers are the function's affair (C11 6.7.6.3)."""
+        """A parameter's type: arrays and functions become pointers, its own qualifiers do not count (C11 6.7.6.3)."""
         if isinstance(node, c_ast.ArrayDecl):  # its size may be anything, a variable too
             return self.table.row(Pointer(self.type(node.type, parsed), self.machine.word))
         number = self.type(node, parsed)

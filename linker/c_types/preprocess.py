@@ -163,7 +163,7 @@ def _command(files: Sequence[str], settings: Settings, directory: str) -> list[s
     command += [f"-I{name}" for name in settings.include_dirs]
     command += [f"-D{name}" for name in settings.defines]
     if settings.machine is Machine.I386:
-        # A host without the 32-bit C library's package lacks one generated file that <features.h> asks for; nothing is in it for us.
+        # A host without the 32-bit C library's package lacks one generated file that <features.h> asks for; this reader needs nothing of it.
         (Path(directory) / "gnu").mkdir()
         (Path(directory) / "gnu" / "stubs-32.h").touch()
         for folder in ("/usr/include/i386-linux-gnu", "/usr/include/x86_64-linux-gnu"):

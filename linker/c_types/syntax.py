@@ -64,7 +64,7 @@ def members_of(node: Any, marked: Marked) -> Iterator[tuple[Any, Attributes]]:
 
 
 def _is_unnamed_record(node: Any) -> bool:
-    """Else a member without a name declares a tag, and is none."""
+    """A structure or union without tag and name: its members are the outer one's. Other declarations without a name declare a tag only."""
     return isinstance(node, c_ast.Struct | c_ast.Union) and not node.name and node.decls is not None
 
 

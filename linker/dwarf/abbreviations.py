@@ -14,7 +14,7 @@ from uselib.linker.dwarf import constants as dw
 
 
 class Damage(Exception):
-    """Debug information that cannot be followed; the text says why. Never leaves uselib.linker.dwarf."""
+    """Debug information that cannot be followed; the text says why. Public functions of this package catch it where they say so."""
 
 
 # What the interpreter of steps does at a form without fixed size.
@@ -65,7 +65,7 @@ _NOT_CONSTANTS = _STRING_FORMS | _REFERENCE_FORMS | _BLOCK_FORMS
 def _wanted(attribute: int, form: int) -> bool:
     """Is it asked for, in a form that is understood? Numbers that are computed at run time count as absent.
 
-    Raises Damage for a name that is no string and a reference that is none.
+    Raises Damage for a name whose form is not a string's, and for a reference whose form is not a reference's.
     """
     if attribute in _CONSTANTS:
         return form not in _NOT_CONSTANTS
@@ -103,7 +103,7 @@ def sleb(data: bytes, at: int) -> tuple[int, int]:
 
 
 class FormSizes:
-    """What the size of a form depends on."""
+    """The sizes of forms in a unit: they depend on its version, its addresses and its offsets (4 or 8 bytes)."""
 
     __slots__ = ("address", "key", "offset", "version")
 
@@ -160,7 +160,7 @@ class Abbreviation:
             skips.append(run)
         self.skips = tuple(skips)
         self.fixed = sum(skips) if all(s >= 0 for s in skips) else -1
-        self.steps: tuple[Step, ...] | None = None  # made when the first entry is decoded
+        self.steps: tuple[DecodeStep, ...] | None = None  # made when the first entry is decoded
         self.constants: dict[int, int] = {}
         self.numbers = frozenset(attribute for attribute, _, _ in attributes)
 
@@ -169,13 +169,13 @@ class Abbreviation:
 
 
 # One step of decoding: a run (Struct, its (attribute, form) pairs) or a variable form (None, ((attribute, form),)).
-Step = tuple[Struct | None, tuple[tuple[int, int], ...], int]
+DecodeStep = tuple[Struct | None, tuple[tuple[int, int], ...], int]
 
 
-def compile_steps(abbreviation: Abbreviation, forms: FormSizes) -> tuple[Step, ...]:
+def compile_steps(abbreviation: Abbreviation, forms: FormSizes) -> tuple[DecodeStep, ...]:
     """How to decode an entry: for each run its Struct, the wanted (attribute, form) and its size; for each variable form
     None, its (attribute, form) if wanted, and what to do (negative). Values that the abbreviation itself has go to `constants`."""
-    steps: list[Step] = []
+    steps: list[DecodeStep] = []
     pattern, run = "<", 0
     wanted: list[tuple[int, int]] = []
 
@@ -209,12 +209,12 @@ def compile_steps(abbreviation: Abbreviation, forms: FormSizes) -> tuple[Step, .
     return abbreviation.steps
 
 
-Table = dict[int, Abbreviation]
+AbbreviationTable = dict[int, Abbreviation]
 
 
-def read_table(data: bytes, at: int, forms: FormSizes) -> Table:
+def read_table(data: bytes, at: int, forms: FormSizes) -> AbbreviationTable:
     """The abbreviations at offset `at` of .debug_abbrev. Raises Damage; struct and index errors at the end of the data."""
-    table: Table = {}
+    table: AbbreviationTable = {}
     if at >= len(data):
         raise Damage("its abbreviations lie outside the section")
     while True:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from uselib.linker.dwarf import constants as dw
 from uselib.linker.dwarf.abbreviations import Abbreviation, Damage, sleb, uleb
 from uselib.linker.dwarf.index import EntryPlace
-from uselib.linker.dwarf.units import DAMAGE, Information, Unit, Values
+from uselib.linker.dwarf.units import DAMAGE, AttributeValues, Information, Unit
 
 EAX, ECX, EDX = 0, 1, 2  # DWARF's numbers of i386 registers
 _OP_REG0, _OP_XMM0, _OP_FBREG, _OP_PIECE, _OP_CALL_FRAME_CFA = 0x50, 0x65, 0x91, 0x93, 0x9C
@@ -48,7 +48,7 @@ class _Where:
 
 
 def deduce(
-    information: Information, place: EntryPlace, code: bytes, size_of: Callable[[Unit, Values], int]
+    information: Information, place: EntryPlace, code: bytes, size_of: Callable[[Unit, AttributeValues], int]
 ) -> str | None:
     """The convention of the function whose body (DW_TAG_subprogram with DW_AT_low_pc) is at `place`; "" for the standard one,
     None if it cannot be told. code: its bytes. size_of: of the type of a parameter."""
@@ -69,7 +69,7 @@ def by_options(producer: str) -> str:
 
 
 def _deduce(
-    information: Information, place: EntryPlace, code: bytes, size_of: Callable[[Unit, Values], int]
+    information: Information, place: EntryPlace, code: bytes, size_of: Callable[[Unit, AttributeValues], int]
 ) -> str | None:
     unit = place.unit
     abbreviation, values, body = information.entry(unit, place.offset)
@@ -123,11 +123,11 @@ def _taken(code: bytes, expected: int) -> int | None:
 def _where(
     information: Information,
     unit: Unit,
-    function: Values,
+    function: AttributeValues,
     abbreviation: Abbreviation,
-    values: Values,
+    values: AttributeValues,
     stores: dict[int, _Where],
-    size_of: Callable[[Unit, Values], int],
+    size_of: Callable[[Unit, AttributeValues], int],
 ) -> _Where | None:
     location = values.get(dw.LOCATION)
     if isinstance(location, int):

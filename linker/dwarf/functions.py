@@ -54,7 +54,7 @@ class FunctionLookup:
             noreturn = bool(values.get(dw.NORETURN))
             owner, abbreviation, values, _ = self.graph.origin(unit, abbreviation, values, body)
             if unit.language not in dw.CPLUSPLUS and dw.PROTOTYPED not in values and not abbreviation.children:
-                continue  # `int f()`, or a builtin that the compiler knows by heart: says nothing of arguments
+                continue  # `int f()`, or a builtin function: it does not describe the arguments
             if dw.TYPE not in values and dw.PROTOTYPED not in values and without_types(owner):
                 continue
             row = self.graph.rows[self.graph.number(unit, place.offset)]

@@ -21,7 +21,7 @@ from uselib.linker.dwarf.containment import cut_cycles, size_of
 from uselib.linker.dwarf.index import RECORDS, NameIndex
 from uselib.linker.dwarf.lines import LineTableFiles
 from uselib.linker.dwarf.numbers import element_count, enumerator_value, member_offset, with_sign
-from uselib.linker.dwarf.units import DAMAGE, ELSEWHERE, Information, Unit, Values
+from uselib.linker.dwarf.units import DAMAGE, ELSEWHERE, AttributeValues, Information, Unit
 
 _DEEPEST = 150  # pointers to arrays of pointers to ... without a record between them
 _MAKING = -1  # in `_numbers`: being made
@@ -63,10 +63,12 @@ class Graph:
         self.problems: dict[str, None] = {}
         self._numbers: dict[int, int] = {}  # offset of an entry -> row
         self._rows: dict[Any, int] = {}  # what makes a type the same -> row
-        self._waiting: dict[int, tuple[Unit, list[Values]]] = {}  # rows of records -> their members, not read yet
+        self._waiting: dict[
+            int, tuple[Unit, list[AttributeValues]]
+        ] = {}  # rows of records -> their members, not read yet
         self._several = len(information.units) > 1
         self._conventions: dict[int, str] = {}
-        self._makers: dict[int, Callable[[Unit, int, Abbreviation, Values, int, int], int]] = {
+        self._makers: dict[int, Callable[[Unit, int, Abbreviation, AttributeValues, int, int], int]] = {
             dw.BASE_TYPE: self._base,
             dw.UNSPECIFIED_TYPE: self._base,
             dw.STRING_TYPE: self._base,
@@ -84,7 +86,7 @@ class Graph:
 
     # -- what others ask for -------------------------------------------------------------------------------------------
 
-    def type_of(self, unit: Unit, values: Values, depth: int = 0) -> ct.TypeId:
+    def type_of(self, unit: Unit, values: AttributeValues, depth: int = 0) -> ct.TypeId:
         """The type that an entry's DW_AT_type names; without one, void."""
         at = values.get(dw.TYPE)
         if at is None:
@@ -92,7 +94,7 @@ class Graph:
         known = self._numbers.get(at)
         return known if known is not None and known >= 0 else self.number(unit, at, depth + 1)
 
-    def place(self, unit: Unit, values: Values) -> str:
+    def place(self, unit: Unit, values: AttributeValues) -> str:
         """FILE:LINE of an entry's declaration, or empty."""
         number = values.get(dw.DECL_FILE)
         name = self.files.name(unit, number) if isinstance(number, int) else ""
@@ -113,7 +115,8 @@ class Graph:
         if waiting is None or not isinstance(record, ct.Record):
             return
         try:
-            self.rows[row] = replace(record, members=tuple(self._members(record, *waiting)))
+            members = tuple(self._members(record, *waiting))
+            self.rows[row] = ct.Record(record.kind, record.name, record.size, members, record.alignment, record.place)
         except DAMAGE as problem:
             self.rows[row] = self.rows[self.unknown(_reason(problem))]
 
@@ -160,7 +163,9 @@ class Graph:
             self.rows.append(row)
         return found
 
-    def _base(self, unit: Unit, at: int, abbreviation: Abbreviation, values: Values, body: int, depth: int) -> int:
+    def _base(
+        self, unit: Unit, at: int, abbreviation: Abbreviation, values: AttributeValues, body: int, depth: int
+    ) -> int:
         name, size = values.get(dw.NAME, ""), values.get(dw.BYTE_SIZE, 0)
         encoding, signed = dw.ENCODINGS.get(values.get(dw.ENCODING, 0), ("other", False))
         if encoding == "char" and name != "char":
@@ -169,16 +174,22 @@ class Graph:
             name = {8: "complex float", 16: "complex double"}.get(size, "complex long double")
         return self._row(("base", name, size, encoding, signed), ct.Base(name, size, encoding, signed))
 
-    def _subrange(self, unit: Unit, at: int, abbreviation: Abbreviation, values: Values, body: int, depth: int) -> int:
+    def _subrange(
+        self, unit: Unit, at: int, abbreviation: Abbreviation, values: AttributeValues, body: int, depth: int
+    ) -> int:
         return self.type_of(unit, values, depth)
 
-    def _pointer(self, unit: Unit, at: int, abbreviation: Abbreviation, values: Values, body: int, depth: int) -> int:
+    def _pointer(
+        self, unit: Unit, at: int, abbreviation: Abbreviation, values: AttributeValues, body: int, depth: int
+    ) -> int:
         kind = _POINTERS[abbreviation.tag]
         size = values.get(dw.BYTE_SIZE, unit.forms.address)
         target = self.type_of(unit, values, depth)
         return self._row((kind, target, size), ct.Pointer(target, size, kind))
 
-    def _qualified(self, unit: Unit, at: int, abbreviation: Abbreviation, values: Values, body: int, depth: int) -> int:
+    def _qualified(
+        self, unit: Unit, at: int, abbreviation: Abbreviation, values: AttributeValues, body: int, depth: int
+    ) -> int:
         qualifier = _QUALIFIERS[abbreviation.tag]
         target = self.type_of(unit, values, depth)
         inner = self.rows[target]
@@ -188,12 +199,16 @@ class Graph:
                 return target
         return self._row((qualifier, target), ct.Qualified(qualifier, target))
 
-    def _typedef(self, unit: Unit, at: int, abbreviation: Abbreviation, values: Values, body: int, depth: int) -> int:
+    def _typedef(
+        self, unit: Unit, at: int, abbreviation: Abbreviation, values: AttributeValues, body: int, depth: int
+    ) -> int:
         name = self._name(at, values)
         target = self.type_of(unit, values, depth)
         return self._row(("typedef", name, target), ct.Typedef(name, target, self.place(unit, values)))
 
-    def _array(self, unit: Unit, at: int, abbreviation: Abbreviation, values: Values, body: int, depth: int) -> int:
+    def _array(
+        self, unit: Unit, at: int, abbreviation: Abbreviation, values: AttributeValues, body: int, depth: int
+    ) -> int:
         row = self.type_of(unit, values, depth)
         counts: list[int | None] = []
         if abbreviation.children:
@@ -208,7 +223,7 @@ class Graph:
         return row
 
     def _enumeration(
-        self, unit: Unit, at: int, abbreviation: Abbreviation, values: Values, body: int, depth: int
+        self, unit: Unit, at: int, abbreviation: Abbreviation, values: AttributeValues, body: int, depth: int
     ) -> int:
         name = self._name(at, values)
         if values.get(dw.DECLARATION):
@@ -235,7 +250,9 @@ class Graph:
 
     # -- functions -----------------------------------------------------------------------------------------------------
 
-    def _function(self, unit: Unit, at: int, abbreviation: Abbreviation, values: Values, body: int, depth: int) -> int:
+    def _function(
+        self, unit: Unit, at: int, abbreviation: Abbreviation, values: AttributeValues, body: int, depth: int
+    ) -> int:
         unit, abbreviation, values, body = self.origin(unit, abbreviation, values, body)
         parameters: list[ct.Parameter] = []
         variadic = False
@@ -267,8 +284,8 @@ class Graph:
         return self._row(row, row)
 
     def origin(
-        self, unit: Unit, abbreviation: Abbreviation, values: Values, body: int
-    ) -> tuple[Unit, Abbreviation, Values, int]:
+        self, unit: Unit, abbreviation: Abbreviation, values: AttributeValues, body: int
+    ) -> tuple[Unit, Abbreviation, AttributeValues, int]:
         """The entry with a function's name, parameters and result: a body that was also inlined (DW_AT_abstract_origin), or a
         definition apart from its declaration (DW_AT_specification), has them elsewhere."""
         for attribute in (dw.ABSTRACT_ORIGIN, dw.ABSTRACT_ORIGIN, dw.SPECIFICATION):
@@ -292,7 +309,7 @@ class Graph:
         other = replace(row, convention=convention)
         return self._row(other, other)
 
-    def bytes_of(self, unit: Unit, values: Values) -> int:
+    def bytes_of(self, unit: Unit, values: AttributeValues) -> int:
         """Bytes of the type of a variable's or parameter's entry; 0 if not known."""
         origin = values.get(dw.ABSTRACT_ORIGIN)
         if dw.TYPE not in values and origin is not None:
@@ -312,7 +329,9 @@ class Graph:
 
     # -- records -------------------------------------------------------------------------------------------------------
 
-    def _record(self, unit: Unit, at: int, abbreviation: Abbreviation, values: Values, body: int, depth: int) -> int:
+    def _record(
+        self, unit: Unit, at: int, abbreviation: Abbreviation, values: AttributeValues, body: int, depth: int
+    ) -> int:
         name, kind = self._name(at, values), _KINDS[abbreviation.tag]
         if dw.SIGNATURE in values:
             target = values[dw.SIGNATURE]
@@ -322,7 +341,7 @@ class Graph:
             if defined is not None:
                 return defined
             return self._row(("opaque", kind, name), ct.Record(kind, name, None, (), 0, self.place(unit, values)))
-        members: list[Values] = []
+        members: list[AttributeValues] = []
         if abbreviation.children:
             for _, below, found, _ in self.information.chosen(unit, body, _MEMBERS):
                 if found.get(dw.EXTERNAL) or found.get(dw.DECLARATION):
@@ -342,7 +361,7 @@ class Graph:
         self._waiting[row] = unit, members
         return row
 
-    def _look(self, unit: Unit, member: Values) -> tuple[Any, ...]:
+    def _look(self, unit: Unit, member: AttributeValues) -> tuple[Any, ...]:
         """What of a member is compared to tell whether two units mean the same record; its type by kind and name only."""
         shape: tuple[Any, ...] = ()
         at = member.get(dw.TYPE, ELSEWHERE)
@@ -354,7 +373,7 @@ class Graph:
         bits = member.get(dw.BIT_SIZE), member.get(dw.BIT_OFFSET), member.get(dw.DATA_BIT_OFFSET)
         return (member.get(dw.NAME, ""), where, *bits, *shape)
 
-    def _definition(self, kind: str, name: str, unit: Unit, values: Values) -> int | None:
+    def _definition(self, kind: str, name: str, unit: Unit, values: AttributeValues) -> int | None:
         """The row of the type that this declaration means, if a unit defines it."""
         places = self.index.records.get((kind, name)) if name else None
         if not places:
@@ -369,23 +388,24 @@ class Graph:
             )
         return rows[0]
 
-    def _base_name(self, unit: Unit, values: Values) -> str:
+    def _base_name(self, unit: Unit, values: AttributeValues) -> str:
         at = values.get(dw.TYPE, ELSEWHERE)
         owner = self.information.unit_of(at)
         word = "virtual base" if values.get(dw.VIRTUALITY) else "base"
         return f"<{word} {self._name(at, self.information.entry(owner, at)[1])}>"
 
-    def _members(self, record: ct.Record, unit: Unit, raw: list[Values]) -> Iterator[ct.Member]:
+    def _members(self, record: ct.Record, unit: Unit, raw: list[AttributeValues]) -> Iterator[ct.Member]:
         for member in raw:
             type_ = self.type_of(unit, member) if dw.TYPE in member else self.unknown("a member has no type")
             name = member.get(dw.NAME, "")
-            where = member_offset(member, size_of(self.rows, type_) or 0)
+            width = member.get(dw.BIT_SIZE)
+            where = member_offset(member, 0 if width is None else size_of(self.rows, type_) or 0)
             if record.size is not None and not 0 <= where <= 8 * record.size and not name.startswith("<virtual"):
                 outside = "a member lies outside its structure"
                 self.reasons[outside] = self.reasons.get(outside, 0) + 1
-            yield ct.Member(name, type_, where, member.get(dw.BIT_SIZE))
+            yield ct.Member(name, type_, where, width)
 
-    def _name(self, at: int, values: Values) -> str:
+    def _name(self, at: int, values: AttributeValues) -> str:
         name: str = values.get(dw.NAME, "")
         scope = self.index.scopes.get(at)
         return scope + name if scope and name else name

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from uselib.linker.dwarf import constants as dw
 from uselib.linker.dwarf.abbreviations import Abbreviation, Damage, uleb
-from uselib.linker.dwarf.units import DAMAGE, Information, Unit, Values
+from uselib.linker.dwarf.units import DAMAGE, AttributeValues, Information, Unit
 
 RECORDS = {
     dw.STRUCTURE_TYPE: "struct",
@@ -182,7 +182,7 @@ def _file(information: Information, unit: Unit, start: int, abbreviation: Abbrev
         table.setdefault(name, []).append(place)
 
 
-def symbol_name(values: Values) -> str:
+def symbol_name(values: AttributeValues) -> str:
     """The name that the symbol of a function or variable has."""
     return values.get(dw.LINKAGE_NAME) or values.get(dw.MIPS_LINKAGE_NAME) or values.get(dw.NAME) or ""
 

@@ -11,7 +11,7 @@ from uselib.linker.dwarf import index as names
 from uselib.linker.dwarf.graph import Graph
 from uselib.linker.dwarf.index import EntryPlace, NameIndex, without_types
 from uselib.linker.dwarf.sections import Sections
-from uselib.linker.dwarf.units import DAMAGE, Information, Unit, Values
+from uselib.linker.dwarf.units import DAMAGE, AttributeValues, Information, Unit
 from uselib.linker.errors import some
 
 
@@ -113,7 +113,7 @@ def _typed(graph: Graph, places: list[EntryPlace]) -> Typed | None:
             if abbreviation is None:
                 continue
             if abbreviation.tag == dw.SUBPROGRAM:
-                if _says_nothing(values) or place.unit.language in dw.ASSEMBLERS:
+                if _is_builtin(values) or place.unit.language in dw.ASSEMBLERS:
                     continue
                 if dw.TYPE not in values and dw.PROTOTYPED not in values and without_types(place.unit):
                     continue
@@ -130,7 +130,7 @@ def _typed(graph: Graph, places: list[EntryPlace]) -> Typed | None:
     return None
 
 
-def _place(graph: Graph, unit: Unit, values: Values) -> str:
+def _place(graph: Graph, unit: Unit, values: AttributeValues) -> str:
     """FILE:LINE of an entry, or of the declaration that it refers to."""
     for _ in range(4):
         found = graph.place(unit, values) if dw.DECL_LINE in values else ""
@@ -142,8 +142,8 @@ def _place(graph: Graph, unit: Unit, values: Values) -> str:
     return ""
 
 
-def _says_nothing(values: Mapping[int, object]) -> bool:
-    """A function that a compiler knows by heart, and declares without parameters because nobody else does."""
+def _is_builtin(values: Mapping[int, object]) -> bool:
+    """A builtin function, which the compiler declares without parameters because the source does not declare it."""
     return bool(values.get(dw.DECLARATION)) and not values.get(dw.PROTOTYPED) and not values.get(dw.DECL_LINE)
 
 

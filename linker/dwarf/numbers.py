@@ -7,12 +7,13 @@ from typing import Any
 
 from uselib.linker.dwarf import constants as dw
 from uselib.linker.dwarf.abbreviations import uleb
-from uselib.linker.dwarf.units import Values
+from uselib.linker.dwarf.units import AttributeValues
 
 
-def member_offset(member: Values, size: int) -> int:
-    """Bits from a record's start to a member (DW_TAG_member, DW_TAG_inheritance). size: bytes of the member's type."""
-    where = 8 * _bytes(member.get(dw.DATA_MEMBER_LOCATION, 0))
+def member_offset(member: AttributeValues, size: int) -> int:
+    """Bits from a record's start to a member (DW_TAG_member, DW_TAG_inheritance). size: bytes of a bit-field's type."""
+    stated = member.get(dw.DATA_MEMBER_LOCATION, 0)
+    where: int = 8 * (stated if isinstance(stated, int) else _computed(stated))
     width = member.get(dw.BIT_SIZE)
     if width is None:
         return where
@@ -24,16 +25,14 @@ def member_offset(member: Values, size: int) -> int:
     return where + 8 * int(member.get(dw.BYTE_SIZE) or size) - int(skipped) - int(width)
 
 
-def _bytes(where: Any) -> int:
+def _computed(where: Any) -> int:
     """0 where a member is found at run time (virtual bases). DW_OP_plus_uconst is DWARF 2's way."""
-    if isinstance(where, int):
-        return where
     if isinstance(where, bytes) and where[:1] in (b"\x23", b"\x10"):
         return uleb(where, 1)[0]
     return 0
 
 
-def element_count(bounds: Values) -> int | None:
+def element_count(bounds: AttributeValues) -> int | None:
     """Elements of one dimension; None if it has no bound, or one that is computed at run time."""
     count = bounds.get(dw.COUNT)
     if isinstance(count, int):
@@ -44,7 +43,7 @@ def element_count(bounds: Values) -> int | None:
     return 0 if upper in (-1, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF) else upper + 1
 
 
-def enumerator_value(enumerator: Values) -> int:
+def enumerator_value(enumerator: AttributeValues) -> int:
     """Raises KeyError if it has none."""
     value = enumerator[dw.CONST_VALUE]
     return value if isinstance(value, int) else int.from_bytes(value, "little")

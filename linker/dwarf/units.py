@@ -2,7 +2,7 @@
 
 `Information.entry(unit, offset)` decodes one entry; `children` gives those below it; references come out as offsets, strings as
 str, numbers as int, expressions as bytes. Anything out of order raises Damage, or struct.error, IndexError or
-KeyError where an explicit check would cost more than it says: users catch DAMAGE around each name they look up.
+KeyError where an explicit check would cost more than it says: callers catch DAMAGE around each name that they look up.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from uselib.linker.dwarf.sections import Sections
 
 DAMAGE = (Damage, struct.error, IndexError, KeyError, ValueError, OverflowError, RecursionError)
 
-Values = dict[int, Any]
+AttributeValues = dict[int, Any]
 ELSEWHERE = -1  # a reference into a file that is not read (dwz's common file, a type unit that is missing)
 
 _REFERENCES = frozenset((dw.F_REF1, dw.F_REF2, dw.F_REF4, dw.F_REF8, dw.F_REF_UDATA))
@@ -46,8 +46,8 @@ class Unit:
     kind: int
     signature: int = 0
     type_at: int = 0
-    table: ab.Table = field(default_factory=dict)
-    top: Values = field(default_factory=dict)
+    table: ab.AbbreviationTable = field(default_factory=dict)
+    top: AttributeValues = field(default_factory=dict)
     language: int = 0
     str_offsets_base: int = 0
     addr_base: int = 0
@@ -62,7 +62,7 @@ class Information:
         self.problems: list[str] = list(sections.problems)
         self.alternate = False  # something refers to a dwz file
         self._strings: dict[int, str] = {}
-        self._tables: dict[tuple[int, tuple[int, int, int]], ab.Table] = {}
+        self._tables: dict[tuple[int, tuple[int, int, int]], ab.AbbreviationTable] = {}
         self.signatures: dict[int, int] = {}  # type signature -> offset of the type's entry
         self.units: list[Unit] = []
         self._read_units(0, len(sections.info), "debug_info")
@@ -132,7 +132,7 @@ class Information:
             self.signatures.setdefault(signature, start + type_at)
         return unit
 
-    def open(self, unit: Unit) -> Values:
+    def open(self, unit: Unit) -> AttributeValues:
         """The attributes of a unit's first entry; reads its abbreviations first. Raises one of DAMAGE."""
         if unit.top:
             return unit.top
@@ -146,7 +146,7 @@ class Information:
         bases = self.entry(unit, unit.first, indexed=False)[1]
         unit.str_offsets_base = bases.get(dw.STR_OFFSETS_BASE, unit.str_offsets_base)
         unit.addr_base = bases.get(dw.ADDR_BASE) or bases.get(dw.GNU_ADDR_BASE) or unit.addr_base
-        values: Values = self.entry(unit, unit.first)[1]
+        values: AttributeValues = self.entry(unit, unit.first)[1]
         unit.language = values.get(dw.LANGUAGE, 0)
         values.setdefault(dw.NAME, "")
         unit.top = values
@@ -164,7 +164,7 @@ class Information:
 
     # -- entries -------------------------------------------------------------------------------------------------------
 
-    def entry(self, unit: Unit, at: int, indexed: bool = True) -> tuple[Abbreviation | None, Values, int]:
+    def entry(self, unit: Unit, at: int, indexed: bool = True) -> tuple[Abbreviation | None, AttributeValues, int]:
         """An entry: its abbreviation (None ends a list of children), the wanted attributes, the offset behind it.
 
         indexed False: leave values that need the unit's bases as they are.
@@ -182,7 +182,7 @@ class Information:
         steps = abbreviation.steps
         if steps is None:
             steps = ab.compile_steps(abbreviation, unit.forms)
-        values: Values = dict(abbreviation.constants)
+        values: AttributeValues = dict(abbreviation.constants)
         strings = self._strings
         for run, names, size in steps:
             if run is not None:
@@ -278,7 +278,7 @@ class Information:
 
     # -- walking -------------------------------------------------------------------------------------------------------
 
-    def children(self, unit: Unit, at: int) -> Iterator[tuple[int, Abbreviation, Values, int]]:
+    def children(self, unit: Unit, at: int) -> Iterator[tuple[int, Abbreviation, AttributeValues, int]]:
         """The entries of the list of children that begins at `at`: (offset, abbreviation, attributes, offset behind it)."""
         end = unit.end
         while at < end:
@@ -292,7 +292,9 @@ class Information:
             yield start, abbreviation, values, behind
         raise Damage("a list of entries has no end")
 
-    def chosen(self, unit: Unit, at: int, tags: frozenset[int]) -> Iterator[tuple[int, Abbreviation, Values, int]]:
+    def chosen(
+        self, unit: Unit, at: int, tags: frozenset[int]
+    ) -> Iterator[tuple[int, Abbreviation, AttributeValues, int]]:
         """`children`, but only those with one of `tags`; of the others only the length is looked at."""
         data, table, end = self.data, unit.table, unit.end
         while at < end:

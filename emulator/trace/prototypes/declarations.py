@@ -246,7 +246,7 @@ def from_file(text: str, where: str, machine: Machine, library: str = "musl") ->
 
 
 def _index_parsed(index: _DeclarationIndex, one: _Annotated, types: DeclaredTypes) -> None:
-    """Files the functions of a declaration; reads its enumerators."""
+    """Puts the functions of a declaration into the index; reads its enumerators."""
     for node in types.parse(one.unit).nodes:
         if _is_function(node):
             index.functions[node.name] = one

@@ -121,7 +121,7 @@ def open_prototypes(
     warn: Warn = unsaid,
     names: Mapping[str, str] | None = None,
 ) -> Prototypes:
-    """Everything there is. binaries: paths of the program and its libraries, for their DWARF (skipped where there is none, or
+    """All sources of prototypes. binaries: paths of the program and its libraries, for their DWARF (skipped where there is none, or
     the file cannot be read: traces are shown elsewhere too); files: what `--prototypes` named; library: whose standard C library
     (`musl`, `glibc`, `mini`); warn: takes a sentence for each binary whose DWARF is damaged; names: what to call binaries,
     if not by their path. Raises FormatError for `files` only."""
