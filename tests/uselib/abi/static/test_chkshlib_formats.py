@@ -74,7 +74,7 @@ breaking (1): programs that use it break
       consequence: A call jumps to nothing.
       to avoid it: Keep it.
 
-risk (1): breaks only programs that rely on what was not promised
+risk (1): breaks only programs that rely on more than the public interface
   A type changed [seemingly-opaque-type-changed]
     struct shape: a member was added
         was: struct shape of 8 bytes

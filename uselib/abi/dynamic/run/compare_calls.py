@@ -203,7 +203,7 @@ def _memory(pair: ProcessPair, count: int) -> list[DivergenceCandidate]:
     if pair.old.raw_payload() == pair.new.raw_payload() or not count:
         return []
     sequence = pair.old.sequence[pair.old.top[:count]]
-    copied = pair.old.payloads()
+    copied = pair.old.payloads
     rows = np.sort(np.fromiter(copied, np.int64, len(copied)))
     at_all = np.searchsorted(sequence, rows)
     for at, number in zip(at_all.tolist(), rows.tolist(), strict=True):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import mmap
 from bisect import bisect_right
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -79,7 +80,8 @@ class Stream:
     """One process of one side. Rows are calls and returns in their order, MORE records taken out.
 
     pieces: the records as they lie in the file; kind, caller: columns; function: index in the process's tables;
-    address: of the function that is called or returns; more: row -> further argument words.
+    address: of the function that is called or returns; more: row -> further argument words; opening: whether the row is a call into
+    the library that returns, or should.
     """
 
     process: Process
@@ -91,21 +93,21 @@ class Stream:
     caller: Array
     address: Array
     more: dict[int, tuple[int, ...]]
-    opening: Array = field(default_factory=lambda: np.zeros(0, bool))  # calls into the library that return, or should
-    top: Array = field(default_factory=lambda: np.zeros(0, np.int64))  # rows that are top-level
-    _payload: dict[int, dict[int, tuple[bytes, bool]]] | None = None
-    _call_rows: Array | None = None
+    opening: Array
     _columns: dict[int, Array] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.kind)
 
-    @property
+    @cached_property
+    def top(self) -> Array:
+        """The rows that are top-level."""
+        return _top_level(self)
+
+    @cached_property
     def call_rows(self) -> Array:
         """The rows that are calls."""
-        if self._call_rows is None:
-            self._call_rows = np.flatnonzero(self.kind == EventKind.CALL)
-        return self._call_rows
+        return np.flatnonzero(self.kind == EventKind.CALL)
 
     def called(self) -> dict[int, tuple[int, int]]:
         """Address of each function that was called -> index in the process's tables, how often."""
@@ -155,16 +157,16 @@ class Stream:
     def raw_payload(self) -> bytes:
         return b"".join(self.trace.read(span.offset, span.count) for span in self.process.payloads)
 
+    @cached_property
     def payloads(self) -> dict[int, dict[int, tuple[bytes, bool]]]:
         """What was copied, by sequence number: word -> (bytes, cut)."""
-        if self._payload is None:
-            self._payload = {}
-            for sequence, word, cut, data in payload_rows(self.trace, self.process):
-                self._payload.setdefault(sequence, {})[word] = data, cut
-        return self._payload
+        found: dict[int, dict[int, tuple[bytes, bool]]] = {}
+        for sequence, word, cut, data in payload_rows(self.trace, self.process):
+            found.setdefault(sequence, {})[word] = data, cut
+        return found
 
     def payload(self, row: int) -> dict[int, tuple[bytes, bool]]:
-        return self.payloads().get(int(self.sequence[row]), {})
+        return self.payloads.get(int(self.sequence[row]), {})
 
 
 def load(trace: TraceFile, process: Process, low: int, high: int, beyond: int = 1 << 64) -> Stream:
@@ -180,12 +182,9 @@ def load(trace: TraceFile, process: Process, low: int, high: int, beyond: int = 
         transparent[index] = trace.functions[number].name in TRANSPARENT
     np.minimum(function, count, out=function)
     enters = (addresses >= np.uint64(low)) & (addresses < np.uint64(high)) & ~transparent
-    stream = Stream(process, trace, pieces, sequence, kind, function, caller, addresses[function], more)
-    stream.opening = enters[function] & (kind == EventKind.CALL)
-    if beyond < high:
-        stream = _without_jumps(stream, beyond, high)
-    stream.top = _top_level(stream)
-    return stream
+    opening = enters[function] & (kind == EventKind.CALL)
+    stream = Stream(process, trace, pieces, sequence, kind, function, caller, addresses[function], more, opening)
+    return _without_jumps(stream, beyond, high) if beyond < high else stream
 
 
 def _records(

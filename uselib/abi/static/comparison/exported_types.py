@@ -13,6 +13,7 @@ import posixpath
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from uselib.abi.static.comparison.compare_records import member_edges
 from uselib.abi.static.comparison.layout_changes import RecordUsage
@@ -130,9 +131,12 @@ class ExportedTypes:
             found = self.types[key] = ExportedType(key, name, kind)
         return found
 
+    @cached_property
+    def _typedefs(self) -> dict[TypeId, str]:
+        """Type -> the first typedef of it in the old version."""
+        return {row.target: row.name for row in reversed(self.pairs.old.rows) if isinstance(row, Typedef)}
+
     def _typedef_of(self, number: TypeId) -> str:
-        if not hasattr(self, "_typedefs"):
-            self._typedefs = {row.target: row.name for row in reversed(self.pairs.old.rows) if isinstance(row, Typedef)}
         return self._typedefs.get(number, "")
 
     def follow(self) -> None:

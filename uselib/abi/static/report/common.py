@@ -17,7 +17,7 @@ WORDS = {
 }
 MEANING = {
     Severity.BREAKING: "programs that use it break",
-    Severity.RISK: "breaks only programs that rely on what was not promised",
+    Severity.RISK: "breaks only programs that rely on more than the public interface",
     Severity.MINOR: "old programs run; programs linked with NEW do not run with OLD",
     Severity.COMPATIBLE: "no program notices",
 }

@@ -8,7 +8,7 @@ from uselib.abi.static.rules import Example, examples, identifiers, rule
 _ORDER = (Severity.BREAKING, Severity.RISK, Severity.MINOR, Severity.COMPATIBLE)
 _MEANS = {
     Severity.BREAKING: "programs that use it break: a major release",
-    Severity.RISK: "breaks only programs that rely on what is not promised: told, not breaking",
+    Severity.RISK: "breaks only programs that rely on more than the public interface: reported, not breaking",
     Severity.MINOR: "old programs run; programs linked with the new version do not run with the old one: a minor release",
     Severity.COMPATIBLE: "old programs cannot tell: a patch release",
 }
