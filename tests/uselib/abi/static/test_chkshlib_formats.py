@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from uselib.abi.static.model.findings import AbiRule, Effect, Finding, ProgramReport, Report, Severity, Verdict
+from uselib.abi.static.model.findings import AbiRule, Finding, ProgramEffect, ProgramReport, Report, Severity, Verdict
 from uselib.abi.static.report import FORMATS, Style, render
 from uselib.abi.static.rules import identifiers
 
@@ -44,7 +44,10 @@ REPORT = Report(
     (GONE, WAIVED, SHAPE, MORE, CODE),
     (
         ProgramReport(
-            "bin/prog", "affected", (Effect(GONE, "calls gone (slot 3)"), Effect(SHAPE, "knows struct shape", False)), 2
+            "bin/prog",
+            "affected",
+            (ProgramEffect(GONE, "calls gone (slot 3)"), ProgramEffect(SHAPE, "knows struct shape", False)),
+            2,
         ),
         ProgramReport("bin/other", "unaffected", (), 1, ("which types it was compiled with",)),
     ),
@@ -279,7 +282,7 @@ HOSTILE = "a|b<script>`@all`\n# x\x1b[31m\0*_[x](y)\\"
 def hostile(text: str) -> Report:
     finding = Finding(REMOVED, text, text, text, text, (text,), text, "")
     waived = Finding(REMOVED, text, text, suppressed=text)
-    program = ProgramReport(text, "affected", (Effect(finding, text),), 1, (text,))
+    program = ProgramReport(text, "affected", (ProgramEffect(finding, text),), 1, (text,))
     return Report(
         text, text, Verdict.BREAKING, (finding, waived), (program,), (text,), "major", {}, text, text, text, (text,)
     )

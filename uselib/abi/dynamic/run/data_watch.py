@@ -47,11 +47,11 @@ class _Range(ctypes.Structure):
     _fields_ = _fields("start end", c_uint64)
 
 
-class _Entry(ctypes.Structure):
+class _AccessEntry(ctypes.Structure):
     _fields_ = _fields("sequence pc address value", c_uint64, "size write")
 
 
-class _Row(ctypes.Structure):
+class _AccessRow(ctypes.Structure):
     _fields_ = _fields("pc object low high count first hash", c_uint64, "write used")
 
 
@@ -69,7 +69,7 @@ class _Watch(ctypes.Structure):
 @cache
 def library() -> ctypes.CDLL | None:
     """The shared object; None as native_module.load says."""
-    sizes = [ctypes.sizeof(kind) for kind in (_Watch, _WatchedPage, _Range, _Entry, _Row)]
+    sizes = [ctypes.sizeof(kind) for kind in (_Watch, _WatchedPage, _Range, _AccessEntry, _AccessRow)]
     lib = native_module.load(MODULE, {"uselib_data_sizes": sizes, "uselib_digest_sizes": [128, 24]})
     if lib is None:
         return None
@@ -140,7 +140,7 @@ class _Native:
         self._lib = lib
         self._page_rows = (_WatchedPage * max(len(pages), 1))(*(_WatchedPage(*pair) for pair in pages))
         self._ranges = (_Range * max(len(watched.ranges), 1))(*(_Range(*pair) for pair in watched.ranges))
-        self._log, self._rows = (_Entry * LOG)(), (_Row * ROWS)()
+        self._log, self._rows = (_AccessEntry * LOG)(), (_AccessRow * ROWS)()
         self._events = events
         watch = self._state = _Watch()
         watch.block, watch.sequence = events.block_address, events.sequence_address

@@ -18,7 +18,7 @@ from uselib.abi.static.comparison.context import Comparison
 from uselib.abi.static.comparison.layout_changes import LayoutChange, RecordUsage
 from uselib.abi.static.comparison.program_view import linked_with, seen_by, uses_of, with_records
 from uselib.abi.static.model.facts import Facts, ProgramFacts, Use
-from uselib.abi.static.model.findings import Effect, Finding, ProgramReport, Severity
+from uselib.abi.static.model.findings import Finding, ProgramEffect, ProgramReport, Severity
 from uselib.abi.static.model.unqualified import named
 from uselib.linker.c_types.types import Enumeration, Record, TypeId
 
@@ -45,7 +45,7 @@ def program_report(program: ProgramFacts, new: Facts, findings: Sequence[Finding
     if obstacle:
         return ProgramReport(program.path, "not comparable", unchecked=(obstacle,))
     uses = uses_of(program, new)
-    effects: list[Effect] = []
+    effects: list[ProgramEffect] = []
     if uses is not None:
         effects = _not_explained_away(_own_view(program, new, compare), findings)
         uses += _uses_of_removed(program, uses, findings)
@@ -60,7 +60,7 @@ def program_report(program: ProgramFacts, new: Facts, findings: Sequence[Finding
     return ProgramReport(program.path, verdict, tuple(effects), len(uses or ()), unchecked)
 
 
-def _not_explained_away(effects: Sequence[Effect], findings: Sequence[Finding]) -> list[Effect]:
+def _not_explained_away(effects: Sequence[ProgramEffect], findings: Sequence[Finding]) -> list[ProgramEffect]:
     """Without effects that the comparison of the libraries refutes: the name was renamed, or the change breaks nothing."""
     renamed = {finding.subject for finding in findings if finding.rule.id in ("function-renamed", "data-renamed")}
     harmless = {(f.rule.id, f.subject) for f in findings if f.severity < Severity.BREAKING and not f.through}
@@ -89,7 +89,7 @@ def _not_linked(program: ProgramFacts, library: Facts) -> str:
 
 
 def _verdict(
-    program: ProgramFacts, library: Facts, effects: Sequence[Effect], uses: Sequence[Use] | None
+    program: ProgramFacts, library: Facts, effects: Sequence[ProgramEffect], uses: Sequence[Use] | None
 ) -> ProgramVerdict:
     linked = linked_with(program, library)
     if linked is not None and library.identity is not None and refusal(linked, library.identity):
@@ -114,38 +114,40 @@ def _unchecked(program: ProgramFacts, library: Facts, uses: Sequence[Use] | None
     return tuple(dict.fromkeys(said))
 
 
-def _effect(program: ProgramFacts, new: Facts, finding: Finding, uses: Sequence[Use] | None) -> Effect | None:
+def _effect(program: ProgramFacts, new: Facts, finding: Finding, uses: Sequence[Use] | None) -> ProgramEffect | None:
     """What a finding about two versions of the library means for this program, or None."""
     if uses is None:
-        return Effect(finding, "it may use it: which names it uses is not recorded", certain=False)
+        return ProgramEffect(finding, "it may use it: which names it uses is not recorded", certain=False)
     if finding.rule.id.startswith("interposition-"):
         return _effect_of_interposition(program, finding)
     by_name = {use.name: use for use in uses}
     if finding.subject in by_name:
         # its own view found nothing if it has the type; without, the binding decides
-        return Effect(finding, _why(by_name[finding.subject]))
+        return ProgramEffect(finding, _why(by_name[finding.subject]))
     met = [by_name[name] for name in finding.through if name in by_name]
     if met:
         tag = finding.subject.partition(" ")[2]
         if finding.rule.id in ("jump-table-moved", "symbol-version-removed"):
-            return Effect(finding, _why(met[0]))
+            return ProgramEffect(finding, _why(met[0]))
         if finding.rule.id == "enum-sentinel-changed":
-            return Effect(finding, f"{_why(met[0])}, maybe with an array that the enumerator sizes", certain=False)
+            return ProgramEffect(
+                finding, f"{_why(met[0])}, maybe with an array that the enumerator sizes", certain=False
+            )
         if program.typed and tag:
             return _effect_of_type(program, new, finding, tag, met[0])
-        return Effect(finding, f"{_why(met[0])}, which leads to {finding.subject}", certain=False)
+        return ProgramEffect(finding, f"{_why(met[0])}, which leads to {finding.subject}", certain=False)
     if not finding.through and finding.rule.id.startswith(("constant-", "inline-")):
-        return Effect(finding, "it may be compiled in", certain=False)
+        return ProgramEffect(finding, "it may be compiled in", certain=False)
     return None
 
 
-def _effect_of_interposition(program: ProgramFacts, finding: Finding) -> Effect | None:
+def _effect_of_interposition(program: ProgramFacts, finding: Finding) -> ProgramEffect | None:
     if program.defines is None:
-        return Effect(finding, f"it may define {finding.subject}: it has no symbols", certain=False)
-    return Effect(finding, f"defines {finding.subject}") if finding.subject in program.defines else None
+        return ProgramEffect(finding, f"it may define {finding.subject}: it has no symbols", certain=False)
+    return ProgramEffect(finding, f"defines {finding.subject}") if finding.subject in program.defines else None
 
 
-def _effect_of_type(program: ProgramFacts, new: Facts, finding: Finding, tag: str, use: Use) -> Effect | None:
+def _effect_of_type(program: ProgramFacts, new: Facts, finding: Finding, tag: str, use: Use) -> ProgramEffect | None:
     """Whether the program knows the members of the type, and other ones than the new library has."""
     own = program.records.get(tag)
     if own is None:
@@ -153,7 +155,7 @@ def _effect_of_type(program: ProgramFacts, new: Facts, finding: Finding, tag: st
     theirs = next((number for name, number in named(new.types) if name == tag), None)
     if theirs is not None and not _breaking(program, new, own, theirs):
         return None
-    return Effect(finding, f"{_why(use)}, which leads to {finding.subject}, whose contents it knows")
+    return ProgramEffect(finding, f"{_why(use)}, which leads to {finding.subject}, whose contents it knows")
 
 
 def _breaking(program: ProgramFacts, new: Facts, own: TypeId, theirs: TypeId) -> list[LayoutChange]:
@@ -174,7 +176,7 @@ def _why(use: Use) -> str:
     return f"{verb} {use.name} ({use.address:#x})" if use.address else f"{verb} {use.name}"
 
 
-def _own_view(program: ProgramFacts, new: Facts, compare: Compare) -> list[Effect]:
+def _own_view(program: ProgramFacts, new: Facts, compare: Compare) -> list[ProgramEffect]:
     """Breaking differences between what the program was linked with and compiled with, and the new library."""
     view = seen_by(program, new)
     if view is None:
@@ -187,12 +189,14 @@ def _own_view(program: ProgramFacts, new: Facts, compare: Compare) -> list[Effec
             continue
         users = [by_name[name] for name in (finding.subject, *finding.through) if name in by_name]
         why = _why(users[0]) if users else f"knows {finding.subject}"
-        effects.append(Effect(finding, why))
+        effects.append(ProgramEffect(finding, why))
     effects += _own_records(program, view, new, compared, {effect.finding.subject for effect in effects})
     return effects
 
 
-def _own_records(program: ProgramFacts, view: Facts, new: Facts, compared: Comparison, told: set[str]) -> list[Effect]:
+def _own_records(
+    program: ProgramFacts, view: Facts, new: Facts, compared: Comparison, told: set[str]
+) -> list[ProgramEffect]:
     """Records that the program knows, where the debug information does not say by which function it meets them."""
     untyped = [name for name, fact in view.functions.items() if fact.type is None and name in new.functions]
     if not untyped or not program.records:
@@ -224,7 +228,7 @@ def _own_records(program: ProgramFacts, view: Facts, new: Facts, compared: Compa
                     through=tuple(sorted(untyped)),
                 )
                 size = f", which it knows with {row.size} bytes" if row.size else ""
-                effects.append(Effect(compared.findings[-1], f"knows {subject}{size}"))
+                effects.append(ProgramEffect(compared.findings[-1], f"knows {subject}{size}"))
     return effects
 
 

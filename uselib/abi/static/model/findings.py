@@ -63,7 +63,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Effect:
+class ProgramEffect:
     """What a finding means for one program. certain False: the program may be affected, but what would decide is not recorded."""
 
     finding: Finding
@@ -78,7 +78,7 @@ class ProgramReport:
 
     path: str
     verdict: Literal["affected", "maybe affected", "unaffected", "refused at start-up", "not comparable"]
-    effects: tuple[Effect, ...] = ()
+    effects: tuple[ProgramEffect, ...] = ()
     used: int = 0  # names it takes from the library
     unchecked: tuple[str, ...] = ()
     library: str = ""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Literal
 
-from uselib.abi.static.model.findings import Effect, Finding, ProgramReport, Report, Severity, Verdict
+from uselib.abi.static.model.findings import Finding, ProgramEffect, ProgramReport, Report, Severity, Verdict
 
 _NEEDS: dict[Verdict, Literal["", "patch", "minor", "major"]] = {
     Verdict.BREAKING: "major",
@@ -53,7 +53,9 @@ def judged(report: Report, judge: Callable[[Finding], Finding], *, by_programs: 
 
 
 def _program(program: ProgramReport, made: dict[int, Finding], judge: Callable[[Finding], Finding]) -> ProgramReport:
-    effects = tuple(Effect(made.get(id(e.finding)) or judge(e.finding), e.why, e.certain) for e in program.effects)
+    effects = tuple(
+        ProgramEffect(made.get(id(e.finding)) or judge(e.finding), e.why, e.certain) for e in program.effects
+    )
     if program.verdict not in _DECIDED or effects == program.effects:
         return replace(program, effects=effects)
     counting = [e for e in effects if not e.finding.suppressed and e.finding.severity is Severity.BREAKING]

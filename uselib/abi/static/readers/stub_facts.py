@@ -60,7 +60,7 @@ def stub_facts(path: str) -> Facts:
 
 
 @dataclass
-class _Symbols:
+class _StubSymbols:
     """What the members of a stub library define. pointers: function -> the pointer that programs set to replace it."""
 
     functions: dict[str, FunctionFact] = field(default_factory=dict)
@@ -70,9 +70,9 @@ class _Symbols:
     history: History | None = None
 
 
-def _read_symbols(path: str, machine: Machine) -> _Symbols:
+def _read_symbols(path: str, machine: Machine) -> _StubSymbols:
     """Raises FormatError, OSError."""
-    found = _Symbols()
+    found = _StubSymbols()
     for name, content in _members(path):
         if not content.startswith(elf.MAGIC):
             continue
@@ -96,7 +96,7 @@ def _read_symbols(path: str, machine: Machine) -> _Symbols:
 
 
 def _function(
-    function: FunctionFact, table: int, symbols: _Symbols, former: Mapping[str, tuple[str, ...]]
+    function: FunctionFact, table: int, symbols: _StubSymbols, former: Mapping[str, tuple[str, ...]]
 ) -> FunctionFact:
     """The function with its slot, and with what the library's history says of it. table: address of slot 1, 0 if not known."""
     name, address = function.name, function.address

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from uselib.abi.static.model.findings import REPORT_VERSION, Effect, Finding, ProgramReport, Report
+from uselib.abi.static.model.findings import REPORT_VERSION, Finding, ProgramEffect, ProgramReport, Report
 from uselib.abi.static.report import Style
 from uselib.abi.static.report.common import WORDS, active, digest, tally
 
@@ -31,7 +31,7 @@ def finding_row(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _effect(effect: Effect, numbers: dict[int, int]) -> dict[str, Any]:
+def _effect(effect: ProgramEffect, numbers: dict[int, int]) -> dict[str, Any]:
     return {
         "finding": numbers.get(id(effect.finding)),
         "rule": effect.finding.rule.id,
