@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,9 +11,11 @@ import pytest
 
 from support import aout as aout_support
 from support import coff as coff_support
+from support import command
 from support import textbook as textbook_support
 from support.chkshlib import Answer, SampleFiles, make_sample
 from support.releases import Shop
+from support.schemes import World, make_world
 from support.tools import ARCHES, MACHINES
 from uselib.cli import main
 from uselib.linker.image import Machine
@@ -71,3 +75,25 @@ def ask(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
         return Answer(status, out, err)
 
     return run
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory for what all tests of a module use."""
+    return tmp_path_factory.mktemp("module")
+
+
+@pytest.fixture(scope="module")
+def world(arch: str, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """A sysroot with libinner_s and libouter_s, and a program of theirs."""
+    return make_world(tmp_path_factory.mktemp("world") / "root", arch)
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment in which the command `uselib` is the one under test, installed or not."""
+    directory = tmp_path_factory.mktemp("bin")
+    script = directory / "uselib"
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m uselib.cli "$@"\n')
+    script.chmod(0o755)
+    return command.environment() | {"PATH": f"{directory}:{os.environ['PATH']}"}

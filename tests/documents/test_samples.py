@@ -1,6 +1,5 @@
 """Each sample, built by its own build.sh and run by its own run.sh, natively and in the emulator, on both machines and schemes."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,17 +18,6 @@ def sysroot(arch: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sysroot") / arch
     subprocess.run([sys.executable, "-m", "uselib.cli", "sysroot", path, "--arch", arch, "--libc", "mini"], check=True)
     return path
-
-
-@pytest.fixture(scope="session")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """An environment in which `uselib` is the one under test, installed or not."""
-    directory = tmp_path_factory.mktemp("bin")
-    script = directory / "uselib"
-    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m uselib.cli "$@"\n')
-    script.chmod(0o755)
-    root = SAMPLES.parent
-    return {**os.environ, "PATH": f"{directory}:{os.environ['PATH']}", "PYTHONPATH": str(root)}
 
 
 def test_there_are_samples() -> None:

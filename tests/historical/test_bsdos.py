@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.programs import build, run, source, sysroot
-from support.schemes import BASES, INNER, OUTER, OUTPUT, World, make_world
+from support.schemes import BASES, INNER, OUTER, OUTPUT, World
 from support.tools import NATIVE, WAYS, native, needs, require_native
 from uselib.cli import main
 from uselib.linker.errors import ToolError
@@ -20,11 +20,6 @@ from uselib.runtime.sysroot import MACHINES, make_sysroot
 VARIANTS = {"bsdos": (), "interp": ("--interp",)}
 LINKERS = [name for name in ("ld", "ld.lld", "mold") if shutil.which(name)]
 pytestmark = needs("ld")
-
-
-@pytest.fixture(scope="module")
-def world(arch: str, tmp_path_factory: pytest.TempPathFactory) -> World:
-    return make_world(tmp_path_factory.mktemp("bsdos") / "root", arch)
 
 
 @pytest.fixture(scope="module", params=[*VARIANTS, "our ld"])

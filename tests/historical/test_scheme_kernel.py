@@ -27,11 +27,6 @@ WORDS = {
 
 
 @pytest.fixture(scope="module")
-def world(arch: str, tmp_path_factory: pytest.TempPathFactory) -> World:
-    return make_world(tmp_path_factory.mktemp("kernel") / "root", arch)
-
-
-@pytest.fixture(scope="module")
 def program(world: World) -> Path:
     path = world.root / "program-kernel"
     assert world.cc("kernel", path, world.root / "program.c", "-louter") == 0

@@ -1,6 +1,6 @@
 """Pairs of library versions from C text: made by mkshlib (or as ordinary shared objects), with a program that was linked with the old one.
 
-The program needs no C library. Its start-up maps the library that its arguments name, in the way of shlib_driver.py, so one program runs with
+The program needs no C library. Its start-up maps the library that its arguments name, in the way of mkshlib.py here, so one program runs with
 either version: `program PATH BASE BOOTSTRAP DESCRIPTOR INIT COUNT`.
 """
 
@@ -14,7 +14,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.mkshlib import CFLAGS, DRIVER, EMULATION, FLAG, descriptor_address, image, mkshlib
+from support.mkshlib import CFLAGS, EMULATION, FLAG, START_CODE, descriptor_address, image, mkshlib
 from support.paths import PROGRAMS
 from uselib.abi.static.comparison.compare_versions import refusal
 from uselib.abi.static.headers.public_interface import read_headers, with_headers
@@ -25,32 +25,27 @@ from uselib.cli import main
 from uselib.linker.image import Machine
 
 BASE = 0x61000000
-_STARTUP = DRIVER.replace("and $-16,%rsp", "mov %rsp,%rdi; and $-16,%rsp").replace(
-    "and $-16,%esp; xor %ebp,%ebp;", "mov %esp,%eax; and $-16,%esp; xor %ebp,%ebp; sub $12,%esp; push %eax;"
-)
-_BEGIN = r"""
+_START = (
+    START_CODE
+    + r"""
 static word number(const char *s) { word n = 0; while (*s) n = 10 * n + *s++ - '0'; return n; }
 void begin(char **stack) {
   char **a = stack + 2;
-  long fd = call6(OPEN, (long)a[0], 0, 0, 0, 0, 0);
-  if (fd < 0) end(90);
-  word base = number(a[1]), init = number(a[4]);
-  if (call6(MMAP, base, 4096, 5, 0x100002, fd, 0) != (long)base) end(91);
-  if (((long (*)(int, const void *))number(a[2]))(fd, (void *)number(a[3]))) end(92);
-  for (word *t = __start_uselib_interpose; t < __stop_uselib_interpose; t += 3)
-    if (t[1] != t[2]) *(word *)t[0] = t[1];
-  for (word i = 0; i < number(a[5]); i++) ((void (*)(void))((word *)init)[i])();
+  long fd = map_header(a[0], number(a[1]));
+  boot(number(a[2]), fd, number(a[3]));
+  interpose();
+  initialise(number(a[4]), number(a[5]));
   end(main_());
 }
 """
+)
 _PRELUDE = "void put(const char *); void put_number(long);\n"
 
 
 @functools.cache
 def _driver(machine: Machine) -> Path:
     directory = Path(tempfile.mkdtemp(prefix="abi-driver-"))
-    text = _STARTUP[: _STARTUP.index("void begin(void)")] + _BEGIN
-    (directory / "driver.c").write_text(text)
+    (directory / "driver.c").write_text(_START)
     (directory / "end.s").write_text(
         '.section .lib,"a"\n.byte 0\n.section .note.GNU-stack\n'
     )  # ends the list of libraries

@@ -19,23 +19,21 @@ FLAG = {Machine.I386: "-m32", Machine.X86_64: "-m64"}
 EMULATION = {Machine.I386: "elf_i386", Machine.X86_64: "elf_x86_64"}
 CFLAGS = [option for option in PLAIN_C if option != "-fno-builtin"]
 
-DRIVER = r"""
-typedef unsigned long word;
+START_CODE = r"""
+typedef unsigned long word; typedef unsigned short half; typedef unsigned int u32;
 #ifdef __x86_64__
-enum { OPEN = 2, MMAP = 9, EXIT = 60, WRITE = 1 };
-__asm__(".globl _start\n_start: and $-16,%rsp; xor %ebp,%ebp; call begin\n"
+enum { OPEN = 2, MMAP = 9, EXIT = 60, WRITE = 1, PHOFF = 32, PHNUM = 56, PHSIZE = 56, VADDR = 16 };
+__asm__(".globl _start\n_start: mov %rsp,%rdi; and $-16,%rsp; xor %ebp,%ebp; call begin\n"
         ".globl call6\ncall6: push %rbx; mov %rdi,%rax; mov %rsi,%rdi; mov %rdx,%rsi; mov %rcx,%rdx; mov %r8,%r10;"
         "mov %r9,%r8; mov 16(%rsp),%r9; syscall; pop %rbx; ret");
 #else
-enum { OPEN = 5, MMAP = 192, EXIT = 1, WRITE = 4 };
-__asm__(".globl _start\n_start: and $-16,%esp; xor %ebp,%ebp; call begin\n"
+enum { OPEN = 5, MMAP = 192, EXIT = 1, WRITE = 4, PHOFF = 28, PHNUM = 44, PHSIZE = 32, VADDR = 8 };
+__asm__(".globl _start\n_start: mov %esp,%eax; and $-16,%esp; xor %ebp,%ebp; sub $12,%esp; push %eax; call begin\n"
         ".globl call6\ncall6: push %ebp; push %ebx; push %esi; push %edi\n"
         "mov 20(%esp),%eax; mov 24(%esp),%ebx; mov 28(%esp),%ecx; mov 32(%esp),%edx; mov 36(%esp),%esi;"
         "mov 40(%esp),%edi; mov 44(%esp),%ebp; int $0x80; pop %edi; pop %esi; pop %ebx; pop %ebp; ret");
 #endif
 long call6(long, long, long, long, long, long, long);
-struct library { const char *path; word base, boot, descriptor, init, init_count; };
-extern struct library libraries[];
 extern word __start_uselib_interpose[] __attribute__((weak)), __stop_uselib_interpose[] __attribute__((weak));
 int main_(void);
 void put(const char *s) { word n = 0; while (s[n]) n++; call6(WRITE, 1, (long)s, n, 0, 0, 0); }
@@ -47,21 +45,39 @@ void put_number(long n) {
   put(b + i); put("\n");
 }
 void end(int code) { for (;;) call6(EXIT, code, 0, 0, 0, 0, 0); }
-void begin(void) {
-  for (struct library *l = libraries; l->path; l++) {
-    long fd = call6(OPEN, (long)l->path, 0, 0, 0, 0, 0);
-    if (fd < 0) end(90);
-    if (call6(MMAP, l->base, 4096, 5, 0x100002, fd, 0) != (long)l->base) end(91);
-    long error = ((long (*)(int, const void *))l->boot)(fd, (void *)l->descriptor);
-    if (error) end(92);
-  }
+/* Maps the first page of a library, read-only, and gives the descriptor of the file. */
+long map_header(const char *path, word base) {
+  long fd = call6(OPEN, (long)path, 0, 0, 0, 0, 0);
+  if (fd < 0) end(90);
+  if (call6(MMAP, base, 4096, 5, 0x100002, fd, 0) != (long)base) end(91);
+  return fd;
+}
+void boot(word bootstrap, long fd, word descriptor) {
+  if (((long (*)(int, const void *))bootstrap)(fd, (void *)descriptor)) end(92);
+}
+void interpose(void) {
   for (word *t = __start_uselib_interpose; t < __stop_uselib_interpose; t += 3)
     if (t[1] != t[2]) *(word *)t[0] = t[1];
-  for (struct library *l = libraries; l->path; l++)
-    for (word i = 0; i < l->init_count; i++) ((void (*)(void))((word *)l->init)[i])();
+}
+void initialise(word array, word count) {
+  for (word i = 0; i < count; i++) ((void (*)(void))((word *)array)[i])();
+}
+"""
+"""Entry, system calls and the steps of start-up in C. `begin`, which gets the initial stack pointer, is to be added."""
+
+DRIVER = (
+    START_CODE
+    + r"""
+struct library { const char *path; word base, boot, descriptor, init, init_count; };
+extern struct library libraries[];
+void begin(void) {
+  for (struct library *l = libraries; l->path; l++) boot(l->boot, map_header(l->path, l->base), l->descriptor);
+  interpose();
+  for (struct library *l = libraries; l->path; l++) initialise(l->init, l->init_count);
   end(main_());
 }
 """
+)
 
 
 def compile_c(directory: Path, machine: Machine, name: str, text: str, *options: str, compiler: str = "gcc") -> Path:

@@ -13,56 +13,30 @@ from pathlib import Path
 
 import pytest
 
-from support.mkshlib import EMULATION, compile_c, image, mkshlib
+from support.mkshlib import EMULATION, START_CODE, compile_c, image, mkshlib
 from uselib.cli import main
 from uselib.linker.image import Machine
 from uselib.linker.library import jump_table
 from uselib.linker.library.releases import history, previous
 
 BASE = 0x61000000
-START = r"""
-typedef unsigned long word; typedef unsigned short half; typedef unsigned int u32;
-#ifdef __x86_64__
-enum { OPEN = 2, MMAP = 9, EXIT = 60, WRITE = 1, PHOFF = 32, PHNUM = 56, PHSIZE = 56, VADDR = 16 };
-__asm__(".globl _start\n_start: mov %rsp,%rdi; and $-16,%rsp; xor %ebp,%ebp; call begin\n"
-        ".globl call6\ncall6: push %rbx; mov %rdi,%rax; mov %rsi,%rdi; mov %rdx,%rsi; mov %rcx,%rdx; mov %r8,%r10;"
-        "mov %r9,%r8; mov 16(%rsp),%r9; syscall; pop %rbx; ret");
-#else
-enum { OPEN = 5, MMAP = 192, EXIT = 1, WRITE = 4, PHOFF = 28, PHNUM = 44, PHSIZE = 32, VADDR = 8 };
-__asm__(".globl _start\n_start: mov %esp,%eax; and $-16,%esp; xor %ebp,%ebp; push %eax; push %eax; call begin\n"
-        ".globl call6\ncall6: push %ebp; push %ebx; push %esi; push %edi\n"
-        "mov 20(%esp),%eax; mov 24(%esp),%ebx; mov 28(%esp),%ecx; mov 32(%esp),%edx; mov 36(%esp),%esi;"
-        "mov 40(%esp),%edi; mov 44(%esp),%ebp; int $0x80; pop %edi; pop %esi; pop %ebx; pop %ebp; ret");
-#endif
-long call6(long, long, long, long, long, long, long);
-extern word __start_uselib_interpose[] __attribute__((weak)), __stop_uselib_interpose[] __attribute__((weak));
-int main_(void);
+START = (
+    START_CODE
+    + r"""
 const char *argument; /* the second */
-void put(const char *s) { word n = 0; while (s[n]) n++; call6(WRITE, 1, (long)s, n, 0, 0, 0); }
-void put_number(long n) {
-  char b[24]; int i = 23; word u = n < 0 ? -n : n;
-  b[i] = 0;
-  do b[--i] = '0' + u % 10; while (u /= 10);
-  if (n < 0) b[--i] = '-';
-  put(b + i); put("\n");
-}
-void end(int code) { for (;;) call6(EXIT, code, 0, 0, 0, 0, 0); }
 void begin(word *sp) {
   char *base = (char *)BASE;
   argument = (const char *)sp[3];
-  long fd = call6(OPEN, sp[2], 0, 0, 0, 0, 0);
-  if (fd < 0) end(90);
-  if (call6(MMAP, (long)base, 4096, 5, 0x100002, fd, 0) != (long)base) end(91);
+  long fd = map_header((const char *)sp[2], BASE);
   char *header = base + *(word *)(base + PHOFF);
   int count = *(half *)(base + PHNUM);
   while (count-- && *(u32 *)header != 4) header += PHSIZE;          /* PT_NOTE */
-  char *descriptor = *(char **)(header + VADDR) + 12 + 8;
-  if (((long (*)(int, const void *))*(word *)(base + 24))(fd, descriptor)) end(92);
-  for (word *t = __start_uselib_interpose; t < __stop_uselib_interpose; t += 3)
-    if (t[1] != t[2]) *(word *)t[0] = t[1];
+  boot(*(word *)(base + 24), fd, *(word *)(header + VADDR) + 12 + 8);
+  interpose();
   end(main_());
 }
 """
+)
 DECLARATIONS = "extern const char *argument; void put(const char *); void put_number(long);\n"
 
 

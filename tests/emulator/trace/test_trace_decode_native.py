@@ -180,8 +180,8 @@ def c_source(machine: Machine) -> str:
 
 
 @cache
-def built(compiler: str, machine: Machine, folder: str) -> Built:
-    where = Path(folder) / f"{compiler}-{machine.label}"
+def built(compiler: str, machine: Machine, folder: Path) -> Built:
+    where = folder / f"{compiler}-{machine.label}"
     source = where.with_suffix(".c")
     source.write_text(c_source(machine))
     bits = "-m32" if machine is Machine.I386 else "-m64"
@@ -206,16 +206,11 @@ def built(compiler: str, machine: Machine, folder: str) -> Built:
     return Built(machine, str(where), header, [output[n * SIZE : (n + 1) * SIZE] for n in range(count)])
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(tmp_path_factory.mktemp("decode"))
-
-
 CASES = [(compiler, machine) for compiler in ("gcc", "clang") for machine in Machine]
 
 
 @pytest.mark.parametrize(("compiler", "machine"), CASES)
-def test_arguments_are_found(compiler: str, machine: Machine, folder: str) -> None:
+def test_arguments_are_found(compiler: str, machine: Machine, folder: Path) -> None:
     program = built(compiler, machine, folder)
     sources = [from_file(program.header, "calls.h", machine), read_dwarf(program.path, machine)]
     decoder = CallDecoder(machine)
@@ -246,7 +241,7 @@ def test_arguments_are_found(compiler: str, machine: Machine, folder: str) -> No
 
 
 @pytest.mark.parametrize(("compiler", "machine"), CASES)
-def test_results_are_found(compiler: str, machine: Machine, folder: str) -> None:
+def test_results_are_found(compiler: str, machine: Machine, folder: Path) -> None:
     program = built(compiler, machine, folder)
     sources = [from_file(program.header, "calls.h", machine), read_dwarf(program.path, machine)]
     decoder = CallDecoder(machine)

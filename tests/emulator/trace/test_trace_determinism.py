@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,17 +15,6 @@ from uselib.cli import main
 
 SAMPLES = ROOT / "samples"
 NAMES = sorted(path.name for path in SAMPLES.iterdir() if (path / "build.sh").exists())
-
-
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    directory = tmp_path_factory.mktemp("bin")
-    script = directory / "uselib"
-    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m uselib.cli "$@"\n')
-    script.chmod(0o755)
-    outer = {**os.environ, "PATH": f"{directory}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    outer.pop("LD_LIBRARY_PATH", None)
-    return outer
 
 
 # either machine and either scheme in the fast suite, all of them with the slow tests

@@ -30,11 +30,6 @@ CHOICES = {
 needs_native = pytest.mark.skipif(not native_available(), reason="the native recorder was not built")
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("native")
-
-
 @needs_native
 @pytest.mark.parametrize("choice", CHOICES)
 def test_same_bytes(folder: Path, tmp_path: Path, arch: str, choice: str) -> None:

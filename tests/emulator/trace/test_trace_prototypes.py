@@ -163,14 +163,9 @@ int main(int argc, char **argv) { log_it("x"); make(1);
 COMPILERS = [(c, m, v) for c in ("gcc", "clang") for m in Machine for v in (4, 5)]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(tmp_path_factory.mktemp("prototypes"))
-
-
 @cache
-def built(folder: str, text: str, compiler: str, machine: Machine, version: int, *more: str) -> str:
-    path = Path(folder) / f"{compiler}-{machine.label}-{version}-{abs(hash((text, more)))}.o"
+def built(folder: Path, text: str, compiler: str, machine: Machine, version: int, *more: str) -> str:
+    path = folder / f"{compiler}-{machine.label}-{version}-{abs(hash((text, more)))}.o"
     bits = "-m32" if machine is Machine.I386 else "-m64"
     command = [
         compiler,
@@ -201,7 +196,7 @@ def dwarf(path: str, machine: Machine) -> DwarfPrototypes:
 
 
 @pytest.mark.parametrize(("compiler", "machine", "version"), COMPILERS)
-def test_dwarf_says_what_the_source_says(compiler: str, machine: Machine, version: int, folder: str) -> None:
+def test_dwarf_says_what_the_source_says(compiler: str, machine: Machine, version: int, folder: Path) -> None:
     """The same functions through both readers: types, names, offsets, bit-fields."""
     found = dwarf(built(folder, PROGRAM, compiler, machine, version), machine)
     declared = from_file(PROGRAM.replace("static ", ""), "p.c", machine)
@@ -221,7 +216,7 @@ def test_dwarf_says_what_the_source_says(compiler: str, machine: Machine, versio
 
 
 @pytest.mark.parametrize("machine", list(Machine))
-def test_sources_complete_each_other(machine: Machine, folder: str) -> None:
+def test_sources_complete_each_other(machine: Machine, folder: Path) -> None:
     """DWARF says that open takes an int; the C library's file which flags it holds."""
     found = Prototypes([dwarf(built(folder, PROGRAM, "gcc", machine, 5), machine), standard(machine)])
     shown = CallDecoder(machine).arguments(found.find("open"), [1, 0o101, 0o644], {0: (b"x", False)})
@@ -238,7 +233,7 @@ def test_a_program_may_use_a_librarys_name_for_something_else() -> None:
     assert found == own.find("open")
 
 
-def test_files_without_dwarf(tmp_path: Path, folder: str) -> None:
+def test_files_without_dwarf(tmp_path: Path, folder: Path) -> None:
     path = built(folder, PROGRAM, "gcc", Machine.I386, 4)
     assert read_dwarf(path, Machine.X86_64) is None
     assert read_dwarf(str(tmp_path / "none"), Machine.I386) is None
@@ -249,12 +244,12 @@ def test_files_without_dwarf(tmp_path: Path, folder: str) -> None:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_damaged_dwarf_never_raises(data: st.DataObject, folder: str) -> None:
+def test_damaged_dwarf_never_raises(data: st.DataObject, folder: Path) -> None:
     original = Path(built(folder, PROGRAM, "gcc", Machine.X86_64, 5)).read_bytes()
     damaged = bytearray(original)
     for _ in range(data.draw(st.integers(1, 12))):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] ^= 1 << data.draw(st.integers(0, 7))
-    path = Path(folder) / "damaged.o"
+    path = folder / "damaged.o"
     path.write_bytes(damaged[: data.draw(st.integers(0, len(damaged)))] if data.draw(st.booleans()) else damaged)
     found = read_dwarf(str(path), Machine.X86_64)
     for name in ("take", "make", "hidden", "open") if found else ():
@@ -302,7 +297,7 @@ def placed(structure: StructureView) -> list[tuple[str, int, tuple[int, int] | N
     return [(f.name, f.offset, None if f.bits == (0, 8 * f.type.size) else f.bits) for f in structure.fields]
 
 
-def check_layouts(seed: int, count: int, folder: str, compiler: str, machine: Machine, version: int) -> None:
+def check_layouts(seed: int, count: int, folder: Path, compiler: str, machine: Machine, version: int) -> None:
     dice = random.Random(seed)
     names: list[str] = []
     text = "enum color { RED, GREEN, BLUE };\n"
@@ -322,12 +317,12 @@ def check_layouts(seed: int, count: int, folder: str, compiler: str, machine: Ma
 
 
 @pytest.mark.parametrize("machine", list(Machine))
-def test_layouts_are_the_compilers(machine: Machine, folder: str) -> None:
+def test_layouts_are_the_compilers(machine: Machine, folder: Path) -> None:
     check_layouts(1, 80, folder, "gcc", machine, 5)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("compiler", "machine", "version"), COMPILERS)
 @pytest.mark.parametrize("seed", range(2, 4))
-def test_more_layouts(seed: int, compiler: str, machine: Machine, version: int, folder: str) -> None:
+def test_more_layouts(seed: int, compiler: str, machine: Machine, version: int, folder: Path) -> None:
     check_layouts(seed, 300, folder, compiler, machine, version)

@@ -21,11 +21,6 @@ TIME, CALLER, SP, FUNCTION, DEPTH, KIND, FLAGS = 0, 1, 2, 7, 8, 9, 10
 WORDS = slice(3, 7)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("recorder")
-
-
 @pytest.fixture(params=RECORDERS)
 def kind(request: pytest.FixtureRequest) -> str:
     if request.param == "native" and not native_available():
