@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from uselib.emulator.kernel.clock import Clock, RandomBytes
+from uselib.emulator.kernel.eras import MODERN, Era
 from uselib.emulator.kernel.identity import ProcessIdentity
 from uselib.emulator.kernel.limits import Limits
 from uselib.emulator.kernel.pids import PidTable
@@ -54,7 +55,7 @@ class Process:
     limits: Limits = field(default_factory=Limits)
     talk: Talk = field(default_factory=Talk)
     pids: PidTable = field(default_factory=PidTable)
-    era: str = "modern"  # which kernel's interface the program expects (loader/programs/binfmt.py)
+    era: Era = MODERN  # which kernel's interface the program expects
     libraries: int = 0  # mapped by uselib(2)
     substitutes: str = ""  # a guest directory whose libraries exec maps in place of those of the same name
     borrowed: int = -1  # vfork: a pipe that the parent waits on, closed when this child execs or ends

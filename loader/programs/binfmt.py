@@ -27,7 +27,7 @@ Starter = Callable[..., exec.Started]
 class Format:
     """One format. read: first bytes and file name to an Image (raises FormatError); start: as exec.start_program.
 
-    layout: where things go in memory, None for the machine's own. era: which kernel's interface its programs expect.
+    layout: where things go in memory, None for the machine's own. era: whose interface its programs expect, by the emulator's name of it.
     map_libraries: maps the libraries that the kernel brings with a program, which is mapped already and whose file is open; returns the address
     to start at if that is not the program's entry; raises OSError, whose filename is the library it is about.
     """

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel import arguments as a
 from uselib.emulator.kernel import constants as C
+from uselib.emulator.kernel.eras import ERAS
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.table import Effect, Syscall, Undo
 from uselib.emulator.process.interfaces import ProcessEnded, ProgramReplaced
@@ -182,8 +183,9 @@ def execute(process: Process, name: bytes, arguments: list[bytes], environment: 
                 if library_header(head, "") is not None:
                     raise GuestError(ELIBEXEC)
                 image = program.image
-                if not arguments and program.format.era == "modern":
-                    arguments = [b""]  # since 5.18; programs of 1993 list their libraries when argc is 0
+                era = ERAS[program.format.era]
+                if not arguments and era.fills_argv:
+                    arguments = [b""]
                 space = program.space(process.memory)
                 try:
                     who = process.identity
@@ -202,7 +204,7 @@ def execute(process: Process, name: bytes, arguments: list[bytes], environment: 
                 who.name = os.path.basename(shown)[:15].decode("utf-8", "replace")
                 who.executable = label
                 who.command_line = tuple(arguments)
-                process.era = program.format.era
+                process.era = era
                 process.libraries = 0
                 give_back(process)
                 process.files.close_on_exec()

@@ -16,12 +16,6 @@ from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.signals.frames import SI_TKILL, SI_USER, SignalInfo
 from uselib.emulator.kernel.signals.numbers import (
     COUNT,
-    SA_INTERRUPT,
-    SA_NOCLDSTOP,
-    SA_NODEFER,
-    SA_ONSTACK,
-    SA_RESETHAND,
-    SA_RESTART,
     SIG_DFL,
     SIG_IGN,
     SIGALRM,
@@ -72,16 +66,11 @@ def sys_rt_sigaction(process: Process, signal: int, new: int, old: int, size: in
 def sys_sigaction(process: Process, signal: int, new: int, old: int) -> int:
     """i386's old call: handler, mask (32 bits), flags, restorer."""
     result = _sigaction(process, signal, new, old, struct.Struct("<IIII"), (0, 2, 3, 1))
-    if new and process.era == "1993":
-        signals = process.signals
-        signals.set_action(signal, _of_1993(signals.actions[signal]))
+    if new:
+        action = process.signals.actions[signal]
+        if (changed := process.era.sigaction(action)) != action:
+            process.signals.set_action(signal, changed)
     return result
-
-
-def _of_1993(action: SignalAction) -> SignalAction:
-    """Calls were restarted unless a handler had SA_INTERRUPT; there was no SA_RESTART and no SA_SIGINFO, and the restorer was unused."""
-    flags = action.flags & (SA_NOCLDSTOP | SA_ONSTACK | SA_NODEFER | SA_RESETHAND)
-    return SignalAction(action.handler, flags if action.flags & SA_INTERRUPT else flags | SA_RESTART, 0, action.mask)
 
 
 def _sigaction(

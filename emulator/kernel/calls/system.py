@@ -32,17 +32,14 @@ from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Effect, Syscall, Undo
 from uselib.linker.image import Machine
 
-RELEASE = b"6.1.0-uselib"
 MEMORY = 1 << 30  # bytes of the machine the guest is told of
 _NO_ID = 0xFFFFFFFF
 
 
 def system_name(process: Process) -> tuple[bytes, ...]:
     """sysname, nodename, release, version, machine, domainname."""
-    if process.era == "1993":
-        return b"Linux", b"uselib", b"0.99.9", b"#1 uselib", b"i486", b"(none)"
-    machine = b"i686" if process.structs.word == 4 else b"x86_64"
-    return b"Linux", b"uselib", RELEASE, b"#1 uselib", machine, b"(none)"
+    era = process.era
+    return b"Linux", b"uselib", era.release, b"#1 uselib", era.machine_name[process.machine], b"(none)"
 
 
 def sys_uname(process: Process, address: int) -> int:
