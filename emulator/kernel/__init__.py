@@ -1,1 +1,15 @@
-"""The Linux kernel interface: one file per family of system calls, one table that drives dispatch and strace."""
+"""The Linux kernel interface of one guest process. Where things are:
+
+calls/       the system calls, a file a family: a new call is a handler and a row of its family's tuple there
+             (a new family: also a line in table.FAMILIES)
+vfs/         files: what the guest sees of the host (grants, namespace), path operations, open files, descriptors
+signals/     numbers, pending and blocked signals, the frame of a handler
+threads/     what each thread has of its own
+strace/      how calls and their arguments are shown; what a call changes, in one line
+
+table.py     what a row says (name, handler, kinds of arguments, effect, undo, restart), and numbers -> rows
+arguments.py kinds of arguments; structs.py: structures that programs and kernel exchange, on both machines
+dispatch.py  from a number and registers to a handler and a result; core.py: the kernel that the machine calls
+process.py   what handlers work on, put together of the parts above and of clock, limits, identity, pids and waiting
+eras.py      what kernels of other years did differently
+"""

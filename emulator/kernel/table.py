@@ -72,6 +72,7 @@ FAMILIES: tuple[tuple[str, str], ...] = (
     ("limits", "LIMITS"),
     ("memory", "MEMORY"),
     ("signals", "SIGNALS"),
+    ("interval_timers", "INTERVAL_TIMERS"),
     ("processes", "PROCESSES"),
     ("waits", "WAITS"),
     ("threads", "THREADS"),

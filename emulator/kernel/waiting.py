@@ -68,7 +68,12 @@ def poll(process: Waiter, wanted: Sequence[tuple[int, int]], timeout: int | None
     if not wanted and not clock.sleeps and timeout is not None:
         sleep(process, timeout)
         return []
-    wakeup = process.signals.wakeup_fd
+    return _wait(process, poller, timeout)
+
+
+def _wait(process: Waiter, poller: select.poll, timeout: int | None) -> list[tuple[int, int]]:
+    """The wait of `poll`, which a signal or a timer of the guest's ends. Raises GuestError(EINTR)."""
+    clock, wakeup = process.clock, process.signals.wakeup_fd
     if wakeup >= 0:
         poller.register(wakeup, READ)
     limit = timeout

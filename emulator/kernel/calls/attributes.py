@@ -13,7 +13,7 @@ from uselib.emulator.kernel.clock import SECOND
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Effect, Syscall
-from uselib.emulator.kernel.vfs.namespace import Found
+from uselib.emulator.kernel.vfs.places import Found
 
 _TIME_MOST = 1 << 62  # ns: file systems clamp times to what they can store
 _UTIME_NOW, _UTIME_OMIT = 0x3FFFFFFF, 0x3FFFFFFE

@@ -27,13 +27,13 @@ from uselib.emulator.kernel.arguments import (
     data_out,
     flags,
     vector,
-)  # fmt: skip
+)
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Effect, Syscall, Undo
 from uselib.emulator.kernel.vfs.descriptors import Description, DirectoryFile, HostFile
-from uselib.emulator.kernel.vfs.namespace import GuestDirectory
 from uselib.emulator.kernel.vfs.opening import open_path
+from uselib.emulator.kernel.vfs.places import GuestDirectory
 from uselib.linker.image import Machine
 
 IOV_MAX = 1024
@@ -137,7 +137,6 @@ def _long_offset(process: Process, low: int, high: int) -> int:
     """preadv and pwritev pass the offset as two longs on both machines; on x86-64 the first holds all of it."""
     if process.machine is Machine.I386:
         low |= high << 32
-        return low - (1 << 64) if low >> 63 else low
     return low - (1 << 64) if low >> 63 else low
 
 

@@ -51,9 +51,16 @@ def sys_mmap(process: Process, address: int, size: int, prot: int, flags: int, f
             raise GuestError(errno.EACCES)
         name = description.path.decode("utf-8", "surrogateescape")
     return process.memory.map(
-        address, size, prot & PROT_KNOWN, fd=host, offset=offset, shared=shared, placement=placement, name=name,
+        address,
+        size,
+        prot & PROT_KNOWN,
+        fd=host,
+        offset=offset,
+        shared=shared,
+        placement=placement,
+        name=name,
         may_write=may_write,
-    )  # fmt: skip
+    )
 
 
 def sys_mmap2(process: Process, address: int, size: int, prot: int, flags: int, fd: int, page: int) -> int:
@@ -83,10 +90,8 @@ def sys_mprotect(process: Process, address: int, size: int, prot: int) -> int:
 def sys_mremap(process: Process, address: int, old_size: int, new_size: int, flags: int, new_address: int) -> int:
     if flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED) or (flags & MREMAP_FIXED and not flags & MREMAP_MAYMOVE):
         raise GuestError(errno.EINVAL)
-    return process.memory.remap(
-        address, old_size, new_size, may_move=bool(flags & MREMAP_MAYMOVE),
-        new_address=new_address if flags & MREMAP_FIXED else None,
-    )  # fmt: skip
+    may_move, target = bool(flags & MREMAP_MAYMOVE), new_address if flags & MREMAP_FIXED else None
+    return process.memory.remap(address, old_size, new_size, may_move=may_move, new_address=target)
 
 
 def sys_madvise(process: Process, address: int, size: int, advice: int) -> int:

@@ -1,6 +1,6 @@
-"""System calls of signals and of the interval timers that send them.
+"""SIGNALS: actions, masks, sending, waiting for signals, the stack of handlers.
 
-Source: kernel/signal.c, kernel/time/itimer.c; struct kernel_sigaction (arch/x86/include/asm/signal.h).
+Source: kernel/signal.c; struct kernel_sigaction (arch/x86/include/asm/signal.h).
 """
 
 from __future__ import annotations
@@ -18,11 +18,8 @@ from uselib.emulator.kernel.signals.numbers import (
     COUNT,
     SIG_DFL,
     SIG_IGN,
-    SIGALRM,
     SIGKILL,
-    SIGPROF,
     SIGSTOP,
-    SIGVTALRM,
     SS_AUTODISARM,
     SS_DISABLE,
     SS_ONSTACK,
@@ -35,7 +32,6 @@ from uselib.linker.image import Machine
 
 SIG_BLOCK, SIG_UNBLOCK, SIG_SETMASK = 0, 1, 2
 MINSIGSTKSZ = 2048
-_ITIMERS = (SIGALRM, SIGVTALRM, SIGPROF)
 _MICROSECOND, _SECOND = 1000, 1_000_000_000
 _WORD_MASK = (1 << 64) - 1
 
@@ -339,50 +335,6 @@ def sys_sigreturn(process: Process) -> int:
     raise ContextReplaced
 
 
-# -- timers ---------------------------------------------------------------------------------------------------------------
-
-
-def sys_alarm(process: Process, seconds: int) -> int:
-    signals = process.signals
-    remaining, _ = signals.timer(0)
-    signals.set_timer(0, SIGALRM, seconds * _SECOND, 0)
-    return max((remaining + _SECOND // 2) // _SECOND, 1) if remaining else 0
-
-
-def sys_setitimer(process: Process, which: int, new: int, old: int) -> int:
-    if not 0 <= which <= 2:
-        raise GuestError(errno.EINVAL)
-    signals = process.signals
-    layout = process.structs["itimerval"]
-    before = signals.timer(which)
-    if new:
-        period_s, period_us, value_s, value_us = layout.unpack(process.memory.read(new, layout.size))
-        if not (0 <= period_us < 1_000_000 and 0 <= value_us < 1_000_000 and period_s >= 0 and value_s >= 0):
-            raise GuestError(errno.EINVAL)
-        period = period_s * _SECOND + period_us * _MICROSECOND
-        signals.set_timer(which, _ITIMERS[which], value_s * _SECOND + value_us * _MICROSECOND, period)
-    else:
-        signals.set_timer(which, _ITIMERS[which], 0, 0)
-    if old:
-        _write_timer(process, old, before)
-    return 0
-
-
-def sys_getitimer(process: Process, which: int, out: int) -> int:
-    if not 0 <= which <= 2:
-        raise GuestError(errno.EINVAL)
-    _write_timer(process, out, process.signals.timer(which))
-    return 0
-
-
-def _write_timer(process: Process, address: int, timer: tuple[int, int]) -> None:
-    layout = process.structs["itimerval"]
-    remaining, period = (part // _MICROSECOND for part in timer)
-    process.memory.write(
-        address, layout.pack(period // 1_000_000, period % 1_000_000, remaining // 1_000_000, remaining % 1_000_000)
-    )
-
-
 _I386 = Machine.I386
 _HOW = a.choice("sigprocmask")
 
@@ -412,7 +364,4 @@ SIGNALS = (
     Syscall("sigaltstack", sys_sigaltstack, (a.PTR, a.PTR_OUT)),
     Syscall("rt_sigreturn", sys_rt_sigreturn),
     Syscall("sigreturn", sys_sigreturn, (), _I386),
-    Syscall("alarm", sys_alarm, (a.UINT,)),
-    Syscall("setitimer", sys_setitimer, (a.choice("itimer"), a.struct_in("itimerval"), a.struct_out("itimerval"))),
-    Syscall("getitimer", sys_getitimer, (a.choice("itimer"), a.struct_out("itimerval"))),
 )

@@ -17,8 +17,8 @@ from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Syscall, Undo
 from uselib.emulator.kernel.vfs.descriptors import Description
-from uselib.emulator.kernel.vfs.filesystem import DEVICE_NUMBERS, special_mode, synthetic_status
-from uselib.emulator.kernel.vfs.namespace import Found, SyntheticFile
+from uselib.emulator.kernel.vfs.places import Found, SyntheticFile
+from uselib.emulator.kernel.vfs.synthetic import DEVICE_NUMBERS, special_mode, synthetic_status
 from uselib.linker.image import Machine
 
 DEVICE = os.makedev(0, 37)  # st_dev of every file

@@ -49,9 +49,8 @@ _USER_DESC = struct.Struct("<IIII")  # entry_number, base_addr, limit, flags
 
 def _descriptor(base: int, limit: int, flags: int) -> int:
     """fill_ldt: a data or code segment for ring 3 from struct user_desc."""
-    wide, contents, read_only, pages, absent, usable = (
-        flags & 1, flags >> 1 & 3, flags >> 3 & 1, flags >> 4 & 1, flags >> 5 & 1, flags >> 6 & 1,
-    )  # fmt: skip
+    wide, contents = flags & 1, flags >> 1 & 3
+    read_only, pages, absent, usable = (flags >> bit & 1 for bit in (3, 4, 5, 6))
     kind = (0 if read_only else 2) | contents << 2 | 1
     access = kind | 0x10 | 0x60 | (0 if absent else 0x80)
     bits = usable | wide << 2 | pages << 3

@@ -24,9 +24,9 @@ from uselib.loader.memory.address_space import AddressSpace
 
 _64 = INDEX[64] | {"eflags": INDEX[64]["rflags"]}  # positions in Cpu.general()
 _32 = INDEX[32]
-_CONTEXT_ORDER = ("r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "rdi", "rsi", "rbp", "rbx", "rdx", "rax", "rcx",
-                  "rsp", "rip", "rflags")  # fmt: skip
-_ORDER_64 = tuple(_64[name] for name in _CONTEXT_ORDER)
+_CONTEXT_ORDER = "r8 r9 r10 r11 r12 r13 r14 r15 rdi rsi rbp rbx rdx rax rcx rsp rip rflags"
+_ORDER_64 = tuple(_64[name] for name in _CONTEXT_ORDER.split())
+_ORDER_32 = tuple(_32[name] for name in "edi esi ebp esp ebx edx ecx eax".split())  # between the segments and trapno
 
 _CONTEXT_64 = struct.Struct("<18Q4H5Q64x")  # registers; cs gs fs ss; err trapno oldmask cr2 fpstate
 _UCONTEXT_64 = struct.Struct("<QQQiIQ")  # flags link; ss_sp ss_flags pad ss_size
@@ -105,10 +105,9 @@ def _push_64(cpu: CpuState, space: AddressSpace, d: Delivery) -> None:
     float_at = (top - 512) & -64
     frame = ((float_at - 440) & -16) - 8
     info, segments = d.info, cpu.segments()
-    context = _CONTEXT_64.pack(
-        *(registers[i] for i in _ORDER_64), segments["cs"], segments["gs"], segments["fs"], segments["ss"],
-        info.error, info.trap, d.mask, info.address if info.trap == 14 else 0, float_at,
-    )  # fmt: skip
+    selectors = (segments[name] for name in ("cs", "gs", "fs", "ss"))
+    fault = (info.error, info.trap, d.mask, info.address if info.trap == 14 else 0, float_at)
+    context = _CONTEXT_64.pack(*(registers[i] for i in _ORDER_64), *selectors, *fault)
     head = _UCONTEXT_64.pack(_UC_SIGCONTEXT_SS | 4, 0, d.stack[0], d.stack[1], 0, d.stack[2])
     data = struct.pack("<Q", d.restorer) + head + context + struct.pack("<Q", d.mask) + info.encode(8)
     space.write(float_at, cpu.float_state())
@@ -147,12 +146,10 @@ def _fsave(state: bytes) -> bytes:
 
 def _context_32(cpu: CpuState, registers: list[int], info: SignalInfo, mask: int, float_at: int) -> bytes:
     r, s = registers, cpu.segments()
-    return _CONTEXT_32.pack(
-        s["gs"], s["fs"], s["es"], s["ds"],
-        r[_32["edi"]], r[_32["esi"]], r[_32["ebp"]], r[_32["esp"]], r[_32["ebx"]], r[_32["edx"]], r[_32["ecx"]], r[_32["eax"]],
-        info.trap, info.error, r[_32["eip"]], s["cs"], r[_32["eflags"]], r[_32["esp"]], s["ss"], float_at,
-        mask & 0xFFFF_FFFF, info.address if info.trap == 14 else 0,
-    )  # fmt: skip
+    selectors = (s[name] for name in ("gs", "fs", "es", "ds"))
+    at = (info.trap, info.error, r[_32["eip"]], s["cs"], r[_32["eflags"]], r[_32["esp"]], s["ss"], float_at)
+    end = (mask & 0xFFFF_FFFF, info.address if info.trap == 14 else 0)
+    return _CONTEXT_32.pack(*selectors, *(r[i] for i in _ORDER_32), *at, *end)
 
 
 # popl %eax / movl $119,%eax / int $0x80   and   movl $173,%eax / int $0x80
@@ -194,14 +191,18 @@ def _push_32(cpu: CpuState, space: AddressSpace, d: Delivery) -> None:
 
 
 def _restore_32(cpu: CpuState, space: AddressSpace, context: bytes) -> int:
-    (gs, fs, es, ds, edi, esi, ebp, esp, ebx, edx, ecx, eax, _trap, _err, eip, _cs, eflags, _, _ss, float_at, mask,
-     _cr2) = _CONTEXT_32.unpack(context)  # fmt: skip
-    old = cpu.general()
-    flags = old[_32["eflags"]] & ~_FIX_EFLAGS | eflags & _FIX_EFLAGS
+    fields = _CONTEXT_32.unpack(context)
+    selectors = dict(zip(("gs", "fs", "es", "ds"), fields[:4], strict=True))
+    _trap, _error, eip, _cs, eflags, _sp, _ss, float_at, mask, _cr2 = fields[12:]
+    registers = cpu.general()
+    flags = registers[_32["eflags"]] & ~_FIX_EFLAGS | eflags & _FIX_EFLAGS
     if float_at:
         cpu.set_float_state(space.read(float_at + 112, 512))
-    cpu.set_segments({name: value & 0xFFFF for name, value in (("gs", gs), ("fs", fs), ("es", es), ("ds", ds))})
-    cpu.set_general([eax, ebx, ecx, edx, esi, edi, ebp, esp, eip, flags])
+    cpu.set_segments({name: value & 0xFFFF for name, value in selectors.items()})
+    for position, value in zip(_ORDER_32, fields[4:12], strict=True):
+        registers[position] = value
+    registers[_32["eip"]], registers[_32["eflags"]] = eip, flags
+    cpu.set_general(registers)
     return int(mask)
 
 

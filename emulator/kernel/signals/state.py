@@ -334,9 +334,14 @@ class SignalState:
         inside = base <= sp - 1 < base + size and not flags & SS_DISABLE
         usable = not flags & SS_DISABLE and size > 0
         delivery = frames.Delivery(
-            info, action.handler, action.restorer if action.flags & SA_RESTORER else 0, bool(action.flags & SA_SIGINFO), mask,
-            (base, SS_ONSTACK if inside else flags, size), bool(action.flags & SA_ONSTACK) and usable and not inside,
-        )  # fmt: skip
+            info,
+            action.handler,
+            restorer=action.restorer if action.flags & SA_RESTORER else 0,
+            siginfo=bool(action.flags & SA_SIGINFO),
+            mask=mask,
+            stack=(base, SS_ONSTACK if inside else flags, size),
+            switch_stack=bool(action.flags & SA_ONSTACK) and usable and not inside,
+        )
         try:
             if cpu.bits == 64 and not delivery.restorer:
                 raise MemoryFault(0, "execute")

@@ -15,15 +15,8 @@ from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.arguments import ENVIRONMENT, PATH, STRINGS
 from uselib.emulator.kernel.errors import errno_name
 from uselib.emulator.kernel.strace.tables import SIGNAL_CODES, SIGNALS
-from uselib.emulator.kernel.strace.values import (
-    RENDERERS,
-    Context,
-    flag_names,
-    hex_number,
-    poll_result,
-    quoted,
-    signal_set,
-)
+from uselib.emulator.kernel.strace.text import hexadecimal, quoted
+from uselib.emulator.kernel.strace.values import RENDERERS, Context, flag_names, poll_result, signal_set
 from uselib.emulator.kernel.table import Syscall
 from uselib.loader.memory.address_space import MemoryFault
 
@@ -88,7 +81,7 @@ class Strace:
         self._line(f"{row.name}({{mask={mask}}})", self._result(row, (), value))
 
     def unknown(self, name: str, raw: Sequence[int]) -> None:
-        words = ", ".join(hex_number(value) for value in raw)
+        words = ", ".join(hexadecimal(value) for value in raw)
         self._line(f"{name}({words})", self._error(errno.ENOSYS))
 
     def delivered(self, info: SignalInfo) -> None:

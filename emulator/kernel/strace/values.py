@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.arguments import ArgumentKind
 from uselib.emulator.kernel.process import Process
-from uselib.emulator.kernel.strace.tables import CHOICES, FILE_TYPES, FLAGS, NOTHING, SIGNALS
+from uselib.emulator.kernel.strace.structures import STRUCTS, any_struct
+from uselib.emulator.kernel.strace.tables import CHOICES, FLAGS, NOTHING, SIGNALS
+from uselib.emulator.kernel.strace.text import quoted
 from uselib.emulator.kernel.table import Syscall
 
 _SHOWN = 32  # bytes of a buffer
-_ESCAPES = {9: "\\t", 10: "\\n", 11: "\\v", 12: "\\f", 13: "\\r", 34: '\\"', 92: "\\\\"}
 
 
 @dataclass(frozen=True)
@@ -29,20 +30,6 @@ class Context:
     @property
     def failed(self) -> bool:
         return self.result is not None and self.result < 0
-
-
-def quoted(data: bytes) -> str:
-    """A C string literal, bytes outside ASCII in octal."""
-    out = []
-    for index, byte in enumerate(data):
-        if byte in _ESCAPES:
-            out.append(_ESCAPES[byte])
-        elif 32 <= byte < 127:
-            out.append(chr(byte))
-        else:
-            digit_follows = index + 1 < len(data) and 0x30 <= data[index + 1] <= 0x37
-            out.append(f"\\{byte:03o}" if digit_follows else f"\\{byte:o}")
-    return '"' + "".join(out) + '"'
 
 
 def _pointer(context: Context, value: int) -> str:
@@ -293,11 +280,6 @@ def _wait_status(context: Context, address: int) -> str:
 # Structures
 
 _UTIMES = {0x3FFFFFFF: "UTIME_NOW", 0x3FFFFFFE: "UTIME_OMIT"}
-_TIME_STRUCTS = {
-    "timespec": ("tv_sec", "tv_nsec"),
-    "timespec64": ("tv_sec", "tv_nsec"),
-    "timeval": ("tv_sec", "tv_usec"),
-}
 
 
 def _struct(context: Context, address: int) -> str:
@@ -306,7 +288,7 @@ def _struct(context: Context, address: int) -> str:
     name = context.kind.detail
     layout = context.process.structs[name]
     values = layout.decode(context.process.memory.read(address, layout.size))
-    return STRUCTS.get(name, _any_struct)(values)
+    return STRUCTS.get(name, any_struct)(values)
 
 
 def _struct_pair(context: Context, address: int) -> str:
@@ -320,80 +302,6 @@ def _struct_pair(context: Context, address: int) -> str:
         shown.append(name or STRUCTS[context.kind.detail](dict(zip(layout.names, values, strict=True))))
     return f"[{', '.join(shown)}]"
 
-
-def _any_struct(values: dict[str, int]) -> str:
-    return "{" + ", ".join(f"{name}={_value(value)}" for name, value in values.items()) + "}"
-
-
-def _value(value: int | bytes) -> str:
-    return quoted(value.split(b"\0")[0]) if isinstance(value, bytes) else str(value)
-
-
-def _stat(values: dict[str, int]) -> str:
-    mode = values["st_mode"]
-    kind = FILE_TYPES.get(mode & 0o170000, "0")
-    if kind in ("S_IFCHR", "S_IFBLK"):
-        node = values["st_rdev"]
-        major, minor = node >> 8 & 0xFFF, node & 0xFF | node >> 12 & 0xFFF00
-        tail = f"st_rdev=makedev({major:#x}, {hex_number(minor)})"
-    else:
-        tail = f"st_size={values['st_size']}"
-    return f"{{st_mode={kind}|0{mode & 0o7777:o}, {tail}, ...}}"
-
-
-def hex_number(value: int) -> str:
-    return hex(value) if value else "0"
-
-
-def _statx(values: dict[str, int]) -> str:
-    mode = values["mode"]
-    kind = FILE_TYPES.get(mode & 0o170000, "0")
-    return f"{{stx_mask=STATX_BASIC_STATS, stx_attributes=0, stx_mode={kind}|0{mode & 0o7777:o}, stx_size={values['size']}, ...}}"
-
-
-def _time(fields: tuple[str, str]) -> Callable[[dict[str, int]], str]:
-    return lambda values: (
-        "{" + ", ".join(f"{name}={value}" for name, value in zip(fields, values.values(), strict=True)) + "}"
-    )
-
-
-def _rlimit(values: dict[str, int]) -> str:
-    def one(value: int) -> str:
-        if value in (2**64 - 1, 2**32 - 1):
-            return "RLIM64_INFINITY" if value == 2**64 - 1 else "RLIM_INFINITY"
-        return f"{value // 1024}*1024" if value > 1024 and value % 1024 == 0 else str(value)
-
-    return f"{{rlim_cur={one(values['cur'])}, rlim_max={one(values['max'])}}}"
-
-
-def _itimerval(values: dict[str, int]) -> str:
-    interval_seconds, interval, seconds, rest = values.values()
-    unit = "tv_usec" if "value_usec" in values else "tv_nsec"
-    first = f"it_interval={{tv_sec={interval_seconds}, {unit}={interval}}}"
-    return f"{{{first}, it_value={{tv_sec={seconds}, {unit}={rest}}}}}"
-
-
-def _winsize(values: dict[str, int]) -> str:
-    return "{" + ", ".join(f"ws_{name}={value}" for name, value in values.items()) + "}"
-
-
-def _utsname(values: dict[str, int]) -> str:
-    return f"{{sysname={_value(values['sysname'])}, nodename={_value(values['nodename'])}, ...}}"
-
-
-STRUCTS: dict[str, Callable[[dict[str, int]], str]] = {
-    "stat": _stat,
-    "stat64": _stat,
-    "statx": _statx,
-    "rlimit": _rlimit,
-    "rlimit64": _rlimit,
-    "utsname": _utsname,
-    "winsize": _winsize,
-    "itimerval": _itimerval,
-    "itimerspec": _itimerval,
-    "itimerspec64": _itimerval,
-    **{name: _time(fields) for name, fields in _TIME_STRUCTS.items()},
-}
 
 RENDERERS: dict[str, Callable[[Context, int], str]] = {
     "pointer": _pointer,

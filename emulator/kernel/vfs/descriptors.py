@@ -20,7 +20,7 @@ from uselib.emulator.kernel.clock import RandomBytes
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.limits import Limits
 from uselib.emulator.kernel.structs import KernelStructs
-from uselib.emulator.kernel.vfs.namespace import GuestDirectory
+from uselib.emulator.kernel.vfs.places import GuestDirectory
 from uselib.emulator.kernel.waiting import READ, WRITE, Waiter, wait_for
 from uselib.loader.memory.address_space import AddressSpace, MemoryFault
 

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.vfs.namespace import Found, GuestDirectory, Handle, Namespace, SyntheticFile
+from uselib.emulator.kernel.vfs.namespace import Namespace
+from uselib.emulator.kernel.vfs.places import Found, GuestDirectory, Handle, SyntheticFile
+from uselib.emulator.kernel.vfs.synthetic import special_mode, synthetic_status
 
 _MODE = 0o1777  # permission bits a guest may set: no setuid, no setgid
 
@@ -33,20 +35,6 @@ class OpenedFile:
     mutable: bool
     directory: GuestDirectory | None = None
     special: SyntheticFile | None = None
-
-
-def synthetic_status(mode: int, inode: int) -> os.stat_result:
-    """The status of something that exists in the namespace only."""
-    return os.stat_result((mode, inode, 0, 1, 0, 0, 0, 0, 0, 0))
-
-
-DEVICE_NUMBERS = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 9), "tty": (5, 0)}
-
-
-def special_mode(special: SyntheticFile) -> int:
-    if special.link:
-        return stat.S_IFLNK | 0o777
-    return stat.S_IFCHR | 0o666 if special.name in DEVICE_NUMBERS else stat.S_IFREG | 0o444
 
 
 class FileSystem:

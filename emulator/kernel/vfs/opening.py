@@ -11,7 +11,7 @@ from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.vfs.descriptors import Description, DirectoryFile, HostFile, RandomFile
 from uselib.emulator.kernel.vfs.filesystem import OpenedFile
-from uselib.emulator.kernel.vfs.namespace import GuestDirectory, SyntheticFile
+from uselib.emulator.kernel.vfs.places import GuestDirectory, SyntheticFile
 
 
 def open_path(process: Process, at: GuestDirectory | None, path: bytes, flags: int, mode: int) -> int:
@@ -101,7 +101,7 @@ TEXTS: dict[str, Callable[[Process], bytes]] = {
 
 
 class ProcessView:
-    """What the synthesised links lead to (namespace.ProcView)."""
+    """What the synthesised links lead to (places.ProcView)."""
 
     def __init__(self, process: Process) -> None:
         self._process = process

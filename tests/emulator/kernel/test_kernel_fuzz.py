@@ -30,7 +30,9 @@ rt_tgsigqueueinfo flock
 )
 # Calls whose handlers need a CPU, real signals, or a machine
 NEED_MACHINE = {
-    row.name for row in table.rows() if row.handler.__module__.rpartition(".")[2] in ("signals", "processes", "library")
+    row.name
+    for row in table.rows()
+    if row.handler.__module__.rpartition(".")[2] in ("signals", "interval_timers", "processes")
 }
 
 

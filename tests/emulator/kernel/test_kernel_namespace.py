@@ -20,7 +20,8 @@ from uselib.emulator.kernel.constants import O_CREAT, O_PATH, O_WRONLY
 from uselib.emulator.kernel.errors import GuestError, errno_name
 from uselib.emulator.kernel.vfs import namespace as namespace_module
 from uselib.emulator.kernel.vfs.filesystem import FileSystem
-from uselib.emulator.kernel.vfs.namespace import Found, Namespace
+from uselib.emulator.kernel.vfs.namespace import Namespace
+from uselib.emulator.kernel.vfs.places import Found
 
 SYS_OPENAT2 = 437
 RESOLVE_IN_ROOT = 0x10

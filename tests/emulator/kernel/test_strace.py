@@ -18,7 +18,8 @@ from support.programs import musl_program
 from support.tools import require
 from uselib.emulator.kernel.signals.frames import SignalInfo
 from uselib.emulator.kernel.strace.strace import Strace
-from uselib.emulator.kernel.strace.values import flag_names, quoted, signal_set
+from uselib.emulator.kernel.strace.text import quoted
+from uselib.emulator.kernel.strace.values import flag_names, signal_set
 from uselib.emulator.process.interfaces import ProcessEnded
 from uselib.linker.image import Machine
 

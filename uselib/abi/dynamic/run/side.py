@@ -33,7 +33,7 @@ from uselib.abi.dynamic.run.side_run import GUEST_DIRECTORY, SideEnd, SideJob, S
 from uselib.emulator.kernel import table
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.vfs.filesystem import FileSystem
-from uselib.emulator.kernel.vfs.namespace import Handle, Node
+from uselib.emulator.kernel.vfs.places import Handle, Node
 from uselib.emulator.machine import engine
 from uselib.emulator.process.hooks import RunHooks
 from uselib.emulator.process.host import Death, Host

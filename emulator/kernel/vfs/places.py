@@ -1,0 +1,129 @@
+"""What the guest's tree of files is made of.
+
+    Node            a place in the tree of grants: the root, granted directories and files, the directories above them,
+                    and the few synthesised entries of /dev and /proc
+    GuestDirectory  where a walk stands: a guest path, the host descriptor (or none: synthesised), whether it may be written
+    Found           what a path leads to: parent directory, last name, and the object, if it exists
+
+Invariants: a GuestDirectory's handle was reached from a grant by steps that did not follow a link; `writable` is only true
+below a writable grant; descriptors of GuestDirectories are O_PATH, good for look-ups only.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from uselib.emulator.kernel.errors import GuestError
+
+STEP = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC  # how one component of a path is opened
+Path = tuple[bytes, ...]  # a guest path as its components; () is the root
+
+
+class Handle:
+    """Owns a host descriptor; closed when the last reference goes away."""
+
+    __slots__ = ("fd",)
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        close(self.fd)
+
+
+@dataclass(frozen=True)
+class SyntheticFile:
+    """A synthesised file or link. name: `null`, `exe`, ...; link: it is a symbolic link."""
+
+    name: str
+    link: bool = False
+    number: int = 0  # fd of /proc/self/fd/N
+
+
+@dataclass
+class Node:
+    """A place in the tree of grants. handle: the granted host directory, or the parent of the granted file `file`."""
+
+    children: dict[bytes, Node] = field(default_factory=dict)
+    handle: Handle | None = None
+    file: bytes = b""
+    writable: bool = False
+    special: SyntheticFile | None = None
+
+    def entries(self, view: ProcView) -> dict[bytes, Node]:
+        """The nodes below it. Those of /proc/self/fd are the descriptors open at the time of asking."""
+        if self.special is not None and self.special.name == "fds":
+            return {b"%d" % fd: Node(special=SyntheticFile("descriptor", True, fd)) for fd in view.descriptors()}
+        return self.children
+
+
+@dataclass
+class GuestDirectory:
+    path: Path
+    handle: Handle | None
+    writable: bool
+    node: Node | None  # the tree's node here, where there is one (more grants below)
+
+    @property
+    def name(self) -> bytes:
+        return b"/" + b"/".join(self.path)
+
+
+@dataclass
+class Found:
+    """Where a path leads. One of `directory`, `special` and (`handle`, a file or an unfollowed link) is set; none of
+    them if the last component does not exist."""
+
+    parent: GuestDirectory
+    name: bytes  # last component; b"." where the path ends in `.`, `..` or `/`, or leads to a grant itself
+    directory: GuestDirectory | None = None
+    handle: Handle | None = None
+    status: os.stat_result | None = None
+    special: SyntheticFile | None = None
+    slash: bool = False  # the path ended in `/`
+    at: tuple[Handle, bytes] | None = None  # the host directory and name by which `handle` was found
+
+    @property
+    def granted(self) -> bool:
+        """It is a granted file itself, not an entry of a granted directory."""
+        return self.at is not None and self.at[0] is not self.parent.handle
+
+    @property
+    def exists(self) -> bool:
+        return self.directory is not None or self.handle is not None or self.special is not None
+
+    @property
+    def path(self) -> Path:
+        if self.directory is not None:
+            return self.directory.path
+        return (*self.parent.path, self.name)
+
+
+class ProcView(Protocol):
+    """What the synthesised entries of /proc/self lead to; the process answers."""
+
+    def link(self, special: SyntheticFile) -> bytes:
+        """Target of a synthesised link."""
+
+    def descriptor(self, number: int) -> GuestDirectory | None:
+        """The directory that the guest's descriptor has open, if it is one. Raises GuestError(ENOENT): not open."""
+
+    def descriptors(self) -> Sequence[int]:
+        """The guest's open descriptors."""
+
+
+class NoProcView:
+    """Stands in where there is no process: nothing under /proc/self."""
+
+    def link(self, special: SyntheticFile) -> bytes:
+        raise GuestError(errno.ENOENT)
+
+    def descriptor(self, number: int) -> GuestDirectory | None:
+        raise GuestError(errno.ENOENT)
+
+    def descriptors(self) -> Sequence[int]:
+        return ()
