@@ -154,12 +154,12 @@ class Image:
     tls: Segment | None
     program_headers: tuple[int, int, int]  # address in memory (0 if not mapped), size of one, count
     stack_executable: bool
-    interpreter: str
-    library: LibraryHeader | None  # set for target libraries
-    needs: tuple[Identity, ...]  # the libraries it was linked with (notes NT_NEEDS)
-    library_names: tuple[str, ...]  # `.lib`, in file order
-    library_path: str  # `_SHARED_LIBRARY_PATH`, or empty
-    bindings: tuple[Binding, ...]
-    symbols: tuple[ImageSymbol, ...]
-    exports: tuple[Export, ...]  # target libraries: by slot number, then data by address
+    interpreter: str = ""
+    library: LibraryHeader | None = None  # set for target libraries
+    needs: tuple[Identity, ...] = ()  # the libraries it was linked with (notes NT_NEEDS)
+    library_names: tuple[str, ...] = ()  # `.lib`, in file order
+    library_path: str = ""  # `_SHARED_LIBRARY_PATH`, or empty
+    bindings: tuple[Binding, ...] = ()
+    symbols: tuple[ImageSymbol, ...] = ()
+    exports: tuple[Export, ...] = ()  # target libraries: by slot number, then data by address
     version_rule: str = ""  # `_SHARED_LIBRARY_RULE`, or empty

@@ -69,7 +69,7 @@ def _run(arguments: list[str]) -> int:
         print(f"uselib {package_version()}")
         return 0
     if arguments[0] not in COMMANDS:
-        print(f"uselib: {printable(arguments[0])}: no such command; `uselib --help` lists them", file=sys.stderr)
+        print(f"uselib: {printable(arguments[0])}: no such command; {_suggestion(arguments[0])}", file=sys.stderr)
         return 2
     module = importlib.import_module(f"uselib.commands.{COMMANDS[arguments[0]][0]}")
     cycle_collector.resume()
@@ -102,6 +102,14 @@ def _run(arguments: list[str]) -> int:
             f"uselib: internal error: {type(failure).__name__}: {failure}; USELIB_DEBUG=1 shows where", file=sys.stderr
         )
         return 1
+
+
+def _suggestion(word: str) -> str:
+    """What to do about a mistyped command."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, COMMANDS, 1)
+    return f"did you mean `uselib {near[0]}`?" if near else "`uselib --help` lists them"
 
 
 if __name__ == "__main__":

@@ -35,15 +35,18 @@ MAX_LIBRARIES = 16  # MAX_SHARED_LIBS of 0.99
 def program_image(head: bytes, where: str) -> Image:
     """A program from its first bytes. Raises FormatError."""
     header = decode_header(head, where)
-    return Image(
-        Machine.I386, header.entry, header.segments(), None, (0, 0, 0), True, "", None, (), (), "", (), (), (),
-    )  # fmt: skip
+    return Image(Machine.I386, header.entry, header.segments(), None, (0, 0, 0), True)
 
 
 def start_program(
-    space: AddressSpace, image: Image, fd: int, name: str,
-    arguments: Sequence[bytes], environment: Sequence[bytes], info: StartInfo,
-) -> Started:  # fmt: skip
+    space: AddressSpace,
+    image: Image,
+    fd: int,
+    name: str,
+    arguments: Sequence[bytes],
+    environment: Sequence[bytes],
+    info: StartInfo,
+) -> Started:
     """Maps a program and makes its stack. Raises OSError: ENOEXEC (shorter than its header says, with relocations, or over the
     stack), E2BIG, ENOMEM."""
     header = _header(fd)

@@ -51,9 +51,12 @@ class Program:
         """An empty address space for it, under the limits of the one it replaces."""
         bits = 8 * self.image.machine.word
         return AddressSpace(
-            bits, limit=old.limit, ceiling=old.ceiling, stack_limit=old.stack_limit,
+            bits,
+            limit=old.limit,
+            ceiling=old.ceiling,
+            stack_limit=old.stack_limit,
             layout=self.format.layout or LAYOUTS[bits],
-        )  # fmt: skip
+        )
 
 
 def recognise(head: bytes, where: str) -> Program:

@@ -43,9 +43,7 @@ def program_image(head: bytes, where: str) -> Image:
         raise fail(ELIBEXEC)
     if not file.flags & coff.F_EXEC or file.optional is None:
         raise FormatError(Diagnostic(where, "is a COFF object, not a program", remedy="link it"))
-    return Image(
-        Machine.I386, file.optional.entry, segments(file), None, (0, 0, 0), True, "", None, (), (), "", (), (), (),
-    )  # fmt: skip
+    return Image(Machine.I386, file.optional.entry, segments(file), None, (0, 0, 0), True)
 
 
 def library_paths(fd: int) -> tuple[str, ...]:
@@ -87,9 +85,14 @@ def load_library(space: AddressSpace, fd: int, name: str) -> None:
 
 
 def start_program(
-    space: AddressSpace, image: Image, fd: int, name: str,
-    arguments: Sequence[bytes], environment: Sequence[bytes], info: StartInfo,
-) -> Started:  # fmt: skip
+    space: AddressSpace,
+    image: Image,
+    fd: int,
+    name: str,
+    arguments: Sequence[bytes],
+    environment: Sequence[bytes],
+    info: StartInfo,
+) -> Started:
     """Maps a program and makes the stack that Linux makes. Raises OSError."""
     started = build_stack(space, image, arguments, environment, info)
     space.start_brk(map_parts(space, image.segments, fd, name, occupied=errno.ENOEXEC))
@@ -107,6 +110,4 @@ def map_libraries(space: AddressSpace, program: Image, fd: int, opener: Opener) 
             load_library(space, opened.fd, opened.label)
 
 
-FORMAT = Format(
-    "coff", program_image, start_program, LAYOUT_SVR3, map_libraries=map_libraries,
-)  # fmt: skip
+FORMAT = Format("coff", program_image, start_program, LAYOUT_SVR3, map_libraries=map_libraries)

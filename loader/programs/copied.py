@@ -25,9 +25,13 @@ def fail(number: int) -> OSError:
 
 
 def map_parts(
-    space: AddressSpace, parts: Sequence[Segment], fd: int, name: str,
-    contents: Sequence[bytes] | None = None, occupied: int = errno.EEXIST,
-) -> int:  # fmt: skip
+    space: AddressSpace,
+    parts: Sequence[Segment],
+    fd: int,
+    name: str,
+    contents: Sequence[bytes] | None = None,
+    occupied: int = errno.EEXIST,
+) -> int:
     """Maps parts and fills them; those that share a page become one mapping with the permissions of all. Returns the end, in whole pages.
 
     fd, name: of the file; contents: of the parts, where they are not what the file has at their offsets.

@@ -136,11 +136,26 @@ def build_stack(
     random_at = platform_at - 16
     header_address, header_size, header_count = image.program_headers
     auxiliary = [
-        (AT_HWCAP, HWCAP), (AT_PAGESZ, PAGE), (AT_CLKTCK, 100), (AT_PHDR, header_address), (AT_PHENT, header_size),
-        (AT_PHNUM, header_count), (AT_BASE, 0), (AT_FLAGS, 0), (AT_ENTRY, image.entry), (AT_UID, info.uid),
-        (AT_EUID, info.uid), (AT_GID, info.gid), (AT_EGID, info.gid), (AT_SECURE, int(info.secure)),
-        (AT_RANDOM, random_at), (AT_HWCAP2, 0), (AT_EXECFN, execfn), (AT_PLATFORM, platform_at), (AT_NULL, 0),
-    ]  # fmt: skip
+        (AT_HWCAP, HWCAP),
+        (AT_PAGESZ, PAGE),
+        (AT_CLKTCK, 100),
+        (AT_PHDR, header_address),
+        (AT_PHENT, header_size),
+        (AT_PHNUM, header_count),
+        (AT_BASE, 0),
+        (AT_FLAGS, 0),
+        (AT_ENTRY, image.entry),
+        (AT_UID, info.uid),
+        (AT_EUID, info.uid),
+        (AT_GID, info.gid),
+        (AT_EGID, info.gid),
+        (AT_SECURE, int(info.secure)),
+        (AT_RANDOM, random_at),
+        (AT_HWCAP2, 0),
+        (AT_EXECFN, execfn),
+        (AT_PLATFORM, platform_at),
+        (AT_NULL, 0),
+    ]
     count = len(arguments)
     words = [count, *pointers[:count], 0, *pointers[count:], 0]
     for key, value in auxiliary:
@@ -159,9 +174,14 @@ def build_stack(
 
 
 def start_program(
-    space: AddressSpace, image: Image, fd: int, name: str,
-    arguments: Sequence[bytes], environment: Sequence[bytes], info: StartInfo,
-) -> Started:  # fmt: skip
+    space: AddressSpace,
+    image: Image,
+    fd: int,
+    name: str,
+    arguments: Sequence[bytes],
+    environment: Sequence[bytes],
+    info: StartInfo,
+) -> Started:
     """load_segments and build_stack. `name`: what mappings of the file are called. Raises OSError."""
     started = build_stack(space, image, arguments, environment, info)
     load_segments(space, image, fd, name)

@@ -68,10 +68,7 @@ def read_headers(data: bytes, where: str) -> Image:
                 interpreter = raw.rstrip(b"\0").decode("utf-8", "replace") or "?"
     except (struct.error, IndexError, OverflowError):
         raise FormatError(Diagnostic(where, "is truncated")) from None
-    return Image(
-        machine, entry, loads, tls, (in_memory, size, len(headers)), executable_stack, interpreter,
-        None, (), (), "", (), (), (),
-    )  # fmt: skip
+    return Image(machine, entry, loads, tls, (in_memory, size, len(headers)), executable_stack, interpreter)
 
 
 def _note_segments(page: bytes) -> Iterator[tuple[int, int]]:

@@ -37,12 +37,12 @@ def linked_image(file: textbook.TextbookObject, where: str) -> Image:
         if s.length
     )
     symbols = tuple(ImageSymbol(s.name, s.value, 0, True) for s in file.symbols if s.segment)
-    return Image(Machine.I386, entry, segments, None, (0, 0, 0), True, "", None, (), (), "", (), symbols, ())
+    return Image(Machine.I386, entry, segments, None, (0, 0, 0), True, symbols=symbols)
 
 
 def program_image(head: bytes, where: str) -> Image:
     """What the first bytes tell: that it is one. start_program reads the whole file."""
-    return Image(Machine.I386, 0, (), None, (0, 0, 0), True, "", None, (), (), "", (), (), ())
+    return Image(Machine.I386, 0, (), None, (0, 0, 0), True)
 
 
 def _map(space: AddressSpace, fd: int, name: str, occupied: int) -> tuple[int, int]:
@@ -60,9 +60,14 @@ def _map(space: AddressSpace, fd: int, name: str, occupied: int) -> tuple[int, i
 
 
 def start_program(
-    space: AddressSpace, image: Image, fd: int, name: str,
-    arguments: Sequence[bytes], environment: Sequence[bytes], info: exec.StartInfo,
-) -> exec.Started:  # fmt: skip
+    space: AddressSpace,
+    image: Image,
+    fd: int,
+    name: str,
+    arguments: Sequence[bytes],
+    environment: Sequence[bytes],
+    info: exec.StartInfo,
+) -> exec.Started:
     """Maps a program and makes the stack that Linux makes. Raises OSError (ENOEXEC, ENOMEM, E2BIG)."""
     started = exec.build_stack(space, image, arguments, environment, info)
     entry, end = _map(space, fd, name, errno.ENOEXEC)

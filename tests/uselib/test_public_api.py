@@ -14,6 +14,7 @@ import uselib
 from support.command import environment
 from support.programs import source, sysroot
 from uselib import LinkError, ToolError, UsageError, check, link, make_library
+from uselib.cli import main
 from uselib.commands import cc
 
 NAMES = """
@@ -144,3 +145,10 @@ def test_check_takes_headers_of_both_versions(objects: Path, tmp_path: Path) -> 
     program = link(objects / "add.o", "-e", "add", output=tmp_path / "program")
     with pytest.raises(UsageError, match="is a program"):
         check(program.path, made.target)
+
+
+@pytest.mark.parametrize(("word", "near"), [("chkslib", "chkshlib"), ("inpsect", "inspect"), ("xyzzy", "")])
+def test_a_mistyped_command_gets_a_suggestion(word: str, near: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([word]) == 2
+    said = f"did you mean `uselib {near}`?" if near else "`uselib --help` lists them"
+    assert capsys.readouterr().err == f"uselib: {word}: no such command; {said}\n"

@@ -147,8 +147,8 @@ def link(
     end = [str(lib / "crtn.o")] if command.start_files else []
     made = os.path.join(directory, "a.out")
     static = [] if own.interpreter else ["-static"]
-    arguments = [*linker_command(own), "-m", emulation, *static, "-z", "noexecstack", "-o", made,
-                 *start, table + ".o", *words, f"-L{lib}", *end]  # fmt: skip
+    options = ["-m", emulation, *static, "-z", "noexecstack", "-o", made]
+    arguments = [*linker_command(own), *options, *start, f"{table}.o", *words, f"-L{lib}", *end]
     try:
         status = subprocess.run(arguments).returncode
     except OSError as failure:

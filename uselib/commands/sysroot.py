@@ -29,9 +29,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--arch", choices=("i386", "x86_64"), default="x86_64", help="default: x86_64")
     p.add_argument("--libc", choices=("mini", "musl"), default="mini", help="default: mini, a small one of our own")
     p.add_argument(
-        "--scheme", choices=("uselib", "mmap"), default="uselib",
+        "--scheme",
+        choices=("uselib", "mmap"),
+        default="uselib",
         help="layout of the library file; `uselib`, the default, serves programs of both schemes",
-    )  # fmt: skip
+    )
     return p
 
 

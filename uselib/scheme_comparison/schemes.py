@@ -115,8 +115,11 @@ class Workshop:
         """Links; returns the kind, with what it noted. Raises ToolError."""
         path = self.folder / output
         job = Options(
-            inputs=tuple(InputArgument(item) for item in inputs), output=str(path), machine=Machine.I386, **options,  # type: ignore[arg-type]
-        )  # fmt: skip
+            inputs=tuple(InputArgument(item) for item in inputs),
+            output=str(path),
+            machine=Machine.I386,
+            **options,  # type: ignore[arg-type]
+        )
         write_atomically(str(path), link(LinkJob(job, kind)).image)
         return kind
 
@@ -139,14 +142,21 @@ def _start(shop: Workshop, scheme: str) -> str:
 def _elf(scheme: str) -> Callable[[Workshop], Built]:
     def make(shop: Workshop) -> Built:
         request = LibraryRequest(
-            inputs=(shop.compile("sum", LIBRARY),), name="sum", version=Version(1, 0, 0), text_address=0x61000000,
-        )  # fmt: skip
+            inputs=(shop.compile("sum", LIBRARY),),
+            name="sum",
+            version=Version(1, 0, 0),
+            text_address=0x61000000,
+        )
         build(request, shop.root)
         stub = shop.root / "lib" / "libsum_s.a"
         inputs = (
-            _start(shop, scheme), shop.compile("crti", ROOT / "crt" / "crti.S"), shop.compile("prog", PROGRAM),
-            shop.compile("libc", ELF_START), str(stub), shop.compile("crtn", ROOT / "crt" / "crtn.S"),
-        )  # fmt: skip
+            _start(shop, scheme),
+            shop.compile("crti", ROOT / "crt" / "crti.S"),
+            shop.compile("prog", PROGRAM),
+            shop.compile("libc", ELF_START),
+            str(stub),
+            shop.compile("crtn", ROOT / "crt" / "crtn.S"),
+        )
         shop.link(ProgramOutput(), *inputs, scheme=scheme)
         return Built(shop.root, shop.root / "shlib" / "libsum_s.1.0.0", stub)
 
@@ -158,22 +168,31 @@ def _bsd(scheme: str) -> Callable[[Workshop], Built]:
 
     def make(shop: Workshop) -> Built:
         inputs = (
-            shop.compile("sum", LIBRARY), shop.compile("libc", "char **environ;" + ELF_START),
+            shop.compile("sum", LIBRARY),
+            shop.compile("libc", "char **environ;" + ELF_START),
             shop.compile("boot", ROOT / "crt" / "boot.c", "-O2"),
-        )  # fmt: skip
+        )
         request = LibraryRequest(
-            inputs=inputs, name="c", version=Version(1, 0, 0), text_address=0x61000000,
-            bootstrap="__uselib_bootstrap", interpreter="__uselib_interpreter",
-        )  # fmt: skip
+            inputs=inputs,
+            name="c",
+            version=Version(1, 0, 0),
+            text_address=0x61000000,
+            bootstrap="__uselib_bootstrap",
+            interpreter="__uselib_interpreter",
+        )
         build(request, shop.root)
         stub = shop.root / "lib" / "libc_s.a"
         table = shop.folder / "table.s"
         place = shlib_table.MapEntry("/shlib/libc_s.1.0.0", 0x61000000, 1)
         table.write_text(shlib_table.source(Machine.I386, (place,), interpreter=scheme == "interp"))
         start = (
-            _start(shop, scheme), shop.compile("crti", ROOT / "crt" / "crti.S"), shop.compile("table", table),
-            shop.compile("prog", PROGRAM), str(stub), shop.compile("crtn", ROOT / "crt" / "crtn.S"),
-        )  # fmt: skip
+            _start(shop, scheme),
+            shop.compile("crti", ROOT / "crt" / "crti.S"),
+            shop.compile("table", table),
+            shop.compile("prog", PROGRAM),
+            str(stub),
+            shop.compile("crtn", ROOT / "crt" / "crtn.S"),
+        )
         shop.link(ProgramOutput(), *start, scheme=scheme)
         return Built(shop.root, shop.root / "shlib" / "libc_s.1.0.0", stub)
 

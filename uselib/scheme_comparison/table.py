@@ -18,7 +18,7 @@ VERSION = 1  # of the JSON
 
 
 @dataclass(frozen=True)
-class Row:
+class SchemeRow:
     """One scheme. Sizes in bytes; library and stub None where there is none. instructions: until main, and from it to the end; per_call:
     instructions that a call through the table takes beyond one to a function of the program; nanoseconds: of a call, loop included."""
 
@@ -41,10 +41,12 @@ def _size(path: Path | None) -> int | None:
     return None if path is None else path.stat().st_size
 
 
-def measure(schemes: Sequence[Scheme], folder: Path, progress: Callable[[str], None] = lambda _: None) -> list[Row]:
+def measure(
+    schemes: Sequence[Scheme], folder: Path, progress: Callable[[str], None] = lambda _: None
+) -> list[SchemeRow]:
     """Builds and runs each scheme in `folder`, the static one first for comparison. Raises ToolError."""
     compiler = find_compiler()
-    rows: list[Row] = []
+    rows: list[SchemeRow] = []
     base = 0.0
     wanted = [SCHEMES[0], *(s for s in schemes if s is not SCHEMES[0])]
     for scheme in wanted:
@@ -58,17 +60,26 @@ def measure(schemes: Sequence[Scheme], folder: Path, progress: Callable[[str], N
         each = (busy.instructions - idle.instructions) / CALLS
         if scheme is SCHEMES[0]:
             base = each
-        rows.append(
-            Row(
-                scheme.name, scheme.title, scheme.mapped_by, scheme.native, empty.program.stat().st_size, _size(empty.library),
-                _size(empty.stub), idle.system_calls - 1, idle.instructions, idle.pages, idle.shared, round(each - base, 2),
-                max(0.0, timed / CALLS * 1e9),
-            )
-        )  # fmt: skip
+        row = SchemeRow(
+            scheme=scheme.name,
+            title=scheme.title,
+            mapped_by=scheme.mapped_by,
+            native=scheme.native,
+            program=empty.program.stat().st_size,
+            library=_size(empty.library),
+            stub=_size(empty.stub),
+            system_calls=idle.system_calls - 1,
+            instructions=idle.instructions,
+            pages=idle.pages,
+            shared=idle.shared,
+            per_call=round(each - base, 2),
+            nanoseconds=max(0.0, timed / CALLS * 1e9),
+        )
+        rows.append(row)
     return [row for row in rows if any(row.scheme == scheme.name for scheme in schemes)]
 
 
-def compare(names: Sequence[str], progress: Callable[[str], None] = lambda _: None) -> list[Row]:
+def compare(names: Sequence[str], progress: Callable[[str], None] = lambda _: None) -> list[SchemeRow]:
     """The rows of the schemes named (all, if none is), built in a folder that goes again. Raises ToolError."""
     chosen = [scheme for scheme in SCHEMES if not names or scheme.name in names]
     folder = Path(tempfile.mkdtemp(prefix="uselib-compare-"))
@@ -78,7 +89,7 @@ def compare(names: Sequence[str], progress: Callable[[str], None] = lambda _: No
         shutil.rmtree(folder, ignore_errors=True)
 
 
-_COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
+_COLUMNS: tuple[tuple[str, Callable[[SchemeRow], str]], ...] = (
     ("scheme", lambda r: r.scheme),
     ("library mapped by", lambda r: r.mapped_by if r.library is not None else "-"),
     ("program", lambda r: f"{r.program:,}"),
@@ -97,7 +108,7 @@ pages: of memory that were touched, and those of them that are unchanged pages o
 mapped are copied here). per call: instructions that a call takes beyond one within the program. ns: a call in the emulator, loop included."""
 
 
-def as_text(rows: Sequence[Row]) -> str:
+def as_text(rows: Sequence[SchemeRow]) -> str:
     cells = [[title for title, _ in _COLUMNS], *([show(row) for _, show in _COLUMNS] for row in rows)]
     widths = [max(len(line[n]) for line in cells) for n in range(len(_COLUMNS))]
     lines = []
@@ -111,5 +122,5 @@ def as_text(rows: Sequence[Row]) -> str:
     return "\n".join([*lines, "", titles, "", LEGEND])
 
 
-def as_json(rows: Sequence[Row]) -> str:
+def as_json(rows: Sequence[SchemeRow]) -> str:
     return json.dumps({"version": VERSION, "calls": CALLS, "schemes": [asdict(row) for row in rows]}, indent=1)

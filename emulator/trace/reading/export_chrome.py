@@ -46,10 +46,14 @@ def chrome(trace: TraceFile, processes: list[Process], decoder: Decoder, weight:
                 elif piece.begin and event.function is not None:
                     place = process.places.caller(event.caller)
                     row |= {
-                        "name": event.function.name, "cat": event.function.library or "program",
-                        "args": {"arguments": ", ".join(decoder.arguments(event)), "caller": str(place or hex(event.caller)),
-                                 "slot": event.function.slot},
-                    }  # fmt: skip
+                        "name": event.function.name,
+                        "cat": event.function.library or "program",
+                        "args": {
+                            "arguments": ", ".join(decoder.arguments(event)),
+                            "caller": str(place or hex(event.caller)),
+                            "slot": event.function.slot,
+                        },
+                    }
                 elif piece.end:
                     row["args"] = {"result": decoder.result(event.function, event)}
                 else:

@@ -29,32 +29,44 @@ from uselib.emulator.trace.reading.progress import Progress
 from uselib.emulator.trace.store.format import EventKind
 
 _NAMES = {
-    EventKind.CALL: "call", EventKind.RETURN: "return", EventKind.SYSCALL: "syscall", EventKind.SYSCALL_RESULT: "syscall_result",
-    EventKind.SIGNAL: "signal", EventKind.INNER_CALL: "call", EventKind.INNER_RETURN: "return",
-}  # fmt: skip
+    EventKind.CALL: "call",
+    EventKind.RETURN: "return",
+    EventKind.SYSCALL: "syscall",
+    EventKind.SYSCALL_RESULT: "syscall_result",
+    EventKind.SIGNAL: "signal",
+    EventKind.INNER_CALL: "call",
+    EventKind.INNER_RETURN: "return",
+}
 
 
 def fields(event: Event, decoder: Decoder) -> dict[str, object]:
     """An event as JSON Lines has it."""
     row: dict[str, object] = {
         "event": _NAMES.get(EventKind(event.kind), "?") if event.kind in _NAMES else "?",
-        "process": event.process.index, "sequence": event.sequence, "time": event.time, "depth": event.depth,
-    }  # fmt: skip
+        "process": event.process.index,
+        "sequence": event.sequence,
+        "time": event.time,
+        "depth": event.depth,
+    }
     if event.function is not None:
         row |= {"library": event.function.library, "slot": event.function.slot or None, "symbol": event.function.name}
     if event.is_call:
         place = event.process.places.caller(event.caller)
         row |= {
-            "caller": hex(event.caller), "caller_symbol": str(place) if place is not None else "",
-            "words": [hex(word) for word in event.words], "arguments": decoder.arguments(event),
-        }  # fmt: skip
+            "caller": hex(event.caller),
+            "caller_symbol": str(place) if place is not None else "",
+            "words": [hex(word) for word in event.words],
+            "arguments": decoder.arguments(event),
+        }
         if event.tail:
             row["tail"] = True
     elif event.is_return:
         row |= {
-            "call": event.caller, "result": decoder.result(event.function, event), "value": hex(event.words[0]),
+            "call": event.caller,
+            "result": decoder.result(event.function, event),
+            "value": hex(event.words[0]),
             "duration": event.duration,
-        }  # fmt: skip
+        }
         if event.late:
             row["late"] = True
     elif event.kind in (EventKind.SYSCALL, EventKind.SYSCALL_RESULT):
@@ -106,9 +118,9 @@ def jsonl(trace: TraceFile, processes: list[Process], decoder: Decoder, weight: 
 
 
 _COLUMNS = (
-    "event", "process", "sequence", "time", "depth", "library", "slot", "symbol", "caller", "caller_symbol", "arguments",
-    "result", "value", "call", "duration", "name", "number",
-)  # fmt: skip
+    "event process sequence time depth library slot symbol caller caller_symbol arguments result value call duration "
+    "name number"
+).split()
 
 
 def csv_(trace: TraceFile, processes: list[Process], decoder: Decoder, weight: str, out: BinaryIO) -> None:

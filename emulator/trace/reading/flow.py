@@ -177,9 +177,16 @@ class _Aligner:
         return pairs
 
     def _gap(
-        self, a_bound: Array, b_bound: Array, i0: int, i1: int, j0: int, j1: int, level: int,
+        self,
+        a_bound: Array,
+        b_bound: Array,
+        i0: int,
+        i1: int,
+        j0: int,
+        j1: int,
+        level: int,
         pairs: list[tuple[int, int, int, int, int]],
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Subtrees without an equal one: pairs those that call the same function, the rest are hunks."""
         a_token, b_token = self.a.token[a_bound[i0:i1]], self.b.token[b_bound[j0:j1]]
         i = j = 0

@@ -8,6 +8,8 @@ from bisect import bisect_right
 from uselib.emulator.trace.reading.places import MappedFile, Place
 
 _MAXIMUM_FILE = 1 << 30
+# what pyelftools lets through of damaged files
+_DEFECTS = (ValueError, KeyError, IndexError, AttributeError, TypeError, AssertionError)
 
 
 class SourceLines:
@@ -55,8 +57,7 @@ def _table(path: str) -> tuple[list[int], list[str]]:
                     name = os.path.basename(names[at]) if 0 <= at < len(names) else "?"
                     text = "" if state.end_sequence else f"{name}:{state.line}"
                     rows.append((state.address, 0 if state.end_sequence else 1, text))
-    except (OSError, ELFError, ELFParseError, DWARFError, ConstructError, ValueError, KeyError, IndexError, AttributeError,
-            TypeError, AssertionError):  # fmt: skip
+    except (OSError, ELFError, ELFParseError, DWARFError, ConstructError, *_DEFECTS):
         return [], []  # a file without readable lines, or another one by now: names are shown without them
     rows.sort()
     return [row[0] for row in rows], [row[2] for row in rows]

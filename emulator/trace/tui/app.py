@@ -337,8 +337,12 @@ class TraceApp(App[None]):
         self._asked = what
         prompt = self.query_one("#prompt", Input)
         old = self.view.filter
-        now = {"search": self.pattern, "library": " ".join(old.library), "symbol": " ".join(old.symbol),
-               "depth": "" if old.depth is None else str(old.depth)}  # fmt: skip
+        now = {
+            "search": self.pattern,
+            "library": " ".join(old.library),
+            "symbol": " ".join(old.symbol),
+            "depth": "" if old.depth is None else str(old.depth),
+        }
         prompt.value = now[what]
         prompt.placeholder = PROMPTS[what]
         prompt.add_class("open")

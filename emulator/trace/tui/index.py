@@ -101,9 +101,15 @@ class Index:
         yield self.count
 
     def _piece(
-        self, process: Process, known: _Numbers, records: Array, offset: int, left: int, sequence: int,
+        self,
+        process: Process,
+        known: _Numbers,
+        records: Array,
+        offset: int,
+        left: int,
+        sequence: int,
         last: tuple[int, int, int],
-    ) -> tuple[int, tuple[int, int, int]]:  # fmt: skip
+    ) -> tuple[int, tuple[int, int, int]]:
         """last: kind, depth and sequence of the event before. Returns the number of events, and that of the last."""
         positions = None
         more = records["kind"] == EventKind.MORE

@@ -10,7 +10,7 @@ import pytest
 from support.command import uselib
 from uselib.scheme_comparison.measure import run
 from uselib.scheme_comparison.schemes import SCHEMES, Workshop
-from uselib.scheme_comparison.table import Row, as_text
+from uselib.scheme_comparison.table import SchemeRow, as_text
 
 
 @pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: scheme.name)
@@ -36,7 +36,7 @@ def test_json() -> None:
 
 
 def test_text() -> None:
-    row = Row("x", "title", "exec", False, 1000, 2000, None, 3, 4000, 5, 2, 1.0, 9.87)
+    row = SchemeRow("x", "title", "exec", False, 1000, 2000, None, 3, 4000, 5, 2, 1.0, 9.87)
     lines = as_text([row]).splitlines()
     assert lines[1].split() == ["x", "exec", "1,000", "2,000", "-", "3", "4,000", "5", "2", "+1", "9.9"]
     assert "x         title (emulated only)" in lines

@@ -34,13 +34,21 @@ def collect(trace: TraceFile, paths: int, bins: int) -> dict[str, object]:
         node[1] = renumbered.get(node[1], -1)
     slots, notes = _slots(trace, rows)
     return {
-        "title": os.path.basename(trace.path), "clock": trace.clock, "unit": trace.unit, "complete": trace.complete,
-        "returns": trace.has_returns(), "warnings": trace.warnings[:20], "command": _command(trace),
+        "title": os.path.basename(trace.path),
+        "clock": trace.clock,
+        "unit": trace.unit,
+        "complete": trace.complete,
+        "returns": trace.has_returns(),
+        "warnings": trace.warnings[:20],
+        "command": _command(trace),
         "processes": [_process(process, tree) for process in trace.processes],
         "functions": [[trace.functions[n].label, trace.functions[n].library, trace.functions[n].slot] for n in used],
-        "tree": nodes, "timeline": timeline.facts(), "maps": [_map(process) for process in trace.processes],
-        "slots": slots, "notes": notes,
-    }  # fmt: skip
+        "tree": nodes,
+        "timeline": timeline.facts(),
+        "maps": [_map(process) for process in trace.processes],
+        "slots": slots,
+        "notes": notes,
+    }
 
 
 def _command(trace: TraceFile) -> str:
@@ -51,10 +59,15 @@ def _command(trace: TraceFile) -> str:
 def _process(process: Process, tree: CallTree) -> dict[str, object]:
     end = process.end or {}
     return {
-        "pid": process.pid, "program": process.program, "machine": process.machine, "parent": process.parent,
-        "status": end.get("status"), "signal": end.get("signal"), "root": tree.roots.get(process.index, -1),
+        "pid": process.pid,
+        "program": process.program,
+        "machine": process.machine,
+        "parent": process.parent,
+        "status": end.get("status"),
+        "signal": end.get("signal"),
+        "root": tree.roots.get(process.index, -1),
         "index": process.index,
-    }  # fmt: skip
+    }
 
 
 def _nodes(trace: TraceFile, tree: CallTree, limit: int) -> dict[str, Any]:
@@ -83,9 +96,11 @@ def _nodes(trace: TraceFile, tree: CallTree, limit: int) -> dict[str, Any]:
             heapq.heappush(heap, (-total[child], -calls[child], child))
     roots = {root: index for index, root in tree.roots.items()}
     return {
-        "rows": rows, "left": len(tree) - len(rows), "truncated": tree.truncated,
+        "rows": rows,
+        "left": len(tree) - len(rows),
+        "truncated": tree.truncated,
         "roots": {str(roots[node]): row for node, row in at.items() if node in roots},
-    }  # fmt: skip
+    }
 
 
 class Timeline:
@@ -117,13 +132,15 @@ class Timeline:
 
     def facts(self) -> dict[str, object]:
         return {
-            "first": self.first, "step": self.step, "bins": self._bins,
+            "first": self.first,
+            "step": self.step,
+            "bins": self._bins,
             "rows": [
                 {"process": process, "library": library or "(program)", "counts": counts.tolist()}
                 for (process, library), counts in sorted(self._counts.items())
             ],
             "depth": {str(process): depth.tolist() for process, depth in sorted(self._depth.items())},
-        }  # fmt: skip
+        }
 
 
 def _edges(trace: TraceFile, process: Process) -> list[int]:
@@ -176,9 +193,14 @@ def _slots(
             code[f.file] = LibraryCode(f.file, files.get(f.file, ""))
         library = code[f.file]
         fact: dict[str, object] = {
-            "library": f.library, "slot": f.slot, "name": f.name, "address": hex(f.address), "calls": row.calls if row else 0,
-            "total": row.total if row else 0, "self": row.self_time if row else 0,
-        }  # fmt: skip
+            "library": f.library,
+            "slot": f.slot,
+            "name": f.name,
+            "address": hex(f.address),
+            "calls": row.calls if row else 0,
+            "total": row.total if row else 0,
+            "self": row.self_time if row else 0,
+        }
         if f.number in shown and not library.problem:
             at, size = library.implementation(f.slot)
             fact["code"] = library.lines(f.address, 8, _SLOT_INSTRUCTIONS)
