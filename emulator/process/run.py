@@ -15,9 +15,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from uselib.emulator.kernel.calls.processes import ELIBEXEC
 from uselib.emulator.kernel.core import GuestKernel
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from uselib.emulator.kernel.strace.strace import Strace
 
 MEBIBYTE = 1 << 20
+SignalHandler = Callable[[int, FrameType | None], Any] | int | None  # as signal.signal gives it
 
 
 class RunError(ToolError):
@@ -76,7 +77,7 @@ class Runner:
         self._closed = False
         if any(participant.must_finish for participant in self._hooks):
             self.signals.catch_defaults()
-        self._limit_seconds(started)
+        self._nudge_before = None if options.max_seconds is None else self._limit_seconds(started, options.max_seconds)
 
     def run(self) -> int:
         """Runs the program to its end, and closes. Returns the exit status."""
@@ -197,11 +198,11 @@ class Runner:
 
     # -- interruptions ------------------------------------------------------------------------------------------------
 
-    def _limit_seconds(self, started: float) -> None:
-        """--max-seconds, counted from `started` (time.monotonic)."""
-        if self.options.max_seconds is not None:
-            self._nudge_before = signal.signal(NUDGE, self._nudged)
-            self.watcher.watch(limit=started + self.options.max_seconds)
+    def _limit_seconds(self, started: float, seconds: float) -> SignalHandler:
+        """--max-seconds, counted from `started` (time.monotonic). Returns what NUDGE led to before."""
+        before = signal.signal(NUDGE, self._nudged)
+        self.watcher.watch(limit=started + seconds)
+        return before
 
     def _watch(self) -> None:
         """The signal code has opened its pipe or armed a timer."""
