@@ -14,6 +14,7 @@ from support import coff as coff_support
 from support import command
 from support import textbook as textbook_support
 from support.chkshlib import Answer, SampleFiles, make_sample
+from support.probe import make_pair
 from support.releases import Shop
 from support.schemes import World, make_world
 from support.tools import ARCHES, MACHINES
@@ -97,3 +98,18 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m uselib.cli "$@"\n')
     script.chmod(0o755)
     return command.environment() | {"PATH": f"{directory}:{os.environ['PATH']}"}
+
+
+Probed = tuple[str, Path, Path]
+"""Architecture, old and new library."""
+
+
+@pytest.fixture(scope="module")
+def probe_pair(arch: str, tmp_path_factory: pytest.TempPathFactory) -> Probed:
+    """Two versions of a library for `uselib abi probe`, on each machine."""
+    return make_pair(tmp_path_factory.mktemp("probe"), arch)
+
+
+@pytest.fixture(scope="session")
+def probe_x86_64(tmp_path_factory: pytest.TempPathFactory) -> Probed:
+    return make_pair(tmp_path_factory.mktemp("probe64"), "x86_64")
