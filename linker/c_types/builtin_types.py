@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from uselib.linker.c_types.base_types import BASE_ROWS, base_row
-from uselib.linker.c_types.types import Base, Member, Record, Type, TypeId, Unknown, Void
+from uselib.linker.c_types.types import Base, Record, RecordMember, Type, TypeId, Unknown, Void
 from uselib.linker.image import Machine
 
 _ALIASES = {  # names that compilers know without any header
@@ -50,7 +50,9 @@ def mode_row(row: Type, mode: str, machine: Machine) -> Type:
 
 def va_list_tag(unsigned: TypeId, pointer: TypeId) -> Record:
     """What a va_list of x86-64 is an array of (psABI figure 3.34)."""
-    members = (Member(name, pointer if name.endswith("area") else unsigned, at) for name, at in _VA_LIST_TAG.items())
+    members = (
+        RecordMember(name, pointer if name.endswith("area") else unsigned, at) for name, at in _VA_LIST_TAG.items()
+    )
     return Record("struct", "__va_list_tag", 24, tuple(members), 8)
 
 

@@ -23,7 +23,7 @@ from uselib.linker.c_types.builtin_types import (
     va_list_tag,
 )
 from uselib.linker.c_types.constants import evaluated
-from uselib.linker.c_types.layout import LayoutMember, laid_out
+from uselib.linker.c_types.layout import LayoutMember, enumeration_size, laid_out
 from uselib.linker.c_types.parse import DeclarationParser, ParsedDeclaration, unparsed
 from uselib.linker.c_types.rows import RowTable
 from uselib.linker.c_types.syntax import definition, enumerations, is_void, members_of, record_attributes
@@ -34,11 +34,11 @@ from uselib.linker.c_types.types import (
     Base,
     Enumeration,
     FunctionType,
-    Member,
     Parameter,
     Pointer,
     Qualified,
     Record,
+    RecordMember,
     Type,
     Typedef,
     TypeId,
@@ -335,14 +335,10 @@ class DeclaredTypes:
     def _enumeration(self, number: TypeId, node: Any, parsed: ParsedDeclaration) -> None:
         own = record_attributes(node.values.enumerators, parsed.marked)
         values = self._values(node, parsed)
-        low = min((v for _, v in values), default=0)
-        high = max((v for _, v in values), default=0)
-        size = 4 if low >= -(1 << 31) and high < 1 << (31 if low < 0 else 32) else 8
-        if own.packed:
-            size = next(s for s in (1, 2, size) if -(1 << 8 * s - 1) <= low and high < 1 << (8 * s - (low < 0)))
-        elif own.mode in MODES:
+        signed = any(value < 0 for _, value in values)
+        size = enumeration_size([value for _, value in values], own.packed)
+        if not own.packed and own.mode in MODES:
             size = MODES[own.mode]
-        signed = low < 0
         if own.underlying:
             size = self.expression(f"sizeof({own.underlying})") or size
             signed = self.expression(f"({own.underlying})-1") == -1
@@ -362,7 +358,7 @@ class DeclaredTypes:
         aligned = self._aligned(record) or 1
         layout = laid_out(places, union=union, pack=parsed.unit.pack, aligned=aligned)
         rows = tuple(
-            Member(name, type_, offset, width)
+            RecordMember(name, type_, offset, width)
             for (name, type_, width), offset in zip(members, layout.offsets, strict=True)
             if name or width is None
         )

@@ -64,3 +64,11 @@ def laid_out(members: Iterable[LayoutMember], *, union: bool = False, pack: int 
             position += width
         end = max(end, position)
     return RecordLayout(tuple(offsets), _up(-(-end // 8), alignment), alignment)
+
+
+def enumeration_size(values: Iterable[int], packed: bool) -> int:
+    """Bytes of an enumeration without a type of its own, as gcc chooses them: 4 or 8; packed: the fewest that hold its values."""
+    known = (0, *values)
+    low, high = min(known), max(known)
+    sizes = (1, 2, 4, 8) if packed else (4, 8)
+    return next((s for s in sizes if -(1 << 8 * s - 1) <= low and high < 1 << (8 * s - (low < 0))), 8)

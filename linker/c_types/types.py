@@ -50,7 +50,7 @@ class Array:
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class RecordMember:
     """offset: bits from the record's start, little-endian (bit 0 is the lowest bit of byte 0). width: bits of a bit-field, else None.
     name is empty for an anonymous struct or union."""
 
@@ -68,7 +68,7 @@ class Record:
     kind: str
     name: str
     size: int | None
-    members: tuple[Member, ...] = ()
+    members: tuple[RecordMember, ...] = ()
     alignment: int = 0
     place: str = ""
 

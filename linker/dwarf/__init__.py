@@ -8,6 +8,8 @@ lines.py          file names, from the headers of line tables
 index.py          names of functions, variables and types at the outer level of each unit
 numbers.py        numbers that entries give in several ways
 graph.py          entries -> rows of Types, one row a type however many units declare it
+origins.py        bodies whose parameters stand in another entry
+identity.py       whether two units mean the same record
 containment.py    what types hold by value: sizes, records that contain themselves
 conventions.py    calling conventions of i386, which gcc does not record
 interface.py      exported names -> their types; what a program declares and knows

@@ -15,6 +15,7 @@ from uselib.linker.dwarf import index as names
 from uselib.linker.dwarf.abbreviations import Damage
 from uselib.linker.dwarf.graph import Graph
 from uselib.linker.dwarf.index import EntryPlace, without_types
+from uselib.linker.dwarf.origins import origin_of
 from uselib.linker.dwarf.sections import Sections
 from uselib.linker.dwarf.units import DAMAGE, Information
 
@@ -52,7 +53,7 @@ class FunctionLookup:
             if abbreviation is None or unit.language in dw.ASSEMBLERS:
                 continue
             noreturn = bool(values.get(dw.NORETURN))
-            owner, abbreviation, values, _ = self.graph.origin(unit, abbreviation, values, body)
+            owner, abbreviation, values, _ = origin_of(self._information, unit, abbreviation, values, body)
             if unit.language not in dw.CPLUSPLUS and dw.PROTOTYPED not in values and not abbreviation.children:
                 continue  # `int f()`, or a builtin function: it does not describe the arguments
             if dw.TYPE not in values and dw.PROTOTYPED not in values and without_types(owner):

@@ -18,9 +18,11 @@ from uselib.linker.c_types import types as ct
 from uselib.linker.dwarf import constants as dw
 from uselib.linker.dwarf.abbreviations import Abbreviation, Damage
 from uselib.linker.dwarf.containment import cut_cycles, size_of
+from uselib.linker.dwarf.identity import member_identity
 from uselib.linker.dwarf.index import RECORDS, NameIndex
 from uselib.linker.dwarf.lines import LineTableFiles
 from uselib.linker.dwarf.numbers import element_count, enumerator_value, member_offset, with_sign
+from uselib.linker.dwarf.origins import origin_of
 from uselib.linker.dwarf.units import DAMAGE, ELSEWHERE, AttributeValues, Information, Unit
 
 _DEEPEST = 150  # pointers to arrays of pointers to ... without a record between them
@@ -253,7 +255,7 @@ class Graph:
     def _function(
         self, unit: Unit, at: int, abbreviation: Abbreviation, values: AttributeValues, body: int, depth: int
     ) -> int:
-        unit, abbreviation, values, body = self.origin(unit, abbreviation, values, body)
+        unit, abbreviation, values, body = origin_of(self.information, unit, abbreviation, values, body)
         parameters: list[ct.Parameter] = []
         variadic = False
         if abbreviation.children:
@@ -282,27 +284,6 @@ class Graph:
             words = self.usual_convention(unit)
         row = ct.FunctionType(result, tuple(parameters), variadic, words, prototyped)
         return self._row(row, row)
-
-    def origin(
-        self, unit: Unit, abbreviation: Abbreviation, values: AttributeValues, body: int
-    ) -> tuple[Unit, Abbreviation, AttributeValues, int]:
-        """The entry with a function's name, parameters and result: a body that was also inlined (DW_AT_abstract_origin), or a
-        definition apart from its declaration (DW_AT_specification), has them elsewhere."""
-        for attribute in (dw.ABSTRACT_ORIGIN, dw.ABSTRACT_ORIGIN, dw.SPECIFICATION):
-            at = values.get(attribute)
-            if at is None:
-                continue
-            if at == ELSEWHERE:
-                raise Damage("a function's declaration stands in another file (dwz)")
-            owner = self.information.unit_of(at)
-            first, found, behind = self.information.entry(owner, at)
-            if first is None or first.tag != dw.SUBPROGRAM:
-                raise Damage("a function's declaration is not where it should be")
-            own = {key: value for key, value in values.items() if key != attribute}
-            if attribute == dw.ABSTRACT_ORIGIN or not abbreviation.children:
-                unit, abbreviation, body = owner, first, behind
-            values = {**found, **own}
-        return unit, abbreviation, values, body
 
     def with_convention(self, row: ct.FunctionType, convention: str) -> ct.TypeId:
         """The same function type under a convention."""
@@ -353,25 +334,19 @@ class Graph:
         place = self.place(unit, values)
         row = len(self.rows)
         if self._several:
-            key = (kind, name, size, place, tuple(self._look(unit, member) for member in members))
+            key = (
+                kind,
+                name,
+                size,
+                place,
+                tuple(member_identity(self.information, unit, member) for member in members),
+            )
             row = self._rows.setdefault(key, row)
             if row < len(self.rows):
                 return row
         self.rows.append(ct.Record(kind, name, size, (), values.get(dw.ALIGNMENT, 0), place))
         self._waiting[row] = unit, members
         return row
-
-    def _look(self, unit: Unit, member: AttributeValues) -> tuple[Any, ...]:
-        """What of a member is compared to tell whether two units mean the same record; its type by kind and name only."""
-        shape: tuple[Any, ...] = ()
-        at = member.get(dw.TYPE, ELSEWHERE)
-        if at >= 0:
-            owner = unit if unit.start <= at < unit.end else self.information.unit_of(at)
-            abbreviation, values, _ = self.information.entry(owner, at)
-            shape = (abbreviation.tag if abbreviation is not None else 0, values.get(dw.NAME))
-        where = member.get(dw.DATA_MEMBER_LOCATION, 0)
-        bits = member.get(dw.BIT_SIZE), member.get(dw.BIT_OFFSET), member.get(dw.DATA_BIT_OFFSET)
-        return (member.get(dw.NAME, ""), where, *bits, *shape)
 
     def _definition(self, kind: str, name: str, unit: Unit, values: AttributeValues) -> int | None:
         """The row of the type that this declaration means, if a unit defines it."""
@@ -394,7 +369,7 @@ class Graph:
         word = "virtual base" if values.get(dw.VIRTUALITY) else "base"
         return f"<{word} {self._name(at, self.information.entry(owner, at)[1])}>"
 
-    def _members(self, record: ct.Record, unit: Unit, raw: list[AttributeValues]) -> Iterator[ct.Member]:
+    def _members(self, record: ct.Record, unit: Unit, raw: list[AttributeValues]) -> Iterator[ct.RecordMember]:
         for member in raw:
             type_ = self.type_of(unit, member) if dw.TYPE in member else self.unknown("a member has no type")
             name = member.get(dw.NAME, "")
@@ -403,7 +378,7 @@ class Graph:
             if record.size is not None and not 0 <= where <= 8 * record.size and not name.startswith("<virtual"):
                 outside = "a member lies outside its structure"
                 self.reasons[outside] = self.reasons.get(outside, 0) + 1
-            yield ct.Member(name, type_, where, width)
+            yield ct.RecordMember(name, type_, where, width)
 
     def _name(self, at: int, values: AttributeValues) -> str:
         name: str = values.get(dw.NAME, "")

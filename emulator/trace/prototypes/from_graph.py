@@ -130,7 +130,7 @@ class TypeViews:
             label, completed.size, min(completed.alignment or natural, 16), fields, row.kind == "union"
         )
 
-    def _field(self, member: ct.Member, pointers: int) -> FieldView:
+    def _field(self, member: ct.RecordMember, pointers: int) -> FieldView:
         type_ = self.of(member.type, pointers)
         name = "" if member.name.startswith("<") else member.name  # a base class of C++
         byte, bit = divmod(member.offset, 8)

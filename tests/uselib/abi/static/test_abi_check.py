@@ -23,11 +23,11 @@ from uselib.linker.c_types.types import (
     Base,
     Enumeration,
     FunctionType,
-    Member,
     Parameter,
     Pointer,
     Qualified,
     Record,
+    RecordMember,
     Type,
     Typedef,
     Types,
@@ -166,15 +166,15 @@ def test_names_outside_the_headers_are_at_the_users_risk() -> None:
     assert check(old, library(("beta",))).verdict is Verdict.BREAKING
 
 
-def _recursive(extra: tuple[Member, ...] = (), size: int = 16) -> list[Type]:
-    members = (Member("value", 1, 0), Member("next", 4, 64), *extra)
+def _recursive(extra: tuple[RecordMember, ...] = (), size: int = 16) -> list[Type]:
+    members = (RecordMember("value", 1, 0), RecordMember("next", 4, 64), *extra)
     return [INT, FunctionType(1, (Parameter("n", 4),)), Record("struct", "node", size, members), Pointer(3, 8)]
 
 
 def test_cycles_end_and_a_type_is_told_once() -> None:
     types = {"alpha": 2, "beta": 2}
     assert check(library(rows=_recursive(), types=types), library(rows=_recursive(), types=types)).findings == ()
-    grown = _recursive((Member("more", 1, 128),), 24)
+    grown = _recursive((RecordMember("more", 1, 128),), 24)
     report = check(library(rows=_recursive(), types=types), library(rows=grown, types=types))
     told = [finding for finding in report.findings if finding.subject == "struct node"]
     assert [finding.through for finding in told] == [("alpha", "beta")]
@@ -370,7 +370,7 @@ def test_corpus_by_headers_and_by_names_alone(tmp_path: Path, case: Case) -> Non
 def _rows(count: int) -> st.SearchStrategy[Type]:
     number = st.integers(0, count - 1)
     members = st.lists(
-        st.builds(Member, st.sampled_from("abcd"), number, st.integers(0, 256), st.none() | st.integers(1, 32)),
+        st.builds(RecordMember, st.sampled_from("abcd"), number, st.integers(0, 256), st.none() | st.integers(1, 32)),
         max_size=4,
     ).map(tuple)
     return st.one_of(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from uselib.abi.static.model.facts import Constant, DataFact, Facts, FunctionFact
 from uselib.linker.c_types.preprocess import PreprocessedText, Settings, expansions, preprocess
-from uselib.linker.c_types.types import TypeId, Types
+from uselib.linker.c_types.types import Enumeration, FunctionType, Record, TypeId, Types
 from uselib.linker.c_types.units import TopLevelDeclaration, split
 from uselib.linker.c_types.words import KEYWORDS, WORD
 from uselib.linker.errors import Diagnostic, FormatError, ToolError
@@ -276,16 +276,12 @@ class _PublicDeclarations:
 
     def _is_function(self, number: TypeId) -> bool:
         """`function_type f;` declares a function too."""
-        from uselib.linker.c_types.types import FunctionType
-
         return isinstance(self.types.table.plain(number), FunctionType)
 
     def record_names(
         self, units: Iterable[TopLevelDeclaration], public: Iterable[TopLevelDeclaration]
     ) -> frozenset[str]:
         """Tags and type names whose contents a program sees; of system headers too."""
-        from uselib.linker.c_types.types import Enumeration, Record
-
         names = {tag for unit in units for tag in unit.tags()}
         names |= {name for unit in units if unit.is_typedef and "{" in unit.text for name in unit.typedefs()}
         for unit in public:
