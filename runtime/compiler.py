@@ -122,7 +122,7 @@ def _answer(command: Sequence[str], *arguments: str) -> str:
 
 
 def _examine(command: tuple[str, ...]) -> Compiler | None:
-    """The compiler that `command` runs, or None if it is none."""
+    """The compiler that `command` runs, or None if it is not a C compiler."""
     version = _answer(command, "--version")
     if not version:
         return None

@@ -55,7 +55,7 @@ class Sysroot:
 
 
 def read_sysroot(path: Path) -> Sysroot:
-    """Reads DIR/uselib.sysroot. Raises LinkError if DIR is none."""
+    """Reads DIR/uselib.sysroot. Raises LinkError if DIR is not a sysroot."""
     mark = path / MARK
     try:
         text = read_file(mark).decode()

@@ -12,10 +12,10 @@ before 4.17 take the flag NOREPLACE for a hint, so an answer other than the addr
 What was mapped before a failure stays: the program ends anyway.
 
 A C library that maps all others, as BSD/OS's did (`mkshlib --bootstrap FUNCTION`), has a second entry behind it, the header's
-`continuation`, which calls the first and then goes on at that function with the same arguments and a third one, of which only its
-caller and the function know what it is. Programs of scheme `mmap` go on calling the first entry.
+`continuation`. It calls the first entry and then jumps to that function with the same arguments and a third one, which it passes on
+unread. Programs of scheme `mmap` call the first entry.
 
-The code is the same for every library: all it knows it reads from the descriptor, and it has no relocations.
+The code is the same for every library: it reads all that it needs from the descriptor, and it has no relocations.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The wrapper's way of BSD/OS: a map of libraries and load addresses, and from it the table that a program carries.
+"""BSD/OS's map of libraries and load addresses, and the table that a program carries, which shlicc makes from it.
 
 The map is a text file, one library a line, `#` begins a comment:
 

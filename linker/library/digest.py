@@ -20,7 +20,7 @@ def digest_at(data: bytes | bytearray, at: int) -> bytes:
 
 
 def digest_offset(data: bytes, where: str) -> int:
-    """Offset in the file of the digest field. Raises FormatError if the file is no target library."""
+    """Offset in the file of the digest field. Raises FormatError if the file is not a target library."""
     file = elf.ElfFile(memoryview(data), where)
     at, size, count = file.program_headers
     record = file.elf_class.segment.size

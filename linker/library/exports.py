@@ -1,7 +1,7 @@
 """What a target library exports, and what references to its functions get.
 
 The rule: every global or weak definition of the library's own members with default or protected visibility, less
-`#hide`, plus `#export` and `#branch`. Functions get slots, everything else its own address. Members of private archives (compiler
+`#hide`, plus `#export` and `#branch`. Functions get slots; data keep their own addresses. Members of private archives (compiler
 helpers) and the linker's own symbols are never exported.
 """
 

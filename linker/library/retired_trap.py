@@ -362,7 +362,7 @@ def source(machine: Machine) -> str:
 
 
 def text(library: str, function: str, release: Version) -> bytes:
-    """What the trap says of a function before it names the program. `library`: file name."""
+    """The beginning of the trap's line, up to the program's name. library: file name."""
     name = function.encode("utf-8", "surrogateescape")
     shown = name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + b"..."
     printable = bytes(c if 0x20 <= c != 0x7F else ord("?") for c in shown)

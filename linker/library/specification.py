@@ -72,7 +72,7 @@ class RenameLine(NamedTuple):
 
 @dataclass(frozen=True)
 class Specification:
-    """What a specification file says; empty values where it says nothing."""
+    """The contents of a specification file; empty values for what it leaves out."""
 
     where: str = ""
     name: str = ""

@@ -5,10 +5,10 @@ A GNU archive, or a directory with the same members as files:
     /               symbol index (archive only)
     LIBRARY NAME    text: the target library's file name, then the file name of each library it depends on, a line each
     library.o       __NEEDS_SHRLIB_libN_s, .lib, .note.uselib (NT_NEEDS), uselib_interpose, .uselib.history (SHF_EXCLUDE, so that
-                    linkers leave it out: what earlier releases promised, for `mkshlib --previous`; history.py)
+                    linkers leave it out; for `mkshlib --previous`, releases/history.py)
     *.o             one for each input member: exported symbols as SHN_ABS; undefined references; __NEEDS_SHRLIB_libN_s
 
-Any linker can take it, since all of it is ordinary: linking a member brings library.o, whose .lib adds the library's
+Any linker can read it, since it has nothing but ordinary sections and symbols: linking a member brings library.o, whose .lib adds the library's
 name to the program's list. SHF_GNU_RETAIN keeps .lib through --gc-sections.
 
 Undefined references are mirrored, so that a stub member pulls in what the real member needs: those within the library with
@@ -191,7 +191,7 @@ def archive(stub: StubContents) -> bytes:
 
 @dataclass(frozen=True)
 class StubIdentity:
-    """What a stub library says of itself."""
+    """The identity that a stub library carries, and its `LIBRARY NAME`."""
 
     where: str
     machine: Machine

@@ -136,7 +136,7 @@ def test_the_retired_slot_says_so(aout_kit: Path, tmp_path: Path) -> None:
     )
     assert (result.returncode, result.stderr) == (
         127,
-        "/libcount: a function was called that this version has no more\n",
+        "/libcount: a function was called that this version does not have any more\n",
     )
 
 
@@ -185,7 +185,7 @@ def test_a_section_with_two_variables(tmp_path: Path) -> None:
 def test_ld_errors(aout_kit: Path, tmp_path: Path) -> None:
     other = library(tmp_path / "lib", 0x60000000, [b"\xc3"])
     result = uselib("ld", "-m", "i386linux", "-o", tmp_path / "p", aout_kit / "crt0.o", other)
-    assert result.returncode == 1 and "is linked already and is no object" in result.stderr
+    assert result.returncode == 1 and "is linked already, so it is not an object" in result.stderr
     result = uselib("ld", "-m", "i386linux", "-o", tmp_path / "p", aout_kit / "crt0.o")
     assert result.returncode == 1 and "_main: undefined symbol" in result.stderr
     result = uselib("ld", "-N", "-o", tmp_path / "p", aout_kit / "crt0.o")

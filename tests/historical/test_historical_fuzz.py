@@ -554,5 +554,5 @@ def test_a_variable_of_4_gigabytes(tmp_path: Path) -> None:
     )
     (tmp_path / "jump.funcs").write_text("")
     (tmp_path / "jump.vars").write_text("ffffffff D __DUMMY__ libx x\n")
-    with pytest.raises(ToolError, match=r"is no range of user addresses"):
+    with pytest.raises(ToolError, match=r"is not a range of user addresses"):
         read_control(tmp_path)

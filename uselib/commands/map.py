@@ -93,7 +93,7 @@ def _show(book: Registry, entries: tuple[RegistryEntry, ...], as_json: bool) -> 
 
 
 def _identity(path: str) -> Identity:
-    """Who a target library is. Raises FormatError if the file is no target library."""
+    """The identity of a target library. Raises FormatError if the file is not a target library."""
     header = read_image(read_file(path), path).library
     if header is None:
         raise FormatError(Diagnostic(path, "is not a target library: it has no NT_LIBRARY note"))

@@ -50,7 +50,7 @@ def make(options: argparse.Namespace) -> int:
     strangers = sorted(set(os.listdir(directory)) - files.keys())
     if strangers:
         raise error(
-            str(directory), f"holds {strangers[0]}, which is no module of this library", remedy="remove the directory"
+            str(directory), f"holds {strangers[0]}, not a module of this library", remedy="remove the directory"
         )
     for file, content in files.items():
         write_atomically(str(directory / file), content, 0o666)

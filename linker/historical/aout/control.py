@@ -1,4 +1,4 @@
-"""Control files of the DLL tools, which fix a library's addresses and slots for ever: jump.params, jump.funcs, jump.vars in one folder.
+"""Control files of the DLL tools, which fix the addresses and slots of a library: jump.params, jump.funcs, jump.vars in one folder.
 
     jump.params     Name=/libc    Text=0x60000000    Data=0x60090000    Jump=0x00004000    GOT=0x00001000    Version=4.3.3
                     Text: the base. Data: of the exported variables. Jump: bytes kept for version word and slots. GOT: bytes kept for the
@@ -148,7 +148,7 @@ def _check(control: ControlFiles, problems: Diagnostics) -> None:
     end = control.data + sum(line.size for line in control.writable)
     if not 0 < control.text < control.data or end - control.text > _LARGEST or end > 0xC000_0000:
         what = f"Text={control.text:#x} to the end of the variables at {end:#x}"
-        problems.add(where, f"{what} is no range of user addresses, or more than {_LARGEST:#x} bytes")
+        problems.add(where, f"{what} is not a range of user addresses, or has more than {_LARGEST:#x} bytes")
     if min(control.jump, control.got) < 0:
         problems.add(where, "Jump and GOT are numbers of bytes")
     needed = SLOT_SIZE * (len(control.functions) + 1)

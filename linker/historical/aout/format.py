@@ -214,7 +214,7 @@ def _part(data: bytes, offset: int, size: int, what: str, where: str) -> bytes:
 
 def _relocations(raw: bytes, where: str) -> tuple[AoutRelocation, ...]:
     if len(raw) % _RELOCATION.size:
-        _bad(where, f"has {len(raw)} bytes of relocations, which is no multiple of {_RELOCATION.size}")
+        _bad(where, f"has {len(raw)} bytes of relocations, not a multiple of {_RELOCATION.size}")
     found = []
     for address, word in _RELOCATION.iter_unpack(raw):
         length = word >> 25 & 3
@@ -228,7 +228,7 @@ def _relocations(raw: bytes, where: str) -> tuple[AoutRelocation, ...]:
 
 def _symbols(raw: bytes, strings: bytes, where: str) -> tuple[AoutSymbol, ...]:
     if len(raw) % _NLIST.size:
-        _bad(where, f"has {len(raw)} bytes of symbols, which is no multiple of {_NLIST.size}")
+        _bad(where, f"has {len(raw)} bytes of symbols, not a multiple of {_NLIST.size}")
     found = []
     for index, (offset, type_, other, desc, value) in enumerate(_NLIST.iter_unpack(raw)):
         name = ""

@@ -110,7 +110,7 @@ class AoutLibrary(OutputKind):
         for number, line in enumerate(control.functions, 1):
             if line.type != "U" and line.symbol != DUMMY:
                 self.policy.slots[resolution.symbols[line.symbol]] = control.slot(number)
-        text = f"{control.name}: a function was called that this version has no more\n".encode()
+        text = f"{control.name}: a function was called that this version does not have any more\n".encode()
         table = self._made(".jump", ".text", _TABLE, control.jump, SHF_ALLOC | SHF_EXECINSTR)
         trap = self._made(".retired", ".text", _FAR - 1, len(_TRAP) + len(text), SHF_ALLOC | SHF_EXECINSTR)
         trap.build = lambda: trap_code(trap.address, text)
@@ -184,7 +184,7 @@ class AoutLibrary(OutputKind):
 
     def layout(self, options: Options, resolution: Resolution) -> LayoutPolicy:
         self._place_variables(resolution)
-        return _LibraryLayout(self.control, self._order)
+        return _AoutLibraryLayout(self.control, self._order)
 
     def _place_variables(self, resolution: Resolution) -> None:
         """Exported variables go where the control files say: each needs a section of its own, no larger than its room."""
@@ -259,7 +259,7 @@ class AoutLibrary(OutputKind):
         return bytes(out)
 
 
-class _LibraryLayout:
+class _AoutLibraryLayout:
     """The LayoutPolicy: text from Text, cells and data up to and from Data."""
 
     def __init__(self, control: ControlFiles, order: dict[int, tuple[str, int]]) -> None:
@@ -291,8 +291,3 @@ class _LibraryLayout:
         data.size = align(data.size, 4)
         bss.address, bss.offset = align(data.end, bss.alignment), data.offset + data.size
         return Layout(machine, text.address, (text, data, bss), (), bss.offset, 0, 0)
-
-
-def exported(control: ControlFiles) -> list[ControlLine]:
-    """The lines that programs may link to: T functions and all variables."""
-    return [line for line in (*control.functions, *control.variables) if line.type in "TDKC" and line.symbol != DUMMY]

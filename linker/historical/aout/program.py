@@ -136,9 +136,9 @@ class AoutProgram(OutputKind):
             where = symbol.file.where if symbol.file is not None else "ld"
             raise error(
                 where,
-                "defines what the linker makes of all objects' elements",
+                "is defined here, but the linker makes it of the elements in all objects",
                 symbol=name,
-                remedy="start-up code would not see the libraries: leave it out",
+                remedy="leave it out, or start-up code does not find the libraries",
             )
         return made
 
@@ -209,7 +209,9 @@ def aliases(resolution: Resolution) -> list[tuple[Symbol, Symbol]]:
             following = resolution.symbols.get(target.section.name.removeprefix(INDIRECT))
             if following is None or following.name in seen:
                 raise error(
-                    symbol.file.where if symbol.file else "ld", "is indirect and leads nowhere", symbol=symbol.name
+                    symbol.file.where if symbol.file else "ld",
+                    "is indirect, and no object defines what it stands for",
+                    symbol=symbol.name,
                 )
             seen.add(following.name)
             target = following

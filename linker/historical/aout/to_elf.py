@@ -75,7 +75,7 @@ class _AoutTranslation:
         header = file.header
         if header.magic is not aout.Magic.OMAGIC:
             raise FormatError(
-                Diagnostic(where, "is linked already and is no object", remedy="link with its objects or .sa")
+                Diagnostic(where, "is linked already, so it is not an object", remedy="link with its objects or .sa")
             )
         self.file, self.where = file, where
         text, contents = len(file.text), len(file.data)

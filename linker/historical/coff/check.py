@@ -1,5 +1,5 @@
-"""chkshlib of System V Release 3: is one COFF file compatible with another? Directional: FILE1 is, if every library symbol of it
-stands in FILE2 at the same address, and both name the same target path (docs/historical-systems.md).
+"""chkshlib of System V Release 3: is one COFF file compatible with another? FILE1 is compatible with FILE2 if every library symbol of
+FILE1 is in FILE2 at the same address, and both name the same target path (docs/historical-systems.md).
 
     executable  target      can the program run with the library?
     executable  host        could that host library have produced the program?
@@ -90,7 +90,7 @@ def _host(data: bytes, where: str) -> LibraryFile:
         place = f"{where}({member.name})"
         content = bytes(data[member.start : member.start + member.size])
         if not coff.is_coff(content):
-            raise FormatError(Diagnostic(place, "is no COFF object"))
+            raise FormatError(Diagnostic(place, "is not a COFF object"))
         file = coff.decode(content, place)
         for section in file.sections:
             if section.flags & coff.STYP_LIB:
@@ -99,7 +99,7 @@ def _host(data: bytes, where: str) -> LibraryFile:
             if symbol.storage == coff.C_EXT and symbol.section == coff.N_ABS and not symbol.name.startswith(_MARKER):
                 symbols[symbol.name] = symbol.value
     if not paths:
-        raise FormatError(Diagnostic(where, "is no host library: it has no .lib section"))
+        raise FormatError(Diagnostic(where, "is not a host library: it has no .lib section"))
     return LibraryFile(where, CoffFileKind.HOST, symbols, tuple(paths))
 
 

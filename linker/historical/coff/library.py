@@ -12,7 +12,7 @@ and, for `#init`, code in `.init` that sets the library's pointers in the progra
 
 and a member `lib.o` with the path for the program's `.lib`; the other members refer to its symbol `_lib_NAME`, so that it is linked. A member
 also refers to what its object takes from other objects and other libraries, and to `_lib_NAME_init_MEMBER` of each member whose pointers it
-may call through, so that all that runs is set up and mapped.
+may call through: all that runs must be set up and mapped.
 
 Source: docs/historical-systems.md, System V Release 3.
 """
@@ -175,7 +175,7 @@ class CoffLibrary(OutputKind):
     def rows(self, symbol: Symbol) -> list[OutputSymbol] | None:
         """The target's own symbols: an exported function stands at its slot, so that chkshlib can compare files."""
         if symbol.provided or (symbol.absolute and not symbol.referenced):
-            return []  # _end and its kin are the program's own; what else is in another library's member says nothing (chkshlib -n)
+            return []  # _end and its kin are the program's; unreferenced symbols of other libraries are not imports
         slot = self.policy.slots.get(symbol)
         if slot is None or symbol.section is None or symbol.section.output is None:
             return None

@@ -49,7 +49,9 @@ def to_elf(data: bytes, where: str) -> bytes:
     """Raises FormatError: linked already, damaged, or with a relocation that is not of i386."""
     file = coff.decode(data, where)
     if file.flags & coff.F_EXEC or (file.optional is not None and file.flags & coff.F_RELFLG):
-        raise FormatError(Diagnostic(where, "is linked already and is no object", remedy="link with its objects"))
+        raise FormatError(
+            Diagnostic(where, "is linked already, so it is not an object", remedy="link with its objects")
+        )
     return _CoffTranslation(file, where).run()
 
 

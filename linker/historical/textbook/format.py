@@ -175,7 +175,7 @@ def _relocation(lines: _TextbookLines, heads: Sequence[TextbookSegment], symbol_
         lines.complain("segments and symbols count from 1")
     head = heads[segment - 1]
     if not head.present or not head.start <= location <= head.start + head.length - 4:
-        lines.complain(f"relocates {location:#x}, which is no field of {head.name}")
+        lines.complain(f"relocates {location:#x}, not a field of {head.name}")
     return TextbookRelocation(location, segment, reference, words[3])
 
 

@@ -1,4 +1,4 @@
-"""Objects of the textbook's format as ELF ones, and the other way round: what the linker's passes work on is ELF.
+"""Objects of the textbook's format as ELF ones: the linker's passes work on ELF.
 
 A segment becomes a section of its name; `.text` is code, and so is what neither has W nor a name of data. An undefined symbol with a value is a
 common block of that size (the book's project 3-1).
@@ -6,10 +6,7 @@ common block of that size (the book's project 3-1).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from uselib.linker.errors import Diagnostic, FormatError
-from uselib.linker.formats import elf
 from uselib.linker.formats.elf_object import (
     ABSOLUTE,
     COMMON,
@@ -27,7 +24,7 @@ from uselib.linker.formats.elf_object import (
     write_object,
 )
 from uselib.linker.historical.textbook import format as textbook
-from uselib.linker.historical.textbook.format import TextbookObject, TextbookRelocation, TextbookSegment, TextbookSymbol
+from uselib.linker.historical.textbook.format import TextbookObject, TextbookRelocation, TextbookSymbol
 from uselib.linker.image import Machine
 
 _KINDS = {"A4": 1, "AS4": 1, "R4": 2, "RS4": 2}  # R_386_32, R_386_PC32
@@ -86,54 +83,3 @@ def _relocation(r: TextbookRelocation, file: TextbookObject) -> ObjectRelocation
     elif r.type == "RS4":
         addend -= 4  # the field is the addend alone
     return ObjectRelocation(offset, name, _KINDS[r.type], addend)
-
-
-def from_elf(data: bytes | memoryview, where: str) -> bytes:
-    """A small ELF object, such as a member of a stub library, in the textbook's format: symbols, sections and words that refer to symbols.
-
-    Raises FormatError for what the format cannot say (other relocations, thread-local data).
-    """
-    file = elf.ElfFile(memoryview(data), where)
-    symtab = next((n for n, record in enumerate(file.sections) if record.type == elf.SHT_SYMTAB), None)
-    rows = file.symbols(symtab) if symtab is not None else []
-    strings = file.strings(file.sections[symtab].link) if symtab is not None else None
-    segments: list[TextbookSegment] = []
-    number_of: dict[int, int] = {}
-    for index, (name, kind, flags, _, offset, size, _, _, _, _) in enumerate(file.sections):
-        if not flags & elf.SHF_ALLOC or not size:
-            continue
-        letters = "RW" if flags & elf.SHF_WRITE else "R"
-        present = kind != elf.SHT_NOBITS
-        contents = bytes(file.data[offset : offset + size]) if present else b""
-        segments.append(TextbookSegment(file.names[name], 0, size, letters + ("P" if present else ""), contents))
-        number_of[index] = len(segments)
-    symbols: list[TextbookSymbol] = []
-    symbol_of: dict[int, int] = {}
-    for index, (name_at, info, _, shndx, value, size) in enumerate(rows):
-        text = strings[name_at] if strings is not None else ""
-        if not text or info >> 4 == elf.STB_LOCAL:
-            continue
-        if shndx == elf.SHN_COMMON:
-            symbols.append(TextbookSymbol(text, size, 0, "U"))
-        elif not shndx:
-            symbols.append(TextbookSymbol(text, 0, 0, "U"))
-        else:
-            symbols.append(TextbookSymbol(text, value, number_of.get(shndx, 0)))
-        symbol_of[index] = len(symbols)
-    return textbook.encode(
-        TextbookObject(tuple(segments), tuple(symbols), tuple(_relocations(file, number_of, symbol_of, where)))
-    )
-
-
-def _relocations(
-    file: elf.ElfFile, number_of: dict[int, int], symbol_of: dict[int, int], where: str
-) -> Iterable[TextbookRelocation]:
-    for index, record in enumerate(file.sections):
-        if record.type not in (elf.SHT_REL, elf.SHT_RELA) or record.info not in number_of:
-            continue
-        for offset, kind, symbol, _ in file.relocations(index):
-            if kind != 1 or symbol not in symbol_of:
-                raise FormatError(
-                    Diagnostic(where, f"has a relocation (type {kind}) that the textbook's format does not have")
-                )
-            yield TextbookRelocation(offset, number_of[record.info], symbol_of[symbol], "AS4")
