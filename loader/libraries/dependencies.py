@@ -74,7 +74,7 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Resolution:
+class ResolvedDependencies:
     libraries: tuple[Resolved, ...]
     refusal: Refusal | None  # the first, where start-up ends
 
@@ -120,7 +120,7 @@ class _Resolver:
         self._resolved: list[Resolved] = []
         self._refusals: list[Refusal] = []
 
-    def run(self, names: Sequence[str]) -> Resolution:
+    def run(self, names: Sequence[str]) -> ResolvedDependencies:
         for name in names:
             self._want(name, self._program.needs, "")
         position = 0
@@ -130,7 +130,7 @@ class _Resolver:
             position += 1
         for found in tuple(self._resolved):  # every need, now that all are mapped
             self._dependencies(found)
-        return Resolution(tuple(self._resolved), self._refusals[0] if self._refusals else None)
+        return ResolvedDependencies(tuple(self._resolved), self._refusals[0] if self._refusals else None)
 
     def _known(self, file_name: str) -> int | None:
         for index, wanted in enumerate(self._wanted):
@@ -207,6 +207,6 @@ def program_libraries(program: Image) -> tuple[str, ...]:
     return program.library_names or tuple(who.file_name for who in program.needs)
 
 
-def resolve(program: Image, search: SearchPath, rule: VersionRule, files: Files, scheme: str) -> Resolution:
+def resolve(program: Image, search: SearchPath, rule: VersionRule, files: Files, scheme: str) -> ResolvedDependencies:
     """What a program of `scheme` (uselib or mmap) would get. Raises nothing: what is wrong is in the result."""
     return _Resolver(program, search, rule, files, scheme).run(program_libraries(program))

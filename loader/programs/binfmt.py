@@ -41,7 +41,7 @@ class Format:
 
 
 @dataclass(frozen=True)
-class Program:
+class RecognisedProgram:
     """A recognised program."""
 
     format: Format
@@ -59,10 +59,10 @@ class Program:
         )
 
 
-def recognise(head: bytes, where: str) -> Program:
+def recognise(head: bytes, where: str) -> RecognisedProgram:
     """The program in a file, from its first page. Raises FormatError."""
     name = format_of(head)
     if name:  # a format's code is imported when a file of it is met
         known: Format = import_module(f"uselib.loader.programs.{name}").FORMAT
-        return Program(known, known.read(head, where))
+        return RecognisedProgram(known, known.read(head, where))
     raise FormatError(Diagnostic(where, "is not a program: not ELF, a.out, COFF nor the textbook's format"))

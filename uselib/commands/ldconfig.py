@@ -14,7 +14,7 @@ from uselib.linker.errors import Diagnostic, ToolError, printable
 from uselib.linker.formats.elf_image import read_image
 from uselib.linker.reading import read_file
 from uselib.linker.versions import rule_named
-from uselib.loader.libraries.dependencies import Resolution, resolve
+from uselib.loader.libraries.dependencies import ResolvedDependencies, resolve
 from uselib.loader.libraries.installed import Contents, Installed, Overlap, overlaps, read_directory
 from uselib.loader.libraries.links import Action, Step, carry_out, plan
 from uselib.loader.libraries.search import HostFiles, SearchPath
@@ -64,7 +64,7 @@ def _mixed(libraries: tuple[Installed, ...]) -> list[Diagnostic]:
     return found
 
 
-def _program(path: str, directories: list[str]) -> tuple[str, Resolution]:
+def _program(path: str, directories: list[str]) -> tuple[str, ResolvedDependencies]:
     """What a program would get in these directories: the name of its rule, and its libraries. Raises ToolError, OSError."""
     image = read_image(read_file(path), path)
     rule = rule_named(image.version_rule, path)

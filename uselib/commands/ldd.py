@@ -19,7 +19,7 @@ from uselib.linker.image import PAGE, Image
 from uselib.linker.reading import read_file
 from uselib.linker.versions import RULES, VersionRule, rule_named
 from uselib.loader.libraries.candidates import Candidate, Directory, Query, candidates
-from uselib.loader.libraries.dependencies import Resolution, Resolved, program_libraries, resolve
+from uselib.loader.libraries.dependencies import Resolved, ResolvedDependencies, program_libraries, resolve
 from uselib.loader.libraries.search import DEFAULT_PATH, Choice, HostFiles, SearchPath
 from uselib.loader.programs.headers import program_scheme
 
@@ -68,7 +68,7 @@ def scheme_of(image: Image, page: bytes) -> str:
 
 
 @dataclass(frozen=True)
-class Report:
+class LddReport:
     """Everything about one program."""
 
     path: str
@@ -78,7 +78,7 @@ class Report:
     rule_from: str  # option, environment, program, or empty: the default
     security: Security
     search: SearchPath
-    resolution: Resolution
+    resolution: ResolvedDependencies
     details: tuple[tuple[tuple[Candidate, ...], tuple[Directory, ...]], ...]  # for each library of the resolution
     notes: tuple[str, ...]  # likewise: what else is worth saying
 
@@ -95,7 +95,7 @@ def _rule(options: argparse.Namespace, image: Image, secure: bool) -> tuple[Vers
     return rule_named("", ""), ""
 
 
-def report(options: argparse.Namespace) -> Report:
+def report(options: argparse.Namespace) -> LddReport:
     """Reads the program and looks for its libraries. Raises ToolError, OSError."""
     path = options.program
     content = read_file(path)
@@ -120,7 +120,7 @@ def report(options: argparse.Namespace) -> Report:
         query = Query(found.wanted.file_name, linked, image.machine, rule, scheme)
         details.append(candidates(files, search, query, found.choice or Choice("", 0)))
     notes = tuple(_note(found, files, scheme) for found in resolution.libraries)
-    return Report(path, image, scheme, rule, source, trust, search, resolution, tuple(details), notes)
+    return LddReport(path, image, scheme, rule, source, trust, search, resolution, tuple(details), notes)
 
 
 def _note(found: Resolved, files: HostFiles, scheme: str) -> str:
@@ -167,7 +167,7 @@ def _library_facts(found: Resolved, details: tuple[tuple[Candidate, ...], tuple[
     }
 
 
-def facts_of(result: Report) -> Facts:
+def facts_of(result: LddReport) -> Facts:
     """The report as what `--json` prints."""
     refusal = result.resolution.refusal
     return {

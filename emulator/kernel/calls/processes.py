@@ -29,7 +29,7 @@ from uselib.loader.programs.exec import StartInfo, script_interpreter
 if TYPE_CHECKING:
     from uselib.emulator.kernel.process import Process
     from uselib.loader.memory.address_space import AddressSpace
-    from uselib.loader.programs.binfmt import Program
+    from uselib.loader.programs.binfmt import RecognisedProgram
     from uselib.loader.programs.exec import Started
     from uselib.loader.programs.kernel_libraries import Opened
 
@@ -220,7 +220,9 @@ def execute(process: Process, name: bytes, arguments: list[bytes], environment: 
     raise GuestError(errno.ELOOP)
 
 
-def _kernel_libraries(process: Process, program: Program, space: AddressSpace, fd: int, started: Started) -> Started:
+def _kernel_libraries(
+    process: Process, program: RecognisedProgram, space: AddressSpace, fd: int, started: Started
+) -> Started:
     """What exec maps besides the program: libraries (scheme `kernel`), an interpreter. Raises GuestError, with a message to the user."""
     known = program.format
     if known.map_libraries is None:

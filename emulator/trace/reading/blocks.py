@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from uselib.emulator.trace.reading.model import Process, TraceFile
+from uselib.emulator.trace.reading.model import TracedProcess, TraceFile
 from uselib.emulator.trace.store.format import RECORD, RECORDS_HEAD, EventKind
 
 Array = npt.NDArray[Any]
@@ -38,12 +38,12 @@ BLOCK = 1 << 18  # records
 class Block:
     """records: of DTYPE, without MORE; sequence: of each of them."""
 
-    process: Process
+    process: TracedProcess
     records: Array
     sequence: Array
 
 
-def _pieces(trace: TraceFile, process: Process) -> Iterator[tuple[Array, Array]]:
+def _pieces(trace: TraceFile, process: TracedProcess) -> Iterator[tuple[Array, Array]]:
     for span in process.records:
         head = trace.read(span.offset, RECORDS_HEAD.size)
         if len(head) < RECORDS_HEAD.size:
@@ -61,7 +61,7 @@ def _pieces(trace: TraceFile, process: Process) -> Iterator[tuple[Array, Array]]
             sequence = (sequence + len(records)) & (1 << 64) - 1
 
 
-def blocks(trace: TraceFile, process: Process, step: Callable[[int], None] | None = None) -> Iterator[Block]:
+def blocks(trace: TraceFile, process: TracedProcess, step: Callable[[int], None] | None = None) -> Iterator[Block]:
     """The records of a process in their order. step: told how many records each block had, for a progress line."""
     parts: list[tuple[Array, Array]] = []
     count = 0
@@ -79,13 +79,13 @@ def blocks(trace: TraceFile, process: Process, step: Callable[[int], None] | Non
             step(count)
 
 
-def _joined(process: Process, parts: list[tuple[Array, Array]]) -> Block:
+def _joined(process: TracedProcess, parts: list[tuple[Array, Array]]) -> Block:
     if len(parts) == 1:
         return Block(process, *parts[0])
     return Block(process, np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts]))
 
 
-def function_numbers(trace: TraceFile, process: Process, indices: Array) -> Array:
+def function_numbers(trace: TraceFile, process: TracedProcess, indices: Array) -> Array:
     """Indices as records have them -> numbers in trace.functions (int64); unknown ones are entered."""
     distinct, inverse = np.unique(indices, return_inverse=True)
     known = process.functions

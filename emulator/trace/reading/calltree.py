@@ -20,7 +20,7 @@ import numpy as np
 
 from uselib.emulator.trace.reading.blocks import Array, Block, blocks, function_numbers
 from uselib.emulator.trace.reading.levels import Levels, levels, pair
-from uselib.emulator.trace.reading.model import Process, TraceFile
+from uselib.emulator.trace.reading.model import TracedProcess, TraceFile
 from uselib.emulator.trace.reading.progress import Progress
 from uselib.emulator.trace.store.format import EventKind
 from uselib.linker.formats.library_names import plain_name
@@ -30,7 +30,7 @@ MAXIMUM_NODES = 1 << 18
 _MIX_CALLER, _MIX_FUNCTION = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
 
 # told of each block's calls: process, function numbers, times, levels
-Visitor = Callable[[Process, Array, Array, Array], None]
+Visitor = Callable[[TracedProcess, Array, Array, Array], None]
 
 
 @dataclass
@@ -76,7 +76,9 @@ class CallTree:
         return found[::-1]
 
 
-def build(trace: TraceFile, processes: Iterable[Process] | None = None, visitor: Visitor | None = None) -> CallTree:
+def build(
+    trace: TraceFile, processes: Iterable[TracedProcess] | None = None, visitor: Visitor | None = None
+) -> CallTree:
     """Reads all records of the processes (of all, if None) once."""
     chosen = trace.processes if processes is None else list(processes)
     builder = _Builder(trace, visitor)
@@ -133,7 +135,7 @@ class _Builder:
 
     # -- one process --------------------------------------------------------------------------------------------------
 
-    def process(self, process: Process, step: Callable[[int], None]) -> None:
+    def process(self, process: TracedProcess, step: Callable[[int], None]) -> None:
         state = _State(self._enter(-1, -1, site=False))
         self._tree.roots[process.index] = state.root
         for block in blocks(self._trace, process, step):
@@ -179,7 +181,7 @@ class _Builder:
 
     # -- call sites and nodes -----------------------------------------------------------------------------------------
 
-    def _call_sites(self, process: Process, callers: Array, functions: Array, state: _State) -> Array:
+    def _call_sites(self, process: TracedProcess, callers: Array, functions: Array, state: _State) -> Array:
         """A small number for each distinct (return address, function)."""
         mixed = callers * _MIX_CALLER + functions.astype(np.uint64) * _MIX_FUNCTION
         distinct, index, inverse = np.unique(mixed, return_index=True, return_inverse=True)
@@ -195,7 +197,7 @@ class _Builder:
             numbers[at] = site
         return numbers[inverse]
 
-    def _caller(self, process: Process, address: int) -> int:
+    def _caller(self, process: TracedProcess, address: int) -> int:
         """The function that holds a return address, as a function number; -1 if it lies in no file."""
         place = process.places.caller(address)
         if place is None:

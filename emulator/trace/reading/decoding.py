@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from uselib.emulator.trace.prototypes.damage import Warn, said_once
 from uselib.emulator.trace.reading.events import Event
-from uselib.emulator.trace.reading.model import Function, Process, TraceFile
+from uselib.emulator.trace.reading.model import Function, TracedProcess, TraceFile
 from uselib.linker.formats.library_names import plain_name
 from uselib.linker.image import Machine
 
@@ -37,10 +37,10 @@ class Decoder(Protocol):
 def decoder_for(trace: TraceFile, plain: bool = False, files: Iterable[str] = (), warn: Warn | None = None) -> Decoder:
     """plain: words, whatever prototypes there are. files: of --prototypes. warn: as `open_prototypes`; without it stderr has the
     warnings. Raises FormatError for the files of --prototypes."""
-    return Words() if plain else ByPrototype(trace, files, warn or said_once())
+    return PlainWords() if plain else ByPrototype(trace, files, warn or said_once())
 
 
-def _place(process: Process, word: int) -> str:
+def _place(process: TracedProcess, word: int) -> str:
     """A name for a pointer: a function's start only, since a number that happens to lie in a file is more often a number."""
     if word <= 0xFFFF:
         return ""
@@ -48,7 +48,7 @@ def _place(process: Process, word: int) -> str:
     return plain_name(place.symbol) if place is not None and not place.offset else ""
 
 
-class Words:
+class PlainWords:
     """A Decoder without prototypes: the strings that were copied, and words."""
 
     def arguments(self, call: Event) -> list[str]:
@@ -62,7 +62,7 @@ class Words:
     def result(self, function: Function | None, back: Event) -> str:
         return self._word(back.process, back.words[0])
 
-    def _word(self, process: Process, word: int) -> str:
+    def _word(self, process: TracedProcess, word: int) -> str:
         name = _place(process, word)
         return f"&{name}" if name else hex(word) if word > 9 else str(word)
 
@@ -88,7 +88,7 @@ class ByPrototype:
         prototype = self._prototype(_machine(back.process), function or back.function)
         return self._decoder(back.process).result(prototype, back.words, back.payload)
 
-    def masks(self, process: Process, function: Function) -> Masks:
+    def masks(self, process: TracedProcess, function: Function) -> Masks:
         """Which bits of a function's words its prototype gives a meaning; none without prototype. Floating point numbers are not
         among them."""
         from uselib.emulator.trace.prototypes.conventions import Arguments, Where, result_parts
@@ -127,7 +127,7 @@ class ByPrototype:
             found = self._prototypes[machine] = open_prototypes(machine, binaries, self._files, warn=self._warn)
         return found
 
-    def _decoder(self, process: Process) -> CallDecoder:
+    def _decoder(self, process: TracedProcess) -> CallDecoder:
         found = self._decoders.get(process.index)
         if found is None:
             from uselib.emulator.trace.prototypes.decode import CallDecoder
@@ -139,5 +139,5 @@ class ByPrototype:
         return found
 
 
-def _machine(process: Process) -> Machine:
+def _machine(process: TracedProcess) -> Machine:
     return Machine.I386 if process.machine == "i386" else Machine.X86_64

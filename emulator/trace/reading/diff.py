@@ -13,7 +13,7 @@ import numpy as np
 from uselib.emulator.trace.reading.blocks import Array
 from uselib.emulator.trace.reading.decoding import ALL_BITS, Masks
 from uselib.emulator.trace.reading.flow import Flow, Hunk, ValueHasher, Vocabulary, differences, equal_runs, load
-from uselib.emulator.trace.reading.model import Function, Process, TraceFile
+from uselib.emulator.trace.reading.model import Function, TracedProcess, TraceFile
 from uselib.emulator.trace.reading.values import Known, Values
 
 
@@ -51,7 +51,7 @@ class TraceDiff:
     """The comparison of two traces. lonely: processes that only one side has ("A" or "B")."""
 
     processes: list[ProcessDiff] = field(default_factory=list)
-    lonely: list[tuple[str, Process]] = field(default_factory=list)
+    lonely: list[tuple[str, TracedProcess]] = field(default_factory=list)
     names: list[str] = field(default_factory=list)  # of the flows' tokens
     counts: list[tuple[str, int, int]] = field(default_factory=list)  # function, calls in A, in B: where they differ
 
@@ -72,7 +72,7 @@ def _changed(a: Flow, b: Flow, hunks: list[Hunk]) -> Array:
     return np.concatenate(found) if found else np.zeros((0, 2), np.int64)
 
 
-def _end(process: Process) -> str:
+def _end(process: TracedProcess) -> str:
     if process.end is None:
         return "no end recorded"
     status, signal = process.end.get("status"), process.end.get("signal")
@@ -88,7 +88,7 @@ def compare(a: TraceFile, b: TraceFile, known: Known | None, by_caller: bool = F
     digests = [{f.digest for p in trace.processes for f in p.places.files} for trace in (a, b)]
     same_files = frozenset(digests[0] & digests[1])
 
-    def hasher(trace: TraceFile, process: Process) -> ValueHasher:
+    def hasher(trace: TraceFile, process: TracedProcess) -> ValueHasher:
         return ValueHasher() if known is None else Values(trace, process, words, known, same_files)
 
     for ours, theirs in zip(a.processes, b.processes, strict=False):
@@ -110,6 +110,6 @@ def compare(a: TraceFile, b: TraceFile, known: Known | None, by_caller: bool = F
     return result
 
 
-def all_bits(_: Process, __: Function) -> Masks:
+def all_bits(_: TracedProcess, __: Function) -> Masks:
     """For `--values words`: the four words of the record and the result."""
     return ALL_BITS

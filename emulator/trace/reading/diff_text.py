@@ -97,7 +97,7 @@ def _show(
 
 
 @dataclass(frozen=True)
-class Limits:
+class DiffLimits:
     """How much is shown; 0: all. context: calls around a difference; hunks: differences; counts: rows of the table of counts."""
 
     context: int = 3
@@ -109,7 +109,7 @@ def as_text(
     result: TraceDiff,
     traces: tuple[TraceFile, TraceFile],
     decoders: tuple[Decoder, Decoder],
-    limits: Limits,
+    limits: DiffLimits,
     colour: Colours,
 ) -> Iterator[str]:
     a, b = traces

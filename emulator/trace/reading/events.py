@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from uselib.emulator.trace.reading.model import Function, Process, TraceFile
+from uselib.emulator.trace.reading.model import Function, TracedProcess, TraceFile
 from uselib.emulator.trace.store.format import LATE, PAYLOAD_ROW, RECORD, RECORDS_HEAD, TAIL_CALL, EventKind
 
 _PIECE = 1 << 13  # records read at a time
@@ -26,7 +26,7 @@ class Event:
     payload: word index -> (bytes, whether they were cut).
     """
 
-    process: Process
+    process: TracedProcess
     sequence: int
     time: int
     kind: int
@@ -64,7 +64,7 @@ class Event:
 class _Payloads:
     """Reads payload rows in step with the events."""
 
-    def __init__(self, trace: TraceFile, process: Process, first: int) -> None:
+    def __init__(self, trace: TraceFile, process: TracedProcess, first: int) -> None:
         self._rows = payload_rows(trace, process, first)
         self._next = next(self._rows, None)
 
@@ -78,7 +78,7 @@ class _Payloads:
         return found
 
 
-def payload_rows(trace: TraceFile, process: Process, first: int = 0) -> Iterator[tuple[int, int, bool, bytes]]:
+def payload_rows(trace: TraceFile, process: TracedProcess, first: int = 0) -> Iterator[tuple[int, int, bool, bytes]]:
     """(sequence, word index, cut, bytes) of all payloads, from the chunk that may hold those of event `first`."""
     spans = process.payloads
     if first:
@@ -95,13 +95,13 @@ def payload_rows(trace: TraceFile, process: Process, first: int = 0) -> Iterator
             position += size
 
 
-def events(trace: TraceFile, processes: Iterable[Process] | None = None) -> Iterator[Event]:
+def events(trace: TraceFile, processes: Iterable[TracedProcess] | None = None) -> Iterator[Event]:
     """All events of the processes (of all, if None)."""
     for process in trace.processes if processes is None else processes:
         yield from events_from(trace, process)
 
 
-def events_from(trace: TraceFile, process: Process, first: int = 0) -> Iterator[Event]:
+def events_from(trace: TraceFile, process: TracedProcess, first: int = 0) -> Iterator[Event]:
     """The events of one process, from the chunk that holds event number `first`."""
     payloads = _Payloads(trace, process, first) if process.payloads else None
     spans = process.records

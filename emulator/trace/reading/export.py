@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import BinaryIO
 
 from uselib.emulator.trace.reading.decoding import Decoder
-from uselib.emulator.trace.reading.model import Process, TraceFile
+from uselib.emulator.trace.reading.model import TracedProcess, TraceFile
 from uselib.linker.writing import replacing
 
 
@@ -38,7 +38,7 @@ FORMATS: dict[str, ExportFormat] = {
 
 
 # trace, processes, decoder, what stacks are weighed by (`time`, `calls`, or empty: what suits the clock), stream
-Exporter = Callable[[TraceFile, list[Process], Decoder, str, BinaryIO], None]
+Exporter = Callable[[TraceFile, list[TracedProcess], Decoder, str, BinaryIO], None]
 
 
 def exporter(name: str) -> Exporter:

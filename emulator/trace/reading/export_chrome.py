@@ -9,14 +9,14 @@ import os
 from typing import BinaryIO
 
 from uselib.emulator.trace.reading.decoding import Decoder
-from uselib.emulator.trace.reading.model import Process, TraceFile
+from uselib.emulator.trace.reading.model import TracedProcess, TraceFile
 from uselib.emulator.trace.reading.names import signal_name, syscall_name
 from uselib.emulator.trace.reading.progress import Progress
 from uselib.emulator.trace.reading.slices import slices
 from uselib.emulator.trace.store.format import EventKind
 
 
-def chrome(trace: TraceFile, processes: list[Process], decoder: Decoder, weight: str, out: BinaryIO) -> None:
+def chrome(trace: TraceFile, processes: list[TracedProcess], decoder: Decoder, weight: str, out: BinaryIO) -> None:
     encode = json.JSONEncoder(separators=(",", ":")).encode
     rows: list[str] = []
 
@@ -66,7 +66,7 @@ def chrome(trace: TraceFile, processes: list[Process], decoder: Decoder, weight:
     out.write(b"\n]}\n")
 
 
-def other_name(kind: int, process: Process, number: int, word: int) -> str:
+def other_name(kind: int, process: TracedProcess, number: int, word: int) -> str:
     """What an event that is no call is called on a timeline."""
     if kind in (EventKind.SYSCALL, EventKind.SYSCALL_RESULT):
         return f"syscall {syscall_name(process.machine, number)}" + (

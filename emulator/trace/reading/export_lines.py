@@ -23,7 +23,7 @@ from typing import BinaryIO
 
 from uselib.emulator.trace.reading.decoding import Decoder
 from uselib.emulator.trace.reading.events import Event, events_from
-from uselib.emulator.trace.reading.model import Process, TraceFile
+from uselib.emulator.trace.reading.model import TracedProcess, TraceFile
 from uselib.emulator.trace.reading.names import signal_name, signed, syscall_name
 from uselib.emulator.trace.reading.progress import Progress
 from uselib.emulator.trace.store.format import EventKind
@@ -80,7 +80,7 @@ def fields(event: Event, decoder: Decoder) -> dict[str, object]:
     return row
 
 
-def jsonl(trace: TraceFile, processes: list[Process], decoder: Decoder, weight: str, out: BinaryIO) -> None:
+def jsonl(trace: TraceFile, processes: list[TracedProcess], decoder: Decoder, weight: str, out: BinaryIO) -> None:
     lines: list[str] = []
     encode = json.JSONEncoder().encode
 
@@ -123,7 +123,7 @@ _COLUMNS = (
 ).split()
 
 
-def csv_(trace: TraceFile, processes: list[Process], decoder: Decoder, weight: str, out: BinaryIO) -> None:
+def csv_(trace: TraceFile, processes: list[TracedProcess], decoder: Decoder, weight: str, out: BinaryIO) -> None:
     """RFC 4180, with a header row; columns that an event does not have are empty."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\r\n")

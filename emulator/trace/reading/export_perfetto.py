@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from uselib.emulator.trace.reading.decoding import Decoder
 from uselib.emulator.trace.reading.export_chrome import other_name
-from uselib.emulator.trace.reading.model import Function, Process, TraceFile
+from uselib.emulator.trace.reading.model import Function, TracedProcess, TraceFile
 from uselib.emulator.trace.reading.progress import Progress
 from uselib.emulator.trace.reading.slices import slices
 
@@ -57,7 +57,7 @@ def _annotation(name: int, text: str) -> bytes:
 class _Sequence:
     """The packets of one process."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: TracedProcess) -> None:
         self._id = number(_SEQUENCE, process.index + 1)
         self._process = process
         self._heads: dict[int, bytes] = {}  # function -> the part of its slices that is always the same
@@ -105,7 +105,7 @@ class _Sequence:
         return self.packet(number(_TIMESTAMP, time) + data(_EVENT, number(_TYPE, _INSTANT) + data(_NAME, name)))
 
 
-def perfetto(trace: TraceFile, processes: list[Process], decoder: Decoder, weight: str, out: BinaryIO) -> None:
+def perfetto(trace: TraceFile, processes: list[TracedProcess], decoder: Decoder, weight: str, out: BinaryIO) -> None:
     pending: list[bytes] = []
     unseen = data(_ANNOTATION, number(1, _OPEN) + number(2, 1))
     with Progress("writing", sum(p.record_count for p in processes)) as progress:

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from uselib.emulator.trace.reading.calltree import CallTree, build
 from uselib.emulator.trace.reading.decoding import Decoder
-from uselib.emulator.trace.reading.model import Process, TraceFile
+from uselib.emulator.trace.reading.model import TracedProcess, TraceFile
 
 
 def _stacks(tree: CallTree, root: int, weight: list[int]) -> list[tuple[list[int], int]]:
@@ -37,7 +37,7 @@ def _weights(trace: TraceFile, tree: CallTree, weight: str) -> list[int]:
     return result
 
 
-def folded(trace: TraceFile, processes: list[Process], decoder: Decoder, weight: str, out: BinaryIO) -> None:
+def folded(trace: TraceFile, processes: list[TracedProcess], decoder: Decoder, weight: str, out: BinaryIO) -> None:
     """`hello;main;libc_s!printf 12`."""
     tree = build(trace, processes)
     weights_of = _weights(trace, tree, weight)
@@ -50,7 +50,7 @@ def folded(trace: TraceFile, processes: list[Process], decoder: Decoder, weight:
             out.write((";".join([name, *(labels[f] for f in path)]) + f" {amount}\n").encode())
 
 
-def speedscope(trace: TraceFile, processes: list[Process], decoder: Decoder, weight: str, out: BinaryIO) -> None:
+def speedscope(trace: TraceFile, processes: list[TracedProcess], decoder: Decoder, weight: str, out: BinaryIO) -> None:
     """https://www.speedscope.app/file-format-schema.json, profiles of type "sampled"."""
     tree = build(trace, processes)
     weights_of = _weights(trace, tree, weight)

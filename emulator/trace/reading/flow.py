@@ -15,7 +15,7 @@ import numpy as np
 from uselib.emulator.trace.reading.align import Budget, align, common_prefix, common_suffix
 from uselib.emulator.trace.reading.blocks import Array, blocks, function_numbers
 from uselib.emulator.trace.reading.levels import levels
-from uselib.emulator.trace.reading.model import Process, TraceFile
+from uselib.emulator.trace.reading.model import TracedProcess, TraceFile
 from uselib.emulator.trace.reading.progress import Progress
 from uselib.emulator.trace.store.format import EventKind
 
@@ -44,7 +44,7 @@ class Flow:
     """The calls of a process: token, level and sequence number of each; arguments, results: a hash of each call's values as far
     as they are compared (results: 0 where no return was seen)."""
 
-    process: Process
+    process: TracedProcess
     token: Array
     level: Array
     sequence: Array
@@ -73,14 +73,16 @@ class Hunk:
 class ValueHasher:
     """Turns the values of calls into numbers to compare; see values.py. This one compares none."""
 
-    def arguments(self, process: Process, functions: Array, records: Array, sequence: Array) -> Array:
+    def arguments(self, process: TracedProcess, functions: Array, records: Array, sequence: Array) -> Array:
         return np.zeros(len(records), np.uint64)
 
-    def results(self, process: Process, functions: Array, records: Array) -> Array:
+    def results(self, process: TracedProcess, functions: Array, records: Array) -> Array:
         return np.zeros(len(records), np.uint64)
 
 
-def load(trace: TraceFile, process: Process, words: Vocabulary, values: ValueHasher, by_caller: bool = False) -> Flow:
+def load(
+    trace: TraceFile, process: TracedProcess, words: Vocabulary, values: ValueHasher, by_caller: bool = False
+) -> Flow:
     """Reads the records of one process once. by_caller: a call from another function is another call."""
     size = process.record_count
     token, level = np.empty(size, np.uint32), np.empty(size, np.uint16)
@@ -115,7 +117,7 @@ def load(trace: TraceFile, process: Process, words: Vocabulary, values: ValueHas
     return Flow(process, token[:count], level[:count], sequence[:count], arguments[:count], results[:count])
 
 
-def _with_callers(trace: TraceFile, process: Process, callers: Array, tokens: Array, words: Vocabulary) -> Array:
+def _with_callers(trace: TraceFile, process: TracedProcess, callers: Array, tokens: Array, words: Vocabulary) -> Array:
     distinct, inverse = np.unique(callers, return_inverse=True)
     names = [place.symbol if (place := process.places.caller(c)) is not None else "?" for c in distinct.tolist()]
     callers_of = np.array([words.number(name) for name in names], np.uint64)[inverse]

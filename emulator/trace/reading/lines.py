@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 
-from uselib.emulator.trace.reading.places import MappedFile, Place
+from uselib.emulator.trace.reading.places import Place, TracedFile
 
 _MAXIMUM_FILE = 1 << 30
 # what pyelftools lets through of damaged files
@@ -20,7 +20,7 @@ class SourceLines:
 
     def of(self, place: Place, address: int) -> str:
         """`sort.c:12` of the call that returns to `address`; empty if that is not known."""
-        file: MappedFile = place.file
+        file: TracedFile = place.file
         if file.path not in self._tables:
             self._tables[file.path] = _table(file.path)
         addresses, names = self._tables[file.path]

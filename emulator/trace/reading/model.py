@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-from uselib.emulator.trace.reading.places import MappedFile, Places
+from uselib.emulator.trace.reading.places import Places, TracedFile
 from uselib.emulator.trace.store.format import (
     CHUNK,
     HEADER,
@@ -76,7 +76,7 @@ class Table:
 
 
 @dataclass(eq=False)
-class Process:
+class TracedProcess:
     """One process of the trace, as far as the JSON chunks describe it.
 
     functions: index in records -> number in TraceFile.functions; places: names for addresses; end: the END chunk, if any.
@@ -132,7 +132,7 @@ class TraceFile:
     def __init__(self, path: str) -> None:
         self.path = path
         self.meta: dict[str, Any] = {}
-        self.processes: list[Process] = []
+        self.processes: list[TracedProcess] = []
         self.functions: list[Function] = []
         self.warnings: list[str] = []
         self.complete = True  # False: cut short, or a process has no END chunk
@@ -165,7 +165,7 @@ class TraceFile:
         """`block` for the clock `blocks`."""
         return self.clock[:-1] if self.clock.endswith("s") else self.clock
 
-    def size_of(self, process: Process) -> int:
+    def size_of(self, process: TracedProcess) -> int:
         """Records of a process, MORE records included."""
         return process.record_count
 
@@ -232,12 +232,12 @@ class TraceFile:
         self.complete = False
         self.warnings.append(f"cut short: the last chunk has only {size} of its bytes")
 
-    def _process(self, index: int) -> Process:
+    def _process(self, index: int) -> TracedProcess:
         """The process with that index; made up if its PROCESS chunk is lost."""
         for process in self.processes:
             if process.index == index:
                 return process
-        process = Process(index)
+        process = TracedProcess(index)
         self.processes.append(process)
         if index:
             self.warnings.append(f"process {index} is not described; its functions have no names")
@@ -256,7 +256,7 @@ class TraceFile:
 
     def _started(self, index: int, value: dict[str, Any]) -> None:
         parent = value.get("parent")
-        process = Process(
+        process = TracedProcess(
             index,
             _number(value.get("pid")),
             parent if isinstance(parent, int) else None,
@@ -302,7 +302,7 @@ class TraceFile:
         ]
         digest = value.get("digest")
         self._process(index).places.add(
-            MappedFile(
+            TracedFile(
                 clean(value.get("path", "")),
                 _number(value.get("base")),
                 _number(value.get("end")),

@@ -9,7 +9,7 @@ from functools import cached_property
 
 
 @dataclass(frozen=True)
-class MappedFile:
+class TracedFile:
     """A file that was mapped from `base` to `end`. rows: (address, size, name) of its functions."""
 
     path: str
@@ -39,7 +39,7 @@ class MappedFile:
 class Place:
     """Where an address lies. symbol: empty if none covers it; offset: from the symbol, or from the file's base."""
 
-    file: MappedFile
+    file: TracedFile
     symbol: str
     offset: int
 
@@ -53,7 +53,7 @@ class Places:
     """The mapped files of one process. A file mapped later over an earlier one takes its place."""
 
     def __init__(self) -> None:
-        self.files: list[MappedFile] = []
+        self.files: list[TracedFile] = []
         self._bases: list[int] = []
         self._callers: dict[int, Place | None] = {}
 
@@ -62,7 +62,7 @@ class Places:
         other.files, other._bases = list(self.files), list(self._bases)
         return other
 
-    def add(self, file: MappedFile) -> None:
+    def add(self, file: TracedFile) -> None:
         if file.end <= file.base:
             return
         self.files = [old for old in self.files if old.end <= file.base or old.base >= file.end]
@@ -71,7 +71,7 @@ class Places:
         self._bases = [f.base for f in self.files]
         self._callers.clear()
 
-    def file_at(self, address: int) -> MappedFile | None:
+    def file_at(self, address: int) -> TracedFile | None:
         index = bisect_right(self._bases, address) - 1
         return self.files[index] if index >= 0 and address < self.files[index].end else None
 

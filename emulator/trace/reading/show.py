@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from uselib.emulator.trace.reading.decoding import Decoder
 from uselib.emulator.trace.reading.events import Event
 from uselib.emulator.trace.reading.lines import SourceLines
-from uselib.emulator.trace.reading.model import Process, TraceFile
+from uselib.emulator.trace.reading.model import TracedProcess, TraceFile
 from uselib.emulator.trace.reading.names import signal_name, signed, syscall_arity, syscall_name
 from uselib.emulator.trace.reading.text import Colours, matches
 from uselib.emulator.trace.store.format import EventKind
@@ -46,7 +46,7 @@ class EventSelection:
 
     def __call__(self, kept: Iterable[Event]) -> Iterator[Event]:
         """The events that are selected; a return goes with its call."""
-        inside: dict[Process, dict[int, int]] = {}  # depth -> sequence of the call shown there
+        inside: dict[TracedProcess, dict[int, int]] = {}  # depth -> sequence of the call shown there
         for event in kept:
             if event.is_call:
                 shown = self._shows(event)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from uselib.emulator.trace.reading.events import Event, events_from
-from uselib.emulator.trace.reading.model import Process, TraceFile
+from uselib.emulator.trace.reading.model import TracedProcess, TraceFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Slice:
     event: Event | None
 
 
-def slices(trace: TraceFile, process: Process) -> Iterator[Slice]:
+def slices(trace: TraceFile, process: TracedProcess) -> Iterator[Slice]:
     """In order of time. A call that does not return ends with what comes next at its depth, or with the process."""
     depths: list[int] = []
     last = 0

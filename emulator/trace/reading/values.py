@@ -16,14 +16,14 @@ from uselib.emulator.trace.reading.blocks import Array
 from uselib.emulator.trace.reading.decoding import Masks
 from uselib.emulator.trace.reading.events import payload_rows
 from uselib.emulator.trace.reading.flow import ValueHasher, Vocabulary
-from uselib.emulator.trace.reading.model import Function, Process, TraceFile
+from uselib.emulator.trace.reading.model import Function, TracedProcess, TraceFile
 
 _FACTOR, _MIX = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
 _STACK_BELOW, _STACK_ABOVE = np.uint64(1 << 16), np.uint64(1 << 20)
 WORDS = 4
 
 # which bits of a function's argument words and result count
-Known = Callable[[Process, Function], Masks]
+Known = Callable[[TracedProcess, Function], Masks]
 
 
 def _mixed(values: Array) -> Array:
@@ -34,7 +34,7 @@ def _mixed(values: Array) -> Array:
 class _Symbols:
     """The functions of a process's files as sorted arrays."""
 
-    def __init__(self, process: Process, words: Vocabulary, same_files: frozenset[str]) -> None:
+    def __init__(self, process: TracedProcess, words: Vocabulary, same_files: frozenset[str]) -> None:
         rows: list[tuple[int, int, int]] = []
         for file in process.places.files:
             owner = process.libraries.get(file.path, "")
@@ -74,7 +74,7 @@ class Values(ValueHasher):
     """A ValueHasher for one process of one trace."""
 
     def __init__(
-        self, trace: TraceFile, process: Process, words: Vocabulary, known: Known, same_files: frozenset[str]
+        self, trace: TraceFile, process: TracedProcess, words: Vocabulary, known: Known, same_files: frozenset[str]
     ) -> None:
         """same_files: digests of files that both traces have."""
         self._trace, self._known = trace, known
@@ -103,7 +103,7 @@ class Values(ValueHasher):
         out[stack] = _mixed(words[stack] - sp[stack])
         return out
 
-    def arguments(self, process: Process, functions: Array, records: Array, sequence: Array) -> Array:
+    def arguments(self, process: TracedProcess, functions: Array, records: Array, sequence: Array) -> Array:
         masks = self._masks()[0][functions]
         total = np.zeros(len(records), np.uint64)
         for column in range(WORDS):
@@ -125,7 +125,7 @@ class Values(ValueHasher):
         exact = sequence[at] == self._payload_sequence[mine]
         word[at[exact]] = self._payload_hash[mine[exact]]
 
-    def results(self, process: Process, functions: Array, records: Array) -> Array:
+    def results(self, process: TracedProcess, functions: Array, records: Array) -> Array:
         mask = self._masks()[1][functions]
         value = _mixed(self._normal(records["words"][:, 0] & mask, records["sp"])) | np.uint64(1)  # 0: no return seen
         return np.where(mask != 0, value, np.uint64(0))

@@ -13,9 +13,9 @@ from textual.containers import Vertical, VerticalScroll
 from textual.timer import Timer
 from textual.widgets import ContentSwitcher, Footer, Input, Static
 
-from uselib.emulator.trace.reading.decoding import ByPrototype, Decoder, Words
+from uselib.emulator.trace.reading.decoding import ByPrototype, Decoder, PlainWords
 from uselib.emulator.trace.reading.lines import SourceLines
-from uselib.emulator.trace.reading.model import Process, TraceFile
+from uselib.emulator.trace.reading.model import TracedProcess, TraceFile
 from uselib.emulator.trace.reading.text import plural
 from uselib.emulator.trace.tui.index import Index
 from uselib.emulator.trace.tui.keys import Help
@@ -88,7 +88,7 @@ class TraceApp(App[None]):
     ]
 
     def __init__(
-        self, trace: TraceFile, processes: list[Process], chosen: Filter, decoder: Decoder, lines: bool = False
+        self, trace: TraceFile, processes: list[TracedProcess], chosen: Filter, decoder: Decoder, lines: bool = False
     ) -> None:
         self.plain = bool(os.environ.get("NO_COLOR"))
         super().__init__()
@@ -99,7 +99,7 @@ class TraceApp(App[None]):
         self.index = Index(trace, processes)
         self.view = View(self.index, chosen)
         self._decoder = decoder  # used when it is prepared
-        self.lines = Lines(self.index, Pages(self.index), Words(), SourceLines() if lines else None)
+        self.lines = Lines(self.index, Pages(self.index), PlainWords(), SourceLines() if lines else None)
         self.ended = False
         self.palette = Palette([function.library for function in trace.functions], not self.plain)
         self.pattern = ""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from uselib.emulator.trace.reading.blocks import DTYPE, Array, function_numbers
-from uselib.emulator.trace.reading.model import Process, TraceFile
+from uselib.emulator.trace.reading.model import TracedProcess, TraceFile
 from uselib.emulator.trace.store.format import RECORD, RECORDS_HEAD, EventKind
 
 PIECE = 1 << 15  # records read at a time
@@ -26,7 +26,7 @@ IS_RETURN[[EventKind.RETURN, EventKind.INNER_RETURN]] = True
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class IndexSegment:
     """Events that lie together in the file.
 
     start: row of the first; count: events; offset: of the first record; records: up to the end of the chunk;
@@ -38,14 +38,14 @@ class Segment:
     offset: int
     records: int
     sequence: int
-    process: Process
+    process: TracedProcess
     positions: Array | None
 
 
 class Index:
     """Raises OSError if the file cannot be opened again."""
 
-    def __init__(self, trace: TraceFile, processes: Sequence[Process] | None = None) -> None:
+    def __init__(self, trace: TraceFile, processes: Sequence[TracedProcess] | None = None) -> None:
         self.trace = trace
         self.processes = list(trace.processes if processes is None else processes)
         self.total = sum(process.record_count for process in self.processes)  # an upper bound: with MORE records
@@ -55,7 +55,7 @@ class Index:
         self.joined = np.empty(self.total, bool)  # a return or result right after its call: shown with it
         self.count = 0
         self.complete = False
-        self.segments: list[Segment] = []
+        self.segments: list[IndexSegment] = []
         self._starts: list[int] = []
         self.process_starts: list[int] = []  # row where each process begins, as far as it is known
         self._fd = os.open(trace.path, os.O_RDONLY | os.O_CLOEXEC)
@@ -69,7 +69,7 @@ class Index:
         """Bytes of the file, fewer at its end. May be called by any thread, since the file has no position."""
         return os.pread(self._fd, size, offset) if self._fd >= 0 else b""
 
-    def segment(self, row: int) -> Segment:
+    def segment(self, row: int) -> IndexSegment:
         return self.segments[bisect_right(self._starts, row) - 1]
 
     def bounds(self, row: int) -> tuple[int, int]:
@@ -102,7 +102,7 @@ class Index:
 
     def _piece(
         self,
-        process: Process,
+        process: TracedProcess,
         known: _Numbers,
         records: Array,
         offset: int,
@@ -131,7 +131,7 @@ class Index:
         own = IS_RETURN[kind] & IS_CALL[before[0].astype(np.uint8)] & (before[2] == records["caller"])
         result = (kind == EventKind.SYSCALL_RESULT) & (before[0] == EventKind.SYSCALL)
         self.joined[start:end] = (own | result) & (before[1] == depth)
-        self.segments.append(Segment(start, count, offset, left, sequence, process, positions))
+        self.segments.append(IndexSegment(start, count, offset, left, sequence, process, positions))
         self._starts.append(start)
         self.count = end
         return count, (int(kind[-1]), int(depth[-1]), (sequence + count - 1) & _ALL)
@@ -140,7 +140,7 @@ class Index:
 class _Numbers:
     """Function indexes of a process's records -> numbers in the trace, by a table; unknown ones are entered."""
 
-    def __init__(self, trace: TraceFile, process: Process) -> None:
+    def __init__(self, trace: TraceFile, process: TracedProcess) -> None:
         self._trace, self._process = trace, process
         self._table = np.full(max(process.functions, default=-1) + 1, -1, np.int32)
         if process.functions:

@@ -7,9 +7,9 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from uselib.emulator.trace.reading.events import CALLS, RETURNS, Event
-from uselib.emulator.trace.reading.model import Process, Span
+from uselib.emulator.trace.reading.model import Span, TracedProcess
 from uselib.emulator.trace.store.format import PAYLOAD_ROW, RECORD, EventKind
-from uselib.emulator.trace.tui.index import Index, Segment
+from uselib.emulator.trace.tui.index import Index, IndexSegment
 
 PAGE = 256  # rows
 _PAGES, _PAYLOADS = 64, 16  # kept
@@ -46,7 +46,7 @@ class Pages:
         at = (row - segment.start) % PAGE
         return found[at] if at < len(found) else None
 
-    def _load(self, segment: Segment, low: int) -> list[Event]:
+    def _load(self, segment: IndexSegment, low: int) -> list[Event]:
         high = min(low + PAGE, segment.count)
         places = range(low, high) if segment.positions is None else segment.positions[low:high].tolist()
         begin = places[0]
@@ -59,7 +59,7 @@ class Pages:
             if place - begin < len(rows)
         ]
 
-    def _event(self, segment: Segment, number: int, rows: list[tuple[int, ...]], at: int) -> Event:
+    def _event(self, segment: IndexSegment, number: int, rows: list[tuple[int, ...]], at: int) -> Event:
         time, caller, sp, w0, w1, w2, w3, index, depth, kind, flags = rows[at]
         words: tuple[int, ...] = w0, w1, w2, w3
         for row in rows[at + 1 : at + 1 + _MOST_MORE]:
@@ -77,7 +77,7 @@ class Pages:
 
     # -- payloads -----------------------------------------------------------------------------------------------------
 
-    def _payload(self, process: Process, sequence: int) -> dict[int, tuple[bytes, bool]]:
+    def _payload(self, process: TracedProcess, sequence: int) -> dict[int, tuple[bytes, bool]]:
         known = self._spans.get(process.index)
         if known is None:
             pairs = [(int.from_bytes(self._index.read(s.offset, 8), "little"), s) for s in process.payloads]

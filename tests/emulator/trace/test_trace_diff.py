@@ -15,7 +15,7 @@ from support.trace_writer import NAMES, TraceBuilder, caller_of, random_tree, re
 from uselib.emulator.trace.reading.align import Budget, align
 from uselib.emulator.trace.reading.diff import all_bits, compare
 from uselib.emulator.trace.reading.flow import Flow, differences, equal_runs
-from uselib.emulator.trace.reading.model import Process, TraceFile
+from uselib.emulator.trace.reading.model import TracedProcess, TraceFile
 
 sequences = st.lists(st.integers(0, 5), max_size=60)
 
@@ -65,7 +65,7 @@ def flow_of(rows: list[tuple[int, int]]) -> Flow:
     token = np.array([r[0] for r in rows], np.uint32)
     level = np.array([r[1] for r in rows], np.uint16)
     zero = np.zeros(len(rows), np.uint64)
-    return Flow(Process(0), token, level, np.arange(1, len(rows) + 1, dtype=np.uint64), zero, zero)
+    return Flow(TracedProcess(0), token, level, np.arange(1, len(rows) + 1, dtype=np.uint64), zero, zero)
 
 
 @st.composite

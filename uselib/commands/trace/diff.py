@@ -9,7 +9,7 @@ from uselib.emulator.option_table import Option
 from uselib.emulator.trace.prototypes.damage import said_once
 from uselib.emulator.trace.reading.decoding import ByPrototype
 from uselib.emulator.trace.reading.diff import all_bits, compare
-from uselib.emulator.trace.reading.diff_text import Limits, as_json, as_text
+from uselib.emulator.trace.reading.diff_text import DiffLimits, as_json, as_text
 from uselib.emulator.trace.reading.model import TraceFile
 from uselib.emulator.trace.reading.text import Colours
 from uselib.linker.errors import ToolError, UsageError
@@ -25,7 +25,7 @@ def show(given: Given, a: TraceFile, b: TraceFile) -> int:
         if given.get("json"):
             print(as_json(result))
         elif not result.same:
-            limits = Limits(given.get("context", 3), given.get("hunks", 1), given.get("limit", 20))
+            limits = DiffLimits(given.get("context", 3), given.get("hunks", 1), given.get("limit", 20))
             for line in as_text(result, (a, b), decoders, limits, Colours(sys.stdout)):
                 print(line)
     return 0 if result.same else 1

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from uselib.emulator.option_table import Option, option_rows, read_words
-from uselib.emulator.trace.reading.model import Process, TraceFile
+from uselib.emulator.trace.reading.model import TracedProcess, TraceFile
 from uselib.linker.errors import Diagnostic, UsageError
 
 
@@ -88,7 +88,7 @@ def parse(reader: Reader, arguments: list[str]) -> tuple[list[str], dict[str, An
     return words.rest, words.values
 
 
-def chosen_processes(trace: TraceFile, given: Given) -> list[Process]:
+def chosen_processes(trace: TraceFile, given: Given) -> list[TracedProcess]:
     """Those of --process. Raises UsageError for a pid that is not in the trace."""
     wanted: tuple[int, ...] = given.get("process", ())
     for pid in wanted:

@@ -12,7 +12,7 @@ import numpy as np
 from uselib.emulator.trace.reading.blocks import Array
 from uselib.emulator.trace.reading.calltree import CallTree, build
 from uselib.emulator.trace.reading.graph import weights
-from uselib.emulator.trace.reading.model import Process, TraceFile
+from uselib.emulator.trace.reading.model import TracedProcess, TraceFile
 from uselib.emulator.trace.reading.report.code import LibraryCode
 from uselib.emulator.trace.reading.summary import TotalRow, function_rows
 from uselib.emulator.trace.store.format import RECORD, RECORDS_HEAD
@@ -56,7 +56,7 @@ def _command(trace: TraceFile) -> str:
     return " ".join(map(str, command)) if isinstance(command, list) else str(command)
 
 
-def _process(process: Process, tree: CallTree) -> dict[str, object]:
+def _process(process: TracedProcess, tree: CallTree) -> dict[str, object]:
     end = process.end or {}
     return {
         "pid": process.pid,
@@ -115,7 +115,7 @@ class Timeline:
         self._counts: dict[tuple[int, str], Array] = {}
         self._depth: dict[int, Array] = defaultdict(lambda: np.zeros(bins, np.int64))
 
-    def add(self, process: Process, functions: Array, times: Array, levels: Array) -> None:
+    def add(self, process: TracedProcess, functions: Array, times: Array, levels: Array) -> None:
         column = np.clip((times - self.first) // self.step, 0, self._bins - 1)
         libraries = sorted({f.library for f in self._trace.functions})
         number = {library: n for n, library in enumerate(libraries)}
@@ -143,7 +143,7 @@ class Timeline:
         }
 
 
-def _edges(trace: TraceFile, process: Process) -> list[int]:
+def _edges(trace: TraceFile, process: TracedProcess) -> list[int]:
     """Times of the first and the last record of a process."""
     if not process.records:
         return []
@@ -152,7 +152,7 @@ def _edges(trace: TraceFile, process: Process) -> list[int]:
     return [int.from_bytes(trace.read(place, 8), "little") & (1 << 62) - 1 for place in places]
 
 
-def _map(process: Process) -> list[dict[str, object]]:
+def _map(process: TracedProcess) -> list[dict[str, object]]:
     """The files of an address space with their jump tables. Numbers are strings in hexadecimal: some exceed 2**53."""
     found = []
     for file in process.places.files:

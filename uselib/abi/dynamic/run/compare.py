@@ -18,7 +18,7 @@ from uselib.abi.dynamic.run.process_pair import DivergenceCandidate, ProcessPair
 from uselib.abi.dynamic.run.result import Divergence, WrongBinding
 from uselib.abi.dynamic.run.side_run import MOST_CALLS, SideRun
 from uselib.abi.dynamic.run.streams import Stream, load
-from uselib.emulator.trace.reading.model import Process, TraceFile
+from uselib.emulator.trace.reading.model import TracedProcess, TraceFile
 
 
 def compare(
@@ -68,7 +68,7 @@ def _ends(pair: ProcessPair) -> list[DivergenceCandidate]:
     ]
 
 
-_RecordedProcess = tuple[SideRun, TraceFile, Process]
+_RecordedProcess = tuple[SideRun, TraceFile, TracedProcess]
 
 
 def _pair(inputs: RunInputs, old: _RecordedProcess, new: _RecordedProcess, cut: bool, index: int) -> ProcessPair:
@@ -95,7 +95,7 @@ def _pair(inputs: RunInputs, old: _RecordedProcess, new: _RecordedProcess, cut: 
     )
 
 
-def _death(run: SideRun, process: Process) -> str:
+def _death(run: SideRun, process: TracedProcess) -> str:
     """`SIGSEGV`, or `the limit (--max-seconds)`; empty if the process was not killed."""
     if run.limit:
         return f"the limit ({run.limit})"
@@ -108,6 +108,6 @@ def _matcher(globs: tuple[str, ...]) -> Callable[[str], bool]:
     return lambda name: expression is not None and expression.fullmatch(name) is not None
 
 
-def _load(library: LibraryVersion, high: int, trace: TraceFile, process: Process) -> Stream:
+def _load(library: LibraryVersion, high: int, trace: TraceFile, process: TracedProcess) -> Stream:
     header = library.header
     return load(trace, process, header.identity.base, high, header.slot_address(header.identity.slot_count + 1))

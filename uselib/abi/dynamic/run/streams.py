@@ -17,7 +17,7 @@ import numpy as np
 
 from uselib.emulator.trace.reading.blocks import Array
 from uselib.emulator.trace.reading.events import payload_rows
-from uselib.emulator.trace.reading.model import Process, TraceFile
+from uselib.emulator.trace.reading.model import TracedProcess, TraceFile
 from uselib.emulator.trace.store.format import LATE, RECORDS_HEAD, TAIL_CALL, EventKind
 
 # functions that do not return as others do: what is called below them is top-level
@@ -84,7 +84,7 @@ class Stream:
     the library that returns, or should.
     """
 
-    process: Process
+    process: TracedProcess
     trace: TraceFile
     pieces: RecordPieces
     sequence: Array
@@ -169,7 +169,7 @@ class Stream:
         return self.payloads.get(int(self.sequence[row]), {})
 
 
-def load(trace: TraceFile, process: Process, low: int, high: int, beyond: int = 1 << 64) -> Stream:
+def load(trace: TraceFile, process: TracedProcess, low: int, high: int, beyond: int = 1 << 64) -> Stream:
     """low, high: address range of the library under test; beyond: addresses from here to `high` are no slots, although the
     recorder was told so (identity_copy.py): a jump from a slot there is no call."""
     pieces, sequence, info, caller, more = _records(trace, process)
@@ -188,7 +188,7 @@ def load(trace: TraceFile, process: Process, low: int, high: int, beyond: int = 
 
 
 def _records(
-    trace: TraceFile, process: Process
+    trace: TraceFile, process: TracedProcess
 ) -> tuple[RecordPieces, Array, Array, Array, dict[int, tuple[int, ...]]]:
     """Calls and returns: the records, their sequence numbers, the last column, callers; the words of MORE records by row."""
     pieces, more = RecordPieces(), {}
