@@ -174,7 +174,7 @@ _ADD, _DELETE, _MODIFY = 1, 2, 3
 
 
 class EpollFile(Description):
-    """An epoll instance: the host's, and what the guest wants to hear of each descriptor."""
+    """An epoll instance: the host's, and the user data of each descriptor."""
 
     def __init__(self) -> None:
         self._epoll = select.epoll()

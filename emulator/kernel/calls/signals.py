@@ -33,7 +33,6 @@ from uselib.linker.image import Machine
 SIG_BLOCK, SIG_UNBLOCK, SIG_SETMASK = 0, 1, 2
 MINSIGSTKSZ = 2048
 _MICROSECOND, _SECOND = 1000, 1_000_000_000
-_WORD_MASK = (1 << 64) - 1
 
 
 def _word(process: Process) -> int:

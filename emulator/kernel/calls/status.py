@@ -212,7 +212,7 @@ def sys_faccessat2(process: Process, dirfd: int, path: int, mode: int, flags: in
 
 
 def _store_statfs(process: Process, address: int, layout: str) -> int:
-    """One file system for everything, with room: what the host really has is not the guest's business."""
+    """One file system for everything, with room: what the host really has is not shown."""
     values: dict[str, int | bytes] = {
         "type": 0xEF53,  # EXT4_SUPER_MAGIC
         "bsize": 4096,

@@ -266,7 +266,7 @@ def sys_ioprio_get(process: Process, which: int, who: int) -> int:
     return 4  # IOPRIO_DEFAULT
 
 
-# Odds and ends
+# personality, prctl, and calls that are refused or absent
 
 
 def sys_personality(process: Process, wanted: int) -> int:

@@ -1,4 +1,4 @@
-"""TIME: reading the clocks and sleeping. What the clocks say is clock.Clock's business."""
+"""TIME: reading the clocks and sleeping. What the clocks say is decided in clock.Clock."""
 
 from __future__ import annotations
 

@@ -33,11 +33,10 @@ _UCONTEXT_64 = struct.Struct("<QQQiIQ")  # flags link; ss_sp ss_flags pad ss_siz
 _CONTEXT_32 = struct.Struct("<4I8I2I2I2I2I2I")
 _UCONTEXT_32 = struct.Struct("<IIIiI")
 _FSAVE_HEADER = struct.Struct("<7I")
-_UC_FP_XSTATE, _UC_SIGCONTEXT_SS = 1, 2
+_UC_SIGCONTEXT_SS, _UC_STRICT_RESTORE_SS = 2, 4
 _REDZONE = 128
 _FIX_EFLAGS = 0x50DD5  # what sigreturn lets a program change: AC OF DF TF SF ZF AF PF CF RF
 _CLEAR_EFLAGS = 0x10500  # a handler starts with DF, TF and RF clear
-_TRACE_FLAG = 0x100
 
 SI_USER, SI_KERNEL, SI_TIMER, SI_TKILL = 0, 0x80, -2, -6
 
@@ -108,7 +107,7 @@ def _push_64(cpu: CpuState, space: AddressSpace, d: Delivery) -> None:
     selectors = (segments[name] for name in ("cs", "gs", "fs", "ss"))
     fault = (info.error, info.trap, d.mask, info.address if info.trap == 14 else 0, float_at)
     context = _CONTEXT_64.pack(*(registers[i] for i in _ORDER_64), *selectors, *fault)
-    head = _UCONTEXT_64.pack(_UC_SIGCONTEXT_SS | 4, 0, d.stack[0], d.stack[1], 0, d.stack[2])
+    head = _UCONTEXT_64.pack(_UC_SIGCONTEXT_SS | _UC_STRICT_RESTORE_SS, 0, d.stack[0], d.stack[1], 0, d.stack[2])
     data = struct.pack("<Q", d.restorer) + head + context + struct.pack("<Q", d.mask) + info.encode(8)
     space.write(float_at, cpu.float_state())
     space.write(frame, data)

@@ -1,1 +1,1 @@
-"""Files: the guest's tree, paths, descriptors."""
+"""Files: what the guest sees of the host, operations on paths, open files and descriptors."""
