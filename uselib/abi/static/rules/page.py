@@ -14,11 +14,11 @@ _MEANS = {
 }
 _HEAD = """# Rules of the ABI check
 
-What `uselib chkshlib OLD NEW` looks for. Generated from `uselib/abi/static/rules/*.toml` by `python -m uselib.abi.static.rules.page`;
-tests build each, compare the two versions of the example, and run the program, which was linked with the old version, with both.
+What `uselib chkshlib OLD NEW` looks for. `python -m uselib.abi.static.rules.page` makes this page from `uselib/abi/static/rules/*.toml`.
+Tests build each example in both versions, compare them, and run the program, which was linked with the old version, with both.
 
-The severity is that of the usual case; the circumstances can make it another: a structure that only the library allocates may grow, a name that
-no public header declares may go at the risk of whoever uses it.
+The severity given here is that of the usual case. It can differ in a single case: a structure that only the library allocates may grow, and the
+removal of a name that no public header declares is a risk only for programs that use it.
 """
 
 
