@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from rich.text import Text
 from textual.app import App, ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.timer import Timer
 from textual.widgets import ContentSwitcher, Footer, Input, Static
@@ -18,10 +18,10 @@ from uselib.emulator.trace.reading.lines import SourceLines
 from uselib.emulator.trace.reading.model import TracedProcess, TraceFile
 from uselib.emulator.trace.reading.text import plural
 from uselib.emulator.trace.tui.index import Index
-from uselib.emulator.trace.tui.keys import Help
+from uselib.emulator.trace.tui.keys import BINDINGS, PROMPTS, Help
 from uselib.emulator.trace.tui.listing import Listing
 from uselib.emulator.trace.tui.pages import Pages
-from uselib.emulator.trace.tui.style import NoColours, Palette
+from uselib.emulator.trace.tui.style import SHEET, NoColours, Palette
 from uselib.emulator.trace.tui.summary_tab import Stopped, SummaryTable, counted
 from uselib.emulator.trace.tui.text import Lines
 from uselib.emulator.trace.tui.view import Filter, View
@@ -30,62 +30,14 @@ from uselib.linker.errors import ToolError
 _GROWTH = 0.1  # seconds between looks at the index while it is built
 _SETTLE = 0.03  # seconds the cursor rests before details are made
 
-PROMPTS = {
-    "search": "search: part of a name, glob, or LIBRARY!SYMBOL",
-    "library": "show only these libraries: globs; empty: all",
-    "symbol": "show only these functions: globs; empty: all",
-    "depth": "show only calls nested less than N deep; empty: all",
-}
-
 
 class TraceApp(App[None]):
     """failure: what ended it, if it was a defect; the terminal is restored by then."""
 
     TITLE = "uselib trace tui"
     ENABLE_COMMAND_PALETTE = False
-    CSS = """
-    Screen { layout: vertical; }
-    #title { height: 1; padding: 0 1; background: $primary-darken-2; color: $text; text-style: bold; }
-    #panes { height: 1fr; }
-    #events-pane { height: 1fr; layout: vertical; }
-    #list { height: 1fr; overflow-x: hidden; overflow-y: scroll; scrollbar-size-vertical: 1; }
-    #details { height: 35%; min-height: 4; max-height: 16; border-top: solid $primary; padding: 0 1;
-               scrollbar-size-vertical: 1; }
-    #details:focus { border-top: heavy $accent; }
-    #summary { height: 1fr; scrollbar-size-vertical: 1; }
-    #prompt { display: none; height: 1; border: none; padding: 0 1; background: $boost; }
-    #prompt.open { display: block; }
-    #status { height: 1; padding: 0 1; background: $boost; }
-    Help { align: center middle; }
-    Help VerticalScroll { width: 76; height: 23; max-height: 100%; border: round $primary; background: $surface;
-                          scrollbar-size-vertical: 1; }
-    .plain #title, .plain #status { text-style: reverse; }
-    .plain DataTable > .datatable--cursor { text-style: reverse; }
-    .plain Input > .input--cursor { text-style: reverse; }
-    """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("question_mark", "help", "Help", key_display="?"),
-        Binding("q,ctrl+c", "quit", "Quit", key_display="q"),
-        Binding("slash", "ask('search')", "Find", key_display="/"),
-        Binding("n", "next(1)", "Next"),
-        Binding("N", "next(-1)", show=False),
-        Binding("enter,space", "fold", "Fold", key_display="⏎"),
-        Binding("c", "caller", "Caller"),
-        Binding("r", "matching", "Return"),
-        Binding("f", "ask('library')", "Libs"),
-        Binding("F", "ask('symbol')", show=False),
-        Binding("d", "ask('depth')", "Depth"),
-        Binding("2", "tab('summary')", show=False),
-        Binding("1", "tab('events-pane')", show=False),
-        Binding("minus", "deeper(-1)", show=False),
-        Binding("plus,equals_sign", "deeper(1)", show=False),
-        Binding("x", "clear", show=False),
-        Binding("U", "unfold", show=False),
-        Binding("left_square_bracket", "sibling(-1)", show=False),
-        Binding("right_square_bracket", "sibling(1)", show=False),
-        Binding("t", "time", show=False),
-        Binding("escape", "escape", show=False),
-    ]
+    CSS = SHEET
+    BINDINGS: ClassVar[list[BindingType]] = list(BINDINGS)
 
     def __init__(
         self, trace: TraceFile, processes: list[TracedProcess], chosen: Filter, decoder: Decoder, lines: bool = False

@@ -1,4 +1,4 @@
-"""The help screen: the keys."""
+"""The keys: what each does, the prompts they open, and the help screen."""
 
 from __future__ import annotations
 
@@ -53,3 +53,35 @@ class Help(ModalScreen[None]):
 
     def action_dismiss_help(self) -> None:
         self.dismiss(None)
+
+
+BINDINGS: tuple[Binding, ...] = (
+    Binding("question_mark", "help", "Help", key_display="?"),
+    Binding("q,ctrl+c", "quit", "Quit", key_display="q"),
+    Binding("slash", "ask('search')", "Find", key_display="/"),
+    Binding("n", "next(1)", "Next"),
+    Binding("N", "next(-1)", show=False),
+    Binding("enter,space", "fold", "Fold", key_display="⏎"),
+    Binding("c", "caller", "Caller"),
+    Binding("r", "matching", "Return"),
+    Binding("f", "ask('library')", "Libs"),
+    Binding("F", "ask('symbol')", show=False),
+    Binding("d", "ask('depth')", "Depth"),
+    Binding("2", "tab('summary')", show=False),
+    Binding("1", "tab('events-pane')", show=False),
+    Binding("minus", "deeper(-1)", show=False),
+    Binding("plus,equals_sign", "deeper(1)", show=False),
+    Binding("x", "clear", show=False),
+    Binding("U", "unfold", show=False),
+    Binding("left_square_bracket", "sibling(-1)", show=False),
+    Binding("right_square_bracket", "sibling(1)", show=False),
+    Binding("t", "time", show=False),
+    Binding("escape", "escape", show=False),
+)
+
+PROMPTS = {
+    "search": "search: part of a name, glob, or LIBRARY!SYMBOL",
+    "library": "show only these libraries: globs; empty: all",
+    "symbol": "show only these functions: globs; empty: all",
+    "depth": "show only calls nested less than N deep; empty: all",
+}

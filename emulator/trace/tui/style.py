@@ -1,4 +1,4 @@
-"""What the roles of text look like, with colours and without (NO_COLOR)."""
+"""What the screen looks like: its style sheet, and the roles of text with colours and without (NO_COLOR)."""
 
 from __future__ import annotations
 
@@ -58,3 +58,25 @@ class NoColours(LineFilter):
         return [
             Segment(text, None if style is None else style + self._PLAIN, control) for text, style, control in segments
         ]
+
+
+SHEET = """
+Screen { layout: vertical; }
+#title { height: 1; padding: 0 1; background: $primary-darken-2; color: $text; text-style: bold; }
+#panes { height: 1fr; }
+#events-pane { height: 1fr; layout: vertical; }
+#list { height: 1fr; overflow-x: hidden; overflow-y: scroll; scrollbar-size-vertical: 1; }
+#details { height: 35%; min-height: 4; max-height: 16; border-top: solid $primary; padding: 0 1;
+           scrollbar-size-vertical: 1; }
+#details:focus { border-top: heavy $accent; }
+#summary { height: 1fr; scrollbar-size-vertical: 1; }
+#prompt { display: none; height: 1; border: none; padding: 0 1; background: $boost; }
+#prompt.open { display: block; }
+#status { height: 1; padding: 0 1; background: $boost; }
+Help { align: center middle; }
+Help VerticalScroll { width: 76; height: 23; max-height: 100%; border: round $primary; background: $surface;
+                      scrollbar-size-vertical: 1; }
+.plain #title, .plain #status { text-style: reverse; }
+.plain DataTable > .datatable--cursor { text-style: reverse; }
+.plain Input > .input--cursor { text-style: reverse; }
+"""
