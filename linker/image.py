@@ -1,6 +1,6 @@
 """Image: the contract between linker and loader.
 
-Whatever the file format (ELF today, a.out and COFF later), a reader in linker/formats gives an `Image`, and the loader,
+Whatever the file format (ELF, a.out, COFF), a reader in linker/formats or linker/historical gives an `Image`, and the loader,
 the tracer, the inspector and the ABI checker work on that. Immutable; no policy; no I/O.
 """
 

@@ -130,7 +130,7 @@ class Archive:
         start, size, word = self._index_at
         count = int.from_bytes(self.data[start : start + word], "big")
         if size < word or count > (size - word) // word:
-            raise _bad(self.where, f"damaged symbol index: it claims {count} symbols")
+            raise _bad(self.where, f"damaged symbol index: it has no room for its {count} symbols")
         offsets = struct.unpack_from(f">{count}{'I' if word == 4 else 'Q'}", self.data, start + word)
         names = self.data[start + word + count * word : start + size].split(b"\0", count)
         if len(names) <= count:

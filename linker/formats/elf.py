@@ -19,6 +19,8 @@ from uselib.linker.image import Machine
 ET_REL, ET_EXEC, ET_DYN = 1, 2, 3
 EM_386, EM_X86_64 = 3, 62
 ELFCLASS32, ELFCLASS64 = 1, 2
+ELFDATA2LSB, EV_CURRENT = 1, 1
+ELFOSABI_NONE, ELFOSABI_GNU = 0, 3
 MAGIC = b"\x7fELF"
 
 SHT_NULL, SHT_PROGBITS, SHT_SYMTAB, SHT_STRTAB, SHT_RELA, SHT_HASH, SHT_DYNAMIC, SHT_NOTE = range(8)
@@ -112,6 +114,18 @@ class ElfClass:
         self.rela = Struct("<QQq" if wide else "<IIi")
         self.rel = Struct("<QQ" if wide else "<II")
 
+    def pack_symbol(self, symbol: ElfSymbol) -> bytes:
+        name, info, other, section, value, size = symbol
+        if self.word == 8:
+            return self.symbol.pack(name, info, other, section, value, size)
+        return self.symbol.pack(name, value, size, info, other, section)
+
+    def pack_relocation(self, relocation: ElfRelocation) -> bytes:
+        """Elf_Rela, or Elf_Rel if there is no addend."""
+        offset, kind, symbol, addend = relocation
+        info = symbol << 32 | kind if self.word == 8 else symbol << 8 | kind
+        return self.rel.pack(offset, info) if addend is None else self.rela.pack(offset, info, addend)
+
     def pack_segment(self, header: ProgramHeader) -> bytes:
         """A program header; physical address = virtual address."""
         kind, flags, offset, address, file_size, memory_size, alignment = header
@@ -153,6 +167,12 @@ def class_of(machine: Machine) -> ElfClass:
     return CLASSES[ELFCLASS64 if machine is Machine.X86_64 else ELFCLASS32]
 
 
+def identification(machine: Machine, osabi: int) -> bytes:
+    """e_ident."""
+    elf_class = ELFCLASS64 if machine is Machine.X86_64 else ELFCLASS32
+    return MAGIC + bytes((elf_class, ELFDATA2LSB, EV_CURRENT, osabi)) + bytes(8)
+
+
 def bad(where: str, message: str, remedy: str = "") -> FormatError:
     return FormatError(Diagnostic(where, message, remedy=remedy))
 
@@ -189,7 +209,7 @@ def decompress(content: memoryview, elf_class: ElfClass, where: str) -> tuple[me
     if kind != 1:
         raise bad(where, f"compressed by method {kind}; only zlib is known", "compile with -gz=zlib or -gz=none")
     if size > 1 << 32:
-        raise bad(where, f"claims {size:#x} bytes when decompressed")
+        raise bad(where, f"its header says that it has {size:#x} bytes when decompressed: too many")
     try:
         engine = zlib.decompressobj()
         result = engine.decompress(content[record.size :], size + 1)
@@ -224,6 +244,24 @@ class StringTable:
         if not self._data and offset == 0:
             return ""
         raise bad(self._where, f"a name at offset {offset:#x} lies outside the string table")
+
+
+class StringTableBuilder:
+    """A string table under construction: each string once."""
+
+    __slots__ = ("_offsets", "data")
+
+    def __init__(self) -> None:
+        self.data = bytearray(b"\0")
+        self._offsets: dict[str, int] = {"": 0}
+
+    def add(self, text: str) -> int:
+        """The string's offset."""
+        known = self._offsets.get(text)
+        if known is None:
+            known = self._offsets[text] = len(self.data)
+            self.data += text.encode("utf-8", "surrogateescape") + b"\0"
+        return known
 
 
 class ElfFile:

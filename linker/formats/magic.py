@@ -1,7 +1,7 @@
-"""Which of the formats a file is of, by its first bytes. Who asks imports no reader of the others: most files are ELF.
+"""The format of a file, by its first bytes. This imports no reader of a format: most files are ELF.
 
-The names of the formats are those of the modules: linker/formats/NAME.py reads, linker/formats/NAME_object.py makes ELF of objects,
-loader/NAME.py starts programs.
+The names of the formats are those of the modules: linker/historical/NAME/format.py reads, to_elf.py there makes ELF of objects,
+loader/programs/NAME.py starts programs.
 """
 
 from __future__ import annotations
@@ -53,8 +53,11 @@ def is_textbook_library(data: Bytes) -> bool:
 TEXTBOOK_MAP = "MAP"  # a file of each library in the textbook's directory format
 
 _FORMATS: tuple[tuple[str, Callable[[Bytes], bool]], ...] = (
-    ("elf", is_elf), ("aout", is_aout), ("coff", is_coff), ("textbook", is_textbook),
-)  # fmt: skip
+    ("elf", is_elf),
+    ("aout", is_aout),
+    ("coff", is_coff),
+    ("textbook", is_textbook),
+)
 
 
 def format_of(data: Bytes) -> str:

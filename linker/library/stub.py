@@ -28,17 +28,21 @@ from typing import NamedTuple
 from uselib.linker.errors import Diagnostic, FormatError
 from uselib.linker.formats import notes
 from uselib.linker.formats.ar import MAGIC, THIN_MAGIC, Archive, NewMember, write_archive
-from uselib.linker.formats.elf import SHF_EXCLUDE, SHT_NOTE, ElfFile
-from uselib.linker.formats.elf_object import (
-    ABSOLUTE,
+from uselib.linker.formats.elf import (
     SHF_ALLOC,
+    SHF_EXCLUDE,
     SHF_GNU_RETAIN,
     SHN_ABS,
     SHN_UNDEF,
+    SHT_NOTE,
     STB_GLOBAL,
     STB_WEAK,
     STT_FUNC,
     STT_OBJECT,
+    ElfFile,
+)
+from uselib.linker.formats.elf_object import (
+    ABSOLUTE,
     UNDEFINED,
     WORD_RELOCATION,
     BareSymbol,

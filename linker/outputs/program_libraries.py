@@ -51,8 +51,11 @@ def interpreter(resolution: Resolution, options: Options) -> list[InputSection]:
     if not path:
         libc = next((stub.file_name for stub in resolution.stubs if stub.name == C_LIBRARY), "")
         if not libc:
-            raise error("ld", "no shared C library, which the kernel is to enter, among the inputs",
-                        symbol="--scheme interp", remedy="link with -lc, or name it with --dynamic-linker PATH")  # fmt: skip
+            text, remedy = (
+                "there is no shared C library among the inputs; the kernel is to enter it",
+                "link with -lc, or name it with --dynamic-linker PATH",
+            )
+            raise error("ld", text, symbol="--scheme interp", remedy=remedy)
         path = f"{options.rpath[0] if options.rpath else '/shlib'}/{libc}"
     content = path.encode("utf-8", "surrogateescape") + b"\0"
     return [InputSection(None, 0, INTERP, SHT_PROGBITS, SHF_ALLOC, len(content), 1, 0, content)]
@@ -187,7 +190,3 @@ def check_overlap(resolution: Resolution, layout: Layout) -> None:
                     problems.append(Diagnostic(stub.where, f"the program's headers overlap {who.file_name}"))
     if problems:
         raise LinkError(*problems)
-
-
-__all__ = ["INTERPOSE", "LIBRARIES", "PATH", "bindings_of", "check_overlap", "identities",
-           "interposable", "prepare"]  # fmt: skip

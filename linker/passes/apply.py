@@ -40,7 +40,7 @@ def is_branch(content: bytes | memoryview, offset: int) -> bool:
 def relocate(run: Applying, section: InputSection, at: int) -> None:
     """Relocates a section whose content was copied to `at` in the output. Problems are collected in `run`."""
     file = section.file
-    if file is None or (not section.relocated_by and not section.records):
+    if file is None:
         return
     records = section.relocations()
     values = run.values(file)

@@ -68,21 +68,30 @@ class LayoutPolicy(Protocol):
 
 # -- names -------------------------------------------------------------------------------------------------------------
 
-# input name or prefix + "." -> output name; the first that fits. GNU ld's default script.
-_NAMES = (
-    (".stub", ".text"), (".gnu.linkonce.t", ".text"),
-    (".gnu.linkonce.r", ".rodata"), (".data.rel.ro", ".data.rel.ro"),
-    (".gnu.linkonce.d.rel.ro", ".data.rel.ro"), (".data", ".data"), (".gnu.linkonce.d", ".data"),
-    (".gnu.linkonce.b", ".bss"), ("COMMON", ".bss"), 
-    (".gnu.linkonce.td", ".tdata"), (".gnu.linkonce.tb", ".tbss"), (".tcommon", ".tbss"),
-    (".gcc_except_table", ".gcc_except_table"), (".eh_frame", ".eh_frame"), (".lrodata", ".lrodata"),
-    (".ldata", ".ldata"), (".lbss", ".lbss"), (".gnu.linkonce.wi", ".debug_info"), (".debug_line", ".debug_line"),
-)  # fmt: skip
+# Output name <- input names or, with "." behind them, prefixes of names; the first that fits. GNU ld's default script.
+_INPUTS_OF = {
+    ".text": ".stub .gnu.linkonce.t",
+    ".rodata": ".gnu.linkonce.r",
+    ".data.rel.ro": ".data.rel.ro .gnu.linkonce.d.rel.ro",
+    ".data": ".data .gnu.linkonce.d",
+    ".bss": ".gnu.linkonce.b COMMON",
+    ".tdata": ".gnu.linkonce.td",
+    ".tbss": ".gnu.linkonce.tb .tcommon",
+    ".debug_info": ".gnu.linkonce.wi",
+}
+_UNCHANGED = (".gcc_except_table", ".eh_frame", ".lrodata", ".ldata", ".lbss", ".debug_line")
+_NAMES = [(name, output) for output, names in _INPUTS_OF.items() for name in names.split()]
+_NAMES += [(name, name) for name in _UNCHANGED]
 _TEXT_ORDER = {"unlikely": 1, "exit": 2, "startup": 3, "hot": 4, "sorted": 5}  # by the word behind `.text.`
 _TEXT = [Placement(".text", order) for order in range(10)]
 _PLAIN = {name: Placement(name) for name in (".rodata", ".bss", ".tdata", ".tbss")}
-_ARRAYS = {".init_array": ".init_array", ".fini_array": ".fini_array", ".preinit_array": ".preinit_array",
-           ".ctors": ".init_array", ".dtors": ".fini_array"}  # fmt: skip
+_ARRAYS = {
+    ".init_array": ".init_array",
+    ".fini_array": ".fini_array",
+    ".preinit_array": ".preinit_array",
+    ".ctors": ".init_array",
+    ".dtors": ".fini_array",
+}
 _LAST = 1 << 20
 _CRT = ("crtbegin.o", "crtbeginT.o", "crtbeginS.o", "crtend.o", "crtendS.o", "crtendT.o")
 _DROPPED = (".note.gnu.property", ".gnu_debuglink", ".gnu.warning", ".llvm.call-graph-profile", ".llvm_addrsig")
@@ -261,10 +270,9 @@ def note_headers(loaded: Sequence[OutputSection]) -> list[ProgramHeader]:
             runs[-1].append(section)
         else:
             runs.append([section])
-    return [
-        ProgramHeader(
-            PT_NOTE, READ, run[0].offset, run[0].address, run[-1].end - run[0].address,
-            run[-1].end - run[0].address, max(s.alignment for s in run),
-        )
-        for run in runs
-    ]  # fmt: skip
+    return [_note_header(run) for run in runs]
+
+
+def _note_header(run: list[OutputSection]) -> ProgramHeader:
+    first, size = run[0], run[-1].end - run[0].address
+    return ProgramHeader(PT_NOTE, READ, first.offset, first.address, size, size, max(s.alignment for s in run))

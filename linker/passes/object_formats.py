@@ -9,7 +9,7 @@ from uselib.linker.formats.magic import format_of
 
 
 class Translator(Protocol):
-    """What linker/formats/NAME_object.py is."""
+    """What linker/historical/NAME/to_elf.py is."""
 
     def to_elf(self, data: bytes, where: str) -> bytes:
         """Raises FormatError."""

@@ -60,17 +60,30 @@ def _base(layout: Layout) -> int:
 
 # Defined if referred to and not defined otherwise (PROVIDE in GNU ld's script).
 PROVIDED: dict[str, Callable[[Layout], int]] = {
-    "__executable_start": _base, "__ehdr_start": _base,
-    "etext": _etext, "_etext": _etext, "__etext": _etext,
-    "edata": _edata, "_edata": _edata, "__bss_start": _bss_start, "end": _end, "_end": _end,
-    "__preinit_array_start": _start_of(".preinit_array"), "__preinit_array_end": _end_of(".preinit_array"),
-    "__init_array_start": _start_of(".init_array"), "__init_array_end": _end_of(".init_array"),
-    "__fini_array_start": _start_of(".fini_array"), "__fini_array_end": _end_of(".fini_array"),
-    "__rela_iplt_start": _start_of(".rela.plt"), "__rela_iplt_end": _end_of(".rela.plt"),
-    "__rel_iplt_start": _start_of(".rel.plt"), "__rel_iplt_end": _end_of(".rel.plt"),
-    "__tdata_start": _start_of(".tdata"), "_GLOBAL_OFFSET_TABLE_": _start_of(".got"),
+    "__executable_start": _base,
+    "__ehdr_start": _base,
+    "etext": _etext,
+    "_etext": _etext,
+    "__etext": _etext,
+    "edata": _edata,
+    "_edata": _edata,
+    "__bss_start": _bss_start,
+    "end": _end,
+    "_end": _end,
+    "__preinit_array_start": _start_of(".preinit_array"),
+    "__preinit_array_end": _end_of(".preinit_array"),
+    "__init_array_start": _start_of(".init_array"),
+    "__init_array_end": _end_of(".init_array"),
+    "__fini_array_start": _start_of(".fini_array"),
+    "__fini_array_end": _end_of(".fini_array"),
+    "__rela_iplt_start": _start_of(".rela.plt"),
+    "__rela_iplt_end": _end_of(".rela.plt"),
+    "__rel_iplt_start": _start_of(".rel.plt"),
+    "__rel_iplt_end": _end_of(".rel.plt"),
+    "__tdata_start": _start_of(".tdata"),
+    "_GLOBAL_OFFSET_TABLE_": _start_of(".got"),
     "__GNU_EH_FRAME_HDR": _start_of(HEADER),
-}  # fmt: skip
+}
 ALWAYS = ("_edata", "__bss_start", "_end")
 
 

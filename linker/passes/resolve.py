@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from uselib.linker.errors import Diagnostic, LinkError, ToolError, error
 from uselib.linker.formats import ar, elf
-from uselib.linker.formats.elf import SHF_ALLOC, SHN_ABS, SHN_COMMON, SHN_LORESERVE, STB_WEAK
+from uselib.linker.formats.elf import SHF_ALLOC, SHN_ABS, SHN_COMMON, SHN_LORESERVE, STB_WEAK, ElfSymbol
 from uselib.linker.formats.library_names import NEEDS_PREFIX
 from uselib.linker.formats.magic import is_textbook_library
 from uselib.linker.image import Machine
@@ -126,57 +126,58 @@ class Resolver:
                 file.sections[member] = None
 
     def _add_symbols(self, file: ObjectFile) -> None:
-        symbols, undefined, sections = self.symbols, self.undefined, file.sections
-        names, wrap, discarded = file.strings, self._wrap, file.discarded
-        ours = file.stub is None
-        resolved = file.globals
-        for name_at, info, other, shndx, value, size in file.symbols[file.first_global :]:
+        symbols, undefined, names = self.symbols, self.undefined, file.strings
+        wrap, discarded, ours = self._wrap, file.discarded, file.stub is None
+        for entry in file.symbols[file.first_global :]:
+            name_at, info, other, section, _, _ = entry
             name = names[name_at]
-            if wrap and not shndx and name in wrap:
-                name = wrap[name]
             symbol = symbols.get(name)
-            if symbol is None:
-                if "@" in name and not shndx:
-                    name = name.partition("@")[0]  # a versioned reference: static objects have one version
-                symbol = symbols[name] = symbols.get(name) or Symbol(name)
-            resolved.append(symbol)
+            if symbol is None or (wrap and not section):
+                symbol = self._referred(name) if not section else self.symbol(name)
+            file.globals.append(symbol)
             visibility = other & 3
             if visibility and (not symbol.visibility or visibility < symbol.visibility):
                 symbol.visibility = visibility
-            if not shndx or shndx in discarded:
-                if ours:
-                    symbol.referenced = True
-                if info >> 4 != STB_WEAK:
-                    symbol.strong_reference = True
-                    if not symbol.rank:
-                        undefined[name] = None
+            if section and section not in discarded:
+                self._define(symbol, file, entry)
                 continue
-            rank = COMMON if shndx == SHN_COMMON else WEAK if info >> 4 == STB_WEAK else STRONG
-            if symbol.rank:
-                if rank == COMMON and symbol.rank == COMMON:
-                    symbol.alignment = max(symbol.alignment, value)
-                    symbol.size = max(symbol.size, size)
-                    continue
-                if not self._replaces(symbol, rank, file):
-                    continue
-            else:
-                undefined.pop(name, None)
-            symbol.rank = rank
-            symbol.file = file
-            symbol.size = size
-            symbol.type = info & 15
-            symbol.binding = info >> 4
-            if shndx < SHN_LORESERVE:
-                symbol.section = section = sections[shndx]
-                symbol.value = value
-                if section is None:
-                    self._no_section(file, name, shndx)
-            elif shndx == SHN_COMMON:
-                symbol.section, symbol.value, symbol.alignment = None, 0, value or 1
-            elif shndx == SHN_ABS:
-                symbol.section, symbol.value = None, value
-            else:
-                raise elf.bad(file.where, f"symbol {name} has the reserved section index {shndx:#x}")
+            if ours:
+                symbol.referenced = True
+            if info >> 4 != STB_WEAK:
+                symbol.strong_reference = True
+                if not symbol.rank:
+                    undefined[symbol.name] = None
+
+    def _referred(self, name: str) -> Symbol:
+        """The symbol that an undefined one of that name stands for: --wrap, and versions (static objects have one)."""
+        name = self._wrap.get(name, name)
+        return self.symbols.get(name) or self.symbol(name.partition("@")[0])
+
+    def _define(self, symbol: Symbol, file: ObjectFile, entry: ElfSymbol) -> None:
+        """Takes a definition, unless there is one that stays."""
+        _, info, _, number, value, size = entry
+        rank = COMMON if number == SHN_COMMON else WEAK if info >> 4 == STB_WEAK else STRONG
+        if symbol.rank:
+            if rank == COMMON and symbol.rank == COMMON:
+                symbol.alignment = max(symbol.alignment, value)
+                symbol.size = max(symbol.size, size)
+                return
+            if not self._replaces(symbol, rank, file):
+                return
+        else:
+            self.undefined.pop(symbol.name, None)
+        symbol.rank, symbol.file, symbol.size = rank, file, size
+        symbol.type, symbol.binding = info & 15, info >> 4
+        if number < SHN_LORESERVE:
+            symbol.section, symbol.value = file.sections[number], value
+            if symbol.section is None:
+                self._no_section(file, symbol.name, number)
+        elif number == SHN_COMMON:
+            symbol.section, symbol.value, symbol.alignment = None, 0, value or 1
+        elif number == SHN_ABS:
+            symbol.section, symbol.value = None, value
+        else:
+            raise elf.bad(file.where, f"symbol {symbol.name} has the reserved section index {number:#x}")
 
     def _no_section(self, file: ObjectFile, name: str, shndx: int) -> None:
         self.problems.append(Diagnostic(file.where, f"defined in section {shndx}, which holds no data", symbol=name))
@@ -376,10 +377,16 @@ def resolve(options: Options, list_dependencies: bool = True) -> Resolution:
             symbol = resolver.symbols.get(name)
             if symbol is not None and symbol.rank and (symbol.file is None or symbol.file.stub is None):
                 resolver.conflicts.setdefault(name, (name, symbol.file, stub))
+    conflicts = list(resolver.conflicts.values())
     return Resolution(
-        resolver.machine, resolver.files, resolver.symbols, resolver.stubs, list(resolver.conflicts.values()),
-        resolver.warnings, resolver.traced,
-    )  # fmt: skip
+        resolver.machine,
+        resolver.files,
+        resolver.symbols,
+        resolver.stubs,
+        conflicts,
+        resolver.warnings,
+        resolver.traced,
+    )
 
 
 def define(symbol: Symbol, section: InputSection | None, value: int, size: int = 0) -> None:

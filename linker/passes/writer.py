@@ -20,6 +20,7 @@ from uselib.linker.formats.elf import (
     STB_WEAK,
     STT_FILE,
     STT_SECTION,
+    StringTableBuilder,
 )
 from uselib.linker.options import Options
 from uselib.linker.passes.apply import relocate
@@ -48,7 +49,6 @@ class OutputSymbol(NamedTuple):
         return self.info >> 4
 
 
-ELFOSABI_GNU = 3
 MAX_SIZE = 1 << 31  # bytes of an output file
 SymbolRows = Callable[[Symbol], Iterable[OutputSymbol] | None]
 """A policy's own rows for a global symbol, or None for the ordinary one."""
@@ -172,21 +172,6 @@ def named_rows(rows: Iterable[OutputSymbol]) -> Iterator[tuple[str, bool, int, i
             yield name, info >> 4 == STB_LOCAL, index, value
 
 
-class _Strings:
-    """A string table under construction."""
-
-    def __init__(self) -> None:
-        self.data = bytearray(b"\0")
-        self._known: dict[str, int] = {"": 0}
-
-    def add(self, text: str) -> int:
-        known = self._known.get(text)
-        if known is None:
-            known = self._known[text] = len(self.data)
-            self.data += text.encode("utf-8", "surrogateescape") + b"\0"
-        return known
-
-
 def complete(image: bytearray, layout: Layout, entry: int, rows: list[OutputSymbol] | None, file_type: int) -> None:
     """Adds symbol table, section headers, ELF header and program headers to the section contents.
 
@@ -194,11 +179,11 @@ def complete(image: bytearray, layout: Layout, entry: int, rows: list[OutputSymb
     """
     records = elf.class_of(layout.machine)
     headers: list[tuple[int, ...]] = [(0,) * 10]
-    names = _Strings()
+    names = StringTableBuilder()
     for s in layout.sections:
         headers.append((names.add(s.name), s.type, s.flags, s.address, s.offset, s.size, 0, 0, s.alignment, s.entsize))
     if rows is not None:
-        strings = _Strings()
+        strings = StringTableBuilder()
         pack, add = records.symbol.pack, strings.add
         table = bytearray(pack(0, 0, 0, 0, 0, 0))
         if records.word == 8:
@@ -223,12 +208,12 @@ def complete(image: bytearray, layout: Layout, entry: int, rows: list[OutputSymb
     image += b"".join(records.section.pack(*header) for header in headers)
     size = records.header.size
     gnu = any(row.type == elf.STT_GNU_IFUNC or row.binding == elf.STB_GNU_UNIQUE for row in rows or ())
-    abi = ELFOSABI_GNU if gnu else 0
-    ident = elf.MAGIC + bytes((elf.ELFCLASS64 if records.word == 8 else elf.ELFCLASS32, 1, 1, abi)) + bytes(8)
-    image[:size] = records.header.pack(
-        ident, file_type, layout.machine.value, 1, entry, size, table_at, 0, size, records.segment.size,
-        len(layout.headers), records.section.size, len(headers), len(headers) - 1,
-    )  # fmt: skip
-    image[size : size + len(layout.headers) * records.segment.size] = b"".join(
+    abi = elf.ELFOSABI_GNU if gnu else elf.ELFOSABI_NONE
+    ident = elf.identification(layout.machine, abi)
+    machine, segments, sections = layout.machine.value, len(layout.headers), len(headers)
+    fields = (ident, file_type, machine, elf.EV_CURRENT, entry, size, table_at, 0, size)
+    sizes = (records.segment.size, segments, records.section.size, sections, sections - 1)
+    image[:size] = records.header.pack(*fields, *sizes)
+    image[size : size + segments * records.segment.size] = b"".join(
         records.pack_segment(header) for header in layout.headers
     )

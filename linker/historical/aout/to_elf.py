@@ -18,9 +18,7 @@ from __future__ import annotations
 from typing import NoReturn
 
 from uselib.linker.errors import Diagnostic, FormatError
-from uselib.linker.formats.elf_object import (
-    ABSOLUTE,
-    COMMON,
+from uselib.linker.formats.elf import (
     SHF_ALLOC,
     SHF_EXECINSTR,
     SHF_GNU_RETAIN,
@@ -29,6 +27,10 @@ from uselib.linker.formats.elf_object import (
     STB_GLOBAL,
     STB_LOCAL,
     STB_WEAK,
+)
+from uselib.linker.formats.elf_object import (
+    ABSOLUTE,
+    COMMON,
     UNDEFINED,
     ObjectRelocation,
     ObjectSection,

@@ -11,9 +11,7 @@ from __future__ import annotations
 from typing import NoReturn
 
 from uselib.linker.errors import Diagnostic, FormatError
-from uselib.linker.formats.elf_object import (
-    ABSOLUTE,
-    COMMON,
+from uselib.linker.formats.elf import (
     SHF_ALLOC,
     SHF_EXECINSTR,
     SHF_GNU_RETAIN,
@@ -22,6 +20,10 @@ from uselib.linker.formats.elf_object import (
     SHT_PROGBITS,
     STB_GLOBAL,
     STB_LOCAL,
+)
+from uselib.linker.formats.elf_object import (
+    ABSOLUTE,
+    COMMON,
     ObjectRelocation,
     ObjectSection,
     ObjectSymbol,

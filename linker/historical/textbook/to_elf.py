@@ -7,15 +7,10 @@ common block of that size (the book's project 3-1).
 from __future__ import annotations
 
 from uselib.linker.errors import Diagnostic, FormatError
+from uselib.linker.formats.elf import SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHT_NOBITS, SHT_PROGBITS, STB_LOCAL
 from uselib.linker.formats.elf_object import (
     ABSOLUTE,
     COMMON,
-    SHF_ALLOC,
-    SHF_EXECINSTR,
-    SHF_WRITE,
-    SHT_NOBITS,
-    SHT_PROGBITS,
-    STB_LOCAL,
     UNDEFINED,
     ObjectRelocation,
     ObjectSection,
