@@ -62,7 +62,7 @@ class Machine:
         self.engine.use_core()
         self.engine.check_blocks_only()
         kernel_pages = frozenset({GDT_ADDRESS}) if self.bits == 32 else frozenset()
-        self._x87 = X87(self.engine, self.bits) if available() else None
+        self._x87 = X87(self.engine, self.bits) if self.engine.core is None and available() else None
         self.pages = PageTable(self.engine, space, kernel_pages, self._x87)
         space.set_listener(self.pages)
         if self.bits == 32:

@@ -27,6 +27,12 @@ static const struct { const char *name; void *pointer; } IMPORTS[] = {
     {"raise_exception_ra_x86_64", &core_raise},
     {"raise_exception_err_ra_x86_64", &core_raise_error},
     {"cpu_ldub_data_ra_x86_64", &core_read_byte},
+    {"cpu_lduw_data_ra_x86_64", &core_load16},
+    {"cpu_ldq_data_ra_x86_64", &core_load64},
+    {"cpu_stw_data_ra_x86_64", &core_store16},
+    {"cpu_stl_data_ra_x86_64", &core_store32},
+    {"cpu_stq_data_ra_x86_64", &core_store64},
+    {"cpu_cc_compute_all_x86_64", &core_flags},
     {"tcg_gen_callN_x86_64", &core_gen_call},
     {"uc_emu_start", &emu_start},
 };
@@ -76,6 +82,7 @@ EXPORT int64_t uselib_core_attach(void *library)
     static int64_t done;
     if (done) return done;
     struct link_map *map;
+    if (!core_prepare_x87()) return done = -1;
     if (dlinfo(library, RTLD_DI_LINKMAP, &map)) return done = -1;
     for (size_t i = 0; i < sizeof IMPORTS / sizeof *IMPORTS; i++) {
         void *found = dlsym(library, IMPORTS[i].name);
@@ -173,6 +180,7 @@ EXPORT int uselib_core_start(void *uc, uint64_t pc, uint64_t until)
     Env *outer = core_running;
     core_until = until;
     core_running = env;
+    core_clear_x87();
     core_enter_sse(env);
     int status = emu_start(uc, pc, until, 0, 0);
     core_leave_sse(env);

@@ -42,6 +42,7 @@ typedef struct {
     unsigned length;
     bool wide, too_long;     /* 64-bit mode; more than 15 bytes */
     bool lock, operand_size, rep, repne;
+    unsigned second;         /* where the byte behind 0F is */
     uint8_t rex;
 } Decoder;
 
@@ -58,6 +59,7 @@ static uint8_t next(Decoder *d)
 static bool lock_allowed(Decoder *d, uint8_t opcode)
 {
     if (opcode == 0x0F) {
+        d->second = d->length;
         uint8_t second = next(d);
         bool group = second == 0xBA || second == 0xC7;
         if (!group && second != 0xAB && second != 0xB3 && second != 0xBB && second != 0xB0 && second != 0xB1 && second != 0xC0 && second != 0xC1)
@@ -104,9 +106,12 @@ static bool aligned_0f3a(uint8_t opcode)
     return opcode == 8 || opcode == 9 || (opcode >= 0x0C && opcode <= 0x0F) || (opcode >= 0x40 && opcode <= 0x44) || opcode == 0xDF;
 }
 
-static void look_at_0f(Decoder *d, bool *reads_mxcsr)
+/* What is called around the instruction. */
+typedef struct { bool reads_mxcsr, cmpxchg; } Around;
+
+static void look_at_0f(Decoder *d, Around *around)
 {
-    uint8_t opcode = next(d);
+    uint8_t opcode = d->lock ? unicorn_code8(d->env, d->pc + d->second) : next(d); /* lock_allowed has read it */
     unsigned column = d->repne ? XF2 : d->rep ? XF3 : d->operand_size ? X66 : NONE;
     bool aligned;
     if (opcode == 0x38 || opcode == 0x3A) {
@@ -114,7 +119,10 @@ static void look_at_0f(Decoder *d, bool *reads_mxcsr)
         aligned = column == X66 && (opcode == 0x38 ? aligned_0f38(third) : aligned_0f3a(third));
     } else if (opcode == 0xAE) {
         uint8_t modrm = next(d);
-        *reads_mxcsr = modrm < 0xC0 && (modrm >> 3 & 7) == 3 && column == NONE;
+        around->reads_mxcsr = modrm < 0xC0 && (modrm >> 3 & 7) == 3 && column == NONE;
+        return;
+    } else if (opcode == 0xB1) {
+        around->cmpxchg = d->wide && !d->operand_size && !(d->rex & 8);
         return;
     } else {
         aligned = ALIGNED_0F[opcode] & column;
@@ -129,16 +137,28 @@ static void substitute(uint64_t at, uint8_t first, uint8_t second, uint32_t coun
     now.substituted = count;
 }
 
-/* Decides what is to be done about the instruction at `pc`. Returns whether it reads MXCSR. */
-static bool look(Env *env, uint64_t pc)
+/* VEX: only the integer instructions of BMI1 and BMI2 are there. Unicorn takes others for the SSE instruction with the same opcode. */
+static bool vex_known(Decoder *d, uint8_t first)
+{
+    uint8_t second = next(d);
+    if (!d->wide && second < 0xC0) return true; /* les, lds */
+    if (first == 0xC5) return false;
+    next(d);
+    uint8_t opcode = next(d);
+    if ((second & 0x1F) == 2) return opcode == 0xF2 || opcode == 0xF3 || (opcode >= 0xF5 && opcode <= 0xF7);
+    return (second & 0x1F) == 3 && opcode == 0xF0;
+}
+
+/* Decides what is to be done about the instruction at `pc`. */
+static Around look(Env *env, uint64_t pc)
 {
     Decoder d = {.env = env, .pc = pc, .wide = env->hflags >> 15 & 1};
-    bool reads_mxcsr = false;
+    Around around = {false, false};
     now.substituted = 0;
     now.aligned = false;
     for (;;) {
         uint8_t byte = next(&d);
-        if (d.too_long) return false;
+        if (d.too_long) return around;
         switch (byte) {
         case 0xF0: d.lock = true; d.rex = 0; continue;
         case 0xF2: d.repne = true; d.rep = false; d.rex = 0; continue;
@@ -152,8 +172,9 @@ static bool look(Env *env, uint64_t pc)
         }
         if (d.lock && !lock_allowed(&d, byte)) substitute(pc, 0x0F, 0x0B, 2); /* 0f 0b  ud2 */
         else if (byte >= 0x6C && byte <= 0x6F) substitute(pc, 0xF4, 0, 1);    /* f4  hlt: #GP, as ins and outs are for a program */
-        else if (byte == 0x0F && !d.lock) look_at_0f(&d, &reads_mxcsr);
-        return reads_mxcsr;
+        else if ((byte == 0xC4 || byte == 0xC5) && !vex_known(&d, byte)) substitute(pc, 0x0F, 0x0B, 2);
+        else if (byte == 0x0F) look_at_0f(&d, &around);
+        return around;
     }
 }
 
@@ -162,8 +183,11 @@ static const Operations *unicorn_operations;
 static void translate(Base *base, void *cpu)
 {
     Env *env = (Env *)((char *)cpu + CPU_ENV);
-    if (base->pc_next != core_until && look(env, base->pc_next)) core_emit_call(env, CORE_TAKE_FLAGS);
+    Around around = base->pc_next != core_until ? look(env, base->pc_next) : (Around){false, false};
+    if (around.reads_mxcsr) core_emit_call(env, CORE_TAKE_FLAGS);
+    if (around.cmpxchg) core_emit_call(env, CORE_BEFORE_CMPXCHG);
     unicorn_operations->translate_insn(base, cpu);
+    if (around.cmpxchg) core_emit_call(env, CORE_AFTER_CMPXCHG);
     now.substituted = 0;
     now.aligned = false;
 }

@@ -5,6 +5,8 @@
  * They are called without arguments; the CPU is the one that runs. */
 #include "core.h"
 
+#include <string.h>
+
 enum { UC_TCG = 768 };
 
 void (*core_gen_call)(void *tcg, void *function, void *result, int count, void **arguments);
@@ -12,7 +14,22 @@ Env *core_running; /* set by uselib_core_start */
 
 static void take_flags(void) { core_take_flags(core_running); }
 
-static void *const FUNCTIONS[CORE_CALLS] = {[CORE_TAKE_FLAGS] = take_flags};
+/* CMPXCHG of 32 bits in 64-bit mode. Unicorn writes both RAX and a destination register, and so clears their upper halves; the processor writes
+ * RAX if the comparison fails, and the destination if it succeeds. It has failed if EAX is another one now. */
+static uint64_t before[16];
+
+static void before_cmpxchg(void) { memcpy(before, core_running->regs, sizeof before); }
+
+static void after_cmpxchg(void)
+{
+    uint64_t *regs = core_running->regs;
+    if ((uint32_t)regs[0] == (uint32_t)before[0]) regs[0] = before[0];
+    else memcpy(regs + 1, before + 1, sizeof before - sizeof *before);
+}
+
+static void *const FUNCTIONS[CORE_CALLS] = {
+    [CORE_TAKE_FLAGS] = take_flags, [CORE_BEFORE_CMPXCHG] = before_cmpxchg, [CORE_AFTER_CMPXCHG] = after_cmpxchg,
+};
 
 void core_emit_call(Env *env, int what)
 {
@@ -22,5 +39,7 @@ void core_emit_call(Env *env, int what)
 
 const Replacement uselib_emit[] = {
     {"helper_stgi_x86_64", take_flags, NULL},
+    {"helper_clgi_x86_64", before_cmpxchg, NULL},
+    {"helper_skinit_x86_64", after_cmpxchg, NULL},
     {NULL, NULL, NULL},
 };
