@@ -163,6 +163,16 @@ def _execute(results: _Results, tasks: Sequence[_Task], executor: Executor | Non
 
 
 @contextmanager
+def _held_interrupts() -> Iterator[None]:
+    """Ctrl-C comes when the block ends: one in the middle of fork(2) is lost, or leaves a pool that cannot be shut down."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
 def _pool(count: int) -> Iterator[Executor]:
     """Worker processes. If the work is broken off (Ctrl-C), they end at once, with the programs that they are running."""
     import multiprocessing
@@ -172,6 +182,8 @@ def _pool(count: int) -> Iterator[Executor]:
 
     pool = ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("fork"), initializer=begin)
     try:
+        with _held_interrupts():
+            pool.submit(int)  # starts the workers
         yield pool
     except BaseException:
         for process in list((pool._processes or {}).values()):

@@ -28,6 +28,7 @@ def begin() -> None:
 
     os.setpgid(0, 0)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # held while workers are started
 
 
 def run_cell(request: AbiRequest) -> AbiResult:
