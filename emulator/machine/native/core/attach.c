@@ -48,6 +48,48 @@ static int by_symbol(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+/* The library's dynamic section, as far as it is needed. */
+typedef struct {
+    const Elf64_Sym *symbols;
+    const char *strings;
+    const uint32_t *hash; /* DT_GNU_HASH */
+    const Elf64_Rela *rela, *plt;
+    size_t rela_count, plt_count, symbol_count;
+} Dynamic;
+
+static bool read_dynamic(const struct link_map *map, Dynamic *d)
+{
+    for (const Elf64_Dyn *row = map->l_ld; row->d_tag != DT_NULL; row++) {
+        const void *pointer = (const void *)row->d_un.d_ptr; /* the dynamic linker has added the base */
+        switch (row->d_tag) {
+        case DT_SYMTAB: d->symbols = pointer; break;
+        case DT_STRTAB: d->strings = pointer; break;
+        case DT_GNU_HASH: d->hash = pointer; break;
+        case DT_RELA: d->rela = pointer; break;
+        case DT_JMPREL: d->plt = pointer; break;
+        case DT_RELASZ: d->rela_count = row->d_un.d_val / sizeof *d->rela; break;
+        case DT_PLTRELSZ: d->plt_count = row->d_un.d_val / sizeof *d->plt; break;
+        }
+    }
+    if (!d->symbols || !d->strings || !d->hash || !d->rela || !d->plt || (const char *)d->symbols >= d->strings) return false;
+    d->symbol_count = (d->strings - (const char *)d->symbols) / sizeof *d->symbols; /* .dynstr follows .dynsym */
+    return true;
+}
+
+/* Number of a defined symbol in .dynsym; 0: there is none. (dladdr would search the whole table for each.) */
+static uint32_t look_up(const Dynamic *d, const char *name)
+{
+    uint32_t buckets = d->hash[0], first = d->hash[1], bloom = d->hash[2], hash = 5381;
+    const uint32_t *bucket = d->hash + 4 + 2 * bloom, *chain = bucket + buckets;
+    for (const unsigned char *p = (const unsigned char *)name; *p; p++) hash = 33 * hash + *p;
+    for (uint32_t number = bucket[hash % buckets]; number >= first; number++) {
+        uint32_t other = chain[number - first];
+        if ((other | 1) == (hash | 1) && !strcmp(d->strings + d->symbols[number].st_name, name)) return number;
+        if (other & 1) break;
+    }
+    return 0;
+}
+
 /* A word that the dynamic linker may have made read-only (RELRO). */
 static int store(uint64_t *where, uint64_t value)
 {
@@ -89,43 +131,26 @@ EXPORT int64_t uselib_core_attach(void *library)
         if (!found) return done = -1;
         memcpy(IMPORTS[i].pointer, &found, sizeof found);
     }
-    const Elf64_Sym *symbols = NULL;
-    const char *strings = NULL;
-    const Elf64_Rela *rela = NULL, *plt = NULL;
-    size_t rela_size = 0, plt_size = 0;
-    for (const Elf64_Dyn *d = map->l_ld; d->d_tag != DT_NULL; d++) {
-        if (d->d_tag == DT_SYMTAB) symbols = (const void *)d->d_un.d_ptr;
-        else if (d->d_tag == DT_STRTAB) strings = (const void *)d->d_un.d_ptr;
-        else if (d->d_tag == DT_RELA) rela = (const void *)d->d_un.d_ptr;
-        else if (d->d_tag == DT_JMPREL) plt = (const void *)d->d_un.d_ptr;
-        else if (d->d_tag == DT_RELASZ) rela_size = d->d_un.d_val / sizeof *rela;
-        else if (d->d_tag == DT_PLTRELSZ) plt_size = d->d_un.d_val / sizeof *plt;
-    }
-    if (!symbols || !strings || !rela || !plt || (const char *)symbols >= strings) return done = -1;
-    size_t symbol_count = ((const char *)strings - (const char *)symbols) / sizeof *symbols; /* .dynstr follows .dynsym */
+    Dynamic d = {0};
+    if (!read_dynamic(map, &d)) return done = -1;
     size_t count = 0;
     for (const Replacement *const *table = TABLES; *table; table++)
         for (const Replacement *row = *table; row->name; row++) count++;
     Wanted *wanted = calloc(count ? count : 1, sizeof *wanted);
-    uint8_t *known = calloc(symbol_count / 8 + 1, 1);
+    uint8_t *known = calloc(d.symbol_count / 8 + 1, 1);
     if (!wanted || !known) return done = -1;
     count = 0;
     for (const Replacement *const *table = TABLES; *table; table++)
         for (const Replacement *row = *table; row->name; row++) {
-            Dl_info info;
-            const Elf64_Sym *symbol = NULL;
-            void *original = dlsym(library, row->name);
-            if (!original || !dladdr1(original, &info, (void **)&symbol, RTLD_DL_SYMENT) || !symbol) return done = -1;
-            /* Several names can be one address; the one that is meant is found by its name. */
-            if (strcmp(strings + symbol->st_name, row->name)) return done = -1;
-            if (row->original) *row->original = original;
-            uint32_t number = symbol - symbols;
+            uint32_t number = look_up(&d, row->name);
+            if (!number || number >= d.symbol_count) return done = -1;
+            if (row->original) *row->original = (void *)(map->l_addr + d.symbols[number].st_value);
             wanted[count++] = (Wanted){number, row};
             known[number >> 3] |= 1 << (number & 7);
         }
     qsort(wanted, count, sizeof *wanted, by_symbol);
-    int64_t patched = patch(rela, rela_size, map->l_addr, wanted, count, known);
-    patched += patch(plt, plt_size, map->l_addr, wanted, count, known);
+    int64_t patched = patch(d.rela, d.rela_count, map->l_addr, wanted, count, known);
+    patched += patch(d.plt, d.plt_count, map->l_addr, wanted, count, known);
     free(wanted);
     free(known);
     return done = patched;
