@@ -124,6 +124,7 @@ class Runner:
         self.signals.give_back()
         os.umask(self._umask)
         self.process.files.close_all()
+        self.process.pids.close()
         self.process.memory.release()
 
     # -- putting together ---------------------------------------------------------------------------------------------

@@ -73,26 +73,26 @@ def _fork(process: Process, *, borrow: bool = False) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     process.clock.shared = True
-    started, go = os.pipe2(os.O_CLOEXEC)  # the child runs once its number is in the table
+    known, register = os.pipe2(os.O_CLOEXEC)  # the parent goes on once the child is in the table
     wait, done = os.pipe2(os.O_CLOEXEC) if borrow else (-1, -1)
     host = os.fork()
     if host:
-        os.close(started)
-        process.pids.assign(child, host)
-        os.close(go)
+        os.close(register)
+        os.read(known, 1)
+        os.close(known)
         if borrow:
             os.close(done)
             os.read(wait, 1)
             os.close(wait)
         return child
-    os.close(go)
+    who = process.identity
+    process.pids.register(child, who.pid)
+    os.close(known)
+    os.close(register)
     give_back(process)  # our parent's, if that is a vfork child itself
     if borrow:
         os.close(wait)
         process.borrowed = done
-    os.read(started, 1)
-    os.close(started)
-    who = process.identity
     who.parent, who.pid = who.pid, child
     process.thread.tid = child
     process.random.reseed(child)

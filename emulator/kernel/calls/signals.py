@@ -6,7 +6,6 @@ Source: kernel/signal.c; struct kernel_sigaction (arch/x86/include/asm/signal.h)
 from __future__ import annotations
 
 import errno
-import os
 import struct
 
 from uselib.emulator.kernel import arguments as a
@@ -241,22 +240,29 @@ def _timed_wait(process: Process, mask: int, info_at: int, limit: int | None) ->
 
 
 def send(process: Process, pid: int, signal: int, code: int) -> int:
-    """To this process: queued. To another of the guest's: kill(2) of the host process behind it."""
+    """To this process: queued. To others of the guest's: through PidTable. kill(2): -1 is everybody else, 0 the group."""
     if not 0 <= signal <= COUNT:
         raise GuestError(errno.EINVAL)
     who = process.identity
-    everybody = pid in (0, -1) or pid == -who.group  # groups are not kept apart
+    everybody = pid in (0, -1, -who.group)  # groups are not kept apart
     targets = process.pids.all() if everybody else [pid]
+    found = False
     for target in targets:
         if target == who.pid:
             continue
-        host = process.pids.host(target)
-        if host is None:
+        try:
+            process.pids.send(target, signal)
+            found = True
+        except ProcessLookupError:
+            if not everybody:
+                raise
+    if who.pid not in targets or pid == -1:
+        if not found:
             raise GuestError(errno.ESRCH)
-        os.kill(host, signal)
-    if who.pid in targets and signal:
-        if signal == SIGKILL:
-            raise ProcessEnded(signal=SIGKILL)
+        return 0
+    if signal == SIGKILL:
+        raise ProcessEnded(signal=SIGKILL)
+    if signal:
         process.signals.post(SignalInfo(signal, code, who.pid, who.uid))
     return 0
 

@@ -22,7 +22,7 @@ P_ALL, P_PID, P_PGID = 0, 1, 2
 def _host_target(process: Process, pid: int) -> int:
     if pid == -1 or pid == 0 or pid < -1:
         return -1
-    host = process.pids.host(pid)
+    host = process.pids.child(pid, process.identity.pid)
     if host is None:
         raise GuestError(errno.ECHILD)
     return host
@@ -71,7 +71,7 @@ def sys_wait4(process: Process, pid: int, status_at: int, options: int, usage: i
     child = process.pids.guest(result.si_pid) or 0
     status = _status_word(result)
     if result.si_code in (os.CLD_EXITED, os.CLD_KILLED, os.CLD_DUMPED):
-        process.pids.assign(child, 0)
+        process.pids.forget(child)
     if status_at:
         process.memory.write(status_at, struct.pack("<I", status))
     if usage:
@@ -110,7 +110,7 @@ def sys_waitid(process: Process, id_type: int, target: int, info: int, options: 
             process.machine.word
         )
         if not options & WNOWAIT and result.si_code in (os.CLD_EXITED, os.CLD_KILLED, os.CLD_DUMPED):
-            process.pids.assign(child, 0)
+            process.pids.forget(child)
     if info:
         process.memory.write(info, data)
     if usage:
