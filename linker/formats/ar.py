@@ -119,8 +119,8 @@ class Archive:
         while at < len(self.data):
             member = self.member(at)
             result.append(member)
-            _, start, size = self._header(at)
-            at = start + (0 if self.thin else size + (size & 1))
+            end = at + _HEADER.size if self.thin else member.start + member.size
+            at = end + (end & 1)
         return result
 
     def index(self) -> list[tuple[str, int]] | None:

@@ -141,12 +141,14 @@ class ElfClass:
         return [ProgramHeader(*row) for row in rows]
 
     def sections(self, data: bytes | memoryview) -> list[SectionHeader]:
-        return [_new(SectionHeader, row) for row in self.section.iter_unpack(data)]
+        new, record = _new, SectionHeader
+        return [new(record, row) for row in self.section.iter_unpack(data)]
 
     def symbols(self, data: bytes | memoryview) -> list[ElfSymbol]:
+        new, record = _new, ElfSymbol
         if self.word == 8:
-            return [_new(ElfSymbol, row) for row in self.symbol.iter_unpack(data)]
-        return [_new(ElfSymbol, (n, i, o, x, v, s)) for n, v, s, i, o, x in self.symbol.iter_unpack(data)]
+            return [new(record, row) for row in self.symbol.iter_unpack(data)]
+        return [new(record, (n, i, o, x, v, s)) for n, v, s, i, o, x in self.symbol.iter_unpack(data)]
 
     def relocations(self, data: bytes | memoryview, rela: bool) -> list[ElfRelocation]:
         new, record = _new, ElfRelocation
@@ -303,9 +305,9 @@ class ElfFile:
             except StructError:
                 raise bad(where, "truncated: the section headers lie beyond the end of the file") from None
         size = len(data)
-        for index, (_, kind, _, _, offset, length, _, _, _, _) in enumerate(self.sections):
-            if offset + length > size and kind not in (SHT_NOBITS, SHT_NULL):
-                raise bad(where, f"truncated: section {index} lies beyond the end of the file")
+        for section in self.sections:
+            if section.offset + section.size > size and section.type not in (SHT_NOBITS, SHT_NULL):
+                raise bad(where, f"truncated: section {self.sections.index(section)} lies beyond the end of the file")
         self.names = self.strings(shstrndx) if self.sections and shstrndx else StringTable(b"\0", where)
 
     def content(self, index: int) -> memoryview:

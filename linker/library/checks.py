@@ -43,7 +43,7 @@ def refuse(files: Sequence[ObjectFile]) -> None:
                     remedy=_INIT_SECTIONS[section.name],
                 )
         for symbol in file.symbols:
-            if symbol.type == elf.STT_GNU_IFUNC and symbol.section:
+            if symbol.info & 15 == elf.STT_GNU_IFUNC and symbol.section:
                 problems.add(
                     file.where,
                     "an indirect function (IFUNC) is resolved at start-up, which a fixed-address library is not",

@@ -34,7 +34,7 @@ def members(files: Sequence[ObjectFile], exports: Mapping[str, Export]) -> tuple
                     if symbol.binding == elf.STB_WEAK:
                         weak.append(symbol.name)
             elif owner is not None and (symbol.name in exports or owner.stub is not None):
-                is_weak = record.binding == elf.STB_WEAK
+                is_weak = record.info >> 4 == elf.STB_WEAK
                 references[symbol.name] = references.get(symbol.name, True) and is_weak
         result.append(
             stub.StubMember(

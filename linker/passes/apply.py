@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from struct import Struct
+
 from uselib.linker.formats.elf import SHF_EXECINSTR, ElfRelocation
 from uselib.linker.passes.got import Tables
 from uselib.linker.passes.layout import Layout
@@ -10,6 +12,7 @@ from uselib.linker.passes.relocations import Applying, Site
 from uselib.linker.passes.scan import following
 from uselib.linker.passes.symbol_values import SymbolPolicy
 
+_put_word = Struct("<I").pack_into
 _CALL, _JMP = 0xE8, 0xE9
 _JCC = frozenset(range(0x80, 0x90))
 
@@ -47,22 +50,21 @@ def relocate(run: Applying, section: InputSection, at: int) -> None:
     references, branches = values.references, values.branches
     # only code has branches: a relative pointer in data takes an address, whatever byte stands before it
     distinguish = branches is not references and bool(section.flags & SHF_EXECINSTR)
-    linear, none, branch_like, got = run.machine.linear, run.machine.none, run.machine.branch_like, run.got
+    linear, none, branch_like, got = run.linear, run.machine.none, run.machine.branch_like, run.got
     out, base, size, content = run.out, section.address, section.size, section.content
     run.at, run.place = at, base
     skip = -1
-    for number, record in enumerate(records):
-        offset, kind, index, addend = record
+    for number, (offset, kind, index, addend) in enumerate(records):
         if number == skip:
             continue
         row = linear.get(kind)
         if row is None:
-            if kind not in none and _special(run, section, file, record, following(records, number)):
+            if kind not in none and _special(run, section, file, records[number], following(records, number)):
                 skip = number + 1
             continue
-        _, width, s, p, g, low, high, branch = row
+        name, width, s, p, g, low, high, branch = row
         if offset + width > size or index >= len(references):
-            run.damaged(section, file, record)
+            run.damaged(section, file, records[number])
             continue
         place = at + offset
         if addend is None:
@@ -73,10 +75,10 @@ def relocate(run: Applying, section: InputSection, at: int) -> None:
             value, addend = run.cut(section, file, offset, index, addend)
         value = s * value + addend - p * (base + offset) + g * got
         if low != high and not low <= value <= high:
-            run.overflow(section, file, offset, index, row.name, value, low, high)
+            run.overflow(section, file, offset, index, name, value, low, high)
             continue
         if width == 4:
-            out[place : place + 4] = (value & 0xFFFFFFFF).to_bytes(4, "little")
+            _put_word(out, place, value & 0xFFFFFFFF)
         else:
             out[place : place + width] = (value & ((1 << 8 * width) - 1)).to_bytes(width, "little")
 

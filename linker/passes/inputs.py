@@ -25,6 +25,7 @@ from uselib.linker.formats.elf import (
 from uselib.linker.passes.model import MAX_ALIGNMENT, InputSection, InputStub, ObjectFile
 
 STACK_NOTE = ".note.GNU-stack"
+_RELOCATIONS = frozenset((SHT_REL, SHT_RELA))
 _TABLES = frozenset(
     (SHT_NULL, SHT_SYMTAB, SHT_STRTAB, SHT_REL, SHT_RELA, SHT_GROUP, SHT_SYMTAB_SHNDX, SHT_LLVM_ADDRSIG)
 )
@@ -37,28 +38,19 @@ def read_object(data: memoryview, where: str, stub: InputStub | None = None) -> 
     if file.kind != elf.ET_REL:
         what = _OTHER_KINDS.get(file.kind, "a core file")
         raise elf.bad(where, f"{what}, where a relocatable object is wanted", "link with its object files or .a")
-    by_type: dict[int, list[int]] = {}
-    for index, header in enumerate(file.sections):
-        by_type.setdefault(header.type, []).append(index)
-    relocations = [index for kind in (SHT_RELA, SHT_REL) for index in by_type.get(kind, ())]
-    relocated = _relocated_sections(file, relocations)
-    table = _symbol_table(file, by_type.get(SHT_SYMTAB, []))
-    groups = [group for index in by_type.get(SHT_GROUP, ()) for group in _comdat(file, table, index)]
+    types = [header.type for header in file.sections]
+    relocations = [index for index, kind in enumerate(types) if kind in _RELOCATIONS]
+    table = _symbol_table(file, types)
+    groups = _groups(file, table, types) if SHT_GROUP in types else []
     result = ObjectFile(where, stub, file, table.symbols, table.first_global, table.strings, groups)
     _add_sections(result, table.used)
-    for target, index in zip(relocated, relocations, strict=True):
+    for index in relocations:
+        target = file.sections[index].info
+        if not 0 < target < len(types):
+            raise elf.bad(where, f"relocation section {index} is for section {target}, which does not exist")
         section = result.sections[target]
         if section is not None:
             section.relocated_by.append(index)
-    return result
-
-
-def _relocated_sections(file: elf.ElfFile, relocations: list[int]) -> list[int]:
-    """The section that each of the given relocation sections is for."""
-    result = [file.sections[index].info for index in relocations]
-    for index, target in zip(relocations, result, strict=True):
-        if not 0 < target < len(file.sections):
-            raise elf.bad(file.where, f"relocation section {index} is for section {target}, which does not exist")
     return result
 
 
@@ -69,11 +61,11 @@ class _SymbolTable(NamedTuple):
     used: set[int]  # the sections in which symbols lie
 
 
-def _symbol_table(file: elf.ElfFile, tables: list[int]) -> _SymbolTable:
-    """The symbols with their true section indices. (gABI: there is at most one table; of several, the last counts.)"""
-    if not tables:
+def _symbol_table(file: elf.ElfFile, types: list[int]) -> _SymbolTable:
+    """The symbols with their true section indices (gABI: there is at most one table)."""
+    if SHT_SYMTAB not in types:
         return _SymbolTable([], 0, elf.StringTable(b"", file.where), set())
-    index = tables[-1]
+    index = types.index(SHT_SYMTAB)
     header, count = file.sections[index], len(file.sections)
     symbols, strings = file.symbols(index), file.strings(header.link)
     if header.info > len(symbols):
@@ -102,6 +94,11 @@ def _with_wide_indices(file: elf.ElfFile, table: int, symbols: list[elf.ElfSymbo
             if all(s.section < len(file.sections) or s.section >= SHN_LORESERVE for s in result):
                 return result
     raise elf.bad(file.where, "the table of extended section indices is missing or damaged")
+
+
+def _groups(file: elf.ElfFile, table: _SymbolTable, types: list[int]) -> list[tuple[str, list[int]]]:
+    """The COMDAT groups: signature and member sections."""
+    return [group for i, kind in enumerate(types) if kind == SHT_GROUP for group in _comdat(file, table, i)]
 
 
 def _comdat(file: elf.ElfFile, table: _SymbolTable, index: int) -> list[tuple[str, list[int]]]:

@@ -159,6 +159,10 @@ class Applying:
         self.got_tp_positive_entries = got_tp_positive_entries
         self.local_overrides = local_overrides
         self.problems: list[Diagnostic] = []
+        # plain tuples: they are unpacked for each relocation, and a named tuple takes four times as long
+        self.linear: dict[int, tuple[str, int, int, int, int, int, int, bool]] = {
+            kind: (*row,) for kind, row in machine.linear.items()
+        }
         self.out = bytearray()
         self._values: dict[int, SymbolValues] = {}
         self.at = 0  # of the section being relocated, in out

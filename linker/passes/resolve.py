@@ -133,7 +133,10 @@ class Resolver:
             name = names[name_at]
             symbol = symbols.get(name)
             if symbol is None or (wrap and not section):
-                symbol = self._referred(name) if not section else self.symbol(name)
+                if section:
+                    symbol = symbols[name] = Symbol(name)
+                else:
+                    symbol = self._referred(name)
             file.globals.append(symbol)
             visibility = other & 3
             if visibility and (not symbol.visibility or visibility < symbol.visibility):

@@ -13,10 +13,11 @@ def scan(machine: MachineRelocations, resolution: Resolution) -> Needs:
     """Looks at every relocation of the live allocated sections. After it there are no more symbols. Raises LinkError."""
     needs = Needs()
     problems: list[Diagnostic] = []
+    plain = machine.linear.keys() - machine.got_based  # types that need nothing: nearly all relocations
     for section in resolution.allocated():
         file = section.file
         if file is not None and (section.relocated_by or section.records is not None):
-            _scan_section(machine, section, file, needs, problems)
+            _scan_section(machine, plain, section, file, needs, problems)
     if _has_ifunc(resolution):
         for section in resolution.allocated():
             _find_ifuncs(section, needs)
@@ -26,13 +27,19 @@ def scan(machine: MachineRelocations, resolution: Resolution) -> Needs:
 
 
 def _scan_section(
-    machine: MachineRelocations, section: InputSection, file: ObjectFile, needs: Needs, problems: list[Diagnostic]
+    machine: MachineRelocations,
+    plain: set[int],
+    section: InputSection,
+    file: ObjectFile,
+    needs: Needs,
+    problems: list[Diagnostic],
 ) -> None:
     linear, special, none, got_based = machine.linear, machine.special, machine.none, machine.got_based
     records = section.relocations()
     count, size = len(file.symbols), section.size
-    for number, record in enumerate(records):
-        offset, kind, index, _ = record
+    for number, (offset, kind, index, _) in enumerate(records):
+        if kind in plain and index < count and offset < size:
+            continue
         if index >= count:
             problems.append(Diagnostic(section.where, f"damaged: a relocation refers to symbol {index} of {count}"))
             break
@@ -46,7 +53,7 @@ def _scan_section(
         elif kind in special:
             prepare = special[kind].scan
             if prepare is not None:
-                prepare(needs, Site(section, file, record, following(records, number)))
+                prepare(needs, Site(section, file, records[number], following(records, number)))
         elif kind not in none:
             text = f"relocation type {kind} is not known"
             problems.append(Diagnostic(section.where, text, file.symbol_name(index)))

@@ -40,14 +40,6 @@ class OutputSymbol(NamedTuple):
     value: int
     size: int
 
-    @property
-    def type(self) -> int:
-        return self.info & 15
-
-    @property
-    def binding(self) -> int:
-        return self.info >> 4
-
 
 MAX_SIZE = 1 << 31  # bytes of an output file
 SymbolRows = Callable[[Symbol], Iterable[OutputSymbol] | None]
@@ -192,7 +184,7 @@ def complete(image: bytearray, layout: Layout, entry: int, rows: list[OutputSymb
             packed = [pack(add(n), v & 0xFFFFFFFF, z, i, o, x) for n, i, o, x, v, z in rows]
         table += b"".join(packed)
         image += bytes(-len(image) % 8)
-        first_global = 1 + sum(1 for row in rows if row.binding == STB_LOCAL)
+        first_global = 1 + sum(1 for row in rows if row.info >> 4 == STB_LOCAL)
         link = len(headers) + 1
         headers.append(
             (names.add(".symtab"), SHT_SYMTAB, 0, 0, len(image), len(table), link, first_global, 8, records.symbol.size)
@@ -207,7 +199,8 @@ def complete(image: bytearray, layout: Layout, entry: int, rows: list[OutputSymb
     table_at = len(image)
     image += b"".join(records.section.pack(*header) for header in headers)
     size = records.header.size
-    gnu = any(row.type == elf.STT_GNU_IFUNC or row.binding == elf.STB_GNU_UNIQUE for row in rows or ())
+    kinds = {row.info for row in rows or ()}
+    gnu = any(info & 15 == elf.STT_GNU_IFUNC or info >> 4 == elf.STB_GNU_UNIQUE for info in kinds)
     abi = elf.ELFOSABI_GNU if gnu else elf.ELFOSABI_NONE
     ident = elf.identification(layout.machine, abi)
     machine, segments, sections = layout.machine.value, len(layout.headers), len(headers)
