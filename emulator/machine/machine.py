@@ -170,6 +170,7 @@ class Machine:
         """Counts instructions from now on (the limit on them)."""
         self._counter = counter
         counter.attach(self.engine)
+        self.engine.counting = True
         self.engine.flush_translations()
 
     # -- run loop -----------------------------------------------------------------------------------------------------

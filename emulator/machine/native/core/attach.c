@@ -21,6 +21,7 @@ RaiseErrorFunction core_raise_error;
 uint32_t (*core_read_byte)(Env *, uint64_t, uintptr_t);
 
 uint64_t core_until;
+bool core_counting;
 static int (*emu_start)(void *, uint64_t, uint64_t, uint64_t, size_t);
 
 static const struct { const char *name; void *pointer; } IMPORTS[] = {
@@ -32,6 +33,7 @@ static const struct { const char *name; void *pointer; } IMPORTS[] = {
     {"cpu_stw_data_ra_x86_64", &core_store16},
     {"cpu_stl_data_ra_x86_64", &core_store32},
     {"cpu_stq_data_ra_x86_64", &core_store64},
+    {"tlb_vaddr_to_host_x86_64", &core_host_address},
     {"cpu_cc_compute_all_x86_64", &core_flags},
     {"tcg_gen_callN_x86_64", &core_gen_call},
     {"uc_emu_start", &emu_start},
@@ -198,12 +200,13 @@ EXPORT void uselib_core_user_mode(void *uc, int bits)
 }
 
 /* uc_emu_start. An exception of an earlier run, whose handler is the guest kernel's affair, is over: the next one is no double fault. */
-EXPORT int uselib_core_start(void *uc, uint64_t pc, uint64_t until)
+EXPORT int uselib_core_start(void *uc, uint64_t pc, uint64_t until, int counting)
 {
     Env *env = env_of(uc);
     env->old_exception = -1;
     Env *outer = core_running;
     core_until = until;
+    core_counting = counting;
     core_running = env;
     core_clear_x87();
     core_enter_sse(env);

@@ -73,14 +73,18 @@ extern uint32_t (*core_read_byte)(Env *env, uint64_t address, uintptr_t host_pc)
 /* Has the instruction that is being translated call a function of ours first (emit.c). */
 enum { CORE_TAKE_FLAGS, CORE_BEFORE_CMPXCHG, CORE_AFTER_CMPXCHG, CORE_CALLS };
 void core_emit_call(Env *env, int what);
+/* The same for REP MOVS (opcode A4) and REP STOS (AA) with elements of so many bytes (strings.c). */
+void core_emit_string(Env *env, unsigned opcode, unsigned size);
 void core_take_flags(Env *env);
 extern void (*core_gen_call)(void *tcg, void *function, void *result, int count, void **arguments);
 extern Env *core_running;  /* the CPU that runs */
+extern bool core_counting;   /* instructions are counted, so every iteration of a string instruction has to take place */
 extern uint64_t core_until; /* where it stops: nothing there is read */
 
 /* x87.c: machine code that it executes, made once (0: it cannot be); clearing what the host's x87 has collected. */
 int core_prepare_x87(void);
 void core_clear_x87(void);
+extern char *(*core_host_address)(Env *env, uint64_t address, int access, int mmu_index); /* NULL: not in the TLB, or special */
 extern uint32_t (*core_flags)(Env *env, int operation);
 extern void (*core_store64)(Env *env, uint64_t address, uint64_t value, uintptr_t host_pc);
 extern void (*core_store32)(Env *env, uint64_t address, uint32_t value, uintptr_t host_pc);

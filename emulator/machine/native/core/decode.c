@@ -41,7 +41,7 @@ typedef struct {
     uint64_t pc;
     unsigned length;
     bool wide, too_long;     /* 64-bit mode; more than 15 bytes */
-    bool lock, operand_size, rep, repne;
+    bool lock, operand_size, address_size, rep, repne;
     unsigned second;         /* where the byte behind 0F is */
     uint8_t rex;
 } Decoder;
@@ -107,7 +107,7 @@ static bool aligned_0f3a(uint8_t opcode)
 }
 
 /* What is called around the instruction. */
-typedef struct { bool reads_mxcsr, cmpxchg; } Around;
+typedef struct { bool reads_mxcsr, cmpxchg; uint8_t string, size; } Around;
 
 static void look_at_0f(Decoder *d, Around *around)
 {
@@ -153,7 +153,8 @@ static bool vex_known(Decoder *d, uint8_t first)
 static Around look(Env *env, uint64_t pc)
 {
     Decoder d = {.env = env, .pc = pc, .wide = env->hflags >> 15 & 1};
-    Around around = {false, false};
+    Around around = {0};
+    bool segment = false;
     now.substituted = 0;
     now.aligned = false;
     for (;;) {
@@ -164,7 +165,8 @@ static Around look(Env *env, uint64_t pc)
         case 0xF2: d.repne = true; d.rep = false; d.rex = 0; continue;
         case 0xF3: d.rep = true; d.repne = false; d.rex = 0; continue;
         case 0x66: d.operand_size = true; d.rex = 0; continue;
-        case 0x26: case 0x2E: case 0x36: case 0x3E: case 0x64: case 0x65: case 0x67: d.rex = 0; continue;
+        case 0x67: d.address_size = true; d.rex = 0; continue;
+        case 0x26: case 0x2E: case 0x36: case 0x3E: case 0x64: case 0x65: segment = true; d.rex = 0; continue;
         }
         if (d.wide && (byte & 0xF0) == 0x40) {
             d.rex = byte;
@@ -173,6 +175,10 @@ static Around look(Env *env, uint64_t pc)
         if (d.lock && !lock_allowed(&d, byte)) substitute(pc, 0x0F, 0x0B, 2); /* 0f 0b  ud2 */
         else if (byte >= 0x6C && byte <= 0x6F) substitute(pc, 0xF4, 0, 1);    /* f4  hlt: #GP, as ins and outs are for a program */
         else if ((byte == 0xC4 || byte == 0xC5) && !vex_known(&d, byte)) substitute(pc, 0x0F, 0x0B, 2);
+        else if (d.rep && !segment && !d.address_size && (byte == 0xA4 || byte == 0xA5 || byte == 0xAA || byte == 0xAB)) {
+            around.string = byte; /* rep movs, rep stos */
+            around.size = !(byte & 1) ? 1 : d.rex & 8 ? 8 : d.operand_size ? 2 : 4;
+        }
         else if (byte == 0x0F) look_at_0f(&d, &around);
         return around;
     }
@@ -183,8 +189,9 @@ static const Operations *unicorn_operations;
 static void translate(Base *base, void *cpu)
 {
     Env *env = (Env *)((char *)cpu + CPU_ENV);
-    Around around = base->pc_next != core_until ? look(env, base->pc_next) : (Around){false, false};
+    Around around = base->pc_next != core_until ? look(env, base->pc_next) : (Around){0};
     if (around.reads_mxcsr) core_emit_call(env, CORE_TAKE_FLAGS);
+    if (around.string) core_emit_string(env, around.string & 0xFE, around.size);
     if (around.cmpxchg) core_emit_call(env, CORE_BEFORE_CMPXCHG);
     unicorn_operations->translate_insn(base, cpu);
     if (around.cmpxchg) core_emit_call(env, CORE_AFTER_CMPXCHG);

@@ -1,7 +1,8 @@
 /* Calls of our own in translated code.
  *
  * Translated code calls helpers, which are known to an engine from the time when it was made. The helpers of AMD's virtualization are never
- * called here: without EFER.SVME the translator refuses their instructions (helper_stgi, helper_clgi, ...). So their places serve for ours.
+ * called here: without EFER.SVME the translator refuses their instructions (helper_stgi, helper_clgi, ...); nor are those of instructions that it
+ * refuses at privilege level 3 (lldt, ltr). So their places serve for ours.
  * They are called without arguments; the CPU is the one that runs. */
 #include "core.h"
 
@@ -31,15 +32,36 @@ static void *const FUNCTIONS[CORE_CALLS] = {
     [CORE_TAKE_FLAGS] = take_flags, [CORE_BEFORE_CMPXCHG] = before_cmpxchg, [CORE_AFTER_CMPXCHG] = after_cmpxchg,
 };
 
-void core_emit_call(Env *env, int what)
+static void emit(Env *env, void *function)
 {
     char *uc = *(char **)((char *)env - CPU_ENV + CPU_UC);
-    core_gen_call(*(void **)(uc + UC_TCG), FUNCTIONS[what], NULL, 0, NULL);
+    core_gen_call(*(void **)(uc + UC_TCG), function, NULL, 0, NULL);
+}
+
+void core_emit_call(Env *env, int what) { emit(env, FUNCTIONS[what]); }
+
+/* strings.c */
+void core_movs1(void), core_movs2(void), core_movs4(void), core_movs8(void);
+void core_stos1(void), core_stos2(void), core_stos4(void), core_stos8(void);
+
+void core_emit_string(Env *env, unsigned opcode, unsigned size)
+{
+    static void *const MOVS[] = {[1] = core_movs1, [2] = core_movs2, [4] = core_movs4, [8] = core_movs8};
+    static void *const STOS[] = {[1] = core_stos1, [2] = core_stos2, [4] = core_stos4, [8] = core_stos8};
+    emit(env, (opcode == 0xA4 ? MOVS : STOS)[size]);
 }
 
 const Replacement uselib_emit[] = {
     {"helper_stgi_x86_64", take_flags, NULL},
     {"helper_clgi_x86_64", before_cmpxchg, NULL},
     {"helper_skinit_x86_64", after_cmpxchg, NULL},
+    {"helper_vmrun_x86_64", core_movs1, NULL},
+    {"helper_vmload_x86_64", core_movs2, NULL},
+    {"helper_vmsave_x86_64", core_movs4, NULL},
+    {"helper_invlpga_x86_64", core_movs8, NULL},
+    {"helper_svm_check_intercept_param_x86_64", core_stos1, NULL},
+    {"helper_svm_check_io_x86_64", core_stos2, NULL},
+    {"helper_lldt_x86_64", core_stos4, NULL},
+    {"helper_ltr_x86_64", core_stos8, NULL},
     {NULL, NULL, NULL},
 };
