@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from uselib.loader.memory.access import MemoryCeiling, MemoryFault, allows
+from uselib.loader.memory.gaps import GapHints
 from uselib.loader.memory.host_memory import Window
 from uselib.loader.memory.layout import (
     LAYOUTS,
@@ -78,6 +79,7 @@ class AddressSpace:
         self.vmas = VmaList()
         self.brk_start = self.brk = 0
         self.windows: list[Window] = []
+        self._gaps = GapHints(self.layout.mmap_base)
         self.listener: Listener = _Deaf()
         for start, end in self.layout.windows:
             self.windows.append(Window.reserve(start, end))
@@ -129,6 +131,7 @@ class AddressSpace:
             raise _fail(errno.ENOMEM)  # would straddle two reservations
         window = Window.reserve(low, high)
         self.windows.append(window)
+        self._gaps.forget()
         self.listener.window_added(window)
         return window
 
@@ -260,11 +263,12 @@ class AddressSpace:
 
     def find_gap(self, size: int) -> int:
         """The highest free range below the mmap base. Raises OSError (ENOMEM)."""
-        end = self.layout.mmap_base
+        end = self._gaps.start(size)
         while True:
             below = self.vmas.last_below(end - 1)
             floor = below.end if below else MMAP_MIN
             if end - size >= max(floor, MMAP_MIN) and self._is_backed(end - size, end):
+                self._gaps.found(size, end)
                 return end - size
             if below is None:
                 raise _fail(errno.ENOMEM)
@@ -282,7 +286,15 @@ class AddressSpace:
         for part in parts:
             self._window(part.start).unmap(part.start, part.size)
         if parts:
+            self._freed(end)
             self.listener.changed(start, end)
+
+    def _freed(self, end: int) -> None:
+        """What lay below `end` is free now."""
+        above = self.vmas.next_above(end - 1)
+        if above is not None:
+            end = above.start - (STACK_GUARD_GAP if above.grows_down else 0)
+        self._gaps.freed(end if above is not None else self.layout.mmap_base)
 
     def protect(self, address: int, size: int, prot: int) -> None:
         """mprotect(2). Raises OSError: EINVAL, ENOMEM (a hole), EACCES (writing to a file open for reading)."""
@@ -369,6 +381,7 @@ class AddressSpace:
         if fresh < moved.end:
             self._back(moved.cut(fresh, moved.end))
         self.vmas.insert(moved)
+        self._freed(address + old_size)
         self.listener.mapped(moved)
         return target
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -77,45 +77,51 @@ class Vma:
 
 
 class VmaList:
-    """Mappings in order of address; they never overlap."""
+    """Mappings in order of address; they never overlap.
+
+    They are kept from the highest to the lowest, because mmap places each new one below the others: it is then appended and nothing moves.
+    """
 
     def __init__(self) -> None:
-        self._starts: list[int] = []
+        self._keys: list[int] = []  # -start, ascending
         self._items: list[Vma] = []
         self.total = 0  # bytes mapped
 
     def __iter__(self) -> Iterator[Vma]:
-        return iter(self._items)
+        """From the lowest address up."""
+        return iter(self._items[::-1])
 
     def __len__(self) -> int:
         return len(self._items)
 
     def find(self, address: int) -> Vma | None:
         """The mapping that contains `address`."""
-        index = bisect_right(self._starts, address) - 1
-        if index >= 0 and address < self._items[index].end:
+        index = bisect_left(self._keys, -address)
+        if index < len(self._items) and address < self._items[index].end:
             return self._items[index]
         return None
 
     def next_above(self, address: int) -> Vma | None:
         """The first mapping that starts above `address`."""
-        index = bisect_right(self._starts, address)
-        return self._items[index] if index < len(self._items) else None
+        index = bisect_left(self._keys, -address) - 1
+        return self._items[index] if index >= 0 else None
 
     def last_below(self, address: int) -> Vma | None:
         """The last mapping that starts below or at `address`."""
-        index = bisect_right(self._starts, address) - 1
-        return self._items[index] if index >= 0 else None
+        index = bisect_left(self._keys, -address)
+        return self._items[index] if index < len(self._items) else None
+
+    def _overlapping(self, start: int, end: int) -> tuple[int, int]:
+        """The part of the list, first index and one behind the last, that shares an address with [start, end)."""
+        first = last = bisect_right(self._keys, -end)
+        while last < len(self._items) and self._items[last].end > start:
+            last += 1
+        return first, last
 
     def overlapping(self, start: int, end: int) -> list[Vma]:
-        """The mappings that share an address with [start, end)."""
-        index = max(bisect_right(self._starts, start) - 1, 0)
-        found = []
-        while index < len(self._items) and self._items[index].start < end:
-            if self._items[index].end > start:
-                found.append(self._items[index])
-            index += 1
-        return found
+        """The mappings that share an address with [start, end), from the lowest up."""
+        first, last = self._overlapping(start, end)
+        return self._items[first:last][::-1]
 
     def covers(self, start: int, end: int) -> bool:
         """Whether every address of the range is mapped."""
@@ -126,31 +132,35 @@ class VmaList:
         return start >= end
 
     def remove(self, start: int, end: int) -> list[Vma]:
-        """Takes [start, end) out, splitting mappings at its ends; returns the parts taken out."""
-        hit = self.overlapping(start, end)
-        if not hit:
+        """Takes [start, end) out, splitting mappings at its ends; returns the parts taken out, from the lowest up."""
+        first, last = self._overlapping(start, end)
+        if first == last:
             return []
-        first = bisect_right(self._starts, hit[0].start) - 1
+        hit = self._items[first:last][::-1]
         keep = []
-        if hit[0].start < start:
-            keep.append(hit[0].cut(hit[0].start, start))
         if hit[-1].end > end:
             keep.append(hit[-1].cut(end, hit[-1].end))
-        self._items[first : first + len(hit)] = keep
-        self._starts[first : first + len(hit)] = [vma.start for vma in keep]
-        parts = [vma.cut(max(vma.start, start), min(vma.end, end)) for vma in hit]
+        if hit[0].start < start:
+            keep.append(hit[0].cut(hit[0].start, start))
+        self._items[first:last] = keep
+        self._keys[first:last] = [-vma.start for vma in keep]
+        parts = [
+            vma if vma.start >= start and vma.end <= end else vma.cut(max(vma.start, start), min(vma.end, end))
+            for vma in hit
+        ]
         self.total -= sum(vma.size for vma in parts)
         return parts
 
     def insert(self, vma: Vma) -> None:
         """Adds a mapping where nothing is mapped, joining it with its neighbours if they are alike."""
         self.total += vma.size
-        index = bisect_right(self._starts, vma.start)
-        if index < len(self._items) and vma.joins(self._items[index]):
+        index = bisect_left(self._keys, -vma.start)  # of the next one below
+        if index and vma.joins(self._items[index - 1]):
+            index -= 1
             vma = replace(vma, end=self._items[index].end)
-            del self._items[index], self._starts[index]
-        if index > 0 and self._items[index - 1].joins(vma):
-            self._items[index - 1] = replace(self._items[index - 1], end=vma.end)
+            del self._items[index], self._keys[index]
+        if index < len(self._items) and self._items[index].joins(vma):
+            self._items[index] = replace(self._items[index], end=vma.end)
             return
         self._items.insert(index, vma)
-        self._starts.insert(index, vma.start)
+        self._keys.insert(index, -vma.start)
