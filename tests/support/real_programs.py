@@ -132,6 +132,14 @@ def _build_lua(site: Site, schemes: Iterable[str]) -> None:
         _cc(site.sysroot, "--scheme", scheme, *made, "-lm", "-o", site.program("lua", scheme))
 
 
+def build_lua(sysroot: Path, directory: Path) -> Path:
+    """The static Lua interpreter, built in a directory. Raises Unavailable."""
+    (directory / "static").mkdir(parents=True, exist_ok=True)
+    site = Site(sysroot, directory / "sources", directory)
+    _build_lua(site, ("static",))
+    return site.program("lua", "static")
+
+
 def _build_bzip2(site: Site, schemes: Iterable[str]) -> None:
     source = sources("bzip2", site.sources)
     files = _named(source, "blocksort huffman crctable randtable compress decompress bzlib bzip2")
