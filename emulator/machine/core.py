@@ -35,4 +35,8 @@ def attach(library: ctypes.CDLL) -> ctypes.CDLL | None:
     core.uselib_core_env.argtypes, core.uselib_core_env.restype = [c_void_p], c_uint64
     core.uselib_core_user_mode.argtypes, core.uselib_core_user_mode.restype = [c_void_p, c_int], None
     core.uselib_core_start.argtypes, core.uselib_core_start.restype = [c_void_p, c_uint64, c_uint64, c_int], c_int
+    core.uselib_core_window.argtypes, core.uselib_core_window.restype = [c_uint64, c_uint64, c_uint64], c_int
+    core.uselib_core_no_window.argtypes, core.uselib_core_no_window.restype = [c_uint64], None
+    core.uselib_core_fault.argtypes, core.uselib_core_fault.restype = [c_void_p], None
+    core.uselib_core_lost.argtypes, core.uselib_core_lost.restype = [], c_uint64
     return core if core.uselib_core_attach(library._handle) >= 0 else None

@@ -161,6 +161,7 @@ class Engine:
         self.until = 0  # address where Unicorn stops by itself, on a page that can be looked up; nothing runs there
         self._one = c_uint64()
         self._one_ref = ctypes.addressof(self._one)
+        self._windows: list[int] = []  # host addresses of guest memory, known to the core
         self._unchecked: ctypes.c_uint8 | None = None  # in the engine: 1 = no checks behind memory accesses
         self._stopping: set[int] = set()  # hooks on instructions that may stop the CPU
 
@@ -173,6 +174,10 @@ class Engine:
             self.lib.uc_close(self.handle)
             self.handle = self._unchecked = None
             self._callbacks.clear()
+            if self.core is not None:
+                for host in self._windows:
+                    self.core.uselib_core_no_window(host)
+            self._windows.clear()
 
     # -- registers --------------------------------------------------------------------------------------------------
 
@@ -225,6 +230,20 @@ class Engine:
     def map_host(self, address: int, size: int, host: int) -> None:
         """Guest range [address, address + size) is host memory at `host`. Permissions come from the TLB callback alone."""
         self._check(self.lib.uc_mem_map_ptr(self.handle, address, size, PROT_ALL, host), f"map {address:#x}+{size:#x}")
+        if self.core is not None and not self.core.uselib_core_window(host, size, address):
+            self._windows.append(host)
+
+    def host_fault(self) -> tuple[int, int]:
+        """After a run that ended with vector 14: the guest address that the host had no page for, the kind of access (MEM_*)."""
+        assert self.core is not None  # nothing else raises this vector
+        found = (c_uint64 * 2)()
+        self.core.uselib_core_fault(found)
+        return found[0], found[1]
+
+    def lost_page(self) -> int:
+        """Host address of a page of guest memory that was not there when this process accessed it, and is an anonymous page now; 0:
+        none. Each is told once."""
+        return 0 if self.core is None else int(self.core.uselib_core_lost())
 
     def map_device(self, address: int, size: int, read: int, write: int, data: int) -> None:
         """Physical range [address, address + size) is a device: addresses of u64 read(uc, offset, size, data) and

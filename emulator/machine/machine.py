@@ -33,7 +33,7 @@ from uselib.emulator.machine.register_file import locate
 from uselib.emulator.machine.x87 import X87, available
 from uselib.emulator.process import faults
 from uselib.emulator.process.interfaces import ContextReplaced, Fault, Kernel, ProcessEnded
-from uselib.loader.memory.address_space import PAGE, AddressSpace, MemoryFault
+from uselib.loader.memory.address_space import PAGE, AddressSpace, MemoryFault, page_down
 
 if TYPE_CHECKING:
     from uselib.emulator.machine.counter import InstructionCounter
@@ -200,7 +200,9 @@ class Machine:
                 continue
             if self._x87 is not None:
                 self._x87.settle(self.cpu.pc)
-            if event is _Event.VECTOR:
+            if event is _Event.VECTOR and self._vector == faults.VECTOR_PAGE:
+                self._host_fault(kernel)
+            elif event is _Event.VECTOR:
                 kernel.exception(self._fault_of_vector())
             elif status == ERR_OK:
                 if self._counter is not None and self._counter.exhausted:
@@ -260,6 +262,12 @@ class Machine:
         """After a run to the place that _stop_before set: whether it has got there."""
         target, self.engine.until = self.engine.until, self._until
         return status == ERR_OK and self._event is _Event.NONE and self.cpu.pc == target
+
+    def _host_fault(self, kernel: Kernel) -> None:
+        """The host's memory was not there (native/core/host_faults.c)."""
+        address, access = self.engine.host_fault()
+        if not self._stop_before(page_down(address), access, self.cpu.pc):
+            kernel.exception(faults.of_host(self.space, self.cpu, address, access))
 
     def _fault_of_vector(self) -> Fault:
         if self._vector in (faults.VECTOR_X87, faults.VECTOR_SSE):

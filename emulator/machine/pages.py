@@ -215,6 +215,9 @@ class PageTable:
         self._forget_code(start, end, twofold=True)
         self._table.forget(start >> PAGE_BITS, (end - start) >> PAGE_BITS)
 
+    def lost_page(self) -> int:
+        return self._engine.lost_page()
+
     def code_written(self, start: int, end: int) -> None:
         self._forget_code(page_down(start), page_up(end), twofold=False)
 

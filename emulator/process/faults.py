@@ -6,7 +6,7 @@ registers as they were before it. Source: arch/x86/mm/fault.c, arch/x86/kernel/t
 
 from __future__ import annotations
 
-from uselib.emulator.machine.engine import MEM_FETCH, MEM_WRITE
+from uselib.emulator.machine.engine import MEM_FETCH, MEM_READ, MEM_WRITE
 from uselib.emulator.machine.registers import INDEX
 from uselib.emulator.process.interfaces import CpuState, Fault
 from uselib.loader.memory.address_space import PAGE, AddressSpace, MemoryFault, page_down
@@ -14,7 +14,8 @@ from uselib.loader.memory.address_space import PAGE, AddressSpace, MemoryFault, 
 SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV = 4, 5, 7, 8, 11
 SEGV_MAPERR, SEGV_ACCERR, BUS_ADRERR, ILL_ILLOPN, FPE_INTDIV, FPE_FLTDIV, TRAP_BRKPT = 1, 2, 2, 2, 1, 3, 1
 SI_KERNEL = 0x80
-VECTOR_PROTECTION, VECTOR_X87, VECTOR_SSE = 13, 16, 19
+VECTOR_PROTECTION, VECTOR_PAGE, VECTOR_X87, VECTOR_SSE = 13, 14, 16, 19
+_KINDS = {MEM_READ: "read", MEM_WRITE: "write", MEM_FETCH: "execute"}
 _PF_PROT, _PF_WRITE, _PF_USER, _PF_INSTR = 1, 2, 4, 16
 
 # vector -> (signal, code); the address is the program counter's for these
@@ -84,6 +85,21 @@ def page_fault(space: AddressSpace, cpu: CpuState, page: int, access: int) -> Fa
         error |= _PF_PROT if failure.mapped else 0
         return Fault(SIGSEGV, code, address, kind, error=error, note="stack overflow" if failure.stack_overflow else "")
     return Fault(SIGSEGV, SEGV_ACCERR, address, kind, error=error | _PF_PROT)
+
+
+def of_host(space: AddressSpace, cpu: CpuState, address: int, access: int) -> Fault:
+    """The host had no page for an access that the page table allowed: the mapped file has become shorter meanwhile, or there is no room for
+    the page. address: a byte that the instruction accesses there; not always the first."""
+    kind, page = _KINDS[access], page_down(address)
+    registers = cpu.general()
+    first = registers[-2] if kind == "execute" else _operand(space, cpu, registers, page)
+    if page < first < address:
+        address = first
+    vma = space.find(address)
+    error = _PF_USER | (_PF_WRITE if kind == "write" else 0) | (_PF_INSTR if kind == "execute" else 0)
+    beyond = vma is not None and vma.file is not None and vma.offset + address - vma.start >= vma.file.size()
+    note = "behind the end of the mapped file" if beyond else "the host has no page for it"
+    return Fault(SIGBUS, BUS_ADRERR, address, kind, error=error, note=note)
 
 
 def reaching(space: AddressSpace, bits: int, pc: int, page: int) -> int:

@@ -52,12 +52,19 @@ class Listener(Protocol):
     def code_written(self, start: int, end: int) -> None:
         """The kernel wrote into executable memory (bytes, not pages)."""
 
+    def lost_page(self) -> int:
+        """Host address of a page that was not there when this process read or wrote it, because its file has become shorter, and which is
+        an anonymous page now; 0: none. Each is told once."""
+
 
 class _Deaf:
     def window_added(self, window: Window) -> None: ...
     def mapped(self, vma: Vma) -> None: ...
     def changed(self, start: int, end: int) -> None: ...
     def code_written(self, start: int, end: int) -> None: ...
+
+    def lost_page(self) -> int:
+        return 0
 
 
 def _fail(number: int) -> OSError:
@@ -137,9 +144,10 @@ class AddressSpace:
 
     # -- reading and writing, as the kernel does for a system call ----------------------------------------------------
 
-    def check(self, address: int, size: int, access: str) -> None:
-        """Raises MemoryFault unless the guest may make this access (`read`, `write`, `execute`) to all of the range."""
-        position, end = address, address + size
+    def check(self, address: int, size: int, access: str) -> bool:
+        """Raises MemoryFault unless the guest may make this access (`read`, `write`, `execute`) to all of the range. True: pages of a file
+        are among it, which may become shorter before the access is made (`_check_lost`)."""
+        position, end, of_file = address, address + size, False
         while position < end:
             vma = self.vmas.find(position)
             if vma is None and self.grow_stack(position):
@@ -148,25 +156,45 @@ class AddressSpace:
                 raise MemoryFault(position, access, stack_overflow=self.below_stack(position))
             if not allows(vma.prot, access):
                 raise MemoryFault(position, access, mapped=True)
+            of_file = of_file or vma.file is not None
             if vma.file is not None and vma.offset + min(end, vma.end) - vma.start > page_up(vma.file.size()):
                 first_bad = max(position, vma.start + page_up(vma.file.size()) - vma.offset)
                 raise MemoryFault(first_bad, access, mapped=True, beyond_file=True)
             position = vma.end
+        return of_file
+
+    def _check_lost(self, access: str) -> None:
+        """After an access of this process's to pages of a file. Raises MemoryFault if some were not there; then the mapping is as before."""
+        first: int | None = None
+        while page := self.listener.lost_page():
+            window = next((w for w in self.windows if w.start <= page - w.delta < w.end), None)
+            vma = self.vmas.find(page - window.delta) if window is not None else None
+            if window is not None and vma is not None:
+                at = page - window.delta
+                self._back(vma.cut(at, at + PAGE))
+                first = at if first is None else min(first, at)
+        if first is not None:
+            raise MemoryFault(first, access, mapped=True, beyond_file=True)
 
     def read(self, address: int, size: int) -> bytes:
         """Raises MemoryFault."""
-        self.check(address, size, "read")
+        of_file = self.check(address, size, "read")
         if not size:
             return b""
         window = self._window(address)
         if address + size <= window.end:
-            return window.read(address, size)
+            data = window.read(address, size)
+            if of_file:
+                self._check_lost("read")
+            return data
         return window.read(address, window.end - address) + self.read(window.end, address + size - window.end)
 
     def write(self, address: int, data: bytes | bytearray | memoryview) -> None:
-        """Raises MemoryFault; then nothing has been written."""
-        self.check(address, len(data), "write")
+        """Raises MemoryFault; then nothing has been written, unless the file behind the range became shorter in the middle."""
+        of_file = self.check(address, len(data), "write")
         self._store(address, data)
+        if of_file:
+            self._check_lost("write")
 
     def poke(self, address: int, data: bytes) -> None:
         """Writes whatever the permissions are (the loader clearing a bss tail). The range must be mapped."""
@@ -205,6 +233,14 @@ class AddressSpace:
             out += chunk
             address += len(chunk)
         raise _fail(errno.ENAMETOOLONG)
+
+    def forget_shortened(self) -> None:
+        """A file may have become shorter: code that was mapped behind its end is not to be executed from what the CPU has kept of it."""
+        for vma in self.vmas:
+            if vma.file is not None and vma.prot & PROT_EXEC:
+                end = vma.start + page_up(vma.file.size()) - vma.offset
+                if end < vma.end:
+                    self.listener.changed(max(end, vma.start), vma.end)
 
     # -- mapping ----------------------------------------------------------------------------------------------------
 

@@ -210,6 +210,7 @@ def sys_ftruncate(process: Process, fd: int, size: int) -> int:
     if size < 0:
         raise GuestError(errno.EINVAL)
     os.ftruncate(writable_file(process, fd, size), size)
+    process.memory.forget_shortened()
     return 0
 
 
@@ -217,6 +218,7 @@ def sys_truncate(process: Process, path: int, size: int) -> int:
     if size < 0:
         raise GuestError(errno.EINVAL)
     process.fs.truncate(None, process.memory.read_string(path, C.PATH_MAX), size)
+    process.memory.forget_shortened()
     return 0
 
 

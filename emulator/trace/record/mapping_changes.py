@@ -24,6 +24,9 @@ class MappingChanges:
     def code_written(self, start: int, end: int) -> None:
         self._listener.code_written(start, end)
 
+    def lost_page(self) -> int:
+        return self._listener.lost_page()
+
     def changed(self, start: int, end: int) -> None:
         self._changed()
         self._listener.changed(start, end)

@@ -37,6 +37,7 @@ static const struct { const char *name; void *pointer; } IMPORTS[] = {
     {"cpu_cc_compute_all_x86_64", &core_flags},
     {"tcg_gen_callN_x86_64", &core_gen_call},
     {"uc_emu_start", &emu_start},
+    {"cpu_restore_state_x86_64", &core_restore},
 };
 
 static const Replacement *const *const TABLES = uselib_replacements;
@@ -208,6 +209,7 @@ EXPORT int uselib_core_start(void *uc, uint64_t pc, uint64_t until, int counting
     core_until = until;
     core_counting = counting;
     core_running = env;
+    core_enter_faults((uintptr_t)__builtin_frame_address(0));
     core_clear_x87();
     core_enter_sse(env);
     int status = emu_start(uc, pc, until, 0, 0);

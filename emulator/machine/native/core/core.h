@@ -92,6 +92,11 @@ extern void (*core_store16)(Env *env, uint64_t address, uint32_t value, uintptr_
 extern uint64_t (*core_load64)(Env *env, uint64_t address, uintptr_t host_pc);
 extern uint32_t (*core_load16)(Env *env, uint64_t address, uintptr_t host_pc);
 
+/* host_faults.c: before a run of the CPU, in the frame whose address is given; while a block is translated; Unicorn's cpu_restore_state. */
+void core_enter_faults(uintptr_t frame);
+extern bool core_translating;
+extern bool (*core_restore)(void *cpu, uintptr_t host_pc, bool will_exit);
+
 /* sse.c: around a run of the CPU. */
 void core_enter_sse(Env *env);
 void core_leave_sse(Env *env);

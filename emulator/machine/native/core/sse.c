@@ -63,7 +63,9 @@ static bool (*unicorn_fill)(void *, uint64_t, int, int, int, bool, uintptr_t);
 static void *translate(void *cpu, uint64_t pc, uint64_t base, uint32_t flags, int options)
 {
     go_away();
+    core_translating = true;
     void *block = unicorn_translate(cpu, pc, base, flags, options);
+    core_translating = false;
     come_back();
     return block;
 }
