@@ -10,6 +10,7 @@
 #ifndef USELIB_CORE_H
 #define USELIB_CORE_H
 
+#include <setjmp.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -95,6 +96,9 @@ extern uint32_t (*core_load16)(Env *env, uint64_t address, uintptr_t host_pc);
 /* host_faults.c: before a run of the CPU, in the frame whose address is given; while a block is translated; Unicorn's cpu_restore_state. */
 void core_enter_faults(uintptr_t frame);
 extern bool core_translating;
+/* A copy whose host pages may be missing: sigsetjmp(core_copy_failed, 0), then core_copying is true until it is done. */
+extern sigjmp_buf core_copy_failed;
+extern volatile bool core_copying;
 extern bool (*core_restore)(void *cpu, uintptr_t host_pc, bool will_exit);
 
 /* sse.c: around a run of the CPU. */

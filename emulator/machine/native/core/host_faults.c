@@ -34,6 +34,8 @@ static struct { uint64_t address, access; } fault; /* the latest */
 
 bool (*core_restore)(void *cpu, uintptr_t host_pc, bool will_exit);
 bool core_translating;
+sigjmp_buf core_copy_failed;
+volatile bool core_copying;
 static uintptr_t core_frame, block_distance;
 static uintptr_t access_pc; /* in translated code, of the slow access that is being made; 0: none */
 static pthread_t running_thread;
@@ -43,7 +45,7 @@ static const int SIGNALS[2] = {SIGBUS, SIGSEGV};
 void core_enter_faults(uintptr_t frame)
 {
     core_frame = frame;
-    core_translating = false;
+    core_translating = core_copying = false;
     access_pc = 0;
     running_thread = pthread_self();
 }
@@ -87,6 +89,9 @@ static void pass_on(int number, siginfo_t *info, void *context)
     }
 }
 
+/* The kernel resets the floating-point unit for handlers; the guest's rounding mode and flags are in it. */
+static void restore_unit(const mcontext_t *machine) { __asm__ volatile("fxrstor64 %0" : : "m"(*machine->fpregs)); }
+
 static void handle(int number, siginfo_t *info, void *context)
 {
     mcontext_t *machine = &((ucontext_t *)context)->uc_mcontext;
@@ -96,11 +101,17 @@ static void handle(int number, siginfo_t *info, void *context)
         pass_on(number, info, context);
         return;
     }
-    if (core_running && pthread_equal(running_thread, pthread_self()) && guest_made_it(machine->gregs[REG_RIP])) {
+    bool here = core_running && pthread_equal(running_thread, pthread_self());
+    if (here && core_copying) {
+        core_copying = false;
+        restore_unit(machine);
+        siglongjmp(core_copy_failed, 1);
+    }
+    if (here && guest_made_it(machine->gregs[REG_RIP])) {
         fault.address = at - window->host + window->guest;
         fault.access = core_translating ? MEM_FETCH : machine->gregs[REG_ERR] & WROTE ? MEM_WRITE : MEM_READ;
         access_pc = 0;
-        __asm__ volatile("fxrstor64 %0" : : "m"(*machine->fpregs)); /* the kernel resets the unit for handlers; the guest's flags are in it */
+        restore_unit(machine);
         core_raise_error(core_running, VECTOR_PF, 0, 0);
     }
     void *page = (void *)(at & -(uint64_t)PAGE);

@@ -37,20 +37,32 @@ static void advance(Env *env, uint64_t bytes, uint64_t count, bool source)
     env->regs[RCX] = cut(env, env->regs[RCX] - count);
 }
 
+/* Comes back with true if the host has no page for what is copied: the translation's element then faults. */
+#define missing() (sigsetjmp(core_copy_failed, 0) != 0)
+
+static inline void copying(bool now)
+{
+    __asm__ volatile("" : : : "memory"); /* the copy stays between two of these */
+    core_copying = now;
+    __asm__ volatile("" : : : "memory");
+}
+
 static void move(Env *env, unsigned size)
 {
-    if (!plain(env) || env->segs[ES].base || env->segs[DS].base) return;
+    if (!plain(env) || env->segs[ES].base || env->segs[DS].base || missing()) return;
     for (uint64_t done = 0;;) {
         uint64_t from = cut(env, env->regs[RSI]), to = cut(env, env->regs[RDI]);
         uint64_t count = least(run_length(env, size, done), (PAGE - from % PAGE) / size), bytes = count * size;
         if (!count) return;
         char *source = core_host_address(env, from, MMU_LOAD, USER), *target = core_host_address(env, to, MMU_STORE, USER);
         if (!source || !target) return;
+        copying(true);
         if (target - source < (int64_t)bytes && target > source) { /* elements that are written are read again: a pattern spreads */
             for (uint64_t i = 0; i < bytes; i += size) memmove(target + i, source + i, size);
         } else {
             memmove(target, source, bytes);
         }
+        copying(false);
         advance(env, bytes, count, true);
         done += bytes;
     }
@@ -58,14 +70,16 @@ static void move(Env *env, unsigned size)
 
 static void fill(Env *env, unsigned size)
 {
-    if (!plain(env) || env->segs[ES].base) return;
+    if (!plain(env) || env->segs[ES].base || missing()) return;
     for (uint64_t done = 0;;) {
         uint64_t count = run_length(env, size, done), value = env->regs[RAX];
         if (!count) return;
         char *target = core_host_address(env, cut(env, env->regs[RDI]), MMU_STORE, USER);
         if (!target) return;
+        copying(true);
         if (size == 1) memset(target, (int)value, count);
         else for (uint64_t i = 0; i < count; i++) memcpy(target + i * size, &value, size);
+        copying(false);
         advance(env, count * size, count, false);
         done += count * size;
     }
