@@ -185,10 +185,10 @@ SOURCES = {
 """Name of a program -> its source."""
 
 LUA = {
-    "fib": "local function f(n) if n < 2 then return n end return f(n-1) + f(n-2) end print(f(27))",
-    "sort": "local t, s = {}, 1 for i = 1, 100000 do s = (s * 1103515245 + 12345) % 2147483648 t[i] = s end "
-    "table.sort(t) print(t[1], t[100000])",
-    "gmatch": "local s, n = string.rep('the quick brown fox ', 20000), 0 for w in s:gmatch('%a+') do n = n + #w end print(n)",
+    "fib": "local function f(n) if n < 2 then return n end return f(n-1) + f(n-2) end print(f(31))",
+    "sort": "local t, s = {}, 1 for i = 1, 300000 do s = (s * 1103515245 + 12345) % 2147483648 t[i] = s end "
+    "table.sort(t) print(t[1], t[300000])",
+    "gmatch": "local s, n = string.rep('the quick brown fox ', 300000), 0 for w in s:gmatch('%a+') do n = n + #w end print(n)",
 }
 """Name of a script -> the script."""
 

@@ -277,6 +277,10 @@ class Engine:
     def flush_tlb(self) -> None:
         self.lib.uc_ctl(c_void_p(self.handle), self.flush_control)
 
+    def grow_tlb(self) -> int:
+        """Makes the TLB larger than it begins; the address of its size for native code, or 0 where that cannot be done."""
+        return 0 if self.core is None else int(self.core.uselib_core_grow_tlb(self.handle))
+
     def hook_lookups(self, callback: Any, data: int) -> None:
         """UC_HOOK_TLB_FILL: bool f(uc, page address, access, struct uc_tlb_entry *, data), a ctypes callback or an address."""
         self.hook(HOOK_TLB_FILL, callback, data=data)

@@ -51,6 +51,7 @@ class _Table(ctypes.Structure):
         ("flush", c_uint64),
         ("flush_page", c_void_p),
         ("cpu", c_void_p),
+        ("tlb_mask", c_void_p),
         ("tlb_size", c_uint64),
         ("fills", c_uint64),
         ("asked", c_uint64),
@@ -102,6 +103,7 @@ class NativeLookups:
         flush_page, cpu = engine.private("tlb_flush_page"), locate_cpu(engine, bits)
         if flush_page and cpu:
             self.table.contents.flush_page, self.table.contents.cpu = flush_page, cpu
+        self.table.contents.tlb_mask = engine.grow_tlb()
         engine.hook_lookups(native_module.address(lib.uselib_pages_fill), ctypes.cast(self.table, c_void_p).value or 0)
 
     @property

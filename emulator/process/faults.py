@@ -77,8 +77,7 @@ def page_fault(space: AddressSpace, cpu: CpuState, page: int, access: int) -> Fa
         address = _operand(space, cpu, registers, page)
     error = _PF_USER | (_PF_WRITE if kind == "write" else 0) | (_PF_INSTR if kind == "execute" else 0)
     try:
-        if space.check(address, 1, kind):  # a page of a file is there now: somebody has made it longer again
-            return Fault(SIGBUS, BUS_ADRERR, address, kind, error=error, note="behind the end of the mapped file")
+        space.check(address, 1, kind)
     except MemoryFault as failure:
         if failure.beyond_file:
             return Fault(SIGBUS, BUS_ADRERR, address, kind, error=error, note="behind the end of the mapped file")

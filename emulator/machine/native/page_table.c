@@ -31,6 +31,7 @@ typedef struct {
     uint64_t flush;         /* the control word of UC_CTL_TLB_FLUSH */
     FlushPage flush_page;   /* NULL: not to be had */
     void *cpu;              /* its first argument */
+    const uint64_t *tlb_mask; /* (entries of the TLB - 1) << 6; NULL: not known, and tlb_size is a guess */
     uint64_t tlb_size;      /* entries that the TLB is taken to have */
     uint64_t fills;         /* lookups since the last flush */
     uint64_t asked;         /* lookups that went to Python, for tests and figures */
@@ -174,6 +175,7 @@ EXPORT bool uselib_pages_fill(void *uc, uint64_t address, int access, Entry *ent
 {
     Table *t = data;
     uint64_t page = address >> PAGE_BITS;
+    if (t->tlb_mask) t->tlb_size = (*t->tlb_mask >> 6) + 1;
     if (++t->fills > t->tlb_size + t->tlb_size / 2 && t->tlb_size < TLB_LAST) {
         t->control(uc, (int)t->flush);
         t->tlb_size *= 2;

@@ -172,6 +172,9 @@ EXPORT int uselib_core_fits(void *uc)
     return *(void **)(cpu + CPU_UC) == uc && env->df == 1 && env->old_exception == -1 && env->gdt.base == 0;
 }
 
+/* Before the first run. Returns the address of the TLB's size, for page_table.c. */
+EXPORT uint64_t *uselib_core_grow_tlb(void *uc) { return core_grow_tlb((char *)env_of(uc) - CPU_ENV); }
+
 EXPORT Env *uselib_core_env(void *uc) { return env_of(uc); }
 
 enum { ES, CS, SS, DS, FS, GS };

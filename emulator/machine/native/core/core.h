@@ -82,6 +82,9 @@ extern Env *core_running;  /* the CPU that runs */
 extern bool core_counting;   /* instructions are counted, so every iteration of a string instruction has to take place */
 extern uint64_t core_until; /* where it stops: nothing there is read */
 
+/* tlb.c */
+uint64_t *core_grow_tlb(char *cpu);
+
 /* x87.c: machine code that it executes, made once (0: it cannot be); clearing what the host's x87 has collected. */
 int core_prepare_x87(void);
 void core_clear_x87(void);
