@@ -1,4 +1,4 @@
-"""Cpu: the registers of one machine as the kernel sees them (interfaces.Cpu), over an Engine.
+"""Cpu: the registers of one machine as the kernel sees them (interfaces.CpuState), over an Engine.
 
 32-bit thread-local storage works as on Linux: GS is loaded with a selector whose descriptor set_thread_area put into the
 GDT. The GDT lies at GDT_ADDRESS, above the addresses that a 32-bit program can have.

@@ -2,7 +2,7 @@
 
 The Python binding that comes with Unicorn takes 40 ms to import and 3-5 us for a register; this layer takes 1 ms and under
 1 us for a whole set of registers, which is what a system call needs. The library file itself comes from the `unicorn`
-package; tests/test_machine_engine.py compares the constants below with the binding's.
+package; tests/emulator/machine/test_machine_run.py compares the constants below with the binding's.
 
 Source: unicorn.h, x86.h of Unicorn 2.1.
 """

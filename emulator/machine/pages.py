@@ -86,27 +86,18 @@ class PageTable:
         """Permissions for a page (0: fault)."""
         vma = self._space.vmas.find(page)
         if vma is None:
-            if page in self._kernel_pages or self._dropping:
+            if page in self._kernel_pages:
                 return _BOTH
-            if not self._space.grow_stack(page):
-                self.refused = (page, access)
-                return 0
-            vma = self._space.vmas.find(page)
-            assert vma is not None
+            vma = None if self._dropping or not self._space.grow_stack(page) else self._space.vmas.find(page)
+            if vma is None:
+                return self._refuse(page, access)
         prot = vma.prot & ~PROT_WRITE if page in self._withheld else vma.prot
         wanted = PROT_WRITE if access == MEM_WRITE else PROT_EXEC if access == MEM_FETCH else _BOTH
         if not prot & wanted or (vma.file is not None and self._beyond_file(vma, page)):
-            if self._dropping:
-                return _BOTH
+            return self._refuse(page, access)
+        if access == MEM_FETCH and not self._may_execute(vma, page):
             self.refused = (page, access)
             return 0
-        if access == MEM_FETCH:
-            self._executed.add(page)
-            if page not in self._scanned:
-                self._scan(vma, page)
-                if self._unhooked and not self._dropping:  # translations cannot be dropped here
-                    self.refused = (page, access)
-                    return 0
         if prot & PROT_WRITE and prot & PROT_EXEC:
             perms = self._fill_twofold(page, access)
             if perms:
@@ -116,6 +107,21 @@ class PageTable:
             prot &= ~PROT_EXEC  # it is looked up once more, to be scanned, before it is executed
         self._enter_around(vma, page, prot | PROT_READ)
         return prot | PROT_READ
+
+    def _refuse(self, page: int, access: int) -> int:
+        """A fault; but while translations are dropped every page is found."""
+        if self._dropping:
+            return _BOTH
+        self.refused = (page, access)
+        return 0
+
+    def _may_execute(self, vma: Vma, page: int) -> bool:
+        """Notes that the page is executed. False if translations have to be dropped first, which cannot be done within a lookup."""
+        self._executed.add(page)
+        if page not in self._scanned:
+            self._scan(vma, page)
+            return not self._unhooked or self._dropping
+        return True
 
     def _enter(self, page: int, perms: int) -> None:
         """Notes the answer for a page."""

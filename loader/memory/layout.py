@@ -34,8 +34,9 @@ LAYOUTS = {
     32: Layout(32, ((0, 1 << 32),), 0xFFFFE000, 0xFFFFE000, 0xF7C00000),
     64: Layout(64, ((0, 1 << 32), (STACK_WINDOW_64, TOP_64)), TOP_64 - PAGE, TOP_64 - PAGE, 0x7FFF_F7C0_0000),
 }
-# Linux without randomization begins mappings 128 MiB below the stack's top; here it is 132 MiB. At 128 MiB the first mapped pages and the last ones
-# of the stack, which are a program's hottest, have the same place in every TLB of up to 32,768 entries (machine/native/core/tlb.c).
+# Linux without randomization begins mappings 128 MiB below the stack's top; here it is 132 MiB. At 128 MiB the first mapped
+# pages and the last ones of the stack, which are a program's hottest, have the same place in every TLB of up to 32,768
+# entries (machine/native/core/tlb.c).
 # Linux of 1993: programs begin at address 0 and the kernel at 0xc0000000 (TASK_SIZE); libraries are at 0x60000000 and above.
 LAYOUT_1993 = Layout(32, ((0, 1 << 32),), 0xC000_0000, 0xC000_0000, 0x6000_0000, lowest=0)
 # System V Release 3: the stack ends below 0x80000000, shared libraries lie from 0xa0000000 on.
