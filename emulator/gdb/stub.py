@@ -20,6 +20,7 @@ _FEATURES = (
     b"qXfer:exec-file:read+;qXfer:libraries-svr4:read+;exec-events+" % PACKET
 )
 THREAD = b"1"
+_HEXADECIMAL = frozenset(b"0123456789abcdefABCDEF")
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,13 @@ class Go:
     how: str
     signal: int = 0
     until: tuple[int, int] | None = None
+
+
+def hexadecimal(text: bytes) -> int:
+    """A number of the protocol: digits only, no sign. Raises ValueError."""
+    if not _HEXADECIMAL.issuperset(text):
+        raise ValueError(text)
+    return int(text, 16)
 
 
 class Stub:
@@ -98,14 +106,14 @@ class Stub:
 
     def _resume(self, how: str, data: bytes) -> None:
         if data:
-            self._set_pc(int(data, 16))
+            self._set_pc(hexadecimal(data))
         self._let(how)
 
     def _resume_with_signal(self, how: str, data: bytes) -> None:
         number, _, address = data.partition(b";")
         if address:
-            self._set_pc(int(address, 16))
-        self._let(how, int(number, 16))
+            self._set_pc(hexadecimal(address))
+        self._let(how, hexadecimal(number))
 
     def _set_pc(self, address: int) -> None:
         control = self.target.control
@@ -125,11 +133,11 @@ class Stub:
             kind, rest = action[:1], action[1:]
             if kind == b"r":
                 begin, _, end = rest.partition(b",")
-                self._let("step", until=(int(begin, 16), int(end, 16)))
+                self._let("step", until=(hexadecimal(begin), hexadecimal(end)))
             elif kind in (b"c", b"s"):
                 self._let("continue" if kind == b"c" else "step")
             elif kind in (b"C", b"S"):
-                self._let("continue" if kind == b"C" else "step", int(rest, 16))
+                self._let("continue" if kind == b"C" else "step", hexadecimal(rest))
             else:
                 return BAD_REQUEST
             return None
@@ -148,18 +156,18 @@ class Stub:
         return OK
 
     def _read_register(self, data: bytes) -> bytes:
-        value = self.target.registers.read(int(data, 16))
+        value = self.target.registers.read(hexadecimal(data))
         return BAD_REQUEST if value is None else value.hex().encode()
 
     def _write_register(self, data: bytes) -> bytes:
         number, _, value = data.partition(b"=")
-        done = self.target.registers.write(int(number, 16), bytes.fromhex(value.decode()))
+        done = self.target.registers.write(hexadecimal(number), bytes.fromhex(value.decode()))
         return OK if done else BAD_REQUEST
 
     @staticmethod
     def _range(data: bytes) -> tuple[int, int]:
         address, _, size = data.partition(b",")
-        return int(address, 16), int(size, 16)
+        return hexadecimal(address), hexadecimal(size)
 
     def _read_memory(self, data: bytes) -> bytes:
         address, size = self._range(data)
@@ -183,7 +191,7 @@ class Stub:
     def _point(self, data: bytes, insert: bool) -> bytes:
         """Z and z: 0 software and 1 hardware breakpoint (the same here), 2 write watchpoint."""
         kind, address, size = data.split(b";")[0].split(b",")
-        at, length = int(address, 16), int(size, 16)
+        at, length = hexadecimal(address), hexadecimal(size)
         if kind in (b"0", b"1"):
             change = self.target.set_breakpoint if insert else self.target.clear_breakpoint
             change(at, kind.decode())
@@ -246,7 +254,7 @@ class Stub:
                 bytes.fromhex(rest.split(b",")[0].decode()).decode("utf-8", "surrogateescape")
             )
             return b"F-1,2" if number is None else b"F%x" % number
-        words = [int(word, 16) for word in rest.split(b",")] if name in (b"pread", b"close", b"fstat") else []
+        words = [hexadecimal(word) for word in rest.split(b",")] if name in (b"pread", b"close", b"fstat") else []
         if name == b"close":
             return b"F0" if self.target.close_file(words[0]) else b"F-1,9"
         found: bytes | None

@@ -33,6 +33,7 @@ class Waiter(Protocol):
 
 READ, WRITE = select.POLLIN, select.POLLOUT
 _MILLISECOND = 1_000_000  # ns
+_LONGEST = 2**31 - 1  # ms that poll(2) takes; longer waits are several
 _RETRY = 0.01  # s between attempts at a lock
 _Result = TypeVar("_Result")
 
@@ -80,7 +81,7 @@ def _wait(process: Waiter, poller: select.poll, timeout: int | None) -> list[tup
     if clock.alarm_at is not None:  # a timer may go off before
         until = max(clock.alarm_at - clock.now, 0)
         limit = until if limit is None else min(limit, until)
-    ready = poller.poll(None if limit is None else -(-limit // _MILLISECOND))
+    ready = _poll_for(poller, limit)
     if any(fd == wakeup for fd, _ in ready):
         ready = [(fd, events) for fd, events in ready if fd != wakeup]
         if not ready:
@@ -91,6 +92,18 @@ def _wait(process: Waiter, poller: select.poll, timeout: int | None) -> list[tup
     if process.signals.deliverable() or limit != timeout:
         raise GuestError(errno.EINTR)
     return []
+
+
+def _poll_for(poller: select.poll, nanoseconds: int | None) -> list[tuple[int, int]]:
+    """The host's poll(2) for any time; None: for ever."""
+    if nanoseconds is None:
+        return poller.poll()
+    left = -(-nanoseconds // _MILLISECOND)
+    while left > _LONGEST:
+        if ready := poller.poll(_LONGEST):
+            return ready
+        left -= _LONGEST
+    return poller.poll(left)
 
 
 def attempt(process: Waiter, action: Callable[[bool], _Result]) -> _Result:

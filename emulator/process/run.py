@@ -271,6 +271,21 @@ def _cannot_start(options: RunOptions, failure: GuestError | OSError) -> ToolErr
     return RunError(Diagnostic(program, reason))
 
 
+_LIBRARY_OWN = frozenset({32, 33})  # glibc handles them itself, and its functions refuse them
+_RT_SIGACTION, _RT_SIGPROCMASK = 13, 14  # x86-64
+
+
+def _default_action(number: int) -> None:
+    """The default action of a signal of the C library's own, unblocked: the kernel is asked, past the library."""
+    import ctypes
+
+    kernel = ctypes.CDLL(None).syscall
+    kernel.argtypes = [ctypes.c_long] * 5
+    words = (ctypes.c_ulong * 4)()  # struct sigaction with SIG_DFL; the same zeroes are the mask
+    kernel(_RT_SIGACTION, number, ctypes.addressof(words), 0, 8)
+    kernel(_RT_SIGPROCMASK, 2, ctypes.addressof(words), 0, 8)  # SIG_SETMASK
+
+
 def _leave(end: ProcessEnded) -> NoReturn:
     """A forked child ends as the guest's child ended, for the parent's wait."""
     sys.stdout.flush()
@@ -279,7 +294,9 @@ def _leave(end: ProcessEnded) -> NoReturn:
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        if end.signal not in (signal.SIGKILL, signal.SIGSTOP):
+        if end.signal in _LIBRARY_OWN:
+            _default_action(end.signal)
+        elif end.signal not in (signal.SIGKILL, signal.SIGSTOP):
             signal.signal(end.signal, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [end.signal])
         os.kill(os.getpid(), end.signal)

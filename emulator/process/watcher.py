@@ -17,6 +17,7 @@ from contextlib import suppress
 
 NUDGE = signal.SIGRTMAX  # sent to the main thread when it is stuck in a call of the host's
 _STUCK = 40  # attempts, after which it must be
+_LONGEST = 2**31 - 1  # ms that poll(2) takes; waking up too early does no harm
 _REPEAT = 0.005  # s between attempts to stop: one that comes between two runs is lost
 
 
@@ -97,7 +98,7 @@ class Watcher:
                 poller.register(self._fd, select.POLLIN)
             moments = list(self._deadlines.values())
             delay = max(min(moments) - time.monotonic(), 0) * 1000 if moments else None
-            ready = dict(poller.poll(None if delay is None else delay + 1))
+            ready = dict(poller.poll(None if delay is None else min(delay + 1, _LONGEST)))
             if self._stopped:
                 return
             if wake in ready:

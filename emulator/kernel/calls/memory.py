@@ -20,6 +20,7 @@ MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP = 1, 2, 4
 MADV_DONTNEED, MADV_FREE = 4, 8
 MADV_KNOWN = frozenset({0, 1, 2, 3, 4, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23})
 PROT_KNOWN = PROT_READ | PROT_WRITE | PROT_EXEC
+_MINCORE_PIECE = 1 << 16  # bytes of the vector written at a time
 MS_ASYNC, MS_INVALIDATE, MS_SYNC = 1, 2, 4
 
 
@@ -117,7 +118,11 @@ def sys_mincore(process: Process, address: int, size: int, vector: int) -> int:
     end = address + page_up(size)
     if not process.memory.vmas.covers(address, end):
         raise GuestError(errno.ENOMEM)
-    process.memory.write(vector, b"\1" * ((end - address) // PAGE))
+    count, done = (end - address) // PAGE, 0
+    while done < count:  # in pieces: the vector of a large range need not be there
+        piece = min(count - done, _MINCORE_PIECE)
+        process.memory.write(vector + done, b"\1" * piece)
+        done += piece
     return 0
 
 

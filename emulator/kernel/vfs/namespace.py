@@ -21,6 +21,8 @@ from uselib.emulator.kernel.vfs.grants import build_tree, forbidden_devices, ope
 from uselib.emulator.kernel.vfs.openat2 import available, open_beneath
 from uselib.emulator.kernel.vfs.places import STEP, Found, GuestDirectory, Handle, Node, NoProcView, Path, ProcView
 
+_STRIDE_MAX = 1000  # components taken at once: their names are shorter than PATH_MAX, mostly
+
 
 def components(path: bytes) -> list[bytes]:
     """The components of a path, without empty ones. Raises GuestError(ENAMETOOLONG, ENOENT)."""
@@ -29,6 +31,19 @@ def components(path: bytes) -> list[bytes]:
     if len(path) >= PATH_MAX:
         raise GuestError(errno.ENAMETOOLONG)
     return [part for part in path.split(b"/") if part]
+
+
+class LinkCount:
+    """The symbolic links that one look-up has followed, in all walks that it is made of."""
+
+    def __init__(self) -> None:
+        self.left = LINKS_MAX
+
+    def follow(self) -> None:
+        """Raises GuestError (ELOOP) for one link too many."""
+        self.left -= 1
+        if self.left < 0:
+            raise GuestError(errno.ELOOP)
 
 
 class Namespace:
@@ -105,12 +120,17 @@ class Namespace:
         return found if found.exists else None
 
     def _walk(
-        self, start: GuestDirectory, parts: list[bytes], follow: bool, top: GuestDirectory | None = None
+        self,
+        start: GuestDirectory,
+        parts: list[bytes],
+        follow: bool,
+        top: GuestDirectory | None = None,
+        links: LinkCount | None = None,
     ) -> Found:
-        top = top or self.top()
+        """links: those followed so far, where this walk is part of another one."""
+        top, links = top or self.top(), links or LinkCount()
         here = start
         todo = parts[::-1]  # a stack: the next component last
-        links = 0
         found = Found(here, b".", directory=here)
         while todo:
             if len(todo) > 2 and here.handle is not None and (here.node is None or not here.node.children):
@@ -120,7 +140,11 @@ class Namespace:
                 found = Found(here, b".", directory=here)
                 continue
             if name == b"..":
-                here = self._directory(here.path[:-1], top)
+                up = 1
+                while todo and todo[-1] == b"..":  # several at once: each is a walk from the root
+                    todo.pop()
+                    up += 1
+                here = self._directory(here.path[:-up], top, links)
                 found = Found(here, b".", directory=here)
                 continue
             if len(name) > NAME_MAX:
@@ -130,14 +154,13 @@ class Namespace:
                 here = found.directory
                 continue
             target = self._link(found) if todo or follow else None
+            if target is not None:
+                links.follow()
             if isinstance(target, GuestDirectory):  # /proc/self/fd/N of a directory
                 here = target
                 found = Found(here, b".", directory=here)
                 continue
             if target is not None:
-                links += 1
-                if links > LINKS_MAX:
-                    raise GuestError(errno.ELOOP)
                 if target.startswith(b"/"):
                     here = top
                 todo += components(target)[::-1]
@@ -150,21 +173,22 @@ class Namespace:
         return found
 
     def _stride(self, here: GuestDirectory, handle: Handle, todo: list[bytes]) -> GuestDirectory:
-        """Takes all components but the last at once, if they are plain directories; else none, and stays here."""
-        run = todo[:0:-1]
+        """Takes all components but the last at once (of many: the first _STRIDE_MAX), if they are plain directories; else none, and
+        stays here."""
+        run = todo[: max(len(todo) - 1 - _STRIDE_MAX, 0) : -1]
         if b".." in run or not available():
             return here
         fd = open_beneath(handle.fd, b"/".join(run))
         if fd is None:
             return here
-        del todo[1:]
+        del todo[len(todo) - len(run) :]
         path = tuple(part for part in run if part != b".")
         return GuestDirectory((*here.path, *path), Handle(fd), here.writable, None)
 
-    def _directory(self, path: Path, top: GuestDirectory) -> GuestDirectory:
+    def _directory(self, path: Path, top: GuestDirectory, links: LinkCount) -> GuestDirectory:
         """The directory at a path without links: for `..`. A path that has become something else meanwhile is walked
-        as any other, so it cannot lead out."""
-        found = self._walk(top, list(path), True, top) if path else Found(top, b".", directory=top)
+        as any other, so it cannot lead out; its links count with those of the whole walk (ELOOP)."""
+        found = self._walk(top, list(path), True, top, links) if path else Found(top, b".", directory=top)
         if found.directory is None:
             raise GuestError(errno.ENOENT)
         return found.directory

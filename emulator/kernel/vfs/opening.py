@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Callable, Sequence
 
 from uselib.emulator.kernel import constants as C
@@ -69,7 +70,9 @@ def _again(process: Process, number: int, opened: OpenedFile) -> Description:
     wanted, has = opened.flags & C.O_ACCMODE, old.flags & C.O_ACCMODE
     if has not in (wanted, C.O_RDWR):
         raise GuestError(errno.EACCES)
-    if opened.flags & C.O_TRUNC and wanted != C.O_RDONLY and not isinstance(old, RandomFile):
+    if opened.flags & C.O_TRUNC and not isinstance(old, RandomFile) and stat.S_ISREG(old.status().st_mode):
+        if has == C.O_RDONLY:
+            raise GuestError(errno.EACCES)
         os.ftruncate(old.host(), 0)
     return old  # shares the offset, unlike the kernel's; Linux opens the inode anew
 

@@ -218,7 +218,8 @@ def _symbols(program: Path):  # type: ignore[no-untyped-def]
 
 BAD_PACKETS = b"""
 m mzz,4 m0,ffffffff Z0 Z0,zz,1 Z2,0,4 P Pffff=00 pffff qXfer:features:read qXfer:auxv:read::zz qXfer:none:read::0,10
-vFile:pread:99,10,0 vFile:pread: vFile:open:zz,0,0 X0,4:ab M10,1:00 G12 Gzz vCont;q unknown vMustReplyEmpty
+vFile:pread:99,10,0 vFile:pread: vFile:open:zz,0,0 X0,4:ab M10,1:00 G12 Gzz vCont;q
+C-1 S+1 vCont;C-1 c-1 m-1,4 Z0,-1,1 p-1 unknown vMustReplyEmpty
 """.split()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from support import paths
+from support.command import uselib
 from support.paths import ROOT
 from support.programs import musl_program
 
@@ -50,3 +51,102 @@ def test_same_natively_and_emulated(name: str, arch: str, tmp_path: Path) -> Non
         difflib.unified_diff(native.splitlines(), emulated.splitlines(), "native", "emulated", n=0, lineterm="")
     )
     assert not difference, difference
+
+
+MOVED = """
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+int main(void)
+{
+	char target[64];
+	struct stat status;
+	mkdir("a", 0777), mkdir("a/b", 0777);
+	int below = open("a/b", O_PATH | O_DIRECTORY);
+	rename("a", "moved");
+	snprintf(target, sizeof target, "/proc/self/fd/%d/..", below);
+	symlink(target, "a");
+	printf("%s\\n", fstatat(below, "../x", &status, 0) ? strerror(errno) : "found");
+	return 0;
+}
+"""
+
+
+def test_links_through_a_moved_directory_have_an_end(arch: str, tmp_path: Path) -> None:
+    """`..` is looked up by name: here it leads through a link to itself."""
+    program = musl_program(MOVED, arch, tmp_path)
+    done = uselib("run", "--writable", ".", str(program), cwd=tmp_path)
+    assert (done.stdout, done.stderr, done.returncode) == ("Symbolic link loop\n", "", 0)
+
+
+DEEP = """
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+int main(void)
+{
+	static char up[4096];
+	struct stat here, there;
+	int deep = 0, top = open(".", O_RDONLY);
+	while (deep < 5000 && !mkdir("d", 0777) && !chdir("d"))
+		deep++;
+	for (int i = 0; i < 1300; i++)
+		strcpy(up + 3 * i, "../");
+	printf("%d %d\\n", deep, stat(up, &here));
+	for (int i = 0; i < 1300; i++)
+		chdir("..");
+	printf("%d\\n", !stat(".", &there) && here.st_ino == there.st_ino);
+	for (; deep > 1300; deep--)
+		chdir("..");
+	fstat(top, &there), stat(".", &here);
+	printf("%d\\n", here.st_ino == there.st_ino);
+	return 0;
+}
+"""
+
+
+def test_a_path_of_thousands_of_directories(tmp_path: Path) -> None:
+    """Each `..` of a path is not a walk of its own from the root: 1,300 of them took minutes."""
+    program = musl_program(DEEP, "x86_64", tmp_path)
+    try:
+        native, emulated = outputs(program, tmp_path)
+    finally:  # deeper than pytest could remove
+        subprocess.run(["rm", "-rf", *tmp_path.glob("*/d")], check=True)
+    assert native == emulated == "5000 0\n1\n1\nexit 0\n"
+
+
+KILLED = """
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+int main(void)
+{
+	for (int number = 31; number < 36; number++) {
+		int status = 0, child = fork();
+		if (!child) {
+			syscall(SYS_kill, getpid(), number);
+			_exit(7);
+		}
+		waitpid(child, &status, 0);
+		printf("%d: %x\\n", number, status & ~0x80);
+		fflush(stdout);
+	}
+	return 0;
+}
+"""
+
+
+def test_signals_that_the_hosts_c_library_keeps(arch: str, tmp_path: Path) -> None:
+    """A child that signal 32 or 33 kills has that status, and not a traceback."""
+    program = musl_program(KILLED, arch, tmp_path)
+    done = uselib("run", str(program), cwd=tmp_path)
+    assert done.stdout == "31: 1f\n32: 20\n33: 21\n34: 22\n35: 23\n" and done.returncode == 0
+    assert len(done.stderr.splitlines()) == 5 and "Traceback" not in done.stderr
