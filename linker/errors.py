@@ -7,6 +7,7 @@ traceback is a defect, whatever the input.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -16,6 +17,16 @@ _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 def printable(text: str) -> str:
     """`text` without control characters: names come from files, and must not break lines or command a terminal."""
     return text if text.isprintable() else text.translate(_CONTROLS)
+
+
+def unprintable(text: str) -> str:
+    """The first character of a line that cannot be seen, as `U+202E`; empty if there is none. A tab can."""
+    return next((f"U+{ord(char):04X}" for char in text if not char.isprintable() and char != "\t"), "")
+
+
+def file_of(failure: OSError) -> str:
+    """The file's name in an OSError, which may be bytes there; empty if it has none."""
+    return os.fsdecode(failure.filename) if isinstance(failure.filename, str | bytes) else ""
 
 
 def some(names: Sequence[str], most: int = 5) -> str:

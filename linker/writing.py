@@ -8,8 +8,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO, NamedTuple
 
 from uselib.linker.errors import error
 
@@ -72,6 +72,29 @@ def replacing(path: str, mode: int | None) -> Iterator[BinaryIO]:
 
 def _mode_of(path: str) -> int:
     return os.stat(path).st_mode & 0o7777 if os.path.exists(path) else permissions(0o666)
+
+
+class OutputFile(NamedTuple):
+    """One of the files that a command writes. mode: before the umask."""
+
+    path: str
+    content: bytes | bytearray
+    mode: int = 0o666
+
+
+def write_together(files: Sequence[OutputFile]) -> None:
+    """Writes all files or none: each is whole under its temporary name before the first is renamed. Raises LinkError naming the file
+    that cannot be written."""
+    with contextlib.ExitStack() as stack:
+        for path, content, mode in files:
+            try:
+                if os.path.isdir(path):
+                    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+                file = stack.enter_context(replacing(path, mode))
+                file.write(content)
+                file.flush()  # what is left to the end of the block is to rename it
+            except OSError as failure:
+                raise error(path, f"cannot be written: {failure.strerror}") from None
 
 
 def write_atomically(path: str, data: bytes | bytearray, mode: int = 0o777) -> None:

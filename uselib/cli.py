@@ -10,7 +10,7 @@ import os
 import sys
 
 from uselib.linker import cycle_collector
-from uselib.linker.errors import ToolError, UsageError, printable
+from uselib.linker.errors import ToolError, UsageError, file_of, printable
 
 # name -> (module under uselib.commands, one line of help)
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -71,9 +71,9 @@ def _run(arguments: list[str]) -> int:
     if arguments[0] not in COMMANDS:
         print(f"uselib: {printable(arguments[0])}: no such command; {_suggestion(arguments[0])}", file=sys.stderr)
         return 2
-    module = importlib.import_module(f"uselib.commands.{COMMANDS[arguments[0]][0]}")
-    cycle_collector.resume()
     try:
+        module = importlib.import_module(f"uselib.commands.{COMMANDS[arguments[0]][0]}")
+        cycle_collector.resume()
         return int(module.run(arguments[1:]))
     except ToolError as failure:
         for diagnostic in failure.diagnostics:
@@ -86,7 +86,7 @@ def _run(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return 130
     except OSError as failure:
-        where = f"{failure.filename}: " if failure.filename else ""
+        where = f"{name}: " if (name := file_of(failure)) else ""
         text = printable(f"{where}{failure.strerror or failure}").encode("utf-8", "backslashreplace").decode()
         print(f"uselib: {text}", file=sys.stderr)
         return 1

@@ -18,7 +18,7 @@ from uselib.emulator.kernel.vfs.namespace import Namespace
 from uselib.emulator.kernel.vfs.opening import ProcessView
 from uselib.emulator.process.no_program import NoRegisters, empty_space
 from uselib.emulator.process.run_options import RunOptions
-from uselib.linker.errors import Diagnostic, UsageError
+from uselib.linker.errors import Diagnostic, UsageError, file_of
 from uselib.linker.image import Machine
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -67,7 +67,7 @@ def _namespace(options: RunOptions) -> Namespace:
             sysroot=options.sysroot,
         )
     except OSError as failure:
-        raise UsageError(Diagnostic(str(failure.filename or ""), failure.strerror or str(failure))) from None
+        raise UsageError(Diagnostic(file_of(failure), failure.strerror or str(failure))) from None
 
 
 def _limits(options: RunOptions) -> Limits:

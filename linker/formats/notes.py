@@ -27,8 +27,11 @@ NT_LIBRARY descriptor                          NT_NEEDS descriptor
    88 u32 dependency_offset  descriptor's start)
    92 u32 dependency_count
    96 u8  digest[32]
-  128 segments: u64 address, u64 offset, u64 file_size, u64 memory_size, u32 prot (PROT_*), u32 reserved
+  128 segments: u64 address, u64 offset, u64 file_size, u64 memory_size, u32 prot (PROT_*), u32 checksum (of the first; else 0)
     . strings: name NUL, then each dependency's file name NUL
+
+checksum: FNV-1a (32 bits) of the bytes 4-7, 24-47, 56-95 and 128 to the end without the checksum: of all that start-up could
+not tell from anything else, and would follow.
 
 NT_SCHEME descriptor
     0 u32 format (1)
@@ -69,6 +72,8 @@ _SEGMENT = struct.Struct("<QQQQII")
 _NEEDS = struct.Struct("<II4HQQ32s")
 _BINDING = struct.Struct("<QIHH")
 _SCHEME = struct.Struct("<IIQ")
+CHECKSUM_OFFSET = 128 + 36  # in the NT_LIBRARY descriptor
+_CHECKED = ((4, 8), (24, 48), (56, 96), (128, CHECKSUM_OFFSET), (CHECKSUM_OFFSET + 4, None))  # [start, end)
 DIGEST_OFFSET = 96  # of the digest in the NT_LIBRARY descriptor
 assert _LIBRARY.size == 128 and _NEEDS.size == 64
 
@@ -168,7 +173,26 @@ def encode_library(header: LibraryHeader) -> bytes:
         len(header.segments), name_offset, name_offset + len(name), len(header.dependencies), who.digest,
     )  # fmt: skip
     strings = name + b"".join(dependency.encode() + b"\0" for dependency in header.dependencies)
-    return encode(NT_LIBRARY, fixed + segments + strings)
+    descriptor = bytearray(fixed + segments + strings)
+    if segments:
+        struct.pack_into("<I", descriptor, CHECKSUM_OFFSET, checksum(descriptor))
+    return encode(NT_LIBRARY, bytes(descriptor))
+
+
+def checksum(descriptor: bytes | bytearray) -> int:
+    """The checksum of an NT_LIBRARY descriptor with at least one segment, as its bytes give it."""
+    value = 2166136261
+    for start, end in _CHECKED:
+        for byte in descriptor[start:end]:
+            value = (value ^ byte) * 16777619 & 0xFFFF_FFFF
+    return value
+
+
+def checksum_matches(descriptor: bytes | bytearray) -> bool:
+    """Whether the checksum of an NT_LIBRARY descriptor with at least one segment is right."""
+    if len(descriptor) < CHECKSUM_OFFSET + 4:
+        return False
+    return struct.unpack_from("<I", descriptor, CHECKSUM_OFFSET) == (checksum(descriptor),)
 
 
 def decode_library(data: bytes, where: str) -> LibraryHeader:

@@ -44,7 +44,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from uselib.linker.errors import Diagnostic, Diagnostics, FormatError
+from uselib.linker.errors import Diagnostic, Diagnostics, FormatError, unprintable
 from uselib.linker.image import PAGE, Version
 from uselib.linker.reading import read_file
 
@@ -293,7 +293,10 @@ _DIRECTIVES: dict[str, Callable[[_SpecificationParser, list[str]], None]] = {
 def parse(text: str, file: str) -> Specification:
     """Reads a specification. Raises LinkError with every mistake found, each with FILE:LINE."""
     parser = _SpecificationParser(file)
-    for parser.line, raw in enumerate(text.splitlines(), 1):
+    for parser.line, raw in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
+        if hidden_character := unprintable(raw):
+            parser.complain(f"has the character {hidden_character}, which cannot be seen", remedy="remove it")
+            continue
         try:
             words = shlex.split(raw.partition("##")[0], comments=False)
         except ValueError:

@@ -26,6 +26,7 @@ INCOMPATIBLE = "Incompatible version."
 FEWER = "Incompatible version: it has fewer functions."
 OCCUPIED = "Address range is occupied."
 NO_BOOTSTRAP = "Exec format error: it has no bootstrap."
+DAMAGED = "Exec format error: its header is damaged."
 
 _MAX_SEGMENTS = 64
 MAX_LIBRARIES = 64
@@ -100,7 +101,8 @@ def _library_note(page: bytes, at: int, size: int) -> bytes | None:
         return None
     if dependency_at > room or dependencies > MAX_LIBRARIES:
         return None
-    return descriptor if descriptor.count(b"\0", name_at) >= 1 + dependencies else None
+    whole = descriptor.count(b"\0", name_at) and descriptor.count(b"\0", dependency_at) >= dependencies
+    return descriptor if whole else None
 
 
 def needs_of_page(page: bytes, machine: Machine) -> tuple[Identity, ...]:
@@ -166,6 +168,16 @@ def _layout(header: LibraryHeader, file_size: int) -> str:
     return ""
 
 
+def _sum_matches(page: bytes, headers: list[_Segment] | None) -> bool:
+    """check_sum of map.h, on a page whose first note is NT_LIBRARY."""
+    place = _notes_of_page(headers)
+    assert place is not None
+    at = place[0] + _PREFIX
+    (size,) = struct.unpack_from("<I", page, place[0] + 4)
+    (segments,) = struct.unpack_from("<I", page, at + 80)
+    return bool(segments) and size <= PAGE - at and notes.checksum_matches(page[at : at + size])
+
+
 def _single_load(headers: list[_Segment], header: LibraryHeader, file_size: int) -> bool:
     """Is it what load_elf_library of Linux takes, and does its one segment bring every part to its place?"""
     loads = [row for row in headers if row.type == _PT_LOAD]
@@ -221,4 +233,6 @@ def check(
         reason = NO_BOOTSTRAP
     if not reason and scheme == "uselib" and not single:
         reason = FORMAT_ERROR
+    if not reason and not _sum_matches(page, headers):
+        reason = DAMAGED
     return Checked(reason, header, single)

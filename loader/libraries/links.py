@@ -13,6 +13,7 @@ import contextlib
 import enum
 import errno
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -79,6 +80,29 @@ def plan(contents: Contents) -> Iterator[Step]:
             yield Step(Action.REMOVE, name, link.target or "")
 
 
+_TEMPORARY = re.compile(r"\..+_s\.\d+(?:\.\d+)?\.(\d+)\.[0-9a-f]{8}")  # as carry_out names them; 1: process
+
+
+def sweep(directory: str) -> None:
+    """Removes the temporary links of an ldconfig that was killed. Raises nothing: what cannot be removed does no harm."""
+    with contextlib.suppress(OSError), os.scandir(directory) as entries:
+        for entry in entries:
+            match = _TEMPORARY.fullmatch(entry.name)
+            if match and entry.is_symlink() and not _lives(int(match[1])):
+                with contextlib.suppress(OSError):
+                    os.unlink(entry.path)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
 def carry_out(directory: str, step: Step) -> None:
     """Does a step. Raises OSError; nothing is half done then."""
     path = os.path.join(directory, step.name)
@@ -86,7 +110,7 @@ def carry_out(directory: str, step: Step) -> None:
         with contextlib.suppress(FileNotFoundError):  # another ldconfig was faster
             os.unlink(path)
     elif step.action in (Action.MAKE, Action.CHANGE):
-        temporary = os.path.join(directory, f".{step.name[:200]}.{secrets.token_hex(4)}")
+        temporary = os.path.join(directory, f".{step.name[:200]}.{os.getpid()}.{secrets.token_hex(4)}")
         os.symlink(step.target, temporary)
         try:
             os.rename(temporary, path)

@@ -28,13 +28,19 @@ static const struct uselib_needs *needs_of_library(const struct uselib_library *
     return notes ? find_needs(notes, size, name) : 0;
 }
 
+/* Do `count` strings from `at` on end within the descriptor? */
+static int has_strings(const struct uselib_library *header, word at, word room, unsigned count) {
+    while (at < room && count)
+        if (!((const char *)header)[at++]) count--;
+    return !count;
+}
+
 /* NT_LIBRARY must be the first note; `room` bytes of its descriptor are within the page. 0 if anything runs over. */
 static const struct uselib_library *library_note(const unsigned char *at) {
-    word size = 0, room, end;
+    word size = 0, room;
     const unsigned char *notes = notes_of_page(at, &size);
     const unsigned *note = (const unsigned *)notes;
     const struct uselib_library *header;
-    unsigned strings;
     if (!notes || size < 20 + sizeof *header || note[0] != 7 || note[2] != USELIB_NT_LIBRARY ||
         !same_string((const char *)(note + 3), USELIB_NOTE_NAME))
         return 0;
@@ -44,10 +50,33 @@ static const struct uselib_library *library_note(const unsigned char *at) {
         sizeof *header + header->segment_count * sizeof header->segments[0] > room || header->name_offset >= room ||
         header->dependency_offset > room || header->dependency_count > MAXIMUM_LIBRARIES)
         return 0;
-    strings = 1 + header->dependency_count; /* the name and each dependency must end within the descriptor */
-    for (end = header->name_offset; end < room && strings; end++)
-        if (!((const char *)header)[end]) strings--;
-    return strings ? 0 : header;
+    if (!has_strings(header, header->name_offset, room, 1) ||
+        !has_strings(header, header->dependency_offset, room, header->dependency_count))
+        return 0;
+    return header;
+}
+
+/* FNV-1a of `size` bytes, from the value of what goes before them. */
+static unsigned hash_bytes(unsigned value, const unsigned char *bytes, word size) {
+    while (size--) value = (value ^ *bytes++) * 16777619u;
+    return value;
+}
+
+/* Ends the program if the descriptor's checksum (linker/formats/notes.py) is wrong: nothing else would tell a damaged address of an
+ * initialiser or of the bootstrap from a right one. Comes after all checks that can say what is wrong. */
+static void check_sum(const unsigned char *at, const struct uselib_library *header) {
+    const unsigned char *bytes = (const unsigned char *)header;
+    word begin = sizeof *header + __builtin_offsetof(struct uselib_segment, checksum);
+    word end = ((const unsigned *)header)[-4]; /* of the note's header: the size of the descriptor */
+    unsigned value = 2166136261u;
+    if (!header->segment_count || end > USELIB_PAGE - (word)(bytes - at) || end < begin + 4)
+        refuse(path, "Exec format error: its header is damaged.");
+    value = hash_bytes(value, bytes + 4, 4);
+    value = hash_bytes(value, bytes + 24, 24);
+    value = hash_bytes(value, bytes + 56, 40);
+    value = hash_bytes(value, bytes + 128, begin - 128);
+    value = hash_bytes(value, bytes + begin + 4, end - begin - 4);
+    if (header->segments[0].checksum != value) refuse(path, "Exec format error: its header is damaged.");
 }
 
 /* Does an array of `count` pointers at `address` lie in the library? */
@@ -152,6 +181,7 @@ static void map_library(struct library *library, const struct search *search) {
     for (word i = (word)result; i < sizeof page; i++) page[i] = 0; /* behind a short file, not the last library's */
     header = check_page(page, (word)size, library);
     if (!(load = single_load(header, (word)size))) refuse(path, "Exec format error.");
+    check_sum(page, header);
     result = SYSCALL(SYS_USELIB, path, 0, 0, 0, 0, 0);
     if (result == -E_NOSYS) result = load_elf_library(fd, load);
     if (result < 0) refuse_error(path, result);
@@ -171,6 +201,7 @@ static void check_mapped(struct library *library, const struct search *search) {
     join(path, sizeof path, search->path, named ? 0 : directory_length(search->path), library->file_name);
     if (SYSCALL(SYS_MSYNC, base, USELIB_PAGE, MS_ASYNC_, 0, 0, 0)) refuse(path, "The kernel did not map it.");
     library->header = check_page((const unsigned char *)base, (word)-1 >> 1, library);
+    check_sum((const unsigned char *)base, library->header);
 }
 
 #endif
@@ -196,9 +227,10 @@ static void map_by_bootstrap(struct library *library, long fd, struct uselib_cal
     header = check_page((const unsigned char *)base, (word)size, library);
     if (header->bootstrap < base || header->bootstrap >= base + USELIB_PAGE)
         refuse(path, "Exec format error: it has no bootstrap.");
+    if (call && (!header->continuation || header->continuation >= USELIB_PAGE))
+        refuse(path, "Exec format error: its bootstrap maps no other libraries.");
+    check_sum((const unsigned char *)base, header);
     if (call) {
-        if (!header->continuation || header->continuation >= USELIB_PAGE)
-            refuse(path, "Exec format error: its bootstrap maps no other libraries.");
         result = ((bootstrap)(base + header->continuation))(fd, header, call);
     } else {
         result = ((bootstrap)(word)header->bootstrap)(fd, header, 0);

@@ -31,7 +31,7 @@ struct uselib_segment {
     uselib_u64 file_size;   /* bytes from the file; the rest of memory_size is zero */
     uselib_u64 memory_size;
     uselib_u32 prot;        /* PROT_READ 1, PROT_WRITE 2, PROT_EXEC 4 */
-    uselib_u32 reserved;
+    uselib_u32 checksum;    /* of the first segment: of the descriptor (linker/formats/notes.py). Of others 0 */
 };
 
 /* Descriptor of NT_LIBRARY: in a target library, on its first page. */

@@ -16,7 +16,7 @@ from uselib.linker.reading import read_file
 from uselib.linker.versions import rule_named
 from uselib.loader.libraries.dependencies import ResolvedDependencies, resolve
 from uselib.loader.libraries.installed import Contents, Installed, Overlap, overlaps, read_directory
-from uselib.loader.libraries.links import Action, Step, carry_out, plan
+from uselib.loader.libraries.links import Action, Step, carry_out, plan, sweep
 from uselib.loader.libraries.search import HostFiles, SearchPath
 
 Facts = dict[str, Any]
@@ -35,6 +35,8 @@ class _Work:
 def _directory(path: str, dry: bool) -> _Work:
     """Mends the links of one directory. Raises ToolError if it cannot be read."""
     work = _Work(read_directory(path))
+    if not dry:
+        sweep(path)
     for step in plan(work.contents):
         where = os.path.join(path, step.name)
         if step.action is Action.REFUSE:

@@ -12,7 +12,7 @@ from uselib.linker.historical.aout.stub import DUMMY
 from uselib.linker.historical.aout.stub_writer import stub_archives
 from uselib.linker.link import LinkJob, link, show_warnings
 from uselib.linker.options import InputArgument, InputGroup, Options
-from uselib.linker.writing import write_atomically
+from uselib.linker.writing import OutputFile, write_together
 
 
 def make(options: argparse.Namespace) -> int:
@@ -43,9 +43,8 @@ def make(options: argparse.Namespace) -> int:
     folder = Path(options.output)
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / job.output
-    for name, content in stubs.items():
-        write_atomically(str(folder / f"{name}.sa"), content, 0o666)
-    write_atomically(str(target), linked.image)
+    stub_files = (OutputFile(str(folder / f"{name}.sa"), content) for name, content in stubs.items())
+    write_together((*stub_files, OutputFile(str(target), linked.image, 0o777)))
     if not options.quiet:
         end = max(section.end for section in linked.layout.sections)
         names = ", ".join(f"{name}.sa" for name in stubs)

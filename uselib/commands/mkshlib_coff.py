@@ -12,7 +12,7 @@ from uselib.linker.library import specification
 from uselib.linker.library.request import beside
 from uselib.linker.link import LinkJob, link, show_warnings
 from uselib.linker.options import InputArgument, InputGroup, Options
-from uselib.linker.writing import write_atomically
+from uselib.linker.writing import OutputFile, write_together
 
 
 def make(options: argparse.Namespace) -> int:
@@ -47,9 +47,10 @@ def make(options: argparse.Namespace) -> int:
     target = Path(options.target) if options.target else folder / name
     for path in (host, target):
         path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(str(host), host_library(spec.target, kind.exported), 0o666)
+    files = [OutputFile(str(host), host_library(spec.target, kind.exported))]
     if not options.no_target:
-        write_atomically(str(target), linked.image)
+        files.append(OutputFile(str(target), linked.image, 0o777))
+    write_together(files)
     if not options.quiet:
         count = sum(len(part.symbols) for part in kind.exported)
         print(f"{target}: {spec.target} at {spec.text_address:#x}, {spec.slot_count} slots, {count} exports; {host}")

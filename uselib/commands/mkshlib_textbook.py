@@ -14,7 +14,7 @@ from uselib.linker.library.request import identity_name
 from uselib.linker.library.specification import Specification
 from uselib.linker.link import LinkJob, link, show_warnings
 from uselib.linker.options import InputArgument, InputGroup, Options
-from uselib.linker.writing import write_atomically
+from uselib.linker.writing import OutputFile, write_together
 
 
 def make(options: argparse.Namespace) -> int:
@@ -52,10 +52,9 @@ def make(options: argparse.Namespace) -> int:
         raise error(
             str(directory), f"holds {strangers[0]}, not a module of this library", remedy="remove the directory"
         )
-    for file, content in files.items():
-        write_atomically(str(directory / file), content, 0o666)
-    write_atomically(str(folder / "lib" / f"{name}.lib"), encode_library(stub), 0o666)
-    write_atomically(str(folder / "shlib" / file_name), linked.image)
+    stub_files = (OutputFile(str(directory / file), content) for file, content in files.items())
+    whole = OutputFile(str(folder / "lib" / f"{name}.lib"), encode_library(stub))
+    write_together((*stub_files, whole, OutputFile(str(folder / "shlib" / file_name), linked.image, 0o777)))
     if not options.quiet:
         print(f"{file_name}: {base:#x}, {len(kind.slots)} slots, {len(kind.data)} data, {len(stub.modules)} modules")
     return 0

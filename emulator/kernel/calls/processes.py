@@ -22,6 +22,7 @@ from uselib.emulator.kernel.eras import ERAS
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.table import Effect, Syscall, Undo
 from uselib.emulator.process.interfaces import ProcessEnded, ProgramReplaced
+from uselib.linker.errors import file_of
 from uselib.linker.image import Machine
 from uselib.loader.memory.address_space import MemoryFault
 from uselib.loader.programs.exec import StartInfo, script_interpreter
@@ -233,7 +234,7 @@ def _kernel_libraries(
         number = failure.errno or errno.ENOEXEC
         if failure.filename:
             what = "Address range is occupied" if number == errno.EEXIST else os.strerror(number)
-            process.talk.once(f"can't load library '{failure.filename}': {what}")
+            process.talk.once(f"can't load library '{file_of(failure)}': {what}")
         elif number == errno.ENOENT:
             process.talk.once("the program is linked dynamically; only static programs run here")
         raise GuestError(number) from None

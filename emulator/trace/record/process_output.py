@@ -22,6 +22,11 @@ class ProcessOutput:
         self.index = 0
 
     @property
+    def incomplete(self) -> bool:
+        """Whether this process or one that it has forked could not write everything."""
+        return self._numbers.failed
+
+    @property
     def live(self) -> bool:
         """Whether events come out before the program goes on with a system call."""
         return self._sink.live
@@ -60,6 +65,7 @@ class ProcessOutput:
             self._cannot_write(failure)
 
     def _cannot_write(self, failure: OSError) -> None:
+        self._numbers.failed = True
         if not self.failed:
             reason = failure.strerror or str(failure)
             print(f"uselib: trace: {reason}: nothing more is recorded", file=sys.stderr, flush=True)

@@ -37,6 +37,10 @@ class Recorder(RunHooks):
         self._recording: ProgramRecording | None = None
         self._forked_at = 0
 
+    def status(self, of_program: int) -> int:
+        """The exit status of a recorded run: the program's, or 1 for 0 if the trace is incomplete."""
+        return of_program or int(self._output.incomplete)
+
     def on_exec(self, machine: WatchableMachine, space: AddressSpace, process: int, program: str) -> None:
         parent = None
         if self._recording is not None:

@@ -45,16 +45,24 @@ class TraceSink(Protocol):
 
 
 class ProcessNumbers:
-    """Numbers of the processes of one trace, from 0, over all of them."""
+    """Numbers of the processes of one trace, from 0, over all of them; and whether one of them could not write everything."""
 
     def __init__(self) -> None:
-        self._shared = mmap.mmap(-1, 8)  # shared with children: mmap(2), MAP_SHARED | MAP_ANONYMOUS
+        self._shared = mmap.mmap(-1, 9)  # shared with children: mmap(2), MAP_SHARED | MAP_ANONYMOUS
 
     def next(self) -> int:
         """A parent takes its child's number before it forks, so that no two processes ask at the same time unless both fork."""
         number = int.from_bytes(self._shared[:8], "little")
         self._shared[:8] = (number + 1).to_bytes(8, "little")
         return number
+
+    @property
+    def failed(self) -> bool:
+        return self._shared[8] != 0
+
+    @failed.setter
+    def failed(self, value: bool) -> None:
+        self._shared[8] = value
 
 
 class FileSink:

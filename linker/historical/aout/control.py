@@ -16,7 +16,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from uselib.linker.errors import Diagnostic, Diagnostics, FormatError
+from uselib.linker.errors import Diagnostic, Diagnostics, FormatError, unprintable
 from uselib.linker.historical.aout.stub import DUMMY, SLOT_SIZE, ControlLine, parse_control
 from uselib.linker.image import PAGE, Version
 from uselib.linker.reading import read_file
@@ -83,9 +83,14 @@ class ControlFiles:
 def _text(folder: Path, name: str) -> str:
     path = folder / name
     try:
-        return read_file(path).decode("ascii")
+        text = read_file(path).decode("ascii")
     except UnicodeDecodeError:
         raise FormatError(Diagnostic(str(path), "is not text")) from None
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
+        if hidden := unprintable(line):
+            what = f"has the character {hidden}, which cannot be seen"
+            raise FormatError(Diagnostic(f"{path}:{number}", what, remedy="remove it"))
+    return text
 
 
 def read_control(folder: str | Path) -> ControlFiles:

@@ -37,4 +37,5 @@ def run(arguments: list[str]) -> int:
         output = Output(extra.get("output"))
     except OSError as failure:
         raise ToolError(Diagnostic(extra["output"], failure.strerror or str(failure))) from None
-    return Runner(options, (Recorder(LiveSink(render, output), chosen),)).run()
+    recorder = Recorder(LiveSink(render, output), chosen)
+    return recorder.status(Runner(options, (recorder,)).run())

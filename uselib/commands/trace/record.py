@@ -38,4 +38,5 @@ def run(arguments: list[str]) -> int:
         from uselib.emulator.trace.record.wants import PrototypeWants
 
         wants = PrototypeWants(extra.get("prototypes", ()), results=chosen.returns, warn=said_once())
-    return Runner(options, (Recorder(sink, chosen, wants),)).run()
+    recorder = Recorder(sink, chosen, wants)
+    return recorder.status(Runner(options, (recorder,)).run())
