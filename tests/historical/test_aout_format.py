@@ -1,4 +1,4 @@
-"""linker/historical/aout/format.py and aout_stub.py: round trips, an independent reader (binutils for DJGPP), damaged files."""
+"""linker/historical/aout/format.py and stub.py: round trips, an independent reader (binutils for DJGPP), damaged files."""
 
 from __future__ import annotations
 

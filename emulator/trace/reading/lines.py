@@ -3,61 +3,46 @@
 from __future__ import annotations
 
 import os
-from bisect import bisect_right
 
-from uselib.emulator.trace.reading.places import Place, TracedFile
+from uselib.emulator.trace.reading.places import Place
+from uselib.linker.dwarf import sections
+from uselib.linker.dwarf.line_programs import LineTables
+from uselib.linker.errors import ToolError
+from uselib.linker.formats import elf
+from uselib.linker.reading import read_file
 
 _MAXIMUM_FILE = 1 << 30
-# what pyelftools lets through of damaged files
-_DEFECTS = (ValueError, KeyError, IndexError, AttributeError, TypeError, AssertionError)
 
 
 class SourceLines:
-    """Reads the line tables of each file once, when the first address in it is asked for."""
+    """Opens each file once, when the first address in it is asked for, and keeps what it found for each address."""
 
     def __init__(self) -> None:
-        self._tables: dict[str, tuple[list[int], list[str]]] = {}
+        self._tables: dict[str, LineTables | None] = {}
+        self._known: dict[tuple[str, int], str] = {}
 
     def of(self, place: Place, address: int) -> str:
         """`sort.c:12` of the call that returns to `address`; empty if that is not known."""
-        file: TracedFile = place.file
-        if file.path not in self._tables:
-            self._tables[file.path] = _table(file.path)
-        addresses, names = self._tables[file.path]
-        index = bisect_right(addresses, address - 1) - 1
-        return names[index] if index >= 0 else ""
+        key = place.file.path, address
+        text = self._known.get(key)
+        if text is None:
+            text = self._known[key] = self._find(*key)
+        return text
+
+    def _find(self, path: str, address: int) -> str:
+        if path not in self._tables:
+            self._tables[path] = _tables(path)
+        tables = self._tables[path]
+        found = tables.find(address - 1) if tables is not None else None
+        return f"{os.path.basename(found.file)}:{found.line}" if found is not None else ""
 
 
-def _table(path: str) -> tuple[list[int], list[str]]:
-    """Sorted addresses, and the line that begins at each (empty: code without lines)."""
-    from elftools.common.exceptions import DWARFError, ELFError, ELFParseError
-    from elftools.construct import ConstructError
-    from elftools.elf.elffile import ELFFile
-
-    rows: list[tuple[int, int, str]] = []
+def _tables(path: str) -> LineTables | None:
+    """The line tables of a file; None for one without readable lines, or another one by now."""
     try:
         if os.path.getsize(path) > _MAXIMUM_FILE:
-            return [], []
-        with open(path, "rb") as file:
-            elf = ELFFile(file)
-            if not elf.has_dwarf_info():
-                return [], []
-            dwarf = elf.get_dwarf_info()
-            for unit in dwarf.iter_CUs():
-                program = dwarf.line_program_for_CU(unit)
-                if program is None:
-                    continue
-                first = 0 if program["version"] >= 5 else 1
-                names = [entry.name.decode("utf-8", "replace") for entry in program["file_entry"]]
-                for entry in program.get_entries():
-                    state = entry.state
-                    if state is None:
-                        continue
-                    at = state.file - first
-                    name = os.path.basename(names[at]) if 0 <= at < len(names) else "?"
-                    text = "" if state.end_sequence else f"{name}:{state.line}"
-                    rows.append((state.address, 0 if state.end_sequence else 1, text))
-    except (OSError, ELFError, ELFParseError, DWARFError, ConstructError, *_DEFECTS):
-        return [], []  # a file without readable lines, or another one by now: names are shown without them
-    rows.sort()
-    return [row[0] for row in rows], [row[2] for row in rows]
+            return None
+        debug = sections.find(elf.ElfFile(memoryview(read_file(path)), path), path)
+    except (OSError, ToolError):
+        return None
+    return LineTables(debug) if debug is not None else None
