@@ -1,7 +1,7 @@
 """uselib: fixed-address shared libraries linked, loaded, emulated, traced and checked. This module is the Python API.
 
 `docs/python-api.md` describes every name with examples. A name is imported when it is first used, so `import uselib` costs
-nothing and a command waits only for what it needs. The rooms behind it: `uselib.linker`, `uselib.loader`, `uselib.runtime`,
+nothing and a command waits only for what it needs. The packages behind it: `uselib.linker`, `uselib.loader`, `uselib.runtime`,
 `uselib.emulator`, `uselib.abi` and `uselib.commands` (ARCHITECTURE.md); they are not part of the API.
 """
 

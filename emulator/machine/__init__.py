@@ -1,1 +1,16 @@
-"""The CPU: Unicorn behind a thin layer of our own (engine.py), registers, memory windows, run loop."""
+"""The CPU: Unicorn behind a thin layer of our own.
+
+machine.py         memory and registers put together, and the run loop
+engine.py          Unicorn's C interface through ctypes
+cpu.py             the registers as the kernel sees them; registers.py: their numbers; register_file.py: where they are in memory
+pages.py           page lookups, from the address space; native_pages.py: those that C answers (native/page_table.c)
+counter.py         instructions counted, and a limit
+stop_checks.py     whether translated code asks after each access if it must stop
+x87.py             x87 instructions by the host, where native/core is not built
+core.py            loads native/core
+
+native/core/ replaces functions of Unicorn's CPU on x86-64 hosts: core.h says how, tables.c lists the files with replacements, attach.c
+puts them in place. decode.c looks at each instruction before it is translated, emit.c has translated code call functions of ours; sse.c
+and x87.c compute on the host's units, strings.c does REP MOVS and REP STOS in one go, user.c refuses privileged instructions, tlb.c
+sets the TLB's size, host_faults.c turns the host's SIGBUS in guest memory into the guest's.
+"""

@@ -1,1 +1,10 @@
-"""File formats: bytes to dataclasses and back; no policy and no I/O."""
+"""File formats: bytes to dataclasses and back; no policy and no I/O.
+
+elf.py            ELF: constants, records, a reader that checks all it hands out
+elf_image.py      executables and target libraries -> Image
+elf_object.py     small relocatable objects, written
+ar.py             archives
+notes.py          the four notes of uselib
+library_names.py  names that mkshlib gives, and every tool looks for
+magic.py          the format of a file, by its first bytes
+"""

@@ -1,1 +1,19 @@
-"""The passes of link(), in the order of linker/link.py. model.py has what they work on."""
+"""The passes of link(), in the order of linker/link.py.
+
+model.py        what they work on: object files, sections, symbols, output sections
+
+libraries.py    finding and opening archives, stub libraries, text files that name inputs
+inputs.py       an object file's records, checked; object_formats.py: objects of other formats become ELF here
+resolve.py      which files take part, and which definition a name has
+provided.py     symbols that the linker defines
+gc.py, eh_frame.py  --gc-sections; unwind tables without the entries of discarded code
+undefined.py    errors for what nobody defines
+synthetic.py    sections that the linker adds; got.py: the GOT and its like; merge.py: strings kept once
+scan.py         relocations, first look: what they need
+layout.py       output sections, their order, their addresses
+apply.py        relocations, second look: the contents change
+symbol_values.py  what a reference to a symbol is worth
+writer.py       the file's bytes; mapfile.py: -Map
+
+A relocation kind is a row in i386.py or x86_64.py; relocations.py has the vocabulary of rows, machines.py chooses the table.
+"""

@@ -1,1 +1,8 @@
-"""Address spaces: mappings, the host memory behind them, access."""
+"""Address spaces: mappings, the host memory behind them, access.
+
+address_space.py  the memory of one process, with Linux's rules
+vma.py            one mapping, and the ordered list of them; gaps.py: where a search for a free range begins
+layout.py         where stack, heap and mappings go
+access.py         which accesses are allowed, and what comes of the others
+host_memory.py    windows of guest addresses over memory of the host
+"""

@@ -1,1 +1,11 @@
-"""The handlers of system calls, a module a family, each with its rows for the table."""
+"""The handlers of system calls, a module a family, each with its rows for the table (emulator/kernel/table.py).
+
+files.py, fcntl_ioctl.py, pipes.py, poll.py       descriptors
+status.py, attributes.py, directories.py          paths and inodes
+memory.py                                         brk, mmap and relatives
+processes.py, waits.py, threads.py                fork, exec, exit; wait; what concerns a thread
+signals.py, interval_timers.py                    signals, and the timers that send them
+time.py, limits.py, system.py                     clocks; limits; names, numbers, random bytes
+uselib.py                                         uselib(2)
+linux_1_0.py                                      calls that only programs of the first years make
+"""

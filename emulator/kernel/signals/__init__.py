@@ -1,1 +1,1 @@
-"""Signals: masks and dispositions, frames."""
+"""Signals: numbers.py (and flags of actions), state.py (actions, masks, pending ones, the host's), frames.py (the stack of a handler)."""

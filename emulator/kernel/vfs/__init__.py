@@ -1,1 +1,9 @@
-"""Files: what the guest sees of the host, operations on paths, open files and descriptors."""
+"""Files: what the guest sees of the host, operations on paths, open files and descriptors.
+
+grants.py       which directories of the host are seen, and where; places.py: what the tree is made of
+namespace.py    the walk along a path; openat2.py: several components in one step
+filesystem.py   operations that take a path
+opening.py      from a found file to an open one
+descriptors.py  open files and the table of descriptors
+synthetic.py    status of files that are made here: /dev, /proc/self
+"""

@@ -5,7 +5,7 @@
     simple        the lines of libc.txt, fast
     dwarf         DWARF -> prototypes
     damage        debug information that is damaged, said to the user
-    from_graph    rows of the type graph -> value types (machine_types: the basic ones)
+    from_graph    rows of the type graph -> value types (machine_types: the basic ones; type_views: their sizes, parts and text)
     sources       those in order of preference, cached
     conventions   where arguments and results are: i386 cdecl, x86-64 System V
     capture       what the recorder must copy at call time

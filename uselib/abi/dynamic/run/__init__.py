@@ -11,5 +11,5 @@ compare.py     if they are not: two processes that correspond (process_pair.py, 
                compared_words.py, pointers.py   which words are compared, when two pointers count as the same
 explain.py, static_findings.py   the change of the library behind a difference     coverage.py   what the run exercised
 identity_copy.py   a copy of a library that start-up accepts
-render.py      the result for people
+render.py      the result for people; exit_text.py: how a process ended
 """

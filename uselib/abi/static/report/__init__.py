@@ -1,4 +1,7 @@
-"""A report in the formats that people and programs read: a table of renderers, each in a module that is imported when asked for."""
+"""A report in the formats that people and programs read: a table of renderers, each in a module that is imported when asked for.
+
+text.py, json.py, sarif.py, junit.py, markdown.py   a format each; common.py: words that they share
+"""
 
 from __future__ import annotations
 

@@ -16,6 +16,8 @@
     runs = "differs"           what the old program does with the new library: same, differs, refused
     (and what `Example` has)
 
+page.py writes docs/abi-rules.md from these files.
+
 Files are read when their rule is first met: a check that finds nothing reads nothing.
 """
 
