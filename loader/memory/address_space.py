@@ -276,6 +276,8 @@ class AddressSpace:
             window.map_file(start, size, file.fd, offset, shared=shared, writable=may_write)
         if self.vmas.remove(start, end):
             self.listener.changed(start, end)
+        if grows_down and start < self.layout.mmap_base:
+            self._gaps.disable()
         self.vmas.insert(vma)
         self.listener.mapped(vma)
         return start
@@ -299,16 +301,17 @@ class AddressSpace:
 
     def find_gap(self, size: int) -> int:
         """The highest free range below the mmap base. Raises OSError (ENOMEM)."""
-        end = self._gaps.start(size)
+        end = above = self._gaps.start(size)
         while True:
-            below = self.vmas.last_below(end - 1)
+            below = self.vmas.last_below(above - 1)
             floor = below.end if below else MMAP_MIN
             if end - size >= max(floor, MMAP_MIN) and self._is_backed(end - size, end):
                 self._gaps.found(size, end)
                 return end - size
             if below is None:
                 raise _fail(errno.ENOMEM)
-            end = below.start - (STACK_GUARD_GAP if below.grows_down else 0)
+            above = below.start
+            end = min(end, below.start - (STACK_GUARD_GAP if below.grows_down else 0))
 
     def _is_backed(self, start: int, end: int) -> bool:
         return any(window.start <= start and end <= window.end for window in self.windows)
@@ -328,9 +331,7 @@ class AddressSpace:
     def _freed(self, end: int) -> None:
         """What lay below `end` is free now."""
         above = self.vmas.next_above(end - 1)
-        if above is not None:
-            end = above.start - (STACK_GUARD_GAP if above.grows_down else 0)
-        self._gaps.freed(end if above is not None else self.layout.mmap_base)
+        self._gaps.freed(self.layout.mmap_base if above is None else above.start)
 
     def protect(self, address: int, size: int, prot: int) -> None:
         """mprotect(2). Raises OSError: EINVAL, ENOMEM (a hole), EACCES (writing to a file open for reading)."""

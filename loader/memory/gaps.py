@@ -16,6 +16,13 @@ class GapHints:
         """top: where searches begin when nothing is known (the mmap base)."""
         self._top = top
         self._above: dict[int, int] = {}
+        self._enabled = True
+
+    def disable(self) -> None:
+        """There is a mapping that grows down, below which room is kept: what is free depends on more than the neighbours from now on, and
+        every search begins at the top."""
+        self._enabled = False
+        self._above.clear()
 
     def start(self, size: int) -> int:
         """Where to begin, going down, for a free range of `size` bytes."""
@@ -23,6 +30,8 @@ class GapHints:
 
     def found(self, size: int, end: int) -> None:
         """The highest free range of `size` bytes ends at `end`."""
+        if not self._enabled:
+            return
         if len(self._above) >= _SIZES and size not in self._above:
             self._above.clear()
         self._above[size] = end

@@ -1,6 +1,6 @@
 """Where mmap puts a mapping: the highest free range, whatever was mapped and unmapped before, and found without a walk past all mappings."""
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from uselib.loader.memory.address_space import MMAP_MIN, PAGE, AddressSpace
@@ -27,8 +27,9 @@ def highest(space: AddressSpace, size: int) -> int:
     return end - size
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(steps=st.lists(STEP, max_size=60))
+@example(steps=[("stack", 1, 0), ("stack", 1, 0), ("fixed", 0, 1), ("map", 1, 0)])
 def test_the_highest_free_range_is_taken(steps: list[tuple[str, int, int]]) -> None:
     space = AddressSpace(64)
     top = space.layout.mmap_base
