@@ -38,6 +38,8 @@ def locate_cpu(engine: Engine, bits: int) -> int:
 
 def _search(engine: Engine, bits: int, *, everywhere: bool) -> int:
     assert engine.handle is not None
+    if engine.core is not None:
+        return int(engine.core.uselib_core_env(engine.handle))
     try:
         memory = os.open("/proc/self/mem", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

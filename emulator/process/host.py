@@ -60,11 +60,17 @@ def print_report(death: Death, options: RunOptions) -> None:
         print(line, file=sys.stderr, flush=True)
 
 
+def emulator_alone(process: Process, options: RunOptions) -> None:
+    """No sandbox of the host's: the process belongs to somebody else."""
+
+
 class Host(NamedTuple):
     """files: the guest's open files at its start, from the number of files that it may have; signals: how its signals and the host's are
-    connected; load: what is run; report: what is done with the report of a death."""
+    connected; load: what is run; report: what is done with the report of a death; confine: called before the program is loaded, to
+    have the host's kernel confine this process (emulator/sandbox)."""
 
     files: Callable[[int], FileTable] = FileTable.standard
     signals: Callable[[ProcessIdentity, Thread, Clock], SignalState] = SignalState
     load: Loader = load_program
     report: Callable[[Death, RunOptions], None] = print_report
+    confine: Callable[[Process, RunOptions], None] = emulator_alone

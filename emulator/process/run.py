@@ -152,6 +152,7 @@ class Runner:
             for participant in self._hooks:
                 participant.before_run(self.process, values)
             words = [os.fsencode(f"{name}={value}") for name, value in values.items()]
+            self._host.confine(self.process, options)
             self._host.load(self.process, options, words)
         except (GuestError, OSError) as failure:
             raise _cannot_start(options, failure) from None

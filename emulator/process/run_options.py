@@ -33,6 +33,7 @@ class RunOptions:
     realtime: bool = False
     seed: int = 0
     fault_report: bool = False
+    no_sandbox: bool = False
 
 
 def _paths(text: str) -> tuple[str, ...]:
@@ -86,6 +87,7 @@ OPTIONS: dict[str, Option] = {
     "--strace": Option("", "show every system call", None),
     "--realtime": Option("", "the host's clock and random bytes instead of reproducible ones", None),
     "--seed": Option("N", "for the reproducible random bytes", int),
+    "--no-sandbox": Option("", "do without the host's sandbox (Landlock, seccomp) around the emulator", None),
     "--fault-report": Option("", "when a signal kills the program: registers, code and mappings", None),
 }
 

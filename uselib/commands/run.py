@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from uselib.emulator.option_table import Option
+from uselib.emulator.process.host import Host
 from uselib.emulator.process.run import Runner
 from uselib.emulator.process.run_options import parse
+from uselib.emulator.sandbox.sandbox import Sandbox
 
 USAGE = "uselib run [OPTIONS] PROG [ARGUMENTS]"
 
-_EXTRA = {"--gdb": Option("[HOST:]PORT", "wait for gdb (`target remote :PORT`) before the first instruction")}
+_EXTRA = {
+    "--gdb": Option("[HOST:]PORT", "wait for gdb (`target remote :PORT`) before the first instruction"),
+    "--explain-confinement": Option("", "say what confines the program, and do not run it", None),
+}
 
 
 def run(arguments: list[str]) -> int:
@@ -21,4 +26,10 @@ def run(arguments: list[str]) -> int:
         from uselib.emulator.gdb.run import GdbRunner, listen
 
         return GdbRunner(options, listen(extra["gdb"])).run()
-    return Runner(options).run()
+    sandbox = Sandbox()
+    runner = Runner(options, host=Host(confine=sandbox.confine))
+    if "explain_confinement" in extra:
+        runner.close()
+        print("\n".join(sandbox.lines))
+        return 0
+    return runner.run()
