@@ -51,6 +51,13 @@ def test_machine_code_is_what_its_rows_say() -> None:
     assert unicorn_const.UC_VERSION_MAJOR == 2
 
 
+@pytest.fixture(params=["0", "1"], ids=["hooks", "core"])
+def way_of_x87(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By hooks on single instructions (x87.py), or by the replaced parts of the CPU."""
+    monkeypatch.setenv("USELIB_CORE", request.param)
+
+
+@pytest.mark.usefixtures("way_of_x87")
 def test_operands(arch: str, tmp_path: Path) -> None:
     """Registers, tags, condition codes and exceptions of the host's instructions; registers of the others."""
     program = build(tmp_path / "x87", arch, "static", "-w", "-O1", GUEST / "x87.c", libc="musl")
@@ -65,6 +72,7 @@ def test_operands(arch: str, tmp_path: Path) -> None:
         assert emulated[name][:2] == native[name][:2], name
 
 
+@pytest.mark.usefixtures("way_of_x87")
 def test_c_library(arch: str, tmp_path: Path) -> None:
     program = build(tmp_path / "math", arch, "static", "-w", "-O1", "-fno-builtin", GUEST / "math.c", libc="musl")
     native, emulated = (run(way, program).stdout.decode().splitlines() for way in ("native", "emulated"))

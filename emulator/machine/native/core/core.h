@@ -2,7 +2,7 @@
  *
  * libunicorn exports the functions of its CPU, and refers to them through relocations that name symbols, as any shared object does. So a
  * function of ours takes the place of one of Unicorn's by writing its address where the dynamic linker wrote the old one (attach.c).
- * Nothing of Unicorn's code changes, and other users of the library in this process get the better function as well.
+ * Nothing of Unicorn's code changes. Other users of the library in this process get the same functions, and so the processor's stack faults.
  *
  * Offsets are those of Unicorn 2.1.4 (struct CPUX86State in QEMU 5.0's target/i386/cpu.h). uselib_core_attach refuses any other release;
  * emulator/machine/core.py compares what it can see with them for each engine.

@@ -3,7 +3,8 @@
  * Translated code calls helpers, which are known to an engine from the time when it was made. The helpers of AMD's virtualization are never
  * called here: without EFER.SVME the translator refuses their instructions (helper_stgi, helper_clgi, ...); nor are those of instructions that it
  * refuses at privilege level 3 (lldt, ltr). So their places serve for ours.
- * They are called without arguments; the CPU is the one that runs. */
+ * They are called without arguments; the CPU is the one that runs, or NULL for an engine of somebody else in this process, who starts it
+ * with uc_emu_start: that one is left as Unicorn has it. */
 #include "core.h"
 
 #include <string.h>
@@ -13,16 +14,23 @@ enum { UC_TCG = 768 };
 void (*core_gen_call)(void *tcg, void *function, void *result, int count, void **arguments);
 Env *core_running; /* set by uselib_core_start */
 
-static void take_flags(void) { core_take_flags(core_running); }
+static void take_flags(void)
+{
+    if (core_running) core_take_flags(core_running);
+}
 
 /* CMPXCHG of 32 bits in 64-bit mode. Unicorn writes both RAX and a destination register, and so clears their upper halves; the processor writes
  * RAX if the comparison fails, and the destination if it succeeds. It has failed if EAX is another one now. */
 static uint64_t before[16];
 
-static void before_cmpxchg(void) { memcpy(before, core_running->regs, sizeof before); }
+static void before_cmpxchg(void)
+{
+    if (core_running) memcpy(before, core_running->regs, sizeof before);
+}
 
 static void after_cmpxchg(void)
 {
+    if (!core_running) return;
     uint64_t *regs = core_running->regs;
     if ((uint32_t)regs[0] == (uint32_t)before[0]) regs[0] = before[0];
     else memcpy(regs + 1, before + 1, sizeof before - sizeof *before);

@@ -87,6 +87,6 @@ static void fill(Env *env, unsigned size)
 
 /* Called by translated code, which passes no arguments: a function for each kind. */
 #define KIND(n) \
-    void core_movs##n(void) { move(core_running, n); } \
-    void core_stos##n(void) { fill(core_running, n); }
+    void core_movs##n(void) { if (core_running) move(core_running, n); } \
+    void core_stos##n(void) { if (core_running) fill(core_running, n); }
 KIND(1) KIND(2) KIND(4) KIND(8)
