@@ -140,38 +140,19 @@ static struct { enum Origin origin; unsigned number; union { uint32_t s; uint64_
 
 static void set_ft0(Env *env, const void *value) { memcpy(&env->ft0, value, 10); }
 
-static void flds_ft0(Env *env, uint32_t value)
-{
-    wait(env, HERE);
-    ft0.origin = SINGLE, ft0.raw.s = value;
-    Float80 r;
-    if (masked(env)) {
-        SHORT(env, "flds %[x]\n\tfnstsw %[sw]\n\tfstpt %[r]", , [r] "=m"(r) : [x] "m"(ft0.raw.s));
-        set_ft0(env, &r);
+/* A memory operand. The short way converts it at once, with the flags that this raises. */
+#define OPERAND(name, type, code, from, field) \
+    static void name(Env *env, type value) \
+    { \
+        wait(env, HERE); \
+        ft0.origin = from, ft0.raw.field = value; \
+        Float80 r; \
+        if (masked(env)) { \
+            SHORT(env, code " %[x]\n\tfnstsw %[sw]\n\tfstpt %[r]", , [r] "=m"(r) : [x] "m"(ft0.raw.field)); \
+            set_ft0(env, &r); \
+        } \
     }
-}
-
-static void fldl_ft0(Env *env, uint64_t value)
-{
-    wait(env, HERE);
-    ft0.origin = DOUBLE, ft0.raw.d = value;
-    Float80 r;
-    if (masked(env)) {
-        SHORT(env, "fldl %[x]\n\tfnstsw %[sw]\n\tfstpt %[r]", , [r] "=m"(r) : [x] "m"(ft0.raw.d));
-        set_ft0(env, &r);
-    }
-}
-
-static void fildl_ft0(Env *env, int32_t value)
-{
-    wait(env, HERE);
-    ft0.origin = INTEGER, ft0.raw.i = value;
-    Float80 r;
-    if (masked(env)) {
-        SHORT(env, "fildl %[x]\n\tfnstsw %[sw]\n\tfstpt %[r]", , [r] "=m"(r) : [x] "m"(ft0.raw.i));
-        set_ft0(env, &r);
-    }
-}
+OPERAND(flds_ft0, uint32_t, "flds", SINGLE, s) OPERAND(fldl_ft0, uint64_t, "fldl", DOUBLE, d) OPERAND(fildl_ft0, int32_t, "fildl", INTEGER, i)
 
 static void fmov_ft0_stn(Env *env, unsigned n)
 {
