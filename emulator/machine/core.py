@@ -33,6 +33,7 @@ def attach(library: ctypes.CDLL) -> ctypes.CDLL | None:
     core.uselib_core_attach.argtypes, core.uselib_core_attach.restype = [c_void_p], c_int64
     core.uselib_core_fits.argtypes, core.uselib_core_fits.restype = [c_void_p], c_int
     core.uselib_core_env.argtypes, core.uselib_core_env.restype = [c_void_p], c_uint64
+    core.uselib_core_asked.argtypes, core.uselib_core_asked.restype = [], c_uint64
     core.uselib_core_user_mode.argtypes, core.uselib_core_user_mode.restype = [c_void_p, c_int], None
     core.uselib_core_grow_tlb.argtypes, core.uselib_core_grow_tlb.restype = [c_void_p], c_uint64
     core.uselib_core_start.argtypes, core.uselib_core_start.restype = [c_void_p, c_uint64, c_uint64, c_int], c_int

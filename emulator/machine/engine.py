@@ -215,6 +215,11 @@ class Engine:
             return 0
         return ctypes.c_int32.from_address(self.core.uselib_core_env(self.handle) + core.ERROR_CODE).value
 
+    @property
+    def looked_up(self) -> int | None:
+        """The address of the latest page lookup, to the byte; None where only its page is known."""
+        return None if self.core is None else int(self.core.uselib_core_asked())
+
     def enter_user_mode(self, bits: int) -> bool:
         """Privilege level 3 from now on, with Linux's selectors; False where that cannot be done, and all stays at level 0."""
         if self.core is None:

@@ -242,9 +242,16 @@ class Machine:
         if refused is None:
             kernel.exception(faults.general_protection())
             return
+        page, access = refused
+        if page > self._mask:  # Unicorn counts on where addresses of i386 wrap
+            if access == MEM_FETCH:
+                self.cpu.set_general(self.cpu.general())
+                return
+            kernel.exception(faults.page_fault(self.space, self.cpu, page & self._mask, access))
+            return
         if self.pages.resolve(*refused, pc) or self._stop_before(*refused, pc):
             return
-        kernel.exception(faults.page_fault(self.space, self.cpu, *refused))
+        kernel.exception(faults.page_fault(self.space, self.cpu, *refused, self.engine.looked_up))
 
     def _stop_before(self, page: int, access: int, pc: int) -> bool:
         """Code that runs on into a page that cannot be executed: Unicorn refuses the whole block. Has the next run stop before the

@@ -63,18 +63,45 @@ def general_protection(error: int = 0) -> Fault:
     return Fault(SIGSEGV, SI_KERNEL, 0, trap=VECTOR_PROTECTION, error=error, note="general protection fault")
 
 
-def page_fault(space: AddressSpace, cpu: CpuState, page: int, access: int) -> Fault:
-    """The access that the page table refused."""
+def stack_fault() -> Fault:
+    """An address behind the stack segment's that is not canonical, or wraps (#SS). Source: exc_stack_segment."""
+    return Fault(SIGBUS, SI_KERNEL, 0, trap=12, note="stack fault")
+
+
+def _through_stack(space: AddressSpace, pc: int) -> bool:
+    """Whether the operand of the instruction is in the stack segment: its base is the stack or frame pointer, without another prefix;
+    or it has no operand in memory, and uses the stack itself."""
+    import capstone
+    from capstone import x86
+
+    decoder = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
+    decoder.detail = True
+    try:
+        vma = space.find(pc)
+        instruction = next(decoder.disasm(space.read(pc, min(15, vma.end - pc) if vma else 15), pc, 1), None)
+    except MemoryFault:
+        return False
+    if instruction is None:
+        return False
+    for operand in instruction.operands:
+        if operand.type == x86.X86_OP_MEM and operand.mem.segment not in (x86.X86_REG_FS, x86.X86_REG_GS):
+            return operand.mem.base in (x86.X86_REG_RSP, x86.X86_REG_RBP, x86.X86_REG_ESP, x86.X86_REG_EBP)
+    return instruction.mnemonic in _STACK_PUSH | _STACK_POP
+
+
+def page_fault(space: AddressSpace, cpu: CpuState, page: int, access: int, exact: int | None = None) -> Fault:
+    """The access that the page table refused. exact: its address, where the CPU tells it."""
     top = 1 << 47
-    if cpu.bits == 64 and top <= page < (1 << 64) - top:
-        return general_protection()
     registers = cpu.general()
     pc = registers[-2]
+    if cpu.bits == 64 and top <= page < (1 << 64) - top:
+        return stack_fault() if access != MEM_FETCH and _through_stack(space, pc) else general_protection()
     if access == MEM_FETCH:
         address, kind = (pc if page_down(pc) == page else page), "execute"
     else:
         kind = "write" if access == MEM_WRITE else "read"
-        address = _operand(space, cpu, registers, page)
+        known = exact is not None and page_down(exact) == page
+        address = exact if known and exact is not None else _operand(space, cpu, registers, page)
     error = _PF_USER | (_PF_WRITE if kind == "write" else 0) | (_PF_INSTR if kind == "execute" else 0)
     try:
         space.check(address, 1, kind)

@@ -72,7 +72,7 @@ extern RaiseErrorFunction core_raise_error;
 extern uint32_t (*core_read_byte)(Env *env, uint64_t address, uintptr_t host_pc);
 
 /* Has the instruction that is being translated call a function of ours first (emit.c). */
-enum { CORE_TAKE_FLAGS, CORE_BEFORE_CMPXCHG, CORE_AFTER_CMPXCHG, CORE_CALLS };
+enum { CORE_TAKE_FLAGS, CORE_BEFORE_CMPXCHG, CORE_AFTER_CMPXCHG, CORE_CHECK_MMX, CORE_CALLS };
 void core_emit_call(Env *env, int what);
 /* The same for REP MOVS (opcode A4) and REP STOS (AA) with elements of so many bytes (strings.c). */
 void core_emit_string(Env *env, unsigned opcode, unsigned size);
@@ -103,6 +103,11 @@ extern bool core_translating;
 extern sigjmp_buf core_copy_failed;
 extern volatile bool core_copying;
 extern bool (*core_restore)(void *cpu, uintptr_t host_pc, bool will_exit);
+
+/* mmx.c: the next change to MMX comes behind the instruction's access to memory (NULL: it does not); the call, if it is still to come. */
+void core_delay_mmx(Env *env);
+void core_emit_delayed_mmx(void);
+void core_check_mmx(void);
 
 /* sse.c: around a run of the CPU. */
 void core_enter_sse(Env *env);

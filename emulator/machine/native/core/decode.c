@@ -22,15 +22,17 @@ typedef struct {
 } Operations;
 
 static void (*unicorn_loop)(const Operations *, Base *, void *cpu, void *tb, int max);
-static uint32_t (*unicorn_code8)(Env *, uint64_t);
+static uint32_t (*unicorn_code8)(Env *, uint64_t), (*unicorn_code32)(Env *, uint64_t);
 static void (*unicorn_load64)(void *tcg, void *value, void *address, uintptr_t index, uint32_t how);
 static void (*unicorn_store64)(void *tcg, void *value, void *address, uintptr_t index, uint32_t how);
 
 /* Of the instruction that is being translated. One engine translates at a time: all of it happens within uc_emu_start. */
 static struct {
-    uint64_t at;             /* its address, if it has other bytes for the translator */
-    uint8_t bytes[2];
-    uint32_t substituted;    /* how many */
+    uint64_t at;             /* its address */
+    uint8_t bytes[15];       /* what the translator sees */
+    uint32_t substituted;    /* bit n: instead of byte n */
+    bool half;               /* it reads 8 bytes, for which the translator makes two loads */
+    void *first;             /* address of the first of them */
     bool aligned;            /* its next load or store of 8 bytes is half of an operand that must be aligned to 16 */
 } now;
 
@@ -42,6 +44,7 @@ typedef struct {
     unsigned length;
     bool wide, too_long;     /* 64-bit mode; more than 15 bytes */
     bool lock, operand_size, address_size, rep, repne;
+    unsigned operand_size_at, rex_at; /* where they are */
     unsigned second;         /* where the byte behind 0F is */
     uint8_t rex;
 } Decoder;
@@ -106,17 +109,88 @@ static bool aligned_0f3a(uint8_t opcode)
     return opcode == 8 || opcode == 9 || (opcode >= 0x0C && opcode <= 0x0F) || (opcode >= 0x40 && opcode <= 0x44) || opcode == 0xDF;
 }
 
+static void substitute(unsigned position, uint8_t byte)
+{
+    now.bytes[position] = byte;
+    now.substituted |= 1u << position;
+}
+
+static void refuse(void)
+{
+    substitute(0, 0x0F);
+    substitute(1, 0x0B); /* 0f 0b  ud2 */
+}
+
+/* Reads ModRM, and what belongs to its memory operand; the ModRM. 16-bit addresses are left to the translator. */
+static uint8_t operands(Decoder *d)
+{
+    uint8_t modrm = next(d), mode = modrm >> 6, rm = modrm & 7;
+    unsigned displacement = mode == 1 ? 1 : mode == 2 || (mode == 0 && rm == 5) ? 4 : 0;
+    if (mode == 3) return modrm;
+    if (rm == 4 && (next(d) & 7) == 5 && mode == 0) displacement = 4;
+    while (displacement--) next(d);
+    return modrm;
+}
+
+/* The two-byte opcodes for which F2 and F3 choose the instruction, and then 66 means nothing. Unicorn has it the other way. */
+static bool chosen_by_prefix(uint8_t opcode)
+{
+    return (opcode >= 0x10 && opcode <= 0x17) || (opcode >= 0x28 && opcode <= 0x2F) || (opcode >= 0x50 && opcode <= 0x7F) || opcode == 0xC2
+        || (opcode >= 0xC4 && opcode <= 0xC6) || opcode >= 0xD0;
+}
+
+/* Forms that do not exist, which Unicorn executes, or refuses when it has changed something already. */
+static bool missing_form(uint8_t opcode, unsigned column, uint8_t modrm)
+{
+    bool memory = modrm < 0xC0;
+    int operation = modrm >> 3 & 7;
+    switch (opcode) {
+    case 0x20: case 0x22: return operation == 1 || operation >= 5; /* control registers; with REX.R there is only 8 */
+    case 0x12: case 0x16: return !memory && column == X66;
+    case 0x13: case 0x17: case 0x2B: case 0xE7: return !memory;
+    case 0x50: case 0xC5: case 0xD7: case 0xF7: return memory;
+    case 0xD6: return memory && column != X66;
+    case 0xF0: return !memory && column == XF2;
+    case 0x71: case 0x72: return memory || (operation != 2 && operation != 4 && operation != 6);
+    case 0x73: return memory || !(operation == 2 || operation == 6 || (column == X66 && (operation == 3 || operation == 7)));
+    case 0xBA: return operation < 4;
+    case 0xC3: return column != NONE;
+    }
+    return false;
+}
+
+/* SHLD, SHRD and RORX with an address relative to the next instruction: Unicorn forgets the byte of the immediate. */
+static void correct_relative(Decoder *d, uint8_t modrm)
+{
+    if ((modrm & 0xC7) != 5) return;
+    unsigned at = d->length;
+    uint32_t displacement = 0;
+    for (int i = 0; i < 4; i++) displacement |= (uint32_t)next(d) << 8 * i;
+    displacement++;
+    if (d->too_long) return;
+    for (int i = 0; i < 4; i++) substitute(at + i, displacement >> 8 * i);
+}
+
 /* What is called around the instruction. */
-typedef struct { bool reads_mxcsr, cmpxchg; uint8_t string, size; } Around;
+typedef struct { bool reads_mxcsr, cmpxchg, memory; uint8_t string, size; } Around; /* memory: an operand of it is in memory */
 
 static void look_at_0f(Decoder *d, Around *around)
 {
-    uint8_t opcode = d->lock ? unicorn_code8(d->env, d->pc + d->second) : next(d); /* lock_allowed has read it */
+    if (d->lock) d->length = d->second; /* lock_allowed has read on */
+    uint8_t opcode = next(d);
     unsigned column = d->repne ? XF2 : d->rep ? XF3 : d->operand_size ? X66 : NONE;
-    bool aligned;
+    bool aligned, hides = d->operand_size && (d->rep || d->repne);
+    if (hides && (chosen_by_prefix(opcode) || (d->rex & 8 && opcode >= 0xB8 && opcode <= 0xBD))) substitute(d->operand_size_at, d->repne ? 0xF2 : 0xF3);
     if (opcode == 0x38 || opcode == 0x3A) {
         uint8_t third = next(d);
+        if (hides && !(opcode == 0x38 && (third == 0xF0 || third == 0xF1) && d->repne)) refuse();
+        uint8_t modrm = next(d);
+        bool memory = modrm < 0xC0, mmx = opcode == 0x38 ? third < 0x20 : third == 0x0F;
         aligned = column == X66 && (opcode == 0x38 ? aligned_0f38(third) : aligned_0f3a(third));
+        now.aligned = aligned && memory;
+        around->memory = memory;
+        if (mmx && column == NONE && d->rex) substitute(d->rex_at, d->rex & (memory ? ~4 : ~5)); /* there are 8 MMX registers */
+        if (opcode == 0x38 && (third == 0xF0 || third == 0xF1) && !memory && !d->repne) refuse(); /* movbe */
     } else if (opcode == 0xAE) {
         uint8_t modrm = next(d);
         around->reads_mxcsr = modrm < 0xC0 && (modrm >> 3 & 7) == 3 && column == NONE;
@@ -124,29 +198,51 @@ static void look_at_0f(Decoder *d, Around *around)
     } else if (opcode == 0xB1) {
         around->cmpxchg = d->wide && !d->operand_size && !(d->rex & 8);
         return;
+    } else if (opcode == 0xC2 && (d->wide || !d->address_size)) { /* cmpps ...: the processor looks at three bits of the immediate */
+        bool memory = operands(d) < 0xC0;
+        now.aligned = memory && ALIGNED_0F[opcode] & column;
+        uint8_t condition = next(d);
+        if (condition > 7 && !d->too_long) substitute(d->length - 1, condition & 7);
+        return;
     } else {
         aligned = ALIGNED_0F[opcode] & column;
     }
-    if (aligned) now.aligned = next(d) < 0xC0;
+    if (opcode == 0x38 || opcode == 0x3A) return;
+    uint8_t modrm = next(d);
+    around->memory = modrm < 0xC0;
+    now.aligned = aligned && modrm < 0xC0;
+    now.half = modrm < 0xC0 && ((opcode == 0xE6 && column == XF3)
+        || (column == NONE && (opcode == 0x5A || opcode == 0x2C || opcode == 0x2D))); /* cvtdq2pd cvtps2pd cvttps2pi cvtps2pi */
+    if (opcode == 0x18 && modrm >= 0xC0) substitute(d->length - 2, 0x1F); /* prefetch of a register: nop */
+    if (missing_form(opcode, column, modrm)) refuse();
+    if ((opcode & 0xFC) == 0x20 && d->rex & 4 && (opcode & 1 || (modrm & 0x38))) refuse(); /* cr8 alone has a number over 7 */
+    if ((opcode == 0xA4 || opcode == 0xAC) && d->wide) correct_relative(d, modrm);
 }
 
-static void substitute(uint64_t at, uint8_t first, uint8_t second, uint32_t count)
-{
-    now.at = at;
-    now.bytes[0] = first, now.bytes[1] = second;
-    now.substituted = count;
-}
 
-/* VEX: only the integer instructions of BMI1 and BMI2 are there. Unicorn takes others for the SSE instruction with the same opcode. */
+/* VEX: only the integer instructions of BMI1 and BMI2 are there. Unicorn takes others for the SSE instruction with the same opcode, and has
+ * changed the flags before it refuses a form that does not exist. */
 static bool vex_known(Decoder *d, uint8_t first)
 {
     uint8_t second = next(d);
     if (!d->wide && second < 0xC0) return true; /* les, lds */
-    if (first == 0xC5) return false;
-    next(d);
-    uint8_t opcode = next(d);
-    if ((second & 0x1F) == 2) return opcode == 0xF2 || opcode == 0xF3 || (opcode >= 0xF5 && opcode <= 0xF7);
-    return (second & 0x1F) == 3 && opcode == 0xF0;
+    if (first == 0xC5 || d->lock || d->operand_size || d->rep || d->repne || d->rex) return false;
+    uint8_t third = next(d), opcode = next(d), modrm = next(d), operation = modrm >> 3 & 7, map = second & 0x1F, prefix = third & 3;
+    if (third & 4) return false; /* 256 bits */
+    if (map == 3) {
+        if (opcode != 0xF0 || prefix != 3 || (third & 0x78) != 0x78) return false;
+        if (d->wide) correct_relative(d, modrm);
+        return true;
+    }
+    if (map != 2) return false;
+    switch (opcode) {
+    case 0xF2: return prefix == 0;                                  /* andn */
+    case 0xF3: return prefix == 0 && operation >= 1 && operation <= 3; /* blsr blsmsk blsi */
+    case 0xF5: return prefix != 1;                                  /* bzhi pext pdep */
+    case 0xF6: return prefix == 3;                                  /* mulx */
+    case 0xF7: return true;                                         /* bextr shlx sarx shrx */
+    }
+    return false;
 }
 
 /* Decides what is to be done about the instruction at `pc`. */
@@ -155,8 +251,10 @@ static Around look(Env *env, uint64_t pc)
     Decoder d = {.env = env, .pc = pc, .wide = env->hflags >> 15 & 1};
     Around around = {0};
     bool segment = false;
+    now.at = pc;
     now.substituted = 0;
-    now.aligned = false;
+    now.aligned = now.half = false;
+    now.first = NULL;
     for (;;) {
         uint8_t byte = next(&d);
         if (d.too_long) return around;
@@ -164,17 +262,26 @@ static Around look(Env *env, uint64_t pc)
         case 0xF0: d.lock = true; d.rex = 0; continue;
         case 0xF2: d.repne = true; d.rep = false; d.rex = 0; continue;
         case 0xF3: d.rep = true; d.repne = false; d.rex = 0; continue;
-        case 0x66: d.operand_size = true; d.rex = 0; continue;
+        case 0x66: d.operand_size = true; d.operand_size_at = d.length - 1; d.rex = 0; continue;
         case 0x67: d.address_size = true; d.rex = 0; continue;
         case 0x26: case 0x2E: case 0x36: case 0x3E: case 0x64: case 0x65: segment = true; d.rex = 0; continue;
         }
         if (d.wide && (byte & 0xF0) == 0x40) {
             d.rex = byte;
+            d.rex_at = d.length - 1;
             continue;
         }
-        if (d.lock && !lock_allowed(&d, byte)) substitute(pc, 0x0F, 0x0B, 2); /* 0f 0b  ud2 */
-        else if (byte >= 0x6C && byte <= 0x6F) substitute(pc, 0xF4, 0, 1);    /* f4  hlt: #GP, as ins and outs are for a program */
-        else if ((byte == 0xC4 || byte == 0xC5) && !vex_known(&d, byte)) substitute(pc, 0x0F, 0x0B, 2);
+        if (d.lock && !lock_allowed(&d, byte)) refuse();
+        else if (byte >= 0x6C && byte <= 0x6F) substitute(0, 0xF4);                       /* hlt: #GP, as ins and outs are for a program */
+        else if ((byte == 0xC4 || byte == 0xC5) && !vex_known(&d, byte)) refuse();
+        else if ((byte == 0x9E || byte == 0x9F) && d.rex) substitute(d.rex_at, 0x3E);     /* sahf lahf: AH, with REX as well */
+        else if ((byte == 0xF6 || byte == 0xF7) && !d.lock) {
+            uint8_t modrm = next(&d);
+            if ((modrm & 0x38) == 0x08) substitute(d.length - 1, modrm & ~0x38);          /* test has two numbers */
+        } else if (byte >= 0xFE && !d.lock) {
+            uint8_t operation = next(&d) >> 3 & 7;
+            if (byte == 0xFE ? operation > 1 : operation == 7) refuse();
+        } else if ((byte == 0xC6 || byte == 0xC7) && d.rex & 4) substitute(d.rex_at, d.rex & ~4); /* mov: no register that it could extend */
         else if (d.rep && !segment && !d.address_size && (byte == 0xA4 || byte == 0xA5 || byte == 0xAA || byte == 0xAB)) {
             around.string = byte; /* rep movs, rep stos */
             around.size = !(byte & 1) ? 1 : d.rex & 8 ? 8 : d.operand_size ? 2 : 4;
@@ -193,10 +300,13 @@ static void translate(Base *base, void *cpu)
     if (around.reads_mxcsr) core_emit_call(env, CORE_TAKE_FLAGS);
     if (around.string) core_emit_string(env, around.string & 0xFE, around.size);
     if (around.cmpxchg) core_emit_call(env, CORE_BEFORE_CMPXCHG);
+    core_delay_mmx(around.memory ? env : NULL);
     unicorn_operations->translate_insn(base, cpu);
+    core_emit_delayed_mmx();
+    core_delay_mmx(NULL);
     if (around.cmpxchg) core_emit_call(env, CORE_AFTER_CMPXCHG);
     now.substituted = 0;
-    now.aligned = false;
+    now.aligned = now.half = false;
 }
 
 static void loop(const Operations *operations, Base *base, void *cpu, void *tb, int max)
@@ -210,7 +320,16 @@ static void loop(const Operations *operations, Base *base, void *cpu, void *tb, 
 static uint32_t code8(Env *env, uint64_t address)
 {
     uint64_t offset = address - now.at;
-    return offset < now.substituted ? now.bytes[offset] : unicorn_code8(env, address);
+    return offset < sizeof now.bytes && now.substituted >> offset & 1 ? now.bytes[offset] : unicorn_code8(env, address);
+}
+
+static uint32_t code32(Env *env, uint64_t address)
+{
+    uint64_t offset = address - now.at;
+    if (offset >= sizeof now.bytes || !(now.substituted >> offset & 15)) return unicorn_code32(env, address);
+    uint32_t value = 0;
+    for (int i = 0; i < 4; i++) value |= code8(env, address + i) << 8 * i;
+    return value;
 }
 
 static void load64(void *tcg, void *value, void *address, uintptr_t index, uint32_t how)
@@ -219,7 +338,10 @@ static void load64(void *tcg, void *value, void *address, uintptr_t index, uint3
         now.aligned = false;
         how = (how & ~ALIGN_MASK) | ALIGN_16;
     }
+    if (now.half && now.first) address = now.first; /* of 16 bytes the helper uses 8 */
+    now.first = address;
     unicorn_load64(tcg, value, address, index, how);
+    core_emit_delayed_mmx();
 }
 
 static void store64(void *tcg, void *value, void *address, uintptr_t index, uint32_t how)
@@ -229,11 +351,13 @@ static void store64(void *tcg, void *value, void *address, uintptr_t index, uint
         how = (how & ~ALIGN_MASK) | ALIGN_16;
     }
     unicorn_store64(tcg, value, address, index, how);
+    core_emit_delayed_mmx();
 }
 
 const Replacement uselib_decode[] = {
     {"translator_loop_x86_64", loop, (void **)&unicorn_loop},
     {"cpu_ldub_code_x86_64", code8, (void **)&unicorn_code8},
+    {"cpu_ldl_code_x86_64", code32, (void **)&unicorn_code32},
     {"tcg_gen_qemu_ld_i64_x86_64", load64, (void **)&unicorn_load64},
     {"tcg_gen_qemu_st_i64_x86_64", store64, (void **)&unicorn_store64},
     {NULL, NULL, NULL},

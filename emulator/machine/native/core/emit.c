@@ -38,6 +38,7 @@ static void after_cmpxchg(void)
 
 static void *const FUNCTIONS[CORE_CALLS] = {
     [CORE_TAKE_FLAGS] = take_flags, [CORE_BEFORE_CMPXCHG] = before_cmpxchg, [CORE_AFTER_CMPXCHG] = after_cmpxchg,
+    [CORE_CHECK_MMX] = core_check_mmx,
 };
 
 static void emit(Env *env, void *function)
@@ -62,6 +63,7 @@ void core_emit_string(Env *env, unsigned opcode, unsigned size)
 const Replacement uselib_emit[] = {
     {"helper_stgi_x86_64", take_flags, NULL},
     {"helper_clgi_x86_64", before_cmpxchg, NULL},
+    {"helper_vmmcall_x86_64", core_check_mmx, NULL},
     {"helper_skinit_x86_64", after_cmpxchg, NULL},
     {"helper_vmrun_x86_64", core_movs1, NULL},
     {"helper_vmload_x86_64", core_movs2, NULL},

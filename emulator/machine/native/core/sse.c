@@ -70,9 +70,14 @@ static void *translate(void *cpu, uint64_t pc, uint64_t base, uint32_t flags, in
     return block;
 }
 
+/* The byte that was looked up last: if it was refused, the address of the fault. */
+static uint64_t asked_address;
+EXPORT uint64_t uselib_core_asked(void) { return asked_address; }
+
 /* unicorn_fill_tlb: Python answers. */
 static bool fill(void *cpu, uint64_t address, int size, int access, int mmu_index, bool probe, uintptr_t host_pc)
 {
+    asked_address = address;
     bool was_away = away;
     go_away();
     bool found = unicorn_fill(cpu, address, size, access, mmu_index, probe, host_pc);

@@ -276,7 +276,7 @@ static void compare_to_flags(Env *env, unsigned opcode, unsigned modrm, bool uno
         /* The flags are those of a comparison with a NaN if the stack is at fault, and unchanged if that is unmasked. */
         execute_register(env, opcode, modrm + ft0.number);
         if (env->status & ES) return;
-        flags |= 0x45;
+        flags = (flags & ~0x8D5) | 0x45;
     } else {
         uint16_t status;
         if (unordered)

@@ -1,0 +1,113 @@
+/* Executes generated instructions: `instructions SEED FIRST COUNT` prints 8 bytes for each, a digest of all that it did; `instructions SEED INDEX`
+ * prints what one did, in words. tests/emulator/instructions compares the processor with the emulator. */
+#include "machine.c"
+#include "generate.c"
+
+static uint64_t digest;
+
+static void mix(uint64_t value) { digest = (digest ^ value) * 0x9E3779B97F4A7C15u, digest ^= digest >> 29; }
+
+/* Forgets what is undefined. */
+static void normalise(const Instruction *i, int signal)
+{
+    after.flags &= 0xCD5 & ~i->undefined;
+    after.floats.mxcsr &= 0xFFFF;
+    after.floats.control &= 0x1F3F;
+    if (signal == SIGFPE) after.floats.mxcsr &= ~0x20;
+    if (i->map == LEGACY_MAP && i->opcode >= 0xDA && i->opcode <= 0xDF && i->modrm >= 0xC0) after.floats.status &= ~0x200; /* C1 of ffree, fcomi */
+    after.floats.tags &= 0xFF;
+    bool x87 = i->map == LEGACY_MAP && (i->opcode & 0xF8) == 0xD8;
+    if (!x87) /* MMX leaves the exponents as they are in the emulator, and marks the registers as used before it reads its operand */
+        for (int r = 0; r < 8; r++) after.floats.st[r].high = 0;
+    if (x87 && i->modrm < 0xC0) after.floats.status &= signal == SIGSEGV || signal == SIGBUS ? 0 : ~2; /* docs/instructions.md */
+    if (!x87 && signal) after.floats.tags = 0, after.floats.status &= ~0x3800;
+}
+
+static void digest_all(const Instruction *i, const End *end, uintptr_t start)
+{
+    digest = 0;
+    for (int r = 0; r < REGISTERS; r++) mix(after.registers[r]);
+    mix(after.flags);
+    const Floats *f = &after.floats;
+    mix(f->control | (uint64_t)f->status << 16 | (uint64_t)f->tags << 32);
+    mix(f->mxcsr);
+    for (int r = 0; r < 8; r++) mix(f->st[r].mantissa), mix(f->st[r].high);
+    for (int r = 0; r < REGISTERS; r++) mix(f->xmm[r][0]), mix(f->xmm[r][1]);
+    const uint64_t *words = (const uint64_t *)(MEMORY_END - WATCHED);
+    for (int k = 0; k < WATCHED / 8; k++) mix(words[k]);
+    mix(end->signal | (uint64_t)(uint32_t)end->code << 8);
+    if (end->signal) mix(end->address), mix(end->pc - start);
+    (void)i;
+}
+
+static void print_floats(const Floats *f, const Floats *old)
+{
+    printf("control %04x\nstatus %04x\ntags %02x\nmxcsr %04x\n", f->control, f->status, f->tags, f->mxcsr);
+    for (int r = 0; r < 8; r++)
+        printf("st%d %04x %016llx%s\n", r, f->st[r].high, (unsigned long long)f->st[r].mantissa, memcmp(&f->st[r], &old->st[r], 10) ? " changed" : "");
+    for (int r = 0; r < REGISTERS; r++)
+        printf("xmm%d %016llx %016llx%s\n", r, (unsigned long long)f->xmm[r][1], (unsigned long long)f->xmm[r][0], memcmp(f->xmm[r], old->xmm[r], 16) ? " changed" : "");
+}
+
+static void print_registers(const State *s)
+{
+    static const char *const NAMES[] = {"ax", "cx", "dx", "bx", "sp", "bp", "si", "di", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"};
+    for (int r = 0; r < REGISTERS; r++) printf("%s %llx\n", NAMES[r], (unsigned long long)s->registers[r]);
+    printf("flags %llx\n", (unsigned long long)s->flags);
+}
+
+static void prepare(uint8_t *at, Instruction *i, uint64_t seed, uint64_t index)
+{
+    generate(seed, index, i, at);
+    int length = i->length;
+    memcpy(at, i->bytes, sizeof i->bytes);
+    machine_exit(at + length + (i->bytes[length] == 0xB8 ? 5 : 0));
+}
+
+int main(int count, char **words)
+{
+    static Instruction i;
+    static uint64_t digests[SLOTS];
+    machine_start();
+    if (count < 3) return 2;
+    uint64_t seed = strtoull(words[1], NULL, 0), first = strtoull(words[2], NULL, 0);
+    if (count == 3) {
+        uint8_t *code = machine_open(), *at = code + first % SLOTS * SLOT;
+        static uint8_t old[WATCHED];
+        prepare(at, &i, seed, first);
+        machine_close(code);
+        printf("bytes ");
+        for (int k = 0; k < i.length; k++) printf("%02x", i.bytes[k]);
+        printf("\n-- before --\n");
+        print_registers(&before);
+        print_floats(&before.floats, &before.floats);
+        memcpy(old, (void *)(MEMORY_END - WATCHED), WATCHED);
+        End end = machine_run(at);
+        normalise(&i, end.signal);
+        printf("-- after --\n");
+        print_registers(&after);
+        print_floats(&after.floats, &before.floats);
+        for (int k = 0; k < WATCHED; k++)
+            if (old[k] != ((uint8_t *)(MEMORY_END - WATCHED))[k]) printf("memory %x %02x\n", MEMORY_END - WATCHED + k, ((uint8_t *)(MEMORY_END - WATCHED))[k]);
+        printf("signal %d code %d address %llx pc %d\n", end.signal, end.code, (unsigned long long)end.address, end.signal ? (int)(end.pc - (uintptr_t)at) : 0);
+        return 0;
+    }
+    uint64_t last = first + strtoull(words[3], NULL, 0);
+    while (first < last) {
+        uint64_t some = SLOTS - first % SLOTS < last - first ? SLOTS - first % SLOTS : last - first;
+        uint8_t *code = machine_open();
+        for (uint64_t k = first; k < first + some; k++) prepare(code + k % SLOTS * SLOT, &i, seed, k);
+        machine_close(code);
+        for (uint64_t k = first; k < first + some; k++) {
+            uint8_t *at = code + k % SLOTS * SLOT;
+            generate(seed, k, &i, at);
+            End end = machine_run(at);
+            normalise(&i, end.signal);
+            digest_all(&i, &end, (uintptr_t)at);
+            digests[k - first] = digest;
+        }
+        fwrite(digests, sizeof *digests, some, stdout);
+        first += some;
+    }
+    return 0;
+}
