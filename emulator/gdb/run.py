@@ -20,6 +20,7 @@ from uselib.emulator.gdb.target import StoppedForGdb, Target
 from uselib.emulator.gdb.wire import Closed, Wire
 from uselib.emulator.kernel.signals.frames import SignalInfo
 from uselib.emulator.process.hooks import RunHooks
+from uselib.emulator.process.host import Host
 from uselib.emulator.process.interfaces import Fault, ProcessEnded, ProgramReplaced
 from uselib.emulator.process.parts import program_path
 from uselib.emulator.process.run import Runner
@@ -113,12 +114,12 @@ class InterruptListener:
 class GdbRunner(RunHooks):
     """Runs one program under GDB, which connects to `listener`: made when it has. Raises ToolError if the program cannot be started."""
 
-    def __init__(self, options: RunOptions, listener: socket.socket) -> None:
-        self.runner = Runner(options, (self,))
+    def __init__(self, options: RunOptions, listener: socket.socket, host: Host | None = None) -> None:
+        self.runner = Runner(options, (self,), host)
         try:
             self.target = self._make_target()
-            host, port = listener.getsockname()[:2]
-            print(f"uselib: waiting for gdb: target remote {host}:{port}", file=sys.stderr, flush=True)
+            name, port = listener.getsockname()[:2]
+            print(f"uselib: waiting for gdb: target remote {name}:{port}", file=sys.stderr, flush=True)
             connection, _ = listener.accept()
         except BaseException:
             self.runner.close()

@@ -22,12 +22,13 @@ def run(arguments: list[str]) -> int:
     if isinstance(parsed, int):
         return parsed
     options, extra = parsed
+    sandbox = Sandbox()
+    host = Host(confine=sandbox.confine)
     if "gdb" in extra:
         from uselib.emulator.gdb.run import GdbRunner, listen
 
-        return GdbRunner(options, listen(extra["gdb"])).run()
-    sandbox = Sandbox()
-    runner = Runner(options, host=Host(confine=sandbox.confine))
+        return GdbRunner(options, listen(extra["gdb"]), host).run()
+    runner = Runner(options, host=host)
     if "explain_confinement" in extra:
         runner.close()
         print("\n".join(sandbox.lines))

@@ -11,7 +11,9 @@ USAGE = "uselib trace record -o FILE [OPTIONS] PROG [ARGUMENTS]"
 
 def run(arguments: list[str]) -> int:
     """Returns the guest's exit status. Raises ToolError."""
+    from uselib.emulator.process.host import Host
     from uselib.emulator.process.run import Runner
+    from uselib.emulator.sandbox.sandbox import Sandbox
     from uselib.emulator.trace.record.record_options import OPTIONS, meta, record_options
     from uselib.emulator.trace.record.recorder import Recorder
     from uselib.emulator.trace.store.sinks import FileSink
@@ -39,4 +41,4 @@ def run(arguments: list[str]) -> int:
 
         wants = PrototypeWants(extra.get("prototypes", ()), results=chosen.returns, warn=said_once())
     recorder = Recorder(sink, chosen, wants)
-    return recorder.status(Runner(options, (recorder,)).run())
+    return recorder.status(Runner(options, (recorder,), Host(confine=Sandbox().confine)).run())
