@@ -43,7 +43,7 @@ def read_words(
     arguments: Sequence[str], table: Mapping[str, Option], command: str, *, mixed: bool = False
 ) -> Words | None:
     """None: help is asked for. command: `uselib run`, for messages. mixed: options may stand behind other words; without it, the first
-    word that is no option ends them. `--` ends them in any case. Raises UsageError."""
+    word that is not an option ends them. `--` ends them in any case. Raises UsageError."""
     found = Words({}, [])
     left = list(arguments)
     while left:

@@ -209,7 +209,7 @@ def _build_id(style: str, option: str) -> str:
         and all(c in "0123456789abcdef" for c in digits)
     ):
         return digits
-    raise _bad(option, f"`{style}` is no build-id style", "write sha1, md5, none or 0xHEXDIGITS")
+    raise _bad(option, f"`{style}` is not a build-id style", "write sha1, md5, none or 0xHEXDIGITS")
 
 
 def _emulation(line: _CommandLine, option: str, value: str) -> None:
@@ -243,7 +243,7 @@ def _defsym(line: _CommandLine, option: str, value: str) -> None:
 
 def _scheme(line: _CommandLine, option: str, value: str) -> None:
     if value not in SCHEMES:
-        raise _bad(option, f"`{value}` is no scheme", f"write {', '.join(SCHEMES[:-1])} or {SCHEMES[-1]}")
+        raise _bad(option, f"`{value}` is not a scheme", f"write {', '.join(SCHEMES[:-1])} or {SCHEMES[-1]}")
     line.values["scheme"] = value
 
 
@@ -260,7 +260,7 @@ def _rpath(line: _CommandLine, option: str, value: str) -> None:
 
 def _unresolved(line: _CommandLine, option: str, value: str) -> None:
     if value not in ("ignore-all", "report-all", "ignore-in-object-files", "ignore-in-shared-libs"):
-        raise _bad(option, f"`{value}` is no method")
+        raise _bad(option, f"`{value}` is not a method")
     line.values["unresolved_are_errors"] = value in ("report-all", "ignore-in-shared-libs")
 
 

@@ -30,4 +30,4 @@ def read_file(path: str | Path) -> bytes:
     except MemoryError:
         raise OSError(errno.ENOMEM, "is too large for this machine's memory", name) from None
     except ValueError:  # a NUL in the name
-        raise OSError(errno.EINVAL, "is no file name", name) from None
+        raise OSError(errno.EINVAL, "is not a file name", name) from None

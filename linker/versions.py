@@ -77,7 +77,7 @@ def rule_named(name: str, where: str) -> VersionRule:
     """The rule of that name; an empty name means the default. Raises UsageError."""
     rule = RULES.get(name or DEFAULT.name)
     if rule is None:
-        raise UsageError(Diagnostic(where, f"`{name}` is no version rule", remedy=f"write {', '.join(RULES)}"))
+        raise UsageError(Diagnostic(where, f"`{name}` is not a version rule", remedy=f"write {', '.join(RULES)}"))
     return rule
 
 

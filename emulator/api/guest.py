@@ -50,7 +50,7 @@ class Stop:
 
 
 class Paused(BaseException):
-    """Leaves the run loop at a stop that nobody has handled."""
+    """Leaves the run loop at a stop that no callback has handled."""
 
     def __init__(self, stop: Stop) -> None:
         super().__init__()
@@ -287,7 +287,7 @@ class Guest:
         return trap
 
     def _pause(self, stop: Stop) -> None:
-        """A stop without a callback. Within a call from Python, and in a forked child, nobody waits for it."""
+        """A stop without a callback. Within a call from Python, and in a forked child, no `run` waits for it."""
         control = self._running()
         if not control.depth and not self._session.runner.process.forked:
             raise Paused(stop)

@@ -51,7 +51,7 @@ def _find(name: str, folders: Sequence[str], wanted_by: str) -> str:
     try:
         version = Version.parse(text)
     except ValueError:
-        raise error(wanted_by, f"depends on `{name}`, which is no library name") from None
+        raise error(wanted_by, f"depends on `{name}`, which is not the name of a library") from None
     for folder in folders:
         exact = os.path.join(folder, f"{stem}.{version}")
         if os.path.exists(exact):
@@ -227,7 +227,7 @@ class Library(Guest):
         raise _MainReached
 
     def buffer(self, contents: int | bytes) -> Buffer:
-        """Memory for functions to work in: so many zero bytes, or a copy. It lives as long as the library."""
+        """Memory for functions to work in: so many zero bytes, or a copy. It is valid as long as the library is open."""
         data = bytes(contents) if isinstance(contents, int) else contents
         size = max((len(data) + 15) & -16, 16)
         if self._arena + size > self._arena_end:

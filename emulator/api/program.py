@@ -96,7 +96,7 @@ class Program(Guest):
             except ProcessEnded as end:
                 return self._finish(end)
             except MemoryCeiling:
-                return self._finish(ProcessEnded(signal=9, reason="it wants more memory than max_memory allows"))
+                return self._finish(ProcessEnded(signal=9, reason="it needs more memory than max_memory allows"))
             except Exception:
                 self._leave_child()
                 raise

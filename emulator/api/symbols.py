@@ -53,7 +53,7 @@ def _read(name: str, _identity: tuple[int, ...], fd: int, size: int) -> SymbolFi
 
 
 def read_mapped(file: MappedFile) -> SymbolFile | None:
-    """None if it is no file with symbols. Each file is read once for all programs that map it."""
+    """None if it is not a file with symbols. Each file is read once for all programs that map it."""
     status = os.fstat(file.fd)
     return _read(file.name, (status.st_dev, status.st_ino, status.st_mtime_ns), file.fd, status.st_size)
 

@@ -161,7 +161,7 @@ class GdbRunner(RunHooks):
         except ProcessEnded as end:
             return self._finish(end)
         except MemoryCeiling:
-            return self._finish(ProcessEnded(signal=9, reason="it wants more memory than --max-memory allows"))
+            return self._finish(ProcessEnded(signal=9, reason="it needs more memory than --max-memory allows"))
 
     def _ask(self, reply: bytes | None) -> Go:
         self._interrupts.program_stopped()

@@ -29,7 +29,7 @@ class GuestKernel:
         if result == -errno.EINTR:
             self.process.thread.interrupted_call = (number, self._rows[number].restarts)
         elif result == -errno.EMFILE and self._max_files is not None:
-            raise ProcessEnded(signal=SIGKILL, reason=f"it wants more than {self._max_files} open files (--max-files)")
+            raise ProcessEnded(signal=SIGKILL, reason=f"it needs more than {self._max_files} open files (--max-files)")
         return result
 
     def legacy_system_call(self, number: int) -> int:

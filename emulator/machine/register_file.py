@@ -30,7 +30,7 @@ def locate(engine: Engine, bits: int) -> int:
 
 
 def locate_cpu(engine: Engine, bits: int) -> int:
-    """Address of the CPUState, as functions within Unicorn take it; 0 if this is no release whose structures are known."""
+    """Address of the CPUState, as functions within Unicorn take it; 0 if this is not a release whose structures are known."""
     assert engine.handle is not None
     array = _search(engine, bits, everywhere=False)
     return array - _KNOWN[0][1] if array else 0

@@ -50,7 +50,7 @@ class RunError(ToolError):
 def out_of_memory(options: RunOptions) -> ProcessEnded:
     """The end of a process that has met MemoryCeiling."""
     size = (options.max_memory or 0) / MEBIBYTE
-    return ProcessEnded(signal=SIGKILL, reason=f"it wants more than {size:g} MiB of memory (--max-memory)")
+    return ProcessEnded(signal=SIGKILL, reason=f"it needs more than {size:g} MiB of memory (--max-memory)")
 
 
 class Runner:

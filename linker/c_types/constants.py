@@ -62,7 +62,7 @@ def evaluated(
     size_of: Callable[[Any], int | None],
     cast: Callable[[Any, int], int | None] | None = None,
 ) -> int | None:
-    """The value of an expression, or None if it is no constant known here. `constant`: values of names; `cast`: a value as a
+    """The value of an expression, or None if it is not a constant known here. `constant`: values of names; `cast`: a value as a
     type (a syntax tree) has it."""
 
     def value(node: Any) -> int | None:

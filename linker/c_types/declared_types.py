@@ -232,7 +232,7 @@ class DeclaredTypes:
         if key in self.table.numbers:
             return self.table.numbers[key]
         number = self.table.number(key, Typedef(name, VOID))
-        if name not in self._names.typedefs:  # a name that is no identifier of C (`$` in it)
+        if name not in self._names.typedefs:  # a name that is not an identifier of C (`$` in it)
             self.rows[number] = Unknown(f"{name}, whose name is not understood")
             return number
         parsed = self.parse(self._names.typedefs[name])

@@ -57,7 +57,7 @@ class DeclarationParser:
         """The tree of an expression; None if it is none."""
         try:
             return self._attempt(f"int $value = ({text});", self._known(text))[0].init
-        except (Exception, RecursionError):  # whatever pycparser says: it is no expression
+        except (Exception, RecursionError):  # whatever pycparser says: it is not an expression
             return None
 
     def _known(self, text: str) -> set[str]:

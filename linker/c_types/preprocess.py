@@ -267,7 +267,7 @@ def preprocess(files: Sequence[str], settings: Settings) -> PreprocessedText:
     """One text of all headers, in their order. Raises FormatError(FILE:LINE: ...) and OSError."""
     for name in files:
         if "\0" in name:
-            raise FormatError(Diagnostic(name, "is no file name"))
+            raise FormatError(Diagnostic(name, "is not a file name"))
     source = with_compiler(files, settings) if settings.compiler else without_compiler(files, settings)
     source.files = tuple(files)
     return source

@@ -61,7 +61,7 @@ class FunctionLookup:
             row = self.graph.rows[self.graph.number(unit, place.offset)]
             if isinstance(row, ct.FunctionType):
                 return FoundFunction(row, noreturn or bool(values.get(dw.NORETURN)))
-            raise Damage(row.reason if isinstance(row, ct.Unknown) else "an entry is no function")
+            raise Damage(row.reason if isinstance(row, ct.Unknown) else "an entry is not a function")
         return None
 
     def _places(self, name: str) -> Iterator[EntryPlace]:

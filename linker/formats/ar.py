@@ -47,7 +47,7 @@ def _bad(where: str, message: str) -> FormatError:
 
 
 class Archive:
-    """An archive's members and symbol index, read on demand: a link usually wants few of them."""
+    """An archive's members and symbol index, read on demand: a link usually needs few of them."""
 
     def __init__(self, data: bytes, where: str) -> None:
         """Raises FormatError if `data` is not an archive or its special members are damaged."""

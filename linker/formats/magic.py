@@ -46,7 +46,7 @@ def is_textbook(data: Bytes) -> bool:
 
 
 def is_textbook_library(data: Bytes) -> bool:
-    """Whether it is a library in the textbook's file format. It is no object: format_of does not name it."""
+    """Whether it is a library in the textbook's file format. Such a library is not an object, so format_of does not name it."""
     return bytes(data[:8]) == b"LIBRARY "
 
 

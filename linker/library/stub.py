@@ -14,7 +14,7 @@ name to the program's list. SHF_GNU_RETAIN keeps .lib through --gc-sections.
 Undefined references are mirrored, so that a stub member pulls in what the real member needs: those within the library with
 their own binding, those to other libraries as weak, because a program need not name the libraries of its libraries:
 start-up maps them (docs/formats.md, start-up contract). An interposable function is weak in its stub, so that a
-program that defines it is no duplicate.
+program that defines it is not a duplicate.
 """
 
 from __future__ import annotations

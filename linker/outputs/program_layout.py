@@ -165,7 +165,7 @@ class ProgramLayout:
             first = next((s for s in load.sections if not _is_tls_zeroes(s)), None)
             if first is not None:
                 result.append(load.header(first.address, first.offset, 0, self.page))
-        result.sort(key=lambda header: header.address)  # the kernel wants PT_LOAD in ascending order
+        result.sort(key=lambda header: header.address)  # the kernel requires PT_LOAD in ascending order
         by_name = {section.name: section for section in reversed(loaded)}
         interpreter, frames = by_name.get(".interp"), by_name.get(".eh_frame_hdr")
         if interpreter is not None and interpreter.type != SHT_NOBITS:  # gABI: in front of every PT_LOAD

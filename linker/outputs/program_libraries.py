@@ -52,7 +52,7 @@ def interpreter(resolution: Resolution, options: Options) -> list[InputSection]:
         libc = next((stub.file_name for stub in resolution.stubs if stub.name == C_LIBRARY), "")
         if not libc:
             text, remedy = (
-                "there is no shared C library among the inputs; the kernel is to enter it",
+                "no input is a shared C library, which the kernel must enter in this scheme",
                 "link with -lc, or name it with --dynamic-linker PATH",
             )
             raise error("ld", text, symbol="--scheme interp", remedy=remedy)
@@ -77,7 +77,7 @@ def text_for_start_up(resolution: Resolution, name: str, section_name: str, text
 
 
 def library_list(resolution: Resolution) -> list[InputSection]:
-    """Start and end of `.lib`, if start-up files bring none: crt1.o's piece comes first and crtn.o's ends it."""
+    """Start and end of `.lib`, if the start-up files have none: crt1.o's piece comes first, crtn.o's last."""
     pieces = [s for f in resolution.files for s in f.sections if s is not None and s.name == ".lib"]
     if not pieces:
         return []

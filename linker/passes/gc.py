@@ -22,7 +22,7 @@ _KEPT_NAMES = (".init", ".fini", ".ctors", ".dtors", ".jcr", ".lib", ".init_arra
 
 
 def kept(section: InputSection) -> bool:
-    """Sections that live without being referred to (KEEP in GNU ld's script)."""
+    """Sections that are kept without a reference to them (KEEP in GNU ld's script)."""
     if section.flags & SHF_GNU_RETAIN or section.type in _KEPT_TYPES:
         return True
     name = section.name
@@ -41,7 +41,9 @@ def collect(resolution: Resolution, roots: Iterable[Symbol]) -> list[InputSectio
             by_name.setdefault(section.name, []).append(section)
         if section.name == ".eh_frame":
             frames.append(section)
-        if section.flags & SHF_LINK_ORDER and section.file is not None:  # lives and dies with the section it is about
+        if (
+            section.flags & SHF_LINK_ORDER and section.file is not None
+        ):  # kept exactly when the section that it is about is kept
             about = section.file.elf.sections[section.index][6]
             linked.setdefault((id(section.file), about), []).append(section)
     pending = [section for section in sections if kept(section)]
@@ -62,7 +64,7 @@ def collect(resolution: Resolution, roots: Iterable[Symbol]) -> list[InputSectio
             if target is not None and not (data_only and target.flags & SHF_EXECINSTR):
                 pending.append(target)
 
-    for frame in frames:  # FDEs do not keep code alive, but personalities and LSDAs of what lives must be there
+    for frame in frames:  # FDEs keep no code, but the personalities and LSDAs of kept code must be there
         frame.live = True
         follow(frame, data_only=True)
     while pending:

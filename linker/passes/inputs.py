@@ -37,7 +37,7 @@ def read_object(data: memoryview, where: str, stub: InputStub | None = None) -> 
     file = elf.ElfFile(data, where)
     if file.kind != elf.ET_REL:
         what = _OTHER_KINDS.get(file.kind, "a core file")
-        raise elf.bad(where, f"{what}, where a relocatable object is wanted", "link with its object files or .a")
+        raise elf.bad(where, f"{what}, not a relocatable object", "link with its object files or .a")
     types = [header.type for header in file.sections]
     relocations = [index for index, kind in enumerate(types) if kind in _RELOCATIONS]
     table = _symbol_table(file, types)
@@ -102,7 +102,7 @@ def _groups(file: elf.ElfFile, table: _SymbolTable, types: list[int]) -> list[tu
 
 
 def _comdat(file: elf.ElfFile, table: _SymbolTable, index: int) -> list[tuple[str, list[int]]]:
-    """Signature and member sections of group `index`; nothing if it is no COMDAT group."""
+    """Signature and member sections of group `index`; nothing if it is not a COMDAT group."""
     words, header = list(file.records(index, 4).cast("I")), file.sections[index]
     if not words or not words[0] & elf.GRP_COMDAT:
         return []

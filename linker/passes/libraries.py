@@ -106,7 +106,7 @@ def directory_library(path: str) -> InputLibrary:
     if os.path.isfile(os.path.join(path, TEXTBOOK_MAP)):
         return _mapped_directory(path)
     if not os.path.isfile(os.path.join(path, LIBRARY_NAME)):
-        raise error(path, f"a directory without a file `{LIBRARY_NAME}` is no library")
+        raise error(path, f"the directory has no file `{LIBRARY_NAME}`, so it is not a library")
     names = sorted(name for name in os.listdir(path) if name != LIBRARY_NAME)
 
     def load(key: int) -> tuple[str, memoryview]:

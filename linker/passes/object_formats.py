@@ -16,7 +16,7 @@ class Translator(Protocol):
 
 
 def as_elf(data: bytes | memoryview, where: str) -> memoryview | None:
-    """The object as ELF: itself if it is one; None if the data is no object file. Raises FormatError if it is a damaged one."""
+    """The object as ELF: itself if it is one; None if the data is not an object file. Raises FormatError if the object is damaged."""
     name = format_of(data[:32])
     if not name:
         return None

@@ -5,7 +5,7 @@ archive's index lists it under a name that is undefined (and strongly so) at tha
 searched until nothing new is taken. After this pass there are no more files, and every global name has one `Symbol`.
 
 Definitions: strong > common > weak > none (System V ABI, chapter 4, "Symbol Table"). A definition in a stub library gives
-way to the program's own; the pair is recorded as a conflict, since the library goes on using its own copy.
+way to the program's own; the pair is recorded as a conflict, since the library still uses its own copy.
 """
 
 from __future__ import annotations

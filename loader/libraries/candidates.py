@@ -109,7 +109,7 @@ def _names(files: Files, directory: str, query: Query) -> tuple[list[str], str]:
 
 
 def _content(files: Files, path: str, query: Query) -> tuple[Reason | None, LibraryHeader | None] | None:
-    """What opening and reading a file gives; None if there is no such name at all."""
+    """What opening and reading a file gives; None if the name does not exist."""
     try:
         fd = files.open(path)
     except OSError as failure:

@@ -54,7 +54,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Resolved:
-    """What becomes of a wanted library. problem: in start-up's words, empty if it would be mapped; path: that it names."""
+    """What becomes of a library that is needed. problem: in start-up's words, empty if it would be mapped; path: that it names."""
 
     wanted: Wanted
     path: str
@@ -177,7 +177,7 @@ class _Resolver:
         return Resolved(wanted, path, "", choice, checked.header, page, checked.single_load)
 
     def _dependencies(self, found: Resolved) -> None:
-        """Wants what a mapped library needs; checks what is there already against its needs."""
+        """Adds what a mapped library needs; checks the libraries that are there already against its needs."""
         if found.problem or found.header is None:
             return
         needs = needs_of_page(found.page, self._program.machine)

@@ -30,7 +30,7 @@ class Installed:
 
 @dataclass(frozen=True)
 class Link:
-    """An entry whose name is that of a link, NAME.MAJOR or NAME.MAJOR.MINOR. target: its text, None if it is no symbolic
+    """An entry whose name is that of a link, NAME.MAJOR or NAME.MAJOR.MINOR. target: its text, None if it is not a symbolic
     link; error: the errno of following it, 0 if it leads to something."""
 
     file_name: str
@@ -123,7 +123,7 @@ def read_directory(directory: str) -> Contents:
 
 
 def _may_be_library(directory: str, entry: str, name: str) -> bool:
-    """Other files have such names as well (libz.so.1.2.13): they are none of our business, unless they are libraries."""
+    """Other files have such names as well (libz.so.1.2.13): they count only if they are libraries."""
     if name.endswith("_s"):
         return True
     try:

@@ -116,7 +116,7 @@ def needs_of_page(page: bytes, machine: Machine) -> tuple[Identity, ...]:
 
 
 def check_version(header: LibraryHeader, linked: Identity, rule: VersionRule) -> str:
-    """Whether what a library says of itself serves a program linked with `linked`: empty, or why not."""
+    """Empty if a library's descriptor suits a program linked with `linked`; otherwise the reason why not."""
     who = header.identity
     if who.base != linked.base:
         what = OTHER_BASE
@@ -179,7 +179,7 @@ def _sum_matches(page: bytes, headers: list[_Segment] | None) -> bool:
 
 
 def _single_load(headers: list[_Segment], header: LibraryHeader, file_size: int) -> bool:
-    """Is it what load_elf_library of Linux takes, and does its one segment bring every part to its place?"""
+    """Whether load_elf_library of Linux takes the file, and its one segment puts every part at its address."""
     loads = [row for row in headers if row.type == _PT_LOAD]
     if len(headers) > 2 or len(loads) != 1:
         return False

@@ -84,7 +84,7 @@ _TEMPORARY = re.compile(r"\..+_s\.\d+(?:\.\d+)?\.(\d+)\.[0-9a-f]{8}")  # as carr
 
 
 def sweep(directory: str) -> None:
-    """Removes the temporary links of an ldconfig that was killed. Raises nothing: what cannot be removed does no harm."""
+    """Removes the temporary links of an ldconfig that was killed. Raises nothing: a link that cannot be removed is harmless."""
     with contextlib.suppress(OSError), os.scandir(directory) as entries:
         for entry in entries:
             match = _TEMPORARY.fullmatch(entry.name)

@@ -1,7 +1,7 @@
 """AddressSpace: the memory of one guest process, with Linux's rules, over host mappings.
 
 It keeps the list of mappings (vma.py), puts each one into a window of host memory (host_memory.py), and answers the
-kernel's reads and writes with permission checks. It knows nothing of the CPU: a listener hears of every change.
+kernel's reads and writes with permission checks. It does not know the CPU: a listener is told of every change.
 
 Errors: MemoryFault for an access that the guest may not make (EFAULT in a system call); OSError with Linux's errno for a
 mapping call that fails. Addresses are deterministic: the same calls give the same addresses in every run.

@@ -39,7 +39,7 @@ def slot_names(library: str, base: int, stubs: Sequence[str] = ()) -> dict[int, 
 
 
 def _may_name(path: str, library: str) -> bool:
-    """A stub archive says itself what it is for; a control file lies in a folder with the library's name (jump/libm/jump.funcs)."""
+    """A stub archive names its library; a control file lies in a folder with the library's name (jump/libm/jump.funcs)."""
     if path.endswith((".sa", ".a")):
         return True
     name = aout_image.shared_object_name(library)
@@ -56,7 +56,7 @@ def read_image(data: bytes, where: str, host: str = "", stubs: Sequence[str] = (
 
 
 def mapped_library(page: bytes, file: MappedFile) -> LibraryHeader | None:
-    """What an a.out file's first page says of the library it is; None if it is no library. Raises OSError."""
+    """Name, version and place of an a.out library, from its first page; None if the file is not a library. Raises OSError."""
     try:
         header = aout.decode_header(page, file.name)
     except FormatError:

@@ -44,7 +44,7 @@ def read_image(data: bytes, where: str, host: str = "", stubs: Sequence[str] = (
 
 
 def image_of(file: MappedFile) -> Image | None:
-    """The Image of a mapped file; None if it is none that we know."""
+    """The Image of a mapped file; None if its format is not known."""
     try:
         return read_image(os.pread(file.fd, file.size(), 0), file.name, host_path(file.fd))
     except (ToolError, OSError):
@@ -52,7 +52,7 @@ def image_of(file: MappedFile) -> Image | None:
 
 
 def mapped_library(file: MappedFile) -> LibraryHeader | None:
-    """What a file's beginning says of the library it is; None if it is no library. Raises OSError."""
+    """Name, version and place of a library, from the file's first bytes; None if the file is not a library. Raises OSError."""
     page = os.pread(file.fd, _PAGE, 0)
     if not is_aout(page):
         return library_header(page, file.name)

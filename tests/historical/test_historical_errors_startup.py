@@ -254,7 +254,7 @@ def test_messages_of_the_textbooks_start_up(book_kit: Path, tmp_path: Path, case
 
 
 def test_the_textbooks_library_path(book_kit: Path, tmp_path: Path) -> None:
-    """LD_LIBRARY_PATH comes first, directory by directory; a file there that is no library is not passed over."""
+    """LD_LIBRARY_PATH comes first, directory by directory; a file there that is not a library is not passed over."""
     shlib = book_kit / "shlib"
     result = uselib("run", "--library-path", f"{tmp_path}:{shlib}", "--readable", book_kit, book_kit / "p")
     assert (result.returncode, result.stderr) == (7, "")

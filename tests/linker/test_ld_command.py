@@ -133,7 +133,7 @@ def test_option_spellings() -> None:
         ("--defsym x", "should be SYMBOL=EXPRESSION"),
         ("--start-group x.a", "has no --end-group"),
         ("--end-group", "there is no group to end"),
-        ("--scheme other", "is no scheme"),
+        ("--scheme other", "is not a scheme"),
         ("--static=1", "takes no value"),
     ],
 )
@@ -247,7 +247,7 @@ def test_unsuitable_inputs(build: Build) -> None:
     text = build.directory / "notes.txt"
     text.write_text("hello")
     assert "neither an object file, an archive nor" in build.ld(str(text), status=1)
-    assert "where a relocatable object is wanted" in build.ld("/bin/true", status=1)
+    assert "not a relocatable object" in build.ld("/bin/true", status=1)
     assert "no input files" in build.ld(status=1)
     lto = build.object("lto", START, "-flto")
     assert "link-time-optimisation data only; compile with -fno-lto" in build.ld(lto, status=1)

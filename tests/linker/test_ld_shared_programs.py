@@ -140,7 +140,7 @@ def test_directory_format(build: Build) -> None:
     build.ld(build.object(USER), str(directory))
     assert build.image().library_names == ("liba_s.1.2.3",)
     (directory / "LIBRARY NAME").unlink()
-    assert "a directory without a file `LIBRARY NAME` is no library" in build.ld(
+    assert "the directory has no file `LIBRARY NAME`, so it is not a library" in build.ld(
         build.object(USER), str(directory), status=1
     )
 

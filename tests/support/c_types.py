@@ -278,7 +278,7 @@ _SIMPLE = {
 
 
 def _place(die: Any) -> tuple[int, int | None]:
-    """Offset and width of a member in bits; the width is None if it is no bit-field."""
+    """Offset and width of a member in bits; the width is None if it is not a bit-field."""
     at, width = 8 * (_number(die, "DW_AT_data_member_location", 0) or 0), _number(die, "DW_AT_bit_size", None)
     if "DW_AT_data_bit_offset" in die.attributes:
         at += _number(die, "DW_AT_data_bit_offset", 0)

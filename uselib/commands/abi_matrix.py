@@ -108,7 +108,7 @@ def _spec(options: argparse.Namespace) -> MatrixSpec:
     for text in options.program:
         command = split(text)
         if not command:
-            raise UsageError(Diagnostic("--program", f"`{text}` is no command line"))
+            raise UsageError(Diagnostic("--program", f"`{text}` is not a command line"))
         arguments = command[0], tuple(command[1:]), stdin, words, tuple(options.prototypes), tuple(options.ignore)
         programs.append(ProgramSpec(*arguments, inputs=tuple(options.input), **limits))
     return replace(

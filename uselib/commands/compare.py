@@ -24,7 +24,7 @@ def run(arguments: list[str]) -> int:
     known = [scheme.name for scheme in SCHEMES]
     for name in names:
         if name not in known:
-            raise UsageError(Diagnostic(name, "is no scheme", remedy=f"there are {', '.join(known)}"))
+            raise UsageError(Diagnostic(name, "is not a scheme", remedy=f"there are {', '.join(known)}"))
 
     def progress(name: str) -> None:
         if sys.stderr.isatty():

@@ -85,7 +85,7 @@ class Namespace:
     def resolve(self, start: GuestDirectory, path: bytes, follow: bool = True) -> Found:
         """Walks `path` from `start` (from the root, if it begins with a slash).
 
-        follow: follow a symbolic link in the last component. A last component that does not exist is no error
+        follow: follow a symbolic link in the last component. A last component that does not exist is not an error
         (`Found.exists`). Raises GuestError: ENOENT, ENOTDIR, ELOOP, EACCES, ENAMETOOLONG.
         """
         parts = components(path)

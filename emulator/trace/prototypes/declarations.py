@@ -149,7 +149,7 @@ class Declarations:
         return self._values.of(self._types.tagged(*words) if tagged else self._types.named(words), pointers)
 
     def _set_type(self, name: str) -> TypeView | None:
-        """What `enum NAME : TYPE {...}` and their like show, or None if the name is no set."""
+        """What `enum NAME : TYPE {...}` and their like show, or None if the name is not a set."""
         if name in self._sets:
             return self._sets[name]
         found: TypeView | None = None

@@ -102,7 +102,7 @@ def read_prototype_file(path: str, machine: Machine, library: str = "musl") -> P
         raise FormatError(Diagnostic(path, problem.strerror or str(problem))) from None
     if len(data) > _LARGEST_FILE:
         raise FormatError(
-            Diagnostic(path, f"{len(data)} bytes is no prototype file", remedy="give it the declarations only")
+            Diagnostic(path, f"{len(data)} bytes is not a prototype file", remedy="give it the declarations only")
         )
     try:
         text = data.decode("utf-8")

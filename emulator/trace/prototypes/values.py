@@ -63,7 +63,7 @@ def printable(data: bytes) -> bool:
 
 
 def character(value: int) -> str:
-    """A character constant; EOF, and a plain number where it is no character."""
+    """A character constant; EOF, and a plain number where it is not a character."""
     if value == -1:
         return "EOF"
     if not 0 <= value <= 255:

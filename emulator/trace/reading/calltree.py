@@ -6,7 +6,7 @@ there are, not on how many events; two limits keep it bounded whatever the progr
 - calls nested deeper than MAXIMUM_DEPTH hang side by side under their ancestor at that depth;
 - beyond MAXIMUM_NODES, a new path is counted under a node of its function right below the process (`truncated` says so).
 
-A call through a slot that was made by a function which is no slot itself (`main`, or a callback in the program) hangs under a
+A call through a slot that was made by a function which is not a slot itself (`main`, or a callback in the program) hangs under a
 *site* node for that function, so a path reads main > libc!qsort > compare > libc!strcmp although `main` and `compare` leave no
 events. Sites have no calls or time of their own.
 """

@@ -61,7 +61,7 @@ class TraceDiff:
 
 
 def _changed(a: Flow, b: Flow, hunks: list[Hunk]) -> Array:
-    """Pairs of calls that correspond and have other values. A result that one side has not seen is no difference."""
+    """Pairs of calls that correspond and have other values. A result that one side has not seen is not a difference."""
     found = []
     for i, j, count_ in equal_runs(a, b, hunks):
         x, y = a.results[i : i + count_], b.results[j : j + count_]

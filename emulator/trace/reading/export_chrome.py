@@ -67,7 +67,7 @@ def chrome(trace: TraceFile, processes: list[TracedProcess], decoder: Decoder, w
 
 
 def other_name(kind: int, process: TracedProcess, number: int, word: int) -> str:
-    """What an event that is no call is called on a timeline."""
+    """What an event that is not a call is called on a timeline."""
     if kind in (EventKind.SYSCALL, EventKind.SYSCALL_RESULT):
         return f"syscall {syscall_name(process.machine, number)}" + (
             " done" if kind == EventKind.SYSCALL_RESULT else ""

@@ -39,7 +39,7 @@ _MAXIMUM_INDEX = 1 << 22  # functions; a larger index is damage, and must not be
 class Function:
     """What an event refers to. number: its place in TraceFile.functions, the same for all processes of the trace.
 
-    slot: from 1, or 0 for a function that is no slot. library: empty for the program's own functions.
+    slot: from 1, or 0 for a function that is not a slot. library: empty for the program's own functions.
     """
 
     number: int
@@ -127,7 +127,7 @@ def _list(value: object) -> list[Any]:
 
 
 class TraceFile:
-    """An open trace file. Raises OSError, and FormatError for a file that is no trace or of another version."""
+    """An open trace file. Raises OSError, and FormatError for a file that is not a trace or of another version."""
 
     def __init__(self, path: str) -> None:
         self.path = path

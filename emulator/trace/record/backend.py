@@ -129,7 +129,7 @@ class Backend(Protocol):
         """Without `everything`: watches `count` functions of `size` bytes from address `begin`. Returns hooks."""
 
     def event(self, kind: EventKind, function: int, pc: int, sp: int, words: Sequence[int]) -> None:
-        """An event that is no call. words: up to 11."""
+        """An event that is not a call. words: up to 11."""
 
     def forget(self) -> None:
         """Mappings of guest memory have changed."""

@@ -27,7 +27,7 @@ class KnownFile:
 
     @classmethod
     def read(cls, file: MappedFile, stubs: Sequence[str] = ()) -> KnownFile | None:
-        """None if it is no program or library that we know. stubs: files that name slots (loader/programs/images.py)."""
+        """None if it is not a program or library that we know. stubs: files that name slots (loader/programs/images.py)."""
         try:
             data = os.pread(file.fd, file.size(), 0)
             image = read_image(data, file.name, host_path(file.fd), stubs)

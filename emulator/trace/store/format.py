@@ -35,7 +35,7 @@ are not stored: within a chunk they are consecutive (MORE records do not count),
                        SYSCALL: the first arguments; SYSCALL_RESULT: the result, 0, 0, 0; SIGNAL: number, address, 0, 0
     56 u32 function    index into the tables; SYSCALL, SYSCALL_RESULT: number; MORE: how many of its words count (1 to 7)
     60 u16 depth       CALL: calls that have not returned, 0 at the bottom; RETURN: that of its call; else: calls open
-    62 u8  kind        1 CALL, 2 RETURN, 3 SYSCALL, 4 SYSCALL_RESULT, 5 SIGNAL, 6 INNER_CALL (a function that is no slot),
+    62 u8  kind        1 CALL, 2 RETURN, 3 SYSCALL, 4 SYSCALL_RESULT, 5 SIGNAL, 6 INNER_CALL (a function that is not a slot),
                        7 INNER_RETURN, 8 MORE: bytes 0..55 are up to seven further words of the event before (r8 r9 and the
                        stack, or arguments 5 and 6 of a system call)
     63 u8  flags       1 tail call (jumped to), 2 return seen late (longjmp, or a frame that was skipped), 4 payload follows

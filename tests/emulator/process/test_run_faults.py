@@ -75,8 +75,8 @@ def test_one_line(program: Path, case: int, status: int, message: str) -> None:
     [
         ("--max-instructions", "2M", 12, r"the limit of 2000000 instructions is used up \(--max-instructions\)"),
         ("--max-seconds", "0.3", 12, r"the limit of 0.3 s is used up \(--max-seconds\)"),
-        ("--max-memory", "50", 13, r"it wants more than 50 MiB of memory \(--max-memory\)"),
-        ("--max-files", "20", 14, r"it wants more than 20 open files \(--max-files\)"),
+        ("--max-memory", "50", 13, r"it needs more than 50 MiB of memory \(--max-memory\)"),
+        ("--max-files", "20", 14, r"it needs more than 20 open files \(--max-files\)"),
     ],
 )
 def test_limits(program: Path, option: str, value: str, case: int, message: str) -> None:

@@ -14,7 +14,7 @@ from support.versions import PATHS, TREES, VERSIONS, kit, make_tree, patched, pr
 from uselib.cli import main
 from uselib.linker.versions import RULES
 
-# What is taken is no regular file: its end, its first page and its mapping are what the file system makes of them
+# What is taken is not a regular file: its end, its first page and its mapping are what the file system makes of them
 NO_FILE: dict[str, dict[str, dict[str, str] | str | None]] = {
     kind: {"r2": {"libfoo_s.1": kind}} for kind in ("directory", "fifo")
 }

@@ -95,11 +95,12 @@ def test_start_up_has_the_same_table() -> None:
 def test_unknown_rule(capsys: pytest.CaptureFixture[str]) -> None:
     assert rule_named("", "x") is DEFAULT and rule_named("sun", "x").name == "sun"
     with pytest.raises(
-        UsageError, match="x: `newest` is no version rule; write default, exact, sun, exact-minor, linux"
+        UsageError, match="x: `newest` is not a version rule; write default, exact, sun, exact-minor, linux"
     ):
         rule_named("newest", "x")
     assert main(["ld", "--version-rule", "newest", "a.o"]) == 2
     said = capsys.readouterr().err
     assert (
-        said == "uselib: --version-rule: `newest` is no version rule; write default, exact, sun, exact-minor, linux\n"
+        said
+        == "uselib: --version-rule: `newest` is not a version rule; write default, exact, sun, exact-minor, linux\n"
     )

@@ -44,4 +44,4 @@ def test_text() -> None:
 
 def test_an_unknown_scheme() -> None:
     result = uselib("compare", "nextstep")
-    assert result.returncode == 2 and "nextstep: is no scheme; there are static, uselib, mmap" in result.stderr
+    assert result.returncode == 2 and "nextstep: is not a scheme; there are static, uselib, mmap" in result.stderr

@@ -210,7 +210,7 @@ def test_where_the_rule_comes_from(
     said = capsys.readouterr().err
     assert (
         said
-        == "uselib: USELIB_VERSION_RULE: `newest` is no version rule; write default, exact, sun, exact-minor, linux\n"
+        == "uselib: USELIB_VERSION_RULE: `newest` is not a version rule; write default, exact, sun, exact-minor, linux\n"
     )
 
 

@@ -259,7 +259,7 @@ def test_written_pytest_modules(
         scope["test_norm_is_unchanged"]()
     shlib = [str(sysroot("x86_64") / "shlib")]
     assert replay(str(old), str(old), "norm", scope["ARGUMENTS"], library_path=shlib) is None
-    with pytest.raises(ValueError, match="is no argument"):
+    with pytest.raises(ValueError, match="is not an argument"):
         replay(str(old), str(new), "norm", [["what"], {}], library_path=shlib)
     with pytest.raises(ToolError, match="no prototype"):
         replay(str(old), str(new), "gone", [], library_path=shlib)
@@ -290,7 +290,7 @@ def test_bad_input(probe_x86_64: tuple[str, Path, Path], tmp_path: Path, capsys:
         ([old, new, "clamp", "--range", "x"], 2, "`x` is not PARAM=LO:HI"),
         ([old, new, "clamp", "--range", "x=3:1"], 2, "`x=3:1` is not PARAM=LO:HI"),
         ([old, new, "clamp", "--range", "x=nan:1"], 2, "is not PARAM=LO:HI"),
-        ([old, new, "norm", "--range", "p=1:2"], 16, "is no number: it has no range"),
+        ([old, new, "norm", "--range", "p=1:2"], 16, "is not a number: it has no range"),
         ([old, new, "clamp", "--write-test", "x.rs"], 2, "neither FILE.c nor FILE.py"),
         ([old, new, "each", "all", "use"], 16, "3 functions: 3 not probed"),
     ):

@@ -46,7 +46,7 @@ def test_junk_is_no_argument(data: Any) -> None:
     try:
         v.from_plain(data)
     except ValueError as wrong:
-        assert "is no argument" in str(wrong) or "hexadecimal" in str(wrong) or isinstance(wrong, ValueError)
+        assert "is not an argument" in str(wrong) or "hexadecimal" in str(wrong) or isinstance(wrong, ValueError)
 
 
 @given(st.binary(max_size=20))

@@ -229,7 +229,7 @@ def test_program_of_our_linker(tmp_path: Path, machine: Machine) -> None:
     _check_program(facts)
     assert {use.name for use in facts.uses or ()} == {"add", "counter"} and len(facts.bindings) == 2
     assert kind_of(output) is FileKind.PROGRAM and isinstance(read_any(output), ProgramFacts)
-    with pytest.raises(FormatError, match="is a program, and a library is wanted here"):
+    with pytest.raises(FormatError, match="is a program, not a library"):
         read_facts(output)
 
 

@@ -107,7 +107,7 @@ def test_files_that_are_no_libraries(sample: SampleFiles, tmp_path: Path, ask) -
         (str(tmp_path / "none"), "cannot be read: No such file or directory"),
         (str(tmp_path), ""),
         ("/dev/zero", "cannot be read"),
-        (sample.program, "is a program, and a library is wanted here"),
+        (sample.program, "is a program, not a library"),
     ):
         answer = ask(sample.old, path)
         assert answer.status == 1 and answer.out == "" and answer.err.count("\n") == 1, path

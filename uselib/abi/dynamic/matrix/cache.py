@@ -4,7 +4,7 @@
 
 Keys are made elsewhere (matrix_key.py). An entry is written to a temporary file and renamed, so readers see all of it or nothing and
 several runs may share a directory. An entry that is damaged, or from another version of uselib, counts as absent and is replaced.
-A cache that cannot be written is no error: `remarks` says so once.
+A cache that cannot be written is not an error: `remarks` says so once.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def _value(hint: Any, plain: Any) -> Any:
     if hint is float and isinstance(plain, int):
         return float(plain)
     if type(plain) is not hint:
-        raise ValueError(f"{plain!r} is no {hint}")
+        raise ValueError(f"{plain!r} is not a {hint}")
     return plain
 
 

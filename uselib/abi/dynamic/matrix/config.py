@@ -75,7 +75,7 @@ class _Reader:
         prefix = f"{where}: " if where else ""
         for key, value in table.items():
             if key not in known:
-                raise self.wrong(f"{prefix}`{key}` is no key", f"one of {', '.join(known)}")
+                raise self.wrong(f"{prefix}`{key}` is not a key", f"one of {', '.join(known)}")
             if not isinstance(value, known[key]):
                 raise self.wrong(f"{prefix}`{key}` is not a {_KINDS[known[key]]}")
             if known[key] is list and key != "program" and not all(isinstance(item, str) for item in value):
@@ -133,7 +133,7 @@ class _Reader:
     def _words(self, text: str, where: str) -> list[str]:
         words = split(text)
         if not words:
-            raise self.wrong(f"{where}: `{text}` is no command line")
+            raise self.wrong(f"{where}: `{text}` is not a command line")
         return words
 
     def _options(self, table: dict[str, Any], where: str) -> dict[str, Any]:
@@ -141,7 +141,7 @@ class _Reader:
         result = {}
         for name, value in table.items():
             if name not in _OPTIONS:
-                words = f"{where}: `{name}` is no option of `uselib run` that can be given here"
+                words = f"{where}: `{name}` is not an option of `uselib run` that can be given here"
                 raise self.wrong(words, f"one of {', '.join(sorted(_OPTIONS))}")
             if (name in _SWITCHES) != isinstance(value, bool) or isinstance(value, dict):
                 raise self.wrong(f"{where}: `{name}` has a value of the wrong kind")

@@ -102,7 +102,7 @@ def _column(path: str) -> MatrixColumn:
 
 
 def _columns(paths: Sequence[str]) -> tuple[MatrixColumn, ...]:
-    """Raises LinkError naming every file that is no library."""
+    """Raises LinkError naming every file that is not a library."""
     problems, found = Diagnostics(), []
     for path in dict.fromkeys(paths):
         try:

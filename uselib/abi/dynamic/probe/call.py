@@ -309,7 +309,7 @@ class ProbedLibrary:
 
 
 class _Silent(Talk):
-    """What `uselib run` would say on stderr is no part of a probe's report."""
+    """What `uselib run` would say on stderr is not part of a probe's report."""
 
     def once(self, message: str) -> None:
         pass

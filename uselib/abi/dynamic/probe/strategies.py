@@ -299,7 +299,7 @@ def _ranged(types: _Types, type_: TypeView, where: str, span: tuple[float, float
     if isinstance(type_, FloatingView):
         return types.floating(type_, *span)
     if not isinstance(type_, IntegerView | EnumerationView):
-        raise Refused(f"{where} is no number: it has no range")
+        raise Refused(f"{where} is not a number: it has no range")
     least, greatest = limits(type_)
     low, high = max(int(span[0]), least), min(int(span[1]), greatest)
     if low > high:

@@ -126,7 +126,7 @@ def from_plain(data: Any) -> Value:
             return NULL
     except (TypeError, IndexError, AttributeError, UnicodeEncodeError, RecursionError):
         pass
-    raise ValueError(f"{data!r} is no argument")
+    raise ValueError(f"{data!r} is not an argument")
 
 
 # -- guest memory ------------------------------------------------------------------------------------------------------
@@ -181,7 +181,7 @@ def encode(type_: TypeView, value: Value, arena: Arena, label: str) -> bytes:
         return bytes(out)
     if isinstance(type_, OpaqueView) and isinstance(value, Null):
         return bytes(type_.size or arena.word)
-    raise TypeError(f"{value!r} is no {type_.name}")
+    raise TypeError(f"{value!r} is not a {type_.name}")
 
 
 def members(type_: StructureView, value: Value) -> Iterator[tuple[FieldView, Value]]:
@@ -191,7 +191,7 @@ def members(type_: StructureView, value: Value) -> Iterator[tuple[FieldView, Val
     elif isinstance(value, Group):
         yield from zip(type_.fields, value.items, strict=True)
     else:
-        raise TypeError(f"{value!r} is no {type_.name}")
+        raise TypeError(f"{value!r} is not a {type_.name}")
 
 
 def put(out: bytearray, field_: FieldView, data: bytes) -> None:
@@ -221,7 +221,7 @@ def _pointer(type_: PointerView, value: Value, arena: Arena, label: str) -> int:
             return arena.add(label, target, 1, encode(target, value.items[0], arena, f"({inner})"))
         contents = [encode(target, item, arena, f"{label}[{n}]") for n, item in enumerate(value.items)]
         return arena.add(label, target, len(contents), b"".join(contents))
-    raise TypeError(f"{value!r} is no {type_.name or 'pointer'}")
+    raise TypeError(f"{value!r} is not a {type_.name or 'pointer'}")
 
 
 def number_bytes(type_: TypeView, value: int | float) -> bytes:
@@ -237,7 +237,7 @@ def number_bytes(type_: TypeView, value: int | float) -> bytes:
         except OverflowError:
             return struct.pack("<f", math.copysign(math.inf, number))
     if not isinstance(value, int):
-        raise TypeError(f"{value!r} is no {type_.name}")
+        raise TypeError(f"{value!r} is not a {type_.name}")
     size = type_.size
     return (value & (1 << 8 * size) - 1).to_bytes(size, "little")
 

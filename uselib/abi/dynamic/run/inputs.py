@@ -80,10 +80,10 @@ def _read(path: str) -> bytes | memoryview:
 
 
 def _options(request: AbiRequest) -> RunOptions:
-    """Raises UsageError for a word that is no option of `uselib run`."""
+    """Raises UsageError for a word that is not an option of `uselib run`."""
     parsed = parse(_USAGE, [*request.run_words, "--", request.program, *request.arguments])
     if isinstance(parsed, int):
-        raise UsageError(Diagnostic("abi run", "--help is no option of a run"))
+        raise UsageError(Diagnostic("abi run", "--help is not an option of a run"))
     options, _ = parsed
     if options.strace:
         raise UsageError(

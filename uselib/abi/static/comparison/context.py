@@ -48,7 +48,7 @@ class Comparison:
             self.findings.append(finding)
 
     def severity_for(self, name: str, severity: Severity) -> Severity:
-        """At most RISK for a name that no public header declares: it is no part of the public interface."""
+        """At most RISK for a name that no public header declares: it is not part of the public interface."""
         public = self.old.public
         if public is None or name in public or name.split("@")[0] in public:
             return severity

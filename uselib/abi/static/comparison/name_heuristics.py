@@ -77,7 +77,7 @@ def unit_changed(old: str, new: str) -> str:
     for units in _UNITS:
         first = [units[word] for word in before[-1:] + before[:-1] if word in units]
         second = [units[word] for word in after[-1:] + after[:-1] if word in units]
-        told = len(before) + len(after) > 2 or min(len(old), len(new)) > 2  # a lone `s` or `m` is no unit
+        told = len(before) + len(after) > 2 or min(len(old), len(new)) > 2  # a lone `s` or `m` is not a unit
         if first and second and first[0] != second[0] and told:
             return f"{first[0]} became {second[0]}"
     return ""

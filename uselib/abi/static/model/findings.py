@@ -14,7 +14,7 @@ class Severity(enum.IntEnum):
 
     COMPATIBLE = 0  # a patch release
     MINOR = 1  # old programs run; programs linked with the new one do not run with the old one: a minor release
-    RISK = 2  # breaks only programs that rely on what is no part of the interface (sizes of opaque types, order, private names)
+    RISK = 2  # breaks only programs that rely on what is not part of the interface (sizes of opaque types, order, private names)
     BREAKING = 3  # programs that use it break: a major release
 
 

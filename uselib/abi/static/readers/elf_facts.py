@@ -70,7 +70,7 @@ def contents_of(
 
 
 def shared_object_facts(data: bytes, path: str) -> Facts:
-    """The facts of an ordinary ELF shared object. Raises FormatError if it is none or is damaged."""
+    """The facts of an ordinary ELF shared object. Raises FormatError if the file is not one or is damaged."""
     file = elf.ElfFile(memoryview(data), path)
     dynamic = elf_dynamic.read(file)
     memory = SegmentBytes(data, dynamic.segments, dynamic.relro)

@@ -44,7 +44,7 @@ def _ordinary(file: elf.ElfFile, facts: ProgramFacts) -> ProgramFacts:
     return replace(facts, sonames=dynamic.needed, uses=uses + copied)
 
 
-# Weak references that every program's start-up code makes, and that nothing need define.
+# Weak references of every program's start-up code, which may stay undefined.
 _OPTIONAL = frozenset(
     ("__gmon_start__", "_ITM_deregisterTMCloneTable", "_ITM_registerTMCloneTable", "_Jv_RegisterClasses")
 )
@@ -76,7 +76,7 @@ def _fixed(image: Image, facts: ProgramFacts) -> ProgramFacts:
 
 
 def _defines(image: Image) -> frozenset[str] | None:
-    """Functions of the program's own; None if there is no symbol table."""
+    """The functions that the program itself defines; None without a symbol table."""
     if not image.symbols:
         return None
     return frozenset(symbol.name for symbol in image.symbols if symbol.function and not symbol.absolute)

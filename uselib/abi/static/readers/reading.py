@@ -62,7 +62,7 @@ def _library(path: str, kind: FileKind, data: bytes) -> Facts:
         case FileKind.SHARED_OBJECT:
             return shared_object_facts(data, path)
         case FileKind.PROGRAM:
-            raise _bad(path, "is a program, and a library is wanted here", "give programs behind the two libraries")
+            raise _bad(path, "is a program, not a library", "give programs behind the two libraries")
 
 
 def _classified(path: str) -> tuple[FileKind, bytes]:

@@ -1,4 +1,4 @@
-"""Facts of stub libraries, archives or directories: names, slots, addresses and sizes. There is no code, no contents, and no types."""
+"""Facts of stub libraries, archives or directories: names, slots, addresses and sizes. A stub library has no code, no contents and no types."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def _members(path: str) -> Iterator[tuple[str, bytes]]:
     book = Archive(data, path)
     if book.thin:
         raise FormatError(
-            Diagnostic(path, "a thin archive is no stub library", remedy="give the archive that mkshlib made")
+            Diagnostic(path, "a thin archive is not a stub library", remedy="give the archive that mkshlib made")
         )
     for member in book.members():
         yield member.name, data[member.start : member.start + member.size]

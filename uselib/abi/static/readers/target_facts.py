@@ -21,7 +21,7 @@ from uselib.linker.library.releases.previous import history_of
 
 
 def target_facts(data: bytes, path: str) -> Facts:
-    """The facts of a target library. Raises FormatError if the file is none or is damaged."""
+    """The facts of a target library. Raises FormatError if the file is not one or is damaged."""
     image = elf_image.read_image(data, path)
     header = image.library
     if header is None:
@@ -132,7 +132,7 @@ _Retired = tuple[str, int, int, bool]  # name, address, size, is a function
 
 
 def _retired(header: LibraryHeader, image: Image, history: History | None) -> list[_Retired]:
-    """Slots that trap and data that were withdrawn: their local symbols NAME$retired, and the history, which survives stripping."""
+    """Slots that trap, and data that were withdrawn: from local symbols NAME$retired, and from the history, which `strip` leaves in place."""
     symbols = [s for s in image.symbols if s.name.endswith(RETIRED_SUFFIX)]
     rows = [(s.name.removesuffix(RETIRED_SUFFIX), s.address, s.size, s.function) for s in symbols]
     if history is not None:
