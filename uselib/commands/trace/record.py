@@ -41,4 +41,6 @@ def run(arguments: list[str]) -> int:
 
         wants = PrototypeWants(extra.get("prototypes", ()), results=chosen.returns, warn=said_once())
     recorder = Recorder(sink, chosen, wants)
-    return recorder.status(Runner(options, (recorder,), Host(confine=Sandbox().confine)).run())
+    # Prototype files are read at the first call that is recorded, by the C preprocessor if they have directives
+    host = Host() if extra.get("prototypes") else Host(confine=Sandbox().confine)
+    return recorder.status(Runner(options, (recorder,), host).run())
