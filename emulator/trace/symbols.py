@@ -27,7 +27,7 @@ class SymbolOffset:
         return (name if self.symbol else f"{self.offset:#x}") + where
 
 
-class _SymbolTable:
+class _NamedSymbols:
     """The functions and data of one file, by address. A name at a slot gives way to the implementation behind it only
     where that is another address."""
 
@@ -54,7 +54,7 @@ class SymbolMap:
 
     def __init__(self, space: AddressSpace) -> None:
         self._space = space
-        self._tables: dict[str, _SymbolTable | None] = {}
+        self._tables: dict[str, _NamedSymbols | None] = {}
 
     def place(self, address: int) -> SymbolOffset | None:
         """None if nothing is mapped at the address."""
@@ -67,7 +67,7 @@ class SymbolMap:
             return SymbolOffset(found[0], found[1], vma.name)
         return SymbolOffset("", address - vma.start + vma.offset, vma.name)
 
-    def _table(self, vma: Vma) -> _SymbolTable | None:
+    def _table(self, vma: Vma) -> _NamedSymbols | None:
         file = vma.known
         if file is None:
             below = self._space.find(vma.start - 1)  # bss lies behind its file's data
@@ -76,5 +76,5 @@ class SymbolMap:
             return None
         if file.name not in self._tables:
             image = image_of(file)
-            self._tables[file.name] = None if image is None else _SymbolTable(image)
+            self._tables[file.name] = None if image is None else _NamedSymbols(image)
         return self._tables[file.name]
