@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from uselib.emulator.kernel import table
 from uselib.emulator.kernel.dispatch import Dispatcher, Observer
+from uselib.emulator.kernel.limits import DEFAULT_FILES
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.signals.numbers import SIGKILL
 from uselib.emulator.kernel.signals.state import SignalState
@@ -26,11 +27,21 @@ class GuestKernel:
 
     def system_call(self, number: int, arguments: Sequence[int]) -> int:
         result = self._call(number, arguments)
+        if result < 0:
+            self._failed(number, result)
+        return result
+
+    def _failed(self, number: int, result: int) -> None:
+        """What is said of a call that failed, and what is remembered. Raises ProcessEnded at a limit of the user's."""
         if result == -errno.EINTR:
             self.process.thread.interrupted_call = (number, self._rows[number].restarts)
         elif result == -errno.EMFILE and self._max_files is not None:
             raise ProcessEnded(signal=SIGKILL, reason=f"it needs more than {self._max_files} open files (--max-files)")
-        return result
+        elif result == -errno.EMFILE and self.process.files.limit >= DEFAULT_FILES:  # else its own setrlimit(2)
+            most = self.process.files.limit
+            self.process.talk.once(f"it has {most} files open, as many as it may (--max-files): it gets EMFILE")
+        elif result == -errno.EFBIG and self.process.limits.file_size_free:
+            self.process.talk.once("a file would take more than half of the free disk: it gets EFBIG")
 
     def legacy_system_call(self, number: int) -> int:
         self.process.talk.once(f"`int 0x80` in a 64-bit program (system call {number} of i386): it gets ENOSYS")

@@ -8,18 +8,20 @@ from dataclasses import dataclass, field
 INFINITY = 2**64 - 1
 CPU, FSIZE, DATA, STACK, CORE, RSS, NPROC, NOFILE, MEMLOCK, AS = range(10)  # include/uapi/asm-generic/resource.h
 COUNT = 16
+DEFAULT_FILES = 1024  # open at a time
 
 
 def _defaults() -> dict[int, tuple[int, int]]:
     unlimited = dict.fromkeys(range(COUNT), (INFINITY, INFINITY))
-    return unlimited | {STACK: (8 << 20, INFINITY), CORE: (0, INFINITY), NOFILE: (1024, 4096)}
+    return unlimited | {STACK: (8 << 20, INFINITY), CORE: (0, INFINITY), NOFILE: (DEFAULT_FILES, 4096)}
 
 
 @dataclass
 class Limits:
-    """resource -> (soft, hard)."""
+    """values: resource -> (soft, hard)."""
 
     values: dict[int, tuple[int, int]] = field(default_factory=_defaults)
+    processes: int = 256  # at a time, of all of the run
 
     @property
     def file_size(self) -> int:

@@ -70,6 +70,13 @@ class PidTable:
         index = pid - FIRST + 1
         return index if 1 <= index <= self._get(0)[0] else 0
 
+    def has_room(self, most: int) -> bool:
+        """Whether fewer than `most` processes run, of the whole guest. A process that has ended does not count."""
+        count, _ = self._get(0)
+        if count < most:
+            return True
+        return sum(bool(self._get(index)[0] and self._holder(index)) for index in range(1, count + 1)) < most
+
     def reserve(self) -> int:
         """A new guest pid. Raises OSError (EAGAIN) when the table is full."""
         shared = self._open()

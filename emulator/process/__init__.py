@@ -6,6 +6,7 @@
     run           Runner: loads the program, runs machine after machine until the end, reports it
     hooks         who takes part in a run (tracer, gdb stub, ABI check), and what is called when
     kernel_tap    how they see each system call or exception
+    default_limits  what a run may take if nobody says how much: memory, the size of a file
     watcher       the thread that stops the CPU for a signal of the host or a time limit
     faults        from a CPU exception to signal, si_code and exact address
     reports       what the user reads when a signal has killed the program

@@ -71,7 +71,7 @@ def _namespace(options: RunOptions) -> Namespace:
 
 
 def _limits(options: RunOptions) -> Limits:
-    limits = Limits()
+    limits = Limits(processes=options.max_processes)
     if options.max_files is not None:
         limits.values[NOFILE] = (options.max_files, options.max_files)
     raise_host_limit(2 * limits.values[NOFILE][1])  # a guest's file takes up to two of the host's descriptors

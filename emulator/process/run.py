@@ -27,6 +27,7 @@ from uselib.emulator.kernel.signals.numbers import SIGKILL
 from uselib.emulator.kernel.structs import structs_of
 from uselib.emulator.machine.counter import InstructionCounter
 from uselib.emulator.machine.machine import Machine
+from uselib.emulator.process.default_limits import LARGE, MemoryGuard, limit_file_size, restore_file_size
 from uselib.emulator.process.hooks import RunHooks
 from uselib.emulator.process.host import Death, Host
 from uselib.emulator.process.interfaces import ProcessEnded, ProgramReplaced
@@ -34,7 +35,7 @@ from uselib.emulator.process.parts import environment, make_process, program_pat
 from uselib.emulator.process.run_options import RunOptions
 from uselib.emulator.process.watcher import NUDGE, Watcher
 from uselib.linker.errors import Diagnostic, FormatError, ToolError
-from uselib.loader.memory.address_space import MemoryCeiling
+from uselib.loader.memory.address_space import AddressSpace, MemoryCeiling
 
 if TYPE_CHECKING:
     from uselib.emulator.kernel.strace.strace import Strace
@@ -66,14 +67,17 @@ class Runner:
         self.process = make_process(options, self._host.files, self._host.signals)
         self.signals = self.process.signals
         self._strace = self._make_strace()
+        self.watcher = Watcher(lambda: self.machine.interrupt(), lambda: self.machine.interrupted)
+        self._guard = MemoryGuard(lambda moment: self.watcher.watch(memory=moment))
+        self._file_size = limit_file_size(options.writable)
         self._connect()
         try:
             self.signals.take_over()
             self.machine = self._load()
         except BaseException:
+            self.watcher.stop()
             self._give_back()
             raise
-        self.watcher = Watcher(lambda: self.machine.interrupt(), lambda: self.machine.interrupted)
         self._closed = False
         if any(participant.must_finish for participant in self._hooks):
             self.signals.catch_defaults()
@@ -123,6 +127,7 @@ class Runner:
     def _give_back(self) -> None:
         self.signals.give_back()
         os.umask(self._umask)
+        restore_file_size(self._file_size)
         self.process.files.close_all()
         self.process.pids.close()
         self.process.memory.release()
@@ -175,6 +180,8 @@ class Runner:
         process.memory.release()
         machine = Machine(program.space)
         process.memory, process.cpu = program.space, machine.cpu
+        if self.options.max_memory is None:
+            self._watch_memory(program.space)
         process.machine = program.image.machine
         process.structs = structs_of(program.image.machine)
         machine.kernel = GuestKernel(process, self._strace, self.options.max_files)
@@ -185,6 +192,12 @@ class Runner:
         for participant in self._hooks:
             participant.on_exec(machine, program.space, process.identity.pid, process.identity.executable)
         return machine
+
+    def _watch_memory(self, space: AddressSpace) -> None:
+        if space.total > LARGE:
+            self._guard.begin()
+        else:
+            space.large, space.on_large = LARGE, self._guard.begin
 
     def _delivered(self, info: SignalInfo) -> None:
         if self._strace is not None:
@@ -220,6 +233,8 @@ class Runner:
         clock = self.process.clock
         if self.watcher.passed("limit"):
             raise self._out_of_time()
+        if self.watcher.passed("memory"):
+            self._guard.check()
         if self.watcher.passed("alarm") and clock.alarm_at is not None:
             clock.advance(clock.alarm_at - clock.now)
 

@@ -29,6 +29,7 @@ class RunOptions:
     max_seconds: float | None = None
     max_memory: int | None = None
     max_files: int | None = None
+    max_processes: int = 256
     strace: bool = False
     realtime: bool = False
     seed: int = 0
@@ -82,8 +83,13 @@ OPTIONS: dict[str, Option] = {
     "--argv0": Option("NAME", "argument 0 instead of PROG"),
     "--max-instructions": Option("N", "end the program after N instructions (k, M, G)", positive_count),
     "--max-seconds": Option("S", "end the program after S seconds", _seconds),
-    "--max-memory": Option("SIZE", "end the program when it maps more (MiB, or k, M, G)", _size),
+    "--max-memory": Option(
+        "SIZE",
+        "end the program when it maps more (MiB, or k, M, G); without it: when it uses half of what is free",
+        _size,
+    ),
     "--max-files": Option("N", "open files at a time; at least 3", _file_count),
+    "--max-processes": Option("N", "processes at a time (256)", positive_count),
     "--strace": Option("", "show every system call", None),
     "--realtime": Option("", "the host's clock and random bytes instead of reproducible ones", None),
     "--seed": Option("N", "for the reproducible random bytes", int),

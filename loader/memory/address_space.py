@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Protocol
 
@@ -80,6 +80,8 @@ class AddressSpace:
         layout: Layout | None = None,
     ) -> None:  # fmt: skip
         self.ceiling = ceiling
+        self.large: int = 1 << 64  # bytes mapped of which `on_large` is told, once
+        self.on_large: Callable[[], None] = lambda: None
         self.layout = layout or LAYOUTS[bits]
         self.limit = limit
         self.stack_limit = stack_limit
@@ -262,7 +264,7 @@ class AddressSpace:
             raise _fail(errno.ENOMEM)
         start = self._place(address, size, placement)
         end = start + size
-        if self.limit is not None or self.ceiling is not None:
+        if self.limit is not None or self.ceiling is not None or self.total + size > self.large:
             self._room(size - self._mapped_within(start, end))
         if len(self.vmas) >= MAX_MAPPINGS:
             raise _fail(errno.ENOMEM)
@@ -381,6 +383,9 @@ class AddressSpace:
         """Raises OSError (ENOMEM) or MemoryCeiling if `more` bytes are too many."""
         if self.ceiling is not None and self.total + more > self.ceiling:
             raise MemoryCeiling
+        if self.total + more > self.large:
+            self.large = 1 << 64
+            self.on_large()
         if self.limit is not None and self.total + more > self.limit:
             raise _fail(errno.ENOMEM)
 

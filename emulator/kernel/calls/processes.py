@@ -68,6 +68,10 @@ def give_back(process: Process) -> None:
 
 def _fork(process: Process, *, borrow: bool = False) -> int:
     """borrow: vfork's order of events, the parent waiting for the child's execve or end. Memory is not shared."""
+    most = process.limits.processes
+    if not process.pids.has_room(most):
+        process.talk.once(f"it has {most} processes, as many as it may (--max-processes): fork gets EAGAIN")
+        raise GuestError(errno.EAGAIN)
     child = process.pids.reserve()
     for action in process.before_fork:
         action()
