@@ -4,10 +4,10 @@ has options of its own, which are not ours to read."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from uselib.linker.errors import Diagnostic, UsageError
+from uselib.linker.quick_dataclass import dataclass
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
+
+from uselib.linker.quick_dataclass import dataclass
 
 PAGE = 4096
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from uselib.linker.cycle_collector import no_cycle_collection
 from uselib.linker.errors import Diagnostic
@@ -27,6 +26,7 @@ from uselib.linker.passes.scan import scan
 from uselib.linker.passes.synthetic import allocate_commons, fill_eh_frame_header, requested_sections, seal
 from uselib.linker.passes.undefined import report_undefined
 from uselib.linker.passes.writer import fill, symbol_rows
+from uselib.linker.quick_dataclass import dataclass
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from uselib.linker.errors import Diagnostic, UsageError
 from uselib.linker.image import Version
+from uselib.linker.quick_dataclass import dataclass
 
 _NUMBER = r"(0|[1-9][0-9]{0,4})"
 _FULL = re.compile(rf"(.+)\.{_NUMBER}\.{_NUMBER}\.{_NUMBER}", re.DOTALL)

@@ -7,7 +7,8 @@ how `--strace` shows it (`style`, a key of strace.RENDERERS, with `detail` namin
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+
+from uselib.linker.quick_dataclass import dataclass
 
 
 class Width(enum.Enum):

@@ -10,7 +10,6 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.signals.numbers import (
@@ -24,6 +23,7 @@ from uselib.emulator.kernel.signals.numbers import (
 )
 from uselib.linker.errors import FormatError
 from uselib.linker.image import Machine
+from uselib.linker.quick_dataclass import dataclass
 from uselib.loader.memory.address_space import AddressSpace
 from uselib.loader.programs.headers import read_headers
 from uselib.loader.programs.uselib import load_library

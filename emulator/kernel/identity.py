@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from uselib.linker.quick_dataclass import dataclass
 
 
 @dataclass

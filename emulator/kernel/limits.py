@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import resource as host
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from uselib.linker.quick_dataclass import dataclass
 
 INFINITY = 2**64 - 1
 CPU, FSIZE, DATA, STACK, CORE, RSS, NPROC, NOFILE, MEMLOCK, AS = range(10)  # include/uapi/asm-generic/resource.h

@@ -18,7 +18,8 @@ import os
 import signal
 import struct
 from contextlib import suppress
-from dataclasses import dataclass
+
+from uselib.linker.quick_dataclass import dataclass
 
 FIRST = 1000
 _ROOM = 32768  # processes in one run

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from uselib.emulator.kernel.clock import Clock, RandomBytes
 from uselib.emulator.kernel.eras import MODERN, Era
@@ -22,6 +22,7 @@ from uselib.emulator.kernel.vfs.descriptors import FileTable
 from uselib.emulator.kernel.vfs.filesystem import FileSystem
 from uselib.emulator.process.interfaces import CpuState
 from uselib.linker.image import Machine
+from uselib.linker.quick_dataclass import dataclass
 from uselib.loader.memory.address_space import AddressSpace
 
 

@@ -13,11 +13,11 @@ import errno
 import re
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 
 from uselib.emulator.kernel.errors import GuestError
 from uselib.linker.image import Machine
+from uselib.linker.quick_dataclass import dataclass
 
 # C type -> struct code for i386, for x86-64
 _CODES: dict[str, tuple[str, str]] = {

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 
 from uselib.emulator.kernel.arguments import ArgumentKind
 from uselib.linker.image import Machine
+from uselib.linker.quick_dataclass import dataclass
 
 Handler = Callable[..., int]
 

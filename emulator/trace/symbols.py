@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from dataclasses import dataclass
 
 from uselib.linker.image import Image
+from uselib.linker.quick_dataclass import dataclass
 from uselib.loader.memory.address_space import AddressSpace
 from uselib.loader.memory.vma import Vma
 from uselib.loader.programs.images import image_of

@@ -9,7 +9,9 @@ member it is about; 3 is the index into `Marked.attributes`. No line is lost, so
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
+
+from uselib.linker.quick_dataclass import dataclass
 
 RECORD_MARKER, MEMBER_MARKER = "$r", "$m"
 

@@ -7,7 +7,6 @@ met and completed afterwards, so that no chain of pointers, however long, makes 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from pycparser import c_ast
@@ -48,6 +47,7 @@ from uselib.linker.c_types.types import (
 from uselib.linker.c_types.units import TopLevelDeclaration
 from uselib.linker.errors import FormatError
 from uselib.linker.image import Machine
+from uselib.linker.quick_dataclass import dataclass
 
 _QUALIFIERS = {"const": "const", "volatile": "volatile", "restrict": "restrict", "_Atomic": "atomic"}
 _MOST_ELEMENTS = 1 << 40  # of an array; more is a mistake

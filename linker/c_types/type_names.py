@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from uselib.linker.c_types.units import TopLevelDeclaration
+from uselib.linker.quick_dataclass import dataclass
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ Offsets and widths of members are in bits, sizes and alignments in bytes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from uselib.linker.quick_dataclass import dataclass
 
 TypeId = int
 VOID: TypeId = 0

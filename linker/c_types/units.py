@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from uselib.linker.c_types.attributes import Marked, marked
 from uselib.linker.c_types.preprocess import PreprocessedText
 from uselib.linker.c_types.words import typedef_names
+from uselib.linker.quick_dataclass import dataclass
 
 _TOKEN = re.compile(r"""[()\[\]{};]|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'""")
 _EXTERN_C = re.compile(r'\bextern\s*"C(?:\+\+)?"\s*(\{?)')

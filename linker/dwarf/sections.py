@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from uselib.linker.errors import FormatError
 from uselib.linker.formats import elf
+from uselib.linker.quick_dataclass import dataclass
 from uselib.linker.reading import read_file
 
 _NAMES = ("info", "abbrev", "str", "line", "line_str", "str_offsets", "addr", "types", "loc", "loclists")

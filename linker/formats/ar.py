@@ -13,9 +13,9 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from uselib.linker.errors import Diagnostic, FormatError
+from uselib.linker.quick_dataclass import dataclass
 
 MAGIC = b"!<arch>\n"
 THIN_MAGIC = b"!<thin>\n"

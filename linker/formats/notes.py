@@ -43,7 +43,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from uselib.linker.errors import Diagnostic, FormatError
 from uselib.linker.formats import elf
@@ -59,6 +58,7 @@ from uselib.linker.image import (
     Segment,
     Version,
 )
+from uselib.linker.quick_dataclass import dataclass
 
 NOTE_NAME = b"uselib\0"
 NT_LIBRARY, NT_NEEDS, NT_BINDINGS, NT_SCHEME = 1, 2, 3, 4

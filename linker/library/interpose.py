@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
 
 from uselib.linker.errors import Diagnostics
 from uselib.linker.formats.library_names import POINTER_SUFFIX
@@ -32,6 +31,7 @@ from uselib.linker.library.exports import is_function
 from uselib.linker.library.specification import Specification
 from uselib.linker.passes.model import UNDEFINED, Symbol
 from uselib.linker.passes.resolve import Resolution
+from uselib.linker.quick_dataclass import dataclass
 
 THUNK_SIZE = 8
 SECTION = "uselib_interpose"

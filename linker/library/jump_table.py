@@ -22,9 +22,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from uselib.linker.library.retired_trap import CALL
+from uselib.linker.quick_dataclass import dataclass
 
 SLOT_SIZE = 8
 JUMP, JUMP_SIZE = 0xE9, 5

@@ -16,11 +16,12 @@ import contextlib
 import fcntl
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from uselib.linker.errors import Diagnostic, Diagnostics, FormatError, LinkError
 from uselib.linker.image import PAGE
+from uselib.linker.quick_dataclass import dataclass
 from uselib.linker.reading import read_file
 from uselib.linker.writing import replacing
 

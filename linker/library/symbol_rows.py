@@ -13,7 +13,6 @@ All other symbols are local; --strip-all leaves them out.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from uselib.linker.formats import elf
 from uselib.linker.formats.library_names import IMPLEMENTATION_SUFFIX, POINTER_SUFFIX, THUNK_SUFFIX
@@ -23,6 +22,7 @@ from uselib.linker.library.interpose import THUNK_SIZE
 from uselib.linker.library.layout import JUMP_TABLE, THUNKS
 from uselib.linker.passes.model import UNDEFINED, InputSection, Symbol
 from uselib.linker.passes.writer import OutputSymbol
+from uselib.linker.quick_dataclass import dataclass
 
 
 @dataclass(frozen=True)

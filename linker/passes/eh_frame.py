@@ -9,12 +9,12 @@ from __future__ import annotations
 import struct
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
 from operator import attrgetter
 
 from uselib.linker.formats.elf import SHN_LORESERVE, SHN_UNDEF, ElfRelocation
 from uselib.linker.passes.model import InputSection, ObjectFile
 from uselib.linker.passes.resolve import Resolution
+from uselib.linker.quick_dataclass import dataclass
 
 NAME = ".eh_frame"
 HEADER = ".eh_frame_hdr"

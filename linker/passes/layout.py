@@ -7,7 +7,6 @@ separate R, RX, R, RW segments); target libraries have their own in library/layo
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple, Protocol
 
@@ -31,6 +30,7 @@ from uselib.linker.image import READ, Machine
 from uselib.linker.options import Options
 from uselib.linker.passes.merge import Merger, mergeable
 from uselib.linker.passes.model import InputSection, ObjectFile, OutputSection
+from uselib.linker.quick_dataclass import dataclass
 
 
 class Placement(NamedTuple):

@@ -14,8 +14,9 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-from dataclasses import dataclass
 from functools import cache
+
+from uselib.linker.quick_dataclass import dataclass
 
 PAGE = 4096
 _PROT_NONE, _PROT_READ, _PROT_RW = 0, 1, 3

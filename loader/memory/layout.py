@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from uselib.linker.quick_dataclass import dataclass
 from uselib.loader.memory.vma import PAGE
 
 MMAP_MIN = 0x10000  # vm.mmap_min_addr

@@ -6,13 +6,13 @@ Source: fs/exec.c (search_binary_handler), include/linux/binfmts.h of Linux.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from uselib.linker.errors import Diagnostic, FormatError
 from uselib.linker.formats.magic import format_of
 from uselib.linker.image import Image
+from uselib.linker.quick_dataclass import dataclass
 from uselib.loader.memory.address_space import AddressSpace
 from uselib.loader.memory.layout import LAYOUTS, Layout
 from uselib.loader.programs import exec

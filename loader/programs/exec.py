@@ -15,9 +15,9 @@ import errno
 import os
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from uselib.linker.image import EXEC, READ, WRITE, Image, Segment
+from uselib.linker.quick_dataclass import dataclass
 from uselib.loader.memory.address_space import (
     PAGE,
     PROT_EXEC,

@@ -16,10 +16,10 @@ stubs depend on where the frame lies relative to the stack pointer.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 
 from uselib.emulator.machine.registers import INDEX
 from uselib.emulator.process.interfaces import CpuState
+from uselib.linker.quick_dataclass import dataclass
 from uselib.loader.memory.address_space import AddressSpace
 
 _64 = INDEX[64] | {"eflags": INDEX[64]["rflags"]}  # positions in Cpu.general()

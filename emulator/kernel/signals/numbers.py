@@ -6,7 +6,8 @@ Source: include/uapi/asm-generic/signal.h, arch/x86/include/uapi/asm/signal.h, s
 from __future__ import annotations
 
 import signal as host_signal
-from dataclasses import dataclass
+
+from uselib.linker.quick_dataclass import dataclass
 
 COUNT = 64
 SIGHUP, SIGINT, SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGKILL = range(1, 10)

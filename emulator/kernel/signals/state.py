@@ -11,7 +11,7 @@ import os
 import signal as host_signal
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from uselib.emulator.kernel.clock import Clock
@@ -47,6 +47,7 @@ from uselib.emulator.kernel.signals.numbers import (
 )
 from uselib.emulator.kernel.threads.thread import Thread
 from uselib.emulator.process.interfaces import CpuState, Fault, ProcessEnded
+from uselib.linker.quick_dataclass import dataclass
 from uselib.loader.memory.address_space import AddressSpace, MemoryFault
 
 # The host keeps its own handling of these: faults of our own process, what the host's C library uses, and the signal with

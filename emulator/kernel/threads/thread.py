@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from uselib.emulator.kernel.signals.numbers import SS_DISABLE
+from uselib.linker.quick_dataclass import dataclass
 
 
 @dataclass

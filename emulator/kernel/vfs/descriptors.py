@@ -12,7 +12,6 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Protocol
 
 from uselib.emulator.kernel import constants as C
@@ -22,6 +21,7 @@ from uselib.emulator.kernel.limits import Limits
 from uselib.emulator.kernel.structs import KernelStructs
 from uselib.emulator.kernel.vfs.places import GuestDirectory
 from uselib.emulator.kernel.waiting import READ, WRITE, Waiter, wait_for
+from uselib.linker.quick_dataclass import dataclass
 from uselib.loader.memory.address_space import AddressSpace, MemoryFault
 
 _SMALL = 4096  # bytes up to which a copy is cheaper than a view of guest memory

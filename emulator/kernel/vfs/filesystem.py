@@ -11,13 +11,13 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.vfs.namespace import Namespace
 from uselib.emulator.kernel.vfs.places import Found, GuestDirectory, Handle, SyntheticFile
 from uselib.emulator.kernel.vfs.synthetic import special_mode, synthetic_status
+from uselib.linker.quick_dataclass import dataclass
 
 _MODE = 0o1777  # permission bits a guest may set: no setuid, no setgid
 

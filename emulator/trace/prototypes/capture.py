@@ -7,11 +7,11 @@ leave out, are for arguments that are in no argument word; their payload rows ha
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 
 from uselib.emulator.trace.prototypes.conventions import Arguments, Parts, Where, in_memory, word_index, words_needed
 from uselib.emulator.trace.prototypes.type_views import PointerView, Prototype, PrototypeParameter, StructureView
 from uselib.linker.image import Machine
+from uselib.linker.quick_dataclass import dataclass
 
 STRING_LIMIT = 256  # bytes of a string that are copied
 VARIADIC_LIMIT = 64  # bytes of what a variadic argument points to, should it be a string

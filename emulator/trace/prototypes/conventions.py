@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from uselib.emulator.trace.prototypes.type_views import (
     ArrayView,
@@ -23,6 +22,7 @@ from uselib.emulator.trace.prototypes.type_views import (
     VoidView,
 )
 from uselib.linker.image import Machine
+from uselib.linker.quick_dataclass import dataclass
 
 REGISTERS = 6  # words of x86-64 before those of the stack
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 
 from uselib.emulator.trace.prototypes.machine_types import base_view
 from uselib.emulator.trace.prototypes.type_views import (
@@ -22,6 +21,7 @@ from uselib.emulator.trace.prototypes.type_views import (
 )
 from uselib.linker.c_types import types as ct
 from uselib.linker.image import Machine
+from uselib.linker.quick_dataclass import dataclass
 
 _MEMBERS = 1024  # of a structure or enumeration that are looked at
 _LARGEST_COUNT = 1 << 28  # elements of an array

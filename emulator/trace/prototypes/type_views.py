@@ -9,9 +9,11 @@ used one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import reduce
 from operator import or_
+
+from uselib.linker.quick_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from uselib.emulator.trace.store.format import Batch, EventKind
+from uselib.linker.quick_dataclass import dataclass
 
 WORDS = 4  # argument words in a record
 EXTRA = 7  # words that a MORE record adds

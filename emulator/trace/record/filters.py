@@ -5,10 +5,10 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cached_property
 
 from uselib.emulator.trace.record.backend import RECORD_CALLS, TRIGGER_OFF, TRIGGER_ON
+from uselib.linker.quick_dataclass import dataclass
 
 
 def _pattern(globs: Iterable[str]) -> re.Pattern[str] | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from uselib.linker.errors import ToolError
 from uselib.linker.formats.library_names import RETIRED_SUFFIX, THUNK_SUFFIX, plain_name
 from uselib.linker.image import Image
+from uselib.linker.quick_dataclass import dataclass
 from uselib.loader.memory.vma import MappedFile
 from uselib.loader.programs.images import host_path, read_image
 

@@ -47,10 +47,10 @@ import enum
 import json
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from uselib.linker.errors import Diagnostic, FormatError
+from uselib.linker.quick_dataclass import dataclass
 
 MAGIC = b"USELIBTR"
 VERSION = 1

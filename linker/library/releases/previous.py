@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from uselib.linker.errors import Diagnostic, FormatError, ToolError
@@ -16,6 +15,7 @@ from uselib.linker.image import Identity, LibraryHeader, Machine, Version
 from uselib.linker.library import stub
 from uselib.linker.library.releases import history
 from uselib.linker.library.releases.history import History
+from uselib.linker.quick_dataclass import dataclass
 from uselib.linker.reading import read_file
 
 
