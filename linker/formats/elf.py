@@ -9,6 +9,9 @@ Source: System V ABI, generic part (chapters 4 and 5), and its i386 and x86-64 s
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import repeat
+from operator import itemgetter
 from struct import Struct
 from struct import error as StructError
 from typing import NamedTuple
@@ -98,7 +101,9 @@ class ProgramHeader(NamedTuple):
     alignment: int
 
 
-_new = tuple.__new__
+_new = tuple.__new__  # mapped over rows, it makes a named tuple as fast as a display makes a tuple
+_RELA64 = Struct("<QIIq")
+_SYMBOL_ORDER = itemgetter(0, 3, 4, 5, 1, 2)  # of Elf32_Sym's fields in ElfSymbol
 
 
 class ElfClass:
@@ -141,20 +146,19 @@ class ElfClass:
         return [ProgramHeader(*row) for row in rows]
 
     def sections(self, data: bytes | memoryview) -> list[SectionHeader]:
-        new, record = _new, SectionHeader
-        return [new(record, row) for row in self.section.iter_unpack(data)]
+        return list(map(_new, repeat(SectionHeader), self.section.iter_unpack(data)))
 
     def symbols(self, data: bytes | memoryview) -> list[ElfSymbol]:
-        new, record = _new, ElfSymbol
-        if self.word == 8:
-            return [new(record, row) for row in self.symbol.iter_unpack(data)]
-        return [new(record, (n, i, o, x, v, s)) for n, v, s, i, o, x in self.symbol.iter_unpack(data)]
+        rows: Iterator[tuple[int, ...]] = self.symbol.iter_unpack(data)
+        if self.word == 4:
+            rows = map(_SYMBOL_ORDER, rows)
+        return list(map(_new, repeat(ElfSymbol), rows))
 
     def relocations(self, data: bytes | memoryview, rela: bool) -> list[ElfRelocation]:
         new, record = _new, ElfRelocation
         if self.word == 8:
-            if rela:
-                return [new(record, (o, i & 0xFFFFFFFF, i >> 32, a)) for o, i, a in self.rela.iter_unpack(data)]
+            if rela:  # r_info in its halves: the order of the fields
+                return list(map(new, repeat(record), _RELA64.iter_unpack(data)))
             return [new(record, (o, i & 0xFFFFFFFF, i >> 32, None)) for o, i in self.rel.iter_unpack(data)]
         if rela:
             return [new(record, (o, i & 0xFF, i >> 8, a)) for o, i, a in self.rela.iter_unpack(data)]

@@ -134,7 +134,7 @@ class Resolver:
             name = names[name_at]
             symbol = symbols.get(name)
             if symbol is None or (wrap and not section):
-                if section:
+                if section or not (wrap or "@" in name):
                     symbol = symbols[name] = Symbol(name)
                 else:
                     symbol = self._referred(name)

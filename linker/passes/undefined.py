@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from uselib.linker.errors import Diagnostic, LinkError
 from uselib.linker.formats.library_names import NEEDS_PREFIX
@@ -23,23 +23,25 @@ def report_undefined(resolution: Resolution, options: Options, machine: MachineR
         return
     references: dict[int, list[tuple[ObjectFile, InputSection, int]]] = {}
     for file in resolution.files:
-        if any(id(symbol) in missing for symbol in file.globals):
-            for symbol, section, offset in _references(file, machine.tls_sequences):
-                if id(symbol) in missing:
-                    references.setdefault(id(symbol), []).append((file, section, offset))
+        wanted = {i: key for i, key in enumerate(map(id, file.globals), file.first_global) if key in missing}
+        if wanted:
+            for index, section, offset in _references(file, wanted, machine.tls_sequences):
+                references.setdefault(wanted[index], []).append((file, section, offset))
     problems = [_diagnostic(symbol, references[key]) for key, symbol in missing.items() if key in references]
     if problems:
         raise LinkError(*problems)
 
 
-def _references(file: ObjectFile, tls_sequences: frozenset[int]) -> Iterator[tuple[Symbol, InputSection, int]]:
-    """Every reference of live sections to a global symbol: symbol, section, offset. Not the calls that TLS sequences consume."""
+def _references(
+    file: ObjectFile, wanted: Container[int], tls_sequences: frozenset[int]
+) -> Iterator[tuple[int, InputSection, int]]:
+    """References of live sections to these symbols: index, section, offset. Not the calls that TLS sequences consume."""
     for section in file.sections:
         if section is not None and section.live:
             before = -1
             for offset, kind, index, _ in section.relocations():
-                if before not in tls_sequences and file.first_global <= index < len(file.symbols):
-                    yield file.globals[index - file.first_global], section, offset
+                if index in wanted and before not in tls_sequences:
+                    yield index, section, offset
                 before = kind
 
 
