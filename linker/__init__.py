@@ -10,5 +10,5 @@ formats/        ELF, ar, notes: bytes <-> records
 library/        mkshlib: target libraries and their stub libraries
 historical/     a folder a format of old systems
 c_types/, dwarf/  types of C, from declarations and from debug information; source lines
-cycle_collector.py, installation.py  what linking needs of Python itself
+cycle_collector.py, installation.py, quick_dataclass.py  what linking needs of Python itself
 """
