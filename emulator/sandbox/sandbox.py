@@ -24,6 +24,14 @@ _SHARED_OBJECTS = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full")
 
 
+def owns_process() -> bool:
+    """Whether this process is `uselib run` or `uselib trace`, and not a program that calls their functions and goes on."""
+    main = sys.modules.get("__main__")
+    spec = getattr(main, "__spec__", None)
+    name = spec.name if spec is not None else os.path.basename(getattr(main, "__file__", None) or "")
+    return name in ("uselib", "uselib.cli", "uselib.__main__") and sys.argv[1:2] in (["run"], ["trace"])
+
+
 class Sandbox:
     """Host.confine of a command that owns its process. outputs: directories in which the command itself writes while the program runs,
     and afterwards."""

@@ -6,7 +6,7 @@ from uselib.emulator.option_table import Option
 from uselib.emulator.process.host import Host
 from uselib.emulator.process.run import Runner
 from uselib.emulator.process.run_options import parse
-from uselib.emulator.sandbox.sandbox import Sandbox
+from uselib.emulator.sandbox.sandbox import Sandbox, owns_process
 
 USAGE = "uselib run [OPTIONS] PROG [ARGUMENTS]"
 
@@ -23,7 +23,7 @@ def run(arguments: list[str]) -> int:
         return parsed
     options, extra = parsed
     sandbox = Sandbox()
-    host = Host(confine=sandbox.confine)
+    host = Host(confine=sandbox.confine) if owns_process() else Host()
     if "gdb" in extra:
         from uselib.emulator.gdb.run import GdbRunner, listen
 

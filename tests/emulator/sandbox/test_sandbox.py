@@ -113,7 +113,8 @@ def test_without_landlock_it_says_so(monkeypatch: pytest.MonkeyPatch, program: P
     """Another process, whose kernel is said to have none."""
     script = (
         "import sys; from uselib.emulator.sandbox import landlock; landlock.version = lambda: 0\n"
-        "from uselib.commands.run import run; sys.exit(run(['--explain-confinement', sys.argv[1]]))"
+        "sys.modules['__main__'].__file__ = 'uselib'; sys.argv.insert(1, 'run')\n"
+        "from uselib.commands.run import run; sys.exit(run(['--explain-confinement', sys.argv[2]]))"
     )
     done = subprocess.run([sys.executable, "-c", script, program], capture_output=True, text=True, env=environment())
     assert "Landlock: not to be had from this kernel" in done.stdout and "seccomp: on" in done.stdout

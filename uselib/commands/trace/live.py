@@ -16,7 +16,7 @@ def run(arguments: list[str]) -> int:
     """Returns the guest's exit status. Raises ToolError."""
     from uselib.emulator.process.host import Host
     from uselib.emulator.process.run import Runner
-    from uselib.emulator.sandbox.sandbox import Sandbox
+    from uselib.emulator.sandbox.sandbox import Sandbox, owns_process
     from uselib.emulator.trace.live.live_sink import LiveSink
     from uselib.emulator.trace.live.output import Output
     from uselib.emulator.trace.record.record_options import OPTIONS, record_options
@@ -40,4 +40,6 @@ def run(arguments: list[str]) -> int:
     except OSError as failure:
         raise ToolError(Diagnostic(extra["output"], failure.strerror or str(failure))) from None
     recorder = Recorder(LiveSink(render, output), chosen)
-    return recorder.status(Runner(options, (recorder,), Host(confine=Sandbox().confine)).run())
+    return recorder.status(
+        Runner(options, (recorder,), Host(confine=Sandbox().confine) if owns_process() else Host()).run()
+    )

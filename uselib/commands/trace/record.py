@@ -13,7 +13,7 @@ def run(arguments: list[str]) -> int:
     """Returns the guest's exit status. Raises ToolError."""
     from uselib.emulator.process.host import Host
     from uselib.emulator.process.run import Runner
-    from uselib.emulator.sandbox.sandbox import Sandbox
+    from uselib.emulator.sandbox.sandbox import Sandbox, owns_process
     from uselib.emulator.trace.record.record_options import OPTIONS, meta, record_options
     from uselib.emulator.trace.record.recorder import Recorder
     from uselib.emulator.trace.store.sinks import FileSink
@@ -42,5 +42,5 @@ def run(arguments: list[str]) -> int:
         wants = PrototypeWants(extra.get("prototypes", ()), results=chosen.returns, warn=said_once())
     recorder = Recorder(sink, chosen, wants)
     # Prototype files are read at the first call that is recorded, by the C preprocessor if they have directives
-    host = Host() if extra.get("prototypes") else Host(confine=Sandbox().confine)
+    host = Host(confine=Sandbox().confine) if owns_process() and not extra.get("prototypes") else Host()
     return recorder.status(Runner(options, (recorder,), host).run())
