@@ -26,9 +26,10 @@ from uselib.emulator.machine.engine import library
 ORDER_OF_FAULTS = "fstp fistp fisttp fist fst ficomp fbstp punpcklwd punpckldq punpcklbw movups movupd movdqu lddqu maskmovq maskmovdqu".split()
 FCMOV = [f"fcmov{condition}" for condition in "b e be u nb ne nbe nu".split()]
 X87 = "fadd fsub fsubr fmul fdiv fdivr fcomi fucomi fcompi fucompi".split()
-STACK_SEGMENT = "enter leave pop push".split()
+STACK = "enter leave pop push pushal pushaw popal popaw roundss".split()
+SSSE3 = "phaddw phaddd phaddsw phsubw phsubd phsubsw pmaddubsw pmulhrsw psignb psignw psignd pabsb pabsw pabsd".split()
 TWO_OPERANDS = "cmpsb cmpsw cmpsd cmpsq movsb movsw movsd movsq".split()
-KNOWN = frozenset([*ORDER_OF_FAULTS, *FCMOV, *X87, *STACK_SEGMENT, *TWO_OPERANDS])
+KNOWN = frozenset([*ORDER_OF_FAULTS, *FCMOV, *X87, *STACK, *SSSE3, *TWO_OPERANDS])
 MOST = 2000  # instructions for each difference of these
 
 pytestmark = pytest.mark.skipif(core.attach(library()) is None, reason="the CPU is as Unicorn has it")

@@ -328,7 +328,7 @@ void generate(uint64_t seed, uint64_t index, Instruction *i, uint8_t *address)
             before.registers[CX] = below(12);
             before.registers[SI] = place(i);
             before.registers[DI] = place(i);
-        } else if (kind == 'n' && percent(50)) {
+        } else if (kind == 'n' && (i->opcode == 0xD7 || percent(50))) { /* XLAT: another address could be the stack's */
             before.registers[BX] = MEMORY_END - 512;
         } else if (i->map == MAP_0F && i->opcode == 0xF7) {
             before.registers[DI] = MEMORY_END - 64 - below(256);

@@ -188,6 +188,7 @@ static void look_at_0f(Decoder *d, Around *around)
         bool memory = modrm < 0xC0, mmx = opcode == 0x38 ? third < 0x20 : third == 0x0F;
         aligned = column == X66 && (opcode == 0x38 ? aligned_0f38(third) : aligned_0f3a(third));
         now.aligned = aligned && memory;
+        now.half = memory && column == X66 && opcode == 0x3A && (third == 0x0A || third == 0x0B); /* roundss roundsd */
         around->memory = memory;
         if (mmx && column == NONE && d->rex) substitute(d->rex_at, d->rex & (memory ? ~4 : ~5)); /* there are 8 MMX registers */
         if (opcode == 0x38 && (third == 0xF0 || third == 0xF1) && !memory && !d->repne) refuse(); /* movbe */
