@@ -198,6 +198,21 @@ def _overlaps(taken: Sequence[Range], base: int, end: int) -> bool:
     return any(base < other.end and other.base < end for other in taken)
 
 
+def _first_look(
+    page: bytes, file_size: int, linked: Identity, machine: Machine, by_bootstrap: bool, taken: Sequence[Range]
+) -> str:
+    """Why the file cannot be a library of the program's machine at that place, before its headers are followed; or empty."""
+    if by_bootstrap and file_size <= 0:
+        return FORMAT_ERROR
+    if by_bootstrap and _overlaps(taken, linked.base, linked.base + PAGE):
+        return OCCUPIED
+    if page[:4] != b"\x7fELF":
+        return FORMAT_ERROR
+    if page[4] != machine.word // 4 or struct.unpack_from("<H", page, 18) != (machine.value,):
+        return WRONG_MACHINE
+    return ""
+
+
 def check(
     page: bytes,
     file_size: int,
@@ -210,14 +225,8 @@ def check(
     """What start-up of a program of `scheme` finds. page: the first page of the file; taken: what is mapped already."""
     page = page[:PAGE].ljust(PAGE, b"\0")
     by_bootstrap = scheme in BY_BOOTSTRAP
-    if by_bootstrap and file_size <= 0:
-        return Checked(FORMAT_ERROR)
-    if by_bootstrap and _overlaps(taken, linked.base, linked.base + PAGE):
-        return Checked(OCCUPIED)
-    if page[:4] != b"\x7fELF":
-        return Checked(FORMAT_ERROR)
-    if page[4] != machine.word // 4 or struct.unpack_from("<H", page, 18) != (machine.value,):
-        return Checked(WRONG_MACHINE)
+    if reason := _first_look(page, file_size, linked, machine, by_bootstrap, taken):
+        return Checked(reason)
     headers = _headers(page, machine)
     header = _contents(page, file_size, headers, machine)
     if isinstance(header, str):

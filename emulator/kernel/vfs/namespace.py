@@ -46,6 +46,15 @@ class LinkCount:
             raise GuestError(errno.ELOOP)
 
 
+def _levels_up(todo: list[bytes]) -> int:
+    """After a `..`: how many there are in a row; the others are taken off the stack, for each would be a walk from the root."""
+    levels = 1
+    while todo and todo[-1] == b"..":
+        todo.pop()
+        levels += 1
+    return levels
+
+
 class Namespace:
     """The guest's tree of files. Made by `build`."""
 
@@ -133,18 +142,13 @@ class Namespace:
         todo = parts[::-1]  # a stack: the next component last
         found = Found(here, b".", directory=here)
         while todo:
-            if len(todo) > 2 and here.handle is not None and (here.node is None or not here.node.children):
-                here = self._stride(here, here.handle, todo)
+            here = self._stride(here, todo)
             name = todo.pop()
             if name == b".":
                 found = Found(here, b".", directory=here)
                 continue
             if name == b"..":
-                up = 1
-                while todo and todo[-1] == b"..":  # several at once: each is a walk from the root
-                    todo.pop()
-                    up += 1
-                here = self._directory(here.path[:-up], top, links)
+                here = self._directory(here.path[: -_levels_up(todo)], top, links)
                 found = Found(here, b".", directory=here)
                 continue
             if len(name) > NAME_MAX:
@@ -172,9 +176,12 @@ class Namespace:
                 raise GuestError(errno.ENOTDIR if found.exists else errno.ENOENT)
         return found
 
-    def _stride(self, here: GuestDirectory, handle: Handle, todo: list[bytes]) -> GuestDirectory:
-        """Takes all components but the last at once (of many: the first _STRIDE_MAX), if they are plain directories; else none, and
-        stays here."""
+    def _stride(self, here: GuestDirectory, todo: list[bytes]) -> GuestDirectory:
+        """Takes all components but the last at once (of many: the first _STRIDE_MAX), if they are at least two and plain directories of the
+        host; else none, and stays here."""
+        handle = here.handle
+        if len(todo) <= 2 or handle is None or (here.node is not None and here.node.children):
+            return here
         run = todo[: max(len(todo) - 1 - _STRIDE_MAX, 0) : -1]
         if b".." in run or not available():
             return here
