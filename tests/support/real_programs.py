@@ -27,6 +27,7 @@ from support.paths import PROGRAMS
 from uselib.commands import cc
 from uselib.linker.image import Version
 from uselib.linker.library import make as shlib
+from uselib.linker.library.request import LibraryRequest
 from uselib.runtime.build import write_objects
 
 GUEST = PROGRAMS / "guest"
@@ -152,7 +153,7 @@ def _shared_library(site: Site, name: str, made: list[Path], header: Path, versi
     """A static shared library with libc_s for its dependency, and the ordinary archive for scheme `static`."""
     found = re.search(version, header.read_text())
     assert found is not None
-    request = shlib.Request(
+    request = LibraryRequest(
         inputs=(*map(str, made), str(site.sysroot / "lib" / "libc_s.a")),
         private_archives=(str(site.sysroot / "lib" / "libbuiltins.a"),),
         name=name,

@@ -88,7 +88,9 @@ def test_no_function(abi, released, candidate):
 @pytest.mark.slow
 def test_failures_say_why_in_few_lines(environment: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(
-        (PROJECT / "tests" / "conftest.py").read_text().replace("ROOT", f"Path({str(PROJECT)!r})")
+        (PROJECT / "tests" / "conftest.py")
+        .read_text()
+        .replace("Path(__file__).resolve().parent.parent", f"Path({str(PROJECT)!r})")
     )
     (tmp_path / "test_it.py").write_text(FAILING)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
