@@ -23,7 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from support.paths import PROGRAMS
+from support.paths import PROGRAMS, ROOT
 from uselib.commands import cc
 from uselib.linker.image import Version
 from uselib.linker.library import make as shlib
@@ -274,7 +274,7 @@ def run_case(case: Case, site: Site, scheme: str, emulated: bool, directory: Pat
         emulator = [sys.executable, "-m", "uselib.cli", "run", "--argv0", case.program, "--writable", str(directory)]
         emulator += ["--readable", str(site.directory), "--readable", str(site.sysroot), "--env", "TZ=UTC"]
         command = [*emulator, str(program), *case.arguments]
-        environment["PYTHONPATH"] = str(GUEST.parent.parent)
+        environment["PYTHONPATH"] = str(ROOT)
     with open(directory / case.stdin if case.stdin else os.devnull, "rb") as stdin:
         done = subprocess.run(
             command,
