@@ -37,9 +37,6 @@ class LookupTable(Protocol):
     def forget(self, first: int, count: int) -> None:
         """The pages get 0, and the CPU looks them up again."""
 
-    def forget_all(self) -> None:
-        """All pages that have a value."""
-
     def close(self) -> None:
         """Frees it; the engine is closed already."""
 
@@ -124,9 +121,6 @@ class NativeLookups:
     def forget(self, first: int, count: int) -> None:
         self._lib.uselib_pages_clear(self._engine.handle, self.table, first, count)
 
-    def forget_all(self) -> None:
-        self._lib.uselib_pages_clear(self._engine.handle, self.table, 0, 1 << 52)
-
     def close(self) -> None:
         self._lib.uselib_pages_free(self.table)
 
@@ -155,9 +149,6 @@ class PortableLookups:
         self._engine.flush_tlb()
         self._size, self._fills = _TLB_FIRST, 0
 
-    def forget_all(self) -> None:
-        self.forget(0, 0)
-
     def close(self) -> None: ...
 
 
@@ -167,7 +158,6 @@ class NoLookups:
     def allow(self, first: int, count: int, value: int) -> None: ...
     def put(self, page: int, value: int) -> None: ...
     def forget(self, first: int, count: int) -> None: ...
-    def forget_all(self) -> None: ...
     def close(self) -> None: ...
 
 

@@ -18,7 +18,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 /* CPUState, reached through uc_struct; the registers begin behind it. */
-enum { UC_CPU = 440, CPU_UC = 33192, CPU_EXCEPTION = 33184, CPU_CLASS = 33200, CLASS_UNALIGNED = 24, CPU_TLB = 35344, CPU_ENV = 35408 };
+enum { UC_CPU = 440, CPU_UC = 33192, CPU_CLASS = 33200, CLASS_UNALIGNED = 24, CPU_TLB = 35344, CPU_ENV = 35408 };
 
 typedef struct { uint32_t selector; uint64_t base; uint32_t limit, flags; } Segment;
 typedef struct { uint8_t tininess, rounding, flags, precision, flush_to_zero, flush_inputs, default_nan, snan_bit; } FloatStatus;
@@ -113,6 +113,6 @@ void core_check_mmx(void);
 void core_enter_sse(Env *env);
 void core_leave_sse(Env *env);
 
-enum { VECTOR_DE = 0, VECTOR_UD = 6, VECTOR_GP = 13, VECTOR_MF = 16, VECTOR_AC = 17, VECTOR_XM = 19 };
+enum { VECTOR_UD = 6, VECTOR_GP = 13, VECTOR_MF = 16, VECTOR_XM = 19 };
 
 #endif
