@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from uselib.emulator.trace.prototypes.damage import Warn, unsaid
 from uselib.emulator.trace.prototypes.type_views import (
@@ -92,43 +92,62 @@ def _merged(a: PrototypeParameter, b: PrototypeParameter) -> PrototypeParameter:
     return PrototypeParameter(a.name or b.name, type_, a.out or b.out, a.length or b.length)
 
 
+class PrototypeFile(NamedTuple):
+    """A user's header or prototype file, read and not yet parsed: what it declares depends on the machine and on the C library."""
+
+    path: str
+    text: str
+
+    @classmethod
+    def read(cls, path: str) -> PrototypeFile:
+        """Raises FormatError: PATH: what is wrong."""
+        try:
+            data = Path(path).read_bytes()
+        except OSError as problem:
+            raise FormatError(Diagnostic(path, problem.strerror or str(problem))) from None
+        if len(data) > _LARGEST_FILE:
+            raise FormatError(
+                Diagnostic(path, f"{len(data)} bytes is not a prototype file", remedy="give it the declarations only")
+            )
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError:
+            text = data.decode("latin-1")
+        if "\0" in text:
+            raise FormatError(Diagnostic(path, "not text; give a C header or prototype file"))
+        return cls(path, text)
+
+    def parsed(self, machine: Machine, library: str = "musl") -> PrototypeSource:
+        """Raises FormatError: PATH:LINE: what is wrong."""
+        from uselib.emulator.trace.prototypes.declarations import from_file
+
+        return from_file(self.text, self.path, machine, library)
+
+
 def read_prototype_file(path: str, machine: Machine, library: str = "musl") -> PrototypeSource:
     """A user's header or prototype file. Raises FormatError: PATH:LINE: what is wrong."""
-    from uselib.emulator.trace.prototypes.declarations import from_file
-
-    try:
-        data = Path(path).read_bytes()
-    except OSError as problem:
-        raise FormatError(Diagnostic(path, problem.strerror or str(problem))) from None
-    if len(data) > _LARGEST_FILE:
-        raise FormatError(
-            Diagnostic(path, f"{len(data)} bytes is not a prototype file", remedy="give it the declarations only")
-        )
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError:
-        text = data.decode("latin-1")
-    if "\0" in text:
-        raise FormatError(Diagnostic(path, "not text; give a C header or prototype file"))
-    return from_file(text, path, machine, library)
+    return PrototypeFile.read(path).parsed(machine, library)
 
 
 def open_prototypes(
     machine: Machine,
     binaries: Iterable[str] = (),
-    files: Iterable[str] = (),
+    files: Iterable[str | PrototypeFile] = (),
     library: str = "musl",
     warn: Warn = unsaid,
     names: Mapping[str, str] | None = None,
 ) -> Prototypes:
-    """All sources of prototypes. binaries: paths of the program and its libraries, for their DWARF (skipped where there is none, or
-    the file cannot be read: traces are shown elsewhere too); files: what `--prototypes` named; library: whose standard C library
-    (`musl`, `glibc`, `mini`); warn: takes a sentence for each binary whose DWARF is damaged; names: what to call binaries,
-    if not by their path. Raises FormatError for `files` only."""
+    """All sources of prototypes.
+
+    binaries: paths of the program and its libraries, for their DWARF (skipped where there is none, or the file cannot be read: traces
+    are shown elsewhere too). files: what `--prototypes` named, or what was read of it. library: whose standard C library (`musl`,
+    `glibc`, `mini`). warn: takes a sentence for each binary whose DWARF is damaged. names: what to call binaries, if not by their
+    path. Raises FormatError for `files` only."""
     from uselib.emulator.trace.prototypes.declarations import standard
     from uselib.emulator.trace.prototypes.dwarf import read_dwarf
 
-    sources: list[PrototypeSource] = [read_prototype_file(path, machine, library) for path in files]
+    read = [file if isinstance(file, PrototypeFile) else PrototypeFile.read(file) for file in files]
+    sources: list[PrototypeSource] = [file.parsed(machine, library) for file in read]
     sources += [
         source
         for path in binaries

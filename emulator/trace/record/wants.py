@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from uselib.emulator.trace.prototypes.damage import Warn, unsaid
-from uselib.emulator.trace.prototypes.sources import read_prototype_file
+from uselib.emulator.trace.prototypes.sources import PrototypeFile
 from uselib.emulator.trace.record.backend import WORDS, Copy, Want
 from uselib.emulator.trace.record.known_files import KnownFile
 from uselib.emulator.trace.record.program_recording import RecordedFunction
@@ -32,14 +32,14 @@ def wants_of(prototype: Prototype | None, machine: Machine, *, results: bool) ->
 
 
 class PrototypeWants:
-    """A recorder's `wants`: prototypes are opened at the first call that is recorded. files: what `--prototypes` named; results: also
-    what results point to; warn: takes sentences about damaged debug information. Raises FormatError for a prototype file with
-    errors."""
+    """A recorder's `wants`. The files are read when this is made (later a sandbox may forbid it), and prototypes are looked up at the
+    first call that is recorded. files: what `--prototypes` named; results: also what results point to; warn: takes sentences about
+    damaged debug information. Raises FormatError for a prototype file with errors."""
 
     def __init__(self, files: Sequence[str] = (), *, results: bool = False, warn: Warn = unsaid) -> None:
-        self._files, self._results, self._warn = tuple(files), results, warn
-        for file in files:
-            read_prototype_file(file, Machine.X86_64)  # errors now, not in the middle of the run
+        self._files, self._results, self._warn = [PrototypeFile.read(file) for file in files], results, warn
+        for file in self._files:
+            file.parsed(Machine.X86_64)  # errors now, not in the middle of the run
         self._opened: dict[tuple[Machine, tuple[str, ...]], object] = {}
 
     def __call__(

@@ -99,6 +99,33 @@ def test_what_is_granted_works(program: Path, tmp_path: Path) -> None:
     assert (tmp_path / "moved").stat().st_mode & 0o777 == 0o640
 
 
+WAITS = r"""
+#include <stdio.h>
+#include <unistd.h>
+int main(void) { puts("ready"); fflush(stdout); char c; return read(0, &c, 1) != 0; }
+"""
+
+
+def test_recording_with_prototypes_is_confined(tmp_path: Path) -> None:
+    """The files of --prototypes are read before: the kernel says what holds for the process while the program runs."""
+    waits = musl_program(WAITS, "x86_64", tmp_path)
+    (tmp_path / "own.h").write_text("int own(int number);\n")
+    words = ["trace", "record", "-o", tmp_path / "trace", "--prototypes", tmp_path / "own.h", waits]
+    with subprocess.Popen(
+        [sys.executable, "-m", "uselib.cli", *words],
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None and process.stdin is not None
+        assert process.stdout.readline() == "ready\n"
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        process.stdin.close()
+        assert process.wait() == 0
+    assert "\nSeccomp:\t2\n" in status and "\nNoNewPrivs:\t1\n" in status
+
+
 def test_it_is_explained(program: Path) -> None:
     ran = uselib("run", "--explain-confinement", program)
     assert ran.returncode == 0

@@ -41,6 +41,5 @@ def run(arguments: list[str]) -> int:
 
         wants = PrototypeWants(extra.get("prototypes", ()), results=chosen.returns, warn=said_once())
     recorder = Recorder(sink, chosen, wants)
-    # Prototype files are read at the first call that is recorded, by the C preprocessor if they have directives
-    host = Host(confine=Sandbox().confine) if owns_process() and not extra.get("prototypes") else Host()
+    host = Host(confine=Sandbox().confine) if owns_process() else Host()
     return recorder.status(Runner(options, (recorder,), host).run())

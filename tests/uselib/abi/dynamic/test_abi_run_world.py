@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -16,10 +17,14 @@ from support.abi_runs import Pair, library, pair
 from support.command import uselib
 from support.programs import sysroot
 from uselib.abi.dynamic.run import data_watch as watch
+from uselib.abi.dynamic.run import side
 from uselib.abi.dynamic.run.bindings import RunsNotComparable, read_library
 from uselib.abi.dynamic.run.compared_words import ComparedWords
 from uselib.abi.dynamic.run.digest import DigestSink
 from uselib.abi.dynamic.run.run import compare_runs
+from uselib.emulator.kernel.process import Process
+from uselib.emulator.process.run_options import RunOptions
+from uselib.emulator.sandbox.sandbox import Sandbox
 from uselib.emulator.trace.prototypes.type_views import OpaqueView
 from uselib.emulator.trace.store.format import RECORD, Batch, ChunkKind, EventKind
 from uselib.linker.errors import ToolError
@@ -78,6 +83,23 @@ def test_each_side_begins_with_the_same_files(tmp_path: Path, arch: str) -> None
     assert result.verdict == "identical on this run"
     assert [name for name, _ in result.old.files] == [str(room / "log")] and result.old.files == result.new.files
     assert (room / "log").read_text() == "before\n"  # the sides worked on copies
+
+
+def test_both_sides_are_confined_by_the_hosts_kernel(same: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each side is a process of this one: it tells through a pipe what the kernel says of it."""
+    reader, writer = os.pipe()
+
+    class Told(Sandbox):
+        def confine(self, process: Process, options: RunOptions) -> None:
+            with open("/proc/self/status") as status:  # opened before
+                super().confine(process, options)
+                os.write(writer, "".join(line for line in status if line.startswith("Seccomp:")).encode())
+
+    monkeypatch.setattr(side, "Sandbox", Told)
+    assert same.compare().verdict == "identical on this run"
+    os.close(writer)
+    with open(reader) as told:
+        assert told.read().split() == ["Seccomp:", "2"] * 2
 
 
 def test_another_file(tmp_path: Path, arch: str, monkeypatch: pytest.MonkeyPatch) -> None:

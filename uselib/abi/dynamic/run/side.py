@@ -40,6 +40,7 @@ from uselib.emulator.process.host import Death, Host
 from uselib.emulator.process.interfaces import ProcessEnded
 from uselib.emulator.process.run import Runner
 from uselib.emulator.process.run_options import RunOptions
+from uselib.emulator.sandbox.sandbox import Sandbox
 from uselib.emulator.trace.record.select_backend import native_available
 from uselib.linker.errors import ToolError
 from uselib.linker.image import Machine
@@ -151,7 +152,8 @@ def _side(job: SideJob, stdin: bytes) -> None:
     hooks = SideHooks(replace(job, options=options), mounts)
     end = SideEnd()
     try:
-        Runner(options, (hooks, side_recorder(sink, job)), Host(report=_no_report)).run()
+        parts = Host(report=_no_report, confine=Sandbox(outputs=(folder,)).confine)
+        Runner(options, (hooks, side_recorder(sink, job)), parts).run()
         end = hooks.end
     except ToolError as failure:
         end = SideEnd(error=str(failure.diagnostics[0]))
