@@ -164,3 +164,4 @@ class Image:
     symbols: tuple[ImageSymbol, ...] = ()
     exports: tuple[Export, ...] = ()  # target libraries: by slot number, then data by address
     version_rule: str = ""  # `_SHARED_LIBRARY_RULE`, or empty
+    relative: bool = False  # ET_DYN: addresses count from a place that whoever maps the file chooses

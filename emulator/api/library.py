@@ -22,8 +22,9 @@ from uselib.emulator.process.run_options import RunOptions
 from uselib.linker.errors import error
 from uselib.linker.image import Image, LibraryHeader, Segment, Version
 from uselib.loader.memory.address_space import PAGE, AddressSpace
-from uselib.loader.programs.exec import StartInfo, build_stack, map_segment, prot_of
+from uselib.loader.programs.exec import StartInfo, build_stack
 from uselib.loader.programs.headers import library_header
+from uselib.loader.programs.segments import map_segment, prot_of
 
 _HEAP = 0x1000_0000  # where brk begins: below the libraries' region on both machines
 _START = "__libc_start_main"

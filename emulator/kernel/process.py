@@ -59,6 +59,7 @@ class Process:
     era: Era = MODERN  # which kernel's interface the program expects
     libraries: int = 0  # mapped by uselib(2)
     substitutes: str = ""  # a guest directory whose libraries exec maps in place of those of the same name
+    aslr: int | None = None  # exec chooses places in memory by chance, from this number; None: they are fixed
     borrowed: int = -1  # vfork: a pipe that the parent waits on, closed when this child execs or ends
     forked: bool = False  # this is a child: the host process ends as the guest does
     before_fork: list[Callable[[], None]] = field(default_factory=list)  # called in the parent

@@ -74,6 +74,7 @@ FAMILIES: tuple[tuple[str, str], ...] = (
     ("signals", "SIGNALS"),
     ("interval_timers", "INTERVAL_TIMERS"),
     ("processes", "PROCESSES"),
+    ("execve", "EXECVE"),
     ("waits", "WAITS"),
     ("threads", "THREADS"),
     ("uselib", "LIBRARY"),

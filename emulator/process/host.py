@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from uselib.emulator.kernel.calls.processes import execute
+from uselib.emulator.kernel.calls.execve import execute
 from uselib.emulator.kernel.clock import Clock
 from uselib.emulator.kernel.identity import ProcessIdentity
 from uselib.emulator.kernel.process import Process

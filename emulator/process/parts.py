@@ -52,11 +52,26 @@ def environment(options: RunOptions) -> dict[str, str]:
     return values
 
 
+def _inside(root: str, path: str) -> str | None:
+    """The guest's name of a host's file or directory below its root; None if it lies elsewhere."""
+    top, place = os.path.realpath(root), os.path.realpath(path)
+    return place[len(top.rstrip("/")) :] or "/" if (place + "/").startswith(top.rstrip("/") + "/") else None
+
+
+def _current_directory(options: RunOptions) -> str:
+    """The host's, where the guest sees it, else the root."""
+    if options.root is None:
+        return os.getcwd()
+    return _inside(options.root, os.getcwd()) or "/"
+
+
 def _namespace(options: RunOptions) -> Namespace:
     """Raises UsageError."""
     program = program_path(options)
     readable = [*options.readable, *(name for name in library_path(options) if os.path.isdir(name))]
-    if os.path.exists(program):
+    if options.root is not None:  # what lies in the tree is there
+        readable = [name for name in readable if _inside(options.root, name) is None]
+    if os.path.exists(program) and (options.root is None or _inside(options.root, program) is None):
         readable.append(program)
     try:
         return Namespace.build(
@@ -88,13 +103,12 @@ def make_process(
     identity = ProcessIdentity()
     thread = Thread(identity.pid)
     namespace = _namespace(options)
-    cwd = "/" if options.root is not None else os.getcwd()
     process = Process(
         Machine.X86_64,
         structs_of(Machine.X86_64),
         empty_space(options.max_memory),
         files(options.max_files or _FILES),
-        FileSystem(namespace, os.fsencode(cwd)),
+        FileSystem(namespace, os.fsencode(_current_directory(options))),
         NoRegisters(64),
         identity,
         thread,
@@ -102,6 +116,7 @@ def make_process(
         clock,
         RandomBytes(None if options.realtime else options.seed),
         limits=_limits(options),
+        aslr=options.aslr,
     )
     namespace.view = ProcessView(process)
     return process

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from uselib.emulator.kernel.calls.processes import ELIBEXEC
+from uselib.emulator.kernel.calls.execve import ELIBEXEC, ExecError
 from uselib.emulator.kernel.core import GuestKernel
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.signals.frames import SignalInfo
@@ -268,6 +268,8 @@ class Runner:
 def _cannot_start(options: RunOptions, failure: GuestError | OSError) -> ToolError:
     program = options.program
     number = failure.errno or 0
+    if isinstance(failure, ExecError):
+        return RunError(Diagnostic(failure.program, failure.explanation, remedy=failure.remedy))
     if number == errno.ENOEXEC:
         try:
             from uselib.linker.reading import read_file
@@ -282,8 +284,6 @@ def _cannot_start(options: RunOptions, failure: GuestError | OSError) -> ToolErr
     if number == ELIBEXEC:
         return RunError(Diagnostic(program, "is a library", remedy="run a program that was linked with it"))
     reason = os.strerror(number)
-    if number == errno.ENOENT and os.path.exists(program_path(options)):
-        reason = "cannot be started: its interpreter was not found"
     return RunError(Diagnostic(program, reason))
 
 

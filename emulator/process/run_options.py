@@ -33,6 +33,7 @@ class RunOptions:
     strace: bool = False
     realtime: bool = False
     seed: int = 0
+    aslr: int | None = None
     fault_report: bool = False
     no_sandbox: bool = False
 
@@ -75,7 +76,7 @@ def _seconds(text: str) -> float:
 
 OPTIONS: dict[str, Option] = {
     "--sysroot": Option("DIR", "look for absolute paths that do not exist under DIR (DIR/shlib)"),
-    "--root": Option("DIR", "DIR is the program's `/`"),
+    "--root": Option("DIR", "DIR is the program's `/`, read-only; / for dynamic programs of this system"),
     "--library-path": Option("DIRS", "LD_LIBRARY_PATH of the program", _paths),
     "--readable": Option("PATH", "let the program read PATH", many=True),
     "--writable": Option("DIR", "let the program write under DIR", many=True),
@@ -93,6 +94,7 @@ OPTIONS: dict[str, Option] = {
     "--strace": Option("", "show every system call", None),
     "--realtime": Option("", "the host's clock and random bytes instead of reproducible ones", None),
     "--seed": Option("N", "for the reproducible random bytes", int),
+    "--aslr": Option("SEED", "choose places in memory by chance: the same for the same SEED", int),
     "--no-sandbox": Option("", "do without the host's sandbox (Landlock, seccomp) around the emulator", None),
     "--fault-report": Option("", "when a signal kills the program: registers, code and mappings", None),
 }

@@ -9,7 +9,7 @@ from uselib.linker.image import Image
 from uselib.linker.quick_dataclass import dataclass
 from uselib.loader.memory.address_space import AddressSpace
 from uselib.loader.memory.vma import Vma
-from uselib.loader.programs.images import image_of
+from uselib.loader.programs.images import image_of, load_bias
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class _NamedSymbols:
     where that is another address."""
 
     def __init__(self, image: Image) -> None:
+        self.image = image
         rows = sorted({(s.address, -s.size, s.name, s.size) for s in image.symbols if s.name and not s.absolute})
         best: dict[int, tuple[str, int]] = {}
         for address, _, name, size in rows:
@@ -61,20 +62,22 @@ class SymbolMap:
         vma = self._space.find(address)
         if vma is None:
             return None
-        table = self._table(vma)
-        found = table.find(address) if table is not None else None
+        table, bias = self._table(vma)
+        found = table.find(address - bias) if table is not None else None
         if found is not None:
             return SymbolOffset(found[0], found[1], vma.name)
         return SymbolOffset("", address - vma.start + vma.offset, vma.name)
 
-    def _table(self, vma: Vma) -> _NamedSymbols | None:
-        file = vma.known
+    def _table(self, vma: Vma) -> tuple[_NamedSymbols | None, int]:
+        """The names of a mapping's file, and what is added to their addresses."""
+        file, source = vma.known, vma
         if file is None:
             below = self._space.find(vma.start - 1)  # bss lies behind its file's data
-            file = below.known if below is not None else None
-        if file is None:
-            return None
+            if below is None or below.known is None:
+                return None, 0
+            file, source = below.known, below
         if file.name not in self._tables:
             image = image_of(file)
             self._tables[file.name] = None if image is None else _NamedSymbols(image)
-        return self._tables[file.name]
+        table = self._tables[file.name]
+        return table, 0 if table is None else load_bias(table.image, source)

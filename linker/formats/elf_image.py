@@ -16,6 +16,7 @@ from uselib.linker.formats.elf import (
     SHF_EXECINSTR,
     SHN_ABS,
     SHN_LORESERVE,
+    SHT_DYNSYM,
     SHT_NOBITS,
     SHT_SYMTAB,
     STB_LOCAL,
@@ -44,14 +45,14 @@ _LIMIT = {Machine.I386: 1 << 32, Machine.X86_64: 1 << 47}
 _MAX_HEADERS = 65536 // 56  # the kernel reads at most 64 KiB of program headers
 
 
-def read_image(data: bytes, where: str) -> Image:
-    """Reads an ET_EXEC file of either machine. Raises FormatError naming `where`."""
+def read_image(data: bytes, where: str, *, relative: bool = False) -> Image:
+    """Reads an ET_EXEC file of either machine; relative: or an ET_DYN. Raises FormatError naming `where`."""
     file = elf.ElfFile(memoryview(data), where)
-    if file.kind == elf.ET_DYN:
+    if file.kind == elf.ET_DYN and not relative:
         raise _bad(
             where, "a position-independent or dynamic file, not a fixed-address one", "link with -static -no-pie"
         )
-    if file.kind != elf.ET_EXEC:
+    if file.kind not in (elf.ET_EXEC, elf.ET_DYN):
         raise _bad(where, f"not an executable or target library (ELF type {file.kind})", "link it first")
     raw = _program_headers(file)
     segments = _segments(raw, file)
@@ -75,6 +76,7 @@ def read_image(data: bytes, where: str) -> Image:
         bindings=_bindings(file),
         symbols=symbols,
         exports=_exports(library, rows) if library is not None else (),
+        relative=file.kind == elf.ET_DYN,
         version_rule=_text(file, segments, symbols, ".librule", "_SHARED_LIBRARY_RULE") if names else "",
     )
 
@@ -231,8 +233,12 @@ _Row = tuple[str, int, int, int, int]  # name, address, size, type, binding
 def _symbols(file: elf.ElfFile) -> tuple[tuple[ImageSymbol, ...], list[_Row]]:
     symbols: list[ImageSymbol] = []
     rows: list[_Row] = []
+    kinds = [section.type for section in file.sections]
+    wanted = (
+        SHT_SYMTAB if SHT_SYMTAB in kinds or file.kind != elf.ET_DYN else SHT_DYNSYM
+    )  # all that a stripped library has
     for index, section in enumerate(file.sections):
-        if section.type != SHT_SYMTAB:
+        if section.type != wanted:
             continue
         names = file.strings(section.link)
         code = [bool(s[2] & SHF_EXECINSTR) for s in file.sections]

@@ -32,7 +32,7 @@ MAX_ARGUMENTPAGES = 32
 MAX_LIBRARIES = 16  # MAX_SHARED_LIBS of 0.99
 
 
-def program_image(head: bytes, where: str) -> Image:
+def program_image(head: bytes, where: str, fd: int = -1) -> Image:
     """A program from its first bytes. Raises FormatError."""
     header = decode_header(head, where)
     return Image(Machine.I386, header.entry, header.segments(), None, (0, 0, 0), True)

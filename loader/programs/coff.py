@@ -28,7 +28,7 @@ from uselib.loader.programs.copied import fail, map_parts
 from uselib.loader.programs.exec import Started, StartInfo, build_stack
 
 if TYPE_CHECKING:
-    from uselib.loader.programs.kernel_libraries import Opener
+    from uselib.loader.programs.interpreter import Opener
 
 ELIBACC, ELIBBAD, ELIBSCN, ELIBMAX, ELIBEXEC = 79, 80, 81, 82, 83
 MAX_LIBRARIES = 16
@@ -36,7 +36,7 @@ _HEAD = 4096
 _LIB_SIZE = MAX_LIBRARIES * (8 + 4096)  # no `.lib` of that many records is larger (PATH_MAX)
 
 
-def program_image(head: bytes, where: str) -> Image:
+def program_image(head: bytes, where: str, fd: int = -1) -> Image:
     """A program from its first bytes. Raises FormatError; OSError (ELIBEXEC) for a target library."""
     file = coff.decode_headers(head, where)
     if file.optional is not None and file.optional.magic == coff.LIBMAGIC:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from uselib.linker.image import Segment
 from uselib.loader.memory.address_space import AddressSpace, page_down, page_up
 from uselib.loader.memory.vma import MappedFile
-from uselib.loader.programs.exec import prot_of
+from uselib.loader.programs.segments import prot_of
 
 _CHUNK = 1 << 20
 _ZEROES = bytes(_CHUNK)

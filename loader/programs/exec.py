@@ -1,4 +1,4 @@
-"""exec: a static program into an empty address space, and the stack it starts with.
+"""exec: a program into an empty address space, and the stack it starts with.
 
 Source: fs/binfmt_elf.c (load_elf_binary, create_elf_tables), fs/binfmt_script.c of Linux; psABI "Process Initialization".
 
@@ -15,26 +15,22 @@ import errno
 import os
 import struct
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from uselib.linker.image import EXEC, READ, WRITE, Image, Segment
+from uselib.linker.image import Image
 from uselib.linker.quick_dataclass import dataclass
-from uselib.loader.memory.address_space import (
-    PAGE,
-    PROT_EXEC,
-    PROT_READ,
-    PROT_WRITE,
-    AddressSpace,
-    MemoryFault,
-    page_down,
-    page_up,
-)
+from uselib.loader.memory.address_space import PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, AddressSpace, page_up
+
+if TYPE_CHECKING:
+    from uselib.loader.programs.interpreter import Opener
 
 # Auxiliary vector (include/uapi/linux/auxvec.h)
 AT_NULL, AT_PHDR, AT_PHENT, AT_PHNUM, AT_PAGESZ, AT_BASE, AT_FLAGS, AT_ENTRY = 0, 3, 4, 5, 6, 7, 8, 9
 AT_UID, AT_EUID, AT_GID, AT_EGID, AT_PLATFORM, AT_HWCAP, AT_CLKTCK = 11, 12, 13, 14, 15, 16, 17
-AT_SECURE, AT_RANDOM, AT_HWCAP2, AT_EXECFN = 23, 25, 26, 31
+AT_SECURE, AT_RANDOM, AT_HWCAP2, AT_EXECFN, AT_MINSIGSTKSZ = 23, 25, 26, 31, 51
 
 HWCAP = 0x078BFBFD  # CPUID leaf 1, EDX, of the emulated CPU
+MINIMAL_SIGNAL_STACK = 1152  # struct rt_sigframe, the x87 and SSE state, padding (arch/x86/kernel/signal.c)
 MAX_ARGUMENT = 32 * PAGE  # MAX_ARG_STRLEN
 MAX_SCRIPT_LINE = 256  # BINPRM_BUF_SIZE
 
@@ -48,6 +44,7 @@ class StartInfo:
     uid: int = 1000
     gid: int = 1000
     secure: bool = False
+    opener: Opener | None = None  # of the program's interpreter
 
 
 @dataclass(frozen=True)
@@ -64,57 +61,17 @@ def _fail(number: int) -> OSError:
     return OSError(number, os.strerror(number))
 
 
-def prot_of(flags: int) -> int:
-    """Segment flags (PF_*) as PROT_*."""
-    pairs = ((READ, PROT_READ), (WRITE, PROT_WRITE), (EXEC, PROT_EXEC))
-    return sum(prot for flag, prot in pairs if flags & flag)
-
-
-def map_segment(space: AddressSpace, segment: Segment, fd: int, name: str, prot: int, placement: str = "fixed") -> None:
-    """Maps one segment: its file pages, the rest of the last one cleared, anonymous pages for the rest.
-
-    Raises OSError: ENOEXEC if file offset and address disagree within the page, and mmap's errors.
-    """
-    if (segment.address - segment.offset) % PAGE or segment.memory_size < segment.file_size:
-        raise _fail(errno.ENOEXEC)
-    if not segment.memory_size:
-        return
-    start = page_down(segment.address)
-    skew = segment.address - start
-    file_end = page_up(segment.address + segment.file_size) if segment.file_size else start
-    memory_end = page_up(segment.end)
-    if placement == "noreplace" and not space.is_free(start, memory_end):
-        raise _fail(errno.EEXIST)
-    if file_end > start:
-        space.map(
-            start, segment.file_size + skew, prot, fd=fd, offset=segment.offset - skew, placement="fixed", name=name
-        )
-        tail = segment.address + segment.file_size
-        if prot & PROT_WRITE and segment.memory_size > segment.file_size and tail < file_end:
-            try:
-                space.check(tail, 1, "read")
-            except MemoryFault:
-                raise _fail(errno.ENOEXEC) from None  # the file is shorter than its headers say
-            space.poke(tail, bytes(file_end - tail))
-    if memory_end > file_end:
-        space.map(file_end, memory_end - file_end, prot, placement="fixed", name="")
-
-
-def load_segments(space: AddressSpace, image: Image, fd: int, name: str) -> None:
-    """Maps a program and starts its heap. Raises OSError (ENOEXEC, ENOMEM, ...)."""
-    if not image.segments:
-        raise _fail(errno.ENOEXEC)
-    end = 0
-    for segment in image.segments:
-        map_segment(space, segment, fd, name, prot_of(segment.flags))
-        end = max(end, segment.end)
-    space.start_brk(end)
-
-
 def build_stack(
-    space: AddressSpace, image: Image, arguments: Sequence[bytes], environment: Sequence[bytes], info: StartInfo
+    space: AddressSpace,
+    image: Image,
+    arguments: Sequence[bytes],
+    environment: Sequence[bytes],
+    info: StartInfo,
+    bias: int = 0,
+    base: int = 0,
 ) -> Started:
-    """Maps the stack and fills it. Raises OSError (E2BIG)."""
+    """Maps the stack and fills it. bias: what is added to the image's addresses; base: the interpreter's place (AT_BASE).
+    Raises OSError (E2BIG; ENOEXEC: a segment lies there)."""
     word = image.machine.word
     top = space.layout.stack_top
     strings = bytearray()
@@ -136,15 +93,16 @@ def build_stack(
     random_at = platform_at - 16
     header_address, header_size, header_count = image.program_headers
     auxiliary = [
+        (AT_MINSIGSTKSZ, MINIMAL_SIGNAL_STACK),
         (AT_HWCAP, HWCAP),
         (AT_PAGESZ, PAGE),
         (AT_CLKTCK, 100),
-        (AT_PHDR, header_address),
+        (AT_PHDR, header_address + bias if header_address else 0),
         (AT_PHENT, header_size),
         (AT_PHNUM, header_count),
-        (AT_BASE, 0),
+        (AT_BASE, base),
         (AT_FLAGS, 0),
-        (AT_ENTRY, image.entry),
+        (AT_ENTRY, image.entry + bias),
         (AT_UID, info.uid),
         (AT_EUID, info.uid),
         (AT_GID, info.gid),
@@ -164,28 +122,15 @@ def build_stack(
     packed = struct.pack(f"<{len(words)}{'I' if word == 4 else 'Q'}", *words)
     size = page_up(top - stack_pointer) + 32 * PAGE
     prot = PROT_READ | PROT_WRITE | (PROT_EXEC if image.stack_executable else 0)
+    if not space.is_free(top - size, top):
+        raise _fail(errno.ENOEXEC)
     space.map(top - size, size, prot, placement="fixed", name="[stack]", grows_down=True)
     space.write(bottom, strings)
     space.write(platform_at, platform)
     space.write(random_at, info.random[:16].ljust(16, b"\0"))
     space.write(stack_pointer, packed)
     vectors = (stack_pointer + word, stack_pointer + word * (count + 2))
-    return Started(image.entry, stack_pointer, (bottom, argument_end), vectors)
-
-
-def start_program(
-    space: AddressSpace,
-    image: Image,
-    fd: int,
-    name: str,
-    arguments: Sequence[bytes],
-    environment: Sequence[bytes],
-    info: StartInfo,
-) -> Started:
-    """load_segments and build_stack. `name`: what mappings of the file are called. Raises OSError."""
-    started = build_stack(space, image, arguments, environment, info)
-    load_segments(space, image, fd, name)
-    return started
+    return Started(image.entry + bias, stack_pointer, (bottom, argument_end), vectors)
 
 
 def script_interpreter(head: bytes) -> tuple[bytes, bytes | None] | None:

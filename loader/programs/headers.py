@@ -8,7 +8,7 @@ compares the two.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from uselib.linker.errors import Diagnostic, FormatError
 from uselib.linker.formats import notes
@@ -16,8 +16,11 @@ from uselib.linker.image import Image, LibraryHeader, Machine, Segment
 from uselib.linker.quick_dataclass import dataclass
 
 _PT_LOAD, _PT_INTERP, _PT_NOTE, _PT_TLS, _PT_GNU_STACK = 1, 3, 4, 7, 0x6474E551
-_ET_EXEC = 2
-_MAX_HEADERS = 65536 // 56  # the kernel reads at most 64 KiB of program headers
+_ET_EXEC, _ET_DYN = 2, 3
+_MAX_TABLE = 65536  # bytes of program headers that the kernel reads
+_PATH_MAX = 4096
+
+More = Callable[[int, int], bytes]  # bytes of the file: size, offset
 
 
 @dataclass(frozen=True)
@@ -26,34 +29,50 @@ class _Header:
     segment: Segment
 
 
-def _headers(data: bytes, where: str) -> tuple[Machine, int, int, int, list[_Header]]:
-    """Machine, entry, offset and size of program headers, and these. Raises FormatError, struct.error."""
+def _headers(data: bytes, where: str, more: More | None = None) -> tuple[Machine, bool, int, int, int, list[_Header]]:
+    """Machine, whether it is ET_DYN, entry, offset and size of program headers, and these. Raises FormatError, struct.error."""
     if data[:4] != b"\x7fELF" or data[4] not in (1, 2) or data[5] != 1:
         raise FormatError(Diagnostic(where, "is not an ELF file for this kind of machine"))
     wide = data[4] == 2
     kind, number = struct.unpack_from("<HH", data, 16)
-    if number not in (3, 62) or (number == 62) != wide or kind != _ET_EXEC:
-        raise FormatError(Diagnostic(where, "is not a static executable (ET_EXEC) for i386 or x86-64"))
+    if number not in (3, 62) or (number == 62) != wide or kind not in (_ET_EXEC, _ET_DYN):
+        raise FormatError(Diagnostic(where, "is not an executable (ET_EXEC or ET_DYN) for i386 or x86-64"))
+    relative = kind == _ET_DYN
     entry, table = struct.unpack_from("<QQ" if wide else "<II", data, 24)
     size, count = struct.unpack_from("<HH", data, 54 if wide else 42)
-    if size != (56 if wide else 32) or count > _MAX_HEADERS:
+    if size != (56 if wide else 32) or count * size > _MAX_TABLE:
         raise FormatError(Diagnostic(where, "has program headers of the wrong size"))
+    rows, first = data, table
+    if more is not None and table + count * size > len(data):
+        rows, first = more(count * size, table), 0
     found = []
     for index in range(count):
-        at = table + index * size
+        at = first + index * size
         if wide:
-            kind, flags, offset, address, _, file_size, memory_size, align = struct.unpack_from("<IIQQQQQQ", data, at)
+            kind, flags, offset, address, _, file_size, memory_size, align = struct.unpack_from("<IIQQQQQQ", rows, at)
         else:
-            kind, offset, address, _, file_size, memory_size, flags, align = struct.unpack_from("<IIIIIIII", data, at)
+            kind, offset, address, _, file_size, memory_size, flags, align = struct.unpack_from("<IIIIIIII", rows, at)
         found.append(_Header(kind, Segment(address, memory_size, offset, file_size, flags & 7, align)))
-    return Machine(number), entry, table, size, found
+    return Machine(number), relative, entry, table, size, found
 
 
-def read_headers(data: bytes, where: str) -> Image:
-    """An Image without symbols and notes, from the first bytes of a file (a page holds the headers of any program that
-    linkers make). Raises FormatError."""
+def _interpreter(data: bytes, segment: Segment, where: str, more: More | None) -> str:
+    """Raises FormatError, as the kernel refuses it: empty, too long, or without a NUL at its end."""
+    if not 2 <= segment.file_size <= _PATH_MAX:
+        raise FormatError(Diagnostic(where, "has a damaged interpreter name"))
+    raw = data[segment.offset : segment.offset + segment.file_size]
+    if more is not None and len(raw) < segment.file_size:
+        raw = more(segment.file_size, segment.offset)
+    if len(raw) < segment.file_size or raw[-1]:
+        raise FormatError(Diagnostic(where, "has a damaged interpreter name"))
+    return raw.partition(b"\0")[0].decode("utf-8", "surrogateescape")
+
+
+def read_headers(data: bytes, where: str, more: More | None = None) -> Image:
+    """An Image without symbols and notes, from the first bytes of a file: a page holds the headers of most programs.
+    more: reads what lies elsewhere. Raises FormatError, OSError."""
     try:
-        machine, entry, table, size, headers = _headers(data, where)
+        machine, relative, entry, table, size, headers = _headers(data, where, more)
         loads = tuple(header.segment for header in headers if header.type == _PT_LOAD)
         in_memory = next((s.address + table - s.offset for s in loads if s.offset <= table < s.offset + s.file_size), 0)
         interpreter, executable_stack, tls = "", True, None
@@ -63,17 +82,17 @@ def read_headers(data: bytes, where: str) -> Image:
                 executable_stack = bool(segment.flags & 1)
             elif header.type == _PT_TLS:
                 tls = segment
-            elif header.type == _PT_INTERP:
-                raw = data[segment.offset : segment.offset + segment.file_size]
-                interpreter = raw.rstrip(b"\0").decode("utf-8", "replace") or "?"
+            elif header.type == _PT_INTERP and not interpreter:
+                interpreter = _interpreter(data, segment, where, more)
     except (struct.error, IndexError, OverflowError):
         raise FormatError(Diagnostic(where, "is truncated")) from None
-    return Image(machine, entry, loads, tls, (in_memory, size, len(headers)), executable_stack, interpreter)
+    place = (in_memory, size, len(headers))
+    return Image(machine, entry, loads, tls, place, executable_stack, interpreter, relative=relative)
 
 
 def _note_segments(page: bytes) -> Iterator[tuple[int, int]]:
     """Offset and size of the notes that lie on the page."""
-    for header in _headers(page, "")[4]:
+    for header in _headers(page, "")[5]:
         if header.type == _PT_NOTE and header.segment.offset + header.segment.file_size <= len(page):
             yield header.segment.offset, header.segment.file_size
 

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from uselib.linker.errors import ToolError
 from uselib.linker.formats.magic import format_of, is_aout
 from uselib.linker.image import Image, LibraryHeader
-from uselib.loader.memory.vma import MappedFile
+from uselib.loader.memory.layout import page_down
+from uselib.loader.memory.vma import MappedFile, Vma
 from uselib.loader.programs.headers import library_header
+from uselib.loader.programs.segments import prot_of
 
 _PAGE = 4096
 
@@ -23,8 +25,8 @@ def host_path(fd: int) -> str:
 
 
 def read_image(data: bytes, where: str, host: str = "", stubs: Sequence[str] = ()) -> Image:
-    """A program or library from its bytes. host: its path at the host, near which names of slots are looked for; stubs: files with
-    such names. Raises FormatError."""
+    """A program or library from its bytes; addresses of an ET_DYN are those in the file. host: its path at the host, near which
+    names of slots are looked for; stubs: files with such names. Raises FormatError."""
     name = format_of(data[:32])  # a format's reader is imported when a file of it is met
     if name == "aout":
         from uselib.loader.programs import aout_names
@@ -40,7 +42,7 @@ def read_image(data: bytes, where: str, host: str = "", stubs: Sequence[str] = (
         return textbook.read_image(data, where)
     from uselib.linker.formats import elf_image
 
-    return elf_image.read_image(data, where)
+    return elf_image.read_image(data, where, relative=True)
 
 
 def image_of(file: MappedFile) -> Image | None:
@@ -49,6 +51,17 @@ def image_of(file: MappedFile) -> Image | None:
         return read_image(os.pread(file.fd, file.size(), 0), file.name, host_path(file.fd))
     except (ToolError, OSError):
         return None
+
+
+def load_bias(image: Image, vma: Vma) -> int:
+    """What a mapping of an ET_DYN adds to the addresses in the file; 0 for others."""
+    if not image.relative:
+        return 0
+    fits = [s for s in image.segments if page_down(s.offset) <= vma.offset < s.offset + s.file_size]
+    if not fits:
+        return 0
+    best = min(fits, key=lambda s: prot_of(s.flags) != vma.prot)  # two segments may share a page of the file
+    return vma.start - vma.offset - page_down(best.address) + page_down(best.offset)
 
 
 def mapped_library(file: MappedFile) -> LibraryHeader | None:

@@ -1,4 +1,4 @@
-"""What exec maps besides an ELF program: the libraries of scheme `kernel`, the C library of scheme `interp`.
+"""What exec maps besides an ELF program of scheme `kernel`: its libraries.
 
 Scheme `kernel` does for ELF what the kernel of System V Release 3 did for COFF (loader/programs/coff.py): before the program starts,
 each library of its list is mapped where it was linked, from the directories recorded in the program (/shlib if none are), under
@@ -10,10 +10,6 @@ of NT_LIBRARY: text R-X, data RW-.
 Errors: ELIBACC a library is in none of the directories or may not be read and executed; ELIBBAD it is damaged, no library or for another
 machine; ELIBSCN the program's list is damaged; ELIBMAX too many libraries. A library that overlaps another mapping is EEXIST,
 where kernels mapped over what was there.
-
-Scheme `interp`: PT_INTERP names the C library, an ET_EXEC. It is mapped as load_elf_interp of fs/binfmt_elf.c does, by its PT_LOADs, and
-entered at e_entry; AT_BASE stays 0, which is its load bias, and AT_ENTRY is the program's own entry. Errors as there: those of
-opening it, ELIBBAD for another machine. Interpreters that are no target libraries are not run here.
 """
 
 from __future__ import annotations
@@ -22,51 +18,32 @@ import errno
 import os
 import stat
 import struct
-from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
 
-from uselib.linker.errors import FormatError
 from uselib.linker.image import PAGE, Image, LibraryHeader
 from uselib.linker.versions import names_library
 from uselib.loader.memory.address_space import AddressSpace, MemoryFault
-from uselib.loader.programs.exec import map_segment, prot_of
-from uselib.loader.programs.headers import library_header, program_scheme, read_headers
+from uselib.loader.programs.headers import library_header, program_scheme
+from uselib.loader.programs.interpreter import Opened, Opener
+from uselib.loader.programs.segments import map_segment, prot_of
 
 ELIBACC, ELIBBAD, ELIBSCN, ELIBMAX = 79, 80, 81, 82
 MAX_LIBRARIES = 64  # as many as start-up code has room for
-KERNEL, INTERP = 3, 5  # USELIB_SCHEME_*
+KERNEL = 3  # USELIB_SCHEME_KERNEL
 _PATH_MAX = 4096
-
-
-@dataclass
-class Opened:
-    """An open file: descriptor and what its mappings are called."""
-
-    fd: int
-    label: str
-
-    def close(self) -> None:
-        os.close(self.fd)
-
-
-Opener = Callable[[str], Opened]  # raises OSError
 
 
 def _fail(number: int, path: str = "") -> OSError:
     return OSError(number, os.strerror(number), path) if path else OSError(number, os.strerror(number))
 
 
-def map_libraries(space: AddressSpace, program: Image, fd: int, opener: Opener) -> int | None:
-    """Maps what belongs to the program in `fd`, which is mapped already. Returns where to start if that is not the
-    program's entry. Raises OSError, with the library's path as its filename if it is about one."""
+def map_libraries(space: AddressSpace, program: Image, fd: int, opener: Opener) -> None:
+    """Maps what belongs to the program in `fd`, which is mapped already. Raises OSError, with the library's path as its
+    filename if it is about one."""
     mark = program_scheme(os.pread(fd, PAGE, 0))
-    if program.interpreter:
-        return _map_interpreter(space, program, opener, ours=mark is not None and mark[0] == INTERP)
     if mark is not None and mark[0] == KERNEL:
         names, directories = _needed(space, program.machine.word, mark[1])
         _map_all(space, program, names, directories, opener)
-    return None
 
 
 def _needed(space: AddressSpace, word: int, address: int) -> tuple[list[str], list[str]]:
@@ -137,33 +114,3 @@ def _map_library(space: AddressSpace, program: Image, opened: Opened) -> Library
         except OSError as failure:
             raise _fail(ELIBBAD if failure.errno == errno.ENOEXEC else failure.errno or ELIBBAD, opened.label) from None
     return header
-
-
-def _map_interpreter(space: AddressSpace, program: Image, opener: Opener, *, ours: bool) -> int:
-    """Returns its entry. Raises OSError; ENOENT without a filename for a dynamic linker."""
-    try:
-        opened = opener(program.interpreter)
-    except OSError as failure:
-        raise _fail(failure.errno or ELIBBAD, program.interpreter) if ours else _fail(errno.ENOENT) from None
-    with closing(opened):
-        status = os.fstat(opened.fd)
-        if not stat.S_ISREG(status.st_mode) or not status.st_mode & 0o111:
-            raise _fail(errno.EACCES, program.interpreter)
-        page = os.pread(opened.fd, PAGE, 0)
-        if library_header(page, opened.label) is None:
-            raise _fail(ELIBBAD, program.interpreter) if ours else _fail(errno.ENOENT)
-        try:
-            image = read_headers(page, opened.label)
-        except FormatError:
-            raise _fail(ELIBBAD, program.interpreter) from None
-        if image.machine is not program.machine:
-            raise _fail(ELIBBAD, program.interpreter)
-        for part in image.segments:
-            try:
-                map_segment(space, part, opened.fd, opened.label, prot_of(part.flags), "noreplace")
-            except OSError as failure:
-                raise _fail(failure.errno or ELIBBAD, program.interpreter) from None
-        return image.entry
-
-
-__all__ = ["Opened", "Opener", "map_libraries"]

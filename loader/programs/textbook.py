@@ -40,7 +40,7 @@ def linked_image(file: textbook.TextbookObject, where: str) -> Image:
     return Image(Machine.I386, entry, segments, None, (0, 0, 0), True, symbols=symbols)
 
 
-def program_image(head: bytes, where: str) -> Image:
+def program_image(head: bytes, where: str, fd: int = -1) -> Image:
     """What the first bytes tell: that it is one. start_program reads the whole file."""
     return Image(Machine.I386, 0, (), None, (0, 0, 0), True)
 

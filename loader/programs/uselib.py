@@ -12,7 +12,7 @@ import os
 
 from uselib.linker.image import Image
 from uselib.loader.memory.address_space import PROT_EXEC, PROT_READ, PROT_WRITE, AddressSpace, page_up
-from uselib.loader.programs.exec import map_segment
+from uselib.loader.programs.segments import map_segment
 
 MAX_HEADERS = 2
 
@@ -23,7 +23,12 @@ def _fail(number: int) -> OSError:
 
 def load_library(space: AddressSpace, image: Image, fd: int, name: str, bits: int) -> None:
     """Maps the library. `image` may come from headers alone. Raises OSError: ENOEXEC, EEXIST, ENOMEM, EPERM."""
-    if image.machine.word * 8 != bits or image.program_headers[2] > MAX_HEADERS or len(image.segments) != 1:
+    if (
+        image.relative
+        or image.machine.word * 8 != bits
+        or image.program_headers[2] > MAX_HEADERS
+        or len(image.segments) != 1
+    ):
         raise _fail(errno.ENOEXEC)
     (segment,) = image.segments
     if segment.offset + segment.file_size > page_up(os.fstat(fd).st_size):

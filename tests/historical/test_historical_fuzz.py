@@ -40,7 +40,7 @@ from uselib.loader.programs import coff as exec_coff
 from uselib.loader.programs import textbook as exec_textbook
 from uselib.loader.programs.binfmt import recognise
 from uselib.loader.programs.exec import Started, StartInfo
-from uselib.loader.programs.kernel_libraries import Opened
+from uselib.loader.programs.interpreter import Opened
 
 BASE = 0x60000000
 PEAK = 8 << 20  # bytes: more than reading any of these small files takes, less than any claim

@@ -4,7 +4,7 @@ import errno
 import os
 import random
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from uselib.loader.memory.address_space import AddressSpace, MemoryFault
 from uselib.loader.programs.binfmt import recognise
 from uselib.loader.programs.exec import StartInfo
 from uselib.loader.programs.headers import program_scheme
-from uselib.loader.programs.kernel_libraries import Opened
+from uselib.loader.programs.interpreter import Opened
 
 INFO = StartInfo(b"p", bytes(16))
 EXPECTED = {
@@ -72,7 +72,7 @@ def start(directory: Path, program: bytes, libraries: dict[str, bytes]) -> int:
     space = found.space(AddressSpace(64))
     fd = os.open(directory / "program", os.O_RDONLY)
     try:
-        found.format.start(space, found.image, fd, "p", [b"p"], [], INFO)
+        found.format.start(space, found.image, fd, "p", [b"p"], [], replace(INFO, opener=opener))
         assert found.format.map_libraries is not None
         found.format.map_libraries(space, found.image, fd, opener)
     except MemoryFault:

@@ -3,7 +3,7 @@
 files.py, fcntl_ioctl.py, pipes.py, poll.py       descriptors
 status.py, attributes.py, directories.py          paths and inodes
 memory.py                                         brk, mmap and relatives
-processes.py, waits.py, threads.py                fork, exec, exit; wait; what concerns a thread
+processes.py, execve.py, waits.py, threads.py     fork, exit; exec; wait; what concerns a thread
 signals.py, interval_timers.py                    signals, and the timers that send them
 time.py, limits.py, system.py                     clocks; limits; names, numbers, random bytes
 uselib.py                                         uselib(2)

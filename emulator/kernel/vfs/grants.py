@@ -69,11 +69,12 @@ def build_tree(
     if sysroot is not None and inside is None:
         grants.append((sysroot, False))
     for name, write in grants:
-        for place in dict.fromkeys((os.path.realpath(name), os.path.abspath(name))):
-            if inside is not None and (place + "/").startswith(inside.rstrip("/") + "/"):
-                place_in_guest = place[len(inside.rstrip("/")) :]
-            else:
-                place_in_guest = place
+        places = (os.path.realpath(name), os.path.abspath(name))
+        if inside is not None and (places[0] + "/").startswith(inside.rstrip("/") + "/"):
+            places = (places[0],) * 2  # links to it are in the tree
+        for place in dict.fromkeys(places):
+            below = inside is not None and (place + "/").startswith(inside.rstrip("/") + "/")
+            place_in_guest = place[len(inside.rstrip("/")) :] if inside is not None and below else place
             _grant(tree, os.fsencode(place_in_guest), os.path.realpath(name), write)
     for path, special in _SYNTHETIC.items():
         _place(tree, path).special = special

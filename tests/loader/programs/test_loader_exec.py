@@ -17,8 +17,10 @@ from uselib.linker.errors import FormatError
 from uselib.linker.formats.elf_image import read_image
 from uselib.linker.image import EXEC, READ, WRITE, Machine, Segment
 from uselib.loader.memory.address_space import PAGE, AddressSpace, MemoryFault
-from uselib.loader.programs.exec import StartInfo, build_stack, map_segment, script_interpreter, start_program
+from uselib.loader.programs.elf import start_program
+from uselib.loader.programs.exec import StartInfo, build_stack, script_interpreter
 from uselib.loader.programs.headers import library_header, read_headers
+from uselib.loader.programs.segments import map_segment
 from uselib.loader.programs.uselib import load_library
 
 BASE = 0x6000_0000

@@ -1,0 +1,211 @@
+"""exec: a new program in place of the old one.
+
+The file is opened in the guest's tree; a script names its interpreter, which may be a script itself; the format's loader makes
+a new address space. Only when that is done is the old program gone, so whatever fails leaves it as it was. (Linux is past
+that point when it maps segments, and kills the process for what is wrong with these.)
+Source: fs/exec.c, fs/binfmt_script.c of Linux.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import stat
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+from uselib.emulator.kernel import arguments as a
+from uselib.emulator.kernel import constants as C
+from uselib.emulator.kernel.calls.processes import give_back
+from uselib.emulator.kernel.eras import ERAS
+from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.table import Effect, Syscall, Undo
+from uselib.emulator.process.interfaces import ProgramReplaced
+from uselib.linker.errors import file_of
+from uselib.loader.memory.address_space import MemoryFault
+from uselib.loader.programs.exec import StartInfo, script_interpreter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from uselib.emulator.kernel.process import Process
+    from uselib.emulator.kernel.vfs.filesystem import OpenedFile
+    from uselib.loader.programs.binfmt import RecognisedProgram
+    from uselib.loader.programs.interpreter import Opened
+
+ELIBEXEC = 83  # "Cannot exec a shared library directly"
+_OPENED = 6  # files of one execve: five scripts and a program (exec_binprm)
+_HEAD = 4096
+_REMEDY = "run it with --root /, or --root DIR of its tree"
+
+
+class ExecError(GuestError):
+    """execve fails, and there is more to say than the number. program: the file that it is about; explanation, remedy: as in Diagnostic."""
+
+    def __init__(self, number: int, program: str, explanation: str, remedy: str = "") -> None:
+        super().__init__(number)
+        self.program, self.explanation, self.remedy = program, explanation, remedy
+
+    def line(self) -> str:
+        return f"{self.program}: {self.explanation}" + (f"; {self.remedy}" if self.remedy else "")
+
+
+def read_strings(process: Process, address: int) -> list[bytes]:
+    """A NULL-terminated array of strings. Raises MemoryFault, GuestError(E2BIG)."""
+    word, found, total = process.machine.word, [], 0
+    while address:
+        pointer = int.from_bytes(process.memory.read(address, word), "little")
+        if not pointer:
+            break
+        text = process.memory.read_string(pointer, 32 * 4096)
+        total += len(text) + 1 + word
+        if total > process.memory.stack_limit // 4:
+            raise GuestError(errno.E2BIG)
+        found.append(text)
+        address += word
+    return found
+
+
+def sys_execve(process: Process, path: int, argv: int, envp: int) -> int:
+    name = process.memory.read_string(path, C.PATH_MAX)
+    try:
+        return execute(process, name, read_strings(process, argv), read_strings(process, envp))
+    except ExecError as failure:
+        process.talk.once(failure.line())
+        raise
+
+
+def execute(process: Process, name: bytes, arguments: list[bytes], environment: list[bytes]) -> int:
+    """Loads a program into a new address space; does not return if that succeeds. Raises GuestError, OSError."""
+    shown, script = name, b""
+    for _ in range(_OPENED):
+        opened = _open(process, name, script)
+        try:
+            head = os.pread(opened.fd, _HEAD, 0)
+            interpreter = script_interpreter(head)
+            if interpreter is None:
+                _replace(process, opened, head, shown, arguments, environment)
+            assert interpreter is not None
+            word, option = interpreter
+            arguments = [word, *([option] if option else []), name, *arguments[1:]]
+            name, script = word, name
+        finally:
+            os.close(opened.fd)
+    raise GuestError(errno.ELOOP)
+
+
+def _open(process: Process, name: bytes, script: bytes) -> OpenedFile:
+    """A file that may be executed. script: whose interpreter it is, or empty. Raises GuestError, OSError."""
+    try:
+        found = process.fs.existing(None, name)
+    except GuestError as failure:
+        if not script or failure.errno not in (errno.ENOENT, errno.ENOTDIR):
+            raise
+        what = f"its interpreter {os.fsdecode(name)} is not in the guest's tree"
+        raise ExecError(failure.errno, os.fsdecode(script), what, _REMEDY) from None
+    if found.directory is not None:
+        raise GuestError(errno.EACCES)
+    opened = process.fs.open(None, name, C.O_RDONLY | C.O_CLOEXEC, 0)
+    status = os.fstat(opened.fd) if opened.fd >= 0 else None
+    if status is None or not stat.S_ISREG(status.st_mode) or not status.st_mode & 0o111:
+        if status is not None:
+            os.close(opened.fd)
+        raise GuestError(errno.EACCES)
+    return opened
+
+
+def _recognise(opened: OpenedFile, head: bytes) -> RecognisedProgram:
+    """Raises GuestError: ENOEXEC, ELIBEXEC."""
+    from uselib.linker.errors import FormatError
+    from uselib.loader.programs.binfmt import recognise
+    from uselib.loader.programs.headers import library_header
+
+    try:
+        program = recognise(head, opened.path.decode("utf-8", "replace"), opened.fd)
+    except FormatError:
+        raise GuestError(errno.ENOEXEC) from None
+    except OSError as failure:  # ELIBEXEC
+        raise GuestError(failure.errno or errno.ENOEXEC) from None
+    if library_header(head, "") is not None:
+        raise GuestError(ELIBEXEC)
+    return program
+
+
+def _replace(
+    process: Process,
+    opened: OpenedFile,
+    head: bytes,
+    shown: bytes,
+    arguments: list[bytes],
+    environment: list[bytes],
+) -> None:
+    """The program in an open file, in place of the one that runs. shown: what execve was given. Raises ProgramReplaced; GuestError."""
+    program = _recognise(opened, head)
+    era = ERAS[program.format.era]
+    if not arguments and era.fills_argv:
+        arguments = [b""]
+    label = opened.path.decode("utf-8", "surrogateescape")
+    who = process.identity
+    opener = partial(_open_library, process)
+    info = StartInfo(shown, process.random.take(16), who.uid, who.gid, opener=opener)
+    space = program.space(process.memory, _chance(process))
+    try:
+        started = program.format.start(space, program.image, opened.fd, label, arguments, environment, info)
+        if program.format.map_libraries is not None:
+            program.format.map_libraries(space, program.image, opened.fd, opener)
+    except (OSError, MemoryFault) as failure:
+        space.release()
+        raise _failed(process, failure, os.fsdecode(shown)) from None
+    who.name = os.path.basename(shown)[:15].decode("utf-8", "replace")
+    who.executable = label
+    who.command_line = tuple(arguments)
+    process.era = era
+    process.libraries = 0
+    give_back(process)
+    process.files.close_on_exec()
+    process.thread.after_exec(who.pid)
+    process.signals.after_exec()
+    raise ProgramReplaced(space, program.image, started)
+
+
+def _chance(process: Process) -> Callable[[int], int] | None:
+    """Where things go in memory, for `--aslr`: another choice for each exec, the same in each run."""
+    if process.aslr is None:
+        return None
+    return random.Random(b"%d" % process.aslr + process.random.take(8)).getrandbits
+
+
+def _failed(process: Process, failure: OSError | MemoryFault, program: str) -> GuestError:
+    """What execve answers if a loader fails; the user is told of a library."""
+    from uselib.loader.programs.interpreter import InterpreterError
+
+    if isinstance(failure, MemoryFault):
+        return GuestError(errno.ENOEXEC)
+    number = failure.errno or errno.ENOEXEC
+    if isinstance(failure, InterpreterError):
+        return ExecError(number, program, failure.explanation, failure.remedy)
+    if failure.filename:
+        what = "Address range is occupied" if number == errno.EEXIST else os.strerror(number)
+        process.talk.once(f"can't load library '{file_of(failure)}': {what}")
+    return GuestError(number)
+
+
+def _open_library(process: Process, path: str) -> Opened:
+    """A file of the guest's, for mapping. Raises OSError."""
+    from uselib.loader.programs.interpreter import Opened
+
+    if process.substitutes and not path.startswith(process.substitutes):
+        with suppress(OSError):
+            return _open_library(process, os.path.join(process.substitutes, os.path.basename(path)))
+    try:
+        opened = process.fs.open(None, os.fsencode(path), C.O_RDONLY | C.O_CLOEXEC, 0)
+    except GuestError as failure:
+        raise OSError(failure.errno, os.strerror(failure.errno)) from None
+    if opened.fd < 0:
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+    return Opened(opened.fd, opened.path.decode("utf-8", "surrogateescape"))
+
+
+EXECVE = (Syscall("execve", sys_execve, (a.PATH, a.STRINGS, a.ENVIRONMENT), effect=Effect.PROCESSES, undo=Undo.NEVER),)
