@@ -3,7 +3,7 @@
 A stop is a Unicorn code hook over exactly the addresses asked for, so a program without stops runs at full speed and the
 guest's memory is never patched (a program that reads or checksums its code sees its own bytes). The hook only notes the
 address and interrupts the machine; everything else is done by the run loop, with the CPU at rest, through
-`Machine.on_interrupt`. A handler may there change registers (a slot's replacement sets the program counter), run guest code
+`on_interrupt` of `Machine.run`. A handler may there change registers (a slot's replacement sets the program counter), run guest code
 itself (`call`), or leave the run loop by an exception; `resume` goes on where it left.
 
 Invariant: `_skips` hook calls at `_skip_address` are not stops: they belong to the instruction that we start at.
@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from uselib.emulator.machine.engine import BLOCK_CALLBACK, HOOK_CODE
 from uselib.emulator.machine.machine import Machine
 from uselib.emulator.machine.registers import INDEX
+from uselib.emulator.process.interfaces import Kernel
 from uselib.loader.memory.address_space import PAGE, PROT_EXEC, PROT_READ, page_down
 
 Handler = Callable[[int], None]  # gets the address of the stop
@@ -46,14 +47,21 @@ class LostCall(Exception):
 
 
 class MachineControl:
-    """One machine's stops. `on_pause` is called when the machine was interrupted for another reason than a stop."""
+    """One machine's stops. kernel, at_rest: what the machine is run with (Runner). on_pause: called when the machine was interrupted for
+    another reason than a stop."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        kernel: Kernel,
+        at_rest: Callable[[], None],
+        on_pause: Callable[[], None],
+    ) -> None:
         self.machine = machine
+        self._kernel = kernel
+        self._runner_at_rest = at_rest
+        self._on_pause = on_pause
         self.depth = 0  # nested calls
-        self._before = machine.on_interrupt
-        machine.on_interrupt = self._at_rest
-        self.on_pause: Callable[[], None] = lambda: None
         self._handlers: dict[int, list[Handler]] = {}
         self._redirects: dict[int, Handler] = {}  # at most one for an address, after its handlers
         self._hooks: dict[int, int] = {}
@@ -163,9 +171,9 @@ class MachineControl:
 
     def _at_rest(self) -> None:
         hit, self._hit = self._hit, None
-        self._before()
+        self._runner_at_rest()
         if hit is None:
-            self.on_pause()
+            self._on_pause()
             return
         if self._stepping:
             raise _Stepped
@@ -184,6 +192,9 @@ class MachineControl:
         self._skip_address = address or 0
         self._skips = 0 if address is None else self._hooks_at(address)
 
+    def _run(self) -> None:
+        self.machine.run(self._kernel, self._at_rest)
+
     def resume(self) -> None:
         """Runs on from where the machine is, until an exception leaves the run loop: ProcessEnded, ProgramReplaced, or a
         handler's own."""
@@ -192,7 +203,7 @@ class MachineControl:
             self._run_queue()
         else:
             self._skip(self.machine.cpu.pc)
-        self.machine.run()
+        self._run()
 
     def step(self) -> None:
         """Carries out one instruction (of a system call or fault: all that comes of it, such as entering a handler), without
@@ -210,7 +221,7 @@ class MachineControl:
             self.machine.engine.flush_translations()
         self._skip_address, self._skips = self.machine.cpu.pc, 1
         try:
-            self.machine.run()
+            self._run()
         except _Stepped:
             pass
         finally:
@@ -269,7 +280,7 @@ class MachineControl:
             if original:
                 self._skip(address)
             try:
-                machine.run()
+                self._run()
             except _Returned as returned:
                 if not sp < returned.sp <= sp + _RETURN_POPS * self.word:
                     raise LostCall("another call from Python returned first (longjmp over a call)") from None

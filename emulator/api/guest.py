@@ -7,7 +7,7 @@ zero. The price of a replaced slot is leaving the CPU once a call, which is smal
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, TypeVar
@@ -16,10 +16,13 @@ from uselib.emulator.api import values
 from uselib.emulator.api.control import LostCall, MachineControl
 from uselib.emulator.api.errors import GuestExited, ProgramOver, SymbolError
 from uselib.emulator.api.memory import GuestMemory, GuestRegisters, Where
-from uselib.emulator.api.session import Session
+from uselib.emulator.api.session import Session, StandardFiles
 from uselib.emulator.api.symbols import Symbols
 from uselib.emulator.machine.machine import Machine
+from uselib.emulator.process.hooks import RunHooks
+from uselib.emulator.process.host import Loader, load_program
 from uselib.emulator.process.interfaces import ProcessEnded
+from uselib.emulator.process.run_options import RunOptions
 from uselib.emulator.trace.symbols import SymbolMap, SymbolOffset
 from uselib.loader.memory.access import MemoryFault
 from uselib.loader.memory.vma import Vma
@@ -164,11 +167,27 @@ class Replacement(Trap):
         self.remove()
 
 
-class Guest:
-    """memory, registers: of the guest, while it is at rest. A context manager: `close` at its end."""
+class _MappingHook(RunHooks):
+    """Tells a guest of its new mappings."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, guest: Guest) -> None:
+        self._guest = guest
+
+    def on_mapped(self, vma: Vma) -> None:
+        self._guest._mapped(vma)
+
+
+class Guest:
+    """memory, registers: of the guest, while it is at rest. A context manager: `close` at its end. load, hooks: see Session."""
+
+    def __init__(
+        self,
+        options: RunOptions,
+        standard: StandardFiles,
+        load: Loader = load_program,
+        hooks: Sequence[RunHooks] = (),
+    ) -> None:
+        self._session = Session(options, standard, load, (*hooks, _MappingHook(self)))
         self._traps: set[Trap] = set()
         self._control: MachineControl | None = None
         self._callbacks: dict[Callable[..., Any], int] = {}
@@ -215,12 +234,11 @@ class Guest:
     def _attach(self) -> None:
         """There is a new machine."""
         machine = self.machine
-        self._control = MachineControl(machine)
+        runner = self._session.runner
+        self._control = MachineControl(machine, runner.kernel, runner.at_rest, self._bind_traps)
         self._symbols = Symbols(machine.space)
         self._places = SymbolMap(machine.space)
         self._callbacks = {}
-        self._control.on_pause = self._bind_traps
-        machine.on_mapped = self._mapped
         self._bind_traps()
 
     def _mapped(self, vma: Vma) -> None:

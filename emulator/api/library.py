@@ -15,8 +15,9 @@ from typing import Any
 from uselib.emulator.api.control import Handler
 from uselib.emulator.api.errors import GuestExited, SymbolError
 from uselib.emulator.api.guest import Guest
-from uselib.emulator.api.session import Session, StandardFiles
+from uselib.emulator.api.session import StandardFiles
 from uselib.emulator.kernel.process import Process
+from uselib.emulator.process.hooks import RunHooks
 from uselib.emulator.process.interfaces import ProgramReplaced
 from uselib.emulator.process.run_options import RunOptions
 from uselib.linker.errors import error
@@ -162,7 +163,7 @@ class Library(Guest):
     """A target library, ready to be called: `Library("DIR/shlib/libc_s.1.2.3").call("strlen", b"abc") == 3`.
 
     library_path: where its dependencies are looked for before its own directory. env, stdin, capture, readable, writable: as
-    for Program. Raises ToolError. A context manager.
+    for Program. hooks: other parts of uselib that take part in the run. Raises ToolError. A context manager.
     """
 
     def __init__(
@@ -178,6 +179,7 @@ class Library(Guest):
         max_instructions: int | None = None,
         max_seconds: float | None = None,
         max_memory: int | None = None,
+        hooks: Sequence[RunHooks] = (),
     ) -> None:
         libraries = _closure(os.fspath(path), [os.fspath(name) for name in library_path])
         options = RunOptions(
@@ -190,7 +192,7 @@ class Library(Guest):
             max_memory=max_memory,
         )
         loader = _LibraryLoader(libraries)
-        super().__init__(Session(options, StandardFiles(stdin, capture), loader))
+        super().__init__(options, StandardFiles(stdin, capture), loader, hooks)
         self._arena = self._arena_end = 0
         try:
             self._attach()

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 from uselib.emulator.api.errors import GuestFault, ProgramOver
 from uselib.emulator.api.guest import Guest, Paused, Stop
 from uselib.emulator.api.memory import Where
-from uselib.emulator.api.session import Session, StandardFiles
+from uselib.emulator.api.session import StandardFiles
 from uselib.emulator.process.interfaces import ProcessEnded, ProgramReplaced
 from uselib.emulator.process.run_options import RunOptions
 from uselib.loader.memory.address_space import MemoryCeiling
@@ -74,7 +74,7 @@ class Program(Guest):
             realtime=realtime,
             seed=seed,
         )
-        super().__init__(Session(options, StandardFiles(stdin, capture)))
+        super().__init__(options, StandardFiles(stdin, capture))
         self.exit: Exit | None = None  # set when the program has ended
         self._attach()
 

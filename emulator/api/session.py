@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
 
 from uselib.emulator.api.errors import GuestFault
 from uselib.emulator.kernel.signals.state import SignalState
 from uselib.emulator.kernel.vfs.descriptors import FileTable, HostFile
+from uselib.emulator.process.hooks import RunHooks
 from uselib.emulator.process.host import Death, Host, Loader, load_program
 from uselib.emulator.process.interfaces import ProcessEnded
 from uselib.emulator.process.run import Runner
@@ -36,7 +37,7 @@ class EmbeddedSignals(SignalState):
         pass
 
     def _open_wakeup(self) -> None:
-        self.on_wait_needed()
+        self._events.wait_needed()
 
     def give_back(self) -> None:
         pass
@@ -83,7 +84,9 @@ class StandardFiles:
 class Session:
     """See the module's docstring. `runner` has the program loaded; nothing of it has run. Raises ToolError, and then `standard` is closed."""
 
-    def __init__(self, options: RunOptions, standard: StandardFiles, load: Loader = load_program) -> None:
+    def __init__(
+        self, options: RunOptions, standard: StandardFiles, load: Loader = load_program, hooks: Sequence[RunHooks] = ()
+    ) -> None:
         self.standard = standard
         self.report = ""
         self._ctrl_c: tuple[int, int] | None = None
@@ -91,7 +94,7 @@ class Session:
         try:
             if options.max_seconds is not None and threading.current_thread() is not threading.main_thread():
                 raise UsageError(Diagnostic("max_seconds", "works in the main thread only"))
-            self.runner = Runner(options, host=host)
+            self.runner = Runner(options, hooks, host)
         except BaseException:
             standard.close()
             raise

@@ -27,6 +27,7 @@ from uselib.emulator.process.run import Runner
 from uselib.emulator.process.run_options import RunOptions
 from uselib.linker.errors import Diagnostic, ToolError, UsageError
 from uselib.loader.memory.address_space import MemoryCeiling
+from uselib.loader.memory.vma import Vma
 
 LOOPBACK = "127.0.0.1"
 _LISTEN = 0.2  # s that the listening thread sleeps in one go
@@ -117,7 +118,7 @@ class GdbRunner(RunHooks):
     def __init__(self, options: RunOptions, listener: socket.socket, host: Host | None = None) -> None:
         self.runner = Runner(options, (self,), host)
         try:
-            self.target = self._make_target()
+            self.target = self._make_target(attached=True)
             name, port = listener.getsockname()[:2]
             print(f"uselib: waiting for gdb: target remote {name}:{port}", file=sys.stderr, flush=True)
             connection, _ = listener.accept()
@@ -146,10 +147,10 @@ class GdbRunner(RunHooks):
                 self._wire.close()
             self.runner.close()
 
-    def _make_target(self) -> Target:
+    def _make_target(self, *, attached: bool) -> Target:
         executable = self.runner.process.identity.executable
         path = os.path.abspath(program_path(self.runner.options))
-        return Target(self.runner.machine, executable if os.path.isabs(executable) else path, path)
+        return Target(self.runner, executable if os.path.isabs(executable) else path, path, attached)
 
     def _loop(self) -> int:
         reply: bytes | None = None  # GDB asks for the first one itself
@@ -202,9 +203,7 @@ class GdbRunner(RunHooks):
             return reply, stop.fault
         except ProgramReplaced as program:
             self.runner.replace(program)
-            attached = target.attached
-            self.target = self._make_target()
-            self.target.attached = attached
+            self.target = self._make_target(attached=target.attached)
             self._stub.target = self.target
             return b"T05exec:" + self.target.executable.encode().hex().encode() + b";", None
         raise AssertionError("the run loop ended")
@@ -241,6 +240,9 @@ class GdbRunner(RunHooks):
             general[pc_index] -= 2
             machine.cpu.set_general(general)
         raise StoppedForGdb(b"T02")
+
+    def on_mapped(self, vma: Vma) -> None:
+        self.target.mapped(vma)
 
     def on_fork(self, process: int) -> None:
         """GDB stays with the parent."""

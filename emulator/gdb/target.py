@@ -14,9 +14,9 @@ from xml.sax.saxutils import quoteattr
 
 from uselib.emulator.api.control import MachineControl
 from uselib.emulator.gdb.registers import RegisterFile
-from uselib.emulator.machine.machine import Machine
 from uselib.emulator.process.interfaces import Fault
 from uselib.emulator.process.kernel_tap import KernelTap
+from uselib.emulator.process.run import Runner
 from uselib.loader.memory.address_space import PAGE, MemoryFault, page_down
 from uselib.loader.memory.vma import Vma
 from uselib.loader.programs.headers import library_header
@@ -34,26 +34,23 @@ class StoppedForGdb(BaseException):
 
 
 class Target:
-    """One program. `attached`: somebody listens; without, nothing stops."""
+    """The program that a runner has loaded. attached: somebody listens; without, nothing stops. executable: its guest path; host_path: where
+    it is on the host."""
 
-    def __init__(self, machine: Machine, executable: str, host_path: str) -> None:
-        self.machine = machine
+    def __init__(self, runner: Runner, executable: str, host_path: str, attached: bool) -> None:
+        self.machine = machine = runner.machine
         self.space = machine.space
-        self.control = MachineControl(machine)
+        self.kernel = runner.kernel
+        tap = KernelTap(runner.kernel, exception=self.exception)
+        self.control = MachineControl(machine, tap, runner.at_rest, self._pause)
         self.registers = RegisterFile(machine)
         self.executable = executable
         self._host_path = host_path
-        self.attached = True
+        self.attached = attached
         self.break_requested = False
-        assert machine.kernel is not None
-        self.kernel = machine.kernel
-        machine.kernel = KernelTap(machine.kernel, exception=self.exception)
         self._breakpoints: dict[int, set[str]] = {}  # address -> kinds
         self._watches: dict[tuple[int, int], bytes] = {}  # address, size -> value seen last
         self._new_library = False
-        self._mapped_before = machine.on_mapped
-        machine.on_mapped = self._mapped
-        self.control.on_pause = self._pause
         self.auxiliary = self._read_auxiliary()
         self._files: dict[int, int] = {}  # GDB's descriptor -> the host's
 
@@ -121,8 +118,8 @@ class Target:
                 self._watches[address, size] = new
                 raise StoppedForGdb(b"T05watch:%x;" % address)
 
-    def _mapped(self, vma: Vma) -> None:
-        self._mapped_before(vma)
+    def mapped(self, vma: Vma) -> None:
+        """The program has a new mapping."""
         if self.attached and vma.file is not None and not vma.offset and self._library(vma):
             self._new_library = True
             self.machine.interrupt()

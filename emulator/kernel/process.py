@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import field
+from typing import NamedTuple
 
 from uselib.emulator.kernel.clock import Clock, RandomBytes
 from uselib.emulator.kernel.eras import MODERN, Era
@@ -38,16 +39,35 @@ class Talk:
             print(f"uselib: {message}", file=sys.stderr, flush=True)
 
 
-@dataclass
-class Process:
-    """One guest process with its one thread: `thread` has what is the thread's own, `cpu` the registers."""
+def _nothing() -> None:
+    """Nobody takes part in forks."""
+
+
+class ForkEvents(NamedTuple):
+    """What fork calls. before: in the parent; after: in the child."""
+
+    before: Callable[[], None] = _nothing
+    after: Callable[[], None] = _nothing
+
+
+@dataclass(frozen=True)
+class LoadedProgram:
+    """What exec has loaded. machine: its architecture; structs: the layouts of its structures; space: its memory; cpu: its registers."""
 
     machine: Machine
     structs: KernelStructs
-    memory: AddressSpace
+    space: AddressSpace
+    cpu: CpuState
+
+
+@dataclass
+class Process:
+    """One guest process with its one thread: `thread` has what is the thread's own. exec replaces `program`; `machine`, `memory`,
+    `cpu` and `structs` are its parts."""
+
+    program: LoadedProgram
     files: FileTable
     fs: FileSystem
-    cpu: CpuState
     identity: ProcessIdentity
     thread: Thread
     signals: SignalState
@@ -62,5 +82,20 @@ class Process:
     aslr: int | None = None  # exec chooses places in memory by chance, from this number; None: they are fixed
     borrowed: int = -1  # vfork: a pipe that the parent waits on, closed when this child execs or ends
     forked: bool = False  # this is a child: the host process ends as the guest does
-    before_fork: list[Callable[[], None]] = field(default_factory=list)  # called in the parent
-    on_fork: list[Callable[[], None]] = field(default_factory=list)  # called in the child
+    fork_events: ForkEvents = ForkEvents()
+
+    @property
+    def machine(self) -> Machine:
+        return self.program.machine
+
+    @property
+    def memory(self) -> AddressSpace:
+        return self.program.space
+
+    @property
+    def cpu(self) -> CpuState:
+        return self.program.cpu
+
+    @property
+    def structs(self) -> KernelStructs:
+        return self.program.structs

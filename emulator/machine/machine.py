@@ -44,6 +44,14 @@ SIGKILL = 9
 DEVICES = 0x5000_0000_0000  # physical address of watched pages: no guest has memory there
 
 
+def _nothing_mapped(vma: Vma) -> None:
+    """Nobody asks for new mappings."""
+
+
+def _not_interrupted() -> None:
+    """Nobody interrupts."""
+
+
 class _Event(enum.Enum):
     NONE = 0
     SYSCALL = 1  # the `syscall` instruction
@@ -51,19 +59,18 @@ class _Event(enum.Enum):
 
 
 class Machine:
-    """One CPU over one address space. `kernel` is set before `run`."""
+    """One CPU over one address space. on_mapped: called for each new mapping."""
 
-    def __init__(self, space: AddressSpace) -> None:
+    def __init__(self, space: AddressSpace, on_mapped: Callable[[Vma], None] = _nothing_mapped) -> None:
         self.bits = space.layout.bits
         self.space = space
-        self.kernel: Kernel | None = None
         self.engine = Engine(self.bits)
         self.engine.use_virtual_tlb()
         self.engine.use_core()
         self.engine.check_blocks_only()
         kernel_pages = frozenset({GDT_ADDRESS}) if self.bits == 32 else frozenset()
         self._x87 = X87(self.engine, self.bits) if self.engine.core is None and available() else None
-        self.pages = PageTable(self.engine, space, kernel_pages, self._x87)
+        self.pages = PageTable(self.engine, space, kernel_pages, self._x87, on_mapped)
         space.set_listener(self.pages)
         if self.bits == 32:
             space.windows[0].map_anonymous(GDT_ADDRESS, 0x1000, shared=False)
@@ -75,7 +82,6 @@ class Machine:
         self._closing = allocate_lock()  # held while another thread uses the engine
         self._stops_begun = self._stops_done = 0  # by other threads
         self._counter: InstructionCounter | None = None
-        self.on_interrupt: Callable[[], None] = lambda: None
         self.engine.hook(HOOK_INTR, INTR_CALLBACK(self._on_vector))
         if self.bits == 64:
             self.engine.hook(HOOK_INSN, INSN_CALLBACK(self._on_syscall), instruction=INSN_SYSCALL)
@@ -112,7 +118,7 @@ class Machine:
         self.engine.stop()
 
     def interrupt(self) -> None:
-        """Makes `run` call `on_interrupt` soon. May be called from another thread; a stop that comes between two runs of
+        """Makes `run` call its `on_interrupt` soon. May be called from another thread; a stop that comes between two runs of
         the CPU is lost, so the caller repeats it until `interrupted` is False."""
         with self._closing:
             self._interrupted = True
@@ -124,15 +130,6 @@ class Machine:
     @property
     def interrupted(self) -> bool:
         return self._interrupted
-
-    @property
-    def on_mapped(self) -> Callable[[Vma], None]:
-        """Called for each new mapping."""
-        return self.pages.on_mapped
-
-    @on_mapped.setter
-    def on_mapped(self, callback: Callable[[Vma], None]) -> None:
-        self.pages.on_mapped = callback
 
     def watch_blocks(self, begin: int, end: int, callback: Callable[[int], None]) -> int:
         """Calls `callback(address)` for each basic block entered in [begin, end), or everywhere if that is empty. Returns a
@@ -175,16 +172,14 @@ class Machine:
 
     # -- run loop -----------------------------------------------------------------------------------------------------
 
-    def run(self) -> None:
-        """Runs until the kernel raises ProcessEnded."""
-        kernel = self.kernel
-        assert kernel is not None
+    def run(self, kernel: Kernel, on_interrupt: Callable[[], None] = _not_interrupted) -> None:
+        """Runs until the kernel raises ProcessEnded. on_interrupt: called with the CPU at rest after `interrupt`."""
         engine = self.engine
         pc = self.cpu.pc
         while True:
             if self._interrupted or kernel.signal_pending:
                 self._interrupted = False
-                self.on_interrupt()
+                on_interrupt()
                 kernel.deliver_pending()
                 pc = self.cpu.pc
             self._event = _Event.NONE

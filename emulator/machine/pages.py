@@ -40,7 +40,14 @@ class PageTable:
     refused: the last lookup that was answered no: (page, access), for the run loop.
     """
 
-    def __init__(self, engine: Engine, space: AddressSpace, kernel_pages: frozenset[int], x87: X87 | None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        space: AddressSpace,
+        kernel_pages: frozenset[int],
+        x87: X87 | None,
+        on_mapped: Callable[[Vma], None],
+    ) -> None:
         self._engine = engine
         self._space = space
         self._kernel_pages = kernel_pages  # the GDT: the CPU reads it, the guest has no address there
@@ -48,6 +55,7 @@ class PageTable:
         self._changes: dict[int, int] = {}
         self._executed: set[int] = set()  # pages that may have translations
         self._x87 = x87
+        self._on_mapped = on_mapped
         self._scanned: set[int] = set()  # pages whose x87 instructions are hooked, as their contents are now
         self._unhooked: set[int] = set()  # executed pages with a new hook, so that their translations are out of date
         self._dropping = False
@@ -56,7 +64,6 @@ class PageTable:
         bits = space.layout.bits
         self._table: LookupTable = lookups(engine, bits, self.fill, self._elsewhere)
         self.refused: tuple[int, int] | None = None
-        self.on_mapped: Callable[[Vma], None] = lambda vma: None
 
     def close(self) -> None:
         """After the engine."""
@@ -215,7 +222,7 @@ class PageTable:
 
     def mapped(self, vma: Vma) -> None:
         """Nothing was there, so nothing is cached."""
-        self.on_mapped(vma)
+        self._on_mapped(vma)
 
     def changed(self, start: int, end: int) -> None:
         self._forget_code(start, end, twofold=True)

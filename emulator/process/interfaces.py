@@ -14,7 +14,6 @@ from uselib.linker.quick_dataclass import dataclass
 if TYPE_CHECKING:
     from uselib.linker.image import Image
     from uselib.loader.memory.address_space import AddressSpace
-    from uselib.loader.memory.vma import Vma
     from uselib.loader.programs.exec import Started
 
 
@@ -135,8 +134,6 @@ class WatchableMachine(Protocol):
     """What an observer may ask of a machine."""
 
     bits: int
-    on_mapped: Callable[[Vma], None]  # called for each new mapping
-    kernel: Kernel | None  # may be replaced by one that passes calls on to it
 
     @property
     def cpu(self) -> CpuState: ...

@@ -12,7 +12,7 @@ SystemCall = Callable[[Kernel, int, list[int]], int]
 
 class KernelTap:
     """A Kernel that passes everything on to `kernel`, but what it is given functions for. Functions of the machine's kernel are bound
-    once, so a call that nobody wants to see costs nothing more."""
+    once, so a call that nobody wants to see costs nothing more. RunHooks.wrap_kernel returns one."""
 
     def __init__(
         self,
@@ -21,7 +21,7 @@ class KernelTap:
         system_call: SystemCall | None = None,
         exception: Callable[[Fault], None] | None = None,
     ) -> None:
-        self.kernel = kernel
+        self._kernel = kernel
         self._on_system_call = system_call
         self.exception = exception or kernel.exception
         self.system_call = kernel.system_call if system_call is None else self._system_call
@@ -30,8 +30,8 @@ class KernelTap:
 
     def _system_call(self, number: int, arguments: list[int]) -> int:
         assert self._on_system_call is not None
-        return self._on_system_call(self.kernel, number, arguments)
+        return self._on_system_call(self._kernel, number, arguments)
 
     @property
     def signal_pending(self) -> bool:
-        return self.kernel.signal_pending
+        return self._kernel.signal_pending

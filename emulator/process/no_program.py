@@ -5,6 +5,9 @@ Linux starts its first program in the same way: a kernel thread, which has no us
 
 from __future__ import annotations
 
+from uselib.emulator.kernel.process import LoadedProgram
+from uselib.emulator.kernel.structs import structs_of
+from uselib.linker.image import Machine
 from uselib.loader.memory.address_space import AddressSpace
 
 _REGISTERS = {32: 10, 64: 18}  # general registers, program counter, flags
@@ -51,6 +54,8 @@ class NoRegisters:
     def reset(self, pc: int, sp: int) -> None: ...
 
 
-def empty_space(ceiling: int | None) -> AddressSpace:
-    """Its limits are those of all programs that follow (Program.space). ceiling: bytes that may be mapped at a time, or None."""
-    return AddressSpace(64, ceiling=ceiling)
+def no_program(ceiling: int | None) -> LoadedProgram:
+    """Its memory's limits are those of all programs that follow (RecognisedProgram.space). ceiling: bytes that may be mapped at a time,
+    or None."""
+    machine = Machine.X86_64
+    return LoadedProgram(machine, structs_of(machine), AddressSpace(64, ceiling=ceiling), NoRegisters(64))

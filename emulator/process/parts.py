@@ -8,18 +8,16 @@ from collections.abc import Callable
 from uselib.emulator.kernel.clock import Clock, RandomBytes
 from uselib.emulator.kernel.identity import ProcessIdentity
 from uselib.emulator.kernel.limits import NOFILE, Limits, raise_host_limit
-from uselib.emulator.kernel.process import Process
-from uselib.emulator.kernel.signals.state import SignalState
-from uselib.emulator.kernel.structs import structs_of
+from uselib.emulator.kernel.process import ForkEvents, Process
+from uselib.emulator.kernel.signals.state import SignalEvents, SignalState
 from uselib.emulator.kernel.threads.thread import Thread
 from uselib.emulator.kernel.vfs.descriptors import FileTable
 from uselib.emulator.kernel.vfs.filesystem import FileSystem
 from uselib.emulator.kernel.vfs.namespace import Namespace
 from uselib.emulator.kernel.vfs.opening import ProcessView
-from uselib.emulator.process.no_program import NoRegisters, empty_space
+from uselib.emulator.process.no_program import no_program
 from uselib.emulator.process.run_options import RunOptions
 from uselib.linker.errors import Diagnostic, UsageError, file_of
-from uselib.linker.image import Machine
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
 _FILES = 1024  # open files at a time, without --max-files
@@ -96,7 +94,9 @@ def _limits(options: RunOptions) -> Limits:
 def make_process(
     options: RunOptions,
     files: Callable[[int], FileTable],
-    signals: Callable[[ProcessIdentity, Thread, Clock], SignalState],
+    signals: Callable[[ProcessIdentity, Thread, Clock, SignalEvents], SignalState],
+    signal_events: SignalEvents,
+    fork_events: ForkEvents,
 ) -> Process:
     """A process without a program: its loader calls execve. files, signals: see Host. Raises UsageError."""
     clock = Clock(realtime=options.realtime)
@@ -104,19 +104,17 @@ def make_process(
     thread = Thread(identity.pid)
     namespace = _namespace(options)
     process = Process(
-        Machine.X86_64,
-        structs_of(Machine.X86_64),
-        empty_space(options.max_memory),
+        no_program(options.max_memory),
         files(options.max_files or _FILES),
         FileSystem(namespace, os.fsencode(_current_directory(options))),
-        NoRegisters(64),
         identity,
         thread,
-        signals(identity, thread, clock),
+        signals(identity, thread, clock, signal_events),
         clock,
         RandomBytes(None if options.realtime else options.seed),
         limits=_limits(options),
         aslr=options.aslr,
+        fork_events=fork_events,
     )
     namespace.view = ProcessView(process)
     return process

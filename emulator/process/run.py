@@ -1,7 +1,8 @@
 """One run of a guest program: the parts put together, the program started, and the end reported.
 
 A Runner is made with its program loaded (`Runner.machine` is at the first instruction). Then it is run in one go (`run`), or in steps
-by somebody who has the machine run: the Python API, the gdb stub. Their part of the loop: `ProgramReplaced` out of the machine goes to
+by somebody who has the machine run: the Python API, the gdb stub. They call `machine.run` with `Runner.kernel` and `Runner.at_rest`
+(MachineControl does). Their part of the loop: `ProgramReplaced` out of the machine goes to
 `replace`, `ProcessEnded` and `MemoryCeiling` to `finish`, and `close` comes last.
 
 The exit status is that for the shell: the guest's, or 128 + N if signal N killed it (one line on stderr says where). A child that the
@@ -22,15 +23,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from uselib.emulator.kernel.calls.execve import ELIBEXEC, ExecError
 from uselib.emulator.kernel.core import GuestKernel
 from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.process import ForkEvents, LoadedProgram
 from uselib.emulator.kernel.signals.frames import SignalInfo
 from uselib.emulator.kernel.signals.numbers import SIGKILL
+from uselib.emulator.kernel.signals.state import SignalEvents
 from uselib.emulator.kernel.structs import structs_of
 from uselib.emulator.machine.counter import InstructionCounter
 from uselib.emulator.machine.machine import Machine
 from uselib.emulator.process.default_limits import LARGE, MemoryGuard, limit_file_size, restore_file_size
 from uselib.emulator.process.hooks import RunHooks
 from uselib.emulator.process.host import Death, Host
-from uselib.emulator.process.interfaces import ProcessEnded, ProgramReplaced
+from uselib.emulator.process.interfaces import Kernel, ProcessEnded, ProgramReplaced
 from uselib.emulator.process.parts import environment, make_process, program_path
 from uselib.emulator.process.run_options import RunOptions
 from uselib.emulator.process.watcher import NUDGE, Watcher
@@ -39,6 +42,7 @@ from uselib.loader.memory.address_space import AddressSpace, MemoryCeiling
 
 if TYPE_CHECKING:
     from uselib.emulator.kernel.strace.strace import Strace
+    from uselib.loader.memory.vma import Vma
 
 MEBIBYTE = 1 << 20
 SignalHandler = Callable[[int, FrameType | None], Any] | int | None  # as signal.signal gives it
@@ -64,16 +68,16 @@ class Runner:
         self._umask = os.umask(0o77)  # the guest's umask is this process's: given back at the end
         os.umask(self._umask)
         self._counter = None if options.max_instructions is None else InstructionCounter(options.max_instructions)
-        self.process = make_process(options, self._host.files, self._host.signals)
+        signals, forks = SignalEvents(self._delivered, self._watch), ForkEvents(self._before_fork, self._after_fork)
+        self.process = make_process(options, self._host.files, self._host.signals, signals, forks)
         self.signals = self.process.signals
         self._strace = self._make_strace()
         self.watcher = Watcher(lambda: self.machine.interrupt(), lambda: self.machine.interrupted)
         self._guard = MemoryGuard(lambda moment: self.watcher.watch(memory=moment))
         self._file_size = limit_file_size(options.writable)
-        self._connect()
         try:
             self.signals.take_over()
-            self.machine = self._load()
+            self.machine, self.kernel = self._load()
         except BaseException:
             self.watcher.stop()
             self._give_back()
@@ -105,7 +109,7 @@ class Runner:
         try:
             while True:
                 try:
-                    self.machine.run()
+                    self.machine.run(self.kernel, self.at_rest)
                 except ProgramReplaced as program:
                     self.replace(program)
         except ProcessEnded as end:
@@ -141,16 +145,8 @@ class Runner:
 
         return Strace(self.process, sys.stderr)
 
-    def _connect(self) -> None:
-        """The process tells the run of what concerns it."""
-        self.process.on_fork.append(self._after_fork)
-        self.process.before_fork += [participant.before_fork for participant in self._hooks]
-        self.signals.on_wait_needed = self._watch
-        if self._hooks or self._strace is not None:
-            self.signals.on_delivery = self._delivered
-
-    def _load(self) -> Machine:
-        """The first program, in a machine. Raises ToolError."""
+    def _load(self) -> tuple[Machine, Kernel]:
+        """The first program, in a machine, and what answers its system calls. Raises ToolError."""
         options = self.options
         try:
             values = environment(options)
@@ -164,34 +160,38 @@ class Runner:
         except MemoryCeiling:
             raise RunError(Diagnostic(options.program, "needs more memory than --max-memory allows")) from None
         except ProgramReplaced as program:
-            machine = self._machine_for(program)
+            ready = self._machine_for(program)
             if self._strace is not None:
                 self._strace.started(os.fsencode(options.program), program.started.vectors)
-            return machine
+            return ready
         raise AssertionError("a loader ends with ProgramReplaced")
 
     def replace(self, program: ProgramReplaced) -> None:
         """After an execve: a new machine for the new program."""
         self.machine.close()
-        self.machine = self._machine_for(program)
+        self.machine, self.kernel = self._machine_for(program)
 
-    def _machine_for(self, program: ProgramReplaced) -> Machine:
+    def _machine_for(self, program: ProgramReplaced) -> tuple[Machine, Kernel]:
         process = self.process
         process.memory.release()
-        machine = Machine(program.space)
-        process.memory, process.cpu = program.space, machine.cpu
+        machine = Machine(program.space, self._mapped)
+        architecture = program.image.machine
+        process.program = LoadedProgram(architecture, structs_of(architecture), program.space, machine.cpu)
         if self.options.max_memory is None:
             self._watch_memory(program.space)
-        process.machine = program.image.machine
-        process.structs = structs_of(program.image.machine)
-        machine.kernel = GuestKernel(process, self._strace, self.options.max_files)
-        machine.on_interrupt = self._on_interrupt
         if self._counter is not None:
             machine.set_counter(self._counter)
         machine.cpu.reset(program.started.entry, program.started.stack_pointer)
         for participant in self._hooks:
             participant.on_exec(machine, program.space, process.identity.pid, process.identity.executable)
-        return machine
+        kernel: Kernel = GuestKernel(process, self._strace, self.options.max_files)
+        for participant in self._hooks:
+            kernel = participant.wrap_kernel(kernel)
+        return machine, kernel
+
+    def _mapped(self, vma: Vma) -> None:
+        for participant in self._hooks:
+            participant.on_mapped(vma)
 
     def _watch_memory(self, space: AddressSpace) -> None:
         if space.total > LARGE:
@@ -204,6 +204,10 @@ class Runner:
             self._strace.delivered(info)
         for participant in self._hooks:
             participant.on_signal(info.signal, info.address)
+
+    def _before_fork(self) -> None:
+        for participant in self._hooks:
+            participant.before_fork()
 
     def _after_fork(self) -> None:
         self.machine.after_fork()  # before a new watcher uses it
@@ -227,7 +231,7 @@ class Runner:
             alarm = time.monotonic() + max(clock.alarm_at - clock.now, 0) / 1e9
         self.watcher.watch(fd=self.signals.wakeup_fd, alarm=alarm)
 
-    def _on_interrupt(self) -> None:
+    def at_rest(self) -> None:
         """The CPU was stopped from outside. A timer goes off at the latest when its real time has passed, so that a
         program that computes until a signal comes gets its signal."""
         clock = self.process.clock

@@ -2,7 +2,7 @@
 
 Python runs signal handlers between bytecodes of the main thread only, and the main thread spends its time inside Unicorn.
 So a second thread waits for the signal pipe and for deadlines, and stops the CPU; all the work is then done by the main
-thread (`Machine.on_interrupt`). It is started only when something needs it.
+thread (`Runner.at_rest`). It is started only when something needs it.
 """
 
 from __future__ import annotations

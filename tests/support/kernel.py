@@ -11,7 +11,7 @@ from uselib.emulator.kernel import table
 from uselib.emulator.kernel.dispatch import Dispatcher, Observer
 from uselib.emulator.kernel.errors import errno_name
 from uselib.emulator.kernel.identity import ProcessIdentity
-from uselib.emulator.kernel.process import Process
+from uselib.emulator.kernel.process import LoadedProgram, Process
 from uselib.emulator.kernel.structs import structs_of
 from uselib.emulator.kernel.threads.thread import Thread
 from uselib.emulator.kernel.vfs.descriptors import FileTable
@@ -61,12 +61,9 @@ class Kernel:
         thread = Thread(identity.pid)
         self.signals = NoSignals(thread)
         self.process = Process(
-            machine,
-            structs_of(machine),
-            self.memory,
+            LoadedProgram(machine, structs_of(machine), self.memory, NoRegisters(8 * machine.word)),
             FileTable(),
             FileSystem(namespace, cwd),
-            NoRegisters(8 * machine.word),
             identity,
             thread,
             self.signals,  # type: ignore[arg-type]

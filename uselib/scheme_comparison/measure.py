@@ -45,8 +45,9 @@ class _Counts(RunHooks):
 
     def on_exec(self, machine: WatchableMachine, space: AddressSpace, process: int, program: str) -> None:
         self.space = space
-        assert machine.kernel is not None
-        machine.kernel = KernelTap(machine.kernel, system_call=self._count)
+
+    def wrap_kernel(self, kernel: Kernel) -> Kernel:
+        return KernelTap(kernel, system_call=self._count)
 
     def _count(self, kernel: Kernel, number: int, arguments: list[int]) -> int:
         self.calls += 1

@@ -57,8 +57,7 @@ def _fork(process: Process, *, borrow: bool = False) -> int:
         process.talk.once(f"it has {most} processes, as many as it may (--max-processes): fork gets EAGAIN")
         raise GuestError(errno.EAGAIN)
     child = process.pids.reserve()
-    for action in process.before_fork:
-        action()
+    process.fork_events.before()
     sys.stdout.flush()
     sys.stderr.flush()
     process.clock.shared = True
@@ -87,8 +86,7 @@ def _fork(process: Process, *, borrow: bool = False) -> int:
     process.random.reseed(child)
     process.forked = True
     process.signals.after_fork()
-    for action in process.on_fork:
-        action()
+    process.fork_events.after()
     return 0
 
 

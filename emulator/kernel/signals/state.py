@@ -12,7 +12,7 @@ import signal as host_signal
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from uselib.emulator.kernel.clock import Clock
 from uselib.emulator.kernel.identity import ProcessIdentity
@@ -67,18 +67,25 @@ class Timer:
 _DEFAULT = SignalAction()
 
 
+class SignalEvents(NamedTuple):
+    """What SignalState calls. delivered: a signal is delivered; wait_needed: somebody must wait for the wakeup descriptor and the next
+    timer from now on."""
+
+    delivered: Callable[[SignalInfo], None]
+    wait_needed: Callable[[], None]
+
+
 class SignalState:
     """See the module's docstring. `ready` is False while there is certainly nothing to deliver."""
 
-    def __init__(self, identity: ProcessIdentity, thread: Thread, clock: Clock) -> None:
+    def __init__(self, identity: ProcessIdentity, thread: Thread, clock: Clock, events: SignalEvents) -> None:
         self._identity = identity
         self.thread = thread
         self._clock = clock
         self.actions: dict[int, SignalAction] = {}
         self.pending: list[SignalInfo] = []
         self.timers: dict[int, Timer] = {}
-        self.on_delivery: Callable[[SignalInfo], None] = lambda info: None  # told of each signal delivered (--strace)
-        self.on_wait_needed: Callable[[], None] = lambda: None  # a watcher must run from now on
+        self._events = events
         self._wakeup: tuple[int, int] | None = None
         self._host_before: dict[int, object] = {}  # host signal -> disposition before the run
         self._mask_before = host_signal.pthread_sigmask(host_signal.SIG_BLOCK, ())
@@ -195,7 +202,7 @@ class SignalState:
         self._wakeup = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         with suppress(ValueError):  # only the main thread may
             host_signal.set_wakeup_fd(self._wakeup[1], warn_on_full_buffer=False)
-        self.on_wait_needed()
+        self._events.wait_needed()
 
     def _arrived(self, signal: int, _frame: object) -> None:
         self.post(SignalInfo(signal, SI_USER))
@@ -247,7 +254,7 @@ class SignalState:
     def _next_alarm(self) -> None:
         self._clock.alarm_at = min((timer.deadline for timer in self.timers.values()), default=None)
         if self._clock.alarm_at is not None:
-            self.on_wait_needed()
+            self._events.wait_needed()
 
     def check_timers(self) -> None:
         """Posts the signals of the timers whose time has come."""
@@ -277,7 +284,7 @@ class SignalState:
             trap=fault.trap,
             fault=fault.code != SI_KERNEL,
         )
-        self.on_delivery(info)
+        self._events.delivered(info)
         if action.handler in (SIG_DFL, SIG_IGN) or self.thread.blocked & bit(fault.signal):
             raise ProcessEnded(signal=fault.signal, fault=fault)
         self._enter(cpu, memory, info, action, fault)
@@ -289,7 +296,7 @@ class SignalState:
         entered = False
         while (info := self._next()) is not None:
             self.pending.remove(info)
-            self.on_delivery(info)
+            self._events.delivered(info)
             action = self.actions.get(info.signal, _DEFAULT)
             if action.handler == SIG_IGN or (action.handler == SIG_DFL and info.signal in IGNORED):
                 continue

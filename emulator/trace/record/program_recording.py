@@ -109,18 +109,23 @@ class ProgramRecording:
         self._describe_process(parent, None)
 
     def begin(self) -> None:
-        """From now on the program's mappings and system calls are seen."""
+        """The program's mappings so far, and who takes part."""
         machine, space = self._program.machine, self._program.space
         space.listener = MappingChanges(space.listener, self.backend.forget)
-        if machine.kernel is not None and (self._options.system_calls or self._output.live):
-            machine.kernel = KernelTap(machine.kernel, system_call=self._system_call)
         for participant in self._hooks:
             participant.program_started(machine, space, self.backend)
-        machine.on_mapped = self._mapped
         for vma in space:
             if vma.known is not None:
                 self._file(vma)  # the program's own
-                self._mapped(vma)
+                self.mapped(vma)
+
+    def wrap_kernel(self, kernel: Kernel) -> Kernel:
+        """See RunHooks."""
+        if self._options.system_calls or self._output.live:
+            kernel = KernelTap(kernel, system_call=self._system_call)
+        for participant in self._hooks:
+            kernel = participant.wrap_kernel(kernel)
+        return kernel
 
     def forked(self, pid: int, parent: int, forked_at: int) -> None:
         """This is a child; its output has its own number already. parent: number of the parent; forked_at: its latest event."""
@@ -221,8 +226,8 @@ class ProgramRecording:
 
     # -- files ------------------------------------------------------------------------------------------------------------
 
-    def _mapped(self, vma: Vma) -> None:
-        """A file's first page may be that of a target library."""
+    def mapped(self, vma: Vma) -> None:
+        """There is a mapping. A file's first page may be that of a target library."""
         for participant in self._hooks:
             participant.mapped(vma)
         if vma.known is None or vma.offset:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from uselib.emulator.process.hooks import RunHooks
-from uselib.emulator.process.interfaces import ProcessEnded, WatchableMachine
+from uselib.emulator.process.interfaces import Kernel, ProcessEnded, WatchableMachine
 from uselib.emulator.trace.record.process_output import ProcessOutput
 from uselib.emulator.trace.record.program_recording import FilterState, ProgramRecording, RecordedProgram, Wants
 from uselib.emulator.trace.record.record_options import RecordOptions
@@ -13,6 +13,7 @@ from uselib.emulator.trace.record.recording_hooks import RecordingHooks
 from uselib.emulator.trace.record.select_backend import native_available
 from uselib.emulator.trace.store.sinks import FlightRecorder, TraceSink
 from uselib.loader.memory.address_space import AddressSpace
+from uselib.loader.memory.vma import Vma
 
 
 class Recorder(RunHooks):
@@ -54,6 +55,13 @@ class Recorder(RunHooks):
         if self._output.failed:
             self._stop()
         self._recording.begin()
+
+    def wrap_kernel(self, kernel: Kernel) -> Kernel:
+        return kernel if self._recording is None else self._recording.wrap_kernel(kernel)
+
+    def on_mapped(self, vma: Vma) -> None:
+        if self._recording is not None:
+            self._recording.mapped(vma)
 
     def before_fork(self) -> None:
         if self._recording is not None:

@@ -150,10 +150,9 @@ def test_python_is_asked_once_for_a_region(pages: int) -> None:
     space.poke(code, walk(pages, 6))
     space.map(BASE, pages * PAGE, 3, placement="fixed")
     machine = Machine(space)
-    machine.kernel = Ending()  # type: ignore[assignment]
     machine.cpu.reset(code, BASE)
     with pytest.raises(ProcessEnded):
-        machine.run()
+        machine.run(Ending())  # type: ignore[arg-type]
     table = machine.pages._table
     assert isinstance(table, NativeLookups)
     assert table.asked < 16

@@ -62,12 +62,11 @@ class Bench:
         self.space.poke(CODE, bytes.fromhex(code))
         self.machine = Machine(self.space)
         self.kernel = TinyKernel()
-        self.machine.kernel = self.kernel
         self.machine.cpu.reset(CODE, STACK + PAGE - 16)
 
-    def run(self) -> ProcessEnded:
+    def run(self, on_interrupt: Callable[[], None] = lambda: None) -> ProcessEnded:
         with pytest.raises(ProcessEnded) as end:
-            self.machine.run()
+            self.machine.run(self.kernel, on_interrupt)
         return end.value
 
     def register(self, name: str) -> int:
@@ -266,9 +265,8 @@ def test_interrupt_from_another_thread() -> None:
     def stopped() -> None:
         raise ProcessEnded(5)
 
-    machine.on_interrupt = stopped
     threading.Timer(0.1, machine.interrupt).start()
-    assert bench.run().code == 5
+    assert bench.run(stopped).code == 5
 
 
 def test_fork_while_another_thread_interrupts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,7 +41,6 @@ def machine(bits: int, code: bytes = STORES) -> Machine:
     space.map(DATA, PAGE, 3, placement="fixed")
     space.poke(CODE, code)
     made = Machine(space)
-    made.kernel = Kernel()  # type: ignore[assignment]
     made.cpu.reset(CODE, DATA + PAGE - 64)
     values = made.cpu.general()
     values[registers.INDEX[bits][f"{'re'[bits == 32]}di"]] = DATA
@@ -92,7 +91,7 @@ def test_the_instruction_limit_is_exact_within_a_block(bits: int) -> None:
     made = machine(bits)
     made.set_counter(InstructionCounter(17))
     with pytest.raises(ProcessEnded) as end:
-        made.run()
+        made.run(Kernel())  # type: ignore[arg-type]
     assert "17 instructions" in str(end.value.reason)
     assert made.cpu.pc == CODE + 2 * 17
 
@@ -119,6 +118,6 @@ def test_a_fault_within_a_block_is_exact(bits: int) -> None:
     values[registers.INDEX[bits][f"{'re'[bits == 32]}si"]] = CODE
     made.cpu.set_general(values)
     with pytest.raises(ProcessEnded) as end:
-        made.run()
+        made.run(Kernel())  # type: ignore[arg-type]
     assert end.value.signal == 11 and made.cpu.pc == CODE + 14
     assert made.cpu.general()[registers.INDEX[bits][f"{'re'[bits == 32]}cx"]] == 4

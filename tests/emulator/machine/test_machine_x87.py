@@ -108,12 +108,12 @@ class Bench:
         self.space.map(DATA, PAGE, 3, placement="fixed")
         self.space.poke(at, code)
         self.machine = Machine(self.space)
-        self.machine.kernel = self.kernel = Kernel()
+        self.kernel = Kernel()
         self.machine.cpu.reset(at, DATA + PAGE - 64)
 
     def run(self) -> None:
         with pytest.raises(ProcessEnded):
-            self.machine.run()
+            self.machine.run(self.kernel)
 
     def result(self) -> bytes:
         return self.space.read(DATA, 10)

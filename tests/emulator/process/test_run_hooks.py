@@ -21,12 +21,15 @@ from uselib.linker.errors import ToolError
 SOURCE = r"""
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 static void note(int sig) { (void)sig; }
 int main(int c, char **v)
 {
 	if (c == 3) return atoi(getenv("ADDED"));
+	mmap(0, 0x7b000, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	getppid();
 	signal(SIGUSR1, note);
 	raise(SIGUSR1);
 	if (!fork()) _exit(3);
@@ -39,8 +42,12 @@ int main(int c, char **v)
 DRIVER = r"""
 import os, sys
 from uselib.emulator.process.hooks import RunHooks
+from uselib.emulator.process.kernel_tap import KernelTap
 from uselib.emulator.process.run import Runner
 from uselib.emulator.process.run_options import RunOptions
+
+GETPPID = 64, 110  # i386, x86-64
+MAPPED = 0x7b000
 
 class Log(RunHooks):
     def __init__(self, name, file):
@@ -52,6 +59,16 @@ class Log(RunHooks):
         self.note("before_run")
     def on_exec(self, machine, space, process, program):
         self.note("on_exec", process, os.path.basename(program))
+    def wrap_kernel(self, kernel):
+        self.note("wrap_kernel")
+        return KernelTap(kernel, system_call=self.system_call)
+    def system_call(self, kernel, number, arguments):
+        if number in GETPPID:
+            self.note("getppid")
+        return kernel.system_call(number, arguments)
+    def on_mapped(self, vma):
+        if vma.end - vma.start == MAPPED:
+            self.note("on_mapped")
     def on_signal(self, number, address):
         self.note("on_signal", number)
     def before_fork(self):
@@ -94,8 +111,11 @@ def both(*events: str) -> list[str]:
 def test_order_of_events(program: Path, tmp_path: Path) -> None:
     status, parent, child = logged(program, tmp_path)
     exec_ = f"on_exec 1000 {program.name}"
+    started = both(exec_, "wrap_kernel")
     assert status == 7  # the environment that a participant changed
-    assert parent == both("before_run", exec_, "on_signal 10", "before_fork", exec_, "finished 7 0")
+    called = ["b getppid", "a getppid"]  # the kernel that the last participant returned is called first
+    before_fork = both("on_mapped") + called + both("on_signal 10", "before_fork")
+    assert parent == both("before_run") + started + before_fork + started + both("finished 7 0")
     assert child == both("on_fork 1001", "finished 3 0")
 
 

@@ -24,13 +24,16 @@ from uselib.emulator.kernel.process import Talk
 from uselib.emulator.kernel.table import Undo
 from uselib.emulator.machine.counter import InstructionCounter
 from uselib.emulator.machine.registers import INDEX
-from uselib.emulator.process.interfaces import ProcessEnded
+from uselib.emulator.process.hooks import RunHooks
+from uselib.emulator.process.interfaces import Kernel, ProcessEnded, WatchableMachine
+from uselib.emulator.process.kernel_tap import KernelTap
 from uselib.emulator.trace.prototypes.conventions import Where, result_parts
 from uselib.emulator.trace.prototypes.type_views import Prototype, VoidView
 from uselib.linker.formats.elf_image import read_image
 from uselib.linker.image import ExportKind, Image, Machine
 from uselib.linker.reading import read_file
 from uselib.loader.memory.access import MemoryCeiling, MemoryFault
+from uselib.loader.memory.address_space import AddressSpace
 
 _XMM = 160  # in FXSAVE's image
 _ST = 32
@@ -57,11 +60,13 @@ class CallOutcome:
     report: str = ""
 
 
-class _Loaded:
+class _Loaded(RunHooks):
     """A library that has been started. dirty: what a call did that the saved state does not undo; empty: nothing."""
 
     def __init__(self, path: str, library_path: Sequence[str], max_instructions: int, standard: Sequence[int]) -> None:
-        self.library = library = Library(path, library_path=library_path, max_memory=_MEMORY)
+        self.dirty = ""
+        self._started = False  # system calls of its start-up are its own
+        self.guest = library = Library(path, library_path=library_path, max_memory=_MEMORY, hooks=(self,))
         space = library.machine.space
         self.counter = InstructionCounter(max_instructions)
         library.machine.set_counter(self.counter)
@@ -70,8 +75,7 @@ class _Loaded:
         self.control: Any = library._running()
         if not self.control._return_at:  # mapped now, so that it does not count as something that a call has mapped
             self.control._return_at = self.control.trampoline(self.control._on_return)
-        self.dirty = ""
-        self._watch_system_calls()
+        self._started = True
         self.errno = self._errno_address()
         self.flush = self._address("fflush")
         self.process = library._session.runner.process
@@ -79,30 +83,31 @@ class _Loaded:
         for own, common in zip(library._session.standard.fds, standard, strict=True):
             os.dup2(common, own, inheritable=False)
 
-    def _watch_system_calls(self) -> None:
-        kernel: Any = self.library.machine.kernel
-        rows, inner = table.for_machine(_machine_of(self.library)), kernel.system_call
+    def on_exec(self, machine: WatchableMachine, space: AddressSpace, process: int, program: str) -> None:
+        self._rows = table.for_machine(Machine.I386 if machine.bits == 32 else Machine.X86_64)
 
-        def system_call(number: int, arguments: Sequence[int]) -> int:
-            row = rows.get(number)  # without a row: ENOSYS, and nothing to undo
-            if row is not None and row.undo is Undo.NEVER:
+    def wrap_kernel(self, kernel: Kernel) -> Kernel:
+        return KernelTap(kernel, system_call=self._system_call)
+
+    def _system_call(self, kernel: Kernel, number: int, arguments: list[int]) -> int:
+        row = self._rows.get(number)  # without a row: ENOSYS, and nothing to undo
+        if row is not None and self._started:
+            if row.undo is Undo.NEVER:
                 raise _Forbidden(row.name)
-            if row is not None and row.undo is Undo.FRESH:
+            if row.undo is Undo.FRESH:
                 self.dirty = row.name
-            return int(inner(number, arguments))
-
-        kernel.system_call = system_call
+        return kernel.system_call(number, arguments)
 
     def _address(self, name: str) -> int:
         try:
-            return self.library.address(name)
+            return self.guest.address(name)
         except SymbolError:
             return 0
 
     def _errno_address(self) -> int:
         """musl's and glibc's errno is a thread's own; ours a variable."""
         if self._address("__errno_location"):
-            return int(self.library.call("__errno_location", result="pointer"))
+            return int(self.guest.call("__errno_location", result="pointer"))
         return self._address("errno")
 
 
@@ -125,28 +130,28 @@ class ProbedLibrary:
         self.restarts = self.calls = 0
         self._used = 0  # bytes of the arena that may not be zero
         self._loaded = self._load()
-        self.bits = self._loaded.library.bits
-        self.machine = _machine_of(self._loaded.library)
-        self.exported_data = _exported_data(self.image, self._loaded.library)
+        self.bits = self._loaded.guest.bits
+        self.machine = _machine_of(self._loaded.guest)
+        self.exported_data = _exported_data(self.image, self._loaded.guest)
         self._state = self._save()
 
     def __enter__(self) -> ProbedLibrary:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._loaded.library.close()
+        self._loaded.guest.close()
 
     def _load(self) -> _Loaded:
         return _Loaded(self.path, self._library_path, self.limit, self._fds)
 
     def _save(self) -> SavedState:
-        return SavedState(self._loaded.library, self._loaded.process, self.exported_data, (ARENA, ARENA + ARENA_SIZE))
+        return SavedState(self._loaded.guest, self._loaded.process, self.exported_data, (ARENA, ARENA + ARENA_SIZE))
 
     def _restore(self) -> None:
         if not self._loaded.dirty and self._state.restore(self._used):
             self._used = 0
             return
-        self._loaded.library.close()
+        self._loaded.guest.close()
         self.restarts += 1
         self._used = 0
         self._loaded = self._load()
@@ -164,7 +169,7 @@ class ProbedLibrary:
         if fresh:
             self._restore()
         self.calls += 1
-        machine = self._loaded.library.machine
+        machine = self._loaded.guest.machine
         space = machine.space
         space.poke(ready.base, ready.memory)
         self._used = max(self._used, ready.base - ARENA + len(ready.memory))
@@ -206,10 +211,10 @@ class ProbedLibrary:
             state = bytearray(self._state.float_state)
             for number, data in enumerate(vectors):
                 state[_XMM + 16 * number : _XMM + 16 * number + 16] = data.ljust(16, b"\0")
-            self._loaded.library.machine.cpu.set_float_state(bytes(state))
+            self._loaded.guest.machine.cpu.set_float_state(bytes(state))
 
     def _ended(self, end: ProcessEnded) -> CallOutcome:
-        session = self._loaded.library._session
+        session = self._loaded.guest._session
         out = self._output()
         if self._loaded.counter.exhausted:
             return CallOutcome("limit", stdout=out[0], stderr=out[1])
@@ -218,7 +223,7 @@ class ProbedLibrary:
         return CallOutcome("exit", end.code, stdout=out[0], stderr=out[1])
 
     def _returned(self, prototype: Prototype, ready: PreparedArguments, after: list[int]) -> CallOutcome:
-        space = self._loaded.library.machine.space
+        space = self._loaded.guest.machine.space
         try:
             space.check(ready.base, len(ready.memory), "read")
         except MemoryFault:
@@ -243,7 +248,7 @@ class ProbedLibrary:
         if self.bits == 64:
             values[INDEX[64]["rdi"]] = 0
         else:
-            self._loaded.library.machine.space.write(values[7] + 4, bytes(4))
+            self._loaded.guest.machine.space.write(values[7] + 4, bytes(4))
         self._loaded.counter._cells[0] = 0
         try:
             self._loaded.control.run_function(self._loaded.flush, values)
@@ -258,7 +263,7 @@ class ProbedLibrary:
         if isinstance(type_, VoidView):
             return b""
         if ready.result_at:
-            return self._loaded.library.machine.space.read(ready.result_at, type_.size)
+            return self._loaded.guest.machine.space.read(ready.result_at, type_.size)
         words = [after[index[name]] for name in (("eax", "edx") if self.bits == 32 else ("rax", "rdx"))]
         out = bytearray()
         state = b""
@@ -266,7 +271,7 @@ class ProbedLibrary:
             if part.where is Where.WORD:
                 out += words[part.index].to_bytes(self.bits // 8, "little")[: part.size]
                 continue
-            state = state or self._loaded.library.machine.cpu.float_state()
+            state = state or self._loaded.guest.machine.cpu.float_state()
             if part.where is Where.VECTOR:
                 out += state[_XMM + 16 * part.index : _XMM + 16 * part.index + part.size]
             else:
@@ -279,7 +284,7 @@ class ProbedLibrary:
         """What a pointer is in terms that two versions share: an argument's memory, an exported name, the library, the heap."""
         if ARENA <= address < ARENA + ARENA_SIZE:
             return ("argument", hex(address))
-        space = self._loaded.library.machine.space
+        space = self._loaded.guest.machine.space
         for name, start, size in self.exported_data:
             if start <= address < start + max(size, 1):
                 return ("data", name, hex(address - start))
@@ -296,14 +301,14 @@ class ProbedLibrary:
     def string(self, address: int) -> bytes | None:
         """The string at an address, if there is one."""
         try:
-            return self._loaded.library.machine.space.read_string(address, 4096)
+            return self._loaded.guest.machine.space.read_string(address, 4096)
         except (MemoryFault, OSError):
             return None
 
     def read(self, address: int, size: int) -> bytes | None:
         """Memory, if it is there."""
         try:
-            return self._loaded.library.machine.space.read(address, size)
+            return self._loaded.guest.machine.space.read(address, size)
         except MemoryFault:
             return None
 

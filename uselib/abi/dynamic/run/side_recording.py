@@ -49,10 +49,11 @@ class SideRecording(RecordingHooks):
             n: BoundSyscall(row, self._architecture) for n, row in table.for_machine(self._architecture).items()
         }
         backend.set_callers([(0, self._job.base + 1), (self._job.end + 1, NO_LIMIT)])
-        if machine.kernel is not None:
-            machine.kernel = KernelTap(machine.kernel, system_call=self._system_call)
         if self._job.watched.pages:
             self._watch = DataWatch(machine, space, self._job.watched, backend)
+
+    def wrap_kernel(self, kernel: Kernel) -> Kernel:
+        return KernelTap(kernel, system_call=self._system_call)
 
     def mapped(self, vma: Vma) -> None:
         if vma.file is None:
