@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
+from uselib.emulator.gdb.signal_numbers import gdb_signal
 from uselib.emulator.gdb.stub import Go, Stub
 from uselib.emulator.gdb.target import StoppedForGdb, Target
 from uselib.emulator.gdb.wire import Closed, Wire
@@ -36,10 +37,6 @@ _STUCK = 40  # attempts, after which the program must be in a system call that w
 _NUDGE = signal.SIGRTMAX - 1  # ends such a call of the host's
 _SYSTEM_CALL = {32: b"\xcd\x80", 64: b"\x0f\x05"}  # int 0x80, syscall
 _INTERNAL_STEPS = 1 << 20  # of one range step
-
-# GDB's signal number -> Linux's (include/gdb/signals.def)
-_SIGNALS = {number: number for number in (1, 2, 3, 4, 5, 6, 8, 9, 11, 13, 14, 15)} | {10: 7, 30: 10, 31: 12, 20: 17}
-_FROM_LINUX = {linux: gdb for gdb, linux in _SIGNALS.items()}
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -191,7 +188,7 @@ class GdbRunner(RunHooks):
             if fault is not None and (go.signal or not target.attached):
                 target.kernel.exception(fault)  # the guest's handler, or its end
             elif go.signal:
-                self.runner.signals.post(SignalInfo(_SIGNALS.get(go.signal, go.signal), 0))
+                self.runner.signals.post(SignalInfo(go.signal, 0))
             if go.how == "step":
                 self._step(go)
                 return b"T05", None
@@ -199,7 +196,7 @@ class GdbRunner(RunHooks):
         except StoppedForGdb as stop:
             reply = stop.reply
             if stop.fault is not None:
-                reply = b"T%02x" % _FROM_LINUX.get(stop.fault.signal, stop.fault.signal)
+                reply = b"T%02x" % gdb_signal(stop.fault.signal)
             return reply, stop.fault
         except ProgramReplaced as program:
             self.runner.replace(program)
@@ -224,7 +221,7 @@ class GdbRunner(RunHooks):
             with suppress(Closed):
                 if end.reason == "killed by gdb":
                     return 128 + end.signal
-                number = _FROM_LINUX.get(end.signal, end.signal)
+                number = gdb_signal(end.signal)
                 self._stub.stopped(b"X%02x" % number if end.signal else b"W%02x" % (end.code & 0xFF))
         return self.runner.finish(end)
 

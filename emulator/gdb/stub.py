@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from uselib.emulator.gdb.registers import target_xml
+from uselib.emulator.gdb.signal_numbers import linux_signal
 from uselib.emulator.gdb.target import Target
 from uselib.emulator.gdb.wire import BREAK, Wire, escape, unescape
 from uselib.loader.memory.address_space import MemoryFault
@@ -111,9 +112,10 @@ class Stub:
 
     def _resume_with_signal(self, how: str, data: bytes) -> None:
         number, _, address = data.partition(b";")
+        signal = linux_signal(hexadecimal(number))
         if address:
             self._set_pc(hexadecimal(address))
-        self._let(how, hexadecimal(number))
+        self._let(how, signal)
 
     def _set_pc(self, address: int) -> None:
         control = self.target.control
@@ -137,7 +139,7 @@ class Stub:
             elif kind in (b"c", b"s"):
                 self._let("continue" if kind == b"c" else "step")
             elif kind in (b"C", b"S"):
-                self._let("continue" if kind == b"C" else "step", hexadecimal(rest))
+                self._let("continue" if kind == b"C" else "step", linux_signal(hexadecimal(rest)))
             else:
                 return BAD_REQUEST
             return None

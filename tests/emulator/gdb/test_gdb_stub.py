@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -219,7 +220,7 @@ def _symbols(program: Path):  # type: ignore[no-untyped-def]
 BAD_PACKETS = b"""
 m mzz,4 m0,ffffffff Z0 Z0,zz,1 Z2,0,4 P Pffff=00 pffff qXfer:features:read qXfer:auxv:read::zz qXfer:none:read::0,10
 vFile:pread:99,10,0 vFile:pread: vFile:open:zz,0,0 X0,4:ab M10,1:00 G12 Gzz vCont;q
-C-1 S+1 vCont;C-1 c-1 m-1,4 Z0,-1,1 p-1 unknown vMustReplyEmpty
+C-1 S+1 S12f65746363 C90 vCont;C-1 c-1 m-1,4 Z0,-1,1 p-1 unknown vMustReplyEmpty
 """.split()
 
 
@@ -233,6 +234,53 @@ def test_bad_packets(counting: Path, arch: str) -> None:
         assert client.ask(b"?").startswith(b"T05")
         client.socket.close()
         assert process.wait(30) == 3  # it runs on
+
+
+KNOWN_PACKETS = b"""
+? g G p P m M X x Z0 Z1 Z2 Z3 Z4 z0 z2 H Hg Hc T s c C S vCont;s vCont;c vCont;C vCont;s:1 vCont? qSupported:
+qXfer:features:read:target.xml: qXfer:auxv:read:: qXfer:libraries-svr4:read:: qXfer:exec-file:read:: qXfer:memory-map:read::
+qXfer:threads:read:: qfThreadInfo qsThreadInfo qC qAttached qSymbol:: qOffsets qTStatus qThreadExtraInfo, qRcmd, qCRC:
+qSearch:memory: QStartNoAckMode QPassSignals: QProgramSignals: QThreadEvents: vFile:open: vFile:pread: vFile:close: vFile:fstat:
+vFile:readlink: vFile:setfs: vMustReplyEmpty vAttach; vRun; R r ! b i I t A
+""".split()
+ENDED = re.compile(rb"[WX][0-9a-f]{2}")
+
+
+def random_packet(chance: Random) -> bytes:
+    """A packet that gdb may send, with arguments that it never would; now and then any bytes."""
+    if chance.random() < 0.1:
+        return bytes(byte for byte in chance.randbytes(chance.randrange(1, 40)) if byte not in b"#$}")
+    numbers = [0, 1, 4, 64, 0x1000, 0x400000, (1 << 31) - 1, 1 << 31, (1 << 32) - 1, 1 << 63, (1 << 64) - 1, 1 << 70]
+    words = [b"%x" % chance.choice(numbers) for _ in range(chance.randrange(4))]
+    words += [
+        chance.choice(
+            (b"", b"-1", b"zz", b"00" * chance.randrange(600), b"0,fff", b"p1.1", b"/etc/passwd".hex().encode())
+        )
+    ]
+    chance.shuffle(words)
+    return chance.choice(KNOWN_PACKETS) + chance.choice((b",", b":", b";", b"=")).join(words)
+
+
+@pytest.mark.parametrize("count", [100, pytest.param(500, marks=pytest.mark.slow)])
+def test_random_packets(counting: Path, arch: str, count: int) -> None:
+    """The stub answers each packet, or the program runs to an end that the stub tells. Nothing else ends it."""
+    chance, sent = Random(f"packets {arch}"), 0
+    while sent < count:
+        with waiting(counting, arch) as (process, port):
+            client, answer = Client(port), b""
+            client.ask(b"Z0,0,1")
+            while sent < count and not ENDED.match(answer):
+                packet = random_packet(chance)
+                sent += 1
+                try:
+                    answer = client.ask(packet)
+                except (AssertionError, ConnectionError):  # the stub has closed
+                    assert packet[:1] in b"kDvR", packet
+                    break
+            client.socket.close()
+            process.terminate()
+            _, said = process.communicate(timeout=60)
+        assert not re.search("Traceback|internal error|Fatal", said), said
 
 
 def test_descriptions() -> None:
