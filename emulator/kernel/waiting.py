@@ -121,9 +121,10 @@ def attempt(process: Waiter, action: Callable[[bool], _Result]) -> _Result:
 
 
 def sleep(process: Waiter, nanoseconds: int) -> None:
-    """Lets time pass. Raises Interrupted, with what is left, if a signal or a timer of the guest comes first."""
-    clock = process.clock
-    end = clock.now + max(nanoseconds, 0)
+    """Lets time pass; none if `nanoseconds` is negative. Raises Interrupted, with what is left, if a signal or a timer of the guest
+    comes first."""
+    clock, nanoseconds = process.clock, max(nanoseconds, 0)
+    end = clock.now + nanoseconds
     if process.signals.deliverable():
         raise Interrupted(end - clock.now)
     if clock.alarm_at is not None and clock.alarm_at < end and not clock.sleeps:
