@@ -4,6 +4,7 @@ machine.py         memory and registers put together, and the run loop
 engine.py          Unicorn's C interface through ctypes
 cpu.py             the registers as the kernel sees them; registers.py: their numbers; register_file.py: where they are in memory
 pages.py           page lookups, from the address space; native_pages.py: those that C answers (native/page_table.c)
+code_aliases.py    executed memory that is mapped elsewhere too, or by another process
 counter.py         instructions counted, and a limit
 stop_checks.py     whether translated code asks after each access if it must stop
 x87.py             x87 instructions by the host, where native/core is not built

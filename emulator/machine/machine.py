@@ -82,6 +82,7 @@ class Machine:
         self._closing = allocate_lock()  # held while another thread uses the engine
         self._stops_begun = self._stops_done = 0  # by other threads
         self._counter: InstructionCounter | None = None
+        self.shares_memory = False  # there are other guest processes, which may change code in shared memory
         self.engine.hook(HOOK_INTR, INTR_CALLBACK(self._on_vector))
         if self.bits == 64:
             self.engine.hook(HOOK_INSN, INSN_CALLBACK(self._on_syscall), instruction=INSN_SYSCALL)
@@ -220,6 +221,8 @@ class Machine:
                 result = kernel.system_call(number & 0xFFFF_FFFF, arguments)
         except ContextReplaced:
             return self.cpu.pc
+        if self.shares_memory:
+            self.pages.check_shared_code()
         if self.bits == 32:
             self._result_registers.store((result & 0xFFFF_FFFF,))
         else:

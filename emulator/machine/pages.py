@@ -6,12 +6,14 @@ a page the guest mapped RWX (a library under uselib(2), an old a.out program) is
 by what it was last used for, and changes over when it is used the other way: the lookup is refused, the run loop calls
 `resolve`, which drops the page's translations, and the instruction runs again.
 A page whose code writes to the page itself, or that changes over again and again, is answered RWX: slow, but right.
+The same memory may be mapped in several places: code_aliases.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
+from uselib.emulator.machine.code_aliases import CodeAliases, SharedCode, ranges
 from uselib.emulator.machine.engine import MEM_FETCH, MEM_READ, MEM_WRITE, Engine
 from uselib.emulator.machine.native_pages import PAGE_BITS, RUNS, LookupTable, NoLookups, lookups
 from uselib.emulator.machine.x87 import X87
@@ -26,6 +28,7 @@ from uselib.loader.memory.address_space import (
     page_up,
 )
 from uselib.loader.memory.host_memory import Window
+from uselib.loader.memory.vma import FileIdentity
 
 _WRITABLE = PROT_READ | PROT_WRITE  # Unicorn's permission bits are the same as PROT_*
 _RUNNABLE = PROT_READ | PROT_EXEC
@@ -54,6 +57,10 @@ class PageTable:
         self._twofold: dict[int, int] = {}  # RWX page -> permissions it has now
         self._changes: dict[int, int] = {}
         self._executed: set[int] = set()  # pages that may have translations
+        self._aliases = CodeAliases(space.vmas)
+        self._shared_code = SharedCode()
+        self._apart: set[int] = set()  # executed pages that are not taken for the file's any more
+        self._stand_ins: dict[int, int] = {}  # page -> executed page of the same memory that is written in its place
         self._x87 = x87
         self._on_mapped = on_mapped
         self._scanned: set[int] = set()  # pages whose x87 instructions are hooked, as their contents are now
@@ -100,16 +107,26 @@ class PageTable:
                 return self._refuse(page, access)
         prot = vma.prot & ~PROT_WRITE if page in self._withheld else vma.prot
         wanted = PROT_WRITE if access == MEM_WRITE else PROT_EXEC if access == MEM_FETCH else _BOTH
-        if not prot & wanted or (vma.file is not None and self._beyond_file(vma, page)):
+        if not prot & wanted or self._beyond_end(vma, page):
             return self._refuse(page, access)
         if access == MEM_FETCH and not self._may_execute(vma, page):
             self.refused = (page, access)
             return 0
+        if page in self._stand_ins:
+            return _BOTH
+        held = vma.shared and not self._dropping and bool(prot & PROT_WRITE and self._aliases.others(vma, page))
+        if held and access == MEM_WRITE:
+            self.refused = (page, access)
+            return 0
         if prot & PROT_WRITE and prot & PROT_EXEC:
-            perms = self._fill_twofold(page, access)
+            perms = self._fill_twofold(page, access) & ~(PROT_WRITE if held else 0)
+            if page not in self._executed:
+                perms &= ~PROT_EXEC  # it is looked up once more, to be noted
             if perms:
                 self._enter(page, perms)
             return perms
+        if held:
+            prot &= ~PROT_WRITE
         if prot & PROT_EXEC and page not in self._executed:
             prot &= ~PROT_EXEC  # it is looked up once more, to be scanned, before it is executed
         self._enter_around(vma, page, prot | PROT_READ)
@@ -124,11 +141,23 @@ class PageTable:
 
     def _may_execute(self, vma: Vma, page: int) -> bool:
         """Notes that the page is executed. False if translations have to be dropped first, which cannot be done within a lookup."""
-        self._executed.add(page)
+        if page not in self._executed:
+            self._executed.add(page)
+            if vma.backing is not None and page not in self._apart:
+                self._withdraw_writing(vma, page)
         if page not in self._scanned:
             self._scan(vma, page)
             return not self._unhooked or self._dropping
         return True
+
+    def _withdraw_writing(self, vma: Vma, page: int) -> None:
+        """A page that other mappings may show as well is executed from now on."""
+        for other in self._aliases.executed(vma, page):
+            if self._stand_ins.pop(other, None) is not None:
+                del self._elsewhere[other]
+            self._table.forget(other >> PAGE_BITS, 1)
+        if vma.shared:
+            self._shared_code.note(page, page + self._window(page).delta)
 
     def _enter(self, page: int, perms: int) -> None:
         """Notes the answer for a page."""
@@ -138,19 +167,19 @@ class PageTable:
 
     def _enter_around(self, vma: Vma, page: int, perms: int) -> None:
         """Notes the answer for a page, and what holds for reads and writes of the pages around it."""
-        if perms & PROT_EXEC or self._withheld or self._elsewhere:
+        if perms & PROT_EXEC or self._withheld or self._elsewhere or self._aliases.concerns(vma):
             self._enter(page, perms)
             return
         start, end = max(vma.start, page & -_AT_ONCE), min(vma.end, (page & -_AT_ONCE) + _AT_ONCE)
-        if vma.file is not None:
-            end = min(end, page_up(vma.start - vma.offset + vma.file.size()))
+        if vma.backing is not None:
+            end = min(end, page_up(vma.start - vma.offset + vma.backing.size()))
         self._table.allow(start >> PAGE_BITS, (end - start) >> PAGE_BITS, perms)
 
     def _scan(self, vma: Vma, page: int) -> None:
         self._scanned.add(page)
         if self._x87 is not None:
             behind = page + PAGE
-            more = behind < vma.end and not (vma.file is not None and self._beyond_file(vma, behind))
+            more = behind < vma.end and not self._beyond_end(vma, behind)
             hooked_behind = self._x87.scan(self._window(page), page, PAGE + 2 if more else PAGE)
             if hooked_behind and behind in self._executed:
                 self._unhooked.add(behind)
@@ -159,9 +188,8 @@ class PageTable:
         return next(window for window in self._space.windows if window.start <= page < window.end)
 
     @staticmethod
-    def _beyond_file(vma: Vma, page: int) -> bool:
-        assert vma.file is not None
-        return vma.offset + page - vma.start >= vma.file.size()
+    def _beyond_end(vma: Vma, page: int) -> bool:
+        return vma.backing is not None and vma.offset + page - vma.start >= vma.backing.size()
 
     def _fill_twofold(self, page: int, access: int) -> int:
         now = self._twofold.get(page)
@@ -187,6 +215,9 @@ class PageTable:
         vma = self._space.vmas.find(page)
         if page in self._withheld:
             return False
+        if access == MEM_WRITE and vma is not None and (stale := self._aliases.others(vma, page)):
+            self._let_write(vma, page, stale, pc)
+            return True
         if now is None or vma is None or not (vma.prot & PROT_WRITE and vma.prot & PROT_EXEC) or now == _BOTH:
             return False
         count = self._changes[page] = self._changes.get(page, 0) + 1
@@ -197,11 +228,30 @@ class PageTable:
                 self._x87.watch_page(self._window(page), page)
         else:
             self._twofold[page] = _RUNNABLE if access == MEM_FETCH else _WRITABLE
-        self._scanned.discard(page)
         if access == MEM_WRITE:
-            self._drop(page, page + PAGE)
-        self._table.forget(page >> PAGE_BITS, 1)
+            self._forget_pages([page])
+        else:
+            self._scanned.discard(page)
+            self._table.forget(page >> PAGE_BITS, 1)
         return True
+
+    def _let_write(self, vma: Vma, page: int, stale: set[int], pc: int) -> None:
+        """A write to `page` changes executed pages elsewhere. If the instruction itself is in one of them, or this happens again and again, that
+        one stays: the CPU then writes to it instead of `page`, and sees as always that it has translations."""
+        count = self._changes[page] = self._changes.get(page, 0) + 1
+        itself = stale & {page_down(pc), page_down(pc + 14)}
+        often = count > MAX_CHANGES and not vma.prot & PROT_EXEC
+        for code in sorted(itself or (stale if often else ()))[:1]:
+            executed = self._space.vmas.find(code)
+            if executed is not None and executed.shared:
+                self._stand_ins[page] = self._elsewhere[page] = code
+                stale = stale - {code}
+            elif code in itself:
+                self._apart.add(code)  # its own copy, as it will be after its first write
+                self._aliases.forget([code])
+                stale = stale - {code}
+        self._forget_pages(stale)
+        self._table.forget(page >> PAGE_BITS, 1)
 
     def _drop(self, start: int, end: int) -> None:
         """Forgets the translations of a range of pages, and of pages that hooks were added to."""
@@ -232,7 +282,22 @@ class PageTable:
         return self._engine.lost_page()
 
     def code_written(self, start: int, end: int) -> None:
-        self._forget_code(page_down(start), page_up(end), twofold=False)
+        start, end = page_down(start), page_up(end)
+        self._forget_code(start, end, twofold=False)
+        if self._aliases:
+            for vma in self._space.vmas.overlapping(start, end):
+                self._forget_pages(self._aliases.reached(vma, start, end))
+
+    def file_changed(self, identity: FileIdentity) -> None:
+        if self._aliases:
+            self._forget_pages(self._aliases.of_file(identity))
+
+    def check_shared_code(self) -> None:
+        """Another process may have changed executable memory that it shares with this one."""
+        if self._shared_code:
+            changed = self._shared_code.changed()
+            self._space.recover_lost()
+            self._forget_pages(changed)
 
     def _forget_code(self, start: int, end: int, *, twofold: bool) -> None:
         pages = range(start, end, PAGE)
@@ -242,13 +307,30 @@ class PageTable:
         else:
             stale = [page for page in pages if page in self._executed]
             marked = [page for page in pages if page in self._twofold]
-        if stale:
-            self._drop(min(stale), max(stale) + PAGE)
-            for page in stale:
-                self._table.forget(page >> PAGE_BITS, 1)
-            self._executed.difference_update(stale)
-            self._scanned.difference_update(stale)
+        self._forget_pages(stale)
         if twofold:
             for page in marked:
                 del self._twofold[page]
                 self._changes.pop(page, None)
+            if self._apart or self._stand_ins:
+                self._apart = {page for page in self._apart if not start <= page < end}
+                self._forget_stand_ins(start, end)
+
+    def _forget_pages(self, pages: Collection[int]) -> None:
+        """They have been executed, and what they contain is not what it was."""
+        if not pages:
+            return
+        for start, end in ranges(pages):
+            self._drop(start, end)
+        for page in pages:
+            self._table.forget(page >> PAGE_BITS, 1)
+        self._executed.difference_update(pages)
+        self._scanned.difference_update(pages)
+        self._aliases.forget(pages)
+        self._shared_code.forget(pages)
+
+    def _forget_stand_ins(self, start: int, end: int) -> None:
+        for page, code in list(self._stand_ins.items()):
+            if start <= page < end or start <= code < end:
+                del self._stand_ins[page], self._elsewhere[page]
+                self._table.forget(page >> PAGE_BITS, 1)

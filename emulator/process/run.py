@@ -67,6 +67,7 @@ class Runner:
         started = time.monotonic()
         self._umask = os.umask(0o77)  # the guest's umask is this process's: given back at the end
         os.umask(self._umask)
+        self._has_forked = False  # this process, or the one that it was forked from
         self._counter = None if options.max_instructions is None else InstructionCounter(options.max_instructions)
         signals, forks = SignalEvents(self._delivered, self._watch), ForkEvents(self._before_fork, self._after_fork)
         self.process = make_process(options, self._host.files, self._host.signals, signals, forks)
@@ -179,6 +180,7 @@ class Runner:
         process.program = LoadedProgram(architecture, structs_of(architecture), program.space, machine.cpu)
         if self.options.max_memory is None:
             self._watch_memory(program.space)
+        machine.shares_memory = self._has_forked
         if self._counter is not None:
             machine.set_counter(self._counter)
         machine.cpu.reset(program.started.entry, program.started.stack_pointer)
@@ -206,6 +208,7 @@ class Runner:
             participant.on_signal(info.signal, info.address)
 
     def _before_fork(self) -> None:
+        self._has_forked = self.machine.shares_memory = True
         for participant in self._hooks:
             participant.before_fork()
 

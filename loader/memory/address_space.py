@@ -29,7 +29,17 @@ from uselib.loader.memory.layout import (
     page_down,
     page_up,
 )
-from uselib.loader.memory.vma import PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, MappedFile, Vma, VmaList
+from uselib.loader.memory.vma import (
+    PAGE,
+    PROT_EXEC,
+    PROT_READ,
+    PROT_WRITE,
+    FileIdentity,
+    MappedFile,
+    SharedMemory,
+    Vma,
+    VmaList,
+)
 
 __all__ = [
     "MMAP_MIN", "PAGE", "PROT_EXEC", "PROT_READ", "PROT_WRITE", "AddressSpace", "MemoryCeiling", "MemoryFault", "Vma",
@@ -50,7 +60,10 @@ class Listener(Protocol):
         """Mappings or permissions in the range are not what they were."""
 
     def code_written(self, start: int, end: int) -> None:
-        """The kernel wrote into executable memory (bytes, not pages)."""
+        """The kernel wrote into executable memory, or into memory that may be executable elsewhere (bytes, not pages)."""
+
+    def file_changed(self, identity: FileIdentity) -> None:
+        """The contents of a file that may be mapped are not what they were."""
 
     def lost_page(self) -> int:
         """Host address of a page that was not there when this process read or wrote it, because its file has become shorter, and which is
@@ -62,6 +75,7 @@ class _Deaf:
     def mapped(self, vma: Vma) -> None: ...
     def changed(self, start: int, end: int) -> None: ...
     def code_written(self, start: int, end: int) -> None: ...
+    def file_changed(self, identity: FileIdentity) -> None: ...
 
     def lost_page(self) -> int:
         return 0
@@ -159,14 +173,14 @@ class AddressSpace:
             if not allows(vma.prot, access):
                 raise MemoryFault(position, access, mapped=True)
             of_file = of_file or vma.file is not None
-            if vma.file is not None and vma.offset + min(end, vma.end) - vma.start > page_up(vma.file.size()):
-                first_bad = max(position, vma.start + page_up(vma.file.size()) - vma.offset)
+            if vma.backing is not None and vma.offset + min(end, vma.end) - vma.start > page_up(vma.backing.size()):
+                first_bad = max(position, vma.start + page_up(vma.backing.size()) - vma.offset)
                 raise MemoryFault(first_bad, access, mapped=True, beyond_file=True)
             position = vma.end
         return of_file
 
-    def _check_lost(self, access: str) -> None:
-        """After an access of this process's to pages of a file. Raises MemoryFault if some were not there; then the mapping is as before."""
+    def recover_lost(self) -> int | None:
+        """After an access of this process's to pages of a file: the first of those that were not there, and the mapping is as before."""
         first: int | None = None
         while page := self.listener.lost_page():
             window = next((w for w in self.windows if w.start <= page - w.delta < w.end), None)
@@ -175,6 +189,11 @@ class AddressSpace:
                 at = page - window.delta
                 self._back(vma.cut(at, at + PAGE))
                 first = at if first is None else min(first, at)
+        return first
+
+    def _check_lost(self, access: str) -> None:
+        """After an access of this process's to pages of a file. Raises MemoryFault if some were not there."""
+        first = self.recover_lost()
         if first is not None:
             raise MemoryFault(first, access, mapped=True, beyond_file=True)
 
@@ -208,7 +227,7 @@ class AddressSpace:
         window = self._window(address)
         window.write(address, data)
         vma = self.vmas.find(address)
-        if vma is not None and (vma.prot & PROT_EXEC or address + len(data) > vma.end):
+        if vma is not None and (vma.prot & PROT_EXEC or vma.shared or address + len(data) > vma.end):
             self.listener.code_written(address, address + len(data))
 
     def view(self, address: int, size: int) -> memoryview:
@@ -220,7 +239,7 @@ class AddressSpace:
         if not size:
             return memoryview(bytearray())
         vma = self.vmas.find(address)
-        if vma is not None and (vma.prot & PROT_EXEC or address + size > vma.end):
+        if vma is not None and (vma.prot & PROT_EXEC or vma.shared or address + size > vma.end):
             self.listener.code_written(address, address + size)
         return self._window(address).view(address, size)
 
@@ -236,11 +255,15 @@ class AddressSpace:
             address += len(chunk)
         raise _fail(errno.ENAMETOOLONG)
 
+    def file_changed(self, identity: FileIdentity) -> None:
+        """A file has been written: code that is mapped from it is not to be executed from what the CPU has kept of it."""
+        self.listener.file_changed(identity)
+
     def forget_shortened(self) -> None:
-        """A file may have become shorter: code that was mapped behind its end is not to be executed from what the CPU has kept of it."""
+        """Some file may have become shorter: likewise for all code that was mapped from its last page on."""
         for vma in self.vmas:
             if vma.file is not None and vma.prot & PROT_EXEC:
-                end = vma.start + page_up(vma.file.size()) - vma.offset
+                end = vma.start + page_down(vma.file.size()) - vma.offset
                 if end < vma.end:
                     self.listener.changed(max(end, vma.start), vma.end)
 
@@ -270,7 +293,8 @@ class AddressSpace:
             raise _fail(errno.ENOMEM)
         file = None if fd is None else MappedFile(fd, name)
         writable = not shared or file is None or may_write
-        vma = Vma(start, end, prot, file, offset if file else 0, shared, writable, grows_down, name, origin)
+        memory = SharedMemory(size) if shared and file is None else None
+        vma = Vma(start, end, prot, file, offset if file else 0, shared, writable, grows_down, name, origin, memory)
         window = self._window_for(start, end)
         if file is None:
             window.map_anonymous(start, size, shared=shared)
@@ -391,7 +415,7 @@ class AddressSpace:
 
     def _extend(self, vma: Vma, end: int) -> None:
         self._room(end - vma.end)
-        tail = replace(vma, start=vma.end, end=end, offset=vma.offset + vma.size if vma.file else 0)
+        tail = replace(vma, start=vma.end, end=end, offset=vma.offset + vma.size if vma.backing else 0)
         self._back(tail)
         self.vmas.insert(tail)
 

@@ -1,16 +1,20 @@
-"""Vma: one mapping of a guest, and the ordered list of them (Linux: struct vm_area_struct)."""
+"""Vma: one mapping of a guest, what may lie behind it, and the ordered list of them (Linux: struct vm_area_struct)."""
 
 from __future__ import annotations
 
 import os
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import cached_property
 
 from uselib.linker.quick_dataclass import dataclass
 
 PAGE = 4096
 PROT_READ, PROT_WRITE, PROT_EXEC = 1, 2, 4
+
+
+FileIdentity = tuple[int, int]  # device and inode; -1 and a number of our own
 
 
 class MappedFile:
@@ -19,6 +23,12 @@ class MappedFile:
     def __init__(self, fd: int, name: str) -> None:
         self.fd = os.dup(fd)
         self.name = name
+
+    @cached_property
+    def identity(self) -> FileIdentity:
+        """The same for every mapping of the file."""
+        status = os.fstat(self.fd)
+        return status.st_dev, status.st_ino
 
     def size(self) -> int:
         """Bytes in the file now: a page wholly beyond them raises SIGBUS."""
@@ -30,13 +40,28 @@ class MappedFile:
             os.close(fd)
 
 
+class SharedMemory:
+    """Anonymous memory that is shared: to Linux a file without a name, which has the size of the mapping that made it."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+
+    @property
+    def identity(self) -> FileIdentity:
+        return -1, id(self)
+
+    def size(self) -> int:
+        return self._size
+
+
 @dataclass(frozen=True)
 class Vma:
     """Guest addresses [start, end) with one set of attributes.
 
-    offset: of `start` in the file. may_write: whether mprotect may allow writing (not for a shared mapping of a file open
-    for reading only). name: what /proc/self/maps and fault reports call it, such as `[heap]` or a path. origin: the file
-    that the contents were copied from, where a format does not let pages be mapped.
+    memory: for shared anonymous memory. offset: of `start` in the file, or in the shared memory. may_write: whether
+    mprotect may allow writing (not for a shared mapping of a file open for reading only). name: what /proc/self/maps and
+    fault reports call it, such as `[heap]` or a path. origin: the file that the contents were copied from, where a
+    format does not let pages be mapped.
     """
 
     start: int
@@ -49,6 +74,12 @@ class Vma:
     grows_down: bool = False
     name: str = ""
     origin: MappedFile | None = None
+    memory: SharedMemory | None = None
+
+    @property
+    def backing(self) -> MappedFile | SharedMemory | None:
+        """What other mappings may show as well, and what has an end behind which there are no pages."""
+        return self.file or self.memory
 
     @property
     def known(self) -> MappedFile | None:
@@ -61,7 +92,7 @@ class Vma:
 
     def cut(self, start: int, end: int) -> Vma:
         """The part of it within [start, end), which must lie inside."""
-        return replace(self, start=start, end=end, offset=self.offset + (start - self.start if self.file else 0))
+        return replace(self, start=start, end=end, offset=self.offset + (start - self.start if self.backing else 0))
 
     def joins(self, other: Vma) -> bool:
         """Whether `other` follows directly and has the same attributes, so that the two are one."""
@@ -73,9 +104,9 @@ class Vma:
             other.name,
         ):
             return False
-        if self.file is None or other.file is None:
-            return self.file is other.file and self.origin is other.origin
-        return self.file is other.file and self.offset + self.size == other.offset
+        if self.backing is None or other.backing is None:
+            return self.backing is other.backing and self.origin is other.origin
+        return self.backing is other.backing and self.offset + self.size == other.offset
 
 
 class VmaList:
@@ -87,6 +118,7 @@ class VmaList:
     def __init__(self) -> None:
         self._keys: list[int] = []  # -start, ascending
         self._items: list[Vma] = []
+        self._shared: dict[FileIdentity, dict[int, Vma]] = {}  # by where they start
         self.total = 0  # bytes mapped
 
     def __iter__(self) -> Iterator[Vma]:
@@ -95,6 +127,21 @@ class VmaList:
 
     def __len__(self) -> int:
         return len(self._items)
+
+    def shared(self, identity: FileIdentity) -> Iterable[Vma]:
+        """The shared mappings of a file or of shared memory."""
+        return self._shared.get(identity, {}).values()
+
+    def _note(self, vma: Vma) -> None:
+        if vma.shared and vma.backing is not None:
+            self._shared.setdefault(vma.backing.identity, {})[vma.start] = vma
+
+    def _forget(self, vma: Vma) -> None:
+        if vma.shared and vma.backing is not None:
+            same = self._shared[vma.backing.identity]
+            del same[vma.start]
+            if not same:
+                del self._shared[vma.backing.identity]
 
     def find(self, address: int) -> Vma | None:
         """The mapping that contains `address`."""
@@ -146,6 +193,10 @@ class VmaList:
             keep.append(hit[0].cut(hit[0].start, start))
         self._items[first:last] = keep
         self._keys[first:last] = [-vma.start for vma in keep]
+        for vma in hit:
+            self._forget(vma)
+        for vma in keep:
+            self._note(vma)
         parts = [
             vma if vma.start >= start and vma.end <= end else vma.cut(max(vma.start, start), min(vma.end, end))
             for vma in hit
@@ -159,10 +210,15 @@ class VmaList:
         index = bisect_left(self._keys, -vma.start)  # of the next one below
         if index and vma.joins(self._items[index - 1]):
             index -= 1
-            vma = replace(vma, end=self._items[index].end)
-            del self._items[index], self._keys[index]
+            above = self._items.pop(index)
+            del self._keys[index]
+            self._forget(above)
+            vma = replace(vma, end=above.end)
         if index < len(self._items) and self._items[index].joins(vma):
-            self._items[index] = replace(self._items[index], end=vma.end)
-            return
-        self._items.insert(index, vma)
-        self._keys.insert(index, -vma.start)
+            below = self._items[index]
+            self._forget(below)
+            vma = self._items[index] = replace(below, end=vma.end)
+        else:
+            self._items.insert(index, vma)
+            self._keys.insert(index, -vma.start)
+        self._note(vma)

@@ -210,7 +210,7 @@ def sys_ftruncate(process: Process, fd: int, size: int) -> int:
     if size < 0:
         raise GuestError(errno.EINVAL)
     os.ftruncate(writable_file(process, fd, size), size)
-    process.memory.forget_shortened()
+    process.files.get(fd).contents_changed(process)
     return 0
 
 
@@ -275,6 +275,7 @@ def _copy(process: Process, source: int, file: Description, offsets: tuple[int |
     except BrokenPipeError:
         process.signals.send(13)
         raise
+    file.contents_changed(process)
     if done < len(data) and offsets[0] is None:
         os.lseek(source, done - len(data), os.SEEK_CUR)
     return done

@@ -77,6 +77,9 @@ class Description:
     def seek(self, process: FileUser, offset: int, whence: int) -> int:
         raise GuestError(errno.EBADF)
 
+    def contents_changed(self, process: FileUser) -> None:
+        """The file has been written or has become shorter: code may be mapped from it."""
+
     def status(self) -> os.stat_result:
         """Raises GuestError(EBADF) for a synthesised thing: its status comes from the namespace."""
         if self.fd < 0:
@@ -95,17 +98,24 @@ class Description:
 
 
 class HostFile(Description):
-    """A file, pipe, terminal or socket of the host. most: bytes that the file may grow to (files in memory)."""
+    """A file, pipe, terminal or socket of the host. most: bytes that the file may grow to (files in memory). identity: of a regular file,
+    which may be mapped."""
 
     most: int | None = None
 
     def __init__(self, fd: int, path: bytes = b"", flags: int = 0, mutable: bool = False, owned: bool = True) -> None:
         super().__init__(fd, path, flags, mutable, owned)
-        kind = stat.S_IFMT(os.fstat(fd).st_mode)
+        status = os.fstat(fd)
+        kind = stat.S_IFMT(status.st_mode)
+        self.identity = (status.st_dev, status.st_ino) if kind == stat.S_IFREG else None
         self.waits = kind in (stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFCHR)  # a read may have to wait
 
     def host(self) -> int:
         return self.fd
+
+    def contents_changed(self, process: FileUser) -> None:
+        if self.identity is not None:
+            process.memory.file_changed(self.identity)
 
     def read(self, process: FileUser, address: int, count: int) -> int:
         if self.waits:
@@ -137,10 +147,12 @@ class HostFile(Description):
         if count > _CHUNK or limited or (self.waits and process.signals.wakeup_fd >= 0):
             return self.writev(process, [(address, count)], None)
         try:
-            return os.write(self.fd, process.memory.read(address, count))
+            done = os.write(self.fd, process.memory.read(address, count))
         except BrokenPipeError:
             process.signals.send(SIGPIPE)
             raise
+        self.contents_changed(process)
+        return done
 
     def writev(self, process: FileUser, parts: Sequence[tuple[int, int]], offset: int | None) -> int:
         """In pieces, so that a huge write needs no copy of its size; an error or a short write ends it."""
@@ -165,6 +177,7 @@ class HostFile(Description):
             done += count
             if count < len(data):
                 break
+        self.contents_changed(process)
         return done
 
     def room(self, process: FileUser, offset: int | None) -> int:

@@ -23,7 +23,10 @@ def open_path(process: Process, at: GuestDirectory | None, path: bytes, flags: i
         flags |= C.O_LARGEFILE  # as the kernel does for 64-bit programs
     process.files.check_room()
     opened = process.fs.open(at, path, flags, mode)
-    return process.files.add(description_of(process, opened), bool(flags & C.O_CLOEXEC))
+    description = description_of(process, opened)
+    if flags & C.O_TRUNC:
+        description.contents_changed(process)
+    return process.files.add(description, bool(flags & C.O_CLOEXEC))
 
 
 def description_of(process: Process, opened: OpenedFile) -> Description:

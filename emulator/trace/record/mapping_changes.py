@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from uselib.loader.memory.address_space import Listener
 from uselib.loader.memory.host_memory import Window
-from uselib.loader.memory.vma import Vma
+from uselib.loader.memory.vma import FileIdentity, Vma
 
 
 class MappingChanges:
@@ -23,6 +23,9 @@ class MappingChanges:
 
     def code_written(self, start: int, end: int) -> None:
         self._listener.code_written(start, end)
+
+    def file_changed(self, identity: FileIdentity) -> None:
+        self._listener.file_changed(identity)
 
     def lost_page(self) -> int:
         return self._listener.lost_page()
