@@ -32,7 +32,7 @@ def outputs(program: Path, directory: Path, *arguments: str) -> tuple[str, str]:
             cwd=work,
             capture_output=True,
             stdin=subprocess.DEVNULL,
-            timeout=60,
+            timeout=200,
             env=os.environ | {"PYTHONPATH": str(ROOT)},
         )
         found.append(
@@ -95,7 +95,7 @@ int main(void)
 	static char up[4096];
 	struct stat here, there;
 	int deep = 0, top = open(".", O_RDONLY);
-	while (deep < 5000 && !mkdir("d", 0777) && !chdir("d"))
+	while (deep < 2000 && !mkdir("d", 0777) && !chdir("d"))
 		deep++;
 	for (int i = 0; i < 1300; i++)
 		strcpy(up + 3 * i, "../");
@@ -119,7 +119,7 @@ def test_a_path_of_thousands_of_directories(tmp_path: Path) -> None:
         native, emulated = outputs(program, tmp_path)
     finally:  # deeper than pytest could remove
         subprocess.run(["rm", "-rf", *tmp_path.glob("*/d")], check=True)
-    assert native == emulated == "5000 0\n1\n1\nexit 0\n"
+    assert native == emulated == "2000 0\n1\n1\nexit 0\n"
 
 
 KILLED = """
