@@ -3,7 +3,7 @@
 A stop is a Unicorn code hook over exactly the addresses asked for, so a program without stops runs at full speed and the
 guest's memory is never patched (a program that reads or checksums its code sees its own bytes). The hook only notes the
 address and interrupts the machine; everything else is done by the run loop, with the CPU at rest, through
-`on_interrupt` of `Machine.run`. A handler may there change registers (a slot's replacement sets the program counter), run guest code
+`on_interrupt` of `VirtualMachine.run`. A handler may there change registers (a slot's replacement sets the program counter), run guest code
 itself (`call`), or leave the run loop by an exception; `resume` goes on where it left.
 
 Invariant: `_skips` hook calls at `_skip_address` are not stops: they belong to the instruction that we start at.
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from uselib.emulator.machine.engine import BLOCK_CALLBACK, HOOK_CODE
-from uselib.emulator.machine.machine import Machine
+from uselib.emulator.machine.machine import VirtualMachine
 from uselib.emulator.machine.registers import INDEX
 from uselib.emulator.process.interfaces import Kernel
 from uselib.loader.memory.address_space import PAGE, PROT_EXEC, PROT_READ, page_down
@@ -52,7 +52,7 @@ class MachineControl:
 
     def __init__(
         self,
-        machine: Machine,
+        machine: VirtualMachine,
         kernel: Kernel,
         at_rest: Callable[[], None],
         on_pause: Callable[[], None],

@@ -18,7 +18,7 @@ from uselib.emulator.api.errors import GuestExited, ProgramOver, SymbolError
 from uselib.emulator.api.memory import GuestMemory, GuestRegisters, Where
 from uselib.emulator.api.session import Session, StandardFiles
 from uselib.emulator.api.symbols import Symbols
-from uselib.emulator.machine.machine import Machine
+from uselib.emulator.machine.machine import VirtualMachine
 from uselib.emulator.process.hooks import RunHooks
 from uselib.emulator.process.host import Loader, load_program
 from uselib.emulator.process.interfaces import ProcessEnded
@@ -198,7 +198,7 @@ class Guest:
     # -- life ----------------------------------------------------------------------------------------------------------
 
     @property
-    def machine(self) -> Machine:
+    def machine(self) -> VirtualMachine:
         """The machine itself, for what this interface does not offer. Raises ProgramOver after `close`."""
         if not self._session.open:
             raise ProgramOver("it has been closed")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from uselib.emulator.machine.registers import INDEX
 
 if TYPE_CHECKING:
-    from uselib.emulator.machine.machine import Machine
+    from uselib.emulator.machine.machine import VirtualMachine
 
 Where = int | str
 
@@ -19,7 +19,7 @@ class GuestMemory:
     Writing changes code as well, and pages that the guest itself may only read; never a file of the host.
     """
 
-    def __init__(self, machine: Callable[[], Machine], address: Callable[[Where], int]) -> None:
+    def __init__(self, machine: Callable[[], VirtualMachine], address: Callable[[Where], int]) -> None:
         self._machine = machine
         self._address = address
 
@@ -57,7 +57,7 @@ class GuestMemory:
 class GuestRegisters(MutableMapping[str, int]):
     """The general registers by name (`rax` or `eax`, ..., `rflags` or `eflags`), and `pc` and `sp`. Unsigned."""
 
-    def __init__(self, machine: Callable[[], Machine]) -> None:
+    def __init__(self, machine: Callable[[], VirtualMachine]) -> None:
         self._machine = machine
 
     def _index(self, name: str) -> int:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from uselib.emulator.machine.registers import INDEX
 
 if TYPE_CHECKING:
-    from uselib.emulator.machine.machine import Machine
+    from uselib.emulator.machine.machine import VirtualMachine
 
 _INTEGER_REGISTERS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
 _FLOAT_REGISTERS = 8
@@ -96,7 +96,9 @@ def _contents(value: object) -> tuple[bytes, Any] | None:
     return None
 
 
-def arrange(machine: Machine, arguments: Sequence[object], callback: Callable[[Callable[..., Any]], int]) -> Frame:
+def arrange(
+    machine: VirtualMachine, arguments: Sequence[object], callback: Callable[[Callable[..., Any]], int]
+) -> Frame:
     """Puts arguments into guest memory and a Frame. Raises TypeError, ValueError for a value that C has no place for,
     MemoryFault. The stack pointer in the machine is where the stack begins now."""
     space, bits = machine.space, machine.bits
@@ -164,7 +166,7 @@ def _place(value: object, bits: int, integers: list[int], floats: list[float], s
         stack += number.to_bytes(size, "little")
 
 
-def load_floats(machine: Machine, floats: Sequence[float]) -> None:
+def load_floats(machine: VirtualMachine, floats: Sequence[float]) -> None:
     """xmm0, xmm1, ... before a call."""
     if floats:
         state = bytearray(machine.cpu.float_state())
@@ -173,7 +175,7 @@ def load_floats(machine: Machine, floats: Sequence[float]) -> None:
         machine.cpu.set_float_state(bytes(state))
 
 
-def give_back(machine: Machine, frame: Frame) -> None:
+def give_back(machine: VirtualMachine, frame: Frame) -> None:
     """After a call: buffers get what the function wrote into them."""
     for address, target in frame.copies:
         view = memoryview(target).cast("B")
@@ -183,7 +185,7 @@ def give_back(machine: Machine, frame: Frame) -> None:
         machine.space.unmap(address, size)
 
 
-def result_of(machine: Machine, values: list[int], kind: str) -> int | float | bytes | None:
+def result_of(machine: VirtualMachine, values: list[int], kind: str) -> int | float | bytes | None:
     """The result of a function that has just returned, its x87 value taken off the stack. values: general registers.
     Raises ValueError for an unknown kind, MemoryFault for a bad string."""
     word, index = machine.bits // 8, INDEX[machine.bits]
@@ -231,7 +233,7 @@ class Signature:
                 kinds.append(parameter.annotation in (float, "float"))
         return cls(tuple(kinds))
 
-    def arguments(self, machine: Machine) -> list[int | float]:
+    def arguments(self, machine: VirtualMachine) -> list[int | float]:
         """At a function's first instruction. Raises MemoryFault."""
         word, general = machine.bits // 8, machine.cpu.general()
         at = general[7] + word
@@ -254,12 +256,12 @@ class Signature:
         return found
 
 
-def argument(machine: Machine, number: int) -> int:
+def argument(machine: VirtualMachine, number: int) -> int:
     """Argument word `number`, from 0, at a function's first instruction. Raises MemoryFault."""
     return int(Signature((False,) * (number + 1)).arguments(machine)[number])
 
 
-def return_from(machine: Machine, result: object) -> None:
+def return_from(machine: VirtualMachine, result: object) -> None:
     """Ends the function at whose first instruction the machine is, with a Python value as its result. Raises TypeError."""
     word, index = machine.bits // 8, INDEX[machine.bits]
     general = machine.cpu.general()

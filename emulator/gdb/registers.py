@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from uselib.emulator.machine.machine import Machine
+from uselib.emulator.machine.machine import VirtualMachine
 from uselib.emulator.machine.registers import INDEX
 
 _CORE = {
@@ -83,7 +83,7 @@ def target_xml(bits: int) -> bytes:
 class RegisterFile:
     """The registers of one machine as GDB's packets have them: little-endian bytes by number."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: VirtualMachine) -> None:
         self._cpu = machine.cpu
         self._index = INDEX[machine.bits] | {"eflags": len(INDEX[machine.bits]) - 1}
         self.registers = layout(machine.bits)

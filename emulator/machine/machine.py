@@ -1,4 +1,4 @@
-"""Machine: Unicorn, memory and registers put together, and the run loop.
+"""VirtualMachine: Unicorn, memory and registers put together, and the run loop.
 
 The loop runs guest code until a hook stops it, then handles what it stopped for outside of Unicorn: a system call, a CPU
 exception, a page that changes over between writable and executable, or an interruption from the host. All of the
@@ -58,7 +58,7 @@ class _Event(enum.Enum):
     VECTOR = 2  # an interrupt or exception vector
 
 
-class Machine:
+class VirtualMachine:
     """One CPU over one address space. on_mapped: called for each new mapping."""
 
     def __init__(self, space: AddressSpace, on_mapped: Callable[[Vma], None] = _nothing_mapped) -> None:

@@ -89,7 +89,7 @@ class PageTable:
             self._table.forget(page >> PAGE_BITS, 1)
 
     def move_elsewhere(self, pages: Mapping[int, int]) -> None:
-        """Reads and writes of these pages have other physical addresses (Machine.watch_pages)."""
+        """Reads and writes of these pages have other physical addresses (VirtualMachine.watch_pages)."""
         self._elsewhere.update(pages)
         for page in pages:
             self._table.forget(page >> PAGE_BITS, 1)

@@ -1,6 +1,7 @@
 """Where Unicorn keeps the general registers, so that a native callback can read them without a call (1 ns instead of 8).
 
-Nothing in Unicorn's interface says it, so the place is found: sixteen values that occur nowhere else are written to the
+Where the replaced parts of the CPU are attached (core.py), they know the place (native/core/core.h). Elsewhere it is searched, because
+nothing in Unicorn's interface says it: sixteen values that occur nowhere else are written to the
 registers and searched for in the memory that the engine's own structure points to. What was found counts only if a second set
 of values shows up there too; otherwise the answer is 0 and callers use uc_reg_read. At the start of a basic block, where block
 hooks run, the array is up to date (QEMU keeps its globals in memory between translation blocks).
@@ -37,6 +38,7 @@ def locate_cpu(engine: Engine, bits: int) -> int:
 
 
 def _search(engine: Engine, bits: int, *, everywhere: bool) -> int:
+    """The array in memory that native code knows, or that a search finds; 0: it is not found."""
     assert engine.handle is not None
     if engine.core is not None:
         return int(engine.core.uselib_core_env(engine.handle))

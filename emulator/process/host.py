@@ -18,7 +18,7 @@ from uselib.emulator.process.interfaces import ProcessEnded
 from uselib.emulator.process.run_options import RunOptions
 
 if TYPE_CHECKING:
-    from uselib.emulator.machine.machine import Machine
+    from uselib.emulator.machine.machine import VirtualMachine
 
 
 class Death(NamedTuple):
@@ -26,7 +26,7 @@ class Death(NamedTuple):
 
     program: str
     end: ProcessEnded
-    machine: Machine
+    machine: VirtualMachine
     last_calls: list[str]
 
     def lines(self, long: bool) -> list[str]:

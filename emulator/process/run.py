@@ -29,7 +29,7 @@ from uselib.emulator.kernel.signals.numbers import SIGKILL
 from uselib.emulator.kernel.signals.state import SignalEvents
 from uselib.emulator.kernel.structs import structs_of
 from uselib.emulator.machine.counter import InstructionCounter
-from uselib.emulator.machine.machine import Machine
+from uselib.emulator.machine.machine import VirtualMachine
 from uselib.emulator.process.default_limits import LARGE, MemoryGuard, limit_file_size, restore_file_size
 from uselib.emulator.process.hooks import RunHooks
 from uselib.emulator.process.host import Death, Host
@@ -146,7 +146,7 @@ class Runner:
 
         return Strace(self.process, sys.stderr)
 
-    def _load(self) -> tuple[Machine, Kernel]:
+    def _load(self) -> tuple[VirtualMachine, Kernel]:
         """The first program, in a machine, and what answers its system calls. Raises ToolError."""
         options = self.options
         try:
@@ -172,10 +172,10 @@ class Runner:
         self.machine.close()
         self.machine, self.kernel = self._machine_for(program)
 
-    def _machine_for(self, program: ProgramReplaced) -> tuple[Machine, Kernel]:
+    def _machine_for(self, program: ProgramReplaced) -> tuple[VirtualMachine, Kernel]:
         process = self.process
         process.memory.release()
-        machine = Machine(program.space, self._mapped)
+        machine = VirtualMachine(program.space, self._mapped)
         architecture = program.image.machine
         process.program = LoadedProgram(architecture, structs_of(architecture), program.space, machine.cpu)
         if self.options.max_memory is None:

@@ -25,7 +25,7 @@ from uselib.loader.memory.layout import (
     MMAP_MIN,
     STACK_GUARD_GAP,
     WINDOW_UNIT,
-    Layout,
+    MemoryLayout,
     page_down,
     page_up,
 )
@@ -91,7 +91,7 @@ class AddressSpace:
 
     def __init__(
         self, bits: int, *, limit: int | None = None, ceiling: int | None = None, stack_limit: int = 8 << 20,
-        layout: Layout | None = None,
+        layout: MemoryLayout | None = None,
     ) -> None:  # fmt: skip
         self.ceiling = ceiling
         self.large: int = 1 << 64  # bytes mapped of which `on_large` is told, once

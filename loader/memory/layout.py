@@ -14,7 +14,7 @@ MAX_MAPPINGS = 65530  # vm.max_map_count
 
 
 @dataclass(frozen=True)
-class Layout:
+class MemoryLayout:
     """Where things go in one address space.
 
     windows: ranges that are reserved at the host from the start (others are added on demand). top: end of user addresses.
@@ -37,8 +37,8 @@ STACK_WINDOW_64, TOP_64 = 0x7FF0_0000_0000, 0x8000_0000_0000
 
 LAYOUTS = {
     # A 32-bit program under a 64-bit kernel: IA32_PAGE_OFFSET is 0xffffe000.
-    32: Layout(32, ((0, 1 << 32),), 0xFFFFE000, 0xFFFFE000, 0xF7C00000, 0x56555000),
-    64: Layout(
+    32: MemoryLayout(32, ((0, 1 << 32),), 0xFFFFE000, 0xFFFFE000, 0xF7C00000, 0x56555000),
+    64: MemoryLayout(
         64, ((0, 1 << 32), (STACK_WINDOW_64, TOP_64)), TOP_64 - PAGE, TOP_64 - PAGE, 0x7FFF_F7C0_0000, 0x5555_5555_4000
     ),
 }
@@ -46,9 +46,9 @@ LAYOUTS = {
 # pages and the last ones of the stack, which are a program's hottest, have the same place in every TLB of up to 32,768
 # entries (machine/native/core/tlb.c).
 # Linux of 1993: programs begin at address 0 and the kernel at 0xc0000000 (TASK_SIZE); libraries are at 0x60000000 and above.
-LAYOUT_1993 = Layout(32, ((0, 1 << 32),), 0xC000_0000, 0xC000_0000, 0x6000_0000, 0x4000_0000, lowest=0)
+LAYOUT_1993 = MemoryLayout(32, ((0, 1 << 32),), 0xC000_0000, 0xC000_0000, 0x6000_0000, 0x4000_0000, lowest=0)
 # System V Release 3: the stack ends below 0x80000000, shared libraries lie from 0xa0000000 on.
-LAYOUT_SVR3 = Layout(32, ((0, 1 << 32),), 0xC000_0000, 0x8000_0000, 0x7000_0000, 0x4000_0000, lowest=0)
+LAYOUT_SVR3 = MemoryLayout(32, ((0, 1 << 32),), 0xC000_0000, 0x8000_0000, 0x7000_0000, 0x4000_0000, lowest=0)
 WINDOW_UNIT = 1 << 32
 
 
@@ -57,7 +57,7 @@ WINDOW_UNIT = 1 << 32
 _RANDOM_BITS = {32: (8, 8, 8, 13), 64: (20, 22, 28, 13)}
 
 
-def randomised(layout: Layout, random: Callable[[int], int]) -> Layout:
+def randomised(layout: MemoryLayout, random: Callable[[int], int]) -> MemoryLayout:
     """Another place for everything that the kernel places. random: a number of so many bits."""
     stack, mappings, program, heap = (random(bits) * PAGE for bits in _RANDOM_BITS[layout.bits])
     base = layout.program_base + program

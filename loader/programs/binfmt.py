@@ -14,7 +14,7 @@ from uselib.linker.formats.magic import format_of
 from uselib.linker.image import Image
 from uselib.linker.quick_dataclass import dataclass
 from uselib.loader.memory.address_space import AddressSpace
-from uselib.loader.memory.layout import LAYOUTS, Layout, randomised
+from uselib.loader.memory.layout import LAYOUTS, MemoryLayout, randomised
 from uselib.loader.programs import exec
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Format:
     name: str
     read: Callable[[bytes, str, int], Image]
     start: Starter
-    layout: Layout | None = None
+    layout: MemoryLayout | None = None
     era: str = "modern"
     map_libraries: Callable[[AddressSpace, Image, int, Opener], None] | None = None
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from uselib.emulator import native_module
 from uselib.emulator.machine import native_pages
 from uselib.emulator.machine.engine import MEM_FETCH, MEM_READ, MEM_WRITE
-from uselib.emulator.machine.machine import Machine
+from uselib.emulator.machine.machine import VirtualMachine
 from uselib.emulator.machine.native_pages import NativeLookups, PortableLookups
 from uselib.emulator.process.interfaces import Fault, ProcessEnded
 from uselib.loader.memory.address_space import PAGE, AddressSpace, MemoryFault
@@ -40,7 +40,7 @@ class Side:
         with monkeypatch.context() as patch:
             if not native:
                 patch.setattr(native_pages, "library", lambda: None)
-            self.machine = Machine(AddressSpace(64))
+            self.machine = VirtualMachine(AddressSpace(64))
         assert isinstance(self.machine.pages._table, NativeLookups if native else PortableLookups)
 
     def look_up(self, page: int, access: int) -> int:
@@ -149,7 +149,7 @@ def test_python_is_asked_once_for_a_region(pages: int) -> None:
     space.map(code, PAGE, 5, placement="fixed")
     space.poke(code, walk(pages, 6))
     space.map(BASE, pages * PAGE, 3, placement="fixed")
-    machine = Machine(space)
+    machine = VirtualMachine(space)
     machine.cpu.reset(code, BASE)
     with pytest.raises(ProcessEnded):
         machine.run(Ending())  # type: ignore[arg-type]
@@ -168,7 +168,7 @@ def test_only_what_was_looked_up_is_flushed() -> None:
     """munmap of a page flushes that page; one that nobody touched costs the CPU nothing."""
     space = AddressSpace(64)
     space.map(BASE, 2048 * PAGE, 3, placement="fixed")
-    machine = Machine(space)
+    machine = VirtualMachine(space)
     table = machine.pages._table
     assert isinstance(table, NativeLookups)
     if not table.table.contents.flush_page:
@@ -183,7 +183,7 @@ def test_only_what_was_looked_up_is_flushed() -> None:
 def test_a_closed_machine_hears_of_nothing() -> None:
     space = AddressSpace(64)
     space.map(BASE, PAGE, 3, placement="fixed")
-    machine = Machine(space)
+    machine = VirtualMachine(space)
     machine.close()
     space.unmap(BASE, PAGE)
     space.map(BASE, PAGE, 5, placement="fixed")

@@ -14,7 +14,7 @@ from unicorn import unicorn_const, x86_const
 
 from uselib.emulator.machine import engine, registers
 from uselib.emulator.machine.counter import InstructionCounter
-from uselib.emulator.machine.machine import Machine
+from uselib.emulator.machine.machine import VirtualMachine
 from uselib.emulator.process.interfaces import Fault, ProcessEnded
 from uselib.loader.memory.address_space import PAGE, AddressSpace
 
@@ -60,7 +60,7 @@ class Bench:
         self.space.map(DATA, PAGE, RW, placement="fixed")
         self.space.map(STACK, PAGE, RW, placement="fixed")
         self.space.poke(CODE, bytes.fromhex(code))
-        self.machine = Machine(self.space)
+        self.machine = VirtualMachine(self.space)
         self.kernel = TinyKernel()
         self.machine.cpu.reset(CODE, STACK + PAGE - 16)
 

@@ -9,7 +9,7 @@ import pytest
 from uselib.emulator.machine import registers, stop_checks
 from uselib.emulator.machine.counter import InstructionCounter
 from uselib.emulator.machine.engine import HOOK_CODE, Engine, library
-from uselib.emulator.machine.machine import Machine
+from uselib.emulator.machine.machine import VirtualMachine
 from uselib.emulator.process.interfaces import Fault, ProcessEnded
 from uselib.loader.memory.address_space import PAGE, AddressSpace
 
@@ -35,12 +35,12 @@ class Kernel:
     def deliver_pending(self) -> None: ...
 
 
-def machine(bits: int, code: bytes = STORES) -> Machine:
+def machine(bits: int, code: bytes = STORES) -> VirtualMachine:
     space = AddressSpace(bits)
     space.map(CODE, PAGE, 5, placement="fixed")
     space.map(DATA, PAGE, 3, placement="fixed")
     space.poke(CODE, code)
-    made = Machine(space)
+    made = VirtualMachine(space)
     made.cpu.reset(CODE, DATA + PAGE - 64)
     values = made.cpu.general()
     values[registers.INDEX[bits][f"{'re'[bits == 32]}di"]] = DATA

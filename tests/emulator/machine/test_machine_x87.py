@@ -13,7 +13,7 @@ from support.programs import build, run
 from support.tools import NATIVE
 from uselib.emulator.machine import x87
 from uselib.emulator.machine.counter import InstructionCounter
-from uselib.emulator.machine.machine import Machine
+from uselib.emulator.machine.machine import VirtualMachine
 from uselib.emulator.process.interfaces import Fault, ProcessEnded
 from uselib.loader.memory.address_space import PAGE, AddressSpace
 
@@ -107,7 +107,7 @@ class Bench:
         self.space.map(CODE, 2 * PAGE, prot, placement="fixed")
         self.space.map(DATA, PAGE, 3, placement="fixed")
         self.space.poke(at, code)
-        self.machine = Machine(self.space)
+        self.machine = VirtualMachine(self.space)
         self.kernel = Kernel()
         self.machine.cpu.reset(at, DATA + PAGE - 64)
 

@@ -17,7 +17,7 @@ from support.programs import musl_program
 from support.tools import require_native
 from uselib.emulator.machine import core
 from uselib.emulator.machine.engine import library
-from uselib.emulator.machine.machine import Machine
+from uselib.emulator.machine.machine import VirtualMachine
 from uselib.loader.memory.address_space import PAGE, AddressSpace, MemoryFault
 from uselib.loader.memory.vma import MappedFile
 
@@ -103,7 +103,7 @@ def space(tmp_path: Path) -> Iterator[AddressSpace]:
     fd = os.open(file, os.O_RDWR)
     space.map(ADDRESS, 3 * PAGE, 3, fd=fd, shared=True, placement="fixed", name="file")
     os.close(fd)
-    machine = Machine(space)
+    machine = VirtualMachine(space)
     yield space
     machine.close()
     space.release()

@@ -70,12 +70,12 @@ def test_without_a_place_for_registers(folder: Path, tmp_path: Path, monkeypatch
     if not native_available():
         pytest.skip("the native recorder was not built")
     from uselib.commands import trace
-    from uselib.emulator.machine.machine import Machine
+    from uselib.emulator.machine.machine import VirtualMachine
 
     path = program(folder, "calls", "x86_64", "static")
     words = ["record", "--all-functions", "--returns", str(path)]
     assert trace.run([words[0], "-o", str(tmp_path / "a"), *words[1:]]) == 0
-    monkeypatch.setattr(Machine, "register_file", lambda self: 0)
+    monkeypatch.setattr(VirtualMachine, "register_file", lambda self: 0)
     assert trace.run([words[0], "-o", str(tmp_path / "b"), *words[1:]]) == 0
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
