@@ -21,6 +21,7 @@ from uselib.emulator.sandbox import system_calls as calls
 _PR_SET_NO_NEW_PRIVS = 38
 _PATH = os.O_PATH | os.O_CLOEXEC
 _SHARED_OBJECTS = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
+_UNUSED = [getattr(resource, f"RLIMIT_{name}") for name in ("CORE", "MEMLOCK", "MSGQUEUE", "RTPRIO", "NICE")]
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full")
 
 
@@ -45,14 +46,16 @@ class Sandbox:
         if options.no_sandbox:
             self.lines = ["sandbox: off (--no-sandbox); the emulator alone confines the program"]
             return
-        with suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        _limit_resources()
         if ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
             self.lines = [
                 "sandbox: off: the kernel does not know no_new_privs; the emulator alone confines the program"
             ]
             return
-        self.lines = ["no_new_privs: on; no core dumps"]
+        self.lines = [
+            "no_new_privs: on",
+            "rlimits: no core dumps, locked memory, message queues or real-time priority; files as the options say",
+        ]
         nodes = list(_nodes(process.fs.namespace.root))
         if process.fs.namespace.fallback is not None:
             nodes += _nodes(process.fs.namespace.fallback)
@@ -82,6 +85,15 @@ class Sandbox:
             + (f", for writing in {', '.join(self._outputs)}" if self._outputs else ""),
             f"Landlock {version}: {'no TCP; ' if version >= landlock.NETWORK_SINCE else ''}{signals}",
         ]
+
+
+def _limit_resources() -> None:
+    """For good: what a run has no use for, and no more open files than it has made room for (kernel/limits.py). The size of files and the
+    number of processes are limited elsewhere: one is given back at the end, the other counts all processes of the user."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for what, most in ((resource.RLIMIT_NOFILE, soft), *((kind, 0) for kind in _UNUSED)):
+        with suppress(ValueError, OSError):
+            resource.setrlimit(what, (most, most))
 
 
 def _nodes(node: Node) -> Iterator[Node]:

@@ -121,8 +121,14 @@ def test_recording_with_prototypes_is_confined(tmp_path: Path) -> None:
         assert process.stdout is not None and process.stdin is not None
         assert process.stdout.readline() == "ready\n"
         status = Path(f"/proc/{process.pid}/status").read_text()
+        limits = Path(f"/proc/{process.pid}/limits").read_text()
         process.stdin.close()
         assert process.wait() == 0
+    rows = {line[:26].strip(): line[26:].split() for line in limits.splitlines()}
+    assert all(
+        rows[name][:2] == ["0", "0"] for name in ("Max core file size", "Max locked memory", "Max realtime priority")
+    )
+    assert rows["Max open files"][0] == rows["Max open files"][1]
     assert "\nSeccomp:\t2\n" in status and "\nNoNewPrivs:\t1\n" in status
 
 
