@@ -11,5 +11,6 @@ table.py     what a row says (name, handler, kinds of arguments, effect, undo, r
 arguments.py kinds of arguments; structs.py: structures that programs and kernel exchange, on both machines
 dispatch.py  from a number and registers to a handler and a result; core.py: the kernel that the machine calls
 process.py   what handlers work on, put together of the parts above and of clock, limits, identity, pids and waiting
+vsyscall.py  the page of old system calls
 eras.py      what kernels of other years did differently; constants.py: Linux's numbers; errors.py: errors of calls
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Sequence
 
-from uselib.emulator.kernel import table
+from uselib.emulator.kernel import table, vsyscall
 from uselib.emulator.kernel.dispatch import Dispatcher, Observer
 from uselib.emulator.kernel.limits import DEFAULT_FILES
 from uselib.emulator.kernel.process import Process
@@ -48,6 +48,8 @@ class GuestKernel:
         return -errno.ENOSYS
 
     def exception(self, fault: Fault) -> None:
+        if fault.address >= vsyscall.PAGE and vsyscall.emulate(self.process, self.system_call, fault):
+            return
         self.signals.exception(fault, self.process.cpu, self.process.memory)
 
     def deliver_pending(self) -> None:

@@ -255,13 +255,17 @@ class Runner:
         if self.watcher.passed("limit"):
             raise self._out_of_time()
 
+    def _expected(self, end: ProcessEnded) -> bool:
+        """A child that was sent a signal, as SIGPIPE in a pipeline: shells say nothing of that either."""
+        return self.process.forked and end.signal in _SENT and end.fault is None and not end.reason
+
     # -- the end ------------------------------------------------------------------------------------------------------
 
     def finish(self, end: ProcessEnded) -> int:
         """The process is over: reports it, and tells the hooks. A forked child ends here. Returns the exit status."""
         if self._strace is not None:
             self._strace.ended(end)
-        if end.signal:
+        if end.signal and not self._expected(end):
             calls = [call for participant in self._hooks for call in participant.last_calls()]
             name = self.process.identity.executable or self.options.program
             self._host.report(Death(name, end, self.machine, calls), self.options)
@@ -270,6 +274,10 @@ class Runner:
         if self.process.forked:
             _leave(end)
         return 128 + end.signal if end.signal else end.code
+
+
+# Signals that end a process by default and dump no core: somebody sends them, and who waits for the process is told (signal(7))
+_SENT = frozenset({1, 2, 9, 10, 12, 13, 14, 15, 26, 27, 29, 30})
 
 
 def _cannot_start(options: RunOptions, failure: GuestError | OSError) -> ToolError:

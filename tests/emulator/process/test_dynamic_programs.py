@@ -221,3 +221,18 @@ def test_segments(how: str, tmp_path: Path) -> None:
         assert (found.stdout, found.returncode) == (expected.stdout, 0)
     else:
         assert found.returncode not in (0, 70)
+
+
+def test_vsyscall_page(tmp_path: Path) -> None:
+    if "[vsyscall]" not in Path("/proc/self/maps").read_text():
+        pytest.skip("needs a kernel with the vsyscall page")
+    program = build("static-pie", SOURCES / "vsyscall.c", tmp_path / "p")
+    expected, found = native(program), emulated(program, options=())
+    assert found.stdout == expected.stdout and found.stdout.startswith(b"0 1 1 1 0 1 0")
+    assert (found.returncode, expected.returncode) == (128 + 11, -11)
+
+
+def test_a_pipe_that_nobody_reads() -> None:
+    """SIGPIPE ends a child of the shell, and nothing is said, as a shell says nothing."""
+    done = emulated("/bin/sh", "-c", "yes | head -n 1")
+    assert (done.stdout, done.stderr, done.returncode) == (b"y\n", b"", 0)
