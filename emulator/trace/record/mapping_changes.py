@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from uselib.loader.memory.address_space import Listener
 from uselib.loader.memory.host_memory import Window
+from uselib.loader.memory.listener import Listener
 from uselib.loader.memory.vma import FileIdentity, Vma
 
 

@@ -1,0 +1,44 @@
+"""Listener: who is told of the changes of an address space. The machine's page table is one, and what stands in front of it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from uselib.loader.memory.host_memory import Window
+from uselib.loader.memory.vma import FileIdentity, Vma
+
+
+class Listener(Protocol):
+    """Hears of changes. Ranges are page-aligned [start, end)."""
+
+    def window_added(self, window: Window) -> None:
+        """From now on these guest addresses have host memory behind them."""
+
+    def mapped(self, vma: Vma) -> None:
+        """A new mapping, before it is joined with its neighbours. The range was unmapped."""
+
+    def changed(self, start: int, end: int) -> None:
+        """Mappings or permissions in the range are not what they were."""
+
+    def code_written(self, start: int, end: int) -> None:
+        """The kernel wrote into executable memory, or into memory that may be executable elsewhere (bytes, not pages)."""
+
+    def file_changed(self, identity: FileIdentity) -> None:
+        """The contents of a file that may be mapped are not what they were."""
+
+    def lost_page(self) -> int:
+        """Host address of a page that was not there when this process read or wrote it, because its file has become shorter, and which is
+        an anonymous page now; 0: none. Each is told once."""
+
+
+class NoListener:
+    """Of an address space that no machine runs in."""
+
+    def window_added(self, window: Window) -> None: ...
+    def mapped(self, vma: Vma) -> None: ...
+    def changed(self, start: int, end: int) -> None: ...
+    def code_written(self, start: int, end: int) -> None: ...
+    def file_changed(self, identity: FileIdentity) -> None: ...
+
+    def lost_page(self) -> int:
+        return 0
