@@ -4,7 +4,7 @@ calls/       the system calls, a file a family: a new call is a handler and a ro
              (a new family: also a line in table.FAMILIES)
 vfs/         files: what the guest sees of the host (grants, namespace), path operations, open files, descriptors
 signals/     numbers, pending and blocked signals, the frame of a handler
-threads/     what each thread has of its own
+threads/     several threads: what each has of its own, whose turn it is, futexes
 strace/      how calls and their arguments are shown; what a call changes, in one line
 
 table.py     what a row says (name, handler, kinds of arguments, effect, undo, restart), and numbers -> rows

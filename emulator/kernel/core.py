@@ -34,7 +34,9 @@ class GuestKernel:
     def _failed(self, number: int, result: int) -> None:
         """What is said of a call that failed, and what is remembered. Raises ProcessEnded at a limit of the user's."""
         if result == -errno.EINTR:
-            self.process.thread.interrupted_call = (number, self._rows[number].restarts)
+            thread = self.process.thread
+            thread.interrupted_call = (number, self._rows[number].restarts and thread.restarts)
+            thread.restarts = True
         elif result == -errno.EMFILE and self._max_files is not None:
             raise ProcessEnded(signal=SIGKILL, reason=f"it needs more than {self._max_files} open files (--max-files)")
         elif result == -errno.EMFILE and self.process.files.limit >= DEFAULT_FILES:  # else its own setrlimit(2)

@@ -18,6 +18,7 @@ from uselib.emulator.kernel.limits import Limits
 from uselib.emulator.kernel.pids import PidTable
 from uselib.emulator.kernel.signals.state import SignalState
 from uselib.emulator.kernel.structs import KernelStructs
+from uselib.emulator.kernel.threads.group import ThreadGroup
 from uselib.emulator.kernel.threads.thread import Thread
 from uselib.emulator.kernel.vfs.descriptors import FileTable
 from uselib.emulator.kernel.vfs.filesystem import FileSystem
@@ -62,7 +63,7 @@ class LoadedProgram:
 
 @dataclass
 class Process:
-    """One guest process with its one thread: `thread` has what is the thread's own. exec replaces `program`; `machine`, `memory`,
+    """One guest process. threads: all of its threads; thread: the one that runs. exec replaces `program`; `machine`, `memory`,
     `cpu` and `structs` are its parts."""
 
     program: LoadedProgram
@@ -75,6 +76,7 @@ class Process:
     random: RandomBytes = field(default_factory=RandomBytes)
     limits: Limits = field(default_factory=Limits)
     talk: Talk = field(default_factory=Talk)
+    threads: ThreadGroup = field(default_factory=ThreadGroup)
     pids: PidTable = field(default_factory=PidTable)
     era: Era = MODERN  # which kernel's interface the program expects
     libraries: int = 0  # mapped by uselib(2)

@@ -76,7 +76,10 @@ FAMILIES: tuple[tuple[str, str], ...] = (
     ("processes", "PROCESSES"),
     ("execve", "EXECVE"),
     ("waits", "WAITS"),
+    ("clone", "CLONE"),
     ("threads", "THREADS"),
+    ("tls", "TLS"),
+    ("futexes", "FUTEXES"),
     ("uselib", "LIBRARY"),
     ("linux_1_0", "OLD"),
 )

@@ -1,4 +1,9 @@
-"""Waiting for host descriptors in a way that a guest signal ends (EINTR)."""
+"""Waiting in a way that a guest signal ends (EINTR), and that lets other threads of the guest run.
+
+A handler never blocks the host by itself: it calls one of these functions. In a process with several threads they park the calling thread
+(threads/scheduler.py) and return when its wait is over, with its registers on the CPU; other threads have run meanwhile. With one thread
+they wait in the host. In deterministic time a wait for nothing but time takes none.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +18,10 @@ from typing import Protocol, TypeVar
 from uselib.emulator.kernel.clock import Clock
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.signals.state import SignalState
+from uselib.emulator.kernel.threads import host_futex
+from uselib.emulator.kernel.threads.group import ThreadGroup
 from uselib.emulator.kernel.threads.thread import Thread
+from uselib.emulator.kernel.threads.wait import Wait
 
 
 class Waiter(Protocol):
@@ -29,13 +37,20 @@ class Waiter(Protocol):
     def clock(self) -> Clock: ...
     @property
     def thread(self) -> Thread: ...
+    @property
+    def threads(self) -> ThreadGroup: ...
 
 
 READ, WRITE = select.POLLIN, select.POLLOUT
 _MILLISECOND = 1_000_000  # ns
 _LONGEST = 2**31 - 1  # ms that poll(2) takes; longer waits are several
-_RETRY = 0.01  # s between attempts at a lock
+_FIRST_RETRY, _LAST_RETRY = 1_000_000, 20_000_000  # ns of real time between attempts
 _Result = TypeVar("_Result")
+
+
+def patient(process: Waiter) -> bool:
+    """Whether host calls must not block: a signal may end the wait, or other threads are to run. If not, the host's own blocking call does."""
+    return process.threads.many or process.signals.wakeup_fd >= 0
 
 
 def wait_for(process: Waiter, fd: int, events: int) -> None:
@@ -43,102 +58,133 @@ def wait_for(process: Waiter, fd: int, events: int) -> None:
 
     Raises GuestError(EINTR) if a signal arrives first.
     """
-    wakeup = process.signals.wakeup_fd
-    if wakeup < 0:
-        return  # no signal can arrive: the host's own blocking call will do
-    if not os.get_blocking(fd):
-        return
-    while not poll(process, [(fd, events)], None):
-        pass
+    if patient(process) and os.get_blocking(fd):
+        poll(process, [(fd, events)], None)
 
 
 def poll(process: Waiter, wanted: Sequence[tuple[int, int]], timeout: int | None) -> list[tuple[int, int]]:
     """poll(2) on host descriptors: (fd, events) pairs in, (fd, revents) out. timeout in ns; None: for ever.
 
-    In deterministic time a wait for nothing but time takes none. Raises GuestError(EINTR) if a signal arrives first.
+    Raises GuestError(EINTR) if a signal arrives first.
     """
     poller = select.poll()
     for fd, events in wanted:
         poller.register(fd, events)
-    ready = poller.poll(0)
-    if ready or timeout == 0:
-        return ready
-    if process.signals.deliverable():
-        raise GuestError(errno.EINTR)
+    return until(process, lambda: poller.poll(0) or None, timeout=timeout, fds=wanted) or []
+
+
+def until(
+    process: Waiter,
+    condition: Callable[[], _Result | None],
+    *,
+    timeout: int | None = None,
+    fds: Sequence[tuple[int, int]] = (),
+    retry: bool = False,
+    word: tuple[int, int] | None = None,
+) -> _Result | None:
+    """Waits until `condition` gives a value, and returns it; None: the time (ns) is over. Raises GuestError(EINTR) if a signal arrives first.
+
+    The condition is asked at the start and whenever something may have changed it: another thread has run, a descriptor of `fds` is ready
+    (for the events of poll(2)), a signal has arrived. retry: it may also change without notice, so it is asked again after some real
+    time. word: likewise, but a host's futex tells of it (host address, value while the wait goes on).
+    """
+    value = condition()
+    if value is not None or timeout == 0:
+        return value
     clock = process.clock
-    if not wanted and not clock.sleeps and timeout is not None:
-        sleep(process, timeout)
-        return []
-    return _wait(process, poller, timeout)
+    deadline = None if timeout is None else clock.now + max(timeout, 0)
+    if process.threads.many:
+        assert process.threads.scheduler is not None
+        found: _Result | None = process.threads.scheduler.wait(
+            Wait(condition, fds, deadline, retry or word is not None, word=word)
+        )
+        return found
+    return _alone(process, condition, deadline, fds, retry or word is not None, word)
 
 
-def _wait(process: Waiter, poller: select.poll, timeout: int | None) -> list[tuple[int, int]]:
-    """The wait of `poll`, which a signal or a timer of the guest's ends. Raises GuestError(EINTR)."""
-    clock, wakeup = process.clock, process.signals.wakeup_fd
-    if wakeup >= 0:
-        poller.register(wakeup, READ)
-    limit = timeout
-    if clock.alarm_at is not None:  # a timer may go off before
-        until = max(clock.alarm_at - clock.now, 0)
-        limit = until if limit is None else min(limit, until)
-    ready = _poll_for(poller, limit)
-    if any(fd == wakeup for fd, _ in ready):
-        ready = [(fd, events) for fd, events in ready if fd != wakeup]
-        if not ready:
+def _alone(
+    process: Waiter,
+    condition: Callable[[], _Result | None],
+    deadline: int | None,
+    fds: Sequence[tuple[int, int]],
+    retry: bool,
+    word: tuple[int, int] | None,
+) -> _Result | None:
+    """`until` of a process with one thread."""
+    clock, signals = process.clock, process.signals
+    pause = _FIRST_RETRY
+    while True:
+        if signals.deliverable():
             raise GuestError(errno.EINTR)
-    if ready:
-        return ready
-    clock.advance(limit or 0)
-    if process.signals.deliverable() or limit != timeout:
-        raise GuestError(errno.EINTR)
-    return []
+        moments = [moment for moment in (deadline, clock.alarm_at) if moment is not None]
+        left = max(min(moments) - clock.now, 0) if moments else None
+        if deadline is not None and clock.now >= deadline:
+            return None
+        if left is not None and not fds and not retry and not clock.sleeps:
+            clock.advance(left)
+        else:
+            limit = min(pause, _LONGEST * _MILLISECOND if left is None else left) if retry else left
+            host_wait(process, fds, limit, word)
+            pause = min(2 * pause, _LAST_RETRY)
+        value = condition()
+        if value is not None:
+            return value
 
 
-def _poll_for(poller: select.poll, nanoseconds: int | None) -> list[tuple[int, int]]:
-    """The host's poll(2) for any time; None: for ever."""
-    if nanoseconds is None:
-        return poller.poll()
-    left = -(-nanoseconds // _MILLISECOND)
-    while left > _LONGEST:
-        if ready := poller.poll(_LONGEST):
-            return ready
-        left -= _LONGEST
-    return poller.poll(left)
+def host_wait(
+    process: Waiter, fds: Sequence[tuple[int, int]], nanoseconds: int | None, word: tuple[int, int] | None = None
+) -> bool:
+    """Waits in the host for descriptors, signals with a handler, and time (None: for ever), which the guest's clock then knows of. May
+    end too early. True: a signal may have come."""
+    clock, signals = process.clock, process.signals
+    if word is not None and not fds and nanoseconds is not None:
+        started = time.monotonic_ns()
+        host_futex.wait(*word, nanoseconds)
+        clock.advance(time.monotonic_ns() - started)
+        return True
+    poller = select.poll()
+    events: dict[int, int] = {}
+    for fd, wanted in fds:
+        events[fd] = events.get(fd, 0) | wanted
+    for fd, wanted in events.items():
+        poller.register(fd, wanted)
+    if (wakeup := signals.wakeup_fd) >= 0:
+        poller.register(wakeup, READ)
+    found = poller.poll(None if nanoseconds is None else min(-(-nanoseconds // _MILLISECOND), _LONGEST))
+    if not found and nanoseconds is not None:
+        clock.advance(min(nanoseconds, _LONGEST * _MILLISECOND))
+    if all(fd != wakeup for fd, _ in found):
+        return False
+    signals.drain()
+    return True
 
 
 def attempt(process: Waiter, action: Callable[[bool], _Result]) -> _Result:
     """For calls that wait but have nothing to poll (locks): `action(wait)` does it, raising BlockingIOError if it would
     have to wait and `wait` is false. Raises GuestError(EINTR) if a signal arrives first."""
-    wakeup = process.signals.wakeup_fd
-    if wakeup < 0:
+    if not patient(process):
         return action(True)
-    while True:
+
+    def once() -> tuple[_Result] | None:
         try:
-            return action(False)
+            return (action(False),)
         except BlockingIOError:
-            if process.signals.deliverable() or select.select([wakeup], [], [], _RETRY)[0]:
-                raise GuestError(errno.EINTR) from None
+            return None
+
+    done = until(process, once, retry=True)
+    assert done is not None  # there is no time limit
+    return done[0]
 
 
 def sleep(process: Waiter, nanoseconds: int) -> None:
     """Lets time pass; none if `nanoseconds` is negative. Raises Interrupted, with what is left, if a signal or a timer of the guest
     comes first."""
-    clock, nanoseconds = process.clock, max(nanoseconds, 0)
-    end = clock.now + nanoseconds
-    if process.signals.deliverable():
-        raise Interrupted(end - clock.now)
-    if clock.alarm_at is not None and clock.alarm_at < end and not clock.sleeps:
-        left = end - clock.alarm_at
-        clock.advance(clock.alarm_at - clock.now)
-        raise Interrupted(left)
-    if not clock.sleeps:
-        clock.advance(nanoseconds)
-        return
-    started = time.monotonic_ns()
+    clock = process.clock
+    end = clock.now + max(nanoseconds, 0)
     try:
-        poll(process, [], nanoseconds)
+        until(process, lambda: None, timeout=max(nanoseconds, 0))
     except GuestError:
-        raise Interrupted(max(nanoseconds - (time.monotonic_ns() - started), 0)) from None
+        raise Interrupted(end - clock.now) from None
 
 
 class Interrupted(GuestError):

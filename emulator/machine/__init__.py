@@ -6,6 +6,7 @@ cpu.py             the registers as the kernel sees them; registers.py: their nu
 pages.py           page lookups, from the address space; native_pages.py: those that C answers (native/page_table.c)
 code_aliases.py    executed memory that is mapped elsewhere too, or by another process
 counter.py         instructions counted, and a limit
+slices.py          blocks counted, and the end of a time slice; thread_contexts.py: registers of threads that do not run
 stop_checks.py     whether translated code asks after each access if it must stop
 x87.py             x87 instructions by the host, where native/core is not built
 core.py            loads native/core
@@ -13,5 +14,5 @@ core.py            loads native/core
 native/core/ replaces functions of Unicorn's CPU on x86-64 hosts: core.h says how, tables.c lists the files with replacements, attach.c
 puts them in place. decode.c looks at each instruction before it is translated, emit.c has translated code call functions of ours; sse.c
 and x87.c compute on the host's units, strings.c does REP MOVS and REP STOS in one go, user.c refuses privileged instructions, tlb.c
-sets the TLB's size, host_faults.c turns the host's SIGBUS in guest memory into the guest's.
+sets the TLB's size, slices.c counts blocks, host_faults.c turns the host's SIGBUS in guest memory into the guest's.
 """

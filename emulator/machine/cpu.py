@@ -139,6 +139,17 @@ class Cpu:
             if self._engine.read(register) >> 3 == entry:
                 self._engine.write(register, entry << 3 | 3)
 
+    def descriptors(self, entries: tuple[int, ...]) -> tuple[int, ...]:
+        """32-bit mode: what is in entries of the GDT."""
+        return tuple(self._gdt[entry] for entry in entries)
+
+    def put_descriptors(self, entries: tuple[int, ...], values: tuple[int, ...]) -> None:
+        """Likewise to write them, where they differ; selectors that are loaded keep what they have."""
+        for entry, value in zip(entries, values, strict=True):
+            if self._gdt[entry] != value:
+                self._gdt[entry] = value
+                self._write_gdt(8 * entry, struct.pack("<Q", value))
+
     def descriptor_base(self, selector: int) -> int:
         """Base address of the segment that a selector names; 0 if there is none."""
         value = self._gdt[selector >> 3] if selector >> 3 < GDT_ENTRIES else 0

@@ -103,6 +103,10 @@ def _declare(lib: ctypes.CDLL) -> ctypes.CDLL:
         "uc_reg_read_batch": [c_void_p, c_void_p, c_void_p, c_int],
         "uc_reg_write_batch": [c_void_p, c_void_p, c_void_p, c_int],
         "uc_hook_del": [c_void_p, c_size_t],
+        "uc_context_alloc": [c_void_p, c_void_p],
+        "uc_context_save": [c_void_p, c_void_p],
+        "uc_context_restore": [c_void_p, c_void_p],
+        "uc_free": [c_void_p],
     }
     for name, arguments in prototypes.items():
         function = getattr(lib, name)
@@ -198,6 +202,25 @@ class Engine:
 
     def write_bytes(self, register: int, value: bytes) -> None:
         self._check(self.lib.uc_reg_write(self.handle, register, ctypes.create_string_buffer(value, 32)), "reg_write")
+
+    # -- the registers of several threads -----------------------------------------------------------------------------
+
+    def new_context(self) -> int:
+        """Room for all registers: general, segments with their bases, floating point. `free_context` after use."""
+        context = c_void_p()
+        self._check(self.lib.uc_context_alloc(self.handle, ctypes.byref(context)), "context")
+        assert context.value is not None
+        return context.value
+
+    def save_context(self, context: int) -> None:
+        """Between two runs only: within one, parts of the registers are the host's."""
+        self._check(self.lib.uc_context_save(self.handle, context), "save")
+
+    def restore_context(self, context: int) -> None:
+        self._check(self.lib.uc_context_restore(self.handle, context), "restore")
+
+    def free_context(self, context: int) -> None:
+        self.lib.uc_free(context)
 
     # -- running ----------------------------------------------------------------------------------------------------
 

@@ -32,11 +32,12 @@ from uselib.emulator.machine.pages import PageTable
 from uselib.emulator.machine.register_file import locate
 from uselib.emulator.machine.x87 import X87, available
 from uselib.emulator.process import faults
-from uselib.emulator.process.interfaces import ContextReplaced, Fault, Kernel, ProcessEnded
+from uselib.emulator.process.interfaces import ContextReplaced, Fault, Kernel, ProcessEnded, ThreadSwitching
 from uselib.loader.memory.address_space import PAGE, AddressSpace, MemoryFault, page_down
 
 if TYPE_CHECKING:
     from uselib.emulator.machine.counter import InstructionCounter
+    from uselib.emulator.machine.thread_contexts import ThreadContexts
     from uselib.loader.memory.vma import Vma
 
 VECTOR_SYSTEM_CALL = 0x80
@@ -83,6 +84,7 @@ class VirtualMachine:
         self._stops_begun = self._stops_done = 0  # by other threads
         self._counter: InstructionCounter | None = None
         self.shares_memory = False  # there are other guest processes, which may change code in shared memory
+        self.threads: ThreadSwitching | None = None  # as soon as the program has started a second thread
         self.engine.hook(HOOK_INTR, INTR_CALLBACK(self._on_vector))
         if self.bits == 64:
             self.engine.hook(HOOK_INSN, INSN_CALLBACK(self._on_syscall), instruction=INSN_SYSCALL)
@@ -171,6 +173,12 @@ class VirtualMachine:
         self.engine.counting = True
         self.engine.flush_translations()
 
+    def contexts(self) -> ThreadContexts:
+        """For a program with several threads."""
+        from uselib.emulator.machine.thread_contexts import ThreadContexts
+
+        return ThreadContexts(self.engine, self.cpu)
+
     # -- run loop -----------------------------------------------------------------------------------------------------
 
     def run(self, kernel: Kernel, on_interrupt: Callable[[], None] = _not_interrupted) -> None:
@@ -206,7 +214,9 @@ class VirtualMachine:
                         signal=SIGKILL,
                         reason=f"the limit of {self._counter.limit} instructions is used up (--max-instructions)",
                     )
-                if self._stops_begun == stops:  # no other thread has stopped it during this run
+                if self.threads is not None and not self._interrupted and self.threads.slice_over():
+                    pass  # another thread runs now
+                elif self._stops_begun == stops:  # no other thread has stopped it during this run
                     kernel.exception(self._fault_of_stop())
             else:
                 self._failure(kernel, status)
@@ -217,6 +227,8 @@ class VirtualMachine:
         try:
             if self._event is _Event.VECTOR and self.bits == 64:
                 result = kernel.legacy_system_call(self.cpu.general()[0])
+            elif self.threads is not None:
+                result = self.threads.system_call(kernel, number & 0xFFFF_FFFF, arguments)
             else:
                 result = kernel.system_call(number & 0xFFFF_FFFF, arguments)
         except ContextReplaced:

@@ -32,6 +32,10 @@ class ProcessEnded(Exception):
         self.reason = reason
 
 
+class Deadlock(ProcessEnded):
+    """All threads of the process wait for each other (kernel/threads/deadlock.py)."""
+
+
 class ProgramReplaced(Exception):
     """execve has succeeded: the run goes on with a new machine over `space`."""
 
@@ -128,6 +132,40 @@ class Kernel(Protocol):
     @property
     def signal_pending(self) -> bool:
         """Whether `deliver_pending` has anything to do."""
+
+
+class ThreadSwitching(Protocol):
+    """What the machine asks when the program has several threads (kernel/threads/scheduler.py)."""
+
+    def system_call(self, kernel: Kernel, number: int, arguments: list[int]) -> int:
+        """Carries out a call of the thread that runs. Raises what Kernel.system_call raises; ContextReplaced: the registers are those of
+        another thread now."""
+
+    def slice_over(self) -> bool:
+        """The CPU has stopped: if the time slice is used up, the registers are those of the thread whose turn it is now."""
+
+
+class ThreadProcessor(Protocol):
+    """What the scheduler asks of the machine: registers of threads that do not run, time slices (machine/thread_contexts.py)."""
+
+    def new(self) -> int: ...
+    def save(self, context: int) -> None: ...
+    def load(self, context: int) -> None: ...
+    def drop(self, context: int) -> None: ...
+    def finish_call(self, result: int) -> None: ...
+    def begin_slice(self, blocks: int) -> None: ...
+
+    @property
+    def slice_over(self) -> bool: ...
+
+
+class ThreadMachine(Protocol):
+    """A machine that can run several threads. threads: who answers their system calls, from the second thread on."""
+
+    threads: ThreadSwitching | None
+
+    def contexts(self) -> ThreadProcessor:
+        """Made when the program starts its second thread."""
 
 
 class WatchableMachine(Protocol):

@@ -130,6 +130,8 @@ class Runner:
         self._give_back()
 
     def _give_back(self) -> None:
+        if self.process.threads.scheduler is not None:
+            self.process.threads.scheduler.close()
         self.signals.give_back()
         os.umask(self._umask)
         restore_file_size(self._file_size)
@@ -178,6 +180,8 @@ class Runner:
         machine = VirtualMachine(program.space, self._mapped)
         architecture = program.image.machine
         process.program = LoadedProgram(architecture, structs_of(architecture), program.space, machine.cpu)
+        process.threads.machine = machine
+        process.threads.all = {process.thread.tid: process.thread}
         if self.options.max_memory is None:
             self._watch_memory(program.space)
         machine.shares_memory = self._has_forked

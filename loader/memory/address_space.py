@@ -118,6 +118,10 @@ class AddressSpace(Mappings):
             self.listener.code_written(address, address + size)
         return self._window(address).view(address, size)
 
+    def host_address(self, address: int) -> int:
+        """Where the host has the byte at a guest address. Raises MemoryFault if it lies in no window."""
+        return address + self._window(address).delta
+
     def read_string(self, address: int, limit: int = 1 << 20) -> bytes:
         """Bytes up to a NUL, without it. Raises MemoryFault; ENAMETOOLONG if there is no NUL within `limit`."""
         out = bytearray()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import select
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from uselib.emulator.kernel import table
+from uselib.emulator.kernel.clock import Clock
 from uselib.emulator.kernel.dispatch import Dispatcher, Observer
 from uselib.emulator.kernel.errors import errno_name
 from uselib.emulator.kernel.identity import ProcessIdentity
@@ -35,9 +37,19 @@ class NoSignals:
         self.thread = thread
         self.sent: list[int] = []
         self.pending = False
+        self.clock: Clock | None = None
 
     def deliverable(self) -> bool:
-        return self.pending
+        """Something to read at `wakeup_fd` stands for a signal, too, and so does an alarm."""
+        if self.clock is not None and self.clock.alarm_at is not None and self.clock.now >= self.clock.alarm_at:
+            return True
+        return self.pending or (self.wakeup_fd >= 0 and bool(select.select([self.wakeup_fd], [], [], 0)[0]))
+
+    def check_timers(self) -> None:
+        pass
+
+    def drain(self) -> None:
+        pass
 
     def send(self, signal: int) -> None:
         self.sent.append(signal)
@@ -69,6 +81,7 @@ class Kernel:
             self.signals,  # type: ignore[arg-type]
         )
         namespace.view = ProcessView(self.process)
+        self.signals.clock = self.process.clock
         self.dispatcher = Dispatcher(self.process)
         self.numbers = table.numbers(machine)
         self.memory.map(DATA, ROOM, 3, placement="fixed")

@@ -3,7 +3,8 @@
 files.py, fcntl_ioctl.py, pipes.py, poll.py       descriptors
 status.py, attributes.py, directories.py          paths and inodes
 memory.py                                         brk, mmap and relatives
-processes.py, execve.py, waits.py, threads.py     fork, exit; exec; wait; what concerns a thread
+processes.py, execve.py, waits.py, clone.py        fork, exit; exec; wait; threads
+threads.py, tls.py, futexes.py                    what a thread says of itself; its own storage; waiting for words of memory
 signals.py, interval_timers.py                    signals, and the timers that send them
 time.py, limits.py, system.py                     clocks; limits; names, numbers, random bytes
 uselib.py                                         uselib(2)

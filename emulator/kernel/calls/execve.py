@@ -22,6 +22,7 @@ from uselib.emulator.kernel.calls.processes import give_back
 from uselib.emulator.kernel.eras import ERAS
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.table import Effect, Syscall, Undo
+from uselib.emulator.kernel.threads import robust
 from uselib.emulator.process.interfaces import ProgramReplaced
 from uselib.linker.errors import file_of
 from uselib.loader.memory.address_space import MemoryFault
@@ -165,7 +166,7 @@ def _replace(
     process.libraries = 0
     give_back(process)
     process.files.close_on_exec()
-    process.thread.after_exec(who.pid)
+    robust.after_exec(process)
     process.signals.after_exec()
     raise ProgramReplaced(space, program.image, started)
 

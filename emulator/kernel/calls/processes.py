@@ -1,7 +1,7 @@
 """Processes: fork, exit (exec is in execve.py, wait in waits.py, what concerns a thread in threads.py).
 
 A guest fork is a fork of the host process: memory, descriptors and the CPU's state are inherited by the host's own
-copy-on-write. vfork is fork. Threads (clone with a shared address space) are refused.
+copy-on-write. vfork is fork. clone is in clone.py.
 Source: kernel/fork.c, kernel/exit.c of Linux.
 """
 
@@ -9,38 +9,49 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import sys
 from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel import arguments as a
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.table import Effect, Syscall, Undo
+from uselib.emulator.kernel.threads import robust
+from uselib.emulator.kernel.threads.wait import ThreadEnded, Wait
 from uselib.emulator.process.interfaces import ProcessEnded
-from uselib.linker.image import Machine
 
 if TYPE_CHECKING:
     from uselib.emulator.kernel.process import Process
-
-CLONE_VM, CLONE_VFORK, CLONE_THREAD = 0x100, 0x4000, 0x10000
-CLONE_PARENT_SETTID, CLONE_CHILD_CLEARTID, CLONE_CHILD_SETTID, CLONE_SETTLS = 0x100000, 0x200000, 0x1000000, 0x80000
 
 
 # -- exit -----------------------------------------------------------------------------------------------------------------
 
 
 def sys_exit(process: Process, status: int) -> int:
+    """Of the calling thread; the last one's is the end of the process, whose status is that of its first thread."""
+    threads, thread = process.threads, process.thread
+    if threads.many and threads.scheduler is not None:
+        if thread.tid == process.identity.pid:
+            threads.leader_code = status & 0xFF
+        robust.thread_ends(process, thread)
+        threads.scheduler.remove(thread)
+        raise ThreadEnded
+    raise ProcessEnded(status & 0xFF if threads.leader_code is None else threads.leader_code)
+
+
+def sys_exit_group(process: Process, status: int) -> int:
     raise ProcessEnded(status & 0xFF)
 
 
-# -- fork and clone -------------------------------------------------------------------------------------------------------
+# -- fork -----------------------------------------------------------------------------------------------------------------
 
 
 def sys_fork(process: Process) -> int:
-    return _fork(process)
+    return fork(process)
 
 
 def sys_vfork(process: Process) -> int:
-    return _fork(process, borrow=True)
+    return fork(process, borrow=True)
 
 
 def give_back(process: Process) -> None:
@@ -50,7 +61,7 @@ def give_back(process: Process) -> None:
         process.borrowed = -1
 
 
-def _fork(process: Process, *, borrow: bool = False) -> int:
+def fork(process: Process, *, borrow: bool = False) -> int:
     """borrow: vfork's order of events, the parent waiting for the child's execve or end. Memory is not shared."""
     most = process.limits.processes
     if not process.pids.has_room(most):
@@ -70,7 +81,7 @@ def _fork(process: Process, *, borrow: bool = False) -> int:
         os.close(known)
         if borrow:
             os.close(done)
-            os.read(wait, 1)
+            _wait_for_end(process, wait)
             os.close(wait)
         return child
     who = process.identity
@@ -83,6 +94,11 @@ def _fork(process: Process, *, borrow: bool = False) -> int:
         process.borrowed = done
     who.parent, who.pid = who.pid, child
     process.thread.tid = child
+    process.thread.clear_tid = process.thread.robust = 0
+    process.threads.futexes.clear()
+    if process.threads.scheduler is not None:
+        process.threads.scheduler.after_fork()
+    process.threads.all = {child: process.thread}
     process.random.reseed(child)
     process.forked = True
     process.signals.after_fork()
@@ -90,55 +106,20 @@ def _fork(process: Process, *, borrow: bool = False) -> int:
     return 0
 
 
-def sys_clone_64(process: Process, flags: int, stack: int, parent: int, child: int, tls: int) -> int:
-    return _clone(process, flags, stack, parent, child, tls)
+def _wait_for_end(process: Process, fd: int) -> None:
+    """Until the other end of a pipe has been closed. No signal ends this (vfork); other threads run."""
+    scheduler = process.threads.scheduler
+    if process.threads.many and scheduler is not None:
+        poller = select.poll()
+        poller.register(fd, select.POLLIN)
+        scheduler.wait(Wait(lambda: poller.poll(0) or None, [(fd, select.POLLIN)], interruptible=False))
+    else:
+        os.read(fd, 1)
 
-
-def sys_clone_32(process: Process, flags: int, stack: int, parent: int, tls: int, child: int) -> int:
-    return _clone(process, flags, stack, parent, child, tls)
-
-
-def _clone(process: Process, flags: int, stack: int, parent: int, child: int, tls: int) -> int:
-    if flags & CLONE_THREAD or (flags & CLONE_VM and not flags & CLONE_VFORK):
-        process.talk.once("the program wants to start a thread, which is not supported: it gets ENOSYS")
-        raise GuestError(errno.ENOSYS)
-    pid = _fork(process, borrow=bool(flags & CLONE_VFORK))
-    if pid:
-        if flags & CLONE_PARENT_SETTID:
-            process.memory.write(parent, pid.to_bytes(4, "little"))
-        return pid
-    if flags & CLONE_CHILD_SETTID:
-        process.memory.write(child, process.identity.pid.to_bytes(4, "little"))
-    if flags & CLONE_SETTLS and process.machine is Machine.X86_64:
-        process.cpu.set_fs_base(tls)
-    if stack:
-        registers = process.cpu.general()
-        registers[7] = stack
-        process.cpu.set_general(registers)
-    return 0
-
-
-_CLONE_FLAGS = a.flags("clone", a.Width.WORD)
 
 PROCESSES = (
     Syscall("exit", sys_exit, (a.INT,), undo=Undo.MEMORY),
-    Syscall("exit_group", sys_exit, (a.INT,), undo=Undo.MEMORY),
+    Syscall("exit_group", sys_exit_group, (a.INT,), undo=Undo.MEMORY),
     Syscall("fork", sys_fork, effect=Effect.PROCESSES, undo=Undo.NEVER),
     Syscall("vfork", sys_vfork, effect=Effect.PROCESSES, undo=Undo.NEVER),
-    Syscall(
-        "clone",
-        sys_clone_64,
-        (_CLONE_FLAGS, a.PTR, a.PTR_OUT, a.PTR_OUT, a.PTR),
-        Machine.X86_64,
-        effect=Effect.PROCESSES,
-        undo=Undo.NEVER,
-    ),
-    Syscall(
-        "clone",
-        sys_clone_32,
-        (_CLONE_FLAGS, a.PTR, a.PTR_OUT, a.PTR, a.PTR_OUT),
-        Machine.I386,
-        effect=Effect.PROCESSES,
-        undo=Undo.NEVER,
-    ),
 )

@@ -6,6 +6,7 @@ Source: kernel/signal.c; struct kernel_sigaction (arch/x86/include/asm/signal.h)
 from __future__ import annotations
 
 import errno
+import signal as host
 import struct
 
 from uselib.emulator.kernel import arguments as a
@@ -139,13 +140,11 @@ def sys_sigprocmask(process: Process, how: int, new: int, old: int) -> int:
 
 
 def _pending_mask(process: Process) -> int:
-    import signal as host
-
-    signals = process.signals
-    mask = sum(bit(number) for number in {info.signal for info in signals.pending})
+    signals, thread = process.signals, process.thread
+    mask = sum(bit(number) for number in {info.signal for info in (*signals.pending, *thread.pending)})
     for number in host.sigpending():
         mask |= bit(int(number))
-    return mask & process.thread.blocked
+    return mask & thread.blocked
 
 
 def sys_rt_sigpending(process: Process, out: int, size: int) -> int:
@@ -209,28 +208,25 @@ def sys_rt_sigtimedwait_time64(process: Process, wanted: int, info: int, timeout
 
 
 def _timed_wait(process: Process, mask: int, info_at: int, limit: int | None) -> int:
-    import signal as host
+    """While it waits the thread counts as one that does not block the signals of the set."""
+    signals, thread = process.signals, process.thread
+    numbers = [n for n in range(1, COUNT + 1) if mask & bit(n) and n not in (SIGKILL, SIGSTOP)]
 
-    signals = process.signals
-    signals.check_timers()
-    found = next((info for info in signals.pending if mask & bit(info.signal)), None)
-    if found is not None:
-        signals.pending.remove(found)
-    else:
-        clock = process.clock
-        until = limit
-        if clock.alarm_at is not None:
-            alarm = max(clock.alarm_at - clock.now, 0)
-            until = alarm if until is None else min(until, alarm)
-        numbers = [n for n in range(1, COUNT + 1) if mask & bit(n)]
-        real = until if until is None or clock.sleeps else 0
-        taken = host.sigwaitinfo(numbers) if real is None else host.sigtimedwait(numbers, real / _SECOND)
+    def take() -> SignalInfo | None:
+        signals.check_timers()
+        for queue in (thread.pending, signals.pending):
+            for info in queue:
+                if mask & bit(info.signal):
+                    queue.remove(info)
+                    return info
+        taken = host.sigtimedwait(numbers, 0) if numbers else None
         if taken is None:
-            clock.advance(until or 0)
-            if until != limit:
-                return _timed_wait(process, mask, info_at, None if limit is None else limit - (until or 0))
-            raise GuestError(errno.EAGAIN)
-        found = SignalInfo(taken.si_signo, taken.si_code, taken.si_pid, taken.si_uid, status=taken.si_status)
+            return None
+        return SignalInfo(taken.si_signo, taken.si_code, taken.si_pid, taken.si_uid, status=taken.si_status)
+
+    found = waiting.until(process, take, timeout=limit, retry=process.clock.sleeps or limit is None)
+    if found is None:
+        raise GuestError(errno.EAGAIN)
     if info_at:
         process.memory.write(info_at, found.encode(_word(process)))
     return found.signal
@@ -271,34 +267,72 @@ def sys_kill(process: Process, pid: int, signal: int) -> int:
     return send(process, pid, signal, SI_USER)
 
 
+def _to_thread(process: Process, tid: int, info: SignalInfo | None) -> int:
+    """A signal for one thread of this process; None: whether it exists. Raises GuestError(ESRCH), ProcessEnded."""
+    thread = process.thread if tid == process.thread.tid else process.threads.all.get(tid)
+    if thread is None:
+        raise GuestError(errno.ESRCH)
+    if info is not None and info.signal == SIGKILL:
+        raise ProcessEnded(signal=SIGKILL)
+    if info is not None:
+        process.signals.post(info, thread)
+    return 0
+
+
 def sys_tkill(process: Process, tid: int, signal: int) -> int:
-    if tid <= 0:
+    if tid <= 0 or not 0 <= signal <= COUNT:
         raise GuestError(errno.EINVAL)
-    return send(process, tid, signal, SI_TKILL)
+    if tid != process.thread.tid and tid not in process.threads.all:
+        return send(process, tid, signal, SI_TKILL)
+    who = process.identity
+    return _to_thread(process, tid, SignalInfo(signal, SI_TKILL, who.pid, who.uid) if signal else None)
 
 
 def sys_tgkill(process: Process, group: int, tid: int, signal: int) -> int:
-    if tid <= 0 or group <= 0:
+    if tid <= 0 or group <= 0 or not 0 <= signal <= COUNT:
         raise GuestError(errno.EINVAL)
+    if group == process.identity.pid:
+        return sys_tkill(process, tid, signal) if tid == process.thread.tid or tid in process.threads.all else _absent()
     if group != tid:
         raise GuestError(errno.ESRCH)
     return send(process, tid, signal, SI_TKILL)
+
+
+def _absent() -> int:
+    raise GuestError(errno.ESRCH)
+
+
+def _queued(process: Process, signal: int, address: int) -> SignalInfo:
+    """siginfo_t as a program makes it for sigqueue(3). Raises MemoryFault."""
+    word = _word(process)
+    data = process.memory.read(address, 128)
+    (code,) = struct.unpack_from("<i", data, 8)
+    at = 16 if word == 8 else 12
+    sender, uid = struct.unpack_from("<iI", data, at)
+    value = int.from_bytes(data[at + 8 : at + 8 + word], "little")
+    return SignalInfo(signal, code, sender, uid, value=value)
 
 
 def sys_rt_sigqueueinfo(process: Process, pid: int, signal: int, info: int) -> int:
     """To the process itself with its value; to others as kill."""
     if not 1 <= signal <= COUNT:
         raise GuestError(errno.EINVAL)
-    word = _word(process)
-    data = process.memory.read(info, 128)
-    (code,) = struct.unpack_from("<i", data, 8)
-    at = 16 if word == 8 else 12
-    sender, uid = struct.unpack_from("<iI", data, at)
+    queued = _queued(process, signal, info)
     if pid != process.identity.pid:
-        return send(process, pid, signal, code)
-    value = int.from_bytes(data[at + 8 : at + 8 + word], "little")
-    process.signals.post(SignalInfo(signal, code, sender, uid, value=value))
+        return send(process, pid, signal, queued.code)
+    process.signals.post(queued)
     return 0
+
+
+def sys_rt_tgsigqueueinfo(process: Process, group: int, tid: int, signal: int, info: int) -> int:
+    if tid <= 0 or group <= 0 or not 0 <= signal <= COUNT:
+        raise GuestError(errno.EINVAL)
+    queued = _queued(process, signal, info)
+    if (queued.code >= 0 or queued.code == SI_TKILL) and group != process.identity.pid:
+        raise GuestError(errno.EPERM)
+    if group != process.identity.pid:
+        return send(process, group, signal, queued.code) if group == tid else _absent()
+    return _to_thread(process, tid, queued if signal else None)
 
 
 # -- the handler's stack, and coming back from it -------------------------------------------------------------------------
@@ -366,6 +400,7 @@ SIGNALS = (
     Syscall("tkill", sys_tkill, (a.PID, a.SIGNAL), effect=Effect.PROCESSES, undo=Undo.MEMORY),
     Syscall("tgkill", sys_tgkill, (a.PID, a.PID, a.SIGNAL), effect=Effect.PROCESSES, undo=Undo.MEMORY),
     Syscall("rt_sigqueueinfo", sys_rt_sigqueueinfo, (a.PID, a.SIGNAL, a.PTR), effect=Effect.PROCESSES),
+    Syscall("rt_tgsigqueueinfo", sys_rt_tgsigqueueinfo, (a.PID, a.PID, a.SIGNAL, a.PTR), effect=Effect.PROCESSES),
     Syscall("sigaltstack", sys_sigaltstack, (a.PTR, a.PTR_OUT)),
     Syscall("rt_sigreturn", sys_rt_sigreturn),
     Syscall("sigreturn", sys_sigreturn, (), _I386),

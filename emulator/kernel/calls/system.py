@@ -384,7 +384,6 @@ SYSTEM: tuple[Syscall, ...] = (
     Syscall("sethostname", sys_sethostname, (PTR, LONG)),
     Syscall("setdomainname", sys_sethostname, (PTR, LONG)),
     *(Syscall(name, sys_absent, (HEX, HEX, HEX, HEX)) for name in ("rseq", "openat2", "pidfd_open", "io_uring_setup")),
-    Syscall("clone3", sys_absent, (HEX, HEX), undo=Undo.NEVER),
     *(
         Syscall(name, sys_no_attributes, (PATH if name[0] != "f" else FD, PATH, PTR, SIZE))
         for name in ("getxattr", "lgetxattr", "fgetxattr")

@@ -13,6 +13,7 @@ from uselib.emulator.kernel import arguments as a
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Syscall, Undo
+from uselib.emulator.kernel.waiting import patient, until
 from uselib.linker.image import Machine
 
 WNOHANG, WUNTRACED, WEXITED, WCONTINUED, WNOWAIT = 1, 2, 4, 8, 0x1000000
@@ -28,35 +29,11 @@ def _host_target(process: Process, pid: int) -> int:
     return host
 
 
-def _wait_interruptibly(process: Process, id_type: int, target: int, flags: int) -> os.waitid_result | None:
-    """waitid of the host, which a signal with a guest handler ends (EINTR)."""
-    wakeup = process.signals.wakeup_fd
-    if flags & WNOHANG or (wakeup < 0 and process.clock.alarm_at is None):
-        return os.waitid(id_type, target, flags)
-    delay = 1_000_000
-    while True:
-        result = os.waitid(id_type, target, flags | os.WNOHANG)
-        if result is not None:
-            return result
-        if process.signals.deliverable():
-            raise GuestError(errno.EINTR)
-        host_wait(process, delay)
-        delay = min(delay * 2, 20_000_000)
-
-
-def host_wait(process: Process, nanoseconds: int) -> None:
-    """Waits for real: for a signal, or the time given."""
-    import select
-
-    poller = select.poll()
-    if process.signals.wakeup_fd >= 0:
-        poller.register(process.signals.wakeup_fd, select.POLLIN)
-    poller.poll(nanoseconds / 1_000_000)
-    process.clock.advance(nanoseconds)
-
-
 def _wait(process: Process, id_type: int, target: int, flags: int) -> os.waitid_result | None:
-    return _wait_interruptibly(process, id_type, target, flags)
+    """waitid of the host, which a signal with a guest handler ends (EINTR)."""
+    if flags & WNOHANG or (not patient(process) and process.clock.alarm_at is None):
+        return os.waitid(id_type, target, flags)
+    return until(process, lambda: os.waitid(id_type, target, flags | os.WNOHANG), retry=True)
 
 
 def sys_wait4(process: Process, pid: int, status_at: int, options: int, usage: int) -> int:

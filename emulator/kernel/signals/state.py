@@ -45,6 +45,7 @@ from uselib.emulator.kernel.signals.numbers import (
     SignalAction,
     bit,
 )
+from uselib.emulator.kernel.threads.group import ThreadGroup
 from uselib.emulator.kernel.threads.thread import Thread
 from uselib.emulator.process.interfaces import CpuState, Fault, ProcessEnded
 from uselib.linker.quick_dataclass import dataclass
@@ -90,6 +91,11 @@ class SignalState:
         self._host_before: dict[int, object] = {}  # host signal -> disposition before the run
         self._mask_before = host_signal.pthread_sigmask(host_signal.SIG_BLOCK, ())
         self._caught_defaults: frozenset[int] = frozenset()
+        self._threads = ThreadGroup()  # the process's, as soon as it has several threads
+
+    def share(self, threads: ThreadGroup) -> None:
+        """There are several threads from now on."""
+        self._threads = threads
 
     # -- what waiting calls ask (waiting.py) ---------------------------------------------------------------------
 
@@ -97,11 +103,23 @@ class SignalState:
     def wakeup_fd(self) -> int:
         return self._wakeup[0] if self._wakeup else -1
 
+    def open_wakeup(self) -> None:
+        """Signals with a handler of the guest's end a host's poll(2) of `wakeup_fd` from now on."""
+        if self._wakeup is None:
+            self._open_wakeup()
+
     def deliverable(self) -> bool:
+        """Whether a signal would end a wait of the thread that runs."""
         self.check_timers()
-        return any(
-            not self.thread.blocked & bit(info.signal) and not self._ignored(info.signal) for info in self.pending
-        )
+        return self.deliverable_to(self.thread)
+
+    def deliverable_to(self, thread: Thread) -> bool:
+        """Likewise of any thread, whatever the timers say."""
+        for queue in (thread.pending, self.pending):
+            for info in queue:
+                if not thread.blocked & bit(info.signal) and not self._ignored(info.signal):
+                    return True
+        return False
 
     def send(self, signal: int) -> None:
         """As the kernel's send_sig(signal, current, 0) says it: from the process itself."""
@@ -112,23 +130,35 @@ class SignalState:
         clock = self._clock
         return (
             bool(self.pending)
+            or bool(self.thread.pending)
             or self.thread.interrupted_call is not None
             or (clock.alarm_at is not None and clock.now >= clock.alarm_at)
         )
 
     # -- sending ------------------------------------------------------------------------------------------------------
 
-    def post(self, info: SignalInfo) -> None:
-        """Makes a signal pending. A standard signal that is pending already is not queued twice; an ignored one is
-        dropped at once unless it is blocked."""
+    def post(self, info: SignalInfo, thread: Thread | None = None) -> None:
+        """Makes a signal pending, for the process or for one thread. A standard signal that is pending already is not queued twice; an
+        ignored one is dropped at once unless it is blocked."""
         signal = info.signal
-        if not self.thread.blocked & bit(signal) and self._ignored(signal):
+        if not (thread or self.thread).blocked & bit(signal) and self._ignored(signal):
             return
-        if signal < 32 and any(other.signal == signal for other in self.pending):
+        thread = thread or self._taker(signal)
+        queue = self.pending if thread is None else thread.pending
+        if signal < 32 and any(other.signal == signal for other in queue):
             return
         if signal == SIGCONT:
             self.pending = [other for other in self.pending if other.signal not in STOPS]
-        self.pending.append(info)
+        queue.append(info)
+        if self._threads.scheduler is not None:
+            self._threads.scheduler.signalled = True
+
+    def _taker(self, signal: int) -> Thread | None:
+        """Of several threads, the one that gets a signal of the process's: the first that does not block it (complete_signal in
+        kernel/signal.c). None: it stays with the process until a thread takes it."""
+        if not self._threads.many:
+            return None
+        return next((thread for thread in self._threads.all.values() if not thread.blocked & bit(signal)), None)
 
     def _ignored(self, signal: int) -> bool:
         handler = self.actions.get(signal, _DEFAULT).handler
@@ -137,7 +167,12 @@ class SignalState:
     def set_action(self, signal: int, action: SignalAction) -> None:
         self.actions[signal] = action
         if self._ignored(signal):
-            self.pending = [info for info in self.pending if info.signal != signal]
+            for queue in (
+                self.pending,
+                self.thread.pending,
+                *(thread.pending for thread in self._threads.all.values()),
+            ):
+                queue[:] = [info for info in queue if info.signal != signal]
         self._mirror(signal, action)
 
     def set_blocked(self, mask: int) -> None:
@@ -149,7 +184,8 @@ class SignalState:
     # -- the host's side ----------------------------------------------------------------------------------------------
 
     def mirror_mask(self) -> None:
-        signals = [s for s in range(1, COUNT + 1) if self.thread.blocked & bit(s) and s not in _HOST_OWN]
+        mask = self._threads.blocked() if self._threads.many else self.thread.blocked & ~self.thread.sigwait
+        signals = [s for s in range(1, COUNT + 1) if mask & bit(s) and s not in _HOST_OWN]
         host_signal.pthread_sigmask(host_signal.SIG_SETMASK, signals)
 
     def _mirror(self, signal: int, action: SignalAction) -> None:
@@ -219,6 +255,7 @@ class SignalState:
     def after_fork(self) -> None:
         """In the child: nothing is pending, no timers run, and the wakeup pipe is its own."""
         self.pending.clear()
+        self.thread.pending.clear()
         self.timers.clear()
         self._clock.alarm_at = None
         if self._wakeup is not None:
@@ -295,7 +332,7 @@ class SignalState:
         self.check_timers()
         entered = False
         while (info := self._next()) is not None:
-            self.pending.remove(info)
+            (self.thread.pending if info in self.thread.pending else self.pending).remove(info)
             self._events.delivered(info)
             action = self.actions.get(info.signal, _DEFAULT)
             if action.handler == SIG_IGN or (action.handler == SIG_DFL and info.signal in IGNORED):
@@ -320,7 +357,10 @@ class SignalState:
             self.set_blocked(mask)
 
     def _next(self) -> SignalInfo | None:
-        open_to = [info for info in self.pending if not self.thread.blocked & bit(info.signal)]
+        blocked = self.thread.blocked
+        open_to = [info for info in self.thread.pending if not blocked & bit(info.signal)]
+        if not open_to:  # the thread's own come first (dequeue_signal)
+            open_to = [info for info in self.pending if not blocked & bit(info.signal)]
         return min(open_to, key=lambda info: (info.signal not in SYNCHRONOUS, info.signal), default=None)
 
     @staticmethod

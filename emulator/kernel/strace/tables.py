@@ -154,6 +154,19 @@ CHOICES: dict[str, Mapping[int, str]] = {
         1033: "F_ADD_SEALS",
         1034: "F_GET_SEALS",
     },
+    "futex": {
+        number | flags: f"FUTEX_{name}{suffix}"
+        for number, name in enumerate(
+            "WAIT WAKE FD REQUEUE CMP_REQUEUE WAKE_OP LOCK_PI UNLOCK_PI TRYLOCK_PI WAIT_BITSET WAKE_BITSET WAIT_REQUEUE_PI"
+            " CMP_REQUEUE_PI LOCK_PI2".split()
+        )
+        for flags, suffix in (
+            (0, ""),
+            (0x80, "_PRIVATE"),
+            (0x100, "|FUTEX_CLOCK_REALTIME"),
+            (0x180, "_PRIVATE|FUTEX_CLOCK_REALTIME"),
+        )
+    },
     "flock": {1: "LOCK_SH", 2: "LOCK_EX", 5: "LOCK_SH|LOCK_NB", 6: "LOCK_EX|LOCK_NB", 8: "LOCK_UN"},
     "ioctl": {
         0x5401: "TCGETS",

@@ -1,1 +1,8 @@
-"""Threads of the guest: what each has of its own. A process has one; clone with CLONE_THREAD is refused."""
+"""Threads of the guest: one engine, one thread at a time.
+
+thread.py      what each has of its own; group.py: all of a process, and what handlers ask of the scheduler
+scheduler.py   whose turn it is, parked system calls; order.py: round robin, or another order for each seed; wait.py: what is waited for
+futex.py       queues of waiters; pi.py: words with an owner; host_futex.py: those of other processes
+robust.py      what is done for others when a thread ends
+deadlock.py    every thread waits, and nobody is left who could wake one
+"""

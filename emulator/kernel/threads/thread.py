@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import field
+from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel.signals.numbers import SS_DISABLE
 from uselib.linker.quick_dataclass import dataclass
 
+if TYPE_CHECKING:
+    from uselib.emulator.kernel.signals.frames import SignalInfo
 
-@dataclass
+
+@dataclass(eq=False)
 class Thread:
     """One thread of the process.
 
     blocked: its signal mask, bit 0 for signal 1. suspended_mask: the mask that comes back when a handler has run
     (sigsuspend, ppoll), or None. alternate: sigaltstack's ss_sp, ss_flags, ss_size. interrupted_call: number of the call
     that a signal has ended, and whether SA_RESTART restarts it. tls: i386's entries of the GDT -> base, limit, flags.
+    pending: signals that were sent to it alone. clear_tid: the word that becomes 0 when it ends (set_tid_address), robust: head of its
+    list of robust futexes (set_robust_list); 0: none. name: prctl(PR_SET_NAME) of a thread that is not the first.
+    context: its registers while it does not run (ThreadProcessor).
     """
 
     tid: int
@@ -23,6 +30,13 @@ class Thread:
     alternate: tuple[int, int, int] = (0, SS_DISABLE, 0)
     interrupted_call: tuple[int, bool] | None = None
     tls: dict[int, tuple[int, int, int]] = field(default_factory=dict)
+    pending: list[SignalInfo] = field(default_factory=list)
+    clear_tid: int = 0
+    robust: int = 0
+    name: str | None = None
+    restarts: bool = True  # False: the call that was interrupted gives EINTR after any handler
+    sigwait: int = 0  # signals that it takes by sigwait just now, though they are blocked
+    context: int | None = None
 
     def after_exec(self, pid: int) -> None:
         """execve: the thread is the process's only one; mask and pending signals stay."""
@@ -30,3 +44,5 @@ class Thread:
         self.suspended_mask = None
         self.alternate = (0, SS_DISABLE, 0)
         self.tls.clear()
+        self.clear_tid = self.robust = 0
+        self.name = None

@@ -20,7 +20,7 @@ from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.limits import Limits
 from uselib.emulator.kernel.structs import KernelStructs
 from uselib.emulator.kernel.vfs.places import GuestDirectory
-from uselib.emulator.kernel.waiting import READ, WRITE, Waiter, wait_for
+from uselib.emulator.kernel.waiting import READ, WRITE, Waiter, patient, wait_for
 from uselib.linker.quick_dataclass import dataclass
 from uselib.loader.memory.address_space import AddressSpace, MemoryFault
 
@@ -144,7 +144,7 @@ class HostFile(Description):
 
     def write(self, process: FileUser, address: int, count: int) -> int:
         limited = self.most is not None or not process.limits.file_size_free
-        if count > _CHUNK or limited or (self.waits and process.signals.wakeup_fd >= 0):
+        if count > _CHUNK or limited or (self.waits and patient(process)):
             return self.writev(process, [(address, count)], None)
         try:
             done = os.write(self.fd, process.memory.read(address, count))
@@ -156,15 +156,15 @@ class HostFile(Description):
 
     def writev(self, process: FileUser, parts: Sequence[tuple[int, int]], offset: int | None) -> int:
         """In pieces, so that a huge write needs no copy of its size; an error or a short write ends it."""
-        patient = offset is None and self.waits and process.signals.wakeup_fd >= 0  # a signal may end the wait
-        pieces = _gather(process, parts, self.room(process, offset), _PIPE_BUF if patient else _CHUNK)
+        waits = offset is None and self.waits and patient(process)  # a signal may end the wait
+        pieces = _gather(process, parts, self.room(process, offset), _PIPE_BUF if waits else _CHUNK)
         done = 0
         while True:
             try:
                 data = next(pieces, None)
                 if data is None:
                     break
-                if patient:
+                if waits:
                     wait_for(process, self.fd, WRITE)
                 count = os.write(self.fd, data) if offset is None else os.pwrite(self.fd, data, offset + done)
             except BrokenPipeError:

@@ -72,7 +72,7 @@ extern RaiseErrorFunction core_raise_error;
 extern uint32_t (*core_read_byte)(Env *env, uint64_t address, uintptr_t host_pc);
 
 /* Has the instruction that is being translated call a function of ours first (emit.c). */
-enum { CORE_TAKE_FLAGS, CORE_BEFORE_CMPXCHG, CORE_AFTER_CMPXCHG, CORE_CHECK_MMX, CORE_CALLS };
+enum { CORE_TAKE_FLAGS, CORE_BEFORE_CMPXCHG, CORE_AFTER_CMPXCHG, CORE_CHECK_MMX, CORE_COUNT_BLOCK, CORE_CALLS };
 void core_emit_call(Env *env, int what);
 /* The same for REP MOVS (opcode A4) and REP STOS (AA) with elements of so many bytes (strings.c). */
 void core_emit_string(Env *env, unsigned opcode, unsigned size);
@@ -108,6 +108,10 @@ extern bool (*core_restore)(void *cpu, uintptr_t host_pc, bool will_exit);
 void core_delay_mmx(Env *env);
 void core_emit_delayed_mmx(void);
 void core_check_mmx(void);
+
+/* slices.c: whether blocks that are translated now count; what they call at their start. */
+extern bool core_slices;
+void core_count_block(void);
 
 /* sse.c: around a run of the CPU. */
 void core_enter_sse(Env *env);

@@ -297,6 +297,7 @@ static const Operations *unicorn_operations;
 static void translate(Base *base, void *cpu)
 {
     Env *env = (Env *)((char *)cpu + CPU_ENV);
+    if (core_slices && base->pc_next == base->pc_first) core_emit_call(env, CORE_COUNT_BLOCK);
     Around around = base->pc_next != core_until ? look(env, base->pc_next) : (Around){0};
     if (around.reads_mxcsr) core_emit_call(env, CORE_TAKE_FLAGS);
     if (around.string) core_emit_string(env, around.string & 0xFE, around.size);

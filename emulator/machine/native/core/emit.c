@@ -38,7 +38,7 @@ static void after_cmpxchg(void)
 
 static void *const FUNCTIONS[CORE_CALLS] = {
     [CORE_TAKE_FLAGS] = take_flags, [CORE_BEFORE_CMPXCHG] = before_cmpxchg, [CORE_AFTER_CMPXCHG] = after_cmpxchg,
-    [CORE_CHECK_MMX] = core_check_mmx,
+    [CORE_CHECK_MMX] = core_check_mmx, [CORE_COUNT_BLOCK] = core_count_block,
 };
 
 static void emit(Env *env, void *function)
@@ -73,5 +73,6 @@ const Replacement uselib_emit[] = {
     {"helper_svm_check_io_x86_64", core_stos2, NULL},
     {"helper_lldt_x86_64", core_stos4, NULL},
     {"helper_ltr_x86_64", core_stos8, NULL},
+    {"helper_rsm_x86_64", core_count_block, NULL}, /* refused outside of system management mode */
     {NULL, NULL, NULL},
 };

@@ -1,0 +1,84 @@
+"""ThreadGroup: the threads of one process, and what is asked of them together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from uselib.emulator.kernel.threads.order import Order, RoundRobin
+
+if TYPE_CHECKING:
+    from uselib.emulator.kernel.threads.thread import Thread
+    from uselib.emulator.kernel.threads.wait import FutexWaiter, Wait
+    from uselib.emulator.process.interfaces import ThreadMachine
+
+
+class ThreadScheduler(Protocol):
+    """What handlers ask of the scheduler (scheduler.py). The calling thread is the one whose system call is carried out."""
+
+    signalled: bool
+
+    def wait(self, wait: Wait) -> Any:
+        """Parks the calling thread until its wait is over: its value, or None when its time is. Raises GuestError(EINTR)."""
+
+    def wake(self, thread: Thread) -> None:
+        """Ends the wait of a parked thread."""
+
+    def yield_soon(self) -> None:
+        """After this system call it is another thread's turn."""
+
+    def add(self, thread: Thread) -> None:
+        """A new thread, which can run."""
+
+    def registers_of(self, thread: Thread) -> AbstractContextManager[None]:
+        """The registers of a new thread are on the CPU, first as copies of the calling one's."""
+
+    def forget(self, thread: Thread) -> None:
+        """A thread that was added cannot be started."""
+
+    def remove(self, thread: Thread) -> None:
+        """A thread has ended; if it is the calling one, ThreadEnded has to be raised."""
+
+    def end_others(self) -> None:
+        """All threads but the calling one end, and so does this scheduler (execve)."""
+
+    def after_fork(self) -> None:
+        """In the child, which has the calling thread only."""
+
+    def close(self) -> None:
+        """The run is over."""
+
+
+class ThreadGroup:
+    """all: thread number -> thread, of those that live; the process fills it in. many: there are several, so system calls must not block
+    the host (waiting.py). machine: where they run. scheduler: from the second thread on, until the next execve. futexes: who waits, in
+    order, by key (futex.py)."""
+
+    def __init__(self) -> None:
+        self.all: dict[int, Thread] = {}
+        self.many = False
+        self.machine: ThreadMachine | None = None
+        self.order: Order = RoundRobin()
+        self.scheduler: ThreadScheduler | None = None
+        self.futexes: dict[tuple[object, ...], list[FutexWaiter]] = {}
+        self.leader_code: int | None = None  # exit status of the first thread, if it has ended before others
+        self.started = 0  # threads so far, without the first
+        self.free_numbers: list[int] = []  # of threads that have ended
+        self.lost: list[
+            object
+        ] = []  # Python stacks of calls of the parent's other threads, which must not be unwound here
+        self.on_switch: list[Callable[[Thread], None]] = []  # another thread is on the CPU now
+        self.on_end: list[Callable[[Thread], None]] = []  # a thread has ended, and others go on
+        self.on_park: list[Callable[[Thread], None]] = []  # a system call of the thread's waits, and others run
+
+    def counted(self) -> None:
+        """After threads have come or gone."""
+        self.many = len(self.all) > 1
+
+    def blocked(self) -> int:
+        """The signals that no thread would take now."""
+        mask = -1
+        for thread in self.all.values():
+            mask &= thread.blocked & ~thread.sigwait
+        return mask

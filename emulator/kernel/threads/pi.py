@@ -1,0 +1,180 @@
+"""Futexes with an owner (FUTEX_LOCK_PI and its relatives): the word holds the owner's thread number, and the kernel passes it on.
+
+Threads have no priorities here, so nothing is inherited; the first that waits gets the word. Between processes the word is passed on
+by being free: who waits in another process takes it when it looks again.
+Source: kernel/futex/{pi,requeue}.c of Linux 6.1, Documentation/locking/pi-futex.rst.
+"""
+
+from __future__ import annotations
+
+import errno
+
+from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.process import Process
+from uselib.emulator.kernel.threads import futex, host_futex
+from uselib.emulator.kernel.threads.futex import Key, load, store
+from uselib.emulator.kernel.threads.wait import FutexWaiter
+
+WAITERS, OWNER_DIED, TID = 0x8000_0000, 0x4000_0000, 0x3FFF_FFFF
+
+
+def _owner_exists(process: Process, tid: int) -> bool:
+    return tid in process.threads.all or tid == process.thread.tid or tid in process.pids.all()
+
+
+def _take(process: Process, address: int, tid: int, others: bool) -> bool:
+    """Takes a word without an owner; False: it has one. others: somebody waits for it."""
+    word = load(process, address)
+    if word & TID:
+        return False
+    store(process, address, word & OWNER_DIED | tid | (WAITERS if others else 0))
+    return True
+
+
+def _check_owner(process: Process, address: int, tid: int) -> None:
+    """Raises GuestError if thread `tid` may not wait for the word."""
+    owner = load(process, address) & TID
+    if owner == tid:
+        raise GuestError(errno.EDEADLK)
+    if not _owner_exists(process, owner):
+        raise GuestError(errno.ESRCH)
+    seen = set()
+    while owner not in seen:  # whoever the owner waits for must not wait for us
+        seen.add(owner)
+        waiter = _waits_for(process, owner)
+        if waiter is None:
+            return
+        owner = load(process, waiter.address) & TID
+        if owner == tid:
+            raise GuestError(errno.EDEADLK)
+
+
+def _waits_for(process: Process, tid: int) -> FutexWaiter | None:
+    """What a thread waits to own."""
+    for queue in process.threads.futexes.values():
+        for waiter in queue:
+            if waiter.pi and waiter.thread.tid == tid:
+                return waiter
+    return None
+
+
+def lock(process: Process, address: int, private: bool, timeout: int | None) -> int:
+    """FUTEX_LOCK_PI; ns from now. Raises GuestError(EDEADLK, ESRCH, ETIMEDOUT)."""
+    key = futex.key_of(process, address, private, "write")
+    return _lock(process, key, address, timeout)
+
+
+def _lock(process: Process, key: Key, address: int, timeout: int | None) -> int:
+    thread = process.thread
+    deadline = None if timeout is None else process.clock.now + timeout
+    while True:
+        queue = process.threads.futexes.get(key)
+        if not queue and _take(process, address, thread.tid, others=False):
+            return 0
+        _check_owner(process, address, thread.tid)
+        word = load(process, address) | WAITERS
+        store(process, address, word)
+        waiter = FutexWaiter(thread, key, address, pi=True)
+        futex.enter(process, waiter)
+        left = None if deadline is None else deadline - process.clock.now
+        try:
+            found = futex.block(process, [waiter], word, left)
+        except GuestError:
+            thread.restarts = True
+            raise
+        if waiter.woken:
+            return 0
+        if found is None:
+            raise GuestError(errno.ETIMEDOUT)
+
+
+def try_lock(process: Process, address: int, private: bool) -> int:
+    """FUTEX_TRYLOCK_PI: also for a word whose owner died. Raises GuestError(EAGAIN)."""
+    key = futex.key_of(process, address, private, "write")
+    if not process.threads.futexes.get(key) and _take(process, address, process.thread.tid, others=False):
+        return 0
+    _check_owner(process, address, process.thread.tid)
+    store(process, address, load(process, address) | WAITERS)
+    raise GuestError(errno.EAGAIN)
+
+
+def unlock(process: Process, address: int, private: bool) -> int:
+    """FUTEX_UNLOCK_PI. Raises GuestError(EPERM) if the word is not the caller's."""
+    if load(process, address) & TID != process.thread.tid:
+        raise GuestError(errno.EPERM)
+    key = futex.key_of(process, address, private, "write")
+    pass_on(process, key, address, died=False)
+    return 0
+
+
+def pass_on(process: Process, key: Key, address: int, *, died: bool) -> bool:
+    """The first that waits gets the word; without one it is free. died: its owner has ended without unlocking. False: nobody waits here."""
+    queue = process.threads.futexes.get(key)
+    mark = OWNER_DIED if died else 0
+    if queue and queue[0].pi:
+        store(process, address, mark | WAITERS | queue[0].thread.tid)
+        futex.release(process, queue[0])
+        return True
+    host = futex.host_word(process, key, address)
+    waits = load(process, address) & WAITERS if host is not None else 0
+    store(process, address, mark | waits)
+    if host is not None and waits:
+        host_futex.wake(host, 1)
+    return False
+
+
+# -- condition variables ------------------------------------------------------------------------------------------------
+
+
+def wait_requeue(
+    process: Process, address: int, second: int, private: bool, expected: int, timeout: int | None, bitset: int
+) -> int:
+    """FUTEX_WAIT_REQUEUE_PI: waits on the first word until FUTEX_CMP_REQUEUE_PI has made the caller wait for the second, and it owns it."""
+    if address == second or not bitset:
+        raise GuestError(errno.EINVAL)
+    target = futex.key_of(process, second, private, "write")
+    key = futex.key_of(process, address, private)
+    if key == target:
+        raise GuestError(errno.EINVAL)
+    if load(process, address) != expected:
+        raise GuestError(errno.EAGAIN)
+    waiter = FutexWaiter(process.thread, key, address, bitset, target=target)
+    futex.enter(process, waiter)
+    try:
+        found = futex.block(process, [waiter], expected, timeout)
+    except GuestError:
+        if waiter.pi:
+            raise GuestError(errno.EAGAIN) from None  # moved already: it cannot be restarted
+        raise
+    if waiter.woken:
+        return 0
+    raise GuestError(errno.ETIMEDOUT if found is None else errno.EAGAIN)
+
+
+def requeue(process: Process, first: int, second: int, private: bool, wakes: int, moves: int, expected: int) -> int:
+    """FUTEX_CMP_REQUEUE_PI: the first that waits gets the second word if it is free, the others wait for it. Raises GuestError."""
+    if first == second or wakes != 1 or moves < 0:
+        raise GuestError(errno.EINVAL)
+    key, target = futex.key_of(process, first, private), futex.key_of(process, second, private, "write")
+    if key == target:
+        raise GuestError(errno.EINVAL)
+    if load(process, first) != expected:
+        raise GuestError(errno.EAGAIN)
+    done = 0
+    for waiter in list(process.threads.futexes.get(key, ())):
+        if done - wakes >= moves:
+            break
+        if waiter.target != target:
+            raise GuestError(errno.EINVAL)
+        if not process.threads.futexes.get(target) and _take(
+            process, second, waiter.thread.tid, others=done + 1 < wakes + moves
+        ):
+            waiter.target = None
+            futex.release(process, waiter)
+        else:
+            _check_owner(process, second, waiter.thread.tid)
+            store(process, second, load(process, second) | WAITERS)
+            waiter.pi, waiter.target = True, None
+            futex.move(process, waiter, target, second)
+        done += 1
+    return done

@@ -1,0 +1,353 @@
+"""Scheduler: which thread of a process runs, and what the others wait for.
+
+The threads run one at a time in the machine of the process. Another one comes when a system call waits, when the time slice is over
+(a number of translated blocks, so that the same program switches at the same places in every run), when the thread yields or ends.
+
+A system call runs in a greenlet, a Python stack of its own, when there are several threads. A handler that has to wait calls the functions
+of waiting.py as it does with one thread; they park the thread here: the greenlet is left in the middle of the handler, other threads
+run, and when the wait is over the handler goes on with its thread on the CPU. So handlers need not know of threads, and nothing is
+carried out twice. The run loop and this module's decisions are in the greenlet that called Machine.run (the hub).
+
+Time: a decision takes 10 us of the deterministic clock and a used-up slice 100 us, so a thread that spins until another has slept gets on.
+When all threads wait, the clock moves to the next deadline; if they wait for descriptors of the host's, the host waits for all of them.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from greenlet import GreenletExit, getcurrent, greenlet
+
+from uselib.emulator.kernel import waiting
+from uselib.emulator.kernel.clock import STEP
+from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.threads.wait import Ending, ThreadEnded, Wait
+from uselib.emulator.process.interfaces import ContextReplaced
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from uselib.emulator.kernel.process import Process
+    from uselib.emulator.kernel.threads.group import ThreadScheduler
+    from uselib.emulator.kernel.threads.thread import Thread
+    from uselib.emulator.process.interfaces import Kernel, ThreadMachine
+
+_SLICE_TIME = 100_000  # ns that a slice takes
+_FIRST_RETRY, _LAST_RETRY = 1_000_000, 20_000_000  # ns of real time between attempts at what cannot be polled
+
+_Outcome = tuple[int, BaseException | None]  # result of a system call, or what was raised
+_Call = Callable[[int, Sequence[int]], int]
+
+
+class Scheduler:
+    """Of one program; made when it starts its second thread, with that program's only thread on the CPU."""
+
+    def __init__(self, process: Process, machine: ThreadMachine) -> None:
+        self._process = process
+        self._group = process.threads
+        self._cpu = machine.contexts()
+        self._ready: deque[Thread] = deque()
+        self._parked: dict[Thread, greenlet] = {}  # calls that wait, in the order in which they came
+        self._waits: dict[Thread, Wait] = {}
+        self._polled: dict[Thread, Wait] = {}  # those that have a condition or a deadline
+        self._idle: list[greenlet] = []  # workers without a call
+        self._hub = getcurrent()
+        self._loaded = process.thread  # whose registers are on the CPU
+        self._yields = False
+        self._retry = _FIRST_RETRY
+        self.signalled = False  # a signal has become pending: waits may be over
+        self._loaded.context = self._cpu.new()
+        machine.threads = self
+        self._begin_slice()
+
+    # -- what the machine calls ---------------------------------------------------------------------------------------
+
+    def system_call(self, kernel: Kernel, number: int, arguments: list[int]) -> int:
+        """See interfaces.ThreadSwitching."""
+        if not self._group.many:
+            return kernel.system_call(number, arguments)
+        worker = self._idle.pop() if self._idle else greenlet(self._work)
+        self._hub = getcurrent()
+        outcome: _Outcome | None = worker.switch(kernel.system_call, number, arguments)
+        if outcome is None:  # parked
+            self._parked[self._process.thread] = worker
+            self._run_another()
+            raise ContextReplaced
+        self._idle.append(worker)
+        result, failure = outcome
+        if isinstance(failure, ThreadEnded):
+            self._run_another()
+            raise ContextReplaced
+        if failure is not None:
+            raise failure
+        if self._yields or self._cpu.slice_over or self._group.order.switches():
+            self._cpu.finish_call(result)
+            self._give_way()
+            raise ContextReplaced
+        return result
+
+    def slice_over(self) -> bool:
+        """See interfaces.ThreadSwitching."""
+        if not self._cpu.slice_over:
+            return False
+        self._process.clock.advance(_SLICE_TIME - STEP)
+        self._give_way()
+        return True
+
+    def _work(self, call: _Call, number: int, arguments: Sequence[int]) -> None:
+        """A worker: carries out system calls, one after the other."""
+        while True:
+            try:
+                outcome: _Outcome = call(number, arguments), None
+            except GreenletExit:
+                raise
+            except BaseException as failure:
+                outcome = 0, failure
+            call, number, arguments = self._hub.switch(outcome)
+
+    # -- what handlers call, within a worker ----------------------------------------------------------------------------
+
+    def wait(self, wait: Wait) -> Any:
+        """Parks the calling thread until its wait is over: its value, or None when its time is. Raises GuestError(EINTR)."""
+        process = self._process
+        thread = process.thread
+        if wait.interruptible and process.signals.deliverable():
+            raise GuestError(errno.EINTR)
+        self._waits[thread] = wait
+        if wait.condition is not None or wait.deadline is not None:
+            self._polled[thread] = wait
+        try:
+            for tell in self._group.on_park:
+                tell(thread)
+            self._hub.switch(None)
+        finally:
+            self._waits.pop(thread, None)
+            self._polled.pop(thread, None)
+        if wait.ending is Ending.SIGNAL:
+            raise GuestError(errno.EINTR)
+        return wait.value
+
+    def wake(self, thread: Thread) -> None:
+        """Ends the wait of a parked thread, if it has not ended yet."""
+        self._end_wait(thread, Ending.DONE, True)
+
+    def yield_soon(self) -> None:
+        """After this system call it is another thread's turn."""
+        self._yields = True
+
+    def add(self, thread: Thread) -> None:
+        """A new thread, which can run."""
+        thread.context = self._cpu.new()
+        self._group.all[thread.tid] = thread
+        self._group.counted()
+        self._ready.append(thread)
+
+    @contextmanager
+    def registers_of(self, thread: Thread) -> Iterator[None]:
+        """The registers of a new thread are on the CPU, first as copies of the calling one's."""
+        caller = self._loaded
+        assert caller.context is not None and thread.context is not None
+        self._cpu.save(caller.context)
+        try:
+            yield
+        finally:
+            self._cpu.save(thread.context)
+            self._cpu.load(caller.context)
+
+    def forget(self, thread: Thread) -> None:
+        """A thread that was added cannot be started."""
+        self._ready.remove(thread)
+        self.remove(thread)
+
+    def remove(self, thread: Thread) -> None:
+        """A thread has ended; if it is the calling one, ThreadEnded has to be raised."""
+        self._group.all.pop(thread.tid, None)
+        self._group.counted()
+        self._drop(thread)
+        for tell in self._group.on_end:
+            tell(thread)
+
+    def _drop(self, thread: Thread) -> None:
+        context, thread.context = thread.context, None
+        if context is not None:
+            self._cpu.drop(context)
+
+    def end_others(self) -> None:
+        """All threads but the calling one end, and so does this scheduler (execve)."""
+        caller = self._process.thread
+        self.close()
+        for thread in [thread for thread in self._group.all.values() if thread is not caller]:
+            self.remove(thread)
+        self._drop(caller)
+        self._ready.clear()
+
+    def _discard(self, worker: greenlet, thread: Thread) -> None:
+        """Ends a call in its middle. What it has to put back, it does as that thread."""
+        self._process.thread = self._process.signals.thread = thread
+        worker.parent = getcurrent()
+        worker.throw(GreenletExit)
+
+    def close(self) -> None:
+        """The run is over."""
+        caller = self._process.thread
+        for thread, worker in list(self._parked.items()):
+            self._discard(worker, thread)
+        self._parked.clear()
+        self._process.thread = self._process.signals.thread = caller
+
+    def after_fork(self) -> None:
+        """In the child, which has the calling thread only. Calls of the others stay where they are: putting back what they have
+        changed would concern the parent, too."""
+        caller = self._process.thread
+        self._group.lost += self._parked.values()
+        self._parked.clear()
+        self._waits.clear()
+        self._polled.clear()
+        self._ready.clear()
+        self._group.all = {caller.tid: caller}
+        self._group.counted()
+
+    # -- decisions, in the hub ----------------------------------------------------------------------------------------
+
+    def _begin_slice(self) -> None:
+        self._yields = False
+        self._cpu.begin_slice(self._group.order.slice())
+
+    def _give_way(self) -> None:
+        """The thread on the CPU can go on, but it is another's turn."""
+        self._ready.append(self._process.thread)
+        self._run_another()
+
+    def _run_another(self) -> None:
+        """Puts the next thread on the CPU, and lets its system call go on if it is within one."""
+        while True:
+            thread = self._next()
+            self._put_on_cpu(thread)
+            worker = self._parked.pop(thread, None)
+            if worker is None:
+                return
+            outcome: _Outcome | None = worker.switch()
+            if outcome is None:  # it waits again
+                self._parked[thread] = worker
+                continue
+            self._idle.append(worker)
+            result, failure = outcome
+            if failure is None:
+                self._cpu.finish_call(result)
+                return
+            if isinstance(failure, ThreadEnded):
+                continue
+            if isinstance(failure, ContextReplaced):
+                return
+            raise failure
+
+    def _put_on_cpu(self, thread: Thread) -> None:
+        self._begin_slice()
+        process = self._process
+        process.thread = process.signals.thread = thread
+        loaded = self._loaded
+        if loaded is thread:
+            return
+        if loaded.context is not None:
+            self._cpu.save(loaded.context)
+        assert thread.context is not None
+        self._cpu.load(thread.context)
+        self._loaded = thread
+        for tell in self._group.on_switch:
+            tell(thread)
+
+    def _next(self) -> Thread:
+        """Who runs now. Raises ProcessEnded when nobody ever will."""
+        ready, order = self._ready, self._group.order
+        self._hub = getcurrent()
+        self._process.clock.advance(STEP)
+        while True:
+            self._collect()
+            if ready:
+                self._retry = _FIRST_RETRY
+                position = order.choose(len(ready))
+                if not position:
+                    return ready.popleft()
+                thread = ready[position]
+                del ready[position]
+                return thread
+            self._idle_until_something_happens()
+
+    def _end_wait(self, thread: Thread, ending: Ending, value: Any = None) -> None:
+        wait = self._waits.get(thread)
+        if wait is None or wait.ending is not Ending.NOT_YET:
+            return
+        wait.ending, wait.value = ending, value
+        self._polled.pop(thread, None)
+        self._ready.append(thread)
+
+    def _collect(self) -> None:
+        """Ends the waits that are over by themselves."""
+        process = self._process
+        clock, signals = process.clock, process.signals
+        now = clock.now
+        if clock.alarm_at is not None and now >= clock.alarm_at:
+            signals.check_timers()
+        if self.signalled:
+            self.signalled = False
+            for thread, wait in list(self._waits.items()):
+                if wait.interruptible and signals.deliverable_to(thread):
+                    self._end_wait(thread, Ending.SIGNAL)
+        if not self._polled:
+            return
+        running = process.thread
+        for thread, wait in list(self._polled.items()):
+            if wait.condition is not None:
+                process.thread = signals.thread = thread
+                value = wait.condition()
+                if value is not None:
+                    self._end_wait(thread, Ending.DONE, value)
+                    continue
+            if wait.deadline is not None and wait.deadline <= clock.now:
+                self._end_wait(thread, Ending.OVER)
+        process.thread = signals.thread = running
+
+    def _idle_until_something_happens(self) -> None:
+        """No thread can run: time passes, or the host waits. Raises ProcessEnded if nothing can ever happen."""
+        process = self._process
+        clock = process.clock
+        waits = list(self._polled.values())
+        deadlines = [wait.deadline for wait in waits if wait.deadline is not None]
+        if clock.alarm_at is not None:
+            deadlines.append(clock.alarm_at)
+        left = max(min(deadlines) - clock.now, 0) if deadlines else None
+        descriptors = [pair for wait in waits for pair in wait.fds]
+        retry = any(wait.retry for wait in waits)
+        if not descriptors and not retry and not clock.sleeps and left is not None:
+            clock.advance(left)
+            return
+        if left is None and not descriptors and not retry and all(wait.futex for wait in self._waits.values()):
+            self._check_deadlock()
+        if retry:
+            left = self._retry if left is None else min(left, self._retry)
+            self._retry = min(2 * self._retry, _LAST_RETRY)
+        process.signals.open_wakeup()
+        words = [wait.word for wait in waits if wait.word is not None]
+        if waiting.host_wait(process, descriptors, left, words[0] if words else None):
+            self.signalled = True
+
+    def _check_deadlock(self) -> None:
+        from uselib.emulator.kernel.threads import deadlock
+
+        deadlock.check(self._process)
+
+
+def run_threads(process: Process) -> ThreadScheduler:
+    """The scheduler of a program; the first time it is asked for there is one thread. Raises GuestError(ENOSYS) without a machine."""
+    group = process.threads
+    if group.scheduler is None:
+        if group.machine is None:
+            raise GuestError(errno.ENOSYS)
+        group.all = {process.thread.tid: process.thread}
+        process.signals.share(group)
+        group.scheduler = Scheduler(process, group.machine)
+    return group.scheduler

@@ -1,0 +1,59 @@
+"""Wait: what a parked thread waits for, and how its wait has ended."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from uselib.linker.quick_dataclass import dataclass
+
+if TYPE_CHECKING:
+    from uselib.emulator.kernel.threads.thread import Thread
+
+
+class ThreadEnded(Exception):
+    """exit(2) of a thread that is not the last. Raised by the handler."""
+
+
+class Ending(enum.Enum):
+    """How a wait has ended."""
+
+    NOT_YET = 0
+    DONE = 1  # value says with what
+    OVER = 2  # its time has passed
+    SIGNAL = 3  # a signal has come: EINTR
+
+
+@dataclass(eq=False)
+class Wait:
+    """condition: gives a value when the wait is over, else None; asked again after whatever may have changed it (None: somebody ends the
+    wait by Scheduler.wake). fds: host descriptors with the events of poll(2) after which it is asked. deadline: monotonic ns. retry: it
+    may also change without notice, so it is asked again after some real time. interruptible: by signals. futex: the address of a futex
+    wait, 0 for others (deadlock.py). word: a host's futex that tells of a change (host address, value until then).
+    """
+
+    condition: Callable[[], Any] | None = None
+    fds: Sequence[tuple[int, int]] = ()
+    deadline: int | None = None
+    retry: bool = False
+    interruptible: bool = True
+    futex: int = 0
+    word: tuple[int, int] | None = None
+    ending: Ending = Ending.NOT_YET
+    value: Any = None
+
+
+@dataclass(eq=False)
+class FutexWaiter:
+    """A thread in the queue of a futex. bitset: of FUTEX_WAIT_BITSET. pi: it wants to own the word (FUTEX_LOCK_PI). target: where
+    FUTEX_CMP_REQUEUE_PI may move it (key). number: which of futex_waitv's words. woken: it has left the queue for good."""
+
+    thread: Thread
+    key: tuple[object, ...]
+    address: int
+    bitset: int = 0xFFFF_FFFF
+    pi: bool = False
+    target: tuple[object, ...] | None = None
+    number: int = 0
+    woken: bool = False
