@@ -3,6 +3,7 @@
 calls/       the system calls, a file a family: a new call is a handler and a row of its family's tuple there
              (a new family: also a line in table.FAMILIES)
 vfs/         files: what the guest sees of the host (grants, namespace), path operations, open files, descriptors
+proc/        /proc: which files there are, and what they say
 signals/     numbers, pending and blocked signals, the frame of a handler
 threads/     several threads: what each has of its own, whose turn it is, futexes
 strace/      how calls and their arguments are shown; what a call changes, in one line
@@ -12,5 +13,6 @@ arguments.py kinds of arguments; structs.py: structures that programs and kernel
 dispatch.py  from a number and registers to a handler and a result; core.py: the kernel that the machine calls
 process.py   what handlers work on, put together of the parts above and of clock, limits, identity, pids and waiting
 vsyscall.py  the page of old system calls
+settings.py  what a process can set of itself and its kernel; terminals.py: the guest's terminals
 eras.py      what kernels of other years did differently; constants.py: Linux's numbers; errors.py: errors of calls
 """

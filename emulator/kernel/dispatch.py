@@ -9,6 +9,7 @@ from typing import Protocol
 from uselib.emulator.kernel import table
 from uselib.emulator.kernel.arguments import ArgumentKind, Width
 from uselib.emulator.kernel.errors import GuestError, guest_errno
+from uselib.emulator.kernel.pids import RUNNING, SLEEPING
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Handler, Syscall
 from uselib.emulator.process.interfaces import ContextReplaced, ProgramReplaced
@@ -46,6 +47,22 @@ class Observer(Protocol):
     def unknown(self, name: str, raw: Sequence[int]) -> None: ...
 
 
+def asleep(handler: Handler) -> Handler:
+    """The handler of a call that may wait: the guest's other processes see this one asleep meanwhile."""
+
+    def sleeping(process: Process, *arguments: int) -> int:
+        pids = process.pids
+        if pids.alone:
+            return handler(process, *arguments)
+        pids.set_state(process.identity.pid, SLEEPING)
+        try:
+            return handler(process, *arguments)
+        finally:
+            pids.set_state(process.identity.pid, RUNNING)
+
+    return sleeping
+
+
 class BoundSyscall:
     """A row made ready for one machine: which registers make which arguments."""
 
@@ -54,7 +71,7 @@ class BoundSyscall:
     def __init__(self, row: Syscall, machine: Machine) -> None:
         convert = CONVERSIONS[machine]
         self.row = row
-        self.handler: Handler = row.handler
+        self.handler: Handler = asleep(row.handler) if row.name in table.MAY_WAIT else row.handler
         self._count = len(row.arguments)
         self._wide = machine is Machine.I386 and any(kind.width is Width.WIDE for kind in row.arguments)
         self._conversions: tuple[tuple[int, Convert], ...] = tuple(

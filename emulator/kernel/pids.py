@@ -1,7 +1,8 @@
-"""Process numbers of the guest: 1000, 1001, ... in order of creation, and the host processes behind them.
+"""Process numbers of the guest: 1000, 1001, ... in order of creation, and the host processes behind them; groups and sessions.
 
-The table is shared memory that every process of the guest inherits, so that any of them can send a signal to any other.
-A pipe with one byte in it is the lock: whoever holds the byte may change the table.
+A process group of the guest is one of the host's as well, so that the host's terminals, stops and waits know it. The table is shared memory
+that every process of the guest inherits, so that any of them can send a signal to any other. A pipe with one byte in it is the lock:
+whoever holds the byte may change the table.
 
 A host pid says nothing by itself: when its process has ended and has been waited for, the host gives the number to somebody else. So each
 process holds a record lock (fcntl(2), F_SETLK) on its own byte of an inherited file. The host's kernel lets it go when the process ends,
@@ -17,21 +18,28 @@ import mmap
 import os
 import signal
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 
 from uselib.linker.quick_dataclass import dataclass
 
 FIRST = 1000
+RUNNING, SLEEPING, STOPPED = b"RST"  # states of proc(5)
+_SHARED_MEMORY = mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | 0x4000  # MAP_NORESERVE: most of it is never touched
 _ROOM = 32768  # processes in one run
-_ENTRY = struct.Struct("<II")  # host pid, guest pid of the parent
+_ENTRY = struct.Struct("<IIII")  # host pid, guest pid of the parent, process group, session
+_FACTS = 2048  # bytes that a process may tell of itself, with two that say how many
 _LOCK = struct.Struct("<hh4xqqi4x")  # struct flock of a 64-bit host: type, whence, start, length, pid
 
 
 @dataclass(frozen=True)
 class _Shared:
-    """What all processes of the guest have in common: the table, the two ends of the pipe, the file of record locks."""
+    """What all processes of the guest have in common: the table, what the processes tell of themselves, their states (a letter each, as
+    proc(5) has them, and whether they have called execve), the two ends of the pipe, the file of record locks."""
 
     table: mmap.mmap
+    facts: mmap.mmap
+    states: mmap.mmap
     take: int
     give: int
     locks: int
@@ -44,16 +52,24 @@ class PidTable:
     def __init__(self) -> None:
         self._first = os.getpid()
         self._opened: _Shared | None = None
+        self._own = FIRST
+        self._alone = (FIRST, FIRST)  # group and session of the only process there is
 
     def _open(self) -> _Shared:
         if self._opened is None:
             take, give = os.pipe2(os.O_CLOEXEC)
             locks = os.memfd_create("processes", os.MFD_CLOEXEC)
-            self._opened = _Shared(mmap.mmap(-1, _ENTRY.size * (_ROOM + 1)), take, give, locks)
-            _ENTRY.pack_into(self._opened.table, 0, 1, 0)
-            self._enter(FIRST, self._first, 0)
+            maps = [mmap.mmap(-1, size * (_ROOM + 1), _SHARED_MEMORY) for size in (_ENTRY.size, _FACTS, 2)]
+            self._opened = _Shared(maps[0], maps[1], maps[2], take, give, locks)
+            _ENTRY.pack_into(self._opened.table, 0, 1, 0, 0, 0)
+            self._enter(FIRST, self._first, 0, *self._alone)
             os.write(give, b"x")
         return self._opened
+
+    @property
+    def alone(self) -> bool:
+        """No process has been forked yet."""
+        return self._opened is None
 
     def close(self) -> None:
         """In the process that made it, when the run is over."""
@@ -62,8 +78,12 @@ class PidTable:
                 os.close(fd)
             self._opened = None
 
+    def _row(self, index: int) -> tuple[int, int, int, int]:
+        """Host pid, parent, group, session."""
+        return _ENTRY.unpack_from(self._open().table, _ENTRY.size * index)
+
     def _get(self, index: int) -> tuple[int, int]:
-        host, parent = _ENTRY.unpack_from(self._open().table, _ENTRY.size * index)
+        host, parent, _, _ = self._row(index)
         return host, parent
 
     def _index(self, pid: int) -> int:
@@ -86,24 +106,26 @@ class PidTable:
             count, _ = self._get(0)
             if count >= _ROOM:
                 raise OSError(errno.EAGAIN, "too many processes")
-            _ENTRY.pack_into(shared.table, 0, count + 1, 0)
+            _ENTRY.pack_into(shared.table, 0, count + 1, 0, 0, 0)
             return FIRST + count
         finally:
             os.write(shared.give, b"x")
 
     def register(self, pid: int, parent: int) -> None:
-        """In the new process itself, before its parent goes on: it is guest process `pid` from now on."""
-        self._enter(pid, os.getpid(), parent)
+        """In the new process itself, before its parent goes on: it is guest process `pid` from now on, in its parent's group and session."""
+        self._enter(pid, os.getpid(), parent, *self.groups(parent))
+        self._own = pid
 
-    def _enter(self, pid: int, host: int, parent: int) -> None:
+    def _enter(self, pid: int, host: int, parent: int, group: int, session: int) -> None:
         shared, index = self._open(), pid - FIRST + 1
         fcntl.fcntl(shared.locks, fcntl.F_SETLK, _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, index, 1, 0))
-        _ENTRY.pack_into(shared.table, _ENTRY.size * index, host, parent)
+        _ENTRY.pack_into(shared.table, _ENTRY.size * index, host, parent, group, session)
+        shared.states[2 * index : 2 * index + 2] = bytes((RUNNING, 0))
 
     def forget(self, pid: int) -> None:
         """It has ended and has been waited for."""
         if index := self._index(pid):
-            _ENTRY.pack_into(self._open().table, _ENTRY.size * index, 0, 0)
+            _ENTRY.pack_into(self._open().table, _ENTRY.size * index, 0, 0, 0, 0)
 
     def child(self, pid: int, parent: int) -> int | None:
         """The host's pid of a child of `parent` that has not been waited for; None if it is none."""
@@ -120,7 +142,143 @@ class PidTable:
 
     def all(self) -> list[int]:
         """Guest pids of the processes that have not been waited for."""
-        return [FIRST + index - 1 for index in range(1, self._get(0)[0] + 1) if self._get(index)[0]]
+        if self.alone:
+            return [self._own]
+        return [
+            FIRST + index - 1
+            for index in range(1, self._get(0)[0] + 1)
+            if self._get(index)[0] and self._is_there(index)
+        ]
+
+    def is_there(self, pid: int) -> bool:
+        """Whether kill(2) would find it."""
+        index = self._index(pid)
+        return bool(index and self._get(index)[0] and self._is_there(index))
+
+    def _is_there(self, index: int) -> bool:
+        """Whether a process runs, or has ended and waits for its parent. One whose parent ignores SIGCHLD does not wait."""
+        if self._holder(index):
+            return True
+        parent = self._index(self._get(index)[1])
+        try:
+            os.kill(self._get(index)[0], 0)
+        except OSError:
+            return False
+        return bool(parent and self._holder(parent))
+
+    def parent(self, pid: int) -> int:
+        """getppid(2): 1 once the parent has ended."""
+        if self.alone or not (index := self._index(pid)):
+            return 1
+        _, parent = self._get(index)
+        above = self._index(parent)
+        return parent if above and self._get(above)[0] and self._holder(above) else 1
+
+    # -- groups and sessions ------------------------------------------------------------------------------------------
+
+    def groups(self, pid: int) -> tuple[int, int]:
+        """Process group and session. Raises ProcessLookupError."""
+        if self.alone:
+            if pid == self._own:
+                return self._alone
+        elif (index := self._index(pid)) and (row := self._row(index))[0]:
+            return row[2], row[3]
+        raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+
+    def set_groups(self, pid: int, group: int, session: int) -> None:
+        """Of a process that is there."""
+        if self.alone:
+            self._alone = group, session
+            return
+        index = self._index(pid)
+        host, parent, _, _ = self._row(index)
+        _ENTRY.pack_into(self._open().table, _ENTRY.size * index, host, parent, group, session)
+
+    def members(self, group: int) -> list[int]:
+        """Guest pids of the processes of a group that have not been waited for."""
+        if self.alone:
+            return [self._own] if self._alone[0] == group else []
+        return [pid for pid in self.all() if self._row(self._index(pid))[2] == group]
+
+    def host_of(self, pid: int) -> int:
+        """The host's pid of a process that runs; 0 if it has ended or is none."""
+        if self.alone:
+            return os.getpid() if pid == self._own else 0
+        index = self._index(pid)
+        return self._holder(index) if index and self._get(index)[0] else 0
+
+    def host_group(self, group: int) -> int:
+        """The host's number of a group; 0 if nobody is in it."""
+        for pid in self.members(group):
+            if host := self.host_of(pid):
+                with suppress(OSError):
+                    return os.getpgid(host)
+        return 0
+
+    def guest_group(self, host_group: int) -> int:
+        """The guest's number of a group of the host's; 0: nobody of the guest is in it."""
+        pid = self._first_with(os.getpgid, host_group)
+        return self.groups(pid)[0] if pid else 0
+
+    def guest_session(self, host_session: int) -> int:
+        """Likewise of a session."""
+        pid = self._first_with(os.getsid, host_session)
+        return self.groups(pid)[1] if pid else 0
+
+    def _first_with(self, question: Callable[[int], int], answer: int) -> int:
+        """The first running process of the guest of which the host says so; 0: none."""
+        for pid in self.all():
+            if host := self.host_of(pid):
+                with suppress(OSError):
+                    if question(host) == answer:
+                        return pid
+        return 0
+
+    # -- what processes tell of themselves ----------------------------------------------------------------------------
+
+    def tell(self, facts: bytes) -> None:
+        """Publishes what others may know of this process."""
+        if self._opened is None or len(facts) > _FACTS - 2:
+            return
+        shared, at = self._opened, _FACTS * (self._own - FIRST + 1)
+        os.read(shared.take, 1)
+        try:
+            shared.facts[at : at + 2 + len(facts)] = len(facts).to_bytes(2, "little") + facts
+        finally:
+            os.write(shared.give, b"x")
+
+    def told(self, pid: int) -> bytes:
+        """What another process has published; empty: nothing."""
+        index = 0 if self.alone else self._index(pid)
+        if not index:
+            return b""
+        shared, at = self._open(), _FACTS * index
+        os.read(shared.take, 1)
+        try:
+            size = int.from_bytes(shared.facts[at : at + 2], "little")
+            return shared.facts[at + 2 : at + 2 + size]
+        finally:
+            os.write(shared.give, b"x")
+
+    def set_state(self, pid: int, letter: int) -> None:
+        if self._opened is not None:
+            self._opened.states[2 * (pid - FIRST + 1)] = letter
+
+    def note_execve(self) -> None:
+        """This process has called execve: its parent may not move it to another group from now on."""
+        if self._opened is not None:
+            self._opened.states[2 * self._index(self._own) + 1] = 1
+
+    def has_executed(self, pid: int) -> bool:
+        return self._opened is not None and bool(self._opened.states[2 * self._index(pid) + 1])
+
+    def state(self, pid: int) -> str:
+        """As proc(5) has it: R, S, T, Z."""
+        if self.alone:
+            return "R"
+        if not self.host_of(pid):
+            return "Z"
+        return chr(self._open().states[2 * self._index(pid)])
 
     # -- signals ------------------------------------------------------------------------------------------------------
 

@@ -16,8 +16,10 @@ from uselib.emulator.kernel.eras import MODERN, Era
 from uselib.emulator.kernel.identity import ProcessIdentity
 from uselib.emulator.kernel.limits import Limits
 from uselib.emulator.kernel.pids import PidTable
+from uselib.emulator.kernel.settings import ProcessSettings
 from uselib.emulator.kernel.signals.state import SignalState
 from uselib.emulator.kernel.structs import KernelStructs
+from uselib.emulator.kernel.terminals import Terminals
 from uselib.emulator.kernel.threads.group import ThreadGroup
 from uselib.emulator.kernel.threads.thread import Thread
 from uselib.emulator.kernel.vfs.descriptors import FileTable
@@ -78,6 +80,8 @@ class Process:
     talk: Talk = field(default_factory=Talk)
     threads: ThreadGroup = field(default_factory=ThreadGroup)
     pids: PidTable = field(default_factory=PidTable)
+    settings: ProcessSettings = field(default_factory=ProcessSettings)
+    terminals: Terminals = field(default_factory=Terminals)
     era: Era = MODERN  # which kernel's interface the program expects
     libraries: int = 0  # mapped by uselib(2)
     substitutes: str = ""  # a guest directory whose libraries exec maps in place of those of the same name

@@ -61,7 +61,8 @@ class Syscall:
 # module under uselib.emulator.kernel.calls -> the tuples of rows in it
 FAMILIES: tuple[tuple[str, str], ...] = (
     ("files", "FILES"),
-    ("fcntl_ioctl", "CONTROL"),
+    ("fcntl", "CONTROL"),
+    ("ioctl", "IOCTL"),
     ("directories", "DIRECTORIES"),
     ("status", "STATUS"),
     ("attributes", "ATTRIBUTES"),
@@ -76,12 +77,24 @@ FAMILIES: tuple[tuple[str, str], ...] = (
     ("processes", "PROCESSES"),
     ("execve", "EXECVE"),
     ("waits", "WAITS"),
+    ("process_groups", "PROCESS_GROUPS"),
     ("clone", "CLONE"),
     ("threads", "THREADS"),
     ("tls", "TLS"),
     ("futexes", "FUTEXES"),
     ("uselib", "LIBRARY"),
     ("linux_1_0", "OLD"),
+)
+
+
+# Calls in which a process may wait: while it is in one of them, it sleeps (the S of proc(5)) for those who look.
+MAY_WAIT = frozenset(
+    """
+    accept accept4 clock_nanosleep clock_nanosleep_time64 connect epoll_pwait epoll_pwait2 epoll_wait fcntl fcntl64 flock futex futex_time64
+    futex_waitv ipc mq_timedreceive mq_timedreceive_time64 mq_timedsend mq_timedsend_time64 msgrcv msgsnd nanosleep open openat pause poll
+    ppoll ppoll_time64 pselect6 pselect6_time64 read readv recvfrom recvmmsg recvmsg rt_sigsuspend rt_sigtimedwait rt_sigtimedwait_time64
+    select _newselect semop semtimedop semtimedop_time64 sendmsg sendto sigsuspend socketcall splice wait4 waitid waitpid write writev
+    """.split()
 )
 
 

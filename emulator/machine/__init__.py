@@ -5,6 +5,7 @@ engine.py          Unicorn's C interface through ctypes
 cpu.py             the registers as the kernel sees them; registers.py: their numbers; register_file.py: where they are in memory
 pages.py           page lookups, from the address space; native_pages.py: those that C answers (native/page_table.c)
 code_aliases.py    executed memory that is mapped elsewhere too, or by another process
+cpuid.py           what the CPUID instruction says
 counter.py         instructions counted, and a limit
 slices.py          blocks counted, and the end of a time slice; thread_contexts.py: registers of threads that do not run
 stop_checks.py     whether translated code asks after each access if it must stop

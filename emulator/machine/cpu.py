@@ -11,6 +11,7 @@ import struct
 from collections.abc import Callable
 
 from uselib.emulator.machine import registers as r
+from uselib.emulator.machine.cpuid import cpuid
 from uselib.emulator.machine.engine import Engine, RegisterSet
 
 GDT_ADDRESS = 0xFFFFE000
@@ -117,6 +118,9 @@ class Cpu:
         for i in range(16 if self.bits == 64 else 8):
             engine.write_bytes(r.XMM0 + i, state[160 + 16 * i : 176 + 16 * i])
         engine.write(r.MXCSR, mxcsr & 0xFFFF)
+
+    def cpuid(self, leaf: int, subleaf: int) -> tuple[int, int, int, int]:
+        return cpuid(self.bits, leaf, subleaf)
 
     # -- segments and thread-local storage ----------------------------------------------------------------------------
 

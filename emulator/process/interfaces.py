@@ -102,6 +102,9 @@ class CpuState(Protocol):
     def descriptor_base(self, selector: int) -> int:
         """32-bit mode: base address of the segment that a selector names; 0 if there is none."""
 
+    def cpuid(self, leaf: int, subleaf: int) -> tuple[int, int, int, int]:
+        """EAX, EBX, ECX, EDX as the CPUID instruction gives them."""
+
     def segments(self) -> dict[str, int]:
         """Selectors by name: cs ds es fs gs ss."""
 

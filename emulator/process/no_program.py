@@ -46,6 +46,9 @@ class NoRegisters:
     def descriptor_base(self, selector: int) -> int:
         return 0
 
+    def cpuid(self, leaf: int, subleaf: int) -> tuple[int, int, int, int]:
+        return 0, 0, 0, 0
+
     def segments(self) -> dict[str, int]:
         return dict.fromkeys(("cs", "ds", "es", "fs", "gs", "ss"), 0)
 

@@ -137,6 +137,7 @@ class Runner:
         restore_file_size(self._file_size)
         self.process.files.close_all()
         self.process.pids.close()
+        self.process.terminals.close()
         self.process.memory.release()
 
     # -- putting together ---------------------------------------------------------------------------------------------

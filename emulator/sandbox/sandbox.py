@@ -59,11 +59,12 @@ class Sandbox:
         nodes = list(_nodes(process.fs.namespace.root))
         if process.fs.namespace.fallback is not None:
             nodes += _nodes(process.fs.namespace.fallback)
+        process.terminals.reserve()
         writes = bool(self._outputs) or any(node.writable for node in nodes)
-        self.lines += self._files(nodes)
+        self.lines += self._files(nodes, process.terminals.slaves)
         self.lines += _system_calls(writes)
 
-    def _files(self, nodes: Sequence[Node]) -> list[str]:
+    def _files(self, nodes: Sequence[Node], terminals: Sequence[int]) -> list[str]:
         version = landlock.version()
         if not version:
             return ["Landlock: not to be had from this kernel; files are confined by the emulator alone"]
@@ -75,6 +76,8 @@ class Sandbox:
                 _allow(rules, path, landlock.READ)
             for path in (*_DEVICES, *self._outputs):
                 _allow(rules, path, landlock.WRITE)
+            for fd in terminals:
+                rules.allow(fd, landlock.WRITE, directory=False)
         finally:
             rules.enforce()
         signals = "signals and abstract sockets stay within the run" if version >= landlock.SCOPES_SINCE else (

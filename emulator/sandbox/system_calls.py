@@ -31,13 +31,13 @@ ALWAYS = """
 rt_sigreturn, 17 pread64, 18 pwrite64, 19 readv, 20 writev, 22 pipe, 23 select, 24 sched_yield, 25 mremap, 26 msync, 27 mincore, 28 madvise,
 32 dup, 33 dup2, 34 pause, 35 nanosleep, 36 getitimer, 37 alarm, 38 setitimer, 39 getpid, 40 sendfile, 57 fork, 60 exit, 61 wait4, 63 uname,
 73 flock, 74 fsync, 75 fdatasync, 77 ftruncate, 78 getdents, 79 getcwd, 95 umask, 96 gettimeofday, 97 getrlimit, 98 getrusage, 99 sysinfo,
-100 times, 102 getuid, 104 getgid, 107 geteuid, 108 getegid, 110 getppid, 111 getpgrp, 115 getgroups, 118 getresuid, 120 getresgid, 121
-getpgid, 124 getsid, 127 rt_sigpending, 128 rt_sigtimedwait, 130 rt_sigsuspend, 131 sigaltstack, 138 fstatfs, 149 mlock, 150 munlock, 158
-arch_prctl, 186 gettid, 201 time, 202 futex, 204 sched_getaffinity, 213 epoll_create, 217 getdents64, 218 set_tid_address, 219
-restart_syscall, 221 fadvise64, 228 clock_gettime, 229 clock_getres, 230 clock_nanosleep, 231 exit_group, 232 epoll_wait, 233 epoll_ctl, 247
-waitid, 270 pselect6, 271 ppoll, 273 set_robust_list, 275 splice, 276 tee, 277 sync_file_range, 281 epoll_pwait, 284 eventfd, 285 fallocate,
-290 eventfd2, 291 epoll_create1, 292 dup3, 293 pipe2, 295 preadv, 296 pwritev, 309 getcpu, 318 getrandom, 319 memfd_create, 324 membarrier,
-326 copy_file_range, 327 preadv2, 328 pwritev2, 334 rseq, 436 close_range, 441 epoll_pwait2
+100 times, 102 getuid, 104 getgid, 107 geteuid, 108 getegid, 109 setpgid, 110 getppid, 111 getpgrp, 112 setsid, 115 getgroups, 118
+getresuid, 120 getresgid, 121 getpgid, 124 getsid, 127 rt_sigpending, 128 rt_sigtimedwait, 130 rt_sigsuspend, 131 sigaltstack, 138 fstatfs,
+149 mlock, 150 munlock, 158 arch_prctl, 186 gettid, 201 time, 202 futex, 204 sched_getaffinity, 213 epoll_create, 217 getdents64, 218
+set_tid_address, 219 restart_syscall, 221 fadvise64, 228 clock_gettime, 229 clock_getres, 230 clock_nanosleep, 231 exit_group, 232
+epoll_wait, 233 epoll_ctl, 247 waitid, 270 pselect6, 271 ppoll, 273 set_robust_list, 275 splice, 276 tee, 277 sync_file_range, 281
+epoll_pwait, 284 eventfd, 285 fallocate, 290 eventfd2, 291 epoll_create1, 292 dup3, 293 pipe2, 295 preadv, 296 pwritev, 309 getcpu, 318
+getrandom, 319 memfd_create, 324 membarrier, 326 copy_file_range, 327 preadv2, 328 pwritev2, 334 rseq, 436 close_range, 441 epoll_pwait2
 """
 # Files by name: which, Landlock decides for contents; names and attributes can be looked at everywhere
 LOOKING = """

@@ -36,20 +36,27 @@ class NoSignals:
     def __init__(self, thread: Thread) -> None:
         self.thread = thread
         self.sent: list[int] = []
-        self.pending = False
+        self.pending: Any = []
+        self.actions: dict[int, Any] = {}
         self.clock: Clock | None = None
 
     def deliverable(self) -> bool:
         """Something to read at `wakeup_fd` stands for a signal, too, and so does an alarm."""
         if self.clock is not None and self.clock.alarm_at is not None and self.clock.now >= self.clock.alarm_at:
             return True
-        return self.pending or (self.wakeup_fd >= 0 and bool(select.select([self.wakeup_fd], [], [], 0)[0]))
+        return bool(self.pending) or (self.wakeup_fd >= 0 and bool(select.select([self.wakeup_fd], [], [], 0)[0]))
 
     def check_timers(self) -> None:
         pass
 
     def drain(self) -> None:
         pass
+
+    def is_ignored(self, signal: int) -> bool:
+        return False
+
+    def handler(self, signal: int) -> int:
+        return 0
 
     def send(self, signal: int) -> None:
         self.sent.append(signal)

@@ -1,10 +1,11 @@
 """The handlers of system calls, a module a family, each with its rows for the table (emulator/kernel/table.py).
 
-files.py, fcntl_ioctl.py, pipes.py, poll.py       descriptors
+files.py, fcntl.py, ioctl.py, pipes.py, poll.py   descriptors
 status.py, attributes.py, directories.py          paths and inodes
 memory.py                                         brk, mmap and relatives
 processes.py, execve.py, waits.py, clone.py        fork, exit; exec; wait; threads
 threads.py, tls.py, futexes.py                    what a thread says of itself; its own storage; waiting for words of memory
+process_groups.py                                 groups and sessions
 signals.py, interval_timers.py                    signals, and the timers that send them
 time.py, limits.py, system.py                     clocks; limits; names, numbers, random bytes
 uselib.py                                         uselib(2)

@@ -21,6 +21,7 @@ from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.calls.processes import give_back
 from uselib.emulator.kernel.eras import ERAS
 from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.proc.facts import publish
 from uselib.emulator.kernel.table import Effect, Syscall, Undo
 from uselib.emulator.kernel.threads import robust
 from uselib.emulator.process.interfaces import ProgramReplaced
@@ -162,12 +163,15 @@ def _replace(
     who.name = os.path.basename(shown)[:15].decode("utf-8", "replace")
     who.executable = label
     who.command_line = tuple(arguments)
+    who.place(started.arguments, started.vectors, environment, program.image.machine.word, era.fills_argv)
     process.era = era
     process.libraries = 0
     give_back(process)
     process.files.close_on_exec()
     robust.after_exec(process)
     process.signals.after_exec()
+    process.pids.note_execve()
+    publish(process)
     raise ProgramReplaced(space, program.image, started)
 
 

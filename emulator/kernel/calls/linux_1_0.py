@@ -11,9 +11,9 @@ import errno
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.arguments import FD, HEX, INT, PATH, PTR, PTR_OUT, SIZE, UINT, struct_out
 from uselib.emulator.kernel.calls.status import Status, of_descriptor, of_path
-from uselib.emulator.kernel.calls.system import system_name
 from uselib.emulator.kernel.clock import SECOND
 from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.proc.system_files import system_name
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Syscall
 from uselib.linker.image import Machine

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel import arguments as a
 from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.proc.facts import publish
 from uselib.emulator.kernel.table import Effect, Syscall, Undo
 from uselib.emulator.kernel.threads import robust
 from uselib.emulator.kernel.threads.wait import ThreadEnded, Wait
@@ -63,10 +64,13 @@ def give_back(process: Process) -> None:
 
 def fork(process: Process, *, borrow: bool = False) -> int:
     """borrow: vfork's order of events, the parent waiting for the child's execve or end. Memory is not shared."""
-    most = process.limits.processes
+    most, first = process.limits.processes, process.pids.alone
     if not process.pids.has_room(most):
         process.talk.once(f"it has {most} processes, as many as it may (--max-processes): fork gets EAGAIN")
         raise GuestError(errno.EAGAIN)
+    if first:  # what all processes of the guest share is made
+        process.terminals.reserve()
+        publish(process)
     child = process.pids.reserve()
     process.fork_events.before()
     sys.stdout.flush()
@@ -87,12 +91,11 @@ def fork(process: Process, *, borrow: bool = False) -> int:
     who = process.identity
     process.pids.register(child, who.pid)
     os.close(known)
-    os.close(register)
     give_back(process)  # our parent's, if that is a vfork child itself
     if borrow:
         os.close(wait)
         process.borrowed = done
-    who.parent, who.pid = who.pid, child
+    who.parent, who.pid, who.started = who.pid, child, process.clock.now
     process.thread.tid = child
     process.thread.clear_tid = process.thread.robust = 0
     process.threads.futexes.clear()
@@ -102,6 +105,8 @@ def fork(process: Process, *, borrow: bool = False) -> int:
     process.random.reseed(child)
     process.forked = True
     process.signals.after_fork()
+    publish(process)
+    os.close(register)
     process.fork_events.after()
     return 0
 

@@ -11,13 +11,17 @@ import struct
 
 from uselib.emulator.kernel import arguments as a
 from uselib.emulator.kernel import waiting
+from uselib.emulator.kernel.calls.process_groups import INIT
 from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.pids import RUNNING, STOPPED
+from uselib.emulator.kernel.proc.facts import facts_of
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.signals.frames import SI_TKILL, SI_USER, SignalInfo
 from uselib.emulator.kernel.signals.numbers import (
     COUNT,
     SIG_DFL,
     SIG_IGN,
+    SIGCONT,
     SIGKILL,
     SIGSTOP,
     SS_AUTODISARM,
@@ -32,6 +36,7 @@ from uselib.linker.image import Machine
 
 SIG_BLOCK, SIG_UNBLOCK, SIG_SETMASK = 0, 1, 2
 MINSIGSTKSZ = 2048
+_CAP_KILL = 5
 _MICROSECOND, _SECOND = 1000, 1_000_000_000
 
 
@@ -235,31 +240,66 @@ def _timed_wait(process: Process, mask: int, info_at: int, limit: int | None) ->
 # -- sending --------------------------------------------------------------------------------------------------------------
 
 
-def send(process: Process, pid: int, signal: int, code: int) -> int:
-    """To this process: queued. To others of the guest's: through PidTable. kill(2): -1 is everybody else, 0 the group."""
-    if not 0 <= signal <= COUNT:
-        raise GuestError(errno.EINVAL)
+def _targets(process: Process, pid: int) -> list[int]:
+    """kill(2): 0 is the group, -1 everybody else, another negative number a group. Raises GuestError(ESRCH)."""
+    pids, own = process.pids, process.identity.pid
+    if pid > 0:
+        return [pid]
+    everybody = pid == -1
+    found = (
+        [target for target in pids.all() if target != own] if everybody else pids.members(-pid or pids.groups(own)[0])
+    )
+    if not found:
+        raise GuestError(errno.ESRCH)
+    return sorted(found, key=lambda target: target == own)  # itself last: the signal may be the end
+
+
+def _may_signal(process: Process, pid: int, signal: int) -> bool:
+    """kill_ok_by_cred: the sender's real or effective uid is the target's real or saved one. SIGCONT goes to all of the session."""
     who = process.identity
-    everybody = pid in (0, -1, -who.group)  # groups are not kept apart
-    targets = process.pids.all() if everybody else [pid]
-    found = False
-    for target in targets:
-        if target == who.pid:
-            continue
-        try:
-            process.pids.send(target, signal)
-            found = True
-        except ProcessLookupError:
-            if not everybody:
-                raise
-    if who.pid not in targets or pid == -1:
-        if not found:
-            raise GuestError(errno.ESRCH)
-        return 0
+    if pid == who.pid or who.can(_CAP_KILL):
+        return True
+    facts = facts_of(process, pid)
+    if signal == SIGCONT and facts.session == process.pids.groups(who.pid)[1]:
+        return True
+    return bool({who.uid, who.effective_uid} & {facts.uids[0], facts.uids[2]})
+
+
+def _send_one(process: Process, pid: int, info: SignalInfo) -> None:
+    """Raises GuestError(ESRCH, EPERM), ProcessLookupError."""
+    signal = info.signal
+    if pid == INIT:
+        if not process.identity.can(_CAP_KILL):
+            raise GuestError(errno.EPERM)
+        return  # init has no handlers, and so gets nothing
+    if pid != process.identity.pid:
+        if not process.pids.alone and process.pids.is_there(pid) and not _may_signal(process, pid, signal):
+            raise GuestError(errno.EPERM)
+        process.pids.send(pid, signal)
+        if signal in (SIGSTOP, SIGCONT):
+            process.pids.set_state(pid, STOPPED if signal == SIGSTOP else RUNNING)
+        return
     if signal == SIGKILL:
         raise ProcessEnded(signal=SIGKILL)
     if signal:
-        process.signals.post(SignalInfo(signal, code, who.pid, who.uid))
+        process.signals.post(info)
+
+
+def send(process: Process, pid: int, signal: int, code: int) -> int:
+    """To this process: queued. To others of the guest's: through PidTable. What fails for all targets fails."""
+    if not 0 <= signal <= COUNT:
+        raise GuestError(errno.EINVAL)
+    who, failure, reached = process.identity, errno.ESRCH, False
+    for target in _targets(process, pid):
+        try:
+            _send_one(process, target, SignalInfo(signal, code, who.pid, who.uid))
+            reached = True
+        except ProcessLookupError:
+            continue
+        except GuestError as refused:
+            failure = refused.errno
+    if not reached:
+        raise GuestError(failure)
     return 0
 
 

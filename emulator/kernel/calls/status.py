@@ -8,20 +8,28 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.arguments import DIRFD, FD, PATH, SIZE, flags, struct_out
 from uselib.emulator.kernel.calls.files import path_at
-from uselib.emulator.kernel.clock import SECOND
+from uselib.emulator.kernel.clock import EPOCH, SECOND
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Syscall, Undo
 from uselib.emulator.kernel.vfs.descriptors import Description
 from uselib.emulator.kernel.vfs.places import Found, SyntheticFile
-from uselib.emulator.kernel.vfs.synthetic import DEVICE_NUMBERS, special_mode, synthetic_status
+from uselib.emulator.kernel.vfs.synthetic import (
+    TERMINAL_MAJOR,
+    device_number,
+    special_mode,
+    synthetic_inode,
+    synthetic_status,
+)
 from uselib.linker.image import Machine
 
 DEVICE = os.makedev(0, 37)  # st_dev of every file
+_TTY_GROUP = 5
 
 
 class Status:
@@ -41,8 +49,26 @@ class Status:
         self.node = host.st_rdev or 0  # None in a status that filesystem.synthetic_status has made
         self.blocks = host.st_blocks or 0
         self.atime, self.mtime, self.ctime = host.st_atime_ns or 0, host.st_mtime_ns or 0, host.st_ctime_ns or 0
-        if special is not None and special.name in DEVICE_NUMBERS:
-            self.node = os.makedev(*DEVICE_NUMBERS[special.name])
+        if (number := process.terminals.device(host)) is not None:
+            self._terminal(process, number)
+        elif special is not None:
+            self._made(process, special)
+
+    def _made(self, process: Process, special: SyntheticFile) -> None:
+        """Of what exists in the guest's tree only: root's, but for the files of a process."""
+        self.node = device_number(special)
+        owner = process.identity if special.pid == process.identity.pid else None
+        self.uid, self.gid = (owner.effective_uid, owner.effective_gid) if owner is not None else (0, 0)
+        self.atime = self.mtime = self.ctime = EPOCH + (owner.started if owner is not None else 0)
+        if special.name == "pts":
+            self._terminal(process, special.number)
+
+    def _terminal(self, process: Process, number: int) -> None:
+        """A slave, whichever name it was found by."""
+        self.mode, self.inode, self.links = stat.S_IFCHR | 0o620, number + 3, 1
+        self.uid, self.gid = process.identity.uid, _TTY_GROUP
+        self.node = os.makedev(TERMINAL_MAJOR, number)
+        self.atime = self.mtime = self.ctime = EPOCH
 
 
 def of_path(process: Process, found: Found) -> Status:
@@ -53,8 +79,10 @@ def of_descriptor(process: Process, file: Description) -> Status:
     if file.fd < 0:  # synthesised: a directory above the grants, or a device
         if file.directory is not None:
             return of_path(process, process.fs.existing(None, file.path))
-        special = SyntheticFile("random")
-        return Status(process, synthetic_status(special_mode(special), 9), special)
+        special = file.special or SyntheticFile("null")
+        return Status(process, synthetic_status(special_mode(special), synthetic_inode(file.path)), special)
+    if file.special is not None:
+        return Status(process, synthetic_status(special_mode(file.special), synthetic_inode(file.path)), file.special)
     return Status(process, file.status())
 
 

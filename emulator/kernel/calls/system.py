@@ -28,18 +28,13 @@ from uselib.emulator.kernel.arguments import (
 )
 from uselib.emulator.kernel.clock import SECOND
 from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.proc.facts import publish
+from uselib.emulator.kernel.proc.system_files import MEMORY, processes, system_name
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Effect, Syscall, Undo
 from uselib.linker.image import Machine
 
-MEMORY = 1 << 30  # bytes of the machine the guest is told of
 _NO_ID = 0xFFFFFFFF
-
-
-def system_name(process: Process) -> tuple[bytes, ...]:
-    """sysname, nodename, release, version, machine, domainname."""
-    era = process.era
-    return b"Linux", b"uselib", era.release, b"#1 uselib", era.machine_name[process.machine], b"(none)"
 
 
 def sys_uname(process: Process, address: int) -> int:
@@ -52,7 +47,7 @@ def sys_sysinfo(process: Process, address: int) -> int:
         "uptime": process.clock.monotonic() // SECOND,
         "totalram": MEMORY,
         "freeram": MEMORY // 2,
-        "procs": 1,
+        "procs": processes(process),
         "mem_unit": 1,
     }
     process.memory.write(address, process.structs["sysinfo"].encode(values))
@@ -79,7 +74,7 @@ def sys_gettid(process: Process) -> int:
 
 
 def sys_getppid(process: Process) -> int:
-    return process.identity.parent
+    return process.pids.parent(process.identity.pid)
 
 
 def sys_getuid(process: Process) -> int:
@@ -159,41 +154,6 @@ def _own(process: Process, pid: int) -> None:
     """Raises GuestError(ESRCH) for another process than this."""
     if pid not in (0, process.identity.pid):
         raise GuestError(errno.ESRCH)
-
-
-# Process groups and sessions: numbers only; the terminal's are the host's
-
-
-def sys_getpgrp(process: Process) -> int:
-    return process.identity.group
-
-
-def sys_getpgid(process: Process, pid: int) -> int:
-    _own(process, pid)
-    return process.identity.group
-
-
-def sys_setpgid(process: Process, pid: int, group: int) -> int:
-    """A shell sets the group of its children too: taken, without effect."""
-    if pid < 0 or group < 0:
-        raise GuestError(errno.EINVAL)
-    if pid in (0, process.identity.pid):
-        if process.identity.session == process.identity.pid:
-            raise GuestError(errno.EPERM)
-        process.identity.group = group or process.identity.pid
-    return 0
-
-
-def sys_getsid(process: Process, pid: int) -> int:
-    _own(process, pid)
-    return process.identity.session
-
-
-def sys_setsid(process: Process) -> int:
-    if process.identity.group == process.identity.pid:
-        raise GuestError(errno.EPERM)
-    process.identity.session = process.identity.group = process.identity.pid
-    return process.identity.pid
 
 
 # Capabilities: none
@@ -284,10 +244,11 @@ def sys_prctl(process: Process, option: int, second: int, third: int, fourth: in
     """The options that programs use of their own accord."""
     if option == PR_SET_NAME:
         name = process.memory.read_string(second, 4096)[:15]
-        process.identity.name = name.decode("latin-1")
+        process.identity.name = name.decode("utf-8", "surrogateescape")
+        publish(process)
         return 0
     if option == PR_GET_NAME:
-        process.memory.write(second, process.identity.name.encode("latin-1")[:15].ljust(16, b"\0"))
+        process.memory.write(second, process.identity.name.encode("utf-8", "surrogateescape")[:15].ljust(16, b"\0"))
         return 0
     if option == PR_GET_PDEATHSIG:
         process.memory.write(second, bytes(4))
@@ -329,11 +290,6 @@ SYSTEM: tuple[Syscall, ...] = (
     Syscall("getpid", sys_getpid, undo=Undo.MEMORY),
     Syscall("gettid", sys_gettid, undo=Undo.MEMORY),
     Syscall("getppid", sys_getppid, undo=Undo.MEMORY),
-    Syscall("getpgrp", sys_getpgrp),
-    Syscall("getpgid", sys_getpgid, (PID,)),
-    Syscall("setpgid", sys_setpgid, (PID, PID)),
-    Syscall("getsid", sys_getsid, (PID,)),
-    Syscall("setsid", sys_setsid),
     Syscall("getuid", sys_getuid, undo=Undo.MEMORY),
     Syscall("getuid32", sys_getuid, undo=Undo.MEMORY),
     Syscall("geteuid", sys_getuid, undo=Undo.MEMORY),

@@ -8,9 +8,11 @@ from __future__ import annotations
 import errno
 import os
 import struct
+from contextlib import suppress
 
 from uselib.emulator.kernel import arguments as a
 from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.pids import RUNNING, STOPPED
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Syscall, Undo
 from uselib.emulator.kernel.waiting import patient, until
@@ -18,35 +20,49 @@ from uselib.linker.image import Machine
 
 WNOHANG, WUNTRACED, WEXITED, WCONTINUED, WNOWAIT = 1, 2, 4, 8, 0x1000000
 P_ALL, P_PID, P_PGID = 0, 1, 2
+_WAITID_OPTIONS = WNOHANG | WUNTRACED | WEXITED | WCONTINUED | WNOWAIT | 0xE0000000  # __WNOTHREAD, __WALL, __WCLONE
 
 
-def _host_target(process: Process, pid: int) -> int:
-    if pid == -1 or pid == 0 or pid < -1:
-        return -1
-    host = process.pids.child(pid, process.identity.pid)
-    if host is None:
-        raise GuestError(errno.ECHILD)
-    return host
+def _target(process: Process, id_type: int, number: int) -> tuple[int, int]:
+    """waitid's type and number for the host. A group is that of a child. Raises GuestError(ECHILD)."""
+    pids, own = process.pids, process.identity.pid
+    if id_type == P_ALL:
+        return P_ALL, 0
+    if id_type == P_PID:
+        host = pids.child(number, own)
+        if host is None:
+            raise GuestError(errno.ECHILD)
+        return P_PID, host
+    for pid in pids.members(number or pids.groups(own)[0]):
+        host = pids.child(pid, own)
+        if host is not None:
+            with suppress(OSError):
+                return P_PGID, os.getpgid(host)
+    raise GuestError(errno.ECHILD)
 
 
 def _wait(process: Process, id_type: int, target: int, flags: int) -> os.waitid_result | None:
     """waitid of the host, which a signal with a guest handler ends (EINTR)."""
     if flags & WNOHANG or (not patient(process) and process.clock.alarm_at is None):
         return os.waitid(id_type, target, flags)
-    return until(process, lambda: os.waitid(id_type, target, flags | os.WNOHANG), retry=True)
+    woken = not process.threads.many and process.signals.watch_children()
+    return until(process, lambda: os.waitid(id_type, target, flags | os.WNOHANG), retry=not woken)
 
 
 def sys_wait4(process: Process, pid: int, status_at: int, options: int, usage: int) -> int:
     if options & 0x1FFF_FFFF & ~(WNOHANG | WUNTRACED | WCONTINUED):  # __WCLONE and its kin are accepted
         raise GuestError(errno.EINVAL)
-    target = _host_target(process, pid)
+    if pid == -(1 << 31):
+        raise GuestError(errno.ESRCH)
+    target = _target(process, P_PID if pid > 0 else P_ALL if pid == -1 else P_PGID, abs(pid))
     flags = os.WEXITED | (os.WNOHANG if options & WNOHANG else 0)
     flags |= (os.WSTOPPED if options & WUNTRACED else 0) | (os.WCONTINUED if options & WCONTINUED else 0)
-    result = _wait(process, os.P_ALL if target == -1 else os.P_PID, max(target, 0), flags)
+    result = _wait(process, *target, flags)
     if result is None:
         return 0
     child = process.pids.guest(result.si_pid) or 0
     status = _status_word(result)
+    _note(process, child, result)
     if result.si_code in (os.CLD_EXITED, os.CLD_KILLED, os.CLD_DUMPED):
         process.pids.forget(child)
     if status_at:
@@ -54,6 +70,12 @@ def sys_wait4(process: Process, pid: int, status_at: int, options: int, usage: i
     if usage:
         process.memory.write(usage, process.structs["rusage"].encode({}))
     return child
+
+
+def _note(process: Process, child: int, result: os.waitid_result) -> None:
+    """A stop that the host has told of, for /proc."""
+    if result.si_code in (os.CLD_STOPPED, os.CLD_CONTINUED):
+        process.pids.set_state(child, STOPPED if result.si_code == os.CLD_STOPPED else RUNNING)
 
 
 def _status_word(result: os.waitid_result) -> int:
@@ -75,14 +97,17 @@ def sys_waitpid(process: Process, pid: int, status_at: int, options: int) -> int
 def sys_waitid(process: Process, id_type: int, target: int, info: int, options: int, usage: int) -> int:
     if id_type not in (P_ALL, P_PID, P_PGID) or not options & (WEXITED | WUNTRACED | WCONTINUED):
         raise GuestError(errno.EINVAL)
-    host = _host_target(process, target) if id_type == P_PID else 0
+    if options & ~_WAITID_OPTIONS or (id_type in (P_PID, P_PGID) and target < (id_type == P_PID)):
+        raise GuestError(errno.EINVAL)
+    whom = _target(process, id_type, target)
     flags = options & (WNOHANG | WUNTRACED | WEXITED | WCONTINUED | WNOWAIT)
-    result = _wait(process, os.P_PID if id_type == P_PID else os.P_ALL, host, flags)
+    result = _wait(process, *whom, flags)
     data = bytes(128)
     if result is not None:
         from uselib.emulator.kernel.signals.frames import SignalInfo
 
         child = process.pids.guest(result.si_pid) or 0
+        _note(process, child, result)
         data = SignalInfo(17, result.si_code, child, process.identity.uid, status=result.si_status).encode(
             process.machine.word
         )

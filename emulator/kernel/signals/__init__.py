@@ -1,1 +1,2 @@
-"""Signals: numbers.py (and flags of actions), state.py (actions, masks, pending ones, the host's), frames.py (the stack of a handler)."""
+"""Signals: numbers.py (and flags of actions), state.py (actions, masks, pending ones, the host's), frames.py (the stack of a handler),
+job_control.py (what a process in the background gets from its terminal)."""

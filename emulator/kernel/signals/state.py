@@ -29,6 +29,7 @@ from uselib.emulator.kernel.signals.numbers import (
     SA_SIGINFO,
     SIG_DFL,
     SIG_IGN,
+    SIGCHLD,
     SIGCONT,
     SIGHUP,
     SIGINT,
@@ -164,6 +165,13 @@ class SignalState:
         handler = self.actions.get(signal, _DEFAULT).handler
         return handler == SIG_IGN or (handler == SIG_DFL and signal in IGNORED)
 
+    def is_ignored(self, signal: int) -> bool:
+        """By an action that says so; not what is ignored by default."""
+        return self.handler(signal) == SIG_IGN
+
+    def handler(self, signal: int) -> int:
+        return self.actions.get(signal, _DEFAULT).handler
+
     def set_action(self, signal: int, action: SignalAction) -> None:
         self.actions[signal] = action
         if self._ignored(signal):
@@ -199,6 +207,12 @@ class SignalState:
         if self._wakeup is None:
             self._open_wakeup()
         self._set_host(signal, self._arrived)
+
+    def watch_children(self) -> bool:
+        """From now on the end or stop of a child wakes what waits for wakeup_fd. False: this is not the host's main thread."""
+        if self.handler(SIGCHLD) == SIG_DFL and host_signal.getsignal(SIGCHLD) != self._arrived:
+            self._set_host(SIGCHLD, self._arrived)
+        return host_signal.getsignal(SIGCHLD) == self._arrived
 
     def _set_host(self, signal: int, disposition: Any) -> None:
         try:
@@ -339,7 +353,7 @@ class SignalState:
                 continue
             if action.handler == SIG_DFL:
                 if info.signal in STOPS:
-                    os.kill(os.getpid(), host_signal.SIGSTOP)
+                    self._stop(info.signal)
                     continue
                 raise ProcessEnded(signal=info.signal)
             if self.thread.interrupted_call is not None:
@@ -355,6 +369,12 @@ class SignalState:
         if not entered and self.thread.suspended_mask is not None:
             mask, self.thread.suspended_mask = self.thread.suspended_mask, None
             self.set_blocked(mask)
+
+    def _stop(self, signal: int) -> None:
+        """The host's process stops by the same signal, as its parent's wait will say; not in an orphaned group, unless it is SIGSTOP."""
+        if signal != SIGSTOP:
+            self._set_host(signal, host_signal.SIG_DFL)
+        os.kill(os.getpid(), signal)
 
     def _next(self) -> SignalInfo | None:
         blocked = self.thread.blocked

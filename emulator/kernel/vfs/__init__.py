@@ -5,5 +5,6 @@ namespace.py    the walk along a path; openat2.py: several components in one ste
 filesystem.py   operations that take a path
 opening.py      from a found file to an open one
 descriptors.py  open files and the table of descriptors
-synthetic.py    status of files that are made here: /dev, /proc/self
+made_files.py   open files whose contents are made here: the texts of /proc, random bytes
+synthetic.py    status of files that are made here: /dev, /proc
 """

@@ -18,8 +18,9 @@ from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.clock import RandomBytes
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.limits import Limits
+from uselib.emulator.kernel.signals.job_control import JobMember, may_read, may_write
 from uselib.emulator.kernel.structs import KernelStructs
-from uselib.emulator.kernel.vfs.places import GuestDirectory
+from uselib.emulator.kernel.vfs.places import GuestDirectory, SyntheticFile
 from uselib.emulator.kernel.waiting import READ, WRITE, Waiter, patient, wait_for
 from uselib.linker.quick_dataclass import dataclass
 from uselib.loader.memory.address_space import AddressSpace, MemoryFault
@@ -31,7 +32,7 @@ SIGPIPE = 13
 SIGXFSZ = 25
 
 
-class FileUser(Waiter, Protocol):
+class FileUser(Waiter, JobMember, Protocol):
     """Who reads and writes: a process. Its memory, what it may write, its random bytes, and its structures."""
 
     @property
@@ -48,10 +49,11 @@ class Description:
     """An open file. The base class answers as an O_PATH descriptor does: EBADF to all that needs the file's contents.
 
     fd: host descriptor, or -1. path: guest path, for /proc/self/fd and --strace. mutable: the inode may be changed
-    (fchmod). directory: for an open directory, where it is in the namespace.
+    (fchmod). directory: for an open directory, where it is in the namespace. special: what it is, if it is made here.
     """
 
     directory: GuestDirectory | None = None
+    special: SyntheticFile | None = None
 
     def __init__(self, fd: int, path: bytes = b"", flags: int = 0, mutable: bool = False, owned: bool = True) -> None:
         self.fd = fd
@@ -109,6 +111,7 @@ class HostFile(Description):
         kind = stat.S_IFMT(status.st_mode)
         self.identity = (status.st_dev, status.st_ino) if kind == stat.S_IFREG else None
         self.waits = kind in (stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFCHR)  # a read may have to wait
+        self.terminal = kind == stat.S_IFCHR and os.isatty(fd)
 
     def host(self) -> int:
         return self.fd
@@ -118,7 +121,7 @@ class HostFile(Description):
             process.memory.file_changed(self.identity)
 
     def read(self, process: FileUser, address: int, count: int) -> int:
-        if self.waits:
+        if self.waits and not (self.terminal and not may_read(process, self.fd)):
             wait_for(process, self.fd, READ)
         if count > _SMALL:
             try:
@@ -138,11 +141,13 @@ class HostFile(Description):
         views = [process.memory.view(address, size) for address, size in parts if size]
         if offset is not None:
             return os.preadv(self.fd, views, offset)
-        if self.waits:
+        if self.waits and not (self.terminal and not may_read(process, self.fd)):
             wait_for(process, self.fd, READ)
         return os.readv(self.fd, views or [bytearray(0)])
 
     def write(self, process: FileUser, address: int, count: int) -> int:
+        if self.terminal:
+            may_write(process, self.fd)
         limited = self.most is not None or not process.limits.file_size_free
         if count > _CHUNK or limited or (self.waits and patient(process)):
             return self.writev(process, [(address, count)], None)
@@ -198,29 +203,6 @@ class HostFile(Description):
         return os.lseek(self.fd, offset, whence)
 
 
-class RandomFile(Description):
-    """/dev/random and /dev/urandom: the process's deterministic bytes."""
-
-    def read(self, process: FileUser, address: int, count: int) -> int:
-        return self.readv(process, [(address, count)], None)
-
-    def readv(self, process: FileUser, parts: Sequence[tuple[int, int]], offset: int | None) -> int:
-        done = 0
-        for address, size in _chunks(parts):
-            process.memory.write(address, process.random.take(size))
-            done += size
-        return done
-
-    def write(self, process: FileUser, address: int, count: int) -> int:
-        return count
-
-    def writev(self, process: FileUser, parts: Sequence[tuple[int, int]], offset: int | None) -> int:
-        return sum(size for _, size in parts)
-
-    def seek(self, process: FileUser, offset: int, whence: int) -> int:
-        return 0
-
-
 class DirectoryFile(Description):
     """An open directory. Entries are read at the first getdents and again after a seek to 0, sorted by name."""
 
@@ -257,18 +239,6 @@ class DirectoryFile(Description):
         if self.fd < 0:
             raise GuestError(errno.EINVAL)
         return self.fd
-
-
-def _chunks(parts: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """(address, size) of at most _CHUNK bytes each, IO_MAX in all."""
-    left = C.IO_MAX
-    for address, size in parts:
-        while size and left:
-            step = min(size, _CHUNK, left)
-            yield address, step
-            address += step
-            size -= step
-            left -= step
 
 
 def _gather(process: FileUser, parts: Sequence[tuple[int, int]], most: int, unit: int) -> Iterator[bytes]:

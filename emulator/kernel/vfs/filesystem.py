@@ -16,7 +16,7 @@ from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.vfs.namespace import Namespace
 from uselib.emulator.kernel.vfs.places import Found, GuestDirectory, Handle, SyntheticFile
-from uselib.emulator.kernel.vfs.synthetic import special_mode, synthetic_status
+from uselib.emulator.kernel.vfs.synthetic import special_mode, synthetic_inode, synthetic_status
 from uselib.linker.quick_dataclass import dataclass
 
 _MODE = 0o1777  # permission bits a guest may set: no setuid, no setgid
@@ -56,15 +56,22 @@ class FileSystem:
             raise GuestError(errno.ENOENT)
         return found
 
+    @staticmethod
+    def umask() -> int:
+        mask = os.umask(0o77)
+        os.umask(mask)
+        return mask
+
     # Looking
 
     def status(self, found: Found) -> os.stat_result:
         if found.directory is not None:
             if found.directory.handle is not None:
                 return os.fstat(found.directory.handle.fd)
-            return synthetic_status(stat.S_IFDIR | 0o555, _inode(found.directory.name))
+            mode = found.directory.node.mode if found.directory.node is not None else 0o555
+            return synthetic_status(stat.S_IFDIR | mode, synthetic_inode(found.directory.name))
         if found.special is not None:
-            return synthetic_status(special_mode(found.special), _inode(found.name))
+            return synthetic_status(special_mode(found.special), synthetic_inode(_name(found)))
         assert found.handle is not None
         return os.fstat(found.handle.fd)
 
@@ -80,7 +87,8 @@ class FileSystem:
         """access(2) with the rights of the host's user. Raises GuestError, OSError."""
         writable = found.directory.writable if found.directory is not None else found.parent.writable
         if found.special is not None:
-            if mode & os.X_OK:
+            allowed = special_mode(found.special)
+            if mode & os.X_OK or (mode & os.W_OK and not allowed & 0o222):
                 raise GuestError(errno.EACCES)
             return
         if mode & os.W_OK and not writable:
@@ -177,14 +185,16 @@ class FileSystem:
             raise GuestError(errno.ENOTDIR)
         handle = found.directory.handle if found.directory is not None else found.handle
         fd = os.dup(handle.fd) if handle is not None else -1
-        return OpenedFile(fd, _name(found), flags, False, found.directory, found.special)
+        mutable = found.directory is None and found.handle is not None and found.parent.writable
+        return OpenedFile(fd, _name(found), flags, mutable, found.directory, found.special)
 
     def _open_special(self, found: Found, special: SyntheticFile, flags: int) -> OpenedFile:
         if flags & C.O_DIRECTORY:
             raise GuestError(errno.ENOTDIR)
         if special.link and special.name != "descriptor":
             raise GuestError(errno.ELOOP)
-        if flags & (C.O_ACCMODE | C.O_TRUNC) and stat.S_ISREG(special_mode(special)):
+        mode = special_mode(special)
+        if flags & (C.O_ACCMODE | C.O_TRUNC) and stat.S_ISREG(mode) and not mode & 0o222:
             raise GuestError(errno.EACCES)
         return OpenedFile(-1, _name(found), flags, False, None, special)
 
@@ -386,11 +396,3 @@ def _chmod(found: Found, name: bytes | str, parent: int | None, mode: int) -> No
 
 def _name(found: Found) -> bytes:
     return b"/" + b"/".join(found.path)
-
-
-def _inode(name: bytes) -> int:
-    """A fixed inode number for something synthesised."""
-    number = 0
-    for byte in name:
-        number = (number * 31 + byte) & 0x7FFFFF
-    return number + 2

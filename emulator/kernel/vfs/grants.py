@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Iterable
 
+from uselib.emulator.kernel.proc.tree import entries, terminals
 from uselib.emulator.kernel.vfs.places import STEP, Handle, Node, SyntheticFile
 
 _SYNTHETIC: dict[bytes, SyntheticFile] = {
@@ -13,19 +14,13 @@ _SYNTHETIC: dict[bytes, SyntheticFile] = {
     b"dev/zero": SyntheticFile("zero"),
     b"dev/full": SyntheticFile("full"),
     b"dev/random": SyntheticFile("random"),
-    b"dev/urandom": SyntheticFile("random"),
+    b"dev/urandom": SyntheticFile("urandom"),
     b"dev/tty": SyntheticFile("tty"),
+    b"dev/ptmx": SyntheticFile("ptmx"),
     b"dev/stdin": SyntheticFile("stdin", link=True),
     b"dev/stdout": SyntheticFile("stdout", link=True),
     b"dev/stderr": SyntheticFile("stderr", link=True),
     b"dev/fd": SyntheticFile("fd", link=True),
-    b"proc/self/exe": SyntheticFile("exe", link=True),
-    b"proc/self/cwd": SyntheticFile("cwd", link=True),
-    b"proc/self/root": SyntheticFile("root", link=True),
-    b"proc/self/maps": SyntheticFile("maps"),
-    b"proc/self/cmdline": SyntheticFile("cmdline"),
-    b"proc/self/comm": SyntheticFile("comm"),
-    b"proc/self/fd": SyntheticFile("fds"),
 }
 
 # File systems that show or change the host itself: never entered, wherever they are mounted.
@@ -78,6 +73,8 @@ def build_tree(
             _grant(tree, os.fsencode(place_in_guest), os.path.realpath(name), write)
     for path, special in _SYNTHETIC.items():
         _place(tree, path).special = special
+    _place(tree, b"dev/pts").lister = terminals
+    _place(tree, b"proc").lister = entries
     _spread(tree, False, forbidden)
     return tree
 
@@ -109,21 +106,25 @@ def _grant(tree: Node, place: bytes, host: str, writable: bool) -> None:
 
 def _spread(node: Node, writable: bool, forbidden: frozenset[int]) -> None:
     """A grant below a writable one is writable; a plain directory between grants is the host's own where it has one."""
-    node.writable = (node.writable or writable) and node.special is None
+    node.writable = (node.writable or writable) and node.special is None and node.lister is None
     if node.handle is not None and os.fstat(node.handle.fd).st_dev in forbidden:
         raise PermissionError(
             errno.EACCES, "not a file system that a guest may see", os.readlink(f"/proc/self/fd/{node.handle.fd}")
         )
     for name, child in node.children.items():
-        if child.handle is None and child.special is None and node.handle is not None and not node.file:
+        made = child.special is not None or child.lister is not None
+        if child.handle is None and not made and node.handle is not None and not node.file:
             child.handle = _below(node.handle, name, forbidden)
         _spread(child, node.writable, forbidden)
 
 
 def _below(parent: Handle, name: bytes, forbidden: frozenset[int]) -> Handle | None:
-    """The host's directory of that name, if there is one that the guest may see."""
+    """The host's directory of that name, if there is one that the guest may see. The host's /dev, which is a file system of its own, is
+    not: nothing in it could be opened."""
     try:
         handle = Handle(os.open(name, STEP | os.O_DIRECTORY, dir_fd=parent.fd))
     except OSError:
         return None
-    return None if os.fstat(handle.fd).st_dev in forbidden else handle
+    device = os.fstat(handle.fd).st_dev
+    mounted = name == b"dev" and device != os.fstat(parent.fd).st_dev
+    return None if mounted or device in forbidden else handle

@@ -221,7 +221,7 @@ class Namespace:
 
     def _enter(self, here: GuestDirectory, name: bytes, node: Node) -> Found:
         """A component that is a node of the tree."""
-        if node.special is not None and node.special.name != "fds":
+        if node.special is not None:
             return Found(here, name, special=node.special)
         if node.file:
             assert node.handle is not None

@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
-from uselib.emulator.kernel.vfs.descriptors import Description, DirectoryFile, HostFile, RandomFile
+from uselib.emulator.kernel.vfs.descriptors import Description, DirectoryFile, HostFile
 from uselib.emulator.kernel.vfs.filesystem import OpenedFile
+from uselib.emulator.kernel.vfs.made_files import RandomFile, TextFile
 from uselib.emulator.kernel.vfs.places import GuestDirectory, SyntheticFile
 
 
@@ -32,8 +33,8 @@ def open_path(process: Process, at: GuestDirectory | None, path: bytes, flags: i
 def description_of(process: Process, opened: OpenedFile) -> Description:
     """The open file description."""
     if opened.flags & C.O_PATH:
-        path_only = Description(opened.fd, opened.path, opened.flags)
-        path_only.directory = opened.directory
+        path_only = Description(opened.fd, opened.path, opened.flags, opened.mutable)
+        path_only.directory, path_only.special = opened.directory, opened.special
         return path_only
     if opened.directory is not None:
         return DirectoryFile(opened.fd, opened.directory, opened.flags, opened.mutable)
@@ -43,79 +44,135 @@ def description_of(process: Process, opened: OpenedFile) -> Description:
 
 
 def _open_special(process: Process, opened: OpenedFile, special: SyntheticFile) -> Description:
-    if special.name == "random":
-        return RandomFile(-1, opened.path, opened.flags)
+    if special.name in ("random", "urandom"):
+        return RandomFile(opened.path, opened.flags, special)
     if special.name in ("null", "zero", "full"):
         fd = os.open(f"/dev/{special.name}", C.host_open_flags(opened.flags))
-        return HostFile(fd, opened.path, opened.flags)
-    if special.name == "tty":
-        return _terminal(process, opened)
+        return _device(HostFile(fd, opened.path, opened.flags), special)
+    if special.name in _TERMINALS:
+        fd, path = _TERMINALS[special.name](process, special, opened)
+        return HostFile(fd, path, opened.flags)
     if special.name == "descriptor":
         return _again(process, special.number, opened)
-    return _text(TEXTS[special.name](process), opened)
+    return _text(process, opened, special)
 
 
-def _terminal(process: Process, opened: OpenedFile) -> Description:
-    """/dev/tty is the terminal among the standard descriptors; a guest without one gets none."""
-    for fd in range(3):
-        entry = process.files.descriptors.get(fd)
-        if entry is not None and isinstance(entry.description, HostFile) and os.isatty(entry.description.fd):
-            return HostFile(os.dup(entry.description.fd), opened.path, opened.flags)
-    raise GuestError(errno.ENXIO)
+def _device(file: HostFile, special: SyntheticFile) -> HostFile:
+    file.special = special
+    return file
+
+
+def _text(process: Process, opened: OpenedFile, special: SyntheticFile) -> Description:
+    from uselib.emulator.kernel.proc.texts import store_text, text_of  # not needed by most programs
+
+    return TextFile(
+        opened.path,
+        opened.flags,
+        special,
+        lambda: text_of(process, special),
+        lambda data: store_text(process, special, data),
+    )
+
+
+# Terminals: special -> host descriptor, guest path
+
+
+def _controlling(process: Process, special: SyntheticFile, opened: OpenedFile) -> tuple[int, bytes]:
+    """/dev/tty is the terminal of the session, if it is one of those that the guest knows."""
+    return process.terminals.controlling(C.host_open_flags(opened.flags)), opened.path
+
+
+def _new_terminal(process: Process, special: SyntheticFile, opened: OpenedFile) -> tuple[int, bytes]:
+    return process.terminals.make(C.host_open_flags(opened.flags)), b"/dev/ptmx"
+
+
+def _terminal(process: Process, special: SyntheticFile, opened: OpenedFile) -> tuple[int, bytes]:
+    """/dev/pts/N, which becomes the controlling terminal where open(2) says so."""
+    host = C.host_open_flags(opened.flags)
+    if not opened.flags & C.O_NOCTTY:
+        host &= ~os.O_NOCTTY
+    return process.terminals.open(special.number, host), opened.path
+
+
+_TERMINALS: dict[str, Callable[[Process, SyntheticFile, OpenedFile], tuple[int, bytes]]] = {
+    "tty": _controlling,
+    "ptmx": _new_terminal,
+    "pts": _terminal,
+}
 
 
 def _again(process: Process, number: int, opened: OpenedFile) -> Description:
-    """/proc/self/fd/N: the same open file, never with more rights than the descriptor has."""
+    """/proc/self/fd/N: the inode opened anew, never with more rights than the descriptor has, unless the file may be changed anyway. What
+    has no inode of its own in the host's file systems is the same open file."""
     try:
         old = process.files.get(number)
     except GuestError:
         raise GuestError(errno.ENOENT) from None
-    wanted, has = opened.flags & C.O_ACCMODE, old.flags & C.O_ACCMODE
-    if has not in (wanted, C.O_RDWR):
+    if old.fd < 0 or isinstance(old, TextFile):
+        return old if old.special is None else _open_special(process, opened, old.special)
+    path_only = bool(old.flags & C.O_PATH)
+    wanted, has = opened.flags & C.O_ACCMODE, C.O_RDONLY if path_only else old.flags & C.O_ACCMODE
+    kind = stat.S_IFMT(old.status().st_mode)
+    if has not in (wanted, C.O_RDWR) and not (old.mutable and kind == stat.S_IFREG):
         raise GuestError(errno.EACCES)
-    if opened.flags & C.O_TRUNC and not isinstance(old, RandomFile) and stat.S_ISREG(old.status().st_mode):
-        if has == C.O_RDONLY:
-            raise GuestError(errno.EACCES)
-        os.ftruncate(old.host(), 0)
-    return old  # shares the offset, unlike the kernel's; Linux opens the inode anew
+    if kind != stat.S_IFREG:
+        if path_only:
+            raise GuestError(errno.ELOOP if kind == stat.S_IFLNK else errno.EACCES)
+        return old
+    if opened.flags & C.O_TRUNC and not old.mutable and has == C.O_RDONLY:
+        raise GuestError(errno.EACCES)
+    host = C.host_open_flags(opened.flags) | (os.O_TRUNC if opened.flags & C.O_TRUNC else 0)
+    again = HostFile(os.open(f"/proc/self/fd/{old.fd}", host), old.path, opened.flags, old.mutable)
+    again.most = getattr(old, "most", None)
+    return again
 
 
-def _text(text: bytes, opened: OpenedFile) -> Description:
-    """A file that exists in memory only, with this content."""
-    fd = os.memfd_create("uselib", os.MFD_CLOEXEC)
-    os.write(fd, text)
-    reading = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
-    os.close(fd)
-    return HostFile(reading, opened.path, opened.flags)
-
-
-def _maps(process: Process) -> bytes:
-    """/proc/self/maps, without the devices and inode numbers of the host."""
-    lines = []
-    for vma in process.memory:
-        rights = "".join(letter if vma.prot & bit else "-" for letter, bit in (("r", 1), ("w", 2), ("x", 4)))
-        head = f"{vma.start:08x}-{vma.end:08x} {rights}{'s' if vma.shared else 'p'} {vma.offset:08x} 00:00 0"
-        lines.append(f"{head:<72} {vma.name}".rstrip())
-    return ("\n".join(lines) + "\n").encode()
-
-
-TEXTS: dict[str, Callable[[Process], bytes]] = {
-    "maps": _maps,
-    "cmdline": lambda process: b"".join(word + b"\0" for word in process.identity.command_line),
-    "comm": lambda process: process.identity.name.encode() + b"\n",
+# Inode numbers of the first namespaces (include/uapi/linux/nsfs.h)
+_NAMESPACES = {
+    "cgroup": 4026531835,
+    "ipc": 4026531839,
+    "mnt": 4026531841,
+    "net": 4026531840,
+    "pid": 4026531836,
+    "time": 4026531834,
+    "user": 4026531837,
+    "uts": 4026531838,
 }
 
 
+_STANDARD = (b"/dev/stdin", b"/dev/stdout", b"/dev/stderr")  # names of what was open at the start (FileTable.standard)
+
+
 class ProcessView:
-    """What the synthesised links lead to (places.ProcView)."""
+    """What the synthesised entries are made from (places.ProcView)."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
 
+    @property
+    def pid(self) -> int:
+        return self._process.identity.pid
+
+    def processes(self) -> Sequence[int]:
+        return self._process.pids.all()
+
+    def threads(self, pid: int) -> Sequence[int]:
+        if pid == self.pid and len(self._process.threads.all) > 1:
+            return sorted(self._process.threads.all)
+        return [pid] if pid in self.processes() else ()
+
+    def terminals(self) -> Sequence[int]:
+        return self._process.terminals.numbers()
+
     def link(self, special: SyntheticFile) -> bytes:
         process = self._process
         if special.name == "descriptor":
-            return process.files.get(special.number).path or b"anon_inode:[file]"
+            return self._path(process.files.get(special.number))
+        if special.name.startswith("ns/"):
+            kind = special.name.removeprefix("ns/")
+            return f"{kind}:[{_NAMESPACES[kind]}]".encode()
+        if special.pid not in (0, self.pid) and special.name != "root":
+            return self._of_other(special)
         return {
             "exe": os.fsencode(process.identity.executable),
             "cwd": process.fs.cwd.name,
@@ -124,7 +181,37 @@ class ProcessView:
             "stdout": b"/proc/self/fd/1",
             "stderr": b"/proc/self/fd/2",
             "fd": b"/proc/self/fd",
+            "self": b"%d" % self.pid,
+            "thread-self": b"%d/task/%d" % (self.pid, process.thread.tid),
+            "mounts": b"self/mounts",
+            "net": b"self/net",
         }[special.name]
+
+    def _path(self, file: Description) -> bytes:
+        """What readlink(2) says of an open file."""
+        if file.fd < 0:
+            return file.path
+        status = file.status()
+        kind = stat.S_IFMT(status.st_mode)
+        if (kind in (stat.S_IFIFO, stat.S_IFSOCK) and not file.path.startswith(b"/")) or file.path in _STANDARD:
+            name = {stat.S_IFIFO: b"pipe", stat.S_IFSOCK: b"socket"}.get(kind)
+            if name is not None:
+                return b"%s:[%d]" % (name, status.st_ino)
+        if (number := self._process.terminals.device(status)) is not None:
+            return b"/dev/pts/%d" % number
+        if kind == stat.S_IFCHR and status.st_rdev == os.makedev(1, 3):
+            return b"/dev/null"
+        if status.st_nlink == 0 and kind in (stat.S_IFREG, stat.S_IFDIR):
+            return file.path + b" (deleted)"
+        return file.path or b"anon_inode:[file]"
+
+    def _of_other(self, special: SyntheticFile) -> bytes:
+        """Raises GuestError(EACCES): where another process is, only it knows."""
+        from uselib.emulator.kernel.proc.facts import facts_of
+
+        if special.name != "exe":
+            raise GuestError(errno.EACCES)
+        return os.fsencode(facts_of(self._process, special.pid).executable)
 
     def descriptor(self, number: int) -> GuestDirectory | None:
         try:

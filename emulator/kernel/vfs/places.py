@@ -38,28 +38,33 @@ class Handle:
 
 @dataclass(frozen=True)
 class SyntheticFile:
-    """A synthesised file or link. name: `null`, `exe`, ...; link: it is a symbolic link."""
+    """A synthesised file or link. name: `null`, `exe`, ...; link: it is a symbolic link. number: the descriptor of /proc/PID/fd/N; pid: the
+    process of /proc/PID, tid: the thread of /proc/PID/task/TID; mode: permission bits of a file that is text."""
 
     name: str
     link: bool = False
-    number: int = 0  # fd of /proc/self/fd/N
+    number: int = 0
+    pid: int = 0
+    tid: int = 0
+    mode: int = 0o444
 
 
 @dataclass
 class Node:
-    """A place in the tree of grants. handle: the granted host directory, or the parent of the granted file `file`."""
+    """A place in the tree of grants. handle: the granted host directory, or the parent of the granted file `file`. lister: what else is in
+    a synthesised directory at the time of asking; mode: its permission bits."""
 
     children: dict[bytes, Node] = field(default_factory=dict)
     handle: Handle | None = None
     file: bytes = b""
     writable: bool = False
     special: SyntheticFile | None = None
+    lister: Callable[[ProcView], dict[bytes, Node]] | None = None
+    mode: int = 0o555
 
     def entries(self, view: ProcView) -> dict[bytes, Node]:
-        """The nodes below it. Those of /proc/self/fd are the descriptors open at the time of asking."""
-        if self.special is not None and self.special.name == "fds":
-            return {b"%d" % fd: Node(special=SyntheticFile("descriptor", True, fd)) for fd in view.descriptors()}
-        return self.children
+        """The nodes below it."""
+        return self.children if self.lister is None else {**self.children, **self.lister(view)}
 
 
 @dataclass
@@ -105,7 +110,20 @@ class Found:
 
 
 class ProcView(Protocol):
-    """What the synthesised entries of /proc/self lead to; the process answers."""
+    """What the synthesised entries of /proc and /dev lead to; the process answers."""
+
+    @property
+    def pid(self) -> int:
+        """Of the process that looks."""
+
+    def processes(self) -> Sequence[int]:
+        """Numbers of the guest's processes."""
+
+    def threads(self, pid: int) -> Sequence[int]:
+        """Numbers of the threads of a process. Empty: it has ended."""
+
+    def terminals(self) -> Sequence[int]:
+        """Numbers of the guest's pseudo-terminals, of /dev/pts/N."""
 
     def link(self, special: SyntheticFile) -> bytes:
         """Target of a synthesised link."""
@@ -118,7 +136,18 @@ class ProcView(Protocol):
 
 
 class NoProcView:
-    """Stands in where there is no process: nothing under /proc/self."""
+    """Stands in where there is no process: nothing under /proc/PID."""
+
+    pid = 0
+
+    def processes(self) -> Sequence[int]:
+        return ()
+
+    def threads(self, pid: int) -> Sequence[int]:
+        return ()
+
+    def terminals(self) -> Sequence[int]:
+        return ()
 
     def link(self, special: SyntheticFile) -> bytes:
         raise GuestError(errno.ENOENT)

@@ -80,7 +80,7 @@ read ../outside/secret: No such file or directory
 read link: No such file or directory
 read /etc/shadow: No such file or directory
 read /proc/self/mem: No such file or directory
-read /proc/self/environ: No such file or directory
+read /proc/self/environ: done 
 symlink: done
 read out/link: No such file or directory
 symlink up: done
@@ -105,7 +105,7 @@ unix socket: Operation not permitted
 ptrace: Function not implemented
 chroot: Operation not permitted
 mount: Operation not permitted
-kill 1: No such process
+kill 1: Operation not permitted
 kill host: No such process
 mknod: Operation not permitted
 setuid: Operation not permitted

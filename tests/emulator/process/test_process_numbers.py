@@ -122,7 +122,7 @@ int main(void)
 	printf("waited %d", waitpid(child, &status, 0) == child);
 	printf(" signal %d\n", WTERMSIG(status));
 	printf("gone %d\n", result(kill(child, 0)) == ESRCH);
-	printf("outside %d %d\n", result(kill(1, 0)) == ESRCH, result(kill(-77, SIGKILL)) == ESRCH);
+	printf("outside %d %d\n", result(kill(1, SIGKILL)) == EPERM, result(kill(-77, SIGKILL)) == ESRCH);
 	return 0;
 }
 """

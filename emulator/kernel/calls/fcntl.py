@@ -1,8 +1,7 @@
-"""CONTROL: fcntl, flock, ioctl.
+"""CONTROL: fcntl, flock.
 
 Only commands that act on the guest's own descriptors pass. Refused are those that reach beyond: signals to host
-processes (F_SETOWN, F_SETSIG, leases, notifications), file attributes, and pushing characters into the user's terminal
-(TIOCSTI).
+processes (F_SETOWN, F_SETSIG, leases, notifications).
 """
 
 from __future__ import annotations
@@ -13,11 +12,11 @@ import os
 import struct
 
 from uselib.emulator.kernel import constants as C
-from uselib.emulator.kernel.arguments import FD, UINT, ArgumentKind, choice
+from uselib.emulator.kernel.arguments import FD, ArgumentKind, choice
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
-from uselib.emulator.kernel.table import Handler, Syscall, Undo
-from uselib.emulator.kernel.vfs.descriptors import Description, HostFile
+from uselib.emulator.kernel.table import Handler, Syscall
+from uselib.emulator.kernel.vfs.descriptors import HostFile
 from uselib.emulator.kernel.waiting import attempt
 
 F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_SETLK, F_SETLKW, F_SETOWN, F_GETOWN = range(10)
@@ -56,7 +55,7 @@ def _getfl(process: Process, fd: int, _: int) -> int:
     return file.flags & (_SHOWN | _KEPT)
 
 
-def _setfl(process: Process, fd: int, argument: int) -> int:
+def set_flags(process: Process, fd: int, argument: int) -> int:
     file = process.files.get(fd)
     if file.flags & C.O_PATH:
         raise GuestError(errno.EBADF)
@@ -115,7 +114,7 @@ FCNTL: dict[int, Handler] = {
     F_GETFD: _getfd,
     F_SETFD: _setfd,
     F_GETFL: _getfl,
-    F_SETFL: _setfl,
+    F_SETFL: set_flags,
     F_GETLK: _locker("flock", fcntl.F_GETLK),
     F_SETLK: _locker("flock", fcntl.F_SETLK),
     F_SETLKW: _locker("flock", fcntl.F_SETLKW),
@@ -153,112 +152,10 @@ def sys_flock(process: Process, fd: int, operation: int) -> int:
     return 0
 
 
-# ioctl
-
-TCGETS, TCSETS, TCSETSW, TCSETSF = 0x5401, 0x5402, 0x5403, 0x5404
-TIOCGPGRP, TIOCSPGRP, TIOCGWINSZ, TIOCSWINSZ, FIONREAD, FIONBIO = 0x540F, 0x5410, 0x5413, 0x5414, 0x541B, 0x5421
-FIONCLEX, FIOCLEX = 0x5450, 0x5451
-
-
-def _terminal(file: Description) -> int:
-    """Raises GuestError(ENOTTY)."""
-    if file.fd < 0 or not os.isatty(file.fd):
-        raise GuestError(errno.ENOTTY)
-    return file.fd
-
-
-def _tcgets(process: Process, file: Description, fd: int, address: int) -> int:
-    data = fcntl.ioctl(_terminal(file), TCGETS, bytes(64))
-    process.memory.write(address, data[: process.structs["termios"].size])
-    return 0
-
-
-def _tcset(command: int) -> Handler:
-    def handler(process: Process, file: Description, fd: int, address: int) -> int:
-        data = process.memory.read(address, process.structs["termios"].size)
-        fcntl.ioctl(_terminal(file), command, data.ljust(64, b"\0"))
-        return 0
-
-    return handler
-
-
-def _winsize(process: Process, file: Description, fd: int, address: int) -> int:
-    process.memory.write(address, fcntl.ioctl(_terminal(file), TIOCGWINSZ, bytes(8)))
-    return 0
-
-
-def _set_winsize(process: Process, file: Description, fd: int, address: int) -> int:
-    _terminal(file)
-    process.memory.read(address, 8)
-    return 0  # the user's window keeps its size
-
-
-def _getpgrp(process: Process, file: Description, fd: int, address: int) -> int:
-    _terminal(file)
-    process.memory.write(address, struct.pack("<i", process.identity.group))
-    return 0
-
-
-def _setpgrp(process: Process, file: Description, fd: int, address: int) -> int:
-    _terminal(file)
-    process.memory.read(address, 4)
-    return 0
-
-
-def _fionread(process: Process, file: Description, fd: int, address: int) -> int:
-    if file.fd < 0:
-        raise GuestError(errno.ENOTTY)
-    process.memory.write(address, fcntl.ioctl(file.fd, FIONREAD, bytes(4)))
-    return 0
-
-
-def _fionbio(process: Process, file: Description, fd: int, address: int) -> int:
-    on = struct.unpack("<i", process.memory.read(address, 4))[0]
-    flags = file.flags & ~C.O_NONBLOCK | (C.O_NONBLOCK if on else 0)
-    return _setfl(process, fd, flags)
-
-
-def _set_cloexec(value: bool) -> Handler:
-    def handler(process: Process, file: Description, fd: int, address: int) -> int:
-        process.files.descriptor(fd).cloexec = value
-        return 0
-
-    return handler
-
-
-IOCTL: dict[int, Handler] = {
-    TCGETS: _tcgets,
-    TCSETS: _tcset(TCSETS),
-    TCSETSW: _tcset(TCSETSW),
-    TCSETSF: _tcset(TCSETSF),
-    TIOCGWINSZ: _winsize,
-    TIOCSWINSZ: _set_winsize,
-    TIOCGPGRP: _getpgrp,
-    TIOCSPGRP: _setpgrp,
-    FIONREAD: _fionread,
-    FIONBIO: _fionbio,
-    FIOCLEX: _set_cloexec(True),
-    FIONCLEX: _set_cloexec(False),
-}
-
-
-def sys_ioctl(process: Process, fd: int, request: int, argument: int) -> int:
-    file = process.files.get(fd)
-    if file.flags & C.O_PATH:
-        raise GuestError(errno.EBADF)
-    handler = IOCTL.get(request)
-    if handler is None:
-        raise GuestError(errno.ENOTTY)
-    return handler(process, file, fd, argument)
-
-
 _FCNTL_ARGUMENT = ArgumentKind("fcntl", updated=True)
 
 CONTROL: tuple[Syscall, ...] = (
     Syscall("fcntl", sys_fcntl, (FD, choice("fcntl"), _FCNTL_ARGUMENT)),
     Syscall("fcntl64", sys_fcntl, (FD, choice("fcntl"), _FCNTL_ARGUMENT)),
     Syscall("flock", sys_flock, (FD, choice("flock"))),
-    Syscall(
-        "ioctl", sys_ioctl, (FD, choice("ioctl", UINT.width), ArgumentKind("ioctl", updated=True)), undo=Undo.MEMORY
-    ),
 )

@@ -1,0 +1,27 @@
+"""What a process can set of itself and of its kernel that nothing but a later question depends on (prctl(2), proc(5), uname(2))."""
+
+from __future__ import annotations
+
+from dataclasses import field
+
+from uselib.linker.quick_dataclass import dataclass
+
+NO_LOGIN = 0xFFFFFFFF
+
+
+@dataclass
+class ProcessSettings:
+    """A child has its parent's; what is the kernel's (host, domain, values) is not told to processes that are there already.
+
+    timer_slack: ns. values: /proc/sys/NAME -> what was written there. controls: option of prctl(2) -> value.
+    """
+
+    host: bytes = b"uselib"
+    domain: bytes = b"(none)"
+    login_uid: int = NO_LOGIN
+    oom_score_adj: int = 0
+    personality: int = 0
+    timer_slack: int = 50_000
+    no_new_privileges: bool = False
+    values: dict[str, str] = field(default_factory=dict)
+    controls: dict[int, int] = field(default_factory=dict)

@@ -1,0 +1,67 @@
+"""What a process in the background gets that reads or writes its controlling terminal: SIGTTIN or SIGTTOU for its group, or EIO.
+
+The host's kernel does it for a process whose action is the default one. It cannot where the guest has a handler: Python's read and write
+would be repeated for ever. Source: drivers/tty/tty_jobctrl.c (__tty_check_change), n_tty.c (job_control).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import termios
+from typing import Protocol
+
+from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.identity import ProcessIdentity
+from uselib.emulator.kernel.pids import PidTable
+from uselib.emulator.kernel.signals.numbers import SIG_DFL, SIGTTIN, SIGTTOU
+from uselib.emulator.kernel.signals.state import SignalState
+
+_LOCAL_FLAGS = 3  # index in tcgetattr's list
+
+
+class JobMember(Protocol):
+    """A process: one of a job."""
+
+    @property
+    def signals(self) -> SignalState: ...
+    @property
+    def pids(self) -> PidTable: ...
+    @property
+    def identity(self) -> ProcessIdentity: ...
+
+
+def in_background(fd: int) -> bool:
+    """Whether the terminal is this process's controlling one and another group is in its foreground."""
+    try:
+        return os.tcgetpgrp(fd) != os.getpgrp()
+    except OSError:
+        return False
+
+
+def may_read(process: JobMember, fd: int) -> bool:
+    """False: the host's own read is the one to be called, without waiting before. Raises GuestError(EIO, EINTR)."""
+    return not in_background(fd) or _refuse(process, SIGTTIN)
+
+
+def may_write(process: JobMember, fd: int) -> bool:
+    """Likewise; only a terminal with TOSTOP keeps the background from writing."""
+    if not in_background(fd) or not termios.tcgetattr(fd)[_LOCAL_FLAGS] & termios.TOSTOP:
+        return True
+    signals = process.signals
+    if signals.is_ignored(SIGTTOU) or signals.thread.blocked >> SIGTTOU - 1 & 1:
+        return True
+    return _refuse(process, SIGTTOU)
+
+
+def _refuse(process: JobMember, signal: int) -> bool:
+    signals, pids, own = process.signals, process.pids, process.identity.pid
+    if signals.is_ignored(signal) or signals.thread.blocked >> signal - 1 & 1:
+        raise GuestError(errno.EIO)
+    if signals.handler(signal) == SIG_DFL:
+        return False
+    for pid in pids.members(pids.groups(own)[0]):
+        if pid != own:
+            pids.send(pid, signal)
+    signals.send(signal)
+    raise GuestError(errno.EINTR)
