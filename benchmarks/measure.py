@@ -75,6 +75,17 @@ def _timed(command: Sequence[str | Path], environment: dict[str, str] | None) ->
     return end - begin, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+def consumed(command: Sequence[str | Path]) -> tuple[float, int]:
+    """CPU seconds (user and system) of one run, and the most memory that it had resident, in bytes."""
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    process = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL, env=variables)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, process.args)
+    return used.ru_utime + used.ru_stime, used.ru_maxrss * 1024
+
+
 def best(command: Sequence[str | Path], runs: int = 5, environment: dict[str, str] | None = None) -> float:
     """Wall-clock seconds of a command, the best of `runs`. Raises CalledProcessError with its output if it fails."""
     return min(_timed(command, environment)[0] for _ in range(runs))

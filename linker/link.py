@@ -8,24 +8,26 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from uselib.linker.cycle_collector import no_cycle_collection
 from uselib.linker.errors import Diagnostic
 from uselib.linker.options import Options
 from uselib.linker.outputs.kind import OutputKind
-from uselib.linker.passes.apply import applying
+from uselib.linker.passes.apply import RelocateAll, applying, relocate_all
 from uselib.linker.passes.eh_frame import drop_dead_frames
 from uselib.linker.passes.gc import collect
 from uselib.linker.passes.got import fill_tables, make_tables, settle_ifuncs
 from uselib.linker.passes.layout import Layout, gather, link_order, number, settle
 from uselib.linker.passes.machines import RELOCATIONS
 from uselib.linker.passes.model import InputSection
+from uselib.linker.passes.output_symbols import OrdinarySymbols, ordinary_symbols, symbol_rows
 from uselib.linker.passes.provided import provide, settle_symbols
 from uselib.linker.passes.resolve import Resolution, resolve
-from uselib.linker.passes.scan import scan
+from uselib.linker.passes.scan import OddRelocations, odd_relocations, scan
 from uselib.linker.passes.synthetic import allocate_commons, fill_eh_frame_header, requested_sections, seal
 from uselib.linker.passes.undefined import report_undefined
-from uselib.linker.passes.writer import fill, symbol_rows
+from uselib.linker.passes.writer import fill
 from uselib.linker.quick_dataclass import dataclass
 
 
@@ -57,7 +59,7 @@ def link(job: LinkJob) -> Linked:
 def _link(options: Options, kind: OutputKind) -> Linked:
     # Files and symbols. After this there are no more files, and each global name has one Symbol.
     resolution = resolve(options, kind.lists_dependencies)
-    machine = RELOCATIONS[resolution.machine]
+    machine, ways = RELOCATIONS[resolution.machine], _ways(resolution.large)
     extra = kind.prepare(resolution, options)
     provided = provide(resolution, options)
     # Sections. After this `live` is final.
@@ -67,7 +69,7 @@ def _link(options: Options, kind: OutputKind) -> Linked:
     report_undefined(resolution, options, machine)
     commons = allocate_commons(resolution)
     # Relocations, first look. After this there are no more symbols and no more GOT entries.
-    needs = scan(machine, resolution)
+    needs = scan(machine, resolution, ways.odd)
     tables = make_tables(needs, machine)
     own = kind.sections(resolution, needs)
     requested = requested_sections(resolution, options)
@@ -83,14 +85,30 @@ def _link(options: Options, kind: OutputKind) -> Linked:
     # Contents and relocations, second look.
     run = applying(kind.symbols, tables, layout, overrides)
     fill_tables(tables, run)
-    image = fill(layout, run)
+    image = fill(layout, run, ways.relocate_all)
     fill_eh_frame_header(image, layout)
     # The rest of the file.
-    rows = symbol_rows(layout, resolution, options, kind.rows)
+    rows = symbol_rows(layout, resolution, options, kind.rows if kind.has_rows else None, ways.symbols)
     kind.complete(image, layout, kind.entry(resolution, layout, options), rows)
     seal(image, layout, options.build_id)
     kind.finish(image, layout)
     return Linked(image, layout, resolution, discarded, list(resolution.warnings))
+
+
+class _Ways(NamedTuple):
+    """What large links do in columns of numbers, and others one by one. The results are the same."""
+
+    odd: OddRelocations
+    relocate_all: RelocateAll
+    symbols: OrdinarySymbols
+
+
+def _ways(large: bool) -> _Ways:
+    if not large:
+        return _Ways(odd_relocations, relocate_all, ordinary_symbols)
+    from uselib.linker.passes import column_relocations, column_symbols  # numpy: only where it pays
+
+    return _Ways(column_relocations.odd_relocations, column_relocations.relocate_all, column_symbols.output_symbols)
 
 
 def show_warnings(warnings: Iterable[Diagnostic]) -> None:

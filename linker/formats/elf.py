@@ -1,7 +1,8 @@
 """ELF relocatable objects of i386 and x86-64: constants, record layouts, and a reader that checks all it hands out.
 
 ELF32 and ELF64 order the fields of their records differently; everything here comes out in one order (the ELF64 one), as
-named tuples: a link reads tens of thousands of them. They are made by tuple.__new__ from whole tuples, which takes half as
+named tuples. Symbols and relocations, of which a link reads up to millions, stay in the file's bytes: `SymbolTable` and
+`RelocationTable` make a record when it is asked for. Records are made by tuple.__new__ from whole tuples, which takes half as
 long as a call of the class.
 
 Source: System V ABI, generic part (chapters 4 and 5), and its i386 and x86-64 supplements.
@@ -9,12 +10,12 @@ Source: System V ABI, generic part (chapters 4 and 5), and its i386 and x86-64 s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 from operator import itemgetter
 from struct import Struct
 from struct import error as StructError
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 from uselib.linker.errors import Diagnostic, FormatError
 from uselib.linker.image import Machine
@@ -148,21 +149,103 @@ class ElfClass:
     def sections(self, data: bytes | memoryview) -> list[SectionHeader]:
         return list(map(_new, repeat(SectionHeader), self.section.iter_unpack(data)))
 
-    def symbols(self, data: bytes | memoryview) -> list[ElfSymbol]:
-        rows: Iterator[tuple[int, ...]] = self.symbol.iter_unpack(data)
-        if self.word == 4:
-            rows = map(_SYMBOL_ORDER, rows)
-        return list(map(_new, repeat(ElfSymbol), rows))
 
-    def relocations(self, data: bytes | memoryview, rela: bool) -> list[ElfRelocation]:
-        new, record = _new, ElfRelocation
-        if self.word == 8:
-            if rela:  # r_info in its halves: the order of the fields
-                return list(map(new, repeat(record), _RELA64.iter_unpack(data)))
-            return [new(record, (o, i & 0xFFFFFFFF, i >> 32, None)) for o, i in self.rel.iter_unpack(data)]
-        if rela:
-            return [new(record, (o, i & 0xFF, i >> 8, a)) for o, i, a in self.rela.iter_unpack(data)]
-        return [new(record, (o, i & 0xFF, i >> 8, None)) for o, i in self.rel.iter_unpack(data)]
+class SymbolTable(Sequence[ElfSymbol]):
+    """The records of a symbol table, made one by one from the file's bytes."""
+
+    __slots__ = ("_record", "_wide", "data")
+
+    def __init__(self, data: memoryview, elf_class: ElfClass) -> None:
+        self.data = data
+        self._record = elf_class.symbol
+        self._wide = elf_class.word == 8
+
+    def __len__(self) -> int:
+        return len(self.data) // self._record.size
+
+    @overload
+    def __getitem__(self, index: int) -> ElfSymbol: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[ElfSymbol]: ...
+
+    def __getitem__(self, index: int | slice) -> ElfSymbol | list[ElfSymbol]:
+        if isinstance(index, slice):
+            first, last, step = index.indices(len(self))
+            return list(map(_new, repeat(ElfSymbol), self.rows(first, last)))[::step]
+        size = self._record.size
+        if not 0 <= index < len(self.data) // size:
+            raise IndexError(index)
+        row = self._record.unpack_from(self.data, index * size)
+        return _new(ElfSymbol, row if self._wide else _SYMBOL_ORDER(row))
+
+    def __iter__(self) -> Iterator[ElfSymbol]:
+        return map(_new, repeat(ElfSymbol), self.rows())
+
+    def rows(self, first: int = 0, last: int | None = None) -> Iterator[tuple[int, ...]]:
+        """The fields of the symbols from number `first` to before `last`, as plain tuples."""
+        size = self._record.size
+        rows: Iterator[tuple[int, ...]] = self._record.iter_unpack(
+            self.data[first * size : len(self.data) if last is None else last * size]
+        )
+        return rows if self._wide else map(_SYMBOL_ORDER, rows)
+
+    def names(self, first: int, last: int | None = None) -> memoryview:
+        """The field st_name of these symbols."""
+        return self.data.cast("I")[:: self._record.size // 4][first:last]
+
+    def infos(self, first: int = 0, last: int | None = None) -> bytes:
+        """The field st_info of these symbols."""
+        return bytes(self.data[4 if self._wide else 12 :: self._record.size][first:last])
+
+    def section_numbers(self) -> set[int]:
+        """All values of st_shndx."""
+        return set(self.data.cast("H")[3 if self._wide else 7 :: self._record.size // 2])
+
+
+class RelocationTable(Sequence[ElfRelocation]):
+    """The records of a relocation section, made one by one from the file's bytes. rela: they have addends."""
+
+    __slots__ = ("_record", "_wide", "data", "rela")
+
+    def __init__(self, data: memoryview, elf_class: ElfClass, rela: bool) -> None:
+        self.data = data
+        self.rela = rela
+        self._wide = elf_class.word == 8
+        self._record = elf_class.rela if rela else elf_class.rel
+
+    def __len__(self) -> int:
+        return len(self.data) // self._record.size
+
+    @overload
+    def __getitem__(self, index: int) -> ElfRelocation: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[ElfRelocation]: ...
+
+    def __getitem__(self, index: int | slice) -> ElfRelocation | list[ElfRelocation]:
+        if isinstance(index, slice):
+            return list(self)[index]
+        size = self._record.size
+        if not 0 <= index < len(self.data) // size:
+            raise IndexError(index)
+        offset, info, *addend = self._record.unpack_from(self.data, index * size)
+        shift, mask = (32, 0xFFFFFFFF) if self._wide else (8, 0xFF)
+        return ElfRelocation(offset, info & mask, info >> shift, addend[0] if addend else None)
+
+    def __iter__(self) -> Iterator[ElfRelocation]:
+        return map(_new, repeat(ElfRelocation), self.rows())
+
+    def rows(self) -> Iterable[tuple[int, int, int, int | None]]:
+        """The fields of the records, as plain tuples."""
+        if self._wide and self.rela:  # r_info in its halves: the order of the fields
+            return _RELA64.iter_unpack(self.data)
+        rows = self._record.iter_unpack(self.data)
+        if self._wide:
+            return [(o, i & 0xFFFFFFFF, i >> 32, None) for o, i in rows]
+        if self.rela:
+            return [(o, i & 0xFF, i >> 8, a) for o, i, a in rows]
+        return [(o, i & 0xFF, i >> 8, None) for o, i in rows]
 
 
 CLASSES = {ELFCLASS32: ElfClass(4), ELFCLASS64: ElfClass(8)}
@@ -251,6 +334,17 @@ class StringTable:
             return ""
         raise bad(self._where, f"a name at offset {offset:#x} lies outside the string table")
 
+    def many(self, offsets: Iterable[int]) -> list[str]:
+        """The names at these offsets."""
+        text = self._text
+        if text is not None:
+            end = text.index
+            try:
+                return [text[at : end("\0", at)] for at in offsets]
+            except ValueError:  # a name has no end: the slow way says which
+                pass
+        return [self[at] for at in offsets]
+
 
 class StringTableBuilder:
     """A string table under construction: each string once."""
@@ -333,13 +427,12 @@ class ElfFile:
             raise bad(self.where, f"section {index} has {len(content)} bytes, not a multiple of {size}")
         return content
 
-    def symbols(self, index: int) -> list[ElfSymbol]:
+    def symbols(self, index: int) -> SymbolTable:
         """The symbols of symbol table `index`. Section indices are not checked here."""
-        return self.elf_class.symbols(self.records(index, self.elf_class.symbol.size))
+        return SymbolTable(self.records(index, self.elf_class.symbol.size), self.elf_class)
 
-    def relocations(self, index: int) -> list[ElfRelocation]:
+    def relocations(self, index: int) -> RelocationTable:
         """The records of relocation section `index`."""
         rela = self.sections[index].type == SHT_RELA
-        return self.elf_class.relocations(
-            self.records(index, self.elf_class.rela.size if rela else self.elf_class.rel.size), rela
-        )
+        size = self.elf_class.rela.size if rela else self.elf_class.rel.size
+        return RelocationTable(self.records(index, size), self.elf_class, rela)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from uselib.linker.passes.layout import Layout
-from uselib.linker.passes.writer import OutputSymbol, named_rows
+from uselib.linker.passes.output_symbols import OutputSymbol, named_rows
 
 UNDEFINED_SECTION, ABSOLUTE_SECTION = 0, -1
 

@@ -50,9 +50,9 @@ from uselib.linker.options import Options
 from uselib.linker.outputs.kind import OutputKind
 from uselib.linker.passes.layout import Layout
 from uselib.linker.passes.model import UNDEFINED, InputSection, InputStub, ObjectFile, Symbol
+from uselib.linker.passes.output_symbols import OutputSymbol
 from uselib.linker.passes.relocations import Needs
 from uselib.linker.passes.resolve import Resolution, define
-from uselib.linker.passes.writer import OutputSymbol
 
 # The program's initialisers are not the library's: start-up runs a library's own ones from its header (LibraryHeader).
 # A C library's start-up code that refers to these finds an empty array.
@@ -61,6 +61,8 @@ _PROGRAM_ARRAYS = tuple(f"__{kind}_array_{end}" for kind in ("preinit", "init", 
 
 class TargetLibrary(OutputKind):
     """The OutputKind of target libraries; see the module's docstring. One use."""
+
+    has_rows = True
 
     def __init__(self, plan: LibraryPlan, base: int | registry.AddressAllocator) -> None:
         self._plan = plan

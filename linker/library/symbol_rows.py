@@ -21,7 +21,7 @@ from uselib.linker.library import jump_table
 from uselib.linker.library.interpose import THUNK_SIZE
 from uselib.linker.library.layout import JUMP_TABLE, THUNKS
 from uselib.linker.passes.model import UNDEFINED, InputSection, Symbol
-from uselib.linker.passes.writer import OutputSymbol
+from uselib.linker.passes.output_symbols import OutputSymbol
 from uselib.linker.quick_dataclass import dataclass
 
 

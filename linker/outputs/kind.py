@@ -16,10 +16,11 @@ from uselib.linker.formats.elf import ET_EXEC
 from uselib.linker.options import Options
 from uselib.linker.passes.layout import Layout, LayoutPolicy
 from uselib.linker.passes.model import InputSection, Symbol
+from uselib.linker.passes.output_symbols import OutputSymbol, OutputSymbols
 from uselib.linker.passes.relocations import Needs
 from uselib.linker.passes.resolve import Resolution
 from uselib.linker.passes.symbol_values import PlainSymbols, SymbolPolicy
-from uselib.linker.passes.writer import OutputSymbol, complete
+from uselib.linker.passes.writer import complete
 
 
 class OutputKind:
@@ -27,6 +28,7 @@ class OutputKind:
 
     symbols: SymbolPolicy = PlainSymbols()
     file_type = ET_EXEC  # e_type
+    has_rows = False  # whether `rows` is to be asked
     lists_dependencies = False  # whether libraries that its libraries depend on are listed in the output
 
     def prepare(self, resolution: Resolution, options: Options) -> list[InputSection]:
@@ -57,7 +59,7 @@ class OutputKind:
         """e_entry."""
         return 0
 
-    def complete(self, image: bytearray, layout: Layout, entry: int, rows: list[OutputSymbol] | None) -> None:
+    def complete(self, image: bytearray, layout: Layout, entry: int, rows: OutputSymbols | None) -> None:
         """Makes the file of the sections' contents: headers, symbol table. ELF, unless the kind has another format."""
         complete(image, layout, entry, rows, self.file_type)
 

@@ -116,7 +116,7 @@ def interposable(stub: InputStub, word: int) -> frozenset[str]:
     for file in stub.objects:
         for section in file.sections:
             if section is not None and section.name == INTERPOSE:
-                for offset, _, index, _ in section.relocations():
+                for offset, _, index, _ in section.relocation_rows():
                     if offset % (3 * word) == word:
                         names.add(file.symbol_name(index))
     return frozenset(names)

@@ -13,7 +13,10 @@ scan.py         relocations, first look: what they need
 layout.py       output sections, their order, their addresses
 apply.py        relocations, second look: the contents change
 symbol_values.py  what a reference to a symbol is worth
-writer.py       the file's bytes; mapfile.py: -Map
+writer.py       the file's bytes; output_symbols.py: its symbol table; mapfile.py: -Map
+
+columns.py      large links: relocations and symbols in numpy arrays; column_relocations.py: both looks at relocations,
+                column_symbols.py: the symbol table
 
 A relocation kind is a row in i386.py or x86_64.py; relocations.py has the vocabulary of rows, machines.py chooses the table.
 """

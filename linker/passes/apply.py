@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from struct import Struct
 
 from uselib.linker.formats.elf import SHF_EXECINSTR, ElfRelocation
@@ -13,8 +14,8 @@ from uselib.linker.passes.scan import following
 from uselib.linker.passes.symbol_values import SymbolPolicy
 
 _put_word = Struct("<I").pack_into
-_CALL, _JMP = 0xE8, 0xE9
-_JCC = frozenset(range(0x80, 0x90))
+CALL, JMP = 0xE8, 0xE9
+JCC = range(0x80, 0x90)  # behind 0F
 
 
 def applying(symbols: SymbolPolicy, tables: Tables, layout: Layout, overrides: dict[tuple[int, int], int]) -> Applying:
@@ -37,11 +38,23 @@ def is_branch(content: bytes | memoryview, offset: int) -> bool:
     if offset < 1:
         return False
     opcode = content[offset - 1]
-    return opcode in (_CALL, _JMP) or (opcode in _JCC and offset >= 2 and content[offset - 2] == 0x0F)
+    return opcode in (CALL, JMP) or (opcode in JCC and offset >= 2 and content[offset - 2] == 0x0F)
 
 
-def relocate(run: Applying, section: InputSection, at: int) -> None:
-    """Relocates a section whose content was copied to `at` in the output. Problems are collected in `run`."""
+RelocateAll = Callable[[Applying, Sequence[tuple[InputSection, int]]], None]
+"""What relocates sections whose contents were copied to these places in the output. Problems are collected in `Applying`."""
+
+
+def relocate_all(run: Applying, places: Iterable[tuple[InputSection, int]]) -> None:
+    """The RelocateAll of links that are not large."""
+    for section, at in places:
+        relocate(run, section, at, enumerate(section.relocation_rows()))
+
+
+def relocate(
+    run: Applying, section: InputSection, at: int, rows: Iterable[tuple[int, tuple[int, int, int, int | None]]]
+) -> None:
+    """Applies relocations of a section whose content was copied to `at` in the output: (number in the section, its fields)."""
     file = section.file
     if file is None:
         return
@@ -54,7 +67,7 @@ def relocate(run: Applying, section: InputSection, at: int) -> None:
     out, base, size, content = run.out, section.address, section.size, section.content
     run.at, run.place = at, base
     skip = -1
-    for number, (offset, kind, index, addend) in enumerate(records):
+    for number, (offset, kind, index, addend) in rows:
         if number == skip:
             continue
         row = linear.get(kind)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from operator import attrgetter
 
 from uselib.linker.formats.elf import SHN_LORESERVE, SHN_UNDEF, ElfRelocation
@@ -74,7 +74,7 @@ def drop_dead(section: InputSection) -> None:
     section.content, section.size = content, len(content)
 
 
-def _dead(file: ObjectFile, listed: list[FrameRecord], relocations: list[ElfRelocation]) -> set[int]:
+def _dead(file: ObjectFile, listed: list[FrameRecord], relocations: Sequence[ElfRelocation]) -> set[int]:
     """The offsets of the FDEs whose code was discarded: the relocation of the code address, 8 bytes into the record, says which it is."""
     by_offset = {relocation.offset: relocation.symbol for relocation in relocations}
     dead = set()
@@ -103,7 +103,7 @@ def _compacted(content: bytes | memoryview, kept: list[FrameRecord], end: int) -
 
 
 def _moved(
-    relocations: list[ElfRelocation], kept: list[FrameRecord], moved: dict[int, int], end: int
+    relocations: Sequence[ElfRelocation], kept: list[FrameRecord], moved: dict[int, int], end: int
 ) -> list[ElfRelocation]:
     """The relocations of the kept records and of what lies behind `end`, with their new offsets, in ascending order."""
     starts = [record.offset for record in kept]

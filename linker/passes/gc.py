@@ -54,7 +54,7 @@ def collect(resolution: Resolution, roots: Iterable[Symbol]) -> list[InputSectio
         file = section.file
         if file is None:
             return
-        for _, _, index, _ in section.relocations():
+        for _, _, index, _ in section.relocation_rows():
             if index >= len(file.symbols):
                 continue  # reported by the scan
             target = file.section_of(index)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from uselib.linker.formats import elf
@@ -55,7 +56,7 @@ def read_object(data: memoryview, where: str, stub: InputStub | None = None) -> 
 
 
 class _SymbolTable(NamedTuple):
-    symbols: list[elf.ElfSymbol]
+    symbols: Sequence[elf.ElfSymbol]
     first_global: int
     strings: elf.StringTable
     used: set[int]  # the sections in which symbols lie
@@ -67,23 +68,24 @@ def _symbol_table(file: elf.ElfFile, types: list[int]) -> _SymbolTable:
         return _SymbolTable([], 0, elf.StringTable(b"", file.where), set())
     index = types.index(SHT_SYMTAB)
     header, count = file.sections[index], len(file.sections)
-    symbols, strings = file.symbols(index), file.strings(header.link)
-    if header.info > len(symbols):
+    table, strings = file.symbols(index), file.strings(header.link)
+    if header.info > len(table):
         raise elf.bad(
             file.where,
-            f"symbol table {index} has {len(symbols)} symbols, but says that globals start at {header.info}",
+            f"symbol table {index} has {len(table)} symbols, but says that globals start at {header.info}",
         )
-    used = {symbol.section for symbol in symbols}
+    used = table.section_numbers()
     beyond = [number for number in used if count <= number < SHN_LORESERVE]
     if beyond:
         raise elf.bad(file.where, f"a symbol lies in section {min(beyond)} of {count}")
+    symbols: Sequence[elf.ElfSymbol] = table
     if SHN_XINDEX in used:
-        symbols = _with_wide_indices(file, index, symbols)
+        symbols = _with_wide_indices(file, index, table)
         used = {symbol.section for symbol in symbols}
     return _SymbolTable(symbols, header.info, strings, used)
 
 
-def _with_wide_indices(file: elf.ElfFile, table: int, symbols: list[elf.ElfSymbol]) -> list[elf.ElfSymbol]:
+def _with_wide_indices(file: elf.ElfFile, table: int, symbols: Sequence[elf.ElfSymbol]) -> list[elf.ElfSymbol]:
     """Symbols of objects with more than 0xff00 sections: the index is in SHT_SYMTAB_SHNDX."""
     for index, header in enumerate(file.sections):
         if header.type == SHT_SYMTAB_SHNDX and header.link == table:

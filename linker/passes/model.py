@@ -7,7 +7,7 @@ are the only mutable things of a link. Each attribute is written by one pass, na
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import field
 from typing import Protocol
 
@@ -19,7 +19,9 @@ from uselib.linker.formats.elf import (
     ElfFile,
     ElfRelocation,
     ElfSymbol,
+    RelocationTable,
     StringTable,
+    SymbolTable,
 )
 from uselib.linker.quick_dataclass import dataclass
 from uselib.linker.versions import library_name
@@ -82,7 +84,7 @@ class InputSection:
         self.entsize = entsize
         self.content = content  # empty for SHT_NOBITS
         self.relocated_by: list[int] = []  # relocation sections of the file for this section
-        self.records: list[ElfRelocation] | None = None
+        self.records: Sequence[ElfRelocation] | None = None  # relocations(); changed ones: eh_frame, layout
         self.build: Callable[[], bytes] | None = None  # linker-made: content once addresses are known
         self.live = True  # gc
         self.output: OutputSection | None = None  # layout
@@ -90,14 +92,17 @@ class InputSection:
         self.address = 0  # layout
         self.pieces: PieceMap | None = None  # layout
 
-    def relocations(self) -> list[ElfRelocation]:
+    def relocations(self) -> Sequence[ElfRelocation]:
         """The relocations to be applied to this section: in the order of the file."""
         if self.records is None:
-            self.records = []
-            if self.file is not None:
-                for index in self.relocated_by:
-                    self.records += self.file.elf.relocations(index)
+            tables = [self.file.elf.relocations(index) for index in self.relocated_by] if self.file is not None else []
+            self.records = tables[0] if len(tables) == 1 else [record for table in tables for record in table]
         return self.records
+
+    def relocation_rows(self) -> Iterable[tuple[int, int, int, int | None]]:
+        """The same as plain tuples, for loops over all of them."""
+        records = self.relocations()
+        return records.rows() if isinstance(records, RelocationTable) else records
 
     @property
     def where(self) -> str:
@@ -147,16 +152,27 @@ class Symbol:
         "visibility",
     )
 
-    def __init__(self, name: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        file: ObjectFile | None = None,
+        section: InputSection | None = None,
+        rank: int = UNDEFINED,
+        value: int = 0,
+        size: int = 0,
+        kind: int = 0,
+        binding: int = 0,
+        visibility: int = 0,
+    ) -> None:
         self.name = name
-        self.file: ObjectFile | None = None  # of the definition
-        self.section: InputSection | None = None  # of the definition; None: absolute (or undefined, or common)
-        self.rank = UNDEFINED
-        self.value = 0  # offset in section, or absolute value
-        self.size = 0
-        self.type = 0
-        self.binding = 0  # of the definition
-        self.visibility = 0  # the narrowest seen
+        self.file = file  # of the definition
+        self.section = section  # of the definition; None: absolute (or undefined, or common)
+        self.rank = rank
+        self.value = value  # offset in section, or absolute value
+        self.size = size
+        self.type = kind
+        self.binding = binding  # of the definition
+        self.visibility = visibility  # the narrowest seen
         self.alignment = 0  # of a common symbol
         self.referenced = False  # from an object that is not part of a stub library
         self.strong_reference = False
@@ -204,7 +220,7 @@ class ObjectFile:
     where: str
     stub: InputStub | None  # set if it is a member of a stub library
     elf: ElfFile
-    symbols: list[ElfSymbol]
+    symbols: Sequence[ElfSymbol]
     first_global: int
     strings: StringTable
     groups: list[tuple[str, list[int]]]  # COMDAT: signature, members
@@ -214,6 +230,23 @@ class ObjectFile:
     discarded: set[int] = field(
         default_factory=set
     )  # resolve: sections of COMDAT groups that another file's copy stands for
+
+    def symbol_rows(self, first: int, last: int | None = None) -> Iterable[Sequence[int]]:
+        """The symbol records from number `first` to before `last`, as plain tuples."""
+        symbols = self.symbols
+        return symbols.rows(first, last) if isinstance(symbols, SymbolTable) else symbols[first:last]
+
+    def infos(self, first: int, last: int) -> Iterable[int]:
+        """The field st_info of these symbols."""
+        symbols = self.symbols
+        return symbols.infos(first, last) if isinstance(symbols, SymbolTable) else [s.info for s in symbols[first:last]]
+
+    def names(self, first: int, last: int | None = None) -> list[str]:
+        """The names of these symbols."""
+        symbols = self.symbols
+        if isinstance(symbols, SymbolTable):
+            return self.strings.many(symbols.names(first, last))
+        return self.strings.many(symbol.name for symbol in symbols[first:last])
 
     def global_symbol(self, index: int) -> Symbol | None:
         """The global symbol that symbol index `index` stands for, None for a local one."""
@@ -239,7 +272,7 @@ class ObjectFile:
 
     def function_at(self, section: InputSection, offset: int) -> str:
         """The name of the function around `offset` in `section`, or empty."""
-        for index, (_, info, _, shndx, value, size) in enumerate(self.symbols):
+        for index, (_, info, _, shndx, value, size) in enumerate(self.symbol_rows(0)):
             if shndx == section.index and info & 15 == STT_FUNC and value <= offset < value + max(size, 1):
                 return self.symbol_name(index)
         return ""

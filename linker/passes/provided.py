@@ -154,7 +154,13 @@ def evaluate(expression: str, resolution: Resolution) -> int:
 def settle_symbols(resolution: Resolution, provided: Provided, layout: Layout) -> None:
     """Final addresses of all global symbols. --defsym last, since it may name any other."""
     for symbol in resolution.symbols.values():
-        symbol.address = symbol.location
+        section = symbol.section
+        if section is None:
+            symbol.address = symbol.value
+        elif section.pieces is None:
+            symbol.address = section.address + symbol.value
+        else:
+            symbol.address = section.pieces.address(symbol.value)
     for symbol, value in provided.values:
         symbol.value = symbol.address = value(layout)
     problems: list[Diagnostic] = []

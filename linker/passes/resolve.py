@@ -16,7 +16,7 @@ from dataclasses import field
 
 from uselib.linker.errors import Diagnostic, LinkError, ToolError, error
 from uselib.linker.formats import ar, elf
-from uselib.linker.formats.elf import SHF_ALLOC, SHN_ABS, SHN_COMMON, SHN_LORESERVE, STB_WEAK, ElfSymbol
+from uselib.linker.formats.elf import SHF_ALLOC, SHN_ABS, SHN_COMMON, SHN_LORESERVE, SHN_UNDEF, STB_WEAK
 from uselib.linker.formats.library_names import NEEDS_PREFIX
 from uselib.linker.formats.magic import is_textbook_library
 from uselib.linker.image import Machine
@@ -35,6 +35,8 @@ from uselib.linker.passes.object_formats import as_elf
 from uselib.linker.quick_dataclass import dataclass
 from uselib.linker.versions import library_name
 
+MANY = 1 << 17  # symbols and relocations: above it they are taken in columns (columns.py)
+
 
 @dataclass
 class Resolution:
@@ -47,6 +49,7 @@ class Resolution:
     conflicts: list[tuple[str, ObjectFile | None, InputStub]]  # defined by the program and by a stub library
     warnings: list[Diagnostic] = field(default_factory=list)
     traced: list[str] = field(default_factory=list)
+    large: bool = False  # more than MANY symbols and relocations
 
     def allocated(self) -> list[InputSection]:
         """Live sections of the inputs that will be in memory."""
@@ -127,23 +130,30 @@ class Resolver:
                 file.sections[member] = None
 
     def _add_symbols(self, file: ObjectFile) -> None:
-        symbols, undefined, names = self.symbols, self.undefined, file.strings
+        symbols, undefined, take = self.symbols, self.undefined, file.globals.append
         wrap, discarded, ours = self._wrap, file.discarded, file.stub is None
-        for entry in file.symbols[file.first_global :]:
-            name_at, info, other, section, _, _ = entry
-            name = names[name_at]
+        first, sections = file.first_global, file.sections
+        for name, (_, info, other, section, value, size) in zip(
+            file.names(first), file.symbol_rows(first), strict=True
+        ):
             symbol = symbols.get(name)
+            if symbol is None and SHN_UNDEF < section < SHN_LORESERVE and (place := sections[section]) is not None:
+                rank = WEAK if info >> 4 == STB_WEAK else STRONG
+                symbol = Symbol(name, file, place, rank, value, size, info & 15, info >> 4, other & 3)
+                symbols[name] = symbol
+                take(symbol)
+                continue
             if symbol is None or (wrap and not section):
                 if section or not (wrap or "@" in name):
                     symbol = symbols[name] = Symbol(name)
                 else:
                     symbol = self._referred(name)
-            file.globals.append(symbol)
+            take(symbol)
             visibility = other & 3
             if visibility and (not symbol.visibility or visibility < symbol.visibility):
                 symbol.visibility = visibility
             if section and section not in discarded:
-                self._define(symbol, file, entry)
+                self._define(symbol, file, info, section, value, size)
                 continue
             if ours:
                 symbol.referenced = True
@@ -157,9 +167,8 @@ class Resolver:
         name = self._wrap.get(name, name)
         return self.symbols.get(name) or self.symbol(name.partition("@")[0])
 
-    def _define(self, symbol: Symbol, file: ObjectFile, entry: ElfSymbol) -> None:
-        """Takes a definition, unless there is one that stays."""
-        _, info, _, number, value, size = entry
+    def _define(self, symbol: Symbol, file: ObjectFile, info: int, number: int, value: int, size: int) -> None:
+        """Takes a definition, unless there is one that stays. The numbers are st_info, st_shndx, st_value and st_size."""
         rank = COMMON if number == SHN_COMMON else WEAK if info >> 4 == STB_WEAK else STRONG
         if symbol.rank:
             if rank == COMMON and symbol.rank == COMMON:
@@ -390,7 +399,15 @@ def resolve(options: Options, list_dependencies: bool = True) -> Resolution:
         conflicts,
         resolver.warnings,
         resolver.traced,
+        sum(map(_records, resolver.files)) > MANY,
     )
+
+
+def _records(file: ObjectFile) -> int:
+    """How many symbols and relocations a file has, of those that take part."""
+    headers, size = file.elf.sections, file.elf.elf_class.rel.size
+    relocated = [index for section in file.sections if section is not None for index in section.relocated_by]
+    return len(file.symbols) + sum(headers[index].size for index in relocated) // size
 
 
 def define(symbol: Symbol, section: InputSection | None, value: int, size: int = 0) -> None:

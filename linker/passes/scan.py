@@ -2,44 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
 from uselib.linker.errors import Diagnostic, LinkError
 from uselib.linker.formats.elf import STT_GNU_IFUNC, ElfRelocation
 from uselib.linker.passes.model import InputSection, ObjectFile
 from uselib.linker.passes.relocations import MachineRelocations, Needs, Site
 from uselib.linker.passes.resolve import Resolution
 
+OddRelocations = Callable[[Iterable[InputSection], set[int]], Iterable[tuple[InputSection, list[int]]]]
+"""What finds the relocations that are damaged, or of another type than these: sections, and the numbers of these in them."""
 
-def scan(machine: MachineRelocations, resolution: Resolution) -> Needs:
+
+def scan(machine: MachineRelocations, resolution: Resolution, odd: OddRelocations) -> Needs:
     """Looks at every relocation of the live allocated sections. After it there are no more symbols. Raises LinkError."""
     needs = Needs()
     problems: list[Diagnostic] = []
     plain = machine.linear.keys() - machine.got_based  # types that need nothing: nearly all relocations
-    for section in resolution.allocated():
-        file = section.file
-        if file is not None and (section.relocated_by or section.records is not None):
-            _scan_section(machine, plain, section, file, needs, problems)
-    if _has_ifunc(resolution):
-        for section in resolution.allocated():
-            _find_ifuncs(section, needs)
+    sections = [s for s in resolution.allocated() if s.relocated_by or s.records]
+    for section, numbers in odd(sections, plain):
+        _scan_section(machine, section, numbers, needs, problems)
+    _find_ifuncs(resolution, sections, needs)
     if problems:
         raise LinkError(*dict.fromkeys(problems))
     return needs
 
 
+def odd_relocations(sections: Iterable[InputSection], plain: set[int]) -> Iterator[tuple[InputSection, list[int]]]:
+    """The OddRelocations of links that are not large."""
+    return ((section, _odd(section, plain)) for section in sections)
+
+
+def _odd(section: InputSection, plain: set[int]) -> list[int]:
+    assert section.file is not None
+    count, size = len(section.file.symbols), section.size
+    return [
+        number
+        for number, (offset, kind, index, _) in enumerate(section.relocation_rows())
+        if kind not in plain or index >= count or offset >= size
+    ]
+
+
 def _scan_section(
     machine: MachineRelocations,
-    plain: set[int],
     section: InputSection,
-    file: ObjectFile,
+    numbers: Iterable[int],
     needs: Needs,
     problems: list[Diagnostic],
 ) -> None:
     linear, special, none, got_based = machine.linear, machine.special, machine.none, machine.got_based
-    records = section.relocations()
+    records, file = section.relocations(), section.file
+    assert file is not None
     count, size = len(file.symbols), section.size
-    for number, (offset, kind, index, _) in enumerate(records):
-        if kind in plain and index < count and offset < size:
-            continue
+    for number in numbers:
+        offset, kind, index, _ = records[number]
         if index >= count:
             problems.append(Diagnostic(section.where, f"damaged: a relocation refers to symbol {index} of {count}"))
             break
@@ -59,27 +75,30 @@ def _scan_section(
             problems.append(Diagnostic(section.where, text, file.symbol_name(index)))
 
 
-def following(records: list[ElfRelocation], number: int) -> ElfRelocation | None:
+def following(records: Sequence[ElfRelocation], number: int) -> ElfRelocation | None:
     """The relocation behind record `number`."""
     return records[number + 1] if number + 1 < len(records) else None
 
 
-def _has_ifunc(resolution: Resolution) -> bool:
-    if any(symbol.type == STT_GNU_IFUNC for symbol in resolution.symbols.values()):
-        return True
-    return any(s.info & 15 == STT_GNU_IFUNC for f in resolution.files for s in f.symbols[: f.first_global])
-
-
-def _find_ifuncs(section: InputSection, needs: Needs) -> None:
+def _find_ifuncs(resolution: Resolution, sections: Iterable[InputSection], needs: Needs) -> None:
     """Functions that are resolved at start-up, by the references to them."""
-    file = section.file
-    if file is None:
-        return
-    for record in section.relocations():
-        if record.symbol >= len(file.symbols):
-            return  # reported already
-        site = Site(section, file, record)
-        if site.symbol_type == STT_GNU_IFUNC:
-            symbol = file.global_symbol(record.symbol)
-            if symbol is None or (symbol.rank and symbol.section is not None):
-                needs.ifuncs.setdefault(site.key, (file, record.symbol))
+    shared = any(symbol.type == STT_GNU_IFUNC for symbol in resolution.symbols.values())
+    of_file: dict[int, set[int]] = {id(file): _ifuncs(file, shared) for file in resolution.files}
+    for section in sections:
+        file = section.file
+        wanted = of_file[id(file)]
+        if not wanted or file is None:
+            continue
+        for _, _, index, _ in section.relocation_rows():
+            if index in wanted:
+                needs.ifuncs.setdefault(file.global_symbol(index) or (id(file), index), (file, index))
+
+
+def _ifuncs(file: ObjectFile, shared: bool) -> set[int]:
+    """The file's symbol indices that stand for functions resolved at start-up. shared: there are global ones."""
+    first = file.first_global
+    found = {index for index, info in enumerate(file.infos(0, first)) if info & 15 == STT_GNU_IFUNC}
+    if shared:
+        rows = enumerate(file.globals, first)
+        found.update(i for i, s in rows if s.type == STT_GNU_IFUNC and s.rank and s.section is not None)
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Protocol
 
 from uselib.linker.formats.elf import SHN_ABS, SHN_LORESERVE
@@ -28,10 +29,7 @@ class PlainSymbols:
 
     distinguishes_branches = False
 
-    def reference(self, symbol: Symbol) -> int:
-        return symbol.address
-
-    branch = reference
+    reference = branch = staticmethod(attrgetter("address"))  # no call of Python: it is asked for each symbol
 
 
 def _local_values(file: ObjectFile) -> list[int | None]:
@@ -41,13 +39,12 @@ def _local_values(file: ObjectFile) -> list[int | None]:
         for section in file.sections
     ]
     result: list[int | None] = []
-    for symbol in file.symbols[: file.first_global]:
-        shndx = symbol.section
+    for _, _, _, shndx, value, _ in file.symbol_rows(0, file.first_global):
         if shndx < SHN_LORESERVE:
             base = addresses[shndx] if shndx else 0
-            result.append(None if base is None else base + symbol.value)
+            result.append(None if base is None else base + value)
         else:
-            result.append(symbol.value if shndx == SHN_ABS else None)
+            result.append(value if shndx == SHN_ABS else None)
     return result
 
 

@@ -39,7 +39,7 @@ def _references(
     for section in file.sections:
         if section is not None and section.live:
             before = -1
-            for offset, kind, index, _ in section.relocations():
+            for offset, kind, index, _ in section.relocation_rows():
                 if index in wanted and before not in tls_sequences:
                     yield index, section, offset
                 before = kind

@@ -35,9 +35,9 @@ from uselib.linker.options import Options
 from uselib.linker.outputs.kind import OutputKind
 from uselib.linker.passes.layout import Layout, LayoutPolicy, Placement, align
 from uselib.linker.passes.model import UNDEFINED, InputSection, OutputSection, Symbol
+from uselib.linker.passes.output_symbols import OutputSymbols
 from uselib.linker.passes.relocations import Needs
 from uselib.linker.passes.resolve import Resolution
-from uselib.linker.passes.writer import OutputSymbol
 
 MAGIC = 0xFEEB1ED3
 _R_386_32, _R_386_GOTOFF = 1, 9  # the fields that hold an address, or move with one
@@ -140,7 +140,7 @@ class AoutLibrary(OutputKind):
         for section in resolution.allocated():
             file = section.file
             assert file is not None
-            for offset, kind, index, _ in section.relocations():
+            for offset, kind, index, _ in section.relocation_rows():
                 symbol = file.global_symbol(index)
                 if symbol in cells and kind in (_R_386_32, _R_386_GOTOFF):
                     self._places.append((cells[symbol], section, offset))
@@ -234,7 +234,7 @@ class AoutLibrary(OutputKind):
     def entry(self, resolution: Resolution, layout: Layout, options: Options) -> int:
         return self.control.text
 
-    def complete(self, image: bytearray, layout: Layout, entry: int, rows: list[OutputSymbol] | None) -> None:
+    def complete(self, image: bytearray, layout: Layout, entry: int, rows: OutputSymbols | None) -> None:
         image[:] = encode_image(Magic.ZMAGIC, image, layout, entry, rows, library=True)
 
     # -- contents -------------------------------------------------------------------------------------------------------

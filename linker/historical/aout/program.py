@@ -46,8 +46,8 @@ from uselib.linker.options import Options
 from uselib.linker.outputs.kind import OutputKind
 from uselib.linker.passes.layout import Layout, LayoutPolicy, Placement, align
 from uselib.linker.passes.model import UNDEFINED, InputSection, OutputSection, Symbol
+from uselib.linker.passes.output_symbols import OutputSymbol, OutputSymbols
 from uselib.linker.passes.resolve import Resolution, define
-from uselib.linker.passes.writer import OutputSymbol
 
 CONFLICTS = "__SHARABLE_CONFLICTS__"
 LIBRARIES = "___SHARED_LIBRARIES__"
@@ -160,7 +160,7 @@ class AoutProgram(OutputKind):
         text = layout.find(".text")
         return text.address if text is not None else 0
 
-    def complete(self, image: bytearray, layout: Layout, entry: int, rows: list[OutputSymbol] | None) -> None:
+    def complete(self, image: bytearray, layout: Layout, entry: int, rows: OutputSymbols | None) -> None:
         image[:] = encode_image(self.magic, image, layout, entry, rows, vectors=self.vectors)
 
 
@@ -169,7 +169,7 @@ def encode_image(
     image: bytearray,
     layout: Layout,
     entry: int,
-    rows: list[OutputSymbol] | None,
+    rows: OutputSymbols | None,
     library: bool = False,
     vectors: Container[str] = (),
 ) -> bytes:

@@ -35,8 +35,8 @@ from uselib.linker.options import Options
 from uselib.linker.outputs.kind import OutputKind
 from uselib.linker.passes.layout import Layout, LayoutPolicy
 from uselib.linker.passes.model import UNDEFINED, InputSection, ObjectFile, Symbol
+from uselib.linker.passes.output_symbols import OutputSymbol, OutputSymbols
 from uselib.linker.passes.resolve import Resolution
-from uselib.linker.passes.writer import OutputSymbol
 
 SLOT_SIZE = 5
 
@@ -71,6 +71,8 @@ class HostMember:
 
 class CoffLibrary(OutputKind):
     """A target library. target: the path that programs record."""
+
+    has_rows = True
 
     def __init__(self, spec: Specification, target: str) -> None:
         self.spec, self.target = spec, target
@@ -185,7 +187,7 @@ class CoffLibrary(OutputKind):
     def entry(self, resolution: Resolution, layout: Layout, options: Options) -> int:
         return self.spec.text_address or 0
 
-    def complete(self, image: bytearray, layout: Layout, entry: int, rows: list[OutputSymbol] | None) -> None:
+    def complete(self, image: bytearray, layout: Layout, entry: int, rows: OutputSymbols | None) -> None:
         extra = []
         if self.spec.ident:
             content = b"".join(text.encode() + b"\0" for text in self.spec.ident)

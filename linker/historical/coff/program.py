@@ -22,8 +22,8 @@ from uselib.linker.options import Options
 from uselib.linker.outputs.kind import OutputKind
 from uselib.linker.passes.layout import Layout, LayoutPolicy, Placement, align
 from uselib.linker.passes.model import UNDEFINED, InputSection, ObjectFile, OutputSection
+from uselib.linker.passes.output_symbols import OutputSymbol, OutputSymbols
 from uselib.linker.passes.resolve import Resolution
-from uselib.linker.passes.writer import OutputSymbol
 
 LIBRARIES = ".lib"
 DATA_START = 0x400000
@@ -55,7 +55,7 @@ def report_missing(resolution: Resolution) -> None:
         if id(file) in own:
             continue
         sections = [section for section in file.sections if section is not None and section.live]
-        related = {file.symbol_name(index) for section in sections for _, _, index, _ in section.relocations()}
+        related = {file.symbol_name(index) for section in sections for _, _, index, _ in section.relocation_rows()}
         for symbol in file.globals:
             if symbol.rank == UNDEFINED and symbol.name not in related:
                 problems.add(
@@ -97,7 +97,7 @@ class CoffProgram(OutputKind):
             raise error("ld", f"there is no entry point {options.entry}", remedy="link crt1.o or give -e")
         return symbol.address
 
-    def complete(self, image: bytearray, layout: Layout, entry: int, rows: list[OutputSymbol] | None) -> None:
+    def complete(self, image: bytearray, layout: Layout, entry: int, rows: OutputSymbols | None) -> None:
         extra = []
         if self.paths:
             content = b"".join(coff.encode_library(path) for path in self.paths)
@@ -110,7 +110,7 @@ def encode_image(
     image: bytearray,
     layout: Layout,
     entry: int,
-    rows: list[OutputSymbol] | None,
+    rows: OutputSymbols | None,
     extra: Iterable[CoffSection] = (),
 ) -> bytes:
     """The file, from the contents of the sections at their offsets in `image`."""

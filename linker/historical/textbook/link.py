@@ -37,9 +37,9 @@ from uselib.linker.options import Options
 from uselib.linker.outputs.kind import OutputKind
 from uselib.linker.passes.layout import Layout, LayoutPolicy, Placement, align
 from uselib.linker.passes.model import UNDEFINED, InputSection, OutputSection, Symbol
+from uselib.linker.passes.output_symbols import OutputSymbol, OutputSymbols
 from uselib.linker.passes.resolve import Resolution, define
 from uselib.linker.passes.symbol_values import SymbolPolicy
-from uselib.linker.passes.writer import OutputSymbol
 
 TEXT_START = 0x10000  # the book's programs begin at 1000; today's kernels map nothing so low
 LIBRARY_NAMES = ".lib"
@@ -50,6 +50,8 @@ _FIRST, _EXPORTED, _REST = 0, 1, 1 << 20
 class _TextbookOutput(OutputKind):
     """What programs and libraries have in common."""
 
+    has_rows = True
+
     def __init__(self, start: int) -> None:
         self.start = start
         self.order: dict[int, tuple[str, int]] = {}
@@ -57,7 +59,7 @@ class _TextbookOutput(OutputKind):
     def layout(self, options: Options, resolution: Resolution) -> LayoutPolicy:
         return TextbookLayout(self.start, self.order)
 
-    def complete(self, image: bytearray, layout: Layout, entry: int, rows: list[OutputSymbol] | None) -> None:
+    def complete(self, image: bytearray, layout: Layout, entry: int, rows: OutputSymbols | None) -> None:
         segments = []
         for output in layout.sections:
             nobits = output.type == SHT_NOBITS

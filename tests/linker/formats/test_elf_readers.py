@@ -98,7 +98,7 @@ def test_objects_read_as_pyelftools_reads_them(machine: str) -> None:
                 (r["r_offset"], r["r_info_type"], r["r_info_sym"], r["r_addend"] if section.is_RELA() else None)
                 for r in section.iter_relocations()
             ]
-            assert ours.relocations(index) == wanted_relocations
+            assert list(ours.relocations(index)) == wanted_relocations
 
 
 @pytest.mark.parametrize("machine", ["i386", "x86_64"])

@@ -1,0 +1,173 @@
+"""The symbol table of the output: which symbols it has, and their records.
+
+`SymbolList` has a named tuple for each; `column_symbols.SymbolColumns`, of large links, arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, Protocol
+
+from uselib.linker.formats import elf
+from uselib.linker.formats.elf import (
+    SHF_ALLOC,
+    SHN_ABS,
+    SHN_LORESERVE,
+    STB_GLOBAL,
+    STB_LOCAL,
+    STB_WEAK,
+    STT_FILE,
+    STT_SECTION,
+    ElfClass,
+    StringTableBuilder,
+)
+from uselib.linker.options import Options
+from uselib.linker.passes.layout import Layout
+from uselib.linker.passes.model import UNDEFINED, ObjectFile, Symbol
+from uselib.linker.passes.resolve import Resolution
+
+
+class OutputSymbol(NamedTuple):
+    """A row of the output's .symtab."""
+
+    name: str
+    info: int  # binding << 4 | type
+    other: int
+    section: int  # index of the output section
+    value: int
+    size: int
+
+
+SymbolRows = Callable[[Symbol], Iterable[OutputSymbol] | None]
+"""A policy's own rows for a global symbol, or None for the ordinary one."""
+
+
+class PackedSymbols(NamedTuple):
+    """The contents of .symtab and .strtab. first_global: sh_info. infos: every value of st_info."""
+
+    table: bytes
+    strings: bytes | bytearray
+    first_global: int
+    infos: frozenset[int]
+
+
+class OutputSymbols(Protocol):
+    """The symbols of the output, local ones first."""
+
+    def __iter__(self) -> Iterator[OutputSymbol]: ...
+
+    def packed(self, records: ElfClass) -> PackedSymbols:
+        """The symbols as ELF has them."""
+
+
+class SymbolList(list[OutputSymbol]):
+    """The symbols, each a named tuple."""
+
+    def packed(self, records: ElfClass) -> PackedSymbols:
+        strings = StringTableBuilder()
+        pack, add = records.symbol.pack, strings.add
+        first = pack(0, 0, 0, 0, 0, 0)
+        if records.word == 8:
+            table = [pack(add(n), i, o, x, v & 0xFFFFFFFFFFFFFFFF, z) for n, i, o, x, v, z in self]
+        else:
+            table = [pack(add(n), v & 0xFFFFFFFF, z, i, o, x) for n, i, o, x, v, z in self]
+        first_global = 1 + sum(1 for row in self if row.info >> 4 == STB_LOCAL)
+        return PackedSymbols(b"".join([first, *table]), strings.data, first_global, frozenset(r.info for r in self))
+
+
+def _locals(files: Iterable[ObjectFile], keep: bool) -> SymbolList:
+    """Local symbols, without section symbols and the compiler's .L labels."""
+    rows = SymbolList()
+    for file in files:
+        if file.stub is not None:
+            continue
+        names, sections = file.strings, file.sections
+        for name_at, info, other, shndx, value, size in file.symbol_rows(1, file.first_global):
+            kind = info & 15
+            if kind == STT_SECTION or not name_at:
+                continue
+            name = names[name_at]
+            if kind == STT_FILE:
+                if keep:
+                    rows.append(OutputSymbol(name, info, other, SHN_ABS, 0, 0))
+                continue
+            if name.startswith(".L") or not keep:
+                continue
+            if shndx < SHN_LORESERVE:
+                section = sections[shndx]
+                if section is None or section.output is None or not section.live:
+                    continue
+                address = section.pieces.address(value) if section.pieces is not None else section.address + value
+                rows.append(OutputSymbol(name, info, other, section.output.index, address, size))
+            elif shndx == SHN_ABS:
+                rows.append(OutputSymbol(name, info, other, SHN_ABS, value, size))
+    return rows
+
+
+def _containing(layout: Layout, address: int) -> int:
+    """Section index for a symbol of the layout: the section it lies in, or the one that ends there."""
+    best = SHN_ABS
+    for section in layout.sections:
+        if section.flags & SHF_ALLOC:
+            if section.address <= address < section.end:
+                return section.index
+            if address == section.end:
+                best = section.index
+    return best
+
+
+def global_row(symbol: Symbol, layout: Layout) -> OutputSymbol | None:
+    """The row of a global symbol; None if it has none: undefined and not referred to, or in a section that was left out."""
+    if symbol.rank == UNDEFINED:
+        if not symbol.strong_reference and symbol.referenced:
+            return OutputSymbol(symbol.name, STB_WEAK << 4 | symbol.type, symbol.visibility, 0, 0, 0)
+        return None
+    section = symbol.section
+    if section is not None:
+        if section.output is None or not section.live:
+            return None
+        index = section.output.index
+    else:
+        index = _containing(layout, symbol.address) if symbol.provided else SHN_ABS
+    binding = STB_LOCAL if symbol.visibility in (elf.STV_HIDDEN, elf.STV_INTERNAL) else symbol.binding or STB_GLOBAL
+    info = binding << 4 | symbol.type
+    return OutputSymbol(symbol.name, info, symbol.visibility, index, symbol.location, symbol.size)
+
+
+OrdinarySymbols = Callable[[Layout, Resolution, bool], OutputSymbols]
+"""What gives the symbols of an output that has no rows of its own. The last argument: whether to keep local symbols."""
+
+
+def symbol_rows(
+    layout: Layout, resolution: Resolution, options: Options, own: SymbolRows | None, ordinary: OrdinarySymbols
+) -> OutputSymbols | None:
+    """All output symbols, local ones first; None for -s. own: what gives the kind's own rows for a global symbol."""
+    if options.strip_all:
+        return None
+    if own is None:
+        return ordinary(layout, resolution, not options.discard_locals)
+    return ordinary_symbols(layout, resolution, not options.discard_locals, own)
+
+
+def ordinary_symbols(
+    layout: Layout, resolution: Resolution, keep_locals: bool, own: SymbolRows | None = None
+) -> SymbolList:
+    """The symbols, each a named tuple; those for which `own` gives rows have these."""
+    rows = _locals(resolution.files, keep_locals)
+    for symbol in resolution.symbols.values():
+        special = own(symbol) if own is not None else None
+        if special is not None:
+            rows += special
+            continue
+        row = global_row(symbol, layout)
+        if row is not None:
+            rows.append(row)
+    rows.sort(key=lambda row: row.info >> 4 != STB_LOCAL)
+    return rows
+
+
+def named_rows(rows: Iterable[OutputSymbol]) -> Iterator[tuple[str, bool, int, int]]:
+    """Symbols as other formats have them, without those for files and sections: (name, is local, section index, value)."""
+    for name, info, _, index, value, _ in rows:
+        if name and info & 15 not in (STT_FILE, STT_SECTION):
+            yield name, info >> 4 == STB_LOCAL, index, value
