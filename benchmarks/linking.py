@@ -49,11 +49,9 @@ def hello(directory: Path) -> None:
     source.write_text('#include <stdio.h>\nint main(void) { puts("hello"); return 0; }\n')
     object_file = directory / "hello.o"
     subprocess.run(["gcc", "-c", source, "-o", object_file], check=True)
-    shown = subprocess.run(
-        ["gcc", "-fno-lto", "-static", "-###", object_file, "-o", program], capture_output=True, text=True, check=True
-    )
-    words = shown.stderr.splitlines()[-2 if "COLLECT_GCC" in shown.stderr.splitlines()[-1] else -1].split()
-    words = [word.strip('"') for word in words]
+    shown = subprocess.run(["gcc", "-static", "-###", object_file, "-o", program], capture_output=True, text=True)
+    line = next(line for line in shown.stderr.splitlines() if "collect2" in line)
+    words = [word.strip('"') for word in line.split()]
     arguments = [w for at, w in enumerate(words[1:], 1) if not (w.startswith("-plugin") or words[at - 1] == "-plugin")]
     commands = [[*USELIB, "ld", *arguments], ["ld", *arguments]]
     table("Link step of hello, static glibc", interleaved(("uselib ld", "GNU ld"), commands, 12), "uselib ld")
