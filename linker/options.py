@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import field
 
 from uselib.linker.errors import Diagnostic, UsageError
 from uselib.linker.image import Machine
@@ -24,7 +23,7 @@ from uselib.linker.option_table import (
     VALUE,
     Z_IGNORED,
 )
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import dataclass, field
 
 
 @dataclass(frozen=True)

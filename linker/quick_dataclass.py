@@ -1,21 +1,98 @@
-"""`dataclass` as in the standard library, at a tenth of its cost when a module is imported.
+"""`dataclass`, `field` and `replace` as in the standard library, without what they cost when a module is imported.
 
-`dataclasses.dataclass` compiles up to six methods for each class, 0.3 ms for a frozen one; a command imports about a hundred
-classes. Here the standard library finds the fields, the methods are closures, and `__init__` is compiled when the first object
-is made. Type checkers see the standard decorator. Fields, `replace`, `asdict`, equality, hashes and texts are the same. There is no InitVar.
+`dataclasses` imports `inspect`, 7 ms, and compiles up to six methods for each class, 0.3 ms for a frozen one; a command
+imports about a hundred classes. Here methods are closures, and `__init__` is compiled when the first object is made. The
+standard library is imported when something asks a class for its `__dataclass_fields__`: `asdict`, `fields`,
+`is_dataclass`. Type checkers see the standard decorator. Fields, equality, hashes and texts are the same. There is no
+InitVar and no KW_ONLY.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import operator
+import sys
 from collections.abc import Callable, Mapping
 from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any
 
+_ABSENT: Any = object()  # no default
+_FIELDS = "__quick_fields__"
+
+
+class _Field:
+    """What a class says of a field. hash None: as `compare`."""
+
+    __slots__ = ("compare", "default", "default_factory", "hash", "init", "kw_only", "metadata", "name", "repr")
+    compare: bool
+    default: Any
+    default_factory: Any
+    hash: bool | None
+    init: bool
+    kw_only: bool
+    metadata: Any
+    name: str
+    repr: bool
+
+    def __init__(self, **values: Any) -> None:
+        self.name = ""
+        for name, value in values.items():
+            setattr(self, name, value)
+
+    def standard(self) -> Any:
+        """The same for the standard library."""
+        import dataclasses
+
+        values = {name: getattr(self, name) for name in self.__slots__ if name != "name"}
+        return dataclasses.field(**{name: value for name, value in values.items() if value is not _ABSENT})
+
+
 if TYPE_CHECKING:
     from dataclasses import dataclass as dataclass
+    from dataclasses import field as field
+    from dataclasses import replace as replace
 else:
+
+    def field(
+        *,
+        default=_ABSENT,
+        default_factory=_ABSENT,
+        init=True,
+        repr=True,
+        hash=None,
+        compare=True,
+        metadata=None,
+        kw_only=False,
+    ) -> Any:
+        """A field of a class; the parameters mean what they mean for `dataclasses.field`."""
+        if default is not _ABSENT and default_factory is not _ABSENT:
+            raise ValueError("cannot specify both default and default_factory")
+        return _Field(
+            default=default,
+            default_factory=default_factory,
+            init=init,
+            repr=repr,
+            hash=hash,
+            compare=compare,
+            metadata=metadata,
+            kw_only=kw_only,
+        )
+
+    def replace(instance: Any, /, **changes: Any) -> Any:
+        """A copy of an object with other values in some fields. Raises ValueError for a field that `__init__` does not set."""
+        cls = next((c for c in type(instance).__mro__ if "__dataclass_fields__" in c.__dict__), None)
+        if cls is None or _FIELDS not in cls.__dict__:
+            import dataclasses
+
+            return dataclasses.replace(instance, **changes)
+        for row in cls.__dict__[_FIELDS]:
+            if not row.init:
+                if row.name in changes:
+                    raise ValueError(
+                        f"field {row.name} is declared with init=False, it cannot be specified with replace()"
+                    )
+            elif row.name not in changes:
+                changes[row.name] = getattr(instance, row.name)
+        return type(instance)(**changes)
 
     def dataclass(cls: type | None = None, /, *, frozen=False, eq=True, order=False, slots=False) -> Any:
         """Decorates a class, with or without parameters, which mean what they mean for `dataclasses.dataclass`."""
@@ -26,29 +103,121 @@ else:
         return decorate if cls is None else decorate(cls)
 
 
+class _StandardFields:
+    """`__dataclass_fields__` of a class: the standard library makes it when something asks for it."""
+
+    def __init__(self, cls: type, annotations: Mapping[str, Any]) -> None:
+        self.cls, self.annotations = cls, annotations
+
+    def __get__(self, instance: object | None, owner: type) -> Any:
+        import dataclasses
+
+        rows: tuple[_Field, ...] = self.cls.__dict__[_FIELDS]
+        body: dict[str, Any] = {row.name: row.standard() for row in rows}
+        body |= {"__module__": self.cls.__module__, "__doc__": "", "__annotations__": dict(self.annotations)}
+        made: Any = dataclasses.dataclass(init=False, repr=False, eq=False)(type(self.cls.__name__, (), body))
+        type.__setattr__(self.cls, "__dataclass_fields__", made.__dataclass_fields__)
+        return made.__dataclass_fields__
+
+
+class _Parameters:
+    """`__dataclass_params__`, for the standard decorator on a class that is derived from one of ours."""
+
+    init = repr = True
+    unsafe_hash = match_args = kw_only = slots = weakref_slot = False
+
+    def __init__(self, frozen: bool, eq: bool, order: bool) -> None:
+        self.frozen, self.eq, self.order = frozen, eq, order
+
+
+def _from_standard(standard: Any) -> _Field:
+    """A field that dataclasses.field made."""
+    missing = sys.modules["dataclasses"].MISSING
+    values = {name: getattr(standard, name) for name in _Field.__slots__ if name != "name"}
+    values = {name: _ABSENT if value is missing else value for name, value in values.items()}
+    return _Field(**values | {"kw_only": values["kw_only"] is True})
+
+
+def _is_standard(value: object) -> bool:
+    return type(value).__name__ == "Field" and type(value).__module__ == "dataclasses"
+
+
+def _fields_of(cls: type) -> tuple[dict[str, _Field], dict[str, Any]]:
+    """The fields of a class, those of its bases first, and their annotations. Class attributes become the defaults."""
+    fields: dict[str, _Field] = {}
+    kinds: dict[str, Any] = {}
+    for base in reversed(cls.__mro__[1:]):
+        if _FIELDS in base.__dict__:
+            fields |= {row.name: row for row in base.__dict__[_FIELDS]}
+            kinds |= base.__dict__["__quick_annotations__"]
+        elif "__dataclass_fields__" in base.__dict__:
+            standard = base.__dict__["__dataclass_fields__"]
+            fields |= {name: _from_standard(row) for name, row in standard.items()}
+            kinds |= {name: row.type for name, row in standard.items()}
+    for name, kind in cls.__dict__.get("__annotations__", {}).items():  # noqa: RUF063 (inspect is slow to import)
+        if str(kind).startswith(("ClassVar", "typing.ClassVar")):
+            continue
+        value = cls.__dict__.get(name, _ABSENT)
+        if isinstance(value, _Field):
+            row = value
+        elif _is_standard(value):
+            row = _from_standard(value)
+        else:
+            row = field(default=value)
+        if row is value or _is_standard(value):
+            if row.default is _ABSENT:
+                delattr(cls, name)
+            else:
+                setattr(cls, name, row.default)
+        if row.default is not _ABSENT and type(row.default).__hash__ is None:
+            raise ValueError(
+                f"mutable default {type(row.default)} for field {name} is not allowed: use default_factory"
+            )
+        row.name = name
+        fields[name], kinds[name] = row, kind
+    for name, row in fields.items():
+        row.name = name
+    return fields, kinds
+
+
+def _with_slots(cls: type, names: tuple[str, ...]) -> type:
+    """The class again, with `__slots__` for those fields that its bases have none for."""
+    inherited = {name for base in cls.__mro__[1:] for name in base.__dict__.get("__slots__", ())}
+    body = {name: value for name, value in cls.__dict__.items() if name not in {*names, "__dict__", "__weakref__"}}
+    body["__slots__"] = tuple(name for name in names if name not in inherited)
+    made = type(cls)(cls.__name__, cls.__bases__, body)
+    made.__qualname__ = cls.__qualname__
+    return made
+
+
 def _with_methods(cls: type, frozen: bool, eq: bool, order: bool, slots: bool) -> type:
-    if not cls.__doc__:
-        cls.__doc__ = cls.__name__  # the standard library would spend 0.1 ms on a signature
-    cls = dataclasses.dataclass(init=False, repr=False, eq=False, slots=slots)(cls)
-    fields = dataclasses.fields(cls)
+    found, annotations = _fields_of(cls)
+    fields = tuple(found.values())
+    if slots:
+        cls = _with_slots(cls, tuple(found))
     own = dict(cls.__dict__)
     methods: dict[str, Any] = {"__init__": _Init(cls, frozen), "__repr__": _repr(fields)}
-    compared = _values([field.name for field in fields if field.compare])
+    methods["__match_args__"] = tuple(row.name for row in fields if row.init and not row.kw_only)
+    compared = _values([row.name for row in fields if row.compare])
     if eq:
         methods["__eq__"] = _comparison(operator.eq, compared)
-        hashed = _values([field.name for field in fields if (field.compare if field.hash is None else field.hash)])
+        hashed = _values([row.name for row in fields if (row.compare if row.hash is None else row.hash)])
         methods["__hash__"] = (lambda self: hash(hashed(self))) if frozen else None
         if own.get("__hash__") is None:
             own.pop("__hash__", None)  # None is what a class gets that says __eq__ only
     if order:
         methods |= {f"__{name}__": _comparison(getattr(operator, name), compared) for name in ("lt", "le", "gt", "ge")}
     if frozen:
-        methods |= _refusals(cls, frozenset(field.name for field in fields))
+        methods |= _refusals(cls, frozenset(found))
         if slots:
             methods["__setstate__"] = _set_state
     for name, method in methods.items():
         if name not in own:
             setattr(cls, name, method)
+    setattr(cls, _FIELDS, fields)
+    cls.__quick_annotations__ = annotations  # type: ignore[attr-defined]
+    cls.__dataclass_fields__ = _StandardFields(cls, annotations)  # type: ignore[attr-defined]
+    cls.__dataclass_params__ = _Parameters(frozen, eq, order)  # type: ignore[attr-defined]
     return cls
 
 
@@ -59,8 +228,8 @@ def _values(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
     return lambda instance: tuple(getattr(instance, name) for name in names)
 
 
-def _repr(fields: tuple[dataclasses.Field[Any], ...]) -> Callable[[Any], str]:
-    names = [field.name for field in fields if field.repr]
+def _repr(fields: tuple[_Field, ...]) -> Callable[[Any], str]:
+    names = [row.name for row in fields if row.repr]
 
     @recursive_repr()
     def text(self: Any) -> str:
@@ -81,15 +250,21 @@ def _refusals(cls: Any, names: frozenset[str]) -> dict[str, Any]:
 
     def set_attribute(self: Any, name: str, value: Any) -> None:
         if type(self) is cls or name in names:
-            raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
+            raise _frozen(f"cannot assign to field {name!r}")
         super(cls, self).__setattr__(name, value)
 
     def delete_attribute(self: Any, name: str) -> None:
         if type(self) is cls or name in names:
-            raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
+            raise _frozen(f"cannot delete field {name!r}")
         super(cls, self).__delattr__(name)
 
     return {"__setattr__": set_attribute, "__delattr__": delete_attribute}
+
+
+def _frozen(message: str) -> AttributeError:
+    from dataclasses import FrozenInstanceError
+
+    return FrozenInstanceError(message)
 
 
 def _set_state(self: object, state: tuple[None, Mapping[str, object]]) -> None:
@@ -115,20 +290,20 @@ def _compiled_init(cls: type, frozen: bool) -> Any:
     keywords: list[str] = []
     body: list[str] = []
     known: dict[str, Any] = {"_set": object.__setattr__, "_absent": object(), "__name__": cls.__module__}
-    for field in dataclasses.fields(cls):
-        name, parameter, value = field.name, field.name, field.name
-        if field.default_factory is not dataclasses.MISSING:
-            known[f"_make_{name}"] = field.default_factory
+    for row in cls.__dict__[_FIELDS]:
+        name, parameter, value = row.name, row.name, row.name
+        if row.default_factory is not _ABSENT:
+            known[f"_make_{name}"] = row.default_factory
             parameter = f"{name}=_absent"
-            value = f"_make_{name}() if {name} is _absent else {name}" if field.init else f"_make_{name}()"
-        elif field.default is not dataclasses.MISSING:
-            known[f"_default_{name}"] = field.default
+            value = f"_make_{name}() if {name} is _absent else {name}" if row.init else f"_make_{name}()"
+        elif row.default is not _ABSENT:
+            known[f"_default_{name}"] = row.default
             parameter = f"{name}=_default_{name}"
-            value = name if field.init else f"_default_{name}"
-        elif not field.init:
+            value = name if row.init else f"_default_{name}"
+        elif not row.init:
             continue
-        if field.init:
-            (keywords if field.kw_only else positional).append(parameter)
+        if row.init:
+            (keywords if row.kw_only else positional).append(parameter)
         body.append(f" _set(self, {name!r}, {value})" if frozen else f" self.{name} = {value}")
     if hasattr(cls, "__post_init__"):
         body.append(" self.__post_init__()")

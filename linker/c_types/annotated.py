@@ -19,12 +19,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import field
 
 from uselib.linker.c_types.attributes import closing
 from uselib.linker.c_types.directives import blank, preprocessed, without_comments
 from uselib.linker.errors import Diagnostic, FormatError
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import dataclass, field
 
 _DROPPED = re.compile(
     r"\b(?:__extension__|__restrict__|__restrict|restrict|__inline__|__inline|inline|__volatile__|__THROW|__THROWNL|"

@@ -9,9 +9,8 @@ member it is about; 3 is the index into `Marked.attributes`. No line is lost, so
 from __future__ import annotations
 
 import re
-from dataclasses import field, replace
 
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import dataclass, field, replace
 
 RECORD_MARKER, MEMBER_MARKER = "$r", "$m"
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from uselib.linker.c_types import types as ct
+from uselib.linker.quick_dataclass import replace
 
 _DEEPEST = 150  # typedefs of arrays of typedefs of ...
 

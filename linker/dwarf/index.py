@@ -6,13 +6,12 @@ and what lies in them has their names in front.
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import NamedTuple
 
 from uselib.linker.dwarf import constants as dw
 from uselib.linker.dwarf.abbreviations import Abbreviation, Damage, uleb
 from uselib.linker.dwarf.units import DAMAGE, AttributeValues, Information, Unit
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import dataclass, field
 
 RECORDS = {
     dw.STRUCTURE_TYPE: "struct",

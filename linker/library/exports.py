@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import field
 from functools import cached_property
 
 from uselib.linker.errors import Diagnostics
@@ -19,7 +18,7 @@ from uselib.linker.library import jump_table
 from uselib.linker.library.releases.history import SlotRecord, SlotState
 from uselib.linker.library.specification import Specification, hidden
 from uselib.linker.passes.model import UNDEFINED, Symbol
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import dataclass, field
 
 _VISIBLE = frozenset((elf.STV_DEFAULT, elf.STV_PROTECTED))
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from uselib.linker.image import READ, Identity, LibraryHeader, Machine, Segment
 from uselib.linker.library import jump_table
 from uselib.linker.library.layout import Placed
 from uselib.linker.library.request import LibraryPlan
 from uselib.linker.passes.layout import Layout
+from uselib.linker.quick_dataclass import replace
 
 
 def blank_header(

@@ -9,7 +9,6 @@ has them (as offsets from the base).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field
 
 from uselib.linker.errors import error
 from uselib.linker.formats import elf, notes
@@ -30,7 +29,7 @@ from uselib.linker.library.releases.arrangement import EXPORTED
 from uselib.linker.library.request import default_gap
 from uselib.linker.passes.layout import Layout, Placement, default_place, note_headers
 from uselib.linker.passes.model import InputSection, OutputSection
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import dataclass, field
 
 BOOTSTRAP, JUMP_TABLE, THUNKS = ".bootstrap", ".jumptable", ".interpose_thunks"
 _TABLE_PLACES = (0x800, 0x1000)

@@ -8,7 +8,6 @@ addresses and the digest.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from uselib.linker.errors import Diagnostic, LinkError
@@ -24,7 +23,7 @@ from uselib.linker.library.releases.rules import GrowthRoom
 from uselib.linker.library.request import LibraryPlan, LibraryRequest, make_plan
 from uselib.linker.link import LinkJob, link
 from uselib.linker.passes.layout import Layout
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import dataclass, replace
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ The stub library is made from the finished link (stub_from_link.py), since it re
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import partial
 
 from uselib.linker.errors import Diagnostic, error
@@ -53,6 +52,7 @@ from uselib.linker.passes.model import UNDEFINED, InputSection, InputStub, Objec
 from uselib.linker.passes.output_symbols import OutputSymbol
 from uselib.linker.passes.relocations import Needs
 from uselib.linker.passes.resolve import Resolution, define
+from uselib.linker.quick_dataclass import replace
 
 # The program's initialisers are not the library's: start-up runs a library's own ones from its header (LibraryHeader).
 # A C library's start-up code that refers to these finds an empty array.

@@ -16,12 +16,11 @@ import contextlib
 import fcntl
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from uselib.linker.errors import Diagnostic, Diagnostics, FormatError, LinkError
 from uselib.linker.image import PAGE
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import dataclass, replace
 from uselib.linker.reading import read_file
 from uselib.linker.writing import replacing
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import field, replace
 from pathlib import Path
 
 from uselib.linker.errors import Diagnostic, Diagnostics, LinkError, UsageError
@@ -16,7 +15,7 @@ from uselib.linker.library.releases.previous import PreviousRelease
 from uselib.linker.library.releases.rules import DeclaredChanges, ReleaseLevel, ReleaseStep, check_version, next_version
 from uselib.linker.library.specification import RenameLine, Specification
 from uselib.linker.options import InputArgument, InputGroup, Options
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import dataclass, field, replace
 
 
 @dataclass(frozen=True)

@@ -40,13 +40,12 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Iterable
-from dataclasses import field
 from pathlib import Path
 from typing import NamedTuple
 
 from uselib.linker.errors import Diagnostic, Diagnostics, FormatError, unprintable
 from uselib.linker.image import PAGE, Version
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import dataclass, field
 from uselib.linker.reading import read_file
 
 EMPTY_SLOT = ".empty_slot"

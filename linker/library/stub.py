@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,7 +56,7 @@ from uselib.linker.image import Export, ExportKind, Identity, Machine
 from uselib.linker.library.interpose import SECTION as INTERPOSE_SECTION
 from uselib.linker.library.interpose import Interposition
 from uselib.linker.library.releases import history
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import dataclass, field
 from uselib.linker.reading import read_file
 
 LIB_SECTION = ".lib"

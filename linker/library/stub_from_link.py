@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from uselib.linker.errors import Diagnostic, LinkError
 from uselib.linker.formats import elf, notes
@@ -12,6 +11,7 @@ from uselib.linker.library import stub
 from uselib.linker.library.exports import member_name
 from uselib.linker.library.interpose import Interposition
 from uselib.linker.passes.model import InputStub, ObjectFile, Symbol
+from uselib.linker.quick_dataclass import replace
 
 
 def members(files: Sequence[ObjectFile], exports: Mapping[str, Export]) -> tuple[stub.StubMember, ...]:

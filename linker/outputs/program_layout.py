@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import field
 from itertools import pairwise
 
 from uselib.linker.errors import error
@@ -24,7 +23,7 @@ from uselib.linker.formats.elf import (
 from uselib.linker.image import EXEC, PAGE, READ, WRITE, Machine
 from uselib.linker.passes.layout import Layout, Placement, align, default_place, note_headers
 from uselib.linker.passes.model import InputSection, OutputSection
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import dataclass, field
 
 # Order of output sections. Those not listed go by their flags, behind the listed ones of the same kind.
 _ORDER = (

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import field
 
 from uselib.linker.formats.elf import SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHT_PROGBITS, SHT_REL, SHT_RELA
 from uselib.linker.passes.model import InputSection, Symbol
 from uselib.linker.passes.relocations import IPLT_SIZE, Applying, MachineRelocations, Needs, SymbolKey
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import dataclass, field
 
 
 @dataclass

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import field
 
 from uselib.linker import reading
 from uselib.linker.errors import error
@@ -16,7 +15,7 @@ from uselib.linker.options import InputArgument, Options
 from uselib.linker.passes.inputs import read_object
 from uselib.linker.passes.model import InputStub
 from uselib.linker.passes.object_formats import as_elf
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import dataclass, field
 from uselib.linker.versions import library_name
 
 _LIBRARY_FILES = {

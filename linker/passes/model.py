@@ -8,7 +8,6 @@ are the only mutable things of a link. Each attribute is written by one pass, na
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import field
 from typing import Protocol
 
 from uselib.linker.formats.elf import (
@@ -23,7 +22,7 @@ from uselib.linker.formats.elf import (
     StringTable,
     SymbolTable,
 )
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import dataclass, field
 from uselib.linker.versions import library_name
 
 MAX_ALIGNMENT = 1 << 26  # larger ones come from damaged files and would make huge outputs

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import field
 
 from uselib.linker.errors import Diagnostic, LinkError, error
 from uselib.linker.formats.elf import SHF_ALLOC, SHF_EXECINSTR, SHF_TLS, SHF_WRITE, SHT_NOBITS, STV_PROTECTED
@@ -13,7 +12,7 @@ from uselib.linker.passes.eh_frame import HEADER
 from uselib.linker.passes.layout import Layout
 from uselib.linker.passes.model import UNDEFINED, OutputSection, Symbol
 from uselib.linker.passes.resolve import Resolution, define
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import dataclass, field
 
 
 def _start_of(*names: str) -> Callable[[Layout], int]:

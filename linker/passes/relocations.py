@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import field
 from typing import NamedTuple
 
 from uselib.linker.errors import Diagnostic
 from uselib.linker.formats.elf import SHF_ALLOC, STT_SECTION, ElfRelocation
 from uselib.linker.passes.model import InputSection, ObjectFile, Symbol
 from uselib.linker.passes.symbol_values import SymbolPolicy, SymbolValues
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import dataclass, field
 
 SymbolKey = Symbol | tuple[int, int]
 """Identity of a symbol within a link: the global one, or (id of the file, index) for a local one."""

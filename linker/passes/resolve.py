@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import field
 
 from uselib.linker.errors import Diagnostic, LinkError, ToolError, error
 from uselib.linker.formats import ar, elf
@@ -32,7 +31,7 @@ from uselib.linker.passes.libraries import (
 )
 from uselib.linker.passes.model import COMMON, STRONG, UNDEFINED, WEAK, InputSection, InputStub, ObjectFile, Symbol
 from uselib.linker.passes.object_formats import as_elf
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import dataclass, field
 from uselib.linker.versions import library_name
 
 MANY = 1 << 17  # symbols and relocations: above it they are taken in columns (columns.py)

@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import sys
-from dataclasses import replace
 from typing import Any
 
 from uselib.abi.dynamic.matrix import cache as cache_module
@@ -15,6 +14,7 @@ from uselib.abi.dynamic.matrix.matrix import run_matrix
 from uselib.abi.dynamic.matrix.spec import MatrixResult, MatrixSpec, ProgramSpec
 from uselib.emulator.process.run_options import OPTIONS
 from uselib.linker.errors import Diagnostic, UsageError
+from uselib.linker.quick_dataclass import replace
 from uselib.progress_bar import progress_bar
 
 _LEFT_OUT = frozenset(("strace", "fault_report"))  # of the options of `uselib run`: they show a run, and here are many

@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import sys
-from dataclasses import replace
 
 from uselib.abi.static import rules as table
 from uselib.abi.static.comparison.files import (
@@ -32,6 +31,7 @@ from uselib.commands import chkshlib_coff
 from uselib.commands.chkshlib_coff import is_coff_call
 from uselib.linker.errors import Diagnostic, UsageError, printable
 from uselib.linker.image import Machine
+from uselib.linker.quick_dataclass import replace
 
 _PIPE_WIDTH = 100  # columns where there is no terminal
 _FAIL_ON = ("breaking", "risk", "minor", "affected", "none")

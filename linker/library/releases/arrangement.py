@@ -14,7 +14,6 @@ The bytes between are filler sections, so that the layout pass, which packs sect
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import field
 from itertools import pairwise
 
 from uselib.linker.errors import Diagnostics
@@ -23,7 +22,7 @@ from uselib.linker.image import PAGE
 from uselib.linker.library import jump_table
 from uselib.linker.library.releases.places import KeptDatum, KeptPlaces
 from uselib.linker.passes.model import InputSection, Symbol
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import dataclass, field
 
 EXPORTED = ".exported"
 APART = "compile with -fdata-sections, so that each variable has a section of its own"

@@ -30,12 +30,11 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable
-from dataclasses import field
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from uselib.linker.errors import Diagnostic, FormatError
 from uselib.linker.image import Machine, Version
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import dataclass, field
 
 FORMAT = 1
 SECTION = ".uselib.history"

@@ -6,7 +6,6 @@ What is gone must have been declared (rules.py); all that was not is reported.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import field, replace
 from typing import NamedTuple
 
 from uselib.linker.errors import Diagnostic, Diagnostics
@@ -14,7 +13,7 @@ from uselib.linker.formats.library_names import POINTER_SUFFIX
 from uselib.linker.library import jump_table
 from uselib.linker.library.releases.history import History, PlaceState, Renaming, SlotState
 from uselib.linker.library.releases.rules import OR_MAJOR, InterfaceChange, ReleaseLevel, ReleaseStep, listed
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import dataclass, field, replace
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field, replace
 
 from uselib.linker.errors import Diagnostics
 from uselib.linker.image import Version
 from uselib.linker.library.releases.history import History, PlaceRecord, PlaceState
 from uselib.linker.library.releases.names import MatchedNames
 from uselib.linker.library.releases.rules import OR_MAJOR, InterfaceChange, ReleaseLevel, ReleaseStep
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import dataclass, field, replace
 
 
 @dataclass(frozen=True)

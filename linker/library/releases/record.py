@@ -7,7 +7,6 @@ final, `record` (the history that the release carries, checked against the addre
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import replace
 
 from uselib.linker.errors import Diagnostics, LinkError
 from uselib.linker.formats.library_names import MOVED_SUFFIX, POINTER_SUFFIX, RETIRED_SUFFIX
@@ -21,6 +20,7 @@ from uselib.linker.library.releases.rules import InterfaceChange, check_version_
 from uselib.linker.library.releases.slots import number_slots
 from uselib.linker.library.request import LibraryPlan
 from uselib.linker.passes.model import InputSection, Symbol
+from uselib.linker.quick_dataclass import replace
 
 
 class ReleaseRecord:

@@ -28,13 +28,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from uselib.linker.errors import Diagnostic, LinkError, some
 from uselib.linker.image import Version
 from uselib.linker.library.releases.history import History
 from uselib.linker.library.specification import RenameLine
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import dataclass, replace
 
 OR_MAJOR = "or take a new major version"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import field, replace
 
 from uselib.linker.errors import Diagnostic, Diagnostics, LinkError
 from uselib.linker.library import jump_table
@@ -11,7 +10,7 @@ from uselib.linker.library.releases.history import History, SlotRecord, SlotStat
 from uselib.linker.library.releases.names import MatchedNames
 from uselib.linker.library.releases.rules import ReleaseStep
 from uselib.linker.library.specification import Specification
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import dataclass, field, replace
 
 
 @dataclass
