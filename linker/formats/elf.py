@@ -190,10 +190,6 @@ class SymbolTable(Sequence[ElfSymbol]):
         )
         return rows if self._wide else map(_SYMBOL_ORDER, rows)
 
-    def names(self, first: int, last: int | None = None) -> memoryview:
-        """The field st_name of these symbols."""
-        return self.data.cast("I")[:: self._record.size // 4][first:last]
-
     def infos(self, first: int = 0, last: int | None = None) -> bytes:
         """The field st_info of these symbols."""
         return bytes(self.data[4 if self._wide else 12 :: self._record.size][first:last])

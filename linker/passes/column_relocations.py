@@ -13,7 +13,7 @@ import numpy as np
 
 from uselib.linker.formats.elf import SHF_EXECINSTR
 from uselib.linker.passes.apply import CALL, JCC, JMP, relocate
-from uselib.linker.passes.columns import LARGE, UNKNOWN, Batch, batches, global_values, local_values
+from uselib.linker.passes.columns import LARGE, UNKNOWN, RelocationBatch, batches, global_values, local_values
 from uselib.linker.passes.model import InputSection, ObjectFile
 from uselib.linker.passes.relocations import Applying, MachineRelocations
 
@@ -98,7 +98,7 @@ def relocate_all(run: Applying, places: Sequence[tuple[InputSection, int]]) -> N
             relocate(run, section, at[id(section)], [(number, records[number]) for number in numbers])
 
 
-def _apply(run: Applying, batch: Batch, starts: list[int], kinds: _Kinds, values: _Values) -> Array:
+def _apply(run: Applying, batch: RelocationBatch, starts: list[int], kinds: _Kinds, values: _Values) -> Array:
     """Applies what is linear, in its section and in range. Result: which relocations are left."""
     sections, offset, symbol = batch.sections, batch.offset, batch.symbol
     kind = np.minimum(batch.type, _TYPES)

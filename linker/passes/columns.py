@@ -43,7 +43,7 @@ SYMBOLS = {  # bytes of a word -> the file's records
 _WIDE = np.dtype([(name, "<u8") for name in ElfSymbol._fields])
 
 
-class Batch(NamedTuple):
+class RelocationBatch(NamedTuple):
     """The relocations of some sections, one behind the other."""
 
     sections: list[InputSection]
@@ -74,7 +74,7 @@ def _runs(values: Array) -> Iterator[tuple[int, int]]:
     return pairwise(edges)
 
 
-def batches(sections: Iterable[InputSection]) -> Iterator[Batch]:
+def batches(sections: Iterable[InputSection]) -> Iterator[RelocationBatch]:
     """The relocations of these sections, in this order."""
     taken: list[tuple[InputSection, bytes | memoryview]] = []
     layout: tuple[ElfClass, bool] | None = None
@@ -100,7 +100,7 @@ def batches(sections: Iterable[InputSection]) -> Iterator[Batch]:
         yield _batch(taken, *layout)
 
 
-def _batch(taken: list[tuple[InputSection, bytes | memoryview]], elf_class: ElfClass, rela: bool) -> Batch:
+def _batch(taken: list[tuple[InputSection, bytes | memoryview]], elf_class: ElfClass, rela: bool) -> RelocationBatch:
     record = _RELOCATIONS[elf_class.word, rela]
     rows = np.frombuffer(b"".join([data for _, data in taken]), record)
     first = np.cumsum([0, *(len(data) // record.itemsize for _, data in taken)])
@@ -109,7 +109,9 @@ def _batch(taken: list[tuple[InputSection, bytes | memoryview]], elf_class: ElfC
     else:
         kind, symbol = (rows["info"] & 0xFF).astype(np.int64), (rows["info"] >> 8).astype(np.int64)
     addend = rows["addend"].astype(np.int64) if rela else None
-    return Batch([section for section, _ in taken], first, rows["offset"].astype(np.int64), kind, symbol, addend)
+    return RelocationBatch(
+        [section for section, _ in taken], first, rows["offset"].astype(np.int64), kind, symbol, addend
+    )
 
 
 def symbol_columns(file: ObjectFile, first: int, last: int | None) -> Array:

@@ -240,13 +240,6 @@ class ObjectFile:
         symbols = self.symbols
         return symbols.infos(first, last) if isinstance(symbols, SymbolTable) else [s.info for s in symbols[first:last]]
 
-    def names(self, first: int, last: int | None = None) -> list[str]:
-        """The names of these symbols."""
-        symbols = self.symbols
-        if isinstance(symbols, SymbolTable):
-            return self.strings.many(symbols.names(first, last))
-        return self.strings.many(symbol.name for symbol in symbols[first:last])
-
     def global_symbol(self, index: int) -> Symbol | None:
         """The global symbol that symbol index `index` stands for, None for a local one."""
         return self.globals[index - self.first_global] if index >= self.first_global else None

@@ -132,9 +132,9 @@ class Resolver:
         symbols, undefined, take = self.symbols, self.undefined, file.globals.append
         wrap, discarded, ours = self._wrap, file.discarded, file.stub is None
         first, sections = file.first_global, file.sections
-        for name, (_, info, other, section, value, size) in zip(
-            file.names(first), file.symbol_rows(first), strict=True
-        ):
+        rows = list(file.symbol_rows(first))
+        names = file.strings.many([row[0] for row in rows])
+        for name, (_, info, other, section, value, size) in zip(names, rows, strict=True):
             symbol = symbols.get(name)
             if symbol is None and SHN_UNDEF < section < SHN_LORESERVE and (place := sections[section]) is not None:
                 rank = WEAK if info >> 4 == STB_WEAK else STRONG
