@@ -7,7 +7,7 @@ the write is made; the next execution withdraws the right to write again. Files 
 for each executed page. A private mapping shares the file's pages until it is written; that it has been written is not looked for.
 
 Other processes ask nobody. What they have changed is found by comparing, when a system call has returned: two processes agree on such a change
-by way of the kernel. Private mappings are not compared.
+by way of the kernel. Of private mappings only those of files that guests may change are compared.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class CodeAliases:
 
 
 class SharedCode:
-    """Executed pages of shared mappings, and what was in them."""
+    """Executed pages that other processes may change, and what was in them."""
 
     def __init__(self) -> None:
         self._before: dict[int, tuple[int, bytes]] = {}  # guest page -> host address, contents

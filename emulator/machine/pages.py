@@ -156,7 +156,7 @@ class PageTable:
             if self._stand_ins.pop(other, None) is not None:
                 del self._elsewhere[other]
             self._table.forget(other >> PAGE_BITS, 1)
-        if vma.shared:
+        if vma.shared or (vma.file is not None and vma.file.mutable):
             self._shared_code.note(page, page + self._window(page).delta)
 
     def _enter(self, page: int, perms: int) -> None:
@@ -266,6 +266,10 @@ class PageTable:
             self._dropping = False
 
     # -- Listener -----------------------------------------------------------------------------------------------------
+
+    @property
+    def catches_faults(self) -> bool:
+        return self._engine.core is not None
 
     def window_added(self, window: Window) -> None:
         self._engine.map_host(window.start, window.end - window.start, window.start + window.delta)

@@ -66,6 +66,13 @@ class AddressSpace(Mappings):
                 first = at if first is None else min(first, at)
         return first
 
+    @staticmethod
+    def _whole(done: bytes | bytearray | memoryview, address: int, size: int, access: str) -> bytes:
+        """The bytes of an access of which so much was done. Raises MemoryFault unless that is all."""
+        if len(done) < size:
+            raise MemoryFault(page_up(address + len(done)), access, mapped=True, beyond_file=True)
+        return bytes(done)
+
     def _check_lost(self, access: str) -> None:
         """After an access of this process's to pages of a file. Raises MemoryFault if some were not there."""
         first = self.recover_lost()
@@ -79,28 +86,35 @@ class AddressSpace(Mappings):
             return b""
         window = self._window(address)
         if address + size <= window.end:
+            if not of_file:
+                return window.read(address, size)
+            if not self.listener.catches_faults:
+                return self._whole(window.read_of_file(address, size), address, size, "read")
             data = window.read(address, size)
-            if of_file:
-                self._check_lost("read")
+            self._check_lost("read")
             return data
         return window.read(address, window.end - address) + self.read(window.end, address + size - window.end)
 
     def write(self, address: int, data: bytes | bytearray | memoryview) -> None:
         """Raises MemoryFault; then nothing has been written, unless the file behind the range became shorter in the middle."""
-        of_file = self.check(address, len(data), "write")
-        self._store(address, data)
-        if of_file:
-            self._check_lost("write")
+        self._store(address, data, self.check(address, len(data), "write"))
 
     def poke(self, address: int, data: bytes) -> None:
-        """Writes whatever the permissions are (the loader clearing a bss tail). The range must be mapped."""
-        self._store(address, data)
+        """Writes whatever the permissions are (the loader clearing a bss tail). The range must be mapped. Raises MemoryFault if
+        the file does not reach so far."""
+        vma = self.vmas.find(address)
+        self._store(address, data, vma is not None and vma.file is not None)
 
-    def _store(self, address: int, data: bytes | bytearray | memoryview) -> None:
+    def _store(self, address: int, data: bytes | bytearray | memoryview, of_file: bool) -> None:
         if not len(data):
             return
         window = self._window(address)
-        window.write(address, data)
+        if of_file and not self.listener.catches_faults:
+            self._whole(data[: window.write_of_file(address, data)], address, len(data), "write")
+        else:
+            window.write(address, data)
+            if of_file:
+                self._check_lost("write")
         vma = self.vmas.find(address)
         if vma is not None and (vma.prot & PROT_EXEC or vma.shared or address + len(data) > vma.end):
             self.listener.code_written(address, address + len(data))

@@ -14,6 +14,8 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 from uselib.linker.quick_dataclass import dataclass
@@ -50,6 +52,15 @@ def _mmap(address: int, size: int, prot: int, flags: int, fd: int = -1, offset: 
     if result == _FAILED:
         raise _failure()
     return int(result)
+
+
+@contextmanager
+def _memory_file() -> Iterator[int]:
+    file = os.memfd_create("copy", os.MFD_CLOEXEC)
+    try:
+        yield file
+    finally:
+        os.close(file)
 
 
 @dataclass(frozen=True)
@@ -113,6 +124,23 @@ class Window:
 
     def write(self, address: int, data: bytes | bytearray | memoryview) -> None:
         ctypes.memmove(address + self.delta, bytes(data), len(data))
+
+    def read_of_file(self, address: int, size: int) -> bytes:
+        """As much as there is, by way of the host's kernel: a page that its file has no more is the end, and no signal."""
+        with _memory_file() as file:
+            try:
+                return os.pread(file, os.write(file, self.view(address, size)), 0)
+            except OSError:  # EFAULT
+                return b""
+
+    def write_of_file(self, address: int, data: bytes | bytearray | memoryview) -> int:
+        """Likewise. Returns the number of bytes written."""
+        with _memory_file() as file:
+            os.write(file, data)
+            try:
+                return os.preadv(file, [self.view(address, len(data))], 0)
+            except OSError:
+                return 0
 
     def zero(self, address: int, size: int) -> None:
         ctypes.memset(address + self.delta, 0, size)

@@ -9,7 +9,13 @@ from uselib.loader.memory.vma import FileIdentity, Vma
 
 
 class Listener(Protocol):
-    """Hears of changes. Ranges are page-aligned [start, end)."""
+    """Hears of changes. Ranges are page-aligned [start, end).
+
+    catches_faults: an access of this process's to a page that its file has no more is noted (`lost_page`); else it is the end.
+    """
+
+    @property
+    def catches_faults(self) -> bool: ...
 
     def window_added(self, window: Window) -> None:
         """From now on these guest addresses have host memory behind them."""
@@ -33,6 +39,8 @@ class Listener(Protocol):
 
 class NoListener:
     """Of an address space that no machine runs in."""
+
+    catches_faults = False
 
     def window_added(self, window: Window) -> None: ...
     def mapped(self, vma: Vma) -> None: ...

@@ -106,12 +106,12 @@ class Mappings:
     def map(
         self, address: int, size: int, prot: int, *, fd: int | None = None, offset: int = 0, shared: bool = False,
         placement: str = "hint", name: str = "", may_write: bool = True, grows_down: bool = False,
-        origin: MappedFile | None = None,
+        origin: MappedFile | None = None, mutable: bool = False,
     ) -> int:  # fmt: skip
         """mmap(2): returns the address. placement: "hint", "fixed" (replaces what is there) or "noreplace".
 
         fd: a host descriptor (it may be closed afterwards); may_write: for a shared mapping, whether it is open for
-        writing; origin: the file that the caller copies in.
+        writing; origin: the file that the caller copies in; mutable: guests may change the file.
         Raises OSError: EINVAL, ENOMEM, EEXIST, EPERM, or what the host's mmap says of the file.
         """
         if size <= 0 or offset % PAGE or (placement != "hint" and address % PAGE):
@@ -125,7 +125,7 @@ class Mappings:
             self._room(size - self._mapped_within(start, end))
         if len(self.vmas) >= MAX_MAPPINGS:
             raise os_error(errno.ENOMEM)
-        file = None if fd is None else MappedFile(fd, name)
+        file = None if fd is None else MappedFile(fd, name, mutable=mutable)
         writable = not shared or file is None or may_write
         memory = SharedMemory(size) if shared and file is None else None
         vma = Vma(start, end, prot, file, offset if file else 0, shared, writable, grows_down, name, origin, memory)

@@ -18,11 +18,12 @@ FileIdentity = tuple[int, int]  # device and inode; -1 and a number of our own
 
 
 class MappedFile:
-    """A file that mappings refer to. Keeps its own descriptor, so that the guest may close its one."""
+    """A file that mappings refer to. Keeps its own descriptor, so that the guest may close its one. mutable: guests may change it."""
 
-    def __init__(self, fd: int, name: str) -> None:
+    def __init__(self, fd: int, name: str, *, mutable: bool = False) -> None:
         self.fd = os.dup(fd)
         self.name = name
+        self.mutable = mutable
 
     @cached_property
     def identity(self) -> FileIdentity:

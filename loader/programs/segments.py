@@ -58,9 +58,9 @@ def map_segment(space: AddressSpace, segment: Segment, fd: int, name: str, prot:
         if prot & PROT_WRITE and segment.memory_size > segment.file_size and tail < file_end:
             try:
                 space.check(tail, 1, "read")
+                space.poke(tail, bytes(file_end - tail))
             except MemoryFault:
                 raise _fail(errno.ENOEXEC) from None  # the file is shorter than its headers say
-            space.poke(tail, bytes(file_end - tail))
     if memory_end > file_end:
         space.map(file_end, memory_end - file_end, prot, placement="fixed", name="")
 

@@ -38,7 +38,7 @@ def sys_mmap(process: Process, address: int, size: int, prot: int, flags: int, f
     if placement != "hint" and address % PAGE:
         raise GuestError(errno.EINVAL)
     host: int | None = None
-    may_write, name = True, ""
+    may_write, name, mutable = True, "", False
     if not flags & MAP_ANONYMOUS:
         description = process.files.get(fd)
         host = description.host()
@@ -50,7 +50,7 @@ def sys_mmap(process: Process, address: int, size: int, prot: int, flags: int, f
         may_write = not shared or access == C.O_RDWR
         if prot & PROT_WRITE and not may_write:
             raise GuestError(errno.EACCES)
-        name = description.path.decode("utf-8", "surrogateescape")
+        name, mutable = description.path.decode("utf-8", "surrogateescape"), description.mutable
     return process.memory.map(
         address,
         size,
@@ -61,6 +61,7 @@ def sys_mmap(process: Process, address: int, size: int, prot: int, flags: int, f
         placement=placement,
         name=name,
         may_write=may_write,
+        mutable=mutable,
     )
 
 

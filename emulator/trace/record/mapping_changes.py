@@ -15,6 +15,10 @@ class MappingChanges:
     def __init__(self, listener: Listener, changed: Callable[[], None]) -> None:
         self._listener, self._changed = listener, changed
 
+    @property
+    def catches_faults(self) -> bool:
+        return self._listener.catches_faults
+
     def window_added(self, window: Window) -> None:
         self._listener.window_added(window)
 

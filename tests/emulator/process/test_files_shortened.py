@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -17,9 +18,15 @@ from support.programs import musl_program
 from support.tools import require_native
 from uselib.emulator.machine import core
 from uselib.emulator.machine.engine import library
+<<<<<<< HEAD
 from uselib.emulator.machine.machine import VirtualMachine
+=======
+from uselib.emulator.machine.machine import Machine
+from uselib.linker.image import READ, WRITE, Segment
+>>>>>>> 11d3c1f (Files that become shorter: during exec, and under code that has run)
 from uselib.loader.memory.address_space import PAGE, AddressSpace, MemoryFault
 from uselib.loader.memory.vma import MappedFile
+from uselib.loader.programs.segments import map_segment
 
 pytestmark = pytest.mark.skipif(
     core.attach(library()) is None, reason="without native/core a fault of the host's is the emulator's end"
@@ -40,7 +47,7 @@ def test_every_access_faults_as_natively(program: Path, how: str, arch: str, tmp
     native = subprocess.run([program, how], cwd=tmp_path, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     ran = uselib("run", "--writable", ".", program, how, cwd=tmp_path)
     assert (ran.stdout, ran.returncode) == (native.stdout, native.returncode), ran.stderr
-    assert ran.stdout.count("signal 7 code 2") == 14
+    assert ran.stdout.count("signal 7 code 2") == 15
 
 
 @pytest.mark.parametrize("how", ["shared", "memfd"])
@@ -106,6 +113,28 @@ def space(tmp_path: Path) -> Iterator[AddressSpace]:
     machine = VirtualMachine(space)
     yield space
     machine.close()
+    space.release()
+
+
+def test_before_there_is_a_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A program's file becomes shorter while exec maps it."""
+    space, file = AddressSpace(64), tmp_path / "file"
+    file.write_bytes(b"x" * 2 * PAGE)
+    fd = os.open(file, os.O_RDONLY)
+    monkeypatch.setattr(MappedFile, "size", lambda self: 2 * PAGE)
+    segment = Segment(ADDRESS, 4 * PAGE, 0, PAGE + 100, READ | WRITE)
+    map_segment(space, segment, fd, "file", 3)
+    assert space.read(ADDRESS + PAGE, PAGE) == b"x" * 100 + bytes(PAGE - 100)
+    os.truncate(file, PAGE)
+    for number, access in enumerate((space.read, lambda at, size: space.write(at, bytes(size)))):
+        with pytest.raises(MemoryFault) as caught:
+            space.map(ADDRESS, 2 * PAGE, 3, fd=fd, placement="fixed")
+            access(ADDRESS + 100, PAGE)
+        assert (caught.value.address, caught.value.beyond_file) == (ADDRESS + PAGE, True), number
+    with pytest.raises(OSError) as refused:
+        map_segment(space, segment, fd, "file", 3)
+    assert refused.value.errno == errno.ENOEXEC
+    os.close(fd)
     space.release()
 
 

@@ -68,6 +68,7 @@ int main(int argc, char **argv)
 	if (!fork()) { ftruncate(code, 0); _exit(0); }
 	wait(0);
 	TRY(fresh()); /* its page has been executed, this place in it has not */
+	TRY(near()); /* this has */
 	ftruncate(code, 0);
 	TRY(near());
 	TRY(far());
