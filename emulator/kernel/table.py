@@ -72,6 +72,7 @@ FAMILIES: tuple[tuple[str, str], ...] = (
     ("system", "SYSTEM"),
     ("limits", "LIMITS"),
     ("memory", "MEMORY"),
+    ("process_memory", "PROCESS_MEMORY"),
     ("signals", "SIGNALS"),
     ("interval_timers", "INTERVAL_TIMERS"),
     ("processes", "PROCESSES"),

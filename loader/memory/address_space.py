@@ -12,7 +12,9 @@ from dataclasses import replace
 
 from uselib.loader.memory.access import MemoryCeiling, MemoryFault, allows
 from uselib.loader.memory.layout import LAYOUTS, MMAP_MIN, STACK_GUARD_GAP, MemoryLayout, page_down, page_up
-from uselib.loader.memory.mappings import Mappings, os_error
+from uselib.loader.memory.mappings import os_error
+from uselib.loader.memory.remapping import Remapping
+from uselib.loader.memory.residence import Residence
 from uselib.loader.memory.vma import PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, FileIdentity, Vma
 
 __all__ = [
@@ -21,7 +23,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-class AddressSpace(Mappings):
+class AddressSpace(Remapping, Residence):
     """See the module's docstring. limit: bytes that may be mapped in all; more is ENOMEM (RLIMIT_AS). ceiling: likewise,
     but more raises MemoryCeiling. stack_limit: bytes that a stack may grow to (RLIMIT_STACK)."""
 
@@ -171,6 +173,8 @@ class AddressSpace(Mappings):
         if address < self.brk_start:
             return self.brk
         old, new = page_up(self.brk), page_up(address)
+        if self.data_limit is not None and address - self.brk_start > self.data_limit:
+            return self.brk
         try:
             if new > old:
                 # one page is left free above the heap, as Linux's check for a mapping that is too close does

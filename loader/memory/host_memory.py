@@ -24,7 +24,7 @@ PAGE = 4096
 _PROT_NONE, _PROT_READ, _PROT_RW = 0, 1, 3
 _MAP_SHARED, _MAP_PRIVATE, _MAP_FIXED, _MAP_ANONYMOUS, _MAP_NORESERVE = 0x01, 0x02, 0x10, 0x20, 0x4000
 _MREMAP_MAYMOVE, _MREMAP_FIXED = 1, 2
-_MADV_DONTNEED = 4
+MADV_DONTNEED, MADV_REMOVE = 4, 9
 _FAILED = ctypes.c_void_p(-1).value
 
 
@@ -49,6 +49,13 @@ def _failure() -> OSError:
 
 def _mmap(address: int, size: int, prot: int, flags: int, fd: int = -1, offset: int = 0) -> int:
     result = _libc().mmap(address, size, prot, flags, fd, offset)
+    if result == _FAILED:
+        raise _failure()
+    return int(result)
+
+
+def _mremap(address: int, old_size: int, new_size: int, flags: int, target: int = 0) -> int:
+    result = _libc().mremap(address, old_size, new_size, flags, target)
     if result == _FAILED:
         raise _failure()
     return int(result)
@@ -101,16 +108,21 @@ class Window:
         flags = _MAP_PRIVATE | _MAP_FIXED | _MAP_ANONYMOUS | _MAP_NORESERVE
         _mmap(address + self.delta, size, _PROT_NONE, flags)
 
-    def move(self, old: int, new: int, size: int) -> None:
-        """Moves pages with their contents (no copying); the old range becomes a reservation again."""
-        flags = _MREMAP_MAYMOVE | _MREMAP_FIXED
-        if _libc().mremap(old + self.delta, size, size, flags, new + self.delta) == _FAILED:
-            raise _failure()
+    def move(self, old: int, target: int, size: int) -> None:
+        """Moves pages with their contents (no copying) to a host address in guest memory; the old range becomes a reservation again."""
+        _mremap(old + self.delta, size, size, _MREMAP_MAYMOVE | _MREMAP_FIXED, target)
         self.unmap(old, size)
 
-    def discard(self, address: int, size: int) -> None:
-        """madvise(MADV_DONTNEED): anonymous pages read as zero again, private file pages as the file."""
-        if _libc().madvise(address + self.delta, size, _MADV_DONTNEED):
+    def show(self, host: int, skip: int, address: int, size: int) -> None:
+        """Maps here the shared pages that lie `skip` bytes behind a host address, which stay mapped there."""
+        again = _mremap(host, 0, skip + size, _MREMAP_MAYMOVE)
+        _mremap(again + skip, size, size, _MREMAP_MAYMOVE | _MREMAP_FIXED, address + self.delta)
+        if skip:
+            _libc().munmap(again, skip)
+
+    def advise(self, address: int, size: int, advice: int) -> None:
+        """madvise(2). MADV_DONTNEED: private anonymous pages read as zero again, private file pages as the file."""
+        if _libc().madvise(address + self.delta, size, advice):
             raise _failure()
 
     def sync(self, address: int, size: int, flags: int) -> None:

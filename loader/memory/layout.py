@@ -10,6 +10,7 @@ from uselib.loader.memory.vma import PAGE
 
 MMAP_MIN = 0x10000  # vm.mmap_min_addr
 STACK_GUARD_GAP = 256 * PAGE  # stack_guard_gap: nothing is mapped this close below a stack
+LOW_START, LOW_END = 0x4000_0000, 0x8000_0000  # where MAP_32BIT maps (find_start_end)
 MAX_MAPPINGS = 65530  # vm.max_map_count
 
 

@@ -17,6 +17,8 @@ from uselib.loader.memory.access import MemoryCeiling, MemoryFault
 from uselib.loader.memory.gaps import GapHints
 from uselib.loader.memory.host_memory import Window
 from uselib.loader.memory.layout import (
+    LOW_END,
+    LOW_START,
     MAX_MAPPINGS,
     MMAP_MIN,
     STACK_GUARD_GAP,
@@ -26,7 +28,7 @@ from uselib.loader.memory.layout import (
     page_up,
 )
 from uselib.loader.memory.listener import Listener, NoListener
-from uselib.loader.memory.vma import PAGE, PROT_EXEC, PROT_WRITE, MappedFile, SharedMemory, Vma, VmaList
+from uselib.loader.memory.vma import PAGE, PROT_WRITE, MappedFile, SharedMemory, Vma, VmaList
 
 
 def os_error(number: int) -> OSError:
@@ -39,6 +41,9 @@ class Mappings:
 
     def __init__(self, layout: MemoryLayout, limit: int | None, ceiling: int | None) -> None:
         self.ceiling = ceiling
+        self.data_limit: int | None = None  # bytes of heap and private writable mappings (RLIMIT_DATA)
+        self.lock_limit: int | None = None  # bytes that may be locked (RLIMIT_MEMLOCK)
+        self.lock_new = False  # new mappings are locked (mlockall)
         self.large: int = 1 << 64  # bytes mapped of which `on_large` is told, once
         self.on_large: Callable[[], None] = lambda: None
         self.layout = layout
@@ -106,21 +111,24 @@ class Mappings:
     def map(
         self, address: int, size: int, prot: int, *, fd: int | None = None, offset: int = 0, shared: bool = False,
         placement: str = "hint", name: str = "", may_write: bool = True, grows_down: bool = False,
-        origin: MappedFile | None = None, mutable: bool = False,
+        origin: MappedFile | None = None, mutable: bool = False, low: bool = False, locked: bool = False,
     ) -> int:  # fmt: skip
         """mmap(2): returns the address. placement: "hint", "fixed" (replaces what is there) or "noreplace".
 
         fd: a host descriptor (it may be closed afterwards); may_write: for a shared mapping, whether it is open for
-        writing; origin: the file that the caller copies in; mutable: guests may change the file.
-        Raises OSError: EINVAL, ENOMEM, EEXIST, EPERM, or what the host's mmap says of the file.
+        writing; origin: the file that the caller copies in; mutable: guests may change the file; low: below 2 GiB;
+        locked: as by mlock. Raises OSError: EINVAL, ENOMEM, EEXIST, EPERM, EAGAIN, or what the host's mmap says of the file.
         """
         if size <= 0 or offset % PAGE or (placement != "hint" and address % PAGE):
             raise os_error(errno.EINVAL)
         size = page_up(size)
         if size > self.layout.top:
             raise os_error(errno.ENOMEM)
-        start = self._place(address, size, placement)
+        start = self._place(address, size, placement, low)
         end = start + size
+        locked = locked or self.lock_new
+        if locked and self.lock_limit is not None and self.locked + size > self.lock_limit:
+            raise os_error(errno.EAGAIN)
         if self.limit is not None or self.ceiling is not None or self.total + size > self.large:
             self._room(size - self._mapped_within(start, end))
         if len(self.vmas) >= MAX_MAPPINGS:
@@ -128,12 +136,21 @@ class Mappings:
         file = None if fd is None else MappedFile(fd, name, mutable=mutable)
         writable = not shared or file is None or may_write
         memory = SharedMemory(size) if shared and file is None else None
-        vma = Vma(start, end, prot, file, offset if file else 0, shared, writable, grows_down, name, origin, memory)
+        offset = offset if file else 0
+        vma = Vma(start, end, prot, file, offset, shared, writable, grows_down, name, origin, memory, locked)
+        if self.data_limit is not None and vma.is_data:
+            self._data_room(size)
         window = self._window_for(start, end)
         if file is None:
             window.map_anonymous(start, size, shared=shared)
         else:
-            window.map_file(start, size, file.fd, offset, shared=shared, writable=may_write)
+            try:
+                window.map_file(start, size, file.fd, offset, shared=shared, writable=may_write)
+            except PermissionError:  # sealed: it may be read
+                if prot & PROT_WRITE or not shared:
+                    raise
+                vma = replace(vma, may_write=False)
+                window.map_file(start, size, file.fd, offset, shared=True, writable=False)
         if self.vmas.remove(start, end):
             self.listener.changed(start, end)
         if grows_down and start < self.layout.mmap_base:
@@ -145,12 +162,22 @@ class Mappings:
     def _mapped_within(self, start: int, end: int) -> int:
         return sum(min(vma.end, end) - max(vma.start, start) for vma in self.vmas.overlapping(start, end))
 
-    def _place(self, address: int, size: int, placement: str) -> int:
+    @property
+    def locked(self) -> int:
+        """Bytes locked in memory."""
+        return sum(vma.size for vma in self.vmas if vma.locked)
+
+    def _data_room(self, more: int) -> None:
+        """Raises OSError (ENOMEM)."""
+        if self.data_limit is not None and more + sum(vma.size for vma in self.vmas if vma.is_data) > self.data_limit:
+            raise os_error(errno.ENOMEM)
+
+    def _place(self, address: int, size: int, placement: str, low: bool = False) -> int:
         if placement == "hint":
             address = page_down(address)
-            if address and self.is_free(address, address + size):
+            if address and (not low or address + size <= LOW_END) and self.is_free(address, address + size):
                 return address
-            return self.find_gap(size)
+            return self._find_low_gap(size) if low else self.find_gap(size)
         if address + size > self.layout.top:
             raise os_error(errno.ENOMEM)
         if address < self.layout.lowest:
@@ -173,6 +200,17 @@ class Mappings:
             above = below.start
             end = min(end, below.start - (STACK_GUARD_GAP if below.grows_down else 0))
 
+    def _find_low_gap(self, size: int) -> int:
+        """For MAP_32BIT: the lowest free range of its part of memory. Raises OSError (ENOMEM)."""
+        start = LOW_START
+        for vma in self.vmas.overlapping(LOW_START, LOW_END):
+            if vma.start - start >= size:
+                break
+            start = max(start, vma.end)
+        if start + size > LOW_END:
+            raise os_error(errno.ENOMEM)
+        return start
+
     def _is_backed(self, start: int, end: int) -> bool:
         return any(window.start <= start and end <= window.end for window in self.windows)
 
@@ -194,48 +232,35 @@ class Mappings:
         self._gaps.freed(self.layout.mmap_base if above is None else above.start)
 
     def protect(self, address: int, size: int, prot: int) -> None:
-        """mprotect(2). Raises OSError: EINVAL, ENOMEM (a hole), EACCES (writing to a file open for reading)."""
+        """mprotect(2). Raises OSError: EINVAL, ENOMEM (a hole), EACCES (writing to a file open for reading); what comes before the place that
+        the error is about has changed."""
         if address % PAGE:
             raise os_error(errno.EINVAL)
-        start, end = address, address + page_up(size)
-        if start == end:
-            return
-        if not self.vmas.covers(start, end):
-            raise os_error(errno.ENOMEM)
-        if prot & PROT_WRITE and not all(vma.may_write for vma in self.vmas.overlapping(start, end)):
-            raise os_error(errno.EACCES)
-        for part in self.vmas.remove(start, end):
-            self.vmas.insert(replace(part, prot=prot))
-        self.listener.changed(start, end)
-
-    def remap(
-        self, address: int, old_size: int, new_size: int, *, may_move: bool, new_address: int | None = None
-    ) -> int:
-        """mremap(2): returns the new address. new_address: MREMAP_FIXED. Raises OSError (EINVAL, EFAULT, ENOMEM)."""
-        old_size, new_size = page_up(old_size), page_up(new_size)
-        if address % PAGE or not new_size or not old_size or (new_address is not None and new_address % PAGE):
-            raise os_error(errno.EINVAL)
-        vma = self.vmas.find(address)
-        if vma is None or address + old_size > vma.end:
-            raise os_error(errno.EFAULT)
-        if new_address is None:
-            if new_size <= old_size:
-                if new_size < old_size:
-                    self.unmap(address + new_size, old_size - new_size)
-                return address
-            grown = address + new_size
-            if vma.end == address + old_size and self.is_free(vma.end, grown) and self._is_backed(address, grown):
-                self._extend(vma, grown)
-                return address
-            if not may_move:
-                raise os_error(errno.ENOMEM)
-            target = self.find_gap(new_size)
-        else:
-            if new_address < address + old_size and address < new_address + new_size:
-                raise os_error(errno.EINVAL)
-            target = self._place(new_address, new_size, "fixed")
-            self.unmap(target, new_size)
-        return self._move(vma, address, old_size, target, new_size)
+        start = done = address
+        end = address + page_up(size)
+        failure = 0
+        for vma in self.vmas.overlapping(start, end):
+            if vma.start > done or (prot & PROT_WRITE and not vma.may_write):
+                failure = errno.ENOMEM if vma.start > done else errno.EACCES
+                break
+            if (
+                prot & PROT_WRITE
+                and self.data_limit is not None
+                and not vma.is_data
+                and replace(vma, prot=prot).is_data
+            ):
+                try:
+                    self._data_room(min(vma.end, end) - max(vma.start, start))
+                except OSError:
+                    failure = errno.ENOMEM
+                    break
+            done = min(vma.end, end)
+        if start < done:
+            for part in self.vmas.remove(start, done):
+                self.vmas.insert(replace(part, prot=prot))
+            self.listener.changed(start, done)
+        if failure or done < end:
+            raise os_error(failure or errno.ENOMEM)
 
     def _room(self, more: int) -> None:
         """Raises OSError (ENOMEM) or MemoryCeiling if `more` bytes are too many."""
@@ -256,56 +281,20 @@ class Mappings:
     def _back(self, vma: Vma) -> None:
         """Puts fresh host pages behind a range."""
         window = self._window_for(vma.start, vma.end)
+        if vma.memory is not None and self._show_again(vma, window):
+            return
         if vma.file is None:
             window.map_anonymous(vma.start, vma.size, shared=vma.shared)
         else:
             window.map_file(vma.start, vma.size, vma.file.fd, vma.offset, shared=vma.shared, writable=vma.may_write)
 
-    def _move(self, vma: Vma, address: int, old_size: int, target: int, new_size: int) -> int:
-        self._room(max(new_size - old_size, 0))
-        source, destination = self._window(address), self._window_for(target, target + new_size)
-        kept = min(old_size, new_size)
-        if source is destination:
-            source.move(address, target, kept)
-            fresh = target + kept
-        else:  # two reservations: the pages are copied
-            self._back(replace(vma, start=target, end=target + kept, offset=vma.offset + address - vma.start))
-            destination.write(target, source.read(address, kept))
-            source.unmap(address, kept)
-            fresh = target + kept
-        (part, *_) = self.vmas.remove(address, address + old_size)
-        if kept < old_size:
-            source.unmap(address + kept, old_size - kept)
-        self.listener.changed(address, address + old_size)
-        moved = replace(part, start=target, end=target + new_size)
-        if fresh < moved.end:
-            self._back(moved.cut(fresh, moved.end))
-        self.vmas.insert(moved)
-        self._freed(address + old_size)
-        self.listener.mapped(moved)
-        return target
-
-    def discard(self, address: int, size: int) -> None:
-        """madvise(MADV_DONTNEED). Raises OSError (EINVAL, ENOMEM)."""
-        if address % PAGE:
-            raise os_error(errno.EINVAL)
-        end = address + page_up(size)
-        for vma in self.vmas.overlapping(address, end):
-            start, stop = max(vma.start, address), min(vma.end, end)
-            self._window(start).discard(start, stop - start)
-            if vma.prot & PROT_EXEC:
-                self.listener.code_written(start, stop)
-        if not self.vmas.covers(address, end):
-            raise os_error(errno.ENOMEM)
-
-    def sync(self, address: int, size: int, flags: int) -> None:
-        """msync(2). Raises OSError (EINVAL, ENOMEM)."""
-        if address % PAGE:
-            raise os_error(errno.EINVAL)
-        end = address + page_up(size)
-        if not self.vmas.covers(address, end):
-            raise os_error(errno.ENOMEM)
-        for vma in self.vmas.overlapping(address, end):
-            if vma.file is not None and vma.shared:
-                start, stop = max(vma.start, address), min(vma.end, end)
-                self._window(start).sync(start, stop - start, flags)
+    def _show_again(self, vma: Vma, window: Window) -> bool:
+        """Maps shared anonymous memory a second time. False if it is nowhere else, or only a later part of it."""
+        assert vma.memory is not None
+        for other in self.vmas.shared(vma.memory.identity):
+            if other.offset <= vma.offset:
+                window.show(
+                    self._window(other.start).delta + other.start, vma.offset - other.offset, vma.start, vma.size
+                )
+                return True
+        return False

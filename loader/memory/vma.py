@@ -62,7 +62,7 @@ class Vma:
     memory: for shared anonymous memory. offset: of `start` in the file, or in the shared memory. may_write: whether
     mprotect may allow writing (not for a shared mapping of a file open for reading only). name: what /proc/self/maps and
     fault reports call it, such as `[heap]` or a path. origin: the file that the contents were copied from, where a
-    format does not let pages be mapped.
+    format does not let pages be mapped. locked: by mlock. forked: children of a fork get it.
     """
 
     start: int
@@ -76,6 +76,8 @@ class Vma:
     name: str = ""
     origin: MappedFile | None = None
     memory: SharedMemory | None = None
+    locked: bool = False
+    forked: bool = True
 
     @property
     def backing(self) -> MappedFile | SharedMemory | None:
@@ -95,15 +97,18 @@ class Vma:
         """The part of it within [start, end), which must lie inside."""
         return replace(self, start=start, end=end, offset=self.offset + (start - self.start if self.backing else 0))
 
+    @property
+    def _attributes(self) -> tuple[object, ...]:
+        return self.prot, self.shared, self.may_write, self.grows_down, self.name, self.locked, self.forked
+
+    @property
+    def is_data(self) -> bool:
+        """Whether it counts for RLIMIT_DATA (is_data_mapping)."""
+        return not self.shared and not self.grows_down and bool(self.prot & PROT_WRITE)
+
     def joins(self, other: Vma) -> bool:
         """Whether `other` follows directly and has the same attributes, so that the two are one."""
-        if self.end != other.start or (self.prot, self.shared, self.may_write, self.grows_down, self.name) != (
-            other.prot,
-            other.shared,
-            other.may_write,
-            other.grows_down,
-            other.name,
-        ):
+        if self.end != other.start or self._attributes != other._attributes:
             return False
         if self.backing is None or other.backing is None:
             return self.backing is other.backing and self.origin is other.origin

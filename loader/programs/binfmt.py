@@ -52,13 +52,15 @@ class RecognisedProgram:
         """An empty address space for it, under the limits of the one it replaces. random: as layout.randomised; None: places are fixed."""
         bits = 8 * self.image.machine.word
         layout = self.format.layout or LAYOUTS[bits]
-        return AddressSpace(
+        space = AddressSpace(
             bits,
             limit=old.limit,
             ceiling=old.ceiling,
             stack_limit=old.stack_limit,
             layout=layout if random is None or self.format.layout else randomised(layout, random),
         )
+        space.data_limit, space.lock_limit = old.data_limit, old.lock_limit
+        return space
 
 
 def recognise(head: bytes, where: str, fd: int = -1) -> RecognisedProgram:

@@ -2,7 +2,7 @@
 
 files.py, fcntl.py, ioctl.py, pipes.py, poll.py   descriptors
 status.py, attributes.py, directories.py          paths and inodes
-memory.py                                         brk, mmap and relatives
+memory.py, process_memory.py                      brk, mmap and relatives; process_vm_readv
 processes.py, execve.py, waits.py, clone.py        fork, exit; exec; wait; threads
 threads.py, tls.py, futexes.py                    what a thread says of itself; its own storage; waiting for words of memory
 process_groups.py                                 groups and sessions

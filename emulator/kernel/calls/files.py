@@ -37,7 +37,8 @@ from uselib.emulator.kernel.vfs.places import GuestDirectory
 from uselib.linker.image import Machine
 
 IOV_MAX = 1024
-MEMORY_FILES, MEMORY_FILE_SIZE = 16, 16 << 20  # memfd_create: how many, bytes each
+MEMORY_FILES, MEMORY_FILE_SIZE = 16, 16 << 20  # memfd_create: how many are open, bytes each
+MAPPED_MEMORY_FILES = 64  # that may be mapped when one more is made
 
 
 def directory_at(process: Process, fd: int) -> GuestDirectory | None:
@@ -251,14 +252,15 @@ def sys_sync(process: Process) -> int:
 
 def sys_memfd_create(process: Process, name: int, flags: int) -> int:
     """The host's memory is not the guest's to fill: such files are few, and small."""
-    label = process.memory.read_string(name, 250)
-    if flags & ~3:
+    label = process.memory.read_string(name, C.PATH_MAX)
+    if flags & ~3 or len(label) > 249:
         raise GuestError(errno.EINVAL)
     paths = [descriptor.description.path for descriptor in process.files.descriptors.values()]
-    if sum(path.startswith(b"/memfd:") for path in paths) >= MEMORY_FILES:
+    mapped = {vma.file.identity for vma in process.memory if vma.file is not None and vma.name.startswith("/memfd:")}
+    if sum(path.startswith(b"/memfd:") for path in paths) >= MEMORY_FILES or len(mapped) >= MAPPED_MEMORY_FILES:
         raise GuestError(errno.ENFILE)
     fd = os.memfd_create("guest", os.MFD_CLOEXEC | (os.MFD_ALLOW_SEALING if flags & 2 else 0))
-    file = HostFile(fd, b"/memfd:" + label, C.O_RDWR, mutable=True)
+    file = HostFile(fd, b"/memfd:" + label + b" (deleted)", C.O_RDWR | C.O_LARGEFILE, mutable=True)
     file.most = MEMORY_FILE_SIZE
     return process.files.add(file, bool(flags & 1))
 

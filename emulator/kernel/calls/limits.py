@@ -6,7 +6,7 @@ import errno
 
 from uselib.emulator.kernel.arguments import INT, PID, choice, struct_in, struct_out
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.limits import AS, INFINITY, NOFILE, STACK
+from uselib.emulator.kernel.limits import AS, DATA, INFINITY, MEMLOCK, NOFILE, STACK
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Syscall, Undo
 from uselib.linker.image import Machine
@@ -32,6 +32,10 @@ def _set(process: Process, resource: int, soft: int, hard: int) -> None:
         process.memory.stack_limit = soft
     elif resource == AS:
         process.memory.limit = None if soft == INFINITY else soft
+    elif resource == DATA:
+        process.memory.data_limit = None if soft == INFINITY else soft
+    elif resource == MEMLOCK:
+        process.memory.lock_limit = None if soft == INFINITY else soft
 
 
 def sys_getrlimit(process: Process, resource: int, address: int) -> int:

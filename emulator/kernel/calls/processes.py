@@ -104,6 +104,7 @@ def fork(process: Process, *, borrow: bool = False) -> int:
     process.threads.all = {child: process.thread}
     process.random.reseed(child)
     process.forked = True
+    process.memory.after_fork()
     process.signals.after_fork()
     publish(process)
     os.close(register)

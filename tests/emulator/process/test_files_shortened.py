@@ -18,12 +18,8 @@ from support.programs import musl_program
 from support.tools import require_native
 from uselib.emulator.machine import core
 from uselib.emulator.machine.engine import library
-<<<<<<< HEAD
 from uselib.emulator.machine.machine import VirtualMachine
-=======
-from uselib.emulator.machine.machine import Machine
 from uselib.linker.image import READ, WRITE, Segment
->>>>>>> 11d3c1f (Files that become shorter: during exec, and under code that has run)
 from uselib.loader.memory.address_space import PAGE, AddressSpace, MemoryFault
 from uselib.loader.memory.vma import MappedFile
 from uselib.loader.programs.segments import map_segment

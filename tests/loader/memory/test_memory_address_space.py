@@ -92,10 +92,13 @@ class Model(RuleBasedStateMachine):
             self.space.protect(BASE + page * PAGE, count * PAGE, prot)
             for i in range(count):
                 self.pages[page + i].prot = prot
-        else:
+        else:  # what comes before the hole is changed
             with pytest.raises(OSError) as failure:
                 self.space.protect(BASE + page * PAGE, count * PAGE, prot)
             assert failure.value.errno == errno.ENOMEM
+            while page in self.pages:
+                self.pages[page].prot = prot
+                page += 1
 
     def _reachable(self, address: int, size: int, needed: int) -> bool:
         first, last = (address - BASE) // PAGE, (address + size - 1 - BASE) // PAGE
@@ -129,17 +132,29 @@ class Model(RuleBasedStateMachine):
     def remap(self, page: int, old: int, new: int, to: int | None) -> None:
         address = BASE + page * PAGE
         vma = self.space.find(address)
-        usable = vma is not None and vma.end >= address + old * PAGE
+        kept = min(old, new)
+        usable = vma is not None and (vma.end >= address + kept * PAGE or (to is None and new <= old))
         destination = None if to is None else BASE + to * PAGE
         overlap = to is not None and to < page + old and page < to + new
         if not usable or overlap:
             with pytest.raises(OSError) as failure:
                 self.space.remap(address, old * PAGE, new * PAGE, may_move=True, new_address=destination)
             assert failure.value.errno in (errno.EFAULT, errno.EINVAL)
+            if vma is not None and not overlap:  # what is too much is gone
+                for i in range(new, old):
+                    self.pages.pop(page + i, None)
             return
         assert vma is not None
+        if to is None and new <= old:
+            assert self.space.remap(address, old * PAGE, new * PAGE, may_move=True) == address
+            for i in range(new, old):
+                self.pages.pop(page + i, None)
+            return
+        for i in range(new, old):
+            self.pages.pop(page + i, None)
+        shrunk, old = old, kept
         grows_file = vma.file is not None and new > old
-        result = self.space.remap(address, old * PAGE, new * PAGE, may_move=True, new_address=destination)
+        result = self.space.remap(address, shrunk * PAGE, new * PAGE, may_move=True, new_address=destination)
         moved = [self.pages.pop(page + i) for i in range(old)]
         if not BASE <= result < BASE + PAGES * PAGE:
             self._moved_out(result, moved[:new], new)
