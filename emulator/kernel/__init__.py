@@ -4,6 +4,8 @@ calls/       the system calls, a file a family: a new call is a handler and a ro
              (a new family: also a line in table.FAMILIES)
 vfs/         files: what the guest sees of the host (grants, namespace), path operations, open files, descriptors
 proc/        /proc: which files there are, and what they say
+sockets/     sockets between the processes of a run
+shared/      memory, a lock and a store of descriptors that all processes of a run have
 signals/     numbers, pending and blocked signals, the frame of a handler
 threads/     several threads: what each has of its own, whose turn it is, futexes
 strace/      how calls and their arguments are shown; what a call changes, in one line

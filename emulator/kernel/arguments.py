@@ -118,3 +118,29 @@ def struct_pair(layout: str) -> ArgumentKind:
 def struct_out(layout: str) -> ArgumentKind:
     """Pointer to a structure the kernel writes."""
     return ArgumentKind("struct", detail=layout, output=True)
+
+
+def sockaddr_in(size: int) -> ArgumentKind:
+    """Pointer to a struct sockaddr that the kernel reads; argument `size` is its length."""
+    return ArgumentKind("sockaddr", size=size)
+
+
+def sockaddr_out(size: int) -> ArgumentKind:
+    """Pointer to a struct sockaddr that the kernel writes; argument `size` points to its length."""
+    return ArgumentKind("sockaddr", size=size, output=True)
+
+
+LENGTH = ArgumentKind("length", updated=True)  # pointer to the length of an address or option
+MESSAGE_IN = ArgumentKind("msghdr")  # struct msghdr of a message to be sent
+MESSAGE_OUT = ArgumentKind("msghdr", updated=True)  # and of one that has been received
+OPTION_NAME = ArgumentKind("option_name", Width.INT)
+
+
+def option_in(size: int) -> ArgumentKind:
+    """Pointer to the value of an option; argument `size` is its length."""
+    return ArgumentKind("option", size=size)
+
+
+def option_out(size: int) -> ArgumentKind:
+    """Pointer to the value of an option that the kernel writes; argument `size` points to its length."""
+    return ArgumentKind("option", size=size, output=True)

@@ -17,6 +17,7 @@ from uselib.emulator.kernel.identity import ProcessIdentity
 from uselib.emulator.kernel.limits import Limits
 from uselib.emulator.kernel.pids import PidTable
 from uselib.emulator.kernel.settings import ProcessSettings
+from uselib.emulator.kernel.shared.run import RunShared
 from uselib.emulator.kernel.signals.state import SignalState
 from uselib.emulator.kernel.structs import KernelStructs
 from uselib.emulator.kernel.terminals import Terminals
@@ -82,6 +83,7 @@ class Process:
     pids: PidTable = field(default_factory=PidTable)
     settings: ProcessSettings = field(default_factory=ProcessSettings)
     terminals: Terminals = field(default_factory=Terminals)
+    shared: RunShared = field(default_factory=RunShared)
     era: Era = MODERN  # which kernel's interface the program expects
     libraries: int = 0  # mapped by uselib(2)
     substitutes: str = ""  # a guest directory whose libraries exec maps in place of those of the same name

@@ -117,6 +117,7 @@ _RUSAGE = (
     "long minflt; long majflt; long nswap; long inblock; long oublock; long msgsnd; long msgrcv; long nsignals;"
     "long nvcsw; long nivcsw"
 )
+_MSGHDR = "pointer name; uint namelen; pointer iov; ulong iovlen; pointer control; ulong controllen; uint flags"
 _STATX_TIME = "s64 {0}_sec; u32 {0}_nsec; int _{0}"
 
 DECLARATIONS: dict[str, Declaration] = {
@@ -131,6 +132,8 @@ DECLARATIONS: dict[str, Declaration] = {
     "utimbuf": _same("long actime; long modtime"),
     "iovec": _same("pointer base; ulong len"),
     "pollfd": _same("int fd; short events; short revents"),
+    "msghdr": _same(_MSGHDR),
+    "mmsghdr": Declaration(_MSGHDR + "; uint len", _MSGHDR + "; uint _pad; uint len"),
     "rusage": _same(_RUSAGE),
     "rlimit": _same("ulong cur; ulong max"),
     "rlimit64": _same("u64 cur; u64 max"),

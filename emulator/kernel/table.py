@@ -67,6 +67,8 @@ FAMILIES: tuple[tuple[str, str], ...] = (
     ("status", "STATUS"),
     ("attributes", "ATTRIBUTES"),
     ("pipes", "PIPES"),
+    ("sockets", "SOCKETS"),
+    ("messages", "MESSAGES"),
     ("poll", "POLL"),
     ("time", "TIME"),
     ("system", "SYSTEM"),

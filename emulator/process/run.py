@@ -138,6 +138,7 @@ class Runner:
         self.process.files.close_all()
         self.process.pids.close()
         self.process.terminals.close()
+        self.process.shared.close()
         self.process.memory.release()
 
     # -- putting together ---------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The handlers of system calls, a module a family, each with its rows for the table (emulator/kernel/table.py).
 
 files.py, fcntl.py, ioctl.py, pipes.py, poll.py   descriptors
+sockets.py, messages.py                           sockets, and what is sent over them
 status.py, attributes.py, directories.py          paths and inodes
 memory.py, process_memory.py                      brk, mmap and relatives; process_vm_readv
 processes.py, execve.py, waits.py, clone.py        fork, exit; exec; wait; threads

@@ -154,7 +154,7 @@ def _unread(process: Process, file: Description, fd: int, address: int) -> int:
     """FIONREAD"""
     if file.fd < 0 or file.directory is not None:
         raise GuestError(errno.ENOTTY)
-    process.memory.write(address, fcntl.ioctl(file.fd, FIONREAD, bytes(_NUMBER)))
+    process.memory.write(address, file.unread().to_bytes(_NUMBER, "little"))
     return 0
 
 

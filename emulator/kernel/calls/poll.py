@@ -39,7 +39,7 @@ def ready(process: Process, wanted: Sequence[tuple[int, int]], timeout: int | No
     """The events of each (guest descriptor, events), waiting up to `timeout` ns for the first. Raises GuestError(EINTR)."""
     found = [0] * len(wanted)
     watched: dict[int, int] = {}  # host descriptor -> events
-    hosts: list[tuple[int, int, int]] = []  # index, host descriptor, events
+    hosts: list[tuple[int, Description, int, int]] = []  # index, file, host descriptor, events
     for index, (fd, events) in enumerate(wanted):
         if fd < 0:
             continue
@@ -49,12 +49,12 @@ def ready(process: Process, wanted: Sequence[tuple[int, int]], timeout: int | No
         elif isinstance(entry.description, (HostFile, EpollFile)):
             host = entry.description.fd
             watched[host] = watched.get(host, 0) | events
-            hosts.append((index, host, events))
+            hosts.append((index, entry.description, host, events))
         else:
             found[index] = events & _ALWAYS
     answers = dict(poll(process, list(watched.items()), 0 if any(found) else timeout))
-    for index, host, events in hosts:
-        found[index] = answers.get(host, 0) & (events | POLLERR | POLLHUP)
+    for index, file, host, events in hosts:
+        found[index] = file.seen(answers.get(host, 0)) & (events | POLLERR | POLLHUP)
     return found
 
 

@@ -72,6 +72,9 @@ def fork(process: Process, *, borrow: bool = False) -> int:
         process.terminals.reserve()
         publish(process)
     child = process.pids.reserve()
+    process.shared.open()
+    for action in process.shared.before_fork.values():
+        action()
     process.fork_events.before()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -108,6 +111,8 @@ def fork(process: Process, *, borrow: bool = False) -> int:
     process.signals.after_fork()
     publish(process)
     os.close(register)
+    for action in process.shared.in_child.values():
+        action()
     process.fork_events.after()
     return 0
 

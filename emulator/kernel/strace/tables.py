@@ -60,6 +60,22 @@ FLAGS: dict[str, Mapping[int, str]] = {
     "memfd": {1: "MFD_CLOEXEC", 2: "MFD_ALLOW_SEALING"},
     "eventfd": {1: "EFD_SEMAPHORE", 0o2000000: "EFD_CLOEXEC", 0o4000: "EFD_NONBLOCK"},
     "getrandom": {1: "GRND_NONBLOCK", 2: "GRND_RANDOM", 4: "GRND_INSECURE"},
+    "msg": {
+        1: "MSG_OOB",
+        2: "MSG_PEEK",
+        4: "MSG_DONTROUTE",
+        8: "MSG_CTRUNC",
+        0x20: "MSG_TRUNC",
+        0x40: "MSG_DONTWAIT",
+        0x80: "MSG_EOR",
+        0x100: "MSG_WAITALL",
+        0x2000: "MSG_ERRQUEUE",
+        0x4000: "MSG_NOSIGNAL",
+        0x8000: "MSG_MORE",
+        0x10000: "MSG_WAITFORONE",
+        0x40000000: "MSG_CMSG_CLOEXEC",
+    },
+    "socket_flags": {0o2000000: "SOCK_CLOEXEC", 0o4000: "SOCK_NONBLOCK"},
     "timer": {1: "TIMER_ABSTIME"},
     "poll": {
         1: "POLLIN",
@@ -219,6 +235,38 @@ CHOICES: dict[str, Mapping[int, str]] = {
     },
     "socket_domain": {1: "AF_UNIX", 2: "AF_INET", 10: "AF_INET6", 16: "AF_NETLINK", 17: "AF_PACKET"},
     "socket_type": {1: "SOCK_STREAM", 2: "SOCK_DGRAM", 3: "SOCK_RAW", 5: "SOCK_SEQPACKET"},
+    "socket_level": {0: "SOL_IP", 1: "SOL_SOCKET", 6: "SOL_TCP", 17: "SOL_UDP", 41: "SOL_IPV6"},
+    "socket_option_1": {
+        **_numbered(
+            "SO_DEBUG SO_REUSEADDR SO_TYPE SO_ERROR SO_DONTROUTE SO_BROADCAST SO_SNDBUF SO_RCVBUF SO_KEEPALIVE", 1
+        ),
+        **_numbered(
+            "SO_OOBINLINE SO_NO_CHECK SO_PRIORITY SO_LINGER SO_BSDCOMPAT SO_REUSEPORT SO_PASSCRED SO_PEERCRED", 10
+        ),
+        **_numbered("SO_RCVLOWAT SO_SNDLOWAT SO_RCVTIMEO_OLD SO_SNDTIMEO_OLD", 18),
+        25: "SO_BINDTODEVICE",
+        30: "SO_ACCEPTCONN",
+        38: "SO_PROTOCOL",
+        39: "SO_DOMAIN",
+        66: "SO_RCVTIMEO_NEW",
+        67: "SO_SNDTIMEO_NEW",
+    },
+    "socket_option_6": {
+        **_numbered("TCP_NODELAY TCP_MAXSEG TCP_CORK TCP_KEEPIDLE TCP_KEEPINTVL TCP_KEEPCNT TCP_SYNCNT TCP_LINGER2", 1),
+        9: "TCP_DEFER_ACCEPT",
+        11: "TCP_INFO",
+        12: "TCP_QUICKACK",
+        18: "TCP_USER_TIMEOUT",
+    },
+    "socket_option_0": {1: "IP_TOS", 2: "IP_TTL", 8: "IP_PKTINFO", 11: "IP_RECVERR"},
+    "socket_option_41": {16: "IPV6_UNICAST_HOPS", 26: "IPV6_V6ONLY", 49: "IPV6_RECVPKTINFO"},
+    "shutdown": {0: "SHUT_RD", 1: "SHUT_WR", 2: "SHUT_RDWR"},
+    "socketcall": _numbered(
+        "SYS_SOCKET SYS_BIND SYS_CONNECT SYS_LISTEN SYS_ACCEPT SYS_GETSOCKNAME SYS_GETPEERNAME SYS_SOCKETPAIR SYS_SEND SYS_RECV"
+        " SYS_SENDTO SYS_RECVFROM SYS_SHUTDOWN SYS_SETSOCKOPT SYS_GETSOCKOPT SYS_SENDMSG SYS_RECVMSG SYS_ACCEPT4 SYS_RECVMMSG"
+        " SYS_SENDMMSG",
+        1,
+    ),
     "epoll_ctl": {1: "EPOLL_CTL_ADD", 2: "EPOLL_CTL_DEL", 3: "EPOLL_CTL_MOD"},
     "sigprocmask": {0: "SIG_BLOCK", 1: "SIG_UNBLOCK", 2: "SIG_SETMASK"},
     "itimer": {0: "ITIMER_REAL", 1: "ITIMER_VIRTUAL", 2: "ITIMER_PROF"},

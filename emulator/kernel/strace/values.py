@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.arguments import ArgumentKind
 from uselib.emulator.kernel.process import Process
+from uselib.emulator.kernel.strace.sockets import shown_sockaddr
 from uselib.emulator.kernel.strace.structures import STRUCTS, any_struct
 from uselib.emulator.kernel.strace.tables import CHOICES, FLAGS, NOTHING, SIGNALS
 from uselib.emulator.kernel.strace.text import quoted
@@ -266,6 +267,45 @@ def _sigaction(context: Context, address: int) -> str:
     return f"{{sa_handler={how}, sa_mask={signal_set(mask)}, sa_flags={flag_names('sigaction', flags)}{tail}}}"
 
 
+# Sockets
+
+
+def _sockaddr(context: Context, address: int) -> str:
+    """What the call reads; or writes, as many bytes as it has said."""
+    if not address or context.failed:
+        return _pointer(context, address)
+    memory = context.process.memory
+    size = context.arguments[context.kind.size]
+    if context.kind.output:
+        size = int.from_bytes(memory.read(size, 4), "little") if size else 0
+    return shown_sockaddr(memory.read(address, max(min(size, 128), 0)))
+
+
+def _length(context: Context, address: int) -> str:
+    """`[16]`: the length of an address or option."""
+    if not address or context.failed:
+        return _pointer(context, address)
+    return f"[{int.from_bytes(context.process.memory.read(address, 4), 'little', signed=True)}]"
+
+
+def _option_name(context: Context, value: int) -> str:
+    level = context.arguments[1]
+    return CHOICES.get(f"socket_option_{level}", {}).get(value) or str(value)
+
+
+def _option(context: Context, address: int) -> str:
+    """A number, where the option is one."""
+    if not address or context.failed:
+        return _pointer(context, address)
+    size = context.arguments[context.kind.size]
+    if context.kind.output:
+        size = int.from_bytes(context.process.memory.read(size, 4), "little")
+    data = context.process.memory.read(address, max(min(size, 64), 0))
+    if size == 4:
+        return f"[{int.from_bytes(data, 'little', signed=True)}]"
+    return quoted(data)
+
+
 def _wait_status(context: Context, address: int) -> str:
     if not address or not context.result or context.failed:
         return _pointer(context, address)
@@ -303,6 +343,30 @@ def _struct_pair(context: Context, address: int) -> str:
     return f"[{', '.join(shown)}]"
 
 
+def _msghdr(context: Context, address: int) -> str:
+    """What a message holds: its address and its bytes."""
+    if not address or context.failed:
+        return _pointer(context, address)
+    process = context.process
+    layout, vector = process.structs["msghdr"], process.structs["iovec"]
+    values = layout.decode(process.memory.read(address, layout.size))
+    name = (
+        "NULL"
+        if not values["name"]
+        else shown_sockaddr(process.memory.read(values["name"], min(values["namelen"], 128)))
+    )
+    left, parts = context.result if context.kind.updated else None, []
+    for base, size in vector.array(process.memory.read(values["iov"], vector.size * min(values["iovlen"], 32))):
+        filled = size if left is None else min(size, left)
+        left = None if left is None else left - filled
+        text = quoted(process.memory.read(base, min(filled, _SHOWN))) + ("..." if filled > _SHOWN else "")
+        parts.append(f"{{iov_base={text}, iov_len={size}}}")
+    return (
+        f"{{msg_name={name}, msg_namelen={values['namelen']}, msg_iov=[{', '.join(parts)}], msg_iovlen={values['iovlen']}, "
+        f"msg_controllen={values['controllen']}, msg_flags={flag_names('msg', values['flags'])}}}"
+    )
+
+
 RENDERERS: dict[str, Callable[[Context, int], str]] = {
     "pointer": _pointer,
     "int": _decimal,
@@ -331,4 +395,9 @@ RENDERERS: dict[str, Callable[[Context, int], str]] = {
     "sigset": _sigset,
     "sigaction": _sigaction,
     "wait_status": _wait_status,
+    "sockaddr": _sockaddr,
+    "length": _length,
+    "option_name": _option_name,
+    "option": _option,
+    "msghdr": _msghdr,
 }

@@ -17,6 +17,7 @@ from typing import Protocol
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.clock import RandomBytes
 from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.identity import ProcessIdentity
 from uselib.emulator.kernel.limits import Limits
 from uselib.emulator.kernel.signals.job_control import JobMember, may_read, may_write
 from uselib.emulator.kernel.structs import KernelStructs
@@ -28,6 +29,7 @@ from uselib.loader.memory.address_space import AddressSpace, MemoryFault
 _SMALL = 4096  # bytes up to which a copy is cheaper than a view of guest memory
 _CHUNK = 1 << 20  # bytes that a write copies at a time
 _PIPE_BUF = 4096  # bytes that go into a pipe whole as soon as it is ready
+_FIONREAD = 0x541B
 SIGPIPE = 13
 SIGXFSZ = 25
 
@@ -43,6 +45,8 @@ class FileUser(Waiter, JobMember, Protocol):
     def random(self) -> RandomBytes: ...
     @property
     def structs(self) -> KernelStructs: ...
+    @property
+    def identity(self) -> ProcessIdentity: ...
 
 
 class Description:
@@ -91,6 +95,14 @@ class Description:
     def host(self) -> int:
         """The host descriptor for calls that go straight to it. Raises GuestError(EBADF) where there is none."""
         raise GuestError(errno.EBADF)
+
+    def unread(self) -> int:
+        """Bytes that can be read without waiting (FIONREAD). Raises OSError."""
+        return int.from_bytes(fcntl.ioctl(self.fd, _FIONREAD, bytes(4)), "little")
+
+    def seen(self, events: int) -> int:
+        """poll(2)'s events as the guest has them, from those of the host's descriptor."""
+        return events
 
     def close(self) -> None:
         """The last reference went away."""

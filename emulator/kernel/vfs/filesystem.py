@@ -266,6 +266,13 @@ class FileSystem:
         name, parent = self._new(at, path)
         os.mkdir(name, mode & _MODE, dir_fd=parent.fd)
 
+    def make_socket(self, at: GuestDirectory | None, path: bytes, mode: int) -> tuple[int, int]:
+        """The file of a socket's name: its device and inode. It leads to nothing of the host's. Raises GuestError(EEXIST, EROFS, ...)."""
+        name, parent = self._new(at, path)
+        os.mknod(name, stat.S_IFSOCK | mode, dir_fd=parent.fd)
+        status = os.stat(name, dir_fd=parent.fd, follow_symlinks=False)
+        return status.st_dev, status.st_ino
+
     def mknod(self, at: GuestDirectory | None, path: bytes, mode: int) -> None:
         """Regular files and FIFOs. Raises GuestError(EPERM) for devices and sockets."""
         name, parent = self._new(at, path)

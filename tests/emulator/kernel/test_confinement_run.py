@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +21,7 @@ SOURCE = r"""
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -58,7 +61,8 @@ int main(int argc, char **argv)
     result("mapping made writable", mprotect(map, 4096, PROT_READ | PROT_WRITE));
     char *private_ = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0); private_[0] = 'X';
     result("fchmod", fchmod(fd, 0777)); snprintf(path, sizeof path, "/proc/self/fd/%d", fd); result("reopen", open(path, O_RDWR));
-    result("socket", socket(AF_INET, SOCK_STREAM, 0)); result("unix socket", socket(AF_UNIX, SOCK_STREAM, 0));
+    struct sockaddr_un un = {AF_UNIX, "host.sock"}; result("host's socket", connect(socket(AF_UNIX, SOCK_STREAM, 0), (void *)&un, sizeof un));
+    result("netlink socket", socket(AF_NETLINK, SOCK_RAW, 0)); result("raw socket", socket(AF_INET, SOCK_RAW, 1));
     result("ptrace", ptrace(PTRACE_TRACEME, 0, 0, 0)); result("chroot", chroot("/"));
     result("mount", syscall(SYS_mount, "x", "/", "tmpfs", 0, 0));
     result("kill 1", kill(1, 0)); snprintf(path, sizeof path, "%s", host);
@@ -100,8 +104,9 @@ shared writable mapping: Permission denied
 mapping made writable: Permission denied
 fchmod: Read-only file system
 reopen: Permission denied
-socket: Operation not permitted
-unix socket: Operation not permitted
+host's socket: Connection refused
+netlink socket: Address family not supported by protocol
+raw socket: Operation not permitted
 ptrace: Function not implemented
 chroot: Operation not permitted
 mount: Operation not permitted
@@ -128,21 +133,23 @@ def test_a_hostile_program(arch: str, tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     program = musl_program(SOURCE, arch, tmp_path / "bin")
     words = ["run", "--writable", "out", str(program), str(outside / "secret"), str(os.getpid())]
-    done = subprocess.run(
-        [sys.executable, "-m", "uselib.cli", *words],
-        cwd=home,
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        timeout=60,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "USELIB_TEST": "SECRET"},
-    )
+    with socket.socket(socket.AF_UNIX) as listener, contextlib.chdir(home):
+        listener.bind("host.sock")
+        listener.listen()
+        done = subprocess.run(
+            [sys.executable, "-m", "uselib.cli", *words],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=60,
+            env=os.environ | {"PYTHONPATH": str(ROOT), "USELIB_TEST": "SECRET"},
+        )
     expected = EXPECTED.replace("SECRETPATH", str(outside / "secret")).replace("PID", str(os.getpid()))
     assert done.stdout.splitlines() == expected.splitlines(), done.stderr
     assert "SECRET" not in done.stdout.replace("SECRETPATH", "")
     assert done.returncode == 0
     assert sorted(path.name for path in outside.iterdir()) == ["secret"]
-    assert sorted(path.name for path in home.iterdir()) == ["input", "link", "out"]
+    assert sorted(path.name for path in home.iterdir()) == ["host.sock", "input", "link", "out"]
     assert (home / "input").read_bytes() == b"input"
     assert sorted(path.name for path in (home / "out").iterdir()) == ["link", "up"]
     assert not Path("/tmp/uselib-hostile").exists()

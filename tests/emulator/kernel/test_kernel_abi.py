@@ -107,6 +107,7 @@ C_TYPES["statfs64"] = ("struct statfs64", C_TYPES["statfs"][1])
 ONLY = {"stat64": Machine.I386, "oldstat": Machine.I386, "rlimit64": None}  # no struct stat64 in x86-64's headers
 # In the kernel's internal headers only
 NOT_IN_HEADERS = {"timezone", "itimerspec", "flock64", "dirent", "dirent64", "sigset_argument", "select_argument"}
+NOT_IN_HEADERS |= {"msghdr", "mmsghdr"}
 
 
 def from_compiler(machine: Machine, directory: Path) -> dict[str, int]:
@@ -172,6 +173,7 @@ def test_structures_that_no_header_shows(machine: Machine) -> None:
     assert structs["dirent64"].fields["d_type"][0] == 18
     assert structs["dirent"].fields["d_reclen"][0] == (8 if small else 16)
     assert structs["timezone"].size == 8
+    assert (structs["msghdr"].size, structs["mmsghdr"].size) == ((28, 32) if small else (56, 64))
 
 
 def test_encode_and_decode() -> None:

@@ -113,7 +113,19 @@ LINES: list[tuple[str, tuple[int | bytes | str, ...], str]] = [
     ),
     ("fstat", (0, "BUFFER"), "fstat(0, {st_mode=S_IFREG|0644, st_size=3, ...}) = 0"),
     ("epoll_create1", (0o2000000,), "epoll_create1(O_CLOEXEC)                = 4"),
-    ("socket", (2, 0o2000001, 0), "socket(AF_INET, SOCK_STREAM|SOCK_CLOEXEC, 0) = -1 EPERM (Operation not permitted)"),
+    ("socket", (2, 0o2000001, 0), "socket(AF_INET, SOCK_STREAM|SOCK_CLOEXEC, 0) = 5"),
+    ("getsockname", (5, "BUFFER", 8), "getsockname(5, BUFFER, 0x8)           = -1 EFAULT (Bad address)"),
+    (
+        "setsockopt",
+        (5, 1, 20, 0, 0),
+        "setsockopt(5, SOL_SOCKET, SO_RCVTIMEO_OLD, NULL, 0) = -1 EINVAL (Invalid argument)",
+    ),
+    ("shutdown", (5, 2), "shutdown(5, SHUT_RDWR)                  = -1 ENOTCONN (Transport endpoint is not connected)"),
+    (
+        "bind",
+        (5, b"\2\0\0\x50\x7f\0\0\1" + bytes(8), 16),
+        'bind(5, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("127.0.0.1")}, 16) = -1 EACCES (Permission denied)',
+    ),
     ("setrlimit", (1, 0), "setrlimit(RLIMIT_FSIZE, NULL)           = -1 EFAULT (Bad address)"),
     ("keyctl", (1, 2), "keyctl(0x1, 0x2, 0, 0, 0, 0)            = -1 ENOSYS (Function not implemented)"),
 ]

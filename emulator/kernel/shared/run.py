@@ -1,0 +1,69 @@
+"""RunShared: memory, lock and store of a run."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from uselib.emulator.kernel.shared.lock import RunLock
+    from uselib.emulator.kernel.shared.store import DescriptorStore
+
+SIZE = 64 << 20  # bytes; only those that are used take memory
+SOCKETS = (0, 16 << 20)  # place and size of what sockets.table keeps
+IPC = (16 << 20, 32 << 20)  # likewise of the System V IPC objects
+CLOCKS = (48 << 20, 1 << 20)  # of timerfds
+
+_Part = TypeVar("_Part")
+
+
+class RunShared:
+    """Made when it is first asked for, at the latest before the first fork. parts: what the families of calls have made of it."""
+
+    def __init__(self) -> None:
+        self._memory: mmap.mmap | None = None
+        self._parts: dict[object, Any] = {}
+        self.before_fork: dict[
+            object, Callable[[], None]
+        ] = {}  # what the families of calls do in the parent, by their own keys
+        self.in_child: dict[object, Callable[[], None]] = {}  # and in the child
+
+    def open(self) -> None:
+        if self._memory is None:
+            from uselib.emulator.kernel.shared.lock import RunLock
+            from uselib.emulator.kernel.shared.store import DescriptorStore
+
+            self._memory = mmap.mmap(-1, SIZE)
+            self._lock, self._store = RunLock(), DescriptorStore()
+
+    @property
+    def memory(self) -> mmap.mmap:
+        self.open()
+        assert self._memory is not None
+        return self._memory
+
+    @property
+    def lock(self) -> RunLock:
+        self.open()
+        return self._lock
+
+    @property
+    def store(self) -> DescriptorStore:
+        self.open()
+        return self._store
+
+    def part(self, make: Callable[[RunShared], _Part]) -> _Part:
+        """What `make` gives for this run, made once in a process."""
+        found: _Part | None = self._parts.get(make)
+        if found is None:
+            found = self._parts[make] = make(self)
+        return found
+
+    def close(self) -> None:
+        """In the process that made it, when the run is over."""
+        self._parts.clear()
+        if self._memory is not None:
+            self._lock.close()
+            self._store.close()
+            self._memory = None

@@ -1,0 +1,178 @@
+"""Bytes and packets over a connection: SOCK_STREAM and SOCK_SEQPACKET.
+
+Source: net/unix/af_unix.c (unix_stream_sendmsg, unix_stream_read_generic), net/ipv4/tcp.c (tcp_sendmsg_locked, tcp_recvmsg_locked).
+"""
+
+from __future__ import annotations
+
+import _socket as host
+import errno
+import struct
+from collections.abc import Iterator, Sequence
+
+from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.sockets.constants import (
+    INET,
+    MSG_EOR,
+    MSG_ERRQUEUE,
+    MSG_NOSIGNAL,
+    MSG_OOB,
+    MSG_PEEK,
+    MSG_TRUNC,
+    MSG_WAITALL,
+    SHUT_READ,
+    SHUT_WRITE,
+    SOCK_STREAM,
+)
+from uselib.emulator.kernel.sockets.endpoint import Endpoint
+from uselib.emulator.kernel.sockets.table import CONNECTED, Credentials
+from uselib.emulator.kernel.sockets.transfer import CONTROL_ROOM, Ancillary, Buffers, Received, Sending, rights
+from uselib.emulator.kernel.vfs.descriptors import FileUser
+from uselib.emulator.kernel.waiting import READ, WRITE
+
+SIGPIPE = 13
+_CHUNK = 1 << 16  # bytes sent at a time
+_UCRED = struct.Struct("<iII")
+_SCM_CREDENTIALS = 2
+
+
+def _not_connected(file: Endpoint, sends: bool) -> GuestError:
+    if file.record.family in INET:
+        return GuestError(errno.EPIPE if sends else errno.ENOTCONN)
+    if sends or file.record.type != SOCK_STREAM:
+        return GuestError(errno.ENOTCONN)
+    return GuestError(errno.EINVAL)
+
+
+def _broken(file: Endpoint, process: FileUser, flags: int) -> GuestError:
+    """EPIPE, with its signal; packets of AF_UNIX have none."""
+    if not flags & MSG_NOSIGNAL and file.record.type == SOCK_STREAM:
+        process.signals.send(SIGPIPE)
+    return GuestError(errno.EPIPE)
+
+
+def receive(file: Endpoint, process: FileUser, parts: list[tuple[int, int]], flags: int, control: bool) -> Received:
+    """control: the call takes control messages. Raises GuestError, OSError."""
+    record = file.record
+    if flags & MSG_OOB:
+        raise GuestError(errno.EINVAL if record.family in INET else errno.EOPNOTSUPP)
+    if flags & MSG_ERRQUEUE:
+        raise GuestError(errno.EAGAIN if record.family in INET else errno.EOPNOTSUPP)
+    file.raise_error()
+    if record.state != CONNECTED:
+        raise _not_connected(file, False)
+    stream = record.type == SOCK_STREAM
+    buffers = Buffers(process, parts)
+    views = buffers.views or [bytearray(0)]
+    wanted = sum(len(view) for view in views)
+    take = host.MSG_DONTWAIT | host.MSG_CMSG_CLOEXEC | flags & (MSG_PEEK | (0 if stream else MSG_TRUNC))
+    total, found, answer = 0, 0, 0
+    ancillary: Ancillary = []
+    if stream and not wanted and not control:
+        return Received(0)
+    while True:
+        try:
+            found, ancillary, answer, _ = file.host_socket.recvmsg_into(views, CONTROL_ROOM if control else 0, take)
+        except BlockingIOError:
+            if record.shut & SHUT_READ:
+                break
+            if not file.blocks(flags):
+                if total:
+                    break
+                raise
+            try:
+                file.wait(process, READ, record.receive_timeout)
+            except GuestError:
+                if total:
+                    break
+                raise
+            continue
+        except ConnectionResetError:
+            if total:
+                break
+            raise
+        total += found
+        if not stream or not found or not flags & MSG_WAITALL or flags & MSG_PEEK or total >= wanted or ancillary:
+            break
+        views = _rest(views, found)
+    buffers.filled(min(total, wanted))
+    owner = _owner(ancillary) if ancillary else None
+    shown = answer & (MSG_TRUNC | host.MSG_CTRUNC | MSG_EOR)
+    return Received(total, file.peer_name() if record.family not in INET else None, rights(ancillary), owner, shown)
+
+
+def _rest(views: list[memoryview | bytearray], size: int) -> list[memoryview | bytearray]:
+    left: list[memoryview | bytearray] = []
+    for view in views:
+        taken = min(size, len(view))
+        size -= taken
+        if taken < len(view):
+            left.append(memoryview(view)[taken:])
+    return left
+
+
+def _owner(ancillary: Ancillary) -> Credentials | None:
+    """Who has sent it, with the host's process number (SO_PASSCRED of the host)."""
+    for level, kind, data in ancillary:
+        if level == host.SOL_SOCKET and kind == _SCM_CREDENTIALS and len(data) >= _UCRED.size:
+            return Credentials(*_UCRED.unpack_from(data))
+    return None
+
+
+def send(file: Endpoint, process: FileUser, message: Sending) -> int:
+    """Bytes that were sent. Raises GuestError, OSError."""
+    record, flags = file.record, message.flags
+    if flags & MSG_OOB and record.family not in INET:
+        raise GuestError(errno.EOPNOTSUPP)
+    if message.to is not None and record.family not in INET:
+        raise GuestError(errno.EISCONN if record.state == CONNECTED else errno.EOPNOTSUPP)
+    file.raise_error()
+    if record.shut & SHUT_WRITE:
+        raise _broken(file, process, flags)
+    if record.state != CONNECTED:
+        failure = _not_connected(file, True)
+        raise _broken(file, process, flags) if failure.errno == errno.EPIPE else failure
+    if record.type != SOCK_STREAM:
+        data = b"".join(process.memory.read(address, size) for address, size in message.parts)
+        return _send_piece(file, process, message, data, True)
+    done, first = 0, True
+    for piece in _pieces(process, message.parts):
+        while piece:
+            try:
+                sent = _send_piece(file, process, message, piece, first)
+            except (GuestError, OSError):
+                if done:
+                    return done
+                raise
+            done, piece, first = done + sent, piece[sent:], False
+            if piece and not file.blocks(flags):
+                return done
+    return done
+
+
+def _pieces(process: FileUser, parts: Sequence[tuple[int, int]]) -> Iterator[bytes]:
+    if sum(size for _, size in parts) <= _CHUNK:
+        yield b"".join(process.memory.read(address, size) for address, size in parts)
+        return
+    for address, size in parts:
+        while size > 0:
+            step = min(size, _CHUNK)
+            yield process.memory.read(address, step)
+            address, size = address + step, size - step
+
+
+def _send_piece(file: Endpoint, process: FileUser, message: Sending, data: bytes, first: bool) -> int:
+    ancillary = message.ancillary() if first else []
+    record = file.record
+    while True:
+        try:
+            return file.host_socket.sendmsg([data], ancillary, host.MSG_DONTWAIT | host.MSG_NOSIGNAL)
+        except BlockingIOError:
+            if not file.blocks(message.flags):
+                raise
+            file.wait(process, WRITE, record.send_timeout)
+        except (BrokenPipeError, ConnectionResetError):
+            if record.family in INET and not record.dead_writes:
+                record.dead_writes = 1  # the first bytes to a peer that has closed are what tells of it
+                return len(data)
+            raise _broken(file, process, message.flags) from None

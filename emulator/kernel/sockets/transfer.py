@@ -1,0 +1,79 @@
+"""What is sent and received, apart from how; and where it lies in the guest's memory."""
+
+from __future__ import annotations
+
+import _socket as host
+import array
+from collections.abc import Iterable, Sequence
+
+from uselib.emulator.kernel.sockets.addresses import Address
+from uselib.emulator.kernel.sockets.table import Credentials
+from uselib.emulator.kernel.vfs.descriptors import FileUser
+from uselib.linker.quick_dataclass import dataclass
+from uselib.loader.memory.address_space import MemoryFault
+
+Ancillary = list[tuple[int, int, bytes]]
+CONTROL_ROOM = host.CMSG_SPACE(4 * 254) + host.CMSG_SPACE(12)
+_MOST = 1 << 22  # bytes of one message
+
+
+@dataclass
+class Sending:
+    """One message. parts: (address, size) in the guest's memory. to: where, if the call says so. node: the file of that name, as device and
+    inode. descriptors: of the host's, that go with it (passing.pack)."""
+
+    parts: Sequence[tuple[int, int]]
+    flags: int = 0
+    to: Address | None = None
+    node: tuple[int, int] | None = None
+    descriptors: Sequence[int] = ()
+
+    def ancillary(self) -> list[tuple[int, int, array.array[int]]]:
+        if not self.descriptors:
+            return []
+        return [(host.SOL_SOCKET, host.SCM_RIGHTS, array.array("i", self.descriptors))]
+
+
+@dataclass
+class Received:
+    """size: as the call returns it. sender: of a datagram, or of a stream's peer. descriptors: of the host's. owner: who has sent it.
+    flags: MSG_TRUNC, MSG_CTRUNC, MSG_EOR."""
+
+    size: int
+    sender: Address | None = None
+    descriptors: Sequence[int] = ()
+    owner: Credentials | None = None
+    flags: int = 0
+
+
+class Buffers:
+    """The guest's memory for a message: the host writes into it, or where that is not possible, into a copy."""
+
+    def __init__(self, process: FileUser, parts: Sequence[tuple[int, int]]) -> None:
+        self._process, self._parts = process, parts
+        self._copy: list[bytearray] | None = None
+        self.views: list[memoryview | bytearray] = []
+        try:
+            self.views += [process.memory.view(address, size) for address, size in parts if size]
+        except MemoryFault:  # it ends early: all is well if the message does, too
+            self._copy = [bytearray(min(size, _MOST)) for _, size in parts]
+            self.views = list(self._copy)
+
+    def filled(self, size: int) -> None:
+        """So many bytes have come. Raises MemoryFault."""
+        if self._copy is None:
+            return
+        for (address, _), data in zip(self._parts, self._copy, strict=True):
+            self._process.memory.write(address, bytes(data[:size]))
+            size -= min(size, len(data))
+
+
+def rights(ancillary: Iterable[tuple[int, int, bytes]]) -> list[int]:
+    """The host's descriptors of a message."""
+    found: list[int] = []
+    for level, kind, data in ancillary:
+        if level == host.SOL_SOCKET and kind == host.SCM_RIGHTS:
+            numbers = array.array("i")
+            numbers.frombytes(data[: len(data) - len(data) % 4])
+            found += numbers
+    return found
