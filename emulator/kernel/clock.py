@@ -16,6 +16,7 @@ from uselib.linker.quick_dataclass import dataclass
 
 SECOND = 1_000_000_000  # nanoseconds
 EPOCH = 1_700_000_000 * SECOND  # 2023-11-14 22:13:20 UTC
+_FAR = 20 * 365 * 86400 * SECOND  # ns: what is later than that by a file's time is a test's invention
 _END = 1 << 62  # ns: 146 years; beyond it sleeping takes no time at all
 STEP = 10_000  # ns that one reading of the clock takes: a program that polls the clock gets on
 
@@ -25,6 +26,7 @@ class Clock:
     """Nanoseconds since start-up (`monotonic`) and since 1970 (`wall`).
 
     alarm_at: monotonic time of the earliest timer that is armed, or None; set by the signal code. A sleep ends there.
+    ahead: ns by which the wall clock is ahead of the fixed epoch, so that no file that the guest has looked at is from the future.
     shared: the process has forked. From then on sleeps also take real time: a sleeping parent expects its child to
     get on meanwhile.
     """
@@ -32,6 +34,7 @@ class Clock:
     realtime: bool = False
     elapsed: int = 0
     alarm_at: int | None = None
+    ahead: int = 0
     shared: bool = False
     started: int = field(default_factory=time.monotonic_ns)
 
@@ -44,7 +47,19 @@ class Clock:
 
     def wall(self) -> int:
         """Reads the clock: ns since 1970."""
-        return time.time_ns() if self.realtime else EPOCH + self.monotonic()
+        return time.time_ns() if self.realtime else EPOCH + self.ahead + self.monotonic()
+
+    @property
+    def wall_now(self) -> int:
+        """The time since 1970 without moving it on."""
+        return time.time_ns() if self.realtime else EPOCH + self.ahead + self.elapsed
+
+    def not_before(self, moment: int) -> None:
+        """The guest has seen a file of that time (ns since 1970): the clock goes on from there, unless that is years ahead. The same files
+        give the same times."""
+        behind = moment - self.wall_now
+        if 0 < behind < _FAR and not self.realtime:
+            self.ahead += behind
 
     def cpu(self) -> int:
         """Reads the CPU time used, ns."""

@@ -63,6 +63,15 @@ class ProcessIdentity:
         who.capabilities = (0, full, full, ALL_CAPABILITIES)
         return who
 
+    def after_exec(self, uid: int, gid: int) -> None:
+        """execve with this effective user and group: root gets what its bounding set allows, others nothing."""
+        self.effective_uid = self.saved_uid = self.file_uid = uid
+        self.effective_gid = self.saved_gid = self.file_gid = gid
+        inheritable, _, _, bounding = self.capabilities
+        root = 0 in (uid, self.uid)
+        permitted = bounding | inheritable if root else 0
+        self.capabilities = inheritable, permitted, permitted if uid == 0 else 0, bounding
+
     def can(self, capability: int) -> bool:
         """Whether the capability is in effect (capabilities(7))."""
         return bool(self.capabilities[2] >> capability & 1)

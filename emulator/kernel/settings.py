@@ -13,7 +13,8 @@ NO_LOGIN = 0xFFFFFFFF
 class ProcessSettings:
     """A child has its parent's; what is the kernel's (host, domain, values) is not told to processes that are there already.
 
-    timer_slack: ns. values: /proc/sys/NAME -> what was written there. controls: option of prctl(2) -> value.
+    policy, priority: sched(7); io_priority: 0 as long as it was not set. timer_slack: ns. values: /proc/sys/NAME -> what was written
+    there. controls: option of prctl(2) -> value.
     """
 
     host: bytes = b"uselib"
@@ -21,6 +22,9 @@ class ProcessSettings:
     login_uid: int = NO_LOGIN
     oom_score_adj: int = 0
     personality: int = 0
+    policy: int = 0
+    priority: int = 0
+    io_priority: int = 0
     timer_slack: int = 50_000
     no_new_privileges: bool = False
     values: dict[str, str] = field(default_factory=dict)

@@ -61,17 +61,23 @@ class Syscall:
 # module under uselib.emulator.kernel.calls -> the tuples of rows in it
 FAMILIES: tuple[tuple[str, str], ...] = (
     ("files", "FILES"),
+    ("openat2", "OPENAT2"),
+    ("advice", "ADVICE"),
     ("fcntl", "CONTROL"),
     ("ioctl", "IOCTL"),
     ("directories", "DIRECTORIES"),
     ("status", "STATUS"),
     ("attributes", "ATTRIBUTES"),
+    ("xattrs", "XATTRS"),
     ("pipes", "PIPES"),
     ("sockets", "SOCKETS"),
     ("messages", "MESSAGES"),
     ("poll", "POLL"),
     ("time", "TIME"),
     ("system", "SYSTEM"),
+    ("credentials", "CREDENTIALS"),
+    ("scheduling", "SCHEDULING"),
+    ("prctl", "PRCTL"),
     ("limits", "LIMITS"),
     ("memory", "MEMORY"),
     ("process_memory", "PROCESS_MEMORY"),
@@ -87,6 +93,7 @@ FAMILIES: tuple[tuple[str, str], ...] = (
     ("futexes", "FUTEXES"),
     ("uselib", "LIBRARY"),
     ("linux_1_0", "OLD"),
+    ("privileged", "PRIVILEGED"),
 )
 
 

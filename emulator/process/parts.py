@@ -15,6 +15,7 @@ from uselib.emulator.kernel.vfs.descriptors import FileTable
 from uselib.emulator.kernel.vfs.filesystem import FileSystem
 from uselib.emulator.kernel.vfs.namespace import Namespace
 from uselib.emulator.kernel.vfs.opening import ProcessView
+from uselib.emulator.kernel.vfs.rights import FileRights
 from uselib.emulator.process.no_program import no_program
 from uselib.emulator.process.run_options import RunOptions
 from uselib.linker.errors import Diagnostic, UsageError, file_of
@@ -100,13 +101,15 @@ def make_process(
 ) -> Process:
     """A process without a program: its loader calls execve. files, signals: see Host. Raises UsageError."""
     clock = Clock(realtime=options.realtime)
-    identity = ProcessIdentity()
+    identity = ProcessIdentity() if options.user is None else ProcessIdentity.of(*options.user)
     thread = Thread(identity.pid)
     namespace = _namespace(options)
     process = Process(
         no_program(options.max_memory),
         files(options.max_files or _FILES),
-        FileSystem(namespace, os.fsencode(_current_directory(options))),
+        FileSystem(
+            namespace, os.fsencode(_current_directory(options)), FileRights(identity, enforced=options.user is not None)
+        ),
         identity,
         thread,
         signals(identity, thread, clock, signal_events),

@@ -34,6 +34,7 @@ class RunOptions:
     realtime: bool = False
     seed: int = 0
     aslr: int | None = None
+    user: tuple[int, int] | None = None
     fault_report: bool = False
     no_sandbox: bool = False
 
@@ -56,6 +57,15 @@ def _file_count(text: str) -> int:
     if (value := positive_count(text)) < 3:
         raise ValueError
     return value
+
+
+def _user(text: str) -> tuple[int, int]:
+    """UID or UID:GID; the group is the user's number where it is not said."""
+    uid, colon, gid = text.partition(":")
+    found = int(uid), int(gid if colon else uid)
+    if not all(0 <= number < 0xFFFFFFFF for number in found):
+        raise ValueError
+    return found
 
 
 def _size(text: str) -> int:
@@ -94,6 +104,9 @@ OPTIONS: dict[str, Option] = {
     "--strace": Option("", "show every system call", None),
     "--realtime": Option("", "the host's clock and random bytes instead of reproducible ones", None),
     "--seed": Option("N", "for the reproducible random bytes", int),
+    "--user": Option(
+        "UID[:GID]", "who the program is (1000); 0 is root of its own tree, and nothing on the host", _user
+    ),
     "--aslr": Option("SEED", "choose places in memory by chance: the same for the same SEED", int),
     "--no-sandbox": Option("", "do without the host's sandbox (Landlock, seccomp) around the emulator", None),
     "--fault-report": Option("", "when a signal kills the program: registers, code and mappings", None),

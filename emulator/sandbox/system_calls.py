@@ -41,12 +41,14 @@ getrandom, 319 memfd_create, 324 membarrier, 326 copy_file_range, 327 preadv2, 3
 """
 # Files by name: which, Landlock decides for contents; names and attributes can be looked at everywhere
 LOOKING = """
-2 open, 4 stat, 6 lstat, 21 access, 89 readlink, 137 statfs, 257 openat, 262 newfstatat, 267 readlinkat, 269 faccessat, 332 statx,
+2 open, 4 stat, 6 lstat, 21 access, 89 readlink, 137 statfs, 191 getxattr, 192 lgetxattr, 193 fgetxattr, 194 listxattr, 195 llistxattr,
+196 flistxattr, 257 openat, 262 newfstatat, 267 readlinkat, 269 faccessat, 332 statx,
 437 openat2, 439 faccessat2
 """
 # Only where something may be written; Landlock decides on names, and on nothing of attributes
 CHANGING = """
-76 truncate, 82 rename, 83 mkdir, 84 rmdir, 86 link, 87 unlink, 88 symlink, 90 chmod, 91 fchmod, 133 mknod, 258 mkdirat, 259 mknodat,
+76 truncate, 82 rename, 83 mkdir, 84 rmdir, 86 link, 87 unlink, 88 symlink, 90 chmod, 91 fchmod, 133 mknod, 188 setxattr, 189 lsetxattr,
+190 fsetxattr, 197 removexattr, 198 lremovexattr, 199 fremovexattr, 258 mkdirat, 259 mknodat,
 263 unlinkat, 264 renameat, 265 linkat, 266 symlinkat, 268 fchmodat, 280 utimensat, 316 renameat2, 452 fchmodat2
 """
 # Connections that were open before (gdb, descriptors that were inherited)

@@ -8,7 +8,6 @@ import os
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.arguments import DIRFD, FD, MODE, PATH, UID, flags, struct_in, struct_pair
 from uselib.emulator.kernel.calls.files import path_at
-from uselib.emulator.kernel.calls.status import Status, of_descriptor, of_path
 from uselib.emulator.kernel.clock import SECOND
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
@@ -41,7 +40,11 @@ def _mutable(process: Process, fd: int) -> int:
 
 
 def sys_fchmod(process: Process, fd: int, mode: int) -> int:
-    os.fchmod(_mutable(process, fd), mode & 0o1777)
+    host, rights = _mutable(process, fd), process.fs.rights
+    status = os.fstat(host)
+    rights.check_owner(status)
+    os.fchmod(host, mode & 0o1777)
+    rights.change_mode(status, mode)
     return 0
 
 
@@ -57,16 +60,9 @@ def sys_fchmodat2(process: Process, dirfd: int, path: int, mode: int, flags: int
     return 0
 
 
-def _check_owner(process: Process, status: Status, uid: int, gid: int) -> None:
-    """As for an ordinary user: a file keeps its owner; its group may only be set to the user's own."""
-    ids = (-1, 0xFFFFFFFF, 0xFFFF)
-    if (uid in ids or uid == status.uid == process.identity.uid) and (gid in ids or gid == process.identity.gid):
-        return
-    raise GuestError(errno.EPERM)
-
-
 def _chown(process: Process, found: Found, uid: int, gid: int) -> int:
-    process.fs.change(found, lambda name, parent: _check_owner(process, of_path(process, found), uid, gid))
+    status = process.fs.status(found)
+    process.fs.change(found, lambda name, parent: process.fs.rights.change_owner(status, uid, gid))
     return 0
 
 
@@ -79,8 +75,7 @@ def sys_lchown(process: Process, path: int, uid: int, gid: int) -> int:
 
 
 def sys_fchown(process: Process, fd: int, uid: int, gid: int) -> int:
-    _mutable(process, fd)
-    _check_owner(process, of_descriptor(process, process.files.get(fd)), uid, gid)
+    process.fs.rights.change_owner(os.fstat(_mutable(process, fd)), uid, gid)
     return 0
 
 

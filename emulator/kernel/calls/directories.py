@@ -28,6 +28,7 @@ from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Effect, Syscall, Undo
 from uselib.emulator.kernel.vfs.descriptors import DirectoryFile
+from uselib.emulator.kernel.vfs.places import GuestDirectory
 
 
 def _path(process: Process, address: int) -> bytes:
@@ -55,6 +56,26 @@ def sys_fchdir(process: Process, fd: int) -> int:
     if directory is None:
         raise GuestError(errno.ENOTDIR)
     process.fs.enter(directory)
+    return 0
+
+
+_CAP_SYS_CHROOT = 18
+
+
+def sys_chroot(process: Process, path: int) -> int:
+    """Within the guest's tree; the current directory stays where it is."""
+    fs = process.fs
+    found = fs.existing(None, _path(process, path))
+    if found.directory is None:
+        raise GuestError(errno.ENOTDIR)
+    if found.directory.handle is not None:
+        fs.rights.check(os.fstat(found.directory.handle.fd), 1)
+    if not process.identity.can(_CAP_SYS_CHROOT):
+        raise GuestError(errno.EPERM)
+    above, here = found.directory.path, fs.cwd
+    fs.namespace.change_root(found.directory)
+    if here.path[: len(above)] == above:
+        fs.cwd = GuestDirectory(here.path[len(above) :], here.handle, here.writable, here.node)
     return 0
 
 
@@ -234,11 +255,13 @@ def sys_renameat(process: Process, old_fd: int, old: int, new_fd: int, new: int)
 
 
 def sys_renameat2(process: Process, old_fd: int, old: int, new_fd: int, new: int, flags: int) -> int:
-    """RENAME_NOREPLACE (1) only; exchanging and whiteouts are refused as a file system without them does."""
-    if flags & ~1:
+    """RENAME_NOREPLACE (1), RENAME_EXCHANGE (2); whiteouts (4) are refused, as to one who may not make device files."""
+    if flags & ~7 or (flags & 2 and flags & 5):
         raise GuestError(errno.EINVAL)
+    if flags & 4:
+        raise GuestError(errno.EPERM)
     source, target = path_at(process, old_fd, old), path_at(process, new_fd, new)
-    process.fs.rename(*source, *target, replace=not flags)
+    process.fs.rename(*source, *target, flags=flags)
     return 0
 
 
@@ -248,6 +271,8 @@ def sys_link(process: Process, old: int, new: int) -> int:
 
 
 def sys_linkat(process: Process, old_fd: int, old: int, new_fd: int, new: int, flags: int) -> int:
+    if flags & ~(C.AT_EMPTY_PATH | C.AT_SYMLINK_FOLLOW):
+        raise GuestError(errno.EINVAL)
     if flags & C.AT_EMPTY_PATH:
         raise GuestError(errno.ENOENT)  # needs CAP_DAC_READ_SEARCH
     source, target = path_at(process, old_fd, old), path_at(process, new_fd, new)
@@ -288,6 +313,7 @@ DIRECTORIES: tuple[Syscall, ...] = (
     Syscall("getcwd", sys_getcwd, (ArgumentKind("string", output=True), SIZE), undo=Undo.MEMORY),
     Syscall("chdir", sys_chdir, (PATH,), effect=Effect.PROCESSES),
     Syscall("fchdir", sys_fchdir, (FD,), effect=Effect.PROCESSES),
+    Syscall("chroot", sys_chroot, (PATH,), effect=Effect.PROCESSES),
     Syscall("umask", sys_umask, (MODE,), effect=Effect.PROCESSES),
     Syscall("getdents", sys_getdents, (FD, _ENTRIES, UINT)),
     Syscall("getdents64", sys_getdents64, (FD, _ENTRIES, UINT)),

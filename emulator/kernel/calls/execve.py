@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel import arguments as a
 from uselib.emulator.kernel import constants as C
+from uselib.emulator.kernel.calls.credentials import PR_SET_KEEPCAPS
 from uselib.emulator.kernel.calls.processes import give_back
 from uselib.emulator.kernel.eras import ERAS
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.proc.facts import publish
 from uselib.emulator.kernel.table import Effect, Syscall, Undo
 from uselib.emulator.kernel.threads import robust
+from uselib.emulator.kernel.vfs.rights import SEARCH
 from uselib.emulator.process.interfaces import ProgramReplaced
 from uselib.linker.errors import file_of
 from uselib.loader.memory.address_space import MemoryFault
@@ -111,7 +113,9 @@ def _open(process: Process, name: bytes, script: bytes) -> OpenedFile:
         raise GuestError(errno.EACCES)
     opened = process.fs.open(None, name, C.O_RDONLY | C.O_CLOEXEC, 0)
     status = os.fstat(opened.fd) if opened.fd >= 0 else None
-    if status is None or not stat.S_ISREG(status.st_mode) or not status.st_mode & 0o111:
+    rights = process.fs.rights
+    allowed = status is not None and stat.S_ISREG(status.st_mode) and bool(status.st_mode & 0o111)
+    if status is None or not allowed or (rights.enforced and not rights.allows(status, SEARCH)):
         if status is not None:
             os.close(opened.fd)
         raise GuestError(errno.EACCES)
@@ -160,6 +164,8 @@ def _replace(
     except (OSError, MemoryFault) as failure:
         space.release()
         raise _failed(process, failure, os.fsdecode(shown)) from None
+    who.after_exec(*_set_ids(process, os.fstat(opened.fd)))
+    process.settings.controls.pop(PR_SET_KEEPCAPS, None)
     who.name = os.path.basename(shown)[:15].decode("utf-8", "replace")
     who.executable = label
     who.command_line = tuple(arguments)
@@ -173,6 +179,16 @@ def _replace(
     process.pids.note_execve()
     publish(process)
     raise ProgramReplaced(space, program.image, started)
+
+
+def _set_ids(process: Process, status: os.stat_result) -> tuple[int, int]:
+    """The effective user and group of the program in a file: its set-id bits may change them."""
+    who = process.identity
+    uid, gid, mode = process.fs.rights.owner(status)
+    if process.settings.no_new_privileges or not process.fs.rights.enforced:
+        return who.effective_uid, who.effective_gid
+    group = bool(mode & stat.S_ISGID and mode & stat.S_IXGRP)
+    return uid if mode & stat.S_ISUID else who.effective_uid, gid if group else who.effective_gid
 
 
 def _chance(process: Process) -> Callable[[int], int] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import stat
@@ -151,18 +152,32 @@ def sys_pwritev(process: Process, fd: int, vector: int, count: int, low: int, hi
     return file.writev(process, vectors(process, vector, count), _offset(file, _long_offset(process, low, high)))
 
 
+_RWF_HIPRI, _RWF_DSYNC, _RWF_SYNC, _RWF_NOWAIT, _RWF_APPEND = 1, 2, 4, 8, 16
+
+
+def _check_how(flags: int, known: int) -> None:
+    """Flags of preadv2 and pwritev2; those of speed and of writing through change nothing here."""
+    if flags & ~known:
+        raise GuestError(errno.EOPNOTSUPP)
+
+
 def sys_preadv2(process: Process, fd: int, vector: int, count: int, low: int, high: int, flags: int) -> int:
     file, offset = process.files.get(fd), _long_offset(process, low, high)
-    if flags:
-        raise GuestError(errno.EOPNOTSUPP)
+    _check_how(flags, _RWF_HIPRI | _RWF_DSYNC | _RWF_SYNC | _RWF_NOWAIT)
     return file.readv(process, vectors(process, vector, count), None if offset == -1 else _offset(file, offset))
 
 
 def sys_pwritev2(process: Process, fd: int, vector: int, count: int, low: int, high: int, flags: int) -> int:
     file, offset = process.files.get(fd), _long_offset(process, low, high)
-    if flags:
-        raise GuestError(errno.EOPNOTSUPP)
-    return file.writev(process, vectors(process, vector, count), None if offset == -1 else _offset(file, offset))
+    _check_how(flags, _RWF_HIPRI | _RWF_DSYNC | _RWF_SYNC | _RWF_NOWAIT | _RWF_APPEND)
+    parts = vectors(process, vector, count)
+    if flags & _RWF_APPEND and isinstance(file, HostFile):
+        end = os.fstat(file.fd).st_size
+        done = file.writev(process, parts, end)
+        if offset == -1:
+            os.lseek(file.fd, end + done, os.SEEK_SET)
+        return done
+    return file.writev(process, parts, None if offset == -1 else _offset(file, offset))
 
 
 def sys_lseek(process: Process, fd: int, offset: int, whence: int) -> int:
@@ -223,30 +238,26 @@ def sys_truncate(process: Process, path: int, size: int) -> int:
     return 0
 
 
+_KEEP_SIZE, _PUNCH_HOLE, _COLLAPSE, _ZERO, _INSERT, _UNSHARE = 1, 2, 8, 16, 32, 64
+
+
 def sys_fallocate(process: Process, fd: int, mode: int, offset: int, size: int) -> int:
-    writable_file(process, fd)
-    if mode:
-        raise GuestError(errno.EOPNOTSUPP)
+    """All modes are the host's; a file system without one says EOPNOTSUPP."""
     if offset < 0 or size <= 0:
         raise GuestError(errno.EINVAL)
-    os.posix_fallocate(writable_file(process, fd, offset + size), offset, size)
-    return 0
-
-
-def sys_fadvise64(process: Process, fd: int, *_: int) -> int:
-    """Advice changes no result, so it is taken and forgotten."""
-    if isinstance(process.files.get(fd), HostFile) and stat.S_ISFIFO(process.files.get(fd).status().st_mode):
-        raise GuestError(errno.ESPIPE)
-    return 0
-
-
-def sys_fsync(process: Process, fd: int) -> int:
-    os.fsync(process.files.get(fd).host())
-    return 0
-
-
-def sys_sync(process: Process) -> int:
-    """Nothing to do: the guest cannot crash the host."""
+    if mode & ~(_KEEP_SIZE | _PUNCH_HOLE | _COLLAPSE | _ZERO | _INSERT | _UNSHARE):
+        raise GuestError(errno.EOPNOTSUPP)
+    file = process.files.get(fd)
+    if file.flags & C.O_ACCMODE == C.O_RDONLY:
+        raise GuestError(errno.EBADF)
+    if isinstance(file, HostFile) and file.waits:
+        raise GuestError(errno.ESPIPE if stat.S_ISFIFO(os.fstat(file.fd).st_mode) else errno.ENODEV)
+    host = writable_file(process, fd, 0 if mode & (_KEEP_SIZE | _COLLAPSE) else offset + size)
+    allocate = ctypes.CDLL(None, use_errno=True).fallocate
+    allocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_long, ctypes.c_long]
+    if allocate(host, mode, offset, size):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    process.memory.forget_shortened()
     return 0
 
 
@@ -308,14 +319,32 @@ def sys_copy_file_range(
 ) -> int:
     if flags:
         raise GuestError(errno.EINVAL)
-    reader, writer = process.files.get(source).host(), process.files.get(target).host()
-    if not (stat.S_ISREG(os.fstat(reader).st_mode) and stat.S_ISREG(os.fstat(writer).st_mode)):
+    ends = process.files.get(source), process.files.get(target)
+    reader, writer = (file.host() for file in ends)
+    modes = [os.fstat(fd).st_mode for fd in (reader, writer)]
+    if any(stat.S_ISDIR(mode) for mode in modes):
+        raise GuestError(errno.EISDIR)
+    if not all(stat.S_ISREG(mode) for mode in modes):
         raise GuestError(errno.EINVAL)
+    if ends[0].flags & C.O_ACCMODE == C.O_WRONLY or ends[1].flags & C.O_ACCMODE == C.O_RDONLY:
+        raise GuestError(errno.EBADF)
+    if ends[1].flags & C.O_APPEND:
+        raise GuestError(errno.EBADF)
     positions = [
-        int.from_bytes(process.memory.read(address, 8), "little") if address else None
+        int.from_bytes(process.memory.read(address, 8), "little", signed=True) if address else None
         for address in (in_offset, out_offset)
     ]
-    done = _copy(process, reader, process.files.get(target), (positions[0], positions[1]), count)
+    where = [
+        os.lseek(fd, 0, os.SEEK_CUR) if at is None else at for fd, at in zip((reader, writer), positions, strict=True)
+    ]
+    if min(where) < 0 or where[0] + count >= 1 << 63:
+        raise GuestError(errno.EINVAL if min(where) < 0 else errno.EOVERFLOW)
+    if where[1] + count >= 1 << 63:
+        raise GuestError(errno.EFBIG)
+    same = os.path.sameopenfile(reader, writer)
+    if same and count and where[0] < where[1] + count and where[1] < where[0] + count:
+        raise GuestError(errno.EINVAL)
+    done = _copy(process, reader, ends[1], (positions[0], positions[1]), count) if count else 0
     for address, position in zip((in_offset, out_offset), positions, strict=True):
         if position is not None:
             process.memory.write(address, struct.pack("<q", position + done))
@@ -350,13 +379,6 @@ FILES: tuple[Syscall, ...] = (
     Syscall("truncate", sys_truncate, (PATH, OFFSET), effect=Effect.FILES),
     Syscall("truncate64", sys_truncate, (PATH, OFFSET64), effect=Effect.FILES),
     Syscall("fallocate", sys_fallocate, (FD, INT, OFFSET64, OFFSET64), effect=Effect.FILES),
-    Syscall("fadvise64", sys_fadvise64, (FD, OFFSET64, SIZE, choice("fadvise"))),
-    Syscall("fadvise64_64", sys_fadvise64, (FD, OFFSET64, OFFSET64, choice("fadvise"))),
-    Syscall("readahead", sys_fadvise64, (FD, OFFSET64, SIZE)),
-    Syscall("fsync", sys_fsync, (FD,)),
-    Syscall("fdatasync", sys_fsync, (FD,)),
-    Syscall("sync", sys_sync),
-    Syscall("syncfs", sys_fsync, (FD,)),
     Syscall("memfd_create", sys_memfd_create, (PATH, flags("memfd"))),
     Syscall("sendfile", sys_sendfile, (TARGET, FD, PTR_UPDATED, SIZE), effect=Effect.OUTPUT),
     Syscall("sendfile64", sys_sendfile64, (TARGET, FD, PTR_UPDATED, SIZE), effect=Effect.OUTPUT),

@@ -1,10 +1,10 @@
-"""LIMITS: getrlimit, setrlimit, prlimit64, priorities."""
+"""LIMITS: getrlimit, setrlimit, prlimit64."""
 
 from __future__ import annotations
 
 import errno
 
-from uselib.emulator.kernel.arguments import INT, PID, choice, struct_in, struct_out
+from uselib.emulator.kernel.arguments import PID, choice, struct_in, struct_out
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.limits import AS, DATA, INFINITY, MEMLOCK, NOFILE, STACK
 from uselib.emulator.kernel.process import Process
@@ -74,30 +74,6 @@ def sys_prlimit64(process: Process, pid: int, resource: int, new: int, old: int)
     return 0
 
 
-def sys_getpriority(process: Process, which: int, who: int) -> int:
-    """The kernel returns 20 - nice."""
-    if not 0 <= which <= 2:
-        raise GuestError(errno.EINVAL)
-    return 20 - process.identity.nice
-
-
-def sys_setpriority(process: Process, which: int, who: int, nice: int) -> int:
-    if not 0 <= which <= 2:
-        raise GuestError(errno.EINVAL)
-    nice = max(-20, min(nice, 19))
-    if nice < process.identity.nice:
-        raise GuestError(errno.EACCES)
-    process.identity.nice = nice
-    return 0
-
-
-def sys_nice(process: Process, increment: int) -> int:
-    if increment < 0:
-        raise GuestError(errno.EPERM)
-    process.identity.nice = min(process.identity.nice + increment, 19)
-    return 0
-
-
 _RESOURCE = choice("rlimit")
 
 LIMITS: tuple[Syscall, ...] = (
@@ -108,7 +84,4 @@ LIMITS: tuple[Syscall, ...] = (
     Syscall(
         "prlimit64", sys_prlimit64, (PID, _RESOURCE, struct_in("rlimit64"), struct_out("rlimit64")), undo=Undo.MEMORY
     ),
-    Syscall("getpriority", sys_getpriority, (choice("priority"), INT)),
-    Syscall("setpriority", sys_setpriority, (choice("priority"), INT, INT)),
-    Syscall("nice", sys_nice, (INT,)),
 )

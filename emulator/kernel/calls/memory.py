@@ -252,13 +252,6 @@ def sys_mincore(process: Process, address: int, size: int, vector: int) -> int:
     return 0
 
 
-def sys_membarrier(process: Process, command: int, flags: int, cpu: int) -> int:
-    """One thread needs no barriers; no command is offered."""
-    if command == 0:
-        return 0
-    raise GuestError(errno.EINVAL)
-
-
 def _pages(address: int, size: int) -> tuple[int, int]:
     """The pages of a range. Raises GuestError (EINVAL)."""
     start = address & -PAGE
@@ -326,5 +319,4 @@ MEMORY = (
     Syscall("mlockall", sys_mlockall, (a.INT,)),
     Syscall("munlockall", sys_munlockall),
     Syscall("mlock2", sys_mlock2, (a.PTR, a.SIZE, a.INT)),
-    Syscall("membarrier", sys_membarrier, (a.INT, a.INT, a.INT)),
 )

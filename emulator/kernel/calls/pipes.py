@@ -25,7 +25,7 @@ def _add_pair(
     status = flags & C.O_NONBLOCK
     for fd in pair:
         os.set_blocking(fd, not status)
-    files = [HostFile(fd, name, mode | status) for fd, name, mode in zip(pair, names, modes, strict=True)]
+    files = [HostFile(fd, name, mode | status, mutable=True) for fd, name, mode in zip(pair, names, modes, strict=True)]
     try:
         process.files.check_room(2)
     except GuestError:

@@ -70,6 +70,7 @@ def fork(process: Process, *, borrow: bool = False) -> int:
         raise GuestError(errno.EAGAIN)
     if first:  # what all processes of the guest share is made
         process.terminals.reserve()
+        process.fs.rights.owners.share()
         publish(process)
     child = process.pids.reserve()
     process.shared.open()

@@ -38,17 +38,16 @@ class Status:
     __slots__ = ("atime", "blocks", "ctime", "device", "gid", "inode", "links", "mode", "mtime", "node", "size", "uid")
 
     def __init__(self, process: Process, host: os.stat_result, special: SyntheticFile | None = None) -> None:
-        identity = process.identity
-        self.mode = host.st_mode
+        self.uid, self.gid, self.mode = process.fs.rights.owner(host)
         self.inode = host.st_ino
         self.links = host.st_nlink
-        self.uid = identity.uid if host.st_uid == os.geteuid() else host.st_uid
-        self.gid = identity.gid if host.st_gid == os.getegid() else host.st_gid
         self.size = host.st_size
         self.device = DEVICE
         self.node = host.st_rdev or 0  # None in a status that filesystem.synthetic_status has made
         self.blocks = host.st_blocks or 0
-        self.atime, self.mtime, self.ctime = host.st_atime_ns or 0, host.st_mtime_ns or 0, host.st_ctime_ns or 0
+        self.mtime, self.ctime = host.st_mtime_ns or 0, host.st_ctime_ns or 0
+        process.clock.not_before(max(self.mtime, self.ctime))
+        self.atime = min(host.st_atime_ns or 0, process.clock.wall_now)
         if (number := process.terminals.device(host)) is not None:
             self._terminal(process, number)
         elif special is not None:
@@ -72,6 +71,8 @@ class Status:
 
 
 def of_path(process: Process, found: Found) -> Status:
+    if found.special is not None and found.special.name == "descriptor" and not found.special.link:
+        return of_descriptor(process, process.files.get(found.special.number))
     return Status(process, process.fs.status(found), found.special)
 
 
@@ -214,10 +215,10 @@ def sys_statx(process: Process, dirfd: int, path: int, flags: int, mask: int, ad
 # access
 
 
-def _access(process: Process, found: Found, mode: int) -> int:
+def _access(process: Process, found: Found, mode: int, *, real: bool = True) -> int:
     if mode & ~7:
         raise GuestError(errno.EINVAL)
-    process.fs.access(found, mode)
+    process.fs.access(found, mode, real=real)
     return 0
 
 
@@ -232,8 +233,14 @@ def sys_faccessat(process: Process, dirfd: int, path: int, mode: int) -> int:
 def sys_faccessat2(process: Process, dirfd: int, path: int, mode: int, flags: int) -> int:
     if flags & ~(C.AT_EACCESS | C.AT_SYMLINK_NOFOLLOW | C.AT_EMPTY_PATH):
         raise GuestError(errno.EINVAL)
+    if mode & ~7:
+        raise GuestError(errno.EINVAL)
+    real = not flags & C.AT_EACCESS
+    if flags & C.AT_EMPTY_PATH and not process.memory.read_string(path, C.PATH_MAX):
+        where = process.fs.existing(None, b"." if dirfd == C.AT_FDCWD else b"/proc/self/fd/%d" % dirfd)
+        return _access(process, where, mode, real=real)
     at, name = path_at(process, dirfd, path)
-    return _access(process, process.fs.existing(at, name, not flags & C.AT_SYMLINK_NOFOLLOW), mode)
+    return _access(process, process.fs.existing(at, name, not flags & C.AT_SYMLINK_NOFOLLOW), mode, real=real)
 
 
 # statfs

@@ -3,6 +3,7 @@
 grants.py       which directories of the host are seen, and where; places.py: what the tree is made of
 namespace.py    the walk along a path; openat2.py: several components in one step
 filesystem.py   operations that take a path
+rights.py       who owns what, and what that allows
 opening.py      from a found file to an open one
 descriptors.py  open files and the table of descriptors
 made_files.py   open files whose contents are made here: the texts of /proc, random bytes

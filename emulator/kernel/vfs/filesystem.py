@@ -14,12 +14,17 @@ from collections.abc import Callable
 
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.identity import ProcessIdentity
 from uselib.emulator.kernel.vfs.namespace import Namespace
+from uselib.emulator.kernel.vfs.openat2 import exchange
 from uselib.emulator.kernel.vfs.places import Found, GuestDirectory, Handle, SyntheticFile
+from uselib.emulator.kernel.vfs.rights import READ, SEARCH, WRITE, FileRights
 from uselib.emulator.kernel.vfs.synthetic import special_mode, synthetic_inode, synthetic_status
 from uselib.linker.quick_dataclass import dataclass
 
-_MODE = 0o1777  # permission bits a guest may set: no setuid, no setgid
+_MODE = 0o1777  # permission bits of the host's files that a guest may set; set-id bits are kept beside them (rights.py)
+_NOREPLACE, _EXCHANGE = 1, 2
+_WANTED = (READ, WRITE, READ | WRITE, READ | WRITE)  # by access mode
 
 
 @dataclass
@@ -38,10 +43,13 @@ class OpenedFile:
 
 
 class FileSystem:
-    """Namespace and current directory of a process. The umask is the host process's own."""
+    """Namespace and current directory of a process, and the rights of its user. The umask is the host process's own."""
 
-    def __init__(self, namespace: Namespace, cwd: bytes = b"/") -> None:
+    def __init__(self, namespace: Namespace, cwd: bytes = b"/", rights: FileRights | None = None) -> None:
         self.namespace = namespace
+        self.rights = rights or FileRights(ProcessIdentity())
+        if self.rights.enforced:
+            namespace.search = lambda status: self.rights.check(status, SEARCH)
         self.cwd = namespace.top()
         self.chdir(None, cwd)
 
@@ -83,8 +91,8 @@ class FileSystem:
             raise GuestError(errno.EINVAL)
         return os.readlink(b"", dir_fd=found.handle.fd)
 
-    def access(self, found: Found, mode: int) -> None:
-        """access(2) with the rights of the host's user. Raises GuestError, OSError."""
+    def access(self, found: Found, mode: int, *, real: bool = True) -> None:
+        """access(2) with the rights of the host's user, or of the guest's where they are looked at. Raises GuestError, OSError."""
         writable = found.directory.writable if found.directory is not None else found.parent.writable
         if found.special is not None:
             allowed = special_mode(found.special)
@@ -98,9 +106,10 @@ class FileSystem:
             return
         if found.status is not None and stat.S_ISLNK(found.status.st_mode):
             return
-        allowed = os.access(
-            f"/proc/self/fd/{handle.fd}", mode, effective_ids=True
-        )  # the inode itself, no second look-up
+        if self.rights.enforced:
+            allowed = self.rights.allows(os.fstat(handle.fd), mode, real=real)
+        else:  # of the inode itself, no second look-up
+            allowed = os.access(f"/proc/self/fd/{handle.fd}", mode, effective_ids=True)
         if not allowed:
             raise GuestError(errno.EACCES)
 
@@ -113,7 +122,7 @@ class FileSystem:
     def enter(self, directory: GuestDirectory) -> None:
         """Makes it the current directory. Raises PermissionError if it may not be searched."""
         if directory.handle is not None:
-            os.stat(b".", dir_fd=directory.handle.fd)
+            self.rights.check(os.stat(b".", dir_fd=directory.handle.fd), SEARCH)
         self.cwd = directory
 
     # Opening
@@ -135,7 +144,7 @@ class FileSystem:
             if found.special is not None:
                 return self._open_special(found, found.special, flags)
             if found.directory is not None:
-                return self._open_directory(found.directory, flags)
+                return self._open_directory(found.directory, flags, mode)
             opened = self._open_file(found, flags)
             if opened is not None:
                 return opened
@@ -176,8 +185,11 @@ class FileSystem:
     def _create(self, found: Found, flags: int, mode: int) -> OpenedFile:
         if not found.parent.writable or found.parent.handle is None:
             raise GuestError(errno.EROFS)
+        above = os.fstat(found.parent.handle.fd)
+        self.rights.check(above, WRITE | SEARCH)
         host = C.host_open_flags(flags) | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         fd = os.open(found.name, host, mode & _MODE, dir_fd=found.parent.handle.fd)
+        self.rights.created(above, os.fstat(fd), mode)
         return OpenedFile(fd, _name(found), flags, True)
 
     def _open_path(self, found: Found, flags: int) -> OpenedFile:
@@ -198,13 +210,28 @@ class FileSystem:
             raise GuestError(errno.EACCES)
         return OpenedFile(-1, _name(found), flags, False, None, special)
 
-    def _open_directory(self, directory: GuestDirectory, flags: int) -> OpenedFile:
+    def _open_nameless(self, directory: GuestDirectory, flags: int, mode: int) -> OpenedFile:
+        """O_TMPFILE"""
+        if not flags & C.O_ACCMODE:
+            raise GuestError(errno.EINVAL)
+        if directory.handle is None or not directory.writable:
+            raise GuestError(errno.EROFS)
+        above = os.fstat(directory.handle.fd)
+        self.rights.check(above, WRITE | SEARCH)
+        kept = os.O_EXCL if flags & C.O_EXCL else 0
+        fd = os.open(b".", C.host_open_flags(flags) | os.O_TMPFILE | kept, mode & _MODE, dir_fd=directory.handle.fd)
+        self.rights.created(above, os.fstat(fd), mode)
+        name = b"/".join((directory.name.rstrip(b"/"), b"#%d" % os.fstat(fd).st_ino))
+        return OpenedFile(fd, name, flags, True)
+
+    def _open_directory(self, directory: GuestDirectory, flags: int, mode: int) -> OpenedFile:
         if flags & C.O_TMPFILE == C.O_TMPFILE:
-            raise GuestError(errno.EOPNOTSUPP)
+            return self._open_nameless(directory, flags, mode)
         if flags & (C.O_ACCMODE | C.O_CREAT | C.O_TRUNC):
             raise GuestError(errno.EISDIR)
         fd = -1
         if directory.handle is not None:
+            self.rights.check(os.fstat(directory.handle.fd), READ)
             fd = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory.handle.fd)
         return OpenedFile(fd, directory.name, flags, directory.writable, directory)
 
@@ -219,6 +246,7 @@ class FileSystem:
         writable = found.parent.writable
         if (flags & C.O_ACCMODE or flags & C.O_TRUNC) and not writable and not stat.S_ISSOCK(status.st_mode):
             raise GuestError(errno.EROFS)
+        self.rights.check(status, _WANTED[flags & C.O_ACCMODE] | (WRITE if flags & C.O_TRUNC else 0))
         host = C.host_open_flags(flags) | os.O_NOFOLLOW | (os.O_TRUNC if flags & C.O_TRUNC else 0)
         if stat.S_ISREG(status.st_mode):
             host |= os.O_NONBLOCK  # should a FIFO have taken the name, do not wait for its other end
@@ -250,7 +278,13 @@ class FileSystem:
             raise GuestError(errno.EEXIST)
         if found.parent.handle is None or not found.parent.writable:
             raise GuestError(errno.EROFS)
+        self.rights.check(os.fstat(found.parent.handle.fd), WRITE | SEARCH)
         return found.name, found.parent.handle
+
+    def _made(self, name: bytes, parent: Handle, mode: int = 0) -> None:
+        """An entry was made: it belongs to the guest's user."""
+        status = os.stat(name, dir_fd=parent.fd, follow_symlinks=False)
+        self.rights.created(os.fstat(parent.fd), status, mode)
 
     def _old(self, at: GuestDirectory | None, path: bytes) -> tuple[Found, Handle]:
         """For calls that remove or move an entry: the entry, which exists, and its directory."""
@@ -260,11 +294,19 @@ class FileSystem:
             raise GuestError(errno.EBUSY)
         if found.parent.handle is None or not found.parent.writable or found.special is not None:
             raise GuestError(errno.EROFS)
+        status = os.stat(found.name, dir_fd=found.parent.handle.fd, follow_symlinks=False)
+        self.rights.check_removal(os.fstat(found.parent.handle.fd), status)
         return found, found.parent.handle
+
+    def _removed(self, status: os.stat_result) -> None:
+        """A name of the file is gone."""
+        if status.st_nlink <= 1 or stat.S_ISDIR(status.st_mode):
+            self.rights.owners.forget(status)
 
     def mkdir(self, at: GuestDirectory | None, path: bytes, mode: int) -> None:
         name, parent = self._new(at, path)
         os.mkdir(name, mode & _MODE, dir_fd=parent.fd)
+        self._made(name, parent, mode)
 
     def make_socket(self, at: GuestDirectory | None, path: bytes, mode: int) -> tuple[int, int]:
         """The file of a socket's name: its device and inode. It leads to nothing of the host's. Raises GuestError(EEXIST, EROFS, ...)."""
@@ -284,12 +326,14 @@ class FileSystem:
         else:
             flags = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY | os.O_CLOEXEC
             os.close(os.open(name, flags, mode & _MODE, dir_fd=parent.fd))
+        self._made(name, parent, mode)
 
     def symlink(self, target: bytes, at: GuestDirectory | None, path: bytes) -> None:
         if not target:
             raise GuestError(errno.ENOENT)
         name, parent = self._new(at, path)
         os.symlink(target, name, dir_fd=parent.fd)
+        self._made(name, parent)
 
     def unlink(self, at: GuestDirectory | None, path: bytes) -> None:
         found = self.existing(at, path.rstrip(b"/") or path, follow=False)
@@ -300,7 +344,9 @@ class FileSystem:
             raise GuestError(errno.ENOTDIR)
         if found.directory is not None:
             raise GuestError(errno.EISDIR)
+        status = os.stat(found.name, dir_fd=parent.fd, follow_symlinks=False)
         os.unlink(found.name, dir_fd=parent.fd)
+        self._removed(status)
 
     def rmdir(self, at: GuestDirectory | None, path: bytes) -> None:
         last = path.rstrip(b"/").rpartition(b"/")[2]
@@ -311,7 +357,9 @@ class FileSystem:
         found, parent = self._old(at, path)
         if found.directory is None:
             raise GuestError(errno.ENOTDIR)
+        status = os.stat(found.name, dir_fd=parent.fd, follow_symlinks=False)
         os.rmdir(found.name, dir_fd=parent.fd)
+        self._removed(status)
 
     def rename(
         self,
@@ -320,9 +368,9 @@ class FileSystem:
         new_at: GuestDirectory | None,
         new: bytes,
         *,
-        replace: bool = True,
+        flags: int = 0,
     ) -> None:
-        """rename(2). replace false: RENAME_NOREPLACE."""
+        """rename(2). flags: RENAME_NOREPLACE or RENAME_EXCHANGE."""
         source, old_parent = self._old(old_at, old)
         if source.slash and source.directory is None:
             raise GuestError(errno.ENOTDIR)
@@ -338,9 +386,21 @@ class FileSystem:
             raise GuestError(errno.EROFS)
         if new.endswith(b"/") and source.directory is None:
             raise GuestError(errno.ENOTDIR)
-        if target.exists and not replace:
+        if target.exists and flags & _NOREPLACE:
             raise GuestError(errno.EEXIST)
+        above = os.fstat(target.parent.handle.fd)
+        self.rights.check(above, WRITE | SEARCH)
+        if flags & _EXCHANGE:
+            if not target.exists:
+                raise GuestError(errno.ENOENT)
+            exchange(old_parent.fd, source.name, target.parent.handle.fd, target.name)
+            return
+        lost = os.stat(target.name, dir_fd=target.parent.handle.fd, follow_symlinks=False) if target.exists else None
+        if lost is not None:
+            self.rights.check_removal(above, lost)
         os.rename(source.name, target.name, src_dir_fd=old_parent.fd, dst_dir_fd=target.parent.handle.fd)
+        if lost is not None:
+            self._removed(lost)
 
     def link(
         self, old_at: GuestDirectory | None, old: bytes, new_at: GuestDirectory | None, new: bytes, follow: bool
@@ -351,6 +411,12 @@ class FileSystem:
         name, parent = self._new(new_at, new)
         if source.directory is not None:
             raise GuestError(errno.EPERM)
+        if source.special is not None and source.special.name == "descriptor" and not source.special.link:
+            fd, mutable = self.namespace.view.opened(source.special.number)
+            if not mutable or os.fstat(fd).st_dev != os.fstat(parent.fd).st_dev:
+                raise GuestError(errno.EXDEV)
+            os.link(f"/proc/self/fd/{fd}", name, dst_dir_fd=parent.fd)
+            return
         if source.special is not None or source.granted or not source.parent.writable or source.at is None:
             raise GuestError(errno.EXDEV)
         directory, old_name = source.at
@@ -372,7 +438,29 @@ class FileSystem:
 
     def chmod(self, at: GuestDirectory | None, path: bytes, mode: int, follow: bool = True) -> None:
         found = self.existing(at, path, follow)
-        self.change(found, lambda name, parent: _chmod(found, name, parent, mode & _MODE))
+        if (opened := self._opened(found)) is not None:
+            self.rights.check_owner(os.fstat(opened))
+            os.chmod(f"/proc/self/fd/{opened}", mode & _MODE)
+            self.rights.change_mode(os.fstat(opened), mode)
+            return
+        self.change(found, lambda name, parent: self._chmod(found, mode))
+
+    def _opened(self, found: Found) -> int | None:
+        """The host's descriptor of the open file that /proc/self/fd/N has led to; None: another path. Raises GuestError(EROFS, EPERM)."""
+        if found.special is None or found.special.name != "descriptor" or found.special.link:
+            return None
+        fd, mutable = self.namespace.view.opened(found.special.number)
+        if fd < 0:
+            raise GuestError(errno.EPERM)
+        if not mutable:
+            raise GuestError(errno.EROFS)
+        return fd
+
+    def _chmod(self, found: Found, mode: int) -> None:
+        status = self.status(found)
+        self.rights.check_owner(status)
+        _chmod(found, mode & _MODE)
+        self.rights.change_mode(status, mode)
 
     def utime(self, at: GuestDirectory | None, path: bytes, times: tuple[int, int], follow: bool = True) -> None:
         """Sets access and modification time, ns since 1970."""
@@ -392,7 +480,7 @@ class FileSystem:
             os.close(opened.fd)
 
 
-def _chmod(found: Found, name: bytes | str, parent: int | None, mode: int) -> None:
+def _chmod(found: Found, mode: int) -> None:
     """chmod of exactly the inode that was found: through /proc, which takes an O_PATH descriptor and follows no name."""
     if found.status is not None and stat.S_ISLNK(found.status.st_mode):
         raise GuestError(errno.EOPNOTSUPP)

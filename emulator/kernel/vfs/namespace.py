@@ -13,13 +13,23 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from uselib.emulator.kernel.constants import LINKS_MAX, NAME_MAX, PATH_MAX
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.vfs.grants import build_tree, forbidden_devices, open_directory
 from uselib.emulator.kernel.vfs.openat2 import available, open_beneath
-from uselib.emulator.kernel.vfs.places import STEP, Found, GuestDirectory, Handle, Node, NoProcView, Path, ProcView
+from uselib.emulator.kernel.vfs.places import (
+    STEP,
+    Found,
+    GuestDirectory,
+    Handle,
+    Node,
+    NoProcView,
+    Path,
+    ProcView,
+    SyntheticFile,
+)
 
 _STRIDE_MAX = 1000  # components taken at once: their names are shorter than PATH_MAX, mostly
 
@@ -36,8 +46,8 @@ def components(path: bytes) -> list[bytes]:
 class LinkCount:
     """The symbolic links that one look-up has followed, in all walks that it is made of."""
 
-    def __init__(self) -> None:
-        self.left = LINKS_MAX
+    def __init__(self, most: int = LINKS_MAX) -> None:
+        self.left = most
 
     def follow(self) -> None:
         """Raises GuestError (ELOOP) for one link too many."""
@@ -62,7 +72,11 @@ class Namespace:
         self.root = root
         self.fallback = fallback  # the sysroot, tried for what is not found
         self.forbidden = forbidden
+        self._top: GuestDirectory | None = None  # after chroot(2)
         self.view: ProcView = NoProcView()
+        self.search: Callable[[os.stat_result], None] | None = (
+            None  # whether a directory may be searched; raises GuestError
+        )
 
     @classmethod
     def build(
@@ -88,21 +102,27 @@ class Namespace:
     # The walk
 
     def top(self) -> GuestDirectory:
-        """The guest's root directory."""
+        """The process's root directory."""
+        if self._top is not None:
+            return self._top
         return GuestDirectory((), self.root.handle, self.root.writable, self.root)
 
-    def resolve(self, start: GuestDirectory, path: bytes, follow: bool = True) -> Found:
+    def change_root(self, directory: GuestDirectory) -> None:
+        """chroot(2): absolute paths begin there, and `..` ends there."""
+        self._top = GuestDirectory((), directory.handle, directory.writable, directory.node)
+
+    def resolve(self, start: GuestDirectory, path: bytes, follow: bool = True, links: LinkCount | None = None) -> Found:
         """Walks `path` from `start` (from the root, if it begins with a slash).
 
         follow: follow a symbolic link in the last component. A last component that does not exist is not an error
-        (`Found.exists`). Raises GuestError: ENOENT, ENOTDIR, ELOOP, EACCES, ENAMETOOLONG.
+        (`Found.exists`). links: how many may be followed. Raises GuestError: ENOENT, ENOTDIR, ELOOP, EACCES, ENAMETOOLONG.
         """
         parts = components(path)
         if path.startswith(b"/"):
             start = self.top()
         slash = path.endswith(b"/")
         try:
-            found = self._walk(start, parts, follow or slash)
+            found = self._walk(start, parts, follow or slash, links=links)
         except GuestError as failure:
             if self.fallback is None or failure.errno != errno.ENOENT:
                 raise
@@ -160,6 +180,9 @@ class Namespace:
             target = self._link(found) if todo or follow else None
             if target is not None:
                 links.follow()
+            elif (todo or follow) and found.special is not None and found.special.name == "descriptor":
+                links.follow()
+                found.special = SyntheticFile("descriptor", number=found.special.number, mode=0o666)
             if isinstance(target, GuestDirectory):  # /proc/self/fd/N of a directory
                 here = target
                 found = Found(here, b".", directory=here)
@@ -180,7 +203,12 @@ class Namespace:
         """Takes all components but the last at once (of many: the first _STRIDE_MAX), if they are at least two and plain directories of the
         host; else none, and stays here."""
         handle = here.handle
-        if len(todo) <= 2 or handle is None or (here.node is not None and here.node.children):
+        if (
+            len(todo) <= 2
+            or handle is None
+            or self.search is not None
+            or (here.node is not None and here.node.children)
+        ):
             return here
         run = todo[: max(len(todo) - 1 - _STRIDE_MAX, 0) : -1]
         if b".." in run or not available():
@@ -202,6 +230,8 @@ class Namespace:
 
     def _step(self, here: GuestDirectory, name: bytes) -> Found:
         """One component, no link followed."""
+        if self.search is not None and here.handle is not None:
+            self.search(os.fstat(here.handle.fd))
         node = here.node.entries(self.view).get(name) if here.node is not None else None
         if node is not None:
             return self._enter(here, name, node)

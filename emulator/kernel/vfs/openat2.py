@@ -48,3 +48,14 @@ def available() -> bool:
         return True
     finally:
         os.close(here)
+
+
+_EXCHANGE = 2
+
+
+def exchange(old_directory: int, old: bytes, new_directory: int, new: bytes) -> None:
+    """renameat2(2) of the host with RENAME_EXCHANGE, which Python's os.rename does not have. Raises OSError."""
+    function = ctypes.CDLL(None, use_errno=True).renameat2
+    function.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint]
+    if function(old_directory, old, new_directory, new, _EXCHANGE):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

@@ -221,3 +221,7 @@ class ProcessView:
 
     def descriptors(self) -> Sequence[int]:
         return sorted(self._process.files.descriptors)
+
+    def opened(self, number: int) -> tuple[int, bool]:
+        file = self._process.files.get(number)
+        return file.fd, file.mutable

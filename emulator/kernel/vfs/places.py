@@ -134,6 +134,9 @@ class ProcView(Protocol):
     def descriptors(self) -> Sequence[int]:
         """The guest's open descriptors."""
 
+    def opened(self, number: int) -> tuple[int, bool]:
+        """The host's descriptor of an open file of the guest's (-1: none), and whether the inode may be changed."""
+
 
 class NoProcView:
     """Stands in where there is no process: nothing under /proc/PID."""
@@ -157,3 +160,6 @@ class NoProcView:
 
     def descriptors(self) -> Sequence[int]:
         return ()
+
+    def opened(self, number: int) -> tuple[int, bool]:
+        return -1, False

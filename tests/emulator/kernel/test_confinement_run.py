@@ -107,7 +107,7 @@ reopen: Permission denied
 host's socket: Connection refused
 netlink socket: Address family not supported by protocol
 raw socket: Operation not permitted
-ptrace: Function not implemented
+ptrace: Operation not permitted
 chroot: Operation not permitted
 mount: Operation not permitted
 kill 1: Operation not permitted

@@ -127,7 +127,7 @@ LINES: list[tuple[str, tuple[int | bytes | str, ...], str]] = [
         'bind(5, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("127.0.0.1")}, 16) = -1 EACCES (Permission denied)',
     ),
     ("setrlimit", (1, 0), "setrlimit(RLIMIT_FSIZE, NULL)           = -1 EFAULT (Bad address)"),
-    ("keyctl", (1, 2), "keyctl(0x1, 0x2, 0, 0, 0, 0)            = -1 ENOSYS (Function not implemented)"),
+    ("open_by_handle_at", (1, 2), "open_by_handle_at(0x1, 0x2, 0, 0, 0, 0) = -1 ENOSYS (Function not implemented)"),
 ]
 
 

@@ -27,7 +27,7 @@ WRITES = words("""write writev pwrite64 pwritev pwritev2 sendfile sendfile64 cop
     sendmmsg""")
 OPENS = words("open openat openat2 open_by_handle_at")
 PROCESSES = words("""fork vfork clone clone3 execve execveat kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_send_signal chdir
-    fchdir umask""")
+    fchdir chroot umask""")
 # signal(7): "never restarted after being interrupted by a signal handler, regardless of the use of SA_RESTART"
 NOT_RESTARTED = words("""pause sigsuspend rt_sigsuspend rt_sigtimedwait rt_sigtimedwait_time64 sigwaitinfo epoll_wait epoll_pwait
     epoll_pwait2 poll ppoll ppoll_time64 select _newselect pselect6 pselect6_time64 nanosleep clock_nanosleep clock_nanosleep_time64""")

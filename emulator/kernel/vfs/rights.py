@@ -1,0 +1,175 @@
+"""Who owns the files that the guest sees, and what that allows it.
+
+The host's user is the guest's first one. What the guest has given to other users and groups, and set-id bits, the host cannot hold: they are
+kept beside it, by inode, in memory that all processes of the guest share, and end with the run. With `--user` the rights of the guest's
+users are looked at here, on top of what the host allows. Source: fs/namei.c (generic_permission), fs/attr.c of Linux.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import stat
+import struct
+
+from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.identity import ProcessIdentity
+
+CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_FSETID = range(5)
+READ, WRITE, SEARCH = 4, 2, 1
+SET_IDS = stat.S_ISUID | stat.S_ISGID
+_ENTRY = struct.Struct("<QQIIII")  # device, inode (0: free), uid, gid, set-id bits, 1 if it holds
+_ROOM = 1 << 15  # entries
+_SHARED = mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | 0x4000  # MAP_NORESERVE
+
+
+class FileOwners:
+    """Inode -> owner, group, set-id bits, where they differ from what the host says."""
+
+    def __init__(self) -> None:
+        self._table: mmap.mmap | None = None
+
+    def share(self) -> None:
+        """Before the first fork."""
+        if self._table is None:
+            self._table = mmap.mmap(-1, _ENTRY.size * _ROOM, _SHARED)
+
+    def _place(self, device: int, inode: int) -> int:
+        """Of its entry, or of a free one. Raises GuestError(ENOSPC)."""
+        assert self._table is not None
+        start = (inode * 0x9E3779B1 ^ device) % _ROOM
+        for step in range(_ROOM):
+            place = (start + step) % _ROOM * _ENTRY.size
+            found = _ENTRY.unpack_from(self._table, place)
+            if not found[1] or found[:2] == (device, inode):
+                return place
+        raise GuestError(errno.ENOSPC)
+
+    def get(self, status: os.stat_result) -> tuple[int, int, int] | None:
+        if self._table is None or not status.st_ino:
+            return None
+        found = _ENTRY.unpack_from(self._table, self._place(status.st_dev, status.st_ino))
+        return (found[2], found[3], found[4]) if found[5] else None
+
+    def put(self, status: os.stat_result, uid: int, gid: int, bits: int) -> None:
+        self.share()
+        assert self._table is not None
+        place = self._place(status.st_dev, status.st_ino)
+        _ENTRY.pack_into(self._table, place, status.st_dev, status.st_ino, uid, gid, bits, 1)
+
+    def forget(self, status: os.stat_result) -> None:
+        """The file is gone: another may get its inode number."""
+        if self.get(status) is not None:
+            assert self._table is not None
+            place = self._place(status.st_dev, status.st_ino)
+            _ENTRY.pack_into(self._table, place, status.st_dev, status.st_ino, 0, 0, 0, 0)
+
+
+class FileRights:
+    """enforced: rights are looked at, as `--user` asks for; else they are the host's."""
+
+    def __init__(self, identity: ProcessIdentity, enforced: bool = False) -> None:
+        self._who = identity
+        self._first = identity.uid, identity.gid
+        self._host = os.geteuid(), os.getegid()
+        self.owners = FileOwners()
+        self.enforced = enforced
+
+    def owner(self, status: os.stat_result) -> tuple[int, int, int]:
+        """uid, gid and mode of a file of the host's, as the guest sees it."""
+        found = self.owners.get(status)
+        if found is not None:
+            return found[0], found[1], status.st_mode | found[2]
+        (uid, gid), (host_uid, host_gid) = self._first, self._host
+        return (
+            uid if status.st_uid == host_uid else status.st_uid,
+            gid if status.st_gid == host_gid else status.st_gid,
+            status.st_mode,
+        )
+
+    # -- looking ------------------------------------------------------------------------------------------------------
+
+    def in_group(self, gid: int) -> bool:
+        return gid == self._who.file_gid or gid in self._who.groups
+
+    def allows(self, status: os.stat_result, wanted: int, *, real: bool = False) -> bool:
+        """wanted: READ | WRITE | SEARCH. real: for the real user and group (access(2))."""
+        who = self._who
+        uid, gid, mode = self.owner(status)
+        own, group = (who.uid, who.gid) if real else (who.file_uid, who.file_gid)
+        if uid == own:
+            granted = mode >> 6 & 7
+        elif gid == group or gid in who.groups:
+            granted = mode >> 3 & 7
+        else:
+            granted = mode & 7
+        if not wanted & ~granted:
+            return True
+        privileged = own == 0 if real else who.can(CAP_DAC_OVERRIDE)
+        if privileged:
+            return not wanted & SEARCH or stat.S_ISDIR(mode) or bool(mode & 0o111)
+        reads = wanted == READ or (stat.S_ISDIR(mode) and not wanted & WRITE)
+        return reads and not real and who.can(CAP_DAC_READ_SEARCH)
+
+    def check(self, status: os.stat_result, wanted: int) -> None:
+        """Raises GuestError(EACCES)."""
+        if self.enforced and not self.allows(status, wanted):
+            raise GuestError(errno.EACCES)
+
+    def check_removal(self, directory: os.stat_result, status: os.stat_result) -> None:
+        """Of an entry: the directory must be writable; with the sticky bit the file or the directory must be one's own."""
+        if not self.enforced:
+            return
+        self.check(directory, WRITE | SEARCH)
+        if directory.st_mode & stat.S_ISVTX and not self._who.can(CAP_FOWNER):
+            own = self._who.file_uid
+            if own not in (self.owner(status)[0], self.owner(directory)[0]):
+                raise GuestError(errno.EPERM)
+
+    def check_owner(self, status: os.stat_result) -> None:
+        """For chmod, utimes and their like. Raises GuestError(EPERM)."""
+        if self.enforced and self.owner(status)[0] != self._who.file_uid and not self._who.can(CAP_FOWNER):
+            raise GuestError(errno.EPERM)
+
+    # -- changing -----------------------------------------------------------------------------------------------------
+
+    def created(self, directory: os.stat_result, status: os.stat_result, mode: int = 0) -> None:
+        """A new file belongs to who made it; its group is the directory's if that has the set-group-id bit. mode: what was asked for."""
+        who = self._who
+        _, group, above = self.owner(directory)
+        inherits = bool(above & stat.S_ISGID)
+        wanted = who.file_uid, group if inherits else who.file_gid
+        bits = mode & SET_IDS
+        if stat.S_ISDIR(status.st_mode):
+            bits = stat.S_ISGID if inherits else 0
+        elif bits & stat.S_ISGID and not (self.in_group(wanted[1]) or who.can(CAP_FSETID)):
+            bits &= ~stat.S_ISGID
+        if self.owners.get(status) is not None or bits or self.owner(status)[:2] != wanted:
+            self.owners.put(status, *wanted, bits)
+
+    def change_owner(self, status: os.stat_result, uid: int, gid: int) -> None:
+        """chown(2): -1 leaves one as it is. Raises GuestError(EPERM)."""
+        who, (old_uid, old_gid, mode) = self._who, self.owner(status)
+        new_uid = old_uid if uid == 0xFFFFFFFF else uid
+        new_gid = old_gid if gid == 0xFFFFFFFF else gid
+        if not who.can(CAP_CHOWN):
+            own = old_uid == who.file_uid
+            if new_uid != old_uid or (uid != 0xFFFFFFFF and not own):
+                raise GuestError(errno.EPERM)
+            if gid != 0xFFFFFFFF and not (own and (self.in_group(new_gid) or new_gid == old_gid)):
+                raise GuestError(errno.EPERM)
+        bits = mode & SET_IDS
+        if not stat.S_ISDIR(mode):
+            bits &= ~(stat.S_ISUID | (stat.S_ISGID if mode & 0o010 else 0))
+        if (new_uid, new_gid) != (old_uid, old_gid) or bits != mode & SET_IDS:
+            self.owners.put(status, new_uid, new_gid, bits)
+
+    def change_mode(self, status: os.stat_result, mode: int) -> None:
+        """The set-id bits of chmod(2), which the host's file does not get."""
+        uid, gid, old = self.owner(status)
+        bits = mode & SET_IDS
+        if bits & stat.S_ISGID and not self.in_group(gid) and not self._who.can(CAP_FSETID):
+            bits &= ~stat.S_ISGID
+        if bits != old & SET_IDS:
+            self.owners.put(status, uid, gid, bits)
