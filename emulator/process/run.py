@@ -28,6 +28,7 @@ from uselib.emulator.kernel.signals.frames import SignalInfo
 from uselib.emulator.kernel.signals.numbers import SIGKILL
 from uselib.emulator.kernel.signals.state import SignalEvents
 from uselib.emulator.kernel.structs import structs_of
+from uselib.emulator.kernel.threads import robust
 from uselib.emulator.machine.counter import InstructionCounter
 from uselib.emulator.machine.machine import VirtualMachine
 from uselib.emulator.process.default_limits import LARGE, MemoryGuard, limit_file_size, restore_file_size
@@ -269,6 +270,7 @@ class Runner:
 
     def finish(self, end: ProcessEnded) -> int:
         """The process is over: reports it, and tells the hooks. A forked child ends here. Returns the exit status."""
+        robust.process_ends(self.process)
         if self._strace is not None:
             self._strace.ended(end)
         if end.signal and not self._expected(end):

@@ -8,12 +8,14 @@ Source: kernel/futex/{pi,requeue}.c of Linux 6.1, Documentation/locking/pi-futex
 from __future__ import annotations
 
 import errno
+from contextlib import suppress
 
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.threads import futex, host_futex
 from uselib.emulator.kernel.threads.futex import Key, load, store
 from uselib.emulator.kernel.threads.wait import FutexWaiter
+from uselib.loader.memory.address_space import MemoryFault
 
 WAITERS, OWNER_DIED, TID = 0x8000_0000, 0x4000_0000, 0x3FFF_FFFF
 
@@ -74,7 +76,7 @@ def _lock(process: Process, key: Key, address: int, timeout: int | None) -> int:
         _check_owner(process, address, thread.tid)
         word = load(process, address) | WAITERS
         store(process, address, word)
-        waiter = FutexWaiter(thread, key, address, pi=True)
+        waiter = FutexWaiter(thread, key, address, pi=True, owner=word & TID)
         futex.enter(process, waiter)
         left = None if deadline is None else deadline - process.clock.now
         try:
@@ -112,7 +114,10 @@ def pass_on(process: Process, key: Key, address: int, *, died: bool) -> bool:
     queue = process.threads.futexes.get(key)
     mark = OWNER_DIED if died else 0
     if queue and queue[0].pi:
-        store(process, address, mark | WAITERS | queue[0].thread.tid)
+        owner = queue[0].thread.tid
+        store(process, address, mark | WAITERS | owner)
+        for waiter in queue:
+            waiter.owner = owner
         futex.release(process, queue[0])
         return True
     host = futex.host_word(process, key, address)
@@ -121,6 +126,14 @@ def pass_on(process: Process, key: Key, address: int, *, died: bool) -> bool:
     if host is not None and waits:
         host_futex.wake(host, 1)
     return False
+
+
+def owner_ends(process: Process, tid: int) -> None:
+    """A thread ends: whoever waits for a word of its gets it, whatever the word says (exit_pi_state_list)."""
+    for key, queue in list(process.threads.futexes.items()):
+        if queue[0].pi and queue[0].owner == tid:
+            with suppress(MemoryFault):
+                pass_on(process, key, queue[0].address, died=True)
 
 
 # -- condition variables ------------------------------------------------------------------------------------------------
@@ -174,7 +187,7 @@ def requeue(process: Process, first: int, second: int, private: bool, wakes: int
         else:
             _check_owner(process, second, waiter.thread.tid)
             store(process, second, load(process, second) | WAITERS)
-            waiter.pi, waiter.target = True, None
+            waiter.pi, waiter.target, waiter.owner = True, None, load(process, second) & TID
             futex.move(process, waiter, target, second)
         done += 1
     return done

@@ -21,6 +21,7 @@ _LIMIT = 2048  # entries (ROBUST_LIST_LIMIT)
 def thread_ends(process: Process, thread: Thread, *, last: bool = False) -> None:
     """last: nobody is left who could wait for its number."""
     leave_robust_list(process, thread)
+    pi.owner_ends(process, thread.tid)
     if thread.clear_tid and not last:
         with suppress(MemoryFault, GuestError):
             futex.store(process, thread.clear_tid, 0)

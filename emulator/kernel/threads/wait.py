@@ -46,7 +46,7 @@ class Wait:
 
 @dataclass(eq=False)
 class FutexWaiter:
-    """A thread in the queue of a futex. bitset: of FUTEX_WAIT_BITSET. pi: it wants to own the word (FUTEX_LOCK_PI). target: where
+    """A thread in the queue of a futex. bitset: of FUTEX_WAIT_BITSET. pi: it wants to own the word (FUTEX_LOCK_PI), which was `owner`'s. target: where
     FUTEX_CMP_REQUEUE_PI may move it (key). number: which of futex_waitv's words. woken: it has left the queue for good."""
 
     thread: Thread
@@ -54,6 +54,7 @@ class FutexWaiter:
     address: int
     bitset: int = 0xFFFF_FFFF
     pi: bool = False
+    owner: int = 0
     target: tuple[object, ...] | None = None
     number: int = 0
     woken: bool = False

@@ -74,3 +74,9 @@ def test_locks_and_own_data(build: Build) -> None:
 @pytest.mark.slow
 def test_many_rounds(build: Build) -> None:
     compare(build("basic"), "20000")
+
+
+@needs_native
+@pytest.mark.parametrize("name", ["locks", "signals"])
+def test_programs(build: Build, name: str) -> None:
+    compare(build(name))
