@@ -83,3 +83,14 @@ def _read_option(word: str, option: Option, left: list[str], values: dict[str, A
     except ValueError:
         raise UsageError(Diagnostic(name, f"`{text}` is not a value for {option.metavar}")) from None
     values[key] = (*values.get(key, ()), value) if option.many else value
+
+
+def without(arguments: Sequence[str], table: Mapping[str, Option], *names: str) -> list[str]:
+    """The arguments, which read_words has accepted, without the options of these names."""
+    left, kept = list(arguments), list[str]()
+    while left and left[0].startswith("-") and left[0] not in ("-", "--"):
+        name, equals, _ = left[0].partition("=")
+        size = 1 if equals or table[name].read is None else 2
+        kept += [] if name in names else left[:size]
+        del left[:size]
+    return kept + left

@@ -10,6 +10,7 @@
     watcher       the thread that stops the CPU for a signal of the host or a time limit
     faults        from a CPU exception to signal, si_code and exact address
     reports       what the user reads when a signal has killed the program
+    schedules     the program in several orders of its threads, until one ends in another way
     interfaces    what machine, kernel and tracer know of each other
 
 A new event of a run goes into hooks.py; a new option into the table of run_options.py; a new limit into run.py, where the others are.

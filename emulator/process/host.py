@@ -22,19 +22,24 @@ if TYPE_CHECKING:
 
 
 class Death(NamedTuple):
-    """A process that a signal has killed, with its machine as it was then. last_calls: the latest events, if somebody recorded them."""
+    """A process that a signal has killed, with its machine as it was then. last_calls: the latest events, if somebody recorded them.
+    thread: the number of the thread that ran, if there were several; else 0."""
 
     program: str
     end: ProcessEnded
     machine: VirtualMachine
     last_calls: list[str]
+    thread: int = 0
 
     def lines(self, long: bool) -> list[str]:
         """The report (reports.py), the first line complete in itself. long: with registers, code and mappings."""
         from uselib.emulator.process.reports import death_report
 
         machine = self.machine
-        return death_report(self.program, self.end, machine.space, machine.cpu, long=long, last_calls=self.last_calls)
+        lines = death_report(self.program, self.end, machine.space, machine.cpu, long=long, last_calls=self.last_calls)
+        if self.thread and not self.end.reason:
+            lines[0] += f", in thread {self.thread}"
+        return lines
 
     @property
     def line(self) -> str:

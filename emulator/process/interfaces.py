@@ -32,8 +32,25 @@ class ProcessEnded(Exception):
         self.reason = reason
 
 
+@dataclass(frozen=True)
+class ThreadWait:
+    """A thread that waits for ever. futex: the address of the word; ends: the thread whose end it waits for, or 0; owner: the thread that
+    has the lock, or 0; pc, sp: its registers."""
+
+    thread: int
+    futex: int
+    ends: int
+    owner: int
+    pc: int
+    sp: int
+
+
 class Deadlock(ProcessEnded):
     """All threads of the process wait for each other (kernel/threads/deadlock.py)."""
+
+    def __init__(self, signal: int, reason: str, waits: Sequence[ThreadWait]) -> None:
+        super().__init__(signal=signal, reason=reason)
+        self.waits = waits
 
 
 class ProgramReplaced(Exception):

@@ -10,6 +10,7 @@ from uselib.emulator.kernel.identity import ProcessIdentity
 from uselib.emulator.kernel.limits import NOFILE, Limits, raise_host_limit
 from uselib.emulator.kernel.process import ForkEvents, Process
 from uselib.emulator.kernel.signals.state import SignalEvents, SignalState
+from uselib.emulator.kernel.threads.order import Seeded
 from uselib.emulator.kernel.threads.thread import Thread
 from uselib.emulator.kernel.vfs.descriptors import FileTable
 from uselib.emulator.kernel.vfs.filesystem import FileSystem
@@ -120,4 +121,6 @@ def make_process(
         fork_events=fork_events,
     )
     namespace.view = ProcessView(process)
+    if options.schedule is not None:
+        process.threads.order = Seeded(options.schedule)
     return process

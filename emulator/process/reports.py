@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from uselib.emulator.kernel.signals.numbers import NAMES
 from uselib.emulator.machine.registers import NAMES as REGISTER_NAMES
-from uselib.emulator.process.interfaces import CpuState, Fault, ProcessEnded
+from uselib.emulator.process.interfaces import CpuState, Deadlock, Fault, ProcessEnded, ThreadWait
 from uselib.emulator.trace.symbols import SymbolMap, SymbolOffset
 from uselib.linker.formats.library_names import EMPTY_SUFFIX
 from uselib.linker.image import LibraryHeader
@@ -17,6 +17,7 @@ from uselib.loader.programs.headers import library_header
 SIGILL, SIGTRAP, SIGSEGV = 4, 5, 11
 _CALLS = (b"\xe8",)  # call rel32, 5 bytes; indirect calls (ff /2) are 2, 3, 6 or 7 bytes
 _DISASSEMBLED = 6  # instructions from the program counter on
+_CALLERS, _SEARCHED = 6, 512  # callers of a wait, and bytes of its stack where they are looked for
 _BEFORE = 64  # bytes of code shown before it, from the start of the function
 
 
@@ -32,9 +33,11 @@ def death_report(
         first += f": {_cause(end.fault, registers, symbols, space, cpu.bits)}"
     elif not end.reason:
         first += f" at {_where(symbols, registers[-2])}"
+    waits = [] if not isinstance(end, Deadlock) else [_wait(wait, symbols, space, cpu.bits) for wait in end.waits]
     if not long:
-        return [first]
+        return [first, *waits]
     sections = (
+        waits,
         _registers(registers, cpu.bits),
         _code(registers[-2], symbols, space, cpu.bits),
         _stack(registers[7], symbols, space, cpu.bits),
@@ -47,6 +50,24 @@ def death_report(
 def _where(symbols: SymbolMap, address: int) -> str:
     place = symbols.place(address)
     return f"{place} [{address:#x}]" if place is not None else f"{address:#x}"
+
+
+def _wait(wait: ThreadWait, symbols: SymbolMap, space: AddressSpace, bits: int) -> str:
+    """What a thread waits for, and who called the wait."""
+    what = f"for the end of thread {wait.ends}" if wait.ends else f"on {_where(symbols, wait.futex)}"
+    owner = f", which thread {wait.owner} has locked" if wait.owner else ""
+    calls = [str(symbols.place(address)) for address in _callers(wait.sp, space, bits)][:_CALLERS]
+    return f"  thread {wait.thread} waits {what}{owner}, at {_where(symbols, wait.pc)}" + "".join(
+        f" < {call}" for call in calls
+    )
+
+
+def _callers(sp: int, space: AddressSpace, bits: int) -> Iterator[int]:
+    """Words of the stack that look like return addresses, from the top."""
+    for position in range(sp, sp + _SEARCHED, bits // 8):
+        address = _caller(position, space, bits)
+        if address:
+            yield address
 
 
 def _cause(fault: Fault, registers: list[int], symbols: SymbolMap, space: AddressSpace, bits: int) -> str:

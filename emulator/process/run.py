@@ -276,7 +276,8 @@ class Runner:
         if end.signal and not self._expected(end):
             calls = [call for participant in self._hooks for call in participant.last_calls()]
             name = self.process.identity.executable or self.options.program
-            self._host.report(Death(name, end, self.machine, calls), self.options)
+            thread = self.process.thread.tid if self.process.threads.scheduler is not None else 0
+            self._host.report(Death(name, end, self.machine, calls, thread), self.options)
         for participant in self._hooks:
             participant.finished(end)
         if self.process.forked:

@@ -33,6 +33,7 @@ class RunOptions:
     strace: bool = False
     realtime: bool = False
     seed: int = 0
+    schedule: int | None = None
     aslr: int | None = None
     user: tuple[int, int] | None = None
     fault_report: bool = False
@@ -108,6 +109,7 @@ OPTIONS: dict[str, Option] = {
         "UID[:GID]", "who the program is (1000); 0 is root of its own tree, and nothing on the host", _user
     ),
     "--aslr": Option("SEED", "choose places in memory by chance: the same for the same SEED", int),
+    "--schedule": Option("SEED", "another order of the program's threads, the same for the same SEED", int),
     "--no-sandbox": Option("", "do without the host's sandbox (Landlock, seccomp) around the emulator", None),
     "--fault-report": Option("", "when a signal kills the program: registers, code and mappings", None),
 }

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from uselib.emulator.option_table import Option
+from uselib.emulator.option_table import Option, without
 from uselib.emulator.process.host import Host
 from uselib.emulator.process.run import Runner
-from uselib.emulator.process.run_options import parse
+from uselib.emulator.process.run_options import OPTIONS, parse, positive_count
 from uselib.emulator.sandbox.sandbox import Sandbox, owns_process
 
 USAGE = "uselib run [OPTIONS] PROG [ARGUMENTS]"
 
 _EXTRA = {
     "--gdb": Option("[HOST:]PORT", "wait for gdb (`target remote :PORT`) before the first instruction"),
+    "--schedules": Option(
+        "N", "run it in N orders of its threads; say which is the first to end in another way", positive_count
+    ),
     "--explain-confinement": Option("", "say what confines the program, and do not run it", None),
 }
 
@@ -22,6 +25,11 @@ def run(arguments: list[str]) -> int:
     if isinstance(parsed, int):
         return parsed
     options, extra = parsed
+    if "schedules" in extra:
+        from uselib.emulator.process.schedules import explore
+
+        words = without(arguments, {**OPTIONS, **_EXTRA}, "--schedules", "--schedule")
+        return explore(words, extra["schedules"], alone=bool(options.writable))
     sandbox = Sandbox()
     host = Host(confine=sandbox.confine) if owns_process() else Host()
     if "gdb" in extra:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.arguments import ENVIRONMENT, PATH, STRINGS
@@ -23,6 +23,7 @@ from uselib.loader.memory.address_space import MemoryFault
 if TYPE_CHECKING:
     from uselib.emulator.kernel.process import Process
     from uselib.emulator.kernel.signals.frames import SignalInfo
+    from uselib.emulator.kernel.threads.thread import Thread
     from uselib.emulator.process.interfaces import ProcessEnded
 
 _SIGCHLD = 17
@@ -36,14 +37,25 @@ def _codes(signal: int) -> Mapping[int, str]:
     return SIGNAL_CODES[0] | SIGNAL_CODES.get(signal, {})
 
 
+class _BegunCall(NamedTuple):
+    """A call that has begun. before: its arguments as they were, None for those that the kernel writes."""
+
+    row: Syscall
+    arguments: Sequence[int]
+    before: list[str | None]
+
+
 class Strace:
-    """Writes a line for each call (dispatch.Observer). Lines of children that the guest forked begin with `[pid N]`."""
+    """Writes a line for each call (dispatch.Observer). Lines of children that the guest forked, and of threads, begin with `[pid N]`. A call
+    of a thread that waits while others run takes two lines."""
 
     def __init__(self, process: Process, output: TextIO) -> None:
         self._process = process
         self._output = output
-        self._before: list[str | None] = []
+        self._calls: dict[Thread, _BegunCall] = {}
+        self._unfinished: dict[Thread, int] = {}  # arguments shown, of a call whose first line is written
         self._first = process.identity.pid
+        process.threads.on_park.append(self.parked)
 
     def started(self, path: bytes, vectors: tuple[int, int]) -> None:
         """The first line: the execve that started the program. vectors: argv and envp on the new stack."""
@@ -53,23 +65,44 @@ class Strace:
         self._line(f"execve({', '.join(shown)})", "0")
 
     def enter(self, row: Syscall, arguments: Sequence[int]) -> None:
-        self._before = [
+        before = [
             None if kind.output else self._render(row, arguments, index, None)
             for index, kind in enumerate(row.arguments)
         ]
+        self._calls[self._process.thread] = _BegunCall(row, arguments, before)
+
+    def parked(self, thread: Thread) -> None:
+        """Its call waits, and other threads run."""
+        call = self._calls.get(thread)
+        if call is None or thread in self._unfinished:
+            return
+        shown: list[str] = []
+        for text in call.before[: self._count(call.row, call.arguments)]:
+            if text is None:
+                break
+            shown.append(text)
+        self._unfinished[thread] = len(shown)
+        self._write(f"{call.row.name}({', '.join(shown)} <unfinished ...>")
 
     def leave(self, row: Syscall, arguments: Sequence[int], result: int | None) -> None:
         if row.name in ("sigreturn", "rt_sigreturn"):
             self._sigreturn(row)
             return
+        thread = self._process.thread
+        before = self._calls.pop(thread).before
         shown = [
             self._render(row, arguments, index, result) if text is None else text
-            for index, text in enumerate(self._before[: self._count(row, arguments)])
+            for index, text in enumerate(before[: self._count(row, arguments)])
         ]
         if row.name == "_llseek":  # strace shows the offset as one number
             offset = arguments[1] << 32 | arguments[2]
             shown[1:3] = [str(offset - (1 << 64) if offset >> 63 else offset)]
-        self._line(f"{row.name}({', '.join(shown)})", self._result(row, arguments, result))
+        call = f"{row.name}({', '.join(shown)})"
+        if (known := self._unfinished.pop(thread, None)) is not None:
+            call = f"<... {row.name} resumed>{''.join(f', {text}' for text in shown[known:])})"
+        self._line(call, self._result(row, arguments, result))
+        if row.name == "exit" and result is None:
+            self._write(f"+++ exited with {arguments[0] & 0xFF} +++")
 
     def _sigreturn(self, row: Syscall) -> None:
         """The mask and the result register that the signal frame has brought back."""
@@ -113,6 +146,8 @@ class Strace:
             return len(arguments) - (0 if flags & C.O_CREAT or flags & C.O_TMPFILE == C.O_TMPFILE else 1)
         if row.name in ("fcntl", "fcntl64") and arguments[1] in (1, 3, 9, 1032, 1034):
             return 2
+        if row.name in ("futex", "futex_time64"):
+            return {0: 4, 1: 3}.get(arguments[1] & 0x7F, len(arguments))  # FUTEX_WAIT, FUTEX_WAKE
         return len(arguments)
 
     def _render(self, row: Syscall, arguments: Sequence[int], index: int, result: int | None) -> str:
@@ -151,6 +186,6 @@ class Strace:
         self._write(f"{call:<{_COLUMN}} = {result}")
 
     def _write(self, text: str) -> None:
-        pid = self._process.identity.pid
-        self._output.write((f"[pid {pid}] " if pid != self._first else "") + text + "\n")
+        tid = self._process.thread.tid
+        self._output.write((f"[pid {tid}] " if tid != self._first or self._process.threads.many else "") + text + "\n")
         self._output.flush()

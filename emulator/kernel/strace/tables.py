@@ -134,6 +134,7 @@ FLAGS: dict[str, Mapping[int, str]] = {
         0x80000: "CLONE_SETTLS",
         0x100000: "CLONE_PARENT_SETTID",
         0x200000: "CLONE_CHILD_CLEARTID",
+        0x400000: "CLONE_DETACHED",
         0x1000000: "CLONE_CHILD_SETTID",
     },
 }

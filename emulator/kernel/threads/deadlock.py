@@ -6,10 +6,16 @@ signal), and the program has no handler for a signal that could come from outsid
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.signals.numbers import SIG_DFL, SIG_IGN, SIGKILL, SYNCHRONOUS
-from uselib.emulator.process.interfaces import Deadlock
+from uselib.emulator.kernel.threads.thread import Thread
+from uselib.emulator.process.interfaces import Deadlock, ThreadWait
+from uselib.loader.memory.address_space import MemoryFault
 
+_TID = 0x3FFF_FFFF
+_GLIBC_CONTENDED = 2
 _LIBRARY_OWN = frozenset({32, 33, 34})  # cancellation, setuid of all threads: the C library's own, between threads
 
 
@@ -26,8 +32,35 @@ def hopeless(process: Process) -> bool:
     return True
 
 
-def check(process: Process, address: int = 0) -> None:
-    """The calling thread, or all of them, wait for ever. address: of the futex of a process with one thread. Raises Deadlock."""
-    if hopeless(process):
-        raise Deadlock(signal=SIGKILL, reason="deadlock: every thread waits on a futex that nobody can wake")
-    process.talk.once("every thread waits on a futex: only a signal from outside can end that")
+def check(process: Process, waits: Mapping[Thread, int]) -> None:
+    """These threads, all there are, wait for ever: thread -> address of the futex. Raises Deadlock."""
+    if not hopeless(process):
+        process.talk.once("every thread waits on a futex: only a signal from outside can end that")
+        return
+    told = [_told(process, thread, address) for thread, address in sorted(waits.items(), key=lambda wait: wait[0].tid)]
+    raise Deadlock(SIGKILL, "deadlock: every thread waits on a futex that nobody can wake", told)
+
+
+def _told(process: Process, thread: Thread, address: int) -> ThreadWait:
+    scheduler, word = process.threads.scheduler, _word(process, address)
+    registers = process.cpu.general() if scheduler is None else scheduler.registers(thread)
+    ends = next((other.tid for other in process.threads.all.values() if other.clear_tid == address), 0)
+    return ThreadWait(
+        thread.tid, address, ends, 0 if ends else _owner(process, address, word), registers[-2], registers[7]
+    )
+
+
+def _word(process: Process, address: int) -> int:
+    try:
+        return int.from_bytes(process.memory.read(address, 4), "little")
+    except MemoryFault:
+        return 0
+
+
+def _owner(process: Process, address: int, word: int) -> int:
+    """Of a lock: the word of one with priority inheritance, and of musl's checked ones, has the owner's number; glibc's mutexes
+    have it in the third word (struct __pthread_mutex_s)."""
+    for tid in (word & _TID, _word(process, address + 8) if word == _GLIBC_CONTENDED else 0):
+        if tid in process.threads.all:
+            return tid
+    return 0

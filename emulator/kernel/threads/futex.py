@@ -118,7 +118,7 @@ def block(process: Process, waiters: Sequence[FutexWaiter], expected: int, timeo
             found = scheduler.wait(Wait(condition, (), deadline, word is not None, futex=first.address, word=expect))
         else:
             if timeout is None and word is None:
-                deadlock.check(process, first.address)
+                deadlock.check(process, {process.thread: first.address})
             found = waiting.until(process, over, timeout=timeout, word=expect)
     finally:
         for waiter in waiters:

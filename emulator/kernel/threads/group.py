@@ -31,6 +31,9 @@ class ThreadScheduler(Protocol):
     def add(self, thread: Thread) -> None:
         """A new thread, which can run."""
 
+    def registers(self, thread: Thread) -> list[int]:
+        """General registers of a thread, in the order of Cpu.general."""
+
     def registers_of(self, thread: Thread) -> AbstractContextManager[None]:
         """The registers of a new thread are on the CPU, first as copies of the calling one's."""
 

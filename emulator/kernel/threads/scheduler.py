@@ -146,6 +146,18 @@ class Scheduler:
         self._group.counted()
         self._ready.append(thread)
 
+    def registers(self, thread: Thread) -> list[int]:
+        """General registers of a thread, in the order of Cpu.general."""
+        loaded = self._loaded
+        if thread is loaded:
+            return self._process.cpu.general()
+        assert loaded.context is not None and thread.context is not None
+        self._cpu.save(loaded.context)
+        self._cpu.load(thread.context)
+        found = self._process.cpu.general()
+        self._cpu.load(loaded.context)
+        return found
+
     @contextmanager
     def registers_of(self, thread: Thread) -> Iterator[None]:
         """The registers of a new thread are on the CPU, first as copies of the calling one's."""
@@ -338,7 +350,7 @@ class Scheduler:
     def _check_deadlock(self) -> None:
         from uselib.emulator.kernel.threads import deadlock
 
-        deadlock.check(self._process)
+        deadlock.check(self._process, {thread: wait.futex for thread, wait in self._waits.items()})
 
 
 def run_threads(process: Process) -> ThreadScheduler:

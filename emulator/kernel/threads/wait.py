@@ -46,8 +46,8 @@ class Wait:
 
 @dataclass(eq=False)
 class FutexWaiter:
-    """A thread in the queue of a futex. bitset: of FUTEX_WAIT_BITSET. pi: it wants to own the word (FUTEX_LOCK_PI), which was `owner`'s. target: where
-    FUTEX_CMP_REQUEUE_PI may move it (key). number: which of futex_waitv's words. woken: it has left the queue for good."""
+    """A thread in the queue of a futex. bitset: of FUTEX_WAIT_BITSET. pi: it wants to own the word (FUTEX_LOCK_PI), which was `owner`'s. target:
+    where FUTEX_CMP_REQUEUE_PI may move it (key). number: which of futex_waitv's words. woken: it has left the queue for good."""
 
     thread: Thread
     key: tuple[object, ...]
