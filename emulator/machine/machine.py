@@ -283,6 +283,7 @@ class VirtualMachine:
     def _host_fault(self, kernel: Kernel) -> None:
         """The host's memory was not there (native/core/host_faults.c)."""
         address, access = self.engine.host_fault()
+        address = self.pages.virtual(address)
         if not self._stop_before(page_down(address), access, self.cpu.pc):
             kernel.exception(faults.of_host(self.space, self.cpu, address, access))
 

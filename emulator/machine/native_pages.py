@@ -20,6 +20,7 @@ from uselib.emulator.machine.register_file import locate_cpu
 RUNS = 8  # beside PROT_READ and PROT_WRITE: the page may be fetched from
 PAGE_BITS = 12
 _TLB_FIRST = 256
+_WORD = (1 << 64) - 1
 MODULE = "uselib.emulator.machine._pages"
 
 Fill = Callable[[int, int], int]
@@ -36,6 +37,9 @@ class LookupTable(Protocol):
 
     def forget(self, first: int, count: int) -> None:
         """The pages get 0, and the CPU looks them up again."""
+
+    def place(self, first: int, count: int, shift: int) -> None:
+        """The physical addresses of these pages are `shift` bytes from the virtual ones."""
 
     def close(self) -> None:
         """Frees it; the engine is closed already."""
@@ -58,6 +62,9 @@ class _Table(ctypes.Structure):
         ("count", c_uint64),
         ("last", c_void_p),
         ("last_number", c_uint64),
+        ("ranges", c_void_p),
+        ("range_count", c_uint64),
+        ("range_room", c_uint64),
     )
 
 
@@ -81,6 +88,11 @@ def library() -> ctypes.CDLL | None:
     lib.uselib_pages_put.argtypes = [table, c_uint64, c_uint8]
     lib.uselib_pages_get.argtypes, lib.uselib_pages_get.restype = [table, c_uint64], c_uint8
     lib.uselib_pages_clear.argtypes = [c_void_p, table, c_uint64, c_uint64]
+    lib.uselib_pages_place.argtypes, lib.uselib_pages_place.restype = (
+        [table, c_uint64, c_uint64, c_uint64],
+        ctypes.c_bool,
+    )
+    lib.uselib_pages_shift.argtypes, lib.uselib_pages_shift.restype = [table, c_uint64], c_uint64
     for function in (lib.uselib_pages_set, lib.uselib_pages_put, lib.uselib_pages_clear, lib.uselib_pages_free):
         function.restype = None
     lib.uselib_pages_free.argtypes = [table]
@@ -92,7 +104,8 @@ class NativeLookups:
 
     def __init__(self, lib: ctypes.CDLL, engine: Engine, bits: int, fill: Fill, elsewhere: dict[int, int]) -> None:
         self._lib, self._engine = lib, engine
-        self._slow = tlb_callback(fill, elsewhere)  # lives as long as the table
+        self._slow = tlb_callback(fill, elsewhere, self._shift)  # lives as long as the table
+        self._placed = False
         control = engine.function("uc_ctl")
         self.table: Any = lib.uselib_pages_new(native_module.address(self._slow), control, engine.flush_control)
         if not self.table:
@@ -121,6 +134,14 @@ class NativeLookups:
     def forget(self, first: int, count: int) -> None:
         self._lib.uselib_pages_clear(self._engine.handle, self.table, first, count)
 
+    def place(self, first: int, count: int, shift: int) -> None:
+        if not self._lib.uselib_pages_place(self.table, first, count, shift & _WORD):
+            raise MemoryError
+        self._placed = True
+
+    def _shift(self, page: int) -> int:
+        return int(self._lib.uselib_pages_shift(self.table, page >> PAGE_BITS)) if self._placed else 0
+
     def close(self) -> None:
         self._lib.uselib_pages_free(self.table)
 
@@ -132,7 +153,10 @@ class PortableLookups:
         self._engine = engine
         self._fill = fill
         self._size, self._fills = _TLB_FIRST, 0
-        engine.hook_lookups(tlb_callback(self._counted, elsewhere), 0)
+        self._shifts: dict[int, int] = {}  # by page; few programs have any
+        engine.hook_lookups(
+            tlb_callback(self._counted, elsewhere, lambda page: self._shifts.get(page >> PAGE_BITS, 0)), 0
+        )
 
     def _counted(self, page: int, access: int) -> int:
         self._fills += 1
@@ -149,6 +173,9 @@ class PortableLookups:
         self._engine.flush_tlb()
         self._size, self._fills = _TLB_FIRST, 0
 
+    def place(self, first: int, count: int, shift: int) -> None:
+        self._shifts.update(dict.fromkeys(range(first, first + count), shift))
+
     def close(self) -> None: ...
 
 
@@ -158,6 +185,7 @@ class NoLookups:
     def allow(self, first: int, count: int, value: int) -> None: ...
     def put(self, page: int, value: int) -> None: ...
     def forget(self, first: int, count: int) -> None: ...
+    def place(self, first: int, count: int, shift: int) -> None: ...
     def close(self) -> None: ...
 
 
@@ -168,15 +196,16 @@ def lookups(engine: Engine, bits: int, fill: Fill, elsewhere: dict[int, int]) ->
     return NativeLookups(lib, engine, bits, fill, elsewhere) if lib else PortableLookups(engine, fill, elsewhere)
 
 
-def tlb_callback(fill: Fill, elsewhere: dict[int, int]) -> Any:
-    """Wraps `fill` as a UC_HOOK_TLB_FILL callback. struct uc_tlb_entry is { u64 paddr; u32 perms; }."""
+def tlb_callback(fill: Fill, elsewhere: dict[int, int], shift: Callable[[int], int]) -> Any:
+    """Wraps `fill` as a UC_HOOK_TLB_FILL callback. shift: of a page's physical address. struct uc_tlb_entry is { u64 paddr; u32 perms; }."""
     address_of, perms_of = c_uint64.from_address, c_uint32.from_address
 
     def callback(_uc: int, page: int, access: int, entry: int, _data: int) -> bool:
         perms = fill(page, access)
         if not perms:
             return False
-        address_of(entry).value = elsewhere.get(page, page) if access != MEM_FETCH else page
+        target = elsewhere.get(page, page) if access != MEM_FETCH else page
+        address_of(entry).value = target + shift(target)
         perms_of(entry + 8).value = perms
         return True
 

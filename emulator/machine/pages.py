@@ -27,13 +27,16 @@ from uselib.loader.memory.address_space import (
     page_down,
     page_up,
 )
-from uselib.loader.memory.host_memory import Window
+from uselib.loader.memory.host_memory import Reservation, Window
 from uselib.loader.memory.vma import FileIdentity
 
 _WRITABLE = PROT_READ | PROT_WRITE  # Unicorn's permission bits are the same as PROT_*
 _RUNNABLE = PROT_READ | PROT_EXEC
 _BOTH = PROT_READ | PROT_WRITE | PROT_EXEC
 _AT_ONCE = 64 << 20  # bytes of a mapping that are entered into the table together
+FAR = (
+    1 << 48
+)  # physical addresses of reservations (loader/memory/windows.py) begin here: the others are the virtual ones
 MAX_CHANGES = 16  # of one page between writable and executable, before it becomes both
 
 
@@ -58,6 +61,7 @@ class PageTable:
         self._changes: dict[int, int] = {}
         self._executed: set[int] = set()  # pages that may have translations
         self._aliases = CodeAliases(space.vmas)
+        self._reservations: dict[Reservation, int] = {}  # and their physical addresses
         self._shared_code = SharedCode()
         self._apart: set[int] = set()  # executed pages that are not taken for the file's any more
         self._stand_ins: dict[int, int] = {}  # page -> executed page of the same memory that is written in its place
@@ -179,13 +183,15 @@ class PageTable:
         self._scanned.add(page)
         if self._x87 is not None:
             behind = page + PAGE
-            more = behind < vma.end and not self._beyond_end(vma, behind)
+            more = behind < min(vma.end, self._window(page).end) and not self._beyond_end(vma, behind)
             hooked_behind = self._x87.scan(self._window(page), page, PAGE + 2 if more else PAGE)
             if hooked_behind and behind in self._executed:
                 self._unhooked.add(behind)
 
     def _window(self, page: int) -> Window:
-        return next(window for window in self._space.windows if window.start <= page < window.end)
+        window = self._space.windows.find(page)
+        assert window is not None
+        return window
 
     @staticmethod
     def _beyond_end(vma: Vma, page: int) -> bool:
@@ -272,7 +278,23 @@ class PageTable:
         return self._engine.core is not None
 
     def window_added(self, window: Window) -> None:
-        self._engine.map_host(window.start, window.end - window.start, window.start + window.delta)
+        if window.reservation is None:
+            self._engine.map_host(window.start, window.end - window.start, window.start + window.delta)
+            return
+        if window.reservation not in self._reservations:
+            place = max((at + reservation.size for reservation, at in self._reservations.items()), default=FAR)
+            self._engine.map_host(place, window.reservation.size, window.reservation.host)
+            self._reservations[window.reservation] = place
+        shift = self._reservations[window.reservation] - window.reservation.host + window.delta
+        self._table.place(window.start >> PAGE_BITS, (window.end - window.start) >> PAGE_BITS, shift)
+
+    def virtual(self, address: int) -> int:
+        """The guest's address of a physical one."""
+        for reservation, place in self._reservations.items():
+            if place <= address < place + reservation.size:
+                window = self._space.windows.of_host(address - place + reservation.host)
+                return address if window is None else address - place + reservation.host - window.delta
+        return address
 
     def mapped(self, vma: Vma) -> None:
         """Nothing was there, so nothing is cached."""
@@ -325,7 +347,8 @@ class PageTable:
         if not pages:
             return
         for start, end in ranges(pages):
-            self._drop(start, end)
+            for first in range(start, end, PAGE if self._reservations else end - start):
+                self._drop(first, first + PAGE if self._reservations else end)
         for page in pages:
             self._table.forget(page >> PAGE_BITS, 1)
         self._executed.difference_update(pages)

@@ -6,5 +6,5 @@ listener.py       who is told of changes
 vma.py            one mapping, and the ordered list of them; gaps.py: where a search for a free range begins
 layout.py         where stack, heap and mappings go
 access.py         which accesses are allowed, and what comes of the others
-host_memory.py    windows of guest addresses over memory of the host
+host_memory.py    windows of guest addresses over memory of the host;  windows.py: those of an address space
 """

@@ -60,7 +60,7 @@ class AddressSpace(Remapping, Residence):
         """After an access of this process's to pages of a file: the first of those that were not there, and the mapping is as before."""
         first: int | None = None
         while page := self.listener.lost_page():
-            window = next((w for w in self.windows if w.start <= page - w.delta < w.end), None)
+            window = self.windows.of_host(page)
             vma = self.vmas.find(page - window.delta) if window is not None else None
             if window is not None and vma is not None:
                 at = page - window.delta
@@ -111,6 +111,11 @@ class AddressSpace(Remapping, Residence):
         if not len(data):
             return
         window = self._window(address)
+        if address + len(data) > window.end:
+            first = window.end - address
+            self._store(address, data[:first], of_file)
+            self._store(window.end, data[first:], of_file)
+            return
         if of_file and not self.listener.catches_faults:
             self._whole(data[: window.write_of_file(address, data)], address, len(data), "write")
         else:
@@ -121,18 +126,16 @@ class AddressSpace(Remapping, Residence):
         if vma is not None and (vma.prot & PROT_EXEC or vma.shared or address + len(data) > vma.end):
             self.listener.code_written(address, address + len(data))
 
-    def view(self, address: int, size: int) -> memoryview:
-        """Writable host memory behind a range that the guest may write (for reading files without a copy).
+    def views(self, address: int, size: int) -> list[memoryview]:
+        """Writable host memory behind a range that the guest may write (for reading files without a copy), most often in one piece.
 
         Raises MemoryFault.
         """
         self.check(address, size, "write")
-        if not size:
-            return memoryview(bytearray())
         vma = self.vmas.find(address)
         if vma is not None and (vma.prot & PROT_EXEC or vma.shared or address + size > vma.end):
             self.listener.code_written(address, address + size)
-        return self._window(address).view(address, size)
+        return [window.view(start, end - start) for window, start, end in self.windows.pieces(address, address + size)]
 
     def host_address(self, address: int) -> int:
         """Where the host has the byte at a guest address. Raises MemoryFault if it lies in no window."""
@@ -209,6 +212,7 @@ class AddressSpace(Remapping, Residence):
         if self.total + vma.start - start > allowed:
             return False
         grown = replace(vma, start=start, end=vma.start)
+        self._ensure(start, vma.start)
         self._back(grown)
         self.vmas.insert(grown)
         return True

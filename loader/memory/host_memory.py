@@ -70,19 +70,47 @@ def _memory_file() -> Iterator[int]:
         os.close(file)
 
 
+_RESERVED = _MAP_PRIVATE | _MAP_ANONYMOUS | _MAP_NORESERVE
+
+
+class Reservation:
+    """A reservation of host memory that windows are cut out of. `used` bytes of its `size` belong to windows."""
+
+    def __init__(self, host: int, size: int) -> None:
+        self.host, self.size, self.used = host, size, 0
+
+    @classmethod
+    def reserve(cls, size: int) -> Reservation:
+        """Raises OSError (ENOMEM) if the host has no room."""
+        return cls(_mmap(0, size, _PROT_NONE, _RESERVED), size)
+
+    @property
+    def left(self) -> int:
+        return self.size - self.used
+
+    def cut(self, start: int, end: int) -> Window:
+        """The window of [start, end), which fits."""
+        at = self.host + self.used
+        self.used += end - start
+        return Window(start, end, at - start, self)
+
+    def release(self) -> None:
+        _libc().munmap(self.host, self.size)
+
+
 @dataclass(frozen=True)
 class Window:
-    """Guest addresses [start, end) at host address start + delta."""
+    """Guest addresses [start, end) at host address start + delta. reservation: what it is a part of."""
 
     start: int
     end: int
     delta: int
+    reservation: Reservation | None = None
 
     @classmethod
     def reserve(cls, start: int, end: int) -> Window:
         """Raises OSError (ENOMEM) if the host has no room."""
-        flags = _MAP_PRIVATE | _MAP_ANONYMOUS | _MAP_NORESERVE
-        host = _mmap(0, end - start, _PROT_NONE, flags)
+        host = _mmap(0, end - start, _PROT_NONE, _RESERVED)
         return cls(start, end, host - start)
 
     def release(self) -> None:
@@ -105,8 +133,7 @@ class Window:
 
     def unmap(self, address: int, size: int) -> None:
         """Back to a mere reservation."""
-        flags = _MAP_PRIVATE | _MAP_FIXED | _MAP_ANONYMOUS | _MAP_NORESERVE
-        _mmap(address + self.delta, size, _PROT_NONE, flags)
+        _mmap(address + self.delta, size, _PROT_NONE, _RESERVED | _MAP_FIXED)
 
     def move(self, old: int, target: int, size: int) -> None:
         """Moves pages with their contents (no copying) to a host address in guest memory; the old range becomes a reservation again."""

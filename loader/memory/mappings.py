@@ -22,13 +22,13 @@ from uselib.loader.memory.layout import (
     MAX_MAPPINGS,
     MMAP_MIN,
     STACK_GUARD_GAP,
-    WINDOW_UNIT,
     MemoryLayout,
     page_down,
     page_up,
 )
 from uselib.loader.memory.listener import Listener, NoListener
 from uselib.loader.memory.vma import PAGE, PROT_WRITE, MappedFile, SharedMemory, Vma, VmaList
+from uselib.loader.memory.windows import Windows
 
 
 def os_error(number: int) -> OSError:
@@ -49,11 +49,11 @@ class Mappings:
         self.layout = layout
         self.limit = limit
         self.vmas = VmaList()
-        self.windows: list[Window] = []
+        self.windows = Windows()
         self._gaps = GapHints(self.layout.mmap_base)
         self.listener: Listener = NoListener()
         for start, end in self.layout.windows:
-            self.windows.append(Window.reserve(start, end))
+            self.windows.add(Window.reserve(start, end))
 
     def set_listener(self, listener: Listener) -> None:
         """Replaces the listener and tells the new one of the windows there are."""
@@ -63,9 +63,7 @@ class Mappings:
 
     def release(self) -> None:
         """Gives all memory back to the host (exec has replaced this address space)."""
-        for window in self.windows:
-            window.release()
-        self.windows.clear()
+        self.windows.release()
         self.vmas = VmaList()
 
     # -- looking ----------------------------------------------------------------------------------------------------
@@ -87,24 +85,18 @@ class Mappings:
         return start >= self.layout.lowest and end <= self.layout.top and not self.vmas.overlapping(start, end)
 
     def _window(self, address: int) -> Window:
-        for window in self.windows:
-            if window.start <= address < window.end:
-                return window
-        raise MemoryFault(address, "read")
+        window = self.windows.find(address)
+        if window is None:
+            raise MemoryFault(address, "read")
+        return window
 
-    def _window_for(self, start: int, end: int) -> Window:
-        """The window around the range, reserved if there is none yet. Raises OSError (ENOMEM)."""
-        for window in self.windows:
-            if window.start <= start and end <= window.end:
-                return window
-        low, high = start & -WINDOW_UNIT, (end + WINDOW_UNIT - 1) & -WINDOW_UNIT
-        if any(low < window.end and window.start < high for window in self.windows):
-            raise os_error(errno.ENOMEM)  # would straddle two reservations
-        window = Window.reserve(low, high)
-        self.windows.append(window)
+    def _ensure(self, start: int, end: int) -> None:
+        """Has host memory for a range. Raises OSError (ENOMEM)."""
+        self.windows.ensure(start, end, self._added)
+
+    def _added(self, window: Window) -> None:
         self._gaps.forget()
         self.listener.window_added(window)
-        return window
 
     # -- mapping ----------------------------------------------------------------------------------------------------
 
@@ -140,17 +132,16 @@ class Mappings:
         vma = Vma(start, end, prot, file, offset, shared, writable, grows_down, name, origin, memory, locked)
         if self.data_limit is not None and vma.is_data:
             self._data_room(size)
-        window = self._window_for(start, end)
-        if file is None:
-            window.map_anonymous(start, size, shared=shared)
-        else:
-            try:
-                window.map_file(start, size, file.fd, offset, shared=shared, writable=may_write)
-            except PermissionError:  # sealed: it may be read
-                if prot & PROT_WRITE or not shared:
-                    raise
-                vma = replace(vma, may_write=False)
-                window.map_file(start, size, file.fd, offset, shared=True, writable=False)
+        self._ensure(start, end)
+        if memory is not None and not self._is_backed(start, end):
+            raise os_error(errno.ENOMEM)  # it would be two memories
+        try:
+            self._back(vma)
+        except PermissionError:  # sealed: it may be read
+            if prot & PROT_WRITE or not shared:
+                raise
+            vma = replace(vma, may_write=False)
+            self._back(vma)
         if self.vmas.remove(start, end):
             self.listener.changed(start, end)
         if grows_down and start < self.layout.mmap_base:
@@ -212,7 +203,8 @@ class Mappings:
         return start
 
     def _is_backed(self, start: int, end: int) -> bool:
-        return any(window.start <= start and end <= window.end for window in self.windows)
+        window = self.windows.find(start)
+        return window is not None and end <= window.end
 
     def unmap(self, address: int, size: int) -> None:
         """munmap(2). Raises OSError (EINVAL)."""
@@ -221,7 +213,8 @@ class Mappings:
             raise os_error(errno.EINVAL)
         parts = self.vmas.remove(start, end)
         for part in parts:
-            self._window(part.start).unmap(part.start, part.size)
+            for window, low, high in self.windows.pieces(part.start, part.end):
+                window.unmap(low, high - low)
         if parts:
             self._freed(end)
             self.listener.changed(start, end)
@@ -275,26 +268,23 @@ class Mappings:
     def _extend(self, vma: Vma, end: int) -> None:
         self._room(end - vma.end)
         tail = replace(vma, start=vma.end, end=end, offset=vma.offset + vma.size if vma.backing else 0)
+        self._ensure(tail.start, tail.end)
         self._back(tail)
         self.vmas.insert(tail)
 
     def _back(self, vma: Vma) -> None:
-        """Puts fresh host pages behind a range."""
-        window = self._window_for(vma.start, vma.end)
-        if vma.memory is not None and self._show_again(vma, window):
-            return
-        if vma.file is None:
-            window.map_anonymous(vma.start, vma.size, shared=vma.shared)
-        else:
-            window.map_file(vma.start, vma.size, vma.file.fd, vma.offset, shared=vma.shared, writable=vma.may_write)
+        """Puts fresh host pages behind a range that has windows. Raises OSError."""
+        for window, start, end in self.windows.pieces(vma.start, vma.end):
+            offset = vma.offset + start - vma.start
+            if vma.file is not None:
+                window.map_file(start, end - start, vma.file.fd, offset, shared=vma.shared, writable=vma.may_write)
+            elif vma.memory is None or not self._show_again(vma.memory, offset, window, start, end - start):
+                window.map_anonymous(start, end - start, shared=vma.shared)
 
-    def _show_again(self, vma: Vma, window: Window) -> bool:
+    def _show_again(self, memory: SharedMemory, offset: int, window: Window, start: int, size: int) -> bool:
         """Maps shared anonymous memory a second time. False if it is nowhere else, or only a later part of it."""
-        assert vma.memory is not None
-        for other in self.vmas.shared(vma.memory.identity):
-            if other.offset <= vma.offset:
-                window.show(
-                    self._window(other.start).delta + other.start, vma.offset - other.offset, vma.start, vma.size
-                )
+        for other in self.vmas.shared(memory.identity):
+            if other.offset <= offset:
+                window.show(self._window(other.start).delta + other.start, offset - other.offset, start, size)
                 return True
         return False

@@ -53,7 +53,7 @@ class Remapping(Mappings):
             self._check_growth(vma, new_size - old_size)
         if not moves:
             grown = address + new_size
-            if vma.end == address + old_size and self.is_free(vma.end, grown) and self._is_backed(address, grown):
+            if vma.end == address + old_size and self.is_free(vma.end, grown):
                 self._extend(vma, grown)
                 return address
             if not may_move:
@@ -83,13 +83,14 @@ class Remapping(Mappings):
         """keep: the old range stays mapped; what was private is empty there."""
         part = vma.cut(address, address + old_size) if old_size else replace(vma.cut(address, vma.end), end=address)
         moved = replace(part, start=target, end=target + new_size)
-        source, destination = self._window(address), self._window_for(target, target + new_size)
+        self._ensure(target, target + new_size)
         if vma.shared:
             self._back(moved)
             if not keep:
-                source.unmap(address, old_size)
+                for window, low, high in self.windows.pieces(address, address + old_size):
+                    window.unmap(low, high - low)
         else:
-            source.move(address, destination.delta + target, old_size)
+            self._move_pages(address, target, old_size)
             if new_size > old_size:
                 self._back(moved.cut(target + old_size, moved.end))
             if keep:
@@ -105,6 +106,11 @@ class Remapping(Mappings):
         self.vmas.insert(moved)
         self.listener.mapped(moved)
         return target
+
+    def _move_pages(self, address: int, target: int, size: int) -> None:
+        for source, low, high in self.windows.pieces(address, address + size):
+            for destination, start, end in self.windows.pieces(target + low - address, target + high - address):
+                source.move(start - target + address, destination.delta + start, end - start)
 
     def rearrange(self, address: int, size: int, offset: int) -> None:
         """remap_file_pages(2): a part of a shared mapping shows another part of its memory. Raises OSError (EINVAL)."""

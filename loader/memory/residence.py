@@ -40,7 +40,8 @@ class Residence(Mappings):
             if number := wrong(vma):
                 raise os_error(number)
             if host:
-                self._window(start).advise(start, end - start, advice)
+                for window, low, high in self.windows.pieces(start, end):
+                    window.advise(low, high - low, advice)
             if advice in _DISTURBS:
                 if vma.prot & PROT_EXEC or vma.shared:
                     self.listener.code_written(start, end)
@@ -64,7 +65,8 @@ class Residence(Mappings):
             if invalidate and vma.locked:
                 raise os_error(errno.EBUSY)
             if vma.file is not None and vma.shared:
-                self._window(start).sync(start, end - start, flags)
+                for window, low, high in self.windows.pieces(start, end):
+                    window.sync(low, high - low, flags)
 
         self._over(address, address + page_up(size), deal)
 

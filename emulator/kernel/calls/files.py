@@ -271,7 +271,7 @@ def sys_memfd_create(process: Process, name: int, flags: int) -> int:
     if sum(path.startswith(b"/memfd:") for path in paths) >= MEMORY_FILES or len(mapped) >= MAPPED_MEMORY_FILES:
         raise GuestError(errno.ENFILE)
     fd = os.memfd_create("guest", os.MFD_CLOEXEC | (os.MFD_ALLOW_SEALING if flags & 2 else 0))
-    file = HostFile(fd, b"/memfd:" + label + b" (deleted)", C.O_RDWR | C.O_LARGEFILE, mutable=True)
+    file = HostFile(fd, b"/memfd:" + label, C.O_RDWR | C.O_LARGEFILE, mutable=True)
     file.most = MEMORY_FILE_SIZE
     return process.files.add(file, bool(flags & 1))
 

@@ -54,7 +54,7 @@ class Buffers:
         self._copy: list[bytearray] | None = None
         self.views: list[memoryview | bytearray] = []
         try:
-            self.views += [process.memory.view(address, size) for address, size in parts if size]
+            self.views += [view for address, size in parts if size for view in process.memory.views(address, size)]
         except MemoryFault:  # it ends early: all is well if the message does, too
             self._copy = [bytearray(min(size, _MOST)) for _, size in parts]
             self.views = list(self._copy)

@@ -137,7 +137,7 @@ class HostFile(Description):
             wait_for(process, self.fd, READ)
         if count > _SMALL:
             try:
-                return os.readv(self.fd, [process.memory.view(address, min(count, C.IO_MAX))])
+                return os.readv(self.fd, process.memory.views(address, min(count, C.IO_MAX)))
             except MemoryFault:
                 count = min(count, _CHUNK)  # the buffer ends early: all is well if the file does, too
         data = os.read(self.fd, count)
@@ -150,7 +150,7 @@ class HostFile(Description):
         return len(data)
 
     def readv(self, process: FileUser, parts: Sequence[tuple[int, int]], offset: int | None) -> int:
-        views = [process.memory.view(address, size) for address, size in parts if size]
+        views = [view for address, size in parts if size for view in process.memory.views(address, size)]
         if offset is not None:
             return os.preadv(self.fd, views, offset)
         if self.waits and not (self.terminal and not may_read(process, self.fd)):

@@ -23,6 +23,7 @@ typedef bool (*Fill)(void *uc, uint64_t page, int access, Entry *entry, void *da
 typedef int (*Control)(void *uc, int control, ...);                /* uc_ctl */
 typedef void (*FlushPage)(void *cpu, uint64_t address);            /* tlb_flush_page of Unicorn's x86 target */
 
+typedef struct { uint64_t first, end, shift; } Range;              /* pages whose physical address is another: + shift */
 typedef struct { uint64_t number; uint8_t *bytes; } Chunk;         /* bytes: NULL for a free place */
 
 typedef struct {
@@ -40,6 +41,8 @@ typedef struct {
     uint64_t mask, count;   /* of chunks: places - 1, used places */
     uint8_t *last;          /* the chunk found last */
     uint64_t last_number;
+    Range *ranges;          /* by their first page */
+    uint64_t range_count, range_room;
 } Table;
 
 #define EXPORT __attribute__((visibility("default")))
@@ -94,7 +97,41 @@ EXPORT void uselib_pages_free(Table *t)
 {
     for (uint64_t i = 0; i <= t->mask; i++) free(t->chunks[i].bytes);
     free(t->chunks);
+    free(t->ranges);
     free(t);
+}
+
+/* The number of ranges that begin at or before a page. */
+static uint64_t ranges_up_to(const Table *t, uint64_t page)
+{
+    uint64_t low = 0, high = t->range_count;
+    while (low < high) {
+        uint64_t middle = (low + high) / 2;
+        if (t->ranges[middle].first <= page) low = middle + 1;
+        else high = middle;
+    }
+    return low;
+}
+
+EXPORT uint64_t uselib_pages_shift(const Table *t, uint64_t page)
+{
+    uint64_t i = ranges_up_to(t, page);
+    return i && page < t->ranges[i - 1].end ? t->ranges[i - 1].shift : 0;
+}
+
+/* Pages [first, first + count), which are in no range yet, lie elsewhere. false: out of memory. */
+EXPORT bool uselib_pages_place(Table *t, uint64_t first, uint64_t count, uint64_t shift)
+{
+    if (t->range_count == t->range_room) {
+        uint64_t room = t->range_room ? 2 * t->range_room : 16;
+        Range *grown = realloc(t->ranges, room * sizeof *grown);
+        if (!grown) return false;
+        t->ranges = grown, t->range_room = room;
+    }
+    uint64_t i = ranges_up_to(t, first);
+    memmove(t->ranges + i + 1, t->ranges + i, (t->range_count++ - i) * sizeof(Range));
+    t->ranges[i] = (Range){first, first + count, shift};
+    return true;
 }
 
 /* Pages [first, first + count) get `value`; those that have a value already keep it. */
@@ -186,7 +223,7 @@ EXPORT bool uselib_pages_fill(void *uc, uint64_t address, int access, Entry *ent
     uint8_t wanted = access == MEM_FETCH ? RUNS : access == MEM_WRITE ? WRITE : READ;
     if (value & wanted) {
         bytes[page % CHUNK] |= LOOKED_UP;
-        entry->paddr = address;
+        entry->paddr = t->range_count ? address + uselib_pages_shift(t, page) : address;
         entry->perms = (value & (READ | WRITE)) | (value & RUNS ? FETCH : 0);
         return true;
     }

@@ -7,13 +7,15 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from uselib.loader.memory import windows
 from uselib.loader.memory.address_space import (
     MMAP_MIN,
     PAGE,
@@ -24,6 +26,7 @@ from uselib.loader.memory.address_space import (
     MemoryCeiling,
     MemoryFault,
 )
+from uselib.loader.memory.layout import LAYOUTS
 
 RW = PROT_READ | PROT_WRITE
 BASE = 0x1000_0000  # the region that the machine below plays in: 24 pages
@@ -201,6 +204,25 @@ Model.TestCase.settings = settings(
     max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestModel = Model.TestCase
+
+
+class FarModel(Model):
+    """The same where each mapping has windows of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.space.release()
+        self.few = patch.object(windows, "NEAR", 0)
+        self.few.start()
+        self.space = AddressSpace(32, layout=replace(LAYOUTS[32], windows=((0xE000_0000, 1 << 32),)))
+
+    def teardown(self) -> None:
+        super().teardown()
+        self.few.stop()
+
+
+FarModel.TestCase.settings = Model.TestCase.settings
+TestFarModel = FarModel.TestCase
 
 
 @contextmanager
