@@ -1,14 +1,14 @@
 """Linker: object files and archives in, ELF executables and fixed-address shared libraries out.
 
 link.py         the passes of a link in their order; passes/ has them, outputs/ what differs between kinds of output
-options.py      GNU ld's command line as one `Options`; option_table.py: a row an option
+options.py      GNU ld's command line as one `Options`; option_table.py: one row for each option
 image.py        Image: what the linker gives the loader, and the machines
 versions.py     version numbers, and the rules by which start-up chooses one
 errors.py       how errors are worded and collected; reading.py, writing.py: whole files, checked and renamed
 
 formats/        ELF, ar, notes: bytes <-> records
 library/        mkshlib: target libraries and their stub libraries
-historical/     a folder a format of old systems
+historical/     formats of old systems, one folder for each
 c_types/, dwarf/  types of C, from declarations and from debug information; source lines
-cycle_collector.py, installation.py, quick_dataclass.py  what linking needs of Python itself
+cycle_collector.py, installation.py, quick_dataclass.py  garbage collection, paths, fast dataclasses
 """

@@ -1,7 +1,7 @@
 """The switch of Python's cyclic garbage collector: linking and importing make many lasting objects and no garbage cycles.
 
-A link makes a hundred thousand objects; looking through them for garbage would take a third of its time, and a fifth if it
-is done once at the end.
+A link makes a hundred thousand objects; to look through them for garbage would take a third of its time, or a fifth
+if it is done once at the end.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from contextlib import contextmanager
 
 
 def stop() -> None:
-    """No collections until `resume`."""
+    """Stops collections until `resume`."""
     gc.disable()
 
 
 def resume() -> None:
-    """Collections again, unless they go on anyway. What was made before is never looked at."""
+    """Starts collections again if they were stopped. Objects made before are never examined."""
     if not gc.isenabled():
         gc.freeze()
         gc.enable()
@@ -25,7 +25,7 @@ def resume() -> None:
 
 @contextmanager
 def no_cycle_collection() -> Iterator[None]:
-    """No collections within the block. What was made in it goes to the oldest generation."""
+    """Stops collections within the block. Objects made in it go to the oldest generation."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -16,12 +16,12 @@ _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 
 
 def printable(text: str) -> str:
-    """`text` without control characters: names come from files, and must not break lines or command a terminal."""
+    """`text` without control characters: names come from files, and must not break lines or send control codes to a terminal."""
     return text if text.isprintable() else text.translate(_CONTROLS)
 
 
 def unprintable(text: str) -> str:
-    """The first character of a line that cannot be seen, as `U+202E`; empty if there is none. A tab can."""
+    """The first invisible character of a line, as `U+202E`; empty if there is none. A tab counts as visible."""
     return next((f"U+{ord(char):04X}" for char in text if not char.isprintable() and char != "\t"), "")
 
 
@@ -68,7 +68,7 @@ class ToolError(Exception):
 
 
 class FormatError(ToolError):
-    """Bytes that are not what they claim to be: truncated, inconsistent, or of another format."""
+    """Bytes that are truncated, inconsistent, or of another format than expected."""
 
 
 class LinkError(ToolError):

@@ -1,4 +1,4 @@
-"""link(): the ordered list of passes. Each pass reads what earlier ones made and never reaches back.
+"""link(): the ordered list of passes. Each pass reads what earlier passes made and does not change it.
 
 What depends on the kind of output is an `OutputKind` (outputs/kind.py): programs are in outputs/program.py, target
 libraries in library/output_kind.py, programs and libraries of old systems in historical/.
@@ -96,7 +96,7 @@ def _link(options: Options, kind: OutputKind) -> Linked:
 
 
 class _Ways(NamedTuple):
-    """What large links do in columns of numbers, and others one by one. The results are the same."""
+    """Steps that large links do in columns of numbers and small links one by one. The results are the same."""
 
     odd: OddRelocations
     relocate_all: RelocateAll

@@ -1,4 +1,4 @@
-"""GNU ld's options: which there are, whether a value follows, and what each one is for (options.py)."""
+"""GNU ld's options: their names, whether a value follows, and what each one does (options.py)."""
 
 from __future__ import annotations
 

@@ -5,8 +5,8 @@
     libX_s.MAJOR.MINOR, libX_s.MAJOR   symbolic links to the newest of them (`uselib ldconfig`)
 
 A rule is a row of `RULES`. runtime/crt/versions.h has the same table for start-up; tests/loader/libraries/test_versions_choice.py lets both
-choose among the same files. docs/versions.md says which system had which rule. Knows nothing of directories
-(loader/libraries/search.py looks into them).
+choose among the same files. docs/versions.md says which system had which rule. This module does not read
+directories; loader/libraries/search.py does.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class VersionRule:
     text: str
 
     def refusal(self, installed: Version, linked: Version) -> str:
-        """Why a program linked with one version cannot run with another: a key of REFUSALS; empty if it can."""
+        """The reason why a program linked with one version cannot run with another, a key of REFUSALS; empty if it can."""
         if installed.major != linked.major:
             return "major"
         if installed.minor < linked.minor:

@@ -65,7 +65,7 @@ def replacing(path: str, mode: int | None) -> Iterator[BinaryIO]:
                 os.unlink(name)
             raise
     except OSError as failure:
-        if failure.filename in (None, name, target):  # of a full disk it has no name
+        if failure.filename in (None, name, target):  # the exception for a full disk has no name
             raise OSError(failure.errno, failure.strerror, path) from None
         raise
 
@@ -92,7 +92,7 @@ def write_together(files: Sequence[OutputFile]) -> None:
                     raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
                 file = stack.enter_context(replacing(path, mode))
                 file.write(content)
-                file.flush()  # what is left to the end of the block is to rename it
+                file.flush()  # at the end of the block it is only renamed
             except OSError as failure:
                 raise error(path, f"cannot be written: {failure.strerror}") from None
 

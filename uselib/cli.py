@@ -35,10 +35,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 def usage() -> str:
     rows = "\n".join(f"  {name:<9} {text}" for name, (_, text) in COMMANDS.items())
-    return f"usage: uselib COMMAND [OPTIONS]\n\n{rows}\n\n`uselib COMMAND --help` says more of each."
+    return f"usage: uselib COMMAND [OPTIONS]\n\n{rows}\n\n`uselib COMMAND --help` shows the options of a command."
 
 
-# Linking leaves hundreds of thousands of small objects; taking them down one by one at exit would cost a third of the time.
+# Linking leaves hundreds of thousands of small objects; freeing them one by one at exit would take a third of the time.
 # `run` of a small program would spend 15 % of its time on modules and on Unicorn's.
 QUICK_EXIT = frozenset(("ld", "mkshlib", "run"))
 
@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     """Runs a subcommand, the process's own command line if `argv` is None. Returns its exit status."""
     if argv is not None:
         return _run(argv)
-    cycle_collector.stop()  # importing makes nothing to collect; _run turns it on again
+    cycle_collector.stop()  # imports make no garbage cycles; _run starts collections again
     status = _run(sys.argv[1:])
     if sys.argv[1:2] and sys.argv[1] in QUICK_EXIT:
         try:
@@ -81,7 +81,9 @@ def _run(arguments: list[str]) -> int:
             print(f"uselib: {text}", file=sys.stderr)
         return 2 if isinstance(failure, UsageError) else 1
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader went away: the interpreter must not complain at exit
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), 1
+        )  # the reader closed the pipe: the interpreter must not report it at exit
         return 141
     except KeyboardInterrupt:
         return 130
@@ -95,7 +97,7 @@ def _run(arguments: list[str]) -> int:
             "uselib: out of memory; its inputs, or what they ask for, are too large for this machine", file=sys.stderr
         )
         return 1
-    except Exception as failure:  # a defect of ours: still one line, with the way to the details
+    except Exception as failure:  # an internal error is one line too, and names the way to the details
         if os.environ.get("USELIB_DEBUG"):
             raise
         print(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def package_version() -> str:
-    """`0+unknown` where uselib is imported from a folder that no pip installed."""
+    """`0+unknown` if uselib was not installed by pip."""
     from importlib.metadata import PackageNotFoundError, version  # slow to import, and few commands show it
 
     try:

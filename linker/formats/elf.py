@@ -102,7 +102,7 @@ class ProgramHeader(NamedTuple):
     alignment: int
 
 
-_new = tuple.__new__  # mapped over rows, it makes a named tuple as fast as a display makes a tuple
+_new = tuple.__new__  # mapped over rows, it makes a named tuple as fast as (a, b) makes a tuple
 _RELA64 = Struct("<QIIq")
 _SYMBOL_ORDER = itemgetter(0, 3, 4, 5, 1, 2)  # of Elf32_Sym's fields in ElfSymbol
 

@@ -189,7 +189,7 @@ def _section(file: elf.ElfFile, name: str) -> memoryview | None:
 def _text(
     file: elf.ElfFile, segments: tuple[Segment, ...], symbols: tuple[ImageSymbol, ...], section: str, symbol: str
 ) -> str:
-    """A string for start-up: our ld gives it a section; a program's own definition may stand anywhere. Empty if none.
+    """A string for start-up, in a section that our ld makes or where the program defines it. Empty if there is none.
     Only files with a `.lib` are asked."""
     content: bytes | memoryview | None = _section(file, section)
     if content is None:
@@ -236,7 +236,7 @@ def _symbols(file: elf.ElfFile) -> tuple[tuple[ImageSymbol, ...], list[_Row]]:
     kinds = [section.type for section in file.sections]
     wanted = (
         SHT_SYMTAB if SHT_SYMTAB in kinds or file.kind != elf.ET_DYN else SHT_DYNSYM
-    )  # all that a stripped library has
+    )  # a stripped library has no other
     for index, section in enumerate(file.sections):
         if section.type != wanted:
             continue

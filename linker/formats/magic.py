@@ -1,4 +1,4 @@
-"""The format of a file, by its first bytes. This imports no reader of a format: most files are ELF.
+"""The format of a file, by its first bytes. This module imports no reader of a format, since most files are ELF.
 
 The names of the formats are those of the modules: linker/historical/NAME/format.py reads, to_elf.py there makes ELF of objects,
 loader/programs/NAME.py starts programs.

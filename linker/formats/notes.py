@@ -1,6 +1,6 @@
-"""The four notes of uselib, little-endian and alike on both machines. Note name: "uselib" (7 bytes with its NUL).
+"""The four notes of uselib, little-endian and the same on both machines. Note name: "uselib" (7 bytes with its NUL).
 
-    NT_LIBRARY  in a target library, section .note.uselib, on the header page: who it is and what its bootstrap maps
+    NT_LIBRARY  in a target library, section .note.uselib, on the header page: its identity and what its bootstrap maps
     NT_NEEDS    in a stub library's first object, so in every program linked with it (whichever linker is used) and in
                 libraries that depend on it: the identity of the library at link time; one note per library
     NT_BINDINGS written by our ld only, in .note.uselib.bindings, which is not loaded: every (symbol, address) bound
@@ -30,8 +30,8 @@ NT_LIBRARY descriptor                          NT_NEEDS descriptor
   128 segments: u64 address, u64 offset, u64 file_size, u64 memory_size, u32 prot (PROT_*), u32 checksum (of the first; else 0)
     . strings: name NUL, then each dependency's file name NUL
 
-checksum: FNV-1a (32 bits) of the bytes 4-7, 24-47, 56-95 and 128 to the end without the checksum: of all that start-up could
-not tell from anything else, and would follow.
+checksum: FNV-1a (32 bits) of the bytes 4-7, 24-47, 56-95 and 128 to the end without the checksum: of the fields that start-up
+uses and cannot check in another way.
 
 NT_SCHEME descriptor
     0 u32 format (1)

@@ -1,4 +1,4 @@
-"""What is refused or warned of while a target library is made: inputs, double definitions, its address range."""
+"""Errors and warnings while a target library is made: its inputs, double definitions, its address range."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def conflicts(resolution: Resolution, exports: Exports, used: Iterable[InputStub
         if id(library) in libraries and name in exports.functions.keys() | exports.data.keys():
             yield Diagnostic(
                 file.where if file is not None else "mkshlib",
-                f"{library.file_name} defines it too, and goes on using its own",
+                f"{library.file_name} defines it too, and continues to use its own",
                 symbol=name,
                 remedy="rename one, or make it interposable there",
             )

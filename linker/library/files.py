@@ -15,7 +15,7 @@ from uselib.linker.writing import permissions, temporary_file
 
 
 def write(target_bytes: bytes, library: stub.StubContents, directory: str | Path, form: str) -> None:
-    """Writes target and stub: all of it under temporary names first, then renamed. Raises OSError, and then nothing is new."""
+    """Writes target and stub: all files under temporary names first, then renamed. Raises OSError; then no file has changed."""
     who = library.identity
     root = Path(directory)
     target, versioned = root / "shlib" / who.file_name, root / "lib" / f"{who.file_name}.a"
@@ -34,7 +34,7 @@ def write(target_bytes: bytes, library: stub.StubContents, directory: str | Path
         _stage(pending, target, target_bytes, 0o777)
         for temporary, final in pending:
             _check_place(temporary, final)
-        # from here on only renames: all that can fail has been done
+        # only renames follow: all steps that can fail are done
         for temporary, final in pending:
             if final.is_dir():
                 old = Path(tempfile.mkdtemp(prefix=f".{final.name}.old.", dir=final.parent))

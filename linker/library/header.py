@@ -1,4 +1,4 @@
-"""The header of a target library: what its NT_LIBRARY note says of it, before and after addresses are known."""
+"""The header of a target library: the contents of its NT_LIBRARY note, before and after addresses are known."""
 
 from __future__ import annotations
 

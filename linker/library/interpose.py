@@ -1,4 +1,4 @@
-"""Interposable functions: what System V's libraries did with pointers of their own, without changes to the library's sources.
+"""Interposable functions: the pointers that System V's libraries had in their sources, here without changes to the sources.
 
 A function marked interposable (`--interposable malloc,free`, or `#interposable` and `#init` in a specification file)
 is called by the library through a pointer, so that a program's own definition serves the library too:

@@ -50,12 +50,12 @@ class JumpSlot:
 
     @property
     def retired(self) -> bool:
-        """Whether the slot was a function's that is gone."""
+        """Whether the slot belonged to a function that was retired."""
         return self.trap is not None
 
 
 def default_order(names: Iterable[str]) -> tuple[str, ...]:
-    """Names in slot order when nothing else says so: byte order of their UTF-8 form, each once."""
+    """The default order of slots: byte order of their UTF-8 form, each once."""
     return tuple(sorted(set(names), key=lambda name: name.encode("utf-8", "surrogateescape")))
 
 

@@ -1,6 +1,6 @@
 """What differs between the kinds of output. Others: linker/library (target libraries), linker/historical (old formats).
 
 kind.py              OutputKind: what the passes ask of a kind of output
-formats.py           which kind of program `ld -m` asks for: a row a format
+formats.py           the kind of program for `ld -m`: one row for each format
 program.py           programs; program_layout.py: where their sections go; program_libraries.py: the libraries they use
 """

@@ -1,4 +1,4 @@
-"""Which kind of program `ld -m` asks for: a row a format. The modules of the old formats are imported only for their own outputs."""
+"""The kind of program for `ld -m`: one row for each format. The modules of old formats are imported only for their own outputs."""
 
 from __future__ import annotations
 

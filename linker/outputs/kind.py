@@ -1,6 +1,6 @@
-"""OutputKind: what the passes of a link ask of the kind of output. Programs (program.py) are nearest to the defaults.
+"""OutputKind: the methods that the passes of a link call for each kind of output. The defaults are those of programs (program.py).
 
-Where other kinds differ, and so which methods carry them:
+Other kinds differ in these methods:
 
     target library   exports and slots (prepare, roots, sections), calls through slots (symbols), its own layout, digest (finish)
     shared object    exports are roots, dynamic sections (prepare, sections), ET_DYN (file_type), PT_DYNAMIC (layout)
@@ -24,7 +24,7 @@ from uselib.linker.passes.writer import complete
 
 
 class OutputKind:
-    """What the passes ask of the kind of output. Methods are called in the order in which they stand here."""
+    """The methods that passes call for a kind of output, in this order."""
 
     symbols: SymbolPolicy = PlainSymbols()
     file_type = ET_EXEC  # e_type
@@ -41,7 +41,7 @@ class OutputKind:
         return [resolution.symbols[name] for name in names if name in resolution.symbols]
 
     def sections(self, resolution: Resolution, needs: Needs) -> list[InputSection]:
-        """After garbage collection, commons and the scan: further linker-made sections, with their sizes. Symbols: none any more."""
+        """After garbage collection, commons and the scan: further linker-made sections, with their sizes. It may not define symbols."""
         return []
 
     def layout(self, options: Options, resolution: Resolution) -> LayoutPolicy:

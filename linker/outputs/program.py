@@ -1,4 +1,4 @@
-"""Programs: the output of `ld` that is not something else."""
+"""Programs: the default output of `ld`."""
 
 from __future__ import annotations
 

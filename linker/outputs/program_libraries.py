@@ -42,7 +42,7 @@ def prepare(resolution: Resolution, options: Options) -> list[InputSection]:
 
 
 def interpreter(resolution: Resolution, options: Options) -> list[InputSection]:
-    """`.interp`, which becomes PT_INTERP: the shared C library, that the kernel is to map and to enter.
+    """`.interp`, which becomes PT_INTERP: the shared C library, which the kernel maps and enters.
 
     Nothing if an input has it. --dynamic-linker names another path than the first recorded directory. Raises LinkError."""
     if any(s is not None and s.name == INTERP for f in resolution.files for s in f.sections):
@@ -62,7 +62,7 @@ def interpreter(resolution: Resolution, options: Options) -> list[InputSection]:
 
 
 def text_for_start_up(resolution: Resolution, name: str, section_name: str, text: str) -> list[InputSection]:
-    """Defines `name` as a string that start-up finds (a weak reference), in a section of its own for who reads the file.
+    """Defines `name` as a string that start-up finds (a weak reference), in a separate section for tools that read the file.
 
     Nothing for an empty text, or if an input defines it: any linker can record the same by such a definition."""
     symbol = resolution.symbols.get(name)
@@ -134,7 +134,7 @@ def report_conflicts(resolution: Resolution) -> None:
         resolution.warnings.append(
             Diagnostic(
                 where,
-                f"also defined in the shared library {stub.file_name} ({stub.where}), which goes on using its own copy",
+                f"also defined in the shared library {stub.file_name} ({stub.where}), which continues to use its own copy",
                 symbol=name,
                 remedy="rename it or make it static, declare it `extern` to share the library's, or have the library "
                 "built with it interposable",
@@ -166,7 +166,7 @@ def check_libraries(resolution: Resolution) -> None:
 
 
 def check_overlap(resolution: Resolution, layout: Layout) -> None:
-    """Refuses a program that lies where one of its libraries will be."""
+    """Raises LinkError if the program overlaps one of its libraries."""
     loaded = [s for s in layout.sections if s.flags & SHF_ALLOC and s.size]
     if not loaded:
         return

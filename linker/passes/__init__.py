@@ -1,18 +1,18 @@
 """The passes of link(), in the order of linker/link.py.
 
-model.py        what they work on: object files, sections, symbols, output sections
+model.py        the data of a link: object files, sections, symbols, output sections
 
 libraries.py    finding and opening archives, stub libraries, text files that name inputs
 inputs.py       an object file's records, checked; object_formats.py: objects of other formats become ELF here
 resolve.py      which files take part, and which definition a name has
 provided.py     symbols that the linker defines
 gc.py, eh_frame.py  --gc-sections; unwind tables without the entries of discarded code
-undefined.py    errors for what nobody defines
+undefined.py    errors for undefined symbols
 synthetic.py    sections that the linker adds; got.py: the GOT and its like; merge.py: strings kept once
 scan.py         relocations, first look: what they need
 layout.py       output sections, their order, their addresses
 apply.py        relocations, second look: the contents change
-symbol_values.py  what a reference to a symbol is worth
+symbol_values.py  the value of a reference to a symbol
 writer.py       the file's bytes; output_symbols.py: its symbol table; mapfile.py: -Map
 
 columns.py      large links: relocations and symbols in numpy arrays; column_relocations.py: both looks at relocations,

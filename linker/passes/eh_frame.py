@@ -45,7 +45,7 @@ def records(data: bytes | memoryview) -> Iterator[FrameRecord] | None:
 
 
 def drop_dead_frames(resolution: Resolution, discarded: list[InputSection]) -> None:
-    """Unwind records of discarded code go, before anything looks at their relocations."""
+    """Removes unwind records of discarded code before any pass reads their relocations."""
     for file in resolution.files:
         if discarded or file.discarded:
             for section in file.sections:
@@ -75,7 +75,7 @@ def drop_dead(section: InputSection) -> None:
 
 
 def _dead(file: ObjectFile, listed: list[FrameRecord], relocations: Sequence[ElfRelocation]) -> set[int]:
-    """The offsets of the FDEs whose code was discarded: the relocation of the code address, 8 bytes into the record, says which it is."""
+    """The offsets of the FDEs whose code was discarded. The relocation 8 bytes into the record names the code."""
     by_offset = {relocation.offset: relocation.symbol for relocation in relocations}
     dead = set()
     for record in listed:

@@ -1,4 +1,4 @@
-"""--gc-sections: what cannot be reached from the entry point and the kept sections is left out."""
+"""--gc-sections: removes sections that are not reachable from the entry point and the kept sections."""
 
 from __future__ import annotations
 

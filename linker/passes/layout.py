@@ -1,4 +1,4 @@
-"""Layout: which output section each input section goes to, in which order, and at which address.
+"""Layout: the output section, the order and the address of each input section.
 
 What differs between kinds of output is a `LayoutPolicy`: programs have `ProgramLayout` in outputs/program_layout.py (GNU ld's order,
 separate R, RX, R, RW segments); target libraries have their own in library/layout.py. After this pass every address is final.

@@ -1,4 +1,4 @@
-"""The machines that are linked for, by their relocations."""
+"""The relocations of each machine."""
 
 from __future__ import annotations
 

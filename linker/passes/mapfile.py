@@ -1,4 +1,4 @@
-"""-Map: where everything went, in a form close to GNU ld's."""
+"""-Map: the addresses of sections and symbols, in a form close to GNU ld's."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What a link works on: object files, their sections, the global symbols that they share, and sections of the output.
+"""The data of a link: object files, their sections, the global symbols that they share, and sections of the output.
 
-An `ObjectFile` keeps the file's own records (named tuples, see formats/elf.py) for local symbols and relocations and has
-objects only for what later passes decide about: allocated sections and global symbols. These two and the output sections
-are the only mutable things of a link. Each attribute is written by one pass, named below, and is read-only after it.
+An `ObjectFile` keeps the file's own records (see formats/elf.py) for local symbols and relocations, and has objects for
+sections and global symbols only. These two and the output sections are the only mutable data of a link. Each attribute is
+written by one pass, named below, and is read-only after it.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ Files are taken in command-line order, as GNU ld does: an object file always; a 
 archive's index lists it under a name that is undefined (and strongly so) at that point. An archive, or a whole group, is
 searched until nothing new is taken. After this pass there are no more files, and every global name has one `Symbol`.
 
-Definitions: strong > common > weak > none (System V ABI, chapter 4, "Symbol Table"). A definition in a stub library gives
-way to the program's own; the pair is recorded as a conflict, since the library still uses its own copy.
+Definitions: strong > common > weak > none (System V ABI, chapter 4, "Symbol Table"). The program's own definition
+replaces one in a stub library; the pair is recorded as a conflict, since the library still uses its own copy.
 """
 
 from __future__ import annotations
@@ -233,7 +233,7 @@ class Resolver:
             else:
                 for library in self._open(argument):
                     self.search(library)
-        except ToolError as failure:  # go on: the user shall see what else is missing
+        except ToolError as failure:  # continue, to report all problems together
             self.problems += failure.diagnostics
 
     def _take_group(self, libraries: list[InputLibrary]) -> None:

@@ -1,4 +1,4 @@
-"""What a reference to a symbol is worth: the values of all symbol indices of a file, once addresses are final."""
+"""The values of references to symbols: of all symbol indices of a file, once addresses are final."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from uselib.linker.passes.model import ObjectFile, Symbol
 
 
 class SymbolPolicy(Protocol):
-    """What a reference to a global symbol gets: the place where target libraries differ from programs."""
+    """The value of a reference to a global symbol. Target libraries and programs have different policies."""
 
     def reference(self, symbol: Symbol) -> int:
         """The address that all but branches get."""

@@ -1,4 +1,4 @@
-"""Undefined symbols: an error for each one that a strong reference needs, with the places that refer to it."""
+"""Undefined symbols: an error for each symbol with a strong reference, with the places that refer to it."""
 
 from __future__ import annotations
 

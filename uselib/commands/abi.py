@@ -1,4 +1,4 @@
-"""`uselib abi`: what two versions of a library do to a program that runs. A table of subcommands, each in a module of its own."""
+"""`uselib abi`: the dynamic comparison of two versions of a library. A table of subcommands, one module for each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 def usage() -> str:
     rows = "\n".join(f"  {name:<9} {text}" for name, (_, text) in COMMANDS.items())
-    return f"usage: uselib abi COMMAND [OPTIONS]\n\n{rows}\n\n`uselib abi COMMAND --help` says more of each."
+    return (
+        f"usage: uselib abi COMMAND [OPTIONS]\n\n{rows}\n\n`uselib abi COMMAND --help` shows the options of a command."
+    )
 
 
 def run(arguments: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""`uselib abi matrix`: programs x versions, one dynamic comparison a cell (uselib/abi/dynamic/matrix/matrix.py)."""
+"""`uselib abi matrix`: programs x versions, one dynamic comparison for each cell (uselib/abi/dynamic/matrix/matrix.py)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from uselib.linker.errors import Diagnostic, UsageError
 from uselib.linker.quick_dataclass import replace
 from uselib.progress_bar import progress_bar
 
-_LEFT_OUT = frozenset(("strace", "fault_report"))  # of the options of `uselib run`: they show a run, and here are many
+_LEFT_OUT = frozenset(("strace", "fault_report"))  # options of `uselib run` that show a single run
 _LIMITS = frozenset(("max_instructions", "max_seconds"))
 
 
@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--ignore", action="append", default=[], metavar="GLOB", help="functions that are not compared")
     parser.add_argument("-j", "--jobs", type=_jobs, metavar="N", help="cells at a time (default: processors)")
     parser.add_argument("--cache", metavar="DIR", help="where results are kept (default: $XDG_CACHE_HOME/uselib)")
-    parser.add_argument("--no-cache", action="store_true", help="run every cell, keep nothing")
+    parser.add_argument("--no-cache", action="store_true", help="run every cell, do not use the cache")
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
     parser.add_argument("--html", metavar="FILE", help="write a page")
     parser.add_argument("--junit", metavar="FILE", help="write JUnit XML")
@@ -136,7 +136,7 @@ def run(argv: list[str]) -> int:
     """Runs `uselib abi matrix`. Returns the exit status. Raises ToolError, OSError."""
     try:
         options = _parser().parse_args(argv)
-    except SystemExit as stop:  # --help, or bad usage, which argparse has told
+    except SystemExit as stop:  # --help, or bad usage, which argparse has reported
         return int(stop.code or 0)
     spec = _spec(options)
     store = None if options.no_cache else cache_module.Cache(cache_module.directory(options.cache))

@@ -28,11 +28,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--library-path", default="", metavar="DIRS", help="where libraries that they depend on are")
     parser.add_argument("--range", action="append", default=[], metavar="PARAM=LO:HI", help="numbers that PARAM may be")
     parser.add_argument("--allow-null", action="store_true", help="pointers may be NULL")
-    parser.add_argument(
-        "--state", action="store_true", help="sequences of calls, each from the state that the last has left"
-    )
+    parser.add_argument("--state", action="store_true", help="sequences of calls that keep the state of the library")
     parser.add_argument("--no-errno", action="store_true", help="do not compare errno")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="another choice of examples (default 0)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the generated examples (default 0)")
     parser.add_argument(
         "--examples", type=_count, default=500, metavar="N", help="calls of each function (default 500)"
     )
@@ -81,7 +79,7 @@ def _number(text: str) -> float:
 
 
 def _keep_files_out_of_here() -> None:
-    """hypothesis keeps what it has worked out of Unicode and of modules in ./.hypothesis: here, with the other caches."""
+    """Puts the cache of hypothesis, which is ./.hypothesis by default, with the other caches."""
     import os
 
     from uselib.abi.dynamic.matrix.cache import directory
@@ -97,7 +95,7 @@ def run(argv: list[str]) -> int:
     """Runs `uselib abi probe`. Returns the exit status. Raises ToolError, OSError."""
     try:
         options = _parser().parse_intermixed_args(argv)
-    except SystemExit as stop:  # --help, or bad usage, which argparse has told
+    except SystemExit as stop:  # --help, or bad usage, which argparse has reported
         return int(stop.code or 0)
     if not options.functions and not options.all:
         raise UsageError(Diagnostic("abi probe", "no function given", remedy="name one, or all with --all"))

@@ -1,7 +1,7 @@
-"""`uselib cc`: compiles with the C compiler there is and links with our linker, against a sysroot; the shlicc of today.
+"""`uselib cc`: compiles with the system's C compiler and links with our linker, against a sysroot.
 
-Options are those of cc. What says how to link is taken out and given to the linker, in its order among the inputs;
-everything else goes to the compiler, once for each source file.
+Options are those of cc. Options of linking go to the linker, in their order among the inputs;
+all others go to the compiler, once for each source file.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Command:
 
 
 class _Parsing:
-    """A command line while its words are sorted out. values: fields of Command."""
+    """A command line that is being parsed. values: fields of Command."""
 
     def __init__(self, words: list[str]) -> None:
         self.words, self.at = words, 0
@@ -216,7 +216,7 @@ _ROWS: tuple[tuple[Callable[[str], bool], Callable[[_Parsing, str], None]], ...]
 
 
 def parse(arguments: list[str]) -> Command:
-    """Sorts a command line out. Raises UsageError."""
+    """Parses a command line. Raises UsageError."""
     parsing = _Parsing(expand_response_files(arguments))
     parsing.values["sysroot"] = os.environ.get("USELIB_SYSROOT", "")
     while parsing.at < len(parsing.words):

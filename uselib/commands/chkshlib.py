@@ -122,7 +122,7 @@ def run(arguments: list[str], today: datetime.date | None = None) -> int:
     parser = _parser()
     try:
         options = parser.parse_intermixed_args(arguments)
-    except SystemExit as stop:  # --help, or bad usage, which argparse has told
+    except SystemExit as stop:  # --help, or bad usage, which argparse has reported
         return int(stop.code or 0)
     if options.list_rules:
         return _list_rules(options.json or options.format == "json")

@@ -1,4 +1,4 @@
-"""`uselib demo`: the core of it in seconds. Builds a library and a program, runs and traces the program, replaces the library by a
+"""`uselib demo`: the main steps in a few seconds. Builds a library and a program, runs and traces the program, replaces the library by a
 newer version with other code in another order, and runs the same program file again.
 
 Every step is an ordinary command line, shown before it runs, so that a reader can repeat it.

@@ -25,10 +25,10 @@ JSON_FORMAT = 1
 
 @dataclass
 class _Work:
-    """What came of a directory."""
+    """The result for a directory."""
 
     contents: Contents
-    steps: list[Step] = field(default_factory=list)  # done, or to be done in a dry run
+    steps: list[Step] = field(default_factory=list)  # links that were made, or would be in a dry run
     failed: list[Diagnostic] = field(default_factory=list)
 
 
@@ -190,7 +190,7 @@ def _show(options: argparse.Namespace, done: list[_Work], programs: list[Facts],
 
 
 def _warnings(done: list[_Work], clashes: tuple[Overlap, ...]) -> Iterator[Diagnostic]:
-    """What is wrong, but no hindrance."""
+    """Problems that do not keep links from being made."""
     for work in done:
         for library in work.contents.libraries:
             if library.problem:

@@ -1,4 +1,4 @@
-"""`uselib ldd`: which libraries a program would get if it were started now, and why no others.
+"""`uselib ldd`: which libraries a program would get if it were started now, and why other versions are not used.
 
 The choice is loader/libraries/dependencies.py's, which follows start-up step for step; each file that was not taken gets its
 reasons (loader/libraries/candidates.py).
@@ -69,7 +69,7 @@ def scheme_of(image: Image, page: bytes) -> str:
 
 @dataclass(frozen=True)
 class LddReport:
-    """Everything about one program."""
+    """The report on one program."""
 
     path: str
     image: Image
@@ -80,7 +80,7 @@ class LddReport:
     search: SearchPath
     resolution: ResolvedDependencies
     details: tuple[tuple[tuple[Candidate, ...], tuple[Directory, ...]], ...]  # for each library of the resolution
-    notes: tuple[str, ...]  # likewise: what else is worth saying
+    notes: tuple[str, ...]  # likewise: remarks
 
 
 def _rule(options: argparse.Namespace, image: Image, secure: bool) -> tuple[VersionRule, str]:
@@ -227,7 +227,7 @@ def lines_of(facts: Facts, verbose: bool) -> list[str]:
     lines = [f"{name}: {facts['machine']}, {scheme}{rule}"]
     if facts["list_from"] == "notes":
         lines.append(
-            "  it has no section headers: recorded path and rule cannot be told, its notes name these libraries"
+            "  it has no section headers: recorded path and rule cannot be read; its notes name these libraries"
         )
     if facts["secure"]:
         lines.append(f"  {facts['set_id']}: LD_LIBRARY_PATH and USELIB_VERSION_RULE are ignored (secure execution)")

@@ -91,7 +91,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("inputs", nargs="*", metavar="INPUT", help="objects, archives, directories, stub libraries")
     p.add_argument("-o", "--output", required=True, metavar="DIR", help="where shlib/ and lib/ go")
-    p.add_argument("-s", "--spec", metavar="SPEC", help="specification file, in the manner of SVR3's mkshlib")
+    p.add_argument("-s", "--spec", metavar="SPEC", help="specification file, in the form of SVR3's mkshlib")
     p.add_argument("--name", metavar="N", help="the library is libN_s")
     p.add_argument(
         "--version",
@@ -141,7 +141,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("-S", "--strip-debug", action="store_true", help="leave out debugging information")
     p.add_argument("--strip-all", action="store_true", help="leave out debugging information and private symbols")
-    p.add_argument("-M", "--print-map", action="store_true", help="print what went where")
+    p.add_argument("-M", "--print-map", action="store_true", help="print a map: sections, slots, data")
     p.add_argument("-q", "--quiet", action="store_true", help="no summary")
     p.add_argument("--explain-spec", action=_Explain, nargs=0, help="describe the specification file, and exit")
     p.add_argument(
@@ -178,7 +178,9 @@ def parser() -> argparse.ArgumentParser:
         help="data that have grown and may move; programs linked before go on using the old place",
     )
     g.add_argument(
-        "--renumber", action="store_true", help="a new major version starts afresh: slots and places are forgotten"
+        "--renumber",
+        action="store_true",
+        help="start a new major version: slots and places of earlier releases are not kept",
     )
     return p
 
@@ -238,7 +240,7 @@ def _make_elf(options: argparse.Namespace) -> int:
     from uselib.linker.cycle_collector import no_cycle_collection
     from uselib.linker.library.make import build
 
-    with no_cycle_collection():  # to the end: reading inputs and writing the stub make lasting objects too
+    with no_cycle_collection():  # the whole command: reading inputs and writing the stub make lasting objects too
         product = build(_request(options), options.output, options.format)
     _report(product, options)
     return 0

@@ -19,7 +19,11 @@ def make(options: argparse.Namespace) -> int:
     """Writes DIR/libN.so.X.Y.Z and DIR/libN.sa (one for each library that the control files name). Raises ToolError."""
     if options.previous or options.retire or options.rename or options.move_data or options.renumber:
         remedy = "the control files give each function and variable its address"
-        raise UsageError(Diagnostic("mkshlib", "--previous and its kin are not for a.out libraries", remedy=remedy))
+        raise UsageError(
+            Diagnostic(
+                "mkshlib", "--previous and the options that go with it are not for a.out libraries", remedy=remedy
+            )
+        )
     inputs = (*options.inputs, *options.objects)
     if not inputs:
         raise UsageError(Diagnostic("mkshlib", "no objects to make a library of", remedy="see `uselib mkshlib --help`"))

@@ -1,6 +1,6 @@
 """`uselib shlicc`: the wrapper of BSD/OS. Links with an ordinary linker; a table of libraries and addresses is linked in.
 
-Nothing here is a linker's work: stub libraries hold absolute symbols, start-up files and the table are ordinary objects.
+Any linker can do this: stub libraries hold absolute symbols, start-up files and the table are ordinary objects.
 linker/library/bsdos_table.py makes the table, runtime/crt/bsd.h and boot.c use it.
 """
 
@@ -81,7 +81,7 @@ def split(arguments: list[str]) -> tuple[Wrapper, list[str]]:
 
 
 def map_file(own: Wrapper, sysroot: Path) -> str:
-    """Which map is meant."""
+    """The map of libraries to use."""
     named = own.map or os.environ.get("SHLIB_MAP", "")
     if named:
         return named

@@ -1,4 +1,4 @@
-"""One run of a program in the emulator, counted: everything is deterministic but the time."""
+"""Counts system calls, instructions and pages of one run in the emulator. All but the time is deterministic."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The schemes, a row each: how program, library and stub are made. All for i386, the one machine that every scheme has.
+"""The schemes, one row for each: how program, library and stub are made. All are for i386, which every scheme supports.
 
-One source is compiled for all: a library of one function and one variable, and a program that calls it N times. No C library takes part, so what
-is measured is the scheme's own.
+One source is compiled for all: a library of one function and one variable, and a program that calls it N times. There is no C library, so only
+the scheme is measured.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ int main(int argc, char **argv) {
   return sum & 0;
 }
 """
-# What start-up code of ELF schemes wants of a C library, and no more.
+# The functions of a C library that start-up code of ELF schemes calls.
 ELF_START = r"""
 static void end(int status) { __asm__ volatile("int $0x80" : : "a"(1), "b"(status)); }
 int atexit(void (*f)(void)) { return 0; }

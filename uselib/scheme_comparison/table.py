@@ -80,7 +80,7 @@ def measure(
 
 
 def compare(names: Sequence[str], progress: Callable[[str], None] = lambda _: None) -> list[SchemeRow]:
-    """The rows of the schemes named (all, if none is), built in a folder that goes again. Raises ToolError."""
+    """The rows of the schemes named (all, if none is), built in a temporary folder. Raises ToolError."""
     chosen = [scheme for scheme in SCHEMES if not names or scheme.name in names]
     folder = Path(tempfile.mkdtemp(prefix="uselib-compare-"))
     try:

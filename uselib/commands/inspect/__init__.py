@@ -1,8 +1,8 @@
-"""`uselib inspect`: what a file says of itself. Target libraries, programs, stub libraries, archives, objects, historical formats.
+"""`uselib inspect`: the contents of a file. Target libraries, programs, stub libraries, archives, objects, historical formats.
 
 libraries, objects, historical_formats   a file of each kind -> a dictionary of facts, which is what `--json` prints
 records                                  facts that several kinds have
-text                                     the facts as text, a function a kind
+text                                     the facts as text, one function for each kind
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def run(argv: list[str]) -> int:
     parser.add_argument(
         "files", nargs="+", metavar="FILE", help="target library, program, stub library, archive or object"
     )
-    parser.add_argument("--json", action="store_true", help="print JSON: an object for each file, a line each")
+    parser.add_argument("--json", action="store_true", help="print JSON: one object on one line for each file")
     options = parser.parse_args(argv)
     for number, path in enumerate(options.files):
         facts = facts_of(path)

@@ -18,7 +18,7 @@ from uselib.loader.programs.aout_names import slot_names
 
 
 def facts_of(data: bytes, path: str) -> Facts | None:
-    """What a file of one of these formats says; None for others. Raises FormatError."""
+    """The facts of a file of one of these formats; None for others. Raises FormatError."""
     for recognise, read in _READERS:
         if recognise(data):
             return read(data, path)
@@ -125,7 +125,7 @@ def _is_aout_stub(data: bytes) -> bool:
             if aout.is_aout(content):
                 return any(s.name.startswith(NEEDS_PREFIX) for s in aout.decode(content, "").symbols)
     except FormatError:
-        pass  # who reads it as an archive says what is wrong, and where
+        pass  # the reader of archives reports what is wrong, and where
     return False
 
 

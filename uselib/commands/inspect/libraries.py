@@ -1,4 +1,4 @@
-"""What a target library or a program says of itself."""
+"""The facts of a target library or a program."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _unfilled(slot: jump_table.JumpSlot, known: History | None, at: dict[int, st
 
 
 def _reserved(known: History | None) -> list[Facts]:
-    """Places that hold nothing any more, and are kept for programs linked with earlier releases."""
+    """Empty places that are kept for programs linked with earlier releases."""
     return [
         {"name": p.name, "address": p.address, "size": p.reserved, "state": p.state.value, "since": str(p.since)}
         for p in (known.places if known is not None else ())

@@ -1,4 +1,4 @@
-"""What an object, an archive or a stub library says of itself."""
+"""The facts of an object, an archive or a stub library."""
 
 from __future__ import annotations
 

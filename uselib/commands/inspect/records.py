@@ -1,4 +1,4 @@
-"""What facts of several kinds of file have in common: identities of libraries, segments."""
+"""Facts that several kinds of file have: identities of libraries, segments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The facts of a file as text: a function a kind of file."""
+"""The facts of a file as text: one function for each kind of file."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """`uselib trace`: runs a program and shows or records every call through a jump table, or reads a trace file.
 
-A subcommand is a module here: its options, and `run(arguments) -> exit status`; the name goes into SUBCOMMANDS. Those that read a
+A subcommand is a module here: its options, and `run(arguments) -> exit status`. Its name is in SUBCOMMANDS. Those that read a
 file describe themselves by a `Reader` (reader.py) and show what emulator/trace/reading makes of the file.
 """
 

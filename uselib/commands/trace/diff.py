@@ -1,4 +1,7 @@
-"""`uselib trace diff A B`: where two runs part (emulator/trace/reading/diff.py). Exit status as diff(1): 0 the same, 1 different, 2 trouble."""
+"""`uselib trace diff A B`: where two runs differ (emulator/trace/reading/diff.py).
+
+Exit status as diff(1): 0 the same, 1 different, 2 trouble.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,7 @@ READER = Reader(
         "--hunks": Option("N", "differences shown (default 1, the first; 0: all)", count),
         "--limit": Option("N", "rows in the table of counts (default 20; 0: all)", count),
         "--json": Option("", "for programs: a summary", None),
-        "-q": Option("", "say nothing; the exit status tells", None),
+        "-q": Option("", "print nothing; see the exit status", None),
     },
     show=show,
     files=2,

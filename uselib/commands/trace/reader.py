@@ -1,4 +1,4 @@
-"""The readers of trace files: one driver for their like command lines, a table of options each, and selections that they share."""
+"""Commands that read trace files: one driver for all of their command lines, a table of options for each, and shared selections."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def chosen_processes(trace: TraceFile, given: Given) -> list[TracedProcess]:
 
 
 def warn(trace: TraceFile) -> None:
-    """What was wrong with the file, on stderr."""
+    """Prints the defects of the file on stderr."""
     for warning in trace.warnings[:10]:
         print(f"uselib: {trace.path}: {warning}", file=sys.stderr)
     if len(trace.warnings) > 10:

@@ -1,4 +1,4 @@
-"""`uselib trace tui FILE`: a trace on the terminal (emulator/trace/tui). Textual is loaded when it is asked for and not before."""
+"""`uselib trace tui FILE`: a trace on the terminal (emulator/trace/tui). Textual is imported only here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from uselib.linker.errors import Diagnostic, ToolError
 def show(given: Given, trace: TraceFile) -> None:
     """Raises ToolError: no Textual, no terminal."""
     processes = chosen_processes(trace, given)
-    damaged: list[str] = []  # said when the terminal is free again
+    damaged: list[str] = []  # printed when the terminal is free again
     decoder = decoder_for(trace, given.get("words", False), given.get("prototypes", ()), damaged.append)
     _needs_textual()
     _needs_terminal(trace.path)
