@@ -38,7 +38,8 @@ SHF_MERGE, SHF_STRINGS, SHF_INFO_LINK, SHF_LINK_ORDER = 0x10, 0x20, 0x40, 0x80
 SHF_GROUP, SHF_TLS, SHF_COMPRESSED, SHF_GNU_RETAIN, SHF_EXCLUDE = 0x200, 0x400, 0x800, 0x200000, 0x80000000
 
 SHN_UNDEF, SHN_LORESERVE, SHN_ABS, SHN_COMMON, SHN_XINDEX = 0, 0xFF00, 0xFFF1, 0xFFF2, 0xFFFF
-STB_LOCAL, STB_GLOBAL, STB_WEAK, STB_GNU_UNIQUE = 0, 1, 2, 10
+RESERVED = range(SHN_LORESERVE, SHN_XINDEX + 1)  # values of st_shndx that are no sections
+STB_LOCAL, STB_GLOBAL, STB_WEAK, STB_GNU_UNIQUE, STB_LOOS = 0, 1, 2, 10, 10
 STT_NOTYPE, STT_OBJECT, STT_FUNC, STT_SECTION, STT_FILE, STT_COMMON, STT_TLS, STT_GNU_IFUNC = 0, 1, 2, 3, 4, 5, 6, 10
 STV_DEFAULT, STV_INTERNAL, STV_HIDDEN, STV_PROTECTED = 0, 1, 2, 3
 GRP_COMDAT = 1
@@ -360,6 +361,27 @@ class StringTableBuilder:
         return known
 
 
+def section_number(index: int) -> int:
+    """The number by which a section is known here, from its index in the file.
+
+    Indices from 0xff00 on are raised by 0x100: the numbers 0xff00 to 0xffff are left to SHN_ABS, SHN_COMMON and their like."""
+    return index if index < SHN_LORESERVE else index + len(RESERVED)
+
+
+def _many_sections(headers: list[SectionHeader]) -> list[SectionHeader]:
+    """The headers of an object with more than 0xff00 sections, by section number; empty ones stand in the numbers left out."""
+    related = (SHT_REL, SHT_RELA)
+    shifted = [
+        header._replace(
+            link=section_number(header.link),
+            info=section_number(header.info) if header.type in related else header.info,
+        )
+        for header in headers
+    ]
+    gap = [SectionHeader(*(0,) * len(SectionHeader._fields))] * len(RESERVED)
+    return shifted[:SHN_LORESERVE] + gap + shifted[SHN_LORESERVE:]
+
+
 class ElfFile:
     """Sections and symbols of an ELF file, still as records. `data` is the file (or the archive member)."""
 
@@ -396,6 +418,8 @@ class ElfFile:
                 if shoff + shnum * record.size > len(data):
                     raise StructError
                 self.sections = self.elf_class.sections(data[shoff : shoff + shnum * record.size])
+                if shnum > SHN_LORESERVE:
+                    self.sections, shstrndx = _many_sections(self.sections), section_number(shstrndx)
             except StructError:
                 raise bad(where, "truncated: the section headers lie beyond the end of the file") from None
         size = len(data)

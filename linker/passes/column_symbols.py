@@ -9,7 +9,6 @@ import numpy as np
 
 from uselib.linker.formats.elf import (
     SHN_ABS,
-    SHN_LORESERVE,
     STB_GLOBAL,
     STB_LOCAL,
     STT_FILE,
@@ -19,7 +18,7 @@ from uselib.linker.formats.elf import (
     STV_INTERNAL,
     ElfClass,
 )
-from uselib.linker.passes.columns import SYMBOLS, symbol_columns
+from uselib.linker.passes.columns import SYMBOLS, is_reserved, symbol_columns
 from uselib.linker.passes.layout import Layout
 from uselib.linker.passes.model import ObjectFile, Symbol
 from uselib.linker.passes.output_symbols import OutputSymbol, PackedSymbols, global_row
@@ -110,7 +109,7 @@ def _locals(file: ObjectFile) -> tuple[list[str], Array]:
     kind, number = columns["info"] & 15, columns["section"].astype(np.int64)
     outputs, addresses = _sections(file)
     is_file = kind == STT_FILE
-    defined = number < min(len(outputs), SHN_LORESERVE)
+    defined = ~is_reserved(number)
     output = np.where(defined, outputs[np.where(defined, number, 0)], np.where(number == SHN_ABS, SHN_ABS, 0))
     output[is_file] = SHN_ABS
     rows = np.flatnonzero((kind != STT_SECTION) & (columns["name"] != 0) & (output != 0))

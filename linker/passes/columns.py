@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy would start threads for linear algebra
 import numpy as np
 
-from uselib.linker.formats.elf import SHN_ABS, ElfClass, ElfSymbol, RelocationTable, SymbolTable
+from uselib.linker.formats.elf import RESERVED, SHN_ABS, ElfClass, ElfSymbol, RelocationTable, SymbolTable
 from uselib.linker.passes.model import InputSection, ObjectFile, Symbol
 
 if TYPE_CHECKING:
@@ -114,6 +114,12 @@ def _batch(taken: list[tuple[InputSection, bytes | memoryview]], elf_class: ElfC
     )
 
 
+def is_reserved(number: Array) -> Array:
+    """Which values of st_shndx are no sections."""
+    found: Array = (number >= RESERVED.start) & (number < RESERVED.stop)
+    return found
+
+
 def symbol_columns(file: ObjectFile, first: int, last: int | None) -> Array:
     """The symbol records from number `first` to before `last`: an array with the fields of `ElfSymbol`."""
     symbols = file.symbols
@@ -141,7 +147,7 @@ def local_values(file: ObjectFile) -> Array:
     addresses[0] = 0
     number = columns["section"].astype(np.int64)
     value = columns["value"].astype(np.int64)
-    inside = number < len(addresses)
+    inside = ~is_reserved(number)
     base = np.where(inside, addresses[np.where(inside, number, 0)], np.where(number == SHN_ABS, 0, UNKNOWN))
     return np.where((base == UNKNOWN) | (value < 0) | (value >= LARGE), UNKNOWN, base + value)
 

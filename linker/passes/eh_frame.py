@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from operator import attrgetter
 
-from uselib.linker.formats.elf import SHN_LORESERVE, SHN_UNDEF, ElfRelocation
+from uselib.linker.formats.elf import RESERVED, SHN_UNDEF, ElfRelocation
 from uselib.linker.passes.model import InputSection, ObjectFile
 from uselib.linker.passes.resolve import Resolution
 from uselib.linker.quick_dataclass import dataclass
 
 NAME = ".eh_frame"
 HEADER = ".eh_frame_hdr"
+_LENGTH_AND_ID = struct.Struct("<II").unpack_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +46,49 @@ def records(data: bytes | memoryview) -> Iterator[FrameRecord] | None:
 
 
 def drop_dead_frames(resolution: Resolution, discarded: list[InputSection]) -> None:
-    """Removes unwind records of discarded code before any pass reads their relocations."""
+    """Removes unwind records of discarded code and of empty ranges before any pass reads their relocations."""
     for file in resolution.files:
-        if discarded or file.discarded:
-            for section in file.sections:
-                if section is not None and section.name == NAME:
-                    drop_dead(section)
+        for section in file.sections:
+            if section is not None and section.name == NAME:
+                empty = empty_ranges(section.content)
+                if empty or discarded or file.discarded:
+                    drop_dead(section, empty)
 
 
-def drop_dead(section: InputSection) -> None:
-    """Rewrites an input .eh_frame without the FDEs whose code was discarded, and without unused CIEs."""
+def empty_ranges(data: bytes | memoryview) -> set[int]:
+    """The offsets of the FDEs that are for no code: gcc makes them for functions without instructions.
+
+    They begin where the next function does, and a search for that one must not find them (GNU ld leaves them out too)."""
+    found: set[int] = set()
+    widths: dict[int, int] = {}  # by offset of a CIE: bytes of an address, and of the range behind it
+    at, end = 0, len(data) - 8
+    while at < end:
+        length, back = _LENGTH_AND_ID(data, at)
+        if length in (0, 0xFFFFFFFF):
+            break
+        if back and length >= 12:
+            cie = at + 4 - back
+            width = widths.get(cie, 0)
+            if not width:
+                width = widths[cie] = _width_of(data, cie)
+            start = at + 8 + width
+            if not any(data[start : start + width]) and start + width <= at + 4 + length:
+                found.add(at)
+        at += 4 + length
+    return found
+
+
+def _width_of(data: bytes | memoryview, cie: int) -> int:
+    """Bytes of an address in the FDEs of the CIE at this offset. Only x86-64 has 8; there, gcc and clang use 4 (sdata4)."""
+    try:
+        encoding = _encoding_of(bytes(data[cie : cie + 256]), 0)
+    except (ValueError, IndexError):
+        return 4
+    return {2: 2, 10: 2, 3: 4, 11: 4, 4: 8, 12: 8}.get(encoding & 0x0F, 4)
+
+
+def drop_dead(section: InputSection, empty: Collection[int] = ()) -> None:
+    """Rewrites an input .eh_frame without the FDEs whose code was discarded, those at the offsets `empty`, and unused CIEs."""
     file = section.file
     if file is None or not section.relocated_by:
         return
@@ -63,7 +97,7 @@ def drop_dead(section: InputSection) -> None:
         return
     listed = list(found)
     relocations = section.relocations()
-    dead = _dead(file, listed, relocations)
+    dead = _dead(file, listed, relocations).union(empty)
     if not dead:
         return
     used = {record.cie for record in listed if record.cie is not None and record.offset not in dead}
@@ -82,7 +116,7 @@ def _dead(file: ObjectFile, listed: list[FrameRecord], relocations: Sequence[Elf
         index = by_offset.get(record.offset + 8) if record.cie is not None else None
         if index is not None and index < len(file.symbols):
             target, number = file.section_of(index), file.symbols[index].section
-            left_out = not target.live if target is not None else SHN_UNDEF < number < SHN_LORESERVE
+            left_out = not target.live if target is not None else number != SHN_UNDEF and number not in RESERVED
             if left_out or number in file.discarded:
                 dead.add(record.offset)
     return dead

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from uselib.linker.formats import elf
 from uselib.linker.formats.elf import (
+    RESERVED,
     SHF_COMPRESSED,
     SHF_EXCLUDE,
     SHF_EXECINSTR,
-    SHN_LORESERVE,
     SHN_XINDEX,
     SHT_GROUP,
     SHT_LLVM_ADDRSIG,
@@ -75,7 +75,7 @@ def _symbol_table(file: elf.ElfFile, types: list[int]) -> _SymbolTable:
             f"symbol table {index} has {len(table)} symbols, but says that globals start at {header.info}",
         )
     used = table.section_numbers()
-    beyond = [number for number in used if count <= number < SHN_LORESERVE]
+    beyond = [number for number in used if number >= count and number not in RESERVED]
     if beyond:
         raise elf.bad(file.where, f"a symbol lies in section {min(beyond)} of {count}")
     symbols: Sequence[elf.ElfSymbol] = table
@@ -92,8 +92,11 @@ def _with_wide_indices(file: elf.ElfFile, table: int, symbols: Sequence[elf.ElfS
             wide = file.records(index, 4).cast("I")
             if len(wide) < len(symbols):
                 break
-            result = [s._replace(section=wide[i]) if s.section == SHN_XINDEX else s for i, s in enumerate(symbols)]
-            if all(s.section < len(file.sections) or s.section >= SHN_LORESERVE for s in result):
+            result = [
+                s._replace(section=elf.section_number(wide[i])) if s.section == SHN_XINDEX else s
+                for i, s in enumerate(symbols)
+            ]
+            if all(s.section < len(file.sections) or s.section in RESERVED for s in result):
                 return result
     raise elf.bad(file.where, "the table of extended section indices is missing or damaged")
 
@@ -108,13 +111,14 @@ def _comdat(file: elf.ElfFile, table: _SymbolTable, index: int) -> list[tuple[st
     words, header = list(file.records(index, 4).cast("I")), file.sections[index]
     if not words or not words[0] & elf.GRP_COMDAT:
         return []
-    if header.info >= len(table.symbols) or any(member >= len(file.sections) for member in words[1:]):
+    members = [elf.section_number(member) for member in words[1:]]
+    if header.info >= len(table.symbols) or any(member >= len(file.sections) for member in members):
         raise elf.bad(file.where, f"damaged section group {index}")
     symbol = table.symbols[header.info]
     name = table.strings[symbol.name]
     if not name and symbol.type == STT_SECTION:
         name = file.names[file.sections[symbol.section].name]
-    return [(name, words[1:])]
+    return [(name, members)]
 
 
 def _add_sections(file: ObjectFile, used: set[int]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from uselib.linker.formats.elf import (
-    SHN_LORESERVE,
+    RESERVED,
     SHT_NOBITS,
     STT_FUNC,
     STT_SECTION,
@@ -260,7 +260,7 @@ class ObjectFile:
         if index >= self.first_global:
             return self.globals[index - self.first_global].section
         shndx = self.symbols[index].section
-        return self.sections[shndx] if shndx < SHN_LORESERVE else None
+        return self.sections[shndx] if shndx not in RESERVED else None
 
     def function_at(self, section: InputSection, offset: int) -> str:
         """The name of the function around `offset` in `section`, or empty."""

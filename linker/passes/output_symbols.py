@@ -10,9 +10,9 @@ from typing import NamedTuple, Protocol
 
 from uselib.linker.formats import elf
 from uselib.linker.formats.elf import (
+    RESERVED,
     SHF_ALLOC,
     SHN_ABS,
-    SHN_LORESERVE,
     STB_GLOBAL,
     STB_LOCAL,
     STB_WEAK,
@@ -93,7 +93,7 @@ def _locals(files: Iterable[ObjectFile], keep: bool) -> SymbolList:
                 continue
             if name.startswith(".L") or not keep:
                 continue
-            if shndx < SHN_LORESERVE:
+            if shndx not in RESERVED:
                 section = sections[shndx]
                 if section is None or section.output is None or not section.live:
                     continue

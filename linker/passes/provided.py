@@ -109,7 +109,9 @@ def provide(resolution: Resolution, options: Options) -> Provided:
             result.values.append((symbol, value))
     wanted = [s for s in symbols.values() if s.rank == UNDEFINED and s.name.startswith(("__start_", "__stop_"))]
     if wanted:
-        names = {s.name for f in resolution.files for s in f.sections if s is not None and s.flags & SHF_ALLOC}
+        # of every section that an input has, also of an empty one, which has no `InputSection`
+        headers = [(f.elf.names, header) for f in resolution.files for header in f.elf.sections]
+        names = {names[header.name] for names, header in headers if header.flags & SHF_ALLOC}
         for symbol in wanted:
             section = symbol.name.removeprefix("__start_").removeprefix("__stop_")
             if section in names and section.isidentifier():

@@ -15,7 +15,18 @@ import re
 
 from uselib.linker.errors import Diagnostic, LinkError, ToolError, error
 from uselib.linker.formats import ar, elf
-from uselib.linker.formats.elf import SHF_ALLOC, SHN_ABS, SHN_COMMON, SHN_LORESERVE, SHN_UNDEF, STB_WEAK
+from uselib.linker.formats.elf import (
+    RESERVED,
+    SHF_ALLOC,
+    SHN_ABS,
+    SHN_COMMON,
+    SHN_UNDEF,
+    STB_GLOBAL,
+    STB_LOOS,
+    STB_WEAK,
+    STT_COMMON,
+    STT_FUNC,
+)
 from uselib.linker.formats.library_names import NEEDS_PREFIX
 from uselib.linker.formats.magic import is_textbook_library
 from uselib.linker.image import Machine
@@ -64,6 +75,7 @@ class Resolver:
         self.files: list[ObjectFile] = []
         self.symbols: dict[str, Symbol] = {}
         self.undefined: dict[str, None] = {}  # strongly referenced and not defined
+        self.commons: dict[str, None] = {}  # defined by common symbols only
         self.conflicts: dict[str, tuple[str, ObjectFile | None, InputStub]] = {}
         self.problems: list[Diagnostic] = []
         self.warnings: list[Diagnostic] = []
@@ -73,6 +85,7 @@ class Resolver:
         self._wrap = {name: f"__wrap_{name}" for name in options.wrap}
         self._wrap |= {f"__real_{name}": name for name in options.wrap}
         self._finder = Finder(options)
+        self._data: dict[tuple[str, int], frozenset[str]] = {}  # of members of libraries: _has_data
         self._scripts: list[str] = []  # being read, outermost first
 
     # -- symbols ---------------------------------------------------------------------------------------------------
@@ -136,7 +149,7 @@ class Resolver:
         names = file.strings.many([row[0] for row in rows])
         for name, (_, info, other, section, value, size) in zip(names, rows, strict=True):
             symbol = symbols.get(name)
-            if symbol is None and SHN_UNDEF < section < SHN_LORESERVE and (place := sections[section]) is not None:
+            if symbol is None and section and section not in RESERVED and (place := sections[section]) is not None:
                 rank = WEAK if info >> 4 == STB_WEAK else STRONG
                 symbol = Symbol(name, file, place, rank, value, size, info & 15, info >> 4, other & 3)
                 symbols[name] = symbol
@@ -171,6 +184,8 @@ class Resolver:
         rank = COMMON if number == SHN_COMMON else WEAK if info >> 4 == STB_WEAK else STRONG
         if symbol.rank:
             if rank == COMMON and symbol.rank == COMMON:
+                if self._options.warn_common:
+                    self._warn_of_commons(symbol, file, size)
                 symbol.alignment = max(symbol.alignment, value)
                 symbol.size = max(symbol.size, size)
                 return
@@ -178,9 +193,13 @@ class Resolver:
                 return
         else:
             self.undefined.pop(symbol.name, None)
+        if rank == COMMON:
+            self.commons[symbol.name] = None
+        elif symbol.rank == COMMON:
+            self.commons.pop(symbol.name, None)
         symbol.rank, symbol.file, symbol.size = rank, file, size
         symbol.type, symbol.binding = info & 15, info >> 4
-        if number < SHN_LORESERVE:
+        if number not in RESERVED:
             symbol.section, symbol.value = file.sections[number], value
             if symbol.section is None:
                 self._no_section(file, symbol.name, number)
@@ -209,8 +228,20 @@ class Resolver:
                 self._duplicate(symbol, file)
             return False
         if self._options.warn_common and COMMON in (rank, symbol.rank) and STRONG in (rank, symbol.rank):
-            self.warnings.append(Diagnostic(file.where, "a common symbol is overridden by a definition", symbol.name))
+            common, definition = (file, first) if rank == COMMON else (first, file)
+            where = definition.where if definition is not None else "the command line"
+            text = f"common symbol is overridden by the definition in {where}"
+            self.warnings.append(Diagnostic(common.where if common is not None else "ld", text, symbol.name))
         return rank > symbol.rank
+
+    def _warn_of_commons(self, symbol: Symbol, file: ObjectFile, size: int) -> None:
+        """--warn-common: a further common symbol of a name."""
+        first = symbol.file.where if symbol.file is not None else "the command line"
+        text = f"multiple common symbols; the other is in {first}"
+        if size != symbol.size:
+            larger = "larger" if size > symbol.size else "smaller"
+            text = f"common symbol of {size} bytes is {larger} than that of {symbol.size} bytes in {first}"
+        self.warnings.append(Diagnostic(file.where, text, symbol.name))
 
     def _duplicate(self, symbol: Symbol, second: ObjectFile) -> None:
         first = symbol.file
@@ -285,14 +316,28 @@ class Resolver:
 
     def search(self, library: InputLibrary) -> None:
         """Takes members that define what is undefined, in the index's order, until nothing more is found."""
-        undefined, taken = self.undefined, library.taken
+        undefined, commons, taken = self.undefined, self.commons, library.taken
         found = True
-        while found and undefined:
+        while found and (undefined or commons):
             found = False
             for name, key in library.index:
-                if name in undefined and key not in taken:
+                if key in taken:
+                    continue
+                if name in undefined or (name in commons and self._has_data(library, key, name)):
                     self._take_member(library, key)
                     found = True
+
+    def _has_data(self, library: InputLibrary, key: int, name: str) -> bool:
+        """Whether a member defines a global datum of that name: it then replaces a common one, as in GNU ld. A function, a weak
+        definition or another common symbol does not. The program's own data are never replaced by those of a stub library."""
+        if library.stub is not None:
+            return False
+        place = (library.where, key)
+        if place not in self._data:
+            where, data = library.load(key)
+            found = as_elf(data, where)
+            self._data[place] = _data_of(read_object(found, where)) if found is not None else frozenset()
+        return name in self._data[place]
 
     def _take_member(self, library: InputLibrary, key: int) -> None:
         if key in library.taken:
@@ -407,6 +452,18 @@ def _records(file: ObjectFile) -> int:
     headers, size = file.elf.sections, file.elf.elf_class.rel.size
     relocated = [index for section in file.sections if section is not None for index in section.relocated_by]
     return len(file.symbols) + sum(headers[index].size for index in relocated) // size
+
+
+def _data_of(file: ObjectFile) -> frozenset[str]:
+    """The names of the global data that a file defines; no commons, no weak ones."""
+    names = file.strings
+    return frozenset(
+        names[name]
+        for name, info, _, section, _, _ in file.symbol_rows(file.first_global)
+        if section not in (SHN_UNDEF, SHN_COMMON)
+        and (info >> 4 == STB_GLOBAL or info >> 4 >= STB_LOOS)
+        and info & 15 not in (STT_FUNC, STT_COMMON)
+    )
 
 
 def define(symbol: Symbol, section: InputSection | None, value: int, size: int = 0) -> None:

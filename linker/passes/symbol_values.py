@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from operator import attrgetter
 from typing import Protocol
 
-from uselib.linker.formats.elf import SHN_ABS, SHN_LORESERVE
+from uselib.linker.formats.elf import RESERVED, SHN_ABS
 from uselib.linker.passes.model import ObjectFile, Symbol
 
 
@@ -40,7 +40,7 @@ def _local_values(file: ObjectFile) -> list[int | None]:
     ]
     result: list[int | None] = []
     for _, _, _, shndx, value, _ in file.symbol_rows(0, file.first_global):
-        if shndx < SHN_LORESERVE:
+        if shndx not in RESERVED:
             base = addresses[shndx] if shndx else 0
             result.append(None if base is None else base + value)
         else:

@@ -1,0 +1,2 @@
+int common_taken = 1;
+int by_common;

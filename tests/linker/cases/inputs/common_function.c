@@ -1,0 +1,2 @@
+int function_taken = 1;
+int by_function(void) { return 1; }

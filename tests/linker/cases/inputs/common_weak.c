@@ -1,0 +1,2 @@
+int weak_taken = 1;
+__attribute__((weak)) int by_weak = 1;

@@ -1,0 +1,1 @@
+__asm__(".section empty,\"aw\"\n.section other,\"a\"\n.text\n");
