@@ -76,7 +76,7 @@ def _link(options: Options, kind: OutputKind) -> Linked:
     # Output sections and their sizes; then addresses. After this the layout is fixed.
     policy = kind.layout(options, resolution)
     sections = link_order(resolution.files, options, commons, tables.sections, own, requested, extra)
-    layout = policy.assign(gather(sections, policy), resolution.machine)
+    layout = policy.assign(gather(sections, policy, options.unique), resolution.machine)
     number(layout.sections)
     settle(layout.sections)
     settle_symbols(resolution, provided, layout)

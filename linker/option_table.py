@@ -35,6 +35,9 @@ _FLAGS = {
     "push": "push-state",
     "pop": "pop-state",
     "build_id": "build-id",
+    "unique": "unique",
+    "demangle": "demangle",
+    "no demangle": "no-demangle",
     "magic omagic": "N omagic",
     "magic qmagic": "qmagic",
 }
@@ -62,6 +65,7 @@ _VALUES = {
     "trace_symbol": "y trace-symbol",
     "unresolved": "unresolved-symbols",
     "interpreter": "dynamic-linker I",
+    "error_limit": "error-limit",
 }
 # accepted, because compilers pass them and a static link has nothing to do for them
 _IGNORED_FLAGS = (
@@ -69,8 +73,8 @@ _IGNORED_FLAGS = (
     "call_shared nostdlib as-needed no-as-needed add-needed no-add-needed copy-dt-needed-entries "
     "no-copy-dt-needed-entries no-dynamic-linker no-pie export-dynamic E no-export-dynamic Bsymbolic "
     "Bsymbolic-functions relax no-relax n nmagic g d dc dp define-common no-define-common sort-common "
-    "no-ld-generated-unwind-info ld-generated-unwind-info stats demangle no-demangle color-diagnostics "
-    "no-color-diagnostics verbose no-omagic check-sections no-check-sections warn-once warn-execstack "
+    "no-ld-generated-unwind-info ld-generated-unwind-info stats color-diagnostics "
+    "no-color-diagnostics verbose no-omagic enable-new-dtags disable-new-dtags check-sections no-check-sections warn-once warn-execstack "
     "no-warn-execstack warn-rwx-segments no-warn-rwx-segments warn-section-align no-warn-mismatch "
     "no-warn-search-mismatch no-keep-memory reduce-memory-overheads threads no-threads no-allow-shlib-undefined "
     "allow-shlib-undefined"
@@ -109,7 +113,7 @@ TABLE: dict[str, tuple[int, str]] = {
 
 JOINED = frozenset("oLleumzTyRIhOGA")  # single letters whose value may follow without a space
 OPTIONAL_VALUE = frozenset(
-    ("threads", "color-diagnostics", "build-id", "sort-common", "demangle", "unresolved-symbols")
+    ("threads", "color-diagnostics", "build-id", "sort-common", "demangle", "unresolved-symbols", "unique")
 )
 
 Z_IGNORED = frozenset(

@@ -1,15 +1,16 @@
 """GNU ld's command line: what its options (option_table.py) ask for as one immutable `Options`.
 
-Long options may be written with one or two dashes, as in GNU ld, and `-o`-like single letters may be joined with their
-value. An option that is not in the table is refused by name: silently ignoring it could change what a program does.
+Long options may be written with one or two dashes and be abbreviated, as in GNU ld, and `-o`-like single letters may be
+joined with their value. An option that is not in the table is refused by name: to ignore it could change what a program does.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 
-from uselib.linker.errors import Diagnostic, UsageError
+from uselib.linker.errors import Diagnostic, UsageError, some
 from uselib.linker.image import Machine
 from uselib.linker.option_table import (
     FLAG,
@@ -65,6 +66,9 @@ class Options:
     strip_debug: bool = False
     discard_locals: bool = False
     eh_frame_hdr: bool = False
+    unique: tuple[str, ...] = ()  # patterns of --unique; "": sections that the layout does not know by name
+    demangle: bool = True
+    error_limit: int = 20  # errors of one kind that are shown; 0: all
     build_id: str = ""  # "", "sha1", "md5", or hexadecimal digits
     map_file: str = ""
     print_map: bool = False
@@ -158,16 +162,43 @@ class _CommandLine:
 
 
 def _split(argument: str) -> tuple[str, str | None]:
-    """Option name and joined value of `-name`, `--name=value` or `-Lvalue`."""
-    body = argument[2:] if argument.startswith("--") else argument[1:]
+    """Option name and joined value of `-name`, `--name=value` or `-Lvalue`. Raises UsageError for an unknown or ambiguous name.
+
+    As in GNU ld, a long option may have one dash and may be abbreviated, but `-o` and `-l` always take what is joined to them.
+    """
+    single = not argument.startswith("--")
+    body = argument[1:] if single else argument[2:]
+    if single and (body[0] in "ol" or len(body) == 1) and body[0] in TABLE:
+        return body[0], body[1:] or None
     name, equals, value = body.partition("=")
-    if name in TABLE and (len(name) > 1 or argument.startswith("--") or not equals):
-        return name, value if equals else None
-    if not argument.startswith("--") and body[:1] in JOINED:
+    found = _long_name(name, argument)
+    if found:
+        return found, value if equals else None
+    if single and body[0] in JOINED and (body[0] not in "eu" or _SYMBOL.fullmatch(body[1:])):
         return body[0], body[1:]
-    if name in TABLE:
-        return name, value
-    return name, value if equals else None
+    raise _bad(argument, "unknown option", _suggestion(name))
+
+
+_SYMBOL = re.compile(r"[\w.$@]+")  # what may be joined to -e and -u: `-enable-new-dtag` is a mistyped option
+
+
+def _long_name(name: str, argument: str) -> str:
+    """The option that `name` is, or of which it is an unambiguous abbreviation; else empty. Raises UsageError."""
+    if name in TABLE and len(name) > 1:
+        return name
+    if len(name) < 2:
+        return ""
+    found = [option for option in TABLE if option.startswith(name)]
+    if len({TABLE[option] + ((option,) if TABLE[option][1] == "" else ()) for option in found}) > 1:
+        raise _bad(argument, "an ambiguous option", f"write {some(sorted(f'--{option}' for option in found))}")
+    return found[0] if found else ""
+
+
+def _suggestion(name: str) -> str:
+    from difflib import get_close_matches  # only for an error
+
+    near = get_close_matches(name, [option for option in TABLE if len(option) > 1], 1)
+    return f"did you mean --{near[0]}?" if near else "`uselib ld --help` lists the options"
 
 
 def _flag(line: _CommandLine, key: str, option: str, value: str | None) -> None:
@@ -190,6 +221,8 @@ def _flag(line: _CommandLine, key: str, option: str, value: str | None) -> None:
         line.whole = line.pushed.pop()
     elif key.startswith("magic "):
         line.values["magic"] = key.removeprefix("magic ")
+    elif key == "unique":
+        line.add("unique", value or "")
     elif key == "build_id":
         line.values[key] = _build_id("sha1" if value is None else value, option)
     else:
@@ -283,6 +316,10 @@ def _keyword(line: _CommandLine, option: str, word: str) -> None:
         raise _bad(f"-z {word}", "unknown keyword")
 
 
+def _error_limit(line: _CommandLine, option: str, value: str) -> None:
+    line.values["error_limit"] = number(value, option)
+
+
 _HANDLERS: dict[str, Callable[[_CommandLine, str, str], None]] = {
     "library": lambda line, _, value: line.input(value, library=True),
     "emulation": _emulation,
@@ -294,6 +331,7 @@ _HANDLERS: dict[str, Callable[[_CommandLine, str, str], None]] = {
     "version_rule": _version_rule,
     "rpath": _rpath,
     "keyword": _keyword,
+    "error_limit": _error_limit,
     "unresolved": _unresolved,
     "start-text": lambda line, option, value: _section_start(line, option, f".text={value}"),
     "start-data": lambda line, option, value: _section_start(line, option, f".data={value}"),
@@ -323,8 +361,6 @@ def parse(arguments: list[str]) -> Options:
             line.input(word)
             continue
         name, value = _split(word)
-        if name not in TABLE:
-            raise _bad(word, "unknown option")
         kind, key = TABLE[name]
         if kind in (REFUSED, REFUSED_VALUE):
             raise _bad(word, "not supported", key)

@@ -113,7 +113,7 @@ class ProgramLayout:
         ordered = sorted(sections, key=rank)
         loaded = [s for s in ordered if s.flags & SHF_ALLOC]
         rest = [s for s in ordered if not s.flags & SHF_ALLOC]
-        base = self.base if self.base is not None else DEFAULT_BASE[machine]
+        base = self.base if self.base is not None else DEFAULT_BASE[machine] & -self.page  # as GNU ld does
         if base % self.page:
             raise error("ld", f"the image base {base:#x} is not a multiple of the page size {self.page:#x}")
         thread = [s for s in loaded if s.flags & SHF_TLS]

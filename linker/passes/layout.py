@@ -148,10 +148,11 @@ def link_order(
     return [*result, *chain.from_iterable(linker_made)]
 
 
-def gather(sections: Iterable[InputSection], policy: LayoutPolicy) -> list[OutputSection]:
+def gather(sections: Iterable[InputSection], policy: LayoutPolicy, unique: Sequence[str] = ()) -> list[OutputSection]:
     """Puts live input sections into output sections, merges SHF_MERGE ones, and gives offsets within output sections.
 
-    After it every output section has its size. Linker-made sections (file None) come with their size set.
+    After it every output section has its size. Linker-made sections (file None) come with their size set. unique: patterns of
+    names of input sections that get an output section of their own (--unique).
     """
     outputs: dict[str, OutputSection] = {}
     orders: dict[str, list[tuple[int, InputSection]]] = {}
@@ -163,11 +164,14 @@ def gather(sections: Iterable[InputSection], policy: LayoutPolicy) -> list[Outpu
         if where is None:
             section.live = False
             continue
-        output = outputs.get(where.name)
+        name = where.name
+        if unique and _is_unique(section, where.name, unique):
+            name += f"\0{len(outputs)}"
+        output = outputs.get(name)
         if output is None:
-            output = outputs[where.name] = OutputSection(where.name, section.type, entsize=section.entsize)
+            output = outputs[name] = OutputSection(where.name, section.type, entsize=section.entsize)
             output.flags = section.flags & _KEPT_FLAGS
-            orders[where.name] = []
+            orders[name] = []
         else:
             output.flags = _flags(output.flags, section.flags & _KEPT_FLAGS)
             if output.entsize != section.entsize:
@@ -177,15 +181,15 @@ def gather(sections: Iterable[InputSection], policy: LayoutPolicy) -> list[Outpu
         if section.name.startswith((".ctors", ".dtors")) and where.name != section.name:
             reverse_words(section)
         if section.flags & SHF_MERGE and mergeable(section):
-            key = (where.name, section.flags & (SHF_STRINGS | SHF_WRITE), section.entsize, section.alignment)
+            key = (name, section.flags & (SHF_STRINGS | SHF_WRITE), section.entsize, section.alignment)
             merger = mergers.get(key)
             if merger is None:
                 merger = mergers[key] = Merger(section)
-                orders[where.name].append((where.order, merger.section))
+                orders[name].append((where.order, merger.section))
             merger.add(section)
             section.output = output
         else:
-            orders[where.name].append((where.order, section))
+            orders[name].append((where.order, section))
     for merger in mergers.values():
         merger.finish()
     for name, output in outputs.items():
@@ -195,7 +199,7 @@ def gather(sections: Iterable[InputSection], policy: LayoutPolicy) -> list[Outpu
         position, alignment = 0, 1
         for section in output.inputs:
             # unwind records follow one another without gaps: four zero bytes would end the list
-            wanted = section.alignment if name != ".eh_frame" else min(section.alignment, 4)
+            wanted = section.alignment if output.name != ".eh_frame" else min(section.alignment, 4)
             if wanted > 1:
                 position = (position + wanted - 1) & -wanted
                 if wanted > alignment:
@@ -205,6 +209,25 @@ def gather(sections: Iterable[InputSection], policy: LayoutPolicy) -> list[Outpu
             position += section.size
         output.size, output.alignment = position, alignment
     return list(outputs.values())
+
+
+# Names of output sections in GNU ld's default script, beside those above: input sections of other names are orphans.
+_KNOWN = frozenset(
+    (
+        ".text .rodata .data .bss .tdata .tbss .data.rel.ro .ctors .dtors .init_array .fini_array .preinit_array .interp .init .fini "
+        ".plt .rodata1 .data1 .got .jcr .eh_frame_hdr .comment .note.gnu.build-id .note.GNU-stack .note.gnu.property"
+    ).split()
+)
+
+
+def _is_unique(section: InputSection, output: str, patterns: Sequence[str]) -> bool:
+    """Whether --unique gives an input section an output section of its own. An empty pattern: all orphans."""
+    from fnmatch import fnmatchcase  # only where it is asked for
+
+    if section.file is None:
+        return False
+    orphan = output == section.name and output not in _KNOWN and not output.startswith((*_UNCHANGED, ".debug", ".stab"))
+    return any(fnmatchcase(section.name, pattern) if pattern else orphan for pattern in patterns)
 
 
 def reverse_words(section: InputSection) -> None:

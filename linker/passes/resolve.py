@@ -42,7 +42,7 @@ from uselib.linker.passes.libraries import (
 )
 from uselib.linker.passes.model import COMMON, STRONG, UNDEFINED, WEAK, InputSection, InputStub, ObjectFile, Symbol
 from uselib.linker.passes.object_formats import as_elf
-from uselib.linker.quick_dataclass import dataclass, field
+from uselib.linker.quick_dataclass import dataclass, field, replace
 from uselib.linker.versions import library_name
 
 MANY = 1 << 17  # symbols and relocations: above it they are taken in columns (columns.py)
@@ -295,6 +295,10 @@ class Resolver:
                     self._libraries[key] = archive_library(data, path)
         library = self._libraries[key]
         if argument.whole:
+            if (
+                library.stub is None and library.taken
+            ):  # all members again, as in GNU ld: what they define is defined twice
+                library = replace(library, taken=set())
             for member in library.all_keys():
                 self._take_member(library, member)
         return [library]
@@ -397,6 +401,15 @@ class Resolver:
                 return library
         raise error(path, f"is not the stub library of {file_name}, which {user.where} depends on")
 
+    def machine_of_libraries(self) -> Machine | None:
+        """The machine of the first object in an archive, for a link that takes none of its members."""
+        for library in self._libraries.values():
+            for key in library.all_keys():
+                where, data = library.load(key)
+                if (found := as_elf(data, where)) is not None:
+                    return elf.identify(found, where)[0]
+        return None
+
     @property
     def stubs(self) -> list[InputStub]:
         """The stub libraries in use, in link order."""
@@ -427,7 +440,8 @@ def resolve(options: Options, list_dependencies: bool = True) -> Resolution:
             resolver.problems += failure.diagnostics
     if resolver.problems:
         raise LinkError(*dict.fromkeys(resolver.problems))
-    if not resolver.files or resolver.machine is None:
+    machine = resolver.machine or resolver.machine_of_libraries()
+    if machine is None:
         raise error("ld", "no input files")
     for stub in resolver.stubs:
         for name in sorted(stub.names):
@@ -436,7 +450,7 @@ def resolve(options: Options, list_dependencies: bool = True) -> Resolution:
                 resolver.conflicts.setdefault(name, (name, symbol.file, stub))
     conflicts = list(resolver.conflicts.values())
     return Resolution(
-        resolver.machine,
+        machine,
         resolver.files,
         resolver.symbols,
         resolver.stubs,
