@@ -4,7 +4,8 @@ link.py         the passes of a link in their order; passes/ has them, outputs/ 
 options.py      GNU ld's command line as one `Options`; option_table.py: one row for each option
 image.py        Image: what the linker gives the loader, and the machines
 versions.py     version numbers, and the rules by which start-up chooses one
-errors.py       how errors are worded and collected; reading.py, writing.py: whole files, checked and renamed
+errors.py       how errors are worded and collected; demangling.py: names of C++ and Rust in them;
+                reading.py, writing.py: whole files, checked and renamed
 
 formats/        ELF, ar, notes: bytes <-> records
 library/        mkshlib: target libraries and their stub libraries

@@ -41,7 +41,7 @@ class Diagnostic:
     """One line for the user.
 
     where: `FILE` or `FILE(MEMBER)`, with `:section` appended where a section is concerned.
-    symbol: the symbol concerned, or empty.
+    symbol: the symbol concerned, or empty. It is not shown twice if the message ends with it.
     message: what is wrong; remedy: what to do (empty where the message says it).
     places: up to three `>>> referenced by` lines that follow the first.
     """
@@ -53,7 +53,8 @@ class Diagnostic:
     places: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        head = ": ".join(printable(part) for part in (self.where, self.symbol, self.message) if part)
+        symbol = "" if self.message.endswith(f" {self.symbol}") else self.symbol
+        head = ": ".join(printable(part) for part in (self.where, symbol, self.message) if part)
         if self.remedy:
             head += f"; {printable(self.remedy)}"
         return "\n".join([head, *(f"  >>> {printable(place)}" for place in self.places)])
@@ -77,6 +78,23 @@ class LinkError(ToolError):
 
 class UsageError(ToolError):
     """Bad usage of a command: exit status 2."""
+
+
+def limited(diagnostics: Sequence[Diagnostic], most: int) -> list[Diagnostic]:
+    """At most so many diagnostics of a kind, and a line for the others of each kind. most 0: all of them."""
+    seen: dict[str, int] = {}
+    result = []
+    for diagnostic in diagnostics:
+        kind = diagnostic.message.removesuffix(diagnostic.symbol).split(":")[0]
+        seen[kind] = seen.get(kind, 0) + 1
+        if not most or seen[kind] <= most:
+            result.append(diagnostic)
+    for kind, count in seen.items():
+        if most and count > most:
+            result.append(
+                Diagnostic("ld", f"{count - most} more of the kind `{kind}`", remedy="--error-limit=0 shows all")
+            )
+    return result
 
 
 def error(where: str, message: str, *, symbol: str = "", remedy: str = "") -> LinkError:

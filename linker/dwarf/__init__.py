@@ -5,7 +5,7 @@ sections.py       where the debug sections are: in the file, compressed, or in a
 abbreviations.py  abbreviation -> how to skip an entry, and how to decode what is wanted of it
 units.py          units, entries, attributes
 lines.py          headers of line tables: file names
-line_programs.py  address -> file and line, for the tracer
+line_programs.py  address -> file and line, for the tracer; object_lines.py: the same for an object file, for ld's messages
 index.py          names of functions, variables and types at the outer level of each unit
 numbers.py        numbers that entries give in several ways
 graph.py          entries -> rows of Types, one row a type however many units declare it

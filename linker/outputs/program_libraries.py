@@ -27,6 +27,7 @@ EVERY_PROGRAM = frozenset((LIBRARIES, "_start", "_init", "_fini"))  # from start
 def prepare(resolution: Resolution, options: Options) -> list[InputSection]:
     """Defines _SHARED_LIBRARIES, _SHARED_LIBRARY_PATH and _SHARED_LIBRARY_RULE where no input does, makes the sections that go with them, and
     reports names that a program and a library both define. Raises LinkError if libraries overlap in memory."""
+    check_start_up(resolution, options)
     check_libraries(resolution)
     report_conflicts(resolution)
     result = library_list(resolution)
@@ -39,6 +40,23 @@ def prepare(resolution: Resolution, options: Options) -> list[InputSection]:
         note = notes.encode_bindings(bindings)
         result.append(InputSection(None, 0, notes.BINDINGS_SECTION, SHT_NOTE, 0, len(note), 4, 0, note))
     return result
+
+
+def check_start_up(resolution: Resolution, options: Options) -> None:
+    """Raises LinkError if the start-up code is that of an ordinary C library: it would call into libraries that nobody has mapped.
+
+    Such code calls __libc_start_main, and ours refers to the list of libraries too. Start-up code of other kinds is the user's own
+    affair, and in schemes `kernel` and `interp` the kernel maps libraries."""
+    start = resolution.symbols.get(options.entry)
+    if not resolution.stubs or options.scheme in ("kernel", "interp") or LIBRARIES in resolution.symbols:
+        return
+    if start is None or start.file is None or all(s.name != "__libc_start_main" for s in start.file.globals):
+        return
+    raise error(
+        start.file.where,
+        f"this start-up code maps no shared libraries, and the program uses {resolution.stubs[0].file_name}",
+        remedy="link with `uselib cc`, whose start-up code does, or with the library's objects instead of its stub library",
+    )
 
 
 def interpreter(resolution: Resolution, options: Options) -> list[InputSection]:

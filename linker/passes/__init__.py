@@ -7,7 +7,7 @@ inputs.py       an object file's records, checked; object_formats.py: objects of
 resolve.py      which files take part, and which definition a name has
 provided.py     symbols that the linker defines
 gc.py, eh_frame.py  --gc-sections; unwind tables without the entries of discarded code
-undefined.py    errors for undefined symbols
+undefined.py    errors for undefined symbols; warning_sections.py: .gnu.warning.SYMBOL
 synthetic.py    sections that the linker adds; got.py: the GOT and its like; merge.py: strings kept once
 scan.py         relocations, first look: what they need
 layout.py       output sections, their order, their addresses

@@ -8,7 +8,7 @@ written by one pass, named below, and is read-only after it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from uselib.linker.formats.elf import (
     RESERVED,
@@ -24,6 +24,9 @@ from uselib.linker.formats.elf import (
 )
 from uselib.linker.quick_dataclass import dataclass, field
 from uselib.linker.versions import library_name
+
+if TYPE_CHECKING:
+    from uselib.linker.dwarf.object_lines import ObjectLines
 
 MAX_ALIGNMENT = 1 << 26  # larger ones come from damaged files and would make huge outputs
 
@@ -230,6 +233,8 @@ class ObjectFile:
         default_factory=set
     )  # resolve: sections of COMDAT groups that another file's copy stands for
 
+    lines: ObjectLines | None = None  # place(): source lines, read for the first message
+
     def symbol_rows(self, first: int, last: int | None = None) -> Iterable[Sequence[int]]:
         """The symbol records from number `first` to before `last`, as plain tuples."""
         symbols = self.symbols
@@ -270,6 +275,12 @@ class ObjectFile:
         return ""
 
     def place(self, section: InputSection, offset: int) -> str:
-        """`FILE(MEMBER):(section+0x12) in function f`, for messages."""
+        """`FILE(MEMBER):(section+0x12) in function f, SOURCE:LINE`, for messages."""
         function = self.function_at(section, offset)
-        return f"{self.where}:({section.name}+{offset:#x})" + (f" in function {function}" if function else "")
+        place = f"{self.where}:({section.name}+{offset:#x})" + (f" in function {function}" if function else "")
+        if self.lines is None:
+            from uselib.linker.dwarf.object_lines import ObjectLines  # only for messages
+
+            self.lines = ObjectLines(self.elf)
+        line = self.lines.find(section.index, offset)
+        return f"{place}, {line.file}:{line.line}" if line is not None else place

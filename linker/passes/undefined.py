@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 from uselib.linker.errors import Diagnostic, LinkError
 from uselib.linker.formats.library_names import NEEDS_PREFIX
@@ -11,25 +11,38 @@ from uselib.linker.passes.model import UNDEFINED, InputSection, ObjectFile, Symb
 from uselib.linker.passes.relocations import MachineRelocations
 from uselib.linker.passes.resolve import Resolution
 
-_MOST_PLACES = 3
+MOST_PLACES = 3
 
 
 def report_undefined(resolution: Resolution, options: Options, machine: MachineRelocations) -> None:
     """Raises LinkError for every strong reference to an undefined symbol, grouped by symbol, with up to three places each."""
     if not options.unresolved_are_errors:
         return
-    missing = {id(s): s for s in resolution.symbols.values() if s.rank == UNDEFINED and s.strong_reference}
+    missing = [s for s in resolution.symbols.values() if s.rank == UNDEFINED and s.strong_reference]
     if not missing:
         return
-    references: dict[int, list[tuple[ObjectFile, InputSection, int]]] = {}
-    for file in resolution.files:
-        wanted = {i: key for i, key in enumerate(map(id, file.globals), file.first_global) if key in missing}
-        if wanted:
-            for index, section, offset in _references(file, wanted, machine.tls_sequences):
-                references.setdefault(wanted[index], []).append((file, section, offset))
-    problems = [_diagnostic(symbol, references[key]) for key, symbol in missing.items() if key in references]
+    found = references(resolution.files, missing, machine)
+    problems = [_diagnostic(symbol, found[symbol]) for symbol in missing if symbol in found]
     if problems:
         raise LinkError(*problems)
+
+
+Reference = tuple[ObjectFile, InputSection, int]
+"""A relocation for a symbol: its file, section and offset."""
+
+
+def references(
+    files: Iterable[ObjectFile], symbols: Iterable[Symbol], machine: MachineRelocations
+) -> dict[Symbol, list[Reference]]:
+    """The references of live sections to each of these symbols that has any. Not the calls that TLS sequences consume."""
+    keys = {id(symbol): symbol for symbol in symbols}
+    result: dict[Symbol, list[Reference]] = {}
+    for file in files:
+        wanted = {i: keys[id(s)] for i, s in enumerate(file.globals, file.first_global) if id(s) in keys}
+        if wanted:
+            for index, section, offset in _references(file, wanted, machine.tls_sequences):
+                result.setdefault(wanted[index], []).append((file, section, offset))
+    return result
 
 
 def _references(
@@ -45,12 +58,12 @@ def _references(
                 before = kind
 
 
-def _diagnostic(symbol: Symbol, references: list[tuple[ObjectFile, InputSection, int]]) -> Diagnostic:
-    lines = [f"referenced by {file.place(section, offset)}" for file, section, offset in references[:_MOST_PLACES]]
-    if len(references) > _MOST_PLACES:
-        lines.append(f"and {len(references) - _MOST_PLACES} more")
-    where = references[0][0].where
-    return Diagnostic(where, "undefined symbol", symbol.name, remedy(symbol.name), tuple(lines))
+def _diagnostic(symbol: Symbol, found: list[Reference]) -> Diagnostic:
+    lines = [f"referenced by {file.place(section, offset)}" for file, section, offset in found[:MOST_PLACES]]
+    if len(found) > MOST_PLACES:
+        lines.append(f"and {len(found) - MOST_PLACES} more")
+    text = f"undefined symbol: {symbol.name}"
+    return Diagnostic(found[0][0].where, text, symbol.name, remedy(symbol.name), tuple(lines))
 
 
 # The compiler's own helpers, by how their names begin: they are in libgcc.a or compiler-rt, not in the C library.

@@ -187,7 +187,7 @@ def test_ld_errors(aout_kit: Path, tmp_path: Path) -> None:
     result = uselib("ld", "-m", "i386linux", "-o", tmp_path / "p", aout_kit / "crt0.o", other)
     assert result.returncode == 1 and "is linked already, so it is not an object" in result.stderr
     result = uselib("ld", "-m", "i386linux", "-o", tmp_path / "p", aout_kit / "crt0.o")
-    assert result.returncode == 1 and "_main: undefined symbol" in result.stderr
+    assert result.returncode == 1 and "undefined symbol: _main" in result.stderr
     result = uselib("ld", "-N", "-o", tmp_path / "p", aout_kit / "crt0.o")
     assert result.returncode == 2 and "segments are kept apart" in result.stderr
     needs = compile_c(

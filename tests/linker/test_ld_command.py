@@ -6,6 +6,7 @@ import os
 import re
 import stat
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from elftools.elf.elffile import ELFFile
 from support.tools import needs, require
 from uselib.cli import main
 from uselib.linker.errors import UsageError
+from uselib.linker.image import Machine
 from uselib.linker.options import InputArgument, InputGroup, parse
 
 needs_gcc = needs("gcc", "ar")
@@ -118,10 +120,38 @@ def test_option_spellings() -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "changed"),
+    [
+        ("-enable-new-dtags", {}),
+        ("-error-limit=0", {"error_limit": 0}),
+        ("-unique", {"unique": ("",)}),
+        ("--uniq=a --unique=b", {"unique": ("a", "b")}),
+        ("--gc-sec", {"gc_sections": True}),
+        ("-strip-a", {"strip_all": True}),
+        ("-entry=main", {"entry": "main"}),
+        ("-emain -umain", {"entry": "main", "undefined": ("main",)}),
+        ("-oformat", {"output": "format"}),
+        ("-output", {"output": "utput"}),
+        ("-melf_i386", {"machine": Machine.I386}),
+        ("-Lrary", {"library_paths": ("rary",)}),
+        ("-zmuldefs", {"allow_multiple_definition": True}),
+        ("-Ttext-seg=0x1000", {"base": 0x1000}),
+    ],
+)
+def test_long_options_with_one_dash_and_abbreviations(words: str, changed: dict[str, object]) -> None:
+    assert parse(words.split()) == replace(parse([]), **changed)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
     ("words", "message"),
     [
         ("--no-such-option x.o", "--no-such-option: unknown option"),
         ("-Q", "-Q: unknown option"),
+        ("--gc-section=x x.o", "--gc-section=x: takes no value"),
+        ("--whole-archives x.o", "--whole-archives: unknown option; did you mean --whole-archive?"),
+        ("-enable-new-tags x.o", "-enable-new-tags: unknown option; did you mean --enable-new-dtags?"),
+        ("-undefined-foo x.o", "-undefined-foo: unknown option"),
+        ("--stat x.o", "--stat: an ambiguous option; write --static, --static-pie, --stats"),
         ("-shared x.o", "-shared: not supported; use `uselib mkshlib`"),
         ("-r x.o", "-r: not supported"),
         ("-pie x.o", "-pie: not supported; link with -no-pie"),
@@ -187,7 +217,7 @@ def test_order_of_archives_matters_but_not_in_groups(build: Build) -> None:
     start = build.object("start", START)
     a = build.archive("a.a", build.object("a", "int second(void); int value(void) { return second(); }"))
     b = build.archive("b.a", build.object("b", "int second(void) { return 9; }"))
-    assert "second: undefined symbol" in build.ld(start, b, a, status=1)
+    assert "undefined symbol: second" in build.ld(start, b, a, status=1)
     build.ld(start, "--start-group", b, a, "--end-group")
     assert build.run() == 9
     build.ld(start, b, a, b)
@@ -380,7 +410,7 @@ def test_map_trace_and_collected_sections(build: Build) -> None:
 @needs_gcc
 def test_unresolved_symbols_can_be_allowed(build: Build) -> None:
     start = build.object("start", START.replace("quit(value())", "quit(5)") + " void *p = &value; ")
-    assert "value: undefined symbol" in build.ld(start, status=1)
+    assert "undefined symbol: value" in build.ld(start, status=1)
     build.ld(start, "--unresolved-symbols=ignore-all")
     assert build.run() == 5
 

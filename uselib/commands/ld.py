@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from uselib.linker.options import parse
+from uselib.linker.errors import Diagnostic, LinkError, limited
+from uselib.linker.options import Options, parse
 
 if TYPE_CHECKING:
     from uselib.linker.passes.resolve import Resolution
@@ -15,7 +17,8 @@ Links ELF objects and archives of i386 or x86-64, and stub libraries, into a sta
   -o FILE -e SYMBOL -L DIR -l NAME -u SYMBOL -m elf_i386|elf_x86_64 --defsym S=EXPR --wrap S -Map FILE -M -t -s -S -x
   --start-group --end-group --whole-archive --no-whole-archive --push-state --pop-state --gc-sections --print-gc-sections
   --image-base A -Ttext-segment A -Ttext A -Tdata A -Tbss A --section-start S=A --build-id[=STYLE] --eh-frame-hdr
-  -z execstack|muldefs|stack-size=N|max-page-size=N|... --warn-common --unresolved-symbols=M --sysroot DIR @FILE
+  -z execstack|muldefs|stack-size=N|max-page-size=N|... --warn-common --unresolved-symbols=M --sysroot DIR --unique[=PATTERN]
+  --error-limit=N (messages of a kind; default 20, 0: all) --no-demangle @FILE
   -m i386linux makes an a.out program of a.out objects and stub archives (lib*.sa): ZMAGIC, with -N OMAGIC, --qmagic QMAGIC
   -m textbook makes a program in the textbook's own format (LINK)
   -m i386coff makes a COFF program of System V Release 3 of COFF or ELF objects and host libraries
@@ -41,11 +44,14 @@ def run(arguments: list[str]) -> int:
     from uselib.linker.outputs.formats import kind_of
     from uselib.linker.writing import write_atomically
 
-    result = link(LinkJob(options, kind_of(options)))
+    try:
+        result = link(LinkJob(options, kind_of(options)))
+    except LinkError as failure:
+        raise LinkError(*shown(failure.diagnostics, options)) from None
     for line in [*result.resolution.traced, *traced_symbols(result.resolution, options.trace_symbols)]:
         print(line)
     if result.warnings and not options.no_warnings:
-        show_warnings(result.warnings)
+        show_warnings(shown(result.warnings, options))
         if options.fatal_warnings:
             return 1
     if options.print_gc_sections:
@@ -58,6 +64,16 @@ def run(arguments: list[str]) -> int:
 
         write_map(result, options)
     return 0
+
+
+def shown(diagnostics: Sequence[Diagnostic], options: Options) -> list[Diagnostic]:
+    """The diagnostics as ld prints them: at most --error-limit of a kind, names of C++ and Rust as the source has them."""
+    chosen = limited(diagnostics, options.error_limit)
+    if not options.demangle:
+        return chosen
+    from uselib.linker.demangling import demangled  # only for messages
+
+    return demangled(chosen)
 
 
 def traced_symbols(resolution: Resolution, names: tuple[str, ...]) -> list[str]:

@@ -104,9 +104,7 @@ class TextbookProgram(_TextbookOutput):
         """Warns of what the program and a library in use both define: figure 5 of the chapter."""
         for name, file, stub in resolution.conflicts:
             where = file.where if file is not None else "the command line"
-            what = (
-                f"also defined in the shared library {stub.file_name} ({stub.where}), which goes on using its own copy"
-            )
+            what = f"also defined in the shared library {stub.file_name} ({stub.where}), which continues to use its own copy"
             remedy = "rename it, or declare it `extern` to share the library's"
             resolution.warnings.append(Diagnostic(where, what, symbol=name, remedy=remedy))
 

@@ -86,7 +86,7 @@ def test_tls_names_file_member_and_symbol(tmp_path: Path, capsys: pytest.Capture
 def test_every_undefined_symbol_is_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = "int one(void), two(void); extern int three; int f(void) { return one() + two() + three; }"
     said = refused(capsys, tmp_path / "out", *AT, compile_c(tmp_path, M, "member", source))
-    assert all(f"member.o: {name}: undefined symbol" in said for name in ("one", "two", "three"))
+    assert all(f"member.o: undefined symbol: {name}" in said for name in ("one", "two", "three"))
     assert "referenced by" in said and "in function f" in said
 
 
@@ -153,7 +153,7 @@ def test_definition_that_a_dependency_has_too_is_a_warning(tmp_path: Path, capsy
     mkshlib("--name", "w", "--version", "1.0.0", "--text", "0x62000000", "-o", tmp_path / "w", world)
     mkshlib(*AT, "-o", tmp_path / "out", hello, tmp_path / "w/lib/libw_s.a")
     said = capsys.readouterr().err
-    assert "hello.o: errno_: libw_s.1.0.0 defines it too, and goes on using its own" in said
+    assert "hello.o: errno_: libw_s.1.0.0 defines it too, and continues to use its own" in said
 
 
 def test_specification_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -202,7 +202,10 @@ def test_not_for_aout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         "x.o",
     ]
     assert main(arguments) == 2
-    assert "--previous and its kin are not for a.out libraries; the control files" in capsys.readouterr().err
+    assert (
+        "--previous and the options that go with it are not for a.out libraries; the control files"
+        in capsys.readouterr().err
+    )
 
 
 def test_what_is_no_release(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -251,7 +251,7 @@ CASES = [
     Case("library as program", "run {lib}", "is a library; run a program that was linked with it"),
     Case("library as input", "ld -o {cwd}/out {main} {lib}", "libk_s.1.2.0: "),
     Case("missing -l", "ld -o {cwd}/out {main} -lnothing", "-lnothing: no libnothing.a in the library directories"),
-    Case("undefined symbol", "ld -e main -o {cwd}/out {main}", "main.o: inc: undefined symbol"),
+    Case("undefined symbol", "ld -e main -o {cwd}/out {main}", "main.o: undefined symbol: inc"),
     Case(
         "program over library",
         "ld --scheme mmap -o {cwd}/out --image-base 0x64000000 {crt} {main} {stub} -L{sr}/lib -lc "

@@ -104,7 +104,7 @@ def test_stopping_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: 
 
 def test_failed_link_leaves_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     code = source(tmp_path / "a.c", "int missing(void); int main(void) { return missing(); }\n")
-    with pytest.raises(ToolError, match="missing: undefined symbol"):
+    with pytest.raises(ToolError, match="undefined symbol: missing"):
         build(tmp_path / "a", "x86_64", "mmap", code)
     assert sorted(os.listdir(tmp_path)) == ["a.c"]
 

@@ -300,7 +300,7 @@ def test_without_section_headers(tmp_path: Path, capsys: pytest.CaptureFixture[s
     (tmp_path / "bare").chmod(0o755)
     lines = text(capsys, "--library-path", made.foo.parent, tmp_path / "bare")
     assert (
-        lines[1] == "  it has no section headers: recorded path and rule cannot be told, its notes name these libraries"
+        lines[1] == "  it has no section headers: recorded path and rule cannot be read; its notes name these libraries"
     )
     assert [line.split()[0] for line in lines[2:]] == ["libbar_s.1.0.0", "libfoo_s.1.2.1"]
     if NATIVE:
