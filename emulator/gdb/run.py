@@ -182,6 +182,8 @@ class GdbRunner(RunHooks):
         target, control = self.target, self.target.control
         if go.how == "kill":
             raise ProcessEnded(signal=9, reason="killed by gdb")
+        target.threads.back()
+        target.threads.hold_others(go.thread or target.threads.running if go.alone and target.attached else 0)
         if target.attached:
             self._interrupts.program_runs()
         try:
@@ -206,9 +208,14 @@ class GdbRunner(RunHooks):
         raise AssertionError("the run loop ended")
 
     def _step(self, go: Go) -> None:
-        target, machine = self.target, self.target.machine
+        target, machine, threads = self.target, self.target.machine, self.target.threads
+        thread = go.thread or threads.running
+        threads.prefer(thread)
         for _ in range(_INTERNAL_STEPS):
+            other = threads.running != thread
             target.control.step()
+            if (other or threads.running != thread) and thread in threads.all() and not target.break_requested:
+                continue  # it waits, or another one is to make it go on
             if go.until is None or not go.until[0] <= machine.cpu.pc < go.until[1] or target.break_requested:
                 break
             if target.at_breakpoint():
@@ -232,6 +239,9 @@ class GdbRunner(RunHooks):
             return
         target.break_requested = False
         machine, pc_index = target.machine, target.control.pc_index
+        scheduler = self.runner.process.threads.scheduler
+        if scheduler is not None and scheduler.undecided:
+            raise StoppedForGdb(b"T02")  # all threads wait, and go on waiting afterwards
         general = machine.cpu.general()
         if target.read(general[pc_index] - 2, 2) == _SYSTEM_CALL[machine.bits]:  # the counter is behind it already
             general[pc_index] -= 2

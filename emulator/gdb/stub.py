@@ -20,18 +20,19 @@ _FEATURES = (
     b"PacketSize=%x;QStartNoAckMode+;swbreak+;hwbreak+;vContSupported+;qXfer:features:read+;qXfer:auxv:read+;"
     b"qXfer:exec-file:read+;qXfer:libraries-svr4:read+;exec-events+" % PACKET
 )
-THREAD = b"1"
 _HEXADECIMAL = frozenset(b"0123456789abcdefABCDEF")
 
 
 @dataclass(frozen=True)
 class Go:
     """The program is to run. how: `continue`, `step`, `detach`, `kill`; signal: to deliver first (0: none); until: step on
-    while the program counter is in this range."""
+    while the program counter is in this range; thread: which one steps (0: the one that was stopped); alone: the others do not run."""
 
     how: str
     signal: int = 0
     until: tuple[int, int] | None = None
+    thread: int = 0
+    alone: bool = False
 
 
 def hexadecimal(text: bytes) -> int:
@@ -66,8 +67,8 @@ class Stub:
             b"S": lambda data: self._resume_with_signal("step", data),
             b"k": lambda _: self._let("kill"),
             b"D": self._detach,
-            b"H": lambda _: OK,
-            b"T": lambda _: OK,
+            b"H": self._select_thread,
+            b"T": lambda data: OK if hexadecimal(data) in self.target.threads.all() else BAD_REQUEST,
             b"v": self._verbose,
             b"q": self._query,
             b"Q": self._set,
@@ -82,7 +83,11 @@ class Stub:
         reply = self.last_reply
         if reply[:1] != b"T":
             return reply
-        return reply + (b"" if len(reply) == 3 or reply.endswith(b";") else b";") + b"thread:" + THREAD + b";"
+        return (
+            reply
+            + (b"" if len(reply) == 3 or reply.endswith(b";") else b";")
+            + b"thread:%x;" % self.target.threads.running
+        )
 
     def serve(self) -> Go:
         """Raises Closed."""
@@ -102,8 +107,17 @@ class Stub:
 
     # -- running -------------------------------------------------------------------------------------------------------
 
-    def _let(self, how: str, signal: int = 0, until: tuple[int, int] | None = None) -> None:
-        self._go = Go(how, signal, until)
+    def _let(
+        self, how: str, signal: int = 0, until: tuple[int, int] | None = None, thread: int = 0, alone: bool = False
+    ) -> None:
+        self._go = Go(how, signal, until, thread, alone)
+
+    def _select_thread(self, data: bytes) -> bytes:
+        """Hg: whose registers are meant from now on. Hc: vCont says it."""
+        if data[:1] != b"g":
+            return OK
+        number = self.target.threads.running if data[1:] in (b"0", b"-1") else hexadecimal(data[1:])
+        return OK if self.target.threads.select(number) else BAD_REQUEST
 
     def _resume(self, how: str, data: bytes) -> None:
         if data:
@@ -131,18 +145,7 @@ class Stub:
         if data == b"Cont?":
             return b"vCont;c;C;s;S;r"
         if data.startswith(b"Cont;"):
-            action = data[5:].split(b";")[0].split(b":")[0]
-            kind, rest = action[:1], action[1:]
-            if kind == b"r":
-                begin, _, end = rest.partition(b",")
-                self._let("step", until=(hexadecimal(begin), hexadecimal(end)))
-            elif kind in (b"c", b"s"):
-                self._let("continue" if kind == b"c" else "step")
-            elif kind in (b"C", b"S"):
-                self._let("continue" if kind == b"C" else "step", linux_signal(hexadecimal(rest)))
-            else:
-                return BAD_REQUEST
-            return None
+            return self._continue(data[5:])
         if data.startswith(b"Kill"):
             self._wire.write(OK)
             self._let("kill")
@@ -150,6 +153,25 @@ class Stub:
         if data.startswith(b"File:"):
             return self._file(data[5:])
         return b""
+
+    def _continue(self, data: bytes) -> bytes | None:
+        """vCont: what the first action says, of a thread or of all. Without an action for the other threads they do not run."""
+        actions = [action.partition(b":") for action in data.split(b";")]
+        (action, _, number), alone = actions[0], all(which and which != b"-1" for _, _, which in actions)
+        thread = hexadecimal(number) if number and number != b"-1" else 0
+        kind, rest = action[:1], action[1:]
+        if kind == b"r":
+            begin, _, end = rest.partition(b",")
+            self._let("step", until=(hexadecimal(begin), hexadecimal(end)), thread=thread, alone=alone)
+        elif kind in (b"c", b"s"):
+            self._let("continue" if kind == b"c" else "step", thread=thread, alone=alone)
+        elif kind in (b"C", b"S"):
+            self._let(
+                "continue" if kind == b"C" else "step", linux_signal(hexadecimal(rest)), thread=thread, alone=alone
+            )
+        else:
+            return BAD_REQUEST
+        return None
 
     # -- registers and memory ------------------------------------------------------------------------------------------
 
@@ -217,9 +239,12 @@ class Stub:
             return _FEATURES
         if name == b"Xfer":
             return self._transfer(rest)
-        return {b"Attached": b"1", b"C": b"QC" + THREAD, b"fThreadInfo": b"m" + THREAD, b"sThreadInfo": b"l"}.get(
-            name, b""
-        )
+        threads = self.target.threads
+        if name.startswith(b"ThreadExtraInfo,"):
+            return threads.description(hexadecimal(name.partition(b",")[2])).encode().hex().encode()
+        if name == b"fThreadInfo":
+            return b"m" + b",".join(b"%x" % number for number in threads.all())
+        return {b"Attached": b"1", b"C": b"QC%x" % threads.running, b"sThreadInfo": b"l"}.get(name, b"")
 
     def _set(self, data: bytes) -> bytes | None:
         if data != b"StartNoAckMode":

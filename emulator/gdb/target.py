@@ -14,6 +14,7 @@ from xml.sax.saxutils import quoteattr
 
 from uselib.emulator.api.control import MachineControl
 from uselib.emulator.gdb.registers import RegisterFile
+from uselib.emulator.gdb.threads import ThreadView
 from uselib.emulator.process.interfaces import Fault
 from uselib.emulator.process.kernel_tap import KernelTap
 from uselib.emulator.process.run import Runner
@@ -40,6 +41,7 @@ class Target:
     def __init__(self, runner: Runner, executable: str, host_path: str, attached: bool) -> None:
         self.machine = machine = runner.machine
         self.space = machine.space
+        self.threads = ThreadView(runner.process)
         self.kernel = runner.kernel
         tap = KernelTap(runner.kernel, exception=self.exception)
         self.control = MachineControl(machine, tap, runner.at_rest, self._pause)

@@ -184,6 +184,8 @@ class VirtualMachine:
     def run(self, kernel: Kernel, on_interrupt: Callable[[], None] = _not_interrupted) -> None:
         """Runs until the kernel raises ProcessEnded. on_interrupt: called with the CPU at rest after `interrupt`."""
         engine = self.engine
+        if self.threads is not None:
+            self.threads.begin()
         pc = self.cpu.pc
         while True:
             if self._interrupted or kernel.signal_pending:

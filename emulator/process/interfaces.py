@@ -161,6 +161,9 @@ class ThreadSwitching(Protocol):
         """Carries out a call of the thread that runs. Raises what Kernel.system_call raises; ContextReplaced: the registers are those of
         another thread now."""
 
+    def begin(self) -> None:
+        """The run loop is entered: the registers are to be those of a thread that can run."""
+
     def slice_over(self) -> bool:
         """The CPU has stopped: if the time slice is used up, the registers are those of the thread whose turn it is now."""
 

@@ -29,15 +29,13 @@ if TYPE_CHECKING:
 
 
 def sys_exit(process: Process, status: int) -> int:
-    """Of the calling thread; the last one's is the end of the process, whose status is that of its first thread."""
+    """Of the calling thread; the last one's is the end of the process, with its status (synchronize_group_exit)."""
     threads, thread = process.threads, process.thread
     if threads.many and threads.scheduler is not None:
-        if thread.tid == process.identity.pid:
-            threads.leader_code = status & 0xFF
         robust.thread_ends(process, thread)
         threads.scheduler.remove(thread)
         raise ThreadEnded
-    raise ProcessEnded(status & 0xFF if threads.leader_code is None else threads.leader_code)
+    raise ProcessEnded(status & 0xFF)
 
 
 def sys_exit_group(process: Process, status: int) -> int:

@@ -23,9 +23,10 @@ from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.threads import deadlock, host_futex
 from uselib.emulator.kernel.threads.wait import FutexWaiter, Wait
-from uselib.loader.memory.address_space import MemoryFault
+from uselib.loader.memory.address_space import PROT_WRITE, MemoryFault
 
 Key = tuple[object, ...]
+_TOP = (1 << 47) - 4096  # of a 64-bit kernel's users (access_ok), also for programs of i386
 EVERY_BIT = 0xFFFF_FFFF
 _PRIVATE, _HERE, _FILE = "private", "here", "file"
 
@@ -34,13 +35,15 @@ def key_of(process: Process, address: int, private: bool, access: str = "read") 
     """Raises GuestError(EINVAL) for an address that is not aligned, GuestError(EFAULT) or MemoryFault for one that is not the program's."""
     if address & 3:
         raise GuestError(errno.EINVAL)
-    if address + 4 > process.memory.layout.top:
+    if address + 4 > _TOP:
         raise GuestError(errno.EFAULT)
     if private:
         return _PRIVATE, address
     process.memory.check(address, 4, access)
     vma = process.memory.find(address)
     if vma is None or not vma.shared:
+        if vma is not None and vma.file is None and not vma.prot & PROT_WRITE:
+            raise GuestError(errno.EFAULT)  # it can never change
         return _HERE, address
     if vma.file is None:
         return _FILE, address

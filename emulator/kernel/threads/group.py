@@ -18,6 +18,8 @@ class ThreadScheduler(Protocol):
     """What handlers ask of the scheduler (scheduler.py). The calling thread is the one whose system call is carried out."""
 
     signalled: bool
+    undecided: bool  # all threads wait: there is none on the CPU
+    only: Thread | None  # the others do not run (a debugger)
 
     def wait(self, wait: Wait) -> Any:
         """Parks the calling thread until its wait is over: its value, or None when its time is. Raises GuestError(EINTR)."""
@@ -30,6 +32,15 @@ class ThreadScheduler(Protocol):
 
     def add(self, thread: Thread) -> None:
         """A new thread, which can run."""
+
+    def waits(self, thread: Thread) -> bool:
+        """Whether it is in a system call that waits."""
+
+    def show(self, thread: Thread) -> None:
+        """The CPU is at rest: its registers are on the CPU, to be looked at and changed, until the program runs on."""
+
+    def prefer(self, thread: Thread) -> None:
+        """It goes on before the others, if it can run."""
 
     def registers(self, thread: Thread) -> list[int]:
         """General registers of a thread, in the order of Cpu.general."""
@@ -65,8 +76,6 @@ class ThreadGroup:
         self.order: Order = RoundRobin()
         self.scheduler: ThreadScheduler | None = None
         self.futexes: dict[tuple[object, ...], list[FutexWaiter]] = {}
-        self.leader_code: int | None = None  # exit status of the first thread, if it has ended before others
-        self.started = 0  # threads so far, without the first
         self.free_numbers: list[int] = []  # of threads that have ended
         self.lost: list[
             object

@@ -44,7 +44,6 @@ def after_exec(process: Process) -> None:
         threads.scheduler.end_others()
         threads.scheduler = None
     threads.futexes.clear()
-    threads.leader_code = None
     thread.after_exec(process.identity.pid)
     threads.all = {thread.tid: thread}
     threads.counted()

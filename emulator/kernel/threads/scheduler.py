@@ -59,6 +59,8 @@ class Scheduler:
         self._loaded = process.thread  # whose registers are on the CPU
         self._yields = False
         self._retry = _FIRST_RETRY
+        self.undecided = False
+        self.only: Thread | None = None
         self.signalled = False  # a signal has become pending: waits may be over
         self._loaded.context = self._cpu.new()
         machine.threads = self
@@ -89,6 +91,13 @@ class Scheduler:
             self._give_way()
             raise ContextReplaced
         return result
+
+    def begin(self) -> None:
+        """See interfaces.ThreadSwitching."""
+        if self.undecided:
+            self._run_another()
+        else:
+            self.show(self._process.thread)
 
     def slice_over(self) -> bool:
         """See interfaces.ThreadSwitching."""
@@ -146,6 +155,28 @@ class Scheduler:
         self._group.counted()
         self._ready.append(thread)
 
+    def waits(self, thread: Thread) -> bool:
+        """See group.ThreadScheduler."""
+        return thread in self._parked
+
+    def show(self, thread: Thread) -> None:
+        """See group.ThreadScheduler."""
+        loaded = self._loaded
+        if loaded is thread:
+            return
+        if loaded.context is not None:
+            self._cpu.save(loaded.context)
+        assert thread.context is not None
+        self._cpu.load(thread.context)
+        self._loaded = thread
+
+    def prefer(self, thread: Thread) -> None:
+        """See group.ThreadScheduler."""
+        if thread in self._ready and not self.undecided:
+            self._ready.remove(thread)
+            self._ready.append(self._process.thread)
+            self._put_on_cpu(thread)
+
     def registers(self, thread: Thread) -> list[int]:
         """General registers of a thread, in the order of Cpu.general."""
         loaded = self._loaded
@@ -179,6 +210,8 @@ class Scheduler:
         """A thread has ended; if it is the calling one, ThreadEnded has to be raised."""
         self._group.all.pop(thread.tid, None)
         self._group.counted()
+        if thread.tid != self._process.identity.pid:
+            self._group.free_numbers.append(thread.tid)
         self._drop(thread)
         for tell in self._group.on_end:
             tell(thread)
@@ -258,17 +291,13 @@ class Scheduler:
             raise failure
 
     def _put_on_cpu(self, thread: Thread) -> None:
+        self.undecided = False
         self._begin_slice()
         process = self._process
         process.thread = process.signals.thread = thread
-        loaded = self._loaded
-        if loaded is thread:
+        if self._loaded is thread:
             return
-        if loaded.context is not None:
-            self._cpu.save(loaded.context)
-        assert thread.context is not None
-        self._cpu.load(thread.context)
-        self._loaded = thread
+        self.show(thread)
         for tell in self._group.on_switch:
             tell(thread)
 
@@ -277,9 +306,14 @@ class Scheduler:
         ready, order = self._ready, self._group.order
         self._hub = getcurrent()
         self._process.clock.advance(STEP)
+        self.undecided = True  # until a thread is on the CPU: this may be left by an exception
         while True:
             self._collect()
-            if ready:
+            if self.only is not None and self.only.tid in self._group.all:
+                if self.only in ready:
+                    ready.remove(self.only)
+                    return self.only
+            elif ready:
                 self._retry = _FIRST_RETRY
                 position = order.choose(len(ready))
                 if not position:

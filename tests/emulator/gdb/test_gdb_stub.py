@@ -19,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.command import environment, uselib
-from support.programs import build, count_program, source, sysroot
+from support.paths import PROGRAMS
+from support.programs import build, count_program, musl_program, source, sysroot
 from uselib.emulator.gdb.registers import layout, target_xml
 from uselib.emulator.gdb.run import parse_address
 from uselib.emulator.gdb.wire import escape, unescape
@@ -308,3 +309,22 @@ def test_addresses() -> None:
         taken.listen()
         done = uselib("run", "--gdb", str(taken.getsockname()[1]), "/bin/true")
     assert done.returncode == 1 and done.stderr.startswith("uselib: --gdb: cannot listen on 127.0.0.1:")
+
+
+@needs_gdb
+def test_threads(arch: str, tmp_path: Path) -> None:
+    """The list of threads, their registers and stacks, steps of one, a run of one alone."""
+    program = musl_program((PROGRAMS / "thread_programs" / "basic.c").read_text(), arch, tmp_path)
+    script = """
+        break count_up; continue; info threads; thread 1; bt 12; thread 2; p $pc == &count_up; stepi; stepi; thread
+        delete; set scheduler-locking on; stepi; thread; set scheduler-locking off; continue
+    """
+    with waiting(program, arch, "20") as (process, port):
+        said = gdb(port, f"file {program}", *commands(script))
+        out, _ = process.communicate(timeout=30)
+    assert "hit Breakpoint 1" in said and "[Switching to Thread 1001]" in said
+    assert re.search(r"1 +Thread 1000 \(program, in a system call that waits\)", said), said
+    assert re.search(r"\* 2 +Thread 1001 \(program\) +0x\w+ in count_up \(\)", said)
+    assert re.search(r"9 +Thread 1008 \(program\)", said)
+    assert said.count("[Current thread is 2 (Thread 1001)]") == 2, said
+    assert "exited normally" in said and out.startswith("mutex: 160\n") and process.returncode == 0

@@ -78,9 +78,10 @@ def test_many_rounds(build: Build) -> None:
 
 
 @needs_native
-@pytest.mark.parametrize("name", ["locks", "signals"])
+@pytest.mark.parametrize("name", ["locks", "signals", "raw"])
 def test_programs(build: Build, name: str) -> None:
-    compare(build(name))
+    program = build(name)
+    compare(program, options=("--readable", str(program)))
 
 
 # -- orders of threads, and deadlocks ---------------------------------------------------------------------------------------
