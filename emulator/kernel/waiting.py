@@ -24,6 +24,13 @@ from uselib.emulator.kernel.threads.thread import Thread
 from uselib.emulator.kernel.threads.wait import Wait
 
 
+class OpenFiles(Protocol):
+    """What a wait asks of the open files."""
+
+    def only_inside(self, fds: Sequence[tuple[int, int]]) -> bool:
+        """Whether all these host descriptors are the guest's own, so that nobody outside makes them ready."""
+
+
 class Waiter(Protocol):
     """Who waits: a process.
 
@@ -39,6 +46,8 @@ class Waiter(Protocol):
     def thread(self) -> Thread: ...
     @property
     def threads(self) -> ThreadGroup: ...
+    @property
+    def files(self) -> OpenFiles: ...
 
 
 READ, WRITE = select.POLLIN, select.POLLOUT
@@ -120,7 +129,7 @@ def _alone(
         left = max(min(moments) - clock.now, 0) if moments else None
         if deadline is not None and clock.now >= deadline:
             return None
-        if left is not None and not fds and not retry and not clock.sleeps:
+        if left is not None and not retry and not clock.sleeps and process.files.only_inside(fds):
             clock.advance(left)
         else:
             limit = min(pause, _LONGEST * _MILLISECOND if left is None else left) if retry else left

@@ -35,9 +35,10 @@ rt_sigreturn, 17 pread64, 18 pwrite64, 19 readv, 20 writev, 22 pipe, 23 select, 
 getresuid, 120 getresgid, 121 getpgid, 124 getsid, 127 rt_sigpending, 128 rt_sigtimedwait, 130 rt_sigsuspend, 131 sigaltstack, 138 fstatfs,
 149 mlock, 150 munlock, 158 arch_prctl, 186 gettid, 201 time, 202 futex, 204 sched_getaffinity, 213 epoll_create, 217 getdents64, 218
 set_tid_address, 219 restart_syscall, 221 fadvise64, 228 clock_gettime, 229 clock_getres, 230 clock_nanosleep, 231 exit_group, 232
-epoll_wait, 233 epoll_ctl, 247 waitid, 270 pselect6, 271 ppoll, 273 set_robust_list, 275 splice, 276 tee, 277 sync_file_range, 281
-epoll_pwait, 284 eventfd, 285 fallocate, 290 eventfd2, 291 epoll_create1, 292 dup3, 293 pipe2, 295 preadv, 296 pwritev, 309 getcpu, 318
-getrandom, 319 memfd_create, 324 membarrier, 326 copy_file_range, 327 preadv2, 328 pwritev2, 334 rseq, 436 close_range, 441 epoll_pwait2
+epoll_wait, 233 epoll_ctl, 247 waitid, 270 pselect6, 271 ppoll, 273 set_robust_list, 275 splice, 276 tee, 277 sync_file_range,
+281 epoll_pwait, 282 signalfd, 284 eventfd, 285 fallocate, 289 signalfd4,
+290 eventfd2, 291 epoll_create1, 292 dup3, 293 pipe2, 295 preadv, 296 pwritev, 309 getcpu,
+318 getrandom, 319 memfd_create, 324 membarrier, 326 copy_file_range, 327 preadv2, 328 pwritev2, 334 rseq, 436 close_range, 441 epoll_pwait2
 """
 # Files by name: which, Landlock decides for contents; names and attributes can be looked at everywhere
 LOOKING = """

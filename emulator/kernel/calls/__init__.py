@@ -1,13 +1,15 @@
 """The handlers of system calls, a module a family, each with its rows for the table (emulator/kernel/table.py).
 
-files.py, fcntl.py, ioctl.py, pipes.py, poll.py   descriptors; openat2.py, advice.py
+files.py, fcntl.py, ioctl.py, pipes.py            descriptors; openat2.py, advice.py
+poll.py, epoll.py                                 waiting for them
 sockets.py, messages.py                           sockets, and what is sent over them
 status.py, attributes.py, directories.py          paths and inodes; xattrs.py: extended attributes
 memory.py, process_memory.py                      brk, mmap and relatives; process_vm_readv
 processes.py, execve.py, waits.py, clone.py        fork, exit; exec; wait; threads
 threads.py, tls.py, futexes.py                    what a thread says of itself; its own storage; waiting for words of memory
 process_groups.py                                 groups and sessions
-signals.py, interval_timers.py                    signals, and the timers that send them
+signals.py, signal_files.py                       signals, signalfd
+interval_timers.py, timers.py                     alarm and setitimer; timer_create and timerfd
 credentials.py, scheduling.py                     users, groups, capabilities; policies and priorities
 prctl.py, privileged.py                           prctl, personality; what only the machine's root may do, and what is not there
 time.py, limits.py, system.py                     clocks; limits; names, numbers, random bytes

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel import arguments as a
 from uselib.emulator.kernel import constants as C
+from uselib.emulator.kernel.calls import timers
 from uselib.emulator.kernel.calls.credentials import PR_SET_KEEPCAPS
 from uselib.emulator.kernel.calls.processes import give_back
 from uselib.emulator.kernel.eras import ERAS
@@ -176,6 +177,7 @@ def _replace(
     process.files.close_on_exec()
     robust.after_exec(process)
     process.signals.after_exec()
+    timers.forget(process)
     process.pids.note_execve()
     publish(process)
     raise ProgramReplaced(space, program.image, started)

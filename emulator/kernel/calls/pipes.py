@@ -26,6 +26,8 @@ def _add_pair(
     for fd in pair:
         os.set_blocking(fd, not status)
     files = [HostFile(fd, name, mode | status, mutable=True) for fd, name, mode in zip(pair, names, modes, strict=True)]
+    for file in files:
+        file.inside = True
     try:
         process.files.check_room(2)
     except GuestError:
@@ -57,7 +59,7 @@ def sys_eventfd2(process: Process, value: int, flags: int) -> int:
         raise GuestError(errno.EINVAL)
     host = os.EFD_CLOEXEC | (os.EFD_SEMAPHORE if flags & 1 else 0) | (os.EFD_NONBLOCK if flags & C.O_NONBLOCK else 0)
     file = HostFile(os.eventfd(value, host), b"anon_inode:[eventfd]", C.O_RDWR | flags & C.O_NONBLOCK)
-    file.waits = True
+    file.waits = file.inside = True
     return process.files.add(file, bool(flags & C.O_CLOEXEC))
 
 

@@ -1,23 +1,17 @@
-"""POLL: poll, select, epoll and their relatives, on the host's poll(2) and epoll(7)."""
+"""POLL: poll, select and their relatives, on the host's poll(2)."""
 
 from __future__ import annotations
 
 import errno
-import select
 from collections.abc import Sequence
 
-from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.arguments import (
-    FD,
     INT,
     PTR,
-    PTR_OUT,
     SIGSET,
     SIZE,
     UINT,
-    choice,
     entries,
-    flags,
     struct_in,
 )
 from uselib.emulator.kernel.calls.time import read_timespec
@@ -26,6 +20,7 @@ from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Syscall, Undo
 from uselib.emulator.kernel.vfs.descriptors import Description, HostFile
+from uselib.emulator.kernel.vfs.epoll_file import EpollFile
 from uselib.emulator.kernel.waiting import blocked, poll
 from uselib.linker.image import Machine
 
@@ -35,8 +30,18 @@ _ALWAYS = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM  # what files and directori
 _MILLISECOND = 1_000_000  # ns
 
 
+def prepare(process: Process) -> None:
+    """Before somebody asks which descriptors are ready: timers whose time has come, signals that have been taken."""
+    if process.clock.alarm_at is not None:
+        process.signals.check_timers()
+    if process.signals.on_post:
+        for entry in process.files.descriptors.values():
+            entry.description.refresh()
+
+
 def ready(process: Process, wanted: Sequence[tuple[int, int]], timeout: int | None) -> list[int]:
     """The events of each (guest descriptor, events), waiting up to `timeout` ns for the first. Raises GuestError(EINTR)."""
+    prepare(process)
     found = [0] * len(wanted)
     watched: dict[int, int] = {}  # host descriptor -> events
     hosts: list[tuple[int, Description, int, int]] = []  # index, file, host descriptor, events
@@ -48,7 +53,7 @@ def ready(process: Process, wanted: Sequence[tuple[int, int]], timeout: int | No
             found[index] = POLLNVAL
         elif isinstance(entry.description, (HostFile, EpollFile)):
             host = entry.description.fd
-            watched[host] = watched.get(host, 0) | events
+            watched[host] = watched.get(host, 0) | entry.description.asked(events)
             hosts.append((index, entry.description, host, events))
         else:
             found[index] = events & _ALWAYS
@@ -167,101 +172,6 @@ def sys_pselect6_64(process: Process, count: int, read: int, write: int, other: 
     return sys_pselect6(process, count, read, write, other, timeout, mask, "timespec64")
 
 
-# epoll
-
-
-_ADD, _DELETE, _MODIFY = 1, 2, 3
-
-
-class EpollFile(Description):
-    """An epoll instance: the host's, and the user data of each descriptor."""
-
-    def __init__(self) -> None:
-        self._epoll = select.epoll()
-        super().__init__(self._epoll.fileno(), b"anon_inode:[eventpoll]", C.O_RDWR, owned=False)
-        self._data: dict[int, int] = {}  # host descriptor -> user data; the host knows which entries are still valid
-
-    def control(self, operation: int, host: int, events: int, data: int) -> None:
-        """epoll_ctl(2). Raises GuestError, OSError."""
-        if operation == _ADD:
-            self._epoll.register(host, events)
-        elif operation == _DELETE:
-            self._epoll.unregister(host)
-        elif operation == _MODIFY:
-            self._epoll.modify(host, events)
-        else:
-            raise GuestError(errno.EINVAL)
-        self._data[host] = data
-
-    def wait(self, most: int) -> list[tuple[int, int]]:
-        """(events, data) of what is ready now."""
-        return [(events, self._data[host]) for host, events in self._epoll.poll(0, most)]
-
-    def close(self) -> None:
-        self._epoll.close()
-        super().close()
-
-
-def sys_epoll_create(process: Process, size: int) -> int:
-    if size <= 0:
-        raise GuestError(errno.EINVAL)
-    return process.files.add(EpollFile())
-
-
-def sys_epoll_create1(process: Process, flags: int) -> int:
-    if flags & ~C.O_CLOEXEC:
-        raise GuestError(errno.EINVAL)
-    return process.files.add(EpollFile(), bool(flags))
-
-
-def _epoll(process: Process, fd: int) -> EpollFile:
-    file = process.files.get(fd)
-    if not isinstance(file, EpollFile):
-        raise GuestError(errno.EINVAL)
-    return file
-
-
-def sys_epoll_ctl(process: Process, epoll: int, operation: int, fd: int, address: int) -> int:
-    instance = _epoll(process, epoll)
-    file = process.files.get(fd)
-    if file is instance:
-        raise GuestError(errno.EINVAL)
-    if not isinstance(file, (HostFile, EpollFile)):
-        raise GuestError(errno.EPERM)
-    events = data = 0
-    if operation != _DELETE:
-        layout = process.structs["epoll_event"]
-        events, data = layout.unpack(process.memory.read(address, layout.size))
-    instance.control(operation, file.fd, events, data)
-    return 0
-
-
-def _epoll_wait(process: Process, epoll: int, address: int, most: int, timeout: int | None) -> int:
-    instance = _epoll(process, epoll)
-    if most <= 0:
-        raise GuestError(errno.EINVAL)
-    poll(process, [(instance.fd, POLLIN)], timeout)
-    events = instance.wait(min(most, 1024))
-    layout = process.structs["epoll_event"]
-    process.memory.write(address, b"".join(layout.pack(*event) for event in events))
-    return len(events)
-
-
-def sys_epoll_wait(process: Process, epoll: int, address: int, most: int, timeout: int) -> int:
-    return _epoll_wait(process, epoll, address, most, None if timeout < 0 else timeout * _MILLISECOND)
-
-
-def sys_epoll_pwait(process: Process, epoll: int, address: int, most: int, timeout: int, mask: int, size: int) -> int:
-    with blocked(process, read_mask(process, mask, size)):
-        return sys_epoll_wait(process, epoll, address, most, timeout)
-
-
-def sys_epoll_pwait2(process: Process, epoll: int, address: int, most: int, timeout: int, mask: int, size: int) -> int:
-    limit = read_timespec(process, timeout, "timespec64") if timeout else None
-    with blocked(process, read_mask(process, mask, size)):
-        return _epoll_wait(process, epoll, address, most, limit)
-
-
 _POLLFDS, _FDS = entries("pollfds", 1), entries("fd_set", 0)
 _SELECT = (INT, _FDS, _FDS, _FDS, struct_in("timeval", updated=True))
 
@@ -285,18 +195,6 @@ POLL: tuple[Syscall, ...] = (
         "pselect6_time64",
         sys_pselect6_64,
         (INT, _FDS, _FDS, _FDS, struct_in("timespec64"), PTR),
-        undo=Undo.NEVER,
-        restarts=False,
-    ),
-    Syscall("epoll_create", sys_epoll_create, (INT,)),
-    Syscall("epoll_create1", sys_epoll_create1, (flags("open"),)),
-    Syscall("epoll_ctl", sys_epoll_ctl, (FD, choice("epoll_ctl"), FD, struct_in("epoll_event"))),
-    Syscall("epoll_wait", sys_epoll_wait, (FD, PTR_OUT, INT, INT), undo=Undo.NEVER, restarts=False),
-    Syscall("epoll_pwait", sys_epoll_pwait, (FD, PTR_OUT, INT, INT, PTR, SIZE), undo=Undo.NEVER, restarts=False),
-    Syscall(
-        "epoll_pwait2",
-        sys_epoll_pwait2,
-        (FD, PTR_OUT, INT, struct_in("timespec64"), PTR, SIZE),
         undo=Undo.NEVER,
         restarts=False,
     ),

@@ -15,7 +15,7 @@ MICROSECOND = 1000  # ns
 TICK = SECOND // 100  # ns in a clock tick of times(2): USER_HZ is 100
 _TIMER_ABSTIME = 1
 
-_WALL = frozenset({0, 5, 8, 11})  # REALTIME, REALTIME_COARSE, REALTIME_ALARM, TAI
+WALL_CLOCKS = frozenset({0, 5, 8, 11})  # REALTIME, REALTIME_COARSE, REALTIME_ALARM, TAI
 _MONOTONIC = frozenset({1, 4, 6, 7, 9})  # MONOTONIC, MONOTONIC_RAW, MONOTONIC_COARSE, BOOTTIME, BOOTTIME_ALARM
 _CPU = frozenset({2, 3})  # PROCESS_CPUTIME_ID, THREAD_CPUTIME_ID
 
@@ -24,7 +24,7 @@ def read_clock(clock: Clock, which: int) -> int:
     """ns. Raises GuestError(EINVAL) for a clock that does not exist."""
     if which in _MONOTONIC:
         return clock.monotonic()
-    if which in _WALL:
+    if which in WALL_CLOCKS:
         return clock.wall()
     if which in _CPU or (which < 0 and which & 7 in (2, 6)):  # negative: the CPU clock of a process
         return clock.cpu()

@@ -43,7 +43,7 @@ SI_USER, SI_KERNEL, SI_TIMER, SI_TKILL = 0, 0x80, -2, -6
 
 @dataclass(frozen=True)
 class SignalInfo:
-    """What siginfo_t says. Kill: pid, uid. Fault: address. SIGCHLD: pid, uid, status. Queue: value."""
+    """What siginfo_t says. Kill: pid, uid. Fault: address. SIGCHLD: pid, uid, status. Queue: value. timer_create: timer, overrun, value."""
 
     signal: int
     code: int = SI_USER
@@ -55,6 +55,8 @@ class SignalInfo:
     error: int = 0  # for the frame: page-fault error code
     trap: int = 0  # for the frame: x86 vector
     fault: bool = False
+    timer: int = 0  # the timer's number, and how often it has expired beside this time
+    overrun: int = 0
 
     def encode(self, word: int) -> bytes:
         """siginfo_t, 128 bytes."""
@@ -64,7 +66,9 @@ class SignalInfo:
         elif self.signal == 17 and self.code > 0 and self.code < SI_KERNEL:
             body = struct.pack("<iii", self.pid, self.uid, self.status)
         elif self.code == SI_TIMER:
-            body = struct.pack("<ii", 0, 0) + self.value.to_bytes(word, "little")
+            body = struct.pack("<ii", self.timer, self.overrun) + (self.value % (1 << 8 * word)).to_bytes(
+                word, "little"
+            )
         else:
             body = struct.pack("<iI", self.pid, self.uid) + (self.value % (1 << 8 * word)).to_bytes(word, "little")
         return (head + body).ljust(128, b"\0")

@@ -59,11 +59,13 @@ _HOST_OWN = SYNCHRONOUS | {SIGKILL, SIGSTOP, 32, 33, 64}
 
 @dataclass
 class Timer:
-    """setitimer: virtual monotonic time of the next expiry, and the period (ns; 0: once)."""
+    """deadline: monotonic time of the next expiry; period (0: once); ns. expired: what an expiry does; it is given how many periods have passed.
+    inherited: it goes on in a child (timerfd)."""
 
-    signal: int
     deadline: int
     period: int
+    expired: Callable[[int], None]
+    inherited: bool = False
 
 
 _DEFAULT = SignalAction()
@@ -86,7 +88,8 @@ class SignalState:
         self._clock = clock
         self.actions: dict[int, SignalAction] = {}
         self.pending: list[SignalInfo] = []
-        self.timers: dict[int, Timer] = {}
+        self.timers: dict[object, Timer] = {}  # by number of setitimer, or by who has armed it
+        self.on_post: list[Callable[[SignalInfo], None]] = []  # told of what becomes pending (signalfd)
         self._events = events
         self._wakeup: tuple[int, int] | None = None
         self._host_before: dict[int, object] = {}  # host signal -> disposition before the run
@@ -151,6 +154,8 @@ class SignalState:
         if signal == SIGCONT:
             self.pending = [other for other in self.pending if other.signal not in STOPS]
         queue.append(info)
+        for tell in self.on_post:
+            tell(info)
         if self._threads.scheduler is not None:
             self._threads.scheduler.signalled = True
 
@@ -270,8 +275,8 @@ class SignalState:
         """In the child: nothing is pending, no timers run, and the wakeup pipe is its own."""
         self.pending.clear()
         self.thread.pending.clear()
-        self.timers.clear()
-        self._clock.alarm_at = None
+        self.timers = {key: timer for key, timer in self.timers.items() if timer.inherited}
+        self._clock.alarm_at = min((timer.deadline for timer in self.timers.values()), default=None)
         if self._wakeup is not None:
             for fd in self._wakeup:
                 os.close(fd)
@@ -288,18 +293,26 @@ class SignalState:
     # -- timers -------------------------------------------------------------------------------------------------------
 
     def set_timer(self, which: int, signal: int, delay: int, period: int) -> None:
-        """Arms timer `which` (delay 0: disarms it). ns."""
+        """setitimer: arms timer `which` (delay 0: disarms it). ns."""
         if delay:
-            self.timers[which] = Timer(signal, self._clock.now + delay, period)
-            if self._wakeup is None:
-                self._open_wakeup()  # so that a call that waits looks at the time
+            self.arm(which, Timer(self._clock.now + delay, period, lambda _: self.post(SignalInfo(signal, SI_KERNEL))))
         else:
-            self.timers.pop(which, None)
+            self.disarm(which)
+
+    def arm(self, key: object, timer: Timer) -> None:
+        """From now on, in place of the key's timer before."""
+        self.timers[key] = timer
+        if self._wakeup is None:
+            self._open_wakeup()  # so that a call that waits looks at the time
         self._next_alarm()
 
-    def timer(self, which: int) -> tuple[int, int]:
+    def disarm(self, key: object) -> None:
+        self.timers.pop(key, None)
+        self._next_alarm()
+
+    def timer(self, key: object) -> tuple[int, int]:
         """Remaining time and period, ns."""
-        timer = self.timers.get(which)
+        timer = self.timers.get(key)
         return (max(timer.deadline - self._clock.now, 1), timer.period) if timer else (0, 0)
 
     def _next_alarm(self) -> None:
@@ -308,18 +321,19 @@ class SignalState:
             self._events.wait_needed()
 
     def check_timers(self) -> None:
-        """Posts the signals of the timers whose time has come."""
+        """Does what the timers do whose time has come."""
         now = self._clock.now
         if self._clock.alarm_at is None or now < self._clock.alarm_at:
             return
         for which, timer in list(self.timers.items()):
             if timer.deadline <= now:
-                self.post(SignalInfo(timer.signal, SI_KERNEL))
+                count = 1
                 if timer.period:
-                    missed = (now - timer.deadline) // timer.period
-                    timer.deadline += (missed + 1) * timer.period
+                    count += (now - timer.deadline) // timer.period
+                    timer.deadline += count * timer.period
                 else:
                     del self.timers[which]
+                timer.expired(count)
         self._next_alarm()
 
     # -- delivery -----------------------------------------------------------------------------------------------------

@@ -29,6 +29,8 @@ class Endpoint(HostFile):
     """fd: one end of a pair of the host's. serial: of the record, when this file was made. target: the receiver of the last datagram, as its
     serial and the end to write to."""
 
+    inside = True
+
     def __init__(self, sockets: Sockets, index: int, fd: int, flags: int = 0) -> None:
         self.sockets, self.index = sockets, index
         self.record: SocketRecord = sockets.record(index)
@@ -72,6 +74,9 @@ class Endpoint(HostFile):
         if record.family == AF_UNIX and record.peer_serial and other.serial == record.peer_serial and other.bound:
             return other.local
         return record.peer
+
+    def asked(self, events: int) -> int:
+        return events & ~_OUT if self.record.state == LISTENS else events
 
     def seen(self, events: int) -> int:
         """poll(2)'s events as the guest's socket has them, from those of the pair (tcp_poll, unix_poll)."""

@@ -77,6 +77,9 @@ FLAGS: dict[str, Mapping[int, str]] = {
     },
     "socket_flags": {0o2000000: "SOCK_CLOEXEC", 0o4000: "SOCK_NONBLOCK"},
     "timer": {1: "TIMER_ABSTIME"},
+    "timerfd": {0o2000000: "TFD_CLOEXEC", 0o4000: "TFD_NONBLOCK"},
+    "timerfd_settime": {1: "TFD_TIMER_ABSTIME", 2: "TFD_TIMER_CANCEL_ON_SET"},
+    "signalfd": {0o2000000: "SFD_CLOEXEC", 0o4000: "SFD_NONBLOCK"},
     "poll": {
         1: "POLLIN",
         2: "POLLPRI",

@@ -368,7 +368,7 @@ class Scheduler:
         left = max(min(deadlines) - clock.now, 0) if deadlines else None
         descriptors = [pair for wait in waits for pair in wait.fds]
         retry = any(wait.retry for wait in waits)
-        if not descriptors and not retry and not clock.sleeps and left is not None:
+        if not retry and not clock.sleeps and left is not None and process.files.only_inside(descriptors):
             clock.advance(left)
             return
         if left is None and not descriptors and not retry and all(wait.futex for wait in self._waits.values()):

@@ -19,6 +19,7 @@ from uselib.emulator.kernel.clock import RandomBytes
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.identity import ProcessIdentity
 from uselib.emulator.kernel.limits import Limits
+from uselib.emulator.kernel.pids import PidTable
 from uselib.emulator.kernel.signals.job_control import JobMember, may_read, may_write
 from uselib.emulator.kernel.structs import KernelStructs
 from uselib.emulator.kernel.vfs.places import GuestDirectory, SyntheticFile
@@ -47,6 +48,8 @@ class FileUser(Waiter, JobMember, Protocol):
     def structs(self) -> KernelStructs: ...
     @property
     def identity(self) -> ProcessIdentity: ...
+    @property
+    def pids(self) -> PidTable: ...
 
 
 class Description:
@@ -54,8 +57,10 @@ class Description:
 
     fd: host descriptor, or -1. path: guest path, for /proc/self/fd and --strace. mutable: the inode may be changed
     (fchmod). directory: for an open directory, where it is in the namespace. special: what it is, if it is made here.
+    inside: it is the guest's own, so that nobody outside of the run makes it ready.
     """
 
+    inside = False
     directory: GuestDirectory | None = None
     special: SyntheticFile | None = None
 
@@ -99,6 +104,13 @@ class Description:
     def unread(self) -> int:
         """Bytes that can be read without waiting (FIONREAD). Raises OSError."""
         return int.from_bytes(fcntl.ioctl(self.fd, _FIONREAD, bytes(4)), "little")
+
+    def refresh(self) -> None:
+        """Before somebody looks whether it is ready."""
+
+    def asked(self, events: int) -> int:
+        """The events of poll(2) that the host is asked for when the guest asks for these."""
+        return events
 
     def seen(self, events: int) -> int:
         """poll(2)'s events as the guest has them, from those of the host's descriptor."""
@@ -346,6 +358,13 @@ class FileTable:
         entry.description.references -= 1
         if not entry.description.references:
             entry.description.close()
+
+    def only_inside(self, fds: Sequence[tuple[int, int]]) -> bool:
+        """Whether all these host descriptors are the guest's own, so that nobody outside makes them ready (waiting.OpenFiles)."""
+        if not fds:
+            return True
+        inside = {entry.description.fd for entry in self.descriptors.values() if entry.description.inside}
+        return all(fd in inside for fd, _ in fds)
 
     def close_all(self) -> None:
         """The end of the process."""

@@ -1,0 +1,91 @@
+"""The open file of a timer (timerfd_create(2)).
+
+Its host descriptor is an eventfd that counts expiries, so that read, poll and epoll are the host's. When the next one is due, all processes
+that have inherited the timer know from shared memory; the first whose clock gets there counts it.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import struct
+from collections.abc import Sequence
+from contextlib import suppress
+
+from uselib.emulator.kernel import constants as C
+from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.signals.state import SignalState, Timer
+from uselib.emulator.kernel.vfs.descriptors import FileUser, HostFile
+
+_OUT = 0x4 | 0x100 | 0x200  # POLLOUT, POLLWRNORM, POLLWRBAND
+_CELL = struct.Struct("<qq")  # deadline (0: not armed), period; ns
+
+
+class TimerFile(HostFile):
+    """which: the clock's number. signals: of the process, which keeps its timers."""
+
+    inside = True
+
+    def __init__(self, which: int, flags: int) -> None:
+        host = os.EFD_CLOEXEC | (os.EFD_NONBLOCK if flags & C.O_NONBLOCK else 0)
+        super().__init__(os.eventfd(0, host), b"anon_inode:[timerfd]", C.O_RDWR | flags & C.O_NONBLOCK)
+        self.waits = True
+        self.which = which
+        self._cell = mmap.mmap(-1, _CELL.size)
+
+    def asked(self, events: int) -> int:
+        return events & ~_OUT  # the host's eventfd can be written to
+
+    def setting(self, now: int) -> tuple[int, int]:
+        """Remaining time and period, ns; 0: not armed."""
+        deadline, period = _CELL.unpack_from(self._cell)
+        if not deadline:
+            return 0, period
+        if deadline <= now and not period:
+            return 0, 0
+        return (deadline - now if deadline > now else period - (now - deadline) % period), period
+
+    def set(self, signals: SignalState, deadline: int, period: int) -> None:
+        """Arms it for a monotonic time, ns (0: disarms it). Expiries that nobody has read are forgotten."""
+        with suppress(BlockingIOError):
+            was = os.get_blocking(self.fd)
+            os.set_blocking(self.fd, False)
+            try:
+                os.eventfd_read(self.fd)
+            finally:
+                os.set_blocking(self.fd, was)
+        _CELL.pack_into(self._cell, 0, deadline, period)
+        if deadline:
+            signals.arm(self, Timer(deadline, period, lambda count: self._expired(count, deadline), inherited=True))
+            signals.check_timers()
+        else:
+            signals.disarm(self)
+
+    def _expired(self, count: int, first: int) -> None:
+        """first: the deadline when it was armed by this process."""
+        deadline, period = _CELL.unpack_from(self._cell)
+        if not deadline or (not period and deadline != first):
+            return  # another process has set it anew, or has counted this
+        _CELL.pack_into(self._cell, 0, deadline + count * period if period else 0, period)
+        os.eventfd_write(self.fd, count)
+
+    def read(self, process: FileUser, address: int, count: int) -> int:
+        if count < 8:
+            raise GuestError(errno.EINVAL)
+        process.signals.check_timers()
+        return super().read(process, address, 8)
+
+    def readv(self, process: FileUser, parts: Sequence[tuple[int, int]], offset: int | None) -> int:
+        if offset is not None:
+            raise GuestError(errno.ESPIPE)
+        if sum(size for _, size in parts) < 8:
+            raise GuestError(errno.EINVAL)
+        process.signals.check_timers()
+        return super().readv(process, parts, None)
+
+    def write(self, process: FileUser, address: int, count: int) -> int:
+        raise GuestError(errno.EINVAL)
+
+    def writev(self, process: FileUser, parts: Sequence[tuple[int, int]], offset: int | None) -> int:
+        raise GuestError(errno.EINVAL)
