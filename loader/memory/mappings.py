@@ -213,11 +213,19 @@ class Mappings:
             raise os_error(errno.EINVAL)
         parts = self.vmas.remove(start, end)
         for part in parts:
-            for window, low, high in self.windows.pieces(part.start, part.end):
-                window.unmap(low, high - low)
+            self._return(part.start, part.end)
         if parts:
             self._freed(end)
             self.listener.changed(start, end)
+
+    def _return(self, start: int, end: int) -> None:
+        """Gives the host's pages of a range back."""
+        window = self._window(start)
+        if end <= window.end:
+            window.unmap(start, end - start)
+            return
+        for window, low, high in self.windows.pieces(start, end):
+            window.unmap(low, high - low)
 
     def _freed(self, end: int) -> None:
         """What lay below `end` is free now."""
@@ -274,6 +282,10 @@ class Mappings:
 
     def _back(self, vma: Vma) -> None:
         """Puts fresh host pages behind a range that has windows. Raises OSError."""
+        window = self._window(vma.start)
+        if vma.end <= window.end and vma.backing is None:  # what most are
+            window.map_anonymous(vma.start, vma.end - vma.start, shared=False)
+            return
         for window, start, end in self.windows.pieces(vma.start, vma.end):
             offset = vma.offset + start - vma.start
             if vma.file is not None:

@@ -87,8 +87,7 @@ class Remapping(Mappings):
         if vma.shared:
             self._back(moved)
             if not keep:
-                for window, low, high in self.windows.pieces(address, address + old_size):
-                    window.unmap(low, high - low)
+                self._return(address, address + old_size)
         else:
             self._move_pages(address, target, old_size)
             if new_size > old_size:

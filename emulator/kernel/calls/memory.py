@@ -48,6 +48,9 @@ class _Mapped:
     mutable: bool = False
 
 
+_NOTHING = _Mapped()
+
+
 def _mapped(process: Process, fd: int, prot: int, flags: int, shared: bool) -> _Mapped:
     """Raises GuestError: EBADF, ENODEV, EACCES, EINVAL, EOPNOTSUPP."""
     description = process.files.get(fd)
@@ -62,7 +65,7 @@ def _mapped(process: Process, fd: int, prot: int, flags: int, shared: bool) -> _
     if access == C.O_WRONLY or (prot & PROT_WRITE and not may_write):
         raise GuestError(errno.EACCES)
     if stat.S_ISCHR(status.st_mode) and status.st_rdev == _DEV_ZERO:
-        return _Mapped()
+        return _NOTHING
     if not stat.S_ISREG(status.st_mode):
         raise GuestError(errno.ENODEV)
     if flags & MAP_GROWSDOWN:
@@ -75,7 +78,7 @@ def sys_mmap(process: Process, address: int, size: int, prot: int, flags: int, f
     kind, anonymous = flags & MAP_TYPE, bool(flags & MAP_ANONYMOUS)
     if offset % PAGE:
         raise GuestError(errno.EINVAL)
-    mapped = _Mapped() if anonymous else _mapped(process, fd, prot, flags, kind != MAP_PRIVATE)
+    mapped = _NOTHING if anonymous else _mapped(process, fd, prot, flags, kind != MAP_PRIVATE)
     if not size or kind not in (MAP_SHARED, MAP_PRIVATE, MAP_SHARED_VALIDATE):
         raise GuestError(errno.EINVAL)
     if anonymous and flags & MAP_HUGETLB:
