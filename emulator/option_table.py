@@ -4,7 +4,7 @@ has options of its own, which are not ours to read."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from uselib.linker.errors import Diagnostic, UsageError
 from uselib.linker.quick_dataclass import dataclass
@@ -26,7 +26,8 @@ class Option:
         return self.field or name.lstrip("-").replace("-", "_")
 
 
-class Words(NamedTuple):
+@dataclass(frozen=True)
+class Words:
     """A command line. values: of the options given, by key; rest: the words that are no options."""
 
     values: dict[str, Any]

@@ -7,7 +7,6 @@ the tracer, the inspector and the ABI checker work on that. Immutable; no policy
 from __future__ import annotations
 
 import enum
-import re
 
 from uselib.linker.quick_dataclass import dataclass
 
@@ -47,10 +46,10 @@ class Version:
     @classmethod
     def parse(cls, text: str) -> Version:
         """`X.Y.Z`, each 0..65535. Raises ValueError."""
-        match = re.fullmatch(r"(\d{1,5})\.(\d{1,5})\.(\d{1,5})", text)
-        if match is None or any(int(part) > 0xFFFF for part in match.groups()):
+        parts = text.split(".")
+        if len(parts) != 3 or not all(part.isdecimal() and len(part) <= 5 and int(part) <= 0xFFFF for part in parts):
             raise ValueError(f"`{text}` is not a version: write MAJOR.MINOR.PATCH, each 0 to 65535")
-        return cls(*(int(part) for part in match.groups()))
+        return cls(*(int(part) for part in parts))
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,8 @@ from __future__ import annotations
 import os
 import struct
 import time
-from dataclasses import field
 
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import dataclass, field
 
 SECOND = 1_000_000_000  # nanoseconds
 EPOCH = 1_700_000_000 * SECOND  # 2023-11-14 22:13:20 UTC

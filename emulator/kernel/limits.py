@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import resource as host
-from dataclasses import field
 
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import dataclass, field
 
 INFINITY = 2**64 - 1
 CPU, FSIZE, DATA, STACK, CORE, RSS, NPROC, NOFILE, MEMLOCK, AS = range(10)  # include/uapi/asm-generic/resource.h

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import field
-from typing import NamedTuple
 
 from uselib.emulator.kernel.clock import Clock, RandomBytes
 from uselib.emulator.kernel.eras import MODERN, Era
@@ -27,7 +25,7 @@ from uselib.emulator.kernel.vfs.descriptors import FileTable
 from uselib.emulator.kernel.vfs.filesystem import FileSystem
 from uselib.emulator.process.interfaces import CpuState
 from uselib.linker.image import Machine
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import dataclass, field
 from uselib.loader.memory.address_space import AddressSpace
 
 
@@ -47,7 +45,8 @@ def _nothing() -> None:
     """Nobody takes part in forks."""
 
 
-class ForkEvents(NamedTuple):
+@dataclass(frozen=True)
+class ForkEvents:
     """What fork calls. before: in the parent; after: in the child."""
 
     before: Callable[[], None] = _nothing

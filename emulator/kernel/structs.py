@@ -10,7 +10,6 @@ Sources: include/uapi/asm-generic/*.h, arch/x86/include/uapi/asm/{stat,statfs,..
 from __future__ import annotations
 
 import errno
-import re
 import struct
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -47,9 +46,9 @@ class StructLayout:
         codes = ["<"]
         offset, widest = 0, 1
         for field in declaration.split(";"):
-            match = re.fullmatch(r"\s*(\w+) (\w+)(?:\[(\d+)\])?\s*", field)
-            assert match is not None, field
-            type_, name, count = match[1], match[2], int(match[3] or 1)
+            type_, declarator = field.split()
+            name, _, length = declarator.rstrip("]").partition("[")
+            count = int(length or 1)
             code = _CODES[type_][column]
             size = struct.calcsize("<" + code)
             alignment = 1 if packed else min(size, 4) if machine is Machine.I386 else size

@@ -30,7 +30,6 @@ from uselib.emulator.machine.engine import (
 )
 from uselib.emulator.machine.pages import PageTable
 from uselib.emulator.machine.register_file import locate
-from uselib.emulator.machine.x87 import X87, available
 from uselib.emulator.process import faults
 from uselib.emulator.process.interfaces import ContextReplaced, Fault, Kernel, ProcessEnded, ThreadSwitching
 from uselib.loader.memory.address_space import PAGE, AddressSpace, MemoryFault, page_down
@@ -38,6 +37,7 @@ from uselib.loader.memory.address_space import PAGE, AddressSpace, MemoryFault, 
 if TYPE_CHECKING:
     from uselib.emulator.machine.counter import InstructionCounter
     from uselib.emulator.machine.thread_contexts import ThreadContexts
+    from uselib.emulator.machine.x87 import X87
     from uselib.loader.memory.vma import Vma
 
 VECTOR_SYSTEM_CALL = 0x80
@@ -59,6 +59,15 @@ class _Event(enum.Enum):
     VECTOR = 2  # an interrupt or exception vector
 
 
+def _x87_of(engine: Engine, bits: int) -> X87 | None:
+    """The host's x87 where the core is Unicorn's own (core.py), if the host has one."""
+    if engine.core is not None:
+        return None
+    from uselib.emulator.machine import x87
+
+    return x87.X87(engine, bits) if x87.available() else None
+
+
 class VirtualMachine:
     """One CPU over one address space. on_mapped: called for each new mapping."""
 
@@ -70,7 +79,7 @@ class VirtualMachine:
         self.engine.use_core()
         self.engine.check_blocks_only()
         kernel_pages = frozenset({GDT_ADDRESS}) if self.bits == 32 else frozenset()
-        self._x87 = X87(self.engine, self.bits) if self.engine.core is None and available() else None
+        self._x87 = _x87_of(self.engine, self.bits)
         self.pages = PageTable(self.engine, space, kernel_pages, self._x87, on_mapped)
         space.set_listener(self.pages)
         if self.bits == 32:

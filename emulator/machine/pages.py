@@ -12,11 +12,11 @@ The same memory may be mapped in several places: code_aliases.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from uselib.emulator.machine.code_aliases import CodeAliases, SharedCode, ranges
 from uselib.emulator.machine.engine import MEM_FETCH, MEM_READ, MEM_WRITE, Engine
 from uselib.emulator.machine.native_pages import PAGE_BITS, RUNS, LookupTable, NoLookups, lookups
-from uselib.emulator.machine.x87 import X87
 from uselib.loader.memory.address_space import (
     PAGE,
     PROT_EXEC,
@@ -29,6 +29,9 @@ from uselib.loader.memory.address_space import (
 )
 from uselib.loader.memory.host_memory import Reservation, Window
 from uselib.loader.memory.vma import FileIdentity
+
+if TYPE_CHECKING:
+    from uselib.emulator.machine.x87 import X87
 
 _WRITABLE = PROT_READ | PROT_WRITE  # Unicorn's permission bits are the same as PROT_*
 _RUNNABLE = PROT_READ | PROT_EXEC

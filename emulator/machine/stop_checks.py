@@ -21,11 +21,9 @@ from __future__ import annotations
 
 import ctypes
 import os
-import re
-import struct
 
 KNOWN = ((2, 1, 0), (2, 1, 4))  # first and last release whose uc_struct has been looked at
-_TEST = re.compile(rb"\x80\xbf(....)\x00", re.DOTALL)
+_TEST = b"\x80\xbf"  # four bytes of displacement and a 0 follow
 _FUNCTIONS = ("uc_emu_stop", "uc_mem_unmap", "uc_reg_read_batch", "uc_context_size")
 _PROLOGUE = 64  # bytes of each that are searched
 
@@ -56,5 +54,10 @@ def _tested_offset(lib: ctypes.CDLL, name: str) -> int:
     """Offset in uc_struct of the byte that a function tests first; -1 if it does not begin so."""
     address = ctypes.cast(getattr(lib, name), ctypes.c_void_p).value
     assert address is not None
-    match = _TEST.search(ctypes.string_at(address, _PROLOGUE))
-    return struct.unpack("<i", match[1])[0] if match else -1
+    code = ctypes.string_at(address, _PROLOGUE)
+    at = code.find(_TEST)
+    while 0 <= at < _PROLOGUE - 6:
+        if not code[at + 6]:
+            return int.from_bytes(code[at + 2 : at + 6], "little", signed=True)
+        at = code.find(_TEST, at + 1)
+    return -1

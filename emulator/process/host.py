@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel.calls.execve import execute
 from uselib.emulator.kernel.clock import Clock
@@ -16,12 +16,14 @@ from uselib.emulator.kernel.threads.thread import Thread
 from uselib.emulator.kernel.vfs.descriptors import FileTable
 from uselib.emulator.process.interfaces import ProcessEnded
 from uselib.emulator.process.run_options import RunOptions
+from uselib.linker.quick_dataclass import dataclass
 
 if TYPE_CHECKING:
     from uselib.emulator.machine.machine import VirtualMachine
 
 
-class Death(NamedTuple):
+@dataclass(frozen=True)
+class Death:
     """A process that a signal has killed, with its machine as it was then. last_calls: the latest events, if somebody recorded them.
     thread: the number of the thread that ran, if there were several; else 0."""
 
@@ -69,7 +71,8 @@ def emulator_alone(process: Process, options: RunOptions) -> None:
     """No sandbox of the host's: the process belongs to somebody else."""
 
 
-class Host(NamedTuple):
+@dataclass(frozen=True)
+class Host:
     """files: the guest's open files at its start, from the number of files that it may have; signals: how its signals and the host's are
     connected; load: what is run; report: what is done with the report of a death; confine: called before the program is loaded, to
     have the host's kernel confine this process (emulator/sandbox)."""

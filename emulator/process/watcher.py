@@ -10,10 +10,14 @@ from __future__ import annotations
 import os
 import select
 import signal
-import threading
 import time
+from _thread import get_ident
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import threading
 
 NUDGE = signal.SIGRTMAX  # sent to the main thread when it is stuck in a call of the host's
 _STUCK = 40  # attempts, after which it must be
@@ -27,6 +31,7 @@ class Watcher:
     def __init__(self, interrupt: Callable[[], None], pending: Callable[[], bool]) -> None:
         self._interrupt = interrupt
         self._pending = pending
+        self._main = get_ident()  # the thread that runs the machine
         self._thread: threading.Thread | None = None
         self._pipe: tuple[int, int] | None = None
         self._deadlines: dict[str, float] = {}  # real time (time.monotonic)
@@ -83,6 +88,8 @@ class Watcher:
 
     def _start(self) -> None:
         self._pipe = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        import threading  # most runs need no thread
+
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # signals are the main thread's
         try:
             self._thread = threading.Thread(target=self._run, args=(self._pipe[0],), daemon=True)
@@ -114,4 +121,4 @@ class Watcher:
                 time.sleep(_REPEAT)
                 attempts += 1
                 if attempts % _STUCK == 0 and self.overdue():
-                    signal.pthread_kill(threading.main_thread().ident or 0, NUDGE)
+                    signal.pthread_kill(self._main, NUDGE)

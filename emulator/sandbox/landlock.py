@@ -9,14 +9,13 @@ import ctypes
 import os
 import struct
 from collections.abc import Callable
-from enum import IntFlag
 from functools import cache
 
 _CREATE, _ADD, _RESTRICT = 444, 445, 446  # system calls, the same on all machines
 _VERSION, _PATH_BENEATH = 1, 1
 
 
-class Access(IntFlag):
+class Access:
     """LANDLOCK_ACCESS_FS_*."""
 
     EXECUTE = 1 << 0
@@ -38,7 +37,7 @@ class Access(IntFlag):
 
 
 READ = Access.READ_FILE | Access.READ_DIR
-WRITE = Access(0x7FFE) & ~(Access.MAKE_CHAR | Access.MAKE_BLOCK)  # no devices, and nothing is executed
+WRITE = 0x7FFE & ~(Access.MAKE_CHAR | Access.MAKE_BLOCK)  # no devices, and nothing is executed
 _OF_FILES = Access.READ_FILE | Access.WRITE_FILE | Access.TRUNCATE
 _ADDED = {2: Access.REFER, 3: Access.TRUNCATE, 5: Access.IOCTL_DEV}  # by this version of the interface
 _NETWORK, NETWORK_SINCE = 3, 4  # LANDLOCK_ACCESS_NET_BIND_TCP | CONNECT_TCP; the version that has them
@@ -73,18 +72,18 @@ class Ruleset:
 
     def __init__(self, handled: int) -> None:
         """handled: the version of the interface, at least 1."""
-        known = Access(0x1FFF)
+        known = 0x1FFF
         for since, access in _ADDED.items():
-            known |= access if handled >= since else Access(0)
+            known |= access if handled >= since else 0
         self._known = known
-        words = [int(known)] + [_NETWORK] * (handled >= NETWORK_SINCE) + [_SCOPES] * (handled >= SCOPES_SINCE)
+        words = [known] + [_NETWORK] * (handled >= NETWORK_SINCE) + [_SCOPES] * (handled >= SCOPES_SINCE)
         attributes = ctypes.create_string_buffer(struct.pack(f"={len(words)}Q", *words))
         self._fd = _call(_CREATE, ctypes.addressof(attributes), len(words) * 8)
 
-    def allow(self, fd: int, access: Access, *, directory: bool) -> None:
+    def allow(self, fd: int, access: int, *, directory: bool) -> None:
         """fd: an O_PATH descriptor of a directory, and all below it is meant, or of a file."""
         rights = access & self._known if directory else access & self._known & _OF_FILES
-        rule = ctypes.create_string_buffer(struct.pack("=Qi", int(rights), fd))
+        rule = ctypes.create_string_buffer(struct.pack("=Qi", rights, fd))
         _call(_ADD, self._fd, _PATH_BENEATH, ctypes.addressof(rule))
 
     def enforce(self) -> None:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
+from uselib.emulator.kernel import table
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.vfs.places import Node
 from uselib.emulator.process.run_options import RunOptions
@@ -43,6 +44,7 @@ class Sandbox:
 
     def confine(self, process: Process, options: RunOptions) -> None:
         """For good: this process, its threads from now on, its children."""
+        table.rows()  # imported before byte code of modules can no longer be written
         if options.no_sandbox:
             self.lines = ["sandbox: off (--no-sandbox); the emulator alone confines the program"]
             return
@@ -119,7 +121,7 @@ def _allow_node(rules: landlock.Ruleset, node: Node) -> None:
         os.close(fd)
 
 
-def _allow(rules: landlock.Ruleset, path: str, access: landlock.Access) -> None:
+def _allow(rules: landlock.Ruleset, path: str, access: int) -> None:
     """What is not there needs no rule."""
     try:
         fd = os.open(path, _PATH)

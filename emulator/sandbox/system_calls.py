@@ -5,7 +5,7 @@ A row is a group of calls with what must hold of an argument. The numbers are th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from uselib.linker.quick_dataclass import dataclass
 
 
 @dataclass(frozen=True)

@@ -43,9 +43,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from uselib.linker.errors import Diagnostic, FormatError
-from uselib.linker.formats import elf
 from uselib.linker.image import (
     EXEC,
     READ,
@@ -60,11 +60,15 @@ from uselib.linker.image import (
 )
 from uselib.linker.quick_dataclass import dataclass
 
+if TYPE_CHECKING:
+    from uselib.linker.formats.elf import ElfFile
+
 NOTE_NAME = b"uselib\0"
 NT_LIBRARY, NT_NEEDS, NT_BINDINGS, NT_SCHEME = 1, 2, 3, 4
 FORMAT = 1
 SLOT_SIZE = 8
 SECTION = ".note.uselib"
+_SHT_NOTE = 7
 BINDINGS_SECTION = ".note.uselib.bindings"
 
 _LIBRARY = struct.Struct("<II4HQQQQIIQQIIIIII32s")
@@ -131,12 +135,12 @@ def needs(data: bytes, where: str) -> Iterator[Identity]:
     return (decode_needs(descriptor, where) for descriptor in descriptors(data, where, NT_NEEDS))
 
 
-def needs_of_object(file: elf.ElfFile) -> list[Identity]:
+def needs_of_object(file: ElfFile) -> list[Identity]:
     """The identities in the NT_NEEDS notes of an ELF object. Raises FormatError."""
     return [
         identity
         for index, section in enumerate(file.sections)
-        if section.type == elf.SHT_NOTE and file.names[section.name] == SECTION
+        if section.type == _SHT_NOTE and file.names[section.name] == SECTION
         for identity in needs(bytes(file.content(index)), file.where)
     ]
 

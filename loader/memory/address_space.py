@@ -8,8 +8,8 @@ Source: mm/mmap.c, mm/memory.c of Linux; brk(2).
 from __future__ import annotations
 
 import errno
-from dataclasses import replace
 
+from uselib.linker.quick_dataclass import replace
 from uselib.loader.memory.access import MemoryCeiling, MemoryFault, allows
 from uselib.loader.memory.layout import LAYOUTS, MMAP_MIN, STACK_GUARD_GAP, MemoryLayout, page_down, page_up
 from uselib.loader.memory.mappings import os_error

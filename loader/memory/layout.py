@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import dataclass, replace
 from uselib.loader.memory.vma import PAGE
 
 MMAP_MIN = 0x10000  # vm.mmap_min_addr

@@ -11,8 +11,8 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
+from uselib.linker.quick_dataclass import replace
 from uselib.loader.memory.access import MemoryCeiling, MemoryFault
 from uselib.loader.memory.gaps import GapHints
 from uselib.loader.memory.host_memory import Window

@@ -6,8 +6,8 @@ Source: mm/mremap.c of Linux; mremap(2).
 from __future__ import annotations
 
 import errno
-from dataclasses import replace
 
+from uselib.linker.quick_dataclass import replace
 from uselib.loader.memory.layout import page_up
 from uselib.loader.memory.mappings import Mappings, os_error
 from uselib.loader.memory.vma import PAGE, Vma

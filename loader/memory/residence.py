@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from dataclasses import replace
 
+from uselib.linker.quick_dataclass import replace
 from uselib.loader.memory.host_memory import MADV_DONTNEED, MADV_REMOVE
 from uselib.loader.memory.layout import page_up
 from uselib.loader.memory.mappings import Mappings, os_error

@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from uselib.linker.image import PAGE, Image
+from uselib.linker.quick_dataclass import replace
 from uselib.loader.programs.binfmt import Format
 from uselib.loader.programs.exec import Started, StartInfo, build_stack
 from uselib.loader.programs.headers import program_scheme, read_headers

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import replace
 
 from uselib.linker.image import EXEC, READ, WRITE, Image, Segment
+from uselib.linker.quick_dataclass import replace
 from uselib.loader.memory.address_space import (
     PAGE,
     PROT_EXEC,

@@ -8,11 +8,11 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 
 from uselib.linker.errors import Diagnostic, FormatError
 from uselib.linker.historical.textbook import format as textbook
 from uselib.linker.image import EXEC, READ, WRITE, Image, ImageSymbol, Machine, Segment
+from uselib.linker.quick_dataclass import replace
 from uselib.loader.memory.address_space import AddressSpace
 from uselib.loader.programs import exec
 from uselib.loader.programs.binfmt import Format

@@ -120,6 +120,68 @@ def test_subclasses_without_objects_of_the_base() -> None:
     assert (derived.first, derived.second, derived.sum, Plain().first) == (1, 2, 1, 5)
 
 
+def test_fields_of_ours_and_of_the_standard_library_are_the_same() -> None:
+    @quick_dataclass.dataclass(frozen=True)
+    class Row:
+        parts: tuple[int, ...] = quick_dataclass.field(default_factory=lambda: (1, 2), repr=False)
+        count: int = quick_dataclass.field(init=False, default=7)
+        name: str = quick_dataclass.field(default="n", kw_only=True, hash=False, metadata={"key": 1})
+
+    @dataclasses.dataclass(frozen=True)
+    class Standard:
+        parts: tuple[int, ...] = field(default_factory=lambda: (1, 2), repr=False)
+        count: int = field(init=False, default=7)
+        name: str = field(default="n", kw_only=True, hash=False, metadata={"key": 1})
+
+    def facts(cls: Any) -> list[tuple[object, ...]]:
+        rows = dataclasses.fields(cls)
+        return [
+            (r.name, r.type, r.default, r.init, r.repr, r.hash, r.compare, r.kw_only, dict(r.metadata)) for r in rows
+        ]
+
+    assert facts(Row) == facts(Standard)
+    assert dataclasses.is_dataclass(Row) and dataclasses.asdict(Row()) == dataclasses.asdict(Standard())
+    assert hash(Row()) == hash(Standard()) and Row.count == 7 and not hasattr(Row, "parts")
+
+
+@pytest.mark.parametrize("decorator", [dataclasses.dataclass, quick_dataclass.dataclass])
+def test_replace(decorator: Decorator) -> None:
+    """Of objects of both kinds."""
+    cls = _class(decorator, frozen=True)
+    row = cls("a", parts=(5,))
+    for function in (dataclasses.replace, quick_dataclass.replace):
+        assert function(row, size=8) == cls("a", 8, (5,))
+        with pytest.raises(ValueError, match="count is declared with init=False"):
+            function(row, count=1)
+        with pytest.raises(TypeError):
+            function(row, wrong=1)
+
+
+def test_bases_of_the_other_kind() -> None:
+    @dataclasses.dataclass
+    class Standard:
+        first: int = 1
+
+    @quick_dataclass.dataclass
+    class Quick(Standard):
+        second: list[int] = field(default_factory=list)
+
+    @dataclasses.dataclass
+    class Last(Quick):
+        first: int
+        third: int = 3
+
+    assert dataclasses.astuple(Quick()) == (1, []) and dataclasses.astuple(Last(5)) == (5, [], 3)
+
+
+def test_a_list_is_no_default() -> None:
+    with pytest.raises(ValueError, match="mutable default"):
+
+        @quick_dataclass.dataclass
+        class Wrong:
+            rows: list[int] = []  # noqa: RUF012
+
+
 @quick_dataclass.dataclass(frozen=True, slots=True)
 class _Kept:
     name: str

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import os
-import random
 import stat
 from contextlib import suppress
 from functools import partial
@@ -28,16 +27,17 @@ from uselib.emulator.kernel.table import Effect, Syscall, Undo
 from uselib.emulator.kernel.threads import robust
 from uselib.emulator.kernel.vfs.rights import SEARCH
 from uselib.emulator.process.interfaces import ProgramReplaced
-from uselib.linker.errors import file_of
+from uselib.linker.errors import FormatError, file_of
 from uselib.loader.memory.address_space import MemoryFault
+from uselib.loader.programs.binfmt import RecognisedProgram, recognise
 from uselib.loader.programs.exec import StartInfo, script_interpreter
+from uselib.loader.programs.headers import library_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from uselib.emulator.kernel.process import Process
     from uselib.emulator.kernel.vfs.filesystem import OpenedFile
-    from uselib.loader.programs.binfmt import RecognisedProgram
     from uselib.loader.programs.interpreter import Opened
 
 ELIBEXEC = 83  # "Cannot exec a shared library directly"
@@ -125,10 +125,6 @@ def _open(process: Process, name: bytes, script: bytes) -> OpenedFile:
 
 def _recognise(opened: OpenedFile, head: bytes) -> RecognisedProgram:
     """Raises GuestError: ENOEXEC, ELIBEXEC."""
-    from uselib.linker.errors import FormatError
-    from uselib.loader.programs.binfmt import recognise
-    from uselib.loader.programs.headers import library_header
-
     try:
         program = recognise(head, opened.path.decode("utf-8", "replace"), opened.fd)
     except FormatError:
@@ -197,7 +193,9 @@ def _chance(process: Process) -> Callable[[int], int] | None:
     """Where things go in memory, for `--aslr`: another choice for each exec, the same in each run."""
     if process.aslr is None:
         return None
-    return random.Random(b"%d" % process.aslr + process.random.take(8)).getrandbits
+    from random import Random  # 1 ms to load
+
+    return Random(b"%d" % process.aslr + process.random.take(8)).getrandbits
 
 
 def _failed(process: Process, failure: OSError | MemoryFault, program: str) -> GuestError:

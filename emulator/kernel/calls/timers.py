@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import struct
-from dataclasses import replace
 
 from uselib.emulator.kernel import arguments as a
 from uselib.emulator.kernel import constants as C
@@ -20,7 +19,7 @@ from uselib.emulator.kernel.signals.numbers import COUNT, SIGALRM
 from uselib.emulator.kernel.signals.state import Timer
 from uselib.emulator.kernel.table import Syscall, Undo
 from uselib.emulator.kernel.vfs.timer_file import TimerFile
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import dataclass, replace
 
 SIGEV_SIGNAL, SIGEV_NONE, SIGEV_THREAD, SIGEV_THREAD_ID = 0, 1, 2, 4
 _ABSOLUTE = 1

@@ -11,8 +11,7 @@ import os
 import signal as host_signal
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from uselib.emulator.kernel.clock import Clock
 from uselib.emulator.kernel.identity import ProcessIdentity
@@ -49,7 +48,7 @@ from uselib.emulator.kernel.signals.numbers import (
 from uselib.emulator.kernel.threads.group import ThreadGroup
 from uselib.emulator.kernel.threads.thread import Thread
 from uselib.emulator.process.interfaces import CpuState, Fault, ProcessEnded
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import dataclass, replace
 from uselib.loader.memory.address_space import AddressSpace, MemoryFault
 
 # The host keeps its own handling of these: faults of our own process, what the host's C library uses, and the signal with
@@ -71,7 +70,8 @@ class Timer:
 _DEFAULT = SignalAction()
 
 
-class SignalEvents(NamedTuple):
+@dataclass(frozen=True)
+class SignalEvents:
     """What SignalState calls. delivered: a signal is delivered; wait_needed: somebody must wait for the wakeup descriptor and the next
     timer from now on."""
 

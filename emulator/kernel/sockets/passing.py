@@ -5,7 +5,6 @@ The host passes its descriptor; what we know beside it (path, flags, ...) goes w
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -105,6 +104,8 @@ def pack(files: Sequence[Description]) -> list[int]:
     for file in files:
         name, write, _ = KINDS[type(file)]
         facts.append(write(file) | {"kind": name})
+    import json  # few programs pass files
+
     about = os.memfd_create("files", os.MFD_CLOEXEC)
     os.write(about, json.dumps(facts).encode())
     return [about, *(file.fd if file.fd >= 0 else about for file in files)]
@@ -114,6 +115,8 @@ def unpack(process: Process, fds: Sequence[int], most: int) -> list[Description]
     """The open files of a message, at most so many; all descriptors that are not in use by them are closed."""
     if not fds:
         return []
+    import json
+
     about, *rest = fds
     facts = json.loads(os.pread(about, 1 << 20, 0))
     os.close(about)

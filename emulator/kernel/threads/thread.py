@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel.signals.numbers import SS_DISABLE
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import dataclass, field
 
 if TYPE_CHECKING:
     from uselib.emulator.kernel.signals.frames import SignalInfo

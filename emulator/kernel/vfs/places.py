@@ -14,11 +14,10 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import field
 from typing import Protocol
 
 from uselib.emulator.kernel.errors import GuestError
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import dataclass, field
 
 STEP = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC  # how one component of a path is opened
 Path = tuple[bytes, ...]  # a guest path as its components; () is the root

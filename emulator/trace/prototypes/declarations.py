@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import field, replace
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -34,7 +33,7 @@ from uselib.linker.c_types.types import FunctionType
 from uselib.linker.c_types.units import TopLevelDeclaration
 from uselib.linker.errors import Diagnostic, FormatError
 from uselib.linker.image import Machine
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import dataclass, field, replace
 
 _ALIAS = re.compile(r"(?:alias|time64)\s+(\w+)\s+(\w+)\s*;")
 _VA_LIST = TopLevelDeclaration("typedef void *__builtin_va_list;", "libc", 0, True, 0)  # shown as a word

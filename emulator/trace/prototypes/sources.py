@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -23,6 +22,7 @@ from uselib.emulator.trace.prototypes.type_views import (
 )
 from uselib.linker.errors import Diagnostic, FormatError
 from uselib.linker.image import Machine
+from uselib.linker.quick_dataclass import replace
 
 _LARGEST_FILE = 16 << 20  # bytes of a header
 

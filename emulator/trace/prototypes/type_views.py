@@ -9,11 +9,10 @@ used one.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import reduce
 from operator import or_
 
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from ctypes import POINTER, c_int, c_uint8, c_uint32, c_uint64, c_void_p
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -28,6 +27,7 @@ from uselib.emulator.trace.record.backend import (
     Want,
 )
 from uselib.emulator.trace.store.format import RECORD, Batch, EventKind
+from uselib.linker.quick_dataclass import replace
 
 MODULE = "uselib.emulator.trace._native"
 _MAPPINGS = 16

@@ -8,7 +8,6 @@ system call or once a program.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from uselib.emulator.process.interfaces import Kernel, ProcessEnded, WatchableMachine
@@ -33,7 +32,7 @@ from uselib.emulator.trace.record.select_backend import make_backend
 from uselib.emulator.trace.store.format import RECORD, Batch, ChunkKind, EventKind
 from uselib.emulator.trace.symbols import SymbolMap
 from uselib.linker.image import LibraryHeader, Machine
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import dataclass, replace
 from uselib.loader.memory.address_space import AddressSpace, page_up
 from uselib.loader.memory.vma import Vma
 from uselib.loader.programs.images import mapped_library

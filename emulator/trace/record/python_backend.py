@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import replace
 
 from uselib.emulator.process.interfaces import WatchableMachine
 from uselib.emulator.trace.record.backend import (
@@ -29,6 +28,7 @@ from uselib.emulator.trace.record.backend import (
 from uselib.emulator.trace.record.call_stacks import CallFrame, CallStack, CallStacks
 from uselib.emulator.trace.record.guest_reader import GuestReader
 from uselib.emulator.trace.store.format import HAS_PAYLOAD, LATE, PAYLOAD_ROW, RECORD, TAIL_CALL, Batch, EventKind
+from uselib.linker.quick_dataclass import replace
 
 _MORE = struct.Struct("<7QIHBB")
 _ROOM = 16 * (12 + 65535)  # as recorder.c: payload that one call may need

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
 from importlib.metadata import version
 from typing import Any
 
@@ -11,7 +10,7 @@ from uselib.emulator.option_table import Option
 from uselib.emulator.process.run_options import RunOptions, positive_count
 from uselib.emulator.trace.record.filters import Filters
 from uselib.linker.errors import Diagnostic, UsageError
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import dataclass, field
 
 CLOCKS = ("calls", "blocks")
 
