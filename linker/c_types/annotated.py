@@ -1,4 +1,4 @@
-"""C text as people write it -> declarations that pycparser reads, and what was said beside C.
+"""C text with extensions and comments -> declarations that pycparser reads, and the annotations found in it.
 
 Headers come unpreprocessed: comments, preprocessor lines, `extern "C"`, GNU attributes, `restrict` and their like go (line
 numbers stay), of conditionals the branch that plain C on Linux would take stays, and object-like macros are put in. What the

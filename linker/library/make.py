@@ -68,7 +68,7 @@ def make(plan: LibraryPlan, base: int | registry.AddressAllocator) -> Product:
         linked = link(LinkJob(plan.options, kind))
     except rules.VersionTooSmall:
         raise
-    except LinkError as failure:  # diagnostics without a file name the library instead of `ld`
+    except LinkError as failure:  # diagnostics without a file get the library's name instead of `ld`
         raise LinkError(
             *(replace(d, where=plan.file_name) if d.where == "ld" else d for d in failure.diagnostics)
         ) from None

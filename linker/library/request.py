@@ -193,7 +193,7 @@ class _Inputs:
 
 
 def _sorted_inputs(request: LibraryRequest, spec: Specification, problems: Diagnostics) -> _Inputs:
-    """The objects and libraries of the command line and of #objects, told apart by what they are."""
+    """The objects and libraries of the command line and of #objects, sorted by their kinds."""
     place = request.specification or "mkshlib"
     found = _Inputs()
     for path in (*request.inputs, *(beside(place, path) for path in spec.objects if not path.startswith("-l"))):

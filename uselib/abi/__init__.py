@@ -1,1 +1,1 @@
-"""ABI checks: what changed between two versions of a library (static), and what that does to a program that runs (dynamic)."""
+"""ABI checks: the differences between two versions of a library (static), and their effects on a running program (dynamic)."""

@@ -1,4 +1,4 @@
-"""What the pytest plugin does: the static and the dynamic check as assertions, with messages of a few lines."""
+"""The work of the pytest plugin: the static and the dynamic check as assertions, with messages of a few lines."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Abi:
         headers: Sequence[PathLike] = (),
         **run: Any,
     ) -> None:
-        """Programs that were linked with `old` go on working with `new`.
+        """Programs that were linked with `old` continue to work with `new`.
 
         Without a program: no change that breaks any of them. With one: nothing that it uses has changed in a way that breaks it, and
         it behaves the same when it is run (`maybe affected` is decided by the run). run: as for `run`. Raises AssertionError.

@@ -3,8 +3,8 @@
     readers/ headers/   a file with its debug information (linker/dwarf), its headers -> facts
     model/         the contracts: what is known of a library or program (facts.py), findings and the report (findings.py, outcome.py)
     comparison/    two Facts (and programs) -> Report
-    rules/         one file a rule: its words, its severity, an example pair that tests build and run
-    policy/        what a project accepts: suppressions, baseline
+    rules/         one file for each rule: its words, its severity, an example pair that tests build and run
+    policy/        findings that a project accepts: suppressions, baseline
     report/        a report as text, JSON, SARIF, JUnit, Markdown
 
 To add an ABI rule: rules/ID.toml, and one `check.tell("ID", ...)` in the comparison that finds it (comparison/compare_*.py).

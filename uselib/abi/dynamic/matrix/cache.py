@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 def directory(given: str | None = None) -> str:
-    """Where entries are: what the user said, else XDG_CACHE_HOME/uselib, else ~/.cache/uselib (XDG base directories)."""
+    """The folder of entries: the user's choice, else XDG_CACHE_HOME/uselib, else ~/.cache/uselib (XDG base directories)."""
     if given:
         return given
     home = os.environ.get("XDG_CACHE_HOME", "")

@@ -1,4 +1,4 @@
-"""A matrix as one HTML page that asks for nothing over the network. Everything that came from files is escaped."""
+"""A matrix as one HTML page that loads nothing from the network. Everything that came from files is escaped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is compared, and what came of it: the contract between plan, run, cache and renderers; imports none of them."""
+"""The requests and results of a matrix: data that plan, run, cache and renderers share. This module imports none of them."""
 
 from __future__ import annotations
 

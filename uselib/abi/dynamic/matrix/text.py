@@ -26,7 +26,7 @@ def short(cell: Cell) -> str:
 
 
 def legend(result: MatrixResult) -> list[str]:
-    """What needs explaining: cells that are identical as far as they went."""
+    """Explanations for cells that are identical in the part that ran."""
     if not any("/" in short(cell) for cell in result.cells if cell.verdict == "identical on this run"):
         return []
     return [

@@ -1,4 +1,4 @@
-"""`abi probe --state`: sequences of calls, each from the state that the one before has left, compared call by call.
+"""`abi probe --state`: sequences of calls, each of which starts from the state after the one before, compared call by call.
 
 This finds what single calls cannot: a counter, a cache, a table that one function fills and another reads. Every sequence begins in the
 state after the initialisers; the memory that arguments point to stays as it is until the sequence ends.
@@ -35,7 +35,7 @@ def _run(pair: LibraryPair, calls: Calls) -> tuple[int, CallComparison | None, i
         if compared.difference is not None:
             return number, compared, number + 1
         if compared.old.end != "returned":
-            return number, None, number + 1  # after a crash nothing is as a program would find it
+            return number, None, number + 1  # after a crash the state is none that a program could reach
     return len(calls), None, len(calls)
 
 

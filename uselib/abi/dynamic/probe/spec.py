@@ -1,4 +1,4 @@
-"""What is probed, and what was found: the contract between the search, the renderers and the callers."""
+"""The requests and results of a probe: data that the search, the renderers and the callers share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Two runs, event by event: the first difference, wrong bindings, and what is to be said of the comparison. (numpy from here on.)"""
+"""Two runs, event by event: the first difference, wrong bindings, and remarks on the comparison.
+
+This module and those that it imports use numpy.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The first difference in what two processes did outside themselves: system calls, output, files, the exit status."""
+"""The first difference in the effects of two processes on their surroundings: system calls, output, files, the exit status."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one comparison of runs is made of: the request's files, read, and what the program is bound to."""
+"""The inputs of one comparison of runs: the request's files, and the program's bindings."""
 
 from __future__ import annotations
 

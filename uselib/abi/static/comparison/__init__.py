@@ -11,7 +11,7 @@
     difference_rules.py    difference x place of the type -> rule id
     exported_types.py      which records exports lead to, whether programs see their members, who allocates them
     compare_records.py, compare_enums.py      the members of two records or enumerations -> changes (layout_changes.py, the contract)
-    name_heuristics.py     what names say
+    name_heuristics.py     the meaning of names
     affected.py            findings -> effects on one program
 
 To add a rule: its TOML file in ../rules, and one `check.tell("the-id", ...)` in the comparison that finds it.

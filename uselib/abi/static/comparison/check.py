@@ -30,7 +30,7 @@ from uselib.linker.c_types.types import Base, Enumeration, FunctionType, Pointer
 
 
 def check(old: Facts, new: Facts, programs: Sequence[ProgramFacts] = ()) -> Report:
-    """Compares two versions of one library. Raises nothing: what cannot be compared is said in the report."""
+    """Compares two versions of one library. Raises nothing: the report names what cannot be compared."""
     obstacle = _obstacle(old, new)
     if obstacle:
         return Report(old.path, new.path, Verdict.NOT_COMPARABLE, unchecked=(obstacle,))

@@ -1,5 +1,5 @@
-"""What only headers tell: types that no exported name leads to (commands passed as `int`, structures passed as `void *`), calling conventions,
-which compilers leave out of debug information, and the text of inline functions, which is compiled into programs."""
+"""Facts that only headers have: types that no exported name leads to (commands passed as `int`, structures passed as `void *`),
+calling conventions, which compilers leave out of debug information, and the text of inline functions, which is compiled into programs."""
 
 from __future__ import annotations
 

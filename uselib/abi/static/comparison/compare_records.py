@@ -195,7 +195,7 @@ def _appended(
 
 
 def _size_tagged(pairs: TypePairs, record: Record) -> bool:
-    """Whether the first member tells the library how much of the structure the program knows."""
+    """Whether the first member is the size of the structure as the program knows it."""
     members = fields(pairs.old, record)
     if not members or not is_size_tag(members[0].name):
         return False

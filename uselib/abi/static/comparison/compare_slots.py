@@ -1,4 +1,4 @@
-"""Where things are: slots, the jump table, the library's base and size. What programs have bound, by address."""
+"""The addresses that programs are bound to: slots, the jump table, the library's base and size."""
 
 from __future__ import annotations
 

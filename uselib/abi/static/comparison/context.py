@@ -1,4 +1,4 @@
-"""What all comparisons of one check share: the two sides, the pairs of types, and the findings so far."""
+"""The data that all comparisons of one check share: the two sides, the pairs of types, and the findings so far."""
 
 from __future__ import annotations
 

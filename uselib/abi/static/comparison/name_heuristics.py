@@ -1,4 +1,7 @@
-"""What names of parameters, members, constants and functions say. The only module that judges names: by tables of words and by patterns."""
+"""The meaning of names of parameters, members, constants and functions.
+
+This is the only module that judges names. It has tables of words and patterns.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ _ROLES = _words_of(
     "min: lo low minimum; max: hi high maximum; len: length size count"
 )
 
-# Units by quantity, a row each: a name that goes from one unit to another one of its row means other numbers.
+# Units by quantity, one row for each: a name that goes from one unit to another one of its row means other numbers.
 _UNITS_TEXT = """
     ns: ns nsec nanos nanoseconds; us: us usec micros microseconds; ms: ms msec msecs millis milliseconds; s: s sec secs seconds;\
         min: min mins minutes; h: hours; d: days

@@ -1,1 +1,1 @@
-"""C header files -> what they declare in public."""
+"""C header files -> their public declarations."""

@@ -1,4 +1,4 @@
-"""Object-like macros with a constant value: what programs have compiled into them, without any symbol that tells."""
+"""Object-like macros with a constant value: values that are compiled into programs and leave no symbol."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contracts of the static check; imports no other room of it.
+"""The data types of the static check; this package imports no other part of it.
 
 facts.py         what is known of a library or program    unqualified.py  types without typedefs and qualifiers
 findings.py      rule, finding, report, verdict           fields.py       the members of a record

@@ -1,6 +1,6 @@
-"""What is known of one library or program: the contract between readers (reading.py, dwarf, headers) and rules (check.py).
+"""The facts of one library or program: the data that pass from readers (reading.py, dwarf, headers) to rules (check.py).
 
-Immutable; no policy; no I/O. What a file does not tell is None or empty, and `unknown` says so in words: the report lists everything that
+Immutable; no policy; no I/O. Facts that a file does not contain are None or empty, and `unknown` names them: the report lists everything that
 could not be checked.
 """
 

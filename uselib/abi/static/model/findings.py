@@ -1,4 +1,4 @@
-"""Findings, verdicts and the report of a static check: the contract between rules and everything that shows or uses results."""
+"""Findings, verdicts and the report of a static check: the data that rules produce and reports show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A type seen through its typedefs and qualifiers: what it is, its size, and the name that it goes by."""
+"""A type without its typedefs and qualifiers: its kind, size and name."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What to do about findings: suppressions, baselines."""
+"""Suppressions and baselines: findings that a project accepts."""

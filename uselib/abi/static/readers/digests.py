@@ -1,4 +1,4 @@
-"""What of a function's code and a constant's bytes stays the same when only addresses move: for telling that code changed.
+"""Digests of a function's code and a constant's bytes that do not depend on addresses, to find out whether code changed.
 
 Without relocations (a fixed-address library has none) an address in code looks like any other four bytes, so these
 are replaced where they would lead into the library: the rel32 of call, jmp and jcc that leaves the function, RIP-relative

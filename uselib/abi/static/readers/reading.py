@@ -1,4 +1,4 @@
-"""A file of any kind -> what is known of it.
+"""A file of any kind -> its facts.
 
     read_facts(path)    a library: target library, stub library (archive or directory), or ordinary ELF shared object
     read_program(path)  a program, or a library seen as a user of other libraries

@@ -44,7 +44,7 @@ def stub_facts(path: str) -> Facts:
     if history is not None:
         _add_retired(history, functions, datas, slots)
     unknown = (
-        f"{path}: a stub library tells names, slots, addresses and sizes: types, code and contents are not compared"
+        f"{path}: a stub library has names, slots, addresses and sizes only: types, code and contents are not compared"
     )
     return Facts(
         path,

@@ -1,6 +1,6 @@
-"""Facts of target libraries: slots, exported data, what they remember of earlier releases, and types from DWARF.
+"""Facts of target libraries: slots, exported data, what they record of earlier releases, and types from DWARF.
 
-What is private to the library is not looked at.
+Private symbols of the library are ignored.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def _data(image: Image, who: Identity, memory: SegmentBytes) -> dict[str, DataFa
 
 
 def _unnamed_slots(path: str, image: Image, header: LibraryHeader, slots: Mapping[int, str]) -> tuple[str, ...]:
-    """A sentence if the symbols do not tell what is in each slot."""
+    """A sentence if the symbols do not name the function in each slot."""
     if not image.symbols:
         return (f"{path}: it has no symbols (stripped): which function is in which slot is not known",)
     symbols = {symbol.name: symbol for symbol in image.symbols}

@@ -1,6 +1,6 @@
 """A report in the formats that people and programs read: a table of renderers, each in a module that is imported when asked for.
 
-text.py, json.py, sarif.py, junit.py, markdown.py   a format each; common.py: words that they share
+text.py, json.py, sarif.py, junit.py, markdown.py   one format each; common.py: words that they share
 """
 
 from __future__ import annotations

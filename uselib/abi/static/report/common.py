@@ -1,4 +1,4 @@
-"""What all formats say alike: words for verdicts and severities, counts, groups."""
+"""Texts that all formats share: words for verdicts and severities, counts, groups."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def by_rule(findings: Iterable[Finding]) -> Iterator[tuple[AbiRule, list[Finding
 
 
 def digest(finding: Finding) -> str:
-    """What tells this finding from another of the same rule and subject: how it was and is. 16 hexadecimal digits."""
+    """Identifies a finding among those of the same rule and subject, by old and new. 16 hexadecimal digits."""
     return hashlib.sha256(
         f"{finding.old}\0{finding.new}\0{finding.message}".encode("utf-8", "backslashreplace")
     ).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""The report for programs: one object, documented in docs/chkshlib.md. `version` changes when a member changes its meaning or goes;
+"""The report for programs: one object, documented in docs/chkshlib.md. `version` changes when a member changes its meaning or is removed;
 new members may come at any time."""
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""JUnit XML, as test reports read it: a test case a rule (failed: it has breaking findings), and a test case a program.
+"""JUnit XML, as test reports read it: a test case for each rule (failed: it has breaking findings), and one for each program.
 
-Rules that found nothing are passed test cases, so that a report shows what was looked for. What could not be checked is a skipped one.
+Rules that found nothing are passed test cases, so that a report shows what was looked for. A skipped test case stands for each
+part that could not be checked.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""SARIF 2.1.0 (OASIS, 27 March 2020): one run, a rule a rule, a result a finding.
+"""SARIF 2.1.0 (OASIS, 27 March 2020): one run, a SARIF rule for each rule, a result for each finding.
 
 Suppressed findings are results with a `suppressions` object (3.27.23), as viewers expect; what was not checked is a notification of the
 invocation (3.20.21), because it is about the run and not about a place in the code.

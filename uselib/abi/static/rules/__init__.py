@@ -1,4 +1,4 @@
-"""The rule table: one file a rule, ID.toml.
+"""The rule table: one file for each rule, ID.toml.
 
     title = "..."              what happened, a few words
     severity = "breaking"      compatible, minor, risk, breaking
