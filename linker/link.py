@@ -26,6 +26,7 @@ from uselib.linker.passes.provided import provide, settle_symbols
 from uselib.linker.passes.resolve import Resolution, resolve
 from uselib.linker.passes.scan import OddRelocations, odd_relocations, scan
 from uselib.linker.passes.synthetic import allocate_commons, fill_eh_frame_header, requested_sections, seal
+from uselib.linker.passes.thread_local import report_mismatches
 from uselib.linker.passes.undefined import report_undefined
 from uselib.linker.passes.warning_sections import warnings_of_use
 from uselib.linker.passes.writer import fill
@@ -68,6 +69,7 @@ def _link(options: Options, kind: OutputKind) -> Linked:
     drop_dead_frames(resolution, discarded)
     # After this every symbol is defined, or weak and undefined (value 0).
     report_undefined(resolution, options, machine)
+    report_mismatches(resolution)
     resolution.warnings += warnings_of_use(resolution, machine)
     commons = allocate_commons(resolution)
     # Relocations, first look. After this there are no more symbols and no more GOT entries.

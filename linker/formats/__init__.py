@@ -1,6 +1,7 @@
 """File formats: bytes to dataclasses and back; no policy and no I/O.
 
 elf.py            ELF: constants, records, a reader that checks all it hands out
+string_table.py   names by offset
 elf_image.py      executables and target libraries -> Image
 elf_object.py     small relocatable objects, written
 ar.py             archives

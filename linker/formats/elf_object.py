@@ -34,8 +34,8 @@ from uselib.linker.formats.elf import (
     ElfRelocation,
     ElfSymbol,
     SectionHeader,
-    StringTableBuilder,
 )
+from uselib.linker.formats.string_table import StringTableBuilder
 from uselib.linker.image import Machine
 from uselib.linker.quick_dataclass import dataclass
 

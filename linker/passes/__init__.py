@@ -4,10 +4,11 @@ model.py        the data of a link: object files, sections, symbols, output sect
 
 libraries.py    finding and opening archives, stub libraries, text files that name inputs
 inputs.py       an object file's records, checked; object_formats.py: objects of other formats become ELF here
-resolve.py      which files take part, and which definition a name has
+resolve.py      which files take part; definitions.py: which definition a name has; commons.py: tentative definitions
 provided.py     symbols that the linker defines
 gc.py, eh_frame.py  --gc-sections; unwind tables without the entries of discarded code
-undefined.py    errors for undefined symbols; warning_sections.py: .gnu.warning.SYMBOL
+undefined.py    errors for undefined symbols; warning_sections.py: .gnu.warning.SYMBOL;
+                thread_local.py: symbols that are thread-local in one file only
 synthetic.py    sections that the linker adds; got.py: the GOT and its like; merge.py: strings kept once
 scan.py         relocations, first look: what they need
 layout.py       output sections, their order, their addresses

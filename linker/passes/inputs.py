@@ -23,6 +23,7 @@ from uselib.linker.formats.elf import (
     SHT_SYMTAB_SHNDX,
     STT_SECTION,
 )
+from uselib.linker.formats.string_table import StringTable
 from uselib.linker.passes.model import MAX_ALIGNMENT, InputSection, InputStub, ObjectFile
 
 STACK_NOTE = ".note.GNU-stack"
@@ -58,14 +59,14 @@ def read_object(data: memoryview, where: str, stub: InputStub | None = None) -> 
 class _SymbolTable(NamedTuple):
     symbols: Sequence[elf.ElfSymbol]
     first_global: int
-    strings: elf.StringTable
+    strings: StringTable
     used: set[int]  # the sections in which symbols lie
 
 
 def _symbol_table(file: elf.ElfFile, types: list[int]) -> _SymbolTable:
     """The symbols with their true section indices (gABI: there is at most one table)."""
     if SHT_SYMTAB not in types:
-        return _SymbolTable([], 0, elf.StringTable(b"", file.where), set())
+        return _SymbolTable([], 0, StringTable(b"", file.where), set())
     index = types.index(SHT_SYMTAB)
     header, count = file.sections[index], len(file.sections)
     table, strings = file.symbols(index), file.strings(header.link)

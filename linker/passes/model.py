@@ -19,9 +19,9 @@ from uselib.linker.formats.elf import (
     ElfRelocation,
     ElfSymbol,
     RelocationTable,
-    StringTable,
     SymbolTable,
 )
+from uselib.linker.formats.string_table import StringTable
 from uselib.linker.quick_dataclass import dataclass, field
 from uselib.linker.versions import library_name
 

@@ -19,8 +19,8 @@ from uselib.linker.formats.elf import (
     STT_FILE,
     STT_SECTION,
     ElfClass,
-    StringTableBuilder,
 )
+from uselib.linker.formats.string_table import StringTableBuilder
 from uselib.linker.options import Options
 from uselib.linker.passes.layout import Layout
 from uselib.linker.passes.model import UNDEFINED, ObjectFile, Symbol

@@ -1,11 +1,8 @@
-"""Symbol resolution: which files take part in the link, and which definition each global name has.
+"""Symbol resolution: which files take part in the link (definitions.py: which definition each global name has).
 
 Files are taken in command-line order, as GNU ld does: an object file always; a member of an archive only when the
 archive's index lists it under a name that is undefined (and strongly so) at that point. An archive, or a whole group, is
 searched until nothing new is taken. After this pass there are no more files, and every global name has one `Symbol`.
-
-Definitions: strong > common > weak > none (System V ABI, chapter 4, "Symbol Table"). The program's own definition
-replaces one in a stub library; the pair is recorded as a conflict, since the library still uses its own copy.
 """
 
 from __future__ import annotations
@@ -16,21 +13,14 @@ import re
 from uselib.linker.errors import Diagnostic, LinkError, ToolError, error
 from uselib.linker.formats import ar, elf
 from uselib.linker.formats.elf import (
-    RESERVED,
     SHF_ALLOC,
-    SHN_ABS,
-    SHN_COMMON,
-    SHN_UNDEF,
-    STB_GLOBAL,
-    STB_LOOS,
-    STB_WEAK,
-    STT_COMMON,
-    STT_FUNC,
 )
 from uselib.linker.formats.library_names import NEEDS_PREFIX
 from uselib.linker.formats.magic import is_textbook_library
 from uselib.linker.image import Machine
 from uselib.linker.options import InputArgument, InputGroup, Options
+from uselib.linker.passes import commons
+from uselib.linker.passes.definitions import Definitions
 from uselib.linker.passes.inputs import read_object
 from uselib.linker.passes.libraries import (
     Finder,
@@ -40,7 +30,7 @@ from uselib.linker.passes.libraries import (
     read_file,
     text_library,
 )
-from uselib.linker.passes.model import COMMON, STRONG, UNDEFINED, WEAK, InputSection, InputStub, ObjectFile, Symbol
+from uselib.linker.passes.model import STRONG, InputSection, InputStub, ObjectFile, Symbol
 from uselib.linker.passes.object_formats import as_elf
 from uselib.linker.quick_dataclass import dataclass, field, replace
 from uselib.linker.versions import library_name
@@ -67,42 +57,19 @@ class Resolution:
 
 
 class Resolver:
-    """Takes inputs one after the other. `files`, `symbols` and `undefined` always describe what was taken so far."""
+    """Takes inputs one after the other. `files` and `table` always describe what was taken so far."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
+        self.table = Definitions(options)
+        self.problems, self.warnings = self.table.problems, self.table.warnings
         self.machine = options.machine
         self.files: list[ObjectFile] = []
-        self.symbols: dict[str, Symbol] = {}
-        self.undefined: dict[str, None] = {}  # strongly referenced and not defined
-        self.commons: dict[str, None] = {}  # defined by common symbols only
-        self.conflicts: dict[str, tuple[str, ObjectFile | None, InputStub]] = {}
-        self.problems: list[Diagnostic] = []
-        self.warnings: list[Diagnostic] = []
         self.traced: list[str] = []
-        self._comdat: dict[str, ObjectFile] = {}
         self._libraries: dict[str, InputLibrary] = {}
-        self._wrap = {name: f"__wrap_{name}" for name in options.wrap}
-        self._wrap |= {f"__real_{name}": name for name in options.wrap}
         self._finder = Finder(options)
         self._data: dict[tuple[str, int], frozenset[str]] = {}  # of members of libraries: _has_data
         self._scripts: list[str] = []  # being read, outermost first
-
-    # -- symbols ---------------------------------------------------------------------------------------------------
-
-    def symbol(self, name: str) -> Symbol:
-        """The symbol of that name, made undefined if new."""
-        found = self.symbols.get(name)
-        if found is None:
-            found = self.symbols[name] = Symbol(name)
-        return found
-
-    def require(self, name: str) -> None:
-        """-u NAME: an undefined reference from the command line."""
-        symbol = self.symbol(name)
-        symbol.referenced = symbol.strong_reference = True
-        if symbol.rank == UNDEFINED:
-            self.undefined[name] = None
 
     def add_object(self, data: memoryview, where: str, stub: InputStub | None = None) -> None:
         """Takes an object file into the link."""
@@ -123,136 +90,7 @@ class Resolver:
             stub.objects.append(file)
         if self._options.trace:
             self.traced.append(where)
-        if file.groups:
-            self._discard_groups(file)
-        for section in file.sections:
-            if section is not None and section.name.startswith(".gnu.linkonce."):
-                self._discard(file, section.name, [section.index])
-        self._add_symbols(file)
-
-    def _discard_groups(self, file: ObjectFile) -> None:
-        """COMDAT: the first group with a signature stays."""
-        for signature, members in file.groups:
-            self._discard(file, signature, members)
-
-    def _discard(self, file: ObjectFile, signature: str, members: list[int]) -> None:
-        if self._comdat.setdefault(signature, file) is not file:
-            file.discarded.update(members)
-            for member in members:
-                file.sections[member] = None
-
-    def _add_symbols(self, file: ObjectFile) -> None:
-        symbols, undefined, take = self.symbols, self.undefined, file.globals.append
-        wrap, discarded, ours = self._wrap, file.discarded, file.stub is None
-        first, sections = file.first_global, file.sections
-        rows = list(file.symbol_rows(first))
-        names = file.strings.many([row[0] for row in rows])
-        for name, (_, info, other, section, value, size) in zip(names, rows, strict=True):
-            symbol = symbols.get(name)
-            if symbol is None and section and section not in RESERVED and (place := sections[section]) is not None:
-                rank = WEAK if info >> 4 == STB_WEAK else STRONG
-                symbol = Symbol(name, file, place, rank, value, size, info & 15, info >> 4, other & 3)
-                symbols[name] = symbol
-                take(symbol)
-                continue
-            if symbol is None or (wrap and not section):
-                if section or not (wrap or "@" in name):
-                    symbol = symbols[name] = Symbol(name)
-                else:
-                    symbol = self._referred(name)
-            take(symbol)
-            visibility = other & 3
-            if visibility and (not symbol.visibility or visibility < symbol.visibility):
-                symbol.visibility = visibility
-            if section and section not in discarded:
-                self._define(symbol, file, info, section, value, size)
-                continue
-            if ours:
-                symbol.referenced = True
-            if info >> 4 != STB_WEAK:
-                symbol.strong_reference = True
-                if not symbol.rank:
-                    undefined[symbol.name] = None
-
-    def _referred(self, name: str) -> Symbol:
-        """The symbol that an undefined one of that name stands for: --wrap, and versions (static objects have one)."""
-        name = self._wrap.get(name, name)
-        return self.symbols.get(name) or self.symbol(name.partition("@")[0])
-
-    def _define(self, symbol: Symbol, file: ObjectFile, info: int, number: int, value: int, size: int) -> None:
-        """Takes a definition, unless there is one that stays. The numbers are st_info, st_shndx, st_value and st_size."""
-        rank = COMMON if number == SHN_COMMON else WEAK if info >> 4 == STB_WEAK else STRONG
-        if symbol.rank:
-            if rank == COMMON and symbol.rank == COMMON:
-                if self._options.warn_common:
-                    self._warn_of_commons(symbol, file, size)
-                symbol.alignment = max(symbol.alignment, value)
-                symbol.size = max(symbol.size, size)
-                return
-            if not self._replaces(symbol, rank, file):
-                return
-        else:
-            self.undefined.pop(symbol.name, None)
-        if rank == COMMON:
-            self.commons[symbol.name] = None
-        elif symbol.rank == COMMON:
-            self.commons.pop(symbol.name, None)
-        symbol.rank, symbol.file, symbol.size = rank, file, size
-        symbol.type, symbol.binding = info & 15, info >> 4
-        if number not in RESERVED:
-            symbol.section, symbol.value = file.sections[number], value
-            if symbol.section is None:
-                self._no_section(file, symbol.name, number)
-        elif number == SHN_COMMON:
-            symbol.section, symbol.value, symbol.alignment = None, 0, value or 1
-        elif number == SHN_ABS:
-            symbol.section, symbol.value = None, value
-        else:
-            raise elf.bad(file.where, f"symbol {symbol.name} has the reserved section index {number:#x}")
-
-    def _no_section(self, file: ObjectFile, name: str, shndx: int) -> None:
-        self.problems.append(Diagnostic(file.where, f"defined in section {shndx}, which holds no data", symbol=name))
-
-    def _replaces(self, symbol: Symbol, rank: int, file: ObjectFile) -> bool:
-        """Whether a further definition, of strength `rank` in `file`, takes the place of the one that is there."""
-        first = symbol.file
-        old_stub = first.stub if first is not None else None
-        if file.stub is not None and old_stub is None:  # the program has its own
-            self.conflicts.setdefault(symbol.name, (symbol.name, first, file.stub))
-            return False
-        if file.stub is None and old_stub is not None:
-            self.conflicts.setdefault(symbol.name, (symbol.name, file, old_stub))
-            return True
-        if rank == STRONG and symbol.rank == STRONG:
-            if not self._options.allow_multiple_definition:
-                self._duplicate(symbol, file)
-            return False
-        if self._options.warn_common and COMMON in (rank, symbol.rank) and STRONG in (rank, symbol.rank):
-            common, definition = (file, first) if rank == COMMON else (first, file)
-            where = definition.where if definition is not None else "the command line"
-            text = f"common symbol is overridden by the definition in {where}"
-            self.warnings.append(Diagnostic(common.where if common is not None else "ld", text, symbol.name))
-        return rank > symbol.rank
-
-    def _warn_of_commons(self, symbol: Symbol, file: ObjectFile, size: int) -> None:
-        """--warn-common: a further common symbol of a name."""
-        first = symbol.file.where if symbol.file is not None else "the command line"
-        text = f"multiple common symbols; the other is in {first}"
-        if size != symbol.size:
-            larger = "larger" if size > symbol.size else "smaller"
-            text = f"common symbol of {size} bytes is {larger} than that of {symbol.size} bytes in {first}"
-        self.warnings.append(Diagnostic(file.where, text, symbol.name))
-
-    def _duplicate(self, symbol: Symbol, second: ObjectFile) -> None:
-        first = symbol.file
-        self.problems.append(
-            Diagnostic(
-                second.where,
-                f"defined twice; first in {first.where if first else 'the command line'}",
-                symbol=symbol.name,
-                remedy="make one static or rename it, or link with -z muldefs",
-            )
-        )
+        self.table.add(file)
 
     # -- files -----------------------------------------------------------------------------------------------------
 
@@ -320,14 +158,14 @@ class Resolver:
 
     def search(self, library: InputLibrary) -> None:
         """Takes members that define what is undefined, in the index's order, until nothing more is found."""
-        undefined, commons, taken = self.undefined, self.commons, library.taken
+        undefined, tentative, taken = self.table.undefined, self.table.commons, library.taken
         found = True
-        while found and (undefined or commons):
+        while found and (undefined or tentative):
             found = False
             for name, key in library.index:
                 if key in taken:
                     continue
-                if name in undefined or (name in commons and self._has_data(library, key, name)):
+                if name in undefined or (name in tentative and self._has_data(library, key, name)):
                     self._take_member(library, key)
                     found = True
 
@@ -340,7 +178,7 @@ class Resolver:
         if place not in self._data:
             where, data = library.load(key)
             found = as_elf(data, where)
-            self._data[place] = _data_of(read_object(found, where)) if found is not None else frozenset()
+            self._data[place] = commons.data_of(read_object(found, where)) if found is not None else frozenset()
         return name in self._data[place]
 
     def _take_member(self, library: InputLibrary, key: int) -> None:
@@ -423,14 +261,14 @@ def resolve(options: Options, list_dependencies: bool = True) -> Resolution:
     """
     resolver = Resolver(options)
     for name in options.undefined:
-        resolver.require(name)
+        resolver.table.require(name)
     if options.entry and not options.entry[0].isdigit():
-        resolver.require(options.entry)
+        resolver.table.require(options.entry)
     for name, expression in options.defsym:
-        define(resolver.symbol(name), None, 0)
-        resolver.undefined.pop(name, None)
+        define(resolver.table.symbol(name), None, 0)
+        resolver.table.undefined.pop(name, None)
         if re.match(r"[A-Za-z_.$]", expression):
-            resolver.require(re.split(r"[-+]", expression, maxsplit=1)[0].strip())
+            resolver.table.require(re.split(r"[-+]", expression, maxsplit=1)[0].strip())
     for argument in options.inputs:
         resolver.take(argument)
     if not resolver.problems:
@@ -445,14 +283,14 @@ def resolve(options: Options, list_dependencies: bool = True) -> Resolution:
         raise error("ld", "no input files")
     for stub in resolver.stubs:
         for name in sorted(stub.names):
-            symbol = resolver.symbols.get(name)
+            symbol = resolver.table.symbols.get(name)
             if symbol is not None and symbol.rank and (symbol.file is None or symbol.file.stub is None):
-                resolver.conflicts.setdefault(name, (name, symbol.file, stub))
-    conflicts = list(resolver.conflicts.values())
+                resolver.table.conflicts.setdefault(name, (name, symbol.file, stub))
+    conflicts = list(resolver.table.conflicts.values())
     return Resolution(
         machine,
         resolver.files,
-        resolver.symbols,
+        resolver.table.symbols,
         resolver.stubs,
         conflicts,
         resolver.warnings,
@@ -466,18 +304,6 @@ def _records(file: ObjectFile) -> int:
     headers, size = file.elf.sections, file.elf.elf_class.rel.size
     relocated = [index for section in file.sections if section is not None for index in section.relocated_by]
     return len(file.symbols) + sum(headers[index].size for index in relocated) // size
-
-
-def _data_of(file: ObjectFile) -> frozenset[str]:
-    """The names of the global data that a file defines; no commons, no weak ones."""
-    names = file.strings
-    return frozenset(
-        names[name]
-        for name, info, _, section, _, _ in file.symbol_rows(file.first_global)
-        if section not in (SHN_UNDEF, SHN_COMMON)
-        and (info >> 4 == STB_GLOBAL or info >> 4 >= STB_LOOS)
-        and info & 15 not in (STT_FUNC, STT_COMMON)
-    )
 
 
 def define(symbol: Symbol, section: InputSection | None, value: int, size: int = 0) -> None:

@@ -9,8 +9,8 @@ from uselib.linker.formats.elf import (
     SHT_NOBITS,
     SHT_STRTAB,
     SHT_SYMTAB,
-    StringTableBuilder,
 )
+from uselib.linker.formats.string_table import StringTableBuilder
 from uselib.linker.passes.apply import RelocateAll
 from uselib.linker.passes.layout import Layout
 from uselib.linker.passes.model import InputSection

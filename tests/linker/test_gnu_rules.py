@@ -157,3 +157,34 @@ def test_start_up_code_that_maps_no_libraries_is_refused(tmp_path: Path, capsys:
     assert main(["ld", ours, libc_object, stub, "-o", str(tmp_path / "p")]) == 0
     own = assembled(tmp_path / "own.o", ".globl _start\n_start: call two\n")
     assert main(["ld", own, stub, "-o", str(tmp_path / "p")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("user", "definition", "text"),
+    [
+        (
+            "mov tv, %eax",
+            '.section .tbss,"awT",@nobits\ntv: .long 0',
+            "is used as an ordinary variable and defined as a thread-local",
+        ),
+        (
+            "mov %fs:tv@tpoff, %eax",
+            ".data\ntv: .long 0",
+            "is used as a thread-local variable and defined as an ordinary one",
+        ),
+        ("mov %fs:tv@tpoff, %eax", '.section .tbss,"awT",@nobits\ntv: .long 0', ""),
+        ("mov tv, %eax\n.weak tv", ".data", ""),
+    ],
+)
+def test_thread_local_in_one_file_only(
+    user: str, definition: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use = assembled(tmp_path / "use.o", f".globl _start\n_start: {user}\n")
+    made = assembled(
+        tmp_path / "def.o", (".globl tv\n.type tv, @object\n" if "tv" in definition else "") + definition + "\n"
+    )
+    for files in ([use, made], [made, use]):
+        ours, theirs = both(files, tmp_path)
+        assert (ours[0], theirs[0]) == ((1, 1) if text else (0, 0))
+        said = capsys.readouterr().err
+        assert text in said and ("tv: " in said) == bool(text)

@@ -1,0 +1,160 @@
+"""Which definition each global name has.
+
+Definitions: strong > common > weak > none (System V ABI, chapter 4, "Symbol Table"). The program's own definition
+replaces one in a stub library; the pair is recorded as a conflict, since the library still uses its own copy.
+"""
+
+from __future__ import annotations
+
+from uselib.linker.errors import Diagnostic
+from uselib.linker.formats import elf
+from uselib.linker.formats.elf import RESERVED, SHN_ABS, SHN_COMMON, STB_WEAK
+from uselib.linker.options import Options
+from uselib.linker.passes import commons
+from uselib.linker.passes.model import COMMON, STRONG, UNDEFINED, WEAK, InputStub, ObjectFile, Symbol
+
+
+class Definitions:
+    """The symbols of the files that were taken so far."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self.symbols: dict[str, Symbol] = {}  # in order of first appearance
+        self.undefined: dict[str, None] = {}  # strongly referenced and not defined
+        self.commons: dict[str, None] = {}  # defined by common symbols only
+        self.conflicts: dict[str, tuple[str, ObjectFile | None, InputStub]] = {}
+        self.problems: list[Diagnostic] = []
+        self.warnings: list[Diagnostic] = []
+        self._comdat: dict[str, ObjectFile] = {}
+        self._wrap = {name: f"__wrap_{name}" for name in options.wrap}
+        self._wrap |= {f"__real_{name}": name for name in options.wrap}
+
+    def symbol(self, name: str) -> Symbol:
+        """The symbol of that name, made undefined if new."""
+        found = self.symbols.get(name)
+        if found is None:
+            found = self.symbols[name] = Symbol(name)
+        return found
+
+    def require(self, name: str) -> None:
+        """-u NAME: an undefined reference from the command line."""
+        symbol = self.symbol(name)
+        symbol.referenced = symbol.strong_reference = True
+        if symbol.rank == UNDEFINED:
+            self.undefined[name] = None
+
+    def add(self, file: ObjectFile) -> None:
+        """Takes the definitions and references of a file; of COMDAT groups, the first with a signature stays."""
+        for signature, members in file.groups:
+            self._discard(file, signature, members)
+        for section in file.sections:
+            if section is not None and section.name.startswith(".gnu.linkonce."):
+                self._discard(file, section.name, [section.index])
+        self._add_symbols(file)
+
+    def _discard(self, file: ObjectFile, signature: str, members: list[int]) -> None:
+        if self._comdat.setdefault(signature, file) is not file:
+            file.discarded.update(members)
+            for member in members:
+                file.sections[member] = None
+
+    def _add_symbols(self, file: ObjectFile) -> None:
+        symbols, undefined, take = self.symbols, self.undefined, file.globals.append
+        wrap, discarded, ours = self._wrap, file.discarded, file.stub is None
+        first, sections = file.first_global, file.sections
+        rows = list(file.symbol_rows(first))
+        names = file.strings.many([row[0] for row in rows])
+        for name, (_, info, other, section, value, size) in zip(names, rows, strict=True):
+            symbol = symbols.get(name)
+            if symbol is None and section and section not in RESERVED and (place := sections[section]) is not None:
+                rank = WEAK if info >> 4 == STB_WEAK else STRONG
+                symbol = Symbol(name, file, place, rank, value, size, info & 15, info >> 4, other & 3)
+                symbols[name] = symbol
+                take(symbol)
+                continue
+            if symbol is None or (wrap and not section):
+                if section or not (wrap or "@" in name):
+                    symbol = symbols[name] = Symbol(name)
+                else:
+                    symbol = self._referred(name)
+            take(symbol)
+            visibility = other & 3
+            if visibility and (not symbol.visibility or visibility < symbol.visibility):
+                symbol.visibility = visibility
+            if section and section not in discarded:
+                self._define(symbol, file, info, section, value, size)
+                continue
+            if ours:
+                symbol.referenced = True
+            if info >> 4 != STB_WEAK:
+                symbol.strong_reference = True
+                if not symbol.rank:
+                    undefined[symbol.name] = None
+
+    def _referred(self, name: str) -> Symbol:
+        """The symbol that an undefined one of that name stands for: --wrap, and versions (static objects have one)."""
+        name = self._wrap.get(name, name)
+        return self.symbols.get(name) or self.symbol(name.partition("@")[0])
+
+    def _define(self, symbol: Symbol, file: ObjectFile, info: int, number: int, value: int, size: int) -> None:
+        """Takes a definition, unless there is one that stays. The numbers are st_info, st_shndx, st_value and st_size."""
+        rank = COMMON if number == SHN_COMMON else WEAK if info >> 4 == STB_WEAK else STRONG
+        if symbol.rank:
+            if rank == COMMON and symbol.rank == COMMON:
+                if self._options.warn_common:
+                    self.warnings.append(commons.repeated(symbol, file, size))
+                symbol.alignment = max(symbol.alignment, value)
+                symbol.size = max(symbol.size, size)
+                return
+            if not self._replaces(symbol, rank, file):
+                return
+        else:
+            self.undefined.pop(symbol.name, None)
+        if rank == COMMON:
+            self.commons[symbol.name] = None
+        elif symbol.rank == COMMON:
+            self.commons.pop(symbol.name, None)
+        symbol.rank, symbol.file, symbol.size = rank, file, size
+        symbol.type, symbol.binding = info & 15, info >> 4
+        if number not in RESERVED:
+            symbol.section, symbol.value = file.sections[number], value
+            if symbol.section is None:
+                self._no_section(file, symbol.name, number)
+        elif number == SHN_COMMON:
+            symbol.section, symbol.value, symbol.alignment = None, 0, value or 1
+        elif number == SHN_ABS:
+            symbol.section, symbol.value = None, value
+        else:
+            raise elf.bad(file.where, f"symbol {symbol.name} has the reserved section index {number:#x}")
+
+    def _no_section(self, file: ObjectFile, name: str, shndx: int) -> None:
+        self.problems.append(Diagnostic(file.where, f"defined in section {shndx}, which holds no data", symbol=name))
+
+    def _replaces(self, symbol: Symbol, rank: int, file: ObjectFile) -> bool:
+        """Whether a further definition, of strength `rank` in `file`, takes the place of the one that is there."""
+        first = symbol.file
+        old_stub = first.stub if first is not None else None
+        if file.stub is not None and old_stub is None:  # the program has its own
+            self.conflicts.setdefault(symbol.name, (symbol.name, first, file.stub))
+            return False
+        if file.stub is None and old_stub is not None:
+            self.conflicts.setdefault(symbol.name, (symbol.name, file, old_stub))
+            return True
+        if rank == STRONG and symbol.rank == STRONG:
+            if not self._options.allow_multiple_definition:
+                self._duplicate(symbol, file)
+            return False
+        if self._options.warn_common and COMMON in (rank, symbol.rank) and STRONG in (rank, symbol.rank):
+            self.warnings.append(commons.overridden(symbol.name, *((file, first) if rank == COMMON else (first, file))))
+        return rank > symbol.rank
+
+    def _duplicate(self, symbol: Symbol, second: ObjectFile) -> None:
+        first = symbol.file
+        self.problems.append(
+            Diagnostic(
+                second.where,
+                f"defined twice; first in {first.where if first else 'the command line'}",
+                symbol=symbol.name,
+                remedy="make one static or rename it, or link with -z muldefs",
+            )
+        )
