@@ -164,11 +164,11 @@ class _CommandLine:
 def _split(argument: str) -> tuple[str, str | None]:
     """Option name and joined value of `-name`, `--name=value` or `-Lvalue`. Raises UsageError for an unknown or ambiguous name.
 
-    As in GNU ld, a long option may have one dash and may be abbreviated, but `-o` and `-l` always take what is joined to them.
+    As in GNU ld, a long option may have one dash and may be abbreviated, but `-o`, `-l` and `-L` always take what is joined to them.
     """
     single = not argument.startswith("--")
     body = argument[1:] if single else argument[2:]
-    if single and (body[0] in "ol" or len(body) == 1) and body[0] in TABLE:
+    if single and (body[0] in "olL" or len(body) == 1) and body[0] in TABLE:
         return body[0], body[1:] or None
     name, equals, value = body.partition("=")
     found = _long_name(name, argument)
