@@ -58,6 +58,7 @@ class Options:
     base: int | None = None  # --image-base, -Ttext-segment
     section_starts: tuple[tuple[str, int], ...] = ()  # -Ttext, -Tdata, -Tbss, --section-start
     undefined: tuple[str, ...] = ()  # -u
+    require_defined: tuple[str, ...] = ()
     defsym: tuple[tuple[str, str], ...] = ()
     wrap: tuple[str, ...] = ()
     gc_sections: bool = False
@@ -337,7 +338,13 @@ _HANDLERS: dict[str, Callable[[_CommandLine, str, str], None]] = {
     "start-data": lambda line, option, value: _section_start(line, option, f".data={value}"),
     "start-bss": lambda line, option, value: _section_start(line, option, f".bss={value}"),
 }
-_LISTS = {"library_path": "library_paths", "undefined": "undefined", "wrap": "wrap", "trace_symbol": "trace_symbols"}
+_LISTS = {
+    "library_path": "library_paths",
+    "undefined": "undefined",
+    "require_defined": "require_defined",
+    "wrap": "wrap",
+    "trace_symbol": "trace_symbols",
+}
 
 
 def _value(line: _CommandLine, key: str, option: str, value: str) -> None:

@@ -2,7 +2,7 @@
 
 model.py        the data of a link: object files, sections, symbols, output sections
 
-libraries.py    finding and opening archives, stub libraries, text files that name inputs
+libraries.py    finding and opening archives and stub libraries; linker_scripts.py: text files that name inputs
 inputs.py       an object file's records, checked; object_formats.py: objects of other formats become ELF here
 resolve.py      which files take part; definitions.py: which definition a name has; commons.py: tentative definitions
 provided.py     symbols that the linker defines

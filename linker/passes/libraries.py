@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable
 
 from uselib.linker import reading
@@ -13,6 +12,7 @@ from uselib.linker.formats.library_names import LIBRARY_NAME
 from uselib.linker.formats.magic import TEXTBOOK_MAP
 from uselib.linker.options import InputArgument, Options
 from uselib.linker.passes.inputs import read_object
+from uselib.linker.passes.linker_scripts import parse_script
 from uselib.linker.passes.model import InputStub
 from uselib.linker.passes.object_formats import as_elf
 from uselib.linker.quick_dataclass import dataclass, field
@@ -139,11 +139,11 @@ class Finder:
 
     def __init__(self, options: Options) -> None:
         self._options = options
+        self._searched: list[str] = []  # SEARCH_DIR of linker scripts
 
     def directories(self) -> list[str]:
-        """-L directories, `=` replaced by the sysroot."""
-        root = self._options.sysroot
-        return [root + d[1:] if d.startswith("=") else d for d in self._options.library_paths]
+        """-L directories, `=` and `$SYSROOT` replaced by the sysroot, then those of scripts."""
+        return [*map(self._in_sysroot, self._options.library_paths), *self._searched]
 
     def library(self, name: str) -> str:
         """The file or directory that `-l name` stands for. Raises LinkError."""
@@ -172,28 +172,26 @@ class Finder:
         return _first(places, [f"{file_name}.a", f"{name}.a", name])
 
     def script(self, data: bytes, path: str) -> list[InputArgument]:
-        """What a text file such as libc.so names: INPUT(...), GROUP(...), OUTPUT_FORMAT(...). Raises LinkError."""
-        try:
-            text = re.sub(r"/\*.*?\*/", " ", data.decode("ascii"), flags=re.S)
-        except UnicodeDecodeError:
-            raise error(path, "neither an object file, an archive nor a linker script") from None
-        result: list[InputArgument] = []
-        position = 0
-        # a command, then items in parentheses, among them AS_NEEDED ( items )
-        command = re.compile(r"\s*(INPUT|GROUP|OUTPUT_FORMAT)\s*\(((?:[^()]|\([^()]*\))*)\)\s*;?\s*")
-        while match := command.match(text, position):
-            position = match.end()
-            if match[1] != "OUTPUT_FORMAT":
-                for item in re.findall(r"[^\s(),]+", match[2].replace("AS_NEEDED", " ")):
-                    if item.startswith("-l"):
-                        result.append(InputArgument(item[2:], library=True))
-                    else:
-                        result.append(InputArgument(self._script_path(item, path)))
-        if not position or position < len(text):
-            raise error(path, "neither an object file, an archive nor an INPUT/GROUP linker script")
-        return result
+        """What a text file such as libc.so names. Raises LinkError."""
+        found = parse_script(data, path)
+        self._searched += [self._in_sysroot(directory) for directory in found.directories]
+        return [
+            InputArgument(item[2:], library=True)
+            if item.startswith("-l")
+            else InputArgument(self._script_path(item, path))
+            for item in found.inputs
+        ]
+
+    def _in_sysroot(self, item: str) -> str:
+        """A path with `=` or `$SYSROOT` in front of it is one below the sysroot."""
+        for prefix in ("=", "$SYSROOT"):
+            if item.startswith(prefix):
+                return self._options.sysroot + item.removeprefix(prefix)
+        return item
 
     def _script_path(self, item: str, script: str) -> str:
+        if item.startswith(("=", "$SYSROOT")):
+            return self._in_sysroot(item)
         if self._options.sysroot and item.startswith("/") and os.path.exists(self._options.sysroot + item):
             return self._options.sysroot + item
         if os.path.exists(item) or item.startswith("/"):

@@ -100,8 +100,11 @@ class Resolver:
             if isinstance(argument, InputGroup):
                 self._take_group([library for member in argument.members for library in self._open(member)])
             else:
-                for library in self._open(argument):
-                    self.search(library)
+                libraries = self._open(argument)  # several: those of a linker script, which is a group
+                if len(libraries) == 1:
+                    self.search(libraries[0])
+                else:
+                    self._take_group(libraries)
         except ToolError as failure:  # continue, to report all problems together
             self.problems += failure.diagnostics
 
@@ -260,7 +263,7 @@ def resolve(options: Options, list_dependencies: bool = True) -> Resolution:
     Raises LinkError with every unreadable file, wrong machine and duplicate definition.
     """
     resolver = Resolver(options)
-    for name in options.undefined:
+    for name in (*options.undefined, *options.require_defined):
         resolver.table.require(name)
     if options.entry and not options.entry[0].isdigit():
         resolver.table.require(options.entry)

@@ -16,6 +16,9 @@ MOST_PLACES = 3
 
 def report_undefined(resolution: Resolution, options: Options, machine: MachineRelocations) -> None:
     """Raises LinkError for every strong reference to an undefined symbol, grouped by symbol, with up to three places each."""
+    required = [name for name in options.require_defined if resolution.symbols[name].rank == UNDEFINED]
+    if required:
+        raise LinkError(*(Diagnostic("--require-defined", f"undefined symbol: {name}", name) for name in required))
     if not options.unresolved_are_errors:
         return
     missing = [s for s in resolution.symbols.values() if s.rank == UNDEFINED and s.strong_reference]

@@ -188,3 +188,50 @@ def test_thread_local_in_one_file_only(
         assert (ours[0], theirs[0]) == ((1, 1) if text else (0, 0))
         said = capsys.readouterr().err
         assert text in said and ("tv: " in said) == bool(text)
+
+
+@pytest.mark.parametrize("name", ["f", "nosuch"])
+def test_required_symbols(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    library = archive(tmp_path / "f.a", assembled(tmp_path / "f.o", FUNCTION))
+    start = assembled(tmp_path / "start.o", START)
+    ours, theirs = both([start, library, f"--require-defined={name}"], tmp_path)
+    assert (ours[0], theirs[0]) == ((0, 0) if name == "f" else (1, 1))
+    assert ("--require-defined: undefined symbol: nosuch" in capsys.readouterr().err) == (name == "nosuch")
+
+
+@pytest.mark.parametrize(
+    ("script", "status"),
+    [
+        ('INPUT("m.o")', 0),
+        ('INPUT(AS_NEEDED("m.o"))', 0),
+        ("/* text */ OUTPUT_FORMAT(elf64-x86-64)\nGROUP ( m.o , AS_NEEDED ( b.a ) a.a )", 0),
+        ("SEARCH_DIR(libraries) INPUT(m.o) GROUP(-lf)", 0),
+        ("SEARCH_DIR(=/libraries); INPUT(m.o -lf);", 0),
+        ("INPUT(=/libraries/g.o m.o)", 0),
+        ("INPUT($SYSROOT/libraries/g.o m.o)", 0),
+        ("INPUT(=/nowhere/g.o)", 1),
+        ("INPUT(m.o", 1),
+        ("SECTIONS { }", 1),
+        ("hello", 1),
+    ],
+)
+def test_scripts_that_name_inputs(
+    script: str, status: int, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GROUP is searched again and again: a.a needs b.a, which stands in front of it."""
+    monkeypatch.chdir(tmp_path)
+    Path("libraries").mkdir()
+    assembled(Path("m.o"), START + (" call a\n" if "a.a" in script else ""))
+    archive(Path("a.a"), assembled(Path("a.o"), ".globl a\na: call b\n"))
+    archive(Path("b.a"), assembled(Path("b.o"), ".globl b\nb: ret\n"))
+    archive(Path("libraries/libf.a"), assembled(Path("f.o"), FUNCTION))
+    assembled(Path("libraries/g.o"), ".globl g\ng: ret\n")
+    Path("script").write_text(script)
+    ours, theirs = both(["--sysroot", str(tmp_path), "script"], tmp_path)
+    assert ours[0] == status
+    root = "=" in script or "SYSROOT" in script  # GNU ld may have been built without
+    assert theirs[0] == status or root or "SECTIONS" in script
+    assert capsys.readouterr().err.startswith("uselib: ") == bool(status)
+    if status or root:
+        return
+    assert section_names(ours[1]) == section_names(theirs[1])

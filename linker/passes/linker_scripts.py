@@ -1,0 +1,105 @@
+"""Linker scripts as libraries are given (libc.so, libm.a of glibc): text files that name other inputs.
+
+    INPUT ( FILE, "FILE" -lNAME AS_NEEDED ( ... ) )     GROUP ( ... )     SEARCH_DIR ( DIR )
+    OUTPUT_FORMAT ( ... )  OUTPUT_ARCH ( ... )  TARGET ( ... )    no effect here
+
+Source: the manual of GNU ld, "Commands Dealing with Files". Scripts that lay out sections are refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from uselib.linker.errors import LinkError, error
+
+_TOKEN = re.compile(r'\s+|/\*.*?\*/|"([^"]*)"|([(),;])|([^\s(),;"]+)', re.S)
+_NOT_A_SCRIPT = "neither an object file, an archive nor an INPUT/GROUP linker script"
+_INPUTS = ("INPUT", "GROUP")
+_IGNORED = ("OUTPUT_FORMAT", "OUTPUT_ARCH", "TARGET")
+_LAYOUT = ("SECTIONS", "MEMORY", "PHDRS", "VERSION", "ENTRY", "PROVIDE", "ASSERT")
+_END = ""
+
+
+class LinkerScript(NamedTuple):
+    """inputs: names of files and `-lNAME`, in order. directories: of SEARCH_DIR."""
+
+    inputs: list[str]
+    directories: list[str]
+
+
+class _Token(NamedTuple):
+    text: str
+    quoted: bool = False
+
+
+def parse_script(data: bytes, path: str) -> LinkerScript:
+    """Raises LinkError if the text is another one, or a script with other commands."""
+    try:
+        text = data.decode("ascii")
+    except UnicodeDecodeError:
+        raise error(path, "neither an object file, an archive nor a linker script") from None
+    tokens = _tokens(text, path)
+    inputs: list[str] = []
+    directories: list[str] = []
+    seen = False
+    while (token := next(tokens)).text != _END:
+        if token.text == ";":
+            continue
+        if token.text in _LAYOUT:
+            raise error(
+                path,
+                f"neither an object file, an archive nor a linker script that only names inputs: it has {token.text}",
+                remedy="use -Ttext, -Tdata, --image-base, -e, --defsym",
+            )
+        if token.text not in (*_INPUTS, *_IGNORED, "SEARCH_DIR") or next(tokens).text != "(":
+            raise _bad(path)
+        names = list(_names(tokens, path))
+        if token.text in _INPUTS:
+            inputs += names
+        elif token.text == "SEARCH_DIR":
+            directories += names
+        seen = True
+    if not seen:
+        raise _bad(path)
+    return LinkerScript(inputs, directories)
+
+
+def _bad(path: str) -> LinkError:
+    return error(path, _NOT_A_SCRIPT)
+
+
+def _tokens(text: str, path: str) -> Iterator[_Token]:
+    """The tokens, and then the end, over and over. Raises LinkError."""
+    position = 0
+    while position < len(text):
+        match = _TOKEN.match(text, position)
+        if match is None:
+            raise _bad(path)
+        position = match.end()
+        if match[1] is not None:
+            yield _Token(match[1], quoted=True)
+        elif match[2] or match[3]:
+            yield _Token(match[2] or match[3])
+    while True:
+        yield _Token(_END)
+
+
+def _names(tokens: Iterator[_Token], path: str) -> Iterator[str]:
+    """The names up to the closing parenthesis, those of AS_NEEDED among them."""
+    depth = 1
+    while depth:
+        token = next(tokens)
+        if token.quoted:
+            yield token.text
+        elif token.text == ")":
+            depth -= 1
+        elif token.text == "AS_NEEDED":
+            if next(tokens).text != "(":
+                raise _bad(path)
+            depth += 1
+        elif token.text in ("(", ";", _END):
+            raise _bad(path)
+        elif token.text != ",":
+            yield token.text
