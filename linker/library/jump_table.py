@@ -56,7 +56,10 @@ class JumpSlot:
 
 def default_order(names: Iterable[str]) -> tuple[str, ...]:
     """The default order of slots: byte order of their UTF-8 form, each once."""
-    return tuple(sorted(set(names), key=lambda name: name.encode("utf-8", "surrogateescape")))
+    unique = set(names)
+    if all(map(str.isascii, unique)):
+        return tuple(sorted(unique))
+    return tuple(sorted(unique, key=lambda name: name.encode("utf-8", "surrogateescape")))
 
 
 def numbering(

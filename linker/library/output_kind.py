@@ -74,6 +74,7 @@ class TargetLibrary(OutputKind):
         self.header: LibraryHeader | None = None
         self.interpositions = InterposableFunctions()
         self.history: History | None = None
+        self._history_bytes = b""
         self._exports = Exports()
         self.record = ReleaseRecord(plan, Machine.X86_64)
         self._arrays: list[Symbol] = []
@@ -303,7 +304,9 @@ class TargetLibrary(OutputKind):
 
     def _history_text(self) -> bytes:
         assert self.history is not None
-        return history.encode(self.history)
+        if not self._history_bytes:  # for the library and for its stub
+            self._history_bytes = history.encode(self.history)
+        return self._history_bytes
 
     def _build_table(self) -> bytes:
         targets: list[int | None] = [None] * self._exports.slot_count

@@ -77,8 +77,14 @@ class LibraryPlan:
 
     def owns(self, where: str) -> bool:
         """Whether `where`, FILE or FILE(MEMBER), is of an input whose members are exported. Either name may have parentheses."""
-        ends = [at for at, c in enumerate(where) if c == "("]
-        return where in self.own_inputs or any(where[:at] in self.own_inputs for at in ends)
+        if where in self.own_inputs:
+            return True
+        end = where.find("(")
+        while end >= 0:
+            if where[:end] in self.own_inputs:
+                return True
+            end = where.find("(", end + 1)
+        return False
 
 
 def identity_name(text: str) -> str:

@@ -130,6 +130,8 @@ class History:
 
 
 def _write_name(name: str) -> str:
+    if name.isascii() and name.isidentifier():  # nearly all of thousands
+        return name
     return quote_from_bytes(name.encode("utf-8", "surrogateescape"), safe=_SAFE) or "%"
 
 
@@ -146,7 +148,8 @@ def encode(history: History) -> bytes:
     lines.append(f"base {shown(history.base)}")
     lines += [f"table {shown(history.table)}"] if history.slots else []
     lines += [f"data {shown(history.data)} {history.data_size}"] if history.data_size else []
-    lines += [f"slot {s.number} {s.state.value} {s.since} {_write_name(s.name)}" for s in history.slots]
+    releases = {slot.since: str(slot.since) for slot in history.slots}  # few, and thousands of slots
+    lines += [f"slot {s.number} {s.state.value} {releases[s.since]} {_write_name(s.name)}" for s in history.slots]
     lines += [
         f"place {shown(p.address)} {p.size} {p.reserved} {p.state.value} {p.since} {_write_name(p.name)}"
         for p in history.places
