@@ -143,7 +143,11 @@ class Finder:
 
     def directories(self) -> list[str]:
         """-L directories, `=` and `$SYSROOT` replaced by the sysroot, then those of scripts."""
-        return [*map(self._in_sysroot, self._options.library_paths), *self._searched]
+        return [*map(self._in_sysroot, self._given()), *self._searched]
+
+    def _given(self) -> list[str]:
+        root = self._options.sysroot
+        return [root + d[1:] if d.startswith("=") else d for d in self._options.library_paths]
 
     def library(self, name: str) -> str:
         """The file or directory that `-l name` stands for. Raises LinkError."""
