@@ -22,7 +22,13 @@ setup(
             "uselib.emulator.machine._core",
             sorted(glob.glob("emulator/machine/native/core/*.c")),
             depends=glob.glob("emulator/machine/native/core/*.h"),
-            extra_compile_args=["-O2", "-fvisibility=hidden", "-Wall", "-Wextra"],
+            extra_compile_args=[
+                "-O2",
+                "-fvisibility=hidden",
+                "-Wall",
+                "-Wextra",
+                "-mno-red-zone",
+            ],  # its asm calls and pushes
             libraries=["dl"],
             optional=True,  # x86-64 hosts; without it the CPU is as Unicorn has it: emulator/machine/core.py
         ),

@@ -13,7 +13,8 @@ x87.py             x87 instructions by the host, where native/core is not built
 core.py            loads native/core
 
 native/core/ replaces functions of Unicorn's CPU on x86-64 hosts: core.h says how, tables.c lists the files with replacements, attach.c
-puts them in place. decode.c looks at each instruction before it is translated, emit.c has translated code call functions of ours; sse.c
-and x87.c compute on the host's units, strings.c does REP MOVS and REP STOS in one go, user.c refuses privileged instructions, tlb.c
-sets the TLB's size, slices.c counts blocks, host_faults.c turns the host's SIGBUS in guest memory into the guest's.
+puts them in place. translate.c has decode.c look at each instruction before it is translated (forms.c: which exist), emit.c has
+translated code call functions of ours; sse.c, x87.c, x87_memory.c, mmx.c, bmi.c and text.c compute on the host's units, align.c checks
+alignment, strings.c does REP MOVS and REP STOS in one go, user.c refuses privileged instructions, tlb.c sets the TLB's size,
+slices.c counts blocks, host_faults.c turns the host's SIGBUS in guest memory into the guest's.
 """

@@ -272,7 +272,8 @@ class VirtualMachine:
             return
         if self.pages.resolve(*refused, pc) or self._stop_before(*refused, pc):
             return
-        kernel.exception(faults.page_fault(self.space, self.cpu, *refused, self.engine.looked_up))
+        pending = faults.pending_float(self.space, self.cpu) if access != MEM_FETCH else None
+        kernel.exception(pending or faults.page_fault(self.space, self.cpu, *refused, self.engine.looked_up))
 
     def _stop_before(self, page: int, access: int, pc: int) -> bool:
         """Code that runs on into a page that cannot be executed: Unicorn refuses the whole block. Has the next run stop before the
@@ -301,7 +302,8 @@ class VirtualMachine:
     def _fault_of_vector(self) -> Fault:
         if self._vector in (faults.VECTOR_X87, faults.VECTOR_SSE):
             return faults.of_float(self.cpu.pc, self.cpu.float_state(), self._vector)
-        return faults.of_vector(self._vector, self.cpu.pc, self.engine.error_code)
+        pending = faults.pending_float(self.space, self.cpu) if self._vector in faults.OF_OPERANDS else None
+        return pending or faults.of_vector(self._vector, self.cpu.pc, self.engine.error_code)
 
     def _fault_of_stop(self) -> Fault:
         """Unicorn stopped of its own accord: a privileged instruction, most often `hlt`, with the counter behind it."""

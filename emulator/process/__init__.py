@@ -9,6 +9,7 @@
     default_limits  what a run may take if nobody says how much: memory, the size of a file
     watcher       the thread that stops the CPU for a signal of the host or a time limit
     faults        from a CPU exception to signal, si_code and exact address
+    operands      where the instruction that has faulted reads and writes
     reports       what the user reads when a signal has killed the program
     schedules     the program in several orders of its threads, until one ends in another way
     interfaces    what machine, kernel and tracer know of each other

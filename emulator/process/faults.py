@@ -7,15 +7,29 @@ registers as they were before it. Source: arch/x86/mm/fault.c, arch/x86/kernel/t
 from __future__ import annotations
 
 from uselib.emulator.machine.engine import MEM_FETCH, MEM_READ, MEM_WRITE
-from uselib.emulator.machine.registers import INDEX
+from uselib.emulator.process import operands
 from uselib.emulator.process.interfaces import CpuState, Fault
 from uselib.loader.memory.address_space import PAGE, AddressSpace, MemoryFault, page_down
 
 SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV = 4, 5, 7, 8, 11
-SEGV_MAPERR, SEGV_ACCERR, BUS_ADRERR, ILL_ILLOPN, FPE_INTDIV, FPE_FLTDIV, TRAP_BRKPT = 1, 2, 2, 2, 1, 3, 1
+SEGV_MAPERR, SEGV_ACCERR, BUS_ADRALN, BUS_ADRERR, ILL_ILLOPN, FPE_INTDIV, FPE_FLTDIV, TRAP_BRKPT = (
+    1,
+    2,
+    1,
+    2,
+    2,
+    1,
+    3,
+    1,
+)
 SI_KERNEL = 0x80
 VECTOR_PROTECTION, VECTOR_PAGE, VECTOR_X87, VECTOR_SSE = 13, 14, 16, 19
+OF_OPERANDS = frozenset(
+    {VECTOR_PROTECTION, 17}
+)  # exceptions that an operand in memory raises: not canonical, not aligned
 _KINDS = {MEM_READ: "read", MEM_WRITE: "write", MEM_FETCH: "execute"}
+_HOLE, _LAST_PAGE = 1 << 47, 0xFFFF_F000  # first address that is not canonical; last page of 32-bit addresses
+_FLOAT_PENDING = 0x80  # ES of the x87's status word
 _PF_PROT, _PF_WRITE, _PF_USER, _PF_INSTR = 1, 2, 4, 16
 
 # vector -> (signal, code); the address is the program counter's for these
@@ -26,6 +40,8 @@ _VECTORS = {
     4: (SIGSEGV, SI_KERNEL),  # into
     5: (SIGSEGV, SI_KERNEL),  # bound
     6: (SIGILL, ILL_ILLOPN),  # ud2
+    12: (SIGBUS, SI_KERNEL),  # stack segment
+    17: (SIGBUS, BUS_ADRALN),  # alignment check
 }
 
 
@@ -35,7 +51,7 @@ def of_vector(vector: int, pc: int, error: int = 0) -> Fault:
     if vector == VECTOR_PROTECTION:
         return general_protection(error)
     signal, code = _VECTORS.get(vector, (SIGSEGV, SI_KERNEL))
-    return Fault(signal, code, 0 if code == SI_KERNEL else pc, trap=vector if vector < 32 else 13)
+    return Fault(signal, code, 0 if code == SI_KERNEL or signal == SIGBUS else pc, trap=vector if vector < 32 else 13)
 
 
 # Exception bits of the x87's status word, in the order in which Linux looks at them (fpu__exception_code), and si_code
@@ -68,40 +84,22 @@ def stack_fault() -> Fault:
     return Fault(SIGBUS, SI_KERNEL, 0, trap=12, note="stack fault")
 
 
-def _through_stack(space: AddressSpace, pc: int) -> bool:
-    """Whether the operand of the instruction is in the stack segment: its base is the stack or frame pointer, without another prefix;
-    or it has no operand in memory, and uses the stack itself."""
-    import capstone
-    from capstone import x86
-
-    decoder = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
-    decoder.detail = True
-    try:
-        vma = space.find(pc)
-        instruction = next(decoder.disasm(space.read(pc, min(15, vma.end - pc) if vma else 15), pc, 1), None)
-    except MemoryFault:
-        return False
-    if instruction is None:
-        return False
-    for operand in instruction.operands:
-        if operand.type == x86.X86_OP_MEM and operand.mem.segment not in (x86.X86_REG_FS, x86.X86_REG_GS):
-            return operand.mem.base in (x86.X86_REG_RSP, x86.X86_REG_RBP, x86.X86_REG_ESP, x86.X86_REG_EBP)
-    return instruction.mnemonic in _STACK_PUSH | _STACK_POP
-
-
 def page_fault(space: AddressSpace, cpu: CpuState, page: int, access: int, exact: int | None = None) -> Fault:
     """The access that the page table refused. exact: its address, where the CPU tells it."""
-    top = 1 << 47
     registers = cpu.general()
     pc = registers[-2]
-    if cpu.bits == 64 and top <= page < (1 << 64) - top:
-        return stack_fault() if access != MEM_FETCH and _through_stack(space, pc) else general_protection()
+    hole = cpu.bits == 64 and _HOLE <= page < (1 << 64) - _HOLE
+    if hole or (cpu.bits == 32 and page in (0, _LAST_PAGE)):
+        beyond = _outside(space, cpu, registers, page) if access != MEM_FETCH else None
+        if beyond or hole:
+            return beyond or general_protection()
+    kind = _KINDS[access]
     if access == MEM_FETCH:
-        address, kind = (pc if page_down(pc) == page else page), "execute"
+        address = pc if page_down(pc) == page else page
+    elif exact is not None and page_down(exact) == page:
+        address = exact
     else:
-        kind = "write" if access == MEM_WRITE else "read"
-        known = exact is not None and page_down(exact) == page
-        address = exact if known and exact is not None else _operand(space, cpu, registers, page)
+        address = _operand(space, cpu, registers, page)
     error = _PF_USER | (_PF_WRITE if kind == "write" else 0) | (_PF_INSTR if kind == "execute" else 0)
     try:
         space.check(address, 1, kind)
@@ -139,66 +137,36 @@ def reaching(space: AddressSpace, bits: int, pc: int, page: int) -> int:
     return int(pc)  # what is left of the bytes before `page` is the beginning of an instruction
 
 
-# Implicit memory operands: where an instruction without an explicit one reads or writes, by capstone's mnemonic
-_STACK_PUSH = frozenset({"push", "pushal", "pushaw", "pushfd", "pushfq", "pushf", "call", "enter", "pushaq"})
-_STACK_POP = frozenset({"pop", "popal", "popaw", "popfd", "popfq", "popf", "ret", "leave", "iretd", "iretq", "retf"})
-
-
 def _operand(space: AddressSpace, cpu: CpuState, registers: list[int], page: int) -> int:
     """The first byte that the instruction touches in `page`; the page's start if decoding does not tell."""
-    import capstone
-    from capstone import x86
-
-    try:
-        pc = registers[-2]
-        vma = space.find(pc)
-        code = space.read(pc, min(15, vma.end - pc) if vma else 15)
-    except MemoryFault:
-        return page
-    decoder = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64 if cpu.bits == 64 else capstone.CS_MODE_32)
-    decoder.detail = True
-    instruction = next(decoder.disasm(code, pc, 1), None)
-    if instruction is None:
-        return page
-    mask = (1 << cpu.bits) - 1
-    index = INDEX[cpu.bits]
-
-    def value(register: int) -> int:
-        if not register:
-            return 0
-        name: str = instruction.reg_name(register)
-        if name in ("rip", "eip"):
-            return pc + int(instruction.size)
-        if name in index:
-            return registers[index[name]]
-        wide = {"e" + name[1:]: "r" + name[1:]}.get(name, name)  # 32-bit address size in 64-bit mode
-        return registers[index[wide]] & 0xFFFF_FFFF if wide in index else 0
-
-    word = cpu.bits // 8
-    sp = registers[7]
-    candidates: list[tuple[int, int]] = []
-    for operand in instruction.operands:
-        if operand.type != x86.X86_OP_MEM:
-            continue
-        memory = operand.mem
-        address = value(memory.base) + value(memory.index) * memory.scale + memory.disp
-        segment = instruction.reg_name(memory.segment) if memory.segment else ""
-        if segment in ("fs", "gs"):
-            address += _segment_base(space, cpu, segment)
-        candidates.append((address & mask, max(operand.size, 1)))
-    mnemonic = instruction.mnemonic.split()[-1]
-    if mnemonic in _STACK_PUSH:
-        room = 32 if mnemonic.startswith("pusha") else word
-        candidates.append(((sp - room) & mask, room))
-    elif mnemonic in _STACK_POP:
-        candidates.append((registers[6] if mnemonic == "leave" else sp, word))
-    for address, size in candidates:
-        if address < page + PAGE and address + size > page:
-            return max(address, page)
+    for access in _accesses(space, cpu, registers):
+        if access.touches(page, page + PAGE):
+            return max(access.address, page)
     return page
 
 
-def _segment_base(space: AddressSpace, cpu: CpuState, segment: str) -> int:
-    if cpu.bits == 64:
-        return cpu.fs_base() if segment == "fs" else cpu.gs_base()
-    return cpu.descriptor_base(cpu.segments()[segment])
+def _accesses(space: AddressSpace, cpu: CpuState, registers: list[int]) -> list[operands.MemoryOperand]:
+    instruction = operands.instruction_at(space, cpu.bits, registers[-2])
+    return [] if instruction is None else operands.accesses(space, cpu, registers, instruction)
+
+
+def _outside(space: AddressSpace, cpu: CpuState, registers: list[int], page: int) -> Fault | None:
+    """What an operand in the refused page gives that is not canonical, or in 32-bit mode goes on behind the last address: #SS in the stack
+    segment, else #GP; None: it is a page fault."""
+    for access in _accesses(space, cpu, registers):
+        wraps = cpu.bits == 32 and access.address + access.size > 1 << 32
+        if wraps or (cpu.bits == 64 and access.touches(_HOLE, (1 << 64) - _HOLE)):
+            return stack_fault() if access.stack else general_protection()
+        if access.touches(page, page + PAGE):
+            return None
+    return None
+
+
+def pending_float(space: AddressSpace, cpu: CpuState) -> Fault | None:
+    """The exception of the x87 that the instruction at the program counter raises before it touches its operand, if there is one."""
+    state = cpu.float_state()
+    if not int.from_bytes(state[2:4], "little") & _FLOAT_PENDING:
+        return None
+    pc = cpu.general()[-2]
+    instruction = operands.instruction_at(space, cpu.bits, pc)
+    return of_float(pc, state, VECTOR_X87) if instruction and operands.waits_for_float(instruction) else None

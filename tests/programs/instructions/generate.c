@@ -98,8 +98,7 @@ static void fill_floats(void)
 static uintptr_t place(const Instruction *i)
 {
     /* Halves of an operand over the end of a page are read and stored one by one. */
-    bool halves = (i->map == MAP_0F && (i->opcode == 0x10 || i->opcode == 0x11 || i->opcode == 0x6F || i->opcode == 0x7F || i->opcode == 0xE6 || i->opcode >= 0xF0))
-        || (i->map == LEGACY_MAP && (i->opcode == 0xDB || i->opcode == 0xDF || i->opcode == 0xDD));
+    bool halves = i->map == MAP_0F && (i->opcode == 0x10 || i->opcode == 0x11 || i->opcode == 0x6F || i->opcode == 0x7F || i->opcode == 0xF0);
     switch (halves ? 2 + below(14) : below(16)) {
     case 0: return MEMORY_END - 1 - below(32);             /* over the end */
     case 1: return MEMORY_END - (8 << below(3));           /* the last of the page */
@@ -116,7 +115,7 @@ static void fill_registers(const Instruction *i)
     if (percent(3)) before.registers[SP] += below(16);
     if (percent(3)) before.registers[SP] = place(i);
     if (percent(60)) before.registers[BP] = MEMORY_END - 256 - 8 * below(16);
-    before.flags = 0x202 | (random64() & 0x8D5) | (percent(20) ? 0x400 : 0);
+    before.flags = 0x202 | (random64() & 0x8D5) | (percent(20) ? 0x400 : 0) | (percent(8) ? 0x40000 : 0);
     uint64_t *words = (uint64_t *)(MEMORY_END - WATCHED);
     for (int i = 0; i < WATCHED / 8; i += 4) {
         uint64_t word = vector();
@@ -199,36 +198,23 @@ static bool left_out(const Instruction *i)
     if (!WIDE && (i->segment == 0x64 || i->segment == 0x2E)) return true;         /* null and read-only segments are not checked */
     /* What stays wrong: docs/instructions.md. */
     if (i->map == LEGACY_MAP) {
-        if (i->opcode == 0xD9 && memory && reg == 4) return true;                 /* FLDENV */
-        if ((i->opcode & 0xFE) == 0xE0 && (i->rep || i->repne)) return true;      /* LOOPE */
-        if (i->opcode == 0x8C) return true;
-        if (i->opcode == 0xDD && memory && reg == 4) return true;                 /* FRSTOR */
-        if (i->lock && (i->opcode & 0xFE) == 0xF6) return true;                   /* flags of LOCK NEG */
-        if (i->opcode == 0xD9 && !memory && reg == 3) return true;                /* not documented */
-        /* an unmasked exception leaves memory as it is */
-        if ((i->opcode & 0xF9) == 0xD9 && memory && reg && reg < 8 && (before.floats.control & 0x3F) != 0x3F) return true;
         if ((i->opcode == 0xDB || i->opcode == 0xDF) && !memory && reg >= 5 && (before.floats.control & 0x3F) != 0x3F) return true;
-        if (i->opcode == 0xDF && memory && reg == 6) return true;                 /* FBSTP */
-        if ((i->opcode & 0xF8) == 0xD8 && memory && before.floats.status & 0x80) return true; /* a pending exception comes first */
-        if (i->opcode == 0xC8 && i->operand_size) return true;
-        if (i->opcode == 0xC9 && !WIDE) return true;                              /* wraps: #SS */
-        if ((i->opcode & 0xE7) == 0x06) return true;                              /* PUSH of a segment */
-        if (i->address_size && ((i->opcode >= 0xA4 && i->opcode < 0xA8) || (i->opcode >= 0xAA && i->opcode < 0xB0))) return true;
-        if (before.floats.tags != 0xFF && !memory && ((i->opcode == 0xDA && reg < 4) || (i->opcode == 0xDB && reg < 4))) return true; /* FCMOV */
+        if (i->opcode == 0xC8 && before.flags & 0x40000) return true;  /* AMD checks the alignment of the new top */
         if (WIDE && i->opcode >= 0x40 && i->opcode < 0x50) return true;           /* REX */
         if (WIDE && i->opcode == 0x62) return true;
+        if (i->opcode == 0xD9 && !memory && reg == 3) return true;                /* not documented */
         if (i->opcode == 0xD9 && memory && reg == 6) return true;                 /* FNSTENV and FNSAVE store addresses */
         if (i->opcode == 0xDD && memory && reg == 6) return true;
         if ((i->opcode & 0xFE) == 0xA6 || i->opcode >= 0xAE) return false;
     } else if (i->map == MAP_0F) {
         if (i->opcode == 0x01 || i->opcode == 0x77) return true;                  /* EMMS: makers differ in TOP */
-        if (i->opcode == 0xF7 && i->address_size) return true;
+        if (i->opcode == 0xF7 && (i->address_size || before.flags & 0x40000)) return true;
         if (i->opcode == 0x2A && memory && !i->rep && !i->repne) return true;         /* CVTPI2PS: makers differ */
         if (i->opcode == 0x2B && (i->rep || i->repne)) return true;               /* SSE4a */
         if (i->opcode == 0xC7 && (!memory || reg != 1)) return true;
         if (i->opcode == 0xAE) {
-            if (i->operand_size || i->rep || i->repne) return true;
-            return memory ? reg != 2 && reg != 3 : reg < 5;
+            if (memory && reg >= 6 && i->operand_size) return true;               /* CLWB, CLFLUSHOPT */
+            return memory ? reg != 2 && reg != 3 && reg != 7 : reg < 5;
         }
         /* shifts of 16 bits by more */
         if ((i->opcode == 0xA4 || i->opcode == 0xAC) && (i->immediate & 31) > 16 && operand_bytes(i) == 2) return true;
@@ -242,10 +228,6 @@ static bool left_out(const Instruction *i)
     }
     if (i->map == MAP_0F && (i->opcode == 0x1A || i->opcode == 0x1B)) return true;                       /* MPX */
     if (i->map == MAP_0F && (i->opcode == 0xBC || i->opcode == 0xBD) && !i->rep) return true;            /* undefined for 0 */
-    if (i->map == VEX_0F38 && i->opcode == 0xF5 && (i->vex_second & 3) != 2) return true;                /* BZHI, PDEP */
-    if (i->map == VEX_0F38 && i->opcode == 0xF3) return true;                                            /* flags of BLSI */
-    if (i->map == VEX_0F38 && i->opcode == 0xF7 && !(i->vex_second & 3)) return true;                    /* BEXTR */
-    if (i->map == MAP_0F && i->opcode == 0xB1 && i->modrm >= 0xC0) return true;                          /* CMPXCHG EAX, ... */
     if (i->map == MAP_0F && (i->opcode & 0xFC) == 0x20 && i->lock) return true;
     return false;
 }
@@ -267,8 +249,8 @@ static void body(Instruction *i, char kind, uint8_t *address)
     case 'M': case 'A': case 'N': modrm(i, reg, memory, 0, address); break;
     case 'B': modrm(i, reg, memory, 1, address); immediate(i, 1); break;
     case 'Z': modrm(i, reg, memory, word, address); immediate(i, word); break;
-    case 'P': modrm(i, 0, memory, 0, address); break;
-    case 'C': modrm(i, 0, memory, i->opcode == 0xC6 ? 1 : word, address); immediate(i, i->opcode == 0xC6 ? 1 : word); break;
+    case 'P': modrm(i, percent(80) ? 0 : reg, memory, 0, address); break;
+    case 'C': modrm(i, percent(80) ? 0 : reg, memory, i->opcode == 0xC6 ? 1 : word, address); immediate(i, i->opcode == 0xC6 ? 1 : word); break;
     case 'G': {
         int count = reg >= 2 ? 0 : i->opcode == 0xF6 ? 1 : word;
         modrm(i, reg, memory, count, address);

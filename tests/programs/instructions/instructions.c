@@ -16,10 +16,9 @@ static void normalise(const Instruction *i, int signal)
     if (signal == SIGFPE) after.floats.mxcsr &= ~0x20;
     if (i->map == LEGACY_MAP && i->opcode >= 0xDA && i->opcode <= 0xDF && i->modrm >= 0xC0) after.floats.status &= ~0x200; /* C1 of ffree, fcomi */
     after.floats.tags &= 0xFF;
-    bool x87 = i->map == LEGACY_MAP && (i->opcode & 0xF8) == 0xD8;
-    if (!x87) /* MMX leaves the exponents as they are in the emulator, and marks the registers as used before it reads its operand */
+    if (i->map == MAP_0F && (i->opcode & 0xFE) == 0x2C) /* CVTPS2PI ...: makers differ in the exponent of the register */
         for (int r = 0; r < 8; r++) after.floats.st[r].high = 0;
-    if (x87 && i->modrm < 0xC0) after.floats.status &= signal == SIGSEGV || signal == SIGBUS ? 0 : ~2; /* docs/instructions.md */
+    bool x87 = i->map == LEGACY_MAP && (i->opcode & 0xF8) == 0xD8;
     if (!x87 && signal) after.floats.tags = 0, after.floats.status &= ~0x3800;
 }
 

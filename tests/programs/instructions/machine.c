@@ -117,13 +117,15 @@ void machine_close(uint8_t *code)
     if (mprotect(code, SLOT * SLOTS, PROT_READ | PROT_EXEC)) abort();
 }
 
+/* The address of machine_leave lies at the end of the slot: aligned, for programs that have set EFLAGS.AC. */
 int machine_exit(uint8_t *at)
 {
+    uint8_t *end = (uint8_t *)((uintptr_t)at | (SLOT - 1)) + 1 - 8;
+    uintptr_t leave = (uintptr_t)machine_leave, there = WIDE ? end - at - 6 : (uintptr_t)end;
     memcpy(at, "\xff\x25", 2); /* jmp *address */
-    uintptr_t leave = (uintptr_t)machine_leave, there = WIDE ? 0 : (uintptr_t)at + 6;
     memcpy(at + 2, &there, 4);
-    memcpy(at + 6, &leave, sizeof leave);
-    return 6 + sizeof leave;
+    memcpy(end, &leave, sizeof leave);
+    return 6;
 }
 
 End machine_run(uint8_t *code)

@@ -19,6 +19,7 @@ _Static_assert(offsetof(Env, error_code) == 5384 && offsetof(Env, old_exception)
 RaiseFunction core_raise;
 RaiseErrorFunction core_raise_error;
 uint32_t (*core_read_byte)(Env *, uint64_t, uintptr_t);
+void (*core_store_byte)(Env *, uint64_t, uint32_t, uintptr_t);
 
 uint64_t core_until;
 bool core_counting;
@@ -30,14 +31,18 @@ static const struct { const char *name; void *pointer; } IMPORTS[] = {
     {"cpu_ldub_data_ra_x86_64", &core_read_byte},
     {"cpu_lduw_data_ra_x86_64", &core_load16},
     {"cpu_ldq_data_ra_x86_64", &core_load64},
+    {"cpu_stb_data_ra_x86_64", &core_store_byte},
     {"cpu_stw_data_ra_x86_64", &core_store16},
     {"cpu_stl_data_ra_x86_64", &core_store32},
     {"cpu_stq_data_ra_x86_64", &core_store64},
+    {"probe_access_x86_64", &core_probe},
     {"tlb_vaddr_to_host_x86_64", &core_host_address},
     {"cpu_cc_compute_all_x86_64", &core_flags},
     {"tcg_gen_callN_x86_64", &core_gen_call},
     {"uc_emu_start", &emu_start},
     {"cpu_restore_state_x86_64", &core_restore},
+    {"tcg_const_i64_x86_64", &core_constant},
+    {"tcg_temp_free_internal_x86_64", &core_free_temporary},
 };
 
 static const Replacement *const *const TABLES = uselib_replacements;
@@ -180,20 +185,12 @@ EXPORT Env *uselib_core_env(void *uc) { return env_of(uc); }
 enum { ES, CS, SS, DS, FS, GS };
 enum { CPL = 3, SS32 = 1 << 5, CS32 = 1 << 4, ADDSEG = 1 << 6 };
 
-/* CPUClass.do_unaligned_access: an access that was translated with a check of its alignment (decode.c). */
-static void unaligned(char *cpu, uint64_t address, int access, int mmu_index, uintptr_t host_pc)
-{
-    (void)address, (void)access, (void)mmu_index;
-    core_raise_error((Env *)(cpu + CPU_ENV), VECTOR_GP, 0, host_pc);
-}
-
 /* Privilege level 3 with Linux's selectors (arch/x86/include/asm/segment.h). bits: 32 or 64.
  * Attributes as in a descriptor's second word: FB code, readable, accessed, DPL 3; F3 data; A/C: 4 KiB units, 64- or 32-bit. */
 EXPORT void uselib_core_user_mode(void *uc, int bits)
 {
     Env *env = env_of(uc);
-    char *class = *(char **)((char *)env - CPU_ENV + CPU_CLASS);
-    *(void **)(class + CLASS_UNALIGNED) = unaligned;
+    core_watch_alignment(*(void **)((char *)env - CPU_ENV + CPU_CLASS));
     Segment data = {0x2B, 0, 0xFFFFFFFF, 0x00CFF300}, none = {0, 0, 0, 0};
     env->segs[CS] = bits == 64 ? (Segment){0x33, 0, 0xFFFFFFFF, 0x00AFFB00} : (Segment){0x23, 0, 0xFFFFFFFF, 0x00CFFB00};
     env->segs[SS] = data;

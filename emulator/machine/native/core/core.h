@@ -70,9 +70,10 @@ extern RaiseFunction core_raise;
 extern RaiseErrorFunction core_raise_error;
 /* A byte of guest memory; faults as the instruction would. */
 extern uint32_t (*core_read_byte)(Env *env, uint64_t address, uintptr_t host_pc);
+extern void (*core_store_byte)(Env *env, uint64_t address, uint32_t value, uintptr_t host_pc);
 
 /* Has the instruction that is being translated call a function of ours first (emit.c). */
-enum { CORE_TAKE_FLAGS, CORE_BEFORE_CMPXCHG, CORE_AFTER_CMPXCHG, CORE_CHECK_MMX, CORE_COUNT_BLOCK, CORE_CALLS };
+enum { CORE_TAKE_FLAGS, CORE_BEFORE, CORE_AFTER_CMPXCHG, CORE_AFTER_ENTER, CORE_CHECK_MMX, CORE_COUNT_BLOCK, CORE_CALLS };
 void core_emit_call(Env *env, int what);
 /* The same for REP MOVS (opcode A4) and REP STOS (AA) with elements of so many bytes (strings.c). */
 void core_emit_string(Env *env, unsigned opcode, unsigned size);
@@ -88,6 +89,16 @@ uint64_t *core_grow_tlb(char *cpu);
 /* x87.c: machine code that it executes, made once (0: it cannot be); clearing what the host's x87 has collected. */
 int core_prepare_x87(void);
 void core_clear_x87(void);
+void core_fpop(Env *env); /* helper_fpop */
+/* x87.c: the same for FCMOVcc (opcode << 8 | modrm) as for stores: */
+void core_want_fcmov(unsigned what);
+bool core_emit_fcmov(void *tcg, void *function, void **arguments);
+/* x87_memory.c: the instruction that is translated next is a store (opcode << 8 | operation; 0: none); in place of a call of a helper (false:
+ * that is another one). */
+enum { CORE_TOUCH = 1 }; /* instead: only reads a byte of its operand */
+void core_want_store(unsigned what);
+bool core_emit_store(void *tcg, void *function, void **arguments);
+extern void *(*core_probe)(Env *env, uint64_t address, int size, int access, int mmu_index, uintptr_t host_pc); /* faults as the access would */
 extern char *(*core_host_address)(Env *env, uint64_t address, int access, int mmu_index); /* NULL: not in the TLB, or special */
 extern uint32_t (*core_flags)(Env *env, int operation);
 extern void (*core_store64)(Env *env, uint64_t address, uint64_t value, uintptr_t host_pc);
@@ -95,6 +106,23 @@ extern void (*core_store32)(Env *env, uint64_t address, uint32_t value, uintptr_
 extern void (*core_store16)(Env *env, uint64_t address, uint32_t value, uintptr_t host_pc);
 extern uint64_t (*core_load64)(Env *env, uint64_t address, uintptr_t host_pc);
 extern uint32_t (*core_load16)(Env *env, uint64_t address, uintptr_t host_pc);
+
+/* align.c: whether the program has asked for the alignment check; a check of one access; the CPU's handler put in place. */
+bool core_checks_alignment(const Env *env);
+void core_check_alignment(Env *env, uint64_t address, unsigned size, uintptr_t host_pc);
+void core_watch_alignment(void *cpu_class);
+/* decode.c: whether the instruction at the program counter has an SSE operand in memory that must be aligned to 16 bytes. */
+bool core_must_be_aligned(Env *env);
+
+/* bmi.c: whether the host has these instructions; the instruction that is translated next is one (0: none); after its translation; in place of
+ * a call of a helper (false: that is another one). */
+enum { CORE_BZHI = 1, CORE_BEXTR, CORE_BLSR, CORE_BLSMSK, CORE_BLSI, CORE_PDEP, CORE_PEXT };
+bool core_can_bmi(void);
+void core_want_bmi(unsigned what, bool wide);
+void core_end_bmi(void *disas_context);
+bool core_emit_bmi(void *tcg, void *function, void *result, int count, void **arguments);
+extern void *(*core_constant)(void *tcg, int64_t value); /* a temporary with a value, freed by core_free_temporary */
+extern void (*core_free_temporary)(void *tcg, void *temporary);
 
 /* host_faults.c: before a run of the CPU, in the frame whose address is given; while a block is translated; Unicorn's cpu_restore_state. */
 void core_enter_faults(uintptr_t frame);
@@ -107,6 +135,7 @@ extern bool (*core_restore)(void *cpu, uintptr_t host_pc, bool will_exit);
 /* mmx.c: the next change to MMX comes behind the instruction's access to memory (NULL: it does not); the call, if it is still to come. */
 void core_delay_mmx(Env *env);
 void core_emit_delayed_mmx(void);
+void core_want_mmx(unsigned map, uint8_t opcode, uint8_t modrm); /* the instruction, if it may be one of MMX; map 0: none */
 void core_check_mmx(void);
 
 /* slices.c: whether blocks that are translated now count; what they call at their start. */
@@ -117,6 +146,6 @@ void core_count_block(void);
 void core_enter_sse(Env *env);
 void core_leave_sse(Env *env);
 
-enum { VECTOR_UD = 6, VECTOR_GP = 13, VECTOR_MF = 16, VECTOR_XM = 19 };
+enum { VECTOR_UD = 6, VECTOR_GP = 13, VECTOR_MF = 16, VECTOR_AC, VECTOR_XM = 19 };
 
 #endif

@@ -23,7 +23,7 @@ static void take_flags(void)
  * RAX if the comparison fails, and the destination if it succeeds. It has failed if EAX is another one now. */
 static uint64_t before[16];
 
-static void before_cmpxchg(void)
+static void note_registers(void)
 {
     if (core_running) memcpy(before, core_running->regs, sizeof before);
 }
@@ -36,8 +36,14 @@ static void after_cmpxchg(void)
     else memcpy(regs + 1, before + 1, sizeof before - sizeof *before);
 }
 
+/* ENTER with 66: Unicorn writes all of RBP, the processor 16 bits. */
+static void after_enter(void)
+{
+    if (core_running) core_running->regs[5] = (before[5] & ~0xFFFFull) | (core_running->regs[5] & 0xFFFF);
+}
+
 static void *const FUNCTIONS[CORE_CALLS] = {
-    [CORE_TAKE_FLAGS] = take_flags, [CORE_BEFORE_CMPXCHG] = before_cmpxchg, [CORE_AFTER_CMPXCHG] = after_cmpxchg,
+    [CORE_TAKE_FLAGS] = take_flags, [CORE_BEFORE] = note_registers, [CORE_AFTER_CMPXCHG] = after_cmpxchg, [CORE_AFTER_ENTER] = after_enter,
     [CORE_CHECK_MMX] = core_check_mmx, [CORE_COUNT_BLOCK] = core_count_block,
 };
 
@@ -62,7 +68,7 @@ void core_emit_string(Env *env, unsigned opcode, unsigned size)
 
 const Replacement uselib_emit[] = {
     {"helper_stgi_x86_64", take_flags, NULL},
-    {"helper_clgi_x86_64", before_cmpxchg, NULL},
+    {"helper_clgi_x86_64", note_registers, NULL},
     {"helper_vmmcall_x86_64", core_check_mmx, NULL},
     {"helper_skinit_x86_64", after_cmpxchg, NULL},
     {"helper_vmrun_x86_64", core_movs1, NULL},
@@ -74,5 +80,6 @@ const Replacement uselib_emit[] = {
     {"helper_lldt_x86_64", core_stos4, NULL},
     {"helper_ltr_x86_64", core_stos8, NULL},
     {"helper_rsm_x86_64", core_count_block, NULL}, /* refused outside of system management mode */
+    {"helper_pfmul_x86_64", after_enter, NULL}, /* and those of 3DNow!, which is not advertised */
     {NULL, NULL, NULL},
 };

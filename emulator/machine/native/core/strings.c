@@ -28,7 +28,7 @@ static uint64_t run_length(const Env *env, unsigned size, uint64_t done)
     return least(count - 1, (PAGE - env->regs[RDI] % PAGE) / size);
 }
 
-static inline bool plain(const Env *env) { return env->df == 1 && env->hflags & 3 && !core_counting; }
+static inline bool plain(const Env *env) { return env->df == 1 && env->hflags & 3 && !core_counting && !core_checks_alignment(env); }
 
 static void advance(Env *env, uint64_t bytes, uint64_t count, bool source)
 {

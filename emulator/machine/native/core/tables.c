@@ -1,11 +1,14 @@
 /* Every file of replacements, one table each. */
 #include "core.h"
 
-extern const Replacement uselib_decode[], uselib_emit[], uselib_host_faults[], uselib_mmx[], uselib_sse[],
-    uselib_text[], uselib_tlb[], uselib_user[], uselib_x87[];
+extern const Replacement uselib_align[], uselib_bmi[], uselib_translate[], uselib_emit[], uselib_host_faults[], uselib_mmx[], uselib_sse[],
+    uselib_text[], uselib_tlb[], uselib_user[], uselib_x87[],
+    uselib_x87_memory[];
 
 const Replacement *const uselib_replacements[] = {
-    uselib_decode,
+    uselib_align,
+    uselib_bmi,
+    uselib_translate,
     uselib_emit,
     uselib_host_faults,
     uselib_mmx,
@@ -14,5 +17,6 @@ const Replacement *const uselib_replacements[] = {
     uselib_tlb,
     uselib_user,
     uselib_x87,
+    uselib_x87_memory,
     NULL,
 };

@@ -7,9 +7,13 @@
 
 static void (*raise_interrupt)(Env *, int, int);
 
-/* int n */
+enum { CS = 1, INT1 = 0xF1 };
+
+/* int n; int1, for which the translator sees int3 */
 static void software_interrupt(Env *env, int vector, int length)
 {
+    if (vector == 3 && core_read_byte(env, env->segs[CS].base + env->eip, 0) == INT1) vector = 1;
+    else
     if (vector != 3 && vector != 4 && vector != 0x80) core_raise_error(env, VECTOR_GP, 8 * vector + 2, HERE);
     raise_interrupt(env, vector, length); /* leaves its block by cpu_loop_exit, without a look at the return address */
 }
@@ -35,7 +39,19 @@ static void no_sysenter(Env *env, int length)
     core_raise(env, VECTOR_UD, HERE); /* as on AMD's processors in long mode */
 }
 
+/* CPUID: RDSEED is there (as RDRAND), which Unicorn does not tell. */
+static void (*unicorn_cpuid)(Env *);
+
+static void cpuid(Env *env)
+{
+    enum { RAX, RCX, RBX = 3, FEATURES = 7, RDSEED = 1 << 18 };
+    bool features = (uint32_t)env->regs[RAX] == FEATURES && !(uint32_t)env->regs[RCX];
+    unicorn_cpuid(env);
+    if (features && core_running) env->regs[RBX] |= RDSEED;
+}
+
 const Replacement uselib_user[] = {
+    {"helper_cpuid_x86_64", cpuid, (void **)&unicorn_cpuid},
     {"helper_raise_interrupt_x86_64", software_interrupt, (void **)&raise_interrupt},
     {"helper_inb_x86_64", port_in, NULL},
     {"helper_inw_x86_64", port_in, NULL},

@@ -8,16 +8,9 @@
  * Unicorn's translation of an instruction calls several helpers: one that fetches an operand into FT0 or pushes, one that computes, one that
  * pops. `ft0` remembers where the operand came from, so that the long way can execute the instruction as it was written.
  * Source: Intel SDM volume 1, chapter 8; volume 2 for each instruction; the image is that of FNSAVE in 32-bit protected mode. */
-#include "core.h"
+#include "x87.h"
 
-#include <string.h>
 #include <sys/mman.h>
-
-#define HERE ((uintptr_t)__builtin_return_address(0))
-
-enum { IE = 1, SF = 0x40, ES = 0x80, C1 = 0x200, TOP = 0x3800, BUSY = 0x8000, EXCEPTIONS = 0x3F, FLAGS = 0x7F };
-enum { OPERANDS = 7 }; /* invalid, denormal, zero divide: raised before there is a result */
-enum { DEFAULT = 0x37F };
 
 typedef struct {
     uint32_t control, status, tags, ip, cs, dp, ds;
@@ -27,12 +20,9 @@ typedef struct {
 /* Every x87 instruction: FIRST[opcode - D8] executes it on a register form, with a memory operand at rdi for the others. */
 static uint8_t *register_forms, *memory_forms;
 
+enum { FIXED_FLAGS = 0x202, ARITHMETIC_FLAGS = 0x8D5 };
+
 uint32_t (*core_flags)(Env *env, int operation);
-void (*core_store64)(Env *env, uint64_t address, uint64_t value, uintptr_t host_pc);
-void (*core_store32)(Env *env, uint64_t address, uint32_t value, uintptr_t host_pc);
-void (*core_store16)(Env *env, uint64_t address, uint32_t value, uintptr_t host_pc);
-uint64_t (*core_load64)(Env *env, uint64_t address, uintptr_t host_pc);
-uint32_t (*core_load16)(Env *env, uint64_t address, uintptr_t host_pc);
 
 /* Machine code: opcode, modrm, ret, int3, four bytes each. modrm 07 + 8 * n is [rdi] with operation n. 0: no memory to be had. */
 int core_prepare_x87(void)
@@ -53,29 +43,14 @@ int core_prepare_x87(void)
     return !mprotect(code, 4096, PROT_READ | PROT_EXEC);
 }
 
-static inline Float80 *st(Env *env, unsigned n) { return &env->st[(env->top + n) & 7]; }
-static inline uint8_t *tag(Env *env, unsigned n) { return &env->tags[(env->top + n) & 7]; }
-
-/* A waiting instruction: an unmasked exception of an earlier one is raised now. */
-static inline void wait(Env *env, uintptr_t host_pc)
-{
-    if (__builtin_expect(env->status & ES, 0)) core_raise(env, VECTOR_MF, host_pc);
-}
-
-static inline bool masked(const Env *env) { return (env->control & EXCEPTIONS) == EXCEPTIONS; }
-
-/* Whether an unmasked exception of the operands has kept this instruction from doing anything, storing and popping included. (An earlier one
- * cannot be pending: the instruction would have raised it.) */
-static inline bool stopped(const Env *env) { return env->status & ES && env->status & ~env->control & OPERANDS; }
-
-static void summarize(Env *env)
+void core_x87_summarize(Env *env)
 {
     env->status &= ~(ES | BUSY);
     if (env->status & ~env->control & EXCEPTIONS) env->status |= ES | BUSY;
 }
 
-/* The long way. */
-static void execute(Env *env, const uint8_t *code, void *operand)
+/* The long way. flags: what FCMOV asks for. */
+static void execute(Env *env, const uint8_t *code, void *operand, uint64_t flags)
 {
     Image image = {.control = env->control | 0xFFFF0000u, .status = (env->status & ~(TOP | ES | BUSY)) | env->top << 11 | 0xFFFF0000u};
     uint32_t tags = 0;
@@ -84,8 +59,8 @@ static void execute(Env *env, const uint8_t *code, void *operand)
         memcpy(image.st[i], st(env, i), 10);
     }
     image.tags = tags | 0xFFFF0000u;
-    __asm__ volatile("frstor (%0)\n\tcall *%1\n\tfnsave (%0)"
-                     : : "r"(&image), "r"(code), "D"(operand)
+    __asm__ volatile("push %3\n\tpopf\n\tfrstor (%0)\n\tcall *%1\n\tfnsave (%0)"
+                     : : "r"(&image), "r"(code), "D"(operand), "r"(flags)
                      : "memory", "cc", "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)");
     env->top = image.status >> 11 & 7;
     env->status = image.status & ~TOP;
@@ -95,40 +70,15 @@ static void execute(Env *env, const uint8_t *code, void *operand)
     }
 }
 
-static void execute_register(Env *env, unsigned opcode, unsigned modrm)
+void core_x87_register(Env *env, unsigned opcode, unsigned modrm)
 {
-    execute(env, register_forms + 4 * (64 * (opcode - 0xD8) + modrm - 0xC0), NULL);
+    execute(env, register_forms + 4 * (64 * (opcode - 0xD8) + modrm - 0xC0), NULL, FIXED_FLAGS);
 }
 
-static void execute_memory(Env *env, unsigned opcode, unsigned operation, void *operand)
+void core_x87_memory(Env *env, unsigned opcode, unsigned operation, void *operand)
 {
-    execute(env, memory_forms + 4 * (8 * (opcode - 0xD8) + operation), operand);
+    execute(env, memory_forms + 4 * (8 * (opcode - 0xD8) + operation), operand, FIXED_FLAGS);
 }
-
-/* The same for an instruction that pops, where Unicorn calls fpop by itself afterwards. */
-static void execute_without_pop(Env *env, unsigned opcode, unsigned operation, void *operand)
-{
-    unsigned top = env->top;
-    Float80 value = *st(env, 0);
-    execute_memory(env, opcode, operation, operand);
-    if (env->top != top) {
-        env->top = top;
-        *tag(env, 0) = 0;
-        *st(env, 0) = value;
-    }
-}
-
-/* The short way: x87 code under the guest's control word, with %[x] and %[y] as operands in memory. Flags and C1 go to the status word. */
-#define SHORT(env, code, ...) \
-    do { \
-        uint16_t control_ = (env)->control | EXCEPTIONS, status_; \
-        static const uint16_t default_ = DEFAULT; \
-        if (__builtin_expect(control_ == DEFAULT, 1)) \
-            __asm__ volatile(code : [sw] "=a"(status_) __VA_ARGS__); \
-        else \
-            __asm__ volatile("fldcw %[cw]\n\t" code "\n\tfldcw %[usual]" : [sw] "=a"(status_) __VA_ARGS__, [cw] "m"(control_), [usual] "m"(default_)); \
-        (env)->status = ((env)->status & ~C1) | (status_ & (EXCEPTIONS | C1)); \
-    } while (0)
 
 /* The host's own flags are sticky, as the guest's are; they are cleared with the guest's, and around a run. */
 void core_clear_x87(void) { __asm__ volatile("fnclex"); }
@@ -138,21 +88,14 @@ void core_clear_x87(void) { __asm__ volatile("fnclex"); }
 enum Origin { REGISTER, SINGLE, DOUBLE, INTEGER };
 static struct { enum Origin origin; unsigned number; union { uint32_t s; uint64_t d; int32_t i; } raw; } ft0;
 
-static void set_ft0(Env *env, const void *value) { memcpy(&env->ft0, value, 10); }
-
-/* A memory operand. The short way converts it at once, with the flags that this raises. */
-#define OPERAND(name, type, code, from, field) \
+/* A memory operand is kept as it is, for the operation to be executed as it was written. */
+#define OPERAND(name, type, from, field) \
     static void name(Env *env, type value) \
     { \
         wait(env, HERE); \
         ft0.origin = from, ft0.raw.field = value; \
-        Float80 r; \
-        if (masked(env)) { \
-            SHORT(env, code " %[x]\n\tfnstsw %[sw]\n\tfstpt %[r]", , [r] "=m"(r) : [x] "m"(ft0.raw.field)); \
-            set_ft0(env, &r); \
-        } \
     }
-OPERAND(flds_ft0, uint32_t, "flds", SINGLE, s) OPERAND(fldl_ft0, uint64_t, "fldl", DOUBLE, d) OPERAND(fildl_ft0, int32_t, "fildl", INTEGER, i)
+OPERAND(flds_ft0, uint32_t, SINGLE, s) OPERAND(fldl_ft0, uint64_t, DOUBLE, d) OPERAND(fildl_ft0, int32_t, INTEGER, i)
 
 static void fmov_ft0_stn(Env *env, unsigned n)
 {
@@ -175,13 +118,14 @@ static inline bool simple(Env *env) { return masked(env) && !*tag(env, 0) && !(f
 static void execute_with_ft0(Env *env, unsigned operation)
 {
     static const uint8_t OPCODES[] = {[SINGLE] = 0xD8, [DOUBLE] = 0xDC, [INTEGER] = 0xDA};
-    if (ft0.origin == REGISTER) execute_register(env, 0xD8, 0xC0 + 8 * operation + ft0.number);
-    else execute_memory(env, OPCODES[ft0.origin], operation, &ft0.raw);
+    if (ft0.origin == REGISTER) core_x87_register(env, 0xD8, 0xC0 + 8 * operation + ft0.number);
+    else core_x87_memory(env, OPCODES[ft0.origin], operation, &ft0.raw);
 }
 
 /* -- arithmetic. In the short way x is ST(1) and y is ST(0): FADDP, FMULP, FSUBP (x - y), FSUBRP (y - x), FDIVP (x / y), FDIVRP (y / x) -- */
 
 #define POPPED(bytes) "fldt %[x]\n\tfldt %[y]\n\t.byte " bytes "\n\tfnstsw %[sw]\n\tfstpt %[r]"
+#define WITH(instruction) "fldt %[x]\n\t" instruction " %[y]\n\tfnstsw %[sw]\n\tfstpt %[r]"
 #define ARITHMETIC(name, operation, reversed, bytes) \
     static void name##_st0_ft0(Env *env) \
     { \
@@ -191,20 +135,31 @@ static void execute_with_ft0(Env *env, unsigned operation)
             return; \
         } \
         Float80 *d = st(env, 0), r; \
-        SHORT(env, POPPED(bytes), , [r] "=m"(r) : [x] "m"(*d), [y] "m"(env->ft0)); \
+        switch (ft0.origin) { \
+        case REGISTER: SHORT(env, POPPED(bytes), , [r] "=m"(r) : [x] "m"(*d), [y] "m"(env->ft0)); break; \
+        case SINGLE: SHORT(env, WITH(#name "s"), , [r] "=m"(r) : [x] "m"(*d), [y] "m"(ft0.raw.s)); break; \
+        case DOUBLE: SHORT(env, WITH(#name "l"), , [r] "=m"(r) : [x] "m"(*d), [y] "m"(ft0.raw.d)); break; \
+        case INTEGER: SHORT(env, WITH(INTEGER_##name), , [r] "=m"(r) : [x] "m"(*d), [y] "m"(ft0.raw.i)); break; \
+        } \
         memcpy(d, &r, 10); \
     } \
     static void name##_stn_st0(Env *env, unsigned n) \
     { \
         wait(env, HERE); \
         if (!masked(env) || *tag(env, 0) || *tag(env, n)) { \
-            execute_register(env, 0xDC, 0xC0 + 8 * (reversed) + n); \
+            core_x87_register(env, 0xDC, 0xC0 + 8 * (reversed) + n); \
             return; \
         } \
         Float80 *d = st(env, n), r; \
         SHORT(env, POPPED(bytes), , [r] "=m"(r) : [x] "m"(*d), [y] "m"(*st(env, 0))); \
         memcpy(d, &r, 10); \
     }
+#define INTEGER_fadd "fiaddl"
+#define INTEGER_fmul "fimull"
+#define INTEGER_fsub "fisubl"
+#define INTEGER_fsubr "fisubrl"
+#define INTEGER_fdiv "fidivl"
+#define INTEGER_fdivr "fidivrl"
 /* In DC the two of each pair stand the other way round: DC E0+i is FSUBR, DC E8+i is FSUB. */
 ARITHMETIC(fadd, 0, 0, "0xde,0xc1") ARITHMETIC(fmul, 1, 1, "0xde,0xc9")
 ARITHMETIC(fsub, 4, 5, "0xde,0xe9") ARITHMETIC(fsubr, 5, 4, "0xde,0xe1")
@@ -215,7 +170,7 @@ ARITHMETIC(fdiv, 6, 7, "0xde,0xf9") ARITHMETIC(fdivr, 7, 6, "0xde,0xf1")
     { \
         wait(env, HERE); \
         if (!masked(env) || *tag(env, 0)) { \
-            execute_register(env, 0xD9, modrm); \
+            core_x87_register(env, 0xD9, modrm); \
             return; \
         } \
         Float80 *d = st(env, 0), r; \
@@ -228,7 +183,7 @@ UNARY(fsqrt, "fsqrt", 0xFA) UNARY(frndint, "frndint", 0xFC) UNARY(fchs_st0, "fch
     static void name(Env *env) \
     { \
         wait(env, HERE); \
-        execute_register(env, 0xD9, modrm); \
+        core_x87_register(env, 0xD9, modrm); \
     }
 WHOLE(fxam_st0, 0xE5) WHOLE(f2xm1, 0xF0) WHOLE(fyl2x, 0xF1) WHOLE(fptan, 0xF2) WHOLE(fpatan, 0xF3) WHOLE(fxtract, 0xF4) WHOLE(fprem1, 0xF5)
 WHOLE(fdecstp, 0xF6) WHOLE(fincstp, 0xF7) WHOLE(fprem, 0xF8) WHOLE(fyl2xp1, 0xF9) WHOLE(fsincos, 0xFB) WHOLE(fscale, 0xFD) WHOLE(fsin, 0xFE) WHOLE(fcos, 0xFF)
@@ -240,19 +195,26 @@ enum { CONDITIONS = 0x4500 }; /* C0 C2 C3 */
 static void compare(Env *env, unsigned modrm_group, bool unordered)
 {
     if (ft0.number == 8 && ft0.origin == REGISTER) {
-        execute_register(env, 0xD9, 0xE4); /* ftst */
+        core_x87_register(env, 0xD9, 0xE4); /* ftst */
         return;
     }
     if (!simple(env)) {
-        if (unordered) execute_register(env, 0xDD, 0xE0 + ft0.number); /* fucom st(n) */
+        if (unordered) core_x87_register(env, 0xDD, 0xE0 + ft0.number); /* fucom st(n) */
         else execute_with_ft0(env, modrm_group);
         return;
     }
     uint16_t status;
+    Float80 *d = st(env, 0);
     if (unordered)
-        __asm__ volatile("fldt %[y]\n\tfldt %[x]\n\tfucompp\n\tfnstsw %[sw]" : [sw] "=a"(status) : [x] "m"(*st(env, 0)), [y] "m"(env->ft0));
+        __asm__ volatile("fldt %[y]\n\tfldt %[x]\n\tfucompp\n\tfnstsw %[sw]" : [sw] "=a"(status) : [x] "m"(*d), [y] "m"(env->ft0));
+    else if (ft0.origin == REGISTER)
+        __asm__ volatile("fldt %[y]\n\tfldt %[x]\n\tfcompp\n\tfnstsw %[sw]" : [sw] "=a"(status) : [x] "m"(*d), [y] "m"(env->ft0));
+    else if (ft0.origin == SINGLE)
+        __asm__ volatile("fldt %[x]\n\tfcomps %[y]\n\tfnstsw %[sw]" : [sw] "=a"(status) : [x] "m"(*d), [y] "m"(ft0.raw.s));
+    else if (ft0.origin == DOUBLE)
+        __asm__ volatile("fldt %[x]\n\tfcompl %[y]\n\tfnstsw %[sw]" : [sw] "=a"(status) : [x] "m"(*d), [y] "m"(ft0.raw.d));
     else
-        __asm__ volatile("fldt %[y]\n\tfldt %[x]\n\tfcompp\n\tfnstsw %[sw]" : [sw] "=a"(status) : [x] "m"(*st(env, 0)), [y] "m"(env->ft0));
+        __asm__ volatile("fldt %[x]\n\tficompl %[y]\n\tfnstsw %[sw]" : [sw] "=a"(status) : [x] "m"(*d), [y] "m"(ft0.raw.i));
     env->status = (env->status & ~(CONDITIONS | C1)) | (status & (CONDITIONS | EXCEPTIONS));
 }
 
@@ -271,12 +233,12 @@ static void fucom_st0_ft0(Env *env)
 /* FCOMI and FUCOMI: the flags of the CPU, of which they change what the host's change. */
 static void compare_to_flags(Env *env, unsigned opcode, unsigned modrm, bool unordered)
 {
-    uint64_t flags = core_flags(env, env->cc_op) & 0x8D5; /* OF SF ZF AF PF CF */
+    uint64_t flags = core_flags(env, env->cc_op) & ARITHMETIC_FLAGS; /* OF SF ZF AF PF CF */
     if (!masked(env) || *tag(env, 0) || *tag(env, ft0.number)) {
         /* The flags are those of a comparison with a NaN if the stack is at fault, and unchanged if that is unmasked. */
-        execute_register(env, opcode, modrm + ft0.number);
+        core_x87_register(env, opcode, modrm + ft0.number);
         if (env->status & ES) return;
-        flags = (flags & ~0x8D5) | 0x45;
+        flags = (flags & ~ARITHMETIC_FLAGS) | 0x45;
     } else {
         uint16_t status;
         if (unordered)
@@ -287,7 +249,7 @@ static void compare_to_flags(Env *env, unsigned opcode, unsigned modrm, bool uno
                              : [sw] "=a"(status), [f] "+r"(flags) : [x] "m"(*st(env, 0)), [y] "m"(env->ft0) : "cc", "memory");
         env->status = (env->status & ~C1) | (status & EXCEPTIONS);
     }
-    env->cc_src = flags & 0x8D5;
+    env->cc_src = flags & ARITHMETIC_FLAGS;
 }
 
 static void fcomi_st0_ft0(Env *env)
@@ -302,54 +264,7 @@ static void fucomi_st0_ft0(Env *env)
     compare_to_flags(env, 0xDB, 0xE8, true);
 }
 
-/* -- loads. Each pushes; where that is out of the ordinary the long way does it. -- */
-
-static inline bool room(Env *env) { return masked(env) && *tag(env, 7); }
-
-static inline Float80 *push(Env *env)
-{
-    env->top = (env->top - 1) & 7;
-    *tag(env, 0) = 0;
-    return st(env, 0);
-}
-
-#define LOAD(name, type, code, opcode, operation) \
-    static void name(Env *env, type value) \
-    { \
-        wait(env, HERE); \
-        if (!room(env)) { \
-            execute_memory(env, opcode, operation, &value); \
-            return; \
-        } \
-        Float80 r; \
-        SHORT(env, code " %[x]\n\tfnstsw %[sw]\n\tfstpt %[r]", , [r] "=m"(r) : [x] "m"(value)); \
-        memcpy(push(env), &r, 10); \
-    }
-LOAD(flds_st0, uint32_t, "flds", 0xD9, 0) LOAD(fldl_st0, uint64_t, "fldl", 0xDD, 0)
-LOAD(fildl_st0, int32_t, "fildl", 0xDB, 0) LOAD(fildll_st0, int64_t, "fildll", 0xDF, 5)
-
-static void fldt_st0(Env *env, uint64_t address)
-{
-    wait(env, HERE);
-    struct { uint64_t low; uint16_t high; } value;
-    value.low = core_load64(env, address, HERE);
-    value.high = core_load16(env, address + 8, HERE);
-    if (!room(env)) {
-        execute_memory(env, 0xDB, 5, &value);
-        return;
-    }
-    env->status &= ~C1;
-    memcpy(push(env), &value, 10);
-}
-
-static void fbld_st0(Env *env, uint64_t address)
-{
-    wait(env, HERE);
-    struct { uint64_t low; uint16_t high; } value;
-    value.low = core_load64(env, address, HERE);
-    value.high = core_load16(env, address + 8, HERE);
-    execute_memory(env, 0xDF, 4, &value);
-}
+/* -- pushes -- */
 
 /* fld st(i) and the constants: fpush, then a move into ST(0). The push is left to the move, which knows the instruction. */
 static unsigned pushes;
@@ -367,7 +282,7 @@ static void fmov_st0_stn(Env *env, unsigned n)
         pushes = 0;
         unsigned before = (n - 1) & 7;
         if (!room(env) || *tag(env, before)) {
-            execute_register(env, 0xD9, 0xC0 + before);
+            core_x87_register(env, 0xD9, 0xC0 + before);
             return;
         }
         Float80 value = *st(env, before);
@@ -375,82 +290,69 @@ static void fmov_st0_stn(Env *env, unsigned n)
         *push(env) = value;
         return;
     }
-    *st(env, 0) = *st(env, n); /* fcmovcc, whose condition holds: see below */
+    *st(env, 0) = *st(env, n); /* fcmovcc of another user's engine, whose condition holds */
     *tag(env, 0) = *tag(env, n);
+}
+
+/* FCMOVcc. The translator is given FCOMI with the same register (decode.c), which calls fmov_FT0_STN, then fcomi_ST0_FT0, with all that is
+ * needed to compute the flags, and takes it that they are in cc_src. This comes in place of both. what: opcode << 8 | modrm. */
+static unsigned wanted; /* the one that is being translated; 0: none */
+
+void core_want_fcmov(unsigned what) { wanted = what; }
+
+static bool holds(unsigned what, uint32_t flags)
+{
+    static const uint8_t WHICH[] = {0x01, 0x40, 0x41, 0x04}; /* CF, ZF, either, PF */
+    return !(flags & WHICH[what >> 3 & 3]) == (what >> 8 == 0xDB);
+}
+
+static void fcmov(Env *env, uint64_t what)
+{
+    wait(env, HERE);
+    unsigned n = what & 7;
+    uint32_t flags = core_flags(env, env->cc_op) & ARITHMETIC_FLAGS;
+    env->cc_src = flags;
+    if (!masked(env) || *tag(env, 0) || *tag(env, n)) {
+        execute(env, register_forms + 4 * (64 * ((what >> 8) - 0xD8) + (what & 0x3F)), NULL, FIXED_FLAGS | flags);
+        return;
+    }
+    if (holds(what, flags)) *st(env, 0) = *st(env, n);
+    env->status &= ~C1;
+}
+
+bool core_emit_fcmov(void *tcg, void *function, void **arguments)
+{
+    if (!wanted) return false;
+    if (function != (void *)fcomi_st0_ft0) return function == (void *)fmov_ft0_stn;
+    void *what = (char *)tcg + (uintptr_t)core_constant(tcg, wanted);
+    core_gen_call(tcg, fcmov, NULL, 2, (void *[]){arguments[0], what});
+    core_free_temporary(tcg, what);
+    return true;
 }
 
 #define CONSTANT(name, modrm) \
     static void name(Env *env) \
     { \
         pushes = 0; \
-        execute_register(env, 0xD9, modrm); \
+        core_x87_register(env, 0xD9, modrm); \
     }
 CONSTANT(fld1_st0, 0xE8) CONSTANT(fldl2t_st0, 0xE9) CONSTANT(fldl2e_st0, 0xEA) CONSTANT(fldpi_st0, 0xEB) CONSTANT(fldlg2_st0, 0xEC)
 CONSTANT(fldln2_st0, 0xED) CONSTANT(fldz_st0, 0xEE)
 
 static void fmov_st0_ft0(Env *env) { *st(env, 0) = env->ft0; }
 
-/* -- stores -- */
+/* -- moves -- */
 
-#define STORE(name, type, code, opcode, operation, pops) \
-    static type name(Env *env) \
-    { \
-        wait(env, HERE); \
-        type value = 0; \
-        if (!masked(env) || *tag(env, 0)) { \
-            if (pops) execute_without_pop(env, opcode, operation, &value); \
-            else execute_memory(env, opcode, operation, &value); \
-            return value; \
-        } \
-        SHORT(env, "fldt %[x]\n\t" code " %[r]\n\tfnstsw %[sw]", , [r] "=m"(value) : [x] "m"(*st(env, 0))); \
-        return value; \
-    }
-STORE(fsts_st0, uint32_t, "fstps", 0xD9, 2, false) STORE(fstl_st0, uint64_t, "fstpl", 0xDD, 2, false)
-STORE(fistl_st0, int32_t, "fistpl", 0xDB, 2, false) STORE(fistll_st0, int64_t, "fistpll", 0xDF, 7, true)
-STORE(fisttl_st0, int32_t, "fisttpl", 0xDB, 1, true) STORE(fisttll_st0, int64_t, "fisttpll", 0xDD, 1, true)
-STORE(fist16, int16_t, "fistps", 0xDF, 2, false) STORE(fistt16, int16_t, "fisttps", 0xDF, 1, true)
-
-static int32_t fist16_value(Env *env) { return fist16(env); } /* tail call: the return address stays */
-static int32_t fistt16_value(Env *env) { return fistt16(env); }
-
-static void store80(Env *env, uint64_t address, const uint8_t *value, uintptr_t host_pc)
-{
-    uint64_t low;
-    uint16_t high;
-    memcpy(&low, value, 8);
-    memcpy(&high, value + 8, 2);
-    core_store16(env, address + 8, high, host_pc); /* the part that is more likely to be on a page behind */
-    core_store64(env, address, low, host_pc);
-}
-
-static void fstt_st0(Env *env, uint64_t address)
-{
-    wait(env, HERE);
-    uint8_t value[10];
-    if (!masked(env) || *tag(env, 0)) {
-        execute_without_pop(env, 0xDB, 7, value);
-        if (stopped(env)) return;
-    } else {
-        memcpy(value, st(env, 0), 10);
-        env->status &= ~C1;
-    }
-    store80(env, address, value, HERE);
-}
-
-static void fbst_st0(Env *env, uint64_t address)
-{
-    wait(env, HERE);
-    uint8_t value[10];
-    execute_without_pop(env, 0xDF, 6, value);
-    if (!stopped(env)) store80(env, address, value, HERE);
-}
+/* Whether an unmasked exception of the operands has kept this instruction from doing anything, popping included. (An earlier one cannot be
+ * pending: the instruction would have raised it.) */
+static inline bool stopped(const Env *env) { return env->status & ES && env->status & ~env->control & (IE | DE | ZE); }
 
 /* fst st(n) */
 static void fmov_stn_st0(Env *env, unsigned n)
 {
     wait(env, HERE);
     if (!masked(env) || *tag(env, 0)) {
-        execute_register(env, 0xDD, 0xD0 + n);
+        core_x87_register(env, 0xDD, 0xD0 + n);
         return;
     }
     *st(env, n) = *st(env, 0);
@@ -458,7 +360,7 @@ static void fmov_stn_st0(Env *env, unsigned n)
     env->status &= ~C1;
 }
 
-static void fpop(Env *env)
+void core_fpop(Env *env)
 {
     if (stopped(env)) return;
     *tag(env, 0) = 1;
@@ -469,7 +371,7 @@ static void fxchg_st0_stn(Env *env, unsigned n)
 {
     wait(env, HERE);
     if (!masked(env) || *tag(env, 0) || *tag(env, n)) {
-        execute_register(env, 0xD9, 0xC8 + n);
+        core_x87_register(env, 0xD9, 0xC8 + n);
         return;
     }
     Float80 value = *st(env, 0);
@@ -482,67 +384,6 @@ static void ffree_stn(Env *env, unsigned n)
 {
     wait(env, HERE);
     *tag(env, n) = 1;
-}
-
-/* -- control -- */
-
-static void (*unicorn_fldcw)(Env *, uint32_t), (*unicorn_fninit)(Env *);
-
-static void fldcw(Env *env, uint32_t value)
-{
-    wait(env, HERE);
-    unicorn_fldcw(env, value);
-    env->control = (value & 0x1F3F) | 0x40;
-    summarize(env);
-}
-
-static uint32_t fnstcw(Env *env) { return env->control; }
-static uint32_t fnstsw(Env *env) { return (env->status & ~TOP) | env->top << 11; }
-
-static void fclex(Env *env)
-{
-    env->status &= ~(FLAGS | ES | BUSY);
-    core_clear_x87();
-}
-
-static void fninit(Env *env)
-{
-    unicorn_fninit(env);
-    core_clear_x87();
-}
-
-static void fwait(Env *env) { wait(env, HERE); }
-
-/* FNSTENV's image; wide: 7 words of 32 bits, else of 16. Where the latest instruction and operand were is not kept: 0. */
-static unsigned store_environment(Env *env, uint64_t address, int wide, uintptr_t host_pc)
-{
-    uint32_t tags = 0;
-    for (unsigned i = 0; i < 8; i++) {
-        unsigned exponent = env->st[i].high & 0x7FFF;
-        unsigned kind = env->tags[i] ? 3 : !exponent && !env->st[i].mantissa ? 1 : !exponent || exponent == 0x7FFF || !(env->st[i].mantissa >> 63) ? 2 : 0;
-        tags |= kind << 2 * i;
-    }
-    uint32_t words[7] = {env->control, fnstsw(env), tags}, size = wide ? 4 : 2;
-    for (int i = 6; i >= 0; i--) {
-        if (wide) core_store32(env, address + 4 * i, i < 3 || i == 6 ? words[i] | 0xFFFF0000u : words[i], host_pc);
-        else core_store16(env, address + 2 * i, words[i], host_pc);
-    }
-    return 7 * size;
-}
-
-static void fstenv(Env *env, uint64_t address, int wide)
-{
-    store_environment(env, address, wide, HERE);
-    env->control |= EXCEPTIONS;
-    summarize(env);
-}
-
-static void fsave(Env *env, uint64_t address, int wide)
-{
-    uint64_t registers = address + (wide ? 28 : 14);
-    for (int i = 7; i >= 0; i--) store80(env, registers + 10 * i, (const uint8_t *)st(env, i), HERE);
-    store_environment(env, address, wide, HERE);
-    fninit(env);
 }
 
 #define HELPER(theirs, ours) {"helper_" #theirs "_x86_64", ours, NULL}
@@ -558,15 +399,11 @@ const Replacement uselib_x87[] = {
     SAME(fscale), SAME(fsin), SAME(fcos), SAME(fdecstp), SAME(fincstp),
     HELPER(fcom_ST0_FT0, fcom_st0_ft0), HELPER(fucom_ST0_FT0, fucom_st0_ft0), HELPER(fcomi_ST0_FT0, fcomi_st0_ft0),
     HELPER(fucomi_ST0_FT0, fucomi_st0_ft0),
-    HELPER(flds_ST0, flds_st0), HELPER(fldl_ST0, fldl_st0), HELPER(fildl_ST0, fildl_st0), HELPER(fildll_ST0, fildll_st0),
-    HELPER(fldt_ST0, fldt_st0), HELPER(fbld_ST0, fbld_st0), SAME(fpush), HELPER(fmov_ST0_STN, fmov_st0_stn),
+    SAME(fpush), HELPER(fmov_ST0_STN, fmov_st0_stn),
     HELPER(fld1_ST0, fld1_st0), HELPER(fldl2t_ST0, fldl2t_st0), HELPER(fldl2e_ST0, fldl2e_st0), HELPER(fldpi_ST0, fldpi_st0),
     HELPER(fldlg2_ST0, fldlg2_st0), HELPER(fldln2_ST0, fldln2_st0), HELPER(fldz_ST0, fldz_st0), HELPER(fmov_ST0_FT0, fmov_st0_ft0),
-    HELPER(fsts_ST0, fsts_st0), HELPER(fstl_ST0, fstl_st0), HELPER(fistl_ST0, fistl_st0), HELPER(fistll_ST0, fistll_st0),
-    HELPER(fisttl_ST0, fisttl_st0), HELPER(fisttll_ST0, fisttll_st0), HELPER(fist_ST0, fist16_value), HELPER(fistt_ST0, fistt16_value),
-    HELPER(fstt_ST0, fstt_st0), HELPER(fbst_ST0, fbst_st0), HELPER(fmov_STN_ST0, fmov_stn_st0), SAME(fpop),
+    HELPER(fmov_STN_ST0, fmov_stn_st0), HELPER(fpop, core_fpop),
+    {"helper_pfmin_x86_64", fcmov, NULL}, /* as in bmi.c */
     HELPER(fxchg_ST0_STN, fxchg_st0_stn), HELPER(ffree_STN, ffree_stn),
-    {"helper_fldcw_x86_64", fldcw, (void **)&unicorn_fldcw}, SAME(fnstcw), SAME(fnstsw), SAME(fclex),
-    {"helper_fninit_x86_64", fninit, (void **)&unicorn_fninit}, SAME(fwait), SAME(fstenv), SAME(fsave),
     {NULL, NULL, NULL},
 };
