@@ -5,6 +5,7 @@ calls/       the system calls, a file a family: a new call is a handler and a ro
 vfs/         files: what the guest sees of the host (grants, namespace), path operations, open files, descriptors
 proc/        /proc: which files there are, and what they say
 sockets/     sockets between the processes of a run
+ipc/         System V IPC and POSIX message queues
 shared/      memory, a lock and a store of descriptors that all processes of a run have
 signals/     numbers, pending and blocked signals, the frame of a handler
 threads/     several threads: what each has of its own, whose turn it is, futexes

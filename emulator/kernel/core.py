@@ -42,7 +42,11 @@ class GuestKernel:
         elif result == -errno.EMFILE and self.process.files.limit >= DEFAULT_FILES:  # else its own setrlimit(2)
             most = self.process.files.limit
             self.process.talk.once(f"it has {most} files open, as many as it may (--max-files): it gets EMFILE")
-        elif result == -errno.EFBIG and self.process.limits.file_size_free:
+        elif (
+            result == -errno.EFBIG
+            and self.process.limits.file_size_free
+            and self._rows[number].effect is not table.Effect.NONE
+        ):
             self.process.talk.once("a file would take more than half of the free disk: it gets EFBIG")
 
     def legacy_system_call(self, number: int) -> int:

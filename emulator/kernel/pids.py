@@ -98,6 +98,11 @@ class PidTable:
             return True
         return sum(bool(self._get(index)[0] and self._holder(index)) for index in range(1, count + 1)) < most
 
+    def runs(self, pid: int) -> bool:
+        """Whether the guest's process has not ended yet."""
+        index = self._index(pid)
+        return bool(index and self._get(index)[0] and self._holder(index))
+
     def reserve(self) -> int:
         """A new guest pid. Raises OSError (EAGAIN) when the table is full."""
         shared = self._open()

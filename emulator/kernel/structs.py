@@ -116,6 +116,11 @@ _RUSAGE = (
     "long minflt; long majflt; long nswap; long inblock; long oublock; long msgsnd; long msgrcv; long nsignals;"
     "long nvcsw; long nivcsw"
 )
+_PERM_64 = (
+    "int perm_key; uint perm_uid; uint perm_gid; uint perm_cuid; uint perm_cgid; uint perm_mode; ushort perm_seq; ushort _pad2;"
+    "ulong _unused1; ulong _unused2;"
+)
+_PERM_32 = _PERM_64.replace("uint perm_mode", "ushort perm_mode; ushort _pad1")
 _MSGHDR = "pointer name; uint namelen; pointer iov; ulong iovlen; pointer control; ulong controllen; uint flags"
 _STATX_TIME = "s64 {0}_sec; u32 {0}_nsec; int _{0}"
 
@@ -131,6 +136,26 @@ DECLARATIONS: dict[str, Declaration] = {
     "utimbuf": _same("long actime; long modtime"),
     "iovec": _same("pointer base; ulong len"),
     "pollfd": _same("int fd; short events; short revents"),
+    "mq_attr": _same("long flags; long maxmsg; long msgsize; long curmsgs; long _reserved[4]"),
+    "shmid64_ds": Declaration(
+        _PERM_32
+        + "ulong segsz; ulong atime; ulong _ah; ulong dtime; ulong _dh; ulong ctime; ulong _ch; int cpid; int lpid;"
+        "ulong nattch; ulong _u4; ulong _u5",
+        _PERM_64
+        + "ulong segsz; long atime; long dtime; long ctime; int cpid; int lpid; ulong nattch; ulong _u4; ulong _u5",
+    ),
+    "semid64_ds": Declaration(
+        _PERM_32 + "ulong otime; ulong _oh; ulong ctime; ulong _ch; ulong nsems; ulong _u3; ulong _u4",
+        _PERM_64 + "long otime; ulong _u1; long ctime; ulong _u2; ulong nsems; ulong _u3; ulong _u4",
+    ),
+    "msqid64_ds": Declaration(
+        _PERM_32
+        + "ulong stime; ulong _sh; ulong rtime; ulong _rh; ulong ctime; ulong _ch; ulong cbytes; ulong qnum; ulong qbytes;"
+        "int lspid; int lrpid; ulong _u4; ulong _u5",
+        _PERM_64
+        + "long stime; long rtime; long ctime; ulong cbytes; ulong qnum; ulong qbytes; int lspid; int lrpid; ulong _u4;"
+        "ulong _u5",
+    ),
     "msghdr": _same(_MSGHDR),
     "mmsghdr": Declaration(_MSGHDR + "; uint len", _MSGHDR + "; uint _pad; uint len"),
     "rusage": _same(_RUSAGE),

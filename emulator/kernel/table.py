@@ -72,6 +72,8 @@ FAMILIES: tuple[tuple[str, str], ...] = (
     ("pipes", "PIPES"),
     ("sockets", "SOCKETS"),
     ("messages", "MESSAGES"),
+    ("ipc", "IPC"),
+    ("posix_queues", "POSIX_QUEUES"),
     ("poll", "POLL"),
     ("epoll", "EPOLL"),
     ("signal_files", "SIGNAL_FILES"),

@@ -3,6 +3,7 @@
 files.py, fcntl.py, ioctl.py, pipes.py            descriptors; openat2.py, advice.py
 poll.py, epoll.py                                 waiting for them
 sockets.py, messages.py                           sockets, and what is sent over them
+ipc.py, posix_queues.py                           System V IPC; mq_open and its kin
 status.py, attributes.py, directories.py          paths and inodes; xattrs.py: extended attributes
 memory.py, process_memory.py                      brk, mmap and relatives; process_vm_readv
 processes.py, execve.py, waits.py, clone.py        fork, exit; exec; wait; threads

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel import arguments as a
 from uselib.emulator.kernel import constants as C
-from uselib.emulator.kernel.calls import timers
+from uselib.emulator.kernel.calls import ipc, timers
 from uselib.emulator.kernel.calls.credentials import PR_SET_KEEPCAPS
 from uselib.emulator.kernel.calls.processes import give_back
 from uselib.emulator.kernel.eras import ERAS
@@ -174,6 +174,7 @@ def _replace(
     robust.after_exec(process)
     process.signals.after_exec()
     timers.forget(process)
+    ipc.after_exec(process)
     process.pids.note_execve()
     publish(process)
     raise ProgramReplaced(space, program.image, started)

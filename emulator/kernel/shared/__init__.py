@@ -6,4 +6,5 @@ A guest's processes are processes of the host, forked from each other. Objects o
 run.py      RunShared: the memory, the lock and the store, made before the first fork
 lock.py     a lock that the host's kernel lets go when its holder ends
 store.py    descriptors of the host's by number, which any process can put there and any other can get
+files.py    /dev/shm
 """

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 SIZE = 64 << 20  # bytes; only those that are used take memory
 SOCKETS = (0, 16 << 20)  # place and size of what sockets.table keeps
 IPC = (16 << 20, 32 << 20)  # likewise of the System V IPC objects
-CLOCKS = (48 << 20, 1 << 20)  # of timerfds
+FILES = (48 << 20, 1 << 20)  # of the names in /dev/shm
+QUEUES = (49 << 20, 8 << 20)  # of the message queues of mq_open
 
 _Part = TypeVar("_Part")
 
@@ -59,6 +60,17 @@ class RunShared:
         if found is None:
             found = self._parts[make] = make(self)
         return found
+
+    def named(self, name: str, make: Callable[[RunShared], _Part]) -> _Part:
+        """Likewise, by a name."""
+        if name not in self._parts:
+            self._parts[name] = make(self)
+        found: _Part = self._parts[name]
+        return found
+
+    def has(self, make: Callable[[RunShared], _Part]) -> bool:
+        """Whether `part` has made it in this process, or one that it was forked from."""
+        return make in self._parts
 
     def close(self) -> None:
         """In the process that made it, when the run is over."""

@@ -9,6 +9,8 @@ def _numbered(names: str, first: int = 0) -> dict[int, str]:
     return dict(enumerate(names.split(), first))
 
 
+_IPC_COMMANDS = {0: "IPC_RMID", 1: "IPC_SET", 2: "IPC_STAT", 3: "IPC_INFO"}
+
 # Bits. A composite (O_SYNC has the bit of O_DSYNC) stands before its parts.
 FLAGS: dict[str, Mapping[int, str]] = {
     "open": {
@@ -77,6 +79,9 @@ FLAGS: dict[str, Mapping[int, str]] = {
     },
     "socket_flags": {0o2000000: "SOCK_CLOEXEC", 0o4000: "SOCK_NONBLOCK"},
     "timer": {1: "TIMER_ABSTIME"},
+    "ipc": {0o1000: "IPC_CREAT", 0o2000: "IPC_EXCL", 0o4000: "IPC_NOWAIT"},
+    "shmat": {0o10000: "SHM_RDONLY", 0o20000: "SHM_RND", 0o40000: "SHM_REMAP", 0o100000: "SHM_EXEC"},
+    "msgrcv": {0o4000: "IPC_NOWAIT", 0o10000: "MSG_NOERROR", 0o20000: "MSG_EXCEPT", 0o40000: "MSG_COPY"},
     "timerfd": {0o2000000: "TFD_CLOEXEC", 0o4000: "TFD_NONBLOCK"},
     "timerfd_settime": {1: "TFD_TIMER_ABSTIME", 2: "TFD_TIMER_CANCEL_ON_SET"},
     "signalfd": {0o2000000: "SFD_CLOEXEC", 0o4000: "SFD_NONBLOCK"},
@@ -271,6 +276,18 @@ CHOICES: dict[str, Mapping[int, str]] = {
         " SYS_SENDMMSG",
         1,
     ),
+    "ipc_key": {0: "IPC_PRIVATE"},
+    "shmctl": {**_IPC_COMMANDS, 11: "SHM_LOCK", 12: "SHM_UNLOCK", 13: "SHM_STAT", 14: "SHM_INFO", 15: "SHM_STAT_ANY"},
+    "semctl": {
+        **_IPC_COMMANDS,
+        **_numbered("GETPID GETVAL GETALL GETNCNT GETZCNT SETVAL SETALL SEM_STAT SEM_INFO SEM_STAT_ANY", 11),
+    },
+    "msgctl": {**_IPC_COMMANDS, 11: "MSG_STAT", 12: "MSG_INFO", 13: "MSG_STAT_ANY"},
+    "ipc": {
+        **_numbered("SEMOP SEMGET SEMCTL SEMTIMEDOP", 1),
+        **_numbered("MSGSND MSGRCV MSGGET MSGCTL", 11),
+        **_numbered("SHMAT SHMDT SHMGET SHMCTL", 21),
+    },
     "epoll_ctl": {1: "EPOLL_CTL_ADD", 2: "EPOLL_CTL_DEL", 3: "EPOLL_CTL_MOD"},
     "sigprocmask": {0: "SIG_BLOCK", 1: "SIG_UNBLOCK", 2: "SIG_SETMASK"},
     "itimer": {0: "ITIMER_REAL", 1: "ITIMER_VIRTUAL", 2: "ITIMER_PROF"},

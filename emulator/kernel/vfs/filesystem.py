@@ -11,6 +11,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.errors import GuestError
@@ -21,6 +22,9 @@ from uselib.emulator.kernel.vfs.places import Found, GuestDirectory, Handle, Syn
 from uselib.emulator.kernel.vfs.rights import READ, SEARCH, WRITE, FileRights
 from uselib.emulator.kernel.vfs.synthetic import special_mode, synthetic_inode, synthetic_status
 from uselib.linker.quick_dataclass import dataclass
+
+if TYPE_CHECKING:
+    from uselib.emulator.kernel.shared.files import MemoryFiles
 
 _MODE = 0o1777  # permission bits of the host's files that a guest may set; set-id bits are kept beside them (rights.py)
 _NOREPLACE, _EXCHANGE = 1, 2
@@ -161,7 +165,7 @@ class FileSystem:
                 self._outside(at, path)
             raise
         if not found.exists and (not flags & C.O_CREAT or flags & C.O_PATH):
-            if changes and found.parent.handle is None:
+            if changes and found.parent.handle is None and self._memory(found) is None:
                 raise GuestError(errno.EROFS)
             raise GuestError(errno.ENOENT)
         return found
@@ -183,6 +187,12 @@ class FileSystem:
                 return
 
     def _create(self, found: Found, flags: int, mode: int) -> OpenedFile:
+        if (files := self._memory(found)) is not None:
+            fd = files.create(found.name, mode & 0o777 & ~self.umask())
+            try:
+                return OpenedFile(_again(fd, flags), _name(found), flags, True)
+            finally:
+                os.close(fd)
         if not found.parent.writable or found.parent.handle is None:
             raise GuestError(errno.EROFS)
         above = os.fstat(found.parent.handle.fd)
@@ -191,6 +201,11 @@ class FileSystem:
         fd = os.open(found.name, host, mode & _MODE, dir_fd=found.parent.handle.fd)
         self.rights.created(above, os.fstat(fd), mode)
         return OpenedFile(fd, _name(found), flags, True)
+
+    def _memory(self, found: Found) -> MemoryFiles | None:
+        """The files of /dev/shm, if that is where a path leads to."""
+        node = found.parent.node
+        return self.namespace.view.memory_files() if node is not None and node.memory and found.name != b"." else None
 
     def _open_path(self, found: Found, flags: int) -> OpenedFile:
         if flags & C.O_DIRECTORY and found.directory is None:
@@ -237,8 +252,12 @@ class FileSystem:
 
     def _open_file(self, found: Found, flags: int) -> OpenedFile | None:
         """A file that exists. None: another one has taken its name meanwhile."""
-        assert found.handle is not None and found.status is not None and found.at is not None
+        assert found.handle is not None and found.status is not None
         status = found.status
+        if found.at is None:  # in memory
+            if flags & C.O_DIRECTORY:
+                raise GuestError(errno.ENOTDIR)
+            return OpenedFile(_again(found.handle.fd, flags), _name(found), flags, True)
         if stat.S_ISLNK(status.st_mode):
             raise GuestError(errno.ELOOP)
         if flags & C.O_DIRECTORY:
@@ -339,6 +358,9 @@ class FileSystem:
         found = self.existing(at, path.rstrip(b"/") or path, follow=False)
         if found.directory is not None and found.name in (b".", b""):
             raise GuestError(errno.EISDIR)
+        if (files := self._memory(found)) is not None:
+            files.remove(found.name)
+            return
         found, parent = self._old(at, path)
         if found.slash and found.directory is None:
             raise GuestError(errno.ENOTDIR)
@@ -371,6 +393,13 @@ class FileSystem:
         flags: int = 0,
     ) -> None:
         """rename(2). flags: RENAME_NOREPLACE or RENAME_EXCHANGE."""
+        found = self.resolve(old_at, old, follow=False)
+        if (files := self._memory(found)) is not None:
+            into = self.resolve(new_at, new, follow=False)
+            if self._memory(into) is None:
+                raise GuestError(errno.EXDEV)
+            files.rename(found.name, into.name, not flags & _NOREPLACE)
+            return
         source, old_parent = self._old(old_at, old)
         if source.slash and source.directory is None:
             raise GuestError(errno.ENOTDIR)
@@ -408,6 +437,12 @@ class FileSystem:
         """link(2). Both names must be writable: a second name under a writable grant for a file outside one would make
         that file writable."""
         source = self.existing(old_at, old, follow)
+        if (files := self._memory(source)) is not None:
+            into = self.resolve(new_at, new, follow=False)
+            if self._memory(into) is None:
+                raise GuestError(errno.EXDEV)
+            files.link(source.name, into.name)
+            return
         name, parent = self._new(new_at, new)
         if source.directory is not None:
             raise GuestError(errno.EPERM)
@@ -487,6 +522,11 @@ def _chmod(found: Found, mode: int) -> None:
     handle = found.directory.handle if found.directory is not None else found.handle
     assert handle is not None
     os.chmod(f"/proc/self/fd/{handle.fd}", mode)
+
+
+def _again(fd: int, flags: int) -> int:
+    """Another open file of a memory file."""
+    return os.open(f"/proc/self/fd/{fd}", C.host_open_flags(flags) | (os.O_TRUNC if flags & C.O_TRUNC else 0))
 
 
 def _name(found: Found) -> bytes:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 
 from uselib.emulator.kernel.proc.tree import entries, terminals
-from uselib.emulator.kernel.vfs.places import STEP, Handle, Node, SyntheticFile
+from uselib.emulator.kernel.vfs.places import STEP, Handle, Node, ProcView, SyntheticFile
 
 _SYNTHETIC: dict[bytes, SyntheticFile] = {
     b"dev/null": SyntheticFile("null"),
@@ -76,7 +76,15 @@ def build_tree(
     _place(tree, b"dev/pts").lister = terminals
     _place(tree, b"proc").lister = entries
     _spread(tree, False, forbidden)
+    memory = _place(tree, b"dev/shm")
+    memory.handle, memory.children, memory.memory, memory.writable, memory.mode = None, {}, True, True, 0o1777
+    memory.lister = _memory_files
     return tree
+
+
+def _memory_files(view: ProcView) -> dict[bytes, Node]:
+    """/dev/shm"""
+    return {name: Node(special=SyntheticFile("shm")) for name in view.memory_files().names()}
 
 
 def open_directory(path: str) -> Handle:

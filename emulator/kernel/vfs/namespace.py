@@ -232,6 +232,9 @@ class Namespace:
         """One component, no link followed."""
         if self.search is not None and here.handle is not None:
             self.search(os.fstat(here.handle.fd))
+        if here.node is not None and here.node.memory:
+            fd = self.view.memory_files().open(name)
+            return Found(here, name) if fd is None else Found(here, name, handle=Handle(fd), status=os.fstat(fd))
         node = here.node.entries(self.view).get(name) if here.node is not None else None
         if node is not None:
             return self._enter(here, name, node)

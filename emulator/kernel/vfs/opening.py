@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.errors import GuestError
@@ -14,6 +15,9 @@ from uselib.emulator.kernel.vfs.descriptors import Description, DirectoryFile, H
 from uselib.emulator.kernel.vfs.filesystem import OpenedFile
 from uselib.emulator.kernel.vfs.made_files import RandomFile, TextFile
 from uselib.emulator.kernel.vfs.places import GuestDirectory, SyntheticFile
+
+if TYPE_CHECKING:
+    from uselib.emulator.kernel.shared.files import MemoryFiles
 
 
 def open_path(process: Process, at: GuestDirectory | None, path: bytes, flags: int, mode: int) -> int:
@@ -160,6 +164,11 @@ class ProcessView:
         if pid == self.pid and len(self._process.threads.all) > 1:
             return sorted(self._process.threads.all)
         return [pid] if pid in self.processes() else ()
+
+    def memory_files(self) -> MemoryFiles:
+        from uselib.emulator.kernel.shared.files import MemoryFiles  # not needed by most programs
+
+        return self._process.shared.part(MemoryFiles)
 
     def terminals(self) -> Sequence[int]:
         return self._process.terminals.numbers()

@@ -14,10 +14,13 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from uselib.emulator.kernel.errors import GuestError
 from uselib.linker.quick_dataclass import dataclass, field
+
+if TYPE_CHECKING:
+    from uselib.emulator.kernel.shared.files import MemoryFiles
 
 STEP = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC  # how one component of a path is opened
 Path = tuple[bytes, ...]  # a guest path as its components; () is the root
@@ -60,6 +63,7 @@ class Node:
     special: SyntheticFile | None = None
     lister: Callable[[ProcView], dict[bytes, Node]] | None = None
     mode: int = 0o555
+    memory: bool = False  # /dev/shm: its files are in the run's memory (ProcView.memory_files)
 
     def entries(self, view: ProcView) -> dict[bytes, Node]:
         """The nodes below it."""
@@ -124,6 +128,9 @@ class ProcView(Protocol):
     def terminals(self) -> Sequence[int]:
         """Numbers of the guest's pseudo-terminals, of /dev/pts/N."""
 
+    def memory_files(self) -> MemoryFiles:
+        """The files of /dev/shm."""
+
     def link(self, special: SyntheticFile) -> bytes:
         """Target of a synthesised link."""
 
@@ -150,6 +157,9 @@ class NoProcView:
 
     def terminals(self) -> Sequence[int]:
         return ()
+
+    def memory_files(self) -> MemoryFiles:
+        raise GuestError(errno.EACCES)
 
     def link(self, special: SyntheticFile) -> bytes:
         raise GuestError(errno.ENOENT)

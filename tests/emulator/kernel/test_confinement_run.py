@@ -153,3 +153,39 @@ def test_a_hostile_program(arch: str, tmp_path: Path) -> None:
     assert (home / "input").read_bytes() == b"input"
     assert sorted(path.name for path in (home / "out").iterdir()) == ["link", "up"]
     assert not Path("/tmp/uselib-hostile").exists()
+
+
+IPC = r"""
+#include <sys/mman.h>
+#include <sys/msg.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
+#include <fcntl.h>
+#include <mqueue.h>
+#include <stdio.h>
+int main(void)
+{
+    int make = IPC_CREAT | 0600, create = O_CREAT | O_RDWR;
+    printf("%d %d %d\n", shmget(0x5553, 4096, make) >= 0, semget(0x5553, 1, make) >= 0, msgget(0x5553, make) >= 0);
+    printf("%d %d\n", shm_open("/uselib-left", create, 0600) >= 0, mq_open("/uselib-left", create, 0600, 0) >= 0);
+    return 0;
+}
+"""
+
+
+def test_ipc_objects_are_the_runs_own(arch: str, tmp_path: Path) -> None:
+    """What a program leaves behind is gone with its run, and the host has never had it."""
+    program = musl_program(IPC, arch, tmp_path)
+    tables = [Path(f"/proc/sysvipc/{kind}") for kind in ("shm", "sem", "msg")]
+    before = [table.read_text().count(str(0x5553)) for table in tables]
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-m", "uselib.cli", "run", str(program)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+        assert done.stdout == "1 1 1\n1 1\n", done.stderr
+    assert [table.read_text().count(str(0x5553)) for table in tables] == before
+    assert not Path("/dev/shm/uselib-left").exists()

@@ -107,7 +107,7 @@ C_TYPES["statfs64"] = ("struct statfs64", C_TYPES["statfs"][1])
 ONLY = {"stat64": Machine.I386, "oldstat": Machine.I386, "rlimit64": None}  # no struct stat64 in x86-64's headers
 # In the kernel's internal headers only
 NOT_IN_HEADERS = {"timezone", "itimerspec", "flock64", "dirent", "dirent64", "sigset_argument", "select_argument"}
-NOT_IN_HEADERS |= {"msghdr", "mmsghdr"}
+NOT_IN_HEADERS |= {"msghdr", "mmsghdr", "mq_attr", "shmid64_ds", "semid64_ds", "msqid64_ds"}
 
 
 def from_compiler(machine: Machine, directory: Path) -> dict[str, int]:
@@ -174,6 +174,11 @@ def test_structures_that_no_header_shows(machine: Machine) -> None:
     assert structs["dirent"].fields["d_reclen"][0] == (8 if small else 16)
     assert structs["timezone"].size == 8
     assert (structs["msghdr"].size, structs["mmsghdr"].size) == ((28, 32) if small else (56, 64))
+    assert structs["mq_attr"].size == (32 if small else 64)
+    sizes = {"shmid64_ds": (84, 112), "semid64_ds": (64, 104), "msqid64_ds": (88, 120)}
+    assert {name: structs[name].size for name in sizes} == {
+        name: pair[0 if small else 1] for name, pair in sizes.items()
+    }
 
 
 def test_encode_and_decode() -> None:

@@ -26,6 +26,8 @@ exit exit_group fork vfork clone execve execveat wait4 waitpid waitid pause sigs
 rt_sigtimedwait rt_sigtimedwait_time64 kill tkill tgkill rt_sigqueueinfo sigreturn rt_sigreturn poll ppoll
 ppoll_time64 select _newselect pselect6 pselect6_time64 epoll_wait epoll_pwait epoll_pwait2 futex futex_time64
 rt_tgsigqueueinfo flock futex_waitv clone3
+socket socketpair socketcall semop semtimedop semtimedop_time64 msgsnd msgrcv ipc
+mq_open signalfd signalfd4 timerfd_create
 """.split()
 )
 # Calls whose handlers need a CPU, real signals, or a machine

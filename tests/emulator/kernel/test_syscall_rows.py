@@ -30,7 +30,8 @@ PROCESSES = words("""fork vfork clone clone3 execve execveat kill tkill tgkill r
     fchdir chroot umask""")
 # signal(7): "never restarted after being interrupted by a signal handler, regardless of the use of SA_RESTART"
 NOT_RESTARTED = words("""pause sigsuspend rt_sigsuspend rt_sigtimedwait rt_sigtimedwait_time64 sigwaitinfo epoll_wait epoll_pwait
-    epoll_pwait2 poll ppoll ppoll_time64 select _newselect pselect6 pselect6_time64 nanosleep clock_nanosleep clock_nanosleep_time64""")
+    epoll_pwait2 poll ppoll ppoll_time64 select _newselect pselect6 pselect6_time64 nanosleep clock_nanosleep
+    clock_nanosleep_time64 semop semtimedop semtimedop_time64 msgsnd msgrcv ipc""")
 # Handlers that only say that there is no such thing
 _REFUSED = {"sys_absent", "not_permitted"}
 
