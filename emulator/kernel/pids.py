@@ -313,6 +313,21 @@ class PidTable:
         finally:
             os.close(fd)
 
+    def descriptor(self, pid: int) -> int:
+        """A pidfd of the host's for a guest process, also for one that has ended and has not been waited for. Raises ProcessLookupError."""
+        index = self._index(pid)
+        host = self._get(index)[0] if index else 0
+        if not host:
+            raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+        if not self._holder(index):
+            self._ended(index)
+        fd = os.pidfd_open(host)
+        holder = self._holder(index)
+        if holder and holder != host:
+            os.close(fd)
+            raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+        return fd
+
     def _holder(self, index: int) -> int:
         """The host's pid of the process that holds a lock; 0: nobody."""
         question = _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, index, 1, 0)

@@ -38,7 +38,9 @@ set_tid_address, 219 restart_syscall, 221 fadvise64, 228 clock_gettime, 229 cloc
 epoll_wait, 233 epoll_ctl, 247 waitid, 270 pselect6, 271 ppoll, 273 set_robust_list, 275 splice, 276 tee, 277 sync_file_range,
 281 epoll_pwait, 282 signalfd, 284 eventfd, 285 fallocate, 289 signalfd4,
 290 eventfd2, 291 epoll_create1, 292 dup3, 293 pipe2, 295 preadv, 296 pwritev, 309 getcpu,
-318 getrandom, 319 memfd_create, 324 membarrier, 326 copy_file_range, 327 preadv2, 328 pwritev2, 334 rseq, 436 close_range, 441 epoll_pwait2
+253 inotify_init, 254 inotify_add_watch, 255 inotify_rm_watch, 294 inotify_init1,
+318 getrandom, 319 memfd_create, 324 membarrier, 326 copy_file_range, 327 preadv2,
+328 pwritev2, 334 rseq, 436 close_range, 441 epoll_pwait2
 """
 # Files by name: which, Landlock decides for contents; names and attributes can be looked at everywhere
 LOOKING = """

@@ -2,6 +2,7 @@
 
 files.py, fcntl.py, ioctl.py, pipes.py            descriptors; openat2.py, advice.py
 poll.py, epoll.py                                 waiting for them
+splices.py, watches.py, pidfds.py                 splice and tee; inotify; processes as descriptors
 sockets.py, messages.py                           sockets, and what is sent over them
 ipc.py, posix_queues.py                           System V IPC; mq_open and its kin
 status.py, attributes.py, directories.py          paths and inodes; xattrs.py: extended attributes

@@ -74,5 +74,5 @@ SYSTEM: tuple[Syscall, ...] = (
     Syscall("getpid", sys_getpid, undo=Undo.MEMORY),
     Syscall("gettid", sys_gettid, undo=Undo.MEMORY),
     Syscall("getppid", sys_getppid, undo=Undo.MEMORY),
-    *(Syscall(name, sys_absent, (HEX, HEX, HEX, HEX)) for name in ("rseq", "pidfd_open")),
+    *(Syscall(name, sys_absent, (HEX, HEX, HEX, HEX)) for name in ("rseq",)),
 )

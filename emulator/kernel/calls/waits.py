@@ -11,6 +11,8 @@ import struct
 from contextlib import suppress
 
 from uselib.emulator.kernel import arguments as a
+from uselib.emulator.kernel import constants as C
+from uselib.emulator.kernel.calls.pidfds import pid_file
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.pids import RUNNING, STOPPED
 from uselib.emulator.kernel.process import Process
@@ -19,7 +21,7 @@ from uselib.emulator.kernel.waiting import patient, until
 from uselib.linker.image import Machine
 
 WNOHANG, WUNTRACED, WEXITED, WCONTINUED, WNOWAIT = 1, 2, 4, 8, 0x1000000
-P_ALL, P_PID, P_PGID = 0, 1, 2
+P_ALL, P_PID, P_PGID, P_PIDFD = 0, 1, 2, 3
 _WAITID_OPTIONS = WNOHANG | WUNTRACED | WEXITED | WCONTINUED | WNOWAIT | 0xE0000000  # __WNOTHREAD, __WALL, __WCLONE
 
 
@@ -94,7 +96,21 @@ def sys_waitpid(process: Process, pid: int, status_at: int, options: int) -> int
     return sys_wait4(process, pid, status_at, options, 0)
 
 
+def _without_waiting(process: Process, pid: int, info: int, options: int, usage: int) -> int:
+    """Of a pidfd with PIDFD_NONBLOCK."""
+    if process.pids.runs(pid):
+        raise GuestError(errno.EAGAIN)
+    return sys_waitid(process, P_PID, pid, info, options, usage)
+
+
 def sys_waitid(process: Process, id_type: int, target: int, info: int, options: int, usage: int) -> int:
+    if id_type == P_PIDFD:
+        if target < 0:
+            raise GuestError(errno.EINVAL)
+        file = pid_file(process, target)
+        id_type, target = P_PID, file.pid
+        if file.flags & C.O_NONBLOCK and not options & WNOHANG:
+            return _without_waiting(process, target, info, options, usage)
     if id_type not in (P_ALL, P_PID, P_PGID) or not options & (WEXITED | WUNTRACED | WCONTINUED):
         raise GuestError(errno.EINVAL)
     if options & ~_WAITID_OPTIONS or (id_type in (P_PID, P_PGID) and target < (id_type == P_PID)):

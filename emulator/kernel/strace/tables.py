@@ -79,6 +79,21 @@ FLAGS: dict[str, Mapping[int, str]] = {
     },
     "socket_flags": {0o2000000: "SOCK_CLOEXEC", 0o4000: "SOCK_NONBLOCK"},
     "timer": {1: "TIMER_ABSTIME"},
+    "splice": {1: "SPLICE_F_MOVE", 2: "SPLICE_F_NONBLOCK", 4: "SPLICE_F_MORE", 8: "SPLICE_F_GIFT"},
+    "inotify": {
+        **{
+            1 << number: f"IN_{name}"
+            for number, name in enumerate(
+                "ACCESS MODIFY ATTRIB CLOSE_WRITE CLOSE_NOWRITE OPEN MOVED_FROM MOVED_TO CREATE DELETE DELETE_SELF MOVE_SELF".split()
+            )
+        },
+        0x01000000: "IN_ONLYDIR",
+        0x02000000: "IN_DONT_FOLLOW",
+        0x04000000: "IN_EXCL_UNLINK",
+        0x10000000: "IN_MASK_CREATE",
+        0x20000000: "IN_MASK_ADD",
+        0x80000000: "IN_ONESHOT",
+    },
     "ipc": {0o1000: "IPC_CREAT", 0o2000: "IPC_EXCL", 0o4000: "IPC_NOWAIT"},
     "shmat": {0o10000: "SHM_RDONLY", 0o20000: "SHM_RND", 0o40000: "SHM_REMAP", 0o100000: "SHM_EXEC"},
     "msgrcv": {0o4000: "IPC_NOWAIT", 0o10000: "MSG_NOERROR", 0o20000: "MSG_EXCEPT", 0o40000: "MSG_COPY"},

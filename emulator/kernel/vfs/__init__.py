@@ -8,5 +8,5 @@ opening.py      from a found file to an open one
 descriptors.py  open files and the table of descriptors
 made_files.py   open files whose contents are made here: the texts of /proc, random bytes
 synthetic.py    status of files that are made here: /dev, /proc
-epoll_file.py, timer_file.py, signal_file.py   the open files of epoll instances, timers and signals
+epoll_file.py, timer_file.py, signal_file.py, watch_file.py   the open files of epoll instances, timers, signals and inotify
 """

@@ -27,7 +27,7 @@ rt_sigtimedwait rt_sigtimedwait_time64 kill tkill tgkill rt_sigqueueinfo sigretu
 ppoll_time64 select _newselect pselect6 pselect6_time64 epoll_wait epoll_pwait epoll_pwait2 futex futex_time64
 rt_tgsigqueueinfo flock futex_waitv clone3
 socket socketpair socketcall semop semtimedop semtimedop_time64 msgsnd msgrcv ipc
-mq_open signalfd signalfd4 timerfd_create
+mq_open signalfd signalfd4 timerfd_create inotify_init inotify_init1 pidfd_send_signal
 """.split()
 )
 # Calls whose handlers need a CPU, real signals, or a machine

@@ -1,0 +1,85 @@
+"""PIDFDS: pidfd_open, pidfd_send_signal, pidfd_getfd. waitid takes them as well (waits.py).
+
+Source: kernel/pid.c of Linux. A pidfd is the host's, so that poll and epoll tell of the end.
+"""
+
+from __future__ import annotations
+
+import errno
+import struct
+
+from uselib.emulator.kernel import constants as C
+from uselib.emulator.kernel.arguments import FD, INT, PID, PTR, SIGNAL, UINT
+from uselib.emulator.kernel.calls.signals import send
+from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.process import Process
+from uselib.emulator.kernel.signals.frames import SI_USER, SignalInfo
+from uselib.emulator.kernel.table import Effect, Syscall
+from uselib.emulator.kernel.vfs.descriptors import FileUser, HostFile
+
+
+class PidFile(HostFile):
+    """pid: of the guest's process."""
+
+    def __init__(self, pid: int, fd: int, flags: int) -> None:
+        super().__init__(fd, b"anon_inode:[pidfd]", C.O_RDWR | flags & C.O_NONBLOCK)
+        self.pid = pid
+
+    def read(self, process: FileUser, address: int, count: int) -> int:
+        raise GuestError(errno.EINVAL)
+
+    def write(self, process: FileUser, address: int, count: int) -> int:
+        raise GuestError(errno.EINVAL)
+
+
+def pid_file(process: Process, fd: int) -> PidFile:
+    """Raises GuestError(EBADF)."""
+    file = process.files.get(fd)
+    if not isinstance(file, PidFile):
+        raise GuestError(errno.EBADF)
+    return file
+
+
+def sys_pidfd_open(process: Process, pid: int, flags: int) -> int:
+    if flags & ~C.O_NONBLOCK or pid <= 0:
+        raise GuestError(errno.EINVAL)
+    process.files.check_room()
+    return process.files.add(PidFile(pid, process.pids.descriptor(pid), flags), True)
+
+
+def sys_pidfd_send_signal(process: Process, fd: int, signal: int, info: int, flags: int) -> int:
+    if flags:
+        raise GuestError(errno.EINVAL)
+    pid = pid_file(process, fd).pid
+    if not info:
+        return send(process, pid, signal, SI_USER)
+    data = process.memory.read(info, 128)
+    number, _, code = struct.unpack_from("<iii", data)
+    if number != signal:
+        raise GuestError(errno.EINVAL)
+    if pid != process.identity.pid:
+        if code >= 0 or code == -6:  # only the kernel, and tkill for others, say so
+            raise GuestError(errno.EPERM)
+        return send(process, pid, signal, code)
+    word = process.structs.word
+    sender, uid = struct.unpack_from("<iI", data, 16 if word == 8 else 12)
+    at = 24 if word == 8 else 20
+    value = int.from_bytes(data[at : at + word], "little")
+    process.signals.post(SignalInfo(signal, code, sender, uid, value=value))
+    return 0
+
+
+def sys_pidfd_getfd(process: Process, fd: int, target: int, flags: int) -> int:
+    """Of the process itself; another's descriptors are not to be had (EPERM, as for who may not trace it)."""
+    if flags:
+        raise GuestError(errno.EINVAL)
+    if pid_file(process, fd).pid != process.identity.pid:
+        raise GuestError(errno.EPERM)
+    return process.files.add(process.files.get(target), True)
+
+
+PIDFDS = (
+    Syscall("pidfd_open", sys_pidfd_open, (PID, UINT)),
+    Syscall("pidfd_send_signal", sys_pidfd_send_signal, (FD, SIGNAL, PTR, UINT), effect=Effect.PROCESSES),
+    Syscall("pidfd_getfd", sys_pidfd_getfd, (FD, INT, UINT)),
+)
