@@ -104,7 +104,7 @@ def _node(process: Process, path: bytes) -> tuple[int, int]:
     status = process.fs.status(found)
     if not stat.S_ISSOCK(status.st_mode):
         raise GuestError(errno.ECONNREFUSED)
-    if process.identity.uid and not status.st_mode & 0o222:
+    if process.identity.effective_uid and not status.st_mode & 0o222:
         raise GuestError(errno.EACCES)
     return status.st_dev, status.st_ino
 
@@ -118,7 +118,7 @@ def _check_kind(process: Process, domain: int, kind: int, protocol: int) -> tupl
     if kind & ~(_TYPE | _CLOEXEC | _NONBLOCK) or not 0 <= type_ < _TYPES:
         raise GuestError(errno.EINVAL)
     if domain not in (AF_UNIX, *INET):
-        if domain == _AF_PACKET and process.identity.uid:
+        if domain == _AF_PACKET and process.identity.effective_uid:
             raise GuestError(errno.EPERM)
         raise GuestError(errno.EAFNOSUPPORT)
     if domain == AF_UNIX:
@@ -268,7 +268,7 @@ def sys_setsockopt(process: Process, fd: int, level: int, name: int, value: int,
     if size < 0:
         raise GuestError(errno.EINVAL)
     data = process.memory.read(value, min(size, 4096)) if size else b""
-    options.set_option(file.record, level, name, data, process.structs.word, process.identity.uid == 0)
+    options.set_option(file.record, level, name, data, process.structs.word, process.identity.effective_uid == 0)
     connections.credentials_wanted(file)
     return 0
 

@@ -94,7 +94,7 @@ def sys_timer_create(process: Process, which: int, event: int, out: int) -> int:
     read_clock(process.clock, which)
     if which in (4, 5, 6):  # CLOCK_MONOTONIC_RAW and the coarse clocks
         raise GuestError(errno.EOPNOTSUPP)
-    if which in _ALARM_CLOCKS and process.identity.uid:
+    if which in _ALARM_CLOCKS and process.identity.effective_uid:
         raise GuestError(errno.EPERM)
     timers = _timers(process)
     number = timers.next
@@ -195,7 +195,7 @@ def sys_timer_delete(process: Process, number: int) -> int:
 def sys_timerfd_create(process: Process, which: int, flags: int) -> int:
     if flags & ~(C.O_CLOEXEC | C.O_NONBLOCK) or which not in _TIMERFD_CLOCKS:
         raise GuestError(errno.EINVAL)
-    if which in _ALARM_CLOCKS and process.identity.uid:
+    if which in _ALARM_CLOCKS and process.identity.effective_uid:
         raise GuestError(errno.EPERM)
     process.files.check_room()
     return process.files.add(TimerFile(which, flags), bool(flags & C.O_CLOEXEC))

@@ -164,7 +164,7 @@ def bind_inet(process: Process, file: SocketFile, address: InetAddress) -> None:
     if file.record.bound:
         raise GuestError(errno.EINVAL)
     with file.sockets.lock:
-        lookup.bind_inet(file.sockets, file.record, address, process.identity.uid == 0)
+        lookup.bind_inet(file.sockets, file.record, address, process.identity.effective_uid == 0)
 
 
 # -- listening ------------------------------------------------------------------------------------------------------------

@@ -481,7 +481,10 @@ class FileSystem:
         self.change(found, lambda name, parent: self._chmod(found, mode))
 
     def _opened(self, found: Found) -> int | None:
-        """The host's descriptor of the open file that /proc/self/fd/N has led to; None: another path. Raises GuestError(EROFS, EPERM)."""
+        """The host's descriptor of the open file that /proc/self/fd/N has led to, or of a file of /dev/shm; None: another path. Raises
+        GuestError(EROFS, EPERM)."""
+        if found.handle is not None and self._memory(found) is not None:
+            return found.handle.fd
         if found.special is None or found.special.name != "descriptor" or found.special.link:
             return None
         fd, mutable = self.namespace.view.opened(found.special.number)
