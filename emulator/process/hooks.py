@@ -6,6 +6,7 @@ A run calls every hook of every participant, in the order in which they were giv
     on_exec             a program is loaded and has not run yet; again after each execve
     wrap_kernel         what answers the program's system calls and CPU exceptions is made; after each on_exec
     on_mapped           the program has a new mapping
+    on_thread           another thread runs
     on_signal           a signal reaches the process
     before_fork         in the parent                    (os.fork of the host follows)
     on_fork             in the child, whose participants are copies of the parent's
@@ -48,6 +49,9 @@ class RunHooks:
 
     def on_signal(self, number: int, address: int) -> None:
         """The guest's handler is entered, or the signal ends the process. address: si_addr."""
+
+    def on_thread(self, number: int) -> None:
+        """Another thread of the program is on the CPU from now on."""
 
     def before_fork(self) -> None:
         """In the parent."""

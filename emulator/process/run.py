@@ -43,6 +43,7 @@ from uselib.loader.memory.address_space import AddressSpace, MemoryCeiling
 
 if TYPE_CHECKING:
     from uselib.emulator.kernel.strace.strace import Strace
+    from uselib.emulator.kernel.threads.thread import Thread
     from uselib.loader.memory.vma import Vma
 
 MEBIBYTE = 1 << 20
@@ -73,6 +74,8 @@ class Runner:
         signals, forks = SignalEvents(self._delivered, self._watch), ForkEvents(self._before_fork, self._after_fork)
         self.process = make_process(options, self._host.files, self._host.signals, signals, forks)
         self.signals = self.process.signals
+        if self._hooks:
+            self.process.threads.on_switch.append(self._switched)
         self._strace = self._make_strace()
         self.watcher = Watcher(lambda: self.machine.interrupt(), lambda: self.machine.interrupted)
         self._guard = MemoryGuard(lambda moment: self.watcher.watch(memory=moment))
@@ -213,6 +216,10 @@ class Runner:
             self._strace.delivered(info)
         for participant in self._hooks:
             participant.on_signal(info.signal, info.address)
+
+    def _switched(self, thread: Thread) -> None:
+        for participant in self._hooks:
+            participant.on_thread(thread.tid)
 
     def _before_fork(self) -> None:
         self._has_forked = self.machine.shares_memory = True

@@ -1,4 +1,5 @@
-"""What a live trace consists of. Frozen; the renderers take these and nothing else."""
+"""What a live trace consists of. Frozen; the renderers take these and nothing else. thread: number of the guest's thread, 0 as long as the
+program has only one."""
 
 from __future__ import annotations
 
@@ -47,6 +48,7 @@ class Dispatch:
     caller_file: str
     arguments: tuple[int, ...]
     depth: int = 0
+    thread: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Returned:
     value: int
     duration: int
     late: bool
+    thread: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,7 @@ class SystemCall:
     name: str
     arguments: tuple[int, ...]
     result: int | None = None
+    thread: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,7 @@ class Signalled:
     sequence: int
     signal: str
     address: int
+    thread: int = 0
 
 
 Event = TraceStarted | LibraryMapped | Dispatch | Returned | SystemCall | Signalled

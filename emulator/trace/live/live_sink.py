@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from uselib.emulator.trace.live.events import (
@@ -30,6 +30,14 @@ class _Names:
     machine: str
     functions: dict[int, tuple[str, str, int]] = field(default_factory=dict)  # library, name, slot
     files: dict[int, dict[str, Any]] = field(default_factory=dict)  # base -> FILE chunk
+    threads: list[tuple[int, int]] = field(default_factory=list)  # first event, thread
+
+    def thread_of(self, sequence: int) -> int:
+        """Events come in order, so what is over is forgotten."""
+        while len(self.threads) > 1 and self.threads[1][0] <= sequence:
+            del self.threads[0]
+        first, thread = self.threads[0]
+        return thread if first <= sequence else self.pid
 
     def place(self, address: int) -> tuple[str, str]:
         """`main+0x1c` and the name of the file; each empty if unknown."""
@@ -57,6 +65,7 @@ class LiveSink:
             ChunkKind.PROCESS: self._process,
             ChunkKind.TABLE: self._table,
             ChunkKind.FILE: self._file,
+            ChunkKind.THREADS: self._threads,
         }
 
     def _emit(self, event: Event) -> None:
@@ -80,7 +89,8 @@ class LiveSink:
             sequence += 1
             maker = _MAKERS.get(kind)
             if maker is not None:
-                self._emit(maker(names, sequence, time, caller, tuple(words), function, depth, flags))
+                event = maker(names, sequence, time, caller, tuple(words), function, depth, flags)
+                self._emit(replace(event, thread=names.thread_of(sequence)) if names.threads else event)
         if self.live:
             self._output.flush()
 
@@ -105,6 +115,9 @@ class LiveSink:
     def _file(self, value: dict[str, Any], process: int) -> None:
         self._processes[process].files[value["base"]] = value
 
+    def _threads(self, value: dict[str, Any], process: int) -> None:
+        self._processes[process].threads += zip(value["first"], value["thread"], strict=True)
+
     def _table(self, value: dict[str, Any], process: int) -> None:
         names = self._processes[process]
         for number, (name, slot) in enumerate(zip(value["names"], value["slots"], strict=True), value["first"]):
@@ -122,7 +135,7 @@ _Words = tuple[int, ...]
 
 def _call(
     names: _Names, sequence: int, _time: int, caller: int, words: _Words, function: int, depth: int, _flags: int
-) -> Event:
+) -> Dispatch:
     library, name, slot = names.functions[function]
     symbol, file = names.place(caller)
     return Dispatch(names.pid, sequence, library, slot, name, caller, symbol, file, words, depth)
@@ -130,32 +143,34 @@ def _call(
 
 def _return(
     names: _Names, sequence: int, _time: int, call: int, words: _Words, function: int, _depth: int, flags: int
-) -> Event:
+) -> Returned:
     library, name, _ = names.functions[function]
     return Returned(names.pid, sequence, call, library, name, words[0], words[3], bool(flags & LATE))
 
 
 def _system_call(
     names: _Names, sequence: int, _time: int, _pc: int, words: _Words, number: int, _depth: int, _flags: int
-) -> Event:
+) -> SystemCall:
     return SystemCall(names.pid, sequence, _system_call_name(names.machine, number), words)
 
 
 def _system_result(
     names: _Names, sequence: int, _time: int, _pc: int, words: _Words, number: int, _depth: int, _flags: int
-) -> Event:
+) -> SystemCall:
     return SystemCall(names.pid, sequence, _system_call_name(names.machine, number), (), words[0])
 
 
 def _signal(
     names: _Names, sequence: int, _time: int, _pc: int, words: _Words, _number: int, _depth: int, _flags: int
-) -> Event:
+) -> Signalled:
     from uselib.emulator.kernel.signals.numbers import NAMES
 
     return Signalled(names.pid, sequence, NAMES.get(words[0], f"signal {words[0]}"), words[1])
 
 
-_MAKERS: dict[int, Callable[[_Names, int, int, int, _Words, int, int, int], Event]] = {
+_MAKERS: dict[
+    int, Callable[[_Names, int, int, int, _Words, int, int, int], Dispatch | Returned | SystemCall | Signalled]
+] = {
     EventKind.CALL: _call,
     EventKind.INNER_CALL: _call,
     EventKind.RETURN: _return,

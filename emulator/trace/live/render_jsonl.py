@@ -110,4 +110,7 @@ _FIELDS: dict[type[Event], Callable[[Any], dict[str, object]]] = {
 
 def render(event: Event) -> str:
     """One line with its newline."""
-    return json.dumps(_FIELDS[type(event)](event)) + "\n"
+    fields = _FIELDS[type(event)](event)
+    if not isinstance(event, LibraryMapped | TraceStarted) and event.thread:
+        fields["thread"] = event.thread
+    return json.dumps(fields) + "\n"

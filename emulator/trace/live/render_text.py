@@ -5,11 +5,27 @@
 
 from __future__ import annotations
 
-from uselib.emulator.trace.live.events import Dispatch, Event, LibraryMapped, Returned, Signalled, SystemCall
+from uselib.emulator.trace.live.events import (
+    Dispatch,
+    Event,
+    LibraryMapped,
+    Returned,
+    Signalled,
+    SystemCall,
+    TraceStarted,
+)
+
+_NUMBER = 8  # columns of the sequence number and the space behind it
 
 
 def render(event: Event) -> str:
     """One line with its newline."""
+    text = _line(event)
+    thread = 0 if isinstance(event, LibraryMapped | TraceStarted) else event.thread
+    return f"{text[:_NUMBER]}[{thread}] {text[_NUMBER:]}" if thread else text
+
+
+def _line(event: Event) -> str:
     if isinstance(event, Dispatch):
         arguments = ", ".join(f"{word:#x}" for word in event.arguments)
         where = " in ".join(part for part in (event.caller_symbol, event.caller_file) if part)

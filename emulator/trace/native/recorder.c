@@ -94,6 +94,7 @@ typedef struct Trace {
     uint32_t via_function, home;                  /* that slot's function; the first stack, which no other is below */
     uint64_t stack_clock;
     uint64_t block;                               /* where the latest basic block begins; with a hook on every block */
+    uint32_t other_thread, unused; /* 1: another thread runs since the last event, so a stack without calls has depth 0 */
     uint32_t mapping_count, mapping_next;
     Mapping mappings[MAPPINGS];
     Stack stacks[STACKS];
@@ -254,8 +255,9 @@ static Stack *choose_stack(Trace *t, uint64_t sp)
 static Stack *switch_stack(Trace *t, uint64_t sp)
 {
     Stack *left = &t->stacks[t->current];
-    uint32_t depth = left->base + left->count;
+    uint32_t depth = t->other_thread ? 0 : left->base + left->count;
     Stack *s = choose_stack(t, sp);
+    t->other_thread = 0;
     if (!t->stack_clock) t->home = (uint32_t)(s - t->stacks);
     s->used = ++t->stack_clock;
     if (s != left || !left->count) s->outer = s == &t->stacks[t->home] ? 0 : depth;

@@ -23,7 +23,7 @@ class Event:
     """One event. function: of calls and returns, else None; number: of a system call.
 
     words: argument words (CALL: four or more), result words (RETURN: rax, rdx, xmm0 and the duration).
-    payload: word index -> (bytes, whether they were cut).
+    payload: word index -> (bytes, whether they were cut). thread: number of the guest's thread, if the program had several; else 0.
     """
 
     process: TracedProcess
@@ -38,6 +38,7 @@ class Event:
     depth: int
     flags: int
     payload: dict[int, tuple[bytes, bool]] = field(default_factory=dict)
+    thread: int = 0
 
     @property
     def is_call(self) -> bool:
@@ -135,6 +136,8 @@ def events_from(trace: TraceFile, process: TracedProcess, first: int = 0) -> Ite
                 pending = Event(
                     process, sequence, time, kind, function, index, caller, sp, (w0, w1, w2, w3), depth, flags
                 )
+                if process.thread_firsts:
+                    pending.thread = process.thread_of(sequence)
                 if payloads is not None:
                     pending.payload = payloads.of(sequence)
     if pending is not None:

@@ -48,6 +48,8 @@ def fields(event: Event, decoder: Decoder) -> dict[str, object]:
         "time": event.time,
         "depth": event.depth,
     }
+    if event.thread:
+        row["thread"] = event.thread
     if event.function is not None:
         row |= {"library": event.function.library, "slot": event.function.slot or None, "symbol": event.function.name}
     if event.is_call:

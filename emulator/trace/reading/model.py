@@ -13,6 +13,7 @@ sense is passed over, and `warnings` says so in a line each.
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
@@ -95,6 +96,15 @@ class TracedProcess:
     end: dict[str, Any] | None = None
     tables: list[Table] = field(default_factory=list)
     libraries: dict[str, str] = field(default_factory=dict)  # path of a file -> name of the library it is
+    thread_firsts: list[int] = field(
+        default_factory=list
+    )  # sequence numbers from which on another thread's events come
+    thread_numbers: list[int] = field(default_factory=list)  # of these threads
+
+    def thread_of(self, sequence: int) -> int:
+        """The number of the thread that an event belongs to."""
+        at = bisect_right(self.thread_firsts, sequence) - 1
+        return self.thread_numbers[at] if at >= 0 else self.pid
 
     @property
     def word(self) -> int:
@@ -314,6 +324,13 @@ class TraceFile:
     def _ended(self, index: int, value: dict[str, Any]) -> None:
         self._process(index).end = value
 
+    def _threads(self, index: int, value: dict[str, Any]) -> None:
+        process = self._process(index)
+        for first, number in zip(_list(value.get("first")), _list(value.get("thread")), strict=False):
+            if _number(first) > (process.thread_firsts[-1] if process.thread_firsts else 0):
+                process.thread_firsts.append(_number(first))
+                process.thread_numbers.append(_number(number))
+
     def _records(self, index: int, offset: int, size: int) -> None:
         count = (size - RECORDS_HEAD.size) // RECORD.size
         if count > 0:
@@ -343,4 +360,5 @@ _DESCRIPTIONS: dict[int, Callable[[TraceFile, int, dict[str, Any]], None]] = {
     ChunkKind.TABLE: TraceFile._table,
     ChunkKind.FILE: TraceFile._mapped,
     ChunkKind.END: TraceFile._ended,
+    ChunkKind.THREADS: TraceFile._threads,
 }

@@ -199,6 +199,8 @@ class EventLines:
         head = ""
         if self._several:
             head += self._colour("blue", f"{event.process.pid:>5} ")
+        if event.thread:
+            head += self._colour("blue", f"[{event.thread}] ")
         if self._sequence:
             head += self._colour("dim", f"{event.sequence:>7} ")
         if self._time:

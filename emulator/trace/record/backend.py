@@ -131,6 +131,9 @@ class Backend(Protocol):
     def event(self, kind: EventKind, function: int, pc: int, sp: int, words: Sequence[int]) -> None:
         """An event that is not a call. words: up to 11."""
 
+    def other_thread(self) -> None:
+        """Another thread of the program runs: the depth of its calls has nothing to do with that of the calls so far."""
+
     def forget(self) -> None:
         """Mappings of guest memory have changed."""
 

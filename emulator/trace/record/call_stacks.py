@@ -58,13 +58,15 @@ class CallStacks:
         self._find = find
         self._stacks = [CallStack() for _ in range(STACKS)]
         self._current = self._home = self._switches = 0
+        self.other_thread = False  # since the last event: a stack without calls has depth 0
 
     def at(self, sp: int) -> CallStack:
         """The stack that `sp` is in, which is the current one from now on."""
         left = self._stacks[self._current]
         if left.low <= sp < left.high:
             return left
-        depth = left.depth
+        depth = 0 if self.other_thread else left.depth
+        self.other_thread = False
         stack = self._choose(sp)
         at = next(index for index, other in enumerate(self._stacks) if other is stack)
         if not self._switches:

@@ -69,6 +69,7 @@ class _Trace(ctypes.Structure):
         u32 bits, clock_blocks, returns, filter_callers, active, max_depth, disabled, current;
         u64 via; u32 via_function, home; u64 stack_clock;
         u64 block;
+        u32 other_thread, unused;
         u32 mapping_count, mapping_next; mappings mappings; stacks stacks
         """,
         flush=_FLUSH,
@@ -233,6 +234,9 @@ class NativeBackend:
         row = found.contents
         row.start, row.end, row.delta = mapping.start, mapping.end, mapping.delta
         return 1
+
+    def other_thread(self) -> None:
+        self._trace.other_thread = 1
 
     def forget(self) -> None:
         self._trace.mapping_count = 0

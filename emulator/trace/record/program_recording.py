@@ -102,6 +102,9 @@ class ProgramRecording:
         self._files: dict[str, KnownFile | None] = {}
         self._tables: dict[int, tuple[LibraryHeader, list[int]]] = {}  # base -> header, hooks
         self._callers: list[tuple[int, int]] = []
+        self._threads: list[
+            tuple[int, int]
+        ] = []  # sequence of the next event, the thread that runs from then on: not written yet
         self._latest = b""  # the last records of calls
         helpers = Helpers(self._readable, self._prepare, self._batch)
         self.backend = make_backend(program.machine, _setup(program.machine.bits, options, state), helpers, native)
@@ -130,6 +133,7 @@ class ProgramRecording:
         """This is a child; its output has its own number already. parent: number of the parent; forked_at: its latest event."""
         self._program = replace(self._program, pid=pid)
         self._latest = b""
+        self._threads.clear()
         self.backend.forked()
         self._describe_process(parent, forked_at)
 
@@ -152,6 +156,21 @@ class ProgramRecording:
         """A signal reaches the process."""
         cpu = self._program.machine.cpu
         self.backend.event(EventKind.SIGNAL, 0, cpu.pc, cpu.sp, (number, address))
+
+    def thread(self, number: int) -> None:
+        """Another thread runs."""
+        self.backend.other_thread()
+        following = self.backend.sequence + 1
+        if self._threads and self._threads[-1][0] == following:
+            self._threads.pop()
+        self._threads.append((following, number))
+
+    def _write_threads(self) -> None:
+        """Before the events of those threads."""
+        if self._threads:
+            firsts, numbers = zip(*self._threads, strict=True)
+            self._output.describe(ChunkKind.THREADS, {"first": list(firsts), "thread": list(numbers)})
+            self._threads.clear()
 
     def last_calls(self) -> list[str]:
         """The latest, a line each."""
@@ -177,6 +196,7 @@ class ProgramRecording:
 
     def _batch(self, batch: Batch) -> None:
         self._note_latest(batch.records)
+        self._write_threads()
         self._output.batch(batch)
 
     def _note_latest(self, records: bytes | memoryview) -> None:

@@ -106,6 +106,9 @@ class PythonBackend:
 
         return [self._machine.watch_blocks(begin, begin + size * count, on_slot)]
 
+    def other_thread(self) -> None:
+        self._stacks.other_thread = True
+
     def forget(self) -> None:
         self._reader.forget()
 

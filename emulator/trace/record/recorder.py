@@ -81,6 +81,10 @@ class Recorder(RunHooks):
         if self._recording is not None:
             self._recording.signal(number, address)
 
+    def on_thread(self, number: int) -> None:
+        if self._recording is not None:
+            self._recording.thread(number)
+
     def last_calls(self) -> list[str]:
         return [] if self._recording is None else self._recording.last_calls()
 

@@ -18,6 +18,9 @@ until one is missing or cut short.
                      RETURN 0: what the result points to. Comes before the RECORDS chunk of its events
     kind 7 END       JSON: status (exit status, or null), signal (0: none), events, filtered (calls that the filters left out),
                      replaced (true: an exec ended this program)
+    kind 8 THREADS   JSON: first (sequence numbers, ascending), thread (guest thread numbers): from that event on it is that
+                     thread's. Before the first of all it is the thread with the number of the process. Comes before the
+                     RECORDS chunk of its events; a program with one thread has none
 
 Processes: fork's child starts with the TABLE and FILE chunks its parent had written before; exec is a new PROCESS whose
 parent has the same pid, and it starts with none. A parent takes its child's index before it forks; chunks of processes that
@@ -71,6 +74,7 @@ class ChunkKind(enum.IntEnum):
     RECORDS = 5
     PAYLOAD = 6
     END = 7
+    THREADS = 8
 
 
 class EventKind(enum.IntEnum):

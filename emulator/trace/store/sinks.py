@@ -30,7 +30,7 @@ class TraceSink(Protocol):
     live: bool  # whether events should come out before the program goes on with a system call
 
     def describe(self, kind: ChunkKind, value: dict[str, Any], process: int) -> None:
-        """META, PROCESS, TABLE, FILE or END."""
+        """META, PROCESS, TABLE, FILE, THREADS or END."""
 
     def batch(self, batch: Batch, process: int) -> None:
         """Its memory is the recorder's and must not be kept."""

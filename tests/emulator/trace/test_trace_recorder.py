@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from support.command import environment, uselib
 from support.programs import build, source, sysroot
 from support.tools import ARCHES
 from support.traces import RECORDERS, Recorded, program, read, record
+from uselib.emulator.trace.reading.events import events
+from uselib.emulator.trace.reading.model import TraceFile
 from uselib.emulator.trace.record.filters import Filters
 from uselib.emulator.trace.record.select_backend import native_available
 from uselib.emulator.trace.store.format import HAS_PAYLOAD, LATE, TAIL_CALL, EventKind
@@ -283,3 +286,41 @@ def test_exec_is_a_new_process(folder: Path, tmp_path: Path, arch: str) -> None:
     assert before.calls()[-1] == "execv" and before.end is not None and before.end["replaced"]
     assert after.process["parent"] == 0 and after.process["pid"] == before.process["pid"]
     assert mine(after) == ["atoi", "puts", "abs", "abs", "atoi", "strlen", "printf"]
+
+
+TWO_THREADS = r"""
+#include <pthread.h>
+#include <stdlib.h>
+static void *body(void *p) { free(malloc(8)); return p; }
+int main(void) { pthread_t t; pthread_create(&t, 0, body, 0); pthread_join(t, 0); return abs(-3); }
+"""
+
+
+def test_threads(kind: str, tmp_path: Path) -> None:
+    """Each event knows its thread; the depth of a thread's calls is its own; two runs give the same bytes."""
+    text = source(tmp_path / "two.c", TWO_THREADS)
+    root, made = sysroot("x86_64", "musl"), build(tmp_path / "two", "x86_64", "mmap", "-fno-builtin", text, libc="musl")
+    traces = []
+    for _ in range(2):
+        words = ["--syscalls", "--returns", "--recorder", kind, "-o", tmp_path / "t", "--sysroot", root, made]
+        done = uselib("trace", "record", *words)
+        assert done.returncode == 3, done.stderr
+        traces.append((tmp_path / "t").read_bytes())
+    assert traces[0] == traces[1]
+    with TraceFile(str(tmp_path / "t")) as trace:
+        rows = [
+            (event.thread, event.depth, event.function.name)
+            for event in events(trace)
+            if event.is_call and event.function
+        ]
+    names = ("pthread_create", "malloc", "free", "pthread_join", "abs")
+    first = [
+        (1000, 1, "pthread_create"),
+        (1000, 1, "pthread_join"),
+        (1001, 0, "malloc"),
+        (1001, 0, "free"),
+        (1000, 1, "abs"),
+    ]
+    assert [row for row in rows if row[2] in names] == first
+    shown = uselib("trace", "show", tmp_path / "t").stdout
+    assert re.search(r"^\[1001\] body -> libc_s!malloc\[\d+\]\(8\)", shown, re.MULTILINE), shown
