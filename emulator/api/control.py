@@ -306,7 +306,7 @@ class MachineControl:
     # -- write watch ---------------------------------------------------------------------------------------------------
 
     def withhold(self, begin: int, end: int) -> None:
-        """From now on writes to these pages are refused; the kernel object's `exception` hears of them."""
+        """From now on writes to these pages are refused; `Kernel.exception` is called for them."""
         pages = self.machine.pages
         pages.withhold(pages.withheld.union(range(page_down(begin), end, PAGE)))
 

@@ -1,8 +1,9 @@
 """Guest: what a running program and a library loaded by itself have in common.
 
-Breakpoints and replacements are traps in the machine (control.py), not patched bytes: nothing is written into the guest, so
-removing one leaves no trace, a slot that the guest maps read-only or shared needs no exception, and the price without any is
-zero. The price of a replaced slot is leaving the CPU once a call, which is small beside running a Python function.
+Breakpoints and replacements are traps in the machine (control.py), not patched bytes: nothing is written into the
+guest. Removing one leaves the guest as it was, slots in read-only or shared memory are no special case, and a program
+without any runs at full speed. A replaced slot leaves the CPU at each call, which costs little compared with running
+a Python function.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ O_RDONLY, O_WRONLY = 0, 1
 
 
 class EmbeddedSignals(SignalState):
-    """The guest's signals, with no hand on the host's."""
+    """The guest's signals; the host's handlers and mask are not changed."""
 
     def _set_host(self, signal: int, disposition: Any) -> None:
         pass

@@ -110,7 +110,8 @@ class InterruptListener:
 
 
 class GdbRunner(RunHooks):
-    """Runs one program under GDB, which connects to `listener`: made when it has. Raises ToolError if the program cannot be started."""
+    """Runs one program under GDB. The constructor returns when GDB has connected to `listener`. Raises ToolError if
+    the program cannot be started."""
 
     def __init__(self, options: RunOptions, listener: socket.socket, host: Host | None = None) -> None:
         self.runner = Runner(options, (self,), host)
@@ -133,7 +134,7 @@ class GdbRunner(RunHooks):
         try:
             return self._loop()
         except Exception:
-            if self.runner.process.forked:  # a defect of ours, in a child: its parent must not find two of itself
+            if self.runner.process.forked:  # a defect of ours, in a child: it must not go on as a second copy of its parent
                 sys.excepthook(*sys.exc_info())
                 os._exit(70)
             raise

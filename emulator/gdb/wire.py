@@ -11,11 +11,11 @@ from contextlib import suppress
 
 BREAK = b"\x03"
 _ESCAPED = frozenset(b"$#}*")
-LONGEST = 1 << 20  # bytes of a packet that is believed; GDB is told less
+LONGEST = 1 << 20  # bytes of the largest packet that is read; GDB is told a lower limit
 
 
 class Closed(Exception):
-    """The other side is gone."""
+    """The connection is closed."""
 
 
 def escape(data: bytes) -> bytes:

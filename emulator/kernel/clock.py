@@ -15,9 +15,9 @@ from uselib.linker.quick_dataclass import dataclass, field
 
 SECOND = 1_000_000_000  # nanoseconds
 EPOCH = 1_700_000_000 * SECOND  # 2023-11-14 22:13:20 UTC
-_FAR = 20 * 365 * 86400 * SECOND  # ns: what is later than that by a file's time is a test's invention
+_FAR = 20 * 365 * 86400 * SECOND  # ns: a file that is later than that has an invented time, as tests make them
 _END = 1 << 62  # ns: 146 years; beyond it sleeping takes no time at all
-STEP = 10_000  # ns that one reading of the clock takes: a program that polls the clock gets on
+STEP = 10_000  # ns that one reading of the clock takes, so that a program that polls the clock comes to an end
 
 
 @dataclass
@@ -26,8 +26,7 @@ class Clock:
 
     alarm_at: monotonic time of the earliest timer that is armed, or None; set by the signal code. A sleep ends there.
     ahead: ns by which the wall clock is ahead of the fixed epoch, so that no file that the guest has looked at is from the future.
-    shared: the process has forked. From then on sleeps also take real time: a sleeping parent expects its child to
-    get on meanwhile.
+    shared: the process has forked. From then on sleeps also take real time: a sleeping parent expects its child to run meanwhile.
     """
 
     realtime: bool = False

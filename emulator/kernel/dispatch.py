@@ -146,7 +146,7 @@ class Dispatcher:
         return result
 
     def _unknown(self, number: int, raw: Sequence[int]) -> int:
-        """ENOSYS, and the call named once: a program that fails for the lack of a call should be easy to explain."""
+        """ENOSYS; the user is told the name of the call, once, so that a program that fails for it can be explained."""
         name = table.names(self._machine).get(number)
         what = f"system call {name} ({number}) is not implemented" if name else f"there is no system call {number}"
         self.process.talk.once(f"{what} on {self._machine.label}: the program gets ENOSYS")

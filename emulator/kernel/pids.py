@@ -4,10 +4,10 @@ A process group of the guest is one of the host's as well, so that the host's te
 that every process of the guest inherits, so that any of them can send a signal to any other. A pipe with one byte in it is the lock:
 whoever holds the byte may change the table.
 
-A host pid says nothing by itself: when its process has ended and has been waited for, the host gives the number to somebody else. So each
+A host pid alone is not enough: when its process has ended and has been waited for, the host gives the number to another process. So each
 process holds a record lock (fcntl(2), F_SETLK) on its own byte of an inherited file. The host's kernel lets it go when the process ends,
-however it ends, and F_GETLK tells who holds it. A signal is sent through a pidfd that was opened while the lock was held: it reaches that
-process or none.
+however it ends, and F_GETLK tells who holds it. A signal is sent through a pidfd that was opened while the lock was
+held: it reaches that process or no process.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Process: what system calls work on. A composition of small parts, each with its own module; no behaviour here.
+"""Process: what system calls work on. It is composed of small parts, each with its own module, and has no behaviour of its own.
 
-A guest fork is a host fork, so every part is simply inherited; descriptors are host descriptors and are shared by the
-host's kernel as they should be.
+A guest fork is a host fork, so the child inherits every part; descriptors are the host's, which the host's kernel shares between the two.
 """
 
 from __future__ import annotations

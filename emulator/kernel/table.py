@@ -1,9 +1,9 @@
 """The table of system calls: one row says everything that is known of a call.
 
-Dispatch, `--strace`, the restart after a signal, `uselib abi run` (what a call changes) and `uselib abi probe` (how it is
-undone) read the rows; nothing about a call stands anywhere else. Numbers come from the `system_calls` package (generated
-from the kernel's own tables), so a row is written once for both machines; a row for one machine only, where the same
-name means different arguments, names the machine.
+Dispatch, `--strace`, the restart after a signal, `uselib abi run` (what a call changes) and `uselib abi probe` (how
+it is undone) read the rows; no other place says anything of a call. Numbers come from the `system_calls` package
+(generated from the kernel's own tables), so a row is written once for both machines; a row for one machine only,
+where the same name means different arguments, names the machine.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Handler = Callable[..., int]
 
 
 class Effect(enum.Enum):
-    """What a call changes that others can see. A call that fails changes nothing, but has tried to."""
+    """What a call changes that others can see. A call that fails changes nothing; it is shown as an attempt."""
 
     NONE = "nothing: it reads, or changes only the process's memory and descriptors"
     FILES = "a file: its contents, its name or its attributes"

@@ -1,8 +1,8 @@
 """Replaced parts of Unicorn's CPU (native/core): loading them, and user mode.
 
 Unicorn's x86 core has instructions that are wrong or missing, runs guest code at privilege level 0, and forgets SSE's exception flags. On
-x86-64 hosts, where the shared object was built and Unicorn is the release whose inside it knows, functions of ours take the place
-of its functions (native/core/core.h says how). Elsewhere everything stays as Unicorn has it: `attach` gives None.
+x86-64 hosts, where the shared object was built and Unicorn is the release for which it was written, functions of ours
+replace those of Unicorn (native/core/core.h says how). Elsewhere `attach` gives None, and nothing is replaced.
 """
 
 from __future__ import annotations

@@ -306,7 +306,7 @@ class VirtualMachine:
         return pending or faults.of_vector(self._vector, self.cpu.pc, self.engine.error_code)
 
     def _fault_of_stop(self) -> Fault:
-        """Unicorn stopped of its own accord: a privileged instruction, most often `hlt`, with the counter behind it."""
+        """Unicorn stopped without an error: at a privileged instruction, most often `hlt`, with the program counter behind it."""
         pc = self.cpu.pc
         try:
             halted = self.space.read(pc - 1, 1) == b"\xf4"  # f4 hlt

@@ -1,7 +1,7 @@
 """Page lookups that are answered without Python (native/page_table.c): loading it, and the table that PageTable writes.
 
-`LookupTable` is what PageTable talks to. Where the shared object was not built, `PortableLookups` stands in: it remembers nothing, so
-every lookup of Unicorn's comes to Python. Both make Unicorn's TLB grow early (the C file says how).
+`LookupTable` is what PageTable talks to. Where the shared object was not built, `PortableLookups` takes its place: it
+stores nothing, so every lookup of Unicorn comes to Python. Both make Unicorn's TLB grow early (the C file says how).
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ class PortableLookups:
 
 
 class NoLookups:
-    """After the engine is closed: changes of the address space concern nobody."""
+    """Of a closed engine: changes of the address space have no effect."""
 
     def allow(self, first: int, count: int, value: int) -> None: ...
     def put(self, page: int, value: int) -> None: ...

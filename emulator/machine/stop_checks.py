@@ -22,14 +22,14 @@ from __future__ import annotations
 import ctypes
 import os
 
-KNOWN = ((2, 1, 0), (2, 1, 4))  # first and last release whose uc_struct has been looked at
+KNOWN = ((2, 1, 0), (2, 1, 4))  # first and last release whose uc_struct has been checked
 _TEST = b"\x80\xbf"  # four bytes of displacement and a 0 follow
 _FUNCTIONS = ("uc_emu_stop", "uc_mem_unmap", "uc_reg_read_batch", "uc_context_size")
 _PROLOGUE = 64  # bytes of each that are searched
 
 
 def known(lib: ctypes.CDLL) -> bool:
-    """Whether this is a release of Unicorn whose inside has been looked at, on an x86-64 host."""
+    """Whether this is a release of Unicorn whose structures have been checked, on an x86-64 host."""
     if os.uname().machine not in ("x86_64", "AMD64"):
         return False
     version = lib.uc_version(None, None)

@@ -1,4 +1,4 @@
-"""What a run may take from the machine if nobody says how much: half of the memory that is free, half of the disk for one file.
+"""What a run may take from the machine without an option: half of the memory that is free, half of the disk for one file.
 
 Memory is looked at only once a process has mapped much (LARGE), then every tenth of a second from outside the CPU's run: what counts is what
 it uses, not what it maps, because programs map far more than they touch. Files: the host's kernel keeps the limit (setrlimit(2), RLIMIT_FSIZE).

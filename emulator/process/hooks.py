@@ -1,4 +1,4 @@
-"""What takes part in a run: the tracer, a debugger, a comparison. They are told of what happens, and need no method of the runner's.
+"""What takes part in a run: the tracer, a debugger, a comparison. The runner calls them; they call no method of the runner.
 
 A run calls every hook of every participant, in the order in which they were given. The order of the calls:
 

@@ -1,4 +1,4 @@
-"""What machine, kernel and tracer know of each other: these protocols and nothing more.
+"""The protocols by which machine, kernel and tracer use each other. They use nothing else of each other.
 
 The machine runs guest code and stops at three kinds of event: a system call, a CPU exception, an interruption from the
 host (a signal, a limit). The kernel answers; the tracer watches (hooks.py). None of them imports another's modules for types.

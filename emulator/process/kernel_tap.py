@@ -1,4 +1,4 @@
-"""KernelTap: stands between a machine and its kernel, for participants of a run that see system calls or CPU exceptions first."""
+"""KernelTap: wraps a kernel, for participants of a run that get system calls or CPU exceptions before it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ SystemCall = Callable[[Kernel, int, list[int]], int]
 
 
 class KernelTap:
-    """A Kernel that passes everything on to `kernel`, but what it is given functions for. Functions of the machine's kernel are bound
-    once, so a call that nobody wants to see costs nothing more. RunHooks.wrap_kernel returns one."""
+    """A Kernel that passes everything on to `kernel`, except what it is given functions for. Functions of `kernel`
+    are taken over as they are, so calls that nobody observes cost nothing. RunHooks.wrap_kernel returns one."""
 
     def __init__(
         self,

@@ -97,7 +97,7 @@ class Runner:
         try:
             return self._loop()
         except Exception:
-            if self.process.forked:  # a defect of ours, in a child: its parent must not find two of itself
+            if self.process.forked:  # a defect of ours, in a child: it must not go on as a second copy of its parent
                 sys.excepthook(*sys.exc_info())
                 os._exit(70)
             raise
@@ -123,7 +123,7 @@ class Runner:
             return self.finish(out_of_memory(self.options))
 
     def close(self) -> None:
-        """Frees everything, wherever the program is; the host's signals and umask are as before. Once is enough."""
+        """Frees everything, wherever the program is; the host's signals and umask are as before. A second call does nothing."""
         if self._closed:
             return
         self._closed = True
@@ -323,7 +323,7 @@ _RT_SIGACTION, _RT_SIGPROCMASK = 13, 14  # x86-64
 
 
 def _default_action(number: int) -> None:
-    """The default action of a signal of the C library's own, unblocked: the kernel is asked, past the library."""
+    """Sets the default action of a signal that the C library keeps for itself, and unblocks it, by system calls of our own."""
     import ctypes
 
     kernel = ctypes.CDLL(None).syscall

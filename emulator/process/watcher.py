@@ -1,4 +1,4 @@
-"""Watcher: the thread that ends a run of the CPU from outside, when a host signal or a moment in time has come.
+"""Watcher: the thread that stops the CPU from outside when a host signal has arrived or a deadline has passed.
 
 Python runs signal handlers between bytecodes of the main thread only, and the main thread spends its time inside Unicorn.
 So a second thread waits for the signal pipe and for deadlines, and stops the CPU; all the work is then done by the main

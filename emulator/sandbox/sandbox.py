@@ -93,8 +93,9 @@ class Sandbox:
 
 
 def _limit_resources() -> None:
-    """For good: what a run has no use for, and no more open files than it has made room for (kernel/limits.py). The size of files and the
-    number of processes are limited elsewhere: one is given back at the end, the other counts all processes of the user."""
+    """Lowers for good the limits of what a run does not use, and that of open files to what it has made room for
+    (kernel/limits.py). The size of files and the number of processes are limited elsewhere: one is given back at the
+    end, the other counts all processes of the user."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     for what, most in ((resource.RLIMIT_NOFILE, soft), *((kind, 0) for kind in _UNUSED)):
         with suppress(ValueError, OSError):
@@ -122,7 +123,7 @@ def _allow_node(rules: landlock.Ruleset, node: Node) -> None:
 
 
 def _allow(rules: landlock.Ruleset, path: str, access: int) -> None:
-    """What is not there needs no rule."""
+    """A path that does not exist needs no rule."""
     try:
         fd = os.open(path, _PATH)
     except OSError:

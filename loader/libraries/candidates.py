@@ -1,7 +1,7 @@
 """Every file that could have been taken for a library, and why it was not: what `uselib ldd` explains.
 
-The choice itself is loader/libraries/search.py's; here the same directories are gone through once more, to the end of the search
-path, and each file gets the reasons that keep it from being used, the one that decided first.
+loader/libraries/search.py makes the choice. This module goes through the same directories once more, to the end of
+the search path, and gives each file the reasons why it was not used, the deciding one first.
 """
 
 from __future__ import annotations

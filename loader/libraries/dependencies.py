@@ -1,8 +1,8 @@
 """Every library that a program would get, and what start-up would say: map_libraries of runtime/crt/libraries.c in Python.
 
-The program's list (`.lib`) first, then what each mapped library needs that nobody asked for yet. A library is known by its
-name without version: the first that asks decides which version it is, and who asks later must be able to live with it.
-Start-up ends at the first failure; here the rest is looked for as well, so that a user sees all that is missing.
+The program's list (`.lib`) first, then what each mapped library needs that nobody asked for yet. A library is known
+by its name without version: the first request decides its version, which must be compatible with every later request.
+Start-up ends at the first failure; this module goes on, so that the user sees everything that is missing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which libraries are installed in a directory, and whether they can live together in memory."""
+"""Which libraries are installed in a directory, and whether their addresses overlap."""
 
 from __future__ import annotations
 

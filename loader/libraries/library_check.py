@@ -152,7 +152,7 @@ def _contents(page: bytes, file_size: int, headers: list[_Segment] | None, machi
 
 
 def _layout(header: LibraryHeader, file_size: int) -> str:
-    """Do its arrays and segments lie within the library and the file?"""
+    """Whether its arrays and segments lie within the library and the file."""
     who = header.identity
     top = (1 << 8 * header.machine.word) - PAGE
     if who.size > 0x80000000 or (who.base + who.size) & _WRAP > top:

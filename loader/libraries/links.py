@@ -54,7 +54,7 @@ def wanted(libraries: tuple[Installed, ...]) -> dict[str, str]:
 
 
 def _is_ours(link: Link) -> bool:
-    """Does it lead to a version of the library that it names, as the links we make do?"""
+    """Whether it leads to a version of the library that it names, as the links that we make do."""
     target = split_name(link.target or "")
     if target is None or not link.name.endswith("_s"):
         return False

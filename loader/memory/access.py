@@ -1,4 +1,4 @@
-"""Which accesses to memory are allowed, and what comes of those that are not."""
+"""Which accesses to memory are allowed, and the exceptions for those that are not."""
 
 from __future__ import annotations
 

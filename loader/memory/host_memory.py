@@ -165,7 +165,7 @@ class Window:
         ctypes.memmove(address + self.delta, bytes(data), len(data))
 
     def read_of_file(self, address: int, size: int) -> bytes:
-        """As much as there is, by way of the host's kernel: a page that its file has no more is the end, and no signal."""
+        """As many bytes as there are, read by the host's kernel: it stops at a page that the file no longer has, without a signal."""
         with _memory_file() as file:
             try:
                 return os.pread(file, os.write(file, self.view(address, size)), 0)

@@ -1,4 +1,4 @@
-"""Listener: who is told of the changes of an address space. The machine's page table is one, and what stands in front of it."""
+"""Listener: what an address space calls when it changes. The machine's page table is one; a recorder wraps it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from uselib.loader.memory.vma import FileIdentity, Vma
 
 
 class Listener(Protocol):
-    """Hears of changes. Ranges are page-aligned [start, end).
+    """Its methods are called for each change. Ranges are page-aligned [start, end).
 
-    catches_faults: an access of this process's to a page that its file has no more is noted (`lost_page`); else it is the end.
+    catches_faults: an access of this process to a page that the file no longer has is noted (`lost_page`); without it
+    such an access kills the process.
     """
 
     @property

@@ -17,7 +17,8 @@ FileIdentity = tuple[int, int]  # device and inode; -1 and a number of our own
 
 
 class MappedFile:
-    """A file that mappings refer to. Keeps its own descriptor, so that the guest may close its one. mutable: guests may change it."""
+    """A file that mappings refer to. It keeps a descriptor of its own, so that the guest may close the one it has.
+    mutable: guests may change it."""
 
     def __init__(self, fd: int, name: str, *, mutable: bool = False) -> None:
         self.fd = os.dup(fd)

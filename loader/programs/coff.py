@@ -2,8 +2,8 @@
 
 The checks and errors are that kernel's (docs/historical-systems.md): ENOEXEC for a program that is damaged or whose `.lib` records are,
 ELIBSCN for a `.lib` that ends within a record; of a library, ELIBACC (cannot be opened), ELIBBAD (damaged, or no library), ELIBMAX (too
-many); ELIBEXEC for executing a library. The numbers are Linux's. Programs use Linux's system calls (int 0x80) and its initial stack: no
-kernel of System V is there to answer others.
+many); ELIBEXEC for executing a library. The numbers are Linux's. Programs use Linux's system calls (int 0x80) and its
+initial stack: the emulator has no kernel of System V.
 
 Source: exec(2), coff(4); docs/historical-systems.md, System V Release 3.
 """

@@ -1,8 +1,8 @@
 """The headers of an executable, as the kernel's loaders read them: ELF header, program headers, the note of a library.
 
-exec and uselib(2) need no symbols, so they do not wait for a symbol table to be read; who needs the whole file uses
-uselib.linker.formats.elf_image.read_image (which also says in detail what is wrong with a file). tests/test_loader_headers.py
-compares the two.
+exec and uselib(2) need no symbols, so they do not read a symbol table. Code that needs the whole file uses
+uselib.linker.formats.elf_image.read_image (which also says in detail what is wrong with a file).
+tests/loader/programs/test_loader_exec.py compares the two.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whole images of mapped files, of any format we know: what tracer, fault reports and the inspector name things by."""
+"""Whole images of mapped files, of any format that we read: tracer, fault reports and inspector take names from them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """exec and uselib(2) for files in the textbook's format: segments go where they say; execution begins at `_start`.
 
-The book leaves open who maps a program and its libraries: here the kernel does the one and start-up code asks for the other, as in Linux.
+The book does not say what maps a program and its libraries. Here the kernel maps the program, and start-up code asks
+for the libraries, as in Linux.
 """
 
 from __future__ import annotations

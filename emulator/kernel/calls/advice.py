@@ -17,7 +17,7 @@ from uselib.emulator.kernel.vfs.descriptors import HostFile
 
 
 def sys_fadvise64(process: Process, fd: int, offset: int, size: int, advice: int) -> int:
-    """Advice changes no result, so it is taken and forgotten."""
+    """Advice changes no result, so it is accepted and not stored."""
     file = process.files.get(fd)
     if file.flags & C.O_PATH:
         raise GuestError(errno.EBADF)

@@ -1,7 +1,7 @@
 """exec: a new program in place of the old one.
 
 The file is opened in the guest's tree; a script names its interpreter, which may be a script itself; the format's loader makes
-a new address space. Only when that is done is the old program gone, so whatever fails leaves it as it was. (Linux is past
+a new address space. The old program is given up only after that, so a failure leaves it as it was. (Linux is past
 that point when it maps segments, and kills the process for what is wrong with these.)
 Source: fs/exec.c, fs/binfmt_script.c of Linux.
 """

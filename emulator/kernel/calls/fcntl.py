@@ -1,7 +1,7 @@
 """CONTROL: fcntl, flock.
 
-Only commands that act on the guest's own descriptors pass. Refused are those that reach beyond: signals to host
-processes (F_SETOWN, F_SETSIG, leases, notifications).
+Only commands that act on the guest's own descriptors are passed on. Those that reach beyond are refused: signals to
+host processes (F_SETOWN, F_SETSIG, leases, notifications).
 """
 
 from __future__ import annotations

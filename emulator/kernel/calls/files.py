@@ -262,7 +262,7 @@ def sys_fallocate(process: Process, fd: int, mode: int, offset: int, size: int) 
 
 
 def sys_memfd_create(process: Process, name: int, flags: int) -> int:
-    """The host's memory is not the guest's to fill: such files are few, and small."""
+    """The number and the size of such files are limited, because they take memory of the host."""
     label = process.memory.read_string(name, C.PATH_MAX)
     if flags & ~3 or len(label) > 249:
         raise GuestError(errno.EINVAL)

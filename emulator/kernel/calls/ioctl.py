@@ -1,7 +1,8 @@
 """IOCTL: what ioctl(2) does for descriptors of all kinds, and for terminals.
 
-A list of what may pass. Refused is what reaches beyond the guest: characters pushed into a terminal (TIOCSTI), the attributes of files. A
-terminal of the user's keeps its size; one that the guest has made is its own. Source: ioctl_tty(2), drivers/tty/tty_io.c, tty_jobctrl.c.
+The module lists what is passed on. What reaches beyond the guest is refused: characters pushed into a terminal
+(TIOCSTI), the attributes of files. A terminal of the user's keeps its size; one that the guest has made is its own.
+Source: ioctl_tty(2), drivers/tty/tty_io.c, tty_jobctrl.c.
 """
 
 from __future__ import annotations

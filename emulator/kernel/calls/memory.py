@@ -186,7 +186,7 @@ def _writable(vma: Vma) -> int:
 
 @dataclass(frozen=True)
 class _Advice:
-    """What comes of an advice. wrong: the error for a mapping, or 0; host: the host is told as well, which changes what is read."""
+    """What an advice does. wrong: the error for a mapping, or 0; host: the host is told as well, which changes what is read."""
 
     wrong: Callable[[Vma], int] = lambda vma: 0
     host: bool = False

@@ -63,7 +63,7 @@ def sys_getppid(process: Process) -> int:
 
 
 def sys_absent(process: Process, *_: int) -> int:
-    """A call that programs try and do without: ENOSYS, not worth a message."""
+    """A call that programs try and do without: ENOSYS, without a message."""
     raise GuestError(errno.ENOSYS)
 
 

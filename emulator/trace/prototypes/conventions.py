@@ -101,7 +101,7 @@ def classes(type_: TypeView) -> tuple[EightByte, ...]:
 
 
 def in_memory(result: TypeView, machine: Machine) -> bool:
-    """Is the result written through a pointer that the caller passes as a hidden first argument?"""
+    """Whether the result is written through a pointer that the caller passes as a hidden first argument."""
     if machine is Machine.I386:  # Linux: every struct and union; complex numbers but `float _Complex` (edx:eax)
         return isinstance(result, StructureView | ArrayView) or (
             isinstance(result, ComplexView) and result.part.size > 4

@@ -1,6 +1,6 @@
 """Words of a trace record, with what the recorder copied, and a prototype -> text.
 
-What was not recorded is shown as `?`, and variadic arguments that nothing tells the number of as `...`: never a guess.
+What was not recorded is shown as `?`, and variadic arguments whose number is not known as `...`; nothing is guessed.
 """
 
 from __future__ import annotations

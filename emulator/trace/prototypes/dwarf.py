@@ -1,7 +1,7 @@
 """DWARF -> prototypes (DWARF 2 to 5, read by linker/dwarf). The names of a file's functions are read when the first is asked for;
 types are read only for those asked for.
 
-DWARF is a help, not an input that a trace depends on: where it is damaged the functions concerned have no prototype, and
+A trace does not depend on DWARF: where it is damaged the functions concerned have no prototype, and
 `damage` says so.
 """
 

@@ -104,7 +104,7 @@ class TypeViews:
                 return self._unknown
 
     def _is_const(self, number: ct.TypeId) -> bool:
-        """Is it const, perhaps through typedefs and other qualifiers?"""
+        """Whether it is const, perhaps through typedefs and other qualifiers."""
         row = self._rows[number]
         for _ in range(_DEEPEST):
             if isinstance(row, ct.Qualified) and row.qualifier == "const":

@@ -1,4 +1,4 @@
-"""Where prototypes come from, in order of preference, with everything that was found remembered.
+"""Where prototypes come from, in order of preference; what was found is cached.
 
 1. files that the user names (`--prototypes FILE`)
 2. DWARF of the program or library that defines the function, then of the others

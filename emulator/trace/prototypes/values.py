@@ -58,7 +58,7 @@ def quoted(data: bytes, cut: bool = False, limit: int = STRING_SHOWN) -> str:
 
 
 def printable(data: bytes) -> bool:
-    """Does this look like text that a program meant? Not empty, and no control characters but white space."""
+    """Whether this looks like text: it is not empty, and has no control characters but white space."""
     return bool(data) and all(32 <= byte < 127 or 9 <= byte <= 13 or byte >= 0xC2 for byte in data)
 
 

@@ -1,4 +1,4 @@
-"""Where two runs part, by the flow of their calls. diff_text.py shows it.
+"""Where two runs differ, by the flow of their calls. diff_text.py shows it.
 
 Processes are paired in their order. The calls of each pair are aligned as trees (flow.py, align.py); calls that correspond are then
 compared by arguments and results, as far as prototypes say what these are.

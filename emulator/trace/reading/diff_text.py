@@ -1,4 +1,4 @@
-"""Where two traces part, as text and as JSON."""
+"""Where two traces differ, as text and as JSON."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def callees(tree: CallTree, functions: set[int]) -> dict[int, Merged]:
 
 
 def callers(tree: CallTree, functions: set[int]) -> dict[int, Merged]:
-    """Upside down: who called each of the functions, and who called that."""
+    """The tree inverted: who called each of the functions, and who called those."""
     calls, total = weights(tree), tree.total.tolist()
     trees: dict[int, Merged] = {}
     for node, function in enumerate(tree.function):

@@ -1,7 +1,7 @@
 """From depths to a call tree, vectorised: which return (or later event) ends which call, and which call is whose parent.
 
 Depth alone decides. A call at depth d ends every open call at depth d or deeper, and so does a return from depth d; that way
-a missing return (longjmp, a tail call, a trace without returns) costs nothing but the knowledge of when exactly it happened.
+a missing return (longjmp, a tail call, a trace without returns) loses only the time at which it happened.
 
     level        depth made gapless: 0 at the bottom, a call's level is its parent's plus one. Depths have gaps when a filter
                  left calls out, or when the trace began in the middle.

@@ -6,8 +6,8 @@ million events cost a few kilobytes. Events are then streamed, one process at a 
     events.py   one Python object an event, for views that print each of them
     blocks.py   numpy arrays of some hundred thousand records, for views that count
 
-Damage ends nothing early that can still be read: a file cut short gives all whole records before the cut, a chunk that makes no
-sense is passed over, and `warnings` says so in a line each.
+Everything that can still be read of a damaged file is read: a file cut short gives all whole records before the cut,
+a chunk that makes no sense is passed over, and `warnings` says so in a line each.
 """
 
 from __future__ import annotations

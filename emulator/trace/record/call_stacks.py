@@ -52,7 +52,7 @@ class CallStack:
 
 
 class CallStacks:
-    """STACKS of them; the one that was used longest ago gives way. find: the mapping around an address."""
+    """STACKS of them; a new one takes the place of the one that was used longest ago. find: the mapping around an address."""
 
     def __init__(self, find: Callable[[int], Mapping | None]) -> None:
         self._find = find

@@ -1,6 +1,6 @@
 """ProgramRecording: finds target libraries as a program maps them, has their jump tables watched, and describes what is recorded.
 
-A library shows itself by the NT_LIBRARY note on its first page, whether uselib(2) or the start-up code's mmap put it there.
+A library is recognised by the NT_LIBRARY note on its first page, whether uselib(2) or the start-up code's mmap put it there.
 Events are made by a backend (native, or in Python), which hands them over in bulk; everything here runs once a mapping, once a
 system call or once a program.
 """

@@ -1,4 +1,4 @@
-"""What takes part in a recording, besides the recorder: it is told of programs and mappings, and may set up the backend.
+"""What takes part in a recording, besides the recorder: it is called for programs and mappings, and may set up the backend.
 
 The order of the calls, for each program:
 

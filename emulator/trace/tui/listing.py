@@ -101,7 +101,7 @@ class Listing(ScrollView, can_focus=True):
         strip = Strip(self._segments(row)).crop(self._shift, self._shift + width)
         chosen = position == self.cursor
         style = self.rich_style + self.palette.cursor if chosen else self.rich_style
-        if chosen:  # its background wins over nothing: roles have no background
+        if chosen:  # roles have no background, so this one is seen
             strip = strip.apply_style(self.palette.cursor)
         return strip.apply_style(self.rich_style).extend_cell_length(width, style)
 

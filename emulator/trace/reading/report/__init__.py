@@ -1,4 +1,4 @@
-"""The whole trace as one page that needs nothing else.
+"""A trace as one HTML page that needs no other file.
 
 data          what the page shows, aggregated: its size depends on limits, not on the number of events
 code          disassembly of slots and of what they lead to
