@@ -75,9 +75,9 @@ _MODULES = {
 
 def __getattr__(name: str) -> object:
     if name == "__version__":
-        from uselib.package_version import package_version
+        from uselib.linker.package_version import VERSION
 
-        return package_version()
+        return VERSION
     for module, names in _MODULES.items():
         if name in names.split():
             value: object = getattr(_importlib.import_module(module), name)

@@ -64,9 +64,9 @@ def _run(arguments: list[str]) -> int:
         print(usage())
         return 0 if arguments else 2
     if arguments[0] in ("-V", "--version"):
-        from uselib.package_version import package_version
+        from uselib.linker.package_version import VERSION
 
-        print(f"uselib {package_version()}")
+        print(f"uselib {VERSION}")
         return 0
     if arguments[0] not in COMMANDS:
         print(f"uselib: {printable(arguments[0])}: no such command; {_suggestion(arguments[0])}", file=sys.stderr)

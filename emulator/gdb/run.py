@@ -134,7 +134,9 @@ class GdbRunner(RunHooks):
         try:
             return self._loop()
         except Exception:
-            if self.runner.process.forked:  # a defect of ours, in a child: it must not go on as a second copy of its parent
+            if (
+                self.runner.process.forked
+            ):  # a defect of ours, in a child: it must not go on as a second copy of its parent
                 sys.excepthook(*sys.exc_info())
                 os._exit(70)
             raise

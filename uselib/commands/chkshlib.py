@@ -31,6 +31,7 @@ from uselib.commands import chkshlib_coff
 from uselib.commands.chkshlib_coff import is_coff_call
 from uselib.linker.errors import Diagnostic, UsageError, printable
 from uselib.linker.image import Machine
+from uselib.linker.package_version import VERSION
 from uselib.linker.quick_dataclass import replace
 
 _PIPE_WIDTH = 100  # columns where there is no terminal
@@ -254,16 +255,7 @@ def _style(options: argparse.Namespace, name: str, terminal: bool) -> Style:
         if on_terminal or (terminal and columns.isdigit())
         else _PIPE_WIDTH
     )
-    return Style(width, colour, options.verbose, "" if name == "text" else _tool_version())
-
-
-def _tool_version() -> str:
-    from importlib.metadata import PackageNotFoundError, version  # slow to import, and text does not show it
-
-    try:
-        return version("uselib")
-    except PackageNotFoundError:
-        return ""
+    return Style(width, colour, options.verbose, "" if name == "text" else VERSION)
 
 
 def _printable_to(encoding: str | None, text: str) -> str:

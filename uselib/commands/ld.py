@@ -36,9 +36,9 @@ def run(arguments: list[str]) -> int:
         print(USAGE)
         return 0
     if options.version and not options.inputs:
-        from uselib.package_version import package_version
+        from uselib.linker.package_version import VERSION
 
-        print(f"uselib ld {package_version()} (compatible with GNU ld)")
+        print(f"uselib ld {VERSION} (compatible with GNU ld)")
         return 0
     from uselib.linker.link import LinkJob, link, show_warnings
     from uselib.linker.outputs.formats import kind_of

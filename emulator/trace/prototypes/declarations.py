@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from pycparser import c_ast
@@ -190,7 +190,7 @@ def _holds(condition: str, machine: Machine, library: str) -> bool:
 def standard(machine: Machine, library: str = "musl") -> Declarations:
     """The standard C library's declarations for `musl`, `glibc` or `mini`; indexed once, parsed as they are asked for."""
     index = _DeclarationIndex()
-    text = resources.files(__package__).joinpath("libc.txt").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("libc.txt").read_text(encoding="utf-8")
     for number, line in enumerate(text.splitlines(), 1):
         condition = ""
         if line.startswith("@"):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from typing import Any
 
 from uselib.emulator.option_table import Option
 from uselib.emulator.process.run_options import RunOptions, positive_count
 from uselib.emulator.trace.record.filters import Filters
 from uselib.linker.errors import Diagnostic, UsageError
+from uselib.linker.package_version import VERSION
 from uselib.linker.quick_dataclass import dataclass, field
 
 CLOCKS = ("calls", "blocks")
@@ -98,7 +98,7 @@ def meta(run: RunOptions, values: Mapping[str, Any]) -> dict[str, Any]:
     chosen.pop("recorder", None)
     chosen.pop("clock", None)
     return {
-        "uselib": version("uselib"),
+        "uselib": VERSION,
         "command": [run.program, *run.arguments],
         "options": chosen,
         "clock": values.get("clock", "calls"),
