@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import pickle
 import sys
+import typing
 from collections.abc import Callable
 from dataclasses import field
 from typing import Any, ClassVar
@@ -202,3 +203,42 @@ def test_recursion_is_shown_by_dots() -> None:
     node = Node()
     node.inner = node
     assert repr(node).endswith("Node(inner=...)")
+
+
+class _Standard(typing.NamedTuple):
+    name: str
+    size: int = 4
+
+    @property
+    def area(self) -> int:
+        return self.size * 2
+
+
+class _Quick(quick_dataclass.NamedTuple):
+    """Documented."""
+
+    name: str
+    size: int = 4
+
+    @property
+    def area(self) -> int:
+        return self.size * 2
+
+
+def test_named_tuples() -> None:
+    facts = []
+    for cls in (_Standard, _Quick):
+        row = cls("a")
+        with pytest.raises(TypeError):
+            cls()  # type: ignore[call-arg]
+        compared = (
+            row == ("a", 4),
+            row._replace(size=2).area,
+            row._asdict(),
+            hash(row),
+            cls._fields,
+            cls._field_defaults,
+        )
+        facts.append((repr(row).replace(cls.__name__, ""), compared, cls.__annotations__, hasattr(row, "__dict__")))
+        assert pickle.loads(pickle.dumps(row)) == row and type(copy.copy(row)) is cls
+    assert facts[0] == facts[1] and _Quick.__doc__ == "Documented." and _Quick.__qualname__ == "_Quick"

@@ -6,7 +6,6 @@ import errno
 import os
 import struct
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from uselib.emulator.kernel.arguments import (
     FD,
@@ -47,6 +46,7 @@ from uselib.emulator.kernel.sockets.transfer import Received, Sending
 from uselib.emulator.kernel.table import Effect, Handler, Syscall
 from uselib.emulator.kernel.vfs.descriptors import Description
 from uselib.linker.image import Machine
+from uselib.linker.quick_dataclass import NamedTuple
 from uselib.loader.memory.address_space import MemoryFault
 
 _MOST_MESSAGES = 1024  # UIO_MAXIOV

@@ -6,12 +6,12 @@ from __future__ import annotations
 import errno
 import marshal
 import os
-from typing import NamedTuple
 
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.vfs.synthetic import TERMINAL_MAJOR
 from uselib.linker.image import PAGE
+from uselib.linker.quick_dataclass import NamedTuple
 
 _LONGEST = 1500  # bytes of a command line that others may see
 

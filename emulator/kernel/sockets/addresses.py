@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import errno
 import struct
-from typing import NamedTuple
 
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.sockets.constants import AF_INET, AF_INET6, AF_UNIX
+from uselib.linker.quick_dataclass import NamedTuple
 
 MAX = 128  # bytes of a struct sockaddr_storage
 UNIX_MAX = 110  # sizeof(struct sockaddr_un)

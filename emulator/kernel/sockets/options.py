@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import struct
 from collections.abc import Callable
-from typing import NamedTuple
 
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.sockets.constants import (
@@ -22,6 +21,7 @@ from uselib.emulator.kernel.sockets.constants import (
     SOL_SOCKET,
 )
 from uselib.emulator.kernel.sockets.table import CONNECTED, LISTENS, SocketRecord
+from uselib.linker.quick_dataclass import NamedTuple
 
 # Places in SocketRecord.options
 REUSEADDR, REUSEPORT, BROADCAST, PASSCRED, V6ONLY, SNDBUF, RCVBUF, LINGER_ON, LINGER, OOBINLINE, TOS = range(11)

@@ -12,12 +12,12 @@ import errno
 import os
 import select
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.shared import run
 from uselib.emulator.kernel.shared.run import RunShared
 from uselib.emulator.kernel.sockets.addresses import ADDRESS_SIZE, Address, packed, unpacked
+from uselib.linker.quick_dataclass import NamedTuple
 
 OPTIONS = 48  # numbered options of a socket (options.py)
 NEW, LISTENS, CONNECTED, PAIRED, REFUSED = 1, 2, 3, 4, 5  # SocketRecord.state; PAIRED: datagrams of a socketpair

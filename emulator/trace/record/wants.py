@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+# declarations and dwarf are needed at the first call that is recorded, when a sandbox no longer lets Python write their byte code
+from uselib.emulator.trace.prototypes import declarations, dwarf  # noqa: F401
+from uselib.emulator.trace.prototypes.capture import wanted, wanted_result, wanted_words
 from uselib.emulator.trace.prototypes.damage import Warn, unsaid
-from uselib.emulator.trace.prototypes.sources import PrototypeFile
+from uselib.emulator.trace.prototypes.sources import PrototypeFile, Prototypes, open_prototypes
 from uselib.emulator.trace.record.backend import WORDS, Copy, Want
 from uselib.emulator.trace.record.known_files import KnownFile
 from uselib.emulator.trace.record.program_recording import RecordedFunction
@@ -21,8 +24,6 @@ _RESULTS = {Copy.STRING: Copy.RESULT_STRING, Copy.BYTES: Copy.RESULT_BYTES}
 
 def wants_of(prototype: Prototype | None, machine: Machine, *, results: bool) -> tuple[int, tuple[Want, ...]]:
     """How many argument words of a function are recorded, and what is copied of its arguments. results: also of what its result points to."""
-    from uselib.emulator.trace.prototypes.capture import wanted, wanted_result, wanted_words
-
     if prototype is None:
         return WORDS, ()
     rows = [Want(c.word, c.maximum, Copy(c.kind)) for c in wanted(prototype, machine, registers=True)]
@@ -45,8 +46,6 @@ class PrototypeWants:
     def __call__(
         self, function: RecordedFunction, machine: Machine, known: Sequence[KnownFile]
     ) -> tuple[int, tuple[Want, ...]]:
-        from uselib.emulator.trace.prototypes.sources import Prototypes, open_prototypes
-
         key = machine, tuple(file.digest for file in known)
         prototypes = self._opened.get(key)
         if not isinstance(prototypes, Prototypes):
