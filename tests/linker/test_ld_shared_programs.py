@@ -167,8 +167,8 @@ def test_conflicts_are_warned_about(build: Build) -> None:
     user = build.object("int a_g(void); int a_data[10]; int _start(void) { a_data[1] = 2; return a_g(); }")
     said = build.ld(user, "-la_s")
     assert re.search(
-        r"uselib: warning: \S+\.o: a_data: also defined in the shared library liba_s\.1\.2\.3 \(\S*liba_s\.a\), which goes on "
-        r"using its own copy; rename it or make it static, declare it `extern`",
+        r"uselib: warning: \S+\.o: a_data: also defined in the shared library liba_s\.1\.2\.3 \(\S*liba_s\.a\), which continues to "
+        r"use its own copy; rename it or make it static, declare it `extern`",
         said,
     )
     assert [b.symbol for b in build.image().bindings] == ["a_g"]

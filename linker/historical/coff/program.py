@@ -60,9 +60,9 @@ def report_missing(resolution: Resolution) -> None:
             if symbol.rank == UNDEFINED and symbol.name not in related:
                 problems.add(
                     file.where,
-                    "undefined symbol: the library refers to it",
+                    f"undefined symbol: {symbol.name}",
                     symbol=symbol.name,
-                    remedy="link the host library that has it as well",
+                    remedy="the library refers to it: link the host library that has it as well",
                 )
     problems.raise_if_any()
 
