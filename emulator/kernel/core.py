@@ -47,7 +47,9 @@ class GuestKernel:
             and self.process.limits.file_size_free
             and self._rows[number].effect is not table.Effect.NONE
         ):
-            self.process.talk.once("a file would take more than half of the free disk: it gets EFBIG")
+            self.process.talk.once(
+                "a file would take more than half of the free disk, or 16 MiB in memory: it gets EFBIG"
+            )
 
     def legacy_system_call(self, number: int) -> int:
         self.process.talk.once(f"`int 0x80` in a 64-bit program (system call {number} of i386): it gets ENOSYS")

@@ -210,8 +210,8 @@ class HostFile(Description):
         return done
 
     def room(self, process: FileUser, offset: int | None) -> int:
-        """Bytes that may be written at `offset`, or where the file stands. Raises GuestError(EFBIG), and sends SIGXFSZ,
-        if the file has reached RLIMIT_FSIZE or its own limit."""
+        """Bytes that may be written at `offset`, or where the file stands. Raises GuestError(EFBIG) if the file has reached RLIMIT_FSIZE, and
+        then sends SIGXFSZ, or its own limit."""
         if self.most is None and (process.limits.file_size_free or not stat.S_ISREG(os.fstat(self.fd).st_mode)):
             return C.IO_MAX
         if offset is None:
@@ -219,7 +219,8 @@ class HostFile(Description):
             offset = os.fstat(self.fd).st_size if end else os.lseek(self.fd, 0, os.SEEK_CUR)
         room = min(process.limits.file_size, self.most if self.most is not None else C.IO_MAX + offset) - offset
         if room <= 0:
-            process.signals.send(SIGXFSZ)
+            if offset >= process.limits.file_size:
+                process.signals.send(SIGXFSZ)
             raise GuestError(errno.EFBIG)
         return min(room, C.IO_MAX)
 

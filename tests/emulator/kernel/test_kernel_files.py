@@ -114,6 +114,7 @@ def test_files_in_memory_are_bounded(guest: Kernel) -> None:
     assert guest.result("write", fds[0], b"ab", 2) == 1
     assert guest.result("write", fds[0], b"ab", 2) == "EFBIG"
     assert guest.result("pwrite64", fds[1], b"ab", 2, MEMORY_FILE_SIZE, 0) == "EFBIG"
+    assert not guest.signals.sent  # SIGXFSZ belongs to RLIMIT_FSIZE
 
 
 def test_close_on_exec(guest: Kernel) -> None:
