@@ -63,6 +63,9 @@ class Remapping(Mappings):
         else:
             target = self._place(new_address, new_size, "fixed")
             self.unmap(target, new_size)
+            vma = self.vmas.find(address)
+            if vma is None:  # the second mapping was to be where the first is
+                raise os_error(errno.EFAULT)
         return self._move(vma, address, old_size, target, new_size, keep or not old_size)
 
     def _check_target(self, address: int, old_size: int, new_size: int, target: int) -> None:

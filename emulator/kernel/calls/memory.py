@@ -173,7 +173,7 @@ def _not_locked(vma: Vma) -> int:
 def _removable(vma: Vma) -> int:
     if vma.locked or vma.backing is None:
         return errno.EINVAL
-    return 0 if vma.shared and vma.prot & PROT_WRITE else errno.EACCES
+    return 0 if vma.shared and vma.may_write else errno.EACCES
 
 
 def _readable(vma: Vma) -> int:

@@ -123,6 +123,17 @@ class Description:
         self.fd = -1
 
 
+def _writable(process: FileUser, address: int, count: int) -> int:
+    """How many of the bytes from `address` on may be written. Raises MemoryFault if none may."""
+    try:
+        process.memory.check(address, count, "write")
+    except MemoryFault as fault:
+        if fault.address <= address:
+            raise
+        return fault.address - address
+    return count
+
+
 class HostFile(Description):
     """A file, pipe, terminal or socket of the host. most: bytes that the file may grow to (files in memory). identity: of a regular file,
     which may be mapped."""
@@ -147,6 +158,8 @@ class HostFile(Description):
     def read(self, process: FileUser, address: int, count: int) -> int:
         if self.waits and not (self.terminal and not may_read(process, self.fd)):
             wait_for(process, self.fd, READ)
+        if self.waits:  # what has been read from a pipe cannot be put back
+            count = _writable(process, address, count)
         if count > _SMALL:
             try:
                 return os.readv(self.fd, process.memory.views(address, min(count, C.IO_MAX)))
