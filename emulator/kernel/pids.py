@@ -171,6 +171,10 @@ class PidTable:
             return False
         return bool(parent and self._holder(parent))
 
+    def guest_of(self, host: int) -> int:
+        """The guest's number of a host process that runs; 0: none of the guest's."""
+        return next((pid for pid in self.all() if self.host_of(pid) == host), 0)
+
     def parent(self, pid: int) -> int:
         """getppid(2): 1 once the parent has ended."""
         if self.alone or not (index := self._index(pid)):

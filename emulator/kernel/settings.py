@@ -11,7 +11,7 @@ NO_LOGIN = 0xFFFFFFFF
 class ProcessSettings:
     """A child has its parent's; what is the kernel's (host, domain, values) is not told to processes that are there already.
 
-    policy, priority: sched(7); io_priority: 0 as long as it was not set. timer_slack: ns. values: /proc/sys/NAME -> what was written
+    policy, priority: sched(7); io_priority: None as long as it was not set. timer_slack: ns. values: /proc/sys/NAME -> what was written
     there. controls: option of prctl(2) -> value.
     """
 
@@ -22,7 +22,7 @@ class ProcessSettings:
     personality: int = 0
     policy: int = 0
     priority: int = 0
-    io_priority: int = 0
+    io_priority: int | None = None
     timer_slack: int = 50_000
     no_new_privileges: bool = False
     values: dict[str, str] = field(default_factory=dict)

@@ -55,6 +55,11 @@ def sys_fchmodat(process: Process, dirfd: int, path: int, mode: int) -> int:
 
 
 def sys_fchmodat2(process: Process, dirfd: int, path: int, mode: int, flags: int) -> int:
+    if flags & ~(C.AT_SYMLINK_NOFOLLOW | C.AT_EMPTY_PATH):
+        raise GuestError(errno.EINVAL)
+    if flags & C.AT_EMPTY_PATH and not _path(process, path):
+        process.fs.chmod(None, b"." if dirfd == C.AT_FDCWD else b"/proc/self/fd/%d" % dirfd, mode)
+        return 0
     at, name = path_at(process, dirfd, path)
     process.fs.chmod(at, name, mode, not flags & C.AT_SYMLINK_NOFOLLOW)
     return 0
@@ -80,7 +85,11 @@ def sys_fchown(process: Process, fd: int, uid: int, gid: int) -> int:
 
 
 def sys_fchownat(process: Process, dirfd: int, path: int, uid: int, gid: int, flags: int) -> int:
+    if flags & ~(C.AT_SYMLINK_NOFOLLOW | C.AT_EMPTY_PATH):
+        raise GuestError(errno.EINVAL)
     if flags & C.AT_EMPTY_PATH and not _path(process, path):
+        if dirfd == C.AT_FDCWD:
+            return _chown(process, process.fs.existing(None, b"."), uid, gid)
         return sys_fchown(process, dirfd, uid, gid)
     at, name = path_at(process, dirfd, path)
     return _chown(process, process.fs.existing(at, name, not flags & C.AT_SYMLINK_NOFOLLOW), uid, gid)

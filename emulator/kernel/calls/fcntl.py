@@ -1,7 +1,6 @@
 """CONTROL: fcntl, flock.
 
-Only commands that act on the guest's own descriptors are passed on. Those that reach beyond are refused: signals to
-host processes (F_SETOWN, F_SETSIG, leases, notifications).
+Only commands that act on the guest's own descriptors are passed on. Who is to get signals (F_SETOWN, F_SETSIG) is kept here and not told to the host.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import struct
 
 from uselib.emulator.kernel import constants as C
@@ -21,6 +21,10 @@ from uselib.emulator.kernel.waiting import attempt
 
 F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_SETLK, F_SETLKW, F_SETOWN, F_GETOWN = range(10)
 F_GETLK64, F_SETLK64, F_SETLKW64 = 12, 13, 14
+F_SETSIG, F_GETSIG, F_SETOWN_EX, F_GETOWN_EX = 10, 11, 15, 16
+_OWNER_THREAD, _OWNER_PROCESS, _OWNER_GROUP = range(3)  # F_OWNER_*
+_PIPE_MOST = 1 << 20  # /proc/sys/fs/pipe-max-size
+_CAP_SYS_RESOURCE = 24
 F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW = 36, 37, 38
 F_DUPFD_CLOEXEC, F_SETPIPE_SZ, F_GETPIPE_SZ, F_ADD_SEALS, F_GET_SEALS = 1030, 1031, 1032, 1033, 1034
 
@@ -72,7 +76,7 @@ _HOST_FLOCK = struct.Struct("hhqqi4x")  # struct flock of a 64-bit host
 
 
 def _lock(process: Process, fd: int, address: int, layout: str, command: int) -> int:
-    """Locks are the host's. The process that F_GETLK names is a host process, which the guest knows as 1."""
+    """Locks are the host's. The process that F_GETLK names is the guest's, or 1 if it is another one of the host."""
     guest = process.structs[layout]
     kind, whence, start, length, pid = guest.unpack(process.memory.read(address, guest.size))
     host, lock = process.files.get(fd).host(), _HOST_FLOCK.pack(kind, whence, start, length, pid)
@@ -82,7 +86,7 @@ def _lock(process: Process, fd: int, address: int, layout: str, command: int) ->
     answer = fcntl.fcntl(host, command, lock)
     if command in (fcntl.F_GETLK, F_OFD_GETLK):
         kind, whence, start, length, pid = _HOST_FLOCK.unpack(answer)
-        pid = min(pid, 1) if pid > 0 else pid
+        pid = (process.pids.guest_of(pid) or 1) if pid > 0 else pid
         process.memory.write(address, guest.pack(kind, whence, start, length, pid))
     return 0
 
@@ -91,13 +95,78 @@ def _locker(layout: str, command: int) -> Handler:
     return lambda process, fd, argument: _lock(process, fd, argument, layout, command)
 
 
-def _getown(process: Process, fd: int, _: int) -> int:
-    process.files.get(fd)
+def _get_owner(process: Process, fd: int, _: int) -> int:
+    kind, number = process.files.get(fd).owner
+    return -number if kind == _OWNER_GROUP else number
+
+
+def _set_owner(process: Process, fd: int, argument: int) -> int:
+    """Kept and told: O_ASYNC is not offered, so nobody gets signals."""
+    file = process.files.get(fd)
+    if argument == -(1 << 31):
+        raise GuestError(errno.EINVAL)
+    number = abs(argument)
+    members = [] if not number else process.pids.members(number) if argument < 0 else [number]
+    if number and not (members and process.pids.is_there(members[0])):
+        raise GuestError(errno.ESRCH)
+    file.owner = (_OWNER_GROUP if argument < 0 else _OWNER_PROCESS, number)
     return 0
 
 
+def _get_owner_ex(process: Process, fd: int, address: int) -> int:
+    process.memory.write(address, struct.pack("<ii", *process.files.get(fd).owner))
+    return 0
+
+
+def _set_owner_ex(process: Process, fd: int, address: int) -> int:
+    kind, number = struct.unpack("<ii", process.memory.read(address, 8))
+    if kind not in (_OWNER_THREAD, _OWNER_PROCESS, _OWNER_GROUP):
+        raise GuestError(errno.EINVAL)
+    process.files.get(fd).owner = kind, number
+    return 0
+
+
+def _get_signal(process: Process, fd: int, _: int) -> int:
+    return process.files.get(fd).signal
+
+
+def _set_signal(process: Process, fd: int, argument: int) -> int:
+    if not 0 <= argument <= 64:
+        raise GuestError(errno.EINVAL)
+    process.files.get(fd).signal = argument
+    return 0
+
+
+def _set_lease(process: Process, fd: int, kind: int) -> int:
+    """The host's lease, on what the guest may change; SIGIO that tells of its end is the guest's."""
+    file = process.files.get(fd)
+    if not isinstance(file, HostFile) or not file.mutable or not stat.S_ISREG(os.fstat(file.fd).st_mode):
+        raise GuestError(errno.EINVAL)
+    return fcntl.fcntl(file.fd, fcntl.F_SETLEASE, kind)
+
+
+def _get_lease(process: Process, fd: int, _: int) -> int:
+    return fcntl.fcntl(process.files.get(fd).host(), fcntl.F_GETLEASE)
+
+
+def _pipe(process: Process, fd: int) -> int:
+    host = process.files.get(fd).host()
+    if not stat.S_ISFIFO(os.fstat(host).st_mode):
+        raise GuestError(errno.EBADF)
+    return host
+
+
 def _pipe_size(process: Process, fd: int, _: int) -> int:
-    return fcntl.fcntl(process.files.get(fd).host(), F_GETPIPE_SZ)
+    return fcntl.fcntl(_pipe(process, fd), F_GETPIPE_SZ)
+
+
+def _set_pipe_size(process: Process, fd: int, argument: int) -> int:
+    host, size = _pipe(process, fd), argument & 0xFFFFFFFF
+    if size > 1 << 31 or not size:
+        raise GuestError(errno.EINVAL)
+    if size > _PIPE_MOST:
+        raise GuestError(errno.ENOMEM if process.identity.can(_CAP_SYS_RESOURCE) else errno.EPERM)
+    return fcntl.fcntl(host, F_SETPIPE_SZ, size)
 
 
 def _get_seals(process: Process, fd: int, _: int) -> int:
@@ -124,9 +193,16 @@ FCNTL: dict[int, Handler] = {
     F_OFD_GETLK: _locker("flock64", F_OFD_GETLK),
     F_OFD_SETLK: _locker("flock64", F_OFD_SETLK),
     F_OFD_SETLKW: _locker("flock64", F_OFD_SETLKW),
-    F_GETOWN: _getown,
+    F_GETOWN: _get_owner,
+    F_SETOWN: _set_owner,
+    F_GETOWN_EX: _get_owner_ex,
+    F_SETOWN_EX: _set_owner_ex,
+    F_GETSIG: _get_signal,
+    F_SETSIG: _set_signal,
+    fcntl.F_SETLEASE: _set_lease,
+    fcntl.F_GETLEASE: _get_lease,
     F_GETPIPE_SZ: _pipe_size,
-    F_SETPIPE_SZ: _pipe_size,
+    F_SETPIPE_SZ: _set_pipe_size,
     F_ADD_SEALS: _add_seals,
     F_GET_SEALS: _get_seals,
 }

@@ -236,7 +236,8 @@ _IO_NONE, _IO_REAL_TIME, _IO_BEST_EFFORT, _IO_IDLE = range(4)
 def sys_ioprio_get(process: Process, which: int, who: int) -> int:
     """Counted from 1: a process, a group, a user."""
     _chosen(process, which - 1, who)
-    return process.settings.io_priority or (_IO_BEST_EFFORT << _IO_CLASS | 4)
+    own = process.settings.io_priority
+    return _IO_BEST_EFFORT << _IO_CLASS | 4 if own is None else own
 
 
 def sys_ioprio_set(process: Process, which: int, who: int, value: int) -> int:

@@ -63,6 +63,8 @@ class Description:
     inside = False
     directory: GuestDirectory | None = None
     special: SyntheticFile | None = None
+    owner = (1, 0)  # of F_SETOWN_EX: F_OWNER_PID, nobody
+    signal = 0  # of F_SETSIG
 
     def __init__(self, fd: int, path: bytes = b"", flags: int = 0, mutable: bool = False, owned: bool = True) -> None:
         self.fd = fd

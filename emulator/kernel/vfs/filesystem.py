@@ -265,6 +265,8 @@ class FileSystem:
         writable = found.parent.writable
         if (flags & C.O_ACCMODE or flags & C.O_TRUNC) and not writable and not stat.S_ISSOCK(status.st_mode):
             raise GuestError(errno.EROFS)
+        if flags & C.O_NOATIME:
+            self.rights.check_owner(status)
         self.rights.check(status, _WANTED[flags & C.O_ACCMODE] | (WRITE if flags & C.O_TRUNC else 0))
         host = C.host_open_flags(flags) | os.O_NOFOLLOW | (os.O_TRUNC if flags & C.O_TRUNC else 0)
         if stat.S_ISREG(status.st_mode):
@@ -335,12 +337,14 @@ class FileSystem:
         return status.st_dev, status.st_ino
 
     def mknod(self, at: GuestDirectory | None, path: bytes, mode: int) -> None:
-        """Regular files and FIFOs. Raises GuestError(EPERM) for devices and sockets."""
+        """Regular files, FIFOs and sockets that nobody listens at. Raises GuestError(EPERM) for devices."""
         name, parent = self._new(at, path)
         kind = stat.S_IFMT(mode)
-        if kind not in (0, stat.S_IFREG, stat.S_IFIFO):
-            raise GuestError(errno.EPERM)
-        if kind == stat.S_IFIFO:
+        if kind not in (0, stat.S_IFREG, stat.S_IFIFO, stat.S_IFSOCK):
+            raise GuestError(errno.EPERM if kind in (stat.S_IFCHR, stat.S_IFBLK, stat.S_IFDIR) else errno.EINVAL)
+        if kind == stat.S_IFSOCK:
+            os.mknod(name, mode & (_MODE | kind), dir_fd=parent.fd)
+        elif kind == stat.S_IFIFO:
             os.mkfifo(name, mode & _MODE, dir_fd=parent.fd)
         else:
             flags = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY | os.O_CLOEXEC
