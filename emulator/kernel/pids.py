@@ -28,6 +28,8 @@ RUNNING, SLEEPING, STOPPED = b"RST"  # states of proc(5)
 _SHARED_MEMORY = mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | 0x4000  # MAP_NORESERVE: most of it is never touched
 _ROOM = 32768  # processes in one run
 _ENTRY = struct.Struct("<IIII")  # host pid, guest pid of the parent, process group, session
+_WAITS = struct.Struct("<I")
+_CHAIN = 64  # processes that wait for each other
 _FACTS = 2048  # bytes that a process may tell of itself, with two that say how many
 _LOCK = struct.Struct("<hh4xqqi4x")  # struct flock of a 64-bit host: type, whence, start, length, pid
 
@@ -35,11 +37,13 @@ _LOCK = struct.Struct("<hh4xqqi4x")  # struct flock of a 64-bit host: type, when
 @dataclass(frozen=True)
 class _Shared:
     """What all processes of the guest have in common: the table, what the processes tell of themselves, their states (a letter each, as
-    proc(5) has them, and whether they have called execve), the two ends of the pipe, the file of record locks."""
+    proc(5) has them, and whether they have called execve), for whose record locks they wait, the two ends of the pipe, the file of the
+    locks of their numbers."""
 
     table: mmap.mmap
     facts: mmap.mmap
     states: mmap.mmap
+    waits: mmap.mmap
     take: int
     give: int
     locks: int
@@ -59,8 +63,8 @@ class PidTable:
         if self._opened is None:
             take, give = os.pipe2(os.O_CLOEXEC)
             locks = os.memfd_create("processes", os.MFD_CLOEXEC)
-            maps = [mmap.mmap(-1, size * (_ROOM + 1), _SHARED_MEMORY) for size in (_ENTRY.size, _FACTS, 2)]
-            self._opened = _Shared(maps[0], maps[1], maps[2], take, give, locks)
+            maps = [mmap.mmap(-1, size * (_ROOM + 1), _SHARED_MEMORY) for size in (_ENTRY.size, _FACTS, 2, 4)]
+            self._opened = _Shared(maps[0], maps[1], maps[2], maps[3], take, give, locks)
             _ENTRY.pack_into(self._opened.table, 0, 1, 0, 0, 0)
             self._enter(FIRST, self._first, 0, *self._alone)
             os.write(give, b"x")
@@ -288,6 +292,20 @@ class PidTable:
         if not self.host_of(pid):
             return "Z"
         return chr(self._open().states[2 * self._index(pid)])
+
+    def set_waits_for(self, holder: int) -> bool:
+        """This process waits for a record lock of another one; 0: no more. True: that one waits, by others or not, for this one."""
+        if self._opened is None:
+            return False
+        waits = self._opened.waits
+        _WAITS.pack_into(waits, 4 * self._index(self._own), holder)
+        for _ in range(_CHAIN):
+            if not holder:
+                return False
+            if holder == self._own:
+                return True
+            (holder,) = _WAITS.unpack_from(waits, 4 * self._index(holder))
+        return False
 
     # -- signals ------------------------------------------------------------------------------------------------------
 

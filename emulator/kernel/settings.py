@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uselib.linker.quick_dataclass import dataclass, field
 
+_PDEATHSIG, _CHILD_SUBREAPER = 1, 36  # PR_SET_*
 NO_LOGIN = 0xFFFFFFFF
 
 
@@ -12,7 +13,7 @@ class ProcessSettings:
     """A child has its parent's; what is the kernel's (host, domain, values) is not told to processes that are there already.
 
     policy, priority: sched(7); io_priority: None as long as it was not set. timer_slack: ns. values: /proc/sys/NAME -> what was written
-    there. controls: option of prctl(2) -> value.
+    there. controls: option of prctl(2) -> value. attributes: st_dev and st_ino -> extended attributes that root has set.
     """
 
     host: bytes = b"uselib"
@@ -27,3 +28,10 @@ class ProcessSettings:
     no_new_privileges: bool = False
     values: dict[str, str] = field(default_factory=dict)
     controls: dict[int, int] = field(default_factory=dict)
+    attributes: dict[tuple[int, int], dict[bytes, bytes]] = field(default_factory=dict)
+    deadline: tuple[int, int, int] = (0, 0, 0)  # runtime, deadline, period of SCHED_DEADLINE, ns
+
+    def after_fork(self) -> None:
+        """What a child does not have (prctl(2)): the signal of its parent's end, orphans to look after."""
+        for option in (_PDEATHSIG, _CHILD_SUBREAPER):
+            self.controls.pop(option, None)

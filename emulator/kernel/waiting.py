@@ -21,7 +21,7 @@ from uselib.emulator.kernel.signals.state import SignalState
 from uselib.emulator.kernel.threads import host_futex
 from uselib.emulator.kernel.threads.group import ThreadGroup
 from uselib.emulator.kernel.threads.thread import Thread
-from uselib.emulator.kernel.threads.wait import Wait
+from uselib.emulator.kernel.threads.wait import HostWord, Wait
 
 
 class OpenFiles(Protocol):
@@ -89,13 +89,13 @@ def until(
     timeout: int | None = None,
     fds: Sequence[tuple[int, int]] = (),
     retry: bool = False,
-    word: tuple[int, int] | None = None,
+    word: HostWord | None = None,
 ) -> _Result | None:
     """Waits until `condition` gives a value, and returns it; None: the time (ns) is over. Raises GuestError(EINTR) if a signal arrives first.
 
     The condition is asked at the start and whenever something may have changed it: another thread has run, a descriptor of `fds` is ready
     (for the events of poll(2)), a signal has arrived. retry: it may also change without notice, so it is asked again after some real
-    time. word: likewise, but a host's futex tells of it (host address, value while the wait goes on).
+    time. word: likewise, but a host's futex tells of it.
     """
     value = condition()
     if value is not None or timeout == 0:
@@ -117,7 +117,7 @@ def _alone(
     deadline: int | None,
     fds: Sequence[tuple[int, int]],
     retry: bool,
-    word: tuple[int, int] | None,
+    word: HostWord | None,
 ) -> _Result | None:
     """`until` of a process with one thread."""
     clock, signals = process.clock, process.signals
@@ -141,14 +141,14 @@ def _alone(
 
 
 def host_wait(
-    process: Waiter, fds: Sequence[tuple[int, int]], nanoseconds: int | None, word: tuple[int, int] | None = None
+    process: Waiter, fds: Sequence[tuple[int, int]], nanoseconds: int | None, word: HostWord | None = None
 ) -> bool:
     """Waits in the host for descriptors, signals with a handler, and time (None: for ever), which the guest's clock then knows of. May
     end too early. True: a signal may have come."""
     clock, signals = process.clock, process.signals
     if word is not None and not fds and nanoseconds is not None:
         started = time.monotonic_ns()
-        host_futex.wait(*word, nanoseconds)
+        word.woken |= host_futex.wait(word.address, word.value, nanoseconds)
         clock.advance(time.monotonic_ns() - started)
         return True
     poller = select.poll()

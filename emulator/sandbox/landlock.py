@@ -38,7 +38,8 @@ class Access:
 
 READ = Access.READ_FILE | Access.READ_DIR
 WRITE = 0x7FFE & ~(Access.MAKE_CHAR | Access.MAKE_BLOCK)  # no devices, and nothing is executed
-_OF_FILES = Access.READ_FILE | Access.WRITE_FILE | Access.TRUNCATE
+TERMINAL = Access.READ_FILE | Access.WRITE_FILE | Access.TRUNCATE | Access.IOCTL_DEV
+_OF_FILES = TERMINAL
 _ADDED = {2: Access.REFER, 3: Access.TRUNCATE, 5: Access.IOCTL_DEV}  # by this version of the interface
 _NETWORK, NETWORK_SINCE = 3, 4  # LANDLOCK_ACCESS_NET_BIND_TCP | CONNECT_TCP; the version that has them
 _SCOPES, SCOPES_SINCE = 3, 6  # LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | SIGNAL

@@ -79,7 +79,7 @@ class Sandbox:
             for path in (*_DEVICES, *self._outputs):
                 _allow(rules, path, landlock.WRITE)
             for fd in terminals:
-                rules.allow(fd, landlock.WRITE, directory=False)
+                rules.allow(fd, landlock.TERMINAL, directory=False)
         finally:
             rules.enforce()
         signals = "signals and abstract sockets stay within the run" if version >= landlock.SCOPES_SINCE else (

@@ -285,5 +285,5 @@ CREDENTIALS: tuple[Syscall, ...] = (
     Syscall("setgroups", _set_groups(2), (SIZE, PTR), _I386),
     Syscall("setgroups32", _set_groups(4), (SIZE, PTR)),
     Syscall("capget", sys_capget, (PTR_UPDATED, PTR_OUT)),
-    Syscall("capset", sys_capset, (PTR, PTR)),
+    Syscall("capset", sys_capset, (PTR_UPDATED, PTR)),
 )

@@ -214,13 +214,18 @@ def sys_mkdirat(process: Process, dirfd: int, path: int, mode: int) -> int:
     return 0
 
 
+def _device(number: int) -> int:
+    """new_decode_dev: the argument of mknod as st_rdev."""
+    return os.makedev(number >> 8 & 0xFFF, number & 0xFF | number >> 12 & 0xFFF00)
+
+
 def sys_mknod(process: Process, path: int, mode: int, device: int) -> int:
-    process.fs.mknod(None, _path(process, path), mode)
+    process.fs.mknod(None, _path(process, path), mode, _device(device))
     return 0
 
 
 def sys_mknodat(process: Process, dirfd: int, path: int, mode: int, device: int) -> int:
-    process.fs.mknod(*path_at(process, dirfd, path), mode)
+    process.fs.mknod(*path_at(process, dirfd, path), mode, _device(device))
     return 0
 
 

@@ -80,8 +80,12 @@ def _lock(process: Process, fd: int, address: int, layout: str, command: int) ->
     guest = process.structs[layout]
     kind, whence, start, length, pid = guest.unpack(process.memory.read(address, guest.size))
     host, lock = process.files.get(fd).host(), _HOST_FLOCK.pack(kind, whence, start, length, pid)
+    process.files.locks |= command in (fcntl.F_SETLK, fcntl.F_SETLKW)
     if command in _WAITING:
-        attempt(process, lambda wait: fcntl.fcntl(host, command if wait else _WAITING[command], lock))
+        try:
+            attempt(process, lambda wait: _try_lock(process, host, command, lock, wait))
+        finally:
+            process.pids.set_waits_for(0)
         return 0
     answer = fcntl.fcntl(host, command, lock)
     if command in (fcntl.F_GETLK, F_OFD_GETLK):
@@ -89,6 +93,18 @@ def _lock(process: Process, fd: int, address: int, layout: str, command: int) ->
         pid = (process.pids.guest_of(pid) or 1) if pid > 0 else pid
         process.memory.write(address, guest.pack(kind, whence, start, length, pid))
     return 0
+
+
+def _try_lock(process: Process, host: int, command: int, lock: bytes, wait: bool) -> None:
+    """Raises BlockingIOError: another process has it. Raises GuestError(EDEADLK) if that one waits, by others or not, for this one."""
+    try:
+        fcntl.fcntl(host, command if wait else _WAITING[command], lock)
+    except BlockingIOError:
+        if command == fcntl.F_SETLKW:
+            holder = _HOST_FLOCK.unpack(fcntl.fcntl(host, fcntl.F_GETLK, lock))[4]
+            if process.pids.set_waits_for(process.pids.guest_of(holder) if holder > 0 else 0):
+                raise GuestError(errno.EDEADLK) from None
+        raise
 
 
 def _locker(layout: str, command: int) -> Handler:

@@ -294,6 +294,18 @@ def _copy(process: Process, source: int, file: Description, offsets: tuple[int |
     return done
 
 
+def _copy_all(process: Process, source: int, file: Description, position: int | None, count: int) -> int:
+    """In pieces, to a regular file as much as there is; to others what one write takes."""
+    whole = isinstance(file, HostFile) and not file.waits
+    done = 0
+    while True:
+        at = None if position is None else position + done
+        step = _copy(process, source, file, (at, None), min(count - done, C.IO_MAX - done))
+        done += step
+        if not whole or not step or done >= min(count, C.IO_MAX):
+            return done
+
+
 def sys_sendfile(process: Process, out: int, source: int, offset: int, count: int, size: int = 0) -> int:
     size = size or process.structs.word
     reader, writer = process.files.get(source), process.files.get(out)
@@ -304,7 +316,7 @@ def sys_sendfile(process: Process, out: int, source: int, offset: int, count: in
     position = int.from_bytes(process.memory.read(offset, size), "little", signed=True) if offset else None
     if position is not None and position < 0:
         raise GuestError(errno.EINVAL)
-    done = _copy(process, reader.host(), writer, (position, None), count)
+    done = _copy_all(process, reader.host(), writer, position, count)
     if position is not None:
         process.memory.write(offset, (position + done).to_bytes(size, "little"))
     return done

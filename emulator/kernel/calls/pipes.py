@@ -42,10 +42,13 @@ def sys_pipe(process: Process, address: int) -> int:
 
 
 def sys_pipe2(process: Process, address: int, flags: int) -> int:
-    if flags & ~(C.O_CLOEXEC | C.O_NONBLOCK):
+    if flags & ~(C.O_CLOEXEC | C.O_NONBLOCK | C.O_DIRECT):
         raise GuestError(errno.EINVAL)
     process.memory.check(address, 8, "write")
-    pair = _add_pair(process, os.pipe(), (b"pipe:[read]", b"pipe:[write]"), (C.O_RDONLY, C.O_WRONLY), flags)
+    packets = os.O_DIRECT if flags & C.O_DIRECT else 0
+    pair = _add_pair(
+        process, os.pipe2(packets | os.O_CLOEXEC), (b"pipe:[read]", b"pipe:[write]"), (C.O_RDONLY, C.O_WRONLY), flags
+    )
     process.memory.write(address, struct.pack("<ii", *pair))
     return 0
 

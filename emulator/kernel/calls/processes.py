@@ -105,6 +105,7 @@ def fork(process: Process, *, borrow: bool = False) -> int:
         process.threads.scheduler.after_fork()
     process.threads.all = {child: process.thread}
     process.random.reseed(child)
+    process.settings.after_fork()
     process.forked = True
     process.memory.after_fork()
     process.signals.after_fork()

@@ -120,9 +120,28 @@ def sys_sched_getattr(process: Process, pid: int, address: int, size: int, flags
     policy, priority = (process.settings.policy, process.settings.priority) if own else (OTHER, 0)
     nice = process.identity.nice if policy not in _REAL_TIME else 0
     data = _ATTRIBUTES.pack(
-        _ATTRIBUTES.size, policy & ~_RESET_ON_FORK, int(bool(policy & _RESET_ON_FORK)), nice, priority, 0, 0, 0
+        _ATTRIBUTES.size,
+        policy & ~_RESET_ON_FORK,
+        int(bool(policy & _RESET_ON_FORK)),
+        nice,
+        priority,
+        *(process.settings.deadline if policy == DEADLINE else (0, 0, 0)),
     )
     process.memory.write(address, data)
+    return 0
+
+
+def _set_deadline(process: Process, pid: int, times: list[int]) -> int:
+    """SCHED_DEADLINE: runtime <= deadline <= period. Raises GuestError(EINVAL, EPERM)."""
+    own = _check(process, pid)
+    runtime, deadline, period = times
+    if not 1024 <= runtime <= deadline or (period and deadline > period) or max(times) >> 63:
+        raise GuestError(errno.EINVAL)
+    if not process.identity.can(CAP_SYS_NICE):
+        raise GuestError(errno.EPERM)
+    if own:
+        process.settings.policy, process.settings.priority = DEADLINE, 0
+        process.settings.deadline = runtime, deadline, period or deadline
     return 0
 
 
@@ -132,9 +151,10 @@ def sys_sched_setattr(process: Process, pid: int, address: int, flags: int) -> i
     (size,) = struct.unpack("<I", process.memory.read(address, 4))
     if size and size < _ATTRIBUTES.size:
         raise GuestError(errno.E2BIG)
-    _, policy, how, nice, priority, *_ = _ATTRIBUTES.unpack(process.memory.read(address, _ATTRIBUTES.size))
+    fields = _ATTRIBUTES.unpack(process.memory.read(address, _ATTRIBUTES.size))
+    _, policy, how, nice, priority, *times = fields
     if policy == DEADLINE:
-        raise GuestError(errno.EPERM)
+        return _set_deadline(process, pid, times)
     if policy not in _POLICIES:
         raise GuestError(errno.EINVAL)
     result = _set(process, pid, policy | (_RESET_ON_FORK if how & 1 else 0), priority)

@@ -358,7 +358,7 @@ def sys_rt_sigqueueinfo(process: Process, pid: int, signal: int, info: int) -> i
     if not 1 <= signal <= COUNT:
         raise GuestError(errno.EINVAL)
     queued = _queued(process, signal, info)
-    if pid != process.identity.pid:
+    if pid != process.identity.pid and pid not in process.threads.all:
         return send(process, pid, signal, queued.code)
     process.signals.post(queued)
     return 0

@@ -44,6 +44,8 @@ class Status:
         self.size = host.st_size
         self.device = DEVICE
         self.node = host.st_rdev or 0  # None in a status that filesystem.synthetic_status has made
+        if (device := process.fs.rights.owners.device(host)) is not None:
+            self.node = device[1]
         self.blocks = host.st_blocks or 0
         self.mtime, self.ctime = host.st_mtime_ns or 0, host.st_ctime_ns or 0
         process.clock.not_before(max(self.mtime, self.ctime))

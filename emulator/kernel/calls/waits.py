@@ -17,7 +17,7 @@ from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.pids import RUNNING, STOPPED
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Syscall, Undo
-from uselib.emulator.kernel.waiting import patient, until
+from uselib.emulator.kernel.waiting import READ, patient, until
 from uselib.linker.image import Machine
 
 WNOHANG, WUNTRACED, WEXITED, WCONTINUED, WNOWAIT = 1, 2, 4, 8, 0x1000000
@@ -48,7 +48,18 @@ def _wait(process: Process, id_type: int, target: int, flags: int) -> os.waitid_
     if flags & WNOHANG or (not patient(process) and process.clock.alarm_at is None):
         return os.waitid(id_type, target, flags)
     woken = not process.threads.many and process.signals.watch_children()
-    return until(process, lambda: os.waitid(id_type, target, flags | os.WNOHANG), retry=not woken)
+    end = -1
+    if not woken and id_type == P_PID and not flags & (WUNTRACED | WCONTINUED):
+        with suppress(OSError):  # Linux before 5.3
+            end = os.pidfd_open(target)
+    try:
+        ends = [(end, READ)] if end >= 0 else []
+        return until(
+            process, lambda: os.waitid(id_type, target, flags | os.WNOHANG), fds=ends, retry=not woken and not ends
+        )
+    finally:
+        if end >= 0:
+            os.close(end)
 
 
 def sys_wait4(process: Process, pid: int, status_at: int, options: int, usage: int) -> int:

@@ -1,6 +1,7 @@
 """XATTRS: extended attributes (xattr(7)) of the user's namespace, which are the host's: read everywhere, changed below writable grants.
 
-Of the other namespaces nothing is seen, and nothing can be set. Source: fs/xattr.c of Linux.
+Of the other namespaces nothing of the host's is seen. What root of its own tree (`--user 0`) sets there is kept by the process itself.
+Source: fs/xattr.c of Linux.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from uselib.emulator.kernel.table import Effect, Handler, Syscall
 _NAME_MOST, _SIZE_MOST, _LIST_MOST = 255, 65536, 65536
 _CREATE, _REPLACE = 1, 2
 _USER = b"user."
+_ROOT = (b"security.", b"trusted.")
+_CAP_SYS_ADMIN = 21
 _NAMESPACES = (b"security.", b"system.", b"trusted.")
 
 Place = Callable[[Process, int, bool], "tuple[_Inode, os.stat_result]"]
@@ -66,7 +69,7 @@ def _name(process: Process, address: int) -> bytes:
     return name
 
 
-def _allowed(status: os.stat_result, name: bytes, *, change: bool) -> None:
+def _allowed(process: Process, status: os.stat_result, name: bytes, *, change: bool) -> None:
     """xattr_permission: user.* is for regular files and directories."""
     if name.startswith(b"system."):
         raise GuestError(errno.EOPNOTSUPP)
@@ -74,8 +77,31 @@ def _allowed(status: os.stat_result, name: bytes, *, change: bool) -> None:
         raise GuestError(errno.EPERM if change else errno.ENODATA)
     if name == _USER:
         raise GuestError(errno.EINVAL)
-    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+    mode = process.fs.rights.owner(status)[2]
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise GuestError(errno.EPERM if change else errno.ENODATA)
+
+
+_Kept = dict[bytes, bytes]
+
+
+def _kept(process: Process, status: os.stat_result, name: bytes) -> _Kept | None:
+    """Where root's attributes of a file are, of security.* and trusted.*; None: they are the host's, or none."""
+    if not name.startswith(_ROOT) or not process.fs.rights.can(_CAP_SYS_ADMIN):
+        return None
+    return process.settings.attributes.setdefault((status.st_dev, status.st_ino), {})
+
+
+def _own_list(process: Process, status: os.stat_result) -> list[bytes]:
+    return list(process.settings.attributes.get((status.st_dev, status.st_ino), ()))
+
+
+def _put(kept: _Kept, name: bytes, value: bytes, how: int) -> None:
+    if how & _CREATE and name in kept:
+        raise GuestError(errno.EEXIST)
+    if how & _REPLACE and name not in kept:
+        raise GuestError(errno.ENODATA)
+    kept[name] = value
 
 
 def _fill(process: Process, data: bytes, address: int, size: int) -> int:
@@ -90,7 +116,11 @@ def _get(place: Place) -> Handler:
     def get(process: Process, which: int, name: int, address: int, size: int) -> int:
         inode, status = place(process, which, False)
         key = _name(process, name)
-        _allowed(status, key, change=False)
+        if (kept := _kept(process, status, key)) is not None:
+            if key not in kept:
+                raise GuestError(errno.ENODATA)
+            return _fill(process, kept[key], address, size)
+        _allowed(process, status, key, change=False)
         process.fs.rights.check(status, 4)
         return _fill(process, os.getxattr(inode.path, key), address, size)
 
@@ -106,7 +136,10 @@ def _set(place: Place) -> Handler:
             raise GuestError(errno.E2BIG)
         value = process.memory.read(address, size) if size else b""
         inode, status = place(process, which, True)
-        _allowed(status, key, change=True)
+        if (kept := _kept(process, status, key)) is not None:
+            _put(kept, key, value, how)
+            return 0
+        _allowed(process, status, key, change=True)
         process.fs.rights.check(status, 2)
         os.setxattr(inode.path, key, value, how)
         return 0
@@ -118,7 +151,11 @@ def _remove(place: Place) -> Handler:
     def remove(process: Process, which: int, name: int) -> int:
         key = _name(process, name)
         inode, status = place(process, which, True)
-        _allowed(status, key, change=True)
+        if (kept := _kept(process, status, key)) is not None:
+            if kept.pop(key, None) is None:
+                raise GuestError(errno.ENODATA)
+            return 0
+        _allowed(process, status, key, change=True)
         process.fs.rights.check(status, 2)
         os.removexattr(inode.path, key)
         return 0
@@ -129,10 +166,10 @@ def _remove(place: Place) -> Handler:
 def _list(place: Place) -> Handler:
     def names(process: Process, which: int, address: int, size: int) -> int:
         inode, status = place(process, which, False)
-        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
-            return 0
-        found = sorted(os.fsencode(name) for name in os.listxattr(inode.path))
-        return _fill(process, b"".join(name + b"\0" for name in found if name.startswith(_USER)), address, size)
+        plain = stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)
+        host = [os.fsencode(name) for name in os.listxattr(inode.path)] if plain else []
+        found = sorted([name for name in host if name.startswith(_USER)] + _own_list(process, status))
+        return _fill(process, b"".join(name + b"\0" for name in found), address, size)
 
     return names
 

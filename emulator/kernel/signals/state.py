@@ -152,7 +152,7 @@ class SignalState:
         if signal < 32 and any(other.signal == signal for other in queue):
             return
         if signal == SIGCONT:
-            self.pending = [other for other in self.pending if other.signal not in STOPS]
+            self.pending[:] = [other for other in self.pending if other.signal not in STOPS]
         queue.append(info)
         for tell in self.on_post:
             tell(info)
@@ -214,7 +214,10 @@ class SignalState:
         self._set_host(signal, self._arrived)
 
     def watch_children(self) -> bool:
-        """From now on the end or stop of a child wakes what waits for wakeup_fd. False: this is not the host's main thread."""
+        """From now on the end or stop of a child wakes what waits for wakeup_fd. False: it does not, because SIGCHLD is blocked, or because
+        this is not the host's main thread."""
+        if self.thread.blocked & bit(SIGCHLD):
+            return False
         if self.handler(SIGCHLD) == SIG_DFL and host_signal.getsignal(SIGCHLD) != self._arrived:
             self._set_host(SIGCHLD, self._arrived)
         return host_signal.getsignal(SIGCHLD) == self._arrived

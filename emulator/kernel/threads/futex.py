@@ -22,7 +22,7 @@ from uselib.emulator.kernel import waiting
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.threads import deadlock, host_futex
-from uselib.emulator.kernel.threads.wait import FutexWaiter, Wait
+from uselib.emulator.kernel.threads.wait import FutexWaiter, HostWord, Wait
 from uselib.loader.memory.address_space import PROT_WRITE, MemoryFault
 
 Key = tuple[object, ...]
@@ -100,14 +100,16 @@ def block(process: Process, waiters: Sequence[FutexWaiter], expected: int, timeo
     of the first word. Raises GuestError(EINTR), ProcessEnded for a deadlock. In any case they have left their queues then."""
     first = waiters[0]
     word = host_word(process, first.key, first.address)
-    expect = None if word is None else (word, expected)
+    expect = None if word is None else HostWord(word, expected)
 
     def over() -> bool | None:
         """Whether the wait is over. A word that has changed counts, where another process may have woken us in vain."""
         if any(waiter.woken for waiter in waiters):
             return True
-        if word is None:
+        if expect is None:
             return None
+        if expect.woken:
+            return True
         try:
             return True if load(process, first.address) != expected else None
         except MemoryFault:

@@ -31,14 +31,14 @@ def _call() -> Any:
     return function
 
 
-def wait(address: int, value: int, nanoseconds: int) -> None:
-    """Until somebody wakes the word, a signal arrives, or the time is over; at once if the word has another value."""
+def wait(address: int, value: int, nanoseconds: int) -> bool:
+    """Until somebody wakes the word, a signal arrives, or the time is over; at once if the word has another value. True: it was woken."""
     number = _FUTEX.get(os.uname().machine)
     if number is None:
         time.sleep(min(nanoseconds, 1_000_000) / 1e9)
-        return
+        return False
     limit = (ctypes.c_long * 2)(*divmod(nanoseconds, 1_000_000_000))
-    _call()(number, address, _WAIT, value, ctypes.addressof(limit), None, 0)
+    return bool(_call()(number, address, _WAIT, value, ctypes.addressof(limit), None, 0) == 0)
 
 
 def wake(address: int, count: int) -> int:

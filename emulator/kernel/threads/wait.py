@@ -26,11 +26,21 @@ class Ending(enum.Enum):
 
 
 @dataclass(eq=False)
+class HostWord:
+    """A word that other processes of the host may wait on and wake: host address, value while the wait goes on. woken: one of them has
+    woken us."""
+
+    address: int
+    value: int
+    woken: bool = False
+
+
+@dataclass(eq=False)
 class Wait:
     """condition: gives a value when the wait is over, else None; asked again after whatever may have changed it (None: somebody ends the
     wait by Scheduler.wake). fds: host descriptors with the events of poll(2) after which it is asked. deadline: monotonic ns. retry: it
     may also change without notice, so it is asked again after some real time. interruptible: by signals. futex: the address of a futex
-    wait, 0 for others (deadlock.py). word: a host's futex that tells of a change (host address, value until then).
+    wait, 0 for others (deadlock.py). word: a host's futex that tells of a change.
     """
 
     condition: Callable[[], Any] | None = None
@@ -39,7 +49,7 @@ class Wait:
     retry: bool = False
     interruptible: bool = True
     futex: int = 0
-    word: tuple[int, int] | None = None
+    word: HostWord | None = None
     ending: Ending = Ending.NOT_YET
     value: Any = None
 

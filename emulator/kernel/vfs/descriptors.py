@@ -308,6 +308,7 @@ class FileTable:
     def __init__(self, limit: int = 1024) -> None:
         self.descriptors: dict[int, Descriptor] = {}
         self.limit = limit
+        self.locks = False  # the process has set record locks
 
     @classmethod
     def standard(cls, limit: int = 1024) -> FileTable:
@@ -374,6 +375,10 @@ class FileTable:
         entry.description.references -= 1
         if not entry.description.references:
             entry.description.close()
+        elif self.locks and isinstance(entry.description, HostFile):
+            os.close(
+                os.dup(entry.description.fd)
+            )  # fcntl(2): any close of a file ends the process's record locks on it
 
     def only_inside(self, fds: Sequence[tuple[int, int]]) -> bool:
         """Whether all these host descriptors are the guest's own, so that nobody outside makes them ready (waiting.OpenFiles)."""

@@ -19,8 +19,8 @@ from uselib.emulator.kernel.identity import ProcessIdentity
 from uselib.emulator.kernel.vfs.namespace import Namespace
 from uselib.emulator.kernel.vfs.openat2 import exchange
 from uselib.emulator.kernel.vfs.places import Found, GuestDirectory, Handle, SyntheticFile
-from uselib.emulator.kernel.vfs.rights import READ, SEARCH, WRITE, FileRights
-from uselib.emulator.kernel.vfs.synthetic import special_mode, synthetic_inode, synthetic_status
+from uselib.emulator.kernel.vfs.rights import READ, SEARCH, SET_IDS, WRITE, FileRights
+from uselib.emulator.kernel.vfs.synthetic import DEVICE_NUMBERS, special_mode, synthetic_inode, synthetic_status
 from uselib.linker.quick_dataclass import dataclass
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _MODE = 0o1777  # permission bits of the host's files that a guest may set; set-id bits are kept beside them (rights.py)
 _NOREPLACE, _EXCHANGE = 1, 2
+_DEVICES = (stat.S_IFCHR, stat.S_IFBLK)
+CAP_MKNOD = 27
 _WANTED = (READ, WRITE, READ | WRITE, READ | WRITE)  # by access mode
 
 
@@ -165,7 +167,9 @@ class FileSystem:
                 self._outside(at, path)
             raise
         if not found.exists and (not flags & C.O_CREAT or flags & C.O_PATH):
-            if changes and found.parent.handle is None and self._memory(found) is None:
+            made = found.parent.node is not None and found.parent.node.lister is not None
+            plain = found.parent.handle is None and self._memory(found) is None
+            if changes and plain and not (made and not flags & C.O_CREAT):
                 raise GuestError(errno.EROFS)
             raise GuestError(errno.ENOENT)
         return found
@@ -268,6 +272,8 @@ class FileSystem:
         if flags & C.O_NOATIME:
             self.rights.check_owner(status)
         self.rights.check(status, _WANTED[flags & C.O_ACCMODE] | (WRITE if flags & C.O_TRUNC else 0))
+        if (device := self.rights.owners.device(status)) is not None:
+            return self._open_device(found, device, flags)
         host = C.host_open_flags(flags) | os.O_NOFOLLOW | (os.O_TRUNC if flags & C.O_TRUNC else 0)
         if stat.S_ISREG(status.st_mode):
             host |= os.O_NONBLOCK  # should a FIFO have taken the name, do not wait for its other end
@@ -284,6 +290,14 @@ class FileSystem:
         if stat.S_ISREG(status.st_mode) and not flags & C.O_NONBLOCK:
             os.set_blocking(fd, True)
         return OpenedFile(fd, _name(found), flags, writable)
+
+    def _open_device(self, found: Found, device: tuple[int, int], flags: int) -> OpenedFile:
+        """What mknod(2) has made: the devices of memory are there, others are not. Raises GuestError(ENXIO)."""
+        kind, number = device
+        for name, numbers in DEVICE_NUMBERS.items():
+            if kind == stat.S_IFCHR and number == os.makedev(*numbers):
+                return self._open_special(found, SyntheticFile(name), flags)
+        raise GuestError(errno.ENXIO)
 
     # Changing
 
@@ -336,12 +350,14 @@ class FileSystem:
         status = os.stat(name, dir_fd=parent.fd, follow_symlinks=False)
         return status.st_dev, status.st_ino
 
-    def mknod(self, at: GuestDirectory | None, path: bytes, mode: int) -> None:
-        """Regular files, FIFOs and sockets that nobody listens at. Raises GuestError(EPERM) for devices."""
+    def mknod(self, at: GuestDirectory | None, path: bytes, mode: int, device: int = 0) -> None:
+        """Regular files, FIFOs, sockets that nobody listens at; for root also empty files that stand for devices. Raises GuestError."""
         name, parent = self._new(at, path)
         kind = stat.S_IFMT(mode)
-        if kind not in (0, stat.S_IFREG, stat.S_IFIFO, stat.S_IFSOCK):
-            raise GuestError(errno.EPERM if kind in (stat.S_IFCHR, stat.S_IFBLK, stat.S_IFDIR) else errno.EINVAL)
+        if kind not in (0, stat.S_IFREG, stat.S_IFIFO, stat.S_IFSOCK, *_DEVICES):
+            raise GuestError(errno.EPERM if kind == stat.S_IFDIR else errno.EINVAL)
+        if kind in _DEVICES and not self.rights.can(CAP_MKNOD):
+            raise GuestError(errno.EPERM)
         if kind == stat.S_IFSOCK:
             os.mknod(name, mode & (_MODE | kind), dir_fd=parent.fd)
         elif kind == stat.S_IFIFO:
@@ -350,6 +366,10 @@ class FileSystem:
             flags = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY | os.O_CLOEXEC
             os.close(os.open(name, flags, mode & _MODE, dir_fd=parent.fd))
         self._made(name, parent, mode)
+        if kind in _DEVICES:
+            status = os.stat(name, dir_fd=parent.fd)
+            uid, gid, _ = self.rights.owner(status)
+            self.rights.owners.put(status, uid, gid, kind | mode & SET_IDS, device)
 
     def symlink(self, target: bytes, at: GuestDirectory | None, path: bytes) -> None:
         if not target:

@@ -18,14 +18,15 @@ from uselib.emulator.kernel.identity import ProcessIdentity
 
 CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_FSETID = range(5)
 READ, WRITE, SEARCH = 4, 2, 1
+_TYPE = 0o170000
 SET_IDS = stat.S_ISUID | stat.S_ISGID
-_ENTRY = struct.Struct("<QQIIII")  # device, inode (0: free), uid, gid, set-id bits, 1 if it holds
+_ENTRY = struct.Struct("<QQIIIIQ")  # device, inode (0: free), uid, gid, set-id bits and type, 1 if it holds, st_rdev
 _ROOM = 1 << 15  # entries
 _SHARED = mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | 0x4000  # MAP_NORESERVE
 
 
 class FileOwners:
-    """Inode -> owner, group, set-id bits, where they differ from what the host says."""
+    """Inode -> owner, group, set-id bits, where they differ from what the host says; which files stand for devices."""
 
     def __init__(self) -> None:
         self._table: mmap.mmap | None = None
@@ -52,18 +53,29 @@ class FileOwners:
         found = _ENTRY.unpack_from(self._table, self._place(status.st_dev, status.st_ino))
         return (found[2], found[3], found[4]) if found[5] else None
 
-    def put(self, status: os.stat_result, uid: int, gid: int, bits: int) -> None:
+    def put(self, status: os.stat_result, uid: int, gid: int, bits: int, node: int | None = None) -> None:
+        """node: st_rdev of a new device; None leaves a device what it is."""
         self.share()
         assert self._table is not None
         place = self._place(status.st_dev, status.st_ino)
-        _ENTRY.pack_into(self._table, place, status.st_dev, status.st_ino, uid, gid, bits, 1)
+        if node is None:
+            _, _, _, _, old, holds, node = _ENTRY.unpack_from(self._table, place)
+            bits |= old & _TYPE if holds else 0
+        _ENTRY.pack_into(self._table, place, status.st_dev, status.st_ino, uid, gid, bits, 1, node)
+
+    def device(self, status: os.stat_result) -> tuple[int, int] | None:
+        """Type and st_rdev of what stands for a device; None: it is none."""
+        if self._table is None or status.st_size or not stat.S_ISREG(status.st_mode):
+            return None
+        found = _ENTRY.unpack_from(self._table, self._place(status.st_dev, status.st_ino))
+        return (found[4] & _TYPE, found[6]) if found[5] and found[4] & _TYPE else None
 
     def forget(self, status: os.stat_result) -> None:
         """The file is gone: another may get its inode number."""
         if self.get(status) is not None:
             assert self._table is not None
             place = self._place(status.st_dev, status.st_ino)
-            _ENTRY.pack_into(self._table, place, status.st_dev, status.st_ino, 0, 0, 0, 0)
+            _ENTRY.pack_into(self._table, place, status.st_dev, status.st_ino, 0, 0, 0, 0, 0)
 
 
 class FileRights:
@@ -80,13 +92,17 @@ class FileRights:
         """uid, gid and mode of a file of the host's, as the guest sees it."""
         found = self.owners.get(status)
         if found is not None:
-            return found[0], found[1], status.st_mode | found[2]
+            mode = found[2] & _TYPE | status.st_mode & 0o7777 if found[2] & _TYPE else status.st_mode
+            return found[0], found[1], mode | found[2] & SET_IDS
         (uid, gid), (host_uid, host_gid) = self._first, self._host
         return (
             uid if status.st_uid == host_uid else status.st_uid,
             gid if status.st_gid == host_gid else status.st_gid,
             status.st_mode,
         )
+
+    def can(self, capability: int) -> bool:
+        return self.enforced and self._who.can(capability)
 
     # -- looking ------------------------------------------------------------------------------------------------------
 

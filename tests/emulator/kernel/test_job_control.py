@@ -1,0 +1,109 @@
+"""Jobs at a terminal: what Ctrl-C and Ctrl-Z reach, and a shell with job control; the same natively and emulated."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.paths import ROOT
+from support.programs import musl_program
+from support.tools import native, needs
+
+LIMIT = 60  # s without any output
+
+FOREGROUND = r"""
+#include <signal.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+static volatile int got;
+static void on(int number) { got++; }
+int main(void)
+{
+	int status;
+	signal(SIGINT, on), signal(SIGTTOU, SIG_IGN);
+	pid_t child = fork();
+	if (!child) {
+		setpgid(0, 0), tcsetpgrp(0, getpid()), signal(SIGINT, SIG_DFL);
+		puts("ready"), fflush(stdout);
+		for (;;)
+			pause();
+	}
+	setpgid(child, child), tcsetpgrp(0, child);
+	while (waitpid(child, &status, 0) < 0)
+		;
+	printf("child: signal %d; parent: %d interrupts\n", WTERMSIG(status), got);
+	return 0;
+}
+"""
+
+
+def converse(command: list[str], steps: list[tuple[str, bytes]]) -> str:
+    """Runs it on a new terminal: types each text when its pattern has come since the one before. Returns all that was shown."""
+    pid, master = pty.fork()
+    if not pid:
+        os.environ |= {"PYTHONPATH": str(ROOT), "TERM": "dumb"}
+        os.execvp(command[0], command)
+    shown, mark = "", 0
+    try:
+        for pattern, text in [*steps, ("$never", b"")]:
+            while not re.search(pattern, shown[mark:], re.DOTALL):
+                if not select.select([master], [], [], LIMIT)[0]:
+                    pytest.fail(f"nothing matches {pattern}: {shown}")
+                try:
+                    shown += os.read(master, 4096).decode()
+                except OSError:  # EIO: the other side is closed
+                    return shown
+            mark = len(shown)
+            os.write(master, text)
+    finally:
+        os.close(master)
+        os.waitpid(pid, 0)
+    return shown
+
+
+def emulated(*words: str) -> list[str]:
+    return [sys.executable, "-m", "uselib.cli", "run", *words]
+
+
+@native
+def test_ctrl_c_ends_the_job_in_front(arch: str, tmp_path: Path) -> None:
+    program = str(musl_program(FOREGROUND, arch, tmp_path))
+    steps = [("ready\r\n", b"\x03")]
+    expected = "ready\r\n^Cchild: signal 2; parent: 0 interrupts\r\n"
+    assert converse([program], steps) == converse(emulated(program), steps) == expected
+
+
+SHELL = [
+    (r"[$#] $", b"PS1='ready> '\n"),
+    (r"\nready> $", b"cat\n"),
+    (r"cat\r\n", b"word\n"),
+    (r"word\r\nword\r\n", b"\x1a"),
+    (r"Stopped.*ready> $", b"jobs\n"),
+    (r"Stopped.*ready> $", b"fg\n"),
+    (r"cat\r\n", b"again\n"),
+    (r"again\r\nagain\r\n", b"\x1a"),
+    (r"Stopped.*ready> $", b"bg\n"),
+    (r"Stopped.*ready> $|cat &.*ready> $", b"kill -9 %1; wait; echo waited\n"),
+    (r"\nwaited\r\n.*ready> $", b"sleep 1000\n"),
+    (r"sleep 1000\r\n", b"\x03"),
+    (r"ready> $", b"exit 7\n"),
+]
+
+
+@native
+@needs("bash")
+@pytest.mark.slow
+def test_a_shell_has_job_control() -> None:
+    """Debian's bash: Ctrl-Z, jobs, fg, bg, kill %1, Ctrl-C."""
+    words = ["/bin/bash", "--norc", "--noprofile", "-i"]
+    shown = converse(emulated("--root", "/", *words), SHELL)
+    for line in ("[1]+  Stopped                 cat", "cat &", "waited", "^C", "exit"):
+        assert line in shown
+    assert "no job control" not in shown
