@@ -38,6 +38,7 @@ class NoSignals:
         self.sent: list[int] = []
         self.pending: Any = []
         self.actions: dict[int, Any] = {}
+        self.on_post: list[Any] = []
         self.clock: Clock | None = None
 
     def deliverable(self) -> bool:
