@@ -182,16 +182,13 @@ def sys_seccomp(process: Process, operation: int, flags: int, address: int) -> i
 
 _FOUR = (HEX, HEX, HEX, HEX)
 _REFUSED = {
-    errno.EPERM: """acct delete_module finit_module init_module fsopen fsconfig fsmount fspick move_mount mount open_tree
-        mount_setattr pivot_root quotactl quotactl_fd reboot swapoff swapon umount umount2 bpf fanotify_init kexec_load
-        kexec_file_load iopl ioperm userfaultfd process_madvise migrate_pages move_pages""",
+    errno.EPERM: """bpf fanotify_init finit_module fsconfig fsmount fsopen fspick kexec_file_load kexec_load migrate_pages mount_setattr
+        move_mount move_pages open_tree pivot_root process_madvise quotactl_fd userfaultfd""",
     errno.EACCES: "perf_event_open",
     errno.EOPNOTSUPP: "landlock_create_ruleset landlock_add_rule landlock_restrict_self name_to_handle_at",
     errno.EBADF: "fanotify_mark",
-    errno.ENOSYS: """add_key request_key keyctl create_module get_kernel_syms query_module nfsservctl getpmsg putpmsg afs_syscall tuxcall
-        security vserver lookup_dcookie _sysctl epoll_ctl_old epoll_wait_old pkey_alloc pkey_free pkey_mprotect break ftime gtty stty
-        lock mpx prof profil ulimit idle bdflush io_uring_setup io_uring_enter io_uring_register cachestat map_shadow_stack
-        uretprobe""",
+    errno.ENOSYS: """add_key request_key keyctl lookup_dcookie epoll_ctl_old epoll_wait_old pkey_alloc pkey_free pkey_mprotect
+        io_uring_setup io_uring_enter io_uring_register cachestat map_shadow_stack uretprobe""",
 }
 
 PRIVILEGED: tuple[Syscall, ...] = (

@@ -49,7 +49,9 @@ def effect_text(call: Syscall, arguments: Sequence[int], memory: AddressSpace, s
 
 
 def _open_flags(call: Syscall, arguments: Sequence[int]) -> int:
-    return next(value for kind, value in zip(call.arguments, arguments, strict=True) if kind.detail == "open")
+    """Those of openat2 lie in memory: it may do anything."""
+    pairs = zip(call.arguments, arguments, strict=True)
+    return next((value for kind, value in pairs if kind.detail == "open"), C.O_RDWR | C.O_CREAT)
 
 
 def _creates(flags: int) -> bool:
