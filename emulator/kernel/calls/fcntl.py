@@ -1,6 +1,7 @@
 """CONTROL: fcntl, flock.
 
-Only commands that act on the guest's own descriptors are passed on. Who is to get signals (F_SETOWN, F_SETSIG) is kept here and not told to the host.
+Only commands that act on the guest's own descriptors are passed on. Who is to get signals (F_SETOWN, F_SETSIG) is kept here and
+not told to the host.
 """
 
 from __future__ import annotations

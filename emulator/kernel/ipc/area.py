@@ -17,6 +17,7 @@ from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.shared import run
 from uselib.emulator.kernel.shared.run import RunShared
 from uselib.emulator.kernel.threads import host_futex
+from uselib.emulator.kernel.threads.wait import HostWord
 from uselib.emulator.kernel.waiting import until
 
 SEGMENT, UNDO = 1, 2  # Holding.kind
@@ -85,7 +86,7 @@ class Area:
                 return (None,) if self._head.changes != seen else None
 
             left = None if deadline is None else max(deadline - process.clock.now, 0)
-            answer = until(process, once, timeout=left, word=(word, seen) if process.clock.sleeps else None)
+            answer = until(process, once, timeout=left, word=HostWord(word, seen) if process.clock.sleeps else None)
             if answer is None:
                 return None
             if answer[0] is not None:
