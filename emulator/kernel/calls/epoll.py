@@ -48,6 +48,8 @@ def sys_epoll_ctl(process: Process, epoll: int, operation: int, fd: int, address
         event = events, data
     instance_file = process.files.get(epoll)
     file = process.files.get(fd)
+    if file.flags & C.O_PATH:
+        raise GuestError(errno.EBADF)
     if not isinstance(file, (HostFile, EpollFile)):
         raise GuestError(errno.EPERM)
     if file is instance_file:

@@ -17,6 +17,7 @@ _TIMER_ABSTIME = 1
 
 WALL_CLOCKS = frozenset({0, 5, 8, 11})  # REALTIME, REALTIME_COARSE, REALTIME_ALARM, TAI
 _MONOTONIC = frozenset({1, 4, 6, 7, 9})  # MONOTONIC, MONOTONIC_RAW, MONOTONIC_COARSE, BOOTTIME, BOOTTIME_ALARM
+_NO_SLEEP = frozenset({3, 4, 5, 6})  # THREAD_CPUTIME_ID, MONOTONIC_RAW and the coarse clocks: they are read only
 _CPU = frozenset({2, 3})  # PROCESS_CPUTIME_ID, THREAD_CPUTIME_ID
 
 
@@ -108,10 +109,10 @@ def _sleep(process: Process, nanoseconds: int, left: int, layout: str) -> int:
 def sys_clock_nanosleep(
     process: Process, which: int, flags: int, wanted: int, left: int, layout: str = "timespec"
 ) -> int:
-    nanoseconds = read_timespec(process, wanted, layout)
     now = read_clock(process.clock, which)
-    if which in _CPU:
-        raise GuestError(errno.EINVAL)
+    if which in _NO_SLEEP:
+        raise GuestError(errno.EOPNOTSUPP)
+    nanoseconds = read_timespec(process, wanted, layout)
     if flags & _TIMER_ABSTIME:
         return _sleep(process, nanoseconds - now, 0, layout)
     return _sleep(process, nanoseconds, left, layout)

@@ -347,6 +347,7 @@ class FileSystem:
         """The file of a socket's name: its device and inode. It leads to nothing of the host's. Raises GuestError(EEXIST, EROFS, ...)."""
         name, parent = self._new(at, path)
         os.mknod(name, stat.S_IFSOCK | mode, dir_fd=parent.fd)
+        self._made(name, parent, mode)
         status = os.stat(name, dir_fd=parent.fd, follow_symlinks=False)
         return status.st_dev, status.st_ino
 
