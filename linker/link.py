@@ -17,7 +17,7 @@ from uselib.linker.outputs.kind import OutputKind
 from uselib.linker.passes.apply import RelocateAll, applying, relocate_all
 from uselib.linker.passes.eh_frame import drop_dead_frames
 from uselib.linker.passes.gc import collect
-from uselib.linker.passes.got import fill_tables, make_tables, settle_ifuncs
+from uselib.linker.passes.got import settle_ifuncs
 from uselib.linker.passes.layout import Layout, gather, link_order, number, settle
 from uselib.linker.passes.machines import RELOCATIONS
 from uselib.linker.passes.model import InputSection
@@ -61,9 +61,11 @@ def link(job: LinkJob) -> Linked:
 def _link(options: Options, kind: OutputKind) -> Linked:
     # Files and symbols. After this there are no more files, and each global name has one Symbol.
     resolution = resolve(options, kind.lists_dependencies)
-    machine, ways = RELOCATIONS[resolution.machine], _ways(resolution.large)
+    ways, kind = _ways(resolution.large), kind.chosen(resolution, options)
+    machine = kind.relocations(resolution.machine, RELOCATIONS[resolution.machine])
     extra = kind.prepare(resolution, options)
-    provided = provide(resolution, options)
+    provided = provide(resolution, options, kind.provides)
+    kind.defined(resolution, options)
     # Sections. After this `live` is final.
     discarded = collect(resolution, kind.roots(resolution, options)) if options.gc_sections else []
     drop_dead_frames(resolution, discarded)
@@ -73,8 +75,8 @@ def _link(options: Options, kind: OutputKind) -> Linked:
     resolution.warnings += warnings_of_use(resolution, machine)
     commons = allocate_commons(resolution)
     # Relocations, first look. After this there are no more symbols and no more GOT entries.
-    needs = scan(machine, resolution, ways.odd)
-    tables = make_tables(needs, machine)
+    needs = scan(machine, resolution, kind.odd(machine, ways.odd), kind.needs())
+    tables = kind.tables(needs, machine, resolution)
     own = kind.sections(resolution, needs)
     requested = requested_sections(resolution, options)
     # Output sections and their sizes; then addresses. After this the layout is fixed.
@@ -88,7 +90,7 @@ def _link(options: Options, kind: OutputKind) -> Linked:
     kind.laid_out(resolution, layout)
     # Contents and relocations, second look.
     run = applying(kind.symbols, tables, layout, overrides)
-    fill_tables(tables, run)
+    kind.fill_tables(tables, run)
     image = fill(layout, run, ways.relocate_all)
     fill_eh_frame_header(image, layout)
     # The rest of the file.

@@ -40,6 +40,21 @@ _FLAGS = {
     "no demangle": "no-demangle",
     "magic omagic": "N omagic",
     "magic qmagic": "qmagic",
+    "dynamic": "Bdynamic dy call_shared",
+    "no dynamic": "static Bstatic dn non_shared",
+    "as_needed": "as-needed",
+    "no as_needed": "no-as-needed",
+    "shape shared": "shared Bshareable",
+    "shape pie": "pie pic-executable static-pie",
+    "shape ": "no-pie",
+    "export_dynamic": "export-dynamic E",
+    "no export_dynamic": "no-export-dynamic",
+    "symbolic all": "Bsymbolic",
+    "symbolic functions": "Bsymbolic-functions",
+    "no_undefined": "no-undefined",
+    "old_dtags": "disable-new-dtags",
+    "no old_dtags": "enable-new-dtags",
+    "no_dynamic_linker": "no-dynamic-linker",
 }
 _VALUES = {
     "output": "o output",
@@ -67,28 +82,25 @@ _VALUES = {
     "unresolved": "unresolved-symbols",
     "interpreter": "dynamic-linker I",
     "error_limit": "error-limit",
+    "soname": "soname h",
+    "hash_style": "hash-style",
+    "version_script": "version-script",
+    "dynamic_list": "dynamic-list",
+    "exclude_libs": "exclude-libs",
 }
-# accepted, because compilers pass them and a static link has nothing to do for them
+# accepted, because compilers pass them and there is nothing to do for them
 _IGNORED_FLAGS = (
-    "cref X discard-locals discard-none noinhibit-exec no-undefined static Bstatic dn non_shared Bdynamic dy "
-    "call_shared nostdlib as-needed no-as-needed add-needed no-add-needed copy-dt-needed-entries "
-    "no-copy-dt-needed-entries no-dynamic-linker no-pie export-dynamic E no-export-dynamic Bsymbolic "
-    "Bsymbolic-functions relax no-relax n nmagic g d dc dp define-common no-define-common sort-common "
+    "cref X discard-locals discard-none noinhibit-exec nostdlib add-needed no-add-needed copy-dt-needed-entries "
+    "no-copy-dt-needed-entries relax no-relax n nmagic g d dc dp define-common no-define-common sort-common "
     "no-ld-generated-unwind-info ld-generated-unwind-info stats color-diagnostics "
-    "no-color-diagnostics verbose no-omagic enable-new-dtags disable-new-dtags check-sections no-check-sections warn-once warn-execstack "
+    "no-color-diagnostics verbose no-omagic check-sections no-check-sections warn-once warn-execstack "
     "no-warn-execstack warn-rwx-segments no-warn-rwx-segments warn-section-align no-warn-mismatch "
     "no-warn-search-mismatch no-keep-memory reduce-memory-overheads threads no-threads no-allow-shlib-undefined "
     "allow-shlib-undefined"
 ).split()
-_IGNORED_VALUES = (
-    "rpath-link hash-style plugin plugin-opt O G A soname h sort-section version-script dynamic-list exclude-libs "
-    "dependency-file icf"
-).split()
+_IGNORED_VALUES = ("rpath-link plugin plugin-opt O G A sort-section dependency-file icf").split()
 # asking for another kind of output: remedy -> names
 _REFUSED_FLAGS = {
-    "use `uselib mkshlib` for a fixed-address shared library": "shared Bshareable",
-    "link with -no-pie (and compile with -fno-pie)": "pie pic-executable",
-    "link with -static -no-pie": "static-pie",
     "give the object files themselves to the final link": "r relocatable i",
     "the output has no relocations": "emit-relocs q",
 }
@@ -117,13 +129,27 @@ OPTIONAL_VALUE = frozenset(
     ("threads", "color-diagnostics", "build-id", "sort-common", "demangle", "unresolved-symbols", "unique")
 )
 
+# -z: what is kept of them for the output, and the keyword that each takes back
+Z_KEPT = {
+    "now": "lazy",
+    "lazy": "now",
+    "relro": "norelro",
+    "norelro": "relro",
+    "text": "notext",
+    "notext": "text",
+    "textoff": "text",
+    **dict.fromkeys(
+        "initfirst interpose loadfltr nodefaultlib nodelete nodlopen nodump origin global nocopyreloc".split(), ""
+    ),
+}
+
 Z_IGNORED = frozenset(
     (
-        "call-nop cet-report combreloc common defs dynamic-undefined-weak force-ibt global ibt ibtplt "
-        "indirect-extern-access initfirst interpose keep-text-section-prefix lazy loadfltr nocombreloc nocommon nodelete "
-        "nodlopen nodump nodynamic-undefined-weak noextern-prot-data noextern-protected-data nognustack "
-        "noindirect-extern-access nokeep-text-section-prefix nopack-relative-relocs norelro noseparate-code "
-        "nostart-stop-gc notext nounique-symbol now origin pack-relative-relocs relro report-relative-reloc rodynamic "
-        "separate-code separate-loadable-segments shstk start-stop-gc text textoff undefs unique-symbol"
+        "call-nop cet-report combreloc common dynamic-undefined-weak force-ibt ibt ibtplt "
+        "indirect-extern-access keep-text-section-prefix nocombreloc nocommon "
+        " nodynamic-undefined-weak noextern-prot-data noextern-protected-data nognustack "
+        "noindirect-extern-access nokeep-text-section-prefix nopack-relative-relocs noseparate-code "
+        "nostart-stop-gc nounique-symbol pack-relative-relocs report-relative-reloc rodynamic "
+        "separate-code separate-loadable-segments shstk start-stop-gc unique-symbol"
     ).split()
 )

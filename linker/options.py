@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from uselib.linker.errors import Diagnostic, UsageError, some
 from uselib.linker.image import Machine
@@ -23,6 +23,7 @@ from uselib.linker.option_table import (
     TABLE,
     VALUE,
     Z_IGNORED,
+    Z_KEPT,
 )
 from uselib.linker.quick_dataclass import dataclass, field
 
@@ -34,6 +35,8 @@ class InputArgument:
     name: str
     library: bool = False
     whole: bool = False
+    dynamic: bool = True  # whether a -l name may be a shared object (-Bdynamic)
+    as_needed: bool = False  # whether a shared object is left out of DT_NEEDED where nothing refers to it
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,18 @@ class Options:
     help: bool = False
     version: bool = False
     trace_symbols: tuple[str, ...] = field(default=())
+    shape: str = ""  # "shared", "pie", or empty: a program at fixed addresses
+    soname: str = ""
+    hash_style: str = "both"  # sysv, gnu, both
+    export_dynamic: bool = False  # -E
+    symbolic: str = ""  # -Bsymbolic: all; -Bsymbolic-functions: functions
+    version_scripts: tuple[str, ...] = ()
+    dynamic_lists: tuple[str, ...] = ()
+    exclude_libs: tuple[str, ...] = ()
+    no_undefined: bool = False  # also in shared objects
+    old_dtags: bool = False  # DT_RPATH in place of DT_RUNPATH
+    no_dynamic_linker: bool = False
+    keywords: frozenset[str] = frozenset()  # of -z, those that the dynamic linker is told of; also norelro, notext
 
 
 EMULATIONS = {
@@ -152,13 +167,16 @@ class _CommandLine:
     inputs: list[InputArgument | InputGroup] = field(default_factory=list)
     group: list[InputArgument] | None = None
     whole: bool = False
-    pushed: list[bool] = field(default_factory=list)
+    dynamic: bool = True
+    as_needed: bool = False
+    pushed: list[tuple[bool, bool, bool]] = field(default_factory=list)
+    keywords: set[str] = field(default_factory=set)
 
     def add(self, key: str, value: object) -> None:
         self.lists.setdefault(key, []).append(value)
 
     def input(self, name: str, library: bool = False) -> None:
-        argument = InputArgument(name, library, self.whole)
+        argument = InputArgument(name, library, self.whole, self.dynamic, self.as_needed)
         (self.inputs if self.group is None else self.group).append(argument)
 
 
@@ -212,14 +230,17 @@ def _flag(line: _CommandLine, key: str, option: str, value: str | None) -> None:
             raise _bad(option, "there is no group to end")
         line.inputs.append(InputGroup(tuple(line.group)))
         line.group = None
-    elif key in ("whole", "no whole"):
-        line.whole = key == "whole"
+    elif key.removeprefix("no ") in ("whole", "dynamic", "as_needed"):
+        setattr(line, key.removeprefix("no "), not key.startswith("no "))
     elif key == "push":
-        line.pushed.append(line.whole)
+        line.pushed.append((line.whole, line.dynamic, line.as_needed))
     elif key == "pop":
         if not line.pushed:
             raise _bad(option, "no --push-state before it")
-        line.whole = line.pushed.pop()
+        line.whole, line.dynamic, line.as_needed = line.pushed.pop()
+    elif key.startswith(("shape ", "symbolic ")):
+        name, _, word = key.partition(" ")
+        line.values[name] = word
     elif key.startswith("magic "):
         line.values["magic"] = key.removeprefix("magic ")
     elif key == "unique":
@@ -313,12 +334,28 @@ def _keyword(line: _CommandLine, option: str, word: str) -> None:
             raise _bad(f"-z {word}", "not a power of two")
         if name == "max-page-size":
             line.values["max_page_size"] = max(size, 0x1000)
+    elif name in ("defs", "undefs"):
+        line.values["no_undefined"] = name == "defs"
+    elif name in Z_KEPT:
+        line.keywords -= {Z_KEPT[name], name}
+        line.keywords.add(name)
     elif name not in Z_IGNORED:
         raise _bad(f"-z {word}", "unknown keyword")
 
 
 def _error_limit(line: _CommandLine, option: str, value: str) -> None:
     line.values["error_limit"] = number(value, option)
+
+
+def _hash_style(line: _CommandLine, option: str, value: str) -> None:
+    if value not in ("sysv", "gnu", "both"):
+        raise _bad(option, f"`{value}` is not a hash style", "write sysv, gnu or both")
+    line.values["hash_style"] = value
+
+
+def _exclude_libs(line: _CommandLine, _option: str, value: str) -> None:
+    for name in value.replace(":", ",").split(","):
+        line.add("exclude_libs", name)
 
 
 _HANDLERS: dict[str, Callable[[_CommandLine, str, str], None]] = {
@@ -333,6 +370,8 @@ _HANDLERS: dict[str, Callable[[_CommandLine, str, str], None]] = {
     "rpath": _rpath,
     "keyword": _keyword,
     "error_limit": _error_limit,
+    "hash_style": _hash_style,
+    "exclude_libs": _exclude_libs,
     "unresolved": _unresolved,
     "start-text": lambda line, option, value: _section_start(line, option, f".text={value}"),
     "start-data": lambda line, option, value: _section_start(line, option, f".data={value}"),
@@ -344,6 +383,8 @@ _LISTS = {
     "require_defined": "require_defined",
     "wrap": "wrap",
     "trace_symbol": "trace_symbols",
+    "version_script": "version_scripts",
+    "dynamic_list": "dynamic_lists",
 }
 
 
@@ -354,6 +395,20 @@ def _value(line: _CommandLine, key: str, option: str, value: str) -> None:
         line.add(_LISTS[key], value)
     else:
         line.values[key] = value
+
+
+def _check(values: Mapping[str, object]) -> None:
+    """Options that exclude one another. Raises UsageError."""
+    if shape := values.get("shape"):
+        if values.get("format", "elf") != "elf":
+            raise _bad(f"-{shape}", "not supported for this format", "only ELF has dynamic linking")
+        if values.get("scheme"):
+            text = "not supported with a scheme of fixed-address libraries"
+            raise _bad(f"-{shape}", text, "`uselib mkshlib` makes these; or leave out --scheme")
+    if values.get("magic") and values.get("format") != "aout":
+        raise _bad(
+            f"--{values['magic']}", "not supported", "segments are kept apart (W^X) here; -m i386linux makes a.out"
+        )
 
 
 def parse(arguments: list[str]) -> Options:
@@ -386,8 +441,6 @@ def parse(arguments: list[str]) -> Options:
     if line.group is not None:
         raise _bad("--start-group", "has no --end-group")
     values = line.values | {key: tuple(items) for key, items in line.lists.items()}
-    if values.get("magic") and values.get("format") != "aout":
-        raise _bad(
-            f"--{values['magic']}", "not supported", "segments are kept apart (W^X) here; -m i386linux makes a.out"
-        )
+    values["keywords"] = frozenset(line.keywords)
+    _check(values)
     return Options(inputs=tuple(line.inputs), **values)  # type: ignore[arg-type]

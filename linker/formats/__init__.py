@@ -4,6 +4,7 @@ elf.py            ELF: constants, records, a reader that checks all it hands out
 string_table.py   names by offset
 elf_image.py      executables and target libraries -> Image
 elf_object.py     small relocatable objects, written
+shared_object.py  shared objects as inputs of a link; dynamic_tables.py: hash tables and versions, written
 ar.py             archives
 notes.py          the four notes of uselib
 library_names.py  names that mkshlib gives, and every tool looks for

@@ -3,22 +3,26 @@
 Other kinds differ in these methods:
 
     target library   exports and slots (prepare, roots, sections), calls through slots (symbols), its own layout, digest (finish)
-    shared object    exports are roots, dynamic sections (prepare, sections), ET_DYN (file_type), PT_DYNAMIC (layout)
+    dynamic          exports are roots, what is left to the dynamic linker (relocations, tables), .dynamic and the like (sections),
+                     ET_DYN (file_type): dynamic.py
     relocatable      no roots, sections by input name and without addresses (layout), ET_REL (file_type)
     old formats      another file around the same contents (complete)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from uselib.linker.formats.elf import ET_EXEC
+from uselib.linker.image import Machine
 from uselib.linker.options import Options
+from uselib.linker.passes.got import Tables, fill_tables, make_tables
 from uselib.linker.passes.layout import Layout, LayoutPolicy
 from uselib.linker.passes.model import InputSection, Symbol
 from uselib.linker.passes.output_symbols import OutputSymbol, OutputSymbols
-from uselib.linker.passes.relocations import Needs
+from uselib.linker.passes.relocations import Applying, MachineRelocations, Needs
 from uselib.linker.passes.resolve import Resolution
+from uselib.linker.passes.scan import OddRelocations
 from uselib.linker.passes.symbol_values import PlainSymbols, SymbolPolicy
 from uselib.linker.passes.writer import complete
 
@@ -31,6 +35,15 @@ class OutputKind:
     has_rows = False  # whether `rows` is to be asked
     lists_dependencies = False  # whether libraries that its libraries depend on are listed in the output
 
+    def chosen(self, resolution: Resolution, options: Options) -> OutputKind:
+        """After resolution: the kind that the inputs ask for, which the link goes on with."""
+        return self
+
+    @property
+    def provides(self) -> Mapping[str, Callable[[Layout], int]]:
+        """Further symbols of the layout, which are defined if they are referred to."""
+        return {}
+
     def prepare(self, resolution: Resolution, options: Options) -> list[InputSection]:
         """After resolution: may define symbols (resolve.define); gives sections to add at the end of link order."""
         return []
@@ -39,6 +52,25 @@ class OutputKind:
         """What --gc-sections starts from."""
         names = [options.entry, *options.undefined]
         return [resolution.symbols[name] for name in names if name in resolution.symbols]
+
+    def defined(self, resolution: Resolution, options: Options) -> None:
+        """Every definition is known: the linker's own too."""
+
+    def relocations(self, machine: Machine, static: MachineRelocations) -> MachineRelocations:
+        """The tables by which relocations are scanned and applied."""
+        return static
+
+    def odd(self, machine: MachineRelocations, static: OddRelocations) -> OddRelocations:
+        """What finds the relocations that the scan looks at."""
+        return static
+
+    def needs(self) -> Needs:
+        """What the scan fills."""
+        return Needs()
+
+    def tables(self, needs: Needs, machine: MachineRelocations, resolution: Resolution) -> Tables:
+        """After the scan: the tables that it found to be needed, with their sizes. Raises LinkError."""
+        return make_tables(needs, machine)
 
     def sections(self, resolution: Resolution, needs: Needs) -> list[InputSection]:
         """After garbage collection, commons and the scan: further linker-made sections, with their sizes. It may not define symbols."""
@@ -50,6 +82,10 @@ class OutputKind:
 
     def laid_out(self, resolution: Resolution, layout: Layout) -> None:
         """All addresses are final; nothing has been relocated yet."""
+
+    def fill_tables(self, tables: Tables, run: Applying) -> None:
+        """Relocations are about to be applied: gives the tables their contents."""
+        fill_tables(tables, run)
 
     def rows(self, symbol: Symbol) -> Iterable[OutputSymbol] | None:
         """The kind's own .symtab rows for a global symbol, or None for the ordinary one."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from uselib.linker.errors import Diagnostic, error
 from uselib.linker.options import Options
+from uselib.linker.outputs.entry_point import program_entry
 from uselib.linker.outputs.kind import OutputKind
 from uselib.linker.outputs.program_layout import ProgramLayout
 from uselib.linker.passes.layout import Layout, LayoutPolicy
-from uselib.linker.passes.model import UNDEFINED, InputSection
+from uselib.linker.passes.model import InputSection
 from uselib.linker.passes.resolve import Resolution
 
 
@@ -15,6 +15,14 @@ class ProgramOutput(OutputKind):
     """An executable."""
 
     lists_dependencies = True
+
+    def chosen(self, resolution: Resolution, options: Options) -> OutputKind:
+        if not options.shape and not resolution.shared:
+            return self
+        from uselib.linker.outputs.dynamic import DynamicOutput  # only where there is a dynamic linker
+        from uselib.linker.passes.dynamic_symbols import dynamic_plan
+
+        return DynamicOutput(dynamic_plan(resolution, options), options)
 
     def prepare(self, resolution: Resolution, options: Options) -> list[InputSection]:
         if not resolution.stubs and not options.rpath:
@@ -38,17 +46,4 @@ class ProgramOutput(OutputKind):
             check_overlap(resolution, layout)
 
     def entry(self, resolution: Resolution, layout: Layout, options: Options) -> int:
-        symbol = resolution.symbols.get(options.entry)
-        if symbol is not None and symbol.rank != UNDEFINED:
-            return symbol.address
-        if options.entry[:1].isdigit():
-            try:
-                return int(options.entry, 0)
-            except ValueError:
-                raise error("ld", f"the entry point `{options.entry}` is neither a symbol nor an address") from None
-        text = layout.find(".text")
-        address = text.address if text is not None else 0
-        resolution.warnings.append(
-            Diagnostic("ld", f"no entry point {options.entry}; using {address:#x}", remedy="link crt1.o or give -e")
-        )
-        return address
+        return program_entry(resolution, layout, options)

@@ -7,10 +7,13 @@ from itertools import pairwise
 from uselib.linker.errors import error
 from uselib.linker.formats import elf
 from uselib.linker.formats.elf import (
+    PT_DYNAMIC,
     PT_GNU_EH_FRAME,
+    PT_GNU_RELRO,
     PT_GNU_STACK,
     PT_INTERP,
     PT_LOAD,
+    PT_PHDR,
     PT_TLS,
     SHF_ALLOC,
     SHF_EXECINSTR,
@@ -27,15 +30,20 @@ from uselib.linker.quick_dataclass import dataclass, field
 
 # Order of output sections. Those not listed go by their flags, behind the listed ones of the same kind.
 _ORDER = (
-    ".interp .note.gnu.build-id .note.uselib .note.ABI-tag <note> .rela.plt .rel.plt <first> "
-    ".init .plt <text-first> .text .fini <text> "
+    ".interp .note.gnu.build-id .note.uselib .note.ABI-tag <note> .hash .gnu.hash .dynsym .dynstr .gnu.version "
+    ".gnu.version_d .gnu.version_r .rela.dyn .rel.dyn .rela.plt .rel.plt <first> "
+    ".init .plt .plt.got <text-first> .text .fini <text> "
     ".lib .rodata .rodata1 <rodata> .eh_frame_hdr .eh_frame .gcc_except_table "
-    ".tdata .tbss .preinit_array .init_array .fini_array .ctors .dtors .jcr .data.rel.ro .got .data .data1 <data> "
+    ".tdata .tbss .preinit_array .init_array .fini_array .ctors .dtors .jcr .data.rel.ro .dynamic .got .got.plt .data .data1 "
+    "<data> "
     ".bss <bss> .lbss <debug>"
 ).split()
 _RANK = {name: rank for rank, name in enumerate(_ORDER)}
 _TEXT_RANK, _READ_RANK, _WRITE_RANK = _RANK[".init"], _RANK[".lib"], _RANK[".tdata"]
 _MOST_HEADERS = 12  # program headers there is room for: 6 segments, TLS, stack, notes, eh_frame
+_MOST_DYNAMIC = 16  # the same with PHDR, INTERP, DYNAMIC, RELRO
+_FIRST = frozenset(_ORDER[_RANK[".hash"] : _RANK["<first>"]]) | {".interp"}
+_RELRO = frozenset(_ORDER[_RANK[".tdata"] : _RANK[".got.plt"]])  # written by the dynamic linker only
 
 
 def rank(section: OutputSection) -> int:
@@ -50,7 +58,7 @@ def rank(section: OutputSection) -> int:
         low, high, other = _WRITE_RANK, _RANK["<debug>"], f"<{kind}>"
     elif section.type == SHT_NOTE:
         low, high, other = 0, _TEXT_RANK, "<note>"
-    elif section.name in (".rela.plt", ".rel.plt", ".interp"):
+    elif section.name in _FIRST:
         low, high, other = 0, _TEXT_RANK, "<first>"
     else:
         low, high, other = _READ_RANK, _WRITE_RANK, "<rodata>"
@@ -105,6 +113,9 @@ class ProgramLayout:
     page: int = PAGE
     executable_stack: bool = False
     stack_size: int = 0
+    dynamic: bool = False  # with PT_PHDR, PT_DYNAMIC, PT_GNU_RELRO
+    relro: bool = False
+    now: bool = False  # all symbols are bound at start-up: .got.plt is not written to afterwards
 
     def place(self, section: InputSection) -> Placement | None:
         return default_place(section.name, section.file.where if section.file is not None else "")
@@ -120,11 +131,14 @@ class ProgramLayout:
         if thread:  # the block's start must be aligned as its strictest variable: TP offsets count from its end
             thread[0].alignment = max(s.alignment for s in thread)
         records = elf.class_of(machine)
-        headers_size = records.header.size + _MOST_HEADERS * records.segment.size
+        most = _MOST_DYNAMIC if self.dynamic else _MOST_HEADERS
+        headers_size = records.header.size + most * records.segment.size
         loads, size = self._place_loaded(loaded, base + headers_size, headers_size)
         headers = self._headers(base, headers_size, loads, loaded)
-        if len(headers) > _MOST_HEADERS:
-            raise error("ld", f"{len(headers)} program headers are more than the {_MOST_HEADERS} there is room for")
+        if self.dynamic:
+            headers = self._dynamic_headers(headers, loaded, base + records.header.size, records)
+        if len(headers) > most:
+            raise error("ld", f"{len(headers)} program headers are more than the {most} there is room for")
         for section in rest:
             section.offset = align(size, section.alignment)
             size = section.offset + (section.size if section.type != SHT_NOBITS else 0)
@@ -138,6 +152,7 @@ class ProgramLayout:
         """Gives addresses and file offsets to the sections in memory, from `address` and `offset` on; segments, end in the file."""
         starts = dict(self.starts)
         loads = [_Load(READ)]  # with the ELF headers, whatever follows
+        last = self._last_relro(loaded)
         for section in loaded:
             if _is_tls_zeroes(section):
                 section.address, section.offset = align(address, section.alignment), offset
@@ -155,7 +170,42 @@ class ProgramLayout:
             loads[-1].sections.append(section)
             address = section.end
             offset = section.offset + (section.size if in_file else 0)
+            if section is last:  # what is protected ends at a page
+                rest = -address % self.page
+                address, offset = address + rest, offset + rest
         return loads, offset
+
+    def _protected(self, section: OutputSection) -> bool:
+        return self.relro and (section.name in _RELRO or (self.now and section.name == ".got.plt"))
+
+    def _last_relro(self, loaded: list[OutputSection]) -> OutputSection | None:
+        """The last section that start-up makes read-only."""
+        return next((s for s in reversed(loaded) if self._protected(s) and not _is_tls_zeroes(s)), None)
+
+    def _dynamic_headers(
+        self, headers: list[ProgramHeader], loaded: list[OutputSection], table: int, records: elf.ElfClass
+    ) -> list[ProgramHeader]:
+        """With PT_PHDR (only before PT_INTERP), PT_DYNAMIC and PT_GNU_RELRO. table: the address of the program headers."""
+        by_name = {section.name: section for section in reversed(loaded)}
+        result = list(headers)
+        if (section := by_name.get(".dynamic")) is not None:
+            at = 1 + max(n for n, header in enumerate(result) if header.type == PT_LOAD)
+            row = ProgramHeader(
+                PT_DYNAMIC, READ | WRITE, section.offset, section.address, section.size, section.size, 8
+            )
+            result.insert(at, row)
+        protected = [s for s in loaded if self._protected(s) and not _is_tls_zeroes(s)]
+        if protected:
+            first, end = protected[0], align(protected[-1].end, self.page)
+            file_end = max(s.offset + s.size for s in protected if s.type != SHT_NOBITS)
+            size = end - first.address
+            result.append(
+                ProgramHeader(PT_GNU_RELRO, READ, first.offset, first.address, file_end - first.offset, size, 1)
+            )
+        if result[0].type == PT_INTERP:
+            size = (len(result) + 1) * records.segment.size
+            result.insert(0, ProgramHeader(PT_PHDR, READ, records.header.size, table, size, size, records.word))
+        return result
 
     def _headers(
         self, base: int, headers_size: int, loads: list[_Load], loaded: list[OutputSection]

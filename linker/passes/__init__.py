@@ -5,6 +5,7 @@ model.py        the data of a link: object files, sections, symbols, output sect
 libraries.py    finding and opening archives and stub libraries; linker_scripts.py: text files that name inputs
 inputs.py       an object file's records, checked; object_formats.py: objects of other formats become ELF here
 resolve.py      which files take part; definitions.py: which definition a name has; commons.py: tentative definitions
+shared_inputs.py  shared objects: what they offer, which are needed
 provided.py     symbols that the linker defines
 gc.py, eh_frame.py  --gc-sections; unwind tables without the entries of discarded code
 undefined.py    errors for undefined symbols; warning_sections.py: .gnu.warning.SYMBOL;
@@ -18,6 +19,10 @@ writer.py       the file's bytes; output_symbols.py: its symbol table; mapfile.p
 
 columns.py      large links: relocations and symbols in numpy arrays; column_relocations.py: both looks at relocations,
                 column_symbols.py: the symbol table
+
+dynamic_symbols.py  dynamic outputs: what is exported, imported, preemptible; version_script.py: --version-script
+dynamic_scan.py     what their relocations need; dynamic_tables.py: GOT, PLT, copies, what is left to the dynamic linker;
+                    x86_64_dynamic.py, i386_dynamic.py: thread-local data and PLT code of each machine
 
 A relocation kind is a row in i386.py or x86_64.py; relocations.py has the vocabulary of rows, machines.py chooses the table.
 """

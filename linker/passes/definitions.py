@@ -6,19 +6,22 @@ replaces one in a stub library; the pair is recorded as a conflict, since the li
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from uselib.linker.errors import Diagnostic
 from uselib.linker.formats import elf
-from uselib.linker.formats.elf import RESERVED, SHN_ABS, SHN_COMMON, STB_WEAK
+from uselib.linker.formats.elf import RESERVED, SHN_ABS, SHN_COMMON, STB_WEAK, STT_TLS
 from uselib.linker.options import Options
 from uselib.linker.passes import commons
-from uselib.linker.passes.model import COMMON, STRONG, UNDEFINED, WEAK, InputStub, ObjectFile, Symbol
+from uselib.linker.passes.model import COMMON, STRONG, UNDEFINED, WEAK, DynamicBinding, InputStub, ObjectFile, Symbol
+from uselib.linker.passes.shared_inputs import SharedInputs, versioned_definition
 
 
 class Definitions:
-    """The symbols of the files that were taken so far."""
+    """The symbols of the files that were taken so far. shared: the shared objects that were; dynamic: whether there may be any."""
 
-    def __init__(self, options: Options) -> None:
-        self._options = options
+    def __init__(self, options: Options, shared: SharedInputs, dynamic: bool) -> None:
+        self._options, self._shared, self._dynamic = options, shared, dynamic
         self.symbols: dict[str, Symbol] = {}  # in order of first appearance
         self.undefined: dict[str, None] = {}  # strongly referenced and not defined
         self.commons: dict[str, None] = {}  # defined by common symbols only
@@ -59,11 +62,11 @@ class Definitions:
                 file.sections[member] = None
 
     def _add_symbols(self, file: ObjectFile) -> None:
-        symbols, undefined, take = self.symbols, self.undefined, file.globals.append
+        symbols, take = self.symbols, file.globals.append
         wrap, discarded, ours = self._wrap, file.discarded, file.stub is None
         first, sections = file.first_global, file.sections
         rows = list(file.symbol_rows(first))
-        names = file.strings.many([row[0] for row in rows])
+        names = self._versioned(file.strings.many([row[0] for row in rows]), rows)
         for name, (_, info, other, section, value, size) in zip(names, rows, strict=True):
             symbol = symbols.get(name)
             if symbol is None and section and section not in RESERVED and (place := sections[section]) is not None:
@@ -73,28 +76,48 @@ class Definitions:
                 take(symbol)
                 continue
             if symbol is None or (wrap and not section):
-                if section or not (wrap or "@" in name):
-                    symbol = symbols[name] = Symbol(name)
-                else:
-                    symbol = self._referred(name)
+                plain = section or not (wrap or "@" in name)
+                symbol = symbols.setdefault(name, Symbol(name)) if plain else self._referred(name)
             take(symbol)
-            visibility = other & 3
-            if visibility and (not symbol.visibility or visibility < symbol.visibility):
-                symbol.visibility = visibility
+            if visibility := other & 3:
+                symbol.visibility = min(symbol.visibility or visibility, visibility)
             if section and section not in discarded:
                 self._define(symbol, file, info, section, value, size)
                 continue
-            if ours:
-                symbol.referenced = True
-            if info >> 4 != STB_WEAK:
-                symbol.strong_reference = True
-                if not symbol.rank:
-                    undefined[symbol.name] = None
+            self._refer(symbol, info, ours)
+
+    def _refer(self, symbol: Symbol, info: int, ours: bool) -> None:
+        """Takes a reference. ours: of an object that is not part of a stub library."""
+        if ours:
+            symbol.referenced = True
+        if info >> 4 != STB_WEAK:
+            symbol.strong_reference = True
+            if not symbol.rank and symbol.name not in self._shared.offered:
+                self.undefined[symbol.name] = None
+        if info & 15 == STT_TLS and not symbol.rank:
+            symbol.type = STT_TLS
+
+    def _versioned(self, names: list[str], rows: Sequence[Sequence[int]]) -> list[str]:
+        """The names of the symbols that definitions `name@version` or `name@@version` are for; other names as they are."""
+        for number, name in enumerate(names):
+            if "@" in name and rows[number][3]:
+                base, version, default = versioned_definition(name)
+                symbol = self.symbol(base)
+                symbol.dynamic = symbol.dynamic or DynamicBinding()
+                symbol.dynamic.version, symbol.dynamic.default_version = version, default
+                names[number] = base
+        return names
 
     def _referred(self, name: str) -> Symbol:
         """The symbol that an undefined one of that name stands for: --wrap, and versions (static objects have one)."""
         name = self._wrap.get(name, name)
-        return self.symbols.get(name) or self.symbol(name.partition("@")[0])
+        base = name.partition("@")[0]
+        if base != name and self._dynamic:
+            self._shared.refer(name)
+            if base not in self.symbols and base not in self._shared.offered:
+                self.undefined[base] = None
+            return self.symbol(name)
+        return self.symbols.get(name) or self.symbol(base)
 
     def _define(self, symbol: Symbol, file: ObjectFile, info: int, number: int, value: int, size: int) -> None:
         """Takes a definition, unless there is one that stays. The numbers are st_info, st_shndx, st_value and st_size."""

@@ -149,8 +149,8 @@ class Finder:
         root = self._options.sysroot
         return [root + d[1:] if d.startswith("=") else d for d in self._options.library_paths]
 
-    def library(self, name: str) -> str:
-        """The file or directory that `-l name` stands for. Raises LinkError."""
+    def library(self, name: str, shared: bool = False) -> str:
+        """The file or directory that `-l name` stands for; shared: libNAME.so goes before libNAME.a. Raises LinkError."""
         if name.startswith(":"):
             names = [name[1:]]
         elif self._options.format in _LIBRARY_FILES:
@@ -159,6 +159,8 @@ class Finder:
             names = [f"lib{name}_s.a", f"lib{name}_s", f"lib{name}.a"]
         else:
             names = [f"lib{name}.a", f"lib{name}"] if name.endswith("_s") else [f"lib{name}.a"]
+            if shared:
+                names.insert(0, f"lib{name}.so")
         found = _first(self.directories(), names)
         if found is not None:
             return found
@@ -180,10 +182,10 @@ class Finder:
         found = parse_script(data, path)
         self._searched += [self._in_sysroot(directory) for directory in found.directories]
         return [
-            InputArgument(item[2:], library=True)
+            InputArgument(item[2:], library=True, as_needed=as_needed)
             if item.startswith("-l")
-            else InputArgument(self._script_path(item, path))
-            for item in found.inputs
+            else InputArgument(self._script_path(item, path), as_needed=as_needed)
+            for item, as_needed in found.inputs
         ]
 
     def _in_sysroot(self, item: str) -> str:

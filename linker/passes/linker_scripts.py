@@ -23,9 +23,9 @@ _END = ""
 
 
 class LinkerScript(NamedTuple):
-    """inputs: names of files and `-lNAME`, in order. directories: of SEARCH_DIR."""
+    """inputs: names of files and `-lNAME`, in order, each with whether it stands in AS_NEEDED. directories: of SEARCH_DIR."""
 
-    inputs: list[str]
+    inputs: list[tuple[str, bool]]
     directories: list[str]
 
 
@@ -41,7 +41,7 @@ def parse_script(data: bytes, path: str) -> LinkerScript:
     except UnicodeDecodeError:
         raise error(path, "neither an object file, an archive nor a linker script") from None
     tokens = _tokens(text, path)
-    inputs: list[str] = []
+    inputs: list[tuple[str, bool]] = []
     directories: list[str] = []
     seen = False
     while (token := next(tokens)).text != _END:
@@ -59,7 +59,7 @@ def parse_script(data: bytes, path: str) -> LinkerScript:
         if token.text in _INPUTS:
             inputs += names
         elif token.text == "SEARCH_DIR":
-            directories += names
+            directories += [name for name, _ in names]
         seen = True
     if not seen:
         raise _bad(path)
@@ -86,13 +86,13 @@ def _tokens(text: str, path: str) -> Iterator[_Token]:
         yield _Token(_END)
 
 
-def _names(tokens: Iterator[_Token], path: str) -> Iterator[str]:
-    """The names up to the closing parenthesis, those of AS_NEEDED among them."""
+def _names(tokens: Iterator[_Token], path: str) -> Iterator[tuple[str, bool]]:
+    """The names up to the closing parenthesis, and whether they stand in AS_NEEDED."""
     depth = 1
     while depth:
         token = next(tokens)
         if token.quoted:
-            yield token.text
+            yield token.text, depth > 1
         elif token.text == ")":
             depth -= 1
         elif token.text == "AS_NEEDED":
@@ -102,4 +102,4 @@ def _names(tokens: Iterator[_Token], path: str) -> Iterator[str]:
         elif token.text in ("(", ";", _END):
             raise _bad(path)
         elif token.text != ",":
-            yield token.text
+            yield token.text, depth > 1

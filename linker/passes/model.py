@@ -21,6 +21,7 @@ from uselib.linker.formats.elf import (
     RelocationTable,
     SymbolTable,
 )
+from uselib.linker.formats.shared_object import SharedObject, SharedSymbol
 from uselib.linker.formats.string_table import StringTable
 from uselib.linker.quick_dataclass import dataclass, field
 from uselib.linker.versions import library_name
@@ -128,6 +129,8 @@ class OutputSection:
     address: int = 0
     offset: int = 0
     index: int = 0  # section header
+    link: str = ""  # the section that sh_link names
+    info: int = 0  # sh_info
 
     @property
     def end(self) -> int:
@@ -141,6 +144,7 @@ class Symbol:
         "address",
         "alignment",
         "binding",
+        "dynamic",
         "file",
         "name",
         "provided",
@@ -180,6 +184,7 @@ class Symbol:
         self.strong_reference = False
         self.provided = False  # defined by the linker
         self.address = 0  # layout
+        self.dynamic: DynamicBinding | None = None  # resolve, dynamic_symbols: what a dynamic linker has to do with it
 
     @property
     def location(self) -> int:
@@ -197,6 +202,40 @@ class Symbol:
 
     def __repr__(self) -> str:
         return f"<symbol {self.name} rank {self.rank} {self.address:#x}>"
+
+
+@dataclass(slots=True, eq=False)
+class SharedInput:
+    """A shared object on the command line. as_needed: it is listed only if something refers to it strongly."""
+
+    file: SharedObject
+    as_needed: bool
+    needed: bool = False  # resolve: it is listed in DT_NEEDED
+
+    @property
+    def soname(self) -> str:
+        return self.file.soname
+
+
+@dataclass(slots=True, eq=False)
+class DynamicBinding:
+    """What a dynamic linker has to do with a global symbol. `library` and `definition` come from resolution, the rest from
+    dynamic_symbols.py; numbers from the scan."""
+
+    library: SharedInput | None = None  # that has the definition which a reference is bound to
+    definition: SharedSymbol | None = None
+    referenced: bool = False  # by a shared object
+    version: str = ""  # of a definition in the output
+    default_version: bool = True
+    exported: bool = False  # the output defines it for others
+    preemptible: bool = False  # what it is bound to is decided at start-up
+    copied: bool = False  # the output has a copy of the variable
+    canonical: bool = False  # its PLT entry is the function's address
+    plt: int = -1  # number of its PLT entry
+    through_got: bool = (
+        False  # the entry is in .plt.got: it jumps through the symbol's GOT entry, which is bound at start-up
+    )
+    number: int = 0  # in .dynsym
 
 
 @dataclass

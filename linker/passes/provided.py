@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from uselib.linker.errors import Diagnostic, LinkError, error
 from uselib.linker.formats.elf import SHF_ALLOC, SHF_EXECINSTR, SHF_TLS, SHF_WRITE, SHT_NOBITS, STV_PROTECTED
@@ -58,6 +58,11 @@ def _base(layout: Layout) -> int:
     return layout.base
 
 
+def _got(layout: Layout) -> int:
+    """.got.plt of dynamic outputs, else .got."""
+    return _start_of(".got.plt" if layout.find(".got.plt") is not None else ".got")(layout)
+
+
 # Defined if referred to and not defined otherwise (PROVIDE in GNU ld's script).
 PROVIDED: dict[str, Callable[[Layout], int]] = {
     "__executable_start": _base,
@@ -81,7 +86,7 @@ PROVIDED: dict[str, Callable[[Layout], int]] = {
     "__rel_iplt_start": _start_of(".rel.plt"),
     "__rel_iplt_end": _end_of(".rel.plt"),
     "__tdata_start": _start_of(".tdata"),
-    "_GLOBAL_OFFSET_TABLE_": _start_of(".got"),
+    "_GLOBAL_OFFSET_TABLE_": _got,
     "__GNU_EH_FRAME_HDR": _start_of(HEADER),
 }
 ALWAYS = ("_edata", "__bss_start", "_end")
@@ -95,14 +100,14 @@ class Provided:
     defsym: list[tuple[Symbol, str]] = field(default_factory=list)
 
 
-def provide(resolution: Resolution, options: Options) -> Provided:
-    """Defines the symbols of the layout that are referred to, `__start_X`/`__stop_X`, and --defsym's."""
+def provide(resolution: Resolution, options: Options, further: Mapping[str, Callable[[Layout], int]]) -> Provided:
+    """Defines the symbols of the layout that are referred to, those of the kind of output, `__start_X`/`__stop_X`, and --defsym's."""
     result = Provided()
     symbols = resolution.symbols
     for name in ALWAYS:
         if name not in symbols:
             symbols[name] = Symbol(name)
-    for name, value in PROVIDED.items():
+    for name, value in {**PROVIDED, **further}.items():
         symbol = symbols.get(name)
         if symbol is not None and symbol.rank == UNDEFINED:
             define(symbol, None, 0)

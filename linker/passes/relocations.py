@@ -60,6 +60,9 @@ class MachineRelocations(NamedTuple):
     tls_sequences: frozenset[int]  # those sequences: the call's relocation is consumed
     irelative: int  # the type that start-up code resolves: a word gets the value of a function called then
     iplt_entry: Callable[[int, int], bytes]  # code at an address that jumps through a GOT slot; IPLT_SIZE bytes
+    scan_linear: Callable[[Needs, Site, LinearRelocation, bool], None] | None = (
+        None  # dynamic outputs look at these too
+    )
 
 
 IPLT_SIZE = 16  # bytes of an entry for a function that is resolved at start-up
@@ -148,6 +151,7 @@ class Applying:
         got_tp_entries: Mapping[SymbolKey, int],
         got_tp_positive_entries: Mapping[SymbolKey, int],
         local_overrides: Mapping[tuple[int, int], int],
+        shared: bool = False,
     ) -> None:
         self.machine = machine
         self.policy = policy
@@ -158,6 +162,10 @@ class Applying:
         self.got_tp_entries = got_tp_entries
         self.got_tp_positive_entries = got_tp_positive_entries
         self.local_overrides = local_overrides
+        self.shared = shared  # the output is a shared object; these are empty in static programs:
+        self.tls_gd_entries: Mapping[SymbolKey, int] = {}
+        self.tls_desc_entries: Mapping[SymbolKey, int] = {}
+        self.tls_ld_entry = 0
         self.problems: list[Diagnostic] = []
         # plain tuples: they are unpacked for each relocation, and a named tuple takes four times as long
         self.linear: dict[int, tuple[str, int, int, int, int, int, int, bool]] = {

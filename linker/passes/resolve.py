@@ -17,6 +17,7 @@ from uselib.linker.formats.elf import (
 )
 from uselib.linker.formats.library_names import NEEDS_PREFIX
 from uselib.linker.formats.magic import is_textbook_library
+from uselib.linker.formats.shared_object import is_shared, read_shared_object
 from uselib.linker.image import Machine
 from uselib.linker.options import InputArgument, InputGroup, Options
 from uselib.linker.passes import commons
@@ -30,8 +31,9 @@ from uselib.linker.passes.libraries import (
     read_file,
     text_library,
 )
-from uselib.linker.passes.model import STRONG, InputSection, InputStub, ObjectFile, Symbol
+from uselib.linker.passes.model import STRONG, InputSection, InputStub, ObjectFile, SharedInput, Symbol
 from uselib.linker.passes.object_formats import as_elf
+from uselib.linker.passes.shared_inputs import SharedInputs
 from uselib.linker.quick_dataclass import dataclass, field, replace
 from uselib.linker.versions import library_name
 
@@ -50,6 +52,7 @@ class Resolution:
     warnings: list[Diagnostic] = field(default_factory=list)
     traced: list[str] = field(default_factory=list)
     large: bool = False  # more than MANY symbols and relocations
+    shared: list[SharedInput] = field(default_factory=list)  # shared objects, in the order of the command line
 
     def allocated(self) -> list[InputSection]:
         """Live sections of the inputs that will be in memory."""
@@ -61,7 +64,8 @@ class Resolver:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self.table = Definitions(options)
+        self.shared = SharedInputs()
+        self.table = Definitions(options, self.shared, any(map(self._takes_shared, _arguments(options))))
         self.problems, self.warnings = self.table.problems, self.table.warnings
         self.machine = options.machine
         self.files: list[ObjectFile] = []
@@ -118,7 +122,7 @@ class Resolver:
 
     def _open(self, argument: InputArgument) -> list[InputLibrary]:
         """Takes an object file at once; gives the library (or those of a linker script) to be searched."""
-        path = self._finder.library(argument.name) if argument.library else argument.name
+        path = self._finder.library(argument.name, self._takes_shared(argument)) if argument.library else argument.name
         key = os.path.abspath(path)
         if key not in self._libraries:
             if os.path.isdir(path):
@@ -126,12 +130,15 @@ class Resolver:
             else:
                 data = read_file(path)
                 if (found := as_elf(data, path)) is not None:
-                    self.add_object(found, path)
+                    if is_shared(found) and self._takes_shared(argument):
+                        self.add_shared(found, path, argument)
+                    else:
+                        self.add_object(found, path)
                     return []
                 if is_textbook_library(data):
                     self._libraries[key] = text_library(data, path)
                 elif data[:8] not in (ar.MAGIC, ar.THIN_MAGIC):
-                    return self._script(data, path, argument.whole)
+                    return self._script(data, path, argument)
                 else:
                     self._libraries[key] = archive_library(data, path)
         library = self._libraries[key]
@@ -144,7 +151,10 @@ class Resolver:
                 self._take_member(library, member)
         return [library]
 
-    def _script(self, data: bytes, path: str, whole: bool) -> list[InputLibrary]:
+    def _takes_shared(self, argument: InputArgument) -> bool:
+        return argument.dynamic and self._options.format == "elf" and not self._options.scheme
+
+    def _script(self, data: bytes, path: str, argument: InputArgument) -> list[InputLibrary]:
         if path in self._scripts:
             raise error(path, "this linker script names itself")
         self._scripts.append(path)
@@ -152,10 +162,31 @@ class Resolver:
             return [
                 library
                 for item in self._finder.script(data, path)
-                for library in self._open(InputArgument(item.name, item.library, whole))
+                for library in self._open(
+                    InputArgument(
+                        item.name,
+                        item.library,
+                        argument.whole,
+                        argument.dynamic,
+                        argument.as_needed or item.as_needed,
+                    )
+                )
             ]
         finally:
             self._scripts.pop()
+
+    def add_shared(self, data: memoryview, path: str, argument: InputArgument) -> None:
+        """Takes a shared object."""
+        name = os.path.basename(path) if argument.library else path
+        file = read_shared_object(data, path, name)
+        machine = elf.identify(data, path)[0]
+        if self.machine is None:
+            self.machine = machine
+        elif machine is not self.machine:
+            text = f"a shared object for {machine.label} in a link for {self.machine.label}"
+            self.problems.append(Diagnostic(path, text, remedy="give the library for the same machine"))
+            return
+        self.shared.add(file, argument.as_needed, self.table.symbols, self.table.undefined)
 
     # -- libraries -------------------------------------------------------------------------------------------------
 
@@ -265,7 +296,7 @@ def resolve(options: Options, list_dependencies: bool = True) -> Resolution:
     resolver = Resolver(options)
     for name in (*options.undefined, *options.require_defined):
         resolver.table.require(name)
-    if options.entry and not options.entry[0].isdigit():
+    if options.entry and not options.entry[0].isdigit() and options.shape != "shared":
         resolver.table.require(options.entry)
     for name, expression in options.defsym:
         define(resolver.table.symbol(name), None, 0)
@@ -281,6 +312,8 @@ def resolve(options: Options, list_dependencies: bool = True) -> Resolution:
             resolver.problems += failure.diagnostics
     if resolver.problems:
         raise LinkError(*dict.fromkeys(resolver.problems))
+    resolver.shared.settle_versions(resolver.table.symbols, resolver.files)
+    resolver.shared.bind(resolver.table.symbols)
     machine = resolver.machine or resolver.machine_of_libraries()
     if machine is None:
         raise error("ld", "no input files")
@@ -299,7 +332,14 @@ def resolve(options: Options, list_dependencies: bool = True) -> Resolution:
         resolver.warnings,
         resolver.traced,
         sum(map(_records, resolver.files)) > MANY,
+        list(resolver.shared.libraries.values()),
     )
+
+
+def _arguments(options: Options) -> list[InputArgument]:
+    """The inputs, those of groups among them."""
+    groups = [item.members if isinstance(item, InputGroup) else (item,) for item in options.inputs]
+    return [argument for members in groups for argument in members]
 
 
 def _records(file: ObjectFile) -> int:

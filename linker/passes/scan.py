@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from uselib.linker.errors import Diagnostic, LinkError
 from uselib.linker.formats.elf import STT_GNU_IFUNC, ElfRelocation
-from uselib.linker.passes.model import InputSection, ObjectFile
+from uselib.linker.passes.model import InputSection, ObjectFile, Symbol
 from uselib.linker.passes.relocations import MachineRelocations, Needs, Site
 from uselib.linker.passes.resolve import Resolution
 
@@ -14,9 +14,8 @@ OddRelocations = Callable[[Iterable[InputSection], set[int]], Iterable[tuple[Inp
 """What finds the relocations that are damaged, or of another type than these: sections, and the numbers of these in them."""
 
 
-def scan(machine: MachineRelocations, resolution: Resolution, odd: OddRelocations) -> Needs:
-    """Looks at every relocation of the live allocated sections. After it there are no more symbols. Raises LinkError."""
-    needs = Needs()
+def scan(machine: MachineRelocations, resolution: Resolution, odd: OddRelocations, needs: Needs) -> Needs:
+    """Looks at every relocation of the live allocated sections, and fills `needs`. After it there are no more symbols. Raises LinkError."""
     problems: list[Diagnostic] = []
     plain = machine.linear.keys() - machine.got_based  # types that need nothing: nearly all relocations
     sections = [s for s in resolution.allocated() if s.relocated_by or s.records]
@@ -54,7 +53,10 @@ def _scan_section(
     records, file = section.relocations(), section.file
     assert file is not None
     count, size = len(file.symbols), section.size
+    scan_linear, branch_like, skip = machine.scan_linear, machine.branch_like, -1
     for number in numbers:
+        if number == skip:  # the call behind a TLS sequence, which goes with it
+            continue
         offset, kind, index, _ = records[number]
         if index >= count:
             problems.append(Diagnostic(section.where, f"damaged: a relocation refers to symbol {index} of {count}"))
@@ -66,10 +68,14 @@ def _scan_section(
         if kind in linear:
             if kind in got_based:
                 needs.uses_got = True
+            if scan_linear is not None:
+                scan_linear(needs, Site(section, file, records[number]), linear[kind], kind in branch_like)
         elif kind in special:
-            prepare = special[kind].scan
+            prepare, site = special[kind].scan, Site(section, file, records[number], following(records, number))
             if prepare is not None:
-                prepare(needs, Site(section, file, records[number], following(records, number)))
+                prepare(needs, site)
+            if scan_linear is not None and kind in machine.tls_sequences and site.calls_tls(machine.tls_call):
+                skip = number + 1
         elif kind not in none:
             text = f"relocation type {kind} is not known"
             problems.append(Diagnostic(section.where, text, file.symbol_name(index)))
@@ -94,11 +100,16 @@ def _find_ifuncs(resolution: Resolution, sections: Iterable[InputSection], needs
                 needs.ifuncs.setdefault(file.global_symbol(index) or (id(file), index), (file, index))
 
 
+def _late(symbol: Symbol) -> bool:
+    """Whether the dynamic linker binds it, and calls the resolver of whoever defines it."""
+    return not symbol.rank or (symbol.dynamic is not None and symbol.dynamic.preemptible)
+
+
 def _ifuncs(file: ObjectFile, shared: bool) -> set[int]:
     """The file's symbol indices that stand for functions resolved at start-up. shared: there are global ones."""
     first = file.first_global
     found = {index for index, info in enumerate(file.infos(0, first)) if info & 15 == STT_GNU_IFUNC}
     if shared:
         rows = enumerate(file.globals, first)
-        found.update(i for i, s in rows if s.type == STT_GNU_IFUNC and s.rank and s.section is not None)
+        found.update(i for i, s in rows if s.type == STT_GNU_IFUNC and s.section is not None and not _late(s))
     return found

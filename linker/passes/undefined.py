@@ -21,7 +21,9 @@ def report_undefined(resolution: Resolution, options: Options, machine: MachineR
         raise LinkError(*(Diagnostic("--require-defined", f"undefined symbol: {name}", name) for name in required))
     if not options.unresolved_are_errors:
         return
-    missing = [s for s in resolution.symbols.values() if s.rank == UNDEFINED and s.strong_reference]
+    if options.shape == "shared" and not options.no_undefined:  # whoever uses it may define them
+        return
+    missing = [s for s in resolution.symbols.values() if _is_missing(s)]
     if not missing:
         return
     found = references(resolution.files, missing, machine)
@@ -46,6 +48,12 @@ def references(
             for index, section, offset in _references(file, wanted, machine.tls_sequences):
                 result.setdefault(wanted[index], []).append((file, section, offset))
     return result
+
+
+def _is_missing(symbol: Symbol) -> bool:
+    if symbol.rank != UNDEFINED or not symbol.strong_reference:
+        return False
+    return symbol.dynamic is None or symbol.dynamic.definition is None
 
 
 def _references(

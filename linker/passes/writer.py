@@ -64,8 +64,12 @@ def complete(image: bytearray, layout: Layout, entry: int, rows: OutputSymbols |
     records = elf.class_of(layout.machine)
     headers: list[tuple[int, ...]] = [(0,) * 10]
     names = StringTableBuilder()
+    numbers = {s.name: s.index for s in reversed(layout.sections)}
     for s in layout.sections:
-        headers.append((names.add(s.name), s.type, s.flags, s.address, s.offset, s.size, 0, 0, s.alignment, s.entsize))
+        links = numbers.get(s.link, 0), s.info
+        headers.append(
+            (names.add(s.name), s.type, s.flags, s.address, s.offset, s.size, *links, s.alignment, s.entsize)
+        )
     packed = rows.packed(records) if rows is not None else None
     if packed is not None:
         image += bytes(-len(image) % 8)

@@ -174,7 +174,7 @@ _LEA_RDI = b"\x48\x8d\x3d"  # lea x(%rip),%rdi
 _MOVABS_RAX = (
     b"\x48\xb8"  # movabs $__tls_get_addr@pltoff,%rax; add %rbx,%rax; call *%rax (-mcmodel=large: 22 bytes in all)
 )
-_MOV_FS_RAX = b"\x64\x48\x8b\x04\x25\0\0\0\0"  # mov %fs:0,%rax
+MOV_FS_RAX = b"\x64\x48\x8b\x04\x25\0\0\0\0"  # mov %fs:0,%rax
 
 
 def _tlsgd(run: Applying, site: Site) -> None:
@@ -185,7 +185,7 @@ def _tlsgd(run: Applying, site: Site) -> None:
         run.problem(site, "not the general-dynamic sequence of the ABI")
         return
     value = tp_offset(run, site, run.addend(site) + 4)
-    code = _MOV_FS_RAX + b"\x48\x8d\x80" + (value & 0xFFFFFFFF).to_bytes(4, "little")
+    code = MOV_FS_RAX + b"\x48\x8d\x80" + (value & 0xFFFFFFFF).to_bytes(4, "little")
     run.patch(site, -3 if large else -4, code + (b"\x66\x0f\x1f\x44\0\0" if large else b""))  # nopw 0(%rax,%rax)
 
 
@@ -195,10 +195,10 @@ def _tlsld(run: Applying, site: Site) -> None:
         run.problem(site, "not the local-dynamic sequence of the ABI")
         return
     if site.after(2) == _MOVABS_RAX:
-        run.patch(site, -3, b"\x66\x66\x66\x66\x2e\x0f\x1f\x84\0\0\0\0\0" + _MOV_FS_RAX)  # nopw %cs:0(%rax,%rax)
+        run.patch(site, -3, b"\x66\x66\x66\x66\x2e\x0f\x1f\x84\0\0\0\0\0" + MOV_FS_RAX)  # nopw %cs:0(%rax,%rax)
         return
     pad = b"\x66" * (4 if site.after(1) == b"\xff" or site.after(1) == b"\x67" else 3)
-    run.patch(site, -3, pad + _MOV_FS_RAX)
+    run.patch(site, -3, pad + MOV_FS_RAX)
 
 
 def ie_relaxes(site: Site) -> bool:

@@ -13,10 +13,13 @@ if TYPE_CHECKING:
 
 USAGE = """usage: uselib ld [OPTIONS] FILES -o OUTPUT
 
-Links ELF objects and archives of i386 or x86-64, and stub libraries, into a static executable. Options are those of GNU ld:
+Links ELF objects and archives of i386 or x86-64, shared objects and stub libraries, into a program or a shared object. Options are
+those of GNU ld:
   -o FILE -e SYMBOL -L DIR -l NAME -u SYMBOL -m elf_i386|elf_x86_64 --defsym S=EXPR --wrap S -Map FILE -M -t -s -S -x
   --start-group --end-group --whole-archive --no-whole-archive --push-state --pop-state --gc-sections --print-gc-sections
   --image-base A -Ttext-segment A -Ttext A -Tdata A -Tbss A --section-start S=A --build-id[=STYLE] --eh-frame-hdr
+  -static -shared -pie -Bstatic -Bdynamic --as-needed -soname NAME -rpath DIR --version-script FILE --dynamic-list FILE -E
+  -Bsymbolic[-functions] --exclude-libs L --hash-style=S --dynamic-linker FILE --enable-new-dtags -z now|defs|notext|norelro|...
   -z execstack|muldefs|stack-size=N|max-page-size=N|... --warn-common --unresolved-symbols=M --sysroot DIR --unique[=PATTERN]
   --error-limit=N (messages of a kind; default 20, 0: all) --no-demangle @FILE
   -m i386linux makes an a.out program of a.out objects and stub archives (lib*.sa): ZMAGIC, with -N OMAGIC, --qmagic QMAGIC

@@ -1,0 +1,231 @@
+"""The first look at relocations of a dynamic output: PLT and GOT entries, copies, and what is left to the dynamic linker.
+
+    reference                  to a symbol that is not preemptible      to a preemptible one
+    call, jump                 direct                                   PLT entry
+    address, word in data      PIC: RELATIVE; else final                symbolic relocation
+    address in code, program   final                                    function: its PLT entry is its address (canonical); variable: copy
+    address in code, PIC       must be PC-relative                      shared object: error, compile with -fPIC
+    GOT                        relaxed, or PIC: RELATIVE                GLOB_DAT
+
+The machines' numbers are in x86_64_dynamic.py and i386_dynamic.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from uselib.linker.errors import Diagnostic
+from uselib.linker.formats.elf import SHF_WRITE, SHN_ABS, STT_OBJECT
+from uselib.linker.passes.apply import is_branch
+from uselib.linker.passes.dynamic_symbols import FUNCTIONS, DynamicPlan
+from uselib.linker.passes.model import UNDEFINED, InputSection, ObjectFile, Symbol
+from uselib.linker.passes.relocations import LinearRelocation, MachineRelocations, Needs, Site, SymbolKey
+from uselib.linker.quick_dataclass import dataclass, field
+
+
+class DynamicTypes(NamedTuple):
+    """A machine's relocation types for the dynamic linker."""
+
+    word: int  # S + A
+    relative: int
+    glob_dat: int
+    jump_slot: int
+    copy: int
+    tpoff: int
+    tpoff_positive: int  # TP - S (i386), or 0
+    dtpmod: int
+    dtpoff: int
+    tlsdesc: int
+
+
+class DynamicRelocation(NamedTuple):
+    """A relocation that is left to the dynamic linker. symbol None: of the output itself. addend None: the value that the field has when
+    all is applied (RELATIVE)."""
+
+    section: InputSection
+    offset: int
+    type: int
+    symbol: Symbol | None
+    addend: int | None
+
+
+@dataclass
+class DynamicNeeds(Needs):
+    """What the scan found for a dynamic output. Insertion order is the order of entries."""
+
+    plan: DynamicPlan | None = None
+    types: DynamicTypes | None = None
+    copy_relocations: bool = True
+    plt: list[Symbol] = field(default_factory=list)
+    plt_got: list[Symbol] = field(default_factory=list)  # those of them that have a GOT entry as well (settle_plt)
+    copies: list[Symbol] = field(default_factory=list)
+    relocations: list[DynamicRelocation] = field(default_factory=list)
+    tls_gd: dict[SymbolKey, tuple[ObjectFile, int]] = field(default_factory=dict)  # module and offset
+    tls_ld: bool = False  # the output's own module
+    tls_desc: dict[SymbolKey, tuple[ObjectFile, int]] = field(default_factory=dict)
+    static_tls: bool = False  # DF_STATIC_TLS: initial-exec code in a shared object
+    text_relocations: list[tuple[Site, str]] = field(default_factory=list)
+    problems: list[Diagnostic] = field(default_factory=list)
+
+    def add_plt(self, symbol: Symbol) -> None:
+        dynamic = symbol.dynamic
+        assert dynamic is not None
+        if dynamic.plt < 0:
+            dynamic.plt = len(self.plt)
+            self.plt.append(symbol)
+
+    def problem(self, site: Site, name: str, message: str, remedy: str = "compile with -fPIC") -> None:
+        where = site.file.place(site.section, site.offset)
+        self.problems.append(Diagnostic(where, f"{name}: {message}", site.file.symbol_name(site.index), remedy))
+
+
+def preemptible(site: Site) -> bool:
+    """Whether what the site's symbol is bound to is decided at start-up."""
+    symbol = site.file.global_symbol(site.index)
+    return symbol is not None and symbol.dynamic is not None and symbol.dynamic.preemptible
+
+
+def constant(site: Site) -> bool:
+    """Whether the symbol's value is a number that does not move with the output: absolute, or undefined and weak (0)."""
+    symbol = site.file.global_symbol(site.index)
+    if symbol is not None:
+        return symbol.section is None and not symbol.provided
+    return site.file.symbols[site.index].section in (0, SHN_ABS)
+
+
+def dynamic_machine(machine: MachineRelocations, special: MachineRelocations, plan: DynamicPlan) -> MachineRelocations:
+    """The machine's tables for a dynamic output. In a shared object the calls behind TLS sequences stay."""
+    return special._replace(
+        scan_linear=scan_linear, tls_sequences=frozenset() if plan.shared else machine.tls_sequences
+    )
+
+
+class OddOfDynamic:
+    """The OddRelocations of dynamic outputs: those of preemptible symbols, words that move with the output, and all that are not linear."""
+
+    def __init__(self, machine: MachineRelocations, plan: DynamicPlan) -> None:
+        linear = machine.linear
+        moving = {kind for kind, row in linear.items() if row.s and not row.p and not row.g} if plan.pic else set()
+        self._quiet = linear.keys() - moving - machine.got_based
+
+    def __call__(self, sections: Iterable[InputSection], _plain: set[int]) -> Iterator[tuple[InputSection, list[int]]]:
+        loud: dict[int, list[bool]] = {}
+        quiet = self._quiet
+        for section in sections:
+            file = section.file
+            assert file is not None
+            flags = loud.get(id(file))
+            if flags is None:
+                flags = [False] * file.first_global
+                flags += [s.dynamic is not None and s.dynamic.preemptible for s in file.globals]
+                loud[id(file)] = flags
+            count, size = len(flags), section.size
+            numbers = [
+                number
+                for number, (offset, kind, index, _) in enumerate(section.relocation_rows())
+                if kind not in quiet or index >= count or offset >= size or flags[index]
+            ]
+            if numbers:
+                yield section, numbers
+
+
+def scan_linear(needs: Needs, site: Site, row: LinearRelocation, branch_like: bool) -> None:
+    """A linear relocation: value = s*S + A - p*P + g*GOT."""
+    assert isinstance(needs, DynamicNeeds) and needs.plan is not None
+    symbol = site.file.global_symbol(site.index)
+    bound_late = preemptible(site)
+    if not row.s:
+        return
+    if row.branch or (branch_like and is_branch(site.section.content, site.offset)):
+        if bound_late and symbol is not None:
+            needs.add_plt(symbol)
+        return
+    if row.p or row.g:
+        if bound_late:
+            _direct(needs, site, row.name)
+        return
+    word = needs.types is not None and site.type == needs.types.word
+    if bound_late and symbol is not None:
+        if word and (needs.plan.shared or site.section.flags & SHF_WRITE):
+            _leave(needs, site, symbol)
+        else:
+            _direct(needs, site, row.name)
+    elif needs.plan.pic and not constant(site):
+        if word:
+            _leave(needs, site, None)
+        else:
+            needs.problem(
+                site,
+                row.name,
+                f"cannot be used in a {_kind(needs.plan)}: its field is too small for an address that moves",
+            )
+
+
+def _kind(plan: DynamicPlan) -> str:
+    return "shared object" if plan.shared else "position-independent program"
+
+
+def _leave(needs: DynamicNeeds, site: Site, symbol: Symbol | None) -> None:
+    """Leaves a word to the dynamic linker."""
+    assert needs.types is not None
+    if not site.section.flags & SHF_WRITE:
+        needs.text_relocations.append((site, site.file.symbol_name(site.index)))
+    addend = site.addend
+    if symbol is None:
+        needs.relocations.append(DynamicRelocation(site.section, site.offset, needs.types.relative, None, None))
+        return
+    if addend is None:
+        at = site.offset
+        addend = int.from_bytes(bytes(site.section.content[at : at + 4]).ljust(4, b"\0"), "little", signed=True)
+    needs.relocations.append(DynamicRelocation(site.section, site.offset, needs.types.word, symbol, addend))
+
+
+def _direct(needs: DynamicNeeds, site: Site, name: str) -> None:
+    """A direct reference to a preemptible symbol, which a program makes its own: a function by its PLT entry, a variable by a copy."""
+    symbol = site.file.global_symbol(site.index)
+    assert symbol is not None and symbol.dynamic is not None and needs.plan is not None
+    definition = symbol.dynamic.definition
+    if needs.plan.shared:
+        what = "undefined symbol" if symbol.rank == UNDEFINED else "symbol that another object may define"
+        needs.problem(
+            site,
+            name,
+            f"cannot be used in a shared object: direct reference to an {what}".replace("an symbol", "a symbol"),
+        )
+    elif definition is None:
+        return  # weak and undefined: 0
+    elif definition.type in FUNCTIONS:
+        symbol.dynamic.canonical = True
+        needs.add_plt(symbol)
+    elif not needs.copy_relocations:
+        needs.problem(site, name, "needs a copy relocation, and -z nocopyreloc forbids it")
+    elif not symbol.dynamic.copied:
+        symbol.dynamic.copied = True
+        symbol.type = definition.type or STT_OBJECT
+        needs.copies.append(symbol)
+
+
+def settle_plt(needs: DynamicNeeds) -> None:
+    """After the scan: functions that have a GOT entry, which is bound at start-up, need no lazily bound one besides."""
+    wanted, needs.plt = needs.plt, []
+    for symbol in wanted:
+        dynamic = symbol.dynamic
+        assert dynamic is not None
+        dynamic.through_got = symbol in needs.got and not dynamic.canonical
+        rows = needs.plt_got if dynamic.through_got else needs.plt
+        dynamic.plt = len(rows)
+        rows.append(symbol)
+
+
+def settle_relocations(needs: DynamicNeeds) -> None:
+    """After the scan: words that refer to what the program has made its own (copies, canonical PLT entries) are final, or move with it."""
+    assert needs.plan is not None and needs.types is not None
+    kept: list[DynamicRelocation] = []
+    for relocation in needs.relocations:
+        dynamic = relocation.symbol.dynamic if relocation.symbol is not None else None
+        if dynamic is None or not (dynamic.copied or dynamic.canonical):
+            kept.append(relocation)
+        elif needs.plan.pic:
+            kept.append(relocation._replace(type=needs.types.relative, symbol=None, addend=None))
+    needs.relocations = kept

@@ -1,0 +1,401 @@
+"""The tables of a dynamic output that the scan found to be needed: .got, .got.plt, .plt, .rela.dyn, .rela.plt, copies of variables.
+
+    .got       addresses; offsets from TP; (module, offset) pairs of general-dynamic and local-dynamic accesses; descriptors; one word
+               for each function that is resolved at start-up (IRELATIVE)
+    .got.plt   the address of .dynamic, two words for the dynamic linker, one word for each PLT entry
+
+.rela.dyn has RELATIVE first (DT_RELACOUNT), then what names symbols, IRELATIVE last, as glibc wants it. i386 has Elf32_Rel, whose addends
+are in the fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from uselib.linker.formats import elf
+from uselib.linker.formats.elf import (
+    SHF_ALLOC,
+    SHF_EXECINSTR,
+    SHF_WRITE,
+    SHT_NOBITS,
+    SHT_PROGBITS,
+    SHT_REL,
+    SHT_RELA,
+    STB_GLOBAL,
+    STT_OBJECT,
+    ElfRelocation,
+)
+from uselib.linker.image import Machine
+from uselib.linker.passes import i386_dynamic, x86_64_dynamic
+from uselib.linker.passes.dynamic_scan import DynamicNeeds, DynamicTypes
+from uselib.linker.passes.dynamic_symbols import DynamicPlan
+from uselib.linker.passes.got import Tables
+from uselib.linker.passes.model import STRONG, DynamicBinding, InputSection, ObjectFile, Symbol
+from uselib.linker.passes.relocations import IPLT_SIZE, Applying, MachineRelocations, SymbolKey
+from uselib.linker.passes.resolve import Resolution
+
+RESERVED = 3  # words of .got.plt
+GOT_ENTRY = 8  # bytes of an entry of .plt.got
+
+
+class DynamicCode(NamedTuple):
+    """What differs between machines."""
+
+    relocations: MachineRelocations
+    types: DynamicTypes
+    header_size: int
+    entry_size: int
+    header: Callable[[int, int, bool], bytes]
+    entry: Callable[[int, int, int, int, int, bool], bytes]
+    got_entry: Callable[[int, int, int, bool], bytes]  # of .plt.got; GOT_ENTRY bytes
+
+
+CODE = {
+    Machine.X86_64: DynamicCode(
+        x86_64_dynamic.RELOCATIONS,
+        x86_64_dynamic.TYPES,
+        x86_64_dynamic.PLT_HEADER,
+        x86_64_dynamic.PLT_ENTRY,
+        x86_64_dynamic.plt_header,
+        x86_64_dynamic.plt_entry,
+        x86_64_dynamic.plt_got_entry,
+    ),
+    Machine.I386: DynamicCode(
+        i386_dynamic.RELOCATIONS,
+        i386_dynamic.TYPES,
+        i386_dynamic.PLT_HEADER,
+        i386_dynamic.PLT_ENTRY,
+        i386_dynamic.plt_header,
+        i386_dynamic.plt_entry,
+        i386_dynamic.plt_got_entry,
+    ),
+}
+
+
+def bound_late(key: SymbolKey) -> bool:
+    """Whether the dynamic linker looks the symbol up: preemptible, and not made its own by the program (a copy, a canonical PLT entry)."""
+    dynamic = key.dynamic if isinstance(key, Symbol) else None
+    return dynamic is not None and dynamic.preemptible and not dynamic.copied and not dynamic.canonical
+
+
+class DynamicTables(Tables):
+    """The tables of a dynamic output, with their sizes; contents come from `fill` and `relocations`."""
+
+    def __init__(self, machine: MachineRelocations, needs: DynamicNeeds, plan: DynamicPlan, code: DynamicCode) -> None:
+        super().__init__(machine, needs, None, None, None)
+        self.wants, self.plan, self.code = needs, plan, code
+        word = machine.word
+        count = sum(size for _, size in self._parts())
+        flags = SHF_ALLOC | SHF_WRITE
+        if count:
+            self.got = InputSection(None, 0, ".got", SHT_PROGBITS, flags, count * word, word, word)
+        self.got_plt = InputSection(
+            None, 0, ".got.plt", SHT_PROGBITS, flags, (RESERVED + len(needs.plt)) * word, word, word
+        )
+        self.plt: InputSection | None = None
+        if needs.plt:
+            size = code.header_size + len(needs.plt) * code.entry_size
+            self.plt = InputSection(None, 0, ".plt", SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, size, 16, 16)
+        self.plt_got: InputSection | None = None
+        if needs.plt_got:
+            size = len(needs.plt_got) * GOT_ENTRY
+            self.plt_got = InputSection(None, 0, ".plt.got", SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, size, 8, 8)
+        if needs.ifuncs:
+            size = len(needs.ifuncs) * IPLT_SIZE
+            self.iplt = InputSection(None, 0, ".plt.ifunc", SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, size, 16, 16)
+        self.rela = word == 8
+        self.entry_bytes = 24 if self.rela else 8
+        prefix, kind = (".rela", SHT_RELA) if self.rela else (".rel", SHT_REL)
+        self.rela_dyn = self._relocation_section(f"{prefix}.dyn", kind, self._count())
+        self.rela_plt = self._relocation_section(f"{prefix}.plt", kind, len(needs.plt))
+        self.copies = [symbol.section for symbol in needs.copies if symbol.section is not None]
+
+    def _relocation_section(self, name: str, kind: int, count: int) -> InputSection | None:
+        if not count:
+            return None
+        size = count * self.entry_bytes
+        return InputSection(None, 0, name, kind, SHF_ALLOC, size, self.machine.word, self.entry_bytes, bytes(size))
+
+    def _parts(self) -> list[tuple[str, int]]:
+        """The parts of .got in their order, with their numbers of words."""
+        needs = self.wants
+        return [
+            ("got", len(needs.got)),
+            ("got_tp", len(needs.got_tp)),
+            ("got_tp_positive", len(needs.got_tp_positive)),
+            ("tls_gd", 2 * len(needs.tls_gd)),
+            ("tls_ld", 2 * needs.tls_ld),
+            ("tls_desc", 2 * len(needs.tls_desc)),
+            ("ifuncs", len(needs.ifuncs)),
+        ]
+
+    def _start(self, part: str) -> int:
+        """The address of a part of .got."""
+        before = 0
+        for name, size in self._parts():
+            if name == part:
+                break
+            before += size
+        return (self.got.address if self.got is not None else 0) + before * self.machine.word
+
+    def _addresses(self, part: str, keys: Iterable[SymbolKey], words: int = 1) -> dict[SymbolKey, int]:
+        start, step = self._start(part), words * self.machine.word
+        return {key: start + n * step for n, key in enumerate(keys)}
+
+    @property
+    def sections(self) -> list[InputSection]:
+        """What goes to the layout."""
+        found = (self.got, self.got_plt, self.plt, self.plt_got, self.iplt, self.rela_dyn, self.rela_plt, *self.copies)
+        return [section for section in found if section is not None]
+
+    @property
+    def got_address(self) -> int:
+        return self.got_plt.address
+
+    def got_entries(self) -> dict[SymbolKey, int]:
+        return self._addresses("got", self.wants.got)
+
+    def got_tp_entries(self) -> dict[SymbolKey, int]:
+        return self._addresses("got_tp", self.wants.got_tp)
+
+    def got_tp_positive_entries(self) -> dict[SymbolKey, int]:
+        return self._addresses("got_tp_positive", self.wants.got_tp_positive)
+
+    def ifunc_slots(self) -> list[int]:
+        return list(self._addresses("ifuncs", self.wants.ifuncs).values())
+
+    def plt_address(self, number: int) -> int:
+        assert self.plt is not None
+        return self.plt.address + self.code.header_size + number * self.code.entry_size
+
+    def entry_address(self, dynamic: DynamicBinding) -> int:
+        """Where calls of a symbol with a PLT entry go."""
+        if not dynamic.through_got:
+            return self.plt_address(dynamic.plt)
+        assert self.plt_got is not None
+        return self.plt_got.address + dynamic.plt * GOT_ENTRY
+
+    def plt_slot(self, number: int) -> int:
+        return self.got_plt.address + (RESERVED + number) * self.machine.word
+
+    def settle_canonical(self) -> None:
+        """Addresses are final: functions whose PLT entry is their address get it."""
+        for number, symbol in enumerate(self.wants.plt):
+            if symbol.dynamic is not None and symbol.dynamic.canonical:
+                symbol.address = self.plt_address(number)
+
+    def prepare(self, run: Applying) -> None:
+        """Tells `run` where the entries for thread-local data are."""
+        run.shared = self.plan.shared
+        run.tls_gd_entries = self._addresses("tls_gd", self.wants.tls_gd, 2)
+        run.tls_desc_entries = self._addresses("tls_desc", self.wants.tls_desc, 2)
+        run.tls_ld_entry = self._start("tls_ld") if self.wants.tls_ld else 0
+
+    # -- contents --------------------------------------------------------------------------------------------------------
+
+    def fill(self, run: Applying, dynamic: int) -> None:
+        """The contents of .got, .got.plt and .plt. dynamic: the address of .dynamic."""
+        needs, word, code, pic = self.wants, self.machine.word, self.code, self.plan.pic
+        if self.got is not None:
+            self.got.content = self._got_content(run)
+        starts = [self.plt_address(n) + 6 for n in range(len(needs.plt))]  # lazily bound: the push behind the jump
+        self.got_plt.content = self._words([dynamic, 0, 0, *starts])
+        if self.plt is not None:
+            start, got = self.plt.address, self.got_plt.address
+            entries = [
+                code.entry(self.plt_address(n), self.plt_slot(n), n, start, got, pic) for n in range(len(needs.plt))
+            ]
+            self.plt.content = code.header(start, got, pic) + b"".join(entries)
+        if self.plt_got is not None:
+            got, place, words = self.got_plt.address, self.plt_got.address, self.got_entries()
+            rows = enumerate(needs.plt_got)
+            entries = [code.got_entry(place + n * GOT_ENTRY, words[symbol], got, pic) for n, symbol in rows]
+            self.plt_got.content = b"".join(entries)
+        if self.iplt is not None:
+            slots = enumerate(self.ifunc_slots())
+            if word == 4 and pic:
+                entry = i386_dynamic.pic_iplt_entry
+                parts = [entry(self.iplt_address(n), slot, self.got_plt.address) for n, slot in slots]
+            else:
+                parts = [self.machine.iplt_entry(self.iplt_address(n), slot) for n, slot in slots]
+            self.iplt.content = b"".join(parts)
+
+    def _words(self, values: Iterable[int]) -> bytes:
+        word = self.machine.word
+        mask = (1 << 8 * word) - 1
+        return b"".join((value & mask).to_bytes(word, "little") for value in values)
+
+    def _got_content(self, run: Applying) -> bytes:
+        needs = self.wants
+
+        def value(key: SymbolKey, place: tuple[ObjectFile, int]) -> int:
+            file, index = place
+            return 0 if bound_late(key) else run.values(file).references[index] or 0
+
+        def thread(key: SymbolKey, place: tuple[ObjectFile, int]) -> int:
+            return 0 if bound_late(key) else value(key, place) - run.tls_start
+
+        values = [value(*item) for item in needs.got.items()]
+        for sign, rows in ((1, needs.got_tp), (-1, needs.got_tp_positive)):
+            for key, place in rows.items():
+                if bound_late(key):
+                    values.append(0)
+                elif self.plan.shared:
+                    values.append(sign * thread(key, place))
+                else:
+                    values.append(sign * (value(key, place) - run.thread_pointer))
+        for key, place in needs.tls_gd.items():
+            values += [0, thread(key, place)]
+        values += [0, 0] * needs.tls_ld
+        for key, place in needs.tls_desc.items():
+            values += [0, thread(key, place)]
+        values += self.resolvers if self.machine.word == 4 else [0] * len(needs.ifuncs)
+        return self._words(values)
+
+    # -- relocations for the dynamic linker --------------------------------------------------------------------------------
+
+    def _moves(self, key: SymbolKey, place: tuple[ObjectFile, int]) -> bool:
+        """Whether a GOT word has an address of the output, which moves with it."""
+        if not self.plan.pic or bound_late(key):
+            return False
+        if isinstance(key, Symbol):
+            return key.section is not None or key.provided or (key.dynamic is not None and key.dynamic.canonical)
+        file, index = place
+        return 0 < file.symbols[index].section != elf.SHN_ABS
+
+    def _count(self) -> int:
+        """How many relocations .rela.dyn has."""
+        needs, shared = self.wants, self.plan.shared
+        tp = [*needs.got_tp, *needs.got_tp_positive]
+        return (
+            len(needs.relocations)
+            + sum(bound_late(key) or self._moves(key, place) for key, place in needs.got.items())
+            + sum(shared or bound_late(key) for key in tp)
+            + sum(1 + bound_late(key) for key in needs.tls_gd)
+            + needs.tls_ld
+            + len(needs.tls_desc)
+            + len(needs.copies)
+            + len(needs.ifuncs)
+        )
+
+    def relocations(self, image: bytearray, run: Applying) -> tuple[bytes, bytes, int]:
+        """The contents of .rela.dyn and .rela.plt, and how many RELATIVE ones there are. The image has been relocated; i386's fields with
+        symbolic relocations get their addends."""
+        types, records = self.code.types, elf.class_of(Machine.X86_64 if self.rela else Machine.I386)
+        rows = [*self._of_sections(image), *self._of_got(image), *self._of_threads(run)]
+        for symbol in self.wants.copies:
+            rows.append(ElfRelocation(symbol.address, types.copy, _number(symbol), 0))
+        rows.sort(key=lambda row: (row.type != types.relative, row.symbol, row.offset))
+        relative = sum(row.type == types.relative for row in rows)
+        slots = zip(self.ifunc_slots(), self.resolvers, strict=True)
+        rows += [ElfRelocation(slot, self.machine.irelative, 0, resolver) for slot, resolver in slots]
+        plt = [
+            ElfRelocation(self.plt_slot(n), types.jump_slot, _number(symbol), 0)
+            for n, symbol in enumerate(self.wants.plt)
+        ]
+        packed = [b"".join(map(self._packed(records), part)) for part in (rows, plt)]
+        return packed[0], packed[1], relative
+
+    def _packed(self, records: elf.ElfClass) -> Callable[[ElfRelocation], bytes]:
+        if self.rela:
+            return records.pack_relocation
+        return lambda row: records.pack_relocation(row._replace(addend=None))
+
+    def _of_sections(self, image: bytearray) -> list[ElfRelocation]:
+        word, rows = self.machine.word, []
+        for section, offset, kind, symbol, addend in self.wants.relocations:
+            if section.output is None:
+                continue
+            address = section.pieces.address(offset) if section.pieces is not None else section.address + offset
+            at = section.output.offset + address - section.output.address
+            if symbol is None:
+                addend = int.from_bytes(image[at : at + word], "little", signed=True)
+                rows.append(ElfRelocation(address, kind, 0, addend))
+                continue
+            rows.append(ElfRelocation(address, kind, _number(symbol), addend or 0))
+            kept = 0 if self.rela else addend or 0
+            image[at : at + word] = (kept & ((1 << 8 * word) - 1)).to_bytes(word, "little")
+        return rows
+
+    def _of_got(self, image: bytearray) -> list[ElfRelocation]:
+        types, word, rows = self.code.types, self.machine.word, []
+        for (key, place), address in zip(self.wants.got.items(), self.got_entries().values(), strict=True):
+            if bound_late(key):
+                rows.append(ElfRelocation(address, types.glob_dat, _number(key), 0))
+            elif self._moves(key, place):
+                at = address - self.got.address if self.got is not None else 0
+                content = self.got.content if self.got is not None else b""
+                value = int.from_bytes(bytes(content[at : at + word]), "little", signed=True)
+                rows.append(ElfRelocation(address, types.relative, 0, value))
+        return rows
+
+    def _of_threads(self, run: Applying) -> list[ElfRelocation]:
+        needs, types, word, shared = self.wants, self.code.types, self.machine.word, self.plan.shared
+        rows: list[ElfRelocation] = []
+
+        def offset(key: SymbolKey, place: tuple[ObjectFile, int]) -> int:
+            file, index = place
+            return 0 if bound_late(key) else (run.values(file).references[index] or 0) - run.tls_start
+
+        tables: tuple[tuple[int, Mapping[SymbolKey, tuple[ObjectFile, int]], Mapping[SymbolKey, int]], ...] = (
+            (types.tpoff, needs.got_tp, self.got_tp_entries()),
+            (types.tpoff_positive, needs.got_tp_positive, self.got_tp_positive_entries()),
+        )
+        for kind, keys, entries in tables:
+            for key, place in keys.items():
+                if shared or bound_late(key):
+                    rows.append(ElfRelocation(entries[key], kind, _number(key), offset(key, place)))
+        for key, address in self._addresses("tls_gd", needs.tls_gd, 2).items():
+            rows.append(ElfRelocation(address, types.dtpmod, _number(key), 0))
+            if bound_late(key):
+                rows.append(ElfRelocation(address + word, types.dtpoff, _number(key), 0))
+        if needs.tls_ld:
+            rows.append(ElfRelocation(self._start("tls_ld"), types.dtpmod, 0, 0))
+        for (key, place), address in zip(
+            needs.tls_desc.items(), self._addresses("tls_desc", needs.tls_desc, 2).values(), strict=True
+        ):
+            rows.append(ElfRelocation(address, types.tlsdesc, _number(key), offset(key, place)))
+        return rows
+
+
+def _number(key: SymbolKey) -> int:
+    """The number in .dynsym; 0 for what is not looked up by name."""
+    if (
+        isinstance(key, Symbol)
+        and key.dynamic is not None
+        and (bound_late(key) or key.dynamic.copied or key.dynamic.plt >= 0)
+    ):
+        return key.dynamic.number
+    return 0
+
+
+def place_copies(needs: DynamicNeeds, resolution: Resolution, plan: DynamicPlan) -> None:
+    """Gives each copied variable a place in .bss, for all the names that its shared object has for it."""
+    wanted, needs.copies = needs.copies, []
+    for symbol in wanted:
+        if symbol.section is not None:  # it is another name of one that has a place
+            continue
+        needs.copies.append(symbol)
+        assert (
+            symbol.dynamic is not None and symbol.dynamic.definition is not None and symbol.dynamic.library is not None
+        )
+        definition, library = symbol.dynamic.definition, symbol.dynamic.library
+        alignment, size = library.file.alignment_of(definition), definition.size
+        section = InputSection(None, 0, ".bss.copy", SHT_NOBITS, SHF_ALLOC | SHF_WRITE, size, alignment)
+        for other in library.file.defined:
+            if (other.section, other.value) != (definition.section, definition.value) or not other.default:
+                continue
+            alias = resolution.symbols.get(other.name)
+            if alias is None:
+                alias = resolution.symbols[other.name] = Symbol(other.name)
+            elif alias.rank and alias is not symbol:
+                continue
+            alias.section, alias.value, alias.size = section, 0, other.size
+            alias.type, alias.binding = other.type or STT_OBJECT, other.binding or STB_GLOBAL
+            dynamic = alias.dynamic = alias.dynamic or DynamicBinding(library, other)
+            dynamic.copied = dynamic.exported = True
+            if alias not in plan.exports:
+                plan.exports.append(alias)
+            if not alias.rank and alias is not symbol and not alias.referenced:
+                alias.rank = STRONG
