@@ -16,5 +16,5 @@ native/core/ replaces functions of Unicorn's CPU on x86-64 hosts: core.h says ho
 puts them in place. translate.c has decode.c look at each instruction before it is translated (forms.c: which exist), emit.c has
 translated code call functions of ours; sse.c, x87.c, x87_memory.c, mmx.c, bmi.c and text.c compute on the host's units, align.c checks
 alignment, strings.c does REP MOVS and REP STOS in one go, user.c refuses privileged instructions, tlb.c sets the TLB's size,
-slices.c counts blocks, host_faults.c turns the host's SIGBUS in guest memory into the guest's.
+slices.c counts blocks, starts.c asks at their start whether to stop, host_faults.c turns the host's SIGBUS in guest memory into the guest's.
 """

@@ -41,6 +41,10 @@ static const struct { const char *name; void *pointer; } IMPORTS[] = {
     {"tcg_gen_callN_x86_64", &core_gen_call},
     {"uc_emu_start", &emu_start},
     {"cpu_restore_state_x86_64", &core_restore},
+    {"gen_new_label_x86_64", &core_new_label},
+    {"tcg_gen_brcondi_i32_x86_64", &core_emit_branch},
+    {"tcg_gen_op1_x86_64", &core_emit_one},
+    {"tcg_gen_op3_x86_64", &core_emit_three},
     {"tcg_const_i64_x86_64", &core_constant},
     {"tcg_temp_free_internal_x86_64", &core_free_temporary},
 };

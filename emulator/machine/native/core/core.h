@@ -142,6 +142,14 @@ void core_check_mmx(void);
 extern bool core_slices;
 void core_count_block(void);
 
+/* starts.c: the block that is translated next; in place of the call at its start (false: it is another one). */
+void core_start_block(Env *env, uint64_t pc);
+bool core_emit_start(void *tcg, void *function, int count, void **arguments);
+extern void *(*core_new_label)(void *tcg);
+extern void (*core_emit_branch)(void *tcg, uint32_t condition, void *value, int32_t other, void *label);
+extern void (*core_emit_one)(void *tcg, int operation, uintptr_t a);
+extern void (*core_emit_three)(void *tcg, int operation, uintptr_t a, uintptr_t b, uintptr_t c);
+
 /* sse.c: around a run of the CPU. */
 void core_enter_sse(Env *env);
 void core_leave_sse(Env *env);

@@ -50,6 +50,7 @@ static void loop(const Operations *operations, Base *base, void *cpu, void *tb, 
     Operations ours = *operations;
     unicorn_operations = operations;
     ours.translate_insn = translate;
+    core_start_block((Env *)((char *)cpu + CPU_ENV), *(uint64_t *)tb);
     unicorn_loop(&ours, base, cpu, tb, max);
 }
 
