@@ -1,4 +1,4 @@
-/* Rare calls about memory: memory of processes by way of the kernel, pages in another order, names of mappings. */
+/* Rare calls about memory: memory of processes by way of the kernel, pages in another order. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -75,29 +74,6 @@ int main(void)
 	SAY(syscall(SYS_remap_file_pages, p, PAGE, 0, 0, 0));
 	SAY(syscall(SYS_remap_file_pages, s + 1, 10, 0, 0, 0));
 
-	/* names */
-	SAY(prctl(0x53564d41, 0, p, PAGE, "first page"));
-	named(p);
-	named(p + PAGE);
-	SAY(prctl(0x53564d41, 0, p, 2 * PAGE, "both"));
-	named(p);
-	named(p + PAGE);
-	SAY(prctl(0x53564d41, 0, p, PAGE, 0));
-	named(p);
-	SAY(prctl(0x53564d41, 1, p, PAGE, "x"));
-	SAY(prctl(0x53564d41, 0, p + 1, PAGE, "x"));
-	SAY(prctl(0x53564d41, 0, p, 0, "x"));
-	SAY(prctl(0x53564d41, 0, p, PAGE, "back\\slash"));
-	SAY(prctl(0x53564d41, 0, p, PAGE, "\n"));
-	SAY(prctl(0x53564d41, 0, p, PAGE, (char *)16));
-	SAY(prctl(0x53564d41, 0, p, 4 * PAGE, "hole"));
-	named(p + PAGE);
-	char name[100];
-	memset(name, 'a', sizeof name);
-	name[79] = 0;
-	SAY(prctl(0x53564d41, 0, p, PAGE, name));
-	name[79] = 'a', name[80] = 0;
-	SAY(prctl(0x53564d41, 0, p, PAGE, name));
 	named(s + PAGE);
 	return 0;
 }
