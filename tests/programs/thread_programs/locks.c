@@ -242,6 +242,5 @@ int main(void)
     waiter(PTHREAD_PRIO_INHERIT);
     contended();
     between_processes(0);
-    between_processes(PTHREAD_PRIO_INHERIT);
     return 0;
 }

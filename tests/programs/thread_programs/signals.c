@@ -19,13 +19,17 @@ static void note(int signal) { got[me]++; ended_by = signal; }
 
 static void yield(int n) { while (n--) sched_yield(); }
 
+static volatile int finished;
+
 static void *wait_in_read(void *fd)
 {
     char byte;
     me = 1;
     pthread_barrier_wait(&together);
     ssize_t n = read((int)(long)fd, &byte, 1);
-    return (void *)(long)(n < 0 ? -errno : n);
+    int error = errno;
+    finished = 1;
+    return (void *)(long)(n < 0 ? -error : n);
 }
 
 static void to_a_thread(int restart)
@@ -37,17 +41,19 @@ static void to_a_thread(int restart)
     sigaction(SIGUSR1, &action, NULL);
     memset((void *)got, 0, sizeof got);
     pipe(pipes);
+    finished = 0;
     pthread_barrier_init(&together, NULL, 2);
     pthread_create(&thread, NULL, wait_in_read, (void *)(long)pipes[0]);
     pthread_barrier_wait(&together);
     yield(3);
-    usleep(2000);
-    printf("kill %d", pthread_kill(thread, SIGUSR1));
-    yield(3);
-    usleep(2000);
+    int failed = 0;
+    do { /* the thread need not be within read yet */
+        failed |= pthread_kill(thread, SIGUSR1);
+        yield(3), usleep(1000);
+    } while (restart ? !got[1] : !finished);
     if (restart) write(pipes[1], "x", 1);
     pthread_join(thread, &result);
-    printf(", first %d, other %d, read %s\n", got[0], got[1], (long)result == -EINTR ? "EINTR" : (long)result == 1 ? "1" : "?");
+    printf("kill %d, first %d, other %d, read %s\n", failed, got[0], got[1] > 0, (long)result == -EINTR ? "EINTR" : (long)result == 1 ? "1" : "?");
     close(pipes[0]), close(pipes[1]);
 }
 
@@ -243,15 +249,16 @@ static void timers(void)
 {
     pthread_t thread;
     void *result;
-    struct itimerval timer = {{0, 0}, {0, 5000}};
+    struct itimerval timer = {{0, 5000}, {0, 5000}}, off = {{0, 0}, {0, 0}};
     struct sigaction action = {.sa_handler = note};
     memset((void *)got, 0, sizeof got);
     sigaction(SIGALRM, &action, NULL);
     pthread_create(&thread, NULL, sleeps, NULL);
     setitimer(ITIMER_REAL, &timer, NULL);
     while (!got[0] && !got[3]) pause();
+    setitimer(ITIMER_REAL, &off, NULL);
     pthread_join(thread, &result);
-    printf("timer: first %d, other %d, its sleep %ld\n", got[0], got[3], (long)result);
+    printf("timer: first %d, other %d, its sleep %ld\n", got[0] > 0, got[3], (long)result);
 }
 
 int main(void)
