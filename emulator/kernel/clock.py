@@ -52,6 +52,10 @@ class Clock:
         """The time since 1970 without moving it on."""
         return time.time_ns() if self.realtime else EPOCH + self.ahead + self.elapsed
 
+    def not_after(self, moment: int) -> int:
+        """A time of reading, which moves with each run: the present if it is later, unless that is years ahead."""
+        return self.wall_now if 0 < moment - self.wall_now < _FAR else moment
+
     def not_before(self, moment: int) -> None:
         """The guest has seen a file of that time (ns since 1970): the clock goes on from there, unless that is years ahead. The same files
         give the same times."""

@@ -49,7 +49,7 @@ class Status:
         self.blocks = host.st_blocks or 0
         self.mtime, self.ctime = host.st_mtime_ns or 0, host.st_ctime_ns or 0
         process.clock.not_before(max(self.mtime, self.ctime))
-        self.atime = min(host.st_atime_ns or 0, process.clock.wall_now)
+        self.atime = process.clock.not_after(host.st_atime_ns or 0)
         if (number := process.terminals.device(host)) is not None:
             self._terminal(process, number)
         elif special is not None:
