@@ -55,6 +55,7 @@ INTR_CALLBACK = ctypes.CFUNCTYPE(None, c_void_p, c_uint32, c_void_p)
 BLOCK_CALLBACK = ctypes.CFUNCTYPE(None, c_void_p, c_uint64, c_uint32, c_void_p)
 TLB_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_bool, c_void_p, c_uint64, c_int, c_void_p, c_void_p)
 INSN_CALLBACK = ctypes.CFUNCTYPE(c_uint32, c_void_p, c_void_p)
+_HOOK_BEGIN = 24  # offset of begin, end, callback, data in struct hook of Unicorn 2.1.4
 
 
 class EngineError(Exception):
@@ -175,6 +176,8 @@ class Engine:
 
     def close(self) -> None:
         if self.handle is not None:
+            if self.core is not None:
+                self.core.uselib_core_watch(self.handle, None, None, 0)
             self.lib.uc_close(self.handle)
             self.handle = self._unchecked = None
             self._callbacks.clear()
@@ -300,6 +303,22 @@ class Engine:
         if self._unchecked is not None:
             self._unchecked.value = not self._stopping
 
+    def choose_blocks(self, handle: int, callback: int, data: int, filter_at: int, bits: int) -> bool:
+        """Has a block hook for everywhere called for blocks only whose address a Bloom filter holds (2 ** bits bits at `filter_at`; the
+        hash is that of native/core/translate.c) when they are translated. False where that cannot be done: it is called for all."""
+        if self.core is None or self.handle is None:
+            return False
+        fields = (c_uint64 * 4).from_address(handle + _HOOK_BEGIN)
+        if list(fields) != [
+            1,
+            0,
+            callback,
+            data,
+        ]:  # the handle is the address of Unicorn's struct hook, if it is as we know it
+            return False
+        return bool(self.core.uselib_core_watch(self.handle, ctypes.addressof(fields), filter_at, bits))
+
+    drop_control = _ctl_write(_CTL_TB_REMOVE_CACHE, 2)  # likewise; then two addresses
     flush_control = _ctl_write(_CTL_TLB_FLUSH, 0)  # uc_ctl's control word, for native code
 
     def flush_tlb(self) -> None:

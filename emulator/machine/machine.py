@@ -157,6 +157,19 @@ class VirtualMachine:
         self.engine.flush_translations()
         return handle
 
+    def watch_filtered(self, function: int, data: int, filter_at: int, bits: int) -> int:
+        """Like `watch_blocks_native` everywhere, for blocks only whose address a Bloom filter holds (Engine.choose_blocks); others may come
+        too. Addresses can be added to the filter: then `drop_control` takes away what has been translated there."""
+        handle = self.watch_blocks_native(1, 1, function, data)
+        self.engine.choose_blocks(handle, function, data, filter_at, bits)
+        self.engine.flush_translations()
+        return handle
+
+    @property
+    def drop_control(self) -> int:
+        """uc_ctl's control word for dropping translations, for native code: two addresses follow it."""
+        return self.engine.drop_control
+
     def watch_pages(self, pages: Sequence[int], read: int, write: int, data: int) -> None:
         """Reads and writes of these pages become calls of C functions, which make them (Engine.map_device); offsets count from
         the first page, as if all lay one behind the other. Once a machine."""

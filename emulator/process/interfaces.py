@@ -206,6 +206,13 @@ class WatchableMachine(Protocol):
     def watch_blocks_native(self, begin: int, end: int, function: int, data: int) -> int:
         """Likewise with a C function, void f(uc_engine *, uint64_t address, uint32_t size, void *data)."""
 
+    def watch_filtered(self, function: int, data: int, filter_at: int, bits: int) -> int:
+        """Likewise, everywhere, for blocks whose address a Bloom filter holds (2 ** bits bits); others may come too."""
+
+    @property
+    def drop_control(self) -> int:
+        """For a native callback: uc_ctl's control word for dropping translations."""
+
     def watch_pages(self, pages: Sequence[int], read: int, write: int, data: int) -> None:
         """Reads and writes of these pages become calls of C functions: u64 read(uc_engine *, u64 offset, unsigned size, void *data),
         void write(uc_engine *, u64 offset, unsigned size, u64 value, void *data); offsets count from the first page."""

@@ -19,7 +19,7 @@ class TraceStarted:
 
 @dataclass(frozen=True, slots=True)
 class LibraryMapped:
-    """A target library has been mapped."""
+    """A library has been mapped. slots: those of a target library; exported: of a shared object: `slots` counts its exported functions."""
 
     process: int
     library: str
@@ -27,6 +27,7 @@ class LibraryMapped:
     base: int
     size: int
     slots: int
+    exported: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,10 @@ class LiveSink:
         self._emit(TraceStarted(names.pid, names.program, names.machine))
 
     def _file(self, value: dict[str, Any], process: int) -> None:
-        self._processes[process].files[value["base"]] = value
+        files = self._processes[process].files
+        for base in [b for b, old in files.items() if b < value["end"] and value["base"] < old["end"]]:
+            del files[base]  # what was there before is gone
+        files[value["base"]] = value
 
     def _threads(self, value: dict[str, Any], process: int) -> None:
         self._processes[process].threads += zip(value["first"], value["thread"], strict=True)
@@ -122,10 +125,11 @@ class LiveSink:
         names = self._processes[process]
         for number, (name, slot) in enumerate(zip(value["names"], value["slots"], strict=True), value["first"]):
             names.functions[number] = value["library"], name, slot or 0
-        if value["slots"] and value["slots"][0]:
-            file = next(file for file in names.files.values() if file["path"] == value["file"])
+        if (value["slots"] and value["slots"][0]) or (value.get("exported") and value["library"]):
+            file = next(file for file in reversed(names.files.values()) if file["path"] == value["file"])
             base, slots = file["base"], len(value["slots"])
-            self._emit(LibraryMapped(names.pid, value["library"], value["version"], base, file["end"] - base, slots))
+            size, exported = file["end"] - base, bool(value.get("exported"))
+            self._emit(LibraryMapped(names.pid, value["library"], value["version"], base, size, slots, exported))
 
 
 # -- a record as an event -------------------------------------------------------------------------------------------------

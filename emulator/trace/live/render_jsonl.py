@@ -43,7 +43,7 @@ def _library(event: LibraryMapped) -> dict[str, object]:
         "version": event.version,
         "base": hex(event.base),
         "size": hex(event.size),
-        "slots": event.slots,
+        "exported" if event.exported else "slots": event.slots,
     }
 
 

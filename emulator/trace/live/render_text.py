@@ -46,5 +46,8 @@ def _line(event: Event) -> str:
         return f"{event.sequence:>6}  signal {event.signal}, address {event.address:#x}\n"
     if isinstance(event, LibraryMapped):
         end = event.base + event.size
+        match event:
+            case LibraryMapped(library=name, exported=True):  # a shared object, which has no version of its own
+                return f"     -  library {name} at {event.base:#x}..{end:#x}, {event.slots} exported functions\n"
         return f"     -  library {event.library} {event.version} at {event.base:#x}..{end:#x}, {event.slots} slots\n"
     return f"     -  program {event.program} ({event.machine}), process {event.process}\n"

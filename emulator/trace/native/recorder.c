@@ -13,6 +13,10 @@
  * with a lower stack pointer: their frames are gone, whether by return, longjmp or an unwinder. A return is seen as a block at
  * a call's return address with the stack pointer just above the call's. Neither needs an event at the moment a frame goes, so
  * longjmp, signals on either stack, and fork (which copies this memory) leave nothing stale behind.
+ *
+ * Shared objects. An exported function (F_FOREIGN) is entered by calls of all kinds; it is an event if the return address lies in
+ * another object. The address of an IFUNC is that of its resolver (F_RESOLVER): what the dynamic linker gets from it becomes another
+ * address of the same function.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -20,9 +24,9 @@
 
 enum { CALL = 1, RETURN, SYSCALL, SYSCALL_RESULT, SIGNAL, INNER_CALL, INNER_RETURN, MORE };
 enum { TAIL_CALL = 1, LATE = 2, HAS_PAYLOAD = 4 };
-enum { F_RECORD = 1, F_ON = 2, F_OFF = 4, F_INNER = 8, F_THUNK = 16, F_NEW = 32 }; /* Function.flags */
+enum { F_RECORD = 1, F_ON = 2, F_OFF = 4, F_INNER = 8, F_THUNK = 16, F_NEW = 32, F_FOREIGN = 64, F_RESOLVER = 128 }; /* Function.flags */
 enum { WANT_STRING = 1, WANT_BYTES, WANT_STACK, WANT_VECTOR, WANT_RESULT_STRING, WANT_RESULT_BYTES };
-enum { STACKS = 16, MAPPINGS = 16, WORDS = 4, EXTRA = 7, MAX_FRAMES = 1 << 20, MAX_SITES = 1 << 16, RETURN_REACH = 1024 };
+enum { STACKS = 16, MAPPINGS = 16, WORDS = 4, EXTRA = 7, MAX_FRAMES = 1 << 20, MAX_SITES = 1 << 16, RETURN_REACH = 1024, RESOLVERS = 16, RESOLVED = 4096 };
 
 typedef struct {
     uint64_t time, caller, sp, words[WORDS];
@@ -54,7 +58,15 @@ typedef struct {
     uint8_t flags, words, wants, reserved; /* words: argument words recorded; wants: rows in Trace.wants */
     uint32_t first_want;
     uint32_t slot; /* F_THUNK: number of the slot function that leads to it, + 1 */
+    uint32_t unused;
+    uint64_t low, high; /* F_FOREIGN, F_RESOLVER: where the object is that it belongs to */
+    uint64_t entry;
 } Function;
+
+typedef struct { /* a resolver that has not returned */
+    uint64_t sp, caller;
+    uint32_t function, unused;
+} Resolver;
 
 typedef struct {
     uint8_t word, kind;
@@ -95,6 +107,12 @@ typedef struct Trace {
     uint64_t stack_clock;
     uint64_t block;                               /* where the latest basic block begins; with a hook on every block */
     uint32_t other_thread, unused; /* 1: another thread runs since the last event, so a stack without calls has depth 0 */
+    int (*control)(void *uc, uint32_t what, ...);  /* uc_ctl, and its word for dropping translations */
+    uint64_t drop;
+    uint64_t *resolved;                           /* pairs: address, function; RESOLVED of them */
+    uint64_t resolved_count;
+    uint32_t watched, resolver_count;             /* watched: uselib_on_entry is called for what the Bloom filter has */
+    Resolver resolvers[RESOLVERS];
     uint32_t mapping_count, mapping_next;
     Mapping mappings[MAPPINGS];
     Stack stacks[STACKS];
@@ -433,7 +451,78 @@ static void returned(Trace *t, void *uc, const Frame *f, uint64_t sp, int late)
 
 /* -- calls ----------------------------------------------------------------------------------------------------------- */
 
-static void enter(Trace *t, void *uc, uint32_t function)
+/* A function has another address from now on. What has been translated there has no call of ours in it. */
+static void add_entry(Trace *t, uint64_t address, uint32_t function)
+{
+    uint64_t i = hash(address) >> 20 & t->key_mask;
+    while (t->keys[i] && t->keys[i] != address + 1) i = (i + 1) & t->key_mask;
+    if (!t->keys[i]) t->values[i] = function; /* of two names for one address the first */
+    t->keys[i] = address + 1;
+    add_bloom(t, address);
+}
+
+static void drop_translation(Trace *t, void *uc, uint64_t address)
+{
+    if (t->watched && t->control) t->control(uc, (uint32_t)t->drop, address, address + 1);
+}
+
+/* The entry of a resolver: its result is read where it returns to. */
+static void enter_resolver(Trace *t, void *uc, uint32_t function, uint64_t sp, uint64_t caller)
+{
+    while (t->resolver_count && t->resolvers[t->resolver_count - 1].sp <= sp) t->resolver_count--;
+    if (t->resolver_count == RESOLVERS || t->resolved_count == RESOLVED) return;
+    Resolver *r = &t->resolvers[t->resolver_count++];
+    r->sp = sp;
+    r->caller = caller;
+    r->function = function;
+    if (!in_bloom(t, caller)) {
+        add_bloom(t, caller);
+        drop_translation(t, uc, caller);
+    }
+}
+
+/* A block that a resolver may have returned to. */
+static void maybe_resolved(Trace *t, void *uc, uint64_t address)
+{
+    const Resolver *r = &t->resolvers[t->resolver_count - 1];
+    uint64_t sp = reg(t, uc, SP);
+    if (r->caller != address || sp != r->sp + t->bits / 8) return;
+    t->resolver_count--;
+    uint64_t found = reg(t, uc, AX);
+    uint32_t function = r->function;
+    for (uint64_t i = 0; i < t->resolved_count; i++)
+        if (t->resolved[2 * i] == found) return;
+    t->resolved[2 * t->resolved_count] = found;
+    t->resolved[2 * t->resolved_count++ + 1] = function;
+    add_entry(t, found, function);
+    drop_translation(t, uc, found);
+}
+
+/* Whether the call before a return address always leads to the same function: call rel32, and call through the GOT. */
+static int fixed_call(Trace *t, uint64_t caller)
+{
+    uint8_t code[6];
+    if (copy_in(t, caller - 6, code, 6) != 6) return 0;
+    return code[1] == 0xE8 || (code[0] == 0xFF && (code[1] == 0x15 || (t->bits == 32 && code[1] == 0x93)));
+}
+
+/* Whether a function was not called but jumped to, by one of its own object that was called and is recorded. */
+static int jumped_within(Trace *t, uint32_t function, uint64_t sp, uint64_t caller)
+{
+    const Stack *s = stack_of(t, sp);
+    if (!s->count) return 0;
+    const Frame *top = &s->frames[s->count - 1];
+    if (top->sp != sp || top->caller != caller || top->function == function) return 0;
+    if (t->functions[top->function].low != t->functions[function].low) return 0;
+    return t->returns || fixed_call(t, caller);
+}
+
+/* address: where it was entered, which is another one than the function's for what a resolver has chosen. */
+static void enter_at(Trace *t, void *uc, uint32_t function, uint64_t address);
+
+static void enter(Trace *t, void *uc, uint32_t function) { enter_at(t, uc, function, 0); }
+
+static void enter_at(Trace *t, void *uc, uint32_t function, uint64_t address)
 {
     const Function *f = &t->functions[function];
     int wide = t->bits == 64;
@@ -441,6 +530,14 @@ static void enter(Trace *t, void *uc, uint32_t function)
     uint64_t stack[1 + WORDS + EXTRA], words[WORDS + EXTRA];
     uint64_t caller;
 
+    if (f->flags & (F_FOREIGN | F_RESOLVER)) {
+        read_words(t, sp, &caller, 1);
+        if (f->flags & F_RESOLVER && address == f->entry) {
+            enter_resolver(t, uc, function, sp, caller);
+            return;
+        }
+        if (caller - f->low < f->high - f->low || jumped_within(t, function, sp, caller)) return;
+    }
     if (f->flags & F_INNER && t->via == sp && (!(f->flags & F_THUNK) || f->slot == t->via_function + 1)) {
         if (!(f->flags & F_THUNK)) t->via = 0; /* it is what the slot just recorded leads to */
         return;
@@ -552,13 +649,26 @@ EXPORT void uselib_on_block(void *uc, uint64_t address, uint32_t size, Trace *t)
         t->via = 0;
         return;
     }
+    if (UNLIKELY(t->resolver_count)) maybe_resolved(t, uc, address);
     if (t->returns && t->sites[find_site(t, address)] == address) maybe_return(t, uc, address);
     for (uint64_t i = hash(address) >> 20 & t->key_mask; t->keys[i]; i = (i + 1) & t->key_mask)
         if (t->keys[i] == address + 1) {
-            enter(t, uc, t->values[i]);
+            enter_at(t, uc, t->values[i], address);
             return;
         }
     t->via = 0;
+}
+
+/* For what the filter has, where blocks are chosen when they are translated (emulator/machine/machine.py watch_filtered); others may come. */
+EXPORT void uselib_on_entry(void *uc, uint64_t address, uint32_t size, Trace *t)
+{
+    (void)size;
+    if (t->resolver_count) maybe_resolved(t, uc, address);
+    for (uint64_t i = hash(address) >> 20 & t->key_mask; t->keys[i]; i = (i + 1) & t->key_mask)
+        if (t->keys[i] == address + 1) {
+            enter_at(t, uc, t->values[i], address);
+            return;
+        }
 }
 
 /* -- what Python calls ----------------------------------------------------------------------------------------------- */
@@ -590,13 +700,22 @@ EXPORT void uselib_event(Trace *t, uint32_t kind, uint32_t function, uint64_t pc
 /* Enters `count` functions, from number `first`, at ascending or other addresses into the table of entries. */
 EXPORT void uselib_add_entries(Trace *t, const uint64_t *addresses, uint64_t count, uint32_t first)
 {
-    for (uint64_t n = 0; n < count; n++) {
-        uint64_t i = hash(addresses[n]) >> 20 & t->key_mask;
-        while (t->keys[i] && t->keys[i] != addresses[n] + 1) i = (i + 1) & t->key_mask;
-        if (!t->keys[i]) t->values[i] = first + (uint32_t)n; /* of two names for one address the first */
-        t->keys[i] = addresses[n] + 1;
-        add_bloom(t, addresses[n]);
-    }
+    for (uint64_t n = 0; n < count; n++) add_entry(t, addresses[n], first + (uint32_t)n);
+}
+
+/* Takes the functions at such addresses out of the table: their object is no longer there. (A place that is taken stays so, with a key that
+ * is no address.) */
+EXPORT void uselib_drop_entries(Trace *t, uint64_t low, uint64_t high)
+{
+    for (uint64_t i = 0; i <= t->key_mask; i++)
+        if (t->keys[i] && t->keys[i] - 1 - low < high - low) t->keys[i] = ~(uint64_t)0;
+    uint64_t kept = 0;
+    for (uint64_t i = 0; i < t->resolved_count; i++)
+        if (t->resolved[2 * i] - low >= high - low) {
+            t->resolved[2 * kept] = t->resolved[2 * i];
+            t->resolved[2 * kept++ + 1] = t->resolved[2 * i + 1];
+        }
+    t->resolved_count = kept;
 }
 
 /* A new process after fork: it counts its events from 1, and returns of its parent's calls have no number. */

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from uselib.emulator.trace.prototypes.damage import Warn, said_once
 from uselib.emulator.trace.reading.events import Event
 from uselib.emulator.trace.reading.model import Function, TracedProcess, TraceFile
+from uselib.linker.formats.dynamic_symbols import unversioned
 from uselib.linker.formats.library_names import plain_name
 from uselib.linker.image import Machine
 
@@ -111,7 +112,7 @@ class ByPrototype:
     def _prototype(self, machine: Machine, function: Function | None) -> Prototype | None:
         if function is None:
             return None
-        name = plain_name(function.name)
+        name = unversioned(plain_name(function.name))
         key = machine, name
         if key not in self._found:
             self._found[key] = self._sources(machine).find(name)

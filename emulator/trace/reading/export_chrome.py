@@ -44,7 +44,7 @@ def chrome(trace: TraceFile, processes: list[TracedProcess], decoder: Decoder, w
                 if event is None:
                     pass
                 elif piece.begin and event.function is not None:
-                    place = process.places.caller(event.caller)
+                    place = process.places.caller(event.caller, event.sequence)
                     row |= {
                         "name": event.function.name,
                         "cat": event.function.library or "program",

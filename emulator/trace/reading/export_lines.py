@@ -5,7 +5,7 @@ JSON Lines: the first object describes the trace, then each process before its f
     {"event": "trace", "version": 1, "clock": "blocks", "complete": true}
     {"event": "process", "process": 0, "pid": 1000, "parent": null, "program": "/home/u/hello", "machine": "x86_64"}
     {"event": "call", "process": 0, "sequence": 1, "time": 17, "depth": 0, "library": "libc_s", "slot": 812, "symbol": "printf",
-     "caller": "0x401142", "caller_symbol": "main+0x1c", "words": ["0x402010", ...], "arguments": ["\\"hello\\""]}
+     "caller": "0x401142", "caller_symbol": "main+0x1c", "caller_file": "hello", "words": ["0x402010", ...], "arguments": ["\\"hello\\""]}
     {"event": "return", ..., "call": 1, "result": "6", "value": "0x6", "duration": 40}
     {"event": "syscall" | "syscall_result" | "signal", ...}
     {"event": "end", "process": 0, "status": 0, "signal": 0}
@@ -53,10 +53,11 @@ def fields(event: Event, decoder: Decoder) -> dict[str, object]:
     if event.function is not None:
         row |= {"library": event.function.library, "slot": event.function.slot or None, "symbol": event.function.name}
     if event.is_call:
-        place = event.process.places.caller(event.caller)
+        place = event.process.places.caller(event.caller, event.sequence)
         row |= {
             "caller": hex(event.caller),
             "caller_symbol": str(place) if place is not None else "",
+            "caller_file": place.file.name if place is not None else "",
             "words": [hex(word) for word in event.words],
             "arguments": decoder.arguments(event),
         }
@@ -120,7 +121,7 @@ def jsonl(trace: TraceFile, processes: list[TracedProcess], decoder: Decoder, we
 
 
 _COLUMNS = (
-    "event process sequence time depth library slot symbol caller caller_symbol arguments result value call duration "
+    "event process sequence time depth library slot symbol caller caller_symbol caller_file arguments result value call duration "
     "name number"
 ).split()
 

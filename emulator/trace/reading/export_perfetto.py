@@ -121,7 +121,7 @@ def perfetto(trace: TraceFile, processes: list[TracedProcess], decoder: Decoder,
                 elif event is None:
                     continue
                 elif piece.begin and event.function is not None:
-                    place = process.places.caller(event.caller)
+                    place = process.places.caller(event.caller, event.sequence)
                     notes = _annotation(_ARGUMENTS, ", ".join(decoder.arguments(event)))
                     notes += _annotation(_CALLER, str(place) if place is not None else hex(event.caller))
                     pending.append(sequence.begin(piece.time, event.function, notes))

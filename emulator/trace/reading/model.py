@@ -106,6 +106,8 @@ class TracedProcess:
         at = bisect_right(self.thread_firsts, sequence) - 1
         return self.thread_numbers[at] if at >= 0 else self.pid
 
+    shared_objects: set[str] = field(default_factory=set)  # paths
+
     @property
     def word(self) -> int:
         """Bytes in a pointer."""
@@ -283,6 +285,7 @@ class TraceFile:
             process.functions = dict(before.functions)
             process.places = before.places.copy()
             process.libraries, process.tables = dict(before.libraries), list(before.tables)
+            process.shared_objects = set(before.shared_objects)
         self.processes.append(process)
 
     def _table(self, index: int, value: dict[str, Any]) -> None:
@@ -295,6 +298,8 @@ class TraceFile:
         library, file, version = (clean(value.get(key) or "") for key in ("library", "file", "version"))
         if file:
             process.libraries[file] = library
+        if library and value.get("exported") is True:
+            process.shared_objects.add(file)
         known = [_number(address) for address in addresses]
         if known:
             used = sum(1 for slot in slots if _number(slot))
@@ -318,6 +323,7 @@ class TraceFile:
                 _number(value.get("end")),
                 digest if isinstance(digest, str) else "",
                 tuple(rows),
+                _number(value.get("since")),
             )
         )
 

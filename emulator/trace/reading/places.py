@@ -10,13 +10,14 @@ from functools import cached_property
 
 @dataclass(frozen=True)
 class TracedFile:
-    """A file that was mapped from `base` to `end`. rows: (address, size, name) of its functions."""
+    """A file that was mapped from `base` to `end`. rows: (address, size, name) of its functions; since: events that came before."""
 
     path: str
     base: int
     end: int
     digest: str
     rows: tuple[tuple[int, int, str], ...]
+    since: int = 0
 
     @property
     def name(self) -> str:
@@ -50,22 +51,31 @@ class Place:
 
 
 class Places:
-    """The mapped files of one process. A file mapped later over an earlier one takes its place."""
+    """The mapped files of one process. A file mapped later over an earlier one takes its place; who says when an address was used (a number
+    of events) gets the file that was there."""
 
     def __init__(self) -> None:
         self.files: list[TracedFile] = []
         self._bases: list[int] = []
+        self._former: list[tuple[TracedFile, int]] = []  # files that were replaced, and at which number of events
         self._callers: dict[int, Place | None] = {}
 
     def copy(self) -> Places:
         other = Places()
-        other.files, other._bases = list(self.files), list(self._bases)
+        other.files, other._bases, other._former = list(self.files), list(self._bases), list(self._former)
         return other
+
+    @property
+    def changing(self) -> bool:
+        """Whether there was another file at an address than there is at the end."""
+        return bool(self._former)
 
     def add(self, file: TracedFile) -> None:
         if file.end <= file.base:
             return
-        self.files = [old for old in self.files if old.end <= file.base or old.base >= file.end]
+        gone = [old for old in self.files if old.end > file.base and old.base < file.end]
+        self._former += [(old, file.since) for old in gone if file.since > old.since]
+        self.files = [old for old in self.files if old not in gone]
         self.files.append(file)
         self.files.sort(key=lambda f: f.base)
         self._bases = [f.base for f in self.files]
@@ -75,9 +85,16 @@ class Places:
         index = bisect_right(self._bases, address) - 1
         return self.files[index] if index >= 0 and address < self.files[index].end else None
 
-    def place(self, address: int) -> Place | None:
-        """None for an address in none of the files (stack, heap)."""
-        file = self.file_at(address)
+    def _file_then(self, address: int, events: int | None) -> TracedFile | None:
+        if events is not None:
+            for file, until in self._former:
+                if file.since < events <= until and file.base <= address < file.end:
+                    return file
+        return self.file_at(address)
+
+    def place(self, address: int, events: int | None = None) -> Place | None:
+        """None for an address in none of the files (stack, heap). events: sequence number of the event; None: at the end."""
+        file = self._file_then(address, events) if self._former else self.file_at(address)
         if file is None:
             return None
         index = bisect_right(file.starts, address) - 1
@@ -87,14 +104,14 @@ class Places:
                 return Place(file, name, address - start)
         return Place(file, "", address - file.base)
 
-    def caller(self, address: int) -> Place | None:
+    def caller(self, address: int, events: int | None = None) -> Place | None:
         """The place of a return address: the function is that of the call before it, for a call that never returns may be the
-        last instruction of its function."""
-        if address in self._callers:
+        last instruction of its function. events: as for `place`."""
+        if address in self._callers and not self._former:
             return self._callers[address]
-        found = self.place(address - 1) if address else None
+        found = self.place(address - 1, events) if address else None
         if found is not None:
             found = Place(found.file, found.symbol, found.offset + 1)
-        if len(self._callers) < 1 << 16:
+        if len(self._callers) < 1 << 16 and not self._former:
             self._callers[address] = found
         return found

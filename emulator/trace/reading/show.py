@@ -77,7 +77,7 @@ class EventSelection:
             self._functions[function.number] = known
         if not known or not self._caller:
             return known
-        place = event.process.places.caller(event.caller)
+        place = event.process.places.caller(event.caller, event.sequence)
         return place is not None and matches(plain_name(place.symbol) or place.file.name, self._caller)
 
 
@@ -140,14 +140,16 @@ class EventLines:
 
     def caller(self, event: Event) -> str:
         key = event.process.index, event.caller
-        text = self._callers.get(key)
+        text = None if event.process.places.changing else self._callers.get(key)
         if text is None:
-            place = event.process.places.caller(event.caller)
+            place = event.process.places.caller(event.caller, event.sequence)
             if place is None:
                 text = f"{event.caller:#x}"
             else:
                 line = self._lines.of(place, event.caller) if self._lines is not None else ""
                 name = plain_name(place.symbol) or str(place)
+                if place.symbol and place.file.path in event.process.shared_objects:
+                    name = f"{place.file.name}!{name}"
                 text = name + (self._colour("dim", f" {line}") if line else "")
             if len(self._callers) < 1 << 16:
                 self._callers[key] = text

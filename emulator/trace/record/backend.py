@@ -23,6 +23,9 @@ NO_LIMIT = (1 << 64) - 1
 BEFORE_FORK = NO_LIMIT  # a frame's sequence number: the call was the parent's
 
 RECORD_CALLS, TRIGGER_ON, TRIGGER_OFF, INNER, THUNK, UNPREPARED = 1, 2, 4, 8, 16, 32  # FunctionSpec.flags
+FOREIGN, RESOLVER = 64, 128  # called from another object; the address is that of an IFUNC's resolver
+MAX_RESOLVED = 4096  # functions that resolvers have chosen
+MAX_RESOLVERS = 16  # that have not returned
 
 
 class Copy(enum.IntEnum):
@@ -49,13 +52,14 @@ class Want:
 @dataclass(frozen=True, slots=True)
 class FunctionSpec:
     """How calls of one function are recorded. words: argument words, 4 to 11; slot: THUNK: the function at whose slot the
-    call begins, or -1. UNPREPARED: words and wants are asked for at the first call that is recorded."""
+    call begins, or -1. UNPREPARED: words and wants are asked for at the first call that is recorded. own: FOREIGN: where its object lies."""
 
     address: int
     flags: int = RECORD_CALLS
     words: int = WORDS
     wants: tuple[Want, ...] = ()
     slot: int = -1
+    own: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +131,12 @@ class Backend(Protocol):
 
     def watch(self, begin: int, size: int, count: int, first: int) -> list[int]:
         """Without `everything`: watches `count` functions of `size` bytes from address `begin`. Returns hooks."""
+
+    def watch_entries(self) -> None:
+        """Without `everything`: watches functions with FOREIGN or RESOLVER, those that are added later too."""
+
+    def forget_functions(self, begin: int, end: int) -> None:
+        """The object that was there is gone: functions at these addresses are entered no more."""
 
     def event(self, kind: EventKind, function: int, pc: int, sp: int, words: Sequence[int]) -> None:
         """An event that is not a call. words: up to 11."""

@@ -19,13 +19,14 @@ def _pattern(globs: Iterable[str]) -> re.Pattern[str] | None:
 
 @dataclass(frozen=True)
 class Filters:
-    """libraries, symbols, callers, trigger_on, trigger_off: globs; a name has to match one of them. depth: calls nested
+    """libraries, symbols, callers, calling_objects, trigger_on, trigger_off: globs; a name has to match one of them. depth: calls nested
     less deeply; first, last: number of events; sample: every Nth call. With trigger_on nothing is recorded before the
     first call of such a function, which is itself recorded; a call of a trigger_off function is not."""
 
     libraries: tuple[str, ...] = ()
     symbols: tuple[str, ...] = ()
     callers: tuple[str, ...] = ()
+    calling_objects: tuple[str, ...] = ()
     trigger_on: tuple[str, ...] = ()
     trigger_off: tuple[str, ...] = ()
     depth: int | None = None
@@ -35,12 +36,12 @@ class Filters:
 
     @cached_property
     def _patterns(self) -> tuple[re.Pattern[str] | None, ...]:
-        names = (self.libraries, self.symbols, self.callers, self.trigger_on, self.trigger_off)
+        names = (self.libraries, self.symbols, self.callers, self.trigger_on, self.trigger_off, self.calling_objects)
         return tuple(_pattern(globs) for globs in names)
 
     def flags(self, library: str, name: str) -> int:
         """RECORD_CALLS, TRIGGER_ON, TRIGGER_OFF of a function. A library's file name may be given for its name."""
-        libraries, symbols, _, on, off = self._patterns
+        libraries, symbols, _, on, off, _ = self._patterns
         flags = 0
         if (libraries is None or libraries.fullmatch(library)) and (symbols is None or symbols.fullmatch(name)):
             flags |= RECORD_CALLS
@@ -54,3 +55,8 @@ class Filters:
         """Whether calls from a function of that name are wanted. Only asked if there are `callers`."""
         pattern = self._patterns[2]
         return pattern is not None and pattern.fullmatch(name) is not None
+
+    def is_calling_object(self, file: str) -> bool:
+        """Whether calls from the file of that name, without its directory, are wanted. Only asked if there are `calling_objects`."""
+        pattern = self._patterns[5]
+        return pattern is not None and pattern.fullmatch(file) is not None

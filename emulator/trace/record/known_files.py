@@ -9,31 +9,42 @@ from functools import cached_property
 from typing import Any
 
 from uselib.linker.errors import ToolError
+from uselib.linker.formats.dynamic_symbols import NO_SYMBOLS, ObjectSymbols, dynamic_symbols
 from uselib.linker.formats.library_names import RETIRED_SUFFIX, THUNK_SUFFIX, plain_name
 from uselib.linker.image import Image
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import dataclass, replace
+from uselib.loader.memory.layout import page_down
 from uselib.loader.memory.vma import MappedFile
 from uselib.loader.programs.images import host_path, read_image
 
 
 @dataclass(frozen=True)
 class KnownFile:
-    """A file that the program has mapped. digest: SHA-256 of its bytes; file: keeps it open."""
+    """A file that the program has mapped. digest: SHA-256 of its bytes; file: keeps it open; dynamic: of a shared object or dynamic program;
+    bias: what is added to the addresses in an ET_DYN; program: it is the program itself."""
 
     path: str
     digest: str
     image: Image
     file: MappedFile
+    dynamic: ObjectSymbols = NO_SYMBOLS
+    bias: int = 0
+    program: bool = False
 
     @classmethod
-    def read(cls, file: MappedFile, stubs: Sequence[str] = ()) -> KnownFile | None:
+    def read(cls, file: MappedFile, stubs: Sequence[str] = (), *, program: bool = False) -> KnownFile | None:
         """None if it is not a program or library that we know. stubs: files that name slots (loader/programs/images.py)."""
         try:
             data = os.pread(file.fd, file.size(), 0)
             image = read_image(data, file.name, host_path(file.fd), stubs)
+            dynamic = dynamic_symbols(data, file.name) if data[:4] == b"\x7fELF" else NO_SYMBOLS
         except (ToolError, OSError):
             return None
-        return cls(file.name, hashlib.sha256(data).hexdigest(), image, file)
+        return cls(file.name, hashlib.sha256(data).hexdigest(), image, file, dynamic, program=program)
+
+    def at(self, bias: int) -> KnownFile:
+        """The same file, mapped elsewhere."""
+        return self if bias == self.bias else replace(self, bias=bias)
 
     @property
     def host_path(self) -> str:
@@ -42,17 +53,20 @@ class KnownFile:
 
     @property
     def base(self) -> int:
-        return min((segment.address for segment in self.image.segments), default=0)
+        low = min((segment.address for segment in self.image.segments), default=0)
+        return page_down(low + self.bias) if self.image.relative else low
 
     @property
     def end(self) -> int:
-        return max((segment.end for segment in self.image.segments), default=0)
+        return max((segment.end for segment in self.image.segments), default=0) + self.bias
 
     @property
     def library(self) -> str:
-        """Its library name, or empty for a program."""
+        """Its library name: of a target library its own, of a shared object its file's. Empty for a program."""
         header = self.image.library
-        return "" if header is None else header.identity.name
+        if header is None:
+            return os.path.basename(self.path) if self.image.relative and not self.program else ""
+        return header.identity.name
 
     @cached_property
     def slot_names(self) -> dict[int, str]:
@@ -80,10 +94,10 @@ class KnownFile:
             if symbol.name.endswith(THUNK_SUFFIX):
                 continue
             name = plain_name(symbol.name)
-            row = (symbol.address, symbol.size, name)
-            known = best.get(symbol.address)
+            row = (symbol.address + self.bias, symbol.size, name)
+            known = best.get(row[0])
             if known is None or (-row[1], row[2]) < (-known[1], known[2]):
-                best[symbol.address] = row
+                best[row[0]] = row
         return sorted(best.values())
 
     @cached_property
@@ -94,8 +108,8 @@ class KnownFile:
         }
         return sorted(found)
 
-    def description(self) -> dict[str, Any]:
-        """The FILE chunk."""
+    def description(self, since: int = 0) -> dict[str, Any]:
+        """The FILE chunk. since: events before it was mapped."""
         rows = self.functions
         return {
             "path": self.path,
@@ -105,4 +119,5 @@ class KnownFile:
             "addresses": [row[0] for row in rows],
             "sizes": [row[1] for row in rows],
             "names": [row[2] for row in rows],
+            **({"since": since} if since else {}),
         }

@@ -17,7 +17,11 @@ from uselib.emulator.process.interfaces import WatchableMachine
 from uselib.emulator.trace.record.backend import (
     BEFORE_FORK,
     EXTRA,
+    FOREIGN,
+    MAX_RESOLVED,
+    MAX_RESOLVERS,
     MAX_SITES,
+    RESOLVER,
     STACKS,
     UNPREPARED,
     WORDS,
@@ -48,7 +52,11 @@ class _NativeStack(ctypes.Structure):
 
 
 class _Function(ctypes.Structure):
-    _fields_ = fields("u8 flags, words, wants, reserved; u32 first_want, slot")
+    _fields_ = fields("u8 flags, words, wants, reserved; u32 first_want, slot, unused; u64 low, high, entry")
+
+
+class _PendingResolver(ctypes.Structure):
+    _fields_ = fields("u64 sp, caller; u32 function, unused")
 
 
 class _Want(ctypes.Structure):
@@ -70,11 +78,13 @@ class _Trace(ctypes.Structure):
         u64 via; u32 via_function, home; u64 stack_clock;
         u64 block;
         u32 other_thread, unused;
+        pointer control; u64 drop; pointer resolved; u64 resolved_count; u32 watched, resolver_count; resolvers resolvers;
         u32 mapping_count, mapping_next; mappings mappings; stacks stacks
         """,
         flush=_FLUSH,
         resolve=_RESOLVE,
         prepare=_PREPARE,
+        resolvers=_PendingResolver * MAX_RESOLVERS,
         mappings=_Mapping * _MAPPINGS,
         stacks=_NativeStack * STACKS,
     )
@@ -95,7 +105,8 @@ def library() -> ctypes.CDLL | None:
     lib.uselib_add_entries.argtypes = [c_void_p, c_void_p, c_uint64, c_uint32]
     for name in ("uselib_forked", "uselib_release"):
         getattr(lib, name).argtypes = [c_void_p]
-    for name in ("uselib_event", "uselib_add_entries", "uselib_forked", "uselib_release"):
+    lib.uselib_drop_entries.argtypes = [c_void_p, c_uint64, c_uint64]
+    for name in ("uselib_event", "uselib_add_entries", "uselib_drop_entries", "uselib_forked", "uselib_release"):
         getattr(lib, name).restype = None
     return lib
 
@@ -125,7 +136,11 @@ class NativeBackend:
         trace.remaining, trace.sample = setup.first, setup.sample
         trace.bits, trace.clock_blocks, trace.returns = setup.bits, setup.clock_blocks, setup.returns
         trace.active, trace.max_depth = setup.active, setup.max_depth
+        self._chosen = (c_uint64 * (2 * MAX_RESOLVED))()
+        trace.resolved = ctypes.addressof(self._chosen)
+        trace.control, trace.drop = machine.native_function("uc_ctl"), machine.drop_control
         self._at = ctypes.addressof(trace)
+        self._gone: list[tuple[int, tuple[int, int]]] = []  # functions there were, and where their object was
         self._build()
         if setup.callers is not None:
             self.set_callers(setup.callers)
@@ -165,24 +180,48 @@ class NativeBackend:
     # -- functions ------------------------------------------------------------------------------------------------------
 
     def _build(self) -> None:
-        """Arrays for all functions there are; their addresses go into the table of entries."""
-        specs, trace = self._specs, self._trace
-        self._functions = (_Function * max(len(specs), 1))()
+        """Arrays with room for twice the functions there are, and for what resolvers choose."""
+        trace, room = self._trace, 256
+        while room < 2 * len(self._specs):
+            room *= 2
+        slots = 4 * (room + MAX_RESOLVED)
+        slots = 1 << slots.bit_length()
+        self._functions = (_Function * room)()
         self._want_rows: list[Want] = []
-        for row, spec in zip(self._functions, specs, strict=False):
-            row.slot = spec.slot + 1
-            self._fill(row, spec)
-        slots = 64
-        while slots < 4 * len(specs):
-            slots *= 2
         self._keys, self._values = (c_uint64 * slots)(), (c_uint32 * slots)()
-        trace.functions, trace.function_count = ctypes.addressof(self._functions), len(specs)
-        self._place_wants()
+        trace.functions = ctypes.addressof(self._functions)
         trace.keys, trace.values = ctypes.addressof(self._keys), ctypes.addressof(self._values)
         trace.key_mask = slots - 1
+        self._enter(0)
+        for number, (begin, end) in self._gone:
+            self._lib.uselib_drop_entries(self._at, begin, end)
+            self._add_entries(number)
+        for at in range(0, 2 * trace.resolved_count, 2):
+            address = (c_uint64 * 1)(self._chosen[at])
+            self._lib.uselib_add_entries(self._at, address, 1, self._chosen[at + 1])
+
+    def _enter(self, first: int) -> None:
+        """Functions from number `first` on into the arrays; their addresses go into the table of entries."""
+        specs, trace = self._specs, self._trace
+        for number in range(first, len(specs)):
+            row, spec = self._functions[number], specs[number]
+            row.slot = spec.slot + 1
+            row.low, row.high, row.entry = *spec.own, spec.address
+            self._fill(row, spec)
+        trace.function_count = len(specs)
+        self._place_wants()
+        self._add_entries(first)
+
+    def _add_entries(self, first: int) -> None:
+        specs = self._specs[first:]
         if self._setup.everything:
-            addresses = (c_uint64 * len(specs))(*(spec.address for spec in specs))
-            self._lib.uselib_add_entries(self._at, addresses, len(specs), 0)
+            self._lib.uselib_add_entries(
+                self._at, (c_uint64 * len(specs))(*(s.address for s in specs)), len(specs), first
+            )
+            return
+        for number, spec in enumerate(specs, first):  # slots have hooks of their own
+            if spec.flags & (FOREIGN | RESOLVER):
+                self._lib.uselib_add_entries(self._at, (c_uint64 * 1)(spec.address), 1, number)
 
     def _fill(self, row: Any, spec: FunctionSpec) -> None:
         row.flags, row.words, row.wants = spec.flags, spec.words, len(spec.wants)
@@ -209,7 +248,10 @@ class NativeBackend:
     def add_functions(self, first: int, specs: Sequence[FunctionSpec]) -> None:
         assert first == len(self._specs)
         self._specs.extend(specs)
-        self._build()
+        if len(self._specs) > len(self._functions):
+            self._build()
+        else:
+            self._enter(first)
 
     def set_callers(self, ranges: Sequence[tuple[int, int]]) -> None:
         self._ranges = (c_uint64 * max(2 * len(ranges), 1))(*(end for pair in ranges for end in pair))
@@ -224,6 +266,20 @@ class NativeBackend:
         self._keep.append(table)
         function = native_module.address(self._lib.uselib_on_slot)
         return [self._machine.watch_blocks_native(begin, begin + size * count, function, ctypes.addressof(table))]
+
+    def watch_entries(self) -> None:
+        if self._setup.everything or self._trace.watched:
+            return
+        self._trace.watched = 1
+        function, bits = (
+            native_module.address(self._lib.uselib_on_entry),
+            (c_uint64 * 6).in_dll(self._lib, "uselib_sizes")[5],
+        )
+        self._machine.watch_filtered(function, self._at, ctypes.addressof(self._bloom), bits)
+
+    def forget_functions(self, begin: int, end: int) -> None:
+        self._lib.uselib_drop_entries(self._at, begin, end)
+        self._gone.append((len(self._specs), (begin, end)))
 
     # -- memory ---------------------------------------------------------------------------------------------------------
 

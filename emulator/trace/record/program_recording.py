@@ -1,4 +1,7 @@
-"""ProgramRecording: finds target libraries as a program maps them, has their jump tables watched, and describes what is recorded.
+"""ProgramRecording: finds libraries as a program maps them, has their functions watched, and describes what is recorded.
+
+Of a target library the slots are watched; of a shared object (and a dynamic program) the exported functions, whose calls from other
+objects are recorded.
 
 A library is recognised by the NT_LIBRARY note on its first page, whether uselib(2) or the start-up code's mmap put it there.
 Events are made by a backend (native, or in Python), which hands them over in bulk; everything here runs once a mapping, once a
@@ -7,14 +10,17 @@ system call or once a program.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from uselib.emulator.process.interfaces import Kernel, ProcessEnded, WatchableMachine
 from uselib.emulator.process.kernel_tap import KernelTap
 from uselib.emulator.trace.record.backend import (
+    FOREIGN,
     INNER,
     NO_LIMIT,
+    RESOLVER,
     THUNK,
     UNPREPARED,
     FunctionSpec,
@@ -31,11 +37,12 @@ from uselib.emulator.trace.record.recording_hooks import RecordingHooks
 from uselib.emulator.trace.record.select_backend import make_backend
 from uselib.emulator.trace.store.format import RECORD, Batch, ChunkKind, EventKind
 from uselib.emulator.trace.symbols import SymbolMap
+from uselib.linker.formats.dynamic_symbols import unversioned
 from uselib.linker.image import LibraryHeader, Machine
 from uselib.linker.quick_dataclass import dataclass, replace
-from uselib.loader.memory.address_space import AddressSpace, page_up
+from uselib.loader.memory.address_space import PROT_EXEC, AddressSpace, page_up
 from uselib.loader.memory.vma import Vma
-from uselib.loader.programs.images import mapped_library
+from uselib.loader.programs.images import load_bias, mapped_library
 
 RECENT = 16  # calls kept for a fault report
 _CALLS = (EventKind.CALL, EventKind.INNER_CALL)
@@ -100,6 +107,7 @@ class ProgramRecording:
         self._symbols = SymbolMap(program.space)
         self._functions: list[RecordedFunction] = []
         self._files: dict[str, KnownFile | None] = {}
+        self._objects: dict[int, KnownFile] = {}  # base -> shared object, or dynamic program
         self._tables: dict[int, tuple[LibraryHeader, list[int]]] = {}  # base -> header, hooks
         self._callers: list[tuple[int, int]] = []
         self._threads: list[
@@ -249,7 +257,11 @@ class ProgramRecording:
         """There is a mapping. A file's first page may be that of a target library."""
         for participant in self._hooks:
             participant.mapped(vma)
-        if vma.known is None or vma.offset:
+        if vma.known is None:
+            return
+        if vma.prot & PROT_EXEC:
+            self._object(vma)
+        if vma.offset:
             return
         try:
             header = mapped_library(vma.known)
@@ -263,20 +275,53 @@ class ProgramRecording:
         assert vma.known is not None
         if vma.name in self._files:
             return self._files[vma.name]
-        known = self._files[vma.name] = KnownFile.read(vma.known, self._options.stubs)
+        program = vma.name == self._program.name
+        known = self._files[vma.name] = KnownFile.read(vma.known, self._options.stubs, program=program)
         if known is None:
             return None
-        self._output.describe(ChunkKind.FILE, known.description())
+        if known.image.relative:  # where it is, its executable mapping tells
+            return known
+        self._describe_file(known)
+        return known
+
+    def _describe_file(self, known: KnownFile) -> None:
+        self._output.describe(ChunkKind.FILE, known.description(self.backend.sequence if known.image.relative else 0))
         filters = self._options.filters
+        if filters.calling_objects and filters.is_calling_object(os.path.basename(known.path)):
+            self._callers.append((known.base, known.end))
         if filters.callers:
             self._callers += [
                 (start + 1, start + size + 1) for start, size, name in known.functions if filters.is_caller(name)
             ]
+        if filters.callers or filters.calling_objects:
             self.backend.set_callers(joined(self._callers))
         if self._options.all_functions:
             rows = [(name, address, None) for address, _, name in known.functions]
             self._table(known, rows, INNER)
-        return known
+
+    def _object(self, vma: Vma) -> None:
+        """Code of a file: of a shared object, or of a program that exports functions. What was there before is gone."""
+        known = self._file(vma)
+        if known is None or not (known.image.relative or known.dynamic.exported):
+            return
+        known = known.at(load_bias(known.image, vma))
+        own = known.base, known.end
+        if self._objects.get(known.base) == known:
+            return
+        for base, other in list(self._objects.items()):
+            if base < own[1] and own[0] < other.end:
+                self.backend.forget_functions(base, other.end)
+                self._callers = [(low, high) for low, high in self._callers if high <= base or low >= other.end]
+                del self._objects[base]
+        self._objects[known.base] = known
+        if known.image.relative:
+            self._describe_file(known)
+        if not known.dynamic.exported or self._options.all_functions:
+            return
+        self.backend.watch_entries()
+        wanted = frozenset[str]().union(*(other.dynamic.imported for other in self._objects.values()))
+        chosen = known.dynamic.chosen(wanted)
+        self._table(known, [(f.name, f.address + known.bias, None) for f in chosen], FOREIGN, own=own)
 
     def _library(self, header: LibraryHeader, vma: Vma) -> None:
         base, who = vma.start, header.identity
@@ -311,6 +356,7 @@ class ProgramRecording:
         rows: Sequence[tuple[str, int, int | None]],
         flags: int,
         slots: dict[str, int] | None = None,
+        own: tuple[int, int] = (0, 0),
     ) -> int:
         """Numbers functions (name, address, slot) and tells the backend of them. Returns the first number."""
         first, library = len(self._functions), known.library
@@ -324,14 +370,20 @@ class ProgramRecording:
             "file": known.path,
             "library": library,
             "version": "" if header is None else str(header.identity.version),
+            "exported": bool(flags & FOREIGN),
         }
         self._output.describe(ChunkKind.TABLE, chunk)
         filters, specs = self._options.filters, []
+        resolvers = (
+            {f.address + known.bias for f in known.dynamic.exported if f.resolver} if flags & FOREIGN else frozenset()
+        )
         for name, address, _ in rows:
-            own = flags | filters.flags(library, name)
+            all_flags = flags | filters.flags(library, name)
+            if flags & FOREIGN:
+                all_flags |= filters.flags(library, unversioned(name)) | (RESOLVER if address in resolvers else 0)
             if self._wants is not None:
-                own |= UNPREPARED
-            specs.append(FunctionSpec(address, own, slot=-1 if slots is None else slots.get(name, -1)))
+                all_flags |= UNPREPARED
+            specs.append(FunctionSpec(address, all_flags, slot=-1 if slots is None else slots.get(name, -1), own=own))
         self.backend.add_functions(first, specs)
         return first
 
@@ -343,7 +395,7 @@ def _setup(bits: int, options: RecordOptions, state: FilterState) -> Setup:
         everything=options.everything,
         clock_blocks=options.clock == "blocks",
         returns=options.returns,
-        callers=() if filters.callers else None,
+        callers=() if filters.callers or filters.calling_objects else None,
         max_depth=(1 << 32) - 1 if filters.depth is None else filters.depth,
         first=state.remaining,
         sample=filters.sample,

@@ -10,10 +10,13 @@ from uselib.emulator.process.interfaces import WatchableMachine
 from uselib.emulator.trace.record.backend import (
     BEFORE_FORK,
     EXTRA,
+    FOREIGN,
     INNER,
+    MAX_RESOLVERS,
     MAX_SITES,
     NO_LIMIT,
     RECORD_CALLS,
+    RESOLVER,
     RETURN_REACH,
     THUNK,
     TRIGGER_OFF,
@@ -71,6 +74,10 @@ class PythonBackend:
         self._sampled = 0
         self._disabled = False
         self._reader = GuestReader(setup.bits, helpers.resolve)
+        self._watched = False
+        self._resolvers: list[
+            tuple[int, int, int]
+        ] = []  # that have not returned: stack pointer, return address, function
         self._stacks = CallStacks(self._reader.find)
         self._via = self._via_function = 0
         if setup.everything:
@@ -91,6 +98,30 @@ class PythonBackend:
         for number, spec in enumerate(specs, first):
             self._entries.setdefault(spec.address, number)
         self._specs.extend(specs)
+
+    def watch_entries(self) -> None:
+        if not self._setup.everything and not self._watched:
+            self._watched = True
+            self._machine.watch_blocks(1, 1, self._on_entry)
+
+    def forget_functions(self, begin: int, end: int) -> None:
+        self._entries = {at: number for at, number in self._entries.items() if not begin <= at < end}
+
+    def _on_entry(self, address: int) -> None:
+        """A block, where slots have hooks of their own."""
+        if self._resolvers:
+            self._maybe_resolved(address)
+        function = self._entries.get(address)
+        if function is not None and self._specs[function].flags & (FOREIGN | RESOLVER):
+            self._enter(function, address)
+
+    def _maybe_resolved(self, address: int) -> None:
+        """A resolver may have returned: what it gives is another address of its function."""
+        sp, caller, function = self._resolvers[-1]
+        registers = self._machine.cpu.general()
+        if caller == address and registers[7] == sp + self._word:
+            self._resolvers.pop()
+            self._entries.setdefault(registers[0], function)
 
     def set_callers(self, ranges: Sequence[tuple[int, int]]) -> None:
         self._callers = tuple(ranges)
@@ -195,10 +226,20 @@ class PythonBackend:
 
     # -- calls ----------------------------------------------------------------------------------------------------------
 
-    def _enter(self, function: int) -> None:
+    def _enter(self, function: int, address: int = 0) -> None:
         spec = self._specs[function]
         registers = self._machine.cpu.general()
         sp = registers[7]
+        if spec.flags & (FOREIGN | RESOLVER):
+            (back,) = self._reader.words(sp, 1)
+            if spec.flags & RESOLVER and address == spec.address:
+                while self._resolvers and self._resolvers[-1][0] <= sp:
+                    self._resolvers.pop()
+                if len(self._resolvers) < MAX_RESOLVERS:
+                    self._resolvers.append((sp, back, function))
+                return
+            if spec.own[0] <= back < spec.own[1] or self._jumped_within(function, sp, back):
+                return
         if self._entered_before(spec, sp):
             return
         self._via, self._via_function = 0 if spec.flags & INNER else sp, function
@@ -216,6 +257,21 @@ class PythonBackend:
         stack.push(frame)
         if self._setup.returns and caller and len(self._sites) < MAX_SITES:
             self._sites.add(caller)
+
+    def _jumped_within(self, function: int, sp: int, caller: int) -> bool:
+        """A function of the same object that was called has jumped to it."""
+        frames = self._stacks.at(sp).frames
+        if not frames or (frames[-1].sp, frames[-1].caller) != (sp, caller) or frames[-1].function == function:
+            return False
+        if self._specs[frames[-1].function].own[0] != self._specs[function].own[0]:
+            return False
+        return self._setup.returns or self._fixed_call(caller)
+
+    def _fixed_call(self, caller: int) -> bool:
+        """The call before a return address always leads to the same function: call rel32, and call through the GOT."""
+        code = self._reader.copy(caller - 6, 6)
+        through_got = code[:2] == b"\xff\x15" or (self._word == 4 and code[:2] == b"\xff\x93")
+        return len(code) == 6 and (code[1] == 0xE8 or through_got)
 
     def _entered_before(self, spec: FunctionSpec, sp: int) -> bool:
         """A slot has led to this inner function: the call is recorded already."""
@@ -290,13 +346,15 @@ class PythonBackend:
     def _on_block(self, address: int) -> None:
         self.blocks += 1
         self.block = address
+        if self._resolvers:
+            self._maybe_resolved(address)
         if self._setup.returns and address in self._sites:
             self._maybe_return(address)
         function = self._entries.get(address)
         if function is None:
             self._via = 0
         else:
-            self._enter(function)
+            self._enter(function, address)
 
     def _maybe_return(self, address: int) -> None:
         sp = self._machine.cpu.general()[7]

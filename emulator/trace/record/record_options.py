@@ -44,6 +44,7 @@ OPTIONS: dict[str, Option] = {
     "--library": Option("GLOB", "only calls of these libraries", many=True, field="libraries"),
     "--symbol": Option("GLOB", "only calls of these functions", many=True, field="symbols"),
     "--caller": Option("GLOB", "only calls from these functions", many=True, field="callers"),
+    "--from": Option("GLOB", "only calls from these objects (file names)", many=True, field="calling_objects"),
     "--trigger-on": Option("GLOB", "begin at the first call of such a function", many=True),
     "--trigger-off": Option("GLOB", "pause at a call of such a function, until --trigger-on", many=True),
     "--depth": Option("N", "only calls nested less than N deep", positive_count),
@@ -53,7 +54,18 @@ OPTIONS: dict[str, Option] = {
     "--stubs": Option("FILE", "names of an a.out library's slots: its stub archive or jump.funcs", many=True),
     "--recorder": Option("KIND", "native or python (slow; the same events)"),
 }
-_FILTERS = ("libraries", "symbols", "callers", "trigger_on", "trigger_off", "depth", "first", "last", "sample")
+_FILTERS = (
+    "libraries",
+    "symbols",
+    "callers",
+    "calling_objects",
+    "trigger_on",
+    "trigger_off",
+    "depth",
+    "first",
+    "last",
+    "sample",
+)
 
 
 def record_options(values: Mapping[str, Any]) -> RecordOptions:

@@ -13,6 +13,7 @@ from uselib.emulator.trace.prototypes.sources import PrototypeFile, Prototypes, 
 from uselib.emulator.trace.record.backend import WORDS, Copy, Want
 from uselib.emulator.trace.record.known_files import KnownFile
 from uselib.emulator.trace.record.program_recording import RecordedFunction
+from uselib.linker.formats.dynamic_symbols import unversioned
 from uselib.linker.image import Machine
 
 if TYPE_CHECKING:
@@ -53,4 +54,4 @@ class PrototypeWants:
             names = {file.host_path: file.path for file in known}
             prototypes = open_prototypes(machine, names, self._files, library, self._warn, names)
             self._opened[key] = prototypes
-        return wants_of(prototypes.find(function.name), machine, results=self._results)
+        return wants_of(prototypes.find(unversioned(function.name)), machine, results=self._results)

@@ -11,7 +11,7 @@ until one is missing or cut short.
     kind 3 TABLE     JSON: one range of functions that events refer to: first (function index), names, addresses,
                      slots (numbers from 1, or null for functions that are no slots), file, library ("" for the program), version
     kind 4 FILE      JSON: a mapped file: path, base, end, digest, and its functions as parallel lists addresses, sizes, names:
-                     callers are named from this, without the file itself
+                     callers are named from this, without the file itself. since: of a file that is mapped later, how many events came before
     kind 5 RECORDS   u64 sequence of the first event, then n records of RECORD.size bytes
     kind 6 PAYLOAD   what pointers pointed to at call time: rows of u64 sequence, u8 word index, u8 flags (1: cut), u16 size,
                      bytes (not padded). Word index 64: the arguments on the stack, 65: xmm0 to xmm7, 8 bytes each; for a

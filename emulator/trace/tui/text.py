@@ -105,7 +105,7 @@ class Lines:
 
     def caller(self, event: Event) -> str:
         """The function that called, or the address of the call."""
-        place = event.process.places.caller(event.caller)
+        place = event.process.places.caller(event.caller, event.sequence)
         if place is None:
             return f"{event.caller:#x}"
         return plain_name(place.symbol) or str(place)
@@ -189,7 +189,7 @@ class Lines:
         return out
 
     def _caller_details(self, event: Event) -> Pieces:
-        place = event.process.places.caller(event.caller)
+        place = event.process.places.caller(event.caller, event.sequence)
         out: Pieces = [("label", "caller    "), ("", str(place) if place is not None else f"{event.caller:#x}")]
         if place is not None:
             line = self._source.of(place, event.caller) if self._source is not None else ""

@@ -215,6 +215,7 @@ EXPORT int uselib_core_start(void *uc, uint64_t pc, uint64_t until, int counting
     core_running = env;
     core_enter_faults((uintptr_t)__builtin_frame_address(0));
     core_clear_x87();
+    core_enter_watch(uc);
     core_enter_sse(env);
     int status = emu_start(uc, pc, until, 0, 0);
     core_leave_sse(env);

@@ -150,6 +150,9 @@ extern void (*core_emit_branch)(void *tcg, uint32_t condition, void *value, int3
 extern void (*core_emit_one)(void *tcg, int operation, uintptr_t a);
 extern void (*core_emit_three)(void *tcg, int operation, uintptr_t a, uintptr_t b, uintptr_t c);
 
+/* translate.c: before a run of the CPU, for block hooks that are called for chosen blocks. */
+void core_enter_watch(void *uc);
+
 /* sse.c: around a run of the CPU. */
 void core_enter_sse(Env *env);
 void core_leave_sse(Env *env);

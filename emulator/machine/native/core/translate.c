@@ -45,13 +45,57 @@ static void translate(Base *base, void *cpu)
     core_now.aligned = core_now.half = core_now.quarter = core_now.checked = core_now.sixteen = false;
 }
 
+/* A block hook of an engine that is called for chosen blocks only: those whose address a Bloom filter has when they are translated. Unicorn asks
+ * for each block whether a hook's bounds hold it, when the block is translated and again when it runs; so the bounds are none while one
+ * is translated that is not chosen, and everything else of the time. */
+typedef struct {
+    void *uc;
+    uint64_t *bounds;        /* of the hook: begin, end; 1, 0 is everything */
+    const uint64_t *filter;
+    unsigned bits;           /* 2^bits bits of it; the hash is that of emulator/trace/native/recorder.c */
+} Watch;
+
+static Watch watches[16];
+
+static Watch *watch_of(const void *uc)
+{
+    for (Watch *w = watches; w < watches + sizeof watches / sizeof *watches; w++)
+        if (w->uc == uc) return w;
+    return NULL;
+}
+
+/* filter NULL: takes the watch away. 0: there is no room. */
+EXPORT int uselib_core_watch(void *uc, uint64_t *bounds, const uint64_t *filter, unsigned bits)
+{
+    Watch *w = watch_of(uc);
+    if (!w && !(w = watch_of(NULL))) return 0;
+    *w = filter ? (Watch){uc, bounds, filter, bits} : (Watch){NULL, NULL, NULL, 0};
+    return 1;
+}
+
+static bool chosen(const Watch *w, uint64_t address)
+{
+    uint64_t bit = (address * 0x9E3779B97F4A7C15u) >> (64 - w->bits);
+    return w->filter[bit >> 6] >> (bit & 63) & 1;
+}
+
+/* Before a run: a translation that ended by a fault has left the bounds as they were. */
+void core_enter_watch(void *uc)
+{
+    Watch *w = watch_of(uc);
+    if (w) w->bounds[0] = 1, w->bounds[1] = 0;
+}
+
 static void loop(const Operations *operations, Base *base, void *cpu, void *tb, int max)
 {
     Operations ours = *operations;
+    Watch *w = watch_of(*(void **)((char *)cpu + CPU_UC));
     unicorn_operations = operations;
     ours.translate_insn = translate;
     core_start_block((Env *)((char *)cpu + CPU_ENV), *(uint64_t *)tb);
+    if (w && !chosen(w, *(uint64_t *)tb)) w->bounds[0] = w->bounds[1] = ~(uint64_t)0; /* the block's address is its first field */
     unicorn_loop(&ours, base, cpu, tb, max);
+    if (w) w->bounds[0] = 1, w->bounds[1] = 0;
 }
 
 static uint32_t code8(Env *env, uint64_t address)
