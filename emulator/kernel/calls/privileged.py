@@ -200,7 +200,7 @@ PRIVILEGED: tuple[Syscall, ...] = (
     Syscall("syslog", sys_syslog, (choice("syslog"), PTR_OUT, INT)),
     Syscall("ptrace", sys_ptrace, (choice("ptrace"), PID, PTR, PTR)),
     Syscall("kcmp", sys_kcmp, (PID, PID, choice("kcmp"), UINT, UINT)),
-    Syscall("sysfs", sys_sysfs, (INT, PTR, PTR)),
+    Syscall("sysfs", sys_sysfs, (INT, PTR, PTR_OUT)),
     Syscall("membarrier", sys_membarrier, (choice("membarrier"), UINT, INT)),
     Syscall("get_mempolicy", sys_get_mempolicy, (PTR_OUT, PTR_OUT, SIZE, PTR, HEX)),
     Syscall("set_mempolicy", sys_set_mempolicy, (HEX, PTR, SIZE)),

@@ -51,6 +51,7 @@ def values(random_: random.Random, machine: Machine) -> int:
 
 def prepare(guest: Kernel, random_: random.Random, world: Path) -> None:
     """Some descriptors of each kind, and paths, small numbers and noise in memory."""
+    guest.memory.data_limit = guest.memory.lock_limit = None  # of setrlimit
     guest.memory.map(DATA, ROOM, 3, placement="fixed")
     names = [
         b"file",
