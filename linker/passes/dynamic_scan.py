@@ -20,7 +20,14 @@ from uselib.linker.formats.elf import SHF_WRITE, SHN_ABS, STT_OBJECT
 from uselib.linker.passes.apply import is_branch
 from uselib.linker.passes.dynamic_symbols import FUNCTIONS, DynamicPlan
 from uselib.linker.passes.model import UNDEFINED, InputSection, ObjectFile, Symbol
-from uselib.linker.passes.relocations import LinearRelocation, MachineRelocations, Needs, Site, SymbolKey
+from uselib.linker.passes.relocations import (
+    LinearRelocation,
+    MachineRelocations,
+    Needs,
+    Site,
+    SpecialRelocation,
+    SymbolKey,
+)
 from uselib.linker.quick_dataclass import dataclass, field
 
 
@@ -229,3 +236,52 @@ def settle_relocations(needs: DynamicNeeds) -> None:
         elif needs.plan.pic:
             kept.append(relocation._replace(type=needs.types.relative, symbol=None, addend=None))
     needs.relocations = kept
+
+
+# -- thread-local data, for both machines' tables -----------------------------------------------------------------------
+
+
+def dynamic_needs(needs: Needs) -> DynamicNeeds:
+    assert isinstance(needs, DynamicNeeds)
+    return needs
+
+
+def makes_shared(needs: Needs) -> bool:
+    """Whether the output is a shared object."""
+    plan = dynamic_needs(needs).plan
+    return plan is not None and plan.shared
+
+
+def scan_general_dynamic(needs: Needs, site: Site) -> None:
+    """A pair (module, offset) in a shared object; in a program initial-exec if the symbol is preemptible, else local-exec."""
+    _thread_entry(needs, site, dynamic_needs(needs).tls_gd)
+
+
+def scan_descriptor(needs: Needs, site: Site) -> None:
+    """A descriptor in a shared object; in a program as `scan_general_dynamic`."""
+    _thread_entry(needs, site, dynamic_needs(needs).tls_desc)
+
+
+def _thread_entry(needs: Needs, site: Site, entries: dict[SymbolKey, tuple[ObjectFile, int]]) -> None:
+    if makes_shared(needs):
+        needs.uses_got = True
+        entries.setdefault(site.key, (site.file, site.index))
+    elif preemptible(site):
+        needs.add_got_tp(site)
+
+
+def scan_local_dynamic(needs: Needs, _site: Site) -> None:
+    """The output's own module, in a shared object."""
+    if makes_shared(needs):
+        needs.uses_got = dynamic_needs(needs).tls_ld = True
+
+
+def local_exec(row: SpecialRelocation) -> SpecialRelocation:
+    """An offset from TP that is known at link time: in programs only."""
+
+    def scan(needs: Needs, site: Site) -> None:
+        if makes_shared(needs):
+            text = "local-exec code for thread-local data cannot be used in a shared object"
+            dynamic_needs(needs).problem(site, row.name, text)
+
+    return SpecialRelocation(row.name, scan, row.apply)

@@ -8,7 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from uselib.linker.passes import i386
-from uselib.linker.passes.dynamic_scan import DynamicNeeds, DynamicTypes, constant, preemptible
+from uselib.linker.passes.dynamic_scan import (
+    DynamicTypes,
+    constant,
+    dynamic_needs,
+    local_exec,
+    makes_shared,
+    preemptible,
+    scan_descriptor,
+    scan_general_dynamic,
+    scan_local_dynamic,
+)
 from uselib.linker.passes.i386 import has_base, ie_relaxes, relaxes
 from uselib.linker.passes.relocations import Applying, MachineRelocations, Needs, Site, SpecialRelocation
 
@@ -46,24 +56,14 @@ def _word(value: int) -> bytes:
     return (value & 0xFFFFFFFF).to_bytes(4, "little")
 
 
-def _needs(needs: Needs) -> DynamicNeeds:
-    assert isinstance(needs, DynamicNeeds)
-    return needs
-
-
-def _shared(needs: Needs) -> bool:
-    plan = _needs(needs).plan
-    return plan is not None and plan.shared
-
-
 def _pic(needs: Needs) -> bool:
-    plan = _needs(needs).plan
+    plan = dynamic_needs(needs).plan
     return plan is not None and plan.pic
 
 
 def _scan_got(needs: Needs, site: Site) -> None:
     if _pic(needs) and not has_base(site):
-        _needs(needs).problem(
+        dynamic_needs(needs).problem(
             site, i386.SPECIAL[site.type].name, "an absolute address of a GOT entry, in code that moves"
         )
     needs.add_got(site)
@@ -73,21 +73,13 @@ def _scan_gotx(needs: Needs, site: Site) -> None:
     needs.uses_got = True
     how = relaxes(site)
     if how == "mov" and _pic(needs):
-        _needs(needs).problem(site, "R_386_GOT32X", "an absolute address of a GOT entry, in code that moves")
+        dynamic_needs(needs).problem(site, "R_386_GOT32X", "an absolute address of a GOT entry, in code that moves")
     elif not how or preemptible(site) or (_pic(needs) and constant(site)):
         needs.add_got(site)
 
 
 def _got32x(run: Applying, site: Site) -> None:
     i386.SPECIAL[3 if site.key in run.got_entries else 43].apply(run, site)
-
-
-def _scan_gd(needs: Needs, site: Site) -> None:
-    needs.uses_got = True
-    if _shared(needs):
-        _needs(needs).tls_gd.setdefault(site.key, (site.file, site.index))
-    elif preemptible(site):
-        needs.add_got_tp(site)
 
 
 def _gd(run: Applying, site: Site) -> None:
@@ -102,11 +94,6 @@ def _gd(run: Applying, site: Site) -> None:
         run.patch(site, -3 if with_index else -2, b"\x65\xa1\0\0\0\0\x03" + bytes((0x80 | register,)) + _word(entry))
     else:
         i386.SPECIAL[18].apply(run, site)
-
-
-def _scan_ldm(needs: Needs, site: Site) -> None:
-    if _shared(needs):
-        needs.uses_got = _needs(needs).tls_ld = True
 
 
 def _ldm(run: Applying, site: Site) -> None:
@@ -124,11 +111,11 @@ def _ldo_32(run: Applying, site: Site) -> None:
 
 
 def _scan_ie(needs: Needs, site: Site) -> None:
-    if _shared(needs):
-        _needs(needs).static_tls = True
-    if site.type == 15 and _pic(needs) and (preemptible(site) or not ie_relaxes(site) or _shared(needs)):
-        _needs(needs).problem(site, "R_386_TLS_IE", "an absolute address of a GOT entry, in code that moves")
-    if _shared(needs) or preemptible(site) or not ie_relaxes(site):
+    if makes_shared(needs):
+        dynamic_needs(needs).static_tls = True
+    if site.type == 15 and _pic(needs) and (preemptible(site) or not ie_relaxes(site) or makes_shared(needs)):
+        dynamic_needs(needs).problem(site, "R_386_TLS_IE", "an absolute address of a GOT entry, in code that moves")
+    if makes_shared(needs) or preemptible(site) or not ie_relaxes(site):
         needs.add_got_tp(site)
 
 
@@ -141,17 +128,9 @@ def _ie(run: Applying, site: Site) -> None:
 
 
 def _scan_ie_32(needs: Needs, site: Site) -> None:
-    if _shared(needs):
-        _needs(needs).static_tls = True
+    if makes_shared(needs):
+        dynamic_needs(needs).static_tls = True
     needs.add_got_tp_positive(site)
-
-
-def _scan_desc(needs: Needs, site: Site) -> None:
-    needs.uses_got = True
-    if _shared(needs):
-        _needs(needs).tls_desc.setdefault(site.key, (site.file, site.index))
-    elif preemptible(site):
-        needs.add_got_tp(site)
 
 
 def _desc(run: Applying, site: Site) -> None:
@@ -170,17 +149,6 @@ def _desc_call(run: Applying, site: Site) -> None:
         i386.SPECIAL[40].apply(run, site)
 
 
-def _local_exec(number: int) -> SpecialRelocation:
-    row = i386.SPECIAL[number]
-
-    def scan(needs: Needs, site: Site) -> None:
-        if _shared(needs):
-            text = "local-exec code for thread-local data cannot be used in a shared object"
-            _needs(needs).problem(site, row.name, text)
-
-    return SpecialRelocation(row.name, scan, row.apply)
-
-
 def _row(
     number: int, scan: Callable[[Needs, Site], None], apply: Callable[[Applying, Site], None]
 ) -> SpecialRelocation:
@@ -192,13 +160,13 @@ SPECIAL = i386.SPECIAL | {
     43: _row(43, _scan_gotx, _got32x),
     15: _row(15, _scan_ie, _ie),
     16: _row(16, _scan_ie, _ie),
-    17: _local_exec(17),
-    18: _row(18, _scan_gd, _gd),
-    19: _row(19, _scan_ldm, _ldm),
+    17: local_exec(i386.SPECIAL[17]),
+    18: _row(18, scan_general_dynamic, _gd),
+    19: _row(19, scan_local_dynamic, _ldm),
     32: SpecialRelocation("R_386_TLS_LDO_32", None, _ldo_32),
     33: _row(33, _scan_ie_32, i386.SPECIAL[33].apply),
-    34: _local_exec(34),
-    39: _row(39, _scan_desc, _desc),
+    34: local_exec(i386.SPECIAL[34]),
+    39: _row(39, scan_descriptor, _desc),
     40: SpecialRelocation("R_386_TLS_DESC_CALL", None, _desc_call),
 }
 RELOCATIONS: MachineRelocations = i386.RELOCATIONS._replace(special=SPECIAL)

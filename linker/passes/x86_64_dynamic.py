@@ -9,7 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from uselib.linker.passes import x86_64
-from uselib.linker.passes.dynamic_scan import DynamicNeeds, DynamicTypes, constant, preemptible
+from uselib.linker.passes.dynamic_scan import (
+    DynamicTypes,
+    constant,
+    dynamic_needs,
+    local_exec,
+    makes_shared,
+    preemptible,
+    scan_descriptor,
+    scan_general_dynamic,
+    scan_local_dynamic,
+)
 from uselib.linker.passes.relocations import Applying, MachineRelocations, Needs, Site, SpecialRelocation
 from uselib.linker.passes.x86_64 import S32, relaxes
 
@@ -41,22 +51,12 @@ def _word(value: int) -> bytes:
     return (value & 0xFFFFFFFF).to_bytes(4, "little")
 
 
-def _needs(needs: Needs) -> DynamicNeeds:
-    assert isinstance(needs, DynamicNeeds)
-    return needs
-
-
-def _shared(needs: Needs) -> bool:
-    plan = _needs(needs).plan
-    return plan is not None and plan.shared
-
-
 def _scan_got(needs: Needs, site: Site) -> None:
     needs.add_got(site)
 
 
 def _scan_gotx(needs: Needs, site: Site) -> None:
-    how, plan = relaxes(site), _needs(needs).plan
+    how, plan = relaxes(site), dynamic_needs(needs).plan
     moves = plan is not None and plan.pic and constant(site) and how != "lea"
     if not how or preemptible(site) or moves:
         needs.add_got(site)
@@ -65,14 +65,6 @@ def _scan_gotx(needs: Needs, site: Site) -> None:
 def _got_pcrelx(run: Applying, site: Site) -> None:
     special = x86_64.SPECIAL[9 if site.key in run.got_entries else site.type]
     special.apply(run, site)
-
-
-def _scan_gd(needs: Needs, site: Site) -> None:
-    if _shared(needs):
-        needs.uses_got = True
-        _needs(needs).tls_gd.setdefault(site.key, (site.file, site.index))
-    elif preemptible(site):
-        needs.add_got_tp(site)
 
 
 def _gd(run: Applying, site: Site) -> None:
@@ -85,11 +77,6 @@ def _gd(run: Applying, site: Site) -> None:
         run.patch(site, -4, code)
     else:
         x86_64.SPECIAL[19].apply(run, site)
-
-
-def _scan_ld(needs: Needs, site: Site) -> None:
-    if _shared(needs):
-        needs.uses_got = _needs(needs).tls_ld = True
 
 
 def _ld(run: Applying, site: Site) -> None:
@@ -112,9 +99,9 @@ def _dtpoff(width: int, number: int) -> SpecialRelocation:
 
 
 def _scan_ie(needs: Needs, site: Site) -> None:
-    if _shared(needs):
-        _needs(needs).static_tls = True
-    if _shared(needs) or preemptible(site) or not x86_64.ie_relaxes(site):
+    if makes_shared(needs):
+        dynamic_needs(needs).static_tls = True
+    if makes_shared(needs) or preemptible(site) or not x86_64.ie_relaxes(site):
         needs.add_got_tp(site)
 
 
@@ -125,14 +112,6 @@ def _ie(run: Applying, site: Site) -> None:
         run.put(site, entry + run.addend(site) - (run.place + site.offset), low=S32[0], high=S32[1])
     else:
         x86_64.SPECIAL[22].apply(run, site)
-
-
-def _scan_desc(needs: Needs, site: Site) -> None:
-    if _shared(needs):
-        needs.uses_got = True
-        _needs(needs).tls_desc.setdefault(site.key, (site.file, site.index))
-    elif preemptible(site):
-        needs.add_got_tp(site)
 
 
 def _desc(run: Applying, site: Site) -> None:
@@ -152,17 +131,6 @@ def _desc_call(run: Applying, site: Site) -> None:
         x86_64.SPECIAL[35].apply(run, site)
 
 
-def _local_exec(number: int) -> SpecialRelocation:
-    row = x86_64.SPECIAL[number]
-
-    def scan(needs: Needs, site: Site) -> None:
-        if _shared(needs):
-            text = "local-exec code for thread-local data cannot be used in a shared object"
-            _needs(needs).problem(site, row.name, text)
-
-    return SpecialRelocation(row.name, scan, row.apply)
-
-
 def _row(
     number: int, scan: Callable[[Needs, Site], None], apply: Callable[[Applying, Site], None]
 ) -> SpecialRelocation:
@@ -171,13 +139,13 @@ def _row(
 
 SPECIAL = x86_64.SPECIAL | {
     17: _dtpoff(8, 17),
-    18: _local_exec(18),
-    19: _row(19, _scan_gd, _gd),
-    20: _row(20, _scan_ld, _ld),
+    18: local_exec(x86_64.SPECIAL[18]),
+    19: _row(19, scan_general_dynamic, _gd),
+    20: _row(20, scan_local_dynamic, _ld),
     21: _dtpoff(4, 21),
     22: _row(22, _scan_ie, _ie),
-    23: _local_exec(23),
-    34: _row(34, _scan_desc, _desc),
+    23: local_exec(x86_64.SPECIAL[23]),
+    34: _row(34, scan_descriptor, _desc),
     35: SpecialRelocation(x86_64.SPECIAL[35].name, None, _desc_call),
     41: _row(41, _scan_gotx, _got_pcrelx),
     42: _row(42, _scan_gotx, _got_pcrelx),
