@@ -193,22 +193,26 @@ def gather(sections: Iterable[InputSection], policy: LayoutPolicy, unique: Seque
     for merger in mergers.values():
         merger.finish()
     for name, output in outputs.items():
-        pairs = orders[name]
-        pairs.sort(key=_order)
-        output.inputs = [section for _, section in pairs]
-        position, alignment = 0, 1
-        for section in output.inputs:
-            # unwind records follow one another without gaps: four zero bytes would end the list
-            wanted = section.alignment if output.name != ".eh_frame" else min(section.alignment, 4)
-            if wanted > 1:
-                position = (position + wanted - 1) & -wanted
-                if wanted > alignment:
-                    alignment = wanted
-            section.offset = position
-            section.output = output
-            position += section.size
-        output.size, output.alignment = position, alignment
+        _arrange(output, orders[name])
     return list(outputs.values())
+
+
+def _arrange(output: OutputSection, pairs: list[tuple[int, InputSection]]) -> None:
+    """Gives the inputs of an output section, each with its sort key, their order and offsets; the section its size and alignment."""
+    pairs.sort(key=_order)
+    output.inputs = [section for _, section in pairs]
+    position, alignment = 0, 1
+    for section in output.inputs:
+        # unwind records follow one another without gaps: four zero bytes would end the list
+        wanted = section.alignment if output.name != ".eh_frame" else min(section.alignment, 4)
+        if wanted > 1:
+            position = (position + wanted - 1) & -wanted
+            if wanted > alignment:
+                alignment = wanted
+        section.offset = position
+        section.output = output
+        position += section.size
+    output.size, output.alignment = position, alignment
 
 
 # Names of output sections in GNU ld's default script, beside those above: input sections of other names are orphans.
