@@ -26,7 +26,7 @@ from uselib.emulator.machine.engine import library
 IMAGES = "fldenv frstor".split()
 PUSHA = "pushal pushaw popal popaw".split()
 TWO_OPERANDS = "cmpsb cmpsw cmpsd cmpsq movsb movsw movsd movsq".split()
-KNOWN = frozenset([*IMAGES, *PUSHA, *TWO_OPERANDS])
+KNOWN = frozenset([*IMAGES, *PUSHA, *TWO_OPERANDS, "leave"])
 MOST = 20_000  # instructions for each difference of these
 
 pytestmark = pytest.mark.skipif(core.attach(library()) is None, reason="the CPU is as Unicorn has it")
