@@ -85,7 +85,7 @@ def test_stub_says_what_the_target_says(tmp_path: Path, machine: Machine) -> Non
     archive, directory = read_facts(tmp_path / "lib" / "libt_s.a"), read_facts(tmp_path / "lib" / "libt_s")
     for stub in archive, directory:
         assert stub.kind is FileKind.STUB and stub.identity == target.identity and stub.slots == target.slots
-        assert not stub.typed and len(stub.unknown) == 1 and "a stub library tells names" in stub.unknown[0]
+        assert not stub.typed and len(stub.unknown) == 1 and "a stub library has names" in stub.unknown[0]
         for name, function in target.functions.items():
             other = stub.functions[name]
             assert (other.address, other.slot, other.interposable, other.pointer) == (
