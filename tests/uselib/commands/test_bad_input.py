@@ -250,7 +250,11 @@ CASES = [
     ),
     Case("library as program", "run {lib}", "is a library; run a program that was linked with it"),
     Case("library as input", "ld -o {cwd}/out {main} {lib}", "libk_s.1.2.0: "),
-    Case("missing -l", "ld -o {cwd}/out {main} -lnothing", "-lnothing: no libnothing.so or libnothing.a in the library directories"),
+    Case(
+        "missing -l",
+        "ld -o {cwd}/out {main} -lnothing",
+        "-lnothing: no libnothing.so or libnothing.a in the library directories",
+    ),
     Case("undefined symbol", "ld -e main -o {cwd}/out {main}", "main.o: undefined symbol: inc"),
     Case(
         "program over library",
