@@ -11,6 +11,7 @@ import _socket as host
 import array
 import os
 import struct
+from collections.abc import Iterable
 from contextlib import suppress
 
 _QUEUES = 4  # a queue holds a few hundred messages
@@ -22,7 +23,8 @@ _PEEK_OFFSET = 42  # SO_PEEK_OFF
 _NOW = host.MSG_DONTWAIT | host.MSG_CMSG_CLOEXEC
 
 
-def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
+def rights(ancillary: Iterable[tuple[int, int, bytes]]) -> list[int]:
+    """The host's descriptors of a message (SCM_RIGHTS)."""
     found: list[int] = []
     for level, kind, data in ancillary:
         if level == host.SOL_SOCKET and kind == host.SCM_RIGHTS:
@@ -53,7 +55,7 @@ class DescriptorStore:
         try:
             while True:
                 data, ancillary, _, _ = queue.recvmsg(8, _ROOM, _NOW | host.MSG_PEEK)
-                fds = _descriptors(ancillary)
+                fds = rights(ancillary)
                 if fds and _NUMBER.unpack(data)[0] == number:
                     return fds[0]
                 for fd in fds:
@@ -72,7 +74,7 @@ class DescriptorStore:
                 data, ancillary, _, _ = queue.recvmsg(8, _ROOM, _NOW)
             except BlockingIOError:
                 return None
-            fds, found = _descriptors(ancillary), _NUMBER.unpack(data)[0]
+            fds, found = rights(ancillary), _NUMBER.unpack(data)[0]
             if found == number and fds:
                 return fds[0]
             for fd in fds:

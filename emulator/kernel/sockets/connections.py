@@ -14,6 +14,7 @@ from contextlib import suppress
 
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
+from uselib.emulator.kernel.shared.store import rights
 from uselib.emulator.kernel.sockets import lookup, options
 from uselib.emulator.kernel.sockets.addresses import (
     ADDRESS_SIZE,
@@ -46,7 +47,6 @@ from uselib.emulator.kernel.sockets.table import (
     Sockets,
     holderless,
 )
-from uselib.emulator.kernel.sockets.transfer import rights
 from uselib.emulator.kernel.waiting import READ, attempt
 
 Node = tuple[int, int]

@@ -12,6 +12,7 @@ import struct
 from contextlib import suppress
 
 from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.shared.store import rights
 from uselib.emulator.kernel.sockets import lookup
 from uselib.emulator.kernel.sockets.addresses import (
     ADDRESS_SIZE,
@@ -35,7 +36,7 @@ from uselib.emulator.kernel.sockets.constants import (
 )
 from uselib.emulator.kernel.sockets.endpoint import Endpoint
 from uselib.emulator.kernel.sockets.table import CONNECTED, NEW, PAIRED, Credentials, SocketRecord
-from uselib.emulator.kernel.sockets.transfer import CONTROL_ROOM, Buffers, Received, Sending, rights
+from uselib.emulator.kernel.sockets.transfer import CONTROL_ROOM, Buffers, Received, Sending
 from uselib.emulator.kernel.vfs.descriptors import FileUser
 from uselib.emulator.kernel.waiting import READ, WRITE
 

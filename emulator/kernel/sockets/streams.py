@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterator, Sequence
 
 from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.shared.store import rights
 from uselib.emulator.kernel.sockets.constants import (
     INET,
     MSG_EOR,
@@ -26,7 +27,7 @@ from uselib.emulator.kernel.sockets.constants import (
 )
 from uselib.emulator.kernel.sockets.endpoint import Endpoint
 from uselib.emulator.kernel.sockets.table import CONNECTED, Credentials
-from uselib.emulator.kernel.sockets.transfer import CONTROL_ROOM, Ancillary, Buffers, Received, Sending, rights
+from uselib.emulator.kernel.sockets.transfer import CONTROL_ROOM, Ancillary, Buffers, Received, Sending
 from uselib.emulator.kernel.vfs.descriptors import FileUser
 from uselib.emulator.kernel.waiting import READ, WRITE
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import _socket as host
 import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from uselib.emulator.kernel.sockets.addresses import Address
 from uselib.emulator.kernel.sockets.table import Credentials
@@ -66,14 +66,3 @@ class Buffers:
         for (address, _), data in zip(self._parts, self._copy, strict=True):
             self._process.memory.write(address, bytes(data[:size]))
             size -= min(size, len(data))
-
-
-def rights(ancillary: Iterable[tuple[int, int, bytes]]) -> list[int]:
-    """The host's descriptors of a message."""
-    found: list[int] = []
-    for level, kind, data in ancillary:
-        if level == host.SOL_SOCKET and kind == host.SCM_RIGHTS:
-            numbers = array.array("i")
-            numbers.frombytes(data[: len(data) - len(data) % 4])
-            found += numbers
-    return found

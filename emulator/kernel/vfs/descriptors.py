@@ -52,6 +52,15 @@ class FileUser(Waiter, JobMember, Protocol):
     def pids(self) -> PidTable: ...
 
 
+def scatter(process: FileUser, parts: Sequence[tuple[int, int]], data: bytes) -> int:
+    """Fills the parts (address, size) of a readv one after the other. Returns the number of bytes. Raises MemoryFault."""
+    done = len(data)
+    for address, size in parts:
+        process.memory.write(address, data[:size])
+        data = data[size:]
+    return done
+
+
 class Description:
     """An open file. The base class answers as an O_PATH descriptor does: EBADF to all that needs the file's contents.
 

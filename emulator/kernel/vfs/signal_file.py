@@ -20,7 +20,7 @@ from uselib.emulator.kernel.host_calls import call
 from uselib.emulator.kernel.signals.frames import SI_TIMER, SignalInfo
 from uselib.emulator.kernel.signals.numbers import SIGCHLD, bit
 from uselib.emulator.kernel.signals.state import SignalState
-from uselib.emulator.kernel.vfs.descriptors import FileUser, HostFile
+from uselib.emulator.kernel.vfs.descriptors import FileUser, HostFile, scatter
 from uselib.emulator.kernel.waiting import READ, until
 
 # struct signalfd_siginfo: signo errno code pid uid fd tid band overrun trapno status int; ptr utime stime addr
@@ -123,11 +123,7 @@ class SignalFile(HostFile):
                 raise GuestError(errno.EAGAIN)
             data = until(process, lambda: self._take(process, most), fds=[(self.fd, READ)])
             assert data is not None  # there is no time limit
-        done = len(data)
-        for address, size in parts:
-            process.memory.write(address, data[:size])
-            data = data[size:]
-        return done
+        return scatter(process, parts, data)
 
     def write(self, process: FileUser, address: int, count: int) -> int:
         raise GuestError(errno.EINVAL)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.host_calls import call
-from uselib.emulator.kernel.vfs.descriptors import FileUser, HostFile
+from uselib.emulator.kernel.vfs.descriptors import FileUser, HostFile, scatter
 from uselib.emulator.kernel.waiting import READ, wait_for
 
 _EVENT = struct.Struct("<iIII")  # watch, mask, cookie, bytes of the name
@@ -55,11 +55,7 @@ class WatchFile(HostFile):
             raise GuestError(errno.ESPIPE)
         wait_for(process, self.fd, READ)
         data = self._renumbered(os.read(self.fd, min(sum(size for _, size in parts), _MOST)))
-        done = len(data)
-        for address, size in parts:
-            process.memory.write(address, data[:size])
-            data = data[size:]
-        return done
+        return scatter(process, parts, data)
 
     def write(self, process: FileUser, address: int, count: int) -> int:
         raise GuestError(errno.EBADF)
