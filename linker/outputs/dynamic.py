@@ -62,7 +62,6 @@ class DynamicOutput(OutputKind):
         self.symbols = self.policy
         self.file_type = ET_DYN if plan.pic else ET_EXEC
         self._layout: Layout | None = None
-        self._relative = 0
 
     @property
     def provides(self) -> Mapping[str, Callable[[Layout], int]]:
@@ -119,9 +118,7 @@ class DynamicOutput(OutputKind):
         if self._plan.interpreter and not self._plan.shared and not _has_interpreter(resolution):
             path = (options.interpreter or _INTERPRETERS[resolution.machine]).encode() + b"\0"
             result.append(InputSection(None, 0, ".interp", SHT_PROGBITS, SHF_ALLOC, len(path), 1, 0, path))
-        dynamic = table.dynamic_section(
-            lambda name: self._layout.find(name) if self._layout else None, lambda: self._relative
-        )
+        dynamic = table.dynamic_section(lambda name: self._layout.find(name) if self._layout else None)
         return [*result, *table.sections, table.string_section(), dynamic]
 
     # -- layout ----------------------------------------------------------------------------------------------------------
@@ -167,16 +164,11 @@ class DynamicOutput(OutputKind):
 
     def complete(self, image: bytearray, layout: Layout, entry: int, rows: OutputSymbols | None) -> None:
         """The relocations for the dynamic linker, which are known when all others have been applied."""
-        dynamic, plt, self._relative = self._tables.relocations(image, self._run)
+        dynamic, plt = self._tables.relocations(image, self._run)
         prefix = ".rela" if self._tables.rela else ".rel"
         for name, content in ((f"{prefix}.dyn", dynamic), (f"{prefix}.plt", plt)):
             if (section := layout.find(name)) is not None:
                 image[section.offset : section.offset + len(content)] = content
-        if (section := layout.find(".dynamic")) is not None:
-            for item in section.inputs:
-                if item.build is not None:
-                    content = item.build()
-                    image[section.offset : section.offset + len(content)] = content
         super().complete(image, layout, entry, rows)
 
 

@@ -83,12 +83,13 @@ class DynamicSymbolTable:
         self._names = [self.strings.add(_plain(symbol.name)) for symbol in self.symbols]
         self.nodes = _nodes(self.symbols, plan)
         self._indices = {node.name: node.number for node in self.nodes}
+        self._tls_start = 0  # laid_out
         self._needs = self._version_needs()
         self.soname = options.soname or os.path.basename(options.output)
         self.needed = [self.strings.add(library.soname) for library in resolution.shared if library.needed]
         self.sections = self._sections()
 
-    def _version_needs(self) -> list[tuple[str, list[tuple[str, int]]]]:
+    def _version_needs(self) -> dict[str, dict[str, int]]:
         """The versions that are needed of each shared object, with their indices, which follow those of the nodes."""
         found: dict[str, dict[str, int]] = {}
         following = 2 + len(self.nodes)
@@ -107,15 +108,14 @@ class DynamicSymbolTable:
             if dynamic.definition.version not in versions:
                 versions[dynamic.definition.version] = following
                 following += 1
-        return [(soname, list(versions.items())) for soname, versions in found.items()]
+        return found
 
     def _version_of(self, symbol: Symbol) -> int:
         """The symbol's number in .gnu.version."""
         dynamic = symbol.dynamic
         assert dynamic is not None
         if dynamic.definition is not None and dynamic.library is not None and (not symbol.rank or dynamic.copied):
-            versions = dict(next((rows for name, rows in self._needs if name == dynamic.library.soname), []))
-            return versions.get(dynamic.definition.version, VER_NDX_GLOBAL)
+            return self._needs.get(dynamic.library.soname, {}).get(dynamic.definition.version, VER_NDX_GLOBAL)
         index = self._indices.get(dynamic.version, VER_NDX_GLOBAL)
         return index if dynamic.default_version else index | VERSYM_HIDDEN
 
@@ -145,7 +145,8 @@ class DynamicSymbolTable:
             content = version_definitions(self.soname, self.nodes, self.strings.add)
             add(".gnu.version_d", SHT_GNU_VERDEF, content, word)
         if self._needs:
-            add(".gnu.version_r", SHT_GNU_VERNEED, version_needs(self._needs, self.strings.add), word)
+            rows = [(soname, list(versions.items())) for soname, versions in self._needs.items()]
+            add(".gnu.version_r", SHT_GNU_VERNEED, version_needs(rows, self.strings.add), word)
         return result
 
     def string_section(self) -> InputSection:
@@ -179,8 +180,6 @@ class DynamicSymbolTable:
             value -= self._tls_start
         return ElfSymbol(name, binding << 4 | symbol.type, symbol.visibility, index, value, symbol.size)
 
-    _tls_start = 0
-
     def laid_out(self, layout: Layout) -> None:
         """Addresses are final: st_value of thread-local symbols is an offset."""
         self._tls_start = layout.tls_start
@@ -194,37 +193,27 @@ class DynamicSymbolTable:
 
     # -- .dynamic --------------------------------------------------------------------------------------------------------
 
-    def dynamic_section(self, find: Callable[[str], OutputSection | None], relative: Callable[[], int]) -> InputSection:
-        """.dynamic. find: gives output sections once they have addresses; relative: how many RELATIVE relocations there are."""
+    def dynamic_section(self, find: _Lookup) -> InputSection:
+        """.dynamic. find: gives output sections once they have addresses."""
         word = self._tables.machine.word
         path = self.strings.add(":".join(self._options.rpath)) if self._options.rpath else 0
         soname = self.strings.add(self.soname) if self._options.soname else 0
-        count = len(self._entries(find, relative, path, soname, sized=True))
+        count = len(self._entries(find, path, soname, sized=True))
         section = InputSection(
             None, 0, ".dynamic", SHT_DYNAMIC, SHF_ALLOC | SHF_WRITE, 2 * word * count, word, 2 * word
         )
 
         def build() -> bytes:
-            rows = self._entries(find, relative, path, soname, sized=False)
+            rows = self._entries(find, path, soname, sized=False)
             return b"".join((value & ((1 << 8 * word) - 1)).to_bytes(word, "little") for row in rows for value in row)
 
         section.build = build
         return section
 
-    def _entries(
-        self,
-        find: Callable[[str], OutputSection | None],
-        relative: Callable[[], int],
-        path: int,
-        soname: int,
-        *,
-        sized: bool,
-    ) -> list[tuple[int, int]]:
+    def _entries(self, find: _Lookup, path: int, soname: int, *, sized: bool) -> list[tuple[int, int]]:
         """sized: only their number counts; there are no addresses yet, and the inputs tell which sections there will be."""
         there = self._expected() if sized else frozenset[str]()
-        lookup: Callable[[str], OutputSection | None] = (
-            (lambda name: OutputSection(name) if name in there else None) if sized else find
-        )
+        lookup: _Lookup = (lambda name: OutputSection(name) if name in there else None) if sized else find
         prefix = "RELA" if self._tables.rela else "REL"
         rows = [
             *self._named(path, soname),
@@ -234,7 +223,7 @@ class DynamicSymbolTable:
             *self._version_rows(lookup),
         ]
         if self._tables.rela_dyn is not None:
-            rows.append((f"{prefix}COUNT", 0 if sized else relative()))
+            rows.append((f"{prefix}COUNT", self._tables.relative_count))
         return [*((DT[tag], value) for tag, value in rows), (0, 0)]
 
     def _named(self, path: int, soname: int) -> list[_Row]:

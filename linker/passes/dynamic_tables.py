@@ -264,13 +264,21 @@ class DynamicTables(Tables):
         file, index = place
         return 0 < file.symbols[index].section != elf.SHN_ABS
 
+    @property
+    def relative_count(self) -> int:
+        """How many of them are RELATIVE."""
+        words = sum(relocation.symbol is None for relocation in self.wants.relocations)
+        return words + sum(self._moves(*item) for item in self.wants.got.items())
+
     def _count(self) -> int:
         """How many relocations .rela.dyn has."""
         needs, shared = self.wants, self.plan.shared
         tp = [*needs.got_tp, *needs.got_tp_positive]
+        named = sum(relocation.symbol is not None for relocation in needs.relocations)
         return (
-            len(needs.relocations)
-            + sum(bound_late(key) or self._moves(key, place) for key, place in needs.got.items())
+            self.relative_count
+            + named
+            + sum(map(bound_late, needs.got))
             + sum(shared or bound_late(key) for key in tp)
             + sum(1 + bound_late(key) for key in needs.tls_gd)
             + needs.tls_ld
@@ -279,23 +287,22 @@ class DynamicTables(Tables):
             + len(needs.ifuncs)
         )
 
-    def relocations(self, image: bytearray, run: Applying) -> tuple[bytes, bytes, int]:
-        """The contents of .rela.dyn and .rela.plt, and how many RELATIVE ones there are. The image has been relocated; i386's fields with
-        symbolic relocations get their addends."""
+    def relocations(self, image: bytearray, run: Applying) -> tuple[bytes, bytes]:
+        """The contents of .rela.dyn and .rela.plt. The image has been relocated; i386's fields with symbolic relocations get their
+        addends."""
         types, records = self.code.types, elf.class_of(Machine.X86_64 if self.rela else Machine.I386)
         rows = [*self._of_sections(image), *self._of_got(image), *self._of_threads(run)]
         for symbol in self.wants.copies:
             rows.append(ElfRelocation(symbol.address, types.copy, _number(symbol), 0))
         rows.sort(key=lambda row: (row.type != types.relative, row.symbol, row.offset))
-        relative = sum(row.type == types.relative for row in rows)
         slots = zip(self.ifunc_slots(), self.resolvers, strict=True)
         rows += [ElfRelocation(slot, self.machine.irelative, 0, resolver) for slot, resolver in slots]
         plt = [
             ElfRelocation(self.plt_slot(n), types.jump_slot, _number(symbol), 0)
             for n, symbol in enumerate(self.wants.plt)
         ]
-        packed = [b"".join(map(self._packed(records), part)) for part in (rows, plt)]
-        return packed[0], packed[1], relative
+        pack = self._packed(records)
+        return b"".join(map(pack, rows)), b"".join(map(pack, plt))
 
     def _packed(self, records: elf.ElfClass) -> Callable[[ElfRelocation], bytes]:
         if self.rela:
