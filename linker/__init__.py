@@ -1,7 +1,8 @@
 """Linker: object files and archives in, ELF executables and fixed-address shared libraries out.
 
 link.py         the passes of a link in their order; passes/ has them, outputs/ what differs between kinds of output
-options.py      GNU ld's command line as one `Options`; option_table.py: one row for each option
+options.py      what a link is asked to do; command_line.py: GNU ld's command line, option_table.py: one row for each option,
+                option_values.py: what each does
 image.py        Image: what the linker gives the loader, and the machines
 versions.py     version numbers, and the rules by which start-up chooses one
 errors.py       how errors are worded and collected; demangling.py: names of C++ and Rust in them;

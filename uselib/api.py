@@ -67,9 +67,9 @@ def link(*words: PathName, output: PathName) -> LinkedProgram:
     are refused; `-Map FILE` writes the map to a file.
     Raises UsageError for words that ld does not take, other ToolErrors with all problems of the pass that failed, OSError.
     """
+    from uselib.linker.command_line import parse
     from uselib.linker.link import LinkJob
     from uselib.linker.link import link as link_in_memory
-    from uselib.linker.options import parse
     from uselib.linker.outputs.formats import kind_of
     from uselib.linker.writing import write_atomically
 

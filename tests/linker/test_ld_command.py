@@ -14,9 +14,10 @@ from elftools.elf.elffile import ELFFile
 
 from support.tools import needs, require
 from uselib.cli import main
+from uselib.linker.command_line import parse
 from uselib.linker.errors import UsageError
 from uselib.linker.image import Machine
-from uselib.linker.options import InputArgument, InputGroup, parse
+from uselib.linker.options import InputArgument, InputGroup
 
 needs_gcc = needs("gcc", "ar")
 EXIT = 'void quit(int n) { __asm__ volatile("syscall" : : "a"(231), "D"(n)); for (;;); }\n'

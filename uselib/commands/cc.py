@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from uselib.linker.command_line import expand_response_files
 from uselib.linker.errors import Diagnostic, LinkError, UsageError
 from uselib.linker.image import Machine
-from uselib.linker.options import expand_response_files
 
 if TYPE_CHECKING:
     from uselib.runtime.compiler import Compiler

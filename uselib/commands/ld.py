@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from uselib.linker.command_line import parse
 from uselib.linker.errors import Diagnostic, LinkError, limited
-from uselib.linker.options import Options, parse
+from uselib.linker.options import Options
 
 if TYPE_CHECKING:
     from uselib.linker.passes.resolve import Resolution
