@@ -1,7 +1,7 @@
 """The Linux kernel interface of one guest process. Where things are:
 
-calls/       the system calls, a file a family: a new call is a handler and a row of its family's tuple there
-             (a new family: also a line in table.FAMILIES)
+calls/       the system calls, a file a family: a new call is a handler and a row of its family's ROWS there, and its name
+             in families.py, by which a family is imported when a program needs it
 vfs/         files: what the guest sees of the host (grants, namespace), path operations, open files, descriptors
 proc/        /proc: which files there are, and what they say
 sockets/     sockets between the processes of a run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uselib.linker.quick_dataclass import dataclass, field
 
+PR_SET_KEEPCAPS = 8
 _PDEATHSIG, _CHILD_SUBREAPER = 1, 36  # PR_SET_*
 NO_LOGIN = 0xFFFFFFFF
 

@@ -9,11 +9,12 @@ where the same name means different arguments, names the machine.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from importlib import import_module
 
 from uselib.emulator.kernel.arguments import ArgumentKind
+from uselib.emulator.kernel.families import FAMILIES
 from uselib.linker.image import Machine
 from uselib.linker.quick_dataclass import dataclass
 
@@ -58,53 +59,6 @@ class Syscall:
     restarts: bool = True
 
 
-# module under uselib.emulator.kernel.calls -> the tuples of rows in it
-FAMILIES: tuple[tuple[str, str], ...] = (
-    ("files", "FILES"),
-    ("openat2", "OPENAT2"),
-    ("advice", "ADVICE"),
-    ("fcntl", "CONTROL"),
-    ("ioctl", "IOCTL"),
-    ("directories", "DIRECTORIES"),
-    ("status", "STATUS"),
-    ("attributes", "ATTRIBUTES"),
-    ("xattrs", "XATTRS"),
-    ("pipes", "PIPES"),
-    ("splices", "SPLICES"),
-    ("watches", "WATCHES"),
-    ("pidfds", "PIDFDS"),
-    ("sockets", "SOCKETS"),
-    ("messages", "MESSAGES"),
-    ("ipc", "IPC"),
-    ("posix_queues", "POSIX_QUEUES"),
-    ("poll", "POLL"),
-    ("epoll", "EPOLL"),
-    ("signal_files", "SIGNAL_FILES"),
-    ("time", "TIME"),
-    ("system", "SYSTEM"),
-    ("credentials", "CREDENTIALS"),
-    ("scheduling", "SCHEDULING"),
-    ("prctl", "PRCTL"),
-    ("limits", "LIMITS"),
-    ("memory", "MEMORY"),
-    ("process_memory", "PROCESS_MEMORY"),
-    ("signals", "SIGNALS"),
-    ("interval_timers", "INTERVAL_TIMERS"),
-    ("timers", "TIMERS"),
-    ("processes", "PROCESSES"),
-    ("execve", "EXECVE"),
-    ("waits", "WAITS"),
-    ("process_groups", "PROCESS_GROUPS"),
-    ("clone", "CLONE"),
-    ("threads", "THREADS"),
-    ("tls", "TLS"),
-    ("futexes", "FUTEXES"),
-    ("uselib", "LIBRARY"),
-    ("linux_1_0", "OLD"),
-    ("privileged", "PRIVILEGED"),
-)
-
-
 # Calls in which a process may wait: while it is in one of them, it sleeps (the S of proc(5)) for those who look.
 MAY_WAIT = frozenset(
     """
@@ -140,23 +94,56 @@ def name_of(number: int, machine: Machine) -> str:
     return names(machine).get(number, f"syscall_{number:#x}")
 
 
-def rows() -> tuple[Syscall, ...]:
-    """Every row of every family."""
-    found: list[Syscall] = []
-    for module, variable in FAMILIES:
-        found += getattr(import_module(f"{__package__}.calls.{module}"), variable)
-    return tuple(found)
+@lru_cache
+def _family(module: str) -> tuple[Syscall, ...]:
+    """The rows of a family, which is imported."""
+    found: tuple[Syscall, ...] = import_module(f"{__package__}.calls.{module}").ROWS
+    return found
 
 
 @lru_cache
-def for_machine(machine: Machine) -> dict[int, Syscall]:
-    """number -> row. A number without a row is a call we do not implement, or none at all (see `names`)."""
-    known = numbers(machine)
-    table: dict[int, Syscall] = {}
-    for row in rows():
-        if row.name not in known or row.machine not in (None, machine):
-            continue
-        number = known[row.name]
-        if number not in table or row.machine is not None:
-            table[number] = row
-    return table
+def _families() -> dict[str, str]:
+    """name of a call -> its family."""
+    return {name: module for module, words in FAMILIES.items() for name in words.split()}
+
+
+def rows() -> tuple[Syscall, ...]:
+    """Every row of every family. Imports them all."""
+    return tuple(row for module in FAMILIES for row in _family(module))
+
+
+class CallTable(Mapping[int, Syscall]):
+    """number -> row, on one machine. A family is imported when a row of it is asked for: programs use few of them.
+
+    A number without a row is a call that we do not implement, or none at all (see `names`).
+    """
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._names = {number: name for number, name in names(machine).items() if name in _families()}
+        self._rows: dict[int, Syscall | None] = {}  # those that were asked for; None: it is for the other machine
+
+    def _row(self, number: int) -> Syscall | None:
+        if number not in self._rows:
+            name = self._names.get(number)
+            mine = {row.machine: row for row in _family(_families()[name]) if row.name == name} if name else {}
+            self._rows[number] = mine.get(self._machine) or mine.get(None)
+        return self._rows[number]
+
+    def __getitem__(self, number: int) -> Syscall:
+        row = self._row(number)
+        if row is None:
+            raise KeyError(number)
+        return row
+
+    def __iter__(self) -> Iterator[int]:
+        return (number for number in self._names if self._row(number) is not None)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+@lru_cache
+def for_machine(machine: Machine) -> CallTable:
+    """number -> row."""
+    return CallTable(machine)

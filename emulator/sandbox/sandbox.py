@@ -11,8 +11,11 @@ import resource
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from importlib.util import cache_from_source
 
+from uselib.emulator.kernel import calls as calls_package
 from uselib.emulator.kernel import table
+from uselib.emulator.kernel.families import FAMILIES
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.vfs.places import Node
 from uselib.emulator.process.run_options import RunOptions
@@ -44,10 +47,10 @@ class Sandbox:
 
     def confine(self, process: Process, options: RunOptions) -> None:
         """For good: this process, its threads from now on, its children."""
-        table.rows()  # imported before byte code of modules can no longer be written
         if options.no_sandbox:
             self.lines = ["sandbox: off (--no-sandbox); the emulator alone confines the program"]
             return
+        _keep_byte_code()
         _limit_resources()
         if ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
             self.lines = [
@@ -90,6 +93,16 @@ class Sandbox:
             + (f", for writing in {', '.join(self._outputs)}" if self._outputs else ""),
             f"Landlock {version}: {'no TCP; ' if version >= landlock.NETWORK_SINCE else ''}{signals}",
         ]
+
+
+def _keep_byte_code() -> None:
+    """Families of system calls are imported when they are first needed, and then no byte code can be written any more. A checkout
+    that has none yet imports them all now; an installation has it from the start."""
+    families = os.path.dirname(calls_package.__file__)
+    if sys.dont_write_bytecode or not os.access(sys.pycache_prefix or families, os.W_OK):
+        return
+    if not all(os.path.exists(cache_from_source(f"{families}/{name}.py")) for name in FAMILIES):
+        table.rows()
 
 
 def _limit_resources() -> None:
@@ -141,6 +154,8 @@ def _python_paths() -> set[str]:
     )  # with linker, loader and runtime beside the emulator
     found = {ours, os.path.dirname(os.__file__)}
     found |= {sys.prefix, sys.base_prefix, sys.exec_prefix, *(path for path in sys.path[1:] if path)}
+    if sys.pycache_prefix is not None:
+        found.add(sys.pycache_prefix)
     return found - {"/", "/usr"} | {f"{sys.base_prefix}/lib"}
 
 

@@ -1,4 +1,5 @@
-"""The handlers of system calls, a module a family, each with its rows for the table (emulator/kernel/table.py).
+"""The handlers of system calls, a module a family, each with its rows for the table (ROWS; emulator/kernel/table.py). Which calls a
+family has is said in emulator/kernel/families.py as well, so that a module is imported when a program makes a call of it.
 
 files.py, fcntl.py, ioctl.py, pipes.py            descriptors; openat2.py, advice.py
 poll.py, epoll.py                                 waiting for them

@@ -1,4 +1,4 @@
-"""ADVICE: what programs say of files that changes no result: advice, reading ahead, writing out. The errors are those of Linux (mm/fadvise.c,
+"""What programs say of files that changes no result: advice, reading ahead, writing out. The errors are those of Linux (mm/fadvise.c,
 mm/readahead.c, fs/sync.c).
 """
 
@@ -64,7 +64,7 @@ def sys_sync(process: Process) -> int:
     return 0
 
 
-ADVICE: tuple[Syscall, ...] = (
+ROWS: tuple[Syscall, ...] = (
     Syscall("fadvise64", sys_fadvise64, (FD, OFFSET64, SIZE, choice("fadvise"))),
     Syscall("fadvise64_64", sys_fadvise64, (FD, OFFSET64, OFFSET64, choice("fadvise"))),
     Syscall("readahead", sys_readahead, (FD, OFFSET64, SIZE)),

@@ -1,4 +1,4 @@
-"""ATTRIBUTES: the calls that change an inode: chmod, chown, utimes. Only below writable grants, else EROFS."""
+"""The calls that change an inode: chmod, chown, utimes. Only below writable grants, else EROFS."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def sys_utime(process: Process, path: int, times: int) -> int:
 
 _AT = flags("at")
 
-ATTRIBUTES: tuple[Syscall, ...] = (
+ROWS: tuple[Syscall, ...] = (
     Syscall("chmod", sys_chmod, (PATH, MODE), effect=Effect.FILES),
     Syscall("fchmod", sys_fchmod, (FD, MODE), effect=Effect.FILES),
     Syscall("fchmodat", sys_fchmodat, (DIRFD, PATH, MODE), effect=Effect.FILES),

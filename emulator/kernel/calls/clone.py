@@ -183,7 +183,7 @@ def _start_thread(process: Process, how: CloneArguments) -> int:
 
 _CLONE_FLAGS = a.flags("clone", a.Width.WORD)
 
-CLONE = (
+ROWS = (
     Syscall(
         "clone",
         sys_clone_64,

@@ -1,4 +1,4 @@
-"""CREDENTIALS: users, groups and capabilities of a process.
+"""Users, groups and capabilities of a process.
 
 `--user 0` is root of its own tree: it has all capabilities, and what they allow concerns the guest alone. Others have none.
 Source: kernel/sys.c, kernel/groups.c, kernel/capability.c, security/commoncap.c of Linux; credentials(7), capabilities(7).
@@ -14,6 +14,7 @@ from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.identity import ProcessIdentity
 from uselib.emulator.kernel.proc.facts import facts_of, publish
 from uselib.emulator.kernel.process import Process
+from uselib.emulator.kernel.settings import PR_SET_KEEPCAPS
 from uselib.emulator.kernel.table import Handler, Syscall, Undo
 from uselib.linker.image import Machine
 
@@ -23,7 +24,6 @@ _KEEP = 0xFFFFFFFF  # an id of -1: as it is
 _KEEP16 = 0xFFFF
 _OVERFLOW = 65534  # what 16-bit calls say of a larger id
 _GROUPS_MOST = 65536
-PR_SET_KEEPCAPS = 8
 
 Ids = tuple[int, int, int, int]  # real, effective, saved, of the file system
 
@@ -275,7 +275,7 @@ def _rows(kind: _Kind, letter: str) -> list[Syscall]:
     return found
 
 
-CREDENTIALS: tuple[Syscall, ...] = (
+ROWS: tuple[Syscall, ...] = (
     *_rows(_USERS, "u"),
     *_rows(_GROUPS, "g"),
     Syscall("getgroups", _get_groups(4), (INT, PTR_OUT), _X86_64),

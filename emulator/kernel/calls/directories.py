@@ -1,4 +1,4 @@
-"""DIRECTORIES: the current directory, reading directories, and making, removing, linking and renaming entries."""
+"""The current directory, reading directories, and making, removing, linking and renaming entries."""
 
 from __future__ import annotations
 
@@ -314,7 +314,7 @@ _SIGNED = ArgumentKind("int", Width.INT)
 
 _ENTRIES = ArgumentKind("dirents", size=2, output=True)
 
-DIRECTORIES: tuple[Syscall, ...] = (
+ROWS: tuple[Syscall, ...] = (
     Syscall("getcwd", sys_getcwd, (ArgumentKind("string", output=True), SIZE), undo=Undo.MEMORY),
     Syscall("chdir", sys_chdir, (PATH,), effect=Effect.PROCESSES),
     Syscall("fchdir", sys_fchdir, (FD,), effect=Effect.PROCESSES),

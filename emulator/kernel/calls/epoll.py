@@ -1,4 +1,4 @@
-"""EPOLL: epoll_create, epoll_ctl, epoll_wait and their relatives, on the host's epoll(7)."""
+"""epoll_create, epoll_ctl, epoll_wait and their relatives, on the host's epoll(7)."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def sys_epoll_pwait2(process: Process, epoll: int, address: int, most: int, time
         return _wait(process, epoll, address, most, limit)
 
 
-EPOLL: tuple[Syscall, ...] = (
+ROWS: tuple[Syscall, ...] = (
     Syscall("epoll_create", sys_epoll_create, (INT,)),
     Syscall("epoll_create1", sys_epoll_create1, (flags("open"),)),
     Syscall("epoll_ctl", sys_epoll_ctl, (FD, choice("epoll_ctl"), FD, struct_in("epoll_event"))),

@@ -17,12 +17,11 @@ from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel import arguments as a
 from uselib.emulator.kernel import constants as C
-from uselib.emulator.kernel.calls import ipc, timers
-from uselib.emulator.kernel.calls.credentials import PR_SET_KEEPCAPS
 from uselib.emulator.kernel.calls.processes import give_back
 from uselib.emulator.kernel.eras import ERAS
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.proc.facts import publish
+from uselib.emulator.kernel.settings import PR_SET_KEEPCAPS
 from uselib.emulator.kernel.table import Effect, Syscall, Undo
 from uselib.emulator.kernel.threads import robust
 from uselib.emulator.kernel.vfs.rights import SEARCH
@@ -173,8 +172,8 @@ def _replace(
     process.files.close_on_exec()
     robust.after_exec(process)
     process.signals.after_exec()
-    timers.forget(process)
-    ipc.after_exec(process)
+    for action in process.shared.after_exec.values():
+        action()
     process.pids.note_execve()
     publish(process)
     raise ProgramReplaced(space, program.image, started)
@@ -230,4 +229,4 @@ def _open_library(process: Process, path: str) -> Opened:
     return Opened(opened.fd, opened.path.decode("utf-8", "surrogateescape"))
 
 
-EXECVE = (Syscall("execve", sys_execve, (a.PATH, a.STRINGS, a.ENVIRONMENT), effect=Effect.PROCESSES, undo=Undo.NEVER),)
+ROWS = (Syscall("execve", sys_execve, (a.PATH, a.STRINGS, a.ENVIRONMENT), effect=Effect.PROCESSES, undo=Undo.NEVER),)

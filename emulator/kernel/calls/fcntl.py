@@ -1,4 +1,4 @@
-"""CONTROL: fcntl, flock.
+"""fcntl, flock.
 
 Only commands that act on the guest's own descriptors are passed on. Who is to get signals (F_SETOWN, F_SETSIG) is kept here and
 not told to the host.
@@ -247,7 +247,7 @@ def sys_flock(process: Process, fd: int, operation: int) -> int:
 
 _FCNTL_ARGUMENT = ArgumentKind("fcntl", updated=True)
 
-CONTROL: tuple[Syscall, ...] = (
+ROWS: tuple[Syscall, ...] = (
     Syscall("fcntl", sys_fcntl, (FD, choice("fcntl"), _FCNTL_ARGUMENT)),
     Syscall("fcntl64", sys_fcntl, (FD, choice("fcntl"), _FCNTL_ARGUMENT)),
     Syscall("flock", sys_flock, (FD, choice("flock"))),

@@ -1,4 +1,4 @@
-"""FILES: opening, reading, writing, seeking, duplicating."""
+"""Opening, reading, writing, seeking, duplicating."""
 
 from __future__ import annotations
 
@@ -365,7 +365,7 @@ def sys_copy_file_range(
 
 _SEEK = choice("seek")
 
-FILES: tuple[Syscall, ...] = (
+ROWS: tuple[Syscall, ...] = (
     Syscall("open", sys_open, (PATH, flags("open"), MODE), effect=Effect.OPENED),
     Syscall("openat", sys_openat, (DIRFD, PATH, flags("open"), MODE), effect=Effect.OPENED),
     Syscall("creat", sys_creat, (PATH, MODE), effect=Effect.FILES),

@@ -122,7 +122,7 @@ def sys_futex_waitv(process: Process, waiters: int, count: int, flags: int, time
 
 _FUTEX_ARGUMENTS = (a.PTR, a.choice("futex"), a.UINT, a.PTR, a.PTR, a.UINT)
 
-FUTEXES = (
+ROWS = (
     Syscall("futex", sys_futex, _FUTEX_ARGUMENTS, undo=Undo.MEMORY),
     Syscall("futex_time64", sys_futex_time64, _FUTEX_ARGUMENTS),
     Syscall("futex_waitv", sys_futex_waitv, (a.PTR, a.UINT, a.UINT, a.PTR, a.INT), undo=Undo.NEVER),

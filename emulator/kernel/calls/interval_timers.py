@@ -1,4 +1,4 @@
-"""INTERVAL_TIMERS: alarm, setitimer, getitimer: the timers that send signals.
+"""alarm, setitimer, getitimer: the timers that send signals.
 
 Source: kernel/time/itimer.c of Linux.
 """
@@ -59,7 +59,7 @@ def _write_timer(process: Process, address: int, timer: tuple[int, int]) -> None
     )
 
 
-INTERVAL_TIMERS = (
+ROWS = (
     Syscall("alarm", sys_alarm, (a.UINT,)),
     Syscall("setitimer", sys_setitimer, (a.choice("itimer"), a.struct_in("itimerval"), a.struct_out("itimerval"))),
     Syscall("getitimer", sys_getitimer, (a.choice("itimer"), a.struct_out("itimerval"))),

@@ -1,4 +1,4 @@
-"""IOCTL: what ioctl(2) does for descriptors of all kinds, and for terminals.
+"""What ioctl(2) does for descriptors of all kinds, and for terminals.
 
 The module lists what is passed on. What reaches beyond the guest is refused: characters pushed into a terminal
 (TIOCSTI), the attributes of files. A terminal of the user's keeps its size; one that the guest has made is its own.
@@ -211,7 +211,7 @@ def sys_ioctl(process: Process, fd: int, request: int, argument: int) -> int:
     return handler(process, file, fd, argument)
 
 
-IOCTL: tuple[Syscall, ...] = (
+ROWS: tuple[Syscall, ...] = (
     Syscall(
         "ioctl", sys_ioctl, (FD, choice("ioctl", UINT.width), ArgumentKind("ioctl", updated=True)), undo=Undo.MEMORY
     ),

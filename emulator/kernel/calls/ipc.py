@@ -1,4 +1,4 @@
-"""IPC: System V shared memory, semaphores and message queues, and i386's ipc, which has all of them in one call.
+"""System V shared memory, semaphores and message queues, and i386's ipc, which has all of them in one call.
 
 Source: ipc/shm.c, ipc/sem.c, ipc/msg.c, ipc/syscall.c of Linux. What the objects are: emulator/kernel/ipc/.
 """
@@ -55,13 +55,8 @@ def _make(shared: RunShared) -> Ipc:
 def ipc_of(process: Process) -> Ipc:
     found = process.shared.part(_make)
     process.shared.in_child.setdefault(_make, lambda: found.segments.in_child(process))
+    process.shared.after_exec.setdefault(_make, lambda: found.segments.after_exec(process))
     return found
-
-
-def after_exec(process: Process) -> None:
-    """Segments that were attached are not, in the new program."""
-    if process.shared.has(_make):
-        ipc_of(process).segments.after_exec(process)
 
 
 # -- commands that all kinds have -----------------------------------------------------------------------------------------
@@ -378,7 +373,7 @@ def sys_ipc(process: Process, call: int, first: int, second: int, third: int, po
 _GET, _SHMAT = a.flags("ipc"), a.flags("shmat")
 _KEY, _MSG_FLAGS = a.choice("ipc_key"), a.flags("msgrcv")
 
-IPC = (
+ROWS = (
     Syscall("shmget", sys_shmget, (_KEY, a.SIZE, _GET)),
     Syscall("shmat", sys_shmat, (a.INT, a.PTR, _SHMAT)),
     Syscall("shmdt", sys_shmdt, (a.PTR,)),

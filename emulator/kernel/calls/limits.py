@@ -1,4 +1,4 @@
-"""LIMITS: getrlimit, setrlimit, prlimit64."""
+"""getrlimit, setrlimit, prlimit64."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def sys_prlimit64(process: Process, pid: int, resource: int, new: int, old: int)
 
 _RESOURCE = choice("rlimit")
 
-LIMITS: tuple[Syscall, ...] = (
+ROWS: tuple[Syscall, ...] = (
     Syscall("getrlimit", sys_getrlimit, (_RESOURCE, struct_out("rlimit")), Machine.X86_64, undo=Undo.MEMORY),
     Syscall("getrlimit", sys_old_getrlimit, (_RESOURCE, struct_out("rlimit")), Machine.I386, undo=Undo.MEMORY),
     Syscall("ugetrlimit", sys_getrlimit, (_RESOURCE, struct_out("rlimit"))),

@@ -80,7 +80,7 @@ def not_permitted(process: Process, *_arguments: int) -> int:
 
 _ANY = (PTR, PTR, PTR)
 
-OLD = (
+ROWS = (
     Syscall("oldstat", sys_oldstat, (PATH, struct_out("oldstat")), Machine.I386),
     Syscall("oldlstat", sys_oldlstat, (PATH, struct_out("oldstat")), Machine.I386),
     Syscall("oldfstat", sys_oldfstat, (FD, struct_out("oldstat")), Machine.I386),

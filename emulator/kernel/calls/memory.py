@@ -305,7 +305,7 @@ def sys_munlockall(process: Process) -> int:
 
 _PROT, _MAP = a.flags("prot"), a.flags("map")
 
-MEMORY = (
+ROWS = (
     Syscall("brk", sys_brk, (a.PTR,), undo=Undo.MEMORY),
     Syscall("mmap", sys_mmap, (a.PTR, a.SIZE, _PROT, _MAP, a.FD, a.SIZE), Machine.X86_64, undo=Undo.MEMORY),
     Syscall("mmap", sys_old_mmap, (a.PTR,), Machine.I386, undo=Undo.MEMORY),

@@ -1,4 +1,4 @@
-"""MESSAGES: sendto, recvfrom, sendmsg, recvmsg, sendmmsg, recvmmsg, and i386's socketcall, which has all calls of sockets in one."""
+"""sendto, recvfrom, sendmsg, recvmsg, sendmmsg, recvmmsg, and i386's socketcall, which has all calls of sockets in one."""
 
 from __future__ import annotations
 
@@ -274,7 +274,7 @@ def sys_socketcall(process: Process, call: int, arguments: int) -> int:
 
 _FLAGS = flags("msg", UINT.width)
 
-MESSAGES: tuple[Syscall, ...] = (
+ROWS: tuple[Syscall, ...] = (
     Syscall("sendto", sys_sendto, (TARGET, data_in(2), SIZE, _FLAGS, sockaddr_in(5), INT), effect=Effect.OUTPUT),
     Syscall("recvfrom", sys_recvfrom, (FD, data_out(2), SIZE, _FLAGS, sockaddr_out(5), LENGTH)),
     Syscall("sendmsg", sys_sendmsg, (TARGET, MESSAGE_IN, _FLAGS), effect=Effect.OUTPUT),

@@ -1,4 +1,4 @@
-"""OPENAT2: open with rules for the walk along the path. Source: fs/open.c (build_open_flags), openat2(2)."""
+"""open with rules for the walk along the path. Source: fs/open.c (build_open_flags), openat2(2)."""
 
 from __future__ import annotations
 
@@ -97,4 +97,4 @@ def _in_root(process: Process, start: GuestDirectory, name: bytes, flags: int, m
         namespace.change_root(before)
 
 
-OPENAT2: tuple[Syscall, ...] = (Syscall("openat2", sys_openat2, (DIRFD, PATH, PTR, SIZE), effect=Effect.OPENED),)
+ROWS: tuple[Syscall, ...] = (Syscall("openat2", sys_openat2, (DIRFD, PATH, PTR, SIZE), effect=Effect.OPENED),)

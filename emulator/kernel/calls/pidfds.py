@@ -1,4 +1,4 @@
-"""PIDFDS: pidfd_open, pidfd_send_signal, pidfd_getfd. waitid takes them as well (waits.py).
+"""pidfd_open, pidfd_send_signal, pidfd_getfd. waitid takes them as well (waits.py).
 
 Source: kernel/pid.c of Linux. A pidfd is the host's, so that poll and epoll tell of the end.
 """
@@ -78,7 +78,7 @@ def sys_pidfd_getfd(process: Process, fd: int, target: int, flags: int) -> int:
     return process.files.add(process.files.get(target), True)
 
 
-PIDFDS = (
+ROWS = (
     Syscall("pidfd_open", sys_pidfd_open, (PID, UINT)),
     Syscall("pidfd_send_signal", sys_pidfd_send_signal, (FD, SIGNAL, PTR, UINT), effect=Effect.PROCESSES),
     Syscall("pidfd_getfd", sys_pidfd_getfd, (FD, INT, UINT)),

@@ -1,4 +1,4 @@
-"""PIPES: pipe, pipe2, eventfd."""
+"""pipe, pipe2, eventfd."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def sys_eventfd2(process: Process, value: int, flags: int) -> int:
     return process.files.add(file, bool(flags & C.O_CLOEXEC))
 
 
-PIPES: tuple[Syscall, ...] = (
+ROWS: tuple[Syscall, ...] = (
     Syscall("pipe", sys_pipe, (FD_PAIR,)),
     Syscall("pipe2", sys_pipe2, (FD_PAIR, flags("open"))),
     Syscall("eventfd", sys_eventfd, (UINT,)),

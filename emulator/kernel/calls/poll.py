@@ -1,4 +1,4 @@
-"""POLL: poll, select and their relatives, on the host's poll(2)."""
+"""poll, select and their relatives, on the host's poll(2)."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def sys_pselect6_64(process: Process, count: int, read: int, write: int, other: 
 _POLLFDS, _FDS = entries("pollfds", 1), entries("fd_set", 0)
 _SELECT = (INT, _FDS, _FDS, _FDS, struct_in("timeval", updated=True))
 
-POLL: tuple[Syscall, ...] = (
+ROWS: tuple[Syscall, ...] = (
     Syscall("poll", sys_poll, (_POLLFDS, UINT, INT), undo=Undo.NEVER, restarts=False),
     Syscall("ppoll", sys_ppoll, (_POLLFDS, UINT, struct_in("timespec"), SIGSET, SIZE), undo=Undo.NEVER, restarts=False),
     Syscall(

@@ -1,4 +1,4 @@
-"""POSIX_QUEUES: mq_open, mq_unlink, mq_timedsend, mq_timedreceive, mq_notify, mq_getsetattr."""
+"""mq_open, mq_unlink, mq_timedsend, mq_timedreceive, mq_notify, mq_getsetattr."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def sys_mq_getsetattr(process: Process, fd: int, new: int, old: int) -> int:
 
 _SPEC, _SPEC64, _ATTR = a.struct_in("timespec"), a.struct_in("timespec64"), a.struct_in("mq_attr")
 
-POSIX_QUEUES = (
+ROWS = (
     Syscall("mq_open", sys_mq_open, (a.PATH, a.flags("open"), a.MODE, _ATTR)),
     Syscall("mq_unlink", sys_mq_unlink, (a.PATH,)),
     Syscall("mq_timedsend", sys_mq_timedsend, (a.INT, a.data_in(2), a.SIZE, a.UINT, _SPEC)),

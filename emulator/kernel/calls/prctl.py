@@ -1,4 +1,4 @@
-"""PRCTL: prctl(2) and personality(2). What is set is kept and told; little of it changes anything here.
+"""prctl(2) and personality(2). What is set is kept and told; little of it changes anything here.
 
 Source: kernel/sys.c, security/commoncap.c of Linux.
 """
@@ -9,11 +9,12 @@ import errno
 from collections.abc import Callable
 
 from uselib.emulator.kernel.arguments import HEX, ArgumentKind, choice
-from uselib.emulator.kernel.calls.credentials import CAP_SETPCAP, PR_SET_KEEPCAPS
+from uselib.emulator.kernel.calls.credentials import CAP_SETPCAP
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.identity import LAST_CAPABILITY
 from uselib.emulator.kernel.proc.facts import publish
 from uselib.emulator.kernel.process import Process
+from uselib.emulator.kernel.settings import PR_SET_KEEPCAPS
 from uselib.emulator.kernel.table import Syscall
 
 PR_SET_PDEATHSIG, PR_GET_PDEATHSIG, PR_GET_DUMPABLE, PR_SET_DUMPABLE = 1, 2, 3, 4
@@ -221,7 +222,7 @@ def sys_personality(process: Process, wanted: int) -> int:
 
 _PRCTL_ARGUMENT = ArgumentKind("hex", updated=True)
 
-PRCTL: tuple[Syscall, ...] = (
+ROWS: tuple[Syscall, ...] = (
     Syscall("personality", sys_personality, (HEX,)),
     Syscall("prctl", sys_prctl, (choice("prctl"), _PRCTL_ARGUMENT, HEX, HEX, HEX)),
 )

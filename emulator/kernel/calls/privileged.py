@@ -1,4 +1,4 @@
-"""PRIVILEGED: what only the machine's root may do, and what this kernel does not have.
+"""What only the machine's root may do, and what this kernel does not have.
 
 Nobody may here: `--user 0` is root of files and processes of its own, not of the machine. An ordinary user gets the error of a kernel that
 looks at the rights first. Source: the manual pages of section 2; kernel/sys.c, kernel/reboot.c, fs/namespace.c of Linux.
@@ -191,7 +191,7 @@ _REFUSED = {
         io_uring_setup io_uring_enter io_uring_register cachestat map_shadow_stack uretprobe""",
 }
 
-PRIVILEGED: tuple[Syscall, ...] = (
+ROWS: tuple[Syscall, ...] = (
     Syscall("sethostname", _set_system_name(_set_host), (PTR, LONG)),
     Syscall("setdomainname", _set_system_name(_set_domain), (PTR, LONG)),
     Syscall("vhangup", sys_vhangup),

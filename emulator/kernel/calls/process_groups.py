@@ -1,4 +1,4 @@
-"""PROCESS_GROUPS: groups and sessions. Each of the guest's is one of the host's as well (pids.PidTable), so that the host's terminals and waits
+"""Groups and sessions. Each of the guest's is one of the host's as well (pids.PidTable), so that the host's terminals and waits
 know it; which process is in which, the guest's table says. Source: kernel/sys.c, kernel/exit.c of Linux.
 """
 
@@ -72,7 +72,7 @@ def sys_setsid(process: Process) -> int:
     return own
 
 
-PROCESS_GROUPS = (
+ROWS = (
     Syscall("getpgrp", sys_getpgrp),
     Syscall("getpgid", sys_getpgid, (PID,)),
     Syscall("setpgid", sys_setpgid, (PID, PID)),

@@ -71,7 +71,7 @@ def sys_process_vm_writev(
     return _transfer(process, pid, (local, local_count), (remote, remote_count), flags, write=True)
 
 
-PROCESS_MEMORY = (
+ROWS = (
     Syscall(
         "process_vm_readv",
         sys_process_vm_readv,

@@ -14,6 +14,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel import arguments as a
+from uselib.emulator.kernel import table
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.proc.facts import publish
 from uselib.emulator.kernel.table import Effect, Syscall, Undo
@@ -67,6 +68,7 @@ def fork(process: Process, *, borrow: bool = False) -> int:
         process.talk.once(f"it has {most} processes, as many as it may (--max-processes): fork gets EAGAIN")
         raise GuestError(errno.EAGAIN)
     if first:  # what all processes of the guest share is made
+        table.rows()  # imported once, and not by each child that needs them
         process.terminals.reserve()
         process.fs.rights.owners.share()
         publish(process)
@@ -128,7 +130,7 @@ def _wait_for_end(process: Process, fd: int) -> None:
         os.read(fd, 1)
 
 
-PROCESSES = (
+ROWS = (
     Syscall("exit", sys_exit, (a.INT,), undo=Undo.MEMORY),
     Syscall("exit_group", sys_exit_group, (a.INT,), undo=Undo.MEMORY),
     Syscall("fork", sys_fork, effect=Effect.PROCESSES, undo=Undo.NEVER),

@@ -1,4 +1,4 @@
-"""SCHEDULING: policies, priorities, affinity, of the guest's one processor. They are kept and shown, and change nothing: the order in which
+"""Policies, priorities, affinity, of the guest's one processor. They are kept and shown, and change nothing: the order in which
 threads run is the scheduler's of the emulator. Source: kernel/sched/syscalls.c, block/ioprio.c of Linux; sched(7).
 """
 
@@ -271,7 +271,7 @@ def sys_ioprio_set(process: Process, which: int, who: int, value: int) -> int:
     return 0
 
 
-SCHEDULING: tuple[Syscall, ...] = (
+ROWS: tuple[Syscall, ...] = (
     Syscall("sched_getaffinity", sys_sched_getaffinity, (PID, SIZE, PTR_OUT), undo=Undo.MEMORY),
     Syscall("sched_setaffinity", sys_sched_setaffinity, (PID, SIZE, PTR)),
     Syscall("sched_getscheduler", sys_sched_getscheduler, (PID,)),

@@ -1,4 +1,4 @@
-"""SIGNAL_FILES: signalfd, signalfd4."""
+"""signalfd, signalfd4."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def sys_signalfd(process: Process, fd: int, mask_at: int, size: int) -> int:
     return sys_signalfd4(process, fd, mask_at, size, 0)
 
 
-SIGNAL_FILES = (
+ROWS = (
     Syscall("signalfd", sys_signalfd, (INT, SIGSET, SIZE)),
     Syscall("signalfd4", sys_signalfd4, (INT, SIGSET, SIZE, flags("signalfd"))),
 )

@@ -1,4 +1,4 @@
-"""SIGNALS: actions, masks, sending, waiting for signals, the stack of handlers.
+"""Actions, masks, sending, waiting for signals, the stack of handlers.
 
 Source: kernel/signal.c; struct kernel_sigaction (arch/x86/include/asm/signal.h).
 """
@@ -417,7 +417,7 @@ def sys_sigreturn(process: Process) -> int:
 _I386 = Machine.I386
 _HOW = a.choice("sigprocmask")
 
-SIGNALS = (
+ROWS = (
     Syscall("rt_sigaction", sys_rt_sigaction, (a.SIGNAL, a.SIGACTION, a.SIGACTION_OUT, a.SIZE)),
     Syscall("sigaction", sys_sigaction, (a.SIGNAL, a.SIGACTION, a.SIGACTION_OUT), _I386),
     Syscall("signal", sys_signal, (a.SIGNAL, a.PTR), _I386),

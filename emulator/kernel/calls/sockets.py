@@ -1,4 +1,4 @@
-"""SOCKETS: socket, bind, connect, listen, accept, shutdown, names and options, socketpair, and i386's socketcall.
+"""socket, bind, connect, listen, accept, shutdown, names and options, socketpair, and i386's socketcall.
 
 What a socket is: emulator/kernel/sockets/. Transfer of data: messages.py.
 """
@@ -287,7 +287,7 @@ def sys_getsockopt(process: Process, fd: int, level: int, name: int, value: int,
 _DOMAIN, _KIND = choice("socket_domain"), choice("socket_type")
 _LEVEL, _NAME = choice("socket_level"), OPTION_NAME
 
-SOCKETS: tuple[Syscall, ...] = (
+ROWS: tuple[Syscall, ...] = (
     Syscall("socket", sys_socket, (_DOMAIN, _KIND, INT)),
     Syscall("socketpair", sys_socketpair, (_DOMAIN, _KIND, INT, FD_PAIR)),
     Syscall("bind", sys_bind, (FD, sockaddr_in(2), INT)),

@@ -1,4 +1,4 @@
-"""SPLICES: splice, tee, vmsplice: what a pipe holds, to and from files and memory.
+"""splice, tee, vmsplice: what a pipe holds, to and from files and memory.
 
 Source: fs/splice.c of Linux. Between files of the host the host's calls do it; a socket's bytes are copied.
 """
@@ -148,7 +148,7 @@ def sys_vmsplice(process: Process, fd: int, array: int, count: int, flags: int) 
 
 _FLAGS = flags("splice")
 
-SPLICES = (
+ROWS = (
     Syscall("splice", sys_splice, (FD, PTR_UPDATED, TARGET, PTR_UPDATED, SIZE, _FLAGS), effect=Effect.OUTPUT),
     Syscall("tee", sys_tee, (FD, TARGET, SIZE, _FLAGS), effect=Effect.OUTPUT),
     Syscall("vmsplice", sys_vmsplice, (TARGET, vector(2), LONG, _FLAGS), effect=Effect.OUTPUT),

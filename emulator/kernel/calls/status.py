@@ -1,4 +1,4 @@
-"""STATUS: the stat family, access, statfs.
+"""The stat family, access, statfs.
 
 Of the host's status the guest sees what programs need, made independent of the machine they run on: one st_dev for all
 files, and the host's user and group shown as the guest's own (ProcessIdentity). Inode numbers and times are the host's.
@@ -298,7 +298,7 @@ _STAT64 = struct_out("stat64")
 _AT = flags("at")
 _ACCESS = flags("access")
 
-STATUS: tuple[Syscall, ...] = (
+ROWS: tuple[Syscall, ...] = (
     Syscall("stat", sys_stat, (PATH, _STAT), undo=Undo.MEMORY),
     Syscall("lstat", sys_lstat, (PATH, _STAT), undo=Undo.MEMORY),
     Syscall("fstat", sys_fstat, (FD, _STAT), undo=Undo.MEMORY),

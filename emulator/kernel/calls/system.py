@@ -1,4 +1,4 @@
-"""SYSTEM: the machine's name and size, who the guest is, random bytes, and the scheduler.
+"""The machine's name and size, who the guest is, random bytes, and the scheduler.
 
 Answers are fixed, so that a run is the same on every host: a machine with one processor and 1 GiB of memory, user and
 group 1000 without privileges.
@@ -67,7 +67,7 @@ def sys_absent(process: Process, *_: int) -> int:
     raise GuestError(errno.ENOSYS)
 
 
-SYSTEM: tuple[Syscall, ...] = (
+ROWS: tuple[Syscall, ...] = (
     Syscall("uname", sys_uname, (struct_out("utsname"),), undo=Undo.MEMORY),
     Syscall("sysinfo", sys_sysinfo, (struct_out("sysinfo"),), undo=Undo.MEMORY),
     Syscall("getrandom", sys_getrandom, (data_out(1), SIZE, flags("getrandom")), undo=Undo.MEMORY),

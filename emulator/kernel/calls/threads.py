@@ -45,7 +45,7 @@ def sys_sched_yield(process: Process) -> int:
     return 0
 
 
-THREADS: tuple[Syscall, ...] = (
+ROWS: tuple[Syscall, ...] = (
     Syscall("set_tid_address", sys_set_tid_address, (a.PTR,)),
     Syscall("set_robust_list", sys_set_robust_list, (a.PTR, a.SIZE)),
     Syscall("get_robust_list", sys_get_robust_list, (a.PID, a.PTR_OUT, a.PTR_OUT)),

@@ -1,4 +1,4 @@
-"""TIME: reading the clocks and sleeping. What the clocks say is decided in clock.Clock."""
+"""Reading the clocks and sleeping. What the clocks say is decided in clock.Clock."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ _SPEC, _SPEC64 = struct_in("timespec"), struct_in("timespec64")
 _SPEC_OUT, _SPEC64_OUT = struct_out("timespec"), struct_out("timespec64")
 _SLEEP_FLAGS = flags("timer")
 
-TIME: tuple[Syscall, ...] = (
+ROWS: tuple[Syscall, ...] = (
     Syscall("time", sys_time, (PTR_OUT,), undo=Undo.MEMORY),
     Syscall("stime", sys_stime, (PTR,)),
     Syscall("gettimeofday", sys_gettimeofday, (struct_out("timeval"), PTR_OUT), undo=Undo.MEMORY),

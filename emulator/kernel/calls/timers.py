@@ -1,4 +1,4 @@
-"""TIMERS: timer_create and its family, timerfd_create and its family.
+"""timer_create and its family, timerfd_create and its family.
 
 Source: kernel/time/posix-timers.c, fs/timerfd.c. All clocks of the guest are one (clock.py), so a timer of any clock is due at a monotonic time.
 """
@@ -54,6 +54,7 @@ def _timers(process: Process) -> PosixTimers:
     shared = process.shared
     found = shared.part(PosixTimers)
     shared.in_child.setdefault(PosixTimers, found.all.clear)  # a child inherits none
+    shared.after_exec.setdefault(PosixTimers, lambda: _forget(process, found))
     return found
 
 
@@ -64,9 +65,7 @@ def _timer(process: Process, number: int) -> PosixTimer:
     return timer
 
 
-def forget(process: Process) -> None:
-    """execve: the timers are gone."""
-    timers = _timers(process)
+def _forget(process: Process, timers: PosixTimers) -> None:
     for timer in timers.all.values():
         process.signals.disarm(timer)
     timers.all.clear()
@@ -240,7 +239,7 @@ _CLOCK, _FLAGS, _FD_FLAGS = a.choice("clock"), a.flags("timer"), a.flags("timerf
 _SPEC, _SPEC64 = a.struct_in("itimerspec"), a.struct_in("itimerspec64")
 _OUT, _OUT64 = a.struct_out("itimerspec"), a.struct_out("itimerspec64")
 
-TIMERS = (
+ROWS = (
     Syscall("timer_create", sys_timer_create, (_CLOCK, a.PTR, a.PTR_OUT)),
     Syscall("timer_settime", sys_timer_settime, (a.INT, _FLAGS, _SPEC, _OUT)),
     Syscall("timer_settime64", sys_timer_settime64, (a.INT, _FLAGS, _SPEC64, _OUT64)),

@@ -88,7 +88,7 @@ def sys_get_thread_area(process: Process, address: int) -> int:
     return 0
 
 
-TLS = (
+ROWS = (
     Syscall("arch_prctl", sys_arch_prctl, (a.choice("arch_prctl"), a.PTR_UPDATED), Machine.X86_64),
     Syscall("set_thread_area", sys_set_thread_area, (a.PTR_UPDATED,), Machine.I386),
     Syscall("get_thread_area", sys_get_thread_area, (a.PTR_UPDATED,), Machine.I386),

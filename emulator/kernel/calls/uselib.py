@@ -34,4 +34,4 @@ def sys_uselib(process: Process, path: int) -> int:
     return 0
 
 
-LIBRARY = (Syscall("uselib", sys_uselib, (a.PATH,)),)
+ROWS = (Syscall("uselib", sys_uselib, (a.PATH,)),)

@@ -147,7 +147,7 @@ def sys_waitid(process: Process, id_type: int, target: int, info: int, options: 
     return 0
 
 
-WAITS = (
+ROWS = (
     Syscall("wait4", sys_wait4, (a.PID, a.WAIT_STATUS, a.flags("wait"), a.struct_out("rusage")), undo=Undo.NEVER),
     Syscall("waitpid", sys_waitpid, (a.PID, a.WAIT_STATUS, a.flags("wait")), Machine.I386, undo=Undo.NEVER),
     Syscall("waitid", sys_waitid, (a.INT, a.PID, a.PTR_OUT, a.flags("wait"), a.PTR_OUT), undo=Undo.NEVER),

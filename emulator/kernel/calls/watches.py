@@ -1,4 +1,4 @@
-"""WATCHES: inotify_init, inotify_add_watch, inotify_rm_watch."""
+"""inotify_init, inotify_add_watch, inotify_rm_watch."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def sys_inotify_rm_watch(process: Process, fd: int, watch: int) -> int:
     return 0
 
 
-WATCHES = (
+ROWS = (
     Syscall("inotify_init", sys_inotify_init),
     Syscall("inotify_init1", sys_inotify_init1, (flags("signalfd"),)),
     Syscall("inotify_add_watch", sys_inotify_add_watch, (FD, PATH, flags("inotify", UINT.width))),

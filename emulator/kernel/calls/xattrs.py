@@ -1,4 +1,4 @@
-"""XATTRS: extended attributes (xattr(7)) of the user's namespace, which are the host's: read everywhere, changed below writable grants.
+"""Extended attributes (xattr(7)) of the user's namespace, which are the host's: read everywhere, changed below writable grants.
 
 Of the other namespaces nothing of the host's is seen. What root of its own tree (`--user 0`) sets there is kept by the process itself.
 Source: fs/xattr.c of Linux.
@@ -196,4 +196,4 @@ def _rows() -> list[Syscall]:
     return found
 
 
-XATTRS: tuple[Syscall, ...] = tuple(_rows())
+ROWS: tuple[Syscall, ...] = tuple(_rows())

@@ -25,10 +25,10 @@ class RunShared:
     def __init__(self) -> None:
         self._memory: mmap.mmap | None = None
         self._parts: dict[object, Any] = {}
-        self.before_fork: dict[
-            object, Callable[[], None]
-        ] = {}  # what the families of calls do in the parent, by their own keys
-        self.in_child: dict[object, Callable[[], None]] = {}  # and in the child
+        # What the families of calls do, by their own keys: in the parent, in the child, and when a new program takes the old one's place
+        self.before_fork: dict[object, Callable[[], None]] = {}
+        self.in_child: dict[object, Callable[[], None]] = {}
+        self.after_exec: dict[object, Callable[[], None]] = {}
 
     def open(self) -> None:
         if self._memory is None:
@@ -67,10 +67,6 @@ class RunShared:
             self._parts[name] = make(self)
         found: _Part = self._parts[name]
         return found
-
-    def has(self, make: Callable[[RunShared], _Part]) -> bool:
-        """Whether `part` has made it in this process, or one that it was forked from."""
-        return make in self._parts
 
     def close(self) -> None:
         """In the process that made it, when the run is over."""

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from uselib.emulator.kernel import table
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+from support.command import environment
+from uselib.emulator.kernel import calls, table
 from uselib.emulator.kernel.arguments import TARGET
+from uselib.emulator.kernel.families import FAMILIES
 from uselib.emulator.kernel.strace.effects import changes
 from uselib.emulator.kernel.table import Effect, Syscall, Undo
+from uselib.linker.image import Machine
 
 
 def words(text: str) -> set[str]:
@@ -88,3 +96,31 @@ def test_what_changes_files_is_not_undone_by_memory() -> None:
         "epoll_pwait2",
         "pselect6_time64",
     }
+
+
+def test_families_name_the_calls_of_their_modules() -> None:
+    for module, words in FAMILIES.items():
+        family = importlib.import_module(f"{calls.__name__}.{module}")
+        assert words.split() == sorted({row.name for row in family.ROWS}), module
+    assert {path.stem for path in Path(calls.__path__[0]).glob("*.py")} - {"__init__"} == set(FAMILIES)
+
+
+def test_a_row_imports_its_own_family_only(machine: Machine) -> None:
+    code = f"""
+import sys
+from uselib.emulator.kernel import table
+from uselib.linker.image import Machine
+calls, numbers = table.for_machine(Machine.{machine.name}), table.numbers(Machine.{machine.name})
+assert calls[numbers["fsync"]].name == "fsync" and max(numbers.values()) + 1 not in calls
+print(*(name for name in sys.modules if name.startswith("{calls.__name__}.")))
+"""
+    ran = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == [f"{calls.__name__}.advice"]
+
+
+def test_rows_of_a_machine(machine: Machine) -> None:
+    numbers = table.numbers(machine)
+    mine = {row.name for row in table.rows() if row.machine in (None, machine) and row.name in numbers}
+    assert {row.name for row in table.for_machine(machine).values()} == mine
+    assert all(numbers[row.name] == number for number, row in table.for_machine(machine).items())
+    assert len(table.for_machine(machine)) == len(mine)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from support.command import environment, uselib
 from support.programs import musl_program
+from uselib.emulator.kernel.families import FAMILIES
 from uselib.emulator.sandbox import landlock, seccomp
 from uselib.emulator.sandbox import system_calls as calls
 
@@ -164,3 +166,18 @@ def test_each_call_is_named_once() -> None:
     rows += [*calls.CONDITIONAL, *calls.ABSENT]
     assert len(rows) == len(set(rows))
     assert len(seccomp.program(rows, {}, ())) // 8 <= 4096  # BPF_MAXINSNS
+
+
+def test_a_checkout_gets_its_byte_code_before_it_is_confined(program: Path, tmp_path: Path) -> None:
+    """An import after that has to compile a module that has none."""
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    outer = {**environment(), "PYTHONPYCACHEPREFIX": str(cache)}
+    outer.pop("PYTHONDONTWRITEBYTECODE", None)
+    command = [sys.executable, "-m", "uselib.cli", "run", str(program)]
+    assert subprocess.run(command, env=outer, capture_output=True, timeout=100).stdout == b"guest\n"
+    kept = {path.name.split(".")[0] for path in cache.rglob("calls/*.pyc")}
+    assert kept - {"__init__"} == set(FAMILIES)
+    ran = subprocess.run([command[0], "-v", *command[1:]], env=outer, capture_output=True, text=True, timeout=100)
+    used = set(re.findall(r"^import 'uselib\.emulator\.kernel\.calls\.(\w+)'", ran.stderr, re.MULTILINE))
+    assert ran.stdout == "guest\n" and "files" in used and not used & {"sockets", "ipc", "xattrs", "timers"}

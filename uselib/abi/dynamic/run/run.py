@@ -92,7 +92,7 @@ def _run_pair(inputs: RunInputs, folder: str) -> tuple[SideRun, SideRun]:
 
 
 def _run_both(inputs: RunInputs, jobs: Sequence[SideJob]) -> tuple[SideRun, SideRun]:
-    warm_up(inputs.machine)
+    warm_up()
     if not inputs.request.parallel:
         old, new = (finish_side(job, start_side(job, inputs.request.stdin)) for job in jobs)
     else:

@@ -43,7 +43,6 @@ from uselib.emulator.process.run_options import RunOptions
 from uselib.emulator.sandbox.sandbox import Sandbox
 from uselib.emulator.trace.record.select_backend import native_available
 from uselib.linker.errors import ToolError
-from uselib.linker.image import Machine
 
 _PR_SET_PDEATHSIG = 1
 # -- putting the library in place ---------------------------------------------------------------------------------------
@@ -101,12 +100,12 @@ def _no_report(_death: Death, _options: RunOptions) -> None:
 # -- the process --------------------------------------------------------------------------------------------------------
 
 
-def warm_up(machine: Machine) -> None:
+def warm_up() -> None:
     """Loads what both sides need before they are forked, so that it is loaded once."""
     engine.library()
     native_available()
     watch.library()
-    table.for_machine(machine)
+    table.rows()
 
 
 def start_side(job: SideJob, stdin: bytes) -> int:
