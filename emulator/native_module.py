@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 from collections.abc import Mapping, Sequence
-from typing import Any
+
+from uselib.linker.quick_typing import Any
 
 
 def load(module: str, sizes: Mapping[str, Sequence[int]]) -> ctypes.CDLL | None:

@@ -4,10 +4,10 @@ has options of its own, which are not ours to read."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from uselib.linker.errors import Diagnostic, UsageError
 from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_typing import Any
 
 
 @dataclass(frozen=True)

@@ -12,5 +12,5 @@ formats/        ELF, ar, notes: bytes <-> records
 library/        mkshlib: target libraries and their stub libraries
 historical/     formats of old systems, one folder for each
 c_types/, dwarf/  types of C, from declarations and from debug information; source lines
-cycle_collector.py, installation.py, package_version.py, quick_dataclass.py  garbage collection, paths, version, fast dataclasses
+cycle_collector.py, installation.py, package_version.py, quick_dataclass.py, quick_typing.py  garbage collection, paths, version, quick imports
 """

@@ -1,7 +1,7 @@
 """`dataclass`, `field`, `replace` and `NamedTuple` as in the standard library, without what they cost when a module is imported.
 
 `dataclasses` imports `inspect`, 7 ms, and compiles up to six methods for each class, 0.3 ms for a frozen one; a command
-imports about a hundred classes. Here methods are closures, and `__init__` is compiled when the first object is made. The
+imports about a hundred classes. Here methods are closures, and `__init__` is compiled when the fourth object is made. The
 standard library is imported when something asks a class for its `__dataclass_fields__`: `asdict`, `fields`,
 `is_dataclass`. Type checkers see the standard decorator. Fields, equality, hashes and texts are the same. There is no
 InitVar and no KW_ONLY.
@@ -13,11 +13,14 @@ import operator
 import sys
 from collections import namedtuple
 from collections.abc import Callable, Mapping
+from functools import partial
 from reprlib import recursive_repr
-from typing import TYPE_CHECKING, Any
+
+from uselib.linker.quick_typing import TYPE_CHECKING, Any
 
 _ABSENT: Any = object()  # no default
 _FIELDS = "__quick_fields__"
+_INTERPRETED = 3  # objects of a class that are made without compiling its `__init__`
 
 
 class _Field:
@@ -293,15 +296,49 @@ def _set_state(self: object, state: tuple[None, Mapping[str, object]]) -> None:
 
 
 class _Init:
-    """Stands for `__init__` until it is looked up, which the making of an object does; then it is compiled."""
+    """Stands for `__init__` until a class has made a few objects, or until somebody looks at it; then it is compiled, which takes as long as
+    making twenty objects without."""
 
     def __init__(self, cls: type, frozen: bool) -> None:
-        self.cls, self.frozen = cls, frozen
+        self.cls, self.frozen, self.made = cls, frozen, 0
 
     def __get__(self, instance: object | None, owner: type) -> Any:
+        if instance is not None and self.made < _INTERPRETED:
+            self.made += 1
+            return partial(self._interpret, instance)
+        return self._compiled().__get__(instance, owner)
+
+    def _compiled(self) -> Any:
         if self.cls.__dict__["__init__"] is self:
             type.__setattr__(self.cls, "__init__", _compiled_init(self.cls, self.frozen))
-        return self.cls.__dict__["__init__"].__get__(instance, owner)
+        return self.cls.__dict__["__init__"]
+
+    def _interpret(self, instance: Any, /, *arguments: Any, **keywords: Any) -> None:
+        """What the compiled function does. Arguments that do not fit the fields are left to that one, for its message."""
+        fields: tuple[_Field, ...] = self.cls.__dict__[_FIELDS]
+        names = [row.name for row in fields if row.init and not row.kw_only]
+        values: dict[str, Any] = dict(zip(names, arguments, strict=False)) | keywords
+        left = len(arguments) + len(keywords)
+        found: list[tuple[str, Any]] = []
+        for row in fields:
+            if row.init and row.name in values:
+                found.append((row.name, values[row.name]))
+                left -= 1
+            elif row.default_factory is not _ABSENT:
+                found.append((row.name, row.default_factory()))
+            elif row.default is not _ABSENT:
+                found.append((row.name, row.default))
+            elif row.init:
+                left = -1
+                break
+        if left:
+            self._compiled()(instance, *arguments, **keywords)
+            return
+        store = object.__setattr__ if self.frozen else setattr
+        for name, value in found:
+            store(instance, name, value)
+        if hasattr(self.cls, "__post_init__"):
+            instance.__post_init__()
 
 
 def _compiled_init(cls: type, frozen: bool) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from uselib.emulator.kernel import table
 from uselib.emulator.kernel.arguments import ArgumentKind, Width
@@ -14,6 +13,7 @@ from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Handler, Syscall
 from uselib.emulator.process.interfaces import ContextReplaced, ProgramReplaced
 from uselib.linker.image import Machine
+from uselib.linker.quick_typing import Protocol
 from uselib.loader.memory.address_space import MemoryFault
 
 Convert = Callable[[int], int]

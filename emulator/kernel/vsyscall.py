@@ -8,9 +8,9 @@ Source: arch/x86/entry/vsyscall/vsyscall_64.c (emulate_vsyscall) of Linux.
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
 
 from uselib.linker.image import Machine
+from uselib.linker.quick_typing import TYPE_CHECKING
 from uselib.loader.memory.address_space import MemoryFault
 
 if TYPE_CHECKING:

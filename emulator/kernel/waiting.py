@@ -13,7 +13,6 @@ import select
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol, TypeVar
 
 from uselib.emulator.kernel.clock import Clock
 from uselib.emulator.kernel.errors import GuestError
@@ -22,6 +21,7 @@ from uselib.emulator.kernel.threads import host_futex
 from uselib.emulator.kernel.threads.group import ThreadGroup
 from uselib.emulator.kernel.threads.thread import Thread
 from uselib.emulator.kernel.threads.wait import HostWord, Wait
+from uselib.linker.quick_typing import Protocol, TypeVar
 
 
 class OpenFiles(Protocol):

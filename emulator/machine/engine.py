@@ -15,9 +15,9 @@ import os
 from collections.abc import Sequence
 from ctypes import c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
 from functools import cache
-from typing import Any
 
 from uselib.emulator.machine import core, stop_checks
+from uselib.linker.quick_typing import Any
 
 ARCH_X86 = 4
 MODE_32, MODE_64 = 4, 8

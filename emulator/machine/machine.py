@@ -10,7 +10,6 @@ from __future__ import annotations
 import enum
 from _thread import allocate_lock
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from uselib.emulator.machine import registers as r
 from uselib.emulator.machine.cpu import GDT_ADDRESS, Cpu
@@ -32,6 +31,7 @@ from uselib.emulator.machine.pages import PageTable
 from uselib.emulator.machine.register_file import locate
 from uselib.emulator.process import faults
 from uselib.emulator.process.interfaces import ContextReplaced, Fault, Kernel, ProcessEnded, ThreadSwitching
+from uselib.linker.quick_typing import TYPE_CHECKING
 from uselib.loader.memory.address_space import PAGE, AddressSpace, MemoryFault, page_down
 
 if TYPE_CHECKING:

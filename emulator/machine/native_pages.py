@@ -11,11 +11,11 @@ import os
 from collections.abc import Callable
 from ctypes import c_uint8, c_uint32, c_uint64, c_void_p
 from functools import cache
-from typing import Any, Protocol
 
 from uselib.emulator import native_module
 from uselib.emulator.machine.engine import MEM_FETCH, TLB_CALLBACK, Engine
 from uselib.emulator.machine.register_file import locate_cpu
+from uselib.linker.quick_typing import Any, Protocol
 
 RUNS = 8  # beside PROT_READ and PROT_WRITE: the page may be fetched from
 PAGE_BITS = 12

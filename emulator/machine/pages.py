@@ -12,11 +12,11 @@ The same memory may be mapped in several places: code_aliases.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import TYPE_CHECKING
 
 from uselib.emulator.machine.code_aliases import CodeAliases, SharedCode, ranges
 from uselib.emulator.machine.engine import MEM_FETCH, MEM_READ, MEM_WRITE, Engine
 from uselib.emulator.machine.native_pages import PAGE_BITS, RUNS, LookupTable, NoLookups, lookups
+from uselib.linker.quick_typing import TYPE_CHECKING
 from uselib.loader.memory.address_space import (
     PAGE,
     PROT_EXEC,

@@ -7,26 +7,21 @@ registers as they were before it. Source: arch/x86/mm/fault.c, arch/x86/kernel/t
 from __future__ import annotations
 
 from uselib.emulator.machine.engine import MEM_FETCH, MEM_READ, MEM_WRITE
-from uselib.emulator.process import operands
 from uselib.emulator.process.interfaces import CpuState, Fault
+from uselib.linker.quick_typing import TYPE_CHECKING
 from uselib.loader.memory.address_space import PAGE, AddressSpace, MemoryFault, page_down
 
+if TYPE_CHECKING:
+    from uselib.emulator.process.operands import MemoryOperand
+
 SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV = 4, 5, 7, 8, 11
-SEGV_MAPERR, SEGV_ACCERR, BUS_ADRALN, BUS_ADRERR, ILL_ILLOPN, FPE_INTDIV, FPE_FLTDIV, TRAP_BRKPT = (
-    1,
-    2,
-    1,
-    2,
-    2,
-    1,
-    3,
-    1,
-)
+SEGV_MAPERR, SEGV_ACCERR = 1, 2
+BUS_ADRALN, BUS_ADRERR = 1, 2
+ILL_ILLOPN, TRAP_BRKPT = 2, 1
+FPE_INTDIV, FPE_FLTDIV = 1, 3
 SI_KERNEL = 0x80
 VECTOR_PROTECTION, VECTOR_PAGE, VECTOR_X87, VECTOR_SSE = 13, 14, 16, 19
-OF_OPERANDS = frozenset(
-    {VECTOR_PROTECTION, 17}
-)  # exceptions that an operand in memory raises: not canonical, not aligned
+OF_OPERANDS = frozenset({VECTOR_PROTECTION, 17})  # what an operand in memory raises: not canonical, not aligned
 _KINDS = {MEM_READ: "read", MEM_WRITE: "write", MEM_FETCH: "execute"}
 _HOLE, _LAST_PAGE = 1 << 47, 0xFFFF_F000  # first address that is not canonical; last page of 32-bit addresses
 _FLOAT_PENDING = 0x80  # ES of the x87's status word
@@ -145,7 +140,9 @@ def _operand(space: AddressSpace, cpu: CpuState, registers: list[int], page: int
     return page
 
 
-def _accesses(space: AddressSpace, cpu: CpuState, registers: list[int]) -> list[operands.MemoryOperand]:
+def _accesses(space: AddressSpace, cpu: CpuState, registers: list[int]) -> list[MemoryOperand]:
+    from uselib.emulator.process import operands
+
     instruction = operands.instruction_at(space, cpu.bits, registers[-2])
     return [] if instruction is None else operands.accesses(space, cpu, registers, instruction)
 
@@ -167,6 +164,8 @@ def pending_float(space: AddressSpace, cpu: CpuState) -> Fault | None:
     state = cpu.float_state()
     if not int.from_bytes(state[2:4], "little") & _FLOAT_PENDING:
         return None
+    from uselib.emulator.process import operands
+
     pc = cpu.general()[-2]
     instruction = operands.instruction_at(space, cpu.bits, pc)
     return of_float(pc, state, VECTOR_X87) if instruction and operands.waits_for_float(instruction) else None

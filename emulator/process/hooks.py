@@ -19,7 +19,7 @@ such a participant pays nothing. A new event is one method here, with a default 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from uselib.linker.quick_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from uselib.emulator.kernel.process import Process

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel.calls.execve import execute
 from uselib.emulator.kernel.clock import Clock
@@ -17,6 +16,7 @@ from uselib.emulator.kernel.vfs.descriptors import FileTable
 from uselib.emulator.process.interfaces import ProcessEnded
 from uselib.emulator.process.run_options import RunOptions
 from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from uselib.emulator.machine.machine import VirtualMachine

@@ -7,9 +7,9 @@ host (a signal, a limit). The kernel answers; the tracer watches (hooks.py). Non
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
 
 from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from uselib.linker.image import Image

@@ -18,7 +18,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
 
 from uselib.emulator.kernel.calls.execve import ELIBEXEC, ExecError
 from uselib.emulator.kernel.core import GuestKernel
@@ -29,7 +28,6 @@ from uselib.emulator.kernel.signals.numbers import SIGKILL
 from uselib.emulator.kernel.signals.state import SignalEvents
 from uselib.emulator.kernel.structs import structs_of
 from uselib.emulator.kernel.threads import robust
-from uselib.emulator.machine.counter import InstructionCounter
 from uselib.emulator.machine.machine import VirtualMachine
 from uselib.emulator.process.default_limits import LARGE, MemoryGuard, limit_file_size, restore_file_size
 from uselib.emulator.process.hooks import RunHooks
@@ -39,15 +37,23 @@ from uselib.emulator.process.parts import environment, make_process, program_pat
 from uselib.emulator.process.run_options import RunOptions
 from uselib.emulator.process.watcher import NUDGE, Watcher
 from uselib.linker.errors import Diagnostic, FormatError, ToolError
+from uselib.linker.quick_typing import TYPE_CHECKING, Any, NoReturn
 from uselib.loader.memory.address_space import AddressSpace, MemoryCeiling
 
 if TYPE_CHECKING:
     from uselib.emulator.kernel.strace.strace import Strace
     from uselib.emulator.kernel.threads.thread import Thread
+    from uselib.emulator.machine.counter import InstructionCounter
     from uselib.loader.memory.vma import Vma
 
 MEBIBYTE = 1 << 20
 SignalHandler = Callable[[int, FrameType | None], Any] | int | None  # as signal.signal gives it
+
+
+def _counter(limit: int) -> InstructionCounter:
+    from uselib.emulator.machine.counter import InstructionCounter
+
+    return InstructionCounter(limit)
 
 
 class RunError(ToolError):
@@ -70,7 +76,7 @@ class Runner:
         self._umask = os.umask(0o77)  # the guest's umask is this process's: given back at the end
         os.umask(self._umask)
         self._has_forked = False  # this process, or the one that it was forked from
-        self._counter = None if options.max_instructions is None else InstructionCounter(options.max_instructions)
+        self._counter = None if options.max_instructions is None else _counter(options.max_instructions)
         signals, forks = SignalEvents(self._delivered, self._watch), ForkEvents(self._before_fork, self._after_fork)
         self.process = make_process(options, self._host.files, self._host.signals, signals, forks)
         self.signals = self.process.signals

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
 
 from uselib.emulator.option_table import Option, option_rows, read_words
 from uselib.linker.errors import Diagnostic, UsageError
 from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_typing import Any
 
 
 @dataclass(frozen=True)

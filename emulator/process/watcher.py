@@ -14,7 +14,8 @@ import time
 from _thread import get_ident
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
+
+from uselib.linker.quick_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import threading

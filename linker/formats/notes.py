@@ -43,7 +43,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from uselib.linker.errors import Diagnostic, FormatError
 from uselib.linker.image import (
@@ -59,6 +58,7 @@ from uselib.linker.image import (
     Version,
 )
 from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from uselib.linker.formats.elf import ElfFile

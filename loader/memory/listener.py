@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
+from uselib.linker.quick_typing import Protocol
 from uselib.loader.memory.host_memory import Window
 from uselib.loader.memory.vma import FileIdentity, Vma
 

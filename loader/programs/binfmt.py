@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from uselib.linker.errors import Diagnostic, FormatError
 from uselib.linker.formats.magic import format_of
 from uselib.linker.image import Image
 from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_typing import TYPE_CHECKING
 from uselib.loader.memory.address_space import AddressSpace
 from uselib.loader.memory.layout import LAYOUTS, MemoryLayout, randomised
 from uselib.loader.programs import exec

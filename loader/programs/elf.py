@@ -6,10 +6,10 @@ import errno
 import os
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 from uselib.linker.image import PAGE, Image
 from uselib.linker.quick_dataclass import replace
+from uselib.linker.quick_typing import TYPE_CHECKING
 from uselib.loader.programs.binfmt import Format
 from uselib.loader.programs.exec import Started, StartInfo, build_stack
 from uselib.loader.programs.headers import program_scheme, read_headers

@@ -15,10 +15,10 @@ import errno
 import os
 import struct
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from uselib.linker.image import Image
 from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_typing import TYPE_CHECKING
 from uselib.loader.memory.address_space import PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, AddressSpace, page_up
 
 if TYPE_CHECKING:

@@ -242,3 +242,27 @@ def test_named_tuples() -> None:
         facts.append((repr(row).replace(cls.__name__, ""), compared, cls.__annotations__, hasattr(row, "__dict__")))
         assert pickle.loads(pickle.dumps(row)) == row and type(copy.copy(row)) is cls
     assert facts[0] == facts[1] and _Quick.__doc__ == "Documented." and _Quick.__qualname__ == "_Quick"
+
+
+WRONG: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
+    ((), {}),
+    ((), {"size": 1}),
+    (("a", 1, (), 0, 0), {}),
+    (("a",), {"name": "b"}),
+    (("a",), {"wrong": 1}),
+    (("a",), {"count": 1}),
+]
+
+
+@pytest.mark.parametrize("made", [0, 5], ids=["first", "later"])
+@pytest.mark.parametrize(("arguments", "keywords"), WRONG, ids=str)
+def test_arguments_that_do_not_fit(arguments: tuple[Any, ...], keywords: dict[str, Any], made: int) -> None:
+    """The first objects of a class are made in another way than later ones."""
+    said = []
+    for cls in _pair(frozen=True):
+        for _ in range(made):
+            cls("a")
+        with pytest.raises(TypeError) as failure:
+            cls(*arguments, **keywords)
+        said.append(str(failure.value))
+    assert said[0].replace("_class.<locals>.", "") == said[1].replace("_class.<locals>.", "")

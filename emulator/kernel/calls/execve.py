@@ -13,7 +13,6 @@ import os
 import stat
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel import arguments as a
 from uselib.emulator.kernel import constants as C
@@ -27,6 +26,7 @@ from uselib.emulator.kernel.threads import robust
 from uselib.emulator.kernel.vfs.rights import SEARCH
 from uselib.emulator.process.interfaces import ProgramReplaced
 from uselib.linker.errors import FormatError, file_of
+from uselib.linker.quick_typing import TYPE_CHECKING
 from uselib.loader.memory.address_space import MemoryFault
 from uselib.loader.programs.binfmt import RecognisedProgram, recognise
 from uselib.loader.programs.exec import StartInfo, script_interpreter

@@ -11,7 +11,6 @@ import errno
 import os
 import select
 import sys
-from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel import arguments as a
 from uselib.emulator.kernel import table
@@ -21,6 +20,7 @@ from uselib.emulator.kernel.table import Effect, Syscall, Undo
 from uselib.emulator.kernel.threads import robust
 from uselib.emulator.kernel.threads.wait import ThreadEnded, Wait
 from uselib.emulator.process.interfaces import ProcessEnded
+from uselib.linker.quick_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from uselib.emulator.kernel.process import Process

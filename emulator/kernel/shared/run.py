@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+
+from uselib.linker.quick_typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from uselib.emulator.kernel.shared.lock import RunLock

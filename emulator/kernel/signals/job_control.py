@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import errno
 import os
-import termios
-from typing import Protocol
 
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.identity import ProcessIdentity
 from uselib.emulator.kernel.pids import PidTable
 from uselib.emulator.kernel.signals.numbers import SIG_DFL, SIGTTIN, SIGTTOU
 from uselib.emulator.kernel.signals.state import SignalState
+from uselib.linker.quick_typing import Protocol
 
 _LOCAL_FLAGS = 3  # index in tcgetattr's list
 
@@ -46,7 +45,11 @@ def may_read(process: JobMember, fd: int) -> bool:
 
 def may_write(process: JobMember, fd: int) -> bool:
     """Likewise; only a terminal with TOSTOP keeps the background from writing."""
-    if not in_background(fd) or not termios.tcgetattr(fd)[_LOCAL_FLAGS] & termios.TOSTOP:
+    if not in_background(fd):
+        return True
+    import termios  # for terminals only
+
+    if not termios.tcgetattr(fd)[_LOCAL_FLAGS] & termios.TOSTOP:
         return True
     signals = process.signals
     if signals.is_ignored(SIGTTOU) or signals.thread.blocked >> SIGTTOU - 1 & 1:

@@ -11,7 +11,6 @@ import os
 import signal as host_signal
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 from uselib.emulator.kernel.clock import Clock
 from uselib.emulator.kernel.identity import ProcessIdentity
@@ -49,6 +48,7 @@ from uselib.emulator.kernel.threads.group import ThreadGroup
 from uselib.emulator.kernel.threads.thread import Thread
 from uselib.emulator.process.interfaces import CpuState, Fault, ProcessEnded
 from uselib.linker.quick_dataclass import dataclass, replace
+from uselib.linker.quick_typing import Any
 from uselib.loader.memory.address_space import AddressSpace, MemoryFault
 
 # The host keeps its own handling of these: faults of our own process, what the host's C library uses, and the signal with

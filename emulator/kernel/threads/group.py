@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol
 
 from uselib.emulator.kernel.threads.order import Order, RoundRobin
+from uselib.linker.quick_typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from uselib.emulator.kernel.threads.thread import Thread

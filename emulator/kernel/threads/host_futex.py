@@ -9,7 +9,8 @@ import ctypes
 import os
 import time
 from functools import cache
-from typing import Any
+
+from uselib.linker.quick_typing import Any
 
 _FUTEX = {"x86_64": 202, "aarch64": 98, "riscv64": 98, "ppc64le": 221, "s390x": 238}  # numbers of the system call
 _WAIT, _WAKE = 0, 1

@@ -7,9 +7,8 @@ order of its threads sooner or later meets an order that shows it, and meets the
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from uselib.emulator.kernel.clock import RandomBytes
+from uselib.linker.quick_typing import Protocol
 
 SLICE = 20_000  # blocks of translated code: about 100 us
 _LONGEST_EXPONENT = 15

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from uselib.emulator.kernel.signals.numbers import SS_DISABLE
 from uselib.linker.quick_dataclass import dataclass, field
+from uselib.linker.quick_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from uselib.emulator.kernel.signals.frames import SignalInfo

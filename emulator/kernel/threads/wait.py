@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
 
 from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from uselib.emulator.kernel.threads.thread import Thread

@@ -12,7 +12,6 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Protocol
 
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.clock import RandomBytes
@@ -25,6 +24,7 @@ from uselib.emulator.kernel.structs import KernelStructs
 from uselib.emulator.kernel.vfs.places import GuestDirectory, SyntheticFile
 from uselib.emulator.kernel.waiting import READ, WRITE, Waiter, patient, wait_for
 from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_typing import Protocol
 from uselib.loader.memory.address_space import AddressSpace, MemoryFault
 
 _SMALL = 4096  # bytes up to which a copy is cheaper than a view of guest memory

@@ -11,7 +11,6 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.errors import GuestError
@@ -22,6 +21,7 @@ from uselib.emulator.kernel.vfs.places import Found, GuestDirectory, Handle, Syn
 from uselib.emulator.kernel.vfs.rights import READ, SEARCH, SET_IDS, WRITE, FileRights
 from uselib.emulator.kernel.vfs.synthetic import DEVICE_NUMBERS, special_mode, synthetic_inode, synthetic_status
 from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from uselib.emulator.kernel.shared.files import MemoryFiles

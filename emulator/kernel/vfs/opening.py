@@ -6,7 +6,6 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.errors import GuestError
@@ -15,6 +14,7 @@ from uselib.emulator.kernel.vfs.descriptors import Description, DirectoryFile, H
 from uselib.emulator.kernel.vfs.filesystem import OpenedFile
 from uselib.emulator.kernel.vfs.made_files import RandomFile, TextFile
 from uselib.emulator.kernel.vfs.places import GuestDirectory, SyntheticFile
+from uselib.linker.quick_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from uselib.emulator.kernel.shared.files import MemoryFiles

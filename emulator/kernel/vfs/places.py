@@ -14,10 +14,10 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
 
 from uselib.emulator.kernel.errors import GuestError
 from uselib.linker.quick_dataclass import dataclass, field
+from uselib.linker.quick_typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from uselib.emulator.kernel.shared.files import MemoryFiles

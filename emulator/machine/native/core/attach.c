@@ -102,17 +102,19 @@ static uint32_t look_up(const Dynamic *d, const char *name)
     return 0;
 }
 
-/* A word that the dynamic linker may have made read-only (RELRO). */
-static int store(uint64_t *where, uint64_t value)
+/* What the dynamic linker has made read-only (RELRO) can be written again, in one piece: a call for each of its pages that is written would
+ * take a millisecond. */
+static bool open_tables(const struct link_map *map)
 {
-    static uint64_t open_page;
-    uint64_t page = (uint64_t)where & -4096ull;
-    if (page != open_page) {
-        if (mprotect((void *)page, 4096, PROT_READ | PROT_WRITE)) return -1;
-        open_page = page;
+    const Elf64_Ehdr *header = (const void *)map->l_addr;
+    const Elf64_Phdr *row = (const void *)(map->l_addr + header->e_phoff);
+    for (int i = 0; i < header->e_phnum; i++) {
+        if (row[i].p_type != PT_GNU_RELRO) continue;
+        uint64_t begin = map->l_addr + row[i].p_vaddr, end = begin + row[i].p_memsz;
+        begin &= -4096ull;
+        if (mprotect((void *)begin, (end & -4096ull) - begin, PROT_READ | PROT_WRITE)) return false;
     }
-    *where = value;
-    return 0;
+    return true;
 }
 
 static uint64_t patch(const Elf64_Rela *rows, size_t count, uint64_t base, const Wanted *wanted, size_t wanted_count,
@@ -124,7 +126,9 @@ static uint64_t patch(const Elf64_Rela *rows, size_t count, uint64_t base, const
         if (!symbol || !(known[symbol >> 3] >> (symbol & 7) & 1)) continue;
         if (kind != R_X86_64_64 && kind != R_X86_64_GLOB_DAT && kind != R_X86_64_JUMP_SLOT) continue;
         Wanted key = {symbol, NULL}, *row = bsearch(&key, wanted, wanted_count, sizeof key, by_symbol);
-        if (row && !store((uint64_t *)(base + rows[i].r_offset), (uint64_t)row->row->replacement)) patched++;
+        if (!row) continue;
+        *(uint64_t *)(base + rows[i].r_offset) = (uint64_t)row->row->replacement;
+        patched++;
     }
     return patched;
 }
@@ -144,7 +148,7 @@ EXPORT int64_t uselib_core_attach(void *library)
         memcpy(IMPORTS[i].pointer, &found, sizeof found);
     }
     Dynamic d = {0};
-    if (!read_dynamic(map, &d)) return done = -1;
+    if (!read_dynamic(map, &d) || !open_tables(map)) return done = -1;
     size_t count = 0;
     for (const Replacement *const *table = TABLES; *table; table++)
         for (const Replacement *row = *table; row->name; row++) count++;
