@@ -3,6 +3,7 @@
 elf.py            ELF: constants, records, a reader that checks all it hands out
 string_table.py   names by offset
 dynamic_symbols.py what a shared object or dynamic program exports and imports, with versions
+dynamic_object.py what a dynamic linker sees: its dynamic section, symbols, relocations
 elf_image.py      executables and target libraries -> Image
 elf_object.py     small relocatable objects, written
 shared_object.py  shared objects as inputs of a link; dynamic_tables.py: hash tables and versions, written

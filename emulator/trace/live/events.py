@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from uselib.emulator.trace.store.bindings import TracedBinding
+
 VERSION = 1  # of the text forms
 
 
@@ -91,4 +93,13 @@ class Signalled:
     thread: int = 0
 
 
-Event = TraceStarted | LibraryMapped | Dispatch | Returned | SystemCall | Signalled
+@dataclass(frozen=True, slots=True)
+class SymbolBound:
+    """A name has been bound (store/bindings.py)."""
+
+    process: int
+    binding: TracedBinding
+    thread: int = 0
+
+
+Event = SymbolBound | TraceStarted | LibraryMapped | Dispatch | Returned | SystemCall | Signalled

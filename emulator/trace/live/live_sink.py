@@ -14,10 +14,12 @@ from uselib.emulator.trace.live.events import (
     LibraryMapped,
     Returned,
     Signalled,
+    SymbolBound,
     SystemCall,
     TraceStarted,
 )
 from uselib.emulator.trace.live.output import Output
+from uselib.emulator.trace.store.bindings import TracedBinding, rows_of
 from uselib.emulator.trace.store.format import LATE, RECORD, Batch, ChunkKind, EventKind
 
 
@@ -31,6 +33,8 @@ class _Names:
     functions: dict[int, tuple[str, str, int]] = field(default_factory=dict)  # library, name, slot
     files: dict[int, dict[str, Any]] = field(default_factory=dict)  # base -> FILE chunk
     threads: list[tuple[int, int]] = field(default_factory=list)  # first event, thread
+    bindings: list[TracedBinding] = field(default_factory=list)  # that have not been shown
+    sequence: int = 0  # of the latest event shown
 
     def thread_of(self, sequence: int) -> int:
         """Events come in order, so what is over is forgotten."""
@@ -66,6 +70,7 @@ class LiveSink:
             ChunkKind.TABLE: self._table,
             ChunkKind.FILE: self._file,
             ChunkKind.THREADS: self._threads,
+            ChunkKind.BINDINGS: self._bindings,
         }
 
     def _emit(self, event: Event) -> None:
@@ -86,11 +91,15 @@ class LiveSink:
         for time, caller, _, *words, function, depth, kind, flags in RECORD.iter_unpack(batch.records):
             if kind == EventKind.MORE:
                 continue
+            if names.bindings and names.bindings[0].after <= sequence:
+                self._show_bindings(names, sequence)
             sequence += 1
             maker = _MAKERS.get(kind)
             if maker is not None:
                 event = maker(names, sequence, time, caller, tuple(words), function, depth, flags)
                 self._emit(replace(event, thread=names.thread_of(sequence)) if names.threads else event)
+        names.sequence = sequence
+        self._show_bindings(names, sequence)
         if self.live:
             self._output.flush()
 
@@ -120,6 +129,17 @@ class LiveSink:
 
     def _threads(self, value: dict[str, Any], process: int) -> None:
         self._processes[process].threads += zip(value["first"], value["thread"], strict=True)
+
+    def _bindings(self, value: dict[str, Any], process: int) -> None:
+        names = self._processes[process]
+        names.bindings += rows_of(value)
+        self._show_bindings(names, names.sequence)
+
+    def _show_bindings(self, names: _Names, sequence: int) -> None:
+        """Those that came before the event behind `sequence`."""
+        while names.bindings and names.bindings[0].after <= sequence:
+            row = names.bindings.pop(0)
+            self._emit(SymbolBound(names.pid, row, (row.thread or names.pid) if names.threads else 0))
 
     def _table(self, value: dict[str, Any], process: int) -> None:
         names = self._processes[process]

@@ -20,6 +20,7 @@ from uselib.emulator.trace.live.events import (
     LibraryMapped,
     Returned,
     Signalled,
+    SymbolBound,
     SystemCall,
     TraceStarted,
 )
@@ -98,6 +99,10 @@ def _signal(event: Signalled) -> dict[str, object]:
     }
 
 
+def _binding(event: SymbolBound) -> dict[str, object]:
+    return {"event": "binding", "process": event.process, "after": event.binding.after, **event.binding.fields}
+
+
 _FIELDS: dict[type[Event], Callable[[Any], dict[str, object]]] = {
     TraceStarted: _started,
     LibraryMapped: _library,
@@ -105,6 +110,7 @@ _FIELDS: dict[type[Event], Callable[[Any], dict[str, object]]] = {
     Returned: _return,
     SystemCall: _system_call,
     Signalled: _signal,
+    SymbolBound: _binding,
 }
 
 

@@ -11,6 +11,7 @@ from uselib.emulator.trace.live.events import (
     LibraryMapped,
     Returned,
     Signalled,
+    SymbolBound,
     SystemCall,
     TraceStarted,
 )
@@ -44,6 +45,8 @@ def _line(event: Event) -> str:
         return f"{event.sequence:>6}  system call {event.name} ({arguments})\n"
     if isinstance(event, Signalled):
         return f"{event.sequence:>6}  signal {event.signal}, address {event.address:#x}\n"
+    if isinstance(event, SymbolBound):
+        return f"     -  {event.binding.text}\n"
     if isinstance(event, LibraryMapped):
         end = event.base + event.size
         match event:

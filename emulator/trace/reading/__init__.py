@@ -1,6 +1,7 @@
 """Reading traces: the model of a trace file and the views of it. Nothing here runs a program or knows Unicorn.
 
-The file:    model.py (what it says, without its events), events.py (events as objects, streamed), blocks.py (records as arrays)
+The file:    model.py (what it says, without its events), events.py (events as objects, streamed), blocks.py (records as arrays),
+             bindings.py (symbol bindings between events)
 Names:       places.py (addresses), names.py (system calls, signals), lines.py (source lines), decoding.py (arguments and results)
 Structure:   levels.py (which return ends which call), slices.py (balanced begins and ends), calltree.py (a node a path of calls),
              flow.py (the flow of calls, aligned with another by align.py), values.py (values that two runs can be compared by)

@@ -8,6 +8,8 @@ JSON Lines: the first object describes the trace, then each process before its f
      "caller": "0x401142", "caller_symbol": "main+0x1c", "caller_file": "hello", "words": ["0x402010", ...], "arguments": ["\\"hello\\""]}
     {"event": "return", ..., "call": 1, "result": "6", "value": "0x6", "duration": 40}
     {"event": "syscall" | "syscall_result" | "signal", ...}
+    {"event": "binding", "process": 0, "after": 12, "referrer": "hello", "symbol": "puts@GLIBC_2.2.5", "definer": "libc.so.6",
+     "address": "0x7ffff7a5b3a0", "when": "first call", "kind": "R_X86_64_JUMP_SLOT", "result": "", "place": "0x555555557018", "asked": 2}
     {"event": "end", "process": 0, "status": 0, "signal": 0}
 
 Addresses and words are strings in hexadecimal, since numbers over 2**53 do not survive every JSON reader. New keys may be added;
@@ -21,8 +23,9 @@ import io
 import json
 from typing import BinaryIO
 
+from uselib.emulator.trace.reading.bindings import BindingEvent, events_and_bindings
 from uselib.emulator.trace.reading.decoding import Decoder
-from uselib.emulator.trace.reading.events import Event, events_from
+from uselib.emulator.trace.reading.events import Event
 from uselib.emulator.trace.reading.model import TracedProcess, TraceFile
 from uselib.emulator.trace.reading.names import signal_name, signed, syscall_name
 from uselib.emulator.trace.reading.progress import Progress
@@ -83,6 +86,20 @@ def fields(event: Event, decoder: Decoder) -> dict[str, object]:
     return row
 
 
+def _binding_fields(event: BindingEvent) -> dict[str, object]:
+    row: dict[str, object] = {"event": "binding", "process": event.process.index, "after": event.binding.after}
+    if event.thread:
+        row["thread"] = event.thread
+    return row | event.binding.fields
+
+
+def _binding_cells(event: BindingEvent) -> dict[str, object]:
+    """Under the columns that calls have: the object found is the library, the one that refers the caller's file."""
+    row = event.binding.fields
+    cells = {"library": row["definer"], "caller_file": row["referrer"], "value": row["address"], "caller": row["place"]}
+    return _binding_fields(event) | cells
+
+
 def jsonl(trace: TraceFile, processes: list[TracedProcess], decoder: Decoder, weight: str, out: BinaryIO) -> None:
     lines: list[str] = []
     encode = json.JSONEncoder().encode
@@ -107,8 +124,8 @@ def jsonl(trace: TraceFile, processes: list[TracedProcess], decoder: Decoder, we
                     "machine": process.machine,
                 }
             )
-            for event in events_from(trace, process):
-                write(fields(event, decoder))
+            for event in events_and_bindings(trace, [process]):
+                write(_binding_fields(event) if isinstance(event, BindingEvent) else fields(event, decoder))
                 if len(lines) >= 4096:
                     progress.step(len(lines))
                     flush()
@@ -122,7 +139,7 @@ def jsonl(trace: TraceFile, processes: list[TracedProcess], decoder: Decoder, we
 
 _COLUMNS = (
     "event process sequence time depth library slot symbol caller caller_symbol caller_file arguments result value call duration "
-    "name number"
+    "name number after when kind asked"
 ).split()
 
 
@@ -133,12 +150,15 @@ def csv_(trace: TraceFile, processes: list[TracedProcess], decoder: Decoder, wei
     rows.writerow(_COLUMNS)
     with Progress("writing", sum(p.record_count for p in processes)) as progress:
         for process in processes:
-            for number, event in enumerate(events_from(trace, process)):
-                row = fields(event, decoder)
-                if "arguments" in row:
-                    row["arguments"] = ", ".join(decoder.arguments(event))
-                if event.kind == EventKind.SIGNAL:
-                    row["name"] = row["signal"]
+            for number, event in enumerate(events_and_bindings(trace, [process])):
+                if isinstance(event, BindingEvent):
+                    row = _binding_cells(event)
+                else:
+                    row = fields(event, decoder)
+                    if "arguments" in row:
+                        row["arguments"] = ", ".join(decoder.arguments(event))
+                    if event.kind == EventKind.SIGNAL:
+                        row["name"] = row["signal"]
                 rows.writerow([row.get(column, "") for column in _COLUMNS])
                 if number % 4096 == 4095:
                     progress.step(4096)

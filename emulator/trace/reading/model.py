@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from uselib.emulator.trace.reading.places import Places, TracedFile
+from uselib.emulator.trace.store.bindings import TracedBinding, rows_of
 from uselib.emulator.trace.store.format import (
     CHUNK,
     HEADER,
@@ -107,6 +108,7 @@ class TracedProcess:
         return self.thread_numbers[at] if at >= 0 else self.pid
 
     shared_objects: set[str] = field(default_factory=set)  # paths
+    bindings: list[TracedBinding] = field(default_factory=list)  # in the order of what came before
 
     @property
     def word(self) -> int:
@@ -337,6 +339,14 @@ class TraceFile:
                 process.thread_firsts.append(_number(first))
                 process.thread_numbers.append(_number(number))
 
+    def _bound(self, index: int, value: dict[str, Any]) -> None:
+        rows = [
+            row._replace(referrer=clean(row.referrer), symbol=clean(row.symbol), definer=clean(row.definer))
+            for row in rows_of(value)
+        ]
+        process = self._process(index)
+        process.bindings = sorted([*process.bindings, *rows], key=lambda row: row.after)
+
     def _records(self, index: int, offset: int, size: int) -> None:
         count = (size - RECORDS_HEAD.size) // RECORD.size
         if count > 0:
@@ -367,4 +377,5 @@ _DESCRIPTIONS: dict[int, Callable[[TraceFile, int, dict[str, Any]], None]] = {
     ChunkKind.FILE: TraceFile._mapped,
     ChunkKind.END: TraceFile._ended,
     ChunkKind.THREADS: TraceFile._threads,
+    ChunkKind.BINDINGS: TraceFile._bound,
 }

@@ -12,15 +12,18 @@ how long). What filters leave out is left out before lines are joined, so a call
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from uselib.emulator.trace.reading.bindings import BindingEvent
 from uselib.emulator.trace.reading.decoding import Decoder
 from uselib.emulator.trace.reading.events import Event
 from uselib.emulator.trace.reading.lines import SourceLines
 from uselib.emulator.trace.reading.model import TracedProcess, TraceFile
 from uselib.emulator.trace.reading.names import signal_name, signed, syscall_arity, syscall_name
 from uselib.emulator.trace.reading.text import Colours, matches
+from uselib.emulator.trace.store.bindings import TracedBinding
 from uselib.emulator.trace.store.format import EventKind
 from uselib.linker.formats.library_names import plain_name
 
@@ -44,11 +47,14 @@ class EventSelection:
         self._functions: dict[int, bool] = {}
         self._narrow = bool(self._library or self._symbol or self._caller)
 
-    def __call__(self, kept: Iterable[Event]) -> Iterator[Event]:
-        """The events that are selected; a return goes with its call."""
+    def __call__(self, kept: Iterable[Event | BindingEvent]) -> Iterator[Event | BindingEvent]:
+        """The events that are selected; a return goes with its call. A binding's library is the object found, its caller the one that refers."""
         inside: dict[TracedProcess, dict[int, int]] = {}  # depth -> sequence of the call shown there
         for event in kept:
-            if event.is_call:
+            if isinstance(event, BindingEvent):
+                if self._shows_binding(event.binding):
+                    yield event
+            elif event.is_call:
                 shown = self._shows(event)
                 calls = inside.setdefault(event.process, {})
                 if shown:
@@ -64,6 +70,13 @@ class EventSelection:
                     yield event
             elif not self._narrow and (self._depth is None or event.depth <= self._depth):
                 yield event
+
+    def _shows_binding(self, row: TracedBinding) -> bool:
+        return (
+            matches(os.path.basename(row.definer), self._library)
+            and (matches(row.symbol, self._symbol) or matches(row.plain_symbol, self._symbol))
+            and matches(os.path.basename(row.referrer), self._caller)
+        )
 
     def _shows(self, event: Event) -> bool:
         if self._depth is not None and event.depth >= self._depth:
@@ -103,10 +116,20 @@ class EventLines:
         self._callers: dict[tuple[int, int], str] = {}
         self._targets: dict[int, str] = {}
 
-    def __call__(self, chosen: Iterable[Event]) -> Iterator[str]:
+    def __call__(self, chosen: Iterable[Event | BindingEvent]) -> Iterator[str]:
         """Lines without their newlines."""
         waiting: Event | None = None  # a call, until it is known whether its return comes next
+        depth = 0
         for event in chosen:
+            if isinstance(event, BindingEvent):
+                if waiting is not None:
+                    yield (
+                        self._opening(waiting, False) if waiting.is_call else self._line(waiting, self._other(waiting))
+                    )
+                    waiting = None
+                yield self._binding(event, depth)
+                continue
+            depth = event.depth
             if waiting is not None and waiting.kind == EventKind.SYSCALL:
                 text = self._other(waiting)
                 if event.kind == EventKind.SYSCALL_RESULT and event.process is waiting.process:
@@ -197,14 +220,24 @@ class EventLines:
         text = f"-{errno.errorcode[-value]}" if -4096 < value < 0 and -value in errno.errorcode else str(value)
         return f" = {self._colour('green', text)}"
 
+    def _binding(self, event: BindingEvent, depth: int) -> str:
+        text = self._colour("magenta", event.binding.text)
+        head = self._head(event) + self._colour("dim", f"{'-':>7} ") * self._sequence
+        return head + " " * 11 * self._time + "  " * min(depth, _MAXIMUM_INDENT) + text
+
     def _line(self, event: Event, text: str) -> str:
-        head = ""
-        if self._several:
-            head += self._colour("blue", f"{event.process.pid:>5} ")
-        if event.thread:
-            head += self._colour("blue", f"[{event.thread}] ")
+        head = self._head(event)
         if self._sequence:
             head += self._colour("dim", f"{event.sequence:>7} ")
         if self._time:
             head += self._colour("dim", f"{event.time:>10} ")
         return head + "  " * min(event.depth, _MAXIMUM_INDENT) + text
+
+    def _head(self, event: Event | BindingEvent) -> str:
+        """Process and thread, where there are several."""
+        head = ""
+        if self._several:
+            head += self._colour("blue", f"{event.process.pid:>5} ")
+        if event.thread:
+            head += self._colour("blue", f"[{event.thread}] ")
+        return head

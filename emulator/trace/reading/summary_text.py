@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from uselib.emulator.trace.reading.bindings import counted
 from uselib.emulator.trace.reading.summary import SlotUsage, Summary, TotalRow, hot
 from uselib.emulator.trace.reading.text import Colours, plural
 
@@ -25,6 +26,7 @@ def as_json(summary: Summary) -> str:
         "last_time": summary.tree.last_time,
         "functions": [_row(row) for row in summary.functions],
         "libraries": [_row(row) for row in summary.libraries],
+        "bindings": dict(counted(trace.processes)),
         "slots": [_usage(usage) for usage in summary.usages],
     }
     return json.dumps(document, indent=1)
@@ -58,6 +60,9 @@ def as_text(summary: Summary, colour: Colours, by_library: bool, limit: int, all
     if functions and calls:
         slots = hot(functions)
         yield f"hot: {plural(slots, 'slot')} {'makes' if slots == 1 else 'make'} 90% of the calls"
+    bound = counted(trace.processes)
+    if bound:
+        yield "symbols bound: " + ", ".join(f"{number:,} ({when})" for when, number in bound)
     for usage in summary.usages:
         yield _used(usage, len(usage.unused) if all_unused else 6)
 

@@ -5,6 +5,7 @@
     program_recording  one program: finds libraries as they are mapped, numbers their functions, describes them
     recording_hooks    who takes part in a recording (the ABI check), and what is called when
     known_files        a mapped file: its functions, slots and thunks
+    bindings           symbol bindings, as they happen; loaded_objects: what the dynamic linker has mapped, and scopes
     wants              which arguments are copied, by prototypes
     mapping_changes    when memory is mapped otherwise
     process_output     from one process to the sink of all

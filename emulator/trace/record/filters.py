@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import fnmatch
+import os
 import re
 from collections.abc import Iterable
 from functools import cached_property
 
 from uselib.emulator.trace.record.backend import RECORD_CALLS, TRIGGER_OFF, TRIGGER_ON
+from uselib.emulator.trace.store.bindings import TracedBinding
 from uselib.linker.quick_dataclass import dataclass
 
 
@@ -50,6 +52,16 @@ class Filters:
         if off is not None and off.fullmatch(name):
             flags |= TRIGGER_OFF
         return flags
+
+    def takes_binding(self, row: TracedBinding) -> bool:
+        """calling_objects: of the object that refers; libraries: of that found; symbols: with or without version."""
+        libraries, symbols, _, _, _, objects = self._patterns
+        names = row.symbol, row.plain_symbol
+        return (
+            (objects is None or objects.fullmatch(os.path.basename(row.referrer)) is not None)
+            and (libraries is None or libraries.fullmatch(os.path.basename(row.definer)) is not None)
+            and (symbols is None or any(symbols.fullmatch(name) for name in names))
+        )
 
     def is_caller(self, name: str) -> bool:
         """Whether calls from a function of that name are wanted. Only asked if there are `callers`."""

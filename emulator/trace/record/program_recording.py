@@ -149,6 +149,8 @@ class ProgramRecording:
         """The END chunk. end: None for a program that an exec replaces."""
         backend = self.backend
         backend.drain()
+        for participant in self._hooks:
+            participant.before_end()
         chunk = {
             "status": None if end is None or end.signal else end.code,
             "signal": 0 if end is None else end.signal,
@@ -172,6 +174,8 @@ class ProgramRecording:
         if self._threads and self._threads[-1][0] == following:
             self._threads.pop()
         self._threads.append((following, number))
+        for participant in self._hooks:
+            participant.thread(number)
 
     def _write_threads(self) -> None:
         """Before the events of those threads."""
@@ -205,6 +209,8 @@ class ProgramRecording:
     def _batch(self, batch: Batch) -> None:
         self._note_latest(batch.records)
         self._write_threads()
+        for participant in self._hooks:
+            participant.before_written()
         self._output.batch(batch)
 
     def _note_latest(self, records: bytes | memoryview) -> None:
@@ -302,9 +308,13 @@ class ProgramRecording:
     def _object(self, vma: Vma) -> None:
         """Code of a file: of a shared object, or of a program that exports functions. What was there before is gone."""
         known = self._file(vma)
-        if known is None or not (known.image.relative or known.dynamic.exported):
+        if known is None:
             return
         known = known.at(load_bias(known.image, vma))
+        for participant in self._hooks:
+            participant.object_mapped(known)
+        if not (known.image.relative or known.dynamic.exported):
+            return
         own = known.base, known.end
         if self._objects.get(known.base) == known:
             return

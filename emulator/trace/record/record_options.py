@@ -25,6 +25,7 @@ class RecordOptions:
     all_functions: bool = False
     interposed: bool = False
     system_calls: bool = False
+    bindings: bool = False
     filters: Filters = field(default_factory=Filters)
     native: bool | None = None
     stubs: tuple[str, ...] = ()  # files that name the slots of a.out libraries, besides those beside the libraries
@@ -40,6 +41,7 @@ OPTIONS: dict[str, Option] = {
     "--all-functions": Option("", "also calls inside libraries and the program, by their symbols", None),
     "--interposed": Option("", "also calls out of libraries through interposition pointers", None),
     "--syscalls": Option("", "also system calls", None, field="system_calls"),
+    "--bindings": Option("", "also each symbol binding of dynamic programs", None),
     "--clock": Option("CLOCK", "what times count: calls (default) or blocks (basic blocks; slower)"),
     "--library": Option("GLOB", "only calls of these libraries", many=True, field="libraries"),
     "--symbol": Option("GLOB", "only calls of these functions", many=True, field="symbols"),
@@ -85,7 +87,9 @@ def record_options(values: Mapping[str, Any]) -> RecordOptions:
                     "--recorder", "the native recorder was not built", remedy="install with a C compiler in PATH"
                 )
             )
-    switches = {name: values.get(name, False) for name in ("returns", "all_functions", "interposed", "system_calls")}
+    switches = {
+        name: values.get(name, False) for name in ("returns", "all_functions", "interposed", "system_calls", "bindings")
+    }
     filters = Filters(**{name: values[name] for name in _FILTERS if name in values})
     native = None if kind is None else kind == "native"
     return RecordOptions(clock=clock, filters=filters, native=native, stubs=_stubs(values.get("stubs", ())), **switches)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from uselib.emulator.process.hooks import RunHooks
 from uselib.emulator.process.interfaces import Kernel, ProcessEnded, WatchableMachine
+from uselib.emulator.trace.record.bindings import BindingRecorder
 from uselib.emulator.trace.record.process_output import ProcessOutput
 from uselib.emulator.trace.record.program_recording import FilterState, ProgramRecording, RecordedProgram, Wants
 from uselib.emulator.trace.record.record_options import RecordOptions
@@ -30,9 +31,10 @@ class Recorder(RunHooks):
     ) -> None:
         self._options = options or RecordOptions()
         self._wants = wants
-        self._hooks = tuple(hooks)
         last = self._options.filters.last
         self._output = ProcessOutput(sink if last is None else FlightRecorder(sink, last), self._stop)
+        bindings = (BindingRecorder(self._output, self._options.filters),) if self._options.bindings else ()
+        self._hooks = (*bindings, *hooks)
         self._native = native_available() if self._options.native is None else self._options.native
         self._state = FilterState.at_start(self._options)
         self._recording: ProgramRecording | None = None

@@ -1,6 +1,7 @@
 """Where records go.
 
     format   the trace file: header, chunks, records, payload rows (the contract with every reader)
+    bindings a symbol binding, and its chunk
     sinks    TraceSink; a trace file, and the flight recorder that keeps the last events
     writer   large writes in a thread
 

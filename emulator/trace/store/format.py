@@ -21,6 +21,8 @@ until one is missing or cut short.
     kind 8 THREADS   JSON: first (sequence numbers, ascending), thread (guest thread numbers): from that event on it is that
                      thread's. Before the first of all it is the thread with the number of the process. Comes before the
                      RECORDS chunk of its events; a program with one thread has none
+    kind 9 BINDINGS  JSON: symbol bindings, a list for each field of bindings.py. `after` says how many events came before; the
+                     chunk may come after the RECORDS chunk of later ones
 
 Processes: fork's child starts with the TABLE and FILE chunks its parent had written before; exec is a new PROCESS whose
 parent has the same pid, and it starts with none. A parent takes its child's index before it forks; chunks of processes that
@@ -75,6 +77,7 @@ class ChunkKind(enum.IntEnum):
     PAYLOAD = 6
     END = 7
     THREADS = 8
+    BINDINGS = 9
 
 
 class EventKind(enum.IntEnum):

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 from uselib.commands.trace.reader import DECODING, SELECTION, Given, Reader, chosen_processes, count
 from uselib.emulator.option_table import Option
+from uselib.emulator.trace.reading.bindings import bindings_of, events_and_bindings
 from uselib.emulator.trace.reading.decoding import decoder_for
-from uselib.emulator.trace.reading.events import events
 from uselib.emulator.trace.reading.model import TraceFile
 from uselib.emulator.trace.reading.show import Columns, EventLines, EventSelection
 from uselib.emulator.trace.reading.text import Colours
@@ -21,7 +21,8 @@ def show(given: Given, trace: TraceFile) -> None:
     columns = Columns(given.get("time", False), given.get("sequence", False), given.get("lines", False))
     globs = {key: given.get(key, ()) for key in ("library", "symbol", "caller")}
     selected = EventSelection(**globs, depth=given.get("depth"))
-    lines: Iterable[str] = EventLines(trace, decoder, Colours(sys.stdout), columns)(selected(events(trace, processes)))
+    found = bindings_of(processes) if given.get("bindings") else events_and_bindings(trace, processes)
+    lines: Iterable[str] = EventLines(trace, decoder, Colours(sys.stdout), columns)(selected(found))
     if "last" in given:
         lines = deque(lines, maxlen=given["last"])
     write = sys.stdout.write
@@ -40,6 +41,7 @@ run = Reader(
         "--depth": Option("N", "only calls nested less than N deep", count),
         "--first": Option("N", "only the first N lines", count),
         "--last": Option("N", "only the last N lines", count),
+        "--bindings": Option("", "only symbol bindings (of `trace record --bindings`)", None),
         "--time": Option("", "when each event happened", None),
         "--sequence": Option("", "the number of each event", None),
         "--lines": Option("", "source lines of callers, where the file has debugging information", None),
