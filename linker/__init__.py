@@ -1,6 +1,7 @@
 """Linker: object files and archives in, ELF executables and fixed-address shared libraries out.
 
 link.py         the passes of a link in their order; passes/ has them, outputs/ what differs between kinds of output
+partial_link.py ld -r
 options.py      what a link is asked to do; command_line.py: GNU ld's command line, option_table.py: one row for each option,
                 option_values.py: what each does
 image.py        Image: what the linker gives the loader, and the machines

@@ -90,7 +90,12 @@ def _check(values: Mapping[str, object]) -> None:
     """Options that exclude one another. Raises UsageError."""
     if shape := values.get("shape"):
         if values.get("format", "elf") != "elf":
-            raise bad_option(f"-{shape}", "not supported for this format", "only ELF has dynamic linking")
+            words = (
+                ("-r", "only ELF is linked partially")
+                if shape == "relocatable"
+                else (f"-{shape}", "only ELF has dynamic linking")
+            )
+            raise bad_option(words[0], "not supported for this format", words[1])
         if values.get("scheme"):
             text = "not supported with a scheme of fixed-address libraries"
             raise bad_option(f"-{shape}", text, "`uselib mkshlib` makes these; or leave out --scheme")
@@ -131,5 +136,7 @@ def parse(arguments: list[str]) -> Options:
         raise bad_option("--start-group", "has no --end-group")
     values = line.values | {key: tuple(items) for key, items in line.lists.items()}
     values["keywords"] = frozenset(line.keywords)
+    if values.get("shape") == "relocatable":
+        values.setdefault("entry", "")
     _check(values)
     return Options(inputs=tuple(line.inputs), **values)  # type: ignore[arg-type]

@@ -21,7 +21,7 @@ from uselib.linker.passes.got import settle_ifuncs
 from uselib.linker.passes.layout import Layout, gather, link_order, number, settle
 from uselib.linker.passes.machines import RELOCATIONS
 from uselib.linker.passes.model import InputSection
-from uselib.linker.passes.output_symbols import OrdinarySymbols, ordinary_symbols, symbol_rows
+from uselib.linker.passes.output_symbols import OrdinarySymbols, OutputSymbols, ordinary_symbols, symbol_rows
 from uselib.linker.passes.provided import provide, settle_symbols
 from uselib.linker.passes.resolve import Resolution, resolve
 from uselib.linker.passes.scan import OddRelocations, odd_relocations, scan
@@ -59,6 +59,11 @@ def link(job: LinkJob) -> Linked:
 
 
 def _link(options: Options, kind: OutputKind) -> Linked:
+    if options.shape == "relocatable":
+        from uselib.linker.partial_link import link_partially  # only for -r: it has passes of its own
+
+        made = link_partially(options)
+        return Linked(made.image, made.layout, made.resolution, made.discarded, made.resolution.warnings)
     # Files and symbols. After this there are no more files, and each global name has one Symbol.
     resolution = resolve(options, kind.lists_dependencies)
     ways, kind = _ways(resolution.large), kind.chosen(resolution, options)
@@ -82,7 +87,13 @@ def _link(options: Options, kind: OutputKind) -> Linked:
     # Output sections and their sizes; then addresses. After this the layout is fixed.
     policy = kind.layout(options, resolution)
     sections = link_order(resolution.files, options, commons, tables.sections, own, requested, extra)
-    layout = policy.assign(gather(sections, policy, options.unique), resolution.machine)
+    outputs = gather(sections, policy, options.unique)
+    kept = None
+    if options.emit_relocs:
+        from uselib.linker.passes.kept_relocations import KeptRelocations  # only for --emit-relocs
+
+        kept = KeptRelocations(resolution.machine, outputs)
+    layout = policy.assign([*outputs, *(kept.sections if kept is not None else ())], resolution.machine)
     number(layout.sections)
     settle(layout.sections)
     settle_symbols(resolution, provided, layout)
@@ -94,7 +105,13 @@ def _link(options: Options, kind: OutputKind) -> Linked:
     image = fill(layout, run, ways.relocate_all)
     fill_eh_frame_header(image, layout)
     # The rest of the file.
-    rows = symbol_rows(layout, resolution, options, kind.rows if kind.has_rows else None, ways.symbols)
+    rows: OutputSymbols | None
+    if kept is not None:
+        from uselib.linker.passes.emitted_relocations import emit_relocations
+
+        rows = emit_relocations(kept, image, layout, resolution, options, kind.rows, run)
+    else:
+        rows = symbol_rows(layout, resolution, options, kind.rows if kind.has_rows else None, ways.symbols)
     kind.complete(image, layout, kind.entry(resolution, layout, options), rows)
     seal(image, layout, options.build_id)
     kind.finish(image, layout)

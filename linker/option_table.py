@@ -15,6 +15,12 @@ _FLAGS = {
     "strip_all": "s strip-all",
     "strip_debug": "S strip-debug",
     "discard_locals": "x discard-all",
+    "discard_labels": "X discard-locals",
+    "no discard_labels": "discard-none",
+    "define_common": "d dc dp define-common",
+    "no define_common": "no-define-common",
+    "emit_relocs": "emit-relocs q",
+    "shape relocatable": "r relocatable i",
     "eh_frame_hdr": "eh-frame-hdr",
     "no eh_frame_hdr": "no-eh-frame-hdr",
     "trace": "t trace",
@@ -90,8 +96,8 @@ _VALUES = {
 }
 # accepted, because compilers pass them and there is nothing to do for them
 _IGNORED_FLAGS = (
-    "cref X discard-locals discard-none noinhibit-exec nostdlib add-needed no-add-needed copy-dt-needed-entries "
-    "no-copy-dt-needed-entries relax no-relax n nmagic g d dc dp define-common no-define-common sort-common "
+    "cref noinhibit-exec nostdlib add-needed no-add-needed copy-dt-needed-entries "
+    "no-copy-dt-needed-entries relax no-relax n nmagic g sort-common "
     "no-ld-generated-unwind-info ld-generated-unwind-info stats color-diagnostics "
     "no-color-diagnostics verbose no-omagic check-sections no-check-sections warn-once warn-execstack "
     "no-warn-execstack warn-rwx-segments no-warn-rwx-segments warn-section-align no-warn-mismatch "
@@ -100,10 +106,6 @@ _IGNORED_FLAGS = (
 ).split()
 _IGNORED_VALUES = ("rpath-link plugin plugin-opt O G A sort-section dependency-file icf").split()
 # asking for another kind of output: remedy -> names
-_REFUSED_FLAGS = {
-    "give the object files themselves to the final link": "r relocatable i",
-    "the output has no relocations": "emit-relocs q",
-}
 _REFUSED_VALUES = {
     "the output is ELF": "oformat",
     "inputs are ELF": "b format",
@@ -118,7 +120,6 @@ def _rows(kind: int, table: dict[str, str]) -> dict[str, tuple[int, str]]:
 TABLE: dict[str, tuple[int, str]] = {
     **_rows(FLAG, _FLAGS),
     **_rows(VALUE, _VALUES),
-    **_rows(REFUSED, _REFUSED_FLAGS),
     **_rows(REFUSED_VALUE, _REFUSED_VALUES),
     **dict.fromkeys(_IGNORED_FLAGS, (IGNORED, "")),
     **dict.fromkeys(_IGNORED_VALUES, (IGNORED_VALUE, "")),

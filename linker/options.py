@@ -46,7 +46,10 @@ class Options:
     print_gc_sections: bool = False
     strip_all: bool = False
     strip_debug: bool = False
-    discard_locals: bool = False
+    discard_locals: bool = False  # -x
+    discard_labels: bool = False  # -X, which changes something with -r only
+    define_common: bool = False  # -d, which changes something with -r only
+    emit_relocs: bool = False
     eh_frame_hdr: bool = False
     unique: tuple[str, ...] = ()  # patterns of --unique; "": sections that the layout does not know by name
     demangle: bool = True
@@ -70,7 +73,7 @@ class Options:
     help: bool = False
     version: bool = False
     trace_symbols: tuple[str, ...] = field(default=())
-    shape: str = ""  # "shared", "pie", or empty: a program at fixed addresses
+    shape: str = ""  # "shared", "pie", "relocatable" (-r), or empty: a program at fixed addresses
     soname: str = ""
     hash_style: str = "both"  # sysv, gnu, both
     export_dynamic: bool = False  # -E

@@ -315,6 +315,11 @@ def section_number(index: int) -> int:
     return index if index < SHN_LORESERVE else index + len(RESERVED)
 
 
+def file_index(number: int) -> int:
+    """The index in the file of the section that is known here by a number."""
+    return number if number < SHN_LORESERVE else number - len(RESERVED)
+
+
 def _many_sections(headers: list[SectionHeader]) -> list[SectionHeader]:
     """The headers of an object with more than 0xff00 sections, by section number; empty ones stand in the numbers left out."""
     related = (SHT_REL, SHT_RELA)
@@ -374,6 +379,9 @@ class ElfFile:
             if section.offset + section.size > size and section.type not in (SHT_NOBITS, SHT_NULL):
                 raise bad(where, f"truncated: section {self.sections.index(section)} lies beyond the end of the file")
         self.names = self.strings(shstrndx) if self.sections and shstrndx else StringTable(b"\0", where)
+
+    def section_name(self, index: int) -> str:
+        return self.names[self.sections[index].name]
 
     def content(self, index: int) -> memoryview:
         """The bytes of section `index` (none for SHT_NOBITS)."""

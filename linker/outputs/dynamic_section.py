@@ -175,6 +175,7 @@ class DynamicSymbolTable:
             return ElfSymbol(name, binding << 4 | kind, symbol.visibility, 0, value, 0)
         section = symbol.section
         index = section.output.index if section is not None and section.output is not None else elf.SHN_ABS
+        index = index if index <= elf.SHN_XINDEX else elf.SHN_XINDEX  # .dynsym has no table of further indices
         value = symbol.location
         if symbol.type == elf.STT_TLS and section is not None:
             value -= self._tls_start
@@ -189,7 +190,8 @@ class DynamicSymbolTable:
             (".hash", ".gnu.hash", ".gnu.version", ".rela.dyn", ".rela.plt", ".rel.dyn", ".rel.plt"), ".dynsym"
         )
         for section in layout.sections:
-            section.link, section.info = links.get(section.name, ""), counts.get(section.name, 0)
+            if section.flags & SHF_ALLOC:
+                section.link, section.info = links.get(section.name, ""), counts.get(section.name, 0)
 
     # -- .dynamic --------------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,6 @@ Other kinds differ in these methods:
     target library   exports and slots (prepare, roots, sections), calls through slots (symbols), its own layout, digest (finish)
     dynamic          exports are roots, what is left to the dynamic linker (relocations, tables), .dynamic and the like (sections),
                      ET_DYN (file_type): dynamic.py
-    relocatable      no roots, sections by input name and without addresses (layout), ET_REL (file_type)
     old formats      another file around the same contents (complete)
 """
 

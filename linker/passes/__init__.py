@@ -20,6 +20,8 @@ writer.py       the file's bytes; output_symbols.py: its symbol table; mapfile.p
 columns.py      large links: relocations and symbols in numpy arrays; column_relocations.py: both looks at relocations,
                 column_symbols.py: the symbol table
 
+kept_relocations.py  -r and --emit-relocs: relocations of the output; emitted_relocations.py: those of rewritten instructions
+
 dynamic_symbols.py  dynamic outputs: what is exported, imported, preemptible; version_script.py: --version-script
 dynamic_scan.py     what their relocations need; dynamic_tables.py: GOT, PLT, copies, what is left to the dynamic linker;
                     x86_64_dynamic.py, i386_dynamic.py: thread-local data and PLT code of each machine

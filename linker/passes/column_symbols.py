@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from uselib.linker.formats.elf import (
+    RESERVED,
     SHN_ABS,
+    SHN_XINDEX,
     STB_GLOBAL,
     STB_LOCAL,
     STT_FILE,
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from uselib.linker.passes.columns import Array
 
 MASK = (1 << 64) - 1
-_FIELDS = np.dtype([("info", "u1"), ("other", "u1"), ("section", "<u2"), ("value", "<u8"), ("size", "<u8")])
+_FIELDS = np.dtype([("info", "u1"), ("other", "u1"), ("section", "<u4"), ("value", "<u8"), ("size", "<u8")])
 
 
 class SymbolColumns:
@@ -48,10 +50,16 @@ class SymbolColumns:
         strings = _Strings(self.names[:locals_], self.names[locals_:])
         table = np.zeros(len(fields) + 1, SYMBOLS[records.word])
         table["name"][1:] = strings.offsets
+        wide = fields["section"] > SHN_XINDEX  # more sections than st_shndx has numbers for
         for name in fields.dtype.names or ():
-            table[name][1:] = fields[name].astype(table.dtype[name])
+            values = fields[name] if name != "section" else np.where(wide, SHN_XINDEX, fields[name])
+            table[name][1:] = values.astype(table.dtype[name])
         infos = frozenset(np.unique(fields["info"]).tolist())
-        return PackedSymbols(table.tobytes(), strings.data, 1 + locals_, infos)
+        indices = b""
+        if wide.any():
+            true = np.where(wide, fields["section"] - len(RESERVED), 0).astype("<u4")
+            indices = bytes(4) + true.tobytes()
+        return PackedSymbols(table.tobytes(), strings.data, 1 + locals_, infos, indices)
 
 
 class _Strings:

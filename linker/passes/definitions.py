@@ -99,6 +99,8 @@ class Definitions:
 
     def _versioned(self, names: list[str], rows: Sequence[Sequence[int]]) -> list[str]:
         """The names of the symbols that definitions `name@version` or `name@@version` are for; other names as they are."""
+        if self._options.shape == "relocatable":
+            return names
         for number, name in enumerate(names):
             if "@" in name and rows[number][3]:
                 base, version, default = versioned_definition(name)
@@ -111,6 +113,8 @@ class Definitions:
     def _referred(self, name: str) -> Symbol:
         """The symbol that an undefined one of that name stands for: --wrap, and versions (static objects have one)."""
         name = self._wrap.get(name, name)
+        if self._options.shape == "relocatable":  # versions stay in the names
+            return self.symbol(name)
         base = name.partition("@")[0]
         if base != name and self._dynamic:
             self._shared.refer(name)

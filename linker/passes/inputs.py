@@ -158,3 +158,13 @@ def _section(file: ObjectFile, index: int, name: str) -> InputSection:
         content, alignment = elf.decompress(content, file.elf.elf_class, f"{file.where}:({name})")
         flags, size = flags & ~SHF_COMPRESSED, len(content)
     return InputSection(file, index, name, kind, flags, size, alignment, entry_size, content)
+
+
+def excluded_sections(file: ObjectFile) -> None:
+    """ld -r: sections with SHF_EXCLUDE are excluded from programs only. Those of link-time optimisation stay out: they are for the compiler's
+    objects one by one."""
+    for index, header in enumerate(file.elf.sections):
+        name = file.elf.section_name(index)
+        wanted = header.flags & SHF_EXCLUDE and header.type not in _TABLES and header.size
+        if wanted and index not in file.discarded and not name.startswith(".gnu.lto_"):
+            file.sections[index] = _section(file, index, name)

@@ -25,6 +25,7 @@ from uselib.linker.formats.elf import (
     SHT_NOTE,
     SHT_PROGBITS,
     ProgramHeader,
+    section_number,
 )
 from uselib.linker.image import READ, Machine
 from uselib.linker.options import Options
@@ -132,6 +133,11 @@ _DEBUG = (".debug", ".zdebug", ".stab")
 _KEPT_FLAGS = ~(SHF_GROUP | SHF_LINK_ORDER | SHF_INFO_LINK | SHF_GNU_RETAIN)
 
 
+def is_debug(section: InputSection) -> bool:
+    """Whether -S leaves the section out."""
+    return not section.flags & SHF_ALLOC and section.name.startswith(_DEBUG)
+
+
 def link_order(
     files: Iterable[ObjectFile], options: Options, *linker_made: Iterable[InputSection]
 ) -> list[InputSection]:
@@ -143,7 +149,7 @@ def link_order(
             if section is None or not section.live:
                 continue
             in_memory = section.flags & SHF_ALLOC
-            if in_memory or not (file.stub is not None or (strip and section.name.startswith(_DEBUG))):
+            if in_memory or not (file.stub is not None or (strip and is_debug(section))):
                 result.append(section)
     return [*result, *chain.from_iterable(linker_made)]
 
@@ -173,11 +179,11 @@ def gather(sections: Iterable[InputSection], policy: LayoutPolicy, unique: Seque
             output.flags = section.flags & _KEPT_FLAGS
             orders[name] = []
         else:
-            output.flags = _flags(output.flags, section.flags & _KEPT_FLAGS)
+            output.flags = common_flags(output.flags, section.flags & _KEPT_FLAGS)
             if output.entsize != section.entsize:
                 output.entsize = 0
             if output.type != section.type:
-                output.type = _type(output.type, section.type)
+                output.type = common_type(output.type, section.type)
         if section.name.startswith((".ctors", ".dtors")) and where.name != section.name:
             reverse_words(section)
         if section.flags & SHF_MERGE and mergeable(section):
@@ -193,11 +199,11 @@ def gather(sections: Iterable[InputSection], policy: LayoutPolicy, unique: Seque
     for merger in mergers.values():
         merger.finish()
     for name, output in outputs.items():
-        _arrange(output, orders[name])
+        arrange(output, orders[name])
     return list(outputs.values())
 
 
-def _arrange(output: OutputSection, pairs: list[tuple[int, InputSection]]) -> None:
+def arrange(output: OutputSection, pairs: list[tuple[int, InputSection]]) -> None:
     """Gives the inputs of an output section, each with its sort key, their order and offsets; the section its size and alignment."""
     pairs.sort(key=_order)
     output.inputs = [section for _, section in pairs]
@@ -252,21 +258,22 @@ def _order(pair: tuple[int, InputSection]) -> int:
     return pair[0]
 
 
-def _flags(old: int, new: int) -> int:
+def common_flags(old: int, new: int) -> int:
+    """Of an output section: those of any input, but that entries may be merged if all allow it."""
     both = (old | new) & ~(SHF_MERGE | SHF_STRINGS)
     return both | (old & new & (SHF_MERGE | SHF_STRINGS))
 
 
-def _type(old: int, new: int) -> int:
+def common_type(old: int, new: int) -> int:
     """Mixed contents: data wins over bss; otherwise plain program data."""
     kinds = {old, new} - {SHT_NOBITS}
     return kinds.pop() if len(kinds) == 1 else SHT_PROGBITS
 
 
 def number(sections: Iterable[OutputSection]) -> None:
-    """Gives output sections their header indices."""
+    """Gives output sections their header indices, as `section_number` has them."""
     for index, section in enumerate(sections, 1):
-        section.index = index
+        section.index = section_number(index)
 
 
 def settle(sections: Iterable[OutputSection]) -> None:

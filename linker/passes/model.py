@@ -130,6 +130,7 @@ class OutputSection:
     offset: int = 0
     index: int = 0  # section header
     link: str = ""  # the section that sh_link names
+    link_number: int = 0  # or its number, where names are not enough (SHF_LINK_ORDER of ld -r)
     info: int = 0  # sh_info
 
     @property

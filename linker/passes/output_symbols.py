@@ -13,6 +13,7 @@ from uselib.linker.formats.elf import (
     RESERVED,
     SHF_ALLOC,
     SHN_ABS,
+    SHN_XINDEX,
     STB_GLOBAL,
     STB_LOCAL,
     STB_WEAK,
@@ -43,12 +44,14 @@ SymbolRows = Callable[[Symbol], Iterable[OutputSymbol] | None]
 
 
 class PackedSymbols(NamedTuple):
-    """The contents of .symtab and .strtab. first_global: sh_info. infos: every value of st_info."""
+    """The contents of .symtab and .strtab. first_global: sh_info. infos: every value of st_info. wide: the contents of .symtab_shndx, which
+    an output with more than 0xff00 sections has."""
 
     table: bytes
     strings: bytes | bytearray
     first_global: int
     infos: frozenset[int]
+    wide: bytes = b""
 
 
 class OutputSymbols(Protocol):
@@ -66,6 +69,12 @@ class SymbolList(list[OutputSymbol]):
     def packed(self, records: ElfClass) -> PackedSymbols:
         strings = StringTableBuilder()
         pack, add = records.symbol.pack, strings.add
+        wide = b""
+        if any(row.section > SHN_XINDEX for row in self):
+            indices = [elf.file_index(row.section) if row.section > SHN_XINDEX else 0 for row in self]
+            wide = bytes(4) + b"".join(index.to_bytes(4, "little") for index in indices)
+            narrow = [row._replace(section=SHN_XINDEX) if row.section > SHN_XINDEX else row for row in self]
+            return SymbolList(narrow).packed(records)._replace(wide=wide)
         first = pack(0, 0, 0, 0, 0, 0)
         if records.word == 8:
             table = [pack(add(n), i, o, x, v & 0xFFFFFFFFFFFFFFFF, z) for n, i, o, x, v, z in self]
@@ -75,32 +84,30 @@ class SymbolList(list[OutputSymbol]):
         return PackedSymbols(b"".join([first, *table]), strings.data, first_global, frozenset(r.info for r in self))
 
 
-def _locals(files: Iterable[ObjectFile], keep: bool) -> SymbolList:
+def local_rows(file: ObjectFile) -> Iterator[tuple[int, OutputSymbol]]:
+    """The local symbols of a file that lie in the output, with their numbers there. Not section symbols."""
+    names, sections = file.strings, file.sections
+    for index, (name_at, info, other, shndx, value, size) in enumerate(file.symbol_rows(1, file.first_global), 1):
+        if info & 15 == STT_SECTION or not name_at:
+            continue
+        if info & 15 == STT_FILE:
+            yield index, OutputSymbol(names[name_at], info, other, SHN_ABS, 0, 0)
+        elif shndx not in RESERVED:
+            section = sections[shndx]
+            if section is None or section.output is None or not section.live:
+                continue
+            address = section.pieces.address(value) if section.pieces is not None else section.address + value
+            yield index, OutputSymbol(names[name_at], info, other, section.output.index, address, size)
+        elif shndx == SHN_ABS:
+            yield index, OutputSymbol(names[name_at], info, other, SHN_ABS, value, size)
+
+
+def _locals(files: Iterable[ObjectFile]) -> SymbolList:
     """Local symbols, without section symbols and the compiler's .L labels."""
     rows = SymbolList()
     for file in files:
-        if file.stub is not None:
-            continue
-        names, sections = file.strings, file.sections
-        for name_at, info, other, shndx, value, size in file.symbol_rows(1, file.first_global):
-            kind = info & 15
-            if kind == STT_SECTION or not name_at:
-                continue
-            name = names[name_at]
-            if kind == STT_FILE:
-                if keep:
-                    rows.append(OutputSymbol(name, info, other, SHN_ABS, 0, 0))
-                continue
-            if name.startswith(".L") or not keep:
-                continue
-            if shndx not in RESERVED:
-                section = sections[shndx]
-                if section is None or section.output is None or not section.live:
-                    continue
-                address = section.pieces.address(value) if section.pieces is not None else section.address + value
-                rows.append(OutputSymbol(name, info, other, section.output.index, address, size))
-            elif shndx == SHN_ABS:
-                rows.append(OutputSymbol(name, info, other, SHN_ABS, value, size))
+        if file.stub is None:
+            rows += [row for _, row in local_rows(file) if not row.name.startswith(".L")]
     return rows
 
 
@@ -153,7 +160,7 @@ def ordinary_symbols(
     layout: Layout, resolution: Resolution, keep_locals: bool, own: SymbolRows | None = None
 ) -> SymbolList:
     """The symbols, each a named tuple; those for which `own` gives rows have these."""
-    rows = _locals(resolution.files, keep_locals)
+    rows = _locals(resolution.files) if keep_locals else SymbolList()
     for symbol in resolution.symbols.values():
         special = own(symbol) if own is not None else None
         if special is not None:

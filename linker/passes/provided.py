@@ -125,11 +125,16 @@ def provide(resolution: Resolution, options: Options, further: Mapping[str, Call
                 if not symbol.visibility:
                     symbol.visibility = STV_PROTECTED
                 result.values.append((symbol, _start_of(section) if start else _end_of(section)))
-    for name, expression in options.defsym:
-        symbol = symbols[name]
-        define(symbol, None, 0)
-        result.defsym.append((symbol, expression))
+    provide_defsym(resolution, options, result)
     return result
+
+
+def provide_defsym(resolution: Resolution, options: Options, provided: Provided) -> None:
+    """Defines the symbols of --defsym."""
+    for name, expression in options.defsym:
+        symbol = resolution.symbols[name]
+        define(symbol, None, 0)
+        provided.defsym.append((symbol, expression))
 
 
 def evaluate(expression: str, resolution: Resolution) -> int:

@@ -152,7 +152,8 @@ class Resolver:
         return [library]
 
     def _takes_shared(self, argument: InputArgument) -> bool:
-        return argument.dynamic and self._options.format == "elf" and not self._options.scheme
+        options = self._options
+        return argument.dynamic and options.format == "elf" and not options.scheme and options.shape != "relocatable"
 
     def _script(self, data: bytes, path: str, argument: InputArgument) -> list[InputLibrary]:
         if path in self._scripts:

@@ -33,6 +33,14 @@ def fill(layout: Layout, run: Applying, relocate_all: RelocateAll) -> bytearray:
             f"the output would have {layout.size:#x} bytes, {largest.name} alone {largest.size:#x}; the limit is {MAX_SIZE:#x}",
         )
     image = run.out
+    relocate_all(run, contents(image, layout))
+    if run.problems:
+        raise LinkError(*dict.fromkeys(run.problems))
+    return image
+
+
+def contents(image: bytearray, layout: Layout) -> list[tuple[InputSection, int]]:
+    """Writes the contents of all sections, as the inputs have them. Result: those that have relocations, and where they are."""
     image += bytes(layout.size)
     places: list[tuple[InputSection, int]] = []
     for output in layout.sections:
@@ -50,10 +58,7 @@ def fill(layout: Layout, run: Applying, relocate_all: RelocateAll) -> bytearray:
                 at = start + section.offset
                 image[at : at + section.size] = bytes(section.size)
         places += [(s, start + s.offset) for s in output.inputs if s.relocated_by or s.records]
-    relocate_all(run, places)
-    if run.problems:
-        raise LinkError(*dict.fromkeys(run.problems))
-    return image
+    return places
 
 
 def complete(image: bytearray, layout: Layout, entry: int, rows: OutputSymbols | None, file_type: int) -> None:
@@ -64,36 +69,58 @@ def complete(image: bytearray, layout: Layout, entry: int, rows: OutputSymbols |
     records = elf.class_of(layout.machine)
     headers: list[tuple[int, ...]] = [(0,) * 10]
     names = StringTableBuilder()
-    numbers = {s.name: s.index for s in reversed(layout.sections)}
+    numbers = {s.name: elf.file_index(s.index) for s in reversed(layout.sections)}
+    if rows is not None:
+        numbers[".symtab"] = len(layout.sections) + 1
     for s in layout.sections:
-        links = numbers.get(s.link, 0), s.info
+        links = elf.file_index(s.link_number) or numbers.get(s.link, 0), s.info
         headers.append(
             (names.add(s.name), s.type, s.flags, s.address, s.offset, s.size, *links, s.alignment, s.entsize)
         )
-    packed = rows.packed(records) if rows is not None else None
-    if packed is not None:
-        image += bytes(-len(image) % 8)
-        place, size, link = len(image), len(packed.table), len(headers) + 1
-        name, record = names.add(".symtab"), records.symbol.size
-        headers.append((name, SHT_SYMTAB, 0, 0, place, size, link, packed.first_global, 8, record))
-        image += packed.table
-        headers.append((names.add(".strtab"), SHT_STRTAB, 0, 0, len(image), len(packed.strings), 0, 0, 1, 0))
-        image += packed.strings
+    infos = _add_symbols(image, headers, names, rows, records) if rows is not None else frozenset[int]()
     names_at = names.add(".shstrtab")
     headers.append((names_at, SHT_STRTAB, 0, 0, len(image), len(names.data), 0, 0, 1, 0))
     image += names.data
     image += bytes(-len(image) % 8)
     table_at = len(image)
+    count, names_index = len(headers), len(headers) - 1
+    if count >= elf.SHN_LORESERVE:  # gABI: the true numbers are in header 0
+        headers[0] = (0, 0, 0, 0, 0, count, names_index, 0, 0, 0)
+        count, names_index = 0, elf.SHN_XINDEX
     image += b"".join(records.section.pack(*header) for header in headers)
     size = records.header.size
-    infos = packed.infos if packed is not None else frozenset[int]()
     gnu = any(info & 15 == elf.STT_GNU_IFUNC or info >> 4 == elf.STB_GNU_UNIQUE for info in infos)
+    gnu |= file_type == elf.ET_REL and any(s.flags & elf.SHF_GNU_RETAIN for s in layout.sections)
     abi = elf.ELFOSABI_GNU if gnu else elf.ELFOSABI_NONE
     ident = elf.identification(layout.machine, abi)
-    machine, segments, sections = layout.machine.value, len(layout.headers), len(headers)
-    fields = (ident, file_type, machine, elf.EV_CURRENT, entry, size, table_at, 0, size)
-    sizes = (records.segment.size, segments, records.section.size, sections, sections - 1)
+    machine, segments = layout.machine.value, len(layout.headers)
+    fields = (ident, file_type, machine, elf.EV_CURRENT, entry, size if segments else 0, table_at, 0, size)
+    sizes = (records.segment.size if segments else 0, segments, records.section.size, count, names_index)
     image[:size] = records.header.pack(*fields, *sizes)
     image[size : size + segments * records.segment.size] = b"".join(
         records.pack_segment(header) for header in layout.headers
     )
+
+
+def _add_symbols(
+    image: bytearray,
+    headers: list[tuple[int, ...]],
+    names: StringTableBuilder,
+    rows: OutputSymbols,
+    records: elf.ElfClass,
+) -> frozenset[int]:
+    """Adds .symtab, .strtab and, where sections have large numbers, .symtab_shndx, with their headers. Result: the values of st_info."""
+    packed = rows.packed(records)
+    image += bytes(-len(image) % 8)
+    place, size, link = len(image), len(packed.table), len(headers) + 1
+    name, record = names.add(".symtab"), records.symbol.size
+    headers.append((name, SHT_SYMTAB, 0, 0, place, size, link, packed.first_global, 8, record))
+    image += packed.table
+    headers.append((names.add(".strtab"), SHT_STRTAB, 0, 0, len(image), len(packed.strings), 0, 0, 1, 0))
+    image += packed.strings
+    if packed.wide:
+        image += bytes(-len(image) % 4)
+        place, size = len(image), len(packed.wide)
+        headers.append((names.add(".symtab_shndx"), elf.SHT_SYMTAB_SHNDX, 0, 0, place, size, link - 1, 0, 4, 4))
+        image += packed.wide
+    return packed.infos

@@ -155,7 +155,6 @@ def test_long_options_with_one_dash_and_abbreviations(words: str, changed: dict[
         ("--stat x.o", "--stat: an ambiguous option; write --static, --static-pie, --stats"),
         ("-shared -m i386coff x.o", "-shared: not supported for this format"),
         ("-pie --scheme mmap x.o", "-pie: not supported with a scheme of fixed-address libraries"),
-        ("-r x.o", "-r: not supported"),
         ("-T script x.o", "linker scripts with SECTIONS are not supported"),
         ("-m elf64ppc x.o", "no such emulation; there are elf_i386, elf_x86_64, i386linux, i386coff, textbook"),
         ("-z nonsense", "-z nonsense: unknown keyword"),
