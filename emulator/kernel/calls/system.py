@@ -1,4 +1,4 @@
-"""The machine's name and size, who the guest is, random bytes, and the scheduler.
+"""The machine's name and size, who the guest is, and random bytes.
 
 Answers are fixed, so that a run is the same on every host: a machine with one processor and 1 GiB of memory, user and
 group 1000 without privileges.
@@ -8,26 +8,23 @@ from __future__ import annotations
 
 import errno
 
-from uselib.emulator.kernel.arguments import (
-    HEX,
-    SIZE,
-    data_out,
-    flags,
-    struct_out,
-)
+from uselib.emulator.kernel.arguments import HEX, SIZE, data_out, flags, struct_out
 from uselib.emulator.kernel.clock import SECOND
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.proc.system_files import MEMORY, processes, system_name
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Syscall, Undo
 
 
 def sys_uname(process: Process, address: int) -> int:
+    from uselib.emulator.kernel.proc.system_files import system_name  # most programs call getrandom only
+
     process.memory.write(address, process.structs["utsname"].pack(*system_name(process)))
     return 0
 
 
 def sys_sysinfo(process: Process, address: int) -> int:
+    from uselib.emulator.kernel.proc.system_files import MEMORY, processes
+
     values: dict[str, int | bytes] = {
         "uptime": process.clock.monotonic() // SECOND,
         "totalram": MEMORY,
