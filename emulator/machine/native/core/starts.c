@@ -2,8 +2,6 @@
  *
  * Unicorn calls a helper for it. Here the block compares a word in memory, as QEMU's do, and jumps to its own end if it must; there comes the call,
  * which leaves the block with the program counter at its first instruction.
- * Programs with several threads keep the call: with the comparison they lost state where a time slice ended (tests/emulator/kernel/test_threads.py
- * shows it). The reason is not known yet.
  * Source: QEMU's include/exec/gen-icount.h (as QEMU has it), tcg/tcg-opc.h (numbers of operations), tcg.h (struct TCGLabel). */
 #include "core.h"
 
@@ -29,17 +27,19 @@ void core_start_block(Env *env, uint64_t pc)
 
 static void check(void *uc, uint32_t in_delay_slot) { unicorn_check(uc, in_delay_slot); }
 
-/* Called within the block, but not from where its instructions are: Unicorn then leaves the program counter alone. */
+/* Called at the end of the block. Unicorn must not see a return address in translated code: it would take it for one in the last instruction,
+ * and restore the program counter and the flags of that. So this must not become a jump to unicorn_check. */
 static void leave(uint64_t pc)
 {
     char *cpu = (char *)core_running - CPU_ENV, *uc = *(char **)(cpu + CPU_UC);
     if (!*(bool *)(uc + UC_SKIP_PC)) core_running->eip = pc;
     unicorn_check(uc, 0);
+    __asm__ volatile("" ::: "memory");
 }
 
 bool core_emit_start(void *tcg, void *function, int count, void **arguments)
 {
-    if (function != (void *)check || count != 2 || !start.env || start.label || core_slices) return false;
+    if (function != (void *)check || count != 2 || !start.env || start.label) return false;
     char *word = (char *)start.env - CPU_ENV + CPU_COUNTDOWN;
     char *where = (char *)tcg + (uintptr_t)core_constant(tcg, (int64_t)(uintptr_t)word);
     start.label = core_new_label(tcg);
