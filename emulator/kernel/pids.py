@@ -21,24 +21,29 @@ import struct
 from collections.abc import Callable
 from contextlib import suppress
 
+from uselib.emulator.kernel.shared.signal_boxes import Origin, SignalBoxes
+from uselib.emulator.kernel.signals.numbers import RUNG, SIGPIPE
 from uselib.linker.quick_dataclass import dataclass
 
 FIRST = 1000
 RUNNING, SLEEPING, STOPPED = b"RST"  # states of proc(5)
 _SHARED_MEMORY = mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | 0x4000  # MAP_NORESERVE: most of it is never touched
+RING = 64  # the host's signal that says: look into your box
+_HOST_ENDS = RUNG - {SIGPIPE, RING}  # what ends a process of the host as it does one of the guest
 _ROOM = 32768  # processes in one run
 _ENTRY = struct.Struct("<IIII")  # host pid, guest pid of the parent, process group, session
 _WAITS = struct.Struct("<I")
 _CHAIN = 64  # processes that wait for each other
 _FACTS = 2048  # bytes that a process may tell of itself, with two that say how many
+_STATE = 3  # bytes: the letter, whether it has called execve, whether the host acts on the signals RUNG
 _LOCK = struct.Struct("<hh4xqqi4x")  # struct flock of a 64-bit host: type, whence, start, length, pid
 
 
 @dataclass(frozen=True)
 class _Shared:
     """What all processes of the guest have in common: the table, what the processes tell of themselves, their states (a letter each, as
-    proc(5) has them, and whether they have called execve), for whose record locks they wait, the two ends of the pipe, the file of the
-    locks of their numbers."""
+    proc(5) has them, whether they have called execve, whether the host acts on the signals RUNG as they would), for whose record locks
+    they wait, the two ends of the pipe, the file of the locks of their numbers, the boxes of their signals."""
 
     table: mmap.mmap
     facts: mmap.mmap
@@ -47,6 +52,7 @@ class _Shared:
     take: int
     give: int
     locks: int
+    boxes: SignalBoxes
 
 
 class PidTable:
@@ -57,14 +63,16 @@ class PidTable:
         self._first = os.getpid()
         self._opened: _Shared | None = None
         self._own = FIRST
+        self._waited: dict[int, int] = {}  # children of this process that are gone: host's pid -> guest's
         self._alone = (FIRST, FIRST)  # group and session of the only process there is
 
     def _open(self) -> _Shared:
         if self._opened is None:
             take, give = os.pipe2(os.O_CLOEXEC)
             locks = os.memfd_create("processes", os.MFD_CLOEXEC)
-            maps = [mmap.mmap(-1, size * (_ROOM + 1), _SHARED_MEMORY) for size in (_ENTRY.size, _FACTS, 2, 4)]
-            self._opened = _Shared(maps[0], maps[1], maps[2], maps[3], take, give, locks)
+            maps = [mmap.mmap(-1, size * (_ROOM + 1), _SHARED_MEMORY) for size in (_ENTRY.size, _FACTS, _STATE, 4)]
+            boxes = SignalBoxes(_ROOM + 1, locks)
+            self._opened = _Shared(maps[0], maps[1], maps[2], maps[3], take, give, locks, boxes)
             _ENTRY.pack_into(self._opened.table, 0, 1, 0, 0, 0)
             self._enter(FIRST, self._first, 0, *self._alone)
             os.write(give, b"x")
@@ -129,12 +137,18 @@ class PidTable:
         shared, index = self._open(), pid - FIRST + 1
         fcntl.fcntl(shared.locks, fcntl.F_SETLK, _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, index, 1, 0))
         _ENTRY.pack_into(shared.table, _ENTRY.size * index, host, parent, group, session)
-        shared.states[2 * index : 2 * index + 2] = bytes((RUNNING, 0))
+        shared.states[_STATE * index : _STATE * (index + 1)] = bytes((RUNNING, 0, 0))
 
     def forget(self, pid: int) -> None:
         """It has ended and has been waited for."""
         if index := self._index(pid):
+            self._waited[self._get(index)[0]] = pid
             _ENTRY.pack_into(self._open().table, _ENTRY.size * index, 0, 0, 0, 0)
+
+    def children(self, parent: int) -> list[tuple[int, int]]:
+        """Guest's and host's pid of each child that has not been waited for."""
+        rows = ((index, *self._get(index)) for index in range(1, self._get(0)[0] + 1))
+        return [(FIRST + index - 1, host) for index, host, above in rows if host and above == parent]
 
     def child(self, pid: int, parent: int) -> int | None:
         """The host's pid of a child of `parent` that has not been waited for; None if it is none."""
@@ -143,11 +157,11 @@ class PidTable:
         return host if host and found == parent else None
 
     def guest(self, host: int) -> int | None:
-        """The guest's pid of a host process that is a child of this one."""
+        """The guest's pid of a host process that is a child of this one, or was until it was waited for."""
         for index in range(self._get(0)[0], 0, -1):
             if self._get(index)[0] == host:
                 return FIRST + index - 1
-        return None
+        return self._waited.get(host)
 
     def all(self) -> list[int]:
         """Guest pids of the processes that have not been waited for."""
@@ -275,15 +289,20 @@ class PidTable:
 
     def set_state(self, pid: int, letter: int) -> None:
         if self._opened is not None:
-            self._opened.states[2 * (pid - FIRST + 1)] = letter
+            self._opened.states[_STATE * (pid - FIRST + 1)] = letter
 
     def note_execve(self) -> None:
         """This process has called execve: its parent may not move it to another group from now on."""
         if self._opened is not None:
-            self._opened.states[2 * self._index(self._own) + 1] = 1
+            self._opened.states[_STATE * self._index(self._own) + 1] = 1
+
+    def set_host_acts(self, acts: bool) -> None:
+        """Whether this process has neither handlers for the signals RUNG nor blocks them."""
+        if self._opened is not None:
+            self._opened.states[_STATE * self._index(self._own) + 2] = acts
 
     def has_executed(self, pid: int) -> bool:
-        return self._opened is not None and bool(self._opened.states[2 * self._index(pid) + 1])
+        return self._opened is not None and bool(self._opened.states[_STATE * self._index(pid) + 1])
 
     def state(self, pid: int) -> str:
         """As proc(5) has it: R, S, T, Z."""
@@ -291,7 +310,7 @@ class PidTable:
             return "R"
         if not self.host_of(pid):
             return "Z"
-        return chr(self._open().states[2 * self._index(pid)])
+        return chr(self._open().states[_STATE * self._index(pid)])
 
     def set_waits_for(self, holder: int) -> bool:
         """This process waits for a record lock of another one; 0: no more. True: that one waits, by others or not, for this one."""
@@ -309,8 +328,19 @@ class PidTable:
 
     # -- signals ------------------------------------------------------------------------------------------------------
 
-    def send(self, pid: int, number: int) -> None:
-        """kill(2) of another guest process; 0: only whether it is there. Raises ProcessLookupError."""
+    @property
+    def boxes(self) -> SignalBoxes:
+        """What there is to say of signals that processes send each other."""
+        return self._open().boxes
+
+    @property
+    def box(self) -> int:
+        """This process's."""
+        return self._index(self._own)
+
+    def send(self, pid: int, number: int, origin: Origin | None = None) -> None:
+        """kill(2) of another guest process; 0: only whether it is there. Raises ProcessLookupError, OSError(EAGAIN) for a real-time signal
+        of which too many wait."""
         index = self._index(pid)
         if not index or not self._get(index)[0]:
             raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
@@ -318,6 +348,10 @@ class PidTable:
         if not holder:
             self._ended(index)
             return
+        if number and origin is not None and not self.boxes.put(index, number, origin) and origin.code < 0:
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        if number in RUNG and not (number in _HOST_ENDS and self._open().states[_STATE * index + 2]):
+            number = RING
         try:
             fd = os.pidfd_open(holder)
         except OSError as failure:

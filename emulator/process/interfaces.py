@@ -21,15 +21,18 @@ class ProcessEnded(Exception):
     """The guest process is over (exit_group, or a fatal signal). Raised by the kernel out of the run loop.
 
     code: exit status 0..255; signal: number of the signal that killed it, or 0; fault: the CPU exception behind it;
-    reason: what else the user should know ("the limit of 10 s is used up").
+    reason: what else the user should know ("the limit of 10 s is used up"); sent: another process of the guest has sent the signal.
     """
 
-    def __init__(self, code: int = 0, signal: int = 0, fault: Fault | None = None, reason: str = "") -> None:
+    def __init__(
+        self, code: int = 0, signal: int = 0, fault: Fault | None = None, reason: str = "", *, sent: bool = False
+    ) -> None:
         super().__init__(f"signal {signal}" if signal else f"exit {code}")
         self.code = code
         self.signal = signal
         self.fault = fault
         self.reason = reason
+        self.sent = sent
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from uselib.emulator.kernel.clock import Clock, RandomBytes
 from uselib.emulator.kernel.identity import ProcessIdentity
 from uselib.emulator.kernel.limits import NOFILE, Limits, raise_host_limit
 from uselib.emulator.kernel.process import ForkEvents, Process
+from uselib.emulator.kernel.signals.arrived import ArrivedSignals
 from uselib.emulator.kernel.signals.state import SignalEvents, SignalState
 from uselib.emulator.kernel.threads.order import Seeded
 from uselib.emulator.kernel.threads.thread import Thread
@@ -121,6 +122,7 @@ def make_process(
         fork_events=fork_events,
     )
     namespace.view = ProcessView(process)
+    process.signals.arrivals = ArrivedSignals(process)
     if options.schedule is not None:
         process.threads.order = Seeded(options.schedule)
     return process

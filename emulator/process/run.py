@@ -17,11 +17,13 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import FrameType
 
 from uselib.emulator.kernel.calls.execve import ELIBEXEC, ExecError
 from uselib.emulator.kernel.core import GuestKernel
 from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.pids import SLEEPING
 from uselib.emulator.kernel.process import ForkEvents, LoadedProgram
 from uselib.emulator.kernel.signals.frames import SignalInfo
 from uselib.emulator.kernel.signals.numbers import SIGKILL
@@ -96,7 +98,11 @@ class Runner:
         self._closed = False
         if any(participant.must_finish for participant in self._hooks):
             self.signals.catch_defaults()
-        self._nudge_before = None if options.max_seconds is None else self._limit_seconds(started, options.max_seconds)
+        self._nudge_before: SignalHandler = None
+        self._nudges = False
+        if options.max_seconds is not None:
+            self._take_nudges()
+            self.watcher.watch(limit=started + options.max_seconds)
 
     def run(self) -> int:
         """Runs the program to its end, and closes. Returns the exit status."""
@@ -134,7 +140,7 @@ class Runner:
             return
         self._closed = True
         self.watcher.stop()
-        if self.options.max_seconds is not None:
+        if self._nudges:
             signal.signal(NUDGE, self._nudge_before)
         self.machine.close()
         self._give_back()
@@ -229,6 +235,7 @@ class Runner:
 
     def _before_fork(self) -> None:
         self._has_forked = self.machine.shares_memory = True
+        self._take_nudges()
         for participant in self._hooks:
             participant.before_fork()
 
@@ -240,11 +247,12 @@ class Runner:
 
     # -- interruptions ------------------------------------------------------------------------------------------------
 
-    def _limit_seconds(self, started: float, seconds: float) -> SignalHandler:
-        """--max-seconds, counted from `started` (time.monotonic). Returns what NUDGE led to before."""
-        before = signal.signal(NUDGE, self._nudged)
-        self.watcher.watch(limit=started + seconds)
-        return before
+    def _take_nudges(self) -> None:
+        """NUDGE comes from the watcher, and from other processes of the guest that have sent a signal the host must not see."""
+        if not self._nudges:
+            with suppress(ValueError):  # not the host's main thread: these signals do not come then
+                self._nudge_before = signal.signal(NUDGE, self._nudged)
+                self._nudges = True
 
     def _watch(self) -> None:
         """The signal code has opened its pipe or armed a timer."""
@@ -271,13 +279,19 @@ class Runner:
         )
 
     def _nudged(self, _signal: int, _frame: FrameType | None) -> None:
-        """The watcher could not stop the CPU, so it is at rest and a system call waits for the host: this ends it."""
+        """The watcher could not stop the CPU, so it is at rest and a system call waits for the host: this ends it. Or see SignalState.rung."""
         if self.watcher.passed("limit"):
             raise self._out_of_time()
+        if self.process.pids.alone:
+            return
+        ends = self.signals.rung()
+        if self.process.pids.state(self.process.identity.pid) == chr(SLEEPING) and ends:
+            self.signals.deliver(self.machine.cpu, self.process.memory)
+        self.machine.interrupt()
 
     def _expected(self, end: ProcessEnded) -> bool:
         """A child that was sent a signal, as SIGPIPE in a pipeline: shells say nothing of that either."""
-        return self.process.forked and end.signal in _SENT and end.fault is None and not end.reason
+        return self.process.forked and (end.signal in _SENT or end.sent) and end.fault is None and not end.reason
 
     # -- the end ------------------------------------------------------------------------------------------------------
 

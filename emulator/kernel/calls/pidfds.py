@@ -10,10 +10,10 @@ import struct
 
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.arguments import FD, INT, PID, PTR, SIGNAL, UINT
-from uselib.emulator.kernel.calls.signals import send
+from uselib.emulator.kernel.calls.signals import queued_info, send, send_info
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
-from uselib.emulator.kernel.signals.frames import SI_USER, SignalInfo
+from uselib.emulator.kernel.signals.frames import SI_TKILL, SI_USER
 from uselib.emulator.kernel.table import Effect, Syscall
 from uselib.emulator.kernel.vfs.descriptors import FileUser, HostFile
 
@@ -57,16 +57,9 @@ def sys_pidfd_send_signal(process: Process, fd: int, signal: int, info: int, fla
     number, _, code = struct.unpack_from("<iii", data)
     if number != signal:
         raise GuestError(errno.EINVAL)
-    if pid != process.identity.pid:
-        if code >= 0 or code == -6:  # only the kernel, and tkill for others, say so
-            raise GuestError(errno.EPERM)
-        return send(process, pid, signal, code)
-    word = process.structs.word
-    sender, uid = struct.unpack_from("<iI", data, 16 if word == 8 else 12)
-    at = 24 if word == 8 else 20
-    value = int.from_bytes(data[at : at + word], "little")
-    process.signals.post(SignalInfo(signal, code, sender, uid, value=value))
-    return 0
+    if pid != process.identity.pid and (code >= 0 or code == SI_TKILL):
+        raise GuestError(errno.EPERM)  # only the kernel, and tkill for others, say so
+    return send_info(process, pid, queued_info(process, signal, info))
 
 
 def sys_pidfd_getfd(process: Process, fd: int, target: int, flags: int) -> int:

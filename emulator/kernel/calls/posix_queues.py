@@ -14,6 +14,7 @@ from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.ipc.posix_queues import NONE, SIGNAL, PosixQueues, QueueFile
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.shared.run import RunShared
+from uselib.emulator.kernel.shared.signal_boxes import Origin
 from uselib.emulator.kernel.signals.frames import SignalInfo
 from uselib.emulator.kernel.signals.numbers import COUNT
 from uselib.emulator.kernel.table import Syscall
@@ -63,12 +64,12 @@ def _time_left(process: Process, at: int, layout: str) -> int | None:
 
 def _tell(process: Process, pid: int, signal: int, value: int) -> None:
     """The message that was waited for has come."""
-    if pid == process.identity.pid:
-        who = process.identity
+    who = process.identity
+    if pid == who.pid:
         process.signals.post(SignalInfo(signal, _SI_MESGQ, who.pid, who.uid, value=value))
         return
-    with suppress(ProcessLookupError):
-        process.pids.send(pid, signal)
+    with suppress(OSError):
+        process.pids.send(pid, signal, Origin(_SI_MESGQ, who.pid, who.uid, value))
 
 
 def sys_mq_timedsend(

@@ -16,6 +16,7 @@ from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.pids import RUNNING, STOPPED
 from uselib.emulator.kernel.proc.facts import facts_of
 from uselib.emulator.kernel.process import Process
+from uselib.emulator.kernel.shared.signal_boxes import Origin
 from uselib.emulator.kernel.signals.frames import SI_TKILL, SI_USER, SignalInfo
 from uselib.emulator.kernel.signals.numbers import (
     COUNT,
@@ -29,6 +30,7 @@ from uselib.emulator.kernel.signals.numbers import (
     SS_ONSTACK,
     SignalAction,
     bit,
+    order,
 )
 from uselib.emulator.kernel.table import Effect, Syscall, Undo
 from uselib.emulator.process.interfaces import ContextReplaced, ProcessEnded
@@ -220,14 +222,18 @@ def _timed_wait(process: Process, mask: int, info_at: int, limit: int | None) ->
     def take() -> SignalInfo | None:
         signals.check_timers()
         for queue in (thread.pending, signals.pending):
-            for info in queue:
-                if mask & bit(info.signal):
-                    queue.remove(info)
-                    return info
-        taken = host.sigtimedwait(numbers, 0) if numbers else None
-        if taken is None:
-            return None
-        return SignalInfo(taken.si_signo, taken.si_code, taken.si_pid, taken.si_uid, status=taken.si_status)
+            held = set(host.sigpending()) & set(numbers) if queue is signals.pending else set()
+            ours = [info.signal for info in queue if mask & bit(info.signal)]
+            if not ours and not held:
+                continue
+            first = min([*ours, *held], key=order)
+            if first in ours:
+                info = next(info for info in queue if info.signal == first)
+                queue.remove(info)
+                return info
+            if taken := host.sigtimedwait([first], 0):
+                return signals.arrivals.one(taken.si_signo, taken.si_code, taken.si_pid, taken.si_status)
+        return None
 
     found = waiting.until(process, take, timeout=limit, retry=process.clock.sleeps or limit is None)
     if found is None:
@@ -275,7 +281,7 @@ def _send_one(process: Process, pid: int, info: SignalInfo) -> None:
     if pid != process.identity.pid:
         if not process.pids.alone and process.pids.is_there(pid) and not _may_signal(process, pid, signal):
             raise GuestError(errno.EPERM)
-        process.pids.send(pid, signal)
+        process.pids.send(pid, signal, Origin(info.code, info.pid, info.uid, info.value))
         if signal in (SIGSTOP, SIGCONT):
             process.pids.set_state(pid, STOPPED if signal == SIGSTOP else RUNNING)
         return
@@ -289,10 +295,15 @@ def send(process: Process, pid: int, signal: int, code: int) -> int:
     """To this process: queued. To others of the guest's: through PidTable. What fails for all targets fails."""
     if not 0 <= signal <= COUNT:
         raise GuestError(errno.EINVAL)
-    who, failure, reached = process.identity, errno.ESRCH, False
+    return send_info(process, pid, SignalInfo(signal, code, process.identity.pid, process.identity.uid))
+
+
+def send_info(process: Process, pid: int, info: SignalInfo) -> int:
+    """Likewise, with what siginfo_t is to say."""
+    failure, reached = errno.ESRCH, False
     for target in _targets(process, pid):
         try:
-            _send_one(process, target, SignalInfo(signal, code, who.pid, who.uid))
+            _send_one(process, target, info)
             reached = True
         except ProcessLookupError:
             continue
@@ -342,7 +353,7 @@ def _absent() -> int:
     raise GuestError(errno.ESRCH)
 
 
-def _queued(process: Process, signal: int, address: int) -> SignalInfo:
+def queued_info(process: Process, signal: int, address: int) -> SignalInfo:
     """siginfo_t as a program makes it for sigqueue(3). Raises MemoryFault."""
     word = _word(process)
     data = process.memory.read(address, 128)
@@ -357,9 +368,11 @@ def sys_rt_sigqueueinfo(process: Process, pid: int, signal: int, info: int) -> i
     """To the process itself with its value; to others as kill."""
     if not 1 <= signal <= COUNT:
         raise GuestError(errno.EINVAL)
-    queued = _queued(process, signal, info)
+    queued = queued_info(process, signal, info)
     if pid != process.identity.pid and pid not in process.threads.all:
-        return send(process, pid, signal, queued.code)
+        if queued.code >= 0 or queued.code == SI_TKILL:
+            raise GuestError(errno.EPERM)
+        return send_info(process, pid, queued)
     process.signals.post(queued)
     return 0
 
@@ -367,11 +380,11 @@ def sys_rt_sigqueueinfo(process: Process, pid: int, signal: int, info: int) -> i
 def sys_rt_tgsigqueueinfo(process: Process, group: int, tid: int, signal: int, info: int) -> int:
     if tid <= 0 or group <= 0 or not 0 <= signal <= COUNT:
         raise GuestError(errno.EINVAL)
-    queued = _queued(process, signal, info)
+    queued = queued_info(process, signal, info)
     if (queued.code >= 0 or queued.code == SI_TKILL) and group != process.identity.pid:
         raise GuestError(errno.EPERM)
     if group != process.identity.pid:
-        return send(process, group, signal, queued.code) if group == tid else _absent()
+        return send_info(process, group, queued) if group == tid else _absent()
     return _to_thread(process, tid, queued if signal else None)
 
 

@@ -7,4 +7,5 @@ run.py      RunShared: the memory, the lock and the store, made before the first
 lock.py     a lock that the host's kernel lets go when its holder ends
 store.py    descriptors of the host's by number, which any process can put there and any other can get
 files.py    /dev/shm
+signal_boxes.py  what there is to say of signals that processes send each other
 """

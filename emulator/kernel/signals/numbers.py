@@ -28,12 +28,19 @@ SS_ONSTACK, SS_DISABLE, SS_AUTODISARM = 1, 2, 1 << 31
 IGNORED = frozenset({SIGCHLD, SIGCONT, SIGURG, SIGWINCH})
 STOPS = frozenset({SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU})
 SYNCHRONOUS = frozenset({SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGSYS})
+# Sent to another process of the guest by ringing (SignalState.rung): the host has its own use for these
+RUNG = SYNCHRONOUS | {SIGPIPE, 32, 33, 64}
 UNBLOCKABLE = 1 << SIGKILL - 1 | 1 << SIGSTOP - 1
 NAMES = {int(s): s.name for s in host_signal.Signals}
 
 
 def bit(signal: int) -> int:
     return 1 << signal - 1
+
+
+def order(signal: int) -> tuple[bool, int]:
+    """Which of several pending signals comes first (next_signal in kernel/signal.c)."""
+    return signal not in SYNCHRONOUS, signal
 
 
 @dataclass(frozen=True)

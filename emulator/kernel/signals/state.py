@@ -13,12 +13,16 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from uselib.emulator.kernel.clock import Clock
+from uselib.emulator.kernel.host_calls import child_flags
 from uselib.emulator.kernel.identity import ProcessIdentity
 from uselib.emulator.kernel.signals import frames
-from uselib.emulator.kernel.signals.frames import SI_KERNEL, SI_USER, SignalInfo
+from uselib.emulator.kernel.signals.frames import SI_KERNEL, SI_TKILL, SI_USER, SignalInfo
 from uselib.emulator.kernel.signals.numbers import (
     COUNT,
     IGNORED,
+    RUNG,
+    SA_NOCLDSTOP,
+    SA_NOCLDWAIT,
     SA_NODEFER,
     SA_ONSTACK,
     SA_RESETHAND,
@@ -32,7 +36,6 @@ from uselib.emulator.kernel.signals.numbers import (
     SIGHUP,
     SIGINT,
     SIGKILL,
-    SIGPIPE,
     SIGSEGV,
     SIGSTOP,
     SIGTERM,
@@ -43,6 +46,7 @@ from uselib.emulator.kernel.signals.numbers import (
     UNBLOCKABLE,
     SignalAction,
     bit,
+    order,
 )
 from uselib.emulator.kernel.threads.group import ThreadGroup
 from uselib.emulator.kernel.threads.thread import Thread
@@ -54,6 +58,7 @@ from uselib.loader.memory.address_space import AddressSpace, MemoryFault
 # The host keeps its own handling of these: faults of our own process, what the host's C library uses, and the signal with
 # which the watcher ends a call that blocks
 _HOST_OWN = SYNCHRONOUS | {SIGKILL, SIGSTOP, 32, 33, 64}
+_RUNG_MASK = sum(bit(signal) for signal in RUNG)
 
 
 @dataclass
@@ -79,6 +84,28 @@ class SignalEvents:
     wait_needed: Callable[[], None]
 
 
+class Arrivals:
+    """What there is to say of signals that the host has brought: nothing is known of them (see arrived.ArrivedSignals)."""
+
+    def all(self, signal: int) -> list[SignalInfo]:
+        """Of those with this number."""
+        return [SignalInfo(signal, SI_USER)]
+
+    def one(self, signal: int, code: int, child: int, status: int) -> SignalInfo:
+        """Of one that was taken from the host's queue, with the host's si_code and, for SIGCHLD, its number of the child and the status."""
+        return SignalInfo(signal, code, child, status=status)
+
+    def rung(self) -> list[SignalInfo]:
+        """Of the signals RUNG, if another process has rung."""
+        return []
+
+    def host_acts(self, acts: bool) -> None:
+        """Whether the host's action is right for them from now on."""
+
+    def forget(self, signal: int) -> None:
+        """Signals of this number have come while they were ignored."""
+
+
 class SignalState:
     """See the module's docstring. `ready` is False while there is certainly nothing to deliver."""
 
@@ -90,6 +117,7 @@ class SignalState:
         self.pending: list[SignalInfo] = []
         self.timers: dict[object, Timer] = {}  # by number of setitimer, or by who has armed it
         self.on_post: list[Callable[[SignalInfo], None]] = []  # told of what becomes pending (signalfd)
+        self.arrivals = Arrivals()
         self._events = events
         self._wakeup: tuple[int, int] | None = None
         self._host_before: dict[int, object] = {}  # host signal -> disposition before the run
@@ -167,8 +195,11 @@ class SignalState:
         return next((thread for thread in self._threads.all.values() if not thread.blocked & bit(signal)), None)
 
     def _ignored(self, signal: int) -> bool:
-        handler = self.actions.get(signal, _DEFAULT).handler
-        return handler == SIG_IGN or (handler == SIG_DFL and signal in IGNORED)
+        return self._ignored_by(self.actions.get(signal, _DEFAULT), signal)
+
+    @staticmethod
+    def _ignored_by(action: SignalAction, signal: int) -> bool:
+        return action.handler == SIG_IGN or (action.handler == SIG_DFL and signal in IGNORED)
 
     def is_ignored(self, signal: int) -> bool:
         """By an action that says so; not what is ignored by default."""
@@ -178,6 +209,8 @@ class SignalState:
         return self.actions.get(signal, _DEFAULT).handler
 
     def set_action(self, signal: int, action: SignalAction) -> None:
+        if self._ignored(signal) and not self._ignored_by(action, signal):
+            self.arrivals.forget(signal)  # what came while it was ignored
         self.actions[signal] = action
         if self._ignored(signal):
             for queue in (
@@ -191,8 +224,19 @@ class SignalState:
     def set_blocked(self, mask: int) -> None:
         mask &= ~UNBLOCKABLE
         if mask != self.thread.blocked:
+            rung = (mask ^ self.thread.blocked) & _RUNG_MASK
             self.thread.blocked = mask
             self.mirror_mask()
+            if rung:
+                self.tell_host_acts()
+
+    def tell_host_acts(self) -> None:
+        """Other processes want to know whether they may leave the signals RUNG to the host."""
+        self.arrivals.host_acts(
+            not self.thread.blocked & _RUNG_MASK
+            and not self._threads.many
+            and all(self.handler(signal) == SIG_DFL for signal in RUNG)
+        )
 
     # -- the host's side ----------------------------------------------------------------------------------------------
 
@@ -203,10 +247,16 @@ class SignalState:
 
     def _mirror(self, signal: int, action: SignalAction) -> None:
         """Gives the host the same disposition; a guest handler becomes a host handler that queues the signal."""
-        if signal in _HOST_OWN or signal == SIGPIPE:
+        if signal in RUNG:
+            if action.handler not in (SIG_DFL, SIG_IGN):
+                self.open_wakeup()
+            self.tell_host_acts()
+            return
+        if signal in _HOST_OWN:
             return
         if action.handler == SIG_IGN or (action.handler == SIG_DFL and signal not in self._caught_defaults):
-            if signal in self._host_before or action.handler == SIG_IGN:
+            flags = action.flags & (SA_NOCLDSTOP | SA_NOCLDWAIT) if signal == SIGCHLD else 0
+            if signal in self._host_before or action.handler == SIG_IGN or flags:
                 self._set_host(signal, host_signal.SIG_IGN if action.handler == SIG_IGN else host_signal.SIG_DFL)
             return
         if self._wakeup is None:
@@ -216,7 +266,8 @@ class SignalState:
     def watch_children(self) -> bool:
         """From now on the end or stop of a child wakes what waits for wakeup_fd. False: it does not, because SIGCHLD is blocked, or because
         this is not the host's main thread."""
-        if self.thread.blocked & bit(SIGCHLD):
+        action = self.actions.get(SIGCHLD, _DEFAULT)
+        if self.thread.blocked & bit(SIGCHLD) or action.flags & SA_NOCLDSTOP:
             return False
         if self.handler(SIGCHLD) == SIG_DFL and host_signal.getsignal(SIGCHLD) != self._arrived:
             self._set_host(SIGCHLD, self._arrived)
@@ -227,6 +278,8 @@ class SignalState:
             before = host_signal.signal(signal, disposition)
         except ValueError:
             return  # not the host's main thread: signals from outside go to whoever runs us
+        if signal == SIGCHLD:
+            child_flags(self.actions.get(signal, _DEFAULT).flags)
         self._host_before.setdefault(signal, before)
 
     def take_over(self) -> None:
@@ -263,7 +316,18 @@ class SignalState:
         self._events.wait_needed()
 
     def _arrived(self, signal: int, _frame: object) -> None:
-        self.post(SignalInfo(signal, SI_USER))
+        for info in self.arrivals.all(signal):
+            self._post_arrived(info)
+
+    def _post_arrived(self, info: SignalInfo) -> None:
+        self.post(info, self._threads.all.get(self._identity.pid, self.thread) if info.code == SI_TKILL else None)
+
+    def rung(self) -> bool:
+        """Another process has rung: there may be signals of which the host knows nothing. True: one ends a call that waits in the host
+        without looking at `wakeup_fd`, and the process."""
+        for info in self.arrivals.rung():
+            self._post_arrived(info)
+        return self._wakeup is None and self.deliverable_to(self.thread)
 
     def drain(self) -> None:
         """Empties the wakeup pipe: its signals have been queued."""
@@ -276,6 +340,7 @@ class SignalState:
 
     def after_fork(self) -> None:
         """In the child: nothing is pending, no timers run, and the wakeup pipe is its own."""
+        self.tell_host_acts()
         self.pending.clear()
         self.thread.pending.clear()
         self.timers = {key: timer for key, timer in self.timers.items() if timer.inherited}
@@ -372,7 +437,7 @@ class SignalState:
                 if info.signal in STOPS:
                     self._stop(info.signal)
                     continue
-                raise ProcessEnded(signal=info.signal)
+                raise ProcessEnded(signal=info.signal, sent=info.pid not in (0, self._identity.pid))
             if self.thread.interrupted_call is not None:
                 number, restartable = self.thread.interrupted_call
                 self.thread.interrupted_call = None
@@ -398,7 +463,7 @@ class SignalState:
         open_to = [info for info in self.thread.pending if not blocked & bit(info.signal)]
         if not open_to:  # the thread's own come first (dequeue_signal)
             open_to = [info for info in self.pending if not blocked & bit(info.signal)]
-        return min(open_to, key=lambda info: (info.signal not in SYNCHRONOUS, info.signal), default=None)
+        return min(open_to, key=lambda info: order(info.signal), default=None)
 
     @staticmethod
     def _rewind(cpu: CpuState, number: int) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import select
+import signal as host_signal
 import struct
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,7 +19,7 @@ from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.host_calls import call
 from uselib.emulator.kernel.signals.frames import SI_TIMER, SignalInfo
-from uselib.emulator.kernel.signals.numbers import SIGCHLD, bit
+from uselib.emulator.kernel.signals.numbers import bit, order
 from uselib.emulator.kernel.signals.state import SignalState
 from uselib.emulator.kernel.vfs.descriptors import FileUser, HostFile, scatter
 from uselib.emulator.kernel.waiting import READ, until
@@ -83,30 +84,27 @@ class SignalFile(HostFile):
         """As many as there are, at most so many; None: there is none."""
         self._signals.check_timers()
         found = b""
-        for queue in self._queues():
-            for info in [info for info in queue if self.mask & bit(info.signal)]:
-                if len(found) < most * SIZE:
-                    queue.remove(info)
-                    found += _encoded(info)
-        while len(found) < most * SIZE:
-            try:
-                data = os.read(self._host, SIZE)
-            except BlockingIOError:
-                break
-            found += self._of_host(process, data)
+        while len(found) < most * SIZE and (data := self._first()):
+            found += data
         self.refresh()
         return found or None
 
-    def _of_host(self, process: FileUser, data: bytes) -> bytes:
-        """With the guest's numbers."""
-        fields = list(_INFO.unpack(data))
-        pid = fields[3]
-        if pid:
-            fields[3] = process.identity.pid if pid == os.getpid() else process.pids.guest(pid) or 0
-        if fields[0] == SIGCHLD or pid:
-            fields[4] = process.identity.uid
-        fields[13] = fields[14] = 0  # the CPU time of a child
-        return _INFO.pack(*fields).ljust(SIZE, b"\0")
+    def _first(self) -> bytes:
+        """What is next, in the kernel's order; empty: nothing."""
+        own, shared = self._queues()
+        held = [number for number in host_signal.sigpending() if self.mask & bit(number)]
+        for queue, others in ((own, []), (shared, held)):
+            waiting = [info for info in queue if self.mask & bit(info.signal)]
+            first = min([*(info.signal for info in waiting), *others], key=order, default=0)
+            for info in waiting:
+                if info.signal == first:
+                    queue.remove(info)
+                    return _encoded(info)
+            if first:
+                taken = host_signal.sigtimedwait([first], 0)
+                if taken is not None:
+                    return _encoded(self._signals.arrivals.one(first, taken.si_code, taken.si_pid, taken.si_status))
+        return b""
 
     def read(self, process: FileUser, address: int, count: int) -> int:
         return self.readv(process, [(address, count)], None)

@@ -1,0 +1,123 @@
+"""ArrivedSignals: what siginfo_t says of a signal that the host has brought.
+
+Of one that a process of the guest has sent: what lies in this process's box (shared/signal_boxes.py). Of SIGCHLD: which child has ended,
+stopped or gone on. Of others: the kernel itself, as for a key of the terminal, or somebody outside of the guest, who has no number here.
+Source: kernel/signal.c of Linux (send_signal_locked, do_notify_parent), sigaction(2).
+"""
+
+from __future__ import annotations
+
+import os
+import signal as host
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from uselib.emulator.kernel.shared.signal_boxes import Origin
+from uselib.emulator.kernel.signals.frames import SI_KERNEL, SI_USER, SignalInfo
+from uselib.emulator.kernel.signals.numbers import (
+    RUNG,
+    SA_NOCLDSTOP,
+    SIGCHLD,
+    SIGCONT,
+    SIGHUP,
+    SIGINT,
+    SIGIO,
+    SIGQUIT,
+    SIGTSTP,
+    SIGTTIN,
+    SIGTTOU,
+    SIGURG,
+    SIGWINCH,
+    SignalAction,
+)
+from uselib.emulator.kernel.signals.state import Arrivals
+
+if TYPE_CHECKING:
+    from uselib.emulator.kernel.process import Process
+
+_KERNEL_SENDS = frozenset({SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT, SIGURG, SIGWINCH, SIGIO})
+_REAL_TIME = 32
+_CHANGES = os.WEXITED | os.WSTOPPED | os.WCONTINUED | os.WNOHANG | os.WNOWAIT
+_ENDS = frozenset({os.CLD_EXITED, os.CLD_KILLED, os.CLD_DUMPED})
+
+
+class ArrivedSignals(Arrivals):
+    """Of one process."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._latest: dict[int, Origin] = {}  # of standard signals
+        self._last_child = SignalInfo(SIGCHLD, SI_USER)
+        self._told: dict[int, tuple[int, int]] = {}  # child -> code and status of what was told of it last
+
+    def all(self, signal: int) -> list[SignalInfo]:
+        """See Arrivals. Python's handler runs once for several that came at a time, and may run again for
+        those that have been taken already: of a real-time signal of which nothing lies there, none has arrived."""
+        pids = self._process.pids
+        if pids.alone:
+            return [self._of_kernel(signal)]
+        found = pids.boxes.take(pids.box, signal)
+        if found:
+            self._latest[signal] = found[-1]
+            return [_info(signal, origin) for origin in found]
+        if signal == SIGCHLD:
+            return self._of_child()
+        if signal >= _REAL_TIME:
+            return []
+        return [self._of_kernel(signal)]
+
+    def one(self, signal: int, code: int, child: int, status: int) -> SignalInfo:
+        """See Arrivals."""
+        pids = self._process.pids
+        found = [] if pids.alone else pids.boxes.take(pids.box, signal, 1)
+        if found:
+            return _info(signal, found[0])
+        if signal == SIGCHLD and code > 0:
+            return self._child_info(pids.guest(child) or 0, code, status)
+        return self._of_kernel(signal)
+
+    def rung(self) -> list[SignalInfo]:
+        """See Arrivals."""
+        pids = self._process.pids
+        return [_info(signal, origin) for signal in sorted(RUNG) for origin in pids.boxes.take(pids.box, signal)]
+
+    def host_acts(self, acts: bool) -> None:
+        """See Arrivals."""
+        self._process.pids.set_host_acts(acts)
+
+    def forget(self, signal: int) -> None:
+        """See Arrivals. Nothing is forgotten that the host keeps because it is blocked."""
+        pids = self._process.pids
+        if not pids.alone and signal not in host.sigpending():
+            pids.boxes.take(pids.box, signal)
+
+    def _of_kernel(self, signal: int) -> SignalInfo:
+        if signal in _KERNEL_SENDS:
+            return SignalInfo(signal, SI_KERNEL)
+        latest = self._latest.get(signal)
+        return SignalInfo(signal, SI_USER) if latest is None else _info(signal, latest)
+
+    def _of_child(self) -> list[SignalInfo]:
+        """The first child of which something new is to be told; without one, what was told last: the child may be gone already."""
+        process = self._process
+        quiet = process.signals.actions.get(SIGCHLD, SignalAction()).flags & SA_NOCLDSTOP
+        stopped = False
+        for child, number in process.pids.children(process.identity.pid):
+            result = None
+            with suppress(ChildProcessError):
+                result = os.waitid(os.P_PID, number, _CHANGES)
+            if result is None or self._told.get(child) == (result.si_code, result.si_status):
+                continue
+            self._told[child] = result.si_code, result.si_status
+            if result.si_code in _ENDS or not quiet:
+                return [self._child_info(child, result.si_code, result.si_status)]
+            stopped = True
+        return [] if stopped else [self._last_child]
+
+    def _child_info(self, child: int, code: int, status: int) -> SignalInfo:
+        self._last_child = SignalInfo(SIGCHLD, code, child, self._process.identity.uid, status=status)
+        return self._last_child
+
+
+def _info(signal: int, origin: Origin) -> SignalInfo:
+    return SignalInfo(signal, origin.code, origin.pid, origin.uid, value=origin.value)
