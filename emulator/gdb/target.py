@@ -9,20 +9,21 @@ from __future__ import annotations
 import os
 import stat
 import struct
-from collections.abc import Iterable
-from xml.sax.saxutils import quoteattr
 
 from uselib.emulator.api.control import MachineControl
+from uselib.emulator.gdb.libraries import LibraryList
 from uselib.emulator.gdb.registers import RegisterFile
 from uselib.emulator.gdb.threads import ThreadView
 from uselib.emulator.process.interfaces import Fault
 from uselib.emulator.process.kernel_tap import KernelTap
 from uselib.emulator.process.run import Runner
+from uselib.linker.errors import FormatError
 from uselib.loader.memory.address_space import PAGE, MemoryFault, page_down
-from uselib.loader.memory.vma import Vma
-from uselib.loader.programs.headers import library_header
+from uselib.loader.memory.vma import MappedFile, Vma
+from uselib.loader.programs.headers import read_headers
 
 _STAT = struct.Struct(">7I3Q3I")  # struct stat of GDB's File-I/O protocol: times are the last three words
+_AT_BASE = 7
 
 
 class StoppedForGdb(BaseException):
@@ -47,6 +48,7 @@ class Target:
         self.control = MachineControl(machine, tap, runner.at_rest, self._pause)
         self.registers = RegisterFile(machine)
         self.executable = executable
+        self.libraries = LibraryList(self.space, executable)
         self._host_path = host_path
         self.attached = attached
         self.break_requested = False
@@ -122,7 +124,7 @@ class Target:
 
     def mapped(self, vma: Vma) -> None:
         """The program has a new mapping."""
-        if self.attached and vma.file is not None and not vma.offset and self._library(vma):
+        if self.attached and self.libraries.is_new(vma):
             self._new_library = True
             self.machine.interrupt()
 
@@ -197,28 +199,10 @@ class Target:
             end += 2 * word
         return self.space.read(start, end + 2 * word - start)
 
-    @staticmethod
-    def _library(vma: Vma) -> bool:
-        assert vma.file is not None
-        try:
-            header = library_header(os.pread(vma.file.fd, PAGE, 0), vma.name)
-        except OSError:
-            return False
-        return header is not None and header.identity.base == vma.start
-
-    def _libraries(self) -> Iterable[tuple[str, int]]:
-        for vma in self.space:
-            if vma.file is not None and not vma.offset and self._library(vma):
-                yield vma.name, vma.start
-
     def library_list(self) -> bytes:
-        """<library-list-svr4>. Load bias and dynamic section are 0: the files are linked at the addresses where they are."""
+        """<library-list-svr4>."""
         self._new_library = False
-        rows = "".join(
-            f'<library name={quoteattr(name)} lm="{base:#x}" l_addr="0x0" l_ld="0x0" lmid="0x0"/>'
-            for name, base in self._libraries()
-        )
-        return f'<library-list-svr4 version="1.0">{rows}</library-list-svr4>'.encode()
+        return self.libraries.xml()
 
     # -- files, for symbols: the program and its libraries, for reading, and nothing else ------------------------------
 
@@ -230,15 +214,40 @@ class Target:
             except OSError:
                 return None
         else:
-            for vma in self.space:
-                if vma.file is not None and vma.name == path:
-                    fd = os.dup(vma.file.fd)
-                    break
+            file = self._mapped_file(path)
+            fd = None if file is None else os.dup(file.fd)
         if fd is None:
             return None
         number = next(n for n in range(3, 1 << 20) if n not in self._files)
         self._files[number] = fd
         return number
+
+    def _mapped_file(self, path: str) -> MappedFile | None:
+        """The dynamic linker is also known by the name that the program has for it."""
+        for vma in self.space:
+            if vma.file is not None and vma.name == path:
+                return vma.file
+        if path and path == self._interpreter():
+            linker = self.space.find(self._auxiliary_value(_AT_BASE))
+            return None if linker is None else linker.file
+        return None
+
+    def _interpreter(self) -> str:
+        """PT_INTERP of the program."""
+        try:
+            fd = os.open(self._host_path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return ""
+        try:
+            return read_headers(os.pread(fd, PAGE, 0), "", lambda size, offset: os.pread(fd, size, offset)).interpreter
+        except (FormatError, OSError):
+            return ""
+        finally:
+            os.close(fd)
+
+    def _auxiliary_value(self, kind: int) -> int:
+        pairs = struct.iter_unpack("<QQ" if self.machine.bits == 64 else "<II", self.auxiliary)
+        return next((value for key, value in pairs if key == kind), 0)
 
     def read_file(self, number: int, count: int, offset: int) -> bytes | None:
         try:

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from uselib.linker.errors import Diagnostic, FormatError
 from uselib.linker.formats import notes
 from uselib.linker.image import Image, LibraryHeader, Machine, Segment
 from uselib.linker.quick_dataclass import dataclass
 
-_PT_LOAD, _PT_INTERP, _PT_NOTE, _PT_TLS, _PT_GNU_STACK = 1, 3, 4, 7, 0x6474E551
+_PT_LOAD, _PT_DYNAMIC, _PT_INTERP, _PT_NOTE, _PT_TLS, _PT_GNU_STACK = 1, 2, 3, 4, 7, 0x6474E551
 _ET_EXEC, _ET_DYN = 2, 3
 _MAX_TABLE = 65536  # bytes of program headers that the kernel reads
 _PATH_MAX = 4096
+_PAGE = 4096
 
 More = Callable[[int, int], bytes]  # bytes of the file: size, offset
 
@@ -106,6 +108,29 @@ def library_header(page: bytes, where: str) -> LibraryHeader | None:
     except (FormatError, struct.error, IndexError, OverflowError, ValueError):
         return None
     return None
+
+
+class DynamicPlace(NamedTuple):
+    """Where a file with a dynamic section wants to be: its pages [start, end), and the section. relative: it is an ET_DYN."""
+
+    start: int
+    end: int
+    dynamic: int
+    relative: bool
+
+
+def dynamic_place(page: bytes) -> DynamicPlace | None:
+    """Of a dynamic program or shared object, from its first page; None for other files."""
+    try:
+        _, relative, _, _, _, headers = _headers(page, "")
+    except (FormatError, struct.error):
+        return None
+    loads = [header.segment for header in headers if header.type == _PT_LOAD]
+    dynamic = next((header.segment.address for header in headers if header.type == _PT_DYNAMIC), None)
+    if dynamic is None or not loads:
+        return None
+    start = min(segment.address for segment in loads)
+    return DynamicPlace(start - start % _PAGE, max(segment.end for segment in loads), dynamic, relative)
 
 
 _SCHEME_NOTE = struct.pack("<III", 7, 16, notes.NT_SCHEME) + notes.NOTE_NAME

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.command import environment, uselib
+from support.gdb import GDB, Client, gdb
 from support.paths import PROGRAMS
 from support.programs import build, count_program, musl_program, source, sysroot
 from uselib.emulator.gdb.registers import layout, target_xml
@@ -26,7 +26,6 @@ from uselib.emulator.gdb.run import parse_address
 from uselib.emulator.gdb.wire import escape, unescape
 from uselib.linker.errors import UsageError
 
-GDB = shutil.which("gdb")
 needs_gdb = pytest.mark.skipif(GDB is None, reason="gdb is not installed")
 
 
@@ -59,21 +58,6 @@ def waiting(
     finally:
         process.kill()
         process.communicate()
-
-
-def gdb(port: int, *commands: str) -> str:
-    """What gdb says to these commands; it fails if one of them does."""
-    words = [str(GDB), "-q", "-nx", "-batch", "-iex", "set auto-load no"]
-    for command in (
-        "set pagination off",
-        "set confirm off",
-        "set breakpoint pending on",
-        f"target remote 127.0.0.1:{port}",
-        *commands,
-    ):
-        words += ["-ex", command]
-    done = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60)
-    return done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -151,32 +135,6 @@ def test_detach_and_kill(arch: str, counting: Path) -> None:
     with waiting(counting, arch, "x") as (process, port):
         gdb(port, "break use", "continue", "kill")
         assert process.wait(30) == 137
-
-
-class Client:
-    """The protocol by hand."""
-
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
-        self.buffer = b""
-
-    def send(self, data: bytes) -> None:
-        self.socket.sendall(b"$%b#%02x" % (data, sum(data) & 0xFF))
-
-    def receive(self) -> bytes:
-        while True:
-            found = re.search(rb"\$([^#]*)#..", self.buffer, re.S)
-            if found:
-                self.buffer = self.buffer[found.end() :]
-                self.socket.sendall(b"+")
-                return found[1]
-            more = self.socket.recv(4096)
-            assert more, "the stub is gone"
-            self.buffer += more
-
-    def ask(self, data: bytes) -> bytes:
-        self.send(data)
-        return self.receive()
 
 
 @pytest.mark.parametrize("where", ["loop", "read"])
