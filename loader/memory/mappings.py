@@ -119,12 +119,7 @@ class Mappings:
         start = self._place(address, size, placement, low)
         end = start + size
         locked = locked or self.lock_new
-        if locked and self.lock_limit is not None and self.locked + size > self.lock_limit:
-            raise os_error(errno.EAGAIN)
-        if self.limit is not None or self.ceiling is not None or self.total + size > self.large:
-            self._room(size - self._mapped_within(start, end))
-        if len(self.vmas) >= MAX_MAPPINGS:
-            raise os_error(errno.ENOMEM)
+        self._allow(start, end, locked)
         file = None if fd is None else MappedFile(fd, name, mutable=mutable)
         writable = not shared or file is None or may_write
         memory = SharedMemory(size) if shared and file is None else None
@@ -132,23 +127,41 @@ class Mappings:
         vma = Vma(start, end, prot, file, offset, shared, writable, grows_down, name, origin, memory, locked)
         if self.data_limit is not None and vma.is_data:
             self._data_room(size)
-        self._ensure(start, end)
-        if memory is not None and not self._is_backed(start, end):
+        self._insert(self._backed(vma))
+        return start
+
+    def _allow(self, start: int, end: int, locked: bool) -> None:
+        """Whether the limits allow a mapping in place of what is in the range. Raises OSError (EAGAIN, ENOMEM), MemoryCeiling."""
+        size = end - start
+        if locked and self.lock_limit is not None and self.locked + size > self.lock_limit:
+            raise os_error(errno.EAGAIN)
+        if self.limit is not None or self.ceiling is not None or self.total + size > self.large:
+            self._room(size - self._mapped_within(start, end))
+        if len(self.vmas) >= MAX_MAPPINGS:
+            raise os_error(errno.ENOMEM)
+
+    def _backed(self, vma: Vma) -> Vma:
+        """The mapping as it can be had, with memory of the host's behind it. Raises OSError."""
+        self._ensure(vma.start, vma.end)
+        if vma.memory is not None and not self._is_backed(vma.start, vma.end):
             raise os_error(errno.ENOMEM)  # it would be two memories
         try:
             self._back(vma)
         except PermissionError:  # sealed: it may be read
-            if prot & PROT_WRITE or not shared:
+            if vma.prot & PROT_WRITE or not vma.shared:
                 raise
             vma = replace(vma, may_write=False)
             self._back(vma)
-        if self.vmas.remove(start, end):
-            self.listener.changed(start, end)
-        if grows_down and start < self.layout.mmap_base:
+        return vma
+
+    def _insert(self, vma: Vma) -> None:
+        """Puts a mapping into the list in place of what is in its range."""
+        if self.vmas.remove(vma.start, vma.end):
+            self.listener.changed(vma.start, vma.end)
+        if vma.grows_down and vma.start < self.layout.mmap_base:
             self._gaps.disable()
         self.vmas.insert(vma)
         self.listener.mapped(vma)
-        return start
 
     def _mapped_within(self, start: int, end: int) -> int:
         return sum(min(vma.end, end) - max(vma.start, start) for vma in self.vmas.overlapping(start, end))

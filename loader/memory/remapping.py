@@ -29,53 +29,65 @@ class Remapping(Mappings):
         """mremap(2): returns the new address. new_address: MREMAP_FIXED; keep: MREMAP_DONTUNMAP. An old size of 0 shows a shared mapping a
         second time. Raises OSError (EINVAL, EFAULT, ENOMEM, EAGAIN)."""
         old_size, new_size = page_up(old_size), page_up(new_size)
-        if address % PAGE or not new_size or new_size > self.layout.top or (keep and old_size != new_size):
+        self._check_places(address, old_size, new_size, new_address)
+        if keep and (old_size != new_size or not (may_move or new_address is not None)):
             raise os_error(errno.EINVAL)
-        moves = new_address is not None or keep or not old_size
-        if new_address is not None:
-            self._check_target(address, old_size, new_size, new_address)
-        elif keep and not may_move:
-            raise os_error(errno.EINVAL)
-        vma = self.vmas.find(address)
-        if vma is None:
-            raise os_error(errno.EFAULT)
+        vma = self._mapping(address)
         if not old_size and not (vma.shared and may_move):
             raise os_error(errno.ENOMEM if vma.shared else errno.EINVAL)
         if new_size < old_size:  # what is too much goes first, in whatever mappings it lies
             self.unmap(address + new_size, old_size - new_size)
             old_size = new_size
             vma = self.vmas.find(address) or vma
-        if not moves and new_size == old_size:
+        stays = new_address is None and not keep and old_size > 0
+        if stays and new_size == old_size:
             return address
-        if address + old_size > vma.end:
-            raise os_error(errno.EFAULT)
-        if new_size > old_size:
-            self._check_growth(vma, new_size - old_size)
-        if not moves:
-            grown = address + new_size
-            if vma.end == address + old_size and self.is_free(vma.end, grown):
-                self._extend(vma, grown)
-                return address
-            if not may_move:
-                raise os_error(errno.ENOMEM)
-        if new_address is None:
-            target = self.find_gap(new_size)
-        else:
-            target = self._place(new_address, new_size, "fixed")
-            self.unmap(target, new_size)
-            vma = self.vmas.find(address)
-            if vma is None:  # the second mapping was to be where the first is
-                raise os_error(errno.EFAULT)
-        return self._move(vma, address, old_size, target, new_size, keep or not old_size)
+        self._check_growth(vma, address + old_size, new_size - old_size)
+        if stays and self._grow(vma, address + old_size, address + new_size):
+            return address
+        if stays and not may_move:
+            raise os_error(errno.ENOMEM)
+        target = self._target(new_size, new_address)
+        return self._move(self._mapping(address), address, old_size, target, new_size, keep or not old_size)
 
-    def _check_target(self, address: int, old_size: int, new_size: int, target: int) -> None:
+    def _mapping(self, address: int) -> Vma:
+        """The mapping at an address. Raises OSError (EFAULT)."""
+        vma = self.vmas.find(address)
+        if vma is None:
+            raise os_error(errno.EFAULT)
+        return vma
+
+    def _grow(self, vma: Vma, end: int, grown: int) -> bool:
+        """Extends the mapping in its place, if `end` is where it ends and what follows is free."""
+        if vma.end != end or not self.is_free(end, grown):
+            return False
+        self._extend(vma, grown)
+        return True
+
+    def _target(self, size: int, address: int | None) -> int:
+        """Where a mapping goes that moves: to the address, from which all else is taken away, or to a gap. Raises OSError."""
+        if address is None:
+            return self.find_gap(size)
+        target = self._place(address, size, "fixed")
+        self.unmap(target, size)
+        return target
+
+    def _check_places(self, address: int, old_size: int, new_size: int, target: int | None) -> None:
         """Raises OSError (EINVAL)."""
+        if address % PAGE or not new_size or new_size > self.layout.top:
+            raise os_error(errno.EINVAL)
+        if target is None:
+            return
         outside = target % PAGE or target + new_size > self.layout.top
         if outside or (target < address + old_size and address < target + new_size):
             raise os_error(errno.EINVAL)
 
-    def _check_growth(self, vma: Vma, more: int) -> None:
-        """Raises OSError (ENOMEM, EAGAIN)."""
+    def _check_growth(self, vma: Vma, end: int, more: int) -> None:
+        """end: where the part ends that is remapped; more: bytes that it grows by, if any. Raises OSError (EFAULT, ENOMEM, EAGAIN)."""
+        if end > vma.end:
+            raise os_error(errno.EFAULT)
+        if more <= 0:
+            return
         if vma.locked and self.lock_limit is not None and self.locked + more > self.lock_limit:
             raise os_error(errno.EAGAIN)
         self._room(more)

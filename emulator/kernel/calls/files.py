@@ -326,37 +326,46 @@ def sys_sendfile64(process: Process, out: int, source: int, offset: int, count: 
     return sys_sendfile(process, out, source, offset, count, 8)
 
 
+def _check_copied(reader: Description, writer: Description) -> None:
+    """What copy_file_range takes (generic_copy_file_checks, fs/read_write.c). Raises GuestError."""
+    modes = [os.fstat(file.host()).st_mode for file in (reader, writer)]
+    if any(stat.S_ISDIR(mode) for mode in modes):
+        raise GuestError(errno.EISDIR)
+    if not all(stat.S_ISREG(mode) for mode in modes):
+        raise GuestError(errno.EINVAL)
+    if reader.flags & C.O_ACCMODE == C.O_WRONLY or writer.flags & C.O_ACCMODE == C.O_RDONLY:
+        raise GuestError(errno.EBADF)
+    if writer.flags & C.O_APPEND:
+        raise GuestError(errno.EBADF)
+
+
+def _check_ranges(begin: int, to: int, count: int, same: bool) -> None:
+    """begin, to: positions in the two files; same: they are one. Raises GuestError."""
+    if begin < 0 or to < 0:
+        raise GuestError(errno.EINVAL)
+    if begin + count >= 1 << 63:
+        raise GuestError(errno.EOVERFLOW)
+    if to + count >= 1 << 63:
+        raise GuestError(errno.EFBIG)
+    if same and count and begin < to + count and to < begin + count:
+        raise GuestError(errno.EINVAL)
+
+
 def sys_copy_file_range(
     process: Process, source: int, in_offset: int, target: int, out_offset: int, count: int, flags: int
 ) -> int:
     if flags:
         raise GuestError(errno.EINVAL)
-    ends = process.files.get(source), process.files.get(target)
-    reader, writer = (file.host() for file in ends)
-    modes = [os.fstat(fd).st_mode for fd in (reader, writer)]
-    if any(stat.S_ISDIR(mode) for mode in modes):
-        raise GuestError(errno.EISDIR)
-    if not all(stat.S_ISREG(mode) for mode in modes):
-        raise GuestError(errno.EINVAL)
-    if ends[0].flags & C.O_ACCMODE == C.O_WRONLY or ends[1].flags & C.O_ACCMODE == C.O_RDONLY:
-        raise GuestError(errno.EBADF)
-    if ends[1].flags & C.O_APPEND:
-        raise GuestError(errno.EBADF)
+    reader, writer = process.files.get(source), process.files.get(target)
+    _check_copied(reader, writer)
     positions = [
         int.from_bytes(process.memory.read(address, 8), "little", signed=True) if address else None
         for address in (in_offset, out_offset)
     ]
-    where = [
-        os.lseek(fd, 0, os.SEEK_CUR) if at is None else at for fd, at in zip((reader, writer), positions, strict=True)
-    ]
-    if min(where) < 0 or where[0] + count >= 1 << 63:
-        raise GuestError(errno.EINVAL if min(where) < 0 else errno.EOVERFLOW)
-    if where[1] + count >= 1 << 63:
-        raise GuestError(errno.EFBIG)
-    same = os.path.sameopenfile(reader, writer)
-    if same and count and where[0] < where[1] + count and where[1] < where[0] + count:
-        raise GuestError(errno.EINVAL)
-    done = _copy(process, reader, ends[1], (positions[0], positions[1]), count) if count else 0
+    fds = reader.host(), writer.host()
+    begin, to = (os.lseek(fd, 0, os.SEEK_CUR) if at is None else at for fd, at in zip(fds, positions, strict=True))
+    _check_ranges(begin, to, count, os.path.sameopenfile(*fds))
+    done = _copy(process, fds[0], writer, (positions[0], positions[1]), count) if count else 0
     for address, position in zip((in_offset, out_offset), positions, strict=True):
         if position is not None:
             process.memory.write(address, struct.pack("<q", position + done))

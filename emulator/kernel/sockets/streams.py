@@ -52,8 +52,8 @@ def _broken(file: Endpoint, process: FileUser, flags: int) -> GuestError:
     return GuestError(errno.EPIPE)
 
 
-def receive(file: Endpoint, process: FileUser, parts: list[tuple[int, int]], flags: int, control: bool) -> Received:
-    """control: the call takes control messages. Raises GuestError, OSError."""
+def _check_receiver(file: Endpoint, flags: int) -> None:
+    """Raises GuestError, OSError if nothing can come."""
     record = file.record
     if flags & MSG_OOB:
         raise GuestError(errno.EINVAL if record.family in INET else errno.EOPNOTSUPP)
@@ -62,38 +62,59 @@ def receive(file: Endpoint, process: FileUser, parts: list[tuple[int, int]], fla
     file.raise_error()
     if record.state != CONNECTED:
         raise _not_connected(file, False)
+
+
+def _ready_again(file: Endpoint, process: FileUser, flags: int) -> bool:
+    """Waits for what comes, after a try that found nothing; False: nothing more will. Raises GuestError: EAGAIN if it must not wait, EINTR."""
+    if file.record.shut & SHUT_READ:
+        return False
+    if not file.blocks(flags):
+        raise GuestError(errno.EAGAIN)
+    file.wait(process, READ, file.record.receive_timeout)
+    return True
+
+
+def _take(
+    file: Endpoint, process: FileUser, views: list[memoryview | bytearray], room: int, flags: int, begun: bool
+) -> tuple[int, Ancillary, int] | None:
+    """What is there, after a wait if it is nothing yet: bytes, control messages, flags. begun: something has been taken before, so a failure is
+    left to the next call; then, and where no more will come, None. Raises GuestError, OSError."""
+    take = host.MSG_DONTWAIT | host.MSG_CMSG_CLOEXEC
+    take |= flags & (MSG_PEEK | (0 if file.record.type == SOCK_STREAM else MSG_TRUNC))
+    while True:
+        try:
+            return file.host_socket.recvmsg_into(views, room, take)[:3]
+        except BlockingIOError:
+            try:
+                if not _ready_again(file, process, flags):
+                    return None
+            except GuestError:
+                if not begun:
+                    raise
+                return None
+        except ConnectionResetError:
+            if not begun:
+                raise
+            return None
+
+
+def receive(file: Endpoint, process: FileUser, parts: list[tuple[int, int]], flags: int, control: bool) -> Received:
+    """control: the call takes control messages. Raises GuestError, OSError."""
+    _check_receiver(file, flags)
+    record = file.record
     stream = record.type == SOCK_STREAM
     buffers = Buffers(process, parts)
     views = buffers.views or [bytearray(0)]
     wanted = sum(len(view) for view in views)
-    take = host.MSG_DONTWAIT | host.MSG_CMSG_CLOEXEC | flags & (MSG_PEEK | (0 if stream else MSG_TRUNC))
-    total, found, answer = 0, 0, 0
+    total, answer = 0, 0
     ancillary: Ancillary = []
     if stream and not wanted and not control:
         return Received(0)
-    while True:
-        try:
-            found, ancillary, answer, _ = file.host_socket.recvmsg_into(views, CONTROL_ROOM if control else 0, take)
-        except BlockingIOError:
-            if record.shut & SHUT_READ:
-                break
-            if not file.blocks(flags):
-                if total:
-                    break
-                raise
-            try:
-                file.wait(process, READ, record.receive_timeout)
-            except GuestError:
-                if total:
-                    break
-                raise
-            continue
-        except ConnectionResetError:
-            if total:
-                break
-            raise
+    while (taken := _take(file, process, views, CONTROL_ROOM if control else 0, flags, total > 0)) is not None:
+        found, ancillary, answer = taken
         total += found
-        if not stream or not found or not flags & MSG_WAITALL or flags & MSG_PEEK or total >= wanted or ancillary:
+        more = stream and found and flags & MSG_WAITALL and not flags & MSG_PEEK and not ancillary
+        if not more or total >= wanted:
             break
         views = _rest(views, found)
     buffers.filled(min(total, wanted))

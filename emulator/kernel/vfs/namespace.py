@@ -177,27 +177,31 @@ class Namespace:
             if found.directory is not None:
                 here = found.directory
                 continue
-            target = self._link(found) if todo or follow else None
-            if target is not None:
-                links.follow()
-            elif (todo or follow) and found.special is not None and found.special.name == "descriptor":
-                links.follow()
-                found.special = SyntheticFile("descriptor", number=found.special.number, mode=0o666)
+            target = self._followed(found, links) if todo or follow else None
+            if target is None:
+                if todo:
+                    raise GuestError(errno.ENOTDIR if found.exists else errno.ENOENT)
+                continue
             if isinstance(target, GuestDirectory):  # /proc/self/fd/N of a directory
                 here = target
-                found = Found(here, b".", directory=here)
-                continue
-            if target is not None:
-                if target.startswith(b"/"):
-                    here = top
+            else:
+                here = top if target.startswith(b"/") else here
                 todo += components(target)[::-1]
-                found = Found(here, b".", directory=here)
                 if len(todo) > PATH_MAX:
                     raise GuestError(errno.ENAMETOOLONG)
-                continue
-            if todo:
-                raise GuestError(errno.ENOTDIR if found.exists else errno.ENOENT)
+            found = Found(here, b".", directory=here)
         return found
+
+    def _followed(self, found: Found, links: LinkCount) -> bytes | GuestDirectory | None:
+        """The target of a symbolic link, which is counted; None: it is none. What /proc/self/fd/N leads to is the open file itself from now on.
+        Raises GuestError."""
+        target = self._link(found)
+        if target is not None:
+            links.follow()
+        elif found.special is not None and found.special.name == "descriptor":
+            links.follow()
+            found.special = SyntheticFile("descriptor", number=found.special.number, mode=0o666)
+        return target
 
     def _stride(self, here: GuestDirectory, todo: list[bytes]) -> GuestDirectory:
         """Takes all components but the last at once (of many: the first _STRIDE_MAX), if they are at least two and plain directories of the
