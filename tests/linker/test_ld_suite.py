@@ -156,6 +156,14 @@ def check(words: list[str], case: Case, tmp_path: Path, capsys: pytest.CaptureFi
             assert re.search(pattern, said), said
         return
     assert status == 0, said
+    check_run(case, words, ours, theirs, said)
+    check_symbols(case, ours)
+    if "CheckLines" in case.directives:
+        assert lines(ours) == lines(theirs)
+
+
+def check_run(case: Case, words: list[str], ours: Path, theirs: Path, said: str) -> None:
+    """The program runs as the one that GNU ld makes does, and readelf has nothing to say."""
     got = subprocess.run([ours], capture_output=True, timeout=20)
     assert got.returncode == 42, (got, said)
     if not case.get("NoGnu"):
@@ -164,6 +172,9 @@ def check(words: list[str], case: Case, tmp_path: Path, capsys: pytest.CaptureFi
         assert (got.returncode, got.stdout) == (wanted.returncode, wanted.stdout)
     report = subprocess.run(["readelf", "-aW", ours], capture_output=True, text=True)
     assert "Warning" not in report.stderr and "Error" not in report.stderr
+
+
+def check_symbols(case: Case, ours: Path) -> None:
     table = symbols(ours)
     for line in case.get("ExpectSym"):
         name, _, section = line.partition(" ")
@@ -173,5 +184,3 @@ def check(words: list[str], case: Case, tmp_path: Path, capsys: pytest.CaptureFi
         assert table[name][0] == "STB_LOCAL"
     for name in case.get("NoSym"):
         assert name not in table
-    if "CheckLines" in case.directives:
-        assert lines(ours) == lines(theirs)

@@ -68,27 +68,40 @@ def test_every_kind_of_reference(way: str, tmp_path: Path) -> None:
     call = of_program["first", "first call" if lazy else "load"]
     assert (call["definer"], call["result"], call["asked"]) == ("libbound.so", "", 2)
     assert call["kind"].endswith("GLOB_DAT" if way == "no-plt" else "JUMP_SLOT")
-    pointer = of_program["second", "load"] if pie or ("second", "load") in of_program else None
-    if pie:  # else the linker may take the PLT's entry
-        assert pointer is not None and (pointer["definer"], pointer["asked"]) == ("libbound.so", 2)
-    else:
-        assert of_program["shared_value", "load"]["result"] == "copy"
-        assert of_program["shared_value", "load"]["asked"] == 1  # the program itself is not asked
-    found = of_program["second", "dlsym"]
-    assert found["definer"] == ("libbound.so" if pie or pointer is None else found["definer"])
-    assert of_program["in_plugin", "dlsym"]["definer"] == "plugin.so" and of_program["in_plugin", "dlsym"]["asked"] == 1
-    nothing = of_program["no_such", "dlsym"]
-    assert (nothing["definer"], nothing["address"]) == ("", "0x0")
+    check_addresses(of_program, pie)
     if way != "musl":
         chosen = next(row for (name, _), row in of_program.items() if name == "chosen")
         assert (chosen["definer"], chosen["result"], chosen["when"]) == ("libbound.so", "IFUNC", call["when"])
     if pie:
         assert of_program["missing", "load"]["definer"] == "" and of_program["missing", "load"]["asked"] >= 3
     assert any(name == "per_thread" and row["result"] == "TLS" for (name, _), row in of_program.items())
+    check_dlsym(of_program)
+    check_plugin(rows, way)
+    assert all(row["asked"] is not None for row in rows)
+
+
+def check_addresses(of_program: dict[tuple[str, str], dict[str, Any]], pie: bool) -> None:
+    """Of a function and of a variable."""
+    pointer = of_program.get(("second", "load"))
+    if pie:  # else the linker may take the PLT's entry
+        assert pointer is not None and (pointer["definer"], pointer["asked"]) == ("libbound.so", 2)
+    else:
+        assert of_program["shared_value", "load"]["result"] == "copy"
+        assert of_program["shared_value", "load"]["asked"] == 1  # the program itself is not asked
+    if pie or pointer is None:
+        assert of_program["second", "dlsym"]["definer"] == "libbound.so"
+
+
+def check_dlsym(of_program: dict[tuple[str, str], dict[str, Any]]) -> None:
+    found, nothing = of_program["in_plugin", "dlsym"], of_program["no_such", "dlsym"]
+    assert found["definer"] == "plugin.so" and found["asked"] == 1
+    assert (nothing["definer"], nothing["address"]) == ("", "0x0")
+
+
+def check_plugin(rows: list[dict[str, Any]], way: str) -> None:
     plugins = [row for row in rows if row["referrer"] == "plugin.so" and row["symbol"] == "first"]
     assert [row["definer"] for row in plugins] == ["libbound.so"]
     assert [row["when"] for row in plugins] == ["load" if way == "musl" else "first call"]
-    assert all(row["asked"] is not None for row in rows)
 
 
 def test_order_filters_and_views(tmp_path: Path) -> None:

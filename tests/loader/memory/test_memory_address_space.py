@@ -27,6 +27,7 @@ from uselib.loader.memory.address_space import (
     MemoryFault,
 )
 from uselib.loader.memory.layout import LAYOUTS
+from uselib.loader.memory.vma import Vma
 
 RW = PROT_READ | PROT_WRITE
 BASE = 0x1000_0000  # the region that the machine below plays in: 24 pages
@@ -139,39 +140,37 @@ class Model(RuleBasedStateMachine):
         usable = vma is not None and (vma.end >= address + kept * PAGE or (to is None and new <= old))
         destination = None if to is None else BASE + to * PAGE
         overlap = to is not None and to < page + old and page < to + new
-        if not usable or overlap:
+        if vma is None or not usable or overlap:
             with pytest.raises(OSError) as failure:
                 self.space.remap(address, old * PAGE, new * PAGE, may_move=True, new_address=destination)
             assert failure.value.errno in (errno.EFAULT, errno.EINVAL)
-            if vma is not None and not overlap:  # what is too much is gone
-                for i in range(new, old):
-                    self.pages.pop(page + i, None)
+            if vma is not None and not overlap:
+                self._cut_off(page, new, old)
             return
-        assert vma is not None
+        self._cut_off(page, new, old)
+        result = self.space.remap(address, old * PAGE, new * PAGE, may_move=True, new_address=destination)
         if to is None and new <= old:
-            assert self.space.remap(address, old * PAGE, new * PAGE, may_move=True) == address
-            for i in range(new, old):
-                self.pages.pop(page + i, None)
+            assert result == address
             return
-        for i in range(new, old):
-            self.pages.pop(page + i, None)
-        shrunk, old = old, kept
-        grows_file = vma.file is not None and new > old
-        result = self.space.remap(address, shrunk * PAGE, new * PAGE, may_move=True, new_address=destination)
-        moved = [self.pages.pop(page + i) for i in range(old)]
+        moved = [self.pages.pop(page + i) for i in range(kept)]
         if not BASE <= result < BASE + PAGES * PAGE:
-            self._moved_out(result, moved[:new], new)
+            self._moved_out(result, moved, new)
             return
         at = (result - BASE) // PAGE
         for i in range(new):
-            if i < old:
-                self.pages[at + i] = moved[i]
-            elif grows_file:
-                start = vma.offset + (address - vma.start) + i * PAGE
-                fresh = bytearray(FILE[start : start + PAGE].ljust(PAGE, b"\0"))
-                self.pages[at + i] = Page(vma.prot, fresh, start >= len(FILE))
-            else:
-                self.pages[at + i] = Page(vma.prot, bytearray(PAGE))
+            self.pages[at + i] = moved[i] if i < kept else self._fresh(vma, address + i * PAGE)
+
+    def _cut_off(self, page: int, new: int, old: int) -> None:
+        """What is too much is gone first, also where the call fails then."""
+        for i in range(new, old):
+            self.pages.pop(page + i, None)
+
+    def _fresh(self, vma: Vma, address: int) -> Page:
+        """A page by which a mapping has grown."""
+        if vma.file is None:
+            return Page(vma.prot, bytearray(PAGE))
+        start = vma.offset + address - vma.start
+        return Page(vma.prot, bytearray(FILE[start : start + PAGE].ljust(PAGE, b"\0")), start >= len(FILE))
 
     def _moved_out(self, result: int, moved: list[Page], count: int) -> None:
         """Pages that remap moved out of the region: the same contents, and then gone."""
