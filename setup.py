@@ -38,5 +38,12 @@ setup(
             extra_compile_args=["-O2", "-fvisibility=hidden", "-Wall", "-Wextra"],
             optional=True,  # without it every page lookup goes to Python: emulator/machine/native_pages.py
         ),
+        Extension(
+            "uselib.linker._native",
+            sorted(glob.glob("linker/native/*.c")),
+            depends=glob.glob("linker/native/*.h"),
+            extra_compile_args=["-O2", "-fvisibility=hidden", "-Wall", "-Wextra"],
+            optional=True,  # without it the same is done in Python: linker/passes/native.py
+        ),
     ]
 )

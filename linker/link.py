@@ -14,6 +14,7 @@ from uselib.linker.cycle_collector import no_cycle_collection
 from uselib.linker.errors import Diagnostic
 from uselib.linker.options import Options
 from uselib.linker.outputs.kind import OutputKind
+from uselib.linker.passes import native
 from uselib.linker.passes.apply import RelocateAll, applying, relocate_all
 from uselib.linker.passes.eh_frame import drop_dead_frames
 from uselib.linker.passes.gc import collect
@@ -119,7 +120,7 @@ def _link(options: Options, kind: OutputKind) -> Linked:
 
 
 class _Ways(NamedTuple):
-    """Steps that large links do in columns of numbers and small links one by one. The results are the same."""
+    """Steps that are done in C where that was built; else in large links with numpy, in small ones one by one. The results are the same."""
 
     odd: OddRelocations
     relocate_all: RelocateAll
@@ -127,11 +128,20 @@ class _Ways(NamedTuple):
 
 
 def _ways(large: bool) -> _Ways:
-    if not large:
-        return _Ways(odd_relocations, relocate_all, ordinary_symbols)
-    from uselib.linker.passes import column_relocations, column_symbols  # numpy: only where it pays
+    symbols: OrdinarySymbols = ordinary_symbols
+    if large:
+        from uselib.linker.passes import column_symbols  # numpy: only where it pays
 
-    return _Ways(column_relocations.odd_relocations, column_relocations.relocate_all, column_symbols.output_symbols)
+        symbols = column_symbols.output_symbols
+    if native.AVAILABLE:
+        from uselib.linker.passes import native_relocations
+
+        return _Ways(native_relocations.odd_relocations, native_relocations.relocate_all, symbols)
+    if not large:
+        return _Ways(odd_relocations, relocate_all, symbols)
+    from uselib.linker.passes import column_relocations
+
+    return _Ways(column_relocations.odd_relocations, column_relocations.relocate_all, symbols)
 
 
 def show_warnings(warnings: Iterable[Diagnostic]) -> None:

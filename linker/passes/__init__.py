@@ -17,8 +17,10 @@ apply.py        relocations, second look: the contents change
 symbol_values.py  the value of a reference to a symbol
 writer.py       the file's bytes; output_symbols.py: its symbol table; mapfile.py: -Map
 
-columns.py      large links: relocations and symbols in numpy arrays; column_relocations.py: both looks at relocations,
-                column_symbols.py: the symbol table
+native.py       whether the part in C is there (linker/native/); native_relocations.py: both looks at relocations,
+                native_values.py: what references to symbols get
+columns.py      without it, large links: relocations and symbols in numpy arrays; column_relocations.py: both looks at
+                relocations, column_symbols.py: the symbol table
 
 kept_relocations.py  -r and --emit-relocs: relocations of the output; emitted_relocations.py: those of rewritten instructions
 

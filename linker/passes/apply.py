@@ -53,11 +53,13 @@ def relocate_all(run: Applying, places: Iterable[tuple[InputSection, int]]) -> N
 
 def relocate(
     run: Applying, section: InputSection, at: int, rows: Iterable[tuple[int, tuple[int, int, int, int | None]]]
-) -> None:
-    """Applies relocations of a section whose content was copied to `at` in the output: (number in the section, its fields)."""
+) -> int:
+    """Applies relocations of a section whose content was copied to `at` in the output: (number in the section, its fields).
+
+    Result: the number of the last that was consumed with the one before it, or -1."""
     file = section.file
     if file is None:
-        return
+        return -1
     records = section.relocations()
     values = run.values(file)
     references, branches = values.references, values.branches
@@ -94,6 +96,7 @@ def relocate(
             _put_word(out, place, value & 0xFFFFFFFF)
         else:
             out[place : place + width] = (value & ((1 << 8 * width) - 1)).to_bytes(width, "little")
+    return skip
 
 
 def _special(

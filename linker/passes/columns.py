@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy would start threads for linear algebra
 import numpy as np
 
-from uselib.linker.formats.elf import RESERVED, SHN_ABS, ElfClass, ElfSymbol, RelocationTable, SymbolTable
+from uselib.linker.formats.elf import RESERVED, SHN_ABS, ElfClass, ElfSymbol, SymbolTable
 from uselib.linker.passes.model import InputSection, ObjectFile, Symbol
 
 if TYPE_CHECKING:
@@ -81,21 +81,16 @@ def batches(sections: Iterable[InputSection]) -> Iterator[RelocationBatch]:
     size = 0
     for section in sections:
         file = section.file
-        records = section.relocations()
-        if file is None or not records:
+        data, rela = section.packed_relocations()
+        if file is None or not data:
             continue
         elf_class = file.elf.elf_class
-        if isinstance(records, RelocationTable):
-            data: bytes | memoryview = records.data
-            rela = records.rela
-        else:
-            data, rela = b"".join(map(elf_class.pack_relocation, records)), records[0].addend is not None
         if layout is not None and ((elf_class, rela) != layout or size >= ROWS):
             yield _batch(taken, *layout)
             taken, size = [], 0
         layout = (elf_class, rela)
         taken.append((section, data))
-        size += len(records)
+        size += len(section.relocations())
     if layout is not None:
         yield _batch(taken, *layout)
 

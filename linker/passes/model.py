@@ -107,6 +107,15 @@ class InputSection:
         records = self.relocations()
         return records.rows() if isinstance(records, RelocationTable) else records
 
+    def packed_relocations(self) -> tuple[bytes | memoryview, bool]:
+        """The same as the file's records, and whether these have addends."""
+        records = self.relocations()
+        if isinstance(records, RelocationTable):
+            return records.data, records.rela
+        if not records or self.file is None:
+            return b"", False
+        return b"".join(map(self.file.elf.elf_class.pack_relocation, records)), records[0].addend is not None
+
     @property
     def where(self) -> str:
         return f"{self.file.where}:({self.name})" if self.file is not None else self.name

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from uselib.linker.errors import Diagnostic
 from uselib.linker.formats.elf import SHF_ALLOC, STT_SECTION, ElfRelocation
 from uselib.linker.passes.model import InputSection, ObjectFile, Symbol
-from uselib.linker.passes.symbol_values import SymbolPolicy, SymbolValues
+from uselib.linker.passes.symbol_values import SymbolPolicy, SymbolValues, symbol_values
 from uselib.linker.quick_dataclass import dataclass, field
 
 SymbolKey = Symbol | tuple[int, int]
@@ -179,7 +179,7 @@ class Applying:
     def values(self, file: ObjectFile) -> SymbolValues:
         found = self._values.get(id(file))
         if found is None:
-            found = self._values[id(file)] = SymbolValues(file, self.policy, self.local_overrides)
+            found = self._values[id(file)] = symbol_values(file, self.policy, self.local_overrides)
         return found
 
     # -- used by the machines' special relocations -----------------------------------------------------------------

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from operator import attrgetter
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from uselib.linker.formats.elf import RESERVED, SHN_ABS
+from uselib.linker.formats.elf import RESERVED, SHN_ABS, SymbolTable
+from uselib.linker.passes import native
 from uselib.linker.passes.model import ObjectFile, Symbol
 
 
@@ -48,22 +49,25 @@ def _local_values(file: ObjectFile) -> list[int | None]:
     return result
 
 
-class SymbolValues:
-    """The values of every symbol index of a file: as referred to, and as branched to."""
+class SymbolValues(NamedTuple):
+    """The values of every symbol index of a file: as referred to, and as branched to. None: a local symbol without an address."""
 
-    __slots__ = ("branches", "references")
+    references: Sequence[int | None]
+    branches: Sequence[int | None]
 
-    def __init__(
-        self, file: ObjectFile, policy: SymbolPolicy, overrides: Mapping[tuple[int, int], int] | None = None
-    ) -> None:
-        local = _local_values(file)
-        if overrides:
-            for (owner, index), address in overrides.items():
-                if owner == id(file):
-                    local[index] = address
-        self.references: list[int | None] = local + [policy.reference(symbol) for symbol in file.globals]
-        self.branches = (
-            local + [policy.branch(symbol) for symbol in file.globals]
-            if policy.distinguishes_branches
-            else self.references
-        )
+
+def symbol_values(
+    file: ObjectFile, policy: SymbolPolicy, overrides: Mapping[tuple[int, int], int] | None = None
+) -> SymbolValues:
+    """The values that a policy gives. overrides: of local symbols, by (id of the file, index)."""
+    own = {index: address for (owner, index), address in overrides.items() if owner == id(file)} if overrides else {}
+    branch = policy.branch if policy.distinguishes_branches else None
+    if native.AVAILABLE and isinstance(file.symbols, SymbolTable):
+        from uselib.linker.passes.native_values import packed_values
+
+        return SymbolValues(*packed_values(file, file.symbols.data, policy.reference, branch, own))
+    local = _local_values(file)
+    for index, address in own.items():
+        local[index] = address
+    references = local + [policy.reference(symbol) for symbol in file.globals]
+    return SymbolValues(references, references if branch is None else local + list(map(branch, file.globals)))

@@ -1,4 +1,4 @@
-"""Large links take relocations and symbols in columns: the output and the errors are those of small links, byte for byte."""
+"""Links with the native part, and large ones with numpy: the output and the errors are those of links one by one, byte for byte."""
 
 from __future__ import annotations
 
@@ -13,25 +13,30 @@ from uselib.cli import main
 from uselib.linker.formats.elf import SHF_ALLOC, SHF_EXECINSTR, SHF_MERGE, SHF_STRINGS, SHF_WRITE, STB_LOCAL, STT_OBJECT
 from uselib.linker.formats.elf_object import ABSOLUTE, ObjectRelocation, ObjectSection, ObjectSymbol, write_object
 from uselib.linker.image import Machine
-from uselib.linker.passes import resolve
+from uselib.linker.passes import native, resolve
 from uselib.linker.passes.machines import RELOCATIONS
 
 SIZE = 400  # bytes of a section
 GOOD = {Machine.I386: (1, 2, 4), Machine.X86_64: (1, 2, 4, 24)}
 
 
-def both_ways(
+WAYS = [(1 << 30, False), (-1, False), *([(1 << 30, True), (-1, True)] if native.AVAILABLE else [])]
+"""How large a link must be to be done in columns, and whether with the native part."""
+
+
+def every_way(
     words: list[str], output: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> tuple[int, str]:
-    """Status and messages of a command that makes `output`; they and the output are the same in columns."""
+    """Status and messages of a command that makes `output`; they and the output are the same in every way."""
     results = []
-    for many in (1 << 30, -1):
+    for many, in_c in WAYS:
         monkeypatch.setattr(resolve, "MANY", many)
+        monkeypatch.setattr(native, "AVAILABLE", in_c)
         output.unlink(missing_ok=True)
         status = main([*words, "-o", str(output)])
         said = capsys.readouterr()
         results.append((status, said.out, said.err, output.read_bytes() if output.exists() else b""))
-    assert results[0] == results[1]
+    assert all(result == results[0] for result in results)
     return status, said.err
 
 
@@ -75,7 +80,7 @@ def test_random_relocations(
     for number in range(3):
         files.append(tmp_path / f"{number}.o")
         files[-1].write_bytes(random_object(machine, number, chance, types, 3 if seed % 2 else 8))
-    status, _ = both_ways(["ld", *map(str, files)], tmp_path / "out", capsys, monkeypatch)
+    status, _ = every_way(["ld", *map(str, files)], tmp_path / "out", capsys, monkeypatch)
     assert status == (seed in (1, 5))
 
 
@@ -96,10 +101,11 @@ def test_target_library(
     source = compile_c(tmp_path, machine, "lib.c", LIBRARY)
     words = ["mkshlib", "--name", "x", "--version", "1.0.0", "--text", "0x60000000", str(source)]
     results = []
-    for many in (1 << 30, -1):
+    for many, in_c in WAYS:
         monkeypatch.setattr(resolve, "MANY", many)
-        folder = tmp_path / str(many)
+        monkeypatch.setattr(native, "AVAILABLE", in_c)
+        folder = tmp_path / f"{many}{in_c}"
         assert main([*words, "-o", str(folder)]) == 0
         capsys.readouterr()
         results.append({path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()})
-    assert results[0] == results[1] and results[0]
+    assert all(result == results[0] for result in results) and results[0]

@@ -1,0 +1,20 @@
+/* uselib.linker._native: the loops of the linker over every symbol and every relocation. passes/native_*.py use it where it was built; what each
+ * does is also there in Python, and tests compare both. */
+#include "records.h"
+
+static PyMethodDef functions[] = {
+    {"odd", native_odd, METH_VARARGS, NULL},
+    {"apply", native_apply, METH_VARARGS, NULL},
+    {"values", native_values, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyModuleDef_Slot slots[] = {{0, NULL}};
+
+static PyModuleDef module = {
+    .m_base = PyModuleDef_HEAD_INIT, .m_name = "uselib.linker._native", .m_size = 0, .m_methods = functions, .m_slots = slots};
+
+PyMODINIT_FUNC PyInit__native(void)
+{
+    return PyModuleDef_Init(&module);
+}
