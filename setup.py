@@ -20,8 +20,8 @@ setup(
         ),
         Extension(
             "uselib.emulator.machine._core",
-            sorted(glob.glob("emulator/machine/native/core/*.c")),
-            depends=glob.glob("emulator/machine/native/core/*.h"),
+            sorted(glob.glob("emulator/machine/native/core/*.c") + glob.glob("emulator/machine/native/calls/*.c")),
+            depends=glob.glob("emulator/machine/native/*/*.h"),
             extra_compile_args=[
                 "-O2",
                 "-fvisibility=hidden",

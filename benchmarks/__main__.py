@@ -1,11 +1,11 @@
-"""`python -m benchmarks [linking] [emulation] [startup] [memory] [tracing] [abi] [checking]`: all of them by default."""
+"""`python -m benchmarks [linking] [emulation] [calls] [startup] [memory] [tracing] [abi] [checking]`: all of them by default."""
 
 from __future__ import annotations
 
 import importlib
 import sys
 
-NAMES = ("linking", "emulation", "startup", "memory", "tracing", "abi", "checking")
+NAMES = ("linking", "emulation", "calls", "startup", "memory", "tracing", "abi", "checking")
 
 
 def main() -> int:

@@ -60,13 +60,13 @@ def _row(label: str, command: list[str | Path], qemu: str | None, root: Path, go
     ours: list[str | Path] = [*USELIB, "run", "--sysroot", root, *readable, *command]
     labels = ("uselib run", "qemu-user", "native")
     rows = interleaved(labels, [ours, [qemu, *command] if qemu else None, command], 3)
-    cells = [_milliseconds(row) for row in rows]
+    cells = [milliseconds(row) for row in rows]
     peer = rows[1].cpu
     ratio = f"{rows[0].cpu / peer:.2f}" if rows[0].cpu and peer else "-"
     print(f"| {label} | {cells[0]} | {cells[1]} | {cells[2]} | {ratio} | {goal:g} |", flush=True)
 
 
-def _milliseconds(row: Row) -> str:
+def milliseconds(row: Row) -> str:
     return "-" if row.cpu is None else f"{row.cpu * 1000:.0f}"
 
 

@@ -7,6 +7,7 @@ it. `--realtime` gives the host's clock and random bytes instead.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import struct
 import time
@@ -27,14 +28,24 @@ class Clock:
     alarm_at: monotonic time of the earliest timer that is armed, or None; set by the signal code. A sleep ends there.
     ahead: ns by which the wall clock is ahead of the fixed epoch, so that no file that the guest has looked at is from the future.
     shared: the process has forked. From then on sleeps also take real time: a sleeping parent expects its child to run meanwhile.
+    cell: where `elapsed` is, for native code that reads the clock in the guest's name (native_answers.py).
     """
 
     realtime: bool = False
-    elapsed: int = 0
     alarm_at: int | None = None
     ahead: int = 0
     shared: bool = False
     started: int = field(default_factory=time.monotonic_ns)
+    cell: ctypes.c_int64 = field(default_factory=ctypes.c_int64)
+
+    @property
+    def elapsed(self) -> int:
+        """Deterministic ns since start-up."""
+        return self.cell.value
+
+    @elapsed.setter
+    def elapsed(self, nanoseconds: int) -> None:
+        self.cell.value = nanoseconds
 
     def monotonic(self) -> int:
         """Reads the clock: ns since the machine started."""

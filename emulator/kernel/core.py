@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from uselib.emulator.kernel import table, vsyscall
 from uselib.emulator.kernel.dispatch import Dispatcher, Observer
 from uselib.emulator.kernel.limits import DEFAULT_FILES
+from uselib.emulator.kernel.native_answers import NativeAnswers
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.signals.numbers import SIGKILL
 from uselib.emulator.kernel.signals.state import SignalState
-from uselib.emulator.process.interfaces import Fault, ProcessEnded
+from uselib.emulator.process.interfaces import AnswerTable, Fault, ProcessEnded
 
 
 class GuestKernel:
@@ -24,6 +25,7 @@ class GuestKernel:
         self.dispatcher = Dispatcher(process, observer)
         self._call = self.dispatcher.call
         self._rows = table.for_machine(process.machine)
+        self._answers = None if observer is not None else NativeAnswers(process)
 
     def system_call(self, number: int, arguments: Sequence[int]) -> int:
         result = self._call(number, arguments)
@@ -54,6 +56,12 @@ class GuestKernel:
     def legacy_system_call(self, number: int) -> int:
         self.process.talk.once(f"`int 0x80` in a 64-bit program (system call {number} of i386): it gets ENOSYS")
         return -errno.ENOSYS
+
+    def offer(self, calls: AnswerTable) -> None:
+        if self._answers is None:
+            calls.refuse()
+        else:
+            self._answers.offer(calls)
 
     def exception(self, fault: Fault) -> None:
         if fault.address >= vsyscall.PAGE and vsyscall.emulate(self.process, self.system_call, fault):

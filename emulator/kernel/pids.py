@@ -12,6 +12,7 @@ held: it reaches that process or no process.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import mmap
@@ -290,6 +291,10 @@ class PidTable:
     def set_state(self, pid: int, letter: int) -> None:
         if self._opened is not None:
             self._opened.states[_STATE * (pid - FIRST + 1)] = letter
+
+    def state_address(self, pid: int) -> int:
+        """The host's address of the letter that `set_state` sets, once a process has forked."""
+        return ctypes.addressof(ctypes.c_char.from_buffer(self._open().states, 2 * (pid - FIRST + 1)))
 
     def note_execve(self) -> None:
         """This process has called execve: its parent may not move it to another group from now on."""

@@ -67,8 +67,12 @@ def wait_for(process: Waiter, fd: int, events: int) -> None:
 
     Raises GuestError(EINTR) if a signal arrives first.
     """
-    if patient(process) and os.get_blocking(fd):
-        poll(process, [(fd, events)], None)
+    if not patient(process) or not os.get_blocking(fd):
+        return
+    poller = select.poll()
+    poller.register(fd, events)
+    while not poller.poll(0):  # another thread that has waited for the same may have come first
+        until(process, lambda: poller.poll(0) or None, fds=[(fd, events)])
 
 
 def poll(process: Waiter, wanted: Sequence[tuple[int, int]], timeout: int | None) -> list[tuple[int, int]]:

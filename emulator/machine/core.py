@@ -36,7 +36,10 @@ def attach(library: ctypes.CDLL) -> ctypes.CDLL | None:
     core.uselib_core_asked.argtypes, core.uselib_core_asked.restype = [], c_uint64
     core.uselib_core_user_mode.argtypes, core.uselib_core_user_mode.restype = [c_void_p, c_int], None
     core.uselib_core_grow_tlb.argtypes, core.uselib_core_grow_tlb.restype = [c_void_p], c_uint64
-    core.uselib_core_start.argtypes, core.uselib_core_start.restype = [c_void_p, c_uint64, c_uint64, c_int], c_int
+    core.uselib_core_start.argtypes, core.uselib_core_start.restype = (
+        [c_void_p, c_uint64, c_uint64, c_int, c_void_p],
+        c_int,
+    )
     core.uselib_core_window.argtypes, core.uselib_core_window.restype = [c_uint64, c_uint64, c_uint64], c_int
     core.uselib_core_no_window.argtypes, core.uselib_core_no_window.restype = [c_uint64], None
     core.uselib_core_fault.argtypes, core.uselib_core_fault.restype = [c_void_p], None

@@ -163,6 +163,7 @@ class Engine:
         self._start, self._stop = self.lib.uc_emu_start, self.lib.uc_emu_stop
         self.counting = False  # every instruction is counted, each iteration of a string instruction too
         self.core: ctypes.CDLL | None = None  # replaced parts of the CPU; None: it is as Unicorn has it
+        self.calls: int | None = None  # where native code finds which system calls it answers (native_calls.py)
         self.until = 0  # address where Unicorn stops by itself, on a page that can be looked up; nothing runs there
         self._one = c_uint64()
         self._one_ref = ctypes.addressof(self._one)
@@ -231,7 +232,7 @@ class Engine:
         """Runs from `pc` until something stops it; returns Unicorn's status (ERR_*). (Unicorn's own limit on instructions is
         not offered: it is a hook that stops the CPU, which stop_checks.py would have to know of.)"""
         if self.core is not None:
-            return int(self.core.uselib_core_start(self.handle, pc, self.until, self.counting))
+            return int(self.core.uselib_core_start(self.handle, pc, self.until, self.counting, self.calls))
         return int(self._start(self.handle, pc, self.until, 0, 0))
 
     @property

@@ -27,6 +27,7 @@ from uselib.emulator.machine.engine import (
     Engine,
     RegisterSet,
 )
+from uselib.emulator.machine.native_calls import CALL, SIGNAL, NativeCalls, attach
 from uselib.emulator.machine.pages import PageTable
 from uselib.emulator.machine.register_file import locate
 from uselib.emulator.process import faults
@@ -57,6 +58,11 @@ class _Event(enum.Enum):
     NONE = 0
     SYSCALL = 1  # the `syscall` instruction
     VECTOR = 2  # an interrupt or exception vector
+    CALL = 3  # a system call that native code has noted
+    SIGNAL = 4  # a signal of the host's has arrived while native code answered a call
+
+
+_NATIVE_EVENTS = {CALL: _Event.CALL, SIGNAL: _Event.SIGNAL}
 
 
 def _x87_of(engine: Engine, bits: int) -> X87 | None:
@@ -94,8 +100,10 @@ class VirtualMachine:
         self._counter: InstructionCounter | None = None
         self.shares_memory = False  # there are other guest processes, which may change code in shared memory
         self.threads: ThreadSwitching | None = None  # as soon as the program has started a second thread
+        self.calls = attach(self.engine, self.bits, self.cpu.user_mode)
+        self.pages.on_shared_code = self._code_is_shared
         self.engine.hook(HOOK_INTR, INTR_CALLBACK(self._on_vector))
-        if self.bits == 64:
+        if self.bits == 64 and self.calls is None:
             self.engine.hook(HOOK_INSN, INSN_CALLBACK(self._on_syscall), instruction=INSN_SYSCALL)
         self._call_registers = RegisterSet(self.engine, r.SYSTEM_CALL[self.bits])
         self._result_registers = RegisterSet(self.engine, (r.EAX,) if self.bits == 32 else (r.RAX, r.RCX, r.R11))
@@ -128,6 +136,11 @@ class VirtualMachine:
         self._event = _Event.VECTOR
         self._vector = vector
         self.engine.stop()
+
+    def _code_is_shared(self) -> None:
+        """What native code answers is not followed by a look at code that others have changed."""
+        if self.calls is not None and self.shares_memory:
+            self.calls.refuse()
 
     def interrupt(self) -> None:
         """Makes `run` call its `on_interrupt` soon. May be called from another thread; a stop that comes between two runs of
@@ -205,11 +218,13 @@ class VirtualMachine:
 
     def run(self, kernel: Kernel, on_interrupt: Callable[[], None] = _not_interrupted) -> None:
         """Runs until the kernel raises ProcessEnded. on_interrupt: called with the CPU at rest after `interrupt`."""
-        engine = self.engine
+        engine, calls = self.engine, self.calls
         if self.threads is not None:
             self.threads.begin()
         pc = self.cpu.pc
         while True:
+            if calls is not None:
+                calls.heed()
             if self._interrupted or kernel.signal_pending:
                 self._interrupted = False
                 on_interrupt()
@@ -217,55 +232,85 @@ class VirtualMachine:
                 pc = self.cpu.pc
             self._event = _Event.NONE
             self.pages.refused = None
+            if calls is not None:
+                self._offer(kernel, calls)
             stops = self._stops_done
             status = engine.start(pc)
+            if calls is not None and calls.event:
+                self._event = _NATIVE_EVENTS[calls.event]
             if engine.until != self._until and self._reached(status):
                 pc = self.cpu.pc
                 continue
             event = self._event if status == ERR_OK else _Event.NONE
-            if event is _Event.SYSCALL or (event is _Event.VECTOR and self._vector == VECTOR_SYSTEM_CALL):
-                pc = self._system_call(kernel)
-                continue
-            if self._x87 is not None:
-                self._x87.settle(self.cpu.pc)
-            if event is _Event.VECTOR and self._vector == faults.VECTOR_PAGE:
-                self._host_fault(kernel)
-            elif event is _Event.VECTOR:
-                kernel.exception(self._fault_of_vector())
-            elif status == ERR_OK:
-                if self._counter is not None and self._counter.exhausted:
-                    raise ProcessEnded(
-                        signal=SIGKILL,
-                        reason=f"the limit of {self._counter.limit} instructions is used up (--max-instructions)",
-                    )
-                if self.threads is not None and not self._interrupted and self.threads.slice_over():
-                    pass  # another thread runs now
-                elif self._stops_begun == stops:  # no other thread has stopped it during this run
-                    kernel.exception(self._fault_of_stop())
+            if event is _Event.CALL and calls is not None:
+                pc = self._native_call(kernel, calls)
+            elif event is _Event.SYSCALL or (event is _Event.VECTOR and self._vector == VECTOR_SYSTEM_CALL):
+                pc = self._hooked_call(kernel)
             else:
-                self._failure(kernel, status)
-            pc = self.cpu.pc
+                self._stopped(kernel, status, event, self._stops_begun != stops)
+                pc = self.cpu.pc
 
-    def _system_call(self, kernel: Kernel) -> int:
+    def _offer(self, kernel: Kernel, calls: NativeCalls) -> None:
+        kernel.offer(calls)
+        if self.shares_memory and self.pages.shares_code:
+            calls.refuse()
+
+    def _native_call(self, kernel: Kernel, calls: NativeCalls) -> int:
+        """A call that native code has left to the kernel. Returns the program counter."""
+        number, *arguments, pc, flags = calls.frame()
+        try:
+            result = self._carry_out(kernel, number, arguments)
+        except ContextReplaced:
+            return self.cpu.pc
+        calls.finish(result, pc, flags)
+        return pc
+
+    def _hooked_call(self, kernel: Kernel) -> int:
+        """Likewise one that hooks have seen."""
         number, *arguments, pc, flags = self._call_registers.load()
         try:
             if self._event is _Event.VECTOR and self.bits == 64:
                 result = kernel.legacy_system_call(self.cpu.general()[0])
-            elif self.threads is not None:
-                result = self.threads.system_call(kernel, number & 0xFFFF_FFFF, arguments)
             else:
-                result = kernel.system_call(number & 0xFFFF_FFFF, arguments)
+                result = self._carry_out(kernel, number & 0xFFFF_FFFF, arguments)
         except ContextReplaced:
             return self.cpu.pc
-        if self.shares_memory:
-            self.pages.check_shared_code()
         if self.bits == 32:
             self._result_registers.store((result & 0xFFFF_FFFF,))
         else:
             self._result_registers.store((result & self._mask, pc, flags))
         return pc
 
+    def _carry_out(self, kernel: Kernel, number: int, arguments: list[int]) -> int:
+        """Raises ContextReplaced."""
+        threads = self.threads
+        result = threads.system_call(kernel, number, arguments) if threads else kernel.system_call(number, arguments)
+        if self.shares_memory:
+            self.pages.check_shared_code()
+        return result
+
     # -- exceptions ---------------------------------------------------------------------------------------------------
+
+    def _stopped(self, kernel: Kernel, status: int, event: _Event, from_outside: bool) -> None:
+        """The CPU has stopped, and not for a system call. from_outside: another thread has stopped it."""
+        if self._x87 is not None:
+            self._x87.settle(self.cpu.pc)
+        if event is _Event.VECTOR and self._vector == faults.VECTOR_PAGE:
+            self._host_fault(kernel)
+        elif event is _Event.VECTOR:
+            kernel.exception(self._fault_of_vector())
+        elif status == ERR_OK:
+            if self._counter is not None and self._counter.exhausted:
+                raise ProcessEnded(
+                    signal=SIGKILL,
+                    reason=f"the limit of {self._counter.limit} instructions is used up (--max-instructions)",
+                )
+            if self.threads is not None and not self._interrupted and self.threads.slice_over():
+                return  # another thread runs now
+            if event is not _Event.SIGNAL and not from_outside:
+                kernel.exception(self._fault_of_stop())
+        else:
+            self._failure(kernel, status)
 
     def _failure(self, kernel: Kernel, status: int) -> None:
         if status == ERR_INSN_INVALID:

@@ -43,10 +43,15 @@ FAR = (
 MAX_CHANGES = 16  # of one page between writable and executable, before it becomes both
 
 
+def _nobody_asks() -> None:
+    """Nobody wants to know."""
+
+
 class PageTable:
     """Listener of an AddressSpace, and the TLB callback's policy.
 
-    refused: the last lookup that was answered no: (page, access), for the run loop.
+    refused: the last lookup that was answered no: (page, access), for the run loop. on_shared_code: called when another process could change
+    what is executed from now on.
     """
 
     def __init__(
@@ -73,6 +78,7 @@ class PageTable:
         self._scanned: set[int] = set()  # pages whose x87 instructions are hooked, as their contents are now
         self._unhooked: set[int] = set()  # executed pages with a new hook, so that their translations are out of date
         self._dropping = False
+        self.on_shared_code: Callable[[], None] = _nobody_asks
         self._withheld: frozenset[int] = frozenset()
         self._elsewhere: dict[int, int] = {}
         bits = space.layout.bits
@@ -83,6 +89,11 @@ class PageTable:
         """After the engine."""
         self._table.close()
         self._table = NoLookups()
+
+    @property
+    def shares_code(self) -> bool:
+        """Whether other processes could change what is executed."""
+        return bool(self._shared_code)
 
     @property
     def withheld(self) -> frozenset[int]:
@@ -165,6 +176,7 @@ class PageTable:
             self._table.forget(other >> PAGE_BITS, 1)
         if vma.shared or (vma.file is not None and vma.file.mutable):
             self._shared_code.note(page, page + self._window(page).delta)
+            self.on_shared_code()
 
     def _enter(self, page: int, perms: int) -> None:
         """Notes the answer for a page."""

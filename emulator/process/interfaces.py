@@ -6,7 +6,7 @@ host (a signal, a limit). The kernel answers; the tracer watches (hooks.py). Non
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from uselib.linker.quick_dataclass import dataclass
 from uselib.linker.quick_typing import TYPE_CHECKING, Protocol
@@ -134,8 +134,32 @@ class CpuState(Protocol):
         """Registers as execve leaves them: all zero but program counter and stack pointer; FPU as Linux starts it."""
 
 
+class AnswerTable(Protocol):
+    """Where the kernel says which system calls native code answers by itself (machine/native_calls.py). Addresses are the host's."""
+
+    def connect(self, names: Mapping[int, str], elapsed: int, files: int, waiters: int) -> None:
+        """Once. names: of the calls by number; elapsed: address of the clock (int64, ns); files: of 1,024 uint64, a word for each descriptor
+        (Description.native); waiters: of 1,024 uint16, how many threads wait for futexes whose addresses are alike (threads/futex.py)."""
+
+    def allow(
+        self, patient: bool, wakeup: int, many: bool, writable: bool, pid: int, tid: int, wall: int, sleeps: bool
+    ) -> None:
+        """Calls may be answered until `refuse`. patient: a wait ends when the descriptor `wakeup` is ready (-1: there is none); many: there are
+        several threads, so nothing may wait; writable: there is no limit on the size of files; wall: ns by which the date is ahead of the clock,
+        -1 if the clock is the host's; sleeps: a yield lets others run."""
+
+    def refuse(self) -> None:
+        """All calls come to the kernel."""
+
+    def show_state(self, address: int) -> None:
+        """Where the letter is that tells the guest's other processes what this one does (proc(5))."""
+
+
 class Kernel(Protocol):
     """What the machine calls."""
+
+    def offer(self, calls: AnswerTable) -> None:
+        """Before each run of the CPU: says what native code may answer until the next stop."""
 
     def system_call(self, number: int, arguments: list[int]) -> int:
         """Carries out one call (arguments: six unsigned words); returns the result, errors as -errno.

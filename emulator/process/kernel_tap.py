@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from uselib.emulator.process.interfaces import Fault, Kernel
+from uselib.emulator.process.interfaces import AnswerTable, Fault, Kernel
 
 SystemCall = Callable[[Kernel, int, list[int]], int]
 """Carries out a system call: kernel, number, six argument words -> result. Raises what Kernel.system_call raises."""
+
+
+def _refuse(calls: AnswerTable) -> None:
+    """Who gets system calls gets all of them."""
+    calls.refuse()
 
 
 class KernelTap:
@@ -27,6 +32,7 @@ class KernelTap:
         self.system_call = kernel.system_call if system_call is None else self._system_call
         self.legacy_system_call = kernel.legacy_system_call
         self.deliver_pending = kernel.deliver_pending
+        self.offer = kernel.offer if system_call is None else _refuse
 
     def _system_call(self, number: int, arguments: list[int]) -> int:
         assert self._on_system_call is not None

@@ -79,7 +79,10 @@ class Runner:
         os.umask(self._umask)
         self._has_forked = False  # this process, or the one that it was forked from
         self._counter = None if options.max_instructions is None else _counter(options.max_instructions)
-        signals, forks = SignalEvents(self._delivered, self._watch), ForkEvents(self._before_fork, self._after_fork)
+        signals, forks = (
+            SignalEvents(self._delivered, self._watch, self._caught),
+            ForkEvents(self._before_fork, self._after_fork),
+        )
         self.process = make_process(options, self._host.files, self._host.signals, signals, forks)
         self.signals = self.process.signals
         if self._hooks:
@@ -261,6 +264,10 @@ class Runner:
         if clock.alarm_at is not None:
             alarm = time.monotonic() + max(clock.alarm_at - clock.now, 0) / 1e9
         self.watcher.watch(fd=self.signals.wakeup_fd, alarm=alarm)
+
+    def _caught(self, number: int) -> None:
+        if self.machine.calls is not None:
+            self.machine.calls.watch_signal(number)
 
     def at_rest(self) -> None:
         """The CPU was stopped from outside. A timer goes off at the latest when its real time has passed, so that a

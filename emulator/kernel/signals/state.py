@@ -78,10 +78,11 @@ _DEFAULT = SignalAction()
 @dataclass(frozen=True)
 class SignalEvents:
     """What SignalState calls. delivered: a signal is delivered; wait_needed: somebody must wait for the wakeup descriptor and the next
-    timer from now on."""
+    timer from now on; caught: the host's signal has a handler of Python's now."""
 
     delivered: Callable[[SignalInfo], None]
     wait_needed: Callable[[], None]
+    caught: Callable[[int], None]
 
 
 class Arrivals:
@@ -281,6 +282,8 @@ class SignalState:
         if signal == SIGCHLD:
             child_flags(self.actions.get(signal, _DEFAULT).flags)
         self._host_before.setdefault(signal, before)
+        if disposition == self._arrived:
+            self._events.caught(signal)
 
     def take_over(self) -> None:
         """The host process is the guest's from now on: Ctrl-C ends it, and not with an exception of Python's."""

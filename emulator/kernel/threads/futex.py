@@ -22,6 +22,7 @@ from uselib.emulator.kernel import waiting
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.threads import deadlock, host_futex
+from uselib.emulator.kernel.threads.group import WAITING
 from uselib.emulator.kernel.threads.wait import FutexWaiter, HostWord, Wait
 from uselib.loader.memory.address_space import PROT_WRITE, MemoryFault
 
@@ -71,7 +72,14 @@ def store(process: Process, address: int, value: int) -> None:
 # -- queues ---------------------------------------------------------------------------------------------------------------
 
 
+def _count(process: Process, waiter: FutexWaiter, change: int) -> None:
+    """Native code answers a wake without a question as long as nobody can wait there."""
+    if waiter.key[0] == _PRIVATE:
+        process.threads.waiting[waiter.address >> 2 & WAITING - 1] += change
+
+
 def enter(process: Process, waiter: FutexWaiter) -> None:
+    _count(process, waiter, 1)
     process.threads.futexes.setdefault(waiter.key, []).append(waiter)
 
 
@@ -80,6 +88,7 @@ def leave(process: Process, waiter: FutexWaiter) -> None:
     queue = process.threads.futexes.get(waiter.key)
     if queue is not None and waiter in queue:
         queue.remove(waiter)
+        _count(process, waiter, -1)
         if not queue:
             del process.threads.futexes[waiter.key]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from uselib.emulator.kernel.threads.thread import Thread
     from uselib.emulator.kernel.threads.wait import FutexWaiter, Wait
     from uselib.emulator.process.interfaces import ThreadMachine
+
+WAITING = 1024  # counts of those that wait for futexes
 
 
 class ThreadScheduler(Protocol):
@@ -67,7 +70,7 @@ class ThreadScheduler(Protocol):
 class ThreadGroup:
     """all: thread number -> thread, of those that live; the process fills it in. many: there are several, so system calls must not block
     the host (waiting.py). machine: where they run. scheduler: from the second thread on, until the next execve. futexes: who waits, in
-    order, by key (futex.py)."""
+    order, by key (futex.py). waiting: how many wait for private futexes whose addresses are alike, for native code."""
 
     def __init__(self) -> None:
         self.all: dict[int, Thread] = {}
@@ -76,6 +79,7 @@ class ThreadGroup:
         self.order: Order = RoundRobin()
         self.scheduler: ThreadScheduler | None = None
         self.futexes: dict[tuple[object, ...], list[FutexWaiter]] = {}
+        self.waiting = (ctypes.c_uint16 * WAITING)()
         self.free_numbers: list[int] = []  # of threads that have ended
         self.lost: list[
             object

@@ -15,7 +15,9 @@ _LONGEST_EXPONENT = 15
 
 
 class Order(Protocol):
-    """Decides."""
+    """Decides. at_calls: `switches` may say yes."""
+
+    at_calls: bool
 
     def slice(self) -> int:
         """Blocks of translated code until it is another thread's turn."""
@@ -30,6 +32,8 @@ class Order(Protocol):
 class RoundRobin:
     """One after the other."""
 
+    at_calls = False
+
     def slice(self) -> int:
         return SLICE
 
@@ -42,6 +46,8 @@ class RoundRobin:
 
 class Seeded:
     """Another order for each seed."""
+
+    at_calls = True
 
     def __init__(self, seed: int) -> None:
         self._random = RandomBytes(seed)

@@ -6,6 +6,7 @@ host kernel's, and are shared with children of a fork as they should be.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import os
@@ -31,6 +32,8 @@ _SMALL = 4096  # bytes up to which a copy is cheaper than a view of guest memory
 _CHUNK = 1 << 20  # bytes that a write copies at a time
 _PIPE_BUF = 4096  # bytes that go into a pipe whole as soon as it is ready
 _FIONREAD = 0x541B
+_NATIVE = 1024  # descriptors that native code knows
+_MAY_READ, _MAY_WRITE, _MAY_SEEK, _WAITS = 1, 2, 4, 8
 SIGPIPE = 13
 SIGXFSZ = 25
 
@@ -116,6 +119,11 @@ class Description:
         """Bytes that can be read without waiting (FIONREAD). Raises OSError."""
         return int.from_bytes(fcntl.ioctl(self.fd, _FIONREAD, bytes(4)), "little")
 
+    @property
+    def native(self) -> int:
+        """What native code may do with the host's descriptor by itself: a word of machine/native/calls/calls.h; 0: nothing."""
+        return 0
+
     def refresh(self) -> None:
         """Before somebody looks whether it is ready."""
 
@@ -158,6 +166,14 @@ class HostFile(Description):
         self.identity = (status.st_dev, status.st_ino) if kind == stat.S_IFREG else None
         self.waits = kind in (stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFCHR)  # a read may have to wait
         self.terminal = kind == stat.S_IFCHR and os.isatty(fd)
+
+    @property
+    def native(self) -> int:
+        """Writes to regular files are not among it: code may be mapped from them; nor are terminals, which have jobs."""
+        if type(self) is not HostFile or self.terminal or self.fd < 0:
+            return 0
+        may = _MAY_READ | _MAY_WRITE | _WAITS if self.waits else _MAY_READ | _MAY_SEEK if self.identity else 0
+        return self.fd << 8 | may
 
     def host(self) -> int:
         return self.fd
@@ -317,6 +333,7 @@ class FileTable:
     def __init__(self, limit: int = 1024) -> None:
         self.descriptors: dict[int, Descriptor] = {}
         self.limit = limit
+        self.native = (ctypes.c_uint64 * _NATIVE)()  # by number, what native code may do with it
         self.locks = False  # the process has set record locks
 
     @classmethod
@@ -375,12 +392,16 @@ class FileTable:
         if fd in self.descriptors:
             self.close(fd)
         self.descriptors[fd] = Descriptor(description, cloexec)
+        if fd < _NATIVE:
+            self.native[fd] = description.native
 
     def close(self, fd: int) -> None:
         """Raises GuestError(EBADF)."""
         entry = self.descriptors.pop(fd, None)
         if entry is None:
             raise GuestError(errno.EBADF)
+        if fd < _NATIVE:
+            self.native[fd] = 0
         entry.description.references -= 1
         if not entry.description.references:
             entry.description.close()

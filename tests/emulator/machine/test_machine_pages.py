@@ -13,7 +13,7 @@ from uselib.emulator.machine import native_pages
 from uselib.emulator.machine.engine import MEM_FETCH, MEM_READ, MEM_WRITE
 from uselib.emulator.machine.machine import VirtualMachine
 from uselib.emulator.machine.native_pages import NativeLookups, PortableLookups
-from uselib.emulator.process.interfaces import Fault, ProcessEnded
+from uselib.emulator.process.interfaces import AnswerTable, Fault, ProcessEnded
 from uselib.loader.memory.address_space import PAGE, AddressSpace, MemoryFault
 
 needs_table = pytest.mark.skipif(
@@ -117,6 +117,9 @@ class Ending:
     """A kernel whose every call ends the run."""
 
     signal_pending = False
+
+    def offer(self, calls: AnswerTable) -> None:
+        calls.refuse()
 
     def system_call(self, number: int, arguments: list[int]) -> int:
         raise ProcessEnded(arguments[0] & 0xFF)

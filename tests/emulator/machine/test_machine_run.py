@@ -15,7 +15,7 @@ from unicorn import unicorn_const, x86_const
 from uselib.emulator.machine import engine, registers
 from uselib.emulator.machine.counter import InstructionCounter
 from uselib.emulator.machine.machine import VirtualMachine
-from uselib.emulator.process.interfaces import Fault, ProcessEnded
+from uselib.emulator.process.interfaces import AnswerTable, Fault, ProcessEnded
 from uselib.loader.memory.address_space import PAGE, AddressSpace
 
 CODE, DATA, STACK = 0x40_0000, 0x50_0000, 0x60_0000
@@ -31,6 +31,9 @@ class TinyKernel:
     on_call: Callable[[int], None] = lambda number: None
     on_fault: Callable[[Fault], None] | None = None
     signal_pending: bool = False
+
+    def offer(self, calls: AnswerTable) -> None:
+        calls.refuse()
 
     def system_call(self, number: int, arguments: list[int]) -> int:
         if number == 1:

@@ -10,7 +10,7 @@ from uselib.emulator.machine import registers, stop_checks
 from uselib.emulator.machine.counter import InstructionCounter
 from uselib.emulator.machine.engine import HOOK_CODE, Engine, library
 from uselib.emulator.machine.machine import VirtualMachine
-from uselib.emulator.process.interfaces import Fault, ProcessEnded
+from uselib.emulator.process.interfaces import AnswerTable, Fault, ProcessEnded
 from uselib.loader.memory.address_space import PAGE, AddressSpace
 
 CODE, DATA = 0x40_0000, 0x50_0000
@@ -23,6 +23,9 @@ STORES = b"\x89\x07" * 40 + b"\xeb\xae"
 
 class Kernel:
     signal_pending = False
+
+    def offer(self, calls: AnswerTable) -> None:
+        calls.refuse()
 
     def system_call(self, number: int, arguments: list[int]) -> int:
         raise ProcessEnded(0)

@@ -14,7 +14,7 @@ from support.tools import NATIVE
 from uselib.emulator.machine import x87
 from uselib.emulator.machine.counter import InstructionCounter
 from uselib.emulator.machine.machine import VirtualMachine
-from uselib.emulator.process.interfaces import Fault, ProcessEnded
+from uselib.emulator.process.interfaces import AnswerTable, Fault, ProcessEnded
 from uselib.loader.memory.address_space import PAGE, AddressSpace
 
 pytestmark = pytest.mark.skipif(not x87.available(), reason="Unicorn's own x87 is used on this host")
@@ -84,6 +84,9 @@ class Kernel:
     """Call 1 ends the run; so does an exception."""
 
     signal_pending = False
+
+    def offer(self, calls: AnswerTable) -> None:
+        calls.refuse()
 
     def __init__(self) -> None:
         self.fault: Fault | None = None

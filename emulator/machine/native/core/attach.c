@@ -40,6 +40,8 @@ static const struct { const char *name; void *pointer; } IMPORTS[] = {
     {"cpu_cc_compute_all_x86_64", &core_flags},
     {"tcg_gen_callN_x86_64", &core_gen_call},
     {"uc_emu_start", &emu_start},
+    {"uc_emu_stop", &core_emu_stop},
+    {"cpu_loop_exit_noexc_x86_64", &core_loop_exit},
     {"cpu_restore_state_x86_64", &core_restore},
     {"gen_new_label_x86_64", &core_new_label},
     {"tcg_gen_brcondi_i32_x86_64", &core_emit_branch},
@@ -208,8 +210,9 @@ EXPORT void uselib_core_user_mode(void *uc, int bits)
     if (bits == 32) env->hflags |= SS32 | CS32;
 }
 
-/* uc_emu_start. An exception of an earlier run, whose handler is the guest kernel's affair, is over: the next one is no double fault. */
-EXPORT int uselib_core_start(void *uc, uint64_t pc, uint64_t until, int counting)
+/* uc_emu_start. An exception of an earlier run, whose handler is the guest kernel's affair, is over: the next one is no double fault.
+ * calls: what may be answered within the run (../calls/calls.h); NULL: nothing is, and hooks see the calls. */
+EXPORT int uselib_core_start(void *uc, uint64_t pc, uint64_t until, int counting, void *calls)
 {
     Env *env = env_of(uc);
     env->old_exception = -1;
@@ -220,6 +223,7 @@ EXPORT int uselib_core_start(void *uc, uint64_t pc, uint64_t until, int counting
     core_enter_faults((uintptr_t)__builtin_frame_address(0));
     core_clear_x87();
     core_enter_watch(uc);
+    core_enter_calls(calls);
     core_enter_sse(env);
     int status = emu_start(uc, pc, until, 0, 0);
     core_leave_sse(env);

@@ -141,6 +141,7 @@ void core_check_mmx(void);
 /* slices.c: whether blocks that are translated now count; what they call at their start. */
 extern bool core_slices;
 void core_count_block(void);
+bool core_slice_over(const Env *env); /* the time slice of this CPU is used up */
 
 /* starts.c: the block that is translated next; in place of the call at its start (false: it is another one). */
 void core_start_block(Env *env, uint64_t pc);
@@ -152,6 +153,12 @@ extern void (*core_emit_three)(void *tcg, int operation, uintptr_t a, uintptr_t 
 
 /* translate.c: before a run of the CPU, for block hooks that are called for chosen blocks. */
 void core_enter_watch(void *uc);
+
+/* ../calls/entry.c: before a run of the CPU; Unicorn's functions that it needs. */
+void core_enter_calls(void *calls);
+void core_interrupt_call(Env *env, int vector, int size); /* int N: returns if it is no system call, or one for hooks */
+extern int (*core_emu_stop)(void *uc);
+extern __attribute__((noreturn)) void (*core_loop_exit)(void *cpu);
 
 /* sse.c: around a run of the CPU. */
 void core_enter_sse(Env *env);

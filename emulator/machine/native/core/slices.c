@@ -16,6 +16,8 @@ void core_count_block(void)
     if (core_running == sliced && --left <= 0) stop(sliced_uc);
 }
 
+bool core_slice_over(const Env *env) { return core_slices && env == sliced && left <= 0; }
+
 /* From now on the blocks of this engine count: translations made before have to be flushed. emu_stop: uc_emu_stop.
  * Returns the address of the number of blocks that are left; 0 and less: the slice is over. */
 EXPORT int64_t *uselib_core_slices(void *uc, int (*emu_stop)(void *))

@@ -15,6 +15,7 @@ static void software_interrupt(Env *env, int vector, int length)
     if (vector == 3 && core_read_byte(env, env->segs[CS].base + env->eip, 0) == INT1) vector = 1;
     else
     if (vector != 3 && vector != 4 && vector != 0x80) core_raise_error(env, VECTOR_GP, 8 * vector + 2, HERE);
+    core_interrupt_call(env, vector, length);
     raise_interrupt(env, vector, length); /* leaves its block by cpu_loop_exit, without a look at the return address */
 }
 

@@ -1,0 +1,60 @@
+"""NativeAnswers: which system calls native code may answer by itself (machine/native_calls.py), and when.
+
+It answers what is asked often and needs no decision: read, write and their relatives on descriptors whose description says so
+(Description.native), the number of the process, the deterministic clock, futexes that nobody waits for. Here is said when it must not: a
+timer is armed, which each reading of the clock may bring to its end; the order of threads is one that switches at calls; somebody sees each call
+(--strace, KernelTap). The handlers say what the calls do: native code does the same, and leaves to them whatever is not the usual case.
+"""
+
+from __future__ import annotations
+
+import ctypes
+
+from uselib.emulator.kernel import table
+from uselib.emulator.kernel.clock import EPOCH
+from uselib.emulator.kernel.process import Process
+from uselib.emulator.process.interfaces import AnswerTable
+
+
+class NativeAnswers:
+    """Of one process and program."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._calls: AnswerTable | None = None  # connected
+        self._shown = 0  # the process whose state native code shows
+
+    def _connect(self, calls: AnswerTable) -> None:
+        process = self._process
+        self._calls = calls
+        calls.connect(
+            table.names(process.machine),
+            ctypes.addressof(process.clock.cell),
+            ctypes.addressof(process.files.native),
+            ctypes.addressof(process.threads.waiting),
+        )
+
+    def offer(self, calls: AnswerTable) -> None:
+        """See interfaces.Kernel."""
+        process = self._process
+        clock, threads = process.clock, process.threads
+        if clock.alarm_at is not None or (threads.many and threads.order.at_calls):
+            calls.refuse()
+            return
+        if calls is not self._calls:
+            self._connect(calls)
+        pid = process.identity.pid
+        if self._shown != pid and not process.pids.alone:
+            self._shown = pid
+            calls.show_state(process.pids.state_address(pid))
+        wakeup = process.signals.wakeup_fd
+        calls.allow(
+            threads.many or wakeup >= 0,
+            wakeup,
+            threads.many,
+            process.limits.file_size_free,
+            pid,
+            process.thread.tid,
+            -1 if clock.realtime else EPOCH + clock.ahead,
+            clock.sleeps,
+        )
