@@ -183,7 +183,7 @@ class HostFile(Description):
             process.memory.file_changed(self.identity)
 
     def read(self, process: FileUser, address: int, count: int) -> int:
-        if self.waits and not (self.terminal and not may_read(process, self.fd)):
+        if count and self.waits and not (self.terminal and not may_read(process, self.fd)):
             wait_for(process, self.fd, READ)
         if self.waits:  # what has been read from a pipe cannot be put back
             count = _writable(process, address, count)
@@ -205,7 +205,7 @@ class HostFile(Description):
         views = [view for address, size in parts if size for view in process.memory.views(address, size)]
         if offset is not None:
             return os.preadv(self.fd, views, offset)
-        if self.waits and not (self.terminal and not may_read(process, self.fd)):
+        if views and self.waits and not (self.terminal and not may_read(process, self.fd)):
             wait_for(process, self.fd, READ)
         return os.readv(self.fd, views or [bytearray(0)])
 
@@ -233,7 +233,7 @@ class HostFile(Description):
                 data = next(pieces, None)
                 if data is None:
                     break
-                if waits:
+                if waits and data:
                     wait_for(process, self.fd, WRITE)
                 count = os.write(self.fd, data) if offset is None else os.pwrite(self.fd, data, offset + done)
             except BrokenPipeError:
