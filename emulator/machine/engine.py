@@ -179,6 +179,7 @@ class Engine:
         if self.handle is not None:
             if self.core is not None:
                 self.core.uselib_core_watch(self.handle, None, None, 0)
+                self.core.uselib_core_no_slices(self.handle)
             self.lib.uc_close(self.handle)
             self.handle = self._unchecked = None
             self._callbacks.clear()

@@ -18,6 +18,8 @@ class TimeSlices:
         self._engine = engine
         if engine.core is not None:
             address = engine.core.uselib_core_slices(engine.handle, engine.stop_function)
+            if not address:
+                raise MemoryError
             self._left = ctypes.c_int64.from_address(address)
         else:
             self._left = ctypes.c_int64()
