@@ -26,6 +26,7 @@ from uselib.emulator.process.interfaces import ProcessEnded
 from uselib.emulator.process.run_options import RunOptions
 from uselib.emulator.trace.symbols import SymbolMap, SymbolOffset
 from uselib.loader.memory.access import MemoryFault
+from uselib.loader.memory.address_space import PROT_EXEC
 from uselib.loader.memory.vma import Vma
 
 
@@ -33,7 +34,8 @@ from uselib.loader.memory.vma import Vma
 class Stop:
     """The guest stands at the first instruction of something. reason: `breakpoint` or `call` (through a slot).
 
-    symbol: the function; library, slot: set at a slot; caller: the return address, if this is a function's beginning.
+    symbol: the function; library, slot: set at a slot, library in a shared object too (its file's name); caller: the return
+    address, if this is a function's beginning.
     """
 
     reason: str
@@ -245,7 +247,8 @@ class Guest:
     def _mapped(self, vma: Vma) -> None:
         """Symbols are read at the next moment of rest: this may be in the middle of a system call."""
         self._symbols.forget()
-        if vma.file is not None and not vma.offset and any(trap.pending for trap in self._traps):
+        is_code = bool(vma.prot & PROT_EXEC)  # of a shared object, whose first page comes before
+        if vma.file is not None and (is_code or not vma.offset) and any(trap.pending for trap in self._traps):
             self.machine.interrupt()
 
     def _bind_traps(self) -> None:
@@ -260,8 +263,9 @@ class Guest:
     # -- names ---------------------------------------------------------------------------------------------------------
 
     def address(self, where: Where) -> int:
-        """The address of `NAME` or `LIBRARY:NAME` (`libc_s:strlen`): a library's function is its slot, and `NAME$impl` the
-        function behind it; the program's own names come first. An address is itself. Raises SymbolError."""
+        """The address of `NAME` or `LIBRARY:NAME` (`libc_s:strlen`, `libc.so.6:qsort`): a library's function is its slot, and `NAME$impl`
+        the function behind it; the program's own names come first. Of an IFUNC it is the resolver. An address is itself. Raises
+        SymbolError."""
         if isinstance(where, str):
             self.machine  # noqa: B018 (closed?)
             return self._symbols.address(where)
@@ -283,7 +287,7 @@ class Guest:
             return Stop(reason, address, slot[2], slot[0].name, slot[1], caller, self)
         place = self._places.place(address)
         symbol = "" if place is None else place.symbol + (f"+{place.offset:#x}" if place.offset else "")
-        return Stop(reason, address, symbol, "", 0, caller, self)
+        return Stop(reason, address, symbol, self._symbols.shared_object(address), 0, caller, self)
 
     # -- traps ---------------------------------------------------------------------------------------------------------
 

@@ -9,10 +9,14 @@ from uselib.emulator.kernel.signals.numbers import NAMES
 from uselib.emulator.machine.registers import NAMES as REGISTER_NAMES
 from uselib.emulator.process.interfaces import CpuState, Deadlock, Fault, ProcessEnded, ThreadWait
 from uselib.emulator.trace.symbols import SymbolMap, SymbolOffset
+from uselib.linker.errors import ToolError
 from uselib.linker.formats.library_names import EMPTY_SUFFIX
 from uselib.linker.image import LibraryHeader
-from uselib.loader.memory.address_space import PAGE, AddressSpace, MemoryFault
+from uselib.linker.quick_dataclass import replace
+from uselib.loader.memory.address_space import PAGE, PROT_EXEC, AddressSpace, MemoryFault
+from uselib.loader.memory.vma import MappedFile
 from uselib.loader.programs.headers import library_header
+from uselib.loader.programs.images import image_of, load_bias
 
 SIGILL, SIGTRAP, SIGSEGV = 4, 5, 11
 _CALLS = (b"\xe8",)  # call rel32, 5 bytes; indirect calls (ff /2) are 2, 3, 6 or 7 bytes
@@ -33,6 +37,8 @@ def death_report(
         first += f": {_cause(end.fault, registers, symbols, space, cpu.bits)}"
     elif not end.reason:
         first += f" at {_where(symbols, registers[-2])}"
+    if not end.reason:
+        first += source_line(space, registers[-2]) + _from_program(program, registers, symbols, space, cpu.bits)
     waits = [] if not isinstance(end, Deadlock) else [_wait(wait, symbols, space, cpu.bits) for wait in end.waits]
     if not long:
         return [first, *waits]
@@ -50,6 +56,51 @@ def death_report(
 def _where(symbols: SymbolMap, address: int) -> str:
     place = symbols.place(address)
     return f"{place} [{address:#x}]" if place is not None else f"{address:#x}"
+
+
+def _from_program(program: str, registers: list[int], symbols: SymbolMap, space: AddressSpace, bits: int) -> str:
+    """Of an end in a shared object: where in the program the stack leads to."""
+    vma = space.find(registers[-2])
+    if (
+        vma is None
+        or vma.known is None
+        or vma.name == program
+        or library_header(_first_page(vma.known), vma.name) is not None
+    ):
+        return ""
+    for address in _callers(registers[7], space, bits):
+        caller = space.find(address)
+        if caller is not None and caller.name == program:
+            place = symbols.place(address - 1)  # a call that does not return may be the last of its function
+            where = address if place is None else replace(place, offset=place.offset + 1)
+            return f"; the stack leads to {where} [{address:#x}]{source_line(space, address - 1)}"
+    return ""
+
+
+def _first_page(file: MappedFile) -> bytes:
+    try:
+        return os.pread(file.fd, PAGE, 0)
+    except OSError:
+        return b""
+
+
+def source_line(space: AddressSpace, address: int) -> str:
+    """`, sort.c:12` for an address of code, where its file has debug information; else empty."""
+    vma = space.find(address)
+    if vma is None or vma.known is None or not vma.prot & PROT_EXEC:
+        return ""
+    from uselib.linker.dwarf import sections
+    from uselib.linker.dwarf.line_programs import LineTables
+    from uselib.linker.formats import elf
+
+    file = vma.known
+    image = image_of(file)
+    try:
+        debug = sections.own(elf.ElfFile(memoryview(os.pread(file.fd, file.size(), 0)), file.name), file.name)
+        found = None if debug is None or image is None else LineTables(debug).find(address - load_bias(image, vma))
+    except (ToolError, OSError):
+        return ""
+    return "" if found is None else f", {os.path.basename(found.file)}:{found.line}"
 
 
 def _wait(wait: ThreadWait, symbols: SymbolMap, space: AddressSpace, bits: int) -> str:
