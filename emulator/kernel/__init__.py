@@ -16,6 +16,7 @@ arguments.py kinds of arguments; structs.py: structures that programs and kernel
 dispatch.py  from a number and registers to a handler and a result; core.py: the kernel that the machine calls
 process.py   what handlers work on, put together of the parts above and of clock, limits, identity, pids and waiting
 native_answers.py  what native code of the machine may answer of them, and when
+seccomp.py   what a program forbids itself
 vsyscall.py  the page of old system calls
 settings.py  what a process can set of itself and its kernel; terminals.py: the guest's terminals
 host_calls.py calls of the host's that Python's modules do not have

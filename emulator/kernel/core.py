@@ -28,6 +28,12 @@ class GuestKernel:
         self._answers = None if observer is not None else NativeAnswers(process)
 
     def system_call(self, number: int, arguments: Sequence[int]) -> int:
+        if self.process.settings.seccomp is not None:
+            from uselib.emulator.kernel.calls.seccomp import refused as refuse
+
+            refused = refuse(self.process, number, arguments)
+            if refused is not None:
+                return refused
         result = self._call(number, arguments)
         if result < 0:
             self._failed(number, result)

@@ -54,7 +54,7 @@ FAMILIES: dict[str, str] = {
         clock_getres clock_getres_time64 clock_gettime clock_gettime64 clock_nanosleep clock_nanosleep_time64
         clock_settime clock_settime64 getrusage gettimeofday nanosleep settimeofday stime time times
     """,
-    "system": "getpid getppid getrandom gettid rseq sysinfo uname",
+    "system": "getpid getppid getrandom gettid sysinfo uname",
     "credentials": """
         capget capset getegid getegid32 geteuid geteuid32 getgid getgid32 getgroups getgroups32 getresgid getresgid32
         getresuid getresuid32 getuid getuid32 setfsgid setfsgid32 setfsuid setfsuid32 setgid setgid32 setgroups
@@ -85,10 +85,12 @@ FAMILIES: dict[str, str] = {
     """,
     "processes": "exit exit_group fork vfork",
     "execve": "execve",
+    "execveat": "execveat",
+    "seccomp": "seccomp",
     "waits": "wait4 waitid waitpid",
     "process_groups": "getpgid getpgrp getsid setpgid setsid",
     "clone": "clone clone3",
-    "threads": "get_robust_list sched_yield set_robust_list set_tid_address",
+    "threads": "get_robust_list rseq sched_yield set_robust_list set_tid_address",
     "tls": "arch_prctl get_thread_area set_thread_area",
     "futexes": "futex futex_time64 futex_waitv",
     "uselib": "uselib",
@@ -102,6 +104,6 @@ FAMILIES: dict[str, str] = {
         keyctl landlock_add_rule landlock_create_ruleset landlock_restrict_self lookup_dcookie map_shadow_stack
         membarrier migrate_pages modify_ldt mount_setattr move_mount move_pages name_to_handle_at open_tree
         perf_event_open pivot_root pkey_alloc pkey_free pkey_mprotect process_madvise ptrace quotactl_fd request_key
-        seccomp set_mempolicy setdomainname sethostname setns sysfs syslog unshare uretprobe userfaultfd vhangup
+        set_mempolicy setdomainname sethostname setns sysfs syslog unshare uretprobe userfaultfd vhangup
     """,
 }

@@ -36,15 +36,15 @@ _ENTRY = struct.Struct("<IIII")  # host pid, guest pid of the parent, process gr
 _WAITS = struct.Struct("<I")
 _CHAIN = 64  # processes that wait for each other
 _FACTS = 2048  # bytes that a process may tell of itself, with two that say how many
-_STATE = 3  # bytes: the letter, whether it has called execve, whether the host acts on the signals RUNG
+_STATE = 4  # bytes: see _Shared
 _LOCK = struct.Struct("<hh4xqqi4x")  # struct flock of a 64-bit host: type, whence, start, length, pid
 
 
 @dataclass(frozen=True)
 class _Shared:
     """What all processes of the guest have in common: the table, what the processes tell of themselves, their states (a letter each, as
-    proc(5) has them, whether they have called execve, whether the host acts on the signals RUNG as they would), for whose record locks
-    they wait, the two ends of the pipe, the file of the locks of their numbers, the boxes of their signals."""
+    proc(5) has them, whether they have called execve, whether the host acts on the signals RUNG as they would, whether they look after
+    orphans), for whose record locks they wait, the two ends of the pipe, the file of the locks of their numbers, the boxes of their signals."""
 
     table: mmap.mmap
     facts: mmap.mmap
@@ -138,24 +138,40 @@ class PidTable:
         shared, index = self._open(), pid - FIRST + 1
         fcntl.fcntl(shared.locks, fcntl.F_SETLK, _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, index, 1, 0))
         _ENTRY.pack_into(shared.table, _ENTRY.size * index, host, parent, group, session)
-        shared.states[_STATE * index : _STATE * (index + 1)] = bytes((RUNNING, 0, 0))
+        shared.states[_STATE * index : _STATE * (index + 1)] = bytes((RUNNING, 0, 0, 0))
 
     def forget(self, pid: int) -> None:
         """It has ended and has been waited for."""
         if index := self._index(pid):
+            for child, _ in self.children(pid):
+                self._adopt(child, self.parent(child))
             self._waited[self._get(index)[0]] = pid
             _ENTRY.pack_into(self._open().table, _ENTRY.size * index, 0, 0, 0, 0)
+
+    def _adopt(self, pid: int, parent: int) -> None:
+        index = self._index(pid)
+        host, _, group, session = self._row(index)
+        _ENTRY.pack_into(self._open().table, _ENTRY.size * index, host, parent, group, session)
 
     def children(self, parent: int) -> list[tuple[int, int]]:
         """Guest's and host's pid of each child that has not been waited for."""
         rows = ((index, *self._get(index)) for index in range(1, self._get(0)[0] + 1))
-        return [(FIRST + index - 1, host) for index, host, above in rows if host and above == parent]
+        return [
+            (FIRST + index - 1, host)
+            for index, host, above in rows
+            if host and (above == parent or self._is_adopted(index, parent))
+        ]
+
+    def _is_adopted(self, index: int, parent: int) -> bool:
+        """Whether it is the child of a process that looks after orphans."""
+        looks = self._open().states[_STATE * self._index(parent) + 3]
+        return bool(looks) and self.parent(FIRST + index - 1) == parent
 
     def child(self, pid: int, parent: int) -> int | None:
         """The host's pid of a child of `parent` that has not been waited for; None if it is none."""
         index = self._index(pid)
         host, found = self._get(index) if index else (0, 0)
-        return host if host and found == parent else None
+        return host if host and (found == parent or self._is_adopted(index, parent)) else None
 
     def guest(self, host: int) -> int | None:
         """The guest's pid of a host process that is a child of this one, or was until it was waited for."""
@@ -195,12 +211,16 @@ class PidTable:
         return next((pid for pid in self.all() if self.host_of(pid) == host), 0)
 
     def parent(self, pid: int) -> int:
-        """getppid(2): 1 once the parent has ended."""
+        """getppid(2). Once the parent has ended: the nearest of its ancestors that looks after orphans, or 1."""
         if self.alone or not (index := self._index(pid)):
             return 1
-        _, parent = self._get(index)
-        above = self._index(parent)
-        return parent if above and self._get(above)[0] and self._holder(above) else 1
+        orphan = False
+        while above := self._index(self._get(index)[1]):
+            runs = self._get(above)[0] and self._holder(above)
+            if runs and (not orphan or self._open().states[_STATE * above + 3]):
+                return FIRST + above - 1
+            orphan, index = True, above
+        return 1
 
     # -- groups and sessions ------------------------------------------------------------------------------------------
 
@@ -305,6 +325,10 @@ class PidTable:
         """Whether this process has neither handlers for the signals RUNG nor blocks them."""
         if self._opened is not None:
             self._opened.states[_STATE * self._index(self._own) + 2] = acts
+
+    def set_subreaper(self, looks: bool) -> None:
+        """Whether this process gets the children of its descendants that have ended."""
+        self._open().states[_STATE * self._index(self._own) + 3] = looks
 
     def has_executed(self, pid: int) -> bool:
         return self._opened is not None and bool(self._opened.states[_STATE * self._index(pid) + 1])

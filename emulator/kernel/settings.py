@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 from uselib.linker.quick_dataclass import dataclass, field
+from uselib.linker.quick_typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from uselib.emulator.kernel.seccomp import Seccomp
 
 PR_SET_KEEPCAPS = 8
 _PDEATHSIG, _CHILD_SUBREAPER = 1, 36  # PR_SET_*
@@ -13,8 +19,9 @@ NO_LOGIN = 0xFFFFFFFF
 class ProcessSettings:
     """A child has its parent's; what is the kernel's (host, domain, values) is not told to processes that are there already.
 
-    policy, priority: sched(7); io_priority: None as long as it was not set. timer_slack: ns. values: /proc/sys/NAME -> what was written
-    there. controls: option of prctl(2) -> value. attributes: st_dev and st_ino -> extended attributes that root has set.
+    policy, priority: sched(7); io_priority: None as long as it was not set. timer_slack: ns; default_slack: what 0 sets.
+    values: /proc/sys/NAME -> what was written there. controls: option of prctl(2) -> value.
+    attributes: st_dev and st_ino -> extended attributes that root has set.
     """
 
     host: bytes = b"uselib"
@@ -26,13 +33,17 @@ class ProcessSettings:
     priority: int = 0
     io_priority: int | None = None
     timer_slack: int = 50_000
+    default_slack: int = 50_000
     no_new_privileges: bool = False
     values: dict[str, str] = field(default_factory=dict)
     controls: dict[int, int] = field(default_factory=dict)
     attributes: dict[tuple[int, int], dict[bytes, bytes]] = field(default_factory=dict)
+    seccomp: Seccomp | None = None  # None: nothing is forbidden
     deadline: tuple[int, int, int] = (0, 0, 0)  # runtime, deadline, period of SCHED_DEADLINE, ns
 
     def after_fork(self) -> None:
         """What a child does not have (prctl(2)): the signal of its parent's end, orphans to look after."""
         for option in (_PDEATHSIG, _CHILD_SUBREAPER):
             self.controls.pop(option, None)
+        self.default_slack = self.timer_slack
+        self.seccomp = copy(self.seccomp)

@@ -23,6 +23,7 @@ _SEGMENTS = {"cs": r.CS, "ds": r.DS, "es": r.ES, "fs": r.FS, "gs": r.GS, "ss": r
 FPU_CONTROL = 0x37F  # as Linux starts a program (Unicorn starts with 0)
 SSE_CONTROL = 0x1F80
 _NUMERIC_ERROR = 1 << 5  # CR0.NE: an x87 exception is vector 16, not a pin of the processor
+_TIME_STAMP_DISABLE = 1 << 2  # CR4.TSD
 _FXSAVE = struct.Struct("<HHBxHQQII")
 
 
@@ -118,6 +119,11 @@ class Cpu:
         for i in range(16 if self.bits == 64 else 8):
             engine.write_bytes(r.XMM0 + i, state[160 + 16 * i : 176 + 16 * i])
         engine.write(r.MXCSR, mxcsr & 0xFFFF)
+
+    def allow_time_stamps(self, allowed: bool) -> None:
+        """Whether RDTSC is the program's, or a general protection fault."""
+        before = self._engine.read(r.CR4)
+        self._engine.write(r.CR4, before & ~_TIME_STAMP_DISABLE if allowed else before | _TIME_STAMP_DISABLE)
 
     def cpuid(self, leaf: int, subleaf: int) -> tuple[int, int, int, int]:
         return cpuid(self.bits, leaf, subleaf)

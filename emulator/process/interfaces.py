@@ -108,6 +108,9 @@ class CpuState(Protocol):
 
     def set_float_state(self, state: bytes) -> None: ...
 
+    def allow_time_stamps(self, allowed: bool) -> None:
+        """Whether RDTSC is the program's, or a general protection fault."""
+
     def set_fs_base(self, address: int) -> None: ...
 
     def fs_base(self) -> int: ...

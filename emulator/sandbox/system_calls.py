@@ -68,7 +68,9 @@ CONDITIONAL: dict[int, Condition | Flags] = {
     53: Condition(0, (1,)),  # socketpair: AF_UNIX
     56: Flags(0, NAMESPACES),  # clone
     72: Condition(1, (8, 10, 15), equal=False),  # fcntl: no signals to others (F_SETOWN, F_SETSIG, F_SETOWN_EX)
-    157: Condition(0, (1, 2, 3, 4, 15, 16, 38, 39)),  # prctl: death signal, dumpable, name, no_new_privs
+    157: Condition(
+        0, (1, 2, 3, 4, 15, 16, 36, 37, 38, 39)
+    ),  # prctl: death signal, dumpable, name, orphans, no_new_privs
     302: Condition(0, (0,)),  # prlimit64: of this process
 }
 ABSENT = (435,)  # clone3, whose flags a filter cannot see: ENOSYS, and the C library takes clone

@@ -81,11 +81,25 @@ def sys_execve(process: Process, path: int, argv: int, envp: int) -> int:
         raise
 
 
-def execute(process: Process, name: bytes, arguments: list[bytes], environment: list[bytes]) -> int:
-    """Loads a program into a new address space; does not return if that succeeds. Raises GuestError, OSError."""
+def open_flags(follow: bool) -> int:
+    return C.O_RDONLY | C.O_CLOEXEC | (0 if follow else C.O_NOFOLLOW)
+
+
+def execute(
+    process: Process,
+    name: bytes,
+    arguments: list[bytes],
+    environment: list[bytes],
+    first: OpenedFile | None = None,
+    *,
+    follow: bool = True,
+) -> int:
+    """Loads a program into a new address space; does not return if that succeeds. first: the file, if it is open already; it is closed.
+    Raises GuestError, OSError."""
     shown, script = name, b""
     for _ in range(_OPENED):
-        opened = _open(process, name, script)
+        opened = first or _open(process, name, script, follow=follow)
+        first, follow = None, True
         try:
             head = os.pread(opened.fd, _HEAD, 0)
             interpreter = script_interpreter(head)
@@ -100,10 +114,10 @@ def execute(process: Process, name: bytes, arguments: list[bytes], environment: 
     raise GuestError(errno.ELOOP)
 
 
-def _open(process: Process, name: bytes, script: bytes) -> OpenedFile:
+def _open(process: Process, name: bytes, script: bytes, *, follow: bool = True) -> OpenedFile:
     """A file that may be executed. script: whose interpreter it is, or empty. Raises GuestError, OSError."""
     try:
-        found = process.fs.existing(None, name)
+        found = process.fs.existing(None, name, follow)
     except GuestError as failure:
         if not script or failure.errno not in (errno.ENOENT, errno.ENOTDIR):
             raise
@@ -111,7 +125,11 @@ def _open(process: Process, name: bytes, script: bytes) -> OpenedFile:
         raise ExecError(failure.errno, os.fsdecode(script), what, _REMEDY) from None
     if found.directory is not None:
         raise GuestError(errno.EACCES)
-    opened = process.fs.open(None, name, C.O_RDONLY | C.O_CLOEXEC, 0)
+    return check_program(process, process.fs.open(None, name, open_flags(follow), 0))
+
+
+def check_program(process: Process, opened: OpenedFile) -> OpenedFile:
+    """Whether it may be executed; it is closed if not. Raises GuestError(EACCES)."""
     status = os.fstat(opened.fd) if opened.fd >= 0 else None
     rights = process.fs.rights
     allowed = status is not None and stat.S_ISREG(status.st_mode) and bool(status.st_mode & 0o111)

@@ -5,11 +5,19 @@ from __future__ import annotations
 import errno
 
 from uselib.emulator.kernel.arguments import PID, choice, struct_in, struct_out
+from uselib.emulator.kernel.clock import SECOND
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.limits import AS, DATA, INFINITY, MEMLOCK, NOFILE, STACK
+from uselib.emulator.kernel.limits import AS, CPU, DATA, INFINITY, MEMLOCK, NOFILE, STACK
 from uselib.emulator.kernel.process import Process
+from uselib.emulator.kernel.signals.frames import SI_KERNEL, SignalInfo
+from uselib.emulator.kernel.signals.numbers import SIGKILL, SIGXCPU
+from uselib.emulator.kernel.signals.state import Timer
 from uselib.emulator.kernel.table import Syscall, Undo
+from uselib.emulator.process.interfaces import ProcessEnded
 from uselib.linker.image import Machine
+
+_CAP_SYS_RESOURCE = 24
+CPU_LIMIT = "RLIMIT_CPU"  # its timer
 
 
 def _get(process: Process, resource: int) -> tuple[int, int]:
@@ -23,11 +31,13 @@ def _set(process: Process, resource: int, soft: int, hard: int) -> None:
     _, old_hard = _get(process, resource)
     if soft > hard:
         raise GuestError(errno.EINVAL)
-    if hard > old_hard:
+    if hard > old_hard and not process.identity.can(_CAP_SYS_RESOURCE):
         raise GuestError(errno.EPERM)
     process.limits.values[resource] = (soft, hard)
     if resource == NOFILE:
         process.files.limit = soft
+    elif resource == CPU:
+        arm_cpu_limit(process)
     elif resource == STACK:
         process.memory.stack_limit = soft
     elif resource == AS:
@@ -36,6 +46,23 @@ def _set(process: Process, resource: int, soft: int, hard: int) -> None:
         process.memory.data_limit = None if soft == INFINITY else soft
     elif resource == MEMLOCK:
         process.memory.lock_limit = None if soft == INFINITY else soft
+
+
+def arm_cpu_limit(process: Process) -> None:
+    """SIGXCPU for each second of CPU time from the soft limit on, SIGKILL at the hard one. The guest's time is CPU time."""
+    soft, hard = process.limits.values[CPU]
+    if soft == INFINITY:
+        process.signals.disarm(CPU_LIMIT)
+        return
+    started, last = process.identity.started, hard
+
+    def expired(_: int) -> None:
+        if process.clock.now - started >= last * SECOND:
+            raise ProcessEnded(signal=SIGKILL)
+        process.signals.post(SignalInfo(SIGXCPU, SI_KERNEL))
+
+    deadline = max(started + max(soft, 1) * SECOND, process.clock.now + 1)
+    process.signals.arm(CPU_LIMIT, Timer(deadline, SECOND, expired))
 
 
 def sys_getrlimit(process: Process, resource: int, address: int) -> int:

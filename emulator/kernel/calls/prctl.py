@@ -10,11 +10,15 @@ from collections.abc import Callable
 
 from uselib.emulator.kernel.arguments import HEX, ArgumentKind, choice
 from uselib.emulator.kernel.calls.credentials import CAP_SETPCAP
+from uselib.emulator.kernel.calls.seccomp import set_filter, set_strict
 from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.host_calls import call
 from uselib.emulator.kernel.identity import LAST_CAPABILITY
 from uselib.emulator.kernel.proc.facts import publish
 from uselib.emulator.kernel.process import Process
+from uselib.emulator.kernel.seccomp import FILTER, STRICT
 from uselib.emulator.kernel.settings import PR_SET_KEEPCAPS
+from uselib.emulator.kernel.signals.numbers import COUNT
 from uselib.emulator.kernel.table import Syscall
 
 PR_SET_PDEATHSIG, PR_GET_PDEATHSIG, PR_GET_DUMPABLE, PR_SET_DUMPABLE = 1, 2, 3, 4
@@ -27,7 +31,6 @@ PR_GET_TID_ADDRESS, PR_SET_THP_DISABLE, PR_GET_THP_DISABLE, PR_CAP_AMBIENT = 40,
 PR_GET_SPECULATION_CTRL, PR_SET_SPECULATION_CTRL, PR_SET_VMA = 52, 53, 0x53564D41
 _NAME = 16  # bytes with the NUL
 _AMBIENT_IS_SET, _AMBIENT_RAISE, _AMBIENT_LOWER, _AMBIENT_CLEAR = 1, 2, 3, 4
-_DEFAULT_SLACK = 50_000
 _Rest = tuple[int, int, int]
 _Option = Callable[[Process, int, _Rest], int]
 
@@ -115,7 +118,7 @@ def _set_securebits(process: Process, value: int, rest: _Rest) -> int:
 
 
 def _set_slack(process: Process, value: int, rest: _Rest) -> int:
-    process.settings.timer_slack = value or _DEFAULT_SLACK
+    process.settings.timer_slack = value or process.settings.default_slack
     return 0
 
 
@@ -159,12 +162,46 @@ def _name_mapping(process: Process, operation: int, rest: _Rest) -> int:
     return 0
 
 
+def _get_seccomp(process: Process, value: int, rest: _Rest) -> int:
+    return 0 if process.settings.seccomp is None else process.settings.seccomp.mode
+
+
+def _set_seccomp(process: Process, mode: int, rest: _Rest) -> int:
+    _invalid(mode not in (STRICT, FILTER))
+    return set_strict(process) if mode == STRICT else set_filter(process, rest[0])
+
+
+def _set_tsc(process: Process, value: int, rest: _Rest) -> int:
+    """PR_TSC_SIGSEGV: RDTSC is for the kernel only."""
+    _invalid(value not in (1, 2))
+    process.settings.controls[PR_SET_TSC] = value
+    process.cpu.allow_time_stamps(value == 1)
+    return 0
+
+
+def _set_subreaper(process: Process, value: int, rest: _Rest) -> int:
+    """Of the host's process as well: it gets the orphans there."""
+    process.settings.controls[PR_SET_CHILD_SUBREAPER] = int(bool(value))
+    call("prctl", PR_SET_CHILD_SUBREAPER, int(bool(value)), 0, 0, 0)
+    process.pids.set_subreaper(bool(value))
+    return 0
+
+
+def _set_death_signal(process: Process, signal: int, rest: _Rest) -> int:
+    """The host sends it: a parent of the guest is one of the host."""
+    _invalid(signal > COUNT)
+    process.settings.controls[PR_SET_PDEATHSIG] = signal
+    if not process.pids.alone:
+        call("prctl", PR_SET_PDEATHSIG, signal, 0, 0, 0)
+    return 0
+
+
 def _flag(value: int) -> bool:
     return value in (0, 1)
 
 
 OPTIONS: dict[int, _Option] = {
-    PR_SET_PDEATHSIG: _kept(PR_SET_PDEATHSIG, lambda signal: signal <= 64),
+    PR_SET_PDEATHSIG: _set_death_signal,
     PR_GET_PDEATHSIG: _stored(PR_SET_PDEATHSIG, 0),
     PR_GET_DUMPABLE: _told(PR_SET_DUMPABLE, 1),
     PR_SET_DUMPABLE: _kept(PR_SET_DUMPABLE, _flag),
@@ -174,12 +211,12 @@ OPTIONS: dict[int, _Option] = {
     PR_SET_TIMING: _kept(PR_SET_TIMING, lambda value: value == 0),
     PR_SET_NAME: _set_name,
     PR_GET_NAME: _get_name,
-    PR_GET_SECCOMP: _fixed(0),
-    PR_SET_SECCOMP: _fails(errno.EINVAL),
+    PR_GET_SECCOMP: _get_seccomp,
+    PR_SET_SECCOMP: _set_seccomp,
     PR_CAPBSET_READ: _bounding_has,
     PR_CAPBSET_DROP: _bounding_drop,
     PR_GET_TSC: _stored(PR_SET_TSC, 1),
-    PR_SET_TSC: _kept(PR_SET_TSC, lambda value: value == 1),
+    PR_SET_TSC: _set_tsc,
     PR_GET_SECUREBITS: _told(PR_SET_SECUREBITS, 0),
     PR_SET_SECUREBITS: _set_securebits,
     PR_SET_TIMERSLACK: _set_slack,
@@ -189,9 +226,7 @@ OPTIONS: dict[int, _Option] = {
     PR_MCE_KILL: _kept(PR_MCE_KILL, _flag),
     PR_MCE_KILL_GET: _fixed(2),
     PR_SET_MM: _fails(errno.EPERM),
-    PR_SET_CHILD_SUBREAPER: lambda process, value, rest: _kept(PR_SET_CHILD_SUBREAPER, _flag)(
-        process, int(bool(value)), rest
-    ),
+    PR_SET_CHILD_SUBREAPER: _set_subreaper,
     PR_GET_CHILD_SUBREAPER: _stored(PR_SET_CHILD_SUBREAPER, 0),
     PR_SET_NO_NEW_PRIVS: _no_new_privileges,
     PR_GET_NO_NEW_PRIVS: _tell_no_new_privileges,

@@ -175,11 +175,6 @@ def sys_modify_ldt(process: Process, function: int, address: int, size: int) -> 
     raise GuestError(errno.EINVAL if function == 1 else errno.ENOSYS)
 
 
-def sys_seccomp(process: Process, operation: int, flags: int, address: int) -> int:
-    """No filters: the only action that is known is the end of the process."""
-    raise GuestError(errno.EINVAL)
-
-
 _FOUR = (HEX, HEX, HEX, HEX)
 _REFUSED = {
     errno.EPERM: """bpf fanotify_init finit_module fsconfig fsmount fsopen fspick kexec_file_load kexec_load migrate_pages mount_setattr
@@ -205,6 +200,5 @@ ROWS: tuple[Syscall, ...] = (
     Syscall("get_mempolicy", sys_get_mempolicy, (PTR_OUT, PTR_OUT, SIZE, PTR, HEX)),
     Syscall("set_mempolicy", sys_set_mempolicy, (HEX, PTR, SIZE)),
     Syscall("modify_ldt", sys_modify_ldt, (INT, data_out(2), SIZE)),
-    Syscall("seccomp", sys_seccomp, (UINT, HEX, PTR)),
     *(Syscall(name, fails(number), _FOUR) for number, names in _REFUSED.items() for name in names.split()),
 )

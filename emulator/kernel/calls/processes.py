@@ -15,6 +15,7 @@ import sys
 from uselib.emulator.kernel import arguments as a
 from uselib.emulator.kernel import table
 from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.limits import CPU, INFINITY, NPROC
 from uselib.emulator.kernel.proc.facts import publish
 from uselib.emulator.kernel.table import Effect, Syscall, Undo
 from uselib.emulator.kernel.threads import robust
@@ -24,6 +25,9 @@ from uselib.linker.quick_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from uselib.emulator.kernel.process import Process
+
+
+_CAP_SYS_RESOURCE = 24
 
 
 # -- exit -----------------------------------------------------------------------------------------------------------------
@@ -64,6 +68,9 @@ def give_back(process: Process) -> None:
 def fork(process: Process, *, borrow: bool = False) -> int:
     """borrow: vfork's order of events, the parent waiting for the child's execve or end. Memory is not shared."""
     most, first = process.limits.processes, process.pids.alone
+    own = process.limits.values[NPROC][0]
+    if own != INFINITY and not process.identity.can(_CAP_SYS_RESOURCE) and not process.pids.has_room(own):
+        raise GuestError(errno.EAGAIN)
     if not process.pids.has_room(most):
         process.talk.once(f"it has {most} processes, as many as it may (--max-processes): fork gets EAGAIN")
         raise GuestError(errno.EAGAIN)
@@ -111,6 +118,10 @@ def fork(process: Process, *, borrow: bool = False) -> int:
     process.forked = True
     process.memory.after_fork()
     process.signals.after_fork()
+    if process.limits.values[CPU][0] != INFINITY:
+        from uselib.emulator.kernel.calls.limits import arm_cpu_limit
+
+        arm_cpu_limit(process)
     publish(process)
     os.close(register)
     for action in process.shared.in_child.values():

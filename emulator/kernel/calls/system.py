@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 
-from uselib.emulator.kernel.arguments import HEX, SIZE, data_out, flags, struct_out
+from uselib.emulator.kernel.arguments import SIZE, data_out, flags, struct_out
 from uselib.emulator.kernel.clock import SECOND
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
@@ -59,11 +59,6 @@ def sys_getppid(process: Process) -> int:
     return process.pids.parent(process.identity.pid)
 
 
-def sys_absent(process: Process, *_: int) -> int:
-    """A call that programs try and do without: ENOSYS, without a message."""
-    raise GuestError(errno.ENOSYS)
-
-
 ROWS: tuple[Syscall, ...] = (
     Syscall("uname", sys_uname, (struct_out("utsname"),), undo=Undo.MEMORY),
     Syscall("sysinfo", sys_sysinfo, (struct_out("sysinfo"),), undo=Undo.MEMORY),
@@ -71,5 +66,4 @@ ROWS: tuple[Syscall, ...] = (
     Syscall("getpid", sys_getpid, undo=Undo.MEMORY),
     Syscall("gettid", sys_gettid, undo=Undo.MEMORY),
     Syscall("getppid", sys_getppid, undo=Undo.MEMORY),
-    *(Syscall(name, sys_absent, (HEX, HEX, HEX, HEX)) for name in ("rseq",)),
 )

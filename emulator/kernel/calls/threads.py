@@ -1,17 +1,25 @@
 """What a thread tells the kernel of itself, and gives way to others with.
 
-Source: kernel/fork.c (set_tid_address), kernel/futex/syscalls.c (robust lists), kernel/sched/core.c of Linux.
+Source: kernel/fork.c (set_tid_address), kernel/futex/syscalls.c (robust lists), kernel/sched/core.c, kernel/rseq.c of Linux.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import struct
+from contextlib import suppress
 
 from uselib.emulator.kernel import arguments as a
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Syscall, Undo
+from uselib.emulator.kernel.threads.thread import Sequences
+from uselib.loader.memory.access import MemoryFault
+
+_UNREGISTER = 1
+_SIZE, _ALIGNMENT = 32, 32  # struct rseq: cpu_id_start, cpu_id, rseq_cs, flags
+_UNINITIALIZED = 0xFFFF_FFFF  # RSEQ_CPU_ID_UNINITIALIZED
 
 
 def sys_set_tid_address(process: Process, address: int) -> int:
@@ -45,9 +53,37 @@ def sys_sched_yield(process: Process) -> int:
     return 0
 
 
+def sys_rseq(process: Process, address: int, size: int, flags: int, signature: int) -> int:
+    """There is one processor: its number in the program's area is 0 as long as the area is registered (threads/sequences.py)."""
+    thread = process.thread
+    known = thread.sequences
+    if flags & _UNREGISTER:
+        if flags != _UNREGISTER or known is None or known.area != address or size != _SIZE:
+            raise GuestError(errno.EINVAL)
+        if known.signature != signature:
+            raise GuestError(errno.EPERM)
+        process.memory.write(address, struct.pack("<IIQ", 0, _UNINITIALIZED, 0))
+        thread.sequences = None
+        return 0
+    if flags:
+        raise GuestError(errno.EINVAL)
+    if known is not None:
+        if known.area != address or size != _SIZE:
+            raise GuestError(errno.EINVAL)
+        raise GuestError(errno.EBUSY if known.signature == signature else errno.EPERM)
+    if address % _ALIGNMENT or size != _SIZE:
+        raise GuestError(errno.EINVAL)
+    process.memory.check(address, size, "write")
+    with suppress(MemoryFault):
+        process.memory.write(address, struct.pack("<II", 0, 0))
+    thread.sequences = Sequences(address, signature)
+    return 0
+
+
 ROWS: tuple[Syscall, ...] = (
     Syscall("set_tid_address", sys_set_tid_address, (a.PTR,)),
     Syscall("set_robust_list", sys_set_robust_list, (a.PTR, a.SIZE)),
     Syscall("get_robust_list", sys_get_robust_list, (a.PID, a.PTR_OUT, a.PTR_OUT)),
+    Syscall("rseq", sys_rseq, (a.PTR, a.UINT, a.HEX, a.HEX)),
     Syscall("sched_yield", sys_sched_yield, undo=Undo.MEMORY),
 )

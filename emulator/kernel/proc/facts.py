@@ -17,7 +17,7 @@ _LONGEST = 1500  # bytes of a command line that others may see
 
 
 class ProcessFacts(NamedTuple):
-    """uids, gids: real, effective, saved, of the file system. started: ns of the guest's clock. size, resident: bytes. terminal: st_rdev of
+    """uids, gids: real, effective, saved, of the file system. started: ns of its clock. size, resident, locked: bytes. terminal: st_rdev of
     the controlling terminal, 0: none; foreground: its process group, -1: none. signals: pending, blocked, ignored, caught as masks."""
 
     pid: int
@@ -41,6 +41,7 @@ class ProcessFacts(NamedTuple):
     command_line: tuple[bytes, ...]
     executable: str
     mask: int
+    locked: int = 0
     state: str = "R"
 
 
@@ -90,6 +91,7 @@ def own_facts(process: Process) -> ProcessFacts:
         command_line=who.command_line,
         executable=who.executable,
         mask=process.thread.blocked,
+        locked=process.memory.locked,
     )
 
 

@@ -47,6 +47,7 @@ def _sizes(vma: Vma) -> dict[str, int]:
         "Private_Clean": size - own,
         "Private_Dirty": own,
         "Referenced": size,
+        "Locked": size if vma.locked else 0,
         "Anonymous": own if vma.file is None or not vma.shared else 0,
     }
 
@@ -59,7 +60,14 @@ def _rows(values: dict[str, int]) -> Iterator[str]:
 
 def _vm_flags(vma: Vma) -> str:
     pairs = ((vma.prot & 1, "rd"), (vma.prot & 2, "wr"), (vma.prot & 4, "ex"), (vma.shared, "sh"))
-    rest = ((True, "mr"), (vma.may_write, "mw"), (True, "me"), (vma.shared, "ms"), (vma.grows_down, "gd"))
+    rest = (
+        (True, "mr"),
+        (vma.may_write, "mw"),
+        (True, "me"),
+        (vma.shared, "ms"),
+        (vma.grows_down, "gd"),
+        (vma.locked, "lo"),
+    )
     return " ".join(name for there, name in (*pairs, *rest) if there)
 
 

@@ -52,7 +52,7 @@ def status(process: Process, special: SyntheticFile) -> bytes:
             for name, value in (
                 ("VmPeak", size),
                 ("VmSize", size),
-                ("VmLck", 0),
+                ("VmLck", f.locked >> 10),
                 ("VmPin", 0),
                 ("VmHWM", resident),
                 ("VmRSS", resident),

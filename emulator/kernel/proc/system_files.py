@@ -154,6 +154,29 @@ NET = {
 }
 
 
+# What the kernel has that the guest sees, and what programs look for that it has not (Kconfig's names)
+_HAS = """
+64BIT X86 X86_64 MULTIUSER SYSVIPC SYSVIPC_SYSCTL POSIX_MQUEUE POSIX_MQUEUE_SYSCTL POSIX_TIMERS PRINTK FUTEX FUTEX_PI EPOLL SIGNALFD TIMERFD
+EVENTFD SHMEM ADVISE_SYSCALLS MEMBARRIER RSEQ IKCONFIG IKCONFIG_PROC INOTIFY_USER FILE_LOCKING MMU NET UNIX INET IPV6 TMPFS TMPFS_XATTR
+PROC_FS PROC_SYSCTL SYSFS SECCOMP SECCOMP_FILTER BINFMT_ELF BINFMT_SCRIPT COREDUMP HIGH_RES_TIMERS UNIX98_PTYS TTY IA32_EMULATION
+CROSS_MEMORY_ATTACH FHANDLE MEMFD_CREATE
+""".split()
+_HAS_NOT = """
+SMP NUMA SWAP HUGETLBFS NAMESPACES UTS_NS TIME_NS IPC_NS USER_NS PID_NS NET_NS CGROUPS AIO IO_URING BPF_SYSCALL USERFAULTFD
+CHECKPOINT_RESTORE BLOCK BLK_DEV_LOOP BLK_DEV_RAM DNOTIFY FANOTIFY BSD_PROCESS_ACCT QUOTA KEYS AUDIT PREEMPT_RT MEMORY_FAILURE TRACING MODULES
+NETFILTER TLS FS_VERITY
+""".split()
+
+
+def config() -> bytes:
+    """/proc/config.gz: as of a kernel that can do what the guest's can."""
+    import zlib
+
+    lines = [f"CONFIG_{name}=y" for name in _HAS] + [f"# CONFIG_{name} is not set" for name in _HAS_NOT]
+    packer = zlib.compressobj(wbits=31)  # gzip's format, without a time
+    return packer.compress(("\n".join(lines) + "\n").encode()) + packer.flush()
+
+
 def _random_uuid(process: Process) -> str:
     """Version 4 of RFC 9562."""
     digits = bytearray(process.random.take(16))

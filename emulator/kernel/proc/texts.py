@@ -19,6 +19,10 @@ def _system(text: Callable[[Process], str]) -> Maker:
     return lambda process, special: text(process).encode("utf-8", "surrogateescape")
 
 
+def _fixed_bytes(make: Callable[[], bytes]) -> Maker:
+    return lambda process, special: make()
+
+
 TEXTS: dict[str, Maker] = {
     # of a process
     "auxv": _own(memory_files.auxv),
@@ -59,6 +63,7 @@ TEXTS: dict[str, Maker] = {
     "uid_map": _fixed("         0          0 4294967295\n"),
     "wchan": _fixed("0"),
     # of the machine
+    "config.gz": _fixed_bytes(system_files.config),
     "cpuinfo": _system(system_files.cpuinfo),
     "devices": _fixed(system_files.DEVICES),
     "filesystems": _fixed(system_files.FILESYSTEMS),

@@ -48,8 +48,8 @@ _NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
 
 # Of the machine. A name that ends in `/` is a directory.
 _SYSTEM = """
-buddyinfo cgroups cmdline consoles cpuinfo crypto devices diskstats execdomains filesystems interrupts iomem ioports loadavg locks meminfo
-misc modules partitions slabinfo softirqs stat swaps uptime version vmstat zoneinfo
+buddyinfo cgroups cmdline config.gz consoles cpuinfo crypto devices diskstats execdomains filesystems interrupts iomem ioports loadavg locks
+meminfo misc modules partitions slabinfo softirqs stat swaps uptime version vmstat zoneinfo
 """
 _SYSCTL = """
 fs/aio-max-nr fs/aio-nr fs/dentry-state fs/file-max fs/file-nr fs/inode-max-links fs/inode-nr fs/inode-state fs/inotify/max_queued_events

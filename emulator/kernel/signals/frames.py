@@ -38,6 +38,7 @@ _REDZONE = 128
 _FIX_EFLAGS = 0x50DD5  # what sigreturn lets a program change: AC OF DF TF SF ZF AF PF CF RF
 _CLEAR_EFLAGS = 0x10500  # a handler starts with DF, TF and RF clear
 
+_SIGSYS, _SYS_SECCOMP = 31, 1
 SI_USER, SI_KERNEL, SI_TIMER, SI_TKILL = 0, 0x80, -2, -6
 
 
@@ -57,14 +58,17 @@ class SignalInfo:
     fault: bool = False
     timer: int = 0  # the timer's number, and how often it has expired beside this time
     overrun: int = 0
+    number: int = 0  # si_errno
 
     def encode(self, word: int) -> bytes:
         """siginfo_t, 128 bytes."""
-        head = struct.pack("<iii", self.signal, 0, self.code) + bytes(4 if word == 8 else 0)
+        head = struct.pack("<iii", self.signal, self.number, self.code) + bytes(4 if word == 8 else 0)
         if self.fault:
             body = struct.pack("<Q" if word == 8 else "<I", self.address)
         elif self.signal == 17 and self.code > 0 and self.code < SI_KERNEL:
             body = struct.pack("<iii", self.pid, self.uid, self.status)
+        elif self.signal == _SIGSYS and self.code == _SYS_SECCOMP:  # status: the call; error: the architecture
+            body = struct.pack("<QII" if word == 8 else "<III", self.address, self.status, self.error)
         elif self.code == SI_TIMER:
             body = struct.pack("<ii", self.timer, self.overrun) + (self.value % (1 << 8 * word)).to_bytes(
                 word, "little"

@@ -425,6 +425,12 @@ class SignalState:
             raise ProcessEnded(signal=fault.signal, fault=fault)
         self._enter(cpu, memory, info, action, fault)
 
+    def force(self, info: SignalInfo) -> None:
+        """A signal for the running thread that cannot be held back (force_sig_info). Raises ProcessEnded if it is not handled."""
+        if self.handler(info.signal) in (SIG_DFL, SIG_IGN) or self.thread.blocked & bit(info.signal):
+            raise ProcessEnded(signal=info.signal)
+        self.thread.pending.append(info)
+
     def deliver(self, cpu: CpuState, memory: AddressSpace) -> None:
         """Enters the handlers of what is pending and not blocked; arranges for an interrupted call to be restarted."""
         self.drain()
@@ -479,6 +485,10 @@ class SignalState:
     def _enter(
         self, cpu: CpuState, memory: AddressSpace, info: SignalInfo, action: SignalAction, fault: Fault | None
     ) -> None:
+        if self.thread.sequences is not None:
+            from uselib.emulator.kernel.threads.sequences import interrupt
+
+            interrupt(cpu, memory, self.thread.sequences)
         if action.flags & SA_RESETHAND:
             self.set_action(info.signal, replace(action, handler=SIG_DFL))
         mask = self.thread.blocked if self.thread.suspended_mask is None else self.thread.suspended_mask

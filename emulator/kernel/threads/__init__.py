@@ -4,5 +4,6 @@ thread.py      what each has of its own; group.py: all of a process, and what ha
 scheduler.py   whose turn it is, parked system calls; order.py: round robin, or another order for each seed; wait.py: what is waited for
 futex.py       queues of waiters; pi.py: words with an owner; host_futex.py: those of other processes
 robust.py      what is done for others when a thread ends
+sequences.py   restartable sequences (rseq)
 deadlock.py    every thread waits, and nobody is left who could wake one
 """

@@ -25,6 +25,7 @@ from greenlet import GreenletExit, getcurrent, greenlet
 from uselib.emulator.kernel import waiting
 from uselib.emulator.kernel.clock import STEP
 from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.threads.sequences import interrupt
 from uselib.emulator.kernel.threads.wait import Ending, ThreadEnded, Wait
 from uselib.emulator.process.interfaces import ContextReplaced
 
@@ -298,6 +299,8 @@ class Scheduler:
         if self._loaded is thread:
             return
         self.show(thread)
+        if thread.sequences is not None:
+            interrupt(process.cpu, process.memory, thread.sequences)
         for tell in self._group.on_switch:
             tell(thread)
 

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from uselib.emulator.kernel.signals.numbers import SS_DISABLE
-from uselib.linker.quick_dataclass import dataclass, field
+from uselib.linker.quick_dataclass import NamedTuple, dataclass, field
 from uselib.linker.quick_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from uselib.emulator.kernel.signals.frames import SignalInfo
+
+
+class Sequences(NamedTuple):
+    """What rseq(2) has registered: the address of the area, and the word that stands before each abort address."""
+
+    area: int
+    signature: int
 
 
 @dataclass(eq=False)
@@ -19,7 +26,7 @@ class Thread:
     that a signal has ended, and whether SA_RESTART restarts it. tls: i386's entries of the GDT -> base, limit, flags.
     pending: signals that were sent to it alone. clear_tid: the word that becomes 0 when it ends (set_tid_address), robust: head of its
     list of robust futexes (set_robust_list); 0: none. name: prctl(PR_SET_NAME) of a thread that is not the first.
-    context: its registers while it does not run (ThreadProcessor).
+    context: its registers while it does not run (ThreadProcessor). sequences: restartable ones.
     """
 
     tid: int
@@ -35,6 +42,7 @@ class Thread:
     restarts: bool = True  # False: the call that was interrupted gives EINTR after any handler
     sigwait: int = 0  # signals that it takes by sigwait just now, though they are blocked
     context: int | None = None
+    sequences: Sequences | None = None
 
     def after_exec(self, pid: int) -> None:
         """execve: the thread is the process's only one; mask and pending signals stay."""
@@ -44,3 +52,4 @@ class Thread:
         self.tls.clear()
         self.clear_tid = self.robust = 0
         self.name = None
+        self.sequences = None

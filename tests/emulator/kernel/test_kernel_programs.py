@@ -150,3 +150,35 @@ def test_signals_that_the_hosts_c_library_keeps(arch: str, tmp_path: Path) -> No
     done = uselib("run", str(program), cwd=tmp_path)
     assert done.stdout == "31: 1f\n32: 20\n33: 21\n34: 22\n35: 23\n" and done.returncode == 0
     assert len(done.stderr.splitlines()) == 5 and "Traceback" not in done.stderr
+
+
+PROCESSES = """
+#include <errno.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+int main(void) {
+    struct rlimit two = {2, 2};
+    int hold[2];
+    pipe(hold);
+    printf("%d\\n", setrlimit(RLIMIT_NPROC, &two));
+    if (!fork()) { char byte; close(hold[1]); read(hold[0], &byte, 1); _exit(0); }
+    pid_t second = fork();
+    if (!second) _exit(0);
+    printf("%d %d\\n", second, errno == EAGAIN);
+    close(hold[1]);
+    wait(0);
+    second = fork();
+    if (!second) _exit(0);
+    printf("%d\\n", second > 0);
+    return 0;
+}
+"""
+
+
+def test_limit_of_processes(arch: str, tmp_path: Path) -> None:
+    """Not natively: root has no such limit."""
+    program = musl_program(PROCESSES, arch, tmp_path)
+    done = uselib("run", program)
+    assert done.stdout == "0\n-1 1\n1\n", done.stderr
