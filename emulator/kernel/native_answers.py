@@ -2,7 +2,8 @@
 
 It answers what is asked often and needs no decision: read, write and their relatives on descriptors whose description says so
 (Description.native), the number of the process, the deterministic clock, futexes that nobody waits for. Here is said when it must not: a
-timer is armed, which each reading of the clock may bring to its end; the order of threads is one that switches at calls; somebody sees each call
+timer is armed, which each reading of the clock may bring to its end; the process has forbidden itself calls; the order of threads is one
+that switches at calls; somebody sees each call
 (--strace, KernelTap). The handlers say what the calls do: native code does the same, and leaves to them whatever is not the usual case.
 """
 
@@ -38,7 +39,8 @@ class NativeAnswers:
         """See interfaces.Kernel."""
         process = self._process
         clock, threads = process.clock, process.threads
-        if clock.alarm_at is not None or (threads.many and threads.order.at_calls):
+        watched = clock.alarm_at is not None or process.settings.seccomp is not None
+        if watched or (threads.many and threads.order.at_calls):
             calls.refuse()
             return
         if calls is not self._calls:

@@ -314,7 +314,7 @@ class PidTable:
 
     def state_address(self, pid: int) -> int:
         """The host's address of the letter that `set_state` sets, once a process has forked."""
-        return ctypes.addressof(ctypes.c_char.from_buffer(self._open().states, 2 * (pid - FIRST + 1)))
+        return ctypes.addressof(ctypes.c_char.from_buffer(self._open().states, _STATE * (pid - FIRST + 1)))
 
     def note_execve(self) -> None:
         """This process has called execve: its parent may not move it to another group from now on."""
