@@ -128,20 +128,16 @@ class _Ways(NamedTuple):
 
 
 def _ways(large: bool) -> _Ways:
-    symbols: OrdinarySymbols = ordinary_symbols
-    if large:
-        from uselib.linker.passes import column_symbols  # numpy: only where it pays
-
-        symbols = column_symbols.output_symbols
     if native.AVAILABLE:
-        from uselib.linker.passes import native_relocations
+        from uselib.linker.passes import native_relocations, native_symbols
 
-        return _Ways(native_relocations.odd_relocations, native_relocations.relocate_all, symbols)
+        odd, relocate = native_relocations.odd_relocations, native_relocations.relocate_all
+        return _Ways(odd, relocate, native_symbols.NativeSymbols)
     if not large:
-        return _Ways(odd_relocations, relocate_all, symbols)
-    from uselib.linker.passes import column_relocations
+        return _Ways(odd_relocations, relocate_all, ordinary_symbols)
+    from uselib.linker.passes import column_relocations, column_symbols  # numpy: only where it pays
 
-    return _Ways(column_relocations.odd_relocations, column_relocations.relocate_all, symbols)
+    return _Ways(column_relocations.odd_relocations, column_relocations.relocate_all, column_symbols.output_symbols)
 
 
 def show_warnings(warnings: Iterable[Diagnostic]) -> None:

@@ -10,12 +10,12 @@ from uselib.linker.errors import Diagnostic, FormatError
 class StringTable:
     """Names by offset. Undecodable bytes survive a round trip (surrogateescape)."""
 
-    __slots__ = ("_data", "_text", "_where")
+    __slots__ = ("_text", "_where", "data")
 
     def __init__(self, data: bytes, where: str) -> None:
         if data and data[-1]:
             raise FormatError(Diagnostic(where, "a string table does not end with NUL"))
-        self._data = data
+        self.data = data
         self._text = data.decode("ascii") if data.isascii() else None
         self._where = where
 
@@ -25,10 +25,10 @@ class StringTable:
             if end >= 0:
                 return self._text[offset:end]
         else:
-            end = self._data.find(b"\0", offset)
+            end = self.data.find(b"\0", offset)
             if end >= 0:
-                return self._data[offset:end].decode("utf-8", "surrogateescape")
-        if not self._data and offset == 0:
+                return self.data[offset:end].decode("utf-8", "surrogateescape")
+        if not self.data and offset == 0:
             return ""
         raise FormatError(Diagnostic(self._where, f"a name at offset {offset:#x} lies outside the string table"))
 

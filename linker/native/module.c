@@ -6,6 +6,9 @@ static PyMethodDef functions[] = {
     {"odd", native_odd, METH_VARARGS, NULL},
     {"apply", native_apply, METH_VARARGS, NULL},
     {"values", native_values, METH_VARARGS, NULL},
+    {"layout", native_layout, METH_O, NULL},
+    {"take", native_take, METH_VARARGS, NULL},
+    {"symbol_table", native_symbol_table, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

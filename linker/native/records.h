@@ -56,5 +56,8 @@ static inline Symbol symbol_at(const uint8_t *at, int word)
 PyObject *native_odd(PyObject *self, PyObject *arguments);
 PyObject *native_apply(PyObject *self, PyObject *arguments);
 PyObject *native_values(PyObject *self, PyObject *arguments);
+PyObject *native_layout(PyObject *self, PyObject *template);
+PyObject *native_take(PyObject *self, PyObject *arguments);
+PyObject *native_symbol_table(PyObject *self, PyObject *arguments);
 
 #endif

@@ -18,7 +18,8 @@ symbol_values.py  the value of a reference to a symbol
 writer.py       the file's bytes; output_symbols.py: its symbol table; mapfile.py: -Map
 
 native.py       whether the part in C is there (linker/native/); native_relocations.py: both looks at relocations,
-                native_values.py: what references to symbols get
+                native_values.py: what references to symbols get; native_take.py: a file's global symbols;
+                native_symbols.py: the symbol table
 columns.py      without it, large links: relocations and symbols in numpy arrays; column_relocations.py: both looks at
                 relocations, column_symbols.py: the symbol table
 

@@ -23,7 +23,14 @@ from uselib.linker.formats.elf import (
 from uselib.linker.passes.columns import SYMBOLS, is_reserved, symbol_columns
 from uselib.linker.passes.layout import Layout
 from uselib.linker.passes.model import ObjectFile, Symbol
-from uselib.linker.passes.output_symbols import OutputSymbol, PackedSymbols, global_row
+from uselib.linker.passes.output_symbols import (
+    OutputSymbol,
+    PackedSymbols,
+    SymbolList,
+    SymbolRows,
+    global_row,
+    ordinary_symbols,
+)
 from uselib.linker.passes.resolve import Resolution
 
 if TYPE_CHECKING:
@@ -91,8 +98,12 @@ def _offsets(names: list[str], unique: list[str], starts: Array) -> Array:
     return np.fromiter(map(start_of.__getitem__, names), np.int64, len(names))
 
 
-def output_symbols(layout: Layout, resolution: Resolution, keep_locals: bool) -> SymbolColumns:
-    """What `ordinary_symbols` gives, of large links."""
+def output_symbols(
+    layout: Layout, resolution: Resolution, keep_locals: bool, own: SymbolRows | None
+) -> SymbolColumns | SymbolList:
+    """What `ordinary_symbols` gives, of large links; one by one if the kind of output has rows of its own."""
+    if own is not None:
+        return ordinary_symbols(layout, resolution, keep_locals, own)
     names: list[str] = []
     parts: list[Array] = [np.zeros(0, _FIELDS)]
     for file in resolution.files:
@@ -122,7 +133,7 @@ def _locals(file: ObjectFile) -> tuple[list[str], Array]:
     output[is_file] = SHN_ABS
     rows = np.flatnonzero((kind != STT_SECTION) & (columns["name"] != 0) & (output != 0))
     names = file.strings.many(columns["name"][rows].tolist())
-    labels = np.fromiter((name.startswith(".L") for name in names), bool, len(names)) & ~is_file[rows]
+    labels = np.fromiter((name.startswith(".L") for name in names), bool, len(names))
     if labels.any():
         rows = rows[~labels]
         names = [name for name, label in zip(names, labels.tolist(), strict=True) if not label]

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from uselib.linker.errors import Diagnostic
 from uselib.linker.formats import elf
-from uselib.linker.formats.elf import RESERVED, SHN_ABS, SHN_COMMON, STB_WEAK, STT_TLS
+from uselib.linker.formats.elf import RESERVED, SHN_ABS, SHN_COMMON, STB_WEAK, STT_TLS, SymbolTable
 from uselib.linker.options import Options
-from uselib.linker.passes import commons
+from uselib.linker.passes import commons, native
 from uselib.linker.passes.model import COMMON, STRONG, UNDEFINED, WEAK, DynamicBinding, InputStub, ObjectFile, Symbol
 from uselib.linker.passes.shared_inputs import SharedInputs, versioned_definition
 
@@ -62,29 +62,47 @@ class Definitions:
                 file.sections[member] = None
 
     def _add_symbols(self, file: ObjectFile) -> None:
-        symbols, take = self.symbols, file.globals.append
-        wrap, discarded, ours = self._wrap, file.discarded, file.stub is None
-        first, sections = file.first_global, file.sections
-        rows = list(file.symbol_rows(first))
+        if native.AVAILABLE and self._add_natively(file):
+            return
+        rows = list(file.symbol_rows(file.first_global))
         names = self._versioned(file.strings.many([row[0] for row in rows]), rows)
-        for name, (_, info, other, section, value, size) in zip(names, rows, strict=True):
-            symbol = symbols.get(name)
-            if symbol is None and section and section not in RESERVED and (place := sections[section]) is not None:
-                rank = WEAK if info >> 4 == STB_WEAK else STRONG
-                symbol = Symbol(name, file, place, rank, value, size, info & 15, info >> 4, other & 3)
-                symbols[name] = symbol
-                take(symbol)
-                continue
-            if symbol is None or (wrap and not section):
-                plain = section or not (wrap or "@" in name)
-                symbol = symbols.setdefault(name, Symbol(name)) if plain else self._referred(name)
+        for name, row in zip(names, rows, strict=True):
+            self._add_symbol(file, name, row)
+
+    def _add_natively(self, file: ObjectFile) -> bool:
+        """Adds the symbols in C, but for those that need more than a dictionary. False: they are none that it can do."""
+        table, strings = file.symbols, file.strings
+        if not isinstance(table, SymbolTable) or self._wrap or b"@" in strings.data:
+            return False
+        from uselib.linker.passes.native_take import take
+
+        def left(number: int) -> None:
+            row = table[number]
+            self._add_symbol(file, strings[row.name], row)
+
+        return take(file, table.data, self.symbols, self.undefined, self._shared.offered, left)
+
+    def _add_symbol(self, file: ObjectFile, name: str, row: Sequence[int]) -> None:
+        symbols, take = self.symbols, file.globals.append
+        wrap, discarded, sections = self._wrap, file.discarded, file.sections
+        _, info, other, section, value, size = row
+        symbol = symbols.get(name)
+        if symbol is None and section and section not in RESERVED and (place := sections[section]) is not None:
+            rank = WEAK if info >> 4 == STB_WEAK else STRONG
+            symbol = Symbol(name, file, place, rank, value, size, info & 15, info >> 4, other & 3)
+            symbols[name] = symbol
             take(symbol)
-            if visibility := other & 3:
-                symbol.visibility = min(symbol.visibility or visibility, visibility)
-            if section and section not in discarded:
-                self._define(symbol, file, info, section, value, size)
-                continue
-            self._refer(symbol, info, ours)
+            return
+        if symbol is None or (wrap and not section):
+            plain = section or not (wrap or "@" in name)
+            symbol = symbols.setdefault(name, Symbol(name)) if plain else self._referred(name)
+        take(symbol)
+        if visibility := other & 3:
+            symbol.visibility = min(symbol.visibility or visibility, visibility)
+        if section and section not in discarded:
+            self._define(symbol, file, info, section, value, size)
+            return
+        self._refer(symbol, info, file.stub is None)
 
     def _refer(self, symbol: Symbol, info: int, ours: bool) -> None:
         """Takes a reference. ours: of an object that is not part of a stub library."""

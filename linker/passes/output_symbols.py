@@ -1,6 +1,7 @@
 """The symbol table of the output: which symbols it has, and their records.
 
-`SymbolList` has a named tuple for each; `column_symbols.SymbolColumns`, of large links, arrays.
+`SymbolList` has a named tuple for each; `native_symbols.NativeSymbols` packs them in C; `column_symbols.SymbolColumns`, of
+large links without that, has arrays.
 """
 
 from __future__ import annotations
@@ -141,8 +142,8 @@ def global_row(symbol: Symbol, layout: Layout) -> OutputSymbol | None:
     return OutputSymbol(symbol.name, info, symbol.visibility, index, symbol.location, symbol.size)
 
 
-OrdinarySymbols = Callable[[Layout, Resolution, bool], OutputSymbols]
-"""What gives the symbols of an output that has no rows of its own. The last argument: whether to keep local symbols."""
+OrdinarySymbols = Callable[[Layout, Resolution, bool, SymbolRows | None], OutputSymbols]
+"""What gives the symbols of an output: `ordinary_symbols`, or what does the same faster."""
 
 
 def symbol_rows(
@@ -151,9 +152,7 @@ def symbol_rows(
     """All output symbols, local ones first; None for -s. own: what gives the kind's own rows for a global symbol."""
     if options.strip_all:
         return None
-    if own is None:
-        return ordinary(layout, resolution, not options.discard_locals)
-    return ordinary_symbols(layout, resolution, not options.discard_locals, own)
+    return ordinary(layout, resolution, not options.discard_locals, own)
 
 
 def ordinary_symbols(
