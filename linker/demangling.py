@@ -11,6 +11,7 @@ from uselib.linker.errors import Diagnostic
 from uselib.linker.quick_dataclass import replace
 
 _MANGLED = re.compile(r"\b_(?:Z|R[A-Za-z])[\w.$]+")
+_HASH = re.compile(r"(?<=\w)\[[0-9a-f]+\]")  # of a crate of Rust
 _MOST = 1000  # names; messages are limited too
 
 
@@ -21,7 +22,7 @@ def demangled(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
     names = list(dict.fromkeys(name for text in texts for name in _MANGLED.findall(text)))[:_MOST]
     if not names:
         return listed
-    known = _plain_names(names)
+    known = plain_names(names)
 
     def plain(text: str) -> str:
         return _MANGLED.sub(lambda match: known.get(match[0], match[0]), text)
@@ -38,7 +39,7 @@ def demangled(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
     ]
 
 
-def _plain_names(names: list[str]) -> dict[str, str]:
+def plain_names(names: list[str]) -> dict[str, str]:
     """Mangled name -> name in the source, for those that can be demangled."""
     tool = shutil.which("c++filt")
     if tool is not None:
@@ -46,7 +47,9 @@ def _plain_names(names: list[str]) -> dict[str, str]:
             done = subprocess.run([tool], input="\n".join(names), capture_output=True, text=True, timeout=20)
             lines = done.stdout.splitlines()
             if done.returncode == 0 and len(lines) == len(names):
-                return dict(zip(names, lines, strict=True))
+                return {
+                    n: _HASH.sub("", line) if n.startswith("_R") else line for n, line in zip(names, lines, strict=True)
+                }
         except (OSError, subprocess.SubprocessError):
             pass
     return _by_library(names)

@@ -29,6 +29,8 @@ _FLAGS = {
     "no warn_common": "no-warn-common",
     "fatal_warnings": "fatal-warnings",
     "no fatal_warnings": "no-fatal-warnings",
+    "warn_execstack": "warn-execstack",
+    "no warn_execstack": "no-warn-execstack",
     "no_warnings": "w no-warnings",
     "no unresolved_are_errors": "warn-unresolved-symbols",
     "unresolved_are_errors": "error-unresolved-symbols",
@@ -57,6 +59,23 @@ _FLAGS = {
     "no export_dynamic": "no-export-dynamic",
     "symbolic all": "Bsymbolic",
     "symbolic functions": "Bsymbolic-functions",
+    "symbolic non-weak": "Bsymbolic-non-weak",
+    "symbolic non-weak-functions": "Bsymbolic-non-weak-functions",
+    "symbolic ": "Bno-symbolic",
+    "default_symver": "default-symver",
+    "no no_undefined_version": "undefined-version",
+    "no_undefined_version": "no-undefined-version",
+    "list data": "dynamic-list-data",
+    "list new": "dynamic-list-cpp-new",
+    "list typeinfo": "dynamic-list-cpp-typeinfo",
+    "shlib_undefined": "allow-shlib-undefined",
+    "no shlib_undefined": "no-allow-shlib-undefined",
+    "copy_dt_needed": "copy-dt-needed-entries add-needed",
+    "no copy_dt_needed": "no-copy-dt-needed-entries no-add-needed",
+    "lib(": "start-lib",
+    "lib)": "end-lib",
+    "no relax": "no-relax",
+    "relax": "relax",
     "no_undefined": "no-undefined",
     "old_dtags": "disable-new-dtags",
     "no old_dtags": "enable-new-dtags",
@@ -92,22 +111,36 @@ _VALUES = {
     "hash_style": "hash-style",
     "version_script": "version-script",
     "dynamic_list": "dynamic-list",
+    "export_symbol": "export-dynamic-symbol",
+    "export_list": "export-dynamic-symbol-list",
+    "init": "init",
+    "fini": "fini",
+    "audit": "audit",
+    "depaudit": "depaudit P",
+    "filter": "filter F",
+    "auxiliary": "auxiliary f",
+    "retained_file": "retain-symbols-file",
+    "dependency_file": "dependency-file",
+    "compress_debug": "compress-debug-sections",
+    "package_metadata": "package-metadata",
+    "oformat": "oformat",
+    "rpath_link": "rpath-link",
     "exclude_libs": "exclude-libs",
 }
 # accepted, because compilers pass them and there is nothing to do for them
 _IGNORED_FLAGS = (
-    "cref noinhibit-exec nostdlib add-needed no-add-needed copy-dt-needed-entries "
-    "no-copy-dt-needed-entries relax no-relax n nmagic g sort-common "
+    "cref noinhibit-exec nostdlib n nmagic g sort-common "
     "no-ld-generated-unwind-info ld-generated-unwind-info stats color-diagnostics "
-    "no-color-diagnostics verbose no-omagic check-sections no-check-sections warn-once warn-execstack "
-    "no-warn-execstack warn-rwx-segments no-warn-rwx-segments warn-section-align no-warn-mismatch "
-    "no-warn-search-mismatch no-keep-memory reduce-memory-overheads threads no-threads no-allow-shlib-undefined "
-    "allow-shlib-undefined"
+    "no-color-diagnostics verbose no-omagic check-sections no-check-sections warn-once "
+    "warn-rwx-segments no-warn-rwx-segments warn-section-align no-warn-mismatch "
+    "no-warn-search-mismatch no-keep-memory reduce-memory-overheads threads no-threads"
 ).split()
-_IGNORED_VALUES = ("rpath-link plugin plugin-opt O G A sort-section dependency-file icf").split()
-# asking for another kind of output: remedy -> names
+_IGNORED_VALUES = ("plugin plugin-opt O G A sort-section icf").split()
+# what is not done: remedy -> names
+_REFUSED_FLAGS = {
+    "gdb makes the index: gdb-add-index PROGRAM, or `set index-cache enabled on`": "gdb-index",
+}
 _REFUSED_VALUES = {
-    "the output is ELF": "oformat",
     "inputs are ELF": "b format",
 }
 
@@ -120,12 +153,13 @@ def _rows(kind: int, table: dict[str, str]) -> dict[str, tuple[int, str]]:
 TABLE: dict[str, tuple[int, str]] = {
     **_rows(FLAG, _FLAGS),
     **_rows(VALUE, _VALUES),
+    **_rows(REFUSED, _REFUSED_FLAGS),
     **_rows(REFUSED_VALUE, _REFUSED_VALUES),
     **dict.fromkeys(_IGNORED_FLAGS, (IGNORED, "")),
     **dict.fromkeys(_IGNORED_VALUES, (IGNORED_VALUE, "")),
 }
 
-JOINED = frozenset("oLleumzTyRIhOGA")  # single letters whose value may follow without a space
+JOINED = frozenset("oLleumzTyRIhOGAfFP")  # single letters whose value may follow without a space
 OPTIONAL_VALUE = frozenset(
     ("threads", "color-diagnostics", "build-id", "sort-common", "demangle", "unresolved-symbols", "unique")
 )
@@ -140,17 +174,26 @@ Z_KEPT = {
     "notext": "text",
     "textoff": "text",
     **dict.fromkeys(
-        "initfirst interpose loadfltr nodefaultlib nodelete nodlopen nodump origin global nocopyreloc".split(), ""
+        "initfirst interpose loadfltr nodefaultlib nodelete nodlopen nodump origin global nocopyreloc nosectionheader".split(),
+        "",
     ),
+    "dynamic-undefined-weak": "nodynamic-undefined-weak",
+    "nodynamic-undefined-weak": "dynamic-undefined-weak",
+    "pack-relative-relocs": "nopack-relative-relocs",
+    "nopack-relative-relocs": "pack-relative-relocs",
+    "ibt": "",
+    "shstk": "",
+    "ibtplt": "",
+    **dict.fromkeys("x86-64-baseline x86-64-v2 x86-64-v3 x86-64-v4".split(), ""),
 }
 
 Z_IGNORED = frozenset(
     (
-        "call-nop cet-report combreloc common dynamic-undefined-weak force-ibt ibt ibtplt "
+        "call-nop cet-report combreloc common force-ibt "
         "indirect-extern-access keep-text-section-prefix nocombreloc nocommon "
-        " nodynamic-undefined-weak noextern-prot-data noextern-protected-data nognustack "
-        "noindirect-extern-access nokeep-text-section-prefix nopack-relative-relocs noseparate-code "
-        "nostart-stop-gc nounique-symbol pack-relative-relocs report-relative-reloc rodynamic "
-        "separate-code separate-loadable-segments shstk start-stop-gc unique-symbol"
+        "noextern-prot-data noextern-protected-data nognustack "
+        "noindirect-extern-access nokeep-text-section-prefix noseparate-code "
+        "nostart-stop-gc nounique-symbol report-relative-reloc rodynamic "
+        "separate-code separate-loadable-segments start-stop-gc unique-symbol"
     ).split()
 )

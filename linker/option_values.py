@@ -40,6 +40,7 @@ class CommandLine:
     whole: bool = False
     dynamic: bool = True
     as_needed: bool = False
+    lazy: bool = False
     pushed: list[tuple[bool, bool, bool]] = field(default_factory=list)
     keywords: set[str] = field(default_factory=set)
 
@@ -47,33 +48,66 @@ class CommandLine:
         self.lists.setdefault(key, []).append(value)
 
     def input(self, name: str, library: bool = False) -> None:
-        argument = InputArgument(name, library, self.whole, self.dynamic, self.as_needed)
+        argument = InputArgument(name, library, self.whole, self.dynamic, self.as_needed, self.lazy)
         (self.inputs if self.group is None else self.group).append(argument)
 
 
+def _begin_group(line: CommandLine, option: str) -> None:
+    if line.group is not None:
+        raise bad_option(option, "groups may not be nested")
+    line.group = []
+
+
+def _end_group(line: CommandLine, option: str) -> None:
+    if line.group is None:
+        raise bad_option(option, "there is no group to end")
+    line.inputs.append(InputGroup(tuple(line.group)))
+    line.group = None
+
+
+def _begin_library(line: CommandLine, option: str) -> None:
+    _begin_group(line, option)
+    line.lazy = True
+
+
+def _end_library(line: CommandLine, option: str) -> None:
+    _end_group(line, option)
+    line.lazy = False
+
+
+def _push(line: CommandLine, _option: str) -> None:
+    line.pushed.append((line.whole, line.dynamic, line.as_needed))
+
+
+def _pop(line: CommandLine, option: str) -> None:
+    if not line.pushed:
+        raise bad_option(option, "no --push-state before it")
+    line.whole, line.dynamic, line.as_needed = line.pushed.pop()
+
+
+_MARKS: dict[str, Callable[[CommandLine, str], None]] = {
+    "(": _begin_group,
+    ")": _end_group,
+    "lib(": _begin_library,
+    "lib)": _end_library,
+    "push": _push,
+    "pop": _pop,
+}
+
+
 def take_flag(line: CommandLine, key: str, option: str, value: str | None) -> None:
-    if key == "(":
-        if line.group is not None:
-            raise bad_option(option, "groups may not be nested")
-        line.group = []
-    elif key == ")":
-        if line.group is None:
-            raise bad_option(option, "there is no group to end")
-        line.inputs.append(InputGroup(tuple(line.group)))
-        line.group = None
+    """An option without a value, or with an optional one."""
+    if key in _MARKS:
+        _MARKS[key](line, option)
     elif key.removeprefix("no ") in ("whole", "dynamic", "as_needed"):
         setattr(line, key.removeprefix("no "), not key.startswith("no "))
-    elif key == "push":
-        line.pushed.append((line.whole, line.dynamic, line.as_needed))
-    elif key == "pop":
-        if not line.pushed:
-            raise bad_option(option, "no --push-state before it")
-        line.whole, line.dynamic, line.as_needed = line.pushed.pop()
     elif key.startswith(("shape ", "symbolic ")):
         name, _, word = key.partition(" ")
         line.values[name] = word
     elif key.startswith("magic "):
         line.values["magic"] = key.removeprefix("magic ")
+    elif key.startswith("list "):
+        line.add("list_kinds", key.removeprefix("list "))
     elif key == "unique":
         line.add("unique", value or "")
     elif key == "build_id":
@@ -143,13 +177,35 @@ def _version_rule(line: CommandLine, option: str, value: str) -> None:
 
 def _rpath(line: CommandLine, option: str, value: str) -> None:
     for directory in value.split(":"):
-        line.add("rpath", directory)
+        if directory not in line.lists.get("rpath", ()):
+            line.add("rpath", directory)
+
+
+def _directories(line: CommandLine, _option: str, value: str) -> None:
+    for directory in value.split(":"):
+        line.add("rpath_link", directory)
+
+
+def _compression(line: CommandLine, option: str, value: str) -> None:
+    methods = {"none": "", "zlib": "zlib", "zlib-gabi": "zlib", "zstd": "zstd"}
+    if value not in methods:
+        raise bad_option(option, f"`{value}` is not a method", "write none, zlib or zstd")
+    line.values["compress_debug"] = methods[value]
+
+
+def _oformat(line: CommandLine, option: str, value: str) -> None:
+    if value != "binary" and value not in _ELF_FORMATS:
+        raise bad_option(option, f"`{value}` is not a format", "write binary or elf64-x86-64 or elf32-i386")
+    line.values["oformat"] = "binary" if value == "binary" else ""
+
+
+_ELF_FORMATS = ("elf64-x86-64", "elf32-i386", "elf")
 
 
 def _unresolved(line: CommandLine, option: str, value: str) -> None:
     if value not in ("ignore-all", "report-all", "ignore-in-object-files", "ignore-in-shared-libs"):
         raise bad_option(option, f"`{value}` is not a method")
-    line.values["unresolved_are_errors"] = value in ("report-all", "ignore-in-shared-libs")
+    line.values["unresolved"] = value
 
 
 def _keyword(line: CommandLine, option: str, word: str) -> None:
@@ -201,6 +257,9 @@ _HANDLERS: dict[str, Callable[[CommandLine, str, str], None]] = {
     "scheme": _scheme,
     "version_rule": _version_rule,
     "rpath": _rpath,
+    "rpath_link": _directories,
+    "compress_debug": _compression,
+    "oformat": _oformat,
     "keyword": _keyword,
     "error_limit": _error_limit,
     "hash_style": _hash_style,
@@ -218,6 +277,12 @@ _LISTS = {
     "trace_symbol": "trace_symbols",
     "version_script": "version_scripts",
     "dynamic_list": "dynamic_lists",
+    "export_symbol": "export_symbols",
+    "export_list": "export_lists",
+    "audit": "audit",
+    "depaudit": "depaudit",
+    "filter": "filters",
+    "auxiliary": "auxiliary",
 }
 
 

@@ -15,6 +15,9 @@ class InputArgument:
     whole: bool = False
     dynamic: bool = True  # whether a -l name may be a shared object (-Bdynamic)
     as_needed: bool = False  # whether a shared object is left out of DT_NEEDED where nothing refers to it
+    lazy: bool = (
+        False  # --start-lib: an object is taken where it defines something undefined, as a member of an archive
+    )
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,12 @@ class Options:
     discard_labels: bool = False  # -X, which changes something with -r only
     define_common: bool = False  # -d, which changes something with -r only
     emit_relocs: bool = False
+    relax: bool = True
+    retained_file: str = ""  # --retain-symbols-file
+    dependency_file: str = ""
+    compress_debug: str = ""  # zlib or zstd
+    package_metadata: str = ""
+    oformat: str = ""  # "binary", or empty: ELF
     eh_frame_hdr: bool = False
     unique: tuple[str, ...] = ()  # patterns of --unique; "": sections that the layout does not know by name
     demangle: bool = True
@@ -63,12 +72,14 @@ class Options:
     rpath: tuple[str, ...] = ()
     version_rule: str = ""  # a name of uselib.linker.versions.RULES, or empty: none is recorded
     executable_stack: bool | None = None  # -z execstack, -z noexecstack
+    warn_execstack: bool = True
     stack_size: int = 0
     max_page_size: int = 0x1000
     allow_multiple_definition: bool = False
     warn_common: bool = False
     fatal_warnings: bool = False
     no_warnings: bool = False
+    unresolved: str = "report-all"  # --unresolved-symbols
     unresolved_are_errors: bool = True
     help: bool = False
     version: bool = False
@@ -77,11 +88,27 @@ class Options:
     soname: str = ""
     hash_style: str = "both"  # sysv, gnu, both
     export_dynamic: bool = False  # -E
-    symbolic: str = ""  # -Bsymbolic: all; -Bsymbolic-functions: functions
+    symbolic: str = ""  # -Bsymbolic: all; -Bsymbolic-X: X
     version_scripts: tuple[str, ...] = ()
+    no_undefined_version: bool = False  # a version script may only name what is defined
+    default_symver: bool = False  # exports have the SONAME as their version
     dynamic_lists: tuple[str, ...] = ()
+    list_kinds: tuple[str, ...] = ()  # --dynamic-list-data: data; --dynamic-list-cpp-new: new; -typeinfo: typeinfo
+    export_symbols: tuple[str, ...] = ()  # --export-dynamic-symbol: patterns
+    export_lists: tuple[str, ...] = ()  # --export-dynamic-symbol-list: files
     exclude_libs: tuple[str, ...] = ()
     no_undefined: bool = False  # also in shared objects
+    shlib_undefined: bool | None = (
+        None  # whether shared objects may refer to what nobody defines; None: not in programs
+    )
+    copy_dt_needed: bool = False  # what the shared objects need counts as if it were on the command line
+    rpath_link: tuple[str, ...] = ()  # where what they need is looked for, at link time only
+    init: str = "_init"
+    fini: str = "_fini"
+    audit: tuple[str, ...] = ()
+    depaudit: tuple[str, ...] = ()
+    filters: tuple[str, ...] = ()
+    auxiliary: tuple[str, ...] = ()
     old_dtags: bool = False  # DT_RPATH in place of DT_RUNPATH
     no_dynamic_linker: bool = False
     keywords: frozenset[str] = frozenset()  # of -z, those that the dynamic linker is told of; also norelro, notext

@@ -380,6 +380,12 @@ class ElfFile:
                 raise bad(where, f"truncated: section {self.sections.index(section)} lies beyond the end of the file")
         self.names = self.strings(shstrndx) if self.sections and shstrndx else StringTable(b"\0", where)
 
+    def segments(self) -> list[ProgramHeader]:
+        """The program headers that lie in the file."""
+        at, _, count = self.program_headers
+        end = at + count * self.elf_class.segment.size
+        return self.elf_class.segments(self.data[at:end]) if end <= len(self.data) else []
+
     def section_name(self, index: int) -> str:
         return self.names[self.sections[index].name]
 

@@ -13,7 +13,8 @@ from uselib.linker.formats.elf import ElfFile
 from uselib.linker.formats.string_table import StringTable
 
 SHT_GNU_HASH, SHT_GNU_VERDEF, SHT_GNU_VERNEED, SHT_GNU_VERSYM = 0x6FFFFFF6, 0x6FFFFFFD, 0x6FFFFFFE, 0x6FFFFFFF
-DT_NULL, DT_NEEDED, DT_SONAME, DT_FLAGS_1 = 0, 1, 14, 0x6FFFFFFB
+DT_NULL, DT_NEEDED, DT_SONAME, DT_RPATH, DT_RUNPATH = 0, 1, 14, 15, 29
+DT_AUDIT, DT_FLAGS_1 = 0x6FFFFEFC, 0x6FFFFFFB
 DF_1_PIE = 0x08000000
 VERSYM_HIDDEN, VER_NDX_LOCAL, VER_NDX_GLOBAL = 0x8000, 0, 1
 VER_FLG_BASE = 1
@@ -36,7 +37,7 @@ class SharedSymbol(NamedTuple):
 
 
 class SharedObject(NamedTuple):
-    """What a link takes from a shared object. read_only, alignments: of its sections, by index."""
+    """What a link takes from a shared object. read_only (once it is relocated), alignments: of its sections, by index."""
 
     where: str
     soname: str  # the file's name if it has none
@@ -45,6 +46,8 @@ class SharedObject(NamedTuple):
     undefined: tuple[tuple[str, bool], ...]  # name, whether the reference is weak
     read_only: tuple[bool, ...]
     alignments: tuple[int, ...]
+    runpath: tuple[str, ...] = ()  # DT_RUNPATH or DT_RPATH
+    audit: tuple[str, ...] = ()  # DT_AUDIT
 
     def alignment_of(self, symbol: SharedSymbol) -> int:
         """Of a copy of this variable: its section's, as far as its address allows (as GNU ld and lld do)."""
@@ -70,7 +73,7 @@ def read_shared_object(data: memoryview, where: str, name: str) -> SharedObject:
             "has no table of dynamic symbols",
             "take a shared object that was not stripped of its section headers",
         )
-    soname, needed = _names(file, by_type[elf.SHT_DYNAMIC])
+    names = _names(file, by_type[elf.SHT_DYNAMIC])
     table = by_type[elf.SHT_DYNSYM]
     strings = file.strings(file.sections[table].link)
     versions, nodes = _versions(file, by_type, strings)
@@ -103,26 +106,48 @@ def read_shared_object(data: memoryview, where: str, name: str) -> SharedObject:
                 symbol.size,
             )
         )
-    read_only = tuple(not header.flags & elf.SHF_WRITE for header in file.sections)
+    relro = [(p.address, p.address + p.memory_size) for p in file.segments() if p.type == elf.PT_GNU_RELRO]
+    read_only = tuple(
+        not header.flags & elf.SHF_WRITE or any(start <= header.address < end for start, end in relro)
+        for header in file.sections
+    )
     alignments = tuple(max(header.alignment, 1) for header in file.sections)
-    return SharedObject(where, soname or name, needed, tuple(defined), tuple(undefined), read_only, alignments)
+    return SharedObject(
+        where,
+        names.soname or name,
+        names.needed,
+        tuple(defined),
+        tuple(undefined),
+        read_only,
+        alignments,
+        names.runpath,
+        names.audit,
+    )
 
 
-def _names(file: ElfFile, index: int) -> tuple[str, tuple[str, ...]]:
-    """DT_SONAME and DT_NEEDED."""
+class _DynamicStrings(NamedTuple):
+    """The strings of .dynamic."""
+
+    soname: str
+    needed: tuple[str, ...]
+    runpath: tuple[str, ...]
+    audit: tuple[str, ...]
+
+
+def _names(file: ElfFile, index: int) -> _DynamicStrings:
     strings = file.strings(file.sections[index].link)
     entry = struct.Struct("<QQ" if file.elf_class.word == 8 else "<II")
-    soname, needed = "", []
+    found: dict[int, list[str]] = {tag: [] for tag in (DT_NEEDED, DT_SONAME, DT_RPATH, DT_RUNPATH, DT_AUDIT)}
     for tag, value in entry.iter_unpack(file.records(index, entry.size)):
         if tag == DT_NULL:
             break
-        if tag == DT_NEEDED:
-            needed.append(strings[value])
-        elif tag == DT_SONAME:
-            soname = strings[value]
+        if tag in found:
+            found[tag].append(strings[value])
         elif tag == DT_FLAGS_1 and value & DF_1_PIE:
             raise elf.bad(file.where, "a position-independent program, not a shared object or a relocatable object")
-    return soname, tuple(needed)
+    paths = [*found[DT_RUNPATH], *found[DT_RPATH]][:1]
+    runpath = tuple(filter(None, "".join(paths).split(":")))
+    return _DynamicStrings("".join(found[DT_SONAME][-1:]), tuple(found[DT_NEEDED]), runpath, tuple(found[DT_AUDIT]))
 
 
 def _versions(

@@ -47,11 +47,12 @@ from uselib.linker.library.request import LibraryPlan
 from uselib.linker.library.symbol_rows import TargetSymbolRows
 from uselib.linker.options import Options
 from uselib.linker.outputs.kind import OutputKind
+from uselib.linker.passes.definitions import define
 from uselib.linker.passes.layout import Layout
 from uselib.linker.passes.model import UNDEFINED, InputSection, InputStub, ObjectFile, Symbol
 from uselib.linker.passes.output_symbols import OutputSymbol
 from uselib.linker.passes.relocations import Needs
-from uselib.linker.passes.resolve import Resolution, define
+from uselib.linker.passes.resolve import Resolution
 from uselib.linker.quick_dataclass import replace
 
 # The program's initialisers are not the library's: start-up runs a library's own ones from its header (LibraryHeader).

@@ -6,16 +6,17 @@ from collections.abc import Callable, Iterable, Mapping
 
 from uselib.linker.errors import Diagnostic, LinkError
 from uselib.linker.formats import elf
-from uselib.linker.formats.elf import ET_DYN, ET_EXEC, SHF_ALLOC, SHT_PROGBITS
+from uselib.linker.formats.elf import ET_DYN, ET_EXEC, SHF_ALLOC, SHF_WRITE, SHT_PROGBITS
 from uselib.linker.image import Machine
 from uselib.linker.options import Options
 from uselib.linker.outputs.dynamic_section import DynamicSymbolTable
 from uselib.linker.outputs.entry_point import program_entry
 from uselib.linker.outputs.kind import OutputKind
-from uselib.linker.outputs.program_layout import ProgramLayout
+from uselib.linker.outputs.program_layout import ProgramLayout, executable_stack
 from uselib.linker.passes.dynamic_scan import (
     DynamicNeeds,
     OddOfDynamic,
+    drop_writable,
     dynamic_machine,
     settle_plt,
     settle_relocations,
@@ -23,9 +24,10 @@ from uselib.linker.passes.dynamic_scan import (
 from uselib.linker.passes.dynamic_symbols import DynamicPlan, decide
 from uselib.linker.passes.dynamic_tables import CODE, DynamicTables, place_copies
 from uselib.linker.passes.got import Tables
-from uselib.linker.passes.layout import Layout, LayoutPolicy
+from uselib.linker.passes.layout import Layout, LayoutPolicy, default_place
 from uselib.linker.passes.model import UNDEFINED, InputSection, Symbol
 from uselib.linker.passes.output_symbols import OutputSymbol, OutputSymbols
+from uselib.linker.passes.provided import TLS_BASE
 from uselib.linker.passes.relocations import Applying, MachineRelocations, Needs
 from uselib.linker.passes.resolve import Resolution
 from uselib.linker.passes.scan import OddRelocations
@@ -65,13 +67,14 @@ class DynamicOutput(OutputKind):
 
     @property
     def provides(self) -> Mapping[str, Callable[[Layout], int]]:
-        return {"_DYNAMIC": _dynamic_address}
+        own: dict[str, Callable[[Layout], int]] = {"_DYNAMIC": _dynamic_address}
+        return own | {TLS_BASE: lambda layout: layout.tls_start} if self._plan.shared else own
 
     def defined(self, resolution: Resolution, options: Options) -> None:
         decide(self._plan, resolution, options)
 
     def roots(self, resolution: Resolution, options: Options) -> Iterable[Symbol]:
-        names = ("_init", "_fini")
+        names = (options.init, options.fini)
         return [
             *super().roots(resolution, options),
             *self._plan.exports,
@@ -94,6 +97,11 @@ class DynamicOutput(OutputKind):
     def tables(self, needs: Needs, machine: MachineRelocations, resolution: Resolution) -> Tables:
         assert isinstance(needs, DynamicNeeds)
         problems = list(needs.problems)
+        if needs.text_relocations:
+            writable = {
+                place.name for s in resolution.allocated() if s.flags & SHF_WRITE and (place := default_place(s.name))
+            }
+            drop_writable(needs, writable)
         if needs.text_relocations and not self._options.keywords & {"notext", "textoff"}:
             problems += [
                 Diagnostic(
@@ -106,7 +114,7 @@ class DynamicOutput(OutputKind):
             ]
         if problems:
             raise LinkError(*dict.fromkeys(problems))
-        place_copies(needs, resolution, self._plan)
+        place_copies(needs, resolution, self._plan, "norelro" not in self._options.keywords)
         settle_plt(needs)
         settle_relocations(needs)
         self._tables = self.policy.tables = DynamicTables(machine, needs, self._plan, self._code)
@@ -124,9 +132,7 @@ class DynamicOutput(OutputKind):
     # -- layout ----------------------------------------------------------------------------------------------------------
 
     def layout(self, options: Options, resolution: Resolution) -> LayoutPolicy:
-        stack = options.executable_stack
-        if stack is None:
-            stack = any(file.executable_stack for file in resolution.files)
+        stack = executable_stack(resolution, options)
         base = (options.base or 0) if self._plan.pic else options.base
         starts, page = options.section_starts, options.max_page_size
         relro, now = "norelro" not in options.keywords, "now" in options.keywords

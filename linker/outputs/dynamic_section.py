@@ -48,7 +48,8 @@ DT = {
     "PLTREL": 20, "DEBUG": 21, "TEXTREL": 22, "JMPREL": 23, "INIT_ARRAY": 25, "FINI_ARRAY": 26, "INIT_ARRAYSZ": 27, "FINI_ARRAYSZ": 28,
     "RUNPATH": 29, "FLAGS": 30, "PREINIT_ARRAY": 32, "PREINIT_ARRAYSZ": 33, "GNU_HASH": 0x6FFFFEF5, "VERSYM": 0x6FFFFFF0,
     "RELACOUNT": 0x6FFFFFF9, "RELCOUNT": 0x6FFFFFFA, "FLAGS_1": 0x6FFFFFFB, "VERDEF": 0x6FFFFFFC, "VERDEFNUM": 0x6FFFFFFD,
-    "VERNEED": 0x6FFFFFFE, "VERNEEDNUM": 0x6FFFFFFF,
+    "VERNEED": 0x6FFFFFFE, "VERNEEDNUM": 0x6FFFFFFF, "AUDIT": 0x6FFFFEFC, "DEPAUDIT": 0x6FFFFEFB, "AUXILIARY": 0x7FFFFFFD,
+    "FILTER": 0x7FFFFFFF, "RELRSZ": 35, "RELR": 36, "RELRENT": 37,
 }  # fmt: skip
 _DF = {"origin": 1, "symbolic": 2, "textrel": 4, "now": 8, "static_tls": 16}
 _DF_1 = {
@@ -87,7 +88,16 @@ class DynamicSymbolTable:
         self._needs = self._version_needs()
         self.soname = options.soname or os.path.basename(options.output)
         self.needed = [self.strings.add(library.soname) for library in resolution.shared if library.needed]
+        self._texts = self._named_objects()
         self.sections = self._sections()
+
+    def _named_objects(self) -> list[tuple[str, list[int]]]:
+        """--audit, --filter and their like: tags and strings."""
+        options, add = self._options, self.strings.add
+        of_needed = [name for library in self._resolution.shared if library.needed for name in library.file.audit]
+        audits = (("AUDIT", options.audit), ("DEPAUDIT", [*options.depaudit, *of_needed]))
+        rows = [(tag, [add(":".join(names))] if names else []) for tag, names in audits]
+        return [*rows, ("AUXILIARY", [*map(add, options.auxiliary)]), ("FILTER", [*map(add, options.filters[-1:])])]
 
     def _version_needs(self) -> dict[str, dict[str, int]]:
         """The versions that are needed of each shared object, with their indices, which follow those of the nodes."""
@@ -176,10 +186,15 @@ class DynamicSymbolTable:
         section = symbol.section
         index = section.output.index if section is not None and section.output is not None else elf.SHN_ABS
         index = index if index <= elf.SHN_XINDEX else elf.SHN_XINDEX  # .dynsym has no table of further indices
-        value = symbol.location
+        value, kind = symbol.location, symbol.type
         if symbol.type == elf.STT_TLS and section is not None:
             value -= self._tls_start
-        return ElfSymbol(name, binding << 4 | symbol.type, symbol.visibility, index, value, symbol.size)
+        elif kind == elf.STT_GNU_IFUNC and not self._plan.shared and symbol in self._tables.wants.ifuncs:
+            value, kind = (
+                symbol.address,
+                elf.STT_FUNC,
+            )  # the program's own PLT entry is the function's address everywhere
+        return ElfSymbol(name, binding << 4 | kind, symbol.visibility, index, value, symbol.size)
 
     def laid_out(self, layout: Layout) -> None:
         """Addresses are final: st_value of thread-local symbols is an offset."""
@@ -233,13 +248,15 @@ class DynamicSymbolTable:
         rows: list[_Row] = [("NEEDED", name) for name in self.needed]
         rows += [("SONAME", soname)] * bool(soname)
         rows += [("RPATH" if self._options.old_dtags else "RUNPATH", path)] * bool(path)
+        for tag, words in self._texts:
+            rows += [(tag, word) for word in words]
         rows += [("SYMBOLIC", 0)] * (self._options.symbolic == "all" and self._plan.shared)
         return rows
 
     def _code(self, lookup: _Lookup, sized: bool) -> list[_Row]:
         """What is called at start-up and at the end."""
         rows: list[_Row] = []
-        for tag, name in (("INIT", "_init"), ("FINI", "_fini")):
+        for tag, name in (("INIT", self._options.init), ("FINI", self._options.fini)):
             symbol = self._resolution.symbols.get(name)
             if symbol is not None and symbol.rank and symbol.section is not None:
                 rows.append((tag, 0 if sized else symbol.address))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from uselib.linker.options import Options
 from uselib.linker.outputs.entry_point import program_entry
 from uselib.linker.outputs.kind import OutputKind
-from uselib.linker.outputs.program_layout import ProgramLayout
+from uselib.linker.outputs.program_layout import ProgramLayout, executable_stack
 from uselib.linker.passes.layout import Layout, LayoutPolicy
 from uselib.linker.passes.model import InputSection
 from uselib.linker.passes.resolve import Resolution
@@ -34,9 +34,7 @@ class ProgramOutput(OutputKind):
         return prepare(resolution, options)
 
     def layout(self, options: Options, resolution: Resolution) -> LayoutPolicy:
-        stack = options.executable_stack
-        if stack is None:
-            stack = any(file.executable_stack for file in resolution.files)
+        stack = executable_stack(resolution, options)
         return ProgramLayout(options.base, options.section_starts, options.max_page_size, stack, options.stack_size)
 
     def laid_out(self, resolution: Resolution, layout: Layout) -> None:

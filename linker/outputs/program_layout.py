@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from uselib.linker.errors import error
+from uselib.linker.errors import Diagnostic, error
 from uselib.linker.formats import elf
 from uselib.linker.formats.elf import (
     PT_DYNAMIC,
@@ -24,8 +24,10 @@ from uselib.linker.formats.elf import (
     ProgramHeader,
 )
 from uselib.linker.image import EXEC, PAGE, READ, WRITE, Machine
+from uselib.linker.options import Options
 from uselib.linker.passes.layout import Layout, Placement, align, default_place, note_headers
 from uselib.linker.passes.model import InputSection, OutputSection
+from uselib.linker.passes.resolve import Resolution
 from uselib.linker.quick_dataclass import dataclass, field
 
 # Order of output sections. Those not listed go by their flags, behind the listed ones of the same kind.
@@ -65,6 +67,19 @@ def rank(section: OutputSection) -> int:
     if section.flags & SHF_TLS:
         return _RANK[".tbss" if section.type == SHT_NOBITS else ".tdata"]
     return fixed if fixed is not None and low <= fixed < high else _RANK[other]
+
+
+def executable_stack(resolution: Resolution, options: Options) -> bool:
+    """Whether the stack is executable: by -z execstack, or since an object says that it needs it, of which it warns."""
+    if options.executable_stack is not None:
+        return options.executable_stack
+    needing = [file.where for file in resolution.files if file.executable_stack]
+    if needing and options.warn_execstack:
+        text = "requires executable stack (because the .note.GNU-stack section is executable)"
+        resolution.warnings.append(
+            Diagnostic(needing[0], text, remedy="see whether its code needs that; -z noexecstack forbids it")
+        )
+    return bool(needing)
 
 
 DEFAULT_BASE = {Machine.I386: 0x08048000, Machine.X86_64: 0x400000}

@@ -12,9 +12,10 @@ from uselib.linker.formats import notes
 from uselib.linker.formats.elf import SHF_ALLOC, SHT_NOTE, SHT_PROGBITS, STT_FUNC
 from uselib.linker.image import Binding, ExportKind, Identity
 from uselib.linker.options import Options
+from uselib.linker.passes.definitions import define
 from uselib.linker.passes.layout import Layout
 from uselib.linker.passes.model import UNDEFINED, InputSection, InputStub, ObjectFile, Symbol
-from uselib.linker.passes.resolve import Resolution, define
+from uselib.linker.passes.resolve import Resolution
 
 LIBRARIES = "_SHARED_LIBRARIES"
 PATH = "_SHARED_LIBRARY_PATH"

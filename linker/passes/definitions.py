@@ -6,6 +6,7 @@ replaces one in a stub library; the pair is recorded as a conflict, since the li
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from uselib.linker.errors import Diagnostic
@@ -13,7 +14,17 @@ from uselib.linker.formats import elf
 from uselib.linker.formats.elf import RESERVED, SHN_ABS, SHN_COMMON, STB_WEAK, STT_TLS, SymbolTable
 from uselib.linker.options import Options
 from uselib.linker.passes import commons, native
-from uselib.linker.passes.model import COMMON, STRONG, UNDEFINED, WEAK, DynamicBinding, InputStub, ObjectFile, Symbol
+from uselib.linker.passes.model import (
+    COMMON,
+    STRONG,
+    UNDEFINED,
+    WEAK,
+    DynamicBinding,
+    InputSection,
+    InputStub,
+    ObjectFile,
+    Symbol,
+)
 from uselib.linker.passes.shared_inputs import SharedInputs, versioned_definition
 
 
@@ -45,6 +56,13 @@ class Definitions:
         symbol.referenced = symbol.strong_reference = True
         if symbol.rank == UNDEFINED:
             self.undefined[name] = None
+
+    def assign(self, name: str, expression: str) -> None:
+        """--defsym NAME=EXPRESSION: a definition whose value comes later."""
+        define(self.symbol(name), None, 0)
+        self.undefined.pop(name, None)
+        if re.match(r"[A-Za-z_.$]", expression):
+            self.require(re.split(r"[-+]", expression, maxsplit=1)[0].strip())
 
     def add(self, file: ObjectFile) -> None:
         """Takes the definitions and references of a file; of COMDAT groups, the first with a signature stays."""
@@ -110,7 +128,7 @@ class Definitions:
             symbol.referenced = True
         if info >> 4 != STB_WEAK:
             symbol.strong_reference = True
-            if not symbol.rank and symbol.name not in self._shared.offered:
+            if not symbol.rank and (symbol.name not in self._shared.offered or symbol.hidden):
                 self.undefined[symbol.name] = None
         if info & 15 == STT_TLS and not symbol.rank:
             symbol.type = STT_TLS
@@ -125,6 +143,7 @@ class Definitions:
                 symbol = self.symbol(base)
                 symbol.dynamic = symbol.dynamic or DynamicBinding()
                 symbol.dynamic.version, symbol.dynamic.default_version = version, default
+                symbol.dynamic.explicit = True
                 names[number] = base
         return names
 
@@ -203,3 +222,14 @@ class Definitions:
                 remedy="make one static or rename it, or link with -z muldefs",
             )
         )
+
+
+def define(symbol: Symbol, section: InputSection | None, value: int, size: int = 0) -> None:
+    """Makes a definition that comes from the linker itself. `section` None: absolute."""
+    symbol.rank = STRONG
+    symbol.file = None
+    symbol.section = section
+    symbol.value = value
+    symbol.size = size
+    symbol.binding = elf.STB_GLOBAL
+    symbol.provided = True

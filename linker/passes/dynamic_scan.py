@@ -19,6 +19,7 @@ from uselib.linker.errors import Diagnostic
 from uselib.linker.formats.elf import SHF_WRITE, SHN_ABS, STT_OBJECT
 from uselib.linker.passes.apply import is_branch
 from uselib.linker.passes.dynamic_symbols import FUNCTIONS, DynamicPlan
+from uselib.linker.passes.layout import default_place
 from uselib.linker.passes.model import UNDEFINED, InputSection, ObjectFile, Symbol
 from uselib.linker.passes.relocations import (
     LinearRelocation,
@@ -211,6 +212,15 @@ def _direct(needs: DynamicNeeds, site: Site, name: str) -> None:
         symbol.dynamic.copied = True
         symbol.type = definition.type or STT_OBJECT
         needs.copies.append(symbol)
+
+
+def drop_writable(needs: DynamicNeeds, names: set[str]) -> None:
+    """A relocation is no text relocation if its output section, one of these names, is writable by other inputs."""
+    needs.text_relocations = [
+        (site, name)
+        for site, name in needs.text_relocations
+        if (place := default_place(site.section.name)) is None or place.name not in names
+    ]
 
 
 def settle_plt(needs: DynamicNeeds) -> None:

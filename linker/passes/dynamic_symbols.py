@@ -11,8 +11,19 @@ After this pass these do not change; what the symbols need (GOT, PLT, copies) is
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
-from uselib.linker.formats.elf import STB_LOCAL, STT_FUNC, STT_GNU_IFUNC, STV_DEFAULT, STV_PROTECTED
+from uselib.linker.errors import Diagnostic, LinkError
+from uselib.linker.formats.elf import (
+    STB_LOCAL,
+    STB_WEAK,
+    STT_COMMON,
+    STT_FUNC,
+    STT_GNU_IFUNC,
+    STT_OBJECT,
+    STV_DEFAULT,
+    STV_PROTECTED,
+)
 from uselib.linker.options import Options
 from uselib.linker.passes.libraries import read_file
 from uselib.linker.passes.model import UNDEFINED, DynamicBinding, Symbol
@@ -39,41 +50,55 @@ def dynamic_plan(resolution: Resolution, options: Options) -> DynamicPlan:
     """The plan; `decide` fills it in. Raises LinkError."""
     shared = options.shape == "shared"
     interpreter = not options.no_dynamic_linker and not shared
-    return DynamicPlan(shared, bool(options.shape), interpreter, _scripts(options.version_scripts))
+    texts = [_text(path, options) for path in options.version_scripts] + resolution.version_scripts
+    return DynamicPlan(shared, bool(options.shape), interpreter, _script(texts))
 
 
 def decide(plan: DynamicPlan, resolution: Resolution, options: Options) -> None:
     """Sets the attributes of all symbols, and the plan's exports. Every definition is known. Raises LinkError."""
-    listed = _scripts(options.dynamic_lists)
-    excluded = frozenset(options.exclude_libs)
+    exports = _Exports(plan, resolution, options)
+    if plan.script is not None:
+        plan.script.expect(resolution.symbols)
+        if options.no_undefined_version:
+            _report_missing(plan.script, resolution)
     for symbol in resolution.symbols.values():
         if symbol.visibility not in (STV_DEFAULT, STV_PROTECTED) or (symbol.binding == STB_LOCAL and symbol.rank):
             continue
         if symbol.rank == UNDEFINED:
-            _import(symbol, plan)
+            _import(symbol, plan, options)
         elif plan.shared:
-            _export_of_library(symbol, plan, options, listed, excluded)
+            exports.of_library(symbol)
         else:
-            known = symbol.dynamic
-            wanted = known is not None and (known.referenced or known.definition is not None or bool(known.version))
-            wanted |= options.export_dynamic and not symbol.provided and not _excluded(symbol, excluded)
-            if wanted or (listed is not None and listed.names(symbol.name)):
-                _export(symbol, plan, "")
+            exports.of_program(symbol)
 
 
-def _scripts(paths: tuple[str, ...]) -> VersionScript | None:
-    if not paths:
-        return None
-    nodes = [
-        node for path in paths for node in parse_version_script(read_file(path).decode("utf-8", "replace"), path).nodes
-    ]
-    return VersionScript(tuple(nodes))
+def _report_missing(script: VersionScript, resolution: Resolution) -> None:
+    """--no-undefined-version. Raises LinkError."""
+    missing = script.missing(name for name, symbol in resolution.symbols.items() if symbol.rank != UNDEFINED)
+    if missing:
+        remedy = "take it out of the version script, or link with --undefined-version"
+        texts = [(f"the version script gives it version {v}, and nothing defines it", name) for v, name in missing]
+        raise LinkError(*(Diagnostic("ld", text, name, remedy) for text, name in texts))
 
 
-def _import(symbol: Symbol, plan: DynamicPlan) -> None:
+def _text(path: str, options: Options) -> tuple[str, str]:
+    """A version script, which is looked for under -L too, as in GNU ld: its text and its place."""
+    if not os.path.exists(path) and not os.path.isabs(path):
+        path = next((p for d in options.library_paths if os.path.exists(p := os.path.join(d, path))), path)
+    return read_file(path).decode("utf-8", "replace"), path
+
+
+def _script(texts: Iterable[tuple[str, str]]) -> VersionScript | None:
+    nodes = [node for text, where in texts for node in parse_version_script(text, where).nodes]
+    return VersionScript(tuple(nodes)) if nodes else None
+
+
+def _import(symbol: Symbol, plan: DynamicPlan, options: Options) -> None:
     """A weak reference that nobody defines stays weak for the dynamic linker, if there is one."""
     dynamic = symbol.dynamic
     found = dynamic is not None and dynamic.definition is not None
+    if not found and not symbol.strong_reference and "nodynamic-undefined-weak" in options.keywords:
+        return
     if not symbol.referenced or not (found or plan.shared or (plan.interpreter and not symbol.strong_reference)):
         return
     dynamic = symbol.dynamic = dynamic or DynamicBinding()
@@ -82,22 +107,73 @@ def _import(symbol: Symbol, plan: DynamicPlan) -> None:
         symbol.type = dynamic.definition.type
 
 
-def _export_of_library(
-    symbol: Symbol, plan: DynamicPlan, options: Options, listed: VersionScript | None, excluded: frozenset[str]
-) -> None:
-    known = symbol.dynamic
-    exported, version = True, known.version if known is not None else ""
-    if plan.script is not None and not version:
-        exported, version = plan.script.of(symbol.name)
-    if symbol.provided and symbol.name not in dict(options.defsym):
-        exported = False
-    if not exported or _excluded(symbol, excluded):
-        return
-    dynamic = _export(symbol, plan, version)
-    function = symbol.type in FUNCTIONS
-    bound = options.symbolic == "all" or (options.symbolic == "functions" and function)
-    bound |= listed is not None and not listed.names(symbol.name)
-    dynamic.preemptible = symbol.visibility == STV_DEFAULT and not bound
+# --dynamic-list-cpp-X: demangled names
+_LISTS = {
+    "new": '{ extern "C++" { operator new*; operator delete*; }; };',
+    "typeinfo": '{ extern "C++" { typeinfo for*; typeinfo name for*; }; };',
+}
+
+
+class _Exports:
+    """What is exported: by the options that name symbols."""
+
+    def __init__(self, plan: DynamicPlan, resolution: Resolution, options: Options) -> None:
+        self._plan, self._options = plan, options
+        lists = [_text(path, options) for path in options.dynamic_lists]
+        lists += [(_LISTS[kind], f"--dynamic-list-cpp-{kind}") for kind in options.list_kinds if kind in _LISTS]
+        self._listed, self._data = _script(lists), "data" in options.list_kinds
+        own = [_text(path, options) for path in options.export_lists]
+        own += [(f"{{ {symbol}; }};", "--export-dynamic-symbol") for symbol in options.export_symbols]
+        self._own = _script(own)
+        self._names = resolution.symbols
+        self._excluded = frozenset(options.exclude_libs)
+        self._defined_by_options = {name for name, _ in resolution.defsym}
+        self._default_version = options.soname or os.path.basename(options.output) if options.default_symver else ""
+        for script in (self._listed, self._own):
+            if script is not None:
+                script.expect(resolution.symbols)
+
+    def of_program(self, symbol: Symbol) -> None:
+        known, options = symbol.dynamic, self._options
+        wanted = known is not None and (known.referenced or known.definition is not None or bool(known.version))
+        wanted |= options.export_dynamic and not symbol.provided and not _excluded(symbol, self._excluded)
+        if wanted or self._is_listed(symbol) or (self._own is not None and self._own.names(symbol.name)):
+            _export(symbol, self._plan, "")
+
+    def of_library(self, symbol: Symbol) -> None:
+        plan, known = self._plan, symbol.dynamic
+        exported, version = True, known.version if known is not None else ""
+        explicit = known is not None and known.explicit
+        if plan.script is not None and not explicit:
+            exported, version = plan.script.of(symbol.name)
+            if version and f"{symbol.name}@{version}" in self._names:  # .symver has made it that version's already
+                exported = False
+        if symbol.provided and symbol.name not in self._defined_by_options:
+            exported = False
+        if not exported or (not explicit and _excluded(symbol, self._excluded)):
+            return
+        dynamic = _export(symbol, plan, version or ("" if explicit else self._default_version))
+        dynamic.preemptible = symbol.visibility == STV_DEFAULT and not self._bound(symbol)
+
+    def _bound(self, symbol: Symbol) -> bool:
+        """Whether a shared object's own references to what it exports are bound to it (-Bsymbolic, --dynamic-list)."""
+        if self._own is not None and self._own.names(symbol.name):
+            return False
+        listing = self._listed is not None or self._data
+        if listing and not self._is_listed(symbol):
+            return True
+        how = self._options.symbolic
+        if not how or (listing and how != "all"):
+            return False
+        weak = symbol.binding == STB_WEAK
+        return not (how.endswith("functions") and symbol.type not in FUNCTIONS) and not (
+            how.startswith("non-weak") and weak
+        )
+
+    def _is_listed(self, symbol: Symbol) -> bool:
+        if self._data and symbol.type in (STT_OBJECT, STT_COMMON):
+            return True
+        return self._listed is not None and self._listed.names(symbol.name)
 
 
 def _export(symbol: Symbol, plan: DynamicPlan, version: str) -> DynamicBinding:

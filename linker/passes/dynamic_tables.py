@@ -377,8 +377,9 @@ def _number(key: SymbolKey) -> int:
     return 0
 
 
-def place_copies(needs: DynamicNeeds, resolution: Resolution, plan: DynamicPlan) -> None:
-    """Gives each copied variable a place in .bss, for all the names that its shared object has for it."""
+def place_copies(needs: DynamicNeeds, resolution: Resolution, plan: DynamicPlan, relro: bool) -> None:
+    """Gives each copied variable a place, for all the names that its shared object has for it: in .bss, or, if it is read-only there and
+    relro, in .data.rel.ro."""
     wanted, needs.copies = needs.copies, []
     for symbol in wanted:
         if symbol.section is not None:  # it is another name of one that has a place
@@ -389,7 +390,12 @@ def place_copies(needs: DynamicNeeds, resolution: Resolution, plan: DynamicPlan)
         )
         definition, library = symbol.dynamic.definition, symbol.dynamic.library
         alignment, size = library.file.alignment_of(definition), definition.size
-        section = InputSection(None, 0, ".bss.copy", SHT_NOBITS, SHF_ALLOC | SHF_WRITE, size, alignment)
+        number = definition.section
+        constant = relro and number < len(library.file.read_only) and library.file.read_only[number]
+        name, kind, content = (".bss.copy", SHT_NOBITS, b"")
+        if constant:
+            name, kind, content = (".data.rel.ro.copy", SHT_PROGBITS, bytes(size))
+        section = InputSection(None, 0, name, kind, SHF_ALLOC | SHF_WRITE, size, alignment, 0, content)
         for other in library.file.defined:
             if (other.section, other.value) != (definition.section, definition.value) or not other.default:
                 continue

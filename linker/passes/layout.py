@@ -172,7 +172,8 @@ def gather(sections: Iterable[InputSection], policy: LayoutPolicy, unique: Seque
             continue
         name = where.name
         if unique and _is_unique(section, where.name, unique):
-            name += f"\0{len(outputs)}"
+            where = Placement(section.name)
+            name = f"{section.name}\0{len(outputs)}"
         output = outputs.get(name)
         if output is None:
             output = outputs[name] = OutputSection(where.name, section.type, entsize=section.entsize)

@@ -134,12 +134,21 @@ def _defined_names(where: str, data: memoryview) -> list[str]:
     return [file.strings[symbol.name] for symbol in file.symbols[file.first_global :] if symbol.section]
 
 
+def object_library(data: memoryview, where: str) -> InputLibrary:
+    """An object between --start-lib and --end-lib, as an archive of one member."""
+    index = [(name, 0) for name in _defined_names(where, data)]
+    return InputLibrary(where, index, lambda: [0], lambda _: (where, data), None)
+
+
 class Finder:
     """Where inputs are looked for: -L, --sysroot and --scheme."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
         self._searched: list[str] = []  # SEARCH_DIR of linker scripts
+        self.version_scripts: list[tuple[str, str]] = []  # of linker scripts: text, place
+        self.assignments: list[tuple[str, str]] = []  # of linker scripts: symbol, expression
+        self.read: list[str] = []  # every file that was read, in order
 
     def directories(self) -> list[str]:
         """-L directories, `=` and `$SYSROOT` replaced by the sysroot, then those of scripts."""
@@ -180,6 +189,8 @@ class Finder:
     def script(self, data: bytes, path: str) -> list[InputArgument]:
         """What a text file such as libc.so names. Raises LinkError."""
         found = parse_script(data, path)
+        self.version_scripts += [(text, path) for text in found.versions]
+        self.assignments += found.assignments
         self._searched += [self._in_sysroot(directory) for directory in found.directories]
         return [
             InputArgument(item[2:], library=True, as_needed=as_needed)

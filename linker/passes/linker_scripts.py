@@ -1,6 +1,7 @@
 """Linker scripts as libraries are given (libc.so, libm.a of glibc): text files that name other inputs.
 
     INPUT ( FILE, "FILE" -lNAME AS_NEEDED ( ... ) )     GROUP ( ... )     SEARCH_DIR ( DIR )
+    VERSION { version script }     SYMBOL = EXPRESSION;     as --version-script and --defsym
     OUTPUT_FORMAT ( ... )  OUTPUT_ARCH ( ... )  TARGET ( ... )    no effect here
 
 Source: the manual of GNU ld, "Commands Dealing with Files". Scripts that lay out sections are refused.
@@ -18,15 +19,20 @@ _TOKEN = re.compile(r'\s+|/\*.*?\*/|"([^"]*)"|([(),;])|([^\s(),;"]+)', re.S)
 _NOT_A_SCRIPT = "neither an object file, an archive nor an INPUT/GROUP linker script"
 _INPUTS = ("INPUT", "GROUP")
 _IGNORED = ("OUTPUT_FORMAT", "OUTPUT_ARCH", "TARGET")
-_LAYOUT = ("SECTIONS", "MEMORY", "PHDRS", "VERSION", "ENTRY", "PROVIDE", "ASSERT")
+_LAYOUT = ("SECTIONS", "MEMORY", "PHDRS", "ENTRY", "PROVIDE", "ASSERT")
+_VERSION = re.compile(r"\bVERSION\s*\{")
+_ASSIGNMENT = re.compile(r"(?m)^\s*([A-Za-z_.$][\w.$]*)\s*=\s*([^;=]+);")
 _END = ""
 
 
 class LinkerScript(NamedTuple):
-    """inputs: names of files and `-lNAME`, in order, each with whether it stands in AS_NEEDED. directories: of SEARCH_DIR."""
+    """inputs: names of files and `-lNAME`, in order, each with whether it stands in AS_NEEDED. directories: of SEARCH_DIR. versions: texts
+    of version scripts. assignments: symbols and expressions."""
 
     inputs: list[tuple[str, bool]]
     directories: list[str]
+    versions: list[str]
+    assignments: list[tuple[str, str]]
 
 
 class _Token(NamedTuple):
@@ -40,10 +46,13 @@ def parse_script(data: bytes, path: str) -> LinkerScript:
         text = data.decode("ascii")
     except UnicodeDecodeError:
         raise error(path, "neither an object file, an archive nor a linker script") from None
+    text, versions = _without_versions(text, path)
+    assignments = [(match[1], match[2].strip()) for match in _ASSIGNMENT.finditer(text)]
+    text = _ASSIGNMENT.sub("", text)
     tokens = _tokens(text, path)
     inputs: list[tuple[str, bool]] = []
     directories: list[str] = []
-    seen = False
+    seen = bool(versions or assignments)
     while (token := next(tokens)).text != _END:
         if token.text == ";":
             continue
@@ -63,7 +72,22 @@ def parse_script(data: bytes, path: str) -> LinkerScript:
         seen = True
     if not seen:
         raise _bad(path)
-    return LinkerScript(inputs, directories)
+    return LinkerScript(inputs, directories, versions, assignments)
+
+
+def _without_versions(text: str, path: str) -> tuple[str, list[str]]:
+    """The text without its VERSION commands, and the version scripts in them."""
+    found = []
+    while (match := _VERSION.search(text)) is not None:
+        depth, end = 1, match.end()
+        while depth and end < len(text):
+            depth += {"{": 1, "}": -1}.get(text[end], 0)
+            end += 1
+        if depth:
+            raise error(path, "VERSION without `}`")
+        found.append(text[match.end() : end - 1])
+        text = text[: match.start()] + text[end:]
+    return text, found
 
 
 def _bad(path: str) -> LinkError:

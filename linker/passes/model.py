@@ -15,6 +15,8 @@ from uselib.linker.formats.elf import (
     SHT_NOBITS,
     STT_FUNC,
     STT_SECTION,
+    STV_HIDDEN,
+    STV_INTERNAL,
     ElfFile,
     ElfRelocation,
     ElfSymbol,
@@ -207,6 +209,11 @@ class Symbol:
         return section.address + self.value
 
     @property
+    def hidden(self) -> bool:
+        """Whether no other object of a program sees it, nor gives its definition."""
+        return self.visibility in (STV_HIDDEN, STV_INTERNAL)
+
+    @property
     def absolute(self) -> bool:
         return self.rank in (WEAK, STRONG) and self.section is None and not self.provided
 
@@ -236,6 +243,7 @@ class DynamicBinding:
     definition: SharedSymbol | None = None
     referenced: bool = False  # by a shared object
     version: str = ""  # of a definition in the output
+    explicit: bool = False  # the object itself names the version (.symver), maybe an empty one
     default_version: bool = True
     exported: bool = False  # the output defines it for others
     preemptible: bool = False  # what it is bound to is decided at start-up

@@ -6,12 +6,22 @@ import re
 from collections.abc import Callable, Mapping
 
 from uselib.linker.errors import Diagnostic, LinkError, error
-from uselib.linker.formats.elf import SHF_ALLOC, SHF_EXECINSTR, SHF_TLS, SHF_WRITE, SHT_NOBITS, STV_PROTECTED
+from uselib.linker.formats.elf import (
+    SHF_ALLOC,
+    SHF_EXECINSTR,
+    SHF_TLS,
+    SHF_WRITE,
+    SHT_NOBITS,
+    STT_TLS,
+    STV_HIDDEN,
+    STV_PROTECTED,
+)
 from uselib.linker.options import Options
+from uselib.linker.passes.definitions import define
 from uselib.linker.passes.eh_frame import HEADER
 from uselib.linker.passes.layout import Layout
 from uselib.linker.passes.model import UNDEFINED, OutputSection, Symbol
-from uselib.linker.passes.resolve import Resolution, define
+from uselib.linker.passes.resolve import Resolution
 from uselib.linker.quick_dataclass import dataclass, field
 
 
@@ -89,6 +99,10 @@ PROVIDED: dict[str, Callable[[Layout], int]] = {
     "_GLOBAL_OFFSET_TABLE_": _got,
     "__GNU_EH_FRAME_HDR": _start_of(HEADER),
 }
+# For local-dynamic descriptors: in a shared object the start of its thread-local data. In a program these have become local-exec, where
+# offsets count from the thread pointer.
+TLS_BASE = "_TLS_MODULE_BASE_"
+PROVIDED[TLS_BASE] = lambda layout: layout.thread_pointer
 ALWAYS = ("_edata", "__bss_start", "_end")
 
 
@@ -111,6 +125,8 @@ def provide(resolution: Resolution, options: Options, further: Mapping[str, Call
         symbol = symbols.get(name)
         if symbol is not None and symbol.rank == UNDEFINED:
             define(symbol, None, 0)
+            if name == TLS_BASE:
+                symbol.type, symbol.visibility = STT_TLS, STV_HIDDEN
             result.values.append((symbol, value))
     wanted = [s for s in symbols.values() if s.rank == UNDEFINED and s.name.startswith(("__start_", "__stop_"))]
     if wanted:
@@ -130,25 +146,42 @@ def provide(resolution: Resolution, options: Options, further: Mapping[str, Call
 
 
 def provide_defsym(resolution: Resolution, options: Options, provided: Provided) -> None:
-    """Defines the symbols of --defsym."""
-    for name, expression in options.defsym:
+    """Defines the symbols of --defsym: another name of a place in a section, or a number that comes later."""
+    for name, expression in resolution.defsym:
         symbol = resolution.symbols[name]
         define(symbol, None, 0)
-        provided.defsym.append((symbol, expression))
+        match = _SUM.fullmatch(expression)
+        target = resolution.symbols.get(match[1]) if match is not None else None
+        if match is None or target is None or target is symbol or target.section is None:
+            provided.defsym.append((symbol, expression))
+            continue
+        define(symbol, target.section, target.value + _amount(match))
+        if not match[2]:
+            symbol.type, symbol.size = target.type, target.size
+
+
+_SUM = re.compile(r"\s*([A-Za-z_.$][\w.$]*|0[xX][0-9a-fA-F]+|\d+)\s*(?:([-+])\s*(0[xX][0-9a-fA-F]+|\d+)\s*)?")
+
+
+def _amount(match: re.Match[str]) -> int:
+    """What is added to the first operand."""
+    _, sign, text = match.groups()
+    if not text:
+        return 0
+    amount = int(text, 0) if text.lower().startswith("0x") else int(text)
+    return amount if sign == "+" else -amount
 
 
 def evaluate(expression: str, resolution: Resolution) -> int:
     """The value of a --defsym expression: NUMBER, SYMBOL, SYMBOL+NUMBER or SYMBOL-NUMBER. Raises LinkError."""
-    match = re.fullmatch(
-        r"\s*([A-Za-z_.$][\w.$]*|0[xX][0-9a-fA-F]+|\d+)\s*(?:([-+])\s*(0[xX][0-9a-fA-F]+|\d+)\s*)?", expression
-    )
+    match = _SUM.fullmatch(expression)
     if match is None:
         raise error(
             "--defsym",
             f"`{expression}` is not understood",
             remedy="write NUMBER, SYMBOL, SYMBOL+NUMBER or SYMBOL-NUMBER",
         )
-    first, sign, second = match.groups()
+    first = match[1]
     if first[0].isdigit():
         value = int(first, 0) if first.lower().startswith("0x") else int(first)
     else:
@@ -156,10 +189,7 @@ def evaluate(expression: str, resolution: Resolution) -> int:
         if symbol is None or symbol.rank == UNDEFINED:
             raise error("--defsym", "undefined symbol", symbol=first)
         value = symbol.address
-    if second:
-        amount = int(second, 0) if second.lower().startswith("0x") else int(second)
-        value += amount if sign == "+" else -amount
-    return value
+    return value + _amount(match)
 
 
 def settle_symbols(resolution: Resolution, provided: Provided, layout: Layout) -> None:

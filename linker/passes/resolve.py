@@ -8,7 +8,6 @@ searched until nothing new is taken. After this pass there are no more files, an
 from __future__ import annotations
 
 import os
-import re
 
 from uselib.linker.errors import Diagnostic, LinkError, ToolError, error
 from uselib.linker.formats import ar, elf
@@ -28,10 +27,11 @@ from uselib.linker.passes.libraries import (
     InputLibrary,
     archive_library,
     directory_library,
+    object_library,
     read_file,
     text_library,
 )
-from uselib.linker.passes.model import STRONG, InputSection, InputStub, ObjectFile, SharedInput, Symbol
+from uselib.linker.passes.model import InputSection, InputStub, ObjectFile, SharedInput, Symbol
 from uselib.linker.passes.object_formats import as_elf
 from uselib.linker.passes.shared_inputs import SharedInputs
 from uselib.linker.quick_dataclass import dataclass, field, replace
@@ -53,6 +53,11 @@ class Resolution:
     traced: list[str] = field(default_factory=list)
     large: bool = False  # more than MANY symbols and relocations
     shared: list[SharedInput] = field(default_factory=list)  # shared objects, in the order of the command line
+    version_scripts: list[tuple[str, str]] = field(default_factory=list)  # of linker scripts: text, place
+    defsym: list[tuple[str, str]] = field(
+        default_factory=list
+    )  # --defsym and those of linker scripts: symbol, expression
+    read: list[str] = field(default_factory=list)  # the files that were read, in order
 
     def allocated(self) -> list[InputSection]:
         """Live sections of the inputs that will be in memory."""
@@ -71,7 +76,7 @@ class Resolver:
         self.files: list[ObjectFile] = []
         self.traced: list[str] = []
         self._libraries: dict[str, InputLibrary] = {}
-        self._finder = Finder(options)
+        self.finder = Finder(options)
         self._data: dict[tuple[str, int], frozenset[str]] = {}  # of members of libraries: _has_data
         self._scripts: list[str] = []  # being read, outermost first
 
@@ -122,16 +127,19 @@ class Resolver:
 
     def _open(self, argument: InputArgument) -> list[InputLibrary]:
         """Takes an object file at once; gives the library (or those of a linker script) to be searched."""
-        path = self._finder.library(argument.name, self._takes_shared(argument)) if argument.library else argument.name
+        path = self.finder.library(argument.name, self._takes_shared(argument)) if argument.library else argument.name
         key = os.path.abspath(path)
         if key not in self._libraries:
             if os.path.isdir(path):
                 self._libraries[key] = directory_library(path)
             else:
                 data = read_file(path)
+                self.finder.read.append(path)
                 if (found := as_elf(data, path)) is not None:
                     if is_shared(found) and self._takes_shared(argument):
                         self.add_shared(found, path, argument)
+                    elif argument.lazy:
+                        return [object_library(found, path)]
                     else:
                         self.add_object(found, path)
                     return []
@@ -160,9 +168,13 @@ class Resolver:
             raise error(path, "this linker script names itself")
         self._scripts.append(path)
         try:
+            known = len(self.finder.assignments)
+            inputs = self.finder.script(data, path)
+            for name, expression in self.finder.assignments[known:]:
+                self.table.assign(name, expression)
             return [
                 library
-                for item in self._finder.script(data, path)
+                for item in inputs
                 for library in self._open(
                     InputArgument(
                         item.name,
@@ -188,6 +200,24 @@ class Resolver:
             self.problems.append(Diagnostic(path, text, remedy="give the library for the same machine"))
             return
         self.shared.add(file, argument.as_needed, self.table.symbols, self.table.undefined)
+
+    def check_shared(self) -> None:
+        """Whether what the shared objects refer to is defined; what they need is read for it, and counts as input with
+        --copy-dt-needed-entries."""
+        options = self._options
+        check = not options.shlib_undefined if options.shlib_undefined is not None else options.shape != "shared"
+        check &= options.unresolved in ("report-all", "ignore-in-object-files")
+        if not self.shared.libraries or not (check or options.copy_dt_needed):
+            return
+        from uselib.linker.passes.shared_dependencies import SharedDependencies  # what a dynamic linker would look for
+
+        found = SharedDependencies(options, self.shared, self.machine)
+        if options.copy_dt_needed:
+            for file in found.all():
+                self.shared.add(file, True, self.table.symbols, self.table.undefined)
+        elif check:
+            into = self.problems if options.unresolved_are_errors else self.warnings
+            into += found.undefined(self.table.symbols)
 
     # -- libraries -------------------------------------------------------------------------------------------------
 
@@ -259,7 +289,7 @@ class Resolver:
 
     def _find_dependency(self, file_name: str, user: InputStub) -> InputLibrary | None:
         name = library_name(file_name)
-        path = self._finder.dependency(file_name, user)
+        path = self.finder.dependency(file_name, user)
         if path is None:
             self.warnings.append(
                 Diagnostic(
@@ -300,10 +330,7 @@ def resolve(options: Options, list_dependencies: bool = True) -> Resolution:
     if options.entry and not options.entry[0].isdigit() and options.shape != "shared":
         resolver.table.require(options.entry)
     for name, expression in options.defsym:
-        define(resolver.table.symbol(name), None, 0)
-        resolver.table.undefined.pop(name, None)
-        if re.match(r"[A-Za-z_.$]", expression):
-            resolver.table.require(re.split(r"[-+]", expression, maxsplit=1)[0].strip())
+        resolver.table.assign(name, expression)
     for argument in options.inputs:
         resolver.take(argument)
     if not resolver.problems:
@@ -311,6 +338,8 @@ def resolve(options: Options, list_dependencies: bool = True) -> Resolution:
             resolver.add_dependencies(list_dependencies)
         except ToolError as failure:
             resolver.problems += failure.diagnostics
+    if not resolver.problems:
+        resolver.check_shared()
     if resolver.problems:
         raise LinkError(*dict.fromkeys(resolver.problems))
     resolver.shared.settle_versions(resolver.table.symbols, resolver.files)
@@ -334,6 +363,9 @@ def resolve(options: Options, list_dependencies: bool = True) -> Resolution:
         resolver.traced,
         sum(map(_records, resolver.files)) > MANY,
         list(resolver.shared.libraries.values()),
+        resolver.finder.version_scripts,
+        [*options.defsym, *resolver.finder.assignments],
+        resolver.finder.read,
     )
 
 
@@ -348,14 +380,3 @@ def _records(file: ObjectFile) -> int:
     headers, size = file.elf.sections, file.elf.elf_class.rel.size
     relocated = [index for section in file.sections if section is not None for index in section.relocated_by]
     return len(file.symbols) + sum(headers[index].size for index in relocated) // size
-
-
-def define(symbol: Symbol, section: InputSection | None, value: int, size: int = 0) -> None:
-    """Makes a definition that comes from the linker itself. `section` None: absolute."""
-    symbol.rank = STRONG
-    symbol.file = None
-    symbol.section = section
-    symbol.value = value
-    symbol.size = size
-    symbol.binding = elf.STB_GLOBAL
-    symbol.provided = True

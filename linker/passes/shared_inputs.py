@@ -35,7 +35,8 @@ class SharedInputs:
             if definition.version:
                 offered.setdefault(f"{definition.name}@{definition.version}", (library, definition))
         for name in [name for name in undefined if name in offered]:
-            del undefined[name]
+            if name not in symbols or not symbols[name].hidden:
+                del undefined[name]
         for name, weak in file.undefined:
             self._references.add(name)
             symbol = symbols.get(name)
@@ -70,7 +71,7 @@ class SharedInputs:
                 continue
             dynamic = symbol.dynamic = symbol.dynamic or DynamicBinding()
             dynamic.referenced = referenced
-            if offer is not None:
+            if offer is not None and not symbol.hidden:
                 dynamic.library, dynamic.definition = offer
                 if symbol.rank == UNDEFINED and symbol.strong_reference and symbol.referenced:
                     offer[0].needed = True

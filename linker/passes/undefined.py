@@ -15,11 +15,12 @@ MOST_PLACES = 3
 
 
 def report_undefined(resolution: Resolution, options: Options, machine: MachineRelocations) -> None:
-    """Raises LinkError for every strong reference to an undefined symbol, grouped by symbol, with up to three places each."""
+    """Raises LinkError for every strong reference to an undefined symbol, grouped by symbol, with up to three places each; only warns with
+    --warn-unresolved-symbols."""
     required = [name for name in options.require_defined if resolution.symbols[name].rank == UNDEFINED]
     if required:
         raise LinkError(*(Diagnostic("--require-defined", f"undefined symbol: {name}", name) for name in required))
-    if not options.unresolved_are_errors:
+    if options.unresolved in ("ignore-all", "ignore-in-object-files"):
         return
     if options.shape == "shared" and not options.no_undefined:  # whoever uses it may define them
         return
@@ -28,8 +29,9 @@ def report_undefined(resolution: Resolution, options: Options, machine: MachineR
         return
     found = references(resolution.files, missing, machine)
     problems = [_diagnostic(symbol, found[symbol]) for symbol in missing if symbol in found]
-    if problems:
+    if options.unresolved_are_errors and problems:
         raise LinkError(*problems)
+    resolution.warnings += problems
 
 
 Reference = tuple[ObjectFile, InputSection, int]

@@ -4,29 +4,48 @@
     VERS_2 { global: baz; } VERS_1;                 a node that contains another
     { foo; local: *; };                             without a version: only what is exported
 
-A name that stands as it is goes before a pattern, and `*` comes last, whatever the order of the file (GNU ld manual, "VERSION Command").
+A name that stands as it is goes before a pattern; of several patterns the last one counts, those that export before those that hide, and `*`
+comes after all others (GNU ld manual, "VERSION Command"; where it is silent, as GNU ld does). In extern "C++" names and patterns are for
+demangled names.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from fnmatch import translate
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from uselib.linker.errors import error
 
 _TOKEN = re.compile(r'\s+|/\*.*?\*/|#[^\n]*|"(?P<quoted>[^"]*)"|(?P<mark>[{};:])|(?P<word>(?:[^\s{};:"]|::)+)', re.S)
-_GLOB = re.compile(r"[*?\[]")
+_GLOB = re.compile(r"(?<!\\)[*?\[]")
+_PART = re.compile(r"\\(?P<plain>.)|\*(?P<star>)|\?(?P<one>)|\[(?P<not>[!^]?)(?P<set>\]?[^\]]*)\]|(?P<other>.)", re.S)
+_LANGUAGES = ("C", "C++")
+
+
+class ScriptPattern(NamedTuple):
+    """A name or pattern. literal: it stands for itself (in quotes, or without * ? [). cxx: for demangled names."""
+
+    text: str
+    literal: bool
+    cxx: bool = False
 
 
 class ScriptNode(NamedTuple):
     """A node of a script. exported, hidden: names and patterns."""
 
     name: str
-    exported: tuple[str, ...]
-    hidden: tuple[str, ...]
+    exported: tuple[ScriptPattern, ...]
+    hidden: tuple[ScriptPattern, ...]
     parents: tuple[str, ...]
+
+
+class _Rule(NamedTuple):
+    """version None: hidden."""
+
+    pattern: re.Pattern[str]
+    version: str | None
+    cxx: bool
 
 
 class VersionScript:
@@ -34,37 +53,87 @@ class VersionScript:
 
     def __init__(self, nodes: tuple[ScriptNode, ...]) -> None:
         self.nodes = nodes
-        self._exact: dict[str, str | None] = {}
-        self._patterns: list[tuple[re.Pattern[str], str | None]] = []
-        everything: list[tuple[re.Pattern[str], str | None]] = []
+        self._exact: dict[tuple[str, bool], str | None] = {}
+        exporting: list[_Rule] = []
+        hiding: list[_Rule] = []
+        every: list[_Rule] = []
         for node in nodes:
-            for texts, version in ((node.exported, node.name), (node.hidden, None)):
-                for text in texts:
-                    if not _GLOB.search(text):
-                        self._exact.setdefault(text, version)
+            for patterns, version in ((node.exported, node.name), (node.hidden, None)):
+                for text, literal, cxx in patterns:
+                    if literal:
+                        self._exact.setdefault((text, cxx), version)
+                    elif text == "*":
+                        every.append(_Rule(re.compile(""), version, cxx))
                     else:
-                        target = everything if text == "*" else self._patterns
-                        target.append((re.compile(translate(text)), version))
-        self._patterns += everything
+                        rules = hiding if version is None else exporting
+                        rules.append(_Rule(re.compile(expression(text), re.S), version, cxx))
+        every.sort(key=lambda rule: rule.version is not None)
+        self._rules = [*reversed(exporting), *reversed(hiding), *reversed(every)]
+        self._cxx = any(pattern.cxx for node in nodes for pattern in (*node.exported, *node.hidden))
+        self._plain: dict[str, str] = {}
 
     @property
     def versions(self) -> list[ScriptNode]:
         """The nodes that have a name."""
         return [node for node in self.nodes if node.name]
 
+    def expect(self, names: Iterable[str]) -> None:
+        """These names will be asked for: they are demangled all at once, if the script has demangled names."""
+        if self._cxx:
+            from uselib.linker.demangling import plain_names  # only for such scripts
+
+            mangled = [name for name in names if name.startswith("_Z")]
+            self._plain |= plain_names(mangled) if mangled else {}
+
     def of(self, name: str) -> tuple[bool, str]:
         """Whether a defined symbol is exported, and its version (empty: none). What no node names is exported without one."""
-        if name in self._exact:
-            version = self._exact[name]
-            return version is not None, version or ""
-        for pattern, version in self._patterns:
-            if pattern.match(name):
-                return version is not None, version or ""
-        return True, ""
+        found, version = self._find(name)
+        return version is not None or not found, version or ""
 
     def names(self, name: str) -> bool:
         """Whether a node exports the name by itself or by a pattern (--dynamic-list)."""
-        return self._exact.get(name) is not None or any(v is not None and p.match(name) for p, v in self._patterns)
+        found, version = self._find(name)
+        return found and version is not None
+
+    def missing(self, defined: Iterable[str]) -> list[tuple[str, str]]:
+        """(version, name) of the names that stand as they are, are exported and not defined."""
+        known = set(defined)
+        known |= {self._plain.get(name, name) for name in known}
+        return [(v, text) for (text, _), v in self._exact.items() if v is not None and text not in known]
+
+    def _find(self, name: str) -> tuple[bool, str | None]:
+        """Whether a node names the symbol, and the version; None: it is hidden."""
+        plain = self._plain.get(name, name)
+        for key in ((name, False), (plain, True)):
+            if key in self._exact:
+                return True, self._exact[key]
+        for pattern, version, cxx in self._rules:
+            if pattern.match(plain if cxx else name):
+                return True, version
+        return False, None
+
+
+def expression(glob: str) -> str:
+    """A pattern with * ? [set] [!set] and \\c as a regular expression for the whole name."""
+    result = []
+    for match in _PART.finditer(glob):
+        if match["star"] is not None:
+            result.append(".*")
+        elif match["one"] is not None:
+            result.append(".")
+        elif match["set"] is not None:
+            inner = match["set"].replace("\\", "\\\\").replace("]", "\\]").replace("[", "\\[")
+            result.append(f"[{'^' if match['not'] else ''}{inner}]")
+        else:
+            result.append(re.escape(match["plain"] or match["other"]))
+    return f"(?:{''.join(result)})\\Z"
+
+
+def pattern(text: str, quoted: bool = False, cxx: bool = False) -> ScriptPattern:
+    """What a word of a script stands for."""
+    if quoted or not _GLOB.search(text):
+        return ScriptPattern(text if quoted else re.sub(r"\\(.)", r"\1", text), True, cxx)
+    return ScriptPattern(text, False, cxx)
 
 
 def _tokens(text: str, where: str) -> Iterator[tuple[str, str]]:
@@ -105,7 +174,7 @@ def _node(tokens: list[tuple[str, str]], position: int, where: str) -> tuple[Scr
     if tokens[position] != ("mark", "{"):
         raise error(where, f"`{{` is missing before `{tokens[position][1]}`")
     position += 1
-    lists: dict[str, list[str]] = {"global": [], "local": []}
+    lists: dict[str, list[ScriptPattern]] = {"global": [], "local": []}
     current = "global"
     while tokens[position] != ("mark", "}"):
         kind, text = tokens[position]
@@ -120,7 +189,7 @@ def _node(tokens: list[tuple[str, str]], position: int, where: str) -> tuple[Scr
                 raise error(where, f"`{text}` is not expected in node {name or 'without a name'}")
             position += 1
         else:
-            lists[current].append(text)
+            lists[current].append(pattern(text, kind == "quoted"))
             position += 1
     position += 1
     parents = []
@@ -132,18 +201,19 @@ def _node(tokens: list[tuple[str, str]], position: int, where: str) -> tuple[Scr
     return ScriptNode(name, tuple(lists["global"]), tuple(lists["local"]), tuple(parents)), position
 
 
-def _language(tokens: list[tuple[str, str]], position: int, names: list[str], where: str) -> int:
-    """extern "C" { names; }. Result: the position behind it."""
-    if tokens[position + 1] != ("quoted", "C"):
-        raise error(where, f'extern "{tokens[position + 1][1]}" is not supported', remedy="write the mangled names")
+def _language(tokens: list[tuple[str, str]], position: int, names: list[ScriptPattern], where: str) -> int:
+    """extern "C" { names; } and extern "C++" { demangled names; }. Result: the position behind it."""
+    kind, language = tokens[position + 1]
+    if kind != "quoted" or language not in _LANGUAGES:
+        raise error(where, f'extern "{language}" is not supported', remedy='write extern "C" or extern "C++"')
     if tokens[position + 2] != ("mark", "{"):
-        raise error(where, 'extern "C" without `{`')
+        raise error(where, f'extern "{language}" without `{{`')
     position += 3
     while tokens[position] != ("mark", "}"):
         kind, text = tokens[position]
         if kind == "end":
-            raise error(where, 'extern "C" without `}`')
+            raise error(where, f'extern "{language}" without `}}`')
         if kind != "mark":
-            names.append(text)
+            names.append(pattern(text, kind == "quoted", language == "C++"))
         position += 1
     return position + 1

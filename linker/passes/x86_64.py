@@ -177,16 +177,24 @@ _MOVABS_RAX = (
 MOV_FS_RAX = b"\x64\x48\x8b\x04\x25\0\0\0\0"  # mov %fs:0,%rax
 
 
+NOP_6 = b"\x66\x0f\x1f\x44\0\0"  # nopw 0(%rax,%rax)
+
+
+def is_large_sequence(site: Site) -> bool:
+    """Whether a general-dynamic sequence is that of -mcmodel=large: 22 bytes, without a prefix."""
+    return site.before(3) == _LEA_RDI and site.after(2) == _MOVABS_RAX
+
+
 def _tlsgd(run: Applying, site: Site) -> None:
     """66 48 8d 3d lea x@tlsgd(%rip),%rdi; 66 66 48 e8 | 66 48 ff 15 call __tls_get_addr
     -> 64 48 8b 04 25 0 mov %fs:0,%rax; 48 8d 80 lea x@tpoff(%rax),%rax"""
-    large = site.before(3) == _LEA_RDI and site.after(2) == _MOVABS_RAX
+    large = is_large_sequence(site)
     if not (large or site.before(4) == b"\x66" + _LEA_RDI) or not site.calls_tls(TLS_CALL):
         run.problem(site, "not the general-dynamic sequence of the ABI")
         return
     value = tp_offset(run, site, run.addend(site) + 4)
     code = MOV_FS_RAX + b"\x48\x8d\x80" + (value & 0xFFFFFFFF).to_bytes(4, "little")
-    run.patch(site, -3 if large else -4, code + (b"\x66\x0f\x1f\x44\0\0" if large else b""))  # nopw 0(%rax,%rax)
+    run.patch(site, -3 if large else -4, code + (NOP_6 if large else b""))
 
 
 def _tlsld(run: Applying, site: Site) -> None:

@@ -73,8 +73,10 @@ def _gd(run: Applying, site: Site) -> None:
     if site.key in run.tls_gd_entries:
         run.put(site, run.tls_gd_entries[site.key] + run.addend(site) - place, low=S32[0], high=S32[1])
     elif preemptible(site):
-        code = x86_64.MOV_FS_RAX + b"\x48\x03\x05" + _word(run.got_tp_entries[site.key] - place - 12)
-        run.patch(site, -4, code)
+        large = x86_64.is_large_sequence(site)  # it begins a byte later, and its call is longer
+        entry = run.got_tp_entries[site.key] - place - (13 if large else 12)
+        code = x86_64.MOV_FS_RAX + b"\x48\x03\x05" + _word(entry)
+        run.patch(site, -3 if large else -4, code + (x86_64.NOP_6 if large else b""))
     else:
         x86_64.SPECIAL[19].apply(run, site)
 

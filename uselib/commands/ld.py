@@ -12,7 +12,7 @@ from uselib.linker.options import Options
 if TYPE_CHECKING:
     from uselib.linker.passes.resolve import Resolution
 
-USAGE = """usage: uselib ld [OPTIONS] FILES -o OUTPUT
+USAGE = """Usage: uselib ld [OPTIONS] FILES -o OUTPUT
 
 Links ELF objects and archives of i386 or x86-64, shared objects and stub libraries, into a program or a shared object. Options are
 those of GNU ld:

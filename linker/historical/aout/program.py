@@ -44,10 +44,11 @@ from uselib.linker.historical.symbol_table import ABSOLUTE_SECTION, UNDEFINED_SE
 from uselib.linker.image import PAGE, Machine
 from uselib.linker.options import Options
 from uselib.linker.outputs.kind import OutputKind
+from uselib.linker.passes.definitions import define
 from uselib.linker.passes.layout import Layout, LayoutPolicy, Placement, align
 from uselib.linker.passes.model import UNDEFINED, InputSection, OutputSection, Symbol
 from uselib.linker.passes.output_symbols import OutputSymbol, OutputSymbols
-from uselib.linker.passes.resolve import Resolution, define
+from uselib.linker.passes.resolve import Resolution
 
 CONFLICTS = "__SHARABLE_CONFLICTS__"
 LIBRARIES = "___SHARED_LIBRARIES__"

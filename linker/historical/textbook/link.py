@@ -35,10 +35,11 @@ from uselib.linker.library.exports import member_name
 from uselib.linker.library.specification import Specification
 from uselib.linker.options import Options
 from uselib.linker.outputs.kind import OutputKind
+from uselib.linker.passes.definitions import define
 from uselib.linker.passes.layout import Layout, LayoutPolicy, Placement, align
 from uselib.linker.passes.model import UNDEFINED, InputSection, OutputSection, Symbol
 from uselib.linker.passes.output_symbols import OutputSymbol, OutputSymbols
-from uselib.linker.passes.resolve import Resolution, define
+from uselib.linker.passes.resolve import Resolution
 from uselib.linker.passes.symbol_values import SymbolPolicy
 
 TEXT_START = 0x10000  # the book's programs begin at 1000; today's kernels map nothing so low
