@@ -39,7 +39,7 @@ _BOTH = PROT_READ | PROT_WRITE | PROT_EXEC
 _AT_ONCE = 64 << 20  # bytes of a mapping that are entered into the table together
 FAR = (
     1 << 48
-)  # physical addresses of reservations (loader/memory/windows.py) begin here: the others are the virtual ones
+)  # physical addresses of reservations (loader/memory/windows.py) begin here; the others are the virtual ones
 MAX_CHANGES = 16  # of one page between writable and executable, before it becomes both
 
 
@@ -117,25 +117,35 @@ class PageTable:
     def fill(self, page: int, access: int) -> int:
         """Permissions for a page (0: fault)."""
         vma = self._space.vmas.find(page)
+        if vma is None and page in self._kernel_pages:
+            return _BOTH
+        vma = vma or self._grown_to(page)
         if vma is None:
-            if page in self._kernel_pages:
-                return _BOTH
-            vma = None if self._dropping or not self._space.grow_stack(page) else self._space.vmas.find(page)
-            if vma is None:
-                return self._refuse(page, access)
+            return self._refuse(page, access)
         prot = vma.prot & ~PROT_WRITE if page in self._withheld else vma.prot
         wanted = PROT_WRITE if access == MEM_WRITE else PROT_EXEC if access == MEM_FETCH else _BOTH
         if not prot & wanted or self._beyond_end(vma, page):
             return self._refuse(page, access)
         if access == MEM_FETCH and not self._may_execute(vma, page):
-            self.refused = (page, access)
-            return 0
+            return self._put_off(page, access)
         if page in self._stand_ins:
             return _BOTH
         held = vma.shared and not self._dropping and bool(prot & PROT_WRITE and self._aliases.others(vma, page))
         if held and access == MEM_WRITE:
-            self.refused = (page, access)
-            return 0
+            return self._put_off(page, access)
+        return self._settle(vma, page, access, prot, held)
+
+    def _grown_to(self, page: int) -> Vma | None:
+        """The stack, if it grows down to the page."""
+        return None if self._dropping or not self._space.grow_stack(page) else self._space.vmas.find(page)
+
+    def _put_off(self, page: int, access: int) -> int:
+        """The run loop has something to do first (`resolve`); then the page is looked up again."""
+        self.refused = (page, access)
+        return 0
+
+    def _settle(self, vma: Vma, page: int, access: int, prot: int, held: bool) -> int:
+        """The permissions of a page that may be accessed, noted for the next time. held: it is executed elsewhere, and answers no write."""
         if prot & PROT_WRITE and prot & PROT_EXEC:
             perms = self._fill_twofold(page, access) & ~(PROT_WRITE if held else 0)
             if page not in self._executed:
@@ -152,10 +162,7 @@ class PageTable:
 
     def _refuse(self, page: int, access: int) -> int:
         """A fault; but while translations are dropped every page is found."""
-        if self._dropping:
-            return _BOTH
-        self.refused = (page, access)
-        return 0
+        return _BOTH if self._dropping else self._put_off(page, access)
 
     def _may_execute(self, vma: Vma, page: int) -> bool:
         """Notes that the page is executed. False if translations have to be dropped first, which cannot be done within a lookup."""
@@ -219,10 +226,7 @@ class PageTable:
                 return PROT_READ
             now = self._twofold[page] = _RUNNABLE if access == MEM_FETCH else _WRITABLE
         elif (access == MEM_FETCH and not now & PROT_EXEC) or (access == MEM_WRITE and not now & PROT_WRITE):
-            if self._dropping:
-                return _BOTH
-            self.refused = (page, access)
-            return 0
+            return self._refuse(page, access)
         return now
 
     # -- the run loop's side ------------------------------------------------------------------------------------------

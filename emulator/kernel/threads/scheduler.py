@@ -365,10 +365,7 @@ class Scheduler:
         process = self._process
         clock = process.clock
         waits = list(self._polled.values())
-        deadlines = [wait.deadline for wait in waits if wait.deadline is not None]
-        if clock.alarm_at is not None:
-            deadlines.append(clock.alarm_at)
-        left = max(min(deadlines) - clock.now, 0) if deadlines else None
+        left = self._time_left(waits)
         descriptors = [pair for wait in waits for pair in wait.fds]
         retry = any(wait.retry for wait in waits)
         if not retry and not clock.sleeps and left is not None and process.files.only_inside(descriptors):
@@ -383,6 +380,14 @@ class Scheduler:
         words = [wait.word for wait in waits if wait.word is not None]
         if waiting.host_wait(process, descriptors, left, words[0] if words else None):
             self.signalled = True
+
+    def _time_left(self, waits: list[Wait]) -> int | None:
+        """Until the first of them is over, or a timer goes off, ns; None: no time is set."""
+        clock = self._process.clock
+        deadlines = [wait.deadline for wait in waits if wait.deadline is not None]
+        if clock.alarm_at is not None:
+            deadlines.append(clock.alarm_at)
+        return max(min(deadlines) - clock.now, 0) if deadlines else None
 
     def _check_deadlock(self) -> None:
         from uselib.emulator.kernel.threads import deadlock
