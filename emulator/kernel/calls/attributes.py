@@ -12,6 +12,7 @@ from uselib.emulator.kernel.clock import SECOND
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Effect, Syscall
+from uselib.emulator.kernel.vfs import inodes
 from uselib.emulator.kernel.vfs.places import Found
 
 _TIME_MOST = 1 << 62  # ns: file systems clamp times to what they can store
@@ -26,7 +27,7 @@ def _path(process: Process, address: int) -> bytes:
 
 
 def sys_chmod(process: Process, path: int, mode: int) -> int:
-    process.fs.chmod(None, _path(process, path), mode)
+    inodes.chmod(process.fs, None, _path(process, path), mode)
     return 0
 
 
@@ -50,7 +51,7 @@ def sys_fchmod(process: Process, fd: int, mode: int) -> int:
 
 def sys_fchmodat(process: Process, dirfd: int, path: int, mode: int) -> int:
     at, name = path_at(process, dirfd, path)
-    process.fs.chmod(at, name, mode)
+    inodes.chmod(process.fs, at, name, mode)
     return 0
 
 
@@ -58,16 +59,16 @@ def sys_fchmodat2(process: Process, dirfd: int, path: int, mode: int, flags: int
     if flags & ~(C.AT_SYMLINK_NOFOLLOW | C.AT_EMPTY_PATH):
         raise GuestError(errno.EINVAL)
     if flags & C.AT_EMPTY_PATH and not _path(process, path):
-        process.fs.chmod(None, b"." if dirfd == C.AT_FDCWD else b"/proc/self/fd/%d" % dirfd, mode)
+        inodes.chmod(process.fs, None, b"." if dirfd == C.AT_FDCWD else b"/proc/self/fd/%d" % dirfd, mode)
         return 0
     at, name = path_at(process, dirfd, path)
-    process.fs.chmod(at, name, mode, not flags & C.AT_SYMLINK_NOFOLLOW)
+    inodes.chmod(process.fs, at, name, mode, not flags & C.AT_SYMLINK_NOFOLLOW)
     return 0
 
 
 def _chown(process: Process, found: Found, uid: int, gid: int) -> int:
     status = process.fs.status(found)
-    process.fs.change(found, lambda name, parent: process.fs.rights.change_owner(status, uid, gid))
+    inodes.change(found, lambda name, parent: process.fs.rights.change_owner(status, uid, gid))
     return 0
 
 
@@ -109,7 +110,7 @@ def _set_times(process: Process, at_fd: int, path: int, times: tuple[int | None,
     at, name = path_at(process, at_fd, path)
     follow = not flags & C.AT_SYMLINK_NOFOLLOW
     found = process.fs.existing(at, name, follow)
-    process.fs.utime(at, name, _filled(times, process.fs.status(found)), follow)
+    inodes.utime(process.fs, at, name, _filled(times, process.fs.status(found)), follow)
     return 0
 
 

@@ -27,6 +27,7 @@ from uselib.emulator.kernel.calls.files import path_at
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Effect, Syscall, Undo
+from uselib.emulator.kernel.vfs import entries
 from uselib.emulator.kernel.vfs.descriptors import DirectoryFile
 from uselib.emulator.kernel.vfs.places import GuestDirectory
 
@@ -97,7 +98,7 @@ _KINDS = {
 }
 
 
-def entries(process: Process, file: DirectoryFile) -> list[tuple[bytes, int, int]]:
+def listing(process: Process, file: DirectoryFile) -> list[tuple[bytes, int, int]]:
     """(name, inode, d_type) of a directory, `.` and `..` first, then sorted by name: the host's order differs between
     file systems and runs."""
     directory = file.directory
@@ -138,7 +139,7 @@ def _directory(process: Process, fd: int) -> DirectoryFile:
     if not isinstance(file, DirectoryFile):
         raise GuestError(errno.EBADF if file.flags & C.O_PATH else errno.ENOTDIR)
     if file.entries is None:
-        file.entries = entries(process, file)
+        file.entries = listing(process, file)
     return file
 
 
@@ -205,12 +206,12 @@ def sys_readdir(process: Process, fd: int, buffer: int, count: int) -> int:
 
 
 def sys_mkdir(process: Process, path: int, mode: int) -> int:
-    process.fs.mkdir(None, _path(process, path), mode)
+    entries.mkdir(process.fs, None, _path(process, path), mode)
     return 0
 
 
 def sys_mkdirat(process: Process, dirfd: int, path: int, mode: int) -> int:
-    process.fs.mkdir(*path_at(process, dirfd, path), mode)
+    entries.mkdir(process.fs, *path_at(process, dirfd, path), mode)
     return 0
 
 
@@ -220,22 +221,22 @@ def _device(number: int) -> int:
 
 
 def sys_mknod(process: Process, path: int, mode: int, device: int) -> int:
-    process.fs.mknod(None, _path(process, path), mode, _device(device))
+    entries.mknod(process.fs, None, _path(process, path), mode, _device(device))
     return 0
 
 
 def sys_mknodat(process: Process, dirfd: int, path: int, mode: int, device: int) -> int:
-    process.fs.mknod(*path_at(process, dirfd, path), mode, _device(device))
+    entries.mknod(process.fs, *path_at(process, dirfd, path), mode, _device(device))
     return 0
 
 
 def sys_rmdir(process: Process, path: int) -> int:
-    process.fs.rmdir(None, _path(process, path))
+    entries.rmdir(process.fs, None, _path(process, path))
     return 0
 
 
 def sys_unlink(process: Process, path: int) -> int:
-    process.fs.unlink(None, _path(process, path))
+    entries.unlink(process.fs, None, _path(process, path))
     return 0
 
 
@@ -244,14 +245,14 @@ def sys_unlinkat(process: Process, dirfd: int, path: int, flags: int) -> int:
         raise GuestError(errno.EINVAL)
     at, name = path_at(process, dirfd, path)
     if flags:
-        process.fs.rmdir(at, name)
+        entries.rmdir(process.fs, at, name)
     else:
-        process.fs.unlink(at, name)
+        entries.unlink(process.fs, at, name)
     return 0
 
 
 def sys_rename(process: Process, old: int, new: int) -> int:
-    process.fs.rename(None, _path(process, old), None, _path(process, new))
+    entries.rename(process.fs, None, _path(process, old), None, _path(process, new))
     return 0
 
 
@@ -266,12 +267,12 @@ def sys_renameat2(process: Process, old_fd: int, old: int, new_fd: int, new: int
     if flags & 4:
         raise GuestError(errno.EPERM)
     source, target = path_at(process, old_fd, old), path_at(process, new_fd, new)
-    process.fs.rename(*source, *target, flags=flags)
+    entries.rename(process.fs, *source, *target, flags=flags)
     return 0
 
 
 def sys_link(process: Process, old: int, new: int) -> int:
-    process.fs.link(None, _path(process, old), None, _path(process, new), follow=False)
+    entries.link(process.fs, None, _path(process, old), None, _path(process, new), follow=False)
     return 0
 
 
@@ -281,17 +282,17 @@ def sys_linkat(process: Process, old_fd: int, old: int, new_fd: int, new: int, f
     if flags & C.AT_EMPTY_PATH:
         raise GuestError(errno.ENOENT)  # needs CAP_DAC_READ_SEARCH
     source, target = path_at(process, old_fd, old), path_at(process, new_fd, new)
-    process.fs.link(*source, *target, follow=bool(flags & C.AT_SYMLINK_FOLLOW))
+    entries.link(process.fs, *source, *target, follow=bool(flags & C.AT_SYMLINK_FOLLOW))
     return 0
 
 
 def sys_symlink(process: Process, target: int, path: int) -> int:
-    process.fs.symlink(_path(process, target), None, _path(process, path))
+    entries.symlink(process.fs, _path(process, target), None, _path(process, path))
     return 0
 
 
 def sys_symlinkat(process: Process, target: int, dirfd: int, path: int) -> int:
-    process.fs.symlink(_path(process, target), *path_at(process, dirfd, path))
+    entries.symlink(process.fs, _path(process, target), *path_at(process, dirfd, path))
     return 0
 
 

@@ -23,6 +23,7 @@ from uselib.emulator.kernel.proc.facts import publish
 from uselib.emulator.kernel.settings import PR_SET_KEEPCAPS
 from uselib.emulator.kernel.table import Effect, Syscall, Undo
 from uselib.emulator.kernel.threads import robust
+from uselib.emulator.kernel.vfs.open_files import OpenedFile, open_file
 from uselib.emulator.kernel.vfs.rights import SEARCH
 from uselib.emulator.process.interfaces import ProgramReplaced
 from uselib.linker.errors import FormatError, file_of
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from uselib.emulator.kernel.process import Process
-    from uselib.emulator.kernel.vfs.filesystem import OpenedFile
     from uselib.loader.programs.interpreter import Opened
 
 ELIBEXEC = 83  # "Cannot exec a shared library directly"
@@ -125,7 +125,7 @@ def _open(process: Process, name: bytes, script: bytes, *, follow: bool = True) 
         raise ExecError(failure.errno, os.fsdecode(script), what, _REMEDY) from None
     if found.directory is not None:
         raise GuestError(errno.EACCES)
-    return check_program(process, process.fs.open(None, name, open_flags(follow), 0))
+    return check_program(process, open_file(process.fs, None, name, open_flags(follow), 0))
 
 
 def check_program(process: Process, opened: OpenedFile) -> OpenedFile:
@@ -239,7 +239,7 @@ def _open_library(process: Process, path: str) -> Opened:
         with suppress(OSError):
             return _open_library(process, os.path.join(process.substitutes, os.path.basename(path)))
     try:
-        opened = process.fs.open(None, os.fsencode(path), C.O_RDONLY | C.O_CLOEXEC, 0)
+        opened = open_file(process.fs, None, os.fsencode(path), C.O_RDONLY | C.O_CLOEXEC, 0)
     except GuestError as failure:
         raise OSError(failure.errno, os.strerror(failure.errno)) from None
     if opened.fd < 0:

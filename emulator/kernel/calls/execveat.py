@@ -12,7 +12,7 @@ from uselib.emulator.kernel.calls.files import directory_at
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Effect, Syscall, Undo
-from uselib.emulator.kernel.vfs.filesystem import OpenedFile
+from uselib.emulator.kernel.vfs.open_files import OpenedFile, open_file
 
 
 def sys_execveat(process: Process, dirfd: int, path: int, argv: int, envp: int, flags: int) -> int:
@@ -39,12 +39,12 @@ def sys_execveat(process: Process, dirfd: int, path: int, argv: int, envp: int, 
 def _open(process: Process, dirfd: int, name: bytes, *, follow: bool) -> OpenedFile:
     """The program that execveat names by a descriptor. Raises GuestError, OSError."""
     if name:
-        return check_program(process, process.fs.open(directory_at(process, dirfd), name, open_flags(follow), 0))
+        return check_program(process, open_file(process.fs, directory_at(process, dirfd), name, open_flags(follow), 0))
     file = process.files.get(dirfd)
     if file.directory is not None:
         raise GuestError(errno.EACCES)
     if file.flags & C.O_PATH:
-        return check_program(process, process.fs.open(None, file.path, open_flags(True), 0))
+        return check_program(process, open_file(process.fs, None, file.path, open_flags(True), 0))
     return check_program(process, OpenedFile(os.dup(file.host()), file.path, file.flags, file.mutable))
 
 

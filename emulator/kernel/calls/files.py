@@ -233,7 +233,9 @@ def sys_ftruncate(process: Process, fd: int, size: int) -> int:
 def sys_truncate(process: Process, path: int, size: int) -> int:
     if size < 0:
         raise GuestError(errno.EINVAL)
-    process.fs.truncate(None, process.memory.read_string(path, C.PATH_MAX), size)
+    from uselib.emulator.kernel.vfs import inodes  # few programs change a file that they have not opened
+
+    inodes.truncate(process.fs, None, process.memory.read_string(path, C.PATH_MAX), size)
     process.memory.forget_shortened()
     return 0
 

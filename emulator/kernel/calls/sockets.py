@@ -51,6 +51,7 @@ from uselib.emulator.kernel.sockets.constants import (
 from uselib.emulator.kernel.sockets.socket_file import SocketFile
 from uselib.emulator.kernel.sockets.table import CONNECTED, LISTENS, PAIRED
 from uselib.emulator.kernel.table import Syscall
+from uselib.emulator.kernel.vfs import entries
 
 _CLOEXEC, _NONBLOCK = C.O_CLOEXEC, C.O_NONBLOCK
 _TYPE = 0xF
@@ -181,7 +182,7 @@ def _bind_unix(process: Process, file: SocketFile, name: UnixName) -> int:
     node = None
     if name.name and not name.name.startswith(b"\0"):
         try:
-            node = process.fs.make_socket(None, name.name, 0o777)
+            node = entries.make_socket(process.fs, None, name.name, 0o777)
         except GuestError as failure:
             raise GuestError(errno.EADDRINUSE if failure.errno == errno.EEXIST else failure.errno) from None
         except FileExistsError:

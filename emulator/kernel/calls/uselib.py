@@ -11,6 +11,7 @@ from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Syscall
+from uselib.emulator.kernel.vfs.open_files import open_file
 
 
 def sys_uselib(process: Process, path: int) -> int:
@@ -19,7 +20,7 @@ def sys_uselib(process: Process, path: int) -> int:
     if era.null_path and not path:
         raise GuestError(errno.EINVAL)
     name = process.memory.read_string(path, C.PATH_MAX)
-    opened = process.fs.open(None, name, C.O_RDONLY | C.O_CLOEXEC, 0)
+    opened = open_file(process.fs, None, name, C.O_RDONLY | C.O_CLOEXEC, 0)
     if opened.fd < 0:
         raise GuestError(era.not_a_file)
     try:

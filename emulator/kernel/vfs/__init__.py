@@ -2,7 +2,8 @@
 
 grants.py       which directories of the host are seen, and where; places.py: what the tree is made of
 namespace.py    the walk along a path; openat2.py: several components in one step
-filesystem.py   operations that take a path
+filesystem.py   paths of a process: where they lead, what is seen there
+open_files.py   open(2); entries.py: names are made, removed, moved; inodes.py: mode, times, size
 rights.py       who owns what, and what that allows
 opening.py      from a found file to an open one
 descriptors.py  open files and the table of descriptors

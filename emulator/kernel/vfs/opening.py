@@ -1,4 +1,4 @@
-"""From what the file system found (filesystem.OpenedFile) to an open file description, and what /proc/self shows."""
+"""From what the file system found (open_files.OpenedFile) to an open file description, and what /proc/self shows."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.vfs.descriptors import Description, DirectoryFile, HostFile
-from uselib.emulator.kernel.vfs.filesystem import OpenedFile
 from uselib.emulator.kernel.vfs.made_files import RandomFile, TextFile
+from uselib.emulator.kernel.vfs.open_files import OpenedFile, open_file
 from uselib.emulator.kernel.vfs.places import GuestDirectory, SyntheticFile
 from uselib.linker.quick_typing import TYPE_CHECKING
 
@@ -27,7 +27,7 @@ def open_path(process: Process, at: GuestDirectory | None, path: bytes, flags: i
     if process.structs.word == 8:
         flags |= C.O_LARGEFILE  # as the kernel does for 64-bit programs
     process.files.check_room()
-    opened = process.fs.open(at, path, flags, mode)
+    opened = open_file(process.fs, at, path, flags, mode)
     description = description_of(process, opened)
     if flags & C.O_TRUNC:
         description.contents_changed(process)

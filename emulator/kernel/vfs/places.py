@@ -111,6 +111,11 @@ class Found:
             return self.directory.path
         return (*self.parent.path, self.name)
 
+    @property
+    def full_name(self) -> bytes:
+        """The path from the root."""
+        return b"/" + b"/".join(self.path)
+
 
 class ProcView(Protocol):
     """What the synthesised entries of /proc and /dev lead to; the process answers."""

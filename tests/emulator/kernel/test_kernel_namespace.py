@@ -18,9 +18,11 @@ from hypothesis import strategies as st
 
 from uselib.emulator.kernel.constants import O_CREAT, O_PATH, O_WRONLY
 from uselib.emulator.kernel.errors import GuestError, errno_name
+from uselib.emulator.kernel.vfs import entries, inodes
 from uselib.emulator.kernel.vfs import namespace as namespace_module
 from uselib.emulator.kernel.vfs.filesystem import FileSystem
 from uselib.emulator.kernel.vfs.namespace import Namespace
+from uselib.emulator.kernel.vfs.open_files import open_file
 from uselib.emulator.kernel.vfs.places import Found
 
 SYS_OPENAT2 = 437
@@ -138,16 +140,16 @@ def test_like_the_kernel(strides: bool, entries: list[tuple[list[str], str]], pa
 
 def changes(files: FileSystem, old: bytes, new: bytes) -> list[Callable[[], object]]:
     return [
-        lambda: os.close(files.open(None, old, O_CREAT | O_WRONLY, 0o666).fd),
-        lambda: files.symlink(new, None, old),
-        lambda: files.rename(None, old, None, new),
-        lambda: files.link(None, old, None, new, True),
-        lambda: files.chmod(None, old, 0o700),
-        lambda: files.truncate(None, old, 0),
-        lambda: files.mkdir(None, old, 0o755),
-        lambda: files.unlink(None, old),
-        lambda: files.rmdir(None, old),
-        lambda: os.close(files.open(None, old, O_PATH, 0).fd),
+        lambda: os.close(open_file(files, None, old, O_CREAT | O_WRONLY, 0o666).fd),
+        lambda: entries.symlink(files, new, None, old),
+        lambda: entries.rename(files, None, old, None, new),
+        lambda: entries.link(files, None, old, None, new, True),
+        lambda: inodes.chmod(files, None, old, 0o700),
+        lambda: inodes.truncate(files, None, old, 0),
+        lambda: entries.mkdir(files, None, old, 0o755),
+        lambda: entries.unlink(files, None, old),
+        lambda: entries.rmdir(files, None, old),
+        lambda: os.close(open_file(files, None, old, O_PATH, 0).fd),
     ]
 
 
