@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 from uselib.linker.errors import Diagnostic, FormatError
 from uselib.linker.formats import notes
 from uselib.linker.image import Image, LibraryHeader, Machine, Segment
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import NamedTuple, dataclass
 
 _PT_LOAD, _PT_DYNAMIC, _PT_INTERP, _PT_NOTE, _PT_TLS, _PT_GNU_STACK = 1, 2, 3, 4, 7, 0x6474E551
 _ET_EXEC, _ET_DYN = 2, 3

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import signal as host
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from uselib.emulator.kernel.shared.signal_boxes import Origin
 from uselib.emulator.kernel.signals.frames import SI_KERNEL, SI_USER, SignalInfo
@@ -31,6 +30,7 @@ from uselib.emulator.kernel.signals.numbers import (
     SignalAction,
 )
 from uselib.emulator.kernel.signals.state import Arrivals
+from uselib.linker.quick_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from uselib.emulator.kernel.process import Process
