@@ -113,9 +113,21 @@ def _link(options: Options, kind: OutputKind) -> Linked:
         rows = emit_relocations(kept, image, layout, resolution, options, kind.rows, run)
     else:
         rows = symbol_rows(layout, resolution, options, kind.rows if kind.has_rows else None, ways.symbols)
+    if options.compress_debug:
+        from uselib.linker.passes.file_forms import compress_debug
+
+        compress_debug(image, layout, options.compress_debug)
     kind.complete(image, layout, kind.entry(resolution, layout, options), rows)
+    if "nosectionheader" in options.keywords:
+        from uselib.linker.passes.file_forms import without_section_headers
+
+        without_section_headers(image, layout)
     seal(image, layout, options.build_id)
     kind.finish(image, layout)
+    if options.oformat == "binary":
+        from uselib.linker.passes.file_forms import flat_image
+
+        image = flat_image(image, layout)
     return Linked(image, layout, resolution, discarded, list(resolution.warnings))
 
 

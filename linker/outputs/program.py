@@ -35,7 +35,16 @@ class ProgramOutput(OutputKind):
 
     def layout(self, options: Options, resolution: Resolution) -> LayoutPolicy:
         stack = executable_stack(resolution, options)
-        return ProgramLayout(options.base, options.section_starts, options.max_page_size, stack, options.stack_size)
+        relro = "relro" in options.keywords and not resolution.stubs
+        return ProgramLayout(
+            options.base,
+            options.section_starts,
+            options.max_page_size,
+            stack,
+            options.stack_size,
+            relro=relro,
+            now=relro,
+        )
 
     def laid_out(self, resolution: Resolution, layout: Layout) -> None:
         if resolution.stubs:

@@ -150,7 +150,7 @@ class ProgramLayout:
         headers_size = records.header.size + most * records.segment.size
         loads, size = self._place_loaded(loaded, base + headers_size, headers_size)
         headers = self._headers(base, headers_size, loads, loaded)
-        if self.dynamic:
+        if self.dynamic or self.relro:
             headers = self._dynamic_headers(headers, loaded, base + records.header.size, records)
         if len(headers) > most:
             raise error("ld", f"{len(headers)} program headers are more than the {most} there is room for")

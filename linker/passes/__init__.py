@@ -15,6 +15,7 @@ scan.py         relocations, first look: what they need
 layout.py       output sections, their order, their addresses
 apply.py        relocations, second look: the contents change
 symbol_values.py  the value of a reference to a symbol
+file_forms.py   compressed debug information, no section headers, the loaded bytes alone
 writer.py       the file's bytes; output_symbols.py: its symbol table; mapfile.py: -Map
 
 native.py       whether the part in C is there (linker/native/); native_relocations.py: both looks at relocations,

@@ -25,6 +25,7 @@ from uselib.linker.formats.elf import (
 from uselib.linker.formats.string_table import StringTableBuilder
 from uselib.linker.options import Options
 from uselib.linker.passes.layout import Layout
+from uselib.linker.passes.libraries import read_file
 from uselib.linker.passes.model import UNDEFINED, ObjectFile, Symbol
 from uselib.linker.passes.resolve import Resolution
 
@@ -152,6 +153,10 @@ def symbol_rows(
     """All output symbols, local ones first; None for -s. own: what gives the kind's own rows for a global symbol."""
     if options.strip_all:
         return None
+    if options.retained_file:
+        retained = set(read_file(options.retained_file).decode("utf-8", "surrogateescape").split())
+        rows = ordinary_symbols(layout, resolution, not options.discard_locals, own)
+        return SymbolList(row for row in rows if row.name in retained or not row.section)
     return ordinary(layout, resolution, not options.discard_locals, own)
 
 

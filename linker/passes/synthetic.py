@@ -51,11 +51,22 @@ def requested_sections(resolution: Resolution, options: Options) -> list[InputSe
     result = []
     if options.build_id:
         result.append(build_id_section(options.build_id))
+    if options.package_metadata:
+        result.append(_package_section(options.package_metadata))
     if options.eh_frame_hdr:
         frames = [section for section in resolution.allocated() if section.name == eh_frame.NAME]
         if frames:
             result.append(eh_frame_header(frames))
     return result
+
+
+def _package_section(text: str) -> InputSection:
+    """FDO_PACKAGING_METADATA: JSON that says which package a program comes from (systemd.io, "Package Metadata for Executable Files")."""
+    descriptor = text.encode("utf-8", "surrogateescape") + b"\0"
+    content = (
+        struct.pack("<III", 4, len(descriptor), 0xCAFE1A7E) + b"FDO\0" + descriptor + b"\0" * (-len(descriptor) % 4)
+    )
+    return InputSection(None, 0, ".note.package", SHT_NOTE, SHF_ALLOC, len(content), 4, 0, content)
 
 
 def build_id_section(style: str) -> InputSection:

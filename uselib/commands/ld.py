@@ -63,6 +63,11 @@ def run(arguments: list[str]) -> int:
 
         print(discarded_lines(result))
     write_atomically(options.output, result.image)
+    if options.dependency_file:
+        read = [*result.resolution.read, *options.version_scripts, *options.dynamic_lists]
+        write_atomically(
+            options.dependency_file, dependencies(options.output, read).encode("utf-8", "surrogateescape"), 0o666
+        )
     if options.map_file or options.print_map:
         from uselib.linker.passes.mapfile import write_map
 
@@ -78,6 +83,13 @@ def shown(diagnostics: Sequence[Diagnostic], options: Options) -> list[Diagnosti
     from uselib.linker.demangling import demangled  # only for messages
 
     return demangled(chosen)
+
+
+def dependencies(output: str, read: Sequence[str]) -> str:
+    """--dependency-file: a rule for make, and an empty one for each file, so that make goes on when one is gone."""
+    names = [name.replace("$", "$$").replace(" ", "\\ ").replace("#", "\\#") for name in dict.fromkeys(read)]
+    rule = " \\\n  ".join([f"{output}:", *names])
+    return "".join([rule, "\n", *(f"\n{name}:\n" for name in names)])
 
 
 def traced_symbols(resolution: Resolution, names: tuple[str, ...]) -> list[str]:
