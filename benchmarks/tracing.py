@@ -87,6 +87,23 @@ def one_call(directory: Path, arch: str) -> None:
         peers(directory, program.with_suffix(".c"), root, added)
 
 
+def one_dynamic_call(directory: Path) -> None:
+    """Of a dynamic program, to a function of the system's C library, through the PLT."""
+    source, program, trace = directory / "calls-dynamic.c", directory / "calls-dynamic", directory / "trace"
+    source.write_text(CALLS_C)
+    subprocess.run(["gcc", "-O1", "-fno-builtin", "-Wl,-z,lazy", source, "-o", program], check=True)
+    plain = per_call([*USELIB, "run", "--root", "/", program], MANY)
+    print("\n### One call between shared objects, x86-64\n\n| what | ns | added ns |\n|---|---:|---:|")
+    print(f"| untraced | {plain:.0f} | |")
+    for label, options in (
+        ("recorded", ()),
+        ("... with --bindings", ("--bindings",)),
+        ("... with --returns", ("--returns",)),
+    ):
+        cost = per_call([*USELIB, "trace", "record", "-o", trace, *options, "--root", "/", program], MANY)
+        print(f"| {label} | {cost:.0f} | {cost - plain:.0f} |", flush=True)
+
+
 def peers(directory: Path, source: Path, root: Path, ours: float) -> None:
     """Added cost of one call in other tools. ours: nanoseconds."""
     print("\n### One traced call in other tools, x86-64\n\n| what | added ns | times ours |\n|---|---:|---:|")
@@ -182,6 +199,7 @@ def run() -> None:
         directory = Path(name)
         for arch in ("x86_64", "i386"):
             one_call(directory, arch)
+        one_dynamic_call(directory)
         whole_program(directory)
         ten_million(directory)
 

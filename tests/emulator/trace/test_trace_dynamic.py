@@ -149,6 +149,15 @@ def test_what_reads_traces(files: Files) -> None:
     assert "plugin_step" not in same
 
 
+@pytest.mark.slow
+def test_other_calls_differ(files: Files) -> None:
+    """diff: one library that dlopen maps is left out."""
+    one = files.folder / "one"
+    uselib("trace", "record", "-o", one, "--returns", "--root", "/", *files.command[:2])
+    said = uselib("trace", "diff", one, record(files, "--returns"), check=False)
+    assert "plugin_step" in said and "plugin2.so" in said
+
+
 def test_live(files: Files) -> None:
     out = files.folder / "live"
     uselib("trace", "-o", out, "--root", "/", *files.command)
