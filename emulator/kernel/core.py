@@ -67,7 +67,7 @@ class GuestKernel:
         if self._answers is None:
             calls.refuse()
         else:
-            self._answers.offer(calls)
+            self._answers.offer(calls, self.system_call)
 
     def exception(self, fault: Fault) -> None:
         if fault.address >= vsyscall.PAGE and vsyscall.emulate(self.process, self.system_call, fault):

@@ -10,6 +10,7 @@ that switches at calls; somebody sees each call
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable, Sequence
 
 from uselib.emulator.kernel import table
 from uselib.emulator.kernel.clock import EPOCH
@@ -35,8 +36,8 @@ class NativeAnswers:
             ctypes.addressof(process.threads.waiting),
         )
 
-    def offer(self, calls: AnswerTable) -> None:
-        """See interfaces.Kernel."""
+    def offer(self, calls: AnswerTable, call: Callable[[int, Sequence[int]], int]) -> None:
+        """See interfaces.Kernel. call: what carries out system calls."""
         process = self._process
         clock, threads = process.clock, process.threads
         watched = clock.alarm_at is not None or process.settings.seccomp is not None
@@ -49,6 +50,8 @@ class NativeAnswers:
         if self._shown != pid and not process.pids.alone:
             self._shown = pid
             calls.show_state(process.pids.state_address(pid))
+        if threads.many and threads.scheduler is not None:
+            threads.scheduler.offer(call)
         wakeup = process.signals.wakeup_fd
         calls.allow(
             threads.many or wakeup >= 0,

@@ -7,6 +7,7 @@ pages.py           page lookups, from the address space; native_pages.py: those 
 code_aliases.py    executed memory that is mapped elsewhere too, or by another process
 cpuid.py           what the CPUID instruction says
 counter.py         instructions counted, and a limit
+turns.py           the order of threads, where native code sees it
 slices.py          blocks counted, and the end of a time slice; thread_contexts.py: registers of threads that do not run
 stop_checks.py     whether translated code asks after each access if it must stop
 x87.py             x87 instructions by the host, where native/core is not built
@@ -19,5 +20,5 @@ translated code call functions of ours; sse.c, x87.c, x87_memory.c, mmx.c, bmi.c
 alignment, strings.c does REP MOVS and REP STOS in one go, user.c refuses privileged instructions, tlb.c sets the TLB's size,
 slices.c counts blocks, starts.c asks at their start whether to stop, host_faults.c turns the host's SIGBUS in guest memory into the guest's.
 native/calls/ is built with it and answers system calls: calls.h says which and how; entry.c is where they come in, files.c, values.c and
-guest_memory.c answer them, attention.c hears of signals.
+guest_memory.c answer them, attention.c hears of signals, turns.c lets threads take turns.
 """

@@ -160,6 +160,11 @@ class Cpu:
                 self._gdt[entry] = value
                 self._write_gdt(8 * entry, struct.pack("<Q", value))
 
+    def note_descriptors(self, entries: tuple[int, ...], values: tuple[int, ...]) -> None:
+        """Native code has written them."""
+        for entry, value in zip(entries, values, strict=True):
+            self._gdt[entry] = value
+
     def descriptor_base(self, selector: int) -> int:
         """Base address of the segment that a selector names; 0 if there is none."""
         value = self._gdt[selector >> 3] if selector >> 3 < GDT_ENTRIES else 0

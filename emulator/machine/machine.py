@@ -12,7 +12,7 @@ from _thread import allocate_lock
 from collections.abc import Callable, Sequence
 
 from uselib.emulator.machine import registers as r
-from uselib.emulator.machine.cpu import GDT_ADDRESS, Cpu
+from uselib.emulator.machine.cpu import GDT_ADDRESS, TLS_ENTRIES, Cpu
 from uselib.emulator.machine.engine import (
     BLOCK_CALLBACK,
     ERR_INSN_INVALID,
@@ -212,15 +212,28 @@ class VirtualMachine:
         """For a program with several threads."""
         from uselib.emulator.machine.thread_contexts import ThreadContexts
 
-        return ThreadContexts(self.engine, self.cpu)
+        window = self.space.windows[0] if self.bits == 32 else None
+        contexts = ThreadContexts(
+            self.engine, self.cpu, GDT_ADDRESS + 8 * TLS_ENTRIES[0] + window.delta if window is not None else 0
+        )
+        if self.calls is not None:
+            self.calls.share_turns(contexts.turns.address)
+        return contexts
 
     # -- run loop -----------------------------------------------------------------------------------------------------
 
     def run(self, kernel: Kernel, on_interrupt: Callable[[], None] = _not_interrupted) -> None:
         """Runs until the kernel raises ProcessEnded. on_interrupt: called with the CPU at rest after `interrupt`."""
-        engine, calls = self.engine, self.calls
         if self.threads is not None:
             self.threads.begin()
+        try:
+            self._loop(kernel, on_interrupt)
+        finally:
+            if self.threads is not None:
+                self.threads.take_over()
+
+    def _loop(self, kernel: Kernel, on_interrupt: Callable[[], None]) -> None:
+        engine, calls = self.engine, self.calls
         pc = self.cpu.pc
         while True:
             if calls is not None:
@@ -236,6 +249,8 @@ class VirtualMachine:
                 self._offer(kernel, calls)
             stops = self._stops_done
             status = engine.start(pc)
+            if self.threads is not None:
+                self.threads.settle()
             if calls is not None and calls.event:
                 self._event = _NATIVE_EVENTS[calls.event]
             if engine.until != self._until and self._reached(status):

@@ -26,7 +26,7 @@ class _Calls(ctypes.Structure):
     _fields_ = (
         ("kinds", c_uint8 * NUMBERS),
         *native_module.fields(
-            "i64 allowed, patient, wakeup, many, writable, pid, tid, wall, sleeps; pointer state, elapsed, files, waiters; i64 event"
+            "i64 allowed, patient, wakeup, many, writable, pid, tid, wall, sleeps; pointer state, elapsed, files, waiters, turns; i64 event"
         ),
         ("frame", c_uint64 * 9),
         ("answered", c_uint64),
@@ -73,6 +73,10 @@ class NativeCalls:
     def show_state(self, address: int) -> None:
         """See interfaces.AnswerTable."""
         self._table.state = address
+
+    def share_turns(self, turns: int) -> None:
+        """Native code takes turns of threads by this table (turns.py)."""
+        self._table.turns = turns
 
     # -- what the machine asks ----------------------------------------------------------------------------------------
 

@@ -194,14 +194,62 @@ class ThreadSwitching(Protocol):
     def begin(self) -> None:
         """The run loop is entered: the registers are to be those of a thread that can run."""
 
+    def settle(self) -> None:
+        """The CPU has stopped: native code may have put another thread on it."""
+
+    def take_over(self) -> bool:
+        """The run loop is left: no thread is native code's affair any more."""
+
     def slice_over(self) -> bool:
         """The CPU has stopped: if the time slice is used up, the registers are those of the thread whose turn it is now."""
 
 
-class ThreadProcessor(Protocol):
-    """What the scheduler asks of the machine: registers of threads that do not run, time slices (machine/thread_contexts.py)."""
+class TurnQueue(Protocol):
+    """The contexts of threads that can run, in the order in which they wait for it (machine/turns.py). Native code takes turns as well."""
 
-    def new(self) -> int: ...
+    def append(self, context: int, python: bool) -> None:
+        """python: only the kernel can go on with it, because it is in the middle of a handler."""
+
+    def take(self, position: int) -> int:
+        """Takes one out; 0: the one that has waited longest."""
+
+    def remove(self, context: int) -> None: ...
+    def clear(self) -> None:
+        """Nobody can run, and nobody sleeps by native code's doing."""
+
+    def rename(self, context: int, tid: int) -> None:
+        """The thread has another number now."""
+
+    def __contains__(self, context: object) -> bool: ...
+    def __len__(self) -> int: ...
+
+    def note_sequence(self, context: int, address: int) -> None:
+        """Where the word is that is not 0 in a restartable sequence of the thread; 0: it has none."""
+
+    def allow(self, blocks: int, deadline: int) -> None:
+        """Native code may take turns until the CPU stops. blocks: of a slice; deadline: ns of the clock from which it may not."""
+
+    def refuse(self) -> None:
+        """The kernel takes all turns."""
+
+    def waits(self) -> list[tuple[int, list[int]]]:
+        """Futex calls in which native code has put threads to sleep, since this was asked last: context; number and arguments."""
+
+
+class ThreadProcessor(Protocol):
+    """What the scheduler asks of the machine: registers of threads that do not run, turns, time slices (machine/thread_contexts.py). load
+    makes a context the current one."""
+
+    @property
+    def turns(self) -> TurnQueue: ...
+    @property
+    def current(self) -> int: ...
+    def settle(self) -> None:
+        """Native code has made another context the current one."""
+
+    def new(self, tid: int) -> int:
+        """Raises OSError(EAGAIN)."""
+
     def save(self, context: int) -> None: ...
     def load(self, context: int) -> None: ...
     def drop(self, context: int) -> None: ...

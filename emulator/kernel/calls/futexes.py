@@ -53,6 +53,8 @@ def sys_futex(
     if limit is not None and command != WAIT:
         limit = _until(process, limit, bool(operation & CLOCK_REALTIME) or command == LOCK_PI)
     count, count2 = _signed(value), _signed(timeout)
+    if command not in (WAKE, WAKE_BITSET):
+        process.threads.take_over()
     if command in (WAIT, WAIT_BITSET):
         process.thread.restarts = limit is None
         return futex.wait(
@@ -111,6 +113,7 @@ def sys_futex_waitv(process: Process, waiters: int, count: int, flags: int, time
         if clock not in (0, 1):
             raise GuestError(errno.EINVAL)
         limit = _until(process, read_timespec(process, timeout, "timespec64"), clock == 0)
+    process.threads.take_over()
     words = []
     for value, address, how, reserved in _WAITER.iter_unpack(process.memory.read(waiters, count * _WAITER.size)):
         if how & ~(_SIZE_U32 | PRIVATE) or not how & _SIZE_U32 or reserved:

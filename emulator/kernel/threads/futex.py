@@ -145,7 +145,7 @@ def wait(process: Process, address: int, private: bool, expected: int, timeout: 
     if not bitset:
         raise GuestError(errno.EINVAL)
     key = key_of(process, address, private)
-    if load(process, address) != expected:
+    if not process.thread.asleep and load(process, address) != expected:
         raise GuestError(errno.EAGAIN)
     waiter = FutexWaiter(process.thread, key, address, bitset)
     enter(process, waiter)
@@ -183,19 +183,28 @@ def wake(process: Process, address: int, private: bool, count: int, bitset: int 
 
 def wake_key(process: Process, key: Key, address: int, count: int, bitset: int = EVERY_BIT) -> int:
     """Likewise, with the key at hand; a count below 1 counts as 1, as in futex_wake."""
-    woken = 0
-    for waiter in list(process.threads.futexes.get(key, ())):
-        if waiter.pi or waiter.target is not None:
-            raise GuestError(errno.EINVAL)
-        if not waiter.bitset & bitset:
-            continue
-        release(process, waiter)
-        woken += 1
-        if woken >= count:
-            return woken
+    count = max(count, 1)
+    woken = _wake_queue(process, key, count, bitset)
+    if woken < count and process.threads.take_over():  # they came later than those of the queue
+        woken += _wake_queue(process, key, count - woken, bitset)
+    if woken >= count:
+        return woken
     word = host_word(process, key, address)
     if word is not None:
-        woken += host_futex.wake(word, max(count - woken, 1))
+        woken += host_futex.wake(word, count - woken)
+    return woken
+
+
+def _wake_queue(process: Process, key: Key, count: int, bitset: int) -> int:
+    woken = 0
+    for waiter in list(process.threads.futexes.get(key, ())):
+        if woken == count:
+            break
+        if waiter.pi or waiter.target is not None:
+            raise GuestError(errno.EINVAL)
+        if waiter.bitset & bitset:
+            release(process, waiter)
+            woken += 1
     return woken
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from uselib.emulator.kernel.threads.order import Order, RoundRobin
@@ -29,6 +29,12 @@ class ThreadScheduler(Protocol):
 
     def wake(self, thread: Thread) -> None:
         """Ends the wait of a parked thread."""
+
+    def offer(self, call: Callable[[int, Sequence[int]], int]) -> None:
+        """Before each run of the CPU: says which turns native code may take. call: what carries out system calls."""
+
+    def take_over(self) -> bool:
+        """Threads that native code has put to sleep wait here from now on, each in the middle of its futex call. False: there are none."""
 
     def yield_soon(self) -> None:
         """After this system call it is another thread's turn."""
@@ -87,6 +93,10 @@ class ThreadGroup:
         self.on_switch: list[Callable[[Thread], None]] = []  # another thread is on the CPU now
         self.on_end: list[Callable[[Thread], None]] = []  # a thread has ended, and others go on
         self.on_park: list[Callable[[Thread], None]] = []  # a system call of the thread's waits, and others run
+
+    def take_over(self) -> bool:
+        """Before somebody looks at all that wait for futexes. See ThreadScheduler."""
+        return self.scheduler is not None and self.scheduler.take_over()
 
     def counted(self) -> None:
         """After threads have come or gone."""

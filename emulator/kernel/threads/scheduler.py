@@ -15,16 +15,16 @@ When all threads wait, the clock moves to the next deadline; if they wait for de
 from __future__ import annotations
 
 import errno
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
-from uselib.emulator.kernel import waiting
 from uselib.emulator.kernel.clock import STEP
 from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.threads import idle
+from uselib.emulator.kernel.threads.ready import ReadyThreads
 from uselib.emulator.kernel.threads.sequences import interrupt
 from uselib.emulator.kernel.threads.wait import Ending, ThreadEnded, Wait
 from uselib.emulator.process.interfaces import ContextReplaced
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from uselib.emulator.process.interfaces import Kernel, ThreadMachine
 
 _SLICE_TIME = 100_000  # ns that a slice takes
-_FIRST_RETRY, _LAST_RETRY = 1_000_000, 20_000_000  # ns of real time between attempts at what cannot be polled
 
 _Outcome = tuple[int, BaseException | None]  # result of a system call, or what was raised
 _Call = Callable[[int, Sequence[int]], int]
@@ -51,7 +50,7 @@ class Scheduler:
         self._process = process
         self._group = process.threads
         self._cpu = machine.contexts()
-        self._ready: deque[Thread] = deque()
+        self._ready = ReadyThreads(self._cpu.turns)
         self._parked: dict[Thread, greenlet] = {}  # calls that wait, in the order in which they came
         self._waits: dict[Thread, Wait] = {}
         self._polled: dict[Thread, Wait] = {}  # those that have a condition or a deadline
@@ -59,11 +58,13 @@ class Scheduler:
         self._hub = getcurrent()
         self._loaded = process.thread  # whose registers are on the CPU
         self._yields = False
-        self._retry = _FIRST_RETRY
+        self._retry = idle.FIRST_RETRY
         self.undecided = False
         self.only: Thread | None = None
         self.signalled = False  # a signal has become pending: waits may be over
-        self._loaded.context = self._cpu.new()
+        self._loaded.context = self._cpu.new(self._loaded.tid)
+        self._ready.enter(self._loaded)
+        self._native_call: _Call | None = None  # what carries out calls in which native code has put threads to sleep
         machine.threads = self
         self._begin_slice()
 
@@ -100,6 +101,43 @@ class Scheduler:
         else:
             self.show(self._process.thread)
 
+    def offer(self, call: _Call) -> None:
+        """See group.ThreadScheduler."""
+        self._native_call = call
+        if self.signalled or self.only is not None:
+            self._ready.refuse()
+        else:
+            self._ready.offer(self._process, self._polled.values())
+
+    def settle(self) -> None:
+        """See interfaces.ThreadSwitching."""
+        context = self._cpu.current
+        if context != self._loaded.context:
+            self._cpu.settle()
+            self._loaded = self._ready.with_context(context)
+            self._process.thread = self._process.signals.thread = self._loaded
+
+    def take_over(self) -> bool:
+        """See group.ThreadScheduler."""
+        waits = self._ready.waits()
+        if not waits:
+            return False
+        process, call = self._process, self._native_call
+        assert call is not None
+        runs, hub = process.thread, self._hub
+        self._hub = getcurrent()  # the hub, or the worker of a call that looks at futexes
+        for thread, (number, *arguments) in waits:
+            process.thread = process.signals.thread = thread
+            thread.asleep = True
+            worker = self._idle.pop() if self._idle else greenlet(self._work)
+            outcome = worker.switch(call, number, arguments)
+            assert outcome is None, outcome
+            thread.asleep = False
+            self._parked[thread] = worker
+        process.thread = process.signals.thread = runs
+        self._hub = hub
+        return True
+
     def slice_over(self) -> bool:
         """See interfaces.ThreadSwitching."""
         if not self._cpu.slice_over:
@@ -125,7 +163,7 @@ class Scheduler:
         """Parks the calling thread until its wait is over: its value, or None when its time is. Raises GuestError(EINTR)."""
         process = self._process
         thread = process.thread
-        if wait.interruptible and process.signals.deliverable():
+        if wait.interruptible and not thread.asleep and process.signals.deliverable():
             raise GuestError(errno.EINTR)
         self._waits[thread] = wait
         if wait.condition is not None or wait.deadline is not None:
@@ -151,7 +189,8 @@ class Scheduler:
 
     def add(self, thread: Thread) -> None:
         """A new thread, which can run."""
-        thread.context = self._cpu.new()
+        thread.context = self._cpu.new(thread.tid)
+        self._ready.enter(thread)
         self._group.all[thread.tid] = thread
         self._group.counted()
         self._ready.append(thread)
@@ -254,6 +293,7 @@ class Scheduler:
         self._waits.clear()
         self._polled.clear()
         self._ready.clear()
+        self._ready.rename(caller)
         self._group.all = {caller.tid: caller}
         self._group.counted()
 
@@ -311,20 +351,17 @@ class Scheduler:
         self._process.clock.advance(STEP)
         self.undecided = True  # until a thread is on the CPU: this may be left by an exception
         while True:
+            if self.signalled:
+                self.take_over()
             self._collect()
             if self.only is not None and self.only.tid in self._group.all:
                 if self.only in ready:
                     ready.remove(self.only)
                     return self.only
             elif ready:
-                self._retry = _FIRST_RETRY
-                position = order.choose(len(ready))
-                if not position:
-                    return ready.popleft()
-                thread = ready[position]
-                del ready[position]
-                return thread
-            self._idle_until_something_happens()
+                self._retry = idle.FIRST_RETRY
+                return ready.take(order.choose(len(ready)))
+            self._wait_idle()
 
     def _end_wait(self, thread: Thread, ending: Ending, value: Any = None) -> None:
         wait = self._waits.get(thread)
@@ -332,7 +369,7 @@ class Scheduler:
             return
         wait.ending, wait.value = ending, value
         self._polled.pop(thread, None)
-        self._ready.append(thread)
+        self._ready.append(thread, parked=True)
 
     def _collect(self) -> None:
         """Ends the waits that are over by themselves."""
@@ -360,39 +397,14 @@ class Scheduler:
                 self._end_wait(thread, Ending.OVER)
         process.thread = signals.thread = running
 
-    def _idle_until_something_happens(self) -> None:
-        """No thread can run: time passes, or the host waits. Raises ProcessEnded if nothing can ever happen."""
-        process = self._process
-        clock = process.clock
+    def _wait_idle(self) -> None:
+        """No thread can run."""
+        self.take_over()
         waits = list(self._polled.values())
-        left = self._time_left(waits)
-        descriptors = [pair for wait in waits for pair in wait.fds]
-        retry = any(wait.retry for wait in waits)
-        if not retry and not clock.sleeps and left is not None and process.files.only_inside(descriptors):
-            clock.advance(left)
-            return
-        if left is None and not descriptors and not retry and all(wait.futex for wait in self._waits.values()):
-            self._check_deadlock()
-        if retry:
-            left = self._retry if left is None else min(left, self._retry)
-            self._retry = min(2 * self._retry, _LAST_RETRY)
-        process.signals.open_wakeup()
-        words = [wait.word for wait in waits if wait.word is not None]
-        if waiting.host_wait(process, descriptors, left, words[0] if words else None):
+        if idle.until_something_happens(self._process, self._waits, waits, self._retry):
             self.signalled = True
-
-    def _time_left(self, waits: list[Wait]) -> int | None:
-        """Until the first of them is over, or a timer goes off, ns; None: no time is set."""
-        clock = self._process.clock
-        deadlines = [wait.deadline for wait in waits if wait.deadline is not None]
-        if clock.alarm_at is not None:
-            deadlines.append(clock.alarm_at)
-        return max(min(deadlines) - clock.now, 0) if deadlines else None
-
-    def _check_deadlock(self) -> None:
-        from uselib.emulator.kernel.threads import deadlock
-
-        deadlock.check(self._process, {thread: wait.futex for thread, wait in self._waits.items()})
+        if any(wait.retry for wait in waits):
+            self._retry = min(2 * self._retry, idle.LAST_RETRY)
 
 
 def run_threads(process: Process) -> ThreadScheduler:

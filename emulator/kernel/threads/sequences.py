@@ -14,19 +14,19 @@ from uselib.loader.memory.access import MemoryFault
 from uselib.loader.memory.address_space import AddressSpace
 
 _DESCRIPTOR = struct.Struct("<IIQQQ")  # version, flags, start_ip, post_commit_offset, abort_ip
-_POINTER = 8  # where the area has the address of the descriptor
+POINTER = 8  # where the area has the address of the descriptor
 
 
 def interrupt(cpu: CpuState, memory: AddressSpace, sequences: Sequences) -> None:
     """With the thread's registers on the CPU. Raises ProcessEnded (SIGSEGV) for a descriptor that is none."""
     try:
-        place = int.from_bytes(memory.read(sequences.area + _POINTER, 8), "little")
+        place = int.from_bytes(memory.read(sequences.area + POINTER, 8), "little")
         if not place:
             return
         version, _, start, length, abort = _DESCRIPTOR.unpack(memory.read(place, _DESCRIPTOR.size))
         if version or memory.read(abort - 4, 4) != sequences.signature.to_bytes(4, "little"):
             raise ProcessEnded(signal=SIGSEGV)
-        memory.write(sequences.area + _POINTER, bytes(8))
+        memory.write(sequences.area + POINTER, bytes(8))
     except MemoryFault:
         raise ProcessEnded(signal=SIGSEGV) from None
     if start <= cpu.pc < start + length:

@@ -26,7 +26,8 @@ class Thread:
     that a signal has ended, and whether SA_RESTART restarts it. tls: i386's entries of the GDT -> base, limit, flags.
     pending: signals that were sent to it alone. clear_tid: the word that becomes 0 when it ends (set_tid_address), robust: head of its
     list of robust futexes (set_robust_list); 0: none. name: prctl(PR_SET_NAME) of a thread that is not the first.
-    context: its registers while it does not run (ThreadProcessor). sequences: restartable ones.
+    context: its registers while it does not run (ThreadProcessor). sequences: restartable ones. asleep: native code has put it to sleep in a
+    futex call, which goes on from there.
     """
 
     tid: int
@@ -43,6 +44,7 @@ class Thread:
     sigwait: int = 0  # signals that it takes by sigwait just now, though they are blocked
     context: int | None = None
     sequences: Sequences | None = None
+    asleep: bool = False
 
     def after_exec(self, pid: int) -> None:
         """execve: the thread is the process's only one; mask and pending signals stay."""

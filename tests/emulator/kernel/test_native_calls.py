@@ -33,11 +33,11 @@ def test_as_natively_and_as_without(name: str, arch: str, tmp_path: Path) -> Non
         assert (found.stdout.splitlines(), found.returncode) == (expected.stdout.splitlines(), status)
 
 
-def emulated(program: Path, *arguments: str, answers: bool, options: tuple[str, ...] = ()) -> Done:
+def emulated(program: Path, *arguments: str, answers: bool, options: tuple[str, ...] = (), core: bool = True) -> Done:
     """A run in a directory that the program may write, but not the program itself, which other processes could change then. answers: whether
-    native code may answer calls."""
+    native code may answer calls. core: whether there are replaced parts of the CPU."""
     words = [sys.executable, "-m", "uselib.cli", "run", "--writable", ".", *options, str(program), *arguments]
-    variables = {**environment(), "USELIB_NATIVE_CALLS": "1" if answers else "0"}
+    variables = {**environment(), "USELIB_NATIVE_CALLS": str(int(answers)), "USELIB_CORE": str(int(core))}
     work = program.parent / "work"
     return subprocess.run(
         words, capture_output=True, text=True, timeout=120, env=variables, stdin=subprocess.DEVNULL, cwd=work
@@ -73,6 +73,22 @@ ORDERS: tuple[tuple[str, ...], ...] = ((), ("--schedule", "3"), ("--max-instruct
 def test_threads_take_turns_alike(options: tuple[str, ...], arch: str, tmp_path: Path) -> None:
     done = same_with_and_without(build("turns", arch, tmp_path), "40", "order", options=options)
     assert done.stdout.startswith("200 rounds\n") and done.returncode == 0
+
+
+def test_threads_without_the_core(tmp_path: Path) -> None:
+    """Python alone, with Unicorn as it is, has the same order and the same time."""
+    program = build("turns", "x86_64", tmp_path)
+    found = [emulated(program, "20", "order", answers=True, core=core).stdout for core in (True, False)]
+    assert found[0] == found[1] and "order" in found[0]
+
+
+def test_traces_are_the_same(arch: str, tmp_path: Path) -> None:
+    program = build("turns", arch, tmp_path)
+    for name in ("1", "0"):
+        words = [sys.executable, "-m", "uselib.cli", "trace", "record", "-o", name, str(program), "20", "order"]
+        variables = {**environment(), "USELIB_NATIVE_CALLS": name}
+        subprocess.run(words, check=True, env=variables, cwd=tmp_path, stdin=subprocess.DEVNULL, timeout=120)
+    assert (tmp_path / "1").read_bytes() == (tmp_path / "0").read_bytes()
 
 
 @native

@@ -12,7 +12,7 @@
 
 #include <sys/uio.h>
 
-enum { NUMBERS = 512, FILES = 1024, BUCKETS = 1024 };
+enum { NUMBERS = 512, FILES = 1024, BUCKETS = 1024, ROOM = 4096 /* threads */ };
 
 /* How a call is answered. */
 enum { PYTHON, READ, WRITE, READV, WRITEV, LSEEK, LLSEEK, PID, TID, CLOCK, CLOCK64, TIMEOFDAY, TIME, FUTEX, YIELD, ANSWERS };
@@ -22,6 +22,30 @@ enum { MAY_READ = 1, MAY_WRITE = 2, MAY_SEEK = 4, WAITS = 8, FLAG_BITS = 8 };
 
 /* Why the CPU has stopped. */
 enum { NOTHING, CALL, SIGNAL };
+
+/* A thread, mirrored by emulator/machine/turns.py. */
+typedef struct {
+    void *context;                /* its registers while it does not run: Unicorn's uc_context */
+    int64_t tid;
+    int64_t python;               /* in the queue: only Python can go on with it */
+    uint64_t sequence;            /* address of the word that says whether it is in a restartable sequence; 0: it has none */
+    uint64_t descriptors[3];      /* of thread-local storage, on i386 */
+    uint64_t address, bits;       /* of a wait that has begun here: of the futex; of FUTEX_WAIT_BITSET */
+    uint64_t call[7];             /* number and arguments of the call that waits */
+} Turn;
+
+/* The threads of a program, in the order in which they run. */
+typedef struct {
+    int64_t allowed;              /* turns may be taken here until the CPU stops */
+    int64_t current;              /* whose registers are on the CPU */
+    int64_t blocks;               /* of a slice */
+    int64_t deadline;             /* ns of the clock that a thread waits for */
+    uint8_t *descriptors;         /* in the GDT, on i386; else NULL */
+    int64_t head, count;          /* of the queue */
+    int64_t waits;                /* that have begun here and are not Python's yet */
+    uint32_t queue[ROOM], waiting[ROOM];
+    Turn turns[ROOM];
+} Turns;
 
 typedef struct {
     uint8_t kinds[NUMBERS];       /* number of a call -> how it is answered */
@@ -38,7 +62,8 @@ typedef struct {
     uint8_t *state;               /* letter of this process in the table that others look at; NULL: there are no others */
     int64_t *elapsed;             /* the clock, ns */
     const uint64_t *files;        /* FILES words */
-    const uint16_t *waiters;      /* BUCKETS counts of those that wait for futexes */
+    const uint16_t *waiters;      /* BUCKETS counts of those that wait for futexes by Python's doing */
+    Turns *turns;                 /* from the second thread on */
     /* what has stopped the CPU */
     int64_t event;
     uint64_t frame[9];            /* number, six arguments, program counter behind the instruction, flags */
@@ -50,18 +75,19 @@ typedef struct {
     Calls *calls;
     Env *env;
     const uint64_t *arguments;
-    bool wide; /* a 64-bit program */
+    bool wide;      /* a 64-bit program */
+    bool gives_way; /* of the answer: another thread goes on */
 } Question;
 
 /* An answer: false leaves the call to Python. */
-typedef bool (*Answer)(const Question *q, int64_t *result);
-bool answer_read(const Question *q, int64_t *result), answer_write(const Question *q, int64_t *result);
-bool answer_readv(const Question *q, int64_t *result), answer_writev(const Question *q, int64_t *result);
-bool answer_lseek(const Question *q, int64_t *result), answer_llseek(const Question *q, int64_t *result);
-bool answer_pid(const Question *q, int64_t *result), answer_tid(const Question *q, int64_t *result);
-bool answer_clock(const Question *q, int64_t *result), answer_clock64(const Question *q, int64_t *result);
-bool answer_timeofday(const Question *q, int64_t *result), answer_time(const Question *q, int64_t *result);
-bool answer_futex(const Question *q, int64_t *result), answer_yield(const Question *q, int64_t *result);
+typedef bool (*Answer)(Question *q, int64_t *result);
+bool answer_read(Question *q, int64_t *result), answer_write(Question *q, int64_t *result);
+bool answer_readv(Question *q, int64_t *result), answer_writev(Question *q, int64_t *result);
+bool answer_lseek(Question *q, int64_t *result), answer_llseek(Question *q, int64_t *result);
+bool answer_pid(Question *q, int64_t *result), answer_tid(Question *q, int64_t *result);
+bool answer_clock(Question *q, int64_t *result), answer_clock64(Question *q, int64_t *result);
+bool answer_timeofday(Question *q, int64_t *result), answer_time(Question *q, int64_t *result);
+bool answer_futex(Question *q, int64_t *result), answer_yield(Question *q, int64_t *result);
 
 /* guest_memory.c: adds guest memory to a list of host memory; false: some of it does not answer, or there is too much. */
 enum { PIECES = 64, MOST = 128 << 10 };
@@ -71,6 +97,12 @@ bool add_pieces(Env *env, Pieces *pieces, uint64_t address, uint64_t size, int a
 /* Copies; false: the memory does not answer, and nothing has been written. */
 bool load_guest(Env *env, void *out, uint64_t address, size_t size);
 bool store_guest(Env *env, uint64_t address, const void *data, size_t size);
+
+/* turns.c: the calling thread waits for the futex that it asks for, if another can go on; those that wait for it wake up: how many; the next
+ * thread in place of the one on the CPU, whose call has its result. */
+bool begin_wait(Question *q, uint32_t bits);
+int64_t end_waits(const Question *q, uint32_t bits);
+void take_turn(Calls *calls, Env *env, void *uc);
 
 /* attention.c: a signal of the host's that the program handles has arrived since this was cleared. */
 extern volatile int64_t uselib_attention;

@@ -49,7 +49,7 @@ static void handle(Calls *calls, Env *env, int size, bool wide)
     if (!wide) env->eip = (uint32_t)env->eip;
     frame[7] = env->eip;
     frame[8] = env->eflags | core_flags(env, env->cc_op) | (env->df & DIRECTION_FLAG);
-    Question q = {calls, env, frame + 1, wide};
+    Question q = {calls, env, frame + 1, wide, false};
     int64_t result;
     uint8_t kind = frame[0] < NUMBERS ? calls->kinds[frame[0]] : PYTHON;
     if (!kind || kind >= ANSWERS || !calls->allowed || uselib_attention || frame[8] & TRAP_FLAG || (env->hflags & CPL) != CPL ||
@@ -60,6 +60,7 @@ static void handle(Calls *calls, Env *env, int size, bool wide)
     calls->answered++;
     env->regs[RAX] = wide ? (uint64_t)result : (uint32_t)result;
     if (wide) env->regs[RCX] = frame[7], env->regs[R11] = frame[8];
+    if (q.gives_way) take_turn(calls, env, uc_of(env));
     if (uselib_attention) stop(calls, env, SIGNAL);
 }
 

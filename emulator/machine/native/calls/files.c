@@ -82,13 +82,13 @@ static bool several(const Question *q, uint64_t word, bool writes, int64_t *resu
 /* Limits on the size of files are Python's. */
 static uint64_t output(const Question *q) { return q->calls->writable ? file(q, MAY_WRITE) : 0; }
 
-bool answer_read(const Question *q, int64_t *result) { return one(q, file(q, MAY_READ), false, result); }
-bool answer_write(const Question *q, int64_t *result) { return one(q, output(q), true, result); }
-bool answer_readv(const Question *q, int64_t *result) { return several(q, file(q, MAY_READ), false, result); }
-bool answer_writev(const Question *q, int64_t *result) { return several(q, output(q), true, result); }
+bool answer_read(Question *q, int64_t *result) { return one(q, file(q, MAY_READ), false, result); }
+bool answer_write(Question *q, int64_t *result) { return one(q, output(q), true, result); }
+bool answer_readv(Question *q, int64_t *result) { return several(q, file(q, MAY_READ), false, result); }
+bool answer_writev(Question *q, int64_t *result) { return several(q, output(q), true, result); }
 
 /* The offset of an `off_t` that is a word of the program's: longer files are Python's, which says EOVERFLOW. */
-bool answer_lseek(const Question *q, int64_t *result)
+bool answer_lseek(Question *q, int64_t *result)
 {
     uint64_t word = file(q, MAY_SEEK);
     int64_t offset = q->wide ? (int64_t)q->arguments[1] : (int32_t)q->arguments[1], limit = q->wide ? INT64_MAX : INT32_MAX;
@@ -100,7 +100,7 @@ bool answer_lseek(const Question *q, int64_t *result)
     return found >= 0 && found <= limit;
 }
 
-bool answer_llseek(const Question *q, int64_t *result)
+bool answer_llseek(Question *q, int64_t *result)
 {
     uint64_t word = file(q, MAY_SEEK), high = q->arguments[1], low = q->arguments[2];
     Pieces pieces = {.count = 0, .size = 0};

@@ -1,19 +1,19 @@
-/* Calls that ask for a value or the time, and those about futexes and turns that change nothing. */
+/* Calls that ask for a value or the time, and futexes. */
 #include "calls.h"
 
 #include <errno.h>
 
 enum { SECOND = 1000000000, MICROSECOND = 1000, STEP = 10000 /* emulator/kernel/clock.py */ };
 enum { MONOTONIC_CLOCKS = 1 << 1 | 1 << 4 | 1 << 6 | 1 << 7 | 1 << 9, WALL_CLOCKS = 1 << 0 | 1 << 5 | 1 << 8 | 1 << 11, CPU_CLOCKS = 1 << 2 | 1 << 3 };
-enum { FUTEX_WAIT = 0, FUTEX_WAKE = 1, FUTEX_WAIT_BITSET = 9, FUTEX_WAKE_BITSET = 10, FUTEX_PRIVATE = 0x80 };
+enum { FUTEX_WAIT = 0, FUTEX_WAKE = 1, FUTEX_WAIT_BITSET = 9, FUTEX_WAKE_BITSET = 10, FUTEX_PRIVATE = 0x80, FUTEX_REALTIME = 0x100 };
 
-bool answer_pid(const Question *q, int64_t *result)
+bool answer_pid(Question *q, int64_t *result)
 {
     *result = q->calls->pid;
     return true;
 }
 
-bool answer_tid(const Question *q, int64_t *result)
+bool answer_tid(Question *q, int64_t *result)
 {
     *result = q->calls->tid;
     return true;
@@ -42,19 +42,19 @@ static bool give_time(const Question *q, uint32_t which, uint64_t address, int64
     return true;
 }
 
-bool answer_clock(const Question *q, int64_t *result)
+bool answer_clock(Question *q, int64_t *result)
 {
     return give_time(q, (uint32_t)q->arguments[0], q->arguments[1], 1, q->wide, result);
 }
 
-bool answer_clock64(const Question *q, int64_t *result) { return give_time(q, (uint32_t)q->arguments[0], q->arguments[1], 1, true, result); }
+bool answer_clock64(Question *q, int64_t *result) { return give_time(q, (uint32_t)q->arguments[0], q->arguments[1], 1, true, result); }
 
-bool answer_timeofday(const Question *q, int64_t *result)
+bool answer_timeofday(Question *q, int64_t *result)
 {
     return q->arguments[0] && !q->arguments[1] && give_time(q, 0, q->arguments[0], MICROSECOND, q->wide, result);
 }
 
-bool answer_time(const Question *q, int64_t *result)
+bool answer_time(Question *q, int64_t *result)
 {
     int64_t reading;
     if (q->arguments[0] || !next_reading(q, 0, &reading)) return false;
@@ -64,30 +64,26 @@ bool answer_time(const Question *q, int64_t *result)
     return true;
 }
 
-/* A private futex whose word has another value, or that nobody waits for. */
-bool answer_futex(const Question *q, int64_t *result)
+/* Private futexes: those of threads of this process. */
+bool answer_futex(Question *q, int64_t *result)
 {
     uint64_t address = q->arguments[0];
-    uint32_t operation = (uint32_t)q->arguments[1], value;
-    if (!(operation & FUTEX_PRIVATE) || address & 3 || address >= 1ull << 46) return false;
-    bool any = (uint32_t)q->arguments[5] != 0;
-    switch (operation & ~FUTEX_PRIVATE) {
-    case FUTEX_WAKE_BITSET:
-        if (!any) return false; /* fall through */
+    uint32_t operation = (uint32_t)q->arguments[1] & ~FUTEX_PRIVATE, bits = (uint32_t)q->arguments[5], value;
+    if (!((uint32_t)q->arguments[1] & FUTEX_PRIVATE) || address & 3 || address >= 1ull << 46) return false;
+    if (operation == FUTEX_WAIT || operation == FUTEX_WAKE) bits = ~0u;
+    if (!bits) return false;
+    switch (operation) {
     case FUTEX_WAKE:
-        *result = 0;
-        return !q->calls->waiters[address >> 2 & (BUCKETS - 1)];
-    case FUTEX_WAIT_BITSET:
-        if (!any) return false; /* fall through */
+    case FUTEX_WAKE_BITSET:
+        if (q->calls->waiters[address >> 2 & (BUCKETS - 1)]) return false;
+        *result = end_waits(q, bits);
+        return true;
     case FUTEX_WAIT:
-        *result = -EAGAIN;
-        return !q->arguments[3] && load_guest(q->env, &value, address, sizeof value) && value != (uint32_t)q->arguments[2];
+    case FUTEX_WAIT_BITSET:
+    case FUTEX_WAIT_BITSET | FUTEX_REALTIME: /* of the timeout, which there is none of */
+        if (q->arguments[3] || !load_guest(q->env, &value, address, sizeof value)) return false;
+        *result = value == (uint32_t)q->arguments[2] ? 0 : -EAGAIN;
+        return *result || begin_wait(q, bits);
     }
     return false;
-}
-
-bool answer_yield(const Question *q, int64_t *result)
-{
-    *result = 0;
-    return !q->calls->many && !q->calls->sleeps;
 }

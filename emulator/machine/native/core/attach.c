@@ -41,6 +41,8 @@ static const struct { const char *name; void *pointer; } IMPORTS[] = {
     {"tcg_gen_callN_x86_64", &core_gen_call},
     {"uc_emu_start", &emu_start},
     {"uc_emu_stop", &core_emu_stop},
+    {"uc_context_save", &core_save_context},
+    {"uc_context_restore", &core_restore_context},
     {"cpu_loop_exit_noexc_x86_64", &core_loop_exit},
     {"cpu_restore_state_x86_64", &core_restore},
     {"gen_new_label_x86_64", &core_new_label},

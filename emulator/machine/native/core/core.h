@@ -141,6 +141,7 @@ void core_check_mmx(void);
 /* slices.c: whether blocks that are translated now count; what they call at their start. */
 extern bool core_slices;
 void core_count_block(void);
+void core_begin_slice(const Env *env, int64_t blocks);
 bool core_slice_over(const Env *env); /* the time slice of this CPU is used up */
 
 /* starts.c: the block that is translated next; in place of the call at its start (false: it is another one). */
@@ -158,6 +159,7 @@ void core_enter_watch(void *uc);
 void core_enter_calls(void *calls);
 void core_interrupt_call(Env *env, int vector, int size); /* int N: returns if it is no system call, or one for hooks */
 extern int (*core_emu_stop)(void *uc);
+extern int (*core_save_context)(void *uc, void *context), (*core_restore_context)(void *uc, void *context);
 extern __attribute__((noreturn)) void (*core_loop_exit)(void *cpu);
 
 /* sse.c: around a run of the CPU. */

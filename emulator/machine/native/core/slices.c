@@ -36,6 +36,12 @@ void core_count_block(void)
     if (--latest->left <= 0) latest->stop(latest->uc);
 }
 
+void core_begin_slice(const Env *env, int64_t blocks)
+{
+    Slices *s = slices_of(env);
+    if (s) s->left = blocks;
+}
+
 bool core_slice_over(const Env *env)
 {
     const Slices *s = core_slices ? slices_of(env) : 0;
