@@ -35,6 +35,8 @@ from uselib.linker.passes.kept_relocations import KeptRelocations, NumberedRow, 
 from uselib.linker.passes.layout import Layout, align, arrange, common_flags, common_type, is_debug, number, settle
 from uselib.linker.passes.model import COMMON, UNDEFINED, InputSection, ObjectFile, OutputSection, Symbol
 from uselib.linker.passes.output_symbols import OutputSymbol
+from uselib.linker.passes.properties import NAME as PROPERTIES
+from uselib.linker.passes.properties import property_section
 from uselib.linker.passes.provided import Provided, provide_defsym, settle_symbols
 from uselib.linker.passes.resolve import Resolution, resolve
 from uselib.linker.passes.synthetic import allocate_commons, build_id_section, seal
@@ -111,8 +113,11 @@ def _sections(resolution: Resolution, options: Options) -> Iterator[InputSection
     strip = options.strip_all or options.strip_debug
     for file in resolution.files:
         for section in file.sections:
-            if section is not None and section.live and not (strip and is_debug(section)):
-                yield section
+            if section is None or section.name == PROPERTIES or not section.live or (strip and is_debug(section)):
+                continue
+            yield section
+    if (properties := property_section(resolution.files, resolution.machine, options.keywords, True)) is not None:
+        yield properties
     if any(STACK_NOTE in map(file.elf.section_name, range(len(file.elf.sections))) for file in resolution.files):
         flags = SHF_EXECINSTR if any(file.executable_stack for file in resolution.files) else 0
         yield InputSection(None, 0, STACK_NOTE, SHT_PROGBITS, flags, 0, 1)

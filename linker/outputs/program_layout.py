@@ -9,6 +9,7 @@ from uselib.linker.formats import elf
 from uselib.linker.formats.elf import (
     PT_DYNAMIC,
     PT_GNU_EH_FRAME,
+    PT_GNU_PROPERTY,
     PT_GNU_RELRO,
     PT_GNU_STACK,
     PT_INTERP,
@@ -27,6 +28,7 @@ from uselib.linker.image import EXEC, PAGE, READ, WRITE, Machine
 from uselib.linker.options import Options
 from uselib.linker.passes.layout import Layout, Placement, align, default_place, note_headers
 from uselib.linker.passes.model import InputSection, OutputSection
+from uselib.linker.passes.properties import NAME as PROPERTIES
 from uselib.linker.passes.resolve import Resolution
 from uselib.linker.quick_dataclass import dataclass, field
 
@@ -42,8 +44,8 @@ _ORDER = (
 ).split()
 _RANK = {name: rank for rank, name in enumerate(_ORDER)}
 _TEXT_RANK, _READ_RANK, _WRITE_RANK = _RANK[".init"], _RANK[".lib"], _RANK[".tdata"]
-_MOST_HEADERS = 12  # program headers there is room for: 6 segments, TLS, stack, notes, eh_frame
-_MOST_DYNAMIC = 16  # the same with PHDR, INTERP, DYNAMIC, RELRO
+_MOST_HEADERS = 13  # program headers there is room for: 6 segments, TLS, stack, notes, eh_frame, properties
+_MOST_DYNAMIC = 17  # the same with PHDR, INTERP, DYNAMIC, RELRO
 _FIRST = frozenset(_ORDER[_RANK[".hash"] : _RANK["<first>"]]) | {".interp"}
 _RELRO = frozenset(_ORDER[_RANK[".tdata"] : _RANK[".got.plt"]])  # written by the dynamic linker only
 
@@ -133,6 +135,8 @@ class ProgramLayout:
     now: bool = False  # all symbols are bound at start-up: .got.plt is not written to afterwards
 
     def place(self, section: InputSection) -> Placement | None:
+        if section.file is None and section.name == PROPERTIES:  # the inputs' notes are left out, the merged one is not
+            return Placement(PROPERTIES)
         return default_place(section.name, section.file.where if section.file is not None else "")
 
     def assign(self, sections: list[OutputSection], machine: Machine) -> Layout:
@@ -236,6 +240,8 @@ class ProgramLayout:
         if interpreter is not None and interpreter.type != SHT_NOBITS:  # gABI: in front of every PT_LOAD
             result.insert(0, _header_of(PT_INTERP, interpreter, 1))
         result += note_headers(loaded)
+        if (properties := by_name.get(PROPERTIES)) is not None:
+            result.append(_header_of(PT_GNU_PROPERTY, properties, properties.alignment))
         result += _tls_header([s for s in loaded if s.flags & SHF_TLS])
         if frames is not None:
             result.append(_header_of(PT_GNU_EH_FRAME, frames, 4))

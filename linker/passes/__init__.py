@@ -10,6 +10,7 @@ provided.py     symbols that the linker defines
 gc.py, eh_frame.py  --gc-sections; unwind tables without the entries of discarded code
 undefined.py    errors for undefined symbols; warning_sections.py: .gnu.warning.SYMBOL;
                 thread_local.py: symbols that are thread-local in one file only
+properties.py   .note.gnu.property of the inputs, merged
 synthetic.py    sections that the linker adds; got.py: the GOT and its like; merge.py: strings kept once
 scan.py         relocations, first look: what they need
 layout.py       output sections, their order, their addresses

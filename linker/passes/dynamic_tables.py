@@ -150,6 +150,10 @@ class DynamicTables(Tables):
         return [section for section in found if section is not None]
 
     @property
+    def ibt(self) -> bool:
+        return self.plt is None and self.plt_got is None
+
+    @property
     def got_address(self) -> int:
         return self.got_plt.address
 

@@ -20,6 +20,7 @@ from uselib.linker.options import Options
 from uselib.linker.passes import eh_frame
 from uselib.linker.passes.layout import Layout
 from uselib.linker.passes.model import COMMON, MAX_ALIGNMENT, STRONG, InputSection
+from uselib.linker.passes.properties import property_section
 from uselib.linker.passes.resolve import Resolution
 
 
@@ -46,9 +47,13 @@ def allocate_commons(resolution: Resolution) -> list[InputSection]:
     return result
 
 
-def requested_sections(resolution: Resolution, options: Options) -> list[InputSection]:
-    """What options ask for: --build-id, --eh-frame-hdr. Their contents come last (fill_eh_frame_header, seal)."""
+def requested_sections(resolution: Resolution, options: Options, ibt: bool) -> list[InputSection]:
+    """What options or inputs ask for: --build-id, --eh-frame-hdr, whose contents come last (fill_eh_frame_header, seal); properties.
+
+    ibt: whether the code that the linker made begins with ENDBR."""
     result = []
+    if (section := property_section(resolution.files, resolution.machine, options.keywords, ibt)) is not None:
+        result.append(section)
     if options.build_id:
         result.append(build_id_section(options.build_id))
     if options.package_metadata:
