@@ -3,10 +3,7 @@ emulated, and compared; what a dynamic linker reads of them is compared field by
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -16,58 +13,15 @@ from elftools.elf.gnuversions import GNUVerNeedSection, GNUVerSymSection
 from elftools.elf.sections import SymbolTableSection
 
 from support.command import uselib
-from support.paths import ROOT
+from support.dynamic_links import LINKERS, SOURCES, LinkFolder
 from support.tools import needs
-from uselib.commands.ld_dir import directory as link_directory
 
-SOURCES = ROOT / "tests" / "programs" / "dynamic_links"
-COMPILERS = {"x86_64": "gcc", "i386": "i686-linux-gnu-gcc"}
-INTERPRETERS = {"x86_64": "/lib64/ld-linux-x86-64.so.2", "i386": "/lib32/ld-linux.so.2"}
-LINKERS = ("gnu", "ours")
 pytestmark = needs("gcc", "ld")
 
 
-class Shop:
-    """Compiles and links in a folder, for one machine."""
-
-    def __init__(self, folder: Path, arch: str) -> None:
-        self.folder, self.arch, self.compiler = folder, arch, COMPILERS[arch]
-        if shutil.which(self.compiler) is None or not Path(INTERPRETERS[arch]).exists():
-            pytest.skip(f"needs {self.compiler} and {INTERPRETERS[arch]}")
-
-    def cc(self, linker: str, output: str, *words: object, status: int = 0) -> subprocess.CompletedProcess[str]:
-        """Links by a linker; output and the words that are files lie in the folder."""
-        ours = [f"-B{link_directory()}"] if linker == "ours" else []
-        command = [self.compiler, *ours, "-o", output, *map(str, words)]
-        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True)
-        assert (done.returncode != 0) == (status != 0), done.stderr
-        return done
-
-    def source(self, name: str, text: str) -> str:
-        (self.folder / name).write_text(text)
-        return name
-
-    def program(self, linker: str, output: str, *words: object) -> Path:
-        self.cc(linker, output, *words, f"-Wl,--dynamic-linker={INTERPRETERS[self.arch]}", "-Wl,-rpath,$ORIGIN")
-        return self.folder / output
-
-    def run(self, program: Path, **variables: str) -> tuple[str, int]:
-        """Natively."""
-        path = {"LD_LIBRARY_PATH": "/lib32"} if self.arch == "i386" else {}
-        done = subprocess.run(
-            [program],
-            cwd=self.folder,
-            env={**os.environ, **path, **variables},
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        return done.stdout + done.stderr, done.returncode
-
-
 @pytest.fixture
-def shop(tmp_path: Path, arch: str) -> Shop:
-    return Shop(tmp_path, arch)
+def shop(tmp_path: Path, arch: str) -> LinkFolder:
+    return LinkFolder(tmp_path, arch)
 
 
 KINDS = {"no-pie": ("-no-pie", "-fno-pie"), "pie": ("-pie", "-fPIE"), "pic": ("-pie", "-fPIC")}
@@ -77,7 +31,7 @@ LIBRARY_FLAGS = {"": (), "gnu2": ("-mtls-dialect=gnu2",), "now": ("-Wl,-z,now",)
 @pytest.mark.parametrize(
     "flags", [pytest.param(key, marks=() if key != "sysv" else pytest.mark.slow) for key in LIBRARY_FLAGS]
 )
-def test_library_and_programs(shop: Shop, flags: str) -> None:
+def test_library_and_programs(shop: LinkFolder, flags: str) -> None:
     """Every pair of linkers for the library and for the program; lazily bound and at once."""
     for by in LINKERS:
         library = SOURCES / "library.c"
@@ -97,7 +51,7 @@ def test_library_and_programs(shop: Shop, flags: str) -> None:
         assert expected is not None and expected[1] == 0 and expected[0].startswith("constructor\n889 8 56\n1 1 1\n")
 
 
-def test_they_run_emulated(shop: Shop) -> None:
+def test_they_run_emulated(shop: LinkFolder) -> None:
     if shop.arch == "i386":
         pytest.skip("the interpreter of i386 finds its C library by a cache that names x86-64's first")
     shop.cc("ours", "libours.so", "-shared", "-fPIC", SOURCES / "library.c", "-Wl,-soname,libours.so")
@@ -107,7 +61,7 @@ def test_they_run_emulated(shop: Shop) -> None:
         assert (ran.stdout, ran.returncode) == shop.run(program), ran.stderr
 
 
-def test_static_pie(shop: Shop) -> None:
+def test_static_pie(shop: LinkFolder) -> None:
     text = '#include <stdio.h>\nint data = 3, *p = &data; __thread int t = 4;\nint main(void) { printf("%d %d\\n", *p, t); return 5; }\n'
     source = shop.source("s.c", text)
     if not (Path("/usr/i686-linux-gnu/lib/rcrt1.o").exists() or shop.arch == "x86_64"):
@@ -197,7 +151,7 @@ int main(void) { printf("%d %d %d %d %d\\n", f(), g(), h1(), k(), old()); return
 """
 
 
-def test_versions(shop: Shop) -> None:
+def test_versions(shop: LinkFolder) -> None:
     shop.source("v.map", VERSIONS)
     found = {}
     for by in LINKERS:
@@ -228,7 +182,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_tags(shop: Shop, case: str) -> None:
+def test_tags(shop: LinkFolder, case: str) -> None:
     found = []
     for by in LINKERS:
         shop.cc(by, "liba.so", "-shared", "-fPIC", SOURCES / "library.c", *CASES[case])
@@ -245,7 +199,7 @@ EXPORTS = {
 
 
 @pytest.mark.parametrize("case", EXPORTS)
-def test_what_a_program_exports(shop: Shop, case: str) -> None:
+def test_what_a_program_exports(shop: LinkFolder, case: str) -> None:
     (shop.folder / "list").write_text("{ listed; };\n")
     source = shop.source(
         "m.c", "int listed = 1; int other(void) { return listed; }\nint main(void) { return other() - 1; }\n"
@@ -263,7 +217,7 @@ def test_what_a_program_exports(shop: Shop, case: str) -> None:
 # -- errors ---------------------------------------------------------------------------------------------------------------
 
 
-def test_errors(shop: Shop) -> None:
+def test_errors(shop: LinkFolder) -> None:
     if shop.arch == "i386":
         pytest.skip("the messages are the same")
     pointer = shop.source("p.c", "int x; int get(void) { return x; }\n")
