@@ -17,8 +17,9 @@ native_calls.py    the table of the system calls that native/calls answers
 native/core/ replaces functions of Unicorn's CPU on x86-64 hosts: core.h says how, tables.c lists the files with replacements, attach.c
 puts them in place. translate.c has decode.c look at each instruction before it is translated (forms.c: which exist), emit.c has
 translated code call functions of ours; sse.c, x87.c, x87_memory.c, mmx.c, bmi.c and text.c compute on the host's units, align.c checks
-alignment, strings.c does REP MOVS and REP STOS in one go, user.c refuses privileged instructions, tlb.c sets the TLB's size,
-slices.c counts blocks, starts.c asks at their start whether to stop, host_faults.c turns the host's SIGBUS in guest memory into the guest's.
+alignment, strings.c does REP MOVS and REP STOS in one go, locked.c makes locked instructions atomic between processes, user.c refuses
+privileged instructions, tlb.c sets the TLB's size, slices.c counts blocks, starts.c asks at their start whether to stop, host_faults.c
+turns the host's SIGBUS in guest memory into the guest's.
 native/calls/ is built with it and answers system calls: calls.h says which and how; entry.c is where they come in, files.c, values.c and
 guest_memory.c answer them, attention.c hears of signals, turns.c lets threads take turns.
 """

@@ -16,7 +16,15 @@ from uselib.emulator.machine import core
 from uselib.emulator.machine.engine import library
 
 PROGRAMS = paths.PROGRAMS / "run_programs"
-NEEDS_CORE = {"privileged", "lock_prefix", "sse_exceptions", "x87_exceptions", "vex_and_cmpxchg", "alignment"}
+NEEDS_CORE = {
+    "privileged",
+    "lock_prefix",
+    "sse_exceptions",
+    "x87_exceptions",
+    "vex_and_cmpxchg",
+    "alignment",
+    "locked_between_processes",
+}
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/", "LANG": "C"}  # what `uselib run` gives a program
 
 

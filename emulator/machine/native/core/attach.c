@@ -169,6 +169,8 @@ EXPORT int64_t uselib_core_attach(void *library)
             known[number >> 3] |= 1 << (number & 7);
         }
     qsort(wanted, count, sizeof *wanted, by_symbol);
+    for (size_t i = 1; i < count; i++)
+        if (wanted[i].symbol == wanted[i - 1].symbol) return done = -1; /* two files want the same place */
     int64_t patched = patch(d.rela, d.rela_count, map->l_addr, wanted, count, known);
     patched += patch(d.plt, d.plt_count, map->l_addr, wanted, count, known);
     free(wanted);

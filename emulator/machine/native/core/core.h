@@ -73,7 +73,7 @@ extern uint32_t (*core_read_byte)(Env *env, uint64_t address, uintptr_t host_pc)
 extern void (*core_store_byte)(Env *env, uint64_t address, uint32_t value, uintptr_t host_pc);
 
 /* Has the instruction that is being translated call a function of ours first (emit.c). */
-enum { CORE_TAKE_FLAGS, CORE_BEFORE, CORE_AFTER_CMPXCHG, CORE_AFTER_ENTER, CORE_CHECK_MMX, CORE_COUNT_BLOCK, CORE_CALLS };
+enum { CORE_TAKE_FLAGS, CORE_BEFORE, CORE_AFTER_CMPXCHG, CORE_AFTER_ENTER, CORE_AFTER_NEG, CORE_CHECK_MMX, CORE_COUNT_BLOCK, CORE_CALLS };
 void core_emit_call(Env *env, int what);
 /* The same for REP MOVS (opcode A4) and REP STOS (AA) with elements of so many bytes (strings.c). */
 void core_emit_string(Env *env, unsigned opcode, unsigned size);
@@ -127,6 +127,7 @@ extern void (*core_free_temporary)(void *tcg, void *temporary);
 /* host_faults.c: before a run of the CPU, in the frame whose address is given; while a block is translated; Unicorn's cpu_restore_state. */
 void core_enter_faults(uintptr_t frame);
 extern bool core_translating;
+extern uintptr_t core_access_pc; /* in translated code, of the access that is being made by a function; 0: none */
 /* A copy whose host pages may be missing: sigsetjmp(core_copy_failed, 0), then core_copying is true until it is done. */
 extern sigjmp_buf core_copy_failed;
 extern volatile bool core_copying;
@@ -143,6 +144,9 @@ extern bool core_slices;
 void core_count_block(void);
 void core_begin_slice(const Env *env, int64_t blocks);
 bool core_slice_over(const Env *env); /* the time slice of this CPU is used up */
+
+/* locked.c: the block that is translated next has calls for locked instructions. */
+void core_translate_locked(Env *env);
 
 /* starts.c: the block that is translated next; in place of the call at its start (false: it is another one). */
 void core_start_block(Env *env, uint64_t pc);

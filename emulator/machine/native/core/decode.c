@@ -206,7 +206,7 @@ Around core_look(Env *env, uint64_t pc)
         uint8_t byte = core_next(&d);
         if (d.too_long) return around;
         switch (byte) {
-        case 0xF0: d.lock = true; d.lock_at = d.length - 1; d.rex = 0; continue;
+        case 0xF0: d.lock = true; d.rex = 0; continue;
         case 0xF2: d.repne = true; d.rep = false; d.rex = 0; continue;
         case 0xF3: d.rep = true; d.repne = false; d.rex = 0; continue;
         case 0x66: d.operand_size = true; d.operand_size_at = d.length - 1; d.rex = 0; continue;
@@ -219,7 +219,7 @@ Around core_look(Env *env, uint64_t pc)
             continue;
         }
         if (d.lock && !core_lock_allowed(&d, byte)) refuse();
-        else if (d.lock && (byte & 0xFE) == 0xF6) substitute(d.lock_at, 0xF2); /* not neg: nothing that disturbs; Unicorn has the flags of LOCK NEG wrong */
+        else if (d.lock && (byte & 0xFE) == 0xF6) around.neg = core_running && (core_code8(env, pc + d.length - 1) >> 3 & 7) == 3;
         else if (byte >= 0x6C && byte <= 0x6F) substitute(0, 0xF4);                       /* hlt: #GP, as ins and outs are for a program */
         else if ((byte == 0xC4 || byte == 0xC5) && !vex_known(&d, byte)) refuse();
         else if ((byte == 0xC6 || byte == 0xC7) && core_code8(d.env, d.pc + d.length) & 0x38) refuse(); /* mov has one number, and there is no xbegin */

@@ -24,13 +24,13 @@ typedef struct {
     unsigned length;
     bool wide, too_long;     /* 64-bit mode; more than 15 bytes */
     bool lock, operand_size, address_size, rep, repne;
-    unsigned operand_size_at, rex_at, lock_at; /* where they are */
+    unsigned operand_size_at, rex_at; /* where they are */
     unsigned second;         /* where the byte behind 0F is */
     uint8_t rex;
 } Decoder;
 
 /* What is called around the instruction. */
-typedef struct { bool reads_mxcsr, cmpxchg, enter, memory; uint8_t string, size; } Around; /* memory: an operand of it is in memory */
+typedef struct { bool reads_mxcsr, cmpxchg, enter, neg, memory; uint8_t string, size; } Around; /* memory: an operand of it is in memory */
 
 /* Which prefix chooses the instruction behind 0F, as bits of tables. */
 enum { NONE = 1, X66 = 2, XF3 = 4, XF2 = 8 };

@@ -42,9 +42,18 @@ static void after_enter(void)
     if (core_running) core_running->regs[5] = (before[5] & ~0xFFFFull) | (core_running->regs[5] & 0xFFFF);
 }
 
+/* LOCK NEG: Unicorn takes the operand for the result, and so computes the flags of its negation. */
+static void after_neg(void)
+{
+    if (!core_running) return;
+    uint64_t operand = core_running->cc_dst;
+    core_running->cc_dst = core_running->cc_src;
+    core_running->cc_src = operand;
+}
+
 static void *const FUNCTIONS[CORE_CALLS] = {
     [CORE_TAKE_FLAGS] = take_flags, [CORE_BEFORE] = note_registers, [CORE_AFTER_CMPXCHG] = after_cmpxchg, [CORE_AFTER_ENTER] = after_enter,
-    [CORE_CHECK_MMX] = core_check_mmx, [CORE_COUNT_BLOCK] = core_count_block,
+    [CORE_AFTER_NEG] = after_neg, [CORE_CHECK_MMX] = core_check_mmx, [CORE_COUNT_BLOCK] = core_count_block,
 };
 
 static void emit(Env *env, void *function)
@@ -80,6 +89,7 @@ const Replacement uselib_emit[] = {
     {"helper_lldt_x86_64", core_stos4, NULL},
     {"helper_ltr_x86_64", core_stos8, NULL},
     {"helper_rsm_x86_64", core_count_block, NULL}, /* refused outside of system management mode */
+    {"helper_pfcmpeq_x86_64", after_neg, NULL},
     {"helper_pfmul_x86_64", after_enter, NULL}, /* and those of 3DNow!, which is not advertised */
     {NULL, NULL, NULL},
 };

@@ -37,7 +37,7 @@ bool core_translating;
 sigjmp_buf core_copy_failed;
 volatile bool core_copying;
 static uintptr_t core_frame, block_distance;
-static uintptr_t access_pc; /* in translated code, of the slow access that is being made; 0: none */
+uintptr_t core_access_pc;
 static pthread_t running_thread;
 static struct sigaction before[2];
 static const int SIGNALS[2] = {SIGBUS, SIGSEGV};
@@ -46,7 +46,7 @@ void core_enter_faults(uintptr_t frame)
 {
     core_frame = frame;
     core_translating = core_copying = false;
-    access_pc = 0;
+    core_access_pc = 0;
     running_thread = pthread_self();
 }
 
@@ -71,7 +71,7 @@ static bool guest_made_it(uint64_t pc)
     if (core_restore(cpu, pc + ADJUSTMENT, true)) return true;
     if (!in_unicorn_or_here(pc)) return false;
     if (core_translating) return true; /* the block begins at the program counter */
-    if (access_pc) return core_restore(cpu, access_pc, true);
+    if (core_access_pc) return core_restore(cpu, core_access_pc, true);
     return block_distance && core_restore(cpu, ((uintptr_t *)(core_frame - block_distance))[-1], true);
 }
 
@@ -110,7 +110,7 @@ static void handle(int number, siginfo_t *info, void *context)
     if (here && guest_made_it(machine->gregs[REG_RIP])) {
         fault.address = at - window->host + window->guest;
         fault.access = core_translating ? MEM_FETCH : machine->gregs[REG_ERR] & WROTE ? MEM_WRITE : MEM_READ;
-        access_pc = 0;
+        core_access_pc = 0;
         restore_unit(machine);
         core_raise_error(core_running, VECTOR_PF, 0, 0);
     }
@@ -168,21 +168,21 @@ EXPORT uint64_t uselib_core_lost(void) { return lost_count ? lost[--lost_count] 
     static type (*unicorn_##name)(Env *, uint64_t, uint32_t, uintptr_t); \
     static type name(Env *env, uint64_t address, uint32_t how, uintptr_t host_pc) \
     { \
-        uintptr_t outer = access_pc; \
-        access_pc = host_pc; \
+        uintptr_t outer = core_access_pc; \
+        core_access_pc = host_pc; \
         type value = unicorn_##name(env, address, how, host_pc); \
-        access_pc = outer; \
+        core_access_pc = outer; \
         return value; \
     }
 #define STORE(name, type) \
     static void (*unicorn_##name)(Env *, uint64_t, type, uint32_t, uintptr_t); \
     static void name(Env *env, uint64_t address, type value, uint32_t how, uintptr_t host_pc) \
     { \
-        uintptr_t outer = access_pc; \
+        uintptr_t outer = core_access_pc; \
         if ((uintptr_t)__builtin_return_address(0) == host_pc) block_distance = core_frame - (uintptr_t)__builtin_frame_address(0) - 16; \
-        access_pc = host_pc; \
+        core_access_pc = host_pc; \
         unicorn_##name(env, address, value, how, host_pc); \
-        access_pc = outer; \
+        core_access_pc = outer; \
     }
 LOAD(ret_ldub, uintptr_t) LOAD(le_lduw, uintptr_t) LOAD(le_ldul, uintptr_t) LOAD(le_ldq, uint64_t)
 LOAD(be_lduw, uintptr_t) LOAD(be_ldul, uintptr_t) LOAD(be_ldq, uint64_t)

@@ -41,6 +41,7 @@ static void translate(Base *base, void *cpu)
     core_want_fcmov(0);
     if (around.cmpxchg) core_emit_call(env, CORE_AFTER_CMPXCHG);
     if (around.enter) core_emit_call(env, CORE_AFTER_ENTER);
+    if (around.neg) core_emit_call(env, CORE_AFTER_NEG);
     core_now.substituted = 0;
     core_now.aligned = core_now.half = core_now.quarter = core_now.checked = core_now.sixteen = false;
 }
@@ -92,7 +93,9 @@ static void loop(const Operations *operations, Base *base, void *cpu, void *tb, 
     Watch *w = watch_of(*(void **)((char *)cpu + CPU_UC));
     unicorn_operations = operations;
     ours.translate_insn = translate;
-    core_start_block((Env *)((char *)cpu + CPU_ENV), *(uint64_t *)tb);
+    Env *env = (Env *)((char *)cpu + CPU_ENV);
+    core_start_block(env, *(uint64_t *)tb);
+    if (env == core_running) core_translate_locked(env);
     if (w && !chosen(w, *(uint64_t *)tb)) w->bounds[0] = w->bounds[1] = ~(uint64_t)0; /* the block's address is its first field */
     unicorn_loop(&ours, base, cpu, tb, max);
     if (w) w->bounds[0] = 1, w->bounds[1] = 0;
