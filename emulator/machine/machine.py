@@ -244,7 +244,7 @@ class VirtualMachine:
                 kernel.deliver_pending()
                 pc = self.cpu.pc
             self._event = _Event.NONE
-            self.pages.refused = None
+            self.pages.refused, self.pages.beyond_file = None, False
             if calls is not None:
                 self._offer(kernel, calls)
             stops = self._stops_done
@@ -346,7 +346,10 @@ class VirtualMachine:
         if self.pages.resolve(*refused, pc) or self._stop_before(*refused, pc):
             return
         pending = faults.pending_float(self.space, self.cpu) if access != MEM_FETCH else None
-        kernel.exception(pending or faults.page_fault(self.space, self.cpu, *refused, self.engine.looked_up))
+        fault = faults.page_fault(
+            self.space, self.cpu, page, access, self.engine.looked_up, beyond_file=self.pages.beyond_file
+        )
+        kernel.exception(pending or fault)
 
     def _stop_before(self, page: int, access: int, pc: int) -> bool:
         """Code that runs on into a page that cannot be executed: Unicorn refuses the whole block. Has the next run stop before the

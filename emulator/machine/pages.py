@@ -50,8 +50,8 @@ def _nobody_asks() -> None:
 class PageTable:
     """Listener of an AddressSpace, and the TLB callback's policy.
 
-    refused: the last lookup that was answered no: (page, access), for the run loop. on_shared_code: called when another process could change
-    what is executed from now on.
+    refused: the last lookup that was answered no: (page, access), for the run loop. beyond_file: because the mapped file ended before the page;
+    it may be longer again when the run loop looks. on_shared_code: called when another process could change what is executed from now on.
     """
 
     def __init__(
@@ -84,6 +84,7 @@ class PageTable:
         bits = space.layout.bits
         self._table: LookupTable = lookups(engine, bits, self.fill, self._elsewhere)
         self.refused: tuple[int, int] | None = None
+        self.beyond_file = False
 
     def close(self) -> None:
         """After the engine."""
@@ -124,7 +125,9 @@ class PageTable:
             return self._refuse(page, access)
         prot = vma.prot & ~PROT_WRITE if page in self._withheld else vma.prot
         wanted = PROT_WRITE if access == MEM_WRITE else PROT_EXEC if access == MEM_FETCH else _BOTH
-        if not prot & wanted or self._beyond_end(vma, page):
+        beyond = self._beyond_end(vma, page)
+        if not prot & wanted or beyond:
+            self.beyond_file = bool(prot & wanted)
             return self._refuse(page, access)
         if access == MEM_FETCH and not self._may_execute(vma, page):
             return self._put_off(page, access)

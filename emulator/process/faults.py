@@ -79,8 +79,17 @@ def stack_fault() -> Fault:
     return Fault(SIGBUS, SI_KERNEL, 0, trap=12, note="stack fault")
 
 
-def page_fault(space: AddressSpace, cpu: CpuState, page: int, access: int, exact: int | None = None) -> Fault:
-    """The access that the page table refused. exact: its address, where the CPU tells it."""
+def page_fault(
+    space: AddressSpace,
+    cpu: CpuState,
+    page: int,
+    access: int,
+    exact: int | None = None,
+    *,
+    beyond_file: bool = False,
+) -> Fault:
+    """The access that the page table refused. exact: its address, where the CPU tells it. beyond_file: the mapped file ended before it, though
+    another process may have made it longer meanwhile."""
     registers = cpu.general()
     pc = registers[-2]
     hole = cpu.bits == 64 and _HOLE <= page < (1 << 64) - _HOLE
@@ -96,15 +105,21 @@ def page_fault(space: AddressSpace, cpu: CpuState, page: int, access: int, exact
     else:
         address = _operand(space, cpu, registers, page)
     error = _PF_USER | (_PF_WRITE if kind == "write" else 0) | (_PF_INSTR if kind == "execute" else 0)
+    if beyond_file:
+        return _beyond_file(address, kind, error)
     try:
         space.check(address, 1, kind)
     except MemoryFault as failure:
         if failure.beyond_file:
-            return Fault(SIGBUS, BUS_ADRERR, address, kind, error=error, note="behind the end of the mapped file")
+            return _beyond_file(address, kind, error)
         code = SEGV_ACCERR if failure.mapped else SEGV_MAPERR
         error |= _PF_PROT if failure.mapped else 0
         return Fault(SIGSEGV, code, address, kind, error=error, note="stack overflow" if failure.stack_overflow else "")
     return Fault(SIGSEGV, SEGV_ACCERR, address, kind, error=error | _PF_PROT)
+
+
+def _beyond_file(address: int, kind: str, error: int) -> Fault:
+    return Fault(SIGBUS, BUS_ADRERR, address, kind, error=error, note="behind the end of the mapped file")
 
 
 def of_host(space: AddressSpace, cpu: CpuState, address: int, access: int) -> Fault:

@@ -19,8 +19,9 @@ from support.tools import require_native
 from uselib.emulator.machine import core
 from uselib.emulator.machine.engine import library
 from uselib.emulator.machine.machine import VirtualMachine
+from uselib.emulator.process.interfaces import AnswerTable, Fault, ProcessEnded
 from uselib.linker.image import READ, WRITE, Segment
-from uselib.loader.memory.address_space import PAGE, AddressSpace, MemoryFault
+from uselib.loader.memory.address_space import PAGE, PROT_EXEC, PROT_READ, AddressSpace, MemoryFault
 from uselib.loader.memory.vma import MappedFile
 from uselib.loader.programs.segments import map_segment
 
@@ -95,6 +96,58 @@ def test_somebody_else_while_the_guest_computes(arch: str, tmp_path: Path) -> No
 def test_another_process_in_the_middle(arch: str, tmp_path: Path) -> None:
     ran = uselib("run", "--writable", ".", musl_program((SOURCES / "race.c").read_text(), arch, tmp_path), cwd=tmp_path)
     assert (ran.stdout, ran.stderr, ran.returncode) == ("faults\n", "", 0)
+
+
+def test_longer_again_when_the_fault_is_looked_at(tmp_path: Path) -> None:
+    """The page was behind the end when the CPU asked for it: SIGBUS, whatever the file is when the run loop gets to it."""
+    space, file = AddressSpace(64), tmp_path / "file"
+    file.write_bytes(bytes(2 * PAGE))
+    fd = os.open(file, os.O_RDWR)
+    space.map(ADDRESS, 2 * PAGE, PROT_READ, fd=fd, shared=True, placement="fixed")
+    space.map(ADDRESS + 2 * PAGE, PAGE, PROT_READ | PROT_EXEC, placement="fixed")
+    space.poke(
+        ADDRESS + 2 * PAGE, bytes.fromhex("8a0425") + (ADDRESS + PAGE + 5).to_bytes(4, "little")
+    )  # mov al, [...]
+    os.truncate(file, PAGE)
+    machine = VirtualMachine(space)
+    machine.cpu.reset(ADDRESS + 2 * PAGE, 0)
+    resolve = machine.pages.resolve
+
+    def lengthen(page: int, access: int, pc: int) -> bool:
+        os.truncate(file, 2 * PAGE)
+        return resolve(page, access, pc)
+
+    machine.pages.resolve = lengthen  # type: ignore[method-assign]
+    with pytest.raises(ProcessEnded) as end:
+        machine.run(FirstFault())
+    os.close(fd)
+    machine.close()
+    space.release()
+    fault = end.value.fault
+    assert fault is not None
+    assert (fault.signal, fault.code, fault.address) == (7, 2, ADDRESS + PAGE + 5)
+    assert fault.note == "behind the end of the mapped file"
+
+
+class FirstFault:
+    """A kernel that ends the run at the first exception."""
+
+    signal_pending = False
+
+    def offer(self, calls: AnswerTable) -> None:
+        calls.refuse()
+
+    def system_call(self, number: int, arguments: list[int]) -> int:
+        raise AssertionError(number)
+
+    def legacy_system_call(self, number: int) -> int:
+        raise AssertionError(number)
+
+    def exception(self, fault: Fault) -> None:
+        raise ProcessEnded(signal=fault.signal, fault=fault)
+
+    def deliver_pending(self) -> None:
+        """There is none."""
 
 
 @pytest.fixture
