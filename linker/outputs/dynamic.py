@@ -13,6 +13,8 @@ from uselib.linker.outputs.dynamic_section import DynamicSymbolTable
 from uselib.linker.outputs.entry_point import program_entry
 from uselib.linker.outputs.kind import OutputKind
 from uselib.linker.outputs.program_layout import ProgramLayout, executable_stack
+from uselib.linker.passes.copies import place_copies
+from uselib.linker.passes.dynamic_code import CODE
 from uselib.linker.passes.dynamic_scan import (
     DynamicNeeds,
     OddOfDynamic,
@@ -22,7 +24,7 @@ from uselib.linker.passes.dynamic_scan import (
     settle_relocations,
 )
 from uselib.linker.passes.dynamic_symbols import DynamicPlan, decide
-from uselib.linker.passes.dynamic_tables import CODE, DynamicTables, place_copies
+from uselib.linker.passes.dynamic_tables import DynamicTables
 from uselib.linker.passes.got import Tables
 from uselib.linker.passes.layout import Layout, LayoutPolicy, default_place
 from uselib.linker.passes.model import UNDEFINED, InputSection, Symbol

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from uselib.linker.errors import Diagnostic
-from uselib.linker.formats.elf import SHF_WRITE, SHN_ABS, STT_OBJECT
+from uselib.linker.formats.elf import SHF_WRITE, SHN_ABS, STT_GNU_IFUNC, STT_OBJECT
 from uselib.linker.passes.apply import is_branch
 from uselib.linker.passes.dynamic_symbols import FUNCTIONS, DynamicPlan
 from uselib.linker.passes.layout import default_place
@@ -37,6 +37,7 @@ class DynamicTypes(NamedTuple):
 
     word: int  # S + A
     relative: int
+    chosen: int  # a word with the address of a function chosen at start-up: RELATIVE of its entry in .plt.ifunc, or IRELATIVE
     glob_dat: int
     jump_slot: int
     copy: int
@@ -49,7 +50,7 @@ class DynamicTypes(NamedTuple):
 
 class DynamicRelocation(NamedTuple):
     """A relocation that is left to the dynamic linker. symbol None: of the output itself. addend None: the value that the field has when
-    all is applied (RELATIVE)."""
+    all is applied (RELATIVE), or the resolver of the function whose entry that value is (IRELATIVE)."""
 
     section: InputSection
     offset: int
@@ -102,6 +103,14 @@ def constant(site: Site) -> bool:
     return site.file.symbols[site.index].section in (0, SHN_ABS)
 
 
+def is_chosen(site: Site) -> bool:
+    """Whether the symbol is a function of the output that is chosen at start-up (STT_GNU_IFUNC)."""
+    symbol = site.file.global_symbol(site.index)
+    if symbol is not None:
+        return symbol.type == STT_GNU_IFUNC and symbol.section is not None and not preemptible(site)
+    return site.file.symbols[site.index].type == STT_GNU_IFUNC
+
+
 def dynamic_machine(machine: MachineRelocations, special: MachineRelocations, plan: DynamicPlan) -> MachineRelocations:
     """The machine's tables for a dynamic output. In a shared object the calls behind TLS sequences stay."""
     return special._replace(
@@ -152,16 +161,19 @@ def scan_linear(needs: Needs, site: Site, row: LinearRelocation, branch_like: bo
     if row.p or row.g:
         if bound_late:
             _direct(needs, site, row.name)
+        elif row.g and _by_word(needs, site):
+            text = "cannot be used for a function that is chosen at start-up (IFUNC): its entry needs %ebx"
+            needs.problem(site, row.name, text, "take its address from data, or call it")
         return
     word = needs.types is not None and site.type == needs.types.word
     if bound_late and symbol is not None:
         if word and (needs.plan.shared or site.section.flags & SHF_WRITE):
-            _leave(needs, site, symbol)
+            _leave(needs, site, row.name, symbol)
         else:
             _direct(needs, site, row.name)
     elif needs.plan.pic and not constant(site):
         if word:
-            _leave(needs, site, None)
+            _leave(needs, site, row.name)
         else:
             needs.problem(
                 site,
@@ -170,22 +182,34 @@ def scan_linear(needs: Needs, site: Site, row: LinearRelocation, branch_like: bo
             )
 
 
+def _by_word(needs: DynamicNeeds, site: Site) -> bool:
+    """Whether the symbol's address is that which a word has by IRELATIVE: its entry in .plt.ifunc is for calls only, as on i386, where it
+    needs %ebx of the output."""
+    types, plan = needs.types, needs.plan
+    return types is not None and plan is not None and plan.pic and types.chosen != types.relative and is_chosen(site)
+
+
 def _kind(plan: DynamicPlan) -> str:
     return "shared object" if plan.shared else "position-independent program"
 
 
-def _leave(needs: DynamicNeeds, site: Site, symbol: Symbol | None) -> None:
+def _leave(needs: DynamicNeeds, site: Site, name: str, symbol: Symbol | None = None) -> None:
     """Leaves a word to the dynamic linker."""
     assert needs.types is not None
     if not site.section.flags & SHF_WRITE:
         needs.text_relocations.append((site, site.file.symbol_name(site.index)))
     addend = site.addend
-    if symbol is None:
-        needs.relocations.append(DynamicRelocation(site.section, site.offset, needs.types.relative, None, None))
-        return
     if addend is None:
         at = site.offset
         addend = int.from_bytes(bytes(site.section.content[at : at + 4]).ljust(4, b"\0"), "little", signed=True)
+    if symbol is None:
+        chosen = is_chosen(site)
+        if chosen and addend and _by_word(needs, site):
+            text = f"an addend of {addend} to a function that is chosen at start-up (IFUNC)"
+            needs.problem(site, name, text, "use its address alone")
+        kind = needs.types.chosen if chosen else needs.types.relative
+        needs.relocations.append(DynamicRelocation(site.section, site.offset, kind, None, None))
+        return
     needs.relocations.append(DynamicRelocation(site.section, site.offset, needs.types.word, symbol, addend))
 
 

@@ -11,66 +11,27 @@ are in the fields.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
 
 from uselib.linker.formats import elf
 from uselib.linker.formats.elf import (
     SHF_ALLOC,
     SHF_EXECINSTR,
     SHF_WRITE,
-    SHT_NOBITS,
     SHT_PROGBITS,
     SHT_REL,
     SHT_RELA,
-    STB_GLOBAL,
-    STT_OBJECT,
     ElfRelocation,
 )
 from uselib.linker.image import Machine
-from uselib.linker.passes import i386_dynamic, x86_64_dynamic
-from uselib.linker.passes.dynamic_scan import DynamicNeeds, DynamicTypes
+from uselib.linker.passes import i386_dynamic
+from uselib.linker.passes.dynamic_code import GOT_ENTRY, DynamicCode
+from uselib.linker.passes.dynamic_scan import DynamicNeeds
 from uselib.linker.passes.dynamic_symbols import DynamicPlan
 from uselib.linker.passes.got import Tables
-from uselib.linker.passes.model import STRONG, DynamicBinding, InputSection, ObjectFile, Symbol
+from uselib.linker.passes.model import DynamicBinding, InputSection, ObjectFile, Symbol
 from uselib.linker.passes.relocations import IPLT_SIZE, Applying, MachineRelocations, SymbolKey
-from uselib.linker.passes.resolve import Resolution
 
 RESERVED = 3  # words of .got.plt
-GOT_ENTRY = 8  # bytes of an entry of .plt.got
-
-
-class DynamicCode(NamedTuple):
-    """What differs between machines."""
-
-    relocations: MachineRelocations
-    types: DynamicTypes
-    header_size: int
-    entry_size: int
-    header: Callable[[int, int, bool], bytes]
-    entry: Callable[[int, int, int, int, int, bool], bytes]
-    got_entry: Callable[[int, int, int, bool], bytes]  # of .plt.got; GOT_ENTRY bytes
-
-
-CODE = {
-    Machine.X86_64: DynamicCode(
-        x86_64_dynamic.RELOCATIONS,
-        x86_64_dynamic.TYPES,
-        x86_64_dynamic.PLT_HEADER,
-        x86_64_dynamic.PLT_ENTRY,
-        x86_64_dynamic.plt_header,
-        x86_64_dynamic.plt_entry,
-        x86_64_dynamic.plt_got_entry,
-    ),
-    Machine.I386: DynamicCode(
-        i386_dynamic.RELOCATIONS,
-        i386_dynamic.TYPES,
-        i386_dynamic.PLT_HEADER,
-        i386_dynamic.PLT_ENTRY,
-        i386_dynamic.plt_header,
-        i386_dynamic.plt_entry,
-        i386_dynamic.plt_got_entry,
-    ),
-}
 
 
 def bound_late(key: SymbolKey) -> bool:
@@ -233,8 +194,12 @@ class DynamicTables(Tables):
     def _got_content(self, run: Applying) -> bytes:
         needs = self.wants
 
+        resolvers = dict(zip(needs.ifuncs, self.resolvers, strict=True)) if self._chosen_by_word else {}
+
         def value(key: SymbolKey, place: tuple[ObjectFile, int]) -> int:
             file, index = place
+            if key in resolvers:
+                return resolvers[key]
             return 0 if bound_late(key) else run.values(file).references[index] or 0
 
         def thread(key: SymbolKey, place: tuple[ObjectFile, int]) -> int:
@@ -269,10 +234,24 @@ class DynamicTables(Tables):
         return 0 < file.symbols[index].section != elf.SHN_ABS
 
     @property
+    def _chosen_by_word(self) -> bool:
+        """Whether words with the address of a function chosen at start-up get it by IRELATIVE (i386, where the entries need %ebx)."""
+        return self.plan.pic and self.code.types.chosen != self.code.types.relative
+
+    def _word_type(self, key: SymbolKey) -> int:
+        """The relocation type of a GOT word that moves."""
+        types = self.code.types
+        return types.chosen if self._chosen_by_word and key in self.wants.ifuncs else types.relative
+
+    def _own_words(self) -> list[int]:
+        """The types of the relocations that name no symbol."""
+        words = [relocation.type for relocation in self.wants.relocations if relocation.symbol is None]
+        return words + [self._word_type(key) for key, place in self.wants.got.items() if self._moves(key, place)]
+
+    @property
     def relative_count(self) -> int:
         """How many of them are RELATIVE."""
-        words = sum(relocation.symbol is None for relocation in self.wants.relocations)
-        return words + sum(self._moves(*item) for item in self.wants.got.items())
+        return self._own_words().count(self.code.types.relative)
 
     def _count(self) -> int:
         """How many relocations .rela.dyn has."""
@@ -280,7 +259,7 @@ class DynamicTables(Tables):
         tp = [*needs.got_tp, *needs.got_tp_positive]
         named = sum(relocation.symbol is not None for relocation in needs.relocations)
         return (
-            self.relative_count
+            len(self._own_words())
             + named
             + sum(map(bound_late, needs.got))
             + sum(shared or bound_late(key) for key in tp)
@@ -298,7 +277,8 @@ class DynamicTables(Tables):
         rows = [*self._of_sections(image), *self._of_got(image), *self._of_threads(run)]
         for symbol in self.wants.copies:
             rows.append(ElfRelocation(symbol.address, types.copy, _number(symbol), 0))
-        rows.sort(key=lambda row: (row.type != types.relative, row.symbol, row.offset))
+        irelative = self.machine.irelative
+        rows.sort(key=lambda row: (row.type == irelative, row.type != types.relative, row.symbol, row.offset))
         slots = zip(self.ifunc_slots(), self.resolvers, strict=True)
         rows += [ElfRelocation(slot, self.machine.irelative, 0, resolver) for slot, resolver in slots]
         plt = [
@@ -322,6 +302,10 @@ class DynamicTables(Tables):
             at = section.output.offset + address - section.output.address
             if symbol is None:
                 addend = int.from_bytes(image[at : at + word], "little", signed=True)
+                if kind == self.machine.irelative:
+                    assert self.iplt is not None
+                    addend = self.resolvers[(addend - self.iplt.address) // IPLT_SIZE]
+                    image[at : at + word] = addend.to_bytes(word, "little")
                 rows.append(ElfRelocation(address, kind, 0, addend))
                 continue
             rows.append(ElfRelocation(address, kind, _number(symbol), addend or 0))
@@ -338,7 +322,7 @@ class DynamicTables(Tables):
                 at = address - self.got.address if self.got is not None else 0
                 content = self.got.content if self.got is not None else b""
                 value = int.from_bytes(bytes(content[at : at + word]), "little", signed=True)
-                rows.append(ElfRelocation(address, types.relative, 0, value))
+                rows.append(ElfRelocation(address, self._word_type(key), 0, value))
         return rows
 
     def _of_threads(self, run: Applying) -> list[ElfRelocation]:
@@ -379,40 +363,3 @@ def _number(key: SymbolKey) -> int:
     ):
         return key.dynamic.number
     return 0
-
-
-def place_copies(needs: DynamicNeeds, resolution: Resolution, plan: DynamicPlan, relro: bool) -> None:
-    """Gives each copied variable a place, for all the names that its shared object has for it: in .bss, or, if it is read-only there and
-    relro, in .data.rel.ro."""
-    wanted, needs.copies = needs.copies, []
-    for symbol in wanted:
-        if symbol.section is not None:  # it is another name of one that has a place
-            continue
-        needs.copies.append(symbol)
-        assert (
-            symbol.dynamic is not None and symbol.dynamic.definition is not None and symbol.dynamic.library is not None
-        )
-        definition, library = symbol.dynamic.definition, symbol.dynamic.library
-        alignment, size = library.file.alignment_of(definition), definition.size
-        number = definition.section
-        constant = relro and number < len(library.file.read_only) and library.file.read_only[number]
-        name, kind, content = (".bss.copy", SHT_NOBITS, b"")
-        if constant:
-            name, kind, content = (".data.rel.ro.copy", SHT_PROGBITS, bytes(size))
-        section = InputSection(None, 0, name, kind, SHF_ALLOC | SHF_WRITE, size, alignment, 0, content)
-        for other in library.file.defined:
-            if (other.section, other.value) != (definition.section, definition.value) or not other.default:
-                continue
-            alias = resolution.symbols.get(other.name)
-            if alias is None:
-                alias = resolution.symbols[other.name] = Symbol(other.name)
-            elif alias.rank and alias is not symbol:
-                continue
-            alias.section, alias.value, alias.size = section, 0, other.size
-            alias.type, alias.binding = other.type or STT_OBJECT, other.binding or STB_GLOBAL
-            dynamic = alias.dynamic = alias.dynamic or DynamicBinding(library, other)
-            dynamic.copied = dynamic.exported = True
-            if alias not in plan.exports:
-                plan.exports.append(alias)
-            if not alias.rank and alias is not symbol and not alias.referenced:
-                alias.rank = STRONG

@@ -12,6 +12,7 @@ from uselib.linker.passes.dynamic_scan import (
     DynamicTypes,
     constant,
     dynamic_needs,
+    is_chosen,
     local_exec,
     makes_shared,
     preemptible,
@@ -23,7 +24,17 @@ from uselib.linker.passes.i386 import has_base, ie_relaxes, relaxes
 from uselib.linker.passes.relocations import Applying, MachineRelocations, Needs, Site, SpecialRelocation
 
 TYPES = DynamicTypes(
-    word=1, relative=8, glob_dat=6, jump_slot=7, copy=5, tpoff=14, tpoff_positive=37, dtpmod=35, dtpoff=36, tlsdesc=41
+    word=1,
+    relative=8,
+    chosen=42,
+    glob_dat=6,
+    jump_slot=7,
+    copy=5,
+    tpoff=14,
+    tpoff_positive=37,
+    dtpmod=35,
+    dtpoff=36,
+    tlsdesc=41,
 )
 PLT_HEADER, PLT_ENTRY = 16, 16  # bytes
 _REL = 8  # bytes of a relocation: the PLT pushes offsets, not numbers
@@ -74,7 +85,7 @@ def _scan_gotx(needs: Needs, site: Site) -> None:
     how = relaxes(site)
     if how == "mov" and _pic(needs):
         dynamic_needs(needs).problem(site, "R_386_GOT32X", "an absolute address of a GOT entry, in code that moves")
-    elif not how or preemptible(site) or (_pic(needs) and constant(site)):
+    elif not how or preemptible(site) or (_pic(needs) and (constant(site) or is_chosen(site))):
         needs.add_got(site)
 
 

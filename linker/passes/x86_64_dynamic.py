@@ -24,7 +24,17 @@ from uselib.linker.passes.relocations import Applying, MachineRelocations, Needs
 from uselib.linker.passes.x86_64 import S32, relaxes
 
 TYPES = DynamicTypes(
-    word=1, relative=8, glob_dat=6, jump_slot=7, copy=5, tpoff=18, tpoff_positive=0, dtpmod=16, dtpoff=17, tlsdesc=36
+    word=1,
+    relative=8,
+    chosen=8,
+    glob_dat=6,
+    jump_slot=7,
+    copy=5,
+    tpoff=18,
+    tpoff_positive=0,
+    dtpmod=16,
+    dtpoff=17,
+    tlsdesc=36,
 )
 PLT_HEADER, PLT_ENTRY = 16, 16  # bytes
 

@@ -114,10 +114,10 @@ def test_thread_local_data_emulated(tmp_path: Path, arch: str) -> None:
 # -- functions chosen at start-up ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("arch", ["x86_64", "i386"])
 @pytest.mark.parametrize("options", [(), ("-Wl,-z,now",), slow(("-fno-plt",))], ids=str)
-def test_functions_chosen_at_start(tmp_path: Path, options: tuple[str, ...]) -> None:
-    """x86-64 only: on i386 some pairs of linkers give a program that crashes, and it is not known which linker is wrong."""
-    shop = LinkFolder(tmp_path, "x86_64")
+def test_functions_chosen_at_start(tmp_path: Path, arch: str, options: tuple[str, ...]) -> None:
+    shop = LinkFolder(tmp_path, arch)
     for kind in PROGRAMS:
         found = []
         for by, program_by in itertools.product(LINKERS, LINKERS):
@@ -128,6 +128,22 @@ def test_functions_chosen_at_start(tmp_path: Path, options: tuple[str, ...]) -> 
             )
             found.append(shop.run(program))
         assert found[0][1] == 0 and set(found) == {found[0]}, kind
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("lea chosen@GOTOFF(%ebx), %eax", "R_386_GOTOFF: cannot be used for a function that is chosen at start-up"),
+        (".data; .long chosen + 4", "R_386_32: an addend of 4 to a function that is chosen at start-up"),
+    ],
+)
+def test_address_of_an_entry_that_needs_the_got(tmp_path: Path, code: str, said: str) -> None:
+    """i386: an entry in .plt.ifunc jumps through %ebx, so its address is none that other code can call."""
+    shop = LinkFolder(tmp_path, "i386")
+    function = ".type chosen, @gnu_indirect_function\nchosen: ret\n"
+    source = shop.source("address.s", f".text\n{function}{code}\n")
+    done = shop.cc("ours", "address.so", "-shared", "-nostdlib", source, status=1)
+    assert said in done.stderr and "chosen" in done.stderr and "Traceback" not in done.stderr
 
 
 # -- releases with symbol versions --------------------------------------------------------------------------------------------------------
