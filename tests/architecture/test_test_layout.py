@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from pathlib import Path
 
 from support.paths import ROOT
@@ -28,6 +29,12 @@ def test_tests_import_no_tests() -> None:
     assert TESTS
     found = [f"{path.name}: {module}" for path in TESTS for module in imported(path) if is_test(module)]
     assert not found
+
+
+def test_no_file_name_twice() -> None:
+    """pytest imports a test file by its name alone."""
+    names = Counter(path.name for path in TESTS if path.name.startswith("test_"))
+    assert [name for name, times in names.items() if times > 1] == []
 
 
 def test_the_formatter_is_rarely_switched_off() -> None:

@@ -14,6 +14,7 @@ from uselib.emulator.kernel.dispatch import Dispatcher, Observer
 from uselib.emulator.kernel.errors import errno_name
 from uselib.emulator.kernel.identity import ProcessIdentity
 from uselib.emulator.kernel.process import LoadedProgram, Process
+from uselib.emulator.kernel.signals.state import Timer
 from uselib.emulator.kernel.structs import structs_of
 from uselib.emulator.kernel.threads.thread import Thread
 from uselib.emulator.kernel.vfs.descriptors import FileTable
@@ -39,6 +40,7 @@ class NoSignals:
         self.pending: Any = []
         self.actions: dict[int, Any] = {}
         self.on_post: list[Any] = []
+        self.timers: dict[object, Timer] = {}
         self.clock: Clock | None = None
 
     def deliverable(self) -> bool:
@@ -52,6 +54,12 @@ class NoSignals:
 
     def drain(self) -> None:
         pass
+
+    def arm(self, key: object, timer: Timer) -> None:
+        self.timers[key] = timer
+
+    def disarm(self, key: object) -> None:
+        self.timers.pop(key, None)
 
     def is_ignored(self, signal: int) -> bool:
         return False
