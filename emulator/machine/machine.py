@@ -8,7 +8,7 @@ kernel's work is done with the CPU at rest, so that handlers may fork, replace t
 from __future__ import annotations
 
 import enum
-from _thread import allocate_lock
+from _thread import RLock
 from collections.abc import Callable, Sequence
 
 from uselib.emulator.machine import registers as r
@@ -95,7 +95,7 @@ class VirtualMachine:
         self._event = _Event.NONE
         self._vector = 0
         self._interrupted = False
-        self._closing = allocate_lock()  # held while another thread uses the engine
+        self._closing = RLock()  # held while another thread, or a signal handler, uses the engine
         self._stops_begun = self._stops_done = 0  # by other threads
         self._counter: InstructionCounter | None = None
         self.shares_memory = False  # there are other guest processes, which may change code in shared memory
@@ -122,7 +122,7 @@ class VirtualMachine:
     def after_fork(self) -> None:
         """In the child of a host fork: another thread of the parent may have been within `interrupt`, and it is not here
         to let the lock go or to finish its stop."""
-        self._closing = allocate_lock()
+        self._closing = RLock()
         self._stops_done = self._stops_begun
 
     # -- hooks: note the event and stop -------------------------------------------------------------------------------
@@ -143,8 +143,8 @@ class VirtualMachine:
             self.calls.refuse()
 
     def interrupt(self) -> None:
-        """Makes `run` call its `on_interrupt` soon. May be called from another thread; a stop that comes between two runs of
-        the CPU is lost, so the caller repeats it until `interrupted` is False."""
+        """Makes `run` call its `on_interrupt` soon. May be called from another thread and from signal handlers. A stop that
+        comes between two runs of the CPU is lost, so the caller repeats it until `interrupted` is False."""
         with self._closing:
             self._interrupted = True
             if self.engine.handle is not None:

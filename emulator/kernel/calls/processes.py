@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import select
+import signal
 import sys
 
 from uselib.emulator.kernel import arguments as a
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 
 _CAP_SYS_RESOURCE = 24
+_FAULTS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}  # of the emulator's own instructions
 
 
 # -- exit -----------------------------------------------------------------------------------------------------------------
@@ -89,22 +91,35 @@ def fork(process: Process, *, borrow: bool = False) -> int:
     process.clock.shared = True
     known, register = os.pipe2(os.O_CLOEXEC)  # the parent goes on once the child is in the table
     wait, done = os.pipe2(os.O_CLOEXEC) if borrow else (-1, -1)
-    host = os.fork()
-    if host:
-        os.close(register)
-        os.read(known, 1)
-        os.close(known)
-        if borrow:
-            os.close(done)
-            _wait_for_end(process, wait)
-            os.close(wait)
-        return child
+    # No handler runs in the child before fork_events.after has renewed the emulator's locks: a thread of the parent may hold one.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _FAULTS)
+    try:
+        host = os.fork()
+        if not host:
+            os.close(known)
+            if borrow:
+                os.close(wait)
+            _begin_child(process, child, register, done)
+            return 0
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    os.close(register)
+    os.read(known, 1)
+    os.close(known)
+    if borrow:
+        os.close(done)
+        _wait_for_end(process, wait)
+        os.close(wait)
+    return child
+
+
+def _begin_child(process: Process, child: int, register: int, done: int) -> None:
+    """In the host process that is guest process `child`. register: closed once the table has it; done: what a vfork child
+    closes at its end or execve, -1: it is none."""
     who = process.identity
     process.pids.register(child, who.pid)
-    os.close(known)
     give_back(process)  # our parent's, if that is a vfork child itself
-    if borrow:
-        os.close(wait)
+    if done >= 0:
         process.borrowed = done
     who.parent, who.pid, who.started = who.pid, child, process.clock.now
     process.thread.tid = child
@@ -127,7 +142,6 @@ def fork(process: Process, *, borrow: bool = False) -> int:
     for action in process.shared.in_child.values():
         action()
     process.fork_events.after()
-    return 0
 
 
 def _wait_for_end(process: Process, fd: int) -> None:
