@@ -16,7 +16,10 @@ from support.paths import ROOT
 from support.tools import require
 
 PARTS = ("linker", "loader", "runtime", "emulator")
-NATIVE = {"emulator/machine/_core", "emulator/machine/_pages", "emulator/trace/_native", "emulator/trace/_watch"}
+NATIVE = {
+    *("emulator/machine/_core", "emulator/machine/_pages"),
+    *("emulator/trace/_native", "emulator/trace/_watch", "linker/_native"),
+}
 
 
 def test_a_project_with_modules_of_the_same_names(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import array
 import itertools
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,8 @@ PUSHA = "pushal pushaw popal popaw".split()
 TWO_OPERANDS = "cmpsb cmpsw cmpsd cmpsq movsb movsw movsd movsq".split()
 KNOWN = frozenset([*IMAGES, *PUSHA, *TWO_OPERANDS, "leave"])
 MOST = 20_000  # instructions for each difference of these
+READS_TWO = re.compile(r"cmps[bwdq] .*: (signal 11 code \d address) \w+ (pc \w+) / \1 \w+ \2$")
+"""CMPS whose operands both fault: which is read first is the processor's own affair, and models differ in it."""
 
 pytestmark = pytest.mark.skipif(core.attach(library()) is None, reason="the CPU is as Unicorn has it")
 
@@ -66,7 +69,8 @@ def _compare(program: Path, arch: str, seed: int, count: int) -> None:
     different = [index for index in range(count) if native[index] != emulated[index]]
     described = [_describe(program, arch, seed, index) for index in different[:100]]
     assert [text for name, text in described if name not in KNOWN] == []
-    assert len(different) <= max(count // MOST, 1)
+    assert len(different) == len(described), "too many to look at each"
+    assert sum(READS_TWO.search(text) is None for _, text in described) <= max(count // MOST, 1)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
