@@ -15,11 +15,12 @@ import pytest
 from support import paths
 from support.command import environment, uselib
 from support.programs import musl_program
+from support.tiny_kernel import TinyKernel
 from support.tools import require_native
 from uselib.emulator.machine import core
 from uselib.emulator.machine.engine import library
 from uselib.emulator.machine.machine import VirtualMachine
-from uselib.emulator.process.interfaces import AnswerTable, Fault, ProcessEnded
+from uselib.emulator.process.interfaces import ProcessEnded
 from uselib.linker.image import READ, WRITE, Segment
 from uselib.loader.memory.address_space import PAGE, PROT_EXEC, PROT_READ, AddressSpace, MemoryFault
 from uselib.loader.memory.vma import MappedFile
@@ -119,7 +120,7 @@ def test_longer_again_when_the_fault_is_looked_at(tmp_path: Path) -> None:
 
     machine.pages.resolve = lengthen  # type: ignore[method-assign]
     with pytest.raises(ProcessEnded) as end:
-        machine.run(FirstFault())
+        machine.run(TinyKernel())
     os.close(fd)
     machine.close()
     space.release()
@@ -127,27 +128,6 @@ def test_longer_again_when_the_fault_is_looked_at(tmp_path: Path) -> None:
     assert fault is not None
     assert (fault.signal, fault.code, fault.address) == (7, 2, ADDRESS + PAGE + 5)
     assert fault.note == "behind the end of the mapped file"
-
-
-class FirstFault:
-    """A kernel that ends the run at the first exception."""
-
-    signal_pending = False
-
-    def offer(self, calls: AnswerTable) -> None:
-        calls.refuse()
-
-    def system_call(self, number: int, arguments: list[int]) -> int:
-        raise AssertionError(number)
-
-    def legacy_system_call(self, number: int) -> int:
-        raise AssertionError(number)
-
-    def exception(self, fault: Fault) -> None:
-        raise ProcessEnded(signal=fault.signal, fault=fault)
-
-    def deliver_pending(self) -> None:
-        """There is none."""
 
 
 @pytest.fixture
