@@ -8,7 +8,6 @@
 #include <string.h>
 
 enum { VECTOR_SYSTEM_CALL = 0x80, TRAP_FLAG = 0x100, DIRECTION_FLAG = 0x400, CPL = 3, LONG_MODE = 1 << 15 };
-enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11 };
 
 static const uint8_t ARGUMENTS_64[6] = {RDI, RSI, RDX, R10, R8, R9}, ARGUMENTS_32[6] = {RBX, RCX, RDX, RSI, RDI, RBP};
 

@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-enum { PAGE = 4096, USER = 1 }; /* mmu index of privilege level 3 */
-
 bool add_pieces(Env *env, Pieces *pieces, uint64_t address, uint64_t size, int access)
 {
     if (size > MOST - pieces->size) return false;

@@ -16,9 +16,19 @@
 #include <stdint.h>
 
 #define EXPORT __attribute__((visibility("default")))
+#define HERE ((uintptr_t)__builtin_return_address(0)) /* in a helper: its place in translated code */
 
 /* CPUState, reached through uc_struct; the registers begin behind it. */
 enum { UC_CPU = 440, CPU_UC = 33192, CPU_CLASS = 33200, CLASS_UNALIGNED = 24, CPU_TLB = 35344, CPU_ENV = 35408 };
+
+enum { PAGE = 4096, USER = 1 };        /* USER: MMU_USER_IDX, the guest's privilege level */
+enum { MMU_LOAD, MMU_STORE };
+enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11 }; /* in Env.regs */
+
+/* Where the TLB's entries of a privilege level are (CPUTLBDescFast). mask: (entries - 1) * the size of one. */
+typedef struct { uint64_t mask; char *entries; } Level;
+
+static inline Level *core_user_level(char *cpu) { return (Level *)(cpu + CPU_TLB) + USER; }
 
 typedef struct { uint32_t selector; uint64_t base; uint32_t limit, flags; } Segment;
 typedef struct { uint8_t tininess, rounding, flags, precision, flush_to_zero, flush_inputs, default_nan, snan_bit; } FloatStatus;

@@ -21,7 +21,7 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
-enum { PAGE = 4096, VECTOR_PF = 14, ADJUSTMENT = 2, LOST = 64, WROTE = 2 };
+enum { VECTOR_PF = 14, ADJUSTMENT = 2, LOST = 64, WROTE = 2 };
 enum { MEM_READ = 16, MEM_WRITE = 17, MEM_FETCH = 18 };
 
 typedef struct { uint64_t host, size, guest; } GuestWindow;

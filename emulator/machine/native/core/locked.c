@@ -8,18 +8,11 @@
  * that are not aligned). */
 #include "core.h"
 
-#include <string.h>
-
 enum { UC_TCG = 768, TCG_CFLAGS = 100, CF_PARALLEL = 1 << 19 };
-enum { USER = 1, MMU_STORE = 1, PAGE = 4096 };
-enum { RAX, RCX, RDX, RBX };
 enum { ZERO_FLAG = 1 << 6 };
 
-#define HERE ((uintptr_t)__builtin_return_address(0))
-
-/* An entry of the TLB (CPUTLBEntry), and where those of a privilege level are. */
+/* An entry of the TLB (CPUTLBEntry). */
 typedef struct { uint64_t reads, writes, executes, physical, addend, unused[3]; } Entry;
-typedef struct { uint64_t mask; char *entries; } Level;
 
 void core_translate_locked(Env *env)
 {
@@ -41,7 +34,7 @@ static __attribute__((noinline)) void *look_up(Env *env, uint64_t address, unsig
 static inline void *operand(Env *env, uint64_t address, unsigned size, uintptr_t host_pc)
 {
     core_check_alignment(env, address, size, host_pc);
-    const Level *level = (const Level *)((char *)env - CPU_ENV + CPU_TLB) + USER;
+    const Level *level = core_user_level((char *)env - CPU_ENV);
     const Entry *entry = (const Entry *)(level->entries + (address / PAGE * sizeof(Entry) & level->mask));
     uint64_t page = address & -(uint64_t)PAGE;
     if (__builtin_expect(entry->writes == page && entry->reads == page && address % PAGE <= PAGE - size, 1)) return (void *)(address + entry->addend);

@@ -7,8 +7,6 @@
 
 #include <immintrin.h>
 
-#define HERE ((uintptr_t)__builtin_return_address(0))
-
 enum { NONE = 8, ONES = 0xFFFF };
 
 /* written: the register that the instruction writes, whose exponent (of the x87's register) it fills with ones; NONE. */

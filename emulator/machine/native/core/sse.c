@@ -9,8 +9,6 @@
 #include <immintrin.h>
 #include <string.h>
 
-#define HERE ((uintptr_t)__builtin_return_address(0))
-
 enum { FLAGS = 0x3F, MASKS = 0x1F80, CONTROL = 0xFFC0, INVALID_DENORMAL_ZERO = 7, UNDERFLOW = 0x10, PRECISION = 0x20, UNDERFLOW_MASK = 0x800, FLUSH_TO_ZERO = 0x8000 };
 
 static inline uint32_t host_get(void)

@@ -8,11 +8,8 @@
 
 #include <string.h>
 
-enum { USER = 1 };                 /* MMU_USER_IDX */
-enum { MMU_LOAD, MMU_STORE };
-enum { RAX, RCX, RSI = 6, RDI };
 enum { ES, DS = 3 };
-enum { PAGE = 4096, AT_ONCE = 1 << 20 }; /* bytes in one call, so that a stop is noticed */
+enum { AT_ONCE = 1 << 20 }; /* bytes in one call, so that a stop is noticed */
 
 char *(*core_host_address)(Env *env, uint64_t address, int access, int mmu_index);
 

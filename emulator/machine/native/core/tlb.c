@@ -7,7 +7,7 @@
  * (accel/tcg/cputlb.c, tlb_mmu_resize_locked). What it takes for the use is what is set here. */
 #include "core.h"
 
-enum { CPU_TLB_DIRTY = 33216, CPU_TLB_MODES = 33248, USER = 1, ENTRY_BITS = 6 };
+enum { CPU_TLB_DIRTY = 33216, CPU_TLB_MODES = 33248, ENTRY_BITS = 6 };
 enum { LEAST = 4096, LEAST_BITS = 12, FIRST_BITS = 8 };
 
 typedef struct {
@@ -19,16 +19,12 @@ typedef struct {
 } Mode;
 _Static_assert(sizeof(Mode) == 696, "CPUTLBDesc");
 
-typedef struct { uint64_t mask; void *table; } Fast;
-
 static void (*unicorn_flush)(char *cpu, uint16_t modes);
-
-static Fast *fast(char *cpu) { return (Fast *)(cpu + CPU_TLB) + USER; }
 
 static void flush(char *cpu, uint16_t modes)
 {
     Mode *mode = (Mode *)(cpu + CPU_TLB_MODES) + USER;
-    uint64_t size = (fast(cpu)->mask >> ENTRY_BITS) + 1;
+    uint64_t size = (core_user_level(cpu)->mask >> ENTRY_BITS) + 1;
     if (size < LEAST) mode->used = size;
     else if (size == LEAST && 5 * mode->used < 2 * size) mode->used = 2 * size / 5;
     unicorn_flush(cpu, modes);
@@ -41,7 +37,7 @@ uint64_t *core_grow_tlb(char *cpu)
         *(uint16_t *)(cpu + CPU_TLB_DIRTY) |= 1 << USER; /* else there is nothing to flush */
         flush(cpu, 1 << USER);
     }
-    return &fast(cpu)->mask;
+    return &core_user_level(cpu)->mask;
 }
 
 const Replacement uselib_tlb[] = {

@@ -3,8 +3,6 @@
  * no I/O bitmap, and DPL 3 to the gates of vectors 3, 4 and 0x80 alone (arch/x86/kernel/idt.c). */
 #include "core.h"
 
-#define HERE ((uintptr_t)__builtin_return_address(0))
-
 static void (*raise_interrupt)(Env *, int, int);
 
 enum { CS = 1, INT1 = 0xF1 };
@@ -45,7 +43,7 @@ static void (*unicorn_cpuid)(Env *);
 
 static void cpuid(Env *env)
 {
-    enum { RAX, RCX, RBX = 3, FEATURES = 7, RDSEED = 1 << 18 };
+    enum { FEATURES = 7, RDSEED = 1 << 18 };
     bool features = (uint32_t)env->regs[RAX] == FEATURES && !(uint32_t)env->regs[RCX];
     unicorn_cpuid(env);
     if (features && core_running) env->regs[RBX] |= RDSEED;

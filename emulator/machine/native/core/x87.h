@@ -6,8 +6,6 @@
 
 #include <string.h>
 
-#define HERE ((uintptr_t)__builtin_return_address(0))
-
 enum { IE = 1, DE = 2, ZE = 4, OE = 8, UE = 16, ES = 0x80, C1 = 0x200, TOP = 0x3800, BUSY = 0x8000, EXCEPTIONS = 0x3F, FLAGS = 0x7F };
 enum { DEFAULT = 0x37F };
 

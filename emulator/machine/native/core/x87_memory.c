@@ -6,8 +6,6 @@
  * Source: Intel SDM volume 1, 8.3, 8.4.9 and 8.5; volume 2 for each instruction. */
 #include "x87.h"
 
-enum { USER = 1, MMU_LOAD = 0, MMU_STORE = 1, PAGE = 4096 };
-
 void (*core_store64)(Env *env, uint64_t address, uint64_t value, uintptr_t host_pc);
 void (*core_store32)(Env *env, uint64_t address, uint32_t value, uintptr_t host_pc);
 void (*core_store16)(Env *env, uint64_t address, uint32_t value, uintptr_t host_pc);
