@@ -244,7 +244,7 @@ class VirtualMachine:
                 kernel.deliver_pending()
                 pc = self.cpu.pc
             self._event = _Event.NONE
-            self.pages.refused, self.pages.beyond_file = None, False
+            self.pages.refused = None
             if calls is not None:
                 self._offer(kernel, calls)
             stops = self._stops_done

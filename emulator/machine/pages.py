@@ -125,10 +125,10 @@ class PageTable:
             return self._refuse(page, access)
         prot = vma.prot & ~PROT_WRITE if page in self._withheld else vma.prot
         wanted = PROT_WRITE if access == MEM_WRITE else PROT_EXEC if access == MEM_FETCH else _BOTH
-        beyond = self._beyond_end(vma, page)
-        if not prot & wanted or beyond:
-            self.beyond_file = bool(prot & wanted)
+        if not prot & wanted:
             return self._refuse(page, access)
+        if self._beyond_end(vma, page):
+            return self._refuse(page, access, beyond_file=True)
         if access == MEM_FETCH and not self._may_execute(vma, page):
             return self._put_off(page, access)
         if page in self._stand_ins:
@@ -142,9 +142,9 @@ class PageTable:
         """The stack, if it grows down to the page."""
         return None if self._dropping or not self._space.grow_stack(page) else self._space.vmas.find(page)
 
-    def _put_off(self, page: int, access: int) -> int:
+    def _put_off(self, page: int, access: int, *, beyond_file: bool = False) -> int:
         """The run loop has something to do first (`resolve`); then the page is looked up again."""
-        self.refused = (page, access)
+        self.refused, self.beyond_file = (page, access), beyond_file
         return 0
 
     def _settle(self, vma: Vma, page: int, access: int, prot: int, held: bool) -> int:
@@ -163,9 +163,9 @@ class PageTable:
         self._enter_around(vma, page, prot | PROT_READ)
         return prot | PROT_READ
 
-    def _refuse(self, page: int, access: int) -> int:
+    def _refuse(self, page: int, access: int, *, beyond_file: bool = False) -> int:
         """A fault; but while translations are dropped every page is found."""
-        return _BOTH if self._dropping else self._put_off(page, access)
+        return _BOTH if self._dropping else self._put_off(page, access, beyond_file=beyond_file)
 
     def _may_execute(self, vma: Vma, page: int) -> bool:
         """Notes that the page is executed. False if translations have to be dropped first, which cannot be done within a lookup."""
