@@ -182,11 +182,20 @@ def scan_linear(needs: Needs, site: Site, row: LinearRelocation, branch_like: bo
             )
 
 
+def chosen_by_word(types: DynamicTypes, plan: DynamicPlan) -> bool:
+    """Whether words with the address of a function chosen at start-up get it by IRELATIVE: its entry in .plt.ifunc is for calls only, as on
+    i386, where it needs %ebx of the output."""
+    return plan.pic and types.chosen != types.relative
+
+
 def _by_word(needs: DynamicNeeds, site: Site) -> bool:
-    """Whether the symbol's address is that which a word has by IRELATIVE: its entry in .plt.ifunc is for calls only, as on i386, where it
-    needs %ebx of the output."""
-    types, plan = needs.types, needs.plan
-    return types is not None and plan is not None and plan.pic and types.chosen != types.relative and is_chosen(site)
+    """Whether the symbol is such a function."""
+    return (
+        needs.types is not None
+        and needs.plan is not None
+        and chosen_by_word(needs.types, needs.plan)
+        and is_chosen(site)
+    )
 
 
 def _kind(plan: DynamicPlan) -> str:
@@ -198,19 +207,24 @@ def _leave(needs: DynamicNeeds, site: Site, name: str, symbol: Symbol | None = N
     assert needs.types is not None
     if not site.section.flags & SHF_WRITE:
         needs.text_relocations.append((site, site.file.symbol_name(site.index)))
-    addend = site.addend
-    if addend is None:
-        at = site.offset
-        addend = int.from_bytes(bytes(site.section.content[at : at + 4]).ljust(4, b"\0"), "little", signed=True)
-    if symbol is None:
-        chosen = is_chosen(site)
-        if chosen and addend and _by_word(needs, site):
+    if symbol is not None:
+        needs.relocations.append(DynamicRelocation(site.section, site.offset, needs.types.word, symbol, _addend(site)))
+        return
+    kind = needs.types.relative
+    if _by_word(needs, site):
+        kind = needs.types.chosen
+        if addend := _addend(site):
             text = f"an addend of {addend} to a function that is chosen at start-up (IFUNC)"
             needs.problem(site, name, text, "use its address alone")
-        kind = needs.types.chosen if chosen else needs.types.relative
-        needs.relocations.append(DynamicRelocation(site.section, site.offset, kind, None, None))
-        return
-    needs.relocations.append(DynamicRelocation(site.section, site.offset, needs.types.word, symbol, addend))
+    needs.relocations.append(DynamicRelocation(site.section, site.offset, kind, None, None))
+
+
+def _addend(site: Site) -> int:
+    """Of a word; on i386 it is in the field."""
+    if site.addend is not None:
+        return site.addend
+    at = site.offset
+    return int.from_bytes(bytes(site.section.content[at : at + 4]).ljust(4, b"\0"), "little", signed=True)
 
 
 def _direct(needs: DynamicNeeds, site: Site, name: str) -> None:

@@ -25,7 +25,7 @@ from uselib.linker.formats.elf import (
 from uselib.linker.image import Machine
 from uselib.linker.passes import i386_dynamic
 from uselib.linker.passes.dynamic_code import GOT_ENTRY, DynamicCode
-from uselib.linker.passes.dynamic_scan import DynamicNeeds
+from uselib.linker.passes.dynamic_scan import DynamicNeeds, chosen_by_word
 from uselib.linker.passes.dynamic_symbols import DynamicPlan
 from uselib.linker.passes.got import Tables
 from uselib.linker.passes.model import DynamicBinding, InputSection, ObjectFile, Symbol
@@ -193,8 +193,8 @@ class DynamicTables(Tables):
 
     def _got_content(self, run: Applying) -> bytes:
         needs = self.wants
-
-        resolvers = dict(zip(needs.ifuncs, self.resolvers, strict=True)) if self._chosen_by_word else {}
+        by_word = chosen_by_word(self.code.types, self.plan)
+        resolvers = dict(zip(needs.ifuncs, self.resolvers, strict=True)) if by_word else {}
 
         def value(key: SymbolKey, place: tuple[ObjectFile, int]) -> int:
             file, index = place
@@ -233,34 +233,26 @@ class DynamicTables(Tables):
         file, index = place
         return 0 < file.symbols[index].section != elf.SHN_ABS
 
-    @property
-    def _chosen_by_word(self) -> bool:
-        """Whether words with the address of a function chosen at start-up get it by IRELATIVE (i386, where the entries need %ebx)."""
-        return self.plan.pic and self.code.types.chosen != self.code.types.relative
-
     def _word_type(self, key: SymbolKey) -> int:
         """The relocation type of a GOT word that moves."""
         types = self.code.types
-        return types.chosen if self._chosen_by_word and key in self.wants.ifuncs else types.relative
-
-    def _own_words(self) -> list[int]:
-        """The types of the relocations that name no symbol."""
-        words = [relocation.type for relocation in self.wants.relocations if relocation.symbol is None]
-        return words + [self._word_type(key) for key, place in self.wants.got.items() if self._moves(key, place)]
+        return types.chosen if key in self.wants.ifuncs and chosen_by_word(types, self.plan) else types.relative
 
     @property
     def relative_count(self) -> int:
-        """How many of them are RELATIVE."""
-        return self._own_words().count(self.code.types.relative)
+        """How many relocations are RELATIVE."""
+        relative = self.code.types.relative
+        words = sum(relocation.type == relative for relocation in self.wants.relocations)
+        got = self.wants.got.items()
+        return words + sum(self._moves(key, place) and self._word_type(key) == relative for key, place in got)
 
     def _count(self) -> int:
         """How many relocations .rela.dyn has."""
         needs, shared = self.wants, self.plan.shared
         tp = [*needs.got_tp, *needs.got_tp_positive]
-        named = sum(relocation.symbol is not None for relocation in needs.relocations)
         return (
-            len(self._own_words())
-            + named
+            len(needs.relocations)
+            + sum(self._moves(*item) for item in needs.got.items())
             + sum(map(bound_late, needs.got))
             + sum(shared or bound_late(key) for key in tp)
             + sum(1 + bound_late(key) for key in needs.tls_gd)
