@@ -22,6 +22,7 @@ from uselib.emulator.gdb.wire import Closed, Wire
 from uselib.emulator.kernel.signals.frames import SignalInfo
 from uselib.emulator.process.hooks import RunHooks
 from uselib.emulator.process.host import Host
+from uselib.emulator.process.host_signals import held_back
 from uselib.emulator.process.interfaces import Fault, ProcessEnded, ProgramReplaced
 from uselib.emulator.process.parts import program_path
 from uselib.emulator.process.run import Runner
@@ -71,11 +72,8 @@ class InterruptListener:
         self._lock = threading.Lock()  # held while the thread looks at the connection
         self._running = threading.Event()
         self._thread = threading.Thread(target=self._listen, daemon=True)
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # signals are the main thread's
-        try:
+        with held_back():  # signals are the main thread's
             self._thread.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def program_runs(self) -> None:
         self._running.set()

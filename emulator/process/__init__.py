@@ -8,6 +8,7 @@
     kernel_tap    how they see each system call or exception
     default_limits  what a run may take if nobody says how much: memory, the size of a file
     watcher       the thread that stops the CPU for a signal of the host or a time limit
+    host_signals  signals of the host that wait while something is done
     faults        from a CPU exception to signal, si_code and exact address
     operands      where the instruction that has faulted reads and writes
     reports       what the user reads when a signal has killed the program

@@ -15,6 +15,7 @@ from _thread import get_ident
 from collections.abc import Callable
 from contextlib import suppress
 
+from uselib.emulator.process.host_signals import held_back
 from uselib.linker.quick_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -91,12 +92,9 @@ class Watcher:
         self._pipe = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         import threading  # most runs need no thread
 
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # signals are the main thread's
-        try:
+        with held_back():  # signals are the main thread's
             self._thread = threading.Thread(target=self._run, args=(self._pipe[0],), daemon=True)
             self._thread.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _run(self, wake: int) -> None:
         while True:

@@ -21,6 +21,7 @@ from uselib.emulator.kernel.proc.facts import publish
 from uselib.emulator.kernel.table import Effect, Syscall, Undo
 from uselib.emulator.kernel.threads import robust
 from uselib.emulator.kernel.threads.wait import ThreadEnded, Wait
+from uselib.emulator.process.host_signals import held_back
 from uselib.emulator.process.interfaces import ProcessEnded
 from uselib.linker.quick_typing import TYPE_CHECKING
 
@@ -92,17 +93,13 @@ def fork(process: Process, *, borrow: bool = False) -> int:
     known, register = os.pipe2(os.O_CLOEXEC)  # the parent goes on once the child is in the table
     wait, done = os.pipe2(os.O_CLOEXEC) if borrow else (-1, -1)
     # No handler runs in the child before fork_events.after has renewed the emulator's locks: a thread of the parent may hold one.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _FAULTS)
-    try:
-        host = os.fork()
-        if not host:
+    with held_back(signal.valid_signals() - _FAULTS):
+        if not os.fork():
             os.close(known)
             if borrow:
                 os.close(wait)
             _begin_child(process, child, register, done)
             return 0
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     os.close(register)
     os.read(known, 1)
     os.close(known)
