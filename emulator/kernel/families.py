@@ -74,10 +74,10 @@ FAMILIES: dict[str, str] = {
     """,
     "process_memory": "process_vm_readv process_vm_writev",
     "signals": """
-        kill pause rt_sigaction rt_sigpending rt_sigprocmask rt_sigqueueinfo rt_sigreturn rt_sigsuspend
-        rt_sigtimedwait rt_sigtimedwait_time64 rt_tgsigqueueinfo sigaction sigaltstack signal sigpending sigprocmask
-        sigreturn sigsuspend tgkill tkill
+        pause rt_sigaction rt_sigpending rt_sigprocmask rt_sigreturn rt_sigsuspend rt_sigtimedwait
+        rt_sigtimedwait_time64 sigaction sigaltstack signal sigpending sigprocmask sigreturn sigsuspend
     """,
+    "kill": "kill rt_sigqueueinfo rt_tgsigqueueinfo tgkill tkill",
     "interval_timers": "alarm getitimer setitimer",
     "timers": """
         timer_create timer_delete timer_getoverrun timer_gettime timer_gettime64 timer_settime timer_settime64

@@ -10,7 +10,7 @@ import struct
 
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.arguments import FD, INT, PID, PTR, SIGNAL, UINT
-from uselib.emulator.kernel.calls.signals import queued_info, send, send_info
+from uselib.emulator.kernel.calls.kill import queued_info, send, send_info
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.signals.frames import SI_TKILL, SI_USER
