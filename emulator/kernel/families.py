@@ -8,10 +8,10 @@ from __future__ import annotations
 
 FAMILIES: dict[str, str] = {
     "files": """
-        _llseek close close_range copy_file_range creat dup dup2 dup3 fallocate ftruncate ftruncate64 lseek
-        memfd_create open openat pread64 preadv preadv2 pwrite64 pwritev pwritev2 read readv sendfile sendfile64
-        truncate truncate64 write writev
+        _llseek close close_range creat dup dup2 dup3 fallocate ftruncate ftruncate64 lseek memfd_create open openat
+        pread64 preadv preadv2 pwrite64 pwritev pwritev2 read readv truncate truncate64 write writev
     """,
+    "copies": "copy_file_range sendfile sendfile64",
     "openat2": "openat2",
     "advice": "fadvise64 fadvise64_64 fdatasync fsync readahead sync sync_file_range syncfs",
     "fcntl": "fcntl fcntl64 flock",
