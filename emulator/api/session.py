@@ -16,7 +16,8 @@ from typing import Any, BinaryIO
 
 from uselib.emulator.api.errors import GuestFault
 from uselib.emulator.kernel.signals.state import SignalState
-from uselib.emulator.kernel.vfs.descriptors import FileTable, HostFile
+from uselib.emulator.kernel.vfs.descriptors import FileTable
+from uselib.emulator.kernel.vfs.host_files import HostFile
 from uselib.emulator.process.hooks import RunHooks
 from uselib.emulator.process.host import Death, Host, Loader, load_program
 from uselib.emulator.process.interfaces import ProcessEnded

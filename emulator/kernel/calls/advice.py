@@ -13,7 +13,7 @@ from uselib.emulator.kernel.arguments import FD, OFFSET64, SIZE, choice, flags
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Syscall
-from uselib.emulator.kernel.vfs.descriptors import HostFile
+from uselib.emulator.kernel.vfs.host_files import HostFile
 
 
 def sys_fadvise64(process: Process, fd: int, offset: int, size: int, advice: int) -> int:

@@ -15,7 +15,8 @@ from uselib.emulator.kernel.arguments import FD, PTR_UPDATED, SIZE, TARGET, UINT
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Effect, Syscall
-from uselib.emulator.kernel.vfs.descriptors import Description, DirectoryFile, HostFile
+from uselib.emulator.kernel.vfs.descriptions import Description
+from uselib.emulator.kernel.vfs.host_files import DirectoryFile, HostFile
 
 
 def _copy(process: Process, source: int, file: Description, offsets: tuple[int | None, int | None], count: int) -> int:

@@ -28,7 +28,7 @@ from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Effect, Syscall, Undo
 from uselib.emulator.kernel.vfs import entries
-from uselib.emulator.kernel.vfs.descriptors import DirectoryFile
+from uselib.emulator.kernel.vfs.host_files import DirectoryFile
 from uselib.emulator.kernel.vfs.places import GuestDirectory
 
 

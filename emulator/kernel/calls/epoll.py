@@ -11,8 +11,8 @@ from uselib.emulator.kernel.calls.time import read_timespec
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Syscall, Undo
-from uselib.emulator.kernel.vfs.descriptors import HostFile
 from uselib.emulator.kernel.vfs.epoll_file import DELETE, EpollFile
+from uselib.emulator.kernel.vfs.host_files import HostFile
 from uselib.emulator.kernel.waiting import READ, blocked, until
 
 _MILLISECOND = 1_000_000  # ns

@@ -17,7 +17,7 @@ from uselib.emulator.kernel.arguments import FD, ArgumentKind, choice
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Handler, Syscall
-from uselib.emulator.kernel.vfs.descriptors import HostFile
+from uselib.emulator.kernel.vfs.host_files import HostFile
 from uselib.emulator.kernel.waiting import attempt
 
 F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_SETLK, F_SETLKW, F_SETOWN, F_GETOWN = range(10)

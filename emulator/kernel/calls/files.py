@@ -31,7 +31,8 @@ from uselib.emulator.kernel.arguments import (
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Effect, Syscall, Undo
-from uselib.emulator.kernel.vfs.descriptors import Description, HostFile
+from uselib.emulator.kernel.vfs.descriptions import Description
+from uselib.emulator.kernel.vfs.host_files import HostFile
 from uselib.emulator.kernel.vfs.opening import open_path
 from uselib.emulator.kernel.vfs.places import GuestDirectory
 from uselib.linker.image import Machine

@@ -21,7 +21,8 @@ from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Handler, Syscall, Undo
 from uselib.emulator.kernel.terminals import session_of
-from uselib.emulator.kernel.vfs.descriptors import Description, HostFile
+from uselib.emulator.kernel.vfs.descriptions import Description
+from uselib.emulator.kernel.vfs.host_files import HostFile
 
 TCGETS, TCSETS, TCSETSW, TCSETSF = 0x5401, 0x5402, 0x5403, 0x5404
 TIOCSCTTY, TIOCGPGRP, TIOCSPGRP, TIOCOUTQ = 0x540E, 0x540F, 0x5410, 0x5411

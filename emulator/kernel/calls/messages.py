@@ -44,7 +44,7 @@ from uselib.emulator.kernel.sockets.socket_file import SocketFile
 from uselib.emulator.kernel.sockets.table import Credentials
 from uselib.emulator.kernel.sockets.transfer import Received, Sending
 from uselib.emulator.kernel.table import Effect, Handler, Syscall
-from uselib.emulator.kernel.vfs.descriptors import Description
+from uselib.emulator.kernel.vfs.descriptions import Description
 from uselib.linker.image import Machine
 from uselib.linker.quick_dataclass import NamedTuple
 from uselib.loader.memory.address_space import MemoryFault

@@ -15,7 +15,8 @@ from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.signals.frames import SI_TKILL, SI_USER
 from uselib.emulator.kernel.table import Effect, Syscall
-from uselib.emulator.kernel.vfs.descriptors import FileUser, HostFile
+from uselib.emulator.kernel.vfs.descriptions import FileUser
+from uselib.emulator.kernel.vfs.host_files import HostFile
 
 
 class PidFile(HostFile):

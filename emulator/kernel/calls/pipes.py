@@ -11,7 +11,7 @@ from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.arguments import FD_PAIR, UINT, flags
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.table import Syscall
-from uselib.emulator.kernel.vfs.descriptors import HostFile
+from uselib.emulator.kernel.vfs.host_files import HostFile
 
 if TYPE_CHECKING:
     from uselib.emulator.kernel.process import Process

@@ -5,22 +5,15 @@ from __future__ import annotations
 import errno
 from collections.abc import Sequence
 
-from uselib.emulator.kernel.arguments import (
-    INT,
-    PTR,
-    SIGSET,
-    SIZE,
-    UINT,
-    entries,
-    struct_in,
-)
+from uselib.emulator.kernel.arguments import INT, PTR, SIGSET, SIZE, UINT, entries, struct_in
 from uselib.emulator.kernel.calls.time import read_timespec
 from uselib.emulator.kernel.clock import SECOND
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Syscall, Undo
-from uselib.emulator.kernel.vfs.descriptors import Description, HostFile
+from uselib.emulator.kernel.vfs.descriptions import Description
 from uselib.emulator.kernel.vfs.epoll_file import EpollFile
+from uselib.emulator.kernel.vfs.host_files import HostFile
 from uselib.emulator.kernel.waiting import blocked, poll
 from uselib.linker.image import Machine
 

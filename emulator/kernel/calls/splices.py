@@ -19,7 +19,8 @@ from uselib.emulator.kernel.host_calls import call
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.sockets.socket_file import SocketFile
 from uselib.emulator.kernel.table import Effect, Syscall
-from uselib.emulator.kernel.vfs.descriptors import Description, HostFile
+from uselib.emulator.kernel.vfs.descriptions import Description
+from uselib.emulator.kernel.vfs.host_files import HostFile
 
 _NONBLOCK, _KNOWN = 2, 15
 _MOST = 1 << 16

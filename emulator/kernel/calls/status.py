@@ -17,7 +17,7 @@ from uselib.emulator.kernel.clock import EPOCH, SECOND
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Syscall, Undo
-from uselib.emulator.kernel.vfs.descriptors import Description
+from uselib.emulator.kernel.vfs.descriptions import Description
 from uselib.emulator.kernel.vfs.places import Found, SyntheticFile
 from uselib.emulator.kernel.vfs.synthetic import (
     TERMINAL_MAJOR,

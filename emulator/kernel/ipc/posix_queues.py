@@ -17,7 +17,7 @@ from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.ipc.area import Area
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.shared import run
-from uselib.emulator.kernel.vfs.descriptors import HostFile
+from uselib.emulator.kernel.vfs.host_files import HostFile
 
 MESSAGES, BYTES, ROOT_MESSAGES, ROOT_BYTES = 10, 8192, 65536, 16 << 20  # msg_max, msgsize_max, and what root may have
 _COUNT, _ROOM = 64, 120 << 10

@@ -21,7 +21,7 @@ from uselib.emulator.kernel.sockets.constants import (
 )
 from uselib.emulator.kernel.sockets.table import Credentials
 from uselib.emulator.kernel.sockets.transfer import Received
-from uselib.emulator.kernel.vfs.descriptors import Description
+from uselib.emulator.kernel.vfs.descriptions import Description
 
 MOST_FILES = 253  # SCM_MAX_FD; the host's message has one more, so one less is taken
 _MOST = 1 << 20

@@ -37,7 +37,7 @@ from uselib.emulator.kernel.sockets.constants import (
 from uselib.emulator.kernel.sockets.endpoint import Endpoint
 from uselib.emulator.kernel.sockets.table import CONNECTED, NEW, PAIRED, Credentials, SocketRecord
 from uselib.emulator.kernel.sockets.transfer import CONTROL_ROOM, Buffers, Received, Sending
-from uselib.emulator.kernel.vfs.descriptors import FileUser
+from uselib.emulator.kernel.vfs.descriptions import FileUser
 from uselib.emulator.kernel.waiting import READ, WRITE
 
 _HEAD = struct.Struct(f"<{ADDRESS_SIZE}siII4x")

@@ -13,7 +13,8 @@ from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.sockets.addresses import Address
 from uselib.emulator.kernel.sockets.constants import AF_UNIX, INET, MSG_DONTWAIT, SHUT_WRITE, SOCK_STREAM
 from uselib.emulator.kernel.sockets.table import CONNECTED, LISTENS, NEW, REFUSED, SocketRecord, Sockets
-from uselib.emulator.kernel.vfs.descriptors import FileUser, HostFile
+from uselib.emulator.kernel.vfs.descriptions import FileUser
+from uselib.emulator.kernel.vfs.host_files import HostFile
 
 _POLLRDHUP = 0x2000
 _OUT = select.POLLOUT | 0x100 | 0x200  # with POLLWRNORM and POLLWRBAND

@@ -13,7 +13,8 @@ from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.sockets.socket_file import SocketFile
 from uselib.emulator.kernel.sockets.table import Sockets
-from uselib.emulator.kernel.vfs.descriptors import Description, DirectoryFile, HostFile
+from uselib.emulator.kernel.vfs.descriptions import Description
+from uselib.emulator.kernel.vfs.host_files import DirectoryFile, HostFile
 from uselib.emulator.kernel.vfs.made_files import RandomFile, TextFile
 from uselib.emulator.kernel.vfs.places import GuestDirectory, Handle, SyntheticFile
 

@@ -11,7 +11,7 @@ from uselib.emulator.kernel.sockets.constants import SOCK_DGRAM
 from uselib.emulator.kernel.sockets.endpoint import Endpoint
 from uselib.emulator.kernel.sockets.table import LISTENS
 from uselib.emulator.kernel.sockets.transfer import Received, Sending
-from uselib.emulator.kernel.vfs.descriptors import FileUser
+from uselib.emulator.kernel.vfs.descriptions import FileUser
 
 
 class SocketFile(Endpoint):

@@ -28,7 +28,7 @@ from uselib.emulator.kernel.sockets.constants import (
 from uselib.emulator.kernel.sockets.endpoint import Endpoint
 from uselib.emulator.kernel.sockets.table import CONNECTED, Credentials
 from uselib.emulator.kernel.sockets.transfer import CONTROL_ROOM, Ancillary, Buffers, Received, Sending
-from uselib.emulator.kernel.vfs.descriptors import FileUser
+from uselib.emulator.kernel.vfs.descriptions import FileUser
 from uselib.emulator.kernel.waiting import READ, WRITE
 
 SIGPIPE = 13

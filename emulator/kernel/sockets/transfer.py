@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from uselib.emulator.kernel.sockets.addresses import Address
 from uselib.emulator.kernel.sockets.table import Credentials
-from uselib.emulator.kernel.vfs.descriptors import FileUser
+from uselib.emulator.kernel.vfs.descriptions import FileUser
 from uselib.linker.quick_dataclass import dataclass
 from uselib.loader.memory.address_space import MemoryFault
 

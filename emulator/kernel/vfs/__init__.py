@@ -6,7 +6,8 @@ filesystem.py   paths of a process: where they lead, what is seen there
 open_files.py   open(2); entries.py: names are made, removed, moved; inodes.py: mode, times, size
 rights.py       who owns what, and what that allows
 opening.py      from a found file to an open one
-descriptors.py  open files and the table of descriptors
+descriptions.py open files, whatever they are; host_files.py: those of the host
+descriptors.py  the table of descriptors
 made_files.py   open files whose contents are made here: the texts of /proc, random bytes
 synthetic.py    status of files that are made here: /dev, /proc
 epoll_file.py, timer_file.py, signal_file.py, watch_file.py   the open files of epoll instances, timers, signals and inotify

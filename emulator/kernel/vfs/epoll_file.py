@@ -16,7 +16,7 @@ import struct
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.host_calls import call
-from uselib.emulator.kernel.vfs.descriptors import Description, FileUser
+from uselib.emulator.kernel.vfs.descriptions import Description, FileUser
 from uselib.linker.quick_dataclass import dataclass
 
 ADD, DELETE, MODIFY = 1, 2, 3

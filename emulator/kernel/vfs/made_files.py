@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.vfs.descriptors import Description, FileUser, HostFile
+from uselib.emulator.kernel.vfs.descriptions import Description, FileUser
+from uselib.emulator.kernel.vfs.host_files import HostFile
 from uselib.emulator.kernel.vfs.places import SyntheticFile
 
 _CHUNK = 1 << 20  # bytes that are made at a time

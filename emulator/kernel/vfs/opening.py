@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
-from uselib.emulator.kernel.vfs.descriptors import Description, DirectoryFile, HostFile
+from uselib.emulator.kernel.vfs.descriptions import Description
+from uselib.emulator.kernel.vfs.host_files import DirectoryFile, HostFile
 from uselib.emulator.kernel.vfs.made_files import RandomFile, TextFile
 from uselib.emulator.kernel.vfs.open_files import OpenedFile, open_file
 from uselib.emulator.kernel.vfs.places import GuestDirectory, SyntheticFile

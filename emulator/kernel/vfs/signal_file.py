@@ -21,7 +21,8 @@ from uselib.emulator.kernel.host_calls import call
 from uselib.emulator.kernel.signals.frames import SI_TIMER, SignalInfo
 from uselib.emulator.kernel.signals.numbers import bit, order
 from uselib.emulator.kernel.signals.state import SignalState
-from uselib.emulator.kernel.vfs.descriptors import FileUser, HostFile, scatter
+from uselib.emulator.kernel.vfs.descriptions import FileUser, scatter
+from uselib.emulator.kernel.vfs.host_files import HostFile
 from uselib.emulator.kernel.waiting import READ, until
 
 # struct signalfd_siginfo: signo errno code pid uid fd tid band overrun trapno status int; ptr utime stime addr

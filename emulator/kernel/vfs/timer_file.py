@@ -16,7 +16,8 @@ from contextlib import suppress
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.signals.state import SignalState, Timer
-from uselib.emulator.kernel.vfs.descriptors import FileUser, HostFile
+from uselib.emulator.kernel.vfs.descriptions import FileUser
+from uselib.emulator.kernel.vfs.host_files import HostFile
 
 _OUT = 0x4 | 0x100 | 0x200  # POLLOUT, POLLWRNORM, POLLWRBAND
 _CELL = struct.Struct("<qq")  # deadline (0: not armed), period; ns

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.host_calls import call
-from uselib.emulator.kernel.vfs.descriptors import FileUser, HostFile, scatter
+from uselib.emulator.kernel.vfs.descriptions import FileUser, scatter
+from uselib.emulator.kernel.vfs.host_files import HostFile
 from uselib.emulator.kernel.waiting import READ, wait_for
 
 _EVENT = struct.Struct("<iIII")  # watch, mask, cookie, bytes of the name
