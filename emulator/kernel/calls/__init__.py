@@ -1,7 +1,7 @@
 """The handlers of system calls, a module a family, each with its rows for the table (ROWS; emulator/kernel/table.py). Which calls a
 family has is said in emulator/kernel/families.py as well, so that a module is imported when a program makes a call of it.
 
-files.py, fcntl.py, ioctl.py, pipes.py            descriptors; openat2.py, advice.py
+files.py, fcntl.py, ioctl.py, pipes.py            descriptors; openat2.py, copies.py, advice.py
 poll.py, epoll.py                                 waiting for them
 splices.py, watches.py, pidfds.py                 splice and tee; inotify; processes as descriptors
 sockets.py, messages.py                           sockets, and what is sent over them
@@ -11,7 +11,7 @@ memory.py, process_memory.py                      brk, mmap and relatives; proce
 processes.py, execve.py, waits.py, clone.py        fork, exit; exec (execveat.py: by a descriptor); wait; threads
 threads.py, tls.py, futexes.py                    what a thread says of itself; its own storage; waiting for words of memory
 process_groups.py                                 groups and sessions
-signals.py, signal_files.py                       signals, signalfd
+signals.py, kill.py, signal_files.py              signals: what is done with them; sent; signalfd
 interval_timers.py, timers.py                     alarm and setitimer; timer_create and timerfd
 credentials.py, scheduling.py                     users, groups, capabilities; policies and priorities
 prctl.py, seccomp.py                              prctl, personality; calls that a program forbids itself
