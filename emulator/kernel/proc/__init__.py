@@ -1,7 +1,7 @@
-"""/proc as the guest sees it: made here, of the guest's own processes and of the fixed machine it runs on. Nothing of the host's is shown.
+"""/proc as the guest sees it. It is made here and shows the guest's own processes and the fixed machine they run on, and nothing of the host.
 
 tree.py            which names there are, and what each is
-facts.py           what is known of a process, of this one or of another of the guest's
+facts.py           what is known of a process: of this one, or of another one of the guest
 process_files.py   the files of /proc/PID: status, stat, limits, ...
 memory_files.py    maps, smaps, statm, auxv: what lies in memory
 system_files.py    meminfo, cpuinfo, stat, uptime, sys/kernel/*, ...

@@ -1,5 +1,6 @@
-"""ProcessFacts: what /proc/PID/status, stat and their like say of a process; of this one from its parts, of another of the guest's from what
-it has published in the shared table (pids.PidTable.tell)."""
+"""ProcessFacts: what /proc/PID/status, stat and similar files say of a process. The facts of this process come from its parts; those of
+another process of the guest come from what it has published in the shared table (pids.PidTable.tell).
+"""
 
 from __future__ import annotations
 
@@ -46,7 +47,7 @@ class ProcessFacts(NamedTuple):
 
 
 def facts_of(process: Process, pid: int) -> ProcessFacts:
-    """Raises GuestError(ESRCH) for a process that is none of the guest's, or has ended and been waited for."""
+    """The facts of process `pid`. Raises GuestError(ESRCH) if the guest has no such process, or if it has ended and been waited for."""
     if pid == process.identity.pid:
         return own_facts(process)
     try:
@@ -96,7 +97,7 @@ def own_facts(process: Process) -> ProcessFacts:
 
 
 def _controlling(process: Process) -> tuple[int, int]:
-    """st_rdev of the controlling terminal and its foreground group, in the guest's numbers; (0, -1): there is none."""
+    """st_rdev of the controlling terminal and its foreground group, in the guest's numbers; (0, -1) without one."""
     try:
         fd = process.terminals.controlling()
     except GuestError:
@@ -111,7 +112,7 @@ def _controlling(process: Process) -> tuple[int, int]:
 
 
 def publish(process: Process) -> None:
-    """Tells the guest's other processes, if there are any."""
+    """Publishes this process's facts for the guest's other processes, if there are any."""
     if process.pids.alone:
         return
     facts = own_facts(process)

@@ -22,7 +22,7 @@ def _head(vma: Vma) -> str:
 
 
 def maps(process: Process) -> bytes:
-    """Without the host's device numbers."""
+    """The text of maps. Device numbers are the guest's."""
     return ("\n".join(_head(vma) for vma in process.memory) + "\n").encode("utf-8", "surrogateescape")
 
 
@@ -34,7 +34,7 @@ AnonHugePages ShmemPmdMapped FilePmdMapped Shared_Hugetlb Private_Hugetlb Swap S
 
 
 def _sizes(vma: Vma) -> dict[str, int]:
-    """All pages count as used: which have been touched, nobody writes down."""
+    """Sizes in KiB by name. All pages count as used, since no record is kept of which have been touched."""
     size = vma.size >> 10
     own = 0 if vma.file is not None and not vma.prot & 2 else size
     return {
@@ -99,7 +99,7 @@ def _strings(process: Process, start: int, end: int) -> bytes:
 
 
 def environ(process: Process) -> bytes:
-    """From where execve has put it: what the program has changed there is shown, too."""
+    """The bytes where execve has put the environment. Changes that the program has made there are shown too."""
     return _strings(process, *process.identity.environment)
 
 
@@ -110,7 +110,7 @@ def command_line(process: Process) -> bytes:
 
 
 def auxv(process: Process) -> bytes:
-    """Pairs of words to the one that is AT_NULL."""
+    """Pairs of words, up to and including AT_NULL."""
     address, word = process.identity.auxiliary, process.structs.word  # 0: the program's format has none
     found = b""
     while address:

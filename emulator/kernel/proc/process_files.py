@@ -1,4 +1,4 @@
-"""The files of /proc/PID that tell of a process, and not of its memory. Source: fs/proc/array.c, fs/proc/base.c, fs/proc/fd.c."""
+"""The files of /proc/PID that describe a process, except those about its memory. Source: fs/proc/array.c, fs/proc/base.c, fs/proc/fd.c."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def name(process: Process, special: SyntheticFile) -> bytes:
 
 
 def own(text: Callable[[Process], bytes]) -> Callable[[Process, SyntheticFile], bytes]:
-    """A file that only the process itself can read; of others it is refused, as with ptrace(2)'s rules."""
+    """Makes a file that only the process itself can read. For other processes it is refused, as by ptrace(2)'s rules."""
 
     def make(process: Process, special: SyntheticFile) -> bytes:
         if special.pid != process.identity.pid:

@@ -1,5 +1,6 @@
-"""The files of /proc that tell of the machine: one processor, 1 GiB of memory, a kernel that says its era's release. All values are fixed but
-those that the guest's clock or its own files move. Source: proc(5), fs/proc/*.c."""
+"""The files of /proc that describe the machine: one processor, 1 GiB of memory, a kernel with the release of its era. All values are fixed,
+except those that depend on the guest's clock or on its own files. Source: proc(5), fs/proc/*.c.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +11,9 @@ from uselib.emulator.kernel.identity import LAST_CAPABILITY
 from uselib.emulator.kernel.proc.cpu_flags import cpu_lines
 from uselib.emulator.kernel.process import Process
 
-MEMORY = 1 << 30  # bytes of the machine the guest is told of
+MEMORY = 1 << 30  # bytes of memory that the guest is told of
 _KIB = 1024
-_BOOT = "6d9f2c1e-4b7a-4c0d-9a55-0c5a1e7b3d42"  # of each run the same, unless --realtime is given
+_BOOT = "6d9f2c1e-4b7a-4c0d-9a55-0c5a1e7b3d42"  # the same in each run, unless --realtime is given
 
 
 def system_name(process: Process) -> tuple[bytes, ...]:
@@ -22,11 +23,11 @@ def system_name(process: Process) -> tuple[bytes, ...]:
 
 
 def processes(process: Process) -> int:
-    """How many there are."""
+    """How many processes the guest has."""
     return len(process.pids.all())
 
 
-# KiB, in this order; MemTotal, MemFree and what follows from them are filled in
+# KiB, in this order; MemTotal, MemFree and the values computed from them are filled in
 _MEMINFO = """
 MemTotal MemFree MemAvailable Buffers Cached SwapCached Active Inactive Active(anon) Inactive(anon) Active(file) Inactive(file)
 Unevictable Mlocked SwapTotal SwapFree Zswap Zswapped Dirty Writeback AnonPages Mapped Shmem KReclaimable Slab SReclaimable SUnreclaim
@@ -61,7 +62,7 @@ _FILLED = {
 
 
 def meminfo(process: Process) -> str:
-    """Counts of pages have no unit, all else is in kB."""
+    """The text of meminfo. Counts of pages have no unit; all other values are in kB."""
     rows = ((name, _FILLED.get(name, 0), "" if name.startswith("HugePages_") else " kB") for name in _MEMINFO)
     return "".join(f"{name + ':':<16}{value:>8}{unit}\n" for name, value, unit in rows)
 
@@ -154,7 +155,7 @@ NET = {
 }
 
 
-# What the kernel has that the guest sees, and what programs look for that it has not (Kconfig's names)
+# What the guest's kernel has, and what programs look for that it does not have (Kconfig's names)
 _HAS = """
 64BIT X86 X86_64 MULTIUSER SYSVIPC SYSVIPC_SYSCTL POSIX_MQUEUE POSIX_MQUEUE_SYSCTL POSIX_TIMERS PRINTK FUTEX FUTEX_PI EPOLL SIGNALFD TIMERFD
 EVENTFD SHMEM ADVISE_SYSCALLS MEMBARRIER RSEQ IKCONFIG IKCONFIG_PROC INOTIFY_USER FILE_LOCKING MMU NET UNIX INET IPV6 TMPFS TMPFS_XATTR
@@ -169,7 +170,7 @@ NETFILTER TLS FS_VERITY
 
 
 def config() -> bytes:
-    """/proc/config.gz: as of a kernel that can do what the guest's can."""
+    """/proc/config.gz: the configuration of a kernel that can do what the guest's kernel can."""
     import zlib
 
     lines = [f"CONFIG_{name}=y" for name in _HAS] + [f"# CONFIG_{name} is not set" for name in _HAS_NOT]
@@ -189,7 +190,7 @@ def _name(index: int) -> Callable[[Process], str]:
     return lambda process: system_name(process)[index].decode()
 
 
-# sys/NAME -> value. What is not here is 0.
+# sys/NAME -> value. A name that is not here has the value 0.
 SYSCTL: dict[str, str | Callable[[Process], str]] = {
     "fs/aio-max-nr": "65536",
     "fs/dentry-state": "1000\t500\t45\t0\t100\t0",

@@ -89,7 +89,7 @@ TEXTS: dict[str, Maker] = {
 
 
 def text_of(process: Process, special: SyntheticFile) -> bytes:
-    """The contents now. Raises GuestError(EACCES, ESRCH, ENOENT)."""
+    """The present contents of a file. Raises GuestError(EACCES, ESRCH, ENOENT)."""
     if special.name.startswith("sys/"):
         return system_files.sysctl(process, special.name.removeprefix("sys/")).encode()
     maker = TEXTS.get(special.name)
@@ -131,7 +131,7 @@ def _set_slack(process: Process, data: bytes) -> None:
 
 
 def _nothing(process: Process, data: bytes) -> None:
-    """Taken, without effect."""
+    """The value is accepted and has no effect."""
 
 
 SETTERS: dict[str, Callable[[Process, bytes], None]] = {

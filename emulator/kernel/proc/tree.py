@@ -84,7 +84,7 @@ def _link(name: str, pid: int = 0, tid: int = 0, number: int = 0) -> Node:
 
 @cache
 def _system() -> dict[bytes, Node]:
-    """What is the same for everybody."""
+    """The files that are the same for every process."""
     found = {name.encode(): _file(name) for name in _SYSTEM.split()}
     found |= {name: _link(name.decode()) for name in (b"self", b"thread-self", b"mounts", b"net")}
     found[b"sysvipc"] = Node({name.encode(): _file(f"sysvipc/{name}") for name in _SYSVIPC.split()})
@@ -118,7 +118,7 @@ def _tasks(pid: int, view: ProcView) -> dict[bytes, Node]:
 
 
 def _task(pid: int, tid: int, view: ProcView) -> dict[bytes, Node]:
-    """What /proc/PID and /proc/PID/task/TID have in common."""
+    """The files that /proc/PID and /proc/PID/task/TID have in common."""
     found = {name.encode(): _file(name, mode, pid, tid) for name, mode in _TASK_FILES.items()}
     found |= {name.encode(): _link(name, pid, tid) for name in _LINKS}
     if not tid:
@@ -132,7 +132,7 @@ def _task(pid: int, tid: int, view: ProcView) -> dict[bytes, Node]:
 
 
 def _descriptors(pid: int, view: ProcView) -> dict[bytes, Node]:
-    """/proc/PID/fd: of the process that looks; it may not see those of others."""
+    """/proc/PID/fd: the descriptors of the calling process. Those of other processes are hidden from it."""
     if pid != view.pid:
         return {}
     return {b"%d" % fd: _link("descriptor", pid, number=fd) for fd in view.descriptors()}

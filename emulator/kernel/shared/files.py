@@ -1,6 +1,6 @@
-"""/dev/shm: files in memory by name, for the processes of one run (shm_open(3), sem_open(3)). They are gone when the run is over.
+"""/dev/shm: named files in memory, for the processes of one run (shm_open(3), sem_open(3)). They exist until the run ends.
 
-A file is a memory file of the host's in the run's store; several names may stand for one. There are no directories.
+A file is a memory file of the host (memfd) in the run's store. Several names may refer to one file. There are no directories.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from uselib.emulator.kernel.shared import run
 from uselib.emulator.kernel.shared.run import RunShared
 
 _NAME_MOST = 255
-_NUMBERS = 1 << 61  # in the run's store: those of these files begin here
+_NUMBERS = 1 << 61  # the numbers of these files in the run's store begin here
 
 
 class _Name(ctypes.Structure):
@@ -39,7 +39,7 @@ def _fail(number: int) -> OSError:
 
 
 class MemoryFiles:
-    """Those of a run."""
+    """The files in /dev/shm of one run."""
 
     def __init__(self, shared: RunShared) -> None:
         self._lock, self._store = shared.lock, shared.store
@@ -73,16 +73,16 @@ class MemoryFiles:
             return [bytes(entry.text[: entry.size]) for entry in self._names if entry.number]
 
     def open(self, name: bytes) -> int | None:
-        """A descriptor of the host's for the file; None: there is none."""
+        """A host descriptor for the file, or None if there is no such file."""
         with self._lock:
             entry = self._find(name)
             return None if entry is None else self._store.copy(_NUMBERS + entry.number)
 
     def create(self, name: bytes, mode: int) -> int:
-        """A new file. Raises OSError: EEXIST, ENOSPC."""
+        """Makes a new file. Raises OSError: EEXIST, ENOSPC."""
         fd = os.memfd_create("shm", os.MFD_CLOEXEC)
         try:
-            with suppress(PermissionError):  # the sandbox of a run that may write no file: the mode shows as 0777
+            with suppress(PermissionError):  # where the sandbox refuses this, the mode shows as 0777
                 os.fchmod(fd, mode)
             with self._lock:
                 self._head.last += 1

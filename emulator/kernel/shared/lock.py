@@ -1,4 +1,4 @@
-"""A lock between the processes of a run: a record lock (fcntl(2)), so that a process that is killed does not keep it."""
+"""A lock between the processes of a run. It is a record lock (fcntl(2)), so the host releases it when its holder is killed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import TracebackType
 
 
 class RunLock:
-    """Not to be taken twice by one process, and not to be held while the guest waits."""
+    """A process must not take the lock twice, and must not hold it while the guest waits."""
 
     def __init__(self) -> None:
         self._fd = os.memfd_create("lock", os.MFD_CLOEXEC)

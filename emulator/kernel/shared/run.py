@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from uselib.emulator.kernel.shared.lock import RunLock
     from uselib.emulator.kernel.shared.store import DescriptorStore
 
-SIZE = 64 << 20  # bytes; only those that are used take memory
-SOCKETS = (0, 16 << 20)  # place and size of what sockets.table keeps
+SIZE = 64 << 20  # bytes; only pages that are used take memory
+SOCKETS = (0, 16 << 20)  # offset and size of the tables of sockets.table
 IPC = (16 << 20, 32 << 20)  # likewise of the System V IPC objects
 FILES = (48 << 20, 1 << 20)  # of the names in /dev/shm
 QUEUES = (49 << 20, 8 << 20)  # of the message queues of mq_open
@@ -21,12 +21,12 @@ _Part = TypeVar("_Part")
 
 
 class RunShared:
-    """Made when it is first asked for, at the latest before the first fork. parts: what the families of calls have made of it."""
+    """It is made when it is first asked for, and at the latest before the first fork. parts: what the families of calls keep in it."""
 
     def __init__(self) -> None:
         self._memory: mmap.mmap | None = None
         self._parts: dict[object, Any] = {}
-        # What the families of calls do, by their own keys: in the parent, in the child, and when a new program takes the old one's place
+        # What the families of calls do, by their own keys: in the parent after a fork, in the child, and after an execve
         self.before_fork: dict[object, Callable[[], None]] = {}
         self.in_child: dict[object, Callable[[], None]] = {}
         self.after_exec: dict[object, Callable[[], None]] = {}
@@ -56,21 +56,21 @@ class RunShared:
         return self._store
 
     def part(self, make: Callable[[RunShared], _Part]) -> _Part:
-        """What `make` gives for this run, made once in a process."""
+        """The object that `make` gives for this run. It is made once in each process."""
         found: _Part | None = self._parts.get(make)
         if found is None:
             found = self._parts[make] = make(self)
         return found
 
     def named(self, name: str, make: Callable[[RunShared], _Part]) -> _Part:
-        """Likewise, by a name."""
+        """As `part`, by a name."""
         if name not in self._parts:
             self._parts[name] = make(self)
         found: _Part = self._parts[name]
         return found
 
     def close(self) -> None:
-        """In the process that made it, when the run is over."""
+        """Frees everything. The process that made it calls this when the run is over."""
         self._parts.clear()
         if self._memory is not None:
             self._lock.close()

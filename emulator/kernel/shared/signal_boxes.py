@@ -1,10 +1,9 @@
-"""SignalBoxes: what there is to say of signals on their way from one process of the guest to another.
+"""SignalBoxes: what siginfo_t says of signals that are on their way from one process of the guest to another.
 
-The host carries the signal's number, and Python's handlers are not told more. So who sends it first puts an entry into the box of the target:
-code, process and user of the sender, value. Signals of the same number are taken in the order in which they were put. A standard
-signal has one entry at most, the latest, since it is not queued twice.
-Boxes lie in memory that all processes of the run share. Who puts holds a record lock, which ends with its process; who takes frees an
-entry by one store and needs none.
+The host carries the signal's number, and Python's handlers get nothing else. So the sender first puts an entry into the box of the target:
+code, process and user of the sender, value. Signals of the same number are taken in the order in which they were put. A standard signal has
+one entry at most, the latest, since it is not queued twice. Boxes lie in memory that all processes of the run share. A sender holds a record
+lock, which ends with its process. The receiver frees an entry by one store and needs no lock.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ class SignalBoxes:
         self._locks = locks
 
     def put(self, box: int, signal: int, origin: Origin) -> bool:
-        """False: the box is full."""
+        """Puts an entry into the target's box. Returns False if the box is full."""
         lock = _LOCKS + box
         fcntl.lockf(self._locks, fcntl.LOCK_EX, 1, lock, os.SEEK_SET)
         try:
@@ -63,7 +62,7 @@ class SignalBoxes:
             fcntl.lockf(self._locks, fcntl.LOCK_UN, 1, lock, os.SEEK_SET)
 
     def take(self, box: int, signal: int, most: int = _ROOM) -> list[Origin]:
-        """The first entries of a signal, which are free then."""
+        """Takes the first entries of a signal out of the box."""
         found = sorted((entry[-1], at, Origin(*entry[1:5])) for at, entry in self._entries(box) if entry[0] == signal)[
             :most
         ]
@@ -72,7 +71,7 @@ class SignalBoxes:
         return [origin for _, _, origin in found]
 
     def _entries(self, box: int) -> list[tuple[int, tuple[int, ...]]]:
-        """All of them with their places."""
+        """All entries with their places in the box."""
         start = box * _ROOM * _ENTRY.size
         data = self._memory[start : start + _ROOM * _ENTRY.size]
         return [(start + at * _ENTRY.size, entry) for at, entry in enumerate(_ENTRY.iter_unpack(data))]

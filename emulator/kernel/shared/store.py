@@ -1,4 +1,4 @@
-"""Descriptors of the host's that any process of the run can get by a number, though another one has opened them.
+"""Host descriptors that any process of the run can get by a number, whichever process has opened them.
 
 A descriptor lies as a message with SCM_RIGHTS in the queue of a socket that all processes inherit. Looking at the message (MSG_PEEK)
 gives a copy of the descriptor and leaves the message there. An object whose only descriptor lies here exists until it is taken out.
@@ -35,7 +35,7 @@ def rights(ancillary: Iterable[tuple[int, int, bytes]]) -> list[int]:
 
 
 class DescriptorStore:
-    """Who calls it holds the run's lock."""
+    """The callers of all methods hold the run's lock."""
 
     def __init__(self) -> None:
         self._queues = [host.socketpair(host.AF_UNIX, host.SOCK_STREAM) for _ in range(_QUEUES)]
@@ -49,7 +49,7 @@ class DescriptorStore:
         sender.sendmsg([_NUMBER.pack(number)], rights, host.MSG_DONTWAIT)
 
     def copy(self, number: int) -> int | None:
-        """A new descriptor of what lies under the number; None: nothing does."""
+        """A new descriptor of what is stored under the number, or None."""
         _, queue = self._queues[number % _QUEUES]
         queue.setsockopt(host.SOL_SOCKET, _PEEK_OFFSET, 0)
         try:
@@ -66,7 +66,7 @@ class DescriptorStore:
             queue.setsockopt(host.SOL_SOCKET, _PEEK_OFFSET, _NO_OFFSET)
 
     def take(self, number: int) -> int | None:
-        """What lies under the number, which then is out of the store; None: nothing does."""
+        """Takes what is stored under the number out of the store, or returns None."""
         sender, queue = self._queues[number % _QUEUES]
         seen: set[int] = set()
         while True:

@@ -45,7 +45,7 @@ class InetAddress(NamedTuple):
 
     @property
     def local(self) -> bool:
-        """An address of this machine: it has the loopback interface only."""
+        """Whether it is an address of this machine, which has the loopback interface only."""
         return self.host == LOOPBACK_V6 or (self.mapped and self.host[12] == 127)
 
 
@@ -53,14 +53,14 @@ Address = UnixName | InetAddress
 
 
 def family_of(data: bytes) -> int:
-    """Raises GuestError(EINVAL) if there is no room for a family."""
+    """The family of a sockaddr. Raises GuestError(EINVAL) if there are too few bytes for one."""
     if len(data) < 2:
         raise GuestError(errno.EINVAL)
     return int.from_bytes(data[:2], "little")
 
 
 def unix_name(data: bytes) -> UnixName:
-    """Of the bytes of a struct sockaddr_un. Raises GuestError(EINVAL)."""
+    """The name in the bytes of a struct sockaddr_un. Raises GuestError(EINVAL)."""
     if family_of(data) != AF_UNIX or len(data) > UNIX_MAX:
         raise GuestError(errno.EINVAL)
     path = data[2:]
@@ -70,7 +70,9 @@ def unix_name(data: bytes) -> UnixName:
 
 
 def inet_address(family: int, data: bytes) -> InetAddress:
-    """For a socket of this family. Raises GuestError: EINVAL for too few bytes, EAFNOSUPPORT for another family."""
+    """The address in a sockaddr that is given to a socket of this family. Raises GuestError: EINVAL for too few bytes, EAFNOSUPPORT for
+    another family.
+    """
     if len(data) < (16 if family == AF_INET else 24):
         raise GuestError(errno.EINVAL)
     if family_of(data) != family:
@@ -83,7 +85,7 @@ def inet_address(family: int, data: bytes) -> InetAddress:
 
 
 def sockaddr(address: Address, family: int) -> bytes:
-    """As the guest sees it, for a socket of this family."""
+    """The bytes of the address as a socket of this family shows it to the guest."""
     if isinstance(address, UnixName):
         name = address.name
         return struct.pack("<H", AF_UNIX) + name + (b"\0" if name and not name.startswith(b"\0") else b"")
@@ -103,7 +105,7 @@ _PACKED = struct.Struct("<BB")
 
 
 def packed(address: Address) -> bytes:
-    """For shared memory and messages; at most ADDRESS_SIZE bytes, filled up with zeroes."""
+    """The bytes of an address in shared memory and messages: ADDRESS_SIZE bytes, padded with zeroes."""
     if isinstance(address, UnixName):
         data = _PACKED.pack(0, len(address.name)) + address.name
     else:

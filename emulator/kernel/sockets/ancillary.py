@@ -23,7 +23,7 @@ from uselib.emulator.kernel.sockets.table import Credentials
 from uselib.emulator.kernel.sockets.transfer import Received
 from uselib.emulator.kernel.vfs.descriptions import Description
 
-MOST_FILES = 253  # SCM_MAX_FD; the host's message has one more, so one less is taken
+MOST_FILES = 253  # SCM_MAX_FD; the host's message carries one descriptor more, so one less is taken
 _MOST = 1 << 20
 
 
@@ -67,7 +67,7 @@ def _files(process: Process, body: bytes) -> list[Description]:
 
 
 def _check_credentials(process: Process, body: bytes) -> None:
-    """Only root may say that it is somebody else."""
+    """Only root may give the credentials of another process."""
     if len(body) != 12:
         raise GuestError(errno.EINVAL)
     who, said = process.identity, Credentials(*struct.unpack("<iII", body))
@@ -78,7 +78,9 @@ def _check_credentials(process: Process, body: bytes) -> None:
 def write(
     process: Process, address: int, room: int, received: Received, flags: int, credentials: bool
 ) -> tuple[int, int]:
-    """Puts the open files and the credentials of a message into the guest's memory. Returns the bytes used and the flags to be added."""
+    """Writes the control messages of the open files and credentials of a message. Returns the number of bytes used and the flags to be
+    added.
+    """
     word = process.structs.word
     header = _header(word)
     out, more = b"", 0
@@ -99,7 +101,7 @@ def write(
 
 
 def _append(out: bytes, room: int, header: struct.Struct, kind: int, body: bytes, word: int) -> tuple[bytes, int]:
-    """One more message; as much of it as there is room for, and MSG_CTRUNC if that is not all."""
+    """Appends one control message, as far as there is room, and MSG_CTRUNC if it is cut off."""
     left = room - len(out)
     if left < header.size:
         return out, MSG_CTRUNC

@@ -1,4 +1,4 @@
-"""Sockets made, bound, connected, listened to and accepted.
+"""socket, bind, listen, accept, connect, shutdown.
 
 Source: net/unix/af_unix.c, net/ipv4/af_inet.c, net/ipv4/tcp_ipv4.c, net/socket.c.
 """
@@ -68,7 +68,7 @@ def _count_at_forks(process: Process) -> None:
 
 
 def count_references(process: Process) -> None:
-    """Before a fork: the child will hold each open socket once more."""
+    """Before a fork: counts one more holder of each open socket, the child."""
     files = {id(entry.description): entry.description for entry in process.files.descriptors.values()}
     held = [file for file in files.values() if isinstance(file, SocketFile)]
     if held:
@@ -127,7 +127,7 @@ def make_pair(process: Process, type_: int, flags: int) -> tuple[SocketFile, Soc
 
 
 def bind_name(process: Process, file: SocketFile, name: UnixName, path_made: Node | None) -> None:
-    """path_made: the file that bears the name, unless it is an abstract one. Raises GuestError(EADDRINUSE)."""
+    """path_made: the file that has the name, unless the name is abstract. Raises GuestError(EADDRINUSE)."""
     sockets, record = file.sockets, file.record
     with sockets.lock:
         if not name.name:
@@ -136,7 +136,7 @@ def bind_name(process: Process, file: SocketFile, name: UnixName, path_made: Nod
         if found is not None:
             if path_made is None and sockets.alive(found[1]):
                 raise GuestError(errno.EADDRINUSE)
-            found[1].node_device = found[1].node_inode = 0  # its file is gone, and the host has given the number again
+            found[1].node_device = found[1].node_inode = 0  # its file is removed, and its inode number used again
             found[1].bound = int(sockets.alive(found[1]) and path_made is not None and _unreachable(found[1]))
         record.local, record.bound = name, 1
         record.node_device, record.node_inode = path_made or (0, 0)
@@ -155,7 +155,7 @@ def name_for_credentials(process: Process, file: SocketFile) -> None:
 
 
 def _unreachable(record: SocketRecord) -> bool:
-    """The socket keeps its name, but nobody finds it by that."""
+    """The socket keeps its name, but can no longer be found by it."""
     record.node_device, record.node_inode = 0, (1 << 64) - 1
     return True
 
@@ -229,7 +229,7 @@ def accept(process: Process, file: SocketFile, flags: int) -> SocketFile:
 
 
 def _pass_credentials(file: SocketFile) -> None:
-    """The host tells who sends, as far as the guest wants to know."""
+    """Has the host add the sender's credentials, if the guest has asked for them."""
     if file.record.type != SOCK_DGRAM:
         with suppress(OSError):
             file.host_socket.setsockopt(host.SOL_SOCKET, 16, file.record.options[options.PASSCRED])
@@ -247,7 +247,7 @@ def connect(process: Process, file: SocketFile, to: Address, node: Node | None) 
     if record.type == SOCK_DGRAM:
         _connect_datagrams(file, to, node)
         return
-    if record.answer:  # of a call that did not wait
+    if record.answer:  # the result of an earlier call that did not wait
         record.answer = 0
         file.raise_error()
         return
@@ -305,7 +305,7 @@ def _connect_inet(process: Process, file: SocketFile, to: InetAddress) -> None:
         else:
             record.state = REFUSED
             record.bound, record.local = before
-            sockets.store.remove(record.serial)  # so that poll(2) tells of it
+            sockets.store.remove(record.serial)  # so that poll(2) reports it
     waits = file.blocks(0)
     if not made:
         if waits:
@@ -317,7 +317,7 @@ def _connect_inet(process: Process, file: SocketFile, to: InetAddress) -> None:
 
 
 def _renew(file: SocketFile) -> None:
-    """Another pair for a socket whose connection was refused."""
+    """Makes another pair for a socket whose connection was refused."""
     ours, other = host.socketpair(host.AF_UNIX, host_type(file.record.type))
     os.set_blocking(ours.fileno(), os.get_blocking(file.fd))
     file.replace_host(ours.detach())
@@ -355,7 +355,7 @@ def _connect_unix(process: Process, file: SocketFile, to: UnixName, node: Node |
 
 
 def _call(process: Process, file: SocketFile, listener: tuple[int, SocketRecord], where: Address) -> bool:
-    """Sends the socket's other end to the one that listens. False: nobody holds that any more. With the lock held."""
+    """Sends the socket's other end to the socket that listens. Returns False if no process holds that one any more. The lock is held."""
     record, sockets, other = file.record, file.sockets, listener[1]
     fd = sockets.store.copy(other.serial)
     if fd is None:
@@ -407,7 +407,7 @@ def shutdown(file: SocketFile, how: int) -> None:
             if bits & SHUT_READ:
                 file.host_socket.shutdown(0)
         return
-    if record.family in INET:  # the peer of a TCP socket that reads no more is not told
+    if record.family in INET:  # TCP does not tell the peer that a socket reads no more
         if bits & SHUT_WRITE:
             file.host_socket.shutdown(1)
         return
@@ -415,7 +415,7 @@ def shutdown(file: SocketFile, how: int) -> None:
 
 
 def _stop_listening(file: SocketFile) -> None:
-    """Calls that wait for a connection end."""
+    """Ends the calls that wait for a connection."""
     with file.sockets.lock:
         if file.record.family in INET:
             file.record.state = NEW

@@ -1,6 +1,6 @@
 """Datagrams: SOCK_DGRAM of AF_UNIX and UDP.
 
-A datagram is written into the end that belongs to its receiver, with a head of 128 bytes: who has sent it, and from which address.
+A datagram is written into the end that belongs to its receiver. A head of 128 bytes says who has sent it, and from which address.
 Source: net/unix/af_unix.c (unix_dgram_sendmsg, unix_dgram_recvmsg), net/ipv4/udp.c (udp_sendmsg, udp_recvmsg).
 """
 
@@ -78,7 +78,7 @@ def receive(file: Endpoint, process: FileUser, parts: list[tuple[int, int]], fla
 
 
 def first_size(file: Endpoint) -> int:
-    """Bytes of the next datagram; 0 if there is none."""
+    """The size of the next datagram in bytes; 0 if there is none."""
     try:
         size = file.host_socket.recvmsg_into([bytearray(1)], 0, host.MSG_DONTWAIT | MSG_PEEK | MSG_TRUNC)[0]
     except BlockingIOError:
@@ -116,15 +116,15 @@ def send(file: Endpoint, process: FileUser, message: Sending) -> int:
             target = None
     if record.family in INET:
         if record.state == CONNECTED:
-            record.error = errno.ECONNREFUSED  # the next call is told
+            record.error = errno.ECONNREFUSED  # the next call reports it
         return size
     if record.state == CONNECTED and message.to is None:
-        record.state = NEW  # the peer is gone, and with it the connection
+        record.state = NEW  # the peer has closed, so the connection has ended
     raise GuestError(errno.ECONNREFUSED)
 
 
 def _target(file: Endpoint, process: FileUser, message: Sending) -> tuple[host.socket | None, Address]:
-    """The end to write to, None where nobody receives, and the address that the receiver is told. Raises GuestError."""
+    """The end to write to (None: there is no receiver), and the sender's address as the receiver sees it. Raises GuestError."""
     record = file.record
     if record.state == PAIRED and message.to is None:
         return file.host_socket, record.local
@@ -174,12 +174,12 @@ def _inet_target(file: Endpoint, message: Sending) -> tuple[host.socket | None, 
 
 
 def _takes(record: SocketRecord, source: InetAddress) -> bool:
-    """A connected socket receives from its peer only."""
+    """Whether the socket receives from this sender: a connected one receives from its peer only."""
     return record.state != CONNECTED or record.peer == source
 
 
 def _end(file: Endpoint, index: int, serial: int) -> host.socket | None:
-    """The end to write to for a socket. The last one is kept."""
+    """The end to write to for a socket. The last one is cached."""
     if file.target is not None and file.target[0] == serial:
         return file.target[1]
     file.forget_target()

@@ -21,14 +21,16 @@ _OUT = select.POLLOUT | 0x100 | 0x200  # with POLLWRNORM and POLLWRBAND
 
 
 def host_type(type_: int) -> int:
-    """Of the pair behind a socket. Datagrams keep their bounds and are not lost in a pair of SOCK_SEQPACKET, which also tells when nobody
-    holds the other end."""
+    """The type of the host's pair behind a socket. A pair of SOCK_SEQPACKET keeps the bounds of datagrams, loses none, and reports when no
+    process holds the other end.
+    """
     return host.SOCK_STREAM if type_ == SOCK_STREAM else host.SOCK_SEQPACKET
 
 
 class Endpoint(HostFile):
-    """fd: one end of a pair of the host's. serial: of the record, when this file was made. target: the receiver of the last datagram, as its
-    serial and the end to write to."""
+    """fd: one end of a host pair. serial: that of the record when this file was made. target: the receiver of the last datagram, as its
+    serial and the end to write to.
+    """
 
     inside = True
 
@@ -45,7 +47,7 @@ class Endpoint(HostFile):
         return not flags & MSG_DONTWAIT and os.get_blocking(self.fd)
 
     def wait(self, process: FileUser, events: int, timeout: int) -> None:
-        """Until the host's descriptor is ready; timeout: ns, 0: for ever. Raises GuestError: EINTR, EAGAIN when the time is over."""
+        """Waits until the host's descriptor is ready. timeout: ns; 0: no limit. Raises GuestError: EINTR, EAGAIN when the time is over."""
         self.wait_on(process, self.fd, events, timeout)
 
     @staticmethod
@@ -54,7 +56,7 @@ class Endpoint(HostFile):
             raise GuestError(errno.EAGAIN)
 
     def raise_error(self) -> None:
-        """What has gone wrong since the last call, which is told once. Raises GuestError."""
+        """Raises GuestError for an error since the last call. It is reported once."""
         if self.record.error:
             raise GuestError(self.record.take_error())
 
@@ -64,12 +66,12 @@ class Endpoint(HostFile):
             self.target = None
 
     def replace_host(self, fd: int) -> None:
-        """Another pair's end takes the place of this one's, in all descriptors of this process."""
+        """Replaces this end of a pair by another one, in all descriptors of this process."""
         os.dup2(fd, self.fd, inheritable=False)
         os.close(fd)
 
     def peer_name(self) -> Address:
-        """The peer's address; one of AF_UNIX may have got its name later."""
+        """The peer's address. A socket of AF_UNIX may have got its name after the connection."""
         record = self.record
         other = self.sockets.record(record.peer_index)
         if record.family == AF_UNIX and record.peer_serial and other.serial == record.peer_serial and other.bound:
@@ -80,7 +82,7 @@ class Endpoint(HostFile):
         return events & ~_OUT if self.record.state == LISTENS else events
 
     def seen(self, events: int) -> int:
-        """poll(2)'s events as the guest's socket has them, from those of the pair (tcp_poll, unix_poll)."""
+        """poll(2)'s events of the guest's socket, from those of the pair (tcp_poll, unix_poll)."""
         record = self.record
         if record.state == LISTENS:
             return events & ~_OUT

@@ -1,7 +1,7 @@
 """Addresses of sockets: which may be used, which are free, and which socket is meant.
 
-Source: net/ipv4/inet_connection_sock.c (inet_csk_bind_conflict), net/ipv4/udp.c, net/unix/af_unix.c. Ephemeral ports are given in their
-order from 32768 on, so that runs are the same; the kernel takes them at random.
+Source: net/ipv4/inet_connection_sock.c (inet_csk_bind_conflict), net/ipv4/udp.c, net/unix/af_unix.c. Ephemeral ports are given in order from
+32768 on, so that runs are the same; the kernel takes them at random.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ _BROADCAST = ANY_V4[:12] + b"\xff\xff\xff\xff"
 
 
 def any_host(family: int) -> bytes:
-    """The address that stands for all of this machine's."""
+    """The address that stands for all addresses of this machine."""
     return ANY_V4 if family == AF_INET else ANY_V6
 
 
 def _dual(record: SocketRecord) -> bool:
-    """An IPv6 socket that also takes what comes by IPv4."""
+    """Whether it is an IPv6 socket that also takes what comes by IPv4."""
     return record.family == AF_INET6 and not record.options[options.V6ONLY]
 
 
 def _overlap(one: SocketRecord, mine: InetAddress, other: SocketRecord, theirs: InetAddress) -> bool:
-    """Whether the two would both be meant by some address (ipv6_rcv_saddr_equal)."""
+    """Whether some address would reach both sockets (ipv6_rcv_saddr_equal)."""
     if mine.host == theirs.host:
         return True
     if one.family == other.family:
@@ -57,7 +57,7 @@ def _may_share(one: SocketRecord, other: SocketRecord) -> bool:
 
 
 def in_use(sockets: Sockets, record: SocketRecord, address: InetAddress) -> bool:
-    """Whether another socket has the address. A socket whose holders have been killed has none."""
+    """Whether another socket has the address. A socket whose holders have all been killed does not count."""
     for _, other in list(sockets.all()):
         if other.serial == record.serial or other.family not in INET or other.type != record.type or not other.bound:
             continue
@@ -72,7 +72,7 @@ def in_use(sockets: Sockets, record: SocketRecord, address: InetAddress) -> bool
 
 
 def bind_inet(sockets: Sockets, record: SocketRecord, address: InetAddress, privileged: bool) -> None:
-    """Gives a socket its address; port 0: the next free one. Raises GuestError: EADDRNOTAVAIL, EACCES, EADDRINUSE."""
+    """Gives a socket its address. Port 0 means the next free one. Raises GuestError: EADDRNOTAVAIL, EACCES, EADDRINUSE."""
     if not (address.any or address.local):
         raise GuestError(errno.EADDRNOTAVAIL)
     if address.port and address.port < _PRIVILEGED and not privileged:
@@ -96,7 +96,7 @@ def _free_port(sockets: Sockets, record: SocketRecord, address: InetAddress) -> 
 
 
 def destination(record: SocketRecord, address: InetAddress) -> InetAddress:
-    """Where a socket's packets to an address go. Raises GuestError: ENETUNREACH beyond this machine, EACCES."""
+    """Where a socket's packets to an address go. Raises GuestError: ENETUNREACH for addresses outside this machine, EACCES."""
     if address.any:
         return address._replace(host=LOOPBACK_V4 if address.mapped or record.family == AF_INET else LOOPBACK_V6)
     if address.host == _BROADCAST and not record.options[options.BROADCAST]:
@@ -107,7 +107,7 @@ def destination(record: SocketRecord, address: InetAddress) -> InetAddress:
 
 
 def source(sockets: Sockets, record: SocketRecord, target: InetAddress) -> None:
-    """Gives a socket that has none the address from which it sends there."""
+    """Gives a socket without an address the one from which it sends to a destination."""
     host = LOOPBACK_V4 if target.mapped else LOOPBACK_V6
     if not record.bound:
         bind_inet(sockets, record, InetAddress(any_host(record.family), 0), False)
@@ -118,7 +118,7 @@ def source(sockets: Sockets, record: SocketRecord, target: InetAddress) -> None:
 
 
 def find_inet(sockets: Sockets, type_: int, address: InetAddress, *, listens: bool) -> tuple[int, SocketRecord] | None:
-    """The socket at an address of this machine: rather one that is bound to just this address than to all."""
+    """The socket at an address of this machine. A socket bound to exactly this address comes before one bound to all."""
     best: tuple[int, int, SocketRecord] | None = None
     for index, record in sockets.all():
         if record.family not in INET or record.type != type_ or not record.bound:
@@ -145,7 +145,7 @@ def find_inet(sockets: Sockets, type_: int, address: InetAddress, *, listens: bo
 def find_unix(
     sockets: Sockets, name: UnixName, node: tuple[int, int] | None, type_: int
 ) -> tuple[int, SocketRecord] | None:
-    """The socket with an abstract name, of which each type has its own, or with the name that this file is (device, inode)."""
+    """The socket with an abstract name, or with the name of this file (device, inode). Abstract names are separate for each socket type."""
     for index, record in sockets.all():
         if record.family != AF_UNIX or not record.bound:
             continue
@@ -158,7 +158,7 @@ def find_unix(
 
 
 def free_abstract_name(sockets: Sockets, type_: int) -> UnixName:
-    """For a socket that is bound to no name in particular (unix_autobind)."""
+    """A free abstract name, for a socket that is bound without one (unix_autobind)."""
     while True:
         sockets.head.name += 1
         name = UnixName(b"\0%05x" % (sockets.head.name & 0xFFFFF))

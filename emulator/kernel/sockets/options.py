@@ -1,6 +1,6 @@
-"""getsockopt and setsockopt: which options there are, and what is kept of them.
+"""getsockopt and setsockopt: which options there are, and where their values are kept.
 
-What only steers packets on a real network is kept and given back, and changes nothing. Source: socket(7), tcp(7), ip(7), ipv6(7);
+Options that only affect packets on a real network are kept and given back; they change nothing. Source: socket(7), tcp(7), ip(7), ipv6(7);
 net/core/sock.c.
 """
 
@@ -31,8 +31,9 @@ _SECOND = 1_000_000_000
 
 
 class SocketOption(NamedTuple):
-    """place: in SocketRecord.options; boolean: any value but 0 is kept as 1. low, high: values that are taken, else EINVAL. default:
-    before it is set."""
+    """place: its index in SocketRecord.options. boolean: any value but 0 is kept as 1. low, high: the range of accepted values, else EINVAL.
+    default: the value before it is set.
+    """
 
     place: int
     boolean: bool = False
@@ -113,7 +114,7 @@ def _has_level(record: SocketRecord, level: int) -> bool:
 
 
 def _absent(record: SocketRecord, sets: bool) -> GuestError:
-    """For another protocol's level. AF_UNIX knows no level but SOL_SOCKET (sock_no_setsockopt)."""
+    """The error for a level of another protocol. AF_UNIX has no level but SOL_SOCKET (sock_no_setsockopt)."""
     return GuestError(errno.ENOPROTOOPT if sets and record.family != AF_UNIX else errno.EOPNOTSUPP)
 
 
@@ -126,13 +127,13 @@ def start(record: SocketRecord) -> None:
 
 
 def inherit(record: SocketRecord, listener: SocketRecord) -> None:
-    """A connection that was accepted has the options of the socket that listens."""
+    """An accepted connection gets the options of the socket that listens."""
     record.options[:] = listener.options[:]
     record.receive_timeout, record.send_timeout = listener.receive_timeout, listener.send_timeout
 
 
 def _check_family(record: SocketRecord, option: SocketOption) -> None:
-    """Credentials are of AF_UNIX (sk_may_scm_recv)."""
+    """Only AF_UNIX has credentials (sk_may_scm_recv)."""
     if option.place == PASSCRED and record.family != AF_UNIX:
         raise GuestError(errno.EOPNOTSUPP)
 

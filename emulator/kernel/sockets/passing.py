@@ -1,6 +1,6 @@
 """An open file as a message between processes of the run (SCM_RIGHTS, pidfd_getfd), and back.
 
-The host passes its descriptor; what we know beside it (path, flags, ...) goes with it in a file in memory, which no guest can see.
+The host passes its descriptor. What the guest's kernel knows besides (path, flags, ...) goes with it in a memory file that no guest can see.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _make_socket(process: Process, fd: int, facts: Facts) -> Description:
 Write = Callable[[Description], Facts]
 Make = Callable[[Process, int, Facts], Description]
 
-# class of an open file -> its name in messages, what is told of it, how it is made again
+# class of an open file -> its name in messages, what is sent of it, how it is made again
 KINDS: dict[type[Description], tuple[str, Write, Make]] = {
     HostFile: ("file", _file, _make_file),
     TextFile: ("file", _file, _make_file),
@@ -100,7 +100,7 @@ def passes(file: Description) -> bool:
 
 
 def pack(files: Sequence[Description]) -> list[int]:
-    """The host's descriptors to be sent: the first says what the others are, and is to be closed afterwards."""
+    """The host descriptors to be sent. The first says what the others are, and the caller closes it afterwards."""
     facts = []
     for file in files:
         name, write, _ = KINDS[type(file)]
@@ -113,7 +113,7 @@ def pack(files: Sequence[Description]) -> list[int]:
 
 
 def unpack(process: Process, fds: Sequence[int], most: int) -> list[Description]:
-    """The open files of a message, at most so many; all descriptors that are not in use by them are closed."""
+    """The open files of a message, at most `most` of them. All descriptors that they do not use are closed."""
     if not fds:
         return []
     import json

@@ -15,10 +15,10 @@ from uselib.emulator.kernel.vfs.descriptions import FileUser
 
 
 class SocketFile(Endpoint):
-    """A socket of the guest's."""
+    """An open socket of the guest."""
 
     def receive(self, process: FileUser, parts: Sequence[tuple[int, int]], flags: int, control: bool) -> Received:
-        """recvmsg(2). control: control messages are wanted. Raises GuestError, OSError, MemoryFault."""
+        """recvmsg(2). control: whether control messages are wanted. Raises GuestError, OSError, MemoryFault."""
         how = datagrams.receive if self.record.type == SOCK_DGRAM else streams.receive
         return how(self, process, list(parts), flags, control)
 

@@ -53,7 +53,7 @@ def _broken(file: Endpoint, process: FileUser, flags: int) -> GuestError:
 
 
 def _check_receiver(file: Endpoint, flags: int) -> None:
-    """Raises GuestError, OSError if nothing can come."""
+    """Raises GuestError or OSError if nothing can arrive."""
     record = file.record
     if flags & MSG_OOB:
         raise GuestError(errno.EINVAL if record.family in INET else errno.EOPNOTSUPP)
@@ -65,7 +65,9 @@ def _check_receiver(file: Endpoint, flags: int) -> None:
 
 
 def _ready_again(file: Endpoint, process: FileUser, flags: int) -> bool:
-    """Waits for what comes, after a try that found nothing; False: nothing more will. Raises GuestError: EAGAIN if it must not wait, EINTR."""
+    """Waits for data after an attempt that found none. Returns False if no more will arrive. Raises GuestError: EAGAIN if it must not wait,
+    EINTR.
+    """
     if file.record.shut & SHUT_READ:
         return False
     if not file.blocks(flags):
@@ -77,8 +79,9 @@ def _ready_again(file: Endpoint, process: FileUser, flags: int) -> bool:
 def _take(
     file: Endpoint, process: FileUser, views: list[memoryview | bytearray], room: int, flags: int, begun: bool
 ) -> tuple[int, Ancillary, int] | None:
-    """What is there, after a wait if it is nothing yet: bytes, control messages, flags. begun: something has been taken before, so a failure is
-    left to the next call; then, and where no more will come, None. Raises GuestError, OSError."""
+    """Takes the data that is there, waiting for some if there is none: bytes, control messages, flags. begun: the call has taken some before,
+    so a failure is left to the next call. Returns None in that case, and where no more data will arrive. Raises GuestError, OSError.
+    """
     take = host.MSG_DONTWAIT | host.MSG_CMSG_CLOEXEC
     take |= flags & (MSG_PEEK | (0 if file.record.type == SOCK_STREAM else MSG_TRUNC))
     while True:
@@ -134,7 +137,7 @@ def _rest(views: list[memoryview | bytearray], size: int) -> list[memoryview | b
 
 
 def _owner(ancillary: Ancillary) -> Credentials | None:
-    """Who has sent it, with the host's process number (SO_PASSCRED of the host)."""
+    """The sender's credentials, with the host's process number (SO_PASSCRED of the host)."""
     for level, kind, data in ancillary:
         if level == host.SOL_SOCKET and kind == _SCM_CREDENTIALS and len(data) >= _UCRED.size:
             return Credentials(*_UCRED.unpack_from(data))
@@ -142,7 +145,7 @@ def _owner(ancillary: Ancillary) -> Credentials | None:
 
 
 def send(file: Endpoint, process: FileUser, message: Sending) -> int:
-    """Bytes that were sent. Raises GuestError, OSError."""
+    """Sends a message; returns the number of bytes sent. Raises GuestError, OSError."""
     record, flags = file.record, message.flags
     if flags & MSG_OOB and record.family not in INET:
         raise GuestError(errno.EOPNOTSUPP)
@@ -195,6 +198,6 @@ def _send_piece(file: Endpoint, process: FileUser, message: Sending, data: bytes
             file.wait(process, WRITE, record.send_timeout)
         except (BrokenPipeError, ConnectionResetError):
             if record.family in INET and not record.dead_writes:
-                record.dead_writes = 1  # the first bytes to a peer that has closed are what tells of it
+                record.dead_writes = 1  # the first write to a closed peer succeeds; the next one fails
                 return len(data)
             raise _broken(file, process, message.flags) from None

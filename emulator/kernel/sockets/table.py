@@ -1,8 +1,8 @@
 """What the guest's kernel knows of each socket: a record in memory that all processes of the run share.
 
-A record is found by its index (the open file has it), or by an address. `serial` tells one use of a record from the next; the socket's
-other end lies in the store under it. A record is given up when the last descriptor of the last process is closed. A process that is killed
-gives up nothing: then the other end in the store says that nobody holds the socket any more (`Sockets.alive`).
+A record is found by its index (the open file has it), or by an address. `serial` distinguishes one use of a record from the next; the
+socket's other end is in the store under that number. A record is freed when the last descriptor of the last process is closed. A killed
+process frees nothing; in that case the other end in the store shows that no process holds the socket any more (`Sockets.alive`).
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ _ROOM = (_SIZE - _FIRST) // ctypes.sizeof(SocketRecord)
 
 
 class Sockets:
-    """The records of a run. All methods that change who is found by an address are called with the run's lock held."""
+    """The records of a run. The run's lock is held in calls of all methods that change which socket an address finds."""
 
     def __init__(self, shared: RunShared) -> None:
         self.shared = shared
@@ -164,7 +164,7 @@ class Sockets:
                 yield index, record
 
     def new(self, family: int, type_: int, protocol: int) -> int:
-        """A record, with one reference: its index. Raises GuestError(ENFILE). With the lock held."""
+        """Takes a free record, with one reference, and returns its index. Raises GuestError(ENFILE). The lock is held."""
         head = self.head
         index = next((i for i in range(head.used) if not self.record(i).serial), head.used)
         if index >= _ROOM:
@@ -178,7 +178,7 @@ class Sockets:
         return index
 
     def drop(self, index: int, serial: int) -> None:
-        """One reference less. With the lock held, when the descriptor has been closed."""
+        """Drops one reference, after the descriptor has been closed. The lock is held."""
         record = self.record(index)
         if record.serial != serial:
             return
@@ -187,12 +187,12 @@ class Sockets:
             self.free(record)
 
     def free(self, record: SocketRecord) -> None:
-        """The socket is gone."""
+        """Frees the record of a socket."""
         self.store.remove(record.serial)
         record.serial = record.state = 0
 
     def alive(self, record: SocketRecord) -> bool:
-        """Whether a process holds the socket, by its other end in the store; False if that has gone to somebody who holds it."""
+        """Whether a process holds the socket, judged by its other end in the store. False too if that end has gone to another holder."""
         fd = self.store.copy(record.serial)
         if fd is None:
             return record.references > 0
@@ -203,7 +203,7 @@ class Sockets:
 
 
 def holderless(fd: int) -> bool:
-    """Whether the end of a pair is left alone: all descriptors of its other end have been closed."""
+    """Whether all descriptors of the other end of a pair have been closed."""
     poller = select.poll()
     poller.register(fd, 0)
     return any(events & select.POLLHUP for _, events in poller.poll(0))

@@ -1,4 +1,4 @@
-"""What is sent and received, apart from how; and where it lies in the guest's memory."""
+"""What sendmsg and recvmsg transfer, and where it lies in the guest's memory."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ _MOST = 1 << 22  # bytes of one message
 
 @dataclass
 class Sending:
-    """One message. parts: (address, size) in the guest's memory. to: where, if the call says so. node: the file of that name, as device and
-    inode. descriptors: of the host's, that go with it (passing.pack)."""
+    """One message. parts: (address, size) in the guest's memory. to: its destination, if the call gives one. node: the file of that name, as
+    device and inode. descriptors: the host descriptors that go with it (passing.pack).
+    """
 
     parts: Sequence[tuple[int, int]]
     flags: int = 0
@@ -36,8 +37,9 @@ class Sending:
 
 @dataclass
 class Received:
-    """size: as the call returns it. sender: of a datagram, or of a stream's peer. descriptors: of the host's. owner: who has sent it.
-    flags: MSG_TRUNC, MSG_CTRUNC, MSG_EOR."""
+    """size: the call's result. sender: the address of a datagram's sender or of a stream's peer. descriptors: host descriptors. owner: the
+    sender's credentials. flags: MSG_TRUNC, MSG_CTRUNC, MSG_EOR.
+    """
 
     size: int
     sender: Address | None = None
@@ -47,7 +49,7 @@ class Received:
 
 
 class Buffers:
-    """The guest's memory for a message: the host writes into it, or where that is not possible, into a copy."""
+    """The guest's memory for a message. The host writes into it, or into a copy where that is not possible."""
 
     def __init__(self, process: FileUser, parts: Sequence[tuple[int, int]]) -> None:
         self._process, self._parts = process, parts
@@ -55,12 +57,12 @@ class Buffers:
         self.views: list[memoryview | bytearray] = []
         try:
             self.views += [view for address, size in parts if size for view in process.memory.views(address, size)]
-        except MemoryFault:  # it ends early: all is well if the message does, too
+        except MemoryFault:  # the memory ends early: no error if the message ends before it
             self._copy = [bytearray(min(size, _MOST)) for _, size in parts]
             self.views = list(self._copy)
 
     def filled(self, size: int) -> None:
-        """So many bytes have come. Raises MemoryFault."""
+        """Says that `size` bytes have arrived. Raises MemoryFault."""
         if self._copy is None:
             return
         for (address, _), data in zip(self._parts, self._copy, strict=True):

@@ -1,7 +1,7 @@
 """What a system call changes, as one line of text: the arguments that two runs of a program have in common.
 
-Paths, numbers and the names of flags are shown, and times by their values. Addresses are left out, and so are the
-directories that relative paths start from: two runs may have opened them under different numbers.
+Paths, numbers, names of flags and values of times are shown. Addresses are left out. So are the directories that relative paths start from,
+since two runs may have opened them under different numbers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from uselib.loader.memory.address_space import AddressSpace
 
 
 def changes(call: Syscall, arguments: Sequence[int]) -> bool:
-    """A call with these arguments changes something that others can see, or tries to. Arguments as its handler gets them."""
+    """Whether a call with these arguments changes, or tries to change, something that other processes can see. The arguments are those that
+    its handler gets.
+    """
     if call.effect is not Effect.OPENED:
         return call.effect is not Effect.NONE
     flags = _open_flags(call, arguments)
@@ -37,7 +39,7 @@ def effect_text(call: Syscall, arguments: Sequence[int], memory: AddressSpace, s
     shown = []
     for kind, value in zip(call.arguments, arguments, strict=True):
         if kind.style == "mode" and call.effect is Effect.OPENED and not _creates(_open_flags(call, arguments)):
-            continue  # the call does not look at it
+            continue  # the call does not read it
         if kind.style in _MEMORY:
             try:
                 shown.append(_MEMORY[kind.style](kind, value, memory, structs))
@@ -49,7 +51,7 @@ def effect_text(call: Syscall, arguments: Sequence[int], memory: AddressSpace, s
 
 
 def _open_flags(call: Syscall, arguments: Sequence[int]) -> int:
-    """Those of openat2 lie in memory: it may do anything."""
+    """The flags of openat2 lie in memory, so it is taken to do anything."""
     pairs = zip(call.arguments, arguments, strict=True)
     return next((value for kind, value in pairs if kind.detail == "open"), C.O_RDWR | C.O_CREAT)
 

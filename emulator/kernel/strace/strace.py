@@ -1,7 +1,7 @@
 """`--strace`: each system call as a line, in the style of strace(1).
 
-Arguments that the kernel reads are shown as they were before the call, those that it writes as they are after it. The
-row of the call says what each argument is (arguments.ArgumentKind); strace_values.py shows it.
+Arguments that the kernel reads are shown as they were before the call, those that it writes as they are after it. The row of the call says
+what each argument is (arguments.ArgumentKind); values.py shows it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from uselib.emulator.process.interfaces import ProcessEnded
 
 _SIGCHLD = 17
-_COLUMN = 39  # where `=` stands, unless the call is longer
+_COLUMN = 39  # column of `=`, unless the call is longer
 _HEX_RESULTS = frozenset({"brk", "mmap", "mmap2", "mremap"})
 _POLLS = frozenset({"poll", "ppoll", "ppoll_time64", "select", "_newselect", "pselect6", "pselect6_time64"})
 
@@ -38,7 +38,7 @@ def _codes(signal: int) -> Mapping[int, str]:
 
 
 class _BegunCall(NamedTuple):
-    """A call that has begun. before: its arguments as they were, None for those that the kernel writes."""
+    """A call that has begun. before: its arguments before the call, None for those that the kernel writes."""
 
     row: Syscall
     arguments: Sequence[int]
@@ -72,7 +72,7 @@ class Strace:
         self._calls[self._process.thread] = _BegunCall(row, arguments, before)
 
     def parked(self, thread: Thread) -> None:
-        """Its call waits, and other threads run."""
+        """The thread's call waits, and other threads run."""
         call = self._calls.get(thread)
         if call is None or thread in self._unfinished:
             return
@@ -105,7 +105,7 @@ class Strace:
             self._write(f"+++ exited with {arguments[0] & 0xFF} +++")
 
     def _sigreturn(self, row: Syscall) -> None:
-        """The mask and the result register that the signal frame has brought back."""
+        """The mask and the result register that the signal frame has restored."""
         process = self._process
         value = process.cpu.general()[0]
         if value >> 8 * process.structs.word - 1:
@@ -118,7 +118,7 @@ class Strace:
         self._line(f"{name}({words})", self._error(errno.ENOSYS))
 
     def delivered(self, info: SignalInfo) -> None:
-        """A signal is delivered: what siginfo_t says of it."""
+        """Writes the line of a signal that is delivered: what siginfo_t says of it."""
         name = SIGNALS.get(info.signal, str(info.signal))
         code = _codes(info.signal).get(info.code, str(info.code))
         parts = [f"si_signo={name}", f"si_code={code}"]
@@ -140,7 +140,7 @@ class Strace:
 
     @staticmethod
     def _count(row: Syscall, arguments: Sequence[int]) -> int:
-        """How many arguments are shown: not those that the call does not look at."""
+        """How many arguments are shown: only those that the call reads."""
         if row.name in ("open", "openat"):
             flags = arguments[-2]
             return len(arguments) - (0 if flags & C.O_CREAT or flags & C.O_TMPFILE == C.O_TMPFILE else 1)

@@ -162,7 +162,7 @@ FLAGS: dict[str, Mapping[int, str]] = {
     },
 }
 
-# What no bit at all is called, where it has a name.
+# The names of 0, where it has one.
 NOTHING = {"access": "F_OK", "prot": "PROT_NONE", "open": "O_RDONLY"}
 
 CHOICES: dict[str, Mapping[int, str]] = {

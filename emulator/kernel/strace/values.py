@@ -85,7 +85,7 @@ def _strings(context: Context, address: int) -> str:
 
 
 def _data(context: Context, address: int) -> str:
-    """A buffer: what the call read, or as much as it wrote."""
+    """A buffer: what the call read, or the bytes that it wrote."""
     if not address or context.failed:
         return _pointer(context, address)
     size = context.arguments[context.kind.size]
@@ -96,7 +96,7 @@ def _data(context: Context, address: int) -> str:
 
 
 def flag_names(table: str, value: int) -> str:
-    """`A|B|0x8`; the rest that has no name in hexadecimal."""
+    """`A|B|0x8`: bits without a name come last, in hexadecimal."""
     names = []
     rest = value & 0xFFFFFFFF
     if table == "open":
@@ -173,7 +173,7 @@ def _offset(context: Context, address: int) -> str:
 
 
 def _iovec(context: Context, address: int) -> str:
-    """What the vectors hold: what is to be written, or what has been read."""
+    """The contents of the vectors: bytes to be written, or bytes that have been read."""
     count = context.arguments[context.kind.size]
     if not 0 < count <= 1024 or context.failed:
         return _pointer(context, address) if count else "[]"
@@ -252,7 +252,7 @@ def _sigset(context: Context, address: int) -> str:
 
 
 def _sigaction(context: Context, address: int) -> str:
-    """The kernel's struct sigaction; that of the old call has the mask second."""
+    """The kernel's struct sigaction. In that of the old call the mask comes second."""
     if not address or context.failed:
         return _pointer(context, address)
     word, memory = context.process.structs.word, context.process.memory
@@ -271,7 +271,7 @@ def _sigaction(context: Context, address: int) -> str:
 
 
 def _sockaddr(context: Context, address: int) -> str:
-    """What the call reads; or writes, as many bytes as it has said."""
+    """An address that the call reads, or the bytes of one that it has written."""
     if not address or context.failed:
         return _pointer(context, address)
     memory = context.process.memory
@@ -294,7 +294,7 @@ def _option_name(context: Context, value: int) -> str:
 
 
 def _option(context: Context, address: int) -> str:
-    """A number, where the option is one."""
+    """The option's value, as a number if it is one."""
     if not address or context.failed:
         return _pointer(context, address)
     size = context.arguments[context.kind.size]
