@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from uselib.linker.cycle_collector import no_cycle_collection
 from uselib.linker.errors import Diagnostic
+from uselib.linker.image import Machine
 from uselib.linker.options import Options
 from uselib.linker.outputs.kind import OutputKind
 from uselib.linker.passes import native
@@ -19,9 +20,9 @@ from uselib.linker.passes.apply import RelocateAll, applying, relocate_all
 from uselib.linker.passes.eh_frame import drop_dead_frames
 from uselib.linker.passes.gc import collect
 from uselib.linker.passes.got import settle_ifuncs
-from uselib.linker.passes.layout import Layout, gather, link_order, number, settle
+from uselib.linker.passes.layout import Layout, LayoutPolicy, gather, link_order, number, settle
 from uselib.linker.passes.machines import RELOCATIONS
-from uselib.linker.passes.model import InputSection
+from uselib.linker.passes.model import InputSection, OutputSection
 from uselib.linker.passes.output_symbols import OrdinarySymbols, OutputSymbols, ordinary_symbols, symbol_rows
 from uselib.linker.passes.provided import provide, settle_symbols
 from uselib.linker.passes.resolve import Resolution, resolve
@@ -94,9 +95,7 @@ def _link(options: Options, kind: OutputKind) -> Linked:
         from uselib.linker.passes.kept_relocations import KeptRelocations  # only for --emit-relocs
 
         kept = KeptRelocations(resolution.machine, outputs)
-    layout = policy.assign([*outputs, *(kept.sections if kept is not None else ())], resolution.machine)
-    number(layout.sections)
-    settle(layout.sections)
+    layout = _assigned([*outputs, *(kept.sections if kept is not None else ())], policy, kind, resolution.machine)
     settle_symbols(resolution, provided, layout)
     overrides = settle_ifuncs(tables)
     kind.laid_out(resolution, layout)
@@ -129,6 +128,16 @@ def _link(options: Options, kind: OutputKind) -> Linked:
 
         image = flat_image(image, layout)
     return Linked(image, layout, resolution, discarded, list(resolution.warnings))
+
+
+def _assigned(sections: list[OutputSection], policy: LayoutPolicy, kind: OutputKind, machine: Machine) -> Layout:
+    """The addresses of all sections; once more, as long as one has grown for them."""
+    while True:
+        layout = policy.assign(sections, machine)
+        number(layout.sections)
+        settle(layout.sections)
+        if kind.fits():
+            return layout
 
 
 class _Ways(NamedTuple):

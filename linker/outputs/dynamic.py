@@ -119,7 +119,8 @@ class DynamicOutput(OutputKind):
         place_copies(needs, resolution, self._plan, "norelro" not in self._options.keywords)
         settle_plt(needs)
         settle_relocations(needs)
-        self._tables = self.policy.tables = DynamicTables(machine, needs, self._plan, self._code)
+        pack = "pack-relative-relocs" in self._options.keywords
+        self._tables = self.policy.tables = DynamicTables(machine, needs, self._plan, self._code, pack)
         return self._tables
 
     def sections(self, resolution: Resolution, needs: Needs) -> list[InputSection]:
@@ -139,6 +140,9 @@ class DynamicOutput(OutputKind):
         starts, page = options.section_starts, options.max_page_size
         relro, now = "norelro" not in options.keywords, "now" in options.keywords
         return ProgramLayout(base, starts, page, stack, options.stack_size, dynamic=True, relro=relro, now=now)
+
+    def fits(self) -> bool:
+        return self._tables.fit()
 
     def laid_out(self, resolution: Resolution, layout: Layout) -> None:
         self._layout = layout

@@ -36,6 +36,7 @@ from uselib.linker.formats.shared_object import (
 )
 from uselib.linker.formats.string_table import StringTableBuilder
 from uselib.linker.options import Options
+from uselib.linker.passes import packed_relatives
 from uselib.linker.passes.dynamic_symbols import DynamicPlan
 from uselib.linker.passes.dynamic_tables import DynamicTables, bound_late
 from uselib.linker.passes.layout import Layout
@@ -57,6 +58,7 @@ _DF_1 = {
     "nodefaultlib": 0x800, "nodump": 0x1000,
 }  # fmt: skip
 _DF_1_PIE = 0x08000000
+_PACKED_VERSION = "GLIBC_ABI_DT_RELR"
 
 _Row = tuple[str, int]
 _Lookup = Callable[[str], OutputSection | None]
@@ -118,6 +120,10 @@ class DynamicSymbolTable:
             if dynamic.definition.version not in versions:
                 versions[dynamic.definition.version] = following
                 following += 1
+        if self._tables.packed is not None:
+            for soname, versions in found.items():
+                if soname.startswith("libc.so.") and any(version.startswith("GLIBC_2.") for version in versions):
+                    versions[_PACKED_VERSION] = following  # an older C library refuses the program
         return found
 
     def _version_of(self, symbol: Symbol) -> int:
@@ -239,8 +245,8 @@ class DynamicSymbolTable:
             *self._relocations(lookup, prefix),
             *self._version_rows(lookup),
         ]
-        if self._tables.rela_dyn is not None:
-            rows.append((f"{prefix}COUNT", self._tables.relative_count))
+        if count := self._tables.relative_count:
+            rows.append((f"{prefix}COUNT", count))
         return [*((DT[tag], value) for tag, value in rows), (0, 0)]
 
     def _named(self, path: int, soname: int) -> list[_Row]:
@@ -284,6 +290,9 @@ class DynamicSymbolTable:
         if tables.rela_dyn is not None:
             section = lookup(f".{prefix.lower()}.dyn") or OutputSection("")
             rows += [(prefix, section.address), (f"{prefix}SZ", section.size), (f"{prefix}ENT", tables.entry_bytes)]
+        if tables.packed is not None:
+            section = lookup(packed_relatives.NAME) or OutputSection("")
+            rows += [("RELR", section.address), ("RELRSZ", section.size), ("RELRENT", tables.machine.word)]
         flags, flags_1 = self._flags()
         rows += [("TEXTREL", 0)] * bool(flags & _DF["textrel"])
         return [*rows, *[("FLAGS", flags)] * bool(flags), *[("FLAGS_1", flags_1)] * bool(flags_1)]

@@ -79,6 +79,10 @@ class OutputKind:
         """The layout policy."""
         raise NotImplementedError
 
+    def fits(self) -> bool:
+        """Addresses have been assigned. False: a section whose size follows from them has grown, and they are to be assigned again."""
+        return True
+
     def laid_out(self, resolution: Resolution, layout: Layout) -> None:
         """All addresses are final; nothing has been relocated yet."""
 

@@ -35,7 +35,7 @@ from uselib.linker.quick_dataclass import dataclass, field
 # Order of output sections. Those not listed go by their flags, behind the listed ones of the same kind.
 _ORDER = (
     ".interp .note.gnu.build-id .note.uselib .note.ABI-tag <note> .hash .gnu.hash .dynsym .dynstr .gnu.version "
-    ".gnu.version_d .gnu.version_r .rela.dyn .rel.dyn .rela.plt .rel.plt <first> "
+    ".gnu.version_d .gnu.version_r .rela.dyn .rel.dyn .rela.plt .rel.plt .relr.dyn <first> "
     ".init .plt .plt.got <text-first> .text .fini <text> "
     ".lib .rodata .rodata1 <rodata> .eh_frame_hdr .eh_frame .gcc_except_table "
     ".tdata .tbss .preinit_array .init_array .fini_array .ctors .dtors .jcr .data.rel.ro .dynamic .got .got.plt .data .data1 "

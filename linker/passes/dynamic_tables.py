@@ -4,8 +4,8 @@
                for each function that is resolved at start-up (IRELATIVE)
     .got.plt   the address of .dynamic, two words for the dynamic linker, one word for each PLT entry
 
-.rela.dyn has RELATIVE first (DT_RELACOUNT), then what names symbols, IRELATIVE last, as glibc wants it. i386 has Elf32_Rel, whose addends
-are in the fields.
+.rela.dyn has RELATIVE first (DT_RELACOUNT), unless they are packed (packed_relatives.py), then what names symbols, IRELATIVE last, as glibc
+wants it. i386 has Elf32_Rel, whose addends are in the fields.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ from uselib.linker.formats.elf import (
 from uselib.linker.image import Machine
 from uselib.linker.passes import i386_dynamic
 from uselib.linker.passes.dynamic_code import GOT_ENTRY, DynamicCode
-from uselib.linker.passes.dynamic_scan import DynamicNeeds, chosen_by_word
+from uselib.linker.passes.dynamic_scan import DynamicNeeds, DynamicRelocation, chosen_by_word
 from uselib.linker.passes.dynamic_symbols import DynamicPlan
 from uselib.linker.passes.got import Tables
 from uselib.linker.passes.model import DynamicBinding, InputSection, ObjectFile, Symbol
+from uselib.linker.passes.packed_relatives import PackedRelatives, packable
 from uselib.linker.passes.relocations import IPLT_SIZE, Applying, MachineRelocations, SymbolKey
 
 RESERVED = 3  # words of .got.plt
@@ -43,7 +44,9 @@ def bound_late(key: SymbolKey) -> bool:
 class DynamicTables(Tables):
     """The tables of a dynamic output, with their sizes; contents come from `fill` and `relocations`."""
 
-    def __init__(self, machine: MachineRelocations, needs: DynamicNeeds, plan: DynamicPlan, code: DynamicCode) -> None:
+    def __init__(
+        self, machine: MachineRelocations, needs: DynamicNeeds, plan: DynamicPlan, code: DynamicCode, pack: bool
+    ) -> None:
         super().__init__(machine, needs, None, None, None)
         self.wants, self.plan, self.code = needs, plan, code
         word = machine.word
@@ -68,6 +71,7 @@ class DynamicTables(Tables):
         self.rela = word == 8
         self.entry_bytes = 24 if self.rela else 8
         prefix, kind = (".rela", SHT_RELA) if self.rela else (".rel", SHT_REL)
+        self.packed = PackedRelatives(word) if pack and plan.pic and self._packed_count() else None
         self.rela_dyn = self._relocation_section(f"{prefix}.dyn", kind, self._count())
         self.rela_plt = self._relocation_section(f"{prefix}.plt", kind, len(needs.plt))
         self.copies = [symbol.section for symbol in needs.copies if symbol.section is not None]
@@ -108,7 +112,8 @@ class DynamicTables(Tables):
     def sections(self) -> list[InputSection]:
         """What goes to the layout."""
         found = (self.got, self.got_plt, self.plt, self.plt_got, self.iplt, self.rela_dyn, self.rela_plt, *self.copies)
-        return [section for section in found if section is not None]
+        packed = [self.packed.section] if self.packed is not None else []
+        return [*(section for section in found if section is not None), *packed]
 
     @property
     def ibt(self) -> bool:
@@ -240,11 +245,32 @@ class DynamicTables(Tables):
 
     @property
     def relative_count(self) -> int:
-        """How many relocations are RELATIVE."""
+        """How many relocations are RELATIVE, in .rela.dyn or .rel.dyn."""
         relative = self.code.types.relative
         words = sum(relocation.type == relative for relocation in self.wants.relocations)
-        got = self.wants.got.items()
-        return words + sum(self._moves(key, place) and self._word_type(key) == relative for key, place in got)
+        all_words = words + len(self._relative_got())
+        return all_words - self._packed_count() if self.packed is not None else all_words
+
+    def _relative_got(self) -> list[int]:
+        """The addresses of the GOT words that have a RELATIVE relocation."""
+        relative, rows = self.code.types.relative, zip(self.wants.got.items(), self.got_entries().values(), strict=True)
+        return [at for item, at in rows if self._moves(*item) and self._word_type(item[0]) == relative]
+
+    def _packed_words(self) -> list[DynamicRelocation]:
+        """The RELATIVE relocations of inputs that can be packed."""
+        relative = self.code.types.relative
+        return [row for row in self.wants.relocations if row.type == relative and packable(row.section, row.offset)]
+
+    def _packed_count(self) -> int:
+        return len(self._packed_words()) + len(self._relative_got())
+
+    def fit(self) -> bool:
+        """Addresses have been assigned. False: .relr.dyn has grown, and they have to be assigned again."""
+        return self.packed is None or self.packed.fit(self._packed_addresses())
+
+    def _packed_addresses(self) -> set[int]:
+        words = self._packed_words()
+        return {row.section.address + row.offset for row in words if row.section.output} | {*self._relative_got()}
 
     def _count(self) -> int:
         """How many relocations .rela.dyn has."""
@@ -260,6 +286,7 @@ class DynamicTables(Tables):
             + len(needs.tls_desc)
             + len(needs.copies)
             + len(needs.ifuncs)
+            - (self._packed_count() if self.packed is not None else 0)
         )
 
     def relocations(self, image: bytearray, run: Applying) -> tuple[bytes, bytes]:
@@ -269,6 +296,9 @@ class DynamicTables(Tables):
         rows = [*self._of_sections(image), *self._of_got(image), *self._of_threads(run)]
         for symbol in self.wants.copies:
             rows.append(ElfRelocation(symbol.address, types.copy, _number(symbol), 0))
+        if self.packed is not None:
+            packed = self._packed_addresses()
+            rows = [row for row in rows if row.type != types.relative or row.offset not in packed]
         irelative = self.machine.irelative
         rows.sort(key=lambda row: (row.type == irelative, row.type != types.relative, row.symbol, row.offset))
         slots = zip(self.ifunc_slots(), self.resolvers, strict=True)
