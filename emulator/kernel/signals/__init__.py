@@ -1,2 +1,3 @@
-"""Signals: numbers.py (and flags of actions), state.py (actions, masks, pending ones, the host's), arrived.py (what there is to say of
-those that the host brings), frames.py (the stack of a handler), job_control.py (what a process in the background gets from its terminal)."""
+"""Signals: numbers.py (and flags of actions), state.py (actions, masks, pending signals, signals of the host), arrived.py (siginfo_t of
+signals that the host delivers), frames.py (the stack of a handler), job_control.py (a background process and its terminal).
+"""

@@ -1,8 +1,8 @@
-"""ArrivedSignals: what siginfo_t says of a signal that the host has brought.
+"""ArrivedSignals: what siginfo_t says of a signal that the host has delivered.
 
-Of one that a process of the guest has sent: what lies in this process's box (shared/signal_boxes.py). Of SIGCHLD: which child has ended,
-stopped or gone on. Of others: the kernel itself, as for a key of the terminal, or somebody outside of the guest, who has no number here.
-Source: kernel/signal.c of Linux (send_signal_locked, do_notify_parent), sigaction(2).
+For a signal that a process of the guest has sent, it is the entry in this process's box (shared/signal_boxes.py). For SIGCHLD, it is the
+child that has ended, stopped or gone on. All others come from the kernel, as for a key of the terminal, or from a process outside of the
+guest, which has no number here. Source: kernel/signal.c of Linux (send_signal_locked, do_notify_parent), sigaction(2).
 """
 
 from __future__ import annotations
@@ -42,17 +42,18 @@ _ENDS = frozenset({os.CLD_EXITED, os.CLD_KILLED, os.CLD_DUMPED})
 
 
 class ArrivedSignals(Arrivals):
-    """Of one process."""
+    """The signals that have arrived at one process."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
         self._latest: dict[int, Origin] = {}  # of standard signals
         self._last_child = SignalInfo(SIGCHLD, SI_USER)
-        self._told: dict[int, tuple[int, int]] = {}  # child -> code and status of what was told of it last
+        self._told: dict[int, tuple[int, int]] = {}  # child -> code and status that were reported last
 
     def all(self, signal: int) -> list[SignalInfo]:
-        """See Arrivals. Python's handler runs once for several that came at a time, and may run again for
-        those that have been taken already: of a real-time signal of which nothing lies there, none has arrived."""
+        """See Arrivals. Python's handler runs once for several signals that arrive together, and may run again for signals that have been
+        taken already. A real-time signal without an entry in the box has not arrived.
+        """
         pids = self._process.pids
         if pids.alone:
             return [self._of_kernel(signal)]
@@ -86,7 +87,7 @@ class ArrivedSignals(Arrivals):
         self._process.pids.set_host_acts(acts)
 
     def forget(self, signal: int) -> None:
-        """See Arrivals. Nothing is forgotten that the host keeps because it is blocked."""
+        """See Arrivals. Signals that the host keeps because they are blocked are not forgotten."""
         pids = self._process.pids
         if not pids.alone and signal not in host.sigpending():
             pids.boxes.take(pids.box, signal)
@@ -98,7 +99,7 @@ class ArrivedSignals(Arrivals):
         return SignalInfo(signal, SI_USER) if latest is None else _info(signal, latest)
 
     def _of_child(self) -> list[SignalInfo]:
-        """The first child of which something new is to be told; without one, what was told last: the child may be gone already."""
+        """The first child with something new to report. Without one, the last report is repeated, since the child may be gone already."""
         process = self._process
         quiet = process.signals.actions.get(SIGCHLD, SignalAction()).flags & SA_NOCLDSTOP
         stopped = False

@@ -35,7 +35,7 @@ _UCONTEXT_32 = struct.Struct("<IIIiI")
 _FSAVE_HEADER = struct.Struct("<7I")
 _UC_SIGCONTEXT_SS, _UC_STRICT_RESTORE_SS = 2, 4
 _REDZONE = 128
-_FIX_EFLAGS = 0x50DD5  # what sigreturn lets a program change: AC OF DF TF SF ZF AF PF CF RF
+_FIX_EFLAGS = 0x50DD5  # flags that sigreturn lets a program change: AC OF DF TF SF ZF AF PF CF RF
 _CLEAR_EFLAGS = 0x10500  # a handler starts with DF, TF and RF clear
 
 _SIGSYS, _SYS_SECCOMP = 31, 1
@@ -56,7 +56,7 @@ class SignalInfo:
     error: int = 0  # for the frame: page-fault error code
     trap: int = 0  # for the frame: x86 vector
     fault: bool = False
-    timer: int = 0  # the timer's number, and how often it has expired beside this time
+    timer: int = 0  # the timer's number, and how many more times it has expired
     overrun: int = 0
     number: int = 0  # si_errno
 

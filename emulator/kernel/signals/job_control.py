@@ -1,7 +1,7 @@
-"""What a process in the background gets that reads or writes its controlling terminal: SIGTTIN or SIGTTOU for its group, or EIO.
+"""A process in the background that reads or writes its controlling terminal: its group gets SIGTTIN or SIGTTOU, or the call fails with EIO.
 
-The host's kernel does it for a process whose action is the default one. It cannot where the guest has a handler: Python's read and write
-would be repeated for ever. Source: drivers/tty/tty_jobctrl.c (__tty_check_change), n_tty.c (job_control).
+The host's kernel does this for a process with the default action. It cannot do it where the guest has a handler: Python's read and write
+would be repeated without end. Source: drivers/tty/tty_jobctrl.c (__tty_check_change), n_tty.c (job_control).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LOCAL_FLAGS = 3  # index in tcgetattr's list
 
 
 class JobMember(Protocol):
-    """A process: one of a job."""
+    """A process, as a member of a job."""
 
     @property
     def signals(self) -> SignalState: ...
@@ -39,12 +39,12 @@ def in_background(fd: int) -> bool:
 
 
 def may_read(process: JobMember, fd: int) -> bool:
-    """False: the host's own read is the one to be called, without waiting before. Raises GuestError(EIO, EINTR)."""
+    """Whether the process may read the terminal now. False: call the host's read without waiting before. Raises GuestError(EIO, EINTR)."""
     return not in_background(fd) or _refuse(process, SIGTTIN)
 
 
 def may_write(process: JobMember, fd: int) -> bool:
-    """Likewise; only a terminal with TOSTOP keeps the background from writing."""
+    """As `may_read`, for writing. Only a terminal with TOSTOP keeps background processes from writing."""
     if not in_background(fd):
         return True
     import termios  # for terminals only

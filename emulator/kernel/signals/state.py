@@ -1,8 +1,8 @@
-"""The signals of one guest process: actions, mask, what is pending, timers, and how the host's signals come in.
+"""The signals of one guest process: actions, mask, pending signals, timers, and how the host's signals come in.
 
-The guest's signal mask is also the host process's mask, and a guest disposition of default or ignore is the host's as
-well, so that Ctrl-C and kill(2) work without our doing. A signal with a guest handler has a host handler that only
-queues it. Source: kernel/signal.c of Linux, signal(7).
+The guest's signal mask is also the host process's mask, and a guest disposition of default or ignore is the host's as well, so that Ctrl-C
+and kill(2) work by themselves. A signal with a guest handler has a host handler that only queues it. Source: kernel/signal.c of Linux,
+signal(7).
 """
 
 from __future__ import annotations
@@ -55,16 +55,17 @@ from uselib.linker.quick_dataclass import dataclass, replace
 from uselib.linker.quick_typing import Any
 from uselib.loader.memory.address_space import AddressSpace, MemoryFault
 
-# The host keeps its own handling of these: faults of our own process, what the host's C library uses, and the signal with
-# which the watcher ends a call that blocks
+# The host keeps its own handling of these: faults of our own process, signals that the host's C library uses, and the signal by # which the
+# watcher ends a call that blocks
 _HOST_OWN = SYNCHRONOUS | {SIGKILL, SIGSTOP, 32, 33, 64}
 _RUNG_MASK = sum(bit(signal) for signal in RUNG)
 
 
 @dataclass
 class Timer:
-    """deadline: monotonic time of the next expiry; period (0: once); ns. expired: what an expiry does; it is given how many periods have passed.
-    inherited: it goes on in a child (timerfd)."""
+    """deadline: monotonic time of the next expiry; period (0: once); ns. expired: called at an expiry with the number of periods that have
+    passed. inherited: the timer goes on in a child (timerfd).
+    """
 
     deadline: int
     period: int
@@ -77,8 +78,9 @@ _DEFAULT = SignalAction()
 
 @dataclass(frozen=True)
 class SignalEvents:
-    """What SignalState calls. delivered: a signal is delivered; wait_needed: somebody must wait for the wakeup descriptor and the next
-    timer from now on; caught: the host's signal has a handler of Python's now."""
+    """What SignalState calls. delivered: a signal is delivered. wait_needed: from now on calls must wait for the wakeup descriptor and the
+    next timer too. caught: the host signal has a Python handler now.
+    """
 
     delivered: Callable[[SignalInfo], None]
     wait_needed: Callable[[], None]
@@ -86,29 +88,31 @@ class SignalEvents:
 
 
 class Arrivals:
-    """What there is to say of signals that the host has brought: nothing is known of them (see arrived.ArrivedSignals)."""
+    """What siginfo_t says of signals that the host has delivered. Here nothing is known of them; see arrived.ArrivedSignals."""
 
     def all(self, signal: int) -> list[SignalInfo]:
-        """Of those with this number."""
+        """The origins of the signals with this number."""
         return [SignalInfo(signal, SI_USER)]
 
     def one(self, signal: int, code: int, child: int, status: int) -> SignalInfo:
-        """Of one that was taken from the host's queue, with the host's si_code and, for SIGCHLD, its number of the child and the status."""
+        """The origin of a signal taken from the host's queue, with the host's si_code and, for SIGCHLD, its number of the child and the
+        status.
+        """
         return SignalInfo(signal, code, child, status=status)
 
     def rung(self) -> list[SignalInfo]:
-        """Of the signals RUNG, if another process has rung."""
+        """The origins of the signals RUNG, if another process has sent the notification."""
         return []
 
     def host_acts(self, acts: bool) -> None:
-        """Whether the host's action is right for them from now on."""
+        """Says whether the host's action is right for the signals RUNG from now on."""
 
     def forget(self, signal: int) -> None:
-        """Signals of this number have come while they were ignored."""
+        """Forgets signals of this number that have arrived while they were ignored."""
 
 
 class SignalState:
-    """See the module's docstring. `ready` is False while there is certainly nothing to deliver."""
+    """See the module's docstring. `ready` is False only while there is nothing to deliver."""
 
     def __init__(self, identity: ProcessIdentity, thread: Thread, clock: Clock, events: SignalEvents) -> None:
         self._identity = identity
@@ -117,17 +121,17 @@ class SignalState:
         self.actions: dict[int, SignalAction] = {}
         self.pending: list[SignalInfo] = []
         self.timers: dict[object, Timer] = {}  # by number of setitimer, or by who has armed it
-        self.on_post: list[Callable[[SignalInfo], None]] = []  # told of what becomes pending (signalfd)
+        self.on_post: list[Callable[[SignalInfo], None]] = []  # called when a signal becomes pending (signalfd)
         self.arrivals = Arrivals()
         self._events = events
         self._wakeup: tuple[int, int] | None = None
         self._host_before: dict[int, object] = {}  # host signal -> disposition before the run
         self._mask_before = host_signal.pthread_sigmask(host_signal.SIG_BLOCK, ())
         self._caught_defaults: frozenset[int] = frozenset()
-        self._threads = ThreadGroup()  # the process's, as soon as it has several threads
+        self._threads = ThreadGroup()  # signals of the process as a whole, as soon as it has several threads
 
     def share(self, threads: ThreadGroup) -> None:
-        """There are several threads from now on."""
+        """The process has several threads from now on."""
         self._threads = threads
 
     # -- what waiting calls ask (waiting.py) ---------------------------------------------------------------------
@@ -137,17 +141,17 @@ class SignalState:
         return self._wakeup[0] if self._wakeup else -1
 
     def open_wakeup(self) -> None:
-        """Signals with a handler of the guest's end a host's poll(2) of `wakeup_fd` from now on."""
+        """From now on signals with a guest handler end the host's poll(2) of `wakeup_fd`."""
         if self._wakeup is None:
             self._open_wakeup()
 
     def deliverable(self) -> bool:
-        """Whether a signal would end a wait of the thread that runs."""
+        """Whether a signal would end a wait of the running thread."""
         self.check_timers()
         return self.deliverable_to(self.thread)
 
     def deliverable_to(self, thread: Thread) -> bool:
-        """Likewise of any thread, whatever the timers say."""
+        """Whether a signal would end a wait of this thread. Timers are not looked at."""
         for queue in (thread.pending, self.pending):
             for info in queue:
                 if not thread.blocked & bit(info.signal) and not self._ignored(info.signal):
@@ -155,7 +159,7 @@ class SignalState:
         return False
 
     def send(self, signal: int) -> None:
-        """As the kernel's send_sig(signal, current, 0) says it: from the process itself."""
+        """Sends a signal from the process itself (the kernel's send_sig(signal, current, 0))."""
         self.post(SignalInfo(signal, SI_USER, self._identity.pid, self._identity.uid))
 
     @property
@@ -189,8 +193,9 @@ class SignalState:
             self._threads.scheduler.signalled = True
 
     def _taker(self, signal: int) -> Thread | None:
-        """Of several threads, the one that gets a signal of the process's: the first that does not block it (complete_signal in
-        kernel/signal.c). None: it stays with the process until a thread takes it."""
+        """The thread that gets a signal sent to the process: the first that does not block it (complete_signal in kernel/signal.c). None: the
+        signal stays with the process until a thread takes it.
+        """
         if not self._threads.many:
             return None
         return next((thread for thread in self._threads.all.values() if not thread.blocked & bit(signal)), None)
@@ -203,7 +208,7 @@ class SignalState:
         return action.handler == SIG_IGN or (action.handler == SIG_DFL and signal in IGNORED)
 
     def is_ignored(self, signal: int) -> bool:
-        """By an action that says so; not what is ignored by default."""
+        """Whether the action SIG_IGN is set. Signals that are ignored by default do not count."""
         return self.handler(signal) == SIG_IGN
 
     def handler(self, signal: int) -> int:
@@ -211,7 +216,7 @@ class SignalState:
 
     def set_action(self, signal: int, action: SignalAction) -> None:
         if self._ignored(signal) and not self._ignored_by(action, signal):
-            self.arrivals.forget(signal)  # what came while it was ignored
+            self.arrivals.forget(signal)  # signals that arrived while they were ignored
         self.actions[signal] = action
         if self._ignored(signal):
             for queue in (
@@ -232,7 +237,7 @@ class SignalState:
                 self.tell_host_acts()
 
     def tell_host_acts(self) -> None:
-        """Other processes want to know whether they may leave the signals RUNG to the host."""
+        """Tells other processes whether they may leave the signals RUNG to the host."""
         self.arrivals.host_acts(
             not self.thread.blocked & _RUNG_MASK
             and not self._threads.many
@@ -247,7 +252,7 @@ class SignalState:
         host_signal.pthread_sigmask(host_signal.SIG_SETMASK, signals)
 
     def _mirror(self, signal: int, action: SignalAction) -> None:
-        """Gives the host the same disposition; a guest handler becomes a host handler that queues the signal."""
+        """Gives the host the same disposition. For a guest handler it gets a handler that queues the signal."""
         if signal in RUNG:
             if action.handler not in (SIG_DFL, SIG_IGN):
                 self.open_wakeup()
@@ -265,8 +270,9 @@ class SignalState:
         self._set_host(signal, self._arrived)
 
     def watch_children(self) -> bool:
-        """From now on the end or stop of a child wakes what waits for wakeup_fd. False: it does not, because SIGCHLD is blocked, or because
-        this is not the host's main thread."""
+        """From now on the end or stop of a child ends waits for wakeup_fd. Returns False if that cannot be: SIGCHLD is blocked, or this is
+        not the host's main thread.
+        """
         action = self.actions.get(SIGCHLD, _DEFAULT)
         if self.thread.blocked & bit(SIGCHLD) or action.flags & SA_NOCLDSTOP:
             return False
@@ -278,7 +284,7 @@ class SignalState:
         try:
             before = host_signal.signal(signal, disposition)
         except ValueError:
-            return  # not the host's main thread: signals from outside go to whoever runs us
+            return  # not the host's main thread: signals from outside go to the embedding program
         if signal == SIGCHLD:
             child_flags(self.actions.get(signal, _DEFAULT).flags)
         self._host_before.setdefault(signal, before)
@@ -286,11 +292,11 @@ class SignalState:
             self._events.caught(signal)
 
     def take_over(self) -> None:
-        """The host process is the guest's from now on: Ctrl-C ends it, and not with an exception of Python's."""
+        """The host process belongs to the guest from now on: Ctrl-C ends it without a Python exception."""
         self._set_host(SIGINT, host_signal.SIG_DFL)
 
     def give_back(self) -> None:
-        """The host's dispositions and mask as they were before the run. What the guest kept blocked is gone with it."""
+        """Restores the host's dispositions and mask as they were before the run. Signals that the guest kept blocked are dropped."""
         for pending in host_signal.sigpending():
             if pending in self._host_before or self.thread.blocked & bit(pending):
                 host_signal.sigwait([pending])
@@ -306,8 +312,7 @@ class SignalState:
             self._wakeup = None
 
     def catch_defaults(self) -> None:
-        """From now on Ctrl-C, hang-up and termination end the guest, not the host process at once: somebody wants to
-        finish something first."""
+        """From now on Ctrl-C, hang-up and termination end the guest and not the host process at once, so that a recorder can finish first."""
         self._caught_defaults = frozenset({SIGINT, SIGTERM, SIGHUP})
         for signal in self._caught_defaults:
             self._mirror(signal, self.actions.get(signal, _DEFAULT))
@@ -326,14 +331,15 @@ class SignalState:
         self.post(info, self._threads.all.get(self._identity.pid, self.thread) if info.code == SI_TKILL else None)
 
     def rung(self) -> bool:
-        """Another process has rung: there may be signals of which the host knows nothing. True: one ends a call that waits in the host
-        without looking at `wakeup_fd`, and the process."""
+        """Another process has sent the notification: there may be signals that the host does not know of. Returns True if one of them ends
+        the process and a call that waits in the host without polling `wakeup_fd`.
+        """
         for info in self.arrivals.rung():
             self._post_arrived(info)
         return self._wakeup is None and self.deliverable_to(self.thread)
 
     def drain(self) -> None:
-        """Empties the wakeup pipe: its signals have been queued."""
+        """Empties the wakeup pipe. Its signals have been queued."""
         if self._wakeup is not None:
             try:
                 while os.read(self._wakeup[0], 512):
@@ -342,7 +348,7 @@ class SignalState:
                 pass
 
     def after_fork(self) -> None:
-        """In the child: nothing is pending, no timers run, and the wakeup pipe is its own."""
+        """In the child after a fork: nothing is pending, no timers run, and it gets its own wakeup pipe."""
         self.tell_host_acts()
         self.pending.clear()
         self.thread.pending.clear()
@@ -354,7 +360,7 @@ class SignalState:
             self._open_wakeup()
 
     def after_exec(self) -> None:
-        """Handlers are gone; ignored signals, mask, pending signals and timers stay."""
+        """After execve: handlers are reset; ignored signals, mask, pending signals and timers stay."""
         for signal, action in list(self.actions.items()):
             if action.handler not in (SIG_DFL, SIG_IGN):
                 self.set_action(signal, _DEFAULT)
@@ -364,17 +370,17 @@ class SignalState:
     # -- timers -------------------------------------------------------------------------------------------------------
 
     def set_timer(self, which: int, signal: int, delay: int, period: int) -> None:
-        """setitimer: arms timer `which` (delay 0: disarms it). ns."""
+        """setitimer: arms timer `which`; delay 0 disarms it. Times are in ns."""
         if delay:
             self.arm(which, Timer(self._clock.now + delay, period, lambda _: self.post(SignalInfo(signal, SI_KERNEL))))
         else:
             self.disarm(which)
 
     def arm(self, key: object, timer: Timer) -> None:
-        """From now on, in place of the key's timer before."""
+        """Arms the timer of this key, in place of the one before."""
         self.timers[key] = timer
         if self._wakeup is None:
-            self._open_wakeup()  # so that a call that waits looks at the time
+            self._open_wakeup()  # so that a call that waits has a time limit
         self._next_alarm()
 
     def disarm(self, key: object) -> None:
@@ -392,7 +398,7 @@ class SignalState:
             self._events.wait_needed()
 
     def check_timers(self) -> None:
-        """Does what the timers do whose time has come."""
+        """Runs the expiries of timers whose time has come."""
         now = self._clock.now
         if self._clock.alarm_at is None or now < self._clock.alarm_at:
             return
@@ -410,7 +416,7 @@ class SignalState:
     # -- delivery -----------------------------------------------------------------------------------------------------
 
     def exception(self, fault: Fault, cpu: CpuState, memory: AddressSpace) -> None:
-        """A CPU exception: it cannot be held back. Raises ProcessEnded if it is not handled."""
+        """Sends the signal of a CPU exception, which cannot be blocked. Raises ProcessEnded if it is not handled."""
         action = self.actions.get(fault.signal, _DEFAULT)
         info = SignalInfo(
             fault.signal,
@@ -426,13 +432,13 @@ class SignalState:
         self._enter(cpu, memory, info, action, fault)
 
     def force(self, info: SignalInfo) -> None:
-        """A signal for the running thread that cannot be held back (force_sig_info). Raises ProcessEnded if it is not handled."""
+        """Sends the running thread a signal that cannot be blocked (force_sig_info). Raises ProcessEnded if it is not handled."""
         if self.handler(info.signal) in (SIG_DFL, SIG_IGN) or self.thread.blocked & bit(info.signal):
             raise ProcessEnded(signal=info.signal)
         self.thread.pending.append(info)
 
     def deliver(self, cpu: CpuState, memory: AddressSpace) -> None:
-        """Enters the handlers of what is pending and not blocked; arranges for an interrupted call to be restarted."""
+        """Enters the handlers of signals that are pending and not blocked. Arranges for an interrupted call to be restarted."""
         self.drain()
         self.check_timers()
         entered = False
@@ -455,14 +461,14 @@ class SignalState:
             entered = True
             self._enter(cpu, memory, info, action, None)
         if self.thread.interrupted_call is not None:
-            self._rewind(cpu, self.thread.interrupted_call[0])  # nothing was run: the call goes on
+            self._rewind(cpu, self.thread.interrupted_call[0])  # no handler ran: the call goes on
             self.thread.interrupted_call = None
         if not entered and self.thread.suspended_mask is not None:
             mask, self.thread.suspended_mask = self.thread.suspended_mask, None
             self.set_blocked(mask)
 
     def _stop(self, signal: int) -> None:
-        """The host's process stops by the same signal, as its parent's wait will say; not in an orphaned group, unless it is SIGSTOP."""
+        """Stops the host process by the same signal, so that its parent's wait sees it. An orphaned group stops only by SIGSTOP."""
         if signal != SIGSTOP:
             self._set_host(signal, host_signal.SIG_DFL)
         os.kill(os.getpid(), signal)

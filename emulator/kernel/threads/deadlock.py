@@ -1,4 +1,4 @@
-"""Deadlocks: every thread waits on a futex, and nobody is left who could wake one.
+"""Deadlocks: every thread waits on a futex, and nothing is left that could wake one.
 
 A deadlock is recognised only if nothing else can happen either: no timer is armed, no other process of the guest lives (it could send a
 signal), and the program has no handler for a signal that could come from outside. Then the run ends with a report: who waits for what.
@@ -16,11 +16,11 @@ from uselib.loader.memory.address_space import MemoryFault
 
 _TID = 0x3FFF_FFFF
 _GLIBC_CONTENDED = 2
-_LIBRARY_OWN = frozenset({32, 33, 34})  # cancellation, setuid of all threads: the C library's own, between threads
+_LIBRARY_OWN = frozenset({32, 33, 34})  # the C library's own signals: cancellation, setuid
 
 
 def hopeless(process: Process) -> bool:
-    """Whether nothing from outside the waiting threads can end their waits."""
+    """Whether nothing outside the waiting threads can end their waits."""
     if process.clock.alarm_at is not None or process.signals.timers:
         return False
     others = [pid for pid in process.pids.all() if pid != process.identity.pid] if process.clock.shared else []
@@ -33,7 +33,7 @@ def hopeless(process: Process) -> bool:
 
 
 def check(process: Process, waits: Mapping[Thread, int]) -> None:
-    """These threads, all there are, wait for ever: thread -> address of the futex. Raises Deadlock."""
+    """All threads of the process wait without a time limit: thread -> address of the futex. Raises Deadlock if nothing can wake one."""
     if not hopeless(process):
         process.talk.once("every thread waits on a futex: only a signal from outside can end that")
         return
@@ -58,8 +58,9 @@ def _word(process: Process, address: int) -> int:
 
 
 def _owner(process: Process, address: int, word: int) -> int:
-    """Of a lock: the word of one with priority inheritance, and of musl's checked ones, has the owner's number; glibc's mutexes
-    have it in the third word (struct __pthread_mutex_s)."""
+    """The owner of a lock. The word of a lock with priority inheritance, and of musl's checked ones, has the owner's number; glibc's mutexes
+    have it in the third word (struct __pthread_mutex_s).
+    """
     for tid in (word & _TID, _word(process, address + 8) if word == _GLIBC_CONTENDED else 0):
         if tid in process.threads.all:
             return tid

@@ -1,14 +1,14 @@
 """Futexes: the words of guest memory that threads wait on, and their queues.
 
-A queue is known by its key. Private futexes: the address in this process. Others: the address too where the memory is private, else the
-file and the offset in it (anonymous shared memory: the address again). Linux keeps private operations and others apart even on the same
-word (get_futex_key), and so does this.
+A queue has a key. The key of a private futex is the address in this process. The key of another one is the address too where the memory is
+private, else the file and the offset in it (anonymous shared memory: the address again). As in Linux, private operations and others have
+separate queues even on the same word (get_futex_key).
 
-Threads of this process wait in the queues here. On shared memory other processes of the guest, which are processes of the host, may
-wait and wake as well: there the host's futexes are used besides. A process with one thread waits in the host's; one with several looks
-at the word again from time to time, and waits in the host's while none of its threads can run.
+Threads of this process wait in the queues here. On shared memory other processes of the guest, which are host processes, may wait and wake as
+well, so the host's futexes are used too. A process with one thread waits in the host's futex. A process with several reads the word again
+from time to time, and waits in the host's futex while none of its threads can run.
 
-Priority inheritance changes no order here, since threads have no priorities: what stays of FUTEX_LOCK_PI is ownership, in the word (pi.py).
+Threads have no priorities here, so FUTEX_LOCK_PI changes no order; it only keeps the owner in the word (pi.py).
 Source: kernel/futex/{core,waitwake,requeue,syscalls}.c of Linux 6.1, futex(2).
 """
 
@@ -27,13 +27,15 @@ from uselib.emulator.kernel.threads.wait import FutexWaiter, HostWord, Wait
 from uselib.loader.memory.address_space import PROT_WRITE, MemoryFault
 
 Key = tuple[object, ...]
-_TOP = (1 << 47) - 4096  # of a 64-bit kernel's users (access_ok), also for programs of i386
+_TOP = (1 << 47) - 4096  # the limit of user addresses on a 64-bit kernel (access_ok), for i386 programs too
 EVERY_BIT = 0xFFFF_FFFF
 _PRIVATE, _HERE, _FILE = "private", "here", "file"
 
 
 def key_of(process: Process, address: int, private: bool, access: str = "read") -> Key:
-    """Raises GuestError(EINVAL) for an address that is not aligned, GuestError(EFAULT) or MemoryFault for one that is not the program's."""
+    """The key of the word's queue. Raises GuestError(EINVAL) for an address that is not aligned, GuestError(EFAULT) or MemoryFault for one
+    that is not the program's.
+    """
     if address & 3:
         raise GuestError(errno.EINVAL)
     if address + 4 > _TOP:
@@ -53,19 +55,19 @@ def key_of(process: Process, address: int, private: bool, access: str = "read") 
 
 
 def host_word(process: Process, key: Key, address: int) -> int | None:
-    """The host's address of a word that other processes may wait on; None: there are none."""
+    """The host's address of a word that other processes may wait on, or None if no other process shares it."""
     if key[0] != _FILE or not process.clock.shared:
         return None
     return process.memory.host_address(address)
 
 
 def load(process: Process, address: int) -> int:
-    """The word. Raises MemoryFault."""
+    """Reads the word. Raises MemoryFault."""
     return int.from_bytes(process.memory.read(address, 4), "little")
 
 
 def store(process: Process, address: int, value: int) -> None:
-    """Raises MemoryFault."""
+    """Writes the word. Raises MemoryFault."""
     process.memory.write(address, (value & EVERY_BIT).to_bytes(4, "little"))
 
 
@@ -73,7 +75,7 @@ def store(process: Process, address: int, value: int) -> None:
 
 
 def _count(process: Process, waiter: FutexWaiter, change: int) -> None:
-    """Native code answers a wake without a question as long as nobody can wait there."""
+    """Counts the waiters. Native code answers a wake by itself as long as the count says that no thread waits there."""
     if waiter.key[0] == _PRIVATE:
         process.threads.waiting[waiter.address >> 2 & WAITING - 1] += change
 
@@ -84,7 +86,7 @@ def enter(process: Process, waiter: FutexWaiter) -> None:
 
 
 def leave(process: Process, waiter: FutexWaiter) -> None:
-    """Wherever it has been moved to; nothing if it has left."""
+    """Takes a waiter out of its queue, wherever it has been moved to. Does nothing if it has left."""
     queue = process.threads.futexes.get(waiter.key)
     if queue is not None and waiter in queue:
         queue.remove(waiter)
@@ -94,7 +96,7 @@ def leave(process: Process, waiter: FutexWaiter) -> None:
 
 
 def release(process: Process, waiter: FutexWaiter) -> None:
-    """Ends its wait."""
+    """Ends the wait of a waiter."""
     leave(process, waiter)
     waiter.woken = True
     if process.threads.scheduler is not None:
@@ -105,14 +107,16 @@ def release(process: Process, waiter: FutexWaiter) -> None:
 
 
 def block(process: Process, waiters: Sequence[FutexWaiter], expected: int, timeout: int | None) -> FutexWaiter | None:
-    """The calling thread waits until one of its waiters, which are in their queues, is woken: that one; None: the time is over. expected: value
-    of the first word. Raises GuestError(EINTR), ProcessEnded for a deadlock. In any case they have left their queues then."""
+    """The calling thread waits until one of its waiters is woken. They are in their queues already. Returns the one that was woken, or None
+    if the time is over. expected: value of the first word. Raises GuestError(EINTR), ProcessEnded for a deadlock. In all cases the waiters
+    have left their queues.
+    """
     first = waiters[0]
     word = host_word(process, first.key, first.address)
     expect = None if word is None else HostWord(word, expected)
 
     def over() -> bool | None:
-        """Whether the wait is over. A word that has changed counts, where another process may have woken us in vain."""
+        """Whether the wait is over. A changed word ends it too, where another process may have sent a wake that did not arrive."""
         if any(waiter.woken for waiter in waiters):
             return True
         if expect is None:
@@ -174,7 +178,7 @@ def wait_for_any(process: Process, words: Sequence[tuple[int, bool, int]], timeo
 
 
 def wake(process: Process, address: int, private: bool, count: int, bitset: int = EVERY_BIT) -> int:
-    """FUTEX_WAKE_BITSET: how many have been woken. Raises GuestError(EINVAL) if one of them waits for ownership."""
+    """FUTEX_WAKE_BITSET. Returns the number of threads woken. Raises GuestError(EINVAL) if one of them waits for ownership."""
     if not bitset:
         raise GuestError(errno.EINVAL)
     key = key_of(process, address, private)
@@ -182,10 +186,10 @@ def wake(process: Process, address: int, private: bool, count: int, bitset: int 
 
 
 def wake_key(process: Process, key: Key, address: int, count: int, bitset: int = EVERY_BIT) -> int:
-    """Likewise, with the key at hand; a count below 1 counts as 1, as in futex_wake."""
+    """As `wake`, by the key. A count below 1 means 1, as in futex_wake."""
     count = max(count, 1)
     woken = _wake_queue(process, key, count, bitset)
-    if woken < count and process.threads.take_over():  # they came later than those of the queue
+    if woken < count and process.threads.take_over():  # they began to wait later than those of the queue
         woken += _wake_queue(process, key, count - woken, bitset)
     if woken >= count:
         return woken
@@ -211,8 +215,9 @@ def _wake_queue(process: Process, key: Key, count: int, bitset: int) -> int:
 def requeue(
     process: Process, first: int, second: int, private: bool, wakes: int, moves: int, expected: int | None
 ) -> int:
-    """FUTEX_CMP_REQUEUE (expected: None for FUTEX_REQUEUE): wakes some that wait on the first word and has others wait on the second. Raises
-    GuestError."""
+    """FUTEX_CMP_REQUEUE (expected: None for FUTEX_REQUEUE): wakes some of the threads that wait on the first word, and moves others to the
+    second. Raises GuestError.
+    """
     if wakes < 0 or moves < 0:
         raise GuestError(errno.EINVAL)
     key, target = key_of(process, first, private), key_of(process, second, private)
@@ -233,12 +238,12 @@ def requeue(
     if word is not None and done < wakes + moves:
         done += host_futex.wake(
             word, wakes + moves - done
-        )  # those of other processes look again: no order is promised to them
+        )  # waiters of other processes read the word again; their order is not defined
     return done
 
 
 def move(process: Process, waiter: FutexWaiter, key: Key, address: int) -> None:
-    """To the end of another queue."""
+    """Moves a waiter to the end of another queue."""
     leave(process, waiter)
     waiter.key, waiter.address = key, address
     enter(process, waiter)

@@ -1,4 +1,4 @@
-"""ThreadGroup: the threads of one process, and what is asked of them together."""
+"""ThreadGroup: the threads of one process, and what concerns all of them."""
 
 from __future__ import annotations
 
@@ -14,27 +14,29 @@ if TYPE_CHECKING:
     from uselib.emulator.kernel.threads.wait import FutexWaiter, Wait
     from uselib.emulator.process.interfaces import ThreadMachine
 
-WAITING = 1024  # counts of those that wait for futexes
+WAITING = 1024  # number of counters of futex waiters
 
 
 class ThreadScheduler(Protocol):
-    """What handlers ask of the scheduler (scheduler.py). The calling thread is the one whose system call is carried out."""
+    """What system call handlers use of the scheduler (scheduler.py). The calling thread is the one whose system call is carried out."""
 
     signalled: bool
     undecided: bool  # all threads wait: there is none on the CPU
     only: Thread | None  # the others do not run (a debugger)
 
     def wait(self, wait: Wait) -> Any:
-        """Parks the calling thread until its wait is over: its value, or None when its time is. Raises GuestError(EINTR)."""
+        """Parks the calling thread until its wait is over. Returns the wait's value, or None at its deadline. Raises GuestError(EINTR)."""
 
     def wake(self, thread: Thread) -> None:
         """Ends the wait of a parked thread."""
 
     def offer(self, call: Callable[[int, Sequence[int]], int]) -> None:
-        """Before each run of the CPU: says which turns native code may take. call: what carries out system calls."""
+        """Says before each run of the CPU which turns native code may take. call: the function that carries out system calls."""
 
     def take_over(self) -> bool:
-        """Threads that native code has put to sleep wait here from now on, each in the middle of its futex call. False: there are none."""
+        """Takes over the threads that native code has put to sleep: they wait here from now on, each in the middle of its futex call. Returns
+        False if there are none.
+        """
 
     def yield_soon(self) -> None:
         """After this system call it is another thread's turn."""
@@ -43,13 +45,13 @@ class ThreadScheduler(Protocol):
         """A new thread, which can run."""
 
     def waits(self, thread: Thread) -> bool:
-        """Whether it is in a system call that waits."""
+        """Whether the thread is in a system call that waits."""
 
     def show(self, thread: Thread) -> None:
-        """The CPU is at rest: its registers are on the CPU, to be looked at and changed, until the program runs on."""
+        """Puts the thread's registers on the CPU, which is at rest, to be read and changed until the program runs on."""
 
     def prefer(self, thread: Thread) -> None:
-        """It goes on before the others, if it can run."""
+        """The thread runs before the others, if it can run."""
 
     def registers(self, thread: Thread) -> list[int]:
         """General registers of a thread, in the order of Cpu.general."""
@@ -74,9 +76,10 @@ class ThreadScheduler(Protocol):
 
 
 class ThreadGroup:
-    """all: thread number -> thread, of those that live; the process fills it in. many: there are several, so system calls must not block
-    the host (waiting.py). machine: where they run. scheduler: from the second thread on, until the next execve. futexes: who waits, in
-    order, by key (futex.py). waiting: how many wait for private futexes whose addresses are alike, for native code."""
+    """all: thread number -> thread, of those that live; the process fills it in. many: there are several, so system calls must not block the
+    host (waiting.py). machine: where they run. scheduler: from the second thread on, until the next execve. futexes: the waiters in order, by
+    key (futex.py). waiting: how many wait for private futexes, by a hash of the address, for native code.
+    """
 
     def __init__(self) -> None:
         self.all: dict[int, Thread] = {}
@@ -89,21 +92,21 @@ class ThreadGroup:
         self.free_numbers: list[int] = []  # of threads that have ended
         self.lost: list[
             object
-        ] = []  # Python stacks of calls of the parent's other threads, which must not be unwound here
+        ] = []  # calls of the parent's other threads; their Python stacks must not be unwound here
         self.on_switch: list[Callable[[Thread], None]] = []  # another thread is on the CPU now
         self.on_end: list[Callable[[Thread], None]] = []  # a thread has ended, and others go on
-        self.on_park: list[Callable[[Thread], None]] = []  # a system call of the thread's waits, and others run
+        self.on_park: list[Callable[[Thread], None]] = []  # a system call of this thread waits, and others run
 
     def take_over(self) -> bool:
-        """Before somebody looks at all that wait for futexes. See ThreadScheduler."""
+        """Called before all waiters of futexes are looked at. See ThreadScheduler."""
         return self.scheduler is not None and self.scheduler.take_over()
 
     def counted(self) -> None:
-        """After threads have come or gone."""
+        """Called after threads have started or ended."""
         self.many = len(self.all) > 1
 
     def blocked(self) -> int:
-        """The signals that no thread would take now."""
+        """The signals that all threads block."""
         mask = -1
         for thread in self.all.values():
             mask &= thread.blocked & ~thread.sigwait

@@ -1,4 +1,4 @@
-"""The host's futexes, on words of guest memory that several processes of the guest share: such a page is one page of the host as well.
+"""The host's futexes, on words of guest memory that several processes of the guest share. Such a page is one page of the host as well.
 
 Source: futex(2).
 """
@@ -33,7 +33,9 @@ def _call() -> Any:
 
 
 def wait(address: int, value: int, nanoseconds: int) -> bool:
-    """Until somebody wakes the word, a signal arrives, or the time is over; at once if the word has another value. True: it was woken."""
+    """Waits until another process wakes the word, a signal arrives, or the time is over. Returns at once if the word has another value. The
+    result is True if it was woken.
+    """
     number = _FUTEX.get(os.uname().machine)
     if number is None:
         time.sleep(min(nanoseconds, 1_000_000) / 1e9)
@@ -43,6 +45,6 @@ def wait(address: int, value: int, nanoseconds: int) -> bool:
 
 
 def wake(address: int, count: int) -> int:
-    """Wakes up to `count` waiters of other processes; how many."""
+    """Wakes up to `count` waiters of other processes. Returns how many."""
     number = _FUTEX.get(os.uname().machine)
     return max(_call()(number, address, _WAKE, count, None, None, 0), 0) if number is not None else 0

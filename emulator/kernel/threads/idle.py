@@ -1,4 +1,4 @@
-"""No thread of a process can run: time passes, or the host waits for all of them."""
+"""No thread of a process can run: the clock moves on, or the host waits for all of them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from uselib.emulator.kernel.threads.thread import Thread
     from uselib.emulator.kernel.threads.wait import Wait
 
-FIRST_RETRY, LAST_RETRY = 1_000_000, 20_000_000  # ns of real time between attempts at what cannot be polled
+FIRST_RETRY, LAST_RETRY = 1_000_000, 20_000_000  # ns of real time between attempts at calls that cannot be polled
 
 
 def until_something_happens(process: Process, all_waits: Mapping[Thread, Wait], waits: list[Wait], pause: int) -> bool:
-    """waits: those that have a condition or a deadline. pause: ns of real time after which those that can only be tried again are. True: a
-    signal may have come. Raises ProcessEnded if nothing can ever happen."""
+    """Waits until one of the waits may be over. waits: those that have a condition or a deadline. pause: ns of real time until calls that
+    cannot be polled are tried again. Returns True if a signal may have come. Raises ProcessEnded if no wait can ever end.
+    """
     clock = process.clock
     deadlines = [wait.deadline for wait in waits if wait.deadline is not None]
     if clock.alarm_at is not None:

@@ -1,8 +1,8 @@
-"""Order: how long a thread runs before it is another's turn, and whose. Two orders, both the same in every run.
+"""Order: how long a thread runs, and which thread runs next. There are two orders; each is the same in every run.
 
-Round robin is the default. A seed (`--schedule SEED`) gives another interleaving for each number: slices of very different lengths, down
-to a few blocks, a switch after every fourth system call, any of the threads that can run. So a program whose result depends on the
-order of its threads sooner or later meets an order that shows it, and meets the same one with the same seed.
+Round robin is the default. A seed (`--schedule SEED`) gives another interleaving for each number: slices of very different lengths, down to a
+few blocks, a switch after every fourth system call, any of the threads that can run. If a program's result depends on the order of its
+threads, some seed shows it, and the same seed shows it again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _LONGEST_EXPONENT = 15
 
 
 class Order(Protocol):
-    """Decides. at_calls: `switches` may say yes."""
+    """Decides which thread runs and how long. at_calls: `switches` may return True."""
 
     at_calls: bool
 
@@ -23,14 +23,14 @@ class Order(Protocol):
         """Blocks of translated code until it is another thread's turn."""
 
     def choose(self, count: int) -> int:
-        """Which of `count` threads that can run goes on, 0 being the one that has waited longest."""
+        """Which of `count` threads that can run is next. 0 is the one that has waited longest."""
 
     def switches(self) -> bool:
         """Whether it is another thread's turn after a system call."""
 
 
 class RoundRobin:
-    """One after the other."""
+    """The threads run one after the other."""
 
     at_calls = False
 

@@ -1,8 +1,8 @@
-"""Futexes with an owner (FUTEX_LOCK_PI and its relatives): the word holds the owner's thread number, and the kernel passes it on.
+"""Futexes with an owner (FUTEX_LOCK_PI and related operations). The word holds the owner's thread number, and the kernel passes it on.
 
-Threads have no priorities here, so nothing is inherited; the first that waits gets the word. Between processes the word is passed on
-by being free: who waits in another process takes it when it looks again.
-Source: kernel/futex/{pi,requeue}.c of Linux 6.1, Documentation/locking/pi-futex.rst.
+Threads have no priorities here, so nothing is inherited; the first waiter gets the word. Between processes the word becomes free, and a
+waiter of another process takes it when it reads the word again. Source: kernel/futex/{pi,requeue}.c of Linux 6.1,
+Documentation/locking/pi-futex.rst.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def _owner_exists(process: Process, tid: int) -> bool:
 
 
 def _take(process: Process, address: int, tid: int, others: bool) -> bool:
-    """Takes a word without an owner; False: it has one. others: somebody waits for it."""
+    """Takes a word without an owner. Returns False if it has one. others: other threads wait for it."""
     word = load(process, address)
     if word & TID:
         return False
@@ -41,7 +41,7 @@ def _check_owner(process: Process, address: int, tid: int) -> None:
     if not _owner_exists(process, owner):
         raise GuestError(errno.ESRCH)
     seen = set()
-    while owner not in seen:  # whoever the owner waits for must not wait for us
+    while owner not in seen:  # no thread in the owner's chain of waits may wait for us
         seen.add(owner)
         waiter = _waits_for(process, owner)
         if waiter is None:
@@ -52,7 +52,7 @@ def _check_owner(process: Process, address: int, tid: int) -> None:
 
 
 def _waits_for(process: Process, tid: int) -> FutexWaiter | None:
-    """What a thread waits to own."""
+    """The word that a thread waits to own."""
     for queue in process.threads.futexes.values():
         for waiter in queue:
             if waiter.pi and waiter.thread.tid == tid:
@@ -61,7 +61,7 @@ def _waits_for(process: Process, tid: int) -> FutexWaiter | None:
 
 
 def lock(process: Process, address: int, private: bool, timeout: int | None) -> int:
-    """FUTEX_LOCK_PI; ns from now. Raises GuestError(EDEADLK, ESRCH, ETIMEDOUT)."""
+    """FUTEX_LOCK_PI. timeout: ns from now. Raises GuestError(EDEADLK, ESRCH, ETIMEDOUT)."""
     key = futex.key_of(process, address, private, "write")
     return _lock(process, key, address, timeout)
 
@@ -110,7 +110,9 @@ def unlock(process: Process, address: int, private: bool) -> int:
 
 
 def pass_on(process: Process, key: Key, address: int, *, died: bool) -> bool:
-    """The first that waits gets the word; without one it is free. died: its owner has ended without unlocking. False: nobody waits here."""
+    """The first waiter gets the word; without one the word becomes free. died: its owner has ended without unlocking. Returns False if no
+    thread of this process waits.
+    """
     queue = process.threads.futexes.get(key)
     mark = OWNER_DIED if died else 0
     if queue and queue[0].pi:
@@ -129,7 +131,7 @@ def pass_on(process: Process, key: Key, address: int, *, died: bool) -> bool:
 
 
 def owner_ends(process: Process, tid: int) -> None:
-    """A thread ends: whoever waits for a word of its gets it, whatever the word says (exit_pi_state_list)."""
+    """A thread ends: the waiters for words that it owns get them, whatever the words say (exit_pi_state_list)."""
     for key, queue in list(process.threads.futexes.items()):
         if queue[0].pi and queue[0].owner == tid:
             with suppress(MemoryFault):
@@ -142,7 +144,7 @@ def owner_ends(process: Process, tid: int) -> None:
 def wait_requeue(
     process: Process, address: int, second: int, private: bool, expected: int, timeout: int | None, bitset: int
 ) -> int:
-    """FUTEX_WAIT_REQUEUE_PI: waits on the first word until FUTEX_CMP_REQUEUE_PI has made the caller wait for the second, and it owns it."""
+    """FUTEX_WAIT_REQUEUE_PI: waits on the first word until FUTEX_CMP_REQUEUE_PI has moved the caller to the second and it owns that one."""
     if address == second or not bitset:
         raise GuestError(errno.EINVAL)
     target = futex.key_of(process, second, private, "write")
@@ -157,7 +159,7 @@ def wait_requeue(
         found = futex.block(process, [waiter], expected, timeout)
     except GuestError:
         if waiter.pi:
-            raise GuestError(errno.EAGAIN) from None  # moved already: it cannot be restarted
+            raise GuestError(errno.EAGAIN) from None  # it was moved already, so the call cannot be restarted
         raise
     if waiter.woken:
         return 0
@@ -165,7 +167,7 @@ def wait_requeue(
 
 
 def requeue(process: Process, first: int, second: int, private: bool, wakes: int, moves: int, expected: int) -> int:
-    """FUTEX_CMP_REQUEUE_PI: the first that waits gets the second word if it is free, the others wait for it. Raises GuestError."""
+    """FUTEX_CMP_REQUEUE_PI: the first waiter gets the second word if it is free, and the others wait for it. Raises GuestError."""
     if first == second or wakes != 1 or moves < 0:
         raise GuestError(errno.EINVAL)
     key, target = futex.key_of(process, first, private), futex.key_of(process, second, private, "write")

@@ -1,8 +1,8 @@
 """ReadyThreads: the threads that can run, in the order in which they wait for their turn, and which of those turns native code may take.
 
-The order is kept by the machine (interfaces.TurnQueue), where native code sees it: sched_yield and futexes between threads then need no way
-out of the CPU (machine/native/calls/turns.c). It takes the turns that the scheduler would take, with the same time on the clock, so a program
-runs alike without it.
+The machine keeps the order (interfaces.TurnQueue), where native code sees it. So sched_yield and futexes between threads do not leave the
+CPU's run (machine/native/calls/turns.c). Native code takes the turns that the scheduler would take, with the same time on the clock, so a
+program runs the same without it.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _NEVER = 1 << 62  # ns
 
 
 class ReadyThreads:
-    """Of one program."""
+    """The threads of one program that can run."""
 
     def __init__(self, queue: TurnQueue) -> None:
         self._queue = queue
         self._by_context: dict[int, Thread] = {}
 
     def enter(self, thread: Thread) -> None:
-        """It has a context now."""
+        """The thread has a saved context now."""
         assert thread.context is not None
         self._by_context[thread.context] = thread
 
@@ -37,12 +37,12 @@ class ReadyThreads:
         return self._by_context[context]
 
     def append(self, thread: Thread, parked: bool = False) -> None:
-        """parked: its system call goes on first."""
+        """Adds a thread at the end. parked: its system call goes on first."""
         assert thread.context is not None
         self._queue.append(thread.context, parked)
 
     def take(self, position: int = 0) -> Thread:
-        """Takes one out; 0: the one that has waited longest."""
+        """Takes a thread out. 0 is the one that has waited longest."""
         return self._by_context[self._queue.take(position)]
 
     def remove(self, thread: Thread) -> None:
@@ -50,11 +50,11 @@ class ReadyThreads:
         self._queue.remove(thread.context)
 
     def clear(self) -> None:
-        """The others have gone."""
+        """Removes all threads; the others have ended."""
         self._queue.clear()
 
     def rename(self, thread: Thread) -> None:
-        """It has another number (after fork)."""
+        """Gives the thread another number (after fork)."""
         assert thread.context is not None
         self._queue.rename(thread.context, thread.tid)
 
@@ -65,12 +65,15 @@ class ReadyThreads:
         return len(self._queue)
 
     def waits(self) -> list[tuple[Thread, list[int]]]:
-        """Threads that native code has put to sleep since this was asked last, and the words of their futex calls: number, arguments."""
+        """The threads that native code has put to sleep since the last call of this method, and the words of their futex calls: number,
+        arguments.
+        """
         return [(self._by_context[context], call) for context, call in self._queue.waits()]
 
     def offer(self, process: Process, polled: Iterable[Wait]) -> None:
-        """Before each run of the CPU: native code may take turns, unless a signal waits for a thread, a wait may be over by something
-        else than the clock, or somebody is told of each turn."""
+        """Lets native code take turns in the next run of the CPU. It may not if a signal is pending for a thread, if something other than the
+        clock may end a wait, or if an observer is told of each turn.
+        """
         group = process.threads
         if (
             group.on_switch

@@ -1,8 +1,8 @@
-"""What is done for others when a thread ends: its robust futexes are marked, its number is cleared.
+"""What is done for other threads when a thread ends: its robust futexes are marked, its number is cleared.
 
-A program registers a list of the locks that a thread holds (set_robust_list). A lock whose owner ends gets the mark FUTEX_OWNER_DIED, and
-one that waits for it is woken. The list is in the program's memory and may be anything: whatever cannot be read ends the walk.
-Source: exit_robust_list and handle_futex_death in kernel/futex/core.c, mm_release in kernel/fork.c, Documentation/locking/robust-futex-ABI.rst.
+A program registers a list of the locks that a thread holds (set_robust_list). A lock whose owner ends gets the mark FUTEX_OWNER_DIED, and one
+of its waiters is woken. The list is in the program's memory and may contain anything. An entry that cannot be read ends the walk. Source:
+exit_robust_list and handle_futex_death in kernel/futex/core.c, mm_release in kernel/fork.c, Documentation/locking/robust-futex-ABI.rst.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _LIMIT = 2048  # entries (ROBUST_LIST_LIMIT)
 
 
 def thread_ends(process: Process, thread: Thread, *, last: bool = False) -> None:
-    """last: nobody is left who could wait for its number."""
+    """A thread ends. last: no other thread is left that could wait for its number."""
     leave_robust_list(process, thread)
     pi.owner_ends(process, thread.tid)
     if thread.clear_tid and not last:
@@ -30,7 +30,7 @@ def thread_ends(process: Process, thread: Thread, *, last: bool = False) -> None
 
 
 def process_ends(process: Process) -> None:
-    """exit_group, or a fatal signal: of all threads. Only other processes can still want to know."""
+    """exit_group, or a fatal signal, ends all threads. Only other processes can still wait for them."""
     if process.clock.shared:
         for thread in [*process.threads.all.values(), process.thread]:
             thread_ends(process, thread, last=True)
@@ -85,7 +85,7 @@ def _died(process: Process, thread: Thread, address: int, with_owner: bool, *, p
     value = futex.load(process, address)
     owner = value & pi.TID
     with suppress(GuestError):
-        if pending and not with_owner and not owner:  # unlocked, but nobody has been woken yet
+        if pending and not with_owner and not owner:  # unlocked, but no waiter has been woken yet
             futex.wake(process, address, False, 1)
             return
         if owner != thread.tid:

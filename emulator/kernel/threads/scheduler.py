@@ -1,15 +1,15 @@
 """Scheduler: which thread of a process runs, and what the others wait for.
 
-The threads run one at a time in the machine of the process. Another one comes when a system call waits, when the time slice is over
-(a number of translated blocks, so that the same program switches at the same places in every run), when the thread yields or ends.
+The threads run one at a time in the machine of the process. The thread on the CPU changes when a system call waits, when the time slice is
+over (a number of translated blocks, so that the same program switches at the same places in every run), when the thread yields or ends.
 
 A system call runs in a greenlet, a Python stack of its own, when there are several threads. A handler that has to wait calls the functions
-of waiting.py as it does with one thread; they park the thread here: the greenlet is left in the middle of the handler, other threads
-run, and when the wait is over the handler goes on with its thread on the CPU. So handlers need not know of threads, and nothing is
-carried out twice. The run loop and this module's decisions are in the greenlet that called Machine.run (the hub).
+of waiting.py as it does with one thread; they park the thread here: the greenlet is left in the middle of the handler, other threads run, and
+when the wait is over the handler goes on with its thread on the CPU. So handlers need not know of threads, and no part of a call is carried
+out twice. The run loop and the decisions of this module run in the greenlet that called Machine.run (the hub).
 
-Time: a decision takes 10 us of the deterministic clock and a used-up slice 100 us, so a thread that spins until another has slept gets on.
-When all threads wait, the clock moves to the next deadline; if they wait for descriptors of the host's, the host waits for all of them.
+Time: a decision takes 10 us of the deterministic clock and a full slice 100 us, so a thread that spins until another has slept makes
+progress. When all threads wait, the clock moves to the next deadline; if they wait for host descriptors, the host waits for all of them.
 """
 
 from __future__ import annotations
@@ -44,19 +44,19 @@ _Call = Callable[[int, Sequence[int]], int]
 
 
 class Scheduler:
-    """Of one program; made when it starts its second thread, with that program's only thread on the CPU."""
+    """The scheduler of one program. It is made when the program starts its second thread, with its only thread on the CPU."""
 
     def __init__(self, process: Process, machine: ThreadMachine) -> None:
         self._process = process
         self._group = process.threads
         self._cpu = machine.contexts()
         self._ready = ReadyThreads(self._cpu.turns)
-        self._parked: dict[Thread, greenlet] = {}  # calls that wait, in the order in which they came
+        self._parked: dict[Thread, greenlet] = {}  # calls that wait, in the order in which they began
         self._waits: dict[Thread, Wait] = {}
         self._polled: dict[Thread, Wait] = {}  # those that have a condition or a deadline
         self._idle: list[greenlet] = []  # workers without a call
         self._hub = getcurrent()
-        self._loaded = process.thread  # whose registers are on the CPU
+        self._loaded = process.thread  # the thread whose registers are on the CPU
         self._yields = False
         self._retry = idle.FIRST_RETRY
         self.undecided = False
@@ -64,7 +64,7 @@ class Scheduler:
         self.signalled = False  # a signal has become pending: waits may be over
         self._loaded.context = self._cpu.new(self._loaded.tid)
         self._ready.enter(self._loaded)
-        self._native_call: _Call | None = None  # what carries out calls in which native code has put threads to sleep
+        self._native_call: _Call | None = None  # carries out calls in which native code has put threads to sleep
         machine.threads = self
         self._begin_slice()
 
@@ -125,7 +125,7 @@ class Scheduler:
         process, call = self._process, self._native_call
         assert call is not None
         runs, hub = process.thread, self._hub
-        self._hub = getcurrent()  # the hub, or the worker of a call that looks at futexes
+        self._hub = getcurrent()  # the hub, or the worker of a call that reads the futex queues
         for thread, (number, *arguments) in waits:
             process.thread = process.signals.thread = thread
             thread.asleep = True
@@ -160,7 +160,7 @@ class Scheduler:
     # -- what handlers call, within a worker ----------------------------------------------------------------------------
 
     def wait(self, wait: Wait) -> Any:
-        """Parks the calling thread until its wait is over: its value, or None when its time is. Raises GuestError(EINTR)."""
+        """Parks the calling thread until its wait is over. Returns the wait's value, or None at its deadline. Raises GuestError(EINTR)."""
         process = self._process
         thread = process.thread
         if wait.interruptible and not thread.asleep and process.signals.deliverable():
@@ -271,7 +271,7 @@ class Scheduler:
         self._ready.clear()
 
     def _discard(self, worker: greenlet, thread: Thread) -> None:
-        """Ends a call in its middle. What it has to put back, it does as that thread."""
+        """Ends a call in its middle. Its cleanup code runs with that thread as the current one."""
         self._process.thread = self._process.signals.thread = thread
         worker.parent = getcurrent()
         worker.throw(GreenletExit)
@@ -285,8 +285,9 @@ class Scheduler:
         self._process.thread = self._process.signals.thread = caller
 
     def after_fork(self) -> None:
-        """In the child, which has the calling thread only. Calls of the others stay where they are: putting back what they have
-        changed would concern the parent, too."""
+        """In the child, which has only the calling thread. Calls of the others are not unwound: their cleanup code would change things of the
+        parent too.
+        """
         caller = self._process.thread
         self._group.lost += self._parked.values()
         self._parked.clear()
@@ -304,7 +305,7 @@ class Scheduler:
         self._cpu.begin_slice(self._group.order.slice())
 
     def _give_way(self) -> None:
-        """The thread on the CPU can go on, but it is another's turn."""
+        """The thread on the CPU can go on, but it is another thread's turn."""
         self._ready.append(self._process.thread)
         self._run_another()
 
@@ -345,7 +346,7 @@ class Scheduler:
             tell(thread)
 
     def _next(self) -> Thread:
-        """Who runs now. Raises ProcessEnded when nobody ever will."""
+        """The thread that runs now. Raises ProcessEnded if no thread can ever run."""
         ready, order = self._ready, self._group.order
         self._hub = getcurrent()
         self._process.clock.advance(STEP)
@@ -372,7 +373,7 @@ class Scheduler:
         self._ready.append(thread, parked=True)
 
     def _collect(self) -> None:
-        """Ends the waits that are over by themselves."""
+        """Ends the waits whose condition holds or whose deadline has passed."""
         process = self._process
         clock, signals = process.clock, process.signals
         now = clock.now
@@ -408,7 +409,7 @@ class Scheduler:
 
 
 def run_threads(process: Process) -> ThreadScheduler:
-    """The scheduler of a program; the first time it is asked for there is one thread. Raises GuestError(ENOSYS) without a machine."""
+    """The scheduler of a program, which is made when it is first asked for, with one thread. Raises GuestError(ENOSYS) without a machine."""
     group = process.threads
     if group.scheduler is None:
         if group.machine is None:

@@ -1,4 +1,4 @@
-"""What becomes of a restartable sequence (rseq(2)) when its thread has lost the processor or is about to enter a signal handler.
+"""Restartable sequences (rseq(2)): a sequence is aborted when its thread has lost the processor or is about to enter a signal handler.
 
 Source: rseq_ip_fixup in kernel/rseq.c of Linux 6.1, struct rseq_cs in include/uapi/linux/rseq.h.
 """
@@ -14,11 +14,11 @@ from uselib.loader.memory.access import MemoryFault
 from uselib.loader.memory.address_space import AddressSpace
 
 _DESCRIPTOR = struct.Struct("<IIQQQ")  # version, flags, start_ip, post_commit_offset, abort_ip
-POINTER = 8  # where the area has the address of the descriptor
+POINTER = 8  # offset of the descriptor's address in the area
 
 
 def interrupt(cpu: CpuState, memory: AddressSpace, sequences: Sequences) -> None:
-    """With the thread's registers on the CPU. Raises ProcessEnded (SIGSEGV) for a descriptor that is none."""
+    """Aborts the sequence that the thread is in. Its registers are on the CPU. Raises ProcessEnded (SIGSEGV) for an invalid descriptor."""
     try:
         place = int.from_bytes(memory.read(sequences.area + POINTER, 8), "little")
         if not place:

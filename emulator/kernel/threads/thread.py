@@ -22,12 +22,12 @@ class Thread:
     """One thread of the process.
 
     blocked: its signal mask, bit 0 for signal 1. suspended_mask: the mask that comes back when a handler has run
-    (sigsuspend, ppoll), or None. alternate: sigaltstack's ss_sp, ss_flags, ss_size. interrupted_call: number of the call
-    that a signal has ended, and whether SA_RESTART restarts it. tls: i386's entries of the GDT -> base, limit, flags.
-    pending: signals that were sent to it alone. clear_tid: the word that becomes 0 when it ends (set_tid_address), robust: head of its
-    list of robust futexes (set_robust_list); 0: none. name: prctl(PR_SET_NAME) of a thread that is not the first.
-    context: its registers while it does not run (ThreadProcessor). sequences: restartable ones. asleep: native code has put it to sleep in a
-    futex call, which goes on from there.
+    (sigsuspend, ppoll), or None. alternate: sigaltstack's ss_sp, ss_flags, ss_size. interrupted_call: number of the call that a signal has
+    ended, and whether SA_RESTART restarts it. tls: i386's entries of the GDT -> base, limit, flags. pending: signals that were sent to this
+    thread alone. clear_tid: the word that becomes 0 when it ends (set_tid_address); 0: none. robust: head of its list of robust futexes
+    (set_robust_list); 0: none. name: prctl(PR_SET_NAME) of a thread that is not the first. context: its registers while it does not run
+    (ThreadProcessor). sequences: what rseq(2) has registered. asleep: native code has put it to sleep in a futex call, which goes on from
+    there.
     """
 
     tid: int
@@ -41,13 +41,13 @@ class Thread:
     robust: int = 0
     name: str | None = None
     restarts: bool = True  # False: the call that was interrupted gives EINTR after any handler
-    sigwait: int = 0  # signals that it takes by sigwait just now, though they are blocked
+    sigwait: int = 0  # signals that it waits for in sigwait, though they are blocked
     context: int | None = None
     sequences: Sequences | None = None
     asleep: bool = False
 
     def after_exec(self, pid: int) -> None:
-        """execve: the thread is the process's only one; mask and pending signals stay."""
+        """After execve the thread is the only one of the process. Its mask and pending signals stay."""
         self.tid = pid
         self.suspended_mask = None
         self.alternate = (0, SS_DISABLE, 0)

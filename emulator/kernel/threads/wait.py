@@ -1,4 +1,4 @@
-"""Wait: what a parked thread waits for, and how its wait has ended."""
+"""Wait: what a parked thread waits for, and how the wait has ended."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ class Ending(enum.Enum):
     """How a wait has ended."""
 
     NOT_YET = 0
-    DONE = 1  # value says with what
-    OVER = 2  # its time has passed
-    SIGNAL = 3  # a signal has come: EINTR
+    DONE = 1  # `value` is the result
+    OVER = 2  # its deadline has passed
+    SIGNAL = 3  # a signal has arrived: EINTR
 
 
 @dataclass(eq=False)
 class HostWord:
-    """A word that other processes of the host may wait on and wake: host address, value while the wait goes on. woken: one of them has
-    woken us."""
+    """A word that other host processes may wait on and wake: host address, value while the wait goes on. woken: another process has woken
+    this one.
+    """
 
     address: int
     value: int
@@ -37,10 +38,10 @@ class HostWord:
 
 @dataclass(eq=False)
 class Wait:
-    """condition: gives a value when the wait is over, else None; asked again after whatever may have changed it (None: somebody ends the
-    wait by Scheduler.wake). fds: host descriptors with the events of poll(2) after which it is asked. deadline: monotonic ns. retry: it
-    may also change without notice, so it is asked again after some real time. interruptible: by signals. futex: the address of a futex
-    wait, 0 for others (deadlock.py). word: a host's futex that tells of a change.
+    """condition: returns a value when the wait is over, else None. It is called again after anything that may have changed it. Without a
+    condition, Scheduler.wake ends the wait. fds: host descriptors, with the events of poll(2) after which the condition is called. deadline:
+    monotonic ns. retry: the condition may also change without notice, so it is called again after some real time. interruptible: by signals.
+    futex: the address of a futex wait, 0 for others (deadlock.py). word: a host futex that is woken at a change.
     """
 
     condition: Callable[[], Any] | None = None
@@ -56,8 +57,10 @@ class Wait:
 
 @dataclass(eq=False)
 class FutexWaiter:
-    """A thread in the queue of a futex. bitset: of FUTEX_WAIT_BITSET. pi: it wants to own the word (FUTEX_LOCK_PI), which was `owner`'s. target:
-    where FUTEX_CMP_REQUEUE_PI may move it (key). number: which of futex_waitv's words. woken: it has left the queue for good."""
+    """A thread in the queue of a futex. bitset: of FUTEX_WAIT_BITSET. pi: it waits to own the word (FUTEX_LOCK_PI), which `owner` owned.
+    target: the key of the queue to which FUTEX_CMP_REQUEUE_PI may move it. number: the index among futex_waitv's words. woken: it has left
+    the queue for good.
+    """
 
     thread: Thread
     key: tuple[object, ...]
