@@ -50,6 +50,19 @@ def test_same_events_of_each_process(folder: Path, tmp_path: Path, arch: str) ->
     assert native == python and len(native) == 2
 
 
+@pytest.mark.parametrize(("kind", "count"), [("native", 300_000), ("python", 30_000)])
+def test_a_call_is_recorded_once_wherever_the_cpu_is_stopped(
+    folder: Path, tmp_path: Path, arch: str, kind: str, count: int
+) -> None:
+    """A signal may arrive between the event of a call and the first instruction of the function."""
+    if kind == "native" and not native_available():
+        pytest.skip("the native recorder was not built")
+    path = program(folder, "stopped", arch)
+    done = record(tmp_path / "trace", path, arch, "--recorder", kind, "--symbol", "abs", arguments=(str(count),))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sum(len(one.calls()) for one in read(tmp_path / "trace").values()) == count
+
+
 @pytest.mark.parametrize("bits", [32, 64])
 def test_registers_are_found_in_place(bits: int) -> None:
     """With Unicorn 2.1 they are; elsewhere 0 is right too, and slower."""

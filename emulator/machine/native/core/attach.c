@@ -46,6 +46,7 @@ static const struct { const char *name; void *pointer; } IMPORTS[] = {
     {"cpu_loop_exit_noexc_x86_64", &core_loop_exit},
     {"cpu_restore_state_x86_64", &core_restore},
     {"gen_new_label_x86_64", &core_new_label},
+    {"tcg_temp_new_internal_x86_64", &core_new_temporary},
     {"tcg_gen_brcondi_i32_x86_64", &core_emit_branch},
     {"tcg_gen_op1_x86_64", &core_emit_one},
     {"tcg_gen_op3_x86_64", &core_emit_three},

@@ -19,7 +19,7 @@
 #define HERE ((uintptr_t)__builtin_return_address(0)) /* in a helper: its place in translated code */
 
 /* CPUState, reached through uc_struct; the registers begin behind it. */
-enum { UC_CPU = 440, CPU_UC = 33192, CPU_CLASS = 33200, CLASS_UNALIGNED = 24, CPU_TLB = 35344, CPU_ENV = 35408 };
+enum { UC_CPU = 440, UC_TCG = 768, CPU_UC = 33192, CPU_CLASS = 33200, CLASS_UNALIGNED = 24, CPU_TLB = 35344, CPU_ENV = 35408 };
 
 enum { PAGE = 4096, USER = 1 };        /* USER: MMU_USER_IDX, the guest's privilege level */
 enum { MMU_LOAD, MMU_STORE };
@@ -158,9 +158,10 @@ bool core_slice_over(const Env *env); /* the time slice of this CPU is used up *
 /* locked.c: the block that is translated next has calls for locked instructions. */
 void core_translate_locked(Env *env);
 
-/* starts.c: the block that is translated next; in place of the call at its start (false: it is another one). */
+/* starts.c: emits the start of the block that is translated next; whether a call of this function is the one that it replaces. */
 void core_start_block(Env *env, uint64_t pc);
-bool core_emit_start(void *tcg, void *function, int count, void **arguments);
+bool core_emit_start(void *function);
+extern void *(*core_new_temporary)(void *tcg, int type, bool local); /* freed by core_free_temporary */
 extern void *(*core_new_label)(void *tcg);
 extern void (*core_emit_branch)(void *tcg, uint32_t condition, void *value, int32_t other, void *label);
 extern void (*core_emit_one)(void *tcg, int operation, uintptr_t a);

@@ -9,8 +9,6 @@
 
 #include <string.h>
 
-enum { UC_TCG = 768 };
-
 void (*core_gen_call)(void *tcg, void *function, void *result, int count, void **arguments);
 Env *core_running; /* set by uselib_core_start */
 

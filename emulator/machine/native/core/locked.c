@@ -8,7 +8,7 @@
  * that are not aligned). */
 #include "core.h"
 
-enum { UC_TCG = 768, TCG_CFLAGS = 100, CF_PARALLEL = 1 << 19 };
+enum { TCG_CFLAGS = 100, CF_PARALLEL = 1 << 19 };
 enum { ZERO_FLAG = 1 << 6 };
 
 /* An entry of the TLB (CPUTLBEntry). */

@@ -134,7 +134,7 @@ static void call(void *tcg, void *function, void *result, int count, void **argu
         mode.tcg = tcg, mode.argument = arguments[0];
         return;
     }
-    if (core_emit_start(tcg, function, count, arguments) || core_emit_bmi(tcg, function, result, count, arguments)) return;
+    if (core_emit_start(function) || core_emit_bmi(tcg, function, result, count, arguments)) return;
     if (core_emit_store(tcg, function, arguments) || core_emit_fcmov(tcg, function, arguments)) return;
     gen_call(tcg, function, result, count, arguments);
 }

@@ -1,28 +1,40 @@
 /* The question at the start of a block, whether the CPU must stop.
  *
- * Unicorn calls a helper for it. Here the block compares a word in memory, as QEMU's do, and jumps to its own end if it must; there comes the call,
- * which leaves the block with the program counter at its first instruction.
+ * Unicorn calls a helper for it, behind the block's hooks. Here the block first of all compares a word in memory, as QEMU's do, and jumps to its own
+ * end if it must; there comes the call, which leaves the block with the program counter at its first instruction. No hook of the block has been called
+ * then: it will be when the CPU goes on. So a block is seen once by its hooks whenever another thread stops the CPU. What a block hook stops goes on
+ * to the next block.
  * Source: QEMU's include/exec/gen-icount.h (as QEMU has it), tcg/tcg-opc.h (numbers of operations), tcg.h (struct TCGLabel). */
 #include "core.h"
 
-enum { SET_LABEL = 1, LD_I32 = 13, COND_LT = 2, EXIT_REQUESTED = 3, PRESENT = 1, CPU_COUNTDOWN = 0x8A40 };
+enum { TYPE_I32, SET_LABEL = 1, LD_I32 = 13, COND_LT = 2, EXIT_REQUESTED = 3, PRESENT = 1, CPU_COUNTDOWN = 0x8A40 };
 enum { UC_SKIP_PC = 0x3A32 }; /* uc_struct.skip_sync_pc_on_exit: somebody has set the program counter */
 
 static void (*unicorn_check)(void *uc, uint32_t in_delay_slot);
 static void (*unicorn_exit_tb)(void *tcg, void *block, unsigned how);
 void *(*core_new_label)(void *tcg);
+void *(*core_new_temporary)(void *tcg, int type, bool local);
 void (*core_emit_branch)(void *tcg, uint32_t condition, void *value, int32_t other, void *label);
 void (*core_emit_one)(void *tcg, int operation, uintptr_t a);
 void (*core_emit_three)(void *tcg, int operation, uintptr_t a, uintptr_t b, uintptr_t c);
 
-static struct { Env *env; uint64_t pc; void *label; } start;
+static struct { uint64_t pc; void *label; bool expected; } start; /* label: NULL, the block has Unicorn's check; expected: its check has not come yet */
 
-/* The block that is translated next begins at `pc`. */
+/* The block that is translated next begins at `pc`; nothing of it is emitted yet. */
 void core_start_block(Env *env, uint64_t pc)
 {
-    start.env = env == core_running && !env->segs[1].base ? env : NULL;
     start.pc = pc;
     start.label = NULL;
+    start.expected = env == core_running && !env->segs[1].base;
+    if (!start.expected) return;
+    char *cpu = (char *)env - CPU_ENV, *tcg = *(char **)(*(char **)(cpu + CPU_UC) + UC_TCG);
+    char *where = tcg + (uintptr_t)core_constant(tcg, (int64_t)(uintptr_t)(cpu + CPU_COUNTDOWN));
+    char *word = core_new_temporary(tcg, TYPE_I32, false);
+    start.label = core_new_label(tcg);
+    core_emit_three(tcg, LD_I32, (uintptr_t)word, (uintptr_t)where, 0);
+    core_emit_branch(tcg, COND_LT, (void *)(word - tcg), 0, start.label);
+    core_free_temporary(tcg, word);
+    core_free_temporary(tcg, where);
 }
 
 static void check(void *uc, uint32_t in_delay_slot) { unicorn_check(uc, in_delay_slot); }
@@ -37,16 +49,11 @@ static void leave(uint64_t pc)
     __asm__ volatile("" ::: "memory");
 }
 
-bool core_emit_start(void *tcg, void *function, int count, void **arguments)
+bool core_emit_start(void *function)
 {
-    if (function != (void *)check || count != 2 || !start.env || start.label) return false;
-    char *word = (char *)start.env - CPU_ENV + CPU_COUNTDOWN;
-    char *where = (char *)tcg + (uintptr_t)core_constant(tcg, (int64_t)(uintptr_t)word);
-    start.label = core_new_label(tcg);
-    core_emit_three(tcg, LD_I32, (uintptr_t)arguments[1], (uintptr_t)where, 0);
-    core_emit_branch(tcg, COND_LT, (void *)((char *)arguments[1] - (char *)tcg), 0, start.label);
-    core_free_temporary(tcg, where);
-    return true;
+    bool ours = start.expected && function == (void *)check;
+    if (ours) start.expected = false;
+    return ours;
 }
 
 static void exit_tb(void *tcg, void *block, unsigned how)
