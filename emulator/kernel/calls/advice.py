@@ -1,4 +1,4 @@
-"""What programs say of files that changes no result: advice, reading ahead, writing out. The errors are those of Linux (mm/fadvise.c,
+"""Calls about files that change no result: advice, reading ahead, writing out. The errors are those of Linux (mm/fadvise.c,
 mm/readahead.c, fs/sync.c).
 """
 
@@ -60,7 +60,7 @@ def sys_fsync(process: Process, fd: int) -> int:
 
 
 def sys_sync(process: Process) -> int:
-    """Nothing to do: the guest cannot crash the host."""
+    """Does nothing, since the guest cannot crash the host."""
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The calls that change an inode: chmod, chown, utimes. Only below writable grants, else EROFS."""
+"""The calls that change an inode: chmod, chown, utimes. They work below writable grants only, else EROFS."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def sys_chmod(process: Process, path: int, mode: int) -> int:
 
 
 def _mutable(process: Process, fd: int) -> int:
-    """Host descriptor of an inode that may be changed. Raises GuestError(EROFS, EBADF)."""
+    """The host descriptor of an inode that may be changed. Raises GuestError(EROFS, EBADF)."""
     file = process.files.get(fd)
     host = file.host()
     if not file.mutable:
@@ -100,7 +100,7 @@ def sys_fchownat(process: Process, dirfd: int, path: int, uid: int, gid: int, fl
 
 
 def _set_times(process: Process, at_fd: int, path: int, times: tuple[int | None, int | None], flags: int = 0) -> int:
-    """Sets atime and mtime, ns; None leaves one as it is."""
+    """Sets atime and mtime in ns. None leaves one unchanged."""
     if not path:
         file = process.files.get(at_fd)
         host = _mutable(process, at_fd)

@@ -1,8 +1,8 @@
 """clone and clone3: threads, and processes as fork makes them.
 
-A thread is what CLONE_THREAD says: same memory, files and signal handlers (what POSIX threads are made of). Without it a clone is a fork,
-with CLONE_VFORK a vfork; memory shared between processes by CLONE_VM alone is refused.
-Source: copy_process and sys_clone3 in kernel/fork.c, include/uapi/linux/sched.h, clone(2).
+CLONE_THREAD makes a thread, with the same memory, files and signal handlers, as POSIX threads need it. Without it a clone is a fork, with
+CLONE_VFORK a vfork. CLONE_VM alone, memory shared between processes, is refused. Source: copy_process and sys_clone3 in kernel/fork.c,
+include/uapi/linux/sched.h, clone(2).
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ CLONE_CHILD_SETTID = 0x100_0000
 CLONE_NEWUSER, CLONE_NEWPID = 0x1000_0000, 0x2000_0000
 CLONE_CLEAR_SIGHAND, CLONE_INTO_CGROUP, CLONE_NEWTIME = 1 << 32, 1 << 33, 1 << 7
 _NAMESPACES = 0x7E02_0000  # CLONE_NEW*
-_SIGNAL = 0xFF  # CSIGNAL: of clone, in the flags
+_SIGNAL = 0xFF  # CSIGNAL, in the flags of clone
 _KNOWN = 0x3_FFFF_FFFF
-_MOST_THREADS = 4096  # at a time in one process
+_MOST_THREADS = 4096  # threads of one process at a time
 _VERSION_0, _VERSION_2 = 64, 88  # bytes of struct clone_args
 
 
 @dataclass(frozen=True)
 class CloneArguments:
-    """What both calls say. stack: where the child's begins, 0: as the caller's."""
+    """The arguments of both calls. stack: where the child's stack begins; 0: as the caller's."""
 
     flags: int
     stack: int = 0
@@ -126,7 +126,7 @@ def _fork(process: Process, how: CloneArguments) -> int:
 
 
 def _set_up(process: Process, thread: Thread, how: CloneArguments) -> None:
-    """What the child has of its own, with its registers on the CPU. Raises GuestError, MemoryFault."""
+    """Sets the state of the child that differs from its parent's, with its registers on the CPU. Raises GuestError, MemoryFault."""
     if how.flags & CLONE_SETTLS:
         if process.machine is Machine.X86_64:
             process.cpu.set_fs_base(how.tls)
@@ -145,7 +145,7 @@ def _set_up(process: Process, thread: Thread, how: CloneArguments) -> None:
 
 
 def _number(process: Process) -> int:
-    """For a new thread. Raises OSError(EAGAIN) when all numbers of the run are in use."""
+    """The number of a new thread. Raises OSError(EAGAIN) when all numbers of the run are in use."""
     threads = process.threads
     try:
         return process.pids.reserve()

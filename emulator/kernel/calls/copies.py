@@ -20,7 +20,7 @@ from uselib.emulator.kernel.vfs.host_files import DirectoryFile, HostFile
 
 
 def _copy(process: Process, source: int, file: Description, offsets: tuple[int | None, int | None], count: int) -> int:
-    """Copies at most 1 MiB between host files, at offsets or where they stand."""
+    """Copies at most 1 MiB between host files, at the given offsets or at the files' own."""
     target = file.host()
     if isinstance(file, HostFile):
         count = min(count, file.room(process, offsets[1]))
@@ -38,7 +38,7 @@ def _copy(process: Process, source: int, file: Description, offsets: tuple[int |
 
 
 def _copy_all(process: Process, source: int, file: Description, position: int | None, count: int) -> int:
-    """In pieces, to a regular file as much as there is; to others what one write takes."""
+    """Copies in pieces: to a regular file all that there is, to another file what one write takes."""
     whole = isinstance(file, HostFile) and not file.waits
     done = 0
     while True:
@@ -70,7 +70,7 @@ def sys_sendfile64(process: Process, out: int, source: int, offset: int, count: 
 
 
 def _check_copied(reader: Description, writer: Description) -> None:
-    """What copy_file_range takes (generic_copy_file_checks, fs/read_write.c). Raises GuestError."""
+    """Checks the files of copy_file_range (generic_copy_file_checks, fs/read_write.c). Raises GuestError."""
     modes = [os.fstat(file.host()).st_mode for file in (reader, writer)]
     if any(stat.S_ISDIR(mode) for mode in modes):
         raise GuestError(errno.EISDIR)
@@ -83,7 +83,7 @@ def _check_copied(reader: Description, writer: Description) -> None:
 
 
 def _check_ranges(begin: int, to: int, count: int, same: bool) -> None:
-    """begin, to: positions in the two files; same: they are one. Raises GuestError."""
+    """begin, to: positions in the two files. same: both are the same file. Raises GuestError."""
     if begin < 0 or to < 0:
         raise GuestError(errno.EINVAL)
     if begin + count >= 1 << 63:

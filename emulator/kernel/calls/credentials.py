@@ -1,6 +1,6 @@
 """Users, groups and capabilities of a process.
 
-`--user 0` is root of its own tree: it has all capabilities, and what they allow concerns the guest alone. Others have none.
+`--user 0` is root of its own tree. It has all capabilities, and they concern the guest alone. Other users have none.
 Source: kernel/sys.c, kernel/groups.c, kernel/capability.c, security/commoncap.c of Linux; credentials(7), capabilities(7).
 """
 
@@ -20,9 +20,9 @@ from uselib.linker.image import Machine
 
 CAP_SETGID, CAP_SETUID, CAP_SETPCAP = 6, 7, 8
 _OF_FILES = sum(1 << capability for capability in (0, 1, 2, 3, 4, 9, 27, 32))  # CAP_FS_SET
-_KEEP = 0xFFFFFFFF  # an id of -1: as it is
+_KEEP = 0xFFFFFFFF  # an id of -1: leave it unchanged
 _KEEP16 = 0xFFFF
-_OVERFLOW = 65534  # what 16-bit calls say of a larger id
+_OVERFLOW = 65534  # what 16-bit calls return for a larger id
 _GROUPS_MOST = 65536
 
 Ids = tuple[int, int, int, int]  # real, effective, saved, of the file system
@@ -37,7 +37,7 @@ def _gids(who: ProcessIdentity) -> Ids:
 
 
 def _set_uids(process: Process, new: Ids) -> None:
-    """cap_emulate_setxuid: who stops being root loses the capabilities."""
+    """cap_emulate_setxuid: a process that stops being root loses its capabilities."""
     who = process.identity
     old = _uids(who)
     inheritable, permitted, effective, bounding = who.capabilities
@@ -113,7 +113,7 @@ def _set_three(process: Process, kind: _Kind, *wanted: int) -> int:
 
 
 def _set_file(process: Process, kind: _Kind, wanted: int) -> int:
-    """setfsuid, setfsgid: returns the old one, whether it is set or not."""
+    """setfsuid, setfsgid: returns the old id, whether the new one is set or not."""
     old = kind.get(process.identity)
     if wanted in old or (wanted != _KEEP and process.identity.can(kind.capability)):
         kind.store(process, (*old[:3], wanted))
@@ -124,7 +124,7 @@ _Setter = Callable[..., int]
 
 
 def _setter(function: _Setter, kind: _Kind, narrow: bool = False) -> Handler:
-    """narrow: of i386's first calls, whose ids have 16 bits."""
+    """narrow: the call is one of i386's first, whose ids have 16 bits."""
     if not narrow:
         return lambda process, *ids: function(process, kind, *ids)
     return lambda process, *ids: function(process, kind, *(_KEEP if i & 0xFFFF == _KEEP16 else i & 0xFFFF for i in ids))
@@ -188,7 +188,7 @@ _NEWEST = 0x20080522
 
 
 def _header(process: Process, header: int, data: int) -> tuple[int, int] | None:
-    """Elements of the data array, and the process that is meant; None: only the version was asked for."""
+    """The number of elements in the data array, and the process. None: the caller asks for the version only."""
     layout = process.structs["cap_header"]
     version, pid = layout.unpack(process.memory.read(header, layout.size))
     count = _VERSIONS.get(version)

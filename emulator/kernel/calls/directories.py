@@ -64,7 +64,7 @@ _CAP_SYS_CHROOT = 18
 
 
 def sys_chroot(process: Process, path: int) -> int:
-    """Within the guest's tree; the current directory stays where it is."""
+    """Changes the root within the guest's tree. The current directory stays where it is."""
     fs = process.fs
     found = fs.existing(None, _path(process, path))
     if found.directory is None:
@@ -81,7 +81,7 @@ def sys_chroot(process: Process, path: int) -> int:
 
 
 def sys_umask(process: Process, mask: int) -> int:
-    """The host process's own umask: it is what the host's kernel applies to files the guest makes."""
+    """Sets the umask of the host process, which the host's kernel applies to files that the guest makes."""
     return os.umask(mask & 0o777)
 
 
@@ -216,7 +216,7 @@ def sys_mkdirat(process: Process, dirfd: int, path: int, mode: int) -> int:
 
 
 def _device(number: int) -> int:
-    """new_decode_dev: the argument of mknod as st_rdev."""
+    """The argument of mknod as st_rdev (new_decode_dev)."""
     return os.makedev(number >> 8 & 0xFFF, number & 0xFF | number >> 12 & 0xFFF00)
 
 
@@ -261,7 +261,7 @@ def sys_renameat(process: Process, old_fd: int, old: int, new_fd: int, new: int)
 
 
 def sys_renameat2(process: Process, old_fd: int, old: int, new_fd: int, new: int, flags: int) -> int:
-    """RENAME_NOREPLACE (1), RENAME_EXCHANGE (2); whiteouts (4) are refused, as to one who may not make device files."""
+    """RENAME_NOREPLACE (1), RENAME_EXCHANGE (2). Whiteouts (4) are refused, as for users who may not make device files."""
     if flags & ~7 or (flags & 2 and flags & 5):
         raise GuestError(errno.EINVAL)
     if flags & 4:

@@ -1,4 +1,4 @@
-"""epoll_create, epoll_ctl, epoll_wait and their relatives, on the host's epoll(7)."""
+"""epoll_create, epoll_ctl, epoll_wait and related calls, on the host's epoll(7)."""
 
 from __future__ import annotations
 

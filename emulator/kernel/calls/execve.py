@@ -1,9 +1,8 @@
-"""exec: a new program in place of the old one.
+"""execve(2): a new program in place of the old one.
 
-The file is opened in the guest's tree; a script names its interpreter, which may be a script itself; the format's loader makes
-a new address space. The old program is given up only after that, so a failure leaves it as it was. (Linux is past
-that point when it maps segments, and kills the process for what is wrong with these.)
-Source: fs/exec.c, fs/binfmt_script.c of Linux.
+The file is opened in the guest's tree. A script names its interpreter, which may be a script itself. The format's loader makes a new address
+space. The old program is replaced only after that, so a failure leaves it as it was. (Linux has replaced it before it maps segments, and
+kills the process if that fails.) Source: fs/exec.c, fs/binfmt_script.c of Linux.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ _REMEDY = "run it with --root /, or --root DIR of its tree"
 
 
 class ExecError(GuestError):
-    """execve fails, and there is more to say than the number. program: the file that it is about; explanation, remedy: as in Diagnostic."""
+    """execve fails for a reason that errno does not tell. program: the file concerned. explanation, remedy: as in Diagnostic."""
 
     def __init__(self, number: int, program: str, explanation: str, remedy: str = "") -> None:
         super().__init__(number)
@@ -94,7 +93,7 @@ def execute(
     *,
     follow: bool = True,
 ) -> int:
-    """Loads a program into a new address space; does not return if that succeeds. first: the file, if it is open already; it is closed.
+    """Loads a program into a new address space. It does not return if that succeeds. first: the file, if it is open already; it is closed.
     Raises GuestError, OSError."""
     shown, script = name, b""
     for _ in range(_OPENED):
@@ -115,7 +114,7 @@ def execute(
 
 
 def _open(process: Process, name: bytes, script: bytes, *, follow: bool = True) -> OpenedFile:
-    """A file that may be executed. script: whose interpreter it is, or empty. Raises GuestError, OSError."""
+    """Opens a file that may be executed. script: the script whose interpreter it is, or empty. Raises GuestError, OSError."""
     try:
         found = process.fs.existing(None, name, follow)
     except GuestError as failure:
@@ -129,7 +128,7 @@ def _open(process: Process, name: bytes, script: bytes, *, follow: bool = True) 
 
 
 def check_program(process: Process, opened: OpenedFile) -> OpenedFile:
-    """Whether it may be executed; it is closed if not. Raises GuestError(EACCES)."""
+    """Closes the file if it may not be executed, and raises GuestError(EACCES)."""
     status = os.fstat(opened.fd) if opened.fd >= 0 else None
     rights = process.fs.rights
     allowed = status is not None and stat.S_ISREG(status.st_mode) and bool(status.st_mode & 0o111)
@@ -161,7 +160,9 @@ def _replace(
     arguments: list[bytes],
     environment: list[bytes],
 ) -> None:
-    """The program in an open file, in place of the one that runs. shown: what execve was given. Raises ProgramReplaced; GuestError."""
+    """Puts the program in an open file in place of the one that runs. shown: the path that execve was given. Raises ProgramReplaced;
+    GuestError.
+    """
     program = _recognise(opened, head)
     era = ERAS[program.format.era]
     if not arguments and era.fills_argv:
@@ -198,7 +199,7 @@ def _replace(
 
 
 def _set_ids(process: Process, status: os.stat_result) -> tuple[int, int]:
-    """The effective user and group of the program in a file: its set-id bits may change them."""
+    """Sets the effective user and group, which the file's set-id bits may change."""
     who = process.identity
     uid, gid, mode = process.fs.rights.owner(status)
     if process.settings.no_new_privileges or not process.fs.rights.enforced:
@@ -208,7 +209,7 @@ def _set_ids(process: Process, status: os.stat_result) -> tuple[int, int]:
 
 
 def _chance(process: Process) -> Callable[[int], int] | None:
-    """Where things go in memory, for `--aslr`: another choice for each exec, the same in each run."""
+    """The random placement of `--aslr`: another one for each exec, the same in each run."""
     if process.aslr is None:
         return None
     from random import Random  # 1 ms to load
@@ -217,7 +218,7 @@ def _chance(process: Process) -> Callable[[int], int] | None:
 
 
 def _failed(process: Process, failure: OSError | MemoryFault, program: str) -> GuestError:
-    """What execve answers if a loader fails; the user is told of a library."""
+    """The error of execve if a loader fails. A library is named to the user."""
     from uselib.loader.programs.interpreter import InterpreterError
 
     if isinstance(failure, MemoryFault):
@@ -232,7 +233,7 @@ def _failed(process: Process, failure: OSError | MemoryFault, program: str) -> G
 
 
 def _open_library(process: Process, path: str) -> Opened:
-    """A file of the guest's, for mapping. Raises OSError."""
+    """Opens a file of the guest for mapping. Raises OSError."""
     from uselib.loader.programs.interpreter import Opened
 
     if process.substitutes and not path.startswith(process.substitutes):

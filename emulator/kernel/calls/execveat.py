@@ -1,4 +1,4 @@
-"""execveat: exec of what a descriptor and a path below it name. Source: fs/exec.c of Linux (alloc_bprm), execveat(2)."""
+"""execveat: runs the program that a descriptor and a path below it name. Source: fs/exec.c of Linux (alloc_bprm), execveat(2)."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from uselib.emulator.kernel.vfs.open_files import OpenedFile, open_file
 
 
 def sys_execveat(process: Process, dirfd: int, path: int, argv: int, envp: int, flags: int) -> int:
-    """What is named by a descriptor is /dev/fd/N for the program, and for a script's interpreter, which finds nothing there if it is closed
-    by execve (ENOENT)."""
+    """A program named by a descriptor sees its name as /dev/fd/N. So does a script's interpreter, which cannot open that if execve closes the
+    descriptor (ENOENT).
+    """
     if flags & ~(C.AT_EMPTY_PATH | C.AT_SYMLINK_NOFOLLOW):
         raise GuestError(errno.EINVAL)
     name = process.memory.read_string(path, C.PATH_MAX)
@@ -37,7 +38,7 @@ def sys_execveat(process: Process, dirfd: int, path: int, argv: int, envp: int, 
 
 
 def _open(process: Process, dirfd: int, name: bytes, *, follow: bool) -> OpenedFile:
-    """The program that execveat names by a descriptor. Raises GuestError, OSError."""
+    """Opens the program that execveat names by a descriptor. Raises GuestError, OSError."""
     if name:
         return check_program(process, open_file(process.fs, directory_at(process, dirfd), name, open_flags(follow), 0))
     file = process.files.get(dirfd)

@@ -1,7 +1,7 @@
 """fcntl, flock.
 
-Only commands that act on the guest's own descriptors are passed on. Who is to get signals (F_SETOWN, F_SETSIG) is kept here and
-not told to the host.
+Only commands that act on the guest's own descriptors are passed on. The receiver of signals (F_SETOWN, F_SETSIG) is kept here and not passed
+to the host.
 """
 
 from __future__ import annotations
@@ -72,12 +72,12 @@ def set_flags(process: Process, fd: int, argument: int) -> int:
     return 0
 
 
-_WAITING = {fcntl.F_SETLKW: fcntl.F_SETLK, F_OFD_SETLKW: F_OFD_SETLK}  # commands that wait -> that do not
+_WAITING = {fcntl.F_SETLKW: fcntl.F_SETLK, F_OFD_SETLKW: F_OFD_SETLK}  # commands that wait -> commands that do not
 _HOST_FLOCK = struct.Struct("hhqqi4x")  # struct flock of a 64-bit host
 
 
 def _lock(process: Process, fd: int, address: int, layout: str, command: int) -> int:
-    """Locks are the host's. The process that F_GETLK names is the guest's, or 1 if it is another one of the host."""
+    """The host keeps the locks. F_GETLK gives the guest's number of the process, or 1 for another process of the host."""
     guest = process.structs[layout]
     kind, whence, start, length, pid = guest.unpack(process.memory.read(address, guest.size))
     host, lock = process.files.get(fd).host(), _HOST_FLOCK.pack(kind, whence, start, length, pid)
@@ -97,7 +97,7 @@ def _lock(process: Process, fd: int, address: int, layout: str, command: int) ->
 
 
 def _try_lock(process: Process, host: int, command: int, lock: bytes, wait: bool) -> None:
-    """Raises BlockingIOError: another process has it. Raises GuestError(EDEADLK) if that one waits, by others or not, for this one."""
+    """Raises BlockingIOError if another process has the lock, GuestError(EDEADLK) if that process waits, directly or not, for this one."""
     try:
         fcntl.fcntl(host, command if wait else _WAITING[command], lock)
     except BlockingIOError:
@@ -118,7 +118,7 @@ def _get_owner(process: Process, fd: int, _: int) -> int:
 
 
 def _set_owner(process: Process, fd: int, argument: int) -> int:
-    """Kept and told: O_ASYNC is not offered, so nobody gets signals."""
+    """Keeps the owner, which F_GETOWN returns. O_ASYNC is not supported, so no process gets signals."""
     file = process.files.get(fd)
     if argument == -(1 << 31):
         raise GuestError(errno.EINVAL)
@@ -155,7 +155,7 @@ def _set_signal(process: Process, fd: int, argument: int) -> int:
 
 
 def _set_lease(process: Process, fd: int, kind: int) -> int:
-    """The host's lease, on what the guest may change; SIGIO that tells of its end is the guest's."""
+    """Takes a host lease on a file that the guest may change. The guest gets the SIGIO of its end."""
     file = process.files.get(fd)
     if not isinstance(file, HostFile) or not file.mutable or not stat.S_ISREG(os.fstat(file.fd).st_mode):
         raise GuestError(errno.EINVAL)

@@ -38,8 +38,8 @@ from uselib.emulator.kernel.vfs.places import GuestDirectory
 from uselib.linker.image import Machine
 
 IOV_MAX = 1024
-MEMORY_FILES, MEMORY_FILE_SIZE = 16, 16 << 20  # memfd_create: how many are open, bytes each
-MAPPED_MEMORY_FILES = 64  # that may be mapped when one more is made
+MEMORY_FILES, MEMORY_FILE_SIZE = 16, 16 << 20  # memfd_create: how many may be open, bytes of each
+MAPPED_MEMORY_FILES = 64  # mapped files when one more is made
 
 
 def directory_at(process: Process, fd: int) -> GuestDirectory | None:
@@ -53,7 +53,7 @@ def directory_at(process: Process, fd: int) -> GuestDirectory | None:
 
 
 def path_at(process: Process, fd: int, address: int) -> tuple[GuestDirectory | None, bytes]:
-    """Start and path of an *at call. An absolute path does not look at the descriptor."""
+    """Start and path of an *at call. With an absolute path the descriptor is not used."""
     path = process.memory.read_string(address, C.PATH_MAX)
     return (None if path.startswith(b"/") else directory_at(process, fd)), path
 
@@ -117,7 +117,7 @@ def sys_writev(process: Process, fd: int, vector: int, count: int) -> int:
 
 
 def _offset(file: Description, offset: int) -> int:
-    """Checks a file offset of a positioned read or write."""
+    """Checks the file offset of a positioned read or write."""
     if offset < 0:
         raise GuestError(errno.EINVAL)
     if isinstance(file, HostFile) and file.waits and not stat.S_ISCHR(os.fstat(file.fd).st_mode):
@@ -156,7 +156,7 @@ _RWF_HIPRI, _RWF_DSYNC, _RWF_SYNC, _RWF_NOWAIT, _RWF_APPEND = 1, 2, 4, 8, 16
 
 
 def _check_how(flags: int, known: int) -> None:
-    """Flags of preadv2 and pwritev2; those of speed and of writing through change nothing here."""
+    """Checks the flags of preadv2 and pwritev2. Flags about speed and writing through have no effect here."""
     if flags & ~known:
         raise GuestError(errno.EOPNOTSUPP)
 
@@ -213,7 +213,7 @@ def sys_dup3(process: Process, old: int, new: int, flags: int) -> int:
 
 
 def writable_file(process: Process, fd: int, size: int = 0) -> int:
-    """Host descriptor of a file that is open for writing and may have `size` bytes (ftruncate, fallocate)."""
+    """The host descriptor of a file that is open for writing and may have `size` bytes (ftruncate, fallocate)."""
     file = process.files.get(fd)
     if not isinstance(file, HostFile):
         raise GuestError(errno.EBADF if file.flags & C.O_PATH else errno.EINVAL)
@@ -244,7 +244,7 @@ _KEEP_SIZE, _PUNCH_HOLE, _COLLAPSE, _ZERO, _INSERT, _UNSHARE = 1, 2, 8, 16, 32, 
 
 
 def sys_fallocate(process: Process, fd: int, mode: int, offset: int, size: int) -> int:
-    """All modes are the host's; a file system without one says EOPNOTSUPP."""
+    """The host carries out all modes. A file system without a mode gives EOPNOTSUPP."""
     if offset < 0 or size <= 0:
         raise GuestError(errno.EINVAL)
     if mode & ~(_KEEP_SIZE | _PUNCH_HOLE | _COLLAPSE | _ZERO | _INSERT | _UNSHARE):

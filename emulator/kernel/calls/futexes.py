@@ -1,4 +1,4 @@
-"""futex and futex_waitv: the arguments of their many operations. What they do: threads/futex.py, threads/pi.py.
+"""futex and futex_waitv: the arguments of their operations. The operations are in threads/futex.py and threads/pi.py.
 
 Source: kernel/futex/syscalls.c of Linux 6.1, futex(2).
 """
@@ -27,7 +27,7 @@ _SIZE_U32 = 2
 
 
 def _until(process: Process, moment: int, realtime: bool) -> int:
-    """ns from now to an absolute time."""
+    """Nanoseconds from now to an absolute time."""
     clock = process.clock
     if realtime:
         moment -= clock.wall() - clock.monotonic() if clock.realtime else EPOCH

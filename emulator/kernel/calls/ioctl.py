@@ -1,7 +1,7 @@
-"""What ioctl(2) does for descriptors of all kinds, and for terminals.
+"""ioctl(2) for descriptors of all kinds, and for terminals.
 
-The module lists what is passed on. What reaches beyond the guest is refused: characters pushed into a terminal
-(TIOCSTI), the attributes of files. A terminal of the user's keeps its size; one that the guest has made is its own.
+The module lists the requests that are passed on. Requests that reach beyond the guest are refused: characters pushed into a terminal
+(TIOCSTI), the attributes of files. The guest cannot change the size of the user's terminal; it can change that of terminals it has made.
 Source: ioctl_tty(2), drivers/tty/tty_io.c, tty_jobctrl.c.
 """
 
@@ -31,8 +31,8 @@ TIOCGSID, FIONCLEX, FIOCLEX, FIOASYNC = 0x5429, 0x5450, 0x5451, 0x5452
 TIOCGPTN, TIOCSPTLCK, TIOCGDEV, TIOCGPTPEER = 0x80045430, 0x40045431, 0x80045432, 0x5441
 _NUMBER = 4  # bytes of an int
 
-# Requests of terminals that go to the host as they are: -> bytes that the kernel reads, bytes that it writes; the argument
-# is a number where both are 0
+# Requests of terminals that go to the host unchanged -> bytes that the kernel reads, bytes that it writes. The argument # is a number where
+# both are 0.
 _PASSED: dict[int, tuple[int, int]] = {
     TCGETS: (0, 36),  # struct termios of the kernel
     TCSETS: (36, 0),
@@ -79,7 +79,7 @@ def _terminal(file: Description) -> int:
 def _pass(process: Process, file: Description, request: int, argument: int) -> int:
     fd, (read, written) = _terminal(file), _PASSED[request]
     if not read and not written:
-        # a terminal that controls another session is not taken away from it, whoever asks
+        # a terminal that controls another session is not taken from it, even for root
         return fcntl.ioctl(fd, request, 0 if request == TIOCSCTTY else argument & 0x7FFFFFFF)
     data = process.memory.read(argument, read) if read else bytes(written)
     answer = fcntl.ioctl(fd, request, data.ljust(64, b"\0"))
@@ -105,7 +105,7 @@ def _store(process: Process, address: int, value: int) -> int:
 
 
 def _get_group(process: Process, file: Description, fd: int, address: int) -> int:
-    """The terminal's foreground group; 1 where that is none of the guest's."""
+    """The terminal's foreground group; 1 for a group outside of the guest."""
     group = os.tcgetpgrp(_terminal(file))
     return _store(process, address, (process.pids.guest_group(group) or 1) if group > 0 else 0)
 
@@ -167,7 +167,7 @@ def _nonblocking(process: Process, file: Description, fd: int, address: int) -> 
 
 
 def _asynchronous(process: Process, file: Description, fd: int, address: int) -> int:
-    """FIOASYNC: files that do not send signals take it; others do here as well, without effect."""
+    """FIOASYNC: files that cannot send signals accept it. Here all others accept it too, without effect."""
     _int(process, address)
     if file.fd >= 0 and stat.S_ISREG(os.fstat(file.fd).st_mode):
         raise GuestError(errno.ENOTTY)

@@ -1,6 +1,6 @@
-"""System V shared memory, semaphores and message queues, and i386's ipc, which has all of them in one call.
+"""System V shared memory, semaphores and message queues, and i386's ipc, which combines all of them in one call.
 
-Source: ipc/shm.c, ipc/sem.c, ipc/msg.c, ipc/syscall.c of Linux. What the objects are: emulator/kernel/ipc/.
+Source: ipc/shm.c, ipc/sem.c, ipc/msg.c, ipc/syscall.c of Linux. The objects are in emulator/kernel/ipc/.
 """
 
 from __future__ import annotations
@@ -63,7 +63,9 @@ def ipc_of(process: Process) -> Ipc:
 
 
 class _IpcKind(NamedTuple):
-    """layout: of IPC_STAT. stat: commands that take a slot's number (and one that asks no permission); info: command for the numbers in use."""
+    """layout: the structure of IPC_STAT. stat: commands that take a slot's number (and one that needs no permission). info: the command for
+    the numbers in use.
+    """
 
     layout: str
     stat: tuple[int, int]
@@ -73,7 +75,7 @@ class _IpcKind(NamedTuple):
 
 
 def _control(process: Process, kind: _IpcKind, holder: Any, identifier: int, command: int, address: int) -> int | None:
-    """IPC_STAT, IPC_SET, IPC_RMID, IPC_INFO and their like; None: it is another command."""
+    """IPC_STAT, IPC_SET, IPC_RMID, IPC_INFO and similar commands. Returns None for another command."""
     ipc = ipc_of(process)
     objects, layout = holder.objects, process.structs[kind.layout]
     with ipc.area.lock:

@@ -1,4 +1,4 @@
-"""Signals sent: to processes, groups, threads, with a value.
+"""Calls that send signals: to processes, groups and threads, also with a value.
 
 Source: kernel/signal.c, kill(2), rt_sigqueueinfo(2).
 """
@@ -24,7 +24,9 @@ _CAP_KILL = 5
 
 
 def _targets(process: Process, pid: int) -> list[int]:
-    """kill(2): 0 is the group, -1 everybody else, another negative number a group. Raises GuestError(ESRCH)."""
+    """The processes that kill(2) means: 0 is the caller's group, -1 all processes but the caller, another negative number a group. Raises
+    GuestError(ESRCH).
+    """
     pids, own = process.pids, process.identity.pid
     if pid > 0:
         return [pid]
@@ -34,11 +36,13 @@ def _targets(process: Process, pid: int) -> list[int]:
     )
     if not found:
         raise GuestError(errno.ESRCH)
-    return sorted(found, key=lambda target: target == own)  # itself last: the signal may be the end
+    return sorted(found, key=lambda target: target == own)  # itself last: the signal may end it
 
 
 def _may_signal(process: Process, pid: int, signal: int) -> bool:
-    """kill_ok_by_cred: the sender's real or effective uid is the target's real or saved one. SIGCONT goes to all of the session."""
+    """Whether the sender's real or effective uid is the target's real or saved one (kill_ok_by_cred). SIGCONT may go to all processes of the
+    session.
+    """
     who = process.identity
     if pid == who.pid or who.can(_CAP_KILL):
         return True
@@ -54,7 +58,7 @@ def _send_one(process: Process, pid: int, info: SignalInfo) -> None:
     if pid == INIT:
         if not process.identity.can(_CAP_KILL):
             raise GuestError(errno.EPERM)
-        return  # init has no handlers, and so gets nothing
+        return  # init has no handlers, so it gets no signals
     if pid != process.identity.pid:
         if not process.pids.alone and process.pids.is_there(pid) and not _may_signal(process, pid, signal):
             raise GuestError(errno.EPERM)
@@ -69,14 +73,14 @@ def _send_one(process: Process, pid: int, info: SignalInfo) -> None:
 
 
 def send(process: Process, pid: int, signal: int, code: int) -> int:
-    """To this process: queued. To others of the guest's: through PidTable. What fails for all targets fails."""
+    """Sends a signal to this process (queued) and to others of the guest (through PidTable). The call fails if it fails for all targets."""
     if not 0 <= signal <= COUNT:
         raise GuestError(errno.EINVAL)
     return send_info(process, pid, SignalInfo(signal, code, process.identity.pid, process.identity.uid))
 
 
 def send_info(process: Process, pid: int, info: SignalInfo) -> int:
-    """Likewise, with what siginfo_t is to say."""
+    """As `send`, with the contents of siginfo_t."""
     failure, reached = errno.ESRCH, False
     for target in _targets(process, pid):
         try:
@@ -96,7 +100,7 @@ def sys_kill(process: Process, pid: int, signal: int) -> int:
 
 
 def _to_thread(process: Process, tid: int, info: SignalInfo | None) -> int:
-    """A signal for one thread of this process; None: whether it exists. Raises GuestError(ESRCH), ProcessEnded."""
+    """Sends a signal to one thread of this process. Without one, checks that the thread exists. Raises GuestError(ESRCH), ProcessEnded."""
     thread = process.thread if tid == process.thread.tid else process.threads.all.get(tid)
     if thread is None:
         raise GuestError(errno.ESRCH)
@@ -131,7 +135,7 @@ def _absent() -> int:
 
 
 def queued_info(process: Process, signal: int, address: int) -> SignalInfo:
-    """siginfo_t as a program makes it for sigqueue(3). Raises MemoryFault."""
+    """Reads siginfo_t as a program makes it for sigqueue(3). Raises MemoryFault."""
     word = process.machine.word
     data = process.memory.read(address, 128)
     (code,) = struct.unpack_from("<i", data, 8)
@@ -142,7 +146,7 @@ def queued_info(process: Process, signal: int, address: int) -> SignalInfo:
 
 
 def sys_rt_sigqueueinfo(process: Process, pid: int, signal: int, info: int) -> int:
-    """To the process itself with its value; to others as kill."""
+    """Sends the signal with its value to the process itself, and as kill to others."""
     if not 1 <= signal <= COUNT:
         raise GuestError(errno.EINVAL)
     queued = queued_info(process, signal, info)

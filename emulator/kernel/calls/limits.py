@@ -49,7 +49,7 @@ def _set(process: Process, resource: int, soft: int, hard: int) -> None:
 
 
 def arm_cpu_limit(process: Process) -> None:
-    """SIGXCPU for each second of CPU time from the soft limit on, SIGKILL at the hard one. The guest's time is CPU time."""
+    """Arms SIGXCPU for each second of CPU time from the soft limit on, and SIGKILL at the hard limit. The guest's time counts as CPU time."""
     soft, hard = process.limits.values[CPU]
     if soft == INFINITY:
         process.signals.disarm(CPU_LIMIT)
@@ -66,7 +66,7 @@ def arm_cpu_limit(process: Process) -> None:
 
 
 def sys_getrlimit(process: Process, resource: int, address: int) -> int:
-    """On i386 this is ugetrlimit; infinity is all bits set in both."""
+    """On i386 this is ugetrlimit. Infinity has all bits set on both machines."""
     most = process.structs.word_mask
     values = (min(value, most) for value in _get(process, resource))
     process.memory.write(address, process.structs["rlimit"].pack(*values))

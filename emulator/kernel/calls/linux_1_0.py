@@ -1,7 +1,7 @@
-"""Calls of Linux's first years that only i386 has: programs of 1993 make them, and glibc until 2.1.
+"""Calls of Linux's first years that only i386 has. Programs of 1993 make them, and glibc until 2.1.
 
 Source: fs/stat.c (cp_old_stat), kernel/sys.c (sys_olduname), kernel/signal.c (sys_sgetmask, sys_ssetmask), fs/super.c (sys_ustat) of Linux
-0.99 and later. What the first kernels had as numbers without code (stty, gtty, ftime, prof, ...) is ENOSYS, as it was.
+0.99 and later. Calls for which the first kernels had a number but no code (stty, gtty, ftime, prof, ...) fail with ENOSYS, as they did then.
 """
 
 from __future__ import annotations
@@ -68,13 +68,15 @@ def sys_ssetmask(process: Process, mask: int) -> int:
 
 
 def sys_ustat(process: Process, device: int, address: int) -> int:
-    """struct ustat: i32 free blocks, u32 free inodes, two names of 6 bytes. Every device is the one file system there is."""
+    """struct ustat: i32 free blocks, u32 free inodes, two names of 6 bytes. There is one file system, so every device gets the same
+    answer.
+    """
     process.memory.write(address, (1 << 21).to_bytes(4, "little") + (1 << 19).to_bytes(4, "little") + bytes(12))
     return 0
 
 
 def not_permitted(process: Process, *_arguments: int) -> int:
-    """For the superuser only, which no guest is: EPERM (suser() failed)."""
+    """Calls for the superuser only, which no guest is: EPERM (suser() failed)."""
     raise GuestError(errno.EPERM)
 
 

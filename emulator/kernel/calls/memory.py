@@ -22,7 +22,7 @@ from uselib.loader.memory.address_space import PAGE, PROT_EXEC, PROT_READ, PROT_
 MAP_SHARED, MAP_PRIVATE, MAP_SHARED_VALIDATE, MAP_TYPE = 1, 2, 3, 0xF
 MAP_FIXED, MAP_ANONYMOUS, MAP_32BIT, MAP_GROWSDOWN = 0x10, 0x20, 0x40, 0x100
 MAP_LOCKED, MAP_HUGETLB, MAP_FIXED_NOREPLACE = 0x2000, 0x40000, 0x100000
-MAP_KNOWN = 0x7C07F97F | 0x4000000  # LEGACY_MAP_MASK: what MAP_SHARED_VALIDATE takes
+MAP_KNOWN = 0x7C07F97F | 0x4000000  # LEGACY_MAP_MASK: the flags that MAP_SHARED_VALIDATE accepts
 PROT_SEM, PROT_GROWSDOWN, PROT_GROWSUP = 0x8, 0x1000000, 0x2000000
 MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP = 1, 2, 4
 PROT_KNOWN = PROT_READ | PROT_WRITE | PROT_EXEC
@@ -40,7 +40,7 @@ def sys_brk(process: Process, address: int) -> int:
 
 @dataclass(frozen=True)
 class _Mapped:
-    """What a descriptor brings to a mapping. fd: None for anonymous memory (/dev/zero)."""
+    """What a descriptor contributes to a mapping. fd: None for anonymous memory (/dev/zero)."""
 
     fd: int | None = None
     name: str = ""
@@ -82,7 +82,7 @@ def sys_mmap(process: Process, address: int, size: int, prot: int, flags: int, f
     if not size or kind not in (MAP_SHARED, MAP_PRIVATE, MAP_SHARED_VALIDATE):
         raise GuestError(errno.EINVAL)
     if anonymous and flags & MAP_HUGETLB:
-        raise GuestError(errno.ENOMEM)  # no such pages are set aside
+        raise GuestError(errno.ENOMEM)  # there are no huge pages
     if anonymous and (kind == MAP_SHARED_VALIDATE or (kind == MAP_SHARED and flags & MAP_GROWSDOWN)):
         raise GuestError(errno.EINVAL)
     placement = "noreplace" if flags & MAP_FIXED_NOREPLACE else "fixed" if flags & MAP_FIXED else "hint"
@@ -123,7 +123,7 @@ def sys_munmap(process: Process, address: int, size: int) -> int:
 
 
 def sys_mprotect(process: Process, address: int, size: int, prot: int) -> int:
-    """The kernel counts with 64 bits, also for 32-bit programs."""
+    """mprotect(2). The kernel computes in 64 bits, also for 32-bit programs."""
     grows = prot & (PROT_GROWSDOWN | PROT_GROWSUP)
     if grows == PROT_GROWSDOWN | PROT_GROWSUP or address % PAGE:
         raise GuestError(errno.EINVAL)
@@ -186,14 +186,16 @@ def _writable(vma: Vma) -> int:
 
 @dataclass(frozen=True)
 class _Advice:
-    """What an advice does. wrong: the error for a mapping, or 0; host: the host is told as well, which changes what is read."""
+    """What an advice does. wrong: the function that gives the error for a mapping, or 0. host: the advice goes to the host too, since it
+    changes what is read.
+    """
 
     wrong: Callable[[Vma], int] = lambda vma: 0
     host: bool = False
     forked: bool | None = None
 
 
-# Everything else that is known is advice about speed, and changes nothing here.
+# All other known values are advice about speed, which has no effect here.
 _ADVICES = {
     **dict.fromkeys((0, 1, 2, 3, 12, 13, 14, 15, 16, 17), _Advice()),
     4: _Advice(_not_locked, host=True),  # MADV_DONTNEED
@@ -241,14 +243,14 @@ def sys_msync(process: Process, address: int, size: int, flags: int) -> int:
 
 
 def sys_mincore(process: Process, address: int, size: int, vector: int) -> int:
-    """Every mapped page is in memory."""
+    """Says that every mapped page is in memory."""
     if address % PAGE:
         raise GuestError(errno.EINVAL)
     end = address + page_up(size)
     if not process.memory.vmas.covers(address, end):
         raise GuestError(errno.ENOMEM)
     count, done = (end - address) // PAGE, 0
-    while done < count:  # in pieces: the vector of a large range need not be there
+    while done < count:  # in pieces: the memory for the vector may end early
         piece = min(count - done, _MINCORE_PIECE)
         process.memory.write(vector + done, b"\1" * piece)
         done += piece

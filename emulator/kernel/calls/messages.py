@@ -1,4 +1,4 @@
-"""sendto, recvfrom, sendmsg, recvmsg, sendmmsg, recvmmsg, and i386's socketcall, which has all calls of sockets in one."""
+"""sendto, recvfrom, sendmsg, recvmsg, sendmmsg, recvmmsg, and i386's socketcall, which combines all socket calls in one."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _send(
 
 
 def _sender(file: SocketFile, received: Received) -> bytes:
-    """The struct sockaddr that a call gives; TCP tells none."""
+    """The struct sockaddr of the sender, as a call returns it. TCP returns none."""
     if received.sender is None:
         return b""
     data = sockaddr(received.sender, file.record.family)
@@ -197,7 +197,7 @@ def sys_sendmmsg(process: Process, fd: int, array: int, count: int, flags: int) 
 def sys_recvmmsg(
     process: Process, fd: int, array: int, count: int, flags: int, timeout: int, spec: str = "timespec"
 ) -> int:
-    """The time limit is looked at after each message, as Linux does."""
+    """recvmmsg(2). The time limit is checked after each message, as in Linux."""
     file = calls.socket_at(process, fd)
     layout, header = process.structs["mmsghdr"], process.structs["msghdr"]
     deadline = process.clock.now + read_timespec(process, timeout, spec) if timeout else None
@@ -217,7 +217,7 @@ def sys_recvmmsg(
                 else (guest_errno(failure) if isinstance(failure, OSError) else errno.EFAULT)
             )
             if number_of not in (errno.EAGAIN, errno.EINTR):
-                file.record.error = number_of  # the next call is told
+                file.record.error = number_of  # the next call reports it
             break
         done += 1
         if flags & MSG_WAITFORONE:
@@ -262,7 +262,7 @@ SOCKETCALL: dict[int, tuple[Handler, tuple[bool, ...]]] = {
 
 
 def sys_socketcall(process: Process, call: int, arguments: int) -> int:
-    """All of the socket calls in one (net/socket.c)."""
+    """All socket calls in one (net/socket.c)."""
     if call not in SOCKETCALL:
         raise GuestError(errno.EINVAL)
     handler, signs = SOCKETCALL[call]

@@ -1,4 +1,4 @@
-"""open with rules for the walk along the path. Source: fs/open.c (build_open_flags), openat2(2)."""
+"""openat2: open with rules for resolving the path. Source: fs/open.c (build_open_flags), openat2(2)."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def sys_openat2(process: Process, dirfd: int, path: int, how: int, size: int) ->
 
 
 def _check_walk(process: Process, start: GuestDirectory, name: bytes, flags: int, resolve: int) -> None:
-    """Where the path leads. Raises GuestError: ELOOP for a link that is not wanted, EXDEV for what lies outside."""
+    """Checks where the path leads. Raises GuestError: ELOOP for a link that the flags forbid, EXDEV for a place outside."""
     namespace = process.fs.namespace
     follow = not flags & C.O_NOFOLLOW
     found = namespace.resolve(start, name, follow, LinkCount(0) if resolve & NO_SYMLINKS else None)
@@ -88,7 +88,7 @@ def _check_walk(process: Process, start: GuestDirectory, name: bytes, flags: int
 
 
 def _in_root(process: Process, start: GuestDirectory, name: bytes, flags: int, mode: int) -> int:
-    """The directory is the root for this look-up."""
+    """Resolves the path with the directory as root (RESOLVE_IN_ROOT)."""
     namespace, before = process.fs.namespace, process.fs.namespace.top()
     namespace.change_root(start)
     try:

@@ -1,6 +1,6 @@
-"""pidfd_open, pidfd_send_signal, pidfd_getfd. waitid takes them as well (waits.py).
+"""pidfd_open, pidfd_send_signal, pidfd_getfd. waitid accepts pidfds too (waits.py).
 
-Source: kernel/pid.c of Linux. A pidfd is the host's, so that poll and epoll tell of the end.
+Source: kernel/pid.c of Linux. A pidfd is a host pidfd, so that poll and epoll report the end of the process.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from uselib.emulator.kernel.vfs.host_files import HostFile
 
 
 class PidFile(HostFile):
-    """pid: of the guest's process."""
+    """pid: the number of the guest's process."""
 
     def __init__(self, pid: int, fd: int, flags: int) -> None:
         super().__init__(fd, b"anon_inode:[pidfd]", C.O_RDWR | flags & C.O_NONBLOCK)
@@ -59,12 +59,12 @@ def sys_pidfd_send_signal(process: Process, fd: int, signal: int, info: int, fla
     if number != signal:
         raise GuestError(errno.EINVAL)
     if pid != process.identity.pid and (code >= 0 or code == SI_TKILL):
-        raise GuestError(errno.EPERM)  # only the kernel, and tkill for others, say so
+        raise GuestError(errno.EPERM)  # reserved for the kernel, and tkill to other threads
     return send_info(process, pid, queued_info(process, signal, info))
 
 
 def sys_pidfd_getfd(process: Process, fd: int, target: int, flags: int) -> int:
-    """Of the process itself; another's descriptors are not to be had (EPERM, as for who may not trace it)."""
+    """Gives descriptors of the process itself. For another process it fails (EPERM, as for a process that may not be traced)."""
     if flags:
         raise GuestError(errno.EINVAL)
     if pid_file(process, fd).pid != process.identity.pid:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def _add_pair(
     process: Process, pair: tuple[int, int], names: tuple[bytes, bytes], modes: tuple[int, int], flags: int
 ) -> tuple[int, int]:
-    """Two new descriptors. Raises GuestError(EMFILE), leaving none."""
+    """Makes two new descriptors, or none. Raises GuestError(EMFILE)."""
     cloexec = bool(flags & C.O_CLOEXEC)
     status = flags & C.O_NONBLOCK
     for fd in pair:

@@ -1,4 +1,4 @@
-"""poll, select and their relatives, on the host's poll(2)."""
+"""poll, select and related calls, on the host's poll(2)."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ from uselib.linker.image import Machine
 
 POLLIN, POLLPRI, POLLOUT, POLLERR, POLLHUP, POLLNVAL = 1, 2, 4, 8, 16, 32
 POLLRDNORM, POLLRDBAND, POLLWRNORM = 0x40, 0x80, 0x100
-_ALWAYS = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM  # what files and directories are ready for
+_ALWAYS = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM  # events that files and directories always have
 _MILLISECOND = 1_000_000  # ns
 
 
 def prepare(process: Process) -> None:
-    """Before somebody asks which descriptors are ready: timers whose time has come, signals that have been taken."""
+    """Called before the host is asked which descriptors are ready: looks at timers whose time has come, and at signals that have been
+    taken.
+    """
     if process.clock.alarm_at is not None:
         process.signals.check_timers()
     if process.signals.on_post:
@@ -98,7 +100,7 @@ _SETS = (
     (POLLIN | POLLRDNORM | POLLRDBAND, POLLHUP | POLLERR),
     (POLLOUT | POLLWRNORM, POLLERR),
     (POLLPRI, 0),
-)  # events asked for, and others that make a descriptor of the set ready (fs/select.c)
+)  # events asked for, and others that make a descriptor in the set ready (fs/select.c)
 
 
 def _select(process: Process, count: int, addresses: tuple[int, int, int], timeout: int | None) -> int:

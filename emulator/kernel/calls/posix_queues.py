@@ -58,12 +58,12 @@ def sys_mq_unlink(process: Process, name_at: int) -> int:
 
 
 def _time_left(process: Process, at: int, layout: str) -> int | None:
-    """Of an absolute time, ns; None: no limit."""
+    """The time left until an absolute time, in ns. None: no limit."""
     return max(read_timespec(process, at, layout) - process.clock.wall_now, 0) if at else None
 
 
 def _tell(process: Process, pid: int, signal: int, value: int) -> None:
-    """The message that was waited for has come."""
+    """Sends the notification of mq_notify: a message has arrived."""
     who = process.identity
     if pid == who.pid:
         process.signals.post(SignalInfo(signal, _SI_MESGQ, who.pid, who.uid, value=value))

@@ -1,4 +1,4 @@
-"""prctl(2) and personality(2). What is set is kept and told; little of it changes anything here.
+"""prctl(2) and personality(2). Values that are set are kept and returned; few have an effect here.
 
 Source: kernel/sys.c, security/commoncap.c of Linux.
 """
@@ -57,7 +57,9 @@ def _get_name(process: Process, address: int, rest: _Rest) -> int:
 
 
 def _kept(option: int, allowed: Callable[[int], bool], strict: bool = False) -> _Option:
-    """A value that is stored under the number of the option that sets it. strict: the other arguments must be 0."""
+    """Makes the handler of an option whose value is only kept, under the number of the option that sets it. strict: the other arguments must
+    be 0.
+    """
 
     def keep(process: Process, value: int, rest: _Rest) -> int:
         _invalid(not allowed(value) or (strict and any(rest)))
@@ -76,7 +78,7 @@ def _told(option: int, default: int, strict: bool = False) -> _Option:
 
 
 def _stored(option: int, default: int) -> _Option:
-    """Likewise, written as an int to where the second argument points."""
+    """As `_kept`; the value is written as an int to the address in the second argument."""
 
     def store(process: Process, address: int, rest: _Rest) -> int:
         process.memory.write(address, process.settings.controls.get(option, default).to_bytes(4, "little"))
@@ -138,7 +140,7 @@ def _tell_no_new_privileges(process: Process, value: int, rest: _Rest) -> int:
 
 
 def _ambient(process: Process, operation: int, rest: _Rest) -> int:
-    """The set is empty: nobody here has inheritable capabilities that are permitted, but root, who does not need it."""
+    """The ambient set is empty. Only root has inheritable and permitted capabilities here, and does not need the set."""
     capability, *others = rest
     _invalid(any(others))
     if operation == _AMBIENT_CLEAR:
@@ -157,7 +159,7 @@ def _tid_address(process: Process, address: int, rest: _Rest) -> int:
 
 
 def _name_mapping(process: Process, operation: int, rest: _Rest) -> int:
-    """PR_SET_VMA_ANON_NAME: names of mappings are for reading only."""
+    """PR_SET_VMA_ANON_NAME. Names of mappings only show in /proc."""
     _invalid(bool(operation))
     return 0
 
@@ -172,7 +174,7 @@ def _set_seccomp(process: Process, mode: int, rest: _Rest) -> int:
 
 
 def _set_tsc(process: Process, value: int, rest: _Rest) -> int:
-    """PR_TSC_SIGSEGV: RDTSC is for the kernel only."""
+    """With PR_TSC_SIGSEGV RDTSC faults."""
     _invalid(value not in (1, 2))
     process.settings.controls[PR_SET_TSC] = value
     process.cpu.allow_time_stamps(value == 1)
@@ -180,7 +182,7 @@ def _set_tsc(process: Process, value: int, rest: _Rest) -> int:
 
 
 def _set_subreaper(process: Process, value: int, rest: _Rest) -> int:
-    """Of the host's process as well: it gets the orphans there."""
+    """Sets the option on the host process too, which gets the orphans there."""
     process.settings.controls[PR_SET_CHILD_SUBREAPER] = int(bool(value))
     call("prctl", PR_SET_CHILD_SUBREAPER, int(bool(value)), 0, 0, 0)
     process.pids.set_subreaper(bool(value))
@@ -188,7 +190,7 @@ def _set_subreaper(process: Process, value: int, rest: _Rest) -> int:
 
 
 def _set_death_signal(process: Process, signal: int, rest: _Rest) -> int:
-    """The host sends it: a parent of the guest is one of the host."""
+    """The host sends the signal, since a parent in the guest is a parent on the host."""
     _invalid(signal > COUNT)
     process.settings.controls[PR_SET_PDEATHSIG] = signal
     if not process.pids.alone:
@@ -248,7 +250,7 @@ def sys_prctl(process: Process, option: int, second: int, third: int, fourth: in
 
 
 def sys_personality(process: Process, wanted: int) -> int:
-    """Kept; programs run as PER_LINUX in any case."""
+    """The value is kept. All programs run as PER_LINUX."""
     before = process.settings.personality
     if wanted != 0xFFFFFFFF:
         process.settings.personality = wanted & 0xFFFFFFFF

@@ -1,7 +1,7 @@
-"""What only the machine's root may do, and what this kernel does not have.
+"""Calls that only the machine's root may make, and calls that this kernel does not have.
 
-Nobody may here: `--user 0` is root of files and processes of its own, not of the machine. An ordinary user gets the error of a kernel that
-looks at the rights first. Source: the manual pages of section 2; kernel/sys.c, kernel/reboot.c, fs/namespace.c of Linux.
+No guest may make the former: `--user 0` is root of its own files and processes, not of the machine. An ordinary user gets the error of a
+kernel that checks the rights first. Source: the manual pages of section 2; kernel/sys.c, kernel/reboot.c, fs/namespace.c of Linux.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NAME_MOST = 64  # bytes of a host name
 
 
 def fails(number: int) -> Handler:
-    """A call that gives this error, whatever its arguments."""
+    """Makes the handler of a call that always fails with this error."""
 
     def not_permitted(process: Process, *_: int) -> int:
         raise GuestError(number)
@@ -65,7 +65,7 @@ _CLONE_KNOWN = _CLONE_ALONE | 0x7E020000 | 0x80 | 0x10000 | 0x800 | 0x100
 
 
 def sys_unshare(process: Process, flags: int) -> int:
-    """Nothing is shared between processes that clone made with these flags; there is one namespace of each kind."""
+    """unshare(2). Processes share nothing that these flags could separate, and there is one namespace of each kind."""
     if flags & ~_CLONE_KNOWN:
         raise GuestError(errno.EINVAL)
     if flags & ~_CLONE_ALONE:
@@ -82,7 +82,7 @@ _LOG_CLOSE, _LOG_OPEN, _LOG_READ_ALL, _LOG_UNREAD, _LOG_SIZE = 0, 1, 3, 9, 10
 
 
 def sys_syslog(process: Process, action: int, buffer: int, size: int) -> int:
-    """The kernel's log, which is empty, for those who may look."""
+    """The kernel's log, which is empty, for users who may read it."""
     if not 0 <= action <= _LOG_SIZE:
         raise GuestError(errno.EINVAL)
     if not process.identity.can(CAP_SYS_ADMIN):
@@ -93,7 +93,7 @@ def sys_syslog(process: Process, action: int, buffer: int, size: int) -> int:
 
 
 def sys_ptrace(process: Process, request: int, pid: int, address: int, data: int) -> int:
-    """Nobody traces here but the emulator."""
+    """ptrace(2) is refused: only the emulator traces."""
     if request == 0:  # PTRACE_TRACEME
         raise GuestError(errno.EPERM)
     if pid <= 0:
@@ -108,7 +108,7 @@ _KCMP_FILE, _KCMP_KINDS = 0, 8
 
 
 def sys_kcmp(process: Process, first: int, second: int, kind: int, one: int, two: int) -> int:
-    """Of the process itself: 0 for the same, 1 or 2 for an order."""
+    """Compares resources of the process itself: 0 if they are the same, 1 or 2 for an order."""
     if not 0 <= kind < _KCMP_KINDS:
         raise GuestError(errno.EINVAL)
     for pid in (first, second):
@@ -142,14 +142,14 @@ _MEMBARRIERS = 1 | 2 | 4 | 8 | 16 | 32 | 64  # GLOBAL to PRIVATE_EXPEDITED_SYNC_
 
 
 def sys_membarrier(process: Process, command: int, flags: int, cpu: int) -> int:
-    """With one processor every thread has seen what the others wrote when it runs."""
+    """Does nothing: with one processor each thread sees all earlier stores of the others when it runs."""
     if flags or (command and (command not in (1, 2, 4, 8, 16, 32, 64))):
         raise GuestError(errno.EINVAL)
     return 0 if command else _MEMBARRIERS
 
 
 def sys_get_mempolicy(process: Process, mode: int, mask: int, most: int, address: int, flags: int) -> int:
-    """One node: the default policy; MPOL_F_MEMS_ALLOWED (4) is node 0."""
+    """There is one node: the policy is the default one, and MPOL_F_MEMS_ALLOWED (4) gives node 0."""
     if flags & ~7 or (flags & 4 and flags & 3):
         raise GuestError(errno.EINVAL)
     if mode:
@@ -169,7 +169,7 @@ def sys_set_mempolicy(process: Process, mode: int, mask: int, most: int) -> int:
 
 
 def sys_modify_ldt(process: Process, function: int, address: int, size: int) -> int:
-    """The table is empty; programs use set_thread_area."""
+    """The local descriptor table is empty. Programs use set_thread_area."""
     if function in (0, 2):
         return 0
     raise GuestError(errno.EINVAL if function == 1 else errno.ENOSYS)

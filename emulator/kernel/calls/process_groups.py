@@ -1,5 +1,5 @@
-"""Groups and sessions. Each of the guest's is one of the host's as well (pids.PidTable), so that the host's terminals and waits
-know it; which process is in which, the guest's table says. Source: kernel/sys.c, kernel/exit.c of Linux.
+"""Groups and sessions. Each group of the guest is a group of the host as well (pids.PidTable), so that the host's terminals and waits know
+it. The guest's table says which process is in which group. Source: kernel/sys.c, kernel/exit.c of Linux.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Syscall
 
-INIT = 1  # is there, in a group and a session of its own
+INIT = 1  # it exists, in a group and a session of its own
 
 
 def groups_of(process: Process, pid: int) -> tuple[int, int]:
-    """Group and session of a process, 0 being this one. Raises GuestError(ESRCH)."""
+    """Group and session of a process; 0 means this one. Raises GuestError(ESRCH)."""
     if pid == INIT:
         return INIT, INIT
     try:
@@ -38,7 +38,7 @@ def sys_getsid(process: Process, pid: int) -> int:
 
 
 def sys_setpgid(process: Process, pid: int, group: int) -> int:
-    """Of itself, or of a child that has not called execve. Raises GuestError(EINVAL, ESRCH, EPERM, EACCES)."""
+    """Sets the group of the process itself, or of a child that has not called execve. Raises GuestError(EINVAL, ESRCH, EPERM, EACCES)."""
     own, pids = process.identity.pid, process.pids
     pid = pid or own
     group = group or pid

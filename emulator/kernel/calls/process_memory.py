@@ -1,4 +1,4 @@
-"""Memory of a process by way of the kernel: process_vm_readv, process_vm_writev. Of the caller's own only: other guests' is refused (EPERM).
+"""process_vm_readv and process_vm_writev, on the memory of the caller only. For other processes they fail (EPERM).
 
 Source: mm/process_vm_access.c of Linux.
 """
@@ -19,7 +19,7 @@ Parts = list[tuple[int, int]]
 
 
 def _pieces(sources: Parts, targets: Parts) -> Iterator[tuple[int, int, int]]:
-    """(source, target, size) of what is copied in one go: within an element of each side and a page of each side."""
+    """(source, target, size) of the copies: each lies within one element and one page on both sides."""
     other = iter(targets)
     target = left = 0
     for source, size in sources:

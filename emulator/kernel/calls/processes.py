@@ -1,4 +1,4 @@
-"""Processes: fork, exit (exec is in execve.py, wait in waits.py, what concerns a thread in threads.py).
+"""fork and exit (exec is in execve.py, wait in waits.py, calls about threads in threads.py).
 
 A guest fork is a fork of the host process: memory, descriptors and the CPU's state are inherited by the host's own
 copy-on-write. vfork is fork. clone is in clone.py.
@@ -37,7 +37,7 @@ _FAULTS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}  # of th
 
 
 def sys_exit(process: Process, status: int) -> int:
-    """Of the calling thread; the last one's is the end of the process, with its status (synchronize_group_exit)."""
+    """Ends the calling thread. The last thread's exit ends the process with its status (synchronize_group_exit)."""
     threads, thread = process.threads, process.thread
     if threads.many and threads.scheduler is not None:
         robust.thread_ends(process, thread)
@@ -62,14 +62,14 @@ def sys_vfork(process: Process) -> int:
 
 
 def give_back(process: Process) -> None:
-    """A vfork child has called execve or is about to end: its parent goes on."""
+    """A vfork child has called execve or is about to end, so its parent goes on."""
     if process.borrowed >= 0:
         os.close(process.borrowed)
         process.borrowed = -1
 
 
 def fork(process: Process, *, borrow: bool = False) -> int:
-    """borrow: vfork's order of events, the parent waiting for the child's execve or end. Memory is not shared."""
+    """borrow: as in vfork, the parent waits for the child's execve or end. Memory is not shared."""
     most, first = process.limits.processes, process.pids.alone
     own = process.limits.values[NPROC][0]
     if own != INFINITY and not process.identity.can(_CAP_SYS_RESOURCE) and not process.pids.has_room(own):
@@ -77,8 +77,8 @@ def fork(process: Process, *, borrow: bool = False) -> int:
     if not process.pids.has_room(most):
         process.talk.once(f"it has {most} processes, as many as it may (--max-processes): fork gets EAGAIN")
         raise GuestError(errno.EAGAIN)
-    if first:  # what all processes of the guest share is made
-        table.rows()  # imported once, and not by each child that needs them
+    if first:  # make what all processes of the guest share
+        table.rows()  # imported once here, not by each child
         process.terminals.reserve()
         process.fs.rights.owners.share()
         publish(process)
@@ -111,11 +111,12 @@ def fork(process: Process, *, borrow: bool = False) -> int:
 
 
 def _begin_child(process: Process, child: int, register: int, done: int) -> None:
-    """In the host process that is guest process `child`. register: closed once the table has it; done: what a vfork child
-    closes at its end or execve, -1: it is none."""
+    """In the host process of guest process `child`. register: the descriptor that is closed once the table has it. done: the one that a vfork
+    child closes at its end or execve; -1: it is no vfork child.
+    """
     who = process.identity
     process.pids.register(child, who.pid)
-    give_back(process)  # our parent's, if that is a vfork child itself
+    give_back(process)  # the parent's descriptor, if the parent is a vfork child itself
     if done >= 0:
         process.borrowed = done
     who.parent, who.pid, who.started = who.pid, child, process.clock.now
@@ -142,7 +143,7 @@ def _begin_child(process: Process, child: int, register: int, done: int) -> None
 
 
 def _wait_for_end(process: Process, fd: int) -> None:
-    """Until the other end of a pipe has been closed. No signal ends this (vfork); other threads run."""
+    """Waits until the other end of a pipe has been closed. No signal ends the wait (vfork); other threads run."""
     scheduler = process.threads.scheduler
     if process.threads.many and scheduler is not None:
         poller = select.poll()

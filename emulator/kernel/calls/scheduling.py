@@ -1,5 +1,5 @@
-"""Policies, priorities, affinity, of the guest's one processor. They are kept and shown, and change nothing: the order in which
-threads run is the scheduler's of the emulator. Source: kernel/sched/syscalls.c, block/ioprio.c of Linux; sched(7).
+"""Policies, priorities and affinity on the guest's one processor. They are kept and returned, and have no effect: the emulator's scheduler
+decides the order of threads. Source: kernel/sched/syscalls.c, block/ioprio.c of Linux; sched(7).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _POLICIES = (OTHER, FIFO, RR, BATCH, IDLE)
 _RESET_ON_FORK = 0x40000000
 _MOST = 99
 CAP_SYS_NICE, CAP_SYS_ADMIN = 23, 21
-_SLICE = SECOND // 10  # of SCHED_RR
+_SLICE = SECOND // 10  # time slice of SCHED_RR
 
 
 def _check(process: Process, pid: int) -> bool:
@@ -35,7 +35,7 @@ def _check(process: Process, pid: int) -> bool:
 
 
 def _may(process: Process, pid: int) -> None:
-    """check_same_owner. Raises GuestError(EPERM)."""
+    """Checks the owner (check_same_owner). Raises GuestError(EPERM)."""
     who = process.identity
     if who.can(CAP_SYS_NICE):
         return
@@ -194,7 +194,7 @@ _PROCESS, _GROUP, _USER = range(3)
 
 
 def _chosen(process: Process, which: int, who: int) -> list[int]:
-    """Processes. Raises GuestError(EINVAL, ESRCH)."""
+    """The processes that the arguments choose. Raises GuestError(EINVAL, ESRCH)."""
     if which not in (_PROCESS, _GROUP, _USER):
         raise GuestError(errno.EINVAL)
     pids, own = process.pids, process.identity
@@ -212,7 +212,7 @@ def _chosen(process: Process, which: int, who: int) -> list[int]:
 
 
 def sys_getpriority(process: Process, which: int, who: int) -> int:
-    """The kernel returns 20 - nice, of the one with the lowest."""
+    """getpriority(2). The kernel returns 20 - nice, for the lowest nice value among the processes."""
     found = _chosen(process, which, who)
     own = process.identity.pid
     known = [pid for pid in found if pid != 1 and (pid == own or pid not in process.threads.all)]
@@ -222,7 +222,7 @@ def sys_getpriority(process: Process, which: int, who: int) -> int:
 
 
 def sys_setpriority(process: Process, which: int, who: int, nice: int) -> int:
-    """Of this process; of others it is allowed or refused, and without effect."""
+    """Sets the nice value of this process. For others the call succeeds or fails by the rules, without effect."""
     nice = max(-20, min(nice, 19))
     own = process.identity
     for pid in _chosen(process, which, who):
@@ -254,7 +254,7 @@ _IO_NONE, _IO_REAL_TIME, _IO_BEST_EFFORT, _IO_IDLE = range(4)
 
 
 def sys_ioprio_get(process: Process, which: int, who: int) -> int:
-    """Counted from 1: a process, a group, a user."""
+    """ioprio_get(2). which: 1 for a process, 2 for a group, 3 for a user."""
     _chosen(process, which - 1, who)
     own = process.settings.io_priority
     return _IO_BEST_EFFORT << _IO_CLASS | 4 if own is None else own

@@ -1,4 +1,4 @@
-"""seccomp(2), and what prctl(PR_SET_SECCOMP) shares with it. Source: kernel/seccomp.c of Linux."""
+"""seccomp(2) and prctl(PR_SET_SECCOMP). Source: kernel/seccomp.c of Linux."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _of(process: Process) -> Seccomp:
 
 
 def set_strict(process: Process) -> int:
-    """From now on read, write, exit and sigreturn. Raises GuestError."""
+    """From now on only read, write, exit and sigreturn are allowed. Raises GuestError."""
     found = _of(process)
     found.be_strict()
     process.settings.seccomp = found
@@ -48,7 +48,7 @@ def set_strict(process: Process) -> int:
 
 
 def set_filter(process: Process, address: int) -> int:
-    """From now on a filter is asked for each call. address: of struct sock_fprog. Raises GuestError, MemoryFault."""
+    """From now on the filter decides each call. address: of struct sock_fprog. Raises GuestError, MemoryFault."""
     word = process.structs.word
     head = process.memory.read(address, 2 * word)
     count, rows = int.from_bytes(head[:2], "little"), int.from_bytes(head[word:], "little")
@@ -82,7 +82,7 @@ def sys_seccomp(process: Process, operation: int, how: int, address: int) -> int
 
 
 def refused(process: Process, number: int, arguments: Sequence[int]) -> int | None:
-    """What a call gives that the process has forbidden itself; None: it may be made. Raises ProcessEnded, ThreadEnded."""
+    """The result of a call that the process has forbidden itself; None: the call is allowed. Raises ProcessEnded, ThreadEnded."""
     forbidden = process.settings.seccomp
     assert forbidden is not None
     after = process.cpu.pc + (2 if process.machine is Machine.X86_64 else 0)  # the call's instruction
@@ -92,7 +92,7 @@ def refused(process: Process, number: int, arguments: Sequence[int]) -> int | No
     if action == ERRNO:
         return -min(value, 4095)
     if action in (TRACE, NOTIFY):
-        return -errno.ENOSYS  # nobody looks on
+        return -errno.ENOSYS  # there is no tracer
     if action == TRAP:
         architecture = ARCHITECTURE[process.machine]
         process.signals.force(SignalInfo(SIGSYS, 1, address=after, status=number, error=architecture, number=value))

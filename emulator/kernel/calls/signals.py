@@ -1,4 +1,4 @@
-"""Actions, masks, waiting for signals, the stack of handlers.
+"""Signals: actions, masks, waiting for them, the stack of handlers.
 
 Source: kernel/signal.c; struct kernel_sigaction (arch/x86/include/asm/signal.h).
 """
@@ -187,7 +187,7 @@ def _suspend(process: Process, mask: int) -> int:
 
 
 def sys_rt_sigtimedwait(process: Process, wanted: int, info: int, timeout: int, size: int) -> int:
-    """Takes a pending signal of the set; waits for one in the host's way."""
+    """Takes a pending signal of the set, or waits for one."""
     _check_size(size)
     layout = process.structs["timespec"]
     limit: int | None = None
@@ -209,7 +209,7 @@ def sys_rt_sigtimedwait_time64(process: Process, wanted: int, info: int, timeout
 
 
 def _timed_wait(process: Process, mask: int, info_at: int, limit: int | None) -> int:
-    """While it waits the thread counts as one that does not block the signals of the set."""
+    """Waits. Meanwhile the thread counts as one that does not block the signals of the set."""
     signals, thread = process.signals, process.thread
     numbers = [n for n in range(1, COUNT + 1) if mask & bit(n) and n not in (SIGKILL, SIGSTOP)]
 

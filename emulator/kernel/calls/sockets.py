@@ -1,6 +1,6 @@
 """socket, bind, connect, listen, accept, shutdown, names and options, socketpair, and i386's socketcall.
 
-What a socket is: emulator/kernel/sockets/. Transfer of data: messages.py.
+The sockets themselves are in emulator/kernel/sockets/. Calls that transfer data are in messages.py.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def read_sockaddr(process: Process, address: int, size: int) -> bytes:
 
 
 def write_sockaddr(process: Process, address: int, length_at: int, data: bytes) -> None:
-    """As much as the caller has room for, and the whole length. A null pointer: the caller does not want it."""
+    """Writes an address, cut to the caller's room, and its whole length. A null pointer means that the caller does not want it."""
     if not address:
         return
     room = int.from_bytes(process.memory.read(length_at, 4), "little", signed=True)
@@ -90,7 +90,7 @@ def write_sockaddr(process: Process, address: int, length_at: int, data: bytes) 
 
 
 def destination(process: Process, file: SocketFile, data: bytes) -> tuple[Address, tuple[int, int] | None]:
-    """An address that is sent or connected to, and the file of that name. Raises GuestError."""
+    """The address of a send or connect, and the file of that name. Raises GuestError."""
     if file.record.family in INET:
         return inet_address(file.record.family, data), None
     name = unix_name(data)

@@ -1,6 +1,6 @@
-"""splice, tee, vmsplice: what a pipe holds, to and from files and memory.
+"""splice, tee, vmsplice: move the contents of pipes to and from files and memory.
 
-Source: fs/splice.c of Linux. Between files of the host the host's calls do it; a socket's bytes are copied.
+Source: fs/splice.c of Linux. For files of the host the host's calls are made. Bytes of sockets are copied.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def _spliced(
 
 
 def _copied(process: Process, reader: HostFile, writer: HostFile, count: int) -> int:
-    """Between a pipe and a socket."""
+    """Copies between a pipe and a socket."""
     count = min(count, _MOST)
     if isinstance(reader, SocketFile):
         data = reader.host_socket.recv(count, 0x40)
@@ -133,7 +133,7 @@ def sys_tee(process: Process, source: int, target: int, count: int, flags: int) 
 
 
 def sys_vmsplice(process: Process, fd: int, array: int, count: int, flags: int) -> int:
-    """The pages are copied."""
+    """vmsplice(2). The pages are copied."""
     if flags & ~_KNOWN:
         raise GuestError(errno.EINVAL)
     file = process.files.get(fd)

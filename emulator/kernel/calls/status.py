@@ -1,7 +1,7 @@
 """The stat family, access, statfs.
 
-Of the host's status the guest sees what programs need, made independent of the machine they run on: one st_dev for all
-files, and the host's user and group shown as the guest's own (ProcessIdentity). Inode numbers and times are the host's.
+The guest sees the host's status of a file, without what depends on the host's set-up: all files have one st_dev, and the host's user and
+group are shown as the guest's own (ProcessIdentity). Inode numbers and times are the host's.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Status:
             self._made(process, special)
 
     def _made(self, process: Process, special: SyntheticFile) -> None:
-        """Of what exists in the guest's tree only: root's, but for the files of a process."""
+        """The status of a file that exists only in the guest's tree. It belongs to root, except the files of a process."""
         self.node = device_number(special)
         owner = process.identity if special.pid == process.identity.pid else None
         self.uid, self.gid = (owner.effective_uid, owner.effective_gid) if owner is not None else (0, 0)
@@ -65,7 +65,7 @@ class Status:
             self._terminal(process, special.number)
 
     def _terminal(self, process: Process, number: int) -> None:
-        """A slave, whichever name it was found by."""
+        """The status of a terminal (a slave), whichever name it was found by."""
         self.mode, self.inode, self.links = stat.S_IFCHR | 0o620, number + 3, 1
         self.uid, self.gid = process.identity.uid, _TTY_GROUP
         self.node = os.makedev(TERMINAL_MAJOR, number)
@@ -164,7 +164,7 @@ def sys_fstat64(process: Process, fd: int, address: int) -> int:
 
 
 def _status_at(process: Process, dirfd: int, path: int, flags: int) -> Status:
-    """Raises GuestError(EINVAL) for flags that are none of these calls'."""
+    """The status at a path. Raises GuestError(EINVAL) for flags that these calls do not have."""
     name = _path(process, path) if path or not flags & C.AT_EMPTY_PATH else b""
     if not name and flags & C.AT_EMPTY_PATH:
         if dirfd == C.AT_FDCWD:
@@ -249,7 +249,7 @@ def sys_faccessat2(process: Process, dirfd: int, path: int, mode: int, flags: in
 
 
 def _store_statfs(process: Process, address: int, layout: str) -> int:
-    """One file system for everything, with room: what the host really has is not shown."""
+    """Shows one file system for all files, with free space. The host's real numbers are not shown."""
     values: dict[str, int | bytes] = {
         "type": 0xEF53,  # EXT4_SUPER_MAGIC
         "bsize": 4096,

@@ -1,4 +1,4 @@
-"""What a thread tells the kernel of itself, and gives way to others with.
+"""Calls by which a thread tells the kernel about itself, and sched_yield.
 
 Source: kernel/fork.c (set_tid_address), kernel/futex/syscalls.c (robust lists), kernel/sched/core.c, kernel/rseq.c of Linux.
 """
@@ -23,7 +23,7 @@ _UNINITIALIZED = 0xFFFF_FFFF  # RSEQ_CPU_ID_UNINITIALIZED
 
 
 def sys_set_tid_address(process: Process, address: int) -> int:
-    """The word there becomes 0 when the thread ends, and who waits for it is woken."""
+    """The word at the address becomes 0 when the thread ends, and a thread that waits for it is woken."""
     process.thread.clear_tid = address
     return process.thread.tid
 
@@ -54,7 +54,7 @@ def sys_sched_yield(process: Process) -> int:
 
 
 def sys_rseq(process: Process, address: int, size: int, flags: int, signature: int) -> int:
-    """There is one processor: its number in the program's area is 0 as long as the area is registered (threads/sequences.py)."""
+    """Registers the area of rseq(2). With one processor its number there is always 0 (threads/sequences.py)."""
     thread = process.thread
     known = thread.sequences
     if flags & _UNREGISTER:

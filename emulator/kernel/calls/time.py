@@ -1,4 +1,4 @@
-"""Reading the clocks and sleeping. What the clocks say is decided in clock.Clock."""
+"""Reading the clocks and sleeping. clock.Clock decides the time that the clocks show."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CPU = frozenset({2, 3})  # PROCESS_CPUTIME_ID, THREAD_CPUTIME_ID
 
 
 def read_clock(clock: Clock, which: int) -> int:
-    """ns. Raises GuestError(EINVAL) for a clock that does not exist."""
+    """The time of a clock in ns. Raises GuestError(EINVAL) for a clock that does not exist."""
     if which in _MONOTONIC:
         return clock.monotonic()
     if which in WALL_CLOCKS:
@@ -33,7 +33,7 @@ def read_clock(clock: Clock, which: int) -> int:
 
 
 def sys_time(process: Process, address: int) -> int:
-    seconds = process.clock.wall() // SECOND & process.structs.word_mask  # i386: cut, from 2038 on
+    seconds = process.clock.wall() // SECOND & process.structs.word_mask  # i386: 32 bits, cut off from 2038 on
     if address:
         process.memory.write(address, seconds.to_bytes(process.structs.word, "little"))
     return seconds
@@ -84,7 +84,7 @@ def sys_clock_settime(process: Process, which: int, address: int) -> int:
 
 
 def read_timespec(process: Process, address: int, layout: str) -> int:
-    """ns. Raises GuestError(EINVAL)."""
+    """A struct timespec in ns. Raises GuestError(EINVAL)."""
     spec = process.structs[layout]
     seconds, nanoseconds = spec.unpack(process.memory.read(address, spec.size))
     if seconds < 0 or not 0 <= nanoseconds < SECOND:
@@ -130,7 +130,7 @@ def sys_times(process: Process, address: int) -> int:
 
 
 def rusage(process: Process, nanoseconds: int) -> bytes:
-    """struct rusage with this CPU time; also for wait4."""
+    """A struct rusage with this CPU time. wait4 uses it too."""
     seconds, rest = divmod(nanoseconds, SECOND)
     values: dict[str, int | bytes] = {"utime_sec": seconds, "utime_usec": rest // MICROSECOND, "maxrss": 4096}
     return process.structs["rusage"].encode(values)

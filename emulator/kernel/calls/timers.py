@@ -1,4 +1,4 @@
-"""timer_create and its family, timerfd_create and its family.
+"""timer_create, timerfd_create and related calls.
 
 Source: kernel/time/posix-timers.c, fs/timerfd.c. All clocks of the guest are one (clock.py), so a timer of any clock is due at a monotonic time.
 """
@@ -31,7 +31,7 @@ _OVERRUN_MAX = 2**31 - 1
 
 @dataclass(eq=False)
 class PosixTimer:
-    """timer_create. notify: SIGEV_*; tid: of the thread that gets the signal, 0: the process. overrun: of the last signal."""
+    """A timer of timer_create. notify: SIGEV_*. tid: the thread that gets the signal; 0: the process. overrun: that of the last signal."""
 
     number: int
     which: int
@@ -43,7 +43,7 @@ class PosixTimer:
 
 
 class PosixTimers:
-    """Those of a process."""
+    """The timers of a process."""
 
     def __init__(self, _: object) -> None:
         self.all: dict[int, PosixTimer] = {}
@@ -53,7 +53,7 @@ class PosixTimers:
 def _timers(process: Process) -> PosixTimers:
     shared = process.shared
     found = shared.part(PosixTimers)
-    shared.in_child.setdefault(PosixTimers, found.all.clear)  # a child inherits none
+    shared.in_child.setdefault(PosixTimers, found.all.clear)  # a child inherits no timers
     shared.after_exec.setdefault(PosixTimers, lambda: _forget(process, found))
     return found
 
@@ -121,7 +121,7 @@ def _write_setting(process: Process, address: int, layout: str, setting: tuple[i
 
 
 def _deadline(process: Process, which: int, value: int, absolute: bool) -> int:
-    """The monotonic time of a setting; at least 1, as 0 is none."""
+    """The monotonic time of a setting. It is at least 1, since 0 means no timer."""
     clock = process.clock
     if not absolute:
         return clock.now + value
@@ -147,7 +147,7 @@ def sys_timer_settime(process: Process, number: int, flags: int, new: int, old: 
 
 
 def _expired(process: Process, timer: PosixTimer, count: int) -> None:
-    """Sends the signal. One that is pending still is not sent again: it tells how often that was (its overrun)."""
+    """Sends the signal. A signal that is still pending is not sent again; its overrun counts these expiries."""
     if timer.notify == SIGEV_NONE:
         return
     signals, thread = process.signals, process.threads.all.get(timer.tid) if timer.tid else None

@@ -37,7 +37,7 @@ _USER_DESC = struct.Struct("<IIII")  # entry_number, base_addr, limit, flags
 
 
 def _descriptor(base: int, limit: int, flags: int) -> int:
-    """fill_ldt: a data or code segment for ring 3 from struct user_desc."""
+    """A descriptor of a data or code segment for ring 3 from struct user_desc (fill_ldt)."""
     wide, contents = flags & 1, flags >> 1 & 3
     read_only, pages, absent, usable = (flags >> bit & 1 for bit in (3, 4, 5, 6))
     kind = (0 if read_only else 2) | contents << 2 | 1
@@ -59,7 +59,7 @@ def sys_set_thread_area(process: Process, address: int) -> int:
 
 
 def put_descriptor(process: Process, thread: Thread, address: int, *, choose: bool) -> None:
-    """A struct user_desc becomes a descriptor of the thread that is on the CPU (do_set_thread_area). choose: entry -1 is any that is free.
+    """Sets a descriptor of the thread on the CPU from a struct user_desc (do_set_thread_area). choose: entry -1 means any free one.
     Raises GuestError, MemoryFault."""
     entry, base, limit, flags = _USER_DESC.unpack(process.memory.read(address, 16))
     tls = thread.tls

@@ -1,4 +1,4 @@
-"""uselib(2): the call that today's kernels no longer have. Each era's kernel has its own checks (eras.py)."""
+"""uselib(2), which today's kernels no longer have. Each era's kernel has its own checks (eras.py)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from uselib.emulator.kernel.vfs.open_files import open_file
 
 
 def sys_uselib(process: Process, path: int) -> int:
-    """Maps a library where it was linked. Errors as of the era's kernel, and EEXIST for an overlap."""
+    """Maps a library where it was linked. The errors are those of the era's kernel, and EEXIST for an overlap."""
     era = process.era
     if era.null_path and not path:
         raise GuestError(errno.EINVAL)
@@ -25,7 +25,7 @@ def sys_uselib(process: Process, path: int) -> int:
         raise GuestError(era.not_a_file)
     try:
         mode = os.fstat(opened.fd).st_mode
-        if stat.S_ISREG(mode) and not mode & 0o444:  # the host may be the superuser, the guest is not
+        if stat.S_ISREG(mode) and not mode & 0o444:  # the host process may be the superuser; the guest is not
             raise GuestError(errno.EACCES)
         label = opened.path.decode("utf-8", "surrogateescape")
         era.map_library(process.memory, opened.fd, label, process.libraries)

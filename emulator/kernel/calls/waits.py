@@ -26,7 +26,7 @@ _WAITID_OPTIONS = WNOHANG | WUNTRACED | WEXITED | WCONTINUED | WNOWAIT | 0xE0000
 
 
 def _target(process: Process, id_type: int, number: int) -> tuple[int, int]:
-    """waitid's type and number for the host. A group is that of a child. Raises GuestError(ECHILD)."""
+    """waitid's type and number for the host. A group must be that of a child. Raises GuestError(ECHILD)."""
     pids, own = process.pids, process.identity.pid
     if id_type == P_ALL:
         return P_ALL, 0
@@ -44,7 +44,7 @@ def _target(process: Process, id_type: int, number: int) -> tuple[int, int]:
 
 
 def _wait(process: Process, id_type: int, target: int, flags: int) -> os.waitid_result | None:
-    """waitid of the host, which a signal with a guest handler ends (EINTR)."""
+    """Calls the host's waitid. A signal with a guest handler ends the wait (EINTR)."""
     if flags & WNOHANG or (not patient(process) and process.clock.alarm_at is None):
         return os.waitid(id_type, target, flags)
     woken = not process.threads.many and process.signals.watch_children()
@@ -63,7 +63,7 @@ def _wait(process: Process, id_type: int, target: int, flags: int) -> os.waitid_
 
 
 def sys_wait4(process: Process, pid: int, status_at: int, options: int, usage: int) -> int:
-    if options & 0x1FFF_FFFF & ~(WNOHANG | WUNTRACED | WCONTINUED):  # __WCLONE and its kin are accepted
+    if options & 0x1FFF_FFFF & ~(WNOHANG | WUNTRACED | WCONTINUED):  # __WCLONE and similar flags are accepted
         raise GuestError(errno.EINVAL)
     if pid == -(1 << 31):
         raise GuestError(errno.ESRCH)
@@ -86,7 +86,7 @@ def sys_wait4(process: Process, pid: int, status_at: int, options: int, usage: i
 
 
 def _note(process: Process, child: int, result: os.waitid_result) -> None:
-    """A stop that the host has told of, for /proc."""
+    """Records for /proc a stop that the host has reported."""
     if result.si_code in (os.CLD_STOPPED, os.CLD_CONTINUED):
         process.pids.set_state(child, STOPPED if result.si_code == os.CLD_STOPPED else RUNNING)
 
@@ -108,7 +108,7 @@ def sys_waitpid(process: Process, pid: int, status_at: int, options: int) -> int
 
 
 def _without_waiting(process: Process, pid: int, info: int, options: int, usage: int) -> int:
-    """Of a pidfd with PIDFD_NONBLOCK."""
+    """Whether it is a pidfd with PIDFD_NONBLOCK."""
     if process.pids.runs(pid):
         raise GuestError(errno.EAGAIN)
     return sys_waitid(process, P_PID, pid, info, options, usage)

@@ -44,7 +44,7 @@ def sys_inotify_add_watch(process: Process, fd: int, path: int, mask: int) -> in
     if mask & _ONLY_DIRECTORY and found.directory is None:
         raise GuestError(errno.ENOTDIR)
     handle = found.directory.handle if found.directory is not None else found.handle
-    if handle is None:  # made here: nothing changes that inotify tells of
+    if handle is None:  # files made here never change in a way that inotify reports
         raise GuestError(errno.EACCES)
     mode = os.fstat(handle.fd).st_mode
     wanted = mask & ~_DONT_FOLLOW if not stat.S_ISLNK(mode) else mask

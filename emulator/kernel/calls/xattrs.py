@@ -1,6 +1,6 @@
-"""Extended attributes (xattr(7)) of the user's namespace, which are the host's: read everywhere, changed below writable grants.
+"""Extended attributes (xattr(7)). Those of the user namespace are the host's. They can be read everywhere and changed below writable grants.
 
-Of the other namespaces nothing of the host's is seen. What root of its own tree (`--user 0`) sets there is kept by the process itself.
+Attributes of other namespaces on the host are not shown. Those that root of its own tree (`--user 0`) sets are kept by the process itself.
 Source: fs/xattr.c of Linux.
 """
 
@@ -29,7 +29,7 @@ Place = Callable[[Process, int, bool], "tuple[_Inode, os.stat_result]"]
 
 
 class _Inode:
-    """The host's name of an inode itself. holder: keeps its descriptor open."""
+    """The host's name of an inode. holder: keeps its descriptor open."""
 
     def __init__(self, fd: int, holder: object) -> None:
         self.path, self.holder = f"/proc/self/fd/{fd}", holder
@@ -70,7 +70,7 @@ def _name(process: Process, address: int) -> bytes:
 
 
 def _allowed(process: Process, status: os.stat_result, name: bytes, *, change: bool) -> None:
-    """xattr_permission: user.* is for regular files and directories."""
+    """Whether the file may have the attribute: user.* is for regular files and directories (xattr_permission)."""
     if name.startswith(b"system."):
         raise GuestError(errno.EOPNOTSUPP)
     if not name.startswith(_USER):
@@ -86,7 +86,7 @@ _Kept = dict[bytes, bytes]
 
 
 def _kept(process: Process, status: os.stat_result, name: bytes) -> _Kept | None:
-    """Where root's attributes of a file are, of security.* and trusted.*; None: they are the host's, or none."""
+    """The store of root's attributes of a file, security.* and trusted.*. None: the file has the host's attributes, or none."""
     if not name.startswith(_ROOT) or not process.fs.rights.can(_CAP_SYS_ADMIN):
         return None
     return process.settings.attributes.setdefault((status.st_dev, status.st_ino), {})
