@@ -85,7 +85,7 @@ def _link(options: Options, kind: OutputKind) -> Linked:
     needs = scan(machine, resolution, kind.odd(machine, ways.odd), kind.needs())
     tables = kind.tables(needs, machine, resolution)
     own = kind.sections(resolution, needs)
-    requested = requested_sections(resolution, options, tables.ibt)
+    requested = requested_sections(resolution, options)
     # Output sections and their sizes; then addresses. After this the layout is fixed.
     policy = kind.layout(options, resolution)
     sections = link_order(resolution.files, options, commons, tables.sections, own, requested, extra)

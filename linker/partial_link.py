@@ -116,7 +116,7 @@ def _sections(resolution: Resolution, options: Options) -> Iterator[InputSection
             if section is None or section.name == PROPERTIES or not section.live or (strip and is_debug(section)):
                 continue
             yield section
-    if (properties := property_section(resolution.files, resolution.machine, options.keywords, True)) is not None:
+    if (properties := property_section(resolution.files, resolution.machine, options.keywords)) is not None:
         yield properties
     if any(STACK_NOTE in map(file.elf.section_name, range(len(file.elf.sections))) for file in resolution.files):
         flags = SHF_EXECINSTR if any(file.executable_stack for file in resolution.files) else 0

@@ -29,6 +29,7 @@ from uselib.linker.passes.got import Tables
 from uselib.linker.passes.layout import Layout, LayoutPolicy, default_place
 from uselib.linker.passes.model import UNDEFINED, InputSection, Symbol
 from uselib.linker.passes.output_symbols import OutputSymbol, OutputSymbols
+from uselib.linker.passes.properties import wants_ibt
 from uselib.linker.passes.provided import TLS_BASE
 from uselib.linker.passes.relocations import Applying, MachineRelocations, Needs
 from uselib.linker.passes.resolve import Resolution
@@ -52,7 +53,7 @@ class DynamicSymbols:
         dynamic = symbol.dynamic
         if dynamic is None or dynamic.plt < 0 or self.tables is None:
             return symbol.address
-        return self.tables.entry_address(dynamic)
+        return self.tables.plt.entry_address(dynamic)
 
 
 class DynamicOutput(OutputKind):
@@ -119,8 +120,10 @@ class DynamicOutput(OutputKind):
         place_copies(needs, resolution, self._plan, "norelro" not in self._options.keywords)
         settle_plt(needs)
         settle_relocations(needs)
-        pack = "pack-relative-relocs" in self._options.keywords
-        self._tables = self.policy.tables = DynamicTables(machine, needs, self._plan, self._code, pack)
+        words = self._options.keywords
+        pack, ibt = "pack-relative-relocs" in words, wants_ibt(resolution.files, words)
+        self._tables = DynamicTables(machine, needs, self._plan, self._code, pack=pack, ibt=ibt)
+        self.policy.tables = self._tables
         return self._tables
 
     def sections(self, resolution: Resolution, needs: Needs) -> list[InputSection]:

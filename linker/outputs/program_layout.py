@@ -36,7 +36,7 @@ from uselib.linker.quick_dataclass import dataclass, field
 _ORDER = (
     ".interp .note.gnu.build-id .note.uselib .note.ABI-tag <note> .hash .gnu.hash .dynsym .dynstr .gnu.version "
     ".gnu.version_d .gnu.version_r .rela.dyn .rel.dyn .rela.plt .rel.plt .relr.dyn <first> "
-    ".init .plt .plt.got <text-first> .text .fini <text> "
+    ".init .plt .plt.got .plt.sec <text-first> .text .fini <text> "
     ".lib .rodata .rodata1 <rodata> .eh_frame_hdr .eh_frame .gcc_except_table "
     ".tdata .tbss .preinit_array .init_array .fini_array .ctors .dtors .jcr .data.rel.ro .dynamic .got .got.plt .data .data1 "
     "<data> "

@@ -10,7 +10,21 @@ from uselib.linker.passes import i386_dynamic, x86_64_dynamic
 from uselib.linker.passes.dynamic_scan import DynamicTypes
 from uselib.linker.passes.relocations import MachineRelocations
 
-GOT_ENTRY = 8  # bytes of an entry of .plt.got
+PLT_ENTRY = 16  # bytes of the PLT's header, and of an entry
+
+
+class PltCode(NamedTuple):
+    """The code of a PLT. Arguments: address, slot, number, the PLT's start, GOT, whether the output moves.
+
+    Without ENDBR an entry of .plt jumps through its slot, and is lazily bound behind that jump. Where indirect branches may go to ENDBR only
+    (IBT), calls go to .plt.sec, whose entries jump through the slots, and an entry of .plt is for lazy binding alone."""
+
+    header: Callable[[int, int, bool], bytes]
+    entry: Callable[[int, int, int, int, int, bool], bytes]
+    lazy: int  # bytes from an entry's start to where its slot points at first
+    separate: bool  # there is .plt.sec, with entries as those of .plt.got
+    got_entry: Callable[[int, int, int, bool], bytes]  # of .plt.got
+    got_entry_size: int
 
 
 class DynamicCode(NamedTuple):
@@ -18,30 +32,21 @@ class DynamicCode(NamedTuple):
 
     relocations: MachineRelocations
     types: DynamicTypes
-    header_size: int
-    entry_size: int
-    header: Callable[[int, int, bool], bytes]
-    entry: Callable[[int, int, int, int, int, bool], bytes]
-    got_entry: Callable[[int, int, int, bool], bytes]  # of .plt.got; GOT_ENTRY bytes
+    plain: PltCode
+    ibt: PltCode
 
 
 CODE = {
     Machine.X86_64: DynamicCode(
         x86_64_dynamic.RELOCATIONS,
         x86_64_dynamic.TYPES,
-        x86_64_dynamic.PLT_HEADER,
-        x86_64_dynamic.PLT_ENTRY,
-        x86_64_dynamic.plt_header,
-        x86_64_dynamic.plt_entry,
-        x86_64_dynamic.plt_got_entry,
+        PltCode(x86_64_dynamic.plt_header, x86_64_dynamic.plt_entry, 6, False, x86_64_dynamic.plt_got_entry, 8),
+        PltCode(x86_64_dynamic.plt_header, x86_64_dynamic.ibt_plt_entry, 0, True, x86_64_dynamic.ibt_plt_got_entry, 16),
     ),
     Machine.I386: DynamicCode(
         i386_dynamic.RELOCATIONS,
         i386_dynamic.TYPES,
-        i386_dynamic.PLT_HEADER,
-        i386_dynamic.PLT_ENTRY,
-        i386_dynamic.plt_header,
-        i386_dynamic.plt_entry,
-        i386_dynamic.plt_got_entry,
+        PltCode(i386_dynamic.plt_header, i386_dynamic.plt_entry, 6, False, i386_dynamic.plt_got_entry, 8),
+        PltCode(i386_dynamic.ibt_plt_header, i386_dynamic.ibt_plt_entry, 0, True, i386_dynamic.ibt_plt_got_entry, 16),
     ),
 }

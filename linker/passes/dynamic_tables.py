@@ -23,12 +23,12 @@ from uselib.linker.formats.elf import (
     ElfRelocation,
 )
 from uselib.linker.image import Machine
-from uselib.linker.passes import i386_dynamic
-from uselib.linker.passes.dynamic_code import GOT_ENTRY, DynamicCode
+from uselib.linker.passes.dynamic_code import DynamicCode
+from uselib.linker.passes.dynamic_plt import DynamicPlt
 from uselib.linker.passes.dynamic_scan import DynamicNeeds, DynamicRelocation, chosen_by_word
 from uselib.linker.passes.dynamic_symbols import DynamicPlan
 from uselib.linker.passes.got import Tables
-from uselib.linker.passes.model import DynamicBinding, InputSection, ObjectFile, Symbol
+from uselib.linker.passes.model import InputSection, ObjectFile, Symbol
 from uselib.linker.passes.packed_relatives import PackedRelatives, packable
 from uselib.linker.passes.relocations import IPLT_SIZE, Applying, MachineRelocations, SymbolKey
 
@@ -45,8 +45,16 @@ class DynamicTables(Tables):
     """The tables of a dynamic output, with their sizes; contents come from `fill` and `relocations`."""
 
     def __init__(
-        self, machine: MachineRelocations, needs: DynamicNeeds, plan: DynamicPlan, code: DynamicCode, pack: bool
+        self,
+        machine: MachineRelocations,
+        needs: DynamicNeeds,
+        plan: DynamicPlan,
+        code: DynamicCode,
+        *,
+        pack: bool,
+        ibt: bool,
     ) -> None:
+        """pack: relative relocations are packed. ibt: the PLT begins its entries with ENDBR."""
         super().__init__(machine, needs, None, None, None)
         self.wants, self.plan, self.code = needs, plan, code
         word = machine.word
@@ -57,14 +65,8 @@ class DynamicTables(Tables):
         self.got_plt = InputSection(
             None, 0, ".got.plt", SHT_PROGBITS, flags, (RESERVED + len(needs.plt)) * word, word, word
         )
-        self.plt: InputSection | None = None
-        if needs.plt:
-            size = code.header_size + len(needs.plt) * code.entry_size
-            self.plt = InputSection(None, 0, ".plt", SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, size, 16, 16)
-        self.plt_got: InputSection | None = None
-        if needs.plt_got:
-            size = len(needs.plt_got) * GOT_ENTRY
-            self.plt_got = InputSection(None, 0, ".plt.got", SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, size, 8, 8)
+        plt_code = code.ibt if ibt else code.plain
+        self.plt = DynamicPlt(plt_code, word, len(needs.plt), len(needs.plt_got), plan.pic)
         if needs.ifuncs:
             size = len(needs.ifuncs) * IPLT_SIZE
             self.iplt = InputSection(None, 0, ".plt.ifunc", SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, size, 16, 16)
@@ -111,13 +113,9 @@ class DynamicTables(Tables):
     @property
     def sections(self) -> list[InputSection]:
         """What goes to the layout."""
-        found = (self.got, self.got_plt, self.plt, self.plt_got, self.iplt, self.rela_dyn, self.rela_plt, *self.copies)
+        found = (self.got, self.got_plt, *self.plt.sections, self.iplt, self.rela_dyn, self.rela_plt, *self.copies)
         packed = [self.packed.section] if self.packed is not None else []
         return [*(section for section in found if section is not None), *packed]
-
-    @property
-    def ibt(self) -> bool:
-        return self.plt is None and self.plt_got is None
 
     @property
     def got_address(self) -> int:
@@ -135,17 +133,6 @@ class DynamicTables(Tables):
     def ifunc_slots(self) -> list[int]:
         return list(self._addresses("ifuncs", self.wants.ifuncs).values())
 
-    def plt_address(self, number: int) -> int:
-        assert self.plt is not None
-        return self.plt.address + self.code.header_size + number * self.code.entry_size
-
-    def entry_address(self, dynamic: DynamicBinding) -> int:
-        """Where calls of a symbol with a PLT entry go."""
-        if not dynamic.through_got:
-            return self.plt_address(dynamic.plt)
-        assert self.plt_got is not None
-        return self.plt_got.address + dynamic.plt * GOT_ENTRY
-
     def plt_slot(self, number: int) -> int:
         return self.got_plt.address + (RESERVED + number) * self.machine.word
 
@@ -153,7 +140,7 @@ class DynamicTables(Tables):
         """Addresses are final: functions whose PLT entry is their address get it."""
         for number, symbol in enumerate(self.wants.plt):
             if symbol.dynamic is not None and symbol.dynamic.canonical:
-                symbol.address = self.plt_address(number)
+                symbol.address = self.plt.address(number)
 
     def prepare(self, run: Applying) -> None:
         """Tells `run` where the entries for thread-local data are."""
@@ -166,30 +153,17 @@ class DynamicTables(Tables):
 
     def fill(self, run: Applying, dynamic: int) -> None:
         """The contents of .got, .got.plt and .plt. dynamic: the address of .dynamic."""
-        needs, word, code, pic = self.wants, self.machine.word, self.code, self.plan.pic
+        needs = self.wants
         if self.got is not None:
             self.got.content = self._got_content(run)
-        starts = [self.plt_address(n) + 6 for n in range(len(needs.plt))]  # lazily bound: the push behind the jump
-        self.got_plt.content = self._words([dynamic, 0, 0, *starts])
-        if self.plt is not None:
-            start, got = self.plt.address, self.got_plt.address
-            entries = [
-                code.entry(self.plt_address(n), self.plt_slot(n), n, start, got, pic) for n in range(len(needs.plt))
-            ]
-            self.plt.content = code.header(start, got, pic) + b"".join(entries)
-        if self.plt_got is not None:
-            got, place, words = self.got_plt.address, self.plt_got.address, self.got_entries()
-            rows = enumerate(needs.plt_got)
-            entries = [code.got_entry(place + n * GOT_ENTRY, words[symbol], got, pic) for n, symbol in rows]
-            self.plt_got.content = b"".join(entries)
+        self.got_plt.content = self._words([dynamic, 0, 0, *self.plt.unbound()])
+        words = self.got_entries() if needs.plt_got else {}
+        slots = [self.plt_slot(n) for n in range(len(needs.plt))]
+        self.plt.fill(slots, [words[symbol] for symbol in needs.plt_got], self.got_plt.address)
         if self.iplt is not None:
-            slots = enumerate(self.ifunc_slots())
-            if word == 4 and pic:
-                entry = i386_dynamic.pic_iplt_entry
-                parts = [entry(self.iplt_address(n), slot, self.got_plt.address) for n, slot in slots]
-            else:
-                parts = [self.machine.iplt_entry(self.iplt_address(n), slot) for n, slot in slots]
-            self.iplt.content = b"".join(parts)
+            entry, got, pic = self.code.ibt.got_entry, self.got_plt.address, self.plan.pic
+            rows = enumerate(self.ifunc_slots())
+            self.iplt.content = b"".join(entry(self.iplt_address(n), slot, got, pic) for n, slot in rows)
 
     def _words(self, values: Iterable[int]) -> bytes:
         word = self.machine.word

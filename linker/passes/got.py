@@ -33,11 +33,6 @@ class Tables:
         return [section for section in (self.got, self.iplt, self.irelative) if section is not None]
 
     @property
-    def ibt(self) -> bool:
-        """Whether the code in them begins with ENDBR, where indirect branches may go."""
-        return True
-
-    @property
     def got_address(self) -> int:
         return self.got.address if self.got is not None else 0
 

@@ -212,8 +212,8 @@ SPECIAL = {
 
 
 def iplt_entry(address: int, slot: int) -> bytes:
-    """f3 0f 1e fb endbr32; ff 25 abs32 jmp *slot; nops to 16 bytes"""
-    return b"\xf3\x0f\x1e\xfb\xff\x25" + (slot & 0xFFFFFFFF).to_bytes(4, "little") + b"\x0f\x1f\x44\0\0\x90"
+    """f3 0f 1e fb endbr32; ff 25 abs32 jmp *slot; 66 0f 1f 44 00 00 nopw 0(%eax,%eax,1)"""
+    return b"\xf3\x0f\x1e\xfb\xff\x25" + (slot & 0xFFFFFFFF).to_bytes(4, "little") + b"\x66\x0f\x1f\x44\0\0"
 
 
 RELOCATIONS = MachineRelocations(

@@ -36,7 +36,8 @@ TYPES = DynamicTypes(
     dtpoff=36,
     tlsdesc=41,
 )
-PLT_HEADER, PLT_ENTRY = 16, 16  # bytes
+_PLT_ENTRY = 16  # bytes
+_NOPL = b"\x0f\x1f\x40\0"
 _REL = 8  # bytes of a relocation: the PLT pushes offsets, not numbers
 
 
@@ -50,7 +51,7 @@ def plt_header(address: int, got: int, pic: bool) -> bytes:
 def plt_entry(address: int, slot: int, number: int, start: int, got: int, pic: bool) -> bytes:
     """ff 25 jmp *slot, or ff a3 jmp *slot@GOT(%ebx); 68 pushl $offset; e9 jmp PLT0"""
     jump = b"\xff\xa3" + _word(slot - got) if pic else b"\xff\x25" + _word(slot)
-    return jump + b"\x68" + _word(number * _REL) + b"\xe9" + _word(start - address - PLT_ENTRY)
+    return jump + b"\x68" + _word(number * _REL) + b"\xe9" + _word(start - address - _PLT_ENTRY)
 
 
 def plt_got_entry(address: int, slot: int, got: int, pic: bool) -> bytes:
@@ -58,9 +59,20 @@ def plt_got_entry(address: int, slot: int, got: int, pic: bool) -> bytes:
     return (b"\xff\xa3" + _word(slot - got) if pic else b"\xff\x25" + _word(slot)) + b"\x66\x90"
 
 
-def pic_iplt_entry(address: int, slot: int, got: int) -> bytes:
-    """f3 0f 1e fb endbr32; ff a3 jmp *slot@GOT(%ebx); nops to 16 bytes"""
-    return b"\xf3\x0f\x1e\xfb\xff\xa3" + _word(slot - got) + b"\x0f\x1f\x44\0\0\x90"
+def ibt_plt_header(address: int, got: int, pic: bool) -> bytes:
+    """As plt_header; 0f 1f 40 00 nopl 0(%eax)"""
+    return plt_header(address, got, pic)[:12] + _NOPL
+
+
+def ibt_plt_entry(address: int, slot: int, number: int, start: int, got: int, pic: bool) -> bytes:
+    """f3 0f 1e fb endbr32; 68 pushl $offset; e9 jmp PLT0; 66 90 xchg %ax,%ax"""
+    return b"\xf3\x0f\x1e\xfb\x68" + _word(number * _REL) + b"\xe9" + _word(start - address - 14) + b"\x66\x90"
+
+
+def ibt_plt_got_entry(address: int, slot: int, got: int, pic: bool) -> bytes:
+    """f3 0f 1e fb endbr32; ff 25 jmp *slot, or ff a3 jmp *slot@GOT(%ebx); 66 0f 1f 44 00 00 nopw 0(%eax,%eax,1)"""
+    entry = i386.iplt_entry(address, slot)
+    return entry[:4] + b"\xff\xa3" + _word(slot - got) + entry[10:] if pic else entry
 
 
 def _word(value: int) -> bytes:

@@ -4,7 +4,7 @@
     0xc0008000..ffff  a bit is there if any object has it      instruction sets and features that are needed
     0xc0010000..7fff  bits of all, if every object says any    instruction sets and features that are used
 
-An output whose PLT has entries without ENDBR is not marked for IBT, whatever the objects say.
+All code that the linker makes begins with ENDBR in an output that is marked for IBT (`wants_ibt`).
 """
 
 from __future__ import annotations
@@ -29,13 +29,10 @@ Properties = dict[int, int]
 """Bits by type of property."""
 
 
-def property_section(
-    files: Iterable[ObjectFile], machine: Machine, keywords: frozenset[str], ibt: bool
-) -> InputSection | None:
-    """The output's note, or None if it has no property. keywords: of -z. ibt: whether all that the linker itself makes begins with ENDBR."""
+def property_section(files: Iterable[ObjectFile], machine: Machine, keywords: frozenset[str]) -> InputSection | None:
+    """The output's note, or None if it has no property. keywords: of -z."""
     merged = _merged([_of_file(file) for file in files if file.stub is None])
-    features = merged.get(_FEATURE_1_AND, 0) | _IBT * ("ibt" in keywords) | _SHSTK * ("shstk" in keywords)
-    merged[_FEATURE_1_AND] = features if ibt else features & ~_IBT
+    merged[_FEATURE_1_AND] = merged.get(_FEATURE_1_AND, 0) | _IBT * ("ibt" in keywords) | _SHSTK * ("shstk" in keywords)
     merged[_ISA_1_NEEDED] = merged.get(_ISA_1_NEEDED, 0) | sum(_LEVELS.get(word, 0) for word in keywords)
     rows = [(kind, bits) for kind, bits in sorted(merged.items()) if bits]
     if not rows:
@@ -44,6 +41,13 @@ def property_section(
     descriptor = b"".join(struct.pack("<III", kind, 4, bits).ljust(8 + word, b"\0") for kind, bits in rows)
     content = struct.pack("<III", 4, len(descriptor), _NT_GNU_PROPERTY_TYPE_0) + b"GNU\0" + descriptor
     return InputSection(None, 0, NAME, SHT_NOTE, SHF_ALLOC, len(content), word, 0, content)
+
+
+def wants_ibt(files: Iterable[ObjectFile], keywords: frozenset[str]) -> bool:
+    """Whether indirect branches of the output may go to ENDBR only: by -z ibt or -z ibtplt, or since all objects have it so."""
+    if keywords & {"ibt", "ibtplt"}:
+        return True
+    return bool(_merged([_of_file(file) for file in files if file.stub is None]).get(_FEATURE_1_AND, 0) & _IBT)
 
 
 def _merged(files: list[Properties]) -> Properties:

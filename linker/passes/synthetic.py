@@ -47,12 +47,10 @@ def allocate_commons(resolution: Resolution) -> list[InputSection]:
     return result
 
 
-def requested_sections(resolution: Resolution, options: Options, ibt: bool) -> list[InputSection]:
-    """What options or inputs ask for: --build-id, --eh-frame-hdr, whose contents come last (fill_eh_frame_header, seal); properties.
-
-    ibt: whether the code that the linker made begins with ENDBR."""
+def requested_sections(resolution: Resolution, options: Options) -> list[InputSection]:
+    """What options or inputs ask for: --build-id, --eh-frame-hdr, whose contents come last (fill_eh_frame_header, seal); properties."""
     result = []
-    if (section := property_section(resolution.files, resolution.machine, options.keywords, ibt)) is not None:
+    if (section := property_section(resolution.files, resolution.machine, options.keywords)) is not None:
         result.append(section)
     if options.build_id:
         result.append(build_id_section(options.build_id))

@@ -276,11 +276,11 @@ SPECIAL = {
 
 
 def iplt_entry(address: int, slot: int) -> bytes:
-    """f3 0f 1e fa endbr64; ff 25 rel32 jmp *slot(%rip); nops to 16 bytes"""
+    """f3 0f 1e fa endbr64; ff 25 rel32 jmp *slot(%rip); 66 0f 1f 44 00 00 nopw 0(%rax,%rax,1)"""
     return (
         b"\xf3\x0f\x1e\xfa\xff\x25"
         + ((slot - address - 10) & 0xFFFFFFFF).to_bytes(4, "little")
-        + b"\x0f\x1f\x44\0\0\x90"
+        + b"\x66\x0f\x1f\x44\0\0"
     )
 
 

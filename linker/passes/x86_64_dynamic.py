@@ -36,7 +36,7 @@ TYPES = DynamicTypes(
     dtpoff=17,
     tlsdesc=36,
 )
-PLT_HEADER, PLT_ENTRY = 16, 16  # bytes
+_PLT_ENTRY = 16  # bytes
 
 
 def plt_header(address: int, got: int, pic: bool) -> bytes:
@@ -48,13 +48,28 @@ def plt_header(address: int, got: int, pic: bool) -> bytes:
 def plt_entry(address: int, slot: int, number: int, start: int, got: int, pic: bool) -> bytes:
     """ff 25 jmp *slot(%rip); 68 pushq $number; e9 jmp PLT0"""
     return (
-        b"\xff\x25" + _word(slot - address - 6) + b"\x68" + _word(number) + b"\xe9" + _word(start - address - PLT_ENTRY)
+        b"\xff\x25"
+        + _word(slot - address - 6)
+        + b"\x68"
+        + _word(number)
+        + b"\xe9"
+        + _word(start - address - _PLT_ENTRY)
     )
 
 
 def plt_got_entry(address: int, slot: int, got: int, pic: bool) -> bytes:
     """ff 25 jmp *slot(%rip); 66 90 xchg %ax,%ax"""
     return b"\xff\x25" + _word(slot - address - 6) + b"\x66\x90"
+
+
+def ibt_plt_entry(address: int, slot: int, number: int, start: int, got: int, pic: bool) -> bytes:
+    """f3 0f 1e fa endbr64; 68 pushq $number; e9 jmp PLT0; 66 90 xchg %ax,%ax"""
+    return b"\xf3\x0f\x1e\xfa\x68" + _word(number) + b"\xe9" + _word(start - address - 14) + b"\x66\x90"
+
+
+def ibt_plt_got_entry(address: int, slot: int, got: int, pic: bool) -> bytes:
+    """f3 0f 1e fa endbr64; ff 25 jmp *slot(%rip); 66 0f 1f 44 00 00 nopw 0(%rax,%rax,1)"""
+    return x86_64.iplt_entry(address, slot)
 
 
 def _word(value: int) -> bytes:
