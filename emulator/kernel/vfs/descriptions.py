@@ -1,7 +1,7 @@
-"""Descriptions: open files, struct file of the kernel.
+"""Descriptions: open files (the kernel's struct file).
 
-A description owns a host descriptor wherever the host has the object; file offset, status flags and locks are then the
-host kernel's, and are shared with children of a fork as they should be.
+A description owns a host descriptor if the object exists on the host. The host's kernel then keeps file offset, status flags and locks, and
+shares them with children of a fork.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _FIONREAD = 0x541B
 
 
 class FileUser(Waiter, JobMember, Protocol):
-    """Who reads and writes: a process. Its memory, what it may write, its random bytes, and its structures."""
+    """The process that reads and writes: its memory, what it may write, its random bytes, and its structures."""
 
     @property
     def memory(self) -> AddressSpace: ...
@@ -53,11 +53,11 @@ def scatter(process: FileUser, parts: Sequence[tuple[int, int]], data: bytes) ->
 
 
 class Description:
-    """An open file. The base class answers as an O_PATH descriptor does: EBADF to all that needs the file's contents.
+    """An open file. The base class behaves like an O_PATH descriptor: EBADF for all operations on the file's contents.
 
     fd: host descriptor, or -1. path: guest path, for /proc/self/fd and --strace. mutable: the inode may be changed
-    (fchmod). directory: for an open directory, where it is in the namespace. special: what it is, if it is made here.
-    inside: it is the guest's own, so that nobody outside of the run makes it ready.
+    (fchmod). directory: for an open directory, where it is in the namespace. special: what it is, if it is made here. inside: it belongs to
+    the guest alone, so that no process outside of the run makes it ready.
     """
 
     inside = False
@@ -78,7 +78,7 @@ class Description:
         raise GuestError(errno.EBADF)
 
     def readv(self, process: FileUser, parts: Sequence[tuple[int, int]], offset: int | None) -> int:
-        """Into several (address, size); at `offset`, or where the file stands."""
+        """Reads into several (address, size), at `offset` or at the file's own offset."""
         raise GuestError(errno.EBADF)
 
     def write(self, process: FileUser, address: int, count: int) -> int:
@@ -91,16 +91,16 @@ class Description:
         raise GuestError(errno.EBADF)
 
     def contents_changed(self, process: FileUser) -> None:
-        """The file has been written or has become shorter: code may be mapped from it."""
+        """Called when the file has been written or shortened, since code may be mapped from it."""
 
     def status(self) -> os.stat_result:
-        """Raises GuestError(EBADF) for a synthesised thing: its status comes from the namespace."""
+        """The host's status. Raises GuestError(EBADF) for a synthesised file, whose status comes from the namespace."""
         if self.fd < 0:
             raise GuestError(errno.EBADF)
         return os.fstat(self.fd)
 
     def host(self) -> int:
-        """The host descriptor for calls that go straight to it. Raises GuestError(EBADF) where there is none."""
+        """The host descriptor, for calls that are passed on to the host. Raises GuestError(EBADF) where there is none."""
         raise GuestError(errno.EBADF)
 
     def unread(self) -> int:
@@ -109,22 +109,22 @@ class Description:
 
     @property
     def native(self) -> int:
-        """What native code may do with the host's descriptor by itself: a word of machine/native/calls/calls.h; 0: nothing."""
+        """What native code may do with the host's descriptor: a word of machine/native/calls/calls.h; 0: nothing."""
         return 0
 
     def refresh(self) -> None:
-        """Before somebody looks whether it is ready."""
+        """Called before the file's readiness is looked at."""
 
     def asked(self, events: int) -> int:
-        """The events of poll(2) that the host is asked for when the guest asks for these."""
+        """The events of poll(2) to ask the host for when the guest asks for these."""
         return events
 
     def seen(self, events: int) -> int:
-        """poll(2)'s events as the guest has them, from those of the host's descriptor."""
+        """The guest's events of poll(2), from those of the host's descriptor."""
         return events
 
     def close(self) -> None:
-        """The last reference went away."""
+        """Closes the file, after its last reference has been dropped."""
         if self._owned and self.fd >= 0:
             os.close(self.fd)
         self.fd = -1

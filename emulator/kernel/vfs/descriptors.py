@@ -15,7 +15,7 @@ from uselib.emulator.kernel.vfs.descriptions import Description
 from uselib.emulator.kernel.vfs.host_files import HostFile
 from uselib.linker.quick_dataclass import dataclass
 
-_NATIVE = 1024  # descriptors that native code knows
+_NATIVE = 1024  # number of descriptors that native code handles
 
 
 @dataclass
@@ -32,12 +32,12 @@ class FileTable:
     def __init__(self, limit: int = 1024) -> None:
         self.descriptors: dict[int, Descriptor] = {}
         self.limit = limit
-        self.native = (ctypes.c_uint64 * _NATIVE)()  # by number, what native code may do with it
+        self.native = (ctypes.c_uint64 * _NATIVE)()  # by descriptor: what native code may do with it
         self.locks = False  # the process has set record locks
 
     @classmethod
     def standard(cls, limit: int = 1024) -> FileTable:
-        """With the host's descriptors 0, 1 and 2, as far as they are open."""
+        """A table with the host's descriptors 0, 1 and 2, as far as they are open."""
         table = cls(limit)
         for fd in range(3):
             try:
@@ -45,7 +45,7 @@ class FileTable:
             except OSError:
                 continue
             if stat.S_ISDIR(status.st_mode):
-                continue  # a directory from outside would be a way out of the namespace
+                continue  # a directory from outside would lead out of the namespace
             name = (b"/dev/stdin", b"/dev/stdout", b"/dev/stderr")[fd]
             flags = fcntl.fcntl(fd, fcntl.F_GETFL) & (C.O_ACCMODE | C.O_LARGEFILE)
             table.put(fd, HostFile(fd, name, flags, owned=False), False)
@@ -66,13 +66,14 @@ class FileTable:
             raise GuestError(errno.EBADF) from None
 
     def check_room(self, count: int = 1) -> None:
-        """Raises GuestError(EMFILE) if `count` more descriptors would be too many."""
+        """Raises GuestError(EMFILE) if there is no room for `count` more descriptors."""
         if len(self.descriptors) + count > self.limit:
             raise GuestError(errno.EMFILE)
 
     def add(self, description: Description, cloexec: bool = False, lowest: int = 0) -> int:
-        """The lowest free descriptor from `lowest` on. Raises GuestError(EMFILE); then the description is closed if
-        nothing else refers to it."""
+        """Puts the description under the lowest free descriptor from `lowest` on. Raises GuestError(EMFILE); the description is then closed
+        if nothing else refers to it.
+        """
         fd = lowest
         while fd in self.descriptors:
             fd += 1
@@ -84,7 +85,7 @@ class FileTable:
         return fd
 
     def put(self, fd: int, description: Description, cloexec: bool) -> None:
-        """Makes `fd` refer to the description, closing what it was. Raises GuestError(EBADF) for a number too high."""
+        """Makes `fd` refer to the description and closes the one it had. Raises GuestError(EBADF) for a number that is too high."""
         if not 0 <= fd < self.limit:
             raise GuestError(errno.EBADF)
         description.references += 1
@@ -110,18 +111,18 @@ class FileTable:
             )  # fcntl(2): any close of a file ends the process's record locks on it
 
     def only_inside(self, fds: Sequence[tuple[int, int]]) -> bool:
-        """Whether all these host descriptors are the guest's own, so that nobody outside makes them ready (waiting.OpenFiles)."""
+        """Whether all these host descriptors belong to the guest alone, so that no process outside makes them ready (waiting.OpenFiles)."""
         if not fds:
             return True
         inside = {entry.description.fd for entry in self.descriptors.values() if entry.description.inside}
         return all(fd in inside for fd, _ in fds)
 
     def close_all(self) -> None:
-        """The end of the process."""
+        """Closes all descriptors, at the end of the process."""
         for fd in list(self.descriptors):
             self.close(fd)
 
     def close_on_exec(self) -> None:
-        """What execve closes."""
+        """Closes the descriptors that execve closes."""
         for fd in [fd for fd, entry in self.descriptors.items() if entry.cloexec]:
             self.close(fd)

@@ -1,4 +1,6 @@
-"""Entries of directories: making, removing, linking and renaming them. Only below writable grants, else EROFS, as on a read-only mount."""
+"""Entries of directories: making, removing, linking and renaming them. These work only below writable grants, else EROFS, as on a read-only
+mount.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ CAP_MKNOD = 27
 
 
 def _new(fs: FileSystem, at: GuestDirectory | None, path: bytes) -> tuple[bytes, Handle]:
-    """For calls that make an entry: its name, and its directory to be held while it is used. Raises GuestError(EEXIST, EROFS, ...)."""
+    """For calls that make an entry: its name, and its directory, which the caller holds open. Raises GuestError(EEXIST, EROFS, ...)."""
     try:
         found = fs.resolve(at, path.rstrip(b"/") or path, follow=False)
     except GuestError as failure:
@@ -34,7 +36,7 @@ def _new(fs: FileSystem, at: GuestDirectory | None, path: bytes) -> tuple[bytes,
 
 
 def _made(fs: FileSystem, name: bytes, parent: Handle, mode: int = 0) -> None:
-    """An entry was made: it belongs to the guest's user."""
+    """Gives a new entry to the guest's user."""
     status = os.stat(name, dir_fd=parent.fd, follow_symlinks=False)
     fs.rights.created(os.fstat(parent.fd), status, mode)
 
@@ -53,7 +55,7 @@ def _old(fs: FileSystem, at: GuestDirectory | None, path: bytes) -> tuple[Found,
 
 
 def _removed(fs: FileSystem, status: os.stat_result) -> None:
-    """A name of the file is gone."""
+    """Called when a name of the file has been removed."""
     if status.st_nlink <= 1 or stat.S_ISDIR(status.st_mode):
         fs.rights.owners.forget(status)
 
@@ -65,7 +67,7 @@ def mkdir(fs: FileSystem, at: GuestDirectory | None, path: bytes, mode: int) -> 
 
 
 def make_socket(fs: FileSystem, at: GuestDirectory | None, path: bytes, mode: int) -> tuple[int, int]:
-    """The file of a socket's name: its device and inode. It leads to nothing of the host's. Raises GuestError(EEXIST, EROFS, ...)."""
+    """Makes the file of a socket's name. Returns its device and inode. No host socket is behind it. Raises GuestError(EEXIST, EROFS, ...)."""
     name, parent = _new(fs, at, path)
     os.mknod(name, stat.S_IFSOCK | mode, dir_fd=parent.fd)
     _made(fs, name, parent, mode)
@@ -74,7 +76,7 @@ def make_socket(fs: FileSystem, at: GuestDirectory | None, path: bytes, mode: in
 
 
 def mknod(fs: FileSystem, at: GuestDirectory | None, path: bytes, mode: int, device: int = 0) -> None:
-    """Regular files, FIFOs, sockets that nobody listens at; for root also empty files that stand for devices. Raises GuestError."""
+    """Makes regular files, FIFOs, and sockets without a listener; for root also empty files that stand for devices. Raises GuestError."""
     name, parent = _new(fs, at, path)
     kind = stat.S_IFMT(mode)
     if kind not in (0, stat.S_IFREG, stat.S_IFIFO, stat.S_IFSOCK, *_DEVICES):
@@ -172,7 +174,7 @@ def rename(
 
 
 def _target(fs: FileSystem, at: GuestDirectory | None, path: bytes) -> tuple[Found, Handle]:
-    """Where an entry is moved to, which may exist, and its directory. Raises GuestError."""
+    """The target of a rename, which may exist, and its directory. Raises GuestError."""
     try:
         found = fs.resolve(at, path.rstrip(b"/") or path, follow=False)
     except GuestError as failure:

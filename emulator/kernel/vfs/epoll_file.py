@@ -1,8 +1,8 @@
-"""The open file of an epoll instance: the host's. What the guest has said of a descriptor (its data) is kept by the host's kernel, so that
-children that have inherited the instance share all of it.
+"""The open file of an epoll instance, which is an epoll instance of the host. The host's kernel keeps the data that the guest gives for a
+descriptor, so that children that have inherited the instance share all of it.
 
-Source: epoll(7), fs/eventpoll.c. An entry belongs to an open file and the descriptor's number: a duplicate of a descriptor is another entry,
-for which the host gets a duplicate as well.
+Source: epoll(7), fs/eventpoll.c. An entry belongs to an open file and the descriptor's number. A duplicate of a descriptor is another entry,
+and the host gets a duplicate as well.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from uselib.linker.quick_dataclass import dataclass
 
 ADD, DELETE, MODIFY = 1, 2, 3
 _EVENT = struct.Struct("<IQ")  # struct epoll_event of x86-64: packed; that of i386 is the same
-_MOST = 1024  # events that one call gives
-_EXCLUSIVE, _EXCLUSIVE_OK = 1 << 28, 0xF000001F  # bits that may stand beside EPOLLEXCLUSIVE
+_MOST = 1024  # events that one call returns
+_EXCLUSIVE, _EXCLUSIVE_OK = 1 << 28, 0xF000001F  # bits that are allowed with EPOLLEXCLUSIVE
 
 
 @dataclass
@@ -88,12 +88,12 @@ class EpollFile(Description):
             os.close(entry.host)
 
     def _drop_closed(self) -> None:
-        """Entries of files that have been closed."""
+        """Removes the entries of files that have been closed."""
         for key in [key for key, entry in self._entries.items() if entry.file.fd < 0]:
             self._forget(key)
 
     def wait(self, most: int) -> bytes:
-        """The struct epoll_events of what is ready now, at most so many."""
+        """The struct epoll_events of the descriptors that are ready now, at most `most`."""
         count = call("epoll_wait", self.fd, self._buffer, min(most, _MOST), 0)
         data = self._buffer.raw[: count * _EVENT.size]
         if any(events & select.EPOLLHUP for events, _ in _EVENT.iter_unpack(data)):

@@ -1,7 +1,7 @@
-"""FileSystem: paths of a process, on a Namespace: where they lead, and what can be seen there.
+"""FileSystem: the paths of a process on a Namespace: resolving them, and looking at files.
 
-Reading is open to everything the namespace shows. Changing anything needs a writable grant, else EROFS, as on a read-only mount; setuid and
-setgid bits are never set on the host. What is done with a path is in open_files.py, entries.py and inodes.py.
+All files that the namespace shows can be read. Changes need a writable grant, else EROFS, as on a read-only mount. Setuid and setgid bits are
+never set on the host. The operations on paths are in open_files.py, entries.py and inodes.py.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from uselib.linker.quick_typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from uselib.emulator.kernel.shared.files import MemoryFiles
 
-MODE = 0o1777  # permission bits of the host's files that a guest may set; set-id bits are kept beside them (rights.py)
+MODE = 0o1777  # permission bits that a guest may set on host files; set-id bits are kept apart (rights.py)
 
 
 class FileSystem:
@@ -74,7 +74,7 @@ class FileSystem:
         return os.readlink(b"", dir_fd=found.handle.fd)
 
     def access(self, found: Found, mode: int, *, real: bool = True) -> None:
-        """access(2) with the rights of the host's user, or of the guest's where they are looked at. Raises GuestError, OSError."""
+        """access(2) with the rights of the host's user, or of the guest's with `--user`. Raises GuestError, OSError."""
         writable = found.directory.writable if found.directory is not None else found.parent.writable
         if found.special is not None:
             allowed = special_mode(found.special)
@@ -108,7 +108,7 @@ class FileSystem:
         self.cwd = directory
 
     def check_outside(self, at: GuestDirectory | None, path: bytes) -> None:
-        """A path to be written does not exist: EROFS if that is where nothing was granted at all, or in the sysroot."""
+        """For a path to be written that does not exist: raises EROFS if it is in the sysroot or in a directory without any grant."""
         parts = path.rstrip(b"/").split(b"/")
         start = at or self.cwd
         for length in range(len(parts) - 1, 0, -1):
@@ -124,6 +124,6 @@ class FileSystem:
                 return
 
     def memory_files(self, found: Found) -> MemoryFiles | None:
-        """The files of /dev/shm, if that is where a path leads to."""
+        """The files of /dev/shm, if the path leads there."""
         node = found.parent.node
         return self.namespace.view.memory_files() if node is not None and node.memory and found.name != b"." else None

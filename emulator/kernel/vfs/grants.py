@@ -23,7 +23,7 @@ _SYNTHETIC: dict[bytes, SyntheticFile] = {
     b"dev/fd": SyntheticFile("fd", link=True),
 }
 
-# File systems that show or change the host itself: never entered, wherever they are mounted.
+# File systems that show or change the host itself. They are never entered, wherever they are mounted.
 _FORBIDDEN = frozenset(
     {"proc", "sysfs", "debugfs", "tracefs", "securityfs", "configfs", "cgroup", "cgroup2", "bpf", "pstore", "efivarfs"}
     | {"binfmt_misc", "rpc_pipefs", "nfsd", "selinuxfs", "fusectl", "mqueue"}
@@ -66,7 +66,7 @@ def build_tree(
     for name, write in grants:
         places = (os.path.realpath(name), os.path.abspath(name))
         if inside is not None and (places[0] + "/").startswith(inside.rstrip("/") + "/"):
-            places = (places[0],) * 2  # links to it are in the tree
+            places = (places[0],) * 2  # links to it exist in the tree
         for place in dict.fromkeys(places):
             below = inside is not None and (place + "/").startswith(inside.rstrip("/") + "/")
             place_in_guest = place[len(inside.rstrip("/")) :] if inside is not None and below else place
@@ -113,7 +113,7 @@ def _grant(tree: Node, place: bytes, host: str, writable: bool) -> None:
 
 
 def _spread(node: Node, writable: bool, forbidden: frozenset[int]) -> None:
-    """A grant below a writable one is writable; a plain directory between grants is the host's own where it has one."""
+    """Makes grants below a writable one writable. Gives a plain directory between grants the host's directory, if the host has one."""
     node.writable = (node.writable or writable) and node.special is None and node.lister is None
     if node.handle is not None and os.fstat(node.handle.fd).st_dev in forbidden:
         raise PermissionError(
@@ -127,8 +127,9 @@ def _spread(node: Node, writable: bool, forbidden: frozenset[int]) -> None:
 
 
 def _below(parent: Handle, name: bytes, forbidden: frozenset[int]) -> Handle | None:
-    """The host's directory of that name, if there is one that the guest may see. The host's /dev, which is a file system of its own, is
-    not: nothing in it could be opened."""
+    """The host's directory of that name, if there is one that the guest may see. The host's /dev is a file system of its own and is not
+    shown, since nothing in it could be opened.
+    """
     try:
         handle = Handle(os.open(name, STEP | os.O_DIRECTORY, dir_fd=parent.fd))
     except OSError:

@@ -18,7 +18,7 @@ from uselib.loader.memory.address_space import MemoryFault
 
 _SMALL = 4096  # bytes up to which a copy is cheaper than a view of guest memory
 _CHUNK = 1 << 20  # bytes that a write copies at a time
-_PIPE_BUF = 4096  # bytes that go into a pipe whole as soon as it is ready
+_PIPE_BUF = 4096  # bytes that a ready pipe takes in one piece
 _MAY_READ, _MAY_WRITE, _MAY_SEEK, _WAITS = 1, 2, 4, 8
 SIGPIPE = 13
 SIGXFSZ = 25
@@ -51,7 +51,7 @@ class HostFile(Description):
 
     @property
     def native(self) -> int:
-        """Writes to regular files are not among it: code may be mapped from them; nor are terminals, which have jobs."""
+        """Writes to regular files are not included, since code may be mapped from them. Terminals are not either, because of job control."""
         if type(self) is not HostFile or self.terminal or self.fd < 0:
             return 0
         may = _MAY_READ | _MAY_WRITE | _WAITS if self.waits else _MAY_READ | _MAY_SEEK if self.identity else 0
@@ -67,18 +67,18 @@ class HostFile(Description):
     def read(self, process: FileUser, address: int, count: int) -> int:
         if count and self.waits and not (self.terminal and not may_read(process, self.fd)):
             wait_for(process, self.fd, READ)
-        if self.waits:  # what has been read from a pipe cannot be put back
+        if self.waits:  # bytes read from a pipe cannot be put back
             count = _writable(process, address, count)
         if count > _SMALL:
             try:
                 return os.readv(self.fd, process.memory.views(address, min(count, C.IO_MAX)))
             except MemoryFault:
-                count = min(count, _CHUNK)  # the buffer ends early: all is well if the file does, too
+                count = min(count, _CHUNK)  # the buffer ends early: no error if the file ends before it
         data = os.read(self.fd, count)
         try:
             process.memory.write(address, data)
         except MemoryFault:
-            with suppress(OSError):  # not read after all, where that can be undone
+            with suppress(OSError):  # not read after all: undo it where possible
                 os.lseek(self.fd, -len(data), os.SEEK_CUR)
             raise
         return len(data)
@@ -106,7 +106,7 @@ class HostFile(Description):
         return done
 
     def writev(self, process: FileUser, parts: Sequence[tuple[int, int]], offset: int | None) -> int:
-        """In pieces, so that a huge write needs no copy of its size; an error or a short write ends it."""
+        """Writes in pieces, so that a huge write needs no copy of its size. An error or a short write ends it."""
         waits = offset is None and self.waits and patient(process)  # a signal may end the wait
         pieces = _gather(process, parts, self.room(process, offset), _PIPE_BUF if waits else _CHUNK)
         done = 0
@@ -132,8 +132,9 @@ class HostFile(Description):
         return done
 
     def room(self, process: FileUser, offset: int | None) -> int:
-        """Bytes that may be written at `offset`, or where the file stands. Raises GuestError(EFBIG) if the file has reached RLIMIT_FSIZE, and
-        then sends SIGXFSZ, or its own limit."""
+        """The number of bytes that may be written at `offset`, or at the file's own offset. Raises GuestError(EFBIG) if the file has reached
+        its own limit or RLIMIT_FSIZE, and sends SIGXFSZ for the latter.
+        """
         if self.most is None and (process.limits.file_size_free or not stat.S_ISREG(os.fstat(self.fd).st_mode)):
             return C.IO_MAX
         if offset is None:
@@ -191,7 +192,7 @@ class DirectoryFile(Description):
 def _gather(process: FileUser, parts: Sequence[tuple[int, int]], most: int, unit: int) -> Iterator[bytes]:
     """The bytes of several (address, size), `most` in all, in pieces of at most `unit`; always at least one piece."""
     small = sum(size for _, size in parts)
-    if small <= min(unit, most):  # what was written with one call stays one write
+    if small <= min(unit, most):  # one call stays one write
         yield b"".join(process.memory.read(address, size) for address, size in parts)
         return
     for address, size in parts:

@@ -1,4 +1,4 @@
-"""What is changed of a file by its path: mode, times, size. Only below writable grants, else EROFS, as on a read-only mount."""
+"""Changes of a file by its path: mode, times, size. They need a writable grant, else EROFS, as on a read-only mount."""
 
 from __future__ import annotations
 
@@ -40,8 +40,9 @@ def chmod(fs: FileSystem, at: GuestDirectory | None, path: bytes, mode: int, fol
 
 
 def _opened(fs: FileSystem, found: Found) -> int | None:
-    """The host's descriptor of the open file that /proc/self/fd/N has led to, or of a file of /dev/shm; None: another path. Raises
-    GuestError(EROFS, EPERM)."""
+    """The host descriptor of the open file behind /proc/self/fd/N, or of a file of /dev/shm. None for another path. Raises GuestError(EROFS,
+    EPERM).
+    """
     if found.handle is not None and fs.memory_files(found) is not None:
         return found.handle.fd
     if found.special is None or found.special.name != "descriptor" or found.special.link:
@@ -81,7 +82,7 @@ def truncate(fs: FileSystem, at: GuestDirectory | None, path: bytes, size: int) 
 
 
 def _chmod(found: Found, mode: int) -> None:
-    """chmod of exactly the inode that was found: through /proc, which takes an O_PATH descriptor and follows no name."""
+    """chmod of exactly the inode that was found. It goes through /proc, which takes an O_PATH descriptor and follows no name."""
     if found.status is not None and stat.S_ISLNK(found.status.st_mode):
         raise GuestError(errno.EOPNOTSUPP)
     handle = found.directory.handle if found.directory is not None else found.handle

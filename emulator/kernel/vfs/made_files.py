@@ -18,7 +18,7 @@ _CHUNK = 1 << 20  # bytes that are made at a time
 class TextFile(HostFile):
     """A file of /proc. Its text is made when it is opened, and again when it is read from its beginning, as seq_file does.
 
-    It lies in a memory file of the host's, so that offsets are shared with children, and sendfile and poll work.
+    It lies in a memory file of the host, so that offsets are shared with children, and sendfile and poll work.
     """
 
     def __init__(

@@ -1,11 +1,11 @@
-"""What the guest sees of the host's files: a tree of grants, and the walk through it.
+"""The guest's view of the host's files: a tree of grants, and the walk through it.
 
-Confinement. The guest's paths are resolved here, one component at a time, never by the host's kernel as a whole: each
-component is opened with O_PATH | O_NOFOLLOW relative to the descriptor of the directory before it. So what was checked
-is what is used (there is no second look-up that a renamed directory or a new symbolic link could answer differently),
-symbolic links and `..` are interpreted within the guest's tree, and nothing that was not granted can be named.
+Confinement. The guest's paths are resolved here, one component at a time, never by the host's kernel as a whole: each component is opened
+with O_PATH | O_NOFOLLOW relative to the descriptor of the directory before it. So the object that was checked is the one that is used (there
+is no second look-up, which a renamed directory or a new symbolic link could change), symbolic links and `..` are interpreted within the
+guest's tree, and nothing that was not granted can be named.
 
-places.py says what the tree is made of, grants.py how it is made from what the command line grants.
+places.py has the parts of the tree; grants.py makes it from the grants of the command line.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from uselib.emulator.kernel.vfs.places import (
     SyntheticFile,
 )
 
-_STRIDE_MAX = 1000  # components taken at once: their names are shorter than PATH_MAX, mostly
+_STRIDE_MAX = 1000  # components taken at once, so that their names mostly fit PATH_MAX
 
 
 def components(path: bytes) -> list[bytes]:
@@ -44,7 +44,7 @@ def components(path: bytes) -> list[bytes]:
 
 
 class LinkCount:
-    """The symbolic links that one look-up has followed, in all walks that it is made of."""
+    """The number of symbolic links that one look-up has followed, in all its walks."""
 
     def __init__(self, most: int = LINKS_MAX) -> None:
         self.left = most
@@ -57,7 +57,7 @@ class LinkCount:
 
 
 def _levels_up(todo: list[bytes]) -> int:
-    """After a `..`: how many there are in a row; the others are taken off the stack, for each would be a walk from the root."""
+    """After a `..`: how many there are in a row. The others are taken off the stack, since each would need a walk from the root."""
     levels = 1
     while todo and todo[-1] == b"..":
         todo.pop()
@@ -70,7 +70,7 @@ class Namespace:
 
     def __init__(self, root: Node, fallback: Node | None, forbidden: frozenset[int]) -> None:
         self.root = root
-        self.fallback = fallback  # the sysroot, tried for what is not found
+        self.fallback = fallback  # the sysroot, for paths that are not found elsewhere
         self.forbidden = forbidden
         self._top: GuestDirectory | None = None  # after chroot(2)
         self.view: ProcView = NoProcView()
@@ -139,7 +139,7 @@ class Namespace:
         return found
 
     def _in_sysroot(self, parts: list[bytes], follow: bool) -> Found | None:
-        """What an absolute path leads to below the sysroot, or None."""
+        """The object at an absolute path below the sysroot, or None."""
         assert self.fallback is not None
         top = GuestDirectory((), self.fallback.handle, False, self.fallback)
         try:
@@ -193,7 +193,7 @@ class Namespace:
         return found
 
     def _followed(self, found: Found, links: LinkCount) -> bytes | GuestDirectory | None:
-        """The target of a symbolic link, which is counted; None: it is none. What /proc/self/fd/N leads to is the open file itself from now on.
+        """The target of a symbolic link, which is counted; None: it is no link. The target of /proc/self/fd/N becomes the open file itself.
         Raises GuestError."""
         target = self._link(found)
         if target is not None:
@@ -225,15 +225,16 @@ class Namespace:
         return GuestDirectory((*here.path, *path), Handle(fd), here.writable, None)
 
     def _directory(self, path: Path, top: GuestDirectory, links: LinkCount) -> GuestDirectory:
-        """The directory at a path without links: for `..`. A path that has become something else meanwhile is walked
-        as any other, so it cannot lead out; its links count with those of the whole walk (ELOOP)."""
+        """The directory at a path without links, for `..`. A path that has changed meanwhile is walked like any other, so it cannot lead out.
+        Its links count with those of the whole walk (ELOOP).
+        """
         found = self._walk(top, list(path), True, top, links) if path else Found(top, b".", directory=top)
         if found.directory is None:
             raise GuestError(errno.ENOENT)
         return found.directory
 
     def _step(self, here: GuestDirectory, name: bytes) -> Found:
-        """One component, no link followed."""
+        """Takes one component and follows no link."""
         if self.search is not None and here.handle is not None:
             self.search(os.fstat(here.handle.fd))
         if here.node is not None and here.node.memory:
@@ -257,7 +258,7 @@ class Namespace:
         return Found(here, name, handle=handle, status=status, at=(here.handle, name))
 
     def _enter(self, here: GuestDirectory, name: bytes, node: Node) -> Found:
-        """A component that is a node of the tree."""
+        """Takes a component that is a node of the tree."""
         if node.special is not None:
             return Found(here, name, special=node.special)
         if node.file:

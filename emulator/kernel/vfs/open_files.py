@@ -1,7 +1,7 @@
-"""open(2) on a path: what may be opened for reading, for writing, and made.
+"""open(2) on a path: which files may be opened for reading and writing, and made.
 
-Of files that are neither regular nor directories the guest opens only FIFOs, and only where it may write: a device, or a FIFO of the host,
-would lead out of the namespace. opening.py makes an open file description of what is opened here.
+Besides regular files and directories the guest opens only FIFOs, and only where it may write: a device, or a FIFO of the host, would lead out
+of the namespace. opening.py makes an open file description of an opened file.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _WANTED = (READ, WRITE, READ | WRITE, READ | WRITE)  # by access mode
 
 @dataclass
 class OpenedFile:
-    """What open(2) made: a host descriptor, or -1 for synthesised things.
+    """The result of open(2): a host descriptor, or -1 for synthesised files.
 
     mutable: the inode lies under a writable grant, so fchmod and the like are allowed.
     """
@@ -39,7 +39,7 @@ class OpenedFile:
 def open_file(fs: FileSystem, at: GuestDirectory | None, path: bytes, flags: int, mode: int) -> OpenedFile:
     """open(2). Raises GuestError, OSError."""
     follow = not flags & C.O_NOFOLLOW and flags & (C.O_CREAT | C.O_EXCL) != C.O_CREAT | C.O_EXCL
-    for _ in range(16):  # a name that comes and goes under our hands: look again
+    for _ in range(16):  # the name has changed meanwhile: look again
         found = _found(fs, at, path, flags, follow)
         if not found.exists:
             try:
@@ -144,7 +144,7 @@ def _open_directory(fs: FileSystem, directory: GuestDirectory, flags: int, mode:
 
 
 def _open_file(fs: FileSystem, found: Found, flags: int) -> OpenedFile | None:
-    """A file that exists. None: another one has taken its name meanwhile."""
+    """Opens a file that exists. None: another file has got its name meanwhile."""
     assert found.handle is not None and found.status is not None
     if found.at is None:  # in memory
         if flags & C.O_DIRECTORY:
@@ -158,7 +158,7 @@ def _open_file(fs: FileSystem, found: Found, flags: int) -> OpenedFile | None:
 
 
 def _check_file(fs: FileSystem, found: Found, status: os.stat_result, flags: int) -> None:
-    """Raises GuestError, OSError if it must not be opened like this."""
+    """Raises GuestError or OSError if the file must not be opened this way."""
     if stat.S_ISLNK(status.st_mode):
         raise GuestError(errno.ELOOP)
     if flags & C.O_DIRECTORY:
@@ -172,13 +172,13 @@ def _check_file(fs: FileSystem, found: Found, status: os.stat_result, flags: int
 
 
 def _open_inode(directory: int, name: bytes, status: os.stat_result, flags: int, writable: bool) -> int:
-    """The host's descriptor of the file of that status; -1: the name is another file's by now. Raises GuestError, OSError."""
+    """The host descriptor of the file with this status; -1: the name belongs to another file by now. Raises GuestError, OSError."""
     regular = stat.S_ISREG(status.st_mode)
     if not regular and not (stat.S_ISFIFO(status.st_mode) and writable):
         raise GuestError(errno.ENXIO if stat.S_ISSOCK(status.st_mode) else errno.EACCES)
     host = C.host_open_flags(flags) | os.O_NOFOLLOW | (os.O_TRUNC if flags & C.O_TRUNC else 0)
     if regular:
-        host |= os.O_NONBLOCK  # should a FIFO have taken the name, do not wait for its other end
+        host |= os.O_NONBLOCK  # if a FIFO has got the name, do not wait for its other end
     fd = os.open(name, host, dir_fd=directory)
     opened = os.fstat(fd)
     if (opened.st_dev, opened.st_ino) != (status.st_dev, status.st_ino):
@@ -190,7 +190,7 @@ def _open_inode(directory: int, name: bytes, status: os.stat_result, flags: int,
 
 
 def _open_device(found: Found, device: tuple[int, int], flags: int) -> OpenedFile:
-    """What mknod(2) has made: the devices of memory are there, others are not. Raises GuestError(ENXIO)."""
+    """Opens a device that mknod(2) has made. Only the memory devices exist. Raises GuestError(ENXIO)."""
     kind, number = device
     for name, numbers in DEVICE_NUMBERS.items():
         if kind == stat.S_IFCHR and number == os.makedev(*numbers):
@@ -199,5 +199,5 @@ def _open_device(found: Found, device: tuple[int, int], flags: int) -> OpenedFil
 
 
 def _again(fd: int, flags: int) -> int:
-    """Another open file of a memory file."""
+    """Opens a memory file once more."""
     return os.open(f"/proc/self/fd/{fd}", C.host_open_flags(flags) | (os.O_TRUNC if flags & C.O_TRUNC else 0))

@@ -1,7 +1,7 @@
-"""openat2(2) of the host: several components of a path in one step, where no symbolic link and no mount is met.
+"""openat2(2) of the host: takes several components of a path in one step, where there is no symbolic link and no mount.
 
-With RESOLVE_BENEATH, NO_SYMLINKS and NO_XDEV the host's kernel resolves as the namespace's own walk would, only faster;
-whatever else the path leads over, it refuses, and the walk goes on component by component.
+With RESOLVE_BENEATH, NO_SYMLINKS and NO_XDEV the host's kernel resolves as the namespace's own walk would, only faster. It refuses all other
+paths, and the walk goes on component by component.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From what the file system found (open_files.OpenedFile) to an open file description, and what /proc/self shows."""
+"""Makes an open file description of an opened file (open_files.OpenedFile), and the process's view of /proc/self."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _text(process: Process, opened: OpenedFile, special: SyntheticFile) -> Descr
 
 
 def _controlling(process: Process, special: SyntheticFile, opened: OpenedFile) -> tuple[int, bytes]:
-    """/dev/tty is the terminal of the session, if it is one of those that the guest knows."""
+    """/dev/tty: the terminal of the session, if it is one of the guest's terminals."""
     return process.terminals.controlling(C.host_open_flags(opened.flags)), opened.path
 
 
@@ -107,8 +107,9 @@ _TERMINALS: dict[str, Callable[[Process, SyntheticFile, OpenedFile], tuple[int, 
 
 
 def _again(process: Process, number: int, opened: OpenedFile) -> Description:
-    """/proc/self/fd/N: the inode opened anew, never with more rights than the descriptor has, unless the file may be changed anyway. What
-    has no inode of its own in the host's file systems is the same open file."""
+    """/proc/self/fd/N: opens the inode again, never with more rights than the descriptor has, unless the file may be changed anyway. A file
+    without an inode in the host's file systems gives the same open file.
+    """
     try:
         old = process.files.get(number)
     except GuestError:
@@ -145,11 +146,11 @@ _NAMESPACES = {
 }
 
 
-_STANDARD = (b"/dev/stdin", b"/dev/stdout", b"/dev/stderr")  # names of what was open at the start (FileTable.standard)
+_STANDARD = (b"/dev/stdin", b"/dev/stdout", b"/dev/stderr")  # names in FileTable.standard
 
 
 class ProcessView:
-    """What the synthesised entries are made from (places.ProcView)."""
+    """The process as the synthesised entries see it (places.ProcView)."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
@@ -198,7 +199,7 @@ class ProcessView:
         }[special.name]
 
     def _path(self, file: Description) -> bytes:
-        """What readlink(2) says of an open file."""
+        """The path of an open file, as readlink(2) returns it."""
         if file.fd < 0:
             return file.path
         status = file.status()
@@ -216,7 +217,7 @@ class ProcessView:
         return file.path or b"anon_inode:[file]"
 
     def _of_other(self, special: SyntheticFile) -> bytes:
-        """Raises GuestError(EACCES): where another process is, only it knows."""
+        """Raises GuestError(EACCES): the current directory of another process is not known here."""
         from uselib.emulator.kernel.proc.facts import facts_of
 
         if special.name != "exe":

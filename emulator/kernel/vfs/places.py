@@ -1,9 +1,9 @@
-"""What the guest's tree of files is made of.
+"""The parts of the guest's tree of files.
 
     Node            a place in the tree of grants: the root, granted directories and files, the directories above them,
                     and the few synthesised entries of /dev and /proc
-    GuestDirectory  where a walk stands: a guest path, the host descriptor (or none: synthesised), whether it may be written
-    Found           what a path leads to: parent directory, last name, and the object, if it exists
+    GuestDirectory  the place of a walk: a guest path, the host descriptor (or none: synthesised), whether it may be written
+    Found           the result of resolving a path: parent directory, last name, and the object, if it exists
 
 Invariants: a GuestDirectory's handle was reached from a grant by steps that did not follow a link; `writable` is only true
 below a writable grant; descriptors of GuestDirectories are O_PATH, good for look-ups only.
@@ -53,8 +53,9 @@ class SyntheticFile:
 
 @dataclass
 class Node:
-    """A place in the tree of grants. handle: the granted host directory, or the parent of the granted file `file`. lister: what else is in
-    a synthesised directory at the time of asking; mode: its permission bits."""
+    """A place in the tree of grants. handle: the granted host directory, or the parent of the granted file `file`. lister: further entries of
+    a synthesised directory at the time of the call. mode: its permission bits.
+    """
 
     children: dict[bytes, Node] = field(default_factory=dict)
     handle: Handle | None = None
@@ -66,7 +67,7 @@ class Node:
     memory: bool = False  # /dev/shm: its files are in the run's memory (ProcView.memory_files)
 
     def entries(self, view: ProcView) -> dict[bytes, Node]:
-        """The nodes below it."""
+        """The nodes below this one."""
         return self.children if self.lister is None else {**self.children, **self.lister(view)}
 
 
@@ -75,7 +76,7 @@ class GuestDirectory:
     path: Path
     handle: Handle | None
     writable: bool
-    node: Node | None  # the tree's node here, where there is one (more grants below)
+    node: Node | None  # the node of the tree at this place, if there is one (more grants below)
 
     @property
     def name(self) -> bytes:
@@ -98,7 +99,7 @@ class Found:
 
     @property
     def granted(self) -> bool:
-        """It is a granted file itself, not an entry of a granted directory."""
+        """Whether it is a granted file itself, not an entry of a granted directory."""
         return self.at is not None and self.at[0] is not self.parent.handle
 
     @property
@@ -118,17 +119,17 @@ class Found:
 
 
 class ProcView(Protocol):
-    """What the synthesised entries of /proc and /dev lead to; the process answers."""
+    """The targets of the synthesised entries of /proc and /dev, which the process knows."""
 
     @property
     def pid(self) -> int:
-        """Of the process that looks."""
+        """The number of the calling process."""
 
     def processes(self) -> Sequence[int]:
         """Numbers of the guest's processes."""
 
     def threads(self, pid: int) -> Sequence[int]:
-        """Numbers of the threads of a process. Empty: it has ended."""
+        """Numbers of the threads of a process; none if it has ended."""
 
     def terminals(self) -> Sequence[int]:
         """Numbers of the guest's pseudo-terminals, of /dev/pts/N."""
@@ -140,17 +141,17 @@ class ProcView(Protocol):
         """Target of a synthesised link."""
 
     def descriptor(self, number: int) -> GuestDirectory | None:
-        """The directory that the guest's descriptor has open, if it is one. Raises GuestError(ENOENT): not open."""
+        """The directory behind the guest's descriptor, if it is one. Raises GuestError(ENOENT) if it is not open."""
 
     def descriptors(self) -> Sequence[int]:
         """The guest's open descriptors."""
 
     def opened(self, number: int) -> tuple[int, bool]:
-        """The host's descriptor of an open file of the guest's (-1: none), and whether the inode may be changed."""
+        """The host descriptor of an open file of the guest (-1: none), and whether the inode may be changed."""
 
 
 class NoProcView:
-    """Stands in where there is no process: nothing under /proc/PID."""
+    """The view without a process: nothing under /proc/PID."""
 
     pid = 0
 

@@ -1,8 +1,8 @@
-"""Who owns the files that the guest sees, and what that allows it.
+"""Owners of the files that the guest sees, and its permissions.
 
-The host's user is the guest's first one. What the guest has given to other users and groups, and set-id bits, the host cannot hold: they are
-kept beside it, by inode, in memory that all processes of the guest share, and end with the run. With `--user` the rights of the guest's
-users are looked at here, on top of what the host allows. Source: fs/namei.c (generic_permission), fs/attr.c of Linux.
+The host's user is the guest's first user. The host cannot store files of other users and groups of the guest, nor their set-id bits. These
+are kept by inode, in memory that all processes of the guest share, and end with the run. With `--user` the rights of the guest's users are
+checked here, in addition to those of the host. Source: fs/namei.c (generic_permission), fs/attr.c of Linux.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ _SHARED = mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | 0x4000  # MAP_NORESERVE
 
 
 class FileOwners:
-    """Inode -> owner, group, set-id bits, where they differ from what the host says; which files stand for devices."""
+    """Inode -> owner, group, set-id bits, where they differ from the host's; and the files that stand for devices."""
 
     def __init__(self) -> None:
         self._table: mmap.mmap | None = None
 
     def share(self) -> None:
-        """Before the first fork."""
+        """Moves the table to shared memory, before the first fork."""
         if self._table is None:
             self._table = mmap.mmap(-1, _ENTRY.size * _ROOM, _SHARED)
 
     def _place(self, device: int, inode: int) -> int:
-        """Of its entry, or of a free one. Raises GuestError(ENOSPC)."""
+        """The place of the inode's entry, or of a free one. Raises GuestError(ENOSPC)."""
         assert self._table is not None
         start = (inode * 0x9E3779B1 ^ device) % _ROOM
         for step in range(_ROOM):
@@ -54,7 +54,7 @@ class FileOwners:
         return (found[2], found[3], found[4]) if found[5] else None
 
     def put(self, status: os.stat_result, uid: int, gid: int, bits: int, node: int | None = None) -> None:
-        """node: st_rdev of a new device; None leaves a device what it is."""
+        """Stores an entry. node: st_rdev of a new device; None leaves it unchanged."""
         self.share()
         assert self._table is not None
         place = self._place(status.st_dev, status.st_ino)
@@ -64,14 +64,14 @@ class FileOwners:
         _ENTRY.pack_into(self._table, place, status.st_dev, status.st_ino, uid, gid, bits, 1, node)
 
     def device(self, status: os.stat_result) -> tuple[int, int] | None:
-        """Type and st_rdev of what stands for a device; None: it is none."""
+        """Type and st_rdev of a file that stands for a device; None for another file."""
         if self._table is None or status.st_size or not stat.S_ISREG(status.st_mode):
             return None
         found = _ENTRY.unpack_from(self._table, self._place(status.st_dev, status.st_ino))
         return (found[4] & _TYPE, found[6]) if found[5] and found[4] & _TYPE else None
 
     def forget(self, status: os.stat_result) -> None:
-        """The file is gone: another may get its inode number."""
+        """Removes the entry of a deleted file, since another may get its inode number."""
         if self.get(status) is not None:
             assert self._table is not None
             place = self._place(status.st_dev, status.st_ino)
@@ -79,7 +79,7 @@ class FileOwners:
 
 
 class FileRights:
-    """enforced: rights are looked at, as `--user` asks for; else they are the host's."""
+    """enforced: rights are checked here, as with `--user`; else only the host checks them."""
 
     def __init__(self, identity: ProcessIdentity, enforced: bool = False) -> None:
         self._who = identity
@@ -89,7 +89,7 @@ class FileRights:
         self.enforced = enforced
 
     def owner(self, status: os.stat_result) -> tuple[int, int, int]:
-        """uid, gid and mode of a file of the host's, as the guest sees it."""
+        """uid, gid and mode of a host file, as the guest sees them."""
         found = self.owners.get(status)
         if found is not None:
             mode = found[2] & _TYPE | status.st_mode & 0o7777 if found[2] & _TYPE else status.st_mode
@@ -110,7 +110,7 @@ class FileRights:
         return gid == self._who.file_gid or gid in self._who.groups
 
     def allows(self, status: os.stat_result, wanted: int, *, real: bool = False) -> bool:
-        """wanted: READ | WRITE | SEARCH. real: for the real user and group (access(2))."""
+        """Whether an access is allowed. wanted: READ | WRITE | SEARCH. real: check the real user and group (access(2))."""
         who = self._who
         uid, gid, mode = self.owner(status)
         own, group = (who.uid, who.gid) if real else (who.file_uid, who.file_gid)
@@ -134,7 +134,7 @@ class FileRights:
             raise GuestError(errno.EACCES)
 
     def check_removal(self, directory: os.stat_result, status: os.stat_result) -> None:
-        """Of an entry: the directory must be writable; with the sticky bit the file or the directory must be one's own."""
+        """Checks the removal of an entry: the directory must be writable; with the sticky bit the user must own the file or the directory."""
         if not self.enforced:
             return
         self.check(directory, WRITE | SEARCH)
@@ -144,14 +144,16 @@ class FileRights:
                 raise GuestError(errno.EPERM)
 
     def check_owner(self, status: os.stat_result) -> None:
-        """For chmod, utimes and their like. Raises GuestError(EPERM)."""
+        """Checks the owner for chmod, utimes and similar calls. Raises GuestError(EPERM)."""
         if self.enforced and self.owner(status)[0] != self._who.file_uid and not self._who.can(CAP_FOWNER):
             raise GuestError(errno.EPERM)
 
     # -- changing -----------------------------------------------------------------------------------------------------
 
     def created(self, directory: os.stat_result, status: os.stat_result, mode: int = 0) -> None:
-        """A new file belongs to who made it; its group is the directory's if that has the set-group-id bit. mode: what was asked for."""
+        """Gives a new file to the user that made it. Its group is the directory's if that has the set-group-id bit. mode: the requested
+        mode.
+        """
         who = self._who
         _, group, above = self.owner(directory)
         inherits = bool(above & stat.S_ISGID)
@@ -165,7 +167,7 @@ class FileRights:
             self.owners.put(status, *wanted, bits)
 
     def change_owner(self, status: os.stat_result, uid: int, gid: int) -> None:
-        """chown(2): -1 leaves one as it is. Raises GuestError(EPERM)."""
+        """chown(2). -1 leaves an id unchanged. Raises GuestError(EPERM)."""
         who, (old_uid, old_gid, mode) = self._who, self.owner(status)
         new_uid = old_uid if uid == 0xFFFFFFFF else uid
         new_gid = old_gid if gid == 0xFFFFFFFF else gid
@@ -182,7 +184,7 @@ class FileRights:
             self.owners.put(status, new_uid, new_gid, bits)
 
     def change_mode(self, status: os.stat_result, mode: int) -> None:
-        """The set-id bits of chmod(2), which the host's file does not get."""
+        """Keeps the set-id bits of chmod(2), which the host file does not get."""
         uid, gid, old = self.owner(status)
         bits = mode & SET_IDS
         if bits & stat.S_ISGID and not self.in_group(gid) and not self._who.can(CAP_FSETID):

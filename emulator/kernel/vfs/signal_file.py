@@ -1,8 +1,8 @@
-"""The open file of signals that are taken by reading (signalfd(2)).
+"""The open file of signalfd(2): reading it takes signals.
 
-Signals that the guest blocks wait in two places: those that another process has sent in the host's kernel, those of the process's own in
-SignalState. So the host descriptor is an epoll instance over a signalfd of the host's and an eventfd that is up while one of ours waits.
-Source: fs/signalfd.c.
+Signals that the guest blocks wait in two places: those from another process in the host's kernel, the process's own in SignalState. So the
+host descriptor is an epoll instance over a host signalfd and an eventfd that is readable while a signal in SignalState waits. Source:
+fs/signalfd.c.
 """
 
 from __future__ import annotations
@@ -75,14 +75,14 @@ class SignalFile(HostFile):
         return self._signals.thread.pending, self._signals.pending
 
     def refresh(self) -> None:
-        """Before somebody looks whether it is ready: a signal may have been taken in another way."""
+        """Called before its readiness is looked at: a signal may have been taken in another way."""
         with suppress(BlockingIOError):
             os.eventfd_read(self._up)
         if any(self.mask & bit(info.signal) for queue in self._queues() for info in queue):
             os.eventfd_write(self._up, 1)
 
     def _take(self, process: FileUser, most: int) -> bytes | None:
-        """As many as there are, at most so many; None: there is none."""
+        """Takes the signals that are there, at most `most`; None if there is none."""
         self._signals.check_timers()
         found = b""
         while len(found) < most * SIZE and (data := self._first()):
@@ -91,7 +91,7 @@ class SignalFile(HostFile):
         return found or None
 
     def _first(self) -> bytes:
-        """What is next, in the kernel's order; empty: nothing."""
+        """Takes the next signal in the kernel's order; empty if there is none."""
         own, shared = self._queues()
         held = [number for number in host_signal.sigpending() if self.mask & bit(number)]
         for queue, others in ((own, []), (shared, held)):

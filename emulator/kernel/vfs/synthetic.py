@@ -9,12 +9,12 @@ from uselib.emulator.kernel.vfs.places import SyntheticFile
 
 
 def synthetic_status(mode: int, inode: int) -> os.stat_result:
-    """The status of something that exists in the namespace only."""
+    """The status of a file that exists only in the namespace."""
     return os.stat_result((mode, inode, 0, 1, 0, 0, 0, 0, 0, 0))
 
 
 def synthetic_inode(name: bytes) -> int:
-    """A fixed inode number for the synthesised thing of that path."""
+    """A fixed inode number for the synthesised file at that path."""
     number = 0
     for byte in name:
         number = (number * 31 + byte) & 0x7FFFFF
@@ -34,7 +34,7 @@ TERMINAL_MAJOR = 136
 
 
 def device_number(special: SyntheticFile) -> int:
-    """st_rdev; 0 for what is no device."""
+    """st_rdev; 0 for a file that is no device."""
     if special.name == "pts":
         return os.makedev(TERMINAL_MAJOR, special.number)
     return os.makedev(*DEVICE_NUMBERS[special.name]) if special.name in DEVICE_NUMBERS else 0

@@ -1,7 +1,7 @@
 """The open file of a timer (timerfd_create(2)).
 
-Its host descriptor is an eventfd that counts expiries, so that read, poll and epoll are the host's. When the next one is due, all processes
-that have inherited the timer know from shared memory; the first whose clock gets there counts it.
+Its host descriptor is an eventfd that counts expiries, so that the host does read, poll and epoll. The time of the next expiry is in shared
+memory, for all processes that have inherited the timer. The first whose clock reaches it counts the expiry.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _CELL = struct.Struct("<qq")  # deadline (0: not armed), period; ns
 
 
 class TimerFile(HostFile):
-    """which: the clock's number. signals: of the process, which keeps its timers."""
+    """which: the clock's number. signals: those of the process, which keep its timers."""
 
     inside = True
 
@@ -48,7 +48,7 @@ class TimerFile(HostFile):
         return (deadline - now if deadline > now else period - (now - deadline) % period), period
 
     def set(self, signals: SignalState, deadline: int, period: int) -> None:
-        """Arms it for a monotonic time, ns (0: disarms it). Expiries that nobody has read are forgotten."""
+        """Arms the timer for a monotonic time in ns; 0 disarms it. Unread expiries are dropped."""
         with suppress(BlockingIOError):
             was = os.get_blocking(self.fd)
             os.set_blocking(self.fd, False)

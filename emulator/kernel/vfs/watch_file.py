@@ -1,4 +1,4 @@
-"""The open file of an inotify instance: the host's, which watches what the guest's paths lead to.
+"""The open file of an inotify instance, which is one of the host and watches the host files behind the guest's paths.
 
 The host numbers pairs of renames across all of its processes; the guest sees its own numbers. Source: inotify(7).
 """
@@ -31,7 +31,7 @@ class WatchFile(HostFile):
         self._cookies: dict[int, int] = {}
 
     def add(self, target: int, mask: int) -> int:
-        """target: an O_PATH descriptor. Returns the watch's number. Raises OSError."""
+        """Adds a watch. target: an O_PATH descriptor. Returns the watch's number. Raises OSError."""
         return call("inotify_add_watch", self.fd, f"/proc/self/fd/{target}".encode(), mask)
 
     def remove(self, watch: int) -> None:
