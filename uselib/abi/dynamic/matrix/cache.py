@@ -2,7 +2,7 @@
 
     DIR/abi-1/KK/KEY.json    one entry: which uselib wrote it, a check sum, the AbiResult as `abi run --json` prints it
 
-Keys are made elsewhere (matrix_key.py). An entry is written to a temporary file and renamed, so readers see all of it or nothing and
+Keys are made in key.py. An entry is written to a temporary file and renamed, so readers see all of it or nothing and
 several runs may share a directory. An entry that is damaged, or from another version of uselib, counts as absent and is replaced.
 A cache that cannot be written is not an error: `remarks` says so once.
 """
@@ -41,7 +41,7 @@ def directory(given: str | None = None) -> str:
 
 @cache
 def own_version() -> str:
-    """The version of results and a digest of uselib's own files: a result that other code made is not used."""
+    """The version of results and a digest of uselib's own files. Results of other code are not used."""
     digest = hashlib.sha256()
     for package in ("abi", "emulator", "linker", "loader"):
         for folder, folders, names in os.walk(os.path.join(PACKAGE, package)):
@@ -56,7 +56,7 @@ def own_version() -> str:
 
 
 class Cache:
-    """Entries under `folder`. Never raises for what is on the disk."""
+    """The entries under `folder`. No method raises for the state of the disk."""
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
@@ -89,7 +89,7 @@ class Cache:
             return None
 
     def store(self, key: str, result: AbiResult) -> None:
-        """Stores a result. `remarks` tells of a failure."""
+        """Stores a result. `remarks` reports a failure."""
         plain = json.loads(json.dumps(dataclasses.asdict(result)))
         entry = {"key": key, "uselib": own_version(), "sum": _sum(plain), "result": plain}
         path = self._path(key)
@@ -124,7 +124,7 @@ def _sum(plain: Any) -> str:
 
 
 def from_json(kind: type[T], plain: Any) -> T:
-    """A dataclass of plain fields, tuples and other such dataclasses, from what `dataclasses.asdict` made and JSON kept. Raises
+    """A dataclass of plain fields, tuples and other such dataclasses, from the output of `dataclasses.asdict` after JSON. Raises
     ValueError, KeyError or TypeError if `plain` is anything else."""
     hints = _hints(kind)  # type: ignore[arg-type]  # a class is hashable
     if not isinstance(plain, dict) or plain.keys() != hints.keys():

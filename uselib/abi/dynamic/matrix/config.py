@@ -48,7 +48,7 @@ _PROGRAM: dict[str, type[Any]] = {
 
 
 class _Reader:
-    """One file. Raises UsageError(FILE: what is wrong) from everything."""
+    """Reads one file. All methods raise UsageError(FILE: what is wrong)."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -151,17 +151,17 @@ class _Reader:
 
 
 def _own(path: str) -> bool:
-    """Not another name for a version: installed libraries have links beside them."""
+    """Whether it is a file of its own, not a link: installed libraries have links beside them."""
     return not os.path.islink(path)
 
 
 def _natural(path: str) -> list[tuple[int, str]]:
-    """1.2.0 before 1.10.0."""
+    """A key that sorts 1.2.0 before 1.10.0."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path)]
 
 
 def split(text: str) -> list[str]:
-    """A command line's words, as a shell's; an empty list if quotes do not close."""
+    """The words of a command line, split as by a shell. Empty if quotes do not close."""
     try:
         return shlex.split(text)
     except ValueError:

@@ -1,12 +1,12 @@
-"""What one comparison depends on, as a key: equal keys give equal results.
+"""The key of a comparison: a digest of all that it depends on. Equal keys give equal results.
 
 A key is a digest of contents; names of files count only where the program sees them, and times never:
 - the program, both libraries, files that `--prototypes` and `inputs` name, and arguments that are names of files
 - the other libraries that the program uses, and theirs: every version of each that start-up could find in the directories it searches
 - arguments, standard input, options, limits
 
-What a run reads beyond that (files in its current directory that no argument names) is not in the key: name it in `inputs`. Runs with
-the host's clock (`--realtime`) have no key. The version of uselib is in the cache's entries (cache.py).
+Other files that a run reads (in its current directory, not named by an argument) are not in the key: name them in `inputs`. Runs with the
+host's clock (`--realtime`) have no key. The version of uselib is in the cache's entries (cache.py).
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _SWITCHES = frozenset(name for name, option in OPTIONS.items() if option.read is
 
 
 class _NoKey(Exception):
-    """The comparison depends on something that no key can cover."""
+    """The comparison depends on something that a key cannot cover."""
 
 
 class Keys:
-    """Makes keys. Remembers digests of files for as long as it lives, so each file is read once."""
+    """Makes keys. It caches digests of files, so each file is read once."""
 
     def __init__(self) -> None:
         self._files: dict[str, str] = {}
@@ -129,7 +129,7 @@ class Keys:
         return found
 
     def _recorded(self, program: str) -> tuple[tuple[str, ...], str]:
-        """`.lib` of a program, and where it says that its libraries are. Raises OSError."""
+        """`.lib` of a program, and the paths of its libraries that it records. Raises OSError."""
         if program not in self._programs:
             from uselib.linker.formats.elf_image import read_image
             from uselib.linker.reading import read_file
@@ -137,7 +137,7 @@ class Keys:
             try:
                 image = read_image(read_file(program), program)
                 self._programs[program] = image.library_names, image.library_path
-            except ToolError:  # not a program of ours: it brings no libraries that we would find
+            except ToolError:  # not linked by our ld: it names no libraries to be found here
                 self._programs[program] = (), ""
         return self._programs[program]
 
@@ -183,12 +183,12 @@ def _pairs(words: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _split(words: Sequence[str]) -> tuple[list[tuple[str, str]], list[str]]:
-    """Options that depend on their words alone, and the files and directories that other options name."""
+    """Splits options into those that depend on their words alone, and the files and directories that other options name."""
     options: list[tuple[str, str]] = []
     named: list[str] = []
     for name, value in _pairs(words):
         if name in _DIRECTORIES:
-            options.append((name, ""))  # that there is one; what lies in it is looked at elsewhere
+            options.append((name, ""))  # only its presence counts here; its contents are looked at elsewhere
         if name in _INPUTS:
             named.append(value)
         elif name not in _DIRECTORIES and name != "--library-path":

@@ -2,8 +2,8 @@
 
     MatrixSpec -> plan.py: cells with their requests -> cache.py, by key.py -> an executor runs the rest (worker.py) -> MatrixResult
 
-The executor is any `concurrent.futures.Executor`: a worker gets an AbiRequest and gives an AbiResult, and both pickle. A cell never
-makes the others fail: whatever goes wrong with it becomes its verdict `not comparable`, with the reason.
+The executor is any `concurrent.futures.Executor`: a worker gets an AbiRequest and returns an AbiResult, and both can be pickled. A failure in
+one cell does not concern the others: it becomes the cell's verdict `not comparable`, with the reason.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class _Task:
 
 
 class _Results:
-    """The results of the cells as they come; tells the progress, and stores what was run in the cache."""
+    """The results of the cells as they arrive. Reports the progress, and stores new results in the cache."""
 
     def __init__(self, total: int, progress: Progress | None, cache: Cache | None) -> None:
         """total: cells that are compared."""
@@ -71,7 +71,7 @@ class _Results:
 
 
 def _repeatable(result: AbiResult) -> bool:
-    """Whether another run would say the same: not if a clock ended it, or its worker ended without an answer."""
+    """Whether another run would give the same result. It would not if a clock ended it, or if its worker ended without an answer."""
     sides = (result.old, result.new)
     return result.verdict != "not comparable" and not any("second" in side.limit for side in sides)
 
@@ -122,7 +122,7 @@ def run_matrix(
 
 
 def _tasks(pairs: Sequence[tuple[MatrixRow, MatrixColumn]], results: _Results, cache: Cache | None) -> list[_Task]:
-    """What has to be run; cells whose result is known already get it."""
+    """The comparisons that have to be run. Cells whose result is known already get it."""
     from uselib.abi.dynamic.matrix.key import Keys
 
     keys = Keys()
@@ -141,7 +141,7 @@ def _tasks(pairs: Sequence[tuple[MatrixRow, MatrixColumn]], results: _Results, c
         if known is None:
             tasks.append(_Task(cell, request, key))
             continue
-        # the key is of contents: the paths may be others than when it was stored
+        # the key depends on contents only: the paths may have changed since it was stored
         old_side, new_side = replace(known.old, library=old), replace(known.new, library=column.path)
         results.known(cell, replace(known, program=request.program, old=old_side, new=new_side), cached=True)
     return tasks
@@ -156,7 +156,7 @@ def _execute(results: _Results, tasks: Sequence[_Task], executor: Executor | Non
         return
     with _pool(min(jobs or len(os.sched_getaffinity(0)), len(tasks))) as pool:
         broken = _submit(results, tasks, pool, again=True)
-    # A worker that crashes takes the whole pool with it, and which cell was the cause is not known: each gets a pool of its own.
+    # A worker that crashes ends the whole pool, and the cause cannot be told: so each cell gets a pool of its own.
     for task in broken:
         with _pool(1) as pool:
             _submit(results, [task], pool)
@@ -164,7 +164,7 @@ def _execute(results: _Results, tasks: Sequence[_Task], executor: Executor | Non
 
 @contextmanager
 def _held_interrupts() -> Iterator[None]:
-    """Ctrl-C comes when the block ends: one in the middle of fork(2) is lost, or leaves a pool that cannot be shut down."""
+    """Delays Ctrl-C to the end of the block. In the middle of fork(2) it would be lost, or leave a pool that cannot be shut down."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -174,7 +174,7 @@ def _held_interrupts() -> Iterator[None]:
 
 @contextmanager
 def _pool(count: int) -> Iterator[Executor]:
-    """Worker processes. If the work is broken off (Ctrl-C), they end at once, with the programs that they are running."""
+    """Worker processes. After Ctrl-C they end at once, with the programs that they run."""
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
 
@@ -216,7 +216,7 @@ def _submit(results: _Results, tasks: Sequence[_Task], executor: Executor, again
                 result = future.result()
                 if not isinstance(result, AbiResult):
                     raise TypeError(f"the worker answered with a {type(result).__name__}")
-            except Exception as failure:  # of the executor: run_cell itself raises nothing
+            except Exception as failure:  # raised by the executor: run_cell itself raises nothing
                 _lost(results, task, failure, lost if again and isinstance(failure, BrokenExecutor) else None)
             else:
                 results.ran(task, result)
@@ -234,7 +234,7 @@ def _lost(results: _Results, task: _Task, failure: BaseException, lost: list[_Ta
     from concurrent.futures import BrokenExecutor
 
     if isinstance(failure, BrokenExecutor):
-        reason = "the worker process that ran this cell ended without an answer (crashed, or killed for want of memory)"
+        reason = "the worker process that ran this cell ended without an answer (it crashed, or was killed for lack of memory)"
     else:
         reason = f"the executor failed: {type(failure).__name__}: {' '.join(str(failure).split())[:300]}"
     results.failed(task, reason)

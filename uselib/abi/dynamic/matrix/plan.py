@@ -1,7 +1,7 @@
 """Which program is compared with which version: columns with their identities, rows with their baselines.
 
 The baseline is the version that a program was linked with (note NT_NEEDS): the one with that digest, else the one with that version
-number. What cannot be decided is the row's or the cell's problem, in words, and never a guess.
+number. Nothing is guessed: a row or cell that cannot be decided has a problem in words.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class MatrixColumn:
     identity: Identity | None
 
     def problem_for(self, row: MatrixRow) -> str:
-        """Why the row's program cannot be compared with this version; empty: it can."""
+        """Why the row's program cannot be compared with this version; empty if it can."""
         base = row.baseline
         if base is None:
             return ""
@@ -69,7 +69,7 @@ def _machine(number: int) -> str:
 
 
 def elf_machine(head: bytes) -> int | None:
-    """e_machine of an ELF file's first bytes, or None if they are none."""
+    """e_machine from the first bytes of an ELF file, or None for another file."""
     return struct.unpack_from("<H", head, 18)[0] if head[:4] == b"\x7fELF" and len(head) >= 20 else None
 
 
@@ -117,7 +117,7 @@ def _columns(paths: Sequence[str]) -> tuple[MatrixColumn, ...]:
 
 
 def _distinct(column: MatrixColumn, all_of_them: Sequence[MatrixColumn]) -> str:
-    """Its version; its file name or path where others have the same version."""
+    """The label of a column: its version, or its file name or path where others have the same version."""
     if sum(other.label == column.label for other in all_of_them) == 1:
         return column.label
     name = os.path.basename(column.path)

@@ -104,7 +104,7 @@ class MatrixResult:
         return [(name, self.cells[n * width : (n + 1) * width]) for n, name in enumerate(self.programs)]
 
     def as_json(self) -> dict[str, Any]:
-        """Cells carry the result of `abi run --json`; what depends on the cache alone is left out, so that equal results are equal."""
+        """Cells carry the result of `abi run --json`. Facts about the cache are left out, so that equal results give equal JSON."""
         return {
             "version": MATRIX_VERSION,
             "status": self.status,

@@ -30,7 +30,7 @@ def legend(result: MatrixResult) -> list[str]:
     if not any("/" in short(cell) for cell in result.cells if cell.verdict == "identical on this run"):
         return []
     return [
-        "identical N/M: the run used N of the M names that the program takes from the library; of the others it says nothing"
+        "identical N/M: the run used N of the M names that the program takes from the library; nothing is known about the others"
     ]
 
 

@@ -1,8 +1,8 @@
-"""One cell in a worker: a process of this machine's, or of a cluster's. Nothing comes out but an AbiResult.
+"""One cell in a worker: a process of this machine, or of a cluster. Its only output is an AbiResult.
 
-A run in the emulator needs the main thread of its process (it takes over signals). Workers of some executors are threads (those of
-dask.distributed, ThreadPoolExecutor): there the cell gets a process of its own, `python -m uselib.abi.dynamic.matrix.worker`, which
-reads a pickled request from its parent and answers with a pickled result.
+A run in the emulator needs the main thread of its process, since it handles signals. Workers of some executors are threads (dask.distributed,
+ThreadPoolExecutor); there the cell gets a process of its own, `python -m uselib.abi.dynamic.matrix.worker`, which reads a pickled request
+from its parent and answers with a pickled result.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _here(request: AbiRequest) -> AbiResult:
         reason = str(failure)
     except OSError as failure:
         reason = f"{failure.filename}: {failure.strerror}" if failure.filename else failure.strerror or str(failure)
-    except Exception as failure:  # a defect of ours must not take the other cells with it
+    except Exception as failure:  # a defect here must not end the other cells
         reason = f"internal error: {type(failure).__name__}: {failure}"
     return not_comparable(request.program, request.old, request.new, reason)
 
@@ -61,7 +61,7 @@ def _in_process(request: AbiRequest) -> AbiResult:
     if done.returncode == 0:
         try:
             result = pickle.loads(done.stdout)
-        except Exception:  # an incomplete answer may raise anything
+        except Exception:  # unpickling an incomplete answer may raise anything
             result = None
         if isinstance(result, AbiResult):
             return result

@@ -1,4 +1,4 @@
-"""Where the arguments of a call lie: in registers, on the stack, and in a block of guest memory, the arena, for what pointers point to."""
+"""Where the arguments of a call lie: in registers, on the stack, and, for the targets of pointers, in a block of guest memory (the arena)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls as C: declarations, prototypes, and a call with what its arguments point to."""
+"""Calls as C: declarations, prototypes, and a call with the objects that its arguments point to."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def prototype_text(prototype: Prototype) -> str:
 
 
 class _Text:
-    """Declarations of what arguments point to, and the expressions for them."""
+    """Declarations of the objects that arguments point to, and the expressions for them."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
 
     def expression(self, type_: TypeView, value: Value, name: str) -> str:
-        """An initialiser or argument; what it points to is declared in `lines`."""
+        """An initialiser or argument. The object it points to is declared in `lines`."""
         if isinstance(value, Null):
             return "0" if not isinstance(type_, PointerView) else "NULL"
         if isinstance(value, Number):
@@ -117,7 +117,7 @@ def _zero(value: Value) -> bool:
 
 
 def call_text(prototype: Prototype, values: Sequence[Value]) -> list[str]:
-    """The call as C: declarations of what its arguments point to, then the call itself."""
+    """The call as C: declarations of the objects that its arguments point to, then the call itself."""
     text = _Text()
     expressions = []
     for number, (parameter, value) in enumerate(zip(prototype.parameters, values, strict=True)):

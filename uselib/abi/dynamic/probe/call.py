@@ -1,7 +1,7 @@
 """One library, ready to be called again and again from the same state (saved_state.py).
 
-The arguments lie at the same addresses in every library that is probed, so a call's outcome depends on its arguments alone. A call that
-does more than the saved state undoes (opens files, sets signal handlers, ...) costs a fresh start of the library (20 ms).
+The arguments lie at the same addresses in every library that is probed, so a call's outcome depends on its arguments alone. A call that does
+things the saved state does not undo (opens files, sets signal handlers, ...) costs a fresh start of the library (20 ms).
 """
 
 from __future__ import annotations
@@ -61,11 +61,11 @@ class CallOutcome:
 
 
 class _Loaded(RunHooks):
-    """A library that has been started. dirty: what a call did that the saved state does not undo; empty: nothing."""
+    """A library that has been started. dirty: something that a call did and the saved state does not undo; empty: nothing."""
 
     def __init__(self, path: str, library_path: Sequence[str], max_instructions: int, standard: Sequence[int]) -> None:
         self.dirty = ""
-        self._started = False  # system calls of its start-up are its own
+        self._started = False  # system calls of its start-up are allowed
         self.guest = library = Library(path, library_path=library_path, max_memory=_MEMORY, hooks=(self,))
         space = library.machine.space
         self.counter = InstructionCounter(max_instructions)
@@ -105,7 +105,7 @@ class _Loaded(RunHooks):
             return 0
 
     def _errno_address(self) -> int:
-        """musl's and glibc's errno is a thread's own; ours a variable."""
+        """Where errno is: musl and glibc have one for each thread; the small C library has a variable."""
         if self._address("__errno_location"):
             return int(self.guest.call("__errno_location", result="pointer"))
         return self._address("errno")
@@ -164,8 +164,9 @@ class ProbedLibrary:
         return self._state.data[name]
 
     def call(self, address: int, prototype: Prototype, ready: PreparedArguments, fresh: bool = True) -> CallOutcome:
-        """Calls a function with prepared arguments, from the saved state, or if it is not `fresh` from the one that the last call has
-        left. Raises Refused if it cannot be called at all."""
+        """Calls a function with prepared arguments, from the saved state, or without `fresh` from the state after the last call. Raises
+        Refused if it cannot be called at all.
+        """
         if fresh:
             self._restore()
         self.calls += 1
@@ -187,7 +188,7 @@ class ProbedLibrary:
         values[7] = sp - word
         if self._loaded.errno:
             space.poke(self._loaded.errno, bytes(4))
-        for fd in self._fds:  # standard input is empty, output begins anew
+        for fd in self._fds:  # standard input is empty, output begins empty
             os.ftruncate(fd, 0)
             os.lseek(fd, 0, os.SEEK_SET)
         self._loaded.counter._cells[0] = 0
@@ -197,7 +198,7 @@ class ProbedLibrary:
             return self._ended(end)
         except LostCall:
             self._loaded.dirty = "longjmp"
-            return CallOutcome("lost", report="is left by another way than its return")
+            return CallOutcome("lost", report="does not end by its return")
         except _Forbidden as call:
             self._loaded.dirty = call.name
             raise Refused(f"it calls {call.name}") from None
@@ -228,7 +229,7 @@ class ProbedLibrary:
             space.check(ready.base, len(ready.memory), "read")
         except MemoryFault:
             self._loaded.dirty = "munmap"
-            return CallOutcome("lost", report="takes the memory of its arguments away")
+            return CallOutcome("lost", report="unmaps the memory of its arguments")
         result = self._result(prototype, ready, after)
         errno = int.from_bytes(space.read(self._loaded.errno, 4), "little") if self._loaded.errno else None
         memory = space.read(ready.base, len(ready.memory))
@@ -281,7 +282,7 @@ class ProbedLibrary:
     # -- what addresses point to ---------------------------------------------------------------------------------------
 
     def pointer_target(self, address: int) -> tuple[str, ...]:
-        """What a pointer is in terms that two versions share: an argument's memory, an exported name, the library, the heap."""
+        """The target of a pointer in terms that two versions share: an argument's memory, an exported name, the library, the heap."""
         if ARENA <= address < ARENA + ARENA_SIZE:
             return ("argument", hex(address))
         space = self._loaded.guest.machine.space
@@ -306,7 +307,7 @@ class ProbedLibrary:
             return None
 
     def read(self, address: int, size: int) -> bytes | None:
-        """Memory, if it is there."""
+        """Memory of the guest, if it is mapped."""
         try:
             return self._loaded.guest.machine.space.read(address, size)
         except MemoryFault:
@@ -314,14 +315,14 @@ class ProbedLibrary:
 
 
 class _Silent(Talk):
-    """What `uselib run` would say on stderr is not part of a probe's report."""
+    """Drops the messages that `uselib run` would print on stderr; a probe's report has no place for them."""
 
     def once(self, message: str) -> None:
         pass
 
 
 class _Forbidden(BaseException):
-    """A system call that would leave this process."""
+    """A system call that would act on other processes."""
 
     def __init__(self, name: str) -> None:
         super().__init__()

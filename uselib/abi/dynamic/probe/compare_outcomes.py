@@ -39,7 +39,7 @@ def first_difference(
     new: tuple[ProbedLibrary, CallOutcome],
     errno: bool = True,
 ) -> CallDifference | None:
-    """The first difference, or None. errno: also if both report an error, by another number."""
+    """The first difference, or None. errno: compare errno too, if both report an error."""
     (library, before), (other, after) = old, new
     if (before.end, before.detail) != (after.end, after.detail):
         return CallDifference("end", "the call", ending(prototype, library, before), ending(prototype, other, after))
@@ -61,7 +61,7 @@ def first_difference(
 
 
 def ending(prototype: Prototype, library: ProbedLibrary, outcome: CallOutcome) -> str:
-    """How a call ended, in words."""
+    """The end of a call, in words."""
     if outcome.end == "returned":
         if isinstance(prototype.result, VoidView):
             return "returns"
@@ -83,7 +83,7 @@ def _signal(number: int) -> str:
 
 
 def _where(report: str) -> str:
-    """What the line of a fault says behind the signal: ` (read of unmapped address 0x8 at crash$impl+0x4)`."""
+    """The rest of a fault's line after the signal: ` (read of unmapped address 0x8 at crash$impl+0x4)`."""
     _, found, rest = report.partition("killed by SIG")
     rest = rest.partition(": ")[2] if found else report
     return f" ({rest})" if rest else ""
@@ -96,7 +96,7 @@ def _errno(number: int) -> str:
 
 
 def _failed(type_: TypeView, result: bytes) -> bool:
-    """Whether the result is one that means an error, by custom: only then errno is defined."""
+    """Whether the result means an error by convention. Only then is errno defined."""
     if isinstance(type_, PointerView):
         return not any(result)
     return isinstance(type_, IntegerView) and type_.signed and bool(result) and result[-1] >> 7 == 1
@@ -106,7 +106,7 @@ def _failed(type_: TypeView, result: bytes) -> bool:
 
 
 def leaves(type_: TypeView, offset: int, label: str) -> Iterator[tuple[int, TypeView, str]]:
-    """The scalars of a type with their offsets and names. A union is bytes: which member holds is not known."""
+    """The scalars of a type with their offsets and names. A union counts as bytes, since the member in use is not known."""
     if isinstance(type_, StructureView) and not type_.union:
         done: set[int] = set()
         for field in type_.fields:
@@ -147,7 +147,7 @@ def _scalar_differs(type_: TypeView, one: bytes, two: bytes, old: ProbedLibrary,
 
 
 def _same_float(type_: FloatingView, one: bytes, two: bytes) -> bool:
-    """NaNs are alike, whatever their sign and payload; the padding of long double does not count."""
+    """All NaNs are equal, whatever their sign and payload. The padding of long double does not count."""
     if type_.size > 8:
         one, two = one[:10], two[:10]
     a, b = _float(type_, one), _float(type_, two)
@@ -175,7 +175,7 @@ def _result(
 def _result_target(
     type_: TypeView, old: tuple[ProbedLibrary, CallOutcome], new: tuple[ProbedLibrary, CallOutcome]
 ) -> CallDifference | None:
-    """What a pointer result points to: in memory of the library's own, or of the heap."""
+    """Compares the targets of pointer results, in the library's own memory or in the heap."""
     if not isinstance(type_, PointerView) or not any(old[1].result):
         return None
     target, addresses = type_.target, [int.from_bytes(side[1].result, "little") for side in (old, new)]
@@ -199,7 +199,7 @@ def _result_target(
 def _memory(
     ready: PreparedArguments, old: tuple[ProbedLibrary, CallOutcome], new: tuple[ProbedLibrary, CallOutcome]
 ) -> CallDifference | None:
-    """What the calls wrote to the memory that arguments point to, and behind it."""
+    """Compares the memory that arguments point to, and the bytes behind it."""
     one, two = old[1].memory, new[1].memory
     if one == two:
         return None
@@ -283,7 +283,7 @@ def _data(old: tuple[ProbedLibrary, CallOutcome], new: tuple[ProbedLibrary, Call
 
 
 def shown(type_: TypeView, data: bytes, library: ProbedLibrary) -> str:
-    """A value as C, as far as it has one."""
+    """A value as C, as far as C has a form for it."""
     if isinstance(type_, IntegerView | EnumerationView):
         return c_number(type_, int.from_bytes(data[: type_.size], "little", signed=type_.signed))
     if isinstance(type_, FloatingView):

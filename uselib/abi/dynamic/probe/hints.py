@@ -1,4 +1,4 @@
-"""Constants of the code that is probed: a change often decides by one (`if (flags == 0x2f) ...`), which random numbers never meet."""
+"""Constants of the code that is probed. A change often depends on one (`if (flags == 0x2f) ...`), and random numbers hardly ever hit it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from uselib.linker.image import EXEC, WRITE, Image, Machine
 _TEXT = re.compile(rb"(?<![\x20-\x7e\t\n])[\x20-\x7e\t\n]{1,32}(?=\0)")
 _MOST_TEXTS = 200
 _MOST_NUMBERS = 300
-_LARGEST = 1 << 16  # bytes of code that are looked at
+_LARGEST = 1 << 16  # bytes of code that are read
 
 
 @dataclass(frozen=True)
@@ -69,12 +69,12 @@ def _bytes(image: Image, data: bytes, address: int, size: int) -> bytes:
 
 
 def chosen(old: set[int], new: set[int]) -> tuple[int, ...]:
-    """What only one version has first: that is where they differ."""
+    """The constants to try; those that only one version has come first."""
     return tuple([*_ordered(old ^ new), *_ordered(old & new)][:_MOST_NUMBERS])
 
 
 def chosen_texts(old: set[bytes], new: set[bytes]) -> tuple[bytes, ...]:
-    """Likewise, of strings."""
+    """As `chosen`, for strings."""
     return tuple([*sorted(old ^ new, key=_size), *sorted(old & new, key=_size)][:_MOST_TEXTS])
 
 

@@ -31,7 +31,7 @@ class CallComparison:
 
     @property
     def crashed(self) -> bool:
-        """On both sides."""
+        """Whether the call crashed on both sides."""
         return all(side.end in ("signal", "limit") for side in (self.old, self.new))
 
 
@@ -65,13 +65,13 @@ class LibraryPair:
         self._opened.close()
 
     def prototype(self, name: str) -> Prototype | None:
-        """As old programs know it: the user's declarations, the old version's DWARF, the C library's. Raises FormatError."""
+        """The prototype that old programs use: the user's declarations, the old version's DWARF, the C library's. Raises FormatError."""
         if self._prototypes is None:
             self._prototypes = open_prototypes(self.images[0].machine, [self.request.old], self.request.prototypes)
         return self._prototypes.find(name)
 
     def names(self) -> list[str]:
-        """The functions that are asked for, in order. A pattern is for those that both versions have."""
+        """The requested functions, in order. A pattern selects functions that both versions have."""
         found: list[str] = []
         everything = sorted(self.exports[0].keys() & self.exports[1].keys())
         for pattern in self.request.functions:
@@ -79,7 +79,7 @@ class LibraryPair:
         return list(dict.fromkeys(found))
 
     def hints(self, name: str) -> hints.Hints:
-        """Constants of the function's code and of the library, for the strategies."""
+        """The constants of the function's code and of the library, for the strategies."""
         numbers = [hints.numbers(image, data, name) for image, data in zip(self.images, self._files, strict=True)]
         if self._texts is None:
             texts = [hints.texts(image, data) for image, data in zip(self.images, self._files, strict=True)]
@@ -90,7 +90,7 @@ class LibraryPair:
     def compare(
         self, prototype: Prototype, values: Sequence[Value], fresh: bool = True, base: int = ARENA
     ) -> CallComparison:
-        """One call on both sides, from the saved state or the present one. Raises Refused."""
+        """Makes one call on both sides, from the saved state or the present one. Raises Refused."""
         ready = prepare(prototype, values, self.old.machine, base)
         old = self.old.call(self.exports[0][prototype.name].address, prototype, ready, fresh)
         new = self.new.call(self.exports[1][prototype.name].address, prototype, ready, fresh)
@@ -123,5 +123,5 @@ def _check(images: Sequence[Image], request: ProbeRequest) -> None:
 
 
 def is_pattern(text: str) -> bool:
-    """Whether a function is asked for by a pattern, as a shell's, and not by name."""
+    """Whether the request names functions by a shell pattern, and not by name."""
     return any(c in text for c in "*?[")

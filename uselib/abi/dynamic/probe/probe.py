@@ -3,7 +3,7 @@ are made as small as they can be.
 
     prototypes (headers, DWARF, the C library's own) -> strategies -> two libraries (pair.py) -> difference -> shrunk Witness
 
-What is probed is what an old program does: the arguments are laid out by the old version's prototype, for both. Needs hypothesis
+The probe does what an old program does: it lays out the arguments by the old version's prototype, for both versions. Needs hypothesis
 (extra `probe`). Deterministic: the same files, seed and number of examples give the same witness.
 """
 
@@ -57,7 +57,7 @@ def _function(pair: LibraryPair, name: str) -> FunctionResult:
 
 
 def _sequences(pair: LibraryPair, names: Sequence[str]) -> list[FunctionResult]:
-    """One result for the functions that can be called, one each for those that cannot."""
+    """One result for all functions that can be called, and one for each that cannot."""
     prepared = [_prepared(pair, name) for name in names]
     results = [item for item in prepared if isinstance(item, FunctionResult)]
     functions = [item for item in prepared if not isinstance(item, FunctionResult)]
@@ -102,8 +102,10 @@ def replay(
     prototypes: Sequence[str] = (),
     before: Sequence[Sequence[Any]] = (),
 ) -> CallDifference | None:
-    """Calls a function of both versions with the arguments of a witness, as `plain` wrote them; what differs, or None. before: calls
-    that are made first, each a name and its arguments. For tests that `--write-test` has written. Raises ToolError, ValueError."""
+    """Calls a function of both versions with the arguments of a witness, as `plain` wrote them. Returns the difference, or None. before:
+    calls that are made first, each a name and its arguments. Tests that `--write-test` has written call this. Raises ToolError,
+    ValueError.
+    """
     request = ProbeRequest(old, new, (function,), tuple(library_path), tuple(prototypes))
     with LibraryPair(request) as pair:
         found = None

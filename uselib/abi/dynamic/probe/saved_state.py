@@ -1,7 +1,7 @@
 """The state of a library's guest after its initialisers, saved, and put back before each call.
 
-Saved are all memory that the guest may write (some 200 KB: 20 us), registers, floating-point state, clock, random bytes and heap. What a
-call has mapped is unmapped again.
+The state has all memory that the guest may write (some 200 KB: 20 us), registers, floating-point state, clock, random bytes and heap. Memory
+that a call has mapped is unmapped again.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ class SavedState:
         return [(vma.start, vma.end, vma.prot) for vma in self._space]
 
     def restore(self, used: int) -> bool:
-        """Puts everything back; zeroes the first `used` bytes of the arguments. False: a call has changed mappings that were there."""
+        """Restores everything and zeroes the first `used` bytes of the arguments. Returns False if a call has changed mappings that were
+        there before.
+        """
         if self._present() != self._mappings and not self._unmap_new():
             return False
         for start, page in self._pages:
@@ -52,7 +54,7 @@ class SavedState:
         return True
 
     def _unmap_new(self) -> bool:
-        """Takes away what a call has mapped. False: it has also changed what was there."""
+        """Unmaps what a call has mapped. Returns False if it has also changed earlier mappings."""
         space = self._space
         space.set_brk(self._brk)
         for vma in list(space):

@@ -14,7 +14,7 @@ from uselib.emulator.trace.prototypes.type_views import Prototype
 
 
 def search_settings(request: ProbeRequest) -> Any:
-    """hypothesis's settings: nothing is kept from run to run, nothing is printed."""
+    """The settings of hypothesis: it keeps nothing between runs and prints nothing."""
     from hypothesis import HealthCheck, Phase, Verbosity, settings
 
     return settings(

@@ -1,7 +1,7 @@
 """`abi probe --state`: sequences of calls, each of which starts from the state after the one before, compared call by call.
 
-This finds what single calls cannot: a counter, a cache, a table that one function fills and another reads. Every sequence begins in the
-state after the initialisers; the memory that arguments point to stays as it is until the sequence ends.
+This finds differences that single calls cannot show: in a counter, a cache, a table that one function fills and another reads. Every sequence
+begins in the state after the initialisers. The memory that arguments point to stays unchanged until the sequence ends.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _run(pair: LibraryPair, calls: Calls) -> tuple[int, CallComparison | None, i
         if compared.difference is not None:
             return number, compared, number + 1
         if compared.old.end != "returned":
-            return number, None, number + 1  # after a crash the state is none that a program could reach
+            return number, None, number + 1  # no program could reach the state after a crash
     return len(calls), None, len(calls)
 
 
@@ -87,7 +87,7 @@ def search_sequences(pair: LibraryPair, functions: Sequence[tuple[Prototype, Any
 
 
 def _smallest(pair: LibraryPair, calls: Calls, differs: Callable[[Calls], bool]) -> Calls:
-    """Without the calls that do not matter, and with small arguments."""
+    """The shortest sequence that still differs, with small arguments."""
     number, _, _ = _run(pair, calls)
     calls = calls[: number + 1]
     position = len(calls) - 2

@@ -1,5 +1,6 @@
-"""The last steps of shrinking. hypothesis leaves a number that came from a list of remarkable ones as it is; here each integer goes
-as near to 0 as it can, by bisection, and each string loses the bytes that do not matter."""
+"""The last steps of shrinking. hypothesis does not shrink a number that came from a list of special values. Here each integer is moved as
+near to 0 as possible, by bisection, and each string loses the bytes that do not matter.
+"""
 
 from __future__ import annotations
 
@@ -81,7 +82,7 @@ def _number(arguments: Arguments, number: int, tried: Callable[[Value], Argument
 
 
 def _leaves(type_: TypeView, value: Value, path: Path) -> Iterator[tuple[Path, TypeView]]:
-    """Numbers and strings with their types, by where they are."""
+    """Numbers and strings with their types, by their places."""
     if isinstance(value, Number | Text):
         yield path, type_
     elif isinstance(value, UnionMember) and isinstance(type_, StructureView):

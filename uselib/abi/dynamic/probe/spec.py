@@ -67,8 +67,9 @@ class Witness:
 
 @dataclass(frozen=True)
 class FunctionResult:
-    """examples: calls that were compared, shrinking included; crashed: of those, calls that were killed, or did not end, on both sides
-    (they tell little). reason: why it was not probed."""
+    """examples: calls that were compared, shrinking included. crashed: how many of those were killed, or did not end, on both sides. reason:
+    why it was not probed.
+    """
 
     name: str
     verdict: ProbeVerdict
@@ -87,11 +88,11 @@ class ProbeResult:
     new: str
     seed: int
     functions: tuple[FunctionResult, ...]
-    asked_for: int = 1  # functions that were named; with patterns, those not probed decide nothing
+    asked_for: int = 1  # functions that were named; those of a pattern do not count if they could not be probed
 
     @property
     def status(self) -> int:
-        """4 a difference, 16 nothing could be probed (or one that was named could not), 0 no difference found."""
+        """The exit status: 4 for a difference, 16 if nothing could be probed (or a named function could not), 0 for no difference found."""
         found = {_STATUS[function.verdict] for function in self.functions}
         if 4 in found:
             return 4

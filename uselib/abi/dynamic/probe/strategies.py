@@ -1,8 +1,8 @@
-"""C types -> hypothesis strategies of argument values (probe_values.py).
+"""C types -> hypothesis strategies of argument values (values.py).
 
-What a strategy makes, an old program could have passed: lengths fit their buffers, enumerations have named values, pointers point to
-something (unless NULL is allowed), strings end. Values are small first (so that shrinking ends at them), then those at which code
-tends to decide: limits of types, and constants that occur in the code of either version (`Hints`).
+A strategy makes only values that an old program could have passed: lengths fit their buffers, enumerations have named values, pointers point
+to an object (unless NULL is allowed), strings end. Small values come first, so that shrinking ends at them. Then come values on which code
+often depends: limits of types, and constants in the code of either version (`Hints`).
 
 `arguments(prototype)` raises Refused for a function that cannot be probed: it takes a callback, an object whose contents are not known,
 or a variable number of arguments.
@@ -92,7 +92,7 @@ class _Types:
         raise Refused(f"{where} is {_said(type_)}")
 
     def integer(self, type_: IntegerView, low: int, high: int) -> SearchStrategy[Value]:
-        """A number of the range, preferably one that matters."""
+        """A number of the range, preferably a boundary or a constant of the code."""
         if type_.style == "boolean":
             low, high = 0, 1
         known = [n for n in self.hints.numbers if low <= n <= high]
@@ -145,7 +145,7 @@ class _Types:
             low, high = (-(1 << width - 1), (1 << width - 1) - 1) if type_.signed else (0, (1 << width) - 1)
             return self.integer(IntegerView(type_.name, type_.size, type_.signed), low, high)
         if isinstance(type_, PointerView) and isinstance(type_.target, OpaqueView | VoidView):
-            return st.just(NULL)  # the next node of a list, the user's own data: nothing more can be said of it
+            return st.just(NULL)  # the next node of a list, the user's own data: nothing more is known of it
         if isinstance(type_, OpaqueView) and type_.size:
             return st.just(NULL)
         return self.of(type_, where, depth)
@@ -179,11 +179,11 @@ class _Types:
         return st.one_of(options).map(lambda data: Text(data, room))
 
     def raw(self, size: int) -> SearchStrategy[Value]:
-        """Bytes: from what is drawn on all zero."""
+        """Bytes that are drawn, followed by zeroes."""
         return st.binary(max_size=size).map(lambda data: Bytes(data.ljust(size, b"\0")))
 
     def elements(self, type_: PointerView, where: str, out: bool) -> SearchStrategy[tuple[Value, int]]:
-        """Several objects behind a pointer, and how many, for a parameter that says so."""
+        """Several objects behind a pointer, and their number, for a parameter that gives it."""
         target = type_.target
         if isinstance(target, VoidView) or (isinstance(target, IntegerView) and target.size == 1):
             if out and not type_.const:
@@ -204,9 +204,10 @@ def _said(type_: TypeView) -> str:
 
 
 def lengths(prototype: Prototype) -> dict[int, tuple[int, ...]]:
-    """Pointer parameters whose number of elements (or of bytes) other parameters say: number -> numbers of those whose product it is.
+    """Pointer parameters whose number of elements (or of bytes) other parameters give: index -> indexes of the parameters whose product it
+    is.
 
-    From declarations (`bytes(n)`), else guessed: the next integer behind it, if it is named like a length or not named.
+    The source is the declaration (`bytes(n)`), else a guess: the next integer parameter, if it is named like a length or has no name.
     """
     found: dict[int, tuple[int, ...]] = {}
     for number, parameter in enumerate(prototype.parameters):
@@ -227,7 +228,7 @@ def lengths(prototype: Prototype) -> dict[int, tuple[int, ...]]:
 
 
 def _output(parameter: PrototypeParameter) -> bool:
-    """A buffer that is only written, as far as its declaration or its name says."""
+    """Whether it is a buffer that is only written, by its declaration or its name."""
     pointer = parameter.type
     return (
         isinstance(pointer, PointerView)
@@ -261,7 +262,7 @@ def arguments(prototype: Prototype, hints: Hints) -> SearchStrategy[tuple[Value,
     @st.composite
     def build(draw: Any) -> tuple[Value, ...]:
         values: dict[int, Value] = {number: draw(strategy) for number, strategy in single.items()}
-        room: dict[int, int] = {}  # length parameter -> the most it may say
+        room: dict[int, int] = {}  # length parameter -> its greatest value
         for number, strategy in several.items():
             if hints.null and draw(st.booleans()):
                 values[number], count = NULL, 0

@@ -11,7 +11,7 @@ from uselib.linker.errors import printable
 
 
 def _labels(result: ProbeResult) -> tuple[str, str]:
-    """Versions, or paths where file names are alike."""
+    """Versions, or paths where file names are equal."""
     names = os.path.basename(result.old), os.path.basename(result.new)
     return names if names[0] != names[1] else (result.old, result.new)
 

@@ -1,4 +1,4 @@
-"""Values for arguments, without addresses: what strategies make, what guest memory is filled with, what a witness is printed from.
+"""Values of arguments, without addresses. Strategies make them, guest memory is filled from them, and witnesses are printed from them.
 
     Number(5), Number(2.5)      integers, enumerations, floating point; complex numbers are a Group of two
     Group((...))                a structure's members, or an array's elements, in order; of a union, one member: UnionMember(index, value)
@@ -7,7 +7,7 @@
     Items((...))                pointer to elements of the type that is pointed to
     NULL                        the null pointer
 
-All are immutable and compare by value. Their pointer_target is given by a type beside them (emulator/trace/prototypes/type_views.py).
+All are immutable and compare by value. A type beside them says what they mean (emulator/trace/prototypes/type_views.py).
 `plain` and `from_plain` turn them into lists that JSON and Python's literals can hold.
 """
 
@@ -33,7 +33,7 @@ from uselib.emulator.trace.prototypes.type_views import (
     TypeView,
 )
 
-SLACK = 64  # zero bytes behind each object that is pointed to: what a function writes there is seen
+SLACK = 64  # zero bytes behind each object that is pointed to, to notice writes there
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Number:
     value: int | float
 
     def __eq__(self, other: object) -> bool:
-        """NaN is itself, -0.0 is not 0.0: equal values are equal arguments."""
+        """Equal values are equal arguments: NaN equals itself, -0.0 differs from 0.0."""
         return isinstance(other, Number) and repr(self.value) == repr(other.value)
 
     def __hash__(self) -> int:
@@ -164,8 +164,9 @@ class Arena:
 
 
 def encode(type_: TypeView, value: Value, arena: Arena, label: str) -> bytes:
-    """The bytes of a value of a type; what it points to goes into the arena. Raises TypeError for a value of another shape, which a
-    strategy never makes."""
+    """The bytes of a value of a type. The objects it points to are placed in the arena. Raises TypeError for a value of another shape, which
+    no strategy makes.
+    """
     if isinstance(type_, PointerView):
         return _pointer(type_, value, arena, label).to_bytes(type_.size, "little")
     if isinstance(value, Number):
@@ -185,7 +186,7 @@ def encode(type_: TypeView, value: Value, arena: Arena, label: str) -> bytes:
 
 
 def members(type_: StructureView, value: Value) -> Iterator[tuple[FieldView, Value]]:
-    """The members that a value gives, with their values."""
+    """The members that a value sets, with their values."""
     if isinstance(value, UnionMember):
         yield type_.fields[value.index], value.item
     elif isinstance(value, Group):

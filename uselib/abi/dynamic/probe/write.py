@@ -92,7 +92,7 @@ class _Declarations:
         self._done: set[str] = set()
 
     def need(self, type_: TypeView) -> None:
-        """Declares a type, and before it what it is made of."""
+        """Declares a type, and before it the types of its parts."""
         if isinstance(type_, PointerView):
             if type_.name and type_.name != "va_list":
                 self._once(type_.name, lambda: f"typedef void *{type_.name};")
@@ -156,7 +156,7 @@ def _machine_type(type_: IntegerView | FloatingView) -> str:
 
 
 def c_program(function: FunctionResult, request: ProbeRequest) -> str:
-    """A program that makes the call and prints what came of it."""
+    """A program that makes the call and prints its results."""
     assert function.witness is not None and function.prototype is not None
     prototype, witness = function.prototype, function.witness
     types = _Declarations()
@@ -229,7 +229,7 @@ def _shown(prototype: Prototype, call: str) -> Iterator[str]:
 
 
 def _dumped(function: FunctionResult, lines: list[str]) -> Iterator[str]:
-    """What arguments point to, after the call. The names are those of the declarations before it."""
+    """Prints the objects that arguments point to, after the call. The names are those of the declarations before it."""
     assert function.witness is not None and function.prototype is not None
     pointed = any(isinstance(value, Text | Bytes | Items) for value in function.witness.arguments)
     for line in lines if pointed else ():

@@ -1,4 +1,4 @@
-"""What a program was bound to, and what lies at those addresses in a version of the library.
+"""The bindings of a program, and the objects at those addresses in a version of the library.
 
 A program that our ld linked records it (NT_BINDINGS). In a program that another linker linked, the symbol table still has the stub's
 SHN_ABS symbols, used or not. For a stripped program the exports of the old version stand in.
@@ -104,7 +104,7 @@ class LibraryVersion:
     def code(self, name: str) -> bytes:
         """The code of an exported function, with the displacements of calls and jumps set to zero; empty if unknown.
 
-        e8 rel32 (call) and e9 rel32 (jmp) lead elsewhere in every version, whether the function changed or not.
+        The targets of e8 rel32 (call) and e9 rel32 (jmp) differ between versions even if the function is unchanged.
         """
         address, size = self._code.get(name, (0, 0))
         for segment in self.image.segments if size else ():
@@ -161,7 +161,7 @@ _REMARKS = {
     "note": "",
     "symbols": "the program has no binding note (another linker): its bindings are the absolute symbols of its symbol table, "
     "among them names that it may not use",
-    "library": "the program has neither a binding note nor symbols: it is taken to be bound to what the old version exports",
+    "library": "the program has neither a binding note nor symbols: it is assumed to be bound to what the old version exports",
 }
 
 
@@ -221,6 +221,6 @@ def check_pair(program: Image, where: str, old: LibraryVersion, new: LibraryVers
 
 
 def recorded_names(program: Image, name: str, others: Iterable[str] = ()) -> tuple[str, ...]:
-    """File names under which the library may be asked for: as the program recorded it, and as other libraries do."""
+    """File names by which the library may be requested: as the program recorded it, and as other libraries do."""
     names = [recorded.rpartition("/")[2] for recorded in program.library_names]
     return tuple(dict.fromkeys(n for n in [*names, *others] if names_library(n, name)))

@@ -1,6 +1,6 @@
-"""Every dispatch, and every access of exported data, checked against what the program was bound to.
+"""Checks every dispatch and every access of exported data against the program's bindings.
 
-A wrong binding counts even if nothing else shows it.
+A wrong binding counts even if it has no other effect.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _calls(pair: ProcessPair, stream: Stream, library: LibraryVersion, side: str
 
 
 def _data(pair: ProcessPair, stream: Stream, run: SideRun, library: LibraryVersion, side: str) -> list[WrongBinding]:
-    """Accesses by the program's own code to an object that it is bound to, where now another object lies, or none."""
+    """Accesses by the program's own code to an object that it is bound to, at whose address another object lies now, or none."""
     found: dict[tuple[int, str], WrongBinding] = {}
     for pc, start, _, low, high, count, first, _ in run.data(stream.process.index)["rows"]:
         bound = pair.inputs.bound.data.get(start)

@@ -1,7 +1,7 @@
-"""The first difference in the calls of two processes: which, with which arguments and results, and the memory that these point to.
+"""The first difference in the calls of two processes: functions, arguments, results, and the memory that these point to.
 
-The top-level events of both pair (streams.py) are compared as arrays up to the first that differs; before that point, what went into
-the calls and what came out. Every kind of difference gives at most one candidate, with its place in the old run; the earliest wins.
+The top-level events of both processes (streams.py) are compared as arrays up to the first that differs. Before that point arguments, results
+and memory of the calls are compared. Every kind of difference gives at most one candidate, with its place in the old run; the earliest wins.
 
     call       another function or caller, or one side goes on where the other ends     status  one side dies in or after that call
     argument   a word that a parameter holds                                            result  likewise
@@ -20,7 +20,7 @@ from uselib.emulator.trace.prototypes.type_views import ArrayView, StructureView
 from uselib.emulator.trace.reading.blocks import Array
 from uselib.emulator.trace.store.format import EventKind
 
-_STACK_ROW, _VECTOR_ROW = 64, 65  # payload rows that are no pointer's
+_STACK_ROW, _VECTOR_ROW = 64, 65  # payload rows that belong to no pointer
 
 
 def compare_events(pair: ProcessPair) -> list[DivergenceCandidate]:
@@ -165,13 +165,13 @@ def _unequal(pair: ProcessPair, count: int, kind: EventKind, masks: Array, point
 
 
 def _few(events: Array) -> list[int]:
-    """The first of them. Later ones matter only if all of these are returns that were noticed late."""
+    """The first few. Later ones matter only if all of these are returns that were noticed late."""
     found: list[int] = events[:4096].tolist()
     return found
 
 
 def _further_words(pair: ProcessPair, count: int) -> int | None:
-    """Likewise for argument words from the fifth on."""
+    """As `_unequal`, for argument words from the fifth on."""
     top = pair.old.top[:count]
     for row in sorted(pair.old.more):
         at = int(np.searchsorted(top, row))

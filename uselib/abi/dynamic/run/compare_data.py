@@ -1,4 +1,4 @@
-"""The first difference in a program's accesses to exported data: which code, which datum, which value."""
+"""The first difference in a program's accesses to exported data."""
 
 from __future__ import annotations
 

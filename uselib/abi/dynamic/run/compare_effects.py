@@ -1,4 +1,4 @@
-"""The first difference in the effects of two processes on their surroundings: system calls, output, files, the exit status."""
+"""The first difference in the outside effects of two processes: system calls, output, files, the exit status."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _note_counts(pair: ProcessPair, old: dict[str, int], new: dict[str, int]) ->
     counts = ((name, old.get(name, 0), new.get(name, 0)) for name in sorted(old.keys() | new.keys()))
     rows = [f"{name} {a} / {b}" for name, a, b in counts if a != b]
     if rows:
-        pair.notes.add(f"system calls in other numbers (old / new): {', '.join(rows)}")
+        pair.notes.add(f"numbers of system calls that differ (old / new): {', '.join(rows)}")
 
 
 def compare_output(pair: ProcessPair, number: int, old: bytes, new: bytes) -> list[DivergenceCandidate]:
@@ -109,7 +109,7 @@ def _line(data: bytes, at: int) -> str:
 
 
 def compare_files(pair: ProcessPair) -> list[DivergenceCandidate]:
-    """Files that only one side wrote, or that have other contents at the end."""
+    """Files that only one side wrote, or whose contents differ at the end."""
     old, new = pair.old_run.files, pair.new_run.files
     if pair.limited:
         return []

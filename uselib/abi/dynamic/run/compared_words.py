@@ -1,7 +1,7 @@
 """Which bits of a call's words are compared.
 
-Prototypes are the program's: those of the old version, whichever library is called. A word without a type is not compared: a register
-that no parameter uses holds whatever the code before left there.
+The program's prototypes are used, those of the old version, whichever library is called. A word without a type is not compared, since a
+register that no parameter uses may hold any value.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ WORDS = 11
 
 @dataclass(frozen=True)
 class ComparedWords:
-    """What is compared of one function. values: argument word -> mask of an integer; pointers: argument words that are pointers;
-    pointed: argument word -> type of what was copied; result and result_pointer: of the first result word."""
+    """The words of one function that are compared. values: argument word -> mask of an integer. pointers: argument words that are pointers.
+    pointed: argument word -> type of the copied memory. result and result_pointer: the same for the first result word.
+    """
 
     values: dict[int, int]
     pointers: dict[int, TypeView]
@@ -41,7 +42,7 @@ NOTHING = ComparedWords({}, {}, known=False)
 
 
 def compared_words(prototype: Prototype | None, machine: Machine) -> ComparedWords:
-    """What is compared of a function with this prototype."""
+    """The words that are compared of a function with this prototype."""
     if prototype is None:
         return NOTHING
     values: dict[int, int] = {}

@@ -1,4 +1,4 @@
-"""Which of the program's bindings, and which changed functions, a run exercised."""
+"""Coverage: which of the program's bindings, and which changed functions, a run has used."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from uselib.abi.dynamic.run.side_run import SideRun
 
 
 def changed_functions(old: LibraryVersion, new: LibraryVersion) -> frozenset[str]:
-    """Exported functions whose code differs (calls and jumps to other places do not count), or that are gone."""
+    """Exported functions whose code differs (targets of calls and jumps do not count), or that the new version lacks."""
     names = {place.name for place in old.slots.values()}
     return frozenset(
         name for name in names if name not in new.addresses or (old.code(name) or b"?") != (new.code(name) or b"?")

@@ -1,11 +1,11 @@
-"""Watching the library's exported data: which code outside the library read or wrote what.
+"""Watches the library's exported data: which code outside the library read or wrote which object.
 
 The pages with exported data are shown to the CPU as device memory (Machine.watch_pages), so that each access to them calls a
 function, natively (trace/native/data_watch.c), or in Python where there is no C compiler: the same rows, some microseconds each.
 Accesses to all other memory are as fast as without it.
 
-The program counter of an access is that of its basic block, which the recorder notes. Accesses by the host (a system call that fills an exported
-buffer) are not seen.
+The program counter of an access is that of its basic block, which the recorder notes. Accesses by the host (a system call that fills an
+exported buffer) are not recorded.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ class _Native:
 
 @dataclass
 class _Python:
-    """The same in Python, following data_watch.c."""
+    """The same as data_watch.c, in Python."""
 
     watched: Watched
     events: _Events

@@ -2,10 +2,10 @@
 processor's cache.
 
 A million calls and returns are 128 MB a side; writing and reading them takes longer than the runs themselves. So only the first
-events are kept as they are. Of all of them a digest is made, over what the comparison would look at: which function, from where, the
-words that mean something (compared_words.py), the bytes that were copied. Digests are strict: they take callbacks and the values of
-pointers as they are, which the comparison does not. If they agree, the runs are the same; if not, the comparison decides, and a
-run too long to have been kept is done once more up to the piece that differs. That is possible because runs are deterministic.
+events are kept as they are. A digest is made of all of them, over the parts that the comparison would look at: the function, its caller, the
+words that have a type (compared_words.py), the bytes that were copied. Digests are strict: they include callbacks and the values of pointers,
+which the comparison does not compare. If they agree, the runs are the same. If not, the comparison decides, and a run too long to have been
+kept is repeated up to the piece that differs. That is possible because runs are deterministic.
 """
 
 from __future__ import annotations

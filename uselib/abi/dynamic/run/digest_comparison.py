@@ -1,4 +1,4 @@
-"""Whether two runs are the same, by the digests of their events (digest.py) and by what they left behind."""
+"""Whether two runs are the same, by the digests of their events (digest.py), their output, files and status."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ def same_runs(
     new: SideRun,
     pairs: Sequence[tuple[int, int]],
 ) -> bool:
-    """True: they are the same. False: not known; the events must be compared. pairs: indexes of processes that correspond."""
+    """True if the runs are the same. False if that is not known and the events must be compared. pairs: indexes of processes that
+    correspond.
+    """
     if (old.stdout, old.stderr, old.files, old.end) != (new.stdout, new.stderr, new.files, new.end) or old.end.reason:
         return False
     for a, b in pairs:
@@ -38,7 +40,7 @@ def same_runs(
 def _suspicious(
     bound: Bound, library: LibraryVersion, counts: Sequence[Sequence[int]], rows: Sequence[Sequence[int]]
 ) -> bool:
-    """Whether there is a call or an access that may reach something else than what the program is bound to."""
+    """Whether a call or an access may reach something other than what the program is bound to."""
     for address, _, _ in counts:
         name = bound.functions.get(address)
         if name is not None and name != (library.slots[address].name if address in library.slots else ""):

@@ -1,7 +1,7 @@
 """The change of the library behind a divergence, in words: by slot and address, from the exports of both versions.
 
 Looked at in this order: what start-up checks; a wrong binding at or before the divergence; the function in which it shows; the
-last calls before it, latest first, for one whose code has changed. None of them proves the cause: the text only says what changed.
+last calls before it, latest first, for one whose code has changed. None of these proves the cause; the text only says what changed.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def names_near(divergence: Divergence, wrong: Sequence[WrongBinding] = ()) -> tu
 
 
 def _own(divergence: Divergence) -> str:
-    """`table` of `table+0x8`."""
+    """The name `table` in `table+0x8`."""
     return divergence.function.partition("+")[0]
 
 
@@ -58,7 +58,7 @@ def _wrong_near(divergence: Divergence, wrong: Sequence[WrongBinding]) -> list[W
 
 
 def _function_in(text: str) -> str:
-    """`add` of `#5 add(a=2, b=3)  from main+0x1c`."""
+    """The function `add` in `#5 add(a=2, b=3)  from main+0x1c`."""
     return text.partition(" ")[2].partition("(")[0]
 
 

@@ -14,7 +14,7 @@ _VERSION_AT, _SLOTS_AT = 8, 52  # in the NT_LIBRARY descriptor (formats/notes.py
 
 
 def with_identity(library: LibraryVersion, wanted: Identity) -> bytes | None:
-    """The file with the wanted version and at least as many slots. None if it cannot be: another name or base."""
+    """The file with the wanted version and at least as many slots. None if that is impossible: another name or base."""
     mine = library.identity
     if mine.name != wanted.name or mine.base != wanted.base:
         return None

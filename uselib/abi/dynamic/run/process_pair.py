@@ -14,7 +14,7 @@ from uselib.abi.dynamic.run.streams import Stream
 from uselib.emulator.trace.prototypes.decode import CallDecoder
 from uselib.linker.formats.library_names import plain_name
 
-AT_END = 1 << 62  # place of a difference that only the end of the run shows
+AT_END = 1 << 62  # place of a difference that is found only at the end of the run
 CONTEXT = 3  # calls shown before a divergence
 
 
@@ -28,11 +28,11 @@ class DivergenceCandidate:
 
 @dataclass
 class ProcessPair:
-    """Everything that is known of two processes that correspond.
+    """All facts about two processes that correspond.
 
     ignored: whether arguments and results of a function are not compared. main: the process that was started, not a child of it.
-    limited: a limit ended both: what one side has beyond the other says nothing. cut: not all events were kept. ended: how each side
-    died (`SIGSEGV`), or empty. notes: what was not compared, in words.
+    limited: a limit ended both, so the further events of one side do not count as a difference. cut: not all events were kept. ended: how
+    each side died (`SIGSEGV`), or empty. notes: what was not compared, in words.
     """
 
     inputs: RunInputs
@@ -49,7 +49,7 @@ class ProcessPair:
     notes: set[str] = field(default_factory=set)
 
     def name(self, address: int) -> str:
-        """What the program means by an address; else the symbol there."""
+        """The name that the program is bound to at an address; else the symbol there."""
         name = self.inputs.bound.functions.get(address) or (
             self.inputs.old.slots[address].name if address in self.inputs.old.slots else ""
         )
@@ -73,7 +73,7 @@ class ProcessPair:
         return name
 
     def shape(self, address: int) -> ComparedWords:
-        """What is compared of the function at an address."""
+        """The words that are compared of the function at an address."""
         if address not in self._shapes:
             name = self.name(address)
             if self.ignored(name):
@@ -106,7 +106,7 @@ class ProcessPair:
         return str(place) if place is not None and place.symbol else f"{address:#x}"
 
     def datum(self, address: int) -> str:
-        """`limit`, or `table+0x8`, as the program means it."""
+        """`limit`, or `table+0x8`, by the program's bindings."""
         place = self.inputs.old.datum_at(address)
         if place is None:
             return f"{address:#x}"
@@ -136,8 +136,9 @@ class ProcessPair:
         )
 
     def difference(self, kind: str, message: str, at: int, rank: int) -> DivergenceCandidate:
-        """A difference in what went into or came out of top-level event `at`, which both processes made. message: with `{}` for the name of
-        the function."""
+        """A difference in the arguments or results of top-level event `at`, which both processes have. message: with `{}` for the name of the
+        function.
+        """
         old_row, new_row = int(self.old.top[at]), int(self.new.top[at])
 
         def make() -> Divergence:

@@ -22,7 +22,7 @@ def render(result: AbiResult) -> str:
     if result.divergence is not None:
         lines += ["", *_divergence(result.divergence, "first difference")]
     if result.beyond is not None:
-        lines += ["", *_divergence(result.beyond, "first difference behind start-up's check")]
+        lines += ["", *_divergence(result.beyond, "first difference after start-up's check")]
     if result.wrong:
         lines += ["", "wrong bindings:", *(f"  {_wrong(row)}" for row in result.wrong[:_SHOWN])]
         if len(result.wrong) > _SHOWN:
@@ -56,7 +56,7 @@ def _divergence(found: Divergence, title: str) -> list[str]:
 
 def _wrong(row: WrongBinding) -> str:
     what = f"slot {row.slot}" if row.slot else f"{row.address:#x}"
-    there = f"is {row.found}" if row.found else "is nothing that is exported"
+    there = f"is {row.found}" if row.found else "is no exported object"
     times = f"{row.count} times" if row.count != 1 else "once"
     verb = "called" if row.kind == "function" else "used"
     where = f", first in call {row.first_call}" if row.first_call else ""

@@ -111,7 +111,7 @@ class AbiResult:
     static: tuple[str, ...] = ()  # ids of the static findings that concern this program
     reason: str = ""
     notes: tuple[str, ...] = ()
-    beyond: Divergence | None = None  # start-up refused: the first difference of a run with a copy that it accepts
+    beyond: Divergence | None = None  # if start-up refused: the first difference of a run with a copy that it accepts
 
     @property
     def status(self) -> int:

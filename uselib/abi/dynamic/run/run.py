@@ -7,8 +7,8 @@
     why                                    explain.py             the change of the library behind it
     what the run exercised                 coverage.py
 
-A version that start-up refuses is run once more from a private copy whose note carries the identity that the program wants, to show
-the first wrong call as well.
+A version that start-up refuses is run once more from a private copy whose note has the identity that the program wants. That shows the first
+wrong call as well.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ START_UP_REFUSED = 128  # exit status: docs/formats.md, start-up contract
 
 
 def compare_runs(request: AbiRequest) -> AbiResult:
-    """Runs both sides and compares them; again if several processes may have met in another order.
+    """Runs both sides and compares them. Repeats this if several processes may have interacted in another order.
 
     Raises ToolError (a file that cannot be read, a program that cannot be started), OSError.
     """
@@ -60,7 +60,7 @@ def compare_runs(request: AbiRequest) -> AbiResult:
         again, _ = _once(inputs)
         tries += 1
         if again.verdict == "identical on this run":
-            note = f"several processes: run {tries} times, because they met in another order before (signals, pipes)"
+            note = f"several processes: run {tries} times, because they interacted in another order before (signals, pipes)"
             return replace(again, notes=(note, *again.notes))
     return result
 
@@ -170,7 +170,7 @@ def _result(inputs: RunInputs, old: SideRun, new: SideRun, folder: str) -> AbiRe
         return refused
     note = (
         "the new version was also run from a private copy whose note carries the identity that the program wants "
-        f"({(inputs.linked or inputs.old.identity).version}): what follows the refusal is from that run"
+        f"({(inputs.linked or inputs.old.identity).version}): all that follows the refusal comes from that run"
     )
     return replace(
         beyond,
@@ -233,7 +233,7 @@ def _verdict(
     wrong: tuple[WrongBinding, ...] = (),
     notes: Sequence[str] = (),
 ) -> AbiResult:
-    """runs: the first ones, which saw everything."""
+    """runs: the first ones, which recorded everything."""
     request, (old, new) = inputs.request, runs
     calls = [sum(n for index in _indexes(run) for _, n, _ in run.summary(index)["counts"]) for run in runs]
     return AbiResult(
@@ -250,7 +250,7 @@ def _verdict(
 
 
 def _check_used(inputs: RunInputs, run: SideRun) -> None:
-    """Nothing was compared if the library was never mapped."""
+    """Raises an error if the library was never mapped: then nothing was compared."""
     name = inputs.old.identity.name
     if inputs.linked is not None:
         return
@@ -286,7 +286,7 @@ def _notes(inputs: RunInputs, old: SideRun, new: SideRun, more: Sequence[str]) -
 
 
 def _called(inputs: RunInputs, run: SideRun) -> set[str]:
-    """Names of the functions that were called, as the program means them."""
+    """Names of the functions that were called, by the program's bindings."""
     return {
         inputs.bound.functions.get(address, name)
         for index in _indexes(run)

@@ -9,7 +9,7 @@ comparison needs written to one directory.
     effects-N.json   what process N did to files and processes, data-N.json the exported data it used
     end.json         how it ended
 
-The guest sees the library under one and the same path on both sides, so that no string and no stack address differs for that.
+The guest sees the library under the same path on both sides, so that the path causes no difference in strings or stack addresses.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def place_library(directory: str, data: bytes, names: Sequence[str]) -> None:
 
 
 def mount(files: FileSystem, guest: str, host: str, writable: bool) -> None:
-    """The guest finds the host's directory at a path of its own choice, instead of whatever is there."""
+    """Mounts a host directory at a path of the guest, in place of the one there."""
     node = files.namespace.root
     for part in os.fsencode(guest).split(b"/"):
         if part:
@@ -71,7 +71,9 @@ def mount(files: FileSystem, guest: str, host: str, writable: bool) -> None:
 
 
 class SideHooks(RunHooks):
-    """The guest finds the library under test before any other, and copies of its writable directories. end: how its first process ended."""
+    """Has the guest find the library under test before any other, and copies of its writable directories. end: how its first process
+    ended.
+    """
 
     def __init__(self, job: SideJob, mounts: Sequence[tuple[str, str]]) -> None:
         self._job, self._mounts = job, mounts
@@ -79,7 +81,7 @@ class SideHooks(RunHooks):
 
     def before_run(self, process: Process, environment: dict[str, str]) -> None:
         mount(process.fs, GUEST_DIRECTORY, os.path.join(self._job.directory, "lib"), False)
-        process.substitutes = GUEST_DIRECTORY  # for what exec maps, whatever the environment says
+        process.substitutes = GUEST_DIRECTORY  # for libraries that exec maps, whatever the environment says
         for guest, host in self._mounts:
             mount(process.fs, guest, host, True)
         if self._job.options.root is None:
@@ -94,14 +96,14 @@ class SideHooks(RunHooks):
 
 
 def _no_report(_death: Death, _options: RunOptions) -> None:
-    """Nothing on the program's stderr: addresses in it would differ between versions."""
+    """Prints no report on the program's stderr, since its addresses would differ between versions."""
 
 
 # -- the process --------------------------------------------------------------------------------------------------------
 
 
 def warm_up() -> None:
-    """Loads what both sides need before they are forked, so that it is loaded once."""
+    """Imports the modules that both sides need before they are forked, so that they are imported once."""
     engine.library()
     native_available()
     watch.library()
@@ -122,7 +124,7 @@ def start_side(job: SideJob, stdin: bytes) -> int:
 
 
 def finish_side(job: SideJob, pid: int) -> SideRun:
-    """Waits for a side that was started, and reads what it left."""
+    """Waits for a side that was started, and reads its results."""
     _, status = os.waitpid(pid, 0)
     folder = Path(job.directory)
     try:
@@ -140,7 +142,7 @@ def finish_side(job: SideJob, pid: int) -> SideRun:
 
 def _side(job: SideJob, stdin: bytes) -> None:
     folder = job.directory
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # prctl(2): ends with the process that compares
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # prctl(2): ends with its parent
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     _standard_files(folder, stdin)
@@ -198,7 +200,7 @@ def _states(top: str) -> dict[str, tuple[int, int, int]]:
 
 
 def _written(guest: str, host: str, before: dict[str, tuple[int, int, int]]) -> dict[str, str]:
-    """Guest path -> SHA-256 of each file that is new or changed; `removed` of each that has gone."""
+    """Guest path -> SHA-256 of each file that is new or changed; `removed` for a deleted file."""
     after = _states(host)
     found = {}
     for path, state in sorted(after.items()):

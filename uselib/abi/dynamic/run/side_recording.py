@@ -1,4 +1,4 @@
-"""What is recorded of one side: calls of everything but the library under test, effects of system calls, accesses to exported data."""
+"""The recording of one side: calls made outside the library under test, effects of system calls, accesses to exported data."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _MOST_EFFECTS = 1 << 20  # of one process
 
 
 class SideRecording(RecordingHooks):
-    """Records calls of everything but the library under test, and what a process does to the outside world."""
+    """Records the calls made outside the library under test, and the outside effects of a process."""
 
     def __init__(self, sink: DigestSink, job: SideJob) -> None:
         self._digests = sink
         self._job = job
-        self._maps: list[tuple[int, int]] = []  # memory that was mapped at any time: what a pointer may lead to
+        self._maps: list[tuple[int, int]] = []  # memory that was mapped at any time: possible targets of pointers
         self._effects: list[tuple[int, str]] = []
         self._counts: Counter[str] = Counter()
         self._watch: DataWatch | None = None
@@ -92,7 +92,7 @@ class SideRecording(RecordingHooks):
         return result
 
     def _note(self, row: Syscall, arguments: Sequence[int]) -> int:
-        """Writes the call's effect down, before the call; returns its index in the list, -1 if there is none."""
+        """Records the call's effect, before the call. Returns its index in the list, -1 if there is none."""
         if len(self._effects) >= _MOST_EFFECTS or not changes(row, arguments):
             return -1
         if row.effect is Effect.OUTPUT:

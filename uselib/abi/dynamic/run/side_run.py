@@ -1,4 +1,4 @@
-"""What one side of a comparison runs (SideJob), and the finished run on disk (SideRun): the contract between side.py and comparisons."""
+"""The job of one side of a comparison (SideJob), and the finished run on disk (SideRun): the contract between side.py and comparisons."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ NameWants = Callable[[str], tuple[int, tuple[Want, ...]]]
 
 @dataclass(frozen=True)
 class SideJob:
-    """What one side runs. names: file names of the library, for its directory; bound: slot address -> the function that the
-    program means; wants: function -> argument words and what to copy."""
+    """The job of one side. names: file names of the library, for its directory. bound: slot address -> the function that the program is bound
+    to. wants: function -> argument words and what to copy.
+    """
 
     directory: str
     library: str
@@ -37,7 +38,7 @@ class SideJob:
     watched: Watched  # exported data
     shape: ComparedWordsAt
     kept: int = KEPT  # records of a process in the trace file
-    calls: int = MOST_CALLS  # calls of a process that are seen at all
+    calls: int = MOST_CALLS  # calls of a process that are recorded at all
 
 
 @dataclass(frozen=True)
@@ -71,16 +72,16 @@ class SideRun:
         return next((option for option in _LIMITS if reason and option in reason), "")
 
     def effects(self, process: int) -> tuple[dict[str, int], list[tuple[int, str]]]:
-        """Of a process: its system calls by name, and those that change something: (latest event before it, text)."""
+        """The system calls of a process by name, and those that change something: (latest event before it, text)."""
         found = self._load("effects", process)
         return (found["counts"], found["effects"]) if found else ({}, [])
 
     def data(self, process: int) -> dict[str, Any]:
-        """Its uses of exported data: `rows` and `log` (data_watch.py)."""
+        """The uses of exported data by a process: `rows` and `log` (data_watch.py)."""
         return self._load("data", process) or {"rows": [], "log": [], "lost": 0, "maps": []}
 
     def summary(self, process: int) -> dict[str, Any]:
-        """Digests and counts of its events (digest.py)."""
+        """Digests and counts of the events of a process (digest.py)."""
         return self._load("summary", process) or {"digests": [], "counts": [], "events": 0, "whole": True}
 
     def _load(self, kind: str, process: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The static check (chkshlib) of the same pair, asked for what explains a divergence."""
+"""The static check (chkshlib) of the same pair, to explain a divergence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from uselib.linker.errors import ToolError
 
 @dataclass(frozen=True)
 class Findings:
-    """affecting: what concerns the program, certain ones first; all: every finding of the pair."""
+    """affecting: findings that concern the program, certain ones first. all: every finding of the pair."""
 
     affecting: tuple[Finding, ...] = ()
     all: tuple[Finding, ...] = ()
@@ -23,7 +23,7 @@ class Findings:
 
 
 def check_pair(program: str, old: str, new: str) -> Findings:
-    """No findings where the static check cannot read a file: the comparison of runs does not depend on it."""
+    """The findings of the pair; none if the static check cannot read a file, since the comparison of runs does not depend on it."""
     from uselib.abi.static.comparison.check import check
     from uselib.abi.static.readers.reading import read_facts, read_program
 

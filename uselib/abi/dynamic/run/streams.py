@@ -1,7 +1,7 @@
-"""The events of one process as arrays: what the program (and any library but the one under test) called, and what came back.
+"""The events of one process as arrays: calls made outside the library under test, and their returns.
 
-Invariant of the comparison: an event is *top-level* if no call into the library under test is open when it happens. What happens
-inside such a call (callbacks and what they call in turn) is the library's way of doing its work, and may change.
+Invariant of the comparison: an event is *top-level* if no call into the library under test is open when it happens. Events inside such a call
+(callbacks and their calls) are internal to the library, and may change.
 
 A million calls and returns are 128 MB of records a side. The file is mapped, and only the columns that are needed become arrays.
 """
@@ -20,7 +20,7 @@ from uselib.emulator.trace.reading.events import payload_rows
 from uselib.emulator.trace.reading.model import TracedProcess, TraceFile
 from uselib.emulator.trace.store.format import LATE, RECORDS_HEAD, TAIL_CALL, EventKind
 
-# functions that do not return as others do: what is called below them is top-level
+# functions that do not return as others do: calls below them are top-level
 TRANSPARENT = frozenset(("__libc_start_main", "exit", "_exit", "_Exit", "quick_exit", "pthread_exit"))
 EXTRA = 7
 _CALLER, _SP, _WORDS, _INFO = 1, 2, 3, 7  # 64-bit columns of a record (format.py)
@@ -159,7 +159,7 @@ class Stream:
 
     @cached_property
     def payloads(self) -> dict[int, dict[int, tuple[bytes, bool]]]:
-        """What was copied, by sequence number: word -> (bytes, cut)."""
+        """The copied memory, by sequence number: word -> (bytes, cut)."""
         found: dict[int, dict[int, tuple[bytes, bool]]] = {}
         for sequence, word, cut, data in payload_rows(self.trace, self.process):
             found.setdefault(sequence, {})[word] = data, cut
@@ -227,7 +227,7 @@ def _mapped(path: str) -> mmap.mmap:
 
 
 def _without_jumps(stream: Stream, beyond: int, high: int) -> Stream:
-    """Without the calls that are jumps from a slot into code that was taken for a slot, and their returns."""
+    """The records without calls that are jumps from a slot into code that was taken for a slot, and without their returns."""
     code = (stream.address >= np.uint64(beyond)) & (stream.address < np.uint64(high)) & (stream.kind == EventKind.CALL)
     jumps = [row for row in np.flatnonzero(code).tolist() if stream.pieces.record(row)[_INFO] >> 56 & TAIL_CALL]
     if not jumps:
@@ -251,7 +251,7 @@ def _without_jumps(stream: Stream, beyond: int, high: int) -> Stream:
 
 
 def _top_level(stream: Stream) -> Array:
-    """Rows with no call into the library open: the call itself and its return are, what is between is not."""
+    """Rows with no call into the library open. The call itself and its return count as such, the rows between do not."""
     count = len(stream)
     opening = np.flatnonzero(stream.opening)
     behind = np.minimum(opening + 1, count - 1)
