@@ -14,7 +14,7 @@ from uselib.emulator.kernel.dispatch import Dispatcher, Observer
 from uselib.emulator.kernel.errors import errno_name
 from uselib.emulator.kernel.identity import ProcessIdentity
 from uselib.emulator.kernel.process import LoadedProgram, Process
-from uselib.emulator.kernel.signals.state import Timer
+from uselib.emulator.kernel.signals.timers import ProcessTimers
 from uselib.emulator.kernel.structs import structs_of
 from uselib.emulator.kernel.threads.thread import Thread
 from uselib.emulator.kernel.vfs.descriptors import FileTable
@@ -29,6 +29,16 @@ DATA = 0x100000  # where the tests' arguments are
 ROOM = 0x200000
 
 
+class NoTimers(ProcessTimers):
+    """They are armed, and never expire."""
+
+    def __init__(self) -> None:
+        super().__init__(Clock(), lambda: None, lambda: None)
+
+    def check(self) -> None:
+        pass
+
+
 class NoSignals:
     """Signals of a process that never gets one from outside."""
 
@@ -40,8 +50,8 @@ class NoSignals:
         self.pending: Any = []
         self.actions: dict[int, Any] = {}
         self.on_post: list[Any] = []
-        self.timers: dict[object, Timer] = {}
         self.clock: Clock | None = None
+        self.timers = NoTimers()
 
     def deliverable(self) -> bool:
         """Something to read at `wakeup_fd` stands for a signal, too, and so does an alarm."""
@@ -49,17 +59,8 @@ class NoSignals:
             return True
         return bool(self.pending) or (self.wakeup_fd >= 0 and bool(select.select([self.wakeup_fd], [], [], 0)[0]))
 
-    def check_timers(self) -> None:
-        pass
-
     def drain(self) -> None:
         pass
-
-    def arm(self, key: object, timer: Timer) -> None:
-        self.timers[key] = timer
-
-    def disarm(self, key: object) -> None:
-        self.timers.pop(key, None)
 
     def is_ignored(self, signal: int) -> bool:
         return False

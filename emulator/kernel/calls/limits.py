@@ -11,7 +11,7 @@ from uselib.emulator.kernel.limits import AS, CPU, DATA, INFINITY, MEMLOCK, NOFI
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.signals.frames import SI_KERNEL, SignalInfo
 from uselib.emulator.kernel.signals.numbers import SIGKILL, SIGXCPU
-from uselib.emulator.kernel.signals.state import Timer
+from uselib.emulator.kernel.signals.timers import Timer
 from uselib.emulator.kernel.table import Syscall, Undo
 from uselib.emulator.process.interfaces import ProcessEnded
 from uselib.linker.image import Machine
@@ -52,7 +52,7 @@ def arm_cpu_limit(process: Process) -> None:
     """Arms SIGXCPU for each second of CPU time from the soft limit on, and SIGKILL at the hard limit. The guest's time counts as CPU time."""
     soft, hard = process.limits.values[CPU]
     if soft == INFINITY:
-        process.signals.disarm(CPU_LIMIT)
+        process.signals.timers.disarm(CPU_LIMIT)
         return
     started, last = process.identity.started, hard
 
@@ -62,7 +62,7 @@ def arm_cpu_limit(process: Process) -> None:
         process.signals.post(SignalInfo(SIGXCPU, SI_KERNEL))
 
     deadline = max(started + max(soft, 1) * SECOND, process.clock.now + 1)
-    process.signals.arm(CPU_LIMIT, Timer(deadline, SECOND, expired))
+    process.signals.timers.arm(CPU_LIMIT, Timer(deadline, SECOND, expired))
 
 
 def sys_getrlimit(process: Process, resource: int, address: int) -> int:

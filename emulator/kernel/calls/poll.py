@@ -28,7 +28,7 @@ def prepare(process: Process) -> None:
     taken.
     """
     if process.clock.alarm_at is not None:
-        process.signals.check_timers()
+        process.signals.timers.check()
     if process.signals.on_post:
         for entry in process.files.descriptors.values():
             entry.description.refresh()

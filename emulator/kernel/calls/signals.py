@@ -214,7 +214,7 @@ def _timed_wait(process: Process, mask: int, info_at: int, limit: int | None) ->
     numbers = [n for n in range(1, COUNT + 1) if mask & bit(n) and n not in (SIGKILL, SIGSTOP)]
 
     def take() -> SignalInfo | None:
-        signals.check_timers()
+        signals.timers.check()
         for queue in (thread.pending, signals.pending):
             held = set(host.sigpending()) & set(numbers) if queue is signals.pending else set()
             ours = [info.signal for info in queue if mask & bit(info.signal)]

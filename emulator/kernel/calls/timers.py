@@ -16,7 +16,7 @@ from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.signals.frames import SI_TIMER, SignalInfo
 from uselib.emulator.kernel.signals.numbers import COUNT, SIGALRM
-from uselib.emulator.kernel.signals.state import Timer
+from uselib.emulator.kernel.signals.timers import Timer
 from uselib.emulator.kernel.table import Syscall, Undo
 from uselib.emulator.kernel.vfs.timer_file import TimerFile
 from uselib.linker.quick_dataclass import dataclass, replace
@@ -67,7 +67,7 @@ def _timer(process: Process, number: int) -> PosixTimer:
 
 def _forget(process: Process, timers: PosixTimers) -> None:
     for timer in timers.all.values():
-        process.signals.disarm(timer)
+        process.signals.timers.disarm(timer)
     timers.all.clear()
 
 
@@ -133,16 +133,16 @@ def sys_timer_settime(process: Process, number: int, flags: int, new: int, old: 
         raise GuestError(errno.EINVAL)
     value, period = _read_setting(process, new, layout)
     timer, signals = _timer(process, number), process.signals
-    before = signals.timer(timer)
+    before = signals.timers.left(timer)
     timer.overrun = 0
     if value:
         deadline = _deadline(process, timer.which, value, bool(flags & _ABSOLUTE))
-        signals.arm(timer, Timer(deadline, period, lambda count: _expired(process, timer, count)))
+        signals.timers.arm(timer, Timer(deadline, period, lambda count: _expired(process, timer, count)))
     else:
-        signals.disarm(timer)
+        signals.timers.disarm(timer)
     if old:
         _write_setting(process, old, layout, before)
-    signals.check_timers()
+    signals.timers.check()
     return 0
 
 
@@ -168,8 +168,8 @@ def sys_timer_settime64(process: Process, number: int, flags: int, new: int, old
 
 def sys_timer_gettime(process: Process, number: int, out: int, layout: str = "itimerspec") -> int:
     timer = _timer(process, number)
-    process.signals.check_timers()
-    _write_setting(process, out, layout, process.signals.timer(timer))
+    process.signals.timers.check()
+    _write_setting(process, out, layout, process.signals.timers.left(timer))
     return 0
 
 
@@ -183,7 +183,7 @@ def sys_timer_getoverrun(process: Process, number: int) -> int:
 
 def sys_timer_delete(process: Process, number: int) -> int:
     timer = _timer(process, number)
-    process.signals.disarm(timer)
+    process.signals.timers.disarm(timer)
     del _timers(process).all[number]
     return 0
 
@@ -226,7 +226,7 @@ def sys_timerfd_settime64(process: Process, fd: int, flags: int, new: int, old: 
 
 def sys_timerfd_gettime(process: Process, fd: int, out: int, layout: str = "itimerspec") -> int:
     file = _timer_file(process, fd)
-    process.signals.check_timers()
+    process.signals.timers.check()
     _write_setting(process, out, layout, file.setting(process.clock.now))
     return 0
 

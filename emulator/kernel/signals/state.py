@@ -1,4 +1,4 @@
-"""The signals of one guest process: actions, mask, pending signals, timers, and how the host's signals come in.
+"""The signals of one guest process: actions, mask, pending signals, and how the host's signals come in.
 
 The guest's signal mask is also the host process's mask, and a guest disposition of default or ignore is the host's as well, so that Ctrl-C
 and kill(2) work by themselves. A signal with a guest handler has a host handler that only queues it. Source: kernel/signal.c of Linux,
@@ -48,6 +48,7 @@ from uselib.emulator.kernel.signals.numbers import (
     bit,
     order,
 )
+from uselib.emulator.kernel.signals.timers import ProcessTimers
 from uselib.emulator.kernel.threads.group import ThreadGroup
 from uselib.emulator.kernel.threads.thread import Thread
 from uselib.emulator.process.interfaces import CpuState, Fault, ProcessEnded
@@ -59,18 +60,6 @@ from uselib.loader.memory.address_space import AddressSpace, MemoryFault
 # watcher ends a call that blocks
 _HOST_OWN = SYNCHRONOUS | {SIGKILL, SIGSTOP, 32, 33, 64}
 _RUNG_MASK = sum(bit(signal) for signal in RUNG)
-
-
-@dataclass
-class Timer:
-    """deadline: monotonic time of the next expiry; period (0: once); ns. expired: called at an expiry with the number of periods that have
-    passed. inherited: the timer goes on in a child (timerfd).
-    """
-
-    deadline: int
-    period: int
-    expired: Callable[[int], None]
-    inherited: bool = False
 
 
 _DEFAULT = SignalAction()
@@ -120,10 +109,10 @@ class SignalState:
         self._clock = clock
         self.actions: dict[int, SignalAction] = {}
         self.pending: list[SignalInfo] = []
-        self.timers: dict[object, Timer] = {}  # by number of setitimer, or by who has armed it
         self.on_post: list[Callable[[SignalInfo], None]] = []  # called when a signal becomes pending (signalfd)
         self.arrivals = Arrivals()
         self._events = events
+        self.timers = ProcessTimers(clock, self.open_wakeup, events.wait_needed)
         self._wakeup: tuple[int, int] | None = None
         self._host_before: dict[int, object] = {}  # host signal -> disposition before the run
         self._mask_before = host_signal.pthread_sigmask(host_signal.SIG_BLOCK, ())
@@ -147,7 +136,7 @@ class SignalState:
 
     def deliverable(self) -> bool:
         """Whether a signal would end a wait of the running thread."""
-        self.check_timers()
+        self.timers.check()
         return self.deliverable_to(self.thread)
 
     def deliverable_to(self, thread: Thread) -> bool:
@@ -352,8 +341,7 @@ class SignalState:
         self.tell_host_acts()
         self.pending.clear()
         self.thread.pending.clear()
-        self.timers = {key: timer for key, timer in self.timers.items() if timer.inherited}
-        self._clock.alarm_at = min((timer.deadline for timer in self.timers.values()), default=None)
+        self.timers.after_fork()
         if self._wakeup is not None:
             for fd in self._wakeup:
                 os.close(fd)
@@ -366,52 +354,6 @@ class SignalState:
                 self.set_action(signal, _DEFAULT)
             else:
                 self.actions[signal] = SignalAction(action.handler)
-
-    # -- timers -------------------------------------------------------------------------------------------------------
-
-    def set_timer(self, which: int, signal: int, delay: int, period: int) -> None:
-        """setitimer: arms timer `which`; delay 0 disarms it. Times are in ns."""
-        if delay:
-            self.arm(which, Timer(self._clock.now + delay, period, lambda _: self.post(SignalInfo(signal, SI_KERNEL))))
-        else:
-            self.disarm(which)
-
-    def arm(self, key: object, timer: Timer) -> None:
-        """Arms the timer of this key, in place of the one before."""
-        self.timers[key] = timer
-        if self._wakeup is None:
-            self._open_wakeup()  # so that a call that waits has a time limit
-        self._next_alarm()
-
-    def disarm(self, key: object) -> None:
-        self.timers.pop(key, None)
-        self._next_alarm()
-
-    def timer(self, key: object) -> tuple[int, int]:
-        """Remaining time and period, ns."""
-        timer = self.timers.get(key)
-        return (max(timer.deadline - self._clock.now, 1), timer.period) if timer else (0, 0)
-
-    def _next_alarm(self) -> None:
-        self._clock.alarm_at = min((timer.deadline for timer in self.timers.values()), default=None)
-        if self._clock.alarm_at is not None:
-            self._events.wait_needed()
-
-    def check_timers(self) -> None:
-        """Runs the expiries of timers whose time has come."""
-        now = self._clock.now
-        if self._clock.alarm_at is None or now < self._clock.alarm_at:
-            return
-        for which, timer in list(self.timers.items()):
-            if timer.deadline <= now:
-                count = 1
-                if timer.period:
-                    count += (now - timer.deadline) // timer.period
-                    timer.deadline += count * timer.period
-                else:
-                    del self.timers[which]
-                timer.expired(count)
-        self._next_alarm()
 
     # -- delivery -----------------------------------------------------------------------------------------------------
 
@@ -440,7 +382,7 @@ class SignalState:
     def deliver(self, cpu: CpuState, memory: AddressSpace) -> None:
         """Enters the handlers of signals that are pending and not blocked. Arranges for an interrupted call to be restarted."""
         self.drain()
-        self.check_timers()
+        self.timers.check()
         entered = False
         while (info := self._next()) is not None:
             (self.thread.pending if info in self.thread.pending else self.pending).remove(info)

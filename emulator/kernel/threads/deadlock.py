@@ -21,7 +21,7 @@ _LIBRARY_OWN = frozenset({32, 33, 34})  # the C library's own signals: cancellat
 
 def hopeless(process: Process) -> bool:
     """Whether nothing outside the waiting threads can end their waits."""
-    if process.clock.alarm_at is not None or process.signals.timers:
+    if process.clock.alarm_at is not None or process.signals.timers.armed:
         return False
     others = [pid for pid in process.pids.all() if pid != process.identity.pid] if process.clock.shared else []
     if others or process.forked:

@@ -378,7 +378,7 @@ class Scheduler:
         clock, signals = process.clock, process.signals
         now = clock.now
         if clock.alarm_at is not None and now >= clock.alarm_at:
-            signals.check_timers()
+            signals.timers.check()
         if self.signalled:
             self.signalled = False
             for thread, wait in list(self._waits.items()):

@@ -83,7 +83,7 @@ class SignalFile(HostFile):
 
     def _take(self, process: FileUser, most: int) -> bytes | None:
         """Takes the signals that are there, at most `most`; None if there is none."""
-        self._signals.check_timers()
+        self._signals.timers.check()
         found = b""
         while len(found) < most * SIZE and (data := self._first()):
             found += data

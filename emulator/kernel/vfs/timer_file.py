@@ -15,7 +15,8 @@ from contextlib import suppress
 
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.signals.state import SignalState, Timer
+from uselib.emulator.kernel.signals.state import SignalState
+from uselib.emulator.kernel.signals.timers import Timer
 from uselib.emulator.kernel.vfs.descriptions import FileUser
 from uselib.emulator.kernel.vfs.host_files import HostFile
 
@@ -58,10 +59,12 @@ class TimerFile(HostFile):
                 os.set_blocking(self.fd, was)
         _CELL.pack_into(self._cell, 0, deadline, period)
         if deadline:
-            signals.arm(self, Timer(deadline, period, lambda count: self._expired(count, deadline), inherited=True))
-            signals.check_timers()
+            signals.timers.arm(
+                self, Timer(deadline, period, lambda count: self._expired(count, deadline), inherited=True)
+            )
+            signals.timers.check()
         else:
-            signals.disarm(self)
+            signals.timers.disarm(self)
 
     def _expired(self, count: int, first: int) -> None:
         """first: the deadline when it was armed by this process."""
@@ -74,7 +77,7 @@ class TimerFile(HostFile):
     def read(self, process: FileUser, address: int, count: int) -> int:
         if count < 8:
             raise GuestError(errno.EINVAL)
-        process.signals.check_timers()
+        process.signals.timers.check()
         return super().read(process, address, 8)
 
     def readv(self, process: FileUser, parts: Sequence[tuple[int, int]], offset: int | None) -> int:
@@ -82,7 +85,7 @@ class TimerFile(HostFile):
             raise GuestError(errno.ESPIPE)
         if sum(size for _, size in parts) < 8:
             raise GuestError(errno.EINVAL)
-        process.signals.check_timers()
+        process.signals.timers.check()
         return super().readv(process, parts, None)
 
     def write(self, process: FileUser, address: int, count: int) -> int:
