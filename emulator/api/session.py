@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
 
 from uselib.emulator.api.errors import GuestFault
-from uselib.emulator.kernel.signals.state import SignalState
+from uselib.emulator.kernel.signals.host_side import HostSignals
 from uselib.emulator.kernel.vfs.descriptors import FileTable
 from uselib.emulator.kernel.vfs.host_files import HostFile
 from uselib.emulator.process.hooks import RunHooks
@@ -28,19 +28,19 @@ from uselib.linker.errors import Diagnostic, UsageError
 O_RDONLY, O_WRONLY = 0, 1
 
 
-class EmbeddedSignals(SignalState):
-    """The guest's signals; the host's handlers and mask are not changed."""
+class UnchangedHost(HostSignals):
+    """The host's handlers and mask stay as they are, and there is no pipe: who runs the session waits for the host's signals."""
 
-    def _set_host(self, signal: int, disposition: Any) -> None:
+    def set(self, signal: int, disposition: Any, flags: int = 0) -> None:
         pass
 
-    def mirror_mask(self) -> None:
+    def set_mask(self, mask: int) -> None:
         pass
 
-    def _open_wakeup(self) -> None:
+    def open_wakeup(self) -> None:
         self._events.wait_needed()
 
-    def give_back(self) -> None:
+    def give_back(self, blocked: int) -> None:
         pass
 
 
@@ -91,7 +91,7 @@ class Session:
         self.standard = standard
         self.report = ""
         self._ctrl_c: tuple[int, int] | None = None
-        host = Host(standard.table, EmbeddedSignals, load, self._keep_report)
+        host = Host(standard.table, UnchangedHost, load, self._keep_report)
         try:
             if options.max_seconds is not None and threading.current_thread() is not threading.main_thread():
                 raise UsageError(Diagnostic("max_seconds", "works in the main thread only"))

@@ -7,11 +7,8 @@ import sys
 from collections.abc import Callable
 
 from uselib.emulator.kernel.calls.execve import execute
-from uselib.emulator.kernel.clock import Clock
-from uselib.emulator.kernel.identity import ProcessIdentity
 from uselib.emulator.kernel.process import Process
-from uselib.emulator.kernel.signals.state import SignalEvents, SignalState
-from uselib.emulator.kernel.threads.thread import Thread
+from uselib.emulator.kernel.signals.host_side import HostSignals, SignalEvents
 from uselib.emulator.kernel.vfs.descriptors import FileTable
 from uselib.emulator.process.interfaces import ProcessEnded
 from uselib.emulator.process.run_options import RunOptions
@@ -78,7 +75,7 @@ class Host:
     have the host's kernel confine this process (emulator/sandbox)."""
 
     files: Callable[[int], FileTable] = FileTable.standard
-    signals: Callable[[ProcessIdentity, Thread, Clock, SignalEvents], SignalState] = SignalState
+    signals: Callable[[Callable[[int, object], None], SignalEvents], HostSignals] = HostSignals
     load: Loader = load_program
     report: Callable[[Death, RunOptions], None] = print_report
     confine: Callable[[Process, RunOptions], None] = emulator_alone

@@ -10,7 +10,8 @@ from uselib.emulator.kernel.identity import ProcessIdentity
 from uselib.emulator.kernel.limits import NOFILE, Limits, raise_host_limit
 from uselib.emulator.kernel.process import ForkEvents, Process
 from uselib.emulator.kernel.signals.arrived import ArrivedSignals
-from uselib.emulator.kernel.signals.state import SignalEvents, SignalState
+from uselib.emulator.kernel.signals.host_side import HostSignals, SignalEvents
+from uselib.emulator.kernel.signals.state import SignalState
 from uselib.emulator.kernel.threads.order import Seeded
 from uselib.emulator.kernel.threads.thread import Thread
 from uselib.emulator.kernel.vfs.descriptors import FileTable
@@ -97,11 +98,11 @@ def _limits(options: RunOptions) -> Limits:
 def make_process(
     options: RunOptions,
     files: Callable[[int], FileTable],
-    signals: Callable[[ProcessIdentity, Thread, Clock, SignalEvents], SignalState],
+    host_signals: Callable[[Callable[[int, object], None], SignalEvents], HostSignals],
     signal_events: SignalEvents,
     fork_events: ForkEvents,
 ) -> Process:
-    """A process without a program: its loader calls execve. files, signals: see Host. Raises UsageError."""
+    """A process without a program: its loader calls execve. files, host_signals: see Host. Raises UsageError."""
     clock = Clock(realtime=options.realtime)
     identity = ProcessIdentity() if options.user is None else ProcessIdentity.of(*options.user)
     thread = Thread(identity.pid)
@@ -114,7 +115,7 @@ def make_process(
         ),
         identity,
         thread,
-        signals(identity, thread, clock, signal_events),
+        SignalState(identity, thread, clock, signal_events, host_signals),
         clock,
         RandomBytes(None if options.realtime else options.seed),
         limits=_limits(options),

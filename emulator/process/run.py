@@ -26,8 +26,8 @@ from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.pids import SLEEPING
 from uselib.emulator.kernel.process import ForkEvents, LoadedProgram
 from uselib.emulator.kernel.signals.frames import SignalInfo
+from uselib.emulator.kernel.signals.host_side import SignalEvents
 from uselib.emulator.kernel.signals.numbers import SIGKILL
-from uselib.emulator.kernel.signals.state import SignalEvents
 from uselib.emulator.kernel.structs import structs_of
 from uselib.emulator.kernel.threads import robust
 from uselib.emulator.machine.machine import VirtualMachine

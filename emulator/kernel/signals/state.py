@@ -1,8 +1,6 @@
-"""The signals of one guest process: actions, mask, pending signals, and how the host's signals come in.
+"""The signals of one guest process: actions, mask, pending signals, and their delivery.
 
-The guest's signal mask is also the host process's mask, and a guest disposition of default or ignore is the host's as well, so that Ctrl-C
-and kill(2) work by themselves. A signal with a guest handler has a host handler that only queues it. Source: kernel/signal.c of Linux,
-signal(7).
+Source: kernel/signal.c of Linux, signal(7).
 """
 
 from __future__ import annotations
@@ -10,15 +8,13 @@ from __future__ import annotations
 import os
 import signal as host_signal
 from collections.abc import Callable
-from contextlib import suppress
 
 from uselib.emulator.kernel.clock import Clock
-from uselib.emulator.kernel.host_calls import child_flags
 from uselib.emulator.kernel.identity import ProcessIdentity
 from uselib.emulator.kernel.signals import frames
 from uselib.emulator.kernel.signals.frames import SI_KERNEL, SI_TKILL, SI_USER, SignalInfo
+from uselib.emulator.kernel.signals.host_side import HOST_OWN, HostSignals, SignalEvents
 from uselib.emulator.kernel.signals.numbers import (
-    COUNT,
     IGNORED,
     RUNG,
     SA_NOCLDSTOP,
@@ -35,14 +31,12 @@ from uselib.emulator.kernel.signals.numbers import (
     SIGCONT,
     SIGHUP,
     SIGINT,
-    SIGKILL,
     SIGSEGV,
     SIGSTOP,
     SIGTERM,
     SS_DISABLE,
     SS_ONSTACK,
     STOPS,
-    SYNCHRONOUS,
     UNBLOCKABLE,
     SignalAction,
     bit,
@@ -52,28 +46,13 @@ from uselib.emulator.kernel.signals.timers import ProcessTimers
 from uselib.emulator.kernel.threads.group import ThreadGroup
 from uselib.emulator.kernel.threads.thread import Thread
 from uselib.emulator.process.interfaces import CpuState, Fault, ProcessEnded
-from uselib.linker.quick_dataclass import dataclass, replace
-from uselib.linker.quick_typing import Any
+from uselib.linker.quick_dataclass import replace
 from uselib.loader.memory.address_space import AddressSpace, MemoryFault
 
-# The host keeps its own handling of these: faults of our own process, signals that the host's C library uses, and the signal by # which the
-# watcher ends a call that blocks
-_HOST_OWN = SYNCHRONOUS | {SIGKILL, SIGSTOP, 32, 33, 64}
 _RUNG_MASK = sum(bit(signal) for signal in RUNG)
 
 
 _DEFAULT = SignalAction()
-
-
-@dataclass(frozen=True)
-class SignalEvents:
-    """What SignalState calls. delivered: a signal is delivered. wait_needed: from now on calls must wait for the wakeup descriptor and the
-    next timer too. caught: the host signal has a Python handler now.
-    """
-
-    delivered: Callable[[SignalInfo], None]
-    wait_needed: Callable[[], None]
-    caught: Callable[[int], None]
 
 
 class Arrivals:
@@ -103,7 +82,14 @@ class Arrivals:
 class SignalState:
     """See the module's docstring. `ready` is False only while there is nothing to deliver."""
 
-    def __init__(self, identity: ProcessIdentity, thread: Thread, clock: Clock, events: SignalEvents) -> None:
+    def __init__(
+        self,
+        identity: ProcessIdentity,
+        thread: Thread,
+        clock: Clock,
+        events: SignalEvents,
+        host: Callable[[Callable[[int, object], None], SignalEvents], HostSignals] = HostSignals,
+    ) -> None:
         self._identity = identity
         self.thread = thread
         self._clock = clock
@@ -112,10 +98,8 @@ class SignalState:
         self.on_post: list[Callable[[SignalInfo], None]] = []  # called when a signal becomes pending (signalfd)
         self.arrivals = Arrivals()
         self._events = events
-        self.timers = ProcessTimers(clock, self.open_wakeup, events.wait_needed)
-        self._wakeup: tuple[int, int] | None = None
-        self._host_before: dict[int, object] = {}  # host signal -> disposition before the run
-        self._mask_before = host_signal.pthread_sigmask(host_signal.SIG_BLOCK, ())
+        self._host = host(self._arrived, events)
+        self.timers = ProcessTimers(clock, self._host.open_wakeup, events.wait_needed)
         self._caught_defaults: frozenset[int] = frozenset()
         self._threads = ThreadGroup()  # signals of the process as a whole, as soon as it has several threads
 
@@ -127,12 +111,11 @@ class SignalState:
 
     @property
     def wakeup_fd(self) -> int:
-        return self._wakeup[0] if self._wakeup else -1
+        return self._host.wakeup_fd
 
     def open_wakeup(self) -> None:
         """From now on signals with a guest handler end the host's poll(2) of `wakeup_fd`."""
-        if self._wakeup is None:
-            self._open_wakeup()
+        self._host.open_wakeup()
 
     def deliverable(self) -> bool:
         """Whether a signal would end a wait of the running thread."""
@@ -237,8 +220,7 @@ class SignalState:
 
     def mirror_mask(self) -> None:
         mask = self._threads.blocked() if self._threads.many else self.thread.blocked & ~self.thread.sigwait
-        signals = [s for s in range(1, COUNT + 1) if mask & bit(s) and s not in _HOST_OWN]
-        host_signal.pthread_sigmask(host_signal.SIG_SETMASK, signals)
+        self._host.set_mask(mask)
 
     def _mirror(self, signal: int, action: SignalAction) -> None:
         """Gives the host the same disposition. For a guest handler it gets a handler that queues the signal."""
@@ -247,16 +229,16 @@ class SignalState:
                 self.open_wakeup()
             self.tell_host_acts()
             return
-        if signal in _HOST_OWN:
+        if signal in HOST_OWN:
             return
         if action.handler == SIG_IGN or (action.handler == SIG_DFL and signal not in self._caught_defaults):
             flags = action.flags & (SA_NOCLDSTOP | SA_NOCLDWAIT) if signal == SIGCHLD else 0
-            if signal in self._host_before or action.handler == SIG_IGN or flags:
-                self._set_host(signal, host_signal.SIG_IGN if action.handler == SIG_IGN else host_signal.SIG_DFL)
+            if self._host.changed(signal) or action.handler == SIG_IGN or flags:
+                disposition = host_signal.SIG_IGN if action.handler == SIG_IGN else host_signal.SIG_DFL
+                self._host.set(signal, disposition, action.flags)
             return
-        if self._wakeup is None:
-            self._open_wakeup()
-        self._set_host(signal, self._arrived)
+        self._host.open_wakeup()
+        self._host.catch(signal, action.flags)
 
     def watch_children(self) -> bool:
         """From now on the end or stop of a child ends waits for wakeup_fd. Returns False if that cannot be: SIGCHLD is blocked, or this is
@@ -265,52 +247,23 @@ class SignalState:
         action = self.actions.get(SIGCHLD, _DEFAULT)
         if self.thread.blocked & bit(SIGCHLD) or action.flags & SA_NOCLDSTOP:
             return False
-        if self.handler(SIGCHLD) == SIG_DFL and host_signal.getsignal(SIGCHLD) != self._arrived:
-            self._set_host(SIGCHLD, self._arrived)
-        return host_signal.getsignal(SIGCHLD) == self._arrived
-
-    def _set_host(self, signal: int, disposition: Any) -> None:
-        try:
-            before = host_signal.signal(signal, disposition)
-        except ValueError:
-            return  # not the host's main thread: signals from outside go to the embedding program
-        if signal == SIGCHLD:
-            child_flags(self.actions.get(signal, _DEFAULT).flags)
-        self._host_before.setdefault(signal, before)
-        if disposition == self._arrived:
-            self._events.caught(signal)
+        if self.handler(SIGCHLD) == SIG_DFL and not self._host.catches(SIGCHLD):
+            self._host.catch(SIGCHLD, action.flags)
+        return self._host.catches(SIGCHLD)
 
     def take_over(self) -> None:
         """The host process belongs to the guest from now on: Ctrl-C ends it without a Python exception."""
-        self._set_host(SIGINT, host_signal.SIG_DFL)
+        self._host.set(SIGINT, host_signal.SIG_DFL)
 
     def give_back(self) -> None:
         """Restores the host's dispositions and mask as they were before the run. Signals that the guest kept blocked are dropped."""
-        for pending in host_signal.sigpending():
-            if pending in self._host_before or self.thread.blocked & bit(pending):
-                host_signal.sigwait([pending])
-        for signal, before in self._host_before.items():
-            host_signal.signal(signal, before if before is not None else host_signal.SIG_DFL)  # type: ignore[arg-type]
-        self._host_before.clear()
-        host_signal.pthread_sigmask(host_signal.SIG_SETMASK, self._mask_before)
-        if self._wakeup is not None:
-            with suppress(ValueError):
-                host_signal.set_wakeup_fd(-1)
-            for fd in self._wakeup:
-                os.close(fd)
-            self._wakeup = None
+        self._host.give_back(self.thread.blocked)
 
     def catch_defaults(self) -> None:
         """From now on Ctrl-C, hang-up and termination end the guest and not the host process at once, so that a recorder can finish first."""
         self._caught_defaults = frozenset({SIGINT, SIGTERM, SIGHUP})
         for signal in self._caught_defaults:
             self._mirror(signal, self.actions.get(signal, _DEFAULT))
-
-    def _open_wakeup(self) -> None:
-        self._wakeup = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        with suppress(ValueError):  # only the main thread may
-            host_signal.set_wakeup_fd(self._wakeup[1], warn_on_full_buffer=False)
-        self._events.wait_needed()
 
     def _arrived(self, signal: int, _frame: object) -> None:
         for info in self.arrivals.all(signal):
@@ -325,16 +278,11 @@ class SignalState:
         """
         for info in self.arrivals.rung():
             self._post_arrived(info)
-        return self._wakeup is None and self.deliverable_to(self.thread)
+        return self.wakeup_fd < 0 and self.deliverable_to(self.thread)
 
     def drain(self) -> None:
         """Empties the wakeup pipe. Its signals have been queued."""
-        if self._wakeup is not None:
-            try:
-                while os.read(self._wakeup[0], 512):
-                    pass
-            except BlockingIOError:
-                pass
+        self._host.drain()
 
     def after_fork(self) -> None:
         """In the child after a fork: nothing is pending, no timers run, and it gets its own wakeup pipe."""
@@ -342,10 +290,7 @@ class SignalState:
         self.pending.clear()
         self.thread.pending.clear()
         self.timers.after_fork()
-        if self._wakeup is not None:
-            for fd in self._wakeup:
-                os.close(fd)
-            self._open_wakeup()
+        self._host.after_fork()
 
     def after_exec(self) -> None:
         """After execve: handlers are reset; ignored signals, mask, pending signals and timers stay."""
@@ -412,7 +357,7 @@ class SignalState:
     def _stop(self, signal: int) -> None:
         """Stops the host process by the same signal, so that its parent's wait sees it. An orphaned group stops only by SIGSTOP."""
         if signal != SIGSTOP:
-            self._set_host(signal, host_signal.SIG_DFL)
+            self._host.set(signal, host_signal.SIG_DFL)
         os.kill(os.getpid(), signal)
 
     def _next(self) -> SignalInfo | None:
