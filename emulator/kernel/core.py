@@ -10,6 +10,7 @@ from uselib.emulator.kernel.dispatch import Dispatcher, Observer
 from uselib.emulator.kernel.limits import DEFAULT_FILES
 from uselib.emulator.kernel.native_answers import NativeAnswers
 from uselib.emulator.kernel.process import Process
+from uselib.emulator.kernel.signals import delivery
 from uselib.emulator.kernel.signals.numbers import SIGKILL
 from uselib.emulator.kernel.signals.state import SignalState
 from uselib.emulator.process.interfaces import AnswerTable, Fault, ProcessEnded
@@ -72,10 +73,10 @@ class GuestKernel:
     def exception(self, fault: Fault) -> None:
         if fault.address >= vsyscall.PAGE and vsyscall.emulate(self.process, self.system_call, fault):
             return
-        self.signals.exception(fault, self.process.cpu, self.process.memory)
+        delivery.exception(self.signals, fault, self.process.cpu, self.process.memory)
 
     def deliver_pending(self) -> None:
-        self.signals.deliver(self.process.cpu, self.process.memory)
+        delivery.deliver(self.signals, self.process.cpu, self.process.memory)
 
     @property
     def signal_pending(self) -> bool:

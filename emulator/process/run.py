@@ -25,6 +25,7 @@ from uselib.emulator.kernel.core import GuestKernel
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.pids import SLEEPING
 from uselib.emulator.kernel.process import ForkEvents, LoadedProgram
+from uselib.emulator.kernel.signals.delivery import deliver
 from uselib.emulator.kernel.signals.frames import SignalInfo
 from uselib.emulator.kernel.signals.host_side import SignalEvents
 from uselib.emulator.kernel.signals.numbers import SIGKILL
@@ -293,7 +294,7 @@ class Runner:
             return
         ends = self.signals.rung()
         if self.process.pids.state(self.process.identity.pid) == chr(SLEEPING) and ends:
-            self.signals.deliver(self.machine.cpu, self.process.memory)
+            deliver(self.signals, self.machine.cpu, self.process.memory)
         self.machine.interrupt()
 
     def _expected(self, end: ProcessEnded) -> bool:

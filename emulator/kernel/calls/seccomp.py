@@ -23,6 +23,7 @@ from uselib.emulator.kernel.seccomp import (
     Seccomp,
     read_program,
 )
+from uselib.emulator.kernel.signals.delivery import force
 from uselib.emulator.kernel.signals.frames import SignalInfo
 from uselib.emulator.kernel.signals.numbers import SIGKILL, SIGSYS
 from uselib.emulator.kernel.table import Syscall
@@ -95,7 +96,7 @@ def refused(process: Process, number: int, arguments: Sequence[int]) -> int | No
         return -errno.ENOSYS  # there is no tracer
     if action == TRAP:
         architecture = ARCHITECTURE[process.machine]
-        process.signals.force(SignalInfo(SIGSYS, 1, address=after, status=number, error=architecture, number=value))
+        force(process.signals, SignalInfo(SIGSYS, 1, address=after, status=number, error=architecture, number=value))
         return number
     if action == KILL_THREAD and process.threads.many:
         return sys_exit(process, 0)

@@ -13,6 +13,7 @@ from uselib.emulator.kernel import arguments as a
 from uselib.emulator.kernel import waiting
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
+from uselib.emulator.kernel.signals import delivery
 from uselib.emulator.kernel.signals.frames import SignalInfo
 from uselib.emulator.kernel.signals.numbers import (
     COUNT,
@@ -267,12 +268,12 @@ def sys_sigaltstack(process: Process, new: int, old: int) -> int:
 
 
 def sys_rt_sigreturn(process: Process) -> int:
-    process.signals.leave(process.cpu, process.memory, rt=True)
+    delivery.leave(process.signals, process.cpu, process.memory, rt=True)
     raise ContextReplaced
 
 
 def sys_sigreturn(process: Process) -> int:
-    process.signals.leave(process.cpu, process.memory, rt=False)
+    delivery.leave(process.signals, process.cpu, process.memory, rt=False)
     raise ContextReplaced
 
 

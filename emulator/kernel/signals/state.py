@@ -1,53 +1,37 @@
-"""The signals of one guest process: actions, mask, pending signals, and their delivery.
+"""The signals of one guest process: actions, mask, pending signals. Their delivery: delivery.py.
 
 Source: kernel/signal.c of Linux, signal(7).
 """
 
 from __future__ import annotations
 
-import os
 import signal as host_signal
 from collections.abc import Callable
 
 from uselib.emulator.kernel.clock import Clock
 from uselib.emulator.kernel.identity import ProcessIdentity
-from uselib.emulator.kernel.signals import frames
-from uselib.emulator.kernel.signals.frames import SI_KERNEL, SI_TKILL, SI_USER, SignalInfo
+from uselib.emulator.kernel.signals.frames import SI_TKILL, SI_USER, SignalInfo
 from uselib.emulator.kernel.signals.host_side import HOST_OWN, HostSignals, SignalEvents
 from uselib.emulator.kernel.signals.numbers import (
     IGNORED,
     RUNG,
     SA_NOCLDSTOP,
     SA_NOCLDWAIT,
-    SA_NODEFER,
-    SA_ONSTACK,
-    SA_RESETHAND,
-    SA_RESTART,
-    SA_RESTORER,
-    SA_SIGINFO,
     SIG_DFL,
     SIG_IGN,
     SIGCHLD,
     SIGCONT,
     SIGHUP,
     SIGINT,
-    SIGSEGV,
-    SIGSTOP,
     SIGTERM,
-    SS_DISABLE,
-    SS_ONSTACK,
     STOPS,
     UNBLOCKABLE,
     SignalAction,
     bit,
-    order,
 )
 from uselib.emulator.kernel.signals.timers import ProcessTimers
 from uselib.emulator.kernel.threads.group import ThreadGroup
 from uselib.emulator.kernel.threads.thread import Thread
-from uselib.emulator.process.interfaces import CpuState, Fault, ProcessEnded
-from uselib.linker.quick_dataclass import replace
-from uselib.loader.memory.address_space import AddressSpace, MemoryFault
 
 _RUNG_MASK = sum(bit(signal) for signal in RUNG)
 
@@ -90,16 +74,16 @@ class SignalState:
         events: SignalEvents,
         host: Callable[[Callable[[int, object], None], SignalEvents], HostSignals] = HostSignals,
     ) -> None:
-        self._identity = identity
+        self.identity = identity
         self.thread = thread
         self._clock = clock
         self.actions: dict[int, SignalAction] = {}
         self.pending: list[SignalInfo] = []
         self.on_post: list[Callable[[SignalInfo], None]] = []  # called when a signal becomes pending (signalfd)
         self.arrivals = Arrivals()
-        self._events = events
-        self._host = host(self._arrived, events)
-        self.timers = ProcessTimers(clock, self._host.open_wakeup, events.wait_needed)
+        self.events = events
+        self.host = host(self._arrived, events)
+        self.timers = ProcessTimers(clock, self.host.open_wakeup, events.wait_needed)
         self._caught_defaults: frozenset[int] = frozenset()
         self._threads = ThreadGroup()  # signals of the process as a whole, as soon as it has several threads
 
@@ -111,11 +95,11 @@ class SignalState:
 
     @property
     def wakeup_fd(self) -> int:
-        return self._host.wakeup_fd
+        return self.host.wakeup_fd
 
     def open_wakeup(self) -> None:
         """From now on signals with a guest handler end the host's poll(2) of `wakeup_fd`."""
-        self._host.open_wakeup()
+        self.host.open_wakeup()
 
     def deliverable(self) -> bool:
         """Whether a signal would end a wait of the running thread."""
@@ -132,7 +116,7 @@ class SignalState:
 
     def send(self, signal: int) -> None:
         """Sends a signal from the process itself (the kernel's send_sig(signal, current, 0))."""
-        self.post(SignalInfo(signal, SI_USER, self._identity.pid, self._identity.uid))
+        self.post(SignalInfo(signal, SI_USER, self.identity.pid, self.identity.uid))
 
     @property
     def ready(self) -> bool:
@@ -173,18 +157,21 @@ class SignalState:
         return next((thread for thread in self._threads.all.values() if not thread.blocked & bit(signal)), None)
 
     def _ignored(self, signal: int) -> bool:
-        return self._ignored_by(self.actions.get(signal, _DEFAULT), signal)
+        return self._ignored_by(self.action(signal), signal)
 
     @staticmethod
     def _ignored_by(action: SignalAction, signal: int) -> bool:
         return action.handler == SIG_IGN or (action.handler == SIG_DFL and signal in IGNORED)
+
+    def action(self, signal: int) -> SignalAction:
+        return self.actions.get(signal, _DEFAULT)
 
     def is_ignored(self, signal: int) -> bool:
         """Whether the action SIG_IGN is set. Signals that are ignored by default do not count."""
         return self.handler(signal) == SIG_IGN
 
     def handler(self, signal: int) -> int:
-        return self.actions.get(signal, _DEFAULT).handler
+        return self.action(signal).handler
 
     def set_action(self, signal: int, action: SignalAction) -> None:
         if self._ignored(signal) and not self._ignored_by(action, signal):
@@ -220,7 +207,7 @@ class SignalState:
 
     def mirror_mask(self) -> None:
         mask = self._threads.blocked() if self._threads.many else self.thread.blocked & ~self.thread.sigwait
-        self._host.set_mask(mask)
+        self.host.set_mask(mask)
 
     def _mirror(self, signal: int, action: SignalAction) -> None:
         """Gives the host the same disposition. For a guest handler it gets a handler that queues the signal."""
@@ -233,44 +220,44 @@ class SignalState:
             return
         if action.handler == SIG_IGN or (action.handler == SIG_DFL and signal not in self._caught_defaults):
             flags = action.flags & (SA_NOCLDSTOP | SA_NOCLDWAIT) if signal == SIGCHLD else 0
-            if self._host.changed(signal) or action.handler == SIG_IGN or flags:
+            if self.host.changed(signal) or action.handler == SIG_IGN or flags:
                 disposition = host_signal.SIG_IGN if action.handler == SIG_IGN else host_signal.SIG_DFL
-                self._host.set(signal, disposition, action.flags)
+                self.host.set(signal, disposition, action.flags)
             return
-        self._host.open_wakeup()
-        self._host.catch(signal, action.flags)
+        self.host.open_wakeup()
+        self.host.catch(signal, action.flags)
 
     def watch_children(self) -> bool:
         """From now on the end or stop of a child ends waits for wakeup_fd. Returns False if that cannot be: SIGCHLD is blocked, or this is
         not the host's main thread.
         """
-        action = self.actions.get(SIGCHLD, _DEFAULT)
+        action = self.action(SIGCHLD)
         if self.thread.blocked & bit(SIGCHLD) or action.flags & SA_NOCLDSTOP:
             return False
-        if self.handler(SIGCHLD) == SIG_DFL and not self._host.catches(SIGCHLD):
-            self._host.catch(SIGCHLD, action.flags)
-        return self._host.catches(SIGCHLD)
+        if self.handler(SIGCHLD) == SIG_DFL and not self.host.catches(SIGCHLD):
+            self.host.catch(SIGCHLD, action.flags)
+        return self.host.catches(SIGCHLD)
 
     def take_over(self) -> None:
         """The host process belongs to the guest from now on: Ctrl-C ends it without a Python exception."""
-        self._host.set(SIGINT, host_signal.SIG_DFL)
+        self.host.set(SIGINT, host_signal.SIG_DFL)
 
     def give_back(self) -> None:
         """Restores the host's dispositions and mask as they were before the run. Signals that the guest kept blocked are dropped."""
-        self._host.give_back(self.thread.blocked)
+        self.host.give_back(self.thread.blocked)
 
     def catch_defaults(self) -> None:
         """From now on Ctrl-C, hang-up and termination end the guest and not the host process at once, so that a recorder can finish first."""
         self._caught_defaults = frozenset({SIGINT, SIGTERM, SIGHUP})
         for signal in self._caught_defaults:
-            self._mirror(signal, self.actions.get(signal, _DEFAULT))
+            self._mirror(signal, self.action(signal))
 
     def _arrived(self, signal: int, _frame: object) -> None:
         for info in self.arrivals.all(signal):
             self._post_arrived(info)
 
     def _post_arrived(self, info: SignalInfo) -> None:
-        self.post(info, self._threads.all.get(self._identity.pid, self.thread) if info.code == SI_TKILL else None)
+        self.post(info, self._threads.all.get(self.identity.pid, self.thread) if info.code == SI_TKILL else None)
 
     def rung(self) -> bool:
         """Another process has sent the notification: there may be signals that the host does not know of. Returns True if one of them ends
@@ -282,7 +269,7 @@ class SignalState:
 
     def drain(self) -> None:
         """Empties the wakeup pipe. Its signals have been queued."""
-        self._host.drain()
+        self.host.drain()
 
     def after_fork(self) -> None:
         """In the child after a fork: nothing is pending, no timers run, and it gets its own wakeup pipe."""
@@ -290,7 +277,7 @@ class SignalState:
         self.pending.clear()
         self.thread.pending.clear()
         self.timers.after_fork()
-        self._host.after_fork()
+        self.host.after_fork()
 
     def after_exec(self) -> None:
         """After execve: handlers are reset; ignored signals, mask, pending signals and timers stay."""
@@ -299,124 +286,3 @@ class SignalState:
                 self.set_action(signal, _DEFAULT)
             else:
                 self.actions[signal] = SignalAction(action.handler)
-
-    # -- delivery -----------------------------------------------------------------------------------------------------
-
-    def exception(self, fault: Fault, cpu: CpuState, memory: AddressSpace) -> None:
-        """Sends the signal of a CPU exception, which cannot be blocked. Raises ProcessEnded if it is not handled."""
-        action = self.actions.get(fault.signal, _DEFAULT)
-        info = SignalInfo(
-            fault.signal,
-            fault.code,
-            address=fault.address,
-            error=fault.error,
-            trap=fault.trap,
-            fault=fault.code != SI_KERNEL,
-        )
-        self._events.delivered(info)
-        if action.handler in (SIG_DFL, SIG_IGN) or self.thread.blocked & bit(fault.signal):
-            raise ProcessEnded(signal=fault.signal, fault=fault)
-        self._enter(cpu, memory, info, action, fault)
-
-    def force(self, info: SignalInfo) -> None:
-        """Sends the running thread a signal that cannot be blocked (force_sig_info). Raises ProcessEnded if it is not handled."""
-        if self.handler(info.signal) in (SIG_DFL, SIG_IGN) or self.thread.blocked & bit(info.signal):
-            raise ProcessEnded(signal=info.signal)
-        self.thread.pending.append(info)
-
-    def deliver(self, cpu: CpuState, memory: AddressSpace) -> None:
-        """Enters the handlers of signals that are pending and not blocked. Arranges for an interrupted call to be restarted."""
-        self.drain()
-        self.timers.check()
-        entered = False
-        while (info := self._next()) is not None:
-            (self.thread.pending if info in self.thread.pending else self.pending).remove(info)
-            self._events.delivered(info)
-            action = self.actions.get(info.signal, _DEFAULT)
-            if action.handler == SIG_IGN or (action.handler == SIG_DFL and info.signal in IGNORED):
-                continue
-            if action.handler == SIG_DFL:
-                if info.signal in STOPS:
-                    self._stop(info.signal)
-                    continue
-                raise ProcessEnded(signal=info.signal, sent=info.pid not in (0, self._identity.pid))
-            if self.thread.interrupted_call is not None:
-                number, restartable = self.thread.interrupted_call
-                self.thread.interrupted_call = None
-                if restartable and action.flags & SA_RESTART:
-                    self._rewind(cpu, number)
-            entered = True
-            self._enter(cpu, memory, info, action, None)
-        if self.thread.interrupted_call is not None:
-            self._rewind(cpu, self.thread.interrupted_call[0])  # no handler ran: the call goes on
-            self.thread.interrupted_call = None
-        if not entered and self.thread.suspended_mask is not None:
-            mask, self.thread.suspended_mask = self.thread.suspended_mask, None
-            self.set_blocked(mask)
-
-    def _stop(self, signal: int) -> None:
-        """Stops the host process by the same signal, so that its parent's wait sees it. An orphaned group stops only by SIGSTOP."""
-        if signal != SIGSTOP:
-            self._host.set(signal, host_signal.SIG_DFL)
-        os.kill(os.getpid(), signal)
-
-    def _next(self) -> SignalInfo | None:
-        blocked = self.thread.blocked
-        open_to = [info for info in self.thread.pending if not blocked & bit(info.signal)]
-        if not open_to:  # the thread's own come first (dequeue_signal)
-            open_to = [info for info in self.pending if not blocked & bit(info.signal)]
-        return min(open_to, key=lambda info: order(info.signal), default=None)
-
-    @staticmethod
-    def _rewind(cpu: CpuState, number: int) -> None:
-        """Puts the program counter back on the system-call instruction (2 bytes on both machines)."""
-        registers = cpu.general()
-        registers[-2] -= 2
-        registers[0] = number
-        cpu.set_general(registers)
-
-    def _enter(
-        self, cpu: CpuState, memory: AddressSpace, info: SignalInfo, action: SignalAction, fault: Fault | None
-    ) -> None:
-        if self.thread.sequences is not None:
-            from uselib.emulator.kernel.threads.sequences import interrupt
-
-            interrupt(cpu, memory, self.thread.sequences)
-        if action.flags & SA_RESETHAND:
-            self.set_action(info.signal, replace(action, handler=SIG_DFL))
-        mask = self.thread.blocked if self.thread.suspended_mask is None else self.thread.suspended_mask
-        sp = cpu.general()[7]
-        base, flags, size = self.thread.alternate
-        inside = base <= sp - 1 < base + size and not flags & SS_DISABLE
-        usable = not flags & SS_DISABLE and size > 0
-        delivery = frames.Delivery(
-            info,
-            action.handler,
-            restorer=action.restorer if action.flags & SA_RESTORER else 0,
-            siginfo=bool(action.flags & SA_SIGINFO),
-            mask=mask,
-            stack=(base, SS_ONSTACK if inside else flags, size),
-            switch_stack=bool(action.flags & SA_ONSTACK) and usable and not inside,
-        )
-        try:
-            if cpu.bits == 64 and not delivery.restorer:
-                raise MemoryFault(0, "execute")
-            frames.push(cpu, memory, delivery)
-        except MemoryFault:
-            raise ProcessEnded(signal=SIGSEGV, fault=fault) from None  # no stack for the handler
-        self.thread.suspended_mask = None
-        blocked = self.thread.blocked | action.mask
-        if not action.flags & SA_NODEFER:
-            blocked |= bit(info.signal)
-        self.set_blocked(blocked)
-
-    def leave(self, cpu: CpuState, memory: AddressSpace, *, rt: bool) -> None:
-        """sigreturn: registers, mask and alternate stack from the frame. Raises ProcessEnded if it cannot be read."""
-        try:
-            mask, stack = frames.pop(cpu, memory, rt=rt)
-        except MemoryFault as failure:
-            fault = Fault(SIGSEGV, SI_KERNEL, failure.address, "read")
-            raise ProcessEnded(signal=SIGSEGV, fault=fault) from None
-        self.set_blocked(mask)
-        if stack is not None and not stack[1] & SS_ONSTACK:
-            self.thread.alternate = stack
