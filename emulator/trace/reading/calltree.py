@@ -9,6 +9,8 @@ there are, not on how many events; two limits keep it bounded whatever the progr
 A call through a slot that was made by a function which is not a slot itself (`main`, or a callback in the program) hangs under a
 *site* node for that function, so a path reads main > libc!qsort > compare > libc!strcmp although `main` and `compare` leave no
 events. Sites have no calls or time of their own.
+
+Each thread has a stack of open calls of its own. The calls of all threads of a process hang under its root.
 """
 
 from __future__ import annotations
@@ -18,10 +20,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from uselib.emulator.trace.reading.blocks import Array, Block, blocks, function_numbers
+from uselib.emulator.trace.reading.blocks import Array, blocks, function_numbers
 from uselib.emulator.trace.reading.levels import Levels, levels, pair
 from uselib.emulator.trace.reading.model import TracedProcess, TraceFile
 from uselib.emulator.trace.reading.progress import Progress
+from uselib.emulator.trace.reading.threads import by_thread
 from uselib.emulator.trace.store.format import EventKind
 from uselib.linker.formats.library_names import plain_name
 
@@ -136,36 +139,42 @@ class _Builder:
     # -- one process --------------------------------------------------------------------------------------------------
 
     def process(self, process: TracedProcess, step: Callable[[int], None]) -> None:
-        state = _State(self._enter(-1, -1, site=False))
-        self._tree.roots[process.index] = state.root
+        """All threads of a process hang under its root; each has its own open calls."""
+        sites = _Sites(self._enter(-1, -1, site=False))
+        self._tree.roots[process.index] = sites.root
+        threads: dict[int, _Thread] = {}
         for block in blocks(self._trace, process, step):
-            self._block(block, state)
-        if state.stack:  # calls that were open at the end
-            dur = np.maximum(state.last - state.start, 0)
-            self._close(state.node, state.parent_node, dur, np.zeros(len(dur), bool))
+            times = block.records["time"]
+            self._times += [int(times[0]), int(times[-1])]
+            for number, rows in by_thread(block):
+                if number not in threads:
+                    threads[number] = _Thread(sites)
+                self._block(process, block.records[rows], threads[number])
+        for thread in threads.values():  # calls that were open at the end
+            if thread.stack:
+                dur = np.maximum(thread.last - thread.start, 0)
+                self._close(thread.node, thread.parent_node, dur, np.zeros(len(dur), bool))
 
-    def _block(self, block: Block, state: _State) -> None:
-        kind = block.records["kind"]
+    def _block(self, process: TracedProcess, records: Array, state: _Thread) -> None:
+        kind = records["kind"]
         is_call = (kind == EventKind.CALL) | (kind == EventKind.INNER_CALL)
         rows = np.flatnonzero(is_call | (kind == EventKind.RETURN) | (kind == EventKind.INNER_RETURN))
-        times = block.records["time"].astype(np.int64)
-        if len(times):
-            self._times += [int(times[0]), int(times[-1])]
-            state.last = int(times[-1])
+        times = records["time"].astype(np.int64)
+        state.last = int(times[-1])
         if not len(rows):
             return
-        records, is_call = block.records[rows], is_call[rows]
+        records, is_call = records[rows], is_call[rows]
         times = times[rows]
         found = levels(records["depth"].astype(np.int64), is_call, state.stack)
         carried = len(state.node)
         pairs = pair(found, is_call, carried)
         calls = records[is_call]
-        functions = function_numbers(self._trace, block.process, calls["function"])
+        functions = function_numbers(self._trace, process, calls["function"])
         if self._visitor is not None:
-            self._visitor(block.process, functions, times[is_call], found.level[is_call])
-        sites = self._call_sites(block.process, calls["caller"], functions, state)
+            self._visitor(process, functions, times[is_call], found.level[is_call])
+        sites = self._call_sites(process, calls["caller"], functions, state.sites)
         node = self._assign(pairs.open_level, pairs.parent, state, sites)
-        parent_node = np.where(pairs.parent >= 0, node[pairs.parent], state.root)
+        parent_node = np.where(pairs.parent >= 0, node[pairs.parent], state.sites.root)
         parent_node[:carried] = state.parent_node
         start = np.concatenate([state.start, times[is_call]])
         self._calls.add(node[carried:], None, len(self._tree))
@@ -181,19 +190,19 @@ class _Builder:
 
     # -- call sites and nodes -----------------------------------------------------------------------------------------
 
-    def _call_sites(self, process: TracedProcess, callers: Array, functions: Array, state: _State) -> Array:
+    def _call_sites(self, process: TracedProcess, callers: Array, functions: Array, state: _Sites) -> Array:
         """A small number for each distinct (return address, function)."""
         mixed = callers * _MIX_CALLER + functions.astype(np.uint64) * _MIX_FUNCTION
         distinct, index, inverse = np.unique(mixed, return_index=True, return_inverse=True)
         numbers = np.empty(len(distinct), np.int64)
         for at, (key, row) in enumerate(zip(distinct.tolist(), index.tolist(), strict=True)):
-            site = state.sites.get(key)
+            site = state.numbers.get(key)
             if site is None:
                 pair_ = self._caller(process, int(callers[row])), int(functions[row])
                 site = state.pairs.setdefault(pair_, len(state.pairs))
                 if site == len(state.pair_list):
                     state.pair_list.append(pair_)
-                state.sites[key] = site
+                state.numbers[key] = site
             numbers[at] = site
         return numbers[inverse]
 
@@ -211,7 +220,7 @@ class _Builder:
             self._owner.append(self._owners.setdefault(key, len(self._owners)))
         return self._owner[function] if function >= 0 else -1
 
-    def _assign(self, level: Array, parent: Array, state: _State, sites: Array) -> Array:
+    def _assign(self, level: Array, parent: Array, state: _Thread, sites: Array) -> Array:
         """The node of each open call, level by level; calls carried over have theirs."""
         carried = len(state.node)
         node = np.empty(len(level), np.int64)
@@ -222,17 +231,17 @@ class _Builder:
         for depth in range(MAXIMUM_DEPTH + 1):
             mine = order[bounds[depth] : bounds[depth + 1]]
             if len(mine):
-                above = node[parent[mine]] if depth else np.full(len(mine), state.root)
-                node[mine] = self._intern(above, sites[mine - carried], state)
+                above = node[parent[mine]] if depth else np.full(len(mine), state.sites.root)
+                node[mine] = self._intern(above, sites[mine - carried], state.sites)
         deep = order[bounds[-1] :]
         if len(deep):
             jump = np.where(level > MAXIMUM_DEPTH, parent, np.arange(len(level)))
             while (level[jump] > MAXIMUM_DEPTH).any():  # halves the way to the ancestor each time
                 jump = jump[jump]
-            node[deep] = self._intern(node[jump[deep]], sites[deep - carried], state)
+            node[deep] = self._intern(node[jump[deep]], sites[deep - carried], state.sites)
         return node
 
-    def _intern(self, above: Array, sites: Array, state: _State) -> Array:
+    def _intern(self, above: Array, sites: Array, state: _Sites) -> Array:
         keys, inverse = np.unique((above << 32) | sites, return_inverse=True)
         found = np.empty(len(keys), np.int64)
         for at, key in enumerate(keys.tolist()):
@@ -264,20 +273,27 @@ class _Builder:
         return node
 
 
-class _State:
-    """What is carried from block to block of a process: the open calls, one a level."""
+class _Sites:
+    """Call sites of a process: a call site is a calling function and the function that it calls."""
 
     def __init__(self, root: int) -> None:
         self.root = root
+        self.numbers: dict[int, int] = {}  # mixed (return address, function) -> call site
+        self.pairs: dict[tuple[int, int], int] = {}  # (calling function, function) -> call site
+        self.pair_list: list[tuple[int, int]] = []
+        self.known: dict[int, int] = {}  # (node, call site) -> node
+
+
+class _Thread:
+    """What is carried from block to block of a thread: the open calls, one a level. last: the time of its last event."""
+
+    def __init__(self, sites: _Sites) -> None:
+        self.sites = sites
         self.stack: list[int] = []  # their raw depths
         self.node = np.zeros(0, np.int64)
         self.parent_node = np.zeros(0, np.int64)
         self.start = np.zeros(0, np.int64)
         self.last = 0
-        self.sites: dict[int, int] = {}  # mixed (return address, function) -> call site
-        self.pairs: dict[tuple[int, int], int] = {}  # (calling function, function) -> call site
-        self.pair_list: list[tuple[int, int]] = []
-        self.known: dict[int, int] = {}  # (node, call site) -> node
 
     def carry(self, found: Levels, node: Array, parent_node: Array, start: Array) -> None:
         self.stack, self.node, self.parent_node, self.start = found.stack, node, parent_node, start

@@ -1,18 +1,20 @@
 """Where two runs differ, by the flow of their calls. diff_text.py shows it.
 
-Processes are paired in their order. The calls of each pair are aligned as trees (flow.py, align.py); calls that correspond are then
-compared by arguments and results, as far as prototypes say what these are.
+Processes are paired in their order, and the threads of two processes by their numbers. The calls of each pair are aligned as trees
+(flow.py, align.py); calls that correspond are then compared by arguments and results, as far as prototypes say what these are.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from uselib.emulator.trace.reading.blocks import Array
 from uselib.emulator.trace.reading.decoding import ALL_BITS, Masks
-from uselib.emulator.trace.reading.flow import Flow, Hunk, ValueHasher, Vocabulary, differences, equal_runs, load
+from uselib.emulator.trace.reading.flow import Hunk, differences, equal_runs
+from uselib.emulator.trace.reading.flow_reading import Flow, FlowReader, ValueHasher, Vocabulary
 from uselib.emulator.trace.reading.model import Function, TracedProcess, TraceFile
 from uselib.emulator.trace.reading.values import Known, Values
 
@@ -27,8 +29,10 @@ class TraceDifference:
 
 @dataclass
 class ProcessDiff:
-    """The comparison of two processes. changed: pairs of call numbers whose values differ."""
+    """The comparison of two processes, or of a thread of each. number: of the pair of processes, from 1; changed: pairs of call numbers
+    whose values differ; ends: how they ended, in the pair of the first threads."""
 
+    number: int
     a: Flow
     b: Flow
     hunks: list[Hunk]
@@ -48,7 +52,8 @@ class ProcessDiff:
 
 @dataclass
 class TraceDiff:
-    """The comparison of two traces. lonely: processes that only one side has ("A" or "B")."""
+    """The comparison of two traces. processes: a row for each pair of processes, or of their threads; lonely: processes that only one side
+    has ("A" or "B")."""
 
     processes: list[ProcessDiff] = field(default_factory=list)
     lonely: list[tuple[str, TracedProcess]] = field(default_factory=list)
@@ -79,6 +84,15 @@ def _end(process: TracedProcess) -> str:
     return f"signal {signal}" if signal else f"status {status}"
 
 
+def _pairs(ours: list[Flow], theirs: list[Flow]) -> Iterator[tuple[Flow, Flow]]:
+    """Threads by their numbers, the first ones first; one that the other side does not have is paired with an empty flow."""
+    yield ours[0], theirs[0]
+    rest = [{flow.thread: flow for flow in flows[1:]} for flows in (ours, theirs)]
+    for thread in sorted(rest[0].keys() | rest[1].keys()):
+        x, y = rest[0].get(thread), rest[1].get(thread)
+        yield x or ours[0].empty(thread), y or theirs[0].empty(thread)
+
+
 def compare(a: TraceFile, b: TraceFile, known: Known | None, by_caller: bool = False) -> TraceDiff:
     """known: which values to compare; None: only the flow."""
     words = Vocabulary()
@@ -91,17 +105,21 @@ def compare(a: TraceFile, b: TraceFile, known: Known | None, by_caller: bool = F
     def hasher(trace: TraceFile, process: TracedProcess) -> ValueHasher:
         return ValueHasher() if known is None else Values(trace, process, words, known, same_files)
 
-    for ours, theirs in zip(a.processes, b.processes, strict=False):
-        x = load(a, ours, words, hasher(a, ours), by_caller)
-        y = load(b, theirs, words, hasher(b, theirs), by_caller)
-        hunks = differences(x, y)
-        changed = _changed(x, y, hunks)
-        pairs = [(int(i), int(j)) for i, j in changed[:10_000]]
-        result.processes.append(ProcessDiff(x, y, hunks, pairs, len(changed), (_end(ours), _end(theirs))))
+    readers = [FlowReader(trace, words, by_caller) for trace in (a, b)]
+    for number, (ours, theirs) in enumerate(zip(a.processes, b.processes, strict=False), 1):
+        sides = readers[0].flows(ours, hasher(a, ours)), readers[1].flows(theirs, hasher(b, theirs))
+        ends = _end(ours), _end(theirs)
+        for x, y in _pairs(*sides):
+            hunks = differences(x, y)
+            changed = _changed(x, y, hunks)
+            pairs = [(int(i), int(j)) for i, j in changed[:10_000]]
+            result.processes.append(ProcessDiff(number, x, y, hunks, pairs, len(changed), ends))
+            ends = "", ""
         size = len(words.names)
         totals = np.pad(totals, ((0, 0), (0, size - totals.shape[1])))
-        totals[0] += np.bincount(x.token, minlength=size)
-        totals[1] += np.bincount(y.token, minlength=size)
+        for side, flows in enumerate(sides):
+            for flow in flows:
+                totals[side] += np.bincount(flow.token, minlength=size)
     shared = min(len(a.processes), len(b.processes))
     result.lonely = [("A", p) for p in a.processes[shared:]] + [("B", p) for p in b.processes[shared:]]
     unequal = np.flatnonzero(totals[0] != totals[1])

@@ -11,7 +11,7 @@ import numpy as np
 from uselib.emulator.trace.reading.decoding import Decoder
 from uselib.emulator.trace.reading.diff import ProcessDiff, TraceDiff, TraceDifference
 from uselib.emulator.trace.reading.events import Event, events_from
-from uselib.emulator.trace.reading.flow import Flow
+from uselib.emulator.trace.reading.flow_reading import Flow
 from uselib.emulator.trace.reading.model import TraceFile
 from uselib.emulator.trace.reading.show import EventLines
 from uselib.emulator.trace.reading.text import Colours, plural
@@ -121,17 +121,15 @@ def as_text(
         )
     yield from sides
     limit = limits.hunks
-    for number, diff in enumerate(result.processes):
+    for diff in result.processes:
         if diff.same:
             continue
-        ours, theirs = diff.a.process.title, diff.b.process.title
-        title = ours if ours == theirs else f"{ours} in A, {theirs} in B"
         only_a = sum(h.a1 - h.a0 for h in diff.hunks)
         only_b = sum(h.b1 - h.b0 for h in diff.hunks)
         yield ""
         of_flow = f"{plural(len(diff.hunks), 'difference')} of flow"
         of_values = f"{plural(diff.changed_count, 'call')} with other arguments or results"
-        yield f"process {number + 1}, {title}: {of_flow} ({only_a:,} calls only in A, {only_b:,} only in B), {of_values}"
+        yield f"process {diff.number}, {_title(diff)}: {of_flow} ({only_a:,} calls only in A, {only_b:,} only in B), {of_values}"
         if any(h.coarse for h in diff.hunks):
             yield "  (some parts differ so much that they were not aligned call by call)"
         rows = diff.ordered()
@@ -149,6 +147,13 @@ def as_text(
     for side, process in result.lonely:
         yield f"process only in {side}: {process.title}"
     yield from _counts(result, limits.counts)
+
+
+def _title(diff: ProcessDiff) -> str:
+    ours, theirs = diff.a.process.title, diff.b.process.title
+    title = ours if ours == theirs else f"{ours} in A, {theirs} in B"
+    thread = max(diff.a.thread, diff.b.thread)
+    return f"{title}, thread {thread}" if thread else title
 
 
 def _counts(result: TraceDiff, limit: int) -> Iterator[str]:
@@ -179,6 +184,7 @@ def _process(diff: ProcessDiff) -> dict[str, object]:
     return {
         "a": diff.a.process.title,
         "b": diff.b.process.title,
+        "thread": max(diff.a.thread, diff.b.thread) or None,
         "calls": [len(diff.a), len(diff.b)],
         "hunks": len(diff.hunks),
         "only_a": sum(hunk.a1 - hunk.a0 for hunk in diff.hunks),

@@ -1,4 +1,5 @@
-"""Chrome's trace event format (JSON, "Trace Event Format"): B and E events, one thread a process, the library as category.
+"""Chrome's trace event format (JSON, "Trace Event Format"): B and E events, the library as category. A process with one
+thread has its number for it, else threads have those that the guest gave them.
 
 The trace's clock is written as microseconds, the format's unit: one block is shown as 1 us."""
 
@@ -6,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from typing import BinaryIO
 
 from uselib.emulator.trace.reading.decoding import Decoder
@@ -29,17 +31,17 @@ def chrome(trace: TraceFile, processes: list[TracedProcess], decoder: Decoder, w
     with Progress("writing", sum(p.record_count for p in processes)) as progress:
         comma = ""
         for process in processes:
-            who = {"pid": process.index + 1, "tid": process.index + 1}
-            names = {"process_name": f"{os.path.basename(process.program)} {process.pid}", "thread_name": "calls"}
-            for kind, name in names.items():
-                rows.append(comma + encode({"ph": "M", "name": kind, "ts": 0, **who, "args": {"name": name}}))
+            for row in _titles(process):
+                rows.append(comma + encode(row))
                 comma = ",\n"
+            several = bool(process.thread_firsts)
             for piece in slices(trace, process):
                 event = piece.event
-                row: dict[str, object] = {
+                row = {
                     "ph": "B" if piece.begin else "E" if piece.end else "i",
                     "ts": piece.time,
-                    **who,
+                    "pid": process.index + 1,
+                    "tid": piece.thread if several else process.index + 1,
                 }
                 if event is None:
                     pass
@@ -64,6 +66,21 @@ def chrome(trace: TraceFile, processes: list[TracedProcess], decoder: Decoder, w
                     flush()
     flush()
     out.write(b"\n]}\n")
+
+
+def _titles(process: TracedProcess) -> Iterator[dict[str, object]]:
+    """What viewers call the process and its threads."""
+
+    def row(kind: str, thread: int, name: str) -> dict[str, object]:
+        who = {"pid": process.index + 1, "tid": thread}
+        return {"ph": "M", "name": kind, "ts": 0, **who, "args": {"name": name}}
+
+    threads = {number: f"thread {number}" for number in process.threads}
+    if len(threads) < 2:
+        threads = {process.index + 1: "calls"}
+    yield row("process_name", next(iter(threads)), f"{os.path.basename(process.program)} {process.pid}")
+    for number, name in threads.items():
+        yield row("thread_name", number, name)
 
 
 def other_name(kind: int, process: TracedProcess, number: int, word: int) -> str:

@@ -139,7 +139,7 @@ def jsonl(trace: TraceFile, processes: list[TracedProcess], decoder: Decoder, we
 
 _COLUMNS = (
     "event process sequence time depth library slot symbol caller caller_symbol caller_file arguments result value call duration "
-    "name number after when kind asked"
+    "name number after when kind asked thread"
 ).split()
 
 

@@ -1,6 +1,6 @@
 """Perfetto traces (protos/perfetto/trace/trace_packet.proto), written with a protobuf encoder of a few lines.
 
-A trace is a sequence of packets, so it is streamed. Each process is a packet sequence with a track of its own (thread track), its
+A trace is a sequence of packets, so it is streamed. Each thread is a packet sequence with a track of its own (thread track), its
 calls are slices with the library as category, names and categories interned once. The clock of the trace stands in for
 nanoseconds: one block is shown as 1 ns, and the same run gives the same bytes.
 
@@ -26,6 +26,7 @@ _CLEARED, _NEEDED = 1, 2  # sequence_flags
 _TYPE, _NAME_IID, _NAME, _CATEGORY_IID, _ANNOTATION = 9, 10, 23, 3, 4  # TrackEvent
 _BEGIN, _END, _INSTANT = 1, 2, 3  # TrackEvent.type
 _CATEGORIES, _NAMES, _ANNOTATION_NAMES = 1, 2, 3  # InternedData
+_PROCESS_TRACKS = 1 << 32  # from here on: threads have 32 bits
 _ARGUMENTS, _CALLER, _SLOT, _RESULT, _OPEN = 1, 2, 3, 4, 5
 _ANNOTATIONS = {_ARGUMENTS: "arguments", _CALLER: "caller", _SLOT: "slot", _RESULT: "result", _OPEN: "return not seen"}
 
@@ -55,11 +56,11 @@ def _annotation(name: int, text: str) -> bytes:
 
 
 class _Sequence:
-    """The packets of one process."""
+    """The packets of one thread. identity: number of its packet sequence and track, from 1."""
 
-    def __init__(self, process: TracedProcess) -> None:
-        self._id = number(_SEQUENCE, process.index + 1)
-        self._process = process
+    def __init__(self, process: TracedProcess, thread: int, identity: int) -> None:
+        self._id = number(_SEQUENCE, identity)
+        self._process, self._thread, self._track = process, thread, identity
         self._heads: dict[int, bytes] = {}  # function -> the part of its slices that is always the same
         self._categories: dict[str, int] = {}
 
@@ -68,13 +69,12 @@ class _Sequence:
 
     def start(self) -> bytes:
         """Descriptors and defaults."""
-        process = self._process
-        track = process.index + 1
+        process, track = self._process, self._track
         name = os.path.basename(process.program) or "?"
         who = number(1, process.pid) + data(6, name)
-        thread = number(1, process.pid) + number(2, process.pid) + data(5, name)
-        descriptor = number(1, track + 1000) + data(3, who)
-        calls = number(1, track) + number(5, track + 1000) + data(4, thread)
+        thread = number(1, process.pid) + number(2, self._thread) + data(5, name)
+        descriptor = number(1, _PROCESS_TRACKS + process.index) + data(3, who)
+        calls = number(1, track) + number(5, _PROCESS_TRACKS + process.index) + data(4, thread)
         names = b"".join(data(_ANNOTATION_NAMES, number(1, n) + data(2, text)) for n, text in _ANNOTATIONS.items())
         defaults = data(_DEFAULTS, data(11, number(11, track)))
         return (
@@ -108,12 +108,16 @@ class _Sequence:
 def perfetto(trace: TraceFile, processes: list[TracedProcess], decoder: Decoder, weight: str, out: BinaryIO) -> None:
     pending: list[bytes] = []
     unseen = data(_ANNOTATION, number(1, _OPEN) + number(2, 1))
+    used = 0  # packet sequences
     with Progress("writing", sum(p.record_count for p in processes)) as progress:
         for process in processes:
-            sequence = _Sequence(process)
-            pending.append(sequence.start())
+            threads: dict[int, _Sequence] = {}
+            for thread in process.threads:
+                used += 1
+                threads[thread] = _Sequence(process, thread, used)
+                pending.append(threads[thread].start())
             for piece in slices(trace, process):
-                event = piece.event
+                event, sequence = piece.event, threads[piece.thread]
                 if piece.end:
                     result = decoder.result(event.function, event) if event is not None else ""
                     notes = unseen if event is None else _annotation(_RESULT, result) if result else b""

@@ -1,4 +1,4 @@
-"""The call flow of a process as arrays, and the alignment of two of them as trees.
+"""The alignment of two call flows as trees.
 
 A call is a row: what was called (a token shared by both traces) and its level. Two forests of sibling calls are aligned by the
 hashes of whole subtrees first; what is left between equal subtrees is aligned by the called function alone, and pairs found that
@@ -13,50 +13,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from uselib.emulator.trace.reading.align import Budget, align, common_prefix, common_suffix
-from uselib.emulator.trace.reading.blocks import Array, blocks, function_numbers
-from uselib.emulator.trace.reading.levels import levels
-from uselib.emulator.trace.reading.model import TracedProcess, TraceFile
-from uselib.emulator.trace.reading.progress import Progress
-from uselib.emulator.trace.store.format import EventKind
+from uselib.emulator.trace.reading.blocks import Array
+from uselib.emulator.trace.reading.flow_reading import Flow
 
 _OPENED = 20_000  # pairs of subtrees; beyond that, pairs that differ are not looked into
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _MIX = np.uint64(0xD6E8FEB86659FD93)
-
-
-class Vocabulary:
-    """Numbers for names, shared by the two traces."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-        self._numbers: dict[str, int] = {}
-
-    def number(self, name: str) -> int:
-        found = self._numbers.get(name)
-        if found is None:
-            found = self._numbers[name] = len(self.names)
-            self.names.append(name)
-        return found
-
-
-@dataclass
-class Flow:
-    """The calls of a process: token, level and sequence number of each; arguments, results: a hash of each call's values as far
-    as they are compared (results: 0 where no return was seen)."""
-
-    process: TracedProcess
-    token: Array
-    level: Array
-    sequence: Array
-    arguments: Array
-    results: Array
-
-    def __len__(self) -> int:
-        return len(self.token)
-
-    @property
-    def key(self) -> Array:
-        return self.token.astype(np.uint64) << np.uint64(32) | self.level.astype(np.uint64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,62 +30,6 @@ class Hunk:
     b0: int
     b1: int
     coarse: bool = False
-
-
-class ValueHasher:
-    """Turns the values of calls into numbers to compare; see values.py. This one compares none."""
-
-    def arguments(self, process: TracedProcess, functions: Array, records: Array, sequence: Array) -> Array:
-        return np.zeros(len(records), np.uint64)
-
-    def results(self, process: TracedProcess, functions: Array, records: Array) -> Array:
-        return np.zeros(len(records), np.uint64)
-
-
-def load(
-    trace: TraceFile, process: TracedProcess, words: Vocabulary, values: ValueHasher, by_caller: bool = False
-) -> Flow:
-    """Reads the records of one process once. by_caller: a call from another function is another call."""
-    size = process.record_count
-    token, level = np.empty(size, np.uint32), np.empty(size, np.uint16)
-    sequence, arguments, results = np.empty(size, np.uint64), np.zeros(size, np.uint64), np.zeros(size, np.uint64)
-    count, stack = 0, list[int]()
-    with Progress(f"reading {trace.path}", size) as progress:
-        for block in blocks(trace, process, progress.step):
-            kind = block.records["kind"]
-            is_call = (kind == EventKind.CALL) | (kind == EventKind.INNER_CALL)
-            is_return = (kind == EventKind.RETURN) | (kind == EventKind.INNER_RETURN)
-            rows = np.flatnonzero(is_call | is_return)
-            found = levels(block.records["depth"][rows].astype(np.int64), is_call[rows], stack)
-            stack = found.stack
-            calls = block.records[is_call]
-            functions = function_numbers(trace, process, calls["function"])
-            stop = count + len(calls)
-            tokens = np.array([words.number(f.label) for f in trace.functions] or [0], np.uint32)
-            token[count:stop] = tokens[functions]
-            if by_caller:
-                token[count:stop] = _with_callers(trace, process, calls["caller"], token[count:stop], words)
-            level[count:stop] = np.minimum(found.level[is_call[rows]], 0xFFFF)
-            sequence[count:stop] = block.sequence[is_call]
-            arguments[count:stop] = values.arguments(process, functions, calls, sequence[count:stop])
-            count = stop
-            back = block.records[is_return]
-            if len(back):
-                at = np.searchsorted(sequence[:count], back["caller"])
-                known = at < count
-                known[known] = sequence[at[known]] == back["caller"][known]
-                back, at = back[known], at[known]
-                results[at] = values.results(process, function_numbers(trace, process, back["function"]), back)
-    return Flow(process, token[:count], level[:count], sequence[:count], arguments[:count], results[:count])
-
-
-def _with_callers(trace: TraceFile, process: TracedProcess, callers: Array, tokens: Array, words: Vocabulary) -> Array:
-    distinct, inverse = np.unique(callers, return_inverse=True)
-    names = [place.symbol if (place := process.places.caller(c)) is not None else "?" for c in distinct.tolist()]
-    callers_of = np.array([words.number(name) for name in names], np.uint64)[inverse]
-    pairs, inverse = np.unique(callers_of << np.uint64(32) | tokens.astype(np.uint64), return_inverse=True)
-    numbers = [words.number(f"{words.names[p >> 32]} -> {words.names[p & 0xFFFFFFFF]}") for p in pairs.tolist()]
-    return np.array(numbers, np.uint32)[inverse]
 
 
 @dataclass

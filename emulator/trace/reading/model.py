@@ -102,6 +102,11 @@ class TracedProcess:
     )  # sequence numbers from which on another thread's events come
     thread_numbers: list[int] = field(default_factory=list)  # of these threads
 
+    @property
+    def threads(self) -> list[int]:
+        """The numbers of its threads, its own first: those that have events, in the order of these."""
+        return list(dict.fromkeys([self.pid, *self.thread_numbers]))
+
     def thread_of(self, sequence: int) -> int:
         """The number of the thread that an event belongs to."""
         at = bisect_right(self.thread_firsts, sequence) - 1

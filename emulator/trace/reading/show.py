@@ -5,7 +5,8 @@
       compare -> libc_s!strcmp[590]("abc", "b") = 0xffffffff <5>
     } = 0 <211>  libc_s!qsort
 
-A call whose return is the next thing shown is one line with it. Times are in the trace's clock (`--time` shows when, `<...>` is
+A call whose return is the next thing shown is one line with it. Where the next thing is of another thread, the call ends in `...`, and the line
+of its return begins with that. Times are in the trace's clock (`--time` shows when, `<...>` is
 how long). What filters leave out is left out before lines are joined, so a call keeps its result.
 """
 
@@ -20,7 +21,7 @@ from uselib.emulator.trace.reading.bindings import BindingEvent
 from uselib.emulator.trace.reading.decoding import Decoder
 from uselib.emulator.trace.reading.events import Event
 from uselib.emulator.trace.reading.lines import SourceLines
-from uselib.emulator.trace.reading.model import TracedProcess, TraceFile
+from uselib.emulator.trace.reading.model import TraceFile
 from uselib.emulator.trace.reading.names import signal_name, signed, syscall_arity, syscall_name
 from uselib.emulator.trace.reading.text import Colours, matches
 from uselib.emulator.trace.store.bindings import TracedBinding
@@ -33,7 +34,8 @@ _MAXIMUM_INDENT = 40
 class EventSelection:
     """Which events are shown: decided once for each function, and once for each calling function.
 
-    library, symbol, caller: globs, any if empty; depth: only calls nested less than that deep.
+    library, symbol, caller, objects: globs of the library and the function called, the calling function and the file that it is in; any
+    if empty. depth: only calls nested less than that deep; threads: numbers, all if empty.
     """
 
     def __init__(
@@ -42,21 +44,28 @@ class EventSelection:
         symbol: tuple[str, ...] = (),
         caller: tuple[str, ...] = (),
         depth: int | None = None,
+        objects: tuple[str, ...] = (),
+        threads: tuple[int, ...] = (),
     ) -> None:
         self._library, self._symbol, self._caller, self._depth = library, symbol, caller, depth
+        self._objects, self._threads = objects, threads
         self._functions: dict[int, bool] = {}
-        self._narrow = bool(self._library or self._symbol or self._caller)
+        self._narrow = bool(library or symbol or caller or objects)
 
     def __call__(self, kept: Iterable[Event | BindingEvent]) -> Iterator[Event | BindingEvent]:
         """The events that are selected; a return goes with its call. A binding's library is the object found, its caller the one that refers."""
-        inside: dict[TracedProcess, dict[int, int]] = {}  # depth -> sequence of the call shown there
+        inside: dict[
+            tuple[int, int], dict[int, int]
+        ] = {}  # process, thread -> depth -> sequence of the call shown there
         for event in kept:
+            if self._threads and (event.thread or event.process.pid) not in self._threads:
+                continue
             if isinstance(event, BindingEvent):
                 if self._shows_binding(event.binding):
                     yield event
             elif event.is_call:
                 shown = self._shows(event)
-                calls = inside.setdefault(event.process, {})
+                calls = inside.setdefault((event.process.index, event.thread), {})
                 if shown:
                     calls[event.depth] = event.sequence
                 else:
@@ -66,7 +75,10 @@ class EventSelection:
             elif event.is_return:
                 if self._depth is not None and event.depth >= self._depth:
                     continue
-                if not self._narrow or inside.get(event.process, {}).get(event.depth) == event.caller:
+                if (
+                    not self._narrow
+                    or inside.get((event.process.index, event.thread), {}).get(event.depth) == event.caller
+                ):
                     yield event
             elif not self._narrow and (self._depth is None or event.depth <= self._depth):
                 yield event
@@ -76,6 +88,7 @@ class EventSelection:
             matches(os.path.basename(row.definer), self._library)
             and (matches(row.symbol, self._symbol) or matches(row.plain_symbol, self._symbol))
             and matches(os.path.basename(row.referrer), self._caller)
+            and matches(os.path.basename(row.referrer), self._objects)
         )
 
     def _shows(self, event: Event) -> bool:
@@ -88,10 +101,14 @@ class EventSelection:
         if known is None:
             known = matches(function.library, self._library) and matches(function.name, self._symbol)
             self._functions[function.number] = known
-        if not known or not self._caller:
+        if not known or not (self._caller or self._objects):
             return known
         place = event.process.places.caller(event.caller, event.sequence)
-        return place is not None and matches(plain_name(place.symbol) or place.file.name, self._caller)
+        return (
+            place is not None
+            and matches(plain_name(place.symbol) or place.file.name, self._caller)
+            and matches(place.file.name, self._objects)
+        )
 
 
 @dataclass(frozen=True)
@@ -115,37 +132,27 @@ class EventLines:
         self._several = len(trace.processes) > 1
         self._callers: dict[tuple[int, int], str] = {}
         self._targets: dict[int, str] = {}
+        self._interrupted: set[tuple[int, int]] = (
+            set()
+        )  # process, sequence of calls whose line another thread's followed
 
     def __call__(self, chosen: Iterable[Event | BindingEvent]) -> Iterator[str]:
         """Lines without their newlines."""
         waiting: Event | None = None  # a call, until it is known whether its return comes next
-        depth = 0
+        depths: dict[tuple[int, int], int] = {}  # of what happens next, by process and thread
         for event in chosen:
+            thread = event.process.index, event.thread
+            if waiting is not None:
+                joined = self._joined(waiting, event)
+                yield joined if joined is not None else self._alone(waiting, event)
+                waiting = None
+                if joined is not None and isinstance(event, Event):
+                    depths[thread] = event.depth
+                    continue
             if isinstance(event, BindingEvent):
-                if waiting is not None:
-                    yield (
-                        self._opening(waiting, False) if waiting.is_call else self._line(waiting, self._other(waiting))
-                    )
-                    waiting = None
-                yield self._binding(event, depth)
+                yield self._binding(event, depths.get(thread, 0))
                 continue
-            depth = event.depth
-            if waiting is not None and waiting.kind == EventKind.SYSCALL:
-                text = self._other(waiting)
-                if event.kind == EventKind.SYSCALL_RESULT and event.process is waiting.process:
-                    yield self._line(waiting, text + self._result(event))
-                    waiting = None
-                    continue
-                yield self._line(waiting, text)
-                waiting = None
-            elif waiting is not None:
-                if event.is_return and event.process is waiting.process and event.caller == waiting.sequence:
-                    yield self._line(waiting, self.call(waiting) + self._end(event))
-                    waiting = None
-                    continue
-                follows = self._returns and event.process is waiting.process and event.depth > waiting.depth
-                yield self._opening(waiting, follows)
-                waiting = None
+            depths[thread] = event.depth + (event.is_call and self._returns)
             if event.is_call or event.kind == EventKind.SYSCALL:
                 waiting = event
             elif event.is_return:
@@ -153,7 +160,30 @@ class EventLines:
             else:
                 yield self._line(event, self._other(event))
         if waiting is not None:
-            yield self._opening(waiting, False) if waiting.is_call else self._line(waiting, self._other(waiting))
+            yield self._alone(waiting, None)
+
+    def _joined(self, waiting: Event, event: Event | BindingEvent) -> str | None:
+        """The line of a call and its return, or of a system call and its result; None if these are not next to each other."""
+        if isinstance(event, BindingEvent) or event.process is not waiting.process or event.thread != waiting.thread:
+            return None
+        if waiting.kind == EventKind.SYSCALL and event.kind == EventKind.SYSCALL_RESULT:
+            return self._line(waiting, self._other(waiting) + self._result(event))
+        if waiting.is_call and event.is_return and event.caller == waiting.sequence:
+            return self._line(waiting, self.call(waiting) + self._end(event))
+        return None
+
+    def _alone(self, waiting: Event, event: Event | BindingEvent | None) -> str:
+        """The line of a call or a system call before an event that is not its end."""
+        if not waiting.is_call:
+            return self._line(waiting, self._other(waiting))
+        text = self.call(waiting)
+        if event is not None and event.process is waiting.process and self._returns:
+            if event.thread != waiting.thread:
+                self._interrupted.add((waiting.process.index, waiting.sequence))
+                text += " ..."
+            elif isinstance(event, BindingEvent) or event.depth > waiting.depth:
+                text += " {"
+        return self._line(waiting, text)
 
     def call(self, event: Event) -> str:
         """`main -> libc_s!malloc[412](0x40)`."""
@@ -194,12 +224,12 @@ class EventLines:
         value = f" = {self._colour('green', result)}" if result else ""
         return f"{value}{self._colour('dim', f' <{back.duration}>')}{late}"
 
-    def _opening(self, event: Event, has_children: bool) -> str:
-        return self._line(event, self.call(event) + (" {" if has_children else ""))
-
     def _closing(self, event: Event) -> str:
         name = event.function.label if event.function is not None else ""
-        return self._line(event, f"}}{self._end(event)}  {self._colour('dim', name)}")
+        key = event.process.index, event.caller
+        mark = "..." if key in self._interrupted else "}"
+        self._interrupted.discard(key)
+        return self._line(event, f"{mark}{self._end(event)}  {self._colour('dim', name)}")
 
     def _other(self, event: Event) -> str:
         machine, number = event.process.machine, event.number

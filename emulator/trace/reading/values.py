@@ -15,7 +15,7 @@ import numpy as np
 from uselib.emulator.trace.reading.blocks import Array
 from uselib.emulator.trace.reading.decoding import Masks
 from uselib.emulator.trace.reading.events import payload_rows
-from uselib.emulator.trace.reading.flow import ValueHasher, Vocabulary
+from uselib.emulator.trace.reading.flow_reading import ValueHasher, Vocabulary
 from uselib.emulator.trace.reading.model import Function, TracedProcess, TraceFile
 
 _FACTOR, _MIX = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)

@@ -41,17 +41,20 @@ _NAME = 1 << 12
 
 
 class _FirstCall(NamedTuple):
-    """A call through the PLT that is being bound. place: of its word, None: not known; after: see TracedBinding; sp: on entry to the PLT."""
+    """A call through the PLT that is being bound. place: of its word, None: not known; after, thread: see TracedBinding;
+    sp: on entry to the PLT."""
 
     object: TracedObject
     place: int | None
     after: int
     sp: int
+    thread: int
 
 
 class _OpenCall(NamedTuple):
     """A call of dlsym, dlvsym or dlopen that has not returned. words: its arguments; version: it is dlvsym."""
 
+    thread: int
     sp: int
     caller: int
     words: Sequence[int]
@@ -99,8 +102,7 @@ class BindingRecorder(RecordingHooks):
         if one is None:
             return
         self._plt = {at: other for at, other in self._plt.items() if other in self._objects.all}
-        sp = self._machine.cpu.sp
-        self._opening = [call for call in self._opening if call.sp > sp]
+        self._opening = self._still_open(self._opening, self._machine.cpu.sp)
         one.shared |= any(call.words[1] & RTLD_GLOBAL for call in self._opening)
         if one.loaded.program:
             self._hook(known.image.entry + known.bias, self._entered)
@@ -173,7 +175,7 @@ class BindingRecorder(RecordingHooks):
                 continue
             scope = self._objects.scope(one) if scope is None else scope
             answer = look_up(symbol, scope, self._objects.rules, row.use.use)
-            self._bound(one, symbol, row, word, answer, LOAD, self._backend.sequence)
+            self._bound(one, symbol, row, word, answer, LOAD, self._backend.sequence, self._thread)
         self._indirect(one)
         self._watch_plt(one)
 
@@ -200,6 +202,7 @@ class BindingRecorder(RecordingHooks):
         answer: Answer,
         when: str,
         after: int,
+        thread: int,
     ) -> None:
         """A reference is bound: what its word says, and what the rules say of how it was found."""
         place, use, found = row.place + one.loaded.bias, row.use.use, answer.found
@@ -215,7 +218,7 @@ class BindingRecorder(RecordingHooks):
         name = found.symbol.version if found is not None and not symbol.version else symbol.version
         label = f"{symbol.name}@{name}" if name else symbol.name
         fields = one.path, label, definer, address, when, row.use.name, result, place, asked
-        self._add(TracedBinding(after, self._thread, *fields))
+        self._add(TracedBinding(after, thread, *fields))
 
     def _definer(self, answer: Answer, address: int, result: str) -> tuple[str, int | None]:
         """The object that an address was found in, and how many were asked. result: see TracedBinding."""
@@ -274,7 +277,7 @@ class BindingRecorder(RecordingHooks):
             return
         sp = self._machine.cpu.sp
         place = self._pushed.get((address, self._read(sp, self._word)))
-        self._first_calls.append(_FirstCall(one, place, self._backend.sequence, sp))
+        self._first_calls.append(_FirstCall(one, place, self._backend.sequence, sp, self._thread))
 
     def _look(self, *, final: bool) -> None:
         """Words that first calls have bound since the last time."""
@@ -283,16 +286,16 @@ class BindingRecorder(RecordingHooks):
         sp, left = self._machine.cpu.sp, []
         for call in self._first_calls:
             places = [call.place] if call.place is not None else list(call.object.unbound)
-            if not self._bound_now(call.object, places, call.after):
-                if sp > call.sp + 2 * self._word:
-                    self._late.add(call.object)  # it is over, or this is another thread
+            if not self._bound_now(call.object, places, call.after, call.thread):
+                if self._thread == call.thread and sp > call.sp + 2 * self._word:
+                    self._late.add(call.object)  # it is over
                 else:
                     left.append(call)
         self._first_calls = left
         for one in self._objects.all if final else list(self._late):
-            self._bound_now(one, list(one.unbound), self._backend.sequence)
+            self._bound_now(one, list(one.unbound), self._backend.sequence, self._thread)
 
-    def _bound_now(self, one: TracedObject, places: Iterable[int], after: int) -> bool:
+    def _bound_now(self, one: TracedObject, places: Iterable[int], after: int, thread: int) -> bool:
         """Whether one of these words is bound, or was before."""
         some = False
         for place in places:
@@ -305,7 +308,7 @@ class BindingRecorder(RecordingHooks):
                 del one.unbound[place]
                 symbol = one.loaded.object.symbols[row.symbol]
                 answer = look_up(symbol, self._objects.scope(one), self._objects.rules, RelocatedTo.SLOT)
-                self._bound(one, symbol, row, word, answer, FIRST_CALL, after)
+                self._bound(one, symbol, row, word, answer, FIRST_CALL, after, thread)
                 some = True
         return some
 
@@ -322,7 +325,7 @@ class BindingRecorder(RecordingHooks):
 
     def _on_dlopen(self, _address: int) -> None:
         sp, caller, words = self._arguments(2)
-        self._opening = [*(call for call in self._opening if call.sp > sp), _OpenCall(sp, caller, words)]
+        self._opening = [*self._still_open(self._opening, sp), _OpenCall(self._thread, sp, caller, words)]
         if words[1] & RTLD_GLOBAL and words[0]:
             self._objects.share(self._text(words[0]))
 
@@ -334,15 +337,19 @@ class BindingRecorder(RecordingHooks):
 
     def _symbol_call(self, count: int) -> None:
         sp, caller, words = self._arguments(count)
-        open_calls = [call for call in self._symbol_calls if call.sp > sp]
-        self._symbol_calls = [*open_calls, _OpenCall(sp, caller, words, count == 3)]
+        open_calls = self._still_open(self._symbol_calls, sp)
+        self._symbol_calls = [*open_calls, _OpenCall(self._thread, sp, caller, words, count == 3)]
         self._hook(caller, self._symbol_returned)
+
+    def _still_open(self, calls: Iterable[_OpenCall], sp: int) -> list[_OpenCall]:
+        """Those of other threads, and of this one those whose stack frames are there yet."""
+        return [call for call in calls if call.thread != self._thread or call.sp > sp]
 
     def _symbol_returned(self, address: int) -> None:
         registers = self._machine.cpu.general()
         sp, result = registers[7], registers[0]
         for call in self._symbol_calls:
-            if call.caller == address and call.sp + self._word == sp:
+            if call.thread == self._thread and call.caller == address and call.sp + self._word == sp:
                 self._symbol_calls.remove(call)
                 self._symbol_found(call, result)
                 return

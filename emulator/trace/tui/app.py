@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from rich.text import Text
@@ -266,15 +267,13 @@ class TraceApp(App[None]):
     # -- filters ------------------------------------------------------------------------------------------------------
 
     def _filter(self, **changes: Any) -> None:
-        old = self.view.filter
         row = self.listing.row
-        fields = {"library": old.library, "symbol": old.symbol, "depth": old.depth, **changes}
         self._note = ""
-        self.view.set_filter(Filter(**fields))
+        self.view.set_filter(replace(self.view.filter, **changes))
         self.listing.changed(0 if row is None else row)
 
     def action_clear(self) -> None:
-        self._filter(library=(), symbol=(), depth=None)
+        self._filter(library=(), symbol=(), depth=None, thread=None)
 
     def action_deeper(self, step: int) -> None:
         row = self.listing.row
@@ -294,6 +293,7 @@ class TraceApp(App[None]):
             "library": " ".join(old.library),
             "symbol": " ".join(old.symbol),
             "depth": "" if old.depth is None else str(old.depth),
+            "thread": "" if old.thread is None else str(old.thread),
         }
         prompt.value = now[what]
         prompt.placeholder = PROMPTS[what]
@@ -310,11 +310,11 @@ class TraceApp(App[None]):
             self.action_tab("events-pane")
             if self.pattern:
                 self.action_next(1)
-        elif self._asked == "depth":
+        elif self._asked in ("depth", "thread"):
             if words and not (words[0].isascii() and words[0].isdigit() and int(words[0]) > 0):
-                self._say(f"`{words[0]}` is not a depth: a number from 1")
+                self._say(f"`{words[0]}` is not a {self._asked}: a number from 1")
                 return
-            self._filter(depth=int(words[0]) if words else None)
+            self._filter(**{self._asked: int(words[0]) if words else None})
         else:
             self._filter(**{self._asked: words})
 

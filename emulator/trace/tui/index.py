@@ -1,4 +1,4 @@
-"""The columns of a trace that filters, folds and jumps need: eight bytes an event; the records stay in the file.
+"""The columns of a trace that filters, folds and jumps need: eight bytes an event, twelve with threads; the records stay in the file.
 
 Rows number the events from 0 over all chosen processes, one process after the other. A thread fills the index piece by piece
 while rows that are already there are shown: everything below `count` is final, and readers take `count` once.
@@ -15,6 +15,7 @@ import numpy as np
 
 from uselib.emulator.trace.reading.blocks import DTYPE, Array, function_numbers
 from uselib.emulator.trace.reading.model import TracedProcess, TraceFile
+from uselib.emulator.trace.reading.threads import thread_numbers
 from uselib.emulator.trace.store.format import RECORD, RECORDS_HEAD, EventKind
 
 PIECE = 1 << 15  # records read at a time
@@ -53,6 +54,9 @@ class Index:
         self.kind = np.empty(self.total, np.uint8)
         self.function = np.empty(self.total, np.int32)  # number in trace.functions, -1 for other events
         self.joined = np.empty(self.total, bool)  # a return or result right after its call: shown with it
+        self.threads: Array | None = None  # number of the guest's thread, where a process has several
+        if any(process.thread_firsts for process in self.processes):
+            self.threads = np.empty(self.total, np.int32)
         self.count = 0
         self.complete = False
         self.segments: list[IndexSegment] = []
@@ -124,6 +128,9 @@ class Index:
         named = IS_CALL[kind] | IS_RETURN[kind]
         self.kind[start:end], self.depth[start:end] = kind, depth
         self.function[start:end] = np.where(named, known(np.where(named, records["function"], 0)), -1)
+        if self.threads is not None:
+            numbers = np.arange(count, dtype=np.uint64) + np.uint64(sequence)
+            self.threads[start:end] = thread_numbers(process, numbers)
         before = np.empty((3, count), np.uint64)  # kind, depth, sequence of the event before each
         before[:, 0] = last
         before[0, 1:], before[1, 1:] = kind[:-1], depth[:-1]

@@ -25,6 +25,7 @@ KEYS = (
     ("f", "filter by library (globs)"),
     ("F", "filter by symbol (globs)"),
     ("d", "only calls nested less than N deep"),
+    ("T", "only one thread"),
     ("- +", "one level less, one more"),
     ("x", "no filters"),
     ("t", "show times"),
@@ -67,6 +68,7 @@ BINDINGS: tuple[Binding, ...] = (
     Binding("f", "ask('library')", "Libs"),
     Binding("F", "ask('symbol')", show=False),
     Binding("d", "ask('depth')", "Depth"),
+    Binding("T", "ask('thread')", show=False),
     Binding("2", "tab('summary')", show=False),
     Binding("1", "tab('events-pane')", show=False),
     Binding("minus", "deeper(-1)", show=False),
@@ -83,5 +85,6 @@ PROMPTS = {
     "search": "search: part of a name, glob, or LIBRARY!SYMBOL",
     "library": "show only these libraries: globs; empty: all",
     "symbol": "show only these functions: globs; empty: all",
+    "thread": "show only the thread of this number; empty: all",
     "depth": "show only calls nested less than N deep; empty: all",
 }

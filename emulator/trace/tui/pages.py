@@ -73,7 +73,8 @@ class Pages:
             function = trace.unknown(index) if known is None else trace.functions[known]
         sequence = segment.sequence + number
         payload = self._payload(process, sequence) if process.payloads else {}
-        return Event(process, sequence, time, kind, function, index, caller, sp, words, depth, flags, payload)
+        thread = process.thread_of(sequence) if process.thread_firsts else 0
+        return Event(process, sequence, time, kind, function, index, caller, sp, words, depth, flags, payload, thread)
 
     # -- payloads -----------------------------------------------------------------------------------------------------
 

@@ -50,6 +50,8 @@ class Lines:
         head: Pieces = []
         if shape.several:
             head.append(("dim", f"{event.process.pid:>5} "))
+        if event.thread:
+            head.append(("dim", f"[{event.thread}] "))
         if shape.time:
             head.append(("dim", f"{event.time:>10} "))
         columns = event.depth * _INSIDE
@@ -81,7 +83,7 @@ class Lines:
             out.append(("", " {"))
         else:
             extent = self.walk.extent(row)
-            out.append(("dim", f" {{ {plural(extent.end - row - 1, 'event')} }}"))
+            out.append(("dim", f" {{ {plural(self.walk.inside(row, extent), 'event')} }}"))
             if extent.closing is not None:
                 out += self._returned(extent.closing, event)
         return out
@@ -131,6 +133,8 @@ class Lines:
         head: Pieces = [
             ("dim", f"event {event.sequence:,} of {event.process.title}, at {event.time:,}, depth {event.depth}")
         ]
+        if event.thread:
+            head.append(("dim", f", thread {event.thread}"))
         if event.is_call:
             return [*self._call_details(row, event), head]
         if event.is_return:

@@ -16,16 +16,18 @@ from uselib.emulator.trace.tui.walk import Walk, first, last
 
 @dataclass(frozen=True)
 class Filter:
-    """library, symbol: globs, any if empty; depth: only events nested less than that deep."""
+    """library, symbol: globs, any if empty; depth: only events nested less than that deep; thread: only of that one."""
 
     library: tuple[str, ...] = ()
     symbol: tuple[str, ...] = ()
     depth: int | None = None
+    thread: int | None = None
 
     def __str__(self) -> str:
         parts = [f"library {' '.join(self.library)}"] if self.library else []
         parts += [f"symbol {' '.join(self.symbol)}"] if self.symbol else []
         parts += [f"depth < {self.depth}"] if self.depth is not None else []
+        parts += [f"thread {self.thread}"] if self.thread is not None else []
         return ", ".join(parts)
 
 
@@ -73,6 +75,8 @@ class View:
         if chosen.depth is not None:
             depth, kind = index.depth[rows], index.kind[rows]
             mask &= depth < chosen.depth + (~(IS_CALL[kind] | IS_RETURN[kind])).astype(np.int64)
+        if chosen.thread is not None and index.threads is not None:
+            mask &= index.threads[rows] == chosen.thread
         return mask
 
     def _table(self, test: Callable[[Function], bool]) -> Array:
@@ -102,13 +106,16 @@ class View:
         self._fold()
 
     def hidden(self, row: int) -> tuple[int, int]:
-        """The rows that a folded call hides: the first, and the one after the last."""
+        """The rows that a folded call hides: the first, and the one after the last; those of other threads between them stay."""
         extent = self.walk.extent(row)
         return row + 1, extent.end + (extent.closing is not None)
 
     def _fold(self) -> None:
         if not self.folds:
             self.rows = self._passing
+            return
+        if self.index.threads is not None:
+            self.rows = self._passing[self._unfolded(self.index.threads)]
             return
         parts, done, until = [], 0, 0
         for row in sorted(self.folds):
@@ -121,6 +128,16 @@ class View:
             parts.append(self._passing[done : at + 1])
             done = int(np.searchsorted(self._passing, until))
         self.rows = np.concatenate([*parts, self._passing[done:]])
+
+    def _unfolded(self, threads: Array) -> Array:
+        """A mask of the passing rows."""
+        kept = np.ones(len(self._passing), bool)
+        for row in self.folds:
+            at = int(np.searchsorted(self._passing, row))
+            if at < len(kept) and int(self._passing[at]) == row:
+                rows = slice(at + 1, int(np.searchsorted(self._passing, self.hidden(row)[1])))
+                kept[rows] &= threads[self._passing[rows]] != threads[row]
+        return kept
 
     # -- places -------------------------------------------------------------------------------------------------------
 

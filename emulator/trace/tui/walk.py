@@ -1,6 +1,6 @@
 """Ways through the call tree, found in the columns of an Index by depth alone, so they work without returns as well.
 
-A call at depth d is open until the next event of its process at depth d or less. Scans go by windows that grow, so near answers are
+A call at depth d is open until the next event of its thread at depth d or less. Scans go by windows that grow, so near answers are
 quick and far ones are a few milliseconds for millions of events.
 """
 
@@ -63,19 +63,35 @@ class Walk:
     def is_return(self, row: int) -> bool:
         return bool(IS_RETURN[self.index.kind[row]])
 
+    def same_thread(self, row: int) -> Test:
+        """Which rows are events of the thread that `row` is an event of."""
+        threads = self.index.threads
+        if threads is None:
+            return lambda s: np.ones(1, bool)  # for every row
+        own = threads[row]
+        return lambda s: threads[s] == own
+
     def has_children(self, row: int) -> bool:
         """Whether something happened inside a call."""
-        return (
-            row + 1 < self.index.bounds(row)[1]
-            and self.is_call(row)
-            and bool(self.index.depth[row + 1] > self.index.depth[row])
-        )
+        if not self.is_call(row):
+            return False
+        mine, depth = self.same_thread(row), self.index.depth
+        if self.index.threads is None:
+            inside: int | None = row + 1 if row + 1 < self.index.bounds(row)[1] else None
+        else:
+            inside = first(row + 1, self.index.bounds(row)[1], mine)
+        return inside is not None and bool(depth[inside] > depth[row])
+
+    def inside(self, row: int, extent: Extent) -> int:
+        """How many events there are in a call."""
+        rows = slice(row + 1, extent.end)
+        return extent.end - row - 1 if self.index.threads is None else int(self.same_thread(row)(rows).sum())
 
     def extent(self, row: int) -> Extent:
         """Of a call."""
         depth, high = self.index.depth, self.index.bounds(row)[1]
-        own = depth[row]
-        end = first(row + 1, high, lambda s: depth[s] <= own)
+        own, mine = depth[row], self.same_thread(row)
+        end = first(row + 1, high, lambda s: (depth[s] <= own) & mine(s))
         if end is None:
             return Extent(high, None)
         if self.is_return(end) and depth[end] == own:
@@ -85,24 +101,24 @@ class Walk:
     def opening(self, row: int) -> int | None:
         """The call that a return belongs to."""
         depth, kind = self.index.depth, self.index.kind
-        own = depth[row]
-        found = last(self.index.bounds(row)[0], row, lambda s: (depth[s] <= own) & IS_CALL[kind[s]])
+        own, mine = depth[row], self.same_thread(row)
+        found = last(self.index.bounds(row)[0], row, lambda s: (depth[s] <= own) & IS_CALL[kind[s]] & mine(s))
         return found if found is not None and depth[found] == own else None
 
     def parent(self, row: int) -> int | None:
         """The call in which an event happened; of a return, that of its call."""
         depth, kind = self.index.depth, self.index.kind
-        own = depth[row]
-        return last(self.index.bounds(row)[0], row, lambda s: (depth[s] < own) & IS_CALL[kind[s]])
+        own, mine = depth[row], self.same_thread(row)
+        return last(self.index.bounds(row)[0], row, lambda s: (depth[s] < own) & IS_CALL[kind[s]] & mine(s))
 
     def sibling(self, row: int, forward: bool) -> int | None:
         """The next or previous call in the same call."""
         depth, kind = self.index.depth, self.index.kind
-        own = depth[row]
+        own, mine = depth[row], self.same_thread(row)
         low, high = self.index.bounds(row)
 
         def test(s: slice) -> Array:
-            mask: Array = (depth[s] <= own) & IS_CALL[kind[s]]
+            mask: Array = (depth[s] <= own) & IS_CALL[kind[s]] & mine(s)
             return mask
 
         found = first(row + 1, high, test) if forward else last(low, row, test)
@@ -111,7 +127,7 @@ class Walk:
     def children(self, row: int, extent: Extent) -> tuple[int, int]:
         """Calls that a call made itself, and all calls in it."""
         inside = slice(row + 1, extent.end)
-        depths = self.index.depth[inside][IS_CALL[self.index.kind[inside]]]
+        depths = self.index.depth[inside][IS_CALL[self.index.kind[inside]] & self.same_thread(row)(inside)]
         if not len(depths):
             return 0, 0
         return int((np.minimum.accumulate(depths) == depths).sum()), len(depths)

@@ -14,7 +14,8 @@ from support.command import uselib
 from support.trace_writer import NAMES, TraceBuilder, caller_of, random_tree, repeated, small
 from uselib.emulator.trace.reading.align import Budget, align
 from uselib.emulator.trace.reading.diff import all_bits, compare
-from uselib.emulator.trace.reading.flow import Flow, differences, equal_runs
+from uselib.emulator.trace.reading.flow import differences, equal_runs
+from uselib.emulator.trace.reading.flow_reading import Flow
 from uselib.emulator.trace.reading.model import TracedProcess, TraceFile
 
 sequences = st.lists(st.integers(0, 5), max_size=60)

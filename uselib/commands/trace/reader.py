@@ -37,7 +37,9 @@ SELECTION: dict[str, Option] = {
     "--library": Option("GLOB", "only functions of these libraries", many=True),
     "--symbol": Option("GLOB", "only these functions", many=True),
     "--caller": Option("GLOB", "only calls from these functions", many=True),
+    "--from": Option("GLOB", "only calls from these objects (file names)", many=True),
     "--process": Option("PID", "only this process", count, many=True),
+    "--thread": Option("NUMBER", "only this thread", count, many=True),
 }
 DECODING: dict[str, Option] = {
     "--prototypes": Option("FILE", "C declarations of functions in FILE", many=True),
@@ -96,6 +98,17 @@ def chosen_processes(trace: TraceFile, given: Given) -> list[TracedProcess]:
             there = ", ".join(str(process.pid) for process in trace.processes)
             raise UsageError(Diagnostic(trace.path, f"there is no process {pid} in it; there are {there}"))
     return [process for process in trace.processes if not wanted or process.pid in wanted]
+
+
+def chosen_threads(trace: TraceFile, given: Given) -> tuple[int, ...]:
+    """Those of --thread. Raises UsageError for one that has no events in the trace."""
+    wanted: tuple[int, ...] = given.get("thread", ())
+    there = {number for process in trace.processes for number in process.threads}
+    for number in wanted:
+        if number not in there:
+            names = ", ".join(map(str, sorted(there)))
+            raise UsageError(Diagnostic(trace.path, f"there is no thread {number} in it; there are {names}"))
+    return wanted
 
 
 def warn(trace: TraceFile) -> None:

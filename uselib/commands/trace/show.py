@@ -6,7 +6,7 @@ import sys
 from collections import deque
 from collections.abc import Iterable
 
-from uselib.commands.trace.reader import DECODING, SELECTION, Given, Reader, chosen_processes, count
+from uselib.commands.trace.reader import DECODING, SELECTION, Given, Reader, chosen_processes, chosen_threads, count
 from uselib.emulator.option_table import Option
 from uselib.emulator.trace.reading.bindings import bindings_of, events_and_bindings
 from uselib.emulator.trace.reading.decoding import decoder_for
@@ -20,7 +20,8 @@ def show(given: Given, trace: TraceFile) -> None:
     decoder = decoder_for(trace, given.get("words", False), given.get("prototypes", ()))
     columns = Columns(given.get("time", False), given.get("sequence", False), given.get("lines", False))
     globs = {key: given.get(key, ()) for key in ("library", "symbol", "caller")}
-    selected = EventSelection(**globs, depth=given.get("depth"))
+    threads = chosen_threads(trace, given)
+    selected = EventSelection(**globs, depth=given.get("depth"), objects=given.get("from", ()), threads=threads)
     found = bindings_of(processes) if given.get("bindings") else events_and_bindings(trace, processes)
     lines: Iterable[str] = EventLines(trace, decoder, Colours(sys.stdout), columns)(selected(found))
     if "last" in given:
