@@ -3,14 +3,15 @@
 from collections.abc import Callable, Container, Iterable
 from typing import NewType
 
-from uselib.linker.passes.model import InputSection, ObjectFile, Symbol
+from uselib.linker.passes.model import DynamicBinding, InputSection, ObjectFile, Symbol
 from uselib.linker.passes.output_symbols import OutputSymbol
+from uselib.linker.passes.relocations import SymbolKey
 
 Buffer = bytes | bytearray | memoryview
 Layout = NewType("Layout", object)
 LocalSymbols = tuple[Buffer, int, bytes, list[InputSection | None]] | list[OutputSymbol]
 
-def layout(template: Symbol, /) -> Layout: ...
+def layout(symbol: Symbol, binding: DynamicBinding, /) -> Layout: ...
 def take(
     layout: Layout,
     table: Buffer,
@@ -57,3 +58,41 @@ def apply(
     left: Callable[[int], int],
     /,
 ) -> None: ...
+def symbol_flags(layout: Layout, table: Buffer, word: int, first: int, globals: list[Symbol], /) -> bytearray: ...
+def scan(
+    layout: Layout,
+    records: Buffer,
+    word: int,
+    rela: bool,
+    kinds: bytes,
+    flags: bytearray,
+    content: Buffer,
+    size: int,
+    output: int,
+    relative: int,
+    first: int,
+    globals: list[Symbol],
+    file: ObjectFile,
+    plt: list[Symbol],
+    got: dict[SymbolKey, tuple[ObjectFile, int]],
+    imports: dict[Symbol, None],
+    start: int,
+    /,
+) -> tuple[int, bytes]: ...
+def place(
+    layout: Layout,
+    rows: Buffer,
+    image: bytearray,
+    at: int,
+    address: int,
+    word: int,
+    rela: bool,
+    symbolic: int,
+    irelative: int,
+    entries: int,
+    resolvers: list[int],
+    globals: list[Symbol],
+    first: int,
+    /,
+) -> bytes: ...
+def sorted_rows(rows: Buffer, relative: int, irelative: int, word: int, rela: bool, /) -> bytes: ...

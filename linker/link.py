@@ -82,7 +82,8 @@ def _link(options: Options, kind: OutputKind) -> Linked:
     resolution.warnings += warnings_of_use(resolution, machine)
     commons = allocate_commons(resolution)
     # Relocations, first look. After this there are no more symbols and no more GOT entries.
-    needs = scan(machine, resolution, kind.odd(machine, ways.odd), kind.needs())
+    needs = kind.needs()
+    scan(machine, resolution, kind.odd(machine, ways.odd, needs), needs)
     tables = kind.tables(needs, machine, resolution)
     own = kind.sections(resolution, needs)
     requested = requested_sections(resolution, options)

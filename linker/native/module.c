@@ -6,9 +6,13 @@ static PyMethodDef functions[] = {
     {"odd", native_odd, METH_VARARGS, NULL},
     {"apply", native_apply, METH_VARARGS, NULL},
     {"values", native_values, METH_VARARGS, NULL},
-    {"layout", native_layout, METH_O, NULL},
+    {"layout", native_layout, METH_VARARGS, NULL},
     {"take", native_take, METH_VARARGS, NULL},
     {"symbol_table", native_symbol_table, METH_VARARGS, NULL},
+    {"symbol_flags", native_symbol_flags, METH_VARARGS, NULL},
+    {"scan", native_scan, METH_VARARGS, NULL},
+    {"place", native_place, METH_VARARGS, NULL},
+    {"sorted_rows", native_sorted_rows, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

@@ -24,6 +24,13 @@ typedef struct {
     uint32_t type, symbol;
 } Relocation;
 
+/* A relocation that is left to the dynamic linker: passes/dynamic_words.py. */
+typedef struct {
+    uint64_t offset;
+    uint32_t type, symbol;
+    int64_t addend;
+} WordRow;
+
 typedef struct {
     uint64_t value, size;
     uint32_t name;
@@ -52,12 +59,36 @@ static inline Symbol symbol_at(const uint8_t *at, int word)
     return (Symbol){u32(at + 4), u32(at + 8), u32(at), u16(at + 14), at[12], at[13]};
 }
 
+static inline int64_t field_at(const uint8_t *at, int width)
+{
+    switch (width) {
+    case 1: return (int8_t)*at;
+    case 2: return (int16_t)u16(at);
+    case 4: return (int32_t)u32(at);
+    default: return (int64_t)u64(at);
+    }
+}
+
+enum { CALL = 0xE8, JMP = 0xE9 };
+
+/* Whether the field at this offset is the rel32 of `E8 call`, `E9 jmp` or `0F 80..8F jcc`: apply.is_branch. */
+static inline bool is_branch(const uint8_t *content, uint64_t offset)
+{
+    if (offset < 1) return false;
+    uint8_t opcode = content[offset - 1];
+    return opcode == CALL || opcode == JMP || (opcode >= 0x80 && opcode < 0x90 && offset >= 2 && content[offset - 2] == 0x0F);
+}
+
 /* The functions of module.c's table. */
 PyObject *native_odd(PyObject *self, PyObject *arguments);
 PyObject *native_apply(PyObject *self, PyObject *arguments);
 PyObject *native_values(PyObject *self, PyObject *arguments);
-PyObject *native_layout(PyObject *self, PyObject *template);
+PyObject *native_layout(PyObject *self, PyObject *arguments);
 PyObject *native_take(PyObject *self, PyObject *arguments);
 PyObject *native_symbol_table(PyObject *self, PyObject *arguments);
+PyObject *native_symbol_flags(PyObject *self, PyObject *arguments);
+PyObject *native_scan(PyObject *self, PyObject *arguments);
+PyObject *native_place(PyObject *self, PyObject *arguments);
+PyObject *native_sorted_rows(PyObject *self, PyObject *arguments);
 
 #endif

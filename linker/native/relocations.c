@@ -8,7 +8,7 @@ typedef struct {
     int64_t low, high;
 } Kind;
 
-enum { TYPES = 256, CALL = 0xE8, JMP = 0xE9 };
+enum { TYPES = 256 };
 
 /* odd(records, word, rela, quiet, count, size, flags): the numbers of relocations that the scan must look at: of a type that is not quiet
  * (256 bytes), of a symbol at or above count or with a flag (bytes, or None), or beyond the size of the section. */
@@ -87,24 +87,6 @@ PyObject *native_values(PyObject *self, PyObject *arguments)
 done:
     PyBuffer_Release(&symbols);
     return result;
-}
-
-static inline int64_t field_at(const uint8_t *at, int width)
-{
-    switch (width) {
-    case 1: return (int8_t)*at;
-    case 2: return (int16_t)u16(at);
-    case 4: return (int32_t)u32(at);
-    default: return (int64_t)u64(at);
-    }
-}
-
-/* Whether the field at this offset is the rel32 of `E8 call`, `E9 jmp` or `0F 80..8F jcc`: apply.is_branch. */
-static inline bool is_branch(const uint8_t *content, uint64_t offset)
-{
-    if (offset < 1) return false;
-    uint8_t opcode = content[offset - 1];
-    return opcode == CALL || opcode == JMP || (opcode >= 0x80 && opcode < 0x90 && offset >= 2 && content[offset - 2] == 0x0F);
 }
 
 typedef struct {

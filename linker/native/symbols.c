@@ -2,41 +2,52 @@
 #include "layout.h"
 #include <structmember.h>
 
-static const char *const field_names[FIELDS] = {"name", "file", "section", "rank", "value", "size",
-                                                "type", "binding", "visibility", "referenced", "strong_reference"};
+static const char *const field_names[FIELDS] = {"name", "file", "section", "rank", "value", "size", "type", "binding", "visibility", "referenced",
+                                                "strong_reference", "provided", "address", "dynamic"};
+static const char *const binding_names[BINDING_FIELDS] = {"preemptible", "exported", "copied", "canonical", "plt", "through_got", "number"};
 static const char capsule_name[] = "uselib.linker._native.layout";
 
 static void drop(PyObject *capsule)
 {
     Layout *layout = PyCapsule_GetPointer(capsule, capsule_name);
-    if (layout) Py_XDECREF(layout->template);
+    if (!layout) return;
+    Py_XDECREF(layout->symbol.template);
+    Py_XDECREF(layout->binding.template);
     PyMem_Free(layout);
 }
 
-/* layout(template): where the attributes of symbols lie. template: a new one, which is copied for others. */
-PyObject *native_layout(PyObject *self, PyObject *template)
+/* Finds the slots of a class by an object of it. */
+static bool find_slots(Slots *slots, PyObject *template, const char *const *names, int count)
+{
+    PyTypeObject *type = Py_TYPE(template);
+    slots->first = sizeof(PyObject);
+    slots->end = type->tp_basicsize;
+    Py_ssize_t all = 0;
+    int named = 0;
+    for (PyMemberDef *member = type->tp_members; member && member->name; member++) {
+        all += member->type == T_OBJECT_EX;
+        for (int i = 0; i < count; i++)
+            if (!strcmp(member->name, names[i])) slots->at[i] = member->offset, named++;
+    }
+    if (named != count || slots->end != slots->first + all * (Py_ssize_t)sizeof(PyObject *))
+        return PyErr_SetString(PyExc_TypeError, "layout: a symbol and a binding with slots are wanted"), false;
+    slots->template = Py_NewRef(template);
+    return true;
+}
+
+/* layout(symbol, binding): where the attributes of these lie. symbol: a new one, which is copied for others. */
+PyObject *native_layout(PyObject *self, PyObject *arguments)
 {
     (void)self;
-    PyTypeObject *type = Py_TYPE(template);
+    PyObject *symbol, *binding, *capsule = NULL;
+    if (!PyArg_ParseTuple(arguments, "OO", &symbol, &binding)) return NULL;
     Layout *layout = PyMem_Calloc(1, sizeof *layout);
     if (!layout) return PyErr_NoMemory();
-    layout->first = sizeof(PyObject);
-    layout->end = type->tp_basicsize;
-    Py_ssize_t slots = 0, named = 0;
-    for (PyMemberDef *member = type->tp_members; member && member->name; member++) {
-        slots += member->type == T_OBJECT_EX;
-        for (int i = 0; i < FIELDS; i++)
-            if (!strcmp(member->name, field_names[i])) layout->at[i] = member->offset, named++;
-    }
-    if (named != FIELDS || layout->end != layout->first + slots * (Py_ssize_t)sizeof(PyObject *)) {
-        PyMem_Free(layout);
-        PyErr_SetString(PyExc_TypeError, "layout: a symbol with slots is wanted");
-        return NULL;
-    }
-    layout->template = Py_NewRef(template);
-    PyObject *capsule = PyCapsule_New(layout, capsule_name, drop);
+    if (find_slots(&layout->symbol, symbol, field_names, FIELDS) && find_slots(&layout->binding, binding, binding_names, BINDING_FIELDS))
+        capsule = PyCapsule_New(layout, capsule_name, drop);
     if (!capsule) {
-        Py_DECREF(template);
+        Py_XDECREF(layout->symbol.template);
+        Py_XDECREF(layout->binding.template);
         PyMem_Free(layout);
     }
     return capsule;
@@ -47,12 +58,20 @@ const Layout *layout_in(PyObject *capsule)
     return PyCapsule_GetPointer(capsule, capsule_name);
 }
 
-bool is_symbol(const Layout *layout, PyObject *object)
+static bool is_whole(const Slots *slots, PyObject *object)
 {
-    bool good = Py_IS_TYPE(object, Py_TYPE(layout->template));
-    for (Py_ssize_t at = layout->first; good && at < layout->end; at += sizeof(PyObject *)) good = *(PyObject **)((char *)object + at) != NULL;
+    bool good = Py_IS_TYPE(object, Py_TYPE(slots->template));
+    for (Py_ssize_t at = slots->first; good && at < slots->end; at += sizeof(PyObject *)) good = *(PyObject **)((char *)object + at) != NULL;
     if (!good) PyErr_SetString(PyExc_TypeError, "a symbol is wanted");
     return good;
+}
+
+bool is_symbol(const Layout *layout, PyObject *object) { return is_whole(&layout->symbol, object); }
+
+PyObject *binding_of(const Layout *layout, PyObject *symbol)
+{
+    PyObject *binding = *slot(layout, symbol, DYNAMIC);
+    return binding != Py_None && is_whole(&layout->binding, binding) ? binding : NULL;
 }
 
 static void put(const Layout *layout, PyObject *symbol, Field field, PyObject *value) /* takes the reference */
@@ -72,11 +91,11 @@ static bool put_number(const Layout *layout, PyObject *symbol, Field field, uint
 /* A new symbol, as the template is. */
 static PyObject *new_symbol(const Layout *layout, PyObject *name)
 {
-    PyTypeObject *type = Py_TYPE(layout->template);
+    PyTypeObject *type = Py_TYPE(layout->symbol.template);
     PyObject *symbol = type->tp_alloc(type, 0);
     if (!symbol) return NULL;
-    for (Py_ssize_t at = layout->first; at < layout->end; at += sizeof(PyObject *))
-        *(PyObject **)((char *)symbol + at) = Py_XNewRef(*(PyObject **)((char *)layout->template + at));
+    for (Py_ssize_t at = layout->symbol.first; at < layout->symbol.end; at += sizeof(PyObject *))
+        *(PyObject **)((char *)symbol + at) = Py_XNewRef(*(PyObject **)((char *)layout->symbol.template + at));
     put(layout, symbol, NAME, Py_NewRef(name));
     return symbol;
 }

@@ -13,6 +13,7 @@ from uselib.linker.outputs.dynamic_section import DynamicSymbolTable
 from uselib.linker.outputs.entry_point import program_entry
 from uselib.linker.outputs.kind import OutputKind
 from uselib.linker.outputs.program_layout import ProgramLayout, executable_stack
+from uselib.linker.passes import native
 from uselib.linker.passes.copies import place_copies
 from uselib.linker.passes.dynamic_code import CODE
 from uselib.linker.passes.dynamic_scan import (
@@ -21,10 +22,11 @@ from uselib.linker.passes.dynamic_scan import (
     drop_writable,
     dynamic_machine,
     settle_plt,
-    settle_relocations,
+    settle_words,
 )
 from uselib.linker.passes.dynamic_symbols import DynamicPlan, decide
 from uselib.linker.passes.dynamic_tables import DynamicTables
+from uselib.linker.passes.dynamic_words import DynamicWords
 from uselib.linker.passes.got import Tables
 from uselib.linker.passes.layout import Layout, LayoutPolicy, default_place
 from uselib.linker.passes.model import UNDEFINED, InputSection, Symbol
@@ -90,12 +92,17 @@ class DynamicOutput(OutputKind):
         self._code = CODE[machine]
         return dynamic_machine(static, self._code.relocations, self._plan)
 
-    def odd(self, machine: MachineRelocations, static: OddRelocations) -> OddRelocations:
-        return OddOfDynamic(machine, self._plan)
-
     def needs(self) -> Needs:
-        copies = "nocopyreloc" not in self._options.keywords
-        return DynamicNeeds(plan=self._plan, types=self._code.types, copy_relocations=copies)
+        types, copies = self._code.types, "nocopyreloc" not in self._options.keywords
+        return DynamicNeeds(plan=self._plan, types=types, copy_relocations=copies, words=DynamicWords(types.word))
+
+    def odd(self, machine: MachineRelocations, static: OddRelocations, needs: Needs) -> OddRelocations:
+        assert isinstance(needs, DynamicNeeds)
+        if native.AVAILABLE:
+            from uselib.linker.passes.native_dynamic import NativeOddOfDynamic
+
+            return NativeOddOfDynamic(machine, needs)
+        return OddOfDynamic(machine, self._plan)
 
     def tables(self, needs: Needs, machine: MachineRelocations, resolution: Resolution) -> Tables:
         assert isinstance(needs, DynamicNeeds)
@@ -119,7 +126,7 @@ class DynamicOutput(OutputKind):
             raise LinkError(*dict.fromkeys(problems))
         place_copies(needs, resolution, self._plan, "norelro" not in self._options.keywords)
         settle_plt(needs)
-        settle_relocations(needs)
+        settle_words(needs)
         words = self._options.keywords
         pack, ibt = "pack-relative-relocs" in words, wants_ibt(resolution.files, words)
         self._tables = DynamicTables(machine, needs, self._plan, self._code, pack=pack, ibt=ibt)

@@ -349,8 +349,8 @@ def _imports(tables: DynamicTables, plan: DynamicPlan) -> list[Symbol]:
         *needs.got_tp_positive,
         *needs.tls_gd,
         *needs.tls_desc,
+        *needs.imports,
     ]
-    wanted += [relocation.symbol for relocation in needs.relocations]
     exported = set(map(id, plan.exports))
     found = {
         id(key): key

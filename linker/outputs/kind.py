@@ -59,13 +59,13 @@ class OutputKind:
         """The tables by which relocations are scanned and applied."""
         return static
 
-    def odd(self, machine: MachineRelocations, static: OddRelocations) -> OddRelocations:
-        """What finds the relocations that the scan looks at."""
-        return static
-
     def needs(self) -> Needs:
         """What the scan fills."""
         return Needs()
+
+    def odd(self, machine: MachineRelocations, static: OddRelocations, needs: Needs) -> OddRelocations:
+        """What finds the relocations that the scan looks at. It may fill `needs` for others itself."""
+        return static
 
     def tables(self, needs: Needs, machine: MachineRelocations, resolution: Resolution) -> Tables:
         """After the scan: the tables that it found to be needed, with their sizes. Raises LinkError."""

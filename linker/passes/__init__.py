@@ -21,16 +21,16 @@ writer.py       the file's bytes; output_symbols.py: its symbol table; mapfile.p
 
 native.py       whether the part in C is there (linker/native/); native_relocations.py: both looks at relocations,
                 native_values.py: what references to symbols get; native_take.py: a file's global symbols;
-                native_symbols.py: the symbol table
+                native_symbols.py: the symbol table; native_dynamic.py: the first look of dynamic outputs
 columns.py      without it, large links: relocations and symbols in numpy arrays; column_relocations.py: both looks at
                 relocations, column_symbols.py: the symbol table
 
 kept_relocations.py  -r and --emit-relocs: relocations of the output; emitted_relocations.py: those of rewritten instructions
 
 dynamic_symbols.py  dynamic outputs: what is exported, imported, preemptible; version_script.py: --version-script
-dynamic_scan.py     what their relocations need; dynamic_tables.py: GOT, PLT, what is left to the dynamic linker;
-                    packed_relatives.py: .relr.dyn; copies.py: variables of shared objects; dynamic_plt.py: the PLT;
-                    dynamic_code.py: what each machine has for it;
+dynamic_scan.py     what their relocations need; dynamic_words.py: words that are left to the dynamic linker;
+                    dynamic_tables.py: GOT and PLT; dynamic_plt.py: the PLT; packed_relatives.py: .relr.dyn;
+                    copies.py: variables of shared objects; dynamic_code.py: what each machine has for it;
                     x86_64_dynamic.py, i386_dynamic.py: thread-local data and PLT code of each machine
 
 A relocation kind is a row in i386.py or x86_64.py; relocations.py has the vocabulary of rows, machines.py chooses the table.

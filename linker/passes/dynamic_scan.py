@@ -19,6 +19,7 @@ from uselib.linker.errors import Diagnostic
 from uselib.linker.formats.elf import SHF_WRITE, SHN_ABS, STT_GNU_IFUNC, STT_OBJECT
 from uselib.linker.passes.apply import is_branch
 from uselib.linker.passes.dynamic_symbols import FUNCTIONS, DynamicPlan
+from uselib.linker.passes.dynamic_words import DynamicWords
 from uselib.linker.passes.layout import default_place
 from uselib.linker.passes.model import UNDEFINED, InputSection, ObjectFile, Symbol
 from uselib.linker.passes.relocations import (
@@ -48,17 +49,6 @@ class DynamicTypes(NamedTuple):
     tlsdesc: int
 
 
-class DynamicRelocation(NamedTuple):
-    """A relocation that is left to the dynamic linker. symbol None: of the output itself. addend None: the value that the field has when
-    all is applied (RELATIVE), or the resolver of the function whose entry that value is (IRELATIVE)."""
-
-    section: InputSection
-    offset: int
-    type: int
-    symbol: Symbol | None
-    addend: int | None
-
-
 @dataclass
 class DynamicNeeds(Needs):
     """What the scan found for a dynamic output. Insertion order is the order of entries."""
@@ -69,7 +59,8 @@ class DynamicNeeds(Needs):
     plt: list[Symbol] = field(default_factory=list)
     plt_got: list[Symbol] = field(default_factory=list)  # those of them that have a GOT entry as well (settle_plt)
     copies: list[Symbol] = field(default_factory=list)
-    relocations: list[DynamicRelocation] = field(default_factory=list)
+    words: DynamicWords = field(default_factory=lambda: DynamicWords(0))  # left to the dynamic linker
+    imports: dict[Symbol, None] = field(default_factory=dict)  # what they refer to and the output does not export
     tls_gd: dict[SymbolKey, tuple[ObjectFile, int]] = field(default_factory=dict)  # module and offset
     tls_ld: bool = False  # the output's own module
     tls_desc: dict[SymbolKey, tuple[ObjectFile, int]] = field(default_factory=dict)
@@ -208,7 +199,10 @@ def _leave(needs: DynamicNeeds, site: Site, name: str, symbol: Symbol | None = N
     if not site.section.flags & SHF_WRITE:
         needs.text_relocations.append((site, site.file.symbol_name(site.index)))
     if symbol is not None:
-        needs.relocations.append(DynamicRelocation(site.section, site.offset, needs.types.word, symbol, _addend(site)))
+        assert symbol.dynamic is not None
+        if not symbol.dynamic.exported:
+            needs.imports.setdefault(symbol)
+        needs.words.add(site.section, site.offset, needs.types.word, site.index, _addend(site))
         return
     kind = needs.types.relative
     if _by_word(needs, site):
@@ -216,7 +210,7 @@ def _leave(needs: DynamicNeeds, site: Site, name: str, symbol: Symbol | None = N
         if addend := _addend(site):
             text = f"an addend of {addend} to a function that is chosen at start-up (IFUNC)"
             needs.problem(site, name, text, "use its address alone")
-    needs.relocations.append(DynamicRelocation(site.section, site.offset, kind, None, None))
+    needs.words.add(site.section, site.offset, kind)
 
 
 def _addend(site: Site) -> int:
@@ -273,17 +267,11 @@ def settle_plt(needs: DynamicNeeds) -> None:
         rows.append(symbol)
 
 
-def settle_relocations(needs: DynamicNeeds) -> None:
+def settle_words(needs: DynamicNeeds) -> None:
     """After the scan: words that refer to what the program has made its own (copies, canonical PLT entries) are final, or move with it."""
     assert needs.plan is not None and needs.types is not None
-    kept: list[DynamicRelocation] = []
-    for relocation in needs.relocations:
-        dynamic = relocation.symbol.dynamic if relocation.symbol is not None else None
-        if dynamic is None or not (dynamic.copied or dynamic.canonical):
-            kept.append(relocation)
-        elif needs.plan.pic:
-            kept.append(relocation._replace(type=needs.types.relative, symbol=None, addend=None))
-    needs.relocations = kept
+    if needs.copies or any(symbol.dynamic is not None and symbol.dynamic.canonical for symbol in needs.plt):
+        needs.words.settle(needs.types.relative if needs.plan.pic else None)
 
 
 # -- thread-local data, for both machines' tables -----------------------------------------------------------------------

@@ -25,8 +25,9 @@ from uselib.linker.formats.elf import (
 from uselib.linker.image import Machine
 from uselib.linker.passes.dynamic_code import DynamicCode
 from uselib.linker.passes.dynamic_plt import DynamicPlt
-from uselib.linker.passes.dynamic_scan import DynamicNeeds, DynamicRelocation, chosen_by_word
+from uselib.linker.passes.dynamic_scan import DynamicNeeds, chosen_by_word
 from uselib.linker.passes.dynamic_symbols import DynamicPlan
+from uselib.linker.passes.dynamic_words import Placing, packed_rows, sorted_rows
 from uselib.linker.passes.got import Tables
 from uselib.linker.passes.model import InputSection, ObjectFile, Symbol
 from uselib.linker.passes.packed_relatives import PackedRelatives, packable
@@ -73,7 +74,10 @@ class DynamicTables(Tables):
         self.rela = word == 8
         self.entry_bytes = 24 if self.rela else 8
         prefix, kind = (".rela", SHT_RELA) if self.rela else (".rel", SHT_REL)
-        self.packed = PackedRelatives(word) if pack and plan.pic and self._packed_count() else None
+        self.packed: PackedRelatives | None = None
+        if pack and plan.pic:
+            self._packed_words = needs.words.take_out(code.types.relative, packable)
+            self.packed = PackedRelatives(word) if len(self._packed_words) or self._relative_got() else None
         self.rela_dyn = self._relocation_section(f"{prefix}.dyn", kind, self._count())
         self.rela_plt = self._relocation_section(f"{prefix}.plt", kind, len(needs.plt))
         self.copies = [symbol.section for symbol in needs.copies if symbol.section is not None]
@@ -221,37 +225,24 @@ class DynamicTables(Tables):
     def relative_count(self) -> int:
         """How many relocations are RELATIVE, in .rela.dyn or .rel.dyn."""
         relative = self.code.types.relative
-        words = sum(relocation.type == relative for relocation in self.wants.relocations)
-        all_words = words + len(self._relative_got())
-        return all_words - self._packed_count() if self.packed is not None else all_words
+        found = self.wants.words.count(relative)
+        return found if self.packed is not None else found + len(self._relative_got())
 
     def _relative_got(self) -> list[int]:
         """The addresses of the GOT words that have a RELATIVE relocation."""
         relative, rows = self.code.types.relative, zip(self.wants.got.items(), self.got_entries().values(), strict=True)
         return [at for item, at in rows if self._moves(*item) and self._word_type(item[0]) == relative]
 
-    def _packed_words(self) -> list[DynamicRelocation]:
-        """The RELATIVE relocations of inputs that can be packed."""
-        relative = self.code.types.relative
-        return [row for row in self.wants.relocations if row.type == relative and packable(row.section, row.offset)]
-
-    def _packed_count(self) -> int:
-        return len(self._packed_words()) + len(self._relative_got())
-
     def fit(self) -> bool:
         """Addresses have been assigned. False: .relr.dyn has grown, and they have to be assigned again."""
-        return self.packed is None or self.packed.fit(self._packed_addresses())
-
-    def _packed_addresses(self) -> set[int]:
-        words = self._packed_words()
-        return {row.section.address + row.offset for row in words if row.section.output} | {*self._relative_got()}
+        return self.packed is None or self.packed.fit([*self._packed_words.addresses(), *self._relative_got()])
 
     def _count(self) -> int:
         """How many relocations .rela.dyn has."""
         needs, shared = self.wants, self.plan.shared
         tp = [*needs.got_tp, *needs.got_tp_positive]
         return (
-            len(needs.relocations)
+            len(needs.words)
             + sum(self._moves(*item) for item in needs.got.items())
             + sum(map(bound_late, needs.got))
             + sum(shared or bound_late(key) for key in tp)
@@ -260,56 +251,38 @@ class DynamicTables(Tables):
             + len(needs.tls_desc)
             + len(needs.copies)
             + len(needs.ifuncs)
-            - (self._packed_count() if self.packed is not None else 0)
+            - (len(self._relative_got()) if self.packed is not None else 0)
         )
 
     def relocations(self, image: bytearray, run: Applying) -> tuple[bytes, bytes]:
         """The contents of .rela.dyn and .rela.plt. The image has been relocated; i386's fields with symbolic relocations get their
         addends."""
         types, records = self.code.types, elf.class_of(Machine.X86_64 if self.rela else Machine.I386)
-        rows = [*self._of_sections(image), *self._of_got(image), *self._of_threads(run)]
-        for symbol in self.wants.copies:
-            rows.append(ElfRelocation(symbol.address, types.copy, _number(symbol), 0))
+        singles = [*self._of_got(), *self._of_threads(run)]
+        singles += [ElfRelocation(symbol.address, types.copy, _number(symbol), 0) for symbol in self.wants.copies]
         if self.packed is not None:
-            packed = self._packed_addresses()
-            rows = [row for row in rows if row.type != types.relative or row.offset not in packed]
+            packed = frozenset(self._relative_got())
+            singles = [row for row in singles if row.type != types.relative or row.offset not in packed]
         irelative = self.machine.irelative
-        rows.sort(key=lambda row: (row.type == irelative, row.type != types.relative, row.symbol, row.offset))
+        entries = self.iplt.address if self.iplt is not None else 0
+        how = Placing(image, records, self.rela, types.word, irelative, entries, self.resolvers)
+        rows = b"".join([*self.wants.words.placed(how), packed_rows(singles)])
+        dynamic = sorted_rows(rows, types.relative, irelative, records, self.rela)
+        pack = self._packed(records)
         slots = zip(self.ifunc_slots(), self.resolvers, strict=True)
-        rows += [ElfRelocation(slot, self.machine.irelative, 0, resolver) for slot, resolver in slots]
+        dynamic += b"".join(pack(ElfRelocation(slot, irelative, 0, resolver)) for slot, resolver in slots)
         plt = [
             ElfRelocation(self.plt_slot(n), types.jump_slot, _number(symbol), 0)
             for n, symbol in enumerate(self.wants.plt)
         ]
-        pack = self._packed(records)
-        return b"".join(map(pack, rows)), b"".join(map(pack, plt))
+        return dynamic, b"".join(map(pack, plt))
 
     def _packed(self, records: elf.ElfClass) -> Callable[[ElfRelocation], bytes]:
         if self.rela:
             return records.pack_relocation
         return lambda row: records.pack_relocation(row._replace(addend=None))
 
-    def _of_sections(self, image: bytearray) -> list[ElfRelocation]:
-        word, rows = self.machine.word, []
-        for section, offset, kind, symbol, addend in self.wants.relocations:
-            if section.output is None:
-                continue
-            address = section.pieces.address(offset) if section.pieces is not None else section.address + offset
-            at = section.output.offset + address - section.output.address
-            if symbol is None:
-                addend = int.from_bytes(image[at : at + word], "little", signed=True)
-                if kind == self.machine.irelative:
-                    assert self.iplt is not None
-                    addend = self.resolvers[(addend - self.iplt.address) // IPLT_SIZE]
-                    image[at : at + word] = addend.to_bytes(word, "little")
-                rows.append(ElfRelocation(address, kind, 0, addend))
-                continue
-            rows.append(ElfRelocation(address, kind, _number(symbol), addend or 0))
-            kept = 0 if self.rela else addend or 0
-            image[at : at + word] = (kept & ((1 << 8 * word) - 1)).to_bytes(word, "little")
-        return rows
-
-    def _of_got(self, image: bytearray) -> list[ElfRelocation]:
+    def _of_got(self) -> list[ElfRelocation]:
         types, word, rows = self.code.types, self.machine.word, []
         for (key, place), address in zip(self.wants.got.items(), self.got_entries().values(), strict=True):
             if bound_late(key):

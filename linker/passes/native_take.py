@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 
 from uselib.linker import _native
-from uselib.linker.passes.model import ObjectFile, Symbol
+from uselib.linker.passes.model import DynamicBinding, ObjectFile, Symbol
 
-LAYOUT = _native.layout(Symbol(""))
-"""Where the attributes of symbols lie."""
+LAYOUT = _native.layout(Symbol(""), DynamicBinding())
+"""Where the attributes of symbols and of their bindings lie."""
 
 
 def take(

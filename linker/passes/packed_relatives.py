@@ -19,10 +19,10 @@ NAME = ".relr.dyn"
 _NOTHING = 1  # a bitmap without words
 
 
-def packable(section: InputSection, offset: int) -> bool:
-    """Whether the address of a word is even wherever its section goes."""
+def packable(section: InputSection) -> bool:
+    """Whether the address of a word at an even offset is even wherever its section goes."""
     in_pieces = section.flags & SHF_MERGE or section.name == eh_frame.NAME
-    return section.alignment > 1 and not offset & 1 and not in_pieces
+    return section.alignment > 1 and not in_pieces
 
 
 def encode(addresses: Iterable[int], word: int) -> list[int]:

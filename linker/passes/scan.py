@@ -14,7 +14,7 @@ OddRelocations = Callable[[Iterable[InputSection], set[int]], Iterable[tuple[Inp
 """What finds the relocations that are damaged, or of another type than these: sections, and the numbers of these in them."""
 
 
-def scan(machine: MachineRelocations, resolution: Resolution, odd: OddRelocations, needs: Needs) -> Needs:
+def scan(machine: MachineRelocations, resolution: Resolution, odd: OddRelocations, needs: Needs) -> None:
     """Looks at every relocation of the live allocated sections, and fills `needs`. After it there are no more symbols. Raises LinkError."""
     problems: list[Diagnostic] = []
     plain = machine.linear.keys() - machine.got_based  # types that need nothing: nearly all relocations
@@ -24,7 +24,6 @@ def scan(machine: MachineRelocations, resolution: Resolution, odd: OddRelocation
     _find_ifuncs(resolution, sections, needs)
     if problems:
         raise LinkError(*dict.fromkeys(problems))
-    return needs
 
 
 def odd_relocations(sections: Iterable[InputSection], plain: set[int]) -> Iterator[tuple[InputSection, list[int]]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from support.link_ways import WAYS, every_way
 from support.mkshlib import compile_c
 from support.tools import needs
 from uselib.cli import main
@@ -18,26 +19,6 @@ from uselib.linker.passes.machines import RELOCATIONS
 
 SIZE = 400  # bytes of a section
 GOOD = {Machine.I386: (1, 2, 4), Machine.X86_64: (1, 2, 4, 24)}
-
-
-WAYS = [(1 << 30, False), (-1, False), *([(1 << 30, True), (-1, True)] if native.AVAILABLE else [])]
-"""How large a link must be to be done in columns, and whether with the native part."""
-
-
-def every_way(
-    words: list[str], output: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> tuple[int, str]:
-    """Status and messages of a command that makes `output`; they and the output are the same in every way."""
-    results = []
-    for many, in_c in WAYS:
-        monkeypatch.setattr(resolve, "MANY", many)
-        monkeypatch.setattr(native, "AVAILABLE", in_c)
-        output.unlink(missing_ok=True)
-        status = main([*words, "-o", str(output)])
-        said = capsys.readouterr()
-        results.append((status, said.out, said.err, output.read_bytes() if output.exists() else b""))
-    assert all(result == results[0] for result in results)
-    return status, said.err
 
 
 def random_object(machine: Machine, number: int, chance: random.Random, types: list[int], apart: int) -> bytes:
