@@ -8,8 +8,8 @@ from collections.abc import Callable
 from uselib.emulator.kernel.clock import Clock, RandomBytes
 from uselib.emulator.kernel.identity import ProcessIdentity
 from uselib.emulator.kernel.limits import NOFILE, Limits, raise_host_limit
+from uselib.emulator.kernel.pids import PidTable
 from uselib.emulator.kernel.process import ForkEvents, Process
-from uselib.emulator.kernel.signals.arrived import ArrivedSignals
 from uselib.emulator.kernel.signals.host_side import HostSignals, SignalEvents
 from uselib.emulator.kernel.signals.state import SignalState
 from uselib.emulator.kernel.threads.order import Seeded
@@ -105,7 +105,7 @@ def make_process(
     """A process without a program: its loader calls execve. files, host_signals: see Host. Raises UsageError."""
     clock = Clock(realtime=options.realtime)
     identity = ProcessIdentity() if options.user is None else ProcessIdentity.of(*options.user)
-    thread = Thread(identity.pid)
+    thread, pids = Thread(identity.pid), PidTable()
     namespace = _namespace(options)
     process = Process(
         no_program(options.max_memory),
@@ -115,15 +115,15 @@ def make_process(
         ),
         identity,
         thread,
-        SignalState(identity, thread, clock, signal_events, host_signals),
+        SignalState(identity, thread, clock, pids, signal_events, host_signals),
         clock,
         RandomBytes(None if options.realtime else options.seed),
         limits=_limits(options),
+        pids=pids,
         aslr=options.aslr,
         fork_events=fork_events,
     )
     namespace.view = ProcessView(process)
-    process.signals.arrivals = ArrivedSignals(process)
     if options.schedule is not None:
         process.threads.order = Seeded(options.schedule)
     return process

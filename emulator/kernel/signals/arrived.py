@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import os
 import signal as host
+from collections.abc import Mapping
 from contextlib import suppress
 
+from uselib.emulator.kernel.identity import ProcessIdentity
+from uselib.emulator.kernel.pids import PidTable
 from uselib.emulator.kernel.shared.signal_boxes import Origin
 from uselib.emulator.kernel.signals.frames import SI_KERNEL, SI_USER, SignalInfo
 from uselib.emulator.kernel.signals.numbers import (
@@ -29,11 +32,6 @@ from uselib.emulator.kernel.signals.numbers import (
     SIGWINCH,
     SignalAction,
 )
-from uselib.emulator.kernel.signals.state import Arrivals
-from uselib.linker.quick_typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from uselib.emulator.kernel.process import Process
 
 _KERNEL_SENDS = frozenset({SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT, SIGURG, SIGWINCH, SIGIO})
 _REAL_TIME = 32
@@ -41,20 +39,20 @@ _CHANGES = os.WEXITED | os.WSTOPPED | os.WCONTINUED | os.WNOHANG | os.WNOWAIT
 _ENDS = frozenset({os.CLD_EXITED, os.CLD_KILLED, os.CLD_DUMPED})
 
 
-class ArrivedSignals(Arrivals):
+class ArrivedSignals:
     """The signals that have arrived at one process."""
 
-    def __init__(self, process: Process) -> None:
-        self._process = process
+    def __init__(self, identity: ProcessIdentity, pids: PidTable, actions: Mapping[int, SignalAction]) -> None:
+        self._identity, self._pids, self._actions = identity, pids, actions
         self._latest: dict[int, Origin] = {}  # of standard signals
         self._last_child = SignalInfo(SIGCHLD, SI_USER)
         self._told: dict[int, tuple[int, int]] = {}  # child -> code and status that were reported last
 
     def all(self, signal: int) -> list[SignalInfo]:
-        """See Arrivals. Python's handler runs once for several signals that arrive together, and may run again for signals that have been
-        taken already. A real-time signal without an entry in the box has not arrived.
+        """The origins of the signals with this number. Python's handler runs once for several signals that arrive together, and may run
+        again for signals that have been taken already. A real-time signal without an entry in the box has not arrived.
         """
-        pids = self._process.pids
+        pids = self._pids
         if pids.alone:
             return [self._of_kernel(signal)]
         found = pids.boxes.take(pids.box, signal)
@@ -68,8 +66,10 @@ class ArrivedSignals(Arrivals):
         return [self._of_kernel(signal)]
 
     def one(self, signal: int, code: int, child: int, status: int) -> SignalInfo:
-        """See Arrivals."""
-        pids = self._process.pids
+        """The origin of a signal taken from the host's queue, with the host's si_code and, for SIGCHLD, its number of the child and the
+        status.
+        """
+        pids = self._pids
         found = [] if pids.alone else pids.boxes.take(pids.box, signal, 1)
         if found:
             return _info(signal, found[0])
@@ -78,17 +78,19 @@ class ArrivedSignals(Arrivals):
         return self._of_kernel(signal)
 
     def rung(self) -> list[SignalInfo]:
-        """See Arrivals."""
-        pids = self._process.pids
+        """The origins of the signals RUNG, if another process has sent the notification."""
+        pids = self._pids
         return [_info(signal, origin) for signal in sorted(RUNG) for origin in pids.boxes.take(pids.box, signal)]
 
     def host_acts(self, acts: bool) -> None:
-        """See Arrivals."""
-        self._process.pids.set_host_acts(acts)
+        """Says whether the host's action is right for the signals RUNG from now on."""
+        self._pids.set_host_acts(acts)
 
     def forget(self, signal: int) -> None:
-        """See Arrivals. Signals that the host keeps because they are blocked are not forgotten."""
-        pids = self._process.pids
+        """Forgets signals of this number that have arrived while they were ignored. Signals that the host keeps because they are blocked
+        are not forgotten.
+        """
+        pids = self._pids
         if not pids.alone and signal not in host.sigpending():
             pids.boxes.take(pids.box, signal)
 
@@ -100,10 +102,9 @@ class ArrivedSignals(Arrivals):
 
     def _of_child(self) -> list[SignalInfo]:
         """The first child with something new to report. Without one, the last report is repeated, since the child may be gone already."""
-        process = self._process
-        quiet = process.signals.actions.get(SIGCHLD, SignalAction()).flags & SA_NOCLDSTOP
+        quiet = self._actions.get(SIGCHLD, SignalAction()).flags & SA_NOCLDSTOP
         stopped = False
-        for child, number in process.pids.children(process.identity.pid):
+        for child, number in self._pids.children(self._identity.pid):
             result = None
             with suppress(ChildProcessError):
                 result = os.waitid(os.P_PID, number, _CHANGES)
@@ -116,7 +117,7 @@ class ArrivedSignals(Arrivals):
         return [] if stopped else [self._last_child]
 
     def _child_info(self, child: int, code: int, status: int) -> SignalInfo:
-        self._last_child = SignalInfo(SIGCHLD, code, child, self._process.identity.uid, status=status)
+        self._last_child = SignalInfo(SIGCHLD, code, child, self._identity.uid, status=status)
         return self._last_child
 
 

@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 from uselib.emulator.kernel.clock import Clock
 from uselib.emulator.kernel.identity import ProcessIdentity
+from uselib.emulator.kernel.pids import PidTable
+from uselib.emulator.kernel.signals.arrived import ArrivedSignals
 from uselib.emulator.kernel.signals.frames import SI_TKILL, SI_USER, SignalInfo
 from uselib.emulator.kernel.signals.host_side import HOST_OWN, HostSignals, SignalEvents
 from uselib.emulator.kernel.signals.numbers import (
@@ -39,30 +41,6 @@ _RUNG_MASK = sum(bit(signal) for signal in RUNG)
 _DEFAULT = SignalAction()
 
 
-class Arrivals:
-    """What siginfo_t says of signals that the host has delivered. Here nothing is known of them; see arrived.ArrivedSignals."""
-
-    def all(self, signal: int) -> list[SignalInfo]:
-        """The origins of the signals with this number."""
-        return [SignalInfo(signal, SI_USER)]
-
-    def one(self, signal: int, code: int, child: int, status: int) -> SignalInfo:
-        """The origin of a signal taken from the host's queue, with the host's si_code and, for SIGCHLD, its number of the child and the
-        status.
-        """
-        return SignalInfo(signal, code, child, status=status)
-
-    def rung(self) -> list[SignalInfo]:
-        """The origins of the signals RUNG, if another process has sent the notification."""
-        return []
-
-    def host_acts(self, acts: bool) -> None:
-        """Says whether the host's action is right for the signals RUNG from now on."""
-
-    def forget(self, signal: int) -> None:
-        """Forgets signals of this number that have arrived while they were ignored."""
-
-
 class SignalState:
     """See the module's docstring. `ready` is False only while there is nothing to deliver."""
 
@@ -71,6 +49,7 @@ class SignalState:
         identity: ProcessIdentity,
         thread: Thread,
         clock: Clock,
+        pids: PidTable,
         events: SignalEvents,
         host: Callable[[Callable[[int, object], None], SignalEvents], HostSignals] = HostSignals,
     ) -> None:
@@ -80,7 +59,7 @@ class SignalState:
         self.actions: dict[int, SignalAction] = {}
         self.pending: list[SignalInfo] = []
         self.on_post: list[Callable[[SignalInfo], None]] = []  # called when a signal becomes pending (signalfd)
-        self.arrivals = Arrivals()
+        self.arrivals = ArrivedSignals(identity, pids, self.actions)
         self.events = events
         self.host = host(self._arrived, events)
         self.timers = ProcessTimers(clock, self.host.open_wakeup, events.wait_needed)
