@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from uselib.emulator.kernel import table
 from uselib.emulator.kernel.arguments import ArgumentKind, Width
 from uselib.emulator.kernel.errors import GuestError, guest_errno
-from uselib.emulator.kernel.pids import RUNNING, SLEEPING
 from uselib.emulator.kernel.process import Process
+from uselib.emulator.kernel.shared.process_rows import RUNNING, SLEEPING
 from uselib.emulator.kernel.table import Handler, Syscall
 from uselib.emulator.process.interfaces import ContextReplaced, ProgramReplaced
 from uselib.linker.image import Machine

@@ -1,59 +1,26 @@
 """Process numbers of the guest: 1000, 1001, ... in order of creation, and the host processes behind them; groups and sessions.
 
 A process group of the guest is one of the host's as well, so that the host's terminals, stops and waits know it. The table is shared memory
-that every process of the guest inherits, so that any of them can send a signal to any other. A pipe with one byte in it is the lock:
-whoever holds the byte may change the table.
-
-A host pid alone is not enough: when its process has ended and has been waited for, the host gives the number to another process. So each
-process holds a record lock (fcntl(2), F_SETLK) on its own byte of an inherited file. The host's kernel lets it go when the process ends,
-however it ends, and F_GETLK tells who holds it. A signal is sent through a pidfd that was opened while the lock was
-held: it reaches that process or no process.
+that every process of the guest inherits (shared/process_rows.py), so that any of them can send a signal to any other. A signal is sent
+through a pidfd that was opened while the process held the lock of its row: it reaches that process or no process.
 """
 
 from __future__ import annotations
 
-import ctypes
 import errno
-import fcntl
-import mmap
 import os
 import signal
-import struct
 from collections.abc import Callable
 from contextlib import suppress
 
+from uselib.emulator.kernel.shared.process_rows import FACTS, HAS_EXECUTED, HOST_ACTS, ROOM, SUBREAPER, ProcessRows
 from uselib.emulator.kernel.shared.signal_boxes import Origin, SignalBoxes
 from uselib.emulator.kernel.signals.numbers import RUNG, SIGPIPE
-from uselib.linker.quick_dataclass import dataclass
 
 FIRST = 1000
-RUNNING, SLEEPING, STOPPED = b"RST"  # states of proc(5)
-_SHARED_MEMORY = mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | 0x4000  # MAP_NORESERVE: most of it is never touched
 RING = 64  # the host's signal that says: look into your box
 _HOST_ENDS = RUNG - {SIGPIPE, RING}  # what ends a process of the host as it does one of the guest
-_ROOM = 32768  # processes in one run
-_ENTRY = struct.Struct("<IIII")  # host pid, guest pid of the parent, process group, session
-_WAITS = struct.Struct("<I")
 _CHAIN = 64  # processes that wait for each other
-_FACTS = 2048  # bytes that a process may tell of itself, with two that say how many
-_STATE = 4  # bytes: see _Shared
-_LOCK = struct.Struct("<hh4xqqi4x")  # struct flock of a 64-bit host: type, whence, start, length, pid
-
-
-@dataclass(frozen=True)
-class _Shared:
-    """What all processes of the guest have in common: the table, what the processes tell of themselves, their states (a letter each, as
-    proc(5) has them, whether they have called execve, whether the host acts on the signals RUNG as they would, whether they look after
-    orphans), for whose record locks they wait, the two ends of the pipe, the file of the locks of their numbers, the boxes of their signals."""
-
-    table: mmap.mmap
-    facts: mmap.mmap
-    states: mmap.mmap
-    waits: mmap.mmap
-    take: int
-    give: int
-    locks: int
-    boxes: SignalBoxes
 
 
 class PidTable:
@@ -62,21 +29,16 @@ class PidTable:
 
     def __init__(self) -> None:
         self._first = os.getpid()
-        self._opened: _Shared | None = None
+        self._opened: ProcessRows | None = None
         self._own = FIRST
         self._waited: dict[int, int] = {}  # children of this process that are gone: host's pid -> guest's
         self._alone = (FIRST, FIRST)  # group and session of the only process there is
 
-    def _open(self) -> _Shared:
+    def _open(self) -> ProcessRows:
         if self._opened is None:
-            take, give = os.pipe2(os.O_CLOEXEC)
-            locks = os.memfd_create("processes", os.MFD_CLOEXEC)
-            maps = [mmap.mmap(-1, size * (_ROOM + 1), _SHARED_MEMORY) for size in (_ENTRY.size, _FACTS, _STATE, 4)]
-            boxes = SignalBoxes(_ROOM + 1, locks)
-            self._opened = _Shared(maps[0], maps[1], maps[2], maps[3], take, give, locks, boxes)
-            _ENTRY.pack_into(self._opened.table, 0, 1, 0, 0, 0)
+            self._opened = ProcessRows()
+            self._opened.count = 1
             self._enter(FIRST, self._first, 0, *self._alone)
-            os.write(give, b"x")
         return self._opened
 
     @property
@@ -87,13 +49,12 @@ class PidTable:
     def close(self) -> None:
         """In the process that made it, when the run is over."""
         if self._opened is not None:
-            for fd in (self._opened.take, self._opened.give, self._opened.locks):
-                os.close(fd)
+            self._opened.close()
             self._opened = None
 
     def _row(self, index: int) -> tuple[int, int, int, int]:
         """Host pid, parent, group, session."""
-        return _ENTRY.unpack_from(self._open().table, _ENTRY.size * index)
+        return self._open().row(index)
 
     def _get(self, index: int) -> tuple[int, int]:
         host, parent, _, _ = self._row(index)
@@ -102,11 +63,11 @@ class PidTable:
     def _index(self, pid: int) -> int:
         """Of an entry; 0 if there is no such guest process."""
         index = pid - FIRST + 1
-        return index if 1 <= index <= self._get(0)[0] else 0
+        return index if 1 <= index <= self._open().count else 0
 
     def has_room(self, most: int) -> bool:
         """Whether fewer than `most` processes run, of the whole guest. A process that has ended does not count."""
-        count, _ = self._get(0)
+        count = self._open().count
         if count < most:
             return True
         return sum(bool(self._get(index)[0] and self._holder(index)) for index in range(1, count + 1)) < most
@@ -118,16 +79,13 @@ class PidTable:
 
     def reserve(self) -> int:
         """A new guest pid. Raises OSError (EAGAIN) when the table is full."""
-        shared = self._open()
-        os.read(shared.take, 1)
-        try:
-            count, _ = self._get(0)
-            if count >= _ROOM:
+        rows = self._open()
+        with rows.locked():
+            count = rows.count
+            if count >= ROOM:
                 raise OSError(errno.EAGAIN, "too many processes")
-            _ENTRY.pack_into(shared.table, 0, count + 1, 0, 0, 0)
+            rows.count = count + 1
             return FIRST + count
-        finally:
-            os.write(shared.give, b"x")
 
     def register(self, pid: int, parent: int) -> None:
         """In the new process itself, before its parent goes on: it is guest process `pid` from now on, in its parent's group and session."""
@@ -135,10 +93,9 @@ class PidTable:
         self._own = pid
 
     def _enter(self, pid: int, host: int, parent: int, group: int, session: int) -> None:
-        shared, index = self._open(), pid - FIRST + 1
-        fcntl.fcntl(shared.locks, fcntl.F_SETLK, _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, index, 1, 0))
-        _ENTRY.pack_into(shared.table, _ENTRY.size * index, host, parent, group, session)
-        shared.states[_STATE * index : _STATE * (index + 1)] = bytes((RUNNING, 0, 0, 0))
+        rows, index = self._open(), pid - FIRST + 1
+        rows.hold(index)
+        rows.set_row(index, host, parent, group, session)
 
     def forget(self, pid: int) -> None:
         """It has ended and has been waited for."""
@@ -146,16 +103,16 @@ class PidTable:
             for child, _ in self.children(pid):
                 self._adopt(child, self.parent(child))
             self._waited[self._get(index)[0]] = pid
-            _ENTRY.pack_into(self._open().table, _ENTRY.size * index, 0, 0, 0, 0)
+            self._open().set_row(index, 0, 0, 0, 0)
 
     def _adopt(self, pid: int, parent: int) -> None:
         index = self._index(pid)
         host, _, group, session = self._row(index)
-        _ENTRY.pack_into(self._open().table, _ENTRY.size * index, host, parent, group, session)
+        self._open().set_row(index, host, parent, group, session)
 
     def children(self, parent: int) -> list[tuple[int, int]]:
         """Guest's and host's pid of each child that has not been waited for."""
-        rows = ((index, *self._get(index)) for index in range(1, self._get(0)[0] + 1))
+        rows = ((index, *self._get(index)) for index in range(1, self._open().count + 1))
         return [
             (FIRST + index - 1, host)
             for index, host, above in rows
@@ -164,8 +121,8 @@ class PidTable:
 
     def _is_adopted(self, index: int, parent: int) -> bool:
         """Whether it is the child of a process that looks after orphans."""
-        looks = self._open().states[_STATE * self._index(parent) + 3]
-        return bool(looks) and self.parent(FIRST + index - 1) == parent
+        looks = self._open().flag(self._index(parent), SUBREAPER)
+        return looks and self.parent(FIRST + index - 1) == parent
 
     def child(self, pid: int, parent: int) -> int | None:
         """The host's pid of a child of `parent` that has not been waited for; None if it is none."""
@@ -175,7 +132,7 @@ class PidTable:
 
     def guest(self, host: int) -> int | None:
         """The guest's pid of a host process that is a child of this one, or was until it was waited for."""
-        for index in range(self._get(0)[0], 0, -1):
+        for index in range(self._open().count, 0, -1):
             if self._get(index)[0] == host:
                 return FIRST + index - 1
         return self._waited.get(host)
@@ -186,7 +143,7 @@ class PidTable:
             return [self._own]
         return [
             FIRST + index - 1
-            for index in range(1, self._get(0)[0] + 1)
+            for index in range(1, self._open().count + 1)
             if self._get(index)[0] and self._is_there(index)
         ]
 
@@ -217,7 +174,7 @@ class PidTable:
         orphan = False
         while above := self._index(self._get(index)[1]):
             runs = self._get(above)[0] and self._holder(above)
-            if runs and (not orphan or self._open().states[_STATE * above + 3]):
+            if runs and (not orphan or self._open().flag(above, SUBREAPER)):
                 return FIRST + above - 1
             orphan, index = True, above
         return 1
@@ -240,7 +197,7 @@ class PidTable:
             return
         index = self._index(pid)
         host, parent, _, _ = self._row(index)
-        _ENTRY.pack_into(self._open().table, _ENTRY.size * index, host, parent, group, session)
+        self._open().set_row(index, host, parent, group, session)
 
     def members(self, group: int) -> list[int]:
         """Guest pids of the processes of a group that have not been waited for."""
@@ -286,52 +243,44 @@ class PidTable:
 
     def tell(self, facts: bytes) -> None:
         """Publishes what others may know of this process."""
-        if self._opened is None or len(facts) > _FACTS - 2:
+        if self._opened is None or len(facts) > FACTS:
             return
-        shared, at = self._opened, _FACTS * (self._own - FIRST + 1)
-        os.read(shared.take, 1)
-        try:
-            shared.facts[at : at + 2 + len(facts)] = len(facts).to_bytes(2, "little") + facts
-        finally:
-            os.write(shared.give, b"x")
+        with self._opened.locked():
+            self._opened.set_facts(self._own - FIRST + 1, facts)
 
     def told(self, pid: int) -> bytes:
         """What another process has published; empty: nothing."""
         index = 0 if self.alone else self._index(pid)
         if not index:
             return b""
-        shared, at = self._open(), _FACTS * index
-        os.read(shared.take, 1)
-        try:
-            size = int.from_bytes(shared.facts[at : at + 2], "little")
-            return shared.facts[at + 2 : at + 2 + size]
-        finally:
-            os.write(shared.give, b"x")
+        rows = self._open()
+        with rows.locked():
+            return rows.facts(index)
 
     def set_state(self, pid: int, letter: int) -> None:
         if self._opened is not None:
-            self._opened.states[_STATE * (pid - FIRST + 1)] = letter
+            self._opened.set_letter(pid - FIRST + 1, letter)
 
     def state_address(self, pid: int) -> int:
         """The host's address of the letter that `set_state` sets, once a process has forked."""
-        return ctypes.addressof(ctypes.c_char.from_buffer(self._open().states, _STATE * (pid - FIRST + 1)))
+        return self._open().letter_address(pid - FIRST + 1)
 
     def note_execve(self) -> None:
         """This process has called execve: its parent may not move it to another group from now on."""
         if self._opened is not None:
-            self._opened.states[_STATE * self._index(self._own) + 1] = 1
+            self._opened.set_flag(self._index(self._own), HAS_EXECUTED, True)
 
     def set_host_acts(self, acts: bool) -> None:
         """Whether this process has neither handlers for the signals RUNG nor blocks them."""
         if self._opened is not None:
-            self._opened.states[_STATE * self._index(self._own) + 2] = acts
+            self._opened.set_flag(self._index(self._own), HOST_ACTS, acts)
 
     def set_subreaper(self, looks: bool) -> None:
         """Whether this process gets the children of its descendants that have ended."""
-        self._open().states[_STATE * self._index(self._own) + 3] = looks
+        self._open().set_flag(self._index(self._own), SUBREAPER, looks)
 
     def has_executed(self, pid: int) -> bool:
-        return self._opened is not None and bool(self._opened.states[_STATE * self._index(pid) + 1])
+        return self._opened is not None and self._opened.flag(self._index(pid), HAS_EXECUTED)
 
     def state(self, pid: int) -> str:
         """As proc(5) has it: R, S, T, Z."""
@@ -339,20 +288,19 @@ class PidTable:
             return "R"
         if not self.host_of(pid):
             return "Z"
-        return chr(self._open().states[_STATE * self._index(pid)])
+        return chr(self._open().letter(self._index(pid)))
 
     def set_waits_for(self, holder: int) -> bool:
         """This process waits for a record lock of another one; 0: no more. True: that one waits, by others or not, for this one."""
         if self._opened is None:
             return False
-        waits = self._opened.waits
-        _WAITS.pack_into(waits, 4 * self._index(self._own), holder)
+        self._opened.set_waits_for(self._index(self._own), holder)
         for _ in range(_CHAIN):
             if not holder:
                 return False
             if holder == self._own:
                 return True
-            (holder,) = _WAITS.unpack_from(waits, 4 * self._index(holder))
+            holder = self._opened.waits_for(self._index(holder))
         return False
 
     # -- signals ------------------------------------------------------------------------------------------------------
@@ -379,7 +327,7 @@ class PidTable:
             return
         if number and origin is not None and not self.boxes.put(index, number, origin) and origin.code < 0:
             raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        if number in RUNG and not (number in _HOST_ENDS and self._open().states[_STATE * index + 2]):
+        if number in RUNG and not (number in _HOST_ENDS and self._open().flag(index, HOST_ACTS)):
             number = RING
         try:
             fd = os.pidfd_open(holder)
@@ -414,12 +362,8 @@ class PidTable:
         return fd
 
     def _holder(self, index: int) -> int:
-        """The host's pid of the process that holds a lock; 0: nobody."""
-        question = _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, index, 1, 0)
-        kind, *_, pid = _LOCK.unpack(fcntl.fcntl(self._open().locks, fcntl.F_GETLK, question))
-        if kind == fcntl.F_UNLCK:
-            return os.getpid() if self._get(index)[0] == os.getpid() else 0  # one's own lock is not told
-        return int(pid)
+        """See ProcessRows.holder."""
+        return self._open().holder(index)
 
     def _ended(self, index: int) -> None:
         """A process that has ended is there until its parent waits for it; the host waits for orphans. Raises ProcessLookupError."""

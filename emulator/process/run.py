@@ -23,8 +23,8 @@ from types import FrameType
 from uselib.emulator.kernel.calls.execve import ELIBEXEC, ExecError
 from uselib.emulator.kernel.core import GuestKernel
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.pids import SLEEPING
 from uselib.emulator.kernel.process import ForkEvents, LoadedProgram
+from uselib.emulator.kernel.shared.process_rows import SLEEPING
 from uselib.emulator.kernel.signals.delivery import deliver
 from uselib.emulator.kernel.signals.frames import SignalInfo
 from uselib.emulator.kernel.signals.host_side import SignalEvents

@@ -11,9 +11,9 @@ import struct
 from uselib.emulator.kernel import arguments as a
 from uselib.emulator.kernel.calls.process_groups import INIT
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.pids import RUNNING, STOPPED
 from uselib.emulator.kernel.proc.facts import facts_of
 from uselib.emulator.kernel.process import Process
+from uselib.emulator.kernel.shared.process_rows import RUNNING, STOPPED
 from uselib.emulator.kernel.shared.signal_boxes import Origin
 from uselib.emulator.kernel.signals.frames import SI_TKILL, SI_USER, SignalInfo
 from uselib.emulator.kernel.signals.numbers import COUNT, SIGCONT, SIGKILL, SIGSTOP

@@ -14,8 +14,8 @@ from uselib.emulator.kernel import arguments as a
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.calls.pidfds import pid_file
 from uselib.emulator.kernel.errors import GuestError
-from uselib.emulator.kernel.pids import RUNNING, STOPPED
 from uselib.emulator.kernel.process import Process
+from uselib.emulator.kernel.shared.process_rows import RUNNING, STOPPED
 from uselib.emulator.kernel.table import Syscall, Undo
 from uselib.emulator.kernel.waiting import READ, patient, until
 from uselib.linker.image import Machine
