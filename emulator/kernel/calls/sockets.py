@@ -25,7 +25,7 @@ from uselib.emulator.kernel.arguments import (
 )
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
-from uselib.emulator.kernel.sockets import connections, options
+from uselib.emulator.kernel.sockets import connecting, connections, options
 from uselib.emulator.kernel.sockets.addresses import (
     MAX,
     Address,
@@ -225,15 +225,15 @@ def sys_connect(process: Process, fd: int, address: int, size: int) -> int:
     file = socket_at(process, fd)
     data = read_sockaddr(process, address, size)
     if family_of(data) == AF_UNSPEC:
-        connections.disconnect(file)
+        connecting.disconnect(file)
         return 0
     if file.record.state == LISTENS and file.record.family == AF_UNIX:
         raise GuestError(errno.EINVAL)
     if file.record.answer:
-        connections.connect(process, file, UnixName(b""), None)
+        connecting.connect(process, file, UnixName(b""), None)
         return 0
     to, node = destination(process, file, data)
-    connections.connect(process, file, to, node)
+    connecting.connect(process, file, to, node)
     return 0
 
 

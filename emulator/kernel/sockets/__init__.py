@@ -7,7 +7,7 @@ the socket that listens. A datagram is written into the end that belongs to its 
 addresses.py      struct sockaddr and the addresses they hold;  constants.py: numbers of the interface
 table.py          the record of each socket in shared memory: state, addresses, who has connected
 lookup.py         which addresses are free, ephemeral ports, who is meant by an address
-connections.py    sockets are made, bound, connected, listened to, accepted, shut down
+connections.py    sockets are made, bound, listened to, accepted, shut down;  connecting.py: connected
 endpoint.py       a socket's host descriptor and record;  socket_file.py: the open file
 streams.py, datagrams.py   how they transfer;  transfer.py: what is transferred
 ancillary.py      control messages: descriptors and credentials;  passing.py: an open file as a message, and back
