@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.arguments import TARGET, ArgumentKind
+from uselib.emulator.kernel.strace.scalars import flag_names
 from uselib.emulator.kernel.strace.tables import SIGNALS
-from uselib.emulator.kernel.strace.values import flag_names
 from uselib.emulator.kernel.structs import KernelStructs
 from uselib.emulator.kernel.table import Effect, Syscall
 from uselib.loader.memory.access import MemoryFault

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO
 from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.arguments import ENVIRONMENT, PATH, STRINGS
 from uselib.emulator.kernel.errors import errno_name
+from uselib.emulator.kernel.strace.scalars import Context, flag_names
 from uselib.emulator.kernel.strace.tables import SIGNAL_CODES, SIGNALS
 from uselib.emulator.kernel.strace.text import hexadecimal, quoted
-from uselib.emulator.kernel.strace.values import RENDERERS, Context, flag_names, poll_result, signal_set
+from uselib.emulator.kernel.strace.values import RENDERERS, poll_result, signal_set
 from uselib.emulator.kernel.table import Syscall
 from uselib.loader.memory.address_space import MemoryFault
 

@@ -3,151 +3,14 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
-from uselib.emulator.kernel import constants as C
-from uselib.emulator.kernel.arguments import ArgumentKind
 from uselib.emulator.kernel.process import Process
+from uselib.emulator.kernel.strace.scalars import SCALARS, SHOWN, Context, flag_names, pointer, signal_name
 from uselib.emulator.kernel.strace.sockets import shown_sockaddr
 from uselib.emulator.kernel.strace.structures import STRUCTS, any_struct
-from uselib.emulator.kernel.strace.tables import CHOICES, FLAGS, NOTHING, SIGNALS
+from uselib.emulator.kernel.strace.tables import CHOICES, SIGNALS
 from uselib.emulator.kernel.strace.text import quoted
-from uselib.emulator.kernel.table import Syscall
-
-_SHOWN = 32  # bytes of a buffer
-
-
-@dataclass(frozen=True)
-class Context:
-    """One argument in its call. result is None before the call."""
-
-    process: Process
-    row: Syscall
-    arguments: Sequence[int]
-    kind: ArgumentKind
-    result: int | None = None
-
-    @property
-    def failed(self) -> bool:
-        return self.result is not None and self.result < 0
-
-
-def _pointer(context: Context, value: int) -> str:
-    return hex(value) if value else "NULL"
-
-
-def _decimal(context: Context, value: int) -> str:
-    return str(value)
-
-
-def _hexadecimal(context: Context, value: int) -> str:
-    return hex(value) if value else "0"
-
-
-def _dirfd(context: Context, value: int) -> str:
-    return "AT_FDCWD" if value == C.AT_FDCWD else str(value)
-
-
-def _mode(context: Context, value: int) -> str:
-    return f"0{value:o}" if value else "000"
-
-
-def _uid(context: Context, value: int) -> str:
-    return "-1" if value == 0xFFFFFFFF else str(value)
-
-
-def _signal(context: Context, value: int) -> str:
-    return SIGNALS.get(value) or (f"SIGRT_{value - 32}" if 32 <= value <= 64 else str(value))
-
-
-def _string(context: Context, address: int) -> str:
-    if not address or (context.failed and context.kind.output):
-        return _pointer(context, address)
-    return quoted(context.process.memory.read_string(address, C.PATH_MAX))
-
-
-def _cut(data: bytes) -> str:
-    return quoted(data[:_SHOWN]) + ("..." if len(data) > _SHOWN else "")
-
-
-def _strings(context: Context, address: int) -> str:
-    """A NULL-terminated array of strings."""
-    if not address:
-        return "NULL"
-    word, memory, shown = context.process.structs.word, context.process.memory, []
-    for index in range(33):
-        string = int.from_bytes(memory.read(address + index * word, word), "little")
-        if not string:
-            break
-        shown.append("..." if index == 32 else _cut(memory.read_string(string)))
-    return "[" + ", ".join(shown) + "]"
-
-
-def _data(context: Context, address: int) -> str:
-    """A buffer: what the call read, or the bytes that it wrote."""
-    if not address or context.failed:
-        return _pointer(context, address)
-    size = context.arguments[context.kind.size]
-    if context.kind.output:
-        size = min(size, context.result or 0)
-    text = quoted(context.process.memory.read(address, min(size, _SHOWN)))
-    return text + ("..." if size > _SHOWN else "")
-
-
-def flag_names(table: str, value: int) -> str:
-    """`A|B|0x8`: bits without a name come last, in hexadecimal."""
-    names = []
-    rest = value & 0xFFFFFFFF
-    if table == "open":
-        names.append(("O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE")[rest & 3])
-        rest &= ~3
-    for bits, name in FLAGS.get(table, {}).items():
-        if rest & bits == bits:
-            names.append(name)
-            rest &= ~bits
-    if rest or not names:
-        names.append(hex(rest) if rest else NOTHING.get(table, "0"))
-    return "|".join(names)
-
-
-def _flags(context: Context, value: int) -> str:
-    if context.kind.detail == "clone":
-        signal = value & 0xFF
-        names = flag_names("clone", value & ~0xFF)
-        return ("" if names == "0" else names + "|") + (_signal(context, signal) if signal else "0")
-    if context.kind.detail == "open" and context.row.name in ("pipe2", "dup3", "epoll_create1"):
-        return flag_names("open", value).removeprefix("O_RDONLY|").replace("O_RDONLY", "0")
-    return flag_names(context.kind.detail, value)
-
-
-def _choice(context: Context, value: int) -> str:
-    names = CHOICES.get(context.kind.detail, {})
-    if value in names:
-        return names[value]
-    if context.kind.detail == "socket_type":
-        return names.get(value & 0xF, hex(value & 0xF)) + "".join(
-            f"|{name}"
-            for bits, name in ((C.O_CLOEXEC, "SOCK_CLOEXEC"), (C.O_NONBLOCK, "SOCK_NONBLOCK"))
-            if value & bits
-        )
-    return hex(value) if value > 0xFF else str(value)
-
-
-def _fcntl(context: Context, value: int) -> str:
-    command = context.arguments[1]
-    if command in (0, 1030):
-        return str(value)
-    if command == 2:
-        return "FD_CLOEXEC" if value == 1 else str(value)
-    if command == 4:
-        return flag_names("open", value)
-    return hex(value)
-
-
-def _ioctl(context: Context, value: int) -> str:
-    return _pointer(context, value)
-
 
 # Arrays
 
@@ -161,14 +24,14 @@ def _environment(context: Context, address: int) -> str:
 
 def _fd_pair(context: Context, address: int) -> str:
     if context.failed:
-        return _pointer(context, address)
+        return pointer(context, address)
     data = context.process.memory.read(address, 8)
     return f"[{int.from_bytes(data[:4], 'little')}, {int.from_bytes(data[4:], 'little')}]"
 
 
 def _offset(context: Context, address: int) -> str:
     if context.failed:
-        return _pointer(context, address)
+        return pointer(context, address)
     return f"[{int.from_bytes(context.process.memory.read(address, 8), 'little', signed=True)}]"
 
 
@@ -176,13 +39,13 @@ def _iovec(context: Context, address: int) -> str:
     """The contents of the vectors: bytes to be written, or bytes that have been read."""
     count = context.arguments[context.kind.size]
     if not 0 < count <= 1024 or context.failed:
-        return _pointer(context, address) if count else "[]"
+        return pointer(context, address) if count else "[]"
     layout, memory, shown = context.process.structs["iovec"], context.process.memory, []
     left = context.result if context.kind.output else None
     for base, size in layout.array(memory.read(address, layout.size * min(count, 32))):
         filled = size if left is None else min(size, left)
         left = None if left is None else left - filled
-        text = quoted(memory.read(base, min(filled, _SHOWN))) + ("..." if filled > _SHOWN else "")
+        text = quoted(memory.read(base, min(filled, SHOWN))) + ("..." if filled > SHOWN else "")
         shown.append(f"{{iov_base={text}, iov_len={size}}}")
     return "[" + ", ".join([*shown, *(["..."] if count > 32 else [])]) + "]"
 
@@ -246,7 +109,7 @@ def signal_set(mask: int) -> str:
 
 def _sigset(context: Context, address: int) -> str:
     if not address or context.failed:
-        return _pointer(context, address)
+        return pointer(context, address)
     size = 8 if context.row.name.startswith(("rt_", "p")) else context.process.structs.word
     return signal_set(int.from_bytes(context.process.memory.read(address, size), "little"))
 
@@ -254,7 +117,7 @@ def _sigset(context: Context, address: int) -> str:
 def _sigaction(context: Context, address: int) -> str:
     """The kernel's struct sigaction. In that of the old call the mask comes second."""
     if not address or context.failed:
-        return _pointer(context, address)
+        return pointer(context, address)
     word, memory = context.process.structs.word, context.process.memory
     if context.row.name == "sigaction":
         handler, mask, flags, restorer = struct.unpack("<4I", memory.read(address, 16))
@@ -273,7 +136,7 @@ def _sigaction(context: Context, address: int) -> str:
 def _sockaddr(context: Context, address: int) -> str:
     """An address that the call reads, or the bytes of one that it has written."""
     if not address or context.failed:
-        return _pointer(context, address)
+        return pointer(context, address)
     memory = context.process.memory
     size = context.arguments[context.kind.size]
     if context.kind.output:
@@ -284,7 +147,7 @@ def _sockaddr(context: Context, address: int) -> str:
 def _length(context: Context, address: int) -> str:
     """`[16]`: the length of an address or option."""
     if not address or context.failed:
-        return _pointer(context, address)
+        return pointer(context, address)
     return f"[{int.from_bytes(context.process.memory.read(address, 4), 'little', signed=True)}]"
 
 
@@ -296,7 +159,7 @@ def _option_name(context: Context, value: int) -> str:
 def _option(context: Context, address: int) -> str:
     """The option's value, as a number if it is one."""
     if not address or context.failed:
-        return _pointer(context, address)
+        return pointer(context, address)
     size = context.arguments[context.kind.size]
     if context.kind.output:
         size = int.from_bytes(context.process.memory.read(size, 4), "little")
@@ -308,13 +171,13 @@ def _option(context: Context, address: int) -> str:
 
 def _wait_status(context: Context, address: int) -> str:
     if not address or not context.result or context.failed:
-        return _pointer(context, address)
+        return pointer(context, address)
     status = int.from_bytes(context.process.memory.read(address, 4), "little")
     if not status & 0x7F:
         return f"[{{WIFEXITED(s) && WEXITSTATUS(s) == {status >> 8 & 0xFF}}}]"
     if status & 0xFF == 0x7F:
-        return f"[{{WIFSTOPPED(s) && WSTOPSIG(s) == {_signal(context, status >> 8 & 0xFF)}}}]"
-    return f"[{{WIFSIGNALED(s) && WTERMSIG(s) == {_signal(context, status & 0x7F)}}}]"
+        return f"[{{WIFSTOPPED(s) && WSTOPSIG(s) == {signal_name(context, status >> 8 & 0xFF)}}}]"
+    return f"[{{WIFSIGNALED(s) && WTERMSIG(s) == {signal_name(context, status & 0x7F)}}}]"
 
 
 # Structures
@@ -324,7 +187,7 @@ _UTIMES = {0x3FFFFFFF: "UTIME_NOW", 0x3FFFFFFE: "UTIME_OMIT"}
 
 def _struct(context: Context, address: int) -> str:
     if not address or context.failed:
-        return _pointer(context, address)
+        return pointer(context, address)
     name = context.kind.detail
     layout = context.process.structs[name]
     values = layout.decode(context.process.memory.read(address, layout.size))
@@ -346,7 +209,7 @@ def _struct_pair(context: Context, address: int) -> str:
 def _msghdr(context: Context, address: int) -> str:
     """What a message holds: its address and its bytes."""
     if not address or context.failed:
-        return _pointer(context, address)
+        return pointer(context, address)
     process = context.process
     layout, vector = process.structs["msghdr"], process.structs["iovec"]
     values = layout.decode(process.memory.read(address, layout.size))
@@ -359,7 +222,7 @@ def _msghdr(context: Context, address: int) -> str:
     for base, size in vector.array(process.memory.read(values["iov"], vector.size * min(values["iovlen"], 32))):
         filled = size if left is None else min(size, left)
         left = None if left is None else left - filled
-        text = quoted(process.memory.read(base, min(filled, _SHOWN))) + ("..." if filled > _SHOWN else "")
+        text = quoted(process.memory.read(base, min(filled, SHOWN))) + ("..." if filled > SHOWN else "")
         parts.append(f"{{iov_base={text}, iov_len={size}}}")
     return (
         f"{{msg_name={name}, msg_namelen={values['namelen']}, msg_iov=[{', '.join(parts)}], msg_iovlen={values['iovlen']}, "
@@ -368,23 +231,9 @@ def _msghdr(context: Context, address: int) -> str:
 
 
 RENDERERS: dict[str, Callable[[Context, int], str]] = {
-    "pointer": _pointer,
-    "int": _decimal,
-    "fd": _decimal,
-    "hex": _hexadecimal,
-    "dirfd": _dirfd,
-    "mode": _mode,
-    "uid": _uid,
-    "signal": _signal,
-    "string": _string,
-    "strings": _strings,
-    "data": _data,
+    **SCALARS,
     "struct": _struct,
     "struct_pair": _struct_pair,
-    "flags": _flags,
-    "choice": _choice,
-    "fcntl": _fcntl,
-    "ioctl": _ioctl,
     "environment": _environment,
     "fd_pair": _fd_pair,
     "offset": _offset,

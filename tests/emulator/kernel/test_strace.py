@@ -17,9 +17,10 @@ from support.paths import ROOT
 from support.programs import musl_program
 from support.tools import require
 from uselib.emulator.kernel.signals.frames import SignalInfo
+from uselib.emulator.kernel.strace.scalars import flag_names
 from uselib.emulator.kernel.strace.strace import Strace
 from uselib.emulator.kernel.strace.text import quoted
-from uselib.emulator.kernel.strace.values import flag_names, signal_set
+from uselib.emulator.kernel.strace.values import signal_set
 from uselib.emulator.process.interfaces import ProcessEnded
 from uselib.linker.image import Machine
 
