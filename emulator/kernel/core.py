@@ -14,6 +14,10 @@ from uselib.emulator.kernel.signals import delivery
 from uselib.emulator.kernel.signals.numbers import SIGKILL
 from uselib.emulator.kernel.signals.state import SignalState
 from uselib.emulator.process.interfaces import AnswerTable, Fault, ProcessEnded
+from uselib.linker.quick_typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from uselib.emulator.kernel.legacy_calls import LegacyCalls
 
 
 class GuestKernel:
@@ -26,6 +30,7 @@ class GuestKernel:
         self.dispatcher = Dispatcher(process, observer)
         self._call = self.dispatcher.call
         self._rows = table.for_machine(process.machine)
+        self._legacy: LegacyCalls | None = None
         self._answers = None if observer is not None else NativeAnswers(process)
 
     def system_call(self, number: int, arguments: Sequence[int]) -> int:
@@ -37,14 +42,14 @@ class GuestKernel:
                 return refused
         result = self._call(number, arguments)
         if result < 0:
-            self._failed(number, result)
+            self._failed(number, result, self._rows)
         return result
 
-    def _failed(self, number: int, result: int) -> None:
+    def _failed(self, number: int, result: int, rows: table.CallTable) -> None:
         """What is said of a call that failed, and what is remembered. Raises ProcessEnded at a limit of the user's."""
         if result == -errno.EINTR:
             thread = self.process.thread
-            thread.interrupted_call = (number, self._rows[number].restarts and thread.restarts)
+            thread.interrupted_call = (number, rows[number].restarts and thread.restarts)
             thread.restarts = True
         elif result == -errno.EMFILE and self._max_files is not None:
             raise ProcessEnded(signal=SIGKILL, reason=f"it needs more than {self._max_files} open files (--max-files)")
@@ -54,15 +59,18 @@ class GuestKernel:
         elif (
             result == -errno.EFBIG
             and self.process.limits.file_size_free
-            and self._rows[number].effect is not table.Effect.NONE
+            and rows[number].effect is not table.Effect.NONE
         ):
             self.process.talk.once(
                 "a file would take more than half of the free disk, or 16 MiB in memory: it gets EFBIG"
             )
 
-    def legacy_system_call(self, number: int) -> int:
-        self.process.talk.once(f"`int 0x80` in a 64-bit program (system call {number} of i386): it gets ENOSYS")
-        return -errno.ENOSYS
+    def legacy_system_call(self, number: int, arguments: Sequence[int]) -> int:
+        if self._legacy is None:
+            from uselib.emulator.kernel.legacy_calls import LegacyCalls
+
+            self._legacy = LegacyCalls(self.process, self.dispatcher.observer, self._failed)
+        return self._legacy.call(number, arguments)
 
     def offer(self, calls: AnswerTable) -> None:
         if self._answers is None:

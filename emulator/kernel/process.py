@@ -54,12 +54,14 @@ class ForkEvents:
 
 @dataclass(frozen=True)
 class LoadedProgram:
-    """What exec has loaded. machine: its architecture; structs: the layouts of its structures; space: its memory; cpu: its registers."""
+    """What exec has loaded. machine: its architecture; structs: the layouts of its structures; space: its memory; cpu: its registers.
+    within: of the view of a 64-bit program that its calls of i386 have, the program itself (legacy_calls.py)."""
 
     machine: Machine
     structs: KernelStructs
     space: AddressSpace
     cpu: CpuState
+    within: LoadedProgram | None = None
 
 
 @dataclass

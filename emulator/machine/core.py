@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import ctypes
 import os
-from ctypes import c_int, c_int64, c_uint64, c_void_p
+from ctypes import c_int, c_int64, c_uint32, c_uint64, c_void_p
 from functools import cache
 
 from uselib.emulator import native_module
 
 MODULE = "uselib.emulator.machine._core"
 RELEASE = (2, 1, 4)  # of Unicorn
-ERROR_CODE = 5384  # offset in its CPU state (native/core/core.h)
+ERROR_CODE, IS_INSTRUCTION = 5384, 5388  # offsets in its CPU state (native/core/core.h)
 
 
 @cache
@@ -34,7 +34,13 @@ def attach(library: ctypes.CDLL) -> ctypes.CDLL | None:
     core.uselib_core_fits.argtypes, core.uselib_core_fits.restype = [c_void_p], c_int
     core.uselib_core_env.argtypes, core.uselib_core_env.restype = [c_void_p], c_uint64
     core.uselib_core_asked.argtypes, core.uselib_core_asked.restype = [], c_uint64
-    core.uselib_core_user_mode.argtypes, core.uselib_core_user_mode.restype = [c_void_p, c_int], None
+    core.uselib_core_user_mode.argtypes, core.uselib_core_user_mode.restype = (
+        [c_void_p, c_int, c_uint64],
+        None,
+    )
+    core.uselib_core_selector.argtypes, core.uselib_core_selector.restype = [c_void_p, c_int], c_uint32
+    core.uselib_core_wide.argtypes, core.uselib_core_wide.restype = [c_void_p], c_int
+    core.uselib_core_set_code.argtypes, core.uselib_core_set_code.restype = [c_void_p, c_int, c_int], c_int
     core.uselib_core_grow_tlb.argtypes, core.uselib_core_grow_tlb.restype = [c_void_p], c_uint64
     core.uselib_core_start.argtypes, core.uselib_core_start.restype = (
         [c_void_p, c_uint64, c_uint64, c_int, c_void_p],

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from ctypes import addressof, create_string_buffer, memmove
 
 from uselib.emulator.machine import registers as r
 from uselib.emulator.machine.cpuid import cpuid
 from uselib.emulator.machine.engine import Engine, RegisterSet
+from uselib.loader.memory.address_space import MemoryFault
 
 GDT_ADDRESS = 0xFFFFE000
 GDT_ENTRIES = 16
 TLS_ENTRIES = (12, 13, 14)  # GDT_ENTRY_TLS_MIN..MAX, 64-bit kernel
-_USER_CODE, _USER_DATA, _STACK_DATA = 4, 5, 15
+_USER_CODE_32, _USER_DATA, _USER_CODE_64 = 4, 5, 6
+_STACK_DATA = _CPU_NUMBER = 15  # the kernel's segment whose limit is the number of the CPU: 0
 _SEGMENTS = {"cs": r.CS, "ds": r.DS, "es": r.ES, "fs": r.FS, "gs": r.GS, "ss": r.SS}
 
 FPU_CONTROL = 0x37F  # as Linux starts a program (Unicorn starts with 0)
@@ -36,9 +39,12 @@ def descriptor(base: int, limit: int, access: int, flags: int) -> int:
 
 
 class Cpu:
-    """Registers by group. `write_gdt(offset, bytes)` stores into the GDT's memory (32-bit mode)."""
+    """Registers by group. The table of segment descriptors is guest memory at GDT_ADDRESS in 32-bit mode, which
+    `write_gdt(offset, bytes)` stores into; gdt_at: its host address. In 64-bit mode it is this object's."""
 
-    def __init__(self, engine: Engine, bits: int, write_gdt: Callable[[int, bytes], None]) -> None:
+    def __init__(
+        self, engine: Engine, bits: int, write_gdt: Callable[[int, bytes], None], gdt_at: int | None = None
+    ) -> None:
         self.bits = bits
         self._engine = engine
         self._write_gdt = write_gdt
@@ -46,19 +52,32 @@ class Cpu:
         self._gdt = [0] * GDT_ENTRIES
         self._segments = dict.fromkeys(_SEGMENTS, 0) | ({"cs": 0x33, "ss": 0x2B} if bits == 64 else {})
         engine.write(r.CR0, engine.read(r.CR0) | _NUMERIC_ERROR)
+        self._table = create_string_buffer(8 * GDT_ENTRIES)
+        if bits == 64:
+            self._write_gdt = self._write_table
+        self._fill_gdt()
         if bits == 32:
-            self._make_gdt()
-        self.user_mode = engine.enter_user_mode(bits)
+            self._load_gdt()
+        self.user_mode = engine.enter_user_mode(bits, gdt_at or addressof(self._table))
+        if self.user_mode:  # not before: until then the machine runs in ring 0, with the entry as its stack's
+            self._gdt[_CPU_NUMBER] = descriptor(0, 0, 0xF5, 0x4)
+            self._write_gdt(8 * _CPU_NUMBER, struct.pack("<Q", self._gdt[_CPU_NUMBER]))
 
-    def _make_gdt(self) -> None:
+    def _write_table(self, offset: int, data: bytes) -> None:
+        memmove(addressof(self._table) + offset, data, len(data))
+
+    def _fill_gdt(self) -> None:
         table = self._gdt
-        table[_USER_CODE] = descriptor(0, 0xFFFFF, 0xFB, 0xC)
+        table[_USER_CODE_32] = descriptor(0, 0xFFFFF, 0xFB, 0xC)
         table[_USER_DATA] = descriptor(0, 0xFFFFF, 0xF3, 0xC)
+        table[_USER_CODE_64] = descriptor(0, 0xFFFFF, 0xFB, 0xA)
         table[_STACK_DATA] = descriptor(0, 0xFFFFF, 0x93, 0xC)  # the machine runs in ring 0: SS needs DPL 0
         self._write_gdt(0, struct.pack(f"<{GDT_ENTRIES}Q", *table))
+
+    def _load_gdt(self) -> None:
         self._engine.write_bytes(r.GDTR, struct.pack("<H6xQIIxxxx", 0, GDT_ADDRESS, 8 * GDT_ENTRIES - 1, 0))
         self._engine.write(r.SS, 8 * _STACK_DATA)
-        self._engine.write(r.CS, 8 * _USER_CODE | 3)
+        self._engine.write(r.CS, 8 * _USER_CODE_32 | 3)
         for register in (r.DS, r.ES):
             self._engine.write(register, 8 * _USER_DATA | 3)
 
@@ -128,6 +147,11 @@ class Cpu:
     def cpuid(self, leaf: int, subleaf: int) -> tuple[int, int, int, int]:
         return cpuid(self.bits, leaf, subleaf)
 
+    @property
+    def code_bits(self) -> int:
+        """How instructions are executed: 32 in the 32-bit code segment of a 64-bit program."""
+        return 32 if self.bits == 64 and self.user_mode and not self._engine.executes_64 else self.bits
+
     # -- segments and thread-local storage ----------------------------------------------------------------------------
 
     def set_fs_base(self, address: int) -> None:
@@ -173,13 +197,16 @@ class Cpu:
     def segments(self) -> dict[str, int]:
         """Selectors by name, with the values Linux shows for code and stack."""
         if self.bits == 64:
-            return dict(self._segments)
+            return self._engine.selectors() if self.user_mode else dict(self._segments)
         found = {name: self._engine.read(register) for name, register in _SEGMENTS.items()}
         return found | {"ss": 8 * _USER_DATA | 3}
 
     def set_segments(self, selectors: dict[str, int]) -> None:
-        """Data segments of 32-bit mode; the others never change."""
-        if self.bits == 32:
+        """Data segments of 32-bit mode, `cs` and `ss` of 64-bit mode. Raises MemoryFault: a program may not have these."""
+        if self.bits == 64:
+            if self.user_mode and not self._engine.set_code_segment(selectors["cs"], selectors["ss"]):
+                raise MemoryFault(selectors["cs"], "execute", mapped=False)
+        else:
             for name in ("ds", "es", "fs", "gs"):
                 if name in selectors and self._engine.read(_SEGMENTS[name]) != selectors[name]:
                     self._engine.write(_SEGMENTS[name], selectors[name])

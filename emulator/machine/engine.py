@@ -244,16 +244,42 @@ class Engine:
         return ctypes.c_int32.from_address(self.core.uselib_core_env(self.handle) + core.ERROR_CODE).value
 
     @property
+    def interrupt_was_instruction(self) -> bool:
+        """Whether an instruction (INT1, INT3, INT n) has asked for the latest vector; False where that is not to be had."""
+        if self.core is None:
+            return False
+        return ctypes.c_int32.from_address(self.core.uselib_core_env(self.handle) + core.IS_INSTRUCTION).value != 0
+
+    @property
     def looked_up(self) -> int | None:
         """The address of the latest page lookup, to the byte; None where only its page is known."""
         return None if self.core is None else int(self.core.uselib_core_asked())
 
-    def enter_user_mode(self, bits: int) -> bool:
-        """Privilege level 3 from now on, with Linux's selectors; False where that cannot be done, and all stays at level 0."""
+    def enter_user_mode(self, bits: int, descriptors: int) -> bool:
+        """Privilege level 3 from now on, with Linux's selectors; False where that cannot be done, and all stays at level 0.
+        descriptors: host address of the table of segment descriptors, 16 entries of 8 bytes."""
         if self.core is None:
             return False
-        self.core.uselib_core_user_mode(self.handle, bits)
+        self.core.uselib_core_user_mode(self.handle, bits, descriptors)
         return True
+
+    def selectors(self) -> dict[str, int]:
+        """Of the six segments, by name, after enter_user_mode."""
+        assert self.core is not None
+        return {
+            name: self.core.uselib_core_selector(self.handle, n)
+            for n, name in enumerate(("es", "cs", "ss", "ds", "fs", "gs"))
+        }
+
+    @property
+    def executes_64(self) -> bool:
+        """Whether CS is that of 64-bit code; False where that is not to be had."""
+        return self.core is not None and bool(self.core.uselib_core_wide(self.handle))
+
+    def set_code_segment(self, code: int, stack: int) -> bool:
+        """CS and SS, after enter_user_mode; False if a program may not have these."""
+        assert self.core is not None
+        return bool(self.core.uselib_core_set_code(self.handle, code, stack))
 
     def stop(self) -> None:
         self._stop(self.handle)

@@ -91,7 +91,7 @@ class VirtualMachine:
         if self.bits == 32:
             space.windows[0].map_anonymous(GDT_ADDRESS, 0x1000, shared=False)
             self.engine.until = GDT_ADDRESS + 0xFFF  # programs of 1993 begin at 0
-        self.cpu = Cpu(self.engine, self.bits, self._write_gdt)
+        self.cpu = Cpu(self.engine, self.bits, self._write_gdt, self._gdt_at())
         self._event = _Event.NONE
         self._vector = 0
         self._interrupted = False
@@ -107,8 +107,13 @@ class VirtualMachine:
             self.engine.hook(HOOK_INSN, INSN_CALLBACK(self._on_syscall), instruction=INSN_SYSCALL)
         self._call_registers = RegisterSet(self.engine, r.SYSTEM_CALL[self.bits])
         self._result_registers = RegisterSet(self.engine, (r.EAX,) if self.bits == 32 else (r.RAX, r.RCX, r.R11))
+        self._legacy_registers: tuple[RegisterSet, RegisterSet] | None = None
         self._mask = (1 << self.bits) - 1
         self._until = self.engine.until
+
+    def _gdt_at(self) -> int | None:
+        """32-bit mode: host address of the descriptor table."""
+        return GDT_ADDRESS + self.space.windows[0].delta if self.bits == 32 else None
 
     def _write_gdt(self, offset: int, data: bytes) -> None:
         self.space.windows[0].write(GDT_ADDRESS + offset, data)
@@ -212,10 +217,8 @@ class VirtualMachine:
         """For a program with several threads."""
         from uselib.emulator.machine.thread_contexts import ThreadContexts
 
-        window = self.space.windows[0] if self.bits == 32 else None
-        contexts = ThreadContexts(
-            self.engine, self.cpu, GDT_ADDRESS + 8 * TLS_ENTRIES[0] + window.delta if window is not None else 0
-        )
+        table = self._gdt_at()
+        contexts = ThreadContexts(self.engine, self.cpu, table + 8 * TLS_ENTRIES[0] if table is not None else 0)
         if self.calls is not None:
             self.calls.share_turns(contexts.turns.address)
         return contexts
@@ -274,7 +277,7 @@ class VirtualMachine:
         """A call that native code has left to the kernel. Returns the program counter."""
         number, *arguments, pc, flags = calls.frame()
         try:
-            result = self._carry_out(kernel, number, arguments)
+            result = self._carry_out(kernel.system_call, number, arguments)
         except ContextReplaced:
             return self.cpu.pc
         calls.finish(result, pc, flags)
@@ -285,9 +288,8 @@ class VirtualMachine:
         number, *arguments, pc, flags = self._call_registers.load()
         try:
             if self._event is _Event.VECTOR and self.bits == 64:
-                result = kernel.legacy_system_call(self.cpu.general()[0])
-            else:
-                result = self._carry_out(kernel, number & 0xFFFF_FFFF, arguments)
+                return self._legacy_call(kernel)
+            result = self._carry_out(kernel.system_call, number & 0xFFFF_FFFF, arguments)
         except ContextReplaced:
             return self.cpu.pc
         if self.bits == 32:
@@ -296,10 +298,21 @@ class VirtualMachine:
             self._result_registers.store((result & self._mask, pc, flags))
         return pc
 
-    def _carry_out(self, kernel: Kernel, number: int, arguments: list[int]) -> int:
+    def _legacy_call(self, kernel: Kernel) -> int:
+        """`int 0x80` of a 64-bit program: a call of i386, whose arguments are the lower halves of registers. Raises ContextReplaced."""
+        if self._legacy_registers is None:
+            registers = (r.RAX, r.RBX, r.RCX, r.RDX, r.RSI, r.RDI, r.RBP)
+            self._legacy_registers = RegisterSet(self.engine, registers), RegisterSet(self.engine, (r.RAX,))
+        asked, answered = self._legacy_registers
+        number, *arguments = (value & 0xFFFF_FFFF for value in asked.load())
+        result = self._carry_out(kernel.legacy_system_call, number, arguments)
+        answered.store((result & self._mask,))
+        return self.cpu.pc
+
+    def _carry_out(self, call: Callable[[int, list[int]], int], number: int, arguments: list[int]) -> int:
         """Raises ContextReplaced."""
         threads = self.threads
-        result = threads.system_call(kernel, number, arguments) if threads else kernel.system_call(number, arguments)
+        result = threads.system_call(call, number, arguments) if threads else call(number, arguments)
         if self.shares_memory:
             self.pages.check_shared_code()
         return result
@@ -357,7 +370,7 @@ class VirtualMachine:
         if access != MEM_FETCH or not pc < page <= pc + PAGE:
             return False
         try:
-            last = faults.reaching(self.space, self.bits, pc, page)
+            last = faults.reaching(self.space, self.cpu.code_bits, pc, page)
         except MemoryFault:
             return False
         self.engine.until = last if last > pc else self._until
@@ -378,6 +391,8 @@ class VirtualMachine:
     def _fault_of_vector(self) -> Fault:
         if self._vector in (faults.VECTOR_X87, faults.VECTOR_SSE):
             return faults.of_float(self.cpu.pc, self.cpu.float_state(), self._vector)
+        if self._vector == faults.VECTOR_DEBUG and self.engine.interrupt_was_instruction:
+            return faults.int1(self.cpu.pc)
         pending = faults.pending_float(self.space, self.cpu) if self._vector in faults.OF_OPERANDS else None
         return pending or faults.of_vector(self._vector, self.cpu.pc, self.engine.error_code)
 

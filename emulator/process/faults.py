@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV = 4, 5, 7, 8, 11
 SEGV_MAPERR, SEGV_ACCERR = 1, 2
 BUS_ADRALN, BUS_ADRERR = 1, 2
-ILL_ILLOPN, TRAP_BRKPT = 2, 1
+ILL_ILLOPN = 2
+TRAP_BRKPT, TRAP_TRACE = 1, 2
 FPE_INTDIV, FPE_FLTDIV = 1, 3
 SI_KERNEL = 0x80
-VECTOR_PROTECTION, VECTOR_PAGE, VECTOR_X87, VECTOR_SSE = 13, 14, 16, 19
+VECTOR_DEBUG, VECTOR_PROTECTION, VECTOR_PAGE, VECTOR_X87, VECTOR_SSE = 1, 13, 14, 16, 19
 OF_OPERANDS = frozenset({VECTOR_PROTECTION, 17})  # what an operand in memory raises: not canonical, not aligned
 _KINDS = {MEM_READ: "read", MEM_WRITE: "write", MEM_FETCH: "execute"}
 _HOLE, _LAST_PAGE = 1 << 47, 0xFFFF_F000  # first address that is not canonical; last page of 32-bit addresses
@@ -30,7 +31,7 @@ _PF_PROT, _PF_WRITE, _PF_USER, _PF_INSTR = 1, 2, 4, 16
 # vector -> (signal, code); the address is the program counter's for these
 _VECTORS = {
     0: (SIGFPE, FPE_INTDIV),  # divide error
-    1: (SIGTRAP, TRAP_BRKPT),  # single step
+    1: (SIGTRAP, TRAP_TRACE),  # single step
     3: (SIGTRAP, SI_KERNEL),  # int3
     4: (SIGSEGV, SI_KERNEL),  # into
     5: (SIGSEGV, SI_KERNEL),  # bound
@@ -38,6 +39,11 @@ _VECTORS = {
     12: (SIGBUS, SI_KERNEL),  # stack segment
     17: (SIGBUS, BUS_ADRALN),  # alignment check
 }
+
+
+def int1(pc: int) -> Fault:
+    """INT1, whose vector is that of a single step. Source: exc_debug_user, get_si_code."""
+    return Fault(SIGTRAP, TRAP_BRKPT, pc, trap=VECTOR_DEBUG)
 
 
 def of_vector(vector: int, pc: int, error: int = 0) -> Fault:
@@ -92,8 +98,8 @@ def page_fault(
     another process may have made it longer meanwhile."""
     registers = cpu.general()
     pc = registers[-2]
-    hole = cpu.bits == 64 and _HOLE <= page < (1 << 64) - _HOLE
-    if hole or (cpu.bits == 32 and page in (0, _LAST_PAGE)):
+    hole = cpu.code_bits == 64 and _HOLE <= page < (1 << 64) - _HOLE
+    if hole or (cpu.code_bits == 32 and page in (0, _LAST_PAGE)):
         beyond = _outside(space, cpu, registers, page) if access != MEM_FETCH else None
         if beyond or hole:
             return beyond or general_protection()
@@ -158,7 +164,7 @@ def _operand(space: AddressSpace, cpu: CpuState, registers: list[int], page: int
 def _accesses(space: AddressSpace, cpu: CpuState, registers: list[int]) -> list[MemoryOperand]:
     from uselib.emulator.process import operands
 
-    instruction = operands.instruction_at(space, cpu.bits, registers[-2])
+    instruction = operands.instruction_at(space, cpu.code_bits, registers[-2])
     return [] if instruction is None else operands.accesses(space, cpu, registers, instruction)
 
 
@@ -166,8 +172,8 @@ def _outside(space: AddressSpace, cpu: CpuState, registers: list[int], page: int
     """What an operand in the refused page gives that is not canonical, or in 32-bit mode goes on behind the last address: #SS in the stack
     segment, else #GP; None: it is a page fault."""
     for access in _accesses(space, cpu, registers):
-        wraps = cpu.bits == 32 and access.address + access.size > 1 << 32
-        if wraps or (cpu.bits == 64 and access.touches(_HOLE, (1 << 64) - _HOLE)):
+        wraps = cpu.code_bits == 32 and access.address + access.size > 1 << 32
+        if wraps or (cpu.code_bits == 64 and access.touches(_HOLE, (1 << 64) - _HOLE)):
             return stack_fault() if access.stack else general_protection()
         if access.touches(page, page + PAGE):
             return None
@@ -182,5 +188,5 @@ def pending_float(space: AddressSpace, cpu: CpuState) -> Fault | None:
     from uselib.emulator.process import operands
 
     pc = cpu.general()[-2]
-    instruction = operands.instruction_at(space, cpu.bits, pc)
+    instruction = operands.instruction_at(space, cpu.code_bits, pc)
     return of_float(pc, state, VECTOR_X87) if instruction and operands.waits_for_float(instruction) else None

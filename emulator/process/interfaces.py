@@ -94,6 +94,10 @@ class CpuState(Protocol):
     bits: int
 
     @property
+    def code_bits(self) -> int:
+        """How instructions are executed: 32 in the 32-bit code segment of a 64-bit program."""
+
+    @property
     def pc(self) -> int: ...
     @property
     def sp(self) -> int: ...
@@ -131,7 +135,8 @@ class CpuState(Protocol):
     def segments(self) -> dict[str, int]:
         """Selectors by name: cs ds es fs gs ss."""
 
-    def set_segments(self, selectors: dict[str, int]) -> None: ...
+    def set_segments(self, selectors: dict[str, int]) -> None:
+        """Data segments of 32-bit mode, `cs` and `ss` of 64-bit mode. Raises MemoryFault: a program may not have these."""
 
     def reset(self, pc: int, sp: int) -> None:
         """Registers as execve leaves them: all zero but program counter and stack pointer; FPU as Linux starts it."""
@@ -176,8 +181,8 @@ class Kernel(Protocol):
     def deliver_pending(self) -> None:
         """Enters the handler of a pending, unblocked signal, if there is one. Raises ProcessEnded."""
 
-    def legacy_system_call(self, number: int) -> int:
-        """`int 0x80` in 64-bit mode, which we do not offer: returns -ENOSYS and says so once."""
+    def legacy_system_call(self, number: int, arguments: list[int]) -> int:
+        """`int 0x80` in a 64-bit program: a call of i386, with six unsigned words of 32 bits. As `system_call`."""
 
     @property
     def signal_pending(self) -> bool:
@@ -187,8 +192,9 @@ class Kernel(Protocol):
 class ThreadSwitching(Protocol):
     """What the machine asks when the program has several threads (kernel/threads/scheduler.py)."""
 
-    def system_call(self, kernel: Kernel, number: int, arguments: list[int]) -> int:
-        """Carries out a call of the thread that runs. Raises what Kernel.system_call raises; ContextReplaced: the registers are those of
+    def system_call(self, call: Callable[[int, list[int]], int], number: int, arguments: list[int]) -> int:
+        """Carries out a call (Kernel.system_call, Kernel.legacy_system_call) of the thread that runs.
+        Raises what Kernel.system_call raises; ContextReplaced: the registers are those of
         another thread now."""
 
     def begin(self) -> None:

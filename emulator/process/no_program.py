@@ -54,6 +54,10 @@ class NoRegisters:
 
     def allow_time_stamps(self, allowed: bool) -> None: ...
 
+    @property
+    def code_bits(self) -> int:
+        return self.bits
+
     def set_segments(self, selectors: dict[str, int]) -> None: ...
 
     def reset(self, pc: int, sp: int) -> None: ...

@@ -109,9 +109,9 @@ def _explicit(cpu: CpuState, registers: RegisterValues, instruction: Any) -> Ite
         segment = instruction.reg_name(memory.segment) if memory.segment else ""
         if segment in ("fs", "gs"):
             address += _segment_base(cpu, segment)
-        named = segment in ("fs", "gs") or (segment and cpu.bits == 32)
+        named = segment in ("fs", "gs") or (segment and cpu.code_bits == 32)
         stack = segment == "ss" if named else base in _STACK_REGISTERS
-        yield MemoryOperand(address & (1 << cpu.bits) - 1, max(operand.size, 1), stack)
+        yield MemoryOperand(address & (1 << cpu.code_bits) - 1, max(operand.size, 1), stack)
 
 
 def _bit_offset(registers: RegisterValues, instruction: Any, size: int) -> int:
@@ -125,9 +125,9 @@ def _bit_offset(registers: RegisterValues, instruction: Any, size: int) -> int:
 
 def _implicit(cpu: CpuState, registers: RegisterValues, instruction: Any) -> Iterator[MemoryOperand]:
     """The stack, where the instruction does not name it."""
-    mnemonic, mask = instruction.mnemonic.split()[-1], (1 << cpu.bits) - 1
-    size = 2 if 0x66 in instruction.prefix[2:3] else cpu.bits // 8
-    sp, bp = (registers["rsp"], registers["rbp"]) if cpu.bits == 64 else (registers["esp"], registers["ebp"])
+    mnemonic, mask = instruction.mnemonic.split()[-1], (1 << cpu.code_bits) - 1
+    size = 2 if 0x66 in instruction.prefix[2:3] else cpu.code_bits // 8
+    sp, bp = (registers["rsp"], registers["rbp"]) if cpu.code_bits == 64 else (registers["esp"], registers["ebp"])
     if mnemonic in _PUSH:
         yield from (MemoryOperand((sp - n * size) & mask, size, True) for n in range(1, _PUSH[mnemonic] + 1))
     elif mnemonic in _POP:

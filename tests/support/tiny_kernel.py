@@ -28,8 +28,8 @@ class TinyKernel:
         self.on_call(number)
         return number + 1000
 
-    def legacy_system_call(self, number: int) -> int:
-        self.calls.append((-number, []))
+    def legacy_system_call(self, number: int, arguments: list[int]) -> int:
+        self.calls.append((-number, arguments))
         return -38
 
     def exception(self, fault: Fault) -> None:

@@ -100,7 +100,7 @@ def sys_mmap(process: Process, address: int, size: int, prot: int, flags: int, f
         may_write=mapped.may_write,
         mutable=mapped.mutable,
         grows_down=bool(flags & MAP_GROWSDOWN),
-        low=bool(flags & MAP_32BIT) and process.machine is Machine.X86_64,
+        low=process.memory.layout.bits == 64 and (bool(flags & MAP_32BIT) or process.machine is Machine.I386),
         locked=bool(flags & MAP_LOCKED),
     )
 

@@ -34,6 +34,7 @@ _CONTEXT_32 = struct.Struct("<4I8I2I2I2I2I2I")
 _UCONTEXT_32 = struct.Struct("<IIIiI")
 _FSAVE_HEADER = struct.Struct("<7I")
 _UC_SIGCONTEXT_SS, _UC_STRICT_RESTORE_SS = 2, 4
+_CODE_64, _DATA = 0x33, 0x2B  # __USER_CS, __USER_DS
 _REDZONE = 128
 _FIX_EFLAGS = 0x50DD5  # flags that sigreturn lets a program change: AC OF DF TF SF ZF AF PF CF RF
 _CLEAR_EFLAGS = 0x10500  # a handler starts with DF, TF and RF clear
@@ -112,7 +113,7 @@ def _push_64(cpu: CpuState, space: AddressSpace, d: Delivery) -> None:
     float_at = (top - 512) & -64
     frame = ((float_at - 440) & -16) - 8
     info, segments = d.info, cpu.segments()
-    selectors = (segments[name] for name in ("cs", "gs", "fs", "ss"))
+    selectors = (segments["cs"], 0, 0, segments["ss"])
     fault = (info.error, info.trap, d.mask, info.address if info.trap == 14 else 0, float_at)
     context = _CONTEXT_64.pack(*(registers[i] for i in _ORDER_64), *selectors, *fault)
     head = _UCONTEXT_64.pack(_UC_SIGCONTEXT_SS | _UC_STRICT_RESTORE_SS, 0, d.stack[0], d.stack[1], 0, d.stack[2])
@@ -122,6 +123,7 @@ def _push_64(cpu: CpuState, space: AddressSpace, d: Delivery) -> None:
     registers[_64["rdi"]], registers[_64["rsi"]], registers[_64["rdx"]] = info.signal, frame + 312, frame + 8
     registers[_64["rax"]], registers[_64["rip"]], registers[_64["rsp"]] = 0, d.handler, frame
     registers[_64["eflags"]] &= ~_CLEAR_EFLAGS
+    cpu.set_segments({"cs": _CODE_64, "ss": _DATA})
     cpu.set_general(registers)
 
 
@@ -138,6 +140,7 @@ def _pop_64(cpu: CpuState, space: AddressSpace) -> tuple[int, tuple[int, int, in
     (mask,) = struct.unpack_from("<Q", data, 304)
     if fields[26]:
         cpu.set_float_state(space.read(fields[26], 512))
+    cpu.set_segments({"cs": fields[18] | 3, "ss": fields[21] | 3})
     cpu.set_general(registers)
     return mask, (stack, flags, size)
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from uselib.emulator.kernel.process import Process
     from uselib.emulator.kernel.threads.group import ThreadScheduler
     from uselib.emulator.kernel.threads.thread import Thread
-    from uselib.emulator.process.interfaces import Kernel, ThreadMachine
+    from uselib.emulator.process.interfaces import ThreadMachine
 
 _SLICE_TIME = 100_000  # ns that a slice takes
 
@@ -70,13 +70,13 @@ class Scheduler:
 
     # -- what the machine calls ---------------------------------------------------------------------------------------
 
-    def system_call(self, kernel: Kernel, number: int, arguments: list[int]) -> int:
+    def system_call(self, call: Callable[[int, list[int]], int], number: int, arguments: list[int]) -> int:
         """See interfaces.ThreadSwitching."""
         if not self._group.many:
-            return kernel.system_call(number, arguments)
+            return call(number, arguments)
         worker = self._idle.pop() if self._idle else greenlet(self._work)
         self._hub = getcurrent()
-        outcome: _Outcome | None = worker.switch(kernel.system_call, number, arguments)
+        outcome: _Outcome | None = worker.switch(call, number, arguments)
         if outcome is None:  # parked
             self._parked[self._process.thread] = worker
             self._run_another()
@@ -168,11 +168,14 @@ class Scheduler:
         self._waits[thread] = wait
         if wait.condition is not None or wait.deadline is not None:
             self._polled[thread] = wait
+        program = process.program
         try:
             for tell in self._group.on_park:
                 tell(thread)
+            process.program = program.within or program  # others do not see what a call of i386 sees
             self._hub.switch(None)
         finally:
+            process.program = program
             self._waits.pop(thread, None)
             self._polled.pop(thread, None)
         if wait.ending is Ending.SIGNAL:

@@ -88,9 +88,10 @@ def test_system_call_64() -> None:
     assert bench.kernel.calls == [(39, [1, 2, 3, 4, 5, 6])]
     assert bench.register("rbx") == 1039
     assert bench.register("rcx") == CODE + 0x28  # the address behind the call
-    bench = Bench(64, "b814000000 cd80 89c3 31ff" + END_64)  # int 0x80 is not offered
+    # mov rbx,-1; mov eax,20; int 0x80; mov rbx,rax: a call of i386, with the lower halves
+    bench = Bench(64, "48c7c3ffffffff b814000000 cd80 4889c3 31ff" + END_64)
     bench.run()
-    assert bench.kernel.calls == [(-20, [])] and bench.register("rbx") == 0xFFFFFFDA
+    assert bench.kernel.calls == [(-20, [0xFFFFFFFF, 0, 0, 0, 0, 0])] and bench.register("rbx") == (1 << 64) - 38
 
 
 def test_system_call_32() -> None:

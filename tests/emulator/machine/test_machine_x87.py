@@ -94,7 +94,7 @@ class Kernel:
     def system_call(self, number: int, arguments: list[int]) -> int:
         raise ProcessEnded(arguments[0] & 0xFF)
 
-    def legacy_system_call(self, number: int) -> int:
+    def legacy_system_call(self, number: int, arguments: list[int]) -> int:
         raise ProcessEnded(0)
 
     def exception(self, fault: Fault) -> None:

@@ -24,6 +24,9 @@ NEEDS_CORE = {
     "vex_and_cmpxchg",
     "alignment",
     "locked_between_processes",
+    "families",
+    "single_steps",
+    "legacy_calls",
 }
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/", "LANG": "C"}  # what `uselib run` gives a program
 

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { VECTOR_SYSTEM_CALL = 0x80, TRAP_FLAG = 0x100, DIRECTION_FLAG = 0x400, CPL = 3, LONG_MODE = 1 << 15 };
+enum { VECTOR_SYSTEM_CALL = 0x80, TRAP_FLAG = 0x100, DIRECTION_FLAG = 0x400, CPL = 3, LONG_CODE = 1 << 15, LONG_MODE = 1 << 14 };
 
 static const uint8_t ARGUMENTS_64[6] = {RDI, RSI, RDX, R10, R8, R9}, ARGUMENTS_32[6] = {RBX, RCX, RDX, RSI, RDI, RBP};
 
@@ -65,6 +65,7 @@ static void handle(Calls *calls, Env *env, int size, bool wide)
 
 static void system_call(Env *env, int size)
 {
+    if (env == core_running && env->hflags & LONG_MODE && !(env->hflags & LONG_CODE)) core_raise(env, VECTOR_UD, HERE); /* as on Intel's */
     if (env != core_running || !calls_of_run) unicorn_syscall(env, size);
     else handle(calls_of_run, env, size, true);
 }

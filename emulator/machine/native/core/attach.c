@@ -30,6 +30,7 @@ static const struct { const char *name; void *pointer; } IMPORTS[] = {
     {"raise_exception_err_ra_x86_64", &core_raise_error},
     {"cpu_ldub_data_ra_x86_64", &core_read_byte},
     {"cpu_lduw_data_ra_x86_64", &core_load16},
+    {"cpu_ldl_data_ra_x86_64", &core_load32},
     {"cpu_ldq_data_ra_x86_64", &core_load64},
     {"cpu_stb_data_ra_x86_64", &core_store_byte},
     {"cpu_stw_data_ra_x86_64", &core_store16},
@@ -201,10 +202,11 @@ enum { ES, CS, SS, DS, FS, GS };
 enum { CPL = 3, SS32 = 1 << 5, CS32 = 1 << 4, ADDSEG = 1 << 6 };
 
 /* Privilege level 3 with Linux's selectors (arch/x86/include/asm/segment.h). bits: 32 or 64.
- * Attributes as in a descriptor's second word: FB code, readable, accessed, DPL 3; F3 data; A/C: 4 KiB units, 64- or 32-bit. */
-EXPORT void uselib_core_user_mode(void *uc, int bits)
+ * descriptors: host address of the table that they are in, 16 entries. Attributes as in a descriptor's second word: FB code, readable, accessed, DPL 3; F3 data; A/C: 4 KiB units, 64- or 32-bit. */
+EXPORT void uselib_core_user_mode(void *uc, int bits, uint64_t descriptors)
 {
     Env *env = env_of(uc);
+    core_set_descriptors(env, descriptors);
     core_watch_alignment(*(void **)((char *)env - CPU_ENV + CPU_CLASS));
     Segment data = {0x2B, 0, 0xFFFFFFFF, 0x00CFF300}, none = {0, 0, 0, 0};
     env->segs[CS] = bits == 64 ? (Segment){0x33, 0, 0xFFFFFFFF, 0x00AFFB00} : (Segment){0x23, 0, 0xFFFFFFFF, 0x00CFFB00};
@@ -214,6 +216,13 @@ EXPORT void uselib_core_user_mode(void *uc, int bits)
     env->hflags |= CPL;
     if (bits == 32) env->hflags |= SS32 | CS32;
 }
+
+/* Selector of ES CS SS DS FS GS; whether code is executed as 64-bit code; CS and SS (0: a program may not have these). */
+EXPORT uint32_t uselib_core_selector(void *uc, int segment) { return env_of(uc)->segs[segment].selector; }
+
+EXPORT int uselib_core_wide(void *uc) { return env_of(uc)->hflags >> 15 & 1; }
+
+EXPORT int uselib_core_set_code(void *uc, int code, int stack) { return core_set_code(env_of(uc), code, stack); }
 
 /* uc_emu_start. An exception of an earlier run, whose handler is the guest kernel's affair, is over: the next one is no double fault.
  * calls: what may be answered within the run (../calls/calls.h); NULL: nothing is, and hooks see the calls. */

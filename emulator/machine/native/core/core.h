@@ -115,6 +115,7 @@ extern void (*core_store64)(Env *env, uint64_t address, uint64_t value, uintptr_
 extern void (*core_store32)(Env *env, uint64_t address, uint32_t value, uintptr_t host_pc);
 extern void (*core_store16)(Env *env, uint64_t address, uint32_t value, uintptr_t host_pc);
 extern uint64_t (*core_load64)(Env *env, uint64_t address, uintptr_t host_pc);
+extern uint32_t (*core_load32)(Env *env, uint64_t address, uintptr_t host_pc);
 extern uint32_t (*core_load16)(Env *env, uint64_t address, uintptr_t host_pc);
 
 /* align.c: whether the program has asked for the alignment check; a check of one access; the CPU's handler put in place. */
@@ -157,6 +158,10 @@ bool core_slice_over(const Env *env); /* the time slice of this CPU is used up *
 
 /* locked.c: the block that is translated next has calls for locked instructions. */
 void core_translate_locked(Env *env);
+
+/* segments.c: where the table of descriptors is; CS and SS (false: a program may not have these). */
+void core_set_descriptors(Env *env, uint64_t host_address);
+bool core_set_code(Env *env, uint16_t code, uint16_t stack);
 
 /* starts.c: emits the start of the block that is translated next; whether a call of this function is the one that it replaces. */
 void core_start_block(Env *env, uint64_t pc);

@@ -228,8 +228,9 @@ Around core_look(Env *env, uint64_t pc)
             uint8_t modrm = core_next(&d);
             if ((modrm & 0x38) == 0x08) substitute(d.length - 1, modrm & ~0x38);          /* test has two numbers */
         } else if (byte >= 0xFE && !d.lock) {
-            uint8_t operation = core_next(&d) >> 3 & 7;
-            if (byte == 0xFE ? operation > 1 : operation == 7) refuse();
+            uint8_t modrm = core_next(&d), operation = modrm >> 3 & 7;
+            bool far = operation == 3 || operation == 5; /* call and jmp, whose operand is in memory */
+            if (byte == 0xFE ? operation > 1 : operation == 7 || (far && modrm >= 0xC0)) refuse();
         } else if ((byte == 0xC6 || byte == 0xC7) && d.rex & 4) substitute(d.rex_at, d.rex & ~4); /* mov: no register that it could extend */
         else if (d.rep && !segment && !d.address_size && (byte == 0xA4 || byte == 0xA5 || byte == 0xAA || byte == 0xAB)) {
             around.string = byte; /* rep movs, rep stos */

@@ -1,8 +1,8 @@
 /* Every file of replacements, one table each. */
 #include "core.h"
 
-extern const Replacement uselib_align[], uselib_bmi[], uselib_calls[], uselib_translate[], uselib_emit[], uselib_host_faults[], uselib_locked[], uselib_starts[], uselib_mmx[], uselib_sse[],
-    uselib_text[], uselib_tlb[], uselib_user[], uselib_x87[],
+extern const Replacement uselib_align[], uselib_bmi[], uselib_calls[], uselib_translate[], uselib_emit[], uselib_host_faults[], uselib_locked[], uselib_starts[], uselib_mmx[], uselib_segments[],
+    uselib_sse[], uselib_text[], uselib_tlb[], uselib_user[], uselib_x87[],
     uselib_x87_memory[];
 
 const Replacement *const uselib_replacements[] = {
@@ -15,6 +15,7 @@ const Replacement *const uselib_replacements[] = {
     uselib_locked,
     uselib_starts,
     uselib_mmx,
+    uselib_segments,
     uselib_sse,
     uselib_text,
     uselib_tlb,
