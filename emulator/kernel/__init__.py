@@ -17,7 +17,7 @@ dispatch.py  from a number and registers to a handler and a result; core.py: the
 process.py   what handlers work on, put together of the parts above and of clock, limits, identity, pids and waiting
 native_answers.py  what native code of the machine may answer of them, and when
 seccomp.py   what a program forbids itself
-vsyscall.py  the page of old system calls
+vsyscall.py  the page of old system calls; legacy_calls.py: calls of i386 in a 64-bit program
 settings.py  what a process can set of itself and its kernel; terminals.py: the guest's terminals
 host_calls.py calls of the host's that Python's modules do not have
 eras.py      what kernels of other years did differently; constants.py: Linux's numbers; errors.py: errors of calls
