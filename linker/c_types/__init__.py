@@ -3,7 +3,7 @@
     types           the graph of types: rows that refer to one another by number
     spelling        a row -> C
     directives      C text without comments and preprocessor lines
-    annotated       C text as people write it -> C that pycparser reads, and what was said beside C
+    annotated       C text as people write it -> C that pycparser reads, and annotations
     preprocess      headers -> one text, by the compiler's preprocessor or without one
     units           that text -> its top-level declarations
     attributes      GNU attributes of a declaration, as markers
@@ -11,7 +11,7 @@
     parse, syntax   pycparser: texts -> trees; questions about trees
     constants       constant expressions
     type_names      which declaration declares which tag or type name
-    declared_types  declarations -> rows (rows, base_types, builtin_types: what it is made of)
+    declared_types  declarations -> rows (with rows, base_types, builtin_types)
     layout          where the members of a structure lie
 
 Nothing is imported here: pycparser costs its import only where it is used.

@@ -1,8 +1,8 @@
 """C text with extensions and comments -> declarations that pycparser reads, and the annotations found in it.
 
-Headers come unpreprocessed: comments, preprocessor lines, `extern "C"`, GNU attributes, `restrict` and their like go (line
-numbers stay), of conditionals the branch that plain C on Linux would take stays, and object-like macros are put in. What the
-decoder can use is kept:
+Headers come unpreprocessed. Comments, preprocessor lines, `extern "C"`, GNU attributes, `restrict` and similar words are removed; line
+numbers stay. Of a conditional the branch that plain C on Linux would take stays. Object-like macros are expanded. Annotations that the
+decoder can use are kept:
 
     __attribute__((format(printf, 2, 3)))   or PRINTF(2), SCANF(2): parameter 2 is a format string
     __attribute__((access(write_only, 1)))  or `out` before a parameter: only written by the function
@@ -38,7 +38,7 @@ _EXTERN_C = re.compile(r'\bextern\s*"C(?:\+\+)?"\s*(\{?)')
 
 @dataclass
 class AnnotatedDeclaration:
-    """One top-level declaration: C, and what stood beside it. Parameters are counted from 0."""
+    """One top-level declaration: C, and its annotations. Parameters are counted from 0."""
 
     line: int
     text: str
@@ -53,7 +53,7 @@ class AnnotatedDeclaration:
 
 
 def _attributes(body: str, declared: AnnotatedDeclaration) -> None:
-    """Takes what it knows from the inside of a GNU attribute."""
+    """Reads the known annotations inside a GNU attribute."""
     match = re.search(r"\b_*format_*\s*\(\s*(?:gnu_)?_*(printf|scanf)_*\s*,\s*(\d+)", body)
     if match:
         declared.format = (match[1], int(match[2]) - 1)
@@ -118,7 +118,7 @@ def annotated(line: int, text: str) -> AnnotatedDeclaration:
 
 
 class _Brackets:
-    """The brackets that are open. Raises FormatError for one that has no partner."""
+    """The open brackets. Raises FormatError for one without a partner."""
 
     def __init__(self, text: str, where: str) -> None:
         self._text, self._where = text, where

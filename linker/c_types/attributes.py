@@ -1,9 +1,9 @@
 """GNU attributes of one C declaration: taken out of the text, because pycparser does not know them, and put back as markers.
 
-An attribute's place in the text says what it is about: behind `struct` or the closing brace of its body, the record; elsewhere the
-declaration, at the top or of a member. What the ABI depends on is kept (layout, calling convention, the symbol's own name); the
-rest goes. A marker is a member `char $r3;` at the start of a record's body (or an enumerator `$r3`), or a member `char $m3;` before the
-member it is about; 3 is the index into `Marked.attributes`. No line is lost, so that line numbers stay.
+An attribute's place in the text says what it applies to: behind `struct` or the closing brace of its body, the record; elsewhere the
+declaration, at the top or of a member. Attributes that the ABI depends on are kept (layout, calling convention, the symbol's own name); the
+others are removed. A marker is a member `char $r3;` at the start of a record's body (or an enumerator `$r3`), or a member `char $m3;` before
+the member it is about; 3 is the index into `Marked.attributes`. No line is lost, so that line numbers stay.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _TOKEN = re.compile(
 @dataclass(frozen=True, slots=True)
 class Attributes:
     """aligned: the expression of `aligned(...)`, "" none. convention as in `FunctionType`. symbol: of an asm label. mode: the
-    machine mode of `mode(DI)`. vector: `vector_size` was there, whose types are not modelled."""
+    machine mode of `mode(DI)`. vector: `vector_size` is present; its types are not modelled."""
 
     packed: bool = False
     aligned: str = ""
@@ -57,14 +57,16 @@ _UNDERLYING = re.compile(r"\s*([A-Za-z_][\w\s]*?)\s*(?=\{)")
 
 @dataclass
 class Marked:
-    """The declaration for pycparser. own: attributes of the declaration as a whole."""
+    """The text for pycparser. own: attributes of the declaration as a whole."""
 
     text: str
     own: Attributes
     attributes: list[Attributes]
 
     def marker(self, name: str, kind: str) -> Attributes | None:
-        """What a member or enumerator of this name marks, if it is a marker of this kind (a header may have such names of its own)."""
+        """The attributes that a member or enumerator of this name stands for, if it is a marker of this kind (a header may have such names of
+        its own).
+        """
         digits = name.removeprefix(kind)
         known = name.startswith(kind) and digits.isascii() and digits.isdigit() and len(digits) < 9
         return self.attributes[int(digits)] if known and int(digits) < len(self.attributes) else None
@@ -89,7 +91,7 @@ def _argument(body: str, match: re.Match[str]) -> str:
 
 
 def parsed(body: str, known: Attributes = NONE) -> Attributes:
-    """`known` and what the inside of an attribute says. Unknown attributes do not change the ABI of C, and are left out."""
+    """`known`, and the attributes in this text. Unknown attributes do not change the ABI of C, and are left out."""
     position = 0
     while match := _ITEM.search(body, position):
         name, argument = match[1], _argument(body, match)
@@ -128,7 +130,7 @@ class _Rewriter:
     attributes: list[Attributes] = field(default_factory=list)
     frames: list[_Braces] = field(default_factory=lambda: [_Braces(False, 0, 0)])
     waiting: Attributes | None = None  # attributes behind `struct`, until its brace or its end
-    tagged: bool = False  # the tag was seen: another word ends the waiting
+    tagged: bool = False  # the tag was seen: another word ends the record's head
     is_enum: bool = False
     closed: _Braces | None = None  # the record whose `}` is the last thing seen
 

@@ -1,4 +1,4 @@
-"""Types that compilers know without any header, and what attributes make of types."""
+"""Types that compilers know without any header, and the effect of attributes on types."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def mode_row(row: Type, mode: str, machine: Machine) -> Type:
 
 
 def va_list_tag(unsigned: TypeId, pointer: TypeId) -> Record:
-    """What a va_list of x86-64 is an array of (psABI figure 3.34)."""
+    """The element type of x86-64's va_list (psABI figure 3.34)."""
     members = (
         RecordMember(name, pointer if name.endswith("area") else unsigned, at) for name, at in _VA_LIST_TAG.items()
     )
@@ -57,5 +57,5 @@ def va_list_tag(unsigned: TypeId, pointer: TypeId) -> Record:
 
 
 def effective_convention(convention: str, machine: Machine) -> str:
-    """A calling convention, or empty if gcc takes no notice of its attribute."""
+    """A calling convention, or empty if gcc ignores its attribute."""
     return convention if convention.partition("(")[0] in _CONVENTIONS[machine] else ""

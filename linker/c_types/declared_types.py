@@ -1,7 +1,7 @@
 """C declarations -> rows of the type graph (types.py), with the layout that the machine's psABI gives them.
 
-Only what is asked for is parsed. A pointer to a structure does not lead into it at once: structures are numbered when they are
-met and completed afterwards, so that no chain of pointers, however long, makes the recursion deep.
+Only requested declarations are parsed. A pointer does not make its structure be read at once: structures are numbered when they are met and
+completed afterwards, so that long chains of pointers cause no deep recursion.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class _Pending:
 class DeclaredTypes:
     """The types of some declarations. `rows` grow as types are asked for; `types()` completes them.
 
-    incomplete: the declarations need not declare all types that they name; those are opaque. Otherwise they are Unknown, and
+    incomplete: the declarations need not declare all types that they name; those are opaque. Without it such types are Unknown, and
     `undeclared` says where they are used. Methods raise FormatError(FILE:LINE: ...) for text that is not C.
     """
 
@@ -100,7 +100,7 @@ class DeclaredTypes:
             try:
                 self.read_enumerators(unit)
             except FormatError:
-                continue  # told where the declaration itself is asked for
+                continue  # reported where the declaration itself is asked for
         return self._constants.get(name)
 
     def read_enumerators(self, unit: TopLevelDeclaration) -> None:
@@ -153,7 +153,7 @@ class DeclaredTypes:
     # -- rows ----------------------------------------------------------------------------------------------------------
 
     def size(self, number: TypeId) -> int:
-        """In bytes; 0 for what has none or is not known."""
+        """The size in bytes; 0 if there is none or it is not known."""
         row = self.rows[number]
         if isinstance(row, Typedef | Qualified):
             return self.size(row.target)
@@ -279,7 +279,7 @@ class DeclaredTypes:
 
     def _parameter(self, node: Any, parsed: ParsedDeclaration) -> TypeId:
         """A parameter's type: arrays and functions become pointers, its own qualifiers do not count (C11 6.7.6.3)."""
-        if isinstance(node, c_ast.ArrayDecl):  # its size may be anything, a variable too
+        if isinstance(node, c_ast.ArrayDecl):  # its size may be any expression, also a variable
             return self.table.row(Pointer(self.type(node.type, parsed), self.machine.word))
         number = self.type(node, parsed)
         row = self.rows[number]

@@ -1,4 +1,4 @@
-"""C text without comments and preprocessor lines, as far as that can be had without a compiler. No line is lost."""
+"""C text without comments and preprocessor lines, as far as that is possible without a compiler. The number of lines stays the same."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def without_comments(text: str) -> str:
 
 
 def _holds(kind: str, rest: str, macros: Macros) -> bool:
-    """Is this branch of a conditional taken? Unknown expressions are taken for true."""
+    """Whether this branch of a conditional is taken. Unknown expressions count as true."""
     name = rest.split()[0] if rest.split() else ""
     if kind in ("ifdef", "ifndef"):
         return (name in macros or name in _KNOWN) == (kind == "ifdef")
@@ -48,7 +48,7 @@ class _Branches:
         return all(now for now, _ in self._taken)
 
     def take(self, kind: str, rest: str, macros: Macros) -> None:
-        """Follows a directive; others than those of conditionals change nothing."""
+        """Follows the directives of conditionals. Others change nothing."""
         if kind in _CONDITIONS:
             holds = _holds(kind, rest, macros)
             self._taken.append((holds, holds))
@@ -63,7 +63,7 @@ class _Branches:
 def preprocessed(
     text: str, macros: Macros | None = None, defined: list[tuple[int, str, str | None]] | None = None
 ) -> str:
-    """Without preprocessor lines: branches not taken and directives blank, object-like macros put in. Never fails.
+    """The text without preprocessor lines: branches not taken and directives are blank, object-like macros are expanded. Never fails.
 
     macros: those defined beforehand. defined: takes a row for each #define that counts: index of its line, name, body (None: the
     macro is function-like).

@@ -59,7 +59,7 @@ def laid_out(members: Iterable[LayoutMember], *, union: bool = False, pack: int 
             if not packed and not pack and units > size // unit:
                 position = _up(position, unit * 8)
             offsets.append(position)
-            if named:  # gcc: the pragma aligns a bit-field's record even where the attribute packs it
+            if named:  # as gcc: the pragma aligns a bit-field's record even where the attribute packs it
                 alignment = max(alignment, min(natural, pack) if pack else unit)
             position += width
         end = max(end, position)

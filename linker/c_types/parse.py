@@ -1,6 +1,6 @@
 """Texts of declarations -> pycparser's trees, one declaration at a time.
 
-C cannot be parsed without knowing which words are names of types: they are declared in front of each text.
+C cannot be parsed without knowing which words are names of types, so these are declared in front of each text.
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ def unparsed(unit: TopLevelDeclaration) -> ParsedDeclaration:
 
 
 class DeclarationParser:
-    """type_names: names of types; incomplete: other words that stand where only a type's name can are taken for one at once, else
-    only where a text makes no sense without."""
+    """type_names: names of types. incomplete: other words in places where only a type's name can stand count as one at once; without it, only
+    where the text cannot be parsed otherwise.
+    """
 
     def __init__(self, type_names: Container[str], incomplete: bool = False) -> None:
         self._type_names, self._incomplete = type_names, incomplete

@@ -1,8 +1,8 @@
 """Headers -> one text without directives, its macros, and from which file and line each line of it is.
 
-With a C compiler it is the compiler's own preprocessor (`cc -E -dD`): what a program that includes these headers sees. Without one,
-`#include "..."` is followed, simple conditions are decided and object-like macros put in; of system headers only the usual type
-names are known then (`SYSTEM_TYPES`).
+A C compiler's own preprocessor does this (`cc -E -dD`), so the text is what a program with these headers sees. Without a compiler, `#include
+"..."` is followed, simple conditions are decided and object-like macros expanded; of system headers only the usual type names are known then
+(`SYSTEM_TYPES`).
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def _unescaped(name: str) -> str:
 
 
 def scanned(output: str) -> PreprocessedText:
-    """What `cc -E -dD` printed."""
+    """Reads the output of `cc -E -dD`."""
     source = PreprocessedText("")
     packs = _Packs()
     lines: list[str] = []
@@ -158,7 +158,7 @@ def _run(command: Sequence[str], directory: str) -> subprocess.CompletedProcess[
 
 
 def _command(files: Sequence[str], settings: Settings, directory: str) -> list[str]:
-    """The preprocessor's command line, but for its input: an empty file behind all headers."""
+    """The preprocessor's command line without its input, an empty file behind all headers."""
     command = [*settings.compiler, "-E", "-x", "c", "-w"]
     command += [f"-I{name}" for name in settings.include_dirs]
     command += [f"-D{name}" for name in settings.defines]
@@ -175,7 +175,7 @@ def _command(files: Sequence[str], settings: Settings, directory: str) -> list[s
 
 
 def with_compiler(files: Sequence[str], settings: Settings) -> PreprocessedText:
-    """Raises FormatError(FILE:LINE, the compiler's words) if a header is not there or stops the preprocessor."""
+    """Raises FormatError(FILE:LINE, the compiler's message) if a header is missing or stops the preprocessor."""
     with tempfile.TemporaryDirectory(prefix="uselib-headers-") as directory:
         done = _run([*_command(files, settings, directory), "-dD", os.devnull], directory)
     if done.returncode:
@@ -188,7 +188,7 @@ def with_compiler(files: Sequence[str], settings: Settings) -> PreprocessedText:
 
 
 def expansions(files: Sequence[str], settings: Settings, names: Sequence[str]) -> dict[str, str]:
-    """What macros expand to behind all headers, with function-like ones put in: by the compiler, which knows how. {} without one."""
+    """The expansions of macros behind all headers, function-like macros included, as the compiler makes them. {} without a compiler."""
     if not settings.compiler or not names:
         return {}
     with tempfile.TemporaryDirectory(prefix="uselib-headers-") as directory:

@@ -13,7 +13,7 @@ class RowTable:
         self.numbers: dict[object, TypeId] = {}
 
     def number(self, key: object, row: Type) -> TypeId:
-        """The number of a key; if it has none, that of `row`, which is added."""
+        """The number of a key. If it has none, `row` is added under it."""
         number = self.numbers.get(key)
         if number is None:
             number = self.numbers[key] = len(self.rows)
@@ -21,7 +21,7 @@ class RowTable:
         return number
 
     def row(self, row: Type) -> TypeId:
-        """The number of a type that is told by its own contents."""
+        """The number of a type, identified by its contents."""
         return VOID if isinstance(row, Void) else self.number(row, row)
 
     def plain(self, number: TypeId) -> Type:

@@ -1,4 +1,4 @@
-"""Types spelled as C, for the words of findings."""
+"""Types spelled as C, for the text of findings."""
 
 from __future__ import annotations
 

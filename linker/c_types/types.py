@@ -123,7 +123,7 @@ class FunctionType:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """What a reader could not follow (damaged or unsupported debug information); never equal to anything, and said in the report."""
+    """A type that a reader could not follow (damaged or unsupported debug information). It is equal to no type, and the report names it."""
 
     reason: str
 

@@ -1,6 +1,7 @@
-"""A preprocessed text -> its top-level declarations, each with its place; what they declare, as far as that shows without parsing.
+"""A preprocessed text -> its top-level declarations, each with its place, and the names they declare, as far as those are visible without
+parsing.
 
-System headers hold thousands of declarations of which an interface uses a few: only those that are asked for are parsed.
+System headers hold thousands of declarations, and an interface uses a few of them: only requested ones are parsed.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ conventions.py    calling conventions of i386, which gcc does not record
 interface.py      exported names -> their types; what a program declares and knows
 functions.py      one function at a time, for the tracer
 
-A static check reads megabytes of debug information to answer questions about a few hundred names, so nothing is decoded
-that no name leads to: of most entries only the length is looked at. Damage never raises: the name concerned has no type,
-or a type has an Unknown in it, and a sentence for the report says which.
+A static check reads megabytes of debug information to answer questions about a few hundred names, so only entries that a name leads to are
+decoded, and of most entries only the length is read. Damage never raises: the name concerned has no type, or a type has an Unknown in it, and
+a sentence for the report says which.
 """

@@ -1,9 +1,9 @@
-"""Abbreviations, compiled: how many bytes an entry has, and how to decode those attributes that anybody here asks for.
+"""Abbreviations, compiled: how many bytes an entry has, and how to decode the attributes that the readers use.
 
 An abbreviation (7.5.3 of the standard) is a tag and a list of (attribute, form). Most forms have a fixed size, so an
 entry is a few runs of fixed size with a string or a LEB128 number between them. Each run becomes one `Struct` that
 unpacks the wanted attributes and pads over the others. Nearly every entry that has children in GCC's output begins
-with a fixed run that holds DW_AT_sibling: those are skipped whole. What compilers leave out is walked over.
+with a fixed run that holds DW_AT_sibling: those are skipped whole. An entry without DW_AT_sibling is skipped child by child.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class Damage(Exception):
     """Debug information that cannot be followed; the text says why. Public functions of this package catch it where they say so."""
 
 
-# What the interpreter of steps does at a form without fixed size.
+# Steps for a form without fixed size.
 ULEB, SLEB, STRING, BLOCK1, BLOCK2, BLOCK4, BLOCK = range(-1, -8, -1)
 
 _LEB128 = "F_UDATA F_REF_UDATA F_STRX F_ADDRX F_LOCLISTX F_RNGLISTX F_GNU_ADDR_INDEX F_GNU_STR_INDEX"
@@ -43,7 +43,7 @@ _FIXED = {form: size for size, forms in _SIZES.items() for form in dw.numbers(fo
 _OFFSETS = dw.numbers("F_STRP F_LINE_STRP F_SEC_OFFSET F_STRP_SUP F_GNU_REF_ALT F_GNU_STRP_ALT")
 _CODES = {1: "B", 2: "H", 4: "I", 8: "Q", 3: "3s", 16: "16s", 0: "0s"}
 
-# The attributes that somebody asks for, by what their value must be; all others are skipped.
+# The attributes that the readers use, by the kind of their value; all others are skipped.
 _STRINGS = dw.numbers("NAME COMP_DIR PRODUCER LINKAGE_NAME MIPS_LINKAGE_NAME DWO_NAME GNU_DWO_NAME")
 _REFERENCES = dw.numbers("ABSTRACT_ORIGIN SPECIFICATION TYPE SIGNATURE")
 _CONSTANTS = dw.numbers(
@@ -63,7 +63,7 @@ _NOT_CONSTANTS = _STRING_FORMS | _REFERENCE_FORMS | _BLOCK_FORMS
 
 
 def _wanted(attribute: int, form: int) -> bool:
-    """Is it asked for, in a form that is understood? Numbers that are computed at run time count as absent.
+    """Whether the attribute is used and its form understood. Numbers that are computed at run time count as absent.
 
     Raises Damage for a name whose form is not a string's, and for a reference whose form is not a reference's.
     """

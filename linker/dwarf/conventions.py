@@ -1,11 +1,11 @@
-"""Calling conventions of i386 functions, deduced: GCC leaves regparm, stdcall, fastcall and thiscall out of debug information.
+"""Deduces the calling conventions of i386 functions: GCC leaves regparm, stdcall, fastcall and thiscall out of debug information.
 
 What it does record is where each parameter is when the function is entered: on the stack (DW_OP_fbreg N, N >= 0, the
 frame's base being the address behind the return address), or in a register (DW_OP_regN, or at -O0 a local variable
-that the first instructions store a register to). And whether the function takes its arguments off the stack is in its code: `ret` or `ret N`.
+that the first instructions store a register to). The function's code says whether it removes its arguments from the stack: `ret` or `ret N`.
 
-    registers in order      taken off    convention
-    none                    nothing      the standard one (System V psABI, i386); a hidden pointer for the result is taken off
+    registers in order      removed      convention
+    none                    nothing      the standard one (System V psABI, i386); a hidden pointer for the result is removed
     none                    all          stdcall
     eax, edx, ecx           nothing      regparm(number of registers)
     ecx, then edx           all          fastcall
@@ -59,7 +59,7 @@ def deduce(
 
 
 def by_options(producer: str) -> str:
-    """The convention that compiler options give every function: GCC notes them in DW_AT_producer."""
+    """The convention that compiler options give every function. GCC records the options in DW_AT_producer."""
     for word in producer.split():
         if word.startswith("-mregparm=") and word != "-mregparm=0":
             return f"regparm({word.partition('=')[2]})"
@@ -110,7 +110,7 @@ def _named(registers: list[int], stack: list[tuple[int, int]], code: bytes) -> s
 
 
 def _taken(code: bytes, expected: int) -> int | None:
-    """How many bytes of arguments the function takes off the stack: by the `ret` at its end, or the only kind there is."""
+    """How many bytes of arguments the function removes from the stack: by the `ret` at its end, or by the only kind of `ret` that it has."""
     if code[-1:] == b"\xc3":
         return 0
     if code[-3:-2] == b"\xc2":
@@ -170,8 +170,9 @@ def _where(
 
 
 def _stores(code: bytes) -> dict[int, _Where]:
-    """What the function's first instructions store in local variables, by the offset from %ebp: the register with which it was
-    entered, or the place on the stack (its offset from %ebp). The first store to a place counts."""
+    """The stores of the function's first instructions to local variables, by the offset from %ebp: an argument register, or a place on the
+    stack (its offset from %ebp). The first store to a place counts.
+    """
 
     def signed(text: bytes) -> int:
         return int.from_bytes(text, "little", signed=True)

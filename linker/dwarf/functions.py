@@ -1,7 +1,7 @@
-"""One function at a time: what a tracer asks for, which shows the few functions that a program calls.
+"""Looks up one function at a time, for the tracer, which shows the few functions that a program calls.
 
-The names of all functions are read once, when the object is made. An entry is decoded, and the types that it names, when the
-function is asked for.
+The names of all functions are read once, when the object is made. A function's entry and its types are decoded when the function is asked
+for.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class FoundFunction(NamedTuple):
 
 
 class FunctionLookup:
-    """The functions that one file's debug information describes: definitions, and the declarations of what it calls.
+    """The functions in one file's debug information: definitions, and declarations of functions that it calls.
 
     graph: the types read so far. problems: a sentence for each unit that cannot be read, in full or in part.
     """

@@ -4,7 +4,7 @@ Types refer to one another in cycles, always through a record: a record gets its
 from a queue; every other kind of type is made from its parts. So no recursion goes through a record, and a cycle
 without one is damage.
 
-A record that one unit only declares and another defines is the one that is defined. Two units that define the same
+A record that one unit only declares counts as the one that another unit defines. Two units that define the same
 tag have the same record if name, place, size and members are alike; otherwise each keeps its own.
 """
 
@@ -64,7 +64,7 @@ class Graph:
         self.reasons: dict[str, int] = {}
         self.problems: dict[str, None] = {}
         self._numbers: dict[int, int] = {}  # offset of an entry -> row
-        self._rows: dict[Any, int] = {}  # what makes a type the same -> row
+        self._rows: dict[Any, int] = {}  # identity of a type -> row
         self._waiting: dict[
             int, tuple[Unit, list[AttributeValues]]
         ] = {}  # rows of records -> their members, not read yet
@@ -299,7 +299,7 @@ class Graph:
         return size_of(self.rows, self.type_of(unit, values)) or 0
 
     def usual_convention(self, unit: Unit) -> str:
-        """What a unit's compiler options make of every function; empty for the standard convention."""
+        """The convention that a unit's compiler options give every function; empty for the standard one."""
         if self.word != 4:
             return ""
         if unit.number not in self._conventions:
@@ -349,7 +349,7 @@ class Graph:
         return row
 
     def _definition(self, kind: str, name: str, unit: Unit, values: AttributeValues) -> int | None:
-        """The row of the type that this declaration means, if a unit defines it."""
+        """The row of the type behind this declaration, if a unit defines it."""
         places = self.index.records.get((kind, name)) if name else None
         if not places:
             return None

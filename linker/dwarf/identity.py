@@ -9,7 +9,7 @@ from uselib.linker.dwarf.units import ELSEWHERE, AttributeValues, Information, U
 
 
 def member_identity(information: Information, unit: Unit, member: AttributeValues) -> tuple[Any, ...]:
-    """What of a member is compared to tell whether two units mean the same record; its type by kind and name only."""
+    """The facts of a member that are compared to decide whether two units mean the same record. Its type counts by kind and name only."""
     kind: tuple[Any, ...] = ()
     at = member.get(dw.TYPE, ELSEWHERE)
     if at >= 0:

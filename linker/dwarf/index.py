@@ -1,7 +1,7 @@
 """Names: which entries declare or define functions, variables and types, found by one pass over the outer level of each unit.
 
-In C everything that a library offers or a program uses stands there. In C++ namespaces and classes are entered too,
-and what lies in them has their names in front.
+In C all names that a library offers or a program uses are at that level. In C++ namespaces and classes are entered too; names in them get the
+scopes' names in front.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class NameIndex:
 
 
 def build(information: Information) -> NameIndex:
-    """The index of all units. A unit that is damaged gives what stands before the damage, and a sentence."""
+    """The index of all units. A damaged unit gives the names before the damage, and a sentence."""
     index = NameIndex()
     where = information.sections.where
     for unit in information.units:
@@ -155,7 +155,7 @@ def _name(information: Information, unit: Unit, rows: list[tuple[int, Abbreviati
 
 
 def _declares(information: Information, unit: Unit, start: int, abbreviation: Abbreviation) -> bool:
-    """Is it a declaration without contents?"""
+    """Whether it is a declaration without contents."""
     return abbreviation.has(dw.DECLARATION) and bool(information.entry(unit, start)[1].get(dw.DECLARATION))
 
 
@@ -188,7 +188,7 @@ def symbol_name(values: AttributeValues) -> str:
 
 
 def without_types(unit: Unit) -> bool:
-    """Compiled with -g1: lines and names of functions only. Then an entry without a type does not mean void."""
+    """Whether it was compiled with -g1, which records only lines and names of functions. Then an entry without a type does not mean void."""
     return not any(abbreviation.has(dw.TYPE) for abbreviation in unit.table.values())
 
 
@@ -206,7 +206,7 @@ def _rank(information: Information, place: EntryPlace) -> int:
 def _enter(
     information: Information, unit: Unit, start: int, body: int, prefix: str, index: NameIndex, depth: int
 ) -> None:
-    """What lies in a namespace or class of C++."""
+    """Enters the names in a namespace or class of C++."""
     abbreviation, values, at = information.entry(unit, start)
     if abbreviation is None or depth > _DEEPEST:
         return

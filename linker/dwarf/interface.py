@@ -1,4 +1,4 @@
-"""Exported names -> their types: what the rest of the ABI check asks of debug information."""
+"""Exported names -> their types, for the rest of the ABI check."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Typed:
 
 @dataclass(frozen=True)
 class Interface:
-    """typed: there are types at all. unknown: a sentence for whatever could not be read."""
+    """typed: whether there are types at all. unknown: a sentence for each part that could not be read."""
 
     types: ct.Types = field(default_factory=ct.Types)
     typed: bool = False
@@ -57,8 +57,8 @@ def read_interface(
     """The types of `functions` and `data` (by any keys) and all they reach.
 
     Names without an entry of their own (aliases) are found by their address. records: also every structure, union and
-    enumeration that is defined, as a program's knowledge. Never raises; `unknown` says what is missing, but not which names
-    have no type: that is to be seen.
+    enumeration that is defined, as a program's knowledge. Never raises. `unknown` says what is missing; names without a type are not listed
+    there.
     """
     information = Information(sections)
     index = names.build(information)
@@ -175,7 +175,7 @@ def _variables(information: Information, index: NameIndex) -> dict[int, list[Ent
 
 
 def _records(graph: Graph, index: NameIndex) -> dict[str, ct.TypeId]:
-    """Everything defined, by tag, and what has only a typedef's name by that."""
+    """All definitions by tag; those that have only a typedef's name, by that."""
     result: dict[str, ct.TypeId] = {}
     for (kind, name), places in index.records.items():
         rows = list(dict.fromkeys(graph.number(place.unit, place.offset) for place in places))
@@ -195,7 +195,7 @@ def _records(graph: Graph, index: NameIndex) -> dict[str, ct.TypeId]:
 def _with_conventions(
     graph: Graph, wanted: Mapping[str, WantedSymbol], found: Mapping[str, Typed]
 ) -> tuple[dict[str, Typed], list[str]]:
-    """The functions with the calling conventions that debug information leaves out, and those for which that cannot be told."""
+    """The functions with the calling conventions that debug information leaves out, and the functions for which these cannot be deduced."""
     from uselib.linker.dwarf.conventions import deduce  # i386 only
 
     result, undecided = dict(found), []

@@ -1,9 +1,8 @@
 """Line programs (6.2.5 of the standard): address -> file and line.
 
-A unit whose addresses are one range says so in its first entry, and its program is run when the first address in that range is
-asked for. The other programs are run at the first question that those cannot answer: units of several ranges do not say which (and
-gcc's strict DWARF 2 names only the first of them). Damage never raises: the rows before it count, and a unit whose header is damaged
-has none.
+The first entry of a unit gives its range of addresses if there is only one, and the unit's program is run when the first address in that
+range is asked for. The other programs are run at the first address that those do not cover: units of several ranges do not list them (and
+gcc's strict DWARF 2 names only the first). Damage never raises: the rows before it count, and a unit with a damaged header has none.
 """
 
 from __future__ import annotations
@@ -70,14 +69,14 @@ class LineTables:
         return None
 
     def _covering(self, address: int) -> LineSequence | None:
-        """The sequence that begins last of those that cover an address: what a linker dropped has sequences from 0 on."""
+        """Of the sequences that cover an address, the one that begins last: sections that a linker dropped have sequences from 0 on."""
         for index in range(bisect_right(self._starts, address) - 1, -1, -1):
             if address < self._sequences[index].end:
                 return self._sequences[index]
         return None
 
     def _read(self, address: int, reads_all: bool) -> None:
-        """Run the programs of units that say they cover an address, or all that have not been run."""
+        """Runs the programs of units that cover an address by their first entries, or all that have not been run."""
         chosen: list[tuple[int, int, int]] = []
         kept: list[tuple[int, int, int]] = []
         for entry in self._waiting:
@@ -105,14 +104,15 @@ def _table_of(information: Information, unit: Unit) -> int:
 
 
 def _range(unit: Unit) -> tuple[int, int]:
-    """The addresses that a unit says it covers; none if it names no range. DW_AT_high_pc is an address or a size, by its form: the wider
-    range is taken, which costs only a program that is run early."""
+    """The range of addresses in a unit's first entry, or none. DW_AT_high_pc is an address or a size, by its form. The wider range is taken;
+    the only cost is that a program may run early.
+    """
     low, high = unit.top.get(dw.LOW_PC, 0), unit.top.get(dw.HIGH_PC, 0)
     return (low, max(high, low + high)) if high else (0, 0)
 
 
 def sequences(data: bytes, header: LineHeader) -> Iterator[LineSequence]:
-    """Run a line program. Rows without DW_LNE_end_sequence behind them belong to no sequence, as the standard has it."""
+    """Runs a line program. Rows without DW_LNE_end_sequence behind them belong to no sequence (6.2.5 of the standard)."""
     rows: list[LineRow] = []
     names = list(header.names)
     try:

@@ -36,14 +36,14 @@ class LineHeader(NamedTuple):
 
 
 class LineTableFiles:
-    """File names of each unit, read when the first is asked for. What is damaged has no names."""
+    """File names of each unit, read when the first is asked for. A damaged table has no names."""
 
     def __init__(self, information: Information) -> None:
         self._information = information
         self._known: dict[tuple[int, int], tuple[str, ...]] = {}
 
     def name(self, unit: Unit, number: int) -> str:
-        """File `number` of a unit; empty if it is not to be found."""
+        """File `number` of a unit; empty if there is none."""
         at = unit.top.get(dw.STMT_LIST, -1)
         if at < 0:
             return ""

@@ -1,4 +1,4 @@
-"""Numbers that entries give in several ways: offsets of members, elements of arrays, values of enumerators."""
+"""Numbers that entries encode in several ways: offsets of members, elements of arrays, values of enumerators."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _FIRST = 0x1000
 
 
 class ObjectLines:
-    """The line tables of one object file. What is damaged has no lines."""
+    """The line tables of one object file. A damaged one has no lines."""
 
     def __init__(self, file: elf.ElfFile) -> None:
         self._addresses: dict[int, int] = {}

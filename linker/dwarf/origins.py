@@ -1,4 +1,4 @@
-"""Entries that leave what they have in common with another entry to that one."""
+"""Entries that refer to another entry for the attributes that both share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the debug sections of an ELF file are: in it, compressed or not, or in a separate file beside it (.gnu_debuglink)."""
+"""The debug sections of an ELF file: in the file, compressed or not, or in a separate file beside it (.gnu_debuglink)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Sections:
 def find(file: elf.ElfFile, path: str) -> Sections | None:
     """The debug sections of a file, or of the debug file that it names; None if there are none.
 
-    What is named but missing, foreign or damaged is said in `problems` (then `info` may be empty).
+    `problems` names sections and files that are missing, foreign or damaged (then `info` may be empty).
     """
     problems: list[str] = []
     contents = _contents(file, path, problems)
@@ -53,7 +53,7 @@ def find(file: elf.ElfFile, path: str) -> Sections | None:
 
 
 def own(file: elf.ElfFile, path: str) -> Sections | None:
-    """The debug sections that are in the file itself; None if there are none. `problems` says what is damaged."""
+    """The debug sections in the file itself; None if there are none. `problems` names damaged ones."""
     problems: list[str] = []
     contents = _contents(file, path, problems)
     return _sections(path, contents, problems) if contents.get("info") or problems else None

@@ -1,8 +1,8 @@
 """Units and entries of .debug_info (and of .debug_types, which is read as if it stood behind it).
 
 `Information.entry(unit, offset)` decodes one entry; `children` gives those below it; references come out as offsets, strings as
-str, numbers as int, expressions as bytes. Anything out of order raises Damage, or struct.error, IndexError or
-KeyError where an explicit check would cost more than it says: callers catch DAMAGE around each name that they look up.
+str, numbers as int, expressions as bytes. Damage in the data raises Damage, or struct.error, IndexError or KeyError where an explicit check
+would be too slow: callers catch DAMAGE around each name that they look up.
 """
 
 from __future__ import annotations
@@ -234,7 +234,7 @@ class Information:
         return at, size
 
     def _value(self, unit: Unit, form: int, value: Any, indexed: bool) -> Any:
-        """The meaning of a number of any form."""
+        """The value of a number of any form."""
         if form in _REFERENCES:
             return unit.start + value
         if form in _PLAIN:

@@ -1,4 +1,4 @@
-"""The symbols of a finished link as the old formats number them: sections from 1, 0 undefined, -1 absolute (coff(4))."""
+"""The symbols of a finished link, with section numbers as in the old formats: sections from 1, 0 undefined, -1 absolute (coff(4))."""
 
 from __future__ import annotations
 

@@ -7,13 +7,13 @@ calling convention of the machine (psABI: rdi, rsi; the stack on i386):
 
 For each segment of the descriptor (layout: formats/notes.py): the file part, MAP_PRIVATE and with exactly its
 protection (of the first segment only what lies behind the first page); zeroes behind the file's bytes on the last file
-page of a writable segment; anonymous memory for the rest. Nothing is ever mapped over something else: kernels
-before 4.17 take the flag NOREPLACE for a hint, so an answer other than the address asked for is unmapped and is -EEXIST.
-What was mapped before a failure stays: the program ends anyway.
+page of a writable segment; anonymous memory for the rest. No mapping ever replaces another: kernels before 4.17 ignore the flag NOREPLACE and
+take the address as a hint, so a mapping at another address than requested is unmapped again, and the result is -EEXIST. Mappings made before
+a failure stay, since the program ends anyway.
 
-A C library that maps all others, as BSD/OS's did (`mkshlib --bootstrap FUNCTION`), has a second entry behind it, the header's
-`continuation`. It calls the first entry and then jumps to that function with the same arguments and a third one, which it passes on
-unread. Programs of scheme `mmap` call the first entry.
+A C library that maps all others, as BSD/OS's did (`mkshlib --bootstrap FUNCTION`), has a second entry behind it, the header's `continuation`.
+It calls the first entry and then jumps to that function with the same arguments and a third one, which it passes on unchanged. Programs of
+scheme `mmap` call the first entry.
 
 The code is the same for every library: it reads all that it needs from the descriptor, and it has no relocations.
 """

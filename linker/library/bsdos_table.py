@@ -1,13 +1,12 @@
-"""BSD/OS's map of libraries and load addresses, and the table that a program carries, which shlicc makes from it.
+"""BSD/OS's map of libraries and load addresses, and the table that shlicc makes from it for a program.
 
 The map is a text file, one library a line, `#` begins a comment:
 
     /shlib/libc_s.1.0.0    0x60000000     # the library's path, and the address it is loaded at
 
-From the libraries that a program is linked with, `shlicc` writes an assembler file with an array of {name, address}, which any
-assembler and linker can take: no linker needs to know anything of shared libraries. The C library comes first, because
-start-up maps it alone and hands it the table. What BSD/OS's own array looked like was not found; this layout is ours
-(struct uselib_place of runtime/include/uselib.h).
+From the libraries that a program is linked with, `shlicc` writes an assembler file with an array of {name, address}, which any assembler and
+linker can take: the linker need not know about shared libraries. The C library comes first, because start-up maps it alone and passes it the
+table. BSD/OS's own layout of the array is not known; this one is ours (struct uselib_place of runtime/include/uselib.h).
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ def parse_map(text: str, file: str) -> LibraryMap:
         if len(words) != 2:
             problems.add(
                 where,
-                "a library's path and its load address should be here, and nothing else",
+                "write a library's path and its load address, and nothing else",
                 remedy="`uselib shlicc --print-map DIR` writes such a file",
             )
             continue

@@ -21,7 +21,7 @@ _INIT_SECTIONS = {
 
 
 def refuse(files: Sequence[ObjectFile]) -> None:
-    """Raises LinkError with everything that cannot be in a target library: TLS, IFUNC, .init and .fini code."""
+    """Raises LinkError with everything that a target library cannot have: TLS, IFUNC, .init and .fini code."""
     problems = Diagnostics()
     for file in files:
         if file.stub is not None:
@@ -46,7 +46,7 @@ def refuse(files: Sequence[ObjectFile]) -> None:
             if symbol.info & 15 == elf.STT_GNU_IFUNC and symbol.section:
                 problems.add(
                     file.where,
-                    "an indirect function (IFUNC) is resolved at start-up, which a fixed-address library is not",
+                    "an indirect function (IFUNC) is resolved at start-up, and a fixed-address library is not",
                     symbol=file.strings[symbol.name],
                     remedy="choose the implementation in the function itself",
                 )
@@ -64,7 +64,7 @@ def _symbol_in(file: ObjectFile, section: InputSection) -> str:
 
 
 def conflicts(resolution: Resolution, exports: Exports, used: Iterable[InputStub]) -> Iterator[Diagnostic]:
-    """Warnings of names that this library exports although a library that it refers to (`used`) has them too."""
+    """Warns of names that both this library and a library that it refers to (`used`) export."""
     libraries = set(map(id, used))
     for name, file, library in resolution.conflicts:
         if id(library) in libraries and name in exports.functions.keys() | exports.data.keys():

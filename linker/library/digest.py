@@ -36,5 +36,5 @@ def digest_offset(data: bytes, where: str) -> int:
 
 
 def digest(data: bytes, where: str) -> bytes:
-    """The digest as the file's bytes give it, whatever the note says. Raises FormatError."""
+    """The digest computed from the file's bytes; the note's value does not count. Raises FormatError."""
     return digest_at(data, digest_offset(data, where))

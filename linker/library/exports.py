@@ -1,4 +1,4 @@
-"""What a target library exports, and what references to its functions get.
+"""The exports of a target library, and the addresses that references to its functions get.
 
 The rule: every global or weak definition of the library's own members with default or protected visibility, less
 `#hide`, plus `#export` and `#branch`. Functions get slots; data keep their own addresses. Members of private archives (compiler
@@ -49,7 +49,7 @@ class Exports:
 
 
 def is_function(symbol: Symbol) -> bool:
-    """A function by its type, or, where assembler source gave no type, by its section."""
+    """Whether it is a function: by its type, or, where assembler source gave no type, by its section."""
     if symbol.type == elf.STT_FUNC:
         return True
     return (
@@ -58,7 +58,7 @@ def is_function(symbol: Symbol) -> bool:
 
 
 def place_of(symbol: Symbol) -> str:
-    """Where a symbol is defined, for messages."""
+    """The place where a symbol is defined, for messages."""
     return symbol.file.where if symbol.file is not None else "mkshlib"
 
 
@@ -67,7 +67,7 @@ def choose(
 ) -> tuple[dict[str, Symbol], dict[str, Symbol]]:
     """The exported (functions, data). `own`: ids of the files whose definitions count.
 
-    Raises LinkError: #branch or #export names what is not there.
+    Raises LinkError if #branch or #export names a symbol that no object defines.
     """
     functions: dict[str, Symbol] = {}
     data: dict[str, Symbol] = {}
@@ -91,7 +91,7 @@ def choose(
             problems.add(where, what, symbol=name, remedy="" if name in data else "reserve its slot with .empty_slot")
     for name in export:
         if not any(c in name for c in "*?[") and name not in functions and name not in data:
-            problems.add(spec.where or "mkshlib", "is to be exported, but no object defines it", symbol=name)
+            problems.add(spec.where or "mkshlib", "cannot be exported: no object defines it", symbol=name)
     problems.raise_if_any()
     return functions, data
 

@@ -1,4 +1,4 @@
-"""mkshlib's files, put in place all together or not at all."""
+"""Puts mkshlib's files in place: all of them or none."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def write(target_bytes: bytes, library: stub.StubContents, directory: str | Path
         _stage(pending, target, target_bytes, 0o777)
         for temporary, final in pending:
             _check_place(temporary, final)
-        # only renames follow: all steps that can fail are done
+        # all steps that can fail are done; only renames follow
         for temporary, final in pending:
             if final.is_dir():
                 old = Path(tempfile.mkdtemp(prefix=f".{final.name}.old.", dir=final.parent))
@@ -53,14 +53,14 @@ def _stage(pending: list[tuple[Path, Path]], path: Path, data: bytes, mode: int)
         with os.fdopen(descriptor, "wb") as file:
             _write_sparse(file, data)
         os.chmod(name, permissions(mode))
-    except OSError as failure:  # of a full disk the exception has no name, else the temporary one
+    except OSError as failure:  # the exception has no name for a full disk, else the temporary one
         raise OSError(failure.errno, failure.strerror, str(path)) from None
 
 
 def _write_sparse(file: BinaryIO, data: bytes) -> None:
     """Writes `data`, leaving holes where whole pages are zero: a target library has gaps for growth."""
     zero = bytes(PAGE)
-    start = 0  # of what is not yet written
+    start = 0  # of the part not yet written
     for at in range(0, len(data), PAGE):
         if data[at : at + PAGE] == zero:
             if at > start:
@@ -80,12 +80,12 @@ def _stage_directory(pending: list[tuple[Path, Path]], path: Path, library: stub
 
 
 def _check_place(temporary: Path, final: Path) -> None:
-    """Only a stub directory is ever replaced by one, and only a file by a file. Raises LinkError."""
+    """Only a stub directory may be replaced by one, and only a file by a file. Raises LinkError."""
     if temporary.is_dir():
         if final.exists() and not stub.is_stub(final):
-            raise error(str(final), "is there already and is not a stub library", remedy="move it away")
+            raise error(str(final), "exists already and is not a stub library", remedy="move it away")
     elif final.is_dir():
-        raise error(str(final), "is a directory, where a file is to be written", remedy="move it away")
+        raise error(str(final), "is a directory, and mkshlib needs its name for a file", remedy="move it away")
 
 
 def _remove(path: Path) -> None:

@@ -1,7 +1,7 @@
-"""Interposable functions: the pointers that System V's libraries had in their sources, here without changes to the sources.
+"""Interposable functions: calls through pointers, as System V's libraries had them in their sources, without changes to the sources.
 
 A function marked interposable (`--interposable malloc,free`, or `#interposable` and `#init` in a specification file)
-is called by the library through a pointer, so that a program's own definition serves the library too:
+is called by the library through a pointer, so that the library uses a program's own definition too:
 
     .interpose_thunks   f$thunk:    FF 25 ....   jmp *[f$pointer]    x86-64: rip-relative; i386: absolute
                                     CC CC        int3 x 2
@@ -15,7 +15,7 @@ The stub library carries, in section `uselib_interpose`, for each pointer a trip
 the program's link its own definition wins; start-up stores the symbol's value in the pointer if it is not the slot.
 
 `#init` lines whose pointer is a variable of the library itself (`void *(*_libfoo_malloc)()`, the way SVR3's
-libraries were written) get no thunk: the library's source does the indirect call, and the triple does the rest.
+libraries were written) get no thunk: the library's source makes the indirect call, and the stub library has the triple.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ SECTION = "uselib_interpose"
 
 @dataclass(frozen=True)
 class Interposition:
-    """What one triple says: `pointer` is set to the program's `symbol` unless that is the library's own `slot`.
+    """A triple: `pointer` is set to the program's `symbol` unless that is the library's own `slot`.
 
-    slot is 0 where the library has no definition of its own (an import that only the program can give).
+    slot is 0 if the library has no definition of its own (an import that only the program defines).
     member: the stub member that carries the triple; empty for library.o.
     """
 
@@ -65,15 +65,15 @@ def thunk(machine: Machine, address: int, pointer: int) -> bytes:
 class InterposableFunctions:
     """The interposable functions of a library.
 
-    made: those with a thunk and a pointer that mkshlib makes, in order of thunks and pointer words.
-    declared: those with a pointer variable of the library's own: (function, pointer variable, stub member with the triple).
+    made: those with a thunk and a pointer that mkshlib makes, in order of thunks and pointer words. declared: those with a pointer variable
+    in the library: (function, pointer variable, stub member with the triple).
     """
 
     made: tuple[str, ...] = ()
     declared: tuple[tuple[str, Symbol, str], ...] = ()
 
     def pointer_names(self) -> frozenset[str]:
-        """The places that uselib_interpose triples hold: pointers made here, and variables of the library."""
+        """The pointers in uselib_interpose triples: those made here, and variables of the library."""
         made = {name + POINTER_SUFFIX for name in self.made}
         return frozenset(made | {pointer.name for _, pointer, _ in self.declared})
 
@@ -102,6 +102,6 @@ def interposable_functions(
             why = "is not a function that this library exports"
             if known is not None and known.file is not None and known.file.stub is not None:
                 why += f"; {known.file.stub.file_name} has it"
-            problems.add(spec.where, why, symbol=name, remedy="take it off the interposable functions")
+            problems.add(spec.where, why, symbol=name, remedy="remove it from the interposable functions")
     problems.raise_if_any()
     return InterposableFunctions(jump_table.default_order(made), tuple(declared))

@@ -1,7 +1,7 @@
 """The jump table: equal-sized slots at fixed addresses, through which programs reach a library's functions.
 
     E9 xx xx xx xx   jmp rel32      S - (address of the slot + 5)
-    CC CC CC         int3 x 3       padding to 8 bytes; nothing ever runs it
+    CC CC CC         int3 x 3       padding to 8 bytes, never run
 
 An empty slot (reserved for a later function) traps:
 
@@ -35,7 +35,7 @@ _PADDING = b"\xcc" * (SLOT_SIZE - JUMP_SIZE)
 
 @dataclass(frozen=True)
 class JumpSlot:
-    """A slot as it stands in a file: where it leads to, or None for an empty or retired one or bytes that are not a slot."""
+    """A slot in a file: its target, or None for an empty or retired one or bytes that are not a slot."""
 
     number: int
     address: int
@@ -72,8 +72,8 @@ def numbering(
 
     `branch` gives the numbers of some names (specification file); a name with several takes the highest, and its
     lower slots lead to it as well. `kept` are slots that names have had since an earlier release; `branch` has been
-    checked against them. Names that neither speaks of follow in default order, behind the highest number of both and behind
-    slot `reserved`, the highest that the file or the earlier release speaks of.
+    checked against them. All other names follow in default order, behind the highest number of both and behind slot `reserved`, the highest
+    that the file or the earlier release mentions.
     """
     branch, slots = branch or {}, dict(kept or {})
     wanted = set(names)
@@ -85,7 +85,7 @@ def numbering(
         slots[count] = name
     number_of: dict[str, int] = {}
     for number in sorted(slots):
-        number_of[slots[number]] = number  # the highest comes last and stays
+        number_of[slots[number]] = number  # the highest comes last, so it stays
     return number_of, slots, count
 
 

@@ -77,7 +77,9 @@ class Placed:
 
 @dataclass(frozen=True)
 class _Ends:
-    """Addresses of the loaded sections. text, file, memory: ends of the text, of what is in the file, of all; data: start of the data, or 0."""
+    """Addresses of the loaded sections. text, file, memory: ends of the text, of the bytes in the file, and of all memory. data: start of the
+    data, or 0.
+    """
 
     text: int
     data: int
@@ -85,7 +87,7 @@ class _Ends:
     memory: int
 
     def segments(self, base: int) -> tuple[Segment, ...]:
-        """What the bootstrap maps."""
+        """The segments that the bootstrap maps."""
         text = Segment(base, self.text - base, 0, self.text - base, READ | EXEC)
         if not self.data:
             return (text,)
@@ -126,7 +128,7 @@ class LibraryLayout:
     def place(self, section: InputSection) -> Placement | None:
         order = self.exported.get(id(section))
         if order is not None:
-            section.flags &= ~(SHF_MERGE | SHF_STRINGS)  # programs know its symbols' addresses: nothing may be shared
+            section.flags &= ~(SHF_MERGE | SHF_STRINGS)  # programs know its addresses: no merging
             section.flags |= SHF_WRITE
             return Placement(EXPORTED, order)
         file = section.file
@@ -148,7 +150,7 @@ class LibraryLayout:
 
     def _assign(self, sections: list[OutputSection], machine: Machine, base: int) -> Layout:
         for section in sections:
-            if section.name == EXPORTED:  # in front of private data, so in the file even if all of it is zero
+            if section.name == EXPORTED:  # it lies before private data, so it is in the file even if all of it is zero
                 section.type, section.flags = SHT_PROGBITS, SHF_ALLOC | SHF_WRITE
         loaded = sorted((s for s in sections if s.flags & SHF_ALLOC), key=_rank)
         rest = [s for s in sections if not s.flags & SHF_ALLOC]
@@ -168,7 +170,7 @@ class LibraryLayout:
         return Layout(machine, base, tuple(loaded + rest), tuple(headers), offset, 0, 0)
 
     def _place_loaded(self, loaded: Sequence[OutputSection], base: int, head_end: int) -> _Ends:
-        """Gives every section that is mapped its address and offset. head_end: where ELF header and program headers end."""
+        """Gives every mapped section its address and offset. head_end: the end of ELF header and program headers."""
         address = head_end
         text_end = data = file_end = 0
         table_placed = False
@@ -210,7 +212,7 @@ class LibraryLayout:
                 self.where,
                 f"the header page is too small: its notes reach {head_end - earlier} bytes into the jump table, which programs have at "
                 f"{earlier:#x} since {self.earlier.release}",
-                remedy="depend on fewer libraries or on such with shorter names, or take a new major version with --renumber",
+                remedy="depend on fewer libraries or on libraries with shorter names, or take a new major version with --renumber",
             )
         for place in _TABLE_PLACES:
             if head_end <= base + place:

@@ -28,7 +28,7 @@ from uselib.linker.quick_dataclass import dataclass, replace
 
 @dataclass(frozen=True)
 class Product:
-    """A library made: the target's bytes, its header and exports, its stub, and the warnings."""
+    """A finished library: the target's bytes, its header and exports, its stub, and the warnings."""
 
     target: bytes
     header: LibraryHeader
@@ -37,7 +37,7 @@ class Product:
     map: str
     warnings: tuple[str, ...]
     history: History
-    follows: str  # what kind of release it is after the one before; empty for a first one
+    follows: str  # the kind of release after the one before; empty for a first one
     room: GrowthRoom
 
     @property
@@ -50,7 +50,7 @@ class Product:
 
 
 def _map(product_header: LibraryHeader, exports: Sequence[Export], layout: Layout) -> str:
-    """What went where, as text: output sections, then slots, then data."""
+    """The link map as text: output sections, then slots, then data."""
     lines = [f"{product_header.identity.file_name} at {product_header.identity.base:#x}"]
     lines += [f"{s.address:#012x} {s.size:#10x}  {s.name}" for s in layout.sections if s.flags & SHF_ALLOC]
     for export in exports:
@@ -108,7 +108,7 @@ def _with_warning(product: Product, plan: LibraryPlan, directory: str | Path) ->
     verb = "is" if len(moved) == 1 else "are"
     warning = Diagnostic(
         plan.file_name,
-        f"programs linked with {before.history.file_name} will not run on it: {rules.listed(moved)} {verb} elsewhere now or gone",
+        f"programs linked with {before.history.file_name} will not run on it: {rules.listed(moved)} {verb} at another address now or removed",
         remedy=f"give --previous {before.where}",
     )
     return replace(product, warnings=(*product.warnings, str(warning)))

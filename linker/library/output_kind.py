@@ -2,9 +2,8 @@
 
 A target library is an ordinary link with five things of its own:
 
-- before anything else, what cannot be in a library is refused, the exports are chosen (exports.py) and matched with those
-  of the release before (releases/record.py);
-- linker-made sections: notes, bootstrap, jump table, interposition thunks and pointers, the trap of retired functions,
+- first, inputs that a library cannot have are refused, the exports are chosen (exports.py) and matched with those of the release before
+(releases/record.py); - linker-made sections: notes, bootstrap, jump table, interposition thunks and pointers, the trap of retired functions,
   the history that the next release will read (releases/history.py);
 - a layout policy (layout.py) and a symbol policy (exports.LibrarySymbols);
 - rows of the symbol table (symbol_rows.py);
@@ -55,8 +54,8 @@ from uselib.linker.passes.relocations import Needs
 from uselib.linker.passes.resolve import Resolution
 from uselib.linker.quick_dataclass import replace
 
-# The program's initialisers are not the library's: start-up runs a library's own ones from its header (LibraryHeader).
-# A C library's start-up code that refers to these finds an empty array.
+# A library does not run the program's initialisers: start-up runs the library's own from its header (LibraryHeader). # A C library's start-up
+# code that refers to these symbols finds an empty array.
 _PROGRAM_ARRAYS = tuple(f"__{kind}_array_{end}" for kind in ("preinit", "init", "fini") for end in ("start", "end"))
 
 
@@ -86,7 +85,7 @@ class TargetLibrary(OutputKind):
         self._thunks: dict[str, int] = {}
         self._machine = Machine.X86_64
         self._has_data = False
-        self._routines = (0, 0)  # addresses: where the bootstrap goes on, where the kernel enters an interpreter
+        self._routines = (0, 0)  # addresses: the bootstrap's continuation, the entry of an interpreter
         self._rows: TargetSymbolRows | None = None
 
     # -- before the link's passes --------------------------------------------------------------------------------------
@@ -107,11 +106,11 @@ class TargetLibrary(OutputKind):
         self.record = ReleaseRecord(plan, self._machine)
         slots = self.record.match(functions, data, self.interpositions.pointer_names())
         self._exports = Exports(functions, data, slots)
-        for number, name in self._exports.unfilled():  # a local symbol, so that whoever lands there finds a name
+        for number, name in self._exports.unfilled():  # a local symbol, so that reports have a name for the address
             self._unfilled[self._local(resolution, name)] = number
         self.dependencies = stub_from_link.dependencies(resolution.stubs, self.own_and_private(resolution))
         for file in resolution.files:
-            if file.stub is not None:  # nothing of another library's stub goes into this one
+            if file.stub is not None:  # sections of another library's stub are not linked in
                 for section in file.sections:
                     if section is not None:
                         section.live = False
@@ -182,7 +181,7 @@ class TargetLibrary(OutputKind):
             symbol = self._local(resolution, retired.SYMBOL)
             define(symbol, made[retired.SECTION], 0, size)
             symbol.type = elf.STT_FUNC
-        # no address changes the length of a history, so it too can be measured before it is known
+        # addresses do not change the length of a history, so it too can be measured before they are known
         add(history.SECTION, SHT_PROGBITS, 0, self.record.size(), 1).build = lambda: self._history_text()
         return [*made.values(), *fillers]
 
@@ -349,7 +348,9 @@ class TargetLibrary(OutputKind):
         return self._routines[1] or self._made[BOOTSTRAP].address
 
     def finish(self, image: bytearray, layout: Layout) -> None:
-        """Initial values of data that moved go to their old places too; then the digest of the file, its own field zero."""
+        """Copies initial values of data that moved to their old places too; then stores the digest of the file, computed with its own field
+        zero.
+        """
         assert self.header is not None and self.history is not None
         for source, to, size in self.record.initial_copies(self.history):
             at = source - layout.base
@@ -361,7 +362,7 @@ class TargetLibrary(OutputKind):
         self.header = replace(self.header, identity=replace(self.header.identity, digest=value))
 
     def room(self) -> GrowthRoom:
-        """What later releases may still use."""
+        """The room that later releases may use."""
         assert self._policy is not None and self._policy.placed is not None
         placed = self._policy.placed
         text = placed.data_address - placed.text_end if self.record.arrangement.size else None

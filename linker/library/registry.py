@@ -4,10 +4,10 @@ A text file, one library a line, `#` begins a comment:
 
     libc_s 4 0x60000000 0x00400000   # name, major version, base, bytes reserved from the base
 
-A name with another major is another library: programs of both may run, so the two have ranges of their own. `region LOW
+A name with another major version is another library: programs may use both, so each has its own range. `region LOW
 HIGH` (once, optional) sets the range that automatic allocation uses; the default is 0x60000000-0x7fffffff. Reading and
-writing keep comments and order. A change is made under a lock on `FILE.lock` and put in place by rename, so that
-builds running at the same time see all of it or nothing.
+writing keep comments and order. A change is made under a lock on `FILE.lock` and put in place by rename, so that other builds see all of it
+or nothing.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ class Registry:
         seen: dict[tuple[str, int], RegistryEntry] = {}
         for entry in self.entries:
             if first := seen.get((entry.name, entry.major)):
-                problems.add(_place(self.file, entry), f"{entry.label} stands on line {first.line} already")
+                problems.add(_place(self.file, entry), f"{entry.label} is on line {first.line} already")
             seen.setdefault((entry.name, entry.major), entry)
         ordered = sorted(self.entries, key=lambda e: (e.base, e.line))
         for index, entry in enumerate(ordered):
@@ -161,8 +161,9 @@ class Registry:
 
 
 class AddressAllocator:
-    """Gives a library its base once its size is known: called by the layout, once. `changed` is the registry to be
-    written if the library is new to it."""
+    """Gives a library its base once its size is known. The layout calls it once. `changed` is the registry to be written if the library is
+    new to it.
+    """
 
     def __init__(self, book: Registry, name: str, major: int, wanted: int | None) -> None:
         self._book, self._name, self._major, self._wanted = book, name, major, wanted
@@ -181,7 +182,7 @@ class AddressAllocator:
             raise LinkError(
                 Diagnostic(
                     _place(book.file, known),
-                    f"{known.label} belongs at {known.base:#x}, not at {self._wanted:#x}",
+                    f"{known.label} is registered at {known.base:#x}, not at {self._wanted:#x}",
                     remedy="leave out --text, or change the registry",
                 )
             )

@@ -1,4 +1,4 @@
-"""What mkshlib is asked for: command line (`LibraryRequest`) and specification file joined to one checked `LibraryPlan`."""
+"""mkshlib's request: command line (`LibraryRequest`) and specification file are joined to one checked `LibraryPlan`."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class LibraryRequest:
     strip_debug: bool = False
     strip_all: bool = False
     previous: str = ""  # file or directory: the release before
-    next_version: bool = False  # the smallest version that may follow it, whatever `version` and the specification say
+    next_version: bool = False  # the smallest version that may follow it; overrides `version`
     retire: tuple[str, ...] = ()
     rename: tuple[tuple[str, str], ...] = ()  # (old, new)
     move_data: tuple[str, ...] = ()
     keep_old_names: bool = False
     renumber: bool = False
-    bootstrap: str = ""  # function of the library where its bootstrap goes on when all is mapped
+    bootstrap: str = ""  # function of the library that its bootstrap calls when all is mapped
     interpreter: str = ""  # where the kernel enters the library if PT_INTERP of a program names it
 
 
@@ -94,7 +94,7 @@ def identity_name(text: str) -> str:
 
 
 def make_plan(request: LibraryRequest) -> LibraryPlan:
-    """Joins command line and specification file (the command line wins). Raises ToolError with all that is wrong."""
+    """Joins command line and specification file; the command line comes first. Raises ToolError with all mistakes."""
     spec = specification.read(request.specification) if request.specification else Specification("mkshlib")
     problems = Diagnostics()
     before = _previous(request, problems)
@@ -146,7 +146,7 @@ def make_plan(request: LibraryRequest) -> LibraryPlan:
 def _identity(
     request: LibraryRequest, spec: Specification, before: PreviousRelease | None, problems: Diagnostics
 ) -> tuple[str, Version | None]:
-    """The name as it was given, and the version; empty and None where there is none."""
+    """The given name and version; empty and None where there is none."""
     name, version = request.name or spec.name, request.version or spec.version
     if request.next_version and before is not None:
         version = next_version(before.history.version, ReleaseLevel.PATCH)
@@ -187,7 +187,7 @@ def _addresses(
 
 @dataclass
 class _Inputs:
-    """own: paths whose members are all exported. others: what the linker takes from as needed, in order."""
+    """own: paths whose members are all exported. others: inputs from which the linker takes members as needed, in order."""
 
     own: list[str] = field(default_factory=list)
     others: list[InputArgument] = field(default_factory=list)
@@ -255,7 +255,7 @@ def _base_of_follower(
     request: LibraryRequest,
     problems: Diagnostics,
 ) -> int | None:
-    """The base of a library that follows `before`. Collects what contradicts the addresses that programs have."""
+    """The base of a library that follows `before`. Collects contradictions to the addresses that programs rely on."""
     old = before.history
     if name and identity_name(name) != old.name:
         problems.add(

@@ -1,6 +1,6 @@
 """The trap of retired functions: machine code that says which function was called and by whom, and ends the program.
 
-A retired slot is a call, so that the trap finds on the stack which slot it was:
+A retired slot is a call, so that the trap finds the slot's address on the stack:
 
     E8 xx xx xx xx   call rel32     to the trap, in section .retired
     CC CC CC         int3 x 3       padding to 8 bytes; the trap does not return

@@ -17,7 +17,7 @@
     #init alloc.o                       pointers that the program's start-up sets, and their functions
         _foo_malloc malloc              if alloc.o's stub is linked: _foo_malloc = malloc
     #interposable malloc free           called through pointers that mkshlib makes                    (ours)
-    #hide linker                        exported by default but not to be: names or patterns (* ?); `*` is all but #branch
+    #hide linker                        not exported, against the default: names or patterns (* ?); `*` is all but #branch
         _internal
     #export linker                      exceptions from #hide
         open
@@ -27,7 +27,7 @@
         shut = close_db
     #move-data table                    data that have grown and may move; older programs keep the old place        (ours)
 
-#retire, #rename and #move-data may stay in the file in later releases: what is done already is passed over.
+#retire, #rename and #move-data may stay in the file in later releases: changes that were made already are skipped.
 
 Names and patterns may stand on the directive's line or on lines of their own; lines of a section are those up to the next
 directive. A directive of SVR3 that is not here is refused by name. Every error names FILE:LINE, and all are reported.
@@ -72,7 +72,7 @@ class RenameLine(NamedTuple):
 
 @dataclass(frozen=True)
 class Specification:
-    """The contents of a specification file; empty values for what it leaves out."""
+    """The contents of a specification file. Entries that it leaves out are empty."""
 
     where: str = ""
     name: str = ""
@@ -97,7 +97,7 @@ class Specification:
 
 
 def hidden(name: str, hide: Iterable[str], export: Iterable[str]) -> bool:
-    """Whether `#hide` patterns take `name` away from the exports and no `#export` pattern gives it back."""
+    """Whether a `#hide` pattern matches `name` and no `#export` pattern does."""
     return any(fnmatch.fnmatchcase(name, p) for p in hide) and not any(fnmatch.fnmatchcase(name, p) for p in export)
 
 
@@ -139,7 +139,7 @@ class _SpecificationParser:
         self.errors.add(self.where, message, symbol=symbol, remedy=remedy)
 
     def once(self, key: str, shown: str, value: object) -> None:
-        """Sets a value that may be given only once."""
+        """Sets a value, which may be given only once."""
         if key in self.values:
             self.complain(f"{shown} was given on line {self.first_line[key]} already")
             return
@@ -188,7 +188,7 @@ def _address(parser: _SpecificationParser, words: list[str]) -> None:
 
 def _branch(parser: _SpecificationParser, words: list[str]) -> None:
     if words:
-        parser.complain("#branch stands alone; the lines below it say `function slot`")
+        parser.complain("#branch takes no words; write `function slot` on the lines below it")
     parser.section = _branch_line
 
 
@@ -295,7 +295,7 @@ def parse(text: str, file: str) -> Specification:
     parser = _SpecificationParser(file)
     for parser.line, raw in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
         if hidden_character := unprintable(raw):
-            parser.complain(f"has the character {hidden_character}, which cannot be seen", remedy="remove it")
+            parser.complain(f"has the invisible character {hidden_character}", remedy="remove it")
             continue
         try:
             words = shlex.split(raw.partition("##")[0], comments=False)
@@ -317,7 +317,7 @@ def parse(text: str, file: str) -> Specification:
         elif parser.section is not None:
             parser.section(parser, words)
         else:
-            parser.complain(f"`{words[0]}` stands under no directive that takes lines")
+            parser.complain(f"`{words[0]}` is under no directive that takes lines")
     _check_slots(parser)
     parser.errors.raise_if_any()
 

@@ -1,4 +1,4 @@
-"""Stub libraries: what a program is linked with instead of the library (System V called them host libraries).
+"""Stub libraries: programs are linked with these instead of the library (System V called them host libraries).
 
 A GNU archive, or a directory with the same members as files:
 
@@ -11,10 +11,9 @@ A GNU archive, or a directory with the same members as files:
 Any linker can read it, since it has nothing but ordinary sections and symbols: linking a member brings library.o, whose .lib adds the library's
 name to the program's list. SHF_GNU_RETAIN keeps .lib through --gc-sections.
 
-Undefined references are mirrored, so that a stub member pulls in what the real member needs: those within the library with
-their own binding, those to other libraries as weak, because a program need not name the libraries of its libraries:
-start-up maps them (docs/formats.md, start-up contract). An interposable function is weak in its stub, so that a
-program that defines it is not a duplicate.
+Undefined references are mirrored, so that a stub member pulls in the members that the real one needs. Those within the library keep their
+binding. Those to other libraries are weak, because a program need not name the libraries of its libraries: start-up maps them
+(docs/formats.md, start-up contract). An interposable function is weak in its stub, so that a program that defines it is not a duplicate.
 """
 
 from __future__ import annotations
@@ -71,7 +70,7 @@ class Reference(NamedTuple):
 
 @dataclass(frozen=True)
 class StubMember:
-    """A member of the input, seen from outside: what it exports and what it refers to."""
+    """A member of the input: its exports and its references."""
 
     name: str
     exports: tuple[Export, ...] = ()
@@ -98,7 +97,7 @@ def _file_name(dependencies: tuple[str, ...], identity: Identity) -> bytes:
 
 
 def _interpose_section(machine: Machine, rows: Sequence[Interposition]) -> ObjectSection:
-    """The triples {pointer, symbol, slot}; the symbol's word is a relocation, so that the program's definition wins."""
+    """The triples {pointer, symbol, slot}. The symbol's word is a relocation, so that it gets the program's definition."""
     word = machine.word
     data = b"".join(
         row.pointer.to_bytes(word, "little") + bytes(word) + row.slot.to_bytes(word, "little") for row in rows
@@ -225,7 +224,7 @@ def is_stub(path: str | Path) -> bool:
     """Whether a file or directory is a stub library: its first ordinary member is `LIBRARY NAME`. Raises OSError."""
     if os.path.isdir(path):
         return os.path.isfile(os.path.join(path, LIBRARY_NAME))
-    if not os.path.isfile(path):  # neither a pipe nor a device is read twice
+    if not os.path.isfile(path):  # a pipe or a device could not be read twice
         return False
     with open(path, "rb") as file:
         if file.read(8) != MAGIC:
@@ -241,7 +240,7 @@ def is_stub(path: str | Path) -> bool:
 
 
 def read_identity(path: str | Path) -> StubIdentity:
-    """What the stub library at `path`, an archive or a directory, stands for. Raises FormatError, OSError."""
+    """The identity of the stub library at `path`, an archive or a directory. Raises FormatError, OSError."""
     where = str(path)
     if os.path.isdir(path):
         files = {name: Path(path, name) for name in (LIBRARY_NAME, LIBRARY_OBJECT)}

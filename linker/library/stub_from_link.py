@@ -1,4 +1,4 @@
-"""From a finished link to the library's stub: which member exports what, refers to what, and carries which triple."""
+"""From a finished link to the library's stub: the exports, references and triples of each member."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from uselib.linker.quick_dataclass import replace
 def members(files: Sequence[ObjectFile], exports: Mapping[str, Export]) -> tuple[stub.StubMember, ...]:
     """The stub's members, one for each of the library's own files, in link order.
 
-    A definition that another member's replaced (weak, common) is not repeated: the symbol has one member. References
+    A definition that another member's has replaced (weak, common) is left out: each symbol has one member. References
     are mirrored if this library exports the symbol or another stub library has it.
     """
     result = []
@@ -48,7 +48,7 @@ def members(files: Sequence[ObjectFile], exports: Mapping[str, Export]) -> tuple
 
 
 def with_old_names(members: Sequence[stub.StubMember], old_names: Mapping[str, str]) -> tuple[stub.StubMember, ...]:
-    """The members, with the old names (old -> new) of renamed symbols beside the new ones."""
+    """The members with the old names (old -> new) of renamed symbols beside the new ones."""
     if not old_names:
         return tuple(members)
     result = []
@@ -60,7 +60,7 @@ def with_old_names(members: Sequence[stub.StubMember], old_names: Mapping[str, s
 
 
 def dependencies(stubs: Sequence[InputStub], files: Sequence[ObjectFile]) -> tuple[tuple[InputStub, Identity], ...]:
-    """The libraries that `files` really refer to, in link order, with their identities.
+    """The libraries that `files` refer to, in link order, with their identities.
 
     Raises LinkError if a stub library has not exactly one identity for this machine.
     """

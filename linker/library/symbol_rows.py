@@ -1,11 +1,11 @@
-"""The symbol table of a target library: which rows each symbol of the link gets.
+"""The symbol table of a target library: the rows of each symbol of the link.
 
     f           global  its slot: size of a slot
     f$impl      local   the function itself, with its real size
     f$thunk     local   only of interposable functions, as is
     f$pointer   local
     v           global  a datum, at its own address
-    f$empty, f$retired, v$retired, v$moved      local: slots and places that hold nothing (formats/library_names.py)
+    f$empty, f$retired, v$retired, v$moved      local: slots and places without contents (formats/library_names.py)
 
 All other symbols are local; --strip-all leaves them out.
 """
@@ -46,7 +46,7 @@ class TargetSymbolRows:
     strip_all: bool
 
     def rows(self, symbol: Symbol) -> list[OutputSymbol]:
-        """The rows of one symbol; none if it stays out of the table."""
+        """The rows of one symbol; none if it is left out of the table."""
         if symbol.rank == UNDEFINED:
             return []
         if symbol in self.unfilled:

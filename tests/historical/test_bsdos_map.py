@@ -40,8 +40,8 @@ def test_a_map() -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("/shlib/libm_s.1.0.0", "a library's path and its load address should be here, and nothing else"),
-        ("libm_s 1 0x60400000 0x400000", "a library's path and its load address should be here, and nothing else"),
+        ("/shlib/libm_s.1.0.0", "write a library's path and its load address, and nothing else"),
+        ("libm_s 1 0x60400000 0x400000", "write a library's path and its load address, and nothing else"),
         ("/shlib/libm_s.1.0.0 sixty", "`sixty` is not an address"),
         ("/shlib/libm_s.1.0.0 0x60400010", "address 0x60400010 is not on a page boundary of the address space"),
         ("/shlib/libm_s.1.0.0 -4096", "address -4096 is not on a page boundary of the address space"),

@@ -57,7 +57,7 @@ UNSEEN = {"NUL": "\0", "U+202E": "\u202e", "ESC": "\x1b", "U+200B": "\u200b", "U
 def test_a_specification_with_what_cannot_be_seen(character: str) -> None:
     with pytest.raises(LinkError) as caught:
         specification.parse(f"#name foo\n#hide linker\n\tfo{character}o\n", "spec")
-    assert f"spec:3: has the character U+{ord(character):04X}, which cannot be seen; remove it" in str(caught.value)
+    assert f"spec:3: has the invisible character U+{ord(character):04X}; remove it" in str(caught.value)
 
 
 def without(folder: Path, before: set[str]) -> set[str]:
@@ -72,7 +72,7 @@ def test_coff_files_together(tmp_path: Path) -> None:
     (tmp_path / "spec").write_text(coff.SPEC.replace("my_alloc", "my_\u202ealloc"))
     done = uselib("mkshlib", "--format", "coff", "-s", "spec", "-o", ".", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "") and done.stderr.startswith(
-        "uselib: spec:12: has the character U+202E"
+        "uselib: spec:12: has the invisible character U+202E"
     )
     (tmp_path / "spec").write_text(coff.SPEC)
     (tmp_path / "libx_s").mkdir()
@@ -87,7 +87,7 @@ def test_aout_files_together(tmp_path: Path) -> None:
     before = {path.name for path in tmp_path.iterdir()}
     aout.control(tmp_path, params=aout.PARAMS.replace("/lib", "/l\0ib"))
     done = aout.make_library(tmp_path, tmp_path / "count.o")
-    assert done.returncode == 1 and "has the character U+0000, which cannot be seen; remove it" in done.stderr
+    assert done.returncode == 1 and "has the invisible character U+0000; remove it" in done.stderr
     aout.control(tmp_path)
     (tmp_path / "libcount.so.1.2.3").mkdir()
     done = aout.make_library(tmp_path, tmp_path / "count.o")

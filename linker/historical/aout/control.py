@@ -3,9 +3,9 @@
     jump.params     Name=/libc    Text=0x60000000    Data=0x60090000    Jump=0x00004000    GOT=0x00001000    Version=4.3.3
                     Text: the base. Data: of the exported variables. Jump: bytes kept for version word and slots. GOT: bytes kept for the
                     table of cells, which ends where Data begins. Name: how start-up looks for the library, less `.so.MAJOR`
-                    Classic=1 (ours): a library as they were before the DLL tools: version word with the classic bit, no cells, no conflict list
+                    Classic=1 (ours): a library as before the DLL tools: version word with the classic bit, no cells, no conflict list
     jump.funcs      a line for each slot: SIZE TYPE SYMBOL LIBRARY OBJECT; slot n is at Text + 8 n
-    jump.vars       likewise for exported variables: SIZE is the room that a variable has, for ever
+    jump.vars       likewise for exported variables: SIZE is the room that a variable has in all releases
 
 Format: stub.py; docs/historical-systems.md, Linux a.out.
 """
@@ -30,7 +30,7 @@ CELLS_AT = 8  # behind the address of the conflict list and its magic
 
 @dataclass(frozen=True)
 class ControlFiles:
-    """What the three files say. Addresses and sizes in bytes."""
+    """The contents of the three files. Addresses and sizes in bytes."""
 
     where: str
     name: str  # "/libc"
@@ -70,7 +70,7 @@ class ControlFiles:
         return self.cells + CELLS_AT + CELL_SIZE * index
 
     def places(self) -> dict[str, int]:
-        """Where each exported variable lies: constants behind the jump table, the others from Data, each in the room it has."""
+        """The address of each exported variable: constants lie behind the jump table, the others from Data on, each in its own room."""
         found = {}
         for start, lines in ((self.text + self.jump, self.constants), (self.data, self.writable)):
             for line in lines:
@@ -88,13 +88,13 @@ def _text(folder: Path, name: str) -> str:
         raise FormatError(Diagnostic(str(path), "is not text")) from None
     for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
         if hidden := unprintable(line):
-            what = f"has the character {hidden}, which cannot be seen"
+            what = f"has the invisible character {hidden}"
             raise FormatError(Diagnostic(f"{path}:{number}", what, remedy="remove it"))
     return text
 
 
 def read_control(folder: str | Path) -> ControlFiles:
-    """The control files in a folder. Raises FormatError with all that is wrong, OSError."""
+    """Reads the control files in a folder. Raises FormatError with all mistakes, OSError."""
     folder = Path(folder)
     where = str(folder / "jump.params")
     values: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""a.out of Linux on i386: executables, libraries and objects, as the kernels from 0.99 to 5.18 and the linkers of that time have them.
+"""a.out of Linux on i386: executables, libraries and objects, as in the kernels from 0.99 to 5.18 and the linkers of that time.
 
     exec header, 32 bytes, eight little-endian u32:
         a_info (magic | machine << 16 | flags << 24), a_text, a_data, a_bss, a_syms, a_entry, a_trsize, a_drsize
@@ -102,8 +102,9 @@ class ExecHeader:
     def segments(self, base: int | None = None) -> tuple[Segment, ...]:
         """Text, and data with bss behind it, both readable, writable and executable, as kernels of that time mapped them.
 
-        base: of a library; None for a program. Of a ZMAGIC file and of a library, text and data were one range of pages, so data follows
-        the text directly, wherever that ends (the genuine libm's text ends within a page)."""
+        base: that of a library; None for a program. In a ZMAGIC file and in a library, text and data are one range of pages, so data follows
+        the text directly, wherever that ends (the genuine libm's text ends within a page).
+        """
         start = base if base is not None else PAGE if self.magic is Magic.QMAGIC else 0
         text_end = start + self.text
         joined = base is not None or self.magic in (Magic.OMAGIC, Magic.ZMAGIC)
@@ -242,7 +243,7 @@ def _symbols(raw: bytes, strings: bytes, where: str) -> tuple[AoutSymbol, ...]:
 
 
 def decode(data: bytes, where: str) -> Aout:
-    """The whole file. Raises FormatError: not a.out, truncated, names or relocations that lead outside."""
+    """Reads the whole file. Raises FormatError: not a.out, truncated, names or relocations that lead outside."""
     header = decode_header(data, where)
     text = _part(data, header.text_offset, header.text, "its text", where)
     contents = _part(data, header.data_offset, header.data, "its data", where)
@@ -266,7 +267,7 @@ def decode(data: bytes, where: str) -> Aout:
 
 
 def encode(file: Aout) -> bytes:
-    """The inverse of decode: sizes in the header are those of the parts. Strings are shared between symbols of one name."""
+    """The inverse of decode. Sizes in the header are those of the parts. Symbols of one name share a string."""
     strings, offsets = bytearray(4), {"": 0}
     rows = bytearray()
     for symbol in file.symbols:

@@ -1,9 +1,9 @@
 """Images of a.out files: programs, and libraries with their jump tables.
 
-A library has no symbols of its own as a rule; names of slots come from its stub archive or its jump.funcs (stub.py).
+A library usually has no symbols of its own. Names of slots come from its stub archive or its jump.funcs (stub.py).
 
     base + 0        version word
-    base + 8 k      slot k: e9 rel32, then 00 00 00;   k from 1; the table ends where no such word stands
+    base + 8 k      slot k: e9 rel32, then 00 00 00;   k from 1; the table ends at the first word of another form
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _IN_SECTION = frozenset((aout.N_TEXT, aout.N_DATA, aout.N_BSS))
 
 
 def is_library(header: aout.ExecHeader) -> bool:
-    """Whether uselib(2) is what the file is for: programs are entered on their first page, libraries lie far above it."""
+    """Whether the file is meant for uselib(2): programs are entered on their first page, libraries lie far above it."""
     return header.mapped and header.entry >= 0x100000 and not header.entry & 0xFFF
 
 
@@ -46,7 +46,7 @@ def shared_object_name(where: str) -> str:
 
 
 def library_header(file: aout.ExecHeader, text: bytes, where: str) -> LibraryHeader:
-    """The library as the tracer and the inspector see others. size: text, data and bss, in whole pages."""
+    """The library's header in the form that tracer and inspector use. size: text, data and bss, in whole pages."""
     base = file.library_base()
     segments = file.segments(base)
     word = int.from_bytes(text[:4], "little")

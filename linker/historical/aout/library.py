@@ -5,16 +5,16 @@
     Data - GOT      address of the conflict list, its magic, and a cell with the address of each exported variable
     Data            exported variables in their places; then all other data, the lists below; bss
 
-Whatever refers to an exported function gets its slot, calls within the library too: start-up can then make them all lead to the program's
-own function by changing one slot. What refers to an exported variable has its address; the library lists each such place:
+All references to an exported function get its slot, calls within the library too: start-up can then make all of them lead to the program's
+own function by changing one slot. References to an exported variable hold its address; the library lists each such place:
 
     conflict list       2 + n, &magic, &image fixups, n cells of other libraries' conflict lists, 0      (a set vector)
-    image fixups        0, &builtin fixups                  what this image redefines of other libraries: nothing
+    image fixups        0, &builtin fixups                  redefinitions of other libraries' symbols: none
     builtin fixups      1, &place list; or 0
     place list          pairs (cell, place), 0, 0           start-up takes the cell's old value from each place and adds the new one
 
-A classic library (Classic=1), as they were before the DLL tools, has the slots and nothing of the second paragraph: no cells, no lists. What
-a program redefines is then its own, and the library's stays the library's.
+A classic library (Classic=1), as before the DLL tools, has the slots, and neither cells nor lists. If a program redefines a symbol, the
+library goes on using its own.
 
 Source: docs/historical-systems.md, Linux a.out; checked by programs of 1993, which start with such libraries.
 """
@@ -48,7 +48,7 @@ _FAR = 1 << 20
 
 
 class SlotSymbols:
-    """The SymbolPolicy: an exported function is its slot, for calls as well as for pointers."""
+    """The SymbolPolicy: a reference to an exported function gets its slot, for calls as well as for pointers."""
 
     distinguishes_branches = True
 
@@ -73,7 +73,7 @@ _TRAP = (
 
 
 def trap_code(address: int, text: bytes) -> bytes:
-    """What a retired slot leads to: says `text` and ends the program with status 127."""
+    """The code of a retired slot: it prints `text` and ends the program with status 127."""
     return _TRAP.replace(b"MSG_", word(address + len(_TRAP))).replace(b"LEN_", word(len(text))) + text
 
 
@@ -158,7 +158,7 @@ class AoutLibrary(OutputKind):
         return [head, rest, *self._placeholders()]
 
     def _placeholders(self) -> list[InputSection]:
-        """Room that control files keep for variables to come."""
+        """Room that control files reserve for later variables."""
         return [
             self._made(f".room{number}", output, order, line.size, SHF_ALLOC if output == ".text" else _DATA)
             for number, line, output, order in self._variable_lines()
@@ -187,7 +187,7 @@ class AoutLibrary(OutputKind):
         return _AoutLibraryLayout(self.control, self._order)
 
     def _place_variables(self, resolution: Resolution) -> None:
-        """Exported variables go where the control files say: each needs a section of its own, no larger than its room."""
+        """Places exported variables by the control files. Each needs a section of its own, no larger than its room."""
         problems = Diagnostics()
         taken: set[int] = set()
         for _, line, output, order in self._variable_lines():
@@ -223,7 +223,7 @@ class AoutLibrary(OutputKind):
             alias.value = alias.address = target.address
         for name, address in self.control.places().items():
             symbol = resolution.symbols[name]
-            if symbol.address != address:  # only a placeholder before it can have shifted it
+            if symbol.address != address:  # only a placeholder before it can have moved it
                 raise error(
                     self.control.where,
                     f"lies at {symbol.address:#x} instead of {address:#x}",

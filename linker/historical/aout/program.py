@@ -3,18 +3,18 @@
     text    all code and constants, in link order (crt0.o first: programs are entered at the start of their text)
     data    on the next page (OMAGIC: directly behind), set vectors in it; bss behind it
 
-A set vector is what the linker makes of all definitions of one symbol with a set type: count, the elements in link order, 0.
-`__SHARABLE_CONFLICTS__` gets one element of the linker's own, in the second place: the list of what the program defines although a library
-exports it too, so that start-up can make the library use the program's (docs/historical-systems.md):
+The linker makes a set vector of all definitions of one symbol with a set type: count, the elements in link order, 0. `__SHARABLE_CONFLICTS__`
+gets one element from the linker, in the second place: the list of symbols that both the program and a library define, so that start-up can
+make the library use the program's (docs/historical-systems.md):
 
     count, then pairs (value, address): for a variable x    (&x, __GOT_x)                 the library's cell for its address
                                         for a function f    (f - (slot + 5), slot + 1)    the slot's rel32; slot = __PLT_f
     if libraries redefine variables of each other (libXaw has vendorShellClassRec in the place of libXt's), a pair (0, 0), then
     pairs (cell, cell): of the library that is linked first, of a later one, which gets what the first one holds
-    then a pointer to the fixups within the image, which programs have not: 0
+    then a pointer to the fixups within the image, 0 for programs
 
-Start-up of libc 4.3.3 takes every second pair of the latter kind only (measured), so each stands there twice. A function of several libraries is
-that of the first one too: the slots of the others lead to its slot.
+Start-up of libc 4.3.3 takes only every second pair of the latter kind (measured), so each is written twice. For a function of several
+libraries the first library counts too: the slots of the others lead to its slot.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _DATA_FLAGS = SHF_ALLOC | SHF_WRITE
 _FIRST, _SECOND, _REST, _LAST = range(10, 14)  # order within a vector; behind ordinary data
 _FIXUPS = 1 << 30  # behind all vectors, as the linkers of 1993 have it
 _MAGICS = {"": Magic.ZMAGIC, "omagic": Magic.OMAGIC, "qmagic": Magic.QMAGIC}
-# what programs may ask of the layout, with the `_` that C puts in front
+# layout symbols that programs may use, with the `_` that C puts in front
 _KINDS = {".text": N_TEXT, ".data": N_DATA, ".bss": N_BSS}
 _ENDS = {"_etext": ".text", "__etext": ".text", "_edata": ".data", "__edata": ".data", "_end": ".bss", "__end": ".bss"}
 
@@ -137,7 +137,7 @@ class AoutProgram(OutputKind):
             where = symbol.file.where if symbol.file is not None else "ld"
             raise error(
                 where,
-                "is defined here, but the linker makes it of the elements in all objects",
+                "is defined here, but the linker makes it from the elements in all objects",
                 symbol=name,
                 remedy="leave it out, or start-up code does not find the libraries",
             )
@@ -202,7 +202,7 @@ def _symbols(rows: Iterable[OutputSymbol], layout: Layout, vectors: Container[st
 
 
 def aliases(resolution: Resolution) -> list[tuple[Symbol, Symbol]]:
-    """Indirect symbols and what they stand for at the end of the chain; one without a definition becomes undefined again."""
+    """Indirect symbols and their targets at the end of the chain. One without a definition becomes undefined again."""
     found = []
     for symbol in resolution.symbols.values():
         target, seen = symbol, {symbol.name}
@@ -211,7 +211,7 @@ def aliases(resolution: Resolution) -> list[tuple[Symbol, Symbol]]:
             if following is None or following.name in seen:
                 raise error(
                     symbol.file.where if symbol.file else "ld",
-                    "is indirect, and no object defines what it stands for",
+                    "is an indirect symbol, and no object defines its target",
                     symbol=symbol.name,
                 )
             seen.add(following.name)
@@ -231,7 +231,7 @@ def aliases(resolution: Resolution) -> list[tuple[Symbol, Symbol]]:
 
 @dataclass(frozen=True)
 class RedefinedSymbols:
-    """What start-up changes in libraries. Pairs as above, addresses known once the layout is made.
+    """The changes that start-up makes in libraries: pairs as above, with addresses that are known after layout.
 
     own: (the program's definition, address of the library's cell or slot, whether it is a function). functions: (slot that is to lead
     elsewhere, slot that it leads to). cells: (cell to copy from, cell to copy to)."""
@@ -259,7 +259,7 @@ def _imports(resolution: Resolution) -> dict[str, list[int]]:
 
 
 def redefined(resolution: Resolution) -> RedefinedSymbols:
-    """In order of names."""
+    """The redefined symbols in order of names."""
     own: list[tuple[Symbol, int, bool]] = []
     functions: list[tuple[int, int]] = []
     cells: list[tuple[int, int]] = []

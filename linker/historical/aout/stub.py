@@ -6,7 +6,7 @@ A stub archive is an ar archive of a.out objects. Its first member describes the
     globals ___libX_MAJOR_(MINOR*100+PATCH) and __NEEDS_SHRLIB_libX_MAJOR at it; both pointers are relocated into the member's text
     absolute symbols __PLT_f (the slot of f) and __GOT_v (the cell of the global offset table with v's address)
 
-The other members have absolute symbols for what they define. C names have a `_` in front, which is taken off here.
+The other members define absolute symbols. C names have a `_` in front, which is removed here.
 
 `jump.funcs` of the DLL tools has a line for each slot: size, type, symbol, library, object; slot n (from 1) is at base + 8 n. Types: T exported
 function; t kept, no longer exported; U retired (jumps to a trap). The symbol `__DUMMY__` holds a place.
@@ -47,7 +47,7 @@ def c_name(symbol: str) -> str:
 
 @dataclass(frozen=True)
 class AoutStub:
-    """What a stub archive or control file says of its library. Addresses of functions are those of their slots."""
+    """The library that a stub archive or control file describes. Addresses of functions are those of their slots."""
 
     where: str
     name: str = ""  # as start-up looks for it: "/libc.so.4"
@@ -59,8 +59,9 @@ class AoutStub:
     cells: dict[str, int] = field(default_factory=dict)
 
     def names(self) -> dict[int, str]:
-        """Slot address -> name; of several names of one slot the shortest, as people would write it. A classic library's stubs do not say
-        which symbols are slots (no __PLT_): all are taken, and who knows the table looks up its slots."""
+        """Slot address -> name. Of several names of one slot the shortest counts. A classic library's stubs do not say which symbols are
+        slots (no __PLT_), so all are taken; a reader with the table looks up its slots.
+        """
         best: dict[int, str] = {}
         for name, address in (self.functions or self.data).items():
             old = best.get(address)
@@ -70,7 +71,7 @@ class AoutStub:
 
 
 def read_archive(data: bytes, where: str) -> AoutStub:
-    """A stub archive. Raises FormatError: no archive, damaged members, no library described."""
+    """Reads a stub archive. Raises FormatError: no archive, damaged members, no library described."""
     archive = Archive(data, where)
     functions: dict[str, int] = {}
     cells: dict[str, int] = {}
@@ -135,7 +136,7 @@ class ControlLine:
 
 
 def parse_control(text: str, where: str, types: str = "TtUDKC") -> tuple[ControlLine, ...]:
-    """jump.funcs or jump.vars. Raises FormatError with the line's number."""
+    """Reads jump.funcs or jump.vars. Raises FormatError with the line's number."""
     found = []
     for number, line in enumerate(text.splitlines(), 1):
         words = line.split()
@@ -154,7 +155,7 @@ def parse_control(text: str, where: str, types: str = "TtUDKC") -> tuple[Control
 
 
 def from_control(text: str, where: str, base: int) -> AoutStub:
-    """The slots that a jump.funcs gives names to, in a library at `base`. Raises FormatError."""
+    """The named slots of a jump.funcs, in a library at `base`. Raises FormatError."""
     lines = parse_control(text, where, "TtU")
     functions = {
         c_name(line.symbol): base + SLOT_SIZE * number for number, line in enumerate(lines, 1) if line.symbol != DUMMY
@@ -163,7 +164,7 @@ def from_control(text: str, where: str, base: int) -> AoutStub:
 
 
 def read(data: bytes, where: str, base: int) -> AoutStub:
-    """A stub archive or a jump.funcs, for the library at `base`. Raises FormatError."""
+    """Reads a stub archive or a jump.funcs, for the library at `base`. Raises FormatError."""
     if data.startswith(MAGIC):
         return read_archive(data, where)
     try:

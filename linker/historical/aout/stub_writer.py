@@ -2,8 +2,8 @@
 
 One archive for each library that the control files' fourth column names (libc, libcurses, ... may be one image). In each, the first member
 describes the image; there is one further member for each object of the fifth column, with the slots of its functions, and one for each variable,
-so that a program may define a variable of its own and still use the functions beside it. Of a classic library the first member has no conflict
-list, no slots and no cells.
+so that a program may define a variable of its own and still use the functions beside it. The first member of a classic library's archive has
+no conflict list, no slots and no cells.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _OBJECT = ExecHeader(Magic.OMAGIC, 0, 0)
 
 
 def marker(control: ControlFiles) -> str:
-    """`___libc_4_303`: what the members of this very version refer to, so that the first one is linked."""
+    """`___libc_4_303`: the symbol that members of exactly this version refer to, so that the first member is linked."""
     version = control.version
     return f"___{control.library}_{version.major}_{version.minor * 100 + version.patch}"
 

@@ -1,6 +1,6 @@
 """An a.out object as an ELF one, so that the linker's passes need to know one format of input.
 
-What a.out says                                      becomes
+a.out                                                ELF
     text, data, bss, one after the other from 0          .text, .data, .bss, each from 0
     N_EXT|N_UNDF with a value                            a common symbol (alignment: 4, or the size's own if smaller)
     an element of set vector V (N_SETA, N_SETT, ...)     a word in section .set_vector.V, with a relocation to where it points
@@ -63,12 +63,14 @@ _START = {N_TEXT: ".Ltext", N_DATA: ".Ldata", N_BSS: ".Lbss"}  # local symbols; 
 # size -> R_386_32, _16, _8; and the pc-relative ones
 _ABSOLUTE_KIND = {4: 1, 2: 20, 1: 22}
 _RELATIVE_KIND = {4: 2, 2: 21, 1: 23}
-_ZERO = ".Lzero"  # absolute: pc-relative jumps to fixed addresses are relative to it
+_ZERO = ".Lzero"  # an absolute symbol, for pc-relative jumps to fixed addresses
 _N_FN = 0x1E  # the name of a file, as some linkers leave it in objects
 
 
 def to_elf(data: bytes, where: str) -> bytes:
-    """Raises FormatError: not an object (linked already), damaged, or with more set vectors and aliases than ELF has sections."""
+    """The object as ELF. Raises FormatError: not an object (linked already), damaged, or with more set vectors and aliases than ELF has
+    sections.
+    """
     return _AoutTranslation(aout.decode(data, where), where).run()
 
 
@@ -98,7 +100,7 @@ class _AoutTranslation:
                 continue
             if symbol.kind == N_INDR:
                 if number + 1 == len(known) or not known[number + 1].name:
-                    self._bad("is indirect, but no symbol follows that it stands for", symbol.name)
+                    self._bad("is an indirect symbol, but no symbol follows that names its target", symbol.name)
                 section = INDIRECT + known[number + 1].name
                 aliases.setdefault(section, ObjectSection(section, b"", SHF_ALLOC))
                 self._add(ObjectSymbol(symbol.name, section=section))
@@ -148,7 +150,7 @@ class _AoutTranslation:
             alignment = 4 if size >= 4 else 2 if size >= 2 else 1
             self._add(ObjectSymbol(symbol.name, alignment, size, section=COMMON))
         elif symbol.kind == N_UNDF:
-            if symbol.name not in self.known:  # else it is named again, behind an indirect symbol
+            if symbol.name not in self.known:  # else it comes again, behind an indirect symbol
                 self._add(ObjectSymbol(symbol.name, section=UNDEFINED))
         elif symbol.kind == N_ABS:
             if symbol.name.startswith((SLOT_PREFIX, CELL_PREFIX)):
@@ -177,11 +179,13 @@ class _AoutTranslation:
             symbols = self.file.symbols
             name = symbols[r.number].name if r.number < len(symbols) else ""
             if name not in self.known:  # none, or a debugging entry
-                self._bad(f"has a relocation for symbol {r.number} of {len(symbols)}, which no relocation can refer to")
+                self._bad(
+                    f"has a relocation against symbol {r.number} of {len(symbols)}, which is missing or a debugging entry"
+                )
             return ObjectRelocation(r.address, name, kinds[r.size], addend)
         target = r.number & aout.N_TYPE
         if target == N_ABS:
             return ObjectRelocation(r.address, _ZERO, kinds[r.size], addend)
         if target not in _START:
-            self._bad(f"has a relocation for section {r.number}, which does not exist")
+            self._bad(f"has a relocation against section {r.number}, which does not exist")
         return ObjectRelocation(r.address, _START[target], kinds[r.size], addend - self.start[target])

@@ -1,5 +1,5 @@
-"""chkshlib of System V Release 3: is one COFF file compatible with another? FILE1 is compatible with FILE2 if every library symbol of
-FILE1 is in FILE2 at the same address, and both name the same target path (docs/historical-systems.md).
+"""chkshlib of System V Release 3: compares two COFF files. FILE1 is compatible with FILE2 if every library symbol of FILE1 is in FILE2 at the
+same address, and both name the same target path (docs/historical-systems.md).
 
     executable  target      can the program run with the library?
     executable  host        could that host library have produced the program?
@@ -36,8 +36,9 @@ QUESTIONS = {
 
 @dataclass(frozen=True)
 class LibraryFile:
-    """What chkshlib knows of a file. symbols: name -> address, of a library's exports, or what a program takes from libraries.
-    paths: target paths it names. ranges: of a target's sections. imports: what it takes from other libraries (targets)."""
+    """The facts of a file that chkshlib compares. symbols: name -> address, of a library's exports, or of a program's imports. paths: target
+    paths it names. ranges: those of a target's sections. imports: a target's imports from other libraries.
+    """
 
     where: str
     kind: CoffFileKind
@@ -61,7 +62,7 @@ def is_checkable(data: bytes) -> bool:
 
 
 def read(data: bytes, where: str) -> LibraryFile:
-    """Raises FormatError: damaged, or neither program, host nor target library."""
+    """Reads a file. Raises FormatError: damaged, or neither program, host nor target library."""
     if data[:8] == MAGIC:
         return _host(data, where)
     file = coff.decode(data, where)
@@ -105,7 +106,7 @@ def _host(data: bytes, where: str) -> LibraryFile:
 
 @dataclass(frozen=True)
 class CompatibilityVerdict:
-    """One direction. problems: why not; warnings: with -b."""
+    """The verdict of one direction. problems: reasons against it. warnings: those of -b."""
 
     first: LibraryFile
     second: LibraryFile
@@ -121,7 +122,7 @@ class CompatibilityVerdict:
 def compare(
     first: LibraryFile, second: LibraryFile, ignore_paths: bool = False, bounds: bool = False
 ) -> CompatibilityVerdict:
-    """Is `first` compatible with `second`? Raises FormatError if the two kinds cannot be compared."""
+    """Whether `first` is compatible with `second`. Raises FormatError if the two kinds cannot be compared."""
     question = QUESTIONS.get((first.kind, second.kind))
     if question is None:
         raise FormatError(

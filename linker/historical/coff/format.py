@@ -57,7 +57,7 @@ class OptionalHeader:
 
 @dataclass(frozen=True, slots=True)
 class CoffRelocation:
-    """address: in memory as the object has it (the section's address plus the offset). symbol: index, auxiliary entries counted."""
+    """address: the section's address plus the offset. symbol: index, auxiliary entries counted."""
 
     address: int
     symbol: int
@@ -146,7 +146,7 @@ def _part(data: bytes, offset: int, size: int, what: str, where: str) -> bytes:
 
 
 def decode(data: bytes, where: str) -> Coff:
-    """The whole file. Raises FormatError: not COFF, truncated, symbols or relocations that lead outside."""
+    """Reads the whole file. Raises FormatError: not COFF, truncated, symbols or relocations that lead outside."""
     headers = decode_headers(data, where)
     _, count, _, symbols_at, symbol_count, optional_size, _ = _FILE.unpack_from(data)
     table = _part(data, symbols_at, symbol_count * _SYMBOL.size, "its symbol table", where) if symbol_count else b""
@@ -157,7 +157,7 @@ def decode(data: bytes, where: str) -> Coff:
         strings = _part(data, strings_at, max(size, 4), "its string table", where)
     symbols = _symbols(table, strings, count, where)
     sections = []
-    claimed = 0  # bytes of contents and relocations: sections that all claim the same ones would make a small file large in memory
+    claimed = 0  # bytes of contents and relocations: sections that overlap in the file could make a small file large in memory
     for index, section in enumerate(headers.sections):
         at = _FILE.size + optional_size + index * _SECTION.size
         _, _, _, size, offset, relocations_at, _, relocation_count, _, styp = _SECTION.unpack_from(data, at)
@@ -167,7 +167,7 @@ def decode(data: bytes, where: str) -> Coff:
         raw = _part(data, relocations_at, relocation_count * _RELOCATION.size, f"relocations of {section.name}", where)
         claimed += len(content) + len(raw)
         if claimed > len(data):
-            _bad(where, f"is damaged: its sections claim more than the {len(data):#x} bytes that it has")
+            _bad(where, f"is damaged: its sections have more bytes together than the file ({len(data):#x})")
         rows = tuple(CoffRelocation(*row) for row in _RELOCATION.iter_unpack(raw))
         for row in rows:
             if row.symbol >= symbol_count:

@@ -10,7 +10,7 @@ _FLAGS = ((coff.STYP_TEXT, READ | EXEC), (coff.STYP_DATA, READ | WRITE), (coff.S
 
 
 def segments(file: coff.Coff) -> tuple[Segment, ...]:
-    """What is loaded: one segment for each section of text, data or bss."""
+    """The loaded segments: one for each section of text, data or bss."""
     found = []
     for section in file.sections:
         flags = next((flags for styp, flags in _FLAGS if section.flags & styp), 0)

@@ -6,13 +6,13 @@ Target library (optional header 0443; mapped by the kernel; #address .text and .
     .data   all data, exported or not, in link order; .bss behind it
 
 Host library, an archive: a member for each object of the library with its exported symbols as absolute ones (a function is its highest slot)
-and, for `#init`, code in `.init` that sets the library's pointers in the program's memory to what the program has under the names:
+and, for `#init`, code in `.init` that sets the library's pointers in the program's memory to the program's symbols:
 
     c7 05 POINTER IMPORT    movl $import, pointer
 
 and a member `lib.o` with the path for the program's `.lib`; the other members refer to its symbol `_lib_NAME`, so that it is linked. A member
-also refers to what its object takes from other objects and other libraries, and to `_lib_NAME_init_MEMBER` of each member whose pointers it
-may call through: all that runs must be set up and mapped.
+also refers to its object's undefined symbols in other objects and libraries, and to `_lib_NAME_init_MEMBER` of each member whose pointers it
+may call through, so that these are set and their libraries mapped.
 
 Source: docs/historical-systems.md, System V Release 3.
 """
@@ -42,7 +42,7 @@ SLOT_SIZE = 5
 
 
 class BranchSymbols:
-    """The SymbolPolicy: calls within the library go straight to the function; its address is its slot's."""
+    """The SymbolPolicy: calls within the library go straight to the function; pointers to it get its slot."""
 
     distinguishes_branches = True
 
@@ -58,9 +58,9 @@ class BranchSymbols:
 
 @dataclass(frozen=True)
 class HostMember:
-    """What one object of the library exports: name -> address, and the `.init` lines: (address of the pointer, import).
+    """The exports of one object of the library: name -> address, and the `.init` lines: (address of the pointer, import).
 
-    needs: exported names of other objects that it refers to; setters: members with `.init` lines that it may depend on."""
+    needs: exported names of other objects that it refers to. setters: members with `.init` lines on which it may depend."""
 
     member: str
     symbols: dict[str, int]
@@ -110,7 +110,9 @@ class CoffLibrary(OutputKind):
         return [self.table]
 
     def _table(self, resolution: Resolution) -> bytes:
-        """Each slot; several slots of one function all lead to it; an empty one (`.empty_slot`) traps: 0f 0b ud2, 3 x cc int3."""
+        """The bytes of the table. Several slots of one function all lead to it. An empty slot (`.empty_slot`) traps: 0f 0b ud2, 3 x cc
+        int3.
+        """
         slots = [b"\x0f\x0b\xcc\xcc\xcc"] * self.spec.slot_count
         for name, numbers in self.spec.branch.items():
             for number in numbers:
@@ -151,7 +153,7 @@ class CoffLibrary(OutputKind):
         problems.raise_if_any()
 
     def _needs(self, file: ObjectFile, own: dict[int, ObjectFile]) -> tuple[str, ...]:
-        """What a file refers to that this or another library exports."""
+        """The references of a file to exports of this or another library."""
         names = set()
         for symbol in file.globals:
             where = symbol.file
@@ -165,7 +167,7 @@ class CoffLibrary(OutputKind):
         return self.policy.slots.get(symbol, symbol.address)
 
     def _exports(self, symbol: Symbol, file: ObjectFile) -> bool:
-        """Functions of the branch table, and data that #hide does not take away. Other functions have no slot: they cannot be exported."""
+        """The exports: functions of the branch table, and data without #hide. Other functions have no slot, so they cannot be exported."""
         if symbol.file is not file or symbol.rank == UNDEFINED or symbol.visibility in (STV_HIDDEN, STV_INTERNAL):
             return False
         if symbol in self.policy.slots:
@@ -177,7 +179,7 @@ class CoffLibrary(OutputKind):
     def rows(self, symbol: Symbol) -> list[OutputSymbol] | None:
         """The target's own symbols: an exported function stands at its slot, so that chkshlib can compare files."""
         if symbol.provided or (symbol.absolute and not symbol.referenced):
-            return []  # _end and its kin are the program's; unreferenced symbols of other libraries are not imports
+            return []  # _end and similar symbols are the program's; unreferenced symbols of other libraries are not imports
         slot = self.policy.slots.get(symbol)
         if slot is None or symbol.section is None or symbol.section.output is None:
             return None
@@ -196,7 +198,7 @@ class CoffLibrary(OutputKind):
 
 
 def _reached(file: ObjectFile, own: dict[int, ObjectFile]) -> set[str]:
-    """The members that a file's code may come to, by any chain of references within the library."""
+    """The members that a file's code may reach, by any chain of references within the library."""
     seen, open_ = {id(file)}, [file]
     while open_:
         for symbol in open_.pop().globals:
@@ -211,7 +213,7 @@ def host_library(target: str, exported: list[HostMember]) -> bytes:
     """The archive that programs link with."""
     marker = "_lib_" + os.path.basename(target)
     record = coff.encode_library(target)
-    # the symbol's value says nothing: it only pulls this member in
+    # the symbol's value has no meaning: it only pulls this member in
     first = Coff(
         (CoffSection(LIBRARIES, 0, len(record), coff.STYP_LIB, record, paddr=1),), (CoffSymbol(marker, 0, N_ABS),)
     )

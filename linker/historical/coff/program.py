@@ -3,7 +3,7 @@
     .init   the fragments that objects bring, in link order: crt1.o begins it, host libraries set their import pointers, crtn.o ends it
     .text   all other code and constants
     .data   at DATA_START, at the offset within a page that it has in the file; .bss behind it
-    .lib    not loaded: the paths of the target libraries, for the kernel; a library that several objects name stands there once
+    .lib    not loaded: the paths of the target libraries, for the kernel; each library once
 
 Source: coff(4); docs/historical-systems.md, System V Release 3.
 """
@@ -49,7 +49,7 @@ def own_files(resolution: Resolution) -> dict[int, ObjectFile]:
 
 
 def report_missing(resolution: Resolution) -> None:
-    """Raises LinkError for what libraries refer to and nothing defines: their members have no relocations by which others would notice."""
+    """Raises LinkError for undefined symbols of libraries. Their members have no relocations, so the passes do not report these."""
     own, problems = own_files(resolution), Diagnostics()
     for file in resolution.files:
         if id(file) in own:
@@ -94,7 +94,7 @@ class CoffProgram(OutputKind):
     def entry(self, resolution: Resolution, layout: Layout, options: Options) -> int:
         symbol = resolution.symbols.get(options.entry)
         if symbol is None or symbol.rank == UNDEFINED:
-            raise error("ld", f"there is no entry point {options.entry}", remedy="link crt1.o or give -e")
+            raise error("ld", f"no object defines the entry point {options.entry}", remedy="link crt1.o or give -e")
         return symbol.address
 
     def complete(self, image: bytearray, layout: Layout, entry: int, rows: OutputSymbols | None) -> None:

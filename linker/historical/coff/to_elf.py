@@ -1,7 +1,7 @@
 """A COFF object of i386 as an ELF one, so that the linker's passes need to know one format of input.
 
 Sections keep their names (.text, .data, .bss, .init, .lib, ...); a common symbol has the alignment of its size, 4 at most. COFF's
-fields hold the old value of their symbol, ELF's addends do not. Debugging entries, line numbers and .comment stay behind.
+fields hold the old value of their symbol, ELF's addends do not. Debugging entries, line numbers and .comment are left out.
 
 Source: coff(4); i386 psABI for ELF's relocations.
 """
@@ -48,7 +48,7 @@ LIBRARIES = ".lib"
 
 
 def to_elf(data: bytes, where: str) -> bytes:
-    """Raises FormatError: linked already, damaged, or with a relocation that is not of i386."""
+    """The object as ELF. Raises FormatError: linked already, damaged, or with a relocation that is not of i386."""
     file = coff.decode(data, where)
     if file.flags & coff.F_EXEC or (file.optional is not None and file.flags & coff.F_RELFLG):
         raise FormatError(
@@ -95,7 +95,7 @@ class _CoffTranslation:
         return write_object(Machine.I386, sections, self.symbols)
 
     def _symbol(self, symbol: CoffSymbol) -> ObjectSymbol | None:
-        """None for what stays behind."""
+        """The symbol in ELF; None for one that is left out."""
         if symbol.section == N_DEBUG or symbol.storage not in (C_EXT, coff.C_STAT, coff.C_LABEL) or not symbol.name:
             return None
         binding = STB_GLOBAL if symbol.storage == C_EXT else STB_LOCAL
@@ -142,7 +142,5 @@ class _CoffTranslation:
                 self._bad(f"refers to {target.name}, which is not loaded")
             return ObjectRelocation(offset, self._start(symbol.section), kind, addend + symbol.value - target.address)
         if symbol.name not in self.known:
-            self._bad(
-                f"has a relocation for {symbol.name or 'a symbol without a name'}, which no relocation can refer to"
-            )
+            self._bad(f"has a relocation against {symbol.name or 'a symbol without a name'}, which is not loaded")
         return ObjectRelocation(offset, symbol.name, kind, addend)

@@ -134,7 +134,7 @@ class _TextbookLines:
 
 
 def decode(data: bytes, where: str) -> TextbookObject:
-    """An object. Raises FormatError with FILE:LINE."""
+    """An object. Reads an object. Raises FormatError with FILE:LINE."""
     if not is_textbook(data):
         _bad(where, "is not an object of the textbook's format: its first line is not LINK")
     lines = _TextbookLines(bytes(data), where)
@@ -151,7 +151,7 @@ def decode(data: bytes, where: str) -> TextbookObject:
 
 
 def _segment(lines: _TextbookLines) -> TextbookSegment:
-    """A segment without its contents, which stand at the end of the file."""
+    """Reads a segment without its contents, which come at the end of the file."""
     words = lines.next("a segment")
     if len(words) != 4 or not set(words[3]) <= set("RWP"):
         lines.complain("should be `name start length flags`, flags of R, W, P")

@@ -6,8 +6,8 @@ Shared library, at the address it is given: no relocations, nothing undefined
             says); then all code and constants
     .data   one page of room behind the text's page: exported data first, in byte order of the names, then private data; .bss behind it
 
-Stub library: a module for each module of the library, with the exported symbols as absolute ones and with its undefined ones, so that what
-the real module needs is linked as well; `LIBRARY NAME` or the first line names the shared library and those that it depends on.
+Stub library: a module for each module of the library, with the exported symbols as absolute ones and with its undefined ones, so that the
+modules that the real one needs are linked as well. `LIBRARY NAME` or the first line names the shared library and those that it depends on.
 
 Program: .text, .data, .bss, and a segment .lib: the names of the shared libraries, NUL-separated, two NULs at the end; _SHARED_LIBRARIES is
 its start, which start-up code reads (runtime/crt/textbook.c).
@@ -49,7 +49,7 @@ _FIRST, _EXPORTED, _REST = 0, 1, 1 << 20
 
 
 class _TextbookOutput(OutputKind):
-    """What programs and libraries have in common."""
+    """The common part of programs and libraries."""
 
     has_rows = True
 
@@ -102,7 +102,7 @@ class TextbookProgram(_TextbookOutput):
 
     @staticmethod
     def _report_conflicts(resolution: Resolution) -> None:
-        """Warns of what the program and a library in use both define: figure 5 of the chapter."""
+        """Warns of symbols that the program and a library in use both define: figure 5 of the chapter."""
         for name, file, stub in resolution.conflicts:
             where = file.where if file is not None else "the command line"
             what = f"also defined in the shared library {stub.file_name} ({stub.where}), which continues to use its own copy"
@@ -112,13 +112,15 @@ class TextbookProgram(_TextbookOutput):
     def entry(self, resolution: Resolution, layout: Layout, options: Options) -> int:
         symbol = resolution.symbols.get(options.entry)
         if symbol is None or symbol.rank == UNDEFINED:
-            raise error("ld", f"there is no entry point {options.entry}", remedy="link start-up code or give -e")
+            raise error(
+                "ld", f"no object defines the entry point {options.entry}", remedy="link start-up code or give -e"
+            )
         return symbol.address
 
 
 @dataclass(frozen=True)
 class StubModule:
-    """What a stub module is made of."""
+    """The contents of a stub module."""
 
     name: str
     defines: dict[str, int]

@@ -1,7 +1,7 @@
 """Objects of the textbook's format as ELF ones: the linker's passes work on ELF.
 
-A segment becomes a section of its name; `.text` is code, and so is what neither has W nor a name of data. An undefined symbol with a value is a
-common block of that size (the book's project 3-1).
+A segment becomes a section of its name; `.text` is code; so is a segment without W whose name is none of data. An undefined symbol with a
+value is a common block of that size (the book's project 3-1).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _DATA_NAMES = (".rodata", ".lib", ".eh_frame", ".note")
 
 
 def to_elf(data: bytes, where: str) -> bytes:
-    """Raises FormatError: damaged, with two segments of one name, or with more segments than ELF has sections."""
+    """The object as ELF. Raises FormatError: damaged, with two segments of one name, or with more segments than ELF has sections."""
     file = textbook.decode(data, where)
     names = [segment.name for segment in file.segments]
     if len(set(names)) != len(names):

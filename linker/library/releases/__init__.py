@@ -5,9 +5,9 @@
     rules.py        ReleaseStep: from one release to the next; what a change means for the version number
     names.py        matches old names with new ones: kept, renamed, retired, offered again, new
     slots.py        gives each function its slot
-    places.py       says which bytes of .exported are taken since earlier releases
+    places.py       decides which bytes of .exported earlier releases use
     arrangement.py  lays out .exported around them
     record.py       applies all of it to the symbols and sections of one link, and writes the history of this release
 
-A first release goes the same way, without a history to begin with.
+A first release takes the same steps, without an earlier history.
 """

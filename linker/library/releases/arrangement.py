@@ -1,14 +1,14 @@
 """Lays out the exported data: section .exported, which programs know by absolute addresses.
 
 Whole input sections are placed, since they cannot be cut (-fdata-sections gives each variable its own). The first
-release has them in byte order of their first names, then the pointers of interposable functions. Every later one has
-the sections with data of earlier releases at the offsets where they were, nothing where a place is reserved, and new ones behind:
+release has them in byte order of their first names, then the pointers of interposable functions. Every later release has the sections with
+data of earlier releases at their old offsets, nothing in reserved places, and new sections behind:
 
     +0   calls  (section .bss.calls of greet.o)     kept
     +4   4 bytes that were `verbosity`              reserved: zeroes
     +8   level  (section .data.level of greet.o)    new
 
-The bytes between are filler sections, so that the layout pass, which packs sections, comes to the same offsets.
+Filler sections have the bytes between, so that the layout pass, which packs sections, gets the same offsets.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Arrangement:
 
 
 def _can_move(section: InputSection) -> bool:
-    """Whether a section with exported data can be moved into .exported: not code, nor what is found by its name."""
+    """Whether a section with exported data can be moved into .exported. Code cannot, nor can a section that is found by its name."""
     if section.flags & elf.SHF_EXECINSTR or (section.name.isidentifier() and section.name != "COMMON"):
         return False
     return not section.name.startswith((".init_array", ".fini_array", ".ctors", ".dtors", ".eh_frame"))
@@ -67,7 +67,7 @@ def data_sections(symbols: Iterable[Symbol]) -> tuple[DataSection, ...]:
 
 
 def _extents(section: InputSection, names: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
-    """Assembler source may give no size: such a datum reaches to the next one, or to the section's end."""
+    """The sizes of data. A datum without a size, from assembler source, extends to the next one or to the section's end."""
     starts = sorted({value for value, _ in names.values()} | {section.size})
     return {
         name: (value, size or max(0, next((at for at in starts if at > value), section.size) - value))
@@ -77,7 +77,7 @@ def _extents(section: InputSection, names: Mapping[str, tuple[int, int]]) -> dic
 
 @dataclass(frozen=True)
 class _KeptSection:
-    """A section with data of earlier releases, from `start`. end: of the section and of all that it may still grow into."""
+    """A section with data of earlier releases, from `start`. end: the end of the section and of the room that it may still grow into."""
 
     item: DataSection
     start: int
@@ -128,17 +128,17 @@ def _keep(item: DataSection, own: Sequence[KeptDatum], problems: Diagnostics, wh
     if others:
         problems.add(
             where,
-            f"and {others[0][1]} cannot both stay where they were: {label} has them at another distance now",
+            f"and {others[0][1]} cannot both keep their addresses: {label} has them at another distance now",
             symbol=name,
             remedy=APART,
         )
         return None
     if start < 0:
-        why = f"cannot stay where it was: {label} now has {-start} bytes too many in front of it"
+        why = f"cannot keep its address: {label} now has {-start} bytes too many in front of it"
         problems.add(where, why, symbol=name, remedy=APART)
         return None
     if start % max(section.alignment, 1):
-        why = f"cannot stay where it was: it needs an alignment of {section.alignment} bytes now"
+        why = f"cannot keep its address: it needs an alignment of {section.alignment} bytes now"
         problems.add(where, why, symbol=name, remedy="keep its alignment, or take a new major version")
         return None
     end = max(start + section.size, *(datum.offset + datum.reserved for datum in own))
@@ -148,12 +148,12 @@ def _keep(item: DataSection, own: Sequence[KeptDatum], problems: Diagnostics, wh
 def _check_room(
     fixed: Sequence[_KeptSection], reserved: Sequence[tuple[int, int, str]], problems: Diagnostics, where: str
 ) -> None:
-    """No section may lie on another one, nor on a place that is reserved (unless that shared its bytes all along)."""
+    """No section may overlap another one, nor a reserved place (unless the two have always shared their bytes)."""
     for before, after in pairwise(fixed):
         if after.start < before.start + before.item.section.size or _lies_in_reserved_bytes(before, after):
             problems.add(
                 where,
-                f"cannot stay where it was: {before.label}, which begins before it, has grown over it",
+                f"cannot keep its address: {before.label}, which begins before it, has grown over it",
                 symbol=after.data[0].name,
                 remedy="compile with -fdata-sections, so that private data lie apart from exported data",
             )
@@ -172,7 +172,7 @@ def _check_room(
 
 
 def _lies_in_reserved_bytes(before: _KeptSection, after: _KeptSection) -> bool:
-    """Whether a section begins within bytes that stay reserved for the one before it (after shrinking)."""
+    """Whether a section begins within bytes that are reserved for a shrunk section before it."""
     return after.start < before.end and not any(d.offset < before.end and after.start <= d.offset for d in after.data)
 
 

@@ -1,8 +1,8 @@
 """The history of a library: slots and places that programs linked with any earlier release rely on.
 
 mkshlib writes it into every target library (section `.uselib.history`: not loaded, and left alone by strip) and into
-every stub library (the same section in its member library.o), so that `--previous` may be given either. It is text, a fact a line,
-and complete: a reader needs neither symbol tables nor notes.
+every stub library (the same section in its member library.o), so that `--previous` may be given either. It is text with one fact a line, and
+complete: a reader needs neither symbol tables nor notes.
 
     uselib-history 1
     library libgreet_s x86_64 uselib            name, machine, scheme of the file
@@ -39,7 +39,7 @@ from uselib.linker.quick_dataclass import dataclass, field
 FORMAT = 1
 SECTION = ".uselib.history"
 _SAFE = "".join(chr(c) for c in range(0x21, 0x7F) if chr(c) != "%")
-_LARGEST = 1 << 32  # of sizes: a file is smaller than 2 GiB
+_LARGEST = 1 << 32  # greatest size: a file is smaller than 2 GiB
 
 
 class SlotState(enum.Enum):
@@ -57,7 +57,7 @@ class PlaceState(enum.Enum):
 
 @dataclass(frozen=True)
 class SlotRecord:
-    """Slot `number` (from 1): what it is and since which release."""
+    """Slot `number` (from 1): its state, and the release since which it has it."""
 
     number: int
     state: SlotState
@@ -67,7 +67,7 @@ class SlotRecord:
 
 @dataclass(frozen=True)
 class PlaceRecord:
-    """`reserved` bytes at `address` that nothing else may take; `size` of them are in use by `name` in this release."""
+    """`reserved` bytes at `address` that nothing else may use. `name` uses `size` of them in this release."""
 
     address: int
     size: int
@@ -83,7 +83,7 @@ class PlaceRecord:
 
 @dataclass(frozen=True)
 class Renaming:
-    """`old` is called `new` since `release`; as an alias: and the stub library offers `old` too."""
+    """`old` is called `new` since `release`. As an alias, the stub library offers `old` too."""
 
     release: Version
     old: str
@@ -92,10 +92,10 @@ class Renaming:
 
 @dataclass(frozen=True)
 class History:
-    """All of it. Addresses are absolute; `table` and `data` are 0 where there is none.
+    """The history of a library. Addresses are absolute; `table` and `data` are 0 where there is none.
 
-    A place outside `.exported` (data, data + data_size) is one that mkshlib cannot keep there: data in code, in sections that
-    are found by their names, absolute symbols. It may stay where it is, but a release that moves it is refused.
+    A place outside `.exported` (data, data + data_size) is one that mkshlib cannot place: data in code, in sections that are found by their
+    names, absolute symbols. A release that moves it is refused.
     """
 
     name: str  # libN_s
@@ -206,7 +206,7 @@ class _HistoryReader:
                 self.addresses["data"], self.addresses["data size"] = _address(address), _number(size)
             case ["slot", number, state, since, name]:
                 if _number(number) != len(self.slots) + 1:
-                    raise ValueError(f"slot {number} where slot {len(self.slots) + 1} was to come")
+                    raise ValueError(f"slot {number} where slot {len(self.slots) + 1} is expected")
                 record = SlotRecord(len(self.slots) + 1, SlotState(state), Version.parse(since), _name(name))
                 self.slots.append(record)
             case ["place", address, size, reserved, state, since, name]:
@@ -275,7 +275,7 @@ def decode(data: bytes, where: str) -> History:
 
 
 def _contradiction(history: History) -> str:
-    """What cannot be so in any history; empty if there is nothing."""
+    """A contradiction in the history; empty if there is none."""
     functions, places = (
         history.functions(),
         [p for p in history.places if p.state in (PlaceState.DATA, PlaceState.POINTER)],
@@ -298,5 +298,5 @@ def _contradiction(history: History) -> str:
 
 
 def in_order(places: Iterable[PlaceRecord]) -> tuple[PlaceRecord, ...]:
-    """Places as they stand in a history."""
+    """Places in the order of a history."""
     return tuple(sorted(places, key=lambda p: (p.address, p.name, p.since, p.state.value)))

@@ -1,6 +1,6 @@
 """Matches the names of the release before with those of this one: kept, renamed, retired, offered again, new.
 
-What is gone must have been declared (rules.py); all that was not is reported.
+Removed names must be declared (rules.py); all that are not are reported.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from uselib.linker.quick_dataclass import dataclass, field, replace
 
 @dataclass(frozen=True)
 class MatchedNames:
-    """new_name: of everything in the old release that is still there. back: retired names that are offered again."""
+    """new_name: old name -> new name of everything that this release still has. back: retired names that are offered again."""
 
     new_name: Mapping[str, str] = field(default_factory=dict)
     back: frozenset[str] = frozenset()
@@ -28,7 +28,7 @@ class MatchedNames:
 
 
 class _Exported(NamedTuple):
-    """What this release exports. data: with the pointers of interposable functions and the variables of #init."""
+    """The exports of this release. data: with the pointers of interposable functions and the variables of #init."""
 
     functions: Set[str]
     data: Set[str]
@@ -39,7 +39,7 @@ class _Exported(NamedTuple):
 
 
 def match_names(step: ReleaseStep, functions: Set[str], data: Set[str], pointers: Set[str]) -> MatchedNames:
-    """Matches old names with new ones. Raises LinkError with everything that is gone without a word, or declared wrongly.
+    """Matches old names with new ones. Raises LinkError with every name that was removed without a declaration, or declared wrongly.
 
     functions, data: the exports. pointers: f$pointer of the interposable functions, and the variables of #init.
     """
@@ -81,7 +81,7 @@ def _renamed_change(fresh: Sequence[Renaming]) -> Iterator[InterfaceChange]:
 def _kept_and_gone(
     step: ReleaseStep, old: History, now: _Exported, renames: Mapping[str, str], problems: Diagnostics
 ) -> tuple[dict[str, str], list[str]]:
-    """(old name -> new name of what is still there, the old names of what is gone)."""
+    """(old name -> new name of everything that is still there, the old names of everything removed)."""
     new_name: dict[str, str] = {}
     gone: list[str] = []
     slots = old.functions()
@@ -107,12 +107,12 @@ def _kept_and_gone(
 def _undeclared(
     step: ReleaseStep, old: History, gone: Sequence[str], retire: Set[str], now: _Exported
 ) -> Iterator[Diagnostic]:
-    """What is gone without having been retired. A new major version may drop anything."""
+    """The names that were removed and not retired. A new major version may drop any name."""
     if step.major:
         return
     for name in gone:
         function = name.removesuffix(POINTER_SUFFIX)
-        implied = function != name and function in gone  # a function's pointer goes with it
+        implied = function != name and function in gone  # a function's pointer is removed with it
         if not implied and name not in retire:
             yield _missing(step, old, name, now.functions)
 
@@ -122,7 +122,7 @@ def _missing(step: ReleaseStep, old: History, name: str, functions: Set[str]) ->
     if function != name and function in functions:
         return Diagnostic(
             step.where,
-            f"was interposable in {old.file_name} and is not any more, so the library would not call a program's own definition",
+            f"was interposable in {old.file_name} and no longer is, so the library would not call a program's own definition",
             function,
             f"keep it interposable, retire `{name}`, {OR_MAJOR}",
         )
@@ -160,7 +160,7 @@ def _renames(step: ReleaseStep, old: History, now: _Exported, problems: Diagnost
                 where,
                 f"is to be renamed to {new}, but an object still exports it",
                 symbol=before,
-                remedy="take the old name out, and offer it with --keep-old-names if sources still use it",
+                remedy="remove the old name, and offer it with --keep-old-names if sources still use it",
             )
         elif new not in now.all:
             problems.add(where, f"is to be renamed to {new}, but no object exports that", symbol=before)
@@ -185,7 +185,7 @@ def _offered_again(old: History, now: _Exported) -> frozenset[str]:
 
 
 def _retirements(step: ReleaseStep, old: History, now: _Exported, problems: Diagnostics) -> frozenset[str]:
-    """The names that may be gone."""
+    """The names that may be removed."""
     aliases = {a.old for a in old.aliases}
     known = old.functions().keys() | old.data_places().keys() | aliases | _retired(old).all
     for name in step.declared.retire:
@@ -194,7 +194,7 @@ def _retirements(step: ReleaseStep, old: History, now: _Exported, problems: Diag
                 step.where,
                 "is to be retired, but an object still exports it",
                 symbol=name,
-                remedy="take it out, or keep it private with --hide",
+                remedy="remove it, or keep it private with --hide",
             )
         elif name not in known and not step.major:
             problems.add(step.where, f"is to be retired, but {old.file_name} does not have it", symbol=name)
@@ -219,9 +219,9 @@ def _aliases(
         if alias.old in present:
             problems.add(
                 step.where,
-                f"is another name of {alias.new} since {alias.release}, and an object exports it for itself",
+                f"is another name of {alias.new} since {alias.release}, and an object exports a symbol of that name",
                 symbol=alias.old,
-                remedy="take it out, or --retire the old name first",
+                remedy="remove it, or --retire the old name first",
             )
         result.append(replace(alias, new=now))
     if step.declared.keep_old_names:

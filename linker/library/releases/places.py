@@ -1,4 +1,4 @@
-"""Which bytes of .exported are taken since earlier releases: by data that are still there, and by data that are gone."""
+"""The bytes of .exported that earlier releases use: for data that are still there, and for data that were removed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from uselib.linker.quick_dataclass import dataclass, field, replace
 
 @dataclass(frozen=True)
 class KeptDatum:
-    """`name` lies at `offset` from the start of .exported, and `reserved` bytes there are its own."""
+    """`name` lies at `offset` from the start of .exported and owns `reserved` bytes there."""
 
     name: str
     offset: int
@@ -24,7 +24,7 @@ class KeptDatum:
 
 @dataclass(frozen=True)
 class OutsideDatum:
-    """`name` lay at `offset` from the base, outside .exported. mkshlib cannot keep it there, and refuses to move it."""
+    """`name` lay at `offset` from the base, outside .exported. mkshlib cannot place it there, and refuses a release that moves it."""
 
     name: str
     offset: int
@@ -32,7 +32,7 @@ class OutsideDatum:
 
 @dataclass(frozen=True)
 class KeptPlaces:
-    """What programs know of the data of earlier releases. reserved: places (as in the old history) that hold nothing any more."""
+    """The addresses of earlier releases' data that programs rely on. reserved: places (as in the old history) that hold nothing any more."""
 
     data: tuple[KeptDatum, ...] = ()
     reserved: tuple[PlaceRecord, ...] = ()
@@ -84,7 +84,7 @@ class _Sorting:
             self._grown(place, name)
 
     def _name_now(self, place: PlaceRecord, holds: bool) -> str | None:
-        """What is to lie there in this release; None for nothing."""
+        """The datum at the place in this release; None for nothing."""
         if holds:
             return self.names.new_name.get(place.name)
         again = place.state is PlaceState.RETIRED and place.name in self.names.back
@@ -105,14 +105,14 @@ class _Sorting:
             self.changes.append(InterfaceChange(ReleaseLevel.MINOR, f"{name} has {verb}"))
 
     def _grown(self, place: PlaceRecord, name: str) -> None:
-        """A datum that its place does not hold any more."""
+        """Handles a datum that has outgrown its place."""
         if self.step.major or {name, place.name} & set(self.step.declared.move):
             self.reserved.append(replace(place, size=0, state=PlaceState.MOVED, since=self.step.version))
             self.changes.append(InterfaceChange(ReleaseLevel.MINOR, f"{name} has grown and moved"))
             return
         self.problems.add(
             self.step.where,
-            f"has grown from {place.size} to {self.sizes[name]} bytes, and its place in {self.old.file_name} has {place.reserved}",
+            f"has grown from {place.size} to {self.sizes[name]} bytes, and its place in {self.old.file_name} has room for {place.reserved}",
             symbol=name,
-            remedy=f"keep its size, --move-data {name} (programs linked before go on using the old place), {OR_MAJOR}",
+            remedy=f"keep its size, give --move-data {name} (programs linked before go on using the old place), {OR_MAJOR}",
         )

@@ -29,8 +29,7 @@ class PreviousRelease:
 
 
 def read(path: str | Path) -> PreviousRelease:
-    """The release that a target library or stub library is of. Raises FormatError (it is neither, it has no history or
-    one that is damaged), OSError."""
+    """The release of a target library or stub library. Raises FormatError (it is neither, or its history is missing or damaged), OSError."""
     where = str(path)
     if os.path.isdir(path) or stub.is_stub(path):
         return _from_stub(path, where)
@@ -72,7 +71,7 @@ def _from_target(data: bytes, where: str) -> PreviousRelease:
             Diagnostic(
                 where,
                 "is neither a target library nor a stub library",
-                remedy="give --previous what mkshlib made: shlib/libN_s.X.Y.Z or lib/libN_s.X.Y.Z.a",
+                remedy="give --previous a file that mkshlib made: shlib/libN_s.X.Y.Z or lib/libN_s.X.Y.Z.a",
             )
         )
     image = elf_image.read_image(data, where)
@@ -116,7 +115,7 @@ def _checked(release: PreviousRelease, machine: Machine, header: LibraryHeader |
             raise FormatError(
                 Diagnostic(
                     release.where,
-                    f"its history is of another file: {what} {ours}, where its note says {theirs}",
+                    f"its history belongs to another file: {what} {ours}, and its note says {theirs}",
                     remedy="take both from one run of mkshlib",
                 )
             )

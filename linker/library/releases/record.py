@@ -1,4 +1,4 @@
-"""What one link keeps of earlier releases, and the history that it writes for later ones.
+"""The addresses of earlier releases that one link keeps, and the history that it writes for later ones.
 
 In the order of the link's passes: `match` (names and slots), `arrange` (the contents of .exported), then, when addresses are
 final, `record` (the history that the release carries, checked against the addresses that programs know).
@@ -48,7 +48,7 @@ class ReleaseRecord:
         return self._slots
 
     def arrange(self, variables: Iterable[Symbol], cells: Mapping[str, InputSection]) -> list[InputSection]:
-        """Lays out .exported; gives the sections to be added that fill what stays reserved.
+        """Lays out .exported. Returns the filler sections for reserved places.
 
         variables: the #init pointers. cells: the pointers of interposable functions, by function. Raises LinkError: data that
         cannot stay where they were, or a version number that is too small for the changes.
@@ -77,7 +77,7 @@ class ReleaseRecord:
         return self._step.inherited.data if self._step.inherited is not None else 0
 
     def reserved_places(self) -> Iterator[tuple[str, int, int]]:
-        """(name of the local symbol, offset in .exported, bytes) of each place that holds nothing any more."""
+        """(name of the local symbol, offset in .exported, bytes) of each reserved place without a datum."""
         for place in self._kept.reserved:
             suffix = MOVED_SUFFIX if place.state is PlaceState.MOVED else RETIRED_SUFFIX
             yield place.name + suffix, place.address - self._origin, place.reserved
@@ -85,7 +85,7 @@ class ReleaseRecord:
     def initial_copies(self, now: History) -> list[tuple[int, int, int]]:
         """(from, to, bytes) of the initial values that an old place shares with the datum that moved away from it.
 
-        So a table that nobody writes to, which has only grown, is right for programs linked before as well.
+        So a read-only table that has grown is right for programs linked before as well.
         """
         there, rows = now.data_places(), []
         for place in now.places:
@@ -100,11 +100,11 @@ class ReleaseRecord:
     # -- the history -------------------------------------------------------------------------------------------------------
 
     def size(self) -> int:
-        """Bytes of the history: no address changes its length, so it is known before any address is."""
+        """Bytes of the history. Addresses do not change its length, so it is known before they are."""
         return len(history.encode(self._history(0, 0, 0)))
 
     def record(self, base: int, table: int, data: int) -> History:
-        """The history of this release, for its final addresses. Raises LinkError if anything that programs know is elsewhere."""
+        """The history of this release, for its final addresses. Raises LinkError if anything that programs rely on has another address."""
         now = self._history(base, table, data)
         self._check(now)
         return now
@@ -132,7 +132,7 @@ class ReleaseRecord:
         kept = {datum.name: (datum.since, datum.reserved) for datum in self._kept.data}
         rows: Sequence[tuple[int, int, str]] = [
             *((data + at, laid.sizes[name], name) for name, at in laid.offsets.items()),
-            # what is not in .exported is where the layout has put it
+            # data outside .exported are where the layout has put them
             *((s.address, s.size, name) for name, s in self._data.items() if name not in laid.sizes),
         ]
         for address, size, name in rows:
@@ -143,13 +143,13 @@ class ReleaseRecord:
             yield replace(place, address=data + place.address - self._origin)
 
     def _since(self, name: str) -> Version:
-        """Since when a datum is there that lies outside .exported, or is new."""
+        """The release since which a datum has its place, if it lies outside .exported or is new."""
         old = self._step.old.data_places().get(name) if self._step.old is not None else None
         outside = name in {datum.name for datum in self._kept.outside}
         return old.since if old is not None and outside else self._step.version
 
     def _check(self, now: History) -> None:
-        """Everything that programs have by address must be where it was."""
+        """Checks that everything that programs know by address has kept it."""
         old = self._step.old
         if old is None or self._step.major:
             return

@@ -1,4 +1,4 @@
-"""The rules for a release that follows another one: what programs linked before rely on, and what is refused for their sake.
+"""The rules for a release that follows another one: what programs linked before rely on, and which changes are refused.
 
 A distribution that ships a library for years needs these rules (`mkshlib --previous`):
 
@@ -16,12 +16,11 @@ A distribution that ships a library for years needs these rules (`mkshlib --prev
 | function <-> datum, other base    | refused                                                             | major   |
 
 A new major version is another library: no program of the one before loads it. So nothing has to be declared, and base, data and
-table may move. With --previous it still keeps the same slots and places as far as it can, and slots of what is gone are traps.
---renumber drops all of it.
+table may move. With --previous it still keeps the same slots and places as far as it can, and slots of removed functions are traps.
+--renumber drops all of this.
 
 The rules are functions without state (names, numbers and sizes in, records out). record.py applies them in this order: names.py,
-slots.py and, once sizes are known, places.py. This module has the step from one release to the next, and what it means for the
-version number.
+slots.py and, once sizes are known, places.py. This module has the step from one release to the next, and the version number that it needs.
 """
 
 from __future__ import annotations
@@ -107,7 +106,7 @@ class ReleaseStep:
 
     @property
     def major(self) -> bool:
-        """Whether no program linked before has to run on it."""
+        """Whether it is a new major version, which no program linked before has to run on."""
         return self.old is None or self.version.major != self.old.version.major
 
     @property
@@ -181,7 +180,7 @@ def same_version(step: ReleaseStep) -> LinkError:
     return LinkError(
         Diagnostic(
             step.where,
-            f"has other contents than the {step.version} that is out already",
+            f"has other contents than the {step.version} that exists already",
             remedy=f"give it a version of its own, {next_version(step.version, ReleaseLevel.PATCH)}",
         )
     )
@@ -189,10 +188,10 @@ def same_version(step: ReleaseStep) -> LinkError:
 
 @dataclass(frozen=True)
 class GrowthRoom:
-    """What later releases may use without moving anything, in bytes.
+    """The bytes that later releases may use without moving anything.
 
-    text: up to the data; None if nothing is exported there, so that the data may still move. end: of the memory in use. limit: of the library's
-    entry in the registry; None without one. slots: numbers that are left.
+    text: up to the data; None if nothing is exported there, so that the data may still move. end: of the memory in use. limit: the end of the
+    library's entry in the registry; None without one. slots: numbers that are left.
     """
 
     text: int | None
@@ -215,11 +214,11 @@ class GrowthRoom:
 
 
 def summary(step: ReleaseStep, changes: Sequence[InterfaceChange]) -> str:
-    """What a release is, against the one before. Empty for a library's first."""
+    """The kind of a release, compared with the one before. Empty for a library's first."""
     if step.old is None:
         return ""
     if step.version == step.old.version:
-        return f"the same as the {step.version} that is out already"
+        return f"the same as the {step.version} that exists already"
     after = f"after {step.old.version}: "
     if step.major:
         start = "a new major version, renumbered" if step.declared.renumber else "a new major version"
@@ -230,7 +229,7 @@ def summary(step: ReleaseStep, changes: Sequence[InterfaceChange]) -> str:
 
 
 def misplaced(old: History, new: History) -> tuple[str, ...]:
-    """The functions and data of one release that another one does not have where programs would look for them."""
+    """The functions and data of one release that another one does not have at the same addresses."""
     slots = {name: (old.table - old.base, number) for name, number in old.functions().items()}
     places = {name: place.address for name, place in old.data_places().items()}
     now_slots = {name: (new.table - new.base, number) for name, number in new.functions().items()}

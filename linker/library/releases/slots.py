@@ -15,7 +15,7 @@ from uselib.linker.quick_dataclass import dataclass, field, replace
 
 @dataclass
 class _OldSlots:
-    """The slots of the release before, by number: those that a function keeps (its name now), the empty and the retired ones."""
+    """The slots of the release before, by number: those that a function keeps (its present name), the empty and the retired ones."""
 
     kept: dict[int, str] = field(default_factory=dict)
     empty: dict[int, SlotRecord] = field(default_factory=dict)
@@ -25,7 +25,7 @@ class _OldSlots:
 def number_slots(
     step: ReleaseStep, names: MatchedNames, functions: Set[str], spec: Specification
 ) -> tuple[SlotRecord, ...]:
-    """Every slot of the release. Raises LinkError: #branch says otherwise than the release before, or the table is full."""
+    """Every slot of the release. Raises LinkError: #branch contradicts the release before, or the table is full."""
     old = step.inherited
     before = old.slots if old is not None else ()
     slots = _old_slots(before, step, names, functions)
@@ -73,7 +73,7 @@ def _old_slots(before: Sequence[SlotRecord], step: ReleaseStep, names: MatchedNa
 
 
 def _filled(slots: _OldSlots, functions: Set[str], spec: Specification) -> dict[int, str]:
-    """The empty slots whose functions are here now."""
+    """The empty slots whose functions this release has."""
     taken = set(slots.kept.values()) | spec.branch.keys()
     filled: dict[int, str] = {}
     for number, slot in slots.empty.items():
@@ -84,7 +84,7 @@ def _filled(slots: _OldSlots, functions: Set[str], spec: Specification) -> dict[
 
 
 def _since(record: SlotRecord, was: SlotRecord | None) -> SlotRecord:
-    """The record with the release since which the slot is as it is now. An empty slot may get another name and stays as old."""
+    """The record with the release since which the slot has its state. An empty slot may get another name and keeps its release."""
     if was is None or was.state is not record.state:
         return record
     if record.state is SlotState.FUNCTION and was.name != record.name:
@@ -105,7 +105,7 @@ def _numbers_of(kept: Mapping[int, str]) -> dict[str, tuple[int, ...]]:
 
 
 def _check_branch(step: ReleaseStep, old: History, slots: _OldSlots, spec: Specification) -> None:
-    """#branch may only say what is so already, and number what is new. Raises LinkError naming both."""
+    """#branch may repeat old numbers and number new functions, nothing else. Raises LinkError naming both sides."""
     problems = Diagnostics()
     remedy = "or leave the line out" if not step.major else "leave the line out, or --renumber"
     numbers_of = _numbers_of(slots.kept)
@@ -135,7 +135,7 @@ def _check_branch(step: ReleaseStep, old: History, slots: _OldSlots, spec: Speci
 def _check_new(
     name: str, numbers: Sequence[int], where: str, old: History, slots: _OldSlots, remedy: str, problems: Diagnostics
 ) -> None:
-    """A new function takes no slot that another one has or had."""
+    """A new function may not take a slot that another one has or had."""
     for number in numbers:
         if number in slots.kept:
             owner, now = old.slots[number - 1].name, slots.kept[number]

@@ -58,7 +58,7 @@ CASES = [
     ),
     ("int f(void) { return 1; }", ("--interposable", "absent"), "absent: is not a function that this library exports"),
     ("int f = 1;", ("--interposable", "f"), "f: is not a function that this library exports"),
-    ("int f(void) { return 1; }", ("--export", "absent"), "absent: is to be exported, but no object defines it"),
+    ("int f(void) { return 1; }", ("--export", "absent"), "absent: cannot be exported: no object defines it"),
     ("int f(void) { return 1; }", ("--data", "0x61000000"), "is not behind the text address"),
     ('int f(void) { __asm__(".skip 9000"); return 1; } int x = 1;', ("--data", "0x61001000"), "the text ends at"),
     ("int f(void) { return 1; }", ("/nowhere/x.o",), "/nowhere/x.o: cannot be read: No such file"),
@@ -233,7 +233,7 @@ def test_outputs_all_or_none(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     (out / "lib").unlink()
     (out / "lib/libt_s/precious").mkdir(parents=True)
     assert main(["mkshlib", *AT, "--format", "both", "-o", str(out), str(source)]) == 1
-    assert "is there already and is not a stub library" in capsys.readouterr().err
+    assert "exists already and is not a stub library" in capsys.readouterr().err
     assert [p.name for p in out.rglob("*") if p.is_file() or p.name == "precious"] == ["precious"]
     (out / "lib/libt_s/precious").rmdir()
     (out / "lib/libt_s").rmdir()
@@ -280,7 +280,7 @@ def test_registry(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     arguments = ["--name", "b", "--version", "1.2.0", "--map", str(book), "-o", str(out)]
     assert main(["mkshlib", *arguments, "--text", "0x70000000", str(source)]) == 1
-    assert f"{book}:2: libb_s 1 belongs at 0x60400000, not at 0x70000000" in capsys.readouterr().err
+    assert f"{book}:2: libb_s 1 is registered at 0x60400000, not at 0x70000000" in capsys.readouterr().err
     big = compile_c(tmp_path, M, "big", "char big[0x500000];")
     assert main(["mkshlib", *arguments, str(big)]) == 1
     assert f"{book}:2: libb_s 1 has 0x400000 bytes reserved and needs" in capsys.readouterr().err

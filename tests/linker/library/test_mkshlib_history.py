@@ -170,7 +170,7 @@ def test_a_history_of_another_file_is_refused(tmp_path: Path, capsys: pytest.Cap
     (tmp_path / "text").write_bytes(text)
     subprocess.run(["objcopy", "--update-section", f"{history.SECTION}={tmp_path}/text", path], check=True)
     said = refused(shop, capsys, "1.1.0", path, FIRST)
-    assert "its history is of another file: version 1.0.7, where its note says 1.0.0" in said
+    assert "its history belongs to another file: version 1.0.7, and its note says 1.0.0" in said
     (tmp_path / "text").write_bytes(text.replace(b"uselib-history 1", b"uselib-history 9"))
     subprocess.run(["objcopy", "--update-section", f"{history.SECTION}={tmp_path}/text", path], check=True)
     assert "its history has format 9; this version reads format 1; use the uselib that made it" in refused(

@@ -1,4 +1,4 @@
-"""The arrangement of .exported, by properties: promised data where they were, reserved bytes untouched, nothing on anything else."""
+"""The arrangement of .exported, by properties: kept data have their offsets, reserved bytes are unused, nothing overlaps."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Release:
     """What a new release has, and what programs rely on of the old one."""
 
     found: list[DataSection]
-    promises: tuple[KeptDatum, ...]
+    kept: tuple[KeptDatum, ...]
     reserved: tuple[PlaceRecord, ...]
 
 
@@ -61,7 +61,7 @@ def next_release(data: list[Datum]) -> Release:
     old = [(f"n{n}", datum) for n, datum in enumerate(data) if datum.fate != "new"]
     items = [DataSection(section(d.size, d.alignment), {name: (0, d.size)}) for name, d in old]
     first = places.arrange(items, KeptPlaces(), 0, "t")
-    found, promises, reserved = [], [], []
+    found, kept, reserved = [], [], []
     for n, datum in enumerate(data):
         name = f"n{n}"
         size = datum.size if datum.fate != "shrunk" else (datum.size + 1) // 2
@@ -70,21 +70,21 @@ def next_release(data: list[Datum]) -> Release:
             continue
         found.append(DataSection(section(size, datum.alignment), {name: (0, size)}))
         if datum.fate != "new":
-            promises.append(KeptDatum(name, first.offsets[name], datum.size, V))
-    return Release(found, tuple(promises), tuple(reserved))
+            kept.append(KeptDatum(name, first.offsets[name], datum.size, V))
+    return Release(found, tuple(kept), tuple(reserved))
 
 
 @given(DATA)
 def test_promises_are_kept(data: list[Datum]) -> None:
     release = next_release(data)
-    again = places.arrange(release.found, KeptPlaces(release.promises, release.reserved), ORIGIN, "t")
+    again = places.arrange(release.found, KeptPlaces(release.kept, release.reserved), ORIGIN, "t")
     rows = packed(again)
     where = {id(part): start for start, _, part in rows}
     for item in release.found:
         (name,) = item.names
         assert where[id(item.section)] == again.offsets[name]
-    for promise in release.promises:
-        assert again.offsets[promise.name] == promise.offset
+    for datum in release.kept:
+        assert again.offsets[datum.name] == datum.offset
     own = {id(item.section) for item in release.found}
     check_reserved([(start, end) for start, end, part in rows if id(part) in own], release)
     assert all(before[1] <= after[0] for before, after in itertools.pairwise(rows))
@@ -97,33 +97,33 @@ def check_reserved(taken: list[tuple[int, int]], release: Release) -> None:
     for place in release.reserved:
         low, high = place.address - ORIGIN, place.end - ORIGIN
         assert all(end <= low or high <= start for start, end in taken)
-    for promise in release.promises:
-        others = [row for row in taken if row[0] != promise.offset]
-        assert all(end <= promise.offset or promise.offset + promise.reserved <= start for start, end in others)
+    for datum in release.kept:
+        others = [row for row in taken if row[0] != datum.offset]
+        assert all(end <= datum.offset or datum.offset + datum.reserved <= start for start, end in others)
 
 
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(1, 30), st.integers(0, 20), st.booleans()), max_size=8))
 def test_sections_with_private_data(rows: list[tuple[int, int, int, bool]]) -> None:
-    """Sections in which the promised datum is not all there is: either all promises are kept without an overlap, or it is refused."""
-    found, promises, reserved = [], [], []
+    """Sections that have more than the kept datum: either all data keep their places without an overlap, or the link is refused."""
+    found, kept, reserved = [], [], []
     for n, (at, size, before, gone) in enumerate(rows):
         if gone:
             reserved.append(PlaceRecord(ORIGIN + at, 0, size, PlaceState.RETIRED, V, f"n{n}"))
         else:
             found.append(DataSection(section(before + size + before // 2, 1), {f"n{n}": (before, size)}))
-            promises.append(KeptDatum(f"n{n}", at, size, V))
+            kept.append(KeptDatum(f"n{n}", at, size, V))
     try:
-        made = places.arrange(found, KeptPlaces(tuple(promises), tuple(reserved)), ORIGIN, "t")
+        made = places.arrange(found, KeptPlaces(tuple(kept), tuple(reserved)), ORIGIN, "t")
     except LinkError as problem:
-        assert all("stay" in d.message for d in problem.diagnostics)
+        assert all("keep" in d.message or "stays reserved" in d.message for d in problem.diagnostics)
         return
     own = {id(item.section) for item in found}
     taken = [(start, end) for start, end, part in packed(made) if id(part) in own]
-    assert {name: made.offsets[name] for name in made.offsets} == {p.name: p.offset for p in promises}
+    assert {name: made.offsets[name] for name in made.offsets} == {p.name: p.offset for p in kept}
     assert all(a[1] <= b[0] for a, b in itertools.pairwise(taken))
     for place in reserved:  # only bytes that had two names may be in use
         low, high = place.address - ORIGIN, place.end - ORIGIN
         for start, end in taken:
             common = (max(start, low), min(end, high))
-            shared = any(p.offset <= common[0] and common[1] <= p.offset + p.reserved for p in promises)
+            shared = any(p.offset <= common[0] and common[1] <= p.offset + p.reserved for p in kept)
             assert common[0] >= common[1] or shared

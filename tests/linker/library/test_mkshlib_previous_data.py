@@ -43,7 +43,7 @@ def test_grown_data_are_refused_or_moved(shop: Shop, capsys: pytest.CaptureFixtu
     bigger = DATA.replace("grow[2]", "grow[3]")
     said = refused(shop, capsys, "1.1.0", "1.0.0", bigger)
     assert said.startswith(
-        "uselib: libt_s.1.1.0: grow: has grown from 8 to 12 bytes, and its place in libt_s.1.0.0 has 8; "
+        "uselib: libt_s.1.1.0: grow: has grown from 8 to 12 bytes, and its place in libt_s.1.0.0 has room for 8; "
     )
     assert "--move-data grow" in said
     shop.release("1.1.0", bigger, before="1.0.0", options=("--move-data", "grow"))
@@ -132,7 +132,7 @@ def test_data_without_sections_of_their_own(shop: Shop, capsys: pytest.CaptureFi
     said = refused(
         shop, capsys, "1.1.0", "1.0.1", first.replace("a = 1, ", "a = 1, between = 7, ") + "int c = 4;", compiler=()
     )
-    assert "a: and b cannot both stay where they were" in said and "-fdata-sections" in said
+    assert "a: and b cannot both keep their addresses" in said and "-fdata-sections" in said
 
 
 PADDED = '__asm__(".data; .globl a; .type a,@object; .size a,4; a: .long 1; .skip %d; .text");'
@@ -147,15 +147,15 @@ def test_private_data_that_grow_into_a_neighbour(shop: Shop, capsys: pytest.Capt
         == 1
     )
     said = capsys.readouterr().err
-    assert "c: cannot stay where it was: .data of" in said and "has grown over it; compile with -fdata-sections" in said
+    assert "c: cannot keep its address: .data of" in said and "has grown over it; compile with -fdata-sections" in said
     said = refused(shop, capsys, "1.0.2", "1.0.1", (PADDED % 4).replace(".data;", ".data; .skip 8;") + "int c = 4;")
-    assert "a: cannot stay where it was: section .data of" in said and "now has 8 bytes too many in front of it" in said
+    assert "a: cannot keep its address: section .data of" in said and "now has 8 bytes too many in front of it" in said
 
 
 def test_alignment_and_named_sections(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
     shop.release("1.0.0", "int a = 1; int b = 2;")
     said = refused(shop, capsys, "1.0.1", "1.0.0", "int a = 1; __attribute__((aligned(64))) int b = 2;")
-    assert "b: cannot stay where it was: it needs an alignment of 64 bytes now" in said
+    assert "b: cannot keep its address: it needs an alignment of 64 bytes now" in said
     said = refused(shop, capsys, "1.1.0", "1.0.0", "int a = 1; int b = 2; __attribute__((aligned(8192))) int wide = 3;")
     assert "wide: needs an alignment of 8192 bytes, and the data have been at 0x61003000 since earlier releases" in said
     named = '__attribute__((section("mine"))) int here = 3; int f(void) { return here; } int x = 1;'
@@ -186,7 +186,7 @@ int main_(void) { put_number(run(3)); put_number(back(5)); return 0; }"""
     later = {p.name: p.address for p in shop.history("1.1.0").places if p.state is PlaceState.POINTER}
     assert later.keys() == {"a_new$pointer", *pointers} and pointers.items() <= later.items()
     said = refused(shop, capsys, "1.2.0", "1.1.0", second, "--interposable", "a_new,other", "-s", spec)
-    assert "hook: was interposable in libt_s.1.1.0 and is not any more" in said and "retire `hook$pointer`" in said
+    assert "hook: was interposable in libt_s.1.1.0 and no longer is" in said and "retire `hook$pointer`" in said
     shop.release(
         "1.2.0",
         second,

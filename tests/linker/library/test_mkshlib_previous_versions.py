@@ -28,7 +28,7 @@ def test_version_numbers(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None
     said = refused(shop, capsys, "1.2.3", "1.2.3", TWO.replace("4", "44"))
     assert (
         said
-        == "uselib: libt_s.1.2.3: has other contents than the 1.2.3 that is out already; give it a version of its own, 1.2.4\n"
+        == "uselib: libt_s.1.2.3: has other contents than the 1.2.3 that exists already; give it a version of its own, 1.2.4\n"
     )
     first = path.read_bytes()
     shop.release("1.2.3", TWO, before="1.2.3")
@@ -73,7 +73,8 @@ def test_a_release_without_previous_beside_one_that_it_breaks(
         assert main(["mkshlib", *map(str, arguments)]) == 0
         said = capsys.readouterr().err
         assert said == (
-            f"uselib: warning: libt_s.1.1.0: programs linked with libt_s.{broken} will not run on it: b and d are elsewhere now or gone; "
+            f"uselib: warning: libt_s.1.1.0: programs linked with libt_s.{broken} will not run on it: "
+            f"b and d are at another address now or removed; "
             f"give --previous {tmp_path}/shlib/libt_s.{broken}\n"
             if broken
             else ""
@@ -137,7 +138,7 @@ REFUSALS = [
     (
         TWO,
         ("--retire", "b"),
-        "b: is to be retired, but an object still exports it; take it out, or keep it private with --hide",
+        "b: is to be retired, but an object still exports it; remove it, or keep it private with --hide",
     ),
     (TWO, ("--retire", "nothing"), "nothing: is to be retired, but libt_s.1.0.0 does not have it"),
     (TWO, ("--rename", "x=b"), "--rename: x: libt_s.1.0.0 has no such function or datum to rename"),
@@ -219,7 +220,7 @@ def test_what_is_no_release(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     bare = tmp_path / "bare"
     subprocess.run(["objcopy", "-R", history.SECTION, shop.library("1.0.0"), bare], check=True)
     for path, message in (
-        (text, "is neither a target library nor a stub library; give --previous what mkshlib made"),
+        (text, "is neither a target library nor a stub library; give --previous a file that mkshlib made"),
         (plain, "is neither a target library nor a stub library"),
         (program, "is not a target library: it has no NT_LIBRARY note"),
         (
