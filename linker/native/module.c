@@ -1,5 +1,5 @@
-/* uselib.linker._native: the loops of the linker over every symbol and every relocation. passes/native_*.py use it where it was built; what each
- * does is also there in Python, and tests compare both. */
+/* uselib.linker._native: the loops of the linker over every symbol and every relocation. passes/native_*.py use it where it was built.
+ * Each function exists in Python too, and tests compare both. */
 #include "records.h"
 
 static PyMethodDef functions[] = {

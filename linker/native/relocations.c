@@ -1,5 +1,5 @@
-/* Relocations of a section, all in one loop: which the scan must look at, and application of the linear ones (passes/apply.py has the same in
- * Python). What is not as it should be is left to Python, in the order of the file. */
+/* Relocations of a section, all in one loop: finds those that the scan must look at, and applies the linear ones (passes/apply.py has
+ * the same in Python). Relocations with errors are left to Python, in the order of the file. */
 #include "records.h"
 
 /* A row for each relocation type below 256: native_relocations.py packs it. width 0: not linear. */

@@ -303,8 +303,9 @@ done:
     return result;
 }
 
-/* symbol_table(layout, word, files, symbols, own, row_of): the symbol table of the output. files: add_files; symbols: the global ones; own: what gives
- * rows of a kind of output for one, or None; row_of: what gives the row of one that is not defined in a section, or None. */
+/* symbol_table(layout, word, files, symbols, own, row_of): the symbol table of the output. files: add_files; symbols: the global ones;
+ * own: a function that gives a symbol's rows in this kind of output, or None; row_of: one that gives the row of a symbol that is not
+ * defined in a section, or None. */
 PyObject *native_symbol_table(PyObject *self, PyObject *arguments)
 {
     (void)self;

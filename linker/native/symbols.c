@@ -1,4 +1,4 @@
-/* Symbols of a file into the symbols of the link: what nearly all of them need (passes/definitions.py has the whole in Python). */
+/* Enters the symbols of a file into the symbols of the link, in the common cases (passes/definitions.py has all cases in Python). */
 #include "layout.h"
 #include <structmember.h>
 

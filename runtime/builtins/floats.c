@@ -1,4 +1,4 @@
-/* Floating point that compilers leave to a library: complex products and quotients (C11 annex G), powers with an
+/* Floating-point routines that compilers leave to a library: complex products and quotients (C11 annex G), powers with an
  * integer exponent, conversions of unsigned 64-bit integers on i386. */
 #define HIDDEN __attribute__((visibility("hidden")))
 
@@ -52,7 +52,7 @@ static long double scale(long double x, int n) {
     return x;
 }
 
-static int exponent(long double x) { /* of a finite x > 0: the power of two not above it */
+static int exponent(long double x) { /* the greatest power of two not above a finite x > 0 */
     union { long double value; struct { unsigned long long mantissa; unsigned short exponent; } bits; } u = {x};
     if (!u.bits.exponent) return -16382 - __builtin_clzll(u.bits.mantissa);
     return (u.bits.exponent & 0x7fff) - 16383;

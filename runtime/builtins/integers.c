@@ -20,7 +20,7 @@ HIDDEN udword __udivmoddi4(udword n, udword d, udword *remainder) {
     udword q, product;
     if (!d1) {
         q1 = 0;
-        if (n1 >= d0) q1 = divide_word(0, n1, d0, &n1); /* divides by zero here if d is zero, as it must */
+        if (n1 >= d0) q1 = divide_word(0, n1, d0, &n1); /* if d is zero, this division raises the exception, as it must */
         q0 = divide_word(n1, n0, d0, &r);
         if (remainder) *remainder = r;
         return (udword)q1 << 32 | q0;

@@ -6,7 +6,7 @@
  *     argc <= 0   the ldd mode: a line for each library, exit 0
  *     libraries   uselib(2) on /usr/lib/NAME, on ENOENT /lib/NAME, on ENOENT NAME; a message and status 128 if it fails
  *     versions    the word at the library's base against that of the program: classic ones equal; else major equal, low half at least
- *     fixups      the program's own definitions take the place of the libraries': see linker/historical/aout/program.py and linker/historical/aout/library.py
+ *     fixups      the program's own definitions replace those of the libraries: see linker/historical/aout/program.py and library.py
  */
 
 enum { EXIT = 1, WRITE = 4, USELIB = 86 };
@@ -16,7 +16,7 @@ typedef unsigned int word;
 
 struct libentry { const char *name, *version_text; word address, version; };
 struct place { word *cell, *address; };             /* within a library: the place holds what the cell held when it was linked */
-struct fixup { word value; word *address; };         /* of the image: what it redefines */
+struct fixup { word value; word *address; };         /* of the image: the symbols it redefines */
 struct builtin { word count; struct place *lists[]; };
 struct image_fixups { word count; struct fixup list[]; };   /* a pointer to struct builtin follows the last */
 struct conflicts { word count; word *magic; struct image_fixups *fixups; struct conflicts ***libraries[]; };
@@ -129,7 +129,7 @@ static int entered(struct conflicts *image, word step) {
 	return 0;
 }
 
-/* How many other images an image knows of. Its set vector says it twice, by its count and by the 0 at its end. */
+/* The number of other images that an image refers to. Its set vector has it twice: in its count and by the 0 at its end. */
 static int others(struct conflicts *image) {
 	word n = 0;
 	while (image->libraries[n])

@@ -1,10 +1,10 @@
-/* Start-up code in the C library (BSD/OS): maps the program's other libraries and starts the program. Two ways lead here:
+/* Start-up code in the C library (BSD/OS): maps the program's other libraries and starts the program. It is entered in two ways:
  *
  * bsdos: the program's start-up has mapped the first page of this library and called the bootstrap behind the header,
  *   which has mapped the rest and goes on at __uselib_bootstrap. It returns, and the program calls the C library.
  * interp: PT_INTERP of the program names this library. The kernel has mapped it whole and entered __uselib_interpreter.
  *
- * Nothing of the C library but its environ is used before the end, because the C library has not been started either. */
+ * Only environ of the C library is used before the end, because the C library has not been started either. */
 
 #define SCHEME_STATIC 0
 #define SCHEME_USELIB 1

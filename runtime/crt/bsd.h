@@ -1,7 +1,7 @@
-/* What a program does itself in the schemes of BSD/OS: next to nothing, because the C library maps the others.
+/* Start-up in the program itself in the schemes of BSD/OS. It is short, because the C library maps the others.
  *
  * bsdos: maps the first page of the C library, the first of the table, and calls its bootstrap with the whole table.
- * interp: the kernel has mapped the C library, which PT_INTERP names, and entered that; here it must not come. */
+ * interp: the kernel has mapped the C library, which PT_INTERP names, and entered that; this code must not be reached. */
 
 #if USELIB_SCHEME == SCHEME_BSDOS
 

@@ -1,8 +1,8 @@
 /* Start-up of a program in scheme `static`, and the entry point that every scheme shares.
  *
- * Compiled once for each scheme: -DUSELIB_SCHEME=0 (static), 1 (uselib), 2 (mmap), 3 (kernel), 4 (bsdos), 5 (interp).
- * The result is one object without undefined symbols other than main, __libc_start_main, atexit and weak ones: until libraries are mapped, nothing
- * outside this file may be called, and the compiler must invent no call of memcpy either. */
+ * Compiled once for each scheme: -DUSELIB_SCHEME=0 (static), 1 (uselib), 2 (mmap), 3 (kernel), 4 (bsdos), 5 (interp). The result is one
+ * object without undefined symbols other than main, __libc_start_main, atexit and weak ones: until libraries are mapped, nothing outside
+ * this file may be called, and the compiler must not add calls of memcpy either. */
 
 #define SCHEME_STATIC 0
 #define SCHEME_USELIB 1
@@ -48,8 +48,8 @@ void __uselib_start(long *stack) __attribute__((noreturn, used, visibility("hidd
 
 #if USELIB_SCHEME == SCHEME_STATIC
 
-/* In a static program the C library finds the program's arrays itself (__init_array_start and the like), as every
- * static C library does; _init and _fini are for those that take them as arguments. */
+/* In a static program the C library finds the program's arrays itself (__init_array_start and so on), as every static C library does.
+ * _init and _fini are for libraries that take them as arguments. */
 void _init(void) __attribute__((weak));
 void _fini(void) __attribute__((weak));
 

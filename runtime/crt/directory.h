@@ -1,5 +1,5 @@
-/* Names in a directory, read once in a start-up: the same few directories are searched for each library. Included before
- * other variables are defined, so that those, which every start-up uses, lie on few pages. */
+/* Names in a directory, read once in a start-up: the same few directories are searched for each library. Included before the definitions
+ * of other variables, which every start-up uses, so that these lie on few pages. */
 
 /* struct linux_dirent64 of getdents64(2); the name follows, with a NUL. */
 struct directory_entry {
@@ -13,7 +13,7 @@ enum { TYPE_UNKNOWN = 0, TYPE_REGULAR = 8, TYPE_LINK = 10 };
 static char listing[16384] __attribute__((aligned(8)));
 
 /* Names that end in a version, each with a NUL, of the directories read so far; and where those of each begin and end.
- * One that does not fit is read again each time. `directory` points into the search path. */
+ * A directory that does not fit is read again each time. `directory` points into the search path. */
 static char kept[16384];
 static word kept_size;
 static struct {
@@ -22,7 +22,7 @@ static struct {
 } seen[16];
 static int seen_count;
 
-/* Does it end in three numbers, as the name of some library would? */
+/* Whether it ends in three numbers, as the name of a library does. */
 static int has_version(const char *file_name) {
     unsigned dots = 0;
     for (const char *p = file_name; *p; p++) {
@@ -48,8 +48,8 @@ static int keep(const char *name) {
     return 1;
 }
 
-/* Calls `visit` for each file or symbolic link in a directory whose name ends in a version: 0, or -errno. `path` is the
- * directory to open, `directory` what it is known by. One that is not there, or that may not be listed, has no names. */
+/* Calls `visit` for each file or symbolic link in a directory whose name ends in a version: 0, or -errno. `path` is the directory to
+ * open, `directory` its recorded name. A directory that is missing, or that may not be listed, has no names. */
 static long visit_directory(const char *path, const char *directory, visitor visit, void *state) {
     word begin = kept_size;
     int whole = seen_count < (int)(sizeof seen / sizeof *seen);

@@ -1,5 +1,5 @@
-/* Where a library is: LD_LIBRARY_PATH, then the recorded path; the notes that say which one is meant; and the
- * files that the version rule takes (versions.h). loader/libraries/search.py is the same in Python. */
+/* Finds a library: in LD_LIBRARY_PATH, then in the recorded path; reads the notes that say which version was linked with; takes the
+ * files that the version rule admits (versions.h). loader/libraries/search.py is the same in Python. */
 
 struct search {
     const char *environment; /* LD_LIBRARY_PATH, or 0 */
@@ -16,7 +16,7 @@ static const char *environment_value(char **envp, const char *name) {
     return 0;
 }
 
-/* Does file name `libc_s.1.2.3` name library `libc_s`? */
+/* Whether file name `libc_s.1.2.3` names library `libc_s`. */
 static int names_library(const char *file_name, const char *name) {
     for (const char *p = file_name; *p; p++)
         if (*p == '/') file_name = p + 1;
@@ -65,7 +65,7 @@ static word directory_length(const char *p) {
 static int is_missing(long result) { return result == -E_NOENT || result == -E_NOTDIR; }
 static int goes_on(long result) { return is_missing(result) || result == -E_NAMETOOLONG; }
 
-/* One library that is looked for. `path` is what was tried last. */
+/* One library that is looked for. `path` is the last file that was tried. */
 struct lookup {
     const struct uselib_needs *needs;
     const char *last; /* component of the recorded file name */
@@ -75,12 +75,12 @@ struct lookup {
     struct version best;     /* of the directory, below `bound` if there is one */
     struct version bound;
     int other_found;
-    struct version other;    /* the highest version anywhere that the rule does not admit */
+    struct version other;    /* the highest version found that the rule does not admit */
 };
 
 static long open_named(struct lookup *lookup, const char *directory, word length, const char *name) {
     if (!join(lookup->path, lookup->size, directory, length, name)) return -E_NAMETOOLONG;
-    /* O_NONBLOCK: a FIFO of that name must not stop the program for ever. */
+    /* O_NONBLOCK: a FIFO of that name must not block the program. */
     return SYSCALL(SYS_OPEN, lookup->path, O_CLOEXEC_ | O_NONBLOCK_, 0, 0, 0, 0);
 }
 
@@ -108,7 +108,7 @@ static char *append_number(char *p, unsigned n) {
     return p;
 }
 
-/* NAME.MAJOR.MINOR..., `count` numbers of a version, at `out`; a name too long for a file is cut, and found nowhere. */
+/* NAME.MAJOR.MINOR..., `count` numbers of a version, at `out`; a name that is too long for a file is cut, so it is not found. */
 static const char *versioned(char out[320], const char *name, const struct version *version, int count) {
     char *p = out;
     while (*name && p < out + 280) *p++ = *name++;
@@ -119,7 +119,7 @@ static const char *versioned(char out[320], const char *name, const struct versi
     return out;
 }
 
-/* Opens the best version in a directory, or what comes next if that is a dangling link. */
+/* Opens the best version in a directory, or the next one if that is a dangling link. */
 static long open_best(struct lookup *lookup, const char *directory, word length) {
     char name[320];
     long result;
@@ -170,7 +170,7 @@ static long open_by(way open, struct lookup *lookup, const char *directories, wo
     }
 }
 
-/* All ways of the rule, one after the other: the recorded name anywhere on the path goes before what would do as well. */
+/* All ways of the rule, one after the other: the recorded name anywhere on the path comes before other admissible names. */
 static long open_in(struct lookup *lookup, const char *directories, word single) {
     long result = -E_NOENT;
     if (version_rule->recorded) result = open_by(open_recorded, lookup, directories, single);

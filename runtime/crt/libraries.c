@@ -24,7 +24,7 @@
 
 struct library {
     const char *file_name;               /* as `.lib` or a library's header has it */
-    const struct uselib_needs *needs;    /* what the program, or the first library that asked, was linked with */
+    const struct uselib_needs *needs;    /* the version that the program, or the first library that asked, was linked with */
     const struct uselib_library *header; /* in the mapped library */
     int visited;                         /* by initialise() */
 };
@@ -54,7 +54,7 @@ static const struct uselib_needs *needs_of_program(const struct program_header *
     return 0;
 }
 
-/* The next name of a list of NUL-terminated names, 0 at its end; a list that is not ended within `end` is fatal. */
+/* The next name of a list of NUL-terminated names, 0 at its end; a list that does not end before `end` is fatal. */
 static const char *next_name(const char **position, const char *end) {
     const char *name = *position, *p = name;
     while (p < end && *p) p++;
@@ -71,15 +71,15 @@ static struct library *add_library(const char *file_name, const struct uselib_ne
     return &libraries[library_count++];
 }
 
-/* A library is known by its name without version: a program's choice of version serves the libraries as well. */
+/* Libraries are compared by name without version: libraries get the version that the program was linked with. */
 static struct library *known_library(const char *file_name) {
     for (int i = 0; i < library_count; i++)
         if (names_library(file_name, libraries[i].needs->name)) return &libraries[i];
     return 0;
 }
 
-/* What the program's table calls the library `name`: the table says where every library is, also those that others depend on.
- * Without a table, `name` itself. */
+/* The path of library `name` in the program's table, which has every library, also those that others depend on. Without a table, `name`
+ * itself. */
 static const char *tabled(const char *name, const struct uselib_needs *needs) {
     const struct uselib_place *place = PROGRAM->table;
     if (!place || !needs) return name;
@@ -91,7 +91,7 @@ static const char *tabled(const char *name, const struct uselib_needs *needs) {
     return name;
 }
 
-/* Dependencies that nobody asked for yet join the end of the table; check those that are there against the need. */
+/* Appends dependencies that are new to the table, and checks those that are in it against the need. */
 static void add_dependencies(const struct library *library) {
     const struct uselib_library *header = library->header;
     const char *name = (const char *)header + header->dependency_offset;
@@ -112,7 +112,7 @@ static void list_needed(const struct program_header *headers, word count) {
         for (const struct uselib_place *place = PROGRAM->table; place->name; place++) {
             const struct uselib_needs *needs = needs_of_program(headers, count, place->name);
             if (needs && !known_library(place->name)) add_library(tabled(place->name, needs), needs);
-        } /* nothing of the others is used, or a library depends on them and knows their versions */
+        } /* the others are unused, or a library depends on them and records their versions */
         return;
     }
     if (!PROGRAM->libraries_end) refuse("", "Corrupt library list: crtn.o was not linked.");
@@ -153,7 +153,7 @@ static void interpose(void) {
 static struct library *initialised[MAXIMUM_LIBRARIES];
 static int initialised_count;
 
-/* Depth first, so that what a library depends on is ready before it; a cycle is cut where it closes. */
+/* Depth first, so that a library's dependencies are ready before it; a cycle ends where it closes. */
 static void initialise(struct library *library) {
     const struct uselib_library *header = library->header;
     const char *name = (const char *)header + header->dependency_offset;
@@ -220,7 +220,7 @@ static int asks_for_list(const struct process *process) {
     return process->argc <= 0 || (process->argc == 1 && !process->argv[0][0]);
 }
 
-/* Where to look and which versions to take. */
+/* The search path and the version rule. */
 static void set_search(struct search *search, const struct process *process) {
     const word *auxiliary = process->auxiliary;
     search->environment = 0;

@@ -28,7 +28,7 @@ static const struct uselib_needs *needs_of_library(const struct uselib_library *
     return notes ? find_needs(notes, size, name) : 0;
 }
 
-/* Do `count` strings from `at` on end within the descriptor? */
+/* Whether `count` strings from `at` on end within the descriptor. */
 static int has_strings(const struct uselib_library *header, word at, word room, unsigned count) {
     while (at < room && count)
         if (!((const char *)header)[at++]) count--;
@@ -56,14 +56,14 @@ static const struct uselib_library *library_note(const unsigned char *at) {
     return header;
 }
 
-/* FNV-1a of `size` bytes, from the value of what goes before them. */
+/* FNV-1a of `size` bytes, continued from `value`. */
 static unsigned hash_bytes(unsigned value, const unsigned char *bytes, word size) {
     while (size--) value = (value ^ *bytes++) * 16777619u;
     return value;
 }
 
-/* Ends the program if the descriptor's checksum (linker/formats/notes.py) is wrong: nothing else would tell a damaged address of an
- * initialiser or of the bootstrap from a right one. Comes after all checks that can say what is wrong. */
+/* Ends the program if the descriptor's checksum (linker/formats/notes.py) is wrong: only this finds a damaged address of an initialiser
+ * or of the bootstrap. It comes after all checks with a message of their own. */
 static void check_sum(const unsigned char *at, const struct uselib_library *header) {
     const unsigned char *bytes = (const unsigned char *)header;
     word begin = sizeof *header + __builtin_offsetof(struct uselib_segment, checksum);
@@ -79,13 +79,13 @@ static void check_sum(const unsigned char *at, const struct uselib_library *head
     if (header->segments[0].checksum != value) refuse(path, "Exec format error: its header is damaged.");
 }
 
-/* Does an array of `count` pointers at `address` lie in the library? */
+/* Whether an array of `count` pointers at `address` lies in the library. */
 static int within(const struct uselib_library *header, uselib_u64 address, unsigned count) {
     return !count || (address >= header->base && address - header->base <= header->size &&
                       count <= (header->size - (address - header->base)) / sizeof(word));
 }
 
-/* Everything that can be told from the first page; ends the program if anything is wrong. */
+/* All checks that the first page allows; ends the program if one fails. */
 static const struct uselib_library *check_page(const unsigned char *at, word file_size, const struct library *library) {
     const struct elf_header *elf = (const struct elf_header *)at;
     const struct uselib_library *header;
@@ -113,7 +113,7 @@ static const struct uselib_library *check_page(const unsigned char *at, word fil
             s->memory_size > header->size - (s->address - header->base))
             refuse(path, "Exec format error.");
     }
-    /* The old uselib(2) maps over whatever is there: look before. */
+    /* The old uselib(2) replaces other mappings, so check before. */
     for (const struct library *other = libraries; other < library; other++)
         if (header->base < other->header->base + other->header->size && other->header->base < header->base + header->size)
             refuse(path, "Address range is occupied.");
@@ -128,11 +128,11 @@ static long map_anonymous(word begin, word end) {
     result = SYSCALL(SYS_MMAP, begin, end - begin, PROTECT_READ | PROTECT_WRITE | PROTECT_EXEC,
                      MAP_PRIVATE_ | MAP_ANONYMOUS_ | MAP_FIXED_NOREPLACE_, -1, 0);
     if (is_error(result)) return result;
-    return (word)result == begin ? 0 : -E_EXIST; /* kernels before 4.17 take the address for a hint */
+    return (word)result == begin ? 0 : -E_EXIST; /* for kernels before 4.17 the address is a hint */
 }
 
 /* The segment that uselib(2) would map, under the checks of Linux's load_elf_library: ET_EXEC, at most two program
- * headers, exactly one PT_LOAD. And it must be what the library's own header says, for the kernel maps it anywhere. */
+ * headers, exactly one PT_LOAD. It must also equal the segment in the library's own header, since the kernel does not check that. */
 static const struct program_header *single_load(const struct uselib_library *library, word file_size) {
     const struct elf_header *elf = (const struct elf_header *)page;
     const struct program_header *headers = (const struct program_header *)(page + elf->program_headers), *load = 0;
@@ -145,7 +145,7 @@ static const struct program_header *single_load(const struct uselib_library *lib
     if (!load || load->offset || load->address != library->base || load->file_size > file_size ||
         load->memory_size < load->file_size || load->memory_size > library->size)
         return 0;
-    for (unsigned i = 0; i < library->segment_count; i++) { /* it must bring every segment to its place */
+    for (unsigned i = 0; i < library->segment_count; i++) { /* it must map every segment at its address */
         const struct uselib_segment *s = &library->segments[i];
         if (s->offset != s->address - library->base || s->offset + s->file_size > load->file_size ||
             s->offset + s->memory_size > load->memory_size)
@@ -154,7 +154,7 @@ static const struct program_header *single_load(const struct uselib_library *lib
     return load;
 }
 
-/* What uselib(2) does with it, for kernels without that call; but never over a mapping. */
+/* Maps it as uselib(2) does, for kernels without that call, but never over another mapping. */
 static long load_elf_library(long fd, const struct program_header *load) {
     word begin, file_end, memory_end, page_end;
     long result;
@@ -166,7 +166,7 @@ static long load_elf_library(long fd, const struct program_header *load) {
                      MAP_PRIVATE_ | MAP_FIXED_NOREPLACE_, fd, 0);
     if (is_error(result)) return result;
     if ((word)result != begin) return -E_EXIST;
-    if (memory_end > file_end) /* bss begins on this page; else nobody owns its rest, and writing would copy it */
+    if (memory_end > file_end) /* only if bss begins on this page: clearing would copy the page */
         for (volatile char *p = (volatile char *)file_end; p < (volatile char *)page_end; p++) *p = 0;
     return map_anonymous(page_end, (memory_end + USELIB_PAGE - 1) & -(word)USELIB_PAGE);
 }
@@ -178,7 +178,7 @@ static void map_library(struct library *library, const struct search *search) {
     size = SYSCALL(SYS_LSEEK, fd, 0, 2, 0, 0, 0);
     result = SYSCALL(SYS_PREAD, fd, page, sizeof page, 0, 0, 0);
     if (result < 0) refuse_error(path, result);
-    for (word i = (word)result; i < sizeof page; i++) page[i] = 0; /* behind a short file, not the last library's */
+    for (word i = (word)result; i < sizeof page; i++) page[i] = 0; /* zero behind a short file, not the last library's bytes */
     header = check_page(page, (word)size, library);
     if (!(load = single_load(header, (word)size))) refuse(path, "Exec format error.");
     check_sum(page, header);
@@ -193,7 +193,7 @@ static void map_library(struct library *library, const struct search *search) {
 
 #if USELIB_SCHEME == SCHEME_KERNEL || USELIB_SCHEME == SCHEME_BOOT
 
-/* A library that somebody else mapped: looked for in memory at the address linked with, and checked there. msync answers
+/* A library that is mapped already: it is expected at the address linked with, and checked there. msync answers
  * ENOMEM for a page that is not mapped, where touching it would end the program. */
 static void check_mapped(struct library *library, const struct search *search) {
     word base = (word)library->needs->base;
@@ -213,7 +213,7 @@ static void map_library(struct library *library, const struct search *search) { 
 #elif USELIB_SCHEME != SCHEME_USELIB
 
 /* BSD/OS manner: the first page of the file goes to the load address, and the routine behind the header maps the rest.
- * `call`: for the C library's in scheme bsdos, which goes on with all other libraries. */
+ * `call`: for the C library in scheme bsdos, whose bootstrap goes on with all other libraries. */
 static void map_by_bootstrap(struct library *library, long fd, struct uselib_call *call) {
     typedef long (*bootstrap)(long fd, const struct uselib_library *, struct uselib_call *);
     const struct uselib_library *header;
@@ -242,7 +242,7 @@ static void map_by_bootstrap(struct library *library, long fd, struct uselib_cal
 
 static void map_library(struct library *library, const struct search *search) {
 #if USELIB_SCHEME == SCHEME_BOOT
-    if ((word)map_by_bootstrap - (word)library->needs->base < library->needs->size) { /* the one this code is in */
+    if ((word)map_by_bootstrap - (word)library->needs->base < library->needs->size) { /* the library that this code is in */
         check_mapped(library, search);
         return;
     }

@@ -1,12 +1,12 @@
-/* What start-up has to know of the program, gathered in one structure: start-up code outside the program (the kernel's,
- * scheme `kernel`; the C library's, schemes `bsdos` and `interp`) finds it through the note NT_SCHEME. */
+/* The facts about the program that start-up needs, in one structure. Start-up code outside the program (the kernel's, scheme `kernel`;
+ * the C library's, schemes `bsdos` and `interp`) finds it through the note NT_SCHEME. */
 
 /* `.lib`: crt1.o is linked first and defines the start, crtn.o last and adds the empty name and defines the end. */
 __asm__(".section .lib, \"a\", @progbits\n"
         ".globl _SHARED_LIBRARIES\n"
         "_SHARED_LIBRARIES:\n"
         ".text\n");
-/* For who reads the program's symbols: which scheme it is of. */
+/* The program's scheme, for readers of its symbols. */
 #define TEXT_OF(x) #x
 #define TEXT(x) TEXT_OF(x)
 __asm__(".globl _SHARED_LIBRARY_SCHEME\n_SHARED_LIBRARY_SCHEME = " TEXT(USELIB_SCHEME) "\n");

@@ -1,6 +1,6 @@
 /*
  * Start-up of programs in the textbook's format (project 9-2): maps the libraries that _SHARED_LIBRARIES names, then calls main.
- * Each is looked for in LD_LIBRARY_PATH (not for set-user-ID programs), then in /shlib. Compile with -m32 -fno-pic -ffreestanding.
+ * It looks for each in LD_LIBRARY_PATH (not for set-user-ID programs), then in /shlib. Compile with -m32 -fno-pic -ffreestanding.
  */
 
 enum { EXIT = 1, WRITE = 4, USELIB = 86 };

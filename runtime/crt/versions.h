@@ -1,9 +1,9 @@
-/* Which version of a library serves a program: the rules as a table. linker/versions.py has the same table in Python;
+/* Which version of a library a program takes: the rules as a table. linker/versions.py has the same table in Python;
  * tests/loader/libraries/test_versions_choice.py compares the two. docs/versions.md says where each rule comes from. */
 
 /* Ways of looking, in this order: for the recorded file name; for the symbolic links libX_s.MAJOR.MINOR and libX_s.MAJOR;
  * for the best of the names libX_s.MAJOR.MINOR.PATCH. Each goes through all directories of a search path, first those of
- * LD_LIBRARY_PATH, then the recorded ones, and the first directory that has a match is the last one looked at. */
+ * LD_LIBRARY_PATH, then the recorded ones, and the search ends at the first directory with a match. */
 struct version_rule {
     const char *name;
     unsigned char recorded, link, best; /* the ways, 1 for those it takes */
@@ -38,7 +38,7 @@ static int rule_admits(unsigned major, unsigned minor, unsigned patch, const str
     return !version_rule->same_minor;
 }
 
-/* What a library says of itself decides, whatever the name it was found by; slots are never fewer in a later release. */
+/* The library's own header decides, not the name it was found by. A later release never has fewer slots. */
 static void check_version(const char *where, const struct uselib_library *header, const struct uselib_needs *needs) {
     const char *what = "Incompatible version.";
     if (header->base != needs->base)
@@ -66,7 +66,7 @@ static const char *version_number(const char *p, unsigned *number) {
     return p == first || *number > 65535 || (*first == '0' && p - first > 1) ? 0 : p;
 }
 
-/* Is `file_name` NAME.MAJOR.MINOR.PATCH? Then what follows NAME is in *version. */
+/* Is `file_name` NAME.MAJOR.MINOR.PATCH? If so, *version gets the text after NAME. */
 static int version_of(const char *file_name, const char *name, struct version *version) {
     while (*name && *file_name == *name) file_name++, name++;
     return !*name && *file_name == '.' && (file_name = version_number(file_name + 1, &version->major)) &&

@@ -21,10 +21,10 @@
 typedef unsigned char uselib_u8;
 typedef unsigned short uselib_u16;
 typedef unsigned int uselib_u32;
-/* Every offset below is natural, but notes are aligned to 4 only: the type must not promise the compiler more. */
+/* Every offset below is natural, but notes are aligned to 4 only, so the type's alignment must not be higher. */
 typedef unsigned long long uselib_u64 __attribute__((aligned(4)));
 
-/* What the bootstrap maps. */
+/* A segment that the bootstrap maps. */
 struct uselib_segment {
     uselib_u64 address;
     uselib_u64 offset;      /* in the file */
@@ -71,7 +71,7 @@ struct uselib_needs {
 
 /* One interposable function, in section uselib_interpose of a program. */
 struct uselib_interpose {
-    void **pointer;     /* in the library: what its thunk jumps through */
+    void **pointer;     /* the pointer in the library through which its thunk jumps */
     void *definition;   /* the program's definition if it has one, else the library's slot */
     void *slot;         /* the library's own slot */
 };
@@ -89,7 +89,7 @@ struct uselib_scheme {
     uselib_u64 program; /* address of its struct uselib_program */
 };
 
-/* What start-up code outside the program, or the kernel, has to know of it. Machine words; absent things are 0. */
+/* The facts about a program that start-up code outside of it, or the kernel, needs. Machine words; absent values are 0. */
 struct uselib_program {
     const char *path;                         /* _SHARED_LIBRARY_PATH */
     const char *rule;                         /* _SHARED_LIBRARY_RULE */
@@ -103,11 +103,11 @@ struct uselib_program {
     int (*main)(int, char **, char **);
 };
 
-/* What a program's start-up passes to the bootstrap of the C library (scheme bsdos). */
+/* The argument that a program's start-up passes to the bootstrap of the C library (scheme bsdos). */
 struct uselib_call {
     const struct uselib_program *program;
     long *stack;                              /* as the kernel set it up: argc, argv, ... */
-    int (*main)(int, char **, char **);       /* result: what __libc_start_main is to call */
+    int (*main)(int, char **, char **);       /* result: the function that __libc_start_main calls */
 };
 
 #define USELIB_AT(type, field, offset) \

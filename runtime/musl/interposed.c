@@ -1,8 +1,8 @@
 /* In musl's libc_s: tells musl that the program replaced malloc.
  *
- * musl's calloc skips clearing what its own malloc got fresh from the kernel, and its aligned_alloc refuses to work
- * beside a foreign malloc; both ask __malloc_replaced, which otherwise only musl's dynamic linker sets. malloc's slot
- * (linker/library/jump_table.py) leads to its thunk (linker/library/interpose.py), which jumps through the pointer that start-up sets. */
+ * musl's calloc does not clear memory that its own malloc got from the kernel, and its aligned_alloc refuses to work with a foreign
+ * malloc; both ask __malloc_replaced, which otherwise only musl's dynamic linker sets. malloc's slot (linker/library/jump_table.py)
+ * leads to its thunk (linker/library/interpose.py), which jumps through the pointer that start-up sets. */
 
 typedef unsigned long word;
 extern int __malloc_replaced __attribute__((visibility("hidden")));
@@ -10,7 +10,7 @@ extern int __aligned_alloc_replaced __attribute__((visibility("hidden")));
 void *malloc(word);
 void *aligned_alloc(word, word);
 
-/* Where a call of the function ends up, from the machine code of slot and thunk; 0 if they are not what they should be. */
+/* The final target of a call of the function, from the machine code of slot and thunk; 0 if these have another form. */
 static word destination(word slot) {
     const unsigned char *p = (const unsigned char *)slot;
     word at;
@@ -25,7 +25,7 @@ static word destination(word slot) {
     return *(const word *)at;
 }
 
-/* Addresses are given out in units of 4 MiB, so what is further from the slot than that is not this library's. */
+/* Addresses are given out in units of 4 MiB, so a target further from the slot than that is outside this library. */
 static int replaced(word slot) {
     word to = destination(slot);
     return to && (to >> 22) != (slot >> 22);

@@ -1,12 +1,13 @@
 /* Answers Unicorn's page lookups (UC_HOOK_TLB_FILL) without Python. Mirrored by emulator/machine/native_pages.py.
  *
- * The table holds a byte for each guest page of 4 KiB; Python keeps the policy (emulator/machine/pages.py) and writes the table. A page whose
- * byte is 0, or does not allow the access, is Python's affair: `slow` is called, and usually fills in the byte for the next time. Bytes lie in
+ * The table holds a byte for each guest page of 4 KiB; Python keeps the policy (emulator/machine/pages.py) and writes the table. If a
+ * page's byte is 0, or does not allow the access, `slow` is called (Python), which usually sets the byte for the next time. Bytes lie in
  * chunks of 512 pages, which are found by open addressing; a chunk is made when the first of its bytes is set.
  *
  * Unicorn's TLB begins with 256 entries. It doubles at a flush if more than 70 % of them were in use, and at no other time (QEMU's
- * accel/tcg/cputlb.c, tlb_mmu_resize_locked). So a program that walks more pages than that would miss at every access. After as many fills as a
- * table of the assumed size can hardly take without being full, a flush makes it grow: the lookups that this adds are a geometric series.
+ * accel/tcg/cputlb.c, tlb_mmu_resize_locked). So a program that walks more pages than that would miss at every access. Here the TLB is
+ * flushed after a number of fills that nearly fills a table of the assumed size, so that it grows. The extra lookups form a geometric
+ * series.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -63,7 +64,7 @@ static uint8_t *find(Table *t, uint64_t number)
     return bytes;
 }
 
-/* The chunk, made if need be. NULL: out of memory; its pages then stay Python's. */
+/* The chunk, made if it does not exist. NULL: out of memory; its pages are then left to Python. */
 static uint8_t *make(Table *t, uint64_t number)
 {
     uint8_t *bytes = find(t, number);

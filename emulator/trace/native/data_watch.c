@@ -1,12 +1,12 @@
 /* Reads and writes of watched data pages, without Python (uselib/abi/dynamic/run/data_watch.py, which mirrors the structures below).
  *
- * The pages are shown to the CPU as device memory: Unicorn calls uselib_data_read and uselib_data_write for each access to them and for
- * nothing else, so that all other memory stays as fast as it was. (A memory hook, even one with a range, makes every load and store of
- * the program slow.) The bytes themselves are in host memory and are read and written here.
+ * The pages are device memory for the CPU: Unicorn calls uselib_data_read and uselib_data_write for each access to them and for no
+ * other, so all other memory stays as fast as before. (A memory hook, even one with a range, makes every load and store of the program
+ * slow.) The bytes themselves are in host memory and are read and written here.
  *
- * Accesses by the library's own code do not count. Which code it is, the basic block tells, which the recorder notes; the CPU's own
- * program counter is now that of the block, now that of the instruction. Accesses are kept twice: the first ones one by one (log), and
- * all of them collapsed per block, object and kind (rows).
+ * Accesses by the library's own code do not count. The basic block, which the recorder saves, tells which code makes an access; the
+ * CPU's own program counter is sometimes that of the block and sometimes that of the instruction. Accesses are kept twice: the first
+ * ones one by one (log), and all of them collapsed per block, object and kind (rows).
  */
 #include <stdint.h>
 #include <string.h>

@@ -5,17 +5,17 @@
  * which native_backend.py mirrors field by field and fills in. It is loaded with ctypes and is no Python module, so that no
  * header of Python's is needed to build it. emulator/trace/record/python_backend.py does the same in Python; tests compare the bytes.
  *
- * Guest memory is read through the host mappings behind it. Which guest addresses may be read is asked of Python (`resolve`)
- * once per mapping and kept until a mapping changes (`forget`), so no guest pointer can make the host fault.
+ * Guest memory is read through the host mappings behind it. Python says once per mapping which guest addresses may be read (`resolve`).
+ * The answer is kept until a mapping changes (`forget`), so no guest pointer can make the host fault.
  *
- * Stacks. Each stack of the guest (thread stack, signal stack, coroutine's) is known by the mapping it lies in and has its own
- * list of calls that have not returned, the innermost last; their stack pointers fall. A call at stack pointer S ends all calls
- * with a lower stack pointer: their frames are gone, whether by return, longjmp or an unwinder. A return is seen as a block at
- * a call's return address with the stack pointer just above the call's. Neither needs an event at the moment a frame goes, so
- * longjmp, signals on either stack, and fork (which copies this memory) leave nothing stale behind.
+ * Stacks. Each stack of the guest (thread stack, signal stack, coroutine's) is known by the mapping it lies in and has its own list of
+ * calls that have not returned, the innermost last; their stack pointers fall. A call at stack pointer S ends all calls with a lower
+ * stack pointer: their frames have ended, by return, longjmp or an unwinder. A return is seen as a block at a call's return address with
+ * the stack pointer just above the call's. Neither needs an event at the moment a frame ends, so the lists stay right after longjmp,
+ * signals on either stack, and fork (which copies this memory).
  *
  * Shared objects. An exported function (F_FOREIGN) is entered by calls of all kinds; it is an event if the return address lies in
- * another object. The address of an IFUNC is that of its resolver (F_RESOLVER): what the dynamic linker gets from it becomes another
+ * another object. The address of an IFUNC is that of its resolver (F_RESOLVER): the address that the resolver returns becomes another
  * address of the same function.
  */
 #include <stdint.h>
@@ -342,7 +342,7 @@ static void more(Record *r, const uint64_t *words, unsigned n)
 
 static inline uint16_t clamp(uint32_t depth) { return depth > 0xFFFF ? 0xFFFF : (uint16_t)depth; }
 
-/* What the words of a call point to, or (at_return) its result. Returns whether there is any. */
+/* Copies the memory that the words of a call point to, or (at_return) its result. Returns whether there is any. */
 static int copy_wanted(Trace *t, void *uc, const Function *f, uint64_t sp, const uint64_t *words, unsigned count, int at_return)
 {
     int any = 0;
@@ -451,7 +451,7 @@ static void returned(Trace *t, void *uc, const Frame *f, uint64_t sp, int late)
 
 /* -- calls ----------------------------------------------------------------------------------------------------------- */
 
-/* A function has another address from now on. What has been translated there has no call of ours in it. */
+/* A function gets another address from now on. Blocks translated there before do not call the recorder, so they are dropped. */
 static void add_entry(Trace *t, uint64_t address, uint32_t function)
 {
     uint64_t i = hash(address) >> 20 & t->key_mask;
@@ -659,7 +659,8 @@ EXPORT void uselib_on_block(void *uc, uint64_t address, uint32_t size, Trace *t)
     t->via = 0;
 }
 
-/* For what the filter has, where blocks are chosen when they are translated (emulator/machine/machine.py watch_filtered); others may come. */
+/* Called for blocks that match the filter, where blocks are chosen when they are translated (emulator/machine/machine.py
+ * watch_filtered). Other blocks may come too. */
 EXPORT void uselib_on_entry(void *uc, uint64_t address, uint32_t size, Trace *t)
 {
     (void)size;

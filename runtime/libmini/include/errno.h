@@ -1,6 +1,6 @@
 #ifndef _ERRNO_H
 #define _ERRNO_H
-extern int errno; /* a plain variable, as in the days of static shared libraries */
+extern int errno; /* a plain variable, as in C libraries without threads */
 #define EPERM 1
 #define ENOENT 2
 #define ESRCH 3

@@ -79,7 +79,7 @@ void free(void *p) {
     struct free_block *b;
     if (!p) return;
     b = (struct free_block *)((char *)p - HEADER);
-    if (b->header.index > CLASSES) abort(); /* not a block of ours, or overwritten */
+    if (b->header.index > CLASSES) abort(); /* not a block of this allocator, or overwritten */
     if (b->header.index == CLASSES) {
         int saved = errno;
         munmap(b, b->header.size + HEADER);

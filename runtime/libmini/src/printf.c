@@ -1,4 +1,4 @@
-/* Formatted output: one routine that emits through a sink, and the family around it. */
+/* Formatted output: one routine that emits through a sink, and the functions that call it. */
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,7 +9,7 @@ struct sink {
     FILE *file;       /* or 0 */
     char *buffer;     /* else here */
     size_t room;      /* bytes left, without the NUL */
-    long long count;  /* emitted, whether there was room or not */
+    long long count;  /* characters emitted, including those without room */
     int failed;
 };
 
@@ -131,7 +131,7 @@ static void floating(struct sink *s, struct format *f, long double value) {
     if (!f->left && !f->zero) repeat(s, ' ', padding);
     emit(s, prefix, strlen(prefix));
     if (!f->left && f->zero) repeat(s, '0', padding);
-    if (!x.count) x.point = 1; /* zero: every digit is one that is not there */
+    if (!x.count) x.point = 1; /* zero: it has no digits */
     if (kind == 'e') x.point = 1;
     digits_of(s, &x, (long long)x.point - before, x.point);
     if (f->precision > 0 || f->alternative) emit(s, ".", 1);
@@ -227,7 +227,7 @@ static void convert(struct sink *s, struct format *f, struct arguments *a) {
     }
     case 'n': *va_arg(a->list, int *) = (int)s->count; break;
     case '%': emit(s, "%", 1); break;
-    default: /* unknown: shown as it stands */
+    default: /* unknown: shown unchanged */
         emit(s, "%", 1);
         if (f->conversion) emit(s, &f->conversion, 1);
     }

@@ -1,4 +1,4 @@
-/* Entry from crt1, exit, and what they share. */
+/* Entry from crt1, and exit. */
 #include "system.h"
 #include <signal.h>
 #include <stdlib.h>
@@ -39,13 +39,13 @@ static routine *handlers;
 static int handler_count, handler_room;
 
 int atexit(routine handler) {
-    static routine first[32]; /* what the standard promises, without malloc */
+    static routine first[32]; /* the least number that the standard requires, without malloc */
     if (!handlers) handlers = first, handler_room = 32;
     if (handler_count == handler_room) {
         routine *more = malloc(2 * (size_t)handler_room * sizeof *more);
         if (!more) return -1;
         for (int i = 0; i < handler_count; i++) more[i] = handlers[i];
-        handlers = more; /* the old table may be the static one, and is small: it stays */
+        handlers = more; /* the old table is not freed: it may be the static one, and it is small */
         handler_room *= 2;
     }
     handlers[handler_count++] = handler;

@@ -60,12 +60,12 @@ int fflush(FILE *f) {
     if (f->writing) {
         result = write_all(f, f->buffer + f->start, f->end - f->start);
         f->writing = 0;
-    } else if (f->end > f->start || f->pushed != EOF) { /* give back to the file what was read ahead */
+    } else if (f->end > f->start || f->pushed != EOF) { /* seek back over the bytes that were read ahead */
         off_t ahead = (off_t)(f->end - f->start) + (f->pushed != EOF);
         int saved = errno;
         if (lseek(f->fd, -ahead, SEEK_CUR) < 0) {
             errno = saved;
-            return 0; /* a pipe: keep it */
+            return 0; /* a pipe: keep them */
         }
     }
     f->start = f->end = 0;

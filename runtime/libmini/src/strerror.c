@@ -1,4 +1,4 @@
-/* The usual words for errors and signals. */
+/* The usual texts for errors and signals. */
 #include <errno.h>
 #include <string.h>
 

@@ -188,7 +188,7 @@ static double hexadecimal(const char *s, char **end, int bits, int least, int gr
     x.count = x.point;
     for (int i = x.count; i-- > 0; m /= 10) x.d[i] = (unsigned char)(m % 10);
     trim(&x);
-    if (e > 2000 || e < -2000) { /* so far out that only the direction counts */
+    if (e > 2000 || e < -2000) { /* out of every range: only the sign of the exponent counts */
         *out_of_range = 1;
         return e > 0 ? __builtin_inf() : 0;
     }

@@ -35,7 +35,7 @@ __mini_syscall:
 #endif
     .size __mini_syscall, . - __mini_syscall
 
-/* Where a signal handler returns to: the kernel unwinders know these instructions by heart. */
+/* The return address of signal handlers. Unwinders recognise a signal frame by exactly these instructions. */
     .hidden __mini_restore
     .globl __mini_restore
     .type __mini_restore, @function

@@ -1,4 +1,4 @@
-/* What every file of libmini shares: system calls and the library's private names. */
+/* Shared by every file of libmini: system calls and the library's private names. */
 #ifndef MINI_SYSTEM_H
 #define MINI_SYSTEM_H
 #include <errno.h>
@@ -8,7 +8,7 @@
 
 #define HIDDEN __attribute__((visibility("hidden")))
 
-/* syscall.S: the kernel's result as it is, -errno on failure. */
+/* syscall.S: the kernel's result, -errno on failure. */
 HIDDEN long __mini_syscall(long number, ...);
 /* start.c: sets errno and returns -1 for -errno, else the result. */
 HIDDEN long __mini_result(long result);

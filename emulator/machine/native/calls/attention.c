@@ -1,5 +1,5 @@
-/* Signals of the host's that the program handles: Python's own handler notes them for later, so that native code has to be told that there are
- * some. Ours is put in front of it. */
+/* Host signals that the program handles. Python's own handler only records them for later, so native code has to know that there are
+ * some: the handler here is put in front of Python's. */
 #include "calls.h"
 
 #include <signal.h>
@@ -19,7 +19,7 @@ static void notice(int number, siginfo_t *info, void *context)
 
 EXPORT volatile int64_t *uselib_calls_attention(void) { return &uselib_attention; }
 
-/* After Python's signal.signal has given it a handler. -1: there is none, or no such signal. */
+/* Call after Python's signal.signal has set a handler. -1: there is no handler, or no such signal. */
 EXPORT int uselib_calls_watch_signal(int number)
 {
     struct sigaction now;

@@ -1,10 +1,10 @@
-/* System calls that are answered within the run of the CPU, and what is known of the others when they stop it.
+/* System calls that are answered within the run of the CPU, and the registers of the others when they stop it.
  *
  * Python has the policy: it writes a table (struct Calls, mirrored by emulator/machine/native_calls.py) that says for each number how it
- * may be answered here, for each descriptor which of the host's it is, and whether anything may be answered at all just now. Whatever
- * does not fit (an unknown descriptor, memory that is not there, a signal, a wait while other threads can run, an error of the host's) is left to
- * Python, before anything has been changed, as if this file were not there.
- * Guest memory is reached through the CPU's own TLB, so a page that is watched, holds translated code or is not mapped answers nothing here. */
+ * may be answered here, for each descriptor which host descriptor it is, and whether anything may be answered at all now. All other
+ * cases (an unknown descriptor, memory that is not mapped, a signal, a wait while other threads can run, an error on the host) are left
+ * to Python before anything has been changed. Guest memory is reached through the CPU's own TLB, so calls with a page that is watched,
+ * holds translated code or is not mapped are not answered here. */
 #ifndef USELIB_CALLS_H
 #define USELIB_CALLS_H
 
@@ -17,7 +17,7 @@ enum { NUMBERS = 512, FILES = 1024, BUCKETS = 1024, ROOM = 4096 /* threads */ };
 /* How a call is answered. */
 enum { PYTHON, READ, WRITE, READV, WRITEV, LSEEK, LLSEEK, PID, TID, CLOCK, CLOCK64, TIMEOFDAY, TIME, FUTEX, YIELD, ANSWERS };
 
-/* Of a descriptor: the low byte of its word in `files`; the host's descriptor stands above. 0: Python's. */
+/* The low byte of a descriptor's word in `files`; the host's descriptor is in the bits above. 0: left to Python. */
 enum { MAY_READ = 1, MAY_WRITE = 2, MAY_SEEK = 4, WAITS = 8, FLAG_BITS = 8 };
 
 /* Why the CPU has stopped. */
@@ -25,9 +25,9 @@ enum { NOTHING, CALL, SIGNAL };
 
 /* A thread, mirrored by emulator/machine/turns.py. */
 typedef struct {
-    void *context;                /* its registers while it does not run: Unicorn's uc_context */
+    void *context;                /* saved registers while it does not run (Unicorn's uc_context) */
     int64_t tid;
-    int64_t python;               /* in the queue: only Python can go on with it */
+    int64_t python;               /* in the queue: only Python can resume it */
     uint64_t sequence;            /* address of the word that says whether it is in a restartable sequence; 0: it has none */
     uint64_t descriptors[3];      /* of thread-local storage, on i386 */
     uint64_t address, bits;       /* of a wait that has begun here: of the futex; of FUTEX_WAIT_BITSET */
@@ -42,27 +42,27 @@ typedef struct {
     int64_t deadline;             /* ns of the clock that a thread waits for */
     uint8_t *descriptors;         /* in the GDT, on i386; else NULL */
     int64_t head, count;          /* of the queue */
-    int64_t waits;                /* that have begun here and are not Python's yet */
+    int64_t waits;                /* that have begun here and that Python does not know of yet */
     uint32_t queue[ROOM], waiting[ROOM];
     Turn turns[ROOM];
 } Turns;
 
 typedef struct {
     uint8_t kinds[NUMBERS];       /* number of a call -> how it is answered */
-    /* as things are, before each run */
+    /* set before each run */
     int64_t allowed;              /* 0: nothing is answered here */
-    int64_t patient;              /* a wait of the host's must end when `wakeup` is ready */
+    int64_t patient;              /* a wait in the host must end when `wakeup` is ready */
     int64_t wakeup;               /* descriptor of the host's; -1: none */
     int64_t many;                 /* there are several threads: nothing may wait here */
     int64_t writable;             /* files have no limit on their size */
     int64_t pid, tid;
-    int64_t wall;                 /* ns that the date is ahead of the clock; -1: the clock is the host's, and Python's affair */
-    int64_t sleeps;               /* time passes for others as well: a yield is Python's */
+    int64_t wall;                 /* ns that the date is ahead of the clock; -1: the host's clock, left to Python */
+    int64_t sleeps;               /* time passes for others as well: a yield is left to Python */
     /* where things are */
-    uint8_t *state;               /* letter of this process in the table that others look at; NULL: there are no others */
+    uint8_t *state;               /* state letter of this process in the table that other processes read; NULL: no others */
     int64_t *elapsed;             /* the clock, ns */
     const uint64_t *files;        /* FILES words */
-    const uint16_t *waiters;      /* BUCKETS counts of those that wait for futexes by Python's doing */
+    const uint16_t *waiters;      /* BUCKETS counts of futex waiters in Python's queues */
     Turns *turns;                 /* from the second thread on */
     /* what has stopped the CPU */
     int64_t event;
@@ -76,7 +76,7 @@ typedef struct {
     Env *env;
     const uint64_t *arguments;
     bool wide;      /* a 64-bit program */
-    bool gives_way; /* of the answer: another thread goes on */
+    bool gives_way; /* in the answer: another thread goes on */
 } Question;
 
 /* An answer: false leaves the call to Python. */
@@ -89,22 +89,22 @@ bool answer_clock(Question *q, int64_t *result), answer_clock64(Question *q, int
 bool answer_timeofday(Question *q, int64_t *result), answer_time(Question *q, int64_t *result);
 bool answer_futex(Question *q, int64_t *result), answer_yield(Question *q, int64_t *result);
 
-/* guest_memory.c: adds guest memory to a list of host memory; false: some of it does not answer, or there is too much. */
+/* guest_memory.c: adds guest memory to a list of host memory; false: some of it is not accessible here, or there is too much. */
 enum { PIECES = 64, MOST = 128 << 10 };
 typedef struct { struct iovec parts[PIECES]; int count; size_t size; } Pieces;
 enum { LOAD, STORE };
 bool add_pieces(Env *env, Pieces *pieces, uint64_t address, uint64_t size, int access);
-/* Copies; false: the memory does not answer, and nothing has been written. */
+/* Copies; false: the memory is not accessible here, and nothing has been written. */
 bool load_guest(Env *env, void *out, uint64_t address, size_t size);
 bool store_guest(Env *env, uint64_t address, const void *data, size_t size);
 
-/* turns.c: the calling thread waits for the futex that it asks for, if another can go on; those that wait for it wake up: how many; the next
- * thread in place of the one on the CPU, whose call has its result. */
+/* turns.c: the calling thread waits for a futex, if another can go on; wakes waiters and returns how many; puts the next thread in place
+ * of the one on the CPU, whose call has its result. */
 bool begin_wait(Question *q, uint32_t bits);
 int64_t end_waits(const Question *q, uint32_t bits);
 void take_turn(Calls *calls, Env *env, void *uc);
 
-/* attention.c: a signal of the host's that the program handles has arrived since this was cleared. */
+/* attention.c: a host signal that the program handles has arrived since this was cleared. */
 extern volatile int64_t uselib_attention;
 
 #endif

@@ -1,7 +1,7 @@
-/* Where the program's system-call instruction comes in, in place of Unicorn's helpers.
+/* The entry of the program's system-call instructions, in place of Unicorn's helpers.
  *
- * Unicorn calls a hook, from which the CPU has to be stopped, and starts again when the run loop has done the call. Here a call that can be
- * answered is, and the program goes on; for the others the registers are noted, so that the run loop need not ask for them.
+ * Unicorn calls a hook, from which the CPU has to be stopped, and starts again when the run loop has done the call. Here a call is
+ * answered if possible, and the program goes on. For the others the registers are saved, so that the run loop need not ask for them.
  * Source: Intel SDM volume 2, SYSCALL; QEMU's target/i386/seg_helper.c (helper_syscall), excp_helper.c. */
 #include "calls.h"
 
@@ -21,7 +21,7 @@ static void (*unicorn_syscall)(Env *, int);
 int (*core_emu_stop)(void *uc);
 __attribute__((noreturn)) void (*core_loop_exit)(void *cpu);
 
-static Calls *calls_of_run; /* of the engine that runs; NULL: its calls are hooks' affair */
+static Calls *calls_of_run; /* of the engine that runs; NULL: its calls go to hooks */
 
 void core_enter_calls(void *calls)
 {

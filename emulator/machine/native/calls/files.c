@@ -1,6 +1,6 @@
-/* read, write and their relatives on descriptors that Python has marked, and lseek.
+/* read, write and related calls on descriptors that Python has marked, and lseek.
  *
- * An error of the host's is left to Python, which makes the call again: it knows what follows of it (SIGPIPE, EINTR). */
+ * An error on the host is left to Python, which makes the call again and handles its consequences (SIGPIPE, EINTR). */
 #define _GNU_SOURCE
 #include "calls.h"
 
@@ -9,9 +9,9 @@
 #include <poll.h>
 #include <unistd.h>
 
-enum { RUNNING = 'R', SLEEPING = 'S', VECTOR_MOST = 16, PIPE_UNIT = 4096 /* PIPE_BUF: what is written whole */ };
+enum { RUNNING = 'R', SLEEPING = 'S', VECTOR_MOST = 16, PIPE_UNIT = 4096 /* PIPE_BUF: bytes that are written whole */ };
 
-/* The word of a descriptor that may do this; 0: it is Python's. */
+/* The word of a descriptor that may do this; 0: left to Python. */
 static uint64_t file(const Question *q, uint64_t may)
 {
     int32_t number = (int32_t)q->arguments[0];
@@ -21,13 +21,13 @@ static uint64_t file(const Question *q, uint64_t may)
 
 static int host_of(uint64_t word) { return (int)(word >> FLAG_BITS); }
 
-/* What others see of this process while it is in a call that may wait. */
+/* The state that other processes see while this one is in a call that may wait. */
 static void show(const Question *q, uint8_t letter)
 {
     if (q->calls->state) *q->calls->state = letter;
 }
 
-/* Where a signal has to end the wait, or other threads could run: whether the call may be made, because it will not have to wait. */
+/* Where a signal has to end the wait, or other threads could run, the call may be made only if it will not wait: whether that is so. */
 static bool ready(const Question *q, int host, short events)
 {
     struct pollfd waits[2] = {{host, events, 0}, {(int)q->calls->wakeup, POLLIN, 0}};
@@ -79,7 +79,7 @@ static bool several(const Question *q, uint64_t word, bool writes, int64_t *resu
     return transfer(q, word, &pieces, writes, result);
 }
 
-/* Limits on the size of files are Python's. */
+/* Python checks limits on the size of files. */
 static uint64_t output(const Question *q) { return q->calls->writable ? file(q, MAY_WRITE) : 0; }
 
 bool answer_read(Question *q, int64_t *result) { return one(q, file(q, MAY_READ), false, result); }
@@ -87,7 +87,7 @@ bool answer_write(Question *q, int64_t *result) { return one(q, output(q), true,
 bool answer_readv(Question *q, int64_t *result) { return several(q, file(q, MAY_READ), false, result); }
 bool answer_writev(Question *q, int64_t *result) { return several(q, output(q), true, result); }
 
-/* The offset of an `off_t` that is a word of the program's: longer files are Python's, which says EOVERFLOW. */
+/* The offset as an `off_t` of one word of the program. Longer files are left to Python, which returns EOVERFLOW. */
 bool answer_lseek(Question *q, int64_t *result)
 {
     uint64_t word = file(q, MAY_SEEK);

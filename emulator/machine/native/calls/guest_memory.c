@@ -1,4 +1,4 @@
-/* Guest memory for system calls: what the CPU itself may access, as host memory. */
+/* Guest memory for system calls: memory that the CPU itself may access, as host memory. */
 #include "calls.h"
 
 #include <string.h>
@@ -32,7 +32,7 @@ static __attribute__((noinline)) void copy_all(const Pieces *pieces, char *buffe
     }
 }
 
-/* The host's pages may be missing behind a file that somebody has made shorter (host_faults.c). */
+/* The host's pages may be missing if the mapped file has been shortened (host_faults.c). */
 static bool copy(const Pieces *pieces, void *buffer, bool store)
 {
     if (sigsetjmp(core_copy_failed, 0)) return false;

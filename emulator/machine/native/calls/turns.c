@@ -1,8 +1,9 @@
 /* Turns of the program's threads that are taken within the run of the CPU: sched_yield, and futexes that threads wait for and wake each other by.
  *
- * Python's scheduler (emulator/kernel/threads/scheduler.py) has the order, and keeps it here: the queue of those that can run, and who runs. A
- * turn is taken here if Python would take the same one: the next thread stands at the end of a call or of a slice, nothing has to be delivered to it, no
- * time that a thread waits for has come. A wait that begins here is told to Python when it looks at threads again, and then is Python's. */
+ * Python's scheduler (emulator/kernel/threads/scheduler.py) keeps the order here: the queue of threads that can run, and the running
+ * one. A turn is taken here only if Python would take the same one: the next thread is at the end of a call or of a slice, no signal has
+ * to be delivered to it, and no deadline of a waiting thread has passed. Python takes over a wait that has begun here when it looks at
+ * threads again. */
 #include "calls.h"
 
 #include <errno.h>
@@ -20,7 +21,7 @@ static void enqueue(Turns *t, uint32_t slot)
     t->queue[(t->head + t->count++) % ROOM] = slot;
 }
 
-/* Whether the next thread may be in the middle of a restartable sequence (rseq(2)), which begins again then. */
+/* Whether the next thread may be in the middle of a restartable sequence (rseq(2)), which then has to be aborted. */
 static bool in_sequence(const Question *q, const Turn *turn)
 {
     uint64_t descriptor;
@@ -52,7 +53,7 @@ void take_turn(Calls *calls, Env *env, void *uc)
     *calls->elapsed += STEP;
     core_begin_slice(env, t->blocks);
     if (next == t->current) return;
-    core_leave_sse(env); /* within a run, parts of the registers are the host's */
+    core_leave_sse(env); /* within a run, parts of the registers are in the host's */
     core_save_context(uc, current(t)->context);
     descriptors(t, false);
     t->current = next;

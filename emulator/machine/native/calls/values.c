@@ -1,4 +1,4 @@
-/* Calls that ask for a value or the time, and futexes. */
+/* Calls that return a value or the time, and futexes. */
 #include "calls.h"
 
 #include <errno.h>
@@ -19,7 +19,7 @@ bool answer_tid(Question *q, int64_t *result)
     return true;
 }
 
-/* What the next reading of a clock says; the clock moves on when the answer has been given. */
+/* The next reading of a clock. The clock moves on when the answer has been given. */
 static bool next_reading(const Question *q, uint32_t which, int64_t *reading)
 {
     if (q->calls->wall < 0 || which > 31) return false;
@@ -80,7 +80,7 @@ bool answer_futex(Question *q, int64_t *result)
         return true;
     case FUTEX_WAIT:
     case FUTEX_WAIT_BITSET:
-    case FUTEX_WAIT_BITSET | FUTEX_REALTIME: /* of the timeout, which there is none of */
+    case FUTEX_WAIT_BITSET | FUTEX_REALTIME: /* a missing timeout */
         if (q->arguments[3] || !load_guest(q->env, &value, address, sizeof value)) return false;
         *result = value == (uint32_t)q->arguments[2] ? 0 : -EAGAIN;
         return *result || begin_wait(q, bits);

@@ -10,7 +10,7 @@ enum { AC = 1 << 18, CPL = 3, CANONICAL = 47 };
 
 bool core_checks_alignment(const Env *env) { return env->eflags & AC && (env->hflags & CPL) == CPL; }
 
-/* An address that is not canonical is a fault that comes before: the access makes it. */
+/* An address that is not canonical faults before this check, in the access itself. */
 static void must_be_canonical(Env *env, uint64_t address, uintptr_t host_pc)
 {
     if ((int64_t)address >> CANONICAL != (int64_t)address >> 63) core_read_byte(env, address, host_pc);

@@ -1,4 +1,4 @@
-/* Puts the replacements in place, and what goes around a run of the CPU. See core.h. */
+/* Puts the replacements in place, and wraps a run of the CPU. See core.h. */
 #define _GNU_SOURCE
 #include "core.h"
 
@@ -66,7 +66,7 @@ static int by_symbol(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* The library's dynamic section, as far as it is needed. */
+/* The entries of the library's dynamic section that are needed. */
 typedef struct {
     const Elf64_Sym *symbols;
     const char *strings;
@@ -108,8 +108,8 @@ static uint32_t look_up(const Dynamic *d, const char *name)
     return 0;
 }
 
-/* What the dynamic linker has made read-only (RELRO) can be written again, in one piece: a call for each of its pages that is written would
- * take a millisecond. */
+/* Makes the pages that the dynamic linker has made read-only (RELRO) writable in one call: one call for each written page would take a
+ * millisecond. */
 static bool open_tables(const struct link_map *map)
 {
     const Elf64_Ehdr *header = (const void *)map->l_addr;
@@ -172,7 +172,7 @@ EXPORT int64_t uselib_core_attach(void *library)
         }
     qsort(wanted, count, sizeof *wanted, by_symbol);
     for (size_t i = 1; i < count; i++)
-        if (wanted[i].symbol == wanted[i - 1].symbol) return done = -1; /* two files want the same place */
+        if (wanted[i].symbol == wanted[i - 1].symbol) return done = -1; /* two files replace the same function */
     int64_t patched = patch(d.rela, d.rela_count, map->l_addr, wanted, count, known);
     patched += patch(d.plt, d.plt_count, map->l_addr, wanted, count, known);
     free(wanted);
@@ -185,7 +185,7 @@ static Env *env_of(void *uc)
     return (Env *)(*(char **)((char *)uc + UC_CPU) + CPU_ENV);
 }
 
-/* Whether the engine's CPU looks as core.h says. */
+/* Whether the engine's CPU has the layout in core.h. */
 EXPORT int uselib_core_fits(void *uc)
 {
     char *cpu = *(char **)((char *)uc + UC_CPU);
@@ -224,8 +224,8 @@ EXPORT int uselib_core_wide(void *uc) { return env_of(uc)->hflags >> 15 & 1; }
 
 EXPORT int uselib_core_set_code(void *uc, int code, int stack) { return core_set_code(env_of(uc), code, stack); }
 
-/* uc_emu_start. An exception of an earlier run, whose handler is the guest kernel's affair, is over: the next one is no double fault.
- * calls: what may be answered within the run (../calls/calls.h); NULL: nothing is, and hooks see the calls. */
+/* uc_emu_start. The guest's kernel has handled an exception of an earlier run, so the next one is no double fault. calls: the calls that
+ * may be answered within the run (../calls/calls.h); NULL: none, and hooks see all calls. */
 EXPORT int uselib_core_start(void *uc, uint64_t pc, uint64_t until, int counting, void *calls)
 {
     Env *env = env_of(uc);

@@ -1,13 +1,12 @@
 /* BMI1's and BMI2's instructions with a destination register and a result that depends on two operands, carried out by the host: Unicorn has
  * BZHI, BEXTR, BLSI and 32-bit PDEP wrong in corners, inline in its translator.
  *
- * The translator is given PEXT with the same operands (decode.c), which loads the operand and calls a helper. In place of that call comes one of a
- * function of ours, with a third argument that tells the instruction; it puts the flags where the translator expects them, which is told that they
- * are there.
- * Source: Intel SDM volume 2, each instruction's page. */
+ * The translator is given PEXT with the same operands (decode.c), which loads the operand and calls a helper. That call is replaced by
+ * one of a function here, with the instruction as third argument. The function stores the flags in cc_src, and the translator's record
+ * of the flags is set to that. Source: Intel SDM volume 2, each instruction's page. */
 #include "core.h"
 
-/* Where the translator keeps its idea of the flags: DisasContext of Unicorn 2.1.4. */
+/* Where the translator records the place of the flags: DisasContext of Unicorn 2.1.4. */
 enum { CC_OP = 116, CC_OP_DIRTY = 124, CC_OP_EFLAGS = 1 };
 enum { WIDE = 0x100 };
 
@@ -75,6 +74,6 @@ bool core_emit_bmi(void *tcg, void *function, void *result, int count, void **ar
 
 const Replacement uselib_bmi[] = {
     {"helper_pext_x86_64", pext, (void **)&unicorn_pext},
-    {"helper_pfcmpge_x86_64", compute, NULL}, /* 3DNow! is not advertised: its helper is never called, and serves as a place */
+    {"helper_pfcmpge_x86_64", compute, NULL}, /* 3DNow! is not advertised: its helper is never called, so its entry can be used */
     {NULL, NULL, NULL},
 };

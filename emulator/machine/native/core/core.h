@@ -1,11 +1,11 @@
-/* Parts of Unicorn's x86 CPU that are replaced, on x86-64 hosts: what is known of its inside, and the table of replacements.
+/* Parts of Unicorn's x86 CPU that are replaced, on x86-64 hosts: the layout of its data, and the table of replacements.
  *
  * libunicorn exports the functions of its CPU, and refers to them through relocations that name symbols, as any shared object does. So a
- * function of ours takes the place of one of Unicorn's by writing its address where the dynamic linker wrote the old one (attach.c).
- * Nothing of Unicorn's code changes. Other users of the library in this process get the same functions, and so the processor's stack faults.
+ * function here replaces one of Unicorn's: its address is written where the dynamic linker wrote the old one (attach.c). Unicorn's code
+ * does not change. Other users of the library in this process get the same functions, and so exact stack faults.
  *
  * Offsets are those of Unicorn 2.1.4 (struct CPUX86State in QEMU 5.0's target/i386/cpu.h). uselib_core_attach refuses any other release;
- * emulator/machine/core.py compares what it can see with them for each engine.
+ * emulator/machine/core.py checks them for each engine, as far as they are visible.
  */
 #ifndef USELIB_CORE_H
 #define USELIB_CORE_H
@@ -90,13 +90,13 @@ void core_emit_string(Env *env, unsigned opcode, unsigned size);
 void core_take_flags(Env *env);
 extern void (*core_gen_call)(void *tcg, void *function, void *result, int count, void **arguments);
 extern Env *core_running;  /* the CPU that runs */
-extern bool core_counting;   /* instructions are counted, so every iteration of a string instruction has to take place */
+extern bool core_counting;   /* instructions are counted, so every iteration of a string instruction has to be executed */
 extern uint64_t core_until; /* where it stops: nothing there is read */
 
 /* tlb.c */
 uint64_t *core_grow_tlb(char *cpu);
 
-/* x87.c: machine code that it executes, made once (0: it cannot be); clearing what the host's x87 has collected. */
+/* x87.c: makes the machine code that it executes, once (0: impossible); clears the flags that the host's x87 has collected. */
 int core_prepare_x87(void);
 void core_clear_x87(void);
 void core_fpop(Env *env); /* helper_fpop */
@@ -139,12 +139,13 @@ extern void (*core_free_temporary)(void *tcg, void *temporary);
 void core_enter_faults(uintptr_t frame);
 extern bool core_translating;
 extern uintptr_t core_access_pc; /* in translated code, of the access that is being made by a function; 0: none */
-/* A copy whose host pages may be missing: sigsetjmp(core_copy_failed, 0), then core_copying is true until it is done. */
+/* A copy from or to host pages that may be missing: sigsetjmp(core_copy_failed, 0), then core_copying is true until it is done. */
 extern sigjmp_buf core_copy_failed;
 extern volatile bool core_copying;
 extern bool (*core_restore)(void *cpu, uintptr_t host_pc, bool will_exit);
 
-/* mmx.c: the next change to MMX comes behind the instruction's access to memory (NULL: it does not); the call, if it is still to come. */
+/* mmx.c: the next change to MMX comes after the instruction's access to memory (NULL: it does not); emits the call, if it is still to
+ * come. */
 void core_delay_mmx(Env *env);
 void core_emit_delayed_mmx(void);
 void core_want_mmx(unsigned map, uint8_t opcode, uint8_t modrm); /* the instruction, if it may be one of MMX; map 0: none */

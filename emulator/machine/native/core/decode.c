@@ -1,10 +1,10 @@
-/* A look at each instruction before Unicorn translates it.
+/* Decodes each instruction before Unicorn translates it.
  *
  * Unicorn's translator takes LOCK before instructions that may not have it (one form ends the process by an assertion), ignores that SSE
- * operands in memory must be aligned, loads MXCSR without asking for its flags, and lets a program use ports. Here the instruction is decoded
- * as far as needed; then the translator is given other bytes (UD2, HLT), or its first load or store is told to check the alignment, which costs
- * nothing where the address is aligned (the check is part of the comparison with the TLB's tag).
- * Source: Intel SDM volume 2, chapter 2 (formats) and appendix A (opcode maps); LOCK in its own page. */
+ * operands in memory must be aligned, loads MXCSR without its flags, and lets a program use ports. Here the instruction is decoded as
+ * far as needed. Then the translator gets other bytes (UD2, HLT), or its first load or store checks the alignment, which costs nothing
+ * where the address is aligned (the check is part of the comparison with the TLB's tag). Source: Intel SDM volume 2, chapter 2 (formats)
+ * and appendix A (opcode maps); LOCK in its own page. */
 #include "decode.h"
 
 Translated core_now;
@@ -42,7 +42,7 @@ static uint8_t operands(Decoder *d)
     return modrm;
 }
 
-/* SHLD, SHRD and RORX with an address relative to the next instruction: Unicorn forgets the byte of the immediate. */
+/* SHLD, SHRD and RORX with an address relative to the next instruction: Unicorn does not count the byte of the immediate. */
 static void correct_relative(Decoder *d, uint8_t modrm)
 {
     if ((modrm & 0xC7) != 5) return;
@@ -54,7 +54,7 @@ static void correct_relative(Decoder *d, uint8_t modrm)
     for (int i = 0; i < 4; i++) substitute(at + i, displacement >> 8 * i);
 }
 
-/* CLFLUSH: Unicorn does not read its operand. It sees FLD with 80 bits, for x87_memory.c: a prefix that means nothing, REX, DB. */
+/* CLFLUSH: Unicorn does not read its operand. The translator gets FLD with 80 bits, for x87_memory.c: a prefix without meaning, REX, DB. */
 static void look_at_clflush(Decoder *d, uint8_t modrm)
 {
     unsigned at = d->length - 3;
@@ -94,7 +94,7 @@ static void look_at_0f(Decoder *d, Around *around)
         if (column != NONE && !fs_base) refuse(); /* clwb clflushopt clrssbsy incssp umonitor umwait tpause pcommit */
         else if (modrm < 0xC0 && (modrm & 0x38) == 0x38) look_at_clflush(d, modrm);
         return;
-    } else if (opcode == 0x07) { /* sysret: a program has not the privilege for it; Unicorn asks for EFER.SCE before, which is Linux's to set */
+    } else if (opcode == 0x07) { /* sysret: a program lacks the privilege for it; Unicorn checks EFER.SCE first, which Linux sets */
         if (d->wide) substitute(0, 0xF4);
         return;
     } else if (opcode == 0xB1) {
@@ -125,7 +125,8 @@ static void look_at_0f(Decoder *d, Around *around)
 }
 
 
-/* BMI: has the translator see PEXT with the operands of the instruction at `at`, for bmi.c. BLSR and its like have their destination in VEX.vvvv. */
+/* BMI: gives the translator PEXT with the operands of the instruction at `at`, for bmi.c. BLSR and similar instructions have their
+ * destination in VEX.vvvv. */
 static void carry(Decoder *d, unsigned at, unsigned what, uint8_t third, uint8_t modrm)
 {
     if (d->too_long || !core_can_bmi()) return;
@@ -138,8 +139,8 @@ static void carry(Decoder *d, unsigned at, unsigned what, uint8_t third, uint8_t
     substitute(at + 4, (modrm & ~0x38) | (target & 7) << 3);
 }
 
-/* VEX: only the integer instructions of BMI1 and BMI2 are there. Unicorn takes others for the SSE instruction with the same opcode, and has
- * changed the flags before it refuses a form that does not exist. */
+/* VEX: only the integer instructions of BMI1 and BMI2 are supported. Unicorn decodes others as the SSE instruction with the same opcode,
+ * and changes the flags before it refuses a form that does not exist. */
 static bool vex_known(Decoder *d, uint8_t first)
 {
     unsigned at = d->length - 1;
@@ -169,7 +170,8 @@ static bool vex_known(Decoder *d, uint8_t first)
     return known || carried;
 }
 
-/* x87: FST, FIST and their like, for x87_memory.c: the translator sees FSTP with 80 bits (DB /7). FCMOVcc, for x87.c: it sees FCOMI (DB F0). */
+/* x87: FST, FIST and similar stores, for x87_memory.c: the translator gets FSTP with 80 bits (DB /7). FCMOVcc, for x87.c: it gets FCOMI
+ * (DB F0). */
 static void look_at_x87(Decoder *d, uint8_t opcode)
 {
     static const uint8_t STORES[] = {[0xD9 - 0xD8] = 0x0C, [0xDB - 0xD8] = 0x8E, [0xDD - 0xD8] = 0x0E, [0xDF - 0xD8] = 0xCE}; /* a bit an operation */
@@ -187,7 +189,7 @@ static void look_at_x87(Decoder *d, uint8_t opcode)
     substitute(at + 1, modrm | 0x38);
 }
 
-/* Decides what is to be done about the instruction at `pc`. */
+/* Decides what to do about the instruction at `pc`. */
 Around core_look(Env *env, uint64_t pc)
 {
     Decoder d = {.env = env, .pc = pc, .wide = env->hflags >> 15 & 1};

@@ -1,14 +1,14 @@
-/* What the files share that look at instructions before their translation: decode.c reads them, forms.c knows which exist, translate.c puts
- * itself into Unicorn's translator. */
+/* Shared by the files that look at instructions before their translation: decode.c decodes them, forms.c says which exist, translate.c
+ * replaces functions of Unicorn's translator. */
 #ifndef USELIB_DECODE_H
 #define USELIB_DECODE_H
 
 #include "core.h"
 
-/* Of the instruction that is being translated. One engine translates at a time: all of it happens within uc_emu_start. */
+/* State of the instruction that is being translated. Only one engine translates at a time, within uc_emu_start. */
 typedef struct {
     uint64_t at;             /* its address */
-    uint8_t bytes[15];       /* what the translator sees */
+    uint8_t bytes[15];       /* bytes that the translator gets */
     uint32_t substituted;    /* bit n: instead of byte n */
     bool half, quarter;      /* it reads 8 bytes, for which the translator makes two loads; 4, for which it loads 8 or twice 8 */
     void *first;             /* address of the first of them */
@@ -17,7 +17,7 @@ typedef struct {
 } Translated;
 extern Translated core_now;
 
-/* What is read of an instruction. */
+/* A decoded instruction. */
 typedef struct {
     Env *env;
     uint64_t pc;
@@ -29,13 +29,13 @@ typedef struct {
     uint8_t rex;
 } Decoder;
 
-/* What is called around the instruction. */
+/* Calls to be made around the instruction. */
 typedef struct { bool reads_mxcsr, cmpxchg, enter, neg, memory; uint8_t string, size; } Around; /* memory: an operand of it is in memory */
 
 /* Which prefix chooses the instruction behind 0F, as bits of tables. */
 enum { NONE = 1, X66 = 2, XF3 = 4, XF2 = 8 };
 
-/* decode.c: what is to be done about the instruction at `pc`; core_now says the rest. */
+/* decode.c: what to do about the instruction at `pc`; core_now has the details. */
 Around core_look(Env *env, uint64_t pc);
 uint8_t core_next(Decoder *d);
 extern uint32_t (*core_code8)(Env *env, uint64_t address); /* a byte as it is in memory */

@@ -1,10 +1,10 @@
-/* Calls of our own in translated code.
+/* Calls of functions here from translated code.
  *
- * Translated code calls helpers, which are known to an engine from the time when it was made. The helpers of AMD's virtualization are never
- * called here: without EFER.SVME the translator refuses their instructions (helper_stgi, helper_clgi, ...); nor are those of instructions that it
- * refuses at privilege level 3 (lldt, ltr). So their places serve for ours.
- * They are called without arguments; the CPU is the one that runs, or NULL for an engine of somebody else in this process, who starts it
- * with uc_emu_start: that one is left as Unicorn has it. */
+ * Translated code calls helpers, which are known to an engine from the time when it was made. The helpers of AMD's virtualization are
+ * never called here: without EFER.SVME the translator refuses their instructions (helper_stgi, helper_clgi, ...); nor are those of
+ * instructions that it refuses at privilege level 3 (lldt, ltr). So their entries are used for the functions here. They are called
+ * without arguments; the CPU is the one that runs, or NULL for an engine that another part of this process starts with uc_emu_start:
+ * such an engine works as Unicorn made it. */
 #include "core.h"
 
 #include <string.h>
@@ -18,7 +18,7 @@ static void take_flags(void)
 }
 
 /* CMPXCHG of 32 bits in 64-bit mode. Unicorn writes both RAX and a destination register, and so clears their upper halves; the processor writes
- * RAX if the comparison fails, and the destination if it succeeds. It has failed if EAX is another one now. */
+ * RAX if the comparison fails, and the destination if it succeeds. The comparison has failed if EAX has changed. */
 static uint64_t before[16];
 
 static void note_registers(void)
@@ -40,7 +40,7 @@ static void after_enter(void)
     if (core_running) core_running->regs[5] = (before[5] & ~0xFFFFull) | (core_running->regs[5] & 0xFFFF);
 }
 
-/* LOCK NEG: Unicorn takes the operand for the result, and so computes the flags of its negation. */
+/* LOCK NEG: Unicorn computes the flags of the wrong value, the operand in place of the result. */
 static void after_neg(void)
 {
     if (!core_running) return;

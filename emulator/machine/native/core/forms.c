@@ -1,4 +1,4 @@
-/* Which instructions exist, and which operands must be aligned, where Unicorn's translator does not ask.
+/* Which instructions exist, and which operands must be aligned, where Unicorn's translator does not check.
  * Source: Intel SDM volume 2, appendix A (opcode maps); LOCK in its own page; exceptions of SSE instructions in volume 1, table 2-19 and following. */
 #include "decode.h"
 
@@ -53,14 +53,14 @@ bool core_aligned_0f3a(uint8_t opcode)
     return opcode == 8 || opcode == 9 || (opcode >= 0x0C && opcode <= 0x0F) || (opcode >= 0x40 && opcode <= 0x44) || opcode == 0xDF;
 }
 
-/* The two-byte opcodes for which F2 and F3 choose the instruction, and then 66 means nothing. Unicorn has it the other way. */
+/* The two-byte opcodes for which F2 and F3 choose the instruction, and 66 then has no meaning. Unicorn lets 66 choose. */
 bool core_chosen_by_prefix(uint8_t opcode)
 {
     return (opcode >= 0x10 && opcode <= 0x17) || (opcode >= 0x28 && opcode <= 0x2F) || (opcode >= 0x50 && opcode <= 0x7F) || opcode == 0xC2
         || (opcode >= 0xC4 && opcode <= 0xC6) || opcode >= 0xD0;
 }
 
-/* Forms that do not exist, which Unicorn executes, or refuses when it has changed something already. */
+/* Forms that do not exist. Unicorn executes them, or refuses them after it has changed something. */
 bool core_missing_form(uint8_t opcode, unsigned column, uint8_t modrm)
 {
     bool memory = modrm < 0xC0;

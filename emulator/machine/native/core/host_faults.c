@@ -1,15 +1,15 @@
-/* SIGBUS and SIGSEGV of the host in guest memory: a mapped file that somebody has made shorter has no page there any more, which no table can
- * know before the access.
+/* SIGBUS and SIGSEGV of the host in guest memory: a mapped file that has been shortened has no page there any more, and only the access
+ * shows that.
  *
- * In translated code and in what it calls, the handler gives the CPU a page fault at the guest's instruction (vector 14, which nothing else
- * raises here), notes the address, and the run ends with the registers as they were before the instruction. Anywhere else (the process
- * itself reads or writes guest memory) it puts an anonymous page in the place and notes that; whoever made the access asks
- * (uselib_core_lost), gives the mapping back, and reports the fault.
+ * In translated code and in functions that it calls, the handler raises a page fault of the guest's CPU (vector 14, which nothing else
+ * raises here), records the address, and the run ends with the registers as they were before the instruction. Anywhere else (the process
+ * itself reads or writes guest memory) it maps an anonymous page in the place and records that. The code that made the access checks for
+ * this (uselib_core_lost), restores the mapping, and reports the fault.
  *
- * The guest's instruction is found from an address in the translated code: where the processor was; or the one that a slow memory access is
- * given; or, in other functions, their return address. This lies below the stack frame of translated code, whose distance from that of
- * uselib_core_start is the same in each run: stores tell it.
- * Source: sigaction(2); QEMU's accel/tcg/translate-all.c (cpu_restore_state), tcg/i386/tcg-target.inc.c (slow paths). */
+ * The guest's instruction is found from an address in the translated code: the processor's program counter; or the address that a slow
+ * memory access gets as argument; or, in other functions, their return address. The return address lies below the stack frame of
+ * translated code, whose distance from that of uselib_core_start is the same in each run; stores give that distance. Source:
+ * sigaction(2); QEMU's accel/tcg/translate-all.c (cpu_restore_state), tcg/i386/tcg-target.inc.c (slow paths). */
 #define _GNU_SOURCE
 #include "core.h"
 
@@ -75,7 +75,7 @@ static bool guest_made_it(uint64_t pc)
     return block_distance && core_restore(cpu, ((uintptr_t *)(core_frame - block_distance))[-1], true);
 }
 
-/* As if this handler had not been there. */
+/* Does what the handler before this one would do. */
 static void pass_on(int number, siginfo_t *info, void *context)
 {
     struct sigaction *old = &before[number == SIGSEGV];
@@ -120,7 +120,7 @@ static void handle(int number, siginfo_t *info, void *context)
     else lost[lost_count++] = (uint64_t)page;
 }
 
-/* Handlers in place, if they are not. Python's signal.signal may have taken them away. */
+/* Installs the handlers if they are not in place. Python's signal.signal may have replaced them. */
 static int install(void)
 {
     struct sigaction ours = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK}, now;

@@ -1,11 +1,10 @@
 /* Locked instructions, atomic for all processes that share the memory.
  *
- * Unicorn translates them as a load and a store, since nothing else runs beside its CPU. But processes of the guest are processes of the host,
- * and memory that they share changes between the two. So blocks are translated as QEMU does it for several processors (CF_PARALLEL): a locked
- * instruction is a call of a helper, and the helpers are the ones here. (Unicorn's own leave the CPU for good where an operand is not aligned, and its
- * exchange is no atomic one.) MFENCE is a barrier then, too.
- * Source: QEMU's tcg/tcg-op.c, accel/tcg/atomic_template.h (names and arguments); Intel SDM volume 3, 8.1 (locked operations, also of operands
- * that are not aligned). */
+ * Unicorn translates them as a load and a store, since nothing else runs beside its CPU. But processes of the guest are host processes,
+ * so shared memory may change between the load and the store. So blocks are translated as QEMU does it for several processors
+ * (CF_PARALLEL): a locked instruction is a call of a helper, and the helpers are the ones here. (Unicorn's own leave the CPU for good
+ * where an operand is not aligned, and its exchange is no atomic one.) MFENCE is a barrier then, too. Source: QEMU's tcg/tcg-op.c,
+ * accel/tcg/atomic_template.h (names and arguments); Intel SDM volume 3, 8.1 (locked operations, also of operands that are not aligned). */
 #include "core.h"
 
 enum { TCG_CFLAGS = 100, CF_PARALLEL = 1 << 19 };
@@ -17,10 +16,11 @@ typedef struct { uint64_t reads, writes, executes, physical, addend, unused[3]; 
 void core_translate_locked(Env *env)
 {
     char *uc = *(char **)((char *)env - CPU_ENV + CPU_UC);
-    *(uint32_t *)(*(char **)(uc + UC_TCG) + TCG_CFLAGS) |= CF_PARALLEL; /* Unicorn sets it anew for each block */
+    *(uint32_t *)(*(char **)(uc + UC_TCG) + TCG_CFLAGS) |= CF_PARALLEL; /* Unicorn sets it again for each block */
 }
 
-/* Where an operand that is not in the TLB, or lies on two pages, is in the host's memory. Faults as a write does. NULL: in two places, or nowhere. */
+/* The host memory of an operand that is not in the TLB, or lies on two pages. Faults as a write does. NULL: it is in two pieces, or has
+ * no host memory. */
 static __attribute__((noinline)) void *look_up(Env *env, uint64_t address, unsigned size, uintptr_t host_pc)
 {
     unsigned here = PAGE - address % PAGE;
@@ -82,7 +82,7 @@ static uint64_t in_two_steps(Env *env, uint64_t address, unsigned size, Operatio
     }
 CHANGE(uint8_t) CHANGE(uint16_t) CHANGE(uint32_t) CHANGE(uint64_t)
 
-/* What was there before. */
+/* The old value. */
 static inline __attribute__((always_inline)) uint64_t locked(Env *env, uint64_t address, unsigned size, Operation operation, uint64_t value,
                                                              uint64_t expected, uintptr_t host_pc)
 {

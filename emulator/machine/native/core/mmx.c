@@ -1,8 +1,8 @@
 /* MMX: the change of the x87 to MMX, and SSSE3's instructions on MMX registers, which Unicorn carries out without that change.
  *
- * Unicorn's translator makes the change before it reads an operand in memory, and so has changed the state if the operand faults. Here the call
- * comes behind the next load or store of the instruction (decode.c asks for it by core_delay_mmx).
- * Source: Intel SDM volume 1, 9.5 and 9.6; volume 2 for each instruction. */
+ * Unicorn's translator makes the change before it reads an operand in memory, and so has changed the state if the operand faults. Here
+ * the call comes after the next load or store of the instruction (decode.c requests that by core_delay_mmx). Source: Intel SDM volume 1,
+ * 9.5 and 9.6; volume 2 for each instruction. */
 #include "core.h"
 
 #include <immintrin.h>
@@ -30,7 +30,7 @@ static unsigned written_by(unsigned map, uint8_t opcode, uint8_t modrm)
     return map == 0x0F && opcode >= 0x71 && opcode <= 0x73 ? modrm & 7 : modrm >> 3 & 7;
 }
 
-/* What comes before the operand: an exception that is pending. */
+/* Done before the operand is read: raises a pending exception. */
 void core_check_mmx(void)
 {
     if (core_running && core_running->status & 0x80) core_raise(core_running, VECTOR_MF, HERE);
@@ -145,7 +145,7 @@ static inline __attribute__((always_inline)) void masked_move(Env *env, const ui
     if (size == 8) core_check_alignment(env, address, size, host_pc);
     uint8_t any = 0;
     for (unsigned i = 0; i < size; i++) any |= mask[i];
-    if (any & 0x80) core_probe(env, address, 1, 1, 1, host_pc); /* for a store at level 3: the address that is told of a fault */
+    if (any & 0x80) core_probe(env, address, 1, 1, 1, host_pc); /* for a store at level 3: the reported address of a fault */
     for (unsigned i = 0; i < size; i++)
         if (mask[i] & 0x80) core_store_byte(env, address + i, value[i], host_pc);
 }

@@ -50,7 +50,7 @@ bool core_slice_over(const Env *env)
 
 static Env *cpu_of(void *uc) { return (Env *)(*(char **)((char *)uc + UC_CPU) + CPU_ENV); }
 
-/* From now on the blocks of this engine count: translations made before have to be flushed. emu_stop: uc_emu_stop.
+/* From now on the blocks of this engine are counted. The caller flushes translations made before. emu_stop: uc_emu_stop.
  * Returns the address of the number of blocks that are left; 0 and less: the slice is over. 0: there is no memory. */
 EXPORT int64_t *uselib_core_slices(void *uc, int (*emu_stop)(void *))
 {
@@ -68,7 +68,7 @@ EXPORT int64_t *uselib_core_slices(void *uc, int (*emu_stop)(void *))
     return &s->left;
 }
 
-/* This engine is going to be closed: another one may get its address. */
+/* Call before this engine is closed: another one may get its address. */
 EXPORT void uselib_core_no_slices(void *uc)
 {
     for (Slices **at = &all; *at; at = &(*at)->next)

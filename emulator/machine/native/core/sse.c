@@ -25,8 +25,8 @@ static void take_flags(Env *env) { env->mxcsr |= host_get() & FLAGS; }
 static void load_control(const Env *env) { host_set((env->mxcsr & CONTROL) | MASKS); }
 
 static uint32_t outside; /* the process's own MXCSR, while the CPU runs */
-static uint32_t inside;  /* the guest's, while the CPU is away: */
-static bool away;        /* in code of this process that may set flags, and from which it may come back by a longjmp */
+static uint32_t inside;  /* the guest's, while the CPU does not run: */
+static bool away;        /* in code of this process that may set flags, and that a longjmp may leave */
 
 void core_enter_sse(Env *env)
 {
@@ -72,7 +72,7 @@ static void *translate(void *cpu, uint64_t pc, uint64_t base, uint32_t flags, in
 static uint64_t asked_address;
 EXPORT uint64_t uselib_core_asked(void) { return asked_address; }
 
-/* unicorn_fill_tlb: Python answers. */
+/* unicorn_fill_tlb: calls Python. */
 static bool fill(void *cpu, uint64_t address, int size, int access, int mmu_index, bool probe, uintptr_t host_pc)
 {
     asked_address = address;

@@ -1,10 +1,10 @@
-/* The question at the start of a block, whether the CPU must stop.
+/* The check at the start of a block whether the CPU must stop.
  *
- * Unicorn calls a helper for it, behind the block's hooks. Here the block first of all compares a word in memory, as QEMU's do, and jumps to its own
- * end if it must; there comes the call, which leaves the block with the program counter at its first instruction. No hook of the block has been called
- * then: it will be when the CPU goes on. So a block is seen once by its hooks whenever another thread stops the CPU. What a block hook stops goes on
- * to the next block.
- * Source: QEMU's include/exec/gen-icount.h (as QEMU has it), tcg/tcg-opc.h (numbers of operations), tcg.h (struct TCGLabel). */
+ * Unicorn calls a helper for it, behind the block's hooks. Here the block first compares a word in memory, as QEMU's do, and jumps to
+ * its own end if the CPU must stop. The call there leaves the block with the program counter at its first instruction. No hook of the
+ * block has been called then; the hooks are called when the CPU goes on. So hooks see a block once whenever another thread stops the
+ * CPU. If a block hook stops the CPU, that takes effect at the next block. Source: QEMU's include/exec/gen-icount.h (as QEMU has it),
+ * tcg/tcg-opc.h (numbers of operations), tcg.h (struct TCGLabel). */
 #include "core.h"
 
 enum { TYPE_I32, SET_LABEL = 1, LD_I32 = 13, COND_LT = 2, EXIT_REQUESTED = 3, PRESENT = 1, CPU_COUNTDOWN = 0x8A40 };
@@ -39,8 +39,8 @@ void core_start_block(Env *env, uint64_t pc)
 
 static void check(void *uc, uint32_t in_delay_slot) { unicorn_check(uc, in_delay_slot); }
 
-/* Called at the end of the block. Unicorn must not see a return address in translated code: it would take it for one in the last instruction,
- * and restore the program counter and the flags of that. So this must not become a jump to unicorn_check. */
+/* Called at the end of the block. Unicorn must not see a return address in translated code: it would restore the program counter and the
+ * flags of the last instruction from it. So this must not become a jump to unicorn_check. */
 static void leave(uint64_t pc)
 {
     char *cpu = (char *)core_running - CPU_ENV, *uc = *(char **)(cpu + CPU_UC);

@@ -1,9 +1,9 @@
-/* REP MOVS and REP STOS, as far as they can be done in one go.
+/* REP MOVS and REP STOS, as far as they can be done at once.
  *
- * Unicorn's translation executes one element, looks whether it must stop, and jumps back. Here a call comes before that: it moves the elements
- * that lie on pages which are in the TLB and need no further attention (no code was translated from them, nothing watches them), and
- * leaves the rest, the last element at least, to the translation, which fills the TLB, faults, and counts as ever.
- * Source: Intel SDM volume 2, REP, MOVS, STOS. */
+ * Unicorn's translation executes one element, checks whether it must stop, and jumps back. A call before that moves the elements on
+ * pages that are in the TLB and need no further handling (no code was translated from them, nothing watches them). The rest, at least
+ * the last element, is left to the translation, which fills the TLB, faults, and counts as usual. Source: Intel SDM volume 2, REP, MOVS,
+ * STOS. */
 #include "core.h"
 
 #include <string.h>
@@ -34,7 +34,7 @@ static void advance(Env *env, uint64_t bytes, uint64_t count, bool source)
     env->regs[RCX] = cut(env, env->regs[RCX] - count);
 }
 
-/* Comes back with true if the host has no page for what is copied: the translation's element then faults. */
+/* Returns true if the host has no page for the bytes to copy. The translation's element then faults. */
 #define missing() (sigsetjmp(core_copy_failed, 0) != 0)
 
 static inline void copying(bool now)

@@ -21,7 +21,7 @@ typedef struct { __m128i a, b, mask; int64_t length_a, length_b; uint32_t index;
 #define SIXTEEN(X, n) FOUR(X, n) FOUR(X, (n) + 4) FOUR(X, (n) + 8) FOUR(X, (n) + 12)
 #define ALL(X) SIXTEEN(X, 0) SIXTEEN(X, 16) SIXTEEN(X, 32) SIXTEEN(X, 48) SIXTEEN(X, 64) SIXTEEN(X, 80) SIXTEEN(X, 96) SIXTEEN(X, 112)
 
-/* Bit 7 of the immediate means nothing. */
+/* Bit 7 of the immediate has no meaning. */
 static void implicit(Comparison *c, uint32_t how, bool mask) { switch (how & 127) { ALL(IMPLICIT) } }
 static void explicit(Comparison *c, uint32_t how, bool mask) { switch (how & 127) { ALL(EXPLICIT) } }
 

@@ -1,10 +1,10 @@
 /* The size of the TLB.
  *
- * It begins with 256 entries and each page has one place in it, so of a program's few hot pages two often share one: then every access to
- * either goes through the slow path, and as long as the second chance (8 entries) has the other one nothing is filled and nothing
- * grows. So it begins larger here, and a flush does not make it smaller than that.
- * QEMU changes the size at a flush, by how many entries were in use: more than 70 % doubles it, less than 30 % shrinks it
- * (accel/tcg/cputlb.c, tlb_mmu_resize_locked). What it takes for the use is what is set here. */
+ * Unicorn's begins with 256 entries, and each page has one place in it, so two of a program's few hot pages often share a place. Then
+ * every access to either takes the slow path, and while the victim TLB (8 entries) has the other page nothing is filled and the TLB does
+ * not grow. So it begins larger here, and a flush does not make it smaller than that. QEMU changes the size at a flush, by how many
+ * entries were in use: more than 70 % doubles it, less than 30 % shrinks it (accel/tcg/cputlb.c, tlb_mmu_resize_locked). The numbers
+ * that it takes for the use are set here. */
 #include "core.h"
 
 enum { CPU_TLB_DIRTY = 33216, CPU_TLB_MODES = 33248, ENTRY_BITS = 6 };
@@ -30,7 +30,7 @@ static void flush(char *cpu, uint16_t modes)
     unicorn_flush(cpu, modes);
 }
 
-/* Brings a new CPU's TLB to its least size. Returns where its size is: (entries - 1) << 6. */
+/* Gives a new CPU's TLB its least size. Returns the address of the size, (entries - 1) << 6. */
 uint64_t *core_grow_tlb(char *cpu)
 {
     for (int bits = FIRST_BITS; bits < LEAST_BITS; bits++) {

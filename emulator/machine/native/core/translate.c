@@ -1,5 +1,5 @@
-/* Where the look at each instruction (decode.c) comes in: Unicorn's loop over the instructions of a block, its reading of their bytes, and the
- * loads and stores that it makes of them. */
+/* Calls the decoding of each instruction (decode.c): replaces Unicorn's loop over the instructions of a block, its reading of their
+ * bytes, and the loads and stores that it emits for them. */
 #include "decode.h"
 
 /* QEMU's translator.h, as of Unicorn 2.1.4 */
@@ -46,9 +46,9 @@ static void translate(Base *base, void *cpu)
     core_now.aligned = core_now.half = core_now.quarter = core_now.checked = core_now.sixteen = false;
 }
 
-/* A block hook of an engine that is called for chosen blocks only: those whose address a Bloom filter has when they are translated. Unicorn asks
- * for each block whether a hook's bounds hold it, when the block is translated and again when it runs; so the bounds are none while one
- * is translated that is not chosen, and everything else of the time. */
+/* A block hook of an engine that is called for chosen blocks only: those whose address a Bloom filter has when they are translated.
+ * Unicorn asks for each block whether a hook's bounds hold it, when the block is translated and again when it runs; so the bounds are
+ * empty while a block that is not chosen is translated, and everything at all other times. */
 typedef struct {
     void *uc;
     uint64_t *bounds;        /* of the hook: begin, end; 1, 0 is everything */
@@ -65,7 +65,7 @@ static Watch *watch_of(const void *uc)
     return NULL;
 }
 
-/* filter NULL: takes the watch away. 0: there is no room. */
+/* filter NULL: removes the watch. 0: there is no room. */
 EXPORT int uselib_core_watch(void *uc, uint64_t *bounds, const uint64_t *filter, unsigned bits)
 {
     Watch *w = watch_of(uc);

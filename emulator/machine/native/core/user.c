@@ -14,7 +14,7 @@ static void software_interrupt(Env *env, int vector, int length)
     else
     if (vector != 3 && vector != 4 && vector != 0x80) core_raise_error(env, VECTOR_GP, 8 * vector + 2, HERE);
     core_interrupt_call(env, vector, length);
-    raise_interrupt(env, vector, length); /* leaves its block by cpu_loop_exit, without a look at the return address */
+    raise_interrupt(env, vector, length); /* leaves its block by cpu_loop_exit and does not use the return address */
 }
 
 static uint64_t port_in(Env *env, uint32_t port)
@@ -38,7 +38,7 @@ static void no_sysenter(Env *env, int length)
     core_raise(env, VECTOR_UD, HERE); /* as on AMD's processors in long mode */
 }
 
-/* CPUID: RDSEED is there (as RDRAND), which Unicorn does not tell. */
+/* CPUID: reports RDSEED, which works (as RDRAND does) and which Unicorn does not report. */
 static void (*unicorn_cpuid)(Env *);
 
 static void cpuid(Env *env)

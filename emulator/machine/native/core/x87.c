@@ -1,9 +1,10 @@
-/* The x87, carried out by the host's own: results, precision, flags, condition codes, stack faults and exceptions are the processor's.
+/* The x87, carried out by the host's x87: results, precision, flags, condition codes, stack faults and exceptions are the processor's.
  *
- * Two ways. The short one is for what programs do all the time: operands there, all exceptions masked; the operands are loaded, the operation is
- * done under the guest's control word, and the flags are added to the guest's. The long one is for everything else: the whole x87 of
- * the guest is loaded into the host's (FRSTOR), the instruction itself is executed there, and all of it is taken back (FNSAVE, which does not
- * wait, so an exception that the guest has unmasked stays in the image and is raised by the guest's next waiting instruction).
+ * There are two ways. The short one is for the common case, both operands present and all exceptions masked: the operands are loaded,
+ * the operation is done under the guest's control word, and the flags are added to the guest's. The long one is for everything else: the
+ * whole x87 of the guest is loaded into the host's (FRSTOR), the instruction itself is executed there, and all of it is taken back
+ * (FNSAVE, which does not wait, so an exception that the guest has unmasked stays in the image and is raised by the guest's next waiting
+ * instruction).
  *
  * Unicorn's translation of an instruction calls several helpers: one that fetches an operand into FT0 or pushes, one that computes, one that
  * pops. `ft0` remembers where the operand came from, so that the long way can execute the instruction as it was written.
@@ -80,7 +81,7 @@ void core_x87_memory(Env *env, unsigned opcode, unsigned operation, void *operan
     execute(env, memory_forms + 4 * (8 * (opcode - 0xD8) + operation), operand, FIXED_FLAGS);
 }
 
-/* The host's own flags are sticky, as the guest's are; they are cleared with the guest's, and around a run. */
+/* The host's flags are sticky, as the guest's are. They are cleared together with the guest's, and around a run. */
 void core_clear_x87(void) { __asm__ volatile("fnclex"); }
 
 /* -- operands -- */
@@ -88,7 +89,7 @@ void core_clear_x87(void) { __asm__ volatile("fnclex"); }
 enum Origin { REGISTER, SINGLE, DOUBLE, INTEGER };
 static struct { enum Origin origin; unsigned number; union { uint32_t s; uint64_t d; int32_t i; } raw; } ft0;
 
-/* A memory operand is kept as it is, for the operation to be executed as it was written. */
+/* A memory operand is kept unchanged, so that the operation can be executed as it was written. */
 #define OPERAND(name, type, from, field) \
     static void name(Env *env, type value) \
     { \
@@ -111,7 +112,7 @@ static void fldz_ft0(Env *env)
     ft0.origin = REGISTER, ft0.number = 8;
 }
 
-/* Whether both operands are there and nothing can be raised but flags. */
+/* Whether both operands are present and only flags can be raised. */
 static inline bool simple(Env *env) { return masked(env) && !*tag(env, 0) && !(ft0.origin == REGISTER && *tag(env, ft0.number)); }
 
 /* The instruction of the group D8 (/operation) with FT0 as its operand. */
@@ -230,7 +231,7 @@ static void fucom_st0_ft0(Env *env)
     compare(env, 2, true);
 }
 
-/* FCOMI and FUCOMI: the flags of the CPU, of which they change what the host's change. */
+/* FCOMI and FUCOMI: they set the CPU's flags, as the host's instructions do. */
 static void compare_to_flags(Env *env, unsigned opcode, unsigned modrm, bool unordered)
 {
     uint64_t flags = core_flags(env, env->cc_op) & ARITHMETIC_FLAGS; /* OF SF ZF AF PF CF */
@@ -294,8 +295,9 @@ static void fmov_st0_stn(Env *env, unsigned n)
     *tag(env, 0) = *tag(env, n);
 }
 
-/* FCMOVcc. The translator is given FCOMI with the same register (decode.c), which calls fmov_FT0_STN, then fcomi_ST0_FT0, with all that is
- * needed to compute the flags, and takes it that they are in cc_src. This comes in place of both. what: opcode << 8 | modrm. */
+/* FCMOVcc. The translator gets FCOMI with the same register (decode.c). It emits calls of fmov_FT0_STN and fcomi_ST0_FT0, before them
+ * all that is needed to compute the flags, and records that they are in cc_src. This function replaces both calls. what: opcode << 8 |
+ * modrm. */
 static unsigned wanted; /* the one that is being translated; 0: none */
 
 void core_want_fcmov(unsigned what) { wanted = what; }

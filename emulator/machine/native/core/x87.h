@@ -1,4 +1,4 @@
-/* What the files of the x87 share. x87.c explains the two ways in which an instruction is carried out. */
+/* Shared by the files of the x87. x87.c explains the two ways in which an instruction is carried out. */
 #ifndef USELIB_X87_H
 #define USELIB_X87_H
 

@@ -1,9 +1,9 @@
 /* The x87 and memory: loads, stores, the control word, and the images of FSTENV and FSAVE. See x87.c.
  *
- * Stores: the translator is given FSTP with 80 bits and the same address (decode.c), for which it calls a helper with that address, and one that
- * pops. In place of the first comes a call of `store` with a third argument that tells the instruction, and of the second nothing. So the operand's
- * faults come before anything has changed, and an unmasked exception stores nothing, as on the processor.
- * Source: Intel SDM volume 1, 8.3, 8.4.9 and 8.5; volume 2 for each instruction. */
+ * Stores: the translator gets FSTP with 80 bits and the same address (decode.c). For that it calls a helper with the address, and one
+ * that pops. The first is replaced by a call of `store` with the instruction as third argument; the second is left out. So the operand's
+ * faults come before anything has changed, and an unmasked exception stores nothing, as on the processor. Source: Intel SDM volume 1,
+ * 8.3, 8.4.9 and 8.5; volume 2 for each instruction. */
 #include "x87.h"
 
 void (*core_store64)(Env *env, uint64_t address, uint64_t value, uintptr_t host_pc);
@@ -36,7 +36,7 @@ static void probe(Env *env, uint64_t address, unsigned size, uintptr_t host_pc)
     if (size > here) core_probe(env, address + here, size - here, MMU_STORE, USER, host_pc);
 }
 
-/* All or nothing: the pages are asked for before the first byte. */
+/* All or nothing: the pages are looked up before the first byte is written. */
 static void write(Env *env, uint64_t address, const Value *value, unsigned size, uintptr_t host_pc)
 {
     unsigned here = PAGE - address % PAGE;
@@ -115,7 +115,7 @@ static inline void pop(Env *env)
     env->top = (env->top + 1) & 7;
 }
 
-/* In the short way; what it raises. The instruction is one for which `quick` holds. */
+/* Stores in the short way; returns the flags it raises. `quick` holds for the instruction. */
 #define CONVERT(code, field) SHORT_STATUS(env, raised, "fldt %[x]\n\t" code " %[r]\n\tfnstsw %[sw]", , [r] "=m"(value->field) : [x] "m"(*st(env, 0)))
 static uint16_t convert(Env *env, unsigned what, Value *value)
 {
@@ -236,7 +236,7 @@ static void fninit(Env *env)
 
 static void fwait(Env *env) { wait(env, HERE); }
 
-/* FNSTENV's image; wide: 7 words of 32 bits, else of 16. Where the latest instruction and operand were is not kept: 0. */
+/* FNSTENV's image; wide: 7 words of 32 bits, else of 16. The addresses of the latest instruction and operand are not kept: 0. */
 static unsigned store_environment(Env *env, uint64_t address, int wide, uintptr_t host_pc)
 {
     uint32_t tags = 0;
@@ -272,8 +272,8 @@ static void fsave(Env *env, uint64_t address, int wide)
     fninit(env);
 }
 
-/* What an image of so many bytes needs to be there. The first word and the last byte are looked at first, as AMD's processors do: of two pages, that
- * decides which address is told. */
+/* Checks that the memory of an image is accessible. The first word and the last byte are looked at first, as AMD's processors do: with
+ * two pages, that decides which address is reported. */
 static void look_at_image(Env *env, uint64_t address, unsigned size, unsigned alignment, uintptr_t host_pc)
 {
     core_check_alignment(env, address, alignment, host_pc);
@@ -299,7 +299,7 @@ static void load_environment(Env *env, Environment e)
     env->status = e.status & ~TOP;
     for (unsigned i = 0; i < 8; i++) env->tags[i] = (e.tags >> 2 * i & 3) == 3;
     load_control(env, e.control);
-    core_clear_x87(); /* flags that the host has kept are not the guest's any more */
+    core_clear_x87(); /* flags that the host has kept no longer belong to the guest */
 }
 
 static void fldenv(Env *env, uint64_t address, int wide)
