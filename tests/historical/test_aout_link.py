@@ -246,5 +246,7 @@ def test_damaged_objects_say_what_is_wrong() -> None:
     assert "x.o: has a relocation at 0x6 of .text that is damaged" in bad(aout.AoutRelocation(6, 4, False))
     assert "x.o: has a relocation against symbol 3 of 0" in bad(aout.AoutRelocation(0, 3, True))
     assert "x.o: has a relocation against section 12, which does not exist" in bad(aout.AoutRelocation(0, 12, False))
-    assert "_x: is an indirect symbol, but no symbol follows" in bad(symbols=(aout.AoutSymbol("_x", aout.N_INDR | aout.N_EXT),))
+    assert "_x: is an indirect symbol, but no symbol follows" in bad(
+        symbols=(aout.AoutSymbol("_x", aout.N_INDR | aout.N_EXT),)
+    )
     assert issubclass(LinkError, ToolError)

@@ -130,8 +130,8 @@ def read_library(path: str) -> LibraryVersion:
     data = bytes(read_file(path))
     if data[:4] == b"\x7fELF" and int.from_bytes(data[16:18], "little") == ET_DYN:
         raise RunsNotComparable(
-            f"{path} is an ordinary shared object: programs that need a dynamic linker do not run in the emulator yet; "
-            "the static check (`uselib chkshlib`) reads it"
+            f"{path} is an ordinary shared object, and only fixed-address libraries are compared by runs; "
+            "the static check (`uselib chkshlib`) reads both"
         )
     image = read_image(data, path)
     if image.library is None:
