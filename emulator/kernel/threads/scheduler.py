@@ -27,6 +27,7 @@ from uselib.emulator.kernel.threads import idle
 from uselib.emulator.kernel.threads.ready import ReadyThreads
 from uselib.emulator.kernel.threads.sequences import interrupt
 from uselib.emulator.kernel.threads.wait import Ending, ThreadEnded, Wait
+from uselib.emulator.kernel.threads.waits import Waits
 from uselib.emulator.process.interfaces import ContextReplaced
 
 if TYPE_CHECKING:
@@ -52,8 +53,7 @@ class Scheduler:
         self._cpu = machine.contexts()
         self._ready = ReadyThreads(self._cpu.turns)
         self._parked: dict[Thread, greenlet] = {}  # calls that wait, in the order in which they began
-        self._waits: dict[Thread, Wait] = {}
-        self._polled: dict[Thread, Wait] = {}  # those that have a condition or a deadline
+        self._waits = Waits(process, self._ready)
         self._idle: list[greenlet] = []  # workers without a call
         self._hub = getcurrent()
         self._loaded = process.thread  # the thread whose registers are on the CPU
@@ -107,7 +107,7 @@ class Scheduler:
         if self.signalled or self.only is not None:
             self._ready.refuse()
         else:
-            self._ready.offer(self._process, self._polled.values())
+            self._ready.offer(self._process, self._waits.polled.values())
 
     def settle(self) -> None:
         """See interfaces.ThreadSwitching."""
@@ -165,9 +165,7 @@ class Scheduler:
         thread = process.thread
         if wait.interruptible and not thread.asleep and process.signals.deliverable():
             raise GuestError(errno.EINTR)
-        self._waits[thread] = wait
-        if wait.condition is not None or wait.deadline is not None:
-            self._polled[thread] = wait
+        self._waits.begin(thread, wait)
         program = process.program
         try:
             for tell in self._group.on_park:
@@ -176,15 +174,14 @@ class Scheduler:
             self._hub.switch(None)
         finally:
             process.program = program
-            self._waits.pop(thread, None)
-            self._polled.pop(thread, None)
+            self._waits.forget(thread)
         if wait.ending is Ending.SIGNAL:
             raise GuestError(errno.EINTR)
         return wait.value
 
     def wake(self, thread: Thread) -> None:
         """Ends the wait of a parked thread, if it has not ended yet."""
-        self._end_wait(thread, Ending.DONE, True)
+        self._waits.end(thread, Ending.DONE, True)
 
     def yield_soon(self) -> None:
         """After this system call it is another thread's turn."""
@@ -295,7 +292,6 @@ class Scheduler:
         self._group.lost += self._parked.values()
         self._parked.clear()
         self._waits.clear()
-        self._polled.clear()
         self._ready.clear()
         self._ready.rename(caller)
         self._group.all = {caller.tid: caller}
@@ -367,45 +363,21 @@ class Scheduler:
                 return ready.take(order.choose(len(ready)))
             self._wait_idle()
 
-    def _end_wait(self, thread: Thread, ending: Ending, value: Any = None) -> None:
-        wait = self._waits.get(thread)
-        if wait is None or wait.ending is not Ending.NOT_YET:
-            return
-        wait.ending, wait.value = ending, value
-        self._polled.pop(thread, None)
-        self._ready.append(thread, parked=True)
-
     def _collect(self) -> None:
         """Ends the waits whose condition holds or whose deadline has passed."""
-        process = self._process
-        clock, signals = process.clock, process.signals
-        now = clock.now
-        if clock.alarm_at is not None and now >= clock.alarm_at:
+        clock, signals = self._process.clock, self._process.signals
+        if clock.alarm_at is not None and clock.now >= clock.alarm_at:
             signals.timers.check()
         if self.signalled:
             self.signalled = False
-            for thread, wait in list(self._waits.items()):
-                if wait.interruptible and signals.deliverable_to(thread):
-                    self._end_wait(thread, Ending.SIGNAL)
-        if not self._polled:
-            return
-        running = process.thread
-        for thread, wait in list(self._polled.items()):
-            if wait.condition is not None:
-                process.thread = signals.thread = thread
-                value = wait.condition()
-                if value is not None:
-                    self._end_wait(thread, Ending.DONE, value)
-                    continue
-            if wait.deadline is not None and wait.deadline <= clock.now:
-                self._end_wait(thread, Ending.OVER)
-        process.thread = signals.thread = running
+            self._waits.end_by_signals()
+        self._waits.end_by_themselves()
 
     def _wait_idle(self) -> None:
         """No thread can run."""
         self.take_over()
-        waits = list(self._polled.values())
-        if idle.until_something_happens(self._process, self._waits, waits, self._retry):
+        waits = list(self._waits.polled.values())
+        if idle.until_something_happens(self._process, self._waits.all, waits, self._retry):
             self.signalled = True
         if any(wait.retry for wait in waits):
             self._retry = min(2 * self._retry, idle.LAST_RETRY)
