@@ -257,6 +257,47 @@ def random_tree(
     return b
 
 
+def threaded_tree(seed: int, events: int, threads: int = 3, order: int = 0) -> TraceBuilder:
+    """A random program with threads 1000, 1001, ... whose events are mixed by `order`: the calls of each depend on `seed` alone. A tenth of
+    the returns are lost. One of `threads` is one process as ever."""
+    builder = TraceBuilder(chunk=97)
+    builder.process()
+    mixed = random.Random(order)
+    own = [random.Random(f"{seed} {number}") for number in range(threads)]
+    stacks: list[list[tuple[str, int, int]]] = [[] for _ in range(threads)]
+    left = [events // threads] * threads
+    firsts: list[int] = []
+    numbers: list[int] = []
+    running = 0
+    while any(left):
+        turn = mixed.choice([number for number in range(threads) if left[number]])
+        if turn != running:
+            firsts.append(builder.sequence[0] + 1)
+            numbers.append(1000 + turn)
+            running = turn
+        for _ in range(min(mixed.randint(1, 5), left[turn])):
+            left[turn] -= 1
+            _step(builder, own[turn], stacks[turn])
+    if firsts:
+        builder.writer.write_json(ChunkKind.THREADS, {"first": firsts, "thread": numbers})
+    builder.end()
+    return builder
+
+
+def _step(builder: TraceBuilder, chance: random.Random, stack: list[tuple[str, int, int]]) -> None:
+    """A call or a return of the thread with that stack."""
+    builder.stack[0] = stack
+    lost = chance.random() < 0.1
+    if stack and (chance.random() < 0.5 or len(stack) > 8):
+        if not lost:
+            builder.back(chance.getrandbits(8))
+            return
+        stack.pop()
+    builder.call(
+        chance.choice(NAMES[:-1]), caller=chance.choice(PROGRAM_FUNCTIONS), words=(chance.getrandbits(8), 0, 0, 0)
+    )
+
+
 def repeated(path: Path, builder: TraceBuilder, times: int) -> str:
     """The records of a trace of one process whose stack is empty at the end, `times` over: millions of events in a moment."""
     import numpy as np

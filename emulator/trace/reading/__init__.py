@@ -6,7 +6,8 @@ Names:       places.py (addresses), names.py (system calls, signals), lines.py (
 Structure:   levels.py (which return ends which call), slices.py (balanced begins and ends), calltree.py (a node a path of calls),
              flow_reading.py (the flow of calls of a thread), flow.py (aligned with another by align.py), values.py (values that two
              runs can be compared by)
-Views:       show.py, summary.py and summary_text.py, graph.py and graph_text.py, diff.py and diff_text.py, report/ (one HTML page)
+Views:       show.py, summary.py and summary_text.py, graph.py and graph_text.py, binding_graph.py, diff.py and diff_text.py,
+             report/ (one HTML page)
 Exports:     export.py (a row a format), export_chrome.py, export_perfetto.py, export_stacks.py, export_lines.py
 Shared:      text.py, progress.py
 

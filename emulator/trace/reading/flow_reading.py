@@ -101,7 +101,7 @@ class FlowReader:
         self._trace, self._words, self._by_caller = trace, words, by_caller
 
     def flows(self, process: TracedProcess, values: ValueHasher) -> list[Flow]:
-        """A flow for each thread, at least one, by the numbers of the threads. Reads the records of the process once."""
+        """A flow for each thread, the process's own first, then by their numbers. Reads the records of the process once."""
         found: dict[int, _Growing] = {process.pid: _Growing()}
         with Progress(f"reading {self._trace.path}", process.record_count) as progress:
             for block in blocks(self._trace, process, progress.step):
@@ -109,7 +109,11 @@ class FlowReader:
                     growing = found.setdefault(thread, _Growing())
                     self._piece(process, values, growing, block.records[rows], block.sequence[rows])
         several = bool(process.thread_firsts)
-        return [growing.flow(process, thread if several else 0) for thread, growing in sorted(found.items())]
+
+        def first(row: tuple[int, _Growing]) -> tuple[bool, int]:
+            return row[0] != process.pid, row[0]
+
+        return [growing.flow(process, thread if several else 0) for thread, growing in sorted(found.items(), key=first)]
 
     def _piece(
         self, process: TracedProcess, values: ValueHasher, growing: _Growing, records: Array, sequence: Array

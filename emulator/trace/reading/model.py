@@ -104,8 +104,8 @@ class TracedProcess:
 
     @property
     def threads(self) -> list[int]:
-        """The numbers of its threads, its own first: those that have events, in the order of these."""
-        return list(dict.fromkeys([self.pid, *self.thread_numbers]))
+        """The numbers of its threads, its own first."""
+        return [self.pid, *sorted(set(self.thread_numbers) - {self.pid})]
 
     def thread_of(self, sequence: int) -> int:
         """The number of the thread that an event belongs to."""

@@ -96,8 +96,9 @@ def usages(trace: TraceFile, tree: CallTree) -> list[SlotUsage]:
 
 
 def hot(rows: list[TotalRow], part: float = 0.9) -> int:
-    """How many of the slots make up that part of all calls."""
-    calls = sorted((row.calls for row in rows if row.slot), reverse=True)
+    """How many of the functions make up that part of all calls; where there are slots, of the slots."""
+    slots = any(row.slot for row in rows)
+    calls = sorted((row.calls for row in rows if row.slot or not slots), reverse=True)
     wanted, seen = part * sum(calls), 0
     for number, count_ in enumerate(calls):
         if seen >= wanted:

@@ -58,8 +58,8 @@ def as_text(summary: Summary, colour: Colours, by_library: bool, limit: int, all
     if calls and not trace.has_returns():
         yield "no returns were recorded: times are from a call to the next at its depth"
     if functions and calls:
-        slots = hot(functions)
-        yield f"hot: {plural(slots, 'slot')} {'makes' if slots == 1 else 'make'} 90% of the calls"
+        number, what = hot(functions), "slot" if any(row.slot for row in functions) else "function"
+        yield f"hot: {plural(number, what)} {'makes' if number == 1 else 'make'} 90% of the calls"
     bound = counted(trace.processes)
     if bound:
         yield "symbols bound: " + ", ".join(f"{number:,} ({when})" for when, number in bound)

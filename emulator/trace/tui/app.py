@@ -11,20 +11,24 @@ from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
+from textual.events import Event, Key
 from textual.timer import Timer
 from textual.widgets import ContentSwitcher, Footer, Input, Static
 
+from uselib.emulator.trace.reading.bindings import bindings_of
 from uselib.emulator.trace.reading.decoding import ByPrototype, Decoder, PlainWords
 from uselib.emulator.trace.reading.lines import SourceLines
 from uselib.emulator.trace.reading.model import TracedProcess, TraceFile
 from uselib.emulator.trace.reading.text import plural
+from uselib.emulator.trace.tui.bindings_tab import BindingTable
 from uselib.emulator.trace.tui.index import Index
-from uselib.emulator.trace.tui.keys import BINDINGS, PROMPTS, Help
+from uselib.emulator.trace.tui.keys import BINDINGS, PROMPTS, TABS, Help
 from uselib.emulator.trace.tui.listing import Listing
 from uselib.emulator.trace.tui.pages import Pages
 from uselib.emulator.trace.tui.style import SHEET, NoColours, Palette
 from uselib.emulator.trace.tui.summary_tab import Stopped, SummaryTable, counted
 from uselib.emulator.trace.tui.text import Lines
+from uselib.emulator.trace.tui.typed_ahead import TypedAhead
 from uselib.emulator.trace.tui.view import Filter, View
 from uselib.linker.errors import ToolError
 
@@ -55,12 +59,21 @@ class TraceApp(App[None]):
         self.lines = Lines(self.index, Pages(self.index), PlainWords(), SourceLines() if lines else None)
         self.ended = False
         self.palette = Palette([function.library for function in trace.functions], not self.plain)
+        self.bound = list(bindings_of(processes))
+        self._keys = TypedAhead(self, super().on_event)
         self.pattern = ""
         self._asked = ""
         self._note = ""
         self._counting = False
         self._growth: Timer | None = None
         self._settling: Timer | None = None
+
+    async def on_event(self, event: Event) -> None:
+        """Of Textual's application, but for keys: these wait for each other."""
+        if isinstance(event, Key) and not event.is_forwarded:
+            await self._keys.add(event)
+        else:
+            await super().on_event(event)
 
     def compose(self) -> ComposeResult:
         yield Static(id="title")
@@ -70,6 +83,7 @@ class TraceApp(App[None]):
                 with VerticalScroll(id="details"):
                     yield Static(id="details-text")
             yield SummaryTable(self.palette, id="summary")
+            yield BindingTable(self.palette, self.bound, id="bindings")
         yield Static(id="status")
         yield Input(id="prompt")
         yield Footer()
@@ -104,8 +118,13 @@ class TraceApp(App[None]):
         return self.query_one("#list", Listing)
 
     @property
+    def pane(self) -> str:
+        """The one that is shown: a key of TABS."""
+        return self.query_one("#panes", ContentSwitcher).current or "events-pane"
+
+    @property
     def on_events(self) -> bool:
-        return self.query_one("#panes", ContentSwitcher).current == "events-pane"
+        return self.pane == "events-pane"
 
     # -- threads ------------------------------------------------------------------------------------------------------
 
@@ -149,7 +168,8 @@ class TraceApp(App[None]):
 
     def _title(self) -> None:
         trace = self.trace
-        tab = "[1 Events]  2 Summary " if self.on_events else " 1 Events  [2 Summary]"
+        shown = [name for name in TABS if name != "bindings" or self.bound]
+        tab = " ".join(f"[{TABS[name]}]" if name == self.pane else f" {TABS[name]} " for name in shown)
         program = ", ".join(process.title for process in self.index.processes[:3]) or "no process"
         more = f" and {len(self.index.processes) - 3} more" if len(self.index.processes) > 3 else ""
         self.query_one("#title", Static).update(Text(f"{tab}   {program}{more}   {os.path.basename(trace.path)}"))
@@ -297,7 +317,7 @@ class TraceApp(App[None]):
         }
         prompt.value = now[what]
         prompt.placeholder = PROMPTS[what]
-        prompt.add_class("open")
+        prompt.display = True
         prompt.focus()
         prompt.cursor_position = len(prompt.value)
         self._say(f"{PROMPTS[what].partition(':')[0]}: Enter goes, Escape does not")
@@ -305,7 +325,9 @@ class TraceApp(App[None]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         words = tuple(event.value.split())
         self.action_escape()
-        if self._asked == "search":
+        if self._asked == "search" and self.pane == "bindings":
+            self._narrow(event.value.strip())
+        elif self._asked == "search":
             self.pattern = event.value.strip()
             self.action_tab("events-pane")
             if self.pattern:
@@ -319,7 +341,7 @@ class TraceApp(App[None]):
             self._filter(**{self._asked: words})
 
     def action_escape(self) -> None:
-        self.query_one("#prompt", Input).remove_class("open")
+        self.query_one("#prompt", Input).display = False
         self._note = ""
         self._focus()
         self._status()
@@ -327,16 +349,18 @@ class TraceApp(App[None]):
     # -- panes --------------------------------------------------------------------------------------------------------
 
     def _focus(self) -> None:
-        if self.on_events:
-            self.listing.focus()
-        else:
-            self.query_one("#summary", SummaryTable).focus()
+        self.query_one("#list" if self.on_events else f"#{self.pane}").focus()
 
     def action_time(self) -> None:
         self.listing.toggle_time()
 
     def action_tab(self, name: str) -> None:
+        if name == "bindings" and not self.bound:
+            self._say("no symbol bindings in this trace: record them with --bindings")
+            return
         self.query_one("#panes", ContentSwitcher).current = name
+        if name == "bindings" and not self.query_one("#bindings", BindingTable).filled():
+            self._narrow("")
         if name == "summary" and not self._counting:
             self._counting = True
             self._note = "counting..."
@@ -360,6 +384,21 @@ class TraceApp(App[None]):
         self._from_thread(
             self._say, f"{plural(sum(row.calls for row in rows), 'call')} of {plural(len(rows), 'function')}"
         )
+
+    def _narrow(self, pattern: str) -> None:
+        """The bindings that a search finds; all if it is empty."""
+        self.pattern = pattern
+        table = self.query_one("#bindings", BindingTable)
+        count, shown = table.fill(pattern), len(table.rows_shown)
+        first = f", the first {shown:,} are shown" if shown < count else ""
+        self._say(f"{plural(count, 'binding')} of {len(self.bound):,}{first}; Enter goes to the event after it")
+
+    def on_binding_table_chosen_binding(self, message: BindingTable.ChosenBinding) -> None:
+        """To the event before which it happened."""
+        event = message.row
+        row = self.index.row_of(event.process, event.binding.after + 1)
+        self.action_tab("events-pane")
+        self._go(row, "nothing was recorded after it" if self.index.complete else "not read yet")
 
     def on_summary_table_chosen(self, message: SummaryTable.Chosen) -> None:
         row = message.row

@@ -76,6 +76,13 @@ class Index:
     def segment(self, row: int) -> IndexSegment:
         return self.segments[bisect_right(self._starts, row) - 1]
 
+    def row_of(self, process: TracedProcess, sequence: int) -> int | None:
+        """The row of that event, or of the first one after it that is known."""
+        for segment in list(self.segments):
+            if segment.process is process and sequence < segment.sequence + segment.count:
+                return segment.start + max(sequence - segment.sequence, 0)
+        return None
+
     def bounds(self, row: int) -> tuple[int, int]:
         """Rows of the process that the row belongs to: the first, and the one after the last that is known."""
         at = bisect_right(self.process_starts, row) - 1

@@ -20,7 +20,7 @@ KEYS = (
     ("r", "from a call to its return, and back"),
     ("Enter, Space", "fold, unfold the call"),
     ("U", "unfold all"),
-    ("/", "search: part of a name, a glob, LIBRARY!SYMBOL"),
+    ("/", "search: part of a name, a glob, LIBRARY!SYMBOL; bindings: only these"),
     ("n N", "next, previous found call"),
     ("f", "filter by library (globs)"),
     ("F", "filter by symbol (globs)"),
@@ -31,7 +31,7 @@ KEYS = (
     ("t", "show times"),
     ("< >", "scroll sideways"),
     ("Tab", "to the details and back (scroll with up, down)"),
-    ("1 2", "events, summary"),
+    ("1 2 3", "events, summary, symbol bindings"),
     ("o O, Enter", "summary: sort by the next column; go to calls"),
     ("? q", "this help; quit"),
 )
@@ -70,6 +70,7 @@ BINDINGS: tuple[Binding, ...] = (
     Binding("d", "ask('depth')", "Depth"),
     Binding("T", "ask('thread')", show=False),
     Binding("2", "tab('summary')", show=False),
+    Binding("3", "tab('bindings')", show=False),
     Binding("1", "tab('events-pane')", show=False),
     Binding("minus", "deeper(-1)", show=False),
     Binding("plus,equals_sign", "deeper(1)", show=False),
@@ -81,6 +82,7 @@ BINDINGS: tuple[Binding, ...] = (
     Binding("escape", "escape", show=False),
 )
 
+TABS = {"events-pane": "1 Events", "summary": "2 Summary", "bindings": "3 Bindings"}
 PROMPTS = {
     "search": "search: part of a name, glob, or LIBRARY!SYMBOL",
     "library": "show only these libraries: globs; empty: all",

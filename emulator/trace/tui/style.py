@@ -69,12 +69,11 @@ Screen { layout: vertical; }
 #details { height: 35%; min-height: 4; max-height: 16; border-top: solid $primary; padding: 0 1;
            scrollbar-size-vertical: 1; }
 #details:focus { border-top: heavy $accent; }
-#summary { height: 1fr; scrollbar-size-vertical: 1; }
+#summary, #bindings { height: 1fr; scrollbar-size-vertical: 1; }
 #prompt { display: none; height: 1; border: none; padding: 0 1; background: $boost; }
-#prompt.open { display: block; }
 #status { height: 1; padding: 0 1; background: $boost; }
 Help { align: center middle; }
-Help VerticalScroll { width: 76; height: 23; max-height: 100%; border: round $primary; background: $surface;
+Help VerticalScroll { width: 82; height: 25; max-height: 100%; border: round $primary; background: $surface;
                       scrollbar-size-vertical: 1; }
 .plain #title, .plain #status { text-style: reverse; }
 .plain DataTable > .datatable--cursor { text-style: reverse; }

@@ -539,3 +539,27 @@ def test_on_a_terminal(trace_path: str, colours: bool) -> None:
 
     coloured = re.findall(rb"\x1b\[[0-9;]*\b(?:[34]8;[25]|[349][0-7]|10[0-7])[0-9;]*m", seen)
     assert bool(coloured) == colours, coloured[:5]
+
+
+def test_what_is_typed_ahead_goes_where_the_keys_before_it_lead(trace_path: str) -> None:
+    """All keys in one go, on a real terminal: into the prompt, to the call that is found, and the search's next."""
+    main, other = pty.openpty()
+    environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "24", "NO_COLOR": "1"}
+    command = [sys.executable, "-m", "uselib.cli", "trace", "tui", trace_path]
+    program = subprocess.Popen(command, stdin=other, stdout=other, stderr=other, env=environment)
+    os.close(other)
+    seen = b""
+    steps = [(b"line 1/15", b"/strcmp\rn"), (b"3 calls of strcmp", b"f\x15libdraw*\r"), (b"line 1/4", b"xq")]
+    try:
+        while True:
+            try:
+                seen += os.read(main, 65536)
+            except OSError:  # the other end is closed
+                break
+            if steps and steps[0][0] in seen:
+                os.write(main, steps.pop(0)[1])
+        assert program.wait(60) == 0 and not steps
+    finally:
+        program.kill()
+        os.close(main)
+    assert b"is not a depth" not in seen and b"nothing to fold" not in seen

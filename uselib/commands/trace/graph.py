@@ -6,6 +6,7 @@ import sys
 
 from uselib.commands.trace.reader import SELECTION, Given, Reader, choice, chosen_processes, count
 from uselib.emulator.option_table import Option
+from uselib.emulator.trace.reading import binding_graph
 from uselib.emulator.trace.reading.calltree import CallTree, build
 from uselib.emulator.trace.reading.graph import around, callees, callers, edges, named
 from uselib.emulator.trace.reading.graph_text import FORMATS, as_tree
@@ -15,6 +16,9 @@ from uselib.linker.errors import Diagnostic, UsageError
 
 
 def show(given: Given, trace: TraceFile) -> None:
+    if given.get("bindings"):
+        _show_bindings(given, trace)
+        return
     tree = build(trace, chosen_processes(trace, given))
     marked = _marked(trace, tree, given.get("function", ()))
     up, down = not given.get("callees"), not given.get("callers")
@@ -28,6 +32,20 @@ def show(given: Given, trace: TraceFile) -> None:
         print(line)
     if len(ranked) > limit:
         print(f"uselib: {len(ranked) - limit} rarer edges left out; --limit 0 has all", file=sys.stderr)
+
+
+def _show_bindings(given: Given, trace: TraceFile) -> None:
+    patterns = given.get("function", ())
+    rows = (row for process in chosen_processes(trace, given) for row in process.bindings)
+    pairs = binding_graph.bound_pairs(rows, patterns)
+    if not pairs:
+        what = f"no binding of `{', '.join(patterns)}`" if patterns else "no bindings in it"
+        remedy = "record with `uselib trace record --bindings`, and a dynamic program"
+        raise UsageError(Diagnostic(trace.path, what, remedy=remedy))
+    name = given.get("format", "text")
+    lines = binding_graph.as_table(pairs, Colours(sys.stdout)) if name == "text" else binding_graph.FORMATS[name](pairs)
+    for line in lines:
+        print(line)
 
 
 def _marked(trace: TraceFile, tree: CallTree, patterns: tuple[str, ...]) -> set[int]:
@@ -59,11 +77,15 @@ run = Reader(
     usage="uselib trace graph [OPTIONS] FILE",
     about="""\
 Call graph with counts. With --function both directions: who calls it, and what it calls. Functions of the program
-that call through a slot are shown although they are not recorded themselves.""",
+that call through a slot are shown although they are not recorded themselves. With --bindings the graph is that of objects:
+which binds how many symbols to which, and when.""",
     options={
         "--function": Option("GLOB", "of these functions (SYMBOL or LIBRARY!SYMBOL)", many=True),
         "--callers": Option("", "only who calls it", None),
         "--callees": Option("", "only what it calls", None),
+        "--bindings": Option(
+            "", "which object binds to which (of `trace record --bindings`); --function: these symbols", None
+        ),
         "--format": Option("FORMAT", "text, dot, mermaid (default text)", choice("text", *FORMATS)),
         "--depth": Option("N", "at most N levels (default 12)", count),
         "--limit": Option("N", "dot, mermaid: the N most frequent edges (default 300; 0: all)", count),

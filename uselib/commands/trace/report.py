@@ -25,7 +25,7 @@ def show(given: Given, trace: TraceFile) -> None:
 
 run = Reader(
     usage="uselib trace report -o REPORT.html [OPTIONS] FILE",
-    about="Writes one self-contained HTML page: address space, timeline, call tree, slots with disassembly.",
+    about="Writes one self-contained HTML page: address space, timeline, call tree, slots or functions with disassembly, symbol bindings.",
     options={
         "-o": Option("FILE", "the page"),
         "--paths": Option("N", "at most N call paths in the tree (default 20000)", count),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from uselib.commands.trace.reader import DECODING, SELECTION, Given, Reader, chosen_processes, count
+from uselib.commands.trace.reader import DECODING, SELECTION, Given, Reader, chosen_processes, chosen_threads, count
 from uselib.emulator.option_table import Option
 from uselib.emulator.trace.prototypes.damage import said_once
 from uselib.emulator.trace.reading.decoding import decoder_for
@@ -23,7 +23,8 @@ def show(given: Given, trace: TraceFile) -> None:
     from uselib.emulator.trace.tui.app import TraceApp
     from uselib.emulator.trace.tui.view import Filter
 
-    chosen = Filter(given.get("library", ()), given.get("symbol", ()), given.get("depth"))
+    thread = next(iter(chosen_threads(trace, given)), None)
+    chosen = Filter(given.get("library", ()), given.get("symbol", ()), given.get("depth"), thread)
     app = TraceApp(trace, processes, chosen, decoder, given.get("lines", False))
     try:
         app.run()
@@ -64,6 +65,7 @@ run = Reader(
     options={
         **{name: SELECTION[name] for name in ("--library", "--symbol", "--process")},
         "--depth": Option("N", "only calls nested less than N deep", count),
+        "--thread": Option("NUMBER", "only this thread", lambda text: (count(text),)),
         "--lines": Option("", "source lines of callers, where the file has debugging information", None),
         **DECODING,
     },

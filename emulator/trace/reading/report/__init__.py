@@ -1,7 +1,8 @@
 """A trace as one HTML page that needs no other file.
 
 data          what the page shows, aggregated: its size depends on limits, not on the number of events
-code          disassembly of slots and of what they lead to
+bindings      symbol bindings
+code          disassembly of slots and of what they lead to, and of other functions
 page.html, page.css, page.js   the page; the data is put into it as JSON
 """
 

@@ -1,4 +1,4 @@
-"""Disassembly of slots and of the code behind them, from the library's file if it is still the one that was traced."""
+"""Disassembly of slots and of the code behind them, and of other functions, from the file if it is still the one that was traced."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from uselib.linker.formats.elf_image import read_image
 from uselib.linker.image import Image, Machine
 
 _MAXIMUM_FILE = 256 << 20
+_PAGE = 4096
 Line = tuple[str, str, str]  # address, bytes, text
 
 
 class LibraryCode:
-    """The code of one file. `problem` says why there is none."""
+    """The code of one file. base: where it was mapped; addresses are those of the process. `problem` says why there is none."""
 
-    def __init__(self, path: str, digest: str) -> None:
+    def __init__(self, path: str, digest: str, base: int = 0) -> None:
         self.problem = ""
+        self._bias = 0
         self._image: Image | None = None
         try:
             if Path(path).stat().st_size > _MAXIMUM_FILE:
@@ -26,7 +28,11 @@ class LibraryCode:
             if digest and hashlib.sha256(self._data).hexdigest() != digest:
                 self.problem = "the file has changed since"
                 return
-            self._image = read_image(self._data, path)
+            self._image = read_image(self._data, path, relative=True)
+            if self._image.relative:
+                self._bias = (
+                    base - min((segment.address for segment in self._image.segments), default=0) // _PAGE * _PAGE
+                )
         except (OSError, ToolError):
             self.problem = "the file is not there any more"
 
@@ -47,7 +53,7 @@ class LibraryCode:
         engine = capstone.Cs(capstone.CS_ARCH_X86, mode)
         rows = engine.disasm_lite(self._bytes(address, min(size, 16 * most)), address, count=most)
         names = (
-            {s.address: s.name for s in self._image.symbols if s.function}
+            {s.address + self._bias: s.name for s in self._image.symbols if s.function}
             if not hasattr(self, "_names")
             else self._names
         )
@@ -62,7 +68,7 @@ class LibraryCode:
     def _bytes(self, address: int, size: int) -> bytes:
         assert self._image is not None
         for segment in self._image.segments:
-            offset = address - segment.address
+            offset = address - self._bias - segment.address
             if 0 <= offset < segment.file_size:
                 start = segment.offset + offset
                 return self._data[start : min(start + size, segment.offset + segment.file_size)]

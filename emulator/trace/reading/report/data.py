@@ -1,9 +1,10 @@
-"""The facts on the report's page, aggregated: call paths up to a limit, the timeline in columns, every slot once."""
+"""The facts on the report's page, aggregated: call paths up to a limit, the timeline in columns, every slot and every function once."""
 
 from __future__ import annotations
 
 import heapq
 import os
+from bisect import bisect_left
 from collections import defaultdict
 from typing import Any
 
@@ -13,6 +14,8 @@ from uselib.emulator.trace.reading.blocks import Array
 from uselib.emulator.trace.reading.calltree import CallTree, build
 from uselib.emulator.trace.reading.graph import weights
 from uselib.emulator.trace.reading.model import TracedProcess, TraceFile
+from uselib.emulator.trace.reading.places import TracedFile
+from uselib.emulator.trace.reading.report.bindings import binding_facts
 from uselib.emulator.trace.reading.report.code import LibraryCode
 from uselib.emulator.trace.reading.summary import TotalRow, function_rows
 from uselib.emulator.trace.store.format import RECORD, RECORDS_HEAD
@@ -20,6 +23,7 @@ from uselib.emulator.trace.store.format import RECORD, RECORDS_HEAD
 _WITH_CODE = 400  # slots whose implementation is disassembled
 _INSTRUCTIONS = 40
 _SLOT_INSTRUCTIONS = 3
+_UNKNOWN_SIZE = 64
 
 
 def collect(trace: TraceFile, paths: int, bins: int) -> dict[str, object]:
@@ -47,6 +51,7 @@ def collect(trace: TraceFile, paths: int, bins: int) -> dict[str, object]:
         "timeline": timeline.facts(),
         "maps": [_map(process) for process in trace.processes],
         "slots": slots,
+        "bindings": binding_facts(trace),
         "notes": notes,
     }
 
@@ -176,21 +181,23 @@ def _map(process: TracedProcess) -> list[dict[str, object]]:
 def _slots(
     trace: TraceFile, rows: dict[tuple[str, str, int], TotalRow]
 ) -> tuple[list[dict[str, object]], dict[str, str]]:
-    """Every slot of every library with what happened there; code of those used most. Second: library -> why it has no code."""
-    functions = [f for f in trace.functions if f.slot]
+    """Every slot of every library, and every other function that was called, with what happened there; code of those used most. Second:
+    library -> why it has no code."""
 
     def calls(f: Any) -> int:
         row = rows.get((f.library, f.name, f.slot))
         return row.calls if row is not None else 0
 
+    functions = [f for f in trace.functions if f.slot or calls(f)]
     shown = {f.number for f in sorted(functions, key=lambda f: -calls(f))[:_WITH_CODE]}
-    files = {f.path: f.digest for process in trace.processes for f in process.places.files}
+    files = {f.path: f for process in trace.processes for f in process.places.files}
     code: dict[str, LibraryCode] = {}
     found: list[dict[str, object]] = []
     for f in functions:
         row = rows.get((f.library, f.name, f.slot))
         if f.file not in code:
-            code[f.file] = LibraryCode(f.file, files.get(f.file, ""))
+            there = files.get(f.file)
+            code[f.file] = LibraryCode(f.file, there.digest if there else "", there.base if there else 0)
         library = code[f.file]
         fact: dict[str, object] = {
             "library": f.library,
@@ -201,7 +208,9 @@ def _slots(
             "total": row.total if row else 0,
             "self": row.self_time if row else 0,
         }
-        if f.number in shown and not library.problem:
+        if f.number in shown and not library.problem and not f.slot:
+            fact["code"] = library.lines(f.address, _size(files.get(f.file), f.address), _INSTRUCTIONS)
+        elif f.number in shown and not library.problem:
             at, size = library.implementation(f.slot)
             fact["code"] = library.lines(f.address, 8, _SLOT_INSTRUCTIONS)
             if row and at:
@@ -209,3 +218,11 @@ def _slots(
         found.append(fact)
     notes = {os.path.basename(path): library.problem for path, library in code.items() if library.problem}
     return found, notes
+
+
+def _size(file: TracedFile | None, address: int) -> int:
+    """Bytes of the function at an address; some of its code where that is not known."""
+    at = bisect_left(file.starts, address) if file is not None else 0
+    if file is None or at == len(file.starts) or file.starts[at] != address:
+        return _UNKNOWN_SIZE
+    return file.sorted_rows[at][1] or _UNKNOWN_SIZE

@@ -261,7 +261,12 @@ $("previous").addEventListener("click", () => go(-1));
 addEventListener("keydown", e => { if (e.key === "/" && !/INPUT|SELECT/.test(e.target.tagName)) { e.preventDefault(); $("search").focus(); } });
 
 // -- slots
-const columns = [["library", "Library"], ["slot", "Slot", 1], ["name", "Function"], ["address", "Address"], ["calls", "Calls", 1], ["total", "Total", 1], ["self", "Self", 1]];
+const plain = !data.slots.some(s => s.slot);  // a dynamic program
+if (plain) {
+  $("slots-title").textContent = $("slots-link").textContent = "Functions";
+  $("used").parentNode.hidden = true;
+}
+const columns = [["library", "Library"], ...plain ? [] : [["slot", "Slot", 1]], ["name", "Function"], ["address", "Address"], ["calls", "Calls", 1], ["total", "Total", 1], ["self", "Self", 1]];
 let sorted = "calls", down = true, limit = 300;
 columns.forEach(([key, name, right]) => $("slot-table").tHead.rows[0].append(make("th", {scope: "col", class: right ? "n" : "", "data-key": key},
   make("button", {type: "button", onclick: () => { down = sorted === key ? !down : !!right && key !== "slot"; sorted = key; drawSlots(); }}, name))));
@@ -279,7 +284,7 @@ function drawSlots() {
   }
   for (const th of $("slot-table").tHead.rows[0].cells) th.setAttribute("aria-sort", th.dataset.key === sorted ? (down ? "descending" : "ascending") : "none");
   const unused = data.slots.filter(s => !s.calls).length;
-  $("shown").textContent = `${number(chosen.length)} slots; ${number(unused)} of ${number(data.slots.length)} never used`;
+  $("shown").textContent = `${number(chosen.length)} ${plain ? "functions" : "slots"}` + (plain ? "" : `; ${number(unused)} of ${number(data.slots.length)} never used`);
   $("more").hidden = chosen.length <= limit;
 }
 function code(button, s) {
@@ -287,7 +292,7 @@ function code(button, s) {
   button.setAttribute("aria-expanded", String(!shown));
   row.classList.toggle("open", !shown);
   if (shown) { row.nextSibling.remove(); return; }
-  const parts = make("div", {class: "code"}, make("div", {}, make("h3", {}, `slot ${s.slot}`), make("pre", {}, listing(s.code))));
+  const parts = make("div", {class: "code"}, make("div", {}, make("h3", {}, s.slot ? `slot ${s.slot}` : s.name), make("pre", {}, listing(s.code))));
   if (s.implementation) parts.append(make("div", {}, make("h3", {}, s.name), make("pre", {}, listing(s.implementation))));
   row.after(make("tr", {}, make("td", {colspan: columns.length}, parts)));
 }
@@ -296,5 +301,36 @@ $("used").addEventListener("change", drawSlots);
 $("more").addEventListener("click", () => { limit += 1000; drawSlots(); });
 for (const [file, why] of Object.entries(data.notes)) $("slot-table").parentNode.after(make("p", {class: "hint"}, `No disassembly of ${file}: ${why}.`));
 drawSlots();
+
+// -- symbol bindings
+const bound = data.bindings, part = (row, n) => bound.names[row[n]];
+const fields = [["Process", r => r[0]], ["Thread", r => r[1]], ["From", r => part(r, 2)], ["Symbol", r => part(r, 3)], ["Found in", r => part(r, 4) || "(nothing)"],
+  ["When", r => part(r, 5)], ["How", r => [part(r, 6), part(r, 7)].filter(t => t && t !== part(r, 5)).join(", ")], ["Address", r => r[8]], ["Asked", r => r[9] ?? "?", 1]]
+  .filter(([name]) => name === "Process" ? data.processes.length > 1 : name === "Thread" ? new Set(bound.rows.map(r => r[1])).size > data.processes.length : true);
+let pair = null, most = 300;
+function drawPairs() {
+  for (const name of ["From", "Found in", ...bound.when, "All"]) $("pair-table").tHead.rows[0].append(make("th", {scope: "col", class: /F/.test(name[0]) ? "" : "n"}, name));
+  for (const [from, to, ...counts] of bound.pairs)
+    $("pair-table").tBodies[0].append(make("tr", {}, make("td", {class: "mono"}, make("button", {type: "button", onclick: () => { pair = [from, to]; drawBindings(); }}, from)),
+      make("td", {class: "mono"}, to), ...[...counts, counts.reduce((a, b) => a + b, 0)].map(n => make("td", {class: "n"}, n ? number(n) : ""))));
+  for (const when of bound.when) $("binding-when").append(make("option", {value: when}, when));
+  for (const [name, , right] of fields) $("binding-table").tHead.rows[0].append(make("th", {scope: "col", class: right ? "n" : ""}, name));
+}
+function drawBindings() {
+  const text = $("binding-filter").value.trim().toLowerCase(), when = $("binding-when").value;
+  const chosen = bound.rows.filter(r => (!when || part(r, 5) === when) && (!pair || (part(r, 2) === pair[0] && (part(r, 4) || "(nothing)") === pair[1])) &&
+    (!text || [2, 3, 4].some(n => part(r, n).toLowerCase().includes(text))));
+  $("binding-table").tBodies[0].replaceChildren(...chosen.slice(0, most).map(r => make("tr", {}, ...fields.map(([, get, right]) => make("td", {class: right ? "n" : "mono"}, String(get(r)))))));
+  $("bound").textContent = `${number(chosen.length)} bindings` + (pair ? ` of ${pair[0]} to ${pair[1]}` : "") + (bound.left ? `; ${number(bound.left)} later ones are left out` : "");
+  $("every-pair").hidden = !pair;
+  $("more-bindings").hidden = chosen.length <= most;
+}
+$("bindings").hidden = $("bindings-link").hidden = !bound.rows.length;
+$("binding-filter").addEventListener("input", drawBindings);
+$("binding-when").addEventListener("change", drawBindings);
+$("every-pair").addEventListener("click", () => { pair = null; drawBindings(); });
+$("more-bindings").addEventListener("click", () => { most += 1000; drawBindings(); });
+drawPairs();
+drawBindings();
 document.documentElement.dataset.ready = "yes";
 })();
