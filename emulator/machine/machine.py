@@ -333,10 +333,11 @@ class VirtualMachine:
                     signal=SIGKILL,
                     reason=f"the limit of {self._counter.limit} instructions is used up (--max-instructions)",
                 )
-            if self.threads is not None and not self._interrupted and self.threads.slice_over():
+            if from_outside or event is _Event.SIGNAL or self._interrupted:
+                return  # a time slice may be over too; then the next run ends at once. `interrupt` may have come behind the run
+            if self.threads is not None and self.threads.slice_over():
                 return  # another thread runs now
-            if event is not _Event.SIGNAL and not from_outside:
-                kernel.exception(self._fault_of_stop())
+            kernel.exception(self._fault_of_stop())
         else:
             self._failure(kernel, status)
 

@@ -7,6 +7,7 @@ import random
 import signal
 import threading
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 from unicorn import unicorn_const, x86_const
@@ -237,6 +238,44 @@ def test_interrupt_from_another_thread() -> None:
 
     threading.Timer(0.1, machine.interrupt).start()
     assert bench.run(stopped).code == 5
+
+
+class OneSlice:
+    """Time slices: the first is over as soon as something stops the CPU."""
+
+    def __init__(self) -> None:
+        self.over = [False, True]
+
+    def slice_over(self) -> bool:
+        return self.over.pop()
+
+    def system_call(self, kernel: TinyKernel, number: int, arguments: list[int]) -> int:
+        return kernel.system_call(number, arguments)
+
+    def begin(self) -> None: ...
+
+    def settle(self) -> None: ...
+
+    def take_over(self) -> None: ...
+
+
+def test_an_interrupt_behind_the_end_of_a_slice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run has ended by its slice; then another thread interrupts, before the run loop has asked why it ended."""
+    bench = Bench(64, "eb00 eb00 31ff" + END_64)  # jmp .+2   jmp .+2   xor edi, edi
+    machine, seen = bench.machine, [0]
+
+    def interrupt(_pc: int) -> None:
+        monkeypatch.setattr(machine, "_x87", None)
+        machine.interrupt()
+
+    def interrupted() -> None:
+        seen[0] += 1
+
+    machine.watch_blocks(CODE, CODE + 1, lambda _address: machine.engine.stop())
+    monkeypatch.setattr(machine, "threads", OneSlice())
+    monkeypatch.setattr(machine, "_x87", SimpleNamespace(settle=interrupt))
+    end = bench.run(interrupted)
+    assert (end.signal, end.code, bench.kernel.faults, seen) == (0, 0, [], [1])
 
 
 def test_fork_while_another_thread_interrupts(monkeypatch: pytest.MonkeyPatch) -> None:
