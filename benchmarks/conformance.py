@@ -2,7 +2,7 @@
 
 The reference of each row is the program linked statically and run natively; a cell says whether status, output, error
 output and files are the same, byte for byte, in all of the row's runs, and a reference that the package itself knows
-(bzip2's samples) is checked too. Programs, inputs and how they are built: tests/support/realprograms.py.
+(bzip2's samples) is checked too. Programs, inputs and how they are built: tests/support/real_programs.py.
 """
 
 from __future__ import annotations

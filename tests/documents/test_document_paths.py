@@ -25,7 +25,7 @@ def prose(text: str) -> str:
 
 
 def spelled_out(path: str) -> list[str]:
-    """`a/{b,c}.py` is a/b.py and a/c.py."""
+    """`{a,b}.md` is a.md and b.md."""
     parts = re.split(r"\{([^}]*)\}", path)
     choices = [part.split(",") if number % 2 else [part] for number, part in enumerate(parts)]
     return ["".join(words) for words in product(*choices)]

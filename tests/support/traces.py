@@ -72,7 +72,7 @@ _NAMED = (EventKind.CALL, EventKind.RETURN, EventKind.INNER_CALL, EventKind.INNE
 
 
 def program(folder: Path, name: str, arch: str, scheme: str = "uselib", *options: str, libc: str = "musl") -> Path:
-    """Builds tests/trace_programs/NAME.c, once a folder."""
+    """Builds tests/programs/trace_programs/NAME.c, once a folder."""
     output = folder / f"{name}-{arch}-{scheme}"
     if not output.exists():
         build(

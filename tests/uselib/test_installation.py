@@ -23,7 +23,7 @@ NATIVE = {
 
 
 def test_a_project_with_modules_of_the_same_names(tmp_path: Path) -> None:
-    """A project's own linker.py, loader.py, runtime/ and emulator/ are what its tests import, and the plugin works beside them."""
+    """A project's tests import its own modules linker and loader and folders runtime/ and emulator/, and the plugin works beside them."""
     require("gcc")
     compile_shared(tmp_path, "libstack", "int depth; int push(int a) { return depth += a; }", "-g")
     for name in ("linker", "loader"):

@@ -1,5 +1,5 @@
 /* Executes generated instructions: `instructions SEED FIRST COUNT` prints 8 bytes for each, a digest of all that it did; `instructions SEED INDEX`
- * prints what one did, in words. tests/emulator/instructions compares the processor with the emulator. */
+ * prints the effects of one, in words. tests/emulator/machine/test_instructions.py compares the processor with the emulator. */
 #include "machine.c"
 #include "generate.c"
 
