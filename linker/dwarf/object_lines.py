@@ -16,6 +16,7 @@ from uselib.linker.dwarf.sections import Sections
 from uselib.linker.dwarf.units import DAMAGE
 from uselib.linker.errors import FormatError
 from uselib.linker.formats import elf
+from uselib.linker.formats.compressed_sections import decompress
 
 _TABLES = (".debug_line", ".debug_line_str", ".debug_str")
 _WORDS = {elf.SHT_RELA: {1: 8, 10: 4, 11: 4}, elf.SHT_REL: {1: 4}}  # R_X86_64_64, 32, 32S; R_386_32 -> bytes
@@ -71,7 +72,7 @@ def _content(file: elf.ElfFile, name: str, addresses: Mapping[int, int]) -> byte
         if header.type != elf.SHT_NOBITS and header.size and file.names[header.name] == name:
             content = file.content(index)
             if header.flags & elf.SHF_COMPRESSED:
-                content, _ = elf.decompress(content, file.elf_class, f"{file.where}:({name})")
+                content, _ = decompress(content, file.elf_class, f"{file.where}:({name})")
             return _relocated(file, index, bytearray(content), addresses)
     return b""
 

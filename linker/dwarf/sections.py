@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from uselib.linker.errors import FormatError
 from uselib.linker.formats import elf
+from uselib.linker.formats.compressed_sections import decompress
 from uselib.linker.quick_dataclass import dataclass
 from uselib.linker.reading import read_file
 
@@ -76,7 +77,7 @@ def _contents(file: elf.ElfFile, path: str, problems: list[str]) -> dict[str, by
         try:
             content = file.content(index)
             if section.flags & elf.SHF_COMPRESSED:
-                content, _ = elf.decompress(content, file.elf_class, f"{path}:{name}")
+                content, _ = decompress(content, file.elf_class, f"{path}:{name}")
             contents[key] = _old_compressed(bytes(content), f"{path}:{name}") if old else bytes(content)
             if file.kind == elf.ET_REL and file.elf_class.word == 8:
                 contents[key] = _relocated(file, index, contents[key])

@@ -9,7 +9,7 @@ elf_object.py     small relocatable objects, written
 shared_object.py  shared objects as inputs of a link; dynamic_tables.py: hash tables and versions, written
 ar.py             archives
 notes.py          the four notes of uselib
-zstd.py           compressed sections, by the system's library
+compressed_sections.py   SHF_COMPRESSED, decompressed; zstd.py: by the system's library
 library_names.py  names that mkshlib gives, and every tool looks for
 magic.py          the format of a file, by its first bytes
 """

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from uselib.linker.formats import elf
+from uselib.linker.formats.compressed_sections import decompress
 from uselib.linker.formats.elf import (
     RESERVED,
     SHF_COMPRESSED,
@@ -155,7 +156,7 @@ def _section(file: ObjectFile, index: int, name: str) -> InputSection:
     data = file.elf.data
     content = data[:0] if kind == SHT_NOBITS else data[offset : offset + size]
     if flags & SHF_COMPRESSED:
-        content, alignment = elf.decompress(content, file.elf.elf_class, f"{file.where}:({name})")
+        content, alignment = decompress(content, file.elf.elf_class, f"{file.where}:({name})")
         flags, size = flags & ~SHF_COMPRESSED, len(content)
     return InputSection(file, index, name, kind, flags, size, alignment, entry_size, content)
 
