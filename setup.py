@@ -9,6 +9,7 @@ setup(
         Extension(
             "uselib.emulator.trace._native",
             ["emulator/trace/native/recorder.c"],
+            depends=glob.glob("emulator/trace/native/*.h"),
             extra_compile_args=["-O2", "-fvisibility=hidden", "-Wall", "-Wextra"],
             optional=True,  # without a compiler the recorder in Python is used
         ),
