@@ -3,6 +3,7 @@
 from collections.abc import Callable, Container, Iterable
 from typing import NewType
 
+from uselib.linker.formats.elf import ElfSymbol
 from uselib.linker.passes.model import DynamicBinding, InputSection, ObjectFile, Symbol
 from uselib.linker.passes.output_symbols import OutputSymbol
 from uselib.linker.passes.relocations import SymbolKey
@@ -28,6 +29,7 @@ def take(
     left: Callable[[int], None],
     /,
 ) -> bool: ...
+def export(layout: Layout, symbols: list[Symbol], exports: list[Symbol], left: Callable[[Symbol], None], /) -> None: ...
 def symbol_table(
     layout: Layout,
     word: int,
@@ -41,6 +43,17 @@ def odd(
     records: Buffer, word: int, rela: bool, quiet: Buffer, count: int, size: int, flags: Buffer | None, /
 ) -> list[int]: ...
 def values(symbols: Buffer, word: int, first: int, addresses: list[int | None], globals: list[int], /) -> bytes: ...
+def branches(
+    layout: Layout,
+    references: Buffer,
+    first: int,
+    globals: list[Symbol],
+    lazy: int,
+    lazy_step: int,
+    through_got: int,
+    through_got_step: int,
+    /,
+) -> bytes: ...
 def apply(
     out: bytearray,
     at: int,
@@ -95,4 +108,15 @@ def place(
     first: int,
     /,
 ) -> bytes: ...
-def sorted_rows(rows: Buffer, relative: int, irelative: int, word: int, rela: bool, /) -> bytes: ...
+def sorted_rows(rows: bytearray, relative: int, irelative: int, word: int, rela: bool, /) -> bytes: ...
+def hash_order(names: list[str], buckets: int, /) -> list[int]: ...
+def gnu_hash(names: list[str], first: int, word: int, buckets: int, words: int, shift: int, /) -> bytes: ...
+def sysv_hash(names: list[str], buckets: int, /) -> bytes: ...
+def dynamic_symbols(
+    layout: Layout,
+    word: int,
+    symbols: list[Symbol],
+    names: list[int],
+    record: Callable[[int, Symbol], ElfSymbol],
+    /,
+) -> bytes: ...

@@ -1,7 +1,7 @@
 """File formats: bytes to dataclasses and back; no policy and no I/O.
 
 elf.py            ELF: constants, records, a reader that checks all it hands out
-string_table.py   names by offset
+string_table.py   names by offset; rows.py: tables of many integers, made a column at a time
 dynamic_symbols.py what a shared object or dynamic program exports and imports, with versions
 dynamic_object.py what a dynamic linker sees: its dynamic section, symbols, relocations
 elf_image.py      executables and target libraries -> Image

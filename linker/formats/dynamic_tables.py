@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from uselib.linker.formats.shared_object import VER_FLG_BASE
 
-_BLOOM_SHIFT = 26
+BLOOM_SHIFT = 26
 _BITS_A_SYMBOL = 12  # of the Bloom filter: about one false answer in fifty
 _SYMBOLS_A_BUCKET = 4
 
@@ -40,6 +40,19 @@ def buckets_for(count: int) -> int:
     return max(1, count // _SYMBOLS_A_BUCKET | 1)
 
 
+def bloom_words(count: int, word: int) -> int:
+    """How many words its Bloom filter has for that many symbols; word: bytes of one."""
+    words = 1
+    while words * 8 * word < count * _BITS_A_SYMBOL:
+        words *= 2
+    return words
+
+
+def sysv_buckets_for(count: int) -> int:
+    """How many buckets .hash has for that many symbols."""
+    return max(1, count // 2 | 1)
+
+
 def in_hash_order(names: Sequence[str]) -> list[int]:
     """The order in which .gnu.hash wants its symbols: by bucket. Positions in `names`."""
     buckets = buckets_for(len(names))
@@ -53,19 +66,17 @@ def gnu_hash_table(names: Sequence[str], first: int, word: int) -> bytes:
     if not names:
         return struct.pack("<IIII", 1, first, 1, 0) + bytes(word) + bytes(4)
     count = buckets_for(len(names))
-    words = 1
-    while words * bits < len(names) * _BITS_A_SYMBOL:
-        words *= 2
+    words = bloom_words(len(names), word)
     bloom, buckets, chain = [0] * words, [0] * count, []
     hashes = [gnu_hash(name) for name in names]
     for position, value in enumerate(hashes):
-        bloom[value // bits % words] |= 1 << value % bits | 1 << (value >> _BLOOM_SHIFT) % bits
+        bloom[value // bits % words] |= 1 << value % bits | 1 << (value >> BLOOM_SHIFT) % bits
         bucket = value % count
         buckets[bucket] = buckets[bucket] or first + position
         last = position + 1 == len(names) or hashes[position + 1] % count != bucket
         chain.append(value & ~1 | last)
     return (
-        struct.pack("<IIII", count, first, words, _BLOOM_SHIFT)
+        struct.pack("<IIII", count, first, words, BLOOM_SHIFT)
         + struct.pack(f"<{words}{'Q' if word == 8 else 'I'}", *bloom)
         + struct.pack(f"<{count}I{len(chain)}I", *buckets, *chain)
     )
@@ -73,7 +84,7 @@ def gnu_hash_table(names: Sequence[str], first: int, word: int) -> bytes:
 
 def sysv_hash_table(names: Sequence[str]) -> bytes:
     """names: of all dynamic symbols but number 0."""
-    count = max(1, len(names) // 2 | 1)
+    count = sysv_buckets_for(len(names))
     buckets, chain = [0] * count, [0] * (len(names) + 1)
     for number, name in enumerate(names, 1):
         bucket = sysv_hash(name) % count

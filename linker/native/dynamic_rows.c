@@ -136,27 +136,28 @@ static WordRow *by_rank(WordRow *from, WordRow *to, Py_ssize_t count, unsigned r
 }
 
 /* sorted_rows(rows, relative, irelative, word, rela): the records of a relocation section: of type relative first, irelative last, the others by
- * symbol; then by offset. */
+ * symbol; then by offset. The rows are in disorder afterwards. */
 PyObject *native_sorted_rows(PyObject *self, PyObject *arguments)
 {
     (void)self;
     Py_buffer rows;
     unsigned relative, irelative;
     int word, rela;
-    if (!PyArg_ParseTuple(arguments, "y*IIip", &rows, &relative, &irelative, &word, &rela)) return NULL;
+    if (!PyArg_ParseTuple(arguments, "w*IIip", &rows, &relative, &irelative, &word, &rela)) return NULL;
     Py_ssize_t count = rows.len / (Py_ssize_t)sizeof(WordRow), step = relocation_size(word, rela);
     PyObject *result = NULL;
-    WordRow *both = NULL;
+    WordRow *other = NULL;
     if (word != 4 && word != 8)
         PyErr_SetString(PyExc_ValueError, "sorted_rows: words of 4 or 8 bytes");
-    else if (!(both = PyMem_Malloc((2 * count + 1) * sizeof *both)))
+    else if ((uintptr_t)rows.buf % _Alignof(WordRow))
+        PyErr_SetString(PyExc_ValueError, "sorted_rows: the rows are not aligned");
+    else if (!(other = PyMem_Malloc((count + 1) * sizeof *other)))
         PyErr_NoMemory();
     else
         result = PyBytes_FromStringAndSize(NULL, count * step);
     if (result) {
-        memcpy(both, rows.buf, count * sizeof *both);
-        WordRow *other = both + count, *sorted = by_offset(both, other, count);
-        sorted = by_rank(sorted, sorted == both ? other : both, count, relative, irelative);
+        WordRow *first = rows.buf, *sorted = by_offset(first, other, count);
+        sorted = by_rank(sorted, sorted == first ? other : first, count, relative, irelative);
         uint8_t *out = (uint8_t *)PyBytes_AS_STRING(result);
         for (Py_ssize_t i = 0; i < count; i++, out += step) {
             uint64_t info = word == 8 ? (uint64_t)sorted[i].symbol << 32 | sorted[i].type : (sorted[i].symbol << 8 | (sorted[i].type & 0xff));
@@ -165,7 +166,7 @@ PyObject *native_sorted_rows(PyObject *self, PyObject *arguments)
             if (rela) memcpy(out + 2 * word, &sorted[i].addend, word);
         }
     }
-    PyMem_Free(both);
+    PyMem_Free(other);
     PyBuffer_Release(&rows);
     return result;
 }

@@ -59,6 +59,23 @@ static inline Symbol symbol_at(const uint8_t *at, int word)
     return (Symbol){u32(at + 4), u32(at + 8), u32(at), u16(at + 14), at[12], at[13]};
 }
 
+static inline void put_symbol(uint8_t *out, int word, const Symbol *symbol)
+{
+    uint32_t value = (uint32_t)symbol->value, size = (uint32_t)symbol->size;
+    uint8_t *behind = word == 8 ? out + 4 : out + 12;
+    memcpy(out, &symbol->name, 4);
+    behind[0] = symbol->info;
+    behind[1] = symbol->other;
+    memcpy(behind + 2, &symbol->section, 2);
+    if (word == 8) {
+        memcpy(out + 8, &symbol->value, 8);
+        memcpy(out + 16, &symbol->size, 8);
+    } else {
+        memcpy(out + 4, &value, 4);
+        memcpy(out + 8, &size, 4);
+    }
+}
+
 static inline int64_t field_at(const uint8_t *at, int width)
 {
     switch (width) {
@@ -82,6 +99,8 @@ static inline bool is_branch(const uint8_t *content, uint64_t offset)
 /* The functions of module.c's table. */
 PyObject *native_odd(PyObject *self, PyObject *arguments);
 PyObject *native_apply(PyObject *self, PyObject *arguments);
+PyObject *native_export(PyObject *self, PyObject *arguments);
+PyObject *native_branches(PyObject *self, PyObject *arguments);
 PyObject *native_values(PyObject *self, PyObject *arguments);
 PyObject *native_layout(PyObject *self, PyObject *arguments);
 PyObject *native_take(PyObject *self, PyObject *arguments);
@@ -90,5 +109,9 @@ PyObject *native_symbol_flags(PyObject *self, PyObject *arguments);
 PyObject *native_scan(PyObject *self, PyObject *arguments);
 PyObject *native_place(PyObject *self, PyObject *arguments);
 PyObject *native_sorted_rows(PyObject *self, PyObject *arguments);
+PyObject *native_hash_order(PyObject *self, PyObject *arguments);
+PyObject *native_gnu_hash(PyObject *self, PyObject *arguments);
+PyObject *native_sysv_hash(PyObject *self, PyObject *arguments);
+PyObject *native_dynamic_symbols(PyObject *self, PyObject *arguments);
 
 #endif

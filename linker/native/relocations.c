@@ -1,6 +1,6 @@
 /* Relocations of a section, all in one loop: finds those that the scan must look at, and applies the linear ones (passes/apply.py has
  * the same in Python). Relocations with errors are left to Python, in the order of the file. */
-#include "records.h"
+#include "layout.h"
 
 /* A row for each relocation type below 256: native_relocations.py packs it. width 0: not linear. */
 typedef struct {
@@ -86,6 +86,42 @@ PyObject *native_values(PyObject *self, PyObject *arguments)
     }
 done:
     PyBuffer_Release(&symbols);
+    return result;
+}
+
+/* branches(layout, references, first, globals, lazy, lazy_step, through_got, through_got_step): values() for branches, which go to the PLT entries of
+ * symbols that have one. The global symbols have numbers from `first` on in references; the others are addresses and sizes of entries. */
+PyObject *native_branches(PyObject *self, PyObject *arguments)
+{
+    (void)self;
+    PyObject *capsule, *globals, *result = NULL;
+    Py_buffer references;
+    Py_ssize_t first;
+    unsigned long long lazy, lazy_step, through_got, through_got_step;
+    if (!PyArg_ParseTuple(arguments, "Oy*nO!KKKK", &capsule, &references, &first, &PyList_Type, &globals, &lazy, &lazy_step, &through_got, &through_got_step))
+        return NULL;
+    const Layout *layout = layout_in(capsule);
+    Py_ssize_t count = PyList_GET_SIZE(globals);
+    if (!layout) goto done;
+    if (first < 0 || first > references.len / 8 || count > references.len / 8 - first) {
+        PyErr_SetString(PyExc_ValueError, "branches: a reference for each symbol");
+        goto done;
+    }
+    if (!(result = PyBytes_FromStringAndSize(references.buf, references.len))) goto done;
+    uint64_t *out = (uint64_t *)PyBytes_AS_STRING(result) + first;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *symbol = PyList_GET_ITEM(globals, i), *binding = is_symbol(layout, symbol) ? binding_of(layout, symbol) : NULL;
+        long number = binding ? PyLong_AsLong(*binding_slot(layout, binding, PLT)) : -1;
+        if (PyErr_Occurred()) {
+            Py_CLEAR(result);
+            break;
+        }
+        if (number < 0) continue;
+        bool by_got = *binding_slot(layout, binding, THROUGH_GOT) == Py_True;
+        out[i] = by_got ? through_got + number * through_got_step : lazy + number * lazy_step;
+    }
+done:
+    PyBuffer_Release(&references);
     return result;
 }
 

@@ -1,5 +1,5 @@
 /* The symbol table of the output: the rows that passes/output_symbols.py gives, packed as ELF has them. */
-#include "layout.h"
+#include "places.h"
 
 typedef struct {
     uint64_t value, size;
@@ -15,13 +15,6 @@ typedef struct {
     PyObject *held; /* names that are not elsewhere: bytes */
 } Rows;
 
-typedef struct {
-    uint64_t address;
-    uint16_t index;
-    bool there;
-    PyObject *pieces; /* borrowed; NULL: it is in one piece */
-} Place;
-
 static bool add(Rows *rows, Row row)
 {
     if (rows->count == rows->room) {
@@ -33,45 +26,6 @@ static bool add(Rows *rows, Row row)
     }
     rows->rows[rows->count++] = row;
     return true;
-}
-
-static bool get_number(PyObject *object, const char *name, uint64_t *out)
-{
-    PyObject *value = PyObject_GetAttrString(object, name);
-    if (!value) return false;
-    *out = PyLong_AsUnsignedLongLongMask(value);
-    Py_DECREF(value);
-    return !PyErr_Occurred();
-}
-
-/* Where a section lies in the output: .there is false if it does not. */
-static bool place_of(PyObject *section, Place *place)
-{
-    *place = (Place){0};
-    if (section == Py_None) return true;
-    PyObject *output = PyObject_GetAttrString(section, "output"), *pieces = PyObject_GetAttrString(section, "pieces");
-    uint64_t live, index = 0;
-    bool good = output && pieces && get_number(section, "live", &live) && get_number(section, "address", &place->address);
-    if (good && output != Py_None && live) {
-        good = get_number(output, "index", &index);
-        place->there = true;
-        place->index = (uint16_t)index;
-        place->pieces = pieces != Py_None ? pieces : NULL; /* the section keeps it */
-    }
-    Py_XDECREF(output);
-    Py_XDECREF(pieces);
-    return good;
-}
-
-static bool address_in(const Place *place, uint64_t value, uint64_t *out)
-{
-    *out = place->address + value;
-    if (!place->pieces) return true;
-    PyObject *address = PyObject_CallMethod(place->pieces, "address", "K", (unsigned long long)value);
-    if (!address) return false;
-    *out = PyLong_AsUnsignedLongLongMask(address);
-    Py_DECREF(address);
-    return !PyErr_Occurred();
 }
 
 /* The bytes of a name. */
@@ -136,7 +90,7 @@ static bool add_locals(Rows *rows, const uint8_t *at, int word, Py_ssize_t count
             row.value = row.size = 0;
         } else if (symbol.section < SHN_LORESERVE) {
             if (symbol.section >= sections || !places[symbol.section].there) continue;
-            row.section = places[symbol.section].index;
+            row.section = (uint16_t)places[symbol.section].index;
             if (!address_in(&places[symbol.section], symbol.value, &row.value)) return false;
         } else if (symbol.section != SHN_ABS) {
             continue;
@@ -199,7 +153,7 @@ static bool add_global(Rows *rows, const Layout *layout, PyObject *symbol, PyObj
     uint8_t visibility = (uint8_t)number_in(layout, symbol, VISIBILITY), binding = (uint8_t)number_in(layout, symbol, BINDING);
     binding = visibility == INTERNAL || visibility == HIDDEN ? STB_LOCAL : binding ? binding : STB_GLOBAL;
     uint8_t info = (uint8_t)(binding << 4 | number_in(layout, symbol, TYPE));
-    Row row = {.size = number_in(layout, symbol, SIZE), .section = place->index, .info = info, .other = visibility};
+    Row row = {.size = number_in(layout, symbol, SIZE), .section = (uint16_t)place->index, .info = info, .other = visibility};
     return name_of(rows, *slot(layout, symbol, NAME), &row) && address_in(place, number_in(layout, symbol, VALUE), &row.value) && add(rows, row);
 }
 
@@ -247,23 +201,6 @@ static uint32_t offset_of(Strings *strings, const char *name, uint32_t length)
     return offset;
 }
 
-static void pack(uint8_t *out, int word, const Row *row, uint32_t name)
-{
-    uint32_t value = (uint32_t)row->value, size = (uint32_t)row->size;
-    uint8_t *behind = word == 8 ? out + 4 : out + 12;
-    memcpy(out, &name, 4);
-    behind[0] = row->info;
-    behind[1] = row->other;
-    memcpy(behind + 2, &row->section, 2);
-    if (word == 8) {
-        memcpy(out + 8, &row->value, 8);
-        memcpy(out + 16, &row->size, 8);
-    } else {
-        memcpy(out + 4, &value, 4);
-        memcpy(out + 8, &size, 4);
-    }
-}
-
 /* (records, strings, number of the first global, every st_info): local symbols first, each name once, in the order of the records. */
 static PyObject *packed(const Rows *rows, int word)
 {
@@ -287,7 +224,8 @@ static PyObject *packed(const Rows *rows, int word)
         for (Py_ssize_t i = 0; i < rows->count; i++) {
             const Row *row = &rows->rows[i];
             if ((row->info >> 4 != STB_LOCAL) != global) continue;
-            pack(out += step, word, row, offset_of(&strings, row->name, row->length));
+            Symbol symbol = {row->value, row->size, offset_of(&strings, row->name, row->length), row->section, row->info, row->other};
+            put_symbol(out += step, word, &symbol);
             locals += !global;
             seen[row->info] = true;
         }
@@ -303,6 +241,21 @@ done:
     return result;
 }
 
+/* Room for a row of each symbol; memory that is not written to costs nothing. */
+static bool reserve(Rows *rows, PyObject *files, PyObject *symbols, int word)
+{
+    Py_ssize_t room = PyList_GET_SIZE(symbols) + 64;
+    for (Py_ssize_t f = 0; f < PyList_GET_SIZE(files); f++) {
+        PyObject *file = PyList_GET_ITEM(files, f), *first = PyTuple_Check(file) && PyTuple_GET_SIZE(file) > 1 ? PyTuple_GET_ITEM(file, 1) : NULL;
+        Py_ssize_t count = first && PyLong_Check(first) ? PyLong_AsSsize_t(first) : 0;
+        if (count == -1 && PyErr_Occurred()) return false;
+        if (count > 0 && count < PY_SSIZE_T_MAX / (Py_ssize_t)sizeof(Row) - room && count < (1 << 28) / symbol_size(word)) room += count;
+    }
+    rows->rows = PyMem_Malloc(room * sizeof *rows->rows);
+    rows->room = room;
+    return rows->rows ? true : (PyErr_NoMemory(), false);
+}
+
 /* symbol_table(layout, word, files, symbols, own, row_of): the symbol table of the output. files: add_files; symbols: the global ones;
  * own: a function that gives a symbol's rows in this kind of output, or None; row_of: one that gives the row of a symbol that is not
  * defined in a section, or None. */
@@ -314,7 +267,7 @@ PyObject *native_symbol_table(PyObject *self, PyObject *arguments)
     if (!PyArg_ParseTuple(arguments, "OiO!O!OO", &capsule, &word, &PyList_Type, &files, &PyList_Type, &symbols, &own, &row_of)) return NULL;
     const Layout *layout = layout_in(capsule);
     Rows rows = {.held = PyList_New(0)};
-    if (layout && rows.held && add_files(&rows, files, word) && add_globals(&rows, layout, symbols, own, row_of)) result = packed(&rows, word);
+    if (layout && rows.held && reserve(&rows, files, symbols, word) && add_files(&rows, files, word) && add_globals(&rows, layout, symbols, own, row_of)) result = packed(&rows, word);
     PyMem_Free(rows.rows);
     Py_XDECREF(rows.held);
     return result;

@@ -88,15 +88,21 @@ static bool put_number(const Layout *layout, PyObject *symbol, Field field, uint
     return number != NULL;
 }
 
-/* A new symbol, as the template is. */
+/* A new object, as the template is. */
+static PyObject *new_object(const Slots *slots)
+{
+    PyTypeObject *type = Py_TYPE(slots->template);
+    PyObject *object = type->tp_alloc(type, 0);
+    if (!object) return NULL;
+    for (Py_ssize_t at = slots->first; at < slots->end; at += sizeof(PyObject *))
+        *(PyObject **)((char *)object + at) = Py_XNewRef(*(PyObject **)((char *)slots->template + at));
+    return object;
+}
+
 static PyObject *new_symbol(const Layout *layout, PyObject *name)
 {
-    PyTypeObject *type = Py_TYPE(layout->symbol.template);
-    PyObject *symbol = type->tp_alloc(type, 0);
-    if (!symbol) return NULL;
-    for (Py_ssize_t at = layout->symbol.first; at < layout->symbol.end; at += sizeof(PyObject *))
-        *(PyObject **)((char *)symbol + at) = Py_XNewRef(*(PyObject **)((char *)layout->symbol.template + at));
-    put(layout, symbol, NAME, Py_NewRef(name));
+    PyObject *symbol = new_object(&layout->symbol);
+    if (symbol) put(layout, symbol, NAME, Py_NewRef(name));
     return symbol;
 }
 
@@ -210,4 +216,41 @@ PyObject *native_take(PyObject *self, PyObject *arguments)
 done:
     PyBuffer_Release(&table);
     return result;
+}
+
+/* Whether a shared object exports a symbol as nearly all of them: it is defined by an input, with default visibility, and nothing is known of it. */
+static bool is_plain(const Layout *layout, PyObject *symbol)
+{
+    return number_in(layout, symbol, RANK) && *slot(layout, symbol, DYNAMIC) == Py_None && *slot(layout, symbol, PROVIDED) == Py_False &&
+           !number_in(layout, symbol, VISIBILITY) && number_in(layout, symbol, BINDING) != STB_LOCAL;
+}
+
+/* export(layout, symbols, exports, left): makes those symbols that are plain exported and preemptible, and adds them to exports; left(symbol) does what
+ * is to be done for another. */
+PyObject *native_export(PyObject *self, PyObject *arguments)
+{
+    (void)self;
+    PyObject *capsule, *symbols, *exports, *left;
+    if (!PyArg_ParseTuple(arguments, "OO!O!O", &capsule, &PyList_Type, &symbols, &PyList_Type, &exports, &left)) return NULL;
+    const Layout *layout = layout_in(capsule);
+    if (!layout) return NULL;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(symbols); i++) {
+        PyObject *symbol = Py_NewRef(PyList_GET_ITEM(symbols, i)), *nothing = NULL, *binding = NULL;
+        bool good = is_symbol(layout, symbol);
+        if (good && is_plain(layout, symbol) && !PyErr_Occurred()) {
+            good = (binding = new_object(&layout->binding)) && !PyList_Append(exports, symbol);
+            if (good) {
+                Py_SETREF(*binding_slot(layout, binding, EXPORTED), Py_NewRef(Py_True));
+                Py_SETREF(*binding_slot(layout, binding, PREEMPTIBLE), Py_NewRef(Py_True));
+                put(layout, symbol, DYNAMIC, Py_NewRef(binding));
+            }
+        } else if (good) {
+            good = !PyErr_Occurred() && (nothing = PyObject_CallOneArg(left, symbol));
+        }
+        Py_XDECREF(binding);
+        Py_XDECREF(nothing);
+        Py_DECREF(symbol);
+        if (!good) return NULL;
+    }
+    Py_RETURN_NONE;
 }

@@ -5,5 +5,5 @@ formats.py           the kind of program for `ld -m`: one row for each format
 program.py           programs; entry_point.py: where they begin; program_layout.py: where their sections go;
                      program_libraries.py: the libraries they use
 dynamic.py           shared objects, position-independent programs, programs that use shared objects; dynamic_section.py: .dynsym,
-                     versions, hash tables, .dynamic
+                     versions, .dynamic; hash_tables.py: .gnu.hash and .hash
 """

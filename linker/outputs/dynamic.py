@@ -36,6 +36,7 @@ from uselib.linker.passes.provided import TLS_BASE
 from uselib.linker.passes.relocations import Applying, MachineRelocations, Needs
 from uselib.linker.passes.resolve import Resolution
 from uselib.linker.passes.scan import OddRelocations
+from uselib.linker.passes.symbol_values import PltPlaces
 
 _INTERPRETERS = {Machine.X86_64: "/lib64/ld-linux-x86-64.so.2", Machine.I386: "/lib/ld-linux.so.2"}
 
@@ -47,6 +48,9 @@ class DynamicSymbols:
 
     def __init__(self) -> None:
         self.tables: DynamicTables | None = None
+
+    def plt_places(self) -> PltPlaces | None:
+        return self.tables.plt.branches() if self.tables is not None else None
 
     def reference(self, symbol: Symbol) -> int:
         return symbol.address

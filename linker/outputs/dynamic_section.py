@@ -11,9 +11,6 @@ from collections.abc import Callable, Iterable
 from uselib.linker.formats import elf
 from uselib.linker.formats.dynamic_tables import (
     VersionNode,
-    gnu_hash_table,
-    in_hash_order,
-    sysv_hash_table,
     version_definitions,
     version_needs,
 )
@@ -36,7 +33,8 @@ from uselib.linker.formats.shared_object import (
 )
 from uselib.linker.formats.string_table import StringTableBuilder
 from uselib.linker.options import Options
-from uselib.linker.passes import packed_relatives
+from uselib.linker.outputs import hash_tables
+from uselib.linker.passes import native, packed_relatives
 from uselib.linker.passes.dynamic_symbols import DynamicPlan
 from uselib.linker.passes.dynamic_tables import DynamicTables, bound_late
 from uselib.linker.passes.layout import Layout
@@ -69,22 +67,28 @@ class DynamicSymbolTable:
 
     def __init__(self, tables: DynamicTables, plan: DynamicPlan, options: Options, resolution: Resolution) -> None:
         self._tables, self._plan, self._options, self._resolution = tables, plan, options, resolution
-        imports = _imports(tables, plan)
+        imports = _imports(tables)
         defined = [s for s in dict.fromkeys(plan.exports) if s.section is None or s.section.live]
         defined += [
             s for s in imports if s.dynamic is not None and s.dynamic.canonical
         ]  # others find their PLT entries
         imports = [s for s in imports if s.dynamic is None or not s.dynamic.canonical]
-        order = in_hash_order([_plain(s.name) for s in defined])
+        names = _plain_names(defined)
+        order = hash_tables.hash_order(names)
         defined = [defined[n] for n in order]
         self.symbols = [*imports, *defined]
+        self._plain_names = [*_plain_names(imports), *(names[n] for n in order)]
         self._first_defined = 1 + len(imports)
+        own: list[str] = []  # versions of exported symbols
         for number, symbol in enumerate(self.symbols, 1):
-            assert symbol.dynamic is not None
-            symbol.dynamic.number = number
+            dynamic = symbol.dynamic
+            assert dynamic is not None
+            dynamic.number = number
+            if dynamic.version and dynamic.exported:
+                own.append(dynamic.version)
         self.strings = StringTableBuilder()
-        self._names = [self.strings.add(_plain(symbol.name)) for symbol in self.symbols]
-        self.nodes = _nodes(self.symbols, plan)
+        self._names = self.strings.add_all(self._plain_names)
+        self.nodes = _nodes(own, plan)
         self._indices = {node.name: node.number for node in self.nodes}
         self._tls_start = 0  # laid_out
         self._needs = self._version_needs()
@@ -104,6 +108,8 @@ class DynamicSymbolTable:
     def _version_needs(self) -> dict[str, dict[str, int]]:
         """The versions that are needed of each shared object, with their indices, which follow those of the nodes."""
         found: dict[str, dict[str, int]] = {}
+        if not self._resolution.shared:
+            return found
         following = 2 + len(self.nodes)
         for symbol in self.symbols:
             dynamic = symbol.dynamic
@@ -137,8 +143,7 @@ class DynamicSymbolTable:
 
     def _sections(self) -> list[InputSection]:
         word, records = self._tables.machine.word, elf.class_of(self._resolution.machine)
-        names = [_plain(symbol.name) for symbol in self.symbols]
-        result = []
+        names, result = self._plain_names, []
 
         def add(name: str, kind: int, content: bytes, alignment: int, size: int = 0) -> InputSection:
             section = InputSection(None, 0, name, kind, SHF_ALLOC, len(content), alignment, size, content)
@@ -147,10 +152,10 @@ class DynamicSymbolTable:
 
         style = self._options.hash_style
         if style in ("sysv", "both"):
-            add(".hash", SHT_HASH, sysv_hash_table(names), word, 4)
+            add(".hash", SHT_HASH, hash_tables.sysv_hash(names), word, 4)
         if style in ("gnu", "both"):
             first = self._first_defined
-            add(".gnu.hash", SHT_GNU_HASH, gnu_hash_table(names[first - 1 :], first, word), word)
+            add(".gnu.hash", SHT_GNU_HASH, hash_tables.gnu_hash(names[first - 1 :], first, word), word)
         table = add(".dynsym", SHT_DYNSYM, bytes(records.symbol.size * (1 + len(names))), word, records.symbol.size)
         table.build = self._packed
         if self._needs or self.nodes:
@@ -173,6 +178,11 @@ class DynamicSymbolTable:
     def _packed(self) -> bytes:
         """.dynsym, once addresses are final."""
         records = elf.class_of(self._resolution.machine)
+        if native.AVAILABLE:
+            from uselib.linker import _native
+            from uselib.linker.passes.native_take import LAYOUT
+
+            return _native.dynamic_symbols(LAYOUT, records.word, self.symbols, self._names, self._record)
         rows = [records.pack_symbol(ElfSymbol(0, 0, 0, 0, 0, 0))]
         rows += [
             records.pack_symbol(self._record(name, symbol))
@@ -334,12 +344,12 @@ class DynamicSymbolTable:
         return flags, flags_1 | (_DF_1_PIE if self._plan.pic and not self._plan.shared else 0)
 
 
-def _plain(name: str) -> str:
-    """Without a version."""
-    return name.partition("@")[0]
+def _plain_names(symbols: Iterable[Symbol]) -> list[str]:
+    """Without versions."""
+    return [name.partition("@")[0] if "@" in name else name for name in [symbol.name for symbol in symbols]]
 
 
-def _imports(tables: DynamicTables, plan: DynamicPlan) -> list[Symbol]:
+def _imports(tables: DynamicTables) -> list[Symbol]:
     """What is looked up by name and not defined here, in the order of need."""
     needs = tables.wants
     wanted: list[object] = [
@@ -351,21 +361,19 @@ def _imports(tables: DynamicTables, plan: DynamicPlan) -> list[Symbol]:
         *needs.tls_desc,
         *needs.imports,
     ]
-    exported = set(map(id, plan.exports))
-    found = {
-        id(key): key
-        for key in wanted
-        if isinstance(key, Symbol) and key.dynamic is not None and key.dynamic.preemptible and id(key) not in exported
-    }
-    return [key for key in found.values() if bound_late(key) or (key.dynamic is not None and key.dynamic.canonical)]
+    found: dict[Symbol, None] = {}
+    for key in wanted:
+        dynamic = key.dynamic if isinstance(key, Symbol) else None
+        if isinstance(key, Symbol) and dynamic is not None and dynamic.preemptible and not dynamic.exported:
+            found.setdefault(key)
+    return [key for key in found if bound_late(key) or (key.dynamic is not None and key.dynamic.canonical)]
 
 
-def _nodes(symbols: Iterable[Symbol], plan: DynamicPlan) -> list[VersionNode]:
-    """The versions that the output defines: the script's, then those of .symver alone."""
+def _nodes(own: Iterable[str], plan: DynamicPlan) -> list[VersionNode]:
+    """The versions that the output defines: the script's, then those of .symver alone. own: the versions of its symbols."""
     nodes: dict[str, tuple[str, ...]] = {}
     if plan.script is not None and plan.shared:
         nodes = {node.name: node.parents for node in plan.script.versions}
-    for symbol in symbols:
-        if symbol.dynamic is not None and symbol.dynamic.exported and symbol.dynamic.version:
-            nodes.setdefault(symbol.dynamic.version, ())
+    for version in own:
+        nodes.setdefault(version, ())
     return [VersionNode(name, number, parents) for number, (name, parents) in enumerate(nodes.items(), 2)]

@@ -21,10 +21,12 @@ class PltCode(NamedTuple):
 
     header: Callable[[int, int, bool], bytes]
     entry: Callable[[int, int, int, int, int, bool], bytes]
+    entry_fields: tuple[int, ...]  # offsets of the fields of 4 bytes in which entries for slots in a row differ
     lazy: int  # bytes from an entry's start to where its slot points at first
     separate: bool  # there is .plt.sec, with entries as those of .plt.got
     got_entry: Callable[[int, int, int, bool], bytes]  # of .plt.got
     got_entry_size: int
+    got_field: int  # the same of those entries
 
 
 class DynamicCode(NamedTuple):
@@ -36,17 +38,40 @@ class DynamicCode(NamedTuple):
     ibt: PltCode
 
 
+_PLAIN = (2, 7, 12)  # jump through the slot; number; jump to the header
+_IBT = (5, 10)  # number; jump to the header
+
 CODE = {
     Machine.X86_64: DynamicCode(
         x86_64_dynamic.RELOCATIONS,
         x86_64_dynamic.TYPES,
-        PltCode(x86_64_dynamic.plt_header, x86_64_dynamic.plt_entry, 6, False, x86_64_dynamic.plt_got_entry, 8),
-        PltCode(x86_64_dynamic.plt_header, x86_64_dynamic.ibt_plt_entry, 0, True, x86_64_dynamic.ibt_plt_got_entry, 16),
+        PltCode(
+            x86_64_dynamic.plt_header, x86_64_dynamic.plt_entry, _PLAIN, 6, False, x86_64_dynamic.plt_got_entry, 8, 2
+        ),
+        PltCode(
+            x86_64_dynamic.plt_header,
+            x86_64_dynamic.ibt_plt_entry,
+            _IBT,
+            0,
+            True,
+            x86_64_dynamic.ibt_plt_got_entry,
+            16,
+            6,
+        ),
     ),
     Machine.I386: DynamicCode(
         i386_dynamic.RELOCATIONS,
         i386_dynamic.TYPES,
-        PltCode(i386_dynamic.plt_header, i386_dynamic.plt_entry, 6, False, i386_dynamic.plt_got_entry, 8),
-        PltCode(i386_dynamic.ibt_plt_header, i386_dynamic.ibt_plt_entry, 0, True, i386_dynamic.ibt_plt_got_entry, 16),
+        PltCode(i386_dynamic.plt_header, i386_dynamic.plt_entry, _PLAIN, 6, False, i386_dynamic.plt_got_entry, 8, 2),
+        PltCode(
+            i386_dynamic.ibt_plt_header,
+            i386_dynamic.ibt_plt_entry,
+            _IBT,
+            0,
+            True,
+            i386_dynamic.ibt_plt_got_entry,
+            16,
+            6,
+        ),
     ),
 }

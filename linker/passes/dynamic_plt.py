@@ -7,11 +7,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from uselib.linker.formats.elf import SHF_ALLOC, SHF_EXECINSTR, SHT_PROGBITS
+from uselib.linker.formats.rows import linear_code
 from uselib.linker.passes.dynamic_code import PLT_ENTRY, PltCode
 from uselib.linker.passes.model import DynamicBinding, InputSection
+from uselib.linker.passes.symbol_values import PltPlaces
 
 
 class DynamicPlt:
@@ -43,26 +45,43 @@ class DynamicPlt:
         assert self.through_got is not None
         return self.through_got.address + dynamic.plt * self._code.got_entry_size
 
+    def branches(self) -> PltPlaces:
+        """Where calls of symbols with an entry go: what entry_address says of all of them."""
+        lazy = self.address(0) if self.count else 0
+        through_got = self.through_got.address if self.through_got is not None else 0
+        return PltPlaces(lazy, PLT_ENTRY, through_got, self._code.got_entry_size)
+
     def _lazy_entry(self, number: int) -> int:
         assert self.plt is not None
         return self.plt.address + PLT_ENTRY * (1 + number)
 
-    def unbound(self) -> list[int]:
+    def unbound(self) -> Sequence[int]:
         """What the slots hold before their functions are bound: they come back to their entries, which call the dynamic linker."""
-        return [self._lazy_entry(n) + self._code.lazy for n in range(self.count)]
+        if not self.count:
+            return ()
+        first = self._lazy_entry(0) + self._code.lazy
+        return range(first, first + self.count * PLT_ENTRY, PLT_ENTRY)
 
     def fill(self, slots: Sequence[int], words: Sequence[int], got: int) -> None:
-        """The contents. slots: addresses of the words of .got.plt; words: those of .got for .plt.got; got: _GLOBAL_OFFSET_TABLE_."""
+        """The contents. slots: addresses of the words of .got.plt, one behind the other; words: those of .got for .plt.got; got:
+        _GLOBAL_OFFSET_TABLE_."""
         code, pic = self._code, self._pic
         if self.plt is not None:
             start = self.plt.address
-            entries = [code.entry(self._lazy_entry(n), slot, n, start, got, pic) for n, slot in enumerate(slots)]
-            self.plt.content = code.header(start, got, pic) + b"".join(entries)
-        for section, targets in ((self.second, slots), (self.through_got, words)):
-            if section is not None:
-                size, first = code.got_entry_size, section.address
-                entries = [code.got_entry(first + n * size, target, got, pic) for n, target in enumerate(targets)]
-                section.content = b"".join(entries)
+
+            def entry(n: int) -> bytes:
+                return code.entry(self._lazy_entry(n), slots[n], n, start, got, pic)
+
+            self.plt.content = code.header(start, got, pic) + linear_code(entry, self.count, code.entry_fields)
+        if self.second is not None:
+            self.second.content = linear_code(self._jump(self.second, slots, got), self.count, (code.got_field,))
+        if self.through_got is not None:
+            self.through_got.content = b"".join(map(self._jump(self.through_got, words, got), range(len(words))))
+
+    def _jump(self, section: InputSection, targets: Sequence[int], got: int) -> Callable[[int], bytes]:
+        """Entries that jump through words at these addresses."""
+        code, pic, first, size = self._code, self._pic, section.address, self._code.got_entry_size
+        return lambda n: code.got_entry(first + n * size, targets[n], got, pic)
 
 
 def _section(name: str, size: int, alignment: int, entry: int) -> InputSection | None:

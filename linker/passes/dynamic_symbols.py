@@ -25,6 +25,7 @@ from uselib.linker.formats.elf import (
     STV_PROTECTED,
 )
 from uselib.linker.options import Options
+from uselib.linker.passes import native
 from uselib.linker.passes.libraries import read_file
 from uselib.linker.passes.model import UNDEFINED, DynamicBinding, Symbol
 from uselib.linker.passes.resolve import Resolution
@@ -61,15 +62,25 @@ def decide(plan: DynamicPlan, resolution: Resolution, options: Options) -> None:
         plan.script.expect(resolution.symbols)
         if options.no_undefined_version:
             _report_missing(plan.script, resolution)
-    for symbol in resolution.symbols.values():
+
+    def one(symbol: Symbol) -> None:
         if symbol.visibility not in (STV_DEFAULT, STV_PROTECTED) or (symbol.binding == STB_LOCAL and symbol.rank):
-            continue
+            return
         if symbol.rank == UNDEFINED:
             _import(symbol, plan, options)
         elif plan.shared:
             exports.of_library(symbol)
         else:
             exports.of_program(symbol)
+
+    if native.AVAILABLE and exports.takes_all:
+        from uselib.linker import _native
+        from uselib.linker.passes.native_take import LAYOUT
+
+        _native.export(LAYOUT, list(resolution.symbols.values()), plan.exports, one)
+    else:
+        for symbol in resolution.symbols.values():
+            one(symbol)
 
 
 def _report_missing(script: VersionScript, resolution: Resolution) -> None:
@@ -132,6 +143,21 @@ class _Exports:
         for script in (self._listed, self._own):
             if script is not None:
                 script.expect(resolution.symbols)
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether the output is a shared object, and no option says which of its definitions are exported or preemptible."""
+        options = self._options
+        said = (
+            self._plan.script,
+            self._listed,
+            self._own,
+            self._data,
+            self._excluded,
+            options.symbolic,
+            self._default_version,
+        )
+        return self._plan.shared and not any(said)
 
     def of_program(self, symbol: Symbol) -> None:
         known, options = symbol.dynamic, self._options

@@ -22,6 +22,7 @@ from uselib.linker.formats.elf import (
     SHT_RELA,
     ElfRelocation,
 )
+from uselib.linker.formats.rows import packed_columns, packed_words
 from uselib.linker.image import Machine
 from uselib.linker.passes.dynamic_code import DynamicCode
 from uselib.linker.passes.dynamic_plt import DynamicPlt
@@ -137,8 +138,10 @@ class DynamicTables(Tables):
     def ifunc_slots(self) -> list[int]:
         return list(self._addresses("ifuncs", self.wants.ifuncs).values())
 
-    def plt_slot(self, number: int) -> int:
-        return self.got_plt.address + (RESERVED + number) * self.machine.word
+    def plt_slots(self) -> range:
+        """The addresses of the words of .got.plt that functions are bound in."""
+        first, word = self.got_plt.address + RESERVED * self.machine.word, self.machine.word
+        return range(first, first + len(self.wants.plt) * word, word)
 
     def settle_canonical(self) -> None:
         """Addresses are final: functions whose PLT entry is their address get it."""
@@ -160,19 +163,13 @@ class DynamicTables(Tables):
         needs = self.wants
         if self.got is not None:
             self.got.content = self._got_content(run)
-        self.got_plt.content = self._words([dynamic, 0, 0, *self.plt.unbound()])
+        self.got_plt.content = packed_words([dynamic, 0, 0, *self.plt.unbound()], self.machine.word)
         words = self.got_entries() if needs.plt_got else {}
-        slots = [self.plt_slot(n) for n in range(len(needs.plt))]
-        self.plt.fill(slots, [words[symbol] for symbol in needs.plt_got], self.got_plt.address)
+        self.plt.fill(self.plt_slots(), [words[symbol] for symbol in needs.plt_got], self.got_plt.address)
         if self.iplt is not None:
             entry, got, pic = self.code.ibt.got_entry, self.got_plt.address, self.plan.pic
             rows = enumerate(self.ifunc_slots())
             self.iplt.content = b"".join(entry(self.iplt_address(n), slot, got, pic) for n, slot in rows)
-
-    def _words(self, values: Iterable[int]) -> bytes:
-        word = self.machine.word
-        mask = (1 << 8 * word) - 1
-        return b"".join((value & mask).to_bytes(word, "little") for value in values)
 
     def _got_content(self, run: Applying) -> bytes:
         needs = self.wants
@@ -203,7 +200,7 @@ class DynamicTables(Tables):
         for key, place in needs.tls_desc.items():
             values += [0, thread(key, place)]
         values += self.resolvers if self.machine.word == 4 else [0] * len(needs.ifuncs)
-        return self._words(values)
+        return packed_words(values, self.machine.word)
 
     # -- relocations for the dynamic linker --------------------------------------------------------------------------------
 
@@ -266,16 +263,17 @@ class DynamicTables(Tables):
         irelative = self.machine.irelative
         entries = self.iplt.address if self.iplt is not None else 0
         how = Placing(image, records, self.rela, types.word, irelative, entries, self.resolvers)
-        rows = b"".join([*self.wants.words.placed(how), packed_rows(singles)])
+        rows = self.wants.words.placed(how)
+        rows += packed_rows(singles)
         dynamic = sorted_rows(rows, types.relative, irelative, records, self.rela)
         pack = self._packed(records)
         slots = zip(self.ifunc_slots(), self.resolvers, strict=True)
         dynamic += b"".join(pack(ElfRelocation(slot, irelative, 0, resolver)) for slot, resolver in slots)
-        plt = [
-            ElfRelocation(self.plt_slot(n), types.jump_slot, _number(symbol), 0)
-            for n, symbol in enumerate(self.wants.plt)
-        ]
-        return dynamic, b"".join(map(pack, plt))
+        shift = 32 if self.rela else 8  # of the symbol's number in r_info
+        bindings = [symbol.dynamic for symbol in self.wants.plt]
+        infos = [dynamic.number << shift | types.jump_slot for dynamic in bindings if dynamic is not None]
+        columns = [self.plt_slots(), infos, *([[0] * len(infos)] if self.rela else ())]
+        return dynamic, packed_columns(columns, self.machine.word)
 
     def _packed(self, records: elf.ElfClass) -> Callable[[ElfRelocation], bytes]:
         if self.rela:

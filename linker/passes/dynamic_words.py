@@ -102,11 +102,16 @@ class DynamicWords:
                 result += ROW.pack(offset, relative, 0, 0)
         return result
 
-    def placed(self, how: Placing) -> list[bytes]:
-        """The rows with addresses, numbers in .dynsym and addends. Fields of the image get what the dynamic linker expects in them."""
-        return [
-            _place(section, _moved(section, rows), how) for section, rows in self._chunks if section.output is not None
-        ]
+    def placed(self, how: Placing) -> bytearray:
+        """The rows with addresses, numbers in .dynsym and addends; here none are left. Fields of the image get what the dynamic linker
+        expects in them."""
+        result, chunks = bytearray(), self._chunks
+        chunks.reverse()
+        while chunks:
+            section, rows = chunks.pop()
+            if section.output is not None:
+                result += _place(section, _moved(section, rows), how)
+        return result
 
 
 def _is_own(symbol: Symbol) -> bool:
@@ -168,8 +173,9 @@ def packed_rows(rows: Iterable[ElfRelocation]) -> bytes:
     return b"".join(ROW.pack(row.offset, row.type, row.symbol, row.addend or 0) for row in rows)
 
 
-def sorted_rows(rows: bytes, relative: int, irelative: int, elf_class: ElfClass, rela: bool) -> bytes:
-    """The records of a relocation section: of type relative first, irelative last, the others by symbol; then by offset."""
+def sorted_rows(rows: bytearray, relative: int, irelative: int, elf_class: ElfClass, rela: bool) -> bytes:
+    """The records of a relocation section: of type relative first, irelative last, the others by symbol; then by offset. The rows are in
+    disorder afterwards."""
     if native.AVAILABLE:
         from uselib.linker import _native
 

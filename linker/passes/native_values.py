@@ -9,6 +9,7 @@ from typing import overload
 from uselib.linker import _native
 from uselib.linker.formats.elf import RESERVED, SHN_ABS
 from uselib.linker.passes.model import ObjectFile, Symbol
+from uselib.linker.passes.native_take import LAYOUT
 
 UNKNOWN = -(1 << 63)  # in place of a value that does not fit, or of a local symbol without an address
 
@@ -61,8 +62,10 @@ def packed_values(
     reference: Callable[[Symbol], int],
     branch: Callable[[Symbol], int] | None,
     overrides: dict[int, int],
+    plt: tuple[int, int, int, int] | None = None,
 ) -> tuple[PackedValues, PackedValues]:
-    """References and branches. table: the file's symbols. branch None: the same. overrides: values of local symbols by their index."""
+    """References and branches. table: the file's symbols. branch None: the same. overrides: values of local symbols by their index. plt: a
+    PltPlaces, by which branches differ from references."""
     addresses = [
         None if section is None or section.pieces is not None or not section.live else section.address
         for section in file.sections
@@ -79,4 +82,10 @@ def packed_values(
         return PackedValues(words, file, policy)
 
     references = packed(reference)
-    return references, references if branch is None else packed(branch)
+    if branch is None:
+        return references, references
+    if plt is None:
+        return references, packed(branch)
+    return references, PackedValues(
+        _native.branches(LAYOUT, references.packed, file.first_global, file.globals, *plt), file, branch
+    )

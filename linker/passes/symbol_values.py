@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import NamedTuple, Protocol
 
@@ -12,7 +12,10 @@ from uselib.linker.passes.model import ObjectFile, Symbol
 
 
 class SymbolPolicy(Protocol):
-    """The value of a reference to a global symbol. Target libraries and programs have different policies."""
+    """The value of a reference to a global symbol. Target libraries and programs have different policies.
+
+    One of which branches go to the PLT entry, where there is one, and all else to the symbol's address has a method `plt_places` as well,
+    without arguments, whose result is a PltPlaces, or None."""
 
     def reference(self, symbol: Symbol) -> int:
         """The address that all but branches get."""
@@ -23,6 +26,15 @@ class SymbolPolicy(Protocol):
     @property
     def distinguishes_branches(self) -> bool:
         """False if the two are always the same."""
+
+
+class PltPlaces(NamedTuple):
+    """Where calls go of symbols that have an entry in a PLT (DynamicBinding.plt): addresses of the first entries, bytes of an entry."""
+
+    lazy: int
+    lazy_step: int
+    through_got: int
+    through_got_step: int
 
 
 class PlainSymbols:
@@ -65,7 +77,9 @@ def symbol_values(
     if native.AVAILABLE and isinstance(file.symbols, SymbolTable):
         from uselib.linker.passes.native_values import packed_values
 
-        return SymbolValues(*packed_values(file, file.symbols.data, policy.reference, branch, own))
+        places: Callable[[], PltPlaces | None] | None = getattr(policy, "plt_places", None)
+        plt = places() if places is not None else None
+        return SymbolValues(*packed_values(file, file.symbols.data, policy.reference, branch, own, plt))
     local = _local_values(file)
     for index, address in own.items():
         local[index] = address

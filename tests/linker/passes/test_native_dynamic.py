@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.link_ways import every_way
+from uselib.linker.formats import dynamic_tables
 from uselib.linker.formats.elf import (
     CLASSES,
     SHF_ALLOC,
@@ -24,6 +25,7 @@ from uselib.linker.formats.elf import (
 )
 from uselib.linker.formats.elf_object import ABSOLUTE, ObjectRelocation, ObjectSection, ObjectSymbol, write_object
 from uselib.linker.image import Machine
+from uselib.linker.outputs import hash_tables
 from uselib.linker.passes import dynamic_words, native
 from uselib.linker.passes.dynamic_words import ROW, sorted_rows
 
@@ -86,6 +88,7 @@ def random_object(machine: Machine, number: int, chance: random.Random, types: l
 
 
 OUTPUTS = (
+    ["-pie", "-E"],
     ["-shared"],
     ["-shared", "-Bsymbolic"],
     ["-pie"],
@@ -137,8 +140,19 @@ ROWS = st.lists(
 def test_order_of_rows(rows: list[tuple[int, int, int, int]], number: int, rela: bool) -> None:
     """RELATIVE first, IRELATIVE last; rows that are equal in that keep their order."""
     rows = [(offset, kind, 0 if kind in (8, 37) else symbol, addend) for offset, kind, symbol, addend in rows]
-    packed = b"".join(ROW.pack(*row) for row in rows)
-    found = sorted_rows(packed, 8, 37, CLASSES[number], rela)
+    packed = bytearray(b"".join(ROW.pack(*row) for row in rows))
+    found = sorted_rows(packed[:], 8, 37, CLASSES[number], rela)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dynamic_words.native, "AVAILABLE", False)
         assert found == sorted_rows(packed, 8, 37, CLASSES[number], rela)
+
+
+NAMES = st.lists(st.text("abcä\udcfe_", max_size=5) | st.integers(0, 10**6).map("f{}".format), max_size=60)
+
+
+@pytest.mark.skipif(not native.AVAILABLE, reason="the native part was not built")
+@given(NAMES, st.sampled_from((4, 8)), st.integers(1, 1000))
+def test_hash_tables(names: list[str], word: int, first: int) -> None:
+    found = hash_tables.hash_order(names), hash_tables.gnu_hash(names, first, word), hash_tables.sysv_hash(names)
+    assert found[0] == dynamic_tables.in_hash_order(names)
+    assert found[1:] == (dynamic_tables.gnu_hash_table(names, first, word), dynamic_tables.sysv_hash_table(names))
