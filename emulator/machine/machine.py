@@ -395,6 +395,8 @@ class VirtualMachine:
         if self._vector == faults.VECTOR_DEBUG and self.engine.interrupt_was_instruction:
             return faults.int1(self.cpu.pc)
         pending = faults.pending_float(self.space, self.cpu) if self._vector in faults.OF_OPERANDS else None
+        if pending is None and self._vector == faults.VECTOR_ALIGNMENT:
+            return faults.not_aligned(self.space, self.cpu)
         return pending or faults.of_vector(self._vector, self.cpu.pc, self.engine.error_code)
 
     def _fault_of_stop(self) -> Fault:

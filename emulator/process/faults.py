@@ -22,7 +22,10 @@ TRAP_BRKPT, TRAP_TRACE = 1, 2
 FPE_INTDIV, FPE_FLTDIV = 1, 3
 SI_KERNEL = 0x80
 VECTOR_DEBUG, VECTOR_PROTECTION, VECTOR_PAGE, VECTOR_X87, VECTOR_SSE = 1, 13, 14, 16, 19
-OF_OPERANDS = frozenset({VECTOR_PROTECTION, 17})  # what an operand in memory raises: not canonical, not aligned
+VECTOR_ALIGNMENT = 17
+OF_OPERANDS = frozenset(
+    {VECTOR_PROTECTION, VECTOR_ALIGNMENT}
+)  # what an operand in memory raises: not canonical, not aligned
 _KINDS = {MEM_READ: "read", MEM_WRITE: "write", MEM_FETCH: "execute"}
 _HOLE, _LAST_PAGE = 1 << 47, 0xFFFF_F000  # first address that is not canonical; last page of 32-bit addresses
 _FLOAT_PENDING = 0x80  # ES of the x87's status word
@@ -37,7 +40,7 @@ _VECTORS = {
     5: (SIGSEGV, SI_KERNEL),  # bound
     6: (SIGILL, ILL_ILLOPN),  # ud2
     12: (SIGBUS, SI_KERNEL),  # stack segment
-    17: (SIGBUS, BUS_ADRALN),  # alignment check
+    VECTOR_ALIGNMENT: (SIGBUS, BUS_ADRALN),  # alignment check
 }
 
 
@@ -178,6 +181,16 @@ def _outside(space: AddressSpace, cpu: CpuState, registers: list[int], page: int
         if access.touches(page, page + PAGE):
             return None
     return None
+
+
+def not_aligned(space: AddressSpace, cpu: CpuState) -> Fault:
+    """#AC; where an operand of 32-bit code goes on behind the last address, the segment's limit comes first (Intel SDM volume 3, table 6-2)."""
+    registers = cpu.general()
+    if cpu.code_bits == 32:
+        for access in _accesses(space, cpu, registers):
+            if access.address + access.size > 1 << 32:
+                return stack_fault() if access.stack else general_protection()
+    return of_vector(VECTOR_ALIGNMENT, registers[-2])
 
 
 def pending_float(space: AddressSpace, cpu: CpuState) -> Fault | None:

@@ -27,7 +27,8 @@ from uselib.emulator.machine.engine import library
 IMAGES = "fldenv frstor".split()
 PUSHA = "pushal pushaw popal popaw".split()
 TWO_OPERANDS = "cmpsb cmpsw cmpsd cmpsq movsb movsw movsd movsq".split()
-KNOWN = frozenset([*IMAGES, *PUSHA, *TWO_OPERANDS, "leave"])
+FAR_RETURNS = "retf retfq iret iretd iretq".split()
+KNOWN = frozenset([*IMAGES, *PUSHA, *TWO_OPERANDS, *FAR_RETURNS])
 MOST = 20_000  # instructions for each difference of these
 READS_TWO = re.compile(r"cmps[bwdq] .*: (signal 11 code \d address) \w+ (pc \w+) / \1 \w+ \2$")
 """CMPS whose operands both fault: which is read first is the processor's own affair, and models differ in it."""

@@ -24,6 +24,7 @@ NEEDS_CORE = {
     "vex_and_cmpxchg",
     "alignment",
     "locked_between_processes",
+    "end_of_memory",
     "families",
     "single_steps",
     "legacy_calls",

@@ -5,17 +5,18 @@
 
 /* What follows an opcode. n nothing, M ModRM (m: memory only, r: register only), b w z v immediate of 8, 16, 16 or 32, 16 to 64 bits, B Z ModRM and
  * an immediate, o an address, s a string instruction, j J a condition, e ENTER, i a vector, P 8F, C C6 and C7, G F6 and F7, H FE and FF, A 0FAE, N 0FC7.
- * `.` is left out: branches, system calls, loads of segments and of the flags, what is told by the machine's state (RDTSC, CPUID, SGDT), and
- * instructions that the emulated processor does not have (a test of their own). */
+ * g pop of a segment, D MOV to one, L a far pointer in memory, F one in the instruction, R Q far RET, I IRET, V 0F00, W LAR and LSL. `.` is left out:
+ * near branches, system calls, POPF, what is told by the machine's state (RDTSC, CPUID, SGDT), and instructions that the emulated processor does
+ * not have (a test of their own). */
 static const char ONE[] =
-    "MMMMbzn.MMMMbzn." "MMMMbzn.MMMMbzn." "MMMMbz.nMMMMbz.n" "MMMMbz.nMMMMbz.n"
+    "MMMMbzngMMMMbzn." "MMMMbzngMMMMbzng" "MMMMbz.nMMMMbz.n" "MMMMbz.nMMMMbz.n"
     "nnnnnnnnnnnnnnnn" "nnnnnnnnnnnnnnnn" "nnmM....zZbBnnnn" "jjjjjjjjjjjjjjjj"
-    "BZBBMMMMMMMMMm.P" "nnnnnnnnnn.nn.nn" "oooossssbzssssss" "bbbbbbbbvvvvvvvv"
-    "BB....CCen..nin." "MMMMbbnnMMMMMMMM" "jjjjbbbb....nnnn" "....nnGGnnnnnnHH";
+    "BZBBMMMMMMMMMmDP" "nnnnnnnnnnFnn.nn" "oooossssbzssssss" "bbbbbbbbvvvvvvvv"
+    "BB..LLCCenQRninI" "MMMMbbnnMMMMMMMM" "jjjjbbbb..F.nnnn" "....nnGGnnnnnnHH";
 static const char TWO[] =
-    "......n.nn.n.Mn." "MMMMMMMMMMMMMMMM" "rrrr....MMMMMMMM" "n.nn.n.........."
+    "V.WW..n.nn.n.Mn." "MMMMMMMMMMMMMMMM" "rrrr....MMMMMMMM" "n.nn.n.........."
     "MMMMMMMMMMMMMMMM" "MMMMMMMMMMMMMMMM" "MMMMMMMMMMMMMMMM" "BBBBMMMn....MMMM"
-    "JJJJJJJJJJJJJJJJ" "MMMMMMMMMMMMMMMM" "n..MBMnnn.nMBMAM" "MM.M..MMMMBMMMMM"
+    "JJJJJJJJJJJJJJJJ" "MMMMMMMMMMMMMMMM" "ng.MBMnnngnMBMAM" "MMLMLLMMMMBMMMMM"
     "MMBMBBBNnnnnnnnn" "MMMMMMMMMMMMMMMM" "MMMMMMMMMMMMMMMM" "MMMMMMMMMMMMMMMM";
 static const uint8_t VEX_OPCODES[] = {0xF2, 0xF3, 0xF5, 0xF6, 0xF7};
 
@@ -156,7 +157,14 @@ static void modrm(Instruction *i, int reg, bool memory, int behind, uint8_t *add
         put(i, i->modrm = 0xC0 | reg << 3 | rm, 1);
         return;
     }
-    uintptr_t target = place(i);
+    uintptr_t target = i->target = place(i);
+    if (!WIDE && i->address_size) { /* 16-bit addresses: nothing is mapped there */
+        int mode = below(3), bytes = mode == 0 && rm == 6 ? 2 : mode;
+        put(i, i->modrm = mode << 6 | reg << 3 | rm, 1);
+        put(i, random64(), bytes);
+        i->target = 0;
+        return;
+    }
     int form = below(8), scale = below(4), index = below(8) | (i->rex & 2) << 2;
     uint32_t displacement = percent(80) ? below(64) - 32u : (uint32_t)random64();
     if (form == 0) { /* an address alone, relative to the next instruction in 64-bit mode */
@@ -194,21 +202,24 @@ static bool left_out(const Instruction *i)
     int reg = i->modrm >> 3 & 7;
     bool memory = i->modrm < 0xC0;
     if (!WIDE && i->address_size && i->segment >= 0x64) return true;              /* could write what the C library has there */
-    if (!WIDE && i->address_size && i->has_modrm) return true;                    /* 16-bit addresses: other lengths, and nothing is mapped */
+    if (!WIDE && i->address_size && i->map == LEGACY_MAP && (i->opcode & 0xFE) == 0xA6) return true; /* CMPS: both operands fault */
     if (!WIDE && (i->segment == 0x64 || i->segment == 0x2E)) return true;         /* null and read-only segments are not checked */
     /* What stays wrong: docs/instructions.md. */
     if (i->map == LEGACY_MAP) {
         if ((i->opcode == 0xDB || i->opcode == 0xDF) && !memory && reg >= 5 && (before.floats.control & 0x3F) != 0x3F) return true;
         if (i->opcode == 0xC8 && before.flags & 0x40000) return true;  /* AMD checks the alignment of the new top */
         if (WIDE && i->opcode >= 0x40 && i->opcode < 0x50) return true;           /* REX */
-        if (WIDE && i->opcode == 0x62) return true;
+        if (WIDE && (i->opcode == 0x62 || i->opcode == 0xC4 || i->opcode == 0xC5)) return true;
+        if (i->opcode == 0xFF && i->rex & 8 && (reg == 3 || reg == 5)) return true; /* makers differ */
         if (i->opcode == 0xD9 && !memory && reg == 3) return true;                /* not documented */
         if (i->opcode == 0xD9 && memory && reg == 6) return true;                 /* FNSTENV and FNSAVE store addresses */
         if (i->opcode == 0xDD && memory && reg == 6) return true;
         if ((i->opcode & 0xFE) == 0xA6 || i->opcode >= 0xAE) return false;
     } else if (i->map == MAP_0F) {
+        if (i->rex & 8 && (i->opcode == 0xB2 || i->opcode == 0xB4 || i->opcode == 0xB5)) return true; /* LSS, LFS, LGS: makers differ */
         if (i->opcode == 0x01 || i->opcode == 0x77) return true;                  /* EMMS: makers differ in TOP */
-        if (i->opcode == 0xF7 && (i->address_size || before.flags & 0x40000)) return true;
+        if (i->opcode <= 3 && i->lock) return true;                               /* AMD's processors take LOCK VERW */
+        if (i->opcode == 0xF7 && (i->address_size || i->segment >= 0x64 || before.flags & 0x40000)) return true;
         if (i->opcode == 0x2A && memory && !i->rep && !i->repne) return true;         /* CVTPI2PS: makers differ */
         if (i->opcode == 0x2B && (i->rep || i->repne)) return true;               /* SSE4a */
         if (i->opcode == 0xC7 && (!memory || reg != 1)) return true;
@@ -239,6 +250,55 @@ static void immediate(Instruction *i, int count)
     put(i, value, count);
 }
 
+/* -- selectors -- */
+
+static const uint16_t SELECTORS[] = {0, 1, 3, 8, 0x10, 0x18, 0x1B, 0x20, 0x23, 0x23, 0x27, 0x28, 0x2A, 0x2B, 0x2B, 0x2B, 0x2B, 0x2F, 0x30, 0x33, 0x33,
+    0x43, 0x63, 0x60, 0x6B, 0x83, 0xFFFB};
+
+/* stack: not one whose segment begins elsewhere, since what ends an instruction counts on the stack's segment */
+static uint16_t selector(bool stack)
+{
+    uint16_t found = percent(90) ? PICK(SELECTORS) : random64();
+    return found >> 3 == 15 || (stack && found >> 3 == 12) ? 0x2B : found; /* 15: its limit is the number of the CPU */
+}
+
+/* Not of the other width: programs of their own have those. */
+static uint16_t code_selector(void)
+{
+    uint16_t found = percent(50) ? (WIDE ? 0x33 : 0x23) : selector(false);
+    return found >> 3 == (WIDE ? 4 : 6) ? found ^ 0x50 : found;
+}
+
+static void poke(uintptr_t at, uint64_t value, int size)
+{
+    if (at >= MEMORY && at + size <= MEMORY_END) memcpy((void *)at, &value, size);
+}
+
+/* A selector in the operand of 16 bits. */
+static void operand(Instruction *i, uint16_t value)
+{
+    if (i->modrm < 0xC0) poke(i->target, value, 2);
+    else before.registers[(i->modrm & 7) | (i->rex & 1) << 3] = value | (percent(50) ? random64() << 16 : 0);
+}
+
+/* A far pointer in memory, mostly to what follows the instruction. */
+static void far_pointer(Instruction *i, uint8_t *address, uint16_t value)
+{
+    int size = operand_bytes(i);
+    poke(i->target, percent(80) ? (uintptr_t)address + i->length : random64(), size);
+    poke(i->target + size, value, 2);
+}
+
+/* What a far RET (count 2) and IRET (5) take from the stack: offset, selector, flags without TF, and in 64-bit mode stack pointer and its selector. */
+static void stacked(Instruction *i, uint8_t *address, int count)
+{
+    int size = operand_bytes(i);
+    uint64_t values[5] = {percent(85) ? (uintptr_t)address + i->length : vector(), code_selector() | random64() << 16, random64() & ~0x100ull,
+                          percent(50) ? integer() : before.registers[SP], selector(true)};
+    if (count == 5 && percent(10)) before.flags |= 0x4000; /* NT */
+    for (int k = 0; k < count; k++) poke(before.registers[SP] + k * size, values[k], size);
+}
+
 static void body(Instruction *i, char kind, uint8_t *address)
 {
     int word = i->operand_size && !(i->rex & 8) ? 2 : 4, reg = below(8);
@@ -258,8 +318,9 @@ static void body(Instruction *i, char kind, uint8_t *address)
         break;
     }
     case 'H': {
-        static const uint8_t USED[] = {0, 1, 6, 7};
+        static const uint8_t USED[] = {0, 1, 3, 5, 6, 7};
         modrm(i, i->opcode == 0xFF ? PICK(USED) : reg, memory, 0, address);
+        if (i->opcode == 0xFF && memory && (i->modrm & 0x38) != 0x38 && i->modrm >> 3 & 1) far_pointer(i, address, code_selector());
         break;
     }
     case 'b': immediate(i, 1); break;
@@ -273,6 +334,23 @@ static void body(Instruction *i, char kind, uint8_t *address)
     case 'e': put(i, below(256), 2); put(i, percent(70) ? 0 : below(256), 1); break;
     case 'o': put(i, place(i), i->address_size == WIDE ? 4 : i->address_size ? 2 : 8); break;
     case 'j': put(i, 5, 1); break;
+    case 'g': poke(before.registers[SP], selector(i->opcode == 0x17), WIDE ? 8 : 4); break;
+    case 'D': modrm(i, reg, memory, 0, address); operand(i, selector(reg == 2)); break;
+    case 'V': modrm(i, 4 + below(2), memory, 0, address); operand(i, selector(false)); break;
+    case 'W': modrm(i, reg, memory, 0, address); operand(i, selector(false)); break;
+    case 'L':
+        modrm(i, reg, memory || i->opcode >= 0xC4, 0, address);
+        far_pointer(i, address, selector(i->map == MAP_0F && i->opcode == 0xB2));
+        break;
+    case 'F': {
+        uintptr_t next = (uintptr_t)address + i->length + word + 2;
+        put(i, percent(80) ? next : random64(), word);
+        put(i, code_selector(), 2);
+        break;
+    }
+    case 'Q': put(i, 8 * below(8), 2); stacked(i, address, 2); break; /* few: AMD's processors touch the new top of the stack */
+    case 'R': stacked(i, address, 2); break;
+    case 'I': i->sets_flags = 0x244000; stacked(i, address, 5); break;
     case 'J': put(i, 5, WIDE || !i->operand_size ? 4 : 2); break;
     }
 }

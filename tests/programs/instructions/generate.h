@@ -15,6 +15,8 @@ typedef struct {
     uint8_t segment;
     int32_t immediate;        /* 8 bits, if it has one */
     uintptr_t undefined;      /* flags that the processor leaves undefined */
+    uintptr_t sets_flags;     /* flags beside those of arithmetic that are looked at */
+    uintptr_t target;         /* where its memory operand is */
 } Instruction;
 
 /* Fills `before` and the watched memory as well. */

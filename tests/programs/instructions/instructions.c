@@ -10,7 +10,7 @@ static void mix(uint64_t value) { digest = (digest ^ value) * 0x9E3779B97F4A7C15
 /* Forgets what is undefined. */
 static void normalise(const Instruction *i, int signal)
 {
-    after.flags &= 0xCD5 & ~i->undefined;
+    after.flags &= (0xCD5 | i->sets_flags) & ~i->undefined;
     after.floats.mxcsr &= 0xFFFF;
     after.floats.control &= 0x1F3F;
     if (signal == SIGFPE) after.floats.mxcsr &= ~0x20;
@@ -27,6 +27,8 @@ static void digest_all(const Instruction *i, const End *end, uintptr_t start)
     digest = 0;
     for (int r = 0; r < REGISTERS; r++) mix(after.registers[r]);
     mix(after.flags);
+    for (int r = 0; r < 6; r++) mix(after.selectors[r]);
+    for (int r = 0; r < 2; r++) mix(after.bases[r] == machine_fs ? 1 : after.bases[r]);
     const Floats *f = &after.floats;
     mix(f->control | (uint64_t)f->status << 16 | (uint64_t)f->tags << 32);
     mix(f->mxcsr);
@@ -53,6 +55,8 @@ static void print_registers(const State *s)
     static const char *const NAMES[] = {"ax", "cx", "dx", "bx", "sp", "bp", "si", "di", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"};
     for (int r = 0; r < REGISTERS; r++) printf("%s %llx\n", NAMES[r], (unsigned long long)s->registers[r]);
     printf("flags %llx\n", (unsigned long long)s->flags);
+    printf("es %x cs %x ss %x ds %x fs %x gs %x\n", s->selectors[0], s->selectors[1], s->selectors[2], s->selectors[3], s->selectors[4], s->selectors[5]);
+    for (int r = 0; r < 2; r++) printf("base %llx\n", s->bases[r] == machine_fs ? 1ull : (unsigned long long)s->bases[r]);
 }
 
 static void prepare(uint8_t *at, Instruction *i, uint64_t seed, uint64_t index)

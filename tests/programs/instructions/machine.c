@@ -11,6 +11,7 @@
 #include <ucontext.h>
 
 State before, after;
+uintptr_t machine_fs;
 uintptr_t machine_target, machine_stack; /* of the instruction; the stack pointer of machine_enter */
 static End end;
 void machine_enter(void);
@@ -37,6 +38,11 @@ __asm__(
     "mov machine_stack(%rip), %rsp\n"
     "pushf; pop after+128(%rip)\n"
     "fxsave after+136+8(%rip)\n"
+    "mov %es, after+656(%rip); mov %cs, after+660(%rip); mov %ss, after+664(%rip); mov %ds, after+668(%rip)\n"
+    "mov %fs, after+672(%rip); mov %gs, after+676(%rip)\n"
+    "rdfsbase %rax; mov %rax, after+680(%rip); rdgsbase %rax; mov %rax, after+688(%rip)\n"
+    "xor %eax, %eax; mov %eax, %ds; mov %eax, %es; mov %eax, %fs; mov %eax, %gs; mov $0x2b, %eax; mov %eax, %ss\n"
+    "mov machine_fs(%rip), %rax; wrfsbase %rax\n"
     ".globl machine_return\n"
     "machine_return:\n" /* after a signal, `after` is filled already */
     "mov machine_stack(%rip), %rsp\n"
@@ -56,9 +62,12 @@ __asm__(
     "mov before+16, %esp; mov before+20, %ebp; mov before+24, %esi; mov before+28, %edi\n"
     "jmp *machine_target\n"
     "machine_leave:\n"
-    "mov %eax, after; mov %ecx, after+4; mov %edx, after+8; mov %ebx, after+12\n"
-    "mov %esp, after+16; mov %ebp, after+20; mov %esi, after+24; mov %edi, after+28\n"
-    "mov machine_stack, %esp\n"
+    "mov %eax, %ss:after; mov %ecx, %ss:after+4; mov %edx, %ss:after+8; mov %ebx, %ss:after+12\n" /* any DS */
+    "mov %esp, %ss:after+16; mov %ebp, %ss:after+20; mov %esi, %ss:after+24; mov %edi, %ss:after+28\n"
+    "mov %ss:machine_stack, %esp\n"
+    "mov %ds, %eax; push %ss; pop %ds; mov %eax, after+572\n"
+    "mov %es, after+560; mov %cs, after+564; mov %ss, after+568; mov %fs, after+576; mov %gs, after+580\n"
+    "push %ss; pop %es; mov machine_fs, %gs; push $0; pop %fs\n"
     "pushf; pop after+32\n"
     "fxsave after+36+12\n"
     ".globl machine_return\n"
@@ -72,6 +81,7 @@ __asm__(
 const uint32_t machine_mxcsr = 0x1F80;
 void machine_return(void);
 _Static_assert(__builtin_offsetof(State, floats) == (WIDE ? 144 : 48), "the code above");
+_Static_assert(__builtin_offsetof(State, selectors) == (WIDE ? 656 : 560), "the code above");
 
 #ifdef __x86_64__
 static const int GREGS[REGISTERS] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI, REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
@@ -88,12 +98,19 @@ static void handler(int number, siginfo_t *info, void *context)
     after.flags = machine->gregs[REG_EFL];
     memcpy(&after.floats, (char *)machine->fpregs + LEGACY, sizeof after.floats);
     if (LEGACY) after.floats.status = *(uint32_t *)((char *)machine->fpregs + 4);
+    for (volatile int i = 0; i < 6; i++) after.selectors[i] = 0; /* EFLAGS.AC may be set: no memset */
+    after.bases[0] = after.bases[1] = 0;
     end = (End){number, info->si_code, (uintptr_t)info->si_addr, machine->gregs[PC]};
     __asm__ volatile("jmp machine_return");
 }
 
 void machine_start(void)
 {
+#ifdef __x86_64__
+    __asm__("rdfsbase %0" : "=r"(machine_fs));
+#else
+    __asm__("mov %%gs, %k0" : "=r"(machine_fs));
+#endif
     static char alternative[65536] __attribute__((aligned(16)));
     stack_t stack = {.ss_sp = alternative, .ss_size = sizeof alternative};
     sigaltstack(&stack, NULL);
@@ -121,11 +138,12 @@ void machine_close(uint8_t *code)
 int machine_exit(uint8_t *at)
 {
     uint8_t *end = (uint8_t *)((uintptr_t)at | (SLOT - 1)) + 1 - 8;
+    if (!WIDE) *at++ = 0x36; /* by SS: any DS */
     uintptr_t leave = (uintptr_t)machine_leave, there = WIDE ? end - at - 6 : (uintptr_t)end;
     memcpy(at, "\xff\x25", 2); /* jmp *address */
     memcpy(at + 2, &there, 4);
     memcpy(end, &leave, sizeof leave);
-    return 6;
+    return WIDE ? 6 : 7;
 }
 
 End machine_run(uint8_t *code)

@@ -27,12 +27,15 @@ typedef struct {
     uintptr_t registers[REGISTERS];
     uintptr_t flags;
     Floats floats;
+    uint32_t selectors[6];       /* ES CS SS DS FS GS; only found behind an instruction */
+    uintptr_t bases[2];          /* of FS and GS in 64-bit mode, likewise */
 } State;
 
 /* How it ended: signal 0 if the instruction was completed. */
 typedef struct { int signal, code; uintptr_t address, pc; } End;
 
 extern State before, after;
+extern uintptr_t machine_fs; /* the C library's base of FS, or selector of GS on i386 */
 
 /* Fixed addresses: the same natively and emulated. The page behind MEMORY_END is not mapped. */
 enum { MEMORY = 0x10000000, MEMORY_END = MEMORY + 0x2000, WATCHED = 1024, CODE = 0x20000000, SLOT = 64, SLOTS = 1024 };

@@ -31,13 +31,14 @@ static void refuse(void)
     substitute(1, 0x0B); /* 0f 0b  ud2 */
 }
 
-/* Reads ModRM, and what belongs to its memory operand; the ModRM. 16-bit addresses are left to the translator. */
+/* Reads ModRM, and what belongs to its memory operand; the ModRM. */
 static uint8_t operands(Decoder *d)
 {
     uint8_t modrm = core_next(d), mode = modrm >> 6, rm = modrm & 7;
-    unsigned displacement = mode == 1 ? 1 : mode == 2 || (mode == 0 && rm == 5) ? 4 : 0;
+    bool sixteen = d->address_size && !d->wide; /* addresses of 16 bits: no SIB */
+    unsigned displacement = mode == 1 ? 1 : mode == 2 || (mode == 0 && rm == (sixteen ? 6 : 5)) ? (sixteen ? 2 : 4) : 0;
     if (mode == 3) return modrm;
-    if (rm == 4 && (core_next(d) & 7) == 5 && mode == 0) displacement = 4;
+    if (!sixteen && rm == 4 && (core_next(d) & 7) == 5 && mode == 0) displacement = 4;
     while (displacement--) core_next(d);
     return modrm;
 }
@@ -100,7 +101,7 @@ static void look_at_0f(Decoder *d, Around *around)
     } else if (opcode == 0xB1) {
         around->cmpxchg = d->wide && !d->operand_size && !(d->rex & 8) && ((core_next(d) & 0xC7) != 0xC0 || d->rex & 1); /* eax is always equal to itself */
         return;
-    } else if (opcode == 0xC2 && (d->wide || !d->address_size)) { /* cmpps ...: the processor looks at three bits of the immediate */
+    } else if (opcode == 0xC2) { /* cmpps ...: the processor looks at three bits of the immediate */
         bool memory = operands(d) < 0xC0;
         core_now.aligned = memory && core_aligned_0f(opcode, column);
         uint8_t condition = core_next(d);

@@ -137,11 +137,11 @@ static void set_pointer(Env *env, uint64_t pointer)
     else env->regs[RSP] = (env->regs[RSP] & ~0xFFFFull) | (pointer & 0xFFFF);
 }
 
-static uint64_t pop(Env *env, uint64_t *pointer, unsigned size, uintptr_t pc)
+/* Element number `index` of what is to be popped. Which is read first shows in the address of a fault; processors begin with the last ones. */
+static uint64_t element(Env *env, unsigned index, unsigned size, uintptr_t pc)
 {
-    uint64_t at = stack_address(env, *pointer);
+    uint64_t at = stack_address(env, env->regs[RSP] + index * size);
     core_check_alignment(env, at, size, pc);
-    *pointer += size;
     return size == 8 ? core_load64(env, at, pc) : size == 4 ? core_load32(env, at, pc) : core_load16(env, at, pc);
 }
 
@@ -194,12 +194,12 @@ static void far_return(Env *env, int shift, int more)
         return;
     }
     unsigned size = 2 << shift;
-    uint64_t pointer = env->regs[RSP], target = pop(env, &pointer, size, HERE);
-    uint16_t selector = pop(env, &pointer, size, HERE);
+    uint16_t selector = element(env, 1, size, HERE);
+    uint64_t target = element(env, 0, size, HERE);
     if (!null(selector) && (selector & 3) != CPL) core_raise_error(env, VECTOR_GP, selector & ~3, HERE);
     Descriptor d = code_segment(env, selector, HERE);
     must_be_inside(env, d, target, HERE);
-    set_pointer(env, pointer + (uint16_t)more);
+    set_pointer(env, env->regs[RSP] + 2 * size + (uint16_t)more);
     enter(env, selector, d, target);
 }
 
@@ -212,18 +212,18 @@ static void interrupt_return(Env *env, int shift, int next)
     unsigned size = 2 << shift;
     bool wide = env->hflags & HF_CS64;
     if (env->eflags & NT) core_raise_error(env, VECTOR_GP, 0, HERE); /* a 64-bit kernel has no tasks to return to */
-    uint64_t pointer = env->regs[RSP], target = pop(env, &pointer, size, HERE);
-    uint16_t selector = pop(env, &pointer, size, HERE), stack_selector = 0;
-    uint64_t flags = pop(env, &pointer, size, HERE), new_pointer = 0;
+    uint64_t flags = element(env, 2, size, HERE), new_pointer = 0;
+    uint16_t selector = element(env, 1, size, HERE), stack_selector = 0;
+    uint64_t target = element(env, 0, size, HERE);
     if (wide) {
-        new_pointer = pop(env, &pointer, size, HERE);
-        stack_selector = pop(env, &pointer, size, HERE);
+        new_pointer = element(env, 3, size, HERE);
+        stack_selector = element(env, 4, size, HERE);
     }
     if (!null(selector) && (selector & 3) != CPL) core_raise_error(env, VECTOR_GP, selector & ~3, HERE);
     Descriptor d = code_segment(env, selector, HERE), s = {0, 0};
     if (wide) s = stack_segment(env, stack_selector, HERE);
     must_be_inside(env, d, target, HERE);
-    if (!wide) set_pointer(env, pointer);
+    if (!wide) set_pointer(env, env->regs[RSP] + 3 * size);
     enter(env, selector, d, target);
     if (wide) {
         place(env, SS, stack_selector, s);
