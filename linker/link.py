@@ -25,7 +25,8 @@ from uselib.linker.passes.machines import RELOCATIONS
 from uselib.linker.passes.model import InputSection, OutputSection
 from uselib.linker.passes.output_symbols import OrdinarySymbols, OutputSymbols, ordinary_symbols, symbol_rows
 from uselib.linker.passes.provided import provide, settle_symbols
-from uselib.linker.passes.resolve import Resolution, resolve
+from uselib.linker.passes.resolution import Resolution
+from uselib.linker.passes.resolve import resolve
 from uselib.linker.passes.scan import OddRelocations, odd_relocations, scan
 from uselib.linker.passes.synthetic import allocate_commons, fill_eh_frame_header, requested_sections, seal
 from uselib.linker.passes.thread_local import report_mismatches

@@ -126,6 +126,8 @@ _VALUES = {
     "oformat": "oformat",
     "rpath_link": "rpath-link",
     "exclude_libs": "exclude-libs",
+    "plugin": "plugin",
+    "plugin_word": "plugin-opt",
 }
 # accepted, because compilers pass them and there is nothing to do for them
 _IGNORED_FLAGS = (
@@ -135,7 +137,7 @@ _IGNORED_FLAGS = (
     "warn-rwx-segments no-warn-rwx-segments warn-section-align no-warn-mismatch "
     "no-warn-search-mismatch no-keep-memory reduce-memory-overheads threads no-threads"
 ).split()
-_IGNORED_VALUES = ("plugin plugin-opt O G A sort-section icf").split()
+_IGNORED_VALUES = ("O G A sort-section icf").split()
 # what is not done: remedy -> names
 _REFUSED_FLAGS = {
     "gdb makes the index: gdb-add-index PROGRAM, or `set index-cache enabled on`": "gdb-index",

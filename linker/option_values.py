@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from uselib.linker.errors import Diagnostic, UsageError
 from uselib.linker.option_table import Z_IGNORED, Z_KEPT
-from uselib.linker.options import EMULATIONS, FORMATS, SCHEMES, InputArgument, InputGroup
+from uselib.linker.options import EMULATIONS, FORMATS, SCHEMES, InputArgument, InputGroup, PluginOptions
 from uselib.linker.quick_dataclass import dataclass, field
 
 
@@ -247,7 +247,21 @@ def _exclude_libs(line: CommandLine, _option: str, value: str) -> None:
         line.add("exclude_libs", name)
 
 
+def _plugin(line: CommandLine, _option: str, value: str) -> None:
+    line.add("plugins", PluginOptions(value))
+
+
+def _plugin_word(line: CommandLine, option: str, value: str) -> None:
+    plugins = line.lists.get("plugins")
+    last = plugins[-1] if plugins else None
+    if plugins is None or not isinstance(last, PluginOptions):
+        raise bad_option(option, "no -plugin before it")
+    plugins[-1] = PluginOptions(last.path, (*last.options, value))
+
+
 _HANDLERS: dict[str, Callable[[CommandLine, str, str], None]] = {
+    "plugin": _plugin,
+    "plugin_word": _plugin_word,
     "library": lambda line, _, value: line.input(value, library=True),
     "emulation": _emulation,
     "script": _script,

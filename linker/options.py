@@ -28,6 +28,14 @@ class InputGroup:
 
 
 @dataclass(frozen=True)
+class PluginOptions:
+    """-plugin FILE, with the -plugin-opt words behind it."""
+
+    path: str
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Options:
     """What to link and how. Addresses are None where the machine's default holds."""
 
@@ -111,7 +119,13 @@ class Options:
     auxiliary: tuple[str, ...] = ()
     old_dtags: bool = False  # DT_RPATH in place of DT_RUNPATH
     no_dynamic_linker: bool = False
+    plugins: tuple[PluginOptions, ...] = ()
     keywords: frozenset[str] = frozenset()  # of -z, those that the dynamic linker is told of; also norelro, notext
+
+    def arguments(self) -> list[InputArgument]:
+        """The inputs, those of groups among them."""
+        groups = [item.members if isinstance(item, InputGroup) else (item,) for item in self.inputs]
+        return [argument for members in groups for argument in members]
 
 
 EMULATIONS = {

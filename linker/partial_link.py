@@ -38,7 +38,8 @@ from uselib.linker.passes.output_symbols import OutputSymbol
 from uselib.linker.passes.properties import NAME as PROPERTIES
 from uselib.linker.passes.properties import property_section
 from uselib.linker.passes.provided import Provided, provide_defsym, settle_symbols
-from uselib.linker.passes.resolve import Resolution, resolve
+from uselib.linker.passes.resolution import Resolution
+from uselib.linker.passes.resolve import resolve
 from uselib.linker.passes.synthetic import allocate_commons, build_id_section, seal
 from uselib.linker.passes.writer import complete, contents
 from uselib.linker.quick_dataclass import dataclass

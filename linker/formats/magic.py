@@ -40,6 +40,11 @@ def is_coff(data: Bytes) -> bool:
     return 0 < count < _COFF_SECTIONS and optional in _COFF_OPTIONAL and not flags & 0x8000
 
 
+def is_bitcode(data: Bytes) -> bool:
+    """Whether it is LLVM's intermediate code, with or without a wrapper (LLVM, "Bitcode File Format")."""
+    return bytes(data[:4]) in (b"BC\xc0\xde", b"\xde\xc0\x17\x0b")
+
+
 def is_textbook(data: Bytes) -> bool:
     """Whether its first line is that of an object, program or shared library of the textbook."""
     return bytes(data[:5]) == b"LINK\n"

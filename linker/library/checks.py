@@ -10,7 +10,7 @@ from uselib.linker.image import Identity
 from uselib.linker.library.exports import Exports, place_of
 from uselib.linker.library.layout import Placed
 from uselib.linker.passes.model import InputSection, InputStub, ObjectFile
-from uselib.linker.passes.resolve import Resolution
+from uselib.linker.passes.resolution import Resolution
 
 # Sections that run before main or at exit by their place in the program's .init, and so cannot be in a library.
 _INIT_SECTIONS = {

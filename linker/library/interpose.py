@@ -30,7 +30,7 @@ from uselib.linker.library import jump_table
 from uselib.linker.library.exports import is_function
 from uselib.linker.library.specification import Specification
 from uselib.linker.passes.model import UNDEFINED, Symbol
-from uselib.linker.passes.resolve import Resolution
+from uselib.linker.passes.resolution import Resolution
 from uselib.linker.quick_dataclass import dataclass
 
 THUNK_SIZE = 8

@@ -51,7 +51,7 @@ from uselib.linker.passes.layout import Layout
 from uselib.linker.passes.model import UNDEFINED, InputSection, InputStub, ObjectFile, Symbol
 from uselib.linker.passes.output_symbols import OutputSymbol
 from uselib.linker.passes.relocations import Needs
-from uselib.linker.passes.resolve import Resolution
+from uselib.linker.passes.resolution import Resolution
 from uselib.linker.quick_dataclass import replace
 
 # A library does not run the program's initialisers: start-up runs the library's own from its header (LibraryHeader). # A C library's start-up

@@ -34,7 +34,7 @@ from uselib.linker.passes.output_symbols import OutputSymbol, OutputSymbols
 from uselib.linker.passes.properties import wants_ibt
 from uselib.linker.passes.provided import TLS_BASE
 from uselib.linker.passes.relocations import Applying, MachineRelocations, Needs
-from uselib.linker.passes.resolve import Resolution
+from uselib.linker.passes.resolution import Resolution
 from uselib.linker.passes.scan import OddRelocations
 from uselib.linker.passes.symbol_values import PltPlaces
 

@@ -39,7 +39,7 @@ from uselib.linker.passes.dynamic_symbols import DynamicPlan
 from uselib.linker.passes.dynamic_tables import DynamicTables, bound_late
 from uselib.linker.passes.layout import Layout
 from uselib.linker.passes.model import InputSection, OutputSection, Symbol
-from uselib.linker.passes.resolve import Resolution
+from uselib.linker.passes.resolution import Resolution
 
 DT = {
     "NULL": 0, "NEEDED": 1, "PLTRELSZ": 2, "PLTGOT": 3, "HASH": 4, "STRTAB": 5, "SYMTAB": 6, "RELA": 7, "RELASZ": 8, "RELAENT": 9,

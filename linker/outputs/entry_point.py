@@ -6,7 +6,7 @@ from uselib.linker.errors import Diagnostic, error
 from uselib.linker.options import Options
 from uselib.linker.passes.layout import Layout
 from uselib.linker.passes.model import UNDEFINED
-from uselib.linker.passes.resolve import Resolution
+from uselib.linker.passes.resolution import Resolution
 
 
 def program_entry(resolution: Resolution, layout: Layout, options: Options) -> int:

@@ -20,7 +20,7 @@ from uselib.linker.passes.layout import Layout, LayoutPolicy
 from uselib.linker.passes.model import InputSection, Symbol
 from uselib.linker.passes.output_symbols import OutputSymbol, OutputSymbols
 from uselib.linker.passes.relocations import Applying, MachineRelocations, Needs
-from uselib.linker.passes.resolve import Resolution
+from uselib.linker.passes.resolution import Resolution
 from uselib.linker.passes.scan import OddRelocations
 from uselib.linker.passes.symbol_values import PlainSymbols, SymbolPolicy
 from uselib.linker.passes.writer import complete

@@ -8,7 +8,7 @@ from uselib.linker.outputs.kind import OutputKind
 from uselib.linker.outputs.program_layout import ProgramLayout, executable_stack
 from uselib.linker.passes.layout import Layout, LayoutPolicy
 from uselib.linker.passes.model import InputSection
-from uselib.linker.passes.resolve import Resolution
+from uselib.linker.passes.resolution import Resolution
 
 
 class ProgramOutput(OutputKind):

@@ -29,7 +29,7 @@ from uselib.linker.options import Options
 from uselib.linker.passes.layout import Layout, Placement, align, default_place, note_headers
 from uselib.linker.passes.model import InputSection, OutputSection
 from uselib.linker.passes.properties import NAME as PROPERTIES
-from uselib.linker.passes.resolve import Resolution
+from uselib.linker.passes.resolution import Resolution
 from uselib.linker.quick_dataclass import dataclass, field
 
 # Order of output sections. Those not listed go by their flags, behind the listed ones of the same kind.

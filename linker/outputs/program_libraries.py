@@ -15,7 +15,7 @@ from uselib.linker.options import Options
 from uselib.linker.passes.definitions import define
 from uselib.linker.passes.layout import Layout
 from uselib.linker.passes.model import UNDEFINED, InputSection, InputStub, ObjectFile, Symbol
-from uselib.linker.passes.resolve import Resolution
+from uselib.linker.passes.resolution import Resolution
 
 LIBRARIES = "_SHARED_LIBRARIES"
 PATH = "_SHARED_LIBRARY_PATH"

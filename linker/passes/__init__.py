@@ -4,7 +4,8 @@ model.py        the data of a link: object files, sections, symbols, output sect
 
 libraries.py    finding and opening archives and stub libraries; linker_scripts.py: text files that name inputs
 inputs.py       an object file's records, checked; object_formats.py: objects of other formats become ELF here
-resolve.py      which files take part; definitions.py: which definition a name has; commons.py: tentative definitions
+resolve.py      which files take part; resolution.py: what it finds out; definitions.py: which definition a name has;
+                commons.py: tentative definitions
 shared_inputs.py  shared objects: what they offer, which are needed; shared_dependencies.py: what they need and refer to
 provided.py     symbols that the linker defines
 gc.py, eh_frame.py  --gc-sections; unwind tables without the entries of discarded code

@@ -31,7 +31,7 @@ from uselib.linker.passes.output_symbols import (
     global_row,
     ordinary_symbols,
 )
-from uselib.linker.passes.resolve import Resolution
+from uselib.linker.passes.resolution import Resolution
 
 if TYPE_CHECKING:
     from uselib.linker.passes.columns import Array

@@ -6,7 +6,7 @@ from uselib.linker.formats.elf import SHF_ALLOC, SHF_WRITE, SHT_NOBITS, SHT_PROG
 from uselib.linker.passes.dynamic_scan import DynamicNeeds
 from uselib.linker.passes.dynamic_symbols import DynamicPlan
 from uselib.linker.passes.model import STRONG, DynamicBinding, InputSection, Symbol
-from uselib.linker.passes.resolve import Resolution
+from uselib.linker.passes.resolution import Resolution
 
 
 def place_copies(needs: DynamicNeeds, resolution: Resolution, plan: DynamicPlan, relro: bool) -> None:

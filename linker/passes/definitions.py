@@ -7,7 +7,7 @@ replaces one in a stub library; the pair is recorded as a conflict, since the li
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from uselib.linker.errors import Diagnostic
 from uselib.linker.formats import elf
@@ -39,7 +39,8 @@ class Definitions:
         self.conflicts: dict[str, tuple[str, ObjectFile | None, InputStub]] = {}
         self.problems: list[Diagnostic] = []
         self.warnings: list[Diagnostic] = []
-        self._comdat: dict[str, ObjectFile] = {}
+        self.groups: dict[str, ObjectFile] = {}  # COMDAT signatures, and the file whose copy stays
+        self._required: set[str] = set()  # by the command line
         self._wrap = {name: f"__wrap_{name}" for name in options.wrap}
         self._wrap |= {f"__real_{name}": name for name in options.wrap}
 
@@ -53,6 +54,7 @@ class Definitions:
     def require(self, name: str) -> None:
         """-u NAME: an undefined reference from the command line."""
         symbol = self.symbol(name)
+        self._required.add(name)
         symbol.referenced = symbol.strong_reference = True
         if symbol.rank == UNDEFINED:
             self.undefined[name] = None
@@ -73,8 +75,27 @@ class Definitions:
                 self._discard(file, section.name, [section.index])
         self._add_symbols(file)
 
+    def forget(self, gone: Sequence[ObjectFile], files: Iterable[ObjectFile]) -> None:
+        """Takes back the definitions and references of some files; `files` are those that stay."""
+        numbers, touched = set(map(id, gone)), {id(symbol) for file in gone for symbol in file.globals}
+        for symbol in [symbol for symbol in self.symbols.values() if id(symbol) in touched]:
+            if id(symbol.file) in numbers:
+                symbol.rank, symbol.file, symbol.section = UNDEFINED, None, None
+                symbol.value = symbol.size = symbol.alignment = symbol.type = symbol.binding = 0
+                self.commons.pop(symbol.name, None)
+            self.undefined.pop(symbol.name, None)
+            symbol.referenced = symbol.strong_reference = symbol.name in self._required
+            if symbol.rank == UNDEFINED and symbol.name in self._required:
+                self.undefined[symbol.name] = None
+        for file in files:
+            rows = zip(file.symbol_rows(file.first_global), file.globals, strict=True)
+            for (_, info, _, section, _, _), symbol in rows:
+                if id(symbol) in touched and (not section or section in file.discarded):
+                    self._refer(symbol, info, file.stub is None)
+        self.groups = {signature: file for signature, file in self.groups.items() if id(file) not in numbers}
+
     def _discard(self, file: ObjectFile, signature: str, members: list[int]) -> None:
-        if self._comdat.setdefault(signature, file) is not file:
+        if self.groups.setdefault(signature, file) is not file:
             file.discarded.update(members)
             for member in members:
                 file.sections[member] = None

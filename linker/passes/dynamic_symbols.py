@@ -11,7 +11,6 @@ After this pass these do not change; what the symbols need (GOT, PLT, copies) is
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 
 from uselib.linker.errors import Diagnostic, LinkError
 from uselib.linker.formats.elf import (
@@ -28,8 +27,8 @@ from uselib.linker.options import Options
 from uselib.linker.passes import native
 from uselib.linker.passes.libraries import read_file
 from uselib.linker.passes.model import UNDEFINED, DynamicBinding, Symbol
-from uselib.linker.passes.resolve import Resolution
-from uselib.linker.passes.version_script import VersionScript, parse_version_script
+from uselib.linker.passes.resolution import Resolution
+from uselib.linker.passes.version_script import VersionScript, combined
 from uselib.linker.quick_dataclass import dataclass, field
 
 FUNCTIONS = (STT_FUNC, STT_GNU_IFUNC)
@@ -52,7 +51,7 @@ def dynamic_plan(resolution: Resolution, options: Options) -> DynamicPlan:
     shared = options.shape == "shared"
     interpreter = not options.no_dynamic_linker and not shared
     texts = [_text(path, options) for path in options.version_scripts] + resolution.version_scripts
-    return DynamicPlan(shared, bool(options.shape), interpreter, _script(texts))
+    return DynamicPlan(shared, bool(options.shape), interpreter, combined(texts))
 
 
 def decide(plan: DynamicPlan, resolution: Resolution, options: Options) -> None:
@@ -99,11 +98,6 @@ def _text(path: str, options: Options) -> tuple[str, str]:
     return read_file(path).decode("utf-8", "replace"), path
 
 
-def _script(texts: Iterable[tuple[str, str]]) -> VersionScript | None:
-    nodes = [node for text, where in texts for node in parse_version_script(text, where).nodes]
-    return VersionScript(tuple(nodes)) if nodes else None
-
-
 def _import(symbol: Symbol, plan: DynamicPlan, options: Options) -> None:
     """A weak reference that nobody defines stays weak for the dynamic linker, if there is one."""
     dynamic = symbol.dynamic
@@ -132,10 +126,10 @@ class _Exports:
         self._plan, self._options = plan, options
         lists = [_text(path, options) for path in options.dynamic_lists]
         lists += [(_LISTS[kind], f"--dynamic-list-cpp-{kind}") for kind in options.list_kinds if kind in _LISTS]
-        self._listed, self._data = _script(lists), "data" in options.list_kinds
+        self._listed, self._data = combined(lists), "data" in options.list_kinds
         own = [_text(path, options) for path in options.export_lists]
         own += [(f"{{ {symbol}; }};", "--export-dynamic-symbol") for symbol in options.export_symbols]
-        self._own = _script(own)
+        self._own = combined(own)
         self._names = resolution.symbols
         self._excluded = frozenset(options.exclude_libs)
         self._defined_by_options = {name for name, _ in resolution.defsym}

@@ -13,7 +13,7 @@ from operator import attrgetter
 
 from uselib.linker.formats.elf import RESERVED, SHN_UNDEF, ElfRelocation
 from uselib.linker.passes.model import InputSection, ObjectFile
-from uselib.linker.passes.resolve import Resolution
+from uselib.linker.passes.resolution import Resolution
 from uselib.linker.quick_dataclass import dataclass
 
 NAME = ".eh_frame"

@@ -16,7 +16,7 @@ from uselib.linker.passes.layout import Layout
 from uselib.linker.passes.model import InputSection
 from uselib.linker.passes.output_symbols import SymbolList, SymbolRows, global_row
 from uselib.linker.passes.relocations import Applying, Site
-from uselib.linker.passes.resolve import Resolution
+from uselib.linker.passes.resolution import Resolution
 
 _X86_64_PC32, _X86_64_32S, _X86_64_GOTPCRELX = 2, 11, (41, 42)
 _386_32, _386_PC32, _386_GOTOFF, _386_GOT32X = 1, 2, 9, 43

@@ -15,7 +15,7 @@ from uselib.linker.formats.elf import (
     SHT_PREINIT_ARRAY,
 )
 from uselib.linker.passes.model import InputSection, Symbol
-from uselib.linker.passes.resolve import Resolution
+from uselib.linker.passes.resolution import Resolution
 
 _KEPT_TYPES = frozenset((SHT_INIT_ARRAY, SHT_FINI_ARRAY, SHT_PREINIT_ARRAY, SHT_NOTE))
 _KEPT_NAMES = (".init", ".fini", ".ctors", ".dtors", ".jcr", ".lib", ".init_array", ".fini_array", ".preinit_array")

@@ -142,11 +142,16 @@ def _add_sections(file: ObjectFile, used: set[int]) -> None:
             lto |= not empty and name.startswith(".gnu.lto_")
         elif not empty:
             sections[index] = _section(file, index, name)
-    if lto and not any(s is not None and s.flags & SHF_EXECINSTR and s.size for s in sections):
-        raise elf.bad(
-            file.where, "holds link-time-optimisation data only", "compile with -fno-lto or -ffat-lto-objects"
-        )
+    if lto:
+        code = any(s is not None and s.flags & SHF_EXECINSTR and s.size for s in sections)
+        file.link_time = "also" if code else "only"
     file.sections = sections
+
+
+def refuse_link_time(where: str) -> None:
+    """An object that only its compiler can read, which has not given a plugin, or that does not want it. Raises FormatError."""
+    remedy = "link by the compiler that made it, which passes -plugin; or compile with -fno-lto or -ffat-lto-objects"
+    raise elf.bad(where, "holds link-time-optimisation data only", remedy)
 
 
 def _section(file: ObjectFile, index: int, name: str) -> InputSection:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable
 
 from uselib.linker import reading
 from uselib.linker.errors import error
-from uselib.linker.formats import ar
+from uselib.linker.formats import ar, elf
 from uselib.linker.formats.library_names import LIBRARY_NAME
 from uselib.linker.formats.magic import TEXTBOOK_MAP
+from uselib.linker.image import Machine
 from uselib.linker.options import InputArgument, Options
 from uselib.linker.passes.inputs import read_object
 from uselib.linker.passes.linker_scripts import parse_script
@@ -34,6 +35,7 @@ class InputLibrary:
     load: Callable[[int], tuple[str, memoryview]]  # FILE(MEMBER) and content, by key
     stub: InputStub | None
     taken: set[int] = field(default_factory=set)
+    place: Callable[[int], tuple[str, int, int]] | None = None  # a member's file, offset and size, by key
 
 
 def read_file(path: str) -> bytes:
@@ -60,6 +62,10 @@ def archive_library(data: bytes, where: str) -> InputLibrary:
             return name, memoryview(read_file(member.path))
         return name, view[member.start : member.start + member.size]
 
+    def place(key: int) -> tuple[str, int, int]:
+        member = archive.member(key)
+        return (member.path, 0, member.size) if member.path else (where, member.start, member.size)
+
     def keys() -> list[int]:
         return [member.header for member in archive.members()[stub_text is not None :]]
 
@@ -67,7 +73,7 @@ def archive_library(data: bytes, where: str) -> InputLibrary:
     if index is None:
         index = [(name, key) for key in keys() for name in _defined_names(*load(key))]
     stub = _stub(where, stub_text, index) if stub_text is not None else None
-    return InputLibrary(where, index, keys, load, stub)
+    return InputLibrary(where, index, keys, load, stub, place=place)
 
 
 def text_library(data: bytes, where: str) -> InputLibrary:
@@ -140,6 +146,16 @@ def object_library(data: memoryview, where: str) -> InputLibrary:
     return InputLibrary(where, index, lambda: [0], lambda _: (where, data), None)
 
 
+def machine_of(libraries: Iterable[InputLibrary]) -> Machine | None:
+    """The machine of the first object in a library, for a link that takes none of their members."""
+    for library in libraries:
+        for key in library.all_keys():
+            where, data = library.load(key)
+            if (found := as_elf(data, where)) is not None:
+                return elf.identify(found, where)[0]
+    return None
+
+
 class Finder:
     """Where inputs are looked for: -L, --sysroot and --scheme."""
 
@@ -149,6 +165,10 @@ class Finder:
         self.version_scripts: list[tuple[str, str]] = []  # of linker scripts: text, place
         self.assignments: list[tuple[str, str]] = []  # of linker scripts: symbol, expression
         self.read: list[str] = []  # every file that was read, in order
+
+    def search(self, directory: str) -> None:
+        """Looks for libraries there too, after all others."""
+        self._searched.append(directory)
 
     def directories(self) -> list[str]:
         """-L directories, `=` and `$SYSROOT` replaced by the sysroot, then those of scripts."""
@@ -179,6 +199,12 @@ class Finder:
             f"no {' or '.join(names)} in the library directories",
             remedy=f"there is only lib{name}.so: link with -static" if dynamic else "give its place with -L",
         )
+
+    def script_text(self, path: str) -> tuple[str, str]:
+        """A version script, which is looked for in the library directories too: its text and its place. Raises LinkError."""
+        if not os.path.exists(path) and not os.path.isabs(path):
+            path = _first(self.directories(), [path]) or path
+        return read_file(path).decode("utf-8", "replace"), path
 
     def dependency(self, file_name: str, user: InputStub) -> str | None:
         """The stub library of `file_name` (libc_s.4.0.0), which `user` depends on: under -L, or beside the user."""

@@ -285,6 +285,7 @@ class ObjectFile:
     groups: list[tuple[str, list[int]]]  # COMDAT: signature, members
     sections: list[InputSection | None] = field(default_factory=list)  # by section index; None: no part of the link
     executable_stack: bool = False
+    link_time: str = ""  # "also", "only": whether it has data for link-time optimisation, beside code or alone
     globals: list[Symbol] = field(default_factory=list)  # resolve: by symbol index - first_global
     discarded: set[int] = field(
         default_factory=set

@@ -18,7 +18,7 @@ from uselib.linker.passes.output_symbols import (
     local_rows,
     ordinary_symbols,
 )
-from uselib.linker.passes.resolve import Resolution
+from uselib.linker.passes.resolution import Resolution
 
 
 class NativeSymbols:

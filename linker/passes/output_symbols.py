@@ -27,7 +27,7 @@ from uselib.linker.options import Options
 from uselib.linker.passes.layout import Layout
 from uselib.linker.passes.libraries import read_file
 from uselib.linker.passes.model import UNDEFINED, ObjectFile, Symbol
-from uselib.linker.passes.resolve import Resolution
+from uselib.linker.passes.resolution import Resolution
 
 
 class OutputSymbol(NamedTuple):

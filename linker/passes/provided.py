@@ -21,7 +21,7 @@ from uselib.linker.passes.definitions import define
 from uselib.linker.passes.eh_frame import HEADER
 from uselib.linker.passes.layout import Layout
 from uselib.linker.passes.model import UNDEFINED, OutputSection, Symbol
-from uselib.linker.passes.resolve import Resolution
+from uselib.linker.passes.resolution import Resolution
 from uselib.linker.quick_dataclass import dataclass, field
 
 

@@ -8,60 +8,39 @@ searched until nothing new is taken. After this pass there are no more files, an
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from uselib.linker.errors import Diagnostic, LinkError, ToolError, error
 from uselib.linker.formats import ar, elf
-from uselib.linker.formats.elf import (
-    SHF_ALLOC,
-)
 from uselib.linker.formats.library_names import NEEDS_PREFIX
-from uselib.linker.formats.magic import is_textbook_library
+from uselib.linker.formats.magic import is_bitcode, is_textbook_library
 from uselib.linker.formats.shared_object import is_shared, read_shared_object
 from uselib.linker.image import Machine
 from uselib.linker.options import InputArgument, InputGroup, Options
 from uselib.linker.passes import commons
 from uselib.linker.passes.definitions import Definitions
-from uselib.linker.passes.inputs import read_object
+from uselib.linker.passes.inputs import read_object, refuse_link_time
 from uselib.linker.passes.libraries import (
     Finder,
     InputLibrary,
     archive_library,
     directory_library,
+    machine_of,
     object_library,
     read_file,
     text_library,
 )
-from uselib.linker.passes.model import InputSection, InputStub, ObjectFile, SharedInput, Symbol
+from uselib.linker.passes.model import InputStub, ObjectFile
 from uselib.linker.passes.object_formats import as_elf
+from uselib.linker.passes.resolution import Resolution, is_large
 from uselib.linker.passes.shared_inputs import SharedInputs
-from uselib.linker.quick_dataclass import dataclass, field, replace
+from uselib.linker.quick_dataclass import replace
 from uselib.linker.versions import library_name
 
-MANY = 1 << 17  # symbols and relocations: above it they are taken in columns (columns.py)
+if TYPE_CHECKING:
+    from uselib.linker.lto.compilation import LinkTimeFiles
 
-
-@dataclass
-class Resolution:
-    """The files and symbols of a link. Files in link order; symbols in order of first appearance."""
-
-    machine: Machine
-    files: list[ObjectFile]
-    symbols: dict[str, Symbol]
-    stubs: list[InputStub]  # those of which a member was taken
-    conflicts: list[tuple[str, ObjectFile | None, InputStub]]  # defined by the program and by a stub library
-    warnings: list[Diagnostic] = field(default_factory=list)
-    traced: list[str] = field(default_factory=list)
-    large: bool = False  # more than MANY symbols and relocations
-    shared: list[SharedInput] = field(default_factory=list)  # shared objects, in the order of the command line
-    version_scripts: list[tuple[str, str]] = field(default_factory=list)  # of linker scripts: text, place
-    defsym: list[tuple[str, str]] = field(
-        default_factory=list
-    )  # --defsym and those of linker scripts: symbol, expression
-    read: list[str] = field(default_factory=list)  # the files that were read, in order
-
-    def allocated(self) -> list[InputSection]:
-        """Live sections of the inputs that will be in memory."""
-        return [s for f in self.files for s in f.sections if s is not None and s.live and s.flags & SHF_ALLOC]
+_BITCODE = "link with clang -flto, which passes -plugin; or compile with -fno-lto"
 
 
 class Resolver:
@@ -70,7 +49,7 @@ class Resolver:
     def __init__(self, options: Options) -> None:
         self._options = options
         self.shared = SharedInputs()
-        self.table = Definitions(options, self.shared, any(map(self._takes_shared, _arguments(options))))
+        self.table = Definitions(options, self.shared, any(map(self._takes_shared, options.arguments())))
         self.problems, self.warnings = self.table.problems, self.table.warnings
         self.machine = options.machine
         self.files: list[ObjectFile] = []
@@ -79,10 +58,19 @@ class Resolver:
         self.finder = Finder(options)
         self._data: dict[tuple[str, int], frozenset[str]] = {}  # of members of libraries: _has_data
         self._scripts: list[str] = []  # being read, outermost first
+        self._link_time: LinkTimeFiles | None = None
+        self._offers_all = bool(options.plugins) and options.shape == "relocatable"  # gcc's counts the others
 
-    def add_object(self, data: memoryview, where: str, stub: InputStub | None = None) -> None:
-        """Takes an object file into the link."""
+    def add_object(
+        self, data: memoryview, where: str, stub: InputStub | None = None, place: tuple[str, int, int] | None = None
+    ) -> None:
+        """Takes an object file into the link. place: its file, offset there and size."""
         file = read_object(data, where, stub)
+        if file.link_time or self._offers_all:
+            claimed = self._claim(where, place, file.elf.machine)
+            if claimed is None and file.link_time == "only":
+                refuse_link_time(where)
+            file = claimed or file
         if self.machine is None:
             self.machine = file.elf.machine
         elif file.elf.machine is not self.machine:
@@ -100,6 +88,48 @@ class Resolver:
         if self._options.trace:
             self.traced.append(where)
         self.table.add(file)
+
+    def add_bitcode(self, where: str, place: tuple[str, int, int] | None) -> None:
+        """Takes a file of LLVM's intermediate code."""
+        file = self._claim(where, place, self.machine or Machine.X86_64)
+        if file is None:
+            raise error(where, "LLVM's intermediate code, of link-time optimisation", remedy=_BITCODE)
+        self.files.append(file)
+        self.table.add(file)
+
+    def _claim(self, where: str, place: tuple[str, int, int] | None, machine: Machine) -> ObjectFile | None:
+        """What stands for a file of link-time optimisation, if a plugin claims it."""
+        if not self._options.plugins or place is None:
+            return None
+        if self._link_time is None:
+            from uselib.linker.lto.compilation import LinkTimeFiles  # only for such files
+
+            self._link_time = LinkTimeFiles(self._options, self.table, self.shared, self.finder)
+        known = self._link_time
+        return known.claim(where, place, machine) if not known.compiled else None
+
+    def compile_link_time(self) -> None:
+        """All files are read: those of link-time optimisation become objects, where the first of them was."""
+        known = self._link_time
+        if known is None:
+            return
+        try:
+            if self.problems or not known.files:
+                return
+            gone = set(map(id, known.files))
+            position = next(n for n, file in enumerate(self.files) if id(file) in gone)
+            self.files = [file for file in self.files if id(file) not in gone]
+            found, count = known.compile(self.files), len(self.files)
+            for path in found.files:
+                self.add_object(memoryview(read_file(path)), path)
+            self.files = [*self.files[:position], *self.files[count:], *self.files[position:count]]
+            for directory in found.directories:
+                self.finder.search(directory)
+            for name in found.libraries:
+                self.take(InputArgument(name, library=True, as_needed=True))
+            self._take_group(self.libraries)
+        finally:
+            known.close()
 
     # -- files -----------------------------------------------------------------------------------------------------
 
@@ -141,7 +171,10 @@ class Resolver:
                     elif argument.lazy:
                         return [object_library(found, path)]
                     else:
-                        self.add_object(found, path)
+                        self.add_object(found, path, None, (path, 0, len(found)))
+                    return []
+                if is_bitcode(data):
+                    self.add_bitcode(path, (path, 0, len(data)))
                     return []
                 if is_textbook_library(data):
                     self._libraries[key] = text_library(data, path)
@@ -251,9 +284,11 @@ class Resolver:
             return
         library.taken.add(key)
         where, data = library.load(key)
-        found = as_elf(data, where)
+        found, place = as_elf(data, where), library.place(key) if library.place is not None else None
         if found is not None:
-            self.add_object(found, where, library.stub)
+            self.add_object(found, where, library.stub, place)
+        elif is_bitcode(data):
+            self.add_bitcode(where, place)
         elif where.endswith(f"({ar.BSD_INDEX})"):  # the index of an old archive
             return
         else:
@@ -304,14 +339,10 @@ class Resolver:
                 return library
         raise error(path, f"is not the stub library of {file_name}, which {user.where} depends on")
 
-    def machine_of_libraries(self) -> Machine | None:
-        """The machine of the first object in an archive, for a link that takes none of its members."""
-        for library in self._libraries.values():
-            for key in library.all_keys():
-                where, data = library.load(key)
-                if (found := as_elf(data, where)) is not None:
-                    return elf.identify(found, where)[0]
-        return None
+    @property
+    def libraries(self) -> list[InputLibrary]:
+        """All that were opened, in the order of the command line."""
+        return list(self._libraries.values())
 
     @property
     def stubs(self) -> list[InputStub]:
@@ -338,13 +369,14 @@ def resolve(options: Options, list_dependencies: bool = True) -> Resolution:
             resolver.add_dependencies(list_dependencies)
         except ToolError as failure:
             resolver.problems += failure.diagnostics
+    resolver.compile_link_time()
     if not resolver.problems:
         resolver.check_shared()
     if resolver.problems:
         raise LinkError(*dict.fromkeys(resolver.problems))
     resolver.shared.settle_versions(resolver.table.symbols, resolver.files)
     resolver.shared.bind(resolver.table.symbols)
-    machine = resolver.machine or resolver.machine_of_libraries()
+    machine = resolver.machine or machine_of(resolver.libraries)
     if machine is None:
         raise error("ld", "no input files")
     for stub in resolver.stubs:
@@ -361,22 +393,9 @@ def resolve(options: Options, list_dependencies: bool = True) -> Resolution:
         conflicts,
         resolver.warnings,
         resolver.traced,
-        sum(map(_records, resolver.files)) > MANY,
+        is_large(resolver.files),
         list(resolver.shared.libraries.values()),
         resolver.finder.version_scripts,
         [*options.defsym, *resolver.finder.assignments],
         resolver.finder.read,
     )
-
-
-def _arguments(options: Options) -> list[InputArgument]:
-    """The inputs, those of groups among them."""
-    groups = [item.members if isinstance(item, InputGroup) else (item,) for item in options.inputs]
-    return [argument for members in groups for argument in members]
-
-
-def _records(file: ObjectFile) -> int:
-    """How many symbols and relocations a file has, of those that take part."""
-    headers, size = file.elf.sections, file.elf.elf_class.rel.size
-    relocated = [index for section in file.sections if section is not None for index in section.relocated_by]
-    return len(file.symbols) + sum(headers[index].size for index in relocated) // size

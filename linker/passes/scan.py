@@ -8,7 +8,7 @@ from uselib.linker.errors import Diagnostic, LinkError
 from uselib.linker.formats.elf import STT_GNU_IFUNC, ElfRelocation
 from uselib.linker.passes.model import InputSection, ObjectFile, Symbol
 from uselib.linker.passes.relocations import MachineRelocations, Needs, Site
-from uselib.linker.passes.resolve import Resolution
+from uselib.linker.passes.resolution import Resolution
 
 OddRelocations = Callable[[Iterable[InputSection], set[int]], Iterable[tuple[InputSection, list[int]]]]
 """What finds the relocations that are damaged, or of another type than these: sections, and the numbers of these in them."""

@@ -43,6 +43,10 @@ class SharedInputs:
             if not weak and name not in offered and (symbol is None or symbol.rank == UNDEFINED):
                 undefined[name] = None
 
+    def knows(self, name: str) -> bool:
+        """Whether a shared object defines the name or refers to it."""
+        return name in self.offered or name in self._references
+
     def refer(self, name: str) -> None:
         """An object refers to `name@version`, which a shared object may define (settle_versions)."""
         self._versions.append(name)

@@ -21,7 +21,7 @@ from uselib.linker.passes import eh_frame
 from uselib.linker.passes.layout import Layout
 from uselib.linker.passes.model import COMMON, MAX_ALIGNMENT, STRONG, InputSection
 from uselib.linker.passes.properties import property_section
-from uselib.linker.passes.resolve import Resolution
+from uselib.linker.passes.resolution import Resolution
 
 
 def allocate_commons(resolution: Resolution) -> list[InputSection]:

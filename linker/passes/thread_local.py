@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from uselib.linker.errors import Diagnostic, LinkError
 from uselib.linker.formats.elf import STT_TLS
 from uselib.linker.passes.model import UNDEFINED, ObjectFile
-from uselib.linker.passes.resolve import Resolution
+from uselib.linker.passes.resolution import Resolution
 
 
 def report_mismatches(resolution: Resolution) -> None:

@@ -9,7 +9,7 @@ from uselib.linker.formats.library_names import NEEDS_PREFIX
 from uselib.linker.options import Options
 from uselib.linker.passes.model import UNDEFINED, InputSection, ObjectFile, Symbol
 from uselib.linker.passes.relocations import MachineRelocations
-from uselib.linker.passes.resolve import Resolution
+from uselib.linker.passes.resolution import Resolution
 
 MOST_PLACES = 3
 

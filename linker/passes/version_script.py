@@ -149,6 +149,12 @@ def _tokens(text: str, where: str) -> Iterator[tuple[str, str]]:
     yield "end", ""
 
 
+def combined(texts: Iterable[tuple[str, str]]) -> VersionScript | None:
+    """All these scripts as one; None if they have no node. Raises LinkError."""
+    nodes = [node for text, where in texts for node in parse_version_script(text, where).nodes]
+    return VersionScript(tuple(nodes)) if nodes else None
+
+
 def parse_version_script(text: str, where: str) -> VersionScript:
     """Raises LinkError: WHERE: what is wrong."""
     tokens = list(_tokens(text, where))

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from uselib.linker.errors import Diagnostic
 from uselib.linker.passes.model import InputSection, Symbol
 from uselib.linker.passes.relocations import MachineRelocations
-from uselib.linker.passes.resolve import Resolution
+from uselib.linker.passes.resolution import Resolution
 from uselib.linker.passes.undefined import MOST_PLACES, references
 
 _NAME = ".gnu.warning"

@@ -10,7 +10,7 @@ from uselib.linker.errors import Diagnostic, LinkError, limited
 from uselib.linker.options import Options
 
 if TYPE_CHECKING:
-    from uselib.linker.passes.resolve import Resolution
+    from uselib.linker.passes.resolution import Resolution
 
 USAGE = """Usage: uselib ld [OPTIONS] FILES -o OUTPUT
 

@@ -37,7 +37,7 @@ from uselib.linker.passes.layout import Layout, LayoutPolicy, Placement, align
 from uselib.linker.passes.model import UNDEFINED, InputSection, OutputSection, Symbol
 from uselib.linker.passes.output_symbols import OutputSymbols
 from uselib.linker.passes.relocations import Needs
-from uselib.linker.passes.resolve import Resolution
+from uselib.linker.passes.resolution import Resolution
 
 MAGIC = 0xFEEB1ED3
 _R_386_32, _R_386_GOTOFF = 1, 9  # the fields that hold an address, or move with one

@@ -36,7 +36,7 @@ from uselib.linker.outputs.kind import OutputKind
 from uselib.linker.passes.layout import Layout, LayoutPolicy
 from uselib.linker.passes.model import UNDEFINED, InputSection, ObjectFile, Symbol
 from uselib.linker.passes.output_symbols import OutputSymbol, OutputSymbols
-from uselib.linker.passes.resolve import Resolution
+from uselib.linker.passes.resolution import Resolution
 
 SLOT_SIZE = 5
 

@@ -23,7 +23,7 @@ from uselib.linker.outputs.kind import OutputKind
 from uselib.linker.passes.layout import Layout, LayoutPolicy, Placement, align
 from uselib.linker.passes.model import UNDEFINED, InputSection, ObjectFile, OutputSection
 from uselib.linker.passes.output_symbols import OutputSymbol, OutputSymbols
-from uselib.linker.passes.resolve import Resolution
+from uselib.linker.passes.resolution import Resolution
 
 LIBRARIES = ".lib"
 DATA_START = 0x400000

@@ -39,7 +39,7 @@ from uselib.linker.passes.definitions import define
 from uselib.linker.passes.layout import Layout, LayoutPolicy, Placement, align
 from uselib.linker.passes.model import UNDEFINED, InputSection, OutputSection, Symbol
 from uselib.linker.passes.output_symbols import OutputSymbol, OutputSymbols
-from uselib.linker.passes.resolve import Resolution
+from uselib.linker.passes.resolution import Resolution
 from uselib.linker.passes.symbol_values import SymbolPolicy
 
 TEXT_START = 0x10000  # the book's programs begin at 1000; today's kernels map nothing so low
