@@ -193,6 +193,61 @@ raise SystemExit(9)'""",
         "clang gcc",
         "export TMPDIR=.; echo 'int main(void){return 7;}' > c.c; clang -O2 -c c.c; gcc -o c c.o; ./c; echo $?",
     ),
+    Row(
+        "python3-threads",
+        "/usr/bin/python3",
+        r"""/usr/bin/python3 -c 'import asyncio, concurrent.futures, multiprocessing, queue, threading
+def square(x): return x * x
+async def wait(n): await asyncio.sleep(n / 1000); return n
+async def main():
+    print(await asyncio.gather(*map(wait, range(5))))
+    done = await asyncio.create_subprocess_exec("echo", "x", stdout=-1)
+    print(await done.communicate())
+print(sum(concurrent.futures.ThreadPoolExecutor(8).map(square, range(1000))))
+q = queue.Queue(); all = [threading.Thread(target=q.put, args=[1]) for _ in range(20)]
+for one in all: one.start()
+for one in all: one.join()
+print(q.qsize()); asyncio.run(main())
+with multiprocessing.Pool(3) as pool: print(pool.map(square, range(10)))'""",
+    ),
+    Row(
+        "python3-sockets",
+        "/usr/bin/python3",
+        r"""/usr/bin/python3 -c 'import http.server, socket, threading, urllib.request
+class Handler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_): pass
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+answer = urllib.request.urlopen("http://127.0.0.1:%d/" % server.server_port); print(answer.status, len(answer.read())); server.shutdown()
+print(socket.getaddrinfo("127.0.0.1", 80, type=socket.SOCK_STREAM), socket.gethostbyname("localhost"))'""",
+    ),
+    Row(
+        "node",
+        "node",
+        r"""node -e 'const {Worker} = require("worker_threads"), http = require("http"), zlib = require("zlib")
+        console.log([1, 2].map(x => x * x), new Map([[1, 2]]), BigInt(2) ** 64n, /(\d+)/.exec("a12")[1])
+        console.log(require("crypto").createHash("sha256").update("x").digest("hex"))
+        console.log(zlib.gunzipSync(zlib.gzipSync(Buffer.alloc(1e5, "abc"))).length)
+        const add = text => require("fs").appendFileSync("log", text + "\n")
+        for (let i = 0; i < 3; i++) new Worker("const w = require(\"worker_threads\"); w.parentPort.postMessage(w.workerData * 2)",
+            {eval: true, workerData: i}).on("message", add)
+        require("child_process").exec("echo sub", (error, out) => add(out.trim()))
+        const server = http.createServer((q, r) => r.end("hello " + q.url)).listen(0, "127.0.0.1", () =>
+            http.get({port: server.address().port, path: "/x"}, r => { r.on("data", add); r.on("end", () => server.close()) }))'; sort log""",
+    ),
+    Row(
+        "java",
+        "java javac",
+        r"""echo 'import java.util.*; import java.util.concurrent.*; import java.util.stream.*;
+        public class W { public static void main(String[] a) throws Exception {
+            var pool = Executors.newFixedThreadPool(3); var all = new ArrayList<Future<Integer>>();
+            for (int i = 0; i < 6; i++) { int n = i + 1;
+                all.add(pool.submit(() -> { int s = 0; for (int k = 0; k < 100000; k++) s += k % n; return s; })); }
+            for (var one : all) System.out.println(one.get());
+            pool.shutdown(); System.out.println(IntStream.range(0, 1000).parallel().sum()); System.gc();
+            try { Object o = null; o.toString(); } catch (NullPointerException e) { System.out.println("null"); }
+        } }' > W.java; javac W.java && java W""",
+    ),
 )
 
 
