@@ -8,13 +8,18 @@ from uselib.linker.quick_dataclass import dataclass, field
 
 INFINITY = 2**64 - 1
 CPU, FSIZE, DATA, STACK, CORE, RSS, NPROC, NOFILE, MEMLOCK, AS = range(10)  # include/uapi/asm-generic/resource.h
+MSGQUEUE, NICE, RTPRIO = 12, 13, 14
 COUNT = 16
 DEFAULT_FILES = 1024  # open at a time
 
 
 def _defaults() -> dict[int, tuple[int, int]]:
     unlimited = dict.fromkeys(range(COUNT), (INFINITY, INFINITY))
-    return unlimited | {STACK: (8 << 20, INFINITY), CORE: (0, INFINITY), NOFILE: (DEFAULT_FILES, 4096)}
+    return (
+        unlimited
+        | {MSGQUEUE: (819200, 819200), NICE: (0, 0), RTPRIO: (0, 0)}
+        | {STACK: (8 << 20, INFINITY), CORE: (0, INFINITY), NOFILE: (DEFAULT_FILES, 4096)}
+    )
 
 
 @dataclass

@@ -88,7 +88,8 @@ class Process:
     libraries: int = 0  # mapped by uselib(2)
     substitutes: str = ""  # a guest directory whose libraries exec maps in place of those of the same name
     aslr: int | None = None  # exec chooses places in memory by chance, from this number; None: they are fixed
-    borrowed: int = -1  # vfork: a pipe that the parent waits on, closed when this child execs or ends
+    borrowed: int = -1  # a pipe that tells the process whose memory this one has (vfork, CLONE_VM) of its execve or end
+    borrowers: list[int] = field(default_factory=list)  # likewise, of those that have this one's memory
     forked: bool = False  # this is a child: the host process ends as the guest does
     fork_events: ForkEvents = ForkEvents()
 

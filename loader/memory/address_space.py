@@ -12,9 +12,9 @@ import errno
 from uselib.linker.quick_dataclass import replace
 from uselib.loader.memory.access import MemoryCeiling, MemoryFault, allows
 from uselib.loader.memory.layout import LAYOUTS, MMAP_MIN, STACK_GUARD_GAP, MemoryLayout, page_down, page_up
+from uselib.loader.memory.lending import Lending
 from uselib.loader.memory.mappings import os_error
 from uselib.loader.memory.remapping import Remapping
-from uselib.loader.memory.residence import Residence
 from uselib.loader.memory.vma import PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, FileIdentity, Vma
 
 __all__ = [
@@ -23,7 +23,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-class AddressSpace(Remapping, Residence):
+class AddressSpace(Remapping, Lending):
     """See the module's docstring. limit: bytes that may be mapped in all; more is ENOMEM (RLIMIT_AS). ceiling: likewise,
     but more raises MemoryCeiling. stack_limit: bytes that a stack may grow to (RLIMIT_STACK)."""
 

@@ -39,6 +39,7 @@ def _libc() -> ctypes.CDLL:
     libc.mremap.restype = pointer
     libc.madvise.argtypes = [pointer, word, number]
     libc.msync.argtypes = [pointer, word, number]
+    libc.mincore.argtypes = [pointer, word, ctypes.c_char_p]
     return libc
 
 
@@ -59,6 +60,27 @@ def _mremap(address: int, old_size: int, new_size: int, flags: int, target: int 
     if result == _FAILED:
         raise _failure()
     return int(result)
+
+
+def _touched(host: int, size: int) -> Iterator[tuple[int, int]]:
+    """The parts of host memory that have pages, as offsets. All of it where the host has put pages of processes on disk."""
+    resident = ctypes.create_string_buffer(-(-size // PAGE))
+    if not size or _swapped() or _libc().mincore(host, size, resident):
+        yield 0, size
+        return
+    flags = bytes(byte & 1 for byte in resident.raw)
+    at = flags.find(1)
+    while at >= 0:
+        end = flags.find(0, at)
+        end = len(flags) if end < 0 else end
+        yield at * PAGE, min(end * PAGE, size)
+        at = flags.find(1, end)
+
+
+def _swapped() -> bool:
+    """Whether the host has pages on disk (sysinfo(2))."""
+    information = (ctypes.c_ulong * 16)()
+    return bool(_libc().sysinfo(information)) or information[8] != information[7]
 
 
 @contextmanager
@@ -146,6 +168,16 @@ class Window:
         _mremap(again + skip, size, size, _MREMAP_MAYMOVE | _MREMAP_FIXED, address + self.delta)
         if skip:
             _libc().munmap(again, skip)
+
+    def replace(self, address: int, size: int, readable: int, *, shared: bool, whole: bool) -> None:
+        """Puts fresh pages, shared or private, in place of these, with the same contents as far as the first `readable` bytes go. whole: copies
+        all of these, else those only that were ever touched. Raises OSError (ENOMEM)."""
+        kind = _MAP_SHARED if shared else _MAP_PRIVATE
+        fresh = _mmap(0, size, _PROT_RW, kind | _MAP_ANONYMOUS | _MAP_NORESERVE)
+        old = address + self.delta
+        for start, end in ((0, readable),) if whole else _touched(old, readable):
+            ctypes.memmove(fresh + start, old + start, end - start)
+        _mremap(fresh, size, size, _MREMAP_MAYMOVE | _MREMAP_FIXED, old)
 
     def advise(self, address: int, size: int, advice: int) -> None:
         """madvise(2). MADV_DONTNEED: private anonymous pages read as zero again, private file pages as the file."""

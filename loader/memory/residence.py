@@ -23,6 +23,10 @@ class Residence(Mappings):
 
     _marked = False  # some mapping may be locked, or not be for children
 
+    def _discards(self, advice: int, vma: Vma) -> int:
+        """What the host is told in place of MADV_DONTNEED (lending.py)."""
+        return advice
+
     def _over(self, start: int, end: int, deal: Callable[[Vma, int, int], None]) -> None:
         """Calls `deal` for each mapping with its part of the range. Raises OSError: what `deal` raises, ENOMEM."""
         if start >= end:
@@ -41,7 +45,7 @@ class Residence(Mappings):
                 raise os_error(number)
             if host:
                 for window, low, high in self.windows.pieces(start, end):
-                    window.advise(low, high - low, advice)
+                    window.advise(low, high - low, self._discards(advice, vma) if advice == MADV_DONTNEED else advice)
             if advice in _DISTURBS:
                 if vma.prot & PROT_EXEC or vma.shared:
                     self.listener.code_written(start, end)

@@ -35,6 +35,10 @@ class MappedFile:
         """Bytes in the file now: a page wholly beyond them raises SIGBUS."""
         return os.fstat(self.fd).st_size
 
+    def pages(self) -> int:
+        """Likewise, as whole pages."""
+        return -(-self.size() // PAGE) * PAGE
+
     def __del__(self) -> None:
         fd, self.fd = getattr(self, "fd", -1), -1
         if fd >= 0:

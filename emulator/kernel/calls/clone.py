@@ -103,16 +103,11 @@ def _clone(process: Process, how: CloneArguments) -> int:
         raise GuestError(errno.EPERM)
     if flags & CLONE_THREAD:
         return _start_thread(process, how)
-    if flags & CLONE_VM and not flags & CLONE_VFORK:
-        process.talk.once(
-            "the program wants a process that shares its memory (clone with CLONE_VM alone): it gets ENOSYS"
-        )
-        raise GuestError(errno.ENOSYS)
     return _fork(process, how)
 
 
 def _fork(process: Process, how: CloneArguments) -> int:
-    pid = fork(process, borrow=bool(how.flags & CLONE_VFORK))
+    pid = fork(process, borrow=bool(how.flags & CLONE_VFORK), share=bool(how.flags & CLONE_VM))
     if pid:
         if how.flags & CLONE_PARENT_SETTID:
             with suppress(MemoryFault):

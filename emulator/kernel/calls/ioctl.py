@@ -110,6 +110,9 @@ def _get_group(process: Process, file: Description, fd: int, address: int) -> in
     return _store(process, address, (process.pids.guest_group(group) or 1) if group > 0 else 0)
 
 
+_INIT = 1  # the process, and its group, that stands for all outside of the guest
+
+
 def _set_group(process: Process, file: Description, fd: int, address: int) -> int:
     host, group = _terminal(file), _int(process, address)
     if session_of(host) != os.getsid(0):
@@ -119,7 +122,7 @@ def _set_group(process: Process, file: Description, fd: int, address: int) -> in
     pids = process.pids
     members = pids.members(group)
     if not members:
-        raise GuestError(errno.ESRCH)
+        raise GuestError(errno.EPERM if group == _INIT else errno.ESRCH)
     if pids.groups(members[0])[1] != pids.groups(process.identity.pid)[1]:
         raise GuestError(errno.EPERM)
     os.tcsetpgrp(host, pids.host_group(group))

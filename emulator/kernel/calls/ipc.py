@@ -169,16 +169,17 @@ def sys_shmctl(process: Process, identifier: int, command: int, address: int) ->
 
 # -- semaphores -----------------------------------------------------------------------------------------------------------
 
+_SAID = 32000  # sets, semaphores in a set and queues, as Linux and /proc/sys say; there is room for fewer, then ENOSPC
 _GETPID, _GETVAL, _GETALL, _GETNCNT, _GETZCNT, _SETVAL, _SETALL = range(11, 18)
 
 
 def _sem_limits(process: Process, holder: Semaphores) -> bytes:
     """struct seminfo"""
-    sets, per_set = semaphores.SETS, semaphores.PER_SET
+    sets, all_ = _SAID, _SAID * _SAID
+    calls = semaphores.PER_CALL
     return struct.pack(
-        "<10i", sets * per_set, sets, sets * per_set, sets * per_set, per_set, semaphores.PER_CALL, semaphores.PER_CALL, 20,
-        semaphores.VALUE_MOST, semaphores.ADJUST_MOST,
-    )  # fmt: skip
+        "<10i", all_, sets, all_, all_, sets, calls, calls, 20, semaphores.VALUE_MOST, semaphores.ADJUST_MOST
+    )
 
 
 def _sem_usage(process: Process, holder: Semaphores) -> bytes:
@@ -272,7 +273,7 @@ def _all_values(process: Process, sems: Semaphores, number: int, command: int, a
 
 def _msg_limits(process: Process, holder: MessageQueues) -> bytes:
     """struct msginfo"""
-    most, bytes_, queues = messages.MOST_BYTES, messages.QUEUE_BYTES, messages.QUEUES
+    most, bytes_, queues = messages.MOST_BYTES, messages.QUEUE_BYTES, _SAID
     return struct.pack("<7iH2x", queues * bytes_ // 1024, bytes_, most, bytes_, queues, 16, bytes_, 0xFFFF)
 
 

@@ -17,6 +17,7 @@ from uselib.emulator.process.interfaces import ProcessEnded
 from uselib.linker.image import Machine
 
 _CAP_SYS_RESOURCE = 24
+_MOST_FILES = 1 << 20  # fs.nr_open
 CPU_LIMIT = "RLIMIT_CPU"  # its timer
 
 
@@ -31,6 +32,8 @@ def _set(process: Process, resource: int, soft: int, hard: int) -> None:
     _, old_hard = _get(process, resource)
     if soft > hard:
         raise GuestError(errno.EINVAL)
+    if resource == NOFILE and hard > _MOST_FILES:
+        raise GuestError(errno.EPERM)
     if hard > old_hard and not process.identity.can(_CAP_SYS_RESOURCE):
         raise GuestError(errno.EPERM)
     process.limits.values[resource] = (soft, hard)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 from uselib.emulator.kernel.arguments import INT, PTR, SIGSET, SIZE, UINT, entries, struct_in
 from uselib.emulator.kernel.calls.time import read_timespec
@@ -16,6 +17,7 @@ from uselib.emulator.kernel.vfs.epoll_file import EpollFile
 from uselib.emulator.kernel.vfs.host_files import HostFile
 from uselib.emulator.kernel.waiting import blocked, poll
 from uselib.linker.image import Machine
+from uselib.loader.memory.access import MemoryFault
 
 POLLIN, POLLPRI, POLLOUT, POLLERR, POLLHUP, POLLNVAL = 1, 2, 4, 8, 16, 32
 POLLRDNORM, POLLRDBAND, POLLWRNORM = 0x40, 0x80, 0x100
@@ -82,11 +84,24 @@ def read_mask(process: Process, address: int, size: int) -> int | None:
     return int.from_bytes(process.memory.read(address, 8), "little")
 
 
+@contextmanager
+def _time_left(process: Process, address: int, limit: int | None, layout: str) -> Iterator[None]:
+    """Says afterwards in the caller's timespec how much of the time (ns) is left, also after EINTR (poll_select_finish)."""
+    before = process.clock.now
+    try:
+        yield
+    finally:
+        if limit is not None:
+            left = divmod(max(limit - (process.clock.now - before), 0), SECOND)
+            with suppress(MemoryFault):  # it may lie in memory for reading
+                process.memory.write(address, process.structs[layout].pack(*left))
+
+
 def sys_ppoll(
     process: Process, address: int, count: int, timeout: int, mask: int, size: int, layout: str = "timespec"
 ) -> int:
     limit = read_timespec(process, timeout, layout) if timeout else None
-    with blocked(process, read_mask(process, mask, size)):
+    with _time_left(process, timeout, limit, layout), blocked(process, read_mask(process, mask, size)):
         return _poll(process, address, count, limit)
 
 
@@ -159,7 +174,7 @@ def sys_pselect6(
     if mask:
         pair = process.structs["sigset_argument"]
         wanted = read_mask(process, *pair.unpack(process.memory.read(mask, pair.size)))
-    with blocked(process, wanted):
+    with _time_left(process, timeout, limit, layout), blocked(process, wanted):
         return _select(process, count, (read, write, other), limit)
 
 

@@ -1,7 +1,7 @@
 """fork and exit (exec is in execve.py, wait in waits.py, calls about threads in threads.py).
 
 A guest fork is a fork of the host process: memory, descriptors and the CPU's state are inherited by the host's own
-copy-on-write. vfork is fork. clone is in clone.py.
+copy-on-write. A child of vfork has the parent's memory lent to it (loader/memory/lending.py). clone is in clone.py.
 Source: kernel/fork.c, kernel/exit.c of Linux.
 """
 
@@ -58,7 +58,7 @@ def sys_fork(process: Process) -> int:
 
 
 def sys_vfork(process: Process) -> int:
-    return fork(process, borrow=True)
+    return fork(process, borrow=True, share=True)
 
 
 def give_back(process: Process) -> None:
@@ -68,8 +68,19 @@ def give_back(process: Process) -> None:
         process.borrowed = -1
 
 
-def fork(process: Process, *, borrow: bool = False) -> int:
-    """borrow: as in vfork, the parent waits for the child's execve or end. Memory is not shared."""
+def _children_share(process: Process) -> bool:
+    """Whether a child still has this process's memory (CLONE_VM). If none does, the memory is private again. Raises OSError (ENOMEM)."""
+    for fd in list(process.borrowers):
+        if select.select([fd], [], [], 0)[0]:
+            os.close(fd)
+            process.borrowers.remove(fd)
+    if process.memory.lends and not process.borrowers and process.borrowed < 0:
+        process.memory.take_back()
+    return process.memory.lends
+
+
+def fork(process: Process, *, borrow: bool = False, share: bool = False) -> int:
+    """borrow: as in vfork, the parent waits for the child's execve or end. share: parent and child have the same memory (CLONE_VM)."""
     most, first = process.limits.processes, process.pids.alone
     own = process.limits.values[NPROC][0]
     if own != INFINITY and not process.identity.can(_CAP_SYS_RESOURCE) and not process.pids.has_room(own):
@@ -82,6 +93,7 @@ def fork(process: Process, *, borrow: bool = False) -> int:
         process.terminals.reserve()
         process.fs.rights.owners.share()
         publish(process)
+    _children_share(process)
     child = process.pids.reserve()
     process.shared.open()
     for action in process.shared.before_fork.values():
@@ -91,32 +103,41 @@ def fork(process: Process, *, borrow: bool = False) -> int:
     sys.stderr.flush()
     process.clock.shared = True
     known, register = os.pipe2(os.O_CLOEXEC)  # the parent goes on once the child is in the table
-    wait, done = os.pipe2(os.O_CLOEXEC) if borrow else (-1, -1)
+    wait, done = os.pipe2(os.O_CLOEXEC) if borrow or share else (-1, -1)
+    if share:
+        process.memory.lend()
     # No handler runs in the child before fork_events.after has renewed the emulator's locks: a thread of the parent may hold one.
     with held_back(signal.valid_signals() - _FAULTS):
         if not os.fork():
             os.close(known)
-            if borrow:
+            if done >= 0:
                 os.close(wait)
-            _begin_child(process, child, register, done)
+            _begin_child(process, child, register, done, share)
             return 0
     os.close(register)
     os.read(known, 1)
     os.close(known)
-    if borrow:
+    if done >= 0:
         os.close(done)
-        _wait_for_end(process, wait)
-        os.close(wait)
+        process.borrowers.append(wait)
+        if borrow:
+            _wait_for_end(process, wait)
+            _children_share(process)
     return child
 
 
-def _begin_child(process: Process, child: int, register: int, done: int) -> None:
-    """In the host process of guest process `child`. register: the descriptor that is closed once the table has it. done: the one that a vfork
-    child closes at its end or execve; -1: it is no vfork child.
+def _begin_child(process: Process, child: int, register: int, done: int, share: bool) -> None:
+    """In the host process of guest process `child`. register: the descriptor that is closed once the table has it. done: the one that a child
+    with the parent's memory closes at its end or execve, also if the parent waits only; -1: it is no such child. share: see fork.
     """
     who = process.identity
     process.pids.register(child, who.pid)
     give_back(process)  # the parent's descriptor, if the parent is a vfork child itself
+    for fd in process.borrowers:
+        os.close(fd)
+    process.borrowers = []
+    if process.memory.lends and not share:  # the parent waits until all of it is copied
+        process.memory.take_back()
     if done >= 0:
         process.borrowed = done
     who.parent, who.pid, who.started = who.pid, child, process.clock.now

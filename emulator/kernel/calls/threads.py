@@ -18,6 +18,7 @@ from uselib.emulator.kernel.threads.thread import Sequences
 from uselib.loader.memory.access import MemoryFault
 
 _UNREGISTER = 1
+_INIT = 1  # the process that stands for all outside of the guest
 _SIZE, _ALIGNMENT = 32, 32  # struct rseq: cpu_id_start, cpu_id, rseq_cs, flags
 _UNINITIALIZED = 0xFFFF_FFFF  # RSEQ_CPU_ID_UNINITIALIZED
 
@@ -38,7 +39,7 @@ def sys_set_robust_list(process: Process, head: int, size: int) -> int:
 def sys_get_robust_list(process: Process, tid: int, head: int, size: int) -> int:
     thread = process.thread if tid in (0, process.thread.tid) else process.threads.all.get(tid)
     if thread is None:
-        raise GuestError(errno.EPERM if tid in process.pids.all() else errno.ESRCH)
+        raise GuestError(errno.EPERM if tid == _INIT or tid in process.pids.all() else errno.ESRCH)
     word = process.machine.word
     process.memory.write(size, (3 * word).to_bytes(word, "little"))
     process.memory.write(head, thread.robust.to_bytes(word, "little"))

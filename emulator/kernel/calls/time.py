@@ -78,9 +78,15 @@ def sys_clock_getres64(process: Process, which: int, address: int) -> int:
     return sys_clock_getres(process, which, address, "timespec64")
 
 
-def sys_clock_settime(process: Process, which: int, address: int) -> int:
+def sys_clock_settime(process: Process, which: int, address: int, layout: str = "timespec") -> int:
     read_clock(process.clock, which)
+    if which or read_timespec(process, address, layout) < 0:
+        raise GuestError(errno.EINVAL)  # only the first can be set
     raise GuestError(errno.EPERM)
+
+
+def sys_clock_settime64(process: Process, which: int, address: int) -> int:
+    return sys_clock_settime(process, which, address, "timespec64")
 
 
 def read_timespec(process: Process, address: int, layout: str) -> int:
@@ -158,7 +164,7 @@ ROWS: tuple[Syscall, ...] = (
     Syscall("clock_getres", sys_clock_getres, (_CLOCK, _SPEC_OUT), undo=Undo.MEMORY),
     Syscall("clock_getres_time64", sys_clock_getres64, (_CLOCK, _SPEC64_OUT)),
     Syscall("clock_settime", sys_clock_settime, (_CLOCK, _SPEC)),
-    Syscall("clock_settime64", sys_clock_settime, (_CLOCK, _SPEC64)),
+    Syscall("clock_settime64", sys_clock_settime64, (_CLOCK, _SPEC64)),
     Syscall("nanosleep", sys_nanosleep, (_SPEC, _SPEC_OUT), undo=Undo.MEMORY, restarts=False),
     Syscall(
         "clock_nanosleep",

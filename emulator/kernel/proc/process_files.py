@@ -17,6 +17,7 @@ from uselib.linker.image import PAGE
 
 _TICK = 10_000_000  # ns: USER_HZ is 100
 _STATES = {"R": "running", "S": "sleeping", "D": "disk sleep", "T": "stopped", "Z": "zombie"}
+_OF_OPENING = 0o1700  # O_CREAT, O_EXCL, O_NOCTTY, O_TRUNC, which the kernel does not keep
 _NO_DESCRIPTORS = 64  # FDSize of a process that is not this one
 
 
@@ -192,7 +193,7 @@ def descriptor_facts(process: Process, special: SyntheticFile) -> bytes:
     except GuestError:
         raise GuestError(errno.ENOENT) from None
     file = entry.description
-    position, flags = 0, file.flags
+    position, flags = 0, file.flags & ~_OF_OPENING
     if file.fd >= 0:
         if not flags & 0o10000000:  # O_PATH has neither
             flags = flags & ~0o6003 | fcntl.fcntl(file.fd, fcntl.F_GETFL) & 0o6003

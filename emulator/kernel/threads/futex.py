@@ -56,7 +56,7 @@ def key_of(process: Process, address: int, private: bool, access: str = "read") 
 
 def host_word(process: Process, key: Key, address: int) -> int | None:
     """The host's address of a word that other processes may wait on, or None if no other process shares it."""
-    if key[0] != _FILE or not process.clock.shared:
+    if not process.clock.shared or not (key[0] == _FILE or process.memory.is_lent(address)):
         return None
     return process.memory.host_address(address)
 

@@ -22,7 +22,7 @@ def thread_ends(process: Process, thread: Thread, *, last: bool = False) -> None
     """A thread ends. last: no other thread is left that could wait for its number."""
     leave_robust_list(process, thread)
     pi.owner_ends(process, thread.tid)
-    if thread.clear_tid and not last:
+    if thread.clear_tid and not (last and process.borrowed < 0):
         with suppress(MemoryFault, GuestError):
             futex.store(process, thread.clear_tid, 0)
             futex.wake(process, thread.clear_tid, False, 1)
