@@ -55,6 +55,7 @@ def branches(
     /,
 ) -> bytes: ...
 def apply(
+    layout: Layout,
     out: bytearray,
     at: int,
     address: int,
@@ -68,6 +69,13 @@ def apply(
     branches: Buffer | None,
     code: bool,
     got: int,
+    tombstone: int,
+    table: Buffer,
+    first: int,
+    sections: list[InputSection | None],
+    globals: list[Symbol],
+    got_entries: dict[SymbolKey, int],
+    file_key: int,
     left: Callable[[int], int],
     /,
 ) -> None: ...

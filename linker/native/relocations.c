@@ -1,12 +1,6 @@
-/* Relocations of a section, all in one loop: finds those that the scan must look at, and applies the linear ones (passes/apply.py has
- * the same in Python). Relocations with errors are left to Python, in the order of the file. */
+/* Which relocations of a section the scan must look at, and the values of a file's symbols (passes/scan.py and symbol_values.py have the
+ * same in Python). */
 #include "layout.h"
-
-/* A row for each relocation type below 256: native_relocations.py packs it. width 0: not linear. */
-typedef struct {
-    int8_t width, s, p, g, branch, branch_like, none, checked;
-    int64_t low, high;
-} Kind;
 
 enum { TYPES = 256 };
 
@@ -122,74 +116,5 @@ PyObject *native_branches(PyObject *self, PyObject *arguments)
     }
 done:
     PyBuffer_Release(&references);
-    return result;
-}
-
-typedef struct {
-    Py_buffer out, content, records, kinds, references, branches;
-    unsigned long long at, address, size, got;
-    int word, rela, code;
-} Section;
-
-/* Applies a relocation to the output; false: it is left to Python. */
-static inline bool apply_one(const Section *s, const Relocation *r)
-{
-    if (r->type >= TYPES) return false;
-    const Kind *kind = (const Kind *)s->kinds.buf + r->type;
-    if (kind->none) return true;
-    int width = kind->width;
-    if (!width || r->offset > s->size || (unsigned)width > s->size - r->offset) return false;
-    if (r->symbol >= (uint64_t)s->references.len / 8) return false;
-    const int64_t *values = s->references.buf;
-    if (s->code && s->branches.buf && (kind->branch || kind->branch_like)) {
-        if (!kind->branch && r->offset > (uint64_t)s->content.len) return false;
-        if (kind->branch || is_branch(s->content.buf, r->offset)) values = s->branches.buf;
-    }
-    int64_t value = values[r->symbol];
-    if (value == UNKNOWN) return false;
-    uint8_t *field = (uint8_t *)s->out.buf + s->at + r->offset;
-    int64_t addend = s->rela ? r->addend : field_at(field, width);
-    __int128 result = (__int128)kind->s * value + addend - (__int128)kind->p * ((__int128)s->address + r->offset) + (__int128)kind->g * s->got;
-    if (kind->checked && (result < kind->low || result > kind->high)) return false;
-    uint64_t bytes = (uint64_t)result;
-    memcpy(field, &bytes, width);
-    return true;
-}
-
-/* apply(out, at, address, size, content, records, word, rela, kinds, references, branches, code, got, left): applies the relocations of a section
- * whose contents lie at `at` in out. references, branches (or None: the same): values(). content: of the input, in which branches are recognized.
- * left(number) applies one in Python and gives the number of the last that this consumed. */
-PyObject *native_apply(PyObject *self, PyObject *arguments)
-{
-    (void)self;
-    Section s = {0};
-    PyObject *left, *result = NULL;
-    if (!PyArg_ParseTuple(arguments, "w*KKKy*y*ipy*y*z*pKO", &s.out, &s.at, &s.address, &s.size, &s.content, &s.records, &s.word, &s.rela, &s.kinds,
-                          &s.references, &s.branches, &s.code, &s.got, &left))
-        return NULL;
-    Py_ssize_t step = relocation_size(s.word, s.rela), rows = s.records.len / step;
-    bool inside = s.at <= (uint64_t)s.out.len && s.size <= (uint64_t)s.out.len - s.at;
-    if (s.kinds.len != TYPES * (Py_ssize_t)sizeof(Kind) || (s.branches.buf && s.branches.len != s.references.len)) {
-        PyErr_SetString(PyExc_ValueError, "apply: a row for each of 256 types, and as many branches as references");
-        goto done;
-    }
-    for (Py_ssize_t number = 0; number < rows; number++) {
-        Relocation r = relocation_at((const uint8_t *)s.records.buf + number * step, s.word, s.rela);
-        if (inside && apply_one(&s, &r)) continue;
-        PyObject *last = PyObject_CallFunction(left, "n", number);
-        if (!last) goto done;
-        Py_ssize_t consumed = PyLong_AsSsize_t(last);
-        Py_DECREF(last);
-        if (consumed == -1 && PyErr_Occurred()) goto done;
-        if (consumed > number) number = consumed;
-    }
-    result = Py_NewRef(Py_None);
-done:
-    PyBuffer_Release(&s.out);
-    PyBuffer_Release(&s.content);
-    PyBuffer_Release(&s.records);
-    PyBuffer_Release(&s.kinds);
-    PyBuffer_Release(&s.references);
-    PyBuffer_Release(&s.branches);
     return result;
 }

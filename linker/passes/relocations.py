@@ -133,6 +133,14 @@ class Needs:
         self.got_tp_positive.setdefault(site.key, (site.file, site.index))
 
 
+def value_of_discarded(section: InputSection) -> int:
+    """What a relocation of the section gets for a symbol of a section that was discarded: in debug information of discarded code 0, but 1
+    where a 0 would end a list (as GNU ld and lld do). -1: it is an error."""
+    if section.flags & SHF_ALLOC and section.name not in (".eh_frame", ".gcc_except_table"):
+        return -1
+    return 1 if section.name in (".debug_ranges", ".debug_loc") else 0
+
+
 _PACK = {1: struct.Struct("<B"), 2: struct.Struct("<H"), 4: struct.Struct("<I"), 8: struct.Struct("<Q")}
 
 
@@ -259,7 +267,8 @@ class Applying:
             if record.type == STT_SECTION:
                 return target.pieces.address(record.value + addend), 0
             return target.pieces.address(record.value), addend
-        if section.flags & SHF_ALLOC and section.name not in (".eh_frame", ".gcc_except_table"):
+        value = value_of_discarded(section)
+        if value < 0:
             self.problems.append(
                 Diagnostic(
                     file.place(section, offset),
@@ -268,8 +277,7 @@ class Applying:
                     "the COMDAT groups of these objects do not agree: compile both with the same compiler",
                 )
             )
-        # debug information of discarded code: 0, but 1 where a 0 would end a list (as GNU ld and lld do)
-        return (1 if section.name in (".debug_ranges", ".debug_loc") else 0), 0
+        return max(value, 0), 0
 
     def damaged(self, section: InputSection, file: ObjectFile, record: ElfRelocation) -> None:
         """A relocation that is not in its section, or of a type that no table has."""

@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.link_ways import every_way
+from support.mkshlib import compile_c
+from support.tools import needs
 from uselib.linker.formats import dynamic_tables
 from uselib.linker.formats.elf import (
     CLASSES,
@@ -156,3 +158,48 @@ def test_hash_tables(names: list[str], word: int, first: int) -> None:
     found = hash_tables.hash_order(names), hash_tables.gnu_hash(names, first, word), hash_tables.sysv_hash(names)
     assert found[0] == dynamic_tables.in_hash_order(names)
     assert found[1:] == (dynamic_tables.gnu_hash_table(names, first, word), dynamic_tables.sysv_hash_table(names))
+
+
+SOURCE = """
+#include <stdarg.h>
+extern int other(const char *, ...);
+extern int shared_datum, %(absent)s __attribute__((weak));
+static int hidden_datum = 3;
+__attribute__((visibility("hidden"))) int own_datum = 4;
+int open_datum_%(n)d = 5;
+const char *const names_%(n)d[] = {"first", "second", "last of all"};
+__attribute__((noinline)) static int helper(const char *text) { return text[0] + hidden_datum; }
+int unused_%(n)d(void) { return other("never called"); }
+int start%(n)d(int (*call)(const char *, ...)) {
+    int sum = helper("first") + helper("of this object alone %(n)d") + open_datum_%(n)d + shared_datum;
+    if (&%(absent)s) sum += %(absent)s;
+    return sum + call("last") + other("second", names_%(n)d[1], own_datum, other) + (open_datum_%(n)d > 5 ? other("third") : 0);
+}
+"""
+CALLED = "int shared_datum = 1; int other(const char *text, ...) { return text[0]; }"
+
+
+@needs("gcc")
+@pytest.mark.parametrize(
+    "output", [["--gc-sections"], ["-pie", "--gc-sections"], ["-shared", "-s"], ["-shared"]], ids=" ".join
+)
+@pytest.mark.parametrize(
+    "flags", [["-O2", "-fPIC", "-g"], ["-O0", "-g", "-fPIC", "-fno-plt"], ["-O2", "-fno-pic", "-g"]], ids=" ".join
+)
+def test_compiled_objects(
+    machine: Machine,
+    flags: list[str],
+    output: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Merged strings, GOT accesses with and without relaxation, debug information of sections that are left out."""
+    texts = {f"{n}.c": SOURCE % {"n": n, "absent": f"absent{n}"} for n in range(2)} | {"called.c": CALLED}
+    texts["0.c"] = texts["0.c"].replace("own_datum = 4", "own_datum")
+    texts["1.c"] = texts["1.c"].replace(
+        '__attribute__((visibility("hidden"))) int own_datum = 4', "extern int own_datum"
+    )
+    objects = [compile_c(tmp_path, machine, name, text, *flags, "-ffunction-sections") for name, text in texts.items()]
+    status, said = every_way(["ld", *output, "-e", "start0", *map(str, objects)], tmp_path / "out", capsys, monkeypatch)
+    assert not status or "-fno-pic" in flags, said
