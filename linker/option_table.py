@@ -20,7 +20,7 @@ _FLAGS = {
     "define_common": "d dc dp define-common",
     "no define_common": "no-define-common",
     "emit_relocs": "emit-relocs q",
-    "shape relocatable": "r relocatable i",
+    "shape relocatable": "r relocatable i Ur",
     "eh_frame_hdr": "eh-frame-hdr",
     "no eh_frame_hdr": "no-eh-frame-hdr",
     "trace": "t trace",
@@ -32,7 +32,7 @@ _FLAGS = {
     "warn_execstack": "warn-execstack",
     "no warn_execstack": "no-warn-execstack",
     "no_warnings": "w no-warnings",
-    "no unresolved_are_errors": "warn-unresolved-symbols",
+    "no unresolved_are_errors": "warn-unresolved-symbols noinhibit-exec",
     "unresolved_are_errors": "error-unresolved-symbols",
     "help": "help",
     "version": "version v V",
@@ -80,11 +80,15 @@ _FLAGS = {
     "old_dtags": "disable-new-dtags",
     "no old_dtags": "enable-new-dtags",
     "no_dynamic_linker": "no-dynamic-linker",
+    "warn_textrel": "warn-textrel warn-shared-textrel",
+    "gc_keep_exported": "gc-keep-exported",
+    "print_format": "print-output-format",
+    "print_sysroot": "print-sysroot",
 }
 _VALUES = {
     "output": "o output",
     "emulation": "m",
-    "library_path": "L library-path",
+    "library_path": "L library-path Y",
     "library": "l library",
     "entry": "e entry",
     "undefined": "u undefined",
@@ -128,22 +132,41 @@ _VALUES = {
     "exclude_libs": "exclude-libs",
     "plugin": "plugin",
     "plugin_word": "plugin-opt",
+    "ignored_symbol": "ignore-unresolved-symbol",
+    "spare_tags": "spare-dynamic-tags",
+    "libraries_are": "a",
+    "orphans": "orphan-handling",
 }
-# accepted, because compilers pass them and there is nothing to do for them
+# accepted, because compilers pass them, and there is nothing to do for them: they concern GNU ld's own memory and messages, linker scripts with
+# MEMORY, other systems, or what is always so here
 _IGNORED_FLAGS = (
-    "cref noinhibit-exec nostdlib n nmagic g sort-common "
-    "no-ld-generated-unwind-info ld-generated-unwind-info stats color-diagnostics "
-    "no-color-diagnostics verbose no-omagic check-sections no-check-sections warn-once "
-    "warn-rwx-segments no-warn-rwx-segments warn-section-align no-warn-mismatch "
-    "no-warn-search-mismatch no-keep-memory reduce-memory-overheads threads no-threads"
+    "cref nostdlib n nmagic g sort-common no-ld-generated-unwind-info ld-generated-unwind-info stats color-diagnostics no-color-diagnostics "
+    "verbose no-omagic check-sections no-check-sections warn-once warn-rwx-segments no-warn-rwx-segments warn-section-align no-warn-mismatch "
+    "no-warn-search-mismatch no-keep-memory reduce-memory-overheads threads no-threads flto flto-partition fuse-ld map-whole-files "
+    "no-map-whole-files Qy EL enable-non-contiguous-regions enable-non-contiguous-regions-warnings strip-discarded no-strip-discarded "
+    "accept-unknown-input-arch no-accept-unknown-input-arch force-exe-suffix traditional-format warn-constructors warn-multiple-gp "
+    "warn-alternate-em print-memory-usage print-map-discarded no-print-map-discarded ctf-variables no-ctf-variables ctf-share-types"
 ).split()
-_IGNORED_VALUES = ("O G A sort-section icf").split()
+_IGNORED_VALUES = "O G gpsize A architecture assert hash-size max-cache-size sort-section icf".split()
 # what is not done: remedy -> names
 _REFUSED_FLAGS = {
     "gdb makes the index: gdb-add-index PROGRAM, or `set index-cache enabled on`": "gdb-index",
+    "i386 and x86-64 are little-endian": "EB",
+    "section groups stay as they are with -r": "force-group-allocation",
+    "relocation tables of embedded systems are not made": "embedded-relocs",
+    "two definitions of a name are always an error; -z muldefs allows them": "disable-multiple-abs-defs",
+    "versions are asked for where a shared object has them": "default-imported-symver",
+    "`uselib ld --help` says what it links": "target-help",
 }
 _REFUSED_VALUES = {
     "inputs are ELF": "b format",
+    "use -Ttext, -Tdata, --section-start, --image-base": "dT default-script Trodata-segment Tldata-segment",
+    "write the options on the command line, or in a file named @FILE": "c mri-script",
+    "only Windows has import libraries": "out-implib",
+    "define the symbols with --defsym": "just-symbols",
+    "the error messages say what to do": "error-handling-script",
+    "link the objects one by one": "split-by-file split-by-reloc task-link",
+    "VxWorks has it": "version-exports-section",
 }
 
 
@@ -161,9 +184,12 @@ TABLE: dict[str, tuple[int, str]] = {
     **dict.fromkeys(_IGNORED_VALUES, (IGNORED_VALUE, "")),
 }
 
-JOINED = frozenset("oLleumzTyRIhOGAfFP")  # single letters whose value may follow without a space
+JOINED = frozenset("oLleumzTyRIhOGAfFPYabc")  # single letters whose value may follow without a space
 OPTIONAL_VALUE = frozenset(
-    ("threads", "color-diagnostics", "build-id", "sort-common", "demangle", "unresolved-symbols", "unique")
+    (
+        "threads color-diagnostics build-id sort-common demangle unresolved-symbols unique "
+        "flto flto-partition fuse-ld ctf-share-types"
+    ).split()
 )
 
 # -z: what is kept of them for the output, and the keyword that each takes back
@@ -176,7 +202,7 @@ Z_KEPT = {
     "notext": "text",
     "textoff": "text",
     **dict.fromkeys(
-        "initfirst interpose loadfltr nodefaultlib nodelete nodlopen nodump origin global nocopyreloc nosectionheader".split(),
+        "initfirst interpose loadfltr nodefaultlib nodelete nodlopen nodump origin global globalaudit nocopyreloc nosectionheader".split(),
         "",
     ),
     "dynamic-undefined-weak": "nodynamic-undefined-weak",
@@ -185,13 +211,18 @@ Z_KEPT = {
     "nopack-relative-relocs": "pack-relative-relocs",
     "ibt": "",
     "shstk": "",
+    "lam-u48": "",
+    "lam-u57": "",
+    "unique": "nounique",
+    "nounique": "unique",
     "ibtplt": "",
     **dict.fromkeys("x86-64-baseline x86-64-v2 x86-64-v3 x86-64-v4".split(), ""),
 }
 
+Z_REFUSED = {"noreloc-overflow": "a value that does not fit its field makes a wrong program"}
 Z_IGNORED = frozenset(
     (
-        "call-nop cet-report combreloc common force-ibt "
+        "start-stop-visibility lam-u48-report lam-u57-report lam-report call-nop cet-report combreloc common force-ibt "
         "indirect-extern-access keep-text-section-prefix nocombreloc nocommon "
         "noextern-prot-data noextern-protected-data nognustack "
         "noindirect-extern-access nokeep-text-section-prefix noseparate-code "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from uselib.linker.errors import Diagnostic, UsageError
-from uselib.linker.option_table import Z_IGNORED, Z_KEPT
+from uselib.linker.option_table import Z_IGNORED, Z_KEPT, Z_REFUSED
 from uselib.linker.options import EMULATIONS, FORMATS, SCHEMES, InputArgument, InputGroup, PluginOptions
 from uselib.linker.quick_dataclass import dataclass, field
 
@@ -141,7 +141,7 @@ def _emulation(line: CommandLine, option: str, value: str) -> None:
 
 def _script(line: CommandLine, option: str, value: str) -> None:
     raise bad_option(
-        f"-T {value}", "linker scripts with SECTIONS are not supported", "use -Ttext, -Tdata, --image-base"
+        f"{option} {value}", "linker scripts with SECTIONS are not supported", "use -Ttext, -Tdata, --image-base"
     )
 
 
@@ -228,6 +228,8 @@ def _keyword(line: CommandLine, option: str, word: str) -> None:
     elif name in Z_KEPT:
         line.keywords -= {Z_KEPT[name], name}
         line.keywords.add(name)
+    elif name in Z_REFUSED:
+        raise bad_option(f"-z {word}", "not supported", Z_REFUSED[name])
     elif name not in Z_IGNORED:
         raise bad_option(f"-z {word}", "unknown keyword")
 
@@ -259,7 +261,24 @@ def _plugin_word(line: CommandLine, option: str, value: str) -> None:
     plugins[-1] = PluginOptions(last.path, (*last.options, value))
 
 
+def _libraries_are(line: CommandLine, option: str, value: str) -> None:
+    """-a archive, shared or default (HP/UX): as -Bstatic and -Bdynamic."""
+    if value not in ("archive", "shared", "default"):
+        raise bad_option(option, f"`{value}` is not a kind of library", "write archive, shared or default")
+    line.dynamic = value != "archive"
+
+
+def _orphans(line: CommandLine, option: str, value: str) -> None:
+    if value != "place":
+        raise bad_option(
+            option, "not supported", "there is no linker script, and every section has its place: leave it out"
+        )
+
+
 _HANDLERS: dict[str, Callable[[CommandLine, str, str], None]] = {
+    "libraries_are": _libraries_are,
+    "orphans": _orphans,
+    "spare_tags": lambda line, option, value: line.values.update(spare_tags=min(number(value, option), 4096)),
     "plugin": _plugin,
     "plugin_word": _plugin_word,
     "library": lambda line, _, value: line.input(value, library=True),
@@ -286,6 +305,7 @@ _HANDLERS: dict[str, Callable[[CommandLine, str, str], None]] = {
 _LISTS = {
     "library_path": "library_paths",
     "undefined": "undefined",
+    "ignored_symbol": "ignored_symbols",
     "require_defined": "require_defined",
     "wrap": "wrap",
     "trace_symbol": "trace_symbols",

@@ -89,6 +89,12 @@ class Options:
     no_warnings: bool = False
     unresolved: str = "report-all"  # --unresolved-symbols
     unresolved_are_errors: bool = True
+    ignored_symbols: tuple[str, ...] = ()  # --ignore-unresolved-symbol: undefined ones that are no errors
+    warn_textrel: bool = False  # text relocations are made, with a warning
+    gc_keep_exported: bool = False  # symbols that others may see are roots of --gc-sections
+    spare_tags: int = 0  # empty entries of .dynamic, for tools that add some
+    print_format: bool = False
+    print_sysroot: bool = False
     help: bool = False
     version: bool = False
     trace_symbols: tuple[str, ...] = field(default=())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from uselib.linker.errors import Diagnostic, LinkError
+from uselib.linker.errors import LinkError
 from uselib.linker.formats import elf
-from uselib.linker.formats.elf import ET_DYN, ET_EXEC, SHF_ALLOC, SHF_WRITE, SHT_PROGBITS
+from uselib.linker.formats.elf import ET_DYN, ET_EXEC, SHF_ALLOC, SHT_PROGBITS
 from uselib.linker.image import Machine
 from uselib.linker.options import Options
 from uselib.linker.outputs.dynamic_section import DynamicSymbolTable
@@ -19,7 +19,6 @@ from uselib.linker.passes.dynamic_code import CODE
 from uselib.linker.passes.dynamic_scan import (
     DynamicNeeds,
     OddOfDynamic,
-    drop_writable,
     dynamic_machine,
     settle_plt,
     settle_words,
@@ -28,7 +27,7 @@ from uselib.linker.passes.dynamic_symbols import DynamicPlan, decide
 from uselib.linker.passes.dynamic_tables import DynamicTables
 from uselib.linker.passes.dynamic_words import DynamicWords
 from uselib.linker.passes.got import Tables
-from uselib.linker.passes.layout import Layout, LayoutPolicy, default_place
+from uselib.linker.passes.layout import Layout, LayoutPolicy
 from uselib.linker.passes.model import UNDEFINED, InputSection, Symbol
 from uselib.linker.passes.output_symbols import OutputSymbol, OutputSymbols
 from uselib.linker.passes.properties import wants_ibt
@@ -37,6 +36,7 @@ from uselib.linker.passes.relocations import Applying, MachineRelocations, Needs
 from uselib.linker.passes.resolution import Resolution
 from uselib.linker.passes.scan import OddRelocations
 from uselib.linker.passes.symbol_values import PltPlaces
+from uselib.linker.passes.text_relocations import report_text_relocations
 
 _INTERPRETERS = {Machine.X86_64: "/lib64/ld-linux-x86-64.so.2", Machine.I386: "/lib/ld-linux.so.2"}
 
@@ -111,23 +111,10 @@ class DynamicOutput(OutputKind):
     def tables(self, needs: Needs, machine: MachineRelocations, resolution: Resolution) -> Tables:
         assert isinstance(needs, DynamicNeeds)
         problems = list(needs.problems)
-        if needs.text_relocations:
-            writable = {
-                place.name for s in resolution.allocated() if s.flags & SHF_WRITE and (place := default_place(s.name))
-            }
-            drop_writable(needs, writable)
-        if needs.text_relocations and not self._options.keywords & {"notext", "textoff"}:
-            problems += [
-                Diagnostic(
-                    site.file.place(site.section, site.offset),
-                    "a relocation for the dynamic linker in a section that is not writable",
-                    name,
-                    "compile with -fPIC, or allow it with -z notext",
-                )
-                for site, name in needs.text_relocations
-            ]
         if problems:
             raise LinkError(*dict.fromkeys(problems))
+        kind = "a shared object" if self._plan.shared else "a PIE" if self._plan.pic else "a program"
+        report_text_relocations(needs, resolution, self._options, kind)
         place_copies(needs, resolution, self._plan, "norelro" not in self._options.keywords)
         settle_plt(needs)
         settle_words(needs)

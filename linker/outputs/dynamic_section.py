@@ -48,14 +48,15 @@ DT = {
     "RUNPATH": 29, "FLAGS": 30, "PREINIT_ARRAY": 32, "PREINIT_ARRAYSZ": 33, "GNU_HASH": 0x6FFFFEF5, "VERSYM": 0x6FFFFFF0,
     "RELACOUNT": 0x6FFFFFF9, "RELCOUNT": 0x6FFFFFFA, "FLAGS_1": 0x6FFFFFFB, "VERDEF": 0x6FFFFFFC, "VERDEFNUM": 0x6FFFFFFD,
     "VERNEED": 0x6FFFFFFE, "VERNEEDNUM": 0x6FFFFFFF, "AUDIT": 0x6FFFFEFC, "DEPAUDIT": 0x6FFFFEFB, "AUXILIARY": 0x7FFFFFFD,
-    "FILTER": 0x7FFFFFFF, "RELRSZ": 35, "RELR": 36, "RELRENT": 37,
+    "FILTER": 0x7FFFFFFF, "RELRSZ": 35, "RELR": 36, "RELRENT": 37, "GNU_FLAGS_1": 0x6FFFFDF4,
 }  # fmt: skip
 _DF = {"origin": 1, "symbolic": 2, "textrel": 4, "now": 8, "static_tls": 16}
 _DF_1 = {
     "now": 1, "global": 2, "nodelete": 8, "loadfltr": 0x10, "initfirst": 0x20, "nodlopen": 0x40, "origin": 0x80, "interpose": 0x400,
-    "nodefaultlib": 0x800, "nodump": 0x1000,
+    "nodefaultlib": 0x800, "nodump": 0x1000, "globalaudit": 0x01000000,
 }  # fmt: skip
 _DF_1_PIE = 0x08000000
+_DF_GNU_1_UNIQUE = 1
 _PACKED_VERSION = "GLIBC_ABI_DT_RELR"
 
 _Row = tuple[str, int]
@@ -257,7 +258,7 @@ class DynamicSymbolTable:
         ]
         if count := self._tables.relative_count:
             rows.append((f"{prefix}COUNT", count))
-        return [*((DT[tag], value) for tag, value in rows), (0, 0)]
+        return [*((DT[tag], value) for tag, value in rows), *[(0, 0)] * (1 + self._options.spare_tags)]
 
     def _named(self, path: int, soname: int) -> list[_Row]:
         """What is needed, what the output is called, where libraries are looked for."""
@@ -305,6 +306,7 @@ class DynamicSymbolTable:
             rows += [("RELR", section.address), ("RELRSZ", section.size), ("RELRENT", tables.machine.word)]
         flags, flags_1 = self._flags()
         rows += [("TEXTREL", 0)] * bool(flags & _DF["textrel"])
+        rows += [("GNU_FLAGS_1", _DF_GNU_1_UNIQUE)] * ("unique" in self._options.keywords)
         return [*rows, *[("FLAGS", flags)] * bool(flags), *[("FLAGS_1", flags_1)] * bool(flags_1)]
 
     def _version_rows(self, lookup: _Lookup) -> list[_Row]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from uselib.linker.formats.elf import ET_EXEC
+from uselib.linker.formats.elf import ET_EXEC, STV_DEFAULT, STV_PROTECTED
 from uselib.linker.image import Machine
 from uselib.linker.options import Options
 from uselib.linker.passes.got import Tables, fill_tables, make_tables
@@ -50,7 +50,10 @@ class OutputKind:
     def roots(self, resolution: Resolution, options: Options) -> Iterable[Symbol]:
         """What --gc-sections starts from."""
         names = [options.entry, *options.undefined]
-        return [resolution.symbols[name] for name in names if name in resolution.symbols]
+        found = [resolution.symbols[name] for name in names if name in resolution.symbols]
+        if options.gc_keep_exported:
+            found += [s for s in resolution.symbols.values() if s.rank and s.visibility in (STV_DEFAULT, STV_PROTECTED)]
+        return found
 
     def defined(self, resolution: Resolution, options: Options) -> None:
         """Every definition is known: the linker's own too."""

@@ -31,7 +31,8 @@ kept_relocations.py  -r and --emit-relocs: relocations of the output; emitted_re
 dynamic_symbols.py  dynamic outputs: what is exported, imported, preemptible; version_script.py: --version-script
 dynamic_scan.py     what their relocations need; dynamic_words.py: words that are left to the dynamic linker;
                     dynamic_tables.py: GOT and PLT; dynamic_plt.py: the PLT; packed_relatives.py: .relr.dyn;
-                    copies.py: variables of shared objects; dynamic_code.py: what each machine has for it;
+                    text_relocations.py: those that need writable code; copies.py: variables of shared objects;
+                    dynamic_code.py: what each machine has for it;
                     x86_64_dynamic.py, i386_dynamic.py: thread-local data and PLT code of each machine
 
 A relocation kind is a row in i386.py or x86_64.py; relocations.py has the vocabulary of rows, machines.py chooses the table.

@@ -21,7 +21,8 @@ from uselib.linker.passes.model import InputSection, ObjectFile
 NAME = ".note.gnu.property"
 _NT_GNU_PROPERTY_TYPE_0 = 5
 _FEATURE_1_AND, _ISA_1_NEEDED = 0xC0000002, 0xC0008002
-_IBT, _SHSTK = 1, 2
+_IBT = 1
+_FEATURES = {"ibt": _IBT, "shstk": 2, "lam-u48": 4 | 8, "lam-u57": 8}  # -z: bits of _FEATURE_1_AND
 _AND, _OR, _OR_AND = range(0xC0000002, 0xC0008000), range(0xC0008000, 0xC0010000), range(0xC0010000, 0xC0018000)
 _LEVELS = {"x86-64-baseline": 1, "x86-64-v2": 2, "x86-64-v3": 4, "x86-64-v4": 8}
 
@@ -32,7 +33,9 @@ Properties = dict[int, int]
 def property_section(files: Iterable[ObjectFile], machine: Machine, keywords: frozenset[str]) -> InputSection | None:
     """The output's note, or None if it has no property. keywords: of -z."""
     merged = _merged([_of_file(file) for file in files if file.stub is None])
-    merged[_FEATURE_1_AND] = merged.get(_FEATURE_1_AND, 0) | _IBT * ("ibt" in keywords) | _SHSTK * ("shstk" in keywords)
+    merged[_FEATURE_1_AND] = merged.get(_FEATURE_1_AND, 0)
+    for feature in keywords & _FEATURES.keys():
+        merged[_FEATURE_1_AND] |= _FEATURES[feature]
     merged[_ISA_1_NEEDED] = merged.get(_ISA_1_NEEDED, 0) | sum(_LEVELS.get(word, 0) for word in keywords)
     rows = [(kind, bits) for kind, bits in sorted(merged.items()) if bits]
     if not rows:

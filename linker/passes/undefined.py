@@ -24,7 +24,7 @@ def report_undefined(resolution: Resolution, options: Options, machine: MachineR
         return
     if options.shape == "shared" and not options.no_undefined:  # whoever uses it may define them
         return
-    missing = [s for s in resolution.symbols.values() if _is_missing(s)]
+    missing = [s for s in resolution.symbols.values() if _is_missing(s) and s.name not in options.ignored_symbols]
     if not missing:
         return
     found = references(resolution.files, missing, machine)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from uselib.linker.command_line import parse
 from uselib.linker.errors import Diagnostic, LinkError, limited
+from uselib.linker.image import Machine
 from uselib.linker.options import Options
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ and of our own:
   --version-rule RULE           which version of a library it takes there: default, exact, sun, exact-minor, linux"""
 
 
+_FORMATS = {Machine.X86_64: "elf64-x86-64", Machine.I386: "elf32-i386"}
+
+
 def run(arguments: list[str]) -> int:
     """Returns the exit status. Raises ToolError."""
     options = parse(arguments)
@@ -43,6 +47,9 @@ def run(arguments: list[str]) -> int:
         from uselib.linker.package_version import VERSION
 
         print(f"uselib ld {VERSION} (compatible with GNU ld)")
+        return 0
+    if options.print_sysroot or options.print_format:
+        print(options.sysroot if options.print_sysroot else _FORMATS[options.machine or Machine.X86_64])
         return 0
     from uselib.linker.link import LinkJob, link, show_warnings
     from uselib.linker.outputs.formats import kind_of
