@@ -11,5 +11,6 @@ connections.py    sockets are made, bound, listened to, accepted, shut down;  co
 endpoint.py       a socket's host descriptor and record;  socket_file.py: the open file
 streams.py, datagrams.py   how they transfer;  transfer.py: what is transferred
 ancillary.py      control messages: descriptors and credentials;  passing.py: an open file as a message, and back
+passing_events.py   those of events
 options.py        getsockopt and setsockopt
 """

@@ -88,8 +88,8 @@ def write(
         out, more = _append(out, room, header, SCM_CREDENTIALS, struct.pack("<iII", *received.owner), word)
     if received.descriptors:
         space = (room - len(out) - header.size) // 4 if room - len(out) > header.size else 0
-        files = passing.unpack(process, received.descriptors, max(space, 0))
-        if len(files) < len(received.descriptors) - 1:
+        files, complete = passing.unpack(process, received.descriptors, max(space, 0))
+        if not complete:
             more |= MSG_CTRUNC
         numbers = _install(process, files, bool(flags & MSG_CMSG_CLOEXEC))
         if len(numbers) < len(files):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 from uselib.emulator.kernel.errors import GuestError
@@ -83,8 +84,8 @@ def _make_socket(process: Process, fd: int, facts: Facts) -> Description:
 Write = Callable[[Description], Facts]
 Make = Callable[[Process, int, Facts], Description]
 
-# class of an open file -> its name in messages, what is sent of it, how it is made again
-KINDS: dict[type[Description], tuple[str, Write, Make]] = {
+# class of an open file -> its name in messages, what is told of it, how it is made again
+_KINDS: dict[type[Description], tuple[str, Write, Make]] = {
     HostFile: ("file", _file, _make_file),
     TextFile: ("file", _file, _make_file),
     DirectoryFile: ("directory", _directory, _make_directory),
@@ -94,41 +95,55 @@ KINDS: dict[type[Description], tuple[str, Write, Make]] = {
 }
 
 
+@cache
+def _kinds() -> dict[type[Description], tuple[str, Write, Make]]:
+    from uselib.emulator.kernel.sockets import passing_events
+
+    return _KINDS | passing_events.KINDS
+
+
 def passes(file: Description) -> bool:
     """Whether the open file can go to another process."""
-    return type(file) in KINDS
+    return type(file) in _KINDS or type(file) in _kinds()
 
 
 def pack(files: Sequence[Description]) -> list[int]:
-    """The host descriptors to be sent. The first says what the others are, and the caller closes it afterwards."""
+    """The host's descriptors to be sent: the first says what the others are, and is to be closed afterwards. A file has one, and those that
+    its facts call `more`."""
     facts = []
+    about = os.memfd_create("files", os.MFD_CLOEXEC)
+    fds = [about]
     for file in files:
-        name, write, _ = KINDS[type(file)]
-        facts.append(write(file) | {"kind": name})
+        name, write, _ = _KINDS.get(type(file)) or _kinds()[type(file)]
+        fact = write(file) | {"kind": name}
+        facts.append(fact)
+        fds += [file.fd if file.fd >= 0 else about, *fact.get("more", ())]
     import json  # few programs pass files
 
-    about = os.memfd_create("files", os.MFD_CLOEXEC)
     os.write(about, json.dumps(facts).encode())
-    return [about, *(file.fd if file.fd >= 0 else about for file in files)]
+    return fds
 
 
-def unpack(process: Process, fds: Sequence[int], most: int) -> list[Description]:
-    """The open files of a message, at most `most` of them. All descriptors that they do not use are closed."""
+def unpack(process: Process, fds: Sequence[int], most: int) -> tuple[list[Description], bool]:
+    """The open files of a message, at most so many, and whether these are all; descriptors that are not in use by them are closed."""
     if not fds:
-        return []
+        return [], True
     import json
 
     about, *rest = fds
     facts = json.loads(os.pread(about, 1 << 20, 0))
     os.close(about)
-    makers = {name: make for name, _, make in KINDS.values()}
+    makers = {name: make for name, _, make in _kinds().values()}
     files: list[Description] = []
-    for fd, fact in zip(rest, facts, strict=True):
-        if len(files) >= most:
-            os.close(fd)
-            continue
+    for fact in facts:
+        fd, *more = rest[: 1 + len(fact.get("more", ()))]
+        del rest[: 1 + len(more)]
         try:
-            files.append(makers[fact["kind"]](process, fd, fact))
+            if len(files) < most:
+                files.append(makers[fact["kind"]](process, fd, fact | {"more": more}))
+                continue
         except (GuestError, OSError):
-            os.close(fd)
-    return files
+            pass
+        for left in (fd, *more):
+            os.close(left)
+    return files, len(files) == len(facts)

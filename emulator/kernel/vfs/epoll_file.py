@@ -35,21 +35,26 @@ class EpollEntry:
     data: int
 
 
-class EpollFile(Description):
-    """entries: by descriptor's number and open file."""
+def _new_epoll() -> int:
+    epoll = select.epoll()
+    fd = os.dup(epoll.fileno())
+    os.set_inheritable(fd, False)
+    epoll.close()
+    return fd
 
-    def __init__(self) -> None:
-        epoll = select.epoll()
-        fd = os.dup(epoll.fileno())
-        os.set_inheritable(fd, False)
-        epoll.close()
-        super().__init__(fd, b"anon_inode:[eventpoll]", C.O_RDWR)
+
+class EpollFile(Description):
+    """entries: by descriptor's number and open file. known: the host's descriptor, of an instance that another process has made and filled."""
+
+    def __init__(self, known: int = -1) -> None:
+        super().__init__(_new_epoll() if known < 0 else known, b"anon_inode:[eventpoll]", C.O_RDWR)
+        self._foreign = known >= 0
         self._entries: dict[tuple[int, int], EpollEntry] = {}
         self._buffer = ctypes.create_string_buffer(_EVENT.size * _MOST)
 
     @property
     def inside(self) -> bool:  # type: ignore[override]
-        return all(entry.file.inside for entry in self._entries.values())
+        return not self._foreign and all(entry.file.inside for entry in self._entries.values())
 
     def control(self, operation: int, number: int, file: Description, event: tuple[int, int]) -> None:
         """epoll_ctl(2). event: events, data. Raises GuestError, OSError."""

@@ -24,17 +24,31 @@ _OUT = 0x4 | 0x100 | 0x200  # POLLOUT, POLLWRNORM, POLLWRBAND
 _CELL = struct.Struct("<qq")  # deadline (0: not armed), period; ns
 
 
+def _new_cell() -> int:
+    fd = os.memfd_create("timer", os.MFD_CLOEXEC)
+    os.ftruncate(fd, _CELL.size)
+    return fd
+
+
 class TimerFile(HostFile):
-    """which: the clock's number. signals: those of the process, which keep its timers."""
+    """which: the clock's number. signals: those of the process, which keep its timers. known: the host's descriptors, of a timer that another
+    process has made; the second is that of the shared memory."""
 
     inside = True
 
-    def __init__(self, which: int, flags: int) -> None:
+    def __init__(self, which: int, flags: int, known: tuple[int, int] | None = None) -> None:
         host = os.EFD_CLOEXEC | (os.EFD_NONBLOCK if flags & C.O_NONBLOCK else 0)
-        super().__init__(os.eventfd(0, host), b"anon_inode:[timerfd]", C.O_RDWR | flags & C.O_NONBLOCK)
+        fd, self.cell = known or (os.eventfd(0, host), _new_cell())
+        super().__init__(fd, b"anon_inode:[timerfd]", C.O_RDWR | flags & C.O_NONBLOCK)
         self.waits = True
         self.which = which
-        self._cell = mmap.mmap(-1, _CELL.size)
+        self._cell = mmap.mmap(self.cell, _CELL.size)
+
+    def follow(self, signals: SignalState) -> None:
+        """This process's clock counts expiries as well, of a timer that another process has armed."""
+        deadline, period = _CELL.unpack_from(self._cell)
+        if deadline:
+            self._arm(signals, deadline, period)
 
     def asked(self, events: int) -> int:
         return events & ~_OUT  # the host's eventfd can be written to
@@ -59,12 +73,17 @@ class TimerFile(HostFile):
                 os.set_blocking(self.fd, was)
         _CELL.pack_into(self._cell, 0, deadline, period)
         if deadline:
-            signals.timers.arm(
-                self, Timer(deadline, period, lambda count: self._expired(count, deadline), inherited=True)
-            )
-            signals.timers.check()
+            self._arm(signals, deadline, period)
         else:
             signals.timers.disarm(self)
+
+    def _arm(self, signals: SignalState, deadline: int, period: int) -> None:
+        signals.timers.arm(self, Timer(deadline, period, lambda count: self._expired(count, deadline), inherited=True))
+        signals.timers.check()
+
+    def close(self) -> None:
+        os.close(self.cell)
+        super().close()
 
     def _expired(self, count: int, first: int) -> None:
         """first: the deadline when it was armed by this process."""

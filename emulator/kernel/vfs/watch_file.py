@@ -22,11 +22,13 @@ _MOST = 1 << 16
 
 
 class WatchFile(HostFile):
-    """An inotify instance."""
+    """An inotify instance. known: the host's descriptor, of one that another process has made."""
 
-    def __init__(self, flags: int) -> None:
+    def __init__(self, flags: int, known: int = -1) -> None:
         host = os.O_CLOEXEC | (os.O_NONBLOCK if flags & C.O_NONBLOCK else 0)
-        super().__init__(call("inotify_init1", host), b"anon_inode:inotify", flags & C.O_NONBLOCK)
+        super().__init__(
+            call("inotify_init1", host) if known < 0 else known, b"anon_inode:inotify", flags & C.O_NONBLOCK
+        )
         self.waits = True
         self._cookies: dict[int, int] = {}
 
