@@ -35,14 +35,14 @@ def test_a_program_runs_with_the_library(aout_kit: Path, tmp_path: Path, options
     assert (result.stdout, result.stderr, result.returncode) == ("507\n2\n99\n120\n", "", 2)
 
 
-def test_the_programs_variable_and_function_win(aout_kit: Path, tmp_path: Path) -> None:
+def test_the_programs_variable_and_function_replace_the_librarys(aout_kit: Path, tmp_path: Path) -> None:
     """In the library's code (step), in its data (where = &step), and for its calls of its own function."""
     text = "int step = 10; int double_it(int x) { return 6 * x; } int main() { count(); put(total()); put(double_it(1)); return 0; }"
     result = run_below_root(link_counter(aout_kit, tmp_path, "p", text))
     assert (result.stdout, result.stderr, result.returncode) == (f"{30 + 1000}\n6\n", "", 0)
 
 
-def test_a_common_variable_wins_too(aout_kit: Path, tmp_path: Path) -> None:
+def test_a_common_variable_replaces_the_librarys_too(aout_kit: Path, tmp_path: Path) -> None:
     result = run_below_root(
         link_counter(aout_kit, tmp_path, "p", "int step; int main() { step = 7; put(total()); return 0; }", "-N")
     )
@@ -108,7 +108,7 @@ def test_start_up_refuses(aout_kit: Path, tmp_path: Path, offset: int, value: in
     assert (result.returncode, result.stderr) == (128, f"/p: can't load library '/lib/libcount.so.1'\n\t{reason}\n")
 
 
-def test_a_higher_minor_will_do(aout_kit: Path, tmp_path: Path) -> None:
+def test_a_higher_minor_version_is_accepted(aout_kit: Path, tmp_path: Path) -> None:
     path = link_counter(aout_kit, tmp_path, "p", "int main() { return total(); }")
     changed(tmp_path / "lib" / "libcount.so.1", WORD, 1 << 16 | 900)
     assert run_below_root(path).returncode == 200
@@ -130,7 +130,7 @@ def test_corrupt_fixup_table(aout_kit: Path, tmp_path: Path) -> None:
     assert (result.returncode, result.stderr) == (128, "Corrupt fixup table.\n")
 
 
-def test_the_retired_slot_says_so(aout_kit: Path, tmp_path: Path) -> None:
+def test_a_retired_slot_prints_its_message(aout_kit: Path, tmp_path: Path) -> None:
     result = run_below_root(
         link_counter(aout_kit, tmp_path, "p", "int main() { total(); return ((int (*)(void))0x61000010)(); }")
     )
@@ -155,7 +155,7 @@ def test_ldd_mode(aout_kit: Path, tmp_path: Path) -> None:
 # -- what is refused --------------------------------------------------------------------------------------------------------
 
 
-def test_control_files_that_cannot_be_met(tmp_path: Path) -> None:
+def test_control_files_that_objects_contradict(tmp_path: Path) -> None:
     assert "_gone: no object defines it; write U to retire the slot" in refused(
         tmp_path, funcs=FUNCS + "00000000 T _gone libcount x\n"
     )

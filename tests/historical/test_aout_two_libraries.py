@@ -1,4 +1,6 @@
-"""a.out libraries that redefine names of each other, as libXaw does with libXt's: the first one's variable and function are everybody's."""
+"""a.out libraries that redefine names of each other, as libXaw does with libXt's: the first one's variable and function are used
+everywhere.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,7 @@ def result(made: Path) -> int:
     return done.returncode
 
 
-def test_the_first_library_wins(made: Path, tmp_path: Path) -> None:
+def test_the_first_librarys_definition_counts(made: Path, tmp_path: Path) -> None:
     linked(
         made,
         tmp_path,
@@ -64,7 +66,7 @@ def test_the_first_library_wins(made: Path, tmp_path: Path) -> None:
     assert result(made) == 42
 
 
-def test_the_program_wins_over_both(made: Path, tmp_path: Path) -> None:
+def test_the_programs_definition_replaces_both(made: Path, tmp_path: Path) -> None:
     text = """
     int a(void), b(void), shared = 1;
     int both(void) { return 2; }

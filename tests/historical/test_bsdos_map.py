@@ -1,4 +1,4 @@
-"""The map of `uselib shlicc`: read, checked line by line, and what is wrong with a command line."""
+"""The map of `uselib shlicc`: reading, checks of each line, and mistakes in a command line."""
 
 from pathlib import Path
 

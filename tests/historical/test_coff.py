@@ -52,7 +52,7 @@ def dump(path: Path, *options: str) -> str:
     )[2]
 
 
-def test_what_we_write_reads_as_what_we_read(tmp_path: Path) -> None:
+def test_written_files_read_back_the_same(tmp_path: Path) -> None:
     path = assembled(tmp_path)
     again = tmp_path / "again.o"
     file = coff.decode(path.read_bytes(), "t.o")
@@ -212,7 +212,9 @@ def test_a_coff_object_and_an_elf_one(coff_kit: Path, tmp_path: Path) -> None:
         ("0xa4400000", "0xa4000000", "beyond the start of the data"),
     ],
 )
-def test_specifications_that_cannot_be_met(coff_kit: Path, tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_specifications_that_objects_contradict(
+    coff_kit: Path, tmp_path: Path, old: str, new: str, message: str
+) -> None:
     shutil.copytree(coff_kit, tmp_path, dirs_exist_ok=True)
     (tmp_path / "libx_s").unlink()
     (tmp_path / "spec").write_text(SPEC.replace(old, new))
@@ -249,7 +251,7 @@ def check(*words_: str | Path) -> tuple[int, list[str]]:
     return result.returncode, result.stdout.splitlines()
 
 
-def test_verdicts_of_a_pair_that_belongs_together(coff_kit: Path) -> None:
+def test_verdicts_of_a_matching_pair(coff_kit: Path) -> None:
     prog, host, target = coff_kit / "prog", coff_kit / "libx.a", coff_kit / "libx_s"
     assert check(prog, target) == (0, [f"{prog}, {target}: can the program run with the library? yes"])
     assert check(prog, host) == (0, [f"{prog}, {host}: could the host library have produced the program? yes"])

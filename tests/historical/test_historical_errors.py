@@ -147,7 +147,7 @@ def test_refused_by_the_kernel_of_2001(elf_program: Path, tmp_path: Path, case: 
         assert status == expected
 
 
-def test_names_that_are_none(elf_program: Path) -> None:
+def test_null_and_empty_names(elf_program: Path) -> None:
     """getname() of 2.4: EFAULT for a null pointer, ENOENT for an empty name."""
     assert load(elf_program) == errno.EFAULT
     result = uselib("run", "--readable", elf_program, elf_program, "")
@@ -303,7 +303,7 @@ def test_sigaction_restarts_calls(tmp_path: Path) -> None:
     assert guest(tmp_path, source, action + bytes(64)).returncode == errno.EINVAL  # SIGKILL
 
 
-def test_termios_of_what_is_no_terminal(tmp_path: Path) -> None:
+def test_termios_of_a_file(tmp_path: Path) -> None:
     """ioctl(54) TCGETS 0x5401 and TIOCGWINSZ 0x5413 on a file: ENOTTY."""
     for request in (0x5401, 0x5413):
         source = (
@@ -326,7 +326,7 @@ PRIVILEGED = {
 
 
 @pytest.mark.parametrize("name", PRIVILEGED)
-def test_what_only_the_superuser_may(tmp_path: Path, name: str) -> None:
+def test_calls_for_the_superuser_only(tmp_path: Path, name: str) -> None:
     source = (
         f"mov eax, {PRIVILEGED[name]}; mov ebx, {PATH}; mov ecx, 1; mov edx, 1; int 0x80; neg eax; mov ebx, eax; {EXIT}"
     )

@@ -28,7 +28,7 @@ def ended(program: Path) -> tuple[int, str]:
 # -- where libraries are looked for, and the messages ---------------------------------------------------------------------------
 
 
-def test_the_order_of_places(aout_kit: Path, tmp_path: Path) -> None:
+def test_the_order_of_directories(aout_kit: Path, tmp_path: Path) -> None:
     """/usr/lib, /lib, then the name itself; the next only on ENOENT."""
     path = link_counter(aout_kit, tmp_path, "p", COUNT)
     good = (tmp_path / "lib" / "libcount.so.1").read_bytes()
@@ -122,7 +122,7 @@ def test_tables_of_a_library(aout_kit: Path, tmp_path: Path, case: str) -> None:
         assert (status, said) == expected
 
 
-def test_a_place_that_is_nowhere(aout_kit: Path, tmp_path: Path) -> None:
+def test_a_place_at_an_unmapped_address(aout_kit: Path, tmp_path: Path) -> None:
     """An entry of the list of places, with the address of no memory: the program is killed where start-up writes, and the report says so."""
     program = link_counter(aout_kit, tmp_path, "p", COUNT)
 
@@ -165,7 +165,7 @@ def test_the_programs_list_of_conflicts(aout_kit: Path, tmp_path: Path, count: i
     assert ended(program) == CORRUPT
 
 
-def test_a_library_that_is_nowhere(aout_kit: Path, tmp_path: Path) -> None:
+def test_a_library_at_an_unmapped_address(aout_kit: Path, tmp_path: Path) -> None:
     program = link_counter(aout_kit, tmp_path, "p", COUNT)
     raw = bytearray(program.read_bytes())
     struct.pack_into("<I", raw, word_in_program(program, "___SHARED_LIBRARIES__") + 8, 0x50000000)
@@ -200,7 +200,7 @@ def test_an_element_outside_its_section(aout_kit: Path, tmp_path: Path, value: i
         assert run_below_root(tmp_path / "p").returncode in (128, 139)
 
 
-def test_a_symbol_that_is_a_vector_too(aout_kit: Path, tmp_path: Path) -> None:
+def test_a_symbol_with_the_name_of_a_set_vector(aout_kit: Path, tmp_path: Path) -> None:
     """An object defines the symbol itself and so takes the vector's place: refused, as any symbol with two definitions."""
     own = element(tmp_path, aout.AoutSymbol("___SHARED_LIBRARIES__", aout.N_DATA | aout.N_EXT, 8))
     result = ld(aout_kit, tmp_path, own)

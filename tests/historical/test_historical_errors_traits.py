@@ -1,5 +1,6 @@
-"""What the old systems did not check or repair, shown by programs: two copies of a variable, a function of the program that its library
-does not see, versions that are nothing but names. docs/schemes.md links to these tests."""
+"""Mistakes that the old systems neither checked nor repaired, shown by programs: two copies of a variable, a function of the program that its
+library does not use, versions that are only names. docs/schemes.md links to these tests.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +53,7 @@ def shop(book_kit: Path, tmp_path: Path) -> Path:
 
 
 def test_two_copies_of_errno_in_the_textbooks_system(book_kit: Path, shop: Path) -> None:
-    """Figure 5. The linker says a word where those of the time said none."""
+    """Figure 5. Here the linker warns; those of the time did not."""
     build(book_kit, shop, prog="int errno_; int fail(int); int main(void) { fail(0); return errno_; }")
     assert "errno_: also defined in the shared library libe_s.1.0.0" in textbook_program(shop, "prog.o")
     assert textbook_run(shop) == 0
@@ -81,7 +82,7 @@ def test_the_textbooks_malloc_hack(book_kit: Path, tmp_path: Path) -> None:
 
 
 def test_the_textbooks_versions_are_names(book_kit: Path, shop: Path) -> None:
-    """Start-up opens the very name. Another version under that name is not noticed: old calls go to whatever stands in the slots."""
+    """Start-up opens exactly that name. Another version under that name is not noticed: old calls go to the functions now in the slots."""
     build(
         book_kit,
         shop,
@@ -111,7 +112,7 @@ def test_a_variable_of_the_program_in_coff(coff_kit: Path, tmp_path: Path) -> No
     assert result.returncode == 1 and "counter: defined twice" in result.stderr and not (tmp_path / "twice").exists()
 
 
-def test_what_a_function_needs_comes_with_it(coff_kit: Path, tmp_path: Path) -> None:
+def test_members_that_a_function_needs_are_linked(coff_kit: Path, tmp_path: Path) -> None:
     """The program uses make only. Its member brings the one of addone, whose `.init` code sets the pointer that make calls through."""
     compile_c(coff_kit, "makes", f"{ALLOC} int *make(int); int main(void) {{ return *make(0) * 10; }}")
     program = link_program(coff_kit, "makes", "makes.o")

@@ -1,5 +1,6 @@
 """Hostile files of the historical formats, in process: exec, uselib(2), the linker and readers of archives give clear errors, take no memory
-for what a header only claims, and a library that is refused leaves nothing mapped."""
+for sizes that a damaged header has, and a library that is refused leaves nothing mapped.
+"""
 
 from __future__ import annotations
 
@@ -384,7 +385,7 @@ def rows(count: int, name: str = "_u") -> tuple[aout.AoutSymbol, ...]:
     return tuple(aout.AoutSymbol(f"{name}{n}", N_EXT) for n in range(count))
 
 
-def test_claims_of_objects_take_no_memory() -> None:
+def test_sizes_in_damaged_objects_take_no_memory() -> None:
     with little_memory():
         aout_object.to_elf(header(A_OBJECT, bss=0xFFFFFFFF), "x.o")
         big = coff.Coff((replace(C_TEXT, address=0), replace(C_BSS, address=64, size=0xFFFFFF00)))

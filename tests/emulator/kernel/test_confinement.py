@@ -1,6 +1,6 @@
 """A hostile guest cannot name, read or change anything outside what it was granted.
 
-Each test plays the guest: it makes system calls. `secret` lies outside every grant; its contents must never come out.
+Each test makes system calls as a guest. `secret` lies outside every grant, and no call may return its contents.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def test_no_path_leads_out(guest: Kernel, world: Path) -> None:
 
 
 def test_the_same_paths_do_work_natively(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The paths are what they claim to be."""
+    """On the host these paths lead to the secret."""
     monkeypatch.chdir(world / "home")
     for path in ways_to(world)[:12]:
         assert Path(os.fsdecode(path)).read_bytes() == SECRET
@@ -103,12 +103,12 @@ HIDDEN = b"""
 
 
 @pytest.mark.parametrize("path", HIDDEN)
-def test_the_host_is_not_there(guest: Kernel, path: bytes) -> None:
+def test_host_directories_without_a_grant_are_not_shown(guest: Kernel, path: bytes) -> None:
     assert guest.contents(path) == "ENOENT"
     assert guest.open(path, CREATE) in ("ENOENT", "EROFS")
 
 
-def test_what_is_granted_is_there(guest: Kernel, world: Path) -> None:
+def test_granted_files_are_shown(guest: Kernel, world: Path) -> None:
     assert guest.contents(b"file") == b"file"
     assert guest.contents(b"inside") == b"file"
     assert guest.contents(b"../work/own") == b"own"
@@ -117,7 +117,7 @@ def test_what_is_granted_is_there(guest: Kernel, world: Path) -> None:
     assert guest.contents(b"loop") == "ELOOP"
 
 
-def test_directories_above_a_grant_show_only_the_way_to_it(guest: Kernel, world: Path) -> None:
+def test_directories_above_a_grant_show_only_the_grant(guest: Kernel, world: Path) -> None:
     assert guest.entries(os.fsencode(world)) == [b".", b"..", b"home", b"work"]
     top = guest.entries(b"/")
     assert set(top) == {b".", b"..", b"dev", b"proc", os.fsencode(world.parts[1])}
@@ -182,7 +182,7 @@ def test_nothing_else_is_changed(guest: Kernel, world: Path, path: bytes) -> Non
     assert guest.open(path, CREATE) in ("EROFS", "EACCES", "ENOENT", "EISDIR")
 
 
-def test_outside_the_writable_directories_it_is_a_read_only_file_system(guest: Kernel, world: Path) -> None:
+def test_outside_writable_directories_changes_fail_as_on_a_read_only_file_system(guest: Kernel, world: Path) -> None:
     for path in (b"new", b"sub/new", b"/new", b"/tmp/new", b"../new", os.fsencode(world) + b"/new"):
         assert guest.open(path, CREATE) == "EROFS", path
         assert guest.result("mkdir", path, 0o755) == "EROFS", path
@@ -238,7 +238,7 @@ def test_a_descriptor_gives_no_more_than_it_was_opened_for(guest: Kernel, world:
     assert (world / "home/file").read_bytes() == b"file"
 
 
-def test_o_path_descriptors_are_for_looking_only(guest: Kernel, world: Path) -> None:
+def test_o_path_descriptors_cannot_read_or_write(guest: Kernel, world: Path) -> None:
     fd = guest.open(b"../home/file", C.O_PATH)
     assert isinstance(fd, int)
     for name, *arguments in (
@@ -265,7 +265,7 @@ def test_o_path_descriptors_are_for_looking_only(guest: Kernel, world: Path) -> 
     assert guest.result("openat", link, b"x", 0, 0) == "ENOTDIR"
 
 
-def test_a_directory_descriptor_is_no_way_up(guest: Kernel, world: Path) -> None:
+def test_a_directory_descriptor_does_not_lead_above_the_grant(guest: Kernel, world: Path) -> None:
     fd = guest.open(b"sub", C.O_DIRECTORY)
     assert isinstance(fd, int)
     assert guest.result("openat", fd, b"../../outside/secret", 0, 0) == "ENOENT"
@@ -279,7 +279,7 @@ def test_a_directory_descriptor_is_no_way_up(guest: Kernel, world: Path) -> None
 
 
 class Swap:
-    """Does something to the host's files at the n-th look-up of a name: a race, made certain."""
+    """Changes the host's files at the n-th look-up of a name, so that a race happens in every run."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, name: bytes, action: object, count: int = 1) -> None:
         real, left = os.open, [count]
@@ -479,7 +479,7 @@ def test_sysroot_is_a_second_root_for_reading(machine: Machine, world: Path) -> 
         assert guest.contents(b"../../outside/secret") == "ENOENT"
 
 
-def test_a_granted_file_is_just_that_file(machine: Machine, world: Path) -> None:
+def test_the_grant_of_a_file_shows_no_other_file(machine: Machine, world: Path) -> None:
     with kernel(machine, cwd=str(world / "home"), readable=[str(world / "outside/deep/../secret")]) as guest:
         path = os.fsencode(world / "outside/secret")
         assert guest.contents(path) == SECRET
@@ -525,7 +525,7 @@ def test_names_with_odd_bytes(guest: Kernel, world: Path) -> None:
         assert name in guest.entries(work)
 
 
-def test_resolve_raises_only_what_it_says(world: Path) -> None:
+def test_resolve_raises_only_documented_errors(world: Path) -> None:
     namespace = Namespace.build(cwd=str(world / "home"))
     with pytest.raises(GuestError):
         namespace.resolve(namespace.top(), b"")

@@ -174,7 +174,7 @@ int main(void)
 
 
 def test_ipc_objects_are_the_runs_own(arch: str, tmp_path: Path) -> None:
-    """What a program leaves behind is gone with its run, and the host has never had it."""
+    """Objects that a program leaves behind end with its run, and the host never has them."""
     program = musl_program(IPC, arch, tmp_path)
     tables = [Path(f"/proc/sysvipc/{kind}") for kind in ("shm", "sem", "msg")]
     before = [table.read_text().count(str(0x5553)) for table in tables]

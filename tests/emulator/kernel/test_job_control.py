@@ -1,4 +1,4 @@
-"""Jobs at a terminal: what Ctrl-C and Ctrl-Z reach, and a shell with job control; the same natively and emulated."""
+"""Jobs at a terminal: Ctrl-C, Ctrl-Z and a shell with job control behave the same natively and emulated."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ int main(void)
 
 
 def wait_for_job(master: int, shell: int) -> None:
-    """Waits until a job has the terminal, and echo is on. What is typed before, while the shell edits a line, is not echoed."""
+    """Waits until a job has the terminal, and echo is on. Text typed before that, while the shell edits a line, is not echoed."""
     until = time.monotonic() + LIMIT
     while os.tcgetpgrp(master) == shell or not termios.tcgetattr(master)[3] & termios.ECHO:
         assert time.monotonic() < until, "no job got the terminal"
@@ -88,7 +88,7 @@ def emulated(*words: str) -> list[str]:
 
 
 @native
-def test_ctrl_c_ends_the_job_in_front(arch: str, tmp_path: Path) -> None:
+def test_ctrl_c_ends_the_foreground_job(arch: str, tmp_path: Path) -> None:
     program = str(musl_program(FOREGROUND, arch, tmp_path))
     steps = [("ready\r\n", b"\x03")]
     expected = "ready\r\n^Cchild: signal 2; parent: 0 interrupts\r\n"

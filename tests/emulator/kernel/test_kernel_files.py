@@ -39,7 +39,7 @@ def test_large_reads_and_writes(guest: Kernel, tmp_path: Path) -> None:
 
 
 def test_a_buffer_that_ends_before_the_file(guest: Kernel, tmp_path: Path) -> None:
-    """Only what is used of a buffer must be there."""
+    """Only the used part of a buffer must be mapped."""
     (tmp_path / "small").write_bytes(b"0123456789")
     fd = guest.open(b"small")
     assert guest.result("read", fd, DATA + ROOM - 100, 1 << 20) == 10

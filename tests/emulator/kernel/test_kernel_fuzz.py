@@ -1,5 +1,6 @@
-"""Whatever a guest passes, a system call answers with a number: no Python exception gets out of the dispatcher. And it changes
-only what its row in the table says."""
+"""A system call returns a number for all arguments: no Python exception leaves the dispatcher. It changes only what its row in the table
+says.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the differential programs of memory cannot show, because they may run as root, or because it is a rule of ours."""
+"""Rules of memory that the differential programs cannot show, because these may run as root, or because Linux has no such rule."""
 
 from __future__ import annotations
 

@@ -156,7 +156,7 @@ def changes(files: FileSystem, old: bytes, new: bytes) -> list[Callable[[], obje
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(entries=ENTRIES, paths=st.lists(PATHS, min_size=1, max_size=8))
 def test_changes_stay_inside(entries: list[tuple[list[str], str]], paths: list[str]) -> None:
-    """Whatever is created, removed or renamed below a writable directory that is full of links, its neighbour stays."""
+    """Creating, removing and renaming below a writable directory full of links does not change the directory beside it."""
     with tempfile.TemporaryDirectory() as name:
         inside, outside = Path(name) / "inside", Path(name) / "outside"
         inside.mkdir()

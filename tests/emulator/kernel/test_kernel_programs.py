@@ -76,7 +76,7 @@ int main(void)
 """
 
 
-def test_links_through_a_moved_directory_have_an_end(arch: str, tmp_path: Path) -> None:
+def test_links_through_a_moved_directory_end_with_eloop(arch: str, tmp_path: Path) -> None:
     """`..` is looked up by name: here it leads through a link to itself."""
     program = musl_program(MOVED, arch, tmp_path)
     done = uselib("run", "--writable", ".", str(program), cwd=tmp_path)
@@ -113,7 +113,7 @@ int main(void)
 
 
 def test_a_path_of_thousands_of_directories(tmp_path: Path) -> None:
-    """Each `..` of a path is not a walk of its own from the root: 1,300 of them took minutes."""
+    """The `..`s of a path do not each walk from the root: 1,300 of them would take minutes."""
     program = musl_program(DEEP, "x86_64", tmp_path)
     try:
         native, emulated = outputs(program, tmp_path)

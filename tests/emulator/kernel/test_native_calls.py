@@ -1,4 +1,4 @@
-"""System calls that native code answers (machine/native/calls): programs behave as natively, and as without it."""
+"""System calls that native code answers (machine/native/calls): programs behave the same natively, with and without it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Done = subprocess.CompletedProcess[str]
 
 @native
 @pytest.mark.parametrize("name", ["pipes", "signals", "memory"])
-def test_as_natively_and_as_without(name: str, arch: str, tmp_path: Path) -> None:
+def test_the_same_natively_and_without_native_answers(name: str, arch: str, tmp_path: Path) -> None:
     program = build(name, arch, tmp_path)
     expected = subprocess.run(
         [program], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, cwd=tmp_path / "work"
@@ -61,7 +61,7 @@ def test_partial_buffers(arch: str, tmp_path: Path) -> None:
     same_with_and_without(build("pipes", arch, tmp_path), "everything")
 
 
-def test_the_clock_goes_on_alike(arch: str, tmp_path: Path) -> None:
+def test_the_clock_is_the_same_without_native_answers(arch: str, tmp_path: Path) -> None:
     done = same_with_and_without(build("clocks", arch, tmp_path))
     assert done.returncode == 0 and "\n0: 0 1700000000.0" in done.stdout
 
@@ -70,7 +70,9 @@ ORDERS: tuple[tuple[str, ...], ...] = ((), ("--schedule", "3"), ("--max-instruct
 
 
 @pytest.mark.parametrize("options", ORDERS, ids=["round-robin", "seeded", "counted", "strace"])
-def test_threads_take_turns_alike(options: tuple[str, ...], arch: str, tmp_path: Path) -> None:
+def test_turns_of_threads_are_the_same_without_native_answers(
+    options: tuple[str, ...], arch: str, tmp_path: Path
+) -> None:
     done = same_with_and_without(build("turns", arch, tmp_path), "40", "order", options=options)
     assert done.stdout.startswith("200 rounds\n") and done.returncode == 0
 
@@ -92,7 +94,7 @@ def test_traces_are_the_same(arch: str, tmp_path: Path) -> None:
 
 
 @native
-def test_threads_as_natively(arch: str, tmp_path: Path) -> None:
+def test_threads_print_the_same_natively(arch: str, tmp_path: Path) -> None:
     program = build("turns", arch, tmp_path)
     expected = subprocess.run([program, "40"], capture_output=True, text=True, timeout=60)
     assert emulated(program, "40", answers=True).stdout == expected.stdout

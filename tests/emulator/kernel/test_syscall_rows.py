@@ -1,4 +1,4 @@
-"""What the rows of system calls say, against lists by kind from the manual pages (section 2) and signal(7)."""
+"""The rows of system calls, compared with lists by kind from the manual pages (section 2) and signal(7)."""
 
 from __future__ import annotations
 
@@ -75,11 +75,11 @@ def test_open_changes_by_its_flags() -> None:
     assert all(changes(row, [-100, 0, flags, 0]) for flags in (1, 2, create, truncate))
 
 
-def test_what_signals_interrupt_for_good() -> None:
+def test_calls_that_signals_interrupt_without_a_restart() -> None:
     assert {row.name for row in rows() if not row.restarts} == {row.name for row in rows()} & NOT_RESTARTED
 
 
-def test_what_changes_files_is_not_undone_by_memory() -> None:
+def test_calls_that_change_files_are_not_undone_by_restoring_memory() -> None:
     for row in rows():
         if row.effect in (Effect.FILES, Effect.OPENED):
             assert row.undo is Undo.FRESH, row.name

@@ -1,4 +1,4 @@
-"""Programs that ask what their user may do (`--user`): the same natively, as whoever runs the tests, and emulated."""
+"""Programs that print what their user may do (`--user`) print the same natively, as the user who runs the tests, and emulated."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ int main(void)
 
 @pytest.mark.parametrize(("option", "shown"), [("0", "0 0"), ("7", "7 7"), ("7:8", "7 8")])
 def test_who_the_program_is(option: str, shown: str, tmp_path: Path) -> None:
-    """The host's user is the guest's: what it owns there is the program's here."""
+    """The host's user is the guest's: files that it owns belong to the program."""
     program = musl_program(WHO, "x86_64", tmp_path)
     done = uselib("run", "--user", option, str(program), cwd=tmp_path)
     assert (done.stdout, done.stderr) == (f"{shown} {shown}\n", "")

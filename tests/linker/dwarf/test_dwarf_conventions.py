@@ -71,7 +71,7 @@ def test_deduced(tmp_path: Path, level: str, options: str) -> None:
         assert all(words in ("", EXPECTED[name]) for name, words in found.items())
 
 
-def test_what_cannot_be_told_is_said(tmp_path: Path) -> None:
+def test_undecided_conventions_are_reported(tmp_path: Path) -> None:
     text = "int other(int, int); int jumps(int a, int b) { return other(a, b); }\n"
     facts = read_facts(compile_shared(tmp_path, "t", text, "-m32", "-O2", "-g", "-fno-pic"))
     assert _conventions(facts) == {"jumps": ""}

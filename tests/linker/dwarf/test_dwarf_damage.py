@@ -1,4 +1,4 @@
-"""Damaged files: whatever the bytes are, only ToolError comes out of the readers, and what is lost is said."""
+"""Damaged files: the readers raise only ToolError, and report what is missing."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _read(data: bytes) -> Facts | None:
 
 
 def _check(facts: Facts | None) -> None:
-    """What is not typed is said, and no type leads its readers round in a circle."""
+    """Names without types are reported, and no type contains itself."""
     if facts is None:
         return
     untyped = [f for f in (*facts.functions.values(), *facts.data.values()) if f.type is None]
@@ -98,8 +98,8 @@ def test_truncated_files(options: str, where: int) -> None:
 
 @pytest.mark.parametrize("options", FORMS[:3])
 @pytest.mark.parametrize("part", [0.0, 0.1, 0.5, 0.9])
-def test_a_section_that_ends_early_is_said(options: str, part: float) -> None:
-    """The unit's length then leads behind the section: nothing of it is believed."""
+def test_a_section_that_ends_early_is_reported(options: str, part: float) -> None:
+    """The unit's length then leads behind the section, so the unit is not read."""
     data = bytearray(_good(options))
     file = elf.ElfFile(memoryview(bytes(data)), "good")
     for index, section in enumerate(file.sections):
@@ -113,7 +113,7 @@ def test_a_section_that_ends_early_is_said(options: str, part: float) -> None:
 
 @pytest.mark.parametrize("options", FORMS[:3])
 @pytest.mark.parametrize("part", [0.2, 0.5, 0.8])
-def test_a_hole_is_said(options: str, part: float) -> None:
+def test_a_hole_is_reported(options: str, part: float) -> None:
     data = bytearray(_good(options))
     start, size = _debug_ranges(options)[0]
     begin = start + int(size * part)
@@ -123,7 +123,7 @@ def test_a_hole_is_said(options: str, part: float) -> None:
     _check(facts)
 
 
-def test_words_of_damage() -> None:
+def test_messages_of_damage() -> None:
     data = bytearray(_good(FORMS[0]))
     start, _ = _debug_ranges(FORMS[0])[0]
     data[start + 4 : start + 6] = (9).to_bytes(2, "little")

@@ -1,4 +1,4 @@
-"""Functions looked up one at a time: which entry is meant, and what it says."""
+"""Functions looked up one at a time: the entry of each, and its type."""
 
 from __future__ import annotations
 

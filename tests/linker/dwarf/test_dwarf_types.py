@@ -77,7 +77,7 @@ DWARF_FORMS = """
 
 
 @pytest.mark.parametrize("options", DWARF_FORMS)
-def test_every_form_says_the_same(tmp_path: Path, options: str) -> None:
+def test_every_form_gives_the_same_types(tmp_path: Path, options: str) -> None:
     if "gcc" not in COMPILERS:
         pytest.skip("no gcc")
     plain = types_of(read_facts(compile_shared(tmp_path, "plain", RICH, "-gdwarf-5")))
@@ -168,7 +168,7 @@ def test_one_tag_with_two_meanings(tmp_path: Path) -> None:
     assert "a@0 int:4" in types["one"] and "b@0 long:8" in types["two"]
 
 
-def test_which_of_two_definitions_is_said(tmp_path: Path) -> None:
+def test_the_choice_between_two_definitions_is_reported(tmp_path: Path) -> None:
     second = OPAQUE_OWNER + "\n"
     third = "struct secret { char other[40]; };\nint third(struct secret *s) { return s->other[0]; }\n"
     (tmp_path / "third.c").write_text(third)
@@ -208,7 +208,7 @@ def test_separate_debug_file(tmp_path: Path) -> None:
         ("-g -gsplit-dwarf", "compiled with -gsplit-dwarf"),
     ],
 )
-def test_without_types_it_is_said(tmp_path: Path, compiler: str, options: str, words: str) -> None:
+def test_missing_types_are_reported(tmp_path: Path, compiler: str, options: str, words: str) -> None:
     facts = read_facts(compile_shared(tmp_path, "poor", RICH, *options.split(), compiler=compiler))
     assert not facts.typed
     assert any(words in sentence for sentence in facts.unknown), facts.unknown

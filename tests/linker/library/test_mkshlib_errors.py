@@ -25,7 +25,7 @@ M = Machine.X86_64
 
 
 def refused(capsys: pytest.CaptureFixture[str], out: Path, *arguments: object, status: int = 1) -> str:
-    """What mkshlib says; it must fail and leave no file."""
+    """The message of mkshlib, which must fail and leave no file."""
     capsys.readouterr()
     assert main(["mkshlib", "-o", str(out), *map(str, arguments)]) == status
     said = capsys.readouterr()
@@ -99,7 +99,7 @@ def test_every_undefined_symbol_is_listed(tmp_path: Path, capsys: pytest.Capture
         (("--name", "a/b", "--version", "1.0.0", "--text", "0x61000000"), "`a/b` cannot be the name of a library"),
     ],
 )
-def test_what_is_missing(
+def test_missing_files(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
 ) -> None:
     source = compile_c(tmp_path, M, "member", "int f(void) { return 1; }")

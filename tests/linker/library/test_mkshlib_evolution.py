@@ -1,8 +1,8 @@
 """Any sequence of compatible changes keeps the output of every program linked with any earlier release.
 
 A model of a library (functions and data with values of their own) is changed at random and released again and again;
-each release gets a program that uses all that it offers, and every program runs with every later release: what is still
-there must give what it gave, what is retired must end the program by its name.
+each release gets a program that uses all that it offers, and every program runs with every later release: functions and data that are still
+there must give the same values, and retired functions must end the program with their names.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ class OldProgram:
     known: dict[str, tuple[int, int]]
 
     def check(self, shop: Shop, version: str, model: Model, emulated: bool) -> None:
-        """It prints what it did for all that is left, and a retired function says its name."""
+        """It prints the same for everything that is left, and a retired function prints its name."""
         by_value = {value for value, _ in (*model.functions.values(), *model.data.values())}
         lives = [self.known[name][0] in by_value for _, name, _ in self.rows]
         mask = "".join("01"[alive] for alive in lives)
@@ -199,7 +199,7 @@ class OldProgram:
 
 
 def check_history(shop: Shop, version: str, model: Model) -> None:
-    """It has everything that is exported, and no two things at one place."""
+    """It has all exports, and no two of them at one address."""
     history = shop.history(version)
     assert history.functions().keys() >= model.functions.keys() and history.data_places().keys() >= model.data.keys()
     ends = sorted((place.address, place.end) for place in history.places)

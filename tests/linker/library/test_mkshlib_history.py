@@ -115,7 +115,7 @@ CONTRADICTIONS = [
 
 
 @pytest.mark.parametrize(("line", "message"), CONTRADICTIONS)
-def test_histories_that_cannot_be(tmp_path: Path, line: str, message: str) -> None:
+def test_contradictory_histories(tmp_path: Path, line: str, message: str) -> None:
     shop = Shop(tmp_path, M)
     shop.release("1.0.0", FIRST)
     lines = history.encode(shop.history("1.0.0")).decode().splitlines()
@@ -143,7 +143,7 @@ def test_damaged_text(given: history.History, data: st.DataObject) -> None:
         assert "FILE: its history " in str(problem)
 
 
-def test_any_file_at_all(tmp_path: Path) -> None:
+def test_any_changed_file(tmp_path: Path) -> None:
     """Bits flipped anywhere in a target or a stub: a release, or a ToolError, and nothing else."""
     shop = Shop(tmp_path, M)
     shop.release("1.0.0", FIRST)

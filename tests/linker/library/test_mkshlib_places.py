@@ -27,7 +27,7 @@ def section(size: int, alignment: int) -> InputSection:
 
 @dataclass(frozen=True)
 class Datum:
-    """A datum over time: its size (bytes reserved), alignment, and what becomes of it."""
+    """A datum over time: its size (bytes reserved), alignment, and fate."""
 
     size: int
     alignment: int
@@ -50,7 +50,7 @@ def packed(found: places.Arrangement) -> list[tuple[int, int, InputSection]]:
 
 @dataclass(frozen=True)
 class Release:
-    """What a new release has, and what programs rely on of the old one."""
+    """The sections of a new release, and the places of the old one that programs rely on."""
 
     found: list[DataSection]
     kept: tuple[KeptDatum, ...]
@@ -75,7 +75,7 @@ def next_release(data: list[Datum]) -> Release:
 
 
 @given(DATA)
-def test_promises_are_kept(data: list[Datum]) -> None:
+def test_kept_data_have_their_offsets(data: list[Datum]) -> None:
     release = next_release(data)
     again = places.arrange(release.found, KeptPlaces(release.kept, release.reserved), ORIGIN, "t")
     rows = packed(again)
@@ -93,7 +93,7 @@ def test_promises_are_kept(data: list[Datum]) -> None:
 
 
 def check_reserved(taken: list[tuple[int, int]], release: Release) -> None:
-    """Nobody is on bytes that are retired, or that a shrunk datum may grow into again."""
+    """No section overlaps retired bytes, or bytes into which a shrunk datum may grow again."""
     for place in release.reserved:
         low, high = place.address - ORIGIN, place.end - ORIGIN
         assert all(end <= low or high <= start for start, end in taken)

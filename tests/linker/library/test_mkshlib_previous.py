@@ -75,7 +75,7 @@ def test_a_retired_function_names_itself(shop: Shop, emulated: bool) -> None:
 def test_the_release_that_a_program_was_linked_with(
     shop: Shop, linker: str, flags: tuple[str, ...], known: bool
 ) -> None:
-    """It stands in the program's note; where the ELF header is not to be had from the caller's place, nothing worse happens."""
+    """It is in the program's note. If the ELF header cannot be found from the caller's address, only the version is missing."""
     require(linker)
     shop.release("1.10.65535", TWO)
     program = shop.program("p", "int b(void); int main_(void) { return b(); }", "1.10.65535", linker, *flags)

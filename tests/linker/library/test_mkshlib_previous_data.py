@@ -1,4 +1,4 @@
-"""`mkshlib --previous` and data: what stays in its place, what may grow, what stays reserved."""
+"""`mkshlib --previous` and data: kept places, growth, reserved places."""
 
 from __future__ import annotations
 
@@ -246,7 +246,7 @@ int main_(void) { put_number(soft() + hard() * 10 + other() * 100); put_number(g
     assert shop.run(shop.program("again", user, "1.1.0"), "1.1.0") == ("221\n1\n", "", 0)
 
 
-def test_from_nothing_to_everything_and_back(shop: Shop) -> None:
+def test_first_data_then_functions_then_neither(shop: Shop) -> None:
     """Data alone, then functions too, then none of the first data, then nothing of all that."""
     shop.release("1.0.0", "int a = 1; int b = 2;")
     only_data = shop.program("p", "extern int a, b; int main_(void) { put_number(a + b); return 0; }", "1.0.0")
@@ -278,8 +278,8 @@ def test_from_nothing_to_everything_and_back(shop: Shop) -> None:
     )  # start-up writes to f's reserved pointer
 
 
-def test_a_name_with_many_lives(shop: Shop) -> None:
-    """Data, then a function, then larger data, then small data and so on: each kind comes back to a place of its own."""
+def test_a_name_that_changes_between_data_and_function(shop: Shop) -> None:
+    """Data, then a function, then larger data, then small data and so on: each kind gets its own place again."""
     keep = "int keep(void) { return 1; } int kept = 2;"
     small, large, function = "int x = 3;", "int x[9] = {4};", "int x(void) { return 5; }"
     before = None
@@ -295,7 +295,7 @@ def test_a_name_with_many_lives(shop: Shop) -> None:
 
 
 def test_sections_of_their_own_from_the_second_release_on(shop: Shop) -> None:
-    """What the error messages advise does help a library that began without -fdata-sections."""
+    """The advice of the error messages helps a library that began without -fdata-sections."""
     first = "int a = 1, b = 2; static int own = 3; int c = 4; int sum(void) { return a + b + own++ + c; }"
     shop.release("1.0.0", first, compiler=())
     program = shop.program(
@@ -316,7 +316,7 @@ def test_the_mmap_layout_follows_too(shop: Shop) -> None:
         assert shop.run(program, version) == (EXPECTED, "", 0)
 
 
-def test_hidden_functions_are_gone(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+def test_hidden_functions_count_as_removed(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
     shop.release("1.0.0", TWO)
     said = refused(shop, capsys, "1.1.0", "1.0.0", TWO, "--hide", "d")
     assert "d: is in libt_s.1.0.0, slot 2, and no object exports it now" in said
@@ -325,7 +325,7 @@ def test_hidden_functions_are_gone(shop: Shop, capsys: pytest.CaptureFixture[str
 
 
 def test_the_header_page_is_full(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A note for each library that it depends on: the jump table cannot give way any more."""
+    """A note for each library that it depends on: the jump table cannot move any more."""
     others = []
     for n in range(5):
         other = Shop(tmp_path, M, f"{n}" + "x" * 180)

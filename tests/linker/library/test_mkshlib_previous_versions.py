@@ -209,7 +209,7 @@ def test_not_for_aout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     )
 
 
-def test_what_is_no_release(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_that_are_not_releases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shop = Shop(tmp_path, M)
     shop.release("1.0.0", TWO)
     program = shop.program("p", "int b(void); int main_(void) { return b(); }", "1.0.0")
@@ -237,7 +237,7 @@ def test_what_is_no_release(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "is for x86_64, and the objects are for i386" in said
 
 
-def test_stripped_libraries_remember(shop: Shop) -> None:
+def test_stripped_libraries_keep_their_history(shop: Shop) -> None:
     shop.release("1.0.0", FIRST, options=("--strip-all",))
     path = shop.library("1.0.0")
     before = previous.read(path).history

@@ -132,7 +132,7 @@ def vector(scheme: str, tmp_path: Path, machine: Machine) -> Path:
     return tmp_path / "shlib/libvector_s.1.2.3"
 
 
-def test_what_the_file_says(vector: Path, machine: Machine) -> None:
+def test_headers_of_the_file(vector: Path, machine: Machine) -> None:
     read = image(vector)
     assert read.library is not None and read.library.machine is machine
     who = read.library.identity
@@ -185,7 +185,7 @@ def test_mmap_layout_runs(tmp_path: Path, machine: Machine) -> None:
     )
 
 
-def test_debug_information_speaks_of_the_functions_themselves(tmp_path: Path, machine: Machine) -> None:
+def test_debug_information_has_the_addresses_of_the_functions(tmp_path: Path, machine: Machine) -> None:
     objects = [compile_c(tmp_path, machine, name, text, "-g") for name, text in (("add", ADD), ("mult", MULT))]
     for strip in ([], ["-S"]):
         mkshlib("--name", "v", "--version", "1.0.0", "--text", "0x61000000", *strip, "-o", tmp_path, *objects)

@@ -1,4 +1,4 @@
-"""Specification files: what they say, and every mistake with FILE:LINE."""
+"""Specification files: their contents, and every mistake with FILE:LINE."""
 
 from __future__ import annotations
 

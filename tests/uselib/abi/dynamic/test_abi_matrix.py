@@ -275,7 +275,7 @@ class _Odd(Executor):
 
 
 @pytest.mark.usefixtures("fake")
-def test_a_crashing_worker_takes_nothing_with_it(made: dict[str, Path]) -> None:
+def test_a_crashing_worker_leaves_other_cells_alone(made: dict[str, Path]) -> None:
     result = run_matrix(spec_of(made, "crash", "a", "boom", "b", "c"), jobs=2)
     assert verdicts(result) == [
         [BASE, UNKNOWN, UNKNOWN],
@@ -314,7 +314,7 @@ def test_requests_and_results_pickle() -> None:
 
 
 @pytest.mark.usefixtures("fake")
-def test_progress_is_told(made: dict[str, Path]) -> None:
+def test_progress_is_reported(made: dict[str, Path]) -> None:
     seen: list[tuple[int, int]] = []
     run_matrix(spec_of(made, "a", "b"), None, lambda done, total: seen.append((done, total)), jobs=1)
     assert seen == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]

@@ -60,7 +60,7 @@ def test_each_kind_of_difference(probe_pair: tuple[str, Path, Path]) -> None:
     assert result.status == 4
 
 
-def test_no_false_alarms(probe_pair: tuple[str, Path, Path]) -> None:
+def test_equal_libraries_have_no_differences(probe_pair: tuple[str, Path, Path]) -> None:
     """A library against itself; and functions that did not change."""
     arch, old, _ = probe_pair
     result = probe(
@@ -164,7 +164,7 @@ def test_state_is_the_same_for_every_call(probe_x86_64: tuple[str, Path, Path]) 
 
 @pytest.mark.slow
 def test_sequences(probe_pair: tuple[str, Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What one call leaves for another; a pointer that is kept. Single calls do not see it."""
+    """State that one call leaves for another; a pointer that is kept. Single calls do not show it."""
     arch, old, new = probe_pair
     shlib = str(sysroot(arch) / "shlib")
     assert probe(request_for(probe_pair, "put", "get", "keep", "kept", examples=30)).status == 0
@@ -192,7 +192,7 @@ def test_sequences(probe_pair: tuple[str, Path, Path], tmp_path: Path, capsys: p
 
 
 def test_prototypes_from_a_header(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without debug information a header says what there is; without either, nothing is probed."""
+    """Without debug information a header gives the prototypes; without either, nothing is probed."""
     old, new = make(tmp_path, "x86_64", "1.0.0", False), make(tmp_path, "x86_64", "1.1.0", True)
     words = ["abi", "probe", str(old), str(new), "norm", "--library-path", str(sysroot("x86_64") / "shlib")]
     assert main(words) == 16

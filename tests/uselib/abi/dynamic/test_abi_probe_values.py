@@ -42,7 +42,7 @@ def test_values_survive_json(value: v.Value) -> None:
 
 
 @given(_junk)
-def test_junk_is_no_argument(data: Any) -> None:
+def test_other_data_are_refused_as_arguments(data: Any) -> None:
     try:
         v.from_plain(data)
     except ValueError as wrong:

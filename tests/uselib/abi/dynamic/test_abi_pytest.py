@@ -133,7 +133,7 @@ def test_settings(environment: dict[str, str], tmp_path: Path) -> None:
     assert "@pytest.mark.abi(old, new" in run_pytest(environment, tmp_path, "--markers").stdout
 
 
-def test_unused_it_costs_nothing() -> None:
+def test_an_unused_plugin_imports_nothing() -> None:
     """Loading the plugin imports nothing of the emulator but its own module."""
     code = (
         f"import pytest, sys; before = set(sys.modules); import {PLUGIN}; "

@@ -86,7 +86,7 @@ def test_each_side_begins_with_the_same_files(tmp_path: Path, arch: str) -> None
 
 
 def test_both_sides_are_confined_by_the_hosts_kernel(same: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each side is a process of this one: it tells through a pipe what the kernel says of it."""
+    """Each side is a child of this process: it sends its confinement, as the kernel reports it, through a pipe."""
     reader, writer = os.pipe()
 
     class Told(Sandbox):
@@ -158,7 +158,7 @@ def version(text: str, number: int) -> str:
 def test_a_change_that_leaves_the_same_contents(
     tmp_path: Path, arch: str, change: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Output, results and the contents of files are the same: only what the row of the call says of it tells."""
+    """Output, results and the contents of files are the same: only the effect in the call's row shows it."""
     body, last, said = CHANGES[change][arch]
     texts = [CALL.replace("BODY", version(body, n)).replace("LAST", last) for n in range(2)]
     made = pair(tmp_path / "made", arch, *texts, FILE)
@@ -240,7 +240,7 @@ def test_digests_in_python_are_the_same(tmp_path: Path, arch: str, monkeypatch: 
     assert digest(tmp_path / "python") == native
 
 
-def test_the_clock_of_the_host_is_said(same: Pair) -> None:
+def test_realtime_is_noted(same: Pair) -> None:
     result = same.compare(run_words=(*same.request().run_words, "--realtime"))
     assert any("--realtime" in note for note in result.notes)
 
@@ -265,7 +265,7 @@ def test_programs_without_binding_note(tmp_path: Path, tool: str, remark: str) -
     assert [(row.bound, row.found, row.slot) for row in result.wrong] == [("a", "b", 1)]
 
 
-def test_watching_in_python_sees_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_watching_in_python_records_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = (
         "extern int table[8], last; int use(int); int main() { for (int i = 0; i < 8; i++) table[i] += use(i);"
         " last = table[3]; return last == 77; }"
