@@ -65,7 +65,8 @@ class Clock:
 
     def not_after(self, moment: int) -> int:
         """A time of reading, which moves with each run: the present if it is later, unless that is years ahead."""
-        return self.wall_now if 0 < moment - self.wall_now < _FAR else moment
+        now = self.wall_now
+        return now if 0 < moment - now < _FAR else moment
 
     def not_before(self, moment: int) -> None:
         """The guest has seen a file of that time (ns since 1970): the clock goes on from there, unless that is years ahead. The same files

@@ -49,10 +49,11 @@ class AddressSpace(Remapping, Lending):
                 raise MemoryFault(position, access, stack_overflow=self.below_stack(position))
             if not allows(vma.prot, access):
                 raise MemoryFault(position, access, mapped=True)
-            of_file = of_file or vma.file is not None
-            if vma.backing is not None and vma.offset + min(end, vma.end) - vma.start > page_up(vma.backing.size()):
-                first_bad = max(position, vma.start + page_up(vma.backing.size()) - vma.offset)
-                raise MemoryFault(first_bad, access, mapped=True, beyond_file=True)
+            if (backing := vma.backing) is not None:
+                of_file = of_file or vma.file is not None
+                present = vma.start + page_up(backing.size()) - vma.offset  # the address behind the last page that is there
+                if min(end, vma.end) > present:
+                    raise MemoryFault(max(position, present), access, mapped=True, beyond_file=True)
             position = vma.end
         return of_file
 

@@ -21,7 +21,7 @@ from uselib.emulator.kernel.proc.facts import publish
 from uselib.emulator.kernel.table import Effect, Syscall, Undo
 from uselib.emulator.kernel.threads import robust
 from uselib.emulator.kernel.threads.wait import ThreadEnded, Wait
-from uselib.emulator.process.host_signals import held_back
+from uselib.emulator.process.host_signals import VALID, held_back
 from uselib.emulator.process.interfaces import ProcessEnded
 from uselib.linker.quick_typing import TYPE_CHECKING
 
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 
 _CAP_SYS_RESOURCE = 24
-_FAULTS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}  # of the emulator's own instructions
+# All but faults of the emulator's own instructions
+_HELD_BACK = VALID - {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
 
 
 # -- exit -----------------------------------------------------------------------------------------------------------------
@@ -107,7 +108,7 @@ def fork(process: Process, *, borrow: bool = False, share: bool = False) -> int:
     if share:
         process.memory.lend()
     # No handler runs in the child before fork_events.after has renewed the emulator's locks: a thread of the parent may hold one.
-    with held_back(signal.valid_signals() - _FAULTS):
+    with held_back(_HELD_BACK):
         if not os.fork():
             os.close(known)
             if done >= 0:

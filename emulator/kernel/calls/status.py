@@ -44,13 +44,13 @@ class Status:
         self.size = host.st_size
         self.device = DEVICE
         self.node = host.st_rdev or 0  # None in a status that filesystem.synthetic_status has made
-        if (device := process.fs.rights.owners.device(host)) is not None:
+        if not host.st_size and (device := process.fs.rights.owners.device(host)) is not None:
             self.node = device[1]
         self.blocks = host.st_blocks or 0
         self.mtime, self.ctime = host.st_mtime_ns or 0, host.st_ctime_ns or 0
         process.clock.not_before(max(self.mtime, self.ctime))
         self.atime = process.clock.not_after(host.st_atime_ns or 0)
-        if (number := process.terminals.device(host)) is not None:
+        if stat.S_ISCHR(host.st_mode) and (number := process.terminals.device(host)) is not None:
             self._terminal(process, number)
         elif special is not None:
             self._made(process, special)
@@ -95,16 +95,22 @@ def _device(number: int) -> int:
     return (minor & 0xFF) | (major << 8) | ((minor & ~0xFF) << 12)
 
 
-def _times(value: int, mask: int) -> tuple[int, int]:
-    seconds, rest = divmod(value, SECOND)
-    return seconds & mask, rest
+_ENCODED = _device(DEVICE)
 
 
 def _store(process: Process, address: int, layout: str, status: Status) -> int:
     """Fills in struct stat or stat64; the values in the order of their fields (structs.DECLARATIONS)."""
     mask = process.structs.word_mask
-    device, node = _device(status.device), _device(status.node)
-    times = (*_times(status.atime, mask), *_times(status.mtime, mask), *_times(status.ctime, mask))
+    device, node = _ENCODED, _device(status.node) if status.node else 0
+    atime, mtime, ctime = status.atime, status.mtime, status.ctime
+    times = (
+        atime // SECOND & mask,
+        atime % SECOND,
+        mtime // SECOND & mask,
+        mtime % SECOND,
+        ctime // SECOND & mask,
+        ctime % SECOND,
+    )
     mode, links, uid, gid, size = status.mode, status.links, status.uid, status.gid, status.size
     values: tuple[int, ...]
     if layout == "stat64":

@@ -14,6 +14,7 @@ from contextlib import suppress
 from uselib.emulator.kernel.host_calls import child_flags
 from uselib.emulator.kernel.signals.frames import SignalInfo
 from uselib.emulator.kernel.signals.numbers import COUNT, SIGCHLD, SIGKILL, SIGSTOP, SYNCHRONOUS, bit
+from uselib.emulator.process.host_signals import change_mask
 from uselib.linker.quick_dataclass import dataclass
 from uselib.linker.quick_typing import Any
 
@@ -40,7 +41,7 @@ class HostSignals:
         self._arrived, self._events = arrived, events
         self._wakeup: tuple[int, int] | None = None
         self._before: dict[int, object] = {}  # host signal -> disposition before the run
-        self._mask_before = host.pthread_sigmask(host.SIG_BLOCK, ())
+        self._mask_before = change_mask(host.SIG_BLOCK, ())
 
     @property
     def wakeup_fd(self) -> int:
@@ -74,7 +75,7 @@ class HostSignals:
 
     def set_mask(self, mask: int) -> None:
         signals = [s for s in range(1, COUNT + 1) if mask & bit(s) and s not in HOST_OWN]
-        host.pthread_sigmask(host.SIG_SETMASK, signals)
+        change_mask(host.SIG_SETMASK, signals)
 
     def changed(self, signal: int) -> bool:
         """Whether the host's disposition is no longer that of before the run."""
@@ -107,7 +108,7 @@ class HostSignals:
         for signal, before in self._before.items():
             host.signal(signal, before if before is not None else host.SIG_DFL)  # type: ignore[arg-type]
         self._before.clear()
-        host.pthread_sigmask(host.SIG_SETMASK, self._mask_before)
+        change_mask(host.SIG_SETMASK, self._mask_before)
         if self._wakeup is not None:
             with suppress(ValueError):
                 host.set_wakeup_fd(-1)

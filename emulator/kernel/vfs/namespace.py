@@ -162,7 +162,8 @@ class Namespace:
         todo = parts[::-1]  # a stack: the next component last
         found = Found(here, b".", directory=here)
         while todo:
-            here = self._stride(here, todo)
+            if len(todo) > 2:
+                here = self._stride(here, todo)
             name = todo.pop()
             if name == b".":
                 found = Found(here, b".", directory=here)
@@ -204,15 +205,10 @@ class Namespace:
         return target
 
     def _stride(self, here: GuestDirectory, todo: list[bytes]) -> GuestDirectory:
-        """Takes all components but the last at once (of many: the first _STRIDE_MAX), if they are at least two and plain directories of the
-        host; else none, and stays here."""
+        """Takes all components but the last at once (of many: the first _STRIDE_MAX), if they are plain directories of the host; else none,
+        and stays here. There are three components at least."""
         handle = here.handle
-        if (
-            len(todo) <= 2
-            or handle is None
-            or self.search is not None
-            or (here.node is not None and here.node.children)
-        ):
+        if handle is None or self.search is not None or (here.node is not None and here.node.children):
             return here
         run = todo[: max(len(todo) - 1 - _STRIDE_MAX, 0) : -1]
         if b".." in run or not available():
