@@ -15,11 +15,11 @@ from contextlib import suppress
 
 from uselib.emulator.kernel.shared.process_rows import FACTS, HAS_EXECUTED, HOST_ACTS, ROOM, SUBREAPER, ProcessRows
 from uselib.emulator.kernel.shared.signal_boxes import Origin, SignalBoxes
-from uselib.emulator.kernel.signals.numbers import RUNG, SIGPIPE
+from uselib.emulator.kernel.signals.numbers import NOTIFIED, SIGPIPE
 
 FIRST = 1000
-RING = 64  # the host's signal that says: look into your box
-_HOST_ENDS = RUNG - {SIGPIPE, RING}  # what ends a process of the host as it does one of the guest
+NOTIFY = 64  # the host signal by which a process notifies another of an entry in its box
+_HOST_ENDS = NOTIFIED - {SIGPIPE, NOTIFY}  # these end a host process as they end one of the guest
 _CHAIN = 64  # processes that wait for each other
 
 
@@ -271,7 +271,7 @@ class PidTable:
             self._opened.set_flag(self._index(self._own), HAS_EXECUTED, True)
 
     def set_host_acts(self, acts: bool) -> None:
-        """Whether this process has neither handlers for the signals RUNG nor blocks them."""
+        """Whether this process has neither handlers for the signals NOTIFIED nor blocks them."""
         if self._opened is not None:
             self._opened.set_flag(self._index(self._own), HOST_ACTS, acts)
 
@@ -327,8 +327,8 @@ class PidTable:
             return
         if number and origin is not None and not self.boxes.put(index, number, origin) and origin.code < 0:
             raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        if number in RUNG and not (number in _HOST_ENDS and self._open().flag(index, HOST_ACTS)):
-            number = RING
+        if number in NOTIFIED and not (number in _HOST_ENDS and self._open().flag(index, HOST_ACTS)):
+            number = NOTIFY
         try:
             fd = os.pidfd_open(holder)
         except OSError as failure:

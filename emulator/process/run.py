@@ -287,12 +287,12 @@ class Runner:
         )
 
     def _nudged(self, _signal: int, _frame: FrameType | None) -> None:
-        """The watcher could not stop the CPU, so it is at rest and a system call waits for the host: this ends it. Or see SignalState.rung."""
+        """The watcher could not stop the CPU: a system call waits for the host, and this ends it. Or see SignalState.notified."""
         if self.watcher.passed("limit"):
             raise self._out_of_time()
         if self.process.pids.alone:
             return
-        ends = self.signals.rung()
+        ends = self.signals.notified()
         if self.process.pids.state(self.process.identity.pid) == chr(SLEEPING) and ends:
             deliver(self.signals, self.machine.cpu, self.process.memory)
         self.machine.interrupt()

@@ -51,7 +51,9 @@ class AddressSpace(Remapping, Lending):
                 raise MemoryFault(position, access, mapped=True)
             if (backing := vma.backing) is not None:
                 of_file = of_file or vma.file is not None
-                present = vma.start + page_up(backing.size()) - vma.offset  # the address behind the last page that is there
+                present = (
+                    vma.start + page_up(backing.size()) - vma.offset
+                )  # the address behind the last page that is there
                 if min(end, vma.end) > present:
                     raise MemoryFault(max(position, present), access, mapped=True, beyond_file=True)
             position = vma.end

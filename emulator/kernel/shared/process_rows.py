@@ -26,7 +26,7 @@ HAS_EXECUTED, HOST_ACTS, SUBREAPER = (
     1,
     2,
     3,
-)  # flags: has called execve; the host acts on the signals RUNG as it would; looks after orphans
+)  # flags: has called execve; the host acts on the signals NOTIFIED as it would; looks after orphans
 FACTS = 2046  # bytes that a process may tell of itself
 _ROW = struct.Struct("<IIII")  # host pid, guest pid of the parent, process group, session
 _WAITS = struct.Struct("<I")

@@ -17,7 +17,7 @@ from uselib.emulator.kernel.pids import PidTable
 from uselib.emulator.kernel.shared.signal_boxes import Origin
 from uselib.emulator.kernel.signals.frames import SI_KERNEL, SI_USER, SignalInfo
 from uselib.emulator.kernel.signals.numbers import (
-    RUNG,
+    NOTIFIED,
     SA_NOCLDSTOP,
     SIGCHLD,
     SIGCONT,
@@ -77,13 +77,13 @@ class ArrivedSignals:
             return self._child_info(pids.guest(child) or 0, code, status)
         return self._of_kernel(signal)
 
-    def rung(self) -> list[SignalInfo]:
-        """The origins of the signals RUNG, if another process has sent the notification."""
+    def notified(self) -> list[SignalInfo]:
+        """The origins of the signals NOTIFIED, if another process has sent the notification."""
         pids = self._pids
-        return [_info(signal, origin) for signal in sorted(RUNG) for origin in pids.boxes.take(pids.box, signal)]
+        return [_info(signal, origin) for signal in sorted(NOTIFIED) for origin in pids.boxes.take(pids.box, signal)]
 
     def host_acts(self, acts: bool) -> None:
-        """Says whether the host's action is right for the signals RUNG from now on."""
+        """Says whether the host's action is right for the signals NOTIFIED from now on."""
         self._pids.set_host_acts(acts)
 
     def forget(self, signal: int) -> None:

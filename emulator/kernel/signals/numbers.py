@@ -28,8 +28,8 @@ SS_ONSTACK, SS_DISABLE, SS_AUTODISARM = 1, 2, 1 << 31
 IGNORED = frozenset({SIGCHLD, SIGCONT, SIGURG, SIGWINCH})
 STOPS = frozenset({SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU})
 SYNCHRONOUS = frozenset({SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGSYS})
-# The host uses these signals itself. Another process of the guest is notified of them by a host signal (SignalState.rung).
-RUNG = SYNCHRONOUS | {SIGPIPE, 32, 33, 64}
+# The host uses these signals itself. Another process of the guest is notified of them by a host signal (SignalState.notified).
+NOTIFIED = SYNCHRONOUS | {SIGPIPE, 32, 33, 64}
 UNBLOCKABLE = 1 << SIGKILL - 1 | 1 << SIGSTOP - 1
 NAMES = {int(s): s.name for s in host_signal.Signals}
 

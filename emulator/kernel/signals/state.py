@@ -16,7 +16,7 @@ from uselib.emulator.kernel.signals.frames import SI_TKILL, SI_USER, SignalInfo
 from uselib.emulator.kernel.signals.host_side import HOST_OWN, HostSignals, SignalEvents
 from uselib.emulator.kernel.signals.numbers import (
     IGNORED,
-    RUNG,
+    NOTIFIED,
     SA_NOCLDSTOP,
     SA_NOCLDWAIT,
     SIG_DFL,
@@ -35,7 +35,7 @@ from uselib.emulator.kernel.signals.timers import ProcessTimers
 from uselib.emulator.kernel.threads.group import ThreadGroup
 from uselib.emulator.kernel.threads.thread import Thread
 
-_RUNG_MASK = sum(bit(signal) for signal in RUNG)
+_NOTIFIED_MASK = sum(bit(signal) for signal in NOTIFIED)
 
 
 _DEFAULT = SignalAction()
@@ -168,18 +168,18 @@ class SignalState:
     def set_blocked(self, mask: int) -> None:
         mask &= ~UNBLOCKABLE
         if mask != self.thread.blocked:
-            rung = (mask ^ self.thread.blocked) & _RUNG_MASK
+            notified = (mask ^ self.thread.blocked) & _NOTIFIED_MASK
             self.thread.blocked = mask
             self.mirror_mask()
-            if rung:
+            if notified:
                 self.tell_host_acts()
 
     def tell_host_acts(self) -> None:
-        """Tells other processes whether they may leave the signals RUNG to the host."""
+        """Tells other processes whether they may leave the signals NOTIFIED to the host."""
         self.arrivals.host_acts(
-            not self.thread.blocked & _RUNG_MASK
+            not self.thread.blocked & _NOTIFIED_MASK
             and not self._threads.many
-            and all(self.handler(signal) == SIG_DFL for signal in RUNG)
+            and all(self.handler(signal) == SIG_DFL for signal in NOTIFIED)
         )
 
     # -- the host's side ----------------------------------------------------------------------------------------------
@@ -190,7 +190,7 @@ class SignalState:
 
     def _mirror(self, signal: int, action: SignalAction) -> None:
         """Gives the host the same disposition. For a guest handler it gets a handler that queues the signal."""
-        if signal in RUNG:
+        if signal in NOTIFIED:
             if action.handler not in (SIG_DFL, SIG_IGN):
                 self.open_wakeup()
             self.tell_host_acts()
@@ -238,11 +238,11 @@ class SignalState:
     def _post_arrived(self, info: SignalInfo) -> None:
         self.post(info, self._threads.all.get(self.identity.pid, self.thread) if info.code == SI_TKILL else None)
 
-    def rung(self) -> bool:
+    def notified(self) -> bool:
         """Another process has sent the notification: there may be signals that the host does not know of. Returns True if one of them ends
         the process and a call that waits in the host without polling `wakeup_fd`.
         """
-        for info in self.arrivals.rung():
+        for info in self.arrivals.notified():
             self._post_arrived(info)
         return self.wakeup_fd < 0 and self.deliverable_to(self.thread)
 
