@@ -50,6 +50,10 @@ def attach(library: ctypes.CDLL) -> ctypes.CDLL | None:
     core.uselib_core_no_window.argtypes, core.uselib_core_no_window.restype = [c_uint64], None
     core.uselib_core_fault.argtypes, core.uselib_core_fault.restype = [c_void_p], None
     core.uselib_core_lost.argtypes, core.uselib_core_lost.restype = [], c_uint64
+    core.uselib_core_exchange_word.argtypes, core.uselib_core_exchange_word.restype = (
+        [c_void_p, c_uint32, c_uint32],
+        c_uint32,
+    )
     core.uselib_core_slices.argtypes, core.uselib_core_slices.restype = [c_void_p, c_void_p], c_void_p
     core.uselib_core_no_slices.argtypes, core.uselib_core_no_slices.restype = [c_void_p], None
     core.uselib_core_watch.argtypes, core.uselib_core_watch.restype = [c_void_p, c_void_p, c_void_p, c_int], c_int

@@ -304,6 +304,10 @@ class Engine:
         none. Each is told once."""
         return 0 if self.core is None else int(self.core.uselib_core_lost())
 
+    def exchange_word(self, host: int, expected: int, value: int) -> int | None:
+        """At once: the word at an address of the host becomes `value` if it is `expected`. What it was; None where that cannot be had."""
+        return None if self.core is None else int(self.core.uselib_core_exchange_word(host, expected, value))
+
     def map_device(self, address: int, size: int, read: int, write: int, data: int) -> None:
         """Physical range [address, address + size) is a device: addresses of u64 read(uc, offset, size, data) and
         void write(uc, offset, size, value, data)."""

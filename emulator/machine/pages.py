@@ -329,6 +329,9 @@ class PageTable:
     def lost_page(self) -> int:
         return self._engine.lost_page()
 
+    def exchange_word(self, host: int, expected: int, value: int) -> int | None:
+        return self._engine.exchange_word(host, expected, value)
+
     def code_written(self, start: int, end: int) -> None:
         start, end = page_down(start), page_up(end)
         self._forget_code(start, end, twofold=False)

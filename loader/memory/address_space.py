@@ -104,6 +104,19 @@ class AddressSpace(Remapping, Lending):
         """Raises MemoryFault; then nothing has been written, unless the file behind the range became shorter in the middle."""
         self._store(address, data, self.check(address, len(data), "write"))
 
+    def exchange_word(self, address: int, expected: int, value: int) -> int:
+        """An aligned word of 4 bytes becomes `value` if it is `expected`, at once for all processes that share the memory (where the host
+        has a machine that can do it). Returns what it was. Raises MemoryFault."""
+        of_file = self.check(address, 4, "write")
+        found = self.listener.exchange_word(self.host_address(address), expected, value)
+        if found is None:
+            found = int.from_bytes(self.read(address, 4), "little")
+            if found == expected:
+                self.write(address, value.to_bytes(4, "little"))
+        elif of_file:
+            self._check_lost("write")
+        return found
+
     def poke(self, address: int, data: bytes) -> None:
         """Writes whatever the permissions are (the loader clearing a bss tail). The range must be mapped. Raises MemoryFault if
         the file does not reach so far."""

@@ -36,6 +36,10 @@ class Listener(Protocol):
         """Host address of a page that was not there when this process read or wrote it, because its file has become shorter, and which is
         an anonymous page now; 0: none. Each is told once."""
 
+    def exchange_word(self, host: int, expected: int, value: int) -> int | None:
+        """The word of 4 bytes at an address of the host becomes `value` if it is `expected`, atomically for all processes. What it was;
+        None: the machine has no such instruction to offer."""
+
 
 class NoListener:
     """Of an address space that no machine runs in."""
@@ -50,3 +54,6 @@ class NoListener:
 
     def lost_page(self) -> int:
         return 0
+
+    def exchange_word(self, host: int, expected: int, value: int) -> int | None:
+        return None

@@ -8,12 +8,13 @@ Documentation/locking/pi-futex.rst.
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from contextlib import suppress
 
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.threads import futex, host_futex
-from uselib.emulator.kernel.threads.futex import Key, load, store
+from uselib.emulator.kernel.threads.futex import Key, load
 from uselib.emulator.kernel.threads.wait import FutexWaiter
 from uselib.loader.memory.address_space import MemoryFault
 
@@ -24,18 +25,31 @@ def _owner_exists(process: Process, tid: int) -> bool:
     return tid in process.threads.all or tid == process.thread.tid or tid in process.pids.all()
 
 
+def _change(process: Process, address: int, new: Callable[[int], int]) -> int:
+    """The word becomes `new(word)`, whatever other processes do with it meanwhile. Returns what it was. Raises MemoryFault."""
+    word = load(process, address)
+    while (found := process.memory.exchange_word(address, word, new(word))) != word:
+        word = found
+    return word
+
+
 def _take(process: Process, address: int, tid: int, others: bool) -> bool:
     """Takes a word without an owner. Returns False if it has one. others: other threads wait for it."""
-    word = load(process, address)
-    if word & TID:
-        return False
-    store(process, address, word & OWNER_DIED | tid | (WAITERS if others else 0))
-    return True
+    taken = tid | (WAITERS if others else 0)
+    return not TID & _change(process, address, lambda word: word if word & TID else word & OWNER_DIED | taken)
+
+
+def _wait_for_owner(process: Process, address: int) -> int:
+    """Marks a word that has an owner as one that is waited for. Returns it as it is then; 0 if its owner has let it go."""
+    before = _change(process, address, lambda word: word | WAITERS if word & TID else word)
+    return before | WAITERS if before & TID else 0
 
 
 def _check_owner(process: Process, address: int, tid: int) -> None:
     """Raises GuestError if thread `tid` may not wait for the word."""
     owner = load(process, address) & TID
+    if not owner:
+        return  # it has just let the word go
     if owner == tid:
         raise GuestError(errno.EDEADLK)
     if not _owner_exists(process, owner):
@@ -74,8 +88,9 @@ def _lock(process: Process, key: Key, address: int, timeout: int | None) -> int:
         if not queue and _take(process, address, thread.tid, others=False):
             return 0
         _check_owner(process, address, thread.tid)
-        word = load(process, address) | WAITERS
-        store(process, address, word)
+        word = _wait_for_owner(process, address)
+        if not word and not queue:
+            continue
         waiter = FutexWaiter(thread, key, address, pi=True, owner=word & TID)
         futex.enter(process, waiter)
         left = None if deadline is None else deadline - process.clock.now
@@ -96,7 +111,7 @@ def try_lock(process: Process, address: int, private: bool) -> int:
     if not process.threads.futexes.get(key) and _take(process, address, process.thread.tid, others=False):
         return 0
     _check_owner(process, address, process.thread.tid)
-    store(process, address, load(process, address) | WAITERS)
+    _wait_for_owner(process, address)
     raise GuestError(errno.EAGAIN)
 
 
@@ -117,14 +132,14 @@ def pass_on(process: Process, key: Key, address: int, *, died: bool) -> bool:
     mark = OWNER_DIED if died else 0
     if queue and queue[0].pi:
         owner = queue[0].thread.tid
-        store(process, address, mark | WAITERS | owner)
+        _change(process, address, lambda word: mark | WAITERS | owner)
         for waiter in queue:
             waiter.owner = owner
         futex.release(process, queue[0])
         return True
     host = futex.host_word(process, key, address)
-    waits = load(process, address) & WAITERS if host is not None else 0
-    store(process, address, mark | waits)
+    keeps = WAITERS if host is not None else 0
+    waits = keeps & _change(process, address, lambda word: mark | word & keeps)
     if host is not None and waits:
         host_futex.wake(host, 1)
     return False
@@ -188,8 +203,7 @@ def requeue(process: Process, first: int, second: int, private: bool, wakes: int
             futex.release(process, waiter)
         else:
             _check_owner(process, second, waiter.thread.tid)
-            store(process, second, load(process, second) | WAITERS)
-            waiter.pi, waiter.target, waiter.owner = True, None, load(process, second) & TID
+            waiter.pi, waiter.target, waiter.owner = True, None, _wait_for_owner(process, second) & TID
             futex.move(process, waiter, target, second)
         done += 1
     return done

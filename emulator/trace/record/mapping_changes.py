@@ -34,6 +34,9 @@ class MappingChanges:
     def lost_page(self) -> int:
         return self._listener.lost_page()
 
+    def exchange_word(self, host: int, expected: int, value: int) -> int | None:
+        return self._listener.exchange_word(host, expected, value)
+
     def changed(self, start: int, end: int) -> None:
         self._changed()
         self._listener.changed(start, end)

@@ -82,6 +82,9 @@ static uint64_t in_two_steps(Env *env, uint64_t address, unsigned size, Operatio
     }
 CHANGE(uint8_t) CHANGE(uint16_t) CHANGE(uint32_t) CHANGE(uint64_t)
 
+/* The kernel's, at an address of the host: the word becomes `value` if it is `expected`. Returns what it was. */
+EXPORT uint32_t uselib_core_exchange_word(void *word, uint32_t expected, uint32_t value) { return change_uint32_t(word, COMPARE, value, expected); }
+
 /* The old value. */
 static inline __attribute__((always_inline)) uint64_t locked(Env *env, uint64_t address, unsigned size, Operation operation, uint64_t value,
                                                              uint64_t expected, uintptr_t host_pc)
