@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from uselib.emulator.trace.reading.events import Event, events_from
 from uselib.emulator.trace.reading.model import TracedProcess, TraceFile
+from uselib.emulator.trace.reading.selected_rows import RowSelection
 from uselib.emulator.trace.store.bindings import DLSYM, FIRST_CALL, LOAD, TracedBinding
+
+Selections = Callable[[TracedProcess], RowSelection | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +34,16 @@ def bindings_of(processes: Iterable[TracedProcess]) -> Iterator[BindingEvent]:
             yield BindingEvent(process, row)
 
 
-def events_and_bindings(trace: TraceFile, processes: Iterable[TracedProcess]) -> Iterator[Event | BindingEvent]:
-    """Process after process; a binding before the first event that comes after it."""
+def events_and_bindings(
+    trace: TraceFile, processes: Iterable[TracedProcess], first: int = 0, selections: Selections | None = None
+) -> Iterator[Event | BindingEvent]:
+    """Process after process; a binding before the first event that comes after it. first: from about this event on; selections: what is
+    to be read of each process (None: everything)."""
     for process in processes:
         rows, at = process.bindings, 0
-        for event in events_from(trace, process):
+        while first and at < len(rows) and rows[at].after + 1 < first:
+            at += 1
+        for event in events_from(trace, process, first, selections(process) if selections is not None else None):
             while at < len(rows) and rows[at].after < event.sequence:
                 yield BindingEvent(process, rows[at])
                 at += 1

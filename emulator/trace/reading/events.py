@@ -11,9 +11,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from uselib.emulator.trace.reading.model import Function, TracedProcess, TraceFile
+from uselib.emulator.trace.reading.selected_rows import RowSelection
 from uselib.emulator.trace.store.format import LATE, PAYLOAD_ROW, RECORD, RECORDS_HEAD, TAIL_CALL, EventKind
 
 _PIECE = 1 << 13  # records read at a time
+_KIND = RECORD.size - 2  # where a record has its kind
 CALLS = frozenset((EventKind.CALL, EventKind.INNER_CALL))
 RETURNS = frozenset((EventKind.RETURN, EventKind.INNER_RETURN))
 
@@ -102,16 +104,43 @@ def events(trace: TraceFile, processes: Iterable[TracedProcess] | None = None) -
         yield from events_from(trace, process)
 
 
-def events_from(trace: TraceFile, process: TracedProcess, first: int = 0) -> Iterator[Event]:
-    """The events of one process, from the chunk that holds event number `first`."""
+def events_from(
+    trace: TraceFile, process: TracedProcess, first: int = 0, selection: RowSelection | None = None
+) -> Iterator[Event]:
+    """The events of one process from number `first` on, or a few before it. selection: only calls and returns that it takes."""
     payloads = _Payloads(trace, process, first) if process.payloads else None
+    functions, numbers = trace.functions, process.functions
+    pending: Event | None = None  # MORE records may still add words to it
+    named = CALLS | RETURNS
+    for sequence, row in _rows(trace, process, first, selection):
+        time, caller, sp, w0, w1, w2, w3, index, depth, kind, flags = row
+        if kind == EventKind.MORE:
+            if pending is not None:
+                pending.words += (time, caller, sp, w0, w1, w2, w3)[: min(index, 7)]
+            continue
+        if pending is not None:
+            yield pending
+        function = None
+        if kind in named:
+            number = numbers.get(index)
+            function = trace.unknown(index) if number is None else functions[number]
+        pending = Event(process, sequence, time, kind, function, index, caller, sp, (w0, w1, w2, w3), depth, flags)
+        if process.thread_firsts:
+            pending.thread = process.thread_of(sequence)
+        if payloads is not None:
+            pending.payload = payloads.of(sequence)
+    if pending is not None:
+        yield pending
+
+
+def _rows(
+    trace: TraceFile, process: TracedProcess, first: int, selection: RowSelection | None
+) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """(sequence number of the event, record), from the piece that holds event number `first`."""
     spans = process.records
     if first:
         heads = [int.from_bytes(trace.read(span.offset, 8), "little") for span in spans]
         spans = spans[max(bisect_right(heads, first) - 1, 0) :]
-    functions, numbers = trace.functions, process.functions
-    pending: Event | None = None  # MORE records may still add words to it
-    named = CALLS | RETURNS
     for span in spans:
         head = trace.read(span.offset, RECORDS_HEAD.size)
         if len(head) < RECORDS_HEAD.size:
@@ -121,24 +150,14 @@ def events_from(trace: TraceFile, process: TracedProcess, first: int = 0) -> Ite
             at = span.offset + RECORDS_HEAD.size + start * RECORD.size
             data = trace.read(at, min(_PIECE, span.count - start) * RECORD.size)
             data = data[: len(data) // RECORD.size * RECORD.size]
-            for time, caller, sp, w0, w1, w2, w3, index, depth, kind, flags in RECORD.iter_unpack(data):
-                if kind == EventKind.MORE:
-                    if pending is not None:
-                        pending.words += (time, caller, sp, w0, w1, w2, w3)[: min(index, 7)]
-                    continue
-                if pending is not None:
-                    yield pending
-                sequence += 1
-                function = None
-                if kind in named:
-                    number = numbers.get(index)
-                    function = trace.unknown(index) if number is None else functions[number]
-                pending = Event(
-                    process, sequence, time, kind, function, index, caller, sp, (w0, w1, w2, w3), depth, flags
-                )
-                if process.thread_firsts:
-                    pending.thread = process.thread_of(sequence)
-                if payloads is not None:
-                    pending.payload = payloads.of(sequence)
-    if pending is not None:
-        yield pending
+            kinds = data[_KIND :: RECORD.size]
+            last = sequence + len(kinds) - kinds.count(EventKind.MORE)
+            if last < first:
+                pass
+            elif selection is not None:
+                yield from selection.rows(data, sequence)
+            else:
+                for row in RECORD.iter_unpack(data):
+                    sequence += row[9] != EventKind.MORE
+                    yield sequence, row
+            sequence = last

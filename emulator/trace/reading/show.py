@@ -19,10 +19,11 @@ from dataclasses import dataclass
 
 from uselib.emulator.trace.reading.bindings import BindingEvent
 from uselib.emulator.trace.reading.decoding import Decoder
-from uselib.emulator.trace.reading.events import Event
+from uselib.emulator.trace.reading.events import Event, events_from
 from uselib.emulator.trace.reading.lines import SourceLines
-from uselib.emulator.trace.reading.model import TraceFile
+from uselib.emulator.trace.reading.model import Function, TracedProcess, TraceFile
 from uselib.emulator.trace.reading.names import signal_name, signed, syscall_arity, syscall_name
+from uselib.emulator.trace.reading.selected_rows import RowSelection
 from uselib.emulator.trace.reading.text import Colours, matches
 from uselib.emulator.trace.store.bindings import TracedBinding
 from uselib.emulator.trace.store.format import EventKind
@@ -40,6 +41,7 @@ class EventSelection:
 
     def __init__(
         self,
+        trace: TraceFile,
         library: tuple[str, ...] = (),
         symbol: tuple[str, ...] = (),
         caller: tuple[str, ...] = (),
@@ -49,11 +51,13 @@ class EventSelection:
     ) -> None:
         self._library, self._symbol, self._caller, self._depth = library, symbol, caller, depth
         self._objects, self._threads = objects, threads
+        self._trace = trace
         self._functions: dict[int, bool] = {}
         self._narrow = bool(library or symbol or caller or objects)
 
-    def __call__(self, kept: Iterable[Event | BindingEvent]) -> Iterator[Event | BindingEvent]:
-        """The events that are selected; a return goes with its call. A binding's library is the object found, its caller the one that refers."""
+    def __call__(self, kept: Iterable[Event | BindingEvent], first: int = 0) -> Iterator[Event | BindingEvent]:
+        """The events that are selected; a return goes with its call. A binding's library is the object found, its caller the one that refers.
+        first: number of the first event, where these are the last events of a process."""
         inside: dict[
             tuple[int, int], dict[int, int]
         ] = {}  # process, thread -> depth -> sequence of the call shown there
@@ -63,25 +67,46 @@ class EventSelection:
             if isinstance(event, BindingEvent):
                 if self._shows_binding(event.binding):
                     yield event
-            elif event.is_call:
+                continue
+            calls = inside.setdefault((event.process.index, event.thread), {})
+            if event.is_call:
                 shown = self._shows(event)
-                calls = inside.setdefault((event.process.index, event.thread), {})
                 if shown:
                     calls[event.depth] = event.sequence
                 else:
                     calls.pop(event.depth, None)
-                if shown:
-                    yield event
             elif event.is_return:
-                if self._depth is not None and event.depth >= self._depth:
-                    continue
-                if (
-                    not self._narrow
-                    or inside.get((event.process.index, event.thread), {}).get(event.depth) == event.caller
-                ):
-                    yield event
-            elif not self._narrow and (self._depth is None or event.depth <= self._depth):
+                shown = self._depth is None or event.depth < self._depth
+                if shown and self._narrow:
+                    shown = calls.get(event.depth) == event.caller or (event.caller < first and self._began(event))
+            else:
+                shown = not self._narrow and (self._depth is None or event.depth <= self._depth)
+            if shown:
                 yield event
+
+    def _began(self, back: Event) -> bool:
+        """Whether a return is that of a call that is selected, before the first of the events."""
+        if not back.caller:
+            return False
+        for event in events_from(self._trace, back.process, back.caller, self.rows_of(back.process)):
+            if event.sequence >= back.caller:
+                return event.sequence == back.caller and event.is_call and self._shows(event)
+        return False
+
+    def rows_of(self, process: TracedProcess) -> RowSelection | None:
+        """What has to be read of a process: None, all of it. It may be more than is selected."""
+        if not (self._library or self._symbol):
+            return None
+        functions = self._trace.functions
+        wanted = {index: self._named(functions[number]) for index, number in process.functions.items()}
+        return RowSelection(wanted, matches("?", self._library))
+
+    def _named(self, function: Function) -> bool:
+        known = self._functions.get(function.number)
+        if known is None:
+            known = matches(function.library, self._library) and matches(function.name, self._symbol)
+            self._functions[function.number] = known
+        return known
 
     def _shows_binding(self, row: TracedBinding) -> bool:
         return (
@@ -97,10 +122,7 @@ class EventSelection:
         if not self._narrow or event.function is None:
             return True
         function = event.function
-        known = self._functions.get(function.number)
-        if known is None:
-            known = matches(function.library, self._library) and matches(function.name, self._symbol)
-            self._functions[function.number] = known
+        known = self._named(function)
         if not known or not (self._caller or self._objects):
             return known
         place = event.process.places.caller(event.caller, event.sequence)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support.trace_writer import threaded_tree
+from support.command import uselib
+from support.trace_writer import small, threaded_tree
 from uselib.emulator.trace.reading.calltree import build
 from uselib.emulator.trace.reading.diff import compare
 from uselib.emulator.trace.reading.events import Event, events
@@ -125,3 +127,35 @@ def test_walks_and_folds(mixed: TraceFile) -> None:
     view.set_filter(Filter(thread=1002))
     assert {all_[row].thread for row in view.rows.tolist()} == {1002}
     index.close()
+
+
+FILTERS = (
+    (),
+    ("--symbol", "strcmp"),
+    ("--library", "libdraw*", "--depth", "3"),
+    ("--caller", "compare"),
+    ("--symbol", "no*"),
+)
+
+
+@pytest.mark.parametrize("words", FILTERS, ids=lambda words: " ".join(words) or "all")
+@pytest.mark.parametrize("threads", [1, 3])
+def test_last_lines_are_those_of_the_whole(tmp_path: Path, threads: int, words: tuple[str, ...]) -> None:
+    """Without reading what comes before. Whether a call was interrupted by another thread is not known of calls before the first line."""
+    path = threaded_tree(3, 3000, threads, order=2).save(tmp_path / "t")
+    whole = [line for line in uselib("trace", "show", "--sequence", *words, path).stdout.splitlines() if line]
+
+    def plain(lines: list[str]) -> list[str]:
+        return [re.sub(r"^((?:\[\d+\] )? *\d+ +)(?:\.\.\.|})", r"\1}", line) for line in lines]
+
+    for count in (1, 7, 100, 10_000):
+        found = uselib("trace", "show", "--sequence", *words, "--last", str(count), path).stdout.splitlines()
+        assert plain(found) == plain(whole[-count:])
+        assert threads > 1 or found == whole[-count:]
+
+
+def test_last_lines_of_several_processes(tmp_path: Path) -> None:
+    path = small().save(tmp_path / "t")
+    whole = uselib("trace", "show", path).stdout.splitlines()
+    for count in range(1, len(whole) + 2):
+        assert uselib("trace", "show", "--last", str(count), path).stdout.splitlines() == whole[-count:]

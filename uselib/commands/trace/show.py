@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 from uselib.commands.trace.reader import DECODING, SELECTION, Given, Reader, chosen_processes, chosen_threads, count
 from uselib.emulator.option_table import Option
 from uselib.emulator.trace.reading.bindings import bindings_of, events_and_bindings
 from uselib.emulator.trace.reading.decoding import decoder_for
-from uselib.emulator.trace.reading.model import TraceFile
+from uselib.emulator.trace.reading.last_lines import last_lines
+from uselib.emulator.trace.reading.model import TracedProcess, TraceFile
 from uselib.emulator.trace.reading.show import Columns, EventLines, EventSelection
 from uselib.emulator.trace.reading.text import Colours
 
@@ -21,11 +22,20 @@ def show(given: Given, trace: TraceFile) -> None:
     columns = Columns(given.get("time", False), given.get("sequence", False), given.get("lines", False))
     globs = {key: given.get(key, ()) for key in ("library", "symbol", "caller")}
     threads = chosen_threads(trace, given)
-    selected = EventSelection(**globs, depth=given.get("depth"), objects=given.get("from", ()), threads=threads)
-    found = bindings_of(processes) if given.get("bindings") else events_and_bindings(trace, processes)
-    lines: Iterable[str] = EventLines(trace, decoder, Colours(sys.stdout), columns)(selected(found))
-    if "last" in given:
-        lines = deque(lines, maxlen=given["last"])
+    selected = EventSelection(trace, **globs, depth=given.get("depth"), objects=given.get("from", ()), threads=threads)
+
+    def lines_of(some: Sequence[TracedProcess], first: int = 0) -> Iterator[str]:
+        alone = given.get("bindings")
+        found = bindings_of(some) if alone else events_and_bindings(trace, some, first, selected.rows_of)
+        return EventLines(trace, decoder, Colours(sys.stdout), columns)(selected(found, first))
+
+    lines: Iterable[str]
+    if "last" not in given:
+        lines = lines_of(processes)
+    elif given.get("bindings"):
+        lines = deque(lines_of(processes), maxlen=given["last"])
+    else:
+        lines = last_lines(trace, processes, given["last"], lambda process, first: lines_of([process], first))
     write = sys.stdout.write
     limit = given.get("first", -1)
     for number, line in enumerate(lines):
