@@ -118,6 +118,12 @@ class Arguments:
         if result is not None and in_memory(result, machine):
             self.next(PointerView(VoidView(), machine.word))
 
+    def copy(self) -> Arguments:
+        """One that goes on from here."""
+        other = Arguments(self._machine)
+        other._words, other._vectors, other._stack = self._words, self._vectors, self._stack
+        return other
+
     @property
     def words(self) -> int:
         """The number of the argument word that the next integer or pointer takes, as long as there are words."""

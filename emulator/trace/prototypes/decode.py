@@ -50,6 +50,24 @@ class _Call:
     payload: Payload
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """Where the arguments and the result of a prototype are: found once, for millions of calls. places: those after the parameters."""
+
+    prototype: Prototype
+    parts: list[Parts]
+    places: Arguments
+    result_in_memory: bool
+    result: Parts
+
+    @classmethod
+    def of(cls, prototype: Prototype, machine: Machine) -> _Plan:
+        places = Arguments(machine, prototype.result)
+        parts = [places.next(parameter.type) for parameter in prototype.parameters]
+        memory = in_memory(prototype.result, machine)
+        return cls(prototype, parts, places, memory, result_parts(prototype.result, machine))
+
+
 def _unnamed(_: int) -> str:
     return ""
 
@@ -60,20 +78,27 @@ class CallDecoder:
     def __init__(self, machine: Machine, names: Names = _unnamed, *, string_limit: int = values.STRING_SHOWN) -> None:
         self._machine, self._names, self._limit = machine, names, string_limit
         self._mode = IntegerView("mode_t", 4, False, 4, "octal")
+        self._plans: dict[int, _Plan] = {}  # by identity of the prototype, which the plan keeps
 
     def arguments(self, prototype: Prototype | None, words: Sequence[int], payload: Payload | None = None) -> list[str]:
         """The arguments of a call, each as text, from the words of its CALL record."""
         call = _Call(words, payload or {})
         if prototype is None:
             return [self._plain(n, call) for n in range(min(PLAIN_WORDS, len(words)))]
-        places = Arguments(self._machine, prototype.result)
-        parts = [places.next(parameter.type) for parameter in prototype.parameters]
+        plan = self._plan(prototype)
+        parts = plan.parts
         shown = [
             self._argument(p, parts[n], call, self._length(p, parts, call)) for n, p in enumerate(prototype.parameters)
         ]
         if prototype.variadic:
-            shown += self._variadic(prototype, parts, places, call)
+            shown += self._variadic(prototype, parts, plan.places.copy(), call)
         return shown
+
+    def _plan(self, prototype: Prototype) -> _Plan:
+        found = self._plans.get(id(prototype))
+        if found is None:
+            found = self._plans[id(prototype)] = _Plan.of(prototype, self._machine)
+        return found
 
     def result(self, prototype: Prototype | None, words: Sequence[int], payload: Payload | None = None) -> str:
         """A function's result, from the words of its RETURN record; empty for void. payload 0: what the result points to."""
@@ -83,10 +108,11 @@ class CallDecoder:
         type_ = prototype.result
         if isinstance(type_, VoidView):
             return ""
-        if in_memory(type_, self._machine):
+        plan = self._plan(prototype)
+        if plan.result_in_memory:
             copied = call.payload.get(0)
             return values.render(type_, copied[0], self._names) if copied else self._address(words[0])
-        parts = result_parts(type_, self._machine)
+        parts = plan.result
         if isinstance(type_, FloatingView) and parts[0].where is Where.X87 and self._machine is Machine.I386:
             return self._st0(type_, words)
         data = b"".join(self._result_part(part, words) or b"" for part in parts)

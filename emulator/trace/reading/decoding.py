@@ -75,18 +75,17 @@ class ByPrototype:
         self._trace, self._warn = trace, warn
         self._files = tuple(files)
         self._prototypes: dict[Machine, Prototypes] = {}
-        self._found: dict[tuple[Machine, str], Prototype | None] = {}
+        self._found: dict[tuple[str, int], Prototype | None] = {}  # by machine and number of the function
         self._decoders: dict[int, CallDecoder] = {}
         for machine in {_machine(process) for process in trace.processes} if self._files else ():
             self._sources(machine)  # errors in the user's files are said at once
 
     def arguments(self, call: Event) -> list[str]:
-        return self._decoder(call.process).arguments(
-            self._prototype(_machine(call.process), call.function), call.words, call.payload
-        )
+        prototype = self._prototype(call.process, call.function)
+        return self._decoder(call.process).arguments(prototype, call.words, call.payload)
 
     def result(self, function: Function | None, back: Event) -> str:
-        prototype = self._prototype(_machine(back.process), function or back.function)
+        prototype = self._prototype(back.process, function or back.function)
         return self._decoder(back.process).result(prototype, back.words, back.payload)
 
     def masks(self, process: TracedProcess, function: Function) -> Masks:
@@ -95,7 +94,7 @@ class ByPrototype:
         from uselib.emulator.trace.prototypes.conventions import Arguments, Where, result_parts
 
         machine = _machine(process)
-        prototype = self._prototype(machine, function)
+        prototype = self._prototype(process, function)
         if prototype is None:
             return NO_BITS
         words = [0, 0, 0, 0]
@@ -109,13 +108,12 @@ class ByPrototype:
                 result = (1 << 8 * part.size) - 1
         return (words[0], words[1], words[2], words[3]), result
 
-    def _prototype(self, machine: Machine, function: Function | None) -> Prototype | None:
+    def _prototype(self, process: TracedProcess, function: Function | None) -> Prototype | None:
         if function is None:
             return None
-        name = unversioned(plain_name(function.name))
-        key = machine, name
+        key = process.machine, function.number
         if key not in self._found:
-            self._found[key] = self._sources(machine).find(name)
+            self._found[key] = self._sources(_machine(process)).find(unversioned(plain_name(function.name)))
         return self._found[key]
 
     def _sources(self, machine: Machine) -> Prototypes:

@@ -101,13 +101,6 @@ class EventSelection:
         wanted = {index: self._named(functions[number]) for index, number in process.functions.items()}
         return RowSelection(wanted, matches("?", self._library))
 
-    def _named(self, function: Function) -> bool:
-        known = self._functions.get(function.number)
-        if known is None:
-            known = matches(function.library, self._library) and matches(function.name, self._symbol)
-            self._functions[function.number] = known
-        return known
-
     def _shows_binding(self, row: TracedBinding) -> bool:
         return (
             matches(os.path.basename(row.definer), self._library)
@@ -121,10 +114,18 @@ class EventSelection:
             return False
         if not self._narrow or event.function is None:
             return True
-        function = event.function
-        known = self._named(function)
-        if not known or not (self._caller or self._objects):
-            return known
+        return self._named(event.function) and self._calls_from(event)
+
+    def _named(self, function: Function) -> bool:
+        known = self._functions.get(function.number)
+        if known is None:
+            known = matches(function.library, self._library) and matches(function.name, self._symbol)
+            self._functions[function.number] = known
+        return known
+
+    def _calls_from(self, event: Event) -> bool:
+        if not (self._caller or self._objects):
+            return True
         place = event.process.places.caller(event.caller, event.sequence)
         return (
             place is not None
