@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from uselib.linker.image import Machine
 from uselib.linker.quick_dataclass import dataclass, field
 
@@ -127,6 +129,11 @@ class Options:
     no_dynamic_linker: bool = False
     plugins: tuple[PluginOptions, ...] = ()
     keywords: frozenset[str] = frozenset()  # of -z, those that the dynamic linker is told of; also norelro, notext
+
+    @property
+    def default_version(self) -> str:
+        """--default-symver: the version of what the output exports without one; else empty."""
+        return (self.soname or os.path.basename(self.output)) if self.default_symver else ""
 
     def arguments(self) -> list[InputArgument]:
         """The inputs, those of groups among them."""

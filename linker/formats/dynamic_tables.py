@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from uselib.linker.formats.shared_object import VER_FLG_BASE
+from uselib.linker.formats.shared_object import VER_FLG_BASE, VER_FLG_WEAK
 
 BLOOM_SHIFT = 26
 _BITS_A_SYMBOL = 12  # of the Bloom filter: about one false answer in fifty
@@ -98,11 +98,13 @@ class VersionNode(NamedTuple):
     name: str
     number: int
     parents: tuple[str, ...] = ()
+    weak: bool = False  # a node of the script that says nothing of any symbol (VER_FLG_WEAK)
 
 
 def version_definitions(soname: str, nodes: Sequence[VersionNode], string: Callable[[str], int]) -> bytes:
     """.gnu.version_d: the base, which is the output itself, then the nodes. string: gives offsets in .dynstr."""
-    rows = [(soname, 1, VER_FLG_BASE, ()), *((node.name, node.number, 0, node.parents) for node in nodes)]
+    own = [(node.name, node.number, VER_FLG_WEAK * node.weak, node.parents) for node in nodes]
+    rows = [(soname, 1, VER_FLG_BASE, ()), *own]
     result = bytearray()
     for number, (name, index, flags, parents) in enumerate(rows):
         names = (name, *parents)

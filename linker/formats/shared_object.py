@@ -17,7 +17,7 @@ DT_NULL, DT_NEEDED, DT_SONAME, DT_RPATH, DT_RUNPATH = 0, 1, 14, 15, 29
 DT_AUDIT, DT_FLAGS_1 = 0x6FFFFEFC, 0x6FFFFFFB
 DF_1_PIE = 0x08000000
 VERSYM_HIDDEN, VER_NDX_LOCAL, VER_NDX_GLOBAL = 0x8000, 0, 1
-VER_FLG_BASE = 1
+VER_FLG_BASE, VER_FLG_WEAK = 1, 2
 _VERDEF = struct.Struct("<HHHHIII")  # version, flags, index, count of names, hash, offset of names, offset of the next
 _VERDAUX = struct.Struct("<II")  # name, offset of the next
 

@@ -89,7 +89,7 @@ class DynamicSymbolTable:
                 own.append(dynamic.version)
         self.strings = StringTableBuilder()
         self._names = self.strings.add_all(self._plain_names)
-        self.nodes = _nodes(own, plan)
+        self.nodes = _nodes(own, plan, options.default_version)
         self._indices = {node.name: node.number for node in self.nodes}
         self._tls_start = 0  # laid_out
         self._needs = self._version_needs()
@@ -371,11 +371,13 @@ def _imports(tables: DynamicTables) -> list[Symbol]:
     return [key for key in found if bound_late(key) or (key.dynamic is not None and key.dynamic.canonical)]
 
 
-def _nodes(own: Iterable[str], plan: DynamicPlan) -> list[VersionNode]:
-    """The versions that the output defines: the script's, then those of .symver alone. own: the versions of its symbols."""
-    nodes: dict[str, tuple[str, ...]] = {}
+def _nodes(own: Iterable[str], plan: DynamicPlan, default: str) -> list[VersionNode]:
+    """The versions that the output defines: --default-symver's, the script's, then those of .symver alone. own: the versions of its symbols."""
+    used = dict.fromkeys(own)
+    nodes: dict[str, VersionNode] = {default: VersionNode(default, 0)} if default in used else {}
     if plan.script is not None and plan.shared:
-        nodes = {node.name: node.parents for node in plan.script.versions}
-    for version in own:
-        nodes.setdefault(version, ())
-    return [VersionNode(name, number, parents) for number, (name, parents) in enumerate(nodes.items(), 2)]
+        for name, exported, hidden, parents in plan.script.versions:
+            nodes[name] = VersionNode(name, 0, parents, weak=not (exported or hidden or name in used))
+    for version in used:
+        nodes.setdefault(version, VersionNode(version, 0))
+    return [node._replace(number=number) for number, node in enumerate(nodes.values(), 2)]

@@ -80,6 +80,8 @@ def decide(plan: DynamicPlan, resolution: Resolution, options: Options) -> None:
     else:
         for symbol in resolution.symbols.values():
             one(symbol)
+    if exports.problems:
+        raise LinkError(*exports.problems)
 
 
 def _report_missing(script: VersionScript, resolution: Resolution) -> None:
@@ -124,6 +126,7 @@ class _Exports:
 
     def __init__(self, plan: DynamicPlan, resolution: Resolution, options: Options) -> None:
         self._plan, self._options = plan, options
+        self.problems: list[Diagnostic] = []
         lists = [_text(path, options) for path in options.dynamic_lists]
         lists += [(_LISTS[kind], f"--dynamic-list-cpp-{kind}") for kind in options.list_kinds if kind in _LISTS]
         self._listed, self._data = combined(lists), "data" in options.list_kinds
@@ -133,7 +136,7 @@ class _Exports:
         self._names = resolution.symbols
         self._excluded = frozenset(options.exclude_libs)
         self._defined_by_options = {name for name, _ in resolution.defsym}
-        self._default_version = options.soname or os.path.basename(options.output) if options.default_symver else ""
+        self._default_version = options.default_version
         for script in (self._listed, self._own):
             if script is not None:
                 script.expect(resolution.symbols)
@@ -168,12 +171,25 @@ class _Exports:
             exported, version = plan.script.of(symbol.name)
             if version and f"{symbol.name}@{version}" in self._names:  # .symver has made it that version's already
                 exported = False
+        elif version:
+            exported = self._known_version(symbol, version)
         if symbol.provided and symbol.name not in self._defined_by_options:
             exported = False
         if not exported or (not explicit and _excluded(symbol, self._excluded)):
             return
         dynamic = _export(symbol, plan, version or ("" if explicit else self._default_version))
         dynamic.preemptible = symbol.visibility == STV_DEFAULT and not self._bound(symbol)
+
+    def _known_version(self, symbol: Symbol, version: str) -> bool:
+        """Whether a symbol with a version of its own (.symver) is exported: the version's node may hide it, and must be there."""
+        script = self._plan.script
+        known = {node.name for node in script.versions} if script is not None else set()
+        if version not in known and version != self._default_version:
+            text = f"version node not found: .symver gives it version {version}, which no version script defines"
+            where = symbol.file.where if symbol.file is not None else "ld"
+            remedy = f"add `{version} {{ }};` to the version script (--version-script)"
+            self.problems.append(Diagnostic(where, text, symbol.name, remedy))
+        return script is None or not script.hides(version, symbol.name.partition("@")[0])
 
     def _bound(self, symbol: Symbol) -> bool:
         """Whether a shared object's own references to what it exports are bound to it (-Bsymbolic, --dynamic-list)."""

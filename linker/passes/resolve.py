@@ -372,9 +372,12 @@ def resolve(options: Options, list_dependencies: bool = True) -> Resolution:
     resolver.compile_link_time()
     if not resolver.problems:
         resolver.check_shared()
+    missing = resolver.shared.settle_versions(resolver.table.symbols, resolver.files)
+    resolver.problems += (
+        missing if options.shape == "shared" else []
+    )  # undefined symbols of programs are reported anyhow
     if resolver.problems:
         raise LinkError(*dict.fromkeys(resolver.problems))
-    resolver.shared.settle_versions(resolver.table.symbols, resolver.files)
     resolver.shared.bind(resolver.table.symbols)
     machine = resolver.machine or machine_of(resolver.libraries)
     if machine is None:

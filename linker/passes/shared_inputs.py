@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from uselib.linker.errors import Diagnostic
 from uselib.linker.formats.shared_object import SharedObject, SharedSymbol
 from uselib.linker.passes.model import UNDEFINED, DynamicBinding, ObjectFile, SharedInput, Symbol
 
@@ -51,8 +52,10 @@ class SharedInputs:
         """An object refers to `name@version`, which a shared object may define (settle_versions)."""
         self._versions.append(name)
 
-    def settle_versions(self, symbols: dict[str, Symbol], files: Iterable[ObjectFile]) -> None:
-        """All inputs are read: references to `name@version` for which no shared object has that version are for `name`."""
+    def settle_versions(self, symbols: dict[str, Symbol], files: Iterable[ObjectFile]) -> list[Diagnostic]:
+        """All inputs are read: references to `name@version` for which no shared object has that version are for `name`. Result: those of
+        them for which nobody has a definition."""
+        problems = []
         for name in dict.fromkeys(self._versions):
             symbol = symbols[name]
             if symbol.rank != UNDEFINED or name in self.offered:
@@ -62,8 +65,13 @@ class SharedInputs:
             target = symbols.get(base) or symbols.setdefault(base, Symbol(base))
             target.referenced |= symbol.referenced
             target.strong_reference |= symbol.strong_reference
+            if target.rank == UNDEFINED and base not in self.offered and symbol.strong_reference:
+                where = next((file.where for file in files if symbol in file.globals), "ld")
+                text = f"undefined symbol: {name}: no input defines this version"
+                problems.append(Diagnostic(where, text, remedy="link with the shared object that has it"))
             for file in files:
                 file.globals = [target if known is symbol else known for known in file.globals]
+        return problems
 
     def bind(self, symbols: dict[str, Symbol]) -> None:
         """All inputs are read: which symbols are definitions of shared objects, and which shared objects are needed."""

@@ -71,6 +71,7 @@ class VersionScript:
         self._rules = [*reversed(exporting), *reversed(hiding), *reversed(every)]
         self._cxx = any(pattern.cxx for node in nodes for pattern in (*node.exported, *node.hidden))
         self._plain: dict[str, str] = {}
+        self._nodes: dict[str, VersionScript | None] = {}  # those that were asked for alone
 
     @property
     def versions(self) -> list[ScriptNode]:
@@ -89,6 +90,17 @@ class VersionScript:
         """Whether a defined symbol is exported, and its version (empty: none). What no node names is exported without one."""
         found, version = self._find(name)
         return version is not None or not found, version or ""
+
+    def hides(self, version: str, name: str) -> bool:
+        """Whether the node of that version hides the name and does not export it; it does not matter what other nodes say."""
+        if version not in self._nodes:
+            node = next((node for node in self.nodes if node.name == version), None)
+            self._nodes[version] = None if node is None else VersionScript((node,))
+            alone = self._nodes[version]
+            if alone is not None:
+                alone._plain = self._plain
+        alone = self._nodes[version]
+        return alone is not None and not alone.of(name)[0]
 
     def names(self, name: str) -> bool:
         """Whether a node exports the name by itself or by a pattern (--dynamic-list)."""
