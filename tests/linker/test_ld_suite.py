@@ -24,7 +24,7 @@ from elftools.elf.elffile import ELFFile
 
 from support.tools import needs
 from uselib.cli import main
-from uselib.linker.passes import resolve
+from uselib.linker.passes import resolution
 
 HERE = Path(__file__).parent / "cases"
 MACHINES = {"x86_64": ("-m64", "elf_x86_64"), "i386": ("-m32", "elf_i386")}
@@ -145,7 +145,7 @@ def check(words: list[str], case: Case, tmp_path: Path, capsys: pytest.CaptureFi
     status = main(["ld", *words, "-o", str(ours)])
     said = capsys.readouterr().err
     with pytest.MonkeyPatch.context() as patch:  # as large links are done: passes/columns.py
-        patch.setattr(resolve, "MANY", -1)
+        patch.setattr(resolution, "MANY", -1)
         assert main(["ld", *words, "-o", str(tmp_path / "columns")]) == status
     assert capsys.readouterr().err == said
     assert status or (tmp_path / "columns").read_bytes() == ours.read_bytes()

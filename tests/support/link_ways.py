@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from uselib.cli import main
-from uselib.linker.passes import native, resolve
+from uselib.linker.passes import native, resolution
 
 WAYS = [(1 << 30, False), (-1, False), *([(1 << 30, True), (-1, True)] if native.AVAILABLE else [])]
 """How large a link must be to be done in columns, and whether with the native part."""
@@ -19,7 +19,7 @@ def every_way(
     """Status and messages of a command that makes `output`; they and the output are the same in every way."""
     results = []
     for many, in_c in WAYS:
-        monkeypatch.setattr(resolve, "MANY", many)
+        monkeypatch.setattr(resolution, "MANY", many)
         monkeypatch.setattr(native, "AVAILABLE", in_c)
         output.unlink(missing_ok=True)
         status = main([*words, "-o", str(output)])

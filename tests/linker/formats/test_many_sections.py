@@ -9,7 +9,7 @@ import pytest
 
 from support.tools import needs
 from uselib.cli import main
-from uselib.linker.passes import resolve
+from uselib.linker.passes import resolution
 
 COUNT = 66_000
 CHOSEN = (0, 5, 0xFEFF, 0xFF00, 0xFFF1, 0xFFF2, 0xFFFF, 0x10000, COUNT - 1)  # functions, around the reserved values
@@ -40,7 +40,7 @@ def test_more_sections_than_16_bits_count(
     columns: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if columns:
-        monkeypatch.setattr(resolve, "MANY", -1)
+        monkeypatch.setattr(resolution, "MANY", -1)
     functions = [f'.section .text.f{i},"ax"\nf{i}: mov ${i}, %eax\n ret' for i in range(COUNT)]
     table = [f".quad f{i - 5}" for i in CHOSEN[1:]]  # five sections stand in front of them
     source = "\n".join([*functions, ".data\ntable:", *table, START.replace("NUMBER", str(len(table)))])

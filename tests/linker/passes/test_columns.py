@@ -14,7 +14,7 @@ from uselib.cli import main
 from uselib.linker.formats.elf import SHF_ALLOC, SHF_EXECINSTR, SHF_MERGE, SHF_STRINGS, SHF_WRITE, STB_LOCAL, STT_OBJECT
 from uselib.linker.formats.elf_object import ABSOLUTE, ObjectRelocation, ObjectSection, ObjectSymbol, write_object
 from uselib.linker.image import Machine
-from uselib.linker.passes import native, resolve
+from uselib.linker.passes import native, resolution
 from uselib.linker.passes.machines import RELOCATIONS
 
 SIZE = 400  # bytes of a section
@@ -83,7 +83,7 @@ def test_target_library(
     words = ["mkshlib", "--name", "x", "--version", "1.0.0", "--text", "0x60000000", str(source)]
     results = []
     for many, in_c in WAYS:
-        monkeypatch.setattr(resolve, "MANY", many)
+        monkeypatch.setattr(resolution, "MANY", many)
         monkeypatch.setattr(native, "AVAILABLE", in_c)
         folder = tmp_path / f"{many}{in_c}"
         assert main([*words, "-o", str(folder)]) == 0
