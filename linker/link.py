@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from uselib.linker.cycle_collector import no_cycle_collection
 from uselib.linker.errors import Diagnostic
@@ -33,7 +32,7 @@ from uselib.linker.passes.thread_local import report_mismatches
 from uselib.linker.passes.undefined import report_undefined
 from uselib.linker.passes.warning_sections import warnings_of_use
 from uselib.linker.passes.writer import fill
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import NamedTuple, dataclass
 
 
 @dataclass(frozen=True)

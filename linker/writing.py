@@ -9,9 +9,13 @@ import contextlib
 import errno
 import os
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO, NamedTuple
 
 from uselib.linker.errors import error
+from uselib.linker.quick_dataclass import NamedTuple
+from uselib.linker.quick_typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 _BUFFER = 1 << 20  # bytes
 _MOST_ATTEMPTS = 1000

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import Any
 
 from pycparser import c_ast
+
+from uselib.linker.quick_typing import Any
 
 
 def _quotient(a: int, b: int) -> int:

@@ -7,7 +7,6 @@ completed afterwards, so that long chains of pointers cause no deep recursion.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from pycparser import c_ast
 
@@ -48,6 +47,7 @@ from uselib.linker.c_types.units import TopLevelDeclaration
 from uselib.linker.errors import FormatError
 from uselib.linker.image import Machine
 from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_typing import Any
 
 _QUALIFIERS = {"const": "const", "volatile": "volatile", "restrict": "restrict", "_Atomic": "atomic"}
 _MOST_ELEMENTS = 1 << 40  # of an array; more is a mistake

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import NamedTuple
+
+from uselib.linker.quick_dataclass import NamedTuple
 
 
 def _up(value: int, alignment: int) -> int:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterable
-from typing import Any
 
 import pycparser
 
@@ -16,6 +15,7 @@ from uselib.linker.c_types.units import TopLevelDeclaration
 from uselib.linker.c_types.words import KEYWORDS, WORD, guessed_types
 from uselib.linker.errors import Diagnostic, FormatError
 from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_typing import Any
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,11 @@ import tempfile
 from bisect import bisect_right
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from uselib.linker.c_types.directives import preprocessed, without_comments
 from uselib.linker.errors import Diagnostic, FormatError
 from uselib.linker.image import Machine
-from uselib.linker.quick_dataclass import dataclass, field
+from uselib.linker.quick_dataclass import NamedTuple, dataclass, field
 from uselib.linker.reading import read_file
 
 _MARKER = re.compile(r'#\s*(?:line\s+)?(\d+)\s+"((?:[^"\\]|\\.)*)"([ \d]*)$')

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 from pycparser import c_ast
 
 from uselib.linker.c_types.attributes import MEMBER_MARKER, NONE, RECORD_MARKER, Attributes, Marked
+from uselib.linker.quick_typing import Any
 
 
 def is_void(node: Any) -> bool:

@@ -7,7 +7,6 @@ for.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from uselib.linker.c_types import types as ct
 from uselib.linker.dwarf import constants as dw
@@ -18,6 +17,7 @@ from uselib.linker.dwarf.index import EntryPlace, without_types
 from uselib.linker.dwarf.origins import origin_of
 from uselib.linker.dwarf.sections import Sections
 from uselib.linker.dwarf.units import DAMAGE, Information
+from uselib.linker.quick_dataclass import NamedTuple
 
 _NAMES = (dw.LINKAGE_NAME, dw.MIPS_LINKAGE_NAME, dw.NAME)
 

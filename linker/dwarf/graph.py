@@ -11,7 +11,6 @@ tag have the same record if name, place, size and members are alike; otherwise e
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from uselib.linker.c_types import types as ct
 from uselib.linker.dwarf import constants as dw
@@ -24,6 +23,7 @@ from uselib.linker.dwarf.numbers import element_count, enumerator_value, member_
 from uselib.linker.dwarf.origins import origin_of
 from uselib.linker.dwarf.units import DAMAGE, ELSEWHERE, AttributeValues, Information, Unit
 from uselib.linker.quick_dataclass import replace
+from uselib.linker.quick_typing import Any
 
 _DEEPEST = 150  # pointers to arrays of pointers to ... without a record between them
 _MAKING = -1  # in `_numbers`: being made

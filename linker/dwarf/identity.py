@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from uselib.linker.dwarf import constants as dw
 from uselib.linker.dwarf.units import ELSEWHERE, AttributeValues, Information, Unit
+from uselib.linker.quick_typing import Any
 
 
 def member_identity(information: Information, unit: Unit, member: AttributeValues) -> tuple[Any, ...]:

@@ -6,12 +6,10 @@ scopes' names in front.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from uselib.linker.dwarf import constants as dw
 from uselib.linker.dwarf.abbreviations import Abbreviation, Damage, uleb
 from uselib.linker.dwarf.units import DAMAGE, AttributeValues, Information, Unit
-from uselib.linker.quick_dataclass import dataclass, field
+from uselib.linker.quick_dataclass import NamedTuple, dataclass, field
 
 RECORDS = {
     dw.STRUCTURE_TYPE: "struct",

@@ -10,13 +10,13 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
-from typing import NamedTuple
 
 from uselib.linker.dwarf import constants as dw
 from uselib.linker.dwarf.abbreviations import sleb, uleb
 from uselib.linker.dwarf.lines import LineHeader, read_header
 from uselib.linker.dwarf.sections import Sections
 from uselib.linker.dwarf.units import DAMAGE, Information, Unit
+from uselib.linker.quick_dataclass import NamedTuple
 
 # DW_LNS_*; all other standard opcodes change nothing that is asked for here, and have LEB128 arguments
 _COPY, _ADVANCE_PC, _ADVANCE_LINE, _SET_FILE, _CONST_ADD_PC, _FIXED_ADVANCE_PC = 1, 2, 3, 4, 8, 9

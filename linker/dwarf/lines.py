@@ -7,12 +7,12 @@ if that is not the same. DW_AT_decl_file counts these names: version 5 from 0, e
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
 
 from uselib.linker.dwarf import constants as dw
 from uselib.linker.dwarf.abbreviations import Damage, FormSizes, uleb
 from uselib.linker.dwarf.sections import Sections
 from uselib.linker.dwarf.units import DAMAGE, Information, Unit
+from uselib.linker.quick_dataclass import NamedTuple
 
 _PATH, _DIRECTORY = 1, 2  # DW_LNCT_*
 _MOST = 1 << 16  # a header with more entries counts as damaged

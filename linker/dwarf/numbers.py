@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from uselib.linker.dwarf import constants as dw
 from uselib.linker.dwarf.abbreviations import uleb
 from uselib.linker.dwarf.units import AttributeValues
+from uselib.linker.quick_typing import Any
 
 
 def member_offset(member: AttributeValues, size: int) -> int:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import struct
 from bisect import bisect_right
 from collections.abc import Iterator
-from typing import Any
 
 from uselib.linker.dwarf import abbreviations as ab
 from uselib.linker.dwarf import constants as dw
 from uselib.linker.dwarf.abbreviations import Abbreviation, Damage, FormSizes, sleb, uleb
 from uselib.linker.dwarf.sections import Sections
 from uselib.linker.quick_dataclass import dataclass, field
+from uselib.linker.quick_typing import Any
 
 DAMAGE = (Damage, struct.error, IndexError, KeyError, ValueError, OverflowError, RecursionError)
 

@@ -9,14 +9,13 @@ import struct
 from collections.abc import Iterator
 from enum import Enum
 from functools import cached_property
-from typing import NamedTuple
 
 from uselib.linker.formats import elf
 from uselib.linker.formats.elf import RelocationTable, SymbolTable
 from uselib.linker.formats.shared_object import VERSYM_HIDDEN
 from uselib.linker.formats.string_table import StringTable
 from uselib.linker.image import Machine
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import NamedTuple, dataclass
 
 _NULL, _NEEDED, _PLTRELSZ, _HASH, _STRTAB, _SYMTAB, _RELA, _RELASZ = 0, 1, 2, 4, 5, 6, 7, 8
 _STRSZ, _SONAME, _SYMBOLIC, _REL, _RELSZ, _PLTREL, _JMPREL = 10, 14, 16, 17, 18, 20, 23

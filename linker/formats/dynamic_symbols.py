@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Container
-from typing import NamedTuple
 
 from uselib.linker.formats import elf
 from uselib.linker.formats.string_table import StringTable
+from uselib.linker.quick_dataclass import NamedTuple
 
 _SHT_GNU_VERDEF, _SHT_GNU_VERNEED, _SHT_GNU_VERSYM = 0x6FFFFFFD, 0x6FFFFFFE, 0x6FFFFFFF
 _VERDEF = struct.Struct("<HHHHIII")  # vd_version, vd_flags, vd_ndx, vd_cnt, vd_hash, vd_aux, vd_next

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from uselib.linker.formats.shared_object import VER_FLG_BASE, VER_FLG_WEAK
+from uselib.linker.quick_dataclass import NamedTuple
 
 BLOOM_SHIFT = 26
 _BITS_A_SYMBOL = 12  # of the Bloom filter: about one false answer in fifty

@@ -15,12 +15,12 @@ from itertools import repeat
 from operator import itemgetter
 from struct import Struct
 from struct import error as StructError
-from typing import overload
 
 from uselib.linker.errors import Diagnostic, FormatError
 from uselib.linker.formats.string_table import StringTable
 from uselib.linker.image import Machine
 from uselib.linker.quick_dataclass import NamedTuple
+from uselib.linker.quick_typing import overload
 
 ET_REL, ET_EXEC, ET_DYN = 1, 2, 3
 EM_386, EM_X86_64 = 3, 62

@@ -8,7 +8,6 @@ because of a stub. Relocations are REL with the addend in the section on i386 an
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from uselib.linker.formats import elf
 from uselib.linker.formats.elf import (
@@ -37,7 +36,7 @@ from uselib.linker.formats.elf import (
 )
 from uselib.linker.formats.string_table import StringTableBuilder
 from uselib.linker.image import Machine
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import NamedTuple, dataclass
 
 # The relocation that stores a machine word S + A: R_386_32, R_X86_64_64.
 WORD_RELOCATION = {Machine.I386: 1, Machine.X86_64: 1}

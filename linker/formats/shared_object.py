@@ -6,11 +6,11 @@ Source: gABI, chapter 5 ("Dynamic Section"); LSB core, "Symbol Versioning" (Elf_
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
 
 from uselib.linker.formats import elf
 from uselib.linker.formats.elf import ElfFile
 from uselib.linker.formats.string_table import StringTable
+from uselib.linker.quick_dataclass import NamedTuple
 
 SHT_GNU_HASH, SHT_GNU_VERDEF, SHT_GNU_VERNEED, SHT_GNU_VERSYM = 0x6FFFFFF6, 0x6FFFFFFD, 0x6FFFFFFE, 0x6FFFFFFF
 DT_NULL, DT_NEEDED, DT_SONAME, DT_RPATH, DT_RUNPATH = 0, 1, 14, 15, 29

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 from uselib.linker.passes.layout import Layout
 from uselib.linker.passes.output_symbols import OutputSymbol, named_rows
+from uselib.linker.quick_dataclass import NamedTuple
 
 UNDEFINED_SECTION, ABSOLUTE_SECTION = 0, -1
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from pathlib import Path
-from typing import BinaryIO
 
 from uselib.linker.errors import error
 from uselib.linker.image import PAGE
 from uselib.linker.library import stub
+from uselib.linker.quick_typing import TYPE_CHECKING
 from uselib.linker.writing import permissions, temporary_file
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 
 def write(target_bytes: bytes, library: stub.StubContents, directory: str | Path, form: str) -> None:
@@ -37,7 +39,7 @@ def write(target_bytes: bytes, library: stub.StubContents, directory: str | Path
         # all steps that can fail are done; only renames follow
         for temporary, final in pending:
             if final.is_dir():
-                old = Path(tempfile.mkdtemp(prefix=f".{final.name}.old.", dir=final.parent))
+                old = _temporary_directory(f".{final.name}.old.", final.parent)
                 retired.append(old)
                 os.replace(final, old)
             os.replace(temporary, final)
@@ -72,11 +74,17 @@ def _write_sparse(file: BinaryIO, data: bytes) -> None:
 
 
 def _stage_directory(pending: list[tuple[Path, Path]], path: Path, library: stub.StubContents) -> None:
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    temporary = _temporary_directory(f".{path.name}.", path.parent)
     pending.append((temporary, path))
     for member in stub.members(library):
         (temporary / member.name).write_bytes(member.content)
     os.chmod(temporary, permissions(0o777))
+
+
+def _temporary_directory(prefix: str, parent: Path) -> Path:
+    import tempfile  # only for the directory form: it takes 3 ms
+
+    return Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
 
 
 def _check_place(temporary: Path, final: Path) -> None:

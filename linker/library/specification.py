@@ -38,14 +38,12 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-import shlex
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 from uselib.linker.errors import Diagnostic, Diagnostics, FormatError, unprintable
 from uselib.linker.image import PAGE, Version
-from uselib.linker.quick_dataclass import dataclass, field
+from uselib.linker.quick_dataclass import NamedTuple, dataclass, field
 from uselib.linker.reading import read_file
 
 EMPTY_SLOT = ".empty_slot"
@@ -292,6 +290,8 @@ _DIRECTIVES: dict[str, Callable[[_SpecificationParser, list[str]], None]] = {
 
 def parse(text: str, file: str) -> Specification:
     """Reads a specification. Raises LinkError with every mistake found, each with FILE:LINE."""
+    import shlex  # only where there is a specification
+
     parser = _SpecificationParser(file)
     for parser.line, raw in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
         if hidden_character := unprintable(raw):

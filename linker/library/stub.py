@@ -21,7 +21,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from uselib.linker.errors import Diagnostic, FormatError
 from uselib.linker.formats import notes
@@ -55,7 +54,7 @@ from uselib.linker.image import Export, ExportKind, Identity, Machine
 from uselib.linker.library.interpose import SECTION as INTERPOSE_SECTION
 from uselib.linker.library.interpose import Interposition
 from uselib.linker.library.releases import history
-from uselib.linker.quick_dataclass import dataclass, field
+from uselib.linker.quick_dataclass import NamedTuple, dataclass, field
 from uselib.linker.reading import read_file
 
 LIB_SECTION = ".lib"
@@ -175,11 +174,12 @@ def members(stub: StubContents) -> tuple[NewMember, ...]:
 
 def _unique(name: str, taken: set[str]) -> str:
     """`a.o`, then `a~2.o`, `a~3.o`: members of an archive may share a name, files in a directory may not."""
-    stem, extension = os.path.splitext(os.path.basename(name) or "member.o")
-    candidate, number = stem + extension, 1
-    while candidate in taken:
-        number += 1
-        candidate = f"{stem}~{number}{extension}"
+    candidate, number = os.path.basename(name) or "member.o", 1
+    if candidate in taken:
+        stem, extension = os.path.splitext(candidate)
+        while candidate in taken:
+            number += 1
+            candidate = f"{stem}~{number}{extension}"
     taken.add(candidate)
     return candidate
 

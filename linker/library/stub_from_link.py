@@ -25,16 +25,16 @@ def members(files: Sequence[ObjectFile], exports: Mapping[str, Export]) -> tuple
         defined: list[Export] = []
         weak: list[str] = []
         references: dict[str, bool] = {}
-        for record, symbol in zip(file.symbols[file.first_global :], file.globals, strict=True):
+        for (_, info, _, section, _, _), symbol in zip(file.symbol_rows(file.first_global), file.globals, strict=True):
             owner = symbol.file
             if owner is file:
                 export = exports.get(symbol.name)
-                if export is not None and record.section:
+                if export is not None and section:
                     defined.append(export)
                     if symbol.binding == elf.STB_WEAK:
                         weak.append(symbol.name)
             elif owner is not None and (symbol.name in exports or owner.stub is not None):
-                is_weak = record.info >> 4 == elf.STB_WEAK
+                is_weak = info >> 4 == elf.STB_WEAK
                 references[symbol.name] = references.get(symbol.name, True) and is_weak
         result.append(
             stub.StubMember(

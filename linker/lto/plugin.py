@@ -8,11 +8,12 @@ import os
 import socket
 import subprocess
 import sys
-from typing import Any, NamedTuple
 
 from uselib.linker.errors import Diagnostic, LinkError
 from uselib.linker.lto import plugin_host
 from uselib.linker.options import Options, PluginOptions
+from uselib.linker.quick_dataclass import NamedTuple
+from uselib.linker.quick_typing import Any
 
 _LEVELS = ("", "warning: ", "", "")  # ld_plugin_level: info, warning, error, fatal
 _ERROR = 2

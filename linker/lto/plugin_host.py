@@ -23,7 +23,8 @@ import socket
 import sys
 from collections.abc import Callable
 from ctypes import CFUNCTYPE, POINTER, byref, c_char, c_char_p, c_int, c_int64, c_long, c_uint64, c_void_p
-from typing import Any
+
+from uselib.linker.quick_typing import Any
 
 _OK, _NO_SYMBOLS, _BAD_HANDLE, _ERROR = range(4)  # ld_plugin_status
 _FATAL = 3  # ld_plugin_level

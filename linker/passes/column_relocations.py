@@ -7,7 +7,6 @@ should be, and gives the others to `apply.relocate`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from uselib.linker.passes.apply import CALL, JCC, JMP, relocate
 from uselib.linker.passes.columns import LARGE, UNKNOWN, RelocationBatch, batches, global_values, local_values
 from uselib.linker.passes.model import InputSection, ObjectFile
 from uselib.linker.passes.relocations import Applying, MachineRelocations
+from uselib.linker.quick_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from uselib.linker.passes.columns import Array

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -32,6 +31,7 @@ from uselib.linker.passes.output_symbols import (
     ordinary_symbols,
 )
 from uselib.linker.passes.resolution import Resolution
+from uselib.linker.quick_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from uselib.linker.passes.columns import Array

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from uselib.linker.image import Machine
 from uselib.linker.passes import i386_dynamic, x86_64_dynamic
 from uselib.linker.passes.dynamic_scan import DynamicTypes
 from uselib.linker.passes.relocations import MachineRelocations
+from uselib.linker.quick_dataclass import NamedTuple
 
 PLT_ENTRY = 16  # bytes of the PLT's header, and of an entry
 

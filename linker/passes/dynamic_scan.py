@@ -13,7 +13,6 @@ The machines' numbers are in x86_64_dynamic.py and i386_dynamic.py.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 from uselib.linker.errors import Diagnostic
 from uselib.linker.formats.elf import SHF_WRITE, SHN_ABS, STT_GNU_IFUNC, STT_OBJECT
@@ -30,7 +29,7 @@ from uselib.linker.passes.relocations import (
     SpecialRelocation,
     SymbolKey,
 )
-from uselib.linker.quick_dataclass import dataclass, field
+from uselib.linker.quick_dataclass import NamedTuple, dataclass, field
 
 
 class DynamicTypes(NamedTuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from uselib.linker.formats import elf
 from uselib.linker.formats.compressed_sections import decompress
@@ -26,6 +25,7 @@ from uselib.linker.formats.elf import (
 )
 from uselib.linker.formats.string_table import StringTable
 from uselib.linker.passes.model import MAX_ALIGNMENT, InputSection, InputStub, ObjectFile
+from uselib.linker.quick_dataclass import NamedTuple
 
 STACK_NOTE = ".note.GNU-stack"
 _RELOCATIONS = frozenset((SHT_REL, SHT_RELA))

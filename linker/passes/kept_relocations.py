@@ -7,7 +7,6 @@ discarded sections (a COMDAT group that another file has) become R_*_NONE.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
 
 from uselib.linker.formats import elf
 from uselib.linker.formats.elf import (
@@ -23,6 +22,7 @@ from uselib.linker.formats.elf import (
 from uselib.linker.image import Machine
 from uselib.linker.passes.model import InputSection, ObjectFile, OutputSection
 from uselib.linker.passes.output_symbols import OutputSymbol, SymbolList, local_rows
+from uselib.linker.quick_dataclass import NamedTuple
 
 Changed = Callable[[InputSection, ElfRelocation], ElfRelocation]
 """What a relocation is after the instructions around it were rewritten (--emit-relocs)."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
-from typing import NamedTuple, Protocol
 
 from uselib.linker.errors import error
 from uselib.linker.formats.elf import (
@@ -31,7 +30,8 @@ from uselib.linker.image import READ, Machine
 from uselib.linker.options import Options
 from uselib.linker.passes.merge import Merger, mergeable
 from uselib.linker.passes.model import InputSection, ObjectFile, OutputSection
-from uselib.linker.quick_dataclass import dataclass
+from uselib.linker.quick_dataclass import NamedTuple, dataclass
+from uselib.linker.quick_typing import Protocol
 
 
 class Placement(NamedTuple):

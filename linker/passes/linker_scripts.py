@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from uselib.linker.errors import LinkError, error
+from uselib.linker.quick_dataclass import NamedTuple
 
 _TOKEN = re.compile(r'\s+|/\*.*?\*/|"([^"]*)"|([(),;])|([^\s(),;"]+)', re.S)
 _NOT_A_SCRIPT = "neither an object file, an archive nor an INPUT/GROUP linker script"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 from uselib.linker.formats.elf import SHF_ALLOC
 from uselib.linker.options import Options
 from uselib.linker.passes.model import InputSection, Symbol
+from uselib.linker.quick_typing import TYPE_CHECKING
 from uselib.linker.writing import write_atomically
 
 if TYPE_CHECKING:

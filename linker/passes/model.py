@@ -8,7 +8,6 @@ written by one pass, named below, and is read-only after it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Protocol
 
 from uselib.linker.formats.elf import (
     RESERVED,
@@ -26,6 +25,7 @@ from uselib.linker.formats.elf import (
 from uselib.linker.formats.shared_object import SharedObject, SharedSymbol
 from uselib.linker.formats.string_table import StringTable
 from uselib.linker.quick_dataclass import dataclass, field
+from uselib.linker.quick_typing import TYPE_CHECKING, Protocol
 from uselib.linker.versions import library_name
 
 if TYPE_CHECKING:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from struct import pack_into
-from typing import overload
 
 from uselib.linker import _native
 from uselib.linker.formats.elf import RESERVED, SHN_ABS
 from uselib.linker.passes.model import ObjectFile, Symbol
 from uselib.linker.passes.native_take import LAYOUT
+from uselib.linker.quick_typing import overload
 
 UNKNOWN = -(1 << 63)  # in place of a value that does not fit, or of a local symbol without an address
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Protocol, cast
 
 from uselib.linker.formats.magic import format_of
+from uselib.linker.quick_typing import Protocol, cast
 
 
 class Translator(Protocol):

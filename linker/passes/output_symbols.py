@@ -7,7 +7,6 @@ large links without that, has arrays.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple, Protocol
 
 from uselib.linker.formats import elf
 from uselib.linker.formats.elf import (
@@ -28,6 +27,8 @@ from uselib.linker.passes.layout import Layout
 from uselib.linker.passes.libraries import read_file
 from uselib.linker.passes.model import UNDEFINED, ObjectFile, Symbol
 from uselib.linker.passes.resolution import Resolution
+from uselib.linker.quick_dataclass import NamedTuple
+from uselib.linker.quick_typing import Protocol
 
 
 class OutputSymbol(NamedTuple):

@@ -14,13 +14,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 from uselib.linker.errors import Diagnostic
 from uselib.linker.formats.elf import SHF_ALLOC, STT_SECTION, ElfRelocation
 from uselib.linker.passes.model import InputSection, ObjectFile, Symbol
 from uselib.linker.passes.symbol_values import SymbolPolicy, SymbolValues, symbol_values
-from uselib.linker.quick_dataclass import dataclass, field
+from uselib.linker.quick_dataclass import NamedTuple, dataclass, field
 
 SymbolKey = Symbol | tuple[int, int]
 """Identity of a symbol within a link: the global one, or (id of the file, index) for a local one."""

@@ -8,7 +8,6 @@ searched until nothing new is taken. After this pass there are no more files, an
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from uselib.linker.errors import Diagnostic, LinkError, ToolError, error
 from uselib.linker.formats import ar, elf
@@ -35,6 +34,7 @@ from uselib.linker.passes.object_formats import as_elf
 from uselib.linker.passes.resolution import Resolution, is_large
 from uselib.linker.passes.shared_inputs import SharedInputs
 from uselib.linker.quick_dataclass import replace
+from uselib.linker.quick_typing import TYPE_CHECKING
 from uselib.linker.versions import library_name
 
 if TYPE_CHECKING:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
-from typing import NamedTuple, Protocol
 
 from uselib.linker.formats.elf import RESERVED, SHN_ABS, SymbolTable
 from uselib.linker.passes import native
 from uselib.linker.passes.model import ObjectFile, Symbol
+from uselib.linker.quick_dataclass import NamedTuple
+from uselib.linker.quick_typing import Protocol
 
 
 class SymbolPolicy(Protocol):

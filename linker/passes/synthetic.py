@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
+from importlib import import_module
 
 from uselib.linker.errors import error
 from uselib.linker.formats.elf import (
@@ -84,10 +86,22 @@ def seal(image: bytearray, layout: Layout, style: str) -> None:
     """Writes the digest of the whole output, its own field zero, into the build-id note."""
     section = layout.find(".note.gnu.build-id")
     if section is not None and style in ("sha1", "md5"):
-        import hashlib  # only where it is asked for: it loads OpenSSL
-
-        digest = hashlib.new(style, image, usedforsecurity=False).digest()
+        digest = _digest(image, style)
         image[section.offset + 16 : section.offset + 16 + len(digest)] = digest
+
+
+_SMALL = 1 << 20  # bytes: OpenSSL takes longer to load than it then saves
+
+
+def _digest(image: bytearray, style: str) -> bytes:
+    """SHA-1 or MD5."""
+    if len(image) < _SMALL:
+        with suppress(ImportError):  # the modules that hashlib itself falls back on
+            found: bytes = getattr(import_module(f"_{style}"), style)(image).digest()
+            return found
+    import hashlib
+
+    return hashlib.new(style, image, usedforsecurity=False).digest()
 
 
 def eh_frame_header(frames: list[InputSection]) -> InputSection:

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 from uselib.linker.errors import error
+from uselib.linker.quick_dataclass import NamedTuple
 
 _TOKEN = re.compile(r'\s+|/\*.*?\*/|#[^\n]*|"(?P<quoted>[^"]*)"|(?P<mark>[{};:])|(?P<word>(?:[^\s{};:"]|::)+)', re.S)
 _GLOB = re.compile(r"(?<!\\)[*?\[]")

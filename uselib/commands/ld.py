@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from uselib.linker.command_line import parse
 from uselib.linker.errors import Diagnostic, LinkError, limited
 from uselib.linker.image import Machine
 from uselib.linker.options import Options
+from uselib.linker.quick_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from uselib.linker.passes.resolution import Resolution

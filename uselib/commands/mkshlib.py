@@ -6,11 +6,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from uselib.linker.errors import Diagnostic, UsageError
 from uselib.linker.image import Version
 from uselib.linker.library.specification import parse_address
+from uselib.linker.quick_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from uselib.linker.library.make import Product

@@ -23,11 +23,11 @@ from __future__ import annotations
 import enum
 import struct
 from dataclasses import dataclass, replace
-from typing import NoReturn
 
 from uselib.linker.errors import Diagnostic, FormatError
 from uselib.linker.formats.magic import is_aout as is_aout
 from uselib.linker.image import EXEC, PAGE, READ, WRITE, Segment
+from uselib.linker.quick_typing import NoReturn
 
 _HEADER = struct.Struct("<8I")
 _NLIST = struct.Struct("<IBbhI")

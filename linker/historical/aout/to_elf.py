@@ -15,8 +15,6 @@ Sources: a.out(5) for the relocations; i386 psABI for ELF's.
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 from uselib.linker.errors import Diagnostic, FormatError
 from uselib.linker.formats.elf import (
     SHF_ALLOC,
@@ -54,6 +52,7 @@ from uselib.linker.historical.aout.format import (
 )
 from uselib.linker.historical.aout.stub import CELL_PREFIX, SLOT_PREFIX
 from uselib.linker.image import Machine
+from uselib.linker.quick_typing import NoReturn
 
 SET_VECTOR = ".set_vector."
 INDIRECT = ".indirect."

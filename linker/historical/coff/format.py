@@ -22,10 +22,10 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import NoReturn
 
 from uselib.linker.errors import Diagnostic, FormatError
 from uselib.linker.formats.magic import is_coff as is_coff
+from uselib.linker.quick_typing import NoReturn
 
 I386MAGIC = 0x14C
 F_RELFLG, F_EXEC, F_LNNO, F_LSYMS, F_AR32WR = 0x1, 0x2, 0x4, 0x8, 0x100

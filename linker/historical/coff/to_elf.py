@@ -8,8 +8,6 @@ Source: coff(4); i386 psABI for ELF's relocations.
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 from uselib.linker.errors import Diagnostic, FormatError
 from uselib.linker.formats.elf import (
     SHF_ALLOC,
@@ -33,6 +31,7 @@ from uselib.linker.formats.elf_object import (
 from uselib.linker.historical.coff import format as coff
 from uselib.linker.historical.coff.format import C_EXT, N_ABS, N_DEBUG, N_UNDEF, Coff, CoffSection, CoffSymbol
 from uselib.linker.image import Machine
+from uselib.linker.quick_typing import NoReturn
 
 # COFF type -> (ELF type, bytes, pc-relative)
 _KINDS = {

@@ -28,13 +28,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NoReturn
 
 from uselib.linker.errors import Diagnostic, FormatError
 from uselib.linker.formats.library_names import LIBRARY_NAME
 from uselib.linker.formats.magic import TEXTBOOK_MAP
 from uselib.linker.formats.magic import is_textbook as is_textbook
 from uselib.linker.formats.magic import is_textbook_library as is_textbook_library
+from uselib.linker.quick_typing import NoReturn
 
 MAP = TEXTBOOK_MAP
 TYPES = ("A4", "R4", "AS4", "RS4")

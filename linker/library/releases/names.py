@@ -6,14 +6,13 @@ Removed names must be declared (rules.py); all that are not are reported.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from typing import NamedTuple
 
 from uselib.linker.errors import Diagnostic, Diagnostics
 from uselib.linker.formats.library_names import POINTER_SUFFIX
 from uselib.linker.library import jump_table
 from uselib.linker.library.releases.history import History, PlaceState, Renaming, SlotState
 from uselib.linker.library.releases.rules import OR_MAJOR, InterfaceChange, ReleaseLevel, ReleaseStep, listed
-from uselib.linker.quick_dataclass import dataclass, field, replace
+from uselib.linker.quick_dataclass import NamedTuple, dataclass, field, replace
 
 
 @dataclass(frozen=True)
