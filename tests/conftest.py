@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from support import aout as aout_support
 from support import coff as coff_support
@@ -20,6 +21,10 @@ from support.schemes import World, make_world
 from support.tools import ARCHES, MACHINES
 from uselib.cli import main
 from uselib.linker.image import Machine
+
+# how long an example takes says nothing on a machine that is busy with other tests
+settings.register_profile("uselib", deadline=None)
+settings.load_profile("uselib")
 
 
 @pytest.fixture(scope="module", params=ARCHES)
