@@ -16,7 +16,7 @@ from uselib.linker.quick_dataclass import dataclass, field
 
 SECOND = 1_000_000_000  # nanoseconds
 EPOCH = 1_700_000_000 * SECOND  # 2023-11-14 22:13:20 UTC
-_FAR = 20 * 365 * 86400 * SECOND  # ns: a file that is later than that has an invented time, as tests make them
+_FAR = 20 * 365 * 86400 * SECOND  # ns: a file time later than that is taken as invented, as in tests
 _END = 1 << 62  # ns: 146 years; beyond it sleeping takes no time at all
 STEP = 10_000  # ns that one reading of the clock takes, so that a program that polls the clock comes to an end
 
@@ -64,7 +64,7 @@ class Clock:
         return time.time_ns() if self.realtime else EPOCH + self.ahead + self.elapsed
 
     def not_after(self, moment: int) -> int:
-        """A time of reading, which moves with each run: the present if it is later, unless that is years ahead."""
+        """An access time, which changes with each run: the present time if it is later than that, unless it is years ahead."""
         now = self.wall_now
         return now if 0 < moment - now < _FAR else moment
 
@@ -102,7 +102,7 @@ _LARGE = 4096  # bytes from which on a hash function makes them: faster
 class RandomBytes:
     """A stream of bytes from a seed: SplitMix64 (Steele, Lea, Flood 2014), or SHAKE128 of it for large pieces.
 
-    seed: None means the host's random bytes. Reproducible, not secret: nobody's keys are made here.
+    seed: None means the host's random bytes. The bytes are reproducible, so they must not be used for secrets.
     """
 
     seed: int | None = 0

@@ -46,7 +46,7 @@ class GuestKernel:
         return result
 
     def _failed(self, number: int, result: int, rows: table.CallTable) -> None:
-        """What is said of a call that failed, and what is remembered. Raises ProcessEnded at a limit of the user's."""
+        """Reports a call that has failed. Raises ProcessEnded at a limit that the user has set."""
         if result == -errno.EINTR:
             thread = self.process.thread
             thread.interrupted_call = (number, rows[number].restarts and thread.restarts)

@@ -48,7 +48,7 @@ class Observer(Protocol):
 
 
 def asleep(handler: Handler) -> Handler:
-    """The handler of a call that may wait: the guest's other processes see this one asleep meanwhile."""
+    """Makes the handler of a call that may wait: the guest's other processes see this one as sleeping meanwhile."""
 
     def sleeping(process: Process, *arguments: int) -> int:
         pids = process.pids

@@ -1,4 +1,4 @@
-"""Eras: what Linux did differently when the programs of different years were written.
+"""Eras: the differences between Linux kernels for which programs of different years were written.
 
 A program's format says which kernel's interface it expects (Format.era in loader/programs/binfmt.py); execve gives the
 process the Era of that name. A new difference is a field here, and a value in each row of ERAS.

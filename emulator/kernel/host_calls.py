@@ -1,4 +1,4 @@
-"""Calls of the host's that Python's own modules do not have. All raise OSError."""
+"""Host calls that Python's own modules do not have. All raise OSError."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who the guest is: numbers and names of a process."""
+"""The identity of the guest: numbers and names of a process."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class ProcessIdentity:
         word: int,
         has_auxiliary: bool,
     ) -> None:
-        """Notes where execve has put strings and vectors. vectors: addresses of argv and envp."""
+        """Records where execve has put strings and vectors. vectors: addresses of argv and envp."""
         self.arguments = arguments
         self.environment = (arguments[1], arguments[1] + sum(len(text) + 1 for text in environment))
         self.auxiliary = vectors[1] + word * (len(environment) + 1) if has_auxiliary else 0

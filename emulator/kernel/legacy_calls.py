@@ -22,7 +22,7 @@ _I386 = Machine.I386
 
 
 class LegacyCalls:
-    """Of one process. failed(number, result, rows): is told of each call that has failed."""
+    """The calls of one process. failed(number, result, rows): called for each call that has failed."""
 
     def __init__(
         self, process: Process, observer: Observer | None, failed: Callable[[int, int, table.CallTable], None]

@@ -1,10 +1,9 @@
 """NativeAnswers: which system calls native code may answer by itself (machine/native_calls.py), and when.
 
-It answers what is asked often and needs no decision: read, write and their relatives on descriptors whose description says so
-(Description.native), the number of the process, the deterministic clock, futexes that nobody waits for. Here is said when it must not: a
-timer is armed, which each reading of the clock may bring to its end; the process has forbidden itself calls; the order of threads is one
-that switches at calls; somebody sees each call
-(--strace, KernelTap). The handlers say what the calls do: native code does the same, and leaves to them whatever is not the usual case.
+It answers frequent calls that need no decision: read, write and related calls on descriptors whose description allows it
+(Description.native), the number of the process, the deterministic clock, futexes without waiters. It must not answer if a timer is armed,
+since each reading of the clock may reach its time; if the process has forbidden itself calls; if the order of threads switches at calls; or
+if an observer sees each call (--strace, KernelTap). Native code does what the handlers do, and leaves all unusual cases to them.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from uselib.emulator.process.interfaces import AnswerTable
 
 
 class NativeAnswers:
-    """Of one process and program."""
+    """The answers for one process and program."""
 
     def __init__(self, process: Process) -> None:
         self._process = process

@@ -24,15 +24,16 @@ _CHAIN = 64  # processes that wait for each other
 
 
 class PidTable:
-    """Guest pid -> host pid. Entry 0 holds the count; host pid 0 means: ended and waited for. The shared memory is made
-    when the first process forks."""
+    """Guest pid -> host pid. Entry 0 holds the count; host pid 0 means that the process has ended and has been waited for. The shared memory
+    is made when the first process forks.
+    """
 
     def __init__(self) -> None:
         self._first = os.getpid()
         self._opened: ProcessRows | None = None
         self._own = FIRST
         self._waited: dict[int, int] = {}  # children of this process that are gone: host's pid -> guest's
-        self._alone = (FIRST, FIRST)  # group and session of the only process there is
+        self._alone = (FIRST, FIRST)  # group and session of the only process
 
     def _open(self) -> ProcessRows:
         if self._opened is None:
@@ -47,7 +48,7 @@ class PidTable:
         return self._opened is None
 
     def close(self) -> None:
-        """In the process that made it, when the run is over."""
+        """Frees the table, in the process that made it, when the run is over."""
         if self._opened is not None:
             self._opened.close()
             self._opened = None
@@ -98,7 +99,7 @@ class PidTable:
         rows.set_row(index, host, parent, group, session)
 
     def forget(self, pid: int) -> None:
-        """It has ended and has been waited for."""
+        """Removes a process that has ended and has been waited for."""
         if index := self._index(pid):
             for child, _ in self.children(pid):
                 self._adopt(child, self.parent(child))
@@ -125,7 +126,7 @@ class PidTable:
         return looks and self.parent(FIRST + index - 1) == parent
 
     def child(self, pid: int, parent: int) -> int | None:
-        """The host's pid of a child of `parent` that has not been waited for; None if it is none."""
+        """The host's pid of a child of `parent` that has not been waited for; None for another process."""
         index = self._index(pid)
         host, found = self._get(index) if index else (0, 0)
         return host if host and (found == parent or self._is_adopted(index, parent)) else None
@@ -164,7 +165,7 @@ class PidTable:
         return bool(parent and self._holder(parent))
 
     def guest_of(self, host: int) -> int:
-        """The guest's number of a host process that runs; 0: none of the guest's."""
+        """The guest's number of a host process that runs; 0 if it does not belong to the guest."""
         return next((pid for pid in self.all() if self.host_of(pid) == host), 0)
 
     def parent(self, pid: int) -> int:
@@ -206,14 +207,14 @@ class PidTable:
         return [pid for pid in self.all() if self._row(self._index(pid))[2] == group]
 
     def host_of(self, pid: int) -> int:
-        """The host's pid of a process that runs; 0 if it has ended or is none."""
+        """The host's pid of a process that runs; 0 if it has ended or does not exist."""
         if self.alone:
             return os.getpid() if pid == self._own else 0
         index = self._index(pid)
         return self._holder(index) if index and self._get(index)[0] else 0
 
     def host_group(self, group: int) -> int:
-        """The host's number of a group; 0 if nobody is in it."""
+        """The host's number of a group; 0 if it is empty."""
         for pid in self.members(group):
             if host := self.host_of(pid):
                 with suppress(OSError):
@@ -221,7 +222,7 @@ class PidTable:
         return 0
 
     def guest_group(self, host_group: int) -> int:
-        """The guest's number of a group of the host's; 0: nobody of the guest is in it."""
+        """The guest's number of a host group; 0 if no process of the guest is in it."""
         pid = self._first_with(os.getpgid, host_group)
         return self.groups(pid)[0] if pid else 0
 
@@ -242,14 +243,14 @@ class PidTable:
     # -- what processes tell of themselves ----------------------------------------------------------------------------
 
     def tell(self, facts: bytes) -> None:
-        """Publishes what others may know of this process."""
+        """Publishes facts about this process for the others."""
         if self._opened is None or len(facts) > FACTS:
             return
         with self._opened.locked():
             self._opened.set_facts(self._own - FIRST + 1, facts)
 
     def told(self, pid: int) -> bytes:
-        """What another process has published; empty: nothing."""
+        """The facts that another process has published; empty if there are none."""
         index = 0 if self.alone else self._index(pid)
         if not index:
             return b""
@@ -307,7 +308,7 @@ class PidTable:
 
     @property
     def boxes(self) -> SignalBoxes:
-        """What there is to say of signals that processes send each other."""
+        """The boxes with siginfo_t of signals that processes send each other."""
         return self._open().boxes
 
     @property
@@ -338,7 +339,7 @@ class PidTable:
             os.kill(holder, number)  # Linux before 5.3
             return
         try:
-            if self._holder(index) != holder:  # it ended before the descriptor was opened, which may be somebody else's
+            if self._holder(index) != holder:  # it has ended; the pid may be reused
                 self._ended(index)
                 return
             with suppress(ProcessLookupError):  # it ended just now

@@ -1,4 +1,4 @@
-"""Process: what system calls work on. It is composed of small parts, each with its own module, and has no behaviour of its own.
+"""Process: the object that system calls work on. It consists of small parts, each with its own module, and has no behaviour of its own.
 
 A guest fork is a host fork, so the child inherits every part; descriptors are the host's, which the host's kernel shares between the two.
 """
@@ -41,7 +41,7 @@ class Talk:
 
 
 def _nothing() -> None:
-    """Nobody takes part in forks."""
+    """The default of fork events: does nothing."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,9 @@ class ForkEvents:
 
 @dataclass(frozen=True)
 class LoadedProgram:
-    """What exec has loaded. machine: its architecture; structs: the layouts of its structures; space: its memory; cpu: its registers.
-    within: of the view of a 64-bit program that its calls of i386 have, the program itself (legacy_calls.py)."""
+    """A program that exec has loaded. machine: its architecture; structs: the layouts of its structures; space: its memory; cpu: its
+    registers. within: of the view of a 64-bit program that its calls of i386 have, the program itself (legacy_calls.py).
+    """
 
     machine: Machine
     structs: KernelStructs

@@ -1,8 +1,8 @@
-"""Seccomp: what a program forbids itself (prctl(PR_SET_SECCOMP), seccomp(2)): the strict mode, and filters in classic BPF.
+"""Seccomp: calls that a program has forbidden itself (prctl(PR_SET_SECCOMP), seccomp(2)): the strict mode, and filters in classic BPF.
 
-A filter's program is checked when it is set, and interpreted for each call. What it says of a call depends on its number alone unless it looks
-at the arguments; then it is remembered. Of several filters the strictest answer counts.
-Source: kernel/seccomp.c, net/core/filter.c (bpf_check_classic) of Linux, include/uapi/linux/{seccomp,bpf_common}.h.
+A filter's program is checked when it is set, and interpreted for each call. If it does not read the arguments, its answer depends on the
+number alone and is cached. Of several filters the strictest answer counts. Source: kernel/seccomp.c, net/core/filter.c (bpf_check_classic) of
+Linux, include/uapi/linux/{seccomp,bpf_common}.h.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _valid(row: tuple[int, int, int, int], left: int) -> bool:
 
 
 def _run(program: Program, data: bytes) -> tuple[int, bool]:
-    """What a filter says, and whether it has looked at more than number and architecture."""
+    """The answer of a filter, and whether it has read more than number and architecture."""
     a = x = at = 0
     scratch = [0] * _SCRATCH
     looked = False
@@ -129,7 +129,7 @@ class SeccompAnswer(NamedTuple):
 
 
 class Seccomp:
-    """What a process has forbidden itself. A child has its parent's, execve keeps it."""
+    """The calls that a process has forbidden itself. A child inherits this, and execve keeps it."""
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine

@@ -1,4 +1,4 @@
-"""What a process can set of itself and of its kernel that nothing but a later question depends on (prctl(2), proc(5), uname(2))."""
+"""Values of a process and its kernel that can be set and read back, and have no other effect (prctl(2), proc(5), uname(2))."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NO_LOGIN = 0xFFFFFFFF
 
 @dataclass
 class ProcessSettings:
-    """A child has its parent's; what is the kernel's (host, domain, values) is not told to processes that are there already.
+    """A child inherits its parent's. Values of the kernel (host, domain, values) are not passed on to processes that exist already.
 
     policy, priority: sched(7); io_priority: None as long as it was not set. timer_slack: ns; default_slack: what 0 sets.
     values: /proc/sys/NAME -> what was written there. controls: option of prctl(2) -> value.

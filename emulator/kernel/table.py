@@ -1,7 +1,7 @@
-"""The table of system calls: one row says everything that is known of a call.
+"""The table of system calls: one row has all facts about a call.
 
 Dispatch, `--strace`, the restart after a signal, `uselib abi run` (what a call changes) and `uselib abi probe` (how
-it is undone) read the rows; no other place says anything of a call. Numbers come from the `system_calls` package
+it is undone) read the rows; no other module has facts about a call. Numbers come from the `system_calls` package
 (generated from the kernel's own tables), so a row is written once for both machines; a row for one machine only,
 where the same name means different arguments, names the machine.
 """
@@ -34,7 +34,7 @@ class Effect(enum.Enum):
 
 
 class Undo(enum.Enum):
-    """What it takes to undo a call, for somebody who tries a function again and again from the same state."""
+    """What it takes to undo a call, for `abi probe`, which calls a function many times from the same state."""
 
     MEMORY = "memory, registers, clock and random bytes as they were before"
     FRESH = "a process that is started afresh"

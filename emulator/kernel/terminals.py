@@ -3,13 +3,13 @@
 The guest's numbers (/dev/pts/N) count from 0: first the terminals that its standard files are on, then its own in the order in which they are
 made. A pseudo-terminal is taken from a supply that `reserve` makes before a sandbox forbids opening others: masters wait in a socket pair that
 all processes of the guest inherit, so that each is taken by one, and the host closes the line when that one closes it. Of each slave there is
-an O_PATH descriptor, through which it is opened: a number that the host has given to somebody else's terminal meanwhile is never meant.
+an O_PATH descriptor, through which it is opened: so a number that the host has given to another terminal meanwhile is never used.
 Source: pts(4), ioctl_tty(2), drivers/tty/pty.c.
 """
 
 from __future__ import annotations
 
-import _socket  # what `socket` adds takes 2 ms to import, in every run
+import _socket  # importing `socket` would take 2 ms in every run
 import errno
 import fcntl
 import mmap
@@ -108,7 +108,7 @@ class Terminals:
     # -- numbers ------------------------------------------------------------------------------------------------------
 
     def device(self, status: os.stat_result) -> int | None:
-        """The guest's number of the terminal that a status is of, a slave; None: it is none that the guest knows."""
+        """The guest's number of the terminal (a slave) with this status; None if it is not one of the guest's."""
         if not stat.S_ISCHR(status.st_mode):
             return None
         standard = self._standard()
@@ -138,7 +138,7 @@ class Terminals:
         return number is not None and number >= len(self._standard())
 
     def numbers(self) -> list[int]:
-        """Of /dev/pts: the standard files' terminals, and the pseudo-terminals in use."""
+        """The numbers in /dev/pts: the standard files' terminals, and the pseudo-terminals in use."""
         standard = list(range(len(self._standard())))
         supply = self._supply
         if supply is None:

@@ -2,7 +2,7 @@
 
 A handler never blocks the host by itself: it calls one of these functions. In a process with several threads they park the calling thread
 (threads/scheduler.py) and return when its wait is over, with its registers on the CPU; other threads have run meanwhile. With one thread
-they wait in the host. In deterministic time a wait for nothing but time takes none.
+they wait in the host. In deterministic time a wait for time alone takes no real time.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from uselib.linker.quick_typing import Protocol, TypeVar
 
 
 class OpenFiles(Protocol):
-    """What a wait asks of the open files."""
+    """The open files, as waits use them."""
 
     def only_inside(self, fds: Sequence[tuple[int, int]]) -> bool:
         """Whether all these host descriptors are the guest's own, so that nobody outside makes them ready."""
 
 
 class Waiter(Protocol):
-    """Who waits: a process.
+    """The process that waits.
 
     A wait ends with EINTR if a signal arrives that is not blocked and not ignored; the signal code then decides whether
     the call is restarted (SA_RESTART).

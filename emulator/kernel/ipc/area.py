@@ -1,7 +1,7 @@
-"""The part of the run's shared memory that IPC objects lie in: who holds what, and how a change is told to those who wait.
+"""The part of the run's shared memory that IPC objects lie in: holdings of processes, and how waiters are notified of a change.
 
-A holding says that a process has a segment attached, or what is to be undone for it. When the process has ended, however it ended, the next
-call of any process takes its holdings away.
+A holding says that a process has a segment attached, or what is to be undone for it. When the process has ended, in whatever way, the next
+call of any process removes its holdings.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ FREE = (
 
 
 class Area:
-    """Of a run. Changes are made with the run's lock held."""
+    """The area of a run. The run's lock is held for changes."""
 
     def __init__(self, shared: RunShared) -> None:
         self.memory: mmap.mmap = shared.memory
@@ -66,14 +66,14 @@ class Area:
         self._rows = (Holding * _HOLDINGS).from_buffer(shared.memory, _HOLDINGS_AT)
 
     def changed(self) -> None:
-        """Those who wait look again."""
+        """Has waiters look again."""
         self._head.changes = (self._head.changes + 1) & 0xFFFF_FFFF
         host_futex.wake(ctypes.addressof(self._head), _EVERYBODY)
 
     def wait(
         self, process: Process, attempt: Callable[[], _Result | None], timeout: int | None = None
     ) -> _Result | None:
-        """Until the attempt gives something; None: the time (ns) is over. Raises GuestError(EINTR), and what the attempt raises."""
+        """Waits until the attempt returns a value; None if the time (ns) is over. Raises GuestError(EINTR), and the errors of the attempt."""
         deadline = None if timeout is None else process.clock.now + timeout
         word = ctypes.addressof(self._head)
         while True:

@@ -152,7 +152,7 @@ class MessageQueues:
         queue.filled, queue.total, queue.count = queue.filled - whole, queue.total - size, queue.count - 1
 
     def remove(self, number: int) -> None:
-        """IPC_RMID: those who wait get EIDRM. With the lock held."""
+        """IPC_RMID: waiters get EIDRM. The lock is held."""
         self.objects.free(number)
         self.area.changed()
 

@@ -167,7 +167,7 @@ class PosixQueues:
             self._drop(queue)
 
     def closed(self, queue: PosixQueue, serial: int) -> None:
-        """An open file less."""
+        """One open file of the queue has been closed."""
         with self.area.lock:
             if queue.serial == serial:
                 queue.opens -= 1
@@ -179,7 +179,7 @@ class PosixQueues:
             queue.serial = 0
 
     def before_fork(self, process: Process) -> None:
-        """The child will have the open files once more."""
+        """Before a fork: counts the child's open files."""
         found = {id(entry.description): entry.description for entry in process.files.descriptors.values()}
         with self.area.lock:
             for file in found.values():

@@ -163,7 +163,7 @@ class Segments:
             self._free(number, identifier)
 
     def remove(self, number: int) -> None:
-        """IPC_RMID: it goes when nobody has it attached any more. With the lock held."""
+        """IPC_RMID: the segment is freed when no process has it attached any more. The lock is held."""
         identifier, segment = self.objects.identifier(number), self.objects.at(number)
         if self.count(identifier):
             segment.dead, segment.key = 1, IPC_PRIVATE

@@ -73,7 +73,7 @@ class Semaphores:
         self.objects: Objects[SemaphoreSet] = Objects(SemaphoreSet, area.memory, PLACE + _START, SETS)
 
     def reap(self, process: Process) -> None:
-        """Undoes for processes that have ended. With the lock held."""
+        """Carries out the undo amounts of processes that have ended. The lock is held."""
         rows = self.area.of_ended(process, UNDO)
         for row in rows:
             row.kind = 0
@@ -201,7 +201,7 @@ class Semaphores:
         self.area.hold(UNDO, pid, identifier, index, amount)
 
     def set_values(self, process: Process, number: int, values: dict[int, int]) -> None:
-        """SETVAL, SETALL: what was to be undone is forgotten. With the lock held."""
+        """SETVAL, SETALL: pending undo amounts are dropped. The lock is held."""
         found, identifier = self.objects.at(number), self.objects.identifier(number)
         for row in self.area.holdings(UNDO):
             if row.identifier == identifier and row.index in values:
@@ -212,7 +212,7 @@ class Semaphores:
         self.area.changed()
 
     def remove(self, number: int) -> None:
-        """IPC_RMID: those who wait get EIDRM. With the lock held."""
+        """IPC_RMID: waiters get EIDRM. The lock is held."""
         identifier = self.objects.identifier(number)
         for row in self.area.holdings(UNDO):
             if row.identifier == identifier:

@@ -24,7 +24,9 @@ _STRIDE = 32768
 
 
 class Slot(ctypes.Structure):
-    """What all kinds of objects have. used: it exists; uses: how often the slot has been used; dead: it is to go (IPC_RMID)."""
+    """The part that all kinds of objects share. used: it exists. uses: how often the slot has been used. dead: it has been removed (IPC_RMID)
+    and is still attached.
+    """
 
     _fields_ = [
         ("used", ctypes.c_uint8),
@@ -93,7 +95,7 @@ class Objects(Generic[S]):
         return next((number for number, slot in self.all() if slot.key == key and not slot.dead), None)
 
     def find(self, process: Process, key: int, flags: int) -> tuple[int, S] | None:
-        """What a key stands for; None: a new object is to be made. Raises GuestError: ENOENT, EEXIST, EACCES."""
+        """The object of a key; None: a new object is to be made. Raises GuestError: ENOENT, EEXIST, EACCES."""
         number = None if key == IPC_PRIVATE else self.by_key(key)
         if number is None:
             if key != IPC_PRIVATE and not flags & IPC_CREAT:

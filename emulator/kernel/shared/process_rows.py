@@ -1,7 +1,7 @@
 """ProcessRows: the shared memory behind the process numbers (pids.py), a row for each process.
 
 The memory is inherited by every process of the guest. A pipe with one byte in it is the lock: the process that holds the byte may change
-what others change too.
+fields that others change too.
 
 A host pid alone does not say whether its process runs: when a process has ended and has been waited for, the host gives the number to
 another one. So each process holds a record lock (fcntl(2), F_SETLK) on its own byte of an inherited file. The host's kernel releases the
@@ -27,7 +27,7 @@ HAS_EXECUTED, HOST_ACTS, SUBREAPER = (
     2,
     3,
 )  # flags: has called execve; the host acts on the signals NOTIFIED as it would; looks after orphans
-FACTS = 2046  # bytes that a process may tell of itself
+FACTS = 2046  # bytes of facts that a process may publish
 _ROW = struct.Struct("<IIII")  # host pid, guest pid of the parent, process group, session
 _WAITS = struct.Struct("<I")
 _FACTS = FACTS + 2  # with two bytes that say how many
@@ -113,7 +113,7 @@ class ProcessRows:
         self._states[_STATE * index + which] = value
 
     def facts(self, index: int) -> bytes:
-        """What a process has told of itself."""
+        """The facts that a process has published."""
         at = _FACTS * index
         size = int.from_bytes(self._facts[at : at + 2], "little")
         return self._facts[at + 2 : at + 2 + size]
