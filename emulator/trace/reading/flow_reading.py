@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,6 +66,7 @@ class ValueHasher:
         return np.zeros(len(records), np.uint64)
 
 
+_RELEASE = re.compile(r"^([^!]*\.so\.\d+)(?:\.\d+)+!")
 _COLUMNS = {"token": np.uint32, "level": np.uint16, "sequence": np.uint64, "arguments": np.uint64, "results": np.uint64}
 
 
@@ -91,6 +93,11 @@ class _Growing:
                 self._room[name] = room
             if name in rows:
                 room[start : self.count] = rows[name]
+
+
+def _without_release(label: str) -> str:
+    """`libz.so.1!inflate` of `libz.so.1.3.1!inflate`: two releases with the same name for dynamic linkers have the same functions."""
+    return _RELEASE.sub(r"\1!", label, count=1)
 
 
 class FlowReader:
@@ -145,7 +152,7 @@ class FlowReader:
             growing["results"][at] = values.results(process, functions, back)
 
     def _tokens(self, process: TracedProcess, functions: Array, callers: Array) -> Array:
-        names = [self._words.number(function.label) for function in self._trace.functions]
+        names = [self._words.number(_without_release(function.label)) for function in self._trace.functions]
         tokens = np.array(names or [0], np.uint32)[functions]
         return _with_callers(process, callers, tokens, self._words) if self._by_caller else tokens
 

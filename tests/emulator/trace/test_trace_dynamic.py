@@ -192,3 +192,38 @@ def test_same_calls_as_ltrace(tmp_path: Path) -> None:
     names = [name.partition("@")[0] for _, _, name in calls(trace)]
     hidden = ("__libc_start_main", "__cxa_finalize")  # ltrace begins at main
     assert [name for name in names if name not in hidden] == [name for name in expected if name not in hidden]
+
+
+@pytest.mark.slow
+def test_two_releases_of_a_library(tmp_path: Path) -> None:
+    """diff: libr.so.1.0 and libr.so.1.1 are the same library; a result that differs is found."""
+    main = "int puts(const char *); int value(void); int main(void) { return value() == 7 ? 0 : 1; }"
+    (tmp_path / "main.c").write_text(main)
+    traces = []
+    for release, number in (("1.0", 7), ("1.1", 8)):
+        folder = tmp_path / release
+        folder.mkdir()
+        (folder / "lib.c").write_text(f"int value(void) {{ return {number}; }}\n")
+        library = folder / f"libr.so.{release}"
+        build("pie", folder / "lib.c", library, "-shared", "-fPIC", "-g", "-Wl,-soname,libr.so.1")
+        (folder / "libr.so.1").symlink_to(library.name)
+        program = build("pie", tmp_path / "main.c", tmp_path / "main", str(library))
+        traces.append(tmp_path / f"trace{release}")
+        path = ("--env", f"LD_LIBRARY_PATH={folder}")
+        uselib(
+            "trace",
+            "record",
+            "--returns",
+            "--from",
+            "main",
+            "-o",
+            traces[-1],
+            *path,
+            "--root",
+            "/",
+            program,
+            check=False,
+        )
+    said = uselib("trace", "diff", *traces, check=False)
+    assert "0 differences of flow" in said and "1 call with other arguments or results" in said, said
+    assert re.search(r"- .*value\(\) = 7$", said, re.M) and re.search(r"\+ .*value\(\) = 8$", said, re.M)
