@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import subprocess
 import sys
 import termios
 import time
@@ -122,3 +123,29 @@ def test_a_shell_has_job_control() -> None:
     for line in ("[1]+  Stopped                 cat", "cat &", "waited", "^C", "exit"):
         assert line in shown
     assert "no job control" not in shown
+
+
+READS_THE_MASTER = """
+import os, pty, signal
+signal.signal(signal.SIGTTIN, signal.SIG_IGN)
+pid, master = pty.fork()
+if not pid:
+    os.write(1, b"from the child")
+    os.read(0, 1)
+    os._exit(0)
+text = b""
+while b"child" not in text:
+    text += os.read(master, 100)
+os.write(master, b"x\\n")
+print(text, os.waitpid(pid, 0)[1])
+"""
+
+
+def test_the_master_of_a_terminal_has_no_background() -> None:
+    """It answers TIOCGPGRP with the group in the foreground of its slave; whoever ignores SIGTTIN got EIO (tmux)."""
+    python = "/usr/bin/python3"
+    if not os.path.exists(python):
+        pytest.skip(f"needs {python}")
+    expected = subprocess.run([python, "-c", READS_THE_MASTER], capture_output=True, timeout=60, check=True)
+    found = subprocess.run(emulated("--root", "/", python, "-c", READS_THE_MASTER), capture_output=True, timeout=60)
+    assert (found.stdout, found.stderr, found.returncode) == (expected.stdout, b"", 0)

@@ -187,6 +187,69 @@ raise SystemExit(9)'""",
         "dpkg-query -W -f='${Version}\\n' bash; dpkg -S /bin/bash; dpkg --compare-versions 1.0 lt 1.1; echo $?",
     ),
     Row("ncurses", "tput infocmp", "tput -T xterm cols; infocmp -1 xterm | head -3; clear -T xterm | od -c | head -1"),
+    Row(
+        "tmux",
+        "tmux",
+        """tmux -S ./s -f /dev/null new-session -d -x 40 -y 5 cat; tmux -S ./s send-keys hello Enter; sleep 1
+        tmux -S ./s capture-pane -p; tmux -S ./s kill-server; echo $?""",
+    ),
+    Row(
+        "python3-threads",
+        "python3",
+        r"""python3 -c 'import threading, queue, concurrent.futures, multiprocessing
+q, found = queue.Queue(), []
+def work():
+    while (x := q.get()) is not None: found.append(x * x)
+threads = [threading.Thread(target=work) for _ in range(4)]
+[t.start() for t in threads]; [q.put(n) for n in range(200)]; [q.put(None) for _ in threads]; [t.join() for t in threads]
+print(sum(found), sorted(concurrent.futures.ThreadPoolExecutor(3).map(abs, range(-9, 0))))
+with multiprocessing.get_context("fork").Pool(2) as pool: print(pool.map(abs, [-1, -2, -3]))'""",
+    ),
+    Row(
+        "python3-asyncio",
+        "python3",
+        r"""python3 -c 'import asyncio
+async def answer(r, w): w.write((await r.readline()).upper()); await w.drain(); w.close()
+async def main():
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    r, w = await asyncio.open_connection("127.0.0.1", server.sockets[0].getsockname()[1])
+    w.write(b"hello\n"); print(await r.read()); server.close()
+    other = await asyncio.create_subprocess_exec("echo", "x", stdout=-1); print(await other.communicate())
+asyncio.run(main())'""",
+    ),
+    Row(
+        "perl-threads",
+        "perl",
+        r"""perl -e 'use threads; my @t = map { my $n = $_; threads->create(sub { $n * $n }) } 1..4; print join(" ", map { $_->join } @t), "\n";
+        pipe(R, W); if (!fork) { print W "child\n"; exit 3 } close W; print scalar <R>; wait; print $? >> 8, "\n";
+        local $SIG{ALRM} = sub { print "alarm\n" }; alarm 1; sleep 3'""",
+    ),
+    Row(
+        "process-substitution",
+        "diff",
+        r"""diff <(seq 3) <(seq 2 4); paste <(echo a) <(echo b); exec 3<>f; echo x >&3; wc -c f; printf "%(%Y)T\n" 0
+        mapfile -t a < /etc/shells; echo ${#a[@]}; mkfifo p; (echo through > p &); cat p; timeout 1 sleep 5; echo $?""",
+    ),
+    Row(
+        "assembler",
+        "as ld strip objcopy od",
+        r"""printf '.globl _start\n_start: mov $60,%%eax\n mov $5,%%edi\n syscall\n' > a.s; as a.s -o a.o; ld a.o -o a; ./a; echo $?
+        strip a; objcopy -O binary a b; od -An -tx1 b""",
+    ),
+    Row("jq", "jq", """echo '[1,{"a":2.5}]' | jq -c 'map(type)'; echo '{"b":[1,2]}' | jq '.b|add'"""),
+    Row("zstd", "zstd", f"zstd -q -c {TEXT} | zstd -dc | cksum; zstd -q -T2 -c /bin/ls | cksum"),
+    Row(
+        "node",
+        "node",
+        'node -e \'console.log([1,2].map(x => x*2), require("crypto").createHash("md5").update("x").digest("hex"))\'',
+    ),
+    Row(
+        "cmake",
+        "cmake make gcc",
+        r"""printf 'cmake_minimum_required(VERSION 3.10)\nproject(p C)\nadd_executable(p p.c)\n' > CMakeLists.txt
+        echo 'int main(void){return 3;}' > p.c; cmake -S . -B b >/dev/null; cmake --build b >/dev/null; ./b/p; echo $?""",
+    ),
+    Row("zip", "zip unzip", "cp /etc/shells p; zip -qX a.zip p; unzip -p a.zip | cksum; unzip -tq a.zip"),
     Row("curl", "curl", "curl -s file:///etc/shells | head -2; curl -sS http://localhost:1; echo $?"),
     Row(
         "clang",
