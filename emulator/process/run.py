@@ -35,6 +35,7 @@ from uselib.emulator.machine.machine import VirtualMachine
 from uselib.emulator.process.default_limits import LARGE, MemoryGuard, limit_file_size, restore_file_size
 from uselib.emulator.process.hooks import RunHooks
 from uselib.emulator.process.host import Death, Host
+from uselib.emulator.process.host_signals import held_back
 from uselib.emulator.process.interfaces import Kernel, ProcessEnded, ProgramReplaced
 from uselib.emulator.process.parts import environment, make_process, program_path
 from uselib.emulator.process.run_options import RunOptions
@@ -292,6 +293,13 @@ class Runner:
             raise self._out_of_time()
         if self.process.pids.alone:
             return
+        from uselib.emulator.kernel.shared.requests import Requests  # imported at the first fork
+
+        if question := self.process.shared.part(Requests).take(self.process.identity.pid):
+            with held_back({NUDGE}):
+                from uselib.emulator.kernel.proc.answering import answer
+
+                answer(self.process, *question)
         ends = self.signals.notified()
         if self.process.pids.state(self.process.identity.pid) == chr(SLEEPING) and ends:
             deliver(self.signals, self.machine.cpu, self.process.memory)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import struct
+from contextlib import suppress
 
 from uselib.emulator.kernel import arguments as a
 from uselib.emulator.kernel.calls.process_groups import INIT
@@ -19,6 +20,7 @@ from uselib.emulator.kernel.signals.frames import SI_TKILL, SI_USER, SignalInfo
 from uselib.emulator.kernel.signals.numbers import COUNT, SIGCONT, SIGKILL, SIGSTOP
 from uselib.emulator.kernel.table import Effect, Syscall, Undo
 from uselib.emulator.process.interfaces import ProcessEnded
+from uselib.loader.memory.vma import PROT_WRITE
 
 _CAP_KILL = 5
 
@@ -52,6 +54,19 @@ def _may_signal(process: Process, pid: int, signal: int) -> bool:
     return bool({who.uid, who.effective_uid} & {facts.uids[0], facts.uids[2]})
 
 
+def _shares(process: Process) -> bool:
+    """Whether it has memory together with others. Then locks may lie there that the other one marks when it ends (threads/robust.py)."""
+    return process.memory.lends or any(vma.shared and vma.prot & PROT_WRITE for vma in process.memory)
+
+
+def _let_end(process: Process, pid: int) -> None:
+    """Before SIGKILL: asks the process to end by itself. It does not if it is stopped or computes."""
+    from uselib.emulator.kernel.proc.asking import ask
+
+    with suppress(GuestError):
+        ask(process, pid, ("end",))
+
+
 def _send_one(process: Process, pid: int, info: SignalInfo) -> None:
     """Raises GuestError(ESRCH, EPERM), ProcessLookupError."""
     signal = info.signal
@@ -62,6 +77,8 @@ def _send_one(process: Process, pid: int, info: SignalInfo) -> None:
     if pid != process.identity.pid:
         if not process.pids.alone and process.pids.is_there(pid) and not _may_signal(process, pid, signal):
             raise GuestError(errno.EPERM)
+        if signal == SIGKILL and _shares(process):
+            _let_end(process, pid)
         process.pids.send(pid, signal, Origin(info.code, info.pid, info.uid, info.value))
         if signal in (SIGSTOP, SIGCONT):
             process.pids.set_state(pid, STOPPED if signal == SIGSTOP else RUNNING)

@@ -15,22 +15,7 @@ from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.signals.frames import SI_TKILL, SI_USER
 from uselib.emulator.kernel.table import Effect, Syscall
-from uselib.emulator.kernel.vfs.descriptions import FileUser
-from uselib.emulator.kernel.vfs.host_files import HostFile
-
-
-class PidFile(HostFile):
-    """pid: the number of the guest's process."""
-
-    def __init__(self, pid: int, fd: int, flags: int) -> None:
-        super().__init__(fd, b"anon_inode:[pidfd]", C.O_RDWR | flags & C.O_NONBLOCK)
-        self.pid = pid
-
-    def read(self, process: FileUser, address: int, count: int) -> int:
-        raise GuestError(errno.EINVAL)
-
-    def write(self, process: FileUser, address: int, count: int) -> int:
-        raise GuestError(errno.EINVAL)
+from uselib.emulator.kernel.vfs.pid_file import PidFile
 
 
 def pid_file(process: Process, fd: int) -> PidFile:
@@ -64,12 +49,24 @@ def sys_pidfd_send_signal(process: Process, fd: int, signal: int, info: int, fla
 
 
 def sys_pidfd_getfd(process: Process, fd: int, target: int, flags: int) -> int:
-    """Gives descriptors of the process itself. For another process it fails (EPERM, as for a process that may not be traced)."""
+    """A duplicate of an open file of this or another process. Raises GuestError: EBADF, EPERM, ESRCH."""
     if flags:
         raise GuestError(errno.EINVAL)
-    if pid_file(process, fd).pid != process.identity.pid:
+    pid = pid_file(process, fd).pid
+    if pid == process.identity.pid:
+        return process.files.add(process.files.get(target), True)
+    from uselib.emulator.kernel.proc.asking import ask
+    from uselib.emulator.kernel.sockets.passing import unpack
+
+    process.files.check_room()
+    try:
+        fds = ask(process, pid, ("file", target))
+    except GuestError as failure:
+        raise GuestError(errno.EPERM if failure.errno == errno.EACCES else failure.errno) from None
+    files, _ = unpack(process, fds, 1)
+    if not files:
         raise GuestError(errno.EPERM)
-    return process.files.add(process.files.get(target), True)
+    return process.files.add(files[0], True)
 
 
 ROWS = (

@@ -93,6 +93,9 @@ def fork(process: Process, *, borrow: bool = False, share: bool = False) -> int:
         table.rows()  # imported once here, not by each child
         process.terminals.reserve()
         process.fs.rights.owners.share()
+        from uselib.emulator.kernel.shared.requests import Requests
+
+        process.shared.part(Requests)
         publish(process)
     _children_share(process)
     child = process.pids.reserve()

@@ -2,6 +2,7 @@
 
 tree.py            which names there are, and what each is
 facts.py           what is known of a process: of this one, or of another one of the guest
+asking.py          what another process is asked;  answering.py: what this one says
 process_files.py   the files of /proc/PID: status, stat, limits, ...
 memory_files.py    maps, smaps, statm, auxv: what lies in memory
 system_files.py    meminfo, cpuinfo, stat, uptime, sys/kernel/*, ...

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.limits import INFINITY
-from uselib.emulator.kernel.proc import memory_files
+from uselib.emulator.kernel.proc import asking, memory_files
 from uselib.emulator.kernel.proc.facts import ProcessFacts, facts_of
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.vfs.places import SyntheticFile
@@ -144,11 +144,11 @@ def name(process: Process, special: SyntheticFile) -> bytes:
 
 
 def own(text: Callable[[Process], bytes]) -> Callable[[Process, SyntheticFile], bytes]:
-    """Makes a file that only the process itself can read. For other processes it is refused, as by ptrace(2)'s rules."""
+    """Makes a file of which only the process itself knows. Other processes ask it, as far as ptrace(2)'s rules let them."""
 
     def make(process: Process, special: SyntheticFile) -> bytes:
         if special.pid != process.identity.pid:
-            raise GuestError(errno.EACCES)
+            return asking.text(process, special)
         return text(process)
 
     return make
@@ -182,12 +182,14 @@ def limits(process: Process) -> bytes:
     lines = [f"{'Limit':<26}{'Soft Limit':<21}{'Hard Limit':<21}{'Units':<10}"]
     for number, (label, unit) in enumerate(_LIMITS):
         soft, hard = ("unlimited" if value == INFINITY else str(value) for value in process.limits.values[number])
-        lines.append(f"{label:<26}{soft:<21}{hard:<21}{unit:<10}")
+        lines.append(f"{label:<26}{soft:<21}{hard:<21}" + (f"{unit:<10}" if unit else ""))
     return ("\n".join(lines) + "\n").encode()
 
 
 def descriptor_facts(process: Process, special: SyntheticFile) -> bytes:
     """/proc/PID/fdinfo/N"""
+    if special.pid != process.identity.pid:
+        return asking.text(process, special)
     try:
         entry = process.files.descriptor(special.number)
     except GuestError:

@@ -132,17 +132,14 @@ def _task(pid: int, tid: int, view: ProcView) -> dict[bytes, Node]:
 
 
 def _descriptors(pid: int, view: ProcView) -> dict[bytes, Node]:
-    """/proc/PID/fd: the descriptors of the calling process. Those of other processes are hidden from it."""
-    if pid != view.pid:
-        return {}
-    return {b"%d" % fd: _link("descriptor", pid, number=fd) for fd in view.descriptors()}
+    """/proc/PID/fd. Those of another process are links to the paths."""
+    name = "descriptor" if pid == view.pid else "descriptor-of-other"
+    return {b"%d" % fd: _link(name, pid, number=fd) for fd in view.descriptors(pid)}
 
 
 def _descriptor_facts(pid: int, view: ProcView) -> dict[bytes, Node]:
     """/proc/PID/fdinfo"""
-    if pid != view.pid:
-        return {}
-    files = {fd: SyntheticFile("fdinfo", number=fd, pid=pid, mode=_PRIVATE) for fd in view.descriptors()}
+    files = {fd: SyntheticFile("fdinfo", number=fd, pid=pid, mode=_PRIVATE) for fd in view.descriptors(pid)}
     return {b"%d" % fd: Node(special=special) for fd, special in files.items()}
 
 

@@ -17,6 +17,8 @@ IPC = (16 << 20, 32 << 20)  # likewise of the System V IPC objects
 FILES = (48 << 20, 1 << 20)  # of the names in /dev/shm
 QUEUES = (49 << 20, 8 << 20)  # of the message queues of mq_open
 
+REQUESTS = (57 << 20, 1 << 16)  # of what a process asks another one
+
 _Part = TypeVar("_Part")
 
 

@@ -9,10 +9,10 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from uselib.emulator.kernel.calls.pidfds import PidFile
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.vfs.descriptions import Description
 from uselib.emulator.kernel.vfs.epoll_file import EpollFile
+from uselib.emulator.kernel.vfs.pid_file import PidFile
 from uselib.emulator.kernel.vfs.signal_file import SignalFile
 from uselib.emulator.kernel.vfs.timer_file import TimerFile
 from uselib.emulator.kernel.vfs.watch_file import WatchFile

@@ -10,5 +10,5 @@ descriptions.py open files of all kinds; host_files.py: those of the host
 descriptors.py  the table of descriptors
 made_files.py   open files whose contents are made here: the texts of /proc, random bytes
 synthetic.py    status of files that are made here: /dev, /proc
-epoll_file.py, timer_file.py, signal_file.py, watch_file.py   the open files of epoll instances, timers, signals and inotify
+epoll_file.py, timer_file.py, signal_file.py, watch_file.py, pid_file.py   the open files of epoll instances, timers, signals, inotify, pidfds
 """

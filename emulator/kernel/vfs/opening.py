@@ -217,12 +217,17 @@ class ProcessView:
         return file.path or b"anon_inode:[file]"
 
     def _of_other(self, special: SyntheticFile) -> bytes:
-        """Raises GuestError(EACCES): the current directory of another process is not known here."""
+        """Raises GuestError: ENOENT for what a process that has ended no longer has."""
+        from uselib.emulator.kernel.proc import asking
         from uselib.emulator.kernel.proc.facts import facts_of
 
-        if special.name != "exe":
-            raise GuestError(errno.EACCES)
-        return os.fsencode(facts_of(self._process, special.pid).executable)
+        facts = facts_of(self._process, special.pid)
+        if facts.state == "Z":
+            raise GuestError(errno.ENOENT)
+        if special.name == "exe":
+            return os.fsencode(facts.executable)
+        name = special.name.removesuffix("-of-other")
+        return asking.link(self._process, SyntheticFile(name, True, special.number, special.pid))
 
     def descriptor(self, number: int) -> GuestDirectory | None:
         try:
@@ -230,7 +235,11 @@ class ProcessView:
         except GuestError:
             raise GuestError(errno.ENOENT) from None
 
-    def descriptors(self) -> Sequence[int]:
+    def descriptors(self, pid: int) -> Sequence[int]:
+        if pid != self.pid:
+            from uselib.emulator.kernel.proc.asking import descriptors
+
+            return descriptors(self._process, pid)
         return sorted(self._process.files.descriptors)
 
     def opened(self, number: int) -> tuple[int, bool]:

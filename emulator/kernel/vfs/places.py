@@ -143,8 +143,8 @@ class ProcView(Protocol):
     def descriptor(self, number: int) -> GuestDirectory | None:
         """The directory behind the guest's descriptor, if it is one. Raises GuestError(ENOENT) if it is not open."""
 
-    def descriptors(self) -> Sequence[int]:
-        """The guest's open descriptors."""
+    def descriptors(self, pid: int) -> Sequence[int]:
+        """The open descriptors of a process."""
 
     def opened(self, number: int) -> tuple[int, bool]:
         """The host descriptor of an open file of the guest (-1: none), and whether the inode may be changed."""
@@ -173,7 +173,7 @@ class NoProcView:
     def descriptor(self, number: int) -> GuestDirectory | None:
         raise GuestError(errno.ENOENT)
 
-    def descriptors(self) -> Sequence[int]:
+    def descriptors(self, pid: int) -> Sequence[int]:
         return ()
 
     def opened(self, number: int) -> tuple[int, bool]:
