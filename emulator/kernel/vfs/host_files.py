@@ -20,6 +20,7 @@ _SMALL = 4096  # bytes up to which a copy is cheaper than a view of guest memory
 _CHUNK = 1 << 20  # bytes that a write copies at a time
 _PIPE_BUF = 4096  # bytes that a ready pipe takes in one piece
 _MAY_READ, _MAY_WRITE, _MAY_SEEK, _WAITS = 1, 2, 4, 8
+_PTMX = os.makedev(5, 2)  # masters of pseudo-terminals. Their foreground group is the slave's (tty_io.c, tiocgpgrp)
 SIGPIPE = 13
 SIGXFSZ = 25
 
@@ -47,7 +48,7 @@ class HostFile(Description):
         kind = stat.S_IFMT(status.st_mode)
         self.identity = (status.st_dev, status.st_ino) if kind == stat.S_IFREG else None
         self.waits = kind in (stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFCHR)  # a read may have to wait
-        self.terminal = kind == stat.S_IFCHR and os.isatty(fd)
+        self.terminal = kind == stat.S_IFCHR and status.st_rdev != _PTMX and os.isatty(fd)  # maybe the controlling one
 
     @property
     def native(self) -> int:
