@@ -19,6 +19,9 @@ _EXTRA = {
 }
 
 
+_WITHOUT = "not for `uselib abi probe` and the Python API: their process goes on with other work, and the emulator alone confines the program"
+
+
 def run(arguments: list[str]) -> int:
     """Returns the guest's exit status, or 128 + N if signal N killed it."""
     parsed = parse(USAGE, arguments, _EXTRA)
@@ -40,5 +43,7 @@ def run(arguments: list[str]) -> int:
     if "explain_confinement" in extra:
         runner.close()
         print("\n".join(sandbox.lines))
+        if not options.no_sandbox:
+            print(_WITHOUT)
         return 0
     return runner.run()

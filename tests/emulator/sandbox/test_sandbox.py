@@ -139,6 +139,7 @@ def test_it_is_explained(program: Path) -> None:
     assert ran.returncode == 0
     assert f"Landlock {VERSION}: files are opened only where the options grant it" in ran.stdout
     assert "seccomp: on; no execve" in ran.stdout
+    assert "not for `uselib abi probe`" in ran.stdout
     assert "guest" not in ran.stdout
     off = uselib("run", "--explain-confinement", "--no-sandbox", program)
     assert off.stdout == "sandbox: off (--no-sandbox); the emulator alone confines the program\n"
