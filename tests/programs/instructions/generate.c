@@ -209,6 +209,7 @@ static bool left_out(const Instruction *i)
         if ((i->opcode == 0xDB || i->opcode == 0xDF) && !memory && reg >= 5 && (before.floats.control & 0x3F) != 0x3F) return true;
         if (i->opcode == 0xC8 && before.flags & 0x40000) return true;  /* AMD checks the alignment of the new top */
         if (WIDE && i->opcode >= 0x40 && i->opcode < 0x50) return true;           /* REX */
+        if (!WIDE && i->opcode == 0xC9 && before.registers[BP] - 0xF0000000u < 0x0FFFF000u) return true; /* LEAVE: the program's own stack is there */
         if (WIDE && (i->opcode == 0x62 || i->opcode == 0xC4 || i->opcode == 0xC5)) return true;
         if (i->opcode == 0xFF && i->rex & 8 && (reg == 3 || reg == 5)) return true; /* makers differ */
         if (i->opcode == 0xD9 && !memory && reg == 3) return true;                /* not documented */
