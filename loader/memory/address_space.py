@@ -179,7 +179,7 @@ class AddressSpace(Remapping, Lending):
             if vma.file is not None and vma.prot & PROT_EXEC:
                 end = vma.start + page_down(vma.file.size()) - vma.offset
                 if end < vma.end:
-                    self.listener.changed(max(end, vma.start), vma.end)
+                    self._changed(max(end, vma.start), vma.end)
 
     # -- heap and stack -----------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Listener: what an address space calls when it changes. The machine's page table is one; a recorder wraps it."""
+"""Listener: what an address space calls when it changes. The machine's page table is one."""
 
 from __future__ import annotations
 

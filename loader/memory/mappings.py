@@ -52,6 +52,7 @@ class Mappings:
         self.windows = Windows()
         self._gaps = GapHints(self.layout.mmap_base)
         self.listener: Listener = NoListener()
+        self.on_change: list[Callable[[], None]] = []  # called before the listener is told that mappings have changed
         for start, end in self.layout.windows:
             self.windows.add(Window.reserve(start, end))
 
@@ -60,6 +61,11 @@ class Mappings:
         self.listener = listener
         for window in self.windows:
             listener.window_added(window)
+
+    def _changed(self, start: int, end: int) -> None:
+        for tell in self.on_change:
+            tell()
+        self.listener.changed(start, end)
 
     def release(self) -> None:
         """Gives all memory back to the host (exec has replaced this address space)."""
@@ -157,7 +163,7 @@ class Mappings:
     def _insert(self, vma: Vma) -> None:
         """Puts a mapping into the list in place of what is in its range."""
         if self.vmas.remove(vma.start, vma.end):
-            self.listener.changed(vma.start, vma.end)
+            self._changed(vma.start, vma.end)
         if vma.grows_down and vma.start < self.layout.mmap_base:
             self._gaps.disable()
         self.vmas.insert(vma)
@@ -229,7 +235,7 @@ class Mappings:
             self._return(part.start, part.end)
         if parts:
             self._freed(end)
-            self.listener.changed(start, end)
+            self._changed(start, end)
 
     def _return(self, start: int, end: int) -> None:
         """Gives the host's pages of a range back."""
@@ -272,7 +278,7 @@ class Mappings:
         if start < done:
             for part in self.vmas.remove(start, done):
                 self.vmas.insert(replace(part, prot=prot))
-            self.listener.changed(start, done)
+            self._changed(start, done)
         if failure or done < end:
             raise os_error(failure or errno.ENOMEM)
 

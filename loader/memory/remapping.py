@@ -110,7 +110,7 @@ class Remapping(Mappings):
             if keep:
                 self._back(part)
         if old_size:
-            self.listener.changed(address, address + old_size)
+            self._changed(address, address + old_size)
         if not keep:
             self.vmas.remove(address, address + old_size)
             self._freed(address + old_size)
@@ -136,6 +136,6 @@ class Remapping(Mappings):
             raise os_error(errno.EINVAL)  # it is mapped nowhere any more, and lost
         self._back(part)
         self.vmas.remove(address, address + size)
-        self.listener.changed(address, address + size)
+        self._changed(address, address + size)
         self.vmas.insert(part)
         self.listener.mapped(part)

@@ -7,7 +7,6 @@
     known_files        a mapped file: its functions, slots and thunks
     bindings           symbol bindings, as they happen; loaded_objects: what the dynamic linker has mapped, and scopes
     wants              which arguments are copied, by prototypes
-    mapping_changes    when memory is mapped otherwise
     process_output     from one process to the sink of all
     backend            the interface of what makes records; select_backend: which one
     native_backend     ... by native/recorder.c

@@ -30,7 +30,6 @@ from uselib.emulator.trace.record.backend import (
     Want,
 )
 from uselib.emulator.trace.record.known_files import KnownFile
-from uselib.emulator.trace.record.mapping_changes import MappingChanges
 from uselib.emulator.trace.record.process_output import ProcessOutput
 from uselib.emulator.trace.record.record_options import RecordOptions
 from uselib.emulator.trace.record.recording_hooks import RecordingHooks
@@ -89,7 +88,8 @@ class FilterState:
 
 
 class ProgramRecording:
-    """One program in one process, from before its first instruction until its end or its execve. wants: see Wants; None: nothing is copied.
+    """One program in one process, from before its first instruction until its end or its execve. Made when the program is loaded: it looks
+    at the mappings there are. wants: see Wants; None: nothing is copied.
     parent: number in the trace of the process that it comes from."""
 
     def __init__(
@@ -117,14 +117,10 @@ class ProgramRecording:
         helpers = Helpers(self._readable, self._prepare, self._batch)
         self.backend = make_backend(program.machine, _setup(program.machine.bits, options, state), helpers, native)
         self._describe_process(parent, None)
-
-    def begin(self) -> None:
-        """The program's mappings so far, and who takes part."""
-        machine, space = self._program.machine, self._program.space
-        space.listener = MappingChanges(space.listener, self.backend.forget)
-        for participant in self._hooks:
-            participant.program_started(machine, space, self.backend)
-        for vma in space:
+        program.space.on_change.append(self.backend.forget)
+        for participant in hooks:
+            participant.program_started(program.machine, program.space, self.backend)
+        for vma in program.space:
             if vma.known is not None:
                 self._file(vma)  # the program's own
                 self.mapped(vma)

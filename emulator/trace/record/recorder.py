@@ -56,7 +56,6 @@ class Recorder(RunHooks):
         )
         if self._output.failed:
             self._stop()
-        self._recording.begin()
 
     def wrap_kernel(self, kernel: Kernel) -> Kernel:
         return kernel if self._recording is None else self._recording.wrap_kernel(kernel)
