@@ -2,7 +2,8 @@
 
     record_options     what is recorded, as the user says it; filters: which calls
     recorder           Recorder: the tracer as a participant of a run (RunHooks), program after program
-    program_recording  one program: finds libraries as they are mapped, numbers their functions, describes them
+    program_recording  one program: its events, from the backend to the output
+    recorded_files     finds libraries as they are mapped, numbers their functions, describes them
     recording_hooks    who takes part in a recording (the ABI check), and what is called when
     known_files        a mapped file: its functions, slots and thunks
     bindings           symbol bindings, as they happen; loaded_objects: what the dynamic linker has mapped, and scopes

@@ -11,7 +11,7 @@ from typing import Any
 from uselib.linker.errors import ToolError
 from uselib.linker.formats.dynamic_symbols import NO_SYMBOLS, ObjectSymbols, dynamic_symbols
 from uselib.linker.formats.library_names import RETIRED_SUFFIX, THUNK_SUFFIX, plain_name
-from uselib.linker.image import Image
+from uselib.linker.image import Identity, Image
 from uselib.linker.quick_dataclass import dataclass, replace
 from uselib.loader.memory.layout import page_down
 from uselib.loader.memory.vma import MappedFile
@@ -61,12 +61,17 @@ class KnownFile:
         return max((segment.end for segment in self.image.segments), default=0) + self.bias
 
     @property
-    def library(self) -> str:
-        """Its library name: of a target library its own, of a shared object its file's. Empty for a program."""
+    def identity(self) -> Identity | None:
+        """Of a target library."""
         header = self.image.library
-        if header is None:
-            return os.path.basename(self.path) if self.image.relative and not self.program else ""
-        return header.identity.name
+        return None if header is None else header.identity
+
+    @property
+    def object_name(self) -> str:
+        """Of a target library its own, of a shared object its file's. Empty for a program."""
+        if self.identity is not None:
+            return self.identity.name
+        return os.path.basename(self.path) if self.image.relative and not self.program else ""
 
     @cached_property
     def slot_names(self) -> dict[int, str]:

@@ -8,8 +8,9 @@ from uselib.emulator.process.hooks import RunHooks
 from uselib.emulator.process.interfaces import Kernel, ProcessEnded, WatchableMachine
 from uselib.emulator.trace.record.bindings import BindingRecorder
 from uselib.emulator.trace.record.process_output import ProcessOutput
-from uselib.emulator.trace.record.program_recording import FilterState, ProgramRecording, RecordedProgram, Wants
+from uselib.emulator.trace.record.program_recording import FilterState, ProgramRecording, Wants
 from uselib.emulator.trace.record.record_options import RecordOptions
+from uselib.emulator.trace.record.recorded_files import RecordedProgram
 from uselib.emulator.trace.record.recording_hooks import RecordingHooks
 from uselib.emulator.trace.record.select_backend import native_available
 from uselib.emulator.trace.store.sinks import FlightRecorder, TraceSink

@@ -12,7 +12,7 @@ from uselib.emulator.trace.prototypes.damage import Warn, unsaid
 from uselib.emulator.trace.prototypes.sources import PrototypeFile, Prototypes, open_prototypes
 from uselib.emulator.trace.record.backend import WORDS, Copy, Want
 from uselib.emulator.trace.record.known_files import KnownFile
-from uselib.emulator.trace.record.program_recording import RecordedFunction
+from uselib.emulator.trace.record.recorded_files import RecordedFunction
 from uselib.linker.formats.dynamic_symbols import unversioned
 from uselib.linker.image import Machine
 
@@ -50,7 +50,7 @@ class PrototypeWants:
         key = machine, tuple(file.digest for file in known)
         prototypes = self._opened.get(key)
         if not isinstance(prototypes, Prototypes):
-            library = "mini" if any(file.library.startswith("libmini") for file in known) else "musl"
+            library = "mini" if any(file.object_name.startswith("libmini") for file in known) else "musl"
             names = {file.host_path: file.path for file in known}
             prototypes = open_prototypes(machine, names, self._files, library, self._warn, names)
             self._opened[key] = prototypes

@@ -20,8 +20,8 @@ from uselib.emulator.process.kernel_tap import KernelTap
 from uselib.emulator.trace.record.backend import NO_LIMIT, Backend, Want
 from uselib.emulator.trace.record.filters import Filters
 from uselib.emulator.trace.record.known_files import KnownFile
-from uselib.emulator.trace.record.program_recording import RecordedFunction, joined
 from uselib.emulator.trace.record.record_options import RecordOptions
+from uselib.emulator.trace.record.recorded_files import RecordedFunction, joined
 from uselib.emulator.trace.record.recorder import Recorder
 from uselib.emulator.trace.record.recording_hooks import RecordingHooks
 from uselib.linker.image import Machine
