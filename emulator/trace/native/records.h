@@ -94,7 +94,7 @@ static int caller_wanted(const Trace *t, uint64_t caller)
     return low < t->caller_count && t->caller_ranges[2 * low] <= caller;
 }
 
-/* The double that an 80-bit number rounds to; the same arithmetic as python_backend.py's. */
+/* The double that an 80-bit number rounds to; the same arithmetic as x87_double.py's. */
 static uint64_t double_of_x87(const uint8_t *raw)
 {
     uint64_t mantissa, bits;

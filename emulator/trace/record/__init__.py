@@ -11,7 +11,7 @@
     process_output     from one process to the sink of all
     backend            the interface of what makes records; select_backend: which one
     native_backend     ... by native/recorder.c
-    python_backend     ... the same bytes in Python, with call_stacks and guest_reader
+    python_backend     ... the same bytes in Python, with call_stacks, guest_reader and x87_double
 
 No Python runs for an event: everything but the backends runs once a mapping, a function, a system call or a program. A new kind of event is a
 number in store/format.py and an `event` of the backend; events that are calls are made in both backends.

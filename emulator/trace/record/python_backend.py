@@ -30,29 +30,13 @@ from uselib.emulator.trace.record.backend import (
 )
 from uselib.emulator.trace.record.call_stacks import CallFrame, CallStack, CallStacks
 from uselib.emulator.trace.record.guest_reader import GuestReader
+from uselib.emulator.trace.record.x87_double import double_of_x87
 from uselib.emulator.trace.store.format import HAS_PAYLOAD, LATE, PAYLOAD_ROW, RECORD, TAIL_CALL, Batch, EventKind
 from uselib.linker.quick_dataclass import replace
 
 _MORE = struct.Struct("<7QIHBB")
 _ROOM = 16 * (12 + 65535)  # as recorder.c: payload that one call may need
 _PAYLOAD = 4 << 20
-
-
-def double_of_x87(raw: bytes) -> int:
-    """The bits of the double that an 80-bit number rounds to; less than a normal double becomes 0."""
-    mantissa, top = struct.unpack("<QH", raw[:10])
-    sign, exponent = (top >> 15) << 63, top & 0x7FFF
-    if exponent == 0x7FFF:
-        return int(sign | (0x7FF8_0000_0000_0000 if mantissa << 1 & NO_LIMIT else 0x7FF0_0000_0000_0000))
-    if not mantissa:
-        return int(sign)
-    (bits,) = struct.unpack("<Q", struct.pack("<d", float(mantissa)))
-    scaled = (bits >> 52) + exponent - 16383 - 63
-    if scaled >= 0x7FF:
-        return int(sign | 0x7FF0_0000_0000_0000)
-    if scaled <= 0:
-        return int(sign)
-    return int(sign | scaled << 52 | bits & 0xF_FFFF_FFFF_FFFF)
 
 
 class PythonBackend:

@@ -12,8 +12,8 @@ from uselib.emulator.machine.register_file import ORDER, locate
 from uselib.emulator.trace.prototypes.capture import CaptureKind
 from uselib.emulator.trace.record import native_backend
 from uselib.emulator.trace.record.backend import Copy
-from uselib.emulator.trace.record.python_backend import double_of_x87
 from uselib.emulator.trace.record.select_backend import native_available
+from uselib.emulator.trace.record.x87_double import double_of_x87
 
 CHOICES = {
     "entries": (),
