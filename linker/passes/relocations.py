@@ -88,11 +88,6 @@ class Site:
     def key(self) -> SymbolKey:
         return self.file.global_symbol(self.index) or (id(self.file), self.index)
 
-    @property
-    def symbol_type(self) -> int:
-        symbol = self.file.global_symbol(self.index)
-        return symbol.type if symbol is not None else self.file.symbols[self.index].type
-
     def before(self, count: int) -> bytes:
         """The `count` bytes before the field, in the input (fewer at the section's start)."""
         return bytes(self.section.content[max(0, self.offset - count) : self.offset])
