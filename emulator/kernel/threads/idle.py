@@ -15,15 +15,20 @@ if TYPE_CHECKING:
 FIRST_RETRY, LAST_RETRY = 1_000_000, 20_000_000  # ns of real time between attempts at calls that cannot be polled
 
 
-def until_something_happens(process: Process, all_waits: Mapping[Thread, Wait], waits: list[Wait], pause: int) -> bool:
-    """Waits until one of the waits may be over. waits: those that have a condition or a deadline. pause: ns of real time until calls that
-    cannot be polled are tried again. Returns True if a signal may have come. Raises ProcessEnded if no wait can ever end.
-    """
+def _time_left(process: Process, waits: list[Wait]) -> int | None:
+    """ns until the first deadline of a wait or a timer; None: there is none."""
     clock = process.clock
     deadlines = [wait.deadline for wait in waits if wait.deadline is not None]
     if clock.alarm_at is not None:
         deadlines.append(clock.alarm_at)
-    left = max(min(deadlines) - clock.now, 0) if deadlines else None
+    return max(min(deadlines) - clock.now, 0) if deadlines else None
+
+
+def until_something_happens(process: Process, all_waits: Mapping[Thread, Wait], waits: list[Wait], pause: int) -> bool:
+    """Waits until one of the waits may be over. waits: those that have a condition or a deadline. pause: ns of real time until calls that
+    cannot be polled are tried again. Returns True if a signal may have come. Raises ProcessEnded if no wait can ever end.
+    """
+    clock, left = process.clock, _time_left(process, waits)
     descriptors = [pair for wait in waits for pair in wait.fds]
     retry = any(wait.retry for wait in waits)
     if not retry and not clock.sleeps and left is not None and process.files.only_inside(descriptors):
