@@ -88,6 +88,11 @@ def stack_fault() -> Fault:
     return Fault(SIGBUS, SI_KERNEL, 0, trap=12, note="stack fault")
 
 
+def _error_code(kind: str) -> int:
+    """Of a page fault, without _PF_PROT."""
+    return _PF_USER | (_PF_WRITE if kind == "write" else 0) | (_PF_INSTR if kind == "execute" else 0)
+
+
 def page_fault(
     space: AddressSpace,
     cpu: CpuState,
@@ -113,7 +118,7 @@ def page_fault(
         address = exact
     else:
         address = _operand(space, cpu, registers, page)
-    error = _PF_USER | (_PF_WRITE if kind == "write" else 0) | (_PF_INSTR if kind == "execute" else 0)
+    error = _error_code(kind)
     if beyond_file:
         return _beyond_file(address, kind, error)
     try:
@@ -140,7 +145,7 @@ def of_host(space: AddressSpace, cpu: CpuState, address: int, access: int) -> Fa
     if page < first < address:
         address = first
     vma = space.find(address)
-    error = _PF_USER | (_PF_WRITE if kind == "write" else 0) | (_PF_INSTR if kind == "execute" else 0)
+    error = _error_code(kind)
     beyond = vma is not None and vma.file is not None and vma.offset + address - vma.start >= vma.file.size()
     note = "behind the end of the mapped file" if beyond else "the host has no page for it"
     return Fault(SIGBUS, BUS_ADRERR, address, kind, error=error, note=note)
