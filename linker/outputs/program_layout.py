@@ -143,9 +143,7 @@ class ProgramLayout:
         ordered = sorted(sections, key=rank)
         loaded = [s for s in ordered if s.flags & SHF_ALLOC]
         rest = [s for s in ordered if not s.flags & SHF_ALLOC]
-        base = self.base if self.base is not None else DEFAULT_BASE[machine] & -self.page  # as GNU ld does
-        if base % self.page:
-            raise error("ld", f"the image base {base:#x} is not a multiple of the page size {self.page:#x}")
+        base = self._base(machine)
         thread = [s for s in loaded if s.flags & SHF_TLS]
         if thread:  # the block's start must be aligned as its strictest variable: TP offsets count from its end
             thread[0].alignment = max(s.alignment for s in thread)
@@ -166,6 +164,13 @@ class ProgramLayout:
         tls_start = tls.address if tls else 0
         pointer = tls_start + align(tls.memory_size, tls.alignment) if tls else 0
         return Layout(machine, base, tuple(loaded + rest), tuple(headers), size, tls_start, pointer)
+
+    def _base(self, machine: Machine) -> int:
+        """Of the image, as GNU ld chooses it. Raises LinkError."""
+        base = self.base if self.base is not None else DEFAULT_BASE[machine] & -self.page
+        if base % self.page:
+            raise error("ld", f"the image base {base:#x} is not a multiple of the page size {self.page:#x}")
+        return base
 
     def _place_loaded(self, loaded: list[OutputSection], address: int, offset: int) -> tuple[list[_Load], int]:
         """Gives addresses and file offsets to the sections in memory, from `address` and `offset` on; segments, end in the file."""

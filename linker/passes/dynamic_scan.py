@@ -155,10 +155,16 @@ def scan_linear(needs: Needs, site: Site, row: LinearRelocation, branch_like: bo
             text = "cannot be used for a function that is chosen at start-up (IFUNC): its entry needs %ebx"
             needs.problem(site, row.name, text, "take its address from data, or call it")
         return
+    _scan_value(needs, site, row, symbol if bound_late else None)
+
+
+def _scan_value(needs: DynamicNeeds, site: Site, row: LinearRelocation, late: Symbol | None) -> None:
+    """The symbol's value itself. late: the symbol, if it is bound at start-up."""
+    assert needs.plan is not None
     word = needs.types is not None and site.type == needs.types.word
-    if bound_late and symbol is not None:
+    if late is not None:
         if word and (needs.plan.shared or site.section.flags & SHF_WRITE):
-            _leave(needs, site, row.name, symbol)
+            _leave(needs, site, row.name, late)
         else:
             _direct(needs, site, row.name)
     elif needs.plan.pic and not constant(site):
