@@ -43,7 +43,7 @@ static inline uint32_t u32(const uint8_t *at) { uint32_t v; memcpy(&v, at, 4); r
 static inline uint16_t u16(const uint8_t *at) { uint16_t v; memcpy(&v, at, 2); return v; }
 
 /* word: bytes of an address, 4 or 8. */
-static inline Py_ssize_t relocation_size(int word, bool rela) { return word * (rela ? 3 : 2); }
+static inline Py_ssize_t relocation_size(int word, bool rela) { return (word == 8 ? 8 : 4) * (rela ? 3 : 2); }
 static inline Py_ssize_t symbol_size(int word) { return word == 8 ? 24 : 16; }
 
 static inline Relocation relocation_at(const uint8_t *at, int word, bool rela)

@@ -195,6 +195,10 @@ PyObject *native_take(PyObject *self, PyObject *arguments)
     Py_ssize_t step = symbol_size(word), rows = table.len / step, size = PyBytes_GET_SIZE(strings);
     const char *text = PyBytes_AS_STRING(strings); /* a NUL follows the bytes of every object */
     if (!(t.layout = layout_in(capsule))) goto done;
+    if (first < 0) {
+        PyErr_SetString(PyExc_ValueError, "take: a number below 0");
+        goto done;
+    }
     for (Py_ssize_t number = first; number < rows; number++)
         if (symbol_at((const uint8_t *)table.buf + number * step, word).name >= (uint64_t)size) {
             result = Py_NewRef(Py_False);
