@@ -29,7 +29,7 @@ from uselib.linker.passes.dynamic_words import DynamicWords
 from uselib.linker.passes.got import Tables
 from uselib.linker.passes.layout import Layout, LayoutPolicy
 from uselib.linker.passes.model import UNDEFINED, InputSection, Symbol
-from uselib.linker.passes.output_symbols import OutputSymbol, OutputSymbols
+from uselib.linker.passes.output_symbols import OutputSymbol, OutputSymbols, global_row
 from uselib.linker.passes.properties import wants_ibt
 from uselib.linker.passes.provided import TLS_BASE
 from uselib.linker.passes.relocations import Applying, MachineRelocations, Needs
@@ -158,6 +158,9 @@ class DynamicOutput(OutputKind):
 
     def rows(self, symbol: Symbol) -> Iterable[OutputSymbol] | None:
         dynamic = symbol.dynamic
+        if dynamic is not None and symbol.rank and dynamic.explicit and dynamic.version and dynamic.default_version:
+            row = global_row(symbol, self._layout) if self._layout is not None else None
+            return [] if row is None else [row._replace(name=f"{symbol.name}@@{dynamic.version}")]
         if dynamic is None or symbol.rank or not (dynamic.preemptible or dynamic.copied):
             return None
         binding = elf.STB_GLOBAL if symbol.strong_reference else elf.STB_WEAK

@@ -34,7 +34,7 @@ from uselib.linker.quick_dataclass import dataclass, field
 
 # Order of output sections. Those not listed go by their flags, behind the listed ones of the same kind.
 _ORDER = (
-    ".interp .note.gnu.build-id .note.uselib .note.ABI-tag <note> .hash .gnu.hash .dynsym .dynstr .gnu.version "
+    ".interp .note.gnu.property .note.gnu.build-id .note.uselib .note.ABI-tag <note> .hash .gnu.hash .dynsym .dynstr .gnu.version "
     ".gnu.version_d .gnu.version_r .rela.dyn .rel.dyn .rela.plt .rel.plt .relr.dyn <first> "
     ".init .plt .plt.got .plt.sec <text-first> .text .fini <text> "
     ".lib .rodata .rodata1 <rodata> .eh_frame_hdr .eh_frame .gcc_except_table "
@@ -215,7 +215,7 @@ class ProgramLayout:
         if (section := by_name.get(".dynamic")) is not None:
             at = 1 + max(n for n, header in enumerate(result) if header.type == PT_LOAD)
             row = ProgramHeader(
-                PT_DYNAMIC, READ | WRITE, section.offset, section.address, section.size, section.size, 8
+                PT_DYNAMIC, READ | WRITE, section.offset, section.address, section.size, section.size, records.word
             )
             result.insert(at, row)
         protected = [s for s in loaded if self._protected(s) and not _is_tls_zeroes(s)]

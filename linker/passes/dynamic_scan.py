@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from uselib.linker.errors import Diagnostic
-from uselib.linker.formats.elf import SHF_WRITE, SHN_ABS, STT_GNU_IFUNC, STT_OBJECT
+from uselib.linker.formats.elf import SHF_WRITE, SHN_ABS, STT_GNU_IFUNC, STT_OBJECT, STV_PROTECTED
 from uselib.linker.passes.apply import is_branch
 from uselib.linker.passes.dynamic_symbols import FUNCTIONS, DynamicPlan
 from uselib.linker.passes.dynamic_words import DynamicWords
@@ -240,6 +240,11 @@ def _direct(needs: DynamicNeeds, site: Site, name: str) -> None:
         )
     elif definition is None:
         return  # weak and undefined: 0
+    elif definition.visibility == STV_PROTECTED:
+        library = symbol.dynamic.library
+        what = "non-canonical reference to" if definition.type in FUNCTIONS else "copy relocation against"
+        text = f"{what} a protected symbol of {library.soname if library is not None else 'a shared object'}, which keeps its own"
+        needs.problem(site, name, text, "compile with -fPIC, so that it is accessed by the GOT")
     elif definition.type in FUNCTIONS:
         symbol.dynamic.canonical = True
         needs.add_plt(symbol)

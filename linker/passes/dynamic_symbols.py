@@ -21,6 +21,7 @@ from uselib.linker.formats.elf import (
     STT_GNU_IFUNC,
     STT_OBJECT,
     STV_DEFAULT,
+    STV_HIDDEN,
     STV_PROTECTED,
 )
 from uselib.linker.options import Options
@@ -175,6 +176,8 @@ class _Exports:
             exported = self._known_version(symbol, version)
         if symbol.provided and symbol.name not in self._defined_by_options:
             exported = False
+        if not exported and not symbol.provided:
+            symbol.visibility = STV_HIDDEN  # no other object sees it: a local symbol of the output
         if not exported or (not explicit and _excluded(symbol, self._excluded)):
             return
         dynamic = _export(symbol, plan, version or ("" if explicit else self._default_version))
