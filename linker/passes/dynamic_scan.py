@@ -241,9 +241,8 @@ def _direct(needs: DynamicNeeds, site: Site, name: str) -> None:
     elif definition is None:
         return  # weak and undefined: 0
     elif definition.visibility == STV_PROTECTED:
-        library = symbol.dynamic.library
         what = "non-canonical reference to" if definition.type in FUNCTIONS else "copy relocation against"
-        text = f"{what} a protected symbol of {library.soname if library is not None else 'a shared object'}, which keeps its own"
+        text = f"{what} a protected symbol of a shared object, which keeps its own"
         needs.problem(site, name, text, "compile with -fPIC, so that it is accessed by the GOT")
     elif definition.type in FUNCTIONS:
         symbol.dynamic.canonical = True
