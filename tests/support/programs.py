@@ -14,10 +14,19 @@ from pathlib import Path
 import pytest
 
 from support.paths import ROOT
-from support.tools import TRIPLETS, have, require_native
+from support.tools import ARCHES, SHARED, TRIPLETS, have, require_native
 from uselib.commands import cc
 from uselib.linker.errors import ToolError
 from uselib.runtime.sysroot import MACHINES, make_sysroot
+
+# (machine, scheme): each of both in the fast suite, all pairs with the slow tests
+PLACES = [
+    pytest.param(
+        arch, scheme, marks=() if (arch, scheme) in (("i386", "uselib"), ("x86_64", "mmap")) else pytest.mark.slow
+    )
+    for arch in ARCHES
+    for scheme in SHARED
+]
 
 
 @functools.cache

@@ -16,7 +16,6 @@ from uselib.emulator.kernel.signals.numbers import SIG_DFL, SIGTTIN, SIGTTOU
 from uselib.emulator.kernel.signals.state import SignalState
 from uselib.linker.quick_typing import Protocol
 
-_TIOCGPTN = 0x80045430  # asm-generic/ioctls.h
 _LOCAL_FLAGS = 3  # index in tcgetattr's list
 
 
@@ -32,23 +31,12 @@ class JobMember(Protocol):
 
 
 def in_background(fd: int) -> bool:
-    """Whether the terminal is this process's controlling one and another group is in its foreground."""
+    """Whether another group is in the foreground of the terminal. It is this process's controlling one, or the answer is no; a master would
+    give the group of its slave (HostFile.terminal is False for it)."""
     try:
-        return os.tcgetpgrp(fd) != os.getpgrp() and not _is_master(fd)
+        return os.tcgetpgrp(fd) != os.getpgrp()
     except OSError:
         return False
-
-
-def _is_master(fd: int) -> bool:
-    """Whether it is the other side of a pseudo-terminal: nobody's controlling terminal, although it says the group in the foreground of its
-    slave."""
-    import fcntl  # for terminals only
-
-    try:
-        fcntl.ioctl(fd, _TIOCGPTN, bytes(4))
-    except OSError:
-        return False
-    return True
 
 
 def may_read(process: JobMember, fd: int) -> bool:

@@ -8,23 +8,12 @@ from pathlib import Path
 import pytest
 
 from support.paths import ROOT
-from support.programs import sysroot
-from support.tools import ARCHES, SHARED
+from support.programs import PLACES, sysroot
 from support.traces import program, record
 from uselib.cli import main
 
 SAMPLES = ROOT / "samples"
 NAMES = sorted(path.name for path in SAMPLES.iterdir() if (path / "build.sh").exists())
-
-
-# either machine and either scheme in the fast suite, all of them with the slow tests
-PLACES = [
-    pytest.param(
-        arch, scheme, marks=() if (arch, scheme) in (("i386", "uselib"), ("x86_64", "mmap")) else pytest.mark.slow
-    )
-    for arch in ARCHES
-    for scheme in SHARED
-]
 
 
 @pytest.mark.parametrize(("arch", "scheme"), PLACES)
