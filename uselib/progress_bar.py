@@ -1,11 +1,11 @@
-"""The progress line (emulator/trace/reading/progress.py) for work whose size is known only when it has begun."""
+"""The progress line (uselib/trace/reading/progress.py) for work whose size is known only when it has begun."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from uselib.emulator.trace.reading.progress import Progress
+from uselib.trace.reading.progress import Progress
 
 
 @contextmanager

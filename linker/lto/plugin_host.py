@@ -24,7 +24,9 @@ import sys
 from collections.abc import Callable
 from ctypes import CFUNCTYPE, POINTER, byref, c_char, c_char_p, c_int, c_int64, c_long, c_uint64, c_void_p
 
-from uselib.linker.quick_typing import Any
+TYPE_CHECKING = False  # as in quick_typing, which cannot be imported here: the process knows no package of ours
+if TYPE_CHECKING:
+    from typing import Any
 
 _OK, _NO_SYMBOLS, _BAD_HANDLE, _ERROR = range(4)  # ld_plugin_status
 _FATAL = 3  # ld_plugin_level

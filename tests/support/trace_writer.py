@@ -302,7 +302,7 @@ def repeated(path: Path, builder: TraceBuilder, times: int) -> str:
     """The records of a trace of one process whose stack is empty at the end, `times` over: millions of events in a moment."""
     import numpy as np
 
-    from uselib.emulator.trace.reading.blocks import DTYPE
+    from uselib.trace.reading.blocks import DTYPE
 
     data = builder.out.getvalue()
     head, parts, position = [data[:16]], [], 16

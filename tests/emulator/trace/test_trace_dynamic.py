@@ -15,7 +15,7 @@ import pytest
 
 from support.dynamic import SOURCES, build
 from support.paths import ROOT
-from uselib.emulator.trace.reading.model import TraceFile
+from uselib.trace.reading.model import TraceFile
 
 WAYS = {  # compiler, how calls are bound
     "lazy": ("pie", "-Wl,-z,lazy"),

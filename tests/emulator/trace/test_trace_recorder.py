@@ -14,11 +14,11 @@ from support.command import environment, uselib
 from support.programs import build, source, sysroot
 from support.tools import ARCHES
 from support.traces import RECORDERS, Recorded, program, read, record
-from uselib.emulator.trace.reading.events import events
-from uselib.emulator.trace.reading.model import TraceFile
 from uselib.emulator.trace.record.filters import Filters
 from uselib.emulator.trace.record.select_backend import native_available
 from uselib.emulator.trace.store.format import HAS_PAYLOAD, LATE, TAIL_CALL, EventKind
+from uselib.trace.reading.events import events
+from uselib.trace.reading.model import TraceFile
 
 TIME, CALLER, SP, FUNCTION, DEPTH, KIND, FLAGS = 0, 1, 2, 7, 8, 9, 10
 WORDS = slice(3, 7)

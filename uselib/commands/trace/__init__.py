@@ -1,7 +1,7 @@
 """`uselib trace`: runs a program and shows or records every call through a jump table, or reads a trace file.
 
 A subcommand is a module here: its options, and `run(arguments) -> exit status`. Its name is in SUBCOMMANDS. Those that read a
-file describe themselves by a `Reader` (reader.py) and show what emulator/trace/reading makes of the file.
+file describe themselves by a `Reader` (reader.py) and show what uselib/trace/reading makes of the file.
 """
 
 from __future__ import annotations

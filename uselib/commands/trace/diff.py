@@ -1,4 +1,4 @@
-"""`uselib trace diff A B`: where two runs differ (emulator/trace/reading/diff.py).
+"""`uselib trace diff A B`: where two runs differ (uselib/trace/reading/diff.py).
 
 Exit status as diff(1): 0 the same, 1 different, 2 trouble.
 """
@@ -10,12 +10,12 @@ import sys
 from uselib.commands.trace.reader import DECODING, Given, Reader, choice, count
 from uselib.emulator.option_table import Option
 from uselib.emulator.trace.prototypes.damage import said_once
-from uselib.emulator.trace.reading.decoding import ByPrototype
-from uselib.emulator.trace.reading.diff import all_bits, compare
-from uselib.emulator.trace.reading.diff_text import DiffLimits, as_json, as_text
-from uselib.emulator.trace.reading.model import TraceFile
-from uselib.emulator.trace.reading.text import Colours
 from uselib.linker.errors import ToolError, UsageError
+from uselib.trace.reading.decoding import ByPrototype
+from uselib.trace.reading.diff import all_bits, compare
+from uselib.trace.reading.diff_text import DiffLimits, as_json, as_text
+from uselib.trace.reading.model import TraceFile
+from uselib.trace.reading.text import Colours
 
 
 def show(given: Given, a: TraceFile, b: TraceFile) -> int:

@@ -1,4 +1,4 @@
-"""`uselib trace export FILE`: a trace in another format (emulator/trace/reading/export.py has the table of formats)."""
+"""`uselib trace export FILE`: a trace in another format (uselib/trace/reading/export.py has the table of formats)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import sys
 
 from uselib.commands.trace.reader import DECODING, SELECTION, Given, Reader, choice, chosen_processes
 from uselib.emulator.option_table import Option
-from uselib.emulator.trace.reading.decoding import decoder_for
-from uselib.emulator.trace.reading.export import FORMATS, exporter, written
-from uselib.emulator.trace.reading.model import TraceFile
 from uselib.linker.errors import Diagnostic, UsageError
+from uselib.trace.reading.decoding import decoder_for
+from uselib.trace.reading.export import FORMATS, exporter, written
+from uselib.trace.reading.model import TraceFile
 
 
 def check(given: Given) -> None:

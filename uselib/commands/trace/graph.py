@@ -1,4 +1,4 @@
-"""`uselib trace graph FILE`: who calls whom (emulator/trace/reading/graph.py)."""
+"""`uselib trace graph FILE`: who calls whom (uselib/trace/reading/graph.py)."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import sys
 
 from uselib.commands.trace.reader import SELECTION, Given, Reader, choice, chosen_processes, count
 from uselib.emulator.option_table import Option
-from uselib.emulator.trace.reading import binding_graph
-from uselib.emulator.trace.reading.calltree import CallTree, build
-from uselib.emulator.trace.reading.graph import around, callees, callers, edges, named
-from uselib.emulator.trace.reading.graph_text import FORMATS, as_tree
-from uselib.emulator.trace.reading.model import TraceFile
-from uselib.emulator.trace.reading.text import Colours
 from uselib.linker.errors import Diagnostic, UsageError
+from uselib.trace.reading import binding_graph
+from uselib.trace.reading.calltree import CallTree, build
+from uselib.trace.reading.graph import around, callees, callers, edges, named
+from uselib.trace.reading.graph_text import FORMATS, as_tree
+from uselib.trace.reading.model import TraceFile
+from uselib.trace.reading.text import Colours
 
 
 def show(given: Given, trace: TraceFile) -> None:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from uselib.emulator.option_table import Option, option_rows, read_words
-from uselib.emulator.trace.reading.model import TracedProcess, TraceFile
 from uselib.linker.errors import Diagnostic, UsageError
+from uselib.trace.reading.model import TracedProcess, TraceFile
 
 
 def count(text: str) -> int:

@@ -1,13 +1,13 @@
-"""`uselib trace report -o report.html FILE`: the whole trace as one page (emulator/trace/reading/report)."""
+"""`uselib trace report -o report.html FILE`: the whole trace as one page (uselib/trace/reading/report)."""
 
 from __future__ import annotations
 
 from uselib.commands.trace.reader import Given, Reader, count
 from uselib.emulator.option_table import Option
-from uselib.emulator.trace.reading.export import written
-from uselib.emulator.trace.reading.model import TraceFile
-from uselib.emulator.trace.reading.report import page
 from uselib.linker.errors import Diagnostic, UsageError
+from uselib.trace.reading.export import written
+from uselib.trace.reading.model import TraceFile
+from uselib.trace.reading.report import page
 
 
 def check(given: Given) -> None:
@@ -16,7 +16,7 @@ def check(given: Given) -> None:
 
 
 def show(given: Given, trace: TraceFile) -> None:
-    from uselib.emulator.trace.reading.report.data import collect
+    from uselib.trace.reading.report.data import collect
 
     columns = min(max(given.get("bins", 1200), 10), 20_000)
     data = page(collect(trace, given.get("paths", 20_000), columns)).encode("utf-8", "backslashreplace")

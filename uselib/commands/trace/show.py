@@ -1,4 +1,4 @@
-"""`uselib trace show FILE`: the events of a trace as an indented listing (emulator/trace/reading/show.py)."""
+"""`uselib trace show FILE`: the events of a trace as an indented listing (uselib/trace/reading/show.py)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from uselib.commands.trace.reader import DECODING, SELECTION, Given, Reader, chosen_processes, chosen_threads, count
 from uselib.emulator.option_table import Option
-from uselib.emulator.trace.reading.bindings import bindings_of, events_and_bindings
-from uselib.emulator.trace.reading.decoding import decoder_for
-from uselib.emulator.trace.reading.last_lines import last_lines
-from uselib.emulator.trace.reading.model import TracedProcess, TraceFile
-from uselib.emulator.trace.reading.show import Columns, EventLines, EventSelection
-from uselib.emulator.trace.reading.text import Colours
+from uselib.trace.reading.bindings import bindings_of, events_and_bindings
+from uselib.trace.reading.decoding import decoder_for
+from uselib.trace.reading.last_lines import last_lines
+from uselib.trace.reading.model import TracedProcess, TraceFile
+from uselib.trace.reading.show import Columns, EventLines, EventSelection
+from uselib.trace.reading.text import Colours
 
 
 def show(given: Given, trace: TraceFile) -> None:

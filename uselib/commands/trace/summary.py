@@ -1,4 +1,4 @@
-"""`uselib trace summary FILE`: calls and time of each function and library (emulator/trace/reading/summary.py)."""
+"""`uselib trace summary FILE`: calls and time of each function and library (uselib/trace/reading/summary.py)."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import sys
 
 from uselib.commands.trace.reader import SELECTION, Given, Reader, choice, chosen_processes, count
 from uselib.emulator.option_table import Option
-from uselib.emulator.trace.reading.calltree import build
-from uselib.emulator.trace.reading.model import TraceFile
-from uselib.emulator.trace.reading.summary import SORTS, summary_of
-from uselib.emulator.trace.reading.summary_text import as_json, as_text
-from uselib.emulator.trace.reading.text import Colours
+from uselib.trace.reading.calltree import build
+from uselib.trace.reading.model import TraceFile
+from uselib.trace.reading.summary import SORTS, summary_of
+from uselib.trace.reading.summary_text import as_json, as_text
+from uselib.trace.reading.text import Colours
 
 
 def show(given: Given, trace: TraceFile) -> None:

@@ -1,4 +1,4 @@
-"""`uselib trace tui FILE`: a trace on the terminal (emulator/trace/tui). Textual is imported only here."""
+"""`uselib trace tui FILE`: a trace on the terminal (uselib/trace/tui). Textual is imported only here."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import sys
 from uselib.commands.trace.reader import DECODING, SELECTION, Given, Reader, chosen_processes, chosen_threads, count
 from uselib.emulator.option_table import Option
 from uselib.emulator.trace.prototypes.damage import said_once
-from uselib.emulator.trace.reading.decoding import decoder_for
-from uselib.emulator.trace.reading.model import TraceFile
 from uselib.linker.errors import Diagnostic, ToolError
+from uselib.trace.reading.decoding import decoder_for
+from uselib.trace.reading.model import TraceFile
 
 
 def show(given: Given, trace: TraceFile) -> None:
@@ -20,8 +20,8 @@ def show(given: Given, trace: TraceFile) -> None:
     decoder = decoder_for(trace, given.get("words", False), given.get("prototypes", ()), damaged.append)
     _needs_textual()
     _needs_terminal(trace.path)
-    from uselib.emulator.trace.tui.app import TraceApp
-    from uselib.emulator.trace.tui.view import Filter
+    from uselib.trace.tui.app import TraceApp
+    from uselib.trace.tui.view import Filter
 
     thread = next(iter(chosen_threads(trace, given)), None)
     chosen = Filter(given.get("library", ()), given.get("symbol", ()), given.get("depth"), thread)

@@ -21,7 +21,7 @@ from uselib.abi.dynamic.run.process_pair import DivergenceCandidate, ProcessPair
 from uselib.abi.dynamic.run.result import Divergence, WrongBinding
 from uselib.abi.dynamic.run.side_run import MOST_CALLS, SideRun
 from uselib.abi.dynamic.run.streams import Stream, load
-from uselib.emulator.trace.reading.model import TracedProcess, TraceFile
+from uselib.trace.reading.model import TracedProcess, TraceFile
 
 
 def compare(

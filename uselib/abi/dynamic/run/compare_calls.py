@@ -17,8 +17,8 @@ from uselib.abi.dynamic.run.process_pair import AT_END, DivergenceCandidate, Pro
 from uselib.abi.dynamic.run.result import Divergence
 from uselib.abi.dynamic.run.streams import Stream
 from uselib.emulator.trace.prototypes.type_views import ArrayView, StructureView, TypeView
-from uselib.emulator.trace.reading.blocks import Array
 from uselib.emulator.trace.store.format import EventKind
+from uselib.trace.reading.blocks import Array
 
 _STACK_ROW, _VECTOR_ROW = 64, 65  # payload rows that belong to no pointer
 

@@ -12,7 +12,7 @@ from uselib.abi.dynamic.run.process_pair import AT_END, DivergenceCandidate, Pro
 from uselib.abi.dynamic.run.result import Divergence
 from uselib.abi.dynamic.run.side_run import SideRun
 from uselib.abi.dynamic.run.streams import Stream
-from uselib.emulator.trace.reading.align import common_prefix
+from uselib.trace.reading.align import common_prefix
 
 
 def during(pair: ProcessPair, side: int, sequence: int) -> tuple[int, str]:

@@ -36,10 +36,10 @@ from uselib.abi.dynamic.run.result import AbiRequest, AbiResult, Divergence, Sid
 from uselib.abi.dynamic.run.side import finish_side, place_library, start_side, warm_up
 from uselib.abi.dynamic.run.side_run import GUEST_DIRECTORY, MOST_CALLS, SideJob, SideRun
 from uselib.abi.dynamic.run.static_findings import named
-from uselib.emulator.trace.reading.model import TraceFile
 from uselib.emulator.trace.record.backend import Want
 from uselib.emulator.trace.record.wants import wants_of
 from uselib.linker.errors import Diagnostic, some
+from uselib.trace.reading.model import TraceFile
 
 TRIES = 3  # of programs with several processes, whose order is the host's
 START_UP_REFUSED = 128  # exit status: docs/formats.md, start-up contract

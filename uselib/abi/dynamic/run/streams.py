@@ -15,10 +15,10 @@ from functools import cached_property
 
 import numpy as np
 
-from uselib.emulator.trace.reading.blocks import Array
-from uselib.emulator.trace.reading.events import payload_rows
-from uselib.emulator.trace.reading.model import TracedProcess, TraceFile
 from uselib.emulator.trace.store.format import LATE, RECORDS_HEAD, TAIL_CALL, EventKind
+from uselib.trace.reading.blocks import Array
+from uselib.trace.reading.events import payload_rows
+from uselib.trace.reading.model import TracedProcess, TraceFile
 
 # functions that do not return as others do: calls below them are top-level
 TRANSPARENT = frozenset(("__libc_start_main", "exit", "_exit", "_Exit", "quick_exit", "pthread_exit"))
