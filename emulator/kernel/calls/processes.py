@@ -69,10 +69,17 @@ def give_back(process: Process) -> None:
         process.borrowed = -1
 
 
+def _is_closed(fd: int) -> bool:
+    """Whether the other end of a pipe has been closed."""
+    poller = select.poll()  # select(2) takes no descriptors from 1024 on
+    poller.register(fd, select.POLLIN)
+    return bool(poller.poll(0))
+
+
 def _children_share(process: Process) -> bool:
     """Whether a child still has this process's memory (CLONE_VM). If none does, the memory is private again. Raises OSError (ENOMEM)."""
     for fd in list(process.borrowers):
-        if select.select([fd], [], [], 0)[0]:
+        if _is_closed(fd):
             os.close(fd)
             process.borrowers.remove(fd)
     if process.memory.lends and not process.borrowers and process.borrowed < 0:

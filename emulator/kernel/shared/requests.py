@@ -26,7 +26,7 @@ _HEADER = struct.Struct("<III")  # serial number, the process that is asked (0: 
 _ANSWER = struct.Struct("<Ii")  # serial number, result
 _MOST_FILES = 250
 _PATIENCE = 1.0  # s
-_LOOK = 0.05  # s between looks whether the process still runs
+_LOOK = 50  # ms between looks whether the process still runs
 Question = tuple[Any, ...]
 
 
@@ -46,16 +46,18 @@ class Requests:
         ProcessLookupError."""
         data = marshal.dumps(question)
         with self._lock:
-            while self._receive() is not None:  # an answer that came too late
-                pass
+            while (late := self._receive()) is not None:  # an answer that came too late
+                _close(late[2])
             serial = _HEADER.unpack_from(self._memory, self._place)[0] + 1 & 0xFFFF_FFFF
             start = self._place + _HEADER.size
             self._memory[start : start + len(data)] = data
             _HEADER.pack_into(self._memory, self._place, serial, pid, len(data))
             notify()
             end = time.monotonic() + _PATIENCE
+            poller = select.poll()  # select(2) takes no descriptors from 1024 on
+            poller.register(self._in, select.POLLIN)
             while time.monotonic() < end and there():
-                if select.select([self._in], [], [], _LOOK)[0] and (answer := self._receive()) is not None:
+                if poller.poll(_LOOK) and (answer := self._receive()) is not None:
                     number, result, fds = answer
                     if number == serial:
                         return result, fds
