@@ -81,7 +81,8 @@ class Plugin:
         if self._process.poll() is None:
             with contextlib.suppress(LinkError):  # the link is done, or has failed for another reason
                 self._ask({"cleanup": True})
-        self._stream.close()
+        with contextlib.suppress(OSError):  # a request that the process did not read before it ended
+            self._stream.close()
         self._connection.close()
         self._process.wait()
 

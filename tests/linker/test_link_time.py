@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 from pathlib import Path
 
@@ -12,6 +14,9 @@ from support.command import uselib
 from support.dynamic_links import LINKERS, LinkFolder
 from support.tools import have, native, needs
 from uselib.commands.ld_dir import directory as link_directory
+from uselib.linker.errors import LinkError
+from uselib.linker.lto.plugin import FilePart, Plugin
+from uselib.linker.options import Options, PluginOptions
 
 pytestmark = [needs("gcc", "ld", "nm"), native]
 
@@ -232,6 +237,19 @@ def test_a_plugin_that_fails(tmp_path: Path, body: str) -> None:
     done = uselib("ld", "-plugin", "plugin.so", "-e", "main", "main.o", "-o", "none", cwd=tmp_path)
     assert done.returncode == 1 and f"plugin.so: {PLUGINS[body]}" in done.stderr.replace("./", ""), done.stderr
     assert not (tmp_path / "none").exists()
+
+
+def test_a_plugin_whose_process_is_killed(tmp_path: Path) -> None:
+    """The linker says so and ends, though a request could not be sent."""
+    name = ["gcc", "-print-file-name=liblto_plugin.so"]
+    path = subprocess.run(name, capture_output=True, text=True, check=True).stdout.strip()
+    plugin = Plugin(PluginOptions(path), Options(output=str(tmp_path / "none")))
+    process = plugin._process
+    os.kill(process.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    with pytest.raises(LinkError, match="ended unexpectedly"):
+        plugin.claim(FilePart(path, 0, 1), 0)
+    plugin.close()
 
 
 def test_a_plugin_that_is_none(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from support.command import uselib
-from support.trace_writer import small, threaded_tree
+from support.trace_writer import TraceBuilder, small, threaded_tree
 from uselib.trace.reading.calltree import build
 from uselib.trace.reading.diff import compare
 from uselib.trace.reading.events import Event, events
@@ -159,3 +159,20 @@ def test_last_lines_of_several_processes(tmp_path: Path) -> None:
     whole = uselib("trace", "show", path).stdout.splitlines()
     for count in range(1, len(whole) + 2):
         assert uselib("trace", "show", "--last", str(count), path).stdout.splitlines() == whole[-count:]
+
+
+@pytest.mark.parametrize("inside", [30, 33, 100, 1000])
+def test_last_lines_join_calls_that_begin_before_them(tmp_path: Path, inside: int) -> None:
+    """A call and its return are one line where what lies between them is not shown, however far apart they are."""
+    b = TraceBuilder()
+    b.process()
+    b.leaf("puts", 1)
+    b.call("qsort", words=(0x700000, 3, 8, 0))
+    for number in range(inside):
+        b.leaf("strcmp", number, caller="compare", words=(0x401000, 0x401010), strings={0: "abc"})
+    b.back(5)
+    b.end(0)
+    path = b.save(tmp_path / "t")
+    whole = uselib("trace", "show", "--symbol", "qsort", path).stdout.splitlines()
+    assert len(whole) == 1 and "qsort" in whole[0] and "}" not in whole[0]
+    assert uselib("trace", "show", "--symbol", "qsort", "--last", "1", path).stdout.splitlines() == whole

@@ -29,9 +29,10 @@ def _of_process(trace: TraceFile, process: TracedProcess, count: int, lines: Lin
     window = 4 * count + _MORE
     end = _end(trace, process)
     while window < end:
-        found = deque(lines(process, end - window), maxlen=count)
-        if len(found) == count:
-            return list(found)
+        # one line more: the first may be half of one, a return whose call lies before the window
+        found = deque(lines(process, end - window), maxlen=count + 1)
+        if len(found) > count:
+            return list(found)[1:]
         window *= _GROWTH
     return list(deque(lines(process, 0), maxlen=count))
 
