@@ -129,7 +129,9 @@ class PidTable:
         """The host's pid of a child of `parent` that has not been waited for; None for another process."""
         index = self._index(pid)
         host, found = self._get(index) if index else (0, 0)
-        return host if host and (found == parent or self._is_adopted(index, parent)) else None
+        if not host or not (found == parent or self._is_adopted(index, parent)):
+            return None
+        return host if self._is_there(index) else None
 
     def guest(self, host: int) -> int | None:
         """The guest's pid of a host process that is a child of this one, or was until it was waited for."""
@@ -157,12 +159,11 @@ class PidTable:
         """Whether a process runs, or has ended and waits for its parent. One whose parent ignores SIGCHLD does not wait."""
         if self._holder(index):
             return True
-        parent = self._index(self._get(index)[1])
         try:
-            os.kill(self._get(index)[0], 0)
+            os.kill(self._get(index)[0], 0)  # a zombie is there for kill(2)
         except OSError:
             return False
-        return bool(parent and self._holder(parent))
+        return self.parent(FIRST + index - 1) != 1
 
     def guest_of(self, host: int) -> int:
         """The guest's number of a host process that runs; 0 if it does not belong to the guest."""
@@ -187,8 +188,8 @@ class PidTable:
         if self.alone:
             if pid == self._own:
                 return self._alone
-        elif (index := self._index(pid)) and (row := self._row(index))[0]:
-            return row[2], row[3]
+        elif (index := self._index(pid)) and (pid == self._own or self.is_there(pid)):
+            return self._row(index)[2:]
         raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
 
     def set_groups(self, pid: int, group: int, session: int) -> None:
@@ -367,7 +368,8 @@ class PidTable:
         return self._open().holder(index)
 
     def _ended(self, index: int) -> None:
-        """A process that has ended is there until its parent waits for it; the host waits for orphans. Raises ProcessLookupError."""
-        parent = self._index(self._get(index)[1])
-        if not parent or not self._holder(parent):
+        """A process that has ended is there until its parent waits for it, and not at all if the parent ignores SIGCHLD; the host waits for
+        orphans. Raises ProcessLookupError.
+        """
+        if not self._is_there(index):
             raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
