@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 ELIBEXEC = 83  # "Cannot exec a shared library directly"
 _OPENED = 6  # files of one execve: five scripts and a program (exec_binprm)
 _HEAD = 4096
+_STRING = 32 * 4096  # bytes of one string with its NUL (MAX_ARG_STRLEN)
+_STRINGS_MOST, _STRINGS_LEAST = 6 << 20, _STRING  # bytes of all strings and pointers: 3/4 of _STK_LIM, ARG_MAX
+_POINTER = 8  # bytes that a pointer counts, whatever the program's word is
 _REMEDY = "run it with --root /, or --root DIR of its tree"
 
 
@@ -55,26 +58,54 @@ class ExecError(GuestError):
         return f"{self.program}: {self.explanation}" + (f"; {self.remedy}" if self.remedy else "")
 
 
-def read_strings(process: Process, address: int) -> list[bytes]:
-    """A NULL-terminated array of strings. Raises MemoryFault, GuestError(E2BIG)."""
-    word, found, total = process.machine.word, [], 0
+def _pointers(process: Process, address: int) -> list[int]:
+    """A NULL-terminated array of addresses; address 0 is an empty one. Raises MemoryFault, GuestError(E2BIG)."""
+    word, found = process.machine.word, list[int]()
     while address:
         pointer = int.from_bytes(process.memory.read(address, word), "little")
         if not pointer:
             break
-        text = process.memory.read_string(pointer, 32 * 4096)
-        total += len(text) + 1 + word
-        if total > process.memory.stack_limit // 4:
+        found.append(pointer)
+        if len(found) * _POINTER > _most(process):
             raise GuestError(errno.E2BIG)
-        found.append(text)
         address += word
     return found
 
 
+def _most(process: Process) -> int:
+    """Bytes that argv and envp may take (bprm_stack_limits)."""
+    return max(min(process.memory.stack_limit // 4, _STRINGS_MOST), _STRINGS_LEAST)
+
+
+def read_vectors(process: Process, opened: OpenedFile, argv: int, envp: int) -> tuple[list[bytes], list[bytes]]:
+    """argv and envp. Both arrays are read before the strings, the strings from the last to the first. Closes the file if they cannot be read.
+    Raises MemoryFault, GuestError(E2BIG).
+    """
+    try:
+        arguments, environment = _pointers(process, argv), _pointers(process, envp)
+        left = _most(process) - (max(len(arguments), 1) + len(environment)) * _POINTER
+        found = []
+        for pointer in [*reversed(environment), *reversed(arguments)]:
+            text = process.memory.read_string(pointer, _STRING)
+            left -= len(text) + 1
+            if left < 0:
+                raise GuestError(errno.E2BIG)
+            found.append(text)
+    except (MemoryFault, GuestError, OSError) as failure:
+        os.close(opened.fd)
+        if isinstance(failure, OSError) and failure.errno == errno.ENAMETOOLONG:
+            raise GuestError(errno.E2BIG) from None
+        raise
+    found.reverse()
+    return found[: len(arguments)], found[len(arguments) :]
+
+
 def sys_execve(process: Process, path: int, argv: int, envp: int) -> int:
+    """The file is opened before argv and envp are read, as in do_execveat_common: a file that is not there is ENOENT, whatever argv is."""
     name = process.memory.read_string(path, C.PATH_MAX)
     try:
-        return execute(process, name, read_strings(process, argv), read_strings(process, envp))
+        opened = open_program(process, name, b"")
+        return execute(process, name, *read_vectors(process, opened, argv, envp), opened)
     except ExecError as failure:
         process.talk.once(failure.line())
         raise
@@ -97,7 +128,7 @@ def execute(
     Raises GuestError, OSError."""
     shown, script = name, b""
     for _ in range(_OPENED):
-        opened = first or _open(process, name, script, follow=follow)
+        opened = first or open_program(process, name, script, follow=follow)
         first, follow = None, True
         try:
             head = os.pread(opened.fd, _HEAD, 0)
@@ -113,7 +144,7 @@ def execute(
     raise GuestError(errno.ELOOP)
 
 
-def _open(process: Process, name: bytes, script: bytes, *, follow: bool = True) -> OpenedFile:
+def open_program(process: Process, name: bytes, script: bytes, *, follow: bool = True) -> OpenedFile:
     """Opens a file that may be executed. script: the script whose interpreter it is, or empty. Raises GuestError, OSError."""
     try:
         found = process.fs.existing(None, name, follow)

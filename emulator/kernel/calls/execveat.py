@@ -7,7 +7,7 @@ import os
 
 from uselib.emulator.kernel import arguments as a
 from uselib.emulator.kernel import constants as C
-from uselib.emulator.kernel.calls.execve import check_program, execute, open_flags, read_strings
+from uselib.emulator.kernel.calls.execve import check_program, execute, open_flags, open_program, read_vectors
 from uselib.emulator.kernel.calls.files import directory_at
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
@@ -19,14 +19,14 @@ def sys_execveat(process: Process, dirfd: int, path: int, argv: int, envp: int, 
     """A program named by a descriptor sees its name as /dev/fd/N. So does a script's interpreter, which cannot open that if execve closes the
     descriptor (ENOENT).
     """
-    if flags & ~(C.AT_EMPTY_PATH | C.AT_SYMLINK_NOFOLLOW):
-        raise GuestError(errno.EINVAL)
     name = process.memory.read_string(path, C.PATH_MAX)
     if not name and not flags & C.AT_EMPTY_PATH:
         raise GuestError(errno.ENOENT)
-    arguments, environment = read_strings(process, argv), read_strings(process, envp)
+    if flags & ~(C.AT_EMPTY_PATH | C.AT_SYMLINK_NOFOLLOW):
+        raise GuestError(errno.EINVAL)
     if name.startswith(b"/") or (dirfd == C.AT_FDCWD and name):
-        return execute(process, name, arguments, environment, follow=not flags & C.AT_SYMLINK_NOFOLLOW)
+        opened = open_program(process, name, b"", follow=not flags & C.AT_SYMLINK_NOFOLLOW)
+        return execute(process, name, *read_vectors(process, opened, argv, envp), opened)
     if dirfd == C.AT_FDCWD:
         raise GuestError(errno.EACCES)  # the current directory
     shown = b"/dev/fd/%d" % dirfd + (b"/" + name if name else b"")
@@ -34,7 +34,7 @@ def sys_execveat(process: Process, dirfd: int, path: int, argv: int, envp: int, 
     if process.files.descriptor(dirfd).cloexec and os.pread(opened.fd, 2, 0) == b"#!":
         os.close(opened.fd)
         raise GuestError(errno.ENOENT)
-    return execute(process, shown, arguments, environment, opened)
+    return execute(process, shown, *read_vectors(process, opened, argv, envp), opened)
 
 
 def _open(process: Process, dirfd: int, name: bytes, *, follow: bool) -> OpenedFile:
