@@ -27,6 +27,7 @@ class Clock:
 
     alarm_at: monotonic time of the earliest timer that is armed, or None; set by the signal code. A sleep ends there.
     ahead: ns by which the wall clock is ahead of the fixed epoch, so that no file that the guest has looked at is from the future.
+    told: what `ahead` was when the guest last read the wall clock; None: it has not yet.
     shared: the process has forked. From then on sleeps also take real time: a sleeping parent expects its child to run meanwhile.
     cell: where `elapsed` is, for native code that reads the clock in the guest's name (native_answers.py).
     """
@@ -34,6 +35,7 @@ class Clock:
     realtime: bool = False
     alarm_at: int | None = None
     ahead: int = 0
+    told: int | None = None
     shared: bool = False
     started: int = field(default_factory=time.monotonic_ns)
     cell: ctypes.c_int64 = field(default_factory=ctypes.c_int64)
@@ -56,12 +58,29 @@ class Clock:
 
     def wall(self) -> int:
         """Reads the clock: ns since 1970."""
+        self.told = self.ahead
         return time.time_ns() if self.realtime else EPOCH + self.ahead + self.monotonic()
 
     @property
     def wall_now(self) -> int:
         """The time since 1970 without moving it on."""
         return time.time_ns() if self.realtime else EPOCH + self.ahead + self.elapsed
+
+    @property
+    def stamp(self) -> int:
+        """The time at which an object changes, ns since 1970. If the clock has gone on to the time of a file since the guest last read it, this
+        is as if it had not: the guest sees a time between its last reading and its next one, and small differences stay small.
+        """
+        late = self.ahead - self.told if self.told is not None else 0
+        return self.wall_now - late
+
+    @property
+    def date_begins(self) -> int:
+        """The wall clock less the monotonic one, ns, for readings by native code: -1 if it is the host's clock, -2 if Python has to see the
+        next reading (`told`)."""
+        if self.realtime:
+            return -1
+        return EPOCH + self.ahead if self.told == self.ahead else -2
 
     def not_after(self, moment: int) -> int:
         """An access time, which changes with each run: the present time if it is later than that, unless it is years ahead."""

@@ -12,7 +12,6 @@ import ctypes
 from collections.abc import Callable, Sequence
 
 from uselib.emulator.kernel import table
-from uselib.emulator.kernel.clock import EPOCH
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.process.interfaces import AnswerTable
 
@@ -59,6 +58,6 @@ class NativeAnswers:
             process.limits.file_size_free,
             pid,
             process.thread.tid,
-            -1 if clock.realtime else EPOCH + clock.ahead,
+            clock.date_begins,
             clock.sleeps,
         )

@@ -154,7 +154,7 @@ class AnswerTable(Protocol):
     ) -> None:
         """Calls may be answered until `refuse`. patient: a wait ends when the descriptor `wakeup` is ready (-1: there is none); many: there are
         several threads, so nothing may wait; writable: there is no limit on the size of files; wall: ns by which the date is ahead of the clock,
-        -1 if the clock is the host's; sleeps: a yield lets others run."""
+        -1 if the clock is the host's, -2 if the kernel has to see the next reading of the date; sleeps: a yield lets others run."""
 
     def refuse(self) -> None:
         """All calls come to the kernel."""

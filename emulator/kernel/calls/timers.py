@@ -227,7 +227,7 @@ def sys_timerfd_settime64(process: Process, fd: int, flags: int, new: int, old: 
 def sys_timerfd_gettime(process: Process, fd: int, out: int, layout: str = "itimerspec") -> int:
     file = _timer_file(process, fd)
     process.signals.timers.check()
-    _write_setting(process, out, layout, file.setting(process.clock.now))
+    _write_setting(process, out, layout, file.setting(process.clock.monotonic()))
     return 0
 
 

@@ -129,7 +129,7 @@ class Objects(Generic[S]):
 
 
 def seconds(process: Process) -> int:
-    return process.clock.wall_now // SECOND
+    return process.clock.stamp // SECOND
 
 
 def allowed(process: Process, slot: Slot, access: int) -> bool:

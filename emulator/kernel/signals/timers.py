@@ -42,9 +42,9 @@ class ProcessTimers:
         self._next_alarm()
 
     def left(self, key: object) -> tuple[int, int]:
-        """Remaining time and period, ns."""
+        """Remaining time and period, ns. It reads the clock, so some of the time has gone by."""
         timer = self.armed.get(key)
-        return (max(timer.deadline - self._clock.now, 1), timer.period) if timer else (0, 0)
+        return (max(timer.deadline - self._clock.monotonic(), 1), timer.period) if timer else (0, 0)
 
     def check(self) -> None:
         """Runs the expiries of timers whose time has come."""

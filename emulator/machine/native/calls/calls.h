@@ -56,7 +56,7 @@ typedef struct {
     int64_t many;                 /* there are several threads: nothing may wait here */
     int64_t writable;             /* files have no limit on their size */
     int64_t pid, tid;
-    int64_t wall;                 /* ns that the date is ahead of the clock; -1: the host's clock, left to Python */
+    int64_t wall;                 /* ns that the date is ahead of the clock; -1: the host's clock; -2: Python has to see the next reading of the date */
     int64_t sleeps;               /* time passes for others as well: a yield is left to Python */
     /* where things are */
     uint8_t *state;               /* state letter of this process in the table that other processes read; NULL: no others */
