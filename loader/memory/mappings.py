@@ -246,6 +246,9 @@ class Mappings:
         for window, low, high in self.windows.pieces(start, end):
             window.unmap(low, high - low)
 
+    def _moved(self, start: int, target: int, size: int) -> None:
+        """The host's pages of a range are at `target` now (lending.py)."""
+
     def _freed(self, end: int) -> None:
         """What lay below `end` is free now."""
         above = self.vmas.next_above(end - 1)

@@ -105,6 +105,7 @@ class Remapping(Mappings):
                 self._return(address, address + old_size)
         else:
             self._move_pages(address, target, old_size)
+            self._moved(address, target, old_size)
             if new_size > old_size:
                 self._back(moved.cut(target + old_size, moved.end))
             if keep:

@@ -7,7 +7,7 @@ Source: mm/madvise.c, mm/msync.c, mm/mlock.c of Linux.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from uselib.linker.quick_dataclass import replace
 from uselib.loader.memory.host_memory import MADV_DONTNEED, MADV_REMOVE
@@ -23,9 +23,9 @@ class Residence(Mappings):
 
     _marked = False  # some mapping may be locked, or not be for children
 
-    def _discards(self, advice: int, vma: Vma) -> int:
-        """What the host is told in place of MADV_DONTNEED (lending.py)."""
-        return advice
+    def _discarded(self, start: int, end: int) -> Iterable[tuple[int, int, int]]:
+        """How MADV_DONTNEED is carried out by the host: parts of a range, start, end and advice (lending.py)."""
+        return ((start, end, MADV_DONTNEED),)
 
     def _over(self, start: int, end: int, deal: Callable[[Vma, int, int], None]) -> None:
         """Calls `deal` for each mapping with its part of the range. Raises OSError: what `deal` raises, ENOMEM."""
@@ -44,8 +44,10 @@ class Residence(Mappings):
             if number := wrong(vma):
                 raise os_error(number)
             if host:
-                for window, low, high in self.windows.pieces(start, end):
-                    window.advise(low, high - low, self._discards(advice, vma) if advice == MADV_DONTNEED else advice)
+                parts = self._discarded(start, end) if advice == MADV_DONTNEED else ((start, end, advice),)
+                for begin, stop, told in parts:
+                    for window, low, high in self.windows.pieces(begin, stop):
+                        window.advise(low, high - low, told)
             if advice in _DISTURBS:
                 if vma.prot & PROT_EXEC or vma.shared:
                     self.listener.code_written(start, end)
