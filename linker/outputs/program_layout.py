@@ -103,9 +103,13 @@ class _Load:
     flags: int
     sections: list[OutputSection] = field(default_factory=list)
 
-    def takes(self, section: OutputSection) -> bool:
-        """Whether a section may follow: it has the same permissions, and no contents that would lie behind zeroes."""
+    def takes(self, section: OutputSection, page: int) -> bool:
+        """Whether a section may follow: it has the same permissions, and no contents that would lie behind zeroes. Zeroes that are aligned
+        stricter than a page get a segment of their own, since address and file offset are equal modulo a segment's alignment: the file has
+        no room for them."""
         if self.flags != _permissions(section):
+            return False
+        if section.type == SHT_NOBITS and section.alignment > page and any(s.type != SHT_NOBITS for s in self.sections):
             return False
         return section.type == SHT_NOBITS or all(s.type != SHT_NOBITS or s.flags & SHF_TLS for s in self.sections)
 
@@ -116,9 +120,10 @@ class _Load:
         file_end = max([offset + headers_size, *(s.offset + s.size for s in solid if s.type != SHT_NOBITS)])
         slack = min(address % page, offset)  # a segment begins at a page in memory and in the file
         address, offset = address - slack, offset - slack
+        unit = max([page, *(s.alignment for s in solid)])  # whoever chooses the address must know the strictest
         if file_end == offset:
-            offset = file_end = address % page
-        return ProgramHeader(PT_LOAD, self.flags, offset, address, file_end - offset, end - address, page)
+            offset = file_end = address % unit
+        return ProgramHeader(PT_LOAD, self.flags, offset, address, file_end - offset, end - address, unit)
 
 
 @dataclass(frozen=True)
@@ -183,10 +188,10 @@ class ProgramLayout:
                 loads[-1].sections.append(section)
                 continue
             start = starts.get(section.name)
-            if start is not None or not loads[-1].takes(section):
-                address, offset = align(address, self.page), align(offset, self.page)
-                if start is not None:
-                    address, offset = start, offset + start % self.page
+            if start is not None or not loads[-1].takes(section, self.page):
+                address, offset = align(address, self.page) if start is None else start, align(offset, self.page)
+                if section.type != SHT_NOBITS:
+                    offset += (address - offset) % self._unit(loaded, _permissions(section))
                 loads.append(_Load(_permissions(section)))
             section.address = align(address, section.alignment)
             in_file = section.type != SHT_NOBITS
@@ -198,6 +203,11 @@ class ProgramLayout:
                 rest = -address % self.page
                 address, offset = address + rest, offset + rest
         return loads, offset
+
+    def _unit(self, loaded: list[OutputSection], permissions: int) -> int:
+        """What address and file offset of a segment are equal modulo: a page, or the alignment of the strictest contents."""
+        contents = (s.alignment for s in loaded if s.type != SHT_NOBITS and _permissions(s) == permissions)
+        return max([self.page, *contents])
 
     def _protected(self, section: OutputSection) -> bool:
         return self.relro and (section.name in _RELRO or (self.now and section.name == ".got.plt"))

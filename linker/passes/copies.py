@@ -13,6 +13,7 @@ def place_copies(needs: DynamicNeeds, resolution: Resolution, plan: DynamicPlan,
     """Gives each copied variable a place, for all the names that its shared object has for it: in .bss, or, if it is read-only there and
     relro, in .data.rel.ro."""
     wanted, needs.copies = needs.copies, []
+    exports = dict.fromkeys(plan.exports)
     for symbol in wanted:
         if symbol.section is not None:  # it is another name of one that has a place
             continue
@@ -40,7 +41,7 @@ def place_copies(needs: DynamicNeeds, resolution: Resolution, plan: DynamicPlan,
             alias.type, alias.binding = other.type or STT_OBJECT, other.binding or STB_GLOBAL
             dynamic = alias.dynamic = alias.dynamic or DynamicBinding(library, other)
             dynamic.copied = dynamic.exported = True
-            if alias not in plan.exports:
-                plan.exports.append(alias)
+            exports[alias] = None
             if not alias.rank and alias is not symbol and not alias.referenced:
                 alias.rank = STRONG
+    plan.exports = list(exports)
