@@ -117,6 +117,16 @@ class AddressSpace(Remapping, Lending):
             self._check_lost("write")
         return found
 
+    def peek(self, address: int, size: int) -> bytes:
+        """Reads whatever the permissions are, within one page. Raises MemoryFault if it is not mapped, or the file does not reach so far."""
+        vma = self.vmas.find(address)
+        if vma is None:
+            raise MemoryFault(address, "read")
+        window = self._window(address)
+        if vma.file is None:
+            return window.read(address, size)
+        return self._whole(window.read_of_file(address, size), address, size, "read")
+
     def poke(self, address: int, data: bytes) -> None:
         """Writes whatever the permissions are (the loader clearing a bss tail). The range must be mapped. Raises MemoryFault if
         the file does not reach so far."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 
 from uselib.emulator.kernel.arguments import INT, PTR, PTR_OUT, choice, flags, struct_in, struct_out
-from uselib.emulator.kernel.clock import SECOND, Clock
+from uselib.emulator.kernel.clock import SECOND
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.table import Syscall, Undo
@@ -18,16 +18,31 @@ _TIMER_ABSTIME = 1
 WALL_CLOCKS = frozenset({0, 5, 8, 11})  # REALTIME, REALTIME_COARSE, REALTIME_ALARM, TAI
 _MONOTONIC = frozenset({1, 4, 6, 7, 9})  # MONOTONIC, MONOTONIC_RAW, MONOTONIC_COARSE, BOOTTIME, BOOTTIME_ALARM
 _NO_SLEEP = frozenset({3, 4, 5, 6})  # THREAD_CPUTIME_ID, MONOTONIC_RAW and the coarse clocks: they are read only
+_DYNAMIC = 3  # kind: the clock of a device, by descriptor
 _CPU = frozenset({2, 3})  # PROCESS_CPUTIME_ID, THREAD_CPUTIME_ID
 
 
-def read_clock(clock: Clock, which: int) -> int:
+def _is_cpu_clock(process: Process, which: int) -> bool:
+    """Whether a negative number is the CPU clock of a process that is there, or of a thread of this process (pid_for_clock): ~pid << 3, with
+    4 for a thread, and the kind of time."""
+    pid = ~(which >> 3)
+    if which & 3 == _DYNAMIC:
+        return False
+    if which & 4:
+        return not pid or pid in process.threads.all
+    return pid in (0, process.identity.pid, process.thread.tid) or (
+        not process.pids.alone and process.pids.is_there(pid)
+    )
+
+
+def read_clock(process: Process, which: int) -> int:
     """The time of a clock in ns. Raises GuestError(EINVAL) for a clock that does not exist."""
+    clock = process.clock
     if which in _MONOTONIC:
         return clock.monotonic()
     if which in WALL_CLOCKS:
         return clock.wall()
-    if which in _CPU or (which < 0 and which & 7 in (2, 6)):  # negative: the CPU clock of a process
+    if which in _CPU or (which < 0 and _is_cpu_clock(process, which)):
         return clock.cpu()
     raise GuestError(errno.EINVAL)
 
@@ -57,7 +72,7 @@ def sys_gettimeofday(process: Process, address: int, zone: int) -> int:
 
 
 def sys_clock_gettime(process: Process, which: int, address: int, layout: str = "timespec") -> int:
-    value = process.structs[layout].pack(*divmod(read_clock(process.clock, which), SECOND))
+    value = process.structs[layout].pack(*divmod(read_clock(process, which), SECOND))
     process.memory.write(address, value)
     return 0
 
@@ -67,7 +82,7 @@ def sys_clock_gettime64(process: Process, which: int, address: int) -> int:
 
 
 def sys_clock_getres(process: Process, which: int, address: int, layout: str = "timespec") -> int:
-    read_clock(process.clock, which)
+    read_clock(process, which)
     coarse = which in (5, 6)
     if address:
         process.memory.write(address, process.structs[layout].pack(0, 4_000_000 if coarse else 1))
@@ -79,7 +94,7 @@ def sys_clock_getres64(process: Process, which: int, address: int) -> int:
 
 
 def sys_clock_settime(process: Process, which: int, address: int, layout: str = "timespec") -> int:
-    read_clock(process.clock, which)
+    read_clock(process, which)
     if which or read_timespec(process, address, layout) < 0:
         raise GuestError(errno.EINVAL)  # only the first can be set
     raise GuestError(errno.EPERM)
@@ -115,7 +130,7 @@ def _sleep(process: Process, nanoseconds: int, left: int, layout: str) -> int:
 def sys_clock_nanosleep(
     process: Process, which: int, flags: int, wanted: int, left: int, layout: str = "timespec"
 ) -> int:
-    now = read_clock(process.clock, which)
+    now = read_clock(process, which)
     if which in _NO_SLEEP:
         raise GuestError(errno.EOPNOTSUPP)
     nanoseconds = read_timespec(process, wanted, layout)

@@ -90,7 +90,7 @@ def _event(process: Process, address: int) -> tuple[int, int, int, int]:
 
 
 def sys_timer_create(process: Process, which: int, event: int, out: int) -> int:
-    read_clock(process.clock, which)
+    read_clock(process, which)
     if which in (4, 5, 6):  # CLOCK_MONOTONIC_RAW and the coarse clocks
         raise GuestError(errno.EOPNOTSUPP)
     if which in _ALARM_CLOCKS and process.identity.effective_uid:

@@ -21,6 +21,7 @@ _TASK_FILES: dict[str, int] = {
     "limits": _READ,
     "loginuid": _SETTABLE,
     "maps": _READ,
+    "mem": _OWN,
     "mountinfo": _READ,
     "mounts": _READ,
     "oom_adj": _SETTABLE,

@@ -59,12 +59,23 @@ def _open_special(process: Process, opened: OpenedFile, special: SyntheticFile) 
         return HostFile(fd, path, opened.flags)
     if special.name == "descriptor":
         return _again(process, special.number, opened)
+    if special.name == "mem":
+        return _memory(process, opened, special)
     return _text(process, opened, special)
 
 
 def _device(file: HostFile, special: SyntheticFile) -> HostFile:
     file.special = special
     return file
+
+
+def _memory(process: Process, opened: OpenedFile, special: SyntheticFile) -> Description:
+    """/proc/PID/mem of this process. Raises GuestError(EACCES) for that of another."""
+    from uselib.emulator.kernel.proc.memory_access import ProcessMemory
+
+    if special.pid != process.identity.pid:
+        raise GuestError(errno.EACCES)
+    return ProcessMemory(opened.path, opened.flags, special)
 
 
 def _text(process: Process, opened: OpenedFile, special: SyntheticFile) -> Description:
