@@ -14,7 +14,7 @@ from uselib.emulator.trace.store.format import RECORD, RECORDS_HEAD
 from uselib.trace.reading.blocks import Array
 from uselib.trace.reading.calltree import CallTree, build
 from uselib.trace.reading.graph import weights
-from uselib.trace.reading.model import TracedProcess, TraceFile
+from uselib.trace.reading.model import Function, TracedProcess, TraceFile
 from uselib.trace.reading.places import TracedFile
 from uselib.trace.reading.report.bindings import binding_facts
 from uselib.trace.reading.report.code import LibraryCode
@@ -183,41 +183,47 @@ def _slots(
 ) -> tuple[list[dict[str, object]], dict[str, str]]:
     """Every slot of every library, and every other function that was called, with what happened there; code of those used most. Second:
     library -> why it has no code."""
-
-    def calls(f: Any) -> int:
-        row = rows.get((f.library, f.name, f.slot))
-        return row.calls if row is not None else 0
-
-    functions = [f for f in trace.functions if f.slot or calls(f)]
-    shown = {f.number for f in sorted(functions, key=lambda f: -calls(f))[:_WITH_CODE]}
+    used = {f.number: rows.get((f.library, f.name, f.slot)) for f in trace.functions}
+    calls = {number: row.calls if row is not None else 0 for number, row in used.items()}
+    functions = [f for f in trace.functions if f.slot or calls[f.number]]
+    shown = {f.number for f in sorted(functions, key=lambda f: -calls[f.number])[:_WITH_CODE]}
     files = {f.path: f for process in trace.processes for f in process.places.files}
     code: dict[str, LibraryCode] = {}
     found: list[dict[str, object]] = []
     for f in functions:
-        row = rows.get((f.library, f.name, f.slot))
+        there, row = files.get(f.file), used[f.number]
         if f.file not in code:
-            there = files.get(f.file)
             code[f.file] = LibraryCode(f.file, there.digest if there else "", there.base if there else 0)
-        library = code[f.file]
-        fact: dict[str, object] = {
-            "library": f.library,
-            "slot": f.slot,
-            "name": f.name,
-            "address": hex(f.address),
-            "calls": row.calls if row else 0,
-            "total": row.total if row else 0,
-            "self": row.self_time if row else 0,
-        }
-        if f.number in shown and not library.problem and not f.slot:
-            fact["code"] = library.lines(f.address, _size(files.get(f.file), f.address), _INSTRUCTIONS)
-        elif f.number in shown and not library.problem:
-            at, size = library.implementation(f.slot)
-            fact["code"] = library.lines(f.address, 8, _SLOT_INSTRUCTIONS)
-            if row and at:
-                fact["implementation"] = library.lines(at, size or 64, _INSTRUCTIONS)
+        fact = _use(f, row)
+        if f.number in shown and not code[f.file].problem:
+            fact |= _code(f, row, code[f.file], there)
         found.append(fact)
     notes = {os.path.basename(path): library.problem for path, library in code.items() if library.problem}
     return found, notes
+
+
+def _use(f: Function, row: TotalRow | None) -> dict[str, object]:
+    """A function and what was counted of it: zeros if it was never called."""
+    return {
+        "library": f.library,
+        "slot": f.slot,
+        "name": f.name,
+        "address": hex(f.address),
+        "calls": row.calls if row else 0,
+        "total": row.total if row else 0,
+        "self": row.self_time if row else 0,
+    }
+
+
+def _code(f: Function, row: TotalRow | None, library: LibraryCode, file: TracedFile | None) -> dict[str, object]:
+    """Instructions at a function's address; for a slot also those of what it jumps to, if that was called."""
+    if not f.slot:
+        return {"code": library.lines(f.address, _size(file, f.address), _INSTRUCTIONS)}
+    at, size = library.implementation(f.slot)
+    lines: dict[str, object] = {"code": library.lines(f.address, 8, _SLOT_INSTRUCTIONS)}
+    if row and at:
+        lines["implementation"] = library.lines(at, size or _UNKNOWN_SIZE, _INSTRUCTIONS)
+    return lines
 
 
 def _size(file: TracedFile | None, address: int) -> int:
