@@ -53,4 +53,8 @@ void core_x87_memory(Env *env, unsigned opcode, unsigned operation, void *operan
 /* ES and B, after the control word or the flags have changed. */
 void core_x87_summarize(Env *env);
 
+/* Rows of the tables of replacements: Unicorn's helper, our function. */
+#define HELPER(theirs, ours) {"helper_" #theirs "_x86_64", ours, NULL}
+#define SAME(name) HELPER(name, name)
+
 #endif

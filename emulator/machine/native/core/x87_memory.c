@@ -324,9 +324,6 @@ static void frstor(Env *env, uint64_t address, int wide)
     for (int i = 0; i < 8; i++) memcpy(st(env, i), &values[i], 10);
 }
 
-#define HELPER(theirs, ours) {"helper_" #theirs "_x86_64", ours, NULL}
-#define SAME(name) HELPER(name, name)
-
 const Replacement uselib_x87_memory[] = {
     HELPER(flds_ST0, flds_st0), HELPER(fldl_ST0, fldl_st0), HELPER(fildl_ST0, fildl_st0), HELPER(fildll_ST0, fildll_st0),
     HELPER(fldt_ST0, fldt_st0), HELPER(fbld_ST0, fbld_st0), HELPER(fstt_ST0, fstt_st0), HELPER(fbst_ST0, fbst_st0),
