@@ -6,7 +6,8 @@ import ctypes
 from functools import cache
 
 from uselib.emulator.machine import registers as r
-from uselib.emulator.machine.engine import Engine, EngineError
+from uselib.emulator.machine.engine import Engine
+from uselib.emulator.machine.unicorn_library import EngineError
 from uselib.linker.image import PAGE
 
 _CODE = b"\x0f\xa2\xf4"  # cpuid; hlt, which is not reached

@@ -12,7 +12,7 @@ from support.command import environment
 from support.paths import PROGRAMS
 from support.programs import musl_program
 from support.tools import native
-from uselib.emulator.machine import core, engine
+from uselib.emulator.machine import core, unicorn_library
 from uselib.emulator.process.run import Runner
 from uselib.emulator.process.run_options import RunOptions
 
@@ -110,7 +110,7 @@ def count_answers(program: Path) -> int:
 def test_native_code_is_used(arch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is a core, a program that reads the clock never leaves it for that."""
     program = build("clocks", arch, tmp_path)
-    if core.attach(engine.library()) is not None:
+    if core.attach(unicorn_library.library()) is not None:
         assert count_answers(program) > 40
     monkeypatch.setenv("USELIB_NATIVE_CALLS", "0")
     assert count_answers(program) == 0

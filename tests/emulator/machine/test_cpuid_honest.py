@@ -11,7 +11,7 @@ import pytest
 from support.command import environment
 from support.programs import musl_program
 from uselib.emulator.machine import core
-from uselib.emulator.machine.engine import library
+from uselib.emulator.machine.unicorn_library import library
 
 pytestmark = pytest.mark.skipif(core.attach(library()) is None, reason="the CPU is as Unicorn has it")
 

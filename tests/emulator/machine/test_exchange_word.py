@@ -9,7 +9,7 @@ import os
 import pytest
 
 from uselib.emulator.machine import core
-from uselib.emulator.machine.engine import library
+from uselib.emulator.machine.unicorn_library import library
 
 PROCESSES, STEPS = 3, 20_000
 

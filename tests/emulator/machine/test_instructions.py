@@ -21,7 +21,7 @@ import pytest
 from support.paths import PROGRAMS, ROOT
 from support.programs import musl_program
 from uselib.emulator.machine import core
-from uselib.emulator.machine.engine import library
+from uselib.emulator.machine.unicorn_library import library
 
 # What stays wrong (docs/instructions.md), where the generator cannot leave it out, by name of the instruction
 IMAGES = "fldenv frstor".split()

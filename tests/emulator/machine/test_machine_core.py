@@ -10,15 +10,15 @@ import pytest
 
 from support.command import environment
 from support.programs import musl_program
-from uselib.emulator.machine import core, engine
+from uselib.emulator.machine import core, unicorn_library
 
 needs_core = pytest.mark.skipif(
-    core.attach(engine.library()) is None, reason="needs the replaced parts (x86-64 host, C compiler)"
+    core.attach(unicorn_library.library()) is None, reason="needs the replaced parts (x86-64 host, C compiler)"
 )
 
 OTHER_USER = """
-from uselib.emulator.machine import core, engine
-assert core.attach(engine.library()) is not None
+from uselib.emulator.machine import core, unicorn_library
+assert core.attach(unicorn_library.library()) is not None
 import unicorn
 from unicorn import x86_const as x
 uc = unicorn.Uc(unicorn.UC_ARCH_X86, unicorn.UC_MODE_64)

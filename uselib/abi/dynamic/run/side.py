@@ -34,7 +34,7 @@ from uselib.emulator.kernel import table
 from uselib.emulator.kernel.process import Process
 from uselib.emulator.kernel.vfs.filesystem import FileSystem
 from uselib.emulator.kernel.vfs.places import Handle, Node
-from uselib.emulator.machine import engine
+from uselib.emulator.machine import unicorn_library
 from uselib.emulator.process.hooks import RunHooks
 from uselib.emulator.process.host import Death, Host
 from uselib.emulator.process.interfaces import ProcessEnded
@@ -104,7 +104,7 @@ def _no_report(_death: Death, _options: RunOptions) -> None:
 
 def warm_up() -> None:
     """Imports the modules that both sides need before they are forked, so that they are imported once."""
-    engine.library()
+    unicorn_library.library()
     native_available()
     watch.library()
     table.rows()
