@@ -233,6 +233,15 @@ class Definitions:
             self.warnings.append(commons.overridden(symbol.name, *((file, first) if rank == COMMON else (first, file))))
         return rank > symbol.rank
 
+    def conflicts_with(self, stubs: Iterable[InputStub]) -> list[tuple[str, ObjectFile | None, InputStub]]:
+        """Names that both the program and a stub library define, whether or not the library's member was taken."""
+        for stub in stubs:
+            for name in sorted(stub.names):
+                symbol = self.symbols.get(name)
+                if symbol is not None and symbol.rank and (symbol.file is None or symbol.file.stub is None):
+                    self.conflicts.setdefault(name, (name, symbol.file, stub))
+        return list(self.conflicts.values())
+
     def _duplicate(self, symbol: Symbol, second: ObjectFile) -> None:
         first = symbol.file
         self.problems.append(

@@ -71,16 +71,8 @@ class Resolver:
             if claimed is None and file.link_time == "only":
                 refuse_link_time(where)
             file = claimed or file
-        if self.machine is None:
-            self.machine = file.elf.machine
-        elif file.elf.machine is not self.machine:
-            self.problems.append(
-                Diagnostic(
-                    where,
-                    f"an object for {file.elf.machine.label} in a link for {self.machine.label}",
-                    remedy="compile it for the same machine" + ("" if self._options.machine else ", or give -m"),
-                )
-            )
+        remedy = "compile it for the same machine" + ("" if self._options.machine else ", or give -m")
+        if not self._fits(file.elf.machine, "an object", where, remedy):
             return
         self.files.append(file)
         if stub is not None:
@@ -88,6 +80,15 @@ class Resolver:
         if self._options.trace:
             self.traced.append(where)
         self.table.add(file)
+
+    def _fits(self, machine: Machine, what: str, where: str, remedy: str) -> bool:
+        """Whether a file is for the machine of the link, which the first file decides without -m. If not, the problem is noted."""
+        if self.machine is None:
+            self.machine = machine
+        if machine is not self.machine:
+            text = f"{what} for {machine.label} in a link for {self.machine.label}"
+            self.problems.append(Diagnostic(where, text, remedy=remedy))
+        return machine is self.machine
 
     def add_bitcode(self, where: str, place: tuple[str, int, int] | None) -> None:
         """Takes a file of LLVM's intermediate code."""
@@ -226,13 +227,8 @@ class Resolver:
         name = os.path.basename(path) if argument.library else path
         file = read_shared_object(data, path, name)
         machine = elf.identify(data, path)[0]
-        if self.machine is None:
-            self.machine = machine
-        elif machine is not self.machine:
-            text = f"a shared object for {machine.label} in a link for {self.machine.label}"
-            self.problems.append(Diagnostic(path, text, remedy="give the library for the same machine"))
-            return
-        self.shared.add(file, argument.as_needed, self.table.symbols, self.table.undefined)
+        if self._fits(machine, "a shared object", path, "give the library for the same machine"):
+            self.shared.add(file, argument.as_needed, self.table.symbols, self.table.undefined)
 
     def check_shared(self) -> None:
         """Whether what the shared objects refer to is defined; what they need is read for it, and counts as input with
@@ -382,18 +378,12 @@ def resolve(options: Options, list_dependencies: bool = True) -> Resolution:
     machine = resolver.machine or machine_of(resolver.libraries)
     if machine is None:
         raise error("ld", "no input files")
-    for stub in resolver.stubs:
-        for name in sorted(stub.names):
-            symbol = resolver.table.symbols.get(name)
-            if symbol is not None and symbol.rank and (symbol.file is None or symbol.file.stub is None):
-                resolver.table.conflicts.setdefault(name, (name, symbol.file, stub))
-    conflicts = list(resolver.table.conflicts.values())
     return Resolution(
         machine,
         resolver.files,
         resolver.table.symbols,
         resolver.stubs,
-        conflicts,
+        resolver.table.conflicts_with(resolver.stubs),
         resolver.warnings,
         resolver.traced,
         is_large(resolver.files),
