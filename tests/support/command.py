@@ -31,3 +31,10 @@ def uselib(*words: str | Path, cwd: Path | None = None, timeout: float = 60) -> 
         stdin=subprocess.DEVNULL,
         timeout=timeout,
     )
+
+
+def printed(*words: str | Path, cwd: Path | None = None, timeout: float = 120) -> str:
+    """Runs the command, which must succeed; what it prints."""
+    done = uselib(*words, cwd=cwd, timeout=timeout)
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    return done.stdout

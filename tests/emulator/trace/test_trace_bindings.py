@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support.command import printed
 from support.dynamic import SOURCES, WORDS, build, native
-from support.paths import ROOT
 
 WAYS = {  # compiler, how calls are bound
     "lazy": ("pie", "-Wl,-z,lazy"),
@@ -29,19 +27,6 @@ WAYS = {  # compiler, how calls are bound
 ALWAYS = ("lazy", "musl")
 
 
-def uselib(*words: str | Path) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "uselib.cli", *map(str, words)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        check=False,
-    )
-    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
-    return done.stdout
-
-
 def made(way: str, folder: Path) -> list[str]:
     """The command of the program with every kind of reference."""
     kind, option = WAYS[way]
@@ -54,8 +39,8 @@ def made(way: str, folder: Path) -> list[str]:
 
 
 def bindings(command: Sequence[str], trace: Path, *options: str) -> list[dict[str, Any]]:
-    uselib("trace", "record", "--bindings", "-o", trace, *options, "--root", "/", *command)
-    rows = [json.loads(line) for line in uselib("trace", "export", "--format", "jsonl", trace).splitlines()]
+    printed("trace", "record", "--bindings", "-o", trace, *options, "--root", "/", *command)
+    rows = [json.loads(line) for line in printed("trace", "export", "--format", "jsonl", trace).splitlines()]
     return [row for row in rows if row["event"] == "binding"]
 
 
@@ -109,16 +94,16 @@ def test_order_filters_and_views(tmp_path: Path) -> None:
     command, trace = made("lazy", tmp_path), tmp_path / "trace"
     rows = bindings(command, trace, "--from", "bound", "--symbol", "f*", "--symbol", "second")
     assert {row["referrer"] for row in rows} == {"bound"} and {row["symbol"][0] for row in rows} <= {"f", "s"}
-    shown = uselib("trace", "show", trace).splitlines()
+    shown = printed("trace", "show", trace).splitlines()
     bound = next(n for n, line in enumerate(shown) if "binds first to libbound.so at" in line)
     assert "!first(" in shown[bound + 1] and "(first call, R_X86_64_JUMP_SLOT, 2 objects asked)" in shown[bound]
-    assert all(" binds " in line for line in uselib("trace", "show", "--bindings", trace).splitlines())
+    assert all(" binds " in line for line in printed("trace", "show", "--bindings", trace).splitlines())
     assert re.search(
-        r"^symbols bound: 1 \(load\), 1 \(first call\), 1 \(dlsym\)$", uselib("trace", "summary", trace), re.M
+        r"^symbols bound: 1 \(load\), 1 \(first call\), 1 \(dlsym\)$", printed("trace", "summary", trace), re.M
     )
-    assert "binding,0," in uselib("trace", "export", "--format", "csv", trace)
+    assert "binding,0," in printed("trace", "export", "--format", "csv", trace)
     live = tmp_path / "live"
-    uselib("trace", "--bindings", "-o", live, "--root", "/", *command)
+    printed("trace", "--bindings", "-o", live, "--root", "/", *command)
     lines = [line for line in live.read_text().splitlines() if "first" in line and "bound" in line]
     assert re.fullmatch(r" +-  bound binds first to libbound\.so at 0x\w+ \(first call, .*\)", lines[0])
     assert "libbound.so:first" in lines[1]
@@ -129,8 +114,8 @@ def test_events_are_the_same_without(tmp_path: Path) -> None:
     command = made("lazy", tmp_path)
     exports = []
     for options in (("--bindings",), ("--bindings", "--recorder", "python"), ("--bindings",), ()):
-        uselib("trace", "record", *options, "-o", tmp_path / "trace", "--root", "/", *command)
-        exports.append(uselib("trace", "export", "--format", "jsonl", tmp_path / "trace").splitlines())
+        printed("trace", "record", *options, "-o", tmp_path / "trace", "--root", "/", *command)
+        exports.append(printed("trace", "export", "--format", "jsonl", tmp_path / "trace").splitlines())
     assert exports[0] == exports[1] == exports[2]
     assert [line for line in exports[0] if '"binding"' not in line] == exports[3]
 
@@ -207,4 +192,4 @@ def test_another_address_than_expected_has_no_count(tmp_path: Path) -> None:
     command = made("lazy", tmp_path)
     rows = bindings(command, tmp_path / "trace", "--from", "bound", "--symbol", "first", f"--env=LD_AUDIT={audit}")
     assert [(row["definer"], row["asked"]) for row in rows] == [("audit.so", None)]
-    assert "an unknown number of objects asked" in uselib("trace", "show", "--bindings", tmp_path / "trace")
+    assert "an unknown number of objects asked" in printed("trace", "show", "--bindings", tmp_path / "trace")

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from support.command import printed, uselib
 from support.dynamic import SOURCES, build
-from support.paths import ROOT
 from uselib.trace.reading.model import TraceFile
 
 WAYS = {  # compiler, how calls are bound
@@ -55,29 +53,16 @@ def files(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return Files(folder)
 
 
-def uselib(*words: str | Path, check: bool = True) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "uselib.cli", *map(str, words)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        check=False,
-    )
-    assert not check or (done.returncode == 0 and "Traceback" not in done.stderr), done.stderr
-    return done.stdout
-
-
 def record(files: Files, *options: str) -> Path:
     output = files.folder / "trace"
-    uselib("trace", "record", "-o", output, *options, "--root", "/", *files.command)
+    printed("trace", "record", "-o", output, *options, "--root", "/", *files.command)
     return output
 
 
 def calls(path: Path) -> list[tuple[str, str, str]]:
     """Caller's file, callee's library, function with its version."""
     rows = []
-    for line in uselib("trace", "export", "--format", "jsonl", path).splitlines():
+    for line in printed("trace", "export", "--format", "jsonl", path).splitlines():
         event = json.loads(line)
         if event["event"] == "call":
             rows.append((event["caller_file"], event["library"], event["symbol"]))
@@ -134,18 +119,18 @@ def test_filters(files: Files) -> None:
 def test_what_reads_traces(files: Files) -> None:
     """show, summary, graph, report, export, diff."""
     trace = record(files, "--returns")
-    shown = uselib("trace", "show", trace)
+    shown = printed("trace", "show", trace)
     assert re.search(r"main -> libc\S*!str(cpy|len)\S*\(.*\"abc\"", shown)
     assert re.search(r"main -> libtraced\.so!twice\(.*\) = ", shown)
     assert "plugin1.so!plugin_step -> " in shown
-    assert re.search(r"^ +6 .*libtraced\.so!step", uselib("trace", "summary", trace), re.MULTILINE)
-    assert "libtraced.so" in uselib("trace", "graph", trace)
-    uselib("trace", "report", "-o", files.folder / "report.html", trace)
+    assert re.search(r"^ +6 .*libtraced\.so!step", printed("trace", "summary", trace), re.MULTILINE)
+    assert "libtraced.so" in printed("trace", "graph", trace)
+    printed("trace", "report", "-o", files.folder / "report.html", trace)
     assert "plugin_step" in (files.folder / "report.html").read_text()
     for name in ("csv", "folded", "speedscope", "perfetto"):
-        uselib("trace", "export", "--format", name, "-o", files.folder / "out", trace)
+        printed("trace", "export", "--format", name, "-o", files.folder / "out", trace)
         assert b"twice" in (files.folder / "out").read_bytes()
-    same = uselib("trace", "diff", trace, trace, check=False)
+    same = uselib("trace", "diff", trace, trace).stdout
     assert "plugin_step" not in same
 
 
@@ -153,14 +138,14 @@ def test_what_reads_traces(files: Files) -> None:
 def test_other_calls_differ(files: Files) -> None:
     """diff: one library that dlopen maps is left out."""
     one = files.folder / "one"
-    uselib("trace", "record", "-o", one, "--returns", "--root", "/", *files.command[:2])
-    said = uselib("trace", "diff", one, record(files, "--returns"), check=False)
+    printed("trace", "record", "-o", one, "--returns", "--root", "/", *files.command[:2])
+    said = uselib("trace", "diff", one, record(files, "--returns")).stdout
     assert "plugin_step" in said and "plugin2.so" in said
 
 
 def test_live(files: Files) -> None:
     out = files.folder / "live"
-    uselib("trace", "-o", out, "--root", "/", *files.command)
+    printed("trace", "-o", out, "--root", "/", *files.command)
     text = out.read_text()
     assert re.search(r"-  library libtraced\.so at 0x[0-9a-f]+\.\.0x[0-9a-f]+, \d+ exported functions", text)
     assert re.search(r"libtraced\.so:step \(0x1, .*from main\+0x[0-9a-f]+ in traced", text)
@@ -171,7 +156,7 @@ def test_data_mapping_is_no_library(tmp_path: Path) -> None:
     if shutil.which("readelf") is None:
         pytest.skip("needs readelf")
     trace = tmp_path / "trace"
-    uselib("trace", "record", "-o", trace, "--root", "/", "/usr/bin/cmp", "/bin/ls", "/bin/ls")
+    printed("trace", "record", "-o", trace, "--root", "/", "/usr/bin/cmp", "/bin/ls", "/bin/ls")
     with TraceFile(str(trace)) as opened:
         assert not any(file.name == "ls" for process in opened.processes for file in process.places.files)
 
@@ -188,7 +173,7 @@ def test_same_calls_as_ltrace(tmp_path: Path) -> None:
         pytest.skip("ltrace does not work here")
     expected = re.findall(r"^(\w+)\(", log.read_text(), re.MULTILINE)
     trace = tmp_path / "trace"
-    uselib("trace", "record", "-o", trace, "--root", "/", "--from", "p", program)
+    printed("trace", "record", "-o", trace, "--root", "/", "--from", "p", program)
     names = [name.partition("@")[0] for _, _, name in calls(trace)]
     hidden = ("__libc_start_main", "__cxa_finalize")  # ltrace begins at main
     assert [name for name in names if name not in hidden] == [name for name in expected if name not in hidden]
@@ -210,7 +195,7 @@ def test_two_releases_of_a_library(tmp_path: Path) -> None:
         program = build("pie", tmp_path / "main.c", tmp_path / "main", str(library))
         traces.append(tmp_path / f"trace{release}")
         path = ("--env", f"LD_LIBRARY_PATH={folder}")
-        uselib(
+        printed(
             "trace",
             "record",
             "--returns",
@@ -224,6 +209,6 @@ def test_two_releases_of_a_library(tmp_path: Path) -> None:
             program,
             check=False,
         )
-    said = uselib("trace", "diff", *traces, check=False)
+    said = uselib("trace", "diff", *traces).stdout
     assert "0 differences of flow" in said and "1 call with other arguments or results" in said, said
     assert re.search(r"- .*value\(\) = 7$", said, re.M) and re.search(r"\+ .*value\(\) = 8$", said, re.M)

@@ -15,21 +15,9 @@ from typing import Any
 
 import pytest
 
+from support.command import printed
 from support.dynamic import SOURCES, build
 from support.paths import ROOT
-
-
-def uselib(*words: str | Path) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "uselib.cli", *map(str, words)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        check=False,
-    )
-    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
-    return done.stdout
 
 
 @pytest.fixture(
@@ -45,18 +33,18 @@ def program(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 def test_thread_numbers(program: Path, tmp_path: Path) -> None:
     trace = tmp_path / "trace"
-    uselib("trace", "record", "--returns", "--bindings", "-o", trace, "--root", "/", "--from", "debugged", program)
-    rows = [json.loads(line) for line in uselib("trace", "export", "--format", "jsonl", trace).splitlines()]
+    printed("trace", "record", "--returns", "--bindings", "-o", trace, "--root", "/", "--from", "debugged", program)
+    rows = [json.loads(line) for line in printed("trace", "export", "--format", "jsonl", trace).splitlines()]
     threads = {row["symbol"].partition("@")[0]: row.get("thread") for row in rows if row["event"] == "call"}
     assert (threads["qsort"], threads["pthread_join"], threads["pthread_mutex_lock"]) == (1000, 1000, 1001)
     ended = {
         (row["symbol"].partition("@")[0], row["thread"]) for row in rows if row["event"] == "return" and "thread" in row
     }
     assert ("pthread_mutex_lock", 1001) in ended and ("qsort", 1000) in ended
-    shown = uselib("trace", "show", trace)
+    shown = printed("trace", "show", trace)
     assert re.search(r"^ *\[1001\] .*pthread_mutex_lock", shown, re.M)
     assert re.search(r"^ *\[1000\] .*qsort", shown, re.M)
-    table = list(csv.DictReader(io.StringIO(uselib("trace", "export", "--format", "csv", trace), newline="")))
+    table = list(csv.DictReader(io.StringIO(printed("trace", "export", "--format", "csv", trace), newline="")))
     assert any(row["symbol"].startswith("qsort") for row in table)
 
 
@@ -66,7 +54,7 @@ def test_the_same_in_every_run(program: Path, tmp_path: Path, options: tuple[str
     found = []
     for recorder in ((), (), ("--recorder", "python")):
         words = ("--bindings", "--returns", *recorder, "-o", tmp_path / "trace", *options, "--root", "/", program)
-        uselib("trace", "record", *words)
+        printed("trace", "record", *words)
         found.append((tmp_path / "trace").read_bytes())
     assert found[0] == found[1]
     assert found[0] == found[2]
@@ -84,12 +72,12 @@ def interleaved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     options = ("-pthread", "-fno-builtin", "-Wl,-z,lazy")
     program = build("pie", SOURCES / "threaded.c", folder / "threaded", *options)
     trace = folder / "trace"
-    uselib("trace", "record", "--returns", "--bindings", "-o", trace, "--root", "/", program, plugin)
+    printed("trace", "record", "--returns", "--bindings", "-o", trace, "--root", "/", program, plugin)
     return trace
 
 
 def lines_of(trace: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in uselib("trace", "export", "--format", "jsonl", trace).splitlines()]
+    return [json.loads(line) for line in printed("trace", "export", "--format", "jsonl", trace).splitlines()]
 
 
 def paths(rows: list[dict[str, Any]]) -> Counter[tuple[str, ...]]:
@@ -115,7 +103,7 @@ def test_trees_of_threads(interleaved: Path) -> None:
     first, second = (calls.index((thread, "qsort")) for thread in (1000, 1001))
     assert first < second < calls.index((1000, "strcmp")), "the threads must be inside qsort at the same time"
     found: Counter[tuple[str, ...]] = Counter()
-    for line in uselib("trace", "export", "--format", "folded", "--weight", "calls", interleaved).splitlines():
+    for line in printed("trace", "export", "--format", "folded", "--weight", "calls", interleaved).splitlines():
         path, _, weight = line.rpartition(" ")
         names = [name.partition("!")[2] for name in path.split(";") if "@" in name]
         if "@" in path.split(";")[-1]:  # else a calling function that leaves no events, or one without a version
@@ -128,21 +116,21 @@ def test_trees_of_threads(interleaved: Path) -> None:
 
 def test_summary_and_graph_of_threads(interleaved: Path) -> None:
     rows = lines_of(interleaved)
-    summary = json.loads(uselib("trace", "summary", "--json", interleaved))
+    summary = json.loads(printed("trace", "summary", "--json", interleaved))
     returned = [row for row in rows if row["event"] == "return" and row["symbol"].startswith("qsort")]
     qsort = next(row for row in summary["functions"] if row["symbol"].startswith("qsort"))
     assert (qsort["calls"], qsort["unfinished"]) == (2, 0)
     assert qsort["total"] == sum(row["duration"] for row in returned)
-    text = uselib("trace", "graph", "--function", "strcmp*", "--callers", interleaved)
+    text = printed("trace", "graph", "--function", "strcmp*", "--callers", interleaved)
     assert re.search(r"2 .*strcmp", text) and re.search(r"2 .*compare", text) and re.search(r"2 .*qsort", text)
     assert "barrier" not in text
 
 
 def test_show_of_threads(interleaved: Path) -> None:
-    text = uselib("trace", "show", "--from", "threaded", interleaved)
+    text = printed("trace", "show", "--from", "threaded", interleaved)
     assert re.search(r"^\[1000\] +compare -> \S*pthread_barrier_wait\S*\(.*\) \.\.\.$", text, re.M)
     assert re.search(r"^\[1000\] +\.\.\. = -?\d+ <\d+>  \S*pthread_barrier_wait", text, re.M)
-    only = uselib("trace", "show", "--thread", "1001", interleaved).splitlines()
+    only = printed("trace", "show", "--thread", "1001", interleaved).splitlines()
     assert only and all(line.startswith("[1001] ") for line in only)
     assert any("plugin.so!plugin_step(" in line for line in only)
     bound = [line for line in only if " binds pthread_barrier_wait" in line]
@@ -158,11 +146,11 @@ def test_no_such_thread(interleaved: Path) -> None:
 
 def test_export_of_threads(interleaved: Path) -> None:
     """csv: a column; chrome: each thread's slices are nested by themselves."""
-    table = list(csv.DictReader(io.StringIO(uselib("trace", "export", "--format", "csv", interleaved), newline="")))
+    table = list(csv.DictReader(io.StringIO(printed("trace", "export", "--format", "csv", interleaved), newline="")))
     rows = [row for row in lines_of(interleaved) if row["event"] not in ("trace", "process", "end")]
     assert [row["thread"] for row in table] == [str(row["thread"]) for row in rows]
     assert {row["thread"] for row in table if row["event"] == "binding"} == {"1000", "1001"}
-    document = json.loads(uselib("trace", "export", "--format", "chrome", interleaved))
+    document = json.loads(printed("trace", "export", "--format", "chrome", interleaved))
     stacks: dict[int, list[str]] = {}
     nested = set()
     for event in document["traceEvents"]:
@@ -193,7 +181,7 @@ def test_diff_of_threads(interleaved: Path, tmp_path: Path) -> None:
 
     def record(trace: Path, symbols: str, *options: str) -> None:
         words = ("--returns", "--from", "threaded", "--symbol", symbols, *options)
-        uselib("trace", "record", *words, "-o", trace, "--root", "/", program, program.parent / "plugin.so")
+        printed("trace", "record", *words, "-o", trace, "--root", "/", program, program.parent / "plugin.so")
 
     record(one, "[!_]*")
     record(other, "[!_]*", "--schedule", "3")
