@@ -12,6 +12,7 @@ from _thread import RLock
 from collections.abc import Callable, Sequence
 
 from uselib.emulator.machine import registers as r
+from uselib.emulator.machine import stops
 from uselib.emulator.machine.cpu import GDT_ADDRESS, TLS_ENTRIES, Cpu
 from uselib.emulator.machine.engine import (
     BLOCK_CALLBACK,
@@ -31,7 +32,7 @@ from uselib.emulator.machine.native_calls import CALL, SIGNAL, NativeCalls, atta
 from uselib.emulator.machine.pages import PageTable
 from uselib.emulator.machine.register_file import locate
 from uselib.emulator.process import faults
-from uselib.emulator.process.interfaces import ContextReplaced, Fault, Kernel, ProcessEnded, ThreadSwitching
+from uselib.emulator.process.interfaces import ContextReplaced, Kernel, ProcessEnded, ThreadSwitching
 from uselib.linker.quick_typing import TYPE_CHECKING
 from uselib.loader.memory.address_space import PAGE, AddressSpace, MemoryFault, page_down
 
@@ -326,7 +327,7 @@ class VirtualMachine:
         if event is _Event.VECTOR and self._vector == faults.VECTOR_PAGE:
             self._host_fault(kernel)
         elif event is _Event.VECTOR:
-            kernel.exception(self._fault_of_vector())
+            kernel.exception(stops.fault_of_vector(self._vector, self.space, self.cpu, self.engine))
         elif status == ERR_OK:
             if self._counter is not None and self._counter.exhausted:
                 raise ProcessEnded(
@@ -337,7 +338,7 @@ class VirtualMachine:
                 return  # a time slice may be over too; then the next run ends at once. `interrupt` may have come behind the run
             if self.threads is not None and self.threads.slice_over():
                 return  # another thread runs now
-            kernel.exception(self._fault_of_stop())
+            kernel.exception(stops.fault_without_error(self.space, self.cpu))
         else:
             self._failure(kernel, status)
 
@@ -388,27 +389,3 @@ class VirtualMachine:
         address = self.pages.virtual(address)
         if not self._stop_before(page_down(address), access, self.cpu.pc):
             kernel.exception(faults.of_host(self.space, self.cpu, address, access))
-
-    def _fault_of_vector(self) -> Fault:
-        if self._vector in (faults.VECTOR_X87, faults.VECTOR_SSE):
-            return faults.of_float(self.cpu.pc, self.cpu.float_state(), self._vector)
-        if self._vector == faults.VECTOR_DEBUG and self.engine.interrupt_was_instruction:
-            return faults.int1(self.cpu.pc)
-        pending = faults.pending_float(self.space, self.cpu) if self._vector in faults.OF_OPERANDS else None
-        if pending is None and self._vector == faults.VECTOR_ALIGNMENT:
-            return faults.not_aligned(self.space, self.cpu)
-        return pending or faults.of_vector(self._vector, self.cpu.pc, self.engine.error_code)
-
-    def _fault_of_stop(self) -> Fault:
-        """Unicorn stopped without an error: at a privileged instruction, most often `hlt`, with the program counter behind it."""
-        pc = self.cpu.pc
-        try:
-            halted = self.space.read(pc - 1, 1) == b"\xf4"  # f4 hlt
-        except MemoryFault:
-            halted = False
-        if halted:
-            general = self.cpu.general()
-            general[-2] = pc - 1
-            self.cpu.set_general(general)
-            return faults.general_protection()
-        return faults.illegal_instruction(pc)
