@@ -67,7 +67,7 @@ def _current_directory(options: RunOptions) -> str:
     return _inside(options.root, os.getcwd()) or "/"
 
 
-def _namespace(options: RunOptions) -> Namespace:
+def _namespace(options: RunOptions, rights: FileRights) -> Namespace:
     """Raises UsageError."""
     program = program_path(options)
     readable = [*options.readable, *(name for name in library_path(options) if os.path.isdir(name))]
@@ -82,6 +82,7 @@ def _namespace(options: RunOptions) -> Namespace:
             writable=options.writable,
             root=options.root,
             sysroot=options.sysroot,
+            search=rights.search,
         )
     except OSError as failure:
         raise UsageError(Diagnostic(file_of(failure), failure.strerror or str(failure))) from None
@@ -106,13 +107,12 @@ def make_process(
     clock = Clock(realtime=options.realtime)
     identity = ProcessIdentity() if options.user is None else ProcessIdentity.of(*options.user)
     thread, pids = Thread(identity.pid), PidTable()
-    namespace = _namespace(options)
+    rights = FileRights(identity, enforced=options.user is not None)
+    namespace = _namespace(options, rights)
     process = Process(
         no_program(options.max_memory),
         files(options.max_files or _FILES),
-        FileSystem(
-            namespace, os.fsencode(_current_directory(options)), FileRights(identity, enforced=options.user is not None)
-        ),
+        FileSystem(namespace, os.fsencode(_current_directory(options)), rights),
         identity,
         thread,
         SignalState(identity, thread, clock, pids, signal_events, host_signals),
@@ -123,7 +123,7 @@ def make_process(
         aslr=options.aslr,
         fork_events=fork_events,
     )
-    namespace.view = ProcessView(process)
+    namespace.attach(ProcessView(process))
     if options.schedule is not None:
         process.threads.order = Seeded(options.schedule)
     return process

@@ -97,7 +97,7 @@ class Kernel:
             thread,
             self.signals,  # type: ignore[arg-type]
         )
-        namespace.view = ProcessView(self.process)
+        namespace.attach(ProcessView(self.process))
         self.signals.clock = self.process.clock
         self.dispatcher = Dispatcher(self.process)
         self.numbers = table.numbers(machine)

@@ -25,13 +25,12 @@ MODE = 0o1777  # permission bits that a guest may set on host files; set-id bits
 
 
 class FileSystem:
-    """Namespace and current directory of a process, and the rights of its user. The umask is the host process's own."""
+    """Namespace and current directory of a process, and the rights of its user: the namespace is built with their `search`. The umask is the
+    host process's own."""
 
     def __init__(self, namespace: Namespace, cwd: bytes = b"/", rights: FileRights | None = None) -> None:
         self.namespace = namespace
         self.rights = rights or FileRights(ProcessIdentity())
-        if self.rights.enforced:
-            namespace.search = lambda status: self.rights.check(status, SEARCH)
         self.cwd = namespace.top()
         self.chdir(None, cwd)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from uselib.emulator.kernel.constants import LINKS_MAX, NAME_MAX, PATH_MAX
 from uselib.emulator.kernel.errors import GuestError
@@ -30,6 +30,7 @@ from uselib.emulator.kernel.vfs.places import (
     ProcView,
     SyntheticFile,
 )
+from uselib.emulator.kernel.vfs.rights import Search
 
 _STRIDE_MAX = 1000  # components taken at once, so that their names mostly fit PATH_MAX
 
@@ -66,17 +67,20 @@ def _levels_up(todo: list[bytes]) -> int:
 
 
 class Namespace:
-    """The guest's tree of files. Made by `build`."""
+    """The guest's tree of files. Made by `build`. view: the process in /proc and /dev; no process until `attach`."""
 
-    def __init__(self, root: Node, fallback: Node | None, forbidden: frozenset[int]) -> None:
+    def __init__(self, root: Node, fallback: Node | None, forbidden: frozenset[int], search: Search | None) -> None:
         self.root = root
         self.fallback = fallback  # the sysroot, for paths that are not found elsewhere
         self.forbidden = forbidden
         self._top: GuestDirectory | None = None  # after chroot(2)
         self.view: ProcView = NoProcView()
-        self.search: Callable[[os.stat_result], None] | None = (
-            None  # whether a directory may be searched; raises GuestError
-        )
+        self._search = search
+
+    def attach(self, view: ProcView) -> None:
+        """Shows a process, which is made after its namespace. Once: a namespace belongs to one process."""
+        assert isinstance(self.view, NoProcView), "another process has this namespace"
+        self.view = view
 
     @classmethod
     def build(
@@ -86,8 +90,10 @@ class Namespace:
         writable: Iterable[str] = (),
         root: str | None = None,
         sysroot: str | None = None,
+        search: Search | None = None,
     ) -> Namespace:
-        """Makes the tree. All names are host paths, of directories or files.
+        """Makes the tree. All names are host paths, of directories or files. search: called for each directory of the host that a
+        path leads through; None: only the host checks them.
 
         Without `root`, grants appear at their host paths. With it, the guest's `/` is that directory (read-only), a
         grant inside it appears at its place there, and one outside it at its host path; `cwd` is then not granted.
@@ -97,7 +103,7 @@ class Namespace:
         forbidden = forbidden_devices()
         tree = build_tree(cwd, readable, writable, root, sysroot, forbidden)
         fallback = Node(handle=open_directory(os.path.realpath(sysroot))) if sysroot is not None else None
-        return cls(tree, fallback, forbidden)
+        return cls(tree, fallback, forbidden, search)
 
     # The walk
 
@@ -208,7 +214,7 @@ class Namespace:
         """Takes all components but the last at once (of many: the first _STRIDE_MAX), if they are plain directories of the host; else none,
         and stays here. There are three components at least."""
         handle = here.handle
-        if handle is None or self.search is not None or (here.node is not None and here.node.children):
+        if handle is None or self._search is not None or (here.node is not None and here.node.children):
             return here
         run = todo[: max(len(todo) - 1 - _STRIDE_MAX, 0) : -1]
         if b".." in run or not available():
@@ -231,8 +237,8 @@ class Namespace:
 
     def _step(self, here: GuestDirectory, name: bytes) -> Found:
         """Takes one component and follows no link."""
-        if self.search is not None and here.handle is not None:
-            self.search(os.fstat(here.handle.fd))
+        if self._search is not None and here.handle is not None:
+            self._search(os.fstat(here.handle.fd))
         if here.node is not None and here.node.memory:
             fd = self.view.memory_files().open(name)
             return Found(here, name) if fd is None else Found(here, name, handle=Handle(fd), status=os.fstat(fd))

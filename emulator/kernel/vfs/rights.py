@@ -12,6 +12,8 @@ import mmap
 import os
 import stat
 import struct
+from collections.abc import Callable
+from functools import partial
 
 from uselib.emulator.kernel.errors import GuestError
 from uselib.emulator.kernel.identity import ProcessIdentity
@@ -78,6 +80,9 @@ class FileOwners:
             _ENTRY.pack_into(self._table, place, status.st_dev, status.st_ino, 0, 0, 0, 0, 0)
 
 
+Search = Callable[[os.stat_result], None]  # raises GuestError if the directory may not be searched
+
+
 class FileRights:
     """enforced: rights are checked here, as with `--user`; else only the host checks them."""
 
@@ -100,6 +105,11 @@ class FileRights:
             gid if status.st_gid == host_gid else status.st_gid,
             status.st_mode,
         )
+
+    @property
+    def search(self) -> Search | None:
+        """What a namespace checks each directory of a path with; None if only the host checks."""
+        return partial(self.check, wanted=SEARCH) if self.enforced else None
 
     def can(self, capability: int) -> bool:
         return self.enforced and self._who.can(capability)
