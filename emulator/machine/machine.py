@@ -100,7 +100,7 @@ class VirtualMachine:
         self._stops_begun = self._stops_done = 0  # by other threads
         self._counter: InstructionCounter | None = None
         self.shares_memory = False  # there are other guest processes, which may change code in shared memory
-        self.threads: ThreadSwitching | None = None  # as soon as the program has started a second thread
+        self._threads: ThreadSwitching | None = None  # as soon as the program has started a second thread
         self.calls = attach(self.engine, self.bits, self.cpu.user_mode)
         self.pages.on_shared_code = self._code_is_shared
         self.engine.hook(HOOK_INTR, INTR_CALLBACK(self._on_vector))
@@ -224,17 +224,22 @@ class VirtualMachine:
             self.calls.share_turns(contexts.turns.address)
         return contexts
 
+    def serve(self, threads: ThreadSwitching) -> None:
+        """See interfaces.ThreadMachine."""
+        assert self._threads is None, "the machine has a scheduler"
+        self._threads = threads
+
     # -- run loop -----------------------------------------------------------------------------------------------------
 
     def run(self, kernel: Kernel, on_interrupt: Callable[[], None] = _not_interrupted) -> None:
         """Runs until the kernel raises ProcessEnded. on_interrupt: called with the CPU at rest after `interrupt`."""
-        if self.threads is not None:
-            self.threads.begin()
+        if self._threads is not None:
+            self._threads.begin()
         try:
             self._loop(kernel, on_interrupt)
         finally:
-            if self.threads is not None:
-                self.threads.take_over()
+            if self._threads is not None:
+                self._threads.take_over()
 
     def _loop(self, kernel: Kernel, on_interrupt: Callable[[], None]) -> None:
         engine, calls = self.engine, self.calls
@@ -253,8 +258,8 @@ class VirtualMachine:
                 self._offer(kernel, calls)
             stops = self._stops_done
             status = engine.start(pc)
-            if self.threads is not None:
-                self.threads.settle()
+            if self._threads is not None:
+                self._threads.settle()
             if calls is not None and calls.event:
                 self._event = _NATIVE_EVENTS[calls.event]
             if engine.until != self._until and self._reached(status):
@@ -312,7 +317,7 @@ class VirtualMachine:
 
     def _carry_out(self, call: Callable[[int, list[int]], int], number: int, arguments: list[int]) -> int:
         """Raises ContextReplaced."""
-        threads = self.threads
+        threads = self._threads
         result = threads.system_call(call, number, arguments) if threads else call(number, arguments)
         if self.shares_memory:
             self.pages.check_shared_code()
@@ -336,7 +341,7 @@ class VirtualMachine:
                 )
             if from_outside or event is _Event.SIGNAL or self._interrupted:
                 return  # a time slice may be over too; then the next run ends at once. `interrupt` may have come behind the run
-            if self.threads is not None and self.threads.slice_over():
+            if self._threads is not None and self._threads.slice_over():
                 return  # another thread runs now
             kernel.exception(stops.fault_without_error(self.space, self.cpu))
         else:

@@ -267,12 +267,14 @@ class ThreadProcessor(Protocol):
 
 
 class ThreadMachine(Protocol):
-    """A machine that can run several threads. threads: who answers their system calls, from the second thread on."""
-
-    threads: ThreadSwitching | None
+    """A machine that can run several threads."""
 
     def contexts(self) -> ThreadProcessor:
         """Made when the program starts its second thread."""
+
+    def serve(self, threads: ThreadSwitching) -> None:
+        """From the second thread on: `threads` carries out system calls and chooses the thread that runs. Once a machine: the next
+        execve ends the other threads, and makes a new machine."""
 
 
 class WatchableMachine(Protocol):

@@ -12,6 +12,7 @@ from uselib.emulator.kernel.pids import PidTable
 from uselib.emulator.kernel.process import ForkEvents, Process
 from uselib.emulator.kernel.signals.host_side import HostSignals, SignalEvents
 from uselib.emulator.kernel.signals.state import SignalState
+from uselib.emulator.kernel.threads.group import ThreadGroup
 from uselib.emulator.kernel.threads.order import Seeded
 from uselib.emulator.kernel.threads.thread import Thread
 from uselib.emulator.kernel.vfs.descriptors import FileTable
@@ -119,11 +120,10 @@ def make_process(
         clock,
         RandomBytes(None if options.realtime else options.seed),
         limits=_limits(options),
+        threads=ThreadGroup(None if options.schedule is None else Seeded(options.schedule)),
         pids=pids,
         aslr=options.aslr,
         fork_events=fork_events,
     )
     namespace.attach(ProcessView(process))
-    if options.schedule is not None:
-        process.threads.order = Seeded(options.schedule)
     return process

@@ -78,14 +78,15 @@ class ThreadScheduler(Protocol):
 class ThreadGroup:
     """all: thread number -> thread, of those that live; the process fills it in. many: there are several, so system calls must not block the
     host (waiting.py). machine: where they run. scheduler: from the second thread on, until the next execve. futexes: the waiters in order, by
-    key (futex.py). waiting: how many wait for private futexes, by a hash of the address, for native code.
+    key (futex.py). order: which thread is next, and for how long. waiting: how many wait for private futexes, by a hash of the address, for
+    native code.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, order: Order | None = None) -> None:
         self.all: dict[int, Thread] = {}
         self.many = False
         self.machine: ThreadMachine | None = None
-        self.order: Order = RoundRobin()
+        self.order = order or RoundRobin()
         self.scheduler: ThreadScheduler | None = None
         self.futexes: dict[tuple[object, ...], list[FutexWaiter]] = {}
         self.waiting = (ctypes.c_uint16 * WAITING)()

@@ -65,7 +65,7 @@ class Scheduler:
         self._loaded.context = self._cpu.new(self._loaded.tid)
         self._ready.enter(self._loaded)
         self._native_call: _Call | None = None  # carries out calls in which native code has put threads to sleep
-        machine.threads = self
+        machine.serve(self)
         self._begin_slice()
 
     # -- what the machine calls ---------------------------------------------------------------------------------------

@@ -272,7 +272,7 @@ def test_an_interrupt_behind_the_end_of_a_slice(monkeypatch: pytest.MonkeyPatch)
         seen[0] += 1
 
     machine.watch_blocks(CODE, CODE + 1, lambda _address: machine.engine.stop())
-    monkeypatch.setattr(machine, "threads", OneSlice())
+    machine.serve(OneSlice())
     monkeypatch.setattr(machine, "_x87", SimpleNamespace(settle=interrupt))
     end = bench.run(interrupted)
     assert (end.signal, end.code, bench.kernel.faults, seen) == (0, 0, [], [1])
