@@ -26,6 +26,7 @@ from uselib.trace.tui.index import Index
 from uselib.trace.tui.keys import BINDINGS, PROMPTS, TABS, Help
 from uselib.trace.tui.listing import Listing
 from uselib.trace.tui.pages import Pages
+from uselib.trace.tui.status import status, title
 from uselib.trace.tui.style import SHEET, NoColours, Palette
 from uselib.trace.tui.summary_tab import Stopped, SummaryTable, counted
 from uselib.trace.tui.text import Lines
@@ -167,29 +168,13 @@ class TraceApp(App[None]):
     # -- title, status, details ---------------------------------------------------------------------------------------
 
     def _title(self) -> None:
-        trace = self.trace
-        shown = [name for name in TABS if name != "bindings" or self.bound]
-        tab = " ".join(f"[{TABS[name]}]" if name == self.pane else f" {TABS[name]} " for name in shown)
-        program = ", ".join(process.title for process in self.index.processes[:3]) or "no process"
-        more = f" and {len(self.index.processes) - 3} more" if len(self.index.processes) > 3 else ""
-        self.query_one("#title", Static).update(Text(f"{tab}   {program}{more}   {os.path.basename(trace.path)}"))
+        tabs = {name: title for name, title in TABS.items() if name != "bindings" or self.bound}
+        self.query_one("#title", Static).update(title(self.trace, self.index, tabs, self.pane))
 
     def _status(self) -> None:
-        parts = []
-        count = len(self.view.rows)
-        if self.on_events:
-            parts.append(f"line {self.listing.cursor + 1 if count else 0:,}/{count:,}")
-        if not self.index.complete:
-            parts.append(f"reading {self.index.count / max(self.index.total, 1):.0%}")
-        elif self.index.count != count:
-            parts.append(plural(self.index.count, "event"))
-        if str(self.view.filter):
-            parts.append(f"only {self.view.filter}")
-        if self.trace.warnings:
-            parts.append(self.trace.warnings[0])
-        if self._note:
-            parts.append(self._note)
-        self.query_one("#status", Static).update(Text("  ".join(parts), no_wrap=True, overflow="ellipsis"))
+        cursor = self.listing.cursor if self.on_events else None
+        text = status(self.trace, self.index, self.view, cursor, self._note)
+        self.query_one("#status", Static).update(text)
 
     def _say(self, note: str) -> None:
         self._note = note
