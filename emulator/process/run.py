@@ -35,7 +35,7 @@ from uselib.emulator.machine.machine import VirtualMachine
 from uselib.emulator.process.default_limits import LARGE, MemoryGuard, limit_file_size, restore_file_size
 from uselib.emulator.process.hooks import RunHooks
 from uselib.emulator.process.host import Death, Host
-from uselib.emulator.process.host_signals import held_back
+from uselib.emulator.process.host_signals import change_mask, held_back
 from uselib.emulator.process.interfaces import Kernel, ProcessEnded, ProgramReplaced
 from uselib.emulator.process.parts import environment, make_process, program_path
 from uselib.emulator.process.run_options import RunOptions
@@ -216,6 +216,8 @@ class Runner:
         kernel: Kernel = GuestKernel(process, self._strace, self.options.max_files)
         for participant in self._hooks:
             kernel = participant.wrap_kernel(kernel)
+        if not process.pids.alone:  # execve has held it back
+            change_mask(signal.SIG_UNBLOCK, (NUDGE,))
         return machine, kernel
 
     def _mapped(self, vma: Vma) -> None:

@@ -69,8 +69,8 @@ class Mappings:
 
     def release(self) -> None:
         """Gives all memory back to the host (exec has replaced this address space)."""
-        self.windows.release()
         self.vmas = VmaList()
+        self.windows.release()
 
     # -- looking ----------------------------------------------------------------------------------------------------
 

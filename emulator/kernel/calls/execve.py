@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import stat
 from contextlib import suppress
 from functools import partial
@@ -18,12 +19,14 @@ from uselib.emulator.kernel import constants as C
 from uselib.emulator.kernel.calls.processes import give_back
 from uselib.emulator.kernel.eras import ERAS
 from uselib.emulator.kernel.errors import GuestError
+from uselib.emulator.kernel.pids import NOTIFY
 from uselib.emulator.kernel.proc.facts import publish
 from uselib.emulator.kernel.settings import PR_SET_KEEPCAPS
 from uselib.emulator.kernel.table import Effect, Syscall, Undo
 from uselib.emulator.kernel.threads import robust
 from uselib.emulator.kernel.vfs.open_files import OpenedFile, open_file
 from uselib.emulator.kernel.vfs.rights import SEARCH
+from uselib.emulator.process.host_signals import change_mask
 from uselib.emulator.process.interfaces import ProgramReplaced
 from uselib.linker.errors import FormatError, file_of
 from uselib.linker.quick_typing import TYPE_CHECKING
@@ -210,7 +213,10 @@ def _replace(
     except (OSError, MemoryFault) as failure:
         space.release()
         raise _failed(process, failure, os.fsdecode(shown)) from None
-    who.after_exec(*_set_ids(process, os.fstat(opened.fd)))
+    ids = _set_ids(process, os.fstat(opened.fd))
+    if not process.pids.alone:  # no questions of others until the new program is in place (ProgramReplaced)
+        change_mask(signal.SIG_BLOCK, (NOTIFY,))
+    who.after_exec(*ids)
     process.settings.controls.pop(PR_SET_KEEPCAPS, None)
     who.name = os.path.basename(shown)[:15].decode("utf-8", "replace")
     who.executable = label
