@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from elftools.elf.elffile import ELFFile
 
+from support.snippets import compile_snippet
 from support.tools import needs, require
 from uselib.cli import main
 from uselib.linker.command_line import parse
@@ -31,24 +32,7 @@ class Build:
         self.capsys = capsys
 
     def object(self, name: str, source: str, *flags: str) -> str:
-        path = self.directory / f"{name}.o"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        command = [
-            "gcc",
-            "-ffreestanding",
-            "-fno-stack-protector",
-            "-fno-pie",
-            "-w",
-            "-O1",
-            *flags,
-            "-c",
-            "-xc",
-            "-",
-            "-o",
-            str(path),
-        ]
-        subprocess.run(command, input=source.encode(), check=True)
-        return str(path)
+        return compile_snippet(self.directory / f"{name}.o", source, "-fno-stack-protector", *flags)
 
     def archive(self, name: str, *members: str, flags: str = "rcsD") -> str:
         path = self.directory / name

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.snippets import compile_snippet
 from support.tools import MACHINES, needs
 from uselib.cli import main
 from uselib.linker.errors import ToolError
@@ -61,21 +62,7 @@ class Build:
 
     def object(self, source: str) -> str:
         path = self.directory / f"o{len(list(self.directory.iterdir()))}.o"
-        command = [
-            "gcc",
-            FLAGS[self.machine],
-            "-ffreestanding",
-            "-fno-pie",
-            "-w",
-            "-O1",
-            "-c",
-            "-xc",
-            "-",
-            "-o",
-            str(path),
-        ]
-        subprocess.run(command, input=source.encode(), check=True)
-        return str(path)
+        return compile_snippet(path, source, FLAGS[self.machine])
 
     def stub(self, name: str, content: stub.StubContents) -> None:
         (self.directory / name).write_bytes(stub.archive(content))
@@ -225,8 +212,7 @@ def sample(machine: Machine) -> tuple[bytes, bytes]:
     """A program's object and a stub library."""
     with TemporaryDirectory() as directory:
         path = Path(directory) / "x.o"
-        command = ["gcc", FLAGS[machine], "-ffreestanding", "-fno-pie", "-w", "-O1", "-c", "-xc", "-", "-o", str(path)]
-        subprocess.run(command, input=USER.encode(), check=True)
+        compile_snippet(path, USER, FLAGS[machine])
         return path.read_bytes(), stub.archive(library(machine))
 
 
