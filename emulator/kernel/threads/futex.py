@@ -278,9 +278,9 @@ def wake_op(process: Process, first: int, second: int, private: bool, count: int
     argument, compared = _signed(encoded >> 12, 12), _signed(encoded, 12)
     if encoded >> 31:  # FUTEX_OP_OPARG_SHIFT
         argument = 1 << (argument & 31)
-    process.memory.check(second, 4, "write")
-    if operation >= len(_OPERATIONS):
+    if operation >= len(_OPERATIONS):  # before the word of a private futex is looked at
         raise GuestError(errno.ENOSYS)
+    process.memory.check(second, 4, "write")
     old = load(process, second)
     store(process, second, _OPERATIONS[operation](old, argument))
     if comparison >= len(_COMPARISONS):

@@ -143,6 +143,16 @@ def test_a_fault_names_its_thread(tmp_path: Path) -> None:
     )
 
 
+@needs_native
+@pytest.mark.parametrize("how", range(4))
+def test_a_lost_stack_is_one_line(build: Build, how: int) -> None:
+    """Stacks that are unmapped or protected under their threads, and one that is too small: SIGSEGV, as natively."""
+    program = build("lost_stacks")
+    expected, found = natively(program, str(how)), run(program, str(how))
+    assert expected.returncode == -11 and found.returncode == 139
+    assert re.fullmatch(r"uselib: .*: killed by SIGSEGV.*, in thread 1001\n", found.stderr), found.stderr
+
+
 def test_strace_shows_threads(race: Path) -> None:
     lines = run(race, options=("--strace",)).stderr.splitlines()
     assert any(re.match(r"\[pid 1000\] futex\(0x\w+, FUTEX_WAIT\w*, .* <unfinished ...>$", line) for line in lines), (
