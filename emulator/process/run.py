@@ -146,9 +146,11 @@ class Runner:
         self._closed = True
         self.watcher.stop()
         if self._nudges:
-            signal.signal(NUDGE, self._nudge_before)
+            signal.signal(NUDGE, signal.SIG_IGN)  # until they see that it is over, others may still notify this process
         self.machine.close()
         self._give_back()
+        if self._nudges:
+            signal.signal(NUDGE, self._nudge_before)
 
     def _give_back(self) -> None:
         if self.process.threads.scheduler is not None:
