@@ -5,6 +5,7 @@ Each test makes system calls as a guest. `secret` lies outside every grant, and 
 
 from __future__ import annotations
 
+import ctypes
 import os
 import socket as host_socket
 import stat
@@ -97,7 +98,7 @@ def test_the_same_paths_do_work_natively(world: Path, monkeypatch: pytest.Monkey
 
 
 HIDDEN = b"""
-/etc/passwd /etc/shadow /root/.ssh /sys/kernel /proc/self/mem /proc/1/mem /proc/1/environ /proc/kcore
+/etc/passwd /etc/shadow /root/.ssh /sys/kernel /proc/1/mem /proc/1/environ /proc/kcore
 /dev/mem /dev/sda /dev/kmsg /proc/self/map_files
 """.split()
 
@@ -106,6 +107,21 @@ HIDDEN = b"""
 def test_host_directories_without_a_grant_are_not_shown(guest: Kernel, path: bytes) -> None:
     assert guest.contents(path) == "ENOENT"
     assert guest.open(path, CREATE) in ("ENOENT", "EROFS")
+
+
+def test_memory_by_proc_is_the_guests_own(guest: Kernel) -> None:
+    """The host process has something at the addresses of its own objects; the guest has not."""
+    fd = guest.open(b"/proc/self/mem", C.O_RDWR)
+    assert isinstance(fd, int)
+    guest.memory.write(guest.buffer + 64, b"of the guest")
+    assert guest("pread64", fd, guest.buffer, 12, guest.buffer + 64, 0) == 12 and guest.bytes(12) == b"of the guest"
+    secret = ctypes.create_string_buffer(b"of the host")
+    place = ctypes.addressof(secret)
+    words = (place, 0) if guest.machine.word == 8 else (place & 0xFFFF_FFFF, place >> 32)
+    assert guest.result("pread64", fd, guest.buffer, 8, *words) == "EIO"
+    assert guest.result("pwrite64", fd, b"changed", 8, *words) == "EIO"
+    assert secret.value == b"of the host"
+    assert guest.result("read", fd, guest.buffer, 8) == "EIO"  # at 0
 
 
 def test_granted_files_are_shown(guest: Kernel, world: Path) -> None:

@@ -83,7 +83,7 @@ read /proc/PID/rootSECRETPATH: No such file or directory
 read ../outside/secret: No such file or directory
 read link: No such file or directory
 read /etc/shadow: No such file or directory
-read /proc/self/mem: No such file or directory
+read /proc/self/mem: I/O error
 read /proc/self/environ: done 
 symlink: done
 read out/link: No such file or directory
