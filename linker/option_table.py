@@ -222,7 +222,7 @@ Z_KEPT = {
 Z_REFUSED = {"noreloc-overflow": "a value that does not fit its field makes a wrong program"}
 Z_IGNORED = frozenset(
     (
-        "start-stop-visibility lam-u48-report lam-u57-report lam-report call-nop cet-report combreloc common force-ibt "
+        "lam-u48-report lam-u57-report lam-report call-nop cet-report combreloc common force-ibt "
         "indirect-extern-access keep-text-section-prefix nocombreloc nocommon "
         "noextern-prot-data noextern-protected-data nognustack "
         "noindirect-extern-access nokeep-text-section-prefix noseparate-code "

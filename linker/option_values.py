@@ -223,6 +223,10 @@ def _keyword(line: CommandLine, option: str, word: str) -> None:
             raise bad_option(f"-z {word}", "not a power of two")
         if name == "max-page-size":
             line.values["max_page_size"] = max(size, 0x1000)
+    elif name == "start-stop-visibility":
+        if value not in ("default", "internal", "hidden", "protected"):
+            raise bad_option(f"-z {word}", "not a visibility", "write default, internal, hidden or protected")
+        line.values["start_stop_visibility"] = value
     elif name in ("defs", "undefs"):
         line.values["no_undefined"] = name == "defs"
     elif name in Z_KEPT:

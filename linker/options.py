@@ -128,6 +128,7 @@ class Options:
     old_dtags: bool = False  # DT_RPATH in place of DT_RUNPATH
     no_dynamic_linker: bool = False
     plugins: tuple[PluginOptions, ...] = ()
+    start_stop_visibility: str = "protected"  # of __start_X and __stop_X
     keywords: frozenset[str] = frozenset()  # of -z, those that the dynamic linker is told of; also norelro, notext
 
     @property

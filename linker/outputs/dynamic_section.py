@@ -39,6 +39,7 @@ from uselib.linker.passes.dynamic_symbols import DynamicPlan
 from uselib.linker.passes.dynamic_tables import DynamicTables, bound_late
 from uselib.linker.passes.layout import Layout
 from uselib.linker.passes.model import InputSection, OutputSection, Symbol
+from uselib.linker.passes.output_symbols import section_of_provided
 from uselib.linker.passes.resolution import Resolution
 
 DT = {
@@ -92,6 +93,7 @@ class DynamicSymbolTable:
         self.nodes = _nodes(own, plan, options.default_version)
         self._indices = {node.name: node.number for node in self.nodes}
         self._tls_start = 0  # laid_out
+        self._layout: Layout | None = None
         self._needs = self._version_needs()
         self.soname = options.soname or os.path.basename(options.output)
         self.needed = [self.strings.add(library.soname) for library in resolution.shared if library.needed]
@@ -202,6 +204,8 @@ class DynamicSymbolTable:
             return ElfSymbol(name, binding << 4 | kind, symbol.visibility, 0, value, 0)
         section = symbol.section
         index = section.output.index if section is not None and section.output is not None else elf.SHN_ABS
+        if section is None and symbol.provided and self._layout is not None:
+            index = section_of_provided(self._layout, symbol)  # an absolute symbol does not move with the output
         index = index if index <= elf.SHN_XINDEX else elf.SHN_XINDEX  # .dynsym has no table of further indices
         value, kind = symbol.location, symbol.type
         if symbol.type == elf.STT_TLS and section is not None:
@@ -215,7 +219,7 @@ class DynamicSymbolTable:
 
     def laid_out(self, layout: Layout) -> None:
         """Addresses are final: st_value of thread-local symbols is an offset."""
-        self._tls_start = layout.tls_start
+        self._layout, self._tls_start = layout, layout.tls_start
         counts = {".gnu.version_d": 1 + len(self.nodes), ".gnu.version_r": len(self._needs), ".dynsym": 1}
         links = dict.fromkeys((".dynsym", ".gnu.version_d", ".gnu.version_r", ".dynamic"), ".dynstr")
         links |= dict.fromkeys(

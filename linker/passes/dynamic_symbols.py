@@ -28,6 +28,7 @@ from uselib.linker.options import Options
 from uselib.linker.passes import native
 from uselib.linker.passes.libraries import read_file
 from uselib.linker.passes.model import UNDEFINED, DynamicBinding, Symbol
+from uselib.linker.passes.provided import EXECUTABLE, VISIBLE, is_bound
 from uselib.linker.passes.resolution import Resolution
 from uselib.linker.passes.version_script import VersionScript, combined
 from uselib.linker.quick_dataclass import dataclass, field
@@ -160,7 +161,7 @@ class _Exports:
     def of_program(self, symbol: Symbol) -> None:
         known, options = symbol.dynamic, self._options
         wanted = known is not None and (known.referenced or known.definition is not None or bool(known.version))
-        wanted |= options.export_dynamic and not symbol.provided and not _excluded(symbol, self._excluded)
+        wanted |= options.export_dynamic and self._may_export(symbol) and not _excluded(symbol, self._excluded)
         if wanted or self._is_listed(symbol) or (self._own is not None and self._own.names(symbol.name)):
             _export(symbol, self._plan, "")
 
@@ -174,14 +175,20 @@ class _Exports:
                 exported = False
         elif version:
             exported = self._known_version(symbol, version)
-        if symbol.provided and symbol.name not in self._defined_by_options:
+        if not self._may_export(symbol) or (symbol.provided and symbol.name == EXECUTABLE):
             exported = False
         if not exported and not symbol.provided:
             symbol.visibility = STV_HIDDEN  # no other object sees it: a local symbol of the output
         if not exported or (not explicit and _excluded(symbol, self._excluded)):
             return
         dynamic = _export(symbol, plan, version or ("" if explicit else self._default_version))
-        dynamic.preemptible = symbol.visibility == STV_DEFAULT and not self._bound(symbol)
+        own = symbol.provided and is_bound(symbol.name)  # of its own section, whatever others define
+        dynamic.preemptible = symbol.visibility == STV_DEFAULT and not own and not self._bound(symbol)
+
+    def _may_export(self, symbol: Symbol) -> bool:
+        """Whether what exports all symbols exports this one: of the linker's own those that GNU ld's script has, and --defsym's."""
+        name = symbol.name
+        return not symbol.provided or name in VISIBLE or is_bound(name) or name in self._defined_by_options
 
     def _known_version(self, symbol: Symbol, version: str) -> bool:
         """Whether a symbol with a version of its own (.symver) is exported: the version's node may hide it, and must be there."""

@@ -26,6 +26,7 @@ from uselib.linker.options import Options
 from uselib.linker.passes.layout import Layout
 from uselib.linker.passes.libraries import read_file
 from uselib.linker.passes.model import UNDEFINED, ObjectFile, Symbol
+from uselib.linker.passes.provided import ENDS
 from uselib.linker.passes.resolution import Resolution
 from uselib.linker.quick_dataclass import NamedTuple
 from uselib.linker.quick_typing import Protocol
@@ -114,16 +115,21 @@ def _locals(files: Iterable[ObjectFile]) -> SymbolList:
     return rows
 
 
-def _containing(layout: Layout, address: int) -> int:
-    """Section index for a symbol of the layout: the section it lies in, or the one that ends there."""
-    best = SHN_ABS
+def section_of_provided(layout: Layout, symbol: Symbol) -> int:
+    """Section index for a symbol that the linker defines: the section it lies in, or the one that ends there (which comes first for _end
+    and its like); of the headers: the first section."""
+    address, inside, ending = symbol.address, SHN_ABS, SHN_ABS
     for section in layout.sections:
         if section.flags & SHF_ALLOC:
-            if section.address <= address < section.end:
-                return section.index
-            if address == section.end:
-                best = section.index
-    return best
+            if inside == SHN_ABS and section.address <= address < section.end:
+                inside = section.index
+            if address == section.end and (section.size or ending == SHN_ABS):
+                ending = section.index
+    first, second = (ending, inside) if symbol.name in ENDS or symbol.name.startswith("__stop_") else (inside, ending)
+    if first != SHN_ABS or second != SHN_ABS or symbol.address != layout.base:
+        return first if first != SHN_ABS else second
+    loaded = [section for section in layout.sections if section.flags & SHF_ALLOC]
+    return min(loaded, key=lambda section: section.address).index if loaded else SHN_ABS
 
 
 def global_row(symbol: Symbol, layout: Layout) -> OutputSymbol | None:
@@ -138,7 +144,7 @@ def global_row(symbol: Symbol, layout: Layout) -> OutputSymbol | None:
             return None
         index = section.output.index
     else:
-        index = _containing(layout, symbol.address) if symbol.provided else SHN_ABS
+        index = section_of_provided(layout, symbol) if symbol.provided else SHN_ABS
     binding = STB_LOCAL if symbol.visibility in (elf.STV_HIDDEN, elf.STV_INTERNAL) else symbol.binding or STB_GLOBAL
     info = binding << 4 | symbol.type
     return OutputSymbol(symbol.name, info, symbol.visibility, index, symbol.location, symbol.size)

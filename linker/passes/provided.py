@@ -12,8 +12,11 @@ from uselib.linker.formats.elf import (
     SHF_TLS,
     SHF_WRITE,
     SHT_NOBITS,
+    STT_OBJECT,
     STT_TLS,
+    STV_DEFAULT,
     STV_HIDDEN,
+    STV_INTERNAL,
     STV_PROTECTED,
 )
 from uselib.linker.options import Options
@@ -103,7 +106,21 @@ PROVIDED: dict[str, Callable[[Layout], int]] = {
 # offsets count from the thread pointer.
 TLS_BASE = "_TLS_MODULE_BASE_"
 PROVIDED[TLS_BASE] = lambda layout: layout.thread_pointer
-ALWAYS = ("_edata", "__bss_start", "_end")
+# of -z start-stop-visibility
+VISIBILITIES = {"default": STV_DEFAULT, "internal": STV_INTERNAL, "hidden": STV_HIDDEN, "protected": STV_PROTECTED}
+_TABLES = ("_GLOBAL_OFFSET_TABLE_", "_DYNAMIC")  # local symbols of the output
+ALWAYS = ("_edata", "__bss_start", "_end")  # in programs
+ENDS = frozenset(
+    {"etext", "_etext", "__etext", "edata", "_edata", "end", "_end"}
+)  # each lies in the section that ends there
+# What GNU ld's script defines for other objects too; the rest is hidden there (PROVIDE_HIDDEN) or local.
+EXECUTABLE = "__executable_start"  # of programs
+VISIBLE = ENDS | {EXECUTABLE, "__bss_start"}
+
+
+def is_bound(name: str) -> bool:
+    """Whether the name is __start_X or __stop_X."""
+    return name.startswith(("__start_", "__stop_"))
 
 
 @dataclass
@@ -118,17 +135,20 @@ def provide(resolution: Resolution, options: Options, further: Mapping[str, Call
     """Defines the symbols of the layout that are referred to, those of the kind of output, `__start_X`/`__stop_X`, and --defsym's."""
     result = Provided()
     symbols = resolution.symbols
-    for name in ALWAYS:
-        if name not in symbols:
-            symbols[name] = Symbol(name)
+    if options.shape != "shared":
+        for name in ALWAYS:
+            if name not in symbols:
+                symbols[name] = Symbol(name)
     for name, value in {**PROVIDED, **further}.items():
         symbol = symbols.get(name)
         if symbol is not None and symbol.rank == UNDEFINED:
             define(symbol, None, 0)
             if name == TLS_BASE:
                 symbol.type, symbol.visibility = STT_TLS, STV_HIDDEN
+            elif name in _TABLES:
+                symbol.type, symbol.visibility = STT_OBJECT, STV_HIDDEN
             result.values.append((symbol, value))
-    wanted = [s for s in symbols.values() if s.rank == UNDEFINED and s.name.startswith(("__start_", "__stop_"))]
+    wanted = [s for s in symbols.values() if s.rank == UNDEFINED and is_bound(s.name)]
     if wanted:
         # of every section that an input has, also of an empty one, which has no `InputSection`
         headers = [(f.elf.names, header) for f in resolution.files for header in f.elf.sections]
@@ -139,7 +159,7 @@ def provide(resolution: Resolution, options: Options, further: Mapping[str, Call
                 start = symbol.name.startswith("__start_")
                 define(symbol, None, 0)
                 if not symbol.visibility:
-                    symbol.visibility = STV_PROTECTED
+                    symbol.visibility = VISIBILITIES[options.start_stop_visibility]
                 result.values.append((symbol, _start_of(section) if start else _end_of(section)))
     provide_defsym(resolution, options, result)
     return result

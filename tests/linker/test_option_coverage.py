@@ -73,7 +73,8 @@ def test_keywords_of_the_manual() -> None:
             with pytest.raises(UsageError, match=r"-z noreloc-overflow: not supported; a value"):
                 parse(["-z", word])
         else:
-            parse(["-z", f"{word}={'0x1000' if value else ''}".rstrip("=")])
+            given = "hidden" if word.endswith("visibility") else "0x1000"
+            parse(["-z", f"{word}={given if value else ''}".rstrip("=")])
 
 
 def test_the_table_has_a_use_for_each() -> None:
