@@ -117,6 +117,7 @@ static void fill_registers(const Instruction *i)
     if (percent(3)) before.registers[SP] = place(i);
     if (percent(60)) before.registers[BP] = MEMORY_END - 256 - 8 * below(16);
     before.flags = 0x202 | (random64() & 0x8D5) | (percent(20) ? 0x400 : 0) | (percent(8) ? 0x40000 : 0);
+    memset((void *)MEMORY, 0, MEMORY_END - WATCHED - MEMORY); /* what an instruction before this one has left there is nobody's affair */
     uint64_t *words = (uint64_t *)(MEMORY_END - WATCHED);
     for (int i = 0; i < WATCHED / 8; i += 4) {
         uint64_t word = vector();
