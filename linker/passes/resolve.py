@@ -126,8 +126,10 @@ class Resolver:
             self.files = [*self.files[:position], *self.files[count:], *self.files[position:count]]
             for directory in found.directories:
                 self.finder.search(directory)
+            given = [a for i in self._options.inputs for a in (i.members if isinstance(i, InputGroup) else (i,))]
+            dynamic = not given or given[-1].dynamic  # as the command line has left it: -static holds for these too
             for name in found.libraries:
-                self.take(InputArgument(name, library=True, as_needed=True))
+                self.take(InputArgument(name, library=True, as_needed=True, dynamic=dynamic))
             self._take_group(self.libraries)
         finally:
             known.close()

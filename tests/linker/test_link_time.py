@@ -67,6 +67,17 @@ def sources(folder: Path) -> None:
         (folder / name).write_text(text)
 
 
+def test_static_programs_have_no_shared_libraries(tmp_path: Path, arch: str) -> None:
+    """What the plugin asks for (-plugin-opt=-pass-through=-lc) is an archive as well behind -static."""
+    shop = LinkFolder(tmp_path, arch)
+    shop.source("m.c", "int main(void) { return 0; }\n")
+    for by in ("gnu", "ours"):
+        shop.cc(by, by, "-O2", "-flto", "-static", "m.c")
+        assert shop.run(tmp_path / by) == ("", 0)
+        words = ["readelf", "-W", "-l", tmp_path / by]
+        assert "INTERP" not in subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("arch", ["x86_64", "i386"])
 def test_objects_and_archives(tmp_path: Path, arch: str, form: str) -> None:
