@@ -107,6 +107,7 @@ def make_process(
     """A process without a program: its loader calls execve. files, host_signals: see Host. Raises UsageError."""
     clock = Clock(realtime=options.realtime)
     identity = ProcessIdentity() if options.user is None else ProcessIdentity.of(*options.user)
+    identity.nice = os.getpriority(os.PRIO_PROCESS, 0)  # inherited, as the umask is
     thread, pids = Thread(identity.pid), PidTable()
     rights = FileRights(identity, enforced=options.user is not None)
     namespace = _namespace(options, rights)

@@ -182,3 +182,20 @@ def test_limit_of_processes(arch: str, tmp_path: Path) -> None:
     program = musl_program(PROCESSES, arch, tmp_path)
     done = uselib("run", program)
     assert done.stdout == "0\n-1 1\n1\n", done.stderr
+
+
+NICE = """
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+int main(void) { printf("%d", getpriority(PRIO_PROCESS, 0)); return nice(2) != getpriority(PRIO_PROCESS, 0); }
+"""
+
+
+def test_nice_value_is_inherited(arch: str, tmp_path: Path) -> None:
+    program = musl_program(NICE, arch, tmp_path)
+    emulated = [sys.executable, "-m", "uselib.cli", "run", program]
+    for command in ([program], emulated):
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        done = subprocess.run(["nice", "-n", "5", *command], capture_output=True, env=environment, timeout=60)
+        assert (int(done.stdout), done.returncode) == (min(os.getpriority(os.PRIO_PROCESS, 0) + 5, 19), 0)
