@@ -194,21 +194,8 @@ def test_two_releases_of_a_library(tmp_path: Path) -> None:
         (folder / "libr.so.1").symlink_to(library.name)
         program = build("pie", tmp_path / "main.c", tmp_path / "main", str(library))
         traces.append(tmp_path / f"trace{release}")
-        path = ("--env", f"LD_LIBRARY_PATH={folder}")
-        printed(
-            "trace",
-            "record",
-            "--returns",
-            "--from",
-            "main",
-            "-o",
-            traces[-1],
-            *path,
-            "--root",
-            "/",
-            program,
-            check=False,
-        )
+        words = ["--returns", "--from", "main", "--env", f"LD_LIBRARY_PATH={folder}", "--root", "/"]
+        uselib("trace", "record", *words, "-o", traces[-1], program)
     said = uselib("trace", "diff", *traces).stdout
     assert "0 differences of flow" in said and "1 call with other arguments or results" in said, said
     assert re.search(r"- .*value\(\) = 7$", said, re.M) and re.search(r"\+ .*value\(\) = 8$", said, re.M)
